@@ -1,0 +1,1 @@
+//! The procedural macros of `tracing-audit`; use them through that crate.

@@ -1,0 +1,1 @@
+//! The crash-safe ring between application threads and the writer.

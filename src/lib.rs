@@ -1,0 +1,13 @@
+//! Audit trails for Rust applications.
+
+#![allow(dead_code, unused_imports)] // while the rooms are being furnished
+
+mod error;
+mod export;
+mod journal;
+mod query;
+mod record;
+mod store;
+
+pub use error::{Error, Result};
+pub use record::{Day, Seq, Source, StreamId, Timestamp};

@@ -1,0 +1,101 @@
+//! Who writes: the source, one stream of it, and the place in that stream.
+
+use std::{fmt, str::FromStr};
+
+use crate::error::Error;
+
+/// The name of what writes: an application or service. `[A-Za-z0-9][A-Za-z0-9._-]*`, at most 64 bytes.
+///
+/// It becomes part of file names, so nothing else is let in.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Source(String);
+
+impl Source {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Source {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let fits = text.len() <= 64
+            && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        if fits {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Error::invalid(
+                "source",
+                format!("{text:?} must be 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit, like \"billing\""),
+            ))
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One writer: its source and six random hexadecimal digits, new for each process start, as in `billing-7f3a9c`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(String);
+
+impl StreamId {
+    /// The stream of `source` with this suffix, of which 24 bits are used.
+    pub(crate) fn new(source: &Source, suffix: u32) -> Self {
+        Self(format!("{source}-{:06x}", suffix & 0xff_ffff))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The source it writes for.
+    pub fn source(&self) -> &str {
+        &self.0[..self.0.len() - 7]
+    }
+}
+
+impl FromStr for StreamId {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let wrong = || Error::invalid("stream", format!("{text:?} is not a stream like billing-7f3a9c"));
+        let (source, suffix) = text.rsplit_once('-').ok_or_else(wrong)?;
+        source.parse::<Source>().map_err(|_| wrong())?;
+        let hex = suffix.len() == 6 && suffix.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if hex { Ok(Self(text.to_owned())) } else { Err(wrong()) }
+    }
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A record's place in its stream: 1, 2, 3 … without a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    /// The first of a stream.
+    pub const FIRST: Self = Self(1);
+
+    /// The one after.
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,109 @@
+//! Where everything lies below the log's directory.
+//!
+//! ```text
+//! live/<stem>.jsonl                     plain, growing; one per stream
+//! sealed/dt=2026-11-21/<stem>.jsonl.gz  immutable; nothing else in here
+//! index/dt=2026-11-21/<stem>.idx        one per sealed file; rebuilt if lost
+//! state/format                          the version of all this
+//! state/journal/<stream>.ring           events on their way to the live file
+//! state/locks/<name>.lock               held by whoever writes a stream, or prunes
+//! state/tmp/…                           half-made files; emptied at open
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use super::names::FileStem;
+use crate::record::{Day, StreamId};
+
+/// The ending of a live file's name.
+pub(crate) const LIVE: &str = ".jsonl";
+/// The ending of a sealed file's name.
+pub(crate) const SEALED: &str = ".jsonl.gz";
+/// The ending of an index's name.
+pub(crate) const INDEX: &str = ".idx";
+/// The ending of a ring's name.
+pub(crate) const RING: &str = ".ring";
+/// The ending of a lock's name.
+pub(crate) const LOCK: &str = ".lock";
+
+/// The paths below one log directory.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    pub(crate) fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn live_dir(&self) -> PathBuf {
+        self.root.join("live")
+    }
+
+    pub(crate) fn sealed_dir(&self) -> PathBuf {
+        self.root.join("sealed")
+    }
+
+    pub(crate) fn index_dir(&self) -> PathBuf {
+        self.root.join("index")
+    }
+
+    pub(crate) fn journal_dir(&self) -> PathBuf {
+        self.root.join("state/journal")
+    }
+
+    pub(crate) fn locks_dir(&self) -> PathBuf {
+        self.root.join("state/locks")
+    }
+
+    pub(crate) fn tmp_dir(&self) -> PathBuf {
+        self.root.join("state/tmp")
+    }
+
+    pub(crate) fn format_file(&self) -> PathBuf {
+        self.root.join("state/format")
+    }
+
+    pub(crate) fn live(&self, stem: &FileStem) -> PathBuf {
+        self.live_dir().join(format!("{stem}{LIVE}"))
+    }
+
+    pub(crate) fn sealed_day(&self, day: Day) -> PathBuf {
+        self.sealed_dir().join(format!("dt={day}"))
+    }
+
+    pub(crate) fn sealed(&self, stem: &FileStem) -> PathBuf {
+        self.sealed_day(stem.day()).join(format!("{stem}{SEALED}"))
+    }
+
+    pub(crate) fn index_day(&self, day: Day) -> PathBuf {
+        self.index_dir().join(format!("dt={day}"))
+    }
+
+    pub(crate) fn index(&self, stem: &FileStem) -> PathBuf {
+        self.index_day(stem.day()).join(format!("{stem}{INDEX}"))
+    }
+
+    /// Where a file ending in `ending` is made before it is renamed to its place. The process id keeps two processes apart.
+    pub(crate) fn tmp(&self, stem: &FileStem, ending: &str) -> PathBuf {
+        self.tmp_dir().join(format!("{stem}{ending}.{}.tmp", std::process::id()))
+    }
+
+    pub(crate) fn ring(&self, stream: &StreamId) -> PathBuf {
+        self.journal_dir().join(format!("{stream}{RING}"))
+    }
+
+    pub(crate) fn lock(&self, name: &str) -> PathBuf {
+        self.locks_dir().join(format!("{name}{LOCK}"))
+    }
+}
+
+/// The day of a folder named `dt=2026-11-21`.
+pub(crate) fn parse_day_dir(name: &str) -> Option<Day> {
+    name.strip_prefix("dt=")?.parse().ok()
+}
