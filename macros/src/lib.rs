@@ -1,1 +1,46 @@
 //! The procedural macros of `tracing-audit`; use them through that crate.
+//!
+//! # For maintainers
+//!
+//! **Organization.** A call goes through four files, each of which knows nothing of the next:
+//!
+//! | file | from | to |
+//! |---|---|---|
+//! | `call`, `field` | tokens | a call as written, and a list of syntax errors |
+//! | `event_type`, `slot` | a literal, a field's path | a checked event type, a canonical path in the record |
+//! | `check` | a call | an event that keeps every rule, or all the errors at once |
+//! | `expand` | an event | code |
+//!
+//! **Hooks.** `tracing_audit::audit!` is a `macro_rules!` that passes its `$crate`, a `;` and its arguments to [`audit_impl`]: so the crate
+//! may be renamed by those who depend on it, and no manifest is read. The code that comes out names only `$crate::Severity`,
+//! `$crate::__private` and `::core`, and works without a prelude.
+//!
+//! **A new slot** is a row in `slot::SLOTS`, in the order of the record, and a method of the runtime's `Writer`.
+//!
+//! **Testing.** Everything but the entry points works on `proc_macro2`, so the unit tests (`tests`) expand calls from text: they hold every
+//! designed message and the shape of the code. What the code does when it runs is tested in the root crate's `tests/`.
+
+mod call;
+mod check;
+mod event_type;
+mod expand;
+mod field;
+mod slot;
+#[cfg(test)]
+mod tests;
+
+use proc_macro2::TokenStream;
+
+/// What `tracing_audit::audit!` expands to; see there.
+#[doc(hidden)]
+#[proc_macro]
+pub fn audit_impl(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    audit(input.into()).into()
+}
+
+fn audit(input: TokenStream) -> TokenStream {
+    match syn::parse2(input).and_then(check::check) {
+        Ok(event) => expand::expand(&event),
+        Err(error) => expand::errors(&error),
+    }
+}

@@ -1,0 +1,222 @@
+//! A call of `audit!` as it is written: `$crate; "event.type", fields…, "message {}", arguments…`.
+//!
+//! Each mistake in one argument is noted and the next argument is read all the same, so that the author sees all of them at once.
+
+use proc_macro2::{TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::{
+    Error, Expr, Ident, LitStr, Result, Token,
+    ext::IdentExt,
+    parse::{Parse, ParseStream},
+};
+
+use crate::field::{Field, Path, is_assignment};
+
+/// What was read, and what was wrong with it.
+pub(crate) struct Call {
+    /// The path of the `tracing-audit` crate, as seen from the call.
+    pub(crate) krate: TokenStream,
+    pub(crate) event_type: Option<LitStr>,
+    /// In source order.
+    pub(crate) fields: Vec<Field>,
+    pub(crate) message: Option<Message>,
+    pub(crate) errors: Errors,
+}
+
+/// The arguments of `format_args!`.
+pub(crate) struct Message {
+    pub(crate) format: LitStr,
+    /// Each with its comma before it.
+    pub(crate) arguments: TokenStream,
+}
+
+/// All that is wrong with one call.
+#[derive(Default)]
+pub(crate) struct Errors(Option<Error>);
+
+impl Errors {
+    pub(crate) fn push(&mut self, error: Error) {
+        match &mut self.0 {
+            Some(first) => first.combine(error),
+            none => *none = Some(error),
+        }
+    }
+
+    pub(crate) fn at(&mut self, tokens: impl ToTokens, message: impl std::fmt::Display) {
+        self.push(Error::new_spanned(tokens, message));
+    }
+
+    /// Notes the error, if it is one.
+    pub(crate) fn keep<T>(&mut self, result: Result<T>) -> Option<T> {
+        result.map_err(|error| self.push(error)).ok()
+    }
+
+    pub(crate) fn into_result<T>(self, value: T) -> Result<T> {
+        self.0.map_or(Ok(value), Err)
+    }
+}
+
+impl Parse for Call {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let mut krate = TokenStream::new();
+        while !input.peek(Token![;]) {
+            krate.extend([input.parse::<TokenTree>()?]);
+        }
+        input.parse::<Token![;]>()?;
+        let mut call = Self { krate, event_type: None, fields: Vec::new(), message: None, errors: Errors::default() };
+        call.event_type(input);
+        while !input.is_empty() {
+            call.comma(input);
+            if input.is_empty() {
+                break;
+            }
+            if input.peek(LitStr) && !input.peek2(Token![=]) {
+                call.message(input);
+            } else {
+                call.field(input);
+            }
+        }
+        Ok(call)
+    }
+}
+
+impl Call {
+    fn event_type(&mut self, input: ParseStream<'_>) {
+        const NEEDED: &str = "the event type comes first, a string literal such as \"user.updated\"";
+        if input.is_empty() {
+            self.errors.push(input.error(NEEDED));
+        } else if input.peek(LitStr) {
+            self.event_type = self.errors.keep(input.parse());
+        } else {
+            let mistake = tokens_to_comma(input);
+            let why = "it is checked while compiling, and the catalogue lists it without running the program";
+            let computed = !starts_a_field(&mistake);
+            self.errors.at(mistake, if computed { format!("{NEEDED}: {why}") } else { NEEDED.to_owned() });
+        }
+    }
+
+    /// The comma between two arguments.
+    fn comma(&mut self, input: ParseStream<'_>) {
+        if input.peek(Token![,]) {
+            // Parsing what was peeked cannot fail.
+            self.errors.keep(input.parse::<Token![,]>());
+            if input.peek(Token![,]) {
+                self.errors.push(input.error("an argument is missing between the two commas; remove one of them"));
+                tokens_to_comma(input);
+            }
+        } else if input.peek(Token![;]) {
+            self.errors.push(input.error("write a comma instead of `;`"));
+            self.errors.keep(input.parse::<Token![;]>());
+        } else if let Some(next) = input.cursor().token_tree().map(|(token, _)| token) {
+            self.errors.push(input.error(format!("a comma is missing before `{}`", abbreviated(&next))));
+        }
+    }
+
+    fn field(&mut self, input: ParseStream<'_>) {
+        if input.peek(LitStr) {
+            let quoted = input.cursor().literal().map(|(literal, _)| literal.to_string()).unwrap_or_default();
+            let name = quoted.trim_matches('"');
+            self.errors.push(input.error(format!("the name of a field is not quoted; write `{name} = …`")));
+            tokens_to_comma(input);
+            return;
+        }
+        if input.peek(syn::Lit) && !input.peek2(Token![=]) {
+            let value = tokens_to_comma(input);
+            self.errors.at(value, "a value needs a name; write `name = …` (the message is a string literal)");
+            return;
+        }
+        match input.parse::<Field>() {
+            Ok(field) => self.fields.push(field),
+            Err(error) => {
+                self.errors.push(error);
+                tokens_to_comma(input);
+            }
+        }
+    }
+
+    /// The message, and all that comes after it.
+    fn message(&mut self, input: ParseStream<'_>) {
+        let Some(format) = self.errors.keep(input.parse::<LitStr>()) else { return };
+        let mut arguments = TokenStream::new();
+        while !input.is_empty() {
+            self.comma(input);
+            if input.is_empty() {
+                break;
+            }
+            if field_after_message(input, &format) {
+                let start = input.cursor();
+                let known = self.fields.len();
+                self.field(input);
+                if let Some(field) = self.fields.get(known) {
+                    let path = &field.path;
+                    self.errors.at(path, format!("the message and its arguments come last; move `{path}` before the message"));
+                } else if start == input.cursor() {
+                    tokens_to_comma(input);
+                }
+                continue;
+            }
+            let name = if input.peek(Ident) && input.peek2(Token![=]) && !input.peek2(Token![==]) {
+                let (name, equals) = (input.parse::<Ident>(), input.parse::<Token![=]>());
+                name.and_then(|name| equals.map(|equals| quote!(#name #equals))).unwrap_or_default()
+            } else {
+                TokenStream::new()
+            };
+            match input.parse::<Expr>() {
+                Ok(value) => arguments.extend(quote!(, #name #value)),
+                Err(error) => {
+                    self.errors.push(error);
+                    tokens_to_comma(input);
+                }
+            }
+        }
+        self.message = Some(Message { format, arguments });
+    }
+}
+
+/// Whether a field stands where an argument of the message should: it has a sigil or a dotted name, or a name that the message does
+/// not use.
+fn field_after_message(input: ParseStream<'_>, format: &LitStr) -> bool {
+    if input.peek(Token![%]) || input.peek(Token![?]) {
+        return true;
+    }
+    let ahead = input.fork();
+    let Ok(path) = ahead.parse::<Path>() else { return false };
+    if !is_assignment(&ahead) {
+        return false;
+    }
+    path.only().is_none_or(|name| !uses(&format.value(), &name.unraw().to_string()))
+}
+
+/// Whether a format string refers to an argument by name: `{name}`, `{name:…}`, or as a width or precision, `name$`.
+fn uses(format: &str, name: &str) -> bool {
+    format.match_indices(name).any(|(start, _)| {
+        let before = format[..start].chars().next_back();
+        let after = format[start + name.len()..].trim_start().chars().next();
+        let opens = matches!(before, Some('{' | ':' | '.' | ' ')) || before.is_some_and(|c| "<^>+-#0".contains(c));
+        opens && matches!(after, Some('}' | ':' | '$'))
+    })
+}
+
+fn starts_a_field(tokens: &TokenStream) -> bool {
+    syn::parse2::<Field>(tokens.clone()).is_ok_and(|field| field.path.to_string() != field.value.to_token_stream().to_string())
+}
+
+/// Takes what is left of the current argument.
+fn tokens_to_comma(input: ParseStream<'_>) -> TokenStream {
+    let mut taken = TokenStream::new();
+    while !input.is_empty() && !input.peek(Token![,]) {
+        match input.parse::<TokenTree>() {
+            Ok(token) => taken.extend([token]),
+            Err(_) => break,
+        }
+    }
+    taken
+}
+
+/// A token as it is shown in an error: a group only by its opening.
+fn abbreviated(token: &TokenTree) -> String {
+    match token {
+        TokenTree::Group(_) => "(…)".to_owned(),
+        other => other.to_string(),
+    }
+}

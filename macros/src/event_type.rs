@@ -1,0 +1,188 @@
+//! The event type of a call: two or more lower-case segments joined by dots, such as `user.updated`.
+//!
+//! Always true: an `EventType` that exists has that shape, is at most `MAX_LEN` bytes, and is not one of the log's own. Whoever writes
+//! another one is told the nearest event type that would do.
+
+use syn::{Error, LitStr, Result};
+
+/// The longest event type, in bytes.
+pub(crate) const MAX_LEN: usize = 128;
+
+/// The first segment of the events that the log writes about itself.
+const OWN: &str = "audit";
+
+/// An event type that keeps the rules.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct EventType(String);
+
+impl EventType {
+    /// Checks a literal; the error points at it and says what to write instead.
+    pub(crate) fn parse(literal: &LitStr) -> Result<Self> {
+        let text = literal.value();
+        match fault(&text) {
+            None => Ok(Self(text)),
+            Some(message) => Err(Error::new(literal.span(), message)),
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The category of an event that names none: what it is about.
+    pub(crate) fn first_segment(&self) -> &str {
+        self.0.split('.').next().unwrap_or_default()
+    }
+
+    /// The action of an event that names none: what happened.
+    pub(crate) fn last_segment(&self) -> &str {
+        self.0.rsplit('.').next().unwrap_or_default()
+    }
+}
+
+/// What is wrong with an event type, if anything is.
+fn fault(text: &str) -> Option<String> {
+    if text.is_empty() {
+        return Some(r#"the event type is empty; write what it is about and what happened, such as "user.updated""#.to_owned());
+    }
+    let corrected = correct(text);
+    if corrected != text {
+        let shape = "an event type is two or more segments of `a-z`, `0-9` and `_`, joined by dots";
+        return Some(if is_well_formed(&corrected) && fault(&corrected).is_none() {
+            format!("{shape}; write {corrected:?}")
+        } else if corrected.is_empty() || corrected.len() > MAX_LEN {
+            format!(r#"{shape}, such as "user.updated""#)
+        } else {
+            format!("{shape}, such as {:?}", two_segments(&corrected))
+        });
+    }
+    if !text.contains('.') {
+        return Some(format!(
+            "an event type has two or more segments, what it is about and what happened; write for example {:?}",
+            two_segments(text)
+        ));
+    }
+    if text.len() > MAX_LEN {
+        return Some(format!(
+            "the event type is {} bytes long, and {MAX_LEN} is the most; keep the kind of event here and put the particulars into fields",
+            text.len()
+        ));
+    }
+    if let Some(rest) = text.strip_prefix(OWN).and_then(|rest| rest.strip_prefix('.')) {
+        let instead = if rest.contains('.') { rest.to_owned() } else { format!("app.{rest}") };
+        return Some(format!("event types that begin with `{OWN}.` are the log's own; write for example {instead:?}"));
+    }
+    None
+}
+
+fn is_well_formed(text: &str) -> bool {
+    text.contains('.')
+        && text
+            .split('.')
+            .all(|segment| !segment.is_empty() && segment.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_')))
+}
+
+/// An event type of two segments around a word that is only one.
+fn two_segments(word: &str) -> String {
+    match word {
+        OWN => "app.audited".to_owned(),
+        "login" | "logout" | "signup" | "authenticated" => format!("auth.{word}"),
+        // A verb in the past is what happened; anything else is what it happened to.
+        _ if word.ends_with("ed") => match word.split_once('_') {
+            Some((subject, action)) if !subject.is_empty() && !action.is_empty() => format!("{subject}.{action}"),
+            _ => format!("app.{word}"),
+        },
+        _ if word.contains('.') => word.to_owned(),
+        _ => format!("{word}.completed"),
+    }
+}
+
+/// The text as the author most likely meant it: lower case, `_` inside words, `.` between segments.
+fn correct(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 4);
+    let mut after_lower = false;
+    for character in text.chars() {
+        match character {
+            'a'..='z' | '0'..='9' | '_' => out.push(character),
+            'A'..='Z' => {
+                // The hump of a camel is a word's end, but not within an acronym.
+                if after_lower {
+                    out.push('_');
+                }
+                out.push(character.to_ascii_lowercase());
+            }
+            '.' | ':' | '/' | '\\' | '>' => out.push('.'),
+            '-' | ' ' => out.push('_'),
+            _ => {}
+        }
+        after_lower = character.is_ascii_lowercase() || character.is_ascii_digit();
+    }
+    let segments: Vec<&str> = out.split('.').filter(|segment| !segment.is_empty()).collect();
+    segments.join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn well_formed_event_types_pass_and_give_category_and_action() {
+        for text in ["user.updated", "discovery.scan.completed", "a.b", "v2.x_1", "auditor.named"] {
+            assert_eq!(fault(text), None, "{text}");
+        }
+        let event_type = EventType("discovery.scan.completed".into());
+        assert_eq!((event_type.first_segment(), event_type.last_segment()), ("discovery", "completed"));
+    }
+
+    #[test]
+    fn a_malformed_event_type_is_told_its_corrected_form() {
+        for (wrong, right) in [
+            ("User.Created", "user.created"),
+            ("auth:login", "auth.login"),
+            ("auth::login", "auth.login"),
+            ("user..created", "user.created"),
+            (".user.created", "user.created"),
+            ("user.created.", "user.created"),
+            ("api-key.rotated", "api_key.rotated"),
+            ("apiKey.rotated", "api_key.rotated"),
+            ("HTTPRequest.served", "httprequest.served"),
+            ("user/created!", "user.created"),
+        ] {
+            let message = fault(wrong).expect(wrong);
+            assert!(message.ends_with(&format!("; write {right:?}")), "{wrong}: {message}");
+            assert_eq!(fault(right), None);
+        }
+    }
+
+    #[test]
+    fn a_single_segment_is_told_to_add_a_second() {
+        for (wrong, right) in [
+            ("login", "auth.login"),
+            ("user_created", "user.created"),
+            ("rotation", "rotation.completed"),
+            ("Login", "auth.login"),
+            ("audit", "app.audited"),
+            ("approved", "app.approved"),
+        ] {
+            let message = fault(wrong).expect(wrong);
+            assert!(message.contains("two or more segments"), "{message}");
+            assert!(message.ends_with(&format!("{right:?}")), "{wrong}: {message}");
+            assert_eq!(fault(right), None);
+        }
+    }
+
+    #[test]
+    fn empty_long_and_reserved_event_types_are_refused() {
+        assert!(fault("").expect("empty").contains("is empty"));
+        assert!(fault("…").expect("nothing left").ends_with(r#"such as "user.updated""#));
+        let longest = format!("a.{}", "b".repeat(MAX_LEN - 2));
+        assert_eq!(fault(&longest), None);
+        assert!(fault(&format!("{longest}b")).expect("long").contains("129 bytes"));
+        assert_eq!(
+            fault("audit.user.created").expect("reserved"),
+            r#"event types that begin with `audit.` are the log's own; write for example "user.created""#
+        );
+        assert!(fault("audit.login").expect("reserved").ends_with(r#""app.login""#));
+        assert!(fault("Audit.Login").is_some());
+    }
+}

@@ -1,0 +1,204 @@
+//! One field of a call as it is written: `path = %value`, or a variable's name alone.
+//!
+//! What the path means is not known here; see `slot`.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use syn::{
+    Error, Expr, ExprPath, Ident, Result, Token,
+    ext::IdentExt,
+    parse::{Parse, ParseStream},
+    punctuated::Punctuated,
+};
+
+/// A dotted name, such as `resource.type`. Keywords and raw identifiers are names like any other.
+pub(crate) struct Path {
+    segments: Punctuated<Ident, Token![.]>,
+}
+
+impl Path {
+    /// The names without `r#`.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.segments.iter().map(|segment| segment.unraw().to_string()).collect()
+    }
+
+    /// The only segment, if it is the only one.
+    pub(crate) fn only(&self) -> Option<&Ident> {
+        if self.segments.len() == 1 { self.segments.first() } else { None }
+    }
+
+    /// The last segment, which is what a value would be called by itself.
+    fn last(&self) -> String {
+        self.names().pop().unwrap_or_default()
+    }
+}
+
+impl Parse for Path {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let mut segments = Punctuated::new();
+        segments.push_value(Ident::parse_any(input)?);
+        while input.peek(Token![.]) && !input.peek(Token![..]) {
+            segments.push_punct(input.parse()?);
+            if !input.peek(Ident::peek_any) {
+                let so_far = Self { segments };
+                return Err(input.error(format!("a name is missing after `{so_far}`; each part of a field's name is an identifier")));
+            }
+            segments.push_value(Ident::parse_any(input)?);
+        }
+        Ok(Self { segments })
+    }
+}
+
+impl ToTokens for Path {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        self.segments.to_tokens(tokens);
+    }
+}
+
+impl std::fmt::Display for Path {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.names().join("."))?;
+        f.write_str(if self.segments.trailing_punct() { "." } else { "" })
+    }
+}
+
+/// How a value becomes text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sigil {
+    /// None: as JSON, through `Serialize`.
+    Json,
+    /// `%`: through `Display`.
+    Display,
+    /// `?`: through `Debug`.
+    Debug,
+}
+
+impl Sigil {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "",
+            Self::Display => "%",
+            Self::Debug => "?",
+        }
+    }
+}
+
+impl Parse for Sigil {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        if input.parse::<Option<Token![%]>>()?.is_some() {
+            Ok(Self::Display)
+        } else if input.parse::<Option<Token![?]>>()?.is_some() {
+            Ok(Self::Debug)
+        } else {
+            Ok(Self::Json)
+        }
+    }
+}
+
+/// A name, its value, and how to write the value down.
+pub(crate) struct Field {
+    pub(crate) path: Path,
+    pub(crate) sigil: Sigil,
+    pub(crate) value: Expr,
+}
+
+impl Parse for Field {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let sigil: Sigil = input.parse()?;
+        if sigil != Sigil::Json {
+            let path = if input.peek(Ident::peek_any) { Some(input.parse::<Path>()?) } else { None };
+            return match path {
+                Some(path) if at_end(input) => shorthand(path, sigil),
+                Some(path) if is_assignment(input) => {
+                    let (name, sigil) = (path.to_string(), sigil.as_str());
+                    Err(Error::new_spanned(path, format!("the sigil goes before the value: write `{name} = {sigil}…`")))
+                }
+                Some(path) if path.only().is_some() && !starts_operator(input) => shorthand(path, sigil),
+                _ => Err(input.error(nameless(sigil))),
+            };
+        }
+        if !input.peek(Ident::peek_any) {
+            let value: Expr = input.parse()?;
+            return Err(Error::new_spanned(value, nameless(sigil)));
+        }
+        let ahead = input.fork();
+        let path = match ahead.parse::<Path>() {
+            Ok(_) if !starts_operator(&ahead) => input.parse()?,
+            // A path that ends in a call or the like is an expression; one that ends in nothing is a mistake.
+            outcome => {
+                return Err(match input.parse::<Expr>() {
+                    Ok(Expr::Assign(assign)) => outcome.err().unwrap_or_else(|| {
+                        Error::new_spanned(assign.left, "a field's name is identifiers joined by dots, such as `order.id`")
+                    }),
+                    Ok(value @ Expr::Macro(_)) => {
+                        Error::new_spanned(value, format!("{}; a computed message is `description = …`", nameless(sigil)))
+                    }
+                    Ok(value) => Error::new_spanned(value, nameless(sigil)),
+                    Err(error) => outcome.err().unwrap_or(error),
+                });
+            }
+        };
+        if !is_assignment(input) {
+            return no_assignment(input, path);
+        }
+        input.parse::<Token![=]>()?;
+        let sigil: Sigil = input.parse()?;
+        if at_end(input) {
+            return Err(Error::new_spanned(&path, format!("`{path}` has no value; write `{path} = …`")));
+        }
+        let value: Expr = input.parse()?;
+        if let Expr::Assign(assign) = &value {
+            let message = format!("a field has one `=`: `{path} = …`; put a comma between two fields, or write `==` to compare");
+            return Err(Error::new_spanned(assign.eq_token, message));
+        }
+        Ok(Self { path, sigil, value })
+    }
+}
+
+/// What follows a path without a `=`: nothing (then it names itself), or a mistake that has a name.
+fn no_assignment(input: ParseStream<'_>, path: Path) -> Result<Field> {
+    let instead = [(":", input.peek(Token![:])), ("==", input.peek(Token![==])), ("=>", input.peek(Token![=>]))];
+    if let Some((found, _)) = instead.into_iter().find(|(_, there)| *there) {
+        return Err(input.error(format!("write `=` instead of `{found}`: `{path} = …`")));
+    }
+    shorthand(path, Sigil::Json)
+}
+
+/// `user_id`, `%ip`, `?state`: the variable names the field.
+fn shorthand(path: Path, sigil: Sigil) -> Result<Field> {
+    let sigil_text = sigil.as_str();
+    match path.only().cloned() {
+        Some(name) if name == "self" => Err(Error::new_spanned(path, "`self` is no name for a field; write `name = self`")),
+        Some(name) => {
+            let Ok(variable) = syn::parse2::<ExprPath>(quote!(#name)) else {
+                let message = format!("`{name}` is a keyword, not a variable; write `{name} = {sigil_text}…`");
+                return Err(Error::new_spanned(path, message));
+            };
+            Ok(Field { path, sigil, value: Expr::Path(variable) })
+        }
+        None => {
+            let message = format!("only a variable can stand alone; write `{} = {sigil_text}{path}`", path.last());
+            Err(Error::new_spanned(path, message))
+        }
+    }
+}
+
+fn nameless(sigil: Sigil) -> String {
+    format!("a value needs a name; write `name = {}…`", sigil.as_str())
+}
+
+fn at_end(input: ParseStream<'_>) -> bool {
+    input.is_empty() || input.peek(Token![,])
+}
+
+/// At `=`, but not at `==` or `=>`.
+pub(crate) fn is_assignment(input: ParseStream<'_>) -> bool {
+    input.peek(Token![=]) && !input.peek(Token![==]) && !input.peek(Token![=>])
+}
+
+/// Whether what stands here makes an expression of the path before it: `f(x)`, `a::b`, `a[0]`, `a!()`, `a?`, `a + b`.
+fn starts_operator(input: ParseStream<'_>) -> bool {
+    let joins = input.peek(Token![::]) || input.peek(Token![!]) || input.peek(Token![?]) || input.peek(syn::token::Bracket);
+    let computes = input.peek(Token![+]) || input.peek(Token![-]) || input.peek(Token![*]) || input.peek(Token![/]);
+    joins || computes || input.peek(syn::token::Paren) || input.peek(syn::token::Brace) || input.peek(Token![as])
+}

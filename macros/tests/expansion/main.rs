@@ -1,0 +1,234 @@
+//! What a call of `audit!` expands to compiles in demanding surroundings, and does the right calls in the right order.
+//!
+//! The runtime here only writes the calls down; what they put into the log is tested in `tracing-audit` itself.
+
+#![forbid(unsafe_code)]
+#![deny(warnings, clippy::pedantic, clippy::unwrap_used)]
+
+#[allow(clippy::pedantic, clippy::unwrap_used)]
+mod runtime;
+
+pub(crate) mod __private {
+    pub(crate) use core::format_args;
+
+    pub(crate) use tracing;
+    pub(crate) use tracing_audit_macros::audit_impl;
+
+    pub(crate) use crate::runtime::*;
+}
+
+/// As in `tracing-audit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Severity {
+    Info,
+    Warning,
+    Error,
+    Critical,
+}
+
+macro_rules! audit {
+    ($($arguments:tt)*) => { $crate::__private::audit_impl!($crate; $($arguments)*) };
+}
+
+use runtime::{Actor, Receipt, last, last_site};
+
+#[test]
+fn the_least_call_records_nothing_but_its_type() {
+    assert_eq!(audit!("user.updated"), Receipt);
+    assert_eq!(last(), "");
+    audit!("user.updated", "Done");
+    assert_eq!(last(), "description(%Done)");
+}
+
+#[test]
+fn slots_are_written_in_the_order_of_the_record_whatever_the_order_of_the_call() {
+    audit!(
+        "user.updated",
+        mode = "full",
+        span_id = 9,
+        context.environment = "prod",
+        user_agent = "curl",
+        ip_address = %std::net::Ipv4Addr::LOCALHOST,
+        tags = ["a"],
+        outcome.error = ?Some(1),
+        outcome.type = "failure",
+        resource.prior_attributes.role = "user",
+        resource.attributes = [1],
+        resource.type = "user",
+        actor.attributes.r#in = 1,
+        actor.attributes.b = 2,
+        actor.name = "Ann",
+        actor.id = 7,
+        tenant_id = "acme",
+        severity = warning,
+        "Role of {} changed",
+        "Ann",
+    );
+    assert_eq!(
+        last(),
+        "tenant_id(\"acme\") \
+         actor_parts[ id(7) name(\"Ann\") attribute(\"in\":1) attribute(\"b\":2) ] \
+         resource_parts[ kind(\"user\") attributes([1]) prior_attribute(\"role\":\"user\") ] \
+         outcome_parts[ kind(\"failure\") error(?Some(1)) ] \
+         description(%Role of Ann changed) \
+         details[ field(\"mode\":\"full\") ] \
+         tags([\"a\"]) ip_address(%127.0.0.1) user_agent(\"curl\") \
+         context[ field(\"environment\":\"prod\") field(\"span_id\":9) ]"
+    );
+}
+
+#[test]
+fn dotted_names_nest_in_details() {
+    audit!("order.placed", order.id = 1, currency = "EUR", order.total.net = 2, details.order.total.gross = 3, details.id = 4);
+    assert_eq!(
+        last(),
+        "details[ nested(\"order\":)[ field(\"id\":1) nested(\"total\":)[ field(\"net\":2) field(\"gross\":3) ] ] \
+         field(\"currency\":\"EUR\") field(\"id\":4) ]"
+    );
+}
+
+#[test]
+fn wholes_variables_and_computed_descriptions() {
+    let (actor, user_id, ip, tags) = (Actor("Ann"), 7, "::1", ["a"]);
+    audit!("user.updated", actor, user_id, %ip, description = format!("{}", 1), details.r#type = 2);
+    assert_eq!(last(), "actor(Ann) description(%1) details[ field(\"user_id\":7) field(\"ip\":%::1) field(\"type\":2) ]");
+    audit!("user.updated", tags, details = [1], outcome.reason = "x", resource.prior_attributes = [2]);
+    assert_eq!(last(), "resource_parts[ prior_attributes([2]) ] outcome_parts[ reason(\"x\") ] details_whole([1]) tags([\"a\"])");
+}
+
+#[test]
+fn arguments_are_evaluated_once_in_source_order_and_not_moved() {
+    let order = std::cell::RefCell::new(Vec::new());
+    let note = |name: &'static str| {
+        order.borrow_mut().push(name);
+        name
+    };
+    let owned = String::from("kept");
+    audit!("a.b", mode = note("first"), tenant_id = note("second"), owned, name = owned, "{} {owned}", note("third"));
+    assert_eq!(*order.borrow(), ["first", "second", "third"]);
+    assert_eq!(owned, "kept");
+    assert_eq!(
+        last(),
+        "tenant_id(\"second\") description(%third kept) details[ field(\"mode\":\"first\") field(\"owned\":\"kept\") field(\"name\":\"kept\") ]"
+    );
+}
+
+#[test]
+fn the_site_holds_what_is_known_while_compiling() {
+    audit!("user.updated", severity = critical, category = "a \"b\"");
+    let line = line!() - 1;
+    let site = last_site();
+    assert_eq!(
+        site.head,
+        r#""schema_version":"1.0","event_type":"user.updated","category":"a \"b\"","action":"updated","severity":"critical""#
+    );
+    assert_eq!((site.event_type, site.severity), ("user.updated", Severity::Critical));
+    assert_eq!((site.module, site.file, site.line), (module_path!(), file!(), line));
+}
+
+#[test]
+fn the_names_of_the_expansion_are_not_those_of_the_caller() {
+    const SITE: u8 = 1;
+    let (value0, message, writer, mirror, parts, receipt) = (2, 3, 4, 5, 6, 7);
+    audit!(
+        "a.b",
+        SITE,
+        value0,
+        message,
+        writer,
+        mirror,
+        parts,
+        r = receipt,
+        "{SITE} {value0} {message} {writer} {mirror} {parts} {receipt}"
+    );
+    assert!(last().starts_with("description(%1 2 3 4 5 6 7) details[ field(\"SITE\":1) field(\"value0\":2)"));
+}
+
+#[test]
+fn a_call_may_stand_in_an_argument_of_another() {
+    audit!("outer.done", inner = format!("{:?}", audit!("inner.done", x = 1)), "outer");
+    assert_eq!(last(), "description(%outer) details[ field(\"inner\":\"Receipt\") ]");
+}
+
+#[test]
+fn a_receipt_is_awaited_in_a_future_that_is_send() {
+    fn assert_send(future: impl Future<Output = ()> + Send) {
+        drop(future);
+    }
+    let name = String::from("Ann");
+    assert_send(async move {
+        audit!("user.updated", name, "Hello {}", name.len()).durable().await;
+        let receipt = audit!("user.updated", later = async { 1 }.await, "again");
+        receipt.durable().await;
+    });
+}
+
+#[test]
+fn sigils_bind_weaker_than_every_operator() {
+    let (a, b) = (7, 4);
+    audit!("a.b", sum = %a + b, rest = a % b, range = ?a..b, negative = -a, choice = if a > b { 1 } else { 2 });
+    assert_eq!(last(), "details[ field(\"sum\":%11) field(\"rest\":3) field(\"range\":?7..4) field(\"negative\":-7) field(\"choice\":1) ]");
+}
+
+/// Nothing of the expansion leans on the prelude or on the names of the caller's module.
+mod no_prelude {
+    #![no_implicit_prelude]
+    #![allow(dead_code)]
+
+    mod core {}
+    mod std {}
+    mod tracing {}
+
+    pub(super) fn call(id: u8) {
+        audit!("user.updated", actor.id = id, order.id = %id, severity = error, "{}", id);
+    }
+}
+
+#[test]
+fn no_prelude_is_needed() {
+    no_prelude::call(3);
+    assert_eq!(last(), "actor_parts[ id(3) ] description(%3) details[ nested(\"order\":)[ field(\"id\":%3) ] ]");
+}
+
+/// The events that other layers see, by level.
+#[test]
+fn every_severity_has_its_tracing_level() {
+    use std::sync::{Arc, Mutex};
+    use tracing::{Event, Level, Metadata, Subscriber, span};
+
+    struct Levels(Arc<Mutex<Vec<(Level, String, String)>>>);
+
+    impl Subscriber for Levels {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn event(&self, event: &Event<'_>) {
+            let metadata = event.metadata();
+            let fields = event.fields().map(|field| field.name()).collect::<Vec<_>>().join(" ");
+            if let Ok(mut seen) = self.0.lock() {
+                seen.push((*metadata.level(), format!("{} {}", metadata.target(), metadata.name()), fields));
+            }
+        }
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    tracing::subscriber::with_default(Levels(seen.clone()), || {
+        audit!("a.b");
+        audit!("a.b", severity = info);
+        audit!("a.b", severity = warning);
+        audit!("a.b", severity = error);
+        audit!("a.b", severity = critical);
+    });
+    let seen = seen.lock().expect("no other thread");
+    let levels: Vec<Level> = seen.iter().map(|(level, ..)| *level).collect();
+    assert_eq!(levels, [Level::INFO, Level::INFO, Level::WARN, Level::ERROR, Level::ERROR]);
+    assert_eq!(seen[0].1, "audit audit!");
+    assert_eq!(seen[0].2, "message event_type id actor resource outcome details");
+}
