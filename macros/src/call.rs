@@ -10,7 +10,7 @@ use syn::{
     parse::{Parse, ParseStream},
 };
 
-use crate::field::{Field, Path, is_assignment};
+use crate::field::{Field, Path, Sigil, is_assignment};
 
 /// What was read, and what was wrong with it.
 pub(crate) struct Call {
@@ -84,13 +84,13 @@ impl Call {
     fn event_type(&mut self, input: ParseStream<'_>) {
         const NEEDED: &str = "the event type comes first, a string literal such as \"user.updated\"";
         if input.is_empty() {
-            self.errors.push(input.error(NEEDED));
+            self.errors.push(Error::new(input.span(), NEEDED));
         } else if input.peek(LitStr) {
             self.event_type = self.errors.keep(input.parse());
         } else {
             let mistake = tokens_to_comma(input);
             let why = "it is checked while compiling, and the catalogue lists it without running the program";
-            let computed = !starts_a_field(&mistake);
+            let computed = !is_field(&mistake);
             self.errors.at(mistake, if computed { format!("{NEEDED}: {why}") } else { NEEDED.to_owned() });
         }
     }
@@ -98,11 +98,10 @@ impl Call {
     /// The comma between two arguments.
     fn comma(&mut self, input: ParseStream<'_>) {
         if input.peek(Token![,]) {
-            // Parsing what was peeked cannot fail.
             self.errors.keep(input.parse::<Token![,]>());
-            if input.peek(Token![,]) {
+            while input.peek(Token![,]) {
                 self.errors.push(input.error("an argument is missing between the two commas; remove one of them"));
-                tokens_to_comma(input);
+                self.errors.keep(input.parse::<Token![,]>());
             }
         } else if input.peek(Token![;]) {
             self.errors.push(input.error("write a comma instead of `;`"));
@@ -197,8 +196,10 @@ fn uses(format: &str, name: &str) -> bool {
     })
 }
 
-fn starts_a_field(tokens: &TokenStream) -> bool {
-    syn::parse2::<Field>(tokens.clone()).is_ok_and(|field| field.path.to_string() != field.value.to_token_stream().to_string())
+/// Whether these tokens are a field, so that the event type before it was forgotten. A variable alone was rather meant to be the event type.
+fn is_field(tokens: &TokenStream) -> bool {
+    syn::parse2::<Field>(tokens.clone())
+        .is_ok_and(|field| field.sigil != Sigil::Json || field.path.to_string() != field.value.to_token_stream().to_string())
 }
 
 /// Takes what is left of the current argument.

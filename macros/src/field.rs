@@ -106,16 +106,7 @@ impl Parse for Field {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let sigil: Sigil = input.parse()?;
         if sigil != Sigil::Json {
-            let path = if input.peek(Ident::peek_any) { Some(input.parse::<Path>()?) } else { None };
-            return match path {
-                Some(path) if at_end(input) => shorthand(path, sigil),
-                Some(path) if is_assignment(input) => {
-                    let (name, sigil) = (path.to_string(), sigil.as_str());
-                    Err(Error::new_spanned(path, format!("the sigil goes before the value: write `{name} = {sigil}…`")))
-                }
-                Some(path) if path.only().is_some() && !starts_operator(input) => shorthand(path, sigil),
-                _ => Err(input.error(nameless(sigil))),
-            };
+            return variable_with_sigil(input, sigil);
         }
         if !input.peek(Ident::peek_any) {
             let value: Expr = input.parse()?;
@@ -155,11 +146,36 @@ impl Parse for Field {
     }
 }
 
+/// What follows a sigil that opens a field: one variable, which names the field.
+fn variable_with_sigil(input: ParseStream<'_>, sigil: Sigil) -> Result<Field> {
+    let ahead = input.fork();
+    match ahead.parse::<Path>() {
+        Ok(_) if is_assignment(&ahead) => {
+            let path: Path = input.parse()?;
+            let (name, sigil) = (path.to_string(), sigil.as_str());
+            Err(Error::new_spanned(path, format!("the sigil goes before the value: write `{name} = {sigil}…`")))
+        }
+        Ok(_) if !starts_operator(&ahead) => shorthand(input.parse()?, sigil),
+        _ => {
+            let value: Expr = input.parse()?;
+            Err(Error::new_spanned(value, nameless(sigil)))
+        }
+    }
+}
+
 /// What follows a path without a `=`: nothing (then it names itself), or a mistake that has a name.
 fn no_assignment(input: ParseStream<'_>, path: Path) -> Result<Field> {
-    let instead = [(":", input.peek(Token![:])), ("==", input.peek(Token![==])), ("=>", input.peek(Token![=>]))];
-    if let Some((found, _)) = instead.into_iter().find(|(_, there)| *there) {
-        return Err(input.error(format!("write `=` instead of `{found}`: `{path} = …`")));
+    let instead = if input.peek(Token![:]) {
+        Some((input.parse::<Token![:]>()?.into_token_stream(), ":"))
+    } else if input.peek(Token![==]) {
+        Some((input.parse::<Token![==]>()?.into_token_stream(), "=="))
+    } else if input.peek(Token![=>]) {
+        Some((input.parse::<Token![=>]>()?.into_token_stream(), "=>"))
+    } else {
+        None
+    };
+    if let Some((found, text)) = instead {
+        return Err(Error::new_spanned(found, format!("write `=` instead of `{text}`: `{path} = …`")));
     }
     shorthand(path, Sigil::Json)
 }

@@ -124,7 +124,7 @@ fn outcome_fault(field: &Field) -> Option<String> {
     let syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(literal), .. }) = &field.value else { return None };
     let given = literal.value();
     (!OUTCOMES.contains(&given.as_str()))
-        .then(|| format!("the type of an outcome is {}, not `{given}`; what went wrong is `outcome.reason = …`", list(&OUTCOMES)))
+        .then(|| format!("the type of an outcome is one of {}, not `{given}`; what went wrong is `outcome.reason = …`", list(&OUTCOMES)))
 }
 
 /// "`a`, `b` and `c`".

@@ -11,7 +11,7 @@ mod runtime;
 pub(crate) mod __private {
     pub(crate) use core::format_args;
 
-    pub(crate) use tracing;
+    pub(crate) use ::tracing;
     pub(crate) use tracing_audit_macros::audit_impl;
 
     pub(crate) use crate::runtime::*;
