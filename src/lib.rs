@@ -10,4 +10,4 @@ mod record;
 mod store;
 
 pub use error::{Error, Result};
-pub use record::{Day, Seq, Source, StreamId, Timestamp};
+pub use record::{Actor, Day, Outcome, Resource, SCHEMA_VERSION, Seq, Severity, Source, StreamId, Timestamp};

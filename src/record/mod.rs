@@ -3,8 +3,17 @@
 //! A record is one JSON object on one line, its fields in a fixed order and without white space, so equal records are equal
 //! bytes and a reader can find a field without parsing the whole line.
 
+mod event_type;
+pub(crate) mod json;
+mod parts;
 mod stream;
 mod time;
 
+pub(crate) use event_type::is_event_type;
+pub use parts::{Actor, Outcome, Resource, Severity};
+pub(crate) use parts::{Rendered, field};
 pub use stream::{Seq, Source, StreamId};
 pub use time::{Day, Timestamp};
+
+/// The version of the record's form, in its `schema_version`.
+pub const SCHEMA_VERSION: &str = "1.0";

@@ -1,0 +1,203 @@
+//! The runtime of `audit!`.
+
+use std::{
+    cell::Cell,
+    sync::{Arc, OnceLock},
+};
+
+use tracing::dispatcher;
+use uuid::Uuid;
+
+use super::{
+    clock::{Instant, TimestampWriter},
+    context::Inherited,
+    intake::Intake,
+    layer::AuditLayer,
+    mirror::{self, Mirror},
+    receipt::Receipt,
+    shorten,
+    writer::{Marks, Writer},
+};
+use crate::record::Severity;
+
+/// What a call site of `audit!` says at compile time.
+#[derive(Debug)]
+pub struct Site {
+    head: &'static str,
+    event_type: &'static str,
+    severity: Severity,
+}
+
+impl Site {
+    /// `head` is the record's JSON from `schema_version` to `severity`, without braces.
+    pub const fn new(head: &'static str, event_type: &'static str, severity: Severity) -> Self {
+        Self { head, event_type, severity }
+    }
+
+    /// The event type.
+    pub fn event_type(&self) -> &'static str {
+        self.event_type
+    }
+
+    /// The severity.
+    pub fn severity(&self) -> Severity {
+        self.severity
+    }
+}
+
+/// The log for events without a layer.
+pub(crate) type Global = Arc<Intake>;
+
+static GLOBAL: OnceLock<Global> = OnceLock::new();
+
+/// Sets the process-wide log; once.
+pub(crate) fn set_global(intake: Global) -> Result<(), Global> {
+    GLOBAL.set(intake)
+}
+
+/// What a thread keeps from one event to the next.
+pub(super) struct Scratch {
+    out: Vec<u8>,
+    inherited: Inherited,
+    random: fastrand::Rng,
+    timestamps: TimestampWriter,
+    /// The log of the last event: kept, so that the next one need not touch its reference count, which all threads share.
+    intake: Option<Arc<Intake>>,
+}
+
+impl Scratch {
+    #[cold]
+    fn new() -> Box<Self> {
+        let mut seed = [0; 8];
+        // Without entropy from the system the generator seeds itself from the time, the thread and addresses.
+        let random = match getrandom::fill(&mut seed) {
+            Ok(()) => fastrand::Rng::with_seed(u64::from_ne_bytes(seed)),
+            Err(_) => fastrand::Rng::new(),
+        };
+        Box::new(Self {
+            out: Vec::with_capacity(2048),
+            inherited: Inherited::default(),
+            random,
+            timestamps: TimestampWriter::default(),
+            intake: None,
+        })
+    }
+
+    fn adopt(&mut self, intake: &Arc<Intake>) {
+        if !self.intake.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, intake)) {
+            self.intake = Some(intake.clone());
+        }
+    }
+}
+
+thread_local! {
+    /// Taken while an event is rendered, so an event inside an event's argument works with a new one.
+    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
+}
+
+/// A buffer that once held a long record is not kept.
+const KEPT_CAPACITY: usize = 256 * 1024;
+
+fn take_scratch() -> Box<Scratch> {
+    // At the thread's end the slot may be gone.
+    SCRATCH.try_with(Cell::take).ok().flatten().unwrap_or_else(Scratch::new)
+}
+
+fn keep_scratch(mut scratch: Box<Scratch>) {
+    if scratch.out.capacity() > KEPT_CAPACITY {
+        scratch.out = Vec::with_capacity(2048);
+    }
+    let _ = SCRATCH.try_with(|slot| slot.set(Some(scratch)));
+}
+
+/// Records one event: called by the expansion of `audit!`.
+///
+/// `write` renders the fields, `event` sends the mirrored event.
+pub fn record(site: &'static Site, write: impl Fn(&mut Writer<'_>), event: impl Fn(&Mirror<'_>)) -> Receipt {
+    // One instantiation for all call sites: a call through a pointer costs less than a thousand copies of what follows.
+    record_event(site, &write, &event)
+}
+
+fn record_event(site: &'static Site, write: &dyn Fn(&mut Writer<'_>), event: &dyn Fn(&Mirror<'_>)) -> Receipt {
+    let mut scratch = take_scratch();
+    scratch.inherited.clear();
+    let found = dispatcher::get_default(|dispatch| {
+        let Some(layer) = dispatch.downcast_ref::<AuditLayer>() else { return false };
+        layer.gather(dispatch, &mut scratch.inherited);
+        scratch.adopt(layer.intake());
+        true
+    });
+    let found = found || GLOBAL.get().map(|global| scratch.adopt(global)).is_some();
+    let intake = if found { scratch.intake.take() } else { None };
+
+    let at = Instant::now();
+    let id = at.uuid(scratch.random.u64(..));
+    let marks = render(&mut scratch, site.head, at, id, intake.as_deref(), write);
+    let taken = intake.as_ref().and_then(|intake| push(intake, &mut scratch));
+
+    let missing = mirror::send(intake.as_ref(), || {
+        event(&Mirror { event_type: site.event_type, record: &scratch.out, marks: &marks });
+    });
+    let mut receipt = Receipt::new(id, taken);
+    for other in missing {
+        render(&mut scratch, site.head, at, id, Some(&other), write);
+        let taken = push(&other, &mut scratch);
+        if !receipt.is_recorded() {
+            receipt = Receipt::new(id, taken);
+        }
+    }
+    // A closed log is let go of: its journal's memory should not outlive it on every thread.
+    if intake.is_none() || taken.is_some() {
+        scratch.intake = intake.or(scratch.intake);
+    }
+    keep_scratch(scratch);
+    receipt
+}
+
+/// Records an event that came through `tracing`. `head` is as in [`Site::new`].
+pub(super) fn record_plain(intake: &Arc<Intake>, head: &str, gather: impl FnOnce(&mut Inherited), write: &dyn Fn(&mut Writer<'_>)) {
+    let mut scratch = take_scratch();
+    scratch.inherited.clear();
+    gather(&mut scratch.inherited);
+    let at = Instant::now();
+    let id = at.uuid(scratch.random.u64(..));
+    render(&mut scratch, head, at, id, Some(intake), write);
+    push(intake, &mut scratch);
+    keep_scratch(scratch);
+}
+
+/// Renders the record into `scratch.out`, all but `stream` and `seq`, which the writer puts before it.
+fn render(scratch: &mut Scratch, head: &str, at: Instant, id: Uuid, intake: Option<&Intake>, write: &dyn Fn(&mut Writer<'_>)) -> Marks {
+    let Scratch { out, inherited, timestamps, .. } = scratch;
+    out.clear();
+    out.extend_from_slice(b"\"id\":\"");
+    let start = out.len();
+    out.extend_from_slice(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+    let mark = start..out.len();
+    out.extend_from_slice(b"\",\"timestamp\":\"");
+    timestamps.write(out, at);
+    out.extend_from_slice(b"\",");
+    out.extend_from_slice(head.as_bytes());
+    let system: &[u8] = match intake {
+        Some(intake) => {
+            out.extend_from_slice(&intake.source);
+            &intake.system
+        }
+        None => br#"{"type":"system"}"#,
+    };
+    let mut writer = Writer::new(out, inherited, system, mark);
+    write(&mut writer);
+    let marks = writer.finish();
+    out.push(b'}');
+    marks
+}
+
+/// Hands the rendered record to the log.
+fn push(intake: &Intake, scratch: &mut Scratch) -> Option<(u64, &'static crate::journal::Durability)> {
+    let position = if scratch.out.len() <= intake.longest {
+        intake.push(&scratch.out)
+    } else {
+        intake.push(&shorten::shorten(&scratch.out, intake.longest))
+    };
+    position.map(|position| (position, intake.durability))
+}

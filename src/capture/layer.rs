@@ -1,0 +1,139 @@
+//! The `tracing` layer.
+
+use std::{fmt, sync::Arc};
+
+use tracing::{
+    Dispatch, Event, Metadata, Subscriber,
+    level_filters::LevelFilter,
+    span::{Attributes, Id, Record},
+    subscriber::Interest,
+};
+use tracing_subscriber::{
+    Layer, Registry,
+    layer::Context,
+    registry::{LookupSpan, Scope},
+};
+
+use super::{
+    context::{Inherited, Slot, SpanFields},
+    intake::Intake,
+    mirror, plain,
+};
+
+/// The target of audit events in `tracing`.
+const TARGET: &str = "audit";
+
+/// The layer that takes audit events to a log. Made by [`AuditLog::layer`](crate::AuditLog::layer).
+///
+/// Put it anywhere in the stack, boxed or not; no filter, global or of a layer, keeps an `audit!` event from it. Do not give it a
+/// filter of its own with `with_filter`: it selects by itself, and a filter would only hide spans from it.
+///
+/// It asks `tracing` for events and spans of level `INFO` and above. Where no layer has a filter, that is also what the other
+/// layers get; to let them see more, give them a filter (`.with_filter(LevelFilter::TRACE)`) or raise
+/// [`with_max_level`](Self::with_max_level).
+pub struct AuditLayer {
+    intake: Arc<Intake>,
+    /// Gathers the spans' fields; knows the type of the subscriber below.
+    gather: fn(&Dispatch, &mut Inherited),
+    max_level: LevelFilter,
+}
+
+impl AuditLayer {
+    pub(crate) fn new(intake: Arc<Intake>) -> Self {
+        Self { intake, gather: gather_current::<Registry>, max_level: LevelFilter::INFO }
+    }
+
+    /// Down to which level spans are asked for, for the fields they carry. Default: `INFO`.
+    #[must_use]
+    pub fn with_max_level(mut self, level: LevelFilter) -> Self {
+        self.max_level = level;
+        self
+    }
+
+    pub(super) fn intake(&self) -> &Arc<Intake> {
+        &self.intake
+    }
+
+    pub(super) fn gather(&self, dispatch: &Dispatch, into: &mut Inherited) {
+        (self.gather)(dispatch, into);
+    }
+}
+
+impl fmt::Debug for AuditLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditLayer").field("intake", &self.intake).field("max_level", &self.max_level).finish_non_exhaustive()
+    }
+}
+
+/// The fields of the current span and those around it, whatever any layer's filter thinks of them.
+fn gather_current<S>(dispatch: &Dispatch, into: &mut Inherited)
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let Some(subscriber) = dispatch.downcast_ref::<S>() else { return };
+    let current = dispatch.current_span();
+    if let Some(span) = current.id().and_then(|id| subscriber.span(id)) {
+        gather(Some(span.scope()), into);
+    }
+}
+
+fn gather<'a, S>(scope: Option<Scope<'a, S>>, into: &mut Inherited)
+where
+    S: Subscriber + LookupSpan<'a>,
+{
+    for span in scope.into_iter().flatten() {
+        if let Some(fields) = span.extensions().get::<SpanFields>() {
+            into.add(fields);
+        }
+    }
+}
+
+impl<S> Layer<S> for AuditLayer
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_layer(&mut self, _subscriber: &mut S) {
+        self.gather = gather_current::<S>;
+    }
+
+    fn register_callsite(&self, _metadata: &'static Metadata<'static>) -> Interest {
+        // "Never" would silence the callsite for every other layer.
+        Interest::always()
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.max_level)
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if !attributes.metadata().fields().iter().any(|field| Slot::of(field.name()).is_some()) {
+            return;
+        }
+        let mut fields = SpanFields::default();
+        attributes.record(&mut fields);
+        if let Some(span) = context.span(id) {
+            // Kept even if empty: the values may come later, by `Span::record`.
+            span.extensions_mut().replace(fields);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        if let Some(span) = context.span(id) {
+            if let Some(fields) = span.extensions_mut().get_mut::<SpanFields>() {
+                values.record(fields);
+            }
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let metadata = event.metadata();
+        if metadata.target() != TARGET {
+            return;
+        }
+        if metadata.name() == mirror::NAME {
+            mirror::seen_by(&self.intake);
+        } else if *metadata.level() <= LevelFilter::INFO {
+            plain::record(&self.intake, event, |into| gather(context.event_scope(event), into));
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The ordinary `tracing` event that every audit event also is, for the other layers.
+
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+};
+
+use tracing::field::{DisplayValue, display};
+
+use super::{intake::Intake, writer::Marks};
+
+/// The name by which the layer knows a mirrored event.
+pub(super) const NAME: &str = "audit!";
+
+/// What the mirrored event shows: parts of the rendered record.
+#[derive(Debug)]
+pub struct Mirror<'a> {
+    pub(super) event_type: &'static str,
+    pub(super) record: &'a [u8],
+    pub(super) marks: &'a Marks,
+}
+
+impl Mirror<'_> {
+    /// The event type.
+    pub fn event_type(&self) -> &'static str {
+        self.event_type
+    }
+
+    /// The event's id.
+    pub fn id(&self) -> &str {
+        self.text(&self.marks.id)
+    }
+
+    /// The actor, as JSON.
+    pub fn actor(&self) -> Option<DisplayValue<&str>> {
+        self.json(&self.marks.actor)
+    }
+
+    /// The resource, as JSON.
+    pub fn resource(&self) -> Option<DisplayValue<&str>> {
+        self.json(&self.marks.resource)
+    }
+
+    /// The outcome, as JSON.
+    pub fn outcome(&self) -> Option<DisplayValue<&str>> {
+        self.json(&self.marks.outcome)
+    }
+
+    /// The details, as JSON.
+    pub fn details(&self) -> Option<DisplayValue<&str>> {
+        self.json(&self.marks.details)
+    }
+
+    /// The description, or the event type if it has none.
+    pub fn description(&self) -> std::borrow::Cow<'_, str> {
+        let quoted = self.text(&self.marks.description);
+        if quoted.is_empty() {
+            return self.event_type.into();
+        }
+        match quoted.get(1..quoted.len() - 1) {
+            Some(plain) if !plain.contains('\\') => plain.into(),
+            _ => serde_json::from_str::<String>(quoted).unwrap_or_else(|_| quoted.to_owned()).into(),
+        }
+    }
+
+    fn json(&self, mark: &std::ops::Range<usize>) -> Option<DisplayValue<&str>> {
+        Some(self.text(mark)).filter(|text| !text.is_empty()).map(display)
+    }
+
+    fn text(&self, mark: &std::ops::Range<usize>) -> &str {
+        self.record.get(mark.clone()).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+}
+
+/// What the layers on this thread should do with a mirrored event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Mirroring {
+    /// None is under way.
+    #[default]
+    Idle,
+    /// One is, whose record this log (by its intake's address) has already; 0 for none.
+    Of(usize),
+}
+
+thread_local! {
+    static MIRRORING: Cell<Mirroring> = const { Cell::new(Mirroring::Idle) };
+    /// The logs that saw a mirrored event whose record they lack.
+    static FOUND: RefCell<Vec<Arc<Intake>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Sends the mirrored event; returns the logs it reached that lack its record. A mirrored event that is recorded while another is
+/// under way (because a layer records audit events about events) is not mirrored again: that would not end.
+pub(super) fn send(recorded_by: Option<&Arc<Intake>>, event: impl FnOnce()) -> Vec<Arc<Intake>> {
+    let idle = MIRRORING.try_with(Cell::get).is_ok_and(|state| state == Mirroring::Idle);
+    if !idle {
+        return Vec::new();
+    }
+    /// Ends the state however the event ends.
+    struct End;
+    impl Drop for End {
+        fn drop(&mut self) {
+            let _ = MIRRORING.try_with(|state| state.set(Mirroring::Idle));
+        }
+    }
+    let _ = MIRRORING.try_with(|state| state.set(Mirroring::Of(recorded_by.map_or(0, address))));
+    let end = End;
+    event();
+    drop(end);
+    FOUND.try_with(|found| found.try_borrow_mut().map(|mut found| std::mem::take(&mut *found)).unwrap_or_default()).unwrap_or_default()
+}
+
+/// Called by a layer that sees a mirrored event.
+pub(super) fn seen_by(intake: &Arc<Intake>) {
+    let missing = MIRRORING.try_with(Cell::get).is_ok_and(|state| matches!(state, Mirroring::Of(has) if has != address(intake)));
+    if missing {
+        let _ = FOUND.try_with(|found| {
+            if let Ok(mut found) = found.try_borrow_mut() {
+                found.push(intake.clone());
+            }
+        });
+    }
+}
+
+fn address(intake: &Arc<Intake>) -> usize {
+    Arc::as_ptr(intake).addr()
+}
+

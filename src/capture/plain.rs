@@ -1,0 +1,230 @@
+//! Ordinary `tracing` events with target `audit`: `tracing::info!(target: "audit", event_type = "user.created", actor.id = 7, "…")`.
+//!
+//! Their fields mean what they mean in `audit!`. What `audit!` would reject at compile time can't be rejected here: an event whose
+//! type is missing or malformed is recorded as `tracing.event`, with all it said under `details`.
+
+use std::{fmt, sync::Arc};
+
+use serde_json::{Map, Value};
+use tracing::{
+    Event, Level,
+    field::{Field, Visit},
+};
+
+use super::{
+    argument::{Argument, Written},
+    context::Inherited,
+    emit,
+    intake::Intake,
+    writer::Writer,
+};
+use crate::record::{
+    SCHEMA_VERSION, Severity, is_event_type,
+    json::{self, Presence},
+};
+
+/// The event type of events that have none.
+const UNTYPED: &str = "tracing.event";
+
+pub(super) fn record(intake: &Arc<Intake>, event: &Event<'_>, gather: impl FnOnce(&mut Inherited)) {
+    let mut fields = PlainFields::default();
+    event.record(&mut fields);
+    let severity = match *event.metadata().level() {
+        Level::ERROR => Severity::Error,
+        Level::WARN => Severity::Warning,
+        _ => Severity::Info,
+    };
+    let head = fields.take_head(severity);
+    emit::record_plain(intake, &head, gather, &|writer| fields.write(writer));
+}
+
+/// The fields of one event: those of the record's own by name, the others as details.
+#[derive(Default)]
+struct PlainFields {
+    own: Vec<(&'static str, Value)>,
+    details: Map<String, Value>,
+}
+
+/// A JSON value as an argument.
+struct Given<'a>(Option<&'a Value>);
+
+impl Argument for Given<'_> {
+    fn write(&self, out: &mut Vec<u8>) -> Written {
+        Written(json::write_value(out, &self.0))
+    }
+}
+
+impl PlainFields {
+    fn set(&mut self, field: &Field, value: Value) {
+        let name = field.name();
+        if is_own(name) {
+            self.own.push((name, value));
+        } else {
+            put(&mut self.details, name.strip_prefix("details.").unwrap_or(name), value);
+        }
+    }
+
+    fn get(&self, name: &str) -> Given<'_> {
+        Given(self.own.iter().find(|(own, _)| *own == name).map(|(_, value)| value))
+    }
+
+    fn has(&self, prefix: &str) -> bool {
+        self.own.iter().any(|(own, _)| own.starts_with(prefix))
+    }
+
+    fn take_text(&mut self, name: &str) -> Option<String> {
+        let at = self.own.iter().position(|(own, _)| *own == name)?;
+        match self.own.swap_remove(at).1 {
+            Value::String(text) => Some(text),
+            other => Some(other.to_string()),
+        }
+    }
+
+    /// The record's JSON from `schema_version` to `severity`.
+    fn take_head(&mut self, severity: Severity) -> String {
+        let event_type = match self.take_text("event_type") {
+            Some(text) if is_event_type(&text) => text,
+            wrong => {
+                if let Some(wrong) = wrong {
+                    put(&mut self.details, "event_type", wrong.into());
+                }
+                UNTYPED.to_owned()
+            }
+        };
+        let category = self.take_text("category").unwrap_or_else(|| event_type.split('.').next().unwrap_or_default().to_owned());
+        let action = self.take_text("action").unwrap_or_else(|| event_type.rsplit('.').next().unwrap_or_default().to_owned());
+        let severity = match self.take_text("severity") {
+            None => severity,
+            Some(text) => text.parse().unwrap_or_else(|_| {
+                put(&mut self.details, "severity", text.into());
+                severity
+            }),
+        };
+        let mut head = Vec::new();
+        for (key, value) in [
+            ("schema_version", SCHEMA_VERSION),
+            (",\"event_type", &event_type),
+            (",\"category", &category),
+            (",\"action", &action),
+            (",\"severity", severity.as_str()),
+        ] {
+            if !key.starts_with(',') {
+                head.push(b'"');
+            }
+            head.extend_from_slice(key.as_bytes());
+            head.extend_from_slice(b"\":");
+            json::write_str(&mut head, value);
+        }
+        String::from_utf8_lossy(&head).into_owned()
+    }
+
+    fn write(&self, w: &mut Writer<'_>) {
+        w.tenant_id(self.get("tenant_id"));
+        w.actor_parts(|p| {
+            p.kind(self.get("actor.type"));
+            p.id(self.get("actor.id"));
+            p.name(self.get("actor.name"));
+        });
+        if self.has("resource.") {
+            w.resource_parts(|p| {
+                p.kind(self.get("resource.type"));
+                p.id(self.get("resource.id"));
+                p.name(self.get("resource.name"));
+            });
+        }
+        if self.has("outcome.") {
+            w.outcome_parts(|p| {
+                p.kind(self.get("outcome.type"));
+                p.reason(self.get("outcome.reason"));
+                p.error(self.get("outcome.error"));
+            });
+        }
+        w.description(self.get("message"));
+        if !self.details.is_empty() {
+            w.details_whole(super::argument::json(&self.details));
+        }
+        w.ip_address(self.get("ip_address"));
+        w.user_agent(self.get("user_agent"));
+        w.context(|c| {
+            c.field("\"session_id\":", self.get("session_id"));
+            c.field("\"request_id\":", self.get("request_id"));
+            c.field("\"trace_id\":", self.get("trace_id"));
+            c.field("\"span_id\":", self.get("span_id"));
+        });
+    }
+}
+
+fn is_own(name: &str) -> bool {
+    const OWN: [&str; 21] = [
+        "message",
+        "event_type",
+        "category",
+        "action",
+        "severity",
+        "tenant_id",
+        "actor.type",
+        "actor.id",
+        "actor.name",
+        "resource.type",
+        "resource.id",
+        "resource.name",
+        "outcome.type",
+        "outcome.reason",
+        "outcome.error",
+        "ip_address",
+        "user_agent",
+        "session_id",
+        "request_id",
+        "trace_id",
+        "span_id",
+    ];
+    OWN.contains(&name)
+}
+
+/// Sets a value at a dotted path; where the path runs into a value that is no object, it stays one dotted key.
+fn put(fields: &mut Map<String, Value>, path: &str, value: Value) {
+    if let Some((first, rest)) = path.split_once('.') {
+        if let Value::Object(inner) = fields.entry(first).or_insert_with(|| Map::new().into()) {
+            return put(inner, rest, value);
+        }
+    }
+    fields.insert(path.to_owned(), value);
+}
+
+impl Visit for PlainFields {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.set(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.set(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.set(field, value.into());
+    }
+
+    fn record_i128(&mut self, field: &Field, value: i128) {
+        self.set(field, value.to_string().into());
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        self.set(field, value.to_string().into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.set(field, value.into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.set(field, value.into());
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        self.set(field, value.to_string().into());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.set(field, format!("{value:?}").into());
+    }
+}

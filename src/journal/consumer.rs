@@ -1,0 +1,149 @@
+//! The writer's end of the ring: take frames in order, then release their space.
+//!
+//! A frame that was taken stays in the ring until it is released, so that what the live file lost can be taken again. There is one
+//! consumer; everything that changes goes through `&mut self`.
+
+use std::{
+    fmt, io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{
+            Ordering::{Acquire, Relaxed, Release, SeqCst},
+            compiler_fence,
+        },
+    },
+};
+
+use super::{
+    Dropped, Position,
+    layout::{self, CLOSED, FRAME_HEADER, PAGE, Slot, at},
+    memory::{Memory, Word as _},
+    producer::Ring,
+    region::Region,
+};
+
+/// The end that the writer thread takes frames from.
+pub(crate) struct Consumer<M = Region> {
+    ring: Arc<Ring<M>>,
+    /// The end of the last frame returned.
+    cursor: u64,
+    /// The last release; its tail is what the shared `tail` says.
+    released: Slot,
+    /// Holds a payload that wraps around the ring's end.
+    scratch: Vec<u8>,
+}
+
+impl<M> fmt::Debug for Consumer<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer").field("cursor", &self.cursor).field("released", &self.released).finish_non_exhaustive()
+    }
+}
+
+impl<M: Memory> Consumer<M> {
+    /// The consumer of a new ring; there must be no other.
+    pub(super) fn new(ring: Arc<Ring<M>>) -> Self {
+        Self { ring, cursor: 0, released: Slot::FIRST, scratch: Vec::new() }
+    }
+
+    /// The next payload, if it is there. A frame still being filled holds back those after it.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Option<&[u8]> {
+        let frame = self.ring.place(self.cursor);
+        if self.ring.word(frame).load(Acquire) != self.ring.commit_word(self.cursor) {
+            return None;
+        }
+        // SAFETY: the frame is committed (invariant 4) and not released, so nobody writes to it (invariants 2 and 3).
+        let len = layout::described_len(unsafe { self.ring.memory().read_word(frame + 8) });
+        assert!(len <= self.ring.max_payload(), "a committed frame has the length that its producer checked");
+        let body = self.ring.place(self.cursor + FRAME_HEADER as u64);
+        self.cursor += layout::frame_size(len) as u64;
+
+        let memory = self.ring.memory();
+        let first = len.min(self.ring.end() - body);
+        if first == len {
+            // SAFETY: as above, as long as the slice lives, because releasing needs `&mut self`. The range lies before the end.
+            if let Some(payload) = unsafe { memory.slice(body, len) } {
+                return Some(payload);
+            }
+        }
+        self.scratch.clear();
+        // SAFETY: as above; the two parts lie before the end and, `len` being within the capacity, don't overlap.
+        unsafe {
+            memory.read(body, first, &mut self.scratch);
+            memory.read(PAGE, len - first, &mut self.scratch);
+        }
+        Some(&self.scratch)
+    }
+
+    /// The end of the last frame that [`next`](Self::next) returned.
+    pub(crate) fn position(&self) -> Position {
+        Position(self.cursor)
+    }
+
+    /// Whether the ring is closed and everything in it was returned.
+    pub(crate) fn drained(&self) -> bool {
+        self.ring.word(at::HEAD).load(Relaxed) == self.cursor | CLOSED
+    }
+
+    /// Frees the space of the frames up to `upto`, the end of one that was returned. The frame there has the number `next_seq`.
+    ///
+    /// # Panics
+    ///
+    /// If `upto` lies before the last release or after the cursor.
+    pub(crate) fn release(&mut self, upto: Position, next_seq: u64) {
+        assert!((self.released.tail..=self.cursor).contains(&upto.0), "only what was returned can be released");
+        self.released = Slot { generation: self.released.generation + 1, tail: upto.0, next_seq };
+        let slot = at::SLOTS[(self.released.generation & 1 ^ 1) as usize];
+        let [generation, tail, seq, crc] = self.released.words();
+        // Nobody reads the slots while this process lives, so program order is all that counts: what a kill leaves behind.
+        self.ring.word(slot).store(0, Relaxed);
+        compiler_fence(Release);
+        self.ring.word(slot + 8).store(tail, Relaxed);
+        self.ring.word(slot + 16).store(seq, Relaxed);
+        self.ring.word(slot + 24).store(crc, Relaxed);
+        self.ring.word(slot).store(generation, Release);
+        self.ring.word(at::TAIL).store(tail, Release);
+    }
+
+    /// Goes back to the last release: the frames from there are returned again.
+    pub(crate) fn rewind(&mut self) {
+        self.cursor = self.released.tail;
+    }
+
+    /// The events that were dropped.
+    pub(crate) fn dropped(&self) -> Dropped {
+        let total = self.ring.word(at::DROPPED_TOTAL).load(SeqCst);
+        let reported = self.ring.word(at::DROPPED_REPORTED).load(Relaxed);
+        Dropped::new(total, reported, self.ring.word(at::DROPPED_SINCE).load(SeqCst))
+    }
+
+    /// Notes that a record tells of the first `total` dropped events.
+    pub(crate) fn mark_dropped_reported(&mut self, total: u64) {
+        self.ring.word(at::DROPPED_REPORTED).store(total, Relaxed);
+        let since = self.ring.word(at::DROPPED_SINCE);
+        let earlier = since.swap(0, SeqCst);
+        if self.ring.word(at::DROPPED_TOTAL).load(SeqCst) > total && earlier != 0 {
+            // More were dropped after the caller looked. When the first of them was is not known, but not before this. If another
+            // has set a time since, that time may be too late for the first; the earlier one never is.
+            since.store(earlier, SeqCst);
+        }
+    }
+
+    /// How many bytes the ring holds, frame headers included.
+    pub(crate) fn capacity(&self) -> u64 {
+        self.ring.capacity()
+    }
+}
+
+impl Consumer {
+    /// The ring's file. After an orderly end the caller removes it.
+    pub(crate) fn path(&self) -> &Path {
+        self.ring.memory().path()
+    }
+
+    /// Makes the header durable: what was released, and what was dropped and reported.
+    pub(crate) fn sync_header(&self) -> io::Result<()> {
+        self.ring.memory().sync_header()
+    }
+}

@@ -1,0 +1,297 @@
+//! The parts of a record that are built as values: who acted, on what, with what outcome, and how grave it is.
+
+use std::fmt::{self, Display};
+
+use serde::Serialize;
+use smallvec::SmallVec;
+
+use super::json::{self, Presence};
+
+/// How grave an event is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Business as usual. The default.
+    #[default]
+    Info,
+    /// Worth a look: a failed login, a setting made weaker.
+    Warning,
+    /// Something that should have worked failed.
+    Error,
+    /// Someone should act now.
+    Critical,
+}
+
+impl Severity {
+    /// All of them, the mildest first.
+    pub const ALL: [Self; 4] = [Self::Info, Self::Warning, Self::Error, Self::Critical];
+
+    /// As in a record: `info`, `warning`, `error` or `critical`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for Severity {
+    type Err = crate::Error;
+
+    fn from_str(text: &str) -> Result<Self, crate::Error> {
+        Self::ALL
+            .into_iter()
+            .find(|severity| severity.as_str() == text)
+            .ok_or_else(|| crate::Error::invalid("severity", format!("{text:?} is none of info, warning, error, critical")))
+    }
+}
+
+/// The fields of one part, rendered as JSON when they are given. 128 bytes are held in place, so a usual part allocates nothing.
+#[derive(Clone)]
+pub(crate) struct Rendered<const N: usize> {
+    json: SmallVec<[u8; 128]>,
+    /// Where each field's value lies in `json`; empty if it was not given.
+    fields: [(u32, u32); N],
+}
+
+impl<const N: usize> Default for Rendered<N> {
+    fn default() -> Self {
+        Self { json: SmallVec::new(), fields: [(0, 0); N] }
+    }
+}
+
+impl<const N: usize> Rendered<N> {
+    fn set(&mut self, field: usize, write: impl FnOnce(&mut Vec<u8>) -> Presence) {
+        // Rendered in a vector that costs nothing until it is written to: a caller's `Serialize` needs one.
+        let mut value = Vec::new();
+        if write(&mut value) == Presence::Present {
+            self.put(field, &value);
+        }
+    }
+
+    fn set_str(&mut self, field: usize, text: &str) {
+        // The usual string needs no escape and goes straight to its place.
+        if text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
+            let start = self.json.len();
+            self.json.push(b'"');
+            self.json.extend_from_slice(text.as_bytes());
+            self.json.push(b'"');
+            self.fields[field] = (start as u32, self.json.len() as u32);
+        } else {
+            self.set(field, |out| {
+                json::write_str(out, text);
+                Presence::Present
+            });
+        }
+    }
+
+    fn put(&mut self, field: usize, value: &[u8]) {
+        let start = self.json.len();
+        self.json.extend_from_slice(value);
+        self.fields[field] = (start as u32, self.json.len() as u32);
+    }
+
+    pub(crate) fn field(&self, field: usize) -> Option<&[u8]> {
+        let (start, end) = self.fields[field];
+        (start < end).then(|| &self.json[start as usize..end as usize])
+    }
+}
+
+/// The fields of an actor or a resource, as indices.
+pub(crate) mod field {
+    pub(crate) const TYPE: usize = 0;
+    pub(crate) const ID: usize = 1;
+    pub(crate) const NAME: usize = 2;
+    pub(crate) const ATTRIBUTES: usize = 3;
+    pub(crate) const PRIOR_ATTRIBUTES: usize = 4;
+    pub(crate) const REASON: usize = 1;
+    pub(crate) const ERROR: usize = 2;
+}
+
+/// Who did it: `actor` in a record.
+///
+/// ```
+/// use tracing_audit::Actor;
+///
+/// let admin = Actor::user("user-456").name("admin@company.com");
+/// let job = Actor::service("nightly-scan").attributes(serde_json::json!({"host": "worker-3"}));
+/// ```
+#[derive(Clone)]
+pub struct Actor(pub(crate) Rendered<5>);
+
+impl Actor {
+    /// An actor of any type: `user`, `service`, `system`, `api_key`, `anonymous`, or the application's own word.
+    pub fn new(kind: &str, id: impl AsRef<str>) -> Self {
+        let mut part = Rendered::default();
+        part.set_str(field::TYPE, kind);
+        part.set_str(field::ID, id.as_ref());
+        Self(part)
+    }
+
+    /// A person.
+    pub fn user(id: impl AsRef<str>) -> Self {
+        Self::new("user", id)
+    }
+
+    /// Another service.
+    pub fn service(id: impl AsRef<str>) -> Self {
+        Self::new("service", id)
+    }
+
+    /// The system itself: a timer, a migration.
+    pub fn system(id: impl AsRef<str>) -> Self {
+        Self::new("system", id)
+    }
+
+    /// Whoever holds an API key, by the key's id (never the key).
+    pub fn api_key(id: impl AsRef<str>) -> Self {
+        Self::new("api_key", id)
+    }
+
+    /// Nobody known.
+    pub fn anonymous() -> Self {
+        let mut part = Rendered::default();
+        part.set_str(field::TYPE, "anonymous");
+        Self(part)
+    }
+
+    /// What people call it: an e-mail address, a login name.
+    #[must_use]
+    pub fn name(mut self, name: impl AsRef<str>) -> Self {
+        self.0.set_str(field::NAME, name.as_ref());
+        self
+    }
+
+    /// More about it: a map or struct.
+    #[must_use]
+    pub fn attributes(mut self, attributes: impl Serialize) -> Self {
+        self.0.set(field::ATTRIBUTES, |out| json::write_value(out, &attributes));
+        self
+    }
+}
+
+/// What it was done to: `resource` in a record.
+///
+/// ```
+/// use tracing_audit::Resource;
+///
+/// let user = Resource::new("user", "user-7").name("bob").prior_attributes(["viewer"]).attributes(["editor"]);
+/// ```
+#[derive(Clone)]
+pub struct Resource(pub(crate) Rendered<5>);
+
+impl Resource {
+    /// The thing of this type with this id.
+    pub fn new(kind: &str, id: impl AsRef<str>) -> Self {
+        let mut part = Rendered::default();
+        part.set_str(field::TYPE, kind);
+        part.set_str(field::ID, id.as_ref());
+        Self(part)
+    }
+
+    /// What people call it.
+    #[must_use]
+    pub fn name(mut self, name: impl AsRef<str>) -> Self {
+        self.0.set_str(field::NAME, name.as_ref());
+        self
+    }
+
+    /// What it is like now: a map or struct.
+    #[must_use]
+    pub fn attributes(mut self, attributes: impl Serialize) -> Self {
+        self.0.set(field::ATTRIBUTES, |out| json::write_value(out, &attributes));
+        self
+    }
+
+    /// What it was like before the event.
+    #[must_use]
+    pub fn prior_attributes(mut self, attributes: impl Serialize) -> Self {
+        self.0.set(field::PRIOR_ATTRIBUTES, |out| json::write_value(out, &attributes));
+        self
+    }
+}
+
+/// How it ended: `outcome` in a record.
+///
+/// ```
+/// use tracing_audit::Outcome;
+///
+/// let denied = Outcome::failure("authorization", "role admin required");
+/// ```
+#[derive(Clone)]
+pub struct Outcome(pub(crate) Rendered<3>);
+
+impl Outcome {
+    fn new(kind: &str) -> Self {
+        let mut part = Rendered::default();
+        part.set_str(field::TYPE, kind);
+        Self(part)
+    }
+
+    /// It worked.
+    pub fn success() -> Self {
+        Self::new("success")
+    }
+
+    /// It did not. The reason is `authentication`, `authorization`, `validation`, `unknown`, or the application's own word;
+    /// the error is text for people.
+    pub fn failure(reason: &str, error: impl Display) -> Self {
+        let mut outcome = Self::new("failure");
+        outcome.0.set_str(field::REASON, reason);
+        outcome.0.set(field::ERROR, |out| {
+            json::write_display(out, error);
+            Presence::Present
+        });
+        outcome
+    }
+
+    /// Nobody can tell.
+    pub fn unknown() -> Self {
+        Self::new("unknown")
+    }
+
+    /// Success or failure of a result, whose error is the text. The reason of a failure is `unknown`.
+    pub fn of<T, E: Display>(result: &Result<T, E>) -> Self {
+        match result {
+            Ok(_) => Self::success(),
+            Err(error) => Self::failure("unknown", error),
+        }
+    }
+}
+
+fn debug_fields<const N: usize>(f: &mut fmt::Formatter<'_>, name: &str, part: &Rendered<N>, names: &[&str]) -> fmt::Result {
+    let mut debug = f.debug_struct(name);
+    for (index, name) in names.iter().enumerate().take(N) {
+        if let Some(value) = part.field(index) {
+            debug.field(name, &format_args!("{}", String::from_utf8_lossy(value)));
+        }
+    }
+    debug.finish()
+}
+
+const NAMES: [&str; 5] = ["type", "id", "name", "attributes", "prior_attributes"];
+
+impl fmt::Debug for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug_fields(f, "Actor", &self.0, &NAMES)
+    }
+}
+
+impl fmt::Debug for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug_fields(f, "Resource", &self.0, &NAMES)
+    }
+}
+
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug_fields(f, "Outcome", &self.0, &["type", "reason", "error"])
+    }
+}
