@@ -5,6 +5,8 @@
 mod error;
 mod export;
 mod journal;
+#[cfg(feature = "macros")]
+mod macros;
 mod query;
 mod record;
 mod store;

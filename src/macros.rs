@@ -1,0 +1,102 @@
+//! `audit!`, as the application sees it. Reading, checking and expanding a call is the work of `tracing-audit-macros`.
+
+/// Records one event in the audit trail.
+///
+/// ```
+/// use tracing_audit::audit;
+/// # struct User { id: u64, name: String }
+/// # let user = User { id: 7, name: "Ann".into() };
+/// # let ip = std::net::Ipv4Addr::LOCALHOST;
+/// audit!("auth.login.success", actor.id = user.id, actor.name = user.name, ip_address = %ip, "{} logged in", user.name);
+/// ```
+///
+/// When it returns, the event is in the log's journal and survives the death of the process; the [`Receipt`](crate::Receipt) it returns
+/// tells the event's id and can be waited for until the event also survives a power loss. No log level and no filter of `tracing` has a
+/// say in this. The same event is then sent as an ordinary `tracing` event (target `audit`) to the other layers, under their filters.
+///
+/// # Syntax
+///
+/// ```text
+/// audit!( "event.type" [, field]… [, "message {}" [, argument]…] [,] )
+///
+/// field:     path = value          anything that implements Serialize
+///            path = %value         its Display text
+///            path = ?value         its Debug text
+///            variable              short for  variable = variable;  also %variable and ?variable
+/// path:      name, name.name, …    keywords are names too: resource.type
+/// message:   a format string, as in format!; inline {captures} work
+/// ```
+///
+/// The event type is a string literal: two or more segments of `a-z`, `0-9` and `_`, joined by dots, at most 128 bytes; those that begin with
+/// `audit.` are the log's own. Values are borrowed, never moved, and evaluated once, in the order in which they are written. A value that is
+/// `None` leaves its field out.
+///
+/// # Where values go
+///
+/// | field | takes |
+/// |---|---|
+/// | `tenant_id` | text |
+/// | `actor` | an [`Actor`](crate::Actor), or part by part: `actor.type`, `.id`, `.name`, `.attributes` (a map or a struct) or `.attributes.<name>` |
+/// | `resource` | a [`Resource`](crate::Resource), or `resource.type`, `.id`, `.name`, `.attributes[.<name>]`, `.prior_attributes[.<name>]` |
+/// | `outcome` | an [`Outcome`](crate::Outcome), or `outcome.type` (`success`, `failure`, `unknown`), `.reason`, `.error` |
+/// | `description` | any `Display`; or a message at the end of the call |
+/// | `details` | a map or a struct: all the details at once |
+/// | `tags` | a list |
+/// | `ip_address`, `user_agent` | text |
+/// | `session_id`, `request_id`, `trace_id`, `span_id` | text; the same as `context.session_id` … |
+/// | `context.<part>` | those four, and `environment`, `protocol`, `host` |
+/// | `severity` | `info` (if not given), `warning`, `error` or `critical`: a word, fixed while compiling |
+/// | `category`, `action` | a string literal; if not given, the first and the last segment of the event type |
+/// | any other name | a value in `details`; dotted names nest: `order.id = 1` is `"details":{"order":{"id":1}}` |
+///
+/// `id`, `timestamp`, `stream`, `seq`, `schema_version`, `event_type` and `source` are set by the log. To have details of such a name, or of
+/// the name of a slot, write `details.<name> = …`.
+///
+/// ```
+/// use tracing_audit::{Actor, Outcome, audit};
+/// # #[derive(serde::Serialize)] struct Role { role: &'static str }
+/// # let (before, after, target) = (Role { role: "user" }, Role { role: "admin" }, "user-8");
+/// # let err = "not allowed";
+/// audit!(
+///     "user.updated",
+///     actor = Actor::user("user-7"),
+///     resource.type = "user",
+///     resource.id = target,
+///     resource.prior_attributes = before,
+///     resource.attributes = after,
+///     severity = warning,
+///     outcome.type = "failure",
+///     outcome.reason = "authorization",
+///     outcome.error = %err,
+///     changed_fields = ["role"],
+///     request.path = "/users/8",
+///     "Role not changed"
+/// );
+/// ```
+///
+/// # Errors
+///
+/// What can be wrong with a call is found while compiling, all of it at once, and each error says what to write instead: an event type of another
+/// shape, a field given twice (`session_id` and `context.session_id` are one), a whole and its part (`actor` and `actor.id`), an unknown part,
+/// an unknown severity, a field that the log sets, a value without a name, a message before a field.
+///
+/// ```compile_fail
+/// # use tracing_audit::audit;
+/// audit!("User.Created", severity = "warn");
+/// // error: an event type is two or more segments of `a-z`, `0-9` and `_`, joined by dots; write "user.created"
+/// // error: `severity` is written without quotes: `severity = warning`
+/// ```
+///
+/// At run time it never fails and never panics by itself (the code of a value may); whether the event was taken is in the receipt.
+///
+/// # Cost
+///
+/// The part of the record that is known while compiling is one static string. The values are rendered straight into a buffer of the thread, in
+/// the order of the record, without an allocation of the macro's own; then the journal takes one copy. Nothing is evaluated lazily: with no
+/// log and no subscriber, the arguments are evaluated all the same.
+#[macro_export]
+macro_rules! audit {
+    ($($arguments:tt)*) => {
+        $crate::__private::audit_impl! { $crate; $($arguments)* }
+    };
+}
