@@ -36,10 +36,10 @@
 /// | field | takes |
 /// |---|---|
 /// | `tenant_id` | text |
-/// | `actor` | an [`Actor`](crate::Actor), or part by part: `actor.type`, `.id`, `.name`, `.attributes` (a map or a struct) or `.attributes.<name>` |
+/// | `actor` | an [`Actor`](crate::Actor), or part by part: `actor.type`, `.id`, `.name`, `.attributes` (a map or a struct) or `.attributes.<name>` … |
 /// | `resource` | a [`Resource`](crate::Resource), or `resource.type`, `.id`, `.name`, `.attributes[.<name>]`, `.prior_attributes[.<name>]` |
 /// | `outcome` | an [`Outcome`](crate::Outcome), or `outcome.type` (`success`, `failure`, `unknown`), `.reason`, `.error` |
-/// | `description` | any `Display`; or a message at the end of the call |
+/// | `description` | text; or a message at the end of the call |
 /// | `details` | a map or a struct: all the details at once |
 /// | `tags` | a list |
 /// | `ip_address`, `user_agent` | text |

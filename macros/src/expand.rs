@@ -37,7 +37,7 @@ pub(crate) fn expand(event: &Event) -> TokenStream {
     let names = (0..event.fields.len()).map(value_name);
     let message = event.message.as_ref().map(|message| {
         let (format, arguments) = (&message.format, &message.arguments);
-        quote!(#private::format_args!(#format #arguments),)
+        quote!(::core::format_args!(#format #arguments),)
     });
     let message_name = event.message.as_ref().map(|_| own("message"));
     let message_name = message_name.into_iter();
@@ -52,9 +52,6 @@ pub(crate) fn expand(event: &Event) -> TokenStream {
                     #head,
                     #event_type,
                     #krate::Severity::#severity,
-                    ::core::module_path!(),
-                    ::core::file!(),
-                    ::core::line!(),
                 );
                 #private::record(
                     &#site,
@@ -121,8 +118,7 @@ impl Writing<'_> {
             Tree::Value(field) => {
                 let value = match slot.name {
                     "actor" | "resource" | "outcome" => value_name(*field).into_token_stream(),
-                    "description" => self.rendered(*field, Sigil::Display),
-                    _ => self.rendered(*field, Sigil::Json),
+                    _ => self.rendered(*field),
                 };
                 let method = if slot.name == "details" { own("details_whole") } else { method };
                 return quote!(#writer.#method(#value););
@@ -140,7 +136,7 @@ impl Writing<'_> {
                 quote!(#writer.context(|#scope| { #fields });)
             }
             _ => {
-                let method = format_ident!("{method}_parts");
+                let method = format_ident!("{method}_parts", span = Span::mixed_site());
                 let calls: TokenStream = slot.parts.iter().filter_map(|part| Some(self.part(part, tree.get(part)?, &scope))).collect();
                 quote!(#writer.#method(|#scope| { #calls });)
             }
@@ -153,19 +149,13 @@ impl Writing<'_> {
             Tree::Value(field) => {
                 // `type` is a keyword.
                 let method = own(if part == "type" { "kind" } else { part });
-                let value = self.rendered(*field, Sigil::Json);
+                let value = self.rendered(*field);
                 quote!(#scope.#method(#value);)
             }
             Tree::Parts(entries) => {
-                let method = own(part.strip_suffix('s').unwrap_or(part));
-                let calls = entries.iter().filter_map(|(key, tree)| match tree {
-                    Tree::Value(field) => {
-                        let (key, value) = (key_of(key), self.rendered(*field, Sigil::Json));
-                        Some(quote!(#scope.#method(#key, #value);))
-                    }
-                    Tree::Parts(_) => None,
-                });
-                calls.collect()
+                let method = format_ident!("{}_fields", part.strip_suffix('s').unwrap_or(part), span = Span::mixed_site());
+                let fields = self.object(entries, scope);
+                quote!(#scope.#method(|#scope| { #fields });)
             }
         }
     }
@@ -178,7 +168,7 @@ impl Writing<'_> {
         let key = key_of(key);
         match tree {
             Tree::Value(field) => {
-                let value = self.rendered(*field, Sigil::Json);
+                let value = self.rendered(*field);
                 quote!(#scope.field(#key, #value);)
             }
             Tree::Parts(parts) => {
@@ -188,11 +178,10 @@ impl Writing<'_> {
         }
     }
 
-    /// A field's value as its sigil says; `plain` is what it means to have none. An error about its type points at the value.
-    fn rendered(&self, field: usize, plain: Sigil) -> TokenStream {
+    /// A field's value as its sigil says. An error about its type points at the value.
+    fn rendered(&self, field: usize) -> TokenStream {
         let Some(given) = self.event.fields.get(field) else { return TokenStream::new() };
-        let sigil = if given.sigil == Sigil::Json { plain } else { given.sigil };
-        let function = match sigil {
+        let function = match given.sigil {
             Sigil::Json => "json",
             Sigil::Display => "display",
             Sigil::Debug => "debug",

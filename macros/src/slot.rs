@@ -38,7 +38,7 @@ const SHORT: [&str; 4] = ["session_id", "request_id", "trace_id", "span_id"];
 /// Top-level fields that only the log writes.
 const OWN: [&str; 7] = ["id", "timestamp", "stream", "seq", "schema_version", "event_type", "source"];
 
-/// The parts that are maps, one name deep.
+/// The parts that are maps: any name may follow.
 const MAPS: [&str; 2] = ["attributes", "prior_attributes"];
 
 /// The values of `outcome.type`.
@@ -104,8 +104,7 @@ fn part_fault(slot: &Slot, part: &str, below: &[String], field: &Field) -> Optio
         [] if MAPS.contains(&part) => not_as_text(field, "a map or a struct", None),
         [] if (name, part) == ("outcome", "type") => outcome_fault(field),
         [] => None,
-        [_] if MAPS.contains(&part) => None,
-        [key, ..] if MAPS.contains(&part) => Some(format!("`{name}.{part}` goes one name deep; write `{name}.{part}.{key} = …`")),
+        _ if MAPS.contains(&part) => None,
         _ => Some(format!("`{name}.{part}` has no parts; write `{name}.{part} = …`")),
     }
 }

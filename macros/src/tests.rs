@@ -105,6 +105,7 @@ fn the_message() {
         r#""a.b", "{} {x} {y:?} {:w$.p$} {z}", 1, x = 2, y = 3, 4.0, w = 5, p = 6"#,
         r#""a.b", "{0:>width$} {a}", a == b, width = 1, a = 3,"#,
         r#""a.b", "a", "b""#,
+        r#""a.b", actor.attributes.a.b = 1, actor.attributes.a.c = 2"#,
     ] {
         assert_eq!(errors(accepted), [], "{accepted}");
     }
@@ -156,7 +157,6 @@ fn slots() {
             "`context` has no part `region`, only `environment`, `session_id`, `request_id`, `protocol`, `host`, `trace_id` and `span_id`; for a value of your own write `context_region = …`",
         ),
         ("actor.id.x = 1", "actor.id.x", "`actor.id` has no parts; write `actor.id = …`"),
-        ("actor.attributes.a.b = 1", "actor.attributes.a.b", "`actor.attributes` goes one name deep; write `actor.attributes.a = …`"),
         ("tags.a = 1", "tags.a", "`tags` has no parts; write `tags = …`, or `details.tags.a = …` for a value of your own"),
         ("severity.a = 1", "severity.a", "`severity` has no parts; write `details.severity.a = …` for a value of your own"),
         // Wholes that are none.

@@ -9,8 +9,6 @@
 mod runtime;
 
 pub(crate) mod __private {
-    pub(crate) use core::format_args;
-
     pub(crate) use ::tracing;
     pub(crate) use tracing_audit_macros::audit_impl;
 
@@ -56,7 +54,7 @@ fn slots_are_written_in_the_order_of_the_record_whatever_the_order_of_the_call()
         resource.attributes = [1],
         resource.type = "user",
         actor.attributes.r#in = 1,
-        actor.attributes.b = 2,
+        actor.attributes.b.c = 2,
         actor.name = "Ann",
         actor.id = 7,
         tenant_id = "acme",
@@ -67,8 +65,8 @@ fn slots_are_written_in_the_order_of_the_record_whatever_the_order_of_the_call()
     assert_eq!(
         last(),
         "tenant_id(\"acme\") \
-         actor_parts[ id(7) name(\"Ann\") attribute(\"in\":1) attribute(\"b\":2) ] \
-         resource_parts[ kind(\"user\") attributes([1]) prior_attribute(\"role\":\"user\") ] \
+         actor_parts[ id(7) name(\"Ann\") attribute_fields[ field(\"in\":1) nested(\"b\":)[ field(\"c\":2) ] ] ] \
+         resource_parts[ kind(\"user\") attributes([1]) prior_attribute_fields[ field(\"role\":\"user\") ] ] \
          outcome_parts[ kind(\"failure\") error(?Some(1)) ] \
          description(%Role of Ann changed) \
          details[ field(\"mode\":\"full\") ] \
@@ -91,7 +89,7 @@ fn dotted_names_nest_in_details() {
 fn wholes_variables_and_computed_descriptions() {
     let (actor, user_id, ip, tags) = (Actor("Ann"), 7, "::1", ["a"]);
     audit!("user.updated", actor, user_id, %ip, description = format!("{}", 1), details.r#type = 2);
-    assert_eq!(last(), "actor(Ann) description(%1) details[ field(\"user_id\":7) field(\"ip\":%::1) field(\"type\":2) ]");
+    assert_eq!(last(), "actor(Ann) description(\"1\") details[ field(\"user_id\":7) field(\"ip\":%::1) field(\"type\":2) ]");
     audit!("user.updated", tags, details = [1], outcome.reason = "x", resource.prior_attributes = [2]);
     assert_eq!(last(), "resource_parts[ prior_attributes([2]) ] outcome_parts[ reason(\"x\") ] details_whole([1]) tags([\"a\"])");
 }
@@ -116,14 +114,12 @@ fn arguments_are_evaluated_once_in_source_order_and_not_moved() {
 #[test]
 fn the_site_holds_what_is_known_while_compiling() {
     audit!("user.updated", severity = critical, category = "a \"b\"");
-    let line = line!() - 1;
     let site = last_site();
     assert_eq!(
         site.head,
         r#""schema_version":"1.0","event_type":"user.updated","category":"a \"b\"","action":"updated","severity":"critical""#
     );
     assert_eq!((site.event_type, site.severity), ("user.updated", Severity::Critical));
-    assert_eq!((site.module, site.file, site.line), (module_path!(), file!(), line));
 }
 
 #[test]

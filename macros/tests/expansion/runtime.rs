@@ -36,21 +36,11 @@ pub(crate) struct Site {
     pub(crate) head: &'static str,
     pub(crate) event_type: &'static str,
     pub(crate) severity: crate::Severity,
-    pub(crate) module: &'static str,
-    pub(crate) file: &'static str,
-    pub(crate) line: u32,
 }
 
 impl Site {
-    pub(crate) const fn new(
-        head: &'static str,
-        event_type: &'static str,
-        severity: crate::Severity,
-        module: &'static str,
-        file: &'static str,
-        line: u32,
-    ) -> Self {
-        Self { head, event_type, severity, module, file, line }
+    pub(crate) const fn new(head: &'static str, event_type: &'static str, severity: crate::Severity) -> Self {
+        Self { head, event_type, severity }
     }
 }
 
@@ -91,8 +81,8 @@ macro_rules! scopes {
 
 impl Writer<'_> {
     calls! { tenant_id description details_whole tags ip_address user_agent kind id name attributes prior_attributes reason error }
-    keyed! { field attribute prior_attribute }
-    scopes! { actor_parts resource_parts outcome_parts details context }
+    keyed! { field }
+    scopes! { actor_parts resource_parts outcome_parts details context attribute_fields prior_attribute_fields }
 
     pub(crate) fn actor(&mut self, actor: &Actor) {
         let _ = write!(self.0, "actor({}) ", actor.0);
@@ -131,7 +121,7 @@ impl Mirror<'_> {
     }
 }
 
-pub(crate) fn record(site: &'static Site, render: impl FnOnce(&mut Writer<'_>), mirror: impl FnOnce(&Mirror<'_>)) -> Receipt {
+pub(crate) fn record(site: &'static Site, render: impl Fn(&mut Writer<'_>), mirror: impl Fn(&Mirror<'_>)) -> Receipt {
     let mut text = String::new();
     render(&mut Writer(&mut text));
     mirror(&Mirror(site));
