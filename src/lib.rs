@@ -2,12 +2,26 @@
 
 #![allow(dead_code, unused_imports)] // while the rooms are being furnished
 
+mod capture;
 mod error;
 mod export;
 mod journal;
 mod query;
 mod record;
+mod log;
 mod store;
 
+pub use capture::{AuditLayer, Durable, NotDurable, Receipt, WhenFull};
 pub use error::{Error, Result};
 pub use record::{Actor, Day, Outcome, Resource, SCHEMA_VERSION, Seq, Severity, Source, StreamId, Timestamp};
+
+/// What the macros expand to. Not for use by hand: it changes without notice.
+#[doc(hidden)]
+pub mod __private {
+    pub use tracing;
+
+    pub use crate::capture::{
+        ActorParts, Argument, ContextParts, Fields, Mirror, OutcomeParts, ResourceParts, Site, Writer, debug, display, json, record,
+    };
+    pub use crate::record::Severity;
+}

@@ -9,7 +9,6 @@
 //! - An event of a call site is recorded once by each log, though its mirror passes through `tracing` as well.
 
 mod argument;
-mod clock;
 mod context;
 mod emit;
 mod intake;
