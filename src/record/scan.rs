@@ -50,72 +50,96 @@ pub(crate) struct Fields<'a> {
 /// Reads one line, given without its LF. `None` if it isn't a line of the log: not a JSON object, or without one of `stream`, `seq`,
 /// `id`, `timestamp` and `event_type` as they must be.
 pub(crate) fn scan(line: &[u8]) -> Option<Fields<'_>> {
-    let mut f = Fields {
-        stream: &[],
-        seq: 0,
-        id: &[],
-        timestamp: Timestamp::MIN,
-        event_type: &[],
-        category: &[],
-        action: &[],
-        severity: &[],
-        source: &[],
-        tenant_id: &[],
-        actor: &[],
-        actor_type: &[],
-        actor_id: &[],
-        actor_name: &[],
-        resource: &[],
-        resource_type: &[],
-        resource_id: &[],
-        resource_name: &[],
-        outcome: &[],
-        outcome_type: &[],
-        description: &[],
-        details: &[],
-        tags: &[],
-        ip_address: &[],
-        user_agent: &[],
-        context: &[],
-        session_id: &[],
-        request_id: &[],
-    };
-    let mut timestamp = None;
+    let mut found: [&[u8]; KEYS.len()] = [&[]; KEYS.len()];
+    let mut actor: [&[u8]; PART.len()] = [&[]; PART.len()];
+    let (mut resource, mut outcome) = (actor, actor);
+    let mut ids: [&[u8]; CONTEXT.len()] = [&[]; CONTEXT.len()];
     let mut cursor = Cursor { json: line, at: 0 };
-    cursor.members(|cursor, key| {
-        match key {
-            b"stream" => f.stream = cursor.text()?,
-            b"seq" => f.seq = number(cursor.value()?)?,
-            b"id" => f.id = cursor.text()?,
-            b"timestamp" => timestamp = parse_timestamp(cursor.text()?),
-            b"event_type" => f.event_type = cursor.text()?,
-            b"category" => f.category = cursor.text()?,
-            b"action" => f.action = cursor.text()?,
-            b"severity" => f.severity = cursor.text()?,
-            b"source" => f.source = cursor.text()?,
-            b"tenant_id" => f.tenant_id = cursor.text()?,
-            b"actor" => f.actor = cursor.part([(b"type", &mut f.actor_type), (b"id", &mut f.actor_id), (b"name", &mut f.actor_name)])?,
-            b"resource" => {
-                f.resource =
-                    cursor.part([(b"type", &mut f.resource_type), (b"id", &mut f.resource_id), (b"name", &mut f.resource_name)])?;
-            }
-            b"outcome" => f.outcome = cursor.part([(b"type", &mut f.outcome_type)])?,
-            b"description" => f.description = cursor.text()?,
-            b"details" => f.details = cursor.value()?,
-            b"tags" => f.tags = cursor.value()?,
-            b"ip_address" => f.ip_address = cursor.text()?,
-            b"user_agent" => f.user_agent = cursor.text()?,
-            b"context" => f.context = cursor.part([(b"session_id", &mut f.session_id), (b"request_id", &mut f.request_id)])?,
-            _ => {
-                cursor.value()?;
-            }
+    cursor.known_members(&KEYS, |cursor, key| {
+        let value = match key {
+            ACTOR => cursor.part(&PART, &mut actor)?,
+            RESOURCE => cursor.part(&PART, &mut resource)?,
+            OUTCOME => cursor.part(&PART, &mut outcome)?,
+            CONTEXT_KEY => cursor.part(&CONTEXT, &mut ids)?,
+            SEQ | DETAILS | TAGS => cursor.value()?,
+            _ => cursor.text()?,
+        };
+        if let Some(place) = found.get_mut(key) {
+            *place = value;
         }
         Some(())
     })?;
-    f.timestamp = timestamp?;
-    let whole = cursor.at == line.len() && !f.stream.is_empty() && f.seq > 0 && !f.event_type.is_empty();
-    (whole && f.id.len() == 36 && f.id.is_ascii()).then_some(f)
+    let [stream, seq, id, timestamp, event_type, category, action, severity, source, tenant_id, rest @ ..] = found;
+    let [actor_whole, resource_whole, outcome_whole, description, details, tags, ip_address, user_agent, context] = rest;
+    let ([actor_type, actor_id, actor_name], [resource_type, resource_id, resource_name]) = (actor, resource);
+    let ([outcome_type, ..], [session_id, request_id]) = (outcome, ids);
+    let fields = Fields {
+        stream,
+        seq: number(seq)?,
+        id,
+        timestamp: parse_timestamp(timestamp)?,
+        event_type,
+        category,
+        action,
+        severity,
+        source,
+        tenant_id,
+        actor: actor_whole,
+        actor_type,
+        actor_id,
+        actor_name,
+        resource: resource_whole,
+        resource_type,
+        resource_id,
+        resource_name,
+        outcome: outcome_whole,
+        outcome_type,
+        description,
+        details,
+        tags,
+        ip_address,
+        user_agent,
+        context,
+        session_id,
+        request_id,
+    };
+    let whole = cursor.at == line.len() && !stream.is_empty() && fields.seq > 0 && !event_type.is_empty();
+    (whole && id.len() == 36 && id.is_ascii()).then_some(fields)
 }
+
+/// The members we look for in a line, in their order there, each with its quotes and colon.
+const KEYS: [&[u8]; 19] = [
+    br#""stream":"#,
+    br#""seq":"#,
+    br#""id":"#,
+    br#""timestamp":"#,
+    br#""event_type":"#,
+    br#""category":"#,
+    br#""action":"#,
+    br#""severity":"#,
+    br#""source":"#,
+    br#""tenant_id":"#,
+    br#""actor":"#,
+    br#""resource":"#,
+    br#""outcome":"#,
+    br#""description":"#,
+    br#""details":"#,
+    br#""tags":"#,
+    br#""ip_address":"#,
+    br#""user_agent":"#,
+    br#""context":"#,
+];
+const SEQ: usize = 1;
+const ACTOR: usize = 10;
+const RESOURCE: usize = 11;
+const OUTCOME: usize = 12;
+const DETAILS: usize = 14;
+const TAGS: usize = 15;
+const CONTEXT_KEY: usize = 18;
+/// The same for an actor, a resource and (the first of them) an outcome.
+const PART: [&[u8]; 3] = [br#""type":"#, br#""id":"#, br#""name":"#];
+/// The same for the context.
+const CONTEXT: [&[u8]; 2] = [br#""session_id":"#, br#""request_id":"#];
 
 /// The value at a dotted path below `details` (a JSON object), as raw JSON. A key that has dots in it is found too.
 pub(crate) fn details_path<'a>(details: &'a [u8], path: &str) -> Option<&'a [u8]> {
@@ -129,7 +153,7 @@ fn below<'a>(object: &'a [u8], path: &[u8], depth: usize) -> Option<&'a [u8]> {
         return None;
     }
     let mut found = None;
-    Cursor { json: object, at: 0 }.members(|cursor, key| {
+    Cursor { json: object, at: 0 }.members(Cursor::key, |cursor, key| {
         let value = cursor.value()?;
         if found.is_none() {
             found = match path.strip_prefix(key) {
@@ -275,8 +299,15 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Steps over an object, stopping at each member's value, over which `each` must step.
-    fn members(&mut self, mut each: impl FnMut(&mut Self, &'a [u8]) -> Option<()>) -> Option<()> {
+    /// Steps over a member's key and its colon.
+    fn key(&mut self) -> Option<&'a [u8]> {
+        let key = self.string()?;
+        (self.next()? == b':').then_some(key)
+    }
+
+    /// Steps over an object, stopping at each member's key and value, over which `key` and `value` must step.
+    #[inline(always)]
+    fn members<K>(&mut self, mut key: impl FnMut(&mut Self) -> Option<K>, mut value: impl FnMut(&mut Self, K) -> Option<()>) -> Option<()> {
         if self.next()? != b'{' {
             return None;
         }
@@ -285,11 +316,8 @@ impl<'a> Cursor<'a> {
             return Some(());
         }
         loop {
-            let key = self.string()?;
-            if self.next()? != b':' {
-                return None;
-            }
-            each(self, key)?;
+            let key = key(self)?;
+            value(self, key)?;
             match self.next()? {
                 b',' => {}
                 b'}' => return Some(()),
@@ -298,15 +326,37 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Steps over a value, which should be an object, and notes its texts of these names; gives it whole.
-    fn part<const N: usize>(&mut self, mut wanted: [(&[u8], &mut &'a [u8]); N]) -> Option<&'a [u8]> {
+    /// The same, giving each key's place in `keys`, or `usize::MAX` if it isn't there.
+    ///
+    /// The keys of a line come in the order of `keys`. Comparing with the one that comes next, instead of looking for the key's
+    /// end, lets the processor go on before it knows; that doubles the speed of the whole scan.
+    #[inline(always)]
+    fn known_members(&mut self, keys: &[&[u8]], value: impl FnMut(&mut Self, usize) -> Option<()>) -> Option<()> {
+        let mut next = 0;
+        let key = |cursor: &mut Self| {
+            let rest = cursor.json.get(cursor.at..)?;
+            let ahead = keys.get(next..)?.iter().position(|key| rest.starts_with(key)).map(|n| next + n);
+            let Some(place) = ahead.or_else(|| keys.iter().position(|key| rest.starts_with(key))) else {
+                cursor.key()?;
+                return Some(usize::MAX);
+            };
+            cursor.at += keys.get(place)?.len();
+            next = place + 1;
+            Some(place)
+        };
+        self.members(key, value)
+    }
+
+    /// Steps over a value, which should be an object, and notes its texts of these keys; gives it whole.
+    #[inline(always)]
+    fn part<const N: usize>(&mut self, keys: &[&[u8]; N], texts: &mut [&'a [u8]; N]) -> Option<&'a [u8]> {
         if self.peek()? != b'{' {
             return self.value();
         }
         let start = self.at;
-        self.members(|cursor, key| {
-            match wanted.iter_mut().find(|(name, _)| *name == key) {
-                Some((_, text)) => **text = cursor.text()?,
+        self.known_members(keys, |cursor, key| {
+            match texts.get_mut(key) {
+                Some(text) => *text = cursor.text()?,
                 None => {
                     cursor.value()?;
                 }
