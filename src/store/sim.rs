@@ -130,20 +130,20 @@ impl SimFs {
         }
         for node in left.values_mut() {
             let Node::File(_, content) = node else { continue };
-            let mut content = content.lock().unwrap();
-            let appended = content.bytes.split_off(content.same);
-            if content.durable.len() == content.same || !keep() {
-                content.bytes = content.durable.clone();
-            }
-            if content.bytes.len() == content.same && keep() {
-                let mut kept = (0..8).fold(appended, |bytes, _| if keep() { bytes } else { bytes[..bytes.len() / 2].to_vec() });
+            let Content { bytes, durable, same } = &mut *content.lock().unwrap();
+            let was_cut = durable.len() > *same;
+            if was_cut && !keep() {
+                bytes.clone_from(durable);
+            } else {
+                let appended = bytes.split_off(*same);
                 if keep() {
-                    kept.fill(0);
+                    let halved = (0..8).fold(appended.len(), |len, _| if keep() { len } else { len / 2 });
+                    let zeros = keep();
+                    bytes.extend(appended.iter().take(halved).map(|byte| if zeros { 0 } else { *byte }));
                 }
-                content.bytes.extend(kept);
+                durable.clone_from(bytes);
             }
-            content.durable = content.bytes.clone();
-            content.same = content.bytes.len();
+            *same = bytes.len();
         }
         disk.durable = left.clone();
         disk.there = left;
