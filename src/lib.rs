@@ -8,7 +8,6 @@ mod export;
 mod journal;
 mod query;
 mod record;
-mod log;
 mod store;
 
 pub use capture::{AuditLayer, Durable, NotDurable, Receipt, WhenFull};
@@ -18,6 +17,8 @@ pub use record::{Actor, Day, Outcome, Resource, SCHEMA_VERSION, Seq, Severity, S
 /// What the macros expand to. Not for use by hand: it changes without notice.
 #[doc(hidden)]
 pub mod __private {
+    pub use core::format_args;
+
     pub use tracing;
 
     pub use crate::capture::{

@@ -9,7 +9,6 @@ use tracing::dispatcher;
 use uuid::Uuid;
 
 use super::{
-
     context::Inherited,
     intake::Intake,
     layer::AuditLayer,

@@ -21,8 +21,8 @@ mod shorten;
 mod writer;
 
 pub use argument::{Argument, debug, display, json};
-pub use emit::{Site, record};
 pub(crate) use emit::set_global;
+pub use emit::{Site, record};
 pub(crate) use intake::Intake;
 pub use intake::WhenFull;
 pub use layer::AuditLayer;

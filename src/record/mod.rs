@@ -8,13 +8,14 @@ mod event_type;
 pub(crate) mod json;
 mod own;
 mod parts;
+pub(crate) mod scan;
 mod stream;
 mod time;
 
 pub(crate) use clock::{Instant, TimestampWriter};
 pub(crate) use event_type::is_event_type;
-pub use parts::{Actor, Outcome, Resource, Severity};
 pub(crate) use own::OwnRecord;
+pub use parts::{Actor, Outcome, Resource, Severity};
 pub(crate) use parts::{Rendered, field};
 pub use stream::{Seq, Source, StreamId};
 pub use time::{Day, Timestamp};
