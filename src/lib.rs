@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unused_imports)] // while the rooms are being furnished
 
+mod capture;
 mod error;
 mod export;
 mod journal;
@@ -11,5 +12,19 @@ mod query;
 mod record;
 mod store;
 
+pub use capture::{AuditLayer, Durable, NotDurable, Receipt, WhenFull};
 pub use error::{Error, Result};
 pub use record::{Actor, Day, Outcome, Resource, SCHEMA_VERSION, Seq, Severity, Source, StreamId, Timestamp};
+
+/// What the macros expand to. Not for use by hand: it changes without notice.
+#[doc(hidden)]
+pub mod __private {
+    pub use core::format_args;
+
+    pub use tracing;
+
+    pub use crate::capture::{
+        ActorParts, Argument, ContextParts, Fields, Mirror, OutcomeParts, ResourceParts, Site, Writer, debug, display, json, record,
+    };
+    pub use crate::record::Severity;
+}

@@ -63,4 +63,3 @@ impl<T: Debug + ?Sized> Argument for Debugged<'_, T> {
         Written(Presence::Present)
     }
 }
-

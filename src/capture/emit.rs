@@ -9,7 +9,6 @@ use tracing::dispatcher;
 use uuid::Uuid;
 
 use super::{
-    clock::{Instant, TimestampWriter},
     context::Inherited,
     intake::Intake,
     layer::AuditLayer,
@@ -18,7 +17,7 @@ use super::{
     shorten,
     writer::{Marks, Writer},
 };
-use crate::record::Severity;
+use crate::record::{Instant, Severity, TimestampWriter};
 
 /// What a call site of `audit!` says at compile time.
 #[derive(Debug)]

@@ -124,4 +124,3 @@ pub(super) fn seen_by(intake: &Arc<Intake>) {
 fn address(intake: &Arc<Intake>) -> usize {
     Arc::as_ptr(intake).addr()
 }
-

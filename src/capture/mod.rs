@@ -9,7 +9,6 @@
 //! - An event of a call site is recorded once by each log, though its mirror passes through `tracing` as well.
 
 mod argument;
-mod clock;
 mod context;
 mod emit;
 mod intake;
@@ -22,8 +21,8 @@ mod shorten;
 mod writer;
 
 pub use argument::{Argument, debug, display, json};
-pub use emit::{Site, record};
 pub(crate) use emit::set_global;
+pub use emit::{Site, record};
 pub(crate) use intake::Intake;
 pub use intake::WhenFull;
 pub use layer::AuditLayer;

@@ -86,6 +86,16 @@ impl<M: Memory> Consumer<M> {
         self.ring.word(at::HEAD).load(Relaxed) == self.cursor | CLOSED
     }
 
+    /// Whether the ring was closed: nothing more will come than what is reserved.
+    pub(crate) fn closed(&self) -> bool {
+        self.ring.word(at::HEAD).load(Relaxed) & CLOSED != 0
+    }
+
+    /// How many bytes were returned and are not released.
+    pub(crate) fn unreleased(&self) -> u64 {
+        self.cursor - self.released.tail
+    }
+
     /// Frees the space of the frames up to `upto`, the end of one that was returned. The frame there has the number `next_seq`.
     ///
     /// # Panics

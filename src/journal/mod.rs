@@ -78,6 +78,7 @@
 #![allow(unsafe_code, reason = "the one place for it: shared memory is written and read through pointers")]
 
 mod consumer;
+mod durable;
 mod layout;
 mod memory;
 mod producer;
@@ -92,6 +93,7 @@ mod tests;
 use std::{io, path::Path, sync::Arc};
 
 pub(crate) use consumer::Consumer;
+pub(crate) use durable::{Durability, Fate};
 pub(crate) use layout::{DEFAULT_CAPACITY, MIN_CAPACITY};
 pub(crate) use producer::{Producer, PushError};
 pub(crate) use recover::Leftover;

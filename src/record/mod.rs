@@ -3,13 +3,18 @@
 //! A record is one JSON object on one line, its fields in a fixed order and without white space, so equal records are equal
 //! bytes and a reader can find a field without parsing the whole line.
 
+mod clock;
 mod event_type;
 pub(crate) mod json;
+mod own;
 mod parts;
+pub(crate) mod scan;
 mod stream;
 mod time;
 
+pub(crate) use clock::{Instant, TimestampWriter};
 pub(crate) use event_type::is_event_type;
+pub(crate) use own::OwnRecord;
 pub use parts::{Actor, Outcome, Resource, Severity};
 pub(crate) use parts::{Rendered, field};
 pub use stream::{Seq, Source, StreamId};

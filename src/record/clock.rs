@@ -5,24 +5,24 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use crate::record::Timestamp;
+use super::Timestamp;
 
 /// One reading of the clock, from which both the timestamp and the id come, so that ids sort as timestamps do.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Instant {
+pub(crate) struct Instant {
     seconds: i64,
     nanos: u32,
 }
 
 impl Instant {
-    pub(super) fn now() -> Self {
+    pub(crate) fn now() -> Self {
         // Before 1970 a UUIDv7 has no representation; such a clock reads as its beginning.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { seconds: since.as_secs().try_into().unwrap_or(i64::MAX), nanos: since.subsec_nanos() }
     }
 
     /// A UUIDv7 (RFC 9562, 5.7) with 12 bits of sub-millisecond time (6.2, method 3) and 62 random bits.
-    pub(super) fn uuid(self, random: u64) -> uuid::Uuid {
+    pub(crate) fn uuid(self, random: u64) -> uuid::Uuid {
         let millis = (self.seconds as u64).wrapping_mul(1000) + u64::from(self.nanos / 1_000_000);
         let fraction = (u64::from(self.nanos % 1_000_000) << 12) / 1_000_000;
         uuid::Uuid::from_u64_pair(millis << 16 | 7 << 12 | fraction, 0b10 << 62 | random >> 2)
@@ -31,14 +31,14 @@ impl Instant {
 
 /// Writes timestamps; the part down to the second is kept from one to the next.
 #[derive(Debug, Default)]
-pub(super) struct TimestampWriter {
+pub(crate) struct TimestampWriter {
     second: Option<i64>,
     text: String,
 }
 
 impl TimestampWriter {
     /// Appends `2026-11-21T10:15:00.123456Z`.
-    pub(super) fn write(&mut self, out: &mut Vec<u8>, at: Instant) {
+    pub(crate) fn write(&mut self, out: &mut Vec<u8>, at: Instant) {
         /// Where the digits of the fraction begin.
         const FRACTION: usize = 20;
         if self.second != Some(at.seconds) {

@@ -1,0 +1,281 @@
+//! A log, from an application's side: opening, the layer, closing.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::{
+    capture::{self, AuditLayer, Intake, WhenFull},
+    error::{Error, Result},
+    journal,
+    record::{Source, StreamId},
+    store::{Counters, Level, Problem, Retention, SealerOptions, Store, StoreOptions, WriterOptions},
+};
+
+/// An open audit log. Cheap to clone; the last handle that is dropped closes it.
+///
+/// ```
+/// use tracing_audit::{AuditLog, Retention};
+/// use tracing_subscriber::prelude::*;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let dir = dir.path();
+/// let log = AuditLog::builder(dir).source("billing").retention(Retention::days(90)).open()?;
+/// let subscriber = tracing_subscriber::registry().with(log.layer());
+/// # let _default = tracing::subscriber::set_default(subscriber);
+/// // …
+/// log.close()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct AuditLog {
+    owner: Arc<Owner>,
+}
+
+/// Closes the log when the last handle goes. The layer and the process-wide log are no handles: a subscriber is never dropped.
+struct Owner {
+    store: Store,
+    intake: Arc<Intake>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        if let Err(error) = self.store.close() {
+            tracing::error!(target: "tracing_audit", "the audit log could not be closed: {error}; its journal keeps what is missing");
+        }
+    }
+}
+
+impl AuditLog {
+    /// Begins to describe a log in this directory, which is created if it is missing.
+    pub fn builder(dir: impl Into<PathBuf>) -> AuditLogBuilder {
+        AuditLogBuilder {
+            dir: dir.into(),
+            source: None,
+            retention: Retention::default(),
+            when_full: WhenFull::default(),
+            journal_bytes: journal::DEFAULT_CAPACITY,
+            max_record_bytes: 64 * 1024,
+            rotate_bytes: 64 * 1024 * 1024,
+            rotate_every: Duration::from_secs(3600),
+            sync_every: Duration::from_secs(1),
+            compression_level: 6,
+            live_grace: Duration::from_secs(60),
+            low_space_bytes: 256 * 1024 * 1024,
+            on_problem: None,
+        }
+    }
+
+    /// The layer that takes this log's events from `tracing`.
+    pub fn layer(&self) -> AuditLayer {
+        AuditLayer::new(self.owner.intake.clone())
+    }
+
+    /// Makes this the log of all events in the process that meet no layer: before a subscriber is set, in threads with another one,
+    /// under a layer that hides ours. It can be set once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::GlobalAlreadySet`].
+    pub fn set_global(&self) -> Result<()> {
+        capture::set_global(self.owner.intake.clone()).map_err(|_| Error::GlobalAlreadySet)
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        self.owner.store.layout.root()
+    }
+
+    /// The stream that this process writes.
+    pub fn stream(&self) -> &StreamId {
+        &self.owner.store.stream
+    }
+
+    /// What was counted since the log was opened.
+    pub fn counters(&self) -> Counters {
+        self.owner.store.health.counters()
+    }
+
+    /// Why the log can't take events as it should, each in a sentence; empty when all is well.
+    pub fn trouble(&self) -> Vec<String> {
+        let mut trouble = self.owner.store.health.trouble();
+        let (used, capacity) = self.owner.intake.fill();
+        if used > capacity / 10 * 9 {
+            trouble.push(format!("the journal is nearly full: {used} of {capacity} bytes"));
+        }
+        trouble
+    }
+
+    /// Removes what is past its retention now, rather than at the next turn.
+    pub fn prune(&self) {
+        self.owner.store.prune_soon();
+    }
+
+    /// Takes no more events, writes those taken and makes them durable, and stops the log's threads. Closing twice does nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the disk refuses. What could not be written is in the journal, and the next process that opens the directory writes it.
+    pub fn close(&self) -> Result<()> {
+        self.owner.intake.close();
+        self.owner.store.close()
+    }
+}
+
+impl fmt::Debug for AuditLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditLog").field("dir", &self.dir()).field("stream", self.stream()).finish_non_exhaustive()
+    }
+}
+
+/// Describes a log; see [`AuditLog::builder`]. Every setting has a default that suits most.
+#[must_use = "nothing happens until `open`"]
+pub struct AuditLogBuilder {
+    dir: PathBuf,
+    source: Option<String>,
+    retention: Retention,
+    when_full: WhenFull,
+    journal_bytes: usize,
+    max_record_bytes: usize,
+    rotate_bytes: u64,
+    rotate_every: Duration,
+    sync_every: Duration,
+    compression_level: u32,
+    live_grace: Duration,
+    low_space_bytes: u64,
+    on_problem: Option<Arc<dyn Fn(&Problem) + Send + Sync>>,
+}
+
+impl AuditLogBuilder {
+    /// The name of what writes, as in `billing`: letters, digits, `.`, `_` and `-`, at most 64 bytes. Default: the program's name.
+    pub fn source(mut self, source: impl Into<String>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// How long records are kept. Default: 90 days.
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
+    }
+
+    /// What a caller does while the journal is full. Default: it waits.
+    pub fn when_full(mut self, when_full: WhenFull) -> Self {
+        self.when_full = when_full;
+        self
+    }
+
+    /// The size of the journal in bytes, a power of two; it is allocated on disk and mapped. Default: 16 MiB.
+    pub fn journal_bytes(mut self, bytes: usize) -> Self {
+        self.journal_bytes = bytes;
+        self
+    }
+
+    /// The longest record in bytes; a longer one has its longest strings cut, and says so. Default: 64 KiB.
+    pub fn max_record_bytes(mut self, bytes: usize) -> Self {
+        self.max_record_bytes = bytes;
+        self
+    }
+
+    /// The live file is rotated at this size in bytes (default: 64 MiB), and at every UTC midnight.
+    pub fn rotate_bytes(mut self, bytes: u64) -> Self {
+        self.rotate_bytes = bytes;
+        self
+    }
+
+    /// The live file is rotated at this age. Default: one hour.
+    pub fn rotate_every(mut self, age: Duration) -> Self {
+        self.rotate_every = age;
+        self
+    }
+
+    /// How often the live file is synced while events come, so what a power failure can take. Default: one second.
+    pub fn sync_every(mut self, interval: Duration) -> Self {
+        self.sync_every = interval;
+        self
+    }
+
+    /// The gzip level of sealed files, 1 to 9. Default: 6. When sealing falls behind, level 1 is used until it has caught up.
+    pub fn compression_level(mut self, level: u32) -> Self {
+        self.compression_level = level;
+        self
+    }
+
+    /// How long a live file stays after it was sealed, for whoever is reading it. Default: 60 seconds.
+    pub fn live_grace(mut self, grace: Duration) -> Self {
+        self.live_grace = grace;
+        self
+    }
+
+    /// A problem is reported while fewer bytes than this are free on the log's file system. Default: 256 MiB.
+    pub fn low_space_bytes(mut self, bytes: u64) -> Self {
+        self.low_space_bytes = bytes;
+        self
+    }
+
+    /// Called with every problem, on one of the log's own threads: keep it short, and record no audit events in it that wait.
+    pub fn on_problem(mut self, callback: impl Fn(&Problem) + Send + Sync + 'static) -> Self {
+        self.on_problem = Some(Arc::new(callback));
+        self
+    }
+
+    /// Opens the log: creates the directory (0700) if it is missing, recovers what dead processes left in it, starts two threads.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a setting that can't be used, [`Error::Io`] for a directory that can't, [`Error::Version`] for one
+    /// that another version wrote.
+    pub fn open(self) -> Result<AuditLog> {
+        let source: Source = match &self.source {
+            Some(source) => source.parse()?,
+            None => program_name().parse()?,
+        };
+        let level = Level::new(self.compression_level)
+            .ok_or_else(|| Error::invalid("compression_level", format!("{} is not between 1 and 9", self.compression_level)))?;
+        // Stream, number and line end are added to what a caller renders.
+        let overhead = source.as_str().len() + 64;
+        let longest = self.max_record_bytes.saturating_sub(overhead);
+        if longest < 1024 {
+            return Err(Error::invalid("max_record_bytes", format!("{} is too little, give at least 2048", self.max_record_bytes)));
+        }
+        if self.max_record_bytes > self.journal_bytes / 8 {
+            let most = self.journal_bytes / 8;
+            return Err(Error::invalid("max_record_bytes", format!("{} is more than an eighth of the journal, {most}", self.max_record_bytes)));
+        }
+        let options = StoreOptions {
+            source: source.clone(),
+            journal_capacity: self.journal_bytes,
+            writer: WriterOptions {
+                rotate_bytes: self.rotate_bytes.max(1),
+                rotate_age: self.rotate_every,
+                sync_interval: self.sync_every,
+                low_space: self.low_space_bytes,
+            },
+            sealer: SealerOptions { level, grace: self.live_grace, retention: self.retention },
+            on_problem: self.on_problem,
+        };
+        let store = Store::open(&self.dir, options)?;
+        let intake = Intake::new(store.producer.clone(), store.durability, &source, longest, self.when_full);
+        Ok(AuditLog { owner: Arc::new(Owner { store, intake: Arc::new(intake) }) })
+    }
+}
+
+impl fmt::Debug for AuditLogBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditLogBuilder").field("dir", &self.dir).field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+/// The running program's file name, as far as it can be a source.
+fn program_name() -> String {
+    let path = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')).take(64).collect();
+    let name = name.trim_start_matches(['.', '_', '-']);
+    if name.is_empty() { "app".to_owned() } else { name.to_owned() }
+}

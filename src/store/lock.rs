@@ -1,0 +1,76 @@
+//! Locks between processes: a file that is held with `flock` for as long as its `Lock` lives, so that a death releases it.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use crate::error::{Error, Result};
+
+/// A held lock. Dropping it releases it and leaves the file; [`remove`](Self::remove) takes the file away as well.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    path: PathBuf,
+    /// Closing it releases the lock.
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock, unless another holds it: another process, or this one through another `Lock`.
+    pub(crate) fn try_take(path: &Path) -> Result<Option<Self>> {
+        loop {
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(path)
+                .map_err(Error::io("open the lock", path))?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(Error::io("lock", path)(error)),
+            }
+            // The holder before us may have removed the file we opened; then another may hold its successor.
+            if is_at(&file, path).map_err(Error::io("look at the lock", path))? {
+                return Ok(Some(Self { path: path.to_owned(), _file: file }));
+            }
+        }
+    }
+
+    /// Releases the lock and removes its file.
+    pub(crate) fn remove(self) -> Result<()> {
+        // While it is still held: after that the file may be another's.
+        fs::remove_file(&self.path).map_err(Error::io("remove the lock", &self.path))
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let held = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(named) => Ok((held.dev(), held.ino()) == (named.dev(), named.ino())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_holds_it_until_it_is_dropped_or_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.lock");
+        let held = Lock::try_take(&path).unwrap().unwrap();
+        assert!(Lock::try_take(&path).unwrap().is_none());
+        drop(held);
+        let held = Lock::try_take(&path).unwrap().unwrap();
+        held.remove().unwrap();
+        assert!(!path.exists());
+        assert!(Lock::try_take(&path).unwrap().is_some());
+    }
+}

@@ -1,0 +1,186 @@
+//! Opening a directory for writing, and closing it.
+
+use std::{
+    fs as std_fs,
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{self, Sender},
+    },
+    thread::{self, JoinHandle},
+};
+
+use super::{
+    clock::{Clock, SystemClock},
+    fs::{Fs, OsFs},
+    health::{Callback, Health},
+    layout::Layout,
+    lock::Lock,
+    recover,
+    retention::Pruner,
+    sealed::LocalSealed,
+    sealer::{Job, Sealer, SealerOptions},
+    writer::{Writer, WriterOptions},
+};
+use crate::{
+    error::{Error, Result},
+    journal::{self, Durability, Producer},
+    record::{Source, StreamId},
+};
+
+/// What `state/format` says.
+pub(crate) const FORMAT: &str = "tracing-audit 1\n";
+
+/// How a directory is written.
+pub(crate) struct StoreOptions {
+    pub(crate) source: Source,
+    pub(crate) journal_capacity: usize,
+    pub(crate) writer: WriterOptions,
+    pub(crate) sealer: SealerOptions,
+    pub(crate) on_problem: Option<Callback>,
+}
+
+/// A directory that is open for writing by one stream.
+pub(crate) struct Store {
+    pub(crate) layout: Layout,
+    pub(crate) stream: StreamId,
+    pub(crate) producer: Producer,
+    pub(crate) durability: &'static Durability,
+    pub(crate) health: Arc<Health>,
+    sealer: Sender<Job>,
+    threads: Mutex<Option<Threads>>,
+}
+
+struct Threads {
+    writer: JoinHandle<Result<()>>,
+    sealer: JoinHandle<()>,
+    lock: Lock,
+}
+
+impl Store {
+    /// Makes the directory ready, recovers what dead processes left, and starts the writer and the sealer.
+    pub(crate) fn open(dir: &Path, options: StoreOptions) -> Result<Self> {
+        let fs: Arc<dyn Fs> = Arc::new(OsFs);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let layout = prepare(&*fs, dir)?;
+        let (stream, lock) = new_stream(&*fs, &layout, &options.source)?;
+        let health = Arc::new(Health::new(options.on_problem));
+        let sealed = Arc::new(LocalSealed::new(fs.clone(), layout.clone()));
+        let durability = Durability::leak();
+        let ring = layout.ring(&stream);
+        let (producer, consumer) = journal::create(&ring, options.journal_capacity, &stream)?;
+        fs.sync_dir(&layout.journal_dir()).map_err(Error::io("sync", layout.journal_dir()))?;
+
+        let (jobs, queue) = mpsc::channel();
+        let pruner =
+            Pruner { sealed, producer: producer.clone(), durability, source: options.source.clone(), owed: Vec::new() };
+        let mut sealer = Sealer::new(
+            fs.clone(),
+            layout.clone(),
+            clock.clone(),
+            health.clone(),
+            options.sealer,
+            pruner,
+            stream.clone(),
+            queue,
+        );
+        // Before the first event: then what is in the directory is whole, but for what lives.
+        sealer.recover_left();
+        let writer = Writer::new(
+            fs,
+            layout.clone(),
+            clock,
+            stream.clone(),
+            options.source,
+            consumer,
+            durability,
+            health.clone(),
+            jobs.clone(),
+            options.writer,
+        );
+        let spawn = |error| Error::io("start a thread for", dir)(error);
+        let writer = thread::Builder::new().name("audit-writer".into()).spawn(move || writer.run()).map_err(spawn)?;
+        let sealer = thread::Builder::new().name("audit-sealer".into()).spawn(move || sealer.run()).map_err(spawn)?;
+        let threads = Mutex::new(Some(Threads { writer, sealer, lock }));
+        Ok(Self { layout, stream, producer, durability, health, sealer: jobs, threads })
+    }
+
+    /// Takes no more events, writes and syncs those taken, and stops. Doing it twice does nothing.
+    pub(crate) fn close(&self) -> Result<()> {
+        self.producer.close();
+        self.durability.nudge();
+        let Some(threads) = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
+        let written = threads.writer.join().unwrap_or_else(|_| Err(Error::damaged(self.layout.ring(&self.stream), "the writer thread panicked")));
+        let _ = self.sealer.send(Job::Stop);
+        let _ = threads.sealer.join();
+        // After an error the journal is still there, and so is the lock's file; but it is free, and the next process recovers.
+        if written.is_ok() {
+            threads.lock.remove()?;
+        }
+        written
+    }
+
+    /// Removes what is past its retention, soon.
+    pub(crate) fn prune_soon(&self) {
+        let _ = self.sealer.send(Job::Prune);
+    }
+}
+
+/// Creates what is missing and checks the version of what is there.
+pub(crate) fn prepare(fs: &dyn Fs, dir: &Path) -> Result<Layout> {
+    let layout = Layout::new(dir);
+    let state = layout.format_file();
+    for dir in
+        [layout.live_dir(), layout.sealed_dir(), layout.index_dir(), layout.journal_dir(), layout.locks_dir(), layout.tmp_dir()]
+    {
+        fs.create_dir_all(&dir).map_err(Error::io("create", &dir))?;
+    }
+    match check_format(&layout) {
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            // Written whole and then renamed: a reader meets all of it or nothing. Two processes write the same.
+            let tmp = layout.tmp_dir().join(format!("format.{}.tmp", std::process::id()));
+            let write = || -> io::Result<()> {
+                let mut file = std_fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&tmp)?;
+                file.write_all(FORMAT.as_bytes())?;
+                file.sync_all()?;
+                fs.rename(&tmp, &state)?;
+                fs.sync_dir(&layout.root().join("state"))?;
+                fs.sync_dir(layout.root())
+            };
+            write().map_err(Error::io("write", &state))?;
+        }
+        checked => checked?,
+    }
+    Ok(layout)
+}
+
+/// An error unless the directory has the format of this version.
+pub(crate) fn check_format(layout: &Layout) -> Result<()> {
+    let path = layout.format_file();
+    let found = std_fs::read(&path).map_err(Error::io("read", &path))?;
+    if found == FORMAT.as_bytes() {
+        return Ok(());
+    }
+    let found = String::from_utf8_lossy(found.get(..found.len().min(64)).unwrap_or_default()).trim_end().to_owned();
+    Err(Error::Version { path, found, expected: FORMAT.trim_end() })
+}
+
+/// A stream whose name nothing in the directory bears, with its lock.
+fn new_stream(fs: &dyn Fs, layout: &Layout, source: &Source) -> Result<(StreamId, Lock)> {
+    loop {
+        let mut suffix = [0; 4];
+        getrandom::fill(&mut suffix).map_err(|e| Error::io("name a stream in", layout.root())(io::Error::other(e.to_string())))?;
+        let stream = StreamId::new(source, u32::from_ne_bytes(suffix));
+        let taken = layout.lock(stream.as_str()).exists()
+            || layout.ring(&stream).exists()
+            || !recover::live_files(fs, layout, &stream)?.is_empty()
+            || recover::last_number(fs, layout, &stream)? > 0;
+        if !taken {
+            if let Some(lock) = Lock::try_take(&layout.lock(stream.as_str()))? {
+                return Ok((stream, lock));
+            }
+        }
+    }
+}

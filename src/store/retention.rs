@@ -1,0 +1,249 @@
+//! How long sealed files stay, and their removal.
+//!
+//! A file is removed only when every line in it is past the retention. What is about to be removed is first written into the log, and
+//! made durable there, with the files' hashes; only then do they go, and their indexes after them. Names are parsed whole: what is not
+//! ours is never touched.
+
+use std::{io, sync::Arc};
+
+use serde_json::json;
+
+use super::{
+    fs::Fs,
+    layout::{INDEX, Layout},
+    lock::Lock,
+    names::FileStem,
+    sealed::{LocalSealed, SealedFiles},
+};
+use crate::{
+    error::{Error, Result},
+    journal::{Durability, Producer},
+    record::{OwnRecord, Severity, Source, Timestamp},
+};
+
+const MICROS_PER_DAY: i64 = 86_400_000_000;
+
+/// How long records are kept. The default is 90 days.
+///
+/// ```
+/// use tracing_audit::Retention;
+///
+/// let year = Retention::days(365);
+/// let small_disk = Retention::days(90).max_bytes(10 << 30);
+/// let forever = Retention::unlimited();
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    days: Option<u32>,
+    max_bytes: Option<u64>,
+    min_free_bytes: Option<u64>,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self::days(90)
+    }
+}
+
+impl Retention {
+    /// Keeps each record for this many days (of 24 hours, at least one), and its whole file until the last record in it is that old.
+    pub fn days(days: u32) -> Self {
+        Self { days: Some(days.max(1)), ..Self::unlimited() }
+    }
+
+    /// Keeps everything.
+    pub const fn unlimited() -> Self {
+        Self { days: None, max_bytes: None, min_free_bytes: None }
+    }
+
+    /// Removes the oldest files as well when the sealed files take more than this many bytes, however young they are.
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = Some(bytes);
+        self
+    }
+
+    /// Removes the oldest files as well while the file system has less than this many bytes free, however young they are.
+    #[must_use]
+    pub fn min_free_bytes(mut self, bytes: u64) -> Self {
+        self.min_free_bytes = Some(bytes);
+        self
+    }
+
+    /// The age limit in days, if there is one.
+    pub fn age_limit_days(&self) -> Option<u32> {
+        self.days
+    }
+}
+
+/// Why a file goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reason {
+    Age,
+    TotalBytes,
+    FreeSpace,
+}
+
+impl Reason {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Age => "age",
+            Self::TotalBytes => "total_bytes",
+            Self::FreeSpace => "free_space",
+        }
+    }
+}
+
+/// What was removed.
+#[derive(Debug, Default)]
+pub(crate) struct Pruned {
+    pub(crate) files: Vec<FileStem>,
+    pub(crate) bytes: u64,
+}
+
+/// A file that has to go.
+struct Doomed {
+    stem: FileStem,
+    reason: Reason,
+    bytes: u64,
+    lines: Option<u64>,
+    sha256: Option<[u8; 32]>,
+}
+
+/// Removes what is past its retention.
+pub(crate) struct Pruner {
+    pub(crate) sealed: Arc<LocalSealed>,
+    pub(crate) producer: Producer,
+    pub(crate) durability: &'static Durability,
+    pub(crate) source: Source,
+    /// Records of prunings that found the journal full: the disk had to be emptied before they could be written.
+    pub(crate) owed: Vec<Vec<u8>>,
+}
+
+/// So many files are recorded and removed at a time.
+const BATCH: usize = 64;
+
+impl Pruner {
+    /// Removes what is past its retention; nothing if another process is at it.
+    pub(crate) fn prune(&mut self, fs: &dyn Fs, layout: &Layout, retention: &Retention, now: Timestamp) -> Result<Pruned> {
+        self.pay();
+        if *retention == Retention::unlimited() {
+            return Ok(Pruned::default());
+        }
+        let Some(lock) = Lock::try_take(&layout.lock("prune"))? else { return Ok(Pruned::default()) };
+        let mut pruned = Pruned::default();
+        for batch in self.doomed(fs, layout, retention, now)?.chunks(BATCH) {
+            self.record(retention, batch);
+            for file in batch {
+                remove(fs, layout, &file.stem)?;
+                pruned.files.push(file.stem.clone());
+                pruned.bytes += file.bytes;
+            }
+        }
+        drop(lock);
+        Ok(pruned)
+    }
+
+    /// The files that have to go, the oldest first.
+    fn doomed(&self, fs: &dyn Fs, layout: &Layout, retention: &Retention, now: Timestamp) -> Result<Vec<Doomed>> {
+        let cutoff = retention.days.map(|days| Timestamp::from_micros(now.as_micros().saturating_sub(i64::from(days) * MICROS_PER_DAY)));
+        let mut doomed = Vec::new();
+        let mut kept = Vec::new();
+        for day in self.sealed.days()? {
+            // Without limits in bytes, younger days need not be looked at.
+            if retention.max_bytes.is_none() && retention.min_free_bytes.is_none() && cutoff.is_some_and(|cutoff| day.start() > cutoff) {
+                break;
+            }
+            for stem in self.sealed.list(day)? {
+                let index = self.sealed.index(&stem).ok();
+                let bytes = self.sealed.open(&stem).map(|blob| blob.len()).unwrap_or_default();
+                // A file whose lines can't be read is as old as it can be: a day more than its own.
+                let newest = index.as_ref().map_or(day.next().end(), |index| index.max);
+                let file = Doomed {
+                    reason: Reason::Age,
+                    bytes,
+                    lines: index.as_ref().map(|index| index.lines),
+                    sha256: index.as_ref().map(|index| index.sha256),
+                    stem,
+                };
+                if cutoff.is_some_and(|cutoff| newest < cutoff) { doomed.push(file) } else { kept.push(file) }
+            }
+        }
+        let mut total: u64 = kept.iter().map(|file| file.bytes).sum();
+        let mut free = match retention.min_free_bytes {
+            Some(_) => fs.space(layout.root()).map_err(Error::io("look at the space of", layout.root()))?.free,
+            None => u64::MAX,
+        };
+        free = free.saturating_add(doomed.iter().map(|file| file.bytes).sum());
+        for mut file in kept {
+            file.reason = if retention.max_bytes.is_some_and(|max| total > max) {
+                Reason::TotalBytes
+            } else if retention.min_free_bytes.is_some_and(|min| free < min) {
+                Reason::FreeSpace
+            } else {
+                break;
+            };
+            total -= file.bytes;
+            free = free.saturating_add(file.bytes);
+            doomed.push(file);
+        }
+        Ok(doomed)
+    }
+
+    /// Writes into the log what is about to go. With a full journal that comes after it, for it may be what makes room.
+    fn record(&mut self, retention: &Retention, files: &[Doomed]) {
+        let list: Vec<_> = files
+            .iter()
+            .map(|file| {
+                json!({
+                    "file": file.stem.to_string(),
+                    "reason": file.reason.as_str(),
+                    "bytes": file.bytes,
+                    "lines": file.lines,
+                    "sha256": file.sha256.map(hex),
+                })
+            })
+            .collect();
+        let record = OwnRecord::new("audit.log.pruned", Severity::Info, "Files past their retention were removed")
+            .detail("retention_days", retention.days)
+            .detail("files", list)
+            .render(&self.source);
+        match self.producer.push(&record) {
+            // Until it is durable, unless the disk refuses.
+            Ok(position) => drop(self.durability.wait(position.0)),
+            Err(_) => self.owed.push(record),
+        }
+    }
+
+    fn pay(&mut self) {
+        while let Some(record) = self.owed.pop() {
+            if self.producer.push(&record).is_err() {
+                self.owed.push(record);
+                break;
+            }
+        }
+    }
+}
+
+fn hex(bytes: [u8; 32]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Removes a sealed file, then its index, then the folders if they are empty.
+fn remove(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<()> {
+    let gone = |result: io::Result<()>| match result {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    };
+    let sealed = layout.sealed(stem);
+    gone(fs.remove_file(&sealed)).map_err(Error::io("remove", &sealed))?;
+    let index = layout.index_day(stem.day()).join(format!("{stem}{INDEX}"));
+    gone(fs.remove_file(&index)).map_err(Error::io("remove", &index))?;
+    for day in [layout.sealed_day(stem.day()), layout.index_day(stem.day())] {
+        if fs.list(&day).is_ok_and(|entries| entries.is_empty()) {
+            // Another file may come at this moment; then it stays.
+            let _ = fs.remove_dir(&day);
+        }
+    }
+    Ok(())
+}
