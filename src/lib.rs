@@ -6,6 +6,7 @@ mod capture;
 mod error;
 mod export;
 mod journal;
+mod log;
 #[cfg(feature = "macros")]
 mod macros;
 mod query;
@@ -13,6 +14,8 @@ mod record;
 mod store;
 
 pub use capture::{AuditLayer, Durable, NotDurable, Receipt, WhenFull};
+pub use log::{AuditLog, AuditLogBuilder};
+pub use store::{Counters, Problem, Retention};
 pub use error::{Error, Result};
 pub use record::{Actor, Day, Outcome, Resource, SCHEMA_VERSION, Seq, Severity, Source, StreamId, Timestamp};
 
@@ -22,6 +25,8 @@ pub mod __private {
     pub use core::format_args;
 
     pub use tracing;
+    #[cfg(feature = "macros")]
+    pub use tracing_audit_macros::audit_impl;
 
     pub use crate::capture::{
         ActorParts, Argument, ContextParts, Fields, Mirror, OutcomeParts, ResourceParts, Site, Writer, debug, display, json, record,

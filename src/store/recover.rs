@@ -25,7 +25,10 @@ use super::{
 use crate::{
     error::{Error, Result},
     journal::Leftover,
-    record::{OwnRecord, Seq, Severity, Source, StreamId, Timestamp, scan},
+    record::{
+        OwnRecord, Seq, Severity, Source, StreamId, Timestamp,
+        scan::{self, scan},
+    },
 };
 
 /// A stream made whole.
