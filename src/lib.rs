@@ -14,10 +14,10 @@ mod record;
 mod store;
 
 pub use capture::{AuditLayer, Durable, NotDurable, Receipt, WhenFull};
-pub use log::{AuditLog, AuditLogBuilder};
-pub use store::{Counters, Problem, Retention};
 pub use error::{Error, Result};
+pub use log::{AuditLog, AuditLogBuilder};
 pub use record::{Actor, Day, Outcome, Resource, SCHEMA_VERSION, Seq, Severity, Source, StreamId, Timestamp};
+pub use store::{Counters, Problem, Retention};
 
 /// What the macros expand to. Not for use by hand: it changes without notice.
 #[doc(hidden)]

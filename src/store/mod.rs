@@ -18,3 +18,21 @@ pub(crate) mod sim;
 pub(crate) mod summary;
 mod tmp;
 pub(crate) mod verify;
+
+mod clock;
+mod health;
+mod live;
+mod lock;
+mod open;
+mod recover;
+mod reserve;
+mod retention;
+mod sealer;
+mod writer;
+
+pub(crate) use gzip::Level;
+pub use health::{Counters, Problem};
+pub(crate) use open::{Store, StoreOptions, check_format};
+pub use retention::Retention;
+pub(crate) use sealer::SealerOptions;
+pub(crate) use writer::WriterOptions;

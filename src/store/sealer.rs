@@ -170,10 +170,10 @@ impl Sealer {
 
     /// Takes over the streams of processes that died.
     pub(super) fn recover_left(&mut self) {
-        let busy: Vec<StreamId> = self.queue.iter().map(|p| &p.stem).chain(self.graced.iter().map(|g| &g.stem)).map(|s| s.stream.clone()).collect();
-        let left = recover::left_streams(&*self.fs, &self.layout).map(|streams| {
-            streams.into_iter().filter(|stream| *stream != self.own && !busy.contains(stream)).collect::<Vec<_>>()
-        });
+        let busy: Vec<StreamId> =
+            self.queue.iter().map(|p| &p.stem).chain(self.graced.iter().map(|g| &g.stem)).map(|s| s.stream.clone()).collect();
+        let left = recover::left_streams(&*self.fs, &self.layout)
+            .map(|streams| streams.into_iter().filter(|stream| *stream != self.own && !busy.contains(stream)).collect::<Vec<_>>());
         match left {
             Ok(streams) => {
                 for stream in streams {
