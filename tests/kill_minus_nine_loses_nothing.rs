@@ -1,0 +1,90 @@
+//! Promises 1, 3 and 4: processes that emit from several threads are killed at random moments, also while they rotate, seal and
+//! recover; every event whose `audit!` returned is in the log exactly once, and nothing in the log is broken.
+//!
+//! `KILL_ROUNDS=2000 cargo test --release --test kill_minus_nine_loses_nothing` for longer.
+
+mod support;
+
+use std::{
+    collections::HashSet,
+    io::{BufRead, BufReader, Write},
+    process::Stdio,
+    time::Duration,
+};
+
+use tracing_audit::{AuditLog, audit};
+use tracing_subscriber::prelude::*;
+
+fn open(dir: &str) -> AuditLog {
+    AuditLog::builder(dir)
+        .source("victim")
+        .rotate_bytes(96 * 1024)
+        .compression_level(1)
+        .live_grace(Duration::from_millis(5))
+        .sync_every(Duration::from_millis(7))
+        .journal_bytes(1 << 20)
+        .open()
+        .expect("the directory can be opened whatever died in it")
+}
+
+/// Emits from four threads until it is killed, and prints the id of each event whose `audit!` returned.
+#[test]
+fn victim() {
+    let Ok(dir) = std::env::var("KILL_DIR") else { return };
+    let log = open(&dir);
+    tracing_subscriber::registry().with(log.layer()).init();
+    let emit = |thread: usize| {
+        for n in 0..200_000 {
+            let receipt = audit!("worker.step", actor.id = thread, n, filler = "x".repeat(n % 300), "Step {n}");
+            assert!(receipt.is_recorded());
+            // One write, so that a kill leaves whole lines but for the last.
+            let _ = std::io::stdout().write_all(format!("id {}\n", receipt.id()).as_bytes());
+        }
+    };
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            scope.spawn(move || emit(thread));
+        }
+    });
+}
+
+#[test]
+fn every_returned_event_is_there_exactly_once() {
+    if std::env::var("KILL_DIR").is_ok() {
+        return;
+    }
+    let rounds: usize = std::env::var("KILL_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    let mut returned = HashSet::new();
+    for round in 0..rounds {
+        let mut child = support::child("victim", &[("KILL_DIR", path)]).stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let reader = std::thread::spawn(move || {
+            let mut ids = Vec::new();
+            for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line);
+                if let Some((_, id)) = line.rsplit_once("id ").filter(|(_, id)| id.len() == 36) {
+                    ids.push(id.to_owned());
+                }
+            }
+            ids
+        });
+        // From "not yet opened" to "rotated and sealed several times".
+        std::thread::sleep(Duration::from_micros(fastrand::u64(500..60_000)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        returned.extend(reader.join().unwrap());
+        if round % 20 == 19 || round + 1 == rounds {
+            open(path).close().unwrap();
+            let found = support::ids(dir.path());
+            let missing: Vec<_> = returned.iter().filter(|id| !found.contains_key(*id)).collect();
+            assert!(missing.is_empty(), "round {round}: {} of {} returned events are missing", missing.len(), returned.len());
+            let twice = found.values().filter(|count| **count > 1).count();
+            assert_eq!(twice, 0, "round {round}: {twice} events are in the log more than once");
+            support::gzip_test(dir.path());
+        }
+    }
+    assert!(returned.len() > rounds * 10, "only {} events in {rounds} rounds: the test kills too early", returned.len());
+    println!("{} events of {rounds} killed processes", returned.len());
+}
