@@ -22,6 +22,8 @@ pub mod __private {
     pub use core::format_args;
 
     pub use tracing;
+    #[cfg(feature = "macros")]
+    pub use tracing_audit_macros::audit_impl;
 
     pub use crate::capture::{
         ActorParts, Argument, ContextParts, Fields, Mirror, OutcomeParts, ResourceParts, Site, Writer, debug, display, json, record,
