@@ -6,6 +6,7 @@ mod capture;
 mod error;
 mod export;
 mod journal;
+mod log;
 #[cfg(feature = "macros")]
 mod macros;
 mod query;
@@ -14,7 +15,9 @@ mod store;
 
 pub use capture::{AuditLayer, Durable, NotDurable, Receipt, WhenFull};
 pub use error::{Error, Result};
+pub use log::{AuditLog, AuditLogBuilder};
 pub use record::{Actor, Day, Outcome, Resource, SCHEMA_VERSION, Seq, Severity, Source, StreamId, Timestamp};
+pub use store::{Counters, Problem, Retention};
 
 /// What the macros expand to. Not for use by hand: it changes without notice.
 #[doc(hidden)]

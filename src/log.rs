@@ -245,7 +245,10 @@ impl AuditLogBuilder {
         }
         if self.max_record_bytes > self.journal_bytes / 8 {
             let most = self.journal_bytes / 8;
-            return Err(Error::invalid("max_record_bytes", format!("{} is more than an eighth of the journal, {most}", self.max_record_bytes)));
+            return Err(Error::invalid(
+                "max_record_bytes",
+                format!("{} is more than an eighth of the journal, {most}", self.max_record_bytes),
+            ));
         }
         let options = StoreOptions {
             source: source.clone(),

@@ -74,18 +74,9 @@ impl Store {
         fs.sync_dir(&layout.journal_dir()).map_err(Error::io("sync", layout.journal_dir()))?;
 
         let (jobs, queue) = mpsc::channel();
-        let pruner =
-            Pruner { sealed, producer: producer.clone(), durability, source: options.source.clone(), owed: Vec::new() };
-        let mut sealer = Sealer::new(
-            fs.clone(),
-            layout.clone(),
-            clock.clone(),
-            health.clone(),
-            options.sealer,
-            pruner,
-            stream.clone(),
-            queue,
-        );
+        let pruner = Pruner { sealed, producer: producer.clone(), durability, source: options.source.clone(), owed: Vec::new() };
+        let mut sealer =
+            Sealer::new(fs.clone(), layout.clone(), clock.clone(), health.clone(), options.sealer, pruner, stream.clone(), queue);
         // Before the first event: then what is in the directory is whole, but for what lives.
         sealer.recover_left();
         let writer = Writer::new(
@@ -112,7 +103,8 @@ impl Store {
         self.producer.close();
         self.durability.nudge();
         let Some(threads) = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
-        let written = threads.writer.join().unwrap_or_else(|_| Err(Error::damaged(self.layout.ring(&self.stream), "the writer thread panicked")));
+        let written =
+            threads.writer.join().unwrap_or_else(|_| Err(Error::damaged(self.layout.ring(&self.stream), "the writer thread panicked")));
         let _ = self.sealer.send(Job::Stop);
         let _ = threads.sealer.join();
         // After an error the journal is still there, and so is the lock's file; but it is free, and the next process recovers.
@@ -132,9 +124,7 @@ impl Store {
 pub(crate) fn prepare(fs: &dyn Fs, dir: &Path) -> Result<Layout> {
     let layout = Layout::new(dir);
     let state = layout.format_file();
-    for dir in
-        [layout.live_dir(), layout.sealed_dir(), layout.index_dir(), layout.journal_dir(), layout.locks_dir(), layout.tmp_dir()]
-    {
+    for dir in [layout.live_dir(), layout.sealed_dir(), layout.index_dir(), layout.journal_dir(), layout.locks_dir(), layout.tmp_dir()] {
         fs.create_dir_all(&dir).map_err(Error::io("create", &dir))?;
     }
     match check_format(&layout) {

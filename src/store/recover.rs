@@ -25,7 +25,10 @@ use super::{
 use crate::{
     error::{Error, Result},
     journal::Leftover,
-    record::{OwnRecord, Seq, Severity, Source, StreamId, Timestamp, scan},
+    record::{
+        OwnRecord, Seq, Severity, Source, StreamId, Timestamp,
+        scan::{self, scan},
+    },
 };
 
 /// A stream made whole.
@@ -214,9 +217,10 @@ fn append_missing(
     if missing.is_empty() && own.is_empty() {
         return Ok(0);
     }
-    let recovered = OwnRecord::new("audit.log.recovered", Severity::Warning, "The process ended without closing its log; its journal was recovered")
-        .detail("records", missing.len())
-        .detail("interrupted", leftover.holes());
+    let recovered =
+        OwnRecord::new("audit.log.recovered", Severity::Warning, "The process ended without closing its log; its journal was recovered")
+            .detail("records", missing.len())
+            .detail("interrupted", leftover.holes());
     own.push(recovered);
 
     let source: Source = stream.source().parse()?;
@@ -273,7 +277,11 @@ fn set_aside(ring: &std::path::Path, error: &Error) -> Result<String> {
 fn remove_half_made(fs: &dyn Fs, layout: &Layout, stream: &StreamId) -> Result<()> {
     let dir = layout.tmp_dir();
     for entry in fs.list(&dir).map_err(Error::io("list", &dir))? {
-        let stem = entry.name.split_once(".jsonl").or_else(|| entry.name.split_once(layout::INDEX)).and_then(|(stem, _)| stem.parse::<FileStem>().ok());
+        let stem = entry
+            .name
+            .split_once(".jsonl")
+            .or_else(|| entry.name.split_once(layout::INDEX))
+            .and_then(|(stem, _)| stem.parse::<FileStem>().ok());
         let ours = stem.is_some_and(|stem| stem.stream == *stream) || entry.name.strip_suffix(".reserve") == Some(stream.as_str());
         if ours {
             let path = dir.join(&entry.name);

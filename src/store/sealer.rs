@@ -131,7 +131,7 @@ impl Sealer {
     /// Seals one file and removes the twins whose grace is over; says how long there is nothing to do then.
     fn work(&mut self, now: Duration) -> Option<Duration> {
         if let Some(mut pending) = self.queue.iter().position(|pending| pending.not_before <= now).and_then(|at| self.queue.remove(at)) {
-            let level = if self.queue.len() >= BEHIND { Level::FAST } else { self.options.level };
+            let level = if self.queue.len() >= BEHIND { Level::FASTEST } else { self.options.level };
             match seal::seal(&*self.fs, &self.layout, &pending.stem, level) {
                 Ok(_) => {
                     self.health.count(self.health.sealed(), 1);
@@ -170,10 +170,10 @@ impl Sealer {
 
     /// Takes over the streams of processes that died.
     pub(super) fn recover_left(&mut self) {
-        let busy: Vec<StreamId> = self.queue.iter().map(|p| &p.stem).chain(self.graced.iter().map(|g| &g.stem)).map(|s| s.stream.clone()).collect();
-        let left = recover::left_streams(&*self.fs, &self.layout).map(|streams| {
-            streams.into_iter().filter(|stream| *stream != self.own && !busy.contains(stream)).collect::<Vec<_>>()
-        });
+        let busy: Vec<StreamId> =
+            self.queue.iter().map(|p| &p.stem).chain(self.graced.iter().map(|g| &g.stem)).map(|s| s.stream.clone()).collect();
+        let left = recover::left_streams(&*self.fs, &self.layout)
+            .map(|streams| streams.into_iter().filter(|stream| *stream != self.own && !busy.contains(stream)).collect::<Vec<_>>());
         match left {
             Ok(streams) => {
                 for stream in streams {

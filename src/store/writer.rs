@@ -403,7 +403,8 @@ impl Writer {
         });
         match copied {
             Ok(copy) => {
-                let what = format!("{gone} was deleted or replaced; its lines were written again to {copy}", gone = gone.stem, copy = copy.stem);
+                let what =
+                    format!("{gone} was deleted or replaced; its lines were written again to {copy}", gone = gone.stem, copy = copy.stem);
                 self.health.report(&Problem::LiveFileLost(what));
                 let own = OwnRecord::new("audit.log.live_file_restored", Severity::Critical, "The live file was deleted or replaced")
                     .detail("file", gone.stem.to_string())
@@ -463,9 +464,7 @@ impl Writer {
         if self.state.retry.take().is_some() {
             self.durability.recovered();
             self.health.report(&Problem::WriteRecovered);
-            self.state
-                .own_pending
-                .push_back(OwnRecord::new("audit.log.write_recovered", Severity::Info, "Events are written again"));
+            self.state.own_pending.push_back(OwnRecord::new("audit.log.write_recovered", Severity::Info, "Events are written again"));
         }
     }
 
