@@ -10,7 +10,7 @@ use syn::{Error, Expr, ExprReference, spanned::Spanned};
 
 use crate::{
     check::{Event, Severity, Tree},
-    field::Sigil,
+    field::{Field, Sigil},
     slot::{SLOTS, Slot},
 };
 
@@ -34,7 +34,7 @@ pub(crate) fn expand(event: &Event) -> TokenStream {
         Severity::Error | Severity::Critical => quote!(ERROR),
     };
     let values = event.fields.iter().map(|field| borrowed(&field.value));
-    let names = (0..event.fields.len()).map(value_name);
+    let names = event.fields.iter().enumerate().map(|(place, field)| value_name(place, field));
     let message = event.message.as_ref().map(|message| {
         let (format, arguments) = (&message.format, &message.arguments);
         quote!(::core::format_args!(#format #arguments),)
@@ -117,7 +117,7 @@ impl Writing<'_> {
         let parts = match tree {
             Tree::Value(field) => {
                 let value = match slot.name {
-                    "actor" | "resource" | "outcome" => value_name(*field).into_token_stream(),
+                    "actor" | "resource" | "outcome" => self.whole(*field),
                     _ => self.rendered(*field),
                 };
                 let method = if slot.name == "details" { own("details_whole") } else { method };
@@ -178,18 +178,21 @@ impl Writing<'_> {
         }
     }
 
-    /// A field's value as its sigil says. An error about its type points at the value.
-    fn rendered(&self, field: usize) -> TokenStream {
-        let Some(given) = self.event.fields.get(field) else { return TokenStream::new() };
-        let function = match given.sigil {
+    /// A field's value as its sigil says.
+    fn rendered(&self, place: usize) -> TokenStream {
+        let Some(field) = self.event.fields.get(place) else { return TokenStream::new() };
+        let function = match field.sigil {
             Sigil::Json => "json",
             Sigil::Display => "display",
             Sigil::Debug => "debug",
         };
-        let function = Ident::new(function, Span::mixed_site());
-        let private = self.private;
-        let value = Ident::new(&value_name(field).to_string(), Span::mixed_site().located_at(given.value.span()));
+        let (private, function, value) = (self.private, own(function), value_name(place, field));
         quote!(#private::#function(#value))
+    }
+
+    /// A field's value as it is.
+    fn whole(&self, place: usize) -> TokenStream {
+        self.event.fields.get(place).map(|field| value_name(place, field).into_token_stream()).unwrap_or_default()
     }
 }
 
@@ -198,8 +201,10 @@ fn own(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
 }
 
-fn value_name(field: usize) -> Ident {
-    own(&format!("value{field}"))
+/// What the value of a field is called in the expansion. It has the span of the value, so that an error about its type points there; with that, the
+/// name is subject to the lints of the call (names of one length are not too similar).
+fn value_name(place: usize, field: &Field) -> Ident {
+    Ident::new(&format!("value{place:03}"), field.value.span())
 }
 
 /// `&value`, in parentheses where it needs them.

@@ -125,19 +125,19 @@ fn the_site_holds_what_is_known_while_compiling() {
 #[test]
 fn the_names_of_the_expansion_are_not_those_of_the_caller() {
     const SITE: u8 = 1;
-    let (value0, message, writer, mirror, parts, receipt) = (2, 3, 4, 5, 6, 7);
+    let (value000, message, writer, mirror, parts, receipt) = (2, 3, 4, 5, 6, 7);
     audit!(
         "a.b",
         SITE,
-        value0,
+        value000,
         message,
         writer,
         mirror,
         parts,
         r = receipt,
-        "{SITE} {value0} {message} {writer} {mirror} {parts} {receipt}"
+        "{SITE} {value000} {message} {writer} {mirror} {parts} {receipt}"
     );
-    assert!(last().starts_with("description(%1 2 3 4 5 6 7) details[ field(\"SITE\":1) field(\"value0\":2)"));
+    assert!(last().starts_with("description(%1 2 3 4 5 6 7) details[ field(\"SITE\":1) field(\"value000\":2)"));
 }
 
 #[test]

@@ -1,0 +1,124 @@
+//! What a call of `audit!` says, as the other layers see it.
+
+#![cfg(feature = "macros")]
+#![deny(clippy::pedantic)]
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex},
+};
+
+use tracing::{Event, Level, Subscriber, field::Visit};
+use tracing_audit::{Actor, Outcome, Resource, audit};
+use tracing_subscriber::{Layer, layer::Context, prelude::*};
+
+/// One event of `tracing`.
+#[derive(Debug)]
+struct Seen {
+    level: Level,
+    target: String,
+    line: Option<u32>,
+    fields: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Default)]
+struct Capture(Arc<Mutex<Vec<Seen>>>);
+
+impl<S: Subscriber> Layer<S> for Capture {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        struct Fields(BTreeMap<String, String>);
+        impl Visit for Fields {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
+                self.0.insert(field.name().to_owned(), format!("{value:?}"));
+            }
+            fn record_str(&mut self, field: &tracing::field::Field, value: &str) {
+                self.0.insert(field.name().to_owned(), value.to_owned());
+            }
+        }
+        let mut fields = Fields(BTreeMap::new());
+        event.record(&mut fields);
+        let metadata = event.metadata();
+        let seen = Seen { level: *metadata.level(), target: metadata.target().to_owned(), line: metadata.line(), fields: fields.0 };
+        self.0.lock().expect("one thread").push(seen);
+    }
+}
+
+/// The one event that the call sends.
+fn seen(call: impl FnOnce()) -> Seen {
+    let capture = Capture::default();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(capture.clone()), call);
+    let mut all = capture.0.lock().expect("one thread");
+    assert_eq!(all.len(), 1);
+    all.remove(0)
+}
+
+#[test]
+fn parts_are_written_in_the_order_of_the_record_as_json() {
+    let name = "Ann \"A\"";
+    let line = line!() + 2;
+    let event = seen(|| {
+        audit!(
+            "user.updated",
+            resource.prior_attributes.role = "user",
+            resource.attributes.role = Some("admin"),
+            resource.attributes.note = None::<u8>,
+            resource.type = "user",
+            actor.name = name,
+            actor.id = 7,
+            outcome.error = %std::fmt::Error,
+            outcome.type = "failure",
+            order.id = 12,
+            mode = ?Some(1),
+            order.total.net = 2.5,
+            ratio = f64::NAN,
+            severity = warning,
+            "Role of {name} changed"
+        );
+    });
+    assert_eq!((event.level, event.target.as_str(), event.line), (Level::WARN, "audit", Some(line)));
+    let field = |name: &str| event.fields[name].as_str();
+    assert_eq!(field("event_type"), "user.updated");
+    assert_eq!(field("message"), "Role of Ann \"A\" changed");
+    assert_eq!(field("actor"), r#"{"type":"user","id":"7","name":"Ann \"A\""}"#);
+    assert_eq!(field("resource"), r#"{"type":"user","attributes":{"role":"admin"},"prior_attributes":{"role":"user"}}"#);
+    assert_eq!(field("outcome"), r#"{"type":"failure","error":"an error occurred when formatting an argument"}"#);
+    assert_eq!(field("details"), r#"{"order":{"id":12,"total":{"net":2.5}},"mode":"Some(1)","ratio":null}"#);
+}
+
+#[test]
+fn whole_parts_are_the_types_of_the_record() {
+    let event = seen(|| {
+        audit!(
+            "user.updated",
+            actor = Actor::user("user-7"),
+            resource = Resource::new("user", "user-8"),
+            outcome = Outcome::success(),
+            details = [("a", 1)].into_iter().collect::<BTreeMap<_, _>>(),
+        );
+    });
+    assert_eq!(event.fields["actor"], r#"{"type":"user","id":"user-7"}"#);
+    assert_eq!(event.fields["resource"], r#"{"type":"user","id":"user-8"}"#);
+    assert_eq!(event.fields["outcome"], r#"{"type":"success"}"#);
+    assert_eq!(event.fields["details"], r#"{"a":1}"#);
+    assert_eq!(event.fields["message"], "user.updated");
+}
+
+#[test]
+fn without_a_log_the_receipt_says_so_and_the_event_still_reaches_tracing() {
+    let mut receipt = None;
+    let event = seen(|| receipt = Some(audit!("user.updated")));
+    let receipt = receipt.expect("called");
+    assert!(!receipt.is_recorded());
+    assert_eq!(event.fields["id"], receipt.id().to_string());
+}
+
+#[test]
+fn a_receipt_is_awaited_in_a_future_that_is_send() {
+    fn assert_send(_: &(impl Future<Output = ()> + Send)) {}
+    let name = String::from("Ann");
+    let future = async move {
+        let _ = audit!("user.updated", name, "Hello {}", name.len()).durable().await;
+    };
+    assert_send(&future);
+}
