@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Result},
     journal,
     record::{Source, StreamId},
-    store::{Counters, Level, Problem, Retention, SealerOptions, Store, StoreOptions, WriterOptions},
+    store::{Callback, Counters, Level, Problem, Retention, SealerOptions, Store, StoreOptions, WriterOptions},
 };
 
 /// An open audit log. Cheap to clone; the last handle that is dropped closes it.
@@ -148,7 +148,7 @@ pub struct AuditLogBuilder {
     compression_level: u32,
     live_grace: Duration,
     low_space_bytes: u64,
-    on_problem: Option<Arc<dyn Fn(&Problem) + Send + Sync>>,
+    on_problem: Option<Callback>,
 }
 
 impl AuditLogBuilder {

@@ -183,10 +183,10 @@ fn is_own(name: &str) -> bool {
 
 /// Sets a value at a dotted path; where the path runs into a value that is no object, it stays one dotted key.
 fn put(fields: &mut Map<String, Value>, path: &str, value: Value) {
-    if let Some((first, rest)) = path.split_once('.') {
-        if let Value::Object(inner) = fields.entry(first).or_insert_with(|| Map::new().into()) {
-            return put(inner, rest, value);
-        }
+    if let Some((first, rest)) = path.split_once('.')
+        && let Value::Object(inner) = fields.entry(first).or_insert_with(|| Map::new().into())
+    {
+        return put(inner, rest, value);
     }
     fields.insert(path.to_owned(), value);
 }

@@ -66,7 +66,9 @@ fn cut_strings(path: String, value: &mut Value, limit: usize, everywhere: bool, 
         Value::String(text) if text.len() > limit => {
             let own = CUT_FIRST.iter().any(|first| path == *first || path.strip_prefix(first).is_some_and(|rest| rest.starts_with('.')));
             if own || (everywhere && path.as_str() != "id" && path.as_str() != "event_type") {
-                text.truncate(text.floor_char_boundary(limit.saturating_sub('…'.len_utf8())));
+                let keep = limit.saturating_sub('…'.len_utf8());
+                let end = (0..=keep).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+                text.truncate(end);
                 text.push('…');
                 // A million cut strings can't all be named.
                 if !cut.contains(&path) && cut.len() < 16 {

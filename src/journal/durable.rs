@@ -105,10 +105,11 @@ impl Durability {
 
     /// Wakes the writer; once, until it is awake.
     pub(crate) fn nudge(&self) {
-        if !self.nudged.load(Ordering::Relaxed) && !self.nudged.swap(true, Ordering::AcqRel) {
-            if let Some(writer) = self.writer.get() {
-                writer.unpark();
-            }
+        if !self.nudged.load(Ordering::Relaxed)
+            && !self.nudged.swap(true, Ordering::AcqRel)
+            && let Some(writer) = self.writer.get()
+        {
+            writer.unpark();
         }
     }
 

@@ -31,6 +31,7 @@ mod sealer;
 mod writer;
 
 pub(crate) use gzip::Level;
+pub(crate) use health::Callback;
 pub use health::{Counters, Problem};
 pub(crate) use open::{Store, StoreOptions, check_format};
 pub use retention::Retention;

@@ -167,10 +167,8 @@ fn new_stream(fs: &dyn Fs, layout: &Layout, source: &Source) -> Result<(StreamId
             || layout.ring(&stream).exists()
             || !recover::live_files(fs, layout, &stream)?.is_empty()
             || recover::last_number(fs, layout, &stream)? > 0;
-        if !taken {
-            if let Some(lock) = Lock::try_take(&layout.lock(stream.as_str()))? {
-                return Ok((stream, lock));
-            }
+        if !taken && let Some(lock) = Lock::try_take(&layout.lock(stream.as_str()))? {
+            return Ok((stream, lock));
         }
     }
 }

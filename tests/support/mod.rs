@@ -66,7 +66,10 @@ pub(crate) fn ids(dir: &Path) -> HashMap<String, usize> {
         let counted: Vec<u64> = (1..=numbers.len() as u64).collect();
         if numbers != counted {
             let at = numbers.iter().zip(&counted).position(|(a, b)| a != b).unwrap();
-            panic!("{stream} does not count without a gap: {:?} at place {at}", &numbers[at.saturating_sub(2)..(at + 3).min(numbers.len())]);
+            panic!(
+                "{stream} does not count without a gap: {:?} at place {at}",
+                &numbers[at.saturating_sub(2)..(at + 3).min(numbers.len())]
+            );
         }
     }
     ids
