@@ -140,9 +140,10 @@ fn ring(capacity: usize) -> (Producer<Model>, Consumer<Model>) {
     ends(model, &header)
 }
 
-fn check(body: impl Fn() + Send + Sync + 'static) {
+/// Tries every interleaving, or only those in which threads are interrupted at most this often.
+fn check(interruptions: Option<usize>, body: impl Fn() + Send + Sync + 'static) {
     let mut model = Builder::new();
-    model.preemption_bound = Some(3);
+    model.preemption_bound = interruptions;
     model.check(body);
 }
 
@@ -156,7 +157,7 @@ fn push(producer: &Producer<Model>, number: u64) -> Result<Position, PushError> 
 
 #[test]
 fn racing_producers_and_the_consumer_agree() {
-    check(|| {
+    check(None, || {
         let (producer, mut consumer) = ring(64);
         let other = producer.clone();
         let racing = thread::spawn(move || push(&other, 2).unwrap());
@@ -173,7 +174,7 @@ fn racing_producers_and_the_consumer_agree() {
 
 #[test]
 fn space_is_reused_only_after_its_release() {
-    check(|| {
+    check(None, || {
         let (producer, mut consumer) = ring(64);
         push(&producer, 1).unwrap();
         push(&producer, 2).unwrap();
@@ -198,7 +199,7 @@ fn space_is_reused_only_after_its_release() {
 
 #[test]
 fn a_commit_word_takes_the_place_of_an_earlier_payload() {
-    check(|| {
+    check(None, || {
         // Frames of 16 and 32 bytes by turns: in the second lap they begin where in the first a payload lay.
         let (producer, mut consumer) = ring(64);
         producer.push(&[]).unwrap();
@@ -222,7 +223,7 @@ fn a_commit_word_takes_the_place_of_an_earlier_payload() {
 
 #[test]
 fn closing_is_exact() {
-    check(|| {
+    check(None, || {
         let (producer, mut consumer) = ring(64);
         let other = producer.clone();
         let pushing = thread::spawn(move || push(&other, 1));
@@ -247,7 +248,7 @@ fn closing_is_exact() {
 
 #[test]
 fn a_drop_is_never_without_its_time() {
-    check(|| {
+    check(Some(4), || {
         let (producer, mut consumer) = ring(64);
         let others = [10, 20].map(|now| {
             let producer = producer.clone();

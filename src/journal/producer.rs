@@ -7,7 +7,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::Ordering::{Acquire, Relaxed, Release, SeqCst},
+        atomic::Ordering::{AcqRel, Acquire, Relaxed, Release},
     },
 };
 
@@ -201,18 +201,20 @@ impl<M: Memory> Producer<M> {
 
     /// Counts an event that the caller gave up on, at `now_micros` since 1970. The count survives the process.
     pub(crate) fn count_dropped(&self, now_micros: i64) {
-        // The time is set before the count, so that a kill in between leaves no count without a time, and once more after it, in
-        // case the consumer cleared it meanwhile. That one of the two sees the other's doing needs the one order of SeqCst.
+        // The time is set before the count, so that a kill in between leaves no count without a time; and once more after it, in
+        // case the consumer cleared it meanwhile.
         self.note_since(now_micros);
-        self.ring.word(at::DROPPED_TOTAL).fetch_add(1, SeqCst);
+        self.ring.word(at::DROPPED_TOTAL).fetch_add(1, Release);
         self.note_since(now_micros);
     }
 
     fn note_since(&self, now_micros: i64) {
         let since = self.ring.word(at::DROPPED_SINCE);
-        if since.load(SeqCst) == 0 {
+        // Read by changing nothing: a plain load might miss that the consumer cleared it. Either this comes after the consumer's
+        // swap and finds 0, or before, and then the consumer sees the count.
+        if since.fetch_or(0, AcqRel) == 0 {
             // Lost to another drop of the same moment: that one's time will do.
-            let _ = since.compare_exchange(0, now_micros.max(1).cast_unsigned(), SeqCst, SeqCst);
+            let _ = since.compare_exchange(0, now_micros.max(1).cast_unsigned(), AcqRel, Relaxed);
         }
     }
 
