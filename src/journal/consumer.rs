@@ -9,7 +9,7 @@ use std::{
     sync::{
         Arc,
         atomic::{
-            Ordering::{Acquire, Relaxed, Release, SeqCst},
+            Ordering::{AcqRel, Acquire, Relaxed, Release},
             compiler_fence,
         },
     },
@@ -123,20 +123,20 @@ impl<M: Memory> Consumer<M> {
 
     /// The events that were dropped.
     pub(crate) fn dropped(&self) -> Dropped {
-        let total = self.ring.word(at::DROPPED_TOTAL).load(SeqCst);
+        let total = self.ring.word(at::DROPPED_TOTAL).load(Acquire);
         let reported = self.ring.word(at::DROPPED_REPORTED).load(Relaxed);
-        Dropped::new(total, reported, self.ring.word(at::DROPPED_SINCE).load(SeqCst))
+        Dropped::new(total, reported, self.ring.word(at::DROPPED_SINCE).load(Acquire))
     }
 
     /// Notes that a record tells of the first `total` dropped events.
     pub(crate) fn mark_dropped_reported(&mut self, total: u64) {
         self.ring.word(at::DROPPED_REPORTED).store(total, Relaxed);
         let since = self.ring.word(at::DROPPED_SINCE);
-        let earlier = since.swap(0, SeqCst);
-        if self.ring.word(at::DROPPED_TOTAL).load(SeqCst) > total && earlier != 0 {
+        let earlier = since.swap(0, AcqRel);
+        if self.ring.word(at::DROPPED_TOTAL).load(Acquire) > total && earlier != 0 {
             // More were dropped after the caller looked. When the first of them was is not known, but not before this. If another
             // has set a time since, that time may be too late for the first; the earlier one never is.
-            since.store(earlier, SeqCst);
+            since.store(earlier, Release);
         }
     }
 

@@ -17,6 +17,11 @@ pub(crate) unsafe trait Memory: Send + Sync + 'static {
     /// The word at `at`, a multiple of eight within the memory; panics if it is not.
     fn word(&self, at: usize) -> &Self::Word;
 
+    /// Says that the range will be written soon. A hint: it may lie anywhere, and nothing may come of it.
+    fn prefetch(&self, at: usize, len: usize) {
+        let _ = (at, len);
+    }
+
     /// Writes a whole word without atomics.
     ///
     /// # Safety

@@ -85,6 +85,8 @@ mod producer;
 mod recover;
 mod region;
 
+#[cfg(all(test, not(loom)))]
+mod killed;
 #[cfg(all(test, loom))]
 mod loom_model;
 #[cfg(all(test, not(loom)))]

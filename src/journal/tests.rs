@@ -1,21 +1,14 @@
-//! The ring against a queue, its file against what a kill, a power loss or a bad disk can do to it, and its speed.
+//! The ring against a queue, alone and under threads, and its speed.
 
-use std::{
-    collections::VecDeque,
-    fs,
-    os::unix::fs::{FileExt as _, MetadataExt as _},
-    path::PathBuf,
-    thread,
-};
+use std::{collections::VecDeque, thread, time::Instant};
 
 use proptest::{collection::vec, prelude::*};
-use tempfile::TempDir;
 
 use super::{layout::Header, *};
 
 const KEY: u64 = 0x0123_4567_89ab_cdef;
 
-fn stream() -> StreamId {
+pub(super) fn stream() -> StreamId {
     "billing-7f3a9c".parse().unwrap()
 }
 
@@ -24,60 +17,22 @@ fn heap(capacity: usize) -> (Producer, Consumer) {
     ends(Region::heap(&header), &header)
 }
 
-/// A ring in a file, and what reading it gives.
-struct Filed {
-    path: PathBuf,
-    producer: Producer,
-    consumer: Consumer,
-    _directory: TempDir,
-}
-
-impl Filed {
-    fn new(capacity: usize) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("billing-7f3a9c.ring");
-        let (producer, consumer) = create(&path, capacity, &stream()).unwrap();
-        Self { path, producer, consumer, _directory: directory }
-    }
-
-    /// The file as a kill at this moment leaves it: the page cache holds every store.
-    fn killed(&self) -> Leftover {
-        Leftover::read(&self.path).unwrap().expect("it was created")
-    }
-
-    fn poke(&self, at: u64, bytes: &[u8]) {
-        fs::File::options().write(true).open(&self.path).unwrap().write_all_at(bytes, at).unwrap();
-    }
-
-    fn damage(&self) -> String {
-        match Leftover::read(&self.path) {
-            Err(Error::Damaged { what, path }) if path == self.path => what,
-            other => panic!("not reported as damaged: {:?}", other.map(|leftover| leftover.is_some())),
-        }
-    }
-}
-
-fn payloads(leftover: &Leftover) -> Vec<Vec<u8>> {
-    leftover.frames().map(<[u8]>::to_vec).collect()
-}
-
 /// Bytes that differ from push to push.
-fn payload(number: u64, len: usize) -> Vec<u8> {
+pub(super) fn payload(number: u64, len: usize) -> Vec<u8> {
     number.to_le_bytes().into_iter().cycle().take(len).collect()
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     Push(usize),
     /// A thread is killed between reserving and committing.
     Die(usize),
     Next,
     Release,
     Rewind,
-    Close,
 }
 
-fn steps(die: u32) -> impl Strategy<Value = Vec<Step>> {
+pub(super) fn steps(die: u32) -> impl Strategy<Value = Vec<Step>> {
     let len = || prop_oneof![0..=512usize, 0..40usize, Just(512)];
     vec(
         prop_oneof![
@@ -136,7 +91,7 @@ proptest! {
                     consumer.rewind();
                     returned = 0;
                 }
-                Step::Die(_) | Step::Close => unreachable!(),
+                Step::Die(_) => unreachable!("nobody dies here"),
             }
             prop_assert_eq!(producer.used(), end - tail);
             prop_assert_eq!(consumer.drained(), closed && returned == queue.len());
@@ -236,4 +191,71 @@ fn closing_under_load_returns_exactly_what_was_pushed() {
             assert_eq!(returned, pushers.map(|pusher| pusher.join().unwrap()).iter().sum::<u64>());
         });
     }
+}
+
+/// `cargo test --release --lib journal -- --ignored --nocapture`: nanoseconds of a push, with one and two threads against a consumer.
+#[test]
+#[ignore = "a measurement"]
+#[allow(clippy::print_stdout, reason = "its result")]
+fn how_long_a_push_takes() {
+    let directory = tempfile::tempdir().unwrap();
+    for threads in [1, 2] {
+        for round in 0..3 {
+            let path = directory.path().join(format!("{threads}-{round}.ring"));
+            let (producer, consumer) = create(&path, DEFAULT_CAPACITY, &stream()).unwrap();
+            let drain = thread::spawn(move || drain(consumer));
+            let pushers: Vec<_> = (0..threads)
+                .map(|_| {
+                    thread::spawn({
+                        let producer = producer.clone();
+                        move || push_many(&producer)
+                    })
+                })
+                .collect();
+            let nanos: Vec<_> = pushers.into_iter().map(|pusher| pusher.join().unwrap()).collect();
+            producer.close();
+            let frames = drain.join().unwrap();
+            println!("{threads} threads: mean/p50/p99/p99.9 ns {nanos:?}, {frames} frames");
+        }
+    }
+}
+
+/// Pushes bursts of a hundred, each followed by a pause in which the consumer catches up; times each push but not the pauses.
+fn push_many(producer: &Producer) -> [u64; 4] {
+    let payload = payload(1, 450);
+    let mut bursts = Vec::new();
+    for _ in 0..5_000 {
+        let begin = Instant::now();
+        for _ in 0..100 {
+            while producer.push(&payload) == Err(PushError::Full) {
+                thread::yield_now();
+            }
+        }
+        bursts.push(begin.elapsed().as_nanos() as u64 / 100);
+        while producer.used() > producer.capacity() / 2 {
+            thread::yield_now();
+        }
+    }
+    bursts.sort_unstable();
+    let at = |share: f64| bursts[(bursts.len() as f64 * share) as usize];
+    [bursts.iter().sum::<u64>() / bursts.len() as u64, at(0.5), at(0.99), at(0.999)]
+}
+
+/// Takes everything out as a writer does, in batches and with short sleeps.
+fn drain(mut consumer: Consumer) -> u64 {
+    let (mut frames, mut batch) = (0, Vec::new());
+    while !consumer.drained() {
+        batch.clear();
+        while batch.len() < 256 << 10
+            && let Some(payload) = consumer.next()
+        {
+            batch.extend_from_slice(payload);
+            frames += 1;
+        }
+        consumer.release(consumer.position(), frames + 1);
+        if batch.is_empty() {
+            thread::sleep(std::time::Duration::from_micros(200));
+        }
+    }
+    frames
 }
