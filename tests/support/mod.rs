@@ -1,6 +1,6 @@
 //! What several tests need: a child process to kill, and a reading of the log that owes nothing to the crate.
 
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test uses its part; what goes wrong here fails the test")]
 
 use std::{
     collections::{BTreeMap, HashMap},
