@@ -34,7 +34,7 @@ impl<'w, 'a> ActorParts<'w, 'a> {
     pub fn id(&mut self, value: impl Argument) {
         let before = self.writer.out.len();
         if self.done == 0 {
-            begin_field(self.writer.out, b"\"type\":\"user\"");
+            begin_field(self.writer.out, USER);
         }
         if self.writer.text(b"\"id\":", value).is_some() {
             self.done = 2;
@@ -69,14 +69,23 @@ impl<'w, 'a> ActorParts<'w, 'a> {
     }
 
     fn reach(&mut self, place: usize) {
+        if self.identified {
+            self.done = self.done.max(place);
+            return;
+        }
+        let inherited = self.writer.inherited;
+        if self.done == 0 && place > 0 && inherited.get(Slot::ActorType).is_none() && inherited.get(Slot::ActorId).is_some() {
+            begin_field(self.writer.out, USER);
+        }
         for (key, slot) in Self::KEYS.get(self.done..place).unwrap_or_default() {
-            if !self.identified {
-                self.writer.inherit(key, *slot);
-            }
+            self.writer.inherit(key, *slot);
         }
         self.done = self.done.max(place);
     }
 }
+
+/// The type of an actor with an id and no type.
+const USER: &[u8] = b"\"type\":\"user\"";
 
 /// Fields of a resource.
 #[derive(Debug)]
