@@ -85,11 +85,12 @@ mod producer;
 mod recover;
 mod region;
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod killed;
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 mod loom_model;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests;
 
 use std::{io, path::Path, sync::Arc};

@@ -180,7 +180,7 @@ fn write_zeros(mut file: &File, len: u64) -> io::Result<()> {
     file.flush()
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::MetadataExt as _;
 
