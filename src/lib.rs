@@ -10,4 +10,5 @@ mod record;
 mod store;
 
 pub use error::{Error, Result};
+pub use query::{AuditReader, Entry, Filter, Order, Page, PageStart, Problem, Query, Scanned, Tail, TailStart};
 pub use record::{Day, Seq, Source, StreamId, Timestamp};

@@ -30,7 +30,7 @@ pub(super) struct Found {
 pub(super) struct BlockReader<'a> {
     files: &'a Files,
     wanted: &'a Wanted,
-    /// How many entries of a block are needed at most: the first in order.
+    /// How many entries of a block are needed at most: one more than are wanted tells that there are more.
     keep: usize,
     unpacker: Unpacker,
     plain: Vec<u8>,
@@ -46,7 +46,9 @@ impl<'a> BlockReader<'a> {
     pub(super) fn find(&mut self, piece: Piece) -> Found {
         let mut found = match self.read(&piece) {
             Ok(()) => self.search(&piece),
-            Err(e) if is_gone(&e) => Found { problem: Some(problem(&piece, "it was removed while it was read".into())), ..Found::default() },
+            Err(e) if is_gone(&e) => {
+                Found { problem: Some(problem(&piece, "it was removed while it was read".into())), ..Found::default() }
+            }
             Err(e) => Found { problem: Some(problem(&piece, e.to_string())), ..Found::default() },
         };
         found.file = Some(piece.of);

@@ -56,9 +56,8 @@ impl Types {
             return Ok(Self::All);
         }
         let (name, below) = text.strip_suffix(".*").map_or((text, false), |name| (name, true));
-        let dotted = name.split('.').all(|part| {
-            !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-        });
+        let dotted =
+            name.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'));
         match (dotted, below) {
             (true, true) => Ok(Self::Below(format!("{name}.").into_bytes())),
             (true, false) if name.contains('.') => Ok(Self::One(name.into())),

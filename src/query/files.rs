@@ -90,18 +90,18 @@ impl Files {
         &*self.sealed
     }
 
-    /// The names of the files from this time on. Of twins, the sealed one.
+    /// The names of the live files, with their lengths, and of those sealed ones that may have lines from this time on. Of twins, the
+    /// sealed one.
     ///
     /// A file is finished on the day of its birth, so it has no younger lines but by an unsteady clock, for which a day more is
     /// looked at. It may well have older ones: those that a process left in its ring and another recovered days later.
     pub(super) fn list(&self, start: Option<Timestamp>) -> Result<(BTreeSet<FileStem>, BTreeMap<FileStem, u64>)> {
         let first = start.map(|start| start.day().previous());
-        let in_time = |stem: &FileStem| first.is_none_or(|first| stem.day() >= first);
         let dir = self.layout.live_dir();
         // Live files first: one that is being sealed meanwhile is then met twice, and never not at all.
         let entries = self.fs.list(&dir).map_err(Error::io("list", &dir))?;
-        let named = entries.iter().filter(|entry| !entry.is_dir).filter_map(|e| Some((FileStem::parse(&e.name, LIVE)?, e.len)));
-        let mut live: BTreeMap<_, _> = named.filter(|(stem, _)| in_time(stem)).collect();
+        let files = entries.iter().filter(|entry| !entry.is_dir);
+        let mut live: BTreeMap<_, _> = files.filter_map(|file| Some((FileStem::parse(&file.name, LIVE)?, file.len))).collect();
         let mut sealed = BTreeSet::new();
         for day in self.sealed.days()?.into_iter().filter(|day| first.is_none_or(|first| *day >= first)) {
             sealed.extend(self.sealed.list(day)?);
@@ -116,7 +116,7 @@ impl Files {
         let (mut blocks, mut problems) = (Vec::new(), Vec::new());
         lock(&self.live).indexes.retain(|stem, _| live.contains_key(stem));
         for (stem, len) in live {
-            match self.live(&stem, filter) {
+            match self.live_blocks(&stem, filter) {
                 Ok(Some(found)) => blocks.push(found),
                 // It was sealed, and removed, since it was listed; or it was empty, and removed.
                 Ok(None) if self.sealed.list(stem.day())?.contains(&stem) => {
@@ -131,7 +131,7 @@ impl Files {
     }
 
     /// A live file as it is now. `None` if there is none.
-    pub(super) fn live(&self, stem: &FileStem, filter: &Filter) -> Result<Option<LiveBlocks>> {
+    pub(super) fn live_blocks(&self, stem: &FileStem, filter: &Filter) -> Result<Option<LiveBlocks>> {
         let index = {
             let mut live = lock(&self.live);
             live.uses += 1;
@@ -164,6 +164,11 @@ impl Files {
             let Some(oldest) = live.indexes.iter().min_by_key(|(_, indexed)| indexed.used).map(|(stem, _)| stem.clone()) else { break };
             live.indexes.remove(&oldest);
         }
+    }
+
+    /// A live file's bytes as they are now. `None` if there is none.
+    pub(super) fn open_live(&self, stem: &FileStem) -> Result<Option<LiveFile>> {
+        LiveFile::open(&*self.fs, &self.layout, stem)
     }
 
     /// The smallest and largest time of a sealed file's lines, if they were looked at before.

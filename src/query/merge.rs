@@ -32,7 +32,7 @@ const AHEAD: usize = 8;
 pub(super) fn run(files: &Files, wanted: &Wanted, keep: usize, give: &mut dyn FnMut(Entry) -> ControlFlow<()>) -> Result<(Scanned, bool)> {
     let mut plan = Plan::new(files, wanted)?;
     let mut merge = Merge { wanted, keep, held: 0, runs: BinaryHeap::new(), scanned: Scanned::default(), seen: HashSet::new(), give };
-    let mut reader = BlockReader::new(files, wanted, keep);
+    let mut reader = BlockReader::new(files, wanted, keep.saturating_add(1));
     for _ in 0..ALONE {
         if merge.emit(plan.bound()).is_break() {
             return Ok(merge.finish(plan));
@@ -46,7 +46,7 @@ pub(super) fn run(files: &Files, wanted: &Wanted, keep: usize, give: &mut dyn Fn
     let shared = Shared { changed: Condvar::new(), state: Mutex::new(State::new(plan)) };
     thread::scope(|scope| {
         for _ in 0..THREADS {
-            scope.spawn(|| shared.read_ahead(BlockReader::new(files, wanted, keep)));
+            scope.spawn(|| shared.read_ahead(BlockReader::new(files, wanted, keep.saturating_add(1))));
         }
         // Also when `give` panics: the threads would wait for ever.
         let _stop = Stop(&shared);
@@ -58,9 +58,8 @@ pub(super) fn run(files: &Files, wanted: &Wanted, keep: usize, give: &mut dyn Fn
         }
     });
     let state = shared.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let unread = state.plan;
-    merge.unmerged(!state.bounds.is_empty());
-    Ok(merge.finish(unread))
+    let (scanned, more) = merge.finish(state.plan);
+    Ok((scanned, more || !state.bounds.is_empty()))
 }
 
 struct Merge<'a> {
@@ -92,7 +91,7 @@ impl Merge<'_> {
         // Only when many blocks overlap: what stands behind all that are wanted is let go.
         if self.held > self.keep.saturating_mul(8).saturating_add(4096) {
             let mut entries = Vec::with_capacity(self.held);
-            while entries.len() < self.keep
+            while entries.len() <= self.keep
                 && let Some(entry) = self.pop()
             {
                 entries.push(entry);
@@ -133,11 +132,6 @@ impl Merge<'_> {
             (self.give)(entry)?;
         }
         ControlFlow::Break(())
-    }
-
-    /// Blocks were read, or begun, and not merged.
-    fn unmerged(&mut self, some: bool) {
-        self.held += usize::from(some);
     }
 
     fn finish(mut self, mut plan: Plan<'_>) -> (Scanned, bool) {
@@ -206,7 +200,7 @@ impl<'a> State<'a> {
     }
 }
 
-impl Shared<'_> {
+impl<'a> Shared<'a> {
     /// Reads blocks until there are no more, or nobody wants them.
     fn read_ahead(&self, mut reader: BlockReader<'_>) {
         let _leave = Leave(self);
@@ -246,7 +240,7 @@ impl Shared<'_> {
         Some((found, bound))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<'_>> {
+    fn lock(&self) -> MutexGuard<'_, State<'a>> {
         // After a panic the scope ends in a panic too, whatever the state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -33,3 +33,6 @@ pub use order::Order;
 pub use page::{Page, PageStart, Problem, Query, Scanned};
 pub use reader::AuditReader;
 pub use tail::{Tail, TailStart};
+
+#[cfg(test)]
+mod tests;

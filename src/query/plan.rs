@@ -4,10 +4,7 @@
 //! smallest if the oldest are. So an entry that stands before every block still to come can be given away. An index is read only
 //! when its file's turn comes: a page of the newest entries looks at the newest files.
 
-use std::{
-    collections::BinaryHeap,
-    sync::Arc,
-};
+use std::{collections::BinaryHeap, sync::Arc};
 
 use super::{
     files::{Files, LiveBlocks, Snapshot, live_name},
@@ -167,7 +164,7 @@ impl<'a> Plan<'a> {
         };
         if let Some(damage) = sealed.damage {
             // Its live twin, if still there, has it all.
-            if let Ok(Some(LiveBlocks { file, blocks })) = self.files.live(&stem, &self.wanted.filter) {
+            if let Ok(Some(LiveBlocks { file, blocks })) = self.files.live_blocks(&stem, &self.wanted.filter) {
                 self.problem(&source, format!("it is damaged: {damage}; its live twin is read"));
                 return self.push_blocks(&Source::Live(file), blocks);
             }

@@ -82,20 +82,7 @@ impl AuditReader {
     ///
     /// An id that isn't a UUIDv7 says nothing about its time: then the whole log is read.
     pub fn get(&self, id: Uuid) -> Result<Option<Entry>> {
-        let mut text = [0; 36];
-        id.hyphenated().encode_lower(&mut text);
-        let span = id.get_timestamp().filter(|_| id.get_version_num() == 7).map(|time| {
-            let (seconds, nanos) = time.to_unix();
-            let millis = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000).saturating_add(i64::from(nanos / 1_000_000));
-            (millis, millis)
-        });
-        let wanted = Wanted { filter: Filter::id(text), order: Order::Desc, after: None, span };
-        let mut found = None;
-        merge::run(&self.files, &wanted, 1, &mut |entry| {
-            found = Some(entry);
-            ControlFlow::Break(())
-        })?;
-        Ok(found)
+        get(&self.files, id)
     }
 
     /// Gives every entry that the filter wants to `give`, in order, until that breaks. Memory stays bounded, however many there are.
@@ -108,4 +95,23 @@ impl AuditReader {
     pub fn tail(&self, filter: Filter, start: TailStart) -> Result<Tail> {
         Tail::new(Arc::clone(&self.files), filter, start)
     }
+}
+
+/// The millisecond that a UUIDv7 says.
+pub(super) fn millis_of(id: Uuid) -> Option<i64> {
+    let (seconds, nanos) = id.get_timestamp().filter(|_| id.get_version_num() == 7)?.to_unix();
+    i64::try_from(seconds).ok()?.checked_mul(1000)?.checked_add(i64::from(nanos / 1_000_000))
+}
+
+pub(super) fn get(files: &Files, id: Uuid) -> Result<Option<Entry>> {
+    let mut text = [0; 36];
+    id.hyphenated().encode_lower(&mut text);
+    let span = millis_of(id).map(|millis| (millis, millis));
+    let wanted = Wanted { filter: Filter::id(text), order: Order::Desc, after: None, span };
+    let mut found = None;
+    merge::run(files, &wanted, 1, &mut |entry| {
+        found = Some(entry);
+        ControlFlow::Break(())
+    })?;
+    Ok(found)
 }

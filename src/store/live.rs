@@ -7,7 +7,7 @@
 use std::{io, path::PathBuf};
 
 use super::{
-    fs::{self, Fs, FsFile},
+    fs::{self, Fs, FsFile, Identity},
     gzip::{self, BLOCK_LEN},
     index::Block,
     layout::Layout,
@@ -37,7 +37,8 @@ pub(crate) struct LiveFile {
     pub(crate) stem: FileStem,
     path: PathBuf,
     file: Box<dyn FsFile>,
-    /// Where its last whole line ended.
+    identity: Identity,
+    /// Where it ended; its last line, if [`LiveIndex::refresh`] gave it.
     pub(crate) len: u64,
 }
 
@@ -48,39 +49,31 @@ impl LiveIndex {
 
     /// Opens the file and takes in what was appended since. `None` if it isn't there any more.
     pub(crate) fn refresh(&mut self, fs: &dyn Fs, layout: &Layout) -> Result<Option<LiveFile>> {
-        let path = layout.live(&self.stem);
-        let file = match fs.open_read(&path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            file => file.map_err(Error::io("open", &path))?,
-        };
-        let identity = file.identity().map_err(Error::io("look at", &path))?;
-        let inode = (identity.device, identity.inode);
-        if self.file.replace(inode) != Some(inode) || identity.len < self.builder.plain_len() {
+        let Some(mut live) = LiveFile::open(fs, layout, &self.stem)? else { return Ok(None) };
+        let inode = (live.identity.device, live.identity.inode);
+        if self.file.replace(inode) != Some(inode) || live.len < self.builder.plain_len() {
             self.builder = IndexBuilder::new(self.stem.clone());
         }
-        let mut rest = Vec::new();
+        let (mut rest, mut chunk) = (Vec::new(), Vec::new());
         loop {
             while let Some(end) = gzip::cut(&rest) {
                 self.builder.push(rest.get(..end).unwrap_or_default(), 0);
                 rest.drain(..end);
             }
             if rest.len() > MAX_REST {
-                return Err(Error::damaged(&path, format!("the line from byte {} doesn't end", self.builder.plain_len())));
+                return Err(Error::damaged(&live.path, format!("the line from byte {} doesn't end", self.builder.plain_len())));
             }
-            let (held, from) = (rest.len(), self.builder.plain_len() + rest.len() as u64);
-            rest.resize(held + BLOCK_LEN, 0);
-            let got = fs::read_full_at(&*file, rest.get_mut(held..).unwrap_or_default(), from).map_err(Error::io("read", &path))?;
-            rest.truncate(held + got);
-            if got < BLOCK_LEN {
+            let from = self.builder.plain_len() + rest.len() as u64;
+            let more = (live.len - from).min(BLOCK_LEN as u64) as usize;
+            if more == 0 {
                 break;
             }
-        }
-        while let Some(end) = gzip::cut(&rest) {
-            self.builder.push(rest.get(..end).unwrap_or_default(), 0);
-            rest.drain(..end);
+            live.read(from, more, &mut chunk)?;
+            rest.extend_from_slice(&chunk);
         }
         let whole = memchr::memrchr(b'\n', &rest).map_or(0, |at| at + 1) as u64;
-        Ok(Some(LiveFile { stem: self.stem.clone(), path, file, len: self.builder.plain_len() + whole }))
+        live.len = self.builder.plain_len() + whole;
+        Ok(Some(live))
     }
 
     /// What the whole blocks hold.
@@ -93,12 +86,24 @@ impl LiveIndex {
         let plain_offset = self.builder.plain_len();
         let plain_len = u32::try_from(file.len.checked_sub(plain_offset)?).ok().filter(|len| *len > 0)?;
         let (min, max) = (Timestamp::MIN, Timestamp::MAX);
-        let unknown = Block { plain_offset, plain_len, packed_offset: 0, packed_len: 0, crc: 0, lines: 0, first_seq: 0, min, max, opaque: true };
+        let unknown =
+            Block { plain_offset, plain_len, packed_offset: 0, packed_len: 0, crc: 0, lines: 0, first_seq: 0, min, max, opaque: true };
         Some(unknown)
     }
 }
 
 impl LiveFile {
+    /// Opens a live file; its last line may be in the making. `None` if it isn't there any more.
+    pub(crate) fn open(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<Option<Self>> {
+        let path = layout.live(stem);
+        let file = match fs.open_read(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(Error::io("open", &path))?,
+        };
+        let identity = file.identity().map_err(Error::io("look at", &path))?;
+        Ok(Some(Self { stem: stem.clone(), path, file, identity, len: identity.len }))
+    }
+
     /// Puts these bytes of the file into `plain`, in the place of what was there.
     pub(crate) fn read(&self, offset: u64, len: usize, plain: &mut Vec<u8>) -> Result<()> {
         plain.clear();
