@@ -31,3 +31,9 @@ pub(crate) fn lines(first: u64, count: u64) -> Vec<u8> {
     }
     out
 }
+
+/// How long this thread has run: what others do on the machine doesn't count.
+pub(crate) fn cpu_time() -> std::time::Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    std::time::Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
+}

@@ -68,9 +68,12 @@ impl IndexBuilder {
             max: Timestamp::MIN,
             opaque: false,
         };
+        let (mut first, mut last) = (None, None);
         for line in lines(plain) {
             let fields = scan(line);
             self.number(&mut block, fields.as_ref());
+            last = fields.map(|f| f.id);
+            first = first.or(Some(last));
             match fields {
                 Some(fields) => {
                     block.min = block.min.min(fields.timestamp);
@@ -80,6 +83,11 @@ impl IndexBuilder {
                 None => block.opaque = true,
             }
         }
+        let text = |id: Option<&[u8]>| String::from_utf8_lossy(id.unwrap_or_default()).into_owned();
+        if self.blocks.is_empty() {
+            self.first_id = text(first.flatten());
+        }
+        self.last_id = text(last);
         if block.opaque {
             (block.min, block.max) = (Timestamp::MIN, Timestamp::MAX);
         }
@@ -101,12 +109,6 @@ impl IndexBuilder {
     }
 
     fn number(&mut self, block: &mut Block, fields: Option<&Fields<'_>>) {
-        let id = fields.map(|f| String::from_utf8_lossy(f.id));
-        if self.lines == 0 {
-            self.first_id = id.as_deref().unwrap_or_default().to_owned();
-        }
-        self.last_id.clear();
-        self.last_id.push_str(id.as_deref().unwrap_or_default());
         let seq = fields.map_or(self.next_seq, |f| f.seq);
         if block.lines == 0 {
             block.first_seq = seq;
