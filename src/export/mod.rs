@@ -4,6 +4,7 @@
 //! every byte range are known before the first byte is read, because whole blocks of sealed files are copied as they are.
 
 mod deflate;
+pub(crate) mod manifest;
 pub(crate) mod pieces;
 mod zip;
 

@@ -147,7 +147,7 @@ fn times(time: Timestamp) -> Times {
         ..1980 => (1 << 5 | 1, 0),
         year @ 1980..=2107 => (
             (year as u16 - 1980) << 9 | (at.month() as u16) << 5 | at.day() as u16,
-            (at.hour() as u16) << 11 | (at.minute() as u16) << 5 | at.second() as u16 / 2,
+            (at.hour() as u16) << 11 | (at.minute() as u16) << 5 | (at.second() as u16 / 2),
         ),
         2108.. => (127 << 9 | 12 << 5 | 31, 23 << 11 | 59 << 5 | 29),
     };

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use super::{
     Part, join, memory, part,
-    tools::{all_agree, all_test, listing, piped, read, write_sparse},
+    tools::{all_agree, all_test, by_java, by_python, listing, piped, read, write_sparse},
 };
 use crate::{
     export::{
@@ -168,8 +168,8 @@ fn others_unpack_more_than_four_gigabytes() {
     let path = dir.path().join("audit.zip");
     write_sparse(&archive, &path);
     all_test(&archive, &path);
-    let unpacked = super::tools::by_java(&archive);
-    assert_eq!(unpacked, super::tools::by_python(&path));
+    let unpacked = by_java(&archive);
+    assert_eq!(unpacked, by_python(&path));
     let lens: Vec<_> = unpacked.iter().map(|(name, len, _)| (name.as_str(), *len)).collect();
     assert_eq!(lens, [("dense", 4112 * MIB), ("long", 4112 * MIB), ("short", 22)]);
 }
