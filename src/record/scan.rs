@@ -1,0 +1,372 @@
+//! Finds the fields of one line of the log without parsing it into values.
+//!
+//! A line is canonical JSON: one object, no white space between its tokens. [`scan`] walks its keys once, allocates nothing, and
+//! hands out slices of the line. Texts stay in their escaped form, so a filter escapes what it looks for once ([`escape`]) and
+//! compares bytes. What the scan has no use for it skips by its quotes and brackets alone, so it takes some lines for good that a
+//! full parser refuses; it never takes the text of one field for that of another, and never panics.
+
+use memchr::memchr2;
+
+use super::Timestamp;
+
+/// How deep a path into `details` may go: as deep as `serde_json` parses.
+const MAX_DEPTH: usize = 128;
+
+/// What a line says. Texts are as they stand between their quotes, escapes and all; `actor`, `resource`, `outcome`, `details`,
+/// `tags` and `context` are whole JSON values. What the line doesn't have, or has in another type, is empty.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fields<'a> {
+    pub(crate) stream: &'a [u8],
+    pub(crate) seq: u64,
+    /// 36 bytes, ASCII.
+    pub(crate) id: &'a [u8],
+    pub(crate) timestamp: Timestamp,
+    pub(crate) event_type: &'a [u8],
+    pub(crate) category: &'a [u8],
+    pub(crate) action: &'a [u8],
+    pub(crate) severity: &'a [u8],
+    pub(crate) source: &'a [u8],
+    pub(crate) tenant_id: &'a [u8],
+    pub(crate) actor: &'a [u8],
+    pub(crate) actor_type: &'a [u8],
+    pub(crate) actor_id: &'a [u8],
+    pub(crate) actor_name: &'a [u8],
+    pub(crate) resource: &'a [u8],
+    pub(crate) resource_type: &'a [u8],
+    pub(crate) resource_id: &'a [u8],
+    pub(crate) resource_name: &'a [u8],
+    pub(crate) outcome: &'a [u8],
+    pub(crate) outcome_type: &'a [u8],
+    pub(crate) description: &'a [u8],
+    pub(crate) details: &'a [u8],
+    pub(crate) tags: &'a [u8],
+    pub(crate) ip_address: &'a [u8],
+    pub(crate) user_agent: &'a [u8],
+    pub(crate) context: &'a [u8],
+    pub(crate) session_id: &'a [u8],
+    pub(crate) request_id: &'a [u8],
+}
+
+/// Reads one line, given without its LF. `None` if it isn't a line of the log: not a JSON object, or without one of `stream`, `seq`,
+/// `id`, `timestamp` and `event_type` as they must be.
+pub(crate) fn scan(line: &[u8]) -> Option<Fields<'_>> {
+    let mut found: [&[u8]; KEYS.len()] = [&[]; KEYS.len()];
+    let mut actor: [&[u8]; PART.len()] = [&[]; PART.len()];
+    let (mut resource, mut outcome) = (actor, actor);
+    let mut ids: [&[u8]; CONTEXT.len()] = [&[]; CONTEXT.len()];
+    let mut cursor = Cursor { json: line, at: 0 };
+    cursor.known_members(&KEYS, |cursor, key| {
+        let value = match key {
+            ACTOR => cursor.part(&PART, &mut actor)?,
+            RESOURCE => cursor.part(&PART, &mut resource)?,
+            OUTCOME => cursor.part(&PART, &mut outcome)?,
+            CONTEXT_KEY => cursor.part(&CONTEXT, &mut ids)?,
+            SEQ | DETAILS | TAGS => cursor.value()?,
+            _ => cursor.text()?,
+        };
+        if let Some(place) = found.get_mut(key) {
+            *place = value;
+        }
+        Some(())
+    })?;
+    let [stream, seq, id, timestamp, event_type, category, action, severity, source, tenant_id, rest @ ..] = found;
+    let [actor_whole, resource_whole, outcome_whole, description, details, tags, ip_address, user_agent, context] = rest;
+    let ([actor_type, actor_id, actor_name], [resource_type, resource_id, resource_name]) = (actor, resource);
+    let ([outcome_type, ..], [session_id, request_id]) = (outcome, ids);
+    let fields = Fields {
+        stream,
+        seq: number(seq)?,
+        id,
+        timestamp: parse_timestamp(timestamp)?,
+        event_type,
+        category,
+        action,
+        severity,
+        source,
+        tenant_id,
+        actor: actor_whole,
+        actor_type,
+        actor_id,
+        actor_name,
+        resource: resource_whole,
+        resource_type,
+        resource_id,
+        resource_name,
+        outcome: outcome_whole,
+        outcome_type,
+        description,
+        details,
+        tags,
+        ip_address,
+        user_agent,
+        context,
+        session_id,
+        request_id,
+    };
+    let whole = cursor.at == line.len() && !stream.is_empty() && fields.seq > 0 && !event_type.is_empty();
+    (whole && id.len() == 36 && id.is_ascii()).then_some(fields)
+}
+
+/// The members we look for in a line, in their order there, each with its quotes and colon.
+const KEYS: [&[u8]; 19] = [
+    br#""stream":"#,
+    br#""seq":"#,
+    br#""id":"#,
+    br#""timestamp":"#,
+    br#""event_type":"#,
+    br#""category":"#,
+    br#""action":"#,
+    br#""severity":"#,
+    br#""source":"#,
+    br#""tenant_id":"#,
+    br#""actor":"#,
+    br#""resource":"#,
+    br#""outcome":"#,
+    br#""description":"#,
+    br#""details":"#,
+    br#""tags":"#,
+    br#""ip_address":"#,
+    br#""user_agent":"#,
+    br#""context":"#,
+];
+const SEQ: usize = 1;
+const ACTOR: usize = 10;
+const RESOURCE: usize = 11;
+const OUTCOME: usize = 12;
+const DETAILS: usize = 14;
+const TAGS: usize = 15;
+const CONTEXT_KEY: usize = 18;
+/// The same for an actor, a resource and (the first of them) an outcome.
+const PART: [&[u8]; 3] = [br#""type":"#, br#""id":"#, br#""name":"#];
+/// The same for the context.
+const CONTEXT: [&[u8]; 2] = [br#""session_id":"#, br#""request_id":"#];
+
+/// The value at a dotted path below `details` (a JSON object), as raw JSON. A key that has dots in it is found too.
+pub(crate) fn details_path<'a>(details: &'a [u8], path: &str) -> Option<&'a [u8]> {
+    // Escaping works character by character, so a path is escaped as its parts are.
+    let plain = path.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\');
+    if plain { below(details, path.as_bytes(), 0) } else { below(details, &escape(path), 0) }
+}
+
+fn below<'a>(object: &'a [u8], path: &[u8], depth: usize) -> Option<&'a [u8]> {
+    if depth == MAX_DEPTH {
+        return None;
+    }
+    let mut found = None;
+    Cursor { json: object, at: 0 }.members(Cursor::key, |cursor, key| {
+        let value = cursor.value()?;
+        if found.is_none() {
+            found = match path.strip_prefix(key) {
+                Some([]) => Some(value),
+                Some([b'.', rest @ ..]) => below(value, rest, depth + 1),
+                _ => None,
+            };
+        }
+        Some(())
+    })?;
+    found
+}
+
+/// `text` as it stands between the quotes of a JSON string that `serde_json` wrote.
+pub(crate) fn escape(text: &str) -> Vec<u8> {
+    let mut json = serde_json::to_vec(text).expect("a string is always JSON, and a Vec takes it");
+    json.pop();
+    json.remove(0);
+    json
+}
+
+/// Reads `2026-11-21T10:15:00.123456Z`, exactly so.
+fn parse_timestamp(text: &[u8]) -> Option<Timestamp> {
+    let text: &[u8; 27] = text.try_into().ok()?;
+    let shape = [text[4], text[7], text[10], text[13], text[16], text[19], text[26]];
+    if shape != *b"--T::.Z" {
+        return None;
+    }
+    let digits =
+        |range: std::ops::Range<usize>| text[range].iter().try_fold(0i64, |n, b| b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0')));
+    let (year, month, day) = (digits(0..4)?, digits(5..7)?, digits(8..10)?);
+    let (hour, minute, second, micros) = (digits(11..13)?, digits(14..16)?, digits(17..19)?, digits(20..26)?);
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let last = match month {
+        2 => 28 + i64::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return None,
+    };
+    if !(1..=last).contains(&day) || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    // Years that begin in March end with the leap day, so the days of the months before are a straight line, 153 in five months.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + (153 * month + 2) / 5 + day - 1 - 719_468;
+    Some(Timestamp::from_micros((((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000 + micros))
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0u64, |n, b| if b.is_ascii_digit() { n.checked_mul(10)?.checked_add(u64::from(b - b'0')) } else { None })
+}
+
+/// Where the next `"` or `\` is. Most strings are shorter than what a call of `memchr` costs, so the first bytes are looked at here,
+/// eight at a time.
+#[inline]
+fn quote_or_escape(json: &[u8], mut at: usize) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    for _ in 0..4 {
+        let Some(word) = json.get(at..).and_then(|rest| rest.first_chunk()) else { break };
+        let word = u64::from_le_bytes(*word);
+        // The lowest byte that is zero after the exclusive or borrows first, so the lowest high bit is never wrong.
+        let zero = |x: u64| x.wrapping_sub(ONES) & !x & (ONES << 7);
+        let hits = zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\')));
+        if hits != 0 {
+            return Some(at + hits.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    Some(at + memchr2(b'"', b'\\', json.get(at..)?)?)
+}
+
+/// A place in a JSON text.
+struct Cursor<'a> {
+    json: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn peek(&self) -> Option<u8> {
+        self.json.get(self.at).copied()
+    }
+
+    fn next(&mut self) -> Option<u8> {
+        let byte = self.peek()?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    /// Steps over a string; gives what is between its quotes.
+    fn string(&mut self) -> Option<&'a [u8]> {
+        if self.next()? != b'"' {
+            return None;
+        }
+        let start = self.at;
+        loop {
+            self.at = quote_or_escape(self.json, self.at)?;
+            if self.next()? == b'"' {
+                return self.json.get(start..self.at - 1);
+            }
+            self.at += 1;
+        }
+    }
+
+    /// Steps over a value; gives its text if it is a string, nothing if it is something else.
+    fn text(&mut self) -> Option<&'a [u8]> {
+        if self.peek()? == b'"' { self.string() } else { self.value().map(|_| &[] as &[u8]) }
+    }
+
+    /// Steps over a value; gives it whole.
+    fn value(&mut self) -> Option<&'a [u8]> {
+        let start = self.at;
+        match self.peek()? {
+            b'"' => {
+                self.string()?;
+            }
+            b'{' | b'[' => self.nested()?,
+            _ => {
+                while self.peek().is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'+' | b'.')) {
+                    self.at += 1;
+                }
+            }
+        }
+        self.json.get(start..self.at).filter(|value| !value.is_empty())
+    }
+
+    /// Steps over an object or array by counting brackets.
+    fn nested(&mut self) -> Option<()> {
+        let mut depth = 0usize;
+        loop {
+            match self.peek()? {
+                b'"' => {
+                    self.string()?;
+                    continue;
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth -= 1,
+                _ => {}
+            }
+            self.at += 1;
+            if depth == 0 {
+                return Some(());
+            }
+        }
+    }
+
+    /// Steps over a member's key and its colon.
+    fn key(&mut self) -> Option<&'a [u8]> {
+        let key = self.string()?;
+        (self.next()? == b':').then_some(key)
+    }
+
+    /// Steps over an object, stopping at each member's key and value, over which `key` and `value` must step.
+    #[inline(always)]
+    fn members<K>(&mut self, mut key: impl FnMut(&mut Self) -> Option<K>, mut value: impl FnMut(&mut Self, K) -> Option<()>) -> Option<()> {
+        if self.next()? != b'{' {
+            return None;
+        }
+        if self.peek()? == b'}' {
+            self.at += 1;
+            return Some(());
+        }
+        loop {
+            let key = key(self)?;
+            value(self, key)?;
+            match self.next()? {
+                b',' => {}
+                b'}' => return Some(()),
+                _ => return None,
+            }
+        }
+    }
+
+    /// The same, giving each key's place in `keys`, or `usize::MAX` if it isn't there.
+    ///
+    /// The keys of a line come in the order of `keys`. Comparing with the one that comes next, instead of looking for the key's
+    /// end, lets the processor go on before it knows; that doubles the speed of the whole scan.
+    #[inline(always)]
+    fn known_members(&mut self, keys: &[&[u8]], value: impl FnMut(&mut Self, usize) -> Option<()>) -> Option<()> {
+        let mut next = 0;
+        let key = |cursor: &mut Self| {
+            let rest = cursor.json.get(cursor.at..)?;
+            let ahead = keys.get(next..)?.iter().position(|key| rest.starts_with(key)).map(|n| next + n);
+            let Some(place) = ahead.or_else(|| keys.iter().position(|key| rest.starts_with(key))) else {
+                cursor.key()?;
+                return Some(usize::MAX);
+            };
+            cursor.at += keys.get(place)?.len();
+            next = place + 1;
+            Some(place)
+        };
+        self.members(key, value)
+    }
+
+    /// Steps over a value, which should be an object, and notes its texts of these keys; gives it whole.
+    #[inline(always)]
+    fn part<const N: usize>(&mut self, keys: &[&[u8]; N], texts: &mut [&'a [u8]; N]) -> Option<&'a [u8]> {
+        if self.peek()? != b'{' {
+            return self.value();
+        }
+        let start = self.at;
+        self.known_members(keys, |cursor, key| {
+            match texts.get_mut(key) {
+                Some(text) => *text = cursor.text()?,
+                None => {
+                    cursor.value()?;
+                }
+            }
+            Some(())
+        })?;
+        self.json.get(start..self.at)
+    }
+}
+
+#[cfg(test)]
+#[path = "scan_tests.rs"]
+mod tests;

@@ -1,0 +1,271 @@
+//! What is where in a sealed file: its blocks, their times, and what they can't hold.
+//!
+//! One index per sealed file. It says nothing that the file doesn't say, so it is rebuilt when lost or damaged, and a reader takes its
+//! "not here" at its word. Two rules follow: a block with a line that can't be scanned is *opaque* (it may hold anything, of any
+//! time), and [`Index::read`] gives a whole index or an error, never a part.
+//!
+//! ```text
+//! head     magic, version, CRC-32 of what follows up to the filters; counts, sums and ends of the file; its name; the sections
+//! rows     64 bytes per block
+//! section  one per Key: (blocks + 1) offsets of 4 bytes into the filters that follow them; CRC-32 in the head
+//! ```
+//!
+//! All numbers are little-endian. A reader that wants one key's filters reads that section only.
+
+use std::path::Path;
+
+use super::{
+    bloom,
+    codec::{Reader, Writer},
+    fs::{self, Fs},
+    names::FileStem,
+};
+use crate::{
+    error::{Error, Result},
+    record::{Seq, Timestamp},
+};
+
+const MAGIC: &[u8; 8] = b"AUDITIDX";
+const VERSION: u32 = 1;
+/// Magic, version and CRC, which the CRC doesn't cover.
+const PREFIX: usize = 16;
+const HEAD: usize = PREFIX + 8 + 8 * 7 + 4 + 36 * 2 + 32 + Key::ALL.len() * 16 + STEM;
+const STEM: usize = 128;
+const ROW: usize = 64;
+const OPAQUE: u32 = 1;
+
+/// What has a Bloom filter in each block. An actor or resource is found by id and by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Key {
+    Actor,
+    Resource,
+    Tenant,
+    Address,
+    Session,
+    Request,
+}
+
+impl Key {
+    pub(crate) const ALL: [Self; 6] = [Self::Actor, Self::Resource, Self::Tenant, Self::Address, Self::Session, Self::Request];
+}
+
+/// Some whole lines of a sealed file that can be read without the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Block {
+    /// Where its lines begin in the plain text, and how long they are.
+    pub(crate) plain_offset: u64,
+    pub(crate) plain_len: u32,
+    /// Where its deflate bytes begin in the `.gz` file, and how long they are.
+    pub(crate) packed_offset: u64,
+    pub(crate) packed_len: u32,
+    /// CRC-32 of the plain bytes.
+    pub(crate) crc: u32,
+    pub(crate) lines: u32,
+    /// The number of its first line; 0 if no line up to it says its own.
+    pub(crate) first_seq: u64,
+    /// The smallest and the largest `timestamp` of its lines: events of several threads stand out of order.
+    pub(crate) min: Timestamp,
+    pub(crate) max: Timestamp,
+    /// It has a line that can't be scanned, so neither times nor filters exclude anything.
+    pub(crate) opaque: bool,
+}
+
+/// What is where in one sealed file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Index {
+    pub(crate) stem: FileStem,
+    pub(crate) plain_len: u64,
+    /// The length of the `.gz` file.
+    pub(crate) packed_len: u64,
+    /// CRC-32 of the whole plain text.
+    pub(crate) crc: u32,
+    pub(crate) lines: u64,
+    pub(crate) first_seq: Seq,
+    pub(crate) last_seq: Seq,
+    /// The ids of the first and the last line; empty where that line can't be scanned.
+    pub(crate) first_id: String,
+    pub(crate) last_id: String,
+    pub(crate) min: Timestamp,
+    pub(crate) max: Timestamp,
+    /// SHA-256 of the `.gz` file.
+    pub(crate) sha256: [u8; 32],
+    pub(crate) blocks: Vec<Block>,
+    pub(super) sections: [Section; Key::ALL.len()],
+}
+
+/// Where one key's filters lie in the index file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Section {
+    pub(super) offset: u64,
+    pub(super) len: u32,
+    pub(super) crc: u32,
+}
+
+impl Index {
+    /// Reads an index file. `Error::Damaged` means: rebuild it.
+    pub(crate) fn read(fs: &dyn Fs, path: &Path) -> Result<Self> {
+        let file = fs.open_read(path).map_err(Error::io("open", path))?;
+        let damaged = |what: &str| Error::damaged(path, what);
+        let read = |len: usize, offset: usize| {
+            let mut bytes = vec![0; len];
+            let got = fs::read_full_at(&*file, &mut bytes, offset as u64).map_err(Error::io("read", path))?;
+            if got == len { Ok(bytes) } else { Err(damaged("it ends before its tables do")) }
+        };
+        let mut head = read(HEAD, 0)?;
+        let mut reader = Reader::new(&head);
+        if reader.array() != Some(*MAGIC) || reader.u32() != Some(VERSION) {
+            return Err(damaged("it doesn't begin as an index of this version does"));
+        }
+        let crc = reader.u32();
+        let blocks = reader.u32().unwrap_or_default() as usize;
+        // The count isn't checked yet: the file's length bounds what it can make us allocate.
+        let len = file.identity().map_err(Error::io("look at", path))?.len;
+        if (blocks as u64).saturating_mul(ROW as u64) > len {
+            return Err(damaged("it ends before its tables do"));
+        }
+        head.extend(read(blocks * ROW, HEAD)?);
+        if crc != Some(crc32fast::hash(head.get(PREFIX..).unwrap_or_default())) {
+            return Err(damaged("the checksum of its tables differs"));
+        }
+        let index = Self::decode(&head).ok_or_else(|| damaged("its tables make no sense"))?;
+        if path.file_stem().is_none_or(|name| name != index.stem.to_string().as_str()) {
+            return Err(damaged("it is the index of another file"));
+        }
+        Ok(index)
+    }
+
+    /// Reads one key's filters from the file that [`read`](Self::read) read. `Error::Damaged` means: rebuild it.
+    pub(crate) fn blooms(&self, fs: &dyn Fs, path: &Path, key: Key) -> Result<Blooms> {
+        let Some(section) = self.sections.get(key as usize) else { return Ok(Blooms::unknown()) };
+        let file = fs.open_read(path).map_err(Error::io("open", path))?;
+        let len = file.identity().map_err(Error::io("look at", path))?.len;
+        if section.offset.saturating_add(u64::from(section.len)) > len {
+            return Err(Error::damaged(path, format!("it ends before its {key:?} filters do")));
+        }
+        let mut bytes = vec![0; section.len as usize];
+        let got = fs::read_full_at(&*file, &mut bytes, section.offset).map_err(Error::io("read", path))?;
+        if got < bytes.len() || crc32fast::hash(&bytes) != section.crc {
+            return Err(Error::damaged(path, format!("the checksum of its {key:?} filters differs")));
+        }
+        Ok(Blooms::new(bytes, &self.blocks))
+    }
+
+    /// The head and the rows.
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        out.u32(self.blocks.len() as u32).u32(HEAD as u32);
+        out.u64(self.plain_len).u64(self.packed_len).u64(self.lines).u64(self.first_seq.0).u64(self.last_seq.0);
+        out.time(self.min).time(self.max).u32(self.crc);
+        out.text::<36>(&self.first_id).text::<36>(&self.last_id).bytes(&self.sha256);
+        for section in &self.sections {
+            out.u64(section.offset).u32(section.len).u32(section.crc);
+        }
+        out.text::<STEM>(&self.stem.to_string());
+        for block in &self.blocks {
+            out.u64(block.plain_offset).u64(block.packed_offset).u64(block.first_seq).time(block.min).time(block.max);
+            out.u32(block.plain_len).u32(block.packed_len).u32(block.crc).u32(block.lines);
+            out.u32(if block.opaque { OPAQUE } else { 0 }).u32(0);
+        }
+        let tables = out.done();
+        let mut file = Writer::default();
+        file.bytes(MAGIC).u32(VERSION).u32(crc32fast::hash(&tables)).bytes(&tables);
+        file.done()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut r = Reader::new(bytes.get(PREFIX..)?);
+        let count = r.u32()? as usize;
+        if r.u32()? as usize != HEAD {
+            return None;
+        }
+        let (plain_len, packed_len, lines) = (r.u64()?, r.u64()?, r.u64()?);
+        let (first_seq, last_seq) = (Seq(r.u64()?), Seq(r.u64()?));
+        let (min, max, crc) = (r.time()?, r.time()?, r.u32()?);
+        let (first_id, last_id, sha256) = (r.text::<36>()?, r.text::<36>()?, r.array()?);
+        let mut sections = [Section::default(); Key::ALL.len()];
+        for section in &mut sections {
+            *section = Section { offset: r.u64()?, len: r.u32()?, crc: r.u32()? };
+        }
+        let stem = r.text::<STEM>()?.parse().ok()?;
+        let mut blocks = Vec::with_capacity(count);
+        for _ in 0..count {
+            let (plain_offset, packed_offset, first_seq, min, max) = (r.u64()?, r.u64()?, r.u64()?, r.time()?, r.time()?);
+            let (plain_len, packed_len, crc, lines) = (r.u32()?, r.u32()?, r.u32()?, r.u32()?);
+            let opaque = r.u32()? & OPAQUE != 0;
+            r.u32()?;
+            blocks.push(Block { plain_offset, plain_len, packed_offset, packed_len, crc, lines, first_seq, min, max, opaque });
+        }
+        Some(Self { stem, plain_len, packed_len, crc, lines, first_seq, last_seq, first_id, last_id, min, max, sha256, blocks, sections })
+    }
+}
+
+/// An index with its filters, not on disk yet.
+#[derive(Debug)]
+pub(crate) struct Built {
+    pub(crate) index: Index,
+    sections: [Vec<u8>; Key::ALL.len()],
+}
+
+impl Built {
+    /// Puts the filters, which follow the tables on disk, in their places.
+    pub(super) fn new(mut index: Index, sections: [Vec<u8>; Key::ALL.len()]) -> Self {
+        let mut offset = (HEAD + index.blocks.len() * ROW) as u64;
+        for (place, bytes) in index.sections.iter_mut().zip(&sections) {
+            *place = Section { offset, len: bytes.len() as u32, crc: crc32fast::hash(bytes) };
+            offset += bytes.len() as u64;
+        }
+        Self { index, sections }
+    }
+
+    /// The bytes of the index file.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut bytes = self.index.encode();
+        for section in &self.sections {
+            bytes.extend_from_slice(section);
+        }
+        bytes
+    }
+
+    pub(crate) fn blooms(&self, key: Key) -> Blooms {
+        self.sections.get(key as usize).map_or_else(Blooms::unknown, |section| Blooms::new(section.clone(), &self.index.blocks))
+    }
+}
+
+/// One key's filters, of all blocks of a file.
+#[derive(Debug)]
+pub(crate) struct Blooms {
+    /// As on disk: the offsets, then the filters.
+    section: Vec<u8>,
+    opaque: Vec<bool>,
+}
+
+impl Blooms {
+    fn new(section: Vec<u8>, blocks: &[Block]) -> Self {
+        Self { section, opaque: blocks.iter().map(|block| block.opaque).collect() }
+    }
+
+    /// What is known when there is no index: nothing, so every block may hold everything.
+    pub(crate) fn unknown() -> Self {
+        Self { section: Vec::new(), opaque: Vec::new() }
+    }
+
+    /// Whether the block may hold a line with this value, given as it stands in a line ([`escape`](crate::record::scan::escape)d).
+    pub(crate) fn may_contain(&self, block: usize, value: &[u8]) -> bool {
+        self.may_contain_hash(block, bloom::hash(value))
+    }
+
+    /// The same for a value that was hashed before, by [`bloom::hash`].
+    pub(crate) fn may_contain_hash(&self, block: usize, hash: u64) -> bool {
+        if self.opaque.get(block).copied().unwrap_or(true) {
+            return true;
+        }
+        let filters = (self.opaque.len() + 1) * 4;
+        let offset = |n: usize| Reader::new(self.section.get(n * 4..)?).u32().map(|offset| filters + offset as usize);
+        let filter = offset(block).zip(offset(block + 1)).and_then(|(start, end)| self.section.get(start..end));
+        filter.is_none_or(|filter| bloom::may_contain(filter, hash))
+    }
+}
+
+#[cfg(test)]
+#[path = "index_tests.rs"]
+mod tests;

@@ -1,0 +1,199 @@
+//! Makes an index from the lines of a file, block by block.
+//!
+//! Used when sealing, when an index is rebuilt from its sealed file, and for a live file as it grows. The same lines in the same
+//! blocks always give the same index.
+
+use memchr::memchr_iter;
+
+use super::{
+    bloom,
+    gzip::HEADER_LEN,
+    index::{Block, Built, Index, Key},
+    names::FileStem,
+};
+use crate::record::{
+    Seq, Timestamp,
+    scan::{Fields, scan},
+};
+
+/// An index in the making.
+#[derive(Debug)]
+pub(crate) struct IndexBuilder {
+    stem: FileStem,
+    blocks: Vec<Block>,
+    /// Per key: each block's end in `filters`, and the filters.
+    ends: [Vec<u32>; Key::ALL.len()],
+    filters: [Vec<u8>; Key::ALL.len()],
+    /// What the current block holds of each key; kept for its room.
+    hashes: [Vec<u64>; Key::ALL.len()],
+    plain_len: u64,
+    packed_len: u64,
+    lines: u64,
+    /// The number the next line should have; 0 as long as no line said its own.
+    next_seq: u64,
+    first_id: String,
+    last_id: String,
+    crc: crc32fast::Hasher,
+}
+
+impl IndexBuilder {
+    pub(crate) fn new(stem: FileStem) -> Self {
+        Self {
+            stem,
+            blocks: Vec::new(),
+            ends: Default::default(),
+            filters: Default::default(),
+            hashes: Default::default(),
+            plain_len: 0,
+            packed_len: HEADER_LEN,
+            lines: 0,
+            next_seq: 0,
+            first_id: String::new(),
+            last_id: String::new(),
+            crc: crc32fast::Hasher::new(),
+        }
+    }
+
+    /// Takes the next block: whole lines, each with its LF, and the length of its deflate bytes (0 in a live file).
+    pub(crate) fn push(&mut self, plain: &[u8], packed_len: u32) -> Block {
+        let mut block = Block {
+            plain_offset: self.plain_len,
+            plain_len: plain.len() as u32,
+            packed_offset: self.packed_len,
+            packed_len,
+            crc: 0,
+            lines: 0,
+            first_seq: 0,
+            min: Timestamp::MAX,
+            max: Timestamp::MIN,
+            opaque: false,
+        };
+        for line in lines(plain) {
+            let fields = scan(line);
+            self.number(&mut block, fields.as_ref());
+            match fields {
+                Some(fields) => {
+                    block.min = block.min.min(fields.timestamp);
+                    block.max = block.max.max(fields.timestamp);
+                    self.note(&fields);
+                }
+                None => block.opaque = true,
+            }
+        }
+        if block.opaque {
+            (block.min, block.max) = (Timestamp::MIN, Timestamp::MAX);
+        }
+        for ((hashes, filters), ends) in self.hashes.iter_mut().zip(&mut self.filters).zip(&mut self.ends) {
+            if !block.opaque {
+                bloom::build(hashes, filters);
+            }
+            hashes.clear();
+            ends.push(filters.len() as u32);
+        }
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(plain);
+        self.crc.combine(&crc);
+        block.crc = crc.finalize();
+        self.plain_len += plain.len() as u64;
+        self.packed_len += u64::from(packed_len);
+        self.blocks.push(block);
+        block
+    }
+
+    fn number(&mut self, block: &mut Block, fields: Option<&Fields<'_>>) {
+        let id = fields.map(|f| String::from_utf8_lossy(f.id));
+        if self.lines == 0 {
+            self.first_id = id.as_deref().unwrap_or_default().to_owned();
+        }
+        self.last_id.clear();
+        self.last_id.push_str(id.as_deref().unwrap_or_default());
+        let seq = fields.map_or(self.next_seq, |f| f.seq);
+        if block.lines == 0 {
+            block.first_seq = seq;
+        }
+        self.next_seq = if seq == 0 { 0 } else { seq.saturating_add(1) };
+        block.lines += 1;
+        self.lines += 1;
+    }
+
+    fn note(&mut self, f: &Fields<'_>) {
+        let values: [[&[u8]; 2]; Key::ALL.len()] = [
+            [f.actor_id, f.actor_name],
+            [f.resource_id, f.resource_name],
+            [f.tenant_id, &[]],
+            [f.ip_address, &[]],
+            [f.session_id, &[]],
+            [f.request_id, &[]],
+        ];
+        for (hashes, values) in self.hashes.iter_mut().zip(values) {
+            for value in values.into_iter().filter(|value| !value.is_empty()) {
+                let hash = bloom::hash(value);
+                // Neighbours often share their id and name; the rest is sorted out when the filter is built.
+                if !hashes.iter().rev().take(2).any(|last| *last == hash) {
+                    hashes.push(hash);
+                }
+            }
+        }
+    }
+
+    /// The blocks so far.
+    pub(crate) fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    /// How many bytes of plain text the blocks so far hold.
+    pub(crate) fn plain_len(&self) -> u64 {
+        self.plain_len
+    }
+
+    /// Whether a block so far may hold a line with this value, as in [`Blooms`](super::index::Blooms).
+    pub(crate) fn may_contain(&self, block: usize, key: Key, value: &[u8]) -> bool {
+        if self.blocks.get(block).is_none_or(|block| block.opaque) {
+            return true;
+        }
+        let (Some(ends), Some(filters)) = (self.ends.get(key as usize), self.filters.get(key as usize)) else { return true };
+        let start = block.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0) as usize;
+        let filter = ends.get(block).and_then(|end| filters.get(start..*end as usize));
+        filter.is_none_or(|filter| bloom::may_contain(filter, bloom::hash(value)))
+    }
+
+    /// The index of a `.gz` file of this length and SHA-256 that has the blocks pushed.
+    pub(crate) fn finish(self, packed_len: u64, sha256: [u8; 32]) -> Built {
+        let first_seq = self.blocks.first().map_or(0, |block| block.first_seq);
+        let index = Index {
+            stem: self.stem,
+            plain_len: self.plain_len,
+            packed_len,
+            crc: self.crc.finalize(),
+            lines: self.lines,
+            first_seq: Seq(first_seq),
+            last_seq: Seq(self.next_seq.saturating_sub(1)),
+            first_id: self.first_id,
+            last_id: self.last_id,
+            min: self.blocks.iter().map(|block| block.min).min().unwrap_or(Timestamp::MIN),
+            max: self.blocks.iter().map(|block| block.max).max().unwrap_or(Timestamp::MAX),
+            sha256,
+            blocks: self.blocks,
+            sections: Default::default(),
+        };
+        let mut sections: [Vec<u8>; Key::ALL.len()] = Default::default();
+        for ((section, ends), filters) in sections.iter_mut().zip(self.ends).zip(self.filters) {
+            section.extend_from_slice(&0u32.to_le_bytes());
+            section.extend(ends.iter().flat_map(|end| end.to_le_bytes()));
+            section.extend_from_slice(&filters);
+        }
+        Built::new(index, sections)
+    }
+}
+
+/// The lines of a block, without their LF.
+pub(crate) fn lines(block: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut start = 0;
+    let whole = memchr_iter(b'\n', block).map(move |end| {
+        let line = block.get(start..end).unwrap_or_default();
+        start = end + 1;
+        line
+    });
+    let torn = memchr::memrchr(b'\n', block).map_or(0, |end| end + 1);
+    whole.chain(block.get(torn..).filter(|rest| !rest.is_empty()))
+}
