@@ -8,14 +8,11 @@ use std::sync::Arc;
 
 use crc32fast::Hasher;
 
-use super::pieces::{Blob, Download, Pieces};
+use super::pieces::{Download, Pieces, Stored};
+use crate::store::gzip;
 
 /// The longest stored block.
 const STORED_MAX: u64 = 65_535;
-/// An empty final block with fixed codes: the end of a stream.
-const END: [u8; 2] = [0x03, 0x00];
-/// Deflate, no name, no time, unknown system (RFC 1952, 2.3.1): nothing that would differ between two runs.
-const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 
 /// A deflate stream being joined.
 #[derive(Clone, Debug, Default)]
@@ -29,8 +26,8 @@ impl Joined {
     /// Appends whole blocks of a sealed file: `len` bytes from `offset`, which inflate to `plain_len` bytes with this CRC-32.
     ///
     /// They must begin after a full flush (or at the stream's start) and end with one.
-    pub(crate) fn copy(&mut self, blob: &Arc<dyn Blob>, offset: u64, len: u64, plain_len: u64, crc: u32) {
-        self.packed.slice(blob, offset, len);
+    pub(crate) fn copy(&mut self, file: &Arc<dyn Stored>, offset: u64, len: u64, plain_len: u64, crc: u32) {
+        self.packed.slice(file, offset, len);
         self.count(plain_len, crc);
     }
 
@@ -44,12 +41,12 @@ impl Joined {
     }
 
     /// Appends text that a file holds: `len` bytes from `offset` with this CRC-32.
-    pub(crate) fn text_of(&mut self, blob: &Arc<dyn Blob>, offset: u64, len: u64, crc: u32) {
+    pub(crate) fn text_of(&mut self, file: &Arc<dyn Stored>, offset: u64, len: u64, crc: u32) {
         let mut done = 0;
         while done < len {
             let part = (len - done).min(STORED_MAX);
             self.packed.bytes(&stored_header(part as u16));
-            self.packed.slice(blob, offset + done, part);
+            self.packed.slice(file, offset + done, part);
             done += part;
         }
         self.count(len, crc);
@@ -74,19 +71,17 @@ impl Joined {
 
     /// The stream with its end.
     pub(crate) fn finish(mut self) -> Pieces {
-        self.packed.bytes(&END);
+        self.packed.bytes(&gzip::END);
         self.packed
     }
 
     /// The stream as a gzip file of one member.
     pub(crate) fn into_gzip(self) -> Download {
-        // The trailer has the length modulo 2^32.
-        let (crc, len) = (self.crc(), self.plain_len as u32);
+        let trailer = gzip::trailer(self.crc(), self.plain_len);
         let mut file = Pieces::default();
-        file.bytes(&GZIP_HEADER);
-        file.append(self.finish());
-        file.bytes(&crc.to_le_bytes());
-        file.bytes(&len.to_le_bytes());
+        file.bytes(&gzip::HEADER);
+        file.append(self.packed);
+        file.bytes(&trailer);
         file.into_download()
     }
 

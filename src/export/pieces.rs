@@ -13,27 +13,23 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
+use crate::{error::Result, store::blob::Blob};
+
 /// How much [`Chunks`] gives at a time: enough for `read` to cost little, and little enough to hold for each download.
 const CHUNK: usize = 128 * 1024;
 
-/// Something stored whose bytes up to the length we use never change.
-pub(crate) trait Blob: fmt::Debug + Send + Sync {
+/// A stored file whose bytes, up to the length we use, never change.
+pub(crate) trait Stored: fmt::Debug + Send + Sync {
     /// What it is called, and which version of it this is: equal identities have equal bytes.
     fn identity(&self) -> String;
     /// Opens it for reading. Fails if it is gone or no longer what it was.
-    fn open(&self) -> io::Result<Arc<dyn ReadAt>>;
-}
-
-/// An open [`Blob`].
-pub(crate) trait ReadAt: Send + Sync {
-    /// Reads some bytes from `offset`; 0 at the end.
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    fn open(&self) -> Result<Arc<dyn Blob>>;
 }
 
 #[derive(Clone, Debug)]
 enum Piece {
     Bytes(Vec<u8>),
-    Slice { blob: Arc<dyn Blob>, offset: u64, len: u64 },
+    Slice { file: Arc<dyn Stored>, offset: u64, len: u64 },
 }
 
 impl Piece {
@@ -67,14 +63,14 @@ impl Pieces {
         }
     }
 
-    pub(crate) fn slice(&mut self, blob: &Arc<dyn Blob>, offset: u64, len: u64) {
+    pub(crate) fn slice(&mut self, file: &Arc<dyn Stored>, offset: u64, len: u64) {
         self.len += len;
         match self.list.last_mut() {
             _ if len == 0 => {}
-            Some(Piece::Slice { blob: last, offset: start, len: so_far }) if Arc::ptr_eq(last, blob) && *start + *so_far == offset => {
+            Some(Piece::Slice { file: last, offset: start, len: so_far }) if Arc::ptr_eq(last, file) && *start + *so_far == offset => {
                 *so_far += len;
             }
-            _ => self.list.push(Piece::Slice { blob: Arc::clone(blob), offset, len }),
+            _ => self.list.push(Piece::Slice { file: Arc::clone(file), offset, len }),
         }
     }
 
@@ -82,7 +78,7 @@ impl Pieces {
         for piece in others.list {
             match piece {
                 Piece::Bytes(bytes) => self.bytes(&bytes),
-                Piece::Slice { blob, offset, len } => self.slice(&blob, offset, len),
+                Piece::Slice { file, offset, len } => self.slice(&file, offset, len),
             }
         }
     }
@@ -109,8 +105,8 @@ fn etag(pieces: &[Piece]) -> String {
                 hash.update((bytes.len() as u64).to_le_bytes());
                 hash.update(bytes);
             }
-            Piece::Slice { blob, offset, len } => {
-                let identity = blob.identity();
+            Piece::Slice { file, offset, len } => {
+                let identity = file.identity();
                 hash.update([1]);
                 hash.update((identity.len() as u64).to_le_bytes());
                 hash.update(identity);
@@ -162,7 +158,7 @@ pub(crate) struct RangeReader {
     piece: usize,
     position: u64,
     end: u64,
-    open: Option<(Arc<dyn Blob>, Arc<dyn ReadAt>)>,
+    open: Option<(Arc<dyn Stored>, Arc<dyn Blob>)>,
 }
 
 impl RangeReader {
@@ -171,13 +167,13 @@ impl RangeReader {
         Chunks(Some(self))
     }
 
-    fn file(&mut self, blob: &Arc<dyn Blob>) -> io::Result<Arc<dyn ReadAt>> {
+    fn blob(&mut self, file: &Arc<dyn Stored>) -> io::Result<Arc<dyn Blob>> {
         match &self.open {
-            Some((last, file)) if Arc::ptr_eq(last, blob) => Ok(Arc::clone(file)),
+            Some((last, blob)) if Arc::ptr_eq(last, file) => Ok(Arc::clone(blob)),
             _ => {
-                let file = blob.open().map_err(|e| io::Error::new(e.kind(), format!("cannot read {}: {e}", blob.identity())))?;
-                self.open = Some((Arc::clone(blob), Arc::clone(&file)));
-                Ok(file)
+                let blob = file.open().map_err(io::Error::other)?;
+                self.open = Some((Arc::clone(file), Arc::clone(&blob)));
+                Ok(blob)
             }
         }
     }
@@ -197,8 +193,8 @@ impl Read for RangeReader {
         let read = match piece {
             // A piece of bytes is in memory, so its positions fit `usize`.
             Piece::Bytes(bytes) => (&bytes[skipped as usize..]).read(buffer)?,
-            Piece::Slice { blob, offset, .. } => match self.file(blob)?.read_at(buffer, offset + skipped)? {
-                0 => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{} is shorter than it was", blob.identity()))),
+            Piece::Slice { file, offset, .. } => match self.blob(file)?.read_at(buffer, offset + skipped)? {
+                0 => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{} is shorter than it was", file.identity()))),
                 read => read,
             },
         };

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Cursor, Read},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -16,12 +17,14 @@ use super::{
     tools::{all_agree, all_test, by_java, by_python, listing, piped, read, write_sparse},
 };
 use crate::{
+    error::{Error, Result},
     export::{
         deflate::Joined,
-        pieces::{Blob, Download, Pieces, ReadAt},
+        pieces::{Download, Pieces, Stored},
         zip::ZipLayout,
     },
     record::Timestamp,
+    store::blob::Blob,
 };
 
 fn noon() -> Timestamp {
@@ -117,21 +120,29 @@ fn seventy_thousand_entries_need_zip64_and_one_less_than_65535_do_not() {
     all_agree(&archive(70_000), &listing(entries.iter().map(|(name, content)| (name.as_str(), content.as_bytes()))));
 }
 
-/// Four gigabytes of nothing.
+/// Gigabytes of nothing.
 #[derive(Debug)]
 struct Zeros;
 
-impl Blob for Zeros {
+impl Stored for Zeros {
     fn identity(&self) -> String {
         "zeros".to_owned()
     }
 
-    fn open(&self) -> io::Result<Arc<dyn ReadAt>> {
+    fn open(&self) -> Result<Arc<dyn Blob>> {
         Ok(Arc::new(Self))
     }
 }
 
-impl ReadAt for Zeros {
+impl Blob for Zeros {
+    fn path(&self) -> &Path {
+        Path::new("zeros")
+    }
+
+    fn len(&self) -> u64 {
+        u64::MAX
+    }
+
     fn read_at(&self, buffer: &mut [u8], _: u64) -> io::Result<usize> {
         buffer.fill(0);
         Ok(buffer.len())
@@ -142,7 +153,7 @@ impl ReadAt for Zeros {
 #[ignore = "takes a minute"]
 fn others_unpack_more_than_four_gigabytes() {
     const MIB: u64 = 1 << 20;
-    let zeros: Arc<dyn Blob> = Arc::new(Zeros);
+    let zeros: Arc<dyn Stored> = Arc::new(Zeros);
     let crc = crc32fast::hash(&vec![0; MIB as usize]);
     let mut long = Joined::default();
     for n in 0..4 * 1024 + 16 {
@@ -213,26 +224,26 @@ fn the_entity_tag_changes_with_every_byte_and_every_slice() {
     assert_eq!(tags[0], tag(b"a", "x", 0, 9));
 }
 
-/// A file that retention takes away, or that loses its end, while someone downloads.
+/// A file that loses its end and then is gone, while someone downloads.
 #[derive(Debug)]
 struct Fading(AtomicUsize);
 
-impl Blob for Fading {
+impl Stored for Fading {
     fn identity(&self) -> String {
         "fading".to_owned()
     }
 
-    fn open(&self) -> io::Result<Arc<dyn ReadAt>> {
+    fn open(&self) -> Result<Arc<dyn Blob>> {
         match self.0.fetch_add(1, Ordering::Relaxed) {
             0 => memory("short", vec![1; 10]).open(),
-            _ => Err(io::ErrorKind::NotFound.into()),
+            _ => Err(Error::damaged("fading", "it is gone")),
         }
     }
 }
 
 #[test]
 fn a_file_that_is_gone_ends_the_download_with_an_error_and_no_other_bytes() {
-    let fading: Arc<dyn Blob> = Arc::new(Fading(AtomicUsize::new(0)));
+    let fading: Arc<dyn Stored> = Arc::new(Fading(AtomicUsize::new(0)));
     let mut pieces = Pieces::default();
     pieces.bytes(b"before");
     pieces.slice(&fading, 0, 11);
@@ -241,6 +252,6 @@ fn a_file_that_is_gone_ends_the_download_with_an_error_and_no_other_bytes() {
     assert_eq!(download.read_range(0..u64::MAX).read_to_end(&mut bytes).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     assert_eq!(bytes, [b"before".to_vec(), vec![1; 10]].concat());
     let mut chunks = download.read_range(0..u64::MAX).chunks();
-    assert_eq!(chunks.next().unwrap().unwrap_err().kind(), io::ErrorKind::NotFound);
+    assert!(chunks.next().unwrap().unwrap_err().to_string().contains("it is gone"));
     assert!(chunks.next().is_none());
 }

@@ -5,38 +5,47 @@
 mod layout;
 mod tools;
 
-use std::{io, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
-use flate2::{Compress, Compression, FlushCompress, Status};
 use proptest::prelude::*;
 
-use super::{
-    deflate::Joined,
-    pieces::{Blob, ReadAt},
+use super::{deflate::Joined, pieces::Stored};
+use crate::{
+    error::Result,
+    store::{
+        blob::Blob,
+        gzip::{Level, Packer},
+    },
 };
 
 /// A stored file in memory.
-#[derive(Debug)]
-struct MemoryBlob {
+#[derive(Clone, Debug)]
+struct Memory {
     name: String,
     bytes: Arc<Vec<u8>>,
 }
 
-impl Blob for MemoryBlob {
+impl Stored for Memory {
     fn identity(&self) -> String {
         self.name.clone()
     }
 
-    fn open(&self) -> io::Result<Arc<dyn ReadAt>> {
-        Ok(Arc::new(Memory(Arc::clone(&self.bytes))))
+    fn open(&self) -> Result<Arc<dyn Blob>> {
+        Ok(Arc::new(self.clone()))
     }
 }
 
-struct Memory(Arc<Vec<u8>>);
+impl Blob for Memory {
+    fn path(&self) -> &Path {
+        Path::new(&self.name)
+    }
 
-impl ReadAt for Memory {
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let rest = &self.0[self.0.len().min(offset as usize)..];
+        let rest = &self.bytes[self.bytes.len().min(offset as usize)..];
         // Short reads, as any file may give.
         let n = buffer.len().min(rest.len()).min(40_000);
         buffer[..n].copy_from_slice(&rest[..n]);
@@ -44,16 +53,14 @@ impl ReadAt for Memory {
     }
 }
 
-fn memory(name: &str, bytes: Vec<u8>) -> Arc<dyn Blob> {
-    Arc::new(MemoryBlob { name: name.to_owned(), bytes: Arc::new(bytes) })
+fn memory(name: &str, bytes: Vec<u8>) -> Arc<dyn Stored> {
+    Arc::new(Memory { name: name.to_owned(), bytes: Arc::new(bytes) })
 }
 
-/// What a sealed file's block is: deflated, and fully flushed at the end.
+/// A sealed file's block.
 fn block(text: &[u8]) -> Vec<u8> {
-    let mut compress = Compress::new(Compression::default(), false);
-    let mut packed = Vec::with_capacity(text.len() + 1024);
-    let status = compress.compress_vec(text, &mut packed, FlushCompress::Full).unwrap();
-    assert!(status == Status::Ok && compress.total_in() == text.len() as u64 && packed.len() < packed.capacity());
+    let mut packed = Vec::new();
+    Packer::new(Level::DEFAULT).block(text, &mut packed).unwrap();
     packed
 }
 
