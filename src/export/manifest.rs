@@ -46,12 +46,15 @@ pub(crate) struct ManifestEntry {
     pub(crate) bytes: u64,
     /// Their CRC-32, as 8 hexadecimal digits.
     pub(crate) crc32: String,
-    pub(crate) first: Place,
-    pub(crate) last: Place,
+    /// The first and the last record; absent if no line is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) first: Option<Place>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last: Option<Place>,
     pub(crate) files: Vec<ManifestFile>,
 }
 
-/// One line of the log.
+/// Which record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Place {
     pub(crate) id: String,

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod layout;
+mod plan;
+mod speed;
 mod tools;
 
 use std::{io, path::Path, sync::Arc};
