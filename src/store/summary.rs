@@ -146,6 +146,11 @@ impl IndexBuilder {
         self.plain_len
     }
 
+    /// CRC-32 of that text.
+    pub(crate) fn crc(&self) -> u32 {
+        self.crc.clone().finalize()
+    }
+
     /// Whether a block so far may hold a line with this value, as in [`Blooms`](super::index::Blooms).
     pub(crate) fn may_contain(&self, block: usize, key: Key, value: &[u8]) -> bool {
         if self.blocks.get(block).is_none_or(|block| block.opaque) {
