@@ -57,6 +57,9 @@ pub(super) enum Kind {
     Sealed,
 }
 
+/// Files, each list in the order of their lines.
+pub(super) type ByDayAndStream = BTreeMap<(Day, StreamId), Vec<(FileStem, Kind)>>;
+
 impl LogFiles {
     pub(crate) fn new(fs: Arc<dyn Fs>, layout: Layout, sealed: Arc<dyn SealedFiles>) -> Self {
         Self { fs, layout, sealed, spans: Mutex::default() }
@@ -66,14 +69,14 @@ impl LogFiles {
     ///
     /// A file is finished on the day of its birth, so it has no younger lines but by an unsteady clock. It may well have older ones: those
     /// that a process left in its ring and another recovered days later. So nothing follows from a late birth.
-    pub(super) fn since(&self, start: Timestamp) -> Result<BTreeMap<(Day, StreamId), Vec<(FileStem, Kind)>>> {
+    pub(super) fn since(&self, start: Timestamp) -> Result<ByDayAndStream> {
         let first = start.day().previous();
         // Live files first: one that is being sealed meanwhile is then met twice, and never not at all.
         let mut kinds: BTreeMap<_, _> = self.live()?.into_iter().map(|stem| (stem, Kind::Live)).collect();
         for day in self.sealed.days()?.into_iter().filter(|day| *day >= first) {
             kinds.extend(self.sealed.list(day)?.into_iter().map(|stem| (stem, Kind::Sealed)));
         }
-        let mut files: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut files = ByDayAndStream::new();
         for (stem, kind) in kinds.into_iter().filter(|(stem, _)| stem.day() >= first) {
             files.entry((stem.day(), stem.stream.clone())).or_default().push((stem, kind));
         }
