@@ -185,9 +185,8 @@ enum Overlap {
 
 impl Overlap {
     fn of(block: &Block, window: &Range<Timestamp>) -> Self {
+        // An opaque block's times reach from the first to the last that there are, so it is never left out, nor ever whole.
         match () {
-            // Its times are unknown.
-            () if block.opaque => Self::Part,
             () if block.max < window.start || block.min >= window.end => Self::None,
             () if window.contains(&block.min) && window.contains(&block.max) => Self::Whole,
             () => Self::Part,
