@@ -16,6 +16,7 @@ mod store;
 pub use capture::{AuditLayer, Durable, NotDurable, Receipt, WhenFull};
 pub use error::{Error, Result};
 pub use log::{AuditLog, AuditLogBuilder};
+pub use query::{AuditReader, Entry, Filter, Order, Page, PageStart, Problem as ReadProblem, Query, Scanned, Tail, TailStart};
 pub use record::{Actor, Day, Outcome, Resource, SCHEMA_VERSION, Seq, Severity, Source, StreamId, Timestamp};
 pub use store::{Counters, Problem, Retention};
 

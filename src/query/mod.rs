@@ -1,1 +1,38 @@
-//! Room query.
+//! Which files, which blocks, which lines: the reading side of the log.
+//!
+//! In comes a question: a [`Filter`], an order, a place to begin. Out come entries, the very bytes that were stored, each once and in
+//! order, and a list of what could not be read. The way there:
+//!
+//! ```text
+//! filter    parameters, compared as bytes with the fields of a line (condition), foreseen by what a line must contain (needle)
+//! files     a snapshot of live and sealed files, each line in one of them; what is remembered between questions
+//! plan      their blocks in the order of time, without those that times and Bloom filters rule out
+//! block     the entries of one block
+//! merge     the blocks' entries in one order, read ahead by two threads
+//! reader    pages, look-ups, streams of them; tail: what is written from now on
+//! ```
+//!
+//! Reading never blocks writing: it takes no locks and creates nothing. Damage costs the block it is in, is told, and ends nothing.
+
+mod block;
+mod condition;
+mod entry;
+mod files;
+mod filter;
+mod merge;
+mod needle;
+mod order;
+mod page;
+mod plan;
+mod reader;
+mod tail;
+
+pub use entry::Entry;
+pub use filter::Filter;
+pub use order::Order;
+pub use page::{Page, PageStart, Problem, Query, Scanned};
+pub use reader::AuditReader;
+pub use tail::{Tail, TailStart};
+
+#[cfg(test)]
+mod tests;

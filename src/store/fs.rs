@@ -7,6 +7,7 @@ use std::{
     fmt, fs, io,
     os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
     path::Path,
+    sync::Arc,
 };
 
 /// The operations the store needs of a file system. Files are created 0600, directories 0700.
@@ -97,6 +98,52 @@ pub(crate) fn read_full_at(file: &dyn FsFile, buffer: &mut [u8], offset: u64) ->
         }
     }
     Ok(filled)
+}
+
+/// Another file system, of which only the reading side works: whoever is given this can't change anything.
+#[derive(Debug)]
+pub(crate) struct ReadOnly(pub(crate) Arc<dyn Fs>);
+
+impl Fs for ReadOnly {
+    fn create_new(&self, _: &Path) -> io::Result<Box<dyn FsFile>> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn open_write(&self, _: &Path) -> io::Result<Box<dyn FsFile>> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
+        self.0.open_read(path)
+    }
+
+    fn create_dir_all(&self, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn remove_file(&self, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn remove_dir(&self, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+        self.0.list(path)
+    }
+
+    fn space(&self, path: &Path) -> io::Result<Space> {
+        self.0.space(path)
+    }
 }
 
 /// The operating system's.

@@ -164,6 +164,12 @@ impl IndexBuilder {
         filter.is_none_or(|filter| bloom::may_contain(filter, bloom::hash(value)))
     }
 
+    /// How much memory it holds, about.
+    pub(crate) fn memory(&self) -> usize {
+        let ends = self.ends.iter().map(|ends| ends.len() * 4).sum::<usize>();
+        self.blocks.len() * size_of::<Block>() + ends + self.filters.iter().map(Vec::len).sum::<usize>()
+    }
+
     /// The index of a `.gz` file of this length and SHA-256 that has the blocks pushed.
     pub(crate) fn finish(self, packed_len: u64, sha256: [u8; 32]) -> Built {
         let first_seq = self.blocks.first().map_or(0, |block| block.first_seq);

@@ -1,0 +1,109 @@
+//! What an archive says about itself: `manifest.json`.
+//!
+//! It names what was asked for, what is in each entry and which stored files that came from, and what could not be read. It says
+//! nothing about when or where the archive was made, so asking for the same again gives the same bytes.
+
+use std::{collections::BTreeMap, fmt::Display, ops::Range};
+
+use serde::{Serialize, Serializer};
+
+use crate::record::{Day, Seq, StreamId, Timestamp};
+
+/// The manifest's place in the archive.
+pub(crate) const NAME: &str = "manifest.json";
+
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Manifest {
+    range: ManifestRange,
+    /// Filters on fields, by their parameter's name; empty if the range of time was the only one.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) filters: BTreeMap<String, Vec<String>>,
+    pub(crate) entries: Vec<ManifestEntry>,
+    /// What should have been in the archive and could not be read.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// From `start` until just before `end`.
+#[derive(Clone, Debug, Serialize)]
+struct ManifestRange {
+    #[serde(serialize_with = "text")]
+    start: Timestamp,
+    #[serde(serialize_with = "text")]
+    end: Timestamp,
+}
+
+/// One entry of the archive: what one stream wrote on one day.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ManifestEntry {
+    pub(crate) name: String,
+    #[serde(serialize_with = "text")]
+    pub(crate) stream: StreamId,
+    #[serde(serialize_with = "text")]
+    pub(crate) day: Day,
+    /// How many lines.
+    pub(crate) count: u64,
+    /// Their length, unpacked.
+    pub(crate) bytes: u64,
+    /// Their CRC-32, as 8 hexadecimal digits.
+    pub(crate) crc32: String,
+    /// The first and the last record; absent if no line is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) first: Option<Place>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last: Option<Place>,
+    pub(crate) files: Vec<ManifestFile>,
+}
+
+/// Which record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Place {
+    pub(crate) id: String,
+    #[serde(serialize_with = "number")]
+    pub(crate) seq: Seq,
+}
+
+/// A file of the log that lines were taken from.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ManifestFile {
+    /// Where it lies below the log's directory.
+    pub(crate) name: String,
+    /// How many of its lines are in the archive.
+    pub(crate) count: u64,
+    /// The SHA-256 of the sealed file; absent for one that was still being written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sha256: Option<String>,
+}
+
+/// A file that could not be read, and why.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Problem {
+    pub(crate) file: String,
+    pub(crate) problem: String,
+}
+
+impl Manifest {
+    /// The manifest of an archive of `range`, without entries yet.
+    pub(crate) fn new(range: &Range<Timestamp>) -> Self {
+        Self {
+            range: ManifestRange { start: range.start, end: range.end },
+            filters: BTreeMap::new(),
+            entries: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// As JSON that people can read.
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        let mut json = serde_json::to_vec_pretty(self).expect("texts and numbers are always JSON, and a Vec takes it");
+        json.push(b'\n');
+        json
+    }
+}
+
+fn text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+fn number<S: Serializer>(seq: &Seq, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(seq.0)
+}

@@ -1,0 +1,135 @@
+//! Finds what is wanted in one block.
+
+use std::sync::Arc;
+
+use super::{
+    entry::Entry,
+    files::{Files, is_gone},
+    order::{Key, Order},
+    page::Problem,
+    plan::{Piece, Source, Wanted},
+};
+use crate::{
+    error::Result,
+    record::scan::scan,
+    store::{blob::Blob, gzip::Unpacker, names::FileStem, summary::lines},
+};
+
+/// What was found in one block.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// In order, the first last: it is taken from the end.
+    pub(super) entries: Vec<Entry>,
+    pub(super) lines: u64,
+    pub(super) bytes: u64,
+    pub(super) problem: Option<Problem>,
+    pub(super) file: Option<Source>,
+}
+
+/// Reads blocks, one after the other; keeps its buffers and the file it read last.
+pub(super) struct BlockReader<'a> {
+    files: &'a Files,
+    wanted: &'a Wanted,
+    /// How many entries of a block are needed at most: one more than are wanted tells that there are more.
+    keep: usize,
+    unpacker: Unpacker,
+    plain: Vec<u8>,
+    open: Option<(Arc<FileStem>, Arc<dyn Blob>)>,
+}
+
+impl<'a> BlockReader<'a> {
+    pub(super) fn new(files: &'a Files, wanted: &'a Wanted, keep: usize) -> Self {
+        Self { files, wanted, keep, unpacker: Unpacker::new(), plain: Vec::new(), open: None }
+    }
+
+    /// Reads a block. What is wrong with it becomes a problem of the answer.
+    pub(super) fn find(&mut self, piece: Piece) -> Found {
+        let mut found = match self.read(&piece) {
+            Ok(()) => self.search(&piece),
+            Err(e) if is_gone(&e) => {
+                Found { problem: Some(problem(&piece, "it was removed while it was read".into())), ..Found::default() }
+            }
+            Err(e) => Found { problem: Some(problem(&piece, e.to_string())), ..Found::default() },
+        };
+        found.file = Some(piece.of);
+        found
+    }
+
+    fn read(&mut self, piece: &Piece) -> Result<()> {
+        let stem = match &piece.of {
+            Source::Live(file) => return file.block(&piece.block, &mut self.plain),
+            Source::Sealed(stem) => stem,
+        };
+        let blob = match &self.open {
+            Some((open, blob)) if open == stem => Arc::clone(blob),
+            _ => {
+                let blob = self.files.sealed().open(stem)?;
+                self.open = Some((Arc::clone(stem), Arc::clone(&blob)));
+                blob
+            }
+        };
+        self.unpacker.block(&*blob, &piece.block, &mut self.plain)
+    }
+
+    fn search(&self, piece: &Piece) -> Found {
+        let plain = &self.plain[..];
+        let mut entries = Vec::new();
+        let (mut count, mut problem_at) = (u64::from(piece.block.lines), None);
+        if piece.block.opaque {
+            count = 0;
+            for line in lines(plain) {
+                count += 1;
+                if !self.take(line, &mut entries) {
+                    problem_at.get_or_insert(count);
+                }
+            }
+        } else {
+            self.search_candidates(plain, &mut entries);
+        }
+        let after = |a: &Entry, b: &Entry| match self.wanted.order {
+            Order::Desc => a.key().cmp(&b.key()),
+            Order::Asc => b.key().cmp(&a.key()),
+        };
+        entries.sort_unstable_by(after);
+        entries.drain(..entries.len().saturating_sub(self.keep));
+        let what = |n| format!("line {n} after byte {} of its text is no entry", piece.block.plain_offset);
+        let problem = problem_at.map(|n| problem(piece, what(n)));
+        Found { entries, lines: count, bytes: plain.len() as u64, problem, file: None }
+    }
+
+    /// Looks at the lines that have in them what is looked for.
+    fn search_candidates(&self, plain: &[u8], entries: &mut Vec<Entry>) {
+        let filter = &self.wanted.filter;
+        let mut next = filter.first_candidate(plain);
+        while let Some(at) = next {
+            let (before, behind) = plain.split_at_checked(at).unwrap_or((plain, &[]));
+            let start = memchr::memrchr(b'\n', before).map_or(0, |lf| lf + 1);
+            let end = memchr::memchr(b'\n', behind).map_or(plain.len(), |lf| at + lf);
+            self.take(plain.get(start..end).unwrap_or_default(), entries);
+            next = match plain.get(end + 1..) {
+                None | Some([]) => None,
+                Some(rest) => filter.next_candidate(rest).map(|n| end + 1 + n),
+            };
+        }
+    }
+
+    /// Takes a line if it is wanted; says whether it is an entry at all.
+    fn take(&self, line: &[u8], entries: &mut Vec<Entry>) -> bool {
+        let Some(fields) = scan(line) else { return false };
+        if self.wanted.filter.matches(&fields) && self.is_ahead(&Key::of(&fields)) {
+            entries.push(Entry::new(&fields, line));
+        }
+        true
+    }
+
+    fn is_ahead(&self, key: &Key) -> bool {
+        self.wanted.after.is_none_or(|after| match self.wanted.order {
+            Order::Desc => *key < after,
+            Order::Asc => *key > after,
+        })
+    }
+}
+
+fn problem(piece: &Piece, what: String) -> Problem {
+    Problem { file: piece.of.name(), what }
+}

@@ -1,0 +1,132 @@
+//! One entry as it is stored.
+
+use std::borrow::Cow;
+
+use serde::{Serialize, Serializer, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+use super::order::Key;
+use crate::{
+    error::{Error, Result},
+    record::{
+        Seq, Timestamp,
+        scan::{Fields, scan},
+    },
+};
+
+/// One entry: the bytes of its line, and its fields.
+///
+/// It serializes as the JSON object it is, byte by byte as stored.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    key: Key,
+    line: Box<[u8]>,
+}
+
+impl Entry {
+    pub(super) fn new(fields: &Fields<'_>, line: &[u8]) -> Self {
+        Self { key: Key::of(fields), line: line.into() }
+    }
+
+    /// Reads one line, given without its LF. `None` if it is not one of an audit log.
+    pub fn from_line(line: &[u8]) -> Option<Self> {
+        scan(line).map(|fields| Self::new(&fields, line))
+    }
+
+    /// The line as stored, without its LF.
+    pub fn line(&self) -> &[u8] {
+        &self.line
+    }
+
+    /// The line as stored, without its LF.
+    pub fn into_line(self) -> Vec<u8> {
+        self.line.into()
+    }
+
+    /// Its id, a UUIDv7 as text.
+    pub fn id(&self) -> &str {
+        str::from_utf8(&self.key.id).unwrap_or_default()
+    }
+
+    /// When it happened.
+    pub fn timestamp(&self) -> Timestamp {
+        self.fields().timestamp
+    }
+
+    /// Its place in its stream.
+    pub fn seq(&self) -> Seq {
+        Seq(self.fields().seq)
+    }
+
+    /// A full parse, for instance into `serde_json::Value`.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_slice(&self.line).map_err(|e| Error::invalid("entry", format!("{}: {e}", self.id())))
+    }
+
+    pub(crate) fn fields(&self) -> Fields<'_> {
+        scan(&self.line).expect("an entry is made only of a line that was scanned")
+    }
+
+    pub(super) fn key(&self) -> Key {
+        self.key
+    }
+}
+
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident: $field:ident,)+) => {
+        impl Entry {
+            $($(#[$doc])* pub fn $name(&self) -> Cow<'_, str> {
+                text(self.fields().$field)
+            })+
+        }
+    };
+}
+
+// What the line doesn't have is empty.
+texts! {
+    /// The stream that wrote it.
+    stream: stream,
+    /// Its event type.
+    event_type: event_type,
+    /// Its severity.
+    severity: severity,
+    /// The application it came from.
+    source: source,
+    /// The tenant's id, or empty.
+    tenant_id: tenant_id,
+    /// The actor's id, or empty.
+    actor_id: actor_id,
+    /// The actor's name, or empty.
+    actor_name: actor_name,
+    /// The resource's type, or empty.
+    resource_type: resource_type,
+    /// The resource's id, or empty.
+    resource_id: resource_id,
+    /// The resource's name, or empty.
+    resource_name: resource_name,
+    /// `success`, `failure`, `unknown`, or empty.
+    outcome: outcome_type,
+    /// The description, or empty.
+    description: description,
+    /// The address it came from, or empty.
+    ip_address: ip_address,
+}
+
+/// A text of a line without its escapes.
+fn text(escaped: &[u8]) -> Cow<'_, str> {
+    if memchr::memchr(b'\\', escaped).is_none() {
+        return String::from_utf8_lossy(escaped);
+    }
+    let quoted = [b"\"", escaped, b"\""].concat();
+    serde_json::from_slice::<String>(&quoted).map_or_else(|_| String::from_utf8_lossy(escaped), Cow::Owned)
+}
+
+impl Serialize for Entry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match serde_json::from_slice::<&RawValue>(&self.line) {
+            Ok(raw) => raw.serialize(serializer),
+            // What the scan takes and a parser refuses was damaged before it was stored: shown as text, so the rest can be shown.
+            Err(_) => String::from_utf8_lossy(&self.line).serialize(serializer),
+        }
+    }
+}

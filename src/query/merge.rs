@@ -1,0 +1,267 @@
+//! Brings what was found in the blocks into order.
+//!
+//! Each block's entries are a sorted run. An entry is given away as soon as no block still to come can have one before it, so memory
+//! is bounded by how much blocks overlap in time. The first blocks are read here; if they aren't enough, two threads read ahead,
+//! by a few blocks only, and the order in which they finish makes no difference.
+
+use std::{
+    collections::{BTreeMap, BinaryHeap, HashSet, VecDeque},
+    ops::ControlFlow,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+};
+
+use super::{
+    block::{BlockReader, Found},
+    entry::Entry,
+    files::Files,
+    order::Order,
+    page::Scanned,
+    plan::{Plan, Wanted},
+};
+use crate::{error::Result, store::names::FileStem};
+
+/// How many blocks are read before threads are started: most pages and look-ups need no more.
+const ALONE: usize = 4;
+const THREADS: usize = 2;
+/// How many blocks may be read and not yet merged.
+const AHEAD: usize = 8;
+
+/// Gives what is wanted, in order, to `give` until it breaks or has `keep` entries. Says what was read, and whether there may be
+/// more.
+pub(super) fn run(files: &Files, wanted: &Wanted, keep: usize, give: &mut dyn FnMut(Entry) -> ControlFlow<()>) -> Result<(Scanned, bool)> {
+    let mut plan = Plan::new(files, wanted)?;
+    let mut merge = Merge { wanted, keep, held: 0, runs: BinaryHeap::new(), scanned: Scanned::default(), seen: HashSet::new(), give };
+    let mut reader = BlockReader::new(files, wanted, keep.saturating_add(1));
+    for _ in 0..ALONE {
+        if merge.emit(plan.bound()).is_break() {
+            return Ok(merge.finish(plan));
+        }
+        let Some(piece) = plan.next() else { return Ok(merge.finish(plan)) };
+        merge.take(reader.find(piece));
+    }
+    if merge.emit(plan.bound()).is_break() || plan.bound().is_none() {
+        return Ok(merge.finish(plan));
+    }
+    let shared = Shared { changed: Condvar::new(), state: Mutex::new(State::new(plan)) };
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| shared.read_ahead(BlockReader::new(files, wanted, keep.saturating_add(1))));
+        }
+        // Also when `give` panics: the threads would wait for ever.
+        let _stop = Stop(&shared);
+        while let Some((found, bound)) = shared.next() {
+            merge.take(found);
+            if merge.emit(bound).is_break() {
+                break;
+            }
+        }
+    });
+    let state = shared.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (scanned, more) = merge.finish(state.plan);
+    Ok((scanned, more || !state.bounds.is_empty()))
+}
+
+struct Merge<'a> {
+    wanted: &'a Wanted,
+    /// How many entries more are wanted.
+    keep: usize,
+    /// How many entries the runs hold.
+    held: usize,
+    runs: BinaryHeap<Run>,
+    scanned: Scanned,
+    seen: HashSet<FileStem>,
+    give: &'a mut dyn FnMut(Entry) -> ControlFlow<()>,
+}
+
+impl Merge<'_> {
+    fn take(&mut self, found: Found) {
+        self.scanned.blocks += 1;
+        self.scanned.lines += found.lines;
+        self.scanned.bytes += found.bytes;
+        if let Some(source) = &found.file
+            && !self.seen.contains(source.stem())
+        {
+            self.seen.insert(source.stem().clone());
+        }
+        if let Some(problem) = found.problem {
+            self.scanned.problem(problem);
+        }
+        self.push(found.entries);
+        // Only when many blocks overlap: what stands behind all that are wanted is let go.
+        if self.held > self.keep.saturating_mul(8).saturating_add(4096) {
+            let mut entries = Vec::with_capacity(self.held);
+            while entries.len() <= self.keep
+                && let Some(entry) = self.pop()
+            {
+                entries.push(entry);
+            }
+            entries.reverse();
+            self.runs.clear();
+            self.held = 0;
+            self.push(entries);
+        }
+    }
+
+    fn push(&mut self, entries: Vec<Entry>) {
+        if !entries.is_empty() {
+            self.held += entries.len();
+            self.runs.push(Run { order: self.wanted.order, entries });
+        }
+    }
+
+    fn pop(&mut self) -> Option<Entry> {
+        let mut run = self.runs.peek_mut()?;
+        let entry = run.entries.pop();
+        if run.entries.is_empty() {
+            std::collections::binary_heap::PeekMut::pop(run);
+        }
+        self.held -= 1;
+        entry
+    }
+
+    /// Gives away what stands before everything of this rank or below.
+    fn emit(&mut self, bound: Option<i64>) -> ControlFlow<()> {
+        while self.keep > 0 {
+            let Some(first) = self.runs.peek().and_then(|run| run.entries.last()) else { return ControlFlow::Continue(()) };
+            if bound.is_some_and(|bound| self.wanted.rank_of(&first.key()) <= bound) {
+                return ControlFlow::Continue(());
+            }
+            let Some(entry) = self.pop() else { break };
+            self.keep -= 1;
+            (self.give)(entry)?;
+        }
+        ControlFlow::Break(())
+    }
+
+    fn finish(mut self, mut plan: Plan<'_>) -> (Scanned, bool) {
+        let more = self.held > 0 || plan.bound().is_some();
+        for problem in std::mem::take(&mut plan.problems) {
+            self.scanned.problem(problem);
+        }
+        self.scanned.files = self.seen.len() as u64;
+        (self.scanned, more)
+    }
+}
+
+/// A block's entries, the first last.
+struct Run {
+    order: Order,
+    entries: Vec<Entry>,
+}
+
+impl Ord for Run {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        let (a, b) = (self.entries.last().map(Entry::key), other.entries.last().map(Entry::key));
+        match self.order {
+            Order::Desc => a.cmp(&b),
+            Order::Asc => b.cmp(&a),
+        }
+    }
+}
+
+impl PartialOrd for Run {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Run {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Run {}
+
+/// Between the threads that read and the one that merges.
+struct Shared<'a> {
+    state: Mutex<State<'a>>,
+    changed: Condvar,
+}
+
+struct State<'a> {
+    plan: Plan<'a>,
+    /// How many blocks were begun, and how many were merged.
+    begun: usize,
+    merged: usize,
+    /// The bounds before each block that was begun and not merged.
+    bounds: VecDeque<i64>,
+    /// What was found in blocks not merged yet.
+    ready: BTreeMap<usize, Found>,
+    /// How many threads may still add to it.
+    threads: usize,
+    stop: bool,
+}
+
+impl<'a> State<'a> {
+    fn new(plan: Plan<'a>) -> Self {
+        Self { plan, begun: 0, merged: 0, bounds: VecDeque::new(), ready: BTreeMap::new(), threads: THREADS, stop: false }
+    }
+}
+
+impl<'a> Shared<'a> {
+    /// Reads blocks until there are no more, or nobody wants them.
+    fn read_ahead(&self, mut reader: BlockReader<'_>) {
+        let _leave = Leave(self);
+        loop {
+            let (number, piece) = {
+                let full = |state: &mut State<'_>| !state.stop && state.begun - state.merged >= AHEAD;
+                let mut state = self.changed.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner);
+                if state.stop {
+                    return;
+                }
+                let Some(bound) = state.plan.bound() else { return };
+                let Some(piece) = state.plan.next() else { return };
+                state.bounds.push_back(bound);
+                state.begun += 1;
+                (state.begun - 1, piece)
+            };
+            let found = reader.find(piece);
+            self.lock().ready.insert(number, found);
+            self.changed.notify_all();
+        }
+    }
+
+    /// What was found in the next block, and the bound of what comes after it. `None` when all is read.
+    fn next(&self) -> Option<(Found, Option<i64>)> {
+        let missing = |state: &mut State<'_>| state.threads > 0 && !state.ready.contains_key(&state.merged);
+        let mut state = self.changed.wait_while(self.lock(), missing).unwrap_or_else(PoisonError::into_inner);
+        let next = state.merged;
+        let found = state.ready.remove(&next)?;
+        state.merged += 1;
+        state.bounds.pop_front();
+        let bound = match state.bounds.front() {
+            Some(bound) => Some(*bound),
+            None => state.plan.bound(),
+        };
+        drop(state);
+        self.changed.notify_all();
+        Some((found, bound))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<'a>> {
+        // After a panic the scope ends in a panic too, whatever the state.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells the threads to stop.
+struct Stop<'a, 'b>(&'a Shared<'b>);
+
+impl Drop for Stop<'_, '_> {
+    fn drop(&mut self) {
+        self.0.lock().stop = true;
+        self.0.changed.notify_all();
+    }
+}
+
+/// Tells that a thread ends, in whatever way.
+struct Leave<'a, 'b>(&'a Shared<'b>);
+
+impl Drop for Leave<'_, '_> {
+    fn drop(&mut self) {
+        self.0.lock().threads -= 1;
+        self.0.changed.notify_all();
+    }
+}

@@ -1,0 +1,88 @@
+//! What is asked, and what is answered.
+
+use serde::Serialize;
+
+use super::{entry::Entry, filter::Filter, order::Order};
+
+/// How many problems are told one by one.
+const MAX_PROBLEMS: usize = 100;
+
+/// A question for one page of entries.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// Which entries.
+    pub filter: Filter,
+    /// In which order.
+    pub order: Order,
+    /// How many at most.
+    pub limit: usize,
+    /// Where the page begins.
+    pub start: PageStart,
+}
+
+/// Where a page begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PageStart {
+    /// At the first entry.
+    #[default]
+    First,
+    /// After the page that gave this as its `next_cursor`. Costs the same for any page.
+    Cursor(String),
+    /// After this many entries, which are read and left out.
+    Offset(usize),
+}
+
+impl Default for Query {
+    /// The newest 100.
+    fn default() -> Self {
+        Self { filter: Filter::new(), order: Order::Desc, limit: 100, start: PageStart::First }
+    }
+}
+
+/// Some entries in order.
+#[derive(Clone, Debug, Serialize)]
+pub struct Page {
+    /// At most as many as asked for.
+    pub entries: Vec<Entry>,
+    /// Where the next page begins. `None`: there is none. The last page may turn out to be empty.
+    pub next_cursor: Option<String>,
+    /// What was read for it.
+    pub scanned: Scanned,
+}
+
+/// What was read for an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Scanned {
+    /// Blocks of some 256 KiB.
+    pub blocks: u64,
+    /// Lines in these blocks.
+    pub lines: u64,
+    /// Bytes of these lines, uncompressed.
+    pub bytes: u64,
+    /// How many files these blocks are of.
+    pub files: u64,
+    /// What could not be read, so may be missing in the answer: the first 100 of them.
+    pub problems: Vec<Problem>,
+    /// How many problems more there were.
+    pub more_problems: u64,
+}
+
+/// Something that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Problem {
+    /// The file, below the log's directory.
+    pub file: String,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+impl Scanned {
+    pub(super) fn problem(&mut self, problem: Problem) {
+        if self.problems.contains(&problem) {
+        } else if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(problem);
+        } else {
+            self.more_problems += 1;
+        }
+    }
+}

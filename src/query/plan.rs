@@ -1,0 +1,224 @@
+//! Which blocks to read, and in which order.
+//!
+//! Blocks come in the order of the first entry each can have: by their largest time if the newest entries are wanted first, by their
+//! smallest if the oldest are. So an entry that stands before every block still to come can be given away. An index is read only
+//! when its file's turn comes: a page of the newest entries looks at the newest files.
+
+use std::{collections::BinaryHeap, sync::Arc};
+
+use super::{
+    files::{Files, LiveBlocks, Snapshot, live_name},
+    filter::Filter,
+    order::{Key, Order, millis},
+    page::Problem,
+};
+use crate::{
+    error::Result,
+    record::Timestamp,
+    store::{
+        index::{Block, Blooms},
+        layout::SEALED,
+        live_reader::LiveFile,
+        names::FileStem,
+    },
+};
+
+/// What is wanted of the entries.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) filter: Filter,
+    pub(super) order: Order,
+    /// Only what comes after this in the order.
+    pub(super) after: Option<Key>,
+    /// Only entries of this span of milliseconds, both ends included: what an id says about its time.
+    pub(super) span: Option<(i64, i64)>,
+}
+
+impl Wanted {
+    /// Whether lines between these times can be wanted.
+    fn overlaps(&self, min: Timestamp, max: Timestamp) -> bool {
+        let ahead = self.after.is_none_or(|after| match self.order {
+            Order::Desc => millis(min) <= after.millis,
+            Order::Asc => millis(max) >= after.millis,
+        });
+        let in_span = self.span.is_none_or(|(first, last)| millis(min) <= last && millis(max) >= first);
+        ahead && in_span && self.filter.overlaps(min, max)
+    }
+
+    /// The rank of what is between these times: what has a lower one comes later in the order.
+    fn rank(&self, min: Timestamp, max: Timestamp) -> i64 {
+        match self.order {
+            Order::Desc => millis(max),
+            Order::Asc => -millis(min),
+        }
+    }
+
+    pub(super) fn rank_of(&self, key: &Key) -> i64 {
+        match self.order {
+            Order::Desc => key.millis,
+            Order::Asc => -key.millis,
+        }
+    }
+}
+
+/// A block to read.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    pub(super) of: Source,
+    pub(super) block: Block,
+}
+
+/// The file of a block.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    Sealed(Arc<FileStem>),
+    Live(Arc<LiveFile>),
+}
+
+impl Source {
+    pub(super) fn stem(&self) -> &FileStem {
+        match self {
+            Self::Sealed(stem) => stem,
+            Self::Live(file) => &file.stem,
+        }
+    }
+
+    /// The file's name below the log's directory.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Sealed(stem) => format!("sealed/dt={}/{stem}{SEALED}", stem.day()),
+            Self::Live(file) => live_name(&file.stem),
+        }
+    }
+}
+
+/// What is still to be read.
+#[derive(Debug)]
+pub(super) struct Plan<'a> {
+    files: &'a Files,
+    wanted: &'a Wanted,
+    heap: BinaryHeap<Ranked>,
+    count: u64,
+    pub(super) problems: Vec<Problem>,
+}
+
+#[derive(Debug)]
+struct Ranked {
+    rank: i64,
+    /// Tells equal ranks apart: what was put in first comes first.
+    number: u64,
+    item: Item,
+}
+
+#[derive(Debug)]
+enum Item {
+    /// A sealed file whose index wasn't looked at.
+    File(FileStem),
+    Block(Piece),
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(files: &'a Files, wanted: &'a Wanted) -> Result<Self> {
+        let Snapshot { sealed, live, problems } = files.snapshot(&wanted.filter)?;
+        let mut plan = Self { files, wanted, heap: BinaryHeap::new(), count: 0, problems };
+        for stem in sealed {
+            // Not looked at before, it can have anything from the days before its birth up to the day after.
+            let (min, max) = files.span(&stem).unwrap_or((Timestamp::MIN, stem.day().next().end()));
+            if wanted.overlaps(min, max) {
+                plan.push(wanted.rank(min, max), Item::File(stem));
+            }
+        }
+        for LiveBlocks { file, blocks } in live {
+            plan.push_blocks(&Source::Live(file), blocks);
+        }
+        Ok(plan)
+    }
+
+    /// The rank that nothing still to come exceeds; `None` if nothing is to come.
+    pub(super) fn bound(&mut self) -> Option<i64> {
+        while let Some(Ranked { item: Item::File(_), .. }) = self.heap.peek() {
+            let Some(Ranked { item: Item::File(stem), .. }) = self.heap.pop() else { break };
+            self.open(stem);
+        }
+        self.heap.peek().map(|next| next.rank)
+    }
+
+    /// The block to read next.
+    pub(super) fn next(&mut self) -> Option<Piece> {
+        self.bound()?;
+        match self.heap.pop()?.item {
+            Item::Block(piece) => Some(piece),
+            Item::File(_) => None,
+        }
+    }
+
+    /// Puts a sealed file's blocks in its place.
+    fn open(&mut self, stem: FileStem) {
+        let stem = Arc::new(stem);
+        let source = Source::Sealed(Arc::clone(&stem));
+        let sealed = match self.files.index(&stem) {
+            Ok(Some(sealed)) => sealed,
+            // Retention took it.
+            Ok(None) => return,
+            Err(e) => return self.problem(&source, e.to_string()),
+        };
+        if let Some(damage) = sealed.damage {
+            // Its live twin, if still there, has it all.
+            if let Ok(Some(LiveBlocks { file, blocks })) = self.files.live_blocks(&stem, &self.wanted.filter) {
+                self.problem(&source, format!("it is damaged: {damage}; its live twin is read"));
+                return self.push_blocks(&Source::Live(file), blocks);
+            }
+            self.problem(&source, format!("it is damaged: {damage}"));
+        } else if !self.wanted.overlaps(sealed.index.min, sealed.index.max) {
+            return;
+        }
+        let mut filters = Vec::new();
+        for (key, value) in self.wanted.filter.keys() {
+            match self.files.sealed().blooms(&stem, *key) {
+                Ok(blooms) => filters.push((blooms, value)),
+                Err(e) => self.problem(&source, e.to_string()),
+            }
+        }
+        let may_have = |n: usize| filters.iter().all(|(blooms, value): &(Blooms, _)| blooms.may_contain(n, value));
+        let blocks = sealed.index.blocks.iter().enumerate().filter(|(n, _)| may_have(*n)).map(|(_, block)| *block);
+        self.push_blocks(&source, blocks);
+    }
+
+    fn push_blocks(&mut self, of: &Source, blocks: impl IntoIterator<Item = Block>) {
+        for block in blocks {
+            if self.wanted.overlaps(block.min, block.max) {
+                let rank = self.wanted.rank(block.min, block.max);
+                self.push(rank, Item::Block(Piece { of: of.clone(), block }));
+            }
+        }
+    }
+
+    fn push(&mut self, rank: i64, item: Item) {
+        self.heap.push(Ranked { rank, number: self.count, item });
+        self.count += 1;
+    }
+
+    fn problem(&mut self, source: &Source, what: String) {
+        self.problems.push(Problem { file: source.name(), what });
+    }
+}
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.rank, other.number).cmp(&(other.rank, self.number))
+    }
+}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ranked {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Ranked {}

@@ -1,0 +1,117 @@
+//! Opens a log for reading.
+
+use std::{fs, io, ops::ControlFlow, path::Path, sync::Arc};
+
+use uuid::Uuid;
+
+use super::{
+    entry::Entry,
+    files::Files,
+    filter::Filter,
+    merge,
+    order::{Key, Order},
+    page::{Page, PageStart, Query, Scanned},
+    plan::Wanted,
+    tail::{Tail, TailStart},
+};
+use crate::{
+    error::{Error, Result},
+    store::{
+        fs::{Fs, OsFs},
+        layout::Layout,
+    },
+};
+
+/// What `state/format` says.
+const FORMAT: &str = "tracing-audit 1";
+
+/// Reads a log, also while it is written, by this process or another. It takes no locks and changes nothing on disk.
+///
+/// Cheap to clone. Clones share what they remember of the files: keep one for the next question.
+#[derive(Clone, Debug)]
+pub struct AuditReader {
+    files: Arc<Files>,
+}
+
+impl AuditReader {
+    /// Opens the log in a directory. `Error::Io` if there is none, `Error::Version` if another version wrote it.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
+        Self::open_on(Arc::new(OsFs), Layout::new(dir.as_ref()))
+    }
+
+    pub(crate) fn open_on(fs: Arc<dyn Fs>, layout: Layout) -> Result<Self> {
+        let path = layout.format_file();
+        let no_log = |e: io::Error| match e.kind() {
+            io::ErrorKind::NotFound => io::Error::new(e.kind(), "there is no audit log here"),
+            _ => e,
+        };
+        let file = fs.open_read(&path).map_err(no_log).map_err(Error::io("read", &path))?;
+        let mut text = [0; 64];
+        let len = crate::store::fs::read_full_at(&*file, &mut text, 0).map_err(Error::io("read", &path))?;
+        let found = String::from_utf8_lossy(text.get(..len).unwrap_or_default()).trim_end().to_owned();
+        if found != FORMAT {
+            return Err(Error::Version { path, found, expected: FORMAT });
+        }
+        Ok(Self { files: Arc::new(Files::new(fs, layout)) })
+    }
+
+    /// One page of entries.
+    pub fn page(&self, query: &Query) -> Result<Page> {
+        let (after, skip) = match &query.start {
+            PageStart::First => (None, 0),
+            PageStart::Cursor(cursor) => (Some(cursor.parse()?), 0),
+            PageStart::Offset(offset) => (None, *offset),
+        };
+        let wanted = Wanted { filter: query.filter.clone(), order: query.order, after, span: None };
+        let (mut entries, mut skipped) = (Vec::new(), 0);
+        let mut last = after;
+        let (scanned, more) = merge::run(&self.files, &wanted, skip.saturating_add(query.limit), &mut |entry| {
+            last = Some(entry.key());
+            if skipped < skip {
+                skipped += 1;
+            } else {
+                entries.push(entry);
+            }
+            ControlFlow::Continue(())
+        })?;
+        let next_cursor = last.filter(|_| more).map(|key: Key| key.to_string());
+        Ok(Page { entries, next_cursor, scanned })
+    }
+
+    /// The entry with this id.
+    ///
+    /// An id that isn't a UUIDv7 says nothing about its time: then the whole log is read.
+    pub fn get(&self, id: Uuid) -> Result<Option<Entry>> {
+        get(&self.files, id)
+    }
+
+    /// Gives every entry that the filter wants to `give`, in order, until that breaks. Memory stays bounded, however many there are.
+    pub fn each(&self, filter: &Filter, order: Order, mut give: impl FnMut(Entry) -> ControlFlow<()>) -> Result<Scanned> {
+        let wanted = Wanted { filter: filter.clone(), order, after: None, span: None };
+        merge::run(&self.files, &wanted, usize::MAX, &mut give).map(|(scanned, _)| scanned)
+    }
+
+    /// Follows the log: gives what is written from now on, or after an entry.
+    pub fn tail(&self, filter: Filter, start: TailStart) -> Result<Tail> {
+        Tail::new(Arc::clone(&self.files), filter, start)
+    }
+}
+
+/// The millisecond that a UUIDv7 says.
+pub(super) fn millis_of(id: Uuid) -> Option<i64> {
+    let (seconds, nanos) = id.get_timestamp().filter(|_| id.get_version_num() == 7)?.to_unix();
+    i64::try_from(seconds).ok()?.checked_mul(1000)?.checked_add(i64::from(nanos / 1_000_000))
+}
+
+pub(super) fn get(files: &Files, id: Uuid) -> Result<Option<Entry>> {
+    let mut text = [0; 36];
+    id.hyphenated().encode_lower(&mut text);
+    let span = millis_of(id).map(|millis| (millis, millis));
+    let wanted = Wanted { filter: Filter::id(text), order: Order::Desc, after: None, span };
+    let mut found = None;
+    merge::run(files, &wanted, 1, &mut |entry| {
+        found = Some(entry);
+        ControlFlow::Break(())
+    })?;
+    Ok(found)
+}

@@ -1,0 +1,194 @@
+//! What a query gives is what a filter over all lines gives, in order; its pages are that, cut.
+
+use proptest::{prelude::*, sample::Index};
+
+use super::*;
+
+/// How a file lies on disk.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Live,
+    Sealed,
+    /// Sealed, and the live twin is still there.
+    Twins,
+}
+
+fn record() -> impl Strategy<Value = Record> {
+    let text = prop::sample::select(vec!["ann", "Bob", "c \"d\"", "e\\f", "grün", "h\ni", "user-1"]);
+    let event_type = prop::sample::select(vec!["auth.login", "auth.login.failed", "authz.denied", "file.read"]);
+    let severity = prop::sample::select(vec!["info", "warning", "error"]);
+    // Times in small steps, so many share a millisecond; lines of up to 60 KB, so few make a block.
+    let parts =
+        (0..3usize, 0..40_000i64, text.clone(), event_type, severity, text, 0..5u64, prop::sample::select(vec![0, 100, 30_000, 60_000]));
+    parts.prop_map(|(stream, micros, actor, event_type, severity, description, count, padding)| Record {
+        stream,
+        seq: 0,
+        micros,
+        actor: actor.into(),
+        event_type: event_type.into(),
+        severity,
+        description: description.into(),
+        count,
+        padding,
+    })
+}
+
+/// Records in the order in which they were written, with nearly rising times, and the files they are in.
+fn log() -> impl Strategy<Value = (Vec<Record>, Vec<(usize, State)>)> {
+    let state = prop::sample::select(vec![State::Live, State::Sealed, State::Twins]);
+    let files = prop::collection::vec((1..30usize, state), 3..9);
+    (prop::collection::vec(record(), 0..90), files, any::<bool>()).prop_map(|(mut records, files, unordered)| {
+        if !unordered {
+            records.sort_by_key(|record| record.micros / 7000);
+        }
+        let mut seqs = [0; 3];
+        for record in &mut records {
+            seqs[record.stream] += 1;
+            record.seq = seqs[record.stream];
+        }
+        (records, files)
+    })
+}
+
+fn written(records: &[Record], files: &[(usize, State)]) -> Log {
+    let log = Log::new();
+    for stream in 0..3 {
+        let lines: Vec<_> = records.iter().filter(|record| record.stream == stream).map(Record::line).collect();
+        let mut rest = &lines[..];
+        for (number, (len, state)) in (1..).zip(files.iter().cycle()) {
+            if rest.is_empty() {
+                break;
+            }
+            let (part, after) = rest.split_at((*len).min(rest.len()));
+            rest = after;
+            log.append(&stem(stream, number), part);
+            match state {
+                State::Live => {}
+                State::Sealed => {
+                    log.seal(&stem(stream, number));
+                    log.unlink(&stem(stream, number));
+                }
+                State::Twins => log.seal(&stem(stream, number)),
+            }
+        }
+    }
+    log
+}
+
+fn filter() -> impl Strategy<Value = Vec<(String, String)>> {
+    let one = prop_oneof![
+        prop::sample::select(vec!["ann", "Name of Bob", "c \"d\"", "e\\f", "user-1", "nobody", "grün"])
+            .prop_map(|v| ("actor", v.to_owned())),
+        prop::sample::select(vec!["auth.*", "auth.login", "file.read", "*", "auth.login.*"]).prop_map(|v| ("event_type", v.to_owned())),
+        prop::sample::select(vec!["info", "error"]).prop_map(|v| ("severity", v.to_owned())),
+        prop::sample::select(vec!["BOB", "GRÜN", "\"d", "\\", "n", "h\nI", "AUTHZ", "ni"]).prop_map(|v| ("q", v.to_owned())),
+        (0..5u64).prop_map(|n| ("details.count", n.to_string())),
+        prop::sample::select(vec!["e\\f", "ann"]).prop_map(|v| ("details.who.is.it", v.to_owned())),
+        (0..40_000i64).prop_map(|us| ("start_date", Timestamp::from_micros(START + us).to_string())),
+        (40_000..50_000i64).prop_map(|us| ("end_date", Timestamp::from_micros(START + us - 20_000).to_string())),
+    ];
+    prop::collection::vec(one, 0..4).prop_map(|params| params.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+/// The filter, told once more in other words.
+fn wanted(record: &Record, params: &[(String, String)]) -> bool {
+    let any = |name: &str, is: &dyn Fn(&str) -> bool| {
+        let mut values = params.iter().filter(|(n, _)| n == name).peekable();
+        values.peek().is_none() || values.any(|(_, value)| is(value))
+    };
+    let time = Timestamp::from_micros(START + record.micros).to_string();
+    let name = format!("Name of {}", record.actor);
+    any("actor", &|value| record.actor == value || name == value)
+        && any("event_type", &|value| match value.strip_suffix('*') {
+            Some(prefix) => record.event_type.starts_with(prefix),
+            None => record.event_type == value,
+        })
+        && any("severity", &|value| record.severity == value)
+        && any("q", &|value| {
+            let texts = [&record.event_type, &record.description, &record.actor, &name];
+            texts.iter().any(|text| text.to_lowercase().contains(&value.to_lowercase()))
+        })
+        && any("details.count", &|value| record.count.to_string() == value)
+        && any("details.who.is.it", &|value| record.actor == value)
+        && any("start_date", &|value| time.as_str() >= value)
+        && any("end_date", &|value| time.as_str() < value)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn a_query_gives_what_the_filter_wants_and_its_pages_are_that_cut(
+        (records, files) in log(),
+        filters in prop::collection::vec(filter(), 1..6),
+        limit in 1..40usize,
+        looked_up: Index,
+    ) {
+        let log = written(&records, &files);
+        let reader = log.reader();
+        for params in filters {
+            let Ok(filter) = Filter::parse(params.clone()) else { continue };
+            let model: Vec<_> = records.iter().filter(|record| wanted(record, &params)).cloned().collect();
+            for order in [Order::Asc, Order::Desc] {
+                let model = sorted(&model, order);
+                let (found, scanned) = all(&reader, &filter, order);
+                prop_assert_eq!(&found, &model, "{:?} {:?}", params, order);
+                prop_assert_eq!(scanned.problems, vec![]);
+
+                let (mut paged, mut query) = (Vec::new(), Query { filter: filter.clone(), order, limit, start: PageStart::First });
+                loop {
+                    let page = reader.page(&query).unwrap();
+                    let by_offset = reader.page(&Query { start: PageStart::Offset(paged.len()), ..query.clone() }).unwrap();
+                    let lines = |page: &Page| page.entries.iter().map(|e| String::from_utf8(e.line().to_vec()).unwrap()).collect::<Vec<_>>();
+                    prop_assert_eq!(lines(&page), lines(&by_offset));
+                    prop_assert!(page.entries.len() == limit || page.next_cursor.is_none());
+                    paged.extend(lines(&page));
+                    match page.next_cursor {
+                        Some(cursor) => query.start = PageStart::Cursor(cursor),
+                        None => break,
+                    }
+                }
+                prop_assert_eq!(&paged, &model);
+            }
+        }
+        if !records.is_empty() {
+            let record = &records[looked_up.index(records.len())];
+            let entry = reader.get(record.id().parse().unwrap()).unwrap().unwrap();
+            prop_assert_eq!(String::from_utf8(entry.into_line()).unwrap(), record.line());
+        }
+        prop_assert!(reader.get(uuid::Uuid::nil()).unwrap().is_none());
+    }
+}
+
+#[test]
+fn a_page_of_the_newest_reads_few_blocks() {
+    let log = Log::new();
+    for number in 1..=6 {
+        let lines = (0..40).map(|n| u64::from(number) * 40 + n).map(|seq| {
+            let micros = seq as i64 * 1_000_000;
+            Record { padding: 30_000, ..Record::new(0, seq - 39, micros) }.line()
+        });
+        log.sealed(&stem(0, number), &lines.collect::<Vec<_>>());
+    }
+    let reader = log.reader();
+    let page = reader.page(&Query { limit: 3, ..Query::default() }).unwrap();
+    assert_eq!((page.entries.len(), page.entries[0].seq().0), (3, 240));
+    assert!(page.next_cursor.is_some());
+    assert_eq!((page.scanned.files, page.scanned.blocks), (1, 1), "{:?}", page.scanned);
+
+    let filter = Filter::new().with("actor", "user-100").unwrap();
+    let page = reader.page(&Query { filter, ..Query::default() }).unwrap();
+    assert_eq!((page.entries.len(), page.scanned.blocks, page.next_cursor), (1, 1, None), "the Bloom filters rule out the others");
+}
+
+#[test]
+fn a_cursor_of_ones_own_making_is_refused() {
+    let reader = Log::new().reader();
+    for cursor in
+        ["", "v1", "v1.5.x", "0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11", "v1.99999999999999999999.0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11"]
+    {
+        let query = Query { start: PageStart::Cursor(cursor.into()), ..Query::default() };
+        let error = reader.page(&query).unwrap_err().to_string();
+        assert!(error.starts_with("cursor: "), "{error}");
+    }
+}

@@ -1,0 +1,118 @@
+//! Following the log: each new entry once, in its stream's order, across files, streams and restarts.
+
+use super::*;
+
+fn lines(stream: usize, seqs: std::ops::RangeInclusive<u64>) -> Vec<String> {
+    seqs.map(|seq| Record::new(stream, seq, seq as i64 * 1_000_000).line()).collect()
+}
+
+fn seqs(entries: &[Entry]) -> Vec<(String, u64)> {
+    entries.iter().map(|entry| (entry.stream()[..4].to_owned(), entry.seq().0)).collect()
+}
+
+fn named(stream: &str, seqs: std::ops::RangeInclusive<u64>) -> Vec<(String, u64)> {
+    seqs.map(|seq| (stream.to_owned(), seq)).collect()
+}
+
+#[test]
+fn what_is_written_from_now_on() {
+    let log = Log::new();
+    log.sealed(&stem(0, 1), &lines(0, 1..=5));
+    log.append(&stem(0, 2), &lines(0, 6..=8));
+    let torn = lines(0, 9..=9).remove(0);
+    let (head, rest) = torn.split_at(50);
+    let append = |text: &str| {
+        let mut file = std::fs::OpenOptions::new().append(true).open(log.layout.live(&stem(0, 2))).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    };
+    append(head);
+    let mut tail = log.reader().tail(Filter::new(), TailStart::Now).unwrap();
+    assert!(tail.poll(10).unwrap().is_empty());
+    append(rest);
+    append("\n");
+    assert_eq!(seqs(&tail.poll(10).unwrap()), named("app0", 9..=9));
+
+    log.append(&stem(0, 2), &lines(0, 10..=12));
+    log.append(&stem(0, 3), &lines(0, 13..=14));
+    log.append(&stem(1, 1), &lines(1, 1..=2));
+    assert_eq!(seqs(&tail.poll(4).unwrap()), named("app0", 10..=13), "the rest of the old file, then the new one");
+    assert!(tail.is_behind());
+    assert_eq!(seqs(&tail.poll(10).unwrap()), [named("app0", 14..=14), named("app1", 1..=2)].concat());
+    assert!(!tail.is_behind());
+
+    log.append(&stem(0, 3), &lines(0, 15..=16));
+    log.seal(&stem(0, 3));
+    log.unlink(&stem(0, 3));
+    log.append(&stem(0, 4), &lines(0, 17..=17));
+    assert_eq!(seqs(&tail.poll(10).unwrap()), named("app0", 15..=17), "the rest of the old file from its sealed twin");
+    assert!(tail.poll(10).unwrap().is_empty() && tail.take_problems().is_empty());
+}
+
+#[test]
+fn a_file_that_was_sealed_and_whose_day_is_long_past_is_read_to_its_end() {
+    let log = Log::new();
+    let old = FileStem { born: Timestamp::from_micros(START - 5 * 86_400_000_000), ..stem(0, 1) };
+    log.append(&old, &lines(0, 1..=3));
+    let mut tail = log.reader().tail(Filter::new(), TailStart::Now).unwrap();
+    log.append(&stem(1, 1), &lines(1, 1..=1));
+    assert_eq!(tail.poll(9).unwrap().len(), 1);
+    log.append(&old, &lines(0, 4..=6));
+    log.seal(&old);
+    log.unlink(&old);
+    assert_eq!(seqs(&tail.poll(9).unwrap()), named("app0", 4..=6));
+    assert!(tail.poll(9).unwrap().is_empty() && tail.take_problems().is_empty());
+}
+
+#[test]
+fn a_filter_holds_for_the_tail_too() {
+    let log = Log::new();
+    let mut tail = log.reader().tail(Filter::new().with("actor", "user-2").unwrap(), TailStart::Now).unwrap();
+    log.append(&stem(0, 1), &lines(0, 1..=3));
+    assert_eq!(seqs(&tail.poll(9).unwrap()), named("app0", 2..=2));
+}
+
+#[test]
+fn a_tail_goes_on_after_an_entry() {
+    let log = Log::new();
+    log.sealed(&stem(0, 1), &lines(0, 1..=30));
+    log.append(&stem(0, 2), &lines(0, 31..=40));
+    log.sealed(&stem(1, 1), &lines(1, 1..=50));
+    log.append(&stem(2, 1), &lines(2, 1..=60));
+    for seq in [1, 25, 30, 31, 40] {
+        let id = Record::new(0, seq, seq as i64 * 1_000_000).id().parse().unwrap();
+        let mut tail = log.reader().tail(Filter::new(), TailStart::After(id)).unwrap();
+        let (mut found, mut limit) = (Vec::new(), 1);
+        loop {
+            let entries = tail.poll(limit).unwrap();
+            if entries.is_empty() {
+                break;
+            }
+            found.extend(seqs(&entries));
+            limit = limit % 7 + 1;
+        }
+        found.sort();
+        let since = seq.saturating_sub(2).max(1);
+        let expected = [named("app0", seq + 1..=40), named("app1", since..=50), named("app2", since..=60)].concat();
+        assert_eq!(found, expected, "after {seq}");
+
+        // What comes late is given, whatever time it says.
+        let late = Record::new(2, 61, -5_000_000).line();
+        if seq == 40 {
+            log.append(&stem(2, 1), &[late]);
+            assert_eq!(seqs(&tail.poll(9).unwrap()), named("app2", 61..=61));
+        }
+    }
+    let error = log.reader().tail(Filter::new(), TailStart::After(uuid::Uuid::nil())).unwrap_err().to_string();
+    assert!(error.starts_with("after: "), "{error}");
+}
+
+#[test]
+fn a_live_file_that_was_made_anew_gives_nothing_twice() {
+    let log = Log::new();
+    let mut tail = log.reader().tail(Filter::new(), TailStart::Now).unwrap();
+    log.append(&stem(0, 1), &lines(0, 1..=6));
+    assert_eq!(tail.poll(9).unwrap().len(), 6);
+    log.unlink(&stem(0, 1));
+    log.append(&stem(0, 1), &lines(0, 4..=7));
+    assert_eq!(seqs(&tail.poll(9).unwrap()), named("app0", 7..=7));
+}
