@@ -1,4 +1,66 @@
-//! Audit trails for Rust applications.
+//! Audit trails for Rust applications: annotate the code with [`audit!`], and get a log of who did what to which thing, with what
+//! outcome, that survives a crash and that anyone can read, search and download by date.
+//!
+//! ```
+//! use tracing_audit::{Actor, AuditLog, Outcome, Retention, audit};
+//! use tracing_subscriber::prelude::*;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! # let dir = dir.path();
+//! let log = AuditLog::builder(dir).source("billing").retention(Retention::days(90)).open()?;
+//! let subscriber = tracing_subscriber::registry().with(log.layer());
+//! # let _default = tracing::subscriber::set_default(subscriber);
+//!
+//! audit!("auth.login.success", actor.id = "user-456", ip_address = "192.0.2.50", "User {} logged in", "ann");
+//! audit!(
+//!     "user.updated",
+//!     actor = Actor::user("user-456").name("ann@example.com"),
+//!     resource.type = "user",
+//!     resource.id = 7,
+//!     severity = warning,
+//!     outcome = Outcome::failure("authorization", "role admin required"),
+//!     changed_fields = ["role"],
+//!     "Role not changed"
+//! );
+//! // Fail closed: only go on once the event is on stable storage.
+//! audit!("payment.approved", amount = 100).wait()?;
+//!
+//! log.close()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it promises
+//!
+//! | | the process is killed | power is lost |
+//! |---|---|---|
+//! | `audit!` has returned | the event is kept | kept, after the next background sync (1 s by default) |
+//! | [`Receipt::durable`] has returned `Ok` | kept | kept |
+//!
+//! Each event is in the log exactly once, numbered in its stream without a gap. No log filter can lose it. When the disk is full,
+//! callers wait (or, if so set, events are dropped, counted, and the count is written into the log). Nothing is deleted before its
+//! retention.
+//!
+//! # How it works
+//!
+//! `audit!` renders one line of JSON on the caller's thread and puts it into a ring in a mapped file, without a lock, a system
+//! call or an allocation. A writer thread numbers the lines, appends them to a plain live file and syncs it; a sealer thread
+//! compresses finished files to `.jsonl.gz` with an index, reads them back, and only then removes the plain ones. The files are the
+//! database: [`AuditReader`] finds entries in them, and the `server` feature serves them over HTTP.
+//!
+//! # What it is not
+//!
+//! It does not ship logs elsewhere (but its files are made for shippers), it does not sample, and it is no place for debug output.
+//! It runs on Unix.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `macros` | yes | [`audit!`] |
+//! | `server` | no | the HTTP API as an axum router |
+//! | `cli` | no | the `tracing-audit` program |
 
 #![allow(dead_code, unused_imports)] // while the rooms are being furnished
 
