@@ -86,5 +86,4 @@ fn every_returned_event_is_there_exactly_once() {
         }
     }
     assert!(returned.len() > rounds * 10, "only {} events in {rounds} rounds: the test kills too early", returned.len());
-
 }

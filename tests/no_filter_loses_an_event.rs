@@ -152,7 +152,10 @@ fn the_mirror_reaches_others_and_no_log_twice() {
     first.close().unwrap();
     second.close().unwrap();
     let console = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
-    assert!(console.contains("WARN audit: Loud 1") && console.contains("event_type=\"matrix.warned\"") && !console.contains("quiet"), "{console}");
+    assert!(
+        console.contains("WARN audit: Loud 1") && console.contains("event_type=\"matrix.warned\"") && !console.contains("quiet"),
+        "{console}"
+    );
     for dir in [&one, &two] {
         let types: Vec<_> = support::records(dir.path()).iter().map(|r| r["event_type"].as_str().unwrap().to_owned()).collect();
         assert_eq!(types, ["matrix.info", "matrix.warned", "matrix.plain"]);

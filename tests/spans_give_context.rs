@@ -18,7 +18,8 @@ fn recorded(emit: impl FnOnce()) -> Vec<serde_json::Value> {
 #[test]
 fn the_innermost_wins_and_the_event_over_all() {
     let records = recorded(|| {
-        let outer = info_span!("outer", tenant_id = "acme", request_id = 7, actor.id = "u-1", actor.name = "Ann", client.address = "192.0.2.1");
+        let outer =
+            info_span!("outer", tenant_id = "acme", request_id = 7, actor.id = "u-1", actor.name = "Ann", client.address = "192.0.2.1");
         let _outer = outer.enter();
         let inner = info_span!("inner", request_id = "inner", user_agent.original = "curl", session.id = "s-1");
         let _inner = inner.enter();

@@ -165,7 +165,7 @@ impl Writing<'_> {
     }
 
     fn member(&self, key: &str, tree: &Tree, scope: &Ident) -> TokenStream {
-        let key = key_of(key);
+        let key = format!(",{}", key_of(key));
         match tree {
             Tree::Value(field) => {
                 let value = self.rendered(*field);

@@ -3,7 +3,7 @@
 use super::{
     argument::Argument,
     context::Slot,
-    writer::{Writer, begin_field, write_field},
+    writer::{Writer, close_object, write_field},
 };
 
 /// Fields of an actor. The spans fill what the event leaves empty, unless it names an `id`: then the actor is the event's alone.
@@ -17,7 +17,7 @@ pub struct ActorParts<'w, 'a> {
 
 impl<'w, 'a> ActorParts<'w, 'a> {
     const KEYS: [(&'static [u8], Slot); 3] =
-        [(b"\"type\":", Slot::ActorType), (b"\"id\":", Slot::ActorId), (b"\"name\":", Slot::ActorName)];
+        [(b",\"type\":", Slot::ActorType), (b",\"id\":", Slot::ActorId), (b",\"name\":", Slot::ActorName)];
 
     pub(super) fn new(writer: &'w mut Writer<'a>) -> Self {
         Self { writer, done: 0, identified: false }
@@ -25,7 +25,7 @@ impl<'w, 'a> ActorParts<'w, 'a> {
 
     /// Sets `type`.
     pub fn kind(&mut self, value: impl Argument) {
-        if self.writer.text(b"\"type\":", value).is_some() {
+        if self.writer.text(b",\"type\":", value).is_some() {
             self.done = 1;
         }
     }
@@ -34,9 +34,9 @@ impl<'w, 'a> ActorParts<'w, 'a> {
     pub fn id(&mut self, value: impl Argument) {
         let before = self.writer.out.len();
         if self.done == 0 {
-            begin_field(self.writer.out, USER);
+            self.writer.out.extend_from_slice(USER);
         }
-        if self.writer.text(b"\"id\":", value).is_some() {
+        if self.writer.text(b",\"id\":", value).is_some() {
             self.done = 2;
             self.identified = true;
         } else {
@@ -47,7 +47,7 @@ impl<'w, 'a> ActorParts<'w, 'a> {
     /// Sets `name`.
     pub fn name(&mut self, value: impl Argument) {
         self.reach(2);
-        if self.writer.text(b"\"name\":", value).is_some() {
+        if self.writer.text(b",\"name\":", value).is_some() {
             self.done = 3;
         }
     }
@@ -55,13 +55,13 @@ impl<'w, 'a> ActorParts<'w, 'a> {
     /// Sets `attributes`, whole.
     pub fn attributes(&mut self, value: impl Argument) {
         self.reach(3);
-        self.writer.field(b"\"attributes\":", value);
+        self.writer.field(b",\"attributes\":", value);
     }
 
     /// Sets fields of `attributes`.
     pub fn attribute_fields(&mut self, write: impl FnOnce(&mut Fields<'_>)) {
         self.reach(3);
-        Fields::new(self.writer.out).nested("\"attributes\":", write);
+        Fields::new(self.writer.out).nested(",\"attributes\":", write);
     }
 
     pub(super) fn finish(&mut self) {
@@ -75,7 +75,7 @@ impl<'w, 'a> ActorParts<'w, 'a> {
         }
         let inherited = self.writer.inherited;
         if self.done == 0 && place > 0 && inherited.get(Slot::ActorType).is_none() && inherited.get(Slot::ActorId).is_some() {
-            begin_field(self.writer.out, USER);
+            self.writer.out.extend_from_slice(USER);
         }
         for (key, slot) in Self::KEYS.get(self.done..place).unwrap_or_default() {
             self.writer.inherit(key, *slot);
@@ -85,7 +85,7 @@ impl<'w, 'a> ActorParts<'w, 'a> {
 }
 
 /// The type of an actor with an id and no type.
-const USER: &[u8] = b"\"type\":\"user\"";
+const USER: &[u8] = b",\"type\":\"user\"";
 
 /// Fields of a resource.
 #[derive(Debug)]
@@ -98,37 +98,37 @@ impl<'w, 'a> ResourceParts<'w, 'a> {
 
     /// Sets `type`.
     pub fn kind(&mut self, value: impl Argument) {
-        self.0.text(b"\"type\":", value);
+        self.0.text(b",\"type\":", value);
     }
 
     /// Sets `id`.
     pub fn id(&mut self, value: impl Argument) {
-        self.0.text(b"\"id\":", value);
+        self.0.text(b",\"id\":", value);
     }
 
     /// Sets `name`.
     pub fn name(&mut self, value: impl Argument) {
-        self.0.text(b"\"name\":", value);
+        self.0.text(b",\"name\":", value);
     }
 
     /// Sets `attributes`, whole.
     pub fn attributes(&mut self, value: impl Argument) {
-        self.0.field(b"\"attributes\":", value);
+        self.0.field(b",\"attributes\":", value);
     }
 
     /// Sets fields of `attributes`.
     pub fn attribute_fields(&mut self, write: impl FnOnce(&mut Fields<'_>)) {
-        Fields::new(self.0.out).nested("\"attributes\":", write);
+        Fields::new(self.0.out).nested(",\"attributes\":", write);
     }
 
     /// Sets `prior_attributes`, whole.
     pub fn prior_attributes(&mut self, value: impl Argument) {
-        self.0.field(b"\"prior_attributes\":", value);
+        self.0.field(b",\"prior_attributes\":", value);
     }
 
     /// Sets fields of `prior_attributes`.
     pub fn prior_attribute_fields(&mut self, write: impl FnOnce(&mut Fields<'_>)) {
-        Fields::new(self.0.out).nested("\"prior_attributes\":", write);
+        Fields::new(self.0.out).nested(",\"prior_attributes\":", write);
     }
 }
 
@@ -143,17 +143,17 @@ impl<'w, 'a> OutcomeParts<'w, 'a> {
 
     /// Sets `type`.
     pub fn kind(&mut self, value: impl Argument) {
-        self.0.text(b"\"type\":", value);
+        self.0.text(b",\"type\":", value);
     }
 
     /// Sets `reason`.
     pub fn reason(&mut self, value: impl Argument) {
-        self.0.text(b"\"reason\":", value);
+        self.0.text(b",\"reason\":", value);
     }
 
     /// Sets `error`.
     pub fn error(&mut self, value: impl Argument) {
-        self.0.text(b"\"error\":", value);
+        self.0.text(b",\"error\":", value);
     }
 }
 
@@ -166,20 +166,20 @@ pub struct ContextParts<'w, 'a> {
 
 impl<'w, 'a> ContextParts<'w, 'a> {
     const KEYS: [(&'static str, Slot); 7] = [
-        ("\"environment\":", Slot::Environment),
-        ("\"session_id\":", Slot::SessionId),
-        ("\"request_id\":", Slot::RequestId),
-        ("\"protocol\":", Slot::Protocol),
-        ("\"host\":", Slot::Host),
-        ("\"trace_id\":", Slot::TraceId),
-        ("\"span_id\":", Slot::SpanId),
+        (",\"environment\":", Slot::Environment),
+        (",\"session_id\":", Slot::SessionId),
+        (",\"request_id\":", Slot::RequestId),
+        (",\"protocol\":", Slot::Protocol),
+        (",\"host\":", Slot::Host),
+        (",\"trace_id\":", Slot::TraceId),
+        (",\"span_id\":", Slot::SpanId),
     ];
 
     pub(super) fn new(writer: &'w mut Writer<'a>) -> Self {
         Self { writer, done: 0 }
     }
 
-    /// Sets a field; the key is JSON with its colon, one of those of the context, in their order.
+    /// Sets a field; the key is JSON with its comma and colon, one of those of the context, in their order.
     pub fn field(&mut self, key: &'static str, value: impl Argument) {
         let place = Self::KEYS.iter().position(|(name, _)| *name == key).unwrap_or(self.done);
         self.reach(place);
@@ -209,22 +209,19 @@ impl<'a> Fields<'a> {
         Self(out)
     }
 
-    /// Sets a field; the key is JSON with its colon: `"mode":`.
+    /// Sets a field; the key is JSON with its comma and colon: `,"mode":`.
+    #[inline]
     pub fn field(&mut self, key: &'static str, value: impl Argument) {
         write_field(self.0, key.as_bytes(), value);
     }
 
     /// Sets an object; one that stays empty is left out.
+    #[inline]
     pub fn nested(&mut self, key: &'static str, write: impl FnOnce(&mut Fields<'_>)) {
         let before = self.0.len();
-        begin_field(self.0, key.as_bytes());
-        self.0.push(b'{');
-        let inside = self.0.len();
+        self.0.extend_from_slice(key.as_bytes());
+        let start = self.0.len();
         write(&mut Fields(self.0));
-        if self.0.len() == inside {
-            self.0.truncate(before);
-        } else {
-            self.0.push(b'}');
-        }
+        close_object(self.0, before, start);
     }
 }

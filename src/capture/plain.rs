@@ -146,10 +146,10 @@ impl PlainFields {
         w.ip_address(self.get("ip_address"));
         w.user_agent(self.get("user_agent"));
         w.context(|c| {
-            c.field("\"session_id\":", self.get("session_id"));
-            c.field("\"request_id\":", self.get("request_id"));
-            c.field("\"trace_id\":", self.get("trace_id"));
-            c.field("\"span_id\":", self.get("span_id"));
+            c.field(",\"session_id\":", self.get("session_id"));
+            c.field(",\"request_id\":", self.get("request_id"));
+            c.field(",\"trace_id\":", self.get("trace_id"));
+            c.field(",\"span_id\":", self.get("span_id"));
         });
     }
 }

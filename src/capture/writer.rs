@@ -62,21 +62,28 @@ impl<'a> Writer<'a> {
     }
 
     /// Fills the places before `place` that the event left empty.
+    #[inline]
     fn reach(&mut self, place: Place) {
+        if self.next < place {
+            self.fill_up_to(place);
+        }
+    }
+
+    fn fill_up_to(&mut self, place: Place) {
         while self.next < place {
             match self.next {
                 Place::TenantId => {
                     self.next = Place::Actor;
-                    self.inherit(b"\"tenant_id\":", Slot::TenantId);
+                    self.inherit(b",\"tenant_id\":", Slot::TenantId);
                 }
                 Place::Actor => self.actor_parts(|_| {}),
                 Place::IpAddress => {
                     self.next = Place::UserAgent;
-                    self.inherit(b"\"ip_address\":", Slot::IpAddress);
+                    self.inherit(b",\"ip_address\":", Slot::IpAddress);
                 }
                 Place::UserAgent => {
                     self.next = Place::Context;
-                    self.inherit(b"\"user_agent\":", Slot::UserAgent);
+                    self.inherit(b",\"user_agent\":", Slot::UserAgent);
                 }
                 Place::Context => self.context(|_| {}),
                 Place::End => {}
@@ -85,29 +92,31 @@ impl<'a> Writer<'a> {
     }
 
     /// Sets `tenant_id`.
+    #[inline]
     pub fn tenant_id(&mut self, value: impl Argument) {
         self.next = Place::Actor;
-        self.text_or(b"\"tenant_id\":", Slot::TenantId, value);
+        self.text_or(b",\"tenant_id\":", Slot::TenantId, value);
     }
 
     /// Sets the whole actor.
     pub fn actor(&mut self, actor: &Actor) {
         self.reach(Place::Actor);
         self.next = Place::IpAddress;
-        self.marks.actor = self.object(b"\"actor\":{", |w| w.part(&actor.0, PART));
+        self.marks.actor = self.object(b",\"actor\":", |w| w.part(&actor.0, PART));
     }
 
     /// Sets parts of the actor.
+    #[inline]
     pub fn actor_parts(&mut self, write: impl FnOnce(&mut ActorParts<'_, 'a>)) {
         self.reach(Place::Actor);
         self.next = Place::IpAddress;
-        self.marks.actor = self.object(b"\"actor\":{", |w| {
+        self.marks.actor = self.object(b",\"actor\":", |w| {
             let mut parts = ActorParts::new(w);
             write(&mut parts);
             parts.finish();
         });
         if self.marks.actor.is_empty() {
-            self.key(b"\"actor\":");
+            self.out.extend_from_slice(b",\"actor\":");
             let start = self.out.len();
             self.out.extend_from_slice(self.system);
             self.marks.actor = start..self.out.len();
@@ -117,37 +126,40 @@ impl<'a> Writer<'a> {
     /// Sets the whole resource.
     pub fn resource(&mut self, resource: &Resource) {
         self.reach(Place::IpAddress);
-        self.marks.resource = self.object(b"\"resource\":{", |w| w.part(&resource.0, PART));
+        self.marks.resource = self.object(b",\"resource\":", |w| w.part(&resource.0, PART));
     }
 
     /// Sets parts of the resource.
+    #[inline]
     pub fn resource_parts(&mut self, write: impl FnOnce(&mut ResourceParts<'_, 'a>)) {
         self.reach(Place::IpAddress);
-        self.marks.resource = self.object(b"\"resource\":{", |w| write(&mut ResourceParts::new(w)));
+        self.marks.resource = self.object(b",\"resource\":", |w| write(&mut ResourceParts::new(w)));
     }
 
     /// Sets the whole outcome.
     pub fn outcome(&mut self, outcome: &Outcome) {
         self.reach(Place::IpAddress);
-        self.marks.outcome = self.object(b"\"outcome\":{", |w| w.part(&outcome.0, [b"\"type\":", b"\"reason\":", b"\"error\":"]));
+        self.marks.outcome = self.object(b",\"outcome\":", |w| w.part(&outcome.0, [b",\"type\":", b",\"reason\":", b",\"error\":"]));
     }
 
     /// Sets parts of the outcome.
+    #[inline]
     pub fn outcome_parts(&mut self, write: impl FnOnce(&mut OutcomeParts<'_, 'a>)) {
         self.reach(Place::IpAddress);
-        self.marks.outcome = self.object(b"\"outcome\":{", |w| write(&mut OutcomeParts::new(w)));
+        self.marks.outcome = self.object(b",\"outcome\":", |w| write(&mut OutcomeParts::new(w)));
     }
 
     /// Sets `description`.
+    #[inline]
     pub fn description(&mut self, value: impl Argument) {
         self.reach(Place::IpAddress);
-        self.marks.description = self.text(b"\"description\":", value).unwrap_or_default();
+        self.marks.description = self.text(b",\"description\":", value).unwrap_or_default();
     }
 
     /// Sets all of `details`. What is no object becomes `{"value":…}`, so that a path into `details` always means something.
     pub fn details_whole(&mut self, value: impl Argument) {
         self.reach(Place::IpAddress);
-        let Some(mut mark) = self.field(b"\"details\":", value) else { return };
+        let Some(mut mark) = self.field(b",\"details\":", value) else { return };
         if self.out.get(mark.start) != Some(&b'{') {
             self.out.splice(mark.start..mark.start, *b"{\"value\":");
             self.out.push(b'}');
@@ -157,59 +169,61 @@ impl<'a> Writer<'a> {
     }
 
     /// Sets fields of `details`.
+    #[inline]
     pub fn details(&mut self, write: impl FnOnce(&mut Fields<'_>)) {
         self.reach(Place::IpAddress);
-        self.marks.details = self.object(b"\"details\":{", |w| write(&mut Fields::new(w.out)));
+        self.marks.details = self.object(b",\"details\":", |w| write(&mut Fields::new(w.out)));
     }
 
     /// Sets `tags`.
     pub fn tags(&mut self, value: impl Argument) {
         self.reach(Place::IpAddress);
-        self.field(b"\"tags\":", value);
+        self.field(b",\"tags\":", value);
     }
 
     /// Sets `ip_address`.
+    #[inline]
     pub fn ip_address(&mut self, value: impl Argument) {
         self.reach(Place::IpAddress);
         self.next = Place::UserAgent;
-        self.text_or(b"\"ip_address\":", Slot::IpAddress, value);
+        self.text_or(b",\"ip_address\":", Slot::IpAddress, value);
     }
 
     /// Sets `user_agent`.
+    #[inline]
     pub fn user_agent(&mut self, value: impl Argument) {
         self.reach(Place::UserAgent);
         self.next = Place::Context;
-        self.text_or(b"\"user_agent\":", Slot::UserAgent, value);
+        self.text_or(b",\"user_agent\":", Slot::UserAgent, value);
     }
 
     /// Sets fields of `context`.
+    #[inline]
     pub fn context(&mut self, write: impl FnOnce(&mut ContextParts<'_, 'a>)) {
         self.reach(Place::Context);
         self.next = Place::End;
-        self.object(b"\"context\":{", |w| {
+        self.object(b",\"context\":", |w| {
             let mut parts = ContextParts::new(w);
             write(&mut parts);
             parts.finish();
         });
     }
 
-    /// Begins a field.
-    fn key(&mut self, key: &[u8]) {
-        begin_field(self.out, key);
-    }
-
     /// Writes a field, if the value is present; says where the value lies.
+    #[inline]
     pub(super) fn field(&mut self, key: &[u8], value: impl Argument) -> Option<Mark> {
         write_field(self.out, key, value)
     }
 
     /// Writes a field whose value must be a string.
+    #[inline]
     pub(super) fn text(&mut self, key: &[u8], value: impl Argument) -> Option<Mark> {
         let mark = self.field(key, value)?;
         json::stringify(self.out, mark.start);
         Some(mark.start..self.out.len())
     }
 
+    #[inline]
     fn text_or(&mut self, key: &[u8], slot: Slot, value: impl Argument) {
         if self.text(key, value).is_none() {
             self.inherit(key, slot);
@@ -219,53 +233,60 @@ impl<'a> Writer<'a> {
     /// Writes a field with what the spans say, if they do.
     pub(super) fn inherit(&mut self, key: &[u8], slot: Slot) {
         if let Some(value) = self.inherited.get(slot) {
-            self.key(key);
+            self.out.extend_from_slice(key);
             self.out.extend_from_slice(value);
         }
     }
 
     /// Writes an object; an empty one leaves nothing. Says where it lies, braces and all.
-    fn object(&mut self, open: &[u8], write: impl FnOnce(&mut Self)) -> Mark {
+    #[inline]
+    fn object(&mut self, key: &[u8], write: impl FnOnce(&mut Self)) -> Mark {
+        let before = self.out.len();
+        self.out.extend_from_slice(key);
         let start = self.out.len();
-        self.key(open);
-        let inside = self.out.len();
         write(self);
-        if self.out.len() == inside {
-            self.out.truncate(start);
-            return Mark::default();
-        }
-        self.out.push(b'}');
-        inside - 1..self.out.len()
+        close_object(self.out, before, start)
     }
 
     fn part<const N: usize>(&mut self, part: &Rendered<N>, keys: [&[u8]; N]) {
         for (index, key) in keys.iter().enumerate() {
             if let Some(value) = part.field(index) {
-                self.key(key);
+                self.out.extend_from_slice(key);
                 self.out.extend_from_slice(value);
             }
         }
     }
 }
 
-const PART: [&[u8]; 5] = [b"\"type\":", b"\"id\":", b"\"name\":", b"\"attributes\":", b"\"prior_attributes\":"];
-
-/// Begins a field of an object that is open at the end of `out`.
-pub(super) fn begin_field(out: &mut Vec<u8>, key: &[u8]) {
-    if out.last() != Some(&b'{') {
-        out.push(b',');
-    }
-    out.extend_from_slice(key);
-}
+const PART: [&[u8]; 5] = [b",\"type\":", b",\"id\":", b",\"name\":", b",\"attributes\":", b",\"prior_attributes\":"];
 
 /// Writes a field of an object that is open at the end of `out`, unless the value is absent. Says where the value lies.
+///
+/// The key is JSON with a comma before and a colon behind it. The comma of an object's first field becomes its opening brace.
+#[inline]
 pub(super) fn write_field(out: &mut Vec<u8>, key: &[u8], value: impl Argument) -> Option<Mark> {
     let before = out.len();
-    begin_field(out, key);
+    out.extend_from_slice(key);
     let start = out.len();
     if value.write(out).0 == Presence::Absent {
         out.truncate(before);
         return None;
     }
     Some(start..out.len())
+}
+
+/// Ends the object whose key begins at `before` and whose first field at `start`; takes the key back if there is no field.
+#[inline]
+pub(super) fn close_object(out: &mut Vec<u8>, before: usize, start: usize) -> Mark {
+    match out.get_mut(start) {
+        None => {
+            out.truncate(before);
+            Mark::default()
+        }
+        Some(comma) => {
+            *comma = b'{';
+            out.push(b'}');
+            start..out.len()
+        }
+    }
 }

@@ -19,6 +19,7 @@ pub(crate) enum Presence {
 }
 
 /// Appends `value` as JSON, or nothing if it is `None`. A value whose `Serialize` fails is written as a string that says so.
+#[inline]
 pub(crate) fn write_value<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Presence {
     let start = out.len();
     let mut absent = false;
@@ -49,9 +50,17 @@ pub(crate) fn write_str(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Makes the JSON value that begins at `start` a string, if it is not one: `7` becomes `"7"`, an object its text.
+#[inline]
 pub(crate) fn stringify(out: &mut Vec<u8>, start: usize) {
+    if out.get(start) != Some(&b'"') {
+        stringify_other(out, start);
+    }
+}
+
+#[cold]
+fn stringify_other(out: &mut Vec<u8>, start: usize) {
     match out.get(start) {
-        None | Some(b'"') => {}
+        None => {}
         Some(b'{' | b'[') => {
             let value = String::from_utf8_lossy(&out[start..]).into_owned();
             out.truncate(start);
@@ -99,6 +108,7 @@ pub(crate) fn escape_into(out: &mut Vec<u8>, text: &str) {
 }
 
 /// How many bytes from the start need no escape.
+#[inline]
 fn plain_prefix(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGHS: u64 = ONES << 7;

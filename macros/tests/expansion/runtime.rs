@@ -65,9 +65,14 @@ macro_rules! calls {
     ($($name:ident)*) => { $(pub(crate) fn $name(&mut self, value: Rendered) { let _ = write!(self.0, "{}({}) ", stringify!($name), value.0); })* };
 }
 
+/// The key without the comma that each begins with.
+fn unseparated(key: &str) -> &str {
+    key.strip_prefix(',').unwrap()
+}
+
 macro_rules! keyed {
     ($($name:ident)*) => { $(pub(crate) fn $name(&mut self, key: &str, value: Rendered) {
-        let _ = write!(self.0, "{}({key}{}) ", stringify!($name), value.0);
+        let _ = write!(self.0, "{}({}{}) ", stringify!($name), unseparated(key), value.0);
     })* };
 }
 
@@ -89,7 +94,7 @@ impl Writer<'_> {
     }
 
     pub(crate) fn nested(&mut self, key: &str, body: impl FnOnce(&mut Writer<'_>)) {
-        let _ = write!(self.0, "nested({key})[ ");
+        let _ = write!(self.0, "nested({})[ ", unseparated(key));
         body(&mut Writer(self.0));
         self.0.push_str("] ");
     }
