@@ -493,3 +493,7 @@ impl State {
         self.batch.len() >= BATCH
     }
 }
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

@@ -1,0 +1,412 @@
+//! The writer and recovery against a file system that fails, fills up, forgets and is tampered with.
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::{
+        Mutex,
+        mpsc::{Receiver, channel},
+    },
+};
+
+use super::*;
+use crate::{
+    journal::{self, Producer},
+    record::{Timestamp, scan::scan},
+    store::{lock::Lock, recover, sim::SimFs},
+};
+
+/// A clock that stands still until it is told otherwise.
+#[derive(Debug)]
+struct SetClock(Mutex<(Timestamp, Duration)>);
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        self.0.lock().unwrap().0
+    }
+    fn monotonic(&self) -> Duration {
+        self.0.lock().unwrap().1
+    }
+}
+
+impl SetClock {
+    fn pass(&self, time: Duration) {
+        let mut now = self.0.lock().unwrap();
+        now.0 = Timestamp::from_micros(now.0.as_micros() + time.as_micros() as i64);
+        now.1 += time;
+    }
+    fn jump_to(&self, wall: &str) {
+        self.0.lock().unwrap().0 = wall.parse().unwrap();
+    }
+}
+
+/// A writer on a simulated disk; its ring and its lock are real files.
+struct Rig {
+    dir: tempfile::TempDir,
+    fs: SimFs,
+    clock: Arc<SetClock>,
+    producer: Producer,
+    durability: &'static Durability,
+    health: Arc<Health>,
+    jobs: Receiver<Job>,
+    writer: Writer,
+    _lock: Lock,
+    pushed: Vec<(String, u64)>,
+}
+
+impl Rig {
+    fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn with(set: impl FnOnce(&mut WriterOptions)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        let fs = SimFs::new();
+        for dir in [layout.live_dir(), layout.sealed_dir(), layout.index_dir(), layout.journal_dir(), layout.locks_dir(), layout.tmp_dir()]
+        {
+            std::fs::create_dir_all(&dir).unwrap();
+            fs.create_dir_all(&dir).unwrap();
+            for above in dir.ancestors() {
+                let _ = fs.sync_dir(above);
+            }
+        }
+        let stream: StreamId = "test-00000a".parse().unwrap();
+        let lock = Lock::try_take(&layout.lock(stream.as_str())).unwrap().unwrap();
+        let (producer, consumer) = journal::create(&layout.ring(&stream), 1 << 16, &stream).unwrap();
+        let clock = Arc::new(SetClock(Mutex::new(("2026-11-21T10:00:00Z".parse().unwrap(), Duration::ZERO))));
+        let (durability, health) = (Durability::leak(), Arc::new(Health::new(None)));
+        let (sender, jobs) = channel();
+        let mut options = WriterOptions {
+            rotate_bytes: 1 << 20,
+            rotate_age: Duration::from_secs(3600),
+            sync_interval: Duration::from_secs(1),
+            low_space: 0,
+        };
+        set(&mut options);
+        let writer = Writer::new(
+            Arc::new(fs.clone()),
+            layout,
+            clock.clone(),
+            stream,
+            "test".parse().unwrap(),
+            consumer,
+            durability,
+            health.clone(),
+            sender,
+            options,
+        );
+        Self { dir, fs, clock, producer, durability, health, jobs, writer, _lock: lock, pushed: Vec::new() }
+    }
+
+    fn layout(&self) -> Layout {
+        Layout::new(self.dir.path())
+    }
+
+    /// Pushes one event and remembers its id and position.
+    fn push(&mut self) {
+        let record = OwnRecord::new("test.event", Severity::Info, format!("number {}", self.pushed.len())).render(&"test".parse().unwrap());
+        let id = String::from_utf8(record[6..42].to_vec()).unwrap();
+        let position = self.producer.push(&record).unwrap();
+        self.pushed.push((id, position.0));
+    }
+
+    /// One step, as `run` does it.
+    fn step(&mut self) -> bool {
+        match self.writer.step() {
+            Ok(_) => true,
+            Err(error) => {
+                self.writer.failed(&error);
+                false
+            }
+        }
+    }
+
+    /// Steps and time until all is durable.
+    fn settle(&mut self) {
+        for _ in 0..50 {
+            self.step();
+            self.clock.pass(Duration::from_secs(2));
+        }
+    }
+
+    /// The log's lines, in the order of their files' numbers.
+    fn lines(&self) -> Vec<String> {
+        let mut files = self.fs.files(self.layout().live_dir());
+        files.sort_by_key(|path| path.file_stem().unwrap().to_str().unwrap().parse::<FileStem>().unwrap().number);
+        let texts = files.iter().map(|path| String::from_utf8(self.fs.bytes(path).unwrap()).unwrap());
+        texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+    }
+
+    /// Checks that numbers have no gap and no event is there twice; gives the events' ids.
+    fn counted(&self) -> HashMap<String, u64> {
+        let mut ids = HashMap::new();
+        for (at, line) in self.lines().iter().enumerate() {
+            let fields = scan(line.as_bytes()).unwrap_or_else(|| panic!("no record: {line:?}"));
+            assert_eq!(fields.seq, at as u64 + 1, "{:#?}", self.lines());
+            let twice = ids.insert(String::from_utf8(fields.id.to_vec()).unwrap(), fields.seq);
+            assert_eq!(twice, None, "{line}");
+        }
+        ids
+    }
+
+    fn all_there(&self) {
+        let ids = self.counted();
+        let missing: Vec<_> = self.pushed.iter().filter(|(id, _)| !ids.contains_key(id)).collect();
+        assert!(missing.is_empty(), "{missing:?} of {} are missing", self.pushed.len());
+    }
+
+    fn types(&self) -> Vec<String> {
+        let kind = |line: &String| String::from_utf8(scan(line.as_bytes()).unwrap().event_type.to_vec()).unwrap();
+        self.lines().iter().map(kind).filter(|kind| kind != "test.event").collect()
+    }
+}
+
+fn full() -> io::Error {
+    io::ErrorKind::StorageFull.into()
+}
+
+#[test]
+fn a_failed_sync_costs_nothing_and_doubles_nothing() {
+    let mut rig = Rig::new();
+    for failing in [true, false, true] {
+        rig.push();
+        rig.push();
+        if failing {
+            rig.fs.fail(|_, op| (op.what == "sync" && op.path.extension().is_some_and(|e| e == "jsonl")).then(full));
+            rig.clock.pass(Duration::from_secs(2));
+            assert!(!rig.step());
+            assert_eq!(rig.health.trouble().len(), 1);
+            rig.fs.heal();
+            rig.push();
+        }
+        rig.settle();
+        rig.all_there();
+    }
+    // What a sync failed for is in a new file: the kernel may never write the old one's pages.
+    assert!(rig.fs.files(rig.layout().live_dir()).len() > 1);
+    assert!(rig.health.trouble().is_empty());
+    rig.fs.crash();
+    rig.all_there();
+    assert!(rig.types().contains(&"audit.log.write_recovered".to_owned()));
+}
+
+#[test]
+fn any_one_failing_operation_costs_nothing() {
+    for n in 0..60 {
+        let mut rig = Rig::with(|options| options.rotate_bytes = 600);
+        rig.fs.fail_nth(rig.fs.op_count() + n);
+        for _ in 0..6 {
+            rig.push();
+            rig.step();
+            rig.clock.pass(Duration::from_millis(700));
+        }
+        rig.fs.heal();
+        rig.settle();
+        rig.all_there();
+    }
+}
+
+#[test]
+fn a_full_disk_is_said_and_waited_for() {
+    let mut rig = Rig::new();
+    rig.push();
+    rig.settle();
+    rig.writer.reserve.fill(&rig.fs);
+    rig.fs.limit(Some(rig.fs.used() + 700));
+    for _ in 0..20 {
+        rig.push();
+    }
+    // The reserve makes room for what was pending and for the record that says so.
+    rig.settle();
+    rig.all_there();
+    assert!(rig.types().contains(&"audit.log.write_failed".to_owned()), "{:?}", rig.types());
+
+    rig.fs.limit(Some(rig.fs.used() + 10));
+    let before = rig.lines().len();
+    for _ in 0..20 {
+        rig.push();
+    }
+    rig.settle();
+    assert_eq!(rig.lines().len(), before, "only complete lines");
+    assert_eq!(rig.health.trouble().len(), 1);
+    let last = rig.pushed.last().unwrap().1;
+    assert!(!rig.durability.is_durable(last));
+    rig.fs.limit(None);
+    rig.settle();
+    rig.all_there();
+    assert!(rig.durability.is_durable(last) && rig.health.trouble().is_empty());
+}
+
+#[test]
+fn death_at_any_operation_loses_nothing_and_recovery_may_die_as_well() {
+    let operations = |rig: &Rig| rig.fs.op_count();
+    for n in 0..40 {
+        for recovery_dies_at in [None, Some(0), Some(1), Some(2), Some(3), Some(5), Some(7)] {
+            let mut rig = Rig::with(|options| options.rotate_bytes = 700);
+            rig.fs.stop_after(operations(&rig) + n);
+            for _ in 0..8 {
+                rig.push();
+                rig.step();
+                rig.clock.pass(Duration::from_millis(600));
+            }
+            rig.fs.kill();
+            // The process is gone: its lock is free.
+            let Rig { dir, fs, clock, producer, durability, health, jobs, writer, _lock, pushed } = rig;
+            let stream = writer.stream.clone();
+            drop((writer, _lock));
+            let layout = Layout::new(dir.path());
+            if let Some(k) = recovery_dies_at {
+                fs.stop_after(fs.op_count() + k);
+                let _ = recover::recover(&fs, &layout, &*clock, &stream);
+                fs.kill();
+            }
+            let recovered = recover::recover(&fs, &layout, &*clock, &stream).unwrap().unwrap();
+            assert!(!layout.ring(&stream).exists());
+            let again = Rig::new();
+            let rig = Rig { dir, fs, clock, producer, durability, health, jobs, writer: again.writer, _lock: recovered.lock, pushed };
+            rig.all_there();
+        }
+    }
+}
+
+#[test]
+fn what_was_called_durable_survives_a_power_failure_at_any_operation() {
+    for n in 0..60 {
+        for seed in 0..4 {
+            let mut rig = Rig::with(|options| options.rotate_bytes = 700);
+            rig.fs.stop_after(rig.fs.op_count() + n);
+            for _ in 0..8 {
+                rig.push();
+                rig.step();
+                rig.clock.pass(Duration::from_millis(600));
+            }
+            let durable: Vec<_> = rig.pushed.iter().filter(|(_, position)| rig.durability.is_durable(*position)).cloned().collect();
+            if seed == 0 {
+                rig.fs.crash()
+            } else {
+                rig.fs.crash_randomly(seed)
+            }
+            let Rig { dir, fs, clock, producer, durability, health, jobs, writer, _lock, .. } = rig;
+            let stream = writer.stream.clone();
+            drop((writer, _lock));
+            let layout = Layout::new(dir.path());
+            // The worst for the journal: all of it is gone.
+            std::fs::remove_file(layout.ring(&stream)).unwrap();
+            let recovered = recover::recover(&fs, &layout, &*clock, &stream).unwrap().unwrap();
+            let again = Rig::new();
+            let rig =
+                Rig { dir, fs, clock, producer, durability, health, jobs, writer: again.writer, _lock: recovered.lock, pushed: durable };
+            rig.all_there();
+        }
+    }
+}
+
+#[test]
+fn a_deleted_or_replaced_live_file_is_written_again() {
+    for replaced in [false, true] {
+        let mut rig = Rig::new();
+        for _ in 0..5 {
+            rig.push();
+        }
+        rig.settle();
+        let live = rig.fs.files(rig.layout().live_dir()).remove(0);
+        rig.fs.remove_file(&live).unwrap();
+        if replaced {
+            rig.fs.put(&live, "");
+        }
+        rig.push();
+        rig.settle();
+        if replaced {
+            rig.fs.remove_file(&live).unwrap();
+        }
+        rig.all_there();
+        assert_eq!(rig.types(), ["audit.log.live_file_restored"]);
+        rig.fs.crash();
+        rig.all_there();
+    }
+}
+
+#[test]
+fn a_live_file_that_was_cut_is_noticed_and_what_the_journal_holds_written_again() {
+    let mut rig = Rig::new();
+    for _ in 0..3 {
+        rig.push();
+    }
+    rig.settle();
+    rig.push();
+    rig.step();
+    // Within the second after a sync: in the file, not durable, and so in the journal.
+    let first = rig.pushed.len();
+    rig.push();
+    rig.step();
+    let live = rig.fs.files(rig.layout().live_dir()).remove(0);
+    rig.fs.open_write(&live).unwrap().truncate(0).unwrap();
+    rig.settle();
+    let found = rig.lines();
+    for (id, _) in &rig.pushed[first..] {
+        assert_eq!(found.iter().filter(|line| line.contains(id)).count(), 1, "{found:#?}");
+    }
+    assert_eq!(rig.types(), ["audit.log.live_file_cut"]);
+}
+
+#[test]
+fn files_end_by_size_by_age_and_at_midnight_also_when_the_clock_jumps_back() {
+    let mut rig = Rig::with(|options| options.rotate_bytes = 2000);
+    let files = || rig.fs.files(rig.layout().live_dir()).len();
+    assert_eq!(files(), 0, "no empty file");
+    for (expected, wall, pass) in [
+        (1, "2026-11-21T10:00:00Z", 0),
+        (1, "2026-11-21T10:30:00Z", 1800),
+        (2, "2026-11-21T11:00:01Z", 1801),
+        (3, "2026-11-22T00:00:00Z", 60),
+        (4, "2026-11-21T23:00:00Z", 60),
+        (4, "2026-11-21T23:10:00Z", 600),
+    ] {
+        rig.clock.pass(Duration::from_secs(pass));
+        rig.clock.jump_to(wall);
+        rig.push();
+        rig.step();
+        rig.step();
+        assert_eq!(rig.fs.files(rig.layout().live_dir()).len(), expected, "{wall}");
+    }
+    for _ in 0..10 {
+        rig.push();
+        rig.step();
+    }
+    assert!(rig.fs.files(rig.layout().live_dir()).len() > 4, "by size");
+    rig.settle();
+    rig.all_there();
+    let sealed: Vec<_> = rig.jobs.try_iter().collect();
+    assert!(sealed.iter().all(|job| matches!(job, Job::Seal(_))) && sealed.len() >= 4);
+}
+
+#[test]
+fn dropped_events_are_counted_in_the_log() {
+    let mut rig = Rig::new();
+    rig.push();
+    rig.producer.count_dropped(1_000_000);
+    rig.producer.count_dropped(2_000_000);
+    rig.settle();
+    rig.push();
+    rig.producer.count_dropped(3_000_000);
+    rig.settle();
+    rig.all_there();
+    let lines = rig.lines();
+    let told: Vec<_> = lines.iter().filter(|line| line.contains("audit.log.dropped")).collect();
+    assert_eq!(told.len(), 2);
+    assert!(told[0].contains(r#""count":2,"total":2,"since":"1970-01-01T00:00:01.000000Z""#), "{}", told[0]);
+    assert!(told[1].contains(r#""count":1,"total":3,"since":"1970-01-01T00:00:03.000000Z""#), "{}", told[1]);
+    assert_eq!(rig.health.counters().dropped, 3);
+}
+
+#[test]
+fn nothing_is_released_before_it_is_durable() {
+    let mut rig = Rig::new();
+    rig.push();
+    rig.step();
+    assert_eq!(rig.lines().len(), 1, "it is in the file");
+    assert!(rig.producer.used() > 0, "and in the journal, for the file is not synced");
+    rig.settle();
+    assert_eq!(rig.producer.used(), 0);
+}
