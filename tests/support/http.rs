@@ -67,9 +67,16 @@ pub(crate) fn write(dir: &Path, count: usize) {
     log.close().unwrap();
 }
 
-/// A log of a server's own in that directory.
+/// A log of a server's own in that directory, once what was written before is sealed.
 pub(crate) fn open(dir: &Path) -> AuditLog {
-    AuditLog::builder(dir).source("tracing-audit").live_grace(Duration::ZERO).open().unwrap()
+    let log = AuditLog::builder(dir).source("tracing-audit").live_grace(Duration::ZERO).open().unwrap();
+    for _ in 0..1000 {
+        if crate::support::files(&dir.join("live")).iter().all(|file| file.to_string_lossy().contains("-tracing-audit-")) {
+            return log;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("the log is not sealed");
 }
 
 pub(crate) fn token(dir: &Path, scope: Scope, tenant: Option<&str>) -> String {
