@@ -72,6 +72,8 @@ async fn each_wrong_parameter_is_named() {
         ("entries?q=%ff", "q"),
         ("entries?format=zip", "format"),
         ("entries/not-an-id", "id"),
+        ("entries/%ff", "id"),
+        ("entries/healthz", "id"),
         ("entries/0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11?x=1", "x"),
         ("export?format=doc", "format"),
         ("export?limit=5", "limit"),
@@ -112,6 +114,8 @@ async fn readiness_follows_the_logs_trouble() {
     assert!(!json["trouble"].as_array().unwrap().is_empty());
     assert!(!json.to_string().contains(dir.path().to_str().unwrap()));
     assert_eq!(full.get("/audit/healthz").await.status, 200);
+    full.log.close().unwrap();
+    assert!(full.get("/audit/readyz").await.json().to_string().contains("the log is closed"));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use axum::{
     body::{Body, Bytes},
-    extract::{Extension, Path, State as Shared},
+    extract::{Extension, State as Shared},
     http::{HeaderValue, header, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -38,16 +38,12 @@ pub(super) async fn page(Shared(app): Shared<State>, Extension(slot): Extension<
 }
 
 /// `GET /entries/{id}`
-pub(super) async fn one(
-    Shared(app): Shared<State>,
-    Extension(slot): Extension<Slot>,
-    Path(id): Path<String>,
-    request: Parts,
-) -> Result<Response, Problem> {
+pub(super) async fn one(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, request: Parts) -> Result<Response, Problem> {
     let asker = app.admit(&request, Scope::Read)?;
     if let Some((name, _)) = params::parse(request.uri.query())?.first() {
         return Err(Problem::parameter(name, "one entry takes no parameters"));
     }
+    let id = request.uri.path().rsplit('/').next().unwrap_or_default();
     let wanted: Uuid = id.parse().map_err(|_| Problem::parameter("id", "it must be an entry's id, a UUID"))?;
     let reader = app.reader.clone();
     let found = app.blocking(slot, move || reader.get(wanted)).await?;
