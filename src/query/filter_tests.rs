@@ -45,7 +45,7 @@ fn each_parameter_finds_what_it_says() {
         ("q", "LOGIN.fail", "door"),
         ("q", "\"a\" MÜLLER", "warning"),
         ("q", "\nAME", "\\name"),
-        ("q", "t\nA", "nname"),
+        ("q", "t\nA", "name"),
         ("q", "c:\\TEMP", "c:\\\\temp"),
         ("q", "front", "u-1\",\"name"),
         ("details.n", "45", "45.0"),

@@ -182,6 +182,21 @@ fn a_page_of_the_newest_reads_few_blocks() {
 }
 
 #[test]
+fn a_full_page_says_whether_there_are_more() {
+    let log = Log::new();
+    let lines: Vec<_> = (1..=12).map(|seq| Record { padding: 60_000, ..Record::new(0, seq, seq as i64 * 1_000_000) }.line()).collect();
+    log.sealed(&stem(0, 1), &lines);
+    let reader = log.reader();
+    for limit in 1..=13 {
+        for order in [Order::Asc, Order::Desc] {
+            let page = reader.page(&Query { limit, order, ..Query::default() }).unwrap();
+            // Within a block, at the end of one, and at the end of all.
+            assert_eq!((page.entries.len(), page.next_cursor.is_some()), (limit.min(12), limit < 12), "{limit} {order}");
+        }
+    }
+}
+
+#[test]
 fn a_query_is_read_from_text() {
     let cursor = "v1.5.0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11";
     let query = Query::parse([("limit", "7"), ("actor", "u"), ("order", "asc"), ("cursor", cursor)]).unwrap();
