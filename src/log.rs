@@ -3,7 +3,10 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -41,6 +44,7 @@ pub struct AuditLog {
 struct Owner {
     store: Store,
     intake: Arc<Intake>,
+    closed: AtomicBool,
 }
 
 impl Drop for Owner {
@@ -96,6 +100,10 @@ impl AuditLog {
         &self.owner.store.stream
     }
 
+    pub(crate) fn store(&self) -> &Store {
+        &self.owner.store
+    }
+
     /// What was counted since the log was opened.
     pub fn counters(&self) -> Counters {
         self.owner.store.health.counters()
@@ -107,6 +115,9 @@ impl AuditLog {
         let (used, capacity) = self.owner.intake.fill();
         if used > capacity / 10 * 9 {
             trouble.push(format!("the journal is nearly full: {used} of {capacity} bytes"));
+        }
+        if self.owner.closed.load(Ordering::Relaxed) {
+            trouble.push("the log is closed".to_owned());
         }
         trouble
     }
@@ -122,6 +133,7 @@ impl AuditLog {
     ///
     /// If the disk refuses. What could not be written is in the journal, and the next process that opens the directory writes it.
     pub fn close(&self) -> Result<()> {
+        self.owner.closed.store(true, Ordering::Relaxed);
         self.owner.intake.close();
         self.owner.store.close()
     }
@@ -264,7 +276,7 @@ impl AuditLogBuilder {
         };
         let store = Store::open(&self.dir, options)?;
         let intake = Intake::new(store.producer.clone(), store.durability, &source, longest, self.when_full);
-        Ok(AuditLog { owner: Arc::new(Owner { store, intake: Arc::new(intake) }) })
+        Ok(AuditLog { owner: Arc::new(Owner { store, intake: Arc::new(intake), closed: AtomicBool::new(false) }) })
     }
 }
 
