@@ -183,15 +183,17 @@ fn a_page_of_the_newest_reads_few_blocks() {
 
 #[test]
 fn a_full_page_says_whether_there_are_more() {
-    let log = Log::new();
-    let lines: Vec<_> = (1..=12).map(|seq| Record { padding: 60_000, ..Record::new(0, seq, seq as i64 * 1_000_000) }.line()).collect();
-    log.sealed(&stem(0, 1), &lines);
-    let reader = log.reader();
-    for limit in 1..=13 {
-        for order in [Order::Asc, Order::Desc] {
-            let page = reader.page(&Query { limit, order, ..Query::default() }).unwrap();
-            // Within a block, at the end of one, and at the end of all.
-            assert_eq!((page.entries.len(), page.next_cursor.is_some()), (limit.min(12), limit < 12), "{limit} {order}");
+    // Some blocks of five lines, and one block of twelve.
+    for padding in [60_000, 0] {
+        let log = Log::new();
+        let lines: Vec<_> = (1..=12).map(|seq| Record { padding, ..Record::new(0, seq, seq as i64 * 1_000_000) }.line()).collect();
+        log.sealed(&stem(0, 1), &lines);
+        let reader = log.reader();
+        for limit in 1..=13 {
+            for order in [Order::Asc, Order::Desc] {
+                let page = reader.page(&Query { limit, order, ..Query::default() }).unwrap();
+                assert_eq!((page.entries.len(), page.next_cursor.is_some()), (limit.min(12), limit < 12), "{limit} {order}");
+            }
         }
     }
 }
