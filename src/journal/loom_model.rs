@@ -52,9 +52,6 @@ impl Word for Cell {
     fn fetch_or(&self, value: u64, order: Ordering) -> u64 {
         self.shared().fetch_or(value, order)
     }
-    fn fetch_max(&self, value: u64, order: Ordering) -> u64 {
-        self.shared().fetch_max(value, order)
-    }
     fn compare_exchange_weak(&self, current: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64> {
         self.shared().compare_exchange_weak(current, new, success, failure)
     }

@@ -65,7 +65,6 @@ pub(crate) trait Word {
     fn swap(&self, value: u64, order: Ordering) -> u64;
     fn fetch_add(&self, value: u64, order: Ordering) -> u64;
     fn fetch_or(&self, value: u64, order: Ordering) -> u64;
-    fn fetch_max(&self, value: u64, order: Ordering) -> u64;
     /// May fail spuriously.
     fn compare_exchange_weak(&self, current: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64>;
     /// Fails only if the word is not `current`.
@@ -94,10 +93,6 @@ macro_rules! word {
             #[inline]
             fn fetch_or(&self, value: u64, order: Ordering) -> u64 {
                 Self::fetch_or(self, value, order)
-            }
-            #[inline]
-            fn fetch_max(&self, value: u64, order: Ordering) -> u64 {
-                Self::fetch_max(self, value, order)
             }
             #[inline]
             fn compare_exchange_weak(&self, current: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64> {

@@ -101,7 +101,7 @@ impl<M: Memory> Ring<M> {
             }
             let end = start + size;
             if end > limit {
-                limit = self.raise_limit();
+                limit = self.raise_limit(limit);
                 if end > limit {
                     return Err(PushError::Full);
                 }
@@ -113,11 +113,14 @@ impl<M: Memory> Ring<M> {
         }
     }
 
-    /// Sees what the consumer has freed meanwhile, for this producer and the others.
+    /// Sees what the consumer has freed meanwhile, and tells the other producers, unless one of them has told of more than `known`.
     #[cold]
-    fn raise_limit(&self) -> u64 {
+    fn raise_limit(&self, known: u64) -> u64 {
         let limit = self.word(at::TAIL).load(Acquire) + self.capacity;
-        self.word(at::LIMIT).fetch_max(limit, Release);
+        if limit > known {
+            // Lost to another that raised it: what that one saw will do.
+            let _ = self.word(at::LIMIT).compare_exchange(known, limit, Release, Relaxed);
+        }
         limit
     }
 
