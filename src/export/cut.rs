@@ -19,7 +19,7 @@ use crate::{
     error::{Error, Result},
     record::{Seq, Timestamp, scan::scan},
     store::{
-        blob,
+        blob::{self, Blob},
         gzip::Unpacker,
         index::{Block, Index},
         names::FileStem,
@@ -139,11 +139,11 @@ impl LogFiles {
         Ok((cut.count > 0).then_some(cut))
     }
 
-    /// What a live file has in the range among its first `limit` bytes, as far as these are whole lines.
-    pub(super) fn cut_live(&self, stem: &FileStem, limit: u64, window: &Range<Timestamp>) -> Result<Option<Cut>> {
+    /// What a live file has in the range, as far as it is whole lines and durable, which it is made.
+    pub(super) fn cut_live(&self, stem: &FileStem, window: &Range<Timestamp>) -> Result<Option<Cut>> {
         let file = self.live_file(stem)?;
         let blob = Arc::clone(&file.blob);
-        let end = blob.len().min(limit);
+        let end = blob.len();
         let file: Arc<dyn Stored> = Arc::new(file);
         let mut cut = Cut::new(stem, window);
         // What was read before and has nothing in the range need not be read again: the file only grows.
@@ -172,6 +172,9 @@ impl LogFiles {
             buffer.drain(..whole);
         }
         self.remember(stem, Kind::Live, cut.span);
+        if cut.count > 0 {
+            blob.make_durable()?;
+        }
         Ok((cut.count > 0).then_some(cut))
     }
 }

@@ -158,7 +158,7 @@ impl Stored for SealedFile {
 #[derive(Debug)]
 pub(super) struct LiveFile {
     stem: FileStem,
-    pub(super) blob: Arc<dyn Blob>,
+    pub(super) blob: Arc<FileBlob>,
 }
 
 impl Stored for LiveFile {
@@ -168,6 +168,6 @@ impl Stored for LiveFile {
     }
 
     fn open(&self) -> Result<Arc<dyn Blob>> {
-        Ok(Arc::clone(&self.blob))
+        Ok(Arc::clone(&self.blob) as Arc<dyn Blob>)
     }
 }

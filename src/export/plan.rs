@@ -6,7 +6,7 @@
 //!
 //! A file that can't be read is left out and named in the manifest. The same files and range always give the same bytes.
 
-use std::{collections::HashMap, ops::Range};
+use std::ops::Range;
 
 use super::{
     cut::Cut,
@@ -19,7 +19,6 @@ use super::{
 use crate::{
     error::{Error, Result},
     record::{Day, StreamId, Timestamp},
-    store::names::FileStem,
 };
 
 /// A range of the log, ready to be downloaded as a ZIP or gzip file.
@@ -41,16 +40,16 @@ struct Entry {
 impl LogFiles {
     /// Plans a download of all lines with a time in `range`.
     ///
-    /// `durable` says how much of a live file may be given away, in bytes; files that it doesn't name are read to their end. An
-    /// error means that the log's directories can't be listed.
-    pub(crate) fn plan(&self, range: Range<Timestamp>, durable: &HashMap<FileStem, u64>) -> Result<Plan> {
+    /// A live file is read to where it ends now, and made durable that far: what is given away is never lost. An error means that
+    /// the log's directories can't be listed.
+    pub(crate) fn plan(&self, range: Range<Timestamp>) -> Result<Plan> {
         let mut plan = Plan { entries: Vec::new(), manifest: Manifest::new(&range), immutable: true, start: range.start };
         for ((day, stream), files) in self.since(range.start)? {
             let mut cuts = Vec::new();
             for (stem, kind) in files {
                 let cut = match kind {
                     Kind::Sealed => self.cut_sealed(&stem, &range),
-                    Kind::Live => self.cut_live(&stem, durable.get(&stem).copied().unwrap_or(u64::MAX), &range),
+                    Kind::Live => self.cut_live(&stem, &range),
                 };
                 let name = Self::name(&stem, kind);
                 match cut {

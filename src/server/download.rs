@@ -5,7 +5,7 @@
 //! download included, so a later plan of today would be another file, and a download that was cut off could not be resumed.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -168,7 +168,7 @@ async fn plan(app: &State, slot: Slot, filter: &Filter, format: Format) -> Resul
     let files = Arc::clone(&app.files);
     app.blocking(slot, move || {
         let past = range.end <= now;
-        let plan = files.plan(range, &HashMap::new())?;
+        let plan = files.plan(range)?;
         let (lines, fixed) = (plan.lines(), plan.immutable() && past);
         let file = match format {
             Format::Gz => plan.into_gzip(),

@@ -85,6 +85,13 @@ impl Live {
         self.even_out()
     }
 
+    /// Whether what is open still is a file with a name and as long as it should be. Cheaper than [`tampered`](Self::tampered), which
+    /// also looks whether the name is still its own.
+    pub(super) fn looks_whole(&self) -> io::Result<bool> {
+        let ours = self.file.identity()?;
+        Ok(ours.links > 0 && ours.len >= self.len)
+    }
+
     /// Whether the file still is where and what it should be.
     pub(super) fn tampered(&self, fs: &dyn Fs, layout: &Layout) -> io::Result<Option<Tampered>> {
         let ours = self.file.identity()?;

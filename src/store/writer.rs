@@ -251,6 +251,10 @@ impl Writer {
     fn sync(&mut self) -> Result<()> {
         let Some(live) = &mut self.state.live else { return Ok(()) };
         let path = self.layout.live(&live.stem);
+        // Before the journal lets go of what is in it.
+        if !live.looks_whole().map_err(Error::io("look at", &path))? {
+            return self.check_live();
+        }
         if let Err(error) = live.sync() {
             self.start_over();
             return Err(Error::io("sync", path)(error));

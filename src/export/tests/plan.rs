@@ -16,7 +16,15 @@ use super::tools::{all_agree, listing, piped, read, sha256};
 use crate::{
     export::{files::LogFiles, pieces::Download, plan::Plan},
     record::Timestamp,
-    store::{fs::OsFs, gzip::Level, layout::Layout, names::FileStem, seal::seal, sealed::LocalSealed},
+    store::{
+        fs::{Fs, OsFs, append_all},
+        gzip::Level,
+        layout::Layout,
+        names::FileStem,
+        seal::seal,
+        sealed::LocalSealed,
+        sim::SimFs,
+    },
 };
 
 const SECOND: i64 = 1_000_000;
@@ -111,7 +119,7 @@ impl Log {
     }
 
     fn plan(&self, range: Range<Timestamp>) -> Plan {
-        self.files().plan(range, &HashMap::new()).unwrap()
+        self.files().plan(range).unwrap()
     }
 
     fn zip(&self, range: Range<Timestamp>) -> Arc<Download> {
@@ -281,16 +289,24 @@ fn a_lost_index_costs_time_and_nothing_else() {
 }
 
 #[test]
-fn of_a_live_file_whole_lines_are_taken_as_far_as_they_are_durable() {
-    let mut log = Log::new();
-    let stem = log.live("billing-7f3a9c", 1, "2026-11-21T00:00:00Z", 2_000, SECOND);
-    log.write(&stem, b"{\"stream\":\"billing-7f3a9c\",\"seq\":20");
-    assert_eq!(log.plan(everything()).lines(), 2_000);
-    let lens: Vec<_> = log.lines[&stem].iter().map(|(_, line)| line.len() as u64).collect();
-    for (limit, lines) in [(0, 0), (lens[0] - 1, 0), (lens[0], 1), (lens[..1_500].iter().sum::<u64>() + 1, 1_500)] {
-        let plan = log.files().plan(everything(), &HashMap::from([(stem.clone(), limit)])).unwrap();
-        assert_eq!(plan.lines(), lines, "{limit}");
+fn of_a_live_file_whole_lines_are_taken_and_made_durable_first() {
+    let (fs, layout) = (SimFs::new(), Layout::new("/log"));
+    fs.create_dir_all(&layout.live_dir()).unwrap();
+    for dir in layout.live_dir().ancestors() {
+        fs.sync_dir(dir).unwrap();
     }
+    let stem = FileStem { born: time("2026-11-21T00:00:00Z"), stream: "billing-7f3a9c".parse().unwrap(), number: 1 };
+    let lines: String = (1..=3).map(|seq| line(stem.stream.as_str(), seq, after(stem.born, seq as i64))).collect();
+    let file = fs.create_new(&layout.live(&stem)).unwrap();
+    fs.sync_dir(&layout.live_dir()).unwrap();
+    append_all(&*file, lines.as_bytes()).unwrap();
+    append_all(&*file, b"{\"stream\":\"billing-7f3a9c\",\"seq\":4").unwrap();
+
+    let shared: Arc<dyn Fs> = Arc::new(fs.clone());
+    let files = LogFiles::new(shared.clone(), layout.clone(), Arc::new(LocalSealed::new(shared, layout.clone())));
+    assert_eq!(files.plan(everything()).unwrap().lines(), 3);
+    fs.crash();
+    assert!(fs.bytes(layout.live(&stem)).unwrap().starts_with(lines.as_bytes()));
 }
 
 #[test]
@@ -339,7 +355,7 @@ fn what_was_learnt_of_a_live_file_is_not_held_against_its_later_lines() {
     let stem = log.live("billing-7f3a9c", 1, "2026-11-21T00:00:00Z", 500, SECOND);
     let files = log.files();
     let later = time("2026-11-21T01:00:00Z")..time("2026-11-21T02:00:00Z");
-    let lines = || files.plan(later.clone(), &HashMap::new()).unwrap().lines();
+    let lines = || files.plan(later.clone()).unwrap().lines();
     assert_eq!(lines(), 0);
     log.append(&stem, later.start);
     assert_eq!(lines(), 1);

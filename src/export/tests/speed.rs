@@ -3,7 +3,6 @@
 #![allow(clippy::print_stdout, reason = "figures are what it is for")]
 
 use std::{
-    collections::HashMap,
     fs::File,
     io::Write,
     process::Command,
@@ -38,13 +37,13 @@ fn a_gigabyte_of_log_is_downloaded_about_as_fast_as_it_is_copied() {
     let memory = resident();
     for (what, range) in [("first plan", &all), ("whole", &all), ("cut at both ends", &cut)] {
         let start = Instant::now();
-        let plan = files.plan(range.clone(), &HashMap::new()).unwrap();
+        let plan = files.plan(range.clone()).unwrap();
         let lines = plan.lines();
         let zip = plan.into_zip().unwrap();
         println!("{what}: {:?} for {lines} lines, {} bytes", start.elapsed(), zip.len());
     }
 
-    let zip = Arc::new(files.plan(all, &HashMap::new()).unwrap().into_zip().unwrap());
+    let zip = Arc::new(files.plan(all).unwrap().into_zip().unwrap());
     let out = log.layout.root().join("out");
     let copy = || {
         std::fs::create_dir(&out).unwrap();
