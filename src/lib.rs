@@ -14,6 +14,8 @@ mod log;
 mod macros;
 mod query;
 mod record;
+#[cfg(feature = "server")]
+mod server;
 mod store;
 
 pub use capture::{AuditLayer, Durable, NotDurable, Receipt, WhenFull};
@@ -21,6 +23,10 @@ pub use error::{Error, Result};
 pub use log::{AuditLog, AuditLogBuilder};
 pub use query::{AuditReader, Entry, Filter, Order, Page, PageStart, Problem as ReadProblem, Query, Scanned, Tail, TailStart};
 pub use record::{Actor, Day, Outcome, Resource, SCHEMA_VERSION, Seq, Severity, Source, StreamId, Timestamp};
+#[cfg(feature = "server")]
+pub use server::{
+    Access, Authorizer, Denied, NewToken, RouterOptions, Scope, ServeOptions, Server, TokenInfo, TokenStore, read_only_router,
+};
 pub use store::{Counters, Problem, Retention};
 
 /// What the macros expand to. Not for use by hand: it changes without notice.

@@ -96,6 +96,10 @@ impl AuditLog {
         &self.owner.store.stream
     }
 
+    pub(crate) fn store(&self) -> &Store {
+        &self.owner.store
+    }
+
     /// What was counted since the log was opened.
     pub fn counters(&self) -> Counters {
         self.owner.store.health.counters()

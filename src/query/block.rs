@@ -6,7 +6,7 @@ use super::{
     entry::Entry,
     files::{Files, is_gone},
     order::{Key, Order},
-    page::Problem,
+    page::{Problem, told},
     plan::{Piece, Source, Wanted},
 };
 use crate::{
@@ -49,7 +49,7 @@ impl<'a> BlockReader<'a> {
             Err(e) if is_gone(&e) => {
                 Found { problem: Some(problem(&piece, "it was removed while it was read".into())), ..Found::default() }
             }
-            Err(e) => Found { problem: Some(problem(&piece, e.to_string())), ..Found::default() },
+            Err(e) => Found { problem: Some(problem(&piece, told(&e))), ..Found::default() },
         };
         found.file = Some(piece.of);
         found

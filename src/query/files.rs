@@ -8,7 +8,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{filter::Filter, page::Problem};
+use super::{
+    filter::Filter,
+    page::{Problem, told},
+};
 use crate::{
     error::{Error, Result},
     record::Timestamp,
@@ -110,9 +113,9 @@ impl Files {
         Ok((sealed, live))
     }
 
-    /// The files, as they are now, that may have what is wanted.
-    pub(super) fn snapshot(&self, filter: &Filter) -> Result<Snapshot> {
-        let (mut sealed, live) = self.list(filter.start())?;
+    /// The files, as they are now, that may have what is wanted, from this time on.
+    pub(super) fn snapshot(&self, filter: &Filter, start: Option<Timestamp>) -> Result<Snapshot> {
+        let (mut sealed, live) = self.list(start)?;
         let (mut blocks, mut problems) = (Vec::new(), Vec::new());
         lock(&self.live).indexes.retain(|stem, _| live.contains_key(stem));
         for (stem, len) in live {
@@ -124,7 +127,7 @@ impl Files {
                 }
                 Ok(None) if len == 0 => {}
                 Ok(None) => problems.push(Problem { file: live_name(&stem), what: "it was removed before it was sealed".into() }),
-                Err(e) => problems.push(Problem { file: live_name(&stem), what: e.to_string() }),
+                Err(e) => problems.push(Problem { file: live_name(&stem), what: told(&e) }),
             }
         }
         Ok(Snapshot { sealed, live: blocks, problems })
@@ -178,8 +181,12 @@ impl Files {
 
     /// A sealed file's index. `None` if the file is gone.
     pub(super) fn index(&self, stem: &FileStem) -> Result<Option<SealedIndex>> {
-        if let Some((index, damage)) = lock(&self.salvaged).get(stem) {
-            return Ok(Some(SealedIndex { index: Arc::clone(index), damage: Some(damage.clone()) }));
+        if let Some((index, damage)) = lock(&self.salvaged).get(stem).cloned() {
+            match self.sealed.open(stem) {
+                Ok(blob) if blob.len() == index.packed_len => return Ok(Some(SealedIndex { index, damage: Some(damage) })),
+                // Sealing may have put it right since.
+                _ => lock(&self.salvaged).remove(stem),
+            };
         }
         let index = match self.sealed.index(stem) {
             Err(Error::Damaged { what, .. }) => return self.salvage(stem, what).map(Some),

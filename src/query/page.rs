@@ -2,10 +2,18 @@
 
 use serde::Serialize;
 
-use super::{entry::Entry, filter::Filter, order::Order};
+use super::{
+    entry::Entry,
+    filter::Filter,
+    order::{Key, Order},
+};
+use crate::error::{Error, Result};
 
 /// How many problems are told one by one.
 const MAX_PROBLEMS: usize = 100;
+
+/// The most entries that [`Query::parse`] lets a page have.
+const MAX_LIMIT: usize = 1000;
 
 /// A question for one page of entries.
 #[derive(Clone, Debug)]
@@ -30,6 +38,41 @@ pub enum PageStart {
     Cursor(String),
     /// After this many entries, which are read and left out.
     Offset(usize),
+}
+
+impl Query {
+    /// Makes a query of text parameters: `limit` (100; 1 to 1000), `order` (`desc` or `asc`), `cursor` or `offset`, and those of the
+    /// filter. `Error::Invalid` names the one that is wrong, and says what to write instead.
+    pub fn parse<N: AsRef<str>, V: AsRef<str>>(params: impl IntoIterator<Item = (N, V)>) -> Result<Self> {
+        let (mut query, mut filter, mut given) = (Self::default(), Vec::new(), Vec::new());
+        for (name, value) in params {
+            let (known, text) = (name.as_ref(), value.as_ref());
+            let wrong = |problem: &str| Error::invalid(known, problem);
+            if !matches!(known, "limit" | "order" | "cursor" | "offset") {
+                filter.push((name, value));
+                continue;
+            }
+            if given.iter().any(|before| before == known) {
+                return Err(wrong("it is given twice; give it once"));
+            }
+            given.push(known.to_owned());
+            match known {
+                "limit" => {
+                    let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+                    query.limit = limit.ok_or_else(|| wrong("it must be a number from 1 to 1000"))?;
+                }
+                "order" => query.order = text.parse()?,
+                _ if query.start != PageStart::First => return Err(wrong("cursor and offset are both given; give one")),
+                "cursor" => {
+                    text.parse::<Key>()?;
+                    query.start = PageStart::Cursor(text.to_owned());
+                }
+                _ => query.start = PageStart::Offset(text.parse().map_err(|_| wrong("it must be a number, 0 or more"))?),
+            }
+        }
+        query.filter = Filter::parse(filter)?;
+        Ok(query)
+    }
 }
 
 impl Default for Query {
@@ -84,5 +127,14 @@ impl Scanned {
         } else {
             self.more_problems += 1;
         }
+    }
+}
+
+/// What an error says about a file, without the file's path: that tells a reader where the log lies.
+pub(super) fn told(error: &Error) -> String {
+    match error {
+        Error::Damaged { what, .. } => format!("it is damaged: {what}"),
+        Error::Io { operation, source, .. } => format!("cannot {operation} it: {source}"),
+        other => other.to_string(),
     }
 }

@@ -10,7 +10,7 @@ use super::{
     files::{Files, LiveBlocks, Snapshot, live_name},
     filter::Filter,
     order::{Key, Order, millis},
-    page::Problem,
+    page::{Problem, told},
 };
 use crate::{
     error::Result,
@@ -43,6 +43,13 @@ impl Wanted {
         });
         let in_span = self.span.is_none_or(|(first, last)| millis(min) <= last && millis(max) >= first);
         ahead && in_span && self.filter.overlaps(min, max)
+    }
+
+    /// The first time that can be wanted.
+    fn start(&self) -> Option<Timestamp> {
+        let time = |millis: i64| Timestamp::from_micros(millis.saturating_mul(1000));
+        let after = self.after.filter(|_| self.order == Order::Asc).map(|after| time(after.millis));
+        self.filter.start().max(after).max(self.span.map(|(first, _)| time(first)))
     }
 
     /// The rank of what is between these times: what has a lower one comes later in the order.
@@ -119,7 +126,7 @@ enum Item {
 
 impl<'a> Plan<'a> {
     pub(super) fn new(files: &'a Files, wanted: &'a Wanted) -> Result<Self> {
-        let Snapshot { sealed, live, problems } = files.snapshot(&wanted.filter)?;
+        let Snapshot { sealed, live, problems } = files.snapshot(&wanted.filter, wanted.start())?;
         let mut plan = Self { files, wanted, heap: BinaryHeap::new(), count: 0, problems };
         for stem in sealed {
             // Not looked at before, it can have anything from the days before its birth up to the day after.
@@ -160,7 +167,7 @@ impl<'a> Plan<'a> {
             Ok(Some(sealed)) => sealed,
             // Retention took it.
             Ok(None) => return,
-            Err(e) => return self.problem(&source, e.to_string()),
+            Err(e) => return self.problem(&source, told(&e)),
         };
         if let Some(damage) = sealed.damage {
             // Its live twin, if still there, has it all.
@@ -176,7 +183,7 @@ impl<'a> Plan<'a> {
         for (key, value) in self.wanted.filter.keys() {
             match self.files.sealed().blooms(&stem, *key) {
                 Ok(blooms) => filters.push((blooms, value)),
-                Err(e) => self.problem(&source, e.to_string()),
+                Err(e) => self.problem(&source, told(&e)),
             }
         }
         let may_have = |n: usize| filters.iter().all(|(blooms, value): &(Blooms, _)| blooms.may_contain(n, value));

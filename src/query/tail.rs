@@ -13,7 +13,7 @@ use super::{
     files::{Files, live_name},
     filter::Filter,
     order::millis,
-    page::Problem,
+    page::{self, Problem},
     reader,
 };
 use crate::{
@@ -119,7 +119,7 @@ impl Tail {
             }
         }
         let turn = self.turn.take();
-        let (before, from): (Vec<_>, Vec<_>) = self.streams.keys().cloned().partition(|stream| Some(stream) < turn.as_ref());
+        let (before, from): (Vec<_>, Vec<_>) = parts.keys().cloned().partition(|stream| Some(stream) < turn.as_ref());
         let mut entries = Vec::new();
         self.behind = false;
         for stream in from.into_iter().chain(before) {
@@ -134,7 +134,7 @@ impl Tail {
                     break;
                 }
                 // What was found so far must be given: its place is noted. The next call tries again.
-                Err(e) => self.problem(format!("stream {stream}"), e.to_string()),
+                Err(e) => self.problem(format!("stream {stream}"), page::told(&e)),
             }
         }
         Ok(entries)
@@ -297,7 +297,7 @@ impl Tail {
         let ends = |block: &&crate::store::index::Block| block.plain_offset + u64::from(block.plain_len) > follow.offset;
         for block in sealed.index.blocks.iter().filter(ends).copied().collect::<Vec<_>>() {
             if let Err(e) = unpacker.block(&*blob, &block, &mut plain) {
-                self.problem(sealed_name(&follow.stem), e.to_string());
+                self.problem(sealed_name(&follow.stem), page::told(&e));
                 follow.offset = block.plain_offset + u64::from(block.plain_len);
                 continue;
             }

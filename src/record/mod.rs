@@ -14,7 +14,7 @@ mod time;
 
 pub(crate) use clock::{Instant, TimestampWriter};
 pub(crate) use event_type::is_event_type;
-pub(crate) use own::OwnRecord;
+pub(crate) use own::{Caller, OwnRecord};
 pub use parts::{Actor, Outcome, Resource, Severity};
 pub(crate) use parts::{Rendered, field};
 pub use stream::{Seq, Source, StreamId};

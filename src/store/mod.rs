@@ -23,7 +23,7 @@ pub(crate) mod verify;
 mod clock;
 mod health;
 mod live;
-mod lock;
+pub(crate) mod lock;
 pub(crate) mod maintain;
 mod open;
 mod recover;

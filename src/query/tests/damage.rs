@@ -74,7 +74,7 @@ fn one_flipped_bit_costs_one_block() {
     bytes[middle] ^= 1;
     std::fs::write(&path, &bytes).unwrap();
     let (left, scanned) = check(&log, &a, &b);
-    assert!(left >= 45 && left < 60, "{left}");
+    assert!((45..60).contains(&left), "{left}");
     assert_eq!(scanned.problems.len(), 1, "{:?}", scanned.problems);
 }
 

@@ -182,6 +182,27 @@ fn a_page_of_the_newest_reads_few_blocks() {
 }
 
 #[test]
+fn a_query_is_read_from_text() {
+    let cursor = "v1.5.0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11";
+    let query = Query::parse([("limit", "7"), ("actor", "u"), ("order", "asc"), ("cursor", cursor)]).unwrap();
+    assert_eq!((query.limit, query.order, query.start), (7, Order::Asc, PageStart::Cursor(cursor.into())));
+    assert_eq!(query.filter.params(), [("actor".to_owned(), "u".to_owned())]);
+    for (params, said) in [
+        (vec![("limit", "0")], "limit: it must be a number from 1 to 1000"),
+        (vec![("limit", "1001")], "limit: "),
+        (vec![("limit", "5"), ("limit", "5")], "limit: it is given twice"),
+        (vec![("order", "up")], "order: \"up\" must be \"desc\" (newest first) or \"asc\""),
+        (vec![("offset", "-1")], "offset: it must be a number, 0 or more"),
+        (vec![("offset", "1"), ("cursor", cursor)], "cursor: cursor and offset are both given"),
+        (vec![("cursor", "x")], "cursor: it is not one that a page gave"),
+        (vec![("page", "2")], "page: there is no such parameter"),
+    ] {
+        let error = Query::parse(params).unwrap_err().to_string();
+        assert!(error.starts_with(said), "{error}");
+    }
+}
+
+#[test]
 fn a_cursor_of_ones_own_making_is_refused() {
     let reader = Log::new().reader();
     for cursor in

@@ -3,6 +3,7 @@
 mod damage;
 mod growing;
 mod laws;
+mod speed;
 mod tailing;
 
 use std::{io::Write as _, ops::ControlFlow, path::PathBuf, sync::Arc};

@@ -1,0 +1,102 @@
+//! How fast questions are answered, on 1 GB of log: `cargo test --release --lib query_speed -- --ignored --nocapture`.
+
+use std::{fmt::Write as _, time::Instant};
+
+use super::*;
+
+const FILES: u32 = 16;
+const FILE_LEN: usize = 62 << 20;
+
+/// A line of 450 bytes, of one of 100,000 users; 1,000 a second.
+fn line(stream: usize, seq: u64) -> (String, uuid::Uuid) {
+    let micros = START + seq as i64 * 1000 + stream as i64;
+    let r = (seq * 2 + stream as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let (user, scan, event) = ((r >> 20) % 100_000, r >> 48, ["login", "logout", "read", "changed"][(r >> 62) as usize]);
+    let millis = (micros / 1000) as u128;
+    let id = uuid::Uuid::from_u128(millis << 80 | 0x7 << 76 | u128::from(r & 0xfff) << 64 | 0x8 << 60 | u128::from(r >> 4));
+    let (name, time, request) = (stream_name(stream), Timestamp::from_micros(micros), r ^ (r >> 29));
+    let line = format!(
+        r#"{{"stream":"{name}","seq":{seq},"id":"{id}","timestamp":"{time}","schema_version":"1.0","event_type":"auth.session.{event}","category":"auth","action":"{event}","severity":"info","source":"billing","actor":{{"type":"user","id":"user-{user}","name":"user{user}@company.com"}},"resource":{{"type":"scan","id":"scan-{scan}"}},"outcome":{{"type":"success"}},"description":"User {user} did {event}","ip_address":"192.0.2.{}","context":{{"request_id":"{request:016x}"}}}}"#,
+        r >> 56
+    );
+    (line, id)
+}
+
+/// The median of some runs, and what the last gave.
+#[allow(clippy::print_stdout)]
+fn timed<T>(what: &str, runs: usize, mut run: impl FnMut(usize) -> T) -> (f64, T) {
+    let mut times = Vec::new();
+    let mut last = None;
+    for n in 0..runs {
+        let start = Instant::now();
+        last = Some(run(n));
+        times.push(start.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    let (median, worst) = (times[runs / 2], times[runs - 1]);
+    println!("{what}: median {:.2} ms, worst {:.2} ms", median * 1e3, worst * 1e3);
+    (median, last.unwrap())
+}
+
+#[test]
+#[ignore = "a measurement"]
+#[allow(clippy::print_stdout)]
+fn query_speed() {
+    let log = Log::new();
+    let (mut ids, mut plain) = (Vec::new(), 0);
+    // Two streams at the same time, half of the files each; the last file of each is live.
+    for stream in 0..2 {
+        let mut seq = 0;
+        for number in 1..=FILES / 2 {
+            let mut text = String::new();
+            while text.len() < FILE_LEN {
+                seq += 1;
+                let (line, id) = line(stream, seq);
+                let _ = writeln!(text, "{line}");
+                if seq % 9_973 == 0 {
+                    ids.push(id);
+                }
+            }
+            plain += text.len();
+            log.append(&stem(stream, number), &[text.trim_end().to_owned()]);
+            if number < FILES / 2 {
+                seal(&OsFs, &log.layout, &stem(stream, number), Level::DEFAULT).unwrap();
+                log.unlink(&stem(stream, number));
+            }
+        }
+    }
+    println!("{:.2} GB of log, {} of it live", plain as f64 / 1e9, 2 * FILE_LEN);
+    timed("open, and the newest 100 (which indexes the live files)", 1, |_| log.reader().page(&Query::default()).unwrap().entries.len());
+    let reader = log.reader();
+    timed("newest 100, first", 1, |_| reader.page(&Query::default()).unwrap());
+    timed("newest 100", 51, |_| reader.page(&Query::default()).unwrap());
+    timed("oldest 100", 51, |_| reader.page(&Query { order: Order::Asc, ..Query::default() }).unwrap());
+    timed("one id, fresh reader", 5, |n| log.reader().get(ids[n]).unwrap().unwrap());
+    timed("one id", ids.len(), |n| reader.get(ids[n]).unwrap().unwrap());
+    let actor = |user: usize| Query { filter: Filter::new().with("actor", format!("user-{user}")).unwrap(), ..Query::default() };
+    let (_, page) = timed("all of one actor of 100,000", 51, |n| reader.page(&actor(n * 1_801)).unwrap());
+    println!("  {} entries from {} blocks", page.entries.len(), page.scanned.blocks);
+    let (_, page) = timed("an actor who isn't there", 51, |n| reader.page(&actor(100_001 + n)).unwrap());
+    println!("  {} entries from {} blocks", page.entries.len(), page.scanned.blocks);
+    for (name, value) in [("q", "No Such Text"), ("q", "USER 77777 DID"), ("details.mode", "full"), ("event_type", "auth.session.read")] {
+        let filter = Filter::new().with(name, value).unwrap();
+        let mut count = 0;
+        let (seconds, scanned) = timed(&format!("scan for {name}={value}"), 5, |_| {
+            count = 0;
+            reader.each(&filter, Order::Desc, |_| {
+                count += 1;
+                ControlFlow::Continue(())
+            })
+        });
+        println!("  {count} entries, {:.2} GB/s", scanned.unwrap().bytes as f64 / seconds / 1e9);
+    }
+    let mut bytes = 0;
+    let (seconds, _) = timed("everything, in order", 3, |_| {
+        bytes = 0;
+        reader.each(&Filter::new(), Order::Asc, |entry| {
+            bytes += entry.line().len() + 1;
+            ControlFlow::Continue(())
+        })
+    });
+    println!("  {:.2} GB/s", bytes as f64 / seconds / 1e9);
+}

@@ -1,0 +1,116 @@
+//! Who asks, and what it may.
+
+use std::{fmt, str::FromStr};
+
+use axum::http::{HeaderValue, StatusCode, header, request::Parts};
+use serde::{Deserialize, Serialize};
+
+use super::problem::Problem;
+use crate::error::{Error, Result};
+
+/// What an access allows; each includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Pages, single entries, metrics.
+    Read,
+    /// Downloads as well.
+    Export,
+    /// Everything.
+    Admin,
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "read",
+            Self::Export => "export",
+            Self::Admin => "admin",
+        })
+    }
+}
+
+impl FromStr for Scope {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        [Self::Read, Self::Export, Self::Admin]
+            .into_iter()
+            .find(|scope| scope.to_string() == text)
+            .ok_or_else(|| Error::invalid("scope", format!("{text:?} is none of read, export, admin")))
+    }
+}
+
+/// What one caller may do, and who it is in the records of its accesses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// The id of the key or user: `actor.id` in the records.
+    pub id: String,
+    /// What people call it: `actor.name`.
+    pub name: String,
+    /// What it allows.
+    pub scope: Scope,
+    /// The only tenant whose entries it sees, if it is bound to one.
+    pub tenant: Option<String>,
+}
+
+/// Why a caller may not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Denied {
+    /// It did not say who it is, or that is not true: 401. The text is for the log, the caller isn't told.
+    Unauthenticated(String),
+    /// It is known, and may not: 403, with this text.
+    Forbidden(String),
+}
+
+/// Decides who may do what.
+///
+/// It is asked for every request, on an async thread: it should not block. What takes longer belongs into a middleware of the
+/// application, which leaves its answer in the request's extensions.
+///
+/// ```
+/// use axum::http::request::Parts;
+/// use tracing_audit::{Access, Denied, RouterOptions, Scope};
+///
+/// #[derive(Clone)]
+/// struct User { id: String, email: String, is_auditor: bool } // put there by the application's own middleware
+///
+/// let options = RouterOptions::new().authorizer(|request: &Parts| match request.extensions.get::<User>() {
+///     None => Err(Denied::Unauthenticated("not logged in".into())),
+///     Some(user) if !user.is_auditor => Err(Denied::Forbidden("only auditors read the audit log".into())),
+///     Some(user) => Ok(Access { id: user.id.clone(), name: user.email.clone(), scope: Scope::Export, tenant: None }),
+/// });
+/// ```
+pub trait Authorizer: Send + Sync + 'static {
+    /// What the sender of this request may do.
+    fn authorize(&self, request: &Parts) -> Result<Access, Denied>;
+}
+
+impl<F: Fn(&Parts) -> Result<Access, Denied> + Send + Sync + 'static> Authorizer for F {
+    fn authorize(&self, request: &Parts) -> Result<Access, Denied> {
+        self(request)
+    }
+}
+
+/// The credentials of `Authorization: Bearer …`.
+pub(super) fn bearer(request: &Parts) -> Option<&str> {
+    let mut values = request.headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next().filter(|_| values.next().is_none())?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start_matches(' '))
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Unauthenticated(_) => {
+                let detail = "send a valid token as \"Authorization: Bearer ta_…\"";
+                Self::new(StatusCode::UNAUTHORIZED, "Who is asking?", detail)
+                    .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"audit\""))
+            }
+            Denied::Forbidden(why) => Self::new(StatusCode::FORBIDDEN, "Not allowed", why)
+                .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"audit\", error=\"insufficient_scope\"")),
+        }
+    }
+}

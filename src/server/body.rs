@@ -1,0 +1,97 @@
+//! A body that is made on a blocking thread while it is sent.
+//!
+//! A few chunks wait between the two. Who makes it waits for the client, up to the time that a client may stall; when it gives up or
+//! fails, the body ends with an error and the connection breaks, so that no client takes a part for the whole.
+
+use std::{
+    io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::body::{Body, Bytes};
+use tokio::{runtime::Handle, sync::mpsc, task, time};
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::state::{App, Slot};
+
+/// How many chunks wait.
+const WAITING: usize = 2;
+const CHUNK: usize = 64 * 1024;
+
+/// Where the body is written. Small writes are collected.
+pub(super) struct BodyWriter {
+    chunks: mpsc::Sender<io::Result<Bytes>>,
+    stall_time: Duration,
+    runtime: Handle,
+    buffer: Vec<u8>,
+    sent: Arc<AtomicU64>,
+}
+
+impl BodyWriter {
+    /// Sends a chunk. An error means that the client is gone or has stalled.
+    pub(super) fn send(&self, chunk: impl Into<Bytes>) -> io::Result<()> {
+        let chunk = chunk.into();
+        let len = chunk.len() as u64;
+        // In the usual case there is room, and no timer is needed.
+        let chunk = match self.chunks.try_send(Ok(chunk)) {
+            Ok(()) => None,
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(io::ErrorKind::BrokenPipe.into()),
+            Err(mpsc::error::TrySendError::Full(chunk)) => Some(chunk),
+        };
+        if let Some(chunk) = chunk {
+            let sent = self.runtime.block_on(async { time::timeout(self.stall_time, self.chunks.send(chunk)).await });
+            sent.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        }
+        self.sent.fetch_add(len, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Write for BodyWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= CHUNK {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let full = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK + 1024));
+        self.send(full)
+    }
+}
+
+/// A body that `make` writes. The slots are held until it has ended.
+pub(super) fn body(app: &App, slots: [Slot; 2], make: impl FnOnce(&mut BodyWriter) -> io::Result<()> + Send + 'static) -> Body {
+    let (chunks, waiting) = mpsc::channel(WAITING);
+    let mut writer = BodyWriter {
+        chunks: chunks.clone(),
+        stall_time: app.options.stall_time,
+        runtime: Handle::current(),
+        buffer: Vec::new(),
+        sent: Arc::clone(&app.counts.exported_bytes),
+    };
+    let cut = Arc::clone(&app.counts.cut_exports);
+    task::spawn_blocking(move || {
+        if let Err(error) = make(&mut writer).and_then(|()| writer.flush()) {
+            cut.fetch_add(1, Ordering::Relaxed);
+            let client_gone = matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::TimedOut);
+            if !client_gone {
+                tracing::error!(target: "tracing_audit", "a download from the audit log was cut off: {error}");
+            }
+            // It must reach the connection: the mere end of the channel would look like the end of the file. A client that has stalled
+            // leaves no room for it, so it is handed to a task that costs no thread.
+            drop(writer.runtime.spawn(async move { chunks.send(Err(error)).await }));
+        }
+        drop(slots);
+    });
+    Body::from_stream(ReceiverStream::new(waiting))
+}

@@ -1,0 +1,75 @@
+//! What holds for every request: its limits, its id, and the headers of its answer.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use axum::{
+    body::{Body, HttpBody as _},
+    extract::{Request, State as Shared},
+    http::{HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use tokio::time;
+use uuid::Uuid;
+
+use super::{
+    params::MAX_QUERY,
+    problem::Problem,
+    state::{REQUEST_ID, Slot, State},
+};
+
+pub(super) async fn guard(Shared(app): Shared<State>, mut request: Request, next: Next) -> Response {
+    let given = request.headers().get(&REQUEST_ID).filter(|id| {
+        let id = id.as_bytes();
+        !id.is_empty() && id.len() <= 128 && id.iter().all(u8::is_ascii_graphic)
+    });
+    let id = given.cloned().unwrap_or_else(|| {
+        let random = Uuid::from_u128(fastrand::u128(..)).simple().to_string();
+        HeaderValue::try_from(random).expect("hexadecimal digits may stand in a header")
+    });
+    request.headers_mut().insert(REQUEST_ID, id.clone());
+    let mut response = match admit(&app, request, next).await {
+        Ok(response) => response,
+        Err(problem) => problem.into_response(),
+    };
+    if let Some(count) = app.counts.by_status.get(usize::from(response.status().as_u16() / 100).wrapping_sub(1)) {
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REQUEST_ID, id);
+    response
+}
+
+async fn admit(app: &State, mut request: Request, next: Next) -> Result<Response, Problem> {
+    if request.uri().query().is_some_and(|query| query.len() > MAX_QUERY) {
+        let detail = format!("the query string may have {MAX_QUERY} bytes");
+        return Err(Problem::new(StatusCode::URI_TOO_LONG, "Too long", detail));
+    }
+    if !request.body().is_end_stream() && request.body().size_hint().upper() != Some(0) {
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Too large", "nothing here takes a body"));
+    }
+    *request.body_mut() = Body::empty();
+    // Probes must be answered when all else is busy.
+    if !matches!(request.uri().path().rsplit('/').next(), Some("healthz" | "readyz")) {
+        let slot = Arc::clone(&app.requests).try_acquire_owned().map_err(|_| {
+            app.counts.shed.fetch_add(1, Ordering::Relaxed);
+            Problem::busy("too many requests are being answered; try again soon")
+        })?;
+        request.extensions_mut().insert(Slot(Arc::new(slot)));
+    }
+    let in_time = time::timeout(app.options.request_time, next.run(request)).await;
+    in_time.map_err(|_| {
+        let detail = "it took too long; ask for less, for instance a shorter range of time";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Out of time", detail)
+    })
+}
+
+pub(super) async fn no_route() -> Problem {
+    Problem::not_found("there is nothing at this path")
+}
+
+pub(super) async fn wrong_method() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "only GET and HEAD are answered at this path")
+}

@@ -1,0 +1,100 @@
+//! The log over HTTP: pages, single entries, downloads, and how the server is doing.
+//!
+//! In comes a request; out goes what the caller's token lets it see, as the bytes that were stored. What always holds:
+//!
+//! - Whoever reads the log, or tries to, is written into it first; where that can't be done, nothing is given out.
+//! - Disks are read on blocking threads, and what they read goes through a channel of a few chunks: a slow client makes its own
+//!   download slow, and nothing else. Memory is bounded by the limits, not by the log or the clients.
+//! - There are at most so many requests and downloads at once. One more is refused at once, never queued.
+//! - Every error is `application/problem+json` (RFC 9457), and tells no paths.
+//!
+//! ```text
+//! guard      limits, request id, headers that every answer has            serve   sockets: head and stall limits, graceful stop
+//! access     who asks, and what it may: tokens (token), or the app's own
+//! recorder   writes the access into the log
+//! entries    pages and single entries             download   whole ranges of days, with byte ranges
+//! probes     health, readiness, metrics           filtered   what a filter wants, packed while it is found (body)
+//! ```
+
+mod access;
+mod body;
+mod download;
+mod entries;
+mod filtered;
+mod guard;
+mod options;
+mod params;
+mod probes;
+mod problem;
+mod range;
+mod recorder;
+mod serve;
+mod state;
+mod token;
+
+use axum::{Router, middleware, routing::get};
+
+pub use access::{Access, Authorizer, Denied, Scope};
+pub use options::RouterOptions;
+pub use serve::{ServeOptions, Server};
+pub use token::{NewToken, TokenInfo, TokenStore};
+
+use crate::{error::Result, log::AuditLog};
+use state::{App, State};
+
+impl AuditLog {
+    /// The log's HTTP API as a router, to be mounted with `nest`. It keeps a handle of the log.
+    ///
+    /// | route | scope | |
+    /// |---|---|---|
+    /// | `GET /entries` | `read` | a page: the parameters of [`Filter`](crate::Filter), `limit` (100, at most 1000), `order`, and `cursor` or `offset` |
+    /// | `GET /entries/{id}` | `read` | one entry |
+    /// | `GET /export?format=zip` | `export` | a download (`zip`, `gz` or `ndjson`) with the parameters of a filter |
+    /// | `GET /metrics` | `read` | Prometheus text |
+    /// | `GET /healthz`, `/readyz` | none | whether the process answers; whether the log takes events |
+    ///
+    /// Requests need a token of the log's [`TokenStore`], unless the options give an [`Authorizer`]. Each access is recorded as
+    /// `audit.access.read`, `audit.access.exported` or `audit.access.denied`. For the caller's address in these, serve the
+    /// application with axum's `into_make_service_with_connect_info::<SocketAddr>()`.
+    ///
+    /// ```no_run
+    /// # fn main() -> tracing_audit::Result<()> {
+    /// use tracing_audit::{AuditLog, RouterOptions};
+    ///
+    /// let log = AuditLog::builder("./audit").source("billing").open()?;
+    /// let app: axum::Router = axum::Router::new().nest("/audit", log.router(RouterOptions::new())?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the log's directory or its tokens can't be read.
+    pub fn router(&self, options: RouterOptions) -> Result<Router> {
+        Ok(routes(App::new(self.dir(), Some(self.clone()), options)?))
+    }
+}
+
+/// The same API for a log that this process does not write, which can't record who reads: it answers 503 unless the options allow
+/// [`unrecorded_reads`](RouterOptions::unrecorded_reads). Better open an [`AuditLog`] of your own in the directory.
+///
+/// # Errors
+///
+/// If there is no log, or its tokens can't be read.
+pub fn read_only_router(dir: impl AsRef<std::path::Path>, options: RouterOptions) -> Result<Router> {
+    Ok(routes(App::new(dir.as_ref(), None, options)?))
+}
+
+fn routes(app: State) -> Router {
+    Router::new()
+        .route("/entries", get(entries::page))
+        .route("/entries/{id}", get(entries::one))
+        .route("/export", get(download::export))
+        .route("/metrics", get(probes::metrics))
+        .route("/healthz", get(probes::healthz))
+        .route("/readyz", get(probes::readyz))
+        .fallback(guard::no_route)
+        .method_not_allowed_fallback(guard::wrong_method)
+        .layer(middleware::from_fn_with_state(State::clone(&app), guard::guard))
+        .with_state(app)
+}

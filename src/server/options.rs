@@ -1,0 +1,87 @@
+//! How the API is served.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::access::Authorizer;
+
+/// How the API is served. The defaults suit most.
+#[derive(Clone)]
+#[must_use]
+pub struct RouterOptions {
+    pub(super) authorizer: Option<Arc<dyn Authorizer>>,
+    pub(super) unrecorded_reads: bool,
+    pub(super) open_metrics: bool,
+    pub(super) requests: usize,
+    pub(super) downloads: usize,
+    pub(super) request_time: Duration,
+    pub(super) stall_time: Duration,
+}
+
+impl Default for RouterOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl RouterOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self {
+            authorizer: None,
+            unrecorded_reads: false,
+            open_metrics: false,
+            requests: 64,
+            downloads: 4,
+            request_time: Duration::from_secs(30),
+            stall_time: Duration::from_secs(60),
+        }
+    }
+
+    /// Who may do what, instead of the log's tokens: a closure from the request's head to an [`Access`](super::Access), or a denial.
+    pub fn authorizer(mut self, authorizer: impl Authorizer) -> Self {
+        self.authorizer = Some(Arc::new(authorizer));
+        self
+    }
+
+    /// Answers also when the access can't be recorded: without a log to write to, a closed one, a full journal. Default: 503 then.
+    pub fn unrecorded_reads(mut self, allow: bool) -> Self {
+        self.unrecorded_reads = allow;
+        self
+    }
+
+    /// Gives `/metrics` without a token. Default: it needs the scope `read`.
+    pub fn open_metrics(mut self, open: bool) -> Self {
+        self.open_metrics = open;
+        self
+    }
+
+    /// How many requests are answered at once; the next is refused with 503. Default: 64.
+    pub fn max_requests(mut self, requests: usize) -> Self {
+        self.requests = requests.max(1);
+        self
+    }
+
+    /// How many downloads run at once; the next is refused with 503. Each takes a thread and up to a megabyte. Default: 4.
+    pub fn max_downloads(mut self, downloads: usize) -> Self {
+        self.downloads = downloads.max(1);
+        self
+    }
+
+    /// How long an answer may take to begin. Default: 30 seconds.
+    pub fn request_time(mut self, limit: Duration) -> Self {
+        self.request_time = limit;
+        self
+    }
+
+    /// How long a client may take no byte of its download before it is given up. Default: 60 seconds.
+    pub fn stall_time(mut self, limit: Duration) -> Self {
+        self.stall_time = limit;
+        self
+    }
+}
+
+impl fmt::Debug for RouterOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RouterOptions").field("own_authorizer", &self.authorizer.is_some()).finish_non_exhaustive()
+    }
+}

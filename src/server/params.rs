@@ -1,0 +1,78 @@
+//! Parameters of a query string, read strictly: what can't be decoded is an error and not something else.
+
+use crate::error::{Error, Result};
+
+/// The longest query string.
+pub(super) const MAX_QUERY: usize = 16 * 1024;
+
+/// The parameters in their order, decoded.
+pub(super) fn parse(query: Option<&str>) -> Result<Vec<(String, String)>> {
+    let parts = query.unwrap_or_default().split('&').filter(|part| !part.is_empty());
+    parts
+        .map(|part| {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            let name = decode(name).ok_or_else(|| Error::invalid(name, "its name is not percent-encoded UTF-8"))?;
+            let value = decode(value).ok_or_else(|| Error::invalid(&name, "its value is not percent-encoded UTF-8"))?;
+            Ok((name, value))
+        })
+        .collect()
+}
+
+/// Takes the values of one name out of the parameters; an error if there are several.
+pub(super) fn take(params: &mut Vec<(String, String)>, name: &str) -> Result<Option<String>> {
+    let mut found = params.extract_if(.., |(known, _)| known == name);
+    match (found.next(), found.next()) {
+        (_, Some(_)) => Err(Error::invalid(name, "it is given twice; give it once")),
+        (found, None) => Ok(found.map(|(_, value)| value)),
+    }
+}
+
+/// As [`take`], a number.
+pub(super) fn take_number(params: &mut Vec<(String, String)>, name: &str, from: usize, to: usize) -> Result<Option<usize>> {
+    let Some(text) = take(params, name)? else { return Ok(None) };
+    let number = text.parse().ok().filter(|number| (from..=to).contains(number) && text.bytes().all(|b| b.is_ascii_digit()));
+    let wrong = || Error::invalid(name, format!("{text:?} must be a number from {from} to {to}"));
+    number.ok_or_else(wrong).map(Some)
+}
+
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let mut digit = || bytes.next().and_then(|digit| char::from(digit).to_digit(16));
+                let (high, low) = (digit()?, digit()?);
+                (high << 4 | low) as u8
+            }
+            byte => byte,
+        });
+    }
+    String::from_utf8(decoded).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decodes_what_is_right_and_names_what_is_not() {
+        let params = parse(Some("a=1&b=x%20y+z&details.k=%C3%A4&empty=&flag")).unwrap();
+        let pairs: Vec<_> = params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(pairs, [("a", "1"), ("b", "x y z"), ("details.k", "ä"), ("empty", ""), ("flag", "")]);
+        for wrong in ["q=%", "q=%4", "q=%zz", "q=%ff", "q=%+1"] {
+            assert!(matches!(parse(Some(wrong)), Err(Error::Invalid { parameter, .. }) if parameter == "q"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_one_and_in_its_range() {
+        for (text, number) in [("limit=1", Some(1)), ("limit=1000", Some(1000)), ("limit=0", None), ("limit=1001", None)] {
+            assert_eq!(take_number(&mut parse(Some(text)).unwrap(), "limit", 1, 1000).ok().flatten(), number, "{text}");
+        }
+        for text in ["limit=%2B5", "limit=-1", "limit=", "limit=5x", "limit=5&limit=5", "limit=99999999999999999999"] {
+            assert!(take_number(&mut parse(Some(text)).unwrap(), "limit", 1, 1000).is_err(), "{text}");
+        }
+    }
+}

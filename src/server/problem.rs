@@ -1,0 +1,85 @@
+//! What went wrong, as `application/problem+json` (RFC 9457).
+
+use axum::{
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Map, Value};
+
+use crate::error::Error;
+
+/// An error as a client sees it. Its texts name no files and no internals.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    title: &'static str,
+    detail: String,
+    parameter: Option<String>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, title, detail: detail.into(), parameter: None, headers: Vec::new() }
+    }
+
+    /// 400, and which parameter it is about.
+    pub(super) fn parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
+        let problem = Self::new(StatusCode::BAD_REQUEST, "A parameter can't be used", detail);
+        Self { parameter: Some(name.into()), ..problem }
+    }
+
+    /// 503, and that it is worth trying again soon.
+    pub(super) fn busy(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not now", detail).with(header::RETRY_AFTER, HeaderValue::from_static("2"))
+    }
+
+    pub(super) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Not found", detail)
+    }
+
+    pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Invalid { parameter, problem } => Self::parameter(parameter, problem),
+            error => {
+                tracing::error!(target: "tracing_audit", "a request to read the audit log failed: {error}");
+                let detail = "the log could not be read; the server's own messages say why";
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "The log can't be read", detail)
+            }
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut json = Map::new();
+        json.insert("type".to_owned(), "about:blank".into());
+        json.insert("title".to_owned(), self.title.into());
+        json.insert("status".to_owned(), self.status.as_u16().into());
+        json.insert("detail".to_owned(), self.detail.into());
+        if let Some(parameter) = self.parameter {
+            json.insert("parameter".to_owned(), parameter.into());
+        }
+        let body = Value::Object(json).to_string();
+        let mut response = (self.status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        response.headers_mut().extend(self.headers);
+        response
+    }
+}
+
+/// A message without the directories in it: of every path, only the last part stays.
+pub(super) fn hide_paths(text: &str) -> String {
+    let words = text.split(' ').map(|word| word.rsplit_once('/').map_or(word, |(_, name)| name));
+    words.collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,133 @@
+//! Byte ranges (RFC 9110, section 14), and when they may be trusted.
+
+use std::ops::Range;
+
+use axum::http::{HeaderMap, HeaderName, header};
+
+/// What of a file is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// 200
+    Whole,
+    /// 206
+    Part(Range<u64>),
+    /// 416
+    Nothing,
+    /// 304
+    Known,
+}
+
+/// What of a file of this length and tag (in its quotes) the headers ask for.
+///
+/// A range without `If-Range` says that the client has some bytes and not of which version. It is honoured only if there is no
+/// other version: `fixed`. Several ranges are answered with the whole.
+pub(super) fn wanted(headers: &HeaderMap, len: u64, etag: &str, fixed: bool) -> Wanted {
+    if listed(headers, &header::IF_NONE_MATCH).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag) {
+        return Wanted::Known;
+    }
+    let valid = match headers.get(header::IF_RANGE) {
+        // Compared strongly: a weak tag or a date says nothing about bytes.
+        Some(tag) => tag.as_bytes() == etag.as_bytes(),
+        None => fixed,
+    };
+    let mut ranges = headers.get_all(header::RANGE).iter();
+    match (ranges.next(), ranges.next()) {
+        (Some(range), None) if valid => range.to_str().map_or(Wanted::Whole, |range| parse(range, len)),
+        _ => Wanted::Whole,
+    }
+}
+
+/// The tag of `If-Range`, if it is a strong one.
+pub(super) fn if_range(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::IF_RANGE)?.to_str().ok().filter(|tag| tag.starts_with('"'))
+}
+
+fn parse(range: &str, len: u64) -> Wanted {
+    let Some((unit, range)) = range.split_once('=') else { return Wanted::Whole };
+    let (true, Some((first, last))) = (unit.eq_ignore_ascii_case("bytes"), range.trim().split_once('-')) else { return Wanted::Whole };
+    // What isn't digits only, such as several ranges, is no range that we know: then it is ignored.
+    let number = |text: &str| match text {
+        "" => Some(None),
+        digits if digits.bytes().all(|b| b.is_ascii_digit()) => Some(Some(digits.parse().unwrap_or(u64::MAX))),
+        _ => None,
+    };
+    match (number(first), number(last)) {
+        (Some(Some(first)), Some(last)) if last.is_some_and(|last| last < first) => Wanted::Whole,
+        (Some(Some(first)), Some(_)) if first >= len => Wanted::Nothing,
+        (Some(Some(first)), Some(last)) => Wanted::Part(first..last.map_or(len, |last| len.min(last.saturating_add(1)))),
+        (Some(None), Some(Some(0))) => Wanted::Nothing,
+        (Some(None), Some(Some(_))) if len == 0 => Wanted::Nothing,
+        (Some(None), Some(Some(suffix))) => Wanted::Part(len - suffix.min(len)..len),
+        _ => Wanted::Whole,
+    }
+}
+
+fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn ranges_of_a_hundred_bytes() {
+        for (range, expected) in [
+            ("bytes=0-9", Wanted::Part(0..10)),
+            ("bytes=90-", Wanted::Part(90..100)),
+            ("bytes=90-1000", Wanted::Part(90..100)),
+            ("bytes=-10", Wanted::Part(90..100)),
+            ("bytes=-1000", Wanted::Part(0..100)),
+            ("bytes=99-99", Wanted::Part(99..100)),
+            ("bytes=100-", Wanted::Nothing),
+            ("bytes=99999999999999999999999-", Wanted::Nothing),
+            ("bytes=-0", Wanted::Nothing),
+            ("bytes=9-0", Wanted::Whole),
+            ("bytes=0-1,5-6", Wanted::Whole),
+            ("lines=0-9", Wanted::Whole),
+            ("bytes=-", Wanted::Whole),
+            ("bytes=+1-2", Wanted::Whole),
+            ("bytes", Wanted::Whole),
+        ] {
+            assert_eq!(wanted(&headers(&[(header::RANGE, range)]), 100, "\"a\"", true), expected, "{range}");
+        }
+    }
+
+    #[test]
+    fn a_range_needs_the_right_version() {
+        for (tag, fixed, part) in [
+            (None, true, true),
+            (None, false, false),
+            (Some("\"a\""), false, true),
+            (Some("\"b\""), true, false),
+            (Some("W/\"a\""), true, false),
+        ] {
+            let mut headers = headers(&[(header::RANGE, "bytes=5-")]);
+            if let Some(tag) = tag {
+                headers.insert(header::IF_RANGE, tag.parse().unwrap());
+            }
+            let expected = if part { Wanted::Part(5..100) } else { Wanted::Whole };
+            assert_eq!(wanted(&headers, 100, "\"a\"", fixed), expected, "{tag:?} {fixed}");
+        }
+        for tags in ["\"a\"", "W/\"a\"", "\"x\", \"a\"", "*"] {
+            assert_eq!(wanted(&headers(&[(header::IF_NONE_MATCH, tags)]), 100, "\"a\"", false), Wanted::Known, "{tags}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_part_lies_inside(text in "[ -~]{0,40}", from in any::<u64>(), to in any::<u64>(), len in any::<u64>()) {
+            for range in [text, format!("bytes={from}-{to}"), format!("bytes=-{to}")] {
+                if let Wanted::Part(part) = parse(&range, len) {
+                    prop_assert!(part.start < part.end && part.end <= len);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Writes into the log who read it, and who was refused.
+//!
+//! It never waits: a full journal is an answer of 503, not a request that hangs. Refusals cost an attacker nothing, so that they don't
+//! flood the log there are at most so many records of them in a second; the next one tells how many were left out.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use axum::http::StatusCode;
+
+use super::{access::Denied, problem::Problem};
+use crate::{
+    journal::PushError,
+    log::AuditLog,
+    record::{Caller, OwnRecord, Severity, Source},
+};
+
+/// How many refusals a second are recorded one by one.
+const DENIALS: u32 = 20;
+
+/// Where accesses are recorded.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    log: Option<(AuditLog, Source)>,
+    optional: bool,
+    denials: Mutex<Denials>,
+    pub(super) denied: AtomicU64,
+    pub(super) unrecorded: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Denials {
+    since: Instant,
+    recorded: u32,
+    left_out: u64,
+}
+
+impl Recorder {
+    /// Without a log, nothing can be recorded; `optional` says that this stops no one.
+    pub(super) fn new(log: Option<AuditLog>, optional: bool) -> Self {
+        let log = log.map(|log| {
+            let source = log.stream().source().parse().expect("a stream's name begins with its source's");
+            (log, source)
+        });
+        let denials = Mutex::new(Denials { since: Instant::now(), recorded: 0, left_out: 0 });
+        Self { log, optional, denials, denied: AtomicU64::new(0), unrecorded: AtomicU64::new(0) }
+    }
+
+    /// Records an access before it is granted.
+    pub(super) fn record(&self, record: &OwnRecord) -> Result<(), Problem> {
+        let pushed = match &self.log {
+            None => Err("this server can't write to the log"),
+            Some((log, source)) => match log.store().producer.push(&record.render(source)) {
+                Ok(_) => Ok(()),
+                Err(PushError::Full) => {
+                    log.store().durability.nudge();
+                    Err("the log's journal is full")
+                }
+                Err(PushError::Closed) => Err("the log is closed"),
+                Err(PushError::TooLong) => Err("its record is too long for the log's journal"),
+            },
+        };
+        pushed.or_else(|why| {
+            self.unrecorded.fetch_add(1, Ordering::Relaxed);
+            if self.optional {
+                return Ok(());
+            }
+            Err(Problem::busy(format!("an access that can't be recorded is not granted, and {why}")))
+        })
+    }
+
+    /// Records a refusal.
+    pub(super) fn denied(&self, caller: Caller, denied: &Denied, path: &str) {
+        self.denied.fetch_add(1, Ordering::Relaxed);
+        let left_out = {
+            let mut denials = self.denials.lock().unwrap_or_else(PoisonError::into_inner);
+            if denials.since.elapsed() >= Duration::from_secs(1) {
+                (denials.since, denials.recorded) = (Instant::now(), 0);
+            }
+            if denials.recorded >= DENIALS {
+                denials.left_out += 1;
+                return;
+            }
+            denials.recorded += 1;
+            std::mem::take(&mut denials.left_out)
+        };
+        let (status, reason, why) = match denied {
+            Denied::Unauthenticated(why) => (StatusCode::UNAUTHORIZED, "authentication", why),
+            Denied::Forbidden(why) => (StatusCode::FORBIDDEN, "authorization", why),
+        };
+        let record = OwnRecord::new("audit.access.denied", Severity::Warning, "Access to the audit log was refused")
+            .caller(caller)
+            .failed(reason)
+            .detail("path", path)
+            .detail("status", status.as_u16())
+            .detail("why", why.as_str());
+        let record = if left_out > 0 { record.detail("unrecorded_before", left_out) } else { record };
+        // It is refused in any case.
+        let _ = self.record(&record);
+    }
+}

@@ -1,0 +1,252 @@
+//! A server of its own: sockets, their limits, and stopping.
+//!
+//! A connection is closed when a request's head doesn't come in ten seconds, when the client takes no byte for as long as it may
+//! stall, and when the server has been stopping for ten seconds. There are at most 256; the next waits in the kernel's queue.
+
+use std::{
+    fmt,
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::{Router, body::Body, extract::ConnectInfo};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+    time::{self, Instant, Sleep},
+};
+use tower::ServiceExt as _;
+
+use super::{options::RouterOptions, token::TokenStore};
+use crate::{
+    error::{Error, Result},
+    log::AuditLog,
+};
+
+const HEAD_TIME: Duration = Duration::from_secs(10);
+const STOP_TIME: Duration = Duration::from_secs(10);
+const CONNECTIONS: usize = 256;
+const HEAD_BYTES: usize = 32 * 1024;
+
+/// Where and how a server listens.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ServeOptions {
+    addr: SocketAddr,
+    allow_plain_http: bool,
+    path: String,
+    router: RouterOptions,
+}
+
+impl ServeOptions {
+    /// Listens at this address; with port 0, at a free port.
+    pub fn new(addr: SocketAddr) -> Self {
+        Self { addr, allow_plain_http: false, path: "/audit".to_owned(), router: RouterOptions::new() }
+    }
+
+    /// Listens beyond loopback, though tokens and entries go over the network unencrypted: a proxy in front must speak TLS. Default: no.
+    pub fn allow_plain_http(mut self, allow: bool) -> Self {
+        self.allow_plain_http = allow;
+        self
+    }
+
+    /// The path under which the API is. Default: `/audit`.
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.path = path.into();
+        self
+    }
+
+    /// How the API is served.
+    pub fn router(mut self, options: RouterOptions) -> Self {
+        self.router = options;
+        self
+    }
+}
+
+/// A log's HTTP server, listening.
+pub struct Server {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    router: Router,
+    stall_time: Duration,
+}
+
+impl Server {
+    /// Listens. Requests are answered by [`run`](Self::run).
+    ///
+    /// ```no_run
+    /// # async fn run() -> tracing_audit::Result<()> {
+    /// use tracing_audit::{AuditLog, ServeOptions, Server};
+    ///
+    /// // A handle of its own, so that reads are recorded, also while the application writes in the same directory.
+    /// let log = AuditLog::builder("./audit").source("tracing-audit").open()?;
+    /// let server = Server::bind(&log, ServeOptions::new(([127, 0, 0, 1], 8080).into())).await?;
+    /// server.run(async { drop(tokio::signal::ctrl_c().await) }).await;
+    /// log.close()
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `Error::Invalid` for an address beyond loopback without [`allow_plain_http`](ServeOptions::allow_plain_http), or without any
+    /// token; `Error::Io` if the address is taken.
+    pub async fn bind(log: &AuditLog, options: ServeOptions) -> Result<Self> {
+        let addr = options.addr;
+        if !addr.ip().to_canonical().is_loopback() {
+            if !options.allow_plain_http {
+                let what = "is not on loopback, and TLS is not built in: put a TLS proxy in front and give allow_plain_http";
+                return Err(Error::invalid("addr", format!("{addr} {what}")));
+            }
+            if options.router.authorizer.is_none() && TokenStore::open(log.dir()).list()?.is_empty() {
+                return Err(Error::invalid("addr", format!("{addr} is not on loopback, and there are no tokens: create one first")));
+            }
+        }
+        let path = options.path.trim_end_matches('/');
+        if !path.is_empty() && (!path.starts_with('/') || path.contains(['{', '}', '*', '?', '#', '%']) || path.contains("//")) {
+            return Err(Error::invalid("path", format!("{path:?} must be a plain path like /audit")));
+        }
+        let stall_time = options.router.stall_time;
+        let api = log.router(options.router)?;
+        let router = if path.is_empty() { api } else { Router::new().nest(path, api).fallback(super::guard::no_route) };
+        let listen = Error::io("listen at", addr.to_string());
+        let bound = async {
+            let listener = TcpListener::bind(addr).await?;
+            let local_addr = listener.local_addr()?;
+            Ok((listener, local_addr))
+        };
+        let (listener, local_addr) = bound.await.map_err(listen)?;
+        Ok(Self { listener, local_addr, router, stall_time })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Answers requests until `stop` is done; then takes no more, and gives those that run ten seconds to end.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let slots = Arc::new(Semaphore::new(CONNECTIONS));
+        let graceful = GracefulShutdown::new();
+        let mut connections = JoinSet::new();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let accepted = async {
+                // It is never closed.
+                let slot = Arc::clone(&slots).acquire_owned().await;
+                (slot, self.listener.accept().await)
+            };
+            let (slot, accepted) = tokio::select! {
+                () = &mut stop => break,
+                Some(_) = connections.join_next() => continue,
+                accepted = accepted => accepted,
+            };
+            let (socket, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Too many open files, mostly: that passes.
+                    tracing::warn!(target: "tracing_audit", "a connection could not be accepted: {error}");
+                    time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            // It only costs some latency if the kernel refuses.
+            let _ = socket.set_nodelay(true);
+            let router = self.router.clone();
+            let service = service_fn(move |request: Request<Incoming>| {
+                let mut request = request.map(Body::new);
+                request.extensions_mut().insert(ConnectInfo(peer));
+                router.clone().oneshot(request)
+            });
+            let mut http = http1::Builder::new();
+            http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES);
+            let connection = http.serve_connection(TokioIo::new(Unstalled::new(socket, self.stall_time)), service);
+            let watched = graceful.watch(connection);
+            connections.spawn(async move {
+                // What a client does wrong ends its connection and is nobody's concern.
+                let _ = watched.await;
+                drop(slot);
+            });
+        }
+        drop(self.listener);
+        let finished = async {
+            graceful.shutdown().await;
+            while connections.join_next().await.is_some() {}
+        };
+        if time::timeout(STOP_TIME, finished).await.is_err() {
+            tracing::warn!(target: "tracing_audit", "connections were still open when the server had to stop");
+        }
+        // What is left ends with the set.
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("local_addr", &self.local_addr).finish_non_exhaustive()
+    }
+}
+
+/// A socket whose writing fails when the other side has taken nothing for some time.
+struct Unstalled {
+    socket: TcpStream,
+    limit: Duration,
+    /// Runs while a write waits.
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl Unstalled {
+    fn new(socket: TcpStream, limit: Duration) -> Self {
+        Self { socket, limit, waiting: None }
+    }
+
+    fn watch<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.waiting = None;
+            return written;
+        }
+        let limit = self.limit;
+        ready!(self.waiting.get_or_insert_with(|| Box::pin(time::sleep_until(Instant::now() + limit))).as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Unstalled {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Unstalled {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        self.watch(cx, written)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, bytes);
+        self.watch(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}

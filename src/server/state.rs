@@ -1,0 +1,202 @@
+//! What all requests share, and what one request is.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, atomic::AtomicU64},
+};
+
+use axum::{
+    extract::ConnectInfo,
+    http::{HeaderMap, HeaderName, header, request::Parts},
+};
+use serde_json::{Map, Value};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task,
+};
+
+use super::{
+    access::{Access, Authorizer, Denied, Scope},
+    download::Plans,
+    options::RouterOptions,
+    problem::Problem,
+    recorder::Recorder,
+    token::TokenStore,
+};
+use crate::{
+    error::Result,
+    export::files::LogFiles,
+    log::AuditLog,
+    query::{AuditReader, Filter},
+    record::{Caller, OwnRecord, Severity},
+    store::{
+        fs::{Fs, OsFs},
+        layout::Layout,
+        sealed::LocalSealed,
+    },
+};
+
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// How much of a text that the client chose is recorded.
+const MAX_TEXT: usize = 512;
+
+pub(super) type State = Arc<App>;
+
+/// What all requests share.
+#[derive(Debug)]
+pub(super) struct App {
+    pub(super) log: Option<AuditLog>,
+    pub(super) reader: AuditReader,
+    pub(super) files: Arc<LogFiles>,
+    pub(super) options: RouterOptions,
+    pub(super) recorder: Recorder,
+    pub(super) requests: Arc<Semaphore>,
+    pub(super) downloads: Arc<Semaphore>,
+    pub(super) counts: Counts,
+    pub(super) plans: Plans,
+    tokens: TokenStore,
+}
+
+/// What is counted for `/metrics`.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    /// Answers, by the first digit of their status.
+    pub(super) by_status: [AtomicU64; 5],
+    /// Refused because too much was going on.
+    pub(super) shed: AtomicU64,
+    pub(super) exported_bytes: Arc<AtomicU64>,
+    /// Downloads from which something was missing because it could not be read, or that the client did not take to the end.
+    pub(super) cut_exports: Arc<AtomicU64>,
+}
+
+impl App {
+    pub(super) fn new(dir: &Path, log: Option<AuditLog>, options: RouterOptions) -> Result<State> {
+        let (fs, layout) = (Arc::new(OsFs), Layout::new(dir));
+        let tokens = TokenStore::open(dir);
+        if options.authorizer.is_none() {
+            // What is wrong with them is better said now than at the first request.
+            tokens.list()?;
+        }
+        let sealed = Arc::new(LocalSealed::new(Arc::<OsFs>::clone(&fs), layout.clone()));
+        Ok(Arc::new(Self {
+            reader: AuditReader::open(dir)?,
+            files: Arc::new(LogFiles::new(fs, layout, sealed)),
+            recorder: Recorder::new(log.clone(), options.unrecorded_reads),
+            requests: Arc::new(Semaphore::new(options.requests)),
+            downloads: Arc::new(Semaphore::new(options.downloads)),
+            counts: Counts::default(),
+            plans: Plans::default(),
+            log,
+            options,
+            tokens,
+        }))
+    }
+
+    /// Lets a request in that has this scope; a refusal is recorded.
+    pub(super) fn admit(&self, request: &Parts, scope: Scope) -> Result<Asker, Problem> {
+        let authorizer: &dyn Authorizer = self.options.authorizer.as_deref().unwrap_or(&self.tokens);
+        let mut caller = caller(request);
+        let refuse = |caller: Caller, denied: Denied| {
+            self.recorder.denied(caller, &denied, request.uri.path());
+            Err(denied.into())
+        };
+        let access = match authorizer.authorize(request) {
+            Ok(access) => access,
+            Err(denied) => return refuse(caller, denied),
+        };
+        caller.kind = "api_key";
+        caller.id = shorten(&access.id);
+        caller.name = shorten(&access.name);
+        caller.tenant = access.tenant.clone();
+        if access.scope < scope {
+            let why = format!("this needs the scope {scope:?}, and yours is {:?}", access.scope).to_lowercase();
+            return refuse(caller, Denied::Forbidden(why));
+        }
+        Ok(Asker { access, caller, path: request.uri.path().to_owned() })
+    }
+
+    /// Runs what reads the disk. The slot is held until it is done, also when nobody waits for it any more.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        slot: Slot,
+        read: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let work = task::spawn_blocking(move || {
+            let result = read();
+            drop(slot);
+            result
+        });
+        match work.await {
+            Ok(result) => result.map_err(Problem::from),
+            Err(_) => {
+                let detail = "the request could not be finished; the server's own messages say why";
+                Err(Problem::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "It went wrong", detail))
+            }
+        }
+    }
+}
+
+/// One of so many. The guard puts it into the request, and what works on the request holds it.
+#[derive(Clone, Debug)]
+pub(super) struct Slot(#[allow(dead_code, reason = "held, not read")] pub(super) Arc<OwnedSemaphorePermit>);
+
+/// Who was let in, and how it is recorded.
+#[derive(Debug)]
+pub(super) struct Asker {
+    pub(super) access: Access,
+    caller: Caller,
+    path: String,
+}
+
+impl Asker {
+    /// The filter of these parameters, narrowed to the caller's tenant.
+    pub(super) fn filter(&self, params: &[(String, String)]) -> Result<Filter, Problem> {
+        let filter = Filter::parse(params.iter().map(|(name, value)| (name, value)))?;
+        let Some(tenant) = &self.access.tenant else { return Ok(filter) };
+        match params.iter().find(|(name, _)| name == "tenant_id") {
+            Some((_, wanted)) if wanted != tenant => {
+                Err(Problem::parameter("tenant_id", "your token is for another tenant only; leave it out"))
+            }
+            Some(_) => Ok(filter),
+            None => Ok(filter.with("tenant_id", tenant)?),
+        }
+    }
+
+    /// A record of this access.
+    pub(super) fn record(&self, event_type: &'static str, description: &str, params: &[(String, String)]) -> OwnRecord {
+        let mut parameters = Map::new();
+        for (name, value) in params {
+            let value = Value::from(shorten(value));
+            match parameters.get_mut(name) {
+                None => drop(parameters.insert(shorten(name), value)),
+                Some(Value::Array(values)) => values.push(value),
+                Some(one) => *one = Value::Array(vec![one.take(), value]),
+            }
+        }
+        let record = OwnRecord::new(event_type, Severity::Info, description);
+        record.caller(self.caller.clone()).detail("path", self.path.as_str()).detail("parameters", parameters)
+    }
+}
+
+fn caller(request: &Parts) -> Caller {
+    Caller {
+        kind: "anonymous",
+        ip_address: request.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical().to_string()),
+        user_agent: text(&request.headers, &header::USER_AGENT),
+        request_id: text(&request.headers, &REQUEST_ID).unwrap_or_default(),
+        ..Caller::default()
+    }
+}
+
+fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    headers.get(name).map(|value| shorten(&String::from_utf8_lossy(value.as_bytes())))
+}
+
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(MAX_TEXT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

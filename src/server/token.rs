@@ -1,0 +1,297 @@
+//! Tokens: `ta_<id>_<secret>`, kept as hashes in `state/tokens.json`.
+//!
+//! The secret is 32 random bytes, so nobody finds it by trying, and a plain SHA-256 hides it as well as a slow hash would: those are
+//! for passwords, which people choose. The file is replaced whole, under a lock, and looked at again when it was changed: a
+//! token that another process creates or revokes counts within a second.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use axum::http::request::Parts;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use super::access::{Access, Authorizer, Denied, Scope, bearer};
+use crate::{
+    error::{Error, Result},
+    record::Timestamp,
+    store::{layout::Layout, lock::Lock},
+};
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+const SECRET_LEN: usize = 43;
+
+/// What is to be known of a token, and what is stored of it besides the hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TokenInfo {
+    /// 8 hexadecimal digits: names it in lists and in the records of its accesses.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// What it allows.
+    pub scope: Scope,
+    /// The only tenant whose entries it sees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// When it ends, an RFC 3339 instant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// When it was made.
+    pub created: String,
+}
+
+/// A token to be made.
+#[derive(Clone, Debug)]
+pub struct NewToken {
+    /// What people call it, at most 128 bytes.
+    pub name: String,
+    /// What it allows.
+    pub scope: Scope,
+    /// The only tenant whose entries it sees.
+    pub tenant: Option<String>,
+    /// When it ends.
+    pub expires: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Stored {
+    #[serde(flatten)]
+    info: TokenInfo,
+    sha256: String,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Tokens {
+    version: u32,
+    tokens: Vec<Stored>,
+}
+
+/// The tokens of one log. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct TokenStore {
+    layout: Layout,
+    cache: Arc<Mutex<Option<Cache>>>,
+}
+
+#[derive(Debug)]
+struct Cache {
+    looked: Instant,
+    version: Option<Version>,
+    tokens: Arc<Tokens>,
+}
+
+/// Which file it is: device and inode, length, time of change. A replaced file is another inode.
+type Version = (u64, u64, u64, i64, i64);
+
+impl TokenStore {
+    /// The tokens of the log in this directory.
+    pub fn open(dir: impl AsRef<Path>) -> Self {
+        Self { layout: Layout::new(dir.as_ref()), cache: Arc::default() }
+    }
+
+    /// Makes a token; gives its text, which is stored nowhere and can't be had again.
+    ///
+    /// # Errors
+    ///
+    /// `Error::Invalid` for a name or tenant that can't be used, `Error::Io` if the tokens can't be written.
+    pub fn create(&self, new: NewToken) -> Result<(TokenInfo, String)> {
+        for (what, text) in [("name", Some(&new.name)), ("tenant", new.tenant.as_ref())] {
+            if text.is_some_and(|text| text.is_empty() || text.len() > 128 || text.chars().any(char::is_control)) {
+                return Err(Error::invalid(what, "it must have 1 to 128 bytes and no control characters"));
+            }
+        }
+        let (mut id, mut secret) = ([0; 4], [0; 32]);
+        let random = |bytes: &mut [u8]| {
+            getrandom::fill(bytes).map_err(|e| Error::io("make a token for", self.layout.root())(io::Error::other(e.to_string())))
+        };
+        random(&mut secret)?;
+        let secret = base64url(&secret);
+        self.change(|tokens| {
+            loop {
+                random(&mut id)?;
+                let id = hex(&id);
+                if tokens.tokens.iter().any(|token| token.info.id == id) {
+                    continue;
+                }
+                let info = TokenInfo {
+                    name: new.name.clone(),
+                    scope: new.scope,
+                    tenant: new.tenant.clone(),
+                    expires: new.expires.map(|time| time.to_string()),
+                    created: Timestamp::now().to_string(),
+                    id,
+                };
+                let text = format!("ta_{}_{secret}", info.id);
+                tokens.tokens.push(Stored { info: info.clone(), sha256: hex(&Sha256::digest(&secret)) });
+                return Ok((info, text));
+            }
+        })
+    }
+
+    /// All tokens, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// If the tokens can't be read.
+    pub fn list(&self) -> Result<Vec<TokenInfo>> {
+        Ok(self.read()?.0.tokens.into_iter().map(|token| token.info).collect())
+    }
+
+    /// Ends a token, within a second also for servers that run. Says whether there was one with this id.
+    ///
+    /// # Errors
+    ///
+    /// If the tokens can't be written.
+    pub fn revoke(&self, id: &str) -> Result<bool> {
+        self.change(|tokens| {
+            let before = tokens.tokens.len();
+            tokens.tokens.retain(|token| token.info.id != id);
+            Ok(tokens.tokens.len() < before)
+        })
+    }
+
+    /// What the holder of this token may do; `None` if it is none, or has ended.
+    ///
+    /// # Errors
+    ///
+    /// If the tokens can't be read.
+    pub fn verify(&self, token: &str) -> Result<Option<Access>> {
+        let Some((id, secret)) = token.strip_prefix("ta_").and_then(|rest| rest.split_once('_')) else { return Ok(None) };
+        if id.len() != 8 || secret.len() != SECRET_LEN {
+            return Ok(None);
+        }
+        let hash = hex(&Sha256::digest(secret));
+        let tokens = self.current()?;
+        let Some(stored) = tokens.tokens.iter().find(|token| token.info.id == id) else { return Ok(None) };
+        let right = bool::from(stored.sha256.as_bytes().ct_eq(hash.as_bytes()));
+        let ended = match &stored.info.expires {
+            // An end that can't be read is no licence to last for ever.
+            Some(end) => end.parse::<Timestamp>().map_or(true, |end| end <= Timestamp::now()),
+            None => false,
+        };
+        let TokenInfo { id, name, scope, tenant, .. } = stored.info.clone();
+        Ok((right && !ended).then_some(Access { id, name, scope, tenant }))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.layout.root().join("state").join("tokens.json")
+    }
+
+    /// The tokens, read again if a second has passed and the file is another.
+    fn current(&self) -> Result<Arc<Tokens>> {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = &mut *cache
+            && (known.looked.elapsed() < LOOK_EVERY || {
+                known.looked = Instant::now();
+                known.version == self.version()?
+            })
+        {
+            return Ok(Arc::clone(&known.tokens));
+        }
+        let (tokens, version) = self.read()?;
+        let tokens = Arc::new(tokens);
+        *cache = Some(Cache { looked: Instant::now(), version, tokens: Arc::clone(&tokens) });
+        Ok(tokens)
+    }
+
+    fn version(&self) -> Result<Option<Version>> {
+        match fs::metadata(self.path()) {
+            Ok(found) => Ok(Some((found.dev(), found.ino(), found.len(), found.mtime(), found.mtime_nsec()))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Error::io("look at", self.path())(e)),
+        }
+    }
+
+    fn read(&self) -> Result<(Tokens, Option<Version>)> {
+        // Before the text: if it changes in between, it is read once more.
+        let version = self.version()?;
+        let path = self.path();
+        match fs::read(&path) {
+            Ok(text) => match serde_json::from_slice::<Tokens>(&text) {
+                Ok(tokens) if tokens.version == 1 => Ok((tokens, version)),
+                Ok(tokens) => Err(Error::damaged(path, format!("its version is {} and not 1", tokens.version))),
+                Err(e) => Err(Error::damaged(path, e.to_string())),
+            },
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok((Tokens { version: 1, tokens: Vec::new() }, None)),
+            Err(e) => Err(Error::io("read", path)(e)),
+        }
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Tokens) -> Result<T>) -> Result<T> {
+        let path = self.path();
+        let lock = self.layout.lock("tokens");
+        let tries = 500;
+        let _held = (0..tries)
+            .find_map(|_| match Lock::try_take(&lock) {
+                Ok(None) => {
+                    thread::sleep(Duration::from_millis(10));
+                    None
+                }
+                taken => taken.transpose(),
+            })
+            .unwrap_or_else(|| Err(Error::io("lock", &lock)(io::ErrorKind::TimedOut.into())))?;
+        let mut tokens = self.read()?.0;
+        let result = change(&mut tokens)?;
+        let mut text = serde_json::to_vec_pretty(&tokens).expect("texts and numbers are always JSON, and a Vec takes it");
+        text.push(b'\n');
+        let tmp = path.with_extension("json.tmp");
+        let write = || -> io::Result<()> {
+            // What a dead process left is not written to: another may have it open.
+            match fs::remove_file(&tmp) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&tmp)?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            fs::rename(&tmp, &path)?;
+            fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+        };
+        write().map_err(Error::io("write", &path))?;
+        *self.cache.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        Ok(result)
+    }
+}
+
+impl Authorizer for TokenStore {
+    fn authorize(&self, request: &Parts) -> Result<Access, Denied> {
+        let Some(token) = bearer(request) else { return Err(Denied::Unauthenticated("no token".to_owned())) };
+        match self.verify(token) {
+            Ok(Some(access)) => Ok(access),
+            Ok(None) => Err(Denied::Unauthenticated("the token is unknown, revoked or has ended".to_owned())),
+            Err(error) => {
+                tracing::error!(target: "tracing_audit", "the tokens of the audit log can't be read: {error}");
+                Err(Denied::Unauthenticated("the tokens can't be read".to_owned()))
+            }
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// RFC 4648, section 5, without padding.
+fn base64url(bytes: &[u8]) -> String {
+    let digit = |number: u32, place: u32| char::from(ALPHABET[(number >> (6 * place) & 63) as usize]);
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let number = chunk.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        text.extend((0..=chunk.len() as u32).map(|n| digit(number, 3 - n)));
+    }
+    text
+}
+
+#[cfg(test)]
+#[path = "token_tests.rs"]
+mod tests;
