@@ -1,11 +1,14 @@
 //! The commands and their flags, as `--help` shows them.
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::filter::FilterArgs;
-use crate::query::Order;
+use crate::{query::Order, server::Scope};
 
 const AFTER: &str = "\
 Every flag can also be given as a variable, --start-date as TRACING_AUDIT_START_DATE, or in a TOML file named with --config:
@@ -36,12 +39,15 @@ pub(super) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    Demo(DemoArgs),
+    Serve(ServeArgs),
     Query(QueryArgs),
     Tail(TailArgs),
     Export(ExportArgs),
     Verify(VerifyArgs),
     Prune(PruneArgs),
     Recover(RecoverArgs),
+    Token(TokenArgs),
 }
 
 /// Which log.
@@ -75,7 +81,7 @@ pub(super) struct QueryArgs {
     #[command(flatten)]
     pub(super) dir: DirArgs,
     /// Show the one entry with this id
-    #[arg(long, value_name = "UUID", conflicts_with_all = ["limit", "order", "offset", "cursor"])]
+    #[arg(long, value_name = "UUID", conflicts_with_all = ["offset", "cursor"])]
     pub(super) id: Option<String>,
     /// So many entries at most; 0 for all of them
     #[arg(long, value_name = "N", default_value_t = 100)]
@@ -223,4 +229,109 @@ pub(super) enum ReportFormat {
     Text,
     /// One JSON document
     Json,
+}
+
+/// Runs a credential manager that writes an audit trail, with users at work, to look at
+///
+/// Prints where it is, a token, and what to try. At the end its log is checked.
+#[derive(Args, Debug)]
+pub(super) struct DemoArgs {
+    /// The log's directory [default: a new one among the system's temporary files]
+    // Neither a variable nor the configuration file sets it: they name the log of an application.
+    #[arg(long = "dir", value_name = "DIR")]
+    pub(super) demo_dir: Option<PathBuf>,
+    /// The address to listen on; port 0 is any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub(super) listen: SocketAddr,
+    /// Requests in a second, more or less
+    #[arg(long, value_name = "N", default_value_t = 20.0)]
+    pub(super) rate: f64,
+    /// End after so many seconds [default: with Ctrl-C]
+    #[arg(long = "for", value_name = "SECONDS")]
+    pub(super) run_for: Option<u64>,
+    /// Be the second instance
+    #[arg(long, hide = true)]
+    pub(super) instance: bool,
+    /// Be the worker
+    #[arg(long, hide = true)]
+    pub(super) worker: bool,
+}
+
+/// Serves the HTTP API of a log that applications write
+///
+/// Reads are recorded in the log. Requests need a token, see `tracing-audit token create`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  tracing-audit serve --dir /var/lib/billing/audit
+  curl -H \"Authorization: Bearer $TOKEN\" 'http://127.0.0.1:8080/audit/entries?event_type=auth.*&limit=10'")]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    pub(super) dir: DirArgs,
+    /// The address to listen on; port 0 is any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(super) listen: SocketAddr,
+    /// Listen beyond loopback without TLS: for behind a proxy that speaks it
+    #[arg(long)]
+    pub(super) allow_plain_http: bool,
+    /// Where the API is
+    #[arg(long, value_name = "PATH", default_value = "/audit")]
+    pub(super) path: String,
+    /// Refuse more requests at once than these
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub(super) max_requests: usize,
+    /// Refuse more downloads at once than these
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub(super) max_downloads: usize,
+    /// Answer /metrics without a token
+    #[arg(long)]
+    pub(super) open_metrics: bool,
+}
+
+/// Manages the tokens by which the HTTP API knows who asks
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  tracing-audit token create --name splunk --scope export --expires 2027-01-01
+  tracing-audit token list
+  tracing-audit token revoke 4f1c09aa")]
+pub(super) struct TokenArgs {
+    #[command(subcommand)]
+    pub(super) command: TokenCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TokenCommand {
+    /// Makes a token and shows it, this once
+    Create {
+        #[command(flatten)]
+        dir: DirArgs,
+        /// What to call it in lists, and in the records of what is done with it
+        #[arg(long)]
+        name: String,
+        /// read, export (which can read as well) or admin (which can do all)
+        #[arg(long, default_value = "read")]
+        scope: Scope,
+        /// Show it only the entries of this tenant
+        #[arg(long, value_name = "ID")]
+        tenant_id: Option<String>,
+        /// The UTC day whose beginning, or the RFC 3339 instant which, ends it [default: it doesn't end]
+        #[arg(long, value_name = "DATE")]
+        expires: Option<String>,
+    },
+    /// Shows all tokens, without their secrets
+    List {
+        #[command(flatten)]
+        dir: DirArgs,
+        /// How to show them [default: table on a terminal, else ndjson]
+        #[arg(long, value_enum)]
+        format: Option<Format>,
+    },
+    /// Ends a token, within a second
+    Revoke {
+        #[command(flatten)]
+        dir: DirArgs,
+        /// The token's id, as listed
+        id: String,
+    },
 }

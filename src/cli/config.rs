@@ -23,20 +23,17 @@ const DEMO: &str = "demo";
 
 /// Adds the variables and what the configuration file says to the flags of all commands.
 pub(super) fn prepare(command: Command, args: &[OsString]) -> Result<Command, Failure> {
-    let mut command = command.mut_subcommands(|sub| sub.mut_args(|arg| with_variable(arg)));
+    let mut command = command.mut_subcommands(with_variables);
     let Some(path) = config_file(args) else { return Ok(command) };
     let text = fs::read_to_string(&path).map_err(|e| Failure::Usage(format!("--config: cannot read {}: {e}", path.display())))?;
-    let table: Table = text.parse().map_err(|e: toml::de::Error| Failure::Usage(format!("{}: {e}", path.display())))?;
     let wrong = |what: String| Failure::Usage(format!("{}: {what}", path.display()));
+    let table: Table = text.parse().map_err(|e: toml::de::Error| wrong(e.to_string()))?;
     let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     // Those of one command are set later, so they are stronger.
     for (key, value) in table.iter().filter(|(_, value)| !value.is_table()) {
         let mut known = false;
         for name in names.iter().filter(|name| *name != DEMO) {
-            if has_flag(&command, name, key) {
-                known = true;
-                command = set(command, name, key, value).map_err(wrong)?;
-            }
+            known |= set(&mut command, name, key, value).map_err(wrong)?;
         }
         if !known {
             return Err(wrong(format!("no command has a flag --{key}")));
@@ -47,13 +44,16 @@ pub(super) fn prepare(command: Command, args: &[OsString]) -> Result<Command, Fa
             return Err(wrong(format!("there is no command [{name}]; there are {}", names.join(", "))));
         }
         for (key, value) in table {
-            if !has_flag(&command, name, key) {
+            if !set(&mut command, name, key, value).map_err(wrong)? {
                 return Err(wrong(format!("the command [{name}] has no flag --{key}")));
             }
-            command = set(command, name, key, value).map_err(wrong)?;
         }
     }
     Ok(command)
+}
+
+fn with_variables(command: Command) -> Command {
+    command.mut_args(with_variable).mut_subcommands(with_variables)
 }
 
 fn with_variable(arg: clap::Arg) -> clap::Arg {
@@ -80,24 +80,32 @@ fn config_file(args: &[OsString]) -> Option<PathBuf> {
     std::env::var_os(format!("{PREFIX}CONFIG")).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-fn has_flag(command: &Command, name: &str, key: &str) -> bool {
-    let fits = |arg: &clap::Arg| arg.get_long() == Some(key) && !matches!(key, "help" | "version");
-    command.find_subcommand(name).is_some_and(|sub| sub.get_arguments().any(fits))
-}
-
-fn set(command: Command, name: &str, key: &str, value: &Value) -> Result<Command, String> {
+/// Gives the flag of this command, and of those below it, another default. Says whether there is such a flag.
+fn set(command: &mut Command, name: &str, key: &str, value: &Value) -> Result<bool, String> {
     let texts = match value {
         Value::Array(values) => values.iter().map(|value| text(key, value)).collect::<Result<Vec<_>, _>>()?,
         value => vec![text(key, value)?],
     };
-    let sub = command.find_subcommand(name).and_then(|sub| sub.get_arguments().find(|arg| arg.get_long() == Some(key)));
-    let repeats = sub.is_some_and(|arg| matches!(arg.get_action(), ArgAction::Append));
-    if texts.len() != 1 && !repeats {
-        return Err(format!("{key} takes one value"));
+    match command.find_subcommand_mut(name) {
+        Some(sub) => set_below(sub, key, &texts),
+        None => Ok(false),
     }
-    Ok(command.mut_subcommand(name, |sub| {
-        sub.mut_args(|arg| if arg.get_long() == Some(key) { arg.required(false).default_values(texts.clone()) } else { arg })
-    }))
+}
+
+fn set_below(command: &mut Command, key: &str, texts: &[String]) -> Result<bool, String> {
+    let flag = command.get_arguments().find(|arg| arg.get_long() == Some(key) && !matches!(key, "help" | "version"));
+    let mut known = flag.is_some();
+    if let Some(flag) = flag {
+        if texts.len() != 1 && !matches!(flag.get_action(), ArgAction::Append) {
+            return Err(format!("{key} takes one value"));
+        }
+        let id = flag.get_id().clone();
+        *command = std::mem::take(command).mut_arg(id, |arg| arg.required(false).default_values(texts.to_vec()));
+    }
+    for sub in command.get_subcommands_mut() {
+        known |= set_below(sub, key, texts)?;
+    }
+    Ok(known)
 }
 
 fn text(key: &str, value: &Value) -> Result<String, String> {

@@ -45,8 +45,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<Outcome, Failure> {
     let dir = &args.dir.dir;
     check_format(&Layout::new(dir))?;
     let stop = Stop::on_signal();
-    let mut target =
-        if to_stdout { Target::Stdout(io::stdout().lock()) } else { Target::File(OutputFile::create(&args.output)?) };
+    let mut target = if to_stdout { Target::Stdout(io::stdout().lock()) } else { Target::File(OutputFile::create(&args.output)?) };
     let outcome = match format {
         ExportFormat::Zip | ExportFormat::Gz if !filter.has_field_filters() => copy(dir, &filter, format, &mut target, &stop)?,
         format => pick(dir, &filter, format, &mut target, &stop)?,

@@ -7,6 +7,7 @@
 mod args;
 mod check;
 mod config;
+mod demo;
 mod export;
 mod failure;
 mod filter;
@@ -17,8 +18,10 @@ mod progress;
 mod prune;
 mod query;
 mod recover;
+mod serve;
 mod stop;
 mod tail;
+mod token;
 mod verify;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -52,11 +55,14 @@ fn parse(args: &[OsString]) -> Result<Cli, Failure> {
 
 fn run(command: &Command) -> Result<Outcome, Failure> {
     match command {
+        Command::Demo(args) => demo::run(args),
+        Command::Serve(args) => serve::run(args),
         Command::Query(args) => query::run(args),
         Command::Tail(args) => tail::run(args),
         Command::Export(args) => export::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Prune(args) => prune::run(args),
         Command::Recover(args) => recover::run(args),
+        Command::Token(args) => token::run(args),
     }
 }

@@ -36,7 +36,7 @@ pub(crate) use gzip::Level;
 pub(crate) use health::Callback;
 pub use health::{Counters, Problem};
 pub(crate) use open::{Store, StoreOptions, check_format};
-pub(crate) use retention::{Doomed, Pruned};
 pub use retention::Retention;
+pub(crate) use retention::{Doomed, Pruned};
 pub(crate) use sealer::SealerOptions;
 pub(crate) use writer::WriterOptions;

@@ -29,7 +29,8 @@ impl Guide<'_> {
         let Self { stream, address, second, token, .. } = self;
         let (dir, today) = (quoted(self.dir), Timestamp::now().day());
         let program = std::env::current_exe().map_or_else(|_| "tracing-audit".to_owned(), |program| quoted(&program));
-        let end = self.limit.map_or_else(|| "Ctrl-C ends it.".to_owned(), |seconds| format!("It ends after {seconds} seconds, or with Ctrl-C."));
+        let end =
+            self.limit.map_or_else(|| "Ctrl-C ends it.".to_owned(), |seconds| format!("It ends after {seconds} seconds, or with Ctrl-C."));
         let mut out = io::stdout().lock();
         writeln!(
             out,

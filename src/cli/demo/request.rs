@@ -9,7 +9,6 @@ use axum::{
     response::Response,
 };
 use tracing::{Instrument as _, field::Empty};
-use uuid::Uuid;
 
 use super::model::{Answer, Model, Session, User, refused};
 
@@ -21,7 +20,8 @@ pub(super) async fn in_span(
     next: Next,
 ) -> Response {
     let headers = request.headers();
-    let request_id = text(headers, "x-request-id").map_or_else(|| Uuid::new_v8(fastrand::u128(..).to_be_bytes()).to_string(), str::to_owned);
+    let request_id = text(headers, "x-request-id")
+        .map_or_else(|| uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes()).into_uuid().to_string(), str::to_owned);
     // The demo's traffic plays the load balancer in front of the service, which adds this header.
     let address = text(headers, "x-forwarded-for").map_or_else(|| peer.ip().to_string(), str::to_owned);
     let span = tracing::info_span!(

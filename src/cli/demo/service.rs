@@ -1,12 +1,6 @@
 //! The instrumented service: a credential manager with its routes, one instance of it.
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use axum::{
     Router, middleware,
@@ -16,10 +10,7 @@ use tokio::{net::TcpListener, sync::watch};
 use tracing_subscriber::prelude::*;
 
 use super::{accounts, jobs, model::Model, request, settings};
-use crate::{
-    AuditLog,
-    cli::failure::Failure,
-};
+use crate::{AuditLog, cli::failure::Failure};
 
 /// Opens the log of this process and makes it the one that `audit!` writes to.
 pub(super) fn open_log(dir: &Path, source: &str) -> Result<AuditLog, Failure> {
