@@ -52,7 +52,7 @@ fn json_lines(output: &Output) -> Vec<Value> {
 fn log(events: u64) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     // Rotation is looked at once a batch, so the batches are many.
-    let log = AuditLog::builder(dir.path()).source("shop").rotate_bytes(2000).live_grace(Duration::ZERO).open().unwrap();
+    let log = AuditLog::builder(dir.path()).source("shop").rotate_bytes(1000).live_grace(Duration::ZERO).open().unwrap();
     let subscriber = tracing_subscriber::registry().with(log.layer());
     tracing::subscriber::with_default(subscriber, || {
         for n in 0..events {
@@ -378,7 +378,7 @@ fn zip_entries(path: &Path) -> std::collections::BTreeMap<String, String> {
             let mut file = zip.by_index(n).unwrap();
             let mut text = String::new();
             file.read_to_string(&mut text).unwrap();
-            (file.name().to_owned(), text)
+            (file.name().unwrap().into_owned(), text)
         })
         .collect()
 }

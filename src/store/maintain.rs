@@ -69,13 +69,11 @@ pub(crate) fn recover_now(dir: &Path, mut done: impl FnMut(Rescued)) -> Result<(
     Ok(())
 }
 
-/// The streams of dead processes with records that are not sealed yet.
+/// The streams whose processes died: with a journal that nobody writes to.
 pub(crate) fn abandoned(fs: &dyn Fs, layout: &Layout) -> Result<Vec<StreamId>> {
     let mut abandoned = Vec::new();
     for stream in recover::left_streams(fs, layout)? {
-        let unsealed =
-            layout.ring(&stream).exists() || recover::live_files(fs, layout, &stream)?.iter().any(|stem| !layout.sealed(stem).exists());
-        if unsealed && !Lock::is_held(&layout.lock(stream.as_str()))? {
+        if layout.ring(&stream).exists() && !Lock::is_held(&layout.lock(stream.as_str()))? {
             abandoned.push(stream);
         }
     }
