@@ -120,7 +120,7 @@ fn a_wrong_command_line_is_told_by_the_flags_name_and_is_code_2() {
         (&["query", "--event-type", "A b"], "--event-type"),
         (&["query", "--cursor", "x"], "--cursor"),
         (&["query", "--id", "x"], "--id"),
-        (&["query", "--limit", "-1"], "--limit"),
+        (&["query", "--limit=many"], "--limit"),
         (&["query", "--order", "up"], "--order"),
         (&["query", "--colour"], "--colour"),
         (&["tail", "--format", "json"], "--format"),

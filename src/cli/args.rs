@@ -61,11 +61,11 @@ pub(super) struct DirArgs {
 /// How entries are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// For people
+    // For people
     Table,
-    /// One JSON object a line, each as it is stored
+    // One JSON object a line, each as it is stored
     Ndjson,
-    /// One JSON document
+    // One JSON document
     Json,
 }
 
@@ -125,11 +125,11 @@ pub(super) struct TailArgs {
 /// How an export is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ExportFormat {
-    /// One file of lines per day and stream, and a manifest
+    // One file of lines per day and stream, and a manifest
     Zip,
-    /// All lines in one gzip file
+    // All lines in one gzip file
     Gz,
-    /// All lines as they are
+    // All lines as they are
     Ndjson,
 }
 
@@ -144,12 +144,12 @@ impl ExportFormat {
     }
 }
 
-/// Writes a part of the log into one file
-///
-/// The file is there whole or not at all. With only dates, nothing is packed anew, so it is about as fast as copying.
-/// With other filters, a ZIP has all matching entries in one file.
+/// Writes a part of the log into one file, which is there whole or not at all
 #[derive(Args, Debug)]
 #[command(after_help = "\
+With only dates nothing is packed anew, so it is about as fast as copying, and a ZIP has one file of lines per day and stream.
+With other filters a ZIP has all matching entries in one file.
+
 Examples:
   tracing-audit export --start-date 2026-11-01 --end-date 2026-11-30 --output november.zip
   tracing-audit export --actor ann@example.com --output ann.jsonl
@@ -225,9 +225,9 @@ pub(super) struct RecoverArgs {
 /// How a report is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum ReportFormat {
-    /// For people
+    // For people
     Text,
-    /// One JSON document
+    // One JSON document
     Json,
 }
 

@@ -97,17 +97,17 @@ fn pick(dir: &Path, filter: &Filter, format: ExportFormat, target: &mut Target, 
         ExportFormat::Ndjson => {
             let mut out = BufWriter::with_capacity(128 * 1024, &mut *target);
             let scanned = each(&reader, filter, &bar, stop, |line| write_line(&mut out, line));
-            flushed(scanned, out.flush())
+            flushed(scanned, |_| out.flush())
         }
         ExportFormat::Gz => {
             let mut out = GzEncoder::new(BufWriter::with_capacity(128 * 1024, &mut *target), Compression::new(6));
             let scanned = each(&reader, filter, &bar, stop, |line| write_line(&mut out, line));
-            flushed(scanned, out.finish().and_then(|mut out| out.flush()))
+            flushed(scanned, |_| out.finish()?.flush())
         }
         ExportFormat::Zip => {
             let mut out = FilteredZip::new(BufWriter::with_capacity(128 * 1024, &mut *target), filter)?;
             let scanned = each(&reader, filter, &bar, stop, |line| out.line(line));
-            flushed(scanned, out.finish().and_then(|mut out| out.flush()))
+            flushed(scanned, |scanned| out.finish(scanned)?.flush())
         }
     };
     bar.finish_and_clear();
@@ -147,9 +147,10 @@ fn each(
     }
 }
 
-fn flushed(scanned: Result<Scanned, Stopped>, flushed: io::Result<()>) -> Result<Scanned, Stopped> {
+/// Ends the output if all went into it.
+fn flushed(scanned: Result<Scanned, Stopped>, flush: impl FnOnce(&Scanned) -> io::Result<()>) -> Result<Scanned, Stopped> {
     let scanned = scanned?;
-    flushed.map_err(Stopped::Write)?;
+    flush(&scanned).map_err(Stopped::Write)?;
     Ok(scanned)
 }
 

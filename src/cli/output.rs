@@ -6,7 +6,7 @@ use std::{
     io::{self, IsTerminal as _, Write},
 };
 
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 
 use super::args::Format;
 use crate::{query::Entry, record::Timestamp};
@@ -115,9 +115,12 @@ pub(super) fn table(headings: &[&str]) -> Table {
     if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
         table.force_no_tty();
     }
-    table.set_header(headings.iter().map(|heading| Cell::new(heading)));
+    table.set_header(headings.iter().map(Cell::new));
     table
 }
+
+/// How wide a terminal must be for words to be kept whole.
+const WIDE: u16 = 96;
 
 /// Entries as a table.
 pub(super) fn entries_table<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Table {
@@ -130,6 +133,12 @@ pub(super) fn entries_table<'a>(entries: impl IntoIterator<Item = &'a Entry>) ->
             _ => Cell::new(severity),
         };
         table.add_row([Cell::new(time), Cell::new(event_type), severity, Cell::new(actor), Cell::new(resource), Cell::new(description)]);
+    }
+    if table.width().is_some_and(|width| width >= WIDE) {
+        // Times, event types and severities can't be read in pieces; the other columns are texts.
+        for column in table.column_iter_mut().take(3) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
     }
     table
 }

@@ -27,7 +27,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::watch, time};
+use tokio::{net::TcpListener, sync::watch, time};
 
 use self::{children::Started, guide::Guide, traffic::Traffic};
 use super::{
@@ -44,22 +44,20 @@ use crate::{
 };
 
 pub(super) fn run(args: &DemoArgs) -> Result<Outcome, Failure> {
-    let dir = match &args.demo_dir {
-        Some(dir) => dir.clone(),
-        None => fresh_dir()?,
-    };
-    if args.instance {
-        return children::instance(&dir).map(|()| Outcome::Fine);
-    }
-    if args.worker {
-        return children::worker(&dir).map(|()| Outcome::Fine);
+    match &args.demo_dir {
+        Some(dir) if args.instance => return children::instance(dir).map(|()| Outcome::Fine),
+        Some(dir) if args.worker => return children::worker(dir).map(|()| Outcome::Fine),
+        _ => {}
     }
     if !(args.rate > 0.0 && args.rate <= 10_000.0) {
         return Err(Failure::Usage(format!("--rate: {} must be more than 0 and at most 10000", args.rate)));
     }
-    let log = service::open_log(&dir, "certify-core")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(play(args, &log))?;
+    // First what may well be refused: then no directory is left behind for nothing.
+    let listener = runtime.block_on(service::listen(args.listen))?;
+    let dir = args.demo_dir.clone().map_or_else(fresh_dir, Ok)?;
+    let log = service::open_log(&dir, "certify-core")?;
+    runtime.block_on(play(args, listener, &log))?;
     // Requests that are still answered hold the log.
     drop(runtime);
     log.close()?;
@@ -75,9 +73,8 @@ fn fresh_dir() -> Result<PathBuf, Failure> {
     Ok(dir)
 }
 
-async fn play(args: &DemoArgs, log: &AuditLog) -> Result<(), Failure> {
+async fn play(args: &DemoArgs, listener: TcpListener, log: &AuditLog) -> Result<(), Failure> {
     let dir = log.dir();
-    let listener = service::listen(args.listen).await?;
     let address = listener.local_addr()?;
     let new = NewToken { name: "demo".to_owned(), scope: Scope::Admin, tenant: None, expires: None };
     let (_, token) = TokenStore::open(dir).create(new)?;
