@@ -3,7 +3,10 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -41,6 +44,7 @@ pub struct AuditLog {
 struct Owner {
     store: Store,
     intake: Arc<Intake>,
+    closed: AtomicBool,
 }
 
 impl Drop for Owner {
@@ -112,6 +116,9 @@ impl AuditLog {
         if used > capacity / 10 * 9 {
             trouble.push(format!("the journal is nearly full: {used} of {capacity} bytes"));
         }
+        if self.owner.closed.load(Ordering::Relaxed) {
+            trouble.push("the log is closed".to_owned());
+        }
         trouble
     }
 
@@ -132,6 +139,7 @@ impl AuditLog {
     ///
     /// If the disk refuses. What could not be written is in the journal, and the next process that opens the directory writes it.
     pub fn close(&self) -> Result<()> {
+        self.owner.closed.store(true, Ordering::Relaxed);
         self.owner.intake.close();
         self.owner.store.close()
     }
@@ -274,7 +282,7 @@ impl AuditLogBuilder {
         };
         let store = Store::open(&self.dir, options)?;
         let intake = Intake::new(store.producer.clone(), store.durability, &source, longest, self.when_full);
-        Ok(AuditLog { owner: Arc::new(Owner { store, intake: Arc::new(intake) }) })
+        Ok(AuditLog { owner: Arc::new(Owner { store, intake: Arc::new(intake), closed: AtomicBool::new(false) }) })
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     entry::Entry,
     files::{Files, is_gone},
+    needle::Haystack,
     order::{Key, Order},
     page::{Problem, told},
     plan::{Piece, Source, Wanted},
@@ -34,12 +35,13 @@ pub(super) struct BlockReader<'a> {
     keep: usize,
     unpacker: Unpacker,
     plain: Vec<u8>,
+    lower: Vec<u8>,
     open: Option<(Arc<FileStem>, Arc<dyn Blob>)>,
 }
 
 impl<'a> BlockReader<'a> {
     pub(super) fn new(files: &'a Files, wanted: &'a Wanted, keep: usize) -> Self {
-        Self { files, wanted, keep, unpacker: Unpacker::new(), plain: Vec::new(), open: None }
+        Self { files, wanted, keep, unpacker: Unpacker::new(), plain: Vec::new(), lower: Vec::new(), open: None }
     }
 
     /// Reads a block. What is wrong with it becomes a problem of the answer.
@@ -71,7 +73,12 @@ impl<'a> BlockReader<'a> {
         self.unpacker.block(&*blob, &piece.block, &mut self.plain)
     }
 
-    fn search(&self, piece: &Piece) -> Found {
+    fn search(&mut self, piece: &Piece) -> Found {
+        self.lower.clear();
+        if self.wanted.filter.needs_lower() {
+            self.lower.extend_from_slice(&self.plain);
+            self.lower.make_ascii_lowercase();
+        }
         let plain = &self.plain[..];
         let mut entries = Vec::new();
         let (mut count, mut problem_at) = (u64::from(piece.block.lines), None);
@@ -84,7 +91,7 @@ impl<'a> BlockReader<'a> {
                 }
             }
         } else {
-            self.search_candidates(plain, &mut entries);
+            self.search_candidates(Haystack { plain, lower: &self.lower }, &mut entries);
         }
         let after = |a: &Entry, b: &Entry| match self.wanted.order {
             Order::Desc => a.key().cmp(&b.key()),
@@ -98,18 +105,15 @@ impl<'a> BlockReader<'a> {
     }
 
     /// Looks at the lines that have in them what is looked for.
-    fn search_candidates(&self, plain: &[u8], entries: &mut Vec<Entry>) {
-        let filter = &self.wanted.filter;
-        let mut next = filter.first_candidate(plain);
+    fn search_candidates(&self, lines: Haystack<'_>, entries: &mut Vec<Entry>) {
+        let (filter, plain) = (&self.wanted.filter, lines.plain);
+        let mut next = filter.first_candidate(lines);
         while let Some(at) = next {
             let (before, behind) = plain.split_at_checked(at).unwrap_or((plain, &[]));
             let start = memchr::memrchr(b'\n', before).map_or(0, |lf| lf + 1);
             let end = memchr::memchr(b'\n', behind).map_or(plain.len(), |lf| at + lf);
             self.take(plain.get(start..end).unwrap_or_default(), entries);
-            next = match plain.get(end + 1..) {
-                None | Some([]) => None,
-                Some(rest) => filter.next_candidate(rest).map(|n| end + 1 + n),
-            };
+            next = if end + 1 < plain.len() { filter.next_candidate(lines, end + 1) } else { None };
         }
     }
 

@@ -19,7 +19,7 @@ pub(super) enum Condition {
     /// The event type is one of these.
     EventType(Vec<Types>),
     /// One of the texts that people read contains this, whatever its case.
-    Text { escaped: Regex, plain: Regex },
+    Text { text: String, escaped: Regex, plain: Regex },
     /// A value in `details` is this.
     Detail { path: String, value: Vec<u8> },
 }
@@ -83,7 +83,7 @@ impl Condition {
         // Escaping makes ASCII of ASCII and leaves the rest, so what was text stays text.
         let escaped = String::from_utf8_lossy(&escape(text)).into_owned();
         let find = |text| needle::ignoring_case(text).ok_or_else(|| Error::invalid("q", "it is too long; give a shorter text"));
-        Ok(Self::Text { escaped: find(&escaped)?, plain: find(text)? })
+        Ok(Self::Text { escaped: find(&escaped)?, plain: find(text)?, text: escaped })
     }
 
     pub(super) fn detail(path: &str, value: &str) -> Self {
@@ -97,7 +97,7 @@ impl Condition {
                 values.iter().any(|value| a == value || b == value)
             }
             Self::EventType(types) => types.iter().any(|types| types.matches(fields.event_type)),
-            Self::Text { escaped, plain } => {
+            Self::Text { escaped, plain, .. } => {
                 let f = fields;
                 let texts = [f.description, f.event_type, f.actor_id, f.actor_name, f.resource_id, f.resource_name];
                 texts.into_iter().any(|text| match unescape(text) {
@@ -129,7 +129,7 @@ impl Condition {
                     })
                     .collect(),
             ),
-            Self::Text { escaped, .. } => Some(Needle::Pattern(escaped.clone())),
+            Self::Text { text, escaped, .. } => Some(Needle::ignoring_case(text, escaped)),
             Self::Detail { path, value } => {
                 // A key may have dots in it, but whatever the keys are, the last ends as the path does.
                 let key = escape(path.rsplit('.').next().unwrap_or(path));

@@ -5,7 +5,7 @@
 
 use super::{
     condition::{Condition, Field, Types},
-    needle::Needle,
+    needle::{Haystack, Needle},
 };
 use crate::{
     error::{Error, Result},
@@ -130,19 +130,21 @@ impl Filter {
         &self.keys
     }
 
-    /// Where these lines may have a match: `None` if nowhere, else at this byte or after it.
-    pub(super) fn first_candidate(&self, lines: &[u8]) -> Option<usize> {
-        let (rarest, others) = match self.needles.split_first() {
-            Some(split) => split,
-            None => return Some(0),
-        };
-        let first = rarest.find(lines)?;
-        others.iter().all(|needle| needle.find(lines).is_some()).then_some(first)
+    /// Where lines may have a match: `None` if nowhere, else at this byte or after it.
+    pub(super) fn first_candidate(&self, lines: Haystack<'_>) -> Option<usize> {
+        let Some((rarest, others)) = self.needles.split_first() else { return Some(0) };
+        let first = rarest.find(lines, 0)?;
+        others.iter().all(|needle| needle.find(lines, 0).is_some()).then_some(first)
     }
 
-    /// Where the next candidate is. Ask only after [`first_candidate`](Self::first_candidate).
-    pub(super) fn next_candidate(&self, lines: &[u8]) -> Option<usize> {
-        self.needles.first().map_or(Some(0), |rarest| rarest.find(lines))
+    /// The same from this byte on. Ask only after [`first_candidate`](Self::first_candidate).
+    pub(super) fn next_candidate(&self, lines: Haystack<'_>, from: usize) -> Option<usize> {
+        self.needles.first().map_or(Some(from), |rarest| rarest.find(lines, from))
+    }
+
+    /// Whether candidates are looked for in lower case.
+    pub(super) fn needs_lower(&self) -> bool {
+        self.needles.iter().any(|needle| matches!(needle, Needle::Lower(_)))
     }
 
     /// Wants the one entry with this id.

@@ -12,7 +12,9 @@ fn parse(params: &[(&str, &str)]) -> Result<Filter> {
 fn finds(params: &[(&str, &str)]) -> bool {
     let filter = parse(params).unwrap();
     let matches = filter.matches(&scan(LINE.as_bytes()).unwrap());
-    assert!(!matches || filter.first_candidate(LINE.as_bytes()).is_some(), "a needle misses what matches: {params:?}");
+    let (plain, lower) = (LINE.as_bytes(), LINE.to_ascii_lowercase());
+    let candidate = filter.first_candidate(Haystack { plain, lower: lower.as_bytes() });
+    assert!(!matches || candidate.is_some(), "a needle misses what matches: {params:?}");
     matches
 }
 

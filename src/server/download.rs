@@ -91,7 +91,7 @@ pub(super) async fn export(
     let mut params = given.clone();
     let format: Format = take(&mut params, "format")?.as_deref().unwrap_or("zip").parse()?;
     let order = take(&mut params, "order")?;
-    let filter = asker.filter(&params)?;
+    let filter = Filter::parse(asker.narrow(&params)?)?;
     let record = asker
         .record("audit.access.exported", "Entries of the audit log were downloaded", &given)
         .detail("method", method.as_str())

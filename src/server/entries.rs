@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use axum::{
     body::{Body, Bytes},
-    extract::{Extension, Path, State as Shared},
+    extract::{Extension, State as Shared},
     http::{HeaderValue, header, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -12,13 +12,12 @@ use uuid::Uuid;
 
 use super::{
     access::Scope,
-    params::{self, take, take_number},
-    problem::{Problem, hide_paths},
+    params,
+    problem::Problem,
     state::{Slot, State},
 };
 use crate::query::{Page, PageStart, Query};
 
-const MAX_LIMIT: usize = 1000;
 /// Beyond it, skipping costs more than it helps: a cursor costs the same anywhere.
 const MAX_OFFSET: usize = 10_000;
 
@@ -26,19 +25,11 @@ const MAX_OFFSET: usize = 10_000;
 pub(super) async fn page(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, request: Parts) -> Result<Response, Problem> {
     let asker = app.admit(&request, Scope::Read)?;
     let given = params::parse(request.uri.query())?;
-    let mut params = given.clone();
-    let limit = take_number(&mut params, "limit", 1, MAX_LIMIT)?.unwrap_or(100);
-    let order = take(&mut params, "order")?.map(|order| order.parse()).transpose()?.unwrap_or_default();
-    let offset = take_number(&mut params, "offset", 0, MAX_OFFSET).map_err(|_| {
-        Problem::parameter("offset", format!("it must be a number from 0 to {MAX_OFFSET}; to go further, use cursor=<next_cursor>"))
-    })?;
-    let start = match (take(&mut params, "cursor")?, offset) {
-        (Some(_), Some(_)) => return Err(Problem::parameter("offset", "give either offset or cursor")),
-        (Some(cursor), None) => PageStart::Cursor(cursor),
-        (None, Some(offset)) => PageStart::Offset(offset),
-        (None, None) => PageStart::First,
-    };
-    let query = Query { filter: asker.filter(&params)?, order, limit, start };
+    let query = Query::parse(asker.narrow(&given)?)?;
+    if matches!(query.start, PageStart::Offset(offset) if offset > MAX_OFFSET) {
+        let detail = format!("it must be a number from 0 to {MAX_OFFSET}; to go further, use cursor=<next_cursor>");
+        return Err(Problem::parameter("offset", detail));
+    }
     let reader = app.reader.clone();
     let page = app.blocking(slot.clone(), move || reader.page(&query)).await?;
     let record = asker.record("audit.access.read", "Entries of the audit log were read", &given);
@@ -47,16 +38,12 @@ pub(super) async fn page(Shared(app): Shared<State>, Extension(slot): Extension<
 }
 
 /// `GET /entries/{id}`
-pub(super) async fn one(
-    Shared(app): Shared<State>,
-    Extension(slot): Extension<Slot>,
-    Path(id): Path<String>,
-    request: Parts,
-) -> Result<Response, Problem> {
+pub(super) async fn one(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, request: Parts) -> Result<Response, Problem> {
     let asker = app.admit(&request, Scope::Read)?;
     if let Some((name, _)) = params::parse(request.uri.query())?.first() {
         return Err(Problem::parameter(name, "one entry takes no parameters"));
     }
+    let id = request.uri.path().rsplit('/').next().unwrap_or_default();
     let wanted: Uuid = id.parse().map_err(|_| Problem::parameter("id", "it must be an entry's id, a UUID"))?;
     let reader = app.reader.clone();
     let found = app.blocking(slot, move || reader.get(wanted)).await?;
@@ -72,10 +59,7 @@ pub(super) async fn one(
 }
 
 /// The page as JSON, each entry as it was stored. The slot is held until it was sent, for the page is in memory until then.
-fn answer(mut page: Page, slot: Slot) -> Response {
-    for problem in &mut page.scanned.problems {
-        problem.what = hide_paths(&problem.what);
-    }
+fn answer(page: Page, slot: Slot) -> Response {
     let mut parts = VecDeque::new();
     let mut rest = b"{\"entries\":[".to_vec();
     for (n, entry) in page.entries.into_iter().enumerate() {

@@ -17,7 +17,6 @@ use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use super::{
     body::{BodyWriter, body},
-    problem::hide_paths,
     state::{Slot, State},
 };
 use crate::{
@@ -132,8 +131,7 @@ impl Lines {
             let values = filters.entry(name).or_insert_with(|| json!([]));
             values.as_array_mut().expect("each was made an array").push(value.into());
         }
-        let problems: Vec<_> =
-            scanned.problems.iter().map(|problem| json!({"file": problem.file, "problem": hide_paths(&problem.what)})).collect();
+        let problems: Vec<_> = scanned.problems.iter().map(|problem| json!({"file": problem.file, "problem": problem.what})).collect();
         let manifest = json!({
             "filters": filters,
             "entries": [{"name": "audit.jsonl", "count": count}],

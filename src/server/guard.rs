@@ -35,10 +35,15 @@ pub(super) async fn guard(Shared(app): Shared<State>, mut request: Request, next
     if let Some(count) = app.counts.by_status.get(usize::from(response.status().as_u16() / 100).wrapping_sub(1)) {
         count.fetch_add(1, Ordering::Relaxed);
     }
+    response.headers_mut().insert(REQUEST_ID, id);
+    with_headers(response)
+}
+
+/// Adds what every answer says: nobody keeps it, and nobody guesses what it is.
+pub(super) fn with_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REQUEST_ID, id);
     response
 }
 
@@ -52,7 +57,7 @@ async fn admit(app: &State, mut request: Request, next: Next) -> Result<Response
     }
     *request.body_mut() = Body::empty();
     // Probes must be answered when all else is busy.
-    if !matches!(request.uri().path().rsplit('/').next(), Some("healthz" | "readyz")) {
+    if !matches!(request.uri().path(), "/healthz" | "/readyz") {
         let slot = Arc::clone(&app.requests).try_acquire_owned().map_err(|_| {
             app.counts.shed.fetch_add(1, Ordering::Relaxed);
             Problem::busy("too many requests are being answered; try again soon")

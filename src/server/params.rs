@@ -27,14 +27,6 @@ pub(super) fn take(params: &mut Vec<(String, String)>, name: &str) -> Result<Opt
     }
 }
 
-/// As [`take`], a number.
-pub(super) fn take_number(params: &mut Vec<(String, String)>, name: &str, from: usize, to: usize) -> Result<Option<usize>> {
-    let Some(text) = take(params, name)? else { return Ok(None) };
-    let number = text.parse().ok().filter(|number| (from..=to).contains(number) && text.bytes().all(|b| b.is_ascii_digit()));
-    let wrong = || Error::invalid(name, format!("{text:?} must be a number from {from} to {to}"));
-    number.ok_or_else(wrong).map(Some)
-}
-
 fn decode(text: &str) -> Option<String> {
     let mut bytes = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());
@@ -67,12 +59,11 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_one_and_in_its_range() {
-        for (text, number) in [("limit=1", Some(1)), ("limit=1000", Some(1000)), ("limit=0", None), ("limit=1001", None)] {
-            assert_eq!(take_number(&mut parse(Some(text)).unwrap(), "limit", 1, 1000).ok().flatten(), number, "{text}");
-        }
-        for text in ["limit=%2B5", "limit=-1", "limit=", "limit=5x", "limit=5&limit=5", "limit=99999999999999999999"] {
-            assert!(take_number(&mut parse(Some(text)).unwrap(), "limit", 1, 1000).is_err(), "{text}");
-        }
+    fn a_parameter_is_taken_once() {
+        let mut params = parse(Some("a=1&format=zip&b=2")).unwrap();
+        assert_eq!(take(&mut params, "format").unwrap().as_deref(), Some("zip"));
+        assert_eq!(take(&mut params, "format").unwrap(), None);
+        assert_eq!(params.len(), 2);
+        assert!(take(&mut parse(Some("format=zip&format=gz")).unwrap(), "format").is_err());
     }
 }

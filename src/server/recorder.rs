@@ -104,3 +104,34 @@ impl Recorder {
         let _ = self.record(&record);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::capture::WhenFull;
+
+    #[test]
+    fn a_full_journal_refuses_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = AuditLog::builder(dir.path()).source("a").journal_bytes(1 << 16).max_record_bytes(4096).when_full(WhenFull::Drop);
+        let log = log.open().unwrap();
+        // Nothing can be written where files should be.
+        fs::remove_dir(dir.path().join("live")).unwrap();
+        fs::write(dir.path().join("live"), "").unwrap();
+        let recorder = Recorder::new(Some(log.clone()), false);
+        let read = || OwnRecord::new("audit.access.read", Severity::Info, "x".repeat(2000)).caller(Caller::default());
+        let taken = (0..1000).take_while(|_| recorder.record(&read()).is_ok()).count();
+        assert!(taken < 33, "{taken}");
+        let before = Instant::now();
+        let refused = recorder.record(&read()).unwrap_err();
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(before.elapsed() < Duration::from_millis(500));
+        let optional = Recorder::new(Some(log.clone()), true);
+        assert!(optional.record(&read()).is_ok());
+        assert_eq!(optional.unrecorded.load(Ordering::Relaxed), 1);
+        fs::remove_file(dir.path().join("live")).unwrap();
+        log.close().unwrap();
+    }
+}

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::ConnectInfo};
+use axum::{Router, body::Body, extract::ConnectInfo, response::IntoResponse as _};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -29,7 +29,7 @@ use tokio::{
 };
 use tower::ServiceExt as _;
 
-use super::{options::RouterOptions, token::TokenStore};
+use super::{guard, options::RouterOptions, token::TokenStore};
 use crate::{
     error::{Error, Result},
     log::AuditLog,
@@ -119,7 +119,12 @@ impl Server {
         }
         let stall_time = options.router.stall_time;
         let api = log.router(options.router)?;
-        let router = if path.is_empty() { api } else { Router::new().nest(path, api).fallback(super::guard::no_route) };
+        let router = if path.is_empty() {
+            api
+        } else {
+            let nothing = || async { guard::with_headers(guard::no_route().await.into_response()) };
+            Router::new().nest(path, api).fallback(nothing)
+        };
         let listen = Error::io("listen at", addr.to_string());
         let bound = async {
             let listener = TcpListener::bind(addr).await?;

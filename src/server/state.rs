@@ -8,7 +8,7 @@ use std::{
 };
 
 use axum::{
-    extract::ConnectInfo,
+    extract::{ConnectInfo, OriginalUri},
     http::{HeaderMap, HeaderName, header, request::Parts},
 };
 use serde_json::{Map, Value};
@@ -29,7 +29,7 @@ use crate::{
     error::Result,
     export::files::LogFiles,
     log::AuditLog,
-    query::{AuditReader, Filter},
+    query::AuditReader,
     record::{Caller, OwnRecord, Severity},
     store::{
         fs::{Fs, OsFs},
@@ -99,7 +99,7 @@ impl App {
         let authorizer: &dyn Authorizer = self.options.authorizer.as_deref().unwrap_or(&self.tokens);
         let mut caller = caller(request);
         let refuse = |caller: Caller, denied: Denied| {
-            self.recorder.denied(caller, &denied, request.uri.path());
+            self.recorder.denied(caller, &denied, path(request));
             Err(denied.into())
         };
         let access = match authorizer.authorize(request) {
@@ -114,7 +114,7 @@ impl App {
             let why = format!("this needs the scope {scope:?}, and yours is {:?}", access.scope).to_lowercase();
             return refuse(caller, Denied::Forbidden(why));
         }
-        Ok(Asker { access, caller, path: request.uri.path().to_owned() })
+        Ok(Asker { access, caller, path: path(request).to_owned() })
     }
 
     /// Runs what reads the disk. The slot is held until it is done, also when nobody waits for it any more.
@@ -151,17 +151,16 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    /// The filter of these parameters, narrowed to the caller's tenant.
-    pub(super) fn filter(&self, params: &[(String, String)]) -> Result<Filter, Problem> {
-        let filter = Filter::parse(params.iter().map(|(name, value)| (name, value)))?;
-        let Some(tenant) = &self.access.tenant else { return Ok(filter) };
-        match params.iter().find(|(name, _)| name == "tenant_id") {
-            Some((_, wanted)) if wanted != tenant => {
-                Err(Problem::parameter("tenant_id", "your token is for another tenant only; leave it out"))
-            }
-            Some(_) => Ok(filter),
-            None => Ok(filter.with("tenant_id", tenant)?),
+    /// These parameters, narrowed to the caller's tenant.
+    pub(super) fn narrow(&self, params: &[(String, String)]) -> Result<Vec<(String, String)>, Problem> {
+        let mut params = params.to_vec();
+        let Some(tenant) = &self.access.tenant else { return Ok(params) };
+        if params.iter().any(|(name, wanted)| name == "tenant_id" && wanted != tenant) {
+            return Err(Problem::parameter("tenant_id", "your token is for another tenant only; leave it out"));
         }
+        params.retain(|(name, _)| name != "tenant_id");
+        params.push(("tenant_id".to_owned(), tenant.clone()));
+        Ok(params)
     }
 
     /// A record of this access.
@@ -178,6 +177,11 @@ impl Asker {
         let record = OwnRecord::new(event_type, Severity::Info, description);
         record.caller(self.caller.clone()).detail("path", self.path.as_str()).detail("parameters", parameters)
     }
+}
+
+/// The path as the client sent it, the mount's part included.
+fn path(request: &Parts) -> &str {
+    request.extensions.get::<OriginalUri>().map_or(&request.uri, |uri| &uri.0).path()
 }
 
 fn caller(request: &Parts) -> Caller {

@@ -1,0 +1,149 @@
+//! A log with some entries in it, and its API without a network.
+
+#![allow(dead_code, clippy::unwrap_used, reason = "each test uses its part; what goes wrong here fails the test")]
+
+use std::{path::Path, time::Duration};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::ConnectInfo,
+    http::{HeaderMap, Request, StatusCode, header},
+};
+use serde_json::Value;
+use tower::ServiceExt as _;
+use tracing_audit::{AuditLog, NewToken, RouterOptions, Scope, TokenStore, audit};
+use tracing_subscriber::prelude::*;
+
+/// An answer, read to its end.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&self.body)))
+    }
+
+    pub(crate) fn header(&self, name: header::HeaderName) -> &str {
+        self.headers.get(&name).unwrap_or_else(|| panic!("no {name}: {:?}", self.headers)).to_str().unwrap()
+    }
+
+    /// Checks that it is a problem as RFC 9457 wants it.
+    pub(crate) fn problem(&self, status: u16) -> Value {
+        let text = String::from_utf8_lossy(&self.body);
+        assert_eq!(self.status.as_u16(), status, "{text}");
+        assert_eq!(self.header(header::CONTENT_TYPE), "application/problem+json", "{text}");
+        let problem = self.json();
+        assert_eq!(problem["status"], status);
+        for text in ["type", "title", "detail"] {
+            assert!(problem[text].as_str().is_some_and(|text| !text.is_empty()), "{problem}");
+        }
+        problem
+    }
+}
+
+/// Writes `count` events of two tenants in turn and closes the log: when it is opened again, they are sealed.
+pub(crate) fn write(dir: &Path, count: usize) {
+    let log = AuditLog::builder(dir).source("billing").rotate_bytes(400_000).open().unwrap();
+    let subscriber = tracing_subscriber::registry().with(log.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        for n in 0..count {
+            let tenant = if n % 2 == 0 { "acme" } else { "globex" };
+            let noise = format!("{:032x}{:032x}", fastrand::u128(..), fastrand::u128(..));
+            audit!(
+                "invoice.sent",
+                actor.id = format!("user-{}", n % 10),
+                tenant_id = tenant,
+                number = n,
+                noise = noise,
+                "Invoice {} sent",
+                n
+            );
+        }
+    });
+    log.close().unwrap();
+}
+
+/// A log of a server's own in that directory, once what was written before is sealed.
+pub(crate) fn open(dir: &Path) -> AuditLog {
+    let log = AuditLog::builder(dir).source("tracing-audit").live_grace(Duration::ZERO).open().unwrap();
+    for _ in 0..1000 {
+        if crate::support::files(&dir.join("live")).iter().all(|file| file.to_string_lossy().contains("-tracing-audit-")) {
+            return log;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("the log is not sealed");
+}
+
+pub(crate) fn token(dir: &Path, scope: Scope, tenant: Option<&str>) -> String {
+    let new = NewToken { name: format!("{scope} key"), scope, tenant: tenant.map(str::to_owned), expires: None };
+    TokenStore::open(dir).create(new).unwrap().1
+}
+
+/// One log with its API, mounted as an application would.
+pub(crate) struct Served {
+    pub(crate) log: AuditLog,
+    pub(crate) app: Router,
+    pub(crate) token: String,
+    pub(crate) dir: tempfile::TempDir,
+}
+
+pub(crate) fn served(events: usize, options: RouterOptions) -> Served {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), events);
+    let log = open(dir.path());
+    let token = token(dir.path(), Scope::Admin, None);
+    let app = Router::new().nest("/audit", log.router(options).unwrap());
+    Served { log, app, token, dir }
+}
+
+impl Served {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).header(header::AUTHORIZATION, format!("Bearer {}", self.token)).body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn get_with(&self, path: &str, headers: &[(header::HeaderName, &str)]) -> Answer {
+        let mut request = Request::get(path).header(header::AUTHORIZATION, format!("Bearer {}", self.token));
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn send(&self, mut request: Request<Body>) -> Answer {
+        request.extensions_mut().insert(ConnectInfo(std::net::SocketAddr::from(([192, 0, 2, 7], 4711))));
+        let response = self.app.clone().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
+        for (name, value) in [(header::CACHE_CONTROL, "no-store"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")] {
+            assert_eq!(head.headers.get(&name).unwrap(), value);
+        }
+        Answer { status: head.status, headers: head.headers, body }
+    }
+
+    /// The log's own records of accesses so far, once `count` of them are written.
+    pub(crate) async fn accesses(&self, count: usize) -> Vec<Value> {
+        for _ in 0..500 {
+            let found: Vec<_> = crate::support::records(self.dir.path())
+                .into_iter()
+                .filter(|record| record["event_type"].as_str().unwrap().starts_with("audit.access."))
+                .collect();
+            if found.len() >= count {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("not {count} accesses were recorded");
+    }
+}
+
+/// One event through this log.
+pub(crate) fn record_one(log: &AuditLog) {
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(log.layer()), || {
+        audit!("invoice.sent", number = 0, "Another");
+    });
+}
