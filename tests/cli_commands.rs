@@ -10,7 +10,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, ChildStdout, Command, Output, Stdio},
     time::Duration,
 };
 
@@ -30,6 +30,32 @@ fn program() -> Command {
 /// Runs a command line on a log.
 fn run(dir: &Path, args: &[&str]) -> Output {
     program().args(args).arg("--dir").arg(dir).output().unwrap()
+}
+
+/// A running program that doesn't outlive its test, however that ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        Self(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    fn stdout(&mut self) -> BufReader<ChildStdout> {
+        BufReader::new(self.0.stdout.take().unwrap())
+    }
+
+    /// As Ctrl-C does; gives the exit code.
+    fn interrupt(mut self) -> Option<i32> {
+        Command::new("kill").args(["-INT", &self.0.id().to_string()]).status().unwrap();
+        self.0.wait().unwrap().code()
+    }
 }
 
 fn out(output: &Output) -> String {
@@ -386,9 +412,8 @@ fn zip_entries(path: &Path) -> std::collections::BTreeMap<String, String> {
 #[test]
 fn tail_gives_the_last_ones_and_then_all_that_come() {
     let dir = log(12);
-    let mut tail =
-        program().args(["tail", "-n", "2", "--event-type", "user.*", "--dir"]).arg(dir.path()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    let mut tail = Running::start(program().args(["tail", "-n", "2", "--event-type", "user.*", "--dir"]).arg(dir.path()));
+    let mut lines = tail.stdout().lines().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
     let numbers = |lines: &mut dyn Iterator<Item = Value>, many| {
         lines.take(many).map(|line| line["details"]["n"].as_u64().unwrap()).collect::<Vec<_>>()
     };
@@ -403,8 +428,7 @@ fn tail_gives_the_last_ones_and_then_all_that_come() {
     });
     assert_eq!(numbers(&mut lines, 20), (100..120).collect::<Vec<_>>());
     log.close().unwrap();
-    Command::new("kill").args(["-INT", &tail.id().to_string()]).status().unwrap();
-    assert_eq!(tail.wait().unwrap().code(), Some(0), "Ctrl-C is how it ends");
+    assert_eq!(tail.interrupt(), Some(0), "Ctrl-C is how it ends");
 }
 
 #[test]
@@ -432,9 +456,9 @@ fn tokens_are_made_listed_and_revoked() {
 fn serve_answers_who_has_a_token_until_ctrl_c() {
     let dir = log(12);
     let token = out(&run(dir.path(), &["token", "create", "--name", "t"])).trim_end().to_owned();
-    let mut serve = program().args(["serve", "--listen", "127.0.0.1:0", "--dir"]).arg(dir.path()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut serve = Running::start(program().args(["serve", "--listen", "127.0.0.1:0", "--dir"]).arg(dir.path()));
     let mut first = String::new();
-    BufReader::new(serve.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    serve.stdout().read_line(&mut first).unwrap();
     let address = first.trim_end().rsplit_once("http://").unwrap().1.strip_suffix("/audit").unwrap().to_owned();
     let get = |path: &str, authorization: &str| {
         let mut socket = std::net::TcpStream::connect(&address).unwrap();
@@ -450,8 +474,7 @@ fn serve_answers_who_has_a_token_until_ctrl_c() {
     let taken = run(dir.path(), &["serve", "--listen", &address]);
     assert_eq!(code(&taken), 1, "the port is taken");
     assert!(err(&taken).contains(&address), "{}", err(&taken));
-    Command::new("kill").args(["-INT", &serve.id().to_string()]).status().unwrap();
-    assert_eq!(serve.wait().unwrap().code(), Some(0));
+    assert_eq!(serve.interrupt(), Some(0));
     assert_eq!(code(&run(dir.path(), &["verify"])), 0);
 }
 
