@@ -65,6 +65,9 @@
 #![allow(dead_code, unused_imports)] // while the rooms are being furnished
 
 mod capture;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
 mod error;
 mod export;
 mod journal;

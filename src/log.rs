@@ -127,6 +127,12 @@ impl AuditLog {
         self.owner.store.prune_soon();
     }
 
+    /// Removes what is past this retention before it returns; `None` if another process is at it.
+    #[cfg(feature = "cli")]
+    pub(crate) fn prune_now(&self, retention: &Retention) -> Result<Option<crate::store::Pruned>> {
+        self.owner.store.prune_now(retention)
+    }
+
     /// Takes no more events, writes those taken and makes them durable, and stops the log's threads. Closing twice does nothing.
     ///
     /// # Errors

@@ -41,6 +41,19 @@ impl Lock {
         }
     }
 
+    /// Whether someone holds the lock. Creates nothing; while it looks, an attempt to take the lock can fail.
+    pub(crate) fn is_held(path: &Path) -> Result<bool> {
+        let file = match File::open(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+            file => file.map_err(Error::io("open the lock", path))?,
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(Error::io("look at the lock", path)(error)),
+        }
+    }
+
     /// Releases the lock and removes its file.
     pub(crate) fn remove(self) -> Result<()> {
         // While it is still held: after that the file may be another's.
@@ -67,7 +80,9 @@ mod tests {
         let path = dir.path().join("a.lock");
         let held = Lock::try_take(&path).unwrap().unwrap();
         assert!(Lock::try_take(&path).unwrap().is_none());
+        assert!(Lock::is_held(&path).unwrap());
         drop(held);
+        assert!(!Lock::is_held(&path).unwrap());
         let held = Lock::try_take(&path).unwrap().unwrap();
         held.remove().unwrap();
         assert!(!path.exists());

@@ -78,14 +78,14 @@ impl Retention {
 
 /// Why a file goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reason {
+pub(crate) enum Reason {
     Age,
     TotalBytes,
     FreeSpace,
 }
 
 impl Reason {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Age => "age",
             Self::TotalBytes => "total_bytes",
@@ -97,16 +97,18 @@ impl Reason {
 /// What was removed.
 #[derive(Debug, Default)]
 pub(crate) struct Pruned {
-    pub(crate) files: Vec<FileStem>,
+    pub(crate) files: Vec<Doomed>,
     pub(crate) bytes: u64,
 }
 
 /// A file that has to go.
-struct Doomed {
-    stem: FileStem,
-    reason: Reason,
-    bytes: u64,
-    lines: Option<u64>,
+#[derive(Debug)]
+pub(crate) struct Doomed {
+    pub(crate) stem: FileStem,
+    pub(crate) reason: Reason,
+    pub(crate) bytes: u64,
+    /// `None` if it can't be read.
+    pub(crate) lines: Option<u64>,
     sha256: Option<[u8; 32]>,
 }
 
@@ -132,62 +134,18 @@ impl Pruner {
         }
         let Some(lock) = Lock::try_take(&layout.lock("prune"))? else { return Ok(Pruned::default()) };
         let mut pruned = Pruned::default();
-        for batch in self.doomed(fs, layout, retention, now)?.chunks(BATCH) {
-            self.record(retention, batch);
+        let mut doomed = doomed(&self.sealed, fs, layout, retention, now)?;
+        while !doomed.is_empty() {
+            let batch: Vec<_> = doomed.drain(..BATCH.min(doomed.len())).collect();
+            self.record(retention, &batch);
             for file in batch {
                 remove(fs, layout, &file.stem)?;
-                pruned.files.push(file.stem.clone());
                 pruned.bytes += file.bytes;
+                pruned.files.push(file);
             }
         }
         drop(lock);
         Ok(pruned)
-    }
-
-    /// The files that have to go, the oldest first.
-    fn doomed(&self, fs: &dyn Fs, layout: &Layout, retention: &Retention, now: Timestamp) -> Result<Vec<Doomed>> {
-        let cutoff = retention.days.map(|days| Timestamp::from_micros(now.as_micros().saturating_sub(i64::from(days) * MICROS_PER_DAY)));
-        let mut doomed = Vec::new();
-        let mut kept = Vec::new();
-        for day in self.sealed.days()? {
-            // Without limits in bytes, younger days need not be looked at.
-            if retention.max_bytes.is_none() && retention.min_free_bytes.is_none() && cutoff.is_some_and(|cutoff| day.start() > cutoff) {
-                break;
-            }
-            for stem in self.sealed.list(day)? {
-                let index = self.sealed.index(&stem).ok();
-                let bytes = self.sealed.open(&stem).map(|blob| blob.len()).unwrap_or_default();
-                // A file whose lines can't be read is as old as it can be: a day more than its own.
-                let newest = index.as_ref().map_or(day.next().end(), |index| index.max);
-                let file = Doomed {
-                    reason: Reason::Age,
-                    bytes,
-                    lines: index.as_ref().map(|index| index.lines),
-                    sha256: index.as_ref().map(|index| index.sha256),
-                    stem,
-                };
-                if cutoff.is_some_and(|cutoff| newest < cutoff) { doomed.push(file) } else { kept.push(file) }
-            }
-        }
-        let mut total: u64 = kept.iter().map(|file| file.bytes).sum();
-        let mut free = match retention.min_free_bytes {
-            Some(_) => fs.space(layout.root()).map_err(Error::io("look at the space of", layout.root()))?.free,
-            None => u64::MAX,
-        };
-        free = free.saturating_add(doomed.iter().map(|file| file.bytes).sum());
-        for mut file in kept {
-            file.reason = if retention.max_bytes.is_some_and(|max| total > max) {
-                Reason::TotalBytes
-            } else if retention.min_free_bytes.is_some_and(|min| free < min) {
-                Reason::FreeSpace
-            } else {
-                break;
-            };
-            total -= file.bytes;
-            free = free.saturating_add(file.bytes);
-            doomed.push(file);
-        }
-        Ok(doomed)
     }
 
     /// Writes into the log what is about to go. With a full journal that comes after it, for it may be what makes room.
@@ -223,6 +181,52 @@ impl Pruner {
             }
         }
     }
+}
+
+/// The files that have to go, the oldest first.
+pub(super) fn doomed(sealed: &LocalSealed, fs: &dyn Fs, layout: &Layout, retention: &Retention, now: Timestamp) -> Result<Vec<Doomed>> {
+    let cutoff = retention.days.map(|days| Timestamp::from_micros(now.as_micros().saturating_sub(i64::from(days) * MICROS_PER_DAY)));
+    let mut doomed = Vec::new();
+    let mut kept = Vec::new();
+    for day in sealed.days()? {
+        // Without limits in bytes, younger days need not be looked at.
+        if retention.max_bytes.is_none() && retention.min_free_bytes.is_none() && cutoff.is_some_and(|cutoff| day.start() > cutoff) {
+            break;
+        }
+        for stem in sealed.list(day)? {
+            let index = sealed.index(&stem).ok();
+            let bytes = sealed.open(&stem).map(|blob| blob.len()).unwrap_or_default();
+            // A file whose lines can't be read is as old as it can be: a day more than its own.
+            let newest = index.as_ref().map_or(day.next().end(), |index| index.max);
+            let file = Doomed {
+                reason: Reason::Age,
+                bytes,
+                lines: index.as_ref().map(|index| index.lines),
+                sha256: index.as_ref().map(|index| index.sha256),
+                stem,
+            };
+            if cutoff.is_some_and(|cutoff| newest < cutoff) { doomed.push(file) } else { kept.push(file) }
+        }
+    }
+    let mut total: u64 = kept.iter().map(|file| file.bytes).sum();
+    let mut free = match retention.min_free_bytes {
+        Some(_) => fs.space(layout.root()).map_err(Error::io("look at the space of", layout.root()))?.free,
+        None => u64::MAX,
+    };
+    free = free.saturating_add(doomed.iter().map(|file| file.bytes).sum());
+    for mut file in kept {
+        file.reason = if retention.max_bytes.is_some_and(|max| total > max) {
+            Reason::TotalBytes
+        } else if retention.min_free_bytes.is_some_and(|min| free < min) {
+            Reason::FreeSpace
+        } else {
+            break;
+        };
+        total -= file.bytes;
+        free = free.saturating_add(file.bytes);
+        doomed.push(file);
+    }
+    Ok(doomed)
 }
 
 fn hex(bytes: [u8; 32]) -> String {

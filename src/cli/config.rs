@@ -1,0 +1,120 @@
+//! Where a flag's value comes from when the flag isn't given: a `TRACING_AUDIT_*` variable, or else the configuration file.
+//!
+//! Both become part of the command's definition before anything is parsed, so a value is checked alike wherever it comes from.
+//!
+//! ```toml
+//! dir = "/var/lib/billing/audit"      # for each command that has --dir, but never for `demo`
+//! [query]
+//! limit = 50                          # for this command
+//! severity = ["error", "critical"]    # a flag that can be repeated
+//! ```
+
+use std::{ffi::OsString, fs, path::PathBuf};
+
+use clap::{ArgAction, Command};
+use toml::{Table, Value};
+
+use super::failure::Failure;
+
+/// The variables of all flags begin with this.
+const PREFIX: &str = "TRACING_AUDIT_";
+/// Writes events of its own making, so it takes a directory only when it is told to on its own command line.
+const DEMO: &str = "demo";
+
+/// Adds the variables and what the configuration file says to the flags of all commands.
+pub(super) fn prepare(command: Command, args: &[OsString]) -> Result<Command, Failure> {
+    let mut command = command.mut_subcommands(with_variables);
+    let Some(path) = config_file(args) else { return Ok(command) };
+    let text = fs::read_to_string(&path).map_err(|e| Failure::Usage(format!("--config: cannot read {}: {e}", path.display())))?;
+    let wrong = |what: String| Failure::Usage(format!("{}: {what}", path.display()));
+    let table: Table = text.parse().map_err(|e: toml::de::Error| wrong(e.to_string()))?;
+    let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    // Those of one command are set later, so they are stronger.
+    for (key, value) in table.iter().filter(|(_, value)| !value.is_table()) {
+        let mut known = false;
+        for name in names.iter().filter(|name| *name != DEMO) {
+            known |= set(&mut command, name, key, value).map_err(wrong)?;
+        }
+        if !known {
+            return Err(wrong(format!("no command has a flag --{key}")));
+        }
+    }
+    for (name, table) in table.iter().filter_map(|(name, value)| Some((name, value.as_table()?))) {
+        if !names.contains(name) {
+            return Err(wrong(format!("there is no command [{name}]; there are {}", names.join(", "))));
+        }
+        for (key, value) in table {
+            if !set(&mut command, name, key, value).map_err(wrong)? {
+                return Err(wrong(format!("the command [{name}] has no flag --{key}")));
+            }
+        }
+    }
+    Ok(command)
+}
+
+fn with_variables(command: Command) -> Command {
+    command.mut_args(with_variable).mut_subcommands(with_variables)
+}
+
+fn with_variable(arg: clap::Arg) -> clap::Arg {
+    let Some(long) = arg.get_long().filter(|long| !matches!(*long, "help" | "version")) else { return arg };
+    // One that names its own keeps it.
+    if arg.get_env().is_some() || arg.get_id() == "demo_dir" {
+        return arg;
+    }
+    let variable = format!("{PREFIX}{}", long.to_ascii_uppercase().replace('-', "_"));
+    arg.env(variable).hide_env(true)
+}
+
+/// Where the file is, if one is asked for: that must be known before the rest is parsed.
+fn config_file(args: &[OsString]) -> Option<PathBuf> {
+    let mut args = args.iter().skip(1).take_while(|arg| *arg != "--");
+    while let Some(arg) = args.next() {
+        if arg == "--config" {
+            return args.next().map(PathBuf::from);
+        }
+        if let Some(path) = arg.to_str().and_then(|arg| arg.strip_prefix("--config=")) {
+            return Some(path.into());
+        }
+    }
+    std::env::var_os(format!("{PREFIX}CONFIG")).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// Gives the flag of this command, and of those below it, another default. Says whether there is such a flag.
+fn set(command: &mut Command, name: &str, key: &str, value: &Value) -> Result<bool, String> {
+    let texts = match value {
+        Value::Array(values) => values.iter().map(|value| text(key, value)).collect::<Result<Vec<_>, _>>()?,
+        value => vec![text(key, value)?],
+    };
+    match command.find_subcommand_mut(name) {
+        Some(sub) => set_below(sub, key, &texts),
+        None => Ok(false),
+    }
+}
+
+fn set_below(command: &mut Command, key: &str, texts: &[String]) -> Result<bool, String> {
+    let flag = command.get_arguments().find(|arg| arg.get_long() == Some(key) && !matches!(key, "help" | "version"));
+    let mut known = flag.is_some();
+    if let Some(flag) = flag {
+        if texts.len() != 1 && !matches!(flag.get_action(), ArgAction::Append) {
+            return Err(format!("{key} takes one value"));
+        }
+        let id = flag.get_id().clone();
+        *command = std::mem::take(command).mut_arg(id, |arg| arg.required(false).default_values(texts.to_vec()));
+    }
+    for sub in command.get_subcommands_mut() {
+        known |= set_below(sub, key, texts)?;
+    }
+    Ok(known)
+}
+
+fn text(key: &str, value: &Value) -> Result<String, String> {
+    match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Integer(number) => Ok(number.to_string()),
+        Value::Float(number) => Ok(number.to_string()),
+        Value::Boolean(yes) => Ok(yes.to_string()),
+        Value::Datetime(time) => Ok(time.to_string()),
+        Value::Array(_) | Value::Table(_) => Err(format!("{key} takes a text, a number, true or false, or a list of these")),
+    }
+}

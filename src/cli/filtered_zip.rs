@@ -1,0 +1,70 @@
+//! What a filter picks out, as a ZIP file written while it is found: `audit.jsonl`, and `manifest.json` with the filters, the count, and
+//! what could not be read.
+
+use std::io::{self, Write};
+
+use serde_json::{Map, Value, json};
+use zip::{
+    CompressionMethod, ZipWriter,
+    result::ZipError,
+    write::{SimpleFileOptions, StreamWriter},
+};
+
+use crate::query::{Filter, Scanned};
+
+/// All lines are in this file.
+const NAME: &str = "audit.jsonl";
+
+pub(super) struct FilteredZip<W: Write> {
+    zip: ZipWriter<StreamWriter<W>>,
+    filter: Vec<(String, String)>,
+    count: u64,
+}
+
+impl<W: Write> FilteredZip<W> {
+    pub(super) fn new(out: W, filter: &Filter) -> io::Result<Self> {
+        let mut zip = ZipWriter::new_stream(out);
+        zip.start_file(NAME, options()).map_err(as_io)?;
+        Ok(Self { zip, filter: filter.params(), count: 0 })
+    }
+
+    /// Adds one entry.
+    pub(super) fn line(&mut self, line: &[u8]) -> io::Result<()> {
+        self.zip.write_all(line)?;
+        self.zip.write_all(b"\n")?;
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Adds the manifest, as the HTTP API's downloads have it, and ends the file.
+    pub(super) fn finish(mut self, scanned: &Scanned) -> io::Result<W> {
+        let mut filters = Map::new();
+        for (name, value) in self.filter {
+            if let Value::Array(values) = filters.entry(name).or_insert_with(|| json!([])) {
+                values.push(value.into());
+            }
+        }
+        let problems: Vec<_> = scanned.problems.iter().map(|problem| json!({ "file": problem.file, "problem": problem.what })).collect();
+        let manifest = json!({
+            "filters": filters,
+            "entries": [{ "name": NAME, "count": self.count }],
+            "problems": problems,
+            "more_problems": scanned.more_problems,
+        });
+        self.zip.start_file("manifest.json", options()).map_err(as_io)?;
+        serde_json::to_writer_pretty(&mut self.zip, &manifest)?;
+        Ok(self.zip.finish().map_err(as_io)?.into_inner())
+    }
+}
+
+/// It may become longer than 4 GiB, which must be said before.
+fn options() -> SimpleFileOptions {
+    SimpleFileOptions::default().compression_method(CompressionMethod::Deflated).large_file(true).unix_permissions(0o600)
+}
+
+fn as_io(error: ZipError) -> io::Error {
+    match error {
+        ZipError::Io(error) => error,
+        error => io::Error::other(error),
+    }
+}

@@ -1,0 +1,68 @@
+//! The `tracing-audit` program: what an operator does with a log, from a shell.
+//!
+//! In come flags, `TRACING_AUDIT_*` variables and a configuration file; out come answers on stdout, messages on stderr, and an exit code:
+//! 0 all is well, 1 a problem was found, 2 the command can't be understood. What always holds: nothing from a record reaches
+//! a terminal unescaped, no half-written output file is left behind, and a reader that goes away (`| head`) is no error.
+
+mod args;
+mod check;
+mod config;
+mod demo;
+mod export;
+mod failure;
+mod filter;
+mod filtered_zip;
+mod output;
+mod output_file;
+mod progress;
+mod prune;
+mod query;
+mod recover;
+mod serve;
+mod stop;
+mod tail;
+mod token;
+mod verify;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use self::{
+    args::{Cli, Command},
+    failure::{Failure, Outcome},
+};
+
+/// Runs the program with the arguments of the process.
+pub fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let cli = match parse(&args) {
+        Ok(cli) => cli,
+        Err(failure) => return failure.report(),
+    };
+    match run(&cli.command) {
+        Ok(Outcome::Fine) => ExitCode::SUCCESS,
+        Ok(Outcome::ProblemFound) => ExitCode::from(1),
+        Err(failure) => failure.report(),
+    }
+}
+
+fn parse(args: &[OsString]) -> Result<Cli, Failure> {
+    let command = config::prepare(Cli::command(), args)?;
+    let matches = command.try_get_matches_from(args)?;
+    Ok(Cli::from_arg_matches(&matches)?)
+}
+
+fn run(command: &Command) -> Result<Outcome, Failure> {
+    match command {
+        Command::Demo(args) => demo::run(args),
+        Command::Serve(args) => serve::run(args),
+        Command::Query(args) => query::run(args),
+        Command::Tail(args) => tail::run(args),
+        Command::Export(args) => export::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Prune(args) => prune::run(args),
+        Command::Recover(args) => recover::run(args),
+        Command::Token(args) => token::run(args),
+    }
+}

@@ -1,0 +1,67 @@
+//! `prune`: removes sealed files that are past their retention, and records that in the log.
+
+use std::io::{self, Write as _};
+
+use super::{
+    args::PruneArgs,
+    failure::{Failure, Outcome, warn},
+    output::{bytes, count, table},
+    stop::Stop,
+};
+use crate::{
+    AuditLog, Retention,
+    store::{Doomed, check_format, layout::Layout, maintain},
+};
+
+pub(super) fn run(args: &PruneArgs) -> Result<Outcome, Failure> {
+    if args.retention_days.is_none() && args.max_bytes.is_none() && args.min_free_bytes.is_none() {
+        return Err(Failure::Usage("say what may go: --retention-days, --max-bytes or --min-free-bytes".into()));
+    }
+    let mut retention = args.retention_days.map_or(Retention::unlimited(), Retention::days);
+    if let Some(bytes) = args.max_bytes {
+        retention = retention.max_bytes(bytes);
+    }
+    if let Some(bytes) = args.min_free_bytes {
+        retention = retention.min_free_bytes(bytes);
+    }
+    let dir = &args.dir.dir;
+    if args.dry_run {
+        let doomed = maintain::would_prune(dir, &retention)?;
+        show(&doomed, "would be removed")?;
+        return Ok(Outcome::Fine);
+    }
+    // A log is opened for the record of what goes; a directory without one is left as it is.
+    check_format(&Layout::new(dir))?;
+    // What was begun is finished: its record is already written.
+    let _stop = Stop::on_signal();
+    let log = AuditLog::builder(dir).source("tracing-audit").retention(Retention::unlimited()).open()?;
+    let pruned = log.prune_now(&retention)?;
+    log.close()?;
+    match pruned {
+        Some(pruned) => show(&pruned.files, "removed")?,
+        None => {
+            warn("another process is pruning this log just now; try again later");
+            return Ok(Outcome::ProblemFound);
+        }
+    }
+    Ok(Outcome::Fine)
+}
+
+fn show(files: &[Doomed], verb: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let total: u64 = files.iter().map(|file| file.bytes).sum();
+    if !files.is_empty() {
+        let mut table = table(&["FILE", "ENTRIES", "SIZE", "BECAUSE OF"]);
+        for file in files {
+            let lines = file.lines.map_or_else(|| "unreadable".to_owned(), |lines| lines.to_string());
+            let because = match file.reason.as_str() {
+                "age" => "its age",
+                "total_bytes" => "--max-bytes",
+                _ => "--min-free-bytes",
+            };
+            table.add_row([file.stem.to_string(), lines, bytes(file.bytes), because.to_owned()]);
+        }
+        writeln!(out, "{}", table.trim_fmt())?;
+    }
+    writeln!(out, "{} {verb}, {}", count(files.len() as u64, "file"), bytes(total))
+}

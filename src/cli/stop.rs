@@ -1,0 +1,48 @@
+//! Ctrl-C and SIGTERM as a question that long work asks now and then, so it ends between two steps.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+/// Whether someone asked us to stop.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// From now on the signals are only noted; the second one ends the process.
+    pub(super) fn on_signal() -> Self {
+        let stop = Self::default();
+        let flag = stop.clone();
+        let watch = move || {
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
+            runtime.block_on(async {
+                while signal().await {
+                    if flag.0.swap(true, Ordering::Relaxed) {
+                        std::process::exit(130);
+                    }
+                }
+            });
+        };
+        // Without the thread the signals do what they always do.
+        let _ = thread::Builder::new().name("signals".into()).spawn(watch);
+        stop
+    }
+
+    pub(super) fn asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM. False if they can't be waited for.
+pub(super) async fn signal() -> bool {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return tokio::signal::ctrl_c().await.is_ok() };
+    tokio::select! {
+        ctrl_c = tokio::signal::ctrl_c() => ctrl_c.is_ok(),
+        _ = terminate.recv() => true,
+    }
+}

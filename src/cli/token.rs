@@ -1,0 +1,87 @@
+//! `token`: who may use the HTTP API.
+
+use std::io::{self, Write as _};
+
+use super::{
+    args::{Format, TokenArgs, TokenCommand},
+    failure::{Failure, Outcome, warn},
+    output,
+};
+use crate::{
+    error::Error,
+    record::{Day, Timestamp},
+    server::{NewToken, TokenInfo, TokenStore},
+    store::{check_format, layout::Layout},
+};
+
+pub(super) fn run(args: &TokenArgs) -> Result<Outcome, Failure> {
+    let (TokenCommand::Create { dir, .. } | TokenCommand::List { dir, .. } | TokenCommand::Revoke { dir, .. }) = &args.command;
+    check_format(&Layout::new(&dir.dir))?;
+    let tokens = TokenStore::open(&dir.dir);
+    let mut out = io::stdout().lock();
+    match &args.command {
+        TokenCommand::Create { name, scope, tenant_id, expires, .. } => {
+            let expires = expires.as_deref().map(instant).transpose()?;
+            let new = NewToken { name: name.clone(), scope: *scope, tenant: tenant_id.clone(), expires };
+            let (info, text) = tokens.create(new).map_err(of_flag)?;
+            // Alone on stdout, so that a script can take it.
+            writeln!(out, "{text}")?;
+            out.flush()?;
+            warn(&format!("This is the token {} ({}). It is shown only now; the log keeps no more than its hash.", info.id, info.scope));
+        }
+        TokenCommand::List { format, .. } => show(&mut out, &tokens.list()?, output::format(*format))?,
+        TokenCommand::Revoke { id, .. } => {
+            if !tokens.revoke(id)? {
+                return Err(Failure::failed(format!("there is no token {id:?}")));
+            }
+            writeln!(out, "the token {} is revoked", output::escaped(id))?;
+        }
+    }
+    Ok(Outcome::Fine)
+}
+
+fn instant(text: &str) -> Result<Timestamp, Failure> {
+    text.parse::<Day>().map(Day::start).or_else(|_| text.parse()).map_err(|_| {
+        Failure::Usage(format!("--expires: {text:?} must be a date like 2027-01-01 or an RFC 3339 instant like 2027-01-01T12:00:00Z"))
+    })
+}
+
+fn of_flag(error: Error) -> Failure {
+    match error {
+        Error::Invalid { parameter, problem } if parameter == "tenant" => {
+            Failure::of_flag(Error::Invalid { parameter: "tenant_id".to_owned(), problem })
+        }
+        Error::Invalid { .. } => Failure::of_flag(error),
+        error => error.into(),
+    }
+}
+
+fn show(out: &mut impl io::Write, tokens: &[TokenInfo], format: Format) -> io::Result<()> {
+    let terminal = io::IsTerminal::is_terminal(&io::stdout());
+    match format {
+        Format::Table if tokens.is_empty() => warn("there are no tokens"),
+        Format::Table => {
+            let mut table = output::table(&["ID", "NAME", "SCOPE", "TENANT", "CREATED (UTC)", "EXPIRES (UTC)"]);
+            for token in tokens {
+                let (tenant, expires) = (token.tenant.as_deref().unwrap_or_default(), token.expires.as_deref().unwrap_or("never"));
+                let scope = token.scope.to_string();
+                let row = [&token.id, &token.name, &scope, tenant, &token.created, expires];
+                table.add_row(row.map(|text| output::escaped(text).into_owned()));
+            }
+            writeln!(out, "{}", table.trim_fmt())?;
+        }
+        Format::Ndjson => {
+            for token in tokens {
+                let line = serde_json::to_vec(token)?;
+                out.write_all(&output::json_line(&line, terminal))?;
+                out.write_all(b"\n")?;
+            }
+        }
+        Format::Json => {
+            let text = serde_json::to_vec(tokens)?;
+            out.write_all(&output::json_line(&text, terminal))?;
+            out.write_all(b"\n")?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! What an operator does with a directory, at once and to the end: recover, prune, or only look what there would be to do.
+//!
+//! The same steps as the sealer thread's, with the same locks, so that both may be at work.
+
+use std::path::Path;
+
+use super::{
+    Store,
+    clock::{Clock, SystemClock},
+    fs::{Fs, OsFs},
+    gzip::Level,
+    layout::Layout,
+    lock::Lock,
+    open::check_format,
+    recover,
+    retention::{self, Doomed, Pruned, Pruner, Retention},
+    seal,
+    sealed::LocalSealed,
+    sealer::remove_twin,
+};
+use crate::{
+    error::Result,
+    record::{Source, StreamId},
+};
+
+/// What was done with one stream that a dead process left.
+#[derive(Debug)]
+pub(crate) struct Rescued {
+    pub(crate) stream: StreamId,
+    /// How many records came from its journal.
+    pub(crate) records: u64,
+    /// How many files were sealed, or were before.
+    pub(crate) sealed: u64,
+    /// What could not be done, and where it is.
+    pub(crate) problems: Vec<String>,
+}
+
+/// Makes whole what dead processes left, seals it and removes the live twins, one stream after the other. Those of living processes
+/// are left alone.
+pub(crate) fn recover_now(dir: &Path, mut done: impl FnMut(Rescued)) -> Result<()> {
+    let (fs, layout, clock) = (OsFs, Layout::new(dir), SystemClock::new());
+    check_format(&layout)?;
+    for stream in recover::left_streams(&fs, &layout)? {
+        let mut rescued = Rescued { stream: stream.clone(), records: 0, sealed: 0, problems: Vec::new() };
+        let recovered = match recover::recover(&fs, &layout, &clock, &stream) {
+            Ok(None) => continue,
+            Ok(Some(recovered)) => recovered,
+            Err(error) => {
+                rescued.problems.push(error.to_string());
+                done(rescued);
+                continue;
+            }
+        };
+        rescued.records = recovered.records;
+        rescued.problems = recovered.problems;
+        for stem in &recovered.files {
+            let seal = || seal::seal(&fs, &layout, stem, Level::new(6).unwrap_or(Level::FASTEST));
+            match seal().and_then(|_| remove_twin(&fs, &layout, stem)) {
+                Ok(()) => rescued.sealed += 1,
+                Err(error) => rescued.problems.push(error.to_string()),
+            }
+        }
+        // With files left to seal the lock's file stays, and whoever comes next finds them.
+        if rescued.sealed == recovered.files.len() as u64 {
+            recovered.lock.remove()?;
+        }
+        done(rescued);
+    }
+    Ok(())
+}
+
+/// The streams whose processes died: with a journal that nobody writes to.
+pub(crate) fn abandoned(fs: &dyn Fs, layout: &Layout) -> Result<Vec<StreamId>> {
+    let mut abandoned = Vec::new();
+    for stream in recover::left_streams(fs, layout)? {
+        if layout.ring(&stream).exists() && !Lock::is_held(&layout.lock(stream.as_str()))? {
+            abandoned.push(stream);
+        }
+    }
+    Ok(abandoned)
+}
+
+/// What pruning would remove now, the oldest first.
+pub(crate) fn would_prune(dir: &Path, retention: &Retention) -> Result<Vec<Doomed>> {
+    let (fs, layout) = (std::sync::Arc::new(OsFs), Layout::new(dir));
+    check_format(&layout)?;
+    let sealed = LocalSealed::new(fs.clone(), layout.clone());
+    retention::doomed(&sealed, &*fs, &layout, retention, SystemClock::new().now())
+}
+
+impl Store {
+    /// Removes what is past this retention, and says what went; `None` if another process is pruning.
+    pub(crate) fn prune_now(&self, retention: &Retention) -> Result<Option<Pruned>> {
+        if Lock::is_held(&self.layout.lock("prune"))? {
+            return Ok(None);
+        }
+        let fs = std::sync::Arc::new(OsFs);
+        let source: Source = self.stream.source().parse()?;
+        let sealed = std::sync::Arc::new(LocalSealed::new(fs.clone(), self.layout.clone()));
+        let mut pruner = Pruner { sealed, producer: self.producer.clone(), durability: self.durability, source, owed: Vec::new() };
+        pruner.prune(&*fs, &self.layout, retention, SystemClock::new().now()).map(Some)
+    }
+}
