@@ -62,13 +62,17 @@
 //! | `server` | no | the HTTP API as an axum router |
 //! | `cli` | no | the `tracing-audit` program |
 
-#![allow(dead_code, unused_imports)] // while the rooms are being furnished
+#![cfg_attr(
+    not(feature = "cli"),
+    allow(dead_code, unused_imports, reason = "the inner rooms also serve the server and the program; all is checked with all features")
+)]
 
 mod capture;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
 mod error;
+#[cfg(any(feature = "server", test))]
 mod export;
 mod journal;
 mod log;

@@ -3,6 +3,8 @@
 //!
 //! `KILL_ROUNDS=2000 cargo test --release --test kill_minus_nine_loses_nothing` for longer.
 
+#![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
+
 mod support;
 
 use std::{

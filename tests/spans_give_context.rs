@@ -1,5 +1,7 @@
 //! What an event inherits from the spans around it.
 
+#![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
+
 mod support;
 
 use tracing::{Dispatch, dispatcher, field::Empty, info_span};

@@ -63,10 +63,6 @@ impl Slot {
 pub(super) struct SpanFields(Vec<(Slot, Box<[u8]>)>);
 
 impl SpanFields {
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     fn set(&mut self, field: &Field, write: impl FnOnce(&mut Vec<u8>)) {
         let Some(slot) = Slot::of(field.name()) else { return };
         let mut value = Vec::new();

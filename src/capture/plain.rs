@@ -20,7 +20,7 @@ use super::{
 };
 use crate::record::{
     SCHEMA_VERSION, Severity, is_event_type,
-    json::{self, Presence},
+    json::{self},
 };
 
 /// The event type of events that have none.

@@ -3,7 +3,6 @@
 //! A range of days is copied as it is packed, without packing it anew. What a filter picks out of the lines is packed while it is found.
 
 use std::{
-    collections::HashMap,
     io::{self, BufWriter, IsTerminal as _, Read as _, Write},
     ops::{ControlFlow, Range},
     path::Path,
@@ -63,7 +62,7 @@ fn copy(dir: &Path, filter: &Filter, format: ExportFormat, target: &mut Target, 
     let sealed = Arc::new(LocalSealed::new(fs.clone(), layout.clone()));
     let range = Range { start: filter.start().unwrap_or(Timestamp::MIN), end: filter.end().unwrap_or(Timestamp::MAX) };
     // Live files are read to their last line: the log is another process's, which doesn't say how much of it is durable.
-    let plan = LogFiles::new(fs, layout, sealed).plan(range, &HashMap::new())?;
+    let plan = LogFiles::new(fs, layout, sealed).plan(range)?;
     for problem in &plan.manifest().problems {
         warn(&format!("warning: entries may be missing: {}: {}", problem.file, problem.problem));
     }

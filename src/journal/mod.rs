@@ -97,7 +97,7 @@ use std::{io, path::Path, sync::Arc};
 
 pub(crate) use consumer::Consumer;
 pub(crate) use durable::{Durability, Fate};
-pub(crate) use layout::{DEFAULT_CAPACITY, MIN_CAPACITY};
+pub(crate) use layout::DEFAULT_CAPACITY;
 pub(crate) use producer::{Producer, PushError};
 pub(crate) use recover::Leftover;
 

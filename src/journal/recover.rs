@@ -22,6 +22,7 @@ pub(crate) struct Leftover {
     /// One lap, turned so that it begins at the tail: no frame in it wraps.
     lap: Vec<u8>,
     payloads: Vec<Range<usize>>,
+    #[cfg(test)]
     unbroken: usize,
     holes: u64,
     dropped: Dropped,
@@ -59,6 +60,7 @@ impl Leftover {
             next_seq: slot.next_seq,
             lap,
             payloads: Vec::new(),
+            #[cfg(test)]
             unbroken: 0,
             holes: 0,
             dropped: Dropped::new(dropped(at::DROPPED_TOTAL), dropped(at::DROPPED_REPORTED), dropped(at::DROPPED_SINCE)),
@@ -76,6 +78,7 @@ impl Leftover {
             if let Some(payload) = self.frame(header, tail, at) {
                 self.holes += u64::from(in_hole);
                 in_hole = false;
+                #[cfg(test)]
                 if self.holes == 0 {
                     self.unbroken += 1;
                 }
@@ -116,6 +119,7 @@ impl Leftover {
         self.payloads.iter().map(|payload| &self.lap[payload.clone()])
     }
 
+    #[cfg(test)]
     /// How many frames lie before the first hole. Only these can have been written by the process that died, as `next_seq` and
     /// following; after a hole, none was yet numbered.
     pub(crate) fn unbroken(&self) -> usize {

@@ -16,7 +16,6 @@ use crate::{
     error::{Error, Result},
     record::Timestamp,
     store::{
-        blob::Blob,
         fs::{Fs, ReadOnly},
         gzip::Walk,
         index::{Block, Index},

@@ -1,6 +1,6 @@
 //! Opens a log for reading.
 
-use std::{fs, io, ops::ControlFlow, path::Path, sync::Arc};
+use std::{io, ops::ControlFlow, path::Path, sync::Arc};
 
 use uuid::Uuid;
 

@@ -15,8 +15,8 @@ mod time;
 pub(crate) use clock::{Instant, TimestampWriter};
 pub(crate) use event_type::is_event_type;
 pub(crate) use own::{Caller, OwnRecord};
+pub(crate) use parts::Rendered;
 pub use parts::{Actor, Outcome, Resource, Severity};
-pub(crate) use parts::{Rendered, field};
 pub use stream::{Seq, Source, StreamId};
 pub use time::{Day, Timestamp};
 

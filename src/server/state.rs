@@ -1,7 +1,6 @@
 //! What all requests share, and what one request is.
 
 use std::{
-    collections::HashMap,
     net::SocketAddr,
     path::Path,
     sync::{Arc, atomic::AtomicU64},
@@ -31,11 +30,7 @@ use crate::{
     log::AuditLog,
     query::AuditReader,
     record::{Caller, OwnRecord, Severity},
-    store::{
-        fs::{Fs, OsFs},
-        layout::Layout,
-        sealed::LocalSealed,
-    },
+    store::{fs::OsFs, layout::Layout, sealed::LocalSealed},
 };
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::fs::{self, Fs, FsFile};
+use super::fs::{Fs, FsFile};
 use crate::error::{Error, Result};
 
 /// An immutable file, local or remote.

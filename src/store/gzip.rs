@@ -45,6 +45,8 @@ pub(crate) struct Level(u32);
 impl Level {
     /// When sealing falls behind.
     pub(crate) const FASTEST: Self = Self(1);
+
+    #[cfg(test)]
     pub(crate) const DEFAULT: Self = Self(6);
 
     pub(crate) fn new(level: u32) -> Option<Self> {

@@ -164,8 +164,8 @@ impl Health {
     }
 
     pub(crate) fn synced(&self) {
-        self.count(&self.cells.syncs, 1);
-        self.cells.last_sync_micros.store(Timestamp::now().as_micros().unsigned_abs(), Ordering::Relaxed);
+        self.count(self.syncs(), 1);
+        self.last_sync_micros().store(Timestamp::now().as_micros().unsigned_abs(), Ordering::Relaxed);
     }
 
     /// Notes a problem and tells the application.

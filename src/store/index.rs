@@ -225,10 +225,6 @@ impl Built {
         }
         bytes
     }
-
-    pub(crate) fn blooms(&self, key: Key) -> Blooms {
-        self.sections.get(key as usize).map_or_else(Blooms::unknown, |section| Blooms::new(section.clone(), &self.index.blocks))
-    }
 }
 
 /// One key's filters, of all blocks of a file.

@@ -91,7 +91,11 @@ pub(crate) fn recover(fs: &dyn Fs, layout: &Layout, clock: &dyn Clock, stream: &
     let Some(lock) = Lock::try_take(&layout.lock(stream.as_str()))? else { return Ok(None) };
     let mut problems = Vec::new();
     let ring = layout.ring(stream);
-    let leftover = match ring.exists().then(|| Leftover::read(&ring)).transpose() {
+    let read = || match Leftover::read(&ring)? {
+        Some(leftover) if leftover.stream() != stream => Err(Error::damaged(&ring, format!("it belongs to {}", leftover.stream()))),
+        leftover => Ok(leftover),
+    };
+    let leftover = match ring.exists().then(read).transpose() {
         Ok(leftover) => leftover.flatten(),
         Err(error) => {
             problems.push(set_aside(&ring, &error)?);

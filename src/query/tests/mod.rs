@@ -6,7 +6,7 @@ mod laws;
 mod speed;
 mod tailing;
 
-use std::{io::Write as _, ops::ControlFlow, path::PathBuf, sync::Arc};
+use std::{io::Write as _, ops::ControlFlow, sync::Arc};
 
 use super::*;
 use crate::{
