@@ -200,13 +200,17 @@ impl Files {
         Ok(Some(SealedIndex { index, damage: None }))
     }
 
-    /// Finds the blocks up to where a file is damaged.
+    /// Finds the blocks up to where a file without an index is damaged; none if its checksum alone is wrong, for then any line may
+    /// have been altered.
     fn salvage(&self, stem: &FileStem, damage: String) -> Result<SealedIndex> {
         let blob = self.sealed.open(stem)?;
         let (mut builder, mut plain) = (IndexBuilder::new(stem.clone()), Vec::new());
         if let Ok(mut walk) = Walk::new(&*blob) {
             while let Ok(Some(packed_len)) = walk.next(&mut plain) {
                 builder.push(&plain, packed_len);
+            }
+            if walk.is_at_end() {
+                builder = IndexBuilder::new(stem.clone());
             }
         }
         let index = Arc::new(builder.finish(blob.len(), [0; 32]).index);

@@ -246,6 +246,11 @@ impl<'a> Walk<'a> {
         Err(Error::damaged(self.blob.path(), format!("{what} (last 10 bytes, from byte {}, after line {})", self.at, self.lines)))
     }
 
+    /// Whether every block was given: what is wrong then is the end of the file, or some block before it.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.at == self.blob.len() - TRAILER_LEN
+    }
+
     /// The SHA-256 of the file, after [`next`](Self::next) gave `None`.
     pub(crate) fn sha256(self) -> [u8; 32] {
         self.sha256.finalize().into()
