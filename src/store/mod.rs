@@ -30,6 +30,7 @@ mod recover;
 mod reserve;
 mod retention;
 mod sealer;
+mod tampered;
 mod writer;
 
 pub(crate) use gzip::Level;

@@ -34,7 +34,7 @@ use super::{
     fs::Fs,
     health::{Health, Problem},
     layout::Layout,
-    live::{Live, Tampered},
+    live::Live,
     names::FileStem,
     reserve::Reserve,
     sealer::Job,
@@ -56,7 +56,7 @@ pub(crate) struct WriterOptions {
 }
 
 /// Lines are gathered up to about this many bytes for one write.
-const BATCH: usize = 512 * 1024;
+pub(super) const BATCH: usize = 512 * 1024;
 /// How often the live file is checked for having been deleted or cut, and the file system for space.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Pauses between attempts while the disk refuses.
@@ -74,35 +74,35 @@ pub(crate) struct Writer {
     pub(super) sealer: Sender<Job>,
     pub(super) options: WriterOptions,
     pub(super) reserve: Reserve,
-    state: State,
+    pub(super) state: State,
 }
 
-struct State {
-    live: Option<Live>,
+pub(super) struct State {
+    pub(super) live: Option<Live>,
     /// When the live file was begun, by the monotonic clock.
-    begun: Duration,
-    next_file: u32,
-    next_seq: Seq,
+    pub(super) begun: Duration,
+    pub(super) next_file: u32,
+    pub(super) next_seq: Seq,
     /// Numbered lines that are not in the file yet.
-    batch: Vec<u8>,
-    batch_records: u64,
-    own_pending: VecDeque<OwnRecord>,
-    own_unsynced: Vec<OwnRecord>,
+    pub(super) batch: Vec<u8>,
+    pub(super) batch_records: u64,
+    pub(super) own_pending: VecDeque<OwnRecord>,
+    pub(super) own_unsynced: Vec<OwnRecord>,
     /// The number of the first record that is not durable.
-    synced_seq: Seq,
-    unsynced: bool,
-    last_sync: Duration,
-    last_check: Duration,
-    retry: Option<Retry>,
-    space_low: bool,
+    pub(super) synced_seq: Seq,
+    pub(super) unsynced: bool,
+    pub(super) last_sync: Duration,
+    pub(super) last_check: Duration,
+    pub(super) retry: Option<Retry>,
+    pub(super) space_low: bool,
     /// How many dropped events our records tell of, and how many of them the journal knows are told of durably.
-    dropped_reported: u64,
-    dropped_marked: u64,
+    pub(super) dropped_reported: u64,
+    pub(super) dropped_marked: u64,
     /// What every line begins with, up to the number.
-    prefix: Vec<u8>,
+    pub(super) prefix: Vec<u8>,
 }
 
-struct Retry {
+pub(super) struct Retry {
     at: Duration,
     pause: Duration,
 }
@@ -248,7 +248,7 @@ impl Writer {
     }
 
     /// Makes what was appended durable, and lets go of it in the journal.
-    fn sync(&mut self) -> Result<()> {
+    pub(super) fn sync(&mut self) -> Result<()> {
         let Some(live) = &mut self.state.live else { return Ok(()) };
         let path = self.layout.live(&live.stem);
         // Before the journal lets go of what is in it.
@@ -275,7 +275,7 @@ impl Writer {
     }
 
     /// Goes back to the last release: what came after it is written again, into a new file.
-    fn start_over(&mut self) {
+    pub(super) fn start_over(&mut self) {
         self.consumer.rewind();
         let state = &mut self.state;
         state.next_seq = state.synced_seq;
@@ -341,89 +341,6 @@ impl Writer {
         self.state.dropped_reported = dropped.total;
         self.health.count(self.health.dropped(), count);
         self.health.report(&Problem::Dropped(count));
-    }
-
-    /// Notices a live file that was deleted, replaced or cut, and makes up for it.
-    fn check_live(&mut self) -> Result<()> {
-        let Some(live) = &self.state.live else { return Ok(()) };
-        let path = self.layout.live(&live.stem);
-        let tampered = live.tampered(&*self.fs, &self.layout).map_err(Error::io("look at", &path))?;
-        match tampered {
-            None => Ok(()),
-            Some(Tampered::Gone) => self.restore_live(),
-            Some(Tampered::Cut { len }) => {
-                let what = format!("{} was cut from {} to {len} bytes; what the journal holds is written again", path.display(), live.len);
-                self.health.report(&Problem::LiveFileLost(what));
-                let own = OwnRecord::new("audit.log.live_file_cut", Severity::Critical, "The live file was cut by someone else")
-                    .detail("file", live.stem.to_string())
-                    .detail("bytes_before", live.len)
-                    .detail("bytes_after", len);
-                self.state.own_pending.push_back(own);
-                self.start_over_after_cut(len);
-                Ok(())
-            }
-        }
-    }
-
-    /// The file lost its end: what is durable elsewhere is not touched, what the journal holds is written again.
-    fn start_over_after_cut(&mut self, len: u64) {
-        if let Some(live) = &mut self.state.live {
-            live.len = len.min(live.len);
-            live.synced = live.synced.min(live.len);
-            let mut tail = [0; 1];
-            // A torn line at the new end is left for recovery to repair, which is what seals the file then.
-            let torn = live.len > 0 && (live.read_at(&mut tail, live.len - 1).unwrap_or(0) == 0 || tail != [b'\n']);
-            if torn {
-                let live = self.state.live.take();
-                drop(live);
-            }
-        }
-        self.start_over();
-    }
-
-    /// Writes the deleted file again, from the handle that still reaches it.
-    fn restore_live(&mut self) -> Result<()> {
-        let Some(gone) = self.state.live.take() else { return Ok(()) };
-        let stem = FileStem { born: self.clock.now(), stream: self.stream.clone(), number: self.state.next_file };
-        self.state.next_file += 1;
-        let copied = Live::create(&*self.fs, &self.layout, stem).and_then(|mut copy| {
-            let mut buffer = vec![0; BATCH];
-            let mut at = 0;
-            while at < gone.len {
-                let part = buffer.len().min((gone.len - at) as usize);
-                let read = gone.read_at(&mut buffer[..part], at).map_err(Error::io("read", self.layout.live(&gone.stem)))?;
-                if read == 0 {
-                    return Err(Error::damaged(self.layout.live(&gone.stem), "it ends early"));
-                }
-                if let Err(error) = copy.append(&buffer[..read]) {
-                    // Half a copy would be lines twice, once the other half is there.
-                    let path = self.layout.live(&copy.stem);
-                    let _ = self.fs.remove_file(&path);
-                    return Err(Error::io("write", path)(error));
-                }
-                at += read as u64;
-            }
-            Ok(copy)
-        });
-        match copied {
-            Ok(copy) => {
-                let what =
-                    format!("{gone} was deleted or replaced; its lines were written again to {copy}", gone = gone.stem, copy = copy.stem);
-                self.health.report(&Problem::LiveFileLost(what));
-                let own = OwnRecord::new("audit.log.live_file_restored", Severity::Critical, "The live file was deleted or replaced")
-                    .detail("file", gone.stem.to_string())
-                    .detail("restored_as", copy.stem.to_string());
-                self.state.own_pending.push_back(own);
-                self.state.live = Some(copy);
-                self.state.unsynced = true;
-                self.sync()
-            }
-            Err(error) => {
-                // The handle is kept, and the copy tried again.
-                self.state.live = Some(gone);
-                Err(error)
-            }
-        }
     }
 
     fn check_space(&mut self) {
