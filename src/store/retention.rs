@@ -251,3 +251,7 @@ fn remove(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "retention_tests.rs"]
+mod tests;

@@ -1,0 +1,145 @@
+//! Promise 7: nothing goes before its retention, nothing that is not ours ever, and what goes is in the log first.
+
+use super::*;
+use crate::{
+    journal::{self, Consumer},
+    store::{gzip::Level, samples, seal::seal, sim::SimFs},
+};
+
+/// A directory of five sealed files, one an hour, with lines up to their births.
+struct Rig {
+    _dir: tempfile::TempDir,
+    fs: SimFs,
+    layout: Layout,
+    pruner: Pruner,
+    consumer: Consumer,
+    stems: Vec<FileStem>,
+}
+
+const NONE: [u32; 0] = [];
+const HOUR: i64 = 3_600_000_000;
+
+fn rig() -> Rig {
+    let dir = tempfile::tempdir().unwrap();
+    let (fs, layout) = (SimFs::new(), Layout::new(dir.path()));
+    for dir in [layout.live_dir(), layout.sealed_dir(), layout.index_dir(), layout.journal_dir(), layout.locks_dir(), layout.tmp_dir()] {
+        std::fs::create_dir_all(&dir).unwrap();
+        fs.create_dir_all(&dir).unwrap();
+    }
+    let stems: Vec<_> = (1..=5).map(samples::stem).collect();
+    for stem in &stems {
+        // A line a second for the first minutes after the file's birth.
+        let first = u64::from(stem.number) * (HOUR as u64) / 700;
+        fs.put(layout.live(stem), samples::lines(first, 200));
+        seal(&fs, &layout, stem, Level::FASTEST).unwrap();
+        fs.remove_file(&layout.live(stem)).unwrap();
+    }
+    let stream = "tracing-audit-00000b".parse().unwrap();
+    let (producer, consumer) = journal::create(&layout.ring(&stream), 1 << 16, &stream).unwrap();
+    let durability = Durability::leak();
+    // Nobody writes here: waiting ends at once.
+    durability.close();
+    let sealed = Arc::new(LocalSealed::new(Arc::new(fs.clone()), layout.clone()));
+    let pruner = Pruner { sealed, producer, durability, source: "tracing-audit".parse().unwrap(), owed: Vec::new() };
+    Rig { _dir: dir, fs, layout, pruner, consumer, stems }
+}
+
+impl Rig {
+    fn prune(&mut self, retention: Retention, now: Timestamp) -> Result<Vec<u32>> {
+        let pruned = self.pruner.prune(&self.fs, &self.layout, &retention, now)?;
+        Ok(pruned.files.iter().map(|file| file.stem.number).collect())
+    }
+
+    fn left(&self) -> Vec<u32> {
+        self.stems.iter().filter(|stem| self.fs.bytes(self.layout.sealed(stem)).is_some()).map(|stem| stem.number).collect()
+    }
+
+    fn recorded(&mut self) -> Option<serde_json::Value> {
+        let record = self.consumer.next()?;
+        Some(serde_json::from_slice(&[b"{", record].concat()).unwrap())
+    }
+
+    /// This long after the youngest line of the file with this number.
+    fn after(&self, number: usize, micros: i64) -> Timestamp {
+        let index = self.pruner.sealed.index(&self.stems[number - 1]).unwrap();
+        Timestamp::from_micros(index.max.as_micros() + micros)
+    }
+}
+
+#[test]
+fn a_file_goes_when_its_youngest_line_is_past_the_retention_and_not_before() {
+    let mut rig = rig();
+    let exactly = rig.after(2, 30 * MICROS_PER_DAY);
+    assert_eq!(rig.prune(Retention::unlimited(), exactly).unwrap(), NONE);
+    assert_eq!(rig.prune(Retention::days(30), exactly).unwrap(), [1]);
+    assert_eq!(rig.left(), [2, 3, 4, 5]);
+    let then = rig.after(2, 30 * MICROS_PER_DAY + 1);
+    assert_eq!(rig.prune(Retention::days(30), then).unwrap(), [2]);
+    assert_eq!(rig.left(), [3, 4, 5]);
+    // A clock that jumps back, or a retention that was made longer, removes nothing.
+    assert_eq!(rig.prune(Retention::days(30), Timestamp::MIN).unwrap(), NONE);
+    assert_eq!(rig.prune(Retention::days(365), then).unwrap(), NONE);
+}
+
+#[test]
+fn by_total_size_the_oldest_go_first_and_no_more_than_needed() {
+    let mut rig = rig();
+    let size = |stem: &FileStem| rig.fs.bytes(rig.layout.sealed(stem)).unwrap().len() as u64;
+    let two: u64 = rig.stems[3..].iter().map(size).sum();
+    let now = rig.after(5, 0);
+    assert_eq!(rig.prune(Retention::days(30).max_bytes(two), now).unwrap(), [1, 2, 3]);
+    assert_eq!(rig.left(), [4, 5]);
+}
+
+#[test]
+fn what_is_not_ours_is_never_touched() {
+    let mut rig = rig();
+    let day = rig.layout.sealed_day(rig.stems[0].day());
+    let name = |text: String| day.join(text);
+    let stem = rig.stems[0].to_string();
+    let foreign = [
+        name("notes.txt".into()),
+        name(format!("{stem}.jsonl")),
+        name(format!("{stem}.jsonl.gz.bak")),
+        name(format!("copy of {stem}.jsonl.gz")),
+        rig.layout.sealed_dir().join(format!("{stem}.jsonl.gz")),
+        rig.layout.live_dir().join(format!("{stem}.jsonl")),
+    ];
+    for path in &foreign {
+        rig.fs.put(path, "not a log file");
+    }
+    rig.prune(Retention::days(1), Timestamp::MAX).unwrap();
+    assert_eq!(rig.left(), NONE);
+    for path in &foreign {
+        assert!(rig.fs.bytes(path).is_some(), "{}", path.display());
+    }
+}
+
+#[test]
+fn what_goes_is_in_the_log_first_with_its_hash() {
+    let mut rig = rig();
+    let sha256 = hex(rig.pruner.sealed.index(&rig.stems[0]).unwrap().sha256);
+    rig.fs.fail(|_, op| (op.what == "remove_file").then(|| io::ErrorKind::PermissionDenied.into()));
+    let now = rig.after(1, MICROS_PER_DAY + 1);
+    assert!(rig.prune(Retention::days(1), now).is_err());
+    assert_eq!(rig.left(), [1, 2, 3, 4, 5]);
+    let record = rig.recorded().unwrap();
+    assert_eq!((&record["event_type"], &record["details"]["retention_days"]), (&json!("audit.log.pruned"), &json!(1)));
+    assert_eq!(record["details"]["files"][0]["file"], rig.stems[0].to_string());
+    assert_eq!((&record["details"]["files"][0]["sha256"], &record["details"]["files"][0]["lines"]), (&json!(sha256), &json!(200)));
+    rig.fs.heal();
+    assert_eq!(rig.prune(Retention::days(1), now).unwrap(), [1]);
+}
+
+#[test]
+fn a_full_journal_does_not_keep_a_full_disk_full() {
+    let mut rig = rig();
+    while rig.pruner.producer.push(b"x").is_ok() {}
+    let now = rig.after(1, MICROS_PER_DAY + 1);
+    assert_eq!(rig.prune(Retention::days(1), now).unwrap(), [1]);
+    while rig.consumer.next().is_some() {}
+    let read = rig.consumer.position();
+    rig.consumer.release(read, 1);
+    assert_eq!(rig.prune(Retention::days(1), now).unwrap(), NONE);
+    assert_eq!(rig.recorded().unwrap()["event_type"], "audit.log.pruned");
+}
