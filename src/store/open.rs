@@ -7,6 +7,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
         mpsc::{self, Sender},
     },
     thread::{self, JoinHandle},
@@ -50,6 +51,7 @@ pub(crate) struct Store {
     pub(crate) durability: &'static Durability,
     pub(crate) health: Arc<Health>,
     sealer: Sender<Job>,
+    stopping: Arc<AtomicBool>,
     threads: Mutex<Option<Threads>>,
 }
 
@@ -74,9 +76,19 @@ impl Store {
         fs.sync_dir(&layout.journal_dir()).map_err(Error::io("sync", layout.journal_dir()))?;
 
         let (jobs, queue) = mpsc::channel();
+        let stopping = Arc::new(AtomicBool::new(false));
         let pruner = Pruner { sealed, producer: producer.clone(), durability, source: options.source.clone(), owed: Vec::new() };
-        let mut sealer =
-            Sealer::new(fs.clone(), layout.clone(), clock.clone(), health.clone(), options.sealer, pruner, stream.clone(), queue);
+        let mut sealer = Sealer::new(
+            fs.clone(),
+            layout.clone(),
+            clock.clone(),
+            health.clone(),
+            options.sealer,
+            pruner,
+            stream.clone(),
+            queue,
+            stopping.clone(),
+        );
         // Before the first event: then what is in the directory is whole, but for what lives.
         sealer.recover_left();
         let writer = Writer::new(
@@ -95,7 +107,7 @@ impl Store {
         let writer = thread::Builder::new().name("audit-writer".into()).spawn(move || writer.run()).map_err(spawn)?;
         let sealer = thread::Builder::new().name("audit-sealer".into()).spawn(move || sealer.run()).map_err(spawn)?;
         let threads = Mutex::new(Some(Threads { writer, sealer, lock }));
-        Ok(Self { layout, stream, producer, durability, health, sealer: jobs, threads })
+        Ok(Self { layout, stream, producer, durability, health, sealer: jobs, stopping, threads })
     }
 
     /// Takes no more events, writes and syncs those taken, and stops. Doing it twice does nothing.
@@ -105,6 +117,7 @@ impl Store {
         let Some(threads) = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
         let written =
             threads.writer.join().unwrap_or_else(|_| Err(Error::damaged(self.layout.ring(&self.stream), "the writer thread panicked")));
+        self.stopping.store(true, Ordering::Release);
         let _ = self.sealer.send(Job::Stop);
         let _ = threads.sealer.join();
         // After an error the journal is still there, and so is the lock's file; but it is free, and the next process recovers.

@@ -6,6 +6,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, RecvTimeoutError},
     },
     time::Duration,
@@ -35,7 +36,7 @@ pub(crate) enum Job {
     Seal(FileStem),
     /// Remove what is past its retention, now.
     Prune,
-    /// Finish the file at hand and stop.
+    /// Look whether to stop.
     Stop,
 }
 
@@ -58,6 +59,8 @@ pub(super) struct Sealer {
     /// Our own stream, whose files are not leftovers.
     own: StreamId,
     jobs: Receiver<Job>,
+    /// Set when the log closes: the file at hand is finished, the others are left to the next process.
+    stopping: Arc<AtomicBool>,
     queue: VecDeque<Pending>,
     graced: VecDeque<Graced>,
 }
@@ -94,8 +97,9 @@ impl Sealer {
         pruner: Pruner,
         own: StreamId,
         jobs: Receiver<Job>,
+        stopping: Arc<AtomicBool>,
     ) -> Self {
-        Self { fs, layout, clock, health, options, pruner, own, jobs, queue: VecDeque::new(), graced: VecDeque::new() }
+        Self { fs, layout, clock, health, options, pruner, own, jobs, stopping, queue: VecDeque::new(), graced: VecDeque::new() }
     }
 
     /// Runs until it is told to stop or the writer is gone.
@@ -103,6 +107,9 @@ impl Sealer {
         self.prune();
         let mut maintained = self.clock.monotonic();
         loop {
+            if self.stopping.load(Ordering::Acquire) {
+                return;
+            }
             let now = self.clock.monotonic();
             if now.saturating_sub(maintained) >= MAINTENANCE {
                 maintained = now;
@@ -113,8 +120,8 @@ impl Sealer {
             match self.jobs.recv_timeout(next) {
                 Ok(Job::Seal(stem)) => self.add(stem, None),
                 Ok(Job::Prune) => self.prune(),
-                Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Job::Stop) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }

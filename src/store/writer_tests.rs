@@ -195,7 +195,7 @@ fn a_failed_sync_costs_nothing_and_doubles_nothing() {
 fn any_one_failing_operation_costs_nothing() {
     for n in 0..60 {
         let mut rig = Rig::with(|options| options.rotate_bytes = 600);
-        rig.fs.fail_nth(rig.fs.op_count() + n);
+        rig.fs.fail_nth(n);
         for _ in 0..6 {
             rig.push();
             rig.step();
@@ -240,11 +240,10 @@ fn a_full_disk_is_said_and_waited_for() {
 
 #[test]
 fn death_at_any_operation_loses_nothing_and_recovery_may_die_as_well() {
-    let operations = |rig: &Rig| rig.fs.op_count();
     for n in 0..40 {
         for recovery_dies_at in [None, Some(0), Some(1), Some(2), Some(3), Some(5), Some(7)] {
             let mut rig = Rig::with(|options| options.rotate_bytes = 700);
-            rig.fs.stop_after(operations(&rig) + n);
+            rig.fs.stop_after(n);
             for _ in 0..8 {
                 rig.push();
                 rig.step();
@@ -257,7 +256,7 @@ fn death_at_any_operation_loses_nothing_and_recovery_may_die_as_well() {
             drop((writer, _lock));
             let layout = Layout::new(dir.path());
             if let Some(k) = recovery_dies_at {
-                fs.stop_after(fs.op_count() + k);
+                fs.stop_after(k);
                 let _ = recover::recover(&fs, &layout, &*clock, &stream);
                 fs.kill();
             }
@@ -275,7 +274,7 @@ fn what_was_called_durable_survives_a_power_failure_at_any_operation() {
     for n in 0..60 {
         for seed in 0..4 {
             let mut rig = Rig::with(|options| options.rotate_bytes = 700);
-            rig.fs.stop_after(rig.fs.op_count() + n);
+            rig.fs.stop_after(n);
             for _ in 0..8 {
                 rig.push();
                 rig.step();
