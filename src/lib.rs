@@ -93,7 +93,7 @@ pub use record::{Actor, Day, Outcome, Resource, SCHEMA_VERSION, Seq, Severity, S
 pub use server::{
     Access, Authorizer, Denied, NewToken, RouterOptions, Scope, ServeOptions, Server, TokenInfo, TokenStore, read_only_router,
 };
-pub use store::{Counters, Problem, Retention};
+pub use store::{Counters, Hold, Problem, Retention, SpaceAction, Watermarks};
 
 /// What the macros expand to. Not for use by hand: it changes without notice.
 #[doc(hidden)]

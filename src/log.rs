@@ -15,7 +15,9 @@ use crate::{
     error::{Error, Result},
     journal,
     record::{Source, StreamId},
-    store::{Callback, Counters, Level, Problem, Retention, SealerOptions, Store, StoreOptions, WriterOptions},
+    store::{
+        Callback, Counters, Hold, Level, Problem, Retention, SealerOptions, Store, StoreOptions, Watermarks, WriterOptions, hold::Holds,
+    },
 };
 
 /// An open audit log. Cheap to clone; the last handle that is dropped closes it.
@@ -70,7 +72,7 @@ impl AuditLog {
             sync_every: Duration::from_secs(1),
             compression_level: 6,
             live_grace: Duration::from_secs(60),
-            low_space_bytes: 256 * 1024 * 1024,
+            watermarks: Watermarks::default(),
             on_problem: None,
         }
     }
@@ -133,6 +135,35 @@ impl AuditLog {
         self.owner.store.prune_now(retention)
     }
 
+    /// Keeps the entries of a range of time, whatever their retention says, until the hold is released. It is recorded
+    /// (`audit.hold.placed`), and no removal of held files is under way any more when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if there is a hold of this name, [`Error::Io`] if it can't be written, or not be recorded: then it is placed
+    /// all the same.
+    pub fn place_hold(&self, hold: Hold) -> Result<()> {
+        self.owner.store.place_hold(hold)
+    }
+
+    /// Ends a hold, which is recorded first (`audit.hold.released`). False if there is none of this name.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be recorded or written; then it still holds.
+    pub fn release_hold(&self, name: &str) -> Result<bool> {
+        self.owner.store.release_hold(name)
+    }
+
+    /// The holds there are, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// If they can't be read; nothing is pruned then either.
+    pub fn holds(&self) -> Result<Vec<Hold>> {
+        Holds::read(&self.owner.store.layout).map(Holds::into_vec)
+    }
+
     /// Takes no more events, writes those taken and makes them durable, and stops the log's threads. Closing twice does nothing.
     ///
     /// # Errors
@@ -165,7 +196,7 @@ pub struct AuditLogBuilder {
     sync_every: Duration,
     compression_level: u32,
     live_grace: Duration,
-    low_space_bytes: u64,
+    watermarks: Watermarks,
     on_problem: Option<Callback>,
 }
 
@@ -230,9 +261,9 @@ impl AuditLogBuilder {
         self
     }
 
-    /// A problem is reported while fewer bytes than this are free on the log's file system. Default: 256 MiB.
-    pub fn low_space_bytes(mut self, bytes: u64) -> Self {
-        self.low_space_bytes = bytes;
+    /// What is done while the log's file system runs out of room. Default: see [`Watermarks`].
+    pub fn watermarks(mut self, watermarks: Watermarks) -> Self {
+        self.watermarks = watermarks;
         self
     }
 
@@ -253,6 +284,7 @@ impl AuditLogBuilder {
             Some(source) => source.parse()?,
             None => program_name().parse()?,
         };
+        self.watermarks.check()?;
         let level = Level::new(self.compression_level)
             .ok_or_else(|| Error::invalid("compression_level", format!("{} is not between 1 and 9", self.compression_level)))?;
         // Stream, number and line end are added to what a caller renders.
@@ -275,7 +307,7 @@ impl AuditLogBuilder {
                 rotate_bytes: self.rotate_bytes.max(1),
                 rotate_age: self.rotate_every,
                 sync_interval: self.sync_every,
-                low_space: self.low_space_bytes,
+                watermarks: self.watermarks,
             },
             sealer: SealerOptions { level, grace: self.live_grace, retention: self.retention },
             on_problem: self.on_problem,

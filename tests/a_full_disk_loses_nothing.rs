@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tracing_audit::{AuditLog, NotDurable, audit};
+use tracing_audit::{AuditLog, NotDurable, SpaceAction, Watermarks, audit};
 use tracing_subscriber::prelude::*;
 
 /// A small file system.
@@ -69,7 +69,7 @@ fn callers_wait_and_everything_is_there_when_space_returns() {
         .journal_bytes(1 << 20)
         .rotate_bytes(4 << 20)
         .sync_every(Duration::from_millis(20))
-        .low_space_bytes(8 << 20)
+        .watermarks(Watermarks::default().low(8 << 20, SpaceAction::Prune).very_low(4 << 20, SpaceAction::Report))
         .on_problem(move |problem| seen.lock().unwrap().push(problem.to_string()))
         .open()
         .unwrap();

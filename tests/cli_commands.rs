@@ -175,7 +175,9 @@ fn a_wrong_command_line_is_told_by_the_flags_name_and_is_code_2() {
 
 #[test]
 fn help_tells_a_new_operator_what_to_do() {
-    for command in ["", "demo", "serve", "query", "tail", "export", "prune", "verify", "recover", "token", "token create"] {
+    for command in
+        ["", "demo", "serve", "query", "tail", "export", "prune", "verify", "recover", "token", "token create", "hold", "hold place"]
+    {
         let output = program().args(command.split(' ').filter(|part| !part.is_empty())).arg("--help").output().unwrap();
         assert_eq!(code(&output), 0, "{command}");
         assert!(out(&output).contains("Usage: tracing-audit"), "{command}");
@@ -298,6 +300,33 @@ fn prune_says_what_goes_and_records_it() {
     assert_eq!(record["source"], "tracing-audit");
     let verified = run(dir.path(), &["verify"]);
     assert_eq!(code(&verified), 0, "{}", out(&verified));
+}
+
+#[test]
+fn a_hold_keeps_what_would_go() {
+    let log = log(60);
+    let dir = log.path();
+    let placed = run(dir, &["hold", "place", "--name", "case-17", "--start-date", "2020-01-01", "--reason", "Acme v. Example"]);
+    assert_eq!((code(&placed), out(&placed).trim()), (0, "the hold case-17 is placed"));
+    assert_eq!(code(&run(dir, &["hold", "place", "--name", "case-17"])), 2);
+    for wrong in [["--name", "a/b"], ["--start-date", "yesterday"]] {
+        let refused = run(dir, &[&["hold", "place", "--name", "x"][..], &wrong].concat());
+        assert!(code(&refused) == 2 && err(&refused).contains(wrong[0]), "{}", err(&refused));
+    }
+    let listed = json_lines(&run(dir, &["hold", "list"])).remove(0);
+    assert_eq!((&listed["name"], &listed["start"]), (&Value::from("case-17"), &Value::from("2020-01-01T00:00:00.000000Z")));
+    let before = sealed(dir).len();
+    let kept = run(dir, &["prune", "--max-bytes", "1"]);
+    assert!(out(&kept).contains("a hold keeps them"), "{}", out(&kept));
+    assert!(sealed(dir).len() >= before);
+    assert_eq!(code(&run(dir, &["hold", "release", "case-17"])), 0);
+    assert_eq!(code(&run(dir, &["hold", "release", "case-17"])), 1);
+    assert!(out(&run(dir, &["prune", "--max-bytes", "1"])).contains("removed"));
+    assert_eq!(sealed(dir).len(), 0);
+    let types = json_lines(&run(dir, &["query", "--event-type", "audit.hold.*", "--order", "asc"]));
+    let types: Vec<_> = types.iter().map(|record| record["event_type"].as_str().unwrap()).collect();
+    // What placed it is in a file that was removed since; what is left tells of the release.
+    assert_eq!(types.last(), Some(&"audit.hold.released"), "{types:?}");
 }
 
 #[test]

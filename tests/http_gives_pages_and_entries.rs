@@ -10,7 +10,7 @@ mod support;
 use axum::http::header;
 use http::served;
 use serde_json::Value;
-use tracing_audit::{AuditLog, RouterOptions};
+use tracing_audit::{AuditLog, RouterOptions, SpaceAction, Watermarks};
 
 #[tokio::test]
 async fn all_pages_are_all_events_byte_by_byte() {
@@ -97,7 +97,11 @@ async fn readiness_follows_the_logs_trouble() {
 
     // More space is wanted free than any disk has.
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("full").low_space_bytes(u64::MAX).open().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .source("full")
+        .watermarks(Watermarks::default().low(u64::MAX, SpaceAction::Report).very_low(u64::MAX, SpaceAction::Report))
+        .open()
+        .unwrap();
     let app = axum::Router::new().nest("/audit", log.router(RouterOptions::new()).unwrap());
     let full = http::Served { log, app, ..well };
     http::record_one(&full.log);

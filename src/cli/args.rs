@@ -46,6 +46,7 @@ pub(super) enum Command {
     Export(ExportArgs),
     Verify(VerifyArgs),
     Prune(PruneArgs),
+    Hold(HoldArgs),
     Recover(RecoverArgs),
     Token(TokenArgs),
 }
@@ -211,6 +212,54 @@ pub(super) struct PruneArgs {
     /// Only show what would go
     #[arg(long)]
     pub(super) dry_run: bool,
+}
+
+/// Keeps entries of a range of time, whatever their retention says: a legal hold
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  tracing-audit hold place --name case-17 --start-date 2026-10-01 --end-date 2026-10-31 --reason 'Acme v. Example'
+  tracing-audit hold list
+  tracing-audit hold release case-17")]
+pub(super) struct HoldArgs {
+    #[command(subcommand)]
+    pub(super) command: HoldCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum HoldCommand {
+    /// Holds the entries of a range of time, from now on
+    Place {
+        #[command(flatten)]
+        dir: DirArgs,
+        /// What to call it: letters, digits, '.', '_' and '-'
+        #[arg(long)]
+        name: String,
+        /// The first UTC day, or RFC 3339 instant, that is held [default: from the beginning]
+        #[arg(long, value_name = "DATE", default_value = "", hide_default_value = true)]
+        start_date: String,
+        /// The last UTC day that is held, or the first RFC 3339 instant that isn't [default: without an end]
+        #[arg(long, value_name = "DATE", default_value = "", hide_default_value = true)]
+        end_date: String,
+        /// Why, and for whom
+        #[arg(long, default_value = "", hide_default_value = true)]
+        reason: String,
+    },
+    /// Shows all holds
+    List {
+        #[command(flatten)]
+        dir: DirArgs,
+        /// How to show them [default: table on a terminal, else ndjson]
+        #[arg(long, value_enum)]
+        format: Option<Format>,
+    },
+    /// Ends a hold
+    Release {
+        #[command(flatten)]
+        dir: DirArgs,
+        /// Its name
+        name: String,
+    },
 }
 
 /// Completes what applications left that ended without closing their log: no event in it is lost

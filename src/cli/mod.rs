@@ -12,6 +12,7 @@ mod export;
 mod failure;
 mod filter;
 mod filtered_zip;
+mod hold;
 mod output;
 mod output_file;
 mod progress;
@@ -62,6 +63,7 @@ fn run(command: &Command) -> Result<Outcome, Failure> {
         Command::Export(args) => export::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Prune(args) => prune::run(args),
+        Command::Hold(args) => hold::run(args),
         Command::Recover(args) => recover::run(args),
         Command::Token(args) => token::run(args),
     }

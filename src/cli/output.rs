@@ -7,6 +7,7 @@ use std::{
 };
 
 use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
+use serde::Serialize;
 
 use super::args::Format;
 use crate::{query::Entry, record::Timestamp};
@@ -121,6 +122,35 @@ pub(super) fn table(headings: &[&str]) -> Table {
 
 /// How wide a terminal must be for words to be kept whole.
 const WIDE: u16 = 96;
+
+/// Shows a list of settings: a table, or each as JSON.
+pub(super) fn list<T: Serialize, const N: usize>(
+    out: &mut impl Write,
+    items: &[T],
+    asked: Option<Format>,
+    headings: &[&str; N],
+    row: impl Fn(&T) -> [String; N],
+) -> io::Result<()> {
+    let terminal = io::stdout().is_terminal();
+    match format(asked) {
+        Format::Table if items.is_empty() => Ok(()),
+        Format::Table => {
+            let mut table = table(headings);
+            for item in items {
+                table.add_row(row(item).map(|text| escaped(&text).into_owned()));
+            }
+            writeln!(out, "{}", table.trim_fmt())
+        }
+        Format::Ndjson => items.iter().try_for_each(|item| {
+            out.write_all(&json_line(&serde_json::to_vec(item)?, terminal))?;
+            out.write_all(b"\n")
+        }),
+        Format::Json => {
+            out.write_all(&json_line(&serde_json::to_vec(items)?, terminal))?;
+            out.write_all(b"\n")
+        }
+    }
+}
 
 /// Entries as a table.
 pub(super) fn entries_table<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Table {

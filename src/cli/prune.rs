@@ -26,8 +26,8 @@ pub(super) fn run(args: &PruneArgs) -> Result<Outcome, Failure> {
     }
     let dir = &args.dir.dir;
     if args.dry_run {
-        let doomed = maintain::would_prune(dir, &retention)?;
-        show(&doomed, "would be removed")?;
+        let (doomed, held) = maintain::would_prune(dir, &retention)?;
+        show(&doomed, held, "would be removed")?;
         return Ok(Outcome::Fine);
     }
     // A log is opened for the record of what goes; a directory without one is left as it is.
@@ -38,7 +38,7 @@ pub(super) fn run(args: &PruneArgs) -> Result<Outcome, Failure> {
     let pruned = log.prune_now(&retention)?;
     log.close()?;
     match pruned {
-        Some(pruned) => show(&pruned.files, "removed")?,
+        Some(pruned) => show(&pruned.files, pruned.held, "removed")?,
         None => {
             warn("another process is pruning this log just now; try again later");
             return Ok(Outcome::ProblemFound);
@@ -47,7 +47,7 @@ pub(super) fn run(args: &PruneArgs) -> Result<Outcome, Failure> {
     Ok(Outcome::Fine)
 }
 
-fn show(files: &[Doomed], verb: &str) -> io::Result<()> {
+fn show(files: &[Doomed], held: u64, verb: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let total: u64 = files.iter().map(|file| file.bytes).sum();
     if !files.is_empty() {
@@ -63,5 +63,9 @@ fn show(files: &[Doomed], verb: &str) -> io::Result<()> {
         }
         writeln!(out, "{}", table.trim_fmt())?;
     }
-    writeln!(out, "{} {verb}, {}", count(files.len() as u64, "file"), bytes(total))
+    writeln!(out, "{} {verb}, {}", count(files.len() as u64, "file"), bytes(total))?;
+    if held > 0 {
+        writeln!(out, "{} more would be, but a hold keeps them; see `tracing-audit hold list`", count(held, "file"))?;
+    }
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use super::{
-    args::{Format, TokenArgs, TokenCommand},
+    args::{TokenArgs, TokenCommand},
     failure::{Failure, Outcome, warn},
     output,
 };
@@ -29,7 +29,18 @@ pub(super) fn run(args: &TokenArgs) -> Result<Outcome, Failure> {
             out.flush()?;
             warn(&format!("This is the token {} ({}). It is shown only now; the log keeps no more than its hash.", info.id, info.scope));
         }
-        TokenCommand::List { format, .. } => show(&mut out, &tokens.list()?, output::format(*format))?,
+        TokenCommand::List { format, .. } => {
+            let tokens = tokens.list()?;
+            if tokens.is_empty() {
+                warn("there are no tokens");
+            }
+            let row = |token: &TokenInfo| {
+                let token = token.clone();
+                let (tenant, expires) = (token.tenant.unwrap_or_default(), token.expires.unwrap_or_else(|| "never".to_owned()));
+                [token.id, token.name, token.scope.to_string(), tenant, token.created, expires]
+            };
+            output::list(&mut out, &tokens, *format, &["ID", "NAME", "SCOPE", "TENANT", "CREATED (UTC)", "EXPIRES (UTC)"], row)?;
+        }
         TokenCommand::Revoke { id, .. } => {
             if !tokens.revoke(id)? {
                 return Err(Failure::failed(format!("there is no token {id:?}")));
@@ -54,34 +65,4 @@ fn of_flag(error: Error) -> Failure {
         Error::Invalid { .. } => Failure::of_flag(error),
         error => error.into(),
     }
-}
-
-fn show(out: &mut impl io::Write, tokens: &[TokenInfo], format: Format) -> io::Result<()> {
-    let terminal = io::IsTerminal::is_terminal(&io::stdout());
-    match format {
-        Format::Table if tokens.is_empty() => warn("there are no tokens"),
-        Format::Table => {
-            let mut table = output::table(&["ID", "NAME", "SCOPE", "TENANT", "CREATED (UTC)", "EXPIRES (UTC)"]);
-            for token in tokens {
-                let (tenant, expires) = (token.tenant.as_deref().unwrap_or_default(), token.expires.as_deref().unwrap_or("never"));
-                let scope = token.scope.to_string();
-                let row = [&token.id, &token.name, &scope, tenant, &token.created, expires];
-                table.add_row(row.map(|text| output::escaped(text).into_owned()));
-            }
-            writeln!(out, "{}", table.trim_fmt())?;
-        }
-        Format::Ndjson => {
-            for token in tokens {
-                let line = serde_json::to_vec(token)?;
-                out.write_all(&output::json_line(&line, terminal))?;
-                out.write_all(b"\n")?;
-            }
-        }
-        Format::Json => {
-            let text = serde_json::to_vec(tokens)?;
-            out.write_all(&output::json_line(&text, terminal))?;
-            out.write_all(b"\n")?;
-        }
-    }
-    Ok(())
 }

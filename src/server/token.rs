@@ -5,12 +5,9 @@
 //! token that another process creates or revokes counts within a second.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
-    path::{Path, PathBuf},
+    io,
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -23,7 +20,10 @@ use super::access::{Access, Authorizer, Denied, Scope, bearer};
 use crate::{
     error::{Error, Result},
     record::Timestamp,
-    store::{layout::Layout, lock::Lock},
+    store::{
+        document::{Document, Version},
+        layout::Layout,
+    },
 };
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -72,14 +72,13 @@ struct Stored {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Tokens {
-    version: u32,
     tokens: Vec<Stored>,
 }
 
 /// The tokens of one log. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct TokenStore {
-    layout: Layout,
+    document: Document,
     cache: Arc<Mutex<Option<Cache>>>,
 }
 
@@ -90,13 +89,10 @@ struct Cache {
     tokens: Arc<Tokens>,
 }
 
-/// Which file it is: device and inode, length, time of change. A replaced file is another inode.
-type Version = (u64, u64, u64, i64, i64);
-
 impl TokenStore {
     /// The tokens of the log in this directory.
     pub fn open(dir: impl AsRef<Path>) -> Self {
-        Self { layout: Layout::new(dir.as_ref()), cache: Arc::default() }
+        Self { document: Document::new(&Layout::new(dir.as_ref()), "tokens", "tokens"), cache: Arc::default() }
     }
 
     /// Makes a token; gives its text, which is stored nowhere and can't be had again.
@@ -112,7 +108,7 @@ impl TokenStore {
         }
         let (mut id, mut secret) = ([0; 4], [0; 32]);
         let random = |bytes: &mut [u8]| {
-            getrandom::fill(bytes).map_err(|e| Error::io("make a token for", self.layout.root())(io::Error::other(e.to_string())))
+            getrandom::fill(bytes).map_err(|e| Error::io("make a token for", self.document.path())(io::Error::other(e.to_string())))
         };
         random(&mut secret)?;
         let secret = base64url(&secret);
@@ -144,7 +140,7 @@ impl TokenStore {
     ///
     /// If the tokens can't be read.
     pub fn list(&self) -> Result<Vec<TokenInfo>> {
-        Ok(self.read()?.0.tokens.into_iter().map(|token| token.info).collect())
+        Ok(self.document.read::<Tokens>()?.tokens.into_iter().map(|token| token.info).collect())
     }
 
     /// Ends a token, within a second also for servers that run. Says whether there was one with this id.
@@ -183,81 +179,26 @@ impl TokenStore {
         Ok((right && !ended).then_some(Access { id, name, scope, tenant }))
     }
 
-    fn path(&self) -> PathBuf {
-        self.layout.root().join("state").join("tokens.json")
-    }
-
     /// The tokens, read again if a second has passed and the file is another.
     fn current(&self) -> Result<Arc<Tokens>> {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = &mut *cache
             && (known.looked.elapsed() < LOOK_EVERY || {
                 known.looked = Instant::now();
-                known.version == self.version()?
+                known.version == self.document.version()?
             })
         {
             return Ok(Arc::clone(&known.tokens));
         }
-        let (tokens, version) = self.read()?;
-        let tokens = Arc::new(tokens);
+        // Before the text: if it changes in between, it is read once more.
+        let version = self.document.version()?;
+        let tokens = Arc::new(self.document.read::<Tokens>()?);
         *cache = Some(Cache { looked: Instant::now(), version, tokens: Arc::clone(&tokens) });
         Ok(tokens)
     }
 
-    fn version(&self) -> Result<Option<Version>> {
-        match fs::metadata(self.path()) {
-            Ok(found) => Ok(Some((found.dev(), found.ino(), found.len(), found.mtime(), found.mtime_nsec()))),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(Error::io("look at", self.path())(e)),
-        }
-    }
-
-    fn read(&self) -> Result<(Tokens, Option<Version>)> {
-        // Before the text: if it changes in between, it is read once more.
-        let version = self.version()?;
-        let path = self.path();
-        match fs::read(&path) {
-            Ok(text) => match serde_json::from_slice::<Tokens>(&text) {
-                Ok(tokens) if tokens.version == 1 => Ok((tokens, version)),
-                Ok(tokens) => Err(Error::damaged(path, format!("its version is {} and not 1", tokens.version))),
-                Err(e) => Err(Error::damaged(path, e.to_string())),
-            },
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok((Tokens { version: 1, tokens: Vec::new() }, None)),
-            Err(e) => Err(Error::io("read", path)(e)),
-        }
-    }
-
     fn change<T>(&self, change: impl FnOnce(&mut Tokens) -> Result<T>) -> Result<T> {
-        let path = self.path();
-        let lock = self.layout.lock("tokens");
-        let tries = 500;
-        let _held = (0..tries)
-            .find_map(|_| match Lock::try_take(&lock) {
-                Ok(None) => {
-                    thread::sleep(Duration::from_millis(10));
-                    None
-                }
-                taken => taken.transpose(),
-            })
-            .unwrap_or_else(|| Err(Error::io("lock", &lock)(io::ErrorKind::TimedOut.into())))?;
-        let mut tokens = self.read()?.0;
-        let result = change(&mut tokens)?;
-        let mut text = serde_json::to_vec_pretty(&tokens).expect("texts and numbers are always JSON, and a Vec takes it");
-        text.push(b'\n');
-        let tmp = path.with_extension("json.tmp");
-        let write = || -> io::Result<()> {
-            // What a dead process left is not written to: another may have it open.
-            match fs::remove_file(&tmp) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-                _ => {}
-            }
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&tmp)?;
-            file.write_all(&text)?;
-            file.sync_all()?;
-            fs::rename(&tmp, &path)?;
-            fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
-        };
-        write().map_err(Error::io("write", &path))?;
+        let result = self.document.change(change)?;
         *self.cache.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(result)
     }

@@ -1,6 +1,6 @@
 //! Tokens: what they open, and for how long.
 
-use std::os::unix::fs::PermissionsExt;
+use std::{fs, os::unix::fs::PermissionsExt};
 
 use super::*;
 

@@ -14,9 +14,11 @@ use crate::record::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
-    /// Events can't be written: the disk is full or failing. They stay in the journal; once it is full, callers wait or events are
-    /// dropped, as set. Make room, or repair the disk: writing goes on by itself.
+    /// Events can't be written: the disk fails. They stay in the journal; once it is full, callers wait or events are dropped, as
+    /// set. Repair the disk: writing goes on by itself.
     WriteFailed(String),
+    /// Events can't be written: the disk is full. As [`WriteFailed`](Self::WriteFailed); make room.
+    DiskFull(String),
     /// Events are written again.
     WriteRecovered,
     /// Free space fell below a watermark, in bytes.
@@ -25,6 +27,8 @@ pub enum Problem {
         free: u64,
         /// The watermark.
         watermark: u64,
+        /// Whether it is the lower one of the two: the log is not ready then.
+        very: bool,
     },
     /// Free space is above the watermarks again.
     SpaceRecovered,
@@ -43,9 +47,9 @@ pub enum Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::WriteFailed(error) => write!(f, "audit events can't be written and wait in the journal: {error}"),
+            Self::WriteFailed(error) | Self::DiskFull(error) => write!(f, "audit events can't be written and wait in the journal: {error}"),
             Self::WriteRecovered => f.write_str("audit events are written again"),
-            Self::SpaceLow { free, watermark } => write!(f, "only {free} bytes are free for the audit log, less than {watermark}"),
+            Self::SpaceLow { free, watermark, very: _ } => write!(f, "only {free} bytes are free for the audit log, less than {watermark}"),
             Self::SpaceRecovered => f.write_str("the audit log has enough free space again"),
             Self::LiveFileLost(what) => write!(f, "the live file of the audit log was tampered with: {what}"),
             Self::SealFailed(error) => write!(f, "an audit file could not be sealed: {error}"),
@@ -127,6 +131,8 @@ counters! {
     recovered: "counter" "tracing_audit_recovered_records_total",
     /// Bytes free on the log's file system, as last seen.
     free_bytes: "gauge" "tracing_audit_free_bytes",
+    /// How much room there is: 0 enough, 1 below the low watermark, 2 below the very low one.
+    space_level: "gauge" "tracing_audit_space_level",
     /// Microseconds since 1970 of the last sync.
     last_sync_micros: "gauge" "tracing_audit_last_sync_microseconds",
 }
@@ -173,10 +179,10 @@ impl Health {
         {
             let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
             match problem {
-                Problem::WriteFailed(_) => trouble.write = Some(problem.to_string()),
+                Problem::WriteFailed(_) | Problem::DiskFull(_) => trouble.write = Some(problem.to_string()),
                 Problem::WriteRecovered => trouble.write = None,
-                Problem::SpaceLow { .. } => trouble.space = Some(problem.to_string()),
-                Problem::SpaceRecovered => trouble.space = None,
+                Problem::SpaceLow { very: true, .. } => trouble.space = Some(problem.to_string()),
+                Problem::SpaceLow { very: false, .. } | Problem::SpaceRecovered => trouble.space = None,
                 _ => {}
             }
         }

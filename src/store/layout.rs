@@ -5,6 +5,7 @@
 //! sealed/dt=2026-11-21/<stem>.jsonl.gz  immutable; nothing else in here
 //! index/dt=2026-11-21/<stem>.idx        one per sealed file; rebuilt if lost
 //! state/format                          the version of all this
+//! state/<name>.json                     tokens, holds, keys
 //! state/journal/<stream>.ring           events on their way to the live file
 //! state/locks/<name>.lock               held by whoever writes a stream, or prunes
 //! state/tmp/…                           half-made files; emptied at open
@@ -67,6 +68,11 @@ impl Layout {
 
     pub(crate) fn format_file(&self) -> PathBuf {
         self.root.join("state/format")
+    }
+
+    /// A document of settings; see `document`.
+    pub(crate) fn document(&self, name: &str) -> PathBuf {
+        self.root.join("state").join(format!("{name}.json"))
     }
 
     pub(crate) fn live(&self, stem: &FileStem) -> PathBuf {

@@ -78,11 +78,13 @@ impl Live {
         Ok(())
     }
 
-    /// Cuts off what is not durable, after a failed sync: the kernel may have thrown it away, whatever a second sync says.
+    /// Cuts off what is not durable, after a failed sync: the kernel may have thrown it away, whatever a second sync says. The cut is
+    /// itself durable on return.
     pub(super) fn cut_to_synced(&mut self) -> io::Result<()> {
         self.len = self.synced;
         self.ragged = true;
-        self.even_out()
+        self.even_out()?;
+        self.file.sync()
     }
 
     /// Whether what is open still is a file with a name and as long as it should be. Cheaper than [`tampered`](Self::tampered), which

@@ -80,8 +80,8 @@ pub(crate) fn abandoned(fs: &dyn Fs, layout: &Layout) -> Result<Vec<StreamId>> {
     Ok(abandoned)
 }
 
-/// What pruning would remove now, the oldest first.
-pub(crate) fn would_prune(dir: &Path, retention: &Retention) -> Result<Vec<Doomed>> {
+/// What pruning would remove now, the oldest first, and how many files it would, were they not held.
+pub(crate) fn would_prune(dir: &Path, retention: &Retention) -> Result<(Vec<Doomed>, u64)> {
     let (fs, layout) = (std::sync::Arc::new(OsFs), Layout::new(dir));
     check_format(&layout)?;
     let sealed = LocalSealed::new(fs.clone(), layout.clone());
@@ -91,13 +91,10 @@ pub(crate) fn would_prune(dir: &Path, retention: &Retention) -> Result<Vec<Doome
 impl Store {
     /// Removes what is past this retention, and says what went; `None` if another process is pruning.
     pub(crate) fn prune_now(&self, retention: &Retention) -> Result<Option<Pruned>> {
-        if Lock::is_held(&self.layout.lock("prune"))? {
-            return Ok(None);
-        }
         let fs = std::sync::Arc::new(OsFs);
         let source: Source = self.stream.source().parse()?;
         let sealed = std::sync::Arc::new(LocalSealed::new(fs.clone(), self.layout.clone()));
         let mut pruner = Pruner { sealed, producer: self.producer.clone(), durability: self.durability, source, owed: Vec::new() };
-        pruner.prune(&*fs, &self.layout, retention, SystemClock::new().now()).map(Some)
+        pruner.prune(&*fs, &self.layout, retention, SystemClock::new().now())
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod blob;
 pub(crate) mod bloom;
 mod codec;
+pub(crate) mod document;
 pub(crate) mod fs;
 pub(crate) mod gzip;
 pub(crate) mod index;
@@ -22,6 +23,7 @@ pub(crate) mod verify;
 
 mod clock;
 mod health;
+pub(crate) mod hold;
 mod live;
 pub(crate) mod lock;
 pub(crate) mod maintain;
@@ -30,14 +32,17 @@ mod recover;
 mod reserve;
 mod retention;
 mod sealer;
+mod space;
 mod tampered;
 mod writer;
 
 pub(crate) use gzip::Level;
 pub(crate) use health::Callback;
 pub use health::{Counters, Problem};
+pub use hold::Hold;
 pub(crate) use open::{Store, StoreOptions, check_format};
 pub use retention::Retention;
 pub(crate) use retention::{Doomed, Pruned};
 pub(crate) use sealer::SealerOptions;
+pub use space::{SpaceAction, Watermarks};
 pub(crate) use writer::WriterOptions;

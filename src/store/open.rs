@@ -13,10 +13,13 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use serde_json::json;
+
 use super::{
     clock::{Clock, SystemClock},
     fs::{Fs, OsFs},
     health::{Callback, Health},
+    hold::{self, Hold},
     layout::Layout,
     lock::Lock,
     recover,
@@ -27,8 +30,8 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    journal::{self, Durability, Producer},
-    record::{Source, StreamId},
+    journal::{self, Durability, Fate, Producer, PushError},
+    record::{OwnRecord, Severity, Source, StreamId, Timestamp},
 };
 
 /// What `state/format` says.
@@ -125,6 +128,35 @@ impl Store {
             threads.lock.remove()?;
         }
         written
+    }
+
+    /// Writes a record of the log's own; it is durable on return.
+    pub(crate) fn record(&self, own: &OwnRecord) -> Result<()> {
+        let ring = self.layout.ring(&self.stream);
+        let refused = |why: String| Error::io("write an entry to", &ring)(io::Error::other(why));
+        match self.producer.push(&own.render(&self.stream.source().parse()?)) {
+            Ok(position) => match self.durability.wait(position.0) {
+                Fate::Durable => Ok(()),
+                Fate::Failed(error) => Err(refused(error.to_string())),
+                Fate::Closed => Err(Error::Closed),
+            },
+            Err(PushError::Closed) => Err(Error::Closed),
+            Err(error) => Err(refused(error.to_string())),
+        }
+    }
+
+    /// Places a hold, then records it: a death in between keeps too much, not too little.
+    pub(crate) fn place_hold(&self, hold: Hold) -> Result<()> {
+        let hold = hold::place(&self.layout, hold, Timestamp::now())?;
+        self.record(&OwnRecord::new("audit.hold.placed", Severity::Warning, "Entries are held").detail("hold", json!(hold)))
+    }
+
+    /// Records that a hold is released, then releases it; false if there is none of this name.
+    pub(crate) fn release_hold(&self, name: &str) -> Result<bool> {
+        let record = |hold: &Hold| {
+            self.record(&OwnRecord::new("audit.hold.released", Severity::Warning, "Entries are held no more").detail("hold", json!(hold)))
+        };
+        hold::release(&self.layout, name, record).map(|released| released.is_some())
     }
 
     /// Removes what is past its retention, soon.

@@ -2,7 +2,7 @@
 //!
 //! A file is removed only when every line in it is past the retention. What is about to be removed is first written into the log, and
 //! made durable there, with the files' hashes; only then do they go, and their indexes after them. Names are parsed whole: what is not
-//! ours is never touched.
+//! ours is never touched. What is held stays, see `hold`.
 
 use std::{io, sync::Arc};
 
@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::{
     fs::Fs,
+    hold::{self, Holds},
     layout::{INDEX, Layout},
     lock::Lock,
     names::FileStem,
@@ -70,6 +71,11 @@ impl Retention {
         self
     }
 
+    /// As [`min_free_bytes`](Self::min_free_bytes), unless more is asked for already.
+    pub(super) fn at_least_free(self, bytes: u64) -> Self {
+        self.min_free_bytes(self.min_free_bytes.map_or(bytes, |min| min.max(bytes)))
+    }
+
     /// The age limit in days, if there is one.
     pub fn age_limit_days(&self) -> Option<u32> {
         self.days
@@ -99,6 +105,8 @@ impl Reason {
 pub(crate) struct Pruned {
     pub(crate) files: Vec<Doomed>,
     pub(crate) bytes: u64,
+    /// How many files stay only because they are held.
+    pub(crate) held: u64,
 }
 
 /// A file that has to go.
@@ -126,15 +134,17 @@ pub(crate) struct Pruner {
 const BATCH: usize = 64;
 
 impl Pruner {
-    /// Removes what is past its retention; nothing if another process is at it.
-    pub(crate) fn prune(&mut self, fs: &dyn Fs, layout: &Layout, retention: &Retention, now: Timestamp) -> Result<Pruned> {
+    /// Removes what is past its retention; `None` if another process is at it.
+    pub(crate) fn prune(&mut self, fs: &dyn Fs, layout: &Layout, retention: &Retention, now: Timestamp) -> Result<Option<Pruned>> {
         self.pay();
         if *retention == Retention::unlimited() {
-            return Ok(Pruned::default());
+            return Ok(Some(Pruned::default()));
         }
-        let Some(lock) = Lock::try_take(&layout.lock("prune"))? else { return Ok(Pruned::default()) };
+        let Some(lock) = Lock::try_take(&layout.lock(hold::LOCK))? else { return Ok(None) };
         let mut pruned = Pruned::default();
-        let mut doomed = doomed(&self.sealed, fs, layout, retention, now)?;
+        // Under the lock, so that no hold is placed while files go.
+        let (mut doomed, held) = doomed(&self.sealed, fs, layout, retention, now)?;
+        pruned.held = held;
         while !doomed.is_empty() {
             let batch: Vec<_> = doomed.drain(..BATCH.min(doomed.len())).collect();
             self.record(retention, &batch);
@@ -145,7 +155,7 @@ impl Pruner {
             }
         }
         drop(lock);
-        Ok(pruned)
+        Ok(Some(pruned))
     }
 
     /// Writes into the log what is about to go. With a full journal that comes after it, for it may be what makes room.
@@ -183,8 +193,16 @@ impl Pruner {
     }
 }
 
-/// The files that have to go, the oldest first.
-pub(super) fn doomed(sealed: &LocalSealed, fs: &dyn Fs, layout: &Layout, retention: &Retention, now: Timestamp) -> Result<Vec<Doomed>> {
+/// The files that have to go, the oldest first, and how many would, were they not held.
+pub(super) fn doomed(
+    sealed: &LocalSealed,
+    fs: &dyn Fs,
+    layout: &Layout,
+    retention: &Retention,
+    now: Timestamp,
+) -> Result<(Vec<Doomed>, u64)> {
+    let holds = Holds::read(layout)?;
+    let mut held = 0;
     let cutoff = retention.days.map(|days| Timestamp::from_micros(now.as_micros().saturating_sub(i64::from(days) * MICROS_PER_DAY)));
     let mut doomed = Vec::new();
     let mut kept = Vec::new();
@@ -196,8 +214,9 @@ pub(super) fn doomed(sealed: &LocalSealed, fs: &dyn Fs, layout: &Layout, retenti
         for stem in sealed.list(day)? {
             let index = sealed.index(&stem).ok();
             let bytes = sealed.open(&stem).map(|blob| blob.len()).unwrap_or_default();
-            // A file whose lines can't be read is as old as it can be: a day more than its own.
+            // A file whose lines can't be read is as old as it can be, a day more than its own, and as long.
             let newest = index.as_ref().map_or(day.next().end(), |index| index.max);
+            let oldest = index.as_ref().map_or(day.previous().start(), |index| index.min);
             let file = Doomed {
                 reason: Reason::Age,
                 bytes,
@@ -205,16 +224,21 @@ pub(super) fn doomed(sealed: &LocalSealed, fs: &dyn Fs, layout: &Layout, retenti
                 sha256: index.as_ref().map(|index| index.sha256),
                 stem,
             };
-            if cutoff.is_some_and(|cutoff| newest < cutoff) { doomed.push(file) } else { kept.push(file) }
+            let held_by = holds.keep(oldest, newest).is_some();
+            match cutoff.is_some_and(|cutoff| newest < cutoff) {
+                true if held_by => held += 1,
+                true => doomed.push(file),
+                false => kept.push((file, held_by)),
+            }
         }
     }
-    let mut total: u64 = kept.iter().map(|file| file.bytes).sum();
+    let mut total: u64 = kept.iter().map(|(file, _)| file.bytes).sum();
     let mut free = match retention.min_free_bytes {
         Some(_) => fs.space(layout.root()).map_err(Error::io("look at the space of", layout.root()))?.free,
         None => u64::MAX,
     };
     free = free.saturating_add(doomed.iter().map(|file| file.bytes).sum());
-    for mut file in kept {
+    for (mut file, held_by) in kept {
         file.reason = if retention.max_bytes.is_some_and(|max| total > max) {
             Reason::TotalBytes
         } else if retention.min_free_bytes.is_some_and(|min| free < min) {
@@ -222,11 +246,15 @@ pub(super) fn doomed(sealed: &LocalSealed, fs: &dyn Fs, layout: &Layout, retenti
         } else {
             break;
         };
+        if held_by {
+            held += 1;
+            continue;
+        }
         total -= file.bytes;
         free = free.saturating_add(file.bytes);
         doomed.push(file);
     }
-    Ok(doomed)
+    Ok((doomed, held))
 }
 
 fn hex(bytes: [u8; 32]) -> String {

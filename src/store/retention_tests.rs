@@ -46,7 +46,7 @@ fn rig() -> Rig {
 
 impl Rig {
     fn prune(&mut self, retention: Retention, now: Timestamp) -> Result<Vec<u32>> {
-        let pruned = self.pruner.prune(&self.fs, &self.layout, &retention, now)?;
+        let pruned = self.pruner.prune(&self.fs, &self.layout, &retention, now)?.expect("nobody else prunes");
         Ok(pruned.files.iter().map(|file| file.stem.number).collect())
     }
 
@@ -142,4 +142,52 @@ fn a_full_journal_does_not_keep_a_full_disk_full() {
     rig.consumer.release(read, 1);
     assert_eq!(rig.prune(Retention::days(1), now).unwrap(), NONE);
     assert_eq!(rig.recorded().unwrap()["event_type"], "audit.log.pruned");
+}
+
+#[test]
+fn for_free_space_the_oldest_go_and_no_more_than_needed() {
+    let mut rig = rig();
+    let size = rig.fs.bytes(rig.layout.sealed(&rig.stems[0])).unwrap().len() as u64;
+    let now = rig.after(5, 0);
+    rig.fs.limit(Some(rig.fs.used() + 1000));
+    assert_eq!(rig.prune(Retention::days(30).min_free_bytes(1000), now).unwrap(), NONE);
+    assert_eq!(rig.prune(Retention::days(30).min_free_bytes(1001), now).unwrap(), [1]);
+    assert_eq!(rig.recorded().unwrap()["details"]["files"][0]["reason"], "free_space");
+    let free = rig.fs.space(rig.layout.root()).unwrap().free;
+    assert_eq!(rig.prune(Retention::unlimited().min_free_bytes(free + size / 2), now).unwrap(), [2]);
+    assert_eq!(rig.left(), [3, 4, 5]);
+}
+
+#[test]
+fn what_is_held_stays_until_it_is_released() {
+    let mut rig = rig();
+    let index = rig.pruner.sealed.index(&rig.stems[1]).unwrap();
+    let (first, last) = (index.min.to_string(), index.max.to_string());
+    // From the last entry of the second file on: that file is held for it, the first isn't.
+    let hold = |name: &str, start: &str, end: &str| hold::place(&rig.layout, hold::Hold::new(name, start, end).unwrap(), Timestamp::MIN);
+    hold("case-17", &last, "").unwrap();
+    assert!(hold("case-17", &last, "").unwrap_err().to_string().contains("already"));
+    assert_eq!(rig.prune(Retention::days(1), Timestamp::MAX).unwrap(), [1]);
+    assert_eq!(rig.prune(Retention::unlimited().max_bytes(0), Timestamp::MAX).unwrap(), NONE);
+    let free = rig.fs.space(rig.layout.root()).unwrap().free;
+    assert_eq!(rig.prune(Retention::unlimited().min_free_bytes(free.saturating_add(1)), Timestamp::MAX).unwrap(), NONE);
+    let recorded = |_: &hold::Hold| Ok(());
+    let place = |name: &str, start: &str, end: &str| hold::place(&rig.layout, hold::Hold::new(name, start, end).unwrap(), Timestamp::MIN);
+    // Up to the second file's first entry and no further: with an end that is excluded, it is not held.
+    place("other", "", &first).unwrap();
+    assert!(hold::release(&rig.layout, "nobody", recorded).unwrap().is_none());
+    assert_eq!(hold::release(&rig.layout, "case-17", recorded).unwrap().unwrap().name(), "case-17");
+    assert_eq!(rig.prune(Retention::days(1), Timestamp::MAX).unwrap(), [2, 3, 4, 5]);
+}
+
+#[test]
+fn without_knowing_what_is_held_nothing_goes() {
+    let mut rig = rig();
+    std::fs::write(rig.layout.document("holds"), "{\"version\":1,\"holds\":[{\"na").unwrap();
+    assert!(matches!(rig.prune(Retention::days(1), Timestamp::MAX), Err(Error::Damaged { .. })));
+    // A release that can't be recorded is none.
+    std::fs::remove_file(rig.layout.document("holds")).unwrap();
+    hold::place(&rig.layout, hold::Hold::new("h", "", "").unwrap(), Timestamp::MIN).unwrap();
+    assert!(hold::release(&rig.layout, "h", |_| Err(Error::Closed)).is_err());
+    assert_eq!(rig.prune(Retention::days(1), Timestamp::MAX).unwrap(), NONE);
 }

@@ -36,6 +36,8 @@ pub(crate) enum Job {
     Seal(FileStem),
     /// Remove what is past its retention, now.
     Prune,
+    /// Remove the oldest files, however young, until so many bytes are free.
+    MakeRoom(u64),
     /// Look whether to stop.
     Stop,
 }
@@ -104,7 +106,7 @@ impl Sealer {
 
     /// Runs until it is told to stop or the writer is gone.
     pub(super) fn run(mut self) {
-        self.prune();
+        self.prune(self.options.retention);
         let mut maintained = self.clock.monotonic();
         loop {
             if self.stopping.load(Ordering::Acquire) {
@@ -114,12 +116,13 @@ impl Sealer {
             if now.saturating_sub(maintained) >= MAINTENANCE {
                 maintained = now;
                 self.recover_left();
-                self.prune();
+                self.prune(self.options.retention);
             }
             let next = self.work(now).map_or(MAINTENANCE, |wait| wait.min(MAINTENANCE));
             match self.jobs.recv_timeout(next) {
                 Ok(Job::Seal(stem)) => self.add(stem, None),
-                Ok(Job::Prune) => self.prune(),
+                Ok(Job::Prune) => self.prune(self.options.retention),
+                Ok(Job::MakeRoom(bytes)) => self.prune(self.options.retention.at_least_free(bytes)),
                 Ok(Job::Stop) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -204,9 +207,9 @@ impl Sealer {
         }
     }
 
-    fn prune(&mut self) {
-        match self.pruner.prune(&*self.fs, &self.layout, &self.options.retention, self.clock.now()) {
-            Ok(pruned) => self.health.count(self.health.pruned(), pruned.files.len() as u64),
+    fn prune(&mut self, retention: Retention) {
+        match self.pruner.prune(&*self.fs, &self.layout, &retention, self.clock.now()) {
+            Ok(pruned) => self.health.count(self.health.pruned(), pruned.map_or(0, |pruned| pruned.files.len() as u64)),
             Err(error) => self.health.report(&Problem::PruneFailed(error.to_string())),
         }
     }

@@ -20,7 +20,7 @@
 //!
 //! An append that fails is cut off and tried again, with pauses up to a second. A sync that fails means that the lines since the last
 //! one may never reach the disk, whatever a second sync says: the file is cut back to what is durable and closed, and the rest is
-//! written again into a new one.
+//! written again into a new one. Not before the cut is durable, or the lines could be in both.
 
 use std::{
     collections::VecDeque,
@@ -38,6 +38,7 @@ use super::{
     names::FileStem,
     reserve::Reserve,
     sealer::Job,
+    space::{SpaceLevel, Watermarks},
 };
 use crate::{
     error::{Error, Result},
@@ -51,8 +52,7 @@ pub(crate) struct WriterOptions {
     pub(crate) rotate_bytes: u64,
     pub(crate) rotate_age: Duration,
     pub(crate) sync_interval: Duration,
-    /// Free bytes below which a problem is reported.
-    pub(crate) low_space: u64,
+    pub(crate) watermarks: Watermarks,
 }
 
 /// Lines are gathered up to about this many bytes for one write.
@@ -94,7 +94,11 @@ pub(super) struct State {
     pub(super) last_sync: Duration,
     pub(super) last_check: Duration,
     pub(super) retry: Option<Retry>,
-    pub(super) space_low: bool,
+    pub(super) space: SpaceLevel,
+    /// When files were last removed for want of room.
+    pub(super) made_room: Duration,
+    /// A file with lines beyond its last sync, which are written again elsewhere: nothing is written before they are cut off.
+    pub(super) uncut: Option<Live>,
     /// How many dropped events our records tell of, and how many of them the journal knows are told of durably.
     pub(super) dropped_reported: u64,
     pub(super) dropped_marked: u64,
@@ -148,7 +152,9 @@ impl Writer {
             last_sync: now,
             last_check: now,
             retry: None,
-            space_low: false,
+            space: SpaceLevel::default(),
+            made_room: now,
+            uncut: None,
             dropped_reported: 0,
             dropped_marked: 0,
             prefix: format!("{{\"stream\":\"{stream}\",\"seq\":").into_bytes(),
@@ -187,6 +193,7 @@ impl Writer {
         if self.state.retry.as_ref().is_some_and(|retry| now < retry.at) && !self.consumer.closed() {
             return Ok(Step::Idle);
         }
+        self.cut()?;
         self.rotate_if_due(now)?;
         self.report_dropped();
         self.fill_batch();
@@ -206,7 +213,7 @@ impl Writer {
         if now.saturating_sub(self.state.last_check) >= CHECK_INTERVAL {
             self.state.last_check = now;
             self.check_live()?;
-            self.check_space();
+            self.check_space(now);
         }
         self.succeeded();
         Ok(match (drained, wrote) {
@@ -285,11 +292,22 @@ impl Writer {
         for own in state.own_unsynced.drain(..).rev() {
             state.own_pending.push_front(own);
         }
-        if let Some(mut live) = state.live.take() {
-            // If even cutting fails, the lines are in two files; recovery and readers go by the record's id.
-            let _ = live.cut_to_synced();
+        if let Some(live) = state.live.take() {
+            state.uncut = Some(live);
+            // If it fails, it is tried again before anything is written.
+            let _ = self.cut();
+        }
+    }
+
+    /// Cuts off what will be written again, durably: else it could be in the log twice.
+    fn cut(&mut self) -> Result<()> {
+        if let Some(live) = &mut self.state.uncut {
+            live.cut_to_synced().map_err(Error::io("cut", self.layout.live(&live.stem)))?;
+        }
+        if let Some(live) = self.state.uncut.take() {
             self.retire(live);
         }
+        Ok(())
     }
 
     fn rotate_if_due(&mut self, now: Duration) -> Result<()> {
@@ -343,38 +361,21 @@ impl Writer {
         self.health.report(&Problem::Dropped(count));
     }
 
-    fn check_space(&mut self) {
-        let Ok(space) = self.fs.space(self.layout.root()) else { return };
-        self.health.free_bytes().store(space.free, std::sync::atomic::Ordering::Relaxed);
-        let low = space.free < self.options.low_space;
-        if low && !self.state.space_low {
-            self.health.report(&Problem::SpaceLow { free: space.free, watermark: self.options.low_space });
-            let own = OwnRecord::new("audit.log.space_low", Severity::Warning, "Free space fell below the watermark")
-                .detail("free_bytes", space.free)
-                .detail("watermark_bytes", self.options.low_space);
-            self.state.own_pending.push_back(own);
-            let _ = self.sealer.send(Job::Prune);
-        } else if !low && self.state.space_low {
-            self.health.report(&Problem::SpaceRecovered);
-        }
-        self.state.space_low = low;
-        if !low && self.state.retry.is_none() {
-            self.reserve.fill(&*self.fs);
-        }
-    }
-
     fn failed(&mut self, error: &Error) {
         let now = self.clock.monotonic();
         self.health.count(self.health.write_errors(), 1);
         let full = matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull || source.kind() == io::ErrorKind::QuotaExceeded);
         let first = self.state.retry.is_none();
         if first {
-            self.health.report(&Problem::WriteFailed(error.to_string()));
+            self.health.report(&if full { Problem::DiskFull(error.to_string()) } else { Problem::WriteFailed(error.to_string()) });
             let own = OwnRecord::new("audit.log.write_failed", Severity::Critical, "Events could not be written and waited in the journal")
                 .detail("error", error.to_string());
             self.state.own_pending.push_back(own);
         }
         self.durability.fail(&error.to_string());
+        if full {
+            self.found_full(now);
+        }
         // The reserve makes room for what is pending and the record that says so: tried at once.
         let freed = full && self.reserve.release(&*self.fs);
         let pause = self.state.retry.as_ref().map_or(RETRY.0, |retry| (retry.pause * 2).min(RETRY.1));

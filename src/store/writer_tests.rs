@@ -13,7 +13,7 @@ use super::*;
 use crate::{
     journal::{self, Producer},
     record::{Timestamp, scan::scan},
-    store::{lock::Lock, recover, sim::SimFs},
+    store::{SpaceAction, lock::Lock, recover, sim::SimFs},
 };
 
 /// A clock that stands still until it is told otherwise.
@@ -81,7 +81,7 @@ impl Rig {
             rotate_bytes: 1 << 20,
             rotate_age: Duration::from_secs(3600),
             sync_interval: Duration::from_secs(1),
-            low_space: 0,
+            watermarks: Watermarks::default().low(0, SpaceAction::Report).very_low(0, SpaceAction::Report),
         };
         set(&mut options);
         let writer = Writer::new(
@@ -192,6 +192,36 @@ fn a_failed_sync_costs_nothing_and_doubles_nothing() {
 }
 
 #[test]
+fn a_failed_sync_and_a_failed_cut_double_nothing() {
+    for recovered_by_another in [false, true] {
+        let mut rig = Rig::new();
+        rig.push();
+        rig.settle();
+        rig.push();
+        rig.fs.fail(|_, op| (["sync", "truncate"].contains(&op.what) && op.path.extension().is_some_and(|e| e == "jsonl")).then(full));
+        for _ in 0..5 {
+            rig.push();
+            rig.step();
+            rig.clock.pass(Duration::from_secs(2));
+        }
+        assert_eq!(rig.fs.files(rig.layout().live_dir()).len(), 1, "nothing is written elsewhere before the cut");
+        rig.fs.heal();
+        if recovered_by_another {
+            let Rig { dir, fs, clock, producer, durability, health, jobs, writer, _lock, pushed } = rig;
+            fs.kill();
+            let stream = writer.stream.clone();
+            drop((writer, _lock));
+            recover::recover(&fs, &Layout::new(dir.path()), &*clock, &stream).unwrap().unwrap();
+            let again = Rig::new();
+            rig = Rig { dir, fs, clock, producer, durability, health, jobs, pushed, ..again };
+        } else {
+            rig.settle();
+        }
+        rig.all_there();
+    }
+}
+
+#[test]
 fn any_one_failing_operation_costs_nothing() {
     for n in 0..60 {
         let mut rig = Rig::with(|options| options.rotate_bytes = 600);
@@ -236,6 +266,30 @@ fn a_full_disk_is_said_and_waited_for() {
     rig.settle();
     rig.all_there();
     assert!(rig.durability.is_durable(last) && rig.health.trouble().is_empty());
+}
+
+#[test]
+fn each_watermark_is_said_once_and_acted_on() {
+    let marks = Watermarks::default().low(50_000, SpaceAction::Prune).very_low(20_000, SpaceAction::PruneOldest);
+    let mut rig = Rig::with(|options| options.watermarks = marks);
+    let mut with_free = |free: u64| {
+        rig.fs.limit(Some(rig.fs.used() + free));
+        // A check is due; what it has to say is written and synced.
+        for _ in 0..3 {
+            rig.clock.pass(Duration::from_millis(1100));
+            rig.step();
+        }
+        let jobs: Vec<_> = rig.jobs.try_iter().map(|job| format!("{job:?}")).collect();
+        (rig.types(), rig.health.trouble().len(), jobs)
+    };
+    assert_eq!(with_free(60_000), (vec![], 0, vec![]));
+    let low = "audit.log.space_low".to_owned();
+    assert_eq!(with_free(49_000), (vec![low.clone()], 0, vec!["Prune".to_owned()]));
+    assert_eq!(with_free(48_000), (vec![low.clone()], 0, vec![]));
+    let both = vec![low, "audit.log.space_very_low".to_owned()];
+    assert_eq!(with_free(19_000), (both.clone(), 1, vec!["MakeRoom(22500)".to_owned()]));
+    assert_eq!(with_free(30_000), (both.clone(), 0, vec![]));
+    assert_eq!(with_free(60_000), (both, 0, vec![]));
 }
 
 #[test]

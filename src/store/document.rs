@@ -1,0 +1,115 @@
+//! A small JSON document in `state/`, shared by processes: tokens, holds, keys.
+//!
+//! It is replaced whole, under a lock, so that a reader meets the old one or the new one and two writers lose nothing of each other.
+//! The order of a change: lock → read → write a new file → sync it → rename it into place → sync the directory. A death before the
+//! rename leaves the old document and a temporary file, which the next change removes.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{layout::Layout, lock::Lock};
+use crate::error::{Error, Result};
+
+/// How long a change waits for others.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Which file it is: device and inode, length, time of change. A replaced file is another inode.
+pub(crate) type Version = (u64, u64, u64, i64, i64);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Document {
+    path: PathBuf,
+    lock: PathBuf,
+}
+
+/// What stands in the file.
+#[derive(Serialize, Deserialize)]
+struct Versioned<T> {
+    version: u32,
+    #[serde(flatten)]
+    content: T,
+}
+
+impl Document {
+    /// `state/<name>.json`, changed under the lock `lock`.
+    pub(crate) fn new(layout: &Layout, name: &str, lock: &str) -> Self {
+        Self { path: layout.document(name), lock: layout.lock(lock) }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Which version of the file there is now, if there is one.
+    pub(crate) fn version(&self) -> Result<Option<Version>> {
+        match fs::metadata(&self.path) {
+            Ok(found) => Ok(Some((found.dev(), found.ino(), found.len(), found.mtime(), found.mtime_nsec()))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Error::io("look at", &self.path)(e)),
+        }
+    }
+
+    /// What it says; the default if there is none yet.
+    pub(crate) fn read<T: DeserializeOwned + Default>(&self) -> Result<T> {
+        match fs::read(&self.path) {
+            Ok(text) => match serde_json::from_slice::<Versioned<T>>(&text) {
+                Ok(document) if document.version == 1 => Ok(document.content),
+                Ok(document) => Err(Error::damaged(&self.path, format!("its version is {} and not 1", document.version))),
+                Err(e) => Err(Error::damaged(&self.path, e.to_string())),
+            },
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(T::default()),
+            Err(e) => Err(Error::io("read", &self.path)(e)),
+        }
+    }
+
+    /// Changes it, unless `change` fails; durable on return.
+    pub(crate) fn change<T, R>(&self, change: impl FnOnce(&mut T) -> Result<R>) -> Result<R>
+    where
+        T: Serialize + DeserializeOwned + Default,
+    {
+        let _held = self.take_lock()?;
+        let mut content = self.read()?;
+        let result = change(&mut content)?;
+        let mut text = serde_json::to_vec_pretty(&Versioned { version: 1, content }).expect("texts, numbers and lists are always JSON");
+        text.push(b'\n');
+        self.replace(&text).map_err(Error::io("write", &self.path))?;
+        Ok(result)
+    }
+
+    fn take_lock(&self) -> Result<Lock> {
+        let mut waited = Duration::ZERO;
+        loop {
+            if let Some(lock) = Lock::try_take(&self.lock)? {
+                return Ok(lock);
+            }
+            if waited >= PATIENCE {
+                return Err(Error::io("lock", &self.lock)(io::ErrorKind::TimedOut.into()));
+            }
+            thread::sleep(PAUSE);
+            waited += PAUSE;
+        }
+    }
+
+    fn replace(&self, text: &[u8]) -> io::Result<()> {
+        let tmp = self.path.with_extension("json.tmp");
+        // What a dead process left is not written to: another may have it open.
+        match fs::remove_file(&tmp) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&tmp)?;
+        file.write_all(text)?;
+        file.sync_all()?;
+        fs::rename(&tmp, &self.path)?;
+        File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    }
+}

@@ -1,0 +1,162 @@
+//! Legal holds: ranges of time whose entries stay, whatever their retention says.
+//!
+//! Holds stand in `state/holds.json`. They are changed under the lock of pruning, so a pruning that began before a hold was placed
+//! has ended when placing it returns. If the holds can't be read, nothing is pruned.
+
+use serde::{Deserialize, Serialize};
+
+use super::{document::Document, layout::Layout};
+use crate::{
+    error::{Error, Result},
+    record::{Day, Timestamp},
+};
+
+/// A range of time whose entries are kept until the hold is released.
+///
+/// ```
+/// use tracing_audit::Hold;
+///
+/// let hold = Hold::new("case-17", "2026-10-01", "2026-10-31")?.reason("Acme v. Example, asked for by legal@example.com");
+/// # Ok::<(), tracing_audit::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    start: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    end: Option<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    placed: Option<String>,
+}
+
+const MAX_NAME: usize = 64;
+const MAX_REASON: usize = 1024;
+
+impl Hold {
+    /// A hold on all entries from `start_date` to `end_date`, as in a [`Filter`](crate::Filter): a date is the whole UTC day, an RFC 3339
+    /// instant is the first held or the first after; an empty text leaves that side open.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a name that isn't 1 to 64 of `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`, or a range that can't be.
+    pub fn new(name: impl Into<String>, start_date: &str, end_date: &str) -> Result<Self> {
+        let name = name.into();
+        if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
+            return Err(Error::invalid("name", format!("{name:?} is not 1 to {MAX_NAME} of A-Z, a-z, 0-9, '.', '_' and '-'")));
+        }
+        let start = instant("start_date", start_date, Day::start)?;
+        let end = instant("end_date", end_date, Day::end)?;
+        if let (Some(start), Some(end)) = (start, end)
+            && start >= end
+        {
+            return Err(Error::invalid("end_date", format!("the hold ends at {end}, not after its start at {start}")));
+        }
+        let text = |time: Option<Timestamp>| time.map(|time| time.to_string());
+        Ok(Self { name, start: text(start), end: text(end), reason: String::new(), placed: None })
+    }
+
+    /// Why, and for whom; at most 1024 bytes are kept.
+    #[must_use]
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.reason = reason.into();
+        let end = (0..=MAX_REASON).rev().find(|at| self.reason.is_char_boundary(*at)).unwrap_or(0);
+        self.reason.truncate(end);
+        self
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The first instant held, an RFC 3339 text; `None` from the beginning.
+    pub fn start(&self) -> Option<&str> {
+        self.start.as_deref()
+    }
+
+    /// The first instant after those held; `None` without an end.
+    pub fn end(&self) -> Option<&str> {
+        self.end.as_deref()
+    }
+
+    /// Why.
+    pub fn why(&self) -> &str {
+        &self.reason
+    }
+
+    /// When it was placed.
+    pub fn placed(&self) -> Option<&str> {
+        self.placed.as_deref()
+    }
+
+    /// Whether an entry between these times, both included, can be held.
+    fn covers(&self, min: Timestamp, max: Timestamp) -> bool {
+        // A bound that can't be read is no licence to remove anything.
+        let bound = |text: &Option<String>| text.as_ref().and_then(|text| text.parse::<Timestamp>().ok());
+        bound(&self.start).is_none_or(|start| start <= max) && bound(&self.end).is_none_or(|end| min < end)
+    }
+}
+
+fn instant(what: &'static str, text: &str, of_day: fn(Day) -> Timestamp) -> Result<Option<Timestamp>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse::<Day>().map(of_day).or_else(|_| text.parse()).map(Some).map_err(|_| {
+        Error::invalid(what, format!("{text:?} must be a date like 2026-11-21 or an RFC 3339 instant like 2026-11-21T10:15:00Z"))
+    })
+}
+
+/// All holds of a log.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Holds {
+    holds: Vec<Hold>,
+}
+
+/// The lock under which files are removed and holds are changed.
+pub(super) const LOCK: &str = "prune";
+
+impl Holds {
+    pub(crate) fn read(layout: &Layout) -> Result<Self> {
+        Document::new(layout, "holds", LOCK).read()
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<Hold> {
+        self.holds
+    }
+
+    /// The hold that keeps entries between these times, both included.
+    pub(super) fn keep(&self, min: Timestamp, max: Timestamp) -> Option<&Hold> {
+        self.holds.iter().find(|hold| hold.covers(min, max))
+    }
+}
+
+/// Places a hold.
+pub(crate) fn place(layout: &Layout, mut hold: Hold, now: Timestamp) -> Result<Hold> {
+    hold.placed = Some(now.to_string());
+    Document::new(layout, "holds", LOCK).change(|holds: &mut Holds| {
+        if holds.holds.iter().any(|other| other.name == hold.name) {
+            return Err(Error::invalid(
+                "name",
+                format!("there is a hold {:?} already; release it first or choose another name", hold.name),
+            ));
+        }
+        holds.holds.push(hold.clone());
+        Ok(hold)
+    })
+}
+
+/// Releases the hold of this name; `recorded` runs before it is gone.
+pub(crate) fn release(layout: &Layout, name: &str, recorded: impl FnOnce(&Hold) -> Result<()>) -> Result<Option<Hold>> {
+    let mut released = None;
+    let changed = Document::new(layout, "holds", LOCK).change(|holds: &mut Holds| {
+        let Some(at) = holds.holds.iter().position(|hold| hold.name == name) else { return Ok(()) };
+        let hold = holds.holds.remove(at);
+        recorded(&hold)?;
+        released = Some(hold);
+        Ok(())
+    });
+    changed.map(|()| released)
+}
