@@ -105,7 +105,8 @@ pub mod __private {
     pub use tracing_audit_macros::audit_impl;
 
     pub use crate::capture::{
-        ActorParts, Argument, ContextParts, Fields, Mirror, OutcomeParts, ResourceParts, Site, Writer, debug, display, json, record,
+        ActorParts, Argument, ContextParts, Fields, Mirror, OutcomeParts, ResourceParts, Site, Writer, debug, display, json, literal,
+        record,
     };
     pub use crate::record::Severity;
 }

@@ -11,6 +11,7 @@ use syn::{Error, Expr, ExprReference, spanned::Spanned};
 use crate::{
     check::{Event, Severity, Tree},
     field::{Field, Sigil},
+    literal::{json_of, json_string, message_of},
     slot::{SLOTS, Slot},
 };
 
@@ -33,13 +34,15 @@ pub(crate) fn expand(event: &Event) -> TokenStream {
         Severity::Warning => quote!(WARN),
         Severity::Error | Severity::Critical => quote!(ERROR),
     };
-    let values = event.fields.iter().map(|field| borrowed(&field.value));
-    let names = event.fields.iter().enumerate().map(|(place, field)| value_name(place, field));
-    let message = event.message.as_ref().map(|message| {
+    let bound: Vec<(usize, &Field)> = event.fields.iter().enumerate().filter(|(_, field)| json_of(field).is_none()).collect();
+    let values = bound.iter().map(|(_, field)| borrowed(&field.value));
+    let names = bound.iter().map(|(place, field)| value_name(*place, field));
+    let computed = event.message.as_ref().filter(|message| message_of(message).is_none());
+    let message = computed.map(|message| {
         let (format, arguments) = (&message.format, &message.arguments);
         quote!(::core::format_args!(#format #arguments),)
     });
-    let message_name = event.message.as_ref().map(|_| own("message"));
+    let message_name = computed.map(|_| own("message"));
     let message_name = message_name.into_iter();
     let [writer, mirror, receipt, site] = ["writer", "mirror", "receipt", "SITE"].map(own);
     let calls = Writing { private: &private, event }.event(&writer);
@@ -108,9 +111,17 @@ impl Writing<'_> {
     }
 
     fn slot(&self, slot: &Slot, writer: &Ident) -> TokenStream {
-        if slot.name == "description" && self.event.message.is_some() {
-            let (private, message) = (self.private, own("message"));
-            return quote!(#writer.description(#private::display(&#message)););
+        if slot.name == "description"
+            && let Some(message) = &self.event.message
+        {
+            let private = self.private;
+            return match message_of(message) {
+                Some(json) => quote!(#writer.description(&#private::literal(#json));),
+                None => {
+                    let message = own("message");
+                    quote!(#writer.description(&#private::display(&#message));)
+                }
+            };
         }
         let Some(tree) = self.event.tree.get(slot.name) else { return TokenStream::new() };
         let method = own(slot.name);
@@ -132,7 +143,7 @@ impl Writing<'_> {
                 quote!(#writer.details(|#scope| { #fields });)
             }
             "context" => {
-                let fields: TokenStream = slot.parts.iter().filter_map(|part| Some(self.member(part, tree.get(part)?, &scope))).collect();
+                let fields: TokenStream = slot.parts.iter().filter_map(|part| Some(self.context(part, tree.get(part)?, &scope))).collect();
                 quote!(#writer.context(|#scope| { #fields });)
             }
             _ => {
@@ -160,8 +171,38 @@ impl Writing<'_> {
         }
     }
 
+    /// A field of the context.
+    fn context(&self, part: &str, tree: &Tree, scope: &Ident) -> TokenStream {
+        let Tree::Value(field) = tree else { return TokenStream::new() };
+        let (key, value) = (format!(",{}", key_of(part)), self.rendered(*field));
+        quote!(#scope.field(#key, #value);)
+    }
+
+    /// The members of an object; neighbours that are known while compiling are one piece of text.
     fn object(&self, parts: &[(String, Tree)], scope: &Ident) -> TokenStream {
-        parts.iter().map(|(key, tree)| self.member(key, tree, scope)).collect()
+        let (mut code, mut known) = (TokenStream::new(), String::new());
+        for (key, tree) in parts {
+            if let Some(member) = self.known_member(key, tree) {
+                known += &member;
+                continue;
+            }
+            code.extend(literal_fields(&mut known, scope));
+            code.extend(self.member(key, tree, scope));
+        }
+        code.extend(literal_fields(&mut known, scope));
+        code
+    }
+
+    /// `,"key":value`, if all of it is known while compiling.
+    fn known_member(&self, key: &str, tree: &Tree) -> Option<String> {
+        let value = match tree {
+            Tree::Value(field) => json_of(self.event.fields.get(*field)?)?,
+            Tree::Parts(parts) => {
+                let members: Option<String> = parts.iter().map(|(key, tree)| self.known_member(key, tree)).collect();
+                format!("{{{}}}", members?.strip_prefix(',')?)
+            }
+        };
+        Some(format!(",{}{value}", key_of(key)))
     }
 
     fn member(&self, key: &str, tree: &Tree, scope: &Ident) -> TokenStream {
@@ -181,19 +222,32 @@ impl Writing<'_> {
     /// A field's value as its sigil says.
     fn rendered(&self, place: usize) -> TokenStream {
         let Some(field) = self.event.fields.get(place) else { return TokenStream::new() };
+        let private = self.private;
+        if let Some(json) = json_of(field) {
+            return quote!(&#private::literal(#json));
+        }
         let function = match field.sigil {
             Sigil::Json => "json",
             Sigil::Display => "display",
             Sigil::Debug => "debug",
         };
-        let (private, function, value) = (self.private, own(function), value_name(place, field));
-        quote!(#private::#function(#value))
+        let (function, value) = (own(function), value_name(place, field));
+        quote!(&#private::#function(#value))
     }
 
     /// A field's value as it is.
     fn whole(&self, place: usize) -> TokenStream {
         self.event.fields.get(place).map(|field| value_name(place, field).into_token_stream()).unwrap_or_default()
     }
+}
+
+/// The call that writes the members gathered in `known`, if there are any.
+fn literal_fields(known: &mut String, scope: &Ident) -> Option<TokenStream> {
+    if known.is_empty() {
+        return None;
+    }
+    let fields = std::mem::take(known);
+    Some(quote!(#scope.literal(#fields);))
 }
 
 /// A name of ours, which no code of the caller's can see.
@@ -215,23 +269,4 @@ fn borrowed(value: &Expr) -> ExprReference {
 /// `"key":`
 fn key_of(key: &str) -> String {
     json_string(key) + ":"
-}
-
-/// A JSON string, quotes included.
-fn json_string(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            control if control < ' ' => out.push_str(&format!("\\u{:04x}", u32::from(control))),
-            other => out.push(other),
-        }
-    }
-    out.push('"');
-    out
 }

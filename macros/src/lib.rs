@@ -25,6 +25,7 @@ mod check;
 mod event_type;
 mod expand;
 mod field;
+mod literal;
 mod slot;
 #[cfg(test)]
 mod tests;

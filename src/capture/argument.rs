@@ -4,18 +4,38 @@ use std::fmt::{Debug, Display};
 
 use serde::Serialize;
 
-use crate::record::json::{self, Presence};
+use crate::record::{
+    Buffer,
+    json::{self, Presence},
+};
 
 /// One argument of `audit!`, with the way it is rendered.
 pub trait Argument {
     #[doc(hidden)]
-    fn write(&self, out: &mut Vec<u8>) -> Written;
+    fn write(&self, out: &mut Buffer) -> Written;
 }
 
 /// Whether an argument left something behind.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Written(pub(super) Presence);
+
+/// A value that is JSON already.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Literal(&'static str);
+
+#[doc(hidden)]
+pub fn literal(json: &'static str) -> Literal {
+    Literal(json)
+}
+
+impl Argument for Literal {
+    fn write(&self, out: &mut Buffer) -> Written {
+        out.append(self.0.as_bytes());
+        Written(Presence::Present)
+    }
+}
 
 #[doc(hidden)]
 #[derive(Debug)]
@@ -27,7 +47,7 @@ pub fn json<T: Serialize + ?Sized>(value: &T) -> Json<'_, T> {
 }
 
 impl<T: Serialize + ?Sized> Argument for Json<'_, T> {
-    fn write(&self, out: &mut Vec<u8>) -> Written {
+    fn write(&self, out: &mut Buffer) -> Written {
         Written(json::write_value(out, self.0))
     }
 }
@@ -42,7 +62,7 @@ pub fn display<T: Display + ?Sized>(value: &T) -> Displayed<'_, T> {
 }
 
 impl<T: Display + ?Sized> Argument for Displayed<'_, T> {
-    fn write(&self, out: &mut Vec<u8>) -> Written {
+    fn write(&self, out: &mut Buffer) -> Written {
         json::write_display(out, self.0);
         Written(Presence::Present)
     }
@@ -58,7 +78,7 @@ pub fn debug<T: Debug + ?Sized>(value: &T) -> Debugged<'_, T> {
 }
 
 impl<T: Debug + ?Sized> Argument for Debugged<'_, T> {
-    fn write(&self, out: &mut Vec<u8>) -> Written {
+    fn write(&self, out: &mut Buffer) -> Written {
         json::write_display(out, format_args!("{:?}", self.0));
         Written(Presence::Present)
     }

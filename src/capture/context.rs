@@ -8,7 +8,7 @@ use std::{fmt, ops::Range};
 
 use tracing::field::{Field, Visit};
 
-use crate::record::json;
+use crate::record::{Buffer, json};
 
 /// A field of the record that can come from a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,14 +63,14 @@ impl Slot {
 pub(super) struct SpanFields(Vec<(Slot, Box<[u8]>)>);
 
 impl SpanFields {
-    fn set(&mut self, field: &Field, write: impl FnOnce(&mut Vec<u8>)) {
+    fn set(&mut self, field: &Field, write: impl FnOnce(&mut Buffer)) {
         let Some(slot) = Slot::of(field.name()) else { return };
-        let mut value = Vec::new();
+        let mut value = Buffer::default();
         write(&mut value);
         json::stringify(&mut value, 0);
         match self.0.iter_mut().find(|(set, _)| *set == slot) {
-            Some((_, old)) => *old = value.into(),
-            None => self.0.push((slot, value.into())),
+            Some((_, old)) => *old = value.into_vec().into(),
+            None => self.0.push((slot, value.into_vec().into())),
         }
     }
 

@@ -17,7 +17,7 @@ use super::{
     shorten,
     writer::{Marks, Writer},
 };
-use crate::record::{Instant, Severity, TimestampWriter};
+use crate::record::{Buffer, Instant, STAMP_ID, Severity, Stamp};
 
 /// What a call site of `audit!` says at compile time.
 #[derive(Debug)]
@@ -56,10 +56,10 @@ pub(crate) fn set_global(intake: Global) -> Result<(), Global> {
 
 /// What a thread keeps from one event to the next.
 pub(super) struct Scratch {
-    out: Vec<u8>,
+    out: Buffer,
     inherited: Inherited,
     random: fastrand::Rng,
-    timestamps: TimestampWriter,
+    stamp: Stamp,
     /// The log of the last event: kept, so that the next one need not touch its reference count, which all threads share.
     intake: Option<Arc<Intake>>,
 }
@@ -73,13 +73,7 @@ impl Scratch {
             Ok(()) => fastrand::Rng::with_seed(u64::from_ne_bytes(seed)),
             Err(_) => fastrand::Rng::new(),
         };
-        Box::new(Self {
-            out: Vec::with_capacity(2048),
-            inherited: Inherited::default(),
-            random,
-            timestamps: TimestampWriter::default(),
-            intake: None,
-        })
+        Box::new(Self { out: Buffer::with_capacity(2048), inherited: Inherited::default(), random, stamp: Stamp::default(), intake: None })
     }
 
     fn adopt(&mut self, intake: &Arc<Intake>) {
@@ -104,7 +98,7 @@ fn take_scratch() -> Box<Scratch> {
 
 fn keep_scratch(mut scratch: Box<Scratch>) {
     if scratch.out.capacity() > KEPT_CAPACITY {
-        scratch.out = Vec::with_capacity(2048);
+        scratch.out = Buffer::with_capacity(2048);
     }
     let _ = SCRATCH.try_with(|slot| slot.set(Some(scratch)));
 }
@@ -167,24 +161,19 @@ pub(super) fn record_plain(intake: &Arc<Intake>, head: &str, gather: impl FnOnce
 
 /// Renders the record into `scratch.out`, all but `stream` and `seq`, which the writer puts before it.
 fn render(scratch: &mut Scratch, head: &str, at: Instant, id: Uuid, intake: Option<&Intake>, write: &dyn Fn(&mut Writer<'_>)) -> Marks {
-    let Scratch { out, inherited, timestamps, .. } = scratch;
+    let Scratch { out, inherited, stamp, .. } = scratch;
     out.clear();
-    out.extend_from_slice(b"\"id\":\"");
-    let start = out.len();
-    out.extend_from_slice(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
-    let mark = start..out.len();
-    out.extend_from_slice(b"\",\"timestamp\":\"");
-    timestamps.write(out, at);
-    out.extend_from_slice(b"\",");
-    out.extend_from_slice(head.as_bytes());
+    stamp.write(out, at, id);
+    out.push(b',');
+    out.append(head.as_bytes());
     let system: &[u8] = match intake {
         Some(intake) => {
-            out.extend_from_slice(&intake.source);
+            out.append(&intake.source);
             &intake.system
         }
         None => br#"{"type":"system"}"#,
     };
-    let mut writer = Writer::new(out, inherited, system, mark);
+    let mut writer = Writer::new(out, inherited, system, STAMP_ID);
     write(&mut writer);
     let marks = writer.finish();
     out.push(b'}');

@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use crate::{
     journal::{Durability, Producer, PushError},
-    record::{Source, Timestamp, json},
+    record::{Buffer, Source, Timestamp, json},
 };
 
 /// What a caller does while the journal is full, which it is only when the disk has not kept up for millions of bytes, or refuses.
@@ -33,11 +33,12 @@ pub(crate) struct Intake {
 
 impl Intake {
     pub(crate) fn new(producer: Producer, durability: &'static Durability, source: &Source, longest: usize, when_full: WhenFull) -> Self {
-        let mut field = b",\"source\":".to_vec();
+        let mut field = Buffer::default();
+        field.append(b",\"source\":");
         json::write_str(&mut field, source.as_str());
         let system = format!("{{\"type\":\"system\",\"id\":\"{source}\"}}");
         let longest = longest.min(producer.max_payload());
-        Self { producer, durability, source: field.into(), system: system.into_bytes().into(), longest, when_full }
+        Self { producer, durability, source: field.into_vec().into(), system: system.into_bytes().into(), longest, when_full }
     }
 
     /// Puts a record into the journal; `None` if it was closed or, where that is allowed, full.

@@ -2,12 +2,16 @@
 
 use std::{
     cell::{Cell, RefCell},
+    fmt,
     sync::Arc,
 };
 
 use tracing::field::{DisplayValue, display};
 
-use super::{intake::Intake, writer::Marks};
+use super::{
+    intake::Intake,
+    writer::{Mark, Marks},
+};
 
 /// The name by which the layer knows a mirrored event.
 pub(super) const NAME: &str = "audit!";
@@ -28,47 +32,77 @@ impl Mirror<'_> {
 
     /// The event's id.
     pub fn id(&self) -> &str {
-        self.text(&self.marks.id)
+        self.part(&self.marks.id).as_str()
     }
 
     /// The actor, as JSON.
-    pub fn actor(&self) -> Option<DisplayValue<&str>> {
+    pub fn actor(&self) -> Option<DisplayValue<Text<'_>>> {
         self.json(&self.marks.actor)
     }
 
     /// The resource, as JSON.
-    pub fn resource(&self) -> Option<DisplayValue<&str>> {
+    pub fn resource(&self) -> Option<DisplayValue<Text<'_>>> {
         self.json(&self.marks.resource)
     }
 
     /// The outcome, as JSON.
-    pub fn outcome(&self) -> Option<DisplayValue<&str>> {
+    pub fn outcome(&self) -> Option<DisplayValue<Text<'_>>> {
         self.json(&self.marks.outcome)
     }
 
     /// The details, as JSON.
-    pub fn details(&self) -> Option<DisplayValue<&str>> {
+    pub fn details(&self) -> Option<DisplayValue<Text<'_>>> {
         self.json(&self.marks.details)
     }
 
     /// The description, or the event type if it has none.
-    pub fn description(&self) -> std::borrow::Cow<'_, str> {
-        let quoted = self.text(&self.marks.description);
+    pub fn description(&self) -> Description<'_> {
+        Description { event_type: self.event_type, json: self.part(&self.marks.description) }
+    }
+
+    fn part(&self, mark: &Mark) -> Text<'_> {
+        Text(self.record.get(mark.clone()).unwrap_or_default())
+    }
+
+    fn json(&self, mark: &Mark) -> Option<DisplayValue<Text<'_>>> {
+        Some(self.part(mark)).filter(|part| !part.0.is_empty()).map(display)
+    }
+}
+
+/// A part of the record. It becomes text only when a layer shows it: usually none does.
+#[derive(Clone, Copy, Debug)]
+pub struct Text<'a>(&'a [u8]);
+
+impl<'a> Text<'a> {
+    fn as_str(self) -> &'a str {
+        // The record is JSON, and its parts are cut between ASCII.
+        std::str::from_utf8(self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The event's description, or its type if it has none.
+#[derive(Debug)]
+pub struct Description<'a> {
+    event_type: &'static str,
+    json: Text<'a>,
+}
+
+impl fmt::Display for Description<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quoted = self.json.as_str();
         if quoted.is_empty() {
-            return self.event_type.into();
+            return f.write_str(self.event_type);
         }
         match quoted.get(1..quoted.len() - 1) {
-            Some(plain) if !plain.contains('\\') => plain.into(),
-            _ => serde_json::from_str::<String>(quoted).unwrap_or_else(|_| quoted.to_owned()).into(),
+            Some(plain) if !plain.contains('\\') => f.write_str(plain),
+            _ => f.write_str(&serde_json::from_str::<String>(quoted).unwrap_or_else(|_| quoted.to_owned())),
         }
-    }
-
-    fn json(&self, mark: &std::ops::Range<usize>) -> Option<DisplayValue<&str>> {
-        Some(self.text(mark)).filter(|text| !text.is_empty()).map(display)
-    }
-
-    fn text(&self, mark: &std::ops::Range<usize>) -> &str {
-        self.record.get(mark.clone()).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
     }
 }
 

@@ -20,7 +20,7 @@ mod receipt;
 mod shorten;
 mod writer;
 
-pub use argument::{Argument, debug, display, json};
+pub use argument::{Argument, debug, display, json, literal};
 pub(crate) use emit::set_global;
 pub use emit::{Site, record};
 pub(crate) use intake::Intake;

@@ -5,6 +5,7 @@ use super::{
     context::Slot,
     writer::{Writer, close_object, write_field},
 };
+use crate::record::Buffer;
 
 /// Fields of an actor. The spans fill what the event leaves empty, unless it names an `id`: then the actor is the event's alone.
 #[derive(Debug)]
@@ -24,14 +25,14 @@ impl<'w, 'a> ActorParts<'w, 'a> {
     }
 
     /// Sets `type`.
-    pub fn kind(&mut self, value: impl Argument) {
+    pub fn kind(&mut self, value: &dyn Argument) {
         if self.writer.text(b",\"type\":", value).is_some() {
             self.done = 1;
         }
     }
 
     /// Sets `id`. Without a type it is a `user`.
-    pub fn id(&mut self, value: impl Argument) {
+    pub fn id(&mut self, value: &dyn Argument) {
         let before = self.writer.out.len();
         if self.done == 0 {
             self.writer.out.extend_from_slice(USER);
@@ -45,7 +46,7 @@ impl<'w, 'a> ActorParts<'w, 'a> {
     }
 
     /// Sets `name`.
-    pub fn name(&mut self, value: impl Argument) {
+    pub fn name(&mut self, value: &dyn Argument) {
         self.reach(2);
         if self.writer.text(b",\"name\":", value).is_some() {
             self.done = 3;
@@ -53,7 +54,7 @@ impl<'w, 'a> ActorParts<'w, 'a> {
     }
 
     /// Sets `attributes`, whole.
-    pub fn attributes(&mut self, value: impl Argument) {
+    pub fn attributes(&mut self, value: &dyn Argument) {
         self.reach(3);
         self.writer.field(b",\"attributes\":", value);
     }
@@ -97,22 +98,22 @@ impl<'w, 'a> ResourceParts<'w, 'a> {
     }
 
     /// Sets `type`.
-    pub fn kind(&mut self, value: impl Argument) {
+    pub fn kind(&mut self, value: &dyn Argument) {
         self.0.text(b",\"type\":", value);
     }
 
     /// Sets `id`.
-    pub fn id(&mut self, value: impl Argument) {
+    pub fn id(&mut self, value: &dyn Argument) {
         self.0.text(b",\"id\":", value);
     }
 
     /// Sets `name`.
-    pub fn name(&mut self, value: impl Argument) {
+    pub fn name(&mut self, value: &dyn Argument) {
         self.0.text(b",\"name\":", value);
     }
 
     /// Sets `attributes`, whole.
-    pub fn attributes(&mut self, value: impl Argument) {
+    pub fn attributes(&mut self, value: &dyn Argument) {
         self.0.field(b",\"attributes\":", value);
     }
 
@@ -122,7 +123,7 @@ impl<'w, 'a> ResourceParts<'w, 'a> {
     }
 
     /// Sets `prior_attributes`, whole.
-    pub fn prior_attributes(&mut self, value: impl Argument) {
+    pub fn prior_attributes(&mut self, value: &dyn Argument) {
         self.0.field(b",\"prior_attributes\":", value);
     }
 
@@ -142,17 +143,17 @@ impl<'w, 'a> OutcomeParts<'w, 'a> {
     }
 
     /// Sets `type`.
-    pub fn kind(&mut self, value: impl Argument) {
+    pub fn kind(&mut self, value: &dyn Argument) {
         self.0.text(b",\"type\":", value);
     }
 
     /// Sets `reason`.
-    pub fn reason(&mut self, value: impl Argument) {
+    pub fn reason(&mut self, value: &dyn Argument) {
         self.0.text(b",\"reason\":", value);
     }
 
     /// Sets `error`.
-    pub fn error(&mut self, value: impl Argument) {
+    pub fn error(&mut self, value: &dyn Argument) {
         self.0.text(b",\"error\":", value);
     }
 }
@@ -180,7 +181,7 @@ impl<'w, 'a> ContextParts<'w, 'a> {
     }
 
     /// Sets a field; the key is JSON with its comma and colon, one of those of the context, in their order.
-    pub fn field(&mut self, key: &'static str, value: impl Argument) {
+    pub fn field(&mut self, key: &'static str, value: &dyn Argument) {
         let place = Self::KEYS.iter().position(|(name, _)| *name == key).unwrap_or(self.done);
         self.reach(place);
         if self.writer.text(key.as_bytes(), value).is_some() {
@@ -202,17 +203,21 @@ impl<'w, 'a> ContextParts<'w, 'a> {
 
 /// Fields of an object of the application's own.
 #[derive(Debug)]
-pub struct Fields<'a>(&'a mut Vec<u8>);
+pub struct Fields<'a>(&'a mut Buffer);
 
 impl<'a> Fields<'a> {
-    pub(super) fn new(out: &'a mut Vec<u8>) -> Self {
+    pub(super) fn new(out: &'a mut Buffer) -> Self {
         Self(out)
     }
 
     /// Sets a field; the key is JSON with its comma and colon: `,"mode":`.
-    #[inline]
-    pub fn field(&mut self, key: &'static str, value: impl Argument) {
+    pub fn field(&mut self, key: &'static str, value: &dyn Argument) {
         write_field(self.0, key.as_bytes(), value);
+    }
+
+    /// Sets fields that are JSON already, each with a comma before it: `,"mode":"full","found":12`.
+    pub fn literal(&mut self, fields: &'static str) {
+        self.0.append(fields.as_bytes());
     }
 
     /// Sets an object; one that stays empty is left out.

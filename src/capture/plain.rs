@@ -19,7 +19,7 @@ use super::{
     writer::Writer,
 };
 use crate::record::{
-    SCHEMA_VERSION, Severity, is_event_type,
+    Buffer, SCHEMA_VERSION, Severity, is_event_type,
     json::{self},
 };
 
@@ -49,7 +49,7 @@ struct PlainFields {
 struct Given<'a>(Option<&'a Value>);
 
 impl Argument for Given<'_> {
-    fn write(&self, out: &mut Vec<u8>) -> Written {
+    fn write(&self, out: &mut Buffer) -> Written {
         Written(json::write_value(out, &self.0))
     }
 }
@@ -100,7 +100,7 @@ impl PlainFields {
                 severity
             }),
         };
-        let mut head = Vec::new();
+        let mut head = Buffer::default();
         for (key, value) in [
             ("schema_version", SCHEMA_VERSION),
             (",\"event_type", &event_type),
@@ -111,7 +111,7 @@ impl PlainFields {
             if !key.starts_with(',') {
                 head.push(b'"');
             }
-            head.extend_from_slice(key.as_bytes());
+            head.append(key.as_bytes());
             head.extend_from_slice(b"\":");
             json::write_str(&mut head, value);
         }
@@ -119,37 +119,37 @@ impl PlainFields {
     }
 
     fn write(&self, w: &mut Writer<'_>) {
-        w.tenant_id(self.get("tenant_id"));
+        w.tenant_id(&self.get("tenant_id"));
         w.actor_parts(|p| {
-            p.kind(self.get("actor.type"));
-            p.id(self.get("actor.id"));
-            p.name(self.get("actor.name"));
+            p.kind(&self.get("actor.type"));
+            p.id(&self.get("actor.id"));
+            p.name(&self.get("actor.name"));
         });
         if self.has("resource.") {
             w.resource_parts(|p| {
-                p.kind(self.get("resource.type"));
-                p.id(self.get("resource.id"));
-                p.name(self.get("resource.name"));
+                p.kind(&self.get("resource.type"));
+                p.id(&self.get("resource.id"));
+                p.name(&self.get("resource.name"));
             });
         }
         if self.has("outcome.") {
             w.outcome_parts(|p| {
-                p.kind(self.get("outcome.type"));
-                p.reason(self.get("outcome.reason"));
-                p.error(self.get("outcome.error"));
+                p.kind(&self.get("outcome.type"));
+                p.reason(&self.get("outcome.reason"));
+                p.error(&self.get("outcome.error"));
             });
         }
-        w.description(self.get("message"));
+        w.description(&self.get("message"));
         if !self.details.is_empty() {
-            w.details_whole(super::argument::json(&self.details));
+            w.details_whole(&super::argument::json(&self.details));
         }
-        w.ip_address(self.get("ip_address"));
-        w.user_agent(self.get("user_agent"));
+        w.ip_address(&self.get("ip_address"));
+        w.user_agent(&self.get("user_agent"));
         w.context(|c| {
-            c.field(",\"session_id\":", self.get("session_id"));
-            c.field(",\"request_id\":", self.get("request_id"));
-            c.field(",\"trace_id\":", self.get("trace_id"));
-            c.field(",\"span_id\":", self.get("span_id"));
+            c.field(",\"session_id\":", &self.get("session_id"));
+            c.field(",\"request_id\":", &self.get("request_id"));
+            c.field(",\"trace_id\":", &self.get("trace_id"));
+            c.field(",\"span_id\":", &self.get("span_id"));
         });
     }
 }

@@ -9,7 +9,7 @@ use super::{
     parts::{ActorParts, ContextParts, Fields, OutcomeParts, ResourceParts},
 };
 use crate::record::{
-    Actor, Outcome, Rendered, Resource,
+    Actor, Buffer, Outcome, Rendered, Resource,
     json::{self, Presence},
 };
 
@@ -41,7 +41,7 @@ pub(super) struct Marks {
 /// Writes the fields of one record, in their order.
 #[derive(Debug)]
 pub struct Writer<'a> {
-    pub(super) out: &'a mut Vec<u8>,
+    pub(super) out: &'a mut Buffer,
     pub(super) inherited: &'a Inherited,
     /// The actor of an event that has none, as JSON.
     system: &'a [u8],
@@ -51,7 +51,7 @@ pub struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     /// Continues a record whose fields up to `source` are in `out`.
-    pub(super) fn new(out: &'a mut Vec<u8>, inherited: &'a Inherited, system: &'a [u8], id: Mark) -> Self {
+    pub(super) fn new(out: &'a mut Buffer, inherited: &'a Inherited, system: &'a [u8], id: Mark) -> Self {
         Self { out, inherited, system, next: Place::TenantId, marks: Marks { id, ..Marks::default() } }
     }
 
@@ -92,8 +92,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Sets `tenant_id`.
-    #[inline]
-    pub fn tenant_id(&mut self, value: impl Argument) {
+    pub fn tenant_id(&mut self, value: &dyn Argument) {
         self.next = Place::Actor;
         self.text_or(b",\"tenant_id\":", Slot::TenantId, value);
     }
@@ -118,7 +117,7 @@ impl<'a> Writer<'a> {
         if self.marks.actor.is_empty() {
             self.out.extend_from_slice(b",\"actor\":");
             let start = self.out.len();
-            self.out.extend_from_slice(self.system);
+            self.out.append(self.system);
             self.marks.actor = start..self.out.len();
         }
     }
@@ -150,18 +149,17 @@ impl<'a> Writer<'a> {
     }
 
     /// Sets `description`.
-    #[inline]
-    pub fn description(&mut self, value: impl Argument) {
+    pub fn description(&mut self, value: &dyn Argument) {
         self.reach(Place::IpAddress);
         self.marks.description = self.text(b",\"description\":", value).unwrap_or_default();
     }
 
     /// Sets all of `details`. What is no object becomes `{"value":…}`, so that a path into `details` always means something.
-    pub fn details_whole(&mut self, value: impl Argument) {
+    pub fn details_whole(&mut self, value: &dyn Argument) {
         self.reach(Place::IpAddress);
         let Some(mut mark) = self.field(b",\"details\":", value) else { return };
         if self.out.get(mark.start) != Some(&b'{') {
-            self.out.splice(mark.start..mark.start, *b"{\"value\":");
+            self.out.insert(mark.start, b"{\"value\":");
             self.out.push(b'}');
             mark.end = self.out.len();
         }
@@ -176,22 +174,20 @@ impl<'a> Writer<'a> {
     }
 
     /// Sets `tags`.
-    pub fn tags(&mut self, value: impl Argument) {
+    pub fn tags(&mut self, value: &dyn Argument) {
         self.reach(Place::IpAddress);
         self.field(b",\"tags\":", value);
     }
 
     /// Sets `ip_address`.
-    #[inline]
-    pub fn ip_address(&mut self, value: impl Argument) {
+    pub fn ip_address(&mut self, value: &dyn Argument) {
         self.reach(Place::IpAddress);
         self.next = Place::UserAgent;
         self.text_or(b",\"ip_address\":", Slot::IpAddress, value);
     }
 
     /// Sets `user_agent`.
-    #[inline]
-    pub fn user_agent(&mut self, value: impl Argument) {
+    pub fn user_agent(&mut self, value: &dyn Argument) {
         self.reach(Place::UserAgent);
         self.next = Place::Context;
         self.text_or(b",\"user_agent\":", Slot::UserAgent, value);
@@ -210,21 +206,21 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes a field, if the value is present; says where the value lies.
-    #[inline]
-    pub(super) fn field(&mut self, key: &[u8], value: impl Argument) -> Option<Mark> {
+    #[inline(always)]
+    pub(super) fn field(&mut self, key: &[u8], value: &dyn Argument) -> Option<Mark> {
         write_field(self.out, key, value)
     }
 
     /// Writes a field whose value must be a string.
-    #[inline]
-    pub(super) fn text(&mut self, key: &[u8], value: impl Argument) -> Option<Mark> {
+    #[inline(always)]
+    pub(super) fn text(&mut self, key: &[u8], value: &dyn Argument) -> Option<Mark> {
         let mark = self.field(key, value)?;
         json::stringify(self.out, mark.start);
         Some(mark.start..self.out.len())
     }
 
-    #[inline]
-    fn text_or(&mut self, key: &[u8], slot: Slot, value: impl Argument) {
+    #[inline(always)]
+    fn text_or(&mut self, key: &[u8], slot: Slot, value: &dyn Argument) {
         if self.text(key, value).is_none() {
             self.inherit(key, slot);
         }
@@ -233,13 +229,13 @@ impl<'a> Writer<'a> {
     /// Writes a field with what the spans say, if they do.
     pub(super) fn inherit(&mut self, key: &[u8], slot: Slot) {
         if let Some(value) = self.inherited.get(slot) {
-            self.out.extend_from_slice(key);
-            self.out.extend_from_slice(value);
+            self.out.append(key);
+            self.out.append(value);
         }
     }
 
     /// Writes an object; an empty one leaves nothing. Says where it lies, braces and all.
-    #[inline]
+    #[inline(always)]
     fn object(&mut self, key: &[u8], write: impl FnOnce(&mut Self)) -> Mark {
         let before = self.out.len();
         self.out.extend_from_slice(key);
@@ -251,8 +247,8 @@ impl<'a> Writer<'a> {
     fn part<const N: usize>(&mut self, part: &Rendered<N>, keys: [&[u8]; N]) {
         for (index, key) in keys.iter().enumerate() {
             if let Some(value) = part.field(index) {
-                self.out.extend_from_slice(key);
-                self.out.extend_from_slice(value);
+                self.out.append(key);
+                self.out.append(value);
             }
         }
     }
@@ -263,8 +259,8 @@ const PART: [&[u8]; 5] = [b",\"type\":", b",\"id\":", b",\"name\":", b",\"attrib
 /// Writes a field of an object that is open at the end of `out`, unless the value is absent. Says where the value lies.
 ///
 /// The key is JSON with a comma before and a colon behind it. The comma of an object's first field becomes its opening brace.
-#[inline]
-pub(super) fn write_field(out: &mut Vec<u8>, key: &[u8], value: impl Argument) -> Option<Mark> {
+#[inline(always)]
+pub(super) fn write_field(out: &mut Buffer, key: &[u8], value: &dyn Argument) -> Option<Mark> {
     let before = out.len();
     out.extend_from_slice(key);
     let start = out.len();
@@ -277,7 +273,7 @@ pub(super) fn write_field(out: &mut Vec<u8>, key: &[u8], value: impl Argument) -
 
 /// Ends the object whose key begins at `before` and whose first field at `start`; takes the key back if there is no field.
 #[inline]
-pub(super) fn close_object(out: &mut Vec<u8>, before: usize, start: usize) -> Mark {
+pub(super) fn close_object(out: &mut Buffer, before: usize, start: usize) -> Mark {
     match out.get_mut(start) {
         None => {
             out.truncate(before);

@@ -1,11 +1,11 @@
 //! The instant of an event, and the id made from it.
 
 use std::{
-    fmt::Write as _,
+    ops::Range,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::Timestamp;
+use super::{Buffer, Timestamp};
 
 /// One reading of the clock, from which both the timestamp and the id come, so that ids sort as timestamps do.
 #[derive(Clone, Copy, Debug)]
@@ -29,38 +29,82 @@ impl Instant {
     }
 }
 
-/// Writes timestamps; the part down to the second is kept from one to the next.
-#[derive(Debug, Default)]
-pub(crate) struct TimestampWriter {
+/// Writes the beginning of a record, `"id":"…","timestamp":"…"`; the part down to the second is kept from one to the next.
+#[derive(Debug)]
+pub(crate) struct Stamp {
     second: Option<i64>,
-    text: String,
+    text: [u8; TEXT.len()],
 }
 
-impl TimestampWriter {
-    /// Appends `2026-11-21T10:15:00.123456Z`.
-    pub(crate) fn write(&mut self, out: &mut Vec<u8>, at: Instant) {
-        /// Where the digits of the fraction begin.
-        const FRACTION: usize = 20;
-        if self.second != Some(at.seconds) {
-            self.second = Some(at.seconds);
-            self.text.clear();
-            // Writing to a `String` doesn't fail.
-            let _ = write!(self.text, "{}", Timestamp::from_micros(at.seconds.saturating_mul(1_000_000)));
-        }
-        let mut micros = at.nanos / 1000;
-        let mut digits = [b'0'; 6];
-        for digit in digits.iter_mut().rev() {
-            *digit += (micros % 10) as u8;
-            micros /= 10;
-        }
-        out.extend_from_slice(&self.text.as_bytes()[..FRACTION]);
-        out.extend_from_slice(&digits);
-        out.push(b'Z');
+const TEXT: &[u8; 85] = br#""id":"00000000-0000-0000-0000-000000000000","timestamp":"0000-00-00T00:00:00.000000Z""#;
+/// Where the id lies in what a [`Stamp`] writes.
+pub(crate) const ID: Range<usize> = 6..42;
+const SECONDS: Range<usize> = 57..77;
+const MICROS: Range<usize> = 77..83;
+
+impl Default for Stamp {
+    fn default() -> Self {
+        Self { second: None, text: *TEXT }
     }
+}
+
+impl Stamp {
+    /// Appends the id and the timestamp of one event.
+    pub(crate) fn write(&mut self, out: &mut Buffer, at: Instant, id: uuid::Uuid) {
+        if self.second != Some(at.seconds) {
+            self.set_second(at.seconds);
+        }
+        let (high, low) = id.as_u64_pair();
+        let [a, b, c, d] = [(high >> 32) as u32, high as u32, (low >> 32) as u32, low as u32].map(hex);
+        let id = &mut self.text[ID];
+        // The hyphens stay: they lie between these.
+        id[..8].copy_from_slice(&a);
+        id[9..13].copy_from_slice(&b[..4]);
+        id[14..18].copy_from_slice(&b[4..]);
+        id[19..23].copy_from_slice(&c[..4]);
+        id[24..28].copy_from_slice(&c[4..]);
+        id[28..].copy_from_slice(&d);
+        let micros = at.nanos / 1000;
+        let digits = &mut self.text[MICROS];
+        digits[..2].copy_from_slice(&pair(micros / 10_000));
+        digits[2..4].copy_from_slice(&pair(micros / 100 % 100));
+        digits[4..].copy_from_slice(&pair(micros % 100));
+        out.extend_from_slice(&self.text);
+    }
+
+    #[cold]
+    fn set_second(&mut self, second: i64) {
+        self.second = Some(second);
+        let text = Timestamp::from_micros(second.saturating_mul(1_000_000)).to_string();
+        if let Some(seconds) = text.as_bytes().get(..SECONDS.len()) {
+            self.text[SECONDS].copy_from_slice(seconds);
+        }
+    }
+}
+
+/// The two digits of a number below 100.
+#[inline]
+fn pair(number: u32) -> [u8; 2] {
+    [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]
+}
+
+/// Eight hexadecimal digits, all at once.
+#[inline]
+fn hex(number: u32) -> [u8; 8] {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    // Spreads the digits, one to a byte.
+    let mut x = u64::from(number);
+    x = (x | x << 16) & 0x0000_ffff_0000_ffff;
+    x = (x | x << 8) & 0x00ff_00ff_00ff_00ff;
+    x = (x | x << 4) & (ONES * 0x0f);
+    let above_nine = (x + ONES * 6) >> 4 & ONES;
+    (x + ONES * u64::from(b'0') + above_nine * u64::from(b'a' - b'9' - 1)).to_be_bytes()
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -72,9 +116,24 @@ mod tests {
         let later = Instant { nanos: at.nanos + 1000, ..at };
         assert!(later.uuid(0) > id, "ids sort by the microsecond");
 
-        let mut writer = TimestampWriter::default();
-        let mut out = Vec::new();
-        writer.write(&mut out, at);
-        assert_eq!(String::from_utf8(out).unwrap(), "2025-11-21T10:15:00.123456Z");
+        let mut out = Buffer::default();
+        Stamp::default().write(&mut out, at, id);
+        assert_eq!(out[ID], *id.to_string().as_bytes());
+        assert_eq!(String::from_utf8(out.into_vec()).unwrap(), format!(r#""id":"{id}","timestamp":"2025-11-21T10:15:00.123456Z""#));
+    }
+
+    proptest! {
+        #[test]
+        fn a_stamp_says_what_it_is_given(stamps in prop::collection::vec((0i64..5_000_000_000, 0u32..1_000_000_000, any::<u128>()), 1..4)) {
+            let mut stamp = Stamp::default();
+            for (seconds, nanos, id) in stamps {
+                let mut out = Buffer::default();
+                let id = uuid::Uuid::from_u128(id);
+                stamp.write(&mut out, Instant { seconds, nanos }, id);
+                let timestamp = Timestamp::from_micros(seconds * 1_000_000 + i64::from(nanos / 1000));
+                let expected = format!(r#""id":"{id}","timestamp":"{timestamp}""#);
+                prop_assert_eq!(String::from_utf8(out.into_vec()).unwrap(), expected);
+            }
+        }
     }
 }

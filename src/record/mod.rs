@@ -3,6 +3,7 @@
 //! A record is one JSON object on one line, its fields in a fixed order and without white space, so equal records are equal
 //! bytes and a reader can find a field without parsing the whole line.
 
+pub(crate) mod buffer;
 mod clock;
 mod event_type;
 pub(crate) mod json;
@@ -12,7 +13,8 @@ pub(crate) mod scan;
 mod stream;
 mod time;
 
-pub(crate) use clock::{Instant, TimestampWriter};
+pub(crate) use buffer::Buffer;
+pub(crate) use clock::{ID as STAMP_ID, Instant, Stamp};
 pub(crate) use event_type::is_event_type;
 pub(crate) use own::{Caller, OwnRecord};
 pub(crate) use parts::Rendered;

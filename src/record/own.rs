@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Instant, SCHEMA_VERSION, Severity, Source, TimestampWriter, json};
+use super::{Buffer, Instant, SCHEMA_VERSION, Severity, Source, Stamp, json};
 
 /// A record that the log itself writes. Its event type begins with `audit.`, which no application's can.
 #[derive(Clone, Debug)]
@@ -53,12 +53,12 @@ impl OwnRecord {
     /// As `audit!` would render it, now: without stream and number.
     pub(crate) fn render(&self, source: &Source) -> Vec<u8> {
         let at = Instant::now();
-        let mut out = format!("\"id\":\"{}\",\"timestamp\":\"", at.uuid(fastrand::u64(..))).into_bytes();
-        TimestampWriter::default().write(&mut out, at);
+        let mut out = Buffer::with_capacity(512);
+        Stamp::default().write(&mut out, at, at.uuid(fastrand::u64(..)));
         let mut segments = self.event_type.split('.');
         let (category, action) = (segments.next().unwrap_or_default(), segments.next_back().unwrap_or_default());
         let head = format!(
-            "\",\"schema_version\":\"{SCHEMA_VERSION}\",\"event_type\":\"{}\",\"category\":\"{category}\",\"action\":\"{action}\",\
+            ",\"schema_version\":\"{SCHEMA_VERSION}\",\"event_type\":\"{}\",\"category\":\"{category}\",\"action\":\"{action}\",\
              \"severity\":\"{}\",\"source\":\"{source}\"",
             self.event_type, self.severity
         );
@@ -115,6 +115,6 @@ impl OwnRecord {
             out.push(b'}');
         }
         out.push(b'}');
-        out
+        out.into_vec()
     }
 }

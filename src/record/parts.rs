@@ -5,7 +5,10 @@ use std::fmt::{self, Display};
 use serde::Serialize;
 use smallvec::SmallVec;
 
-use super::json::{self, Presence};
+use super::{
+    buffer::Buffer,
+    json::{self, Presence},
+};
 
 /// How grave an event is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,9 +71,9 @@ impl<const N: usize> Default for Rendered<N> {
 }
 
 impl<const N: usize> Rendered<N> {
-    fn set(&mut self, field: usize, write: impl FnOnce(&mut Vec<u8>) -> Presence) {
-        // Rendered in a vector that costs nothing until it is written to: a caller's `Serialize` needs one.
-        let mut value = Vec::new();
+    fn set(&mut self, field: usize, write: impl FnOnce(&mut Buffer) -> Presence) {
+        // A buffer costs nothing until it is written to.
+        let mut value = Buffer::default();
         if write(&mut value) == Presence::Present {
             self.put(field, &value);
         }

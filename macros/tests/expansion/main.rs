@@ -35,7 +35,7 @@ fn the_least_call_records_nothing_but_its_type() {
     assert_eq!(audit!("user.updated"), Receipt);
     assert_eq!(last(), "");
     audit!("user.updated", "Done");
-    assert_eq!(last(), "description(%Done)");
+    assert_eq!(last(), "description(=\"Done\")");
 }
 
 #[test]
@@ -64,24 +64,48 @@ fn slots_are_written_in_the_order_of_the_record_whatever_the_order_of_the_call()
     );
     assert_eq!(
         last(),
-        "tenant_id(\"acme\") \
-         actor_parts[ id(7) name(\"Ann\") attribute_fields[ field(\"in\":1) nested(\"b\":)[ field(\"c\":2) ] ] ] \
-         resource_parts[ kind(\"user\") attributes([1]) prior_attribute_fields[ field(\"role\":\"user\") ] ] \
-         outcome_parts[ kind(\"failure\") error(?Some(1)) ] \
+        "tenant_id(=\"acme\") \
+         actor_parts[ id(=7) name(=\"Ann\") attribute_fields[ =,\"in\":1,\"b\":{\"c\":2} ] ] \
+         resource_parts[ kind(=\"user\") attributes([1]) prior_attribute_fields[ =,\"role\":\"user\" ] ] \
+         outcome_parts[ kind(=\"failure\") error(?Some(1)) ] \
          description(%Role of Ann changed) \
-         details[ field(\"mode\":\"full\") ] \
-         tags([\"a\"]) ip_address(%127.0.0.1) user_agent(\"curl\") \
-         context[ field(\"environment\":\"prod\") field(\"span_id\":9) ]"
+         details[ =,\"mode\":\"full\" ] \
+         tags([\"a\"]) ip_address(%127.0.0.1) user_agent(=\"curl\") \
+         context[ field(\"environment\":=\"prod\") field(\"span_id\":=9) ]"
     );
 }
 
 #[test]
 fn dotted_names_nest_in_details() {
-    audit!("order.placed", order.id = 1, currency = "EUR", order.total.net = 2, details.order.total.gross = 3, details.id = 4);
+    let [one, two, three, four] = [1, 2, 3, 4];
+    audit!("order.placed", order.id = one, currency = %"EUR", order.total.net = two, details.order.total.gross = three, details.id = four);
     assert_eq!(
         last(),
         "details[ nested(\"order\":)[ field(\"id\":1) nested(\"total\":)[ field(\"net\":2) field(\"gross\":3) ] ] \
-         field(\"currency\":\"EUR\") field(\"id\":4) ]"
+         field(\"currency\":%EUR) field(\"id\":4) ]"
+    );
+}
+
+#[test]
+fn what_is_known_while_compiling_is_one_text() {
+    let name = "Ann";
+    audit!("order.placed", order.id = 1, currency = "EUR", order.total.net = -2, name, order.total.by = name, tip = '"', paid = true);
+    assert_eq!(
+        last(),
+        "details[ nested(\"order\":)[ =,\"id\":1 nested(\"total\":)[ =,\"net\":-2 field(\"by\":\"Ann\") ] ] \
+         =,\"currency\":\"EUR\" field(\"name\":\"Ann\") =,\"tip\":\"\\\"\",\"paid\":true ]"
+    );
+    audit!("order.placed", a.b.c = 1, a.b.d = "x", a.e = false, f = 0xffu8, "It's \"done\"");
+    assert_eq!(last(), "description(=\"It's \\\"done\\\"\") details[ =,\"a\":{\"b\":{\"c\":1,\"d\":\"x\"},\"e\":false},\"f\":255 ]");
+}
+
+#[test]
+fn what_needs_its_type_or_a_format_is_left_to_the_runtime() {
+    audit!("order.placed", a = 1.50, b = b"x", c = i64::MAX, d = 18_446_744_073_709_551_615_u64, e = { 1 }, f = 1usize, "{{}}");
+    assert_eq!(
+        last(),
+        "description(%{}) details[ field(\"a\":1.5) field(\"b\":[120]) field(\"c\":9223372036854775807) \
+         field(\"d\":18446744073709551615) field(\"e\":1) field(\"f\":1) ]"
     );
 }
 
@@ -89,9 +113,9 @@ fn dotted_names_nest_in_details() {
 fn wholes_variables_and_computed_descriptions() {
     let (actor, user_id, ip, tags) = (Actor("Ann"), 7, "::1", ["a"]);
     audit!("user.updated", actor, user_id, %ip, description = format!("{}", 1), details.r#type = 2);
-    assert_eq!(last(), "actor(Ann) description(\"1\") details[ field(\"user_id\":7) field(\"ip\":%::1) field(\"type\":2) ]");
+    assert_eq!(last(), "actor(Ann) description(\"1\") details[ field(\"user_id\":7) field(\"ip\":%::1) =,\"type\":2 ]");
     audit!("user.updated", tags, details = [1], outcome.reason = "x", resource.prior_attributes = [2]);
-    assert_eq!(last(), "resource_parts[ prior_attributes([2]) ] outcome_parts[ reason(\"x\") ] details_whole([1]) tags([\"a\"])");
+    assert_eq!(last(), "resource_parts[ prior_attributes([2]) ] outcome_parts[ reason(=\"x\") ] details_whole([1]) tags([\"a\"])");
 }
 
 #[test]
@@ -143,7 +167,7 @@ fn the_names_of_the_expansion_are_not_those_of_the_caller() {
 #[test]
 fn a_call_may_stand_in_an_argument_of_another() {
     audit!("outer.done", inner = format!("{:?}", audit!("inner.done", x = 1)), "outer");
-    assert_eq!(last(), "description(%outer) details[ field(\"inner\":\"Receipt\") ]");
+    assert_eq!(last(), "description(=\"outer\") details[ field(\"inner\":\"Receipt\") ]");
 }
 
 #[test]

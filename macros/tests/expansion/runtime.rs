@@ -51,6 +51,10 @@ pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Rendered {
     Rendered(serde_json::to_string(value).unwrap())
 }
 
+pub(crate) fn literal(json: &'static str) -> Rendered {
+    Rendered(format!("={json}"))
+}
+
 pub(crate) fn display<T: fmt::Display + ?Sized>(value: &T) -> Rendered {
     Rendered(format!("%{value}"))
 }
@@ -62,7 +66,7 @@ pub(crate) fn debug<T: fmt::Debug + ?Sized>(value: &T) -> Rendered {
 pub(crate) struct Writer<'a>(&'a mut String);
 
 macro_rules! calls {
-    ($($name:ident)*) => { $(pub(crate) fn $name(&mut self, value: Rendered) { let _ = write!(self.0, "{}({}) ", stringify!($name), value.0); })* };
+    ($($name:ident)*) => { $(pub(crate) fn $name(&mut self, value: &Rendered) { let _ = write!(self.0, "{}({}) ", stringify!($name), value.0); })* };
 }
 
 /// The key without the comma that each begins with.
@@ -71,7 +75,7 @@ fn unseparated(key: &str) -> &str {
 }
 
 macro_rules! keyed {
-    ($($name:ident)*) => { $(pub(crate) fn $name(&mut self, key: &str, value: Rendered) {
+    ($($name:ident)*) => { $(pub(crate) fn $name(&mut self, key: &str, value: &Rendered) {
         let _ = write!(self.0, "{}({}{}) ", stringify!($name), unseparated(key), value.0);
     })* };
 }
@@ -88,6 +92,10 @@ impl Writer<'_> {
     calls! { tenant_id description details_whole tags ip_address user_agent kind id name attributes prior_attributes reason error }
     keyed! { field }
     scopes! { actor_parts resource_parts outcome_parts details context attribute_fields prior_attribute_fields }
+
+    pub(crate) fn literal(&mut self, fields: &str) {
+        let _ = write!(self.0, "={fields} ");
+    }
 
     pub(crate) fn actor(&mut self, actor: &Actor) {
         let _ = write!(self.0, "actor({}) ", actor.0);

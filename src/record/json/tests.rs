@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use serde::Serialize;
+use serde::{Serialize, ser::Error as _};
 use serde_json::{json, value::RawValue};
 
 use super::*;
 
 fn written<T: Serialize + ?Sized>(value: &T) -> String {
-    let mut out = Vec::new();
+    let mut out = Buffer::default();
     assert_eq!(write_value(&mut out, value), Presence::Present);
-    String::from_utf8(out).unwrap()
+    String::from_utf8(out.into_vec()).unwrap()
 }
 
 #[derive(Serialize)]
@@ -32,8 +32,8 @@ fn numbers_that_readers_lack_become_strings_and_those_json_lacks_null() {
 
 #[test]
 fn only_an_outer_none_is_absent() {
-    assert_eq!(write_value(&mut Vec::new(), &None::<u8>), Presence::Absent);
-    assert_eq!(write_value(&mut Vec::new(), &Some(None::<u8>)), Presence::Absent);
+    assert_eq!(write_value(&mut Buffer::default(), &None::<u8>), Presence::Absent);
+    assert_eq!(write_value(&mut Buffer::default(), &Some(None::<u8>)), Presence::Absent);
     assert_eq!(written(&[None, Some(1)]), "[null,1]");
     assert_eq!(written(&()), "null");
 }
@@ -57,7 +57,7 @@ fn a_value_that_cannot_be_serialized_says_so() {
     struct Broken;
     impl Serialize for Broken {
         fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-            Err(ser::Error::custom("no \"way\""))
+            Err(S::Error::custom("no \"way\""))
         }
     }
     assert_eq!(written(&[Broken]), r#""(not serializable: no \"way\")""#);
@@ -66,7 +66,8 @@ fn a_value_that_cannot_be_serialized_says_so() {
 #[test]
 fn what_must_be_a_string_becomes_one() {
     for (value, string) in [(json!(7), "7"), (json!("7"), "7"), (json!(true), "true"), (json!({"a": "b"}), r#"{"a":"b"}"#)] {
-        let mut out = b"x".to_vec();
+        let mut out = Buffer::default();
+        out.push(b'x');
         write_value(&mut out, &value);
         stringify(&mut out, 1);
         assert_eq!(serde_json::from_slice::<String>(&out[1..]).unwrap(), string);
@@ -76,11 +77,11 @@ fn what_must_be_a_string_becomes_one() {
 proptest! {
     #[test]
     fn strings_are_written_as_serde_json_does(text in ".*|[\\x00-\\x7f]{0,40}") {
-        let mut out = Vec::new();
+        let mut out = Buffer::default();
         write_str(&mut out, &text);
-        prop_assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&text).unwrap());
-        let mut out = Vec::new();
+        prop_assert_eq!(String::from_utf8(out.into_vec()).unwrap(), serde_json::to_string(&text).unwrap());
+        let mut out = Buffer::default();
         write_display(&mut out, &text);
-        prop_assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&text).unwrap());
+        prop_assert_eq!(String::from_utf8(out.into_vec()).unwrap(), serde_json::to_string(&text).unwrap());
     }
 }

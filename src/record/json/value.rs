@@ -1,149 +1,15 @@
-//! Writing JSON: straight into a byte buffer, without allocating, and so that nothing written can break a line.
-//!
-//! What differs from `serde_json`, and why it is not used here:
-//!
-//! - A top-level `None` is told apart from `null`, because it leaves the field out.
-//! - An integer beyond ±(2^63-1) becomes a string: most readers of the files have no wider integer.
-//! - Raw JSON from [`serde_json::value::RawValue`] is normalised, because it may hold line breaks.
-//! - Strings are scanned eight bytes at a time; they are most of a record.
+//! One value as JSON, through its `Serialize`.
 
-use std::fmt::{self, Display, Write as _};
+use std::fmt::{self, Display};
 
 use serde::{Serialize, ser};
 
-/// Whether a value was written, or was a `None` that leaves its field out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Presence {
-    Present,
-    Absent,
-}
-
-/// Appends `value` as JSON, or nothing if it is `None`. A value whose `Serialize` fails is written as a string that says so.
-#[inline]
-pub(crate) fn write_value<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Presence {
-    let start = out.len();
-    let mut absent = false;
-    match value.serialize(Value { out, absent: Some(&mut absent) }) {
-        Ok(()) if absent => Presence::Absent,
-        Ok(()) => Presence::Present,
-        Err(error) => {
-            out.truncate(start);
-            write_display(out, format_args!("(not serializable: {error})"));
-            Presence::Present
-        }
-    }
-}
-
-/// Appends what `value` displays as a JSON string. If its `Display` fails, what it wrote until then stays.
-pub(crate) fn write_display(out: &mut Vec<u8>, value: impl Display) {
-    out.push(b'"');
-    // The writer below never fails; an error is the value's own, and what it had to say is already written.
-    let _ = write!(Escaped(out), "{value}");
-    out.push(b'"');
-}
-
-/// Appends `text` as a JSON string.
-pub(crate) fn write_str(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
-    escape_into(out, text);
-    out.push(b'"');
-}
-
-/// Makes the JSON value that begins at `start` a string, if it is not one: `7` becomes `"7"`, an object its text.
-#[inline]
-pub(crate) fn stringify(out: &mut Vec<u8>, start: usize) {
-    if out.get(start) != Some(&b'"') {
-        stringify_other(out, start);
-    }
-}
-
-#[cold]
-fn stringify_other(out: &mut Vec<u8>, start: usize) {
-    match out.get(start) {
-        None => {}
-        Some(b'{' | b'[') => {
-            let value = String::from_utf8_lossy(&out[start..]).into_owned();
-            out.truncate(start);
-            write_str(out, &value);
-        }
-        Some(_) => {
-            out.insert(start, b'"');
-            out.push(b'"');
-        }
-    }
-}
-
-struct Escaped<'a>(&'a mut Vec<u8>);
-
-impl fmt::Write for Escaped<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        escape_into(self.0, text);
-        Ok(())
-    }
-}
-
-/// Appends the JSON-escaped form of `text`, without quotes.
-pub(crate) fn escape_into(out: &mut Vec<u8>, text: &str) {
-    let mut rest = text.as_bytes();
-    loop {
-        let plain = plain_prefix(rest);
-        out.extend_from_slice(&rest[..plain]);
-        let Some(&byte) = rest.get(plain) else { return };
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            0x08 => out.extend_from_slice(b"\\b"),
-            0x0c => out.extend_from_slice(b"\\f"),
-            _ => {
-                const HEX: &[u8; 16] = b"0123456789abcdef";
-                let [high, low] = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
-                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
-            }
-        }
-        rest = &rest[plain + 1..];
-    }
-}
-
-/// How many bytes from the start need no escape.
-#[inline]
-fn plain_prefix(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGHS: u64 = ONES << 7;
-    // The bytes of `word` that are zero have their high bit set in the result; others may, but only above a zero.
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    let mut words = bytes.chunks_exact(8);
-    let mut at = 0;
-    for word in &mut words {
-        let word = u64::from_le_bytes(word.try_into().expect("chunks of eight bytes"));
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-        let found = control | zeros(word ^ (ONES * u64::from(b'"'))) | zeros(word ^ (ONES * u64::from(b'\\')));
-        if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    let tail = words.remainder();
-    at + tail.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\').unwrap_or(tail.len())
-}
-
-fn write_integer(out: &mut Vec<u8>, value: impl itoa::Integer, fits: bool) {
-    let mut buffer = itoa::Buffer::new();
-    let digits = buffer.format(value).as_bytes();
-    if fits {
-        out.extend_from_slice(digits);
-    } else {
-        out.push(b'"');
-        out.extend_from_slice(digits);
-        out.push(b'"');
-    }
-}
+use super::{stringify, write_display, write_integer, write_str};
+use crate::record::buffer::Buffer;
 
 /// Why a value could not be serialized.
 #[derive(Debug)]
-struct Failed(String);
+pub(super) struct Failed(String);
 
 impl Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -164,19 +30,19 @@ const JSON_NUMBER: &str = "$serde_json::private::Number";
 const JSON_RAW: &str = "$serde_json::private::RawValue";
 
 /// Writes one value.
-struct Value<'a> {
-    out: &'a mut Vec<u8>,
+pub(super) struct Value<'a> {
+    pub(super) out: &'a mut Buffer,
     /// Set when the value is `None`, if that means something here.
-    absent: Option<&'a mut bool>,
+    pub(super) absent: Option<&'a mut bool>,
 }
 
 impl<'a> Value<'a> {
-    fn inner(out: &'a mut Vec<u8>) -> Self {
+    fn inner(out: &'a mut Buffer) -> Self {
         Self { out, absent: None }
     }
 
     fn open(self, open: &[u8], close: &'static [u8]) -> Compound<'a> {
-        self.out.extend_from_slice(open);
+        self.out.append(open);
         Compound { out: self.out, first: true, close, verbatim: false }
     }
 
@@ -187,7 +53,7 @@ impl<'a> Value<'a> {
         self.open(&[open], close)
     }
 
-    fn float(self, finite: bool, write: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>) -> Result<(), Failed> {
+    fn float(self, finite: bool, write: impl FnOnce(&mut Buffer) -> serde_json::Result<()>) -> Result<(), Failed> {
         if finite {
             write(self.out).map_err(ser::Error::custom)
         } else {
@@ -199,6 +65,7 @@ impl<'a> Value<'a> {
 
 macro_rules! integers {
     ($($method:ident: $type:ty, $value:ident => $fits:expr;)*) => {$(
+        #[inline]
         fn $method(self, $value: $type) -> Result<(), Failed> {
             write_integer(self.out, $value, $fits);
             Ok(())
@@ -247,6 +114,7 @@ impl<'a> ser::Serializer for Value<'a> {
         self.serialize_str(v.encode_utf8(&mut [0; 4]))
     }
 
+    #[inline]
     fn serialize_str(self, v: &str) -> Result<(), Failed> {
         write_str(self.out, v);
         Ok(())
@@ -256,6 +124,7 @@ impl<'a> ser::Serializer for Value<'a> {
         v.serialize(self)
     }
 
+    #[inline]
     fn serialize_none(self) -> Result<(), Failed> {
         match self.absent {
             Some(absent) => *absent = true,
@@ -264,6 +133,7 @@ impl<'a> ser::Serializer for Value<'a> {
         Ok(())
     }
 
+    #[inline]
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Failed> {
         value.serialize(self)
     }
@@ -331,6 +201,7 @@ impl<'a> ser::Serializer for Value<'a> {
         Ok(self.open_variant(variant, b'{', b"}}"))
     }
 
+    #[inline]
     fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<(), Failed> {
         write_display(self.out, value);
         Ok(())
@@ -338,8 +209,8 @@ impl<'a> ser::Serializer for Value<'a> {
 }
 
 /// Writes the elements or fields of one value.
-struct Compound<'a> {
-    out: &'a mut Vec<u8>,
+pub(super) struct Compound<'a> {
+    out: &'a mut Buffer,
     first: bool,
     close: &'static [u8],
     /// The one field is JSON text of `serde_json`, to be taken over as the value it stands for.
@@ -382,7 +253,7 @@ impl Compound<'_> {
                 if integer && !text.parse::<i64>().is_ok_and(|v| v != i64::MIN) {
                     write_str(self.out, &text);
                 } else {
-                    self.out.extend_from_slice(text.as_bytes());
+                    self.out.append(text.as_bytes());
                 }
                 Ok(())
             }
@@ -391,7 +262,7 @@ impl Compound<'_> {
     }
 
     fn finish(self) -> Result<(), Failed> {
-        self.out.extend_from_slice(self.close);
+        self.out.append(self.close);
         Ok(())
     }
 }
@@ -461,7 +332,3 @@ impl ser::SerializeMap for Compound<'_> {
         self.finish()
     }
 }
-
-#[cfg(test)]
-#[path = "json_tests.rs"]
-mod tests;

@@ -1,0 +1,157 @@
+//! Writing JSON: straight into a byte buffer, without allocating, and so that nothing written can break a line.
+//!
+//! What differs from `serde_json`, and why it is not used here:
+//!
+//! - A top-level `None` is told apart from `null`, because it leaves the field out.
+//! - An integer beyond ±(2^63-1) becomes a string: most readers of the files have no wider integer.
+//! - Raw JSON from [`serde_json::value::RawValue`] is normalised, because it may hold line breaks.
+//! - Strings are copied and scanned in one go, sixteen bytes at a time; they are most of a record.
+
+mod value;
+
+use std::fmt::{self, Display, Write as _};
+
+use serde::Serialize;
+use value::Value;
+
+use super::buffer::{Buffer, PLAIN_SLACK, copy_plain, special_in};
+
+/// Whether a value was written, or was a `None` that leaves its field out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    Present,
+    Absent,
+}
+
+/// Appends `value` as JSON, or nothing if it is `None`. A value whose `Serialize` fails is written as a string that says so.
+#[inline]
+pub(crate) fn write_value<T: Serialize + ?Sized>(out: &mut Buffer, value: &T) -> Presence {
+    let start = out.len();
+    let mut absent = false;
+    match value.serialize(Value { out, absent: Some(&mut absent) }) {
+        Ok(()) if absent => Presence::Absent,
+        Ok(()) => Presence::Present,
+        Err(error) => {
+            out.truncate(start);
+            write_display(out, format_args!("(not serializable: {error})"));
+            Presence::Present
+        }
+    }
+}
+
+/// Appends what `value` displays as a JSON string. If its `Display` fails, what it wrote until then stays.
+pub(crate) fn write_display(out: &mut Buffer, value: impl Display) {
+    out.push(b'"');
+    // The writer below never fails; an error is the value's own, and what it had to say is already written.
+    let _ = write!(Escaped(out), "{value}");
+    out.push(b'"');
+}
+
+/// Appends `text` as a JSON string.
+pub(crate) fn write_str(out: &mut Buffer, text: &str) {
+    let len = text.len();
+    let room = out.room(len + 2 + PLAIN_SLACK);
+    room[0] = b'"';
+    if copy_plain(&mut room[1..], text.as_bytes()) {
+        room[1 + len] = b'"';
+        out.advance(len + 2);
+    } else {
+        out.push(b'"');
+        escape_specials(out, text);
+        out.push(b'"');
+    }
+}
+
+/// Makes the JSON value that begins at `start` a string, if it is not one: `7` becomes `"7"`, an object its text.
+#[inline]
+pub(crate) fn stringify(out: &mut Buffer, start: usize) {
+    if out.get(start) != Some(&b'"') {
+        stringify_other(out, start);
+    }
+}
+
+#[cold]
+fn stringify_other(out: &mut Buffer, start: usize) {
+    match out.get(start) {
+        None => {}
+        Some(b'{' | b'[') => {
+            let value = String::from_utf8_lossy(&out[start..]).into_owned();
+            out.truncate(start);
+            write_str(out, &value);
+        }
+        Some(_) => {
+            out.insert(start, b"\"");
+            out.push(b'"');
+        }
+    }
+}
+
+struct Escaped<'a>(&'a mut Buffer);
+
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        escape_into(self.0, text);
+        Ok(())
+    }
+}
+
+/// Appends the JSON-escaped form of `text`, without quotes.
+pub(crate) fn escape_into(out: &mut Buffer, text: &str) {
+    if copy_plain(out.room(text.len() + PLAIN_SLACK), text.as_bytes()) {
+        out.advance(text.len());
+    } else {
+        escape_specials(out, text);
+    }
+}
+
+/// As [`escape_into`], of a text that has something to escape.
+fn escape_specials(out: &mut Buffer, text: &str) {
+    let mut rest = text.as_bytes();
+    loop {
+        let plain = plain_prefix(rest);
+        out.append(&rest[..plain]);
+        let Some(&byte) = rest.get(plain) else { return };
+        match byte {
+            b'"' => out.append(b"\\\""),
+            b'\\' => out.append(b"\\\\"),
+            b'\n' => out.append(b"\\n"),
+            b'\r' => out.append(b"\\r"),
+            b'\t' => out.append(b"\\t"),
+            0x08 => out.append(b"\\b"),
+            0x0c => out.append(b"\\f"),
+            _ => {
+                const HEX: &[u8; 16] = b"0123456789abcdef";
+                let [high, low] = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
+                out.append(&[b'\\', b'u', b'0', b'0', high, low]);
+            }
+        }
+        rest = &rest[plain + 1..];
+    }
+}
+
+/// How many bytes from the start need no escape.
+fn plain_prefix(bytes: &[u8]) -> usize {
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let found = special_in(u64::from_le_bytes(*word));
+        if found != 0 {
+            return at * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    words.len() * 8 + tail.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\').unwrap_or(tail.len())
+}
+
+fn write_integer(out: &mut Buffer, value: impl itoa::Integer, fits: bool) {
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(value).as_bytes();
+    if fits {
+        out.extend_from_slice(digits);
+    } else {
+        out.push(b'"');
+        out.extend_from_slice(digits);
+        out.push(b'"');
+    }
+}
+
+#[cfg(test)]
+mod tests;
