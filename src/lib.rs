@@ -84,11 +84,13 @@ mod record;
 mod server;
 mod store;
 
-pub use capture::{AuditLayer, Durable, NotDurable, Receipt, WhenFull};
+pub use capture::{
+    AuditLayer, Durable, Hashed, Masked, NotDurable, Receipt, Redactable, Secret, Unredacted, WhenFull, hashed, mask, unredacted,
+};
 pub use error::{Error, Result};
 pub use log::{AuditLog, AuditLogBuilder};
 pub use query::{AuditReader, Entry, Filter, Order, Page, PageStart, Problem as ReadProblem, Query, Scanned, Tail, TailStart};
-pub use record::{Actor, Day, Outcome, Resource, SCHEMA_VERSION, Seq, Severity, Source, StreamId, Timestamp};
+pub use record::{Actor, DENIED_FIELDS, Day, HashKey, Outcome, Resource, SCHEMA_VERSION, Seq, Severity, Source, StreamId, Timestamp};
 #[cfg(feature = "server")]
 pub use server::{
     Access, Authorizer, Denied, NewToken, RouterOptions, Scope, ServeOptions, Server, TokenInfo, TokenStore, read_only_router,
@@ -105,8 +107,8 @@ pub mod __private {
     pub use tracing_audit_macros::audit_impl;
 
     pub use crate::capture::{
-        ActorParts, Argument, ContextParts, Fields, Mirror, OutcomeParts, ResourceParts, Site, Writer, debug, display, json, literal,
-        record,
+        ActorParts, Argument, ContextParts, Denied, Fields, Hidden, Mirror, OutcomeParts, Redacted, ResourceParts, Shown, Site, Writer,
+        debug, display, json, literal, record,
     };
     pub use crate::record::Severity;
 }

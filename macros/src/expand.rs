@@ -10,6 +10,7 @@ use syn::{Error, Expr, ExprReference, spanned::Spanned};
 
 use crate::{
     check::{Event, Severity, Tree},
+    denied::is_denied,
     field::{Field, Sigil},
     literal::{json_of, json_string, message_of},
     slot::{SLOTS, Slot},
@@ -232,6 +233,12 @@ impl Writing<'_> {
             Sigil::Debug => "debug",
         };
         let (function, value) = (own(function), value_name(place, field));
+        if is_denied(field) {
+            return quote!(&{
+                use #private::{Hidden as _, Shown as _};
+                (&#private::Denied(#value)).denied()
+            });
+        }
         quote!(&#private::#function(#value))
     }
 

@@ -22,6 +22,7 @@
 
 mod call;
 mod check;
+mod denied;
 mod event_type;
 mod expand;
 mod field;

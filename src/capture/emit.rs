@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{
     context::Inherited,
+    hash,
     intake::Intake,
     layer::AuditLayer,
     mirror::{self, Mirror},
@@ -173,9 +174,12 @@ fn render(scratch: &mut Scratch, head: &str, at: Instant, id: Uuid, intake: Opti
         }
         None => br#"{"type":"system"}"#,
     };
+    let before = hash::use_key(intake.map(|intake| intake.hash_key));
     let mut writer = Writer::new(out, inherited, system, STAMP_ID);
     write(&mut writer);
     let marks = writer.finish();
+    // An event in an event's argument may be another log's.
+    hash::use_key(before);
     out.push(b'}');
     marks
 }

@@ -11,22 +11,26 @@
 mod argument;
 mod context;
 mod emit;
+mod hash;
 mod intake;
 mod layer;
 mod mirror;
 mod parts;
 mod plain;
 mod receipt;
+mod redact;
 mod shorten;
 mod writer;
 
 pub use argument::{Argument, debug, display, json, literal};
 pub(crate) use emit::set_global;
 pub use emit::{Site, record};
+pub(crate) use hash::CurrentKey;
 pub(crate) use intake::Intake;
 pub use intake::WhenFull;
 pub use layer::AuditLayer;
 pub use mirror::Mirror;
 pub use parts::{ActorParts, ContextParts, Fields, OutcomeParts, ResourceParts};
 pub use receipt::{Durable, NotDurable, Receipt};
+pub use redact::{Denied, Hashed, Hidden, Masked, Redactable, Redacted, Secret, Shown, Unredacted, hashed, mask, unredacted};
 pub use writer::Writer;
