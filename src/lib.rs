@@ -100,13 +100,11 @@ pub use store::{Counters, Problem, Retention};
 pub mod __private {
     pub use core::format_args;
 
-    pub use tracing;
     #[cfg(feature = "macros")]
     pub use tracing_audit_macros::audit_impl;
 
     pub use crate::capture::{
-        ActorParts, Argument, ContextParts, Fields, Mirror, OutcomeParts, ResourceParts, Site, Writer, debug, display, json, literal,
-        record,
+        ActorParts, Argument, ContextParts, Fields, OutcomeParts, ResourceParts, Site, Writer, debug, display, json, literal, record,
     };
     pub use crate::record::Severity;
 }

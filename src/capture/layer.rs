@@ -21,7 +21,7 @@ use super::{
 };
 
 /// The target of audit events in `tracing`.
-const TARGET: &str = "audit";
+pub(super) const TARGET: &str = "audit";
 
 /// The layer that takes audit events to a log. Made by [`AuditLog::layer`](crate::AuditLog::layer).
 ///

@@ -18,15 +18,16 @@ mod parts;
 mod plain;
 mod receipt;
 mod shorten;
+mod site;
 mod writer;
 
 pub use argument::{Argument, debug, display, json, literal};
+pub use emit::record;
 pub(crate) use emit::set_global;
-pub use emit::{Site, record};
 pub(crate) use intake::Intake;
 pub use intake::WhenFull;
 pub use layer::AuditLayer;
-pub use mirror::Mirror;
 pub use parts::{ActorParts, ContextParts, Fields, OutcomeParts, ResourceParts};
 pub use receipt::{Durable, NotDurable, Receipt};
+pub use site::Site;
 pub use writer::Writer;
