@@ -85,7 +85,8 @@ mod server;
 mod store;
 
 pub use capture::{
-    AuditLayer, Durable, Hashed, Masked, NotDurable, Receipt, Redactable, Secret, Unredacted, WhenFull, hashed, mask, unredacted,
+    AuditContext, AuditLayer, Durable, Hashed, Masked, NotDurable, Receipt, Redactable, Scoped, Secret, Unredacted, WhenFull, hashed, mask,
+    unredacted,
 };
 pub use error::{Error, Result};
 pub use log::{AuditLog, AuditLogBuilder};
@@ -102,13 +103,12 @@ pub use store::{Counters, Hold, Problem, Retention, SpaceAction, Watermarks};
 pub mod __private {
     pub use core::format_args;
 
-    pub use tracing;
     #[cfg(feature = "macros")]
     pub use tracing_audit_macros::audit_impl;
 
     pub use crate::capture::{
-        ActorParts, Argument, ContextParts, Denied, Fields, Hidden, Mirror, OutcomeParts, Redacted, ResourceParts, Shown, Site, Writer,
-        debug, display, json, literal, record,
+        ActorParts, Argument, ContextParts, Denied, Fields, Hidden, OutcomeParts, Redacted, ResourceParts, Shown, Site, Writer,
+        context_slot, debug, display, json, literal, record,
     };
     pub use crate::record::Severity;
 }

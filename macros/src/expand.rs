@@ -30,11 +30,6 @@ pub(crate) fn expand(event: &Event) -> TokenStream {
         Severity::Error => quote!(Error),
         Severity::Critical => quote!(Critical),
     };
-    let level = match event.severity {
-        Severity::Info => quote!(INFO),
-        Severity::Warning => quote!(WARN),
-        Severity::Error | Severity::Critical => quote!(ERROR),
-    };
     let bound: Vec<(usize, &Field)> = event.fields.iter().enumerate().filter(|(_, field)| json_of(field).is_none()).collect();
     let values = bound.iter().map(|(_, field)| borrowed(&field.value));
     let names = bound.iter().map(|(place, field)| value_name(*place, field));
@@ -45,7 +40,7 @@ pub(crate) fn expand(event: &Event) -> TokenStream {
     });
     let message_name = computed.map(|_| own("message"));
     let message_name = message_name.into_iter();
-    let [writer, mirror, receipt, site] = ["writer", "mirror", "receipt", "SITE"].map(own);
+    let [writer, receipt, site] = ["writer", "receipt", "SITE"].map(own);
     let calls = Writing { private: &private, event }.event(&writer);
     let writer = if calls.is_empty() { quote!(_) } else { quote!(#writer) };
     // The static is inside the arm, where no code of the caller's is: statics are not hygienic.
@@ -56,26 +51,12 @@ pub(crate) fn expand(event: &Event) -> TokenStream {
                     #head,
                     #event_type,
                     #krate::Severity::#severity,
-                );
-                #private::record(
+                    ::core::file!(),
+                    ::core::line!(),
+                    ::core::module_path!(),
                     &#site,
-                    |#writer: &mut #private::Writer<'_>| { #calls },
-                    |#mirror: &#private::Mirror<'_>| {
-                        #private::tracing::event!(
-                            name: "audit!",
-                            target: "audit",
-                            #private::tracing::Level::#level,
-                            event_type = #mirror.event_type(),
-                            id = #mirror.id(),
-                            actor = #mirror.actor(),
-                            resource = #mirror.resource(),
-                            outcome = #mirror.outcome(),
-                            details = #mirror.details(),
-                            "{}",
-                            #mirror.description()
-                        );
-                    },
-                )
+                );
+                #private::record(&#site, &|#writer: &mut #private::Writer<'_>| { #calls })
             }
         };
         #receipt

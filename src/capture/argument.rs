@@ -20,6 +20,12 @@ pub trait Argument {
 #[derive(Debug)]
 pub struct Written(pub(super) Presence);
 
+impl Written {
+    pub(super) fn is_present(&self) -> bool {
+        self.0 == Presence::Present
+    }
+}
+
 /// A value that is JSON already.
 #[doc(hidden)]
 #[derive(Debug)]
