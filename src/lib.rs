@@ -59,6 +59,8 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `macros` | yes | [`audit!`] |
+//! | `tower` | no | a tower layer that fills the context of events from HTTP requests |
+//! | `opentelemetry` | no | trace and span ids from `tracing-opentelemetry` |
 //! | `server` | no | the HTTP API as an axum router |
 //! | `cli` | no | the `tracing-audit` program |
 
@@ -88,6 +90,8 @@ pub use capture::{
     AuditContext, AuditLayer, Durable, Hashed, Masked, NotDurable, Receipt, Redactable, Scoped, Secret, Unredacted, WhenFull, hashed, mask,
     unredacted,
 };
+#[cfg(feature = "tower")]
+pub use capture::{AuditContextLayer, AuditContextService, RequestId};
 pub use error::{Error, Result};
 pub use log::{AuditLog, AuditLogBuilder};
 pub use query::{AuditReader, Entry, Filter, Order, Page, PageStart, Problem as ReadProblem, Query, Scanned, Tail, TailStart};

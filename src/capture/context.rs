@@ -139,6 +139,12 @@ impl Inherited {
         self.actor_known |= span.has(Slot::ActorId);
     }
 
+    /// All values, with the names of their slots.
+    #[cfg(all(test, feature = "tower"))]
+    pub(super) fn named(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        Slot::ALL.iter().filter_map(|&slot| Some((Slot::NAMES[slot as usize], self.get(slot)?)))
+    }
+
     /// The value of a slot, a JSON string.
     pub(super) fn get(&self, slot: Slot) -> Option<&[u8]> {
         self.values[slot as usize].clone().map(|range| &self.bytes[range])

@@ -21,6 +21,8 @@ mod parts;
 mod plain;
 mod receipt;
 mod redact;
+#[cfg(feature = "tower")]
+mod request;
 mod scope;
 mod shorten;
 mod site;
@@ -36,6 +38,8 @@ pub use layer::AuditLayer;
 pub use parts::{ActorParts, ContextParts, Fields, OutcomeParts, ResourceParts};
 pub use receipt::{Durable, NotDurable, Receipt};
 pub use redact::{Denied, Hashed, Hidden, Masked, Redactable, Redacted, Secret, Shown, Unredacted, hashed, mask, unredacted};
+#[cfg(feature = "tower")]
+pub use request::{AuditContextLayer, AuditContextService, RequestId};
 pub use scope::{AuditContext, Scoped, context_slot};
 pub use site::Site;
 pub use writer::Writer;

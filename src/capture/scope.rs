@@ -25,7 +25,7 @@ thread_local! {
     static STACK: RefCell<Vec<Arc<SpanFields>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Who and where: what events inherit while a closure or a future runs in this context.
+/// Who and where: what events inherit while a closure or a future runs in this context. Cheap to clone.
 ///
 /// ```
 /// use tracing_audit::{AuditContext, audit, audit_context};
@@ -42,14 +42,14 @@ thread_local! {
 #[derive(Clone, Default)]
 #[must_use = "a context does nothing until something runs in it"]
 pub struct AuditContext {
-    fields: SpanFields,
+    fields: Arc<SpanFields>,
 }
 
 macro_rules! setters {
     ($($(#[doc = $doc:literal])+ $name:ident: $slot:ident;)*) => {$(
         $(#[doc = $doc])+
         pub fn $name(mut self, value: impl Display) -> Self {
-            self.fields.set_slot(Slot::$slot, |out| json::write_display(out, value));
+            Arc::make_mut(&mut self.fields).set_slot(Slot::$slot, |out| json::write_display(out, value));
             self
         }
     )*};
@@ -80,14 +80,14 @@ impl AuditContext {
                 fields.set_slot(slot, |out| out.append(value));
             }
         }
-        Self { fields }
+        Self { fields: Arc::new(fields) }
     }
 
     /// Sets the actor, whole. Its attributes are not inherited.
     pub fn actor(mut self, actor: &Actor) -> Self {
         for (place, slot) in [Slot::ActorType, Slot::ActorId, Slot::ActorName].into_iter().enumerate() {
             if let Some(value) = actor.0.field(place) {
-                self.fields.set_slot(slot, |out| out.append(value));
+                Arc::make_mut(&mut self.fields).set_slot(slot, |out| out.append(value));
             }
         }
         self
@@ -122,13 +122,13 @@ impl AuditContext {
         let Some(slot) = Slot::ALL.get(slot).copied() else { return };
         let mut out = Buffer::default();
         if value.write(&mut out).is_present() {
-            self.fields.set_slot(slot, |to| to.append(&out));
+            Arc::make_mut(&mut self.fields).set_slot(slot, |to| to.append(&out));
         }
     }
 
     /// Runs a closure in this context.
     pub fn run<T>(self, work: impl FnOnce() -> T) -> T {
-        let _in_force = InForce::enter(Arc::new(self.fields));
+        let _in_force = InForce::enter(self.fields);
         work()
     }
 
@@ -142,7 +142,7 @@ impl AuditContext {
     /// # }
     /// ```
     pub fn scope<F: Future>(self, future: F) -> Scoped<F> {
-        Scoped { future, fields: Arc::new(self.fields) }
+        Scoped { future, fields: self.fields }
     }
 }
 
