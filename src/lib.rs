@@ -87,15 +87,18 @@ mod server;
 mod store;
 
 pub use capture::{
-    AuditContext, AuditLayer, Durable, Hashed, Masked, NotDurable, Receipt, Redactable, Scoped, Secret, Unredacted, WhenFull, hashed, mask,
-    unredacted,
+    AuditContext, AuditLayer, Durable, Hashed, Masked, NotDurable, Receipt, Redactable, Scoped, Secret, Unredacted, WhenFull, catalogue,
+    hashed, mask, unredacted,
 };
 #[cfg(feature = "tower")]
 pub use capture::{AuditContextLayer, AuditContextService, RequestId};
 pub use error::{Error, Result};
 pub use log::{AuditLog, AuditLogBuilder};
 pub use query::{AuditReader, Entry, Filter, Order, Page, PageStart, Problem as ReadProblem, Query, Scanned, Tail, TailStart};
-pub use record::{Actor, DENIED_FIELDS, Day, HashKey, Outcome, Resource, SCHEMA_VERSION, Seq, Severity, Source, StreamId, Timestamp};
+pub use record::{
+    Actor, Catalogue, CatalogueEntry, DENIED_FIELDS, Day, FieldKind, HashKey, Location, Outcome, Resource, SCHEMA_VERSION, Seq, Severity,
+    Source, StreamId, Timestamp,
+};
 #[cfg(feature = "server")]
 pub use server::{
     Access, Authorizer, Denied, NewToken, RouterOptions, Scope, ServeOptions, Server, TokenInfo, TokenStore, read_only_router,
@@ -105,13 +108,13 @@ pub use store::{Counters, Hold, Problem, Retention, SpaceAction, Watermarks};
 /// What the macros expand to. Not for use by hand: it changes without notice.
 #[doc(hidden)]
 pub mod __private {
-    pub use core::format_args;
+    pub use linkme;
 
     #[cfg(feature = "macros")]
     pub use tracing_audit_macros::audit_impl;
 
     pub use crate::capture::{
-        ActorParts, Argument, ContextParts, Denied, Fields, Hidden, OutcomeParts, Redacted, ResourceParts, Shown, Site, Writer,
+        ActorParts, Argument, ContextParts, Denied, Fields, Hidden, OutcomeParts, Redacted, ResourceParts, SITES, Shown, Site, Writer,
         context_slot, debug, display, json, literal, record,
     };
     pub use crate::record::Severity;

@@ -23,6 +23,7 @@
 mod call;
 mod check;
 mod denied;
+mod described;
 mod event_type;
 mod expand;
 mod field;

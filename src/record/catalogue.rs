@@ -206,18 +206,20 @@ pub struct Catalogue {
 
 impl Catalogue {
     pub(crate) fn gather<'a>(sites: impl Iterator<Item = Described<'a>>) -> Self {
-        Self::merge(sites.map(|site| CatalogueEntry {
-            event_type: site.event_type.to_owned(),
-            severities: BTreeSet::from([site.severity]),
-            descriptions: Some(site.description.to_owned()).filter(|text| !text.is_empty()).into_iter().collect(),
-            fields: site
-                .fields
-                .lines()
-                .filter_map(|line| line.rsplit_once(' '))
-                .map(|(path, kind)| (path.to_owned(), FieldKind::parse(kind)))
-                .collect(),
-            sources: BTreeSet::new(),
-            locations: BTreeSet::from([Location { file: site.file.to_owned(), line: site.line, module: site.module.to_owned() }]),
+        Self::merge(sites.map(|site| {
+            CatalogueEntry {
+                event_type: site.event_type.to_owned(),
+                severities: BTreeSet::from([site.severity]),
+                descriptions: Some(site.description.to_owned()).filter(|text| !text.is_empty()).into_iter().collect(),
+                fields: site
+                    .fields
+                    .lines()
+                    .filter_map(|line| line.rsplit_once(' '))
+                    .map(|(path, kind)| (path.to_owned(), FieldKind::parse(kind)))
+                    .collect(),
+                sources: BTreeSet::new(),
+                locations: BTreeSet::from([Location { file: site.file.to_owned(), line: site.line, module: site.module.to_owned() }]),
+            }
         }))
     }
 
@@ -322,7 +324,8 @@ mod tests {
 
     #[test]
     fn calls_of_one_type_are_one_entry() {
-        let warning = Described { severity: Severity::Warning, description: "", line: 9, ..site("a.b", "details.n number\ndetails.x list") };
+        let warning =
+            Described { severity: Severity::Warning, description: "", line: 9, ..site("a.b", "details.n number\ndetails.x list") };
         let sites = [site("b.c", ""), site("a.b", "details.n integer\nactor.id text\ndetails.x text"), warning];
         let catalogue = Catalogue::gather(sites.into_iter());
         assert_eq!(catalogue.iter().map(CatalogueEntry::event_type).collect::<Vec<_>>(), ["a.b", "b.c"]);

@@ -2,6 +2,7 @@
 
 pub(crate) mod blob;
 pub(crate) mod bloom;
+pub(crate) mod catalogue;
 mod codec;
 pub(crate) mod document;
 pub(crate) mod fs;
