@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    io,
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -114,7 +115,8 @@ impl LogFiles {
     }
 
     pub(super) fn live_file(&self, stem: &FileStem) -> Result<LiveFile> {
-        Ok(LiveFile { stem: stem.clone(), blob: Arc::new(FileBlob::open(&*self.fs, self.layout.live(stem))?) })
+        let blob = Arc::new(FileBlob::open(&*self.fs, self.layout.live(stem))?);
+        Ok(LiveFile { stem: stem.clone(), blob, durable: Mutex::default() })
     }
 
     /// A file's name below the log's directory.
@@ -155,10 +157,15 @@ impl Stored for SealedFile {
 }
 
 /// A live file: one per stream, so it can stay open, and readable when it is sealed and removed during a long download.
+///
+/// It is made durable before the first of its bytes is read and not when it is planned: what comes before it in the download need
+/// not wait for the disk.
 #[derive(Debug)]
 pub(super) struct LiveFile {
     stem: FileStem,
     pub(super) blob: Arc<FileBlob>,
+    /// Whether that went well; `None` before it was tried.
+    durable: Mutex<Option<bool>>,
 }
 
 impl Stored for LiveFile {
@@ -168,6 +175,17 @@ impl Stored for LiveFile {
     }
 
     fn open(&self) -> Result<Arc<dyn Blob>> {
+        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        match *durable {
+            Some(true) => {}
+            // What a failed sync did not write may be gone, whatever the next one says.
+            Some(false) => return Err(Error::io("sync", self.blob.path())(io::Error::other("it failed before"))),
+            None => {
+                let synced = self.blob.make_durable();
+                *durable = Some(synced.is_ok());
+                synced?;
+            }
+        }
         Ok(Arc::clone(&self.blob) as Arc<dyn Blob>)
     }
 }
