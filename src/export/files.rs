@@ -16,6 +16,7 @@ use crate::{
         fs::Fs,
         index::Index,
         layout::{LIVE, Layout, SEALED},
+        listing::Listing,
         names::FileStem,
         sealed::SealedFiles,
     },
@@ -66,31 +67,19 @@ impl LogFiles {
         Self { fs, layout, sealed, spans: Mutex::default() }
     }
 
-    /// The files that may hold lines from `start` on, by day and stream, in the order of their lines. Of twins, the sealed one.
-    ///
-    /// A file is finished on the day of its birth, so it has no younger lines but by an unsteady clock. It may well have older ones: those
-    /// that a process left in its ring and another recovered days later. So nothing follows from a late birth.
+    /// The files that may hold lines from `start` on, by day and stream, in the order of their lines.
     pub(super) fn since(&self, start: Timestamp) -> Result<ByDayAndStream> {
+        let Listing { sealed, live } = Listing::since(&*self.fs, &self.layout, &*self.sealed, Some(start))?;
         let first = start.day().previous();
-        // Live files first: one that is being sealed meanwhile is then met twice, and never not at all.
-        let mut kinds: BTreeMap<_, _> = self.live()?.into_iter().map(|stem| (stem, Kind::Live)).collect();
-        for day in self.sealed.days()?.into_iter().filter(|day| *day >= first) {
-            kinds.extend(self.sealed.list(day)?.into_iter().map(|stem| (stem, Kind::Sealed)));
-        }
+        let live = live.into_keys().filter(|stem| stem.day() >= first).map(|stem| (stem, Kind::Live));
         let mut files = ByDayAndStream::new();
-        for (stem, kind) in kinds.into_iter().filter(|(stem, _)| stem.day() >= first) {
+        for (stem, kind) in sealed.into_iter().map(|stem| (stem, Kind::Sealed)).chain(live) {
             files.entry((stem.day(), stem.stream.clone())).or_default().push((stem, kind));
         }
         for list in files.values_mut() {
             list.sort_by_key(|(stem, _)| stem.number);
         }
         Ok(files)
-    }
-
-    fn live(&self) -> Result<Vec<FileStem>> {
-        let dir = self.layout.live_dir();
-        let entries = self.fs.list(&dir).map_err(Error::io("list", &dir))?;
-        Ok(entries.iter().filter(|entry| !entry.is_dir).filter_map(|entry| FileStem::parse(&entry.name, LIVE)).collect())
     }
 
     /// What is known of a file's times.
