@@ -11,7 +11,6 @@ mod demo;
 mod export;
 mod failure;
 mod filter;
-mod filtered_zip;
 mod output;
 mod output_file;
 mod progress;
