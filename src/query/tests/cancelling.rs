@@ -12,7 +12,7 @@ use crate::query::cancel::Cancel;
 fn log(blocks: u64, damaged: bool) -> Log {
     let log = Log::new();
     let record = |seq: u64| Record { padding: 30_000, ..Record::new(0, seq, seq as i64 * 1_000_000) }.line();
-    let line = |seq: u64| if damaged && seq % 9 == 0 { "no entry".to_owned() } else { record(seq) };
+    let line = |seq: u64| if damaged && seq.is_multiple_of(9) { "no entry".to_owned() } else { record(seq) };
     log.sealed(&stem(0, 1), &(1..=blocks * 9).map(line).collect::<Vec<_>>());
     log
 }
