@@ -12,7 +12,6 @@ mod demo;
 mod export;
 mod failure;
 mod filter;
-mod filtered_zip;
 mod hash;
 mod hold;
 mod output;
