@@ -54,9 +54,7 @@ pub(crate) fn expand(event: &Event) -> TokenStream {
                     #event_type,
                     #krate::Severity::#severity,
                     (#fields, #description),
-                    ::core::file!(),
-                    ::core::line!(),
-                    ::core::module_path!(),
+                    (::core::file!(), ::core::line!(), ::core::module_path!()),
                     &#site,
                 );
                 #[#private::linkme::distributed_slice(#private::SITES)]

@@ -41,5 +41,7 @@ pub use redact::{Denied, Hashed, Hidden, Masked, Redactable, Redacted, Secret, S
 #[cfg(feature = "tower")]
 pub use request::{AuditContextLayer, AuditContextService, RequestId};
 pub use scope::{AuditContext, Scoped, context_slot};
+#[cfg(feature = "cli")]
+pub(crate) use site::demo_catalogue;
 pub use site::{SITES, Site, catalogue};
 pub use writer::Writer;
