@@ -67,6 +67,8 @@
     allow(dead_code, unused_imports, reason = "the inner rooms also serve the server and the program; all is checked with all features")
 )]
 
+#[cfg(feature = "macros")]
+mod attributes;
 mod capture;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
@@ -84,7 +86,9 @@ mod record;
 mod server;
 mod store;
 
-pub use capture::{AuditLayer, Durable, NotDurable, Receipt, WhenFull};
+#[cfg(feature = "macros")]
+pub use attributes::audited;
+pub use capture::{AuditEvent, AuditLayer, Durable, NotDurable, Receipt, WhenFull};
 pub use error::{Error, Result};
 pub use log::{AuditLog, AuditLogBuilder};
 pub use query::{AuditReader, Entry, Filter, Order, Page, PageStart, Problem as ReadProblem, Query, Scanned, Tail, TailStart};
@@ -104,6 +108,7 @@ pub mod __private {
     #[cfg(feature = "macros")]
     pub use tracing_audit_macros::audit_impl;
 
+    pub use crate::capture::audited::*;
     pub use crate::capture::{
         ActorParts, Argument, ContextParts, Fields, Mirror, OutcomeParts, ResourceParts, Site, Writer, debug, display, json, literal,
         record,

@@ -81,6 +81,18 @@ pub(crate) fn expand(event: &Event) -> TokenStream {
     }}
 }
 
+/// An event that is a value.
+pub(crate) fn value(krate: &TokenStream, value: &Expr) -> TokenStream {
+    let receipt = own("receipt");
+    let borrowed = borrowed(value);
+    // The span of the value, so that an error about its type points there.
+    let record = quote_spanned!(value.span()=> #krate::AuditEvent::record);
+    quote_spanned! {Span::mixed_site()=> {
+        let #receipt = #record(#borrowed);
+        #receipt
+    }}
+}
+
 /// All errors, as an expression.
 pub(crate) fn errors(error: &Error) -> TokenStream {
     let errors = error.to_compile_error();
@@ -230,6 +242,7 @@ impl Writing<'_> {
             Sigil::Json => "json",
             Sigil::Display => "display",
             Sigil::Debug => "debug",
+            Sigil::Captured => "captured",
         };
         let (function, value) = (own(function), value_name(place, field));
         quote!(&#private::#function(#value))
@@ -251,7 +264,7 @@ fn literal_fields(known: &mut String, scope: &Ident) -> Option<TokenStream> {
 }
 
 /// A name of ours, which no code of the caller's can see.
-fn own(name: &str) -> Ident {
+pub(crate) fn own(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
 }
 
@@ -262,7 +275,7 @@ fn value_name(place: usize, field: &Field) -> Ident {
 }
 
 /// `&value`, in parentheses where it needs them.
-fn borrowed(value: &Expr) -> ExprReference {
+pub(crate) fn borrowed(value: &Expr) -> ExprReference {
     ExprReference { attrs: Vec::new(), and_token: syn::Token![&](Span::mixed_site()), mutability: None, expr: Box::new(value.clone()) }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What the path means is not known here; see `slot`.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{
     Error, Expr, ExprPath, Ident, Result, Token,
@@ -12,11 +12,17 @@ use syn::{
 };
 
 /// A dotted name, such as `resource.type`. Keywords and raw identifiers are names like any other.
+#[derive(Clone)]
 pub(crate) struct Path {
     segments: Punctuated<Ident, Token![.]>,
 }
 
 impl Path {
+    /// The path of these names, each of which is an identifier or a keyword.
+    pub(crate) fn of(names: &[&str], span: Span) -> Self {
+        Self { segments: names.iter().map(|name| Ident::new(name, span)).collect() }
+    }
+
     /// The names without `r#`.
     pub(crate) fn names(&self) -> Vec<String> {
         self.segments.iter().map(|segment| segment.unraw().to_string()).collect()
@@ -71,12 +77,14 @@ pub(crate) enum Sigil {
     Display,
     /// `?`: through `Debug`.
     Debug,
+    /// Nowhere in the source: the value was rendered before, as its own sigil said.
+    Captured,
 }
 
 impl Sigil {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Self::Json => "",
+            Self::Json | Self::Captured => "",
             Self::Display => "%",
             Self::Debug => "?",
         }
@@ -96,6 +104,7 @@ impl Parse for Sigil {
 }
 
 /// A name, its value, and how to write the value down.
+#[derive(Clone)]
 pub(crate) struct Field {
     pub(crate) path: Path,
     pub(crate) sigil: Sigil,

@@ -20,6 +20,7 @@
 //! **Testing.** Everything but the entry points works on `proc_macro2`, so the unit tests (`tests`) expand calls from text: they hold every
 //! designed message and the shape of the code. What the code does when it runs is tested in the root crate's `tests/`.
 
+mod audited;
 mod call;
 mod check;
 mod event_type;
@@ -32,6 +33,8 @@ mod tests;
 
 use proc_macro2::TokenStream;
 
+use crate::call::Input;
+
 /// What `tracing_audit::audit!` expands to; see there.
 #[doc(hidden)]
 #[proc_macro]
@@ -39,9 +42,16 @@ pub fn audit_impl(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     audit(input.into()).into()
 }
 
+#[allow(missing_docs, reason = "documented where it is re-exported: `tracing_audit::audited`")]
+#[proc_macro_attribute]
+pub fn audited(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    audited::audited(options.into(), item.into()).into()
+}
+
 fn audit(input: TokenStream) -> TokenStream {
-    match syn::parse2(input).and_then(check::check) {
-        Ok(event) => expand::expand(&event),
-        Err(error) => expand::errors(&error),
-    }
+    let expanded = syn::parse2(input).and_then(|input| match input {
+        Input::Call(call) => check::check(call).map(|event| expand::expand(&event)),
+        Input::Value { krate, value } => Ok(expand::value(&krate, &value)),
+    });
+    expanded.unwrap_or_else(|error| expand::errors(&error))
 }

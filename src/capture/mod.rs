@@ -9,8 +9,10 @@
 //! - An event of a call site is recorded once by each log, though its mirror passes through `tracing` as well.
 
 mod argument;
+pub(crate) mod audited;
 mod context;
 mod emit;
+mod event;
 mod intake;
 mod layer;
 mod mirror;
@@ -23,6 +25,7 @@ mod writer;
 pub use argument::{Argument, debug, display, json, literal};
 pub(crate) use emit::set_global;
 pub use emit::{Site, record};
+pub use event::AuditEvent;
 pub(crate) use intake::Intake;
 pub use intake::WhenFull;
 pub use layer::AuditLayer;
