@@ -104,3 +104,85 @@
 /// // error: write `completed(…)` instead of `success(…)`
 /// ```
 pub use tracing_audit_macros::audited;
+
+/// Makes an event of a struct or an enum: writes [`AuditEvent`](trait@crate::AuditEvent) for it, by a call of [`audit!`](crate::audit).
+///
+/// ```
+/// use tracing_audit::{Actor, AuditEvent, audit};
+///
+/// #[derive(AuditEvent)]
+/// #[audit("discovery.scan.completed", resource.type = "scan", "{} vaults scanned", self.vaults.len())]
+/// struct ScanCompleted<'a> {
+///     #[audit(actor)]
+///     by: Actor,
+///     #[audit(resource.id)]
+///     scan: u64,
+///     mode: &'a str,
+///     vaults: Vec<&'a str>,
+///     #[audit(debug)]
+///     took: std::time::Duration,
+/// }
+///
+/// # let took = std::time::Duration::from_secs(45);
+/// let receipt = audit!(ScanCompleted { by: Actor::service("nightly"), scan: 789, mode: "full", vaults: vec!["prod"], took });
+/// # let _ = receipt;
+/// ```
+///
+/// # On the type
+///
+/// `#[audit("event.type", …)]`: all that `audit!` takes, and `crate = path` if Cargo.toml renames the crate. A field of the struct is `self.name`.
+///
+/// # On a field
+///
+/// Without an attribute a field is what it would be in `audit!`: a value that implements `Serialize`, in `details` or, if it has the name of
+/// another place in the record (`tenant_id`, `ip_address`), there. `None` is left out.
+///
+/// | `#[audit(…)]` | |
+/// |---|---|
+/// | `actor`, `resource.id`, `details.order.id`, … | where it goes |
+/// | `rename = "order.id"` | the same, as text: under which name |
+/// | `display`, `debug` | is written as its `Display`, its `Debug` |
+/// | `mask = 5` | only its first characters are recorded |
+/// | `hashed` | only its keyed hash is recorded |
+/// | `skip` | is not recorded |
+///
+/// # On an enum
+///
+/// Each variant is an event, with an attribute of its own above it, in which a field is `name`:
+///
+/// ```
+/// use tracing_audit::{AuditEvent, audit};
+///
+/// #[derive(AuditEvent)]
+/// enum Session<'a> {
+///     #[audit("session.opened", "{user} came from {address}")]
+///     Opened {
+///         #[audit(actor.id)]
+///         user: &'a str,
+///         #[audit(ip_address, display)]
+///         address: std::net::IpAddr,
+///     },
+///     #[audit("session.expired", severity = warning)]
+///     Expired,
+/// }
+///
+/// audit!(Session::Opened { user: "ann", address: [192, 0, 2, 50].into() });
+/// audit!(Session::Expired);
+/// ```
+///
+/// # Generic types
+///
+/// A field whose type has a type parameter in it is recorded where that type is `Serialize` (or `Display`, `Debug`, as the field's attribute says).
+///
+/// # Errors
+///
+/// ```compile_fail
+/// # use tracing_audit::AuditEvent;
+/// #[derive(AuditEvent)]
+/// #[audit("order.placed")]
+/// struct Placed {
+///     id: u64,
+/// }
+/// // error: `id` is set by the log; write `#[audit(details.id)]` for a value of your own
+/// ```
+pub use tracing_audit_macros::AuditEvent;

@@ -87,7 +87,7 @@ mod server;
 mod store;
 
 #[cfg(feature = "macros")]
-pub use attributes::audited;
+pub use attributes::{AuditEvent, audited};
 pub use capture::{AuditEvent, AuditLayer, Durable, NotDurable, Receipt, WhenFull};
 pub use error::{Error, Result};
 pub use log::{AuditLog, AuditLogBuilder};
@@ -104,6 +104,7 @@ pub use store::{Counters, Hold, Problem, Retention, SpaceAction, Watermarks};
 pub mod __private {
     pub use core::format_args;
 
+    pub use serde::Serialize;
     pub use tracing;
     #[cfg(feature = "macros")]
     pub use tracing_audit_macros::audit_impl;

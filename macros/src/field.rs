@@ -39,6 +39,12 @@ impl Path {
     }
 }
 
+impl From<Ident> for Path {
+    fn from(name: Ident) -> Self {
+        Self { segments: std::iter::once(name).collect() }
+    }
+}
+
 impl Parse for Path {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let mut segments = Punctuated::new();

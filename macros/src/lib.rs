@@ -23,6 +23,7 @@
 mod audited;
 mod call;
 mod check;
+mod derive;
 mod event_type;
 mod expand;
 mod field;
@@ -46,6 +47,12 @@ pub fn audit_impl(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
 #[proc_macro_attribute]
 pub fn audited(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
     audited::audited(options.into(), item.into()).into()
+}
+
+#[allow(missing_docs, reason = "documented where it is re-exported: `tracing_audit::AuditEvent`")]
+#[proc_macro_derive(AuditEvent, attributes(audit))]
+pub fn audit_event(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    derive::derive(&syn::parse_macro_input!(input as syn::DeriveInput)).into()
 }
 
 fn audit(input: TokenStream) -> TokenStream {

@@ -11,6 +11,7 @@ mod options;
 use proc_macro2::TokenStream;
 use quote::quote;
 
+pub(crate) use self::options::{crate_path, default_crate};
 use self::{events::Events, function::Function, options::Options};
 
 /// What the attribute with these options makes of this item.
