@@ -59,6 +59,8 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `macros` | yes | [`audit!`] |
+//! | `tower` | no | a tower layer that fills the context of events from HTTP requests |
+//! | `opentelemetry` | no | trace and span ids from `tracing-opentelemetry` |
 //! | `server` | no | the HTTP API as an axum router |
 //! | `cli` | no | the `tracing-audit` program |
 
@@ -88,11 +90,16 @@ mod store;
 
 #[cfg(feature = "macros")]
 pub use attributes::{AuditEvent, audited};
-pub use capture::{AuditEvent, AuditLayer, Durable, NotDurable, Receipt, WhenFull};
+pub use capture::{
+    AuditContext, AuditEvent, AuditLayer, Durable, Hashed, Masked, NotDurable, Receipt, Redactable, Scoped, Secret, Unredacted, WhenFull,
+    hashed, mask, unredacted,
+};
+#[cfg(feature = "tower")]
+pub use capture::{AuditContextLayer, AuditContextService, RequestId};
 pub use error::{Error, Result};
 pub use log::{AuditLog, AuditLogBuilder};
 pub use query::{AuditReader, Entry, Filter, Order, Page, PageStart, Problem as ReadProblem, Query, Scanned, Tail, TailStart};
-pub use record::{Actor, Day, Outcome, Resource, SCHEMA_VERSION, Seq, Severity, Source, StreamId, Timestamp};
+pub use record::{Actor, DENIED_FIELDS, Day, HashKey, Outcome, Resource, SCHEMA_VERSION, Seq, Severity, Source, StreamId, Timestamp};
 #[cfg(feature = "server")]
 pub use server::{
     Access, Authorizer, Denied, NewToken, RouterOptions, Scope, ServeOptions, Server, TokenInfo, TokenStore, read_only_router,
@@ -105,14 +112,13 @@ pub mod __private {
     pub use core::format_args;
 
     pub use serde::Serialize;
-    pub use tracing;
     #[cfg(feature = "macros")]
     pub use tracing_audit_macros::audit_impl;
 
     pub use crate::capture::audited::*;
     pub use crate::capture::{
-        ActorParts, Argument, ContextParts, Fields, Mirror, OutcomeParts, ResourceParts, Site, Writer, debug, display, json, literal,
-        record,
+        ActorParts, Argument, ContextParts, Denied, Fields, Hidden, OutcomeParts, Redacted, ResourceParts, Shown, Site, Writer,
+        context_slot, debug, display, json, literal, record,
     };
     pub use crate::record::Severity;
 }

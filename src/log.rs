@@ -11,12 +11,13 @@ use std::{
 };
 
 use crate::{
-    capture::{self, AuditLayer, Intake, WhenFull},
+    capture::{self, AuditLayer, CurrentKey, Intake, WhenFull},
     error::{Error, Result},
     journal,
-    record::{Source, StreamId},
+    record::{HashKey, OwnRecord, Severity, Source, StreamId},
     store::{
         Callback, Counters, Hold, Level, Problem, Retention, SealerOptions, Store, StoreOptions, Watermarks, WriterOptions, hold::Holds,
+        keys,
     },
 };
 
@@ -46,6 +47,8 @@ pub struct AuditLog {
 struct Owner {
     store: Store,
     intake: Arc<Intake>,
+    /// Those that the application gave; else they are in the directory.
+    hash_keys: Option<Vec<HashKey>>,
     closed: AtomicBool,
 }
 
@@ -73,6 +76,7 @@ impl AuditLog {
             compression_level: 6,
             live_grace: Duration::from_secs(60),
             watermarks: Watermarks::default(),
+            hash_keys: Vec::new(),
             on_problem: None,
         }
     }
@@ -133,6 +137,35 @@ impl AuditLog {
     #[cfg(feature = "cli")]
     pub(crate) fn prune_now(&self, retention: &Retention) -> Result<Option<crate::store::Pruned>> {
         self.owner.store.prune_now(retention)
+    }
+
+    /// What [`hashed`](crate::hashed) makes of a value, with each of the log's keys, the current one first: what to search for.
+    ///
+    /// # Errors
+    ///
+    /// If the keys can't be read.
+    pub fn hashes_of(&self, value: &str) -> Result<Vec<String>> {
+        let keys = match &self.owner.hash_keys {
+            Some(keys) => keys.clone(),
+            None => keys::hash_keys(&self.owner.store.layout)?,
+        };
+        Ok(keys.iter().rev().map(|key| key.hash(value)).collect())
+    }
+
+    /// Makes a new random key of this name, with which values are [`hashed`](crate::hashed) from now on; by other processes from their
+    /// next start. It is recorded (`audit.hash_key.rotated`).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if the name can't be or was used, or if the builder was given keys: then rotate those.
+    pub fn rotate_hash_key(&self, name: &str) -> Result<()> {
+        if self.owner.hash_keys.is_some() {
+            return Err(Error::invalid("name", "the log was opened with keys of the application's; give the builder another one"));
+        }
+        let key = keys::rotate_hash_key(&self.owner.store.layout, name)?;
+        self.owner.intake.hash_key.set(&key);
+        let record = OwnRecord::new("audit.hash_key.rotated", Severity::Warning, "Values are hashed with another key");
+        self.owner.store.record(&record.detail("key", name))
     }
 
     /// Keeps the entries of a range of time, whatever their retention says, until the hold is released. It is recorded
@@ -197,6 +230,7 @@ pub struct AuditLogBuilder {
     compression_level: u32,
     live_grace: Duration,
     watermarks: Watermarks,
+    hash_keys: Vec<HashKey>,
     on_problem: Option<Callback>,
 }
 
@@ -261,6 +295,14 @@ impl AuditLogBuilder {
         self
     }
 
+    /// A key for [`hashed`](crate::hashed) values. Given several times, the last one hashes, and those before it are for
+    /// [`AuditLog::hashes_of`]. Default: a random one, made once and kept in the log's directory (0600), which
+    /// [`AuditLog::rotate_hash_key`] replaces. Who may read the log's directory then has the key as well; to keep them apart, give one.
+    pub fn hash_key(mut self, key: HashKey) -> Self {
+        self.hash_keys.push(key);
+        self
+    }
+
     /// What is done while the log's file system runs out of room. Default: see [`Watermarks`].
     pub fn watermarks(mut self, watermarks: Watermarks) -> Self {
         self.watermarks = watermarks;
@@ -313,8 +355,12 @@ impl AuditLogBuilder {
             on_problem: self.on_problem,
         };
         let store = Store::open(&self.dir, options)?;
-        let intake = Intake::new(store.producer.clone(), store.durability, &source, longest, self.when_full);
-        Ok(AuditLog { owner: Arc::new(Owner { store, intake: Arc::new(intake), closed: AtomicBool::new(false) }) })
+        let own_keys = !self.hash_keys.is_empty();
+        let hash_keys = if own_keys { self.hash_keys } else { keys::ensure_hash_keys(&store.layout)? };
+        let key = CurrentKey::leak(hash_keys.last());
+        let intake = Intake::new(store.producer.clone(), store.durability, &source, longest, self.when_full, key);
+        let hash_keys = if own_keys { Some(hash_keys) } else { None };
+        Ok(AuditLog { owner: Arc::new(Owner { store, intake: Arc::new(intake), hash_keys, closed: AtomicBool::new(false) }) })
     }
 }
 

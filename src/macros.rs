@@ -100,3 +100,53 @@ macro_rules! audit {
         $crate::__private::audit_impl! { $crate; $($arguments)* }
     };
 }
+
+/// Makes an [`AuditContext`](crate::AuditContext): what events inherit while something runs in it.
+///
+/// ```
+/// use tracing_audit::{audit, audit_context};
+///
+/// # let (user, ip) = ("user-7", std::net::Ipv4Addr::LOCALHOST);
+/// let context = audit_context! { actor.id = user, session_id = Some("s-1"), ip_address = %ip };
+/// context.run(|| audit!("report.opened"));
+/// ```
+///
+/// The fields are `actor.type`, `actor.id`, `actor.name`, `tenant_id`, `ip_address`, `user_agent`, `session_id`, `request_id`, `trace_id`,
+/// `span_id`, `context.environment`, `context.protocol` and `context.host`; another one does not compile. Values are as in [`audit!`]:
+/// `Serialize`, `%` for `Display`, `?` for `Debug`, and `None` leaves the field out.
+///
+/// ```compile_fail
+/// # use tracing_audit::audit_context;
+/// let _ = audit_context! { user.id = 7 }; // error: no field of a context; there are actor.type, …
+/// ```
+#[macro_export]
+macro_rules! audit_context {
+    (@set $context:ident) => {};
+    (@set $context:ident $first:ident $(. $rest:ident)* = % $value:expr $(, $($more:tt)*)?) => {
+        $context.set(
+            const { $crate::__private::context_slot(::core::concat!(::core::stringify!($first) $(, ".", ::core::stringify!($rest))*)) },
+            &$crate::__private::display(&$value),
+        );
+        $crate::audit_context!(@set $context $($($more)*)?);
+    };
+    (@set $context:ident $first:ident $(. $rest:ident)* = ? $value:expr $(, $($more:tt)*)?) => {
+        $context.set(
+            const { $crate::__private::context_slot(::core::concat!(::core::stringify!($first) $(, ".", ::core::stringify!($rest))*)) },
+            &$crate::__private::debug(&$value),
+        );
+        $crate::audit_context!(@set $context $($($more)*)?);
+    };
+    (@set $context:ident $first:ident $(. $rest:ident)* = $value:expr $(, $($more:tt)*)?) => {
+        $context.set(
+            const { $crate::__private::context_slot(::core::concat!(::core::stringify!($first) $(, ".", ::core::stringify!($rest))*)) },
+            &$crate::__private::json(&$value),
+        );
+        $crate::audit_context!(@set $context $($($more)*)?);
+    };
+    ($($fields:tt)*) => {{
+        #[allow(unused_mut)]
+        let mut context = $crate::AuditContext::new();
+        $crate::audit_context!(@set context $($fields)*);
+        context
+    }};
+}

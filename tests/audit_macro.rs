@@ -19,7 +19,11 @@ use tracing_subscriber::{Layer, layer::Context, prelude::*};
 struct Seen {
     level: Level,
     target: String,
+    name: &'static str,
+    file: Option<String>,
     line: Option<u32>,
+    module: Option<String>,
+    declared: String,
     fields: BTreeMap<String, String>,
 }
 
@@ -40,7 +44,16 @@ impl<S: Subscriber> Layer<S> for Capture {
         let mut fields = Fields(BTreeMap::new());
         event.record(&mut fields);
         let metadata = event.metadata();
-        let seen = Seen { level: *metadata.level(), target: metadata.target().to_owned(), line: metadata.line(), fields: fields.0 };
+        let seen = Seen {
+            level: *metadata.level(),
+            target: metadata.target().to_owned(),
+            name: metadata.name(),
+            file: metadata.file().map(ToOwned::to_owned),
+            line: metadata.line(),
+            module: metadata.module_path().map(ToOwned::to_owned),
+            declared: metadata.fields().iter().map(|field| field.name()).collect::<Vec<_>>().join(" "),
+            fields: fields.0,
+        };
         self.0.lock().expect("one thread").push(seen);
     }
 }
@@ -122,4 +135,53 @@ fn a_receipt_is_awaited_in_a_future_that_is_send() {
         let _ = audit!("user.updated", name, "Hello {}", name.len()).durable().await;
     };
     assert_send(&future);
+}
+
+#[test]
+fn each_call_is_a_call_site_of_tracing_with_the_level_of_its_severity() {
+    let levels = [
+        seen(|| drop(audit!("a.b"))).level,
+        seen(|| drop(audit!("a.b", severity = info))).level,
+        seen(|| drop(audit!("a.b", severity = warning))).level,
+        seen(|| drop(audit!("a.b", severity = error))).level,
+        seen(|| drop(audit!("a.b", severity = critical))).level,
+    ];
+    assert_eq!(levels, [Level::INFO, Level::INFO, Level::WARN, Level::ERROR, Level::ERROR]);
+    let event = seen(|| drop(audit!("a.b", tags = ["x"], "Done: \"it\"\u{8}")));
+    assert_eq!((event.file.as_deref(), event.module.as_deref()), (Some(file!()), Some(module_path!())));
+    assert_eq!((event.name, event.declared.as_str()), ("audit!", "message event_type id actor resource outcome details"));
+    assert_eq!(event.fields["message"], "Done: \"it\"\u{8}");
+    assert_eq!(event.fields.keys().collect::<Vec<_>>(), ["actor", "event_type", "id", "message"], "what the record lacks is not recorded");
+}
+
+#[test]
+fn a_subscriber_that_does_not_want_the_event_does_not_get_it() {
+    struct Deaf(Arc<Mutex<Vec<&'static str>>>);
+    impl Subscriber for Deaf {
+        fn register_callsite(&self, _: &'static tracing::Metadata<'static>) -> tracing::subscriber::Interest {
+            self.0.lock().unwrap().push("registered");
+            tracing::subscriber::Interest::sometimes()
+        }
+        fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+            self.0.lock().unwrap().push("asked");
+            metadata.line() == Some(0)
+        }
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+        fn event(&self, _: &Event<'_>) {
+            self.0.lock().unwrap().push("sent");
+        }
+        fn enter(&self, _: &tracing::span::Id) {}
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+    let calls = Arc::new(Mutex::new(Vec::new()));
+    tracing::subscriber::with_default(Deaf(calls.clone()), || {
+        for _ in 0..2 {
+            audit!("a.b");
+        }
+    });
+    assert_eq!(*calls.lock().unwrap(), ["registered", "asked", "asked"]);
 }

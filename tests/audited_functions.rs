@@ -14,7 +14,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tracing_audit::{Actor, AuditLog, Resource, audited};
+use tracing_audit::{Actor, AuditLog, Resource, audit, audited, hashed, mask};
 use tracing_subscriber::prelude::*;
 
 mod support;
@@ -388,6 +388,23 @@ fn whole_parts_may_be_moved_by_the_body() {
         assert_eq!(record["actor"], json!({"type": "user", "id": "ann", "name": "Ann"}));
         assert_eq!(record["resource"], json!({"type": "file", "id": "f-1"}));
         assert_eq!(record["details"]["names"], json!(["x"]));
+    }
+}
+
+#[test]
+fn what_is_kept_out_of_an_event_is_kept_out_of_those_of_a_function() {
+    #[audited("sign_in", email = hashed(email), password, token = mask(token, 3), cookie = mask(token, 2))]
+    fn sign_in(email: &str, password: &str, token: &str) {
+        let _ = (email, password, token);
+    }
+    let records = recorded(|| {
+        sign_in("ann@example.com", "hunter2", "abcdefghij");
+        audit!("user.invited", email = hashed("ann@example.com"));
+    });
+    for record in &records[..2] {
+        let details = &record["details"];
+        assert_eq!(details["email"], records[2]["details"]["email"], "hashed with the key of the log");
+        assert_eq!((&details["password"], &details["token"], &details["cookie"]), (&json!("[redacted]"), &json!("abc…"), &json!("ab…")));
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
 };
 
 use serde_json::Value;
-use tracing_audit::{Actor, AuditLog, audit};
+use tracing_audit::{Actor, AuditLog, audit, hashed};
 use tracing_subscriber::prelude::*;
 
 fn program() -> Command {
@@ -327,6 +327,26 @@ fn a_hold_keeps_what_would_go() {
     let types: Vec<_> = types.iter().map(|record| record["event_type"].as_str().unwrap()).collect();
     // What placed it is in a file that was removed since; what is left tells of the release.
     assert_eq!(types.last(), Some(&"audit.hold.released"), "{types:?}");
+}
+
+#[test]
+fn a_hashed_value_is_found_by_its_plain_one() {
+    let log = log(30);
+    let dir = log.path();
+    assert_eq!(out(&run(dir, &["hash-key", "list"])), "k1\n");
+    assert_eq!(code(&run(dir, &["hash-key", "rotate", "k2"])), 0);
+    assert_eq!(code(&run(dir, &["hash-key", "rotate", "k2"])), 2);
+    let log = AuditLog::builder(dir).source("hashing").open().unwrap();
+    tracing::dispatcher::with_default(&tracing_subscriber::registry().with(log.layer()).into(), || {
+        for name in ["ann", "bob"] {
+            audit!("user.invited", email = hashed(&format!("{name}@example.com")));
+        }
+    });
+    log.close().unwrap();
+    let hashes = out(&run(dir, &["hash", "ann@example.com"]));
+    let hash = hashes.lines().next().unwrap();
+    assert!(hash.starts_with("hmac-sha256:k2:") && hashes.lines().count() == 2, "{hashes}");
+    assert_eq!(json_lines(&run(dir, &["query", "--details", &format!("email={hash}")])).len(), 1);
 }
 
 #[test]

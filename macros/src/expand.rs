@@ -10,6 +10,7 @@ use syn::{Error, Expr, ExprReference, spanned::Spanned};
 
 use crate::{
     check::{Event, Severity, Tree},
+    denied::is_denied,
     field::{Field, Sigil},
     literal::{json_of, json_string, message_of},
     slot::{SLOTS, Slot},
@@ -29,11 +30,6 @@ pub(crate) fn expand(event: &Event) -> TokenStream {
         Severity::Error => quote!(Error),
         Severity::Critical => quote!(Critical),
     };
-    let level = match event.severity {
-        Severity::Info => quote!(INFO),
-        Severity::Warning => quote!(WARN),
-        Severity::Error | Severity::Critical => quote!(ERROR),
-    };
     let bound: Vec<(usize, &Field)> = event.fields.iter().enumerate().filter(|(_, field)| json_of(field).is_none()).collect();
     let values = bound.iter().map(|(_, field)| borrowed(&field.value));
     let names = bound.iter().map(|(place, field)| value_name(*place, field));
@@ -44,7 +40,7 @@ pub(crate) fn expand(event: &Event) -> TokenStream {
     });
     let message_name = computed.map(|_| own("message"));
     let message_name = message_name.into_iter();
-    let [writer, mirror, receipt, site] = ["writer", "mirror", "receipt", "SITE"].map(own);
+    let [writer, receipt, site] = ["writer", "receipt", "SITE"].map(own);
     let calls = Writing { private: &private, event }.event(&writer);
     let writer = if calls.is_empty() { quote!(_) } else { quote!(#writer) };
     // The static is inside the arm, where no code of the caller's is: statics are not hygienic.
@@ -55,26 +51,12 @@ pub(crate) fn expand(event: &Event) -> TokenStream {
                     #head,
                     #event_type,
                     #krate::Severity::#severity,
-                );
-                #private::record(
+                    ::core::file!(),
+                    ::core::line!(),
+                    ::core::module_path!(),
                     &#site,
-                    |#writer: &mut #private::Writer<'_>| { #calls },
-                    |#mirror: &#private::Mirror<'_>| {
-                        #private::tracing::event!(
-                            name: "audit!",
-                            target: "audit",
-                            #private::tracing::Level::#level,
-                            event_type = #mirror.event_type(),
-                            id = #mirror.id(),
-                            actor = #mirror.actor(),
-                            resource = #mirror.resource(),
-                            outcome = #mirror.outcome(),
-                            details = #mirror.details(),
-                            "{}",
-                            #mirror.description()
-                        );
-                    },
-                )
+                );
+                #private::record(&#site, &|#writer: &mut #private::Writer<'_>| { #calls })
             }
         };
         #receipt
@@ -238,20 +220,29 @@ impl Writing<'_> {
         if let Some(json) = json_of(field) {
             return quote!(&#private::literal(#json));
         }
-        let function = match field.sigil {
-            Sigil::Json => "json",
-            Sigil::Display => "display",
-            Sigil::Debug => "debug",
-            Sigil::Captured => "captured",
-        };
-        let (function, value) = (own(function), value_name(place, field));
-        quote!(&#private::#function(#value))
+        let (function, value) = (own(field.sigil.function()), value_name(place, field));
+        match denied(field, private, &value) {
+            Some(denied) => quote!(&#denied),
+            None => quote!(&#private::#function(#value)),
+        }
     }
 
     /// A field's value as it is.
     fn whole(&self, place: usize) -> TokenStream {
         self.event.fields.get(place).map(|field| value_name(place, field).into_token_stream()).unwrap_or_default()
     }
+}
+
+/// The argument for a value that is not shown for the sake of its name, if it is one.
+pub(crate) fn denied(field: &Field, private: &TokenStream, value: &Ident) -> Option<TokenStream> {
+    // What was captured was denied then.
+    let denied = field.sigil != Sigil::Captured && is_denied(field);
+    denied.then(|| {
+        quote_spanned!(Span::mixed_site()=> {
+            use #private::{Hidden as _, Shown as _};
+            (&#private::Denied(#value)).denied()
+        })
+    })
 }
 
 /// The call that writes the members gathered in `known`, if there are any.

@@ -97,6 +97,18 @@ impl Sigil {
     }
 }
 
+impl Sigil {
+    /// The runtime's function that makes an argument of the value.
+    pub(crate) fn function(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Display => "display",
+            Self::Debug => "debug",
+            Self::Captured => "captured",
+        }
+    }
+}
+
 impl Parse for Sigil {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         if input.parse::<Option<Token![%]>>()?.is_some() {

@@ -23,6 +23,7 @@
 mod audited;
 mod call;
 mod check;
+mod denied;
 mod derive;
 mod event_type;
 mod expand;

@@ -7,6 +7,7 @@ use syn::{Expr, Lit, LitInt, UnOp};
 
 use crate::{
     call::Message,
+    denied::{REDACTED, is_denied},
     field::{Field, Sigil},
 };
 
@@ -14,6 +15,11 @@ use crate::{
 ///
 /// An actor, a resource and an outcome as a whole have no literals; their types say so.
 pub(crate) fn json_of(field: &Field) -> Option<String> {
+    let json = literal(field)?;
+    Some(if is_denied(field) { REDACTED.to_owned() } else { json })
+}
+
+fn literal(field: &Field) -> Option<String> {
     if field.sigil != Sigil::Json || matches!(field.path.to_string().as_str(), "actor" | "resource" | "outcome") {
         return None;
     }

@@ -20,6 +20,12 @@ pub trait Argument {
 #[derive(Debug)]
 pub struct Written(pub(super) Presence);
 
+impl Written {
+    pub(super) fn is_present(&self) -> bool {
+        self.0 == Presence::Present
+    }
+}
+
 /// A value that is JSON already.
 #[doc(hidden)]
 #[derive(Debug)]
@@ -39,10 +45,24 @@ impl Argument for Literal {
 
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Json<'a, T: ?Sized>(&'a T);
+pub struct Json<'a, T: ?Sized>(pub(super) &'a T);
+
+/// What a field of `audit!` takes without a sigil: whatever has `Serialize`. A trait of its own for the sake of its error message.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a `{Self}` can't be recorded as it is",
+    label = "this value has no `serde::Serialize`",
+    note = "derive `serde::Serialize` for its type, or record its text: `name = %value` (`Display`) or `name = ?value` (`Debug`)",
+    note = "of a `Secret`, record the beginning, `name = mask(&secret, 5)`, or the keyed hash, `name = hashed(&secret)`"
+)]
+pub trait Recordable: Serialize {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + ?Sized> Recordable for T {}
 
 #[doc(hidden)]
-pub fn json<T: Serialize + ?Sized>(value: &T) -> Json<'_, T> {
+// Opaque: of a value that can't be recorded, the bound here is the only complaint.
+pub fn json<T: Recordable + ?Sized>(value: &T) -> impl Argument {
     Json(value)
 }
 

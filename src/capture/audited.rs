@@ -10,7 +10,10 @@ use std::{
     time::Instant,
 };
 
-use super::argument::{Argument, Written};
+use super::{
+    argument::{Argument, Written},
+    emit,
+};
 use crate::record::{Actor, Buffer, Resource, json::Presence};
 
 /// An argument that was rendered before the body ran, which may have moved it since.
@@ -20,7 +23,7 @@ pub struct Captured(Option<Vec<u8>>);
 /// Renders an argument, to be written later, and more than once.
 pub fn capture(argument: &impl Argument) -> Captured {
     let mut json = Buffer::default();
-    let present = argument.write(&mut json).0 == Presence::Present;
+    let present = emit::with_key_of_log(|| argument.write(&mut json).is_present());
     Captured(present.then(|| json.into_vec()))
 }
 

@@ -10,26 +10,40 @@ use tracing::field::{Field, Visit};
 
 use crate::record::{Buffer, json};
 
-/// A field of the record that can come from a span.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-pub(super) enum Slot {
-    TenantId,
-    ActorType,
-    ActorId,
-    ActorName,
-    IpAddress,
-    UserAgent,
-    Environment,
-    SessionId,
-    RequestId,
-    Protocol,
-    Host,
-    TraceId,
-    SpanId,
+macro_rules! slots {
+    ($($slot:ident: $name:literal,)*) => {
+        /// A field of the record that can come from the surroundings.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
+        pub(super) enum Slot {
+            $($slot,)*
+        }
+
+        impl Slot {
+            pub(super) const ALL: &[Self] = &[$(Self::$slot,)*];
+            /// What each is called in `audit_context!`, in the same order.
+            pub(super) const NAMES: &[&str] = &[$($name,)*];
+        }
+    };
 }
 
-const SLOTS: usize = Slot::SpanId as usize + 1;
+slots! {
+    TenantId: "tenant_id",
+    ActorType: "actor.type",
+    ActorId: "actor.id",
+    ActorName: "actor.name",
+    IpAddress: "ip_address",
+    UserAgent: "user_agent",
+    Environment: "context.environment",
+    SessionId: "session_id",
+    RequestId: "request_id",
+    Protocol: "context.protocol",
+    Host: "context.host",
+    TraceId: "trace_id",
+    SpanId: "span_id",
+}
+
+const SLOTS: usize = Slot::ALL.len();
 
 impl Slot {
     /// The slot for a span's field: our own name for it, or OpenTelemetry's
@@ -59,12 +73,18 @@ impl Slot {
 }
 
 /// What one span says, each value a JSON string. Kept in the span's extensions.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct SpanFields(Vec<(Slot, Box<[u8]>)>);
 
 impl SpanFields {
     fn set(&mut self, field: &Field, write: impl FnOnce(&mut Buffer)) {
-        let Some(slot) = Slot::of(field.name()) else { return };
+        if let Some(slot) = Slot::of(field.name()) {
+            self.set_slot(slot, write);
+        }
+    }
+
+    /// Sets a slot to the JSON that is written.
+    pub(super) fn set_slot(&mut self, slot: Slot, write: impl FnOnce(&mut Buffer)) {
         let mut value = Buffer::default();
         write(&mut value);
         json::stringify(&mut value, 0);
@@ -117,6 +137,12 @@ impl Inherited {
             }
         }
         self.actor_known |= span.has(Slot::ActorId);
+    }
+
+    /// All values, with the names of their slots.
+    #[cfg(all(test, feature = "tower"))]
+    pub(super) fn named(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        Slot::ALL.iter().filter_map(|&slot| Some((Slot::NAMES[slot as usize], self.get(slot)?)))
     }
 
     /// The value of a slot, a JSON string.

@@ -10,39 +10,16 @@ use uuid::Uuid;
 
 use super::{
     context::Inherited,
+    hash,
     intake::Intake,
     layer::AuditLayer,
     mirror::{self, Mirror},
     receipt::Receipt,
-    shorten,
+    scope, shorten,
+    site::Site,
     writer::{Marks, Writer},
 };
-use crate::record::{Buffer, Instant, STAMP_ID, Severity, Stamp};
-
-/// What a call site of `audit!` says at compile time.
-#[derive(Debug)]
-pub struct Site {
-    head: &'static str,
-    event_type: &'static str,
-    severity: Severity,
-}
-
-impl Site {
-    /// `head` is the record's JSON from `schema_version` to `severity`, without braces.
-    pub const fn new(head: &'static str, event_type: &'static str, severity: Severity) -> Self {
-        Self { head, event_type, severity }
-    }
-
-    /// The event type.
-    pub fn event_type(&self) -> &'static str {
-        self.event_type
-    }
-
-    /// The severity.
-    pub fn severity(&self) -> Severity {
-        self.severity
-    }
-}
+use crate::record::{Buffer, Instant, STAMP_ID, Stamp};
 
 /// The log for events without a layer.
 pub(crate) type Global = Arc<Intake>;
@@ -103,17 +80,13 @@ fn keep_scratch(mut scratch: Box<Scratch>) {
     let _ = SCRATCH.try_with(|slot| slot.set(Some(scratch)));
 }
 
-/// Records one event: called by the expansion of `audit!`.
+/// Records one event: called by the expansion of `audit!`. `write` renders the fields.
 ///
-/// `write` renders the fields, `event` sends the mirrored event.
-pub fn record(site: &'static Site, write: impl Fn(&mut Writer<'_>), event: impl Fn(&Mirror<'_>)) -> Receipt {
-    // One instantiation for all call sites: a call through a pointer costs less than a thousand copies of what follows.
-    record_event(site, &write, &event)
-}
-
-fn record_event(site: &'static Site, write: &dyn Fn(&mut Writer<'_>), event: &dyn Fn(&Mirror<'_>)) -> Receipt {
+/// Through a pointer, so that a thousand call sites share one copy of what follows.
+pub fn record(site: &'static Site, write: &dyn Fn(&mut Writer<'_>)) -> Receipt {
     let mut scratch = take_scratch();
     scratch.inherited.clear();
+    scope::gather(&mut scratch.inherited);
     let found = dispatcher::get_default(|dispatch| {
         let Some(layer) = dispatch.downcast_ref::<AuditLayer>() else { return false };
         layer.gather(dispatch, &mut scratch.inherited);
@@ -125,15 +98,13 @@ fn record_event(site: &'static Site, write: &dyn Fn(&mut Writer<'_>), event: &dy
 
     let at = Instant::now();
     let id = at.uuid(scratch.random.u64(..));
-    let marks = render(&mut scratch, site.head, at, id, intake.as_deref(), write);
+    let marks = render(&mut scratch, site.head(), at, id, intake.as_deref(), write);
     let taken = intake.as_ref().and_then(|intake| push(intake, &mut scratch));
 
-    let missing = mirror::send(intake.as_ref(), || {
-        event(&Mirror { event_type: site.event_type, record: &scratch.out, marks: &marks });
-    });
+    let missing = mirror::send(site, &Mirror { event_type: site.event_type(), record: &scratch.out, marks: &marks }, intake.as_ref());
     let mut receipt = Receipt::new(id, taken);
     for other in missing {
-        render(&mut scratch, site.head, at, id, Some(&other), write);
+        render(&mut scratch, site.head(), at, id, Some(&other), write);
         let taken = push(&other, &mut scratch);
         if !receipt.is_recorded() {
             receipt = Receipt::new(id, taken);
@@ -147,10 +118,20 @@ fn record_event(site: &'static Site, write: &dyn Fn(&mut Writer<'_>), event: &dy
     receipt
 }
 
+/// Renders something that will be in an event, hashing with the key of the log that would take an event now.
+pub(super) fn with_key_of_log<T>(render: impl FnOnce() -> T) -> T {
+    let layers = dispatcher::get_default(|dispatch| dispatch.downcast_ref::<AuditLayer>().map(|layer| layer.intake().hash_key));
+    let before = hash::use_key(layers.or_else(|| GLOBAL.get().map(|global| global.hash_key)));
+    let rendered = render();
+    hash::use_key(before);
+    rendered
+}
+
 /// Records an event that came through `tracing`. `head` is as in [`Site::new`].
 pub(super) fn record_plain(intake: &Arc<Intake>, head: &str, gather: impl FnOnce(&mut Inherited), write: &dyn Fn(&mut Writer<'_>)) {
     let mut scratch = take_scratch();
     scratch.inherited.clear();
+    scope::gather(&mut scratch.inherited);
     gather(&mut scratch.inherited);
     let at = Instant::now();
     let id = at.uuid(scratch.random.u64(..));
@@ -173,9 +154,12 @@ fn render(scratch: &mut Scratch, head: &str, at: Instant, id: Uuid, intake: Opti
         }
         None => br#"{"type":"system"}"#,
     };
+    let before = hash::use_key(intake.map(|intake| intake.hash_key));
     let mut writer = Writer::new(out, inherited, system, STAMP_ID);
     write(&mut writer);
     let marks = writer.finish();
+    // An event in an event's argument may be another log's.
+    hash::use_key(before);
     out.push(b'}');
     marks
 }

@@ -2,6 +2,7 @@
 
 use std::{thread, time::Duration};
 
+use super::hash::CurrentKey;
 use crate::{
     journal::{Durability, Producer, PushError},
     record::{Buffer, Source, Timestamp, json},
@@ -29,16 +30,24 @@ pub(crate) struct Intake {
     /// The longest record, without stream and number.
     pub(super) longest: usize,
     when_full: WhenFull,
+    pub(crate) hash_key: &'static CurrentKey,
 }
 
 impl Intake {
-    pub(crate) fn new(producer: Producer, durability: &'static Durability, source: &Source, longest: usize, when_full: WhenFull) -> Self {
+    pub(crate) fn new(
+        producer: Producer,
+        durability: &'static Durability,
+        source: &Source,
+        longest: usize,
+        when_full: WhenFull,
+        hash_key: &'static CurrentKey,
+    ) -> Self {
         let mut field = Buffer::default();
         field.append(b",\"source\":");
         json::write_str(&mut field, source.as_str());
         let system = format!("{{\"type\":\"system\",\"id\":\"{source}\"}}");
         let longest = longest.min(producer.max_payload());
-        Self { producer, durability, source: field.into_vec().into(), system: system.into_bytes().into(), longest, when_full }
+        Self { producer, durability, source: field.into_vec().into(), system: system.into_bytes().into(), longest, when_full, hash_key }
     }
 
     /// Puts a record into the journal; `None` if it was closed or, where that is allowed, full.

@@ -21,7 +21,7 @@ use super::{
 };
 
 /// The target of audit events in `tracing`.
-const TARGET: &str = "audit";
+pub(super) const TARGET: &str = "audit";
 
 /// The layer that takes audit events to a log. Made by [`AuditLog::layer`](crate::AuditLog::layer).
 ///
@@ -72,9 +72,12 @@ where
 {
     let Some(subscriber) = dispatch.downcast_ref::<S>() else { return };
     let current = dispatch.current_span();
-    if let Some(span) = current.id().and_then(|id| subscriber.span(id)) {
+    let Some(id) = current.id() else { return };
+    if let Some(span) = subscriber.span(id) {
         gather(Some(span.scope()), into);
     }
+    #[cfg(feature = "opentelemetry")]
+    super::otel::gather(dispatch, id, into);
 }
 
 fn gather<'a, S>(scope: Option<Scope<'a, S>>, into: &mut Inherited)

@@ -6,72 +6,51 @@ use std::{
     sync::Arc,
 };
 
-use tracing::field::{DisplayValue, display};
+use tracing::{
+    Dispatch, Event, Metadata, dispatcher,
+    field::{Value, display},
+};
 
 use super::{
     intake::Intake,
+    site::Site,
     writer::{Mark, Marks},
 };
 
 /// The name by which the layer knows a mirrored event.
 pub(super) const NAME: &str = "audit!";
 
+/// The fields of a mirrored event, in the order of [`Mirror::send_to`].
+pub(super) const FIELDS: [&str; 7] = ["message", "event_type", "id", "actor", "resource", "outcome", "details"];
+
 /// What the mirrored event shows: parts of the rendered record.
 #[derive(Debug)]
-pub struct Mirror<'a> {
+pub(super) struct Mirror<'a> {
     pub(super) event_type: &'static str,
     pub(super) record: &'a [u8],
     pub(super) marks: &'a Marks,
 }
 
 impl Mirror<'_> {
-    /// The event type.
-    pub fn event_type(&self) -> &'static str {
-        self.event_type
-    }
-
-    /// The event's id.
-    pub fn id(&self) -> &str {
-        self.part(&self.marks.id).as_str()
-    }
-
-    /// The actor, as JSON.
-    pub fn actor(&self) -> Option<DisplayValue<Text<'_>>> {
-        self.json(&self.marks.actor)
-    }
-
-    /// The resource, as JSON.
-    pub fn resource(&self) -> Option<DisplayValue<Text<'_>>> {
-        self.json(&self.marks.resource)
-    }
-
-    /// The outcome, as JSON.
-    pub fn outcome(&self) -> Option<DisplayValue<Text<'_>>> {
-        self.json(&self.marks.outcome)
-    }
-
-    /// The details, as JSON.
-    pub fn details(&self) -> Option<DisplayValue<Text<'_>>> {
-        self.json(&self.marks.details)
-    }
-
-    /// The description, or the event type if it has none.
-    pub fn description(&self) -> Description<'_> {
-        Description { event_type: self.event_type, json: self.part(&self.marks.description) }
-    }
-
     fn part(&self, mark: &Mark) -> Text<'_> {
         Text(self.record.get(mark.clone()).unwrap_or_default())
     }
 
-    fn json(&self, mark: &Mark) -> Option<DisplayValue<Text<'_>>> {
-        Some(self.part(mark)).filter(|part| !part.0.is_empty()).map(display)
+    #[inline(always)]
+    fn send_to(&self, dispatch: &Dispatch, metadata: &'static Metadata<'static>) {
+        let description = display(Description { event_type: self.event_type, json: self.part(&self.marks.description) });
+        let id = self.part(&self.marks.id).as_str();
+        let parts = [&self.marks.actor, &self.marks.resource, &self.marks.outcome, &self.marks.details].map(|mark| self.part(mark));
+        let shown = parts.map(display);
+        let [actor, resource, outcome, details] = std::array::from_fn(|at| (!parts[at].0.is_empty()).then_some(&shown[at] as &dyn Value));
+        let values = [Some(&description as &dyn Value), Some(&self.event_type), Some(&id), actor, resource, outcome, details];
+        dispatch.event(&Event::new(metadata, &metadata.fields().value_set_all(&values)));
     }
 }
 
 /// A part of the record. It becomes text only when a layer shows it: usually none does.
 #[derive(Clone, Copy, Debug)]
-pub struct Text<'a>(&'a [u8]);
+struct Text<'a>(&'a [u8]);
 
 impl<'a> Text<'a> {
     fn as_str(self) -> &'a str {
@@ -88,7 +67,7 @@ impl fmt::Display for Text<'_> {
 
 /// The event's description, or its type if it has none.
 #[derive(Debug)]
-pub struct Description<'a> {
+struct Description<'a> {
     event_type: &'static str,
     json: Text<'a>,
 }
@@ -124,9 +103,10 @@ thread_local! {
 
 /// Sends the mirrored event; returns the logs it reached that lack its record. A mirrored event that is recorded while another is
 /// under way (because a layer records audit events about events) is not mirrored again: that would not end.
-pub(super) fn send(recorded_by: Option<&Arc<Intake>>, event: impl FnOnce()) -> Vec<Arc<Intake>> {
+pub(super) fn send(site: &'static Site, mirror: &Mirror<'_>, recorded_by: Option<&Arc<Intake>>) -> Vec<Arc<Intake>> {
     let idle = MIRRORING.try_with(Cell::get).is_ok_and(|state| state == Mirroring::Idle);
-    if !idle {
+    let interest = site.interest();
+    if !idle || interest.is_never() {
         return Vec::new();
     }
     /// Ends the state however the event ends.
@@ -138,7 +118,12 @@ pub(super) fn send(recorded_by: Option<&Arc<Intake>>, event: impl FnOnce()) -> V
     }
     let _ = MIRRORING.try_with(|state| state.set(Mirroring::Of(recorded_by.map_or(0, address))));
     let end = End;
-    event();
+    // Once for both questions: finding the dispatcher is a good part of what an event costs that nobody looks at.
+    dispatcher::get_default(|dispatch| {
+        if interest.is_always() || dispatch.enabled(site.metadata()) {
+            mirror.send_to(dispatch, site.metadata());
+        }
+    });
     drop(end);
     FOUND.try_with(|found| found.try_borrow_mut().map(|mut found| std::mem::take(&mut *found)).unwrap_or_default()).unwrap_or_default()
 }

@@ -13,23 +13,36 @@ pub(crate) mod audited;
 mod context;
 mod emit;
 mod event;
+mod hash;
 mod intake;
 mod layer;
 mod mirror;
+#[cfg(feature = "opentelemetry")]
+mod otel;
 mod parts;
 mod plain;
 mod receipt;
+mod redact;
+#[cfg(feature = "tower")]
+mod request;
+mod scope;
 mod shorten;
+mod site;
 mod writer;
 
 pub use argument::{Argument, debug, display, json, literal};
+pub use emit::record;
 pub(crate) use emit::set_global;
-pub use emit::{Site, record};
 pub use event::AuditEvent;
+pub(crate) use hash::CurrentKey;
 pub(crate) use intake::Intake;
 pub use intake::WhenFull;
 pub use layer::AuditLayer;
-pub use mirror::Mirror;
 pub use parts::{ActorParts, ContextParts, Fields, OutcomeParts, ResourceParts};
 pub use receipt::{Durable, NotDurable, Receipt};
+pub use redact::{Denied, Hashed, Hidden, Masked, Redactable, Redacted, Secret, Shown, Unredacted, hashed, mask, unredacted};
+#[cfg(feature = "tower")]
+pub use request::{AuditContextLayer, AuditContextService, RequestId};
+pub use scope::{AuditContext, Scoped, context_slot};
+pub use site::Site;
 pub use writer::Writer;

@@ -47,6 +47,8 @@ pub(super) enum Command {
     Verify(VerifyArgs),
     Prune(PruneArgs),
     Hold(HoldArgs),
+    Hash(HashArgs),
+    HashKey(HashKeyArgs),
     Recover(RecoverArgs),
     Token(TokenArgs),
 }
@@ -259,6 +261,45 @@ pub(super) enum HoldCommand {
         dir: DirArgs,
         /// Its name
         name: String,
+    },
+}
+
+/// Shows what the log has for a value that an application hashed, to search for that
+///
+/// One line for each of the log's keys, the current one first. Needs the keys in the log's directory; an application that was given
+/// keys of its own computes this itself.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  tracing-audit hash ann@example.com
+  tracing-audit query --details email=\"$(tracing-audit hash ann@example.com | head -1)\"")]
+pub(super) struct HashArgs {
+    #[command(flatten)]
+    pub(super) dir: DirArgs,
+    /// The value [default: a line of stdin, which leaves no trace in the shell's history]
+    pub(super) value: Option<String>,
+}
+
+/// Manages the keys of hashed values
+#[derive(Args, Debug)]
+pub(super) struct HashKeyArgs {
+    #[command(subcommand)]
+    pub(super) command: HashKeyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum HashKeyCommand {
+    /// Makes a new key, which applications use from their next start on; the old ones are kept for searching
+    Rotate {
+        #[command(flatten)]
+        dir: DirArgs,
+        /// What to call it: letters, digits, '.', '_' and '-'; it stands in every hash
+        name: String,
+    },
+    /// Shows the names of all keys, the current one last
+    List {
+        #[command(flatten)]
+        dir: DirArgs,
     },
 }
 

@@ -12,6 +12,7 @@ mod export;
 mod failure;
 mod filter;
 mod filtered_zip;
+mod hash;
 mod hold;
 mod output;
 mod output_file;
@@ -63,6 +64,8 @@ fn run(command: &Command) -> Result<Outcome, Failure> {
         Command::Export(args) => export::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Prune(args) => prune::run(args),
+        Command::Hash(args) => hash::run(args),
+        Command::HashKey(args) => hash::run_key(args),
         Command::Hold(args) => hold::run(args),
         Command::Recover(args) => recover::run(args),
         Command::Token(args) => token::run(args),

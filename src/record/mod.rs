@@ -5,7 +5,9 @@
 
 pub(crate) mod buffer;
 mod clock;
+pub(crate) mod denied;
 mod event_type;
+mod hash;
 pub(crate) mod json;
 mod own;
 mod parts;
@@ -15,7 +17,10 @@ mod time;
 
 pub(crate) use buffer::Buffer;
 pub(crate) use clock::{ID as STAMP_ID, Instant, Stamp};
+pub use denied::DENIED_FIELDS;
 pub(crate) use event_type::is_event_type;
+pub use hash::HashKey;
+pub(crate) use hash::Prepared;
 pub(crate) use own::{Caller, OwnRecord};
 pub(crate) use parts::Rendered;
 pub use parts::{Actor, Outcome, Resource, Severity};

@@ -7,6 +7,7 @@ pub(crate) mod document;
 pub(crate) mod fs;
 pub(crate) mod gzip;
 pub(crate) mod index;
+pub(crate) mod keys;
 pub(crate) mod layout;
 pub(crate) mod live_reader;
 pub(crate) mod names;

@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::{
-    Error, Expr, LitStr, Result, Token, Type,
+    Error, Expr, GenericArgument, LitStr, PathArguments, Result, Token, Type,
     ext::IdentExt,
     parse::{ParseStream, Parser},
     parse_quote_spanned,
@@ -27,8 +27,8 @@ pub(super) enum Owner {
 
 pub(super) struct Member {
     pub(super) field: Field,
-    /// The trait that the field's type needs.
-    pub(super) bound: Option<TokenStream>,
+    /// A type, and the trait that it needs.
+    pub(super) bound: Option<(Type, TokenStream)>,
 }
 
 /// What `#[audit(…)]` on a field says.
@@ -85,8 +85,8 @@ impl Member {
     }
 }
 
-/// The sigil, the expression and the trait for a field in this form.
-fn written(name: &Ident, ty: &Type, owner: Owner, form: Option<Form>, krate: &TokenStream) -> (Sigil, Expr, TokenStream) {
+/// The sigil, the expression and what it needs, for a field in this form.
+fn written(name: &Ident, ty: &Type, owner: Owner, form: Option<Form>, krate: &TokenStream) -> (Sigil, Expr, (Type, TokenStream)) {
     // Where the field is, with the names of the function that is derived.
     let span = Span::call_site().located_at(name.span());
     let (value, reference) = match owner {
@@ -97,30 +97,37 @@ fn written(name: &Ident, ty: &Type, owner: Owner, form: Option<Form>, krate: &To
         }
         Owner::Variant => (quote!(#name), quote!(#name)),
     };
-    let display = quote!(::core::fmt::Display);
-    let redacted = |function: &str, arguments: TokenStream| -> Expr {
+    let redacted = |function: &str, arguments: TokenStream| -> (Sigil, Expr, (Type, TokenStream)) {
         let function = Ident::new(function, span);
-        if is_option(ty) {
-            let value = Ident::new("value", Span::mixed_site());
-            parse_quote_spanned!(span=> ::core::option::Option::as_ref(#reference).map(|#value| #krate::#function(#value #arguments)))
-        } else {
-            parse_quote_spanned!(span=> #krate::#function(#reference #arguments))
-        }
+        let redactable = quote!(#krate::Redactable);
+        let Some(held) = held_in_option(ty) else {
+            return (Sigil::Json, parse_quote_spanned!(span=> #krate::#function(#reference #arguments)), (ty.clone(), redactable));
+        };
+        let value = Ident::new("value", Span::mixed_site());
+        let each = quote_spanned!(span=> |#value| #krate::#function(#value #arguments));
+        let mapped = parse_quote_spanned!(span=> ::core::option::Option::map(::core::option::Option::as_ref(#reference), #each));
+        (Sigil::Json, mapped, (held.clone(), redactable))
     };
-    let plain = || -> Expr { parse_quote_spanned!(span=> #value) };
+    let plain = |sigil: Sigil, bound: TokenStream| (sigil, parse_quote_spanned!(span=> #value), (ty.clone(), bound));
     match form {
-        None => (Sigil::Json, plain(), quote!(#krate::__private::Serialize)),
-        Some(Form::Display) => (Sigil::Display, plain(), display),
-        Some(Form::Debug) => (Sigil::Debug, plain(), quote!(::core::fmt::Debug)),
-        Some(Form::Mask(shown)) => (Sigil::Json, redacted("mask", quote!(, #shown)), display),
-        Some(Form::Hashed) => (Sigil::Json, redacted("hashed", TokenStream::new()), display),
+        None => plain(Sigil::Json, quote!(#krate::__private::Serialize)),
+        Some(Form::Display) => plain(Sigil::Display, quote!(::core::fmt::Display)),
+        Some(Form::Debug) => plain(Sigil::Debug, quote!(::core::fmt::Debug)),
+        Some(Form::Mask(shown)) => redacted("mask", quote!(, #shown)),
+        Some(Form::Hashed) => redacted("hashed", TokenStream::new()),
     }
 }
 
-fn is_option(ty: &Type) -> bool {
-    matches!(ty, Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "Option"))
+/// The `T` of an `Option<T>`.
+fn held_in_option(ty: &Type) -> Option<&Type> {
+    let Type::Path(path) = ty else { return None };
+    let last = path.path.segments.last().filter(|last| last.ident == "Option")?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+    match arguments.args.first()? {
+        GenericArgument::Type(held) => Some(held),
+        _ => None,
+    }
 }
-
 impl Options {
     fn read(&mut self, input: ParseStream<'_>) -> Result<()> {
         if input.is_empty() {

@@ -107,15 +107,16 @@ fn one_event(
     }
     for field in fields {
         let Some(member) = errors.keep(Member::read(field, owner, krate)).flatten() else { continue };
-        bound(generics, &field.ty, &member);
+        if let Some((ty, needed)) = &member.bound {
+            bound(generics, ty, needed);
+        }
         call.fields.push(member.field);
     }
     errors.keep(check(call).map(|event| expand(&event)))
 }
 
 /// Demands of a generic field's type what recording it takes.
-fn bound(generics: &mut Generics, ty: &syn::Type, member: &Member) {
-    let Some(bound) = &member.bound else { return };
+fn bound(generics: &mut Generics, ty: &syn::Type, needed: &TokenStream) {
     let mentioned = |tokens: TokenStream| {
         let text = tokens.to_string();
         generics.type_params().any(|parameter| {
@@ -124,7 +125,7 @@ fn bound(generics: &mut Generics, ty: &syn::Type, member: &Member) {
         })
     };
     if mentioned(ty.to_token_stream()) {
-        generics.make_where_clause().predicates.push(parse_quote!(#ty: #bound));
+        generics.make_where_clause().predicates.push(parse_quote!(#ty: #needed));
     }
 }
 

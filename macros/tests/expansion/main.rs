@@ -9,7 +9,6 @@
 mod runtime;
 
 pub(crate) mod __private {
-    pub(crate) use ::tracing;
     pub(crate) use tracing_audit_macros::audit_impl;
 
     pub(crate) use crate::runtime::*;
@@ -137,6 +136,7 @@ fn arguments_are_evaluated_once_in_source_order_and_not_moved() {
 
 #[test]
 fn the_site_holds_what_is_known_while_compiling() {
+    let here = line!() + 1;
     audit!("user.updated", severity = critical, category = "a \"b\"");
     let site = last_site();
     assert_eq!(
@@ -144,6 +144,8 @@ fn the_site_holds_what_is_known_while_compiling() {
         r#""schema_version":"1.0","event_type":"user.updated","category":"a \"b\"","action":"updated","severity":"critical""#
     );
     assert_eq!((site.event_type, site.severity), ("user.updated", Severity::Critical));
+    assert_eq!(site.place, (file!(), here, module_path!()));
+    assert!(std::ptr::eq(site, site.itself));
 }
 
 #[test]
@@ -208,47 +210,4 @@ mod no_prelude {
 fn no_prelude_is_needed() {
     no_prelude::call(3);
     assert_eq!(last(), "actor_parts[ id(3) ] description(%3) details[ nested(\"order\":)[ field(\"id\":%3) ] ]");
-}
-
-/// The events that other layers see, by level.
-#[test]
-fn every_severity_has_its_tracing_level() {
-    use std::sync::{Arc, Mutex};
-    use tracing::{Event, Level, Metadata, Subscriber, span};
-
-    struct Levels(Arc<Mutex<Vec<(Level, String, String)>>>);
-
-    impl Subscriber for Levels {
-        fn enabled(&self, _: &Metadata<'_>) -> bool {
-            true
-        }
-        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-            span::Id::from_u64(1)
-        }
-        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-        fn event(&self, event: &Event<'_>) {
-            let metadata = event.metadata();
-            let fields = event.fields().map(|field| field.name()).collect::<Vec<_>>().join(" ");
-            if let Ok(mut seen) = self.0.lock() {
-                seen.push((*metadata.level(), format!("{} {}", metadata.target(), metadata.name()), fields));
-            }
-        }
-        fn enter(&self, _: &span::Id) {}
-        fn exit(&self, _: &span::Id) {}
-    }
-
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    tracing::subscriber::with_default(Levels(seen.clone()), || {
-        audit!("a.b");
-        audit!("a.b", severity = info);
-        audit!("a.b", severity = warning);
-        audit!("a.b", severity = error);
-        audit!("a.b", severity = critical);
-    });
-    let seen = seen.lock().expect("no other thread");
-    let levels: Vec<Level> = seen.iter().map(|(level, ..)| *level).collect();
-    assert_eq!(levels, [Level::INFO, Level::INFO, Level::WARN, Level::ERROR, Level::ERROR]);
-    assert_eq!(seen[0].1, "audit audit!");
-    assert_eq!(seen[0].2, "message event_type id actor resource outcome details");
 }

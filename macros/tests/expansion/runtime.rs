@@ -36,11 +36,21 @@ pub(crate) struct Site {
     pub(crate) head: &'static str,
     pub(crate) event_type: &'static str,
     pub(crate) severity: crate::Severity,
+    pub(crate) place: (&'static str, u32, &'static str),
+    pub(crate) itself: &'static Site,
 }
 
 impl Site {
-    pub(crate) const fn new(head: &'static str, event_type: &'static str, severity: crate::Severity) -> Self {
-        Self { head, event_type, severity }
+    pub(crate) const fn new(
+        head: &'static str,
+        event_type: &'static str,
+        severity: crate::Severity,
+        file: &'static str,
+        line: u32,
+        module: &'static str,
+        itself: &'static Site,
+    ) -> Self {
+        Self { head, event_type, severity, place: (file, line, module), itself }
     }
 }
 
@@ -108,36 +118,9 @@ impl Writer<'_> {
     }
 }
 
-pub(crate) struct Mirror<'a>(&'a Site);
-
-impl Mirror<'_> {
-    pub(crate) fn event_type(&self) -> &'static str {
-        self.0.event_type
-    }
-    pub(crate) fn id(&self) -> &'static str {
-        "an id"
-    }
-    pub(crate) fn actor(&self) -> Option<&str> {
-        None
-    }
-    pub(crate) fn resource(&self) -> Option<&str> {
-        None
-    }
-    pub(crate) fn outcome(&self) -> Option<&str> {
-        None
-    }
-    pub(crate) fn details(&self) -> Option<&str> {
-        None
-    }
-    pub(crate) fn description(&self) -> &str {
-        "a description"
-    }
-}
-
-pub(crate) fn record(site: &'static Site, render: impl Fn(&mut Writer<'_>), mirror: impl Fn(&Mirror<'_>)) -> Receipt {
+pub(crate) fn record(site: &'static Site, render: &dyn Fn(&mut Writer<'_>)) -> Receipt {
     let mut text = String::new();
     render(&mut Writer(&mut text));
-    mirror(&Mirror(site));
     LAST_SITE.set(Some(site));
     LAST.set(text.trim_end().to_owned());
     Receipt

@@ -5,7 +5,10 @@ use std::fmt::{self, Display};
 use serde::{Serialize, ser};
 
 use super::{stringify, write_display, write_integer, write_str};
-use crate::record::buffer::Buffer;
+use crate::record::{
+    buffer::Buffer,
+    denied::{REDACTED, is_denied},
+};
 
 /// Why a value could not be serialized.
 #[derive(Debug)]
@@ -43,7 +46,7 @@ impl<'a> Value<'a> {
 
     fn open(self, open: &[u8], close: &'static [u8]) -> Compound<'a> {
         self.out.append(open);
-        Compound { out: self.out, first: true, close, verbatim: false }
+        Compound { out: self.out, first: true, close, verbatim: false, denied: false }
     }
 
     fn open_variant(self, variant: &str, open: u8, close: &'static [u8]) -> Compound<'a> {
@@ -192,7 +195,7 @@ impl<'a> ser::Serializer for Value<'a> {
 
     fn serialize_struct(self, name: &'static str, _len: usize) -> Result<Compound<'a>, Failed> {
         if name == JSON_NUMBER || name == JSON_RAW {
-            return Ok(Compound { out: self.out, first: true, close: b"", verbatim: true });
+            return Ok(Compound { out: self.out, first: true, close: b"", verbatim: true, denied: false });
         }
         Ok(self.open(b"{", b"}"))
     }
@@ -215,6 +218,8 @@ pub(super) struct Compound<'a> {
     close: &'static [u8],
     /// The one field is JSON text of `serde_json`, to be taken over as the value it stands for.
     verbatim: bool,
+    /// The value that comes next in a map is not shown.
+    denied: bool,
 }
 
 impl Compound<'_> {
@@ -237,6 +242,10 @@ impl Compound<'_> {
         self.separate();
         write_str(self.out, key);
         self.out.push(b':');
+        if is_denied(key) {
+            write_str(self.out, REDACTED);
+            return Ok(());
+        }
         value.serialize(Value::inner(self.out))
     }
 
@@ -320,11 +329,18 @@ impl ser::SerializeMap for Compound<'_> {
         key.serialize(Value::inner(self.out))?;
         // JSON has no other keys than strings.
         stringify(self.out, start);
+        // A denied name has nothing that JSON escapes.
+        let name = self.out.get(start + 1..self.out.len() - 1).and_then(|name| std::str::from_utf8(name).ok());
+        self.denied = name.is_some_and(is_denied);
         Ok(())
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failed> {
         self.out.push(b':');
+        if std::mem::take(&mut self.denied) {
+            write_str(self.out, REDACTED);
+            return Ok(());
+        }
         value.serialize(Value::inner(self.out))
     }
 

@@ -1,0 +1,36 @@
+//! Fields that are not shown for the sake of their names. The runtime has the same list, for what is inside values; a test there
+//! compares the two.
+
+use crate::field::Field;
+
+const DENIED_FIELDS: &[&str] = &[
+    "accesstoken",
+    "apikey",
+    "apisecret",
+    "authorization",
+    "clientsecret",
+    "cookie",
+    "cvc",
+    "cvv",
+    "idtoken",
+    "passphrase",
+    "passwd",
+    "password",
+    "privatekey",
+    "proxyauthorization",
+    "pwd",
+    "refreshtoken",
+    "secretkey",
+    "setcookie",
+    "xapikey",
+];
+
+/// The JSON that stands in the place of a value that is not shown.
+pub(crate) const REDACTED: &str = "\"[redacted]\"";
+
+/// Whether the field's value is not shown. Case, `_` and `-` make no difference.
+pub(crate) fn is_denied(field: &Field) -> bool {
+    let name = field.path.names().pop().unwrap_or_default();
+    let plain: String = name.chars().filter(|c| !matches!(c, '_' | '-')).map(|c| c.to_ascii_lowercase()).collect();
+    DENIED_FIELDS.contains(&plain.as_str())
+}

@@ -1,0 +1,45 @@
+//! Which key a thread hashes with: that of the log for which it renders a record.
+
+use std::{
+    cell::Cell,
+    fmt,
+    sync::{PoisonError, RwLock},
+};
+
+use crate::record::{HashKey, Prepared};
+
+/// The key that a log hashes with. It is never freed, so that threads can point to it; a log has one.
+pub(crate) struct CurrentKey(RwLock<Option<Prepared>>);
+
+impl CurrentKey {
+    pub(crate) fn leak(key: Option<&HashKey>) -> &'static Self {
+        Box::leak(Box::new(Self(RwLock::new(key.map(Prepared::new)))))
+    }
+
+    pub(crate) fn set(&self, key: &HashKey) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Prepared::new(key));
+    }
+}
+
+impl fmt::Debug for CurrentKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CurrentKey").finish_non_exhaustive()
+    }
+}
+
+thread_local! {
+    static CURRENT: Cell<Option<&'static CurrentKey>> = const { Cell::new(None) };
+}
+
+/// From now on this thread hashes with this key; gives the one before.
+#[inline]
+pub(super) fn use_key(key: Option<&'static CurrentKey>) -> Option<&'static CurrentKey> {
+    // At the thread's end the place may be gone; then nothing is hashed.
+    CURRENT.try_with(|current| current.replace(key)).ok().flatten()
+}
+
+/// The key to hash with now, if there is one. A copy: the text to be hashed may itself hash something.
+pub(super) fn current() -> Option<Prepared> {
+    let key = CURRENT.try_with(Cell::get).ok().flatten()?;
+    key.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+}

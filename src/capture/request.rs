@@ -1,0 +1,258 @@
+//! A tower layer that fills the context of events from the HTTP request they belong to.
+//!
+//! What comes from a client is a claim: the client's address is taken from a header only as far as trusted proxies wrote it, and
+//! every text is cut to what an audit record has use for.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{HeaderMap, HeaderName, Request, header, request::Parts};
+use ipnet::IpNet;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::scope::{AuditContext, Scoped};
+use crate::{
+    error::{Error, Result},
+    record::{Actor, Instant},
+};
+
+/// The longest text that is taken from a header, in bytes; the rest is cut off.
+const LONGEST: usize = 512;
+
+type Hook<T> = Arc<dyn Fn(&Parts) -> Option<T> + Send + Sync>;
+
+/// A tower layer for axum and other HTTP services of `tower`: events below it inherit the client's address, user agent, request id,
+/// scheme and host, and with hooks the session and the actor.
+///
+/// ```
+/// use axum::{Router, routing::post};
+/// use tracing_audit::{Actor, AuditContextLayer, audit};
+///
+/// # #[derive(Clone)] struct Login { user: String }
+/// # fn main() -> tracing_audit::Result<()> {
+/// let context = AuditContextLayer::new()
+///     .trusted_proxies(["10.0.0.0/8", "127.0.0.1"])?
+///     .actor(|request| request.extensions.get::<Login>().map(|login| Actor::user(&login.user)));
+/// let app: Router = Router::new().route("/reports", post(|| async { audit!("report.made"); })).layer(context);
+/// // With axum, `app.into_make_service_with_connect_info::<SocketAddr>()` tells the address of the peer.
+/// # Ok(())
+/// # }
+/// ```
+///
+/// | field | from |
+/// |---|---|
+/// | `ip_address` | the peer: axum's `ConnectInfo<SocketAddr>` (with the feature `server`), or a `SocketAddr` or `IpAddr` among the request's extensions; if that is a trusted proxy, the last address in `X-Forwarded-For` that isn't one |
+/// | `user_agent` | `User-Agent` |
+/// | `request_id` | `X-Request-Id`, or else a new UUIDv7; handlers find it as a [`RequestId`] among the request's extensions |
+/// | `context.protocol`, `context.host` | the URI, or `Host`; behind a trusted proxy `X-Forwarded-Proto` and `X-Forwarded-Host` |
+/// | `session_id`, `actor` | the hooks |
+///
+/// Texts are cut at 512 bytes.
+#[derive(Clone)]
+pub struct AuditContextLayer {
+    settings: Arc<Settings>,
+}
+
+#[derive(Clone)]
+struct Settings {
+    proxies: Vec<IpNet>,
+    request_id: HeaderName,
+    peer: Option<Hook<IpAddr>>,
+    session_id: Option<Hook<String>>,
+    actor: Option<Hook<Actor>>,
+}
+
+impl Default for AuditContextLayer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl AuditContextLayer {
+    /// A layer that trusts no proxy.
+    pub fn new() -> Self {
+        let request_id = HeaderName::from_static("x-request-id");
+        Self { settings: Arc::new(Settings { proxies: Vec::new(), request_id, peer: None, session_id: None, actor: None }) }
+    }
+
+    fn set(mut self, set: impl FnOnce(&mut Settings)) -> Self {
+        set(Arc::make_mut(&mut self.settings));
+        self
+    }
+
+    /// Whose `X-Forwarded-…` headers are believed: addresses and networks, such as `10.0.0.0/8`. Default: nobody's.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a text that is neither.
+    pub fn trusted_proxies<T: AsRef<str>>(self, networks: impl IntoIterator<Item = T>) -> Result<Self> {
+        let parse = |text: T| {
+            let text = text.as_ref();
+            text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
+                Error::invalid("trusted_proxies", format!("{text:?} is no address or network like 10.0.0.1, 10.0.0.0/8 or fd00::/8"))
+            })
+        };
+        let proxies = networks.into_iter().map(parse).collect::<Result<_>>()?;
+        Ok(self.set(|settings| settings.proxies = proxies))
+    }
+
+    /// The header with the request's id. Default: `x-request-id`.
+    #[must_use]
+    pub fn request_id_header(self, name: HeaderName) -> Self {
+        self.set(|settings| settings.request_id = name)
+    }
+
+    /// Tells the address of the peer, where neither axum nor the request's extensions do.
+    #[must_use]
+    pub fn peer(self, hook: impl Fn(&Parts) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
+        self.set(|settings| settings.peer = Some(Arc::new(hook)))
+    }
+
+    /// Tells the session. It is recorded as it is: give a name for the session, not the secret that opens it.
+    #[must_use]
+    pub fn session_id(self, hook: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.set(|settings| settings.session_id = Some(Arc::new(hook)))
+    }
+
+    /// Tells who asks, from what layers outside this one have put among the request's extensions.
+    #[must_use]
+    pub fn actor(self, hook: impl Fn(&Parts) -> Option<Actor> + Send + Sync + 'static) -> Self {
+        self.set(|settings| settings.actor = Some(Arc::new(hook)))
+    }
+}
+
+impl fmt::Debug for AuditContextLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditContextLayer").field("trusted_proxies", &self.settings.proxies).finish_non_exhaustive()
+    }
+}
+
+impl Settings {
+    fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.proxies.iter().any(|network| network.contains(&address))
+    }
+
+    fn peer(&self, request: &Parts) -> Option<IpAddr> {
+        let told = self.peer.as_ref().and_then(|hook| hook(request));
+        #[cfg(feature = "server")]
+        let told = told.or_else(|| {
+            request.extensions.get::<axum::extract::ConnectInfo<SocketAddr>>().map(|axum::extract::ConnectInfo(peer)| peer.ip())
+        });
+        let among = || request.extensions.get::<SocketAddr>().map(SocketAddr::ip).or_else(|| request.extensions.get().copied());
+        told.or_else(among).map(|address| address.to_canonical())
+    }
+
+    /// Goes back from the peer through the proxies, as far as each is trusted. What can't be read ends the way: whoever
+    /// comes before it is unknown.
+    fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let mut client = peer;
+        let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
+        let hops = lines.iter().rev().flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
+        for hop in hops {
+            if !self.trusts(client) {
+                break;
+            }
+            let hop = hop.trim();
+            // Some proxies add the port.
+            let Some(address) = hop.parse().ok().or_else(|| hop.parse::<SocketAddr>().ok().map(|hop| hop.ip())) else { break };
+            client = IpAddr::to_canonical(&address);
+        }
+        client
+    }
+
+    /// The context, and the request's id.
+    fn context(&self, request: &Parts) -> (AuditContext, String) {
+        let mut context = AuditContext::new();
+        let peer = self.peer(request);
+        let forwarded = peer.is_some_and(|peer| self.trusts(peer));
+        if let Some(peer) = peer {
+            context = context.ip_address(self.client(peer, &request.headers));
+        }
+        if let Some(agent) = text(&request.headers, &header::USER_AGENT) {
+            context = context.user_agent(agent);
+        }
+        let told = |name: &'static str| text(&request.headers, &HeaderName::from_static(name)).filter(|_| forwarded);
+        if let Some(scheme) = told("x-forwarded-proto").or_else(|| request.uri.scheme_str().map(str::to_owned)) {
+            context = context.protocol(scheme);
+        }
+        let host =
+            told("x-forwarded-host").or_else(|| request.uri.host().map(str::to_owned)).or_else(|| text(&request.headers, &header::HOST));
+        if let Some(host) = host {
+            context = context.host(host);
+        }
+        let id = text(&request.headers, &self.request_id).filter(|id| !id.is_empty());
+        let id = id.unwrap_or_else(|| Instant::now().uuid(fastrand::u64(..)).to_string());
+        context = context.request_id(&id);
+        if let Some(session) = self.session_id.as_ref().and_then(|hook| hook(request)) {
+            context = context.session_id(session);
+        }
+        if let Some(actor) = self.actor.as_ref().and_then(|hook| hook(request)) {
+            context = context.actor(&actor);
+        }
+        (context, id)
+    }
+}
+
+/// A header's text; bytes that aren't UTF-8 are replaced.
+fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let value = headers.get(name)?.as_bytes();
+    Some(String::from_utf8_lossy(value.get(..LONGEST).unwrap_or(value)).into_owned())
+}
+
+impl<S> Layer<S> for AuditContextLayer {
+    type Service = AuditContextService<S>;
+
+    fn layer(&self, inner: S) -> AuditContextService<S> {
+        AuditContextService { inner, settings: Arc::clone(&self.settings) }
+    }
+}
+
+/// A service in whose requests events inherit a context. Made by [`AuditContextLayer`].
+#[derive(Clone)]
+pub struct AuditContextService<S> {
+    inner: S,
+    settings: Arc<Settings>,
+}
+
+impl<S: fmt::Debug> fmt::Debug for AuditContextService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditContextService").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+impl<S, B> Service<Request<B>> for AuditContextService<S>
+where
+    S: Service<Request<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Scoped<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (mut parts, body) = request.into_parts();
+        let (context, id) = self.settings.context(&parts);
+        parts.extensions.insert(RequestId(id));
+        let inner = &mut self.inner;
+        // Services may do their work here, before there is a future to poll.
+        let future = context.clone().run(|| inner.call(Request::from_parts(parts, body)));
+        context.scope(future)
+    }
+}
+
+/// The request's id, among its extensions: for answers and logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId(pub String);
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;

@@ -1,0 +1,111 @@
+//! Who a request is from, and what of it can be believed.
+
+use std::{convert::Infallible, future::ready};
+
+use super::*;
+use crate::capture::{context::Inherited, scope};
+
+/// What events inherit within a request.
+fn within(layer: &AuditContextLayer, request: Request<()>) -> Vec<(&'static str, String)> {
+    struct Look;
+    impl Service<Request<()>> for Look {
+        type Response = Vec<(&'static str, String)>;
+        type Error = Infallible;
+        type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<()>) -> Self::Future {
+            let mut inherited = Inherited::default();
+            scope::gather(&mut inherited);
+            ready(Ok(inherited.named().map(|(name, value)| (name, String::from_utf8(value.to_vec()).unwrap())).collect()))
+        }
+    }
+    let mut future = std::pin::pin!(layer.layer(Look).call(request));
+    match future.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())) {
+        Poll::Ready(Ok(found)) => found,
+        Poll::Pending => unreachable!("it is ready"),
+    }
+}
+
+fn address(layer: &AuditContextLayer, peer: &str, forwarded: &[&str]) -> String {
+    let mut request = Request::builder().extension(peer.parse::<IpAddr>().unwrap());
+    for line in forwarded {
+        request = request.header("X-Forwarded-For", *line);
+    }
+    let found = within(layer, request.body(()).unwrap());
+    found.into_iter().find(|(name, _)| *name == "ip_address").unwrap().1
+}
+
+#[test]
+fn an_address_is_believed_as_far_as_trusted_proxies_vouch_for_it() {
+    let nobody = AuditContextLayer::new();
+    let ours = AuditContextLayer::new().trusted_proxies(["10.0.0.0/8", "127.0.0.1", "fd00::/8"]).unwrap();
+    assert_eq!(address(&nobody, "10.0.0.1", &["192.0.2.50"]), "\"10.0.0.1\"");
+    for (peer, forwarded, client) in [
+        ("10.0.0.1", &["192.0.2.50"][..], "192.0.2.50"),
+        // The client may write what it likes before what our proxies add.
+        ("10.0.0.1", &["1.2.3.4, 192.0.2.50"], "192.0.2.50"),
+        ("10.0.0.1", &["1.2.3.4", "192.0.2.50, 10.9.9.9"], "192.0.2.50"),
+        ("192.0.2.1", &["1.2.3.4"], "192.0.2.1"),
+        ("10.0.0.1", &[], "10.0.0.1"),
+        ("10.0.0.1", &["unknown, 10.2.2.2"], "10.2.2.2"),
+        ("10.0.0.1", &["192.0.2.50:4711"], "192.0.2.50"),
+        ("10.0.0.1", &["[2001:db8::1]:4711"], "2001:db8::1"),
+        ("::ffff:10.0.0.1", &["::ffff:192.0.2.50"], "192.0.2.50"),
+        ("fd00::1", &["2001:db8::7"], "2001:db8::7"),
+        ("10.0.0.1", &["10.1.1.1, 10.2.2.2"], "10.1.1.1"),
+    ] {
+        assert_eq!(address(&ours, peer, forwarded), format!("\"{client}\""), "{peer} {forwarded:?}");
+    }
+    assert!(AuditContextLayer::new().trusted_proxies(["10.0.0.0/40"]).unwrap_err().to_string().contains("10.0.0.0/40"));
+}
+
+#[test]
+fn a_request_says_who_and_where() {
+    let layer = AuditContextLayer::new()
+        .trusted_proxies(["10.0.0.1"])
+        .unwrap()
+        .session_id(|request| Some(format!("session of {}", request.uri.path())))
+        .actor(|request| request.extensions.get::<u64>().map(|user| Actor::user(user.to_string()).name("ann")));
+    let request = || {
+        Request::builder()
+            .uri("http://internal/reports")
+            .header("Host", "outside.example.com")
+            .header("User-Agent", "x".repeat(600))
+            .header("X-Request-Id", "r-1")
+            .header("X-Forwarded-Proto", "https")
+            .header("X-Forwarded-Host", "audit.example.com")
+            .extension(7_u64)
+    };
+    let found = within(&layer, request().extension("10.0.0.1:80".parse::<SocketAddr>().unwrap()).body(()).unwrap());
+    let expected = [
+        ("actor.type", "user"),
+        ("actor.id", "7"),
+        ("actor.name", "ann"),
+        ("ip_address", "10.0.0.1"),
+        ("user_agent", &"x".repeat(512)),
+        ("session_id", "session of /reports"),
+        ("request_id", "r-1"),
+        ("context.protocol", "https"),
+        ("context.host", "audit.example.com"),
+    ];
+    assert_eq!(found, expected.map(|(name, value)| (name, format!("\"{value}\""))));
+    // From a peer that nobody trusts, the forwarded words are a stranger's.
+    let found = within(&layer, request().body(()).unwrap());
+    assert!(
+        found.contains(&("context.protocol", "\"http\"".into())) && found.contains(&("context.host", "\"internal\"".into())),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn without_an_id_a_request_gets_one() {
+    let layer = AuditContextLayer::new();
+    let mut ids: Vec<_> =
+        (0..2).map(|_| within(&layer, Request::new(())).into_iter().find(|(name, _)| *name == "request_id").unwrap().1).collect();
+    ids.dedup();
+    assert!(ids.len() == 2 && ids.iter().all(|id| id.trim_matches('"').parse::<uuid::Uuid>().is_ok()), "{ids:?}");
+}

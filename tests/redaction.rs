@@ -1,0 +1,122 @@
+//! Secrets stay out of the log: by the type of a value, by the name of a field, at any depth.
+
+#![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use tracing_audit::{AuditLog, HashKey, Secret, audit, hashed, mask, unredacted};
+use tracing_subscriber::prelude::*;
+
+/// What `emit` writes into a log of its own.
+fn written(
+    open: impl FnOnce(tracing_audit::AuditLogBuilder) -> tracing_audit::AuditLogBuilder,
+    emit: impl FnOnce(&AuditLog),
+) -> Vec<Value> {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(AuditLog::builder(dir.path()).source("redaction")).open().unwrap();
+    tracing::dispatcher::with_default(&tracing_subscriber::registry().with(log.layer()).into(), || emit(&log));
+    log.close().unwrap();
+    support::records(dir.path())
+}
+
+#[derive(Serialize)]
+struct Account {
+    name: &'static str,
+    password: Option<&'static str>,
+    headers: BTreeMap<&'static str, &'static str>,
+}
+
+#[test]
+fn a_denied_name_hides_its_value_wherever_it_is() {
+    let password = "hunter2";
+    let account = || Account {
+        name: "ann",
+        password: Some("hunter2"),
+        headers: BTreeMap::from([("Authorization", "Bearer hunter2"), ("Accept", "text/html"), ("Set-Cookie", "s=hunter2")]),
+    };
+    let records = written(
+        |builder| builder,
+        |_| {
+            audit!("user.created", password, details.nested.api_key = %password, client_secret = ?password, note = "shown");
+            audit!("user.created", password = "hunter2", passphrase = Some(7), resource.attributes = account(), account = [account()]);
+            audit!("user.created", details = json!({"deep": [{"access_token": {"value": "hunter2"}}], "Password": "hunter2"}));
+            tracing::info!(target: "audit", event_type = "user.created", password, "plain");
+        },
+    );
+    let text = serde_json::to_string(&records).unwrap();
+    assert!(!text.contains("hunter2"), "{text}");
+    let details = |at: usize| &records[at]["details"];
+    assert_eq!(
+        details(0),
+        &json!({"password": "[redacted]", "nested": {"api_key": "[redacted]"}, "client_secret": "[redacted]", "note": "shown"})
+    );
+    let hidden = json!({
+        "name": "ann", "password": "[redacted]",
+        "headers": {"Accept": "text/html", "Authorization": "[redacted]", "Set-Cookie": "[redacted]"},
+    });
+    assert_eq!((&records[1]["resource"]["attributes"], &details(1)["account"][0]), (&hidden, &hidden));
+    assert_eq!(details(2)["deep"][0]["access_token"], "[redacted]");
+    assert_eq!(details(3)["password"], "[redacted]");
+}
+
+#[test]
+fn who_says_how_shows_so_much_of_it() {
+    let (password, token) = (Secret::new("correct horse battery"), "abcdefghijklmnopqrst".to_owned());
+    let records = written(
+        |builder| builder,
+        |_| {
+            audit!("user.created", password = mask(&password, 3), api_key = hashed(&token), token = mask(&token, 5));
+            audit!("policy.changed", password = unredacted("12 characters"), other = Some(mask("abcdefghi", 2)));
+        },
+    );
+    let details = &records[0]["details"];
+    assert_eq!((&details["password"], &details["token"]), (&json!("cor…"), &json!("abcde…")));
+    assert!(details["api_key"].as_str().unwrap().starts_with("hmac-sha256:k1:"));
+    assert_eq!(records[1]["details"], json!({"password": "12 characters", "other": "ab…"}));
+}
+
+#[test]
+fn equal_values_hash_alike_and_can_be_searched_for_after_a_rotation() {
+    let mut candidates = Vec::new();
+    let records = written(
+        |builder| builder,
+        |log| {
+            audit!("user.invited", email = hashed("ann@example.com"));
+            audit!("user.invited", email = hashed("bob@example.com"));
+            log.rotate_hash_key("k2").unwrap();
+            assert!(log.rotate_hash_key("k2").unwrap_err().to_string().contains("choose another"));
+            audit!("user.invited", email = hashed("ann@example.com"));
+            candidates = log.hashes_of("ann@example.com").unwrap();
+        },
+    );
+    let emails: Vec<&str> = records.iter().filter_map(|record| record["details"]["email"].as_str()).collect();
+    assert_eq!(candidates.len(), 2);
+    assert_eq!((emails[0], emails[2]), (&*candidates[1], &*candidates[0]));
+    assert!(candidates[0].starts_with("hmac-sha256:k2:") && !candidates.iter().any(|hash| hash == emails[1]));
+    assert!(records.iter().any(|record| record["event_type"] == "audit.hash_key.rotated"));
+}
+
+#[test]
+fn the_applications_own_key_stays_out_of_the_directory() {
+    let key = || HashKey::new("vault-7", b"0123456789abcdef").unwrap();
+    let records = written(
+        |builder| builder.hash_key(key()),
+        |log| {
+            audit!("user.invited", email = hashed("ann@example.com"));
+            assert!(!log.dir().join("state/hash-keys.json").exists());
+            assert!(log.rotate_hash_key("x").is_err());
+            let hash = log.hashes_of("ann@example.com").unwrap();
+            audit!("user.found", hash);
+        },
+    );
+    assert_eq!(records[0]["details"]["email"], records[1]["details"]["hash"][0]);
+}
+
+#[test]
+fn without_a_log_there_is_no_key_to_hash_with() {
+    assert_eq!(hashed("ann@example.com").to_string(), "[not hashed]");
+}
