@@ -111,14 +111,13 @@ pub use store::{Counters, Hold, Problem, Retention, SpaceAction, Watermarks};
 pub mod __private {
     pub use core::format_args;
 
-    pub use serde::Serialize;
     #[cfg(feature = "macros")]
     pub use tracing_audit_macros::audit_impl;
 
     pub use crate::capture::audited::*;
     pub use crate::capture::{
-        ActorParts, Argument, ContextParts, Denied, Fields, Hidden, OutcomeParts, Redacted, ResourceParts, Shown, Site, Writer,
-        context_slot, debug, display, json, literal, record,
+        ActorParts, Argument, ContextParts, Denied, Fields, Hidden, OutcomeParts, Recordable, Redacted, ResourceParts, Shown, Site, Writer,
+        context_slot, debug, display, json, literal, record, whole_actor, whole_outcome, whole_resource,
     };
     pub use crate::record::Severity;
 }

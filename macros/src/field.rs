@@ -164,7 +164,13 @@ impl Parse for Field {
         if at_end(input) {
             return Err(Error::new_spanned(&path, format!("`{path}` has no value; write `{path} = …`")));
         }
-        let value: Expr = input.parse()?;
+        if input.peek(Token![%]) || input.peek(Token![?]) || (input.peek(Token![#]) && !input.peek2(syn::token::Bracket)) {
+            return Err(input.error(format!("a value has at most one sigil, `%` for its `Display` or `?` for its `Debug`: `{path} = %…`")));
+        }
+        let value: Expr = input.parse().map_err(|error| {
+            let cut_short = input.is_empty();
+            if cut_short { Error::new_spanned(&path, format!("the value of `{path}` is cut short; write `{path} = …`")) } else { error }
+        })?;
         if let Expr::Assign(assign) = &value {
             let message = format!("a field has one `=`: `{path} = …`; put a comma between two fields, or write `==` to compare");
             return Err(Error::new_spanned(assign.eq_token, message));

@@ -14,7 +14,7 @@ use super::{
     argument::{Argument, Written},
     emit,
 };
-use crate::record::{Actor, Buffer, Resource, json::Presence};
+use crate::record::{Buffer, json::Presence};
 
 /// An argument that was rendered before the body ran, which may have moved it since.
 #[derive(Debug)]
@@ -25,16 +25,6 @@ pub fn capture(argument: &impl Argument) -> Captured {
     let mut json = Buffer::default();
     let present = emit::with_key_of_log(|| argument.write(&mut json).is_present());
     Captured(present.then(|| json.into_vec()))
-}
-
-/// An actor, which the body may move.
-pub fn capture_actor(actor: &Actor) -> Actor {
-    actor.clone()
-}
-
-/// A resource, which the body may move.
-pub fn capture_resource(resource: &Resource) -> Resource {
-    resource.clone()
 }
 
 #[doc(hidden)]

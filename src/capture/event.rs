@@ -35,12 +35,14 @@ pub trait AuditEvent {
     fn record(&self) -> Receipt;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: AuditEvent + ?Sized> AuditEvent for &T {
     fn record(&self) -> Receipt {
         (**self).record()
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: AuditEvent + ?Sized> AuditEvent for Box<T> {
     fn record(&self) -> Receipt {
         (**self).record()

@@ -28,9 +28,10 @@ mod request;
 mod scope;
 mod shorten;
 mod site;
+mod whole;
 mod writer;
 
-pub use argument::{Argument, debug, display, json, literal};
+pub use argument::{Argument, Recordable, debug, display, json, literal};
 pub use emit::record;
 pub(crate) use emit::set_global;
 pub use event::AuditEvent;
@@ -45,4 +46,5 @@ pub use redact::{Denied, Hashed, Hidden, Masked, Redactable, Redacted, Secret, S
 pub use request::{AuditContextLayer, AuditContextService, RequestId};
 pub use scope::{AuditContext, Scoped, context_slot};
 pub use site::Site;
+pub use whole::{whole_actor, whole_outcome, whole_resource};
 pub use writer::Writer;

@@ -12,7 +12,7 @@ use crate::{
     call::{Call, Errors},
     check::{Event, SETTINGS, Severity, check},
     event_type::EventType,
-    expand::{borrowed, denied, own},
+    expand::{at, borrowed, denied, own, whole},
     field::{Field, Path, Sigil},
     literal::json_of,
 };
@@ -155,17 +155,18 @@ fn capture(base: &Call) -> (TokenStream, Vec<Field>) {
         let name = format_ident!("captured{place:03}", span = Span::mixed_site());
         let (value, argument) = (borrowed(&given.value), Ident::new("argument", given.value.span()));
         let captured = match path.as_str() {
-            "actor" => quote!(capture_actor(#argument)),
-            "resource" => quote!(capture_resource(#argument)),
+            "actor" | "resource" => {
+                let whole = whole(&path, given, &private, &argument);
+                quote!(::core::clone::Clone::clone(#whole))
+            }
             _ => {
                 let rendered = denied(given, &private, &argument).unwrap_or_else(|| {
                     let function = own(given.sigil.function());
-                    quote!(#private::#function(#argument))
+                    quote_spanned!(at(&given.value)=> #private::#function(#argument))
                 });
-                quote!(capture(&#rendered))
+                quote_spanned!(at(&given.value)=> #private::capture(&#rendered))
             }
         };
-        let captured = quote_spanned!(Span::mixed_site()=> #private::#captured);
         statements.extend(quote_spanned!(Span::mixed_site()=> let #name = match #value { #argument => #captured };));
         fields.push(Field { path: given.path.clone(), sigil: Sigil::Captured, value: parse_quote_spanned!(Span::mixed_site()=> #name) });
     }

@@ -26,8 +26,8 @@ impl Parse for Function {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let attributes = input.call(Attribute::parse_outer)?;
         let visibility = input.parse()?;
-        let start = input.span();
-        let signature: Signature = input.parse().map_err(|error| not_a_function(input, start, error))?;
+        let item = input.fork();
+        let signature: Signature = input.parse().map_err(|error| not_a_function(&item, error))?;
         if let Some(constant) = &signature.constness {
             let message = "a `const fn` cannot record events: it may run while compiling; leave out `const`, or `#[audited]`";
             return Err(Error::new_spanned(constant, message));
@@ -50,8 +50,8 @@ impl Parse for Function {
 const NEEDED: &str = "`#[audited]` is for functions and methods with a body";
 
 /// Says what stands here, if it is not a function.
-fn not_a_function(input: ParseStream<'_>, start: Span, error: Error) -> Error {
-    let text = input.to_string();
+fn not_a_function(item: ParseStream<'_>, error: Error) -> Error {
+    let (text, start) = (item.to_string(), item.span());
     let first = text.split(|c: char| !c.is_alphanumeric()).find(|word| !matches!(*word, "unsafe" | "default" | "auto"));
     match first {
         Some("impl" | "trait") => {
@@ -61,7 +61,7 @@ fn not_a_function(input: ParseStream<'_>, start: Span, error: Error) -> Error {
             Error::new(start, format!("{NEEDED}; for a type that is an event there is `#[derive(AuditEvent)]`"))
         }
         Some("mod" | "use" | "static" | "type" | "macro_rules" | "let") => Error::new(start, NEEDED),
-        Some("const") if !text.contains("fn") => Error::new(start, NEEDED),
+        Some("const") if !text.contains(" fn ") => Error::new(start, NEEDED),
         _ => error,
     }
 }
@@ -104,7 +104,7 @@ impl Function {
             });
         };
         if matches!(&self.signature.output, ReturnType::Type(_, output) if matches!(**output, Type::Never(_))) {
-            return quote_spanned! {Span::mixed_site()=> #begin let #value = #run; #value };
+            return quote_spanned! {Span::mixed_site()=> #begin let _ = &#ending; #run };
         }
         quote_spanned! {Span::mixed_site()=>
             #begin

@@ -110,7 +110,7 @@ fn written(name: &Ident, ty: &Type, owner: Owner, form: Option<Form>, krate: &To
     };
     let plain = |sigil: Sigil, bound: TokenStream| (sigil, parse_quote_spanned!(span=> #value), (ty.clone(), bound));
     match form {
-        None => plain(Sigil::Json, quote!(#krate::__private::Serialize)),
+        None => plain(Sigil::Json, quote!(#krate::__private::Recordable)),
         Some(Form::Display) => plain(Sigil::Display, quote!(::core::fmt::Display)),
         Some(Form::Debug) => plain(Sigil::Debug, quote!(::core::fmt::Debug)),
         Some(Form::Mask(shown)) => redacted("mask", quote!(, #shown)),

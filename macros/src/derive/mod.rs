@@ -131,12 +131,12 @@ fn bound(generics: &mut Generics, ty: &syn::Type, needed: &TokenStream) {
 
 /// A value in the attribute of a type names a field as the other kind of type would.
 fn not_of_this_scope(value: &Expr, fields: &Fields, owner: Owner) -> Result<()> {
-    let text = value.to_token_stream().to_string();
+    let text = value.to_token_stream().to_string().replace(' ', "");
     for name in fields.iter().filter_map(|field| field.ident.as_ref()) {
         if owner == Owner::Struct && text == name.to_string() {
             return Err(Error::new_spanned(value, format!("in the attribute of a struct a field is `self.{name}`")));
         }
-        if owner == Owner::Variant && text.contains(&format!("self . {name}")) {
+        if owner == Owner::Variant && text.contains(&format!("self.{name}")) {
             return Err(Error::new_spanned(value, format!("in the attribute of a variant a field is `{name}`, without `self.`")));
         }
     }
