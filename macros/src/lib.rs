@@ -11,6 +11,8 @@
 //! | `check` | a call | an event that keeps every rule, or all the errors at once |
 //! | `expand` | an event | code |
 //!
+//! `audited` and `derive` stand before `check`: they read an attribute and make calls of it, which then go the same way.
+//!
 //! **Hooks.** `tracing_audit::audit!` is a `macro_rules!` that passes its `$crate`, a `;` and its arguments to [`audit_impl`]: so the crate
 //! may be renamed by those who depend on it, and no manifest is read. The code that comes out names only `$crate::Severity`,
 //! `$crate::__private` and `::core`, and works without a prelude.
@@ -18,7 +20,8 @@
 //! **A new slot** is a row in `slot::SLOTS`, in the order of the record, and a method of the runtime's `Writer`.
 //!
 //! **Testing.** Everything but the entry points works on `proc_macro2`, so the unit tests (`tests`) expand calls from text: they hold every
-//! designed message and the shape of the code. What the code does when it runs is tested in the root crate's `tests/`.
+//! designed message of a call and the shape of the code. The messages of the attributes, and what the compiler adds of its own, are in the root
+//! crate's `tests/compile_errors`; what the code does when it runs is tested in the root crate's `tests/`.
 
 mod audited;
 mod call;

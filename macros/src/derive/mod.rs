@@ -133,7 +133,7 @@ fn bound(generics: &mut Generics, ty: &syn::Type, needed: &TokenStream) {
 fn not_of_this_scope(value: &Expr, fields: &Fields, owner: Owner) -> Result<()> {
     let text = value.to_token_stream().to_string().replace(' ', "");
     for name in fields.iter().filter_map(|field| field.ident.as_ref()) {
-        if owner == Owner::Struct && text == name.to_string() {
+        if owner == Owner::Struct && *name == text {
             return Err(Error::new_spanned(value, format!("in the attribute of a struct a field is `self.{name}`")));
         }
         if owner == Owner::Variant && text.contains(&format!("self.{name}")) {
