@@ -92,14 +92,17 @@ mod store;
 pub use attributes::{AuditEvent, audited};
 pub use capture::{
     AuditContext, AuditEvent, AuditLayer, Durable, Hashed, Masked, NotDurable, Receipt, Redactable, Scoped, Secret, Unredacted, WhenFull,
-    hashed, mask, unredacted,
+    catalogue, hashed, mask, unredacted,
 };
 #[cfg(feature = "tower")]
 pub use capture::{AuditContextLayer, AuditContextService, RequestId};
 pub use error::{Error, Result};
 pub use log::{AuditLog, AuditLogBuilder};
 pub use query::{AuditReader, Entry, Filter, Order, Page, PageStart, Problem as ReadProblem, Query, Scanned, Tail, TailStart};
-pub use record::{Actor, DENIED_FIELDS, Day, HashKey, Outcome, Resource, SCHEMA_VERSION, Seq, Severity, Source, StreamId, Timestamp};
+pub use record::{
+    Actor, Catalogue, CatalogueEntry, DENIED_FIELDS, Day, FieldKind, HashKey, Location, Outcome, Resource, SCHEMA_VERSION, Seq, Severity,
+    Source, StreamId, Timestamp,
+};
 #[cfg(feature = "server")]
 pub use server::{
     Access, Authorizer, Denied, NewToken, RouterOptions, Scope, ServeOptions, Server, TokenInfo, TokenStore, read_only_router,
@@ -109,15 +112,15 @@ pub use store::{Counters, Hold, Problem, Retention, SpaceAction, Watermarks};
 /// What the macros expand to. Not for use by hand: it changes without notice.
 #[doc(hidden)]
 pub mod __private {
-    pub use core::format_args;
+    pub use linkme;
 
     #[cfg(feature = "macros")]
     pub use tracing_audit_macros::audit_impl;
 
     pub use crate::capture::audited::*;
     pub use crate::capture::{
-        ActorParts, Argument, ContextParts, Denied, Fields, Hidden, OutcomeParts, Recordable, Redacted, ResourceParts, Shown, Site, Writer,
-        context_slot, debug, display, json, literal, record, whole_actor, whole_outcome, whole_resource,
+        ActorParts, Argument, ContextParts, Denied, Fields, Hidden, OutcomeParts, Recordable, Redacted, ResourceParts, SITES, Shown, Site,
+        Writer, context_slot, debug, display, json, literal, record, whole_actor, whole_outcome, whole_resource,
     };
     pub use crate::record::Severity;
 }

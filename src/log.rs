@@ -16,8 +16,8 @@ use crate::{
     journal,
     record::{HashKey, OwnRecord, Severity, Source, StreamId},
     store::{
-        Callback, Counters, Hold, Level, Problem, Retention, SealerOptions, Store, StoreOptions, Watermarks, WriterOptions, hold::Holds,
-        keys,
+        Callback, Counters, Hold, Level, Problem, Retention, SealerOptions, Store, StoreOptions, Watermarks, WriterOptions, catalogue,
+        hold::Holds, keys,
     },
 };
 
@@ -77,8 +77,16 @@ impl AuditLog {
             live_grace: Duration::from_secs(60),
             watermarks: Watermarks::default(),
             hash_keys: Vec::new(),
+            has_catalogue: true,
             on_problem: None,
         }
+    }
+
+    /// For what the `tracing-audit` program does to a log: it records that, prunes nothing by itself and has no event types of its own.
+    #[cfg(feature = "cli")]
+    pub(crate) fn of_tool(dir: impl Into<PathBuf>) -> AuditLogBuilder {
+        let builder = Self::builder(dir).source("tracing-audit").retention(Retention::unlimited());
+        AuditLogBuilder { has_catalogue: false, ..builder }
     }
 
     /// The layer that takes this log's events from `tracing`.
@@ -231,6 +239,7 @@ pub struct AuditLogBuilder {
     live_grace: Duration,
     watermarks: Watermarks,
     hash_keys: Vec<HashKey>,
+    has_catalogue: bool,
     on_problem: Option<Callback>,
 }
 
@@ -355,6 +364,12 @@ impl AuditLogBuilder {
             on_problem: self.on_problem,
         };
         let store = Store::open(&self.dir, options)?;
+        if self.has_catalogue
+            && let Err(error) = catalogue::keep_catalogue(&store.layout, &source, capture::catalogue())
+        {
+            // The log does without; it tells those who look what it is about.
+            tracing::warn!(target: "tracing_audit", "the catalogue of event types could not be kept: {error}");
+        }
         let own_keys = !self.hash_keys.is_empty();
         let hash_keys = if own_keys { self.hash_keys } else { keys::ensure_hash_keys(&store.layout)? };
         let key = CurrentKey::leak(hash_keys.last());

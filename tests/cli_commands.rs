@@ -229,6 +229,42 @@ fn a_reader_that_has_enough_is_no_error() {
 }
 
 #[test]
+fn verify_accepts_exactly_the_loss_that_the_log_tells_of() {
+    let dir = log(12);
+    let line = |seq: u64, event_type: &str, details: &str| {
+        format!(
+            concat!(
+                r#"{{"stream":"cash-0a1b2c","seq":{},"id":"0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c{:02}","timestamp":"2026-11-21T10:15:00.000000Z","#,
+                r#""event_type":"{}","details":{}}}"#,
+                "\n"
+            ),
+            seq, seq, event_type, details
+        )
+    };
+    let live = dir.path().join("live/20261121T101500.000000Z-cash-0a1b2c-00000001.jsonl");
+    let write = |lost: &str| {
+        let lines = [line(1, "user.updated", "{}"), line(2, "user.updated", "{}"), line(6, "audit.log.lost", lost)];
+        fs::write(&live, lines.concat()).unwrap();
+        run(dir.path(), &["verify"])
+    };
+    for other in [r#"{"count":2,"after_seq":2}"#, r#"{"count":4,"after_seq":2}"#, r#"{"count":3,"after_seq":1}"#, "{}"] {
+        let found = write(other);
+        assert_eq!(code(&found), 1, "{other}: {}", out(&found));
+        assert!(out(&found).contains("line 3 has the number 6, after 2"), "{}", out(&found));
+    }
+    let told = |found: &Output| code(found) == 0 && out(found).contains("entries 3 to 5 are lost, and recorded");
+    let found = write(r#"{"count":3,"after_seq":2}"#);
+    assert!(told(&found), "{}", out(&found));
+
+    // The same once it is sealed.
+    let recovered = run(dir.path(), &["recover"]);
+    assert_eq!(code(&recovered), 0, "{}", err(&recovered));
+    assert!(sealed(dir.path()).iter().any(|path| path.to_string_lossy().contains("cash-0a1b2c")));
+    let found = run(dir.path(), &["verify"]);
+    assert!(told(&found), "{}", out(&found));
+}
+
+#[test]
 fn verify_finds_what_is_wrong_and_says_where() {
     let dir = log(30);
     let fine = run(dir.path(), &["verify"]);

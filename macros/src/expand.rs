@@ -11,6 +11,7 @@ use syn::{Error, Expr, ExprReference, spanned::Spanned};
 use crate::{
     check::{Event, Severity, Tree},
     denied::is_denied,
+    described,
     field::{Field, Sigil},
     literal::{json_of, json_string, message_of},
     slot::{SLOTS, Slot},
@@ -40,7 +41,8 @@ pub(crate) fn expand(event: &Event) -> TokenStream {
     });
     let message_name = computed.map(|_| own("message"));
     let message_name = message_name.into_iter();
-    let [writer, receipt, site] = ["writer", "receipt", "SITE"].map(own);
+    let [writer, receipt, site, entry] = ["writer", "receipt", "SITE", "ENTRY"].map(own);
+    let (fields, description) = (described::fields(event), described::description(event));
     let calls = Writing { private: &private, event }.event(&writer);
     let writer = if calls.is_empty() { quote!(_) } else { quote!(#writer) };
     // The static is inside the arm, where no code of the caller's is: statics are not hygienic.
@@ -51,11 +53,15 @@ pub(crate) fn expand(event: &Event) -> TokenStream {
                     #head,
                     #event_type,
                     #krate::Severity::#severity,
+                    (#fields, #description),
                     ::core::file!(),
                     ::core::line!(),
                     ::core::module_path!(),
                     &#site,
                 );
+                #[#private::linkme::distributed_slice(#private::SITES)]
+                #[linkme(crate = #private::linkme)]
+                static #entry: &#private::Site = &#site;
                 #private::record(&#site, &|#writer: &mut #private::Writer<'_>| { #calls })
             }
         };

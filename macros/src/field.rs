@@ -127,6 +127,8 @@ pub(crate) struct Field {
     pub(crate) path: Path,
     pub(crate) sigil: Sigil,
     pub(crate) value: Expr,
+    /// What the catalogue says of the value where the expression does not tell: its kind, or of a description the text.
+    pub(crate) told: Option<String>,
 }
 
 impl Parse for Field {
@@ -175,7 +177,7 @@ impl Parse for Field {
             let message = format!("a field has one `=`: `{path} = …`; put a comma between two fields, or write `==` to compare");
             return Err(Error::new_spanned(assign.eq_token, message));
         }
-        Ok(Self { path, sigil, value })
+        Ok(Self { path, sigil, value, told: None })
     }
 }
 
@@ -223,7 +225,7 @@ fn shorthand(path: Path, sigil: Sigil) -> Result<Field> {
                 let message = format!("`{name}` is a keyword, not a variable; write `{name} = {sigil_text}…`");
                 return Err(Error::new_spanned(path, message));
             };
-            Ok(Field { path, sigil, value: Expr::Path(variable) })
+            Ok(Field { path, sigil, value: Expr::Path(variable), told: None })
         }
         None => {
             let message = format!("only a variable can stand alone; write `{} = {sigil_text}{path}`", path.last());

@@ -28,6 +28,7 @@ mod call;
 mod check;
 mod denied;
 mod derive;
+mod described;
 mod event_type;
 mod expand;
 mod field;

@@ -145,6 +145,12 @@ impl Inherited {
         Slot::ALL.iter().filter_map(|&slot| Some((Slot::NAMES[slot as usize], self.get(slot)?)))
     }
 
+    /// Whether no span says anything.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// The value of a slot, a JSON string.
     pub(super) fn get(&self, slot: Slot) -> Option<&[u8]> {
         self.values[slot as usize].clone().map(|range| &self.bytes[range])

@@ -145,7 +145,6 @@ fn render(scratch: &mut Scratch, head: &str, at: Instant, id: Uuid, intake: Opti
     let Scratch { out, inherited, stamp, .. } = scratch;
     out.clear();
     stamp.write(out, at, id);
-    out.push(b',');
     out.append(head.as_bytes());
     let system: &[u8] = match intake {
         Some(intake) => {

@@ -45,6 +45,6 @@ pub use redact::{Denied, Hashed, Hidden, Masked, Redactable, Redacted, Secret, S
 #[cfg(feature = "tower")]
 pub use request::{AuditContextLayer, AuditContextService, RequestId};
 pub use scope::{AuditContext, Scoped, context_slot};
-pub use site::Site;
+pub use site::{SITES, Site, catalogue};
 pub use whole::{whole_actor, whole_outcome, whole_resource};
 pub use writer::Writer;

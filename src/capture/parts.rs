@@ -70,11 +70,11 @@ impl<'w, 'a> ActorParts<'w, 'a> {
     }
 
     fn reach(&mut self, place: usize) {
-        if self.identified {
+        let inherited = self.writer.inherited;
+        if self.identified || inherited.is_empty() {
             self.done = self.done.max(place);
             return;
         }
-        let inherited = self.writer.inherited;
         if self.done == 0 && place > 0 && inherited.get(Slot::ActorType).is_none() && inherited.get(Slot::ActorId).is_some() {
             self.writer.out.extend_from_slice(USER);
         }
@@ -194,7 +194,8 @@ impl<'w, 'a> ContextParts<'w, 'a> {
     }
 
     fn reach(&mut self, place: usize) {
-        for (key, slot) in Self::KEYS.get(self.done..place).unwrap_or_default() {
+        let keys = if self.writer.inherited.is_empty() { None } else { Self::KEYS.get(self.done..place) };
+        for (key, slot) in keys.unwrap_or_default() {
             self.writer.inherit(key.as_bytes(), *slot);
         }
         self.done = self.done.max(place);

@@ -13,7 +13,15 @@ use tracing::{
 };
 
 use super::{layer::TARGET, mirror};
-use crate::record::Severity;
+use crate::record::{
+    Severity,
+    catalogue::{Catalogue, Described},
+};
+
+/// All calls of `audit!` in the program, gathered by the linker.
+#[doc(hidden)]
+#[linkme::distributed_slice]
+pub static SITES: [&'static Site];
 
 /// A call of `audit!` in the source.
 #[derive(Debug)]
@@ -21,16 +29,20 @@ pub struct Site {
     head: &'static str,
     event_type: &'static str,
     severity: Severity,
+    fields: &'static str,
+    description: &'static str,
     metadata: Metadata<'static>,
     callsite: DefaultCallsite,
 }
 
 impl Site {
-    /// `head` is the record's JSON from `schema_version` to `severity`, without braces; `itself` is the static that this becomes.
+    /// `head` is the record's JSON from `schema_version` to `severity`, without braces; `fields` has a line for each, its path and its
+    /// kind; `description` is the message as written, or empty; `itself` is the static that this becomes.
     pub const fn new(
         head: &'static str,
         event_type: &'static str,
         severity: Severity,
+        (fields, description): (&'static str, &'static str),
         file: &'static str,
         line: u32,
         module: &'static str,
@@ -41,12 +53,14 @@ impl Site {
             Severity::Warning => Level::WARN,
             Severity::Error | Severity::Critical => Level::ERROR,
         };
-        let fields = FieldSet::new(&mirror::FIELDS, Identifier(&itself.callsite));
+        let set = FieldSet::new(&mirror::FIELDS, Identifier(&itself.callsite));
         Self {
             head,
             event_type,
             severity,
-            metadata: Metadata::new(mirror::NAME, TARGET, level, Some(file), Some(line), Some(module), fields, Kind::EVENT),
+            fields,
+            description,
+            metadata: Metadata::new(mirror::NAME, TARGET, level, Some(file), Some(line), Some(module), set, Kind::EVENT),
             callsite: DefaultCallsite::new(&itself.metadata),
         }
     }
@@ -59,6 +73,19 @@ impl Site {
     /// The severity.
     pub fn severity(&self) -> Severity {
         self.severity
+    }
+
+    /// What the catalogue says of it.
+    pub(super) fn describe(&self) -> Described<'static> {
+        Described {
+            event_type: self.event_type,
+            severity: self.severity,
+            description: self.description,
+            fields: self.fields,
+            file: self.metadata.file().unwrap_or_default(),
+            line: self.metadata.line().unwrap_or_default(),
+            module: self.metadata.module_path().unwrap_or_default(),
+        }
     }
 
     pub(super) fn head(&self) -> &'static str {
@@ -74,4 +101,24 @@ impl Site {
         let level = *self.metadata.level();
         if level <= STATIC_MAX_LEVEL && level <= LevelFilter::current() { self.callsite.interest() } else { Interest::never() }
     }
+}
+
+/// The event types of all calls of `audit!` in the program, its libraries included, whether they run or not.
+///
+/// It is gathered while linking and costs the program nothing until it is asked for.
+///
+/// ```
+/// use tracing_audit::{audit, catalogue};
+///
+/// fn never_called() {
+///     audit!("report.opened", severity = warning, pages = 3, "A report was opened");
+/// }
+///
+/// let catalogue = catalogue();
+/// let opened = catalogue.get("report.opened").expect("it is in the program");
+/// assert_eq!(opened.description(), Some("A report was opened"));
+/// # let _ = never_called;
+/// ```
+pub fn catalogue() -> Catalogue {
+    Catalogue::gather(SITES.iter().map(|site| site.describe()))
 }

@@ -70,6 +70,9 @@ impl<'a> Writer<'a> {
     }
 
     fn fill_up_to(&mut self, place: Place) {
+        if self.next > Place::Actor && self.inherited.is_empty() {
+            self.next = place;
+        }
         while self.next < place {
             match self.next {
                 Place::TenantId => {
@@ -274,7 +277,7 @@ pub(super) fn write_field(out: &mut Buffer, key: &[u8], value: &dyn Argument) ->
 /// Ends the object whose key begins at `before` and whose first field at `start`; takes the key back if there is no field.
 #[inline]
 pub(super) fn close_object(out: &mut Buffer, before: usize, start: usize) -> Mark {
-    match out.get_mut(start) {
+    match out.at(start) {
         None => {
             out.truncate(before);
             Mark::default()

@@ -8,7 +8,7 @@ use std::{
     fs::File,
     io::{self, BufRead as _, BufReader, Read as _},
     ops::ControlFlow,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -52,7 +52,7 @@ pub(super) enum Level {
 #[derive(Debug, Serialize)]
 pub(super) struct Finding {
     pub(super) level: Level,
-    /// `damaged`, `foreign`, `missing`, `out_of_order`, `unreadable`, `left_over`, `pruned`
+    /// `damaged`, `foreign`, `missing`, `out_of_order`, `unreadable`, `left_over`, `pruned`, `lost`
     pub(super) kind: &'static str,
     /// A file below the log's directory, or a stream.
     pub(super) place: String,
@@ -73,6 +73,14 @@ struct Check<'a> {
     streams: BTreeMap<StreamId, BTreeMap<u32, Part>>,
     /// What retention noted that it removed; asked for once.
     pruned: Option<BTreeSet<FileStem>>,
+    lost: LostNumbers,
+}
+
+/// Numbers that were given away and whose entries are lost, as records in the log tell.
+struct LostNumbers {
+    dir: PathBuf,
+    /// The number before them, and how many they are; asked for once.
+    known: Option<BTreeSet<(StreamId, u64, u64)>>,
 }
 
 /// Checks the whole log. `progress` is told how many files of how many are done.
@@ -80,7 +88,8 @@ pub(super) fn check(dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Re
     let layout = Layout::new(dir);
     check_format(&layout)?;
     let report = Report { ok: true, streams: 0, sealed_files: 0, live_files: 0, entries: 0, findings: Vec::new() };
-    let mut check = Check { fs: Arc::new(OsFs), layout, dir, report, streams: BTreeMap::new(), pruned: None };
+    let lost = LostNumbers { dir: dir.to_owned(), known: None };
+    let mut check = Check { fs: Arc::new(OsFs), layout, dir, report, streams: BTreeMap::new(), pruned: None, lost };
 
     // Live files first: what is sealed meanwhile is then met twice, and never not at all.
     let live = check.live()?;
@@ -128,7 +137,16 @@ impl Check<'_> {
     fn sealed(&mut self, stem: &FileStem) -> Result<()> {
         let path = self.layout.sealed(stem);
         let name = self.name(&path);
-        let index = match verify_sealed(&*self.fs, &self.layout, stem) {
+        let mut lost = Vec::new();
+        let verified = verify_sealed(&*self.fs, &self.layout, stem, &mut |before, after| {
+            let told = self.lost.has(&stem.stream, before, after)?;
+            lost.extend(told.then_some((before, after)));
+            Ok(told)
+        });
+        for (before, after) in lost {
+            self.note_lost(&stem.stream, before, after);
+        }
+        let index = match verified {
             Ok(index) => Some(index),
             Err(error) => {
                 if is_gone(&error) && self.pruned()?.contains(stem) {
@@ -185,7 +203,10 @@ impl Check<'_> {
                 self.problem("damaged", name.clone(), what);
             }
             let (first, last) = seqs.unwrap_or((fields.seq, fields.seq.wrapping_sub(1)));
-            if last.wrapping_add(1) != fields.seq {
+            let follows = last.wrapping_add(1) == fields.seq;
+            if !follows && self.lost.has(&stem.stream, last, fields.seq)? {
+                self.note_lost(&stem.stream, last, fields.seq);
+            } else if !follows {
                 self.problem("out_of_order", name.clone(), format!("line {number} has the number {}, after {last}", fields.seq));
             }
             seqs = Some((first, fields.seq));
@@ -250,6 +271,8 @@ impl Check<'_> {
             self.problem("out_of_order", place, format!("{name} begins with number {first}, but {before_name} ends with {last}"));
         } else if before + 1 < number && self.all_pruned(stream, before + 1, number)? {
             self.note("pruned", place, format!("{} past their retention, and recorded as removed", range("entry", last + 1, first - 1)));
+        } else if self.lost.has(stream, last, first)? {
+            self.note_lost(stream, last, first);
         } else {
             let what = format!("{} missing, between {before_name} and {name}", range("entry", last + 1, first - 1));
             self.problem("missing", place, what);
@@ -271,6 +294,11 @@ impl Check<'_> {
             self.note("left_over", format!("stream {stream}"), what);
         }
         Ok(())
+    }
+
+    fn note_lost(&mut self, stream: &StreamId, before: u64, after: u64) {
+        let what = format!("{} lost, and recorded as such when its log was recovered", range("entry", before + 1, after - 1));
+        self.note("lost", format!("stream {stream}"), what);
     }
 
     /// Whether retention recorded that it removed these files of a stream: from this number to before that.
@@ -302,6 +330,20 @@ impl Check<'_> {
     }
 }
 
+impl LostNumbers {
+    /// Whether exactly the numbers between these two are recorded as lost, by their own stream.
+    fn has(&mut self, stream: &StreamId, before: u64, after: u64) -> Result<bool> {
+        let known = match self.known.take() {
+            Some(known) => known,
+            None => lost_numbers(&self.dir)?,
+        };
+        let missing = after.checked_sub(before).and_then(|distance| distance.checked_sub(1));
+        let has = missing.is_some_and(|count| known.contains(&(stream.clone(), before, count)));
+        self.known = Some(known);
+        Ok(has)
+    }
+}
+
 fn is_gone(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }
@@ -313,6 +355,22 @@ fn range(noun: &str, first: u64, last: u64) -> String {
     }
     let nouns = noun.strip_suffix('y').map_or_else(|| format!("{noun}s"), |stem| format!("{stem}ies"));
     format!("{nouns} {first} to {last} are")
+}
+
+/// What recovery recorded as lost: the number before, and how many.
+fn lost_numbers(dir: &Path) -> Result<BTreeSet<(StreamId, u64, u64)>> {
+    let filter = Filter::parse([("event_type", "audit.log.lost")])?;
+    let mut lost = BTreeSet::new();
+    AuditReader::open(dir)?.each(&filter, Order::Asc, |entry| {
+        let record: serde_json::Value = entry.parse().unwrap_or_default();
+        let number = |path| record.pointer(path).and_then(serde_json::Value::as_u64);
+        let stream = record.get("stream").and_then(|stream| stream.as_str()?.parse().ok());
+        if let (Some(stream), Some(after), Some(count)) = (stream, number("/details/after_seq"), number("/details/count")) {
+            lost.insert((stream, after, count));
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(lost)
 }
 
 /// The files whose removal is recorded in the log.

@@ -15,14 +15,13 @@ use indicatif::ProgressBar;
 use super::{
     args::{ExportArgs, ExportFormat},
     failure::{Failure, Outcome, warn},
-    filtered_zip::FilteredZip,
     output_file::OutputFile,
     progress,
     query::tell_problems,
     stop::Stop,
 };
 use crate::{
-    export::files::LogFiles,
+    export::{files::LogFiles, filtered_zip::FilteredZip},
     query::{AuditReader, Filter, Order, Scanned},
     record::Timestamp,
     store::{check_format, fs::OsFs, layout::Layout, sealed::LocalSealed},

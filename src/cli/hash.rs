@@ -7,7 +7,7 @@ use super::{
     failure::{Failure, Outcome},
 };
 use crate::{
-    AuditLog, Retention,
+    AuditLog,
     store::{check_format, keys, layout::Layout},
 };
 
@@ -36,7 +36,7 @@ pub(super) fn run_key(args: &HashKeyArgs) -> Result<Outcome, Failure> {
     let mut out = io::stdout().lock();
     match &args.command {
         HashKeyCommand::Rotate { name, .. } => {
-            let log = AuditLog::builder(&dir.dir).source("tracing-audit").retention(Retention::unlimited()).open()?;
+            let log = AuditLog::of_tool(&dir.dir).open()?;
             let rotated = log.rotate_hash_key(name);
             log.close()?;
             rotated.map_err(Failure::of_flag)?;

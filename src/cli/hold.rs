@@ -8,7 +8,7 @@ use super::{
     output,
 };
 use crate::{
-    AuditLog, Hold, Retention,
+    AuditLog, Hold,
     store::{check_format, hold::Holds, layout::Layout},
 };
 
@@ -46,7 +46,7 @@ pub(super) fn run(args: &HoldArgs) -> Result<Outcome, Failure> {
 
 /// With the log open, for the record of what is done.
 fn with_log<T>(dir: &DirArgs, act: impl FnOnce(&AuditLog) -> Result<T, Failure>) -> Result<T, Failure> {
-    let log = AuditLog::builder(&dir.dir).source("tracing-audit").retention(Retention::unlimited()).open()?;
+    let log = AuditLog::of_tool(&dir.dir).open()?;
     let done = act(&log);
     log.close()?;
     done

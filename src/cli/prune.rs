@@ -34,7 +34,7 @@ pub(super) fn run(args: &PruneArgs) -> Result<Outcome, Failure> {
     check_format(&Layout::new(dir))?;
     // What was begun is finished: its record is already written.
     let _stop = Stop::on_signal();
-    let log = AuditLog::builder(dir).source("tracing-audit").retention(Retention::unlimited()).open()?;
+    let log = AuditLog::of_tool(dir).open()?;
     let pruned = log.prune_now(&retention)?;
     log.close()?;
     match pruned {

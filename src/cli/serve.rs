@@ -9,7 +9,7 @@ use super::{
     stop,
 };
 use crate::{
-    AuditLog, Retention,
+    AuditLog,
     error::Error,
     server::{RouterOptions, ServeOptions, Server},
     store::{check_format, layout::Layout},
@@ -20,7 +20,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<Outcome, Failure> {
     // A mistyped directory should not become a log.
     check_format(&Layout::new(dir))?;
     // Its own stream: reads are recorded. What is kept how long is for the application to say.
-    let log = AuditLog::builder(dir).source("tracing-audit").retention(Retention::unlimited()).open()?;
+    let log = AuditLog::of_tool(dir).open()?;
     let router = RouterOptions::new().max_requests(args.max_requests).max_downloads(args.max_downloads).open_metrics(args.open_metrics);
     let options = ServeOptions::new(args.listen).allow_plain_http(args.allow_plain_http).path(&args.path).router(router);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -139,7 +139,7 @@ impl LogFiles {
         Ok((cut.count > 0).then_some(cut))
     }
 
-    /// What a live file has in the range, as far as it is whole lines and durable, which it is made.
+    /// What a live file has in the range, as far as it is whole lines.
     pub(super) fn cut_live(&self, stem: &FileStem, window: &Range<Timestamp>) -> Result<Option<Cut>> {
         let file = self.live_file(stem)?;
         let blob = Arc::clone(&file.blob);
@@ -172,9 +172,6 @@ impl LogFiles {
             buffer.drain(..whole);
         }
         self.remember(stem, Kind::Live, cut.span);
-        if cut.count > 0 {
-            blob.make_durable()?;
-        }
         Ok((cut.count > 0).then_some(cut))
     }
 }

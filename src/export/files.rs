@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    io,
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -15,6 +16,7 @@ use crate::{
         fs::Fs,
         index::Index,
         layout::{LIVE, Layout, SEALED},
+        listing::Listing,
         names::FileStem,
         sealed::SealedFiles,
     },
@@ -65,31 +67,19 @@ impl LogFiles {
         Self { fs, layout, sealed, spans: Mutex::default() }
     }
 
-    /// The files that may hold lines from `start` on, by day and stream, in the order of their lines. Of twins, the sealed one.
-    ///
-    /// A file is finished on the day of its birth, so it has no younger lines but by an unsteady clock. It may well have older ones: those
-    /// that a process left in its ring and another recovered days later. So nothing follows from a late birth.
+    /// The files that may hold lines from `start` on, by day and stream, in the order of their lines.
     pub(super) fn since(&self, start: Timestamp) -> Result<ByDayAndStream> {
+        let Listing { sealed, live } = Listing::since(&*self.fs, &self.layout, &*self.sealed, Some(start))?;
         let first = start.day().previous();
-        // Live files first: one that is being sealed meanwhile is then met twice, and never not at all.
-        let mut kinds: BTreeMap<_, _> = self.live()?.into_iter().map(|stem| (stem, Kind::Live)).collect();
-        for day in self.sealed.days()?.into_iter().filter(|day| *day >= first) {
-            kinds.extend(self.sealed.list(day)?.into_iter().map(|stem| (stem, Kind::Sealed)));
-        }
+        let live = live.into_keys().filter(|stem| stem.day() >= first).map(|stem| (stem, Kind::Live));
         let mut files = ByDayAndStream::new();
-        for (stem, kind) in kinds.into_iter().filter(|(stem, _)| stem.day() >= first) {
+        for (stem, kind) in sealed.into_iter().map(|stem| (stem, Kind::Sealed)).chain(live) {
             files.entry((stem.day(), stem.stream.clone())).or_default().push((stem, kind));
         }
         for list in files.values_mut() {
             list.sort_by_key(|(stem, _)| stem.number);
         }
         Ok(files)
-    }
-
-    fn live(&self) -> Result<Vec<FileStem>> {
-        let dir = self.layout.live_dir();
-        let entries = self.fs.list(&dir).map_err(Error::io("list", &dir))?;
-        Ok(entries.iter().filter(|entry| !entry.is_dir).filter_map(|entry| FileStem::parse(&entry.name, LIVE)).collect())
     }
 
     /// What is known of a file's times.
@@ -114,7 +104,8 @@ impl LogFiles {
     }
 
     pub(super) fn live_file(&self, stem: &FileStem) -> Result<LiveFile> {
-        Ok(LiveFile { stem: stem.clone(), blob: Arc::new(FileBlob::open(&*self.fs, self.layout.live(stem))?) })
+        let blob = Arc::new(FileBlob::open(&*self.fs, self.layout.live(stem))?);
+        Ok(LiveFile { stem: stem.clone(), blob, durable: Mutex::default() })
     }
 
     /// A file's name below the log's directory.
@@ -155,10 +146,15 @@ impl Stored for SealedFile {
 }
 
 /// A live file: one per stream, so it can stay open, and readable when it is sealed and removed during a long download.
+///
+/// It is made durable before the first of its bytes is read and not when it is planned: what comes before it in the download need
+/// not wait for the disk.
 #[derive(Debug)]
 pub(super) struct LiveFile {
     stem: FileStem,
     pub(super) blob: Arc<FileBlob>,
+    /// Whether that went well; `None` before it was tried.
+    durable: Mutex<Option<bool>>,
 }
 
 impl Stored for LiveFile {
@@ -168,6 +164,17 @@ impl Stored for LiveFile {
     }
 
     fn open(&self) -> Result<Arc<dyn Blob>> {
+        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        match *durable {
+            Some(true) => {}
+            // What a failed sync did not write may be gone, whatever the next one says.
+            Some(false) => return Err(Error::io("sync", self.blob.path())(io::Error::other("it failed before"))),
+            None => {
+                let synced = self.blob.make_durable();
+                *durable = Some(synced.is_ok());
+                synced?;
+            }
+        }
         Ok(Arc::clone(&self.blob) as Arc<dyn Blob>)
     }
 }

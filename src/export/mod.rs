@@ -6,6 +6,8 @@
 mod cut;
 mod deflate;
 pub(crate) mod files;
+#[cfg(feature = "server")]
+pub(crate) mod filtered_zip;
 pub(crate) mod manifest;
 pub(crate) mod pieces;
 pub(crate) mod plan;

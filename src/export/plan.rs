@@ -40,8 +40,8 @@ struct Entry {
 impl LogFiles {
     /// Plans a download of all lines with a time in `range`.
     ///
-    /// A live file is read to where it ends now, and made durable that far: what is given away is never lost. An error means that
-    /// the log's directories can't be listed.
+    /// A live file is read to where it ends now, and made durable that far before the first of its lines is given away: what was
+    /// given is never lost. An error means that the log's directories can't be listed.
     pub(crate) fn plan(&self, range: Range<Timestamp>) -> Result<Plan> {
         let mut plan = Plan { entries: Vec::new(), manifest: Manifest::new(&range), immutable: true, start: range.start };
         for ((day, stream), files) in self.since(range.start)? {

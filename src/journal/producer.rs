@@ -21,7 +21,7 @@ use super::{
 /// How far ahead of itself a push asks for the cache lines that later ones will write.
 ///
 /// The ring is larger than the caches near a core. Measured: 450 bytes take 55 ns with this, 100 ns without.
-const AHEAD: u64 = 1024;
+const AHEAD: u64 = 2048;
 
 /// Why a payload was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -8,12 +8,12 @@ use super::{
     needle::Haystack,
     order::{Key, Order},
     page::{Problem, told},
-    plan::{Piece, Source, Wanted},
+    plan::{Pass, Piece, Source, Wanted},
 };
 use crate::{
     error::Result,
     record::scan::scan,
-    store::{blob::Blob, gzip::Unpacker, names::FileStem, summary::lines},
+    store::{blob::Blob, gzip::Unpacker, index::Block, names::FileStem, summary::lines},
 };
 
 /// What was found in one block.
@@ -25,6 +25,8 @@ pub(super) struct Found {
     pub(super) bytes: u64,
     pub(super) problem: Option<Problem>,
     pub(super) file: Option<Source>,
+    /// The block, to be read again in its place.
+    pub(super) again: Option<Piece>,
 }
 
 /// Reads blocks, one after the other; keeps its buffers and the file it read last.
@@ -47,7 +49,12 @@ impl<'a> BlockReader<'a> {
     /// Reads a block. What is wrong with it becomes a problem of the answer.
     pub(super) fn find(&mut self, piece: Piece) -> Found {
         let mut found = match self.read(&piece) {
-            Ok(()) => self.search(&piece),
+            Ok(()) => match piece.pass {
+                Pass::Only => self.search(&piece),
+                Pass::First => self.look(&piece),
+                // What is wrong with it was told before.
+                Pass::Second => Found { problem: None, ..self.search(&piece) },
+            },
             Err(e) if is_gone(&e) => {
                 Found { problem: Some(problem(&piece, "it was removed while it was read".into())), ..Found::default() }
             }
@@ -71,6 +78,19 @@ impl<'a> BlockReader<'a> {
             }
         };
         self.unpacker.block(&*blob, &piece.block, &mut self.plain)
+    }
+
+    /// Finds which times the wanted entries of an opaque block have.
+    fn look(&mut self, piece: &Piece) -> Found {
+        let keep = std::mem::replace(&mut self.keep, usize::MAX);
+        let found = self.search(piece);
+        self.keep = keep;
+        let times = |entry: &Entry| entry.timestamp();
+        let again = found.entries.iter().map(times).min().zip(found.entries.iter().map(times).max()).map(|(min, max)| {
+            let block = Block { min, max, ..piece.block };
+            Piece { of: piece.of.clone(), block, pass: Pass::Second }
+        });
+        Found { entries: Vec::new(), again, ..found }
     }
 
     fn search(&mut self, piece: &Piece) -> Found {
@@ -101,7 +121,7 @@ impl<'a> BlockReader<'a> {
         entries.drain(..entries.len().saturating_sub(self.keep));
         let what = |n| format!("line {n} after byte {} of its text is no entry", piece.block.plain_offset);
         let problem = problem_at.map(|n| problem(piece, what(n)));
-        Found { entries, lines: count, bytes: plain.len() as u64, problem, file: None }
+        Found { entries, lines: count, bytes: plain.len() as u64, problem, file: None, again: None }
     }
 
     /// Looks at the lines that have in them what is looked for.

@@ -3,8 +3,9 @@
 //! Reading takes no locks and creates nothing: what is missing on disk is made in memory.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     io,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -20,6 +21,7 @@ use crate::{
         gzip::Walk,
         index::{Block, Index},
         layout::{LIVE, Layout},
+        listing::Listing,
         live_reader::{LiveFile, LiveIndex},
         names::FileStem,
         sealed::{LocalSealed, SealedFiles},
@@ -88,33 +90,23 @@ impl Files {
         Self { fs, layout, sealed, live: Mutex::default(), spans: Mutex::default(), salvaged: Mutex::default() }
     }
 
+    /// The log's directory, for messages.
+    pub(super) fn root(&self) -> &Path {
+        self.layout.root()
+    }
+
     pub(super) fn sealed(&self) -> &dyn SealedFiles {
         &*self.sealed
     }
 
-    /// The names of the live files, with their lengths, and of those sealed ones that may have lines from this time on. Of twins, the
-    /// sealed one.
-    ///
-    /// A file is finished on the day of its birth, so it has no younger lines but by an unsteady clock, for which a day more is
-    /// looked at. It may well have older ones: those that a process left in its ring and another recovered days later.
-    pub(super) fn list(&self, start: Option<Timestamp>) -> Result<(BTreeSet<FileStem>, BTreeMap<FileStem, u64>)> {
-        let first = start.map(|start| start.day().previous());
-        let dir = self.layout.live_dir();
-        // Live files first: one that is being sealed meanwhile is then met twice, and never not at all.
-        let entries = self.fs.list(&dir).map_err(Error::io("list", &dir))?;
-        let files = entries.iter().filter(|entry| !entry.is_dir);
-        let mut live: BTreeMap<_, _> = files.filter_map(|file| Some((FileStem::parse(&file.name, LIVE)?, file.len))).collect();
-        let mut sealed = BTreeSet::new();
-        for day in self.sealed.days()?.into_iter().filter(|day| first.is_none_or(|first| *day >= first)) {
-            sealed.extend(self.sealed.list(day)?);
-        }
-        live.retain(|stem, _| !sealed.contains(stem));
-        Ok((sealed, live))
+    /// The files there are, without those sealed ones that have nothing from this time on.
+    pub(super) fn list(&self, start: Option<Timestamp>) -> Result<Listing> {
+        Listing::since(&*self.fs, &self.layout, &*self.sealed, start)
     }
 
     /// The files, as they are now, that may have what is wanted, from this time on.
     pub(super) fn snapshot(&self, filter: &Filter, start: Option<Timestamp>) -> Result<Snapshot> {
-        let (mut sealed, live) = self.list(start)?;
+        let Listing { mut sealed, live } = self.list(start)?;
         let (mut blocks, mut problems) = (Vec::new(), Vec::new());
         lock(&self.live).indexes.retain(|stem, _| live.contains_key(stem));
         for (stem, len) in live {

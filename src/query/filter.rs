@@ -74,6 +74,11 @@ impl Filter {
 
     /// Makes a filter of parameters. `Error::Invalid` names the one that is wrong, and says what to write instead.
     pub fn parse<N: AsRef<str>, V: AsRef<str>>(params: impl IntoIterator<Item = (N, V)>) -> Result<Self> {
+        Self::parse_beside(&[], params)
+    }
+
+    /// The same where parameters of these names exist too, which the caller has taken out: who mistypes one is told of them.
+    pub(crate) fn parse_beside<N: AsRef<str>, V: AsRef<str>>(others: &[&str], params: impl IntoIterator<Item = (N, V)>) -> Result<Self> {
         let mut texts = Vec::new();
         for (name, value) in params {
             if texts.len() == MAX_PARAMETERS {
@@ -81,7 +86,7 @@ impl Filter {
             }
             texts.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         }
-        Self::build(texts)
+        Self::build(others, texts)
     }
 
     /// This filter with one parameter more.
@@ -153,7 +158,7 @@ impl Filter {
         Self { needles: condition.needle().into_iter().collect(), conditions: vec![condition], ..Self::default() }
     }
 
-    fn build(texts: Vec<(String, String)>) -> Result<Self> {
+    fn build(others: &[&str], texts: Vec<(String, String)>) -> Result<Self> {
         let mut filter = Self::default();
         let mut many: [Vec<String>; Self::NAMES.len()] = Default::default();
         let mut details: Vec<(String, String)> = Vec::new();
@@ -169,7 +174,7 @@ impl Filter {
                 continue;
             }
             let Some(values) = Self::NAMES.iter().position(|known| *known == name).and_then(|n| many.get_mut(n)) else {
-                let known = Self::NAMES.join(", ");
+                let known = [&Self::NAMES, others].concat().join(", ");
                 return Err(Error::invalid(shown(&name), format!("there is no such parameter; there are {known} and details.<path>")));
             };
             if value.is_empty() {

@@ -38,25 +38,33 @@ pub(super) fn run(files: &Files, wanted: &Wanted, keep: usize, give: &mut dyn Fn
             return Ok(merge.finish(plan));
         }
         let Some(piece) = plan.next() else { return Ok(merge.finish(plan)) };
-        merge.take(reader.find(piece));
+        wanted.cancel.check(files.root())?;
+        let mut found = reader.find(piece);
+        if let Some(piece) = found.again.take() {
+            plan.again(piece);
+        }
+        merge.take(found);
     }
     if merge.emit(plan.bound()).is_break() || plan.bound().is_none() {
         return Ok(merge.finish(plan));
     }
     let shared = Shared { changed: Condvar::new(), state: Mutex::new(State::new(plan)) };
-    thread::scope(|scope| {
+    let read = thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| shared.read_ahead(BlockReader::new(files, wanted, keep.saturating_add(1))));
         }
         // Also when `give` panics: the threads would wait for ever.
         let _stop = Stop(&shared);
         while let Some((found, bound)) = shared.next() {
+            wanted.cancel.check(files.root())?;
             merge.take(found);
             if merge.emit(bound).is_break() {
                 break;
             }
         }
+        Ok(())
     });
+    read?;
     let state = shared.state.into_inner().unwrap_or_else(PoisonError::into_inner);
     let (scanned, more) = merge.finish(state.plan);
     Ok((scanned, more || !state.bounds.is_empty()))
@@ -217,8 +225,13 @@ impl<'a> Shared<'a> {
                 state.begun += 1;
                 (state.begun - 1, piece)
             };
-            let found = reader.find(piece);
-            self.lock().ready.insert(number, found);
+            let mut found = reader.find(piece);
+            let mut state = self.lock();
+            if let Some(piece) = found.again.take() {
+                state.plan.again(piece);
+            }
+            state.ready.insert(number, found);
+            drop(state);
             self.changed.notify_all();
         }
     }
@@ -231,8 +244,9 @@ impl<'a> Shared<'a> {
         let found = state.ready.remove(&next)?;
         state.merged += 1;
         state.bounds.pop_front();
-        let bound = match state.bounds.front() {
-            Some(bound) => Some(*bound),
+        // A block that was put back may come before others that were begun earlier, so the first bound need not be the highest.
+        let bound = match state.bounds.iter().copied().max() {
+            Some(begun) => Some(begun).max(state.plan.known_bound()),
             None => state.plan.bound(),
         };
         drop(state);

@@ -15,6 +15,7 @@
 //! Reading never blocks writing: it takes no locks and creates nothing. Damage costs the block it is in, is told, and ends nothing.
 
 mod block;
+pub(crate) mod cancel;
 mod condition;
 mod entry;
 mod files;

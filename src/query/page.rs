@@ -15,6 +15,9 @@ const MAX_PROBLEMS: usize = 100;
 /// The most entries that [`Query::parse`] lets a page have.
 const MAX_LIMIT: usize = 1000;
 
+/// The parameters of a page that are not the filter's.
+const OWN: [&str; 4] = ["limit", "order", "cursor", "offset"];
+
 /// A question for one page of entries.
 #[derive(Clone, Debug)]
 pub struct Query {
@@ -48,7 +51,7 @@ impl Query {
         for (name, value) in params {
             let (known, text) = (name.as_ref(), value.as_ref());
             let wrong = |problem: &str| Error::invalid(known, problem);
-            if !matches!(known, "limit" | "order" | "cursor" | "offset") {
+            if !OWN.contains(&known) {
                 filter.push((name, value));
                 continue;
             }
@@ -70,7 +73,7 @@ impl Query {
                 _ => query.start = PageStart::Offset(text.parse().map_err(|_| wrong("it must be a number, 0 or more"))?),
             }
         }
-        query.filter = Filter::parse(filter)?;
+        query.filter = Filter::parse_beside(&OWN, filter)?;
         Ok(query)
     }
 }

@@ -7,6 +7,7 @@
 use std::{collections::BinaryHeap, sync::Arc};
 
 use super::{
+    cancel::Cancel,
     files::{Files, LiveBlocks, Snapshot, live_name},
     filter::Filter,
     order::{Key, Order, millis},
@@ -23,6 +24,9 @@ use crate::{
     },
 };
 
+/// How many opaque blocks are read at once, as they come.
+const OPAQUE_AT_ONCE: usize = 4;
+
 /// What is wanted of the entries.
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
@@ -32,6 +36,8 @@ pub(super) struct Wanted {
     pub(super) after: Option<Key>,
     /// Only entries of this span of milliseconds, both ends included: what an id says about its time.
     pub(super) span: Option<(i64, i64)>,
+    /// Asked before each block.
+    pub(super) cancel: Cancel,
 }
 
 impl Wanted {
@@ -73,6 +79,17 @@ impl Wanted {
 pub(super) struct Piece {
     pub(super) of: Source,
     pub(super) block: Block,
+    pub(super) pass: Pass,
+}
+
+/// An opaque block says nothing about its times, so it stands before all others, and what is found in it must be held until all such
+/// blocks were read. Of more than a few, the times are looked for first, and each then takes its place in the order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pass {
+    Only,
+    /// For its times, to be read again.
+    First,
+    Second,
 }
 
 /// The file of a block.
@@ -106,6 +123,8 @@ pub(super) struct Plan<'a> {
     wanted: &'a Wanted,
     heap: BinaryHeap<Ranked>,
     count: u64,
+    /// How many opaque blocks were given to be read.
+    opaque: usize,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -127,7 +146,7 @@ enum Item {
 impl<'a> Plan<'a> {
     pub(super) fn new(files: &'a Files, wanted: &'a Wanted) -> Result<Self> {
         let Snapshot { sealed, live, problems } = files.snapshot(&wanted.filter, wanted.start())?;
-        let mut plan = Self { files, wanted, heap: BinaryHeap::new(), count: 0, problems };
+        let mut plan = Self { files, wanted, heap: BinaryHeap::new(), count: 0, opaque: 0, problems };
         for stem in sealed {
             // Not looked at before, it can have anything from the days before its birth up to the day after.
             let (min, max) = files.span(&stem).unwrap_or((Timestamp::MIN, stem.day().next().end()));
@@ -154,9 +173,28 @@ impl<'a> Plan<'a> {
     pub(super) fn next(&mut self) -> Option<Piece> {
         self.bound()?;
         match self.heap.pop()?.item {
-            Item::Block(piece) => Some(piece),
+            Item::Block(mut piece) => {
+                if piece.block.opaque && piece.pass == Pass::Only {
+                    self.opaque += 1;
+                    if self.opaque > OPAQUE_AT_ONCE {
+                        piece.pass = Pass::First;
+                    }
+                }
+                Some(piece)
+            }
             Item::File(_) => None,
         }
+    }
+
+    /// Takes back a block whose times were found.
+    pub(super) fn again(&mut self, piece: Piece) {
+        let rank = self.wanted.rank(piece.block.min, piece.block.max);
+        self.push(rank, Item::Block(piece));
+    }
+
+    /// The rank that nothing still to come exceeds, as far as is known without opening a file.
+    pub(super) fn known_bound(&self) -> Option<i64> {
+        self.heap.peek().map(|next| next.rank)
     }
 
     /// Puts a sealed file's blocks in its place.
@@ -195,7 +233,7 @@ impl<'a> Plan<'a> {
         for block in blocks {
             if self.wanted.overlaps(block.min, block.max) {
                 let rank = self.wanted.rank(block.min, block.max);
-                self.push(rank, Item::Block(Piece { of: of.clone(), block }));
+                self.push(rank, Item::Block(Piece { of: of.clone(), block, pass: Pass::Only }));
             }
         }
     }

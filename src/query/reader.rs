@@ -5,6 +5,7 @@ use std::{io, ops::ControlFlow, path::Path, sync::Arc};
 use uuid::Uuid;
 
 use super::{
+    cancel::Cancel,
     entry::Entry,
     files::Files,
     filter::Filter,
@@ -31,6 +32,7 @@ const FORMAT: &str = "tracing-audit 1";
 #[derive(Clone, Debug)]
 pub struct AuditReader {
     files: Arc<Files>,
+    cancel: Cancel,
 }
 
 impl AuditReader {
@@ -52,7 +54,12 @@ impl AuditReader {
         if found != FORMAT {
             return Err(Error::Version { path, found, expected: FORMAT });
         }
-        Ok(Self { files: Arc::new(Files::new(fs, layout)) })
+        Ok(Self { files: Arc::new(Files::new(fs, layout)), cancel: Cancel::default() })
+    }
+
+    /// This reader for a query that may be cancelled, which then ends with an error.
+    pub(crate) fn cancelled_by(&self, cancel: &Cancel) -> Self {
+        Self { files: Arc::clone(&self.files), cancel: cancel.clone() }
     }
 
     /// One page of entries.
@@ -62,7 +69,7 @@ impl AuditReader {
             PageStart::Cursor(cursor) => (Some(cursor.parse()?), 0),
             PageStart::Offset(offset) => (None, *offset),
         };
-        let wanted = Wanted { filter: query.filter.clone(), order: query.order, after, span: None };
+        let wanted = Wanted { filter: query.filter.clone(), order: query.order, after, span: None, cancel: self.cancel.clone() };
         let (mut entries, mut skipped) = (Vec::new(), 0);
         let mut last = after;
         let (scanned, more) = merge::run(&self.files, &wanted, skip.saturating_add(query.limit), &mut |entry| {
@@ -82,12 +89,12 @@ impl AuditReader {
     ///
     /// An id that isn't a UUIDv7 says nothing about its time: then the whole log is read.
     pub fn get(&self, id: Uuid) -> Result<Option<Entry>> {
-        get(&self.files, id)
+        get(&self.files, id, self.cancel.clone())
     }
 
     /// Gives every entry that the filter wants to `give`, in order, until that breaks. Memory stays bounded, however many there are.
     pub fn each(&self, filter: &Filter, order: Order, mut give: impl FnMut(Entry) -> ControlFlow<()>) -> Result<Scanned> {
-        let wanted = Wanted { filter: filter.clone(), order, after: None, span: None };
+        let wanted = Wanted { filter: filter.clone(), order, after: None, span: None, cancel: self.cancel.clone() };
         merge::run(&self.files, &wanted, usize::MAX, &mut give).map(|(scanned, _)| scanned)
     }
 
@@ -103,11 +110,11 @@ pub(super) fn millis_of(id: Uuid) -> Option<i64> {
     i64::try_from(seconds).ok()?.checked_mul(1000)?.checked_add(i64::from(nanos / 1_000_000))
 }
 
-pub(super) fn get(files: &Files, id: Uuid) -> Result<Option<Entry>> {
+pub(super) fn get(files: &Files, id: Uuid, cancel: Cancel) -> Result<Option<Entry>> {
     let mut text = [0; 36];
     id.hyphenated().encode_lower(&mut text);
     let span = millis_of(id).map(|millis| (millis, millis));
-    let wanted = Wanted { filter: Filter::id(text), order: Order::Desc, after: None, span };
+    let wanted = Wanted { filter: Filter::id(text), order: Order::Desc, after: None, span, cancel };
     let mut found = None;
     merge::run(files, &wanted, 1, &mut |entry| {
         found = Some(entry);

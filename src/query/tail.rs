@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use uuid::Uuid;
 
 use super::{
+    cancel::Cancel,
     entry::Entry,
     files::{Files, live_name},
     filter::Filter,
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     record::{StreamId, Timestamp, scan::scan},
-    store::{gzip::Unpacker, layout::SEALED, names::FileStem, summary::lines},
+    store::{gzip::Unpacker, layout::SEALED, listing::Listing, names::FileStem, summary::lines},
 };
 
 /// How far behind its neighbours of other streams an entry may be written.
@@ -151,7 +152,7 @@ impl Tail {
     }
 
     fn list(&mut self, since: Option<Timestamp>) -> Result<Parts> {
-        let (sealed, live) = self.files.list(since)?;
+        let Listing { sealed, live } = self.files.list(since)?;
         let mut parts = Parts::new();
         let live = live.into_keys().map(|stem| Part { stem, sealed: false });
         for part in sealed.into_iter().map(|stem| Part { stem, sealed: true }).chain(live) {
@@ -188,7 +189,7 @@ impl Tail {
     fn go_back(&mut self, id: Uuid) -> Result<()> {
         let wrong = || Error::invalid("after", format!("{id} is not an entry's id; give one, or none to begin now"));
         let millis_of = reader::millis_of(id).ok_or_else(wrong)?;
-        let entry = reader::get(&self.files, id)?;
+        let entry = reader::get(&self.files, id, Cancel::default())?;
         let since = millis_of - SLACK;
         for (stream, parts) in self.list(Some(Timestamp::from_micros(since.saturating_mul(1000))))? {
             let Some(end) = self.streams.get(&stream).cloned() else { continue };

@@ -62,8 +62,17 @@ impl Buffer {
 
     #[inline]
     pub(crate) fn push(&mut self, byte: u8) {
-        self.room(1)[0] = byte;
+        match self.bytes.get_mut(self.len) {
+            Some(next) => *next = byte,
+            None => self.room(1)[0] = byte,
+        }
         self.len += 1;
+    }
+
+    /// The byte at `at`, if it is before the end.
+    #[inline]
+    pub(crate) fn at(&mut self, at: usize) -> Option<&mut u8> {
+        if at < self.len { self.bytes.get_mut(at) } else { None }
     }
 
     /// Appends bytes; inlined, so that of a constant only a store or two is left.

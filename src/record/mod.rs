@@ -4,6 +4,7 @@
 //! bytes and a reader can find a field without parsing the whole line.
 
 pub(crate) mod buffer;
+pub(crate) mod catalogue;
 mod clock;
 pub(crate) mod denied;
 mod event_type;
@@ -16,6 +17,7 @@ mod stream;
 mod time;
 
 pub(crate) use buffer::Buffer;
+pub use catalogue::{Catalogue, CatalogueEntry, FieldKind, Location};
 pub(crate) use clock::{ID as STAMP_ID, Instant, Stamp};
 pub use denied::DENIED_FIELDS;
 pub(crate) use event_type::is_event_type;

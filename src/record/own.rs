@@ -58,7 +58,7 @@ impl OwnRecord {
         let mut segments = self.event_type.split('.');
         let (category, action) = (segments.next().unwrap_or_default(), segments.next_back().unwrap_or_default());
         let head = format!(
-            ",\"schema_version\":\"{SCHEMA_VERSION}\",\"event_type\":\"{}\",\"category\":\"{category}\",\"action\":\"{action}\",\
+            "\"schema_version\":\"{SCHEMA_VERSION}\",\"event_type\":\"{}\",\"category\":\"{category}\",\"action\":\"{action}\",\
              \"severity\":\"{}\",\"source\":\"{source}\"",
             self.event_type, self.severity
         );

@@ -17,6 +17,7 @@ use tokio::{runtime::Handle, sync::mpsc, task, time};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::state::{App, Slot};
+use crate::query::cancel::Cancel;
 
 /// How many chunks wait.
 const WAITING: usize = 2;
@@ -32,6 +33,12 @@ pub(super) struct BodyWriter {
 }
 
 impl BodyWriter {
+    /// Cancels what reads for a client that is gone.
+    pub(super) fn cancel(&self) -> Cancel {
+        let chunks = self.chunks.clone();
+        Cancel::when(move || chunks.is_closed())
+    }
+
     /// Sends a chunk. An error means that the client is gone or has stalled.
     pub(super) fn send(&self, chunk: impl Into<Bytes>) -> io::Result<()> {
         let chunk = chunk.into();

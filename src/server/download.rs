@@ -91,7 +91,7 @@ pub(super) async fn export(
     let mut params = given.clone();
     let format: Format = take(&mut params, "format")?.as_deref().unwrap_or("zip").parse()?;
     let order = take(&mut params, "order")?;
-    let filter = Filter::parse(asker.narrow(&params)?)?;
+    let filter = Filter::parse_beside(&["format", "order"], asker.narrow(&params)?)?;
     let record = asker
         .record("audit.access.exported", "Entries of the audit log were downloaded", &given)
         .detail("method", method.as_str())
@@ -166,7 +166,7 @@ async fn plan(app: &State, slot: Slot, filter: &Filter, format: Format) -> Resul
     let now = Timestamp::now();
     let range = filter.start().unwrap_or(Timestamp::MIN)..filter.end().unwrap_or(Timestamp::MAX);
     let files = Arc::clone(&app.files);
-    app.blocking(slot, move || {
+    app.blocking(slot, move |_| {
         let past = range.end <= now;
         let plan = files.plan(range)?;
         let (lines, fixed) = (plan.lines(), plan.immutable() && past);

@@ -31,7 +31,7 @@ pub(super) async fn page(Shared(app): Shared<State>, Extension(slot): Extension<
         return Err(Problem::parameter("offset", detail));
     }
     let reader = app.reader.clone();
-    let page = app.blocking(slot.clone(), move || reader.page(&query)).await?;
+    let page = app.blocking(slot.clone(), move |cancel| reader.cancelled_by(cancel).page(&query)).await?;
     let record = asker.record("audit.access.read", "Entries of the audit log were read", &given);
     app.recorder.record(&record.detail("status", 200).detail("entries", page.entries.len()))?;
     Ok(answer(page, slot))
@@ -46,7 +46,7 @@ pub(super) async fn one(Shared(app): Shared<State>, Extension(slot): Extension<S
     let id = request.uri.path().rsplit('/').next().unwrap_or_default();
     let wanted: Uuid = id.parse().map_err(|_| Problem::parameter("id", "it must be an entry's id, a UUID"))?;
     let reader = app.reader.clone();
-    let found = app.blocking(slot, move || reader.get(wanted)).await?;
+    let found = app.blocking(slot, move |cancel| reader.cancelled_by(cancel).get(wanted)).await?;
     // What belongs to another tenant is not there.
     let found = found.filter(|entry| asker.access.tenant.as_ref().is_none_or(|tenant| entry.tenant_id() == tenant.as_str()));
     let status = if found.is_some() { 200 } else { 404 };

@@ -12,15 +12,14 @@ use std::{
 
 use axum::body::Body;
 use flate2::{Compression, write::GzEncoder};
-use serde_json::json;
-use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use super::{
-    body::{BodyWriter, body},
+    body::body,
     state::{Slot, State},
 };
 use crate::{
     error::{Error, Result},
+    export::filtered_zip::FilteredZip,
     query::{AuditReader, Filter, Order, Scanned},
 };
 
@@ -69,18 +68,25 @@ impl Format {
 
 /// The body of such a download.
 pub(super) fn stream(app: &State, slots: [Slot; 2], filter: Filter, order: Order, format: Format) -> Body {
-    let lines = Lines { reader: app.reader.clone(), filter, order };
+    let reader = app.reader.clone();
     let cut = Arc::clone(&app.counts.cut_exports);
     body(app, slots, move |writer| {
+        // A filter that finds nothing writes nothing, so it would never notice.
+        let lines = Lines { reader: reader.cancelled_by(&writer.cancel()), filter, order };
         let scanned = match format {
-            Format::Ndjson => lines.write(writer)?.1,
+            Format::Ndjson => lines.each(|line| whole_line(writer, line))?,
             Format::Gz => {
                 let mut packed = GzEncoder::new(writer, Compression::default());
-                let scanned = lines.write(&mut packed)?.1;
+                let scanned = lines.each(|line| whole_line(&mut packed, line))?;
                 packed.finish()?;
                 scanned
             }
-            Format::Zip => lines.zip(writer)?,
+            Format::Zip => {
+                let mut zip = FilteredZip::new(writer, &lines.filter)?;
+                let scanned = lines.each(|line| zip.line(line))?;
+                zip.finish(&scanned)?;
+                scanned
+            }
         };
         if !scanned.problems.is_empty() {
             // Only a ZIP has a place to say so.
@@ -99,48 +105,19 @@ struct Lines {
 }
 
 impl Lines {
-    /// Writes the lines; says how many they were.
-    fn write(&self, out: &mut impl Write) -> io::Result<(u64, Scanned)> {
-        let (mut count, mut result) = (0, Ok(()));
+    /// Gives each line, without its LF, to `write` until that fails.
+    fn each(&self, mut write: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<Scanned> {
+        let mut result = Ok(());
         let scanned = self.reader.each(&self.filter, self.order, |entry| {
-            let mut line = entry.into_line();
-            line.push(b'\n');
-            match out.write_all(&line) {
-                Ok(()) => {
-                    count += 1;
-                    ControlFlow::Continue(())
-                }
-                Err(e) => {
-                    result = Err(e);
-                    ControlFlow::Break(())
-                }
-            }
+            result = write(entry.line());
+            if result.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         result?;
-        Ok((count, scanned.map_err(io::Error::other)?))
+        scanned.map_err(io::Error::other)
     }
+}
 
-    fn zip(&self, out: &mut BodyWriter) -> io::Result<Scanned> {
-        let mut zip = ZipWriter::new_stream(out);
-        // It may be longer than 4 GiB, and only the end of it will tell.
-        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated).unix_permissions(0o600);
-        zip.start_file("audit.jsonl", options.large_file(true))?;
-        let (count, scanned) = self.write(&mut zip)?;
-        let mut filters = serde_json::Map::new();
-        for (name, value) in self.filter.params() {
-            let values = filters.entry(name).or_insert_with(|| json!([]));
-            values.as_array_mut().expect("each was made an array").push(value.into());
-        }
-        let problems: Vec<_> = scanned.problems.iter().map(|problem| json!({"file": problem.file, "problem": problem.what})).collect();
-        let manifest = json!({
-            "filters": filters,
-            "entries": [{"name": "audit.jsonl", "count": count}],
-            "problems": problems,
-            "more_problems": scanned.more_problems,
-        });
-        zip.start_file("manifest.json", options)?;
-        zip.write_all(&serde_json::to_vec_pretty(&manifest).map_err(io::Error::other)?)?;
-        zip.finish()?;
-        Ok(scanned)
-    }
+fn whole_line(out: &mut impl Write, line: &[u8]) -> io::Result<()> {
+    out.write_all(line)?;
+    out.write_all(b"\n")
 }

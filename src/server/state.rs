@@ -28,7 +28,7 @@ use crate::{
     error::Result,
     export::files::LogFiles,
     log::AuditLog,
-    query::AuditReader,
+    query::{AuditReader, cancel::Cancel},
     record::{Caller, OwnRecord, Severity},
     store::{fs::OsFs, layout::Layout, sealed::LocalSealed},
 };
@@ -112,14 +112,16 @@ impl App {
         Ok(Asker { access, caller, path: path(request).to_owned() })
     }
 
-    /// Runs what reads the disk. The slot is held until it is done, also when nobody waits for it any more.
+    /// Runs what reads the disk. The slot is held until it is done, also when nobody waits for it any more: what asks `Cancel`
+    /// ends soon then.
     pub(super) async fn blocking<T: Send + 'static>(
         &self,
         slot: Slot,
-        read: impl FnOnce() -> Result<T> + Send + 'static,
+        read: impl FnOnce(&Cancel) -> Result<T> + Send + 'static,
     ) -> Result<T, Problem> {
+        let (cancel, _waiting) = Cancel::on_drop();
         let work = task::spawn_blocking(move || {
-            let result = read();
+            let result = read(&cancel);
             drop(slot);
             result
         });

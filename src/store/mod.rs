@@ -2,6 +2,7 @@
 
 pub(crate) mod blob;
 pub(crate) mod bloom;
+pub(crate) mod catalogue;
 mod codec;
 pub(crate) mod document;
 pub(crate) mod fs;
@@ -9,6 +10,7 @@ pub(crate) mod gzip;
 pub(crate) mod index;
 pub(crate) mod keys;
 pub(crate) mod layout;
+pub(crate) mod listing;
 pub(crate) mod live_reader;
 pub(crate) mod names;
 mod rebuild;

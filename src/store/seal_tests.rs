@@ -48,7 +48,7 @@ fn gzip_and_we_read_what_was_sealed() {
     let sum = Command::new("sha256sum").arg(&path).output().unwrap().stdout;
     let hex: String = index.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
     assert!(sum.starts_with(hex.as_bytes()));
-    assert_eq!(verify_sealed(&OsFs, &layout, &stem).unwrap(), index);
+    assert_eq!(verify_sealed(&OsFs, &layout, &stem, &mut |_, _| Ok(false)).unwrap(), index);
     assert!(layout.live(&stem).exists() && verified(&OsFs, &layout, &stem).unwrap());
     assert_eq!(std::fs::read_dir(layout.tmp_dir()).unwrap().count(), 0);
 }
@@ -72,11 +72,11 @@ fn any_operation_may_fail() {
         sim.heal();
         for path in sim.files(layout.sealed_dir()) {
             assert_eq!(path, layout.sealed(&stem(1)));
-            verify_sealed(&sim, &layout, &stem(1)).unwrap_or_else(|e| panic!("operation {n}: {e}"));
+            verify_sealed(&sim, &layout, &stem(1), &mut |_, _| Ok(false)).unwrap_or_else(|e| panic!("operation {n}: {e}"));
         }
         assert_eq!(sim.files(layout.tmp_dir()), [] as [PathBuf; 0], "operation {n}, {:?}", touched.last());
         let index = seal_it(&sim, &layout).unwrap();
-        assert_eq!(verify_sealed(&sim, &layout, &stem(1)).unwrap(), index);
+        assert_eq!(verify_sealed(&sim, &layout, &stem(1), &mut |_, _| Ok(false)).unwrap(), index);
         if result.is_ok() && touched.len() as u64 <= n {
             assert!(n > 20, "only {n} operations to fail");
             return;
@@ -111,7 +111,7 @@ fn death_and_power_loss_between_any_two_operations() {
             sim.remove_file(&layout.live(&stem(1))).unwrap();
             sim.sync_dir(&layout.live_dir()).unwrap();
             sim.crash();
-            assert_eq!(verify_sealed(&sim, &layout, &stem(1)).unwrap(), index, "stopped after {n}");
+            assert_eq!(verify_sealed(&sim, &layout, &stem(1), &mut |_, _| Ok(false)).unwrap(), index, "stopped after {n}");
             assert!(read_index(&sim, &layout, &FileBlob::open(&sim, layout.sealed(&stem(1))).unwrap(), &stem(1)).unwrap().is_some());
         }
         if finished {
@@ -201,7 +201,7 @@ fn verify_after(plain: &[u8], change: impl FnOnce(&SimFs, &Layout)) -> String {
     let (sim, layout) = sim(plain);
     seal_it(&sim, &layout).unwrap();
     change(&sim, &layout);
-    match verify_sealed(&sim, &layout, &stem(1)) {
+    match verify_sealed(&sim, &layout, &stem(1), &mut |_, _| Ok(false)) {
         Ok(_) => String::new(),
         Err(e) => e.to_string(),
     }
@@ -219,17 +219,17 @@ fn any_changed_byte_of_either_file_is_found() {
                 let mut bytes = whole.clone();
                 bytes[at] ^= flip;
                 sim.put(&path, bytes);
-                let message = verify_sealed(&sim, &layout, &stem(1)).unwrap_err().to_string();
+                let message = verify_sealed(&sim, &layout, &stem(1), &mut |_, _| Ok(false)).unwrap_err().to_string();
                 assert!(message.starts_with(&format!("{} is damaged: ", path.display())), "{at}: {message}");
             }
             sim.put(&path, &whole[..at]);
-            assert!(verify_sealed(&sim, &layout, &stem(1)).is_err(), "cut at {at}");
+            assert!(verify_sealed(&sim, &layout, &stem(1), &mut |_, _| Ok(false)).is_err(), "cut at {at}");
         }
         sim.put(&path, [&whole[..], b"x"].concat());
-        assert!(verify_sealed(&sim, &layout, &stem(1)).is_err());
+        assert!(verify_sealed(&sim, &layout, &stem(1), &mut |_, _| Ok(false)).is_err());
         sim.put(&path, whole);
     }
-    verify_sealed(&sim, &layout, &stem(1)).unwrap();
+    verify_sealed(&sim, &layout, &stem(1), &mut |_, _| Ok(false)).unwrap();
 }
 
 #[test]
@@ -318,7 +318,7 @@ fn sealing_speed() {
         rebuild(&blob, &stem).unwrap();
         let rebuilding = rate(plain.len(), begin);
         let begin = cpu_time();
-        verify_sealed(&OsFs, &layout, &stem).unwrap();
+        verify_sealed(&OsFs, &layout, &stem, &mut |_, _| Ok(false)).unwrap();
         let verifying = rate(plain.len(), begin);
         let mut builder = IndexBuilder::new(stem.clone());
         let begin = cpu_time();

@@ -16,10 +16,15 @@ use crate::{
     record::scan::scan,
 };
 
+/// Whether the numbers between these two are known to be lost.
+pub(crate) type IsLost<'a> = dyn FnMut(u64, u64) -> Result<bool> + 'a;
+
 /// Reads a sealed file whole: is it gzip to its last byte, is each line a record of its stream with the number after the one
 /// before, does the index (if there is one: it can be made again) say of it what is so, and is its SHA-256 still that of its sealing?
 /// Gives the index as it must be. The error names the file, what is wrong, and where.
-pub(crate) fn verify_sealed(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<Index> {
+///
+/// Numbers may be missing only where `lost`, given the number before and the one after, says that the log tells of it.
+pub(crate) fn verify_sealed(fs: &dyn Fs, layout: &Layout, stem: &FileStem, lost: &mut IsLost<'_>) -> Result<Index> {
     let sealed = FileBlob::open(fs, layout.sealed(stem))?;
     // A damaged index is less than a damaged file, so it is reported after.
     let index = match Index::read(fs, &layout.index(stem)) {
@@ -31,7 +36,7 @@ pub(crate) fn verify_sealed(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Re
     let (mut walk, mut builder, mut order) = (Walk::new(&sealed)?, IndexBuilder::new(stem.clone()), Order::default());
     let mut plain = Vec::new();
     while let Some(packed_len) = walk.next(&mut plain)? {
-        order.check(&sealed, stem, &plain)?;
+        order.check(&sealed, stem, &plain, lost)?;
         let block = builder.push(&plain, packed_len);
         let noted = rows.map(|rows| rows.get(builder.blocks().len() - 1));
         if noted.is_some_and(|row| row != Some(&block)) {
@@ -74,7 +79,7 @@ struct Order {
 }
 
 impl Order {
-    fn check(&mut self, sealed: &FileBlob, stem: &FileStem, plain: &[u8]) -> Result<()> {
+    fn check(&mut self, sealed: &FileBlob, stem: &FileStem, plain: &[u8], lost: &mut IsLost<'_>) -> Result<()> {
         for line in lines(plain) {
             self.line += 1;
             let wrong = |what: String| Err(Error::damaged(sealed.path(), format!("line {} {what}", self.line)));
@@ -82,7 +87,9 @@ impl Order {
             if fields.stream != stem.stream.as_str().as_bytes() {
                 return wrong(format!("is of the stream {:?}", String::from_utf8_lossy(fields.stream)));
             }
-            if let Some(before) = self.seq.filter(|before| before.checked_add(1) != Some(fields.seq)) {
+            if let Some(before) = self.seq.filter(|before| before.checked_add(1) != Some(fields.seq))
+                && !lost(before, fields.seq)?
+            {
                 return wrong(format!("has the number {}, after {before}", fields.seq));
             }
             self.seq = Some(fields.seq);

@@ -11,6 +11,7 @@ use super::options::{GROUPS, Group, Options};
 use crate::{
     call::{Call, Errors},
     check::{Event, SETTINGS, Severity, check},
+    described::kind,
     event_type::EventType,
     expand::{at, borrowed, denied, own, whole},
     field::{Field, Path, Sigil},
@@ -168,7 +169,9 @@ fn capture(base: &Call) -> (TokenStream, Vec<Field>) {
             }
         };
         statements.extend(quote_spanned!(Span::mixed_site()=> let #name = match #value { #argument => #captured };));
-        fields.push(Field { path: given.path.clone(), sigil: Sigil::Captured, value: parse_quote_spanned!(Span::mixed_site()=> #name) });
+        let told = if path == "description" { None } else { Some(kind(&path, given).to_owned()) };
+        let value = parse_quote_spanned!(Span::mixed_site()=> #name);
+        fields.push(Field { path: given.path.clone(), sigil: Sigil::Captured, value, told });
     }
     if let Some(message) = &base.message {
         let (format, arguments, name) = (&message.format, &message.arguments, own(names::MESSAGE));
@@ -176,7 +179,8 @@ fn capture(base: &Call) -> (TokenStream, Vec<Field>) {
             let #name = #private::capture(&#private::display(&::core::format_args!(#format #arguments)));
         });
         let path = Path::of(&["description"], message.format.span());
-        fields.push(Field { path, sigil: Sigil::Captured, value: variable(names::MESSAGE) });
+        let told = Some(format.value());
+        fields.push(Field { path, sigil: Sigil::Captured, value: variable(names::MESSAGE), told });
     }
     (statements, fields)
 }
@@ -216,7 +220,8 @@ fn unless_given(group: &Group, part: &str, value: Expr) -> Option<Field> {
 }
 
 fn field(path: &[&str], value: Expr) -> Field {
-    Field { path: Path::of(path, Span::mixed_site()), sigil: Sigil::Json, value }
+    // All that are not text in any case are numbers.
+    Field { path: Path::of(path, Span::mixed_site()), sigil: Sigil::Json, value, told: Some("integer".to_owned()) }
 }
 
 fn variable(name: &str) -> Expr {

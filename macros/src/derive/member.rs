@@ -12,6 +12,7 @@ use syn::{
 
 use crate::{
     check::SETTINGS,
+    described::of_type,
     field::{Field, Path, Sigil, is_assignment},
     slot::canonical,
 };
@@ -67,8 +68,11 @@ impl Member {
             };
         }
         let path = options.path.unwrap_or_else(|| Path::from(name.clone()));
+        let kind = if options.form.is_some() { "text" } else { of_type(&member.ty) };
         let (sigil, value, bound) = written(name, &member.ty, owner, options.form.map(|(_, form)| form), krate);
-        let field = Field { path, sigil, value };
+        let field = Field { path, sigil, value, told: None };
+        let told = (field.path.to_string() != "description").then(|| kind.to_owned());
+        let field = Field { told, ..field };
         let path = &field.path;
         let canonical = match path.only() {
             Some(name) if SETTINGS.iter().any(|setting| name == setting) => {

@@ -304,7 +304,17 @@ fn of_a_live_file_whole_lines_are_taken_and_made_durable_first() {
 
     let shared: Arc<dyn Fs> = Arc::new(fs.clone());
     let files = LogFiles::new(shared.clone(), layout.clone(), Arc::new(LocalSealed::new(shared, layout.clone())));
-    assert_eq!(files.plan(everything()).unwrap().lines(), 3);
+    let plan = files.plan(everything()).unwrap();
+    assert_eq!(plan.lines(), 3);
+    let archive = Arc::new(plan.into_zip().unwrap());
+    // To its first line, which comes after the manifest.
+    let mut reader = archive.read_range(0..u64::MAX);
+    let mut given = Vec::new();
+    while !given.ends_with(b"{\"stream\":\"billing-7f3a9c\",") {
+        let mut byte = [0];
+        reader.read_exact(&mut byte).unwrap();
+        given.extend(byte);
+    }
     fs.crash();
     assert!(fs.bytes(layout.live(&stem)).unwrap().starts_with(lines.as_bytes()));
 }

@@ -212,7 +212,10 @@ fn a_query_is_read_from_text() {
         (vec![("offset", "-1")], "offset: it must be a number, 0 or more"),
         (vec![("offset", "1"), ("cursor", cursor)], "cursor: cursor and offset are both given"),
         (vec![("cursor", "x")], "cursor: it is not one that a page gave"),
-        (vec![("page", "2")], "page: there is no such parameter"),
+        (
+            vec![("page", "2")],
+            "page: there is no such parameter; there are start_date, end_date, event_type, category, action, actor, resource, tenant_id, severity, outcome, source, ip_address, session_id, request_id, q, limit, order, cursor, offset and details.<path>",
+        ),
     ] {
         let error = Query::parse(params).unwrap_err().to_string();
         assert!(error.starts_with(said), "{error}");

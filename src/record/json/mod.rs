@@ -65,7 +65,7 @@ pub(crate) fn write_str(out: &mut Buffer, text: &str) {
 /// Makes the JSON value that begins at `start` a string, if it is not one: `7` becomes `"7"`, an object its text.
 #[inline]
 pub(crate) fn stringify(out: &mut Buffer, start: usize) {
-    if out.get(start) != Some(&b'"') {
+    if out.at(start).map(|first| *first) != Some(b'"') {
         stringify_other(out, start);
     }
 }

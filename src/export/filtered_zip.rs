@@ -15,29 +15,30 @@ use crate::query::{Filter, Scanned};
 /// All lines are in this file.
 const NAME: &str = "audit.jsonl";
 
-pub(super) struct FilteredZip<W: Write> {
+/// A ZIP file being written.
+pub(crate) struct FilteredZip<W: Write> {
     zip: ZipWriter<StreamWriter<W>>,
     filter: Vec<(String, String)>,
     count: u64,
 }
 
 impl<W: Write> FilteredZip<W> {
-    pub(super) fn new(out: W, filter: &Filter) -> io::Result<Self> {
+    pub(crate) fn new(out: W, filter: &Filter) -> io::Result<Self> {
         let mut zip = ZipWriter::new_stream(out);
         zip.start_file(NAME, options()).map_err(as_io)?;
         Ok(Self { zip, filter: filter.params(), count: 0 })
     }
 
-    /// Adds one entry.
-    pub(super) fn line(&mut self, line: &[u8]) -> io::Result<()> {
+    /// Adds one line, given without its LF.
+    pub(crate) fn line(&mut self, line: &[u8]) -> io::Result<()> {
         self.zip.write_all(line)?;
         self.zip.write_all(b"\n")?;
         self.count += 1;
         Ok(())
     }
 
-    /// Adds the manifest, as the HTTP API's downloads have it, and ends the file.
-    pub(super) fn finish(mut self, scanned: &Scanned) -> io::Result<W> {
+    /// Adds the manifest and ends the file.
+    pub(crate) fn finish(mut self, scanned: &Scanned) -> io::Result<W> {
         let mut filters = Map::new();
         for (name, value) in self.filter {
             if let Value::Array(values) = filters.entry(name).or_insert_with(|| json!([])) {

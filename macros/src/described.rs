@@ -1,0 +1,139 @@
+//! What the catalogue says of a call: its fields with their kinds, and its message.
+//!
+//! A kind is what is known of a value's JSON without its type: `text`, `integer`, `number`, `boolean`, `list`, `object` or `any`.
+
+use syn::{Expr, Lit};
+
+use crate::{
+    check::{Event, Tree},
+    denied::is_denied,
+    field::{Field, Sigil},
+};
+
+/// A line for each field: its path in the record, a space, its kind.
+pub(crate) fn fields(event: &Event) -> String {
+    let mut lines = Vec::new();
+    describe(event, &event.tree, "", &mut lines);
+    lines.join("\n")
+}
+
+/// The message as it is written, or the text of a literal `description`.
+pub(crate) fn description(event: &Event) -> String {
+    if let Some(message) = &event.message {
+        return message.format.value();
+    }
+    let Some(Tree::Value(place)) = event.tree.get("description") else { return String::new() };
+    let Some(field) = event.fields.get(*place) else { return String::new() };
+    match (&field.told, &field.value) {
+        (Some(text), _) => text.clone(),
+        (None, Expr::Lit(literal)) => match &literal.lit {
+            Lit::Str(text) => text.value(),
+            _ => String::new(),
+        },
+        _ => String::new(),
+    }
+}
+
+fn describe(event: &Event, tree: &Tree, path: &str, lines: &mut Vec<String>) {
+    match tree {
+        Tree::Value(place) => {
+            if let Some(field) = event.fields.get(*place)
+                && path != "description"
+            {
+                lines.push(format!("{path} {}", kind(path, field)));
+            }
+        }
+        Tree::Parts(parts) => {
+            for (part, tree) in parts {
+                let path = if path.is_empty() { part.clone() } else { format!("{path}.{part}") };
+                describe(event, tree, &path, lines);
+            }
+        }
+    }
+}
+
+/// The kind of a field's value.
+pub(crate) fn kind<'a>(path: &str, field: &'a Field) -> &'a str {
+    match path {
+        "actor" | "resource" | "outcome" | "details" => return "object",
+        "tags" => return "list",
+        _ => {}
+    }
+    let text = ["tenant_id", "ip_address", "user_agent"].contains(&path)
+        || path.starts_with("context.")
+        || ["actor.", "resource.", "outcome."].iter().any(|part| path.starts_with(part)) && !path.contains("attributes");
+    if text || is_denied(field) {
+        return "text";
+    }
+    if let Some(kind) = &field.told {
+        return kind;
+    }
+    if field.sigil != Sigil::Json {
+        return "text";
+    }
+    of_value(&field.value)
+}
+
+fn of_value(value: &Expr) -> &'static str {
+    match value {
+        Expr::Lit(literal) => match literal.lit {
+            Lit::Str(_) | Lit::Char(_) => "text",
+            Lit::Int(_) => "integer",
+            Lit::Float(_) => "number",
+            Lit::Bool(_) => "boolean",
+            _ => "any",
+        },
+        Expr::Unary(unary) if matches!(unary.op, syn::UnOp::Neg(_)) => of_value(&unary.expr),
+        Expr::Unary(unary) if matches!(unary.op, syn::UnOp::Not(_)) => "any",
+        Expr::Array(_) => "list",
+        Expr::Reference(reference) => of_value(&reference.expr),
+        Expr::Paren(paren) => of_value(&paren.expr),
+        Expr::Cast(cast) => of_type(&cast.ty),
+        Expr::Macro(call) if call.mac.path.is_ident("format") => "text",
+        Expr::Call(call) => match &*call.func {
+            Expr::Path(path) => match path.path.segments.last().map(|segment| segment.ident.to_string()).as_deref() {
+                // What hides a value shows a text in its place.
+                Some("mask" | "hashed") => "text",
+                _ => "any",
+            },
+            _ => "any",
+        },
+        Expr::MethodCall(call) => match call.method.to_string().as_str() {
+            "len" | "count" => "integer",
+            "to_string" | "to_owned" if call.args.is_empty() => "text",
+            "is_some" | "is_none" | "is_ok" | "is_err" | "is_empty" => "boolean",
+            _ => "any",
+        },
+        _ => "any",
+    }
+}
+
+/// The kind of a type by its name; what derives know of fields.
+pub(crate) fn of_type(ty: &syn::Type) -> &'static str {
+    match ty {
+        syn::Type::Reference(reference) => of_type(&reference.elem),
+        syn::Type::Paren(paren) => of_type(&paren.elem),
+        syn::Type::Array(_) | syn::Type::Slice(_) => "list",
+        syn::Type::Path(path) => {
+            let Some(last) = path.path.segments.last() else { return "any" };
+            let inner = || match &last.arguments {
+                syn::PathArguments::AngleBracketed(arguments) => arguments.args.iter().find_map(|argument| match argument {
+                    syn::GenericArgument::Type(ty) => Some(of_type(ty)),
+                    _ => None,
+                }),
+                _ => None,
+            };
+            match last.ident.to_string().as_str() {
+                "str" | "String" | "char" | "Uuid" | "IpAddr" | "Ipv4Addr" | "Ipv6Addr" => "text",
+                "bool" => "boolean",
+                "f32" | "f64" => "number",
+                "u8" | "u16" | "u32" | "u64" | "u128" | "usize" | "i8" | "i16" | "i32" | "i64" | "i128" | "isize" => "integer",
+                "Vec" | "VecDeque" | "HashSet" | "BTreeSet" => "list",
+                "HashMap" | "BTreeMap" => "object",
+                "Option" | "Box" | "Arc" | "Rc" | "Cow" => inner().unwrap_or("any"),
+                _ => "any",
+            }
+        }
+        _ => "any",
+    }
+}

@@ -1,0 +1,54 @@
+//! Ends a query that nobody waits for any more.
+
+use std::{
+    fmt, io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crate::error::{Error, Result};
+
+/// Says whether to go on. The default always does.
+#[derive(Clone, Default)]
+pub(crate) struct Cancel(Option<Arc<dyn Fn() -> bool + Send + Sync>>);
+
+impl Cancel {
+    /// Asks this, about once for each 256 KiB read.
+    pub(crate) fn when(gone: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(gone)))
+    }
+
+    /// One that cancels once the guard is dropped.
+    pub(crate) fn on_drop() -> (Self, CancelOnDrop) {
+        let dropped = Arc::new(AtomicBool::new(false));
+        let guard = CancelOnDrop(Arc::clone(&dropped));
+        (Self::when(move || dropped.load(Ordering::Relaxed)), guard)
+    }
+
+    /// An error if there is nobody to go on for.
+    pub(super) fn check(&self, log: &Path) -> Result<()> {
+        match &self.0 {
+            Some(gone) if gone() => Err(Error::io("go on reading", log)(io::Error::other("nobody waits for it any more"))),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Cancel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Cancel(..)" } else { "Cancel(never)" })
+    }
+}
+
+/// Held by who waits.
+#[derive(Debug)]
+pub(crate) struct CancelOnDrop(Arc<AtomicBool>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
