@@ -8,7 +8,7 @@ use std::{fmt::Display, net::IpAddr, time::Duration};
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use tracing_audit::{Actor, AuditEvent, AuditLog, Outcome, Receipt, audit};
+use tracing_audit::{Actor, AuditEvent, AuditLog, Outcome, Receipt, audit, catalogue};
 use tracing_subscriber::prelude::*;
 
 mod support;
@@ -222,4 +222,27 @@ fn the_receipt_of_an_event_is_awaited_in_a_future_that_is_send() {
         let _ = audit!(Read { cell: std::cell::Cell::new(1) }).durable().await;
     };
     assert_send(&future);
+}
+
+#[test]
+fn the_catalogue_knows_the_kinds_of_an_events_fields_by_their_types() {
+    let catalogue = catalogue();
+    let scan = serde_json::to_value(catalogue.get("discovery.scan.completed").unwrap()).unwrap();
+    let fields = json!({
+        "actor": "object",
+        "details.mode": "text",
+        "details.note": "text",
+        "details.secrets.found": "integer",
+        "details.secrets.per_vault": "any",
+        "details.took": "text",
+        "details.type": "text",
+        "details.vaults": "list",
+        "ip_address": "text",
+        "outcome": "object",
+        "resource.id": "text",
+        "resource.type": "text",
+        "tenant_id": "text",
+    });
+    assert_eq!(scan["fields"], fields);
+    assert_eq!(scan["descriptions"], json!(["{} vaults scanned for {}"]));
 }

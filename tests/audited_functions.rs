@@ -14,7 +14,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tracing_audit::{Actor, AuditLog, Resource, audit, audited, hashed, mask};
+use tracing_audit::{Actor, AuditLog, Resource, audit, audited, catalogue, hashed, mask};
 use tracing_subscriber::prelude::*;
 
 mod support;
@@ -504,4 +504,32 @@ fn a_function_that_ends_in_an_async_block_is_its_future() {
         drop(later(5));
     });
     assert_eq!(types(&records), ["later.started", "later.completed"]);
+}
+
+#[test]
+fn the_catalogue_lists_the_events_of_a_function_that_nobody_calls() {
+    #[audited("report", pages = 3u8, %to, lines = lines.len(), completed(size = *result, "{lines} lines"), failed("report.lost"), "To {to}")]
+    #[allow(dead_code)]
+    fn report(to: &str, lines: &str) -> Result<usize, Refused> {
+        if to.is_empty() { Err(Refused) } else { Ok(lines.len()) }
+    }
+    let catalogue = catalogue();
+    let listed = |event_type: &str| {
+        let entry = serde_json::to_value(catalogue.get(event_type).unwrap()).unwrap();
+        (entry["fields"].clone(), entry["descriptions"].clone(), entry["severities"].clone())
+    };
+    let base = json!({"details.lines": "integer", "details.pages": "integer", "details.to": "text"});
+    assert_eq!(listed("report.started"), (base.clone(), json!(["To {to}"]), json!(["info"])));
+    let mut completed = base.clone();
+    completed["details.size"] = "any".into();
+    completed["details.duration_ms"] = "integer".into();
+    completed["outcome.type"] = "text".into();
+    assert_eq!(listed("report.completed"), (completed, json!(["{lines} lines"]), json!(["info"])));
+    let mut failed = base;
+    for (path, kind) in
+        [("details.duration_ms", "integer"), ("outcome.type", "text"), ("outcome.reason", "text"), ("outcome.error", "text")]
+    {
+        failed[path] = kind.into();
+    }
+    assert_eq!(listed("report.lost"), (failed, json!(["To {to}"]), json!(["warning"])));
 }
