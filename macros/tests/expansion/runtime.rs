@@ -61,6 +61,10 @@ pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Rendered {
     Rendered(serde_json::to_string(value).unwrap())
 }
 
+pub(crate) fn whole_actor(actor: &Actor) -> &Actor {
+    actor
+}
+
 pub(crate) fn literal(json: &'static str) -> Rendered {
     Rendered(format!("={json}"))
 }
