@@ -117,6 +117,9 @@ pub mod __private {
     #[cfg(feature = "macros")]
     pub use tracing_audit_macros::audit_impl;
 
+    #[cfg(feature = "macros")]
+    pub use crate::__register as register;
+
     pub use crate::capture::audited::*;
     pub use crate::capture::{
         ActorParts, Argument, ContextParts, Denied, Fields, Hidden, OutcomeParts, Recordable, Redacted, ResourceParts, SITES, Shown, Site,

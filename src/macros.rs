@@ -105,6 +105,17 @@ macro_rules! audit {
     };
 }
 
+/// Puts a call of `audit!` into the catalogue.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __register {
+    ($entry:ident = $site:ident) => {
+        #[$crate::__private::linkme::distributed_slice($crate::__private::SITES)]
+        #[linkme(crate = $crate::__private::linkme)]
+        static $entry: &$crate::__private::Site = &$site;
+    };
+}
+
 /// Makes an [`AuditContext`](crate::AuditContext): what events inherit while something runs in it.
 ///
 /// ```

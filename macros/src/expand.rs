@@ -57,9 +57,7 @@ pub(crate) fn expand(event: &Event) -> TokenStream {
                     (::core::file!(), ::core::line!(), ::core::module_path!()),
                     &#site,
                 );
-                #[#private::linkme::distributed_slice(#private::SITES)]
-                #[linkme(crate = #private::linkme)]
-                static #entry: &#private::Site = &#site;
+                #private::register!(#entry = #site);
                 #private::record(&#site, &|#writer: &mut #private::Writer<'_>| { #calls })
             }
         };

@@ -36,6 +36,7 @@ pub(crate) struct Site {
     pub(crate) head: &'static str,
     pub(crate) event_type: &'static str,
     pub(crate) severity: crate::Severity,
+    pub(crate) described: (&'static str, &'static str),
     pub(crate) place: (&'static str, u32, &'static str),
     pub(crate) itself: &'static Site,
 }
@@ -45,12 +46,11 @@ impl Site {
         head: &'static str,
         event_type: &'static str,
         severity: crate::Severity,
-        file: &'static str,
-        line: u32,
-        module: &'static str,
+        described: (&'static str, &'static str),
+        place: (&'static str, u32, &'static str),
         itself: &'static Site,
     ) -> Self {
-        Self { head, event_type, severity, place: (file, line, module), itself }
+        Self { head, event_type, severity, described, place, itself }
     }
 }
 
