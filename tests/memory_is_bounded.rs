@@ -67,3 +67,21 @@ fn callers_faster_than_the_disk_fill_the_journal_and_no_more() {
         assert!(peak <= 64 * MIB, "{} MiB", peak / MIB);
     }
 }
+
+#[test]
+fn threads_that_once_recorded_something_huge_do_not_keep_room_for_it() {
+    let peak = peak("threads_that_once_recorded_something_huge_do_not_keep_room_for_it", |_| {
+        let turn = std::sync::Mutex::new(());
+        let rest = std::sync::Barrier::new(32);
+        let huge = "x".repeat(6 * MIB as usize);
+        on_threads(32, |_| {
+            let one_by_one = turn.lock().unwrap();
+            audit!("load.huge", body = huge);
+            drop(one_by_one);
+            rest.wait();
+        });
+    });
+    if let Some(peak) = peak {
+        assert!(peak <= 64 * MIB, "{} MiB", peak / MIB);
+    }
+}

@@ -10,16 +10,39 @@ use std::{
 };
 
 /// A growing string of bytes. What it holds is seen through its slice.
-#[derive(Default)]
 pub struct Buffer {
     /// All of it is initialised; what counts are the first `len` bytes.
     bytes: Vec<u8>,
     len: usize,
+    /// The longest text that is taken; see [`clip`](Buffer::clip).
+    longest_text: usize,
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Buffer {
+    pub(crate) const fn new() -> Self {
+        Self { bytes: Vec::new(), len: 0, longest_text: usize::MAX }
+    }
+
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self { bytes: vec![0; capacity], len: 0 }
+        Self { bytes: vec![0; capacity], ..Self::new() }
+    }
+
+    /// From now on no text is taken beyond this many bytes.
+    pub(crate) fn limit_texts(&mut self, longest: usize) {
+        self.longest_text = longest;
+    }
+
+    /// As much of the text as is taken. A text that is longer than the whole record may be is cut there in any case; this way it takes
+    /// no memory before.
+    #[inline]
+    pub(crate) fn clip<'a>(&self, text: &'a str) -> &'a str {
+        if text.len() > self.longest_text { clipped(text, self.longest_text) } else { text }
     }
 
     pub(crate) fn capacity(&self) -> usize {
@@ -99,6 +122,12 @@ impl Buffer {
         self.bytes.truncate(self.len);
         self.bytes
     }
+}
+
+#[cold]
+fn clipped(text: &str, longest: usize) -> &str {
+    let end = (0..=longest).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    &text[..end]
 }
 
 /// Pieces up to this length are copied without a call.

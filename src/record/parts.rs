@@ -1,6 +1,9 @@
 //! The parts of a record that are built as values: who acted, on what, with what outcome, and how grave it is.
 
-use std::fmt::{self, Display};
+use std::{
+    cell::Cell,
+    fmt::{self, Display},
+};
 
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -73,10 +76,19 @@ impl<const N: usize> Default for Rendered<N> {
 
 impl<const N: usize> Rendered<N> {
     fn set(&mut self, field: usize, write: impl FnOnce(&mut Buffer) -> Presence) {
-        // A buffer costs nothing until it is written to.
-        let mut value = Buffer::default();
+        thread_local! {
+            /// Taken while it is written to, so that a part inside a part's value has another.
+            static KEPT: Cell<Buffer> = const { Cell::new(Buffer::new()) };
+        }
+        const KEPT_CAPACITY: usize = 16 * 1024;
+        let mut value = KEPT.try_with(Cell::take).unwrap_or_default();
+        value.clear();
         if write(&mut value) == Presence::Present {
             self.put(field, &value);
+        }
+        if value.capacity() <= KEPT_CAPACITY {
+            // At the thread's end there may be no place for it.
+            let _ = KEPT.try_with(|kept| kept.set(value));
         }
     }
 

@@ -49,6 +49,7 @@ pub(crate) fn write_display(out: &mut Buffer, value: impl Display) {
 
 /// Appends `text` as a JSON string.
 pub(crate) fn write_str(out: &mut Buffer, text: &str) {
+    let text = out.clip(text);
     let len = text.len();
     let room = out.room(len + 2 + PLAIN_SLACK);
     room[0] = b'"';
@@ -97,6 +98,7 @@ impl fmt::Write for Escaped<'_> {
 
 /// Appends the JSON-escaped form of `text`, without quotes.
 pub(crate) fn escape_into(out: &mut Buffer, text: &str) {
+    let text = out.clip(text);
     if copy_plain(out.room(text.len() + PLAIN_SLACK), text.as_bytes()) {
         out.advance(text.len());
     } else {
