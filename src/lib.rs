@@ -31,6 +31,86 @@
 //! # }
 //! ```
 //!
+//! # Annotating an application
+//!
+//! ```
+//! use tracing_audit::{Actor, AuditEvent, Outcome, audit, audit_context, audited, hashed, mask};
+//! # use serde::Serialize;
+//! # use tracing_subscriber::prelude::*;
+//! # #[derive(Serialize)] struct Role { role: &'static str }
+//! # struct User { id: u64, name: &'static str, email: &'static str }
+//! # struct Vault { name: String }
+//! # #[derive(Debug)] struct Refused;
+//! # impl std::fmt::Display for Refused { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("refused") } }
+//! # impl std::error::Error for Refused {}
+//!
+//! // A function's start, success or failure, with the error and the duration.
+//! #[audited("rotation", actor.id = user.id, resource.type = "vault", resource.id = vault.name)]
+//! fn rotate(user: &User, vault: Vault) -> Result<(), Refused> {
+//!     // …
+//!     # drop(vault);
+//!     # Err(Refused)
+//! }
+//!
+//! // An event as a type.
+//! #[derive(AuditEvent)]
+//! #[audit("discovery.scan.completed", description = "Discovery scan completed")]
+//! struct ScanCompleted<'a> {
+//!     mode: &'a str,
+//!     duration_seconds: u64,
+//!     #[audit(actor)]
+//!     by: Actor,
+//!     #[audit(mask = 5)]
+//!     token: &'a str,
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! # let log = tracing_audit::AuditLog::builder(dir.path()).source("docs").open()?;
+//! # let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(log.layer()));
+//! # let admin = User { id: 7, name: "Ann", email: "ann@example.com" };
+//! # let (ip, token, before, after) = (std::net::Ipv4Addr::LOCALHOST, "abcdefghijklmnop", Role { role: "user" }, Role { role: "admin" });
+//! // What events inherit, whatever filters do to spans.
+//! audit_context! { tenant_id = "acme", ip_address = %ip }.run(|| {
+//!     audit!(
+//!         "user.updated",
+//!         actor = Actor::user("user-456").name(admin.email),  // a whole part at once …
+//!         resource.type = "user",
+//!         resource.id = admin.id,                             // … or field by field
+//!         resource.prior_attributes = before,                 // any Serialize
+//!         resource.attributes = after,
+//!         severity = warning,
+//!         outcome = Outcome::failure("authorization", "not yours"),
+//!         changed_fields = ["role"],                          // any other name lands in details
+//!         token = mask(token, 5),                             // "abcde…"
+//!         email = hashed(admin.email),                        // a keyed hash, searchable by who has the key
+//!         "Role of {} changed", admin.name
+//!     );
+//! });
+//! audit!(ScanCompleted { mode: "full", duration_seconds: 45, by: Actor::service("nightly"), token });
+//! let _ = rotate(&admin, Vault { name: "db".into() });
+//! # log.close()?;
+//! # let mut records = Vec::new();
+//! # for dir in ["live", "sealed"] {
+//! #     for file in std::fs::read_dir(log.dir().join(dir))? {
+//! #         for line in std::fs::read_to_string(file?.path())?.lines() { records.push(serde_json::from_str::<serde_json::Value>(line)?) }
+//! #     }
+//! # }
+//! # let (updated, scan, failed) = (&records[0], &records[1], &records[3]);
+//! # assert_eq!((&updated["tenant_id"], &updated["ip_address"]), (&"acme".into(), &"127.0.0.1".into()));
+//! # assert_eq!(updated["description"], "Role of Ann changed");
+//! # assert_eq!(updated["resource"]["prior_attributes"]["role"], "user");
+//! # assert_eq!(updated["details"]["token"], "abcde…");
+//! # assert!(updated["details"]["email"].as_str().unwrap_or_default().starts_with("hmac-sha256:k1:"));
+//! # assert_eq!((&scan["details"]["token"], &scan["actor"]["id"]), (&"abcde…".into(), &"nightly".into()));
+//! # assert_eq!((&failed["event_type"], &failed["outcome"]["error"]), (&"rotation.failed".into(), &"refused".into()));
+//! # assert!(failed["details"]["duration_ms"].is_u64());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Fields are checked while compiling, with errors that say what to write instead. [`catalogue`] lists all event types of a program.
+//!
 //! # What it promises
 //!
 //! | | the process is killed | power is lost |
