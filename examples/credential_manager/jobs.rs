@@ -92,7 +92,7 @@ impl CredentialManager {
     pub(crate) fn rotate(&mut self, app: &str, secret: &str, expires: &str) -> Result<Secret<String>, JobError> {
         let resource = Resource::new("secret", format!("{app}/{secret}")).name(secret);
         audit!("rotation.started", resource, app_name = app, "Rotation of {secret} started");
-        let value = Secret::new(format!("{:032x}", fastrand::u128(..)));
+        let value = Secret::new((0..32).map(|_| fastrand::alphanumeric()).collect());
         let holders = self.vaults.iter_mut().filter(|(_, vault)| vault.secrets.contains_key(secret));
         // All are asked before the first is written.
         match holders.map(|(name, vault)| Ok((name, vault.usable(name)?))).collect::<Result<Vec<_>, JobError>>() {

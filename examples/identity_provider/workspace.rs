@@ -51,7 +51,7 @@ struct Consent {
 }
 
 fn random() -> String {
-    format!("{:032x}", fastrand::u128(..))
+    (0..32).map(|_| fastrand::alphanumeric()).collect()
 }
 
 fn client(id: &str) -> Actor {
