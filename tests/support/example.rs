@@ -25,13 +25,13 @@ impl<T> Written<T> {
         Self { dir, given, reader }
     }
 
-    /// The entries that a search finds, the oldest first.
+    /// The entries that a search finds, in the order in which they were written.
     pub(crate) fn found(&self, search: &[(&str, &str)]) -> Vec<Value> {
         self.matching(&Filter::parse(search.iter().copied()).unwrap())
     }
 
     pub(crate) fn matching(&self, filter: &Filter) -> Vec<Value> {
-        let mut found = Vec::new();
+        let mut found: Vec<Value> = Vec::new();
         let scanned = self
             .reader
             .each(filter, Order::Asc, |entry| {
@@ -40,6 +40,7 @@ impl<T> Written<T> {
             })
             .unwrap();
         assert_eq!(scanned.problems, []);
+        found.sort_by_key(|entry| entry["seq"].as_u64());
         found
     }
 
