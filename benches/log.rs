@@ -142,7 +142,13 @@ fn main() {
     let last_sealed = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now()).format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let options = RouterOptions::new().authorizer(|_: &axum::http::request::Parts| {
-        Ok(tracing_audit::Access { id: "bench".into(), name: "bench".into(), scope: tracing_audit::Scope::Export, tenant: None })
+        Ok(tracing_audit::Access {
+            actor_type: "api_key".into(),
+            id: "bench".into(),
+            name: "bench".into(),
+            scope: tracing_audit::Scope::Export,
+            tenant: None,
+        })
     });
     let router = log.router(options).unwrap();
     let before = resident();

@@ -58,7 +58,7 @@
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `macros` | yes | [`audit!`] |
+//! | `macros` | yes | [`audit!`], [`#[audited]`](macro@audited), [`#[derive(AuditEvent)]`](derive@AuditEvent) |
 //! | `tower` | no | a tower layer that fills the context of events from HTTP requests |
 //! | `opentelemetry` | no | trace and span ids from `tracing-opentelemetry` |
 //! | `server` | no | the HTTP API as an axum router |
@@ -69,6 +69,8 @@
     allow(dead_code, unused_imports, reason = "the inner rooms also serve the server and the program; all is checked with all features")
 )]
 
+#[cfg(feature = "macros")]
+mod attributes;
 mod capture;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
@@ -86,9 +88,11 @@ mod record;
 mod server;
 mod store;
 
+#[cfg(feature = "macros")]
+pub use attributes::{AuditEvent, audited};
 pub use capture::{
-    AuditContext, AuditLayer, Durable, Hashed, Masked, NotDurable, Receipt, Redactable, Scoped, Secret, Unredacted, WhenFull, catalogue,
-    hashed, mask, unredacted,
+    AuditContext, AuditEvent, AuditLayer, Durable, Hashed, Masked, NotDurable, Receipt, Redactable, Scoped, Secret, Unredacted, WhenFull,
+    catalogue, hashed, mask, unredacted,
 };
 #[cfg(feature = "tower")]
 pub use capture::{AuditContextLayer, AuditContextService, RequestId};
@@ -113,9 +117,13 @@ pub mod __private {
     #[cfg(feature = "macros")]
     pub use tracing_audit_macros::audit_impl;
 
+    #[cfg(feature = "macros")]
+    pub use crate::__register as register;
+
+    pub use crate::capture::audited::*;
     pub use crate::capture::{
-        ActorParts, Argument, ContextParts, Denied, Fields, Hidden, OutcomeParts, Redacted, ResourceParts, SITES, Shown, Site, Writer,
-        context_slot, debug, display, json, literal, record,
+        ActorParts, Argument, ContextParts, Denied, Fields, Hidden, OutcomeParts, Recordable, Redacted, ResourceParts, SITES, Shown, Site,
+        Writer, context_slot, debug, display, json, literal, record, whole_actor, whole_outcome, whole_resource,
     };
     pub use crate::record::Severity;
 }

@@ -14,7 +14,7 @@ use crate::{
     capture::{self, AuditLayer, CurrentKey, Intake, WhenFull},
     error::{Error, Result},
     journal,
-    record::{HashKey, OwnRecord, Severity, Source, StreamId},
+    record::{Catalogue, HashKey, OwnRecord, Severity, Source, StreamId},
     store::{
         Callback, Counters, Hold, Level, Problem, Retention, SealerOptions, Store, StoreOptions, Watermarks, WriterOptions, catalogue,
         hold::Holds, keys,
@@ -77,7 +77,7 @@ impl AuditLog {
             live_grace: Duration::from_secs(60),
             watermarks: Watermarks::default(),
             hash_keys: Vec::new(),
-            has_catalogue: true,
+            catalogue: Some(capture::catalogue),
             on_problem: None,
         }
     }
@@ -86,7 +86,13 @@ impl AuditLog {
     #[cfg(feature = "cli")]
     pub(crate) fn of_tool(dir: impl Into<PathBuf>) -> AuditLogBuilder {
         let builder = Self::builder(dir).source("tracing-audit").retention(Retention::unlimited());
-        AuditLogBuilder { has_catalogue: false, ..builder }
+        AuditLogBuilder { catalogue: None, ..builder }
+    }
+
+    /// For the demo: with its event types.
+    #[cfg(feature = "cli")]
+    pub(crate) fn of_demo(dir: impl Into<PathBuf>) -> AuditLogBuilder {
+        AuditLogBuilder { catalogue: Some(capture::demo_catalogue), ..Self::builder(dir) }
     }
 
     /// The layer that takes this log's events from `tracing`.
@@ -239,7 +245,8 @@ pub struct AuditLogBuilder {
     live_grace: Duration,
     watermarks: Watermarks,
     hash_keys: Vec<HashKey>,
-    has_catalogue: bool,
+    /// What the program can record; none if that is not to be kept.
+    catalogue: Option<fn() -> Catalogue>,
     on_problem: Option<Callback>,
 }
 
@@ -364,8 +371,8 @@ impl AuditLogBuilder {
             on_problem: self.on_problem,
         };
         let store = Store::open(&self.dir, options)?;
-        if self.has_catalogue
-            && let Err(error) = catalogue::keep_catalogue(&store.layout, &source, capture::catalogue())
+        if let Some(of_program) = self.catalogue
+            && let Err(error) = catalogue::keep_catalogue(&store.layout, &source, of_program())
         {
             // The log does without; it tells those who look what it is about.
             tracing::warn!(target: "tracing_audit", "the catalogue of event types could not be kept: {error}");

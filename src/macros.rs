@@ -18,6 +18,7 @@
 ///
 /// ```text
 /// audit!( "event.type" [, field]… [, "message {}" [, argument]…] [,] )
+/// audit!( event )               a value whose type is an AuditEvent
 ///
 /// field:     path = value          anything that implements Serialize
 ///            path = %value         its Display text
@@ -30,6 +31,9 @@
 /// The event type is a string literal: two or more segments of `a-z`, `0-9` and `_`, joined by dots, at most 128 bytes; those that begin with
 /// `audit.` are the log's own. Values are borrowed, never moved, and evaluated once, in the order in which they are written. A value that is
 /// `None` leaves its field out.
+///
+/// An event that is recorded in many places, or has many fields, can be a type: see [`AuditEvent`](derive@crate::AuditEvent). For the start and the
+/// end of a function there is [`#[audited]`](macro@crate::audited).
 ///
 /// # Where values go
 ///
@@ -98,6 +102,17 @@
 macro_rules! audit {
     ($($arguments:tt)*) => {
         $crate::__private::audit_impl! { $crate; $($arguments)* }
+    };
+}
+
+/// Puts a call of `audit!` into the catalogue.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __register {
+    ($entry:ident = $site:ident) => {
+        #[$crate::__private::linkme::distributed_slice($crate::__private::SITES)]
+        #[linkme(crate = $crate::__private::linkme)]
+        static $entry: &$crate::__private::Site = &$site;
     };
 }
 

@@ -175,9 +175,24 @@ fn a_wrong_command_line_is_told_by_the_flags_name_and_is_code_2() {
 
 #[test]
 fn help_tells_a_new_operator_what_to_do() {
-    for command in
-        ["", "demo", "serve", "query", "tail", "export", "prune", "verify", "recover", "token", "token create", "hold", "hold place"]
-    {
+    for command in [
+        "",
+        "demo",
+        "serve",
+        "query",
+        "tail",
+        "export",
+        "prune",
+        "verify",
+        "recover",
+        "token",
+        "token create",
+        "hold",
+        "hold place",
+        "catalogue",
+        "hash",
+        "hash-key",
+    ] {
         let output = program().args(command.split(' ').filter(|part| !part.is_empty())).arg("--help").output().unwrap();
         assert_eq!(code(&output), 0, "{command}");
         assert!(out(&output).contains("Usage: tracing-audit"), "{command}");
@@ -383,6 +398,28 @@ fn a_hashed_value_is_found_by_its_plain_one() {
     let hash = hashes.lines().next().unwrap();
     assert!(hash.starts_with("hmac-sha256:k2:") && hashes.lines().count() == 2, "{hashes}");
     assert_eq!(json_lines(&run(dir, &["query", "--details", &format!("email={hash}")])).len(), 1);
+}
+
+#[test]
+fn the_catalogue_lists_what_can_be_recorded_and_tells_what_breaks() {
+    let log = log(30);
+    let dir = log.path();
+    let table = out(&run(dir, &["catalogue"]));
+    assert!(table.contains("user.invited") && table.contains("cli_commands.rs"), "{table}");
+    let json = out(&run(dir, &["catalogue", "--format", "json"]));
+    let file = dir.join("catalogue.json");
+    fs::write(&file, &json).unwrap();
+    let against = |newer: &Path| run(dir, &["catalogue", "--against", file.to_str().unwrap(), "--file", newer.to_str().unwrap()]);
+    assert_eq!((code(&against(&file)), out(&against(&file))), (0, String::new()));
+    let newer = dir.join("newer.json");
+    fs::write(&newer, json.replace("user.invited", "user.asked")).unwrap();
+    assert_eq!((code(&against(&newer)), out(&against(&newer))), (1, "user.invited: the event type is gone\n".to_owned()));
+    let schema: Value = serde_json::from_str(&out(&run(dir, &["catalogue", "--schema", "user.invited"]))).unwrap();
+    assert_eq!(schema["properties"]["details"]["properties"]["email"]["type"], "string");
+    assert!(out(&run(dir, &["catalogue", "--format", "markdown"])).starts_with("| event type |"));
+    // What the program itself can record is not what this log's applications can.
+    assert_eq!(code(&run(dir, &["prune", "--max-bytes", "1"])), 0);
+    assert!(!out(&run(dir, &["catalogue"])).contains("vault"));
 }
 
 #[test]

@@ -51,6 +51,21 @@ async fn all_pages_are_all_events_byte_by_byte() {
 }
 
 #[tokio::test]
+async fn the_catalogue_tells_what_there_can_be() {
+    let served = served(1, RouterOptions::new());
+    let types = served.get("/audit/event-types").await.json();
+    let sent = types["event_types"].as_array().unwrap().iter().find(|entry| entry["event_type"] == "invoice.sent").unwrap();
+    // Both logs of this test are opened by one program.
+    assert_eq!((&sent["severities"], &sent["sources"]), (&serde_json::json!(["info"]), &serde_json::json!(["billing", "tracing-audit"])));
+    assert!(sent["fields"]["details.number"].is_string() && sent["locations"][0]["line"].is_u64(), "{sent}");
+    let schema = served.get("/audit/event-types/invoice.sent").await;
+    assert_eq!(schema.header(header::CONTENT_TYPE), "application/schema+json");
+    assert_eq!(schema.json()["properties"]["event_type"]["const"], "invoice.sent");
+    served.get("/audit/event-types/nothing.such").await.problem(404);
+    assert!(served.get("/audit/event-types?limit=1").await.problem(400).to_string().contains("limit"));
+}
+
+#[tokio::test]
 async fn each_wrong_parameter_is_named() {
     let served = served(1, RouterOptions::new());
     for (question, parameter) in [

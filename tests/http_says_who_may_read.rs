@@ -174,7 +174,13 @@ async fn the_application_decides_itself() {
     let authorizer = |request: &axum::http::request::Parts| match request.headers.get("x-user").map(|user| user.to_str().unwrap()) {
         None => Err(Denied::Unauthenticated("nobody".to_owned())),
         Some("guest") => Err(Denied::Forbidden("guests don't read".to_owned())),
-        Some(user) => Ok(Access { id: user.to_owned(), name: String::new(), scope: Scope::Read, tenant: Some("acme".to_owned()) }),
+        Some(user) => Ok(Access {
+            actor_type: "user".to_owned(),
+            id: user.to_owned(),
+            name: String::new(),
+            scope: Scope::Read,
+            tenant: Some("acme".to_owned()),
+        }),
     };
     let served = served(4, RouterOptions::new().authorizer(authorizer));
     served.get("/audit/entries").await.problem(401);
@@ -184,6 +190,9 @@ async fn the_application_decides_itself() {
     };
     assert_eq!(as_user("guest").await.problem(403)["detail"], "guests don't read");
     assert_eq!(as_user("ann").await.json()["entries"].as_array().unwrap().len(), 2);
+    served.log.close().unwrap();
+    let read = served.accesses(1).await.into_iter().find(|record| record["event_type"] == "audit.access.read").unwrap();
+    assert_eq!(read["actor"], serde_json::json!({"type": "user", "id": "ann"}));
 }
 
 #[tokio::test]

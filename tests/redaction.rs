@@ -70,13 +70,16 @@ fn who_says_how_shows_so_much_of_it() {
         |builder| builder,
         |_| {
             audit!("user.created", password = mask(&password, 3), api_key = hashed(&token), token = mask(&token, 5));
+            let nothing: Option<&str> = None;
+            audit!("user.created", password = nothing.map(|it| mask(it, 3)), api_key = Some("abcdefghi").map(|it| mask(it, 3)));
             audit!("policy.changed", password = unredacted("12 characters"), other = Some(mask("abcdefghi", 2)));
         },
     );
     let details = &records[0]["details"];
     assert_eq!((&details["password"], &details["token"]), (&json!("cor…"), &json!("abcde…")));
     assert!(details["api_key"].as_str().unwrap().starts_with("hmac-sha256:k1:"));
-    assert_eq!(records[1]["details"], json!({"password": "12 characters", "other": "ab…"}));
+    assert_eq!(records[1]["details"], json!({"api_key": "abc…"}));
+    assert_eq!(records[2]["details"], json!({"password": "12 characters", "other": "ab…"}));
 }
 
 #[test]

@@ -20,10 +20,13 @@ pub(crate) struct Call {
     /// In source order.
     pub(crate) fields: Vec<Field>,
     pub(crate) message: Option<Message>,
+    /// The names that open a group here, as in `name(…)`; `audit!` has none.
+    pub(crate) groups: &'static [&'static str],
     pub(crate) errors: Errors,
 }
 
 /// The arguments of `format_args!`.
+#[derive(Clone)]
 pub(crate) struct Message {
     pub(crate) format: LitStr,
     /// Each with its comma before it.
@@ -51,36 +54,59 @@ impl Errors {
         result.map_err(|error| self.push(error)).ok()
     }
 
+    /// Notes all of these as well.
+    pub(crate) fn extend(&mut self, others: Self) {
+        if let Some(error) = others.0 {
+            self.push(error);
+        }
+    }
+
     pub(crate) fn into_result<T>(self, value: T) -> Result<T> {
         self.0.map_or(Ok(value), Err)
     }
 }
 
-impl Parse for Call {
+/// What `audit!` is given after its crate: an event in so many words, or a value that is one.
+pub(crate) enum Input {
+    Call(Call),
+    Value { krate: TokenStream, value: Box<Expr> },
+}
+
+impl Parse for Input {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let mut krate = TokenStream::new();
         while !input.peek(Token![;]) {
             krate.extend([input.parse::<TokenTree>()?]);
         }
         input.parse::<Token![;]>()?;
-        let mut call = Self { krate, event_type: None, fields: Vec::new(), message: None, errors: Errors::default() };
+        if let Some(value) = only_value(&input.fork()) {
+            input.step(|cursor| {
+                let mut rest = *cursor;
+                while let Some((_, next)) = rest.token_tree() {
+                    rest = next;
+                }
+                Ok(((), rest))
+            })?;
+            return Ok(Self::Value { krate, value: Box::new(value) });
+        }
+        let mut call = Call::new(krate);
         call.event_type(input);
         while !input.is_empty() {
             call.comma(input);
-            if input.is_empty() {
-                break;
-            }
-            if input.peek(LitStr) && !input.peek2(Token![=]) {
-                call.message(input);
-            } else {
-                call.field(input);
+            if !input.is_empty() {
+                call.argument(input);
             }
         }
-        Ok(call)
+        Ok(Self::Call(call))
     }
 }
 
 impl Call {
+    /// A call that says nothing yet.
+    pub(crate) fn new(krate: TokenStream) -> Self {
+        Self { krate, event_type: None, fields: Vec::new(), message: None, groups: &[], errors: Errors::default() }
+    }
+
     fn event_type(&mut self, input: ParseStream<'_>) {
         const NEEDED: &str = "the event type comes first, a string literal such as \"user.updated\"";
         if input.is_empty() {
@@ -95,8 +121,17 @@ impl Call {
         }
     }
 
+    /// A field, or the message with all that comes after it.
+    pub(crate) fn argument(&mut self, input: ParseStream<'_>) {
+        if input.peek(LitStr) && !input.peek2(Token![=]) {
+            self.message(input);
+        } else {
+            self.field(input);
+        }
+    }
+
     /// The comma between two arguments.
-    fn comma(&mut self, input: ParseStream<'_>) {
+    pub(crate) fn comma(&mut self, input: ParseStream<'_>) {
         if input.peek(Token![,]) {
             self.errors.keep(input.parse::<Token![,]>());
             while input.peek(Token![,]) {
@@ -142,6 +177,12 @@ impl Call {
             if input.is_empty() {
                 break;
             }
+            if self.at_group(input) {
+                let name = input.cursor().ident().map(|(name, _)| name.to_string()).unwrap_or_default();
+                self.errors.push(input.error(format!("the message and its arguments come last; move `{name}(…)` before the message")));
+                tokens_to_comma(input);
+                continue;
+            }
             if field_after_message(input, &format) {
                 let start = input.cursor();
                 let known = self.fields.len();
@@ -172,6 +213,17 @@ impl Call {
     }
 }
 
+/// The value that stands alone where an event type could, if one does.
+fn only_value(ahead: ParseStream<'_>) -> Option<Expr> {
+    if ahead.peek(syn::Lit) {
+        return None;
+    }
+    let value: Expr = ahead.parse().ok()?;
+    ahead.parse::<Option<Token![,]>>().ok()?;
+    let event = !matches!(value, Expr::Assign(_) | Expr::Lit(_) | Expr::Macro(_));
+    (event && ahead.is_empty()).then_some(value)
+}
+
 /// Whether a field stands where an argument of the message should: it has a sigil or a dotted name, or a name that the message does
 /// not use.
 fn field_after_message(input: ParseStream<'_>, format: &LitStr) -> bool {
@@ -184,6 +236,13 @@ fn field_after_message(input: ParseStream<'_>, format: &LitStr) -> bool {
         return false;
     }
     path.only().is_none_or(|name| !uses(&format.value(), &name.unraw().to_string()))
+}
+
+impl Call {
+    /// Whether a group opens here.
+    pub(crate) fn at_group(&self, input: ParseStream<'_>) -> bool {
+        input.peek2(syn::token::Paren) && input.cursor().ident().is_some_and(|(name, _)| self.groups.iter().any(|group| name == group))
+    }
 }
 
 /// Whether a format string refers to an argument by name: `{name}`, `{name:…}`, or as a width or precision, `name$`.
@@ -203,7 +262,7 @@ fn is_field(tokens: &TokenStream) -> bool {
 }
 
 /// Takes what is left of the current argument.
-fn tokens_to_comma(input: ParseStream<'_>) -> TokenStream {
+pub(crate) fn tokens_to_comma(input: ParseStream<'_>) -> TokenStream {
     let mut taken = TokenStream::new();
     while !input.is_empty() && !input.peek(Token![,]) {
         match input.parse::<TokenTree>() {

@@ -27,7 +27,7 @@ pub(crate) struct Event {
 }
 
 /// How grave an event is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Severity {
     #[default]
     Info,
@@ -111,7 +111,7 @@ enum InTheWay {
 
 /// Checks a call; the error holds all that is wrong with it.
 pub(crate) fn check(call: Call) -> Result<Event> {
-    let Call { krate, event_type, fields: given, message, mut errors } = call;
+    let Call { krate, event_type, fields: given, message, mut errors, .. } = call;
     let event_type = event_type.and_then(|literal| errors.keep(EventType::parse(&literal)));
     let mut settings = Settings::default();
     let mut fields: Vec<Field> = Vec::with_capacity(given.len());
@@ -159,6 +159,9 @@ fn conflict(field: &Field, in_the_way: &InTheWay, fields: &[Field]) -> Error {
     Error::new_spanned(path, message)
 }
 
+/// The fields that are settings, and not values in the record.
+pub(crate) const SETTINGS: [&str; 3] = ["severity", "category", "action"];
+
 /// What is fixed while compiling.
 #[derive(Default)]
 struct Settings {
@@ -172,7 +175,7 @@ impl Settings {
     fn take(&mut self, field: &Field, errors: &mut Errors) -> bool {
         let names = field.path.names();
         let setting = names.first().map(String::as_str).unwrap_or_default();
-        if !matches!(setting, "severity" | "category" | "action") {
+        if !SETTINGS.contains(&setting) {
             return false;
         }
         let path = &field.path;

@@ -22,12 +22,12 @@ pub(crate) fn description(event: &Event) -> String {
     if let Some(message) = &event.message {
         return message.format.value();
     }
-    match event.tree.get("description") {
-        Some(Tree::Value(place)) => match event.fields.get(*place).map(|field| &field.value) {
-            Some(Expr::Lit(literal)) => match &literal.lit {
-                Lit::Str(text) => text.value(),
-                _ => String::new(),
-            },
+    let Some(Tree::Value(place)) = event.tree.get("description") else { return String::new() };
+    let Some(field) = event.fields.get(*place) else { return String::new() };
+    match (&field.told, &field.value) {
+        (Some(text), _) => text.clone(),
+        (None, Expr::Lit(literal)) => match &literal.lit {
+            Lit::Str(text) => text.value(),
             _ => String::new(),
         },
         _ => String::new(),
@@ -52,7 +52,8 @@ fn describe(event: &Event, tree: &Tree, path: &str, lines: &mut Vec<String>) {
     }
 }
 
-fn kind(path: &str, field: &Field) -> &'static str {
+/// The kind of a field's value.
+pub(crate) fn kind<'a>(path: &str, field: &'a Field) -> &'a str {
     match path {
         "actor" | "resource" | "outcome" | "details" => return "object",
         "tags" => return "list",
@@ -61,7 +62,13 @@ fn kind(path: &str, field: &Field) -> &'static str {
     let text = ["tenant_id", "ip_address", "user_agent"].contains(&path)
         || path.starts_with("context.")
         || ["actor.", "resource.", "outcome."].iter().any(|part| path.starts_with(part)) && !path.contains("attributes");
-    if text || field.sigil != Sigil::Json || is_denied(field) {
+    if text || is_denied(field) {
+        return "text";
+    }
+    if let Some(kind) = &field.told {
+        return kind;
+    }
+    if field.sigil != Sigil::Json {
         return "text";
     }
     of_value(&field.value)

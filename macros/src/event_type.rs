@@ -25,6 +25,11 @@ impl EventType {
         }
     }
 
+    /// Checks what `#[audited]` is given: an event type without its last segment, or a single word.
+    pub(crate) fn check_stem(literal: &LitStr) -> Result<()> {
+        stem_fault(&literal.value()).map_or(Ok(()), |message| Err(Error::new(literal.span(), message)))
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -73,6 +78,34 @@ fn fault(text: &str) -> Option<String> {
         return Some(format!("event types that begin with `{OWN}.` are the log's own; write for example {instead:?}"));
     }
     None
+}
+
+/// What is wrong with the beginning of three event types, if anything is.
+fn stem_fault(text: &str) -> Option<String> {
+    const ENDS: [&str; 3] = ["started", "completed", "failed"];
+    if text.is_empty() {
+        return Some(r#"the event type is empty; write what is done, such as "secret.rotation""#.to_owned());
+    }
+    if let Some((stem, end)) = text.rsplit_once('.')
+        && ENDS.contains(&end)
+        && fault(text).is_none()
+    {
+        return Some(format!("`.started`, `.completed` and `.failed` are added to the event type; write {stem:?}"));
+    }
+    let corrected = correct(text);
+    if corrected != text {
+        let shape = "the event types of a function begin with segments of `a-z`, `0-9` and `_`, joined by dots";
+        return Some(if corrected.is_empty() || stem_fault(&corrected).is_some() {
+            format!(r#"{shape}, such as "secret.rotation""#)
+        } else {
+            format!("{shape}; write {corrected:?}")
+        });
+    }
+    if text == OWN {
+        return Some(format!("event types that begin with `{OWN}.` are the log's own; write for example \"app.{OWN}\""));
+    }
+    // `.completed` is the longest of what is added.
+    fault(&format!("{text}.completed")).map(|message| message.replace(".completed\"", "\""))
 }
 
 fn is_well_formed(text: &str) -> bool {
@@ -168,6 +201,26 @@ mod tests {
             assert!(message.contains("two or more segments"), "{message}");
             assert!(message.ends_with(&format!("{right:?}")), "{wrong}: {message}");
             assert_eq!(fault(right), None);
+        }
+    }
+
+    #[test]
+    fn a_stem_is_one_segment_or_more() {
+        for text in ["rotation", "secret.rotation", "a.b.c"] {
+            assert_eq!(stem_fault(text), None, "{text}");
+        }
+        for (wrong, told) in [
+            ("", "is empty"),
+            ("rotation.started", r#"write "rotation""#),
+            ("Secret.Rotation", r#"; write "secret.rotation""#),
+            ("Rotation.Completed", r#"such as "secret.rotation""#),
+            ("…", r#"such as "secret.rotation""#),
+            ("audit", r#"write for example "app.audit""#),
+            ("audit.rotation", r#"write for example "rotation""#),
+            (&"a".repeat(119), "is 129 bytes long"),
+        ] {
+            let message = stem_fault(wrong).expect(wrong);
+            assert!(message.contains(told), "{wrong}: {message}");
         }
     }
 

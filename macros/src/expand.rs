@@ -5,7 +5,7 @@
 //! that a receipt may be awaited in a future that is `Send`.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use quote::{format_ident, quote, quote_spanned};
 use syn::{Error, Expr, ExprReference, spanned::Spanned};
 
 use crate::{
@@ -54,17 +54,25 @@ pub(crate) fn expand(event: &Event) -> TokenStream {
                     #event_type,
                     #krate::Severity::#severity,
                     (#fields, #description),
-                    ::core::file!(),
-                    ::core::line!(),
-                    ::core::module_path!(),
+                    (::core::file!(), ::core::line!(), ::core::module_path!()),
                     &#site,
                 );
-                #[#private::linkme::distributed_slice(#private::SITES)]
-                #[linkme(crate = #private::linkme)]
-                static #entry: &#private::Site = &#site;
+                #private::register!(#entry = #site);
                 #private::record(&#site, &|#writer: &mut #private::Writer<'_>| { #calls })
             }
         };
+        #receipt
+    }}
+}
+
+/// An event that is a value.
+pub(crate) fn value(krate: &TokenStream, value: &Expr) -> TokenStream {
+    let receipt = own("receipt");
+    let borrowed = borrowed(value);
+    // The span of the value, so that an error about its type points there.
+    let record = quote_spanned!(value.span()=> #krate::AuditEvent::record);
+    quote_spanned! {Span::mixed_site()=> {
+        let #receipt = #record(#borrowed);
         #receipt
     }}
 }
@@ -116,7 +124,7 @@ impl Writing<'_> {
         let parts = match tree {
             Tree::Value(field) => {
                 let value = match slot.name {
-                    "actor" | "resource" | "outcome" => self.whole(*field),
+                    "actor" | "resource" | "outcome" => self.whole(slot.name, *field),
                     _ => self.rendered(*field),
                 };
                 let method = if slot.name == "details" { own("details_whole") } else { method };
@@ -214,25 +222,36 @@ impl Writing<'_> {
         if let Some(json) = json_of(field) {
             return quote!(&#private::literal(#json));
         }
-        let function = match field.sigil {
-            Sigil::Json => "json",
-            Sigil::Display => "display",
-            Sigil::Debug => "debug",
-        };
-        let (function, value) = (own(function), value_name(place, field));
-        if is_denied(field) {
-            return quote!(&{
-                use #private::{Hidden as _, Shown as _};
-                (&#private::Denied(#value)).denied()
-            });
+        let (function, value) = (own(field.sigil.function()), value_name(place, field));
+        match denied(field, private, &value) {
+            Some(denied) => quote!(&#denied),
+            None => quote_spanned!(at(&field.value)=> &#private::#function(#value)),
         }
-        quote!(&#private::#function(#value))
     }
 
-    /// A field's value as it is.
-    fn whole(&self, place: usize) -> TokenStream {
-        self.event.fields.get(place).map(|field| value_name(place, field).into_token_stream()).unwrap_or_default()
+    /// A field's value as it is: an actor, a resource or an outcome.
+    fn whole(&self, slot: &str, place: usize) -> TokenStream {
+        let Some(field) = self.event.fields.get(place) else { return TokenStream::new() };
+        whole(slot, field, self.private, &value_name(place, field))
     }
+}
+
+/// An actor, a resource or an outcome, or an error that says what else there is to write.
+pub(crate) fn whole(slot: &str, field: &Field, private: &TokenStream, value: &Ident) -> TokenStream {
+    let function = format_ident!("whole_{slot}", span = Span::mixed_site());
+    quote_spanned!(at(&field.value)=> #private::#function(#value))
+}
+
+/// The argument for a value that is not shown for the sake of its name, if it is one.
+pub(crate) fn denied(field: &Field, private: &TokenStream, value: &Ident) -> Option<TokenStream> {
+    // What was captured was denied then.
+    let denied = field.sigil != Sigil::Captured && is_denied(field);
+    denied.then(|| {
+        quote_spanned!(Span::mixed_site()=> {
+            use #private::{Hidden as _, Shown as _};
+            (&#private::Denied(#value)).denied()
+        })
+    })
 }
 
 /// The call that writes the members gathered in `known`, if there are any.
@@ -245,7 +264,7 @@ fn literal_fields(known: &mut String, scope: &Ident) -> Option<TokenStream> {
 }
 
 /// A name of ours, which no code of the caller's can see.
-fn own(name: &str) -> Ident {
+pub(crate) fn own(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
 }
 
@@ -255,9 +274,14 @@ fn value_name(place: usize, field: &Field) -> Ident {
     Ident::new(&format!("value{place:03}"), field.value.span())
 }
 
+/// Where a value is, with the names of the expansion: so that all that is wrong with a value is told there, and once.
+pub(crate) fn at(value: &Expr) -> Span {
+    Span::mixed_site().located_at(value.span())
+}
+
 /// `&value`, in parentheses where it needs them.
-fn borrowed(value: &Expr) -> ExprReference {
-    ExprReference { attrs: Vec::new(), and_token: syn::Token![&](Span::mixed_site()), mutability: None, expr: Box::new(value.clone()) }
+pub(crate) fn borrowed(value: &Expr) -> ExprReference {
+    ExprReference { attrs: Vec::new(), and_token: syn::Token![&](at(value)), mutability: None, expr: Box::new(value.clone()) }
 }
 
 /// `"key":`

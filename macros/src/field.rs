@@ -2,7 +2,7 @@
 //!
 //! What the path means is not known here; see `slot`.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{
     Error, Expr, ExprPath, Ident, Result, Token,
@@ -12,11 +12,17 @@ use syn::{
 };
 
 /// A dotted name, such as `resource.type`. Keywords and raw identifiers are names like any other.
+#[derive(Clone)]
 pub(crate) struct Path {
     segments: Punctuated<Ident, Token![.]>,
 }
 
 impl Path {
+    /// The path of these names, each of which is an identifier or a keyword.
+    pub(crate) fn of(names: &[&str], span: Span) -> Self {
+        Self { segments: names.iter().map(|name| Ident::new(name, span)).collect() }
+    }
+
     /// The names without `r#`.
     pub(crate) fn names(&self) -> Vec<String> {
         self.segments.iter().map(|segment| segment.unraw().to_string()).collect()
@@ -30,6 +36,12 @@ impl Path {
     /// The last segment, which is what a value would be called by itself.
     fn last(&self) -> String {
         self.names().pop().unwrap_or_default()
+    }
+}
+
+impl From<Ident> for Path {
+    fn from(name: Ident) -> Self {
+        Self { segments: std::iter::once(name).collect() }
     }
 }
 
@@ -71,14 +83,28 @@ pub(crate) enum Sigil {
     Display,
     /// `?`: through `Debug`.
     Debug,
+    /// Nowhere in the source: the value was rendered before, as its own sigil said.
+    Captured,
 }
 
 impl Sigil {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Self::Json => "",
+            Self::Json | Self::Captured => "",
             Self::Display => "%",
             Self::Debug => "?",
+        }
+    }
+}
+
+impl Sigil {
+    /// The runtime's function that makes an argument of the value.
+    pub(crate) fn function(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Display => "display",
+            Self::Debug => "debug",
+            Self::Captured => "captured",
         }
     }
 }
@@ -96,10 +122,13 @@ impl Parse for Sigil {
 }
 
 /// A name, its value, and how to write the value down.
+#[derive(Clone)]
 pub(crate) struct Field {
     pub(crate) path: Path,
     pub(crate) sigil: Sigil,
     pub(crate) value: Expr,
+    /// What the catalogue says of the value where the expression does not tell: its kind, or of a description the text.
+    pub(crate) told: Option<String>,
 }
 
 impl Parse for Field {
@@ -137,12 +166,18 @@ impl Parse for Field {
         if at_end(input) {
             return Err(Error::new_spanned(&path, format!("`{path}` has no value; write `{path} = …`")));
         }
-        let value: Expr = input.parse()?;
+        if input.peek(Token![%]) || input.peek(Token![?]) || (input.peek(Token![#]) && !input.peek2(syn::token::Bracket)) {
+            return Err(input.error(format!("a value has at most one sigil, `%` for its `Display` or `?` for its `Debug`: `{path} = %…`")));
+        }
+        let value: Expr = input.parse().map_err(|error| {
+            let cut_short = input.is_empty();
+            if cut_short { Error::new_spanned(&path, format!("the value of `{path}` is cut short; write `{path} = …`")) } else { error }
+        })?;
         if let Expr::Assign(assign) = &value {
             let message = format!("a field has one `=`: `{path} = …`; put a comma between two fields, or write `==` to compare");
             return Err(Error::new_spanned(assign.eq_token, message));
         }
-        Ok(Self { path, sigil, value })
+        Ok(Self { path, sigil, value, told: None })
     }
 }
 
@@ -190,7 +225,7 @@ fn shorthand(path: Path, sigil: Sigil) -> Result<Field> {
                 let message = format!("`{name}` is a keyword, not a variable; write `{name} = {sigil_text}…`");
                 return Err(Error::new_spanned(path, message));
             };
-            Ok(Field { path, sigil, value: Expr::Path(variable) })
+            Ok(Field { path, sigil, value: Expr::Path(variable), told: None })
         }
         None => {
             let message = format!("only a variable can stand alone; write `{} = {sigil_text}{path}`", path.last());

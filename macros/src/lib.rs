@@ -11,6 +11,8 @@
 //! | `check` | a call | an event that keeps every rule, or all the errors at once |
 //! | `expand` | an event | code |
 //!
+//! `audited` and `derive` stand before `check`: they read an attribute and make calls of it, which then go the same way.
+//!
 //! **Hooks.** `tracing_audit::audit!` is a `macro_rules!` that passes its `$crate`, a `;` and its arguments to [`audit_impl`]: so the crate
 //! may be renamed by those who depend on it, and no manifest is read. The code that comes out names only `$crate::Severity`,
 //! `$crate::__private` and `::core`, and works without a prelude.
@@ -18,11 +20,14 @@
 //! **A new slot** is a row in `slot::SLOTS`, in the order of the record, and a method of the runtime's `Writer`.
 //!
 //! **Testing.** Everything but the entry points works on `proc_macro2`, so the unit tests (`tests`) expand calls from text: they hold every
-//! designed message and the shape of the code. What the code does when it runs is tested in the root crate's `tests/`.
+//! designed message of a call and the shape of the code. The messages of the attributes, and what the compiler adds of its own, are in the root
+//! crate's `tests/compile_errors`; what the code does when it runs is tested in the root crate's `tests/`.
 
+mod audited;
 mod call;
 mod check;
 mod denied;
+mod derive;
 mod described;
 mod event_type;
 mod expand;
@@ -34,6 +39,8 @@ mod tests;
 
 use proc_macro2::TokenStream;
 
+use crate::call::Input;
+
 /// What `tracing_audit::audit!` expands to; see there.
 #[doc(hidden)]
 #[proc_macro]
@@ -41,9 +48,22 @@ pub fn audit_impl(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     audit(input.into()).into()
 }
 
+#[allow(missing_docs, reason = "documented where it is re-exported: `tracing_audit::audited`")]
+#[proc_macro_attribute]
+pub fn audited(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    audited::audited(options.into(), item.into()).into()
+}
+
+#[allow(missing_docs, reason = "documented where it is re-exported: `tracing_audit::AuditEvent`")]
+#[proc_macro_derive(AuditEvent, attributes(audit))]
+pub fn audit_event(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    derive::derive(&syn::parse_macro_input!(input as syn::DeriveInput)).into()
+}
+
 fn audit(input: TokenStream) -> TokenStream {
-    match syn::parse2(input).and_then(check::check) {
-        Ok(event) => expand::expand(&event),
-        Err(error) => expand::errors(&error),
-    }
+    let expanded = syn::parse2(input).and_then(|input| match input {
+        Input::Call(call) => check::check(call).map(|event| expand::expand(&event)),
+        Input::Value { krate, value } => Ok(expand::value(&krate, &value)),
+    });
+    expanded.unwrap_or_else(|error| expand::errors(&error))
 }

@@ -111,7 +111,7 @@ fn part_fault(slot: &Slot, part: &str, below: &[String], field: &Field) -> Optio
 
 /// A sigil makes text of a value that has to keep its structure.
 fn not_as_text(field: &Field, kind: &str, part: Option<&str>) -> Option<String> {
-    if field.sigil == Sigil::Json {
+    if matches!(field.sigil, Sigil::Json | Sigil::Captured) {
         return None;
     }
     let (path, sigil) = (&field.path, field.sigil.as_str());

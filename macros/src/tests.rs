@@ -4,11 +4,17 @@
 
 use proc_macro2::TokenStream;
 
-use crate::check::{Event, check};
+use crate::{
+    call::Input,
+    check::{Event, check},
+};
 
 fn event(arguments: &str) -> syn::Result<Event> {
     let tokens: TokenStream = format!("tracing_audit; {arguments}").parse().expect("tokens");
-    syn::parse2(tokens).and_then(check)
+    match syn::parse2(tokens)? {
+        Input::Call(call) => check(call),
+        Input::Value { value, .. } => Err(syn::Error::new_spanned(value, "an event")),
+    }
 }
 
 fn errors(arguments: &str) -> Vec<(String, String)> {
@@ -28,8 +34,9 @@ fn the_event_type() {
     refused("", "", FIRST);
     refused("actor.id = 1", "actor.id = 1", FIRST);
     refused("%ip, x = 1", "%ip", FIRST);
-    refused("KIND", "KIND", &format!("{FIRST}: {WHY}"));
-    refused("event.kind()", "event.kind()", &format!("{FIRST}: {WHY}"));
+    refused("KIND, x = 1", "KIND", &format!("{FIRST}: {WHY}"));
+    refused(r#"concat!("a", ".b")"#, r#"concat!("a", ".b")"#, &format!("{FIRST}: {WHY}"));
+    refused("12", "12", &format!("{FIRST}: {WHY}"));
     refused(
         r#""User.Created""#,
         r#""User.Created""#,

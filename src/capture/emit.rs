@@ -118,6 +118,15 @@ pub fn record(site: &'static Site, write: &dyn Fn(&mut Writer<'_>)) -> Receipt {
     receipt
 }
 
+/// Renders something that will be in an event, hashing with the key of the log that would take an event now.
+pub(super) fn with_key_of_log<T>(render: impl FnOnce() -> T) -> T {
+    let layers = dispatcher::get_default(|dispatch| dispatch.downcast_ref::<AuditLayer>().map(|layer| layer.intake().hash_key));
+    let before = hash::use_key(layers.or_else(|| GLOBAL.get().map(|global| global.hash_key)));
+    let rendered = render();
+    hash::use_key(before);
+    rendered
+}
+
 /// Records an event that came through `tracing`. `head` is as in [`Site::new`].
 pub(super) fn record_plain(intake: &Arc<Intake>, head: &str, gather: impl FnOnce(&mut Inherited), write: &dyn Fn(&mut Writer<'_>)) {
     let mut scratch = take_scratch();

@@ -9,8 +9,10 @@
 //! - An event of a call site is recorded once by each log, though its mirror passes through `tracing` as well.
 
 mod argument;
+pub(crate) mod audited;
 mod context;
 mod emit;
+mod event;
 mod hash;
 mod intake;
 mod layer;
@@ -26,11 +28,13 @@ mod request;
 mod scope;
 mod shorten;
 mod site;
+mod whole;
 mod writer;
 
-pub use argument::{Argument, debug, display, json, literal};
+pub use argument::{Argument, Recordable, debug, display, json, literal};
 pub use emit::record;
 pub(crate) use emit::set_global;
+pub use event::AuditEvent;
 pub(crate) use hash::CurrentKey;
 pub(crate) use intake::Intake;
 pub use intake::WhenFull;
@@ -41,5 +45,8 @@ pub use redact::{Denied, Hashed, Hidden, Masked, Redactable, Redacted, Secret, S
 #[cfg(feature = "tower")]
 pub use request::{AuditContextLayer, AuditContextService, RequestId};
 pub use scope::{AuditContext, Scoped, context_slot};
+#[cfg(feature = "cli")]
+pub(crate) use site::demo_catalogue;
 pub use site::{SITES, Site, catalogue};
+pub use whole::{whole_actor, whole_outcome, whole_resource};
 pub use writer::Writer;

@@ -220,25 +220,23 @@ pub trait Shown<'d> {
     fn denied(&self) -> Json<'d, Self::Value>;
 }
 
-impl<'d, 'a, T: Redactable + ?Sized> Shown<'d> for Denied<'d, Masked<'a, T>> {
-    type Value = Masked<'a, T>;
-    fn denied(&self) -> Json<'d, Self::Value> {
-        Json(self.0)
-    }
+macro_rules! shown {
+    ($($bound:ident: $value:ty;)*) => {$(
+        impl<'d, 'a, T: $bound + ?Sized> Shown<'d> for Denied<'d, $value> {
+            type Value = $value;
+            fn denied(&self) -> Json<'d, $value> {
+                Json(self.0)
+            }
+        }
+    )*};
 }
 
-impl<'d, 'a, T: Redactable + ?Sized> Shown<'d> for Denied<'d, Hashed<'a, T>> {
-    type Value = Hashed<'a, T>;
-    fn denied(&self) -> Json<'d, Self::Value> {
-        Json(self.0)
-    }
-}
-
-impl<'d, 'a, T: Serialize + ?Sized> Shown<'d> for Denied<'d, Unredacted<'a, T>> {
-    type Value = Unredacted<'a, T>;
-    fn denied(&self) -> Json<'d, Self::Value> {
-        Json(self.0)
-    }
+shown! {
+    Redactable: Masked<'a, T>;
+    Redactable: Hashed<'a, T>;
+    Redactable: Option<Masked<'a, T>>;
+    Redactable: Option<Hashed<'a, T>>;
+    Serialize: Unredacted<'a, T>;
 }
 
 #[doc(hidden)]

@@ -43,9 +43,7 @@ impl Site {
         event_type: &'static str,
         severity: Severity,
         (fields, description): (&'static str, &'static str),
-        file: &'static str,
-        line: u32,
-        module: &'static str,
+        (file, line, module): (&'static str, u32, &'static str),
         itself: &'static Self,
     ) -> Self {
         let level = match severity {
@@ -120,5 +118,20 @@ impl Site {
 /// # let _ = never_called;
 /// ```
 pub fn catalogue() -> Catalogue {
-    Catalogue::gather(SITES.iter().map(|site| site.describe()))
+    gather(|site| !is_ours(site))
+}
+
+/// That of the demo, whose calls are part of this crate.
+#[cfg(feature = "cli")]
+pub(crate) fn demo_catalogue() -> Catalogue {
+    gather(is_ours)
+}
+
+fn gather(wanted: impl Fn(&Described<'_>) -> bool) -> Catalogue {
+    Catalogue::gather(SITES.iter().map(|site| site.describe()).filter(wanted))
+}
+
+/// Whether it is the demo's.
+fn is_ours(site: &Described<'_>) -> bool {
+    site.module.starts_with("tracing_audit::cli::")
 }

@@ -45,6 +45,7 @@ pub(super) enum Command {
     Tail(TailArgs),
     Export(ExportArgs),
     Verify(VerifyArgs),
+    Catalogue(CatalogueArgs),
     Prune(PruneArgs),
     Hold(HoldArgs),
     Hash(HashArgs),
@@ -189,6 +190,44 @@ pub(super) struct VerifyArgs {
     /// How to show the findings
     #[arg(long, value_enum, default_value = "text")]
     pub(super) format: ReportFormat,
+}
+
+/// How the catalogue is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum CatalogueFormat {
+    // For people
+    Table,
+    // What --file and --against read
+    Json,
+    // For documents
+    Markdown,
+}
+
+/// Lists the event types that applications record here, with their fields and where in the source they are
+///
+/// Applications leave their catalogue beside the log when they open it.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  tracing-audit catalogue --format markdown > EVENTS.md
+  tracing-audit catalogue --format json > catalogue.json
+  tracing-audit catalogue --against catalogue.json    (in CI: code 1 and a line for each breaking change)
+  tracing-audit catalogue --schema auth.login.failed")]
+pub(super) struct CatalogueArgs {
+    #[command(flatten)]
+    pub(super) dir: DirArgs,
+    /// Take the catalogue from this JSON file, not from the log's directory
+    #[arg(long, value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
+    /// Compare with this older catalogue: tell what is gone or of another kind, and end with code 1 if anything is
+    #[arg(long, value_name = "FILE", conflicts_with = "schema")]
+    pub(super) against: Option<PathBuf>,
+    /// Show the JSON Schema of this event type's records
+    #[arg(long, value_name = "EVENT_TYPE")]
+    pub(super) schema: Option<String>,
+    /// How to show it
+    #[arg(long, value_enum, default_value = "table")]
+    pub(super) format: CatalogueFormat,
 }
 
 /// Removes sealed files that are past their retention, and records that in the log

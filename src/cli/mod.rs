@@ -5,6 +5,7 @@
 //! a terminal unescaped, no half-written output file is left behind, and a reader that goes away (`| head`) is no error.
 
 mod args;
+mod catalogue;
 mod check;
 mod config;
 #[allow(unsafe_code, reason = "each call of `audit!` has a static that the linker gathers, which this lint counts as unsafe")]
@@ -63,6 +64,7 @@ fn run(command: &Command) -> Result<Outcome, Failure> {
         Command::Tail(args) => tail::run(args),
         Command::Export(args) => export::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Catalogue(args) => catalogue::run(args),
         Command::Prune(args) => prune::run(args),
         Command::Hash(args) => hash::run(args),
         Command::HashKey(args) => hash::run_key(args),

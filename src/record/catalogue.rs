@@ -199,9 +199,23 @@ impl CatalogueEntry {
 ///
 /// As JSON (`serde`) it is a list of entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "Vec<CatalogueEntry>", into = "Vec<CatalogueEntry>")]
 pub struct Catalogue {
+    /// In order, each type once.
     entries: Vec<CatalogueEntry>,
+}
+
+/// In whatever order a file has them.
+impl From<Vec<CatalogueEntry>> for Catalogue {
+    fn from(entries: Vec<CatalogueEntry>) -> Self {
+        Self::merge(entries)
+    }
+}
+
+impl From<Catalogue> for Vec<CatalogueEntry> {
+    fn from(catalogue: Catalogue) -> Self {
+        catalogue.entries
+    }
 }
 
 impl Catalogue {

@@ -1,5 +1,7 @@
 //! What the log says about itself: losses, recoveries, prunings, the disk.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::{Buffer, Instant, SCHEMA_VERSION, Severity, Source, Stamp, json};
@@ -18,8 +20,8 @@ pub(crate) struct OwnRecord {
 /// Someone outside who made the log do something.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Caller {
-    /// `api_key`, or `anonymous` with an empty id and name.
-    pub(crate) kind: &'static str,
+    /// `api_key`, `user` …, or `anonymous` with an empty id and name.
+    pub(crate) kind: Cow<'static, str>,
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) tenant: Option<String>,
@@ -77,7 +79,7 @@ impl OwnRecord {
                 text(",\"id\":", source.as_str());
             }
             Some(caller) => {
-                text(",\"actor\":{\"type\":", caller.kind);
+                text(",\"actor\":{\"type\":", &caller.kind);
                 for (name, value) in [(",\"id\":", &caller.id), (",\"name\":", &caller.name)] {
                     if !value.is_empty() {
                         text(name, value);

@@ -44,6 +44,8 @@ impl FromStr for Scope {
 /// What one caller may do, and who it is in the records of its accesses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
+    /// What it is: `actor.type` in the records, such as `user` or, for a token, `api_key`.
+    pub actor_type: String,
     /// The id of the key or user: `actor.id` in the records.
     pub id: String,
     /// What people call it: `actor.name`.
@@ -79,7 +81,13 @@ pub enum Denied {
 /// let options = RouterOptions::new().authorizer(|request: &Parts| match request.extensions.get::<User>() {
 ///     None => Err(Denied::Unauthenticated("not logged in".into())),
 ///     Some(user) if !user.is_auditor => Err(Denied::Forbidden("only auditors read the audit log".into())),
-///     Some(user) => Ok(Access { id: user.id.clone(), name: user.email.clone(), scope: Scope::Export, tenant: None }),
+///     Some(user) => Ok(Access {
+///         actor_type: "user".into(),
+///         id: user.id.clone(),
+///         name: user.email.clone(),
+///         scope: Scope::Export,
+///         tenant: None,
+///     }),
 /// });
 /// ```
 pub trait Authorizer: Send + Sync + 'static {

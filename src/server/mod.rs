@@ -18,6 +18,7 @@
 
 mod access;
 mod body;
+mod catalogue;
 mod download;
 mod entries;
 mod filtered;
@@ -50,6 +51,8 @@ impl AuditLog {
     /// | `GET /entries` | `read` | a page: the parameters of [`Filter`](crate::Filter), `limit` (100, at most 1000), `order`, and `cursor` or `offset` |
     /// | `GET /entries/{id}` | `read` | one entry |
     /// | `GET /export?format=zip` | `export` | a download (`zip`, `gz` or `ndjson`) with the parameters of a filter |
+    /// | `GET /event-types` | `read` | the [`Catalogue`](crate::Catalogue) of all sources |
+    /// | `GET /event-types/{event_type}` | `read` | the JSON Schema of its records |
     /// | `GET /metrics` | `read` | Prometheus text |
     /// | `GET /healthz`, `/readyz` | none | whether the process answers; whether the log takes events |
     ///
@@ -90,6 +93,8 @@ fn routes(app: State) -> Router {
         .route("/entries", get(entries::page))
         .route("/entries/{id}", get(entries::one))
         .route("/export", get(download::export))
+        .route("/event-types", get(catalogue::event_types))
+        .route("/event-types/{event_type}", get(catalogue::schema))
         .route("/metrics", get(probes::metrics))
         .route("/healthz", get(probes::healthz))
         .route("/readyz", get(probes::readyz))

@@ -44,6 +44,7 @@ pub(super) type State = Arc<App>;
 pub(super) struct App {
     pub(super) log: Option<AuditLog>,
     pub(super) reader: AuditReader,
+    pub(super) layout: Layout,
     pub(super) files: Arc<LogFiles>,
     pub(super) options: RouterOptions,
     pub(super) recorder: Recorder,
@@ -77,12 +78,13 @@ impl App {
         let sealed = Arc::new(LocalSealed::new(Arc::<OsFs>::clone(&fs), layout.clone()));
         Ok(Arc::new(Self {
             reader: AuditReader::open(dir)?,
-            files: Arc::new(LogFiles::new(fs, layout, sealed)),
+            files: Arc::new(LogFiles::new(fs, layout.clone(), sealed)),
             recorder: Recorder::new(log.clone(), options.unrecorded_reads),
             requests: Arc::new(Semaphore::new(options.requests)),
             downloads: Arc::new(Semaphore::new(options.downloads)),
             counts: Counts::default(),
             plans: Plans::default(),
+            layout,
             log,
             options,
             tokens,
@@ -101,7 +103,7 @@ impl App {
             Ok(access) => access,
             Err(denied) => return refuse(caller, denied),
         };
-        caller.kind = "api_key";
+        caller.kind = shorten(&access.actor_type).into();
         caller.id = shorten(&access.id);
         caller.name = shorten(&access.name);
         caller.tenant = access.tenant.clone();
@@ -183,7 +185,7 @@ fn path(request: &Parts) -> &str {
 
 fn caller(request: &Parts) -> Caller {
     Caller {
-        kind: "anonymous",
+        kind: "anonymous".into(),
         ip_address: request.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical().to_string()),
         user_agent: text(&request.headers, &header::USER_AGENT),
         request_id: text(&request.headers, &REQUEST_ID).unwrap_or_default(),

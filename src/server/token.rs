@@ -176,7 +176,7 @@ impl TokenStore {
             None => false,
         };
         let TokenInfo { id, name, scope, tenant, .. } = stored.info.clone();
-        Ok((right && !ended).then_some(Access { id, name, scope, tenant }))
+        Ok((right && !ended).then_some(Access { actor_type: "api_key".to_owned(), id, name, scope, tenant }))
     }
 
     /// The tokens, read again if a second has passed and the file is another.

@@ -12,6 +12,15 @@ pub(crate) mod __private {
     pub(crate) use tracing_audit_macros::audit_impl;
 
     pub(crate) use crate::runtime::*;
+
+    /// What the linker gathers is tested in `tracing-audit`.
+    macro_rules! register {
+        ($entry:ident = $site:ident) => {
+            #[expect(dead_code)]
+            static $entry: &$crate::runtime::Site = &$site;
+        };
+    }
+    pub(crate) use register;
 }
 
 /// As in `tracing-audit`.
@@ -146,6 +155,32 @@ fn the_site_holds_what_is_known_while_compiling() {
     assert_eq!((site.event_type, site.severity), ("user.updated", Severity::Critical));
     assert_eq!(site.place, (file!(), here, module_path!()));
     assert!(std::ptr::eq(site, site.itself));
+}
+
+#[test]
+fn the_site_describes_its_fields_for_the_catalogue() {
+    let (name, list) = (String::from("x"), [1]);
+    audit!(
+        "user.updated",
+        tenant_id = name,
+        resource.attributes.size = 1.5,
+        n = -7,
+        len = name.len(),
+        shown = %name,
+        list = &list,
+        "Changed {name}"
+    );
+    let (fields, description) = last_site().described;
+    assert_eq!(description, "Changed {name}");
+    let expected = [
+        "tenant_id text",
+        "resource.attributes.size number",
+        "details.n integer",
+        "details.len integer",
+        "details.shown text",
+        "details.list any",
+    ];
+    assert_eq!(fields.lines().collect::<Vec<_>>(), expected);
 }
 
 #[test]

@@ -36,6 +36,7 @@ pub(crate) struct Site {
     pub(crate) head: &'static str,
     pub(crate) event_type: &'static str,
     pub(crate) severity: crate::Severity,
+    pub(crate) described: (&'static str, &'static str),
     pub(crate) place: (&'static str, u32, &'static str),
     pub(crate) itself: &'static Site,
 }
@@ -45,12 +46,11 @@ impl Site {
         head: &'static str,
         event_type: &'static str,
         severity: crate::Severity,
-        file: &'static str,
-        line: u32,
-        module: &'static str,
+        described: (&'static str, &'static str),
+        place: (&'static str, u32, &'static str),
         itself: &'static Site,
     ) -> Self {
-        Self { head, event_type, severity, place: (file, line, module), itself }
+        Self { head, event_type, severity, described, place, itself }
     }
 }
 
@@ -59,6 +59,10 @@ pub(crate) struct Rendered(String);
 
 pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Rendered {
     Rendered(serde_json::to_string(value).unwrap())
+}
+
+pub(crate) fn whole_actor(actor: &Actor) -> &Actor {
+    actor
 }
 
 pub(crate) fn literal(json: &'static str) -> Rendered {

@@ -1,0 +1,233 @@
+//! A function, with events around its body.
+//!
+//! The body keeps its tokens, and so its spans. It runs as a closure or as an `async` block, of the type that the function returns: `return` and
+//! `?` in it end it, and the function goes on to the event of its end.
+
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::{
+    Attribute, Error, Ident, Result, ReturnType, Signature, Token, Type, Visibility,
+    parse::{Parse, ParseStream},
+    visit_mut::{self, VisitMut},
+};
+
+use super::events::{Events, names};
+use crate::expand::{expand, own};
+
+pub(super) struct Function {
+    attributes: Vec<Attribute>,
+    visibility: Visibility,
+    signature: Signature,
+    inner_attributes: Vec<Attribute>,
+    body: Group,
+}
+
+impl Parse for Function {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let attributes = input.call(Attribute::parse_outer)?;
+        let visibility = input.parse()?;
+        let item = input.fork();
+        let signature: Signature = input.parse().map_err(|error| not_a_function(&item, error))?;
+        if let Some(constant) = &signature.constness {
+            let message = "a `const fn` cannot record events: it may run while compiling; leave out `const`, or `#[audited]`";
+            return Err(Error::new_spanned(constant, message));
+        }
+        if input.peek(Token![;]) {
+            let message = "there is no body to audit; write `#[audited]` on the functions that implement it";
+            return Err(Error::new_spanned(&signature.ident, message));
+        }
+        let Ok(TokenTree::Group(body)) = input.parse::<TokenTree>() else {
+            return Err(Error::new_spanned(&signature.ident, NEEDED));
+        };
+        let (inner_attributes, rest) = syn::parse::Parser::parse2(
+            |input: ParseStream<'_>| Ok((input.call(Attribute::parse_inner)?, input.parse::<TokenStream>()?)),
+            body.stream(),
+        )?;
+        Ok(Self { attributes, visibility, signature, inner_attributes, body: regrouped(&body, rest) })
+    }
+}
+
+const NEEDED: &str = "`#[audited]` is for functions and methods with a body";
+
+/// Says what stands here, if it is not a function.
+fn not_a_function(item: ParseStream<'_>, error: Error) -> Error {
+    let (text, start) = (item.to_string(), item.span());
+    let first = text.split(|c: char| !c.is_alphanumeric()).find(|word| !matches!(*word, "unsafe" | "default" | "auto"));
+    match first {
+        Some("impl" | "trait") => {
+            Error::new(start, format!("{NEEDED}; write it on each method of this `{}` that is to be recorded", first.unwrap_or_default()))
+        }
+        Some("struct" | "enum" | "union") => {
+            Error::new(start, format!("{NEEDED}; for a type that is an event there is `#[derive(AuditEvent)]`"))
+        }
+        Some("mod" | "use" | "static" | "type" | "macro_rules" | "let") => Error::new(start, NEEDED),
+        Some("const") if !text.contains(" fn ") => Error::new(start, NEEDED),
+        _ => error,
+    }
+}
+
+impl Function {
+    pub(super) fn audited(&self, events: &Events) -> TokenStream {
+        let Self { attributes, visibility, signature, inner_attributes, body } = self;
+        let audited = match (&signature.asyncness, future_at_the_end(body)) {
+            (Some(_), _) => self.around(events, &self.awaited(events, body, returned(&signature.output))),
+            (None, Some(future)) => {
+                let awaited = self.awaited(events, &future.body, output(&signature.output));
+                let body = Group::new(Delimiter::Brace, self.around(events, &awaited));
+                future.with(body)
+            }
+            (None, None) => {
+                let private = private(events);
+                let output = returned(&signature.output).map(|output| quote!(-> #output));
+                self.around(events, &quote_spanned!(Span::mixed_site()=> #private::call_once(|| #output #body)))
+            }
+        };
+        let audited = regrouped(body, quote!(#(#inner_attributes)* #audited));
+        quote!(#(#attributes)* #visibility #signature #audited)
+    }
+
+    /// The events around an expression that runs the body.
+    fn around(&self, events: &Events, run: &TokenStream) -> TokenStream {
+        let private = private(events);
+        let Events { captures, started, completed, failed, broken, .. } = events;
+        let [ending, value, milliseconds, reason, text, taken] =
+            ["ending", "returned", names::MILLISECONDS, names::REASON, names::ERROR, "taken"].map(own);
+        // These two are the caller's to use.
+        let [result, error] = ["result", "error"].map(|name| Ident::new(name, Span::call_site()));
+        let started = started.as_ref().map(expand).map(|event| quote!(#event;));
+        let [completed, failed, broken] = [completed, failed, broken].map(expand);
+        let begin = quote_spanned! {Span::mixed_site()=>
+            #captures
+            #started
+            let #ending = #private::Ending::begin(|#reason: &'static ::core::primitive::str, #milliseconds: ::core::primitive::u64| {
+                #broken;
+            });
+        };
+        if matches!(&self.signature.output, ReturnType::Type(_, output) if matches!(**output, Type::Never(_))) {
+            return quote_spanned! {Span::mixed_site()=> #begin let _ = &#ending; #run };
+        }
+        quote_spanned! {Span::mixed_site()=>
+            #begin
+            let #value = #run;
+            let #milliseconds = #ending.returned();
+            match {
+                use #private::Whole as _;
+                #private::Returned(&#value).split()
+            } {
+                ::core::result::Result::Ok(#taken) => {
+                    #[allow(unused_variables)]
+                    let #result = #taken;
+                    #completed;
+                }
+                ::core::result::Result::Err(#taken) => {
+                    #[allow(unused_variables)]
+                    let #text = {
+                        use #private::{NoText as _, TextOfDebug as _, TextOfDisplay as _, TextOfError as _, TextOfHeldError as _};
+                        (&&&&&#private::ErrorText(#taken)).text()
+                    };
+                    #[allow(unused_variables)]
+                    let #error = #taken;
+                    #failed;
+                }
+            }
+            #value
+        }
+    }
+
+    /// The body as a future, awaited.
+    fn awaited(&self, events: &Events, body: &Group, output: Option<Type>) -> TokenStream {
+        let private = private(events);
+        // A future that only borrows the arguments would be `Send` only if they are `Sync`; so it takes them, unless an end needs them.
+        let by_move = (!events.ends_use_arguments).then(|| quote!(move));
+        let typed = output.map(|output| quote_spanned!(Span::mixed_site()=> if false { return #private::never::<#output>(); }));
+        quote_spanned!(Span::mixed_site()=> async #by_move { #typed #body }.await)
+    }
+}
+
+fn private(events: &Events) -> TokenStream {
+    let krate = &events.krate;
+    quote!(#krate::__private)
+}
+
+/// The type that the body has, with `_` for what has no name.
+fn returned(output: &ReturnType) -> Option<Type> {
+    struct Unnamed;
+    impl VisitMut for Unnamed {
+        fn visit_type_mut(&mut self, node: &mut Type) {
+            if matches!(node, Type::ImplTrait(_)) {
+                *node = syn::parse_quote!(_);
+            }
+            visit_mut::visit_type_mut(self, node);
+        }
+    }
+    let mut output = match output {
+        ReturnType::Default => syn::parse_quote!(()),
+        ReturnType::Type(_, output) => (**output).clone(),
+    };
+    Unnamed.visit_type_mut(&mut output);
+    Some(output)
+}
+
+/// The type in `Future<Output = T>`, if the return type says so.
+fn output(output: &ReturnType) -> Option<Type> {
+    struct Find(Option<Type>);
+    impl VisitMut for Find {
+        fn visit_assoc_type_mut(&mut self, node: &mut syn::AssocType) {
+            if node.ident == "Output" && self.0.is_none() {
+                self.0 = Some(node.ty.clone());
+            }
+        }
+    }
+    let mut find = Find(None);
+    find.visit_return_type_mut(&mut output.clone());
+    returned(&ReturnType::Type(syn::parse_quote!(->), Box::new(find.0?)))
+}
+
+/// An `async move { … }` at the end of a body, alone or as in `Box::pin(async move { … })`: what `async_trait` makes of an `async fn`.
+struct Future {
+    /// All up to and with `async move`, or up to `pin`.
+    before: Vec<TokenTree>,
+    /// The parentheses after `pin`, with what is in them before the body.
+    pinned: Option<(Group, Vec<TokenTree>)>,
+    body: Group,
+}
+
+fn future_at_the_end(body: &Group) -> Option<Future> {
+    let mut before: Vec<TokenTree> = body.stream().into_iter().collect();
+    let TokenTree::Group(last) = before.pop()? else { return None };
+    match last.delimiter() {
+        Delimiter::Brace if ends_with_async(&before) => Some(Future { before, pinned: None, body: last }),
+        Delimiter::Parenthesis if matches!(before.last(), Some(TokenTree::Ident(pin)) if pin == "pin") => {
+            let mut inside: Vec<TokenTree> = last.stream().into_iter().collect();
+            let TokenTree::Group(body) = inside.pop()? else { return None };
+            let future = body.delimiter() == Delimiter::Brace && ends_with_async(&inside);
+            future.then(|| Future { before, pinned: Some((last, inside)), body })
+        }
+        _ => None,
+    }
+}
+
+fn ends_with_async(tokens: &[TokenTree]) -> bool {
+    let is = |token: Option<&TokenTree>, word: &str| matches!(token, Some(TokenTree::Ident(ident)) if ident == word);
+    let rest = if is(tokens.last(), "move") { &tokens[..tokens.len() - 1] } else { tokens };
+    is(rest.last(), "async")
+}
+
+impl Future {
+    fn with(self, body: Group) -> TokenStream {
+        let Self { before, pinned, body: replaced } = self;
+        let body = regrouped(&replaced, body.stream());
+        let end = match pinned {
+            Some((parentheses, inside)) => regrouped(&parentheses, quote!(#(#inside)* #body)),
+            None => body,
+        };
+        quote!(#(#before)* #end)
+    }
+}
+
+/// Other tokens between the same delimiters, at the same place.
+fn regrouped(group: &Group, stream: TokenStream) -> Group {
+    let mut regrouped = Group::new(group.delimiter(), stream.into_token_stream());
+    regrouped.set_span(group.span());
+    regrouped
+}

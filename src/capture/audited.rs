@@ -1,0 +1,258 @@
+//! What `#[audited]` expands to: values that outlive their arguments, the end of a body however it ends, and the error it ended with.
+//!
+//! What always holds: a body that was begun has one end. It returns, or the [`Ending`] is dropped without having been told so, which is a
+//! panic or a future that nobody polls any more.
+
+use std::{
+    error::Error,
+    fmt::{Debug, Display, Write as _},
+    ops::Deref,
+    time::Instant,
+};
+
+use super::{
+    argument::{Argument, Written},
+    emit,
+};
+use crate::record::{Buffer, json::Presence};
+
+/// An argument that was rendered before the body ran, which may have moved it since.
+#[derive(Debug)]
+pub struct Captured(Option<Vec<u8>>);
+
+/// Renders an argument, to be written later, and more than once.
+pub fn capture(argument: &impl Argument) -> Captured {
+    let mut json = Buffer::default();
+    let present = emit::with_key_of_log(|| argument.write(&mut json).is_present());
+    Captured(present.then(|| json.into_vec()))
+}
+
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Again<'a>(&'a Captured);
+
+/// A captured argument as an argument.
+pub fn captured(argument: &Captured) -> Again<'_> {
+    Again(argument)
+}
+
+impl Argument for Again<'_> {
+    fn write(&self, out: &mut Buffer) -> Written {
+        Written(match &self.0.0 {
+            Some(json) => {
+                out.append(json);
+                Presence::Present
+            }
+            None => Presence::Absent,
+        })
+    }
+}
+
+/// Runs a body, so that `return` and `?` end it and not the function around it.
+#[inline]
+pub fn call_once<R>(body: impl FnOnce() -> R) -> R {
+    body()
+}
+
+/// Tells an `async` block its type, in code that never runs.
+///
+/// # Panics
+///
+/// Always.
+#[inline]
+pub fn never<R>() -> R {
+    unreachable!("it stands behind `if false`")
+}
+
+/// A body that has begun. `failed` is told the reason and the milliseconds if it does not return.
+#[derive(Debug)]
+pub struct Ending<F: Fn(&'static str, u64)> {
+    began: Instant,
+    failed: F,
+    returned: bool,
+}
+
+impl<F: Fn(&'static str, u64)> Ending<F> {
+    /// Begins now.
+    pub fn begin(failed: F) -> Self {
+        Self { began: Instant::now(), failed, returned: false }
+    }
+
+    /// The body has returned: says how many milliseconds it took.
+    pub fn returned(mut self) -> u64 {
+        self.returned = true;
+        self.milliseconds()
+    }
+
+    fn milliseconds(&self) -> u64 {
+        self.began.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
+    }
+}
+
+impl<F: Fn(&'static str, u64)> Drop for Ending<F> {
+    fn drop(&mut self) {
+        if !self.returned {
+            let reason = if std::thread::panicking() { "panic" } else { "cancelled" };
+            (self.failed)(reason, self.milliseconds());
+        }
+    }
+}
+
+/// What a body returned. For a `Result`, under whatever name, the method of this type is found; for all else, that of [`Whole`].
+#[derive(Debug)]
+pub struct Returned<'a, R: ?Sized>(pub &'a R);
+
+impl<'a, T, E> Returned<'a, Result<T, E>> {
+    /// Success or failure.
+    pub fn split(&self) -> Result<&'a T, &'a E> {
+        self.0.as_ref()
+    }
+}
+
+/// A value that is no `Result`.
+pub trait Whole<'a, R: ?Sized> {
+    /// Always success.
+    fn split(&self) -> Result<&'a R, &'a NoError>;
+}
+
+impl<'a, R: ?Sized> Whole<'a, R> for Returned<'a, R> {
+    fn split(&self) -> Result<&'a R, &'a NoError> {
+        Ok(self.0)
+    }
+}
+
+/// The error of a function that does not return a `Result`: there is none.
+#[derive(Debug)]
+pub enum NoError {}
+
+/// An error whose text is wanted. `(&&&&&ErrorText(error)).text()` finds the first of these traits that the error's type has.
+#[derive(Debug)]
+pub struct ErrorText<'a, E: ?Sized>(pub &'a E);
+
+/// The type is an error: with its sources.
+pub trait TextOfError {
+    #[doc(hidden)]
+    fn text(&self) -> Option<String>;
+}
+
+impl<E: Error + ?Sized> TextOfError for &&&&ErrorText<'_, E> {
+    fn text(&self) -> Option<String> {
+        Some(chain(self.0))
+    }
+}
+
+/// The type holds an error, as `Box<dyn Error>` does: with its sources.
+pub trait TextOfHeldError {
+    #[doc(hidden)]
+    fn text(&self) -> Option<String>;
+}
+
+impl<E: Deref<Target: Error> + ?Sized> TextOfHeldError for &&&ErrorText<'_, E> {
+    fn text(&self) -> Option<String> {
+        Some(chain(&**self.0))
+    }
+}
+
+/// The type has a `Display`; the alternate one, in which types that hold a chain of errors show all of it.
+pub trait TextOfDisplay {
+    #[doc(hidden)]
+    fn text(&self) -> Option<String>;
+}
+
+impl<E: Display + ?Sized> TextOfDisplay for &&ErrorText<'_, E> {
+    fn text(&self) -> Option<String> {
+        Some(format!("{:#}", self.0))
+    }
+}
+
+/// The type has a `Debug`.
+pub trait TextOfDebug {
+    #[doc(hidden)]
+    fn text(&self) -> Option<String>;
+}
+
+impl<E: Debug + ?Sized> TextOfDebug for &ErrorText<'_, E> {
+    fn text(&self) -> Option<String> {
+        Some(format!("{:?}", self.0))
+    }
+}
+
+/// The type cannot be shown.
+pub trait NoText {
+    #[doc(hidden)]
+    fn text(&self) -> Option<String>;
+}
+
+impl<E: ?Sized> NoText for ErrorText<'_, E> {
+    fn text(&self) -> Option<String> {
+        None
+    }
+}
+
+/// An error and its sources, joined with `: `. A source that the text before it already ends with is not said again.
+fn chain<E: Error + ?Sized>(error: &E) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            // Writing into a string cannot fail.
+            let _ = write!(text, ": {next}");
+        }
+        source = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("not rotated")]
+    struct NotRotated(#[source] Refused);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("refused: {0}")]
+    struct Refused(#[source] std::fmt::Error);
+
+    struct Shown;
+    impl Display for Shown {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(if f.alternate() { "outer: inner" } else { "outer" })
+        }
+    }
+
+    #[derive(Debug)]
+    struct Debugged;
+
+    struct Mute;
+
+    macro_rules! text {
+        ($error:expr) => {
+            (&&&&&ErrorText(&$error)).text()
+        };
+    }
+
+    #[test]
+    fn the_text_of_an_error_is_the_most_that_its_type_tells() {
+        let text = "not rotated: refused: an error occurred when formatting an argument";
+        let error = || NotRotated(Refused(std::fmt::Error));
+        assert_eq!(text!(error()).as_deref(), Some(text));
+        assert_eq!(text!(Box::<dyn Error + Send + Sync>::from(error())).as_deref(), Some(text));
+        assert_eq!(text!(std::sync::Arc::new(error())).as_deref(), Some(text));
+        assert_eq!(text!(Shown).as_deref(), Some("outer: inner"));
+        assert_eq!(text!("plain").as_deref(), Some("plain"));
+        assert_eq!(text!(Debugged).as_deref(), Some("Debugged"));
+        assert_eq!(text!(Mute), None);
+    }
+
+    #[test]
+    fn a_result_is_known_by_its_type() {
+        type Outcome = Result<u8, Mute>;
+        let (fine, wrong): (Outcome, Outcome) = (Ok(1), Err(Mute));
+        assert!(matches!(Returned(&fine).split(), Ok(1)));
+        assert!(Returned(&wrong).split().is_err());
+        assert!(matches!(Returned(&Some(wrong)).split(), Ok(Some(Err(Mute)))));
+    }
+}

@@ -1,0 +1,11 @@
+use tracing_audit::audit;
+
+fn main() {
+    audit!("user.updated", actor.email = "ann@example.com");
+    audit!("user.updated", resource.owner.id = 7);
+    audit!("user.updated", outcome.code = 404);
+    audit!("user.updated", context.region = "eu");
+    audit!("user.updated", actor.id.number = 7);
+    audit!("user.updated", tags.first = "a");
+    audit!("user.updated", outcome.type = "failed");
+}

@@ -1,0 +1,7 @@
+use tracing_audit::{Actor, audit};
+
+fn main() {
+    audit!("user.updated", actor = "ann");
+    audit!("user.updated", resource = Actor::user("ann"));
+    audit!("user.updated", outcome = true);
+}
