@@ -40,7 +40,7 @@ const TABLES: [Row; 23] = [
     ("rotation.completed", &[("new expiry date", "/details/new_expiry_date"), ("updated vaults", "/details/updated_vaults/1")]),
     ("rotation.failed", &[("error message", "/outcome/error"), ("rollback status", "/details/rollback_status")]),
     ("sync.started", &[("source", "/details/source"), ("target", "/details/target"), ("secret count", "/details/secret_count")]),
-    ("sync.completed", &[("synced count", "/details/synced_count"), ("duration", "/details/duration_seconds")]),
+    ("sync.completed", &[("synced count", "/details/synced_count"), ("duration", "/details/duration_ms")]),
     ("sync.failed", &[("error message", "/outcome/error"), ("failed secrets", "/details/failed_secrets/0")]),
     (
         "settings.updated",
@@ -110,7 +110,9 @@ fn details_say_what_happened() {
         ["admin@company.com", "viewer", "operator"]
     );
     assert_eq!(only("rotation.completed")["details"]["updated_vaults"], json!(["kv-internal", "kv-shop"]));
-    assert_eq!(only("rotation.failed")["outcome"]["error"], "vault kv-legacy: 403 Forbidden");
+    let failed = only("rotation.failed");
+    assert_eq!(failed["outcome"], json!({"type": "failure", "reason": "unknown", "error": "vault kv-legacy: 403 Forbidden"}));
+    assert_eq!(at(&failed, ["/details/rollback_status", BY]), ["completed", "admin@company.com"]);
     assert_eq!(only("sync.failed")["details"]["failed_secrets"], json!(["db-login", "smtp-key"]));
     assert_eq!(only("alert.rule.updated")["details"]["changed_fields"], json!(["threshold"]));
     let reasons: Vec<_> =
@@ -156,9 +158,9 @@ fn an_entry_has_the_documents_shape() {
         at(&entry, ["/event_type", "/actor/type", "/actor/id", "/actor/name", "/resource/type", "/severity", "/details/mode"]),
         ["discovery.scan.completed", "user", "user-456", "admin@company.com", "scan", "info", "full"]
     );
-    // Of the details and the parts there is nothing besides.
+    // Of the details and the parts there is nothing besides, but the exact duration.
     let keys = |place: &str| entry.pointer(place).unwrap().as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    assert_eq!(keys("/details"), ["mode", "duration_seconds", "vaults_scanned", "secrets_found"]);
+    assert_eq!(keys("/details"), ["mode", "duration_seconds", "vaults_scanned", "secrets_found", "duration_ms"]);
     assert_eq!((keys("/actor"), keys("/resource")), (vec!["type".into(), "id".into(), "name".into()], vec!["type".into(), "id".into()]));
 }
 

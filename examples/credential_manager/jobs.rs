@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use tracing_audit::{Actor, AuditContext, Outcome, Resource, Secret, audit};
+use tracing_audit::{Actor, AuditContext, Outcome, Resource, Secret, audit, audited};
 
 use super::CredentialManager;
 
@@ -29,8 +29,39 @@ pub(crate) enum JobError {
     Vault { name: String, why: &'static str },
     #[error("there is no vault {0}")]
     NoVault(String),
-    #[error("no vault could be read")]
-    NothingRead,
+}
+
+/// No vault could be read.
+#[derive(Debug, thiserror::Error)]
+#[error("no vault could be read")]
+pub(crate) struct ScanError {
+    vaults: Vec<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub(crate) struct RotationError {
+    error: JobError,
+    /// What became of the vaults that had the new value already.
+    rollback: &'static str,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub(crate) struct SyncError {
+    error: JobError,
+    secrets: Vec<String>,
+}
+
+pub(crate) struct Found {
+    vaults: usize,
+    secrets: usize,
+    seconds: u64,
+}
+
+pub(crate) struct Rotated {
+    pub(crate) value: Secret<String>,
+    vaults: Vec<String>,
 }
 
 impl CredentialManager {
@@ -39,136 +70,112 @@ impl CredentialManager {
         format!("{kind}-{}", self.last_id)
     }
 
+    fn secrets_in(&self, vault: &str) -> usize {
+        self.vaults.get(vault).map_or(0, |vault| vault.secrets.len())
+    }
+
+    pub(crate) fn discover(&mut self, mode: &str, subscriptions: &[&str]) -> Result<Found, ScanError> {
+        let id = self.next_id("scan");
+        self.scan(&id, mode, subscriptions)
+    }
+
     /// Counts the secrets in the vaults of these subscriptions. A vault that can't be read is told and left out.
-    pub(crate) fn discover(&mut self, mode: &str, subscriptions: &[&str]) -> Result<usize, JobError> {
+    #[audited(
+        "discovery.scan",
+        resource = Resource::new("scan", id),
+        mode = mode,
+        started(subscriptions = subscriptions, "Discovery scan ({mode}) started"),
+        completed(
+            duration_seconds = result.seconds,
+            vaults_scanned = result.vaults,
+            secrets_found = result.secrets,
+            "Discovery scan completed: {} secrets in {} vaults",
+            result.secrets,
+            result.vaults
+        ),
+        failed(severity = error, affected_vaults = error.vaults, "Discovery scan failed")
+    )]
+    fn scan(&mut self, id: &str, mode: &str, subscriptions: &[&str]) -> Result<Found, ScanError> {
         let begun = Instant::now();
-        let scan = Resource::new("scan", self.next_id("scan"));
-        audit!("discovery.scan.started", resource = scan, mode, subscriptions, "Discovery scan ({mode}) started");
-        let (mut found, mut read, mut broken) = (0, 0, Vec::new());
+        let (mut found, mut broken) = (Found { vaults: 0, secrets: 0, seconds: 0 }, Vec::new());
         for (name, vault) in self.vaults.iter_mut().filter(|(_, vault)| subscriptions.contains(&vault.subscription.as_str())) {
             match vault.usable(name) {
                 Ok(vault) => {
-                    read += 1;
-                    found += vault.secrets.len();
+                    found.vaults += 1;
+                    found.secrets += vault.secrets.len();
                 }
                 Err(error) => {
-                    broken.push(name);
+                    broken.push(name.clone());
                     audit!(
                         "discovery.vault.error",
                         resource = Resource::new("vault", name).name(name),
                         severity = warning,
                         outcome = Outcome::failure("authorization", error),
+                        scan_id = id,
                         "Vault {name} can't be read"
                     );
                 }
             }
         }
-        if read == 0 {
-            let error = JobError::NothingRead;
-            audit!(
-                "discovery.scan.failed",
-                resource = scan,
-                severity = error,
-                outcome = Outcome::failure("unknown", &error),
-                affected_vaults = broken,
-                "Discovery scan failed"
-            );
-            return Err(error);
-        }
-        audit!(
-            "discovery.scan.completed",
-            resource = scan,
-            outcome = Outcome::success(),
-            mode,
-            duration_seconds = begun.elapsed().as_secs(),
-            vaults_scanned = read,
-            secrets_found = found,
-            "Discovery scan completed: {found} secrets in {read} vaults"
-        );
-        Ok(found)
+        found.seconds = begun.elapsed().as_secs();
+        if found.vaults == 0 { Err(ScanError { vaults: broken }) } else { Ok(found) }
     }
 
     /// Gives a secret a new value in every vault that has it, or in none.
-    pub(crate) fn rotate(&mut self, app: &str, secret: &str, expires: &str) -> Result<Secret<String>, JobError> {
-        let resource = Resource::new("secret", format!("{app}/{secret}")).name(secret);
-        audit!("rotation.started", resource, app_name = app, "Rotation of {secret} started");
+    #[audited(
+        "rotation",
+        resource = Resource::new("secret", format!("{app}/{secret}")).name(secret),
+        app_name = app,
+        started("Rotation of {secret} started"),
+        completed(new_expiry_date = expires, updated_vaults = result.vaults, "Rotation of {secret} completed"),
+        failed(severity = error, rollback_status = error.rollback, "Rotation of {secret} failed")
+    )]
+    pub(crate) fn rotate(&mut self, app: &str, secret: &str, expires: &str) -> Result<Rotated, RotationError> {
         let value = Secret::new((0..32).map(|_| fastrand::alphanumeric()).collect());
-        let holders = self.vaults.iter_mut().filter(|(_, vault)| vault.secrets.contains_key(secret));
-        // All are asked before the first is written.
-        match holders.map(|(name, vault)| Ok((name, vault.usable(name)?))).collect::<Result<Vec<_>, JobError>>() {
-            Ok(holders) => {
-                let mut updated = Vec::new();
-                for (name, vault) in holders {
-                    vault.secrets.insert(secret.to_owned(), value.clone());
-                    updated.push(name);
+        let mut before: Vec<(String, Secret<String>)> = Vec::new();
+        for (name, vault) in &mut self.vaults {
+            let Some(old) = vault.secrets.get(secret).cloned() else { continue };
+            match vault.usable(name) {
+                Ok(vault) => drop(vault.secrets.insert(secret.to_owned(), value.clone())),
+                Err(error) => {
+                    let rollback = if before.is_empty() { "not_needed" } else { "completed" };
+                    for (name, old) in before {
+                        self.vaults.entry(name).and_modify(|vault| drop(vault.secrets.insert(secret.to_owned(), old)));
+                    }
+                    return Err(RotationError { error, rollback });
                 }
-                audit!(
-                    "rotation.completed",
-                    resource,
-                    outcome = Outcome::success(),
-                    app_name = app,
-                    new_expiry_date = expires,
-                    updated_vaults = updated,
-                    "Rotation of {secret} completed"
-                );
-                Ok(value)
             }
-            Err(error) => {
-                audit!(
-                    "rotation.failed",
-                    resource,
-                    severity = error,
-                    outcome = Outcome::failure("unknown", &error),
-                    app_name = app,
-                    rollback_status = "not_needed",
-                    "Rotation of {secret} failed"
-                );
-                Err(error)
-            }
+            before.push((name.clone(), old));
         }
+        Ok(Rotated { value, vaults: before.into_iter().map(|(name, _)| name).collect() })
+    }
+
+    pub(crate) fn sync(&mut self, source: &str, target: &str) -> Result<usize, SyncError> {
+        let id = self.next_id("sync");
+        self.copy(&id, source, target)
     }
 
     /// Copies the secrets of one vault into another.
-    pub(crate) fn sync(&mut self, source: &str, target: &str) -> Result<usize, JobError> {
-        let begun = Instant::now();
-        let secrets = self.vaults.get(source).ok_or_else(|| JobError::NoVault(source.to_owned()))?.secrets.clone();
-        let resource = Resource::new("sync", self.next_id("sync")).name(format!("{source} to {target}"));
+    #[audited(
+        "sync",
+        resource = Resource::new("sync", id).name(format!("{source} to {target}")),
+        details.source = source,
+        details.target = target,
+        started(secret_count = self.secrets_in(source), "Sync from {source} to {target} started"),
+        completed(synced_count = result, "Sync from {source} to {target} completed"),
+        failed(severity = error, failed_secrets = error.secrets, "Sync from {source} to {target} failed")
+    )]
+    fn copy(&mut self, id: &str, source: &str, target: &str) -> Result<usize, SyncError> {
+        let no_vault = |name: &str| JobError::NoVault(name.to_owned());
+        let from = self.vaults.get(source).ok_or_else(|| SyncError { error: no_vault(source), secrets: Vec::new() })?;
+        let secrets = from.secrets.clone();
         let count = secrets.len();
-        audit!(
-            "sync.started",
-            resource,
-            details.source = source,
-            details.target = target,
-            secret_count = count,
-            "Sync of {count} secrets from {source} to {target} started"
-        );
-        let names: Vec<String> = secrets.keys().cloned().collect();
-        let into = self.vaults.get_mut(target).ok_or_else(|| JobError::NoVault(target.to_owned()));
-        let copied = into.and_then(|vault| vault.usable(target)).map(|vault| vault.secrets.extend(secrets));
-        match copied {
-            Ok(()) => {
-                audit!(
-                    "sync.completed",
-                    resource,
-                    outcome = Outcome::success(),
-                    synced_count = count,
-                    duration_seconds = begun.elapsed().as_secs(),
-                    "Sync from {source} to {target} completed"
-                );
-                Ok(count)
-            }
-            Err(error) => {
-                audit!(
-                    "sync.failed",
-                    resource,
-                    severity = error,
-                    outcome = Outcome::failure("unknown", &error),
-                    failed_secrets = names,
-                    "Sync from {source} to {target} failed"
-                );
-                Err(error)
-            }
+        let into = self.vaults.get_mut(target).ok_or_else(|| no_vault(target)).and_then(|vault| vault.usable(target));
+        match into {
+            Ok(vault) => vault.secrets.extend(secrets),
+            Err(error) => return Err(SyncError { error, secrets: secrets.into_keys().collect() }),
         }
+        Ok(count)
     }
 
     /// What the timer does each night. Whatever it calls is done by the system too.

@@ -105,7 +105,7 @@ fn day(manager: &mut CredentialManager) -> Result<Vec<Secret<String>>, Box<dyn E
         manager.log_out(&admin);
     });
     manager.nightly(&["sub-1"]);
-    Ok(vec![password, guess, database, smtp, rotated])
+    Ok(vec![password, guess, database, smtp, rotated.value])
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
