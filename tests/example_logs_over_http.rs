@@ -11,6 +11,9 @@ mod example;
 #[path = "support/http.rs"]
 mod http;
 #[allow(dead_code, reason = "its main is for people")]
+#[path = "../examples/identity_provider/main.rs"]
+mod identity_provider;
+#[allow(dead_code, reason = "its main is for people")]
 #[path = "../examples/no_code_platform/main.rs"]
 mod no_code_platform;
 mod support;
@@ -93,4 +96,19 @@ async fn the_no_code_platforms_logs_of_a_range_come_as_a_zip() {
     let within: Vec<_> = all.iter().filter(|entry| (time(2)..time(9)).contains(&entry["timestamp"].as_str().unwrap())).cloned().collect();
     assert!(has_manifest && !within.is_empty() && within.len() < all.len());
     assert_eq!(lines, within);
+}
+
+#[tokio::test]
+async fn the_identity_providers_catalogue_says_what_there_is_to_subscribe_to() {
+    let served = served(identity_provider::run);
+    let answer = served.get("/audit/event-types").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let catalogue = answer.json();
+    let listed = catalogue["event_types"].as_array().unwrap();
+    for subscription in &identity_provider::SUBSCRIPTIONS {
+        for event_type in subscription.event_types() {
+            let told = listed.iter().find(|told| told["event_type"] == *event_type).unwrap_or_else(|| panic!("no {event_type}"));
+            assert!(told["fields"].get("details.workspace").is_some(), "{told}");
+        }
+    }
 }
