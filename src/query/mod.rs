@@ -24,6 +24,7 @@ mod merge;
 mod needle;
 mod order;
 mod page;
+mod place;
 mod plan;
 mod reader;
 mod tail;
@@ -32,6 +33,7 @@ pub use entry::Entry;
 pub use filter::Filter;
 pub use order::Order;
 pub use page::{Page, PageStart, Problem, Query, Scanned};
+pub(crate) use place::{Place, Placed, Places};
 pub use reader::AuditReader;
 pub use tail::{Tail, TailStart};
 

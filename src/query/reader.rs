@@ -12,6 +12,7 @@ use super::{
     merge,
     order::{Key, Order},
     page::{Page, PageStart, Query, Scanned},
+    place::{self, Place, Places},
     plan::Wanted,
     tail::{Tail, TailStart},
 };
@@ -101,6 +102,16 @@ impl AuditReader {
     /// Follows the log: gives what is written from now on, or after an entry.
     pub fn tail(&self, filter: Filter, start: TailStart) -> Result<Tail> {
         Tail::new(Arc::clone(&self.files), filter, start)
+    }
+
+    /// Follows the log on from where another tail was.
+    pub(crate) fn resume(&self, filter: Filter, places: &Places) -> Result<Tail> {
+        Tail::resume(Arc::clone(&self.files), filter, places)
+    }
+
+    /// The entry at a place; `None` if its file is gone.
+    pub(crate) fn at(&self, place: &Place) -> Result<Option<Entry>> {
+        place::read(&self.files, place)
     }
 }
 

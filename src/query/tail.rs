@@ -15,6 +15,7 @@ use super::{
     filter::Filter,
     order::millis,
     page::{self, Problem},
+    place::{Place, Placed, Places, StreamPlace},
     reader,
 };
 use crate::{
@@ -68,6 +69,8 @@ struct Follow {
     /// How long the live file was when it was seen last.
     seen: u64,
     catch_up: Option<CatchUp>,
+    /// The number of the stream's youngest file that was seen.
+    newest: u32,
 }
 
 /// Up to this place, what was there before the tail began, only entries from this millisecond on are given.
@@ -103,9 +106,49 @@ impl Tail {
         Ok(tail)
     }
 
+    /// Goes on where another one was: what was written after these places, in new streams from their beginning. Streams of which the
+    /// log has nothing any more are forgotten.
+    pub(super) fn resume(files: Arc<Files>, filter: Filter, places: &Places) -> Result<Self> {
+        let youngest = Timestamp::MIN;
+        let mut tail = Self { files, filter, streams: BTreeMap::new(), youngest, turn: None, problems: Vec::new(), behind: false };
+        for (stream, parts) in tail.list(None)? {
+            let newest = parts.last_key_value().map_or(0, |(number, _)| *number);
+            let follow = match places.0.get(stream.as_str()) {
+                Some(place) => {
+                    let stem: FileStem = place.file.parse()?;
+                    Follow { stem, offset: place.offset.unwrap_or(END), seq: place.seq, seen: 0, catch_up: None, newest }
+                }
+                None => match parts.first_key_value() {
+                    Some((_, first)) => Follow { stem: first.stem.clone(), offset: 0, seq: 0, seen: 0, catch_up: None, newest },
+                    None => continue,
+                },
+            };
+            tail.streams.insert(stream, follow);
+        }
+        Ok(tail)
+    }
+
+    /// How far it has read.
+    pub(crate) fn places(&self) -> Places {
+        let place = |follow: &Follow| StreamPlace {
+            file: follow.stem.to_string(),
+            offset: Some(follow.offset).filter(|offset| *offset != END),
+            seq: follow.seq,
+        };
+        Places(self.streams.iter().map(|(stream, follow)| (stream.as_str().to_owned(), place(follow))).collect())
+    }
+
     /// What was written since the last call, `limit` entries at most. Nothing, if nothing was.
     pub fn poll(&mut self, limit: usize) -> Result<Vec<Entry>> {
-        let mut parts = self.list(Some(self.youngest))?;
+        Ok(self.poll_placed(limit)?.into_iter().map(|placed| placed.entry).collect())
+    }
+
+    /// The same, with where each entry stands.
+    pub(crate) fn poll_placed(&mut self, limit: usize) -> Result<Vec<Placed>> {
+        // From the file at which the stream furthest behind is, for those after it are all to be read.
+        let behind = self.streams.values().filter(|follow| follow.newest > follow.stem.number).map(|follow| follow.stem.born);
+        let since = behind.min().unwrap_or(self.youngest).min(self.youngest);
+        let mut parts = self.list(Some(since))?;
         for (stream, follow) in &mut self.streams {
             let parts = parts.entry(stream.clone()).or_default();
             if follow.offset != END && !parts.contains_key(&follow.stem.number) {
@@ -115,8 +158,13 @@ impl Tail {
         }
         for (stream, parts) in &parts {
             if let Some((_, first)) = parts.first_key_value() {
-                let new = || Follow { stem: first.stem.clone(), offset: 0, seq: 0, seen: 0, catch_up: None };
+                let new = || Follow { stem: first.stem.clone(), offset: 0, seq: 0, seen: 0, catch_up: None, newest: 0 };
                 self.streams.entry(stream.clone()).or_insert_with(new);
+            }
+        }
+        for (stream, parts) in &parts {
+            if let (Some(follow), Some((last, _))) = (self.streams.get_mut(stream), parts.last_key_value()) {
+                follow.newest = follow.newest.max(*last);
             }
         }
         let turn = self.turn.take();
@@ -164,7 +212,7 @@ impl Tail {
 
     /// The place after all that is in a file.
     fn end_of(&self, part: &Part) -> Result<Follow> {
-        let mut end = Follow { stem: part.stem.clone(), offset: END, seq: 0, seen: 0, catch_up: None };
+        let mut end = Follow { stem: part.stem.clone(), offset: END, seq: 0, seen: 0, catch_up: None, newest: part.stem.number };
         if part.sealed {
             return Ok(end);
         }
@@ -210,7 +258,8 @@ impl Tail {
                     let Some(first) = first else { continue };
                     offset = first.plain_offset;
                 }
-                self.streams.insert(stream, Follow { stem: part.stem, offset, seq: own.unwrap_or(0), seen: 0, catch_up });
+                self.streams
+                    .insert(stream, Follow { stem: part.stem, offset, seq: own.unwrap_or(0), seen: 0, catch_up, newest: end.newest });
                 break;
             }
         }
@@ -218,7 +267,7 @@ impl Tail {
     }
 
     /// Reads a stream on. Says whether it was read to its end.
-    fn follow(&mut self, follow: &mut Follow, parts: &BTreeMap<u32, Part>, limit: usize, entries: &mut Vec<Entry>) -> Result<bool> {
+    fn follow(&mut self, follow: &mut Follow, parts: &BTreeMap<u32, Part>, limit: usize, entries: &mut Vec<Placed>) -> Result<bool> {
         for (number, part) in parts.range(follow.stem.number..) {
             if *number > follow.stem.number {
                 *follow = Follow { stem: part.stem.clone(), offset: 0, seen: 0, ..follow.clone() };
@@ -247,7 +296,7 @@ impl Tail {
         live: &crate::store::live_reader::LiveFile,
         follow: &mut Follow,
         limit: usize,
-        entries: &mut Vec<Entry>,
+        entries: &mut Vec<Placed>,
     ) -> Result<bool> {
         let (mut plain, mut len) = (Vec::new(), CHUNK);
         follow.seen = live.len;
@@ -278,7 +327,7 @@ impl Tail {
         }
     }
 
-    fn read_sealed(&mut self, follow: &mut Follow, limit: usize, entries: &mut Vec<Entry>) -> Result<bool> {
+    fn read_sealed(&mut self, follow: &mut Follow, limit: usize, entries: &mut Vec<Placed>) -> Result<bool> {
         let sealed = match self.files.index(&follow.stem) {
             Ok(Some(sealed)) => sealed,
             Ok(None) => {
@@ -313,7 +362,7 @@ impl Tail {
     }
 
     /// Takes whole lines, from the place reached on. Says whether it took them all.
-    fn take(&mut self, plain: &[u8], name: fn(&FileStem) -> String, follow: &mut Follow, limit: usize, entries: &mut Vec<Entry>) -> bool {
+    fn take(&mut self, plain: &[u8], name: fn(&FileStem) -> String, follow: &mut Follow, limit: usize, entries: &mut Vec<Placed>) -> bool {
         for line in lines(plain) {
             if entries.len() >= limit {
                 return false;
@@ -327,7 +376,8 @@ impl Tail {
                     follow.seq = fields.seq;
                     let old = follow.catch_up.as_ref().is_some_and(|until| millis(fields.timestamp) < until.since);
                     if !old && self.filter.matches(&fields) {
-                        entries.push(Entry::new(&fields, line));
+                        let place = Place::new(&follow.stem, follow.offset, line.len());
+                        entries.push(Placed { entry: Entry::new(&fields, line), place });
                     }
                 }
                 None => self.problem(name(&follow.stem), format!("the line at byte {} of its text is no entry", follow.offset)),

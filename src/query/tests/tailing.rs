@@ -116,3 +116,65 @@ fn a_live_file_that_was_made_anew_gives_nothing_twice() {
     log.append(&stem(0, 1), &lines(0, 4..=7));
     assert_eq!(seqs(&tail.poll(9).unwrap()), named("app0", 7..=7));
 }
+
+/// Everything that is left, in small portions.
+fn rest(tail: &mut Tail) -> Vec<(String, u64)> {
+    let mut found = Vec::new();
+    loop {
+        let entries = tail.poll(7).unwrap();
+        if entries.is_empty() && !tail.is_behind() {
+            assert_eq!(tail.take_problems().len(), 0);
+            found.sort();
+            return found;
+        }
+        found.extend(seqs(&entries));
+    }
+}
+
+/// A stream of six days, a sealed file a day of ten entries each, and a live one.
+fn days() -> Log {
+    let log = Log::new();
+    for day in 1..=6 {
+        let stem = FileStem { born: Timestamp::from_micros(START + i64::from(day) * 86_400_000_000), ..stem(0, day) };
+        let last = u64::from(day) * 10;
+        if day < 6 { log.sealed(&stem, &lines(0, last - 9..=last)) } else { log.append(&stem, &lines(0, last - 9..=last)) }
+    }
+    log
+}
+
+#[test]
+fn a_backlog_of_days_is_given_whole() {
+    let log = days();
+    let id = Record::new(0, 3, 3_000_000).id().parse().unwrap();
+    let mut tail = log.reader().tail(Filter::new(), TailStart::After(id)).unwrap();
+    assert_eq!(rest(&mut tail), named("app0", 4..=60));
+}
+
+#[test]
+fn another_tail_goes_on_from_the_places_of_the_first() {
+    let log = days();
+    let everything = rest(&mut log.reader().resume(Filter::new(), &Places::default()).unwrap());
+    assert_eq!(everything, named("app0", 1..=60));
+    for taken in 0..=60 {
+        let mut first = log.reader().resume(Filter::new(), &Places::default()).unwrap();
+        let mut placed = Vec::new();
+        while placed.len() < taken {
+            placed.extend(first.poll_placed((taken - placed.len()).min(4)).unwrap());
+        }
+        let stored = serde_json::to_string(&first.places()).unwrap();
+        let mut second = log.reader().resume(Filter::new(), &serde_json::from_str(&stored).unwrap()).unwrap();
+        assert_eq!(rest(&mut second), named("app0", taken as u64 + 1..=60));
+        for Placed { entry, place } in placed {
+            assert_eq!(log.reader().at(&place).unwrap().unwrap().line(), entry.line());
+        }
+    }
+    // What was taken from the live file is found in the sealed one, and nowhere when that is gone.
+    let mut tail = log.reader().resume(Filter::new(), &Places::default()).unwrap();
+    let last = std::iter::from_fn(|| Some(tail.poll_placed(9).unwrap()).filter(|some| !some.is_empty())).flatten().last().unwrap();
+    let stem = FileStem { born: Timestamp::from_micros(START + 6 * 86_400_000_000), ..stem(0, 6) };
+    log.seal(&stem);
+    log.unlink(&stem);
+    assert_eq!(log.reader().at(&last.place).unwrap().unwrap().seq().0, 60);
+    std::fs::remove_dir_all(log.layout.sealed_dir()).unwrap();
+    assert!(log.reader().at(&last.place).unwrap().is_none());
+}

@@ -1,0 +1,74 @@
+//! Where an entry stands, and how far each stream was read: what outlives the process that follows a log.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{entry::Entry, files::Files};
+use crate::{
+    error::{Error, Result},
+    store::{gzip::Unpacker, names::FileStem},
+};
+
+/// Where an entry stands: as long as the log has it, there, in the live file as in its sealed twin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    /// The file's name, without its ending.
+    file: String,
+    /// Where the line begins in the file's text.
+    offset: u64,
+    /// How long the line is, without its LF.
+    len: u32,
+}
+
+impl Place {
+    pub(super) fn new(stem: &FileStem, offset: u64, len: usize) -> Self {
+        Self { file: stem.to_string(), offset, len: u32::try_from(len).unwrap_or(u32::MAX) }
+    }
+}
+
+/// An entry, and where it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Placed {
+    pub(crate) entry: Entry,
+    pub(crate) place: Place,
+}
+
+/// How far each stream was read, by the stream's name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Places(pub(super) BTreeMap<String, StreamPlace>);
+
+/// How far one stream was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StreamPlace {
+    /// The name of the file that is being read.
+    pub(super) file: String,
+    /// Where the next line begins in its text; without, all of it was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) offset: Option<u64>,
+    /// The number of the last entry.
+    pub(super) seq: u64,
+}
+
+/// The entry at a place; `None` if the file is gone.
+pub(super) fn read(files: &Files, place: &Place) -> Result<Option<Entry>> {
+    let stem: FileStem = place.file.parse()?;
+    let mut plain = Vec::new();
+    let damaged = || Error::damaged(&place.file, format!("there is no entry at byte {} of its text", place.offset));
+    if let Some(live) = files.open_live(&stem)?
+        && place.offset + u64::from(place.len) <= live.len
+    {
+        live.read(place.offset, place.len as usize, &mut plain)?;
+        return Entry::from_line(&plain).ok_or_else(damaged).map(Some);
+    }
+    let Some(sealed) = files.index(&stem)? else { return Ok(None) };
+    let holds = |block: &&crate::store::index::Block| {
+        block.plain_offset <= place.offset && place.offset < block.plain_offset + u64::from(block.plain_len)
+    };
+    let block = *sealed.index.blocks.iter().find(holds).ok_or_else(damaged)?;
+    Unpacker::new().block(&*files.sealed().open(&stem)?, &block, &mut plain)?;
+    let at = (place.offset - block.plain_offset) as usize;
+    let line = plain.get(at..at + place.len as usize).ok_or_else(damaged)?;
+    Entry::from_line(line).ok_or_else(damaged).map(Some)
+}
