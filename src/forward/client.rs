@@ -96,7 +96,7 @@ impl fmt::Debug for ClientOptions {
 /// Sends deliveries to one endpoint. Cheap to clone; clones share the connections.
 #[derive(Clone, Debug)]
 pub(crate) struct EndpointClient {
-    pub(super) http: Client<Connector, Full<Bytes>>,
+    http: Client<Connector, Full<Bytes>>,
     opened: Arc<AtomicU64>,
     base: Arc<ClientOptions>,
     fixed: HeaderMap,
@@ -207,5 +207,11 @@ impl Answer {
 }
 
 #[cfg(test)]
+#[path = "ssrf_tests.rs"]
+mod ssrf_tests;
+#[cfg(test)]
 #[path = "client_tests.rs"]
-pub(super) mod tests;
+mod tests;
+#[cfg(test)]
+#[path = "tls_tests.rs"]
+mod tls_tests;

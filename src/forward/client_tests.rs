@@ -4,7 +4,7 @@ use std::{io::Write as _, sync::mpsc, thread};
 
 use super::{super::receiver::Receiver, *};
 
-pub(in crate::forward) fn options(egress: &[&str]) -> ClientOptions {
+pub(super) fn options(egress: &[&str]) -> ClientOptions {
     ClientOptions {
         allow_http: true,
         egress: Egress::parse(egress).unwrap(),

@@ -13,11 +13,7 @@ mod headers;
 #[cfg(test)]
 mod receiver;
 mod schedule;
-#[cfg(test)]
-mod ssrf_tests;
 mod tls;
-#[cfg(test)]
-mod tls_tests;
 
 pub(crate) use answer::{Answer, Failure, FailureKind, Outcome};
 pub(crate) use client::{ClientOptions, EndpointClient};

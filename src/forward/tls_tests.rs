@@ -2,15 +2,10 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::{RootCertStore, ServerConfig, crypto::ring, pki_types::PrivateKeyDer, server::WebPkiClientVerifier};
 
-use super::{
-    answer::{Answer, FailureKind, Outcome},
-    client::{ClientOptions, EndpointClient, tests::options},
-    receiver::Receiver,
-};
+use super::{super::receiver::Receiver, tests::options, *};
 
 struct Identity {
     certificate: rcgen::Certificate,
@@ -115,7 +110,7 @@ async fn a_receiver_that_asks_for_a_client_certificate_gets_it() {
 async fn plain_http_behind_an_https_address_is_a_failure_of_tls() {
     let receiver = Receiver::saying("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
     // Its head never ends with an empty line, so hang up from here.
-    let options = ClientOptions { timeout: std::time::Duration::from_millis(300), ..options(&["localhost"]) };
+    let options = ClientOptions { timeout: Duration::from_millis(300), ..options(&["localhost"]) };
     let client = EndpointClient::new(options).unwrap();
     let answer = client.post(&receiver.url("https", "localhost"), HeaderMap::new(), "{}").await;
     assert!(matches!(answer.outcome, Outcome::Failed(_)));
@@ -136,4 +131,33 @@ fn what_is_no_pem_is_named_and_not_shown() {
         let error = EndpointClient::new(ClientOptions { extra_ca, identity, ..options(&["public"]) }).unwrap_err().to_string();
         assert!(error.contains(named) && !error.contains("s3cret"), "{error}");
     }
+}
+
+const CHILD: &str = "TRACING_AUDIT_TEST_NO_ROOTS";
+
+#[test]
+fn a_system_without_roots_is_named_unless_the_endpoint_does_without() {
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "forward::client::tls_tests::child_without_system_roots"]);
+    let output = child.env("SSL_CERT_FILE", "/dev/null").env("SSL_CERT_DIR", "/nonexistent").env(CHILD, "1").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+/// Does nothing unless that test started it.
+#[tokio::test]
+async fn child_without_system_roots() {
+    if std::env::var(CHILD).is_err() {
+        return;
+    }
+    let error = EndpointClient::new(ClientOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("ca-certificates"), "{error}");
+    let authority = authority();
+    let receiver = server(&issued(&authority, "localhost", |_| {}), None);
+    assert_eq!(post(&receiver, Some(authority.pem()), None).await.outcome, Outcome::Status(200));
+    let plain = EndpointClient::new(options(&["localhost"])).unwrap();
+    let answer = plain.post(&receiver.url("https", "localhost"), HeaderMap::new(), "{}").await;
+    assert!(refused_for(&answer, "UnknownIssuer"), "{answer:?}");
+    let answer = plain.post(&Receiver::ok().url("http", "localhost"), HeaderMap::new(), "{}").await;
+    assert_eq!(answer.outcome, Outcome::Status(200));
 }
