@@ -141,6 +141,7 @@
 //! | `macros` | yes | [`audit!`], [`#[audited]`](macro@audited), [`#[derive(AuditEvent)]`](derive@AuditEvent) |
 //! | `tower` | no | a tower layer that fills the context of events from HTTP requests |
 //! | `opentelemetry` | no | trace and span ids from `tracing-opentelemetry` |
+//! | `webhook` | no | sends selected events to other systems over HTTPS |
 //! | `server` | no | the HTTP API as an axum router |
 //! | `cli` | no | the `tracing-audit` program |
 
@@ -158,6 +159,8 @@ pub mod cli;
 mod error;
 #[cfg(any(feature = "server", test))]
 mod export;
+#[cfg(feature = "webhook")]
+mod forward;
 mod journal;
 mod log;
 #[cfg(feature = "macros")]
