@@ -62,6 +62,7 @@
 //! | `tower` | no | a tower layer that fills the context of events from HTTP requests |
 //! | `opentelemetry` | no | trace and span ids from `tracing-opentelemetry` |
 //! | `server` | no | the HTTP API as an axum router |
+//! | `webhook` | no | signatures and formats of webhooks |
 //! | `cli` | no | the `tracing-audit` program |
 
 #![cfg_attr(
@@ -78,6 +79,8 @@ pub mod cli;
 mod error;
 #[cfg(any(feature = "server", test))]
 mod export;
+#[cfg(feature = "webhook")]
+mod forward;
 mod journal;
 mod log;
 #[cfg(feature = "macros")]
@@ -108,6 +111,18 @@ pub use server::{
     Access, Authorizer, Denied, NewToken, RouterOptions, Scope, ServeOptions, Server, TokenInfo, TokenStore, read_only_router,
 };
 pub use store::{Counters, Hold, Problem, Retention, SpaceAction, Watermarks};
+
+/// Webhooks: signatures and formats of what is sent.
+#[cfg(feature = "webhook")]
+pub mod webhook {
+    pub use crate::forward::{
+        format::{
+            Batch, CloudEvents, CloudEventsMode, Encoded, Format, FormatName, FormatOptions, Native, Otlp, Question, SplunkHec,
+            Unencodable, Verdict,
+        },
+        sign::{SigningSecret, sign},
+    };
+}
 
 /// What the macros expand to. Not for use by hand: it changes without notice.
 #[doc(hidden)]
