@@ -143,6 +143,7 @@
 //! | `opentelemetry` | no | trace and span ids from `tracing-opentelemetry` |
 //! | `webhook` | no | sends selected events to other systems over HTTPS |
 //! | `server` | no | the HTTP API as an axum router |
+//! | `webhook` | no | signatures and formats of webhooks |
 //! | `cli` | no | the `tracing-audit` program |
 
 #![cfg_attr(
@@ -191,6 +192,19 @@ pub use server::{
     Access, Authorizer, Denied, NewToken, RouterOptions, Scope, ServeOptions, Server, TokenInfo, TokenStore, read_only_router,
 };
 pub use store::{Counters, Hold, Problem, Retention, SpaceAction, Watermarks};
+
+/// Webhooks: signatures and formats of what is sent.
+#[cfg(feature = "webhook")]
+pub mod webhook {
+    pub use crate::forward::{
+        format::{
+            Batch, CloudEvents, CloudEventsMode, Encoded, Format, FormatName, FormatOptions, Native, Otlp, Question, SplunkHec,
+            Unencodable, Verdict,
+        },
+        sign::{SigningSecret, sign},
+        {Batching, DeliveryOrder, Forwarder, Subscription, SubscriptionStatus},
+    };
+}
 
 /// What the macros expand to. Not for use by hand: it changes without notice.
 #[doc(hidden)]

@@ -62,16 +62,6 @@ impl Schedule {
         Ok(Self(steps))
     }
 
-    /// How many attempts are made.
-    pub(crate) fn attempts(&self) -> u32 {
-        u32::try_from(self.0.len()).expect("at most 100 steps")
-    }
-
-    /// The delay before the first attempt.
-    pub(crate) fn first(&self) -> Duration {
-        self.0[0]
-    }
-
     /// What to do after the attempt number `attempts` (1 for the first) of a delivery of `batch_len` events. `chance` is evenly
     /// distributed, so that many senders do not come back at the same moment.
     pub(crate) fn verdict(&self, answer: &Answer, attempts: u32, batch_len: usize, chance: u32) -> Verdict {

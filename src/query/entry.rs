@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
     record::{
         Seq, Timestamp,
-        scan::{Fields, scan},
+        scan::{Fields, scan, unescape},
     },
 };
 
@@ -76,7 +76,7 @@ macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident: $field:ident,)+) => {
         impl Entry {
             $($(#[$doc])* pub fn $name(&self) -> Cow<'_, str> {
-                text(self.fields().$field)
+                unescape(self.fields().$field)
             })+
         }
     };
@@ -110,15 +110,6 @@ texts! {
     description: description,
     /// The address it came from, or empty.
     ip_address: ip_address,
-}
-
-/// A text of a line without its escapes.
-fn text(escaped: &[u8]) -> Cow<'_, str> {
-    if memchr::memchr(b'\\', escaped).is_none() {
-        return String::from_utf8_lossy(escaped);
-    }
-    let quoted = [b"\"", escaped, b"\""].concat();
-    serde_json::from_slice::<String>(&quoted).map_or_else(|_| String::from_utf8_lossy(escaped), Cow::Owned)
 }
 
 impl Serialize for Entry {

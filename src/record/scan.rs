@@ -5,6 +5,8 @@
 //! compares bytes. What the scan has no use for it skips by its quotes and brackets alone, so it takes some lines for good that a
 //! full parser refuses; it never takes the text of one field for that of another, and never panics.
 
+use std::borrow::Cow;
+
 use memchr::memchr2;
 
 use super::Timestamp;
@@ -197,6 +199,15 @@ pub(crate) fn escape(text: &str) -> Vec<u8> {
     json.pop();
     json.remove(0);
     json
+}
+
+/// A text of a line without its escapes.
+pub(crate) fn unescape(escaped: &[u8]) -> Cow<'_, str> {
+    if memchr::memchr(b'\\', escaped).is_none() {
+        return String::from_utf8_lossy(escaped);
+    }
+    let quoted = [b"\"", escaped, b"\""].concat();
+    serde_json::from_slice::<String>(&quoted).map_or_else(|_| String::from_utf8_lossy(escaped), Cow::Owned)
 }
 
 /// Reads `2026-11-21T10:15:00.123456Z`, exactly so.

@@ -85,6 +85,13 @@ impl Document {
         Ok(result)
     }
 
+    /// Replaces it, for who holds its lock; durable on return.
+    #[cfg(feature = "webhook")]
+    pub(crate) fn write(&self, content: &impl Serialize) -> Result<()> {
+        let text = serde_json::to_vec(&Versioned { version: 1, content }).expect("texts, numbers and lists are always JSON");
+        self.replace(&text).map_err(Error::io("write", &self.path))
+    }
+
     fn take_lock(&self) -> Result<Lock> {
         let mut waited = Duration::ZERO;
         loop {

@@ -145,6 +145,16 @@ impl Store {
         }
     }
 
+    /// Writes a record of the log's own, if the journal has room; waits for nothing.
+    #[cfg(feature = "webhook")]
+    pub(crate) fn note(&self, own: &OwnRecord) -> Result<()> {
+        let record = own.render(&self.stream.source().parse()?);
+        self.producer
+            .push(&record)
+            .map(drop)
+            .map_err(|e| Error::io("write an entry to", self.layout.ring(&self.stream))(io::Error::other(e)))
+    }
+
     /// Places a hold, then records it: a death in between keeps too much, not too little.
     pub(crate) fn place_hold(&self, hold: Hold) -> Result<()> {
         let hold = hold::place(&self.layout, hold, Timestamp::now())?;

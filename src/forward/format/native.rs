@@ -1,0 +1,28 @@
+//! `native`: the payload that Standard Webhooks recommends.
+
+use super::{Batch, Encoded, Format, Unencodable, array, checked};
+use crate::query::Entry;
+
+/// `{"type":…,"timestamp":…,"data":…}` for one entry, its line as `data`; a JSON array of these for a batch.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Native;
+
+impl Format for Native {
+    fn encode(&self, batch: &Batch<'_>) -> Result<Encoded, Unencodable> {
+        if batch.batched {
+            return array(batch.several()?, payload).map(Encoded::json);
+        }
+        let mut body = Vec::new();
+        payload(batch.single()?, &mut body)?;
+        Ok(Encoded::json(body))
+    }
+}
+
+fn payload(entry: &Entry, body: &mut Vec<u8>) -> Result<(), Unencodable> {
+    let (fields, line) = checked(entry)?;
+    let time = fields.timestamp.to_string();
+    for part in [b"{\"type\":\"", fields.event_type, b"\",\"timestamp\":\"", time.as_bytes(), b"\",\"data\":", line, b"}"] {
+        body.extend_from_slice(part);
+    }
+    Ok(())
+}
