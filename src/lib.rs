@@ -161,6 +161,7 @@ mod error;
 #[cfg(any(feature = "server", test))]
 mod export;
 #[cfg(feature = "webhook")]
+#[allow(dead_code, unused_imports, reason = "nothing delivers yet")]
 mod forward;
 mod journal;
 mod log;

@@ -10,6 +10,8 @@ use super::egress::Refused;
 pub(super) const MAX_READ: usize = 64 * 1024;
 /// How much of it is kept.
 const MAX_KEPT: usize = 2 * 1024;
+/// A certificate that is refused is named with all its names, and the peer chooses how many.
+const MAX_DETAIL: usize = 1000;
 const HIDDEN: &str = "***";
 
 /// What came of one attempt.
@@ -76,7 +78,8 @@ impl Answer {
 
 impl Failure {
     pub(super) fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into() }
+        let detail: String = detail.into();
+        Self { kind, detail: detail.chars().take(MAX_DETAIL).collect() }
     }
 
     /// From an error of the HTTP client; `otherwise` is its kind if nothing in the chain of its sources tells a better one.
@@ -163,6 +166,12 @@ mod tests {
             let kept = excerpt(body.as_bytes(), ["s3cret-s3cret"].into_iter());
             assert_eq!(kept, "x".repeat(lead) + HIDDEN);
         }
+    }
+
+    #[test]
+    fn a_peer_can_not_make_a_failure_long() {
+        let failure = Failure::new(FailureKind::Tls, "ä".repeat(5000));
+        assert_eq!(failure.detail, "ä".repeat(MAX_DETAIL));
     }
 
     proptest! {

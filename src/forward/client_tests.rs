@@ -125,6 +125,16 @@ async fn an_answer_that_drips_is_cut_by_the_time_limit() {
 }
 
 #[tokio::test]
+async fn a_handshake_that_never_ends_is_cut_by_the_time_limit_for_connecting() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = Url::parse(&format!("https://{}/", silent.local_addr().unwrap())).unwrap();
+    let client = local(|options| options.connect_timeout = Duration::from_millis(200));
+    let answer = client.post(&url, HeaderMap::new(), "{}").await;
+    assert!(answer.took < Duration::from_secs(3), "{:?}", answer.took);
+    assert_eq!(answer.outcome, Outcome::Failed(Failure::new(FailureKind::Timeout, "no connection within 200ms")));
+}
+
+#[tokio::test]
 async fn an_endless_answer_is_read_for_64_kib_only() {
     let (sent, told) = mpsc::channel();
     let receiver = Receiver::scripted(move |_, to| {

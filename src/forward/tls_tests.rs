@@ -106,16 +106,6 @@ async fn a_receiver_that_asks_for_a_client_certificate_gets_it() {
     assert_eq!(post(&receiver, Some(authority.pem()), Some(identity.pem())).await.outcome, Outcome::Status(200));
 }
 
-#[tokio::test]
-async fn plain_http_behind_an_https_address_is_a_failure_of_tls() {
-    let receiver = Receiver::saying("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
-    // Its head never ends with an empty line, so hang up from here.
-    let options = ClientOptions { timeout: Duration::from_millis(300), ..options(&["localhost"]) };
-    let client = EndpointClient::new(options).unwrap();
-    let answer = client.post(&receiver.url("https", "localhost"), HeaderMap::new(), "{}").await;
-    assert!(matches!(answer.outcome, Outcome::Failed(_)));
-}
-
 #[test]
 fn what_is_no_pem_is_named_and_not_shown() {
     let authority = authority();
