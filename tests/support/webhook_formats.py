@@ -8,6 +8,7 @@ import base64
 import collections
 import json
 import pathlib
+import re
 import sys
 
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
@@ -55,11 +56,11 @@ def check_native(case, body):
 def check_cloud_event(event, record):
     assert event.get_specversion() == "1.0" and event.get_datacontenttype() == "application/json"
     assert event.get_id() == record["id"] and event.get_type() == record["event_type"]
-    assert event.get_time().timestamp() * 1e6 == round(event.get_time().timestamp() * 1e6)
     assert event.get_time().isoformat(timespec="microseconds").replace("+00:00", "Z") == record["timestamp"]
     assert event.get_source() == "urn:tracing-audit:" + record["source"]
     assert event.get_extension("sequence") == f"{record['seq']:020}" and event.get_extension("stream") == record["stream"]
-    assert event.get_extension("authid") == record["actor"]["id"], event.get_extension("authid")
+    # No attribute has control characters.
+    assert event.get_extension("authid") == re.sub(r"[\0-\x1f\x7f-\x9f]", "\ufffd", record["actor"]["id"])
     resource = record.get("resource")
     assert event.get_subject() == (f"{resource['type']}/{resource['id']}" if resource else None)
     assert event.get_data() == record
