@@ -423,6 +423,36 @@ fn the_catalogue_lists_what_can_be_recorded_and_tells_what_breaks() {
 }
 
 #[test]
+fn webhooks_are_added_listed_and_removed() {
+    let log = log(30);
+    let dir = log.path();
+    let add = |more: &[&str]| run(dir, &[&["webhook", "add", "--name", "siem", "--event-type", "auth.*"], more].concat());
+    for (wrong, named) in [
+        (&["--url", "http://siem.example.com/"][..], "--url"),
+        (&["--url", "https://10.0.0.1/"], "--egress"),
+        (&["--url", "https://siem.example.com/", "--header", "novalue"], "--header"),
+        (&["--url", "https://siem.example.com/", "--signing-secret", "short"], "--signing-secret"),
+    ] {
+        let refused = add(wrong);
+        assert_eq!(code(&refused), 2, "{wrong:?}: {}", err(&refused));
+        assert!(err(&refused).contains(named) || err(&refused).contains(named.trim_start_matches('-')), "{named}: {}", err(&refused));
+    }
+    assert_eq!(code(&add(&["--url", "https://siem.example.com/", "--api-key", "hunter2"])), 0);
+    let listed = run(dir, &["webhook", "list"]);
+    assert!(!out(&listed).contains("hunter2"));
+    let one = json_lines(&listed).remove(0);
+    assert_eq!((&one["name"], &one["state"]), (&Value::from("siem"), &Value::from("active")));
+    assert_eq!(code(&run(dir, &["webhook", "pause", "siem"])), 0);
+    assert_eq!(json_lines(&run(dir, &["webhook", "list"]))[0]["state"], "paused");
+    assert_eq!(code(&run(dir, &["webhook", "resume", "siem"])), 0);
+    assert_eq!(out(&run(dir, &["webhook", "dead-letters", "siem"])), "");
+    assert_eq!((code(&run(dir, &["webhook", "remove", "siem"])), code(&run(dir, &["webhook", "remove", "siem"]))), (0, 1));
+    let types = json_lines(&run(dir, &["query", "--event-type", "audit.subscription.*", "--order", "asc"]));
+    let types: Vec<_> = types.iter().map(|record| record["event_type"].as_str().unwrap().rsplit('.').next().unwrap()).collect();
+    assert_eq!(types, ["added", "paused", "resumed", "removed"]);
+}
+
+#[test]
 fn recover_completes_what_a_killed_process_left() {
     const CHILD: &str = "CLI_TEST_CHILD_DIR";
     if let Some(dir) = std::env::var_os(CHILD) {

@@ -8,7 +8,7 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::filter::FilterArgs;
-use crate::{query::Order, server::Scope};
+use crate::{forward::format::FormatName, query::Order, record::Severity, server::Scope};
 
 const AFTER: &str = "\
 Every flag can also be given as a variable, --start-date as TRACING_AUDIT_START_DATE, or in a TOML file named with --config:
@@ -52,6 +52,7 @@ pub(super) enum Command {
     HashKey(HashKeyArgs),
     Recover(RecoverArgs),
     Token(TokenArgs),
+    Webhook(WebhookArgs),
 }
 
 /// Which log.
@@ -463,4 +464,118 @@ pub(super) enum TokenCommand {
         /// The token's id, as listed
         id: String,
     },
+}
+
+/// Manages the endpoints that are told of events
+///
+/// An application that forwards, or `tracing-audit serve`, sends them; among those that share the directory, one does.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  tracing-audit webhook add --name siem --url https://siem.example.com/hooks --event-type 'auth.*' --signing-secret file:/run/secrets/siem
+  tracing-audit webhook list
+  tracing-audit webhook pause siem")]
+pub(super) struct WebhookArgs {
+    #[command(subcommand)]
+    pub(super) command: WebhookCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum WebhookCommand {
+    /// Tells an endpoint of what is recorded from now on
+    Add(Box<WebhookAdd>),
+    /// Shows all webhooks and how they are doing, without their secrets
+    List {
+        #[command(flatten)]
+        dir: DirArgs,
+        /// How to show them [default: table on a terminal, else ndjson]
+        #[arg(long, value_enum)]
+        format: Option<Format>,
+    },
+    /// Holds deliveries back; what is recorded meanwhile waits in the log
+    Pause {
+        #[command(flatten)]
+        dir: DirArgs,
+        /// Its name
+        name: String,
+    },
+    /// Lets deliveries go on
+    Resume {
+        #[command(flatten)]
+        dir: DirArgs,
+        /// Its name
+        name: String,
+    },
+    /// Ends a webhook; what waits for it is not sent
+    Remove {
+        #[command(flatten)]
+        dir: DirArgs,
+        /// Its name
+        name: String,
+    },
+    /// Shows what could not be delivered, a line of JSON for each request
+    DeadLetters {
+        #[command(flatten)]
+        dir: DirArgs,
+        /// The webhook's name
+        name: String,
+    },
+}
+
+/// A webhook to be added. A secret is its text, or env:NAME or file:/path, read when forwarding begins.
+#[derive(Args, Debug)]
+pub(super) struct WebhookAdd {
+    #[command(flatten)]
+    pub(super) dir: DirArgs,
+    /// What to call it: letters, digits, '_' and '-'
+    #[arg(long)]
+    pub(super) name: String,
+    /// Where to send to
+    #[arg(long)]
+    pub(super) url: String,
+    /// An event type, all below auth.*, or *; repeatable
+    #[arg(long, value_name = "TYPE", required = true)]
+    pub(super) event_type: Vec<String>,
+    /// Event types to leave out; repeatable
+    #[arg(long, value_name = "TYPE")]
+    pub(super) exclude: Vec<String>,
+    /// Only this severity; repeatable
+    #[arg(long)]
+    pub(super) severity: Vec<Severity>,
+    /// Only this tenant's entries
+    #[arg(long, value_name = "ID")]
+    pub(super) tenant_id: Option<String>,
+    /// native, cloudevents, cloudevents-binary, cloudevents-batch, splunk-hec or otlp
+    #[arg(long, default_value_t)]
+    pub(super) format: FormatName,
+    /// The key that the endpoint wants, sent as Authorization: Bearer
+    #[arg(long, value_name = "SECRET")]
+    pub(super) api_key: Option<String>,
+    /// Another header for the key
+    #[arg(long, value_name = "NAME")]
+    pub(super) api_key_header: Option<String>,
+    /// Sign by Standard Webhooks with this whsec_… or whsk_… secret; repeatable, for rotation
+    #[arg(long, value_name = "SECRET")]
+    pub(super) signing_secret: Vec<String>,
+    /// A header for each request, NAME=VALUE; repeatable
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(super) header: Vec<String>,
+    /// Let the URL be http://, which anyone on the way can read
+    #[arg(long)]
+    pub(super) allow_http: bool,
+    /// What may be reached: public (the default), private, loopback, an address, a network or a host name; repeatable
+    #[arg(long, value_name = "WHAT")]
+    pub(super) egress: Vec<String>,
+    /// Keep each stream's order, whatever fails: one request at a time
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// Send so many entries in one request, at most
+    #[arg(long, value_name = "N")]
+    pub(super) batch: Option<usize>,
+    /// A PEM file of certificates to trust besides the system's
+    #[arg(long, value_name = "FILE")]
+    pub(super) extra_ca: Option<PathBuf>,
+    /// A PEM file of our own certificate chain and key
+    #[arg(long, value_name = "FILE")]
+    pub(super) identity: Option<PathBuf>,
 }

@@ -26,6 +26,7 @@ mod stop;
 mod tail;
 mod token;
 mod verify;
+mod webhook;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -70,6 +71,7 @@ fn run(command: &Command) -> Result<Outcome, Failure> {
         Command::HashKey(args) => hash::run_key(args),
         Command::Hold(args) => hold::run(args),
         Command::Recover(args) => recover::run(args),
+        Command::Webhook(args) => webhook::run(args),
         Command::Token(args) => token::run(args),
     }
 }

@@ -23,6 +23,8 @@ pub(super) fn run(args: &ServeArgs) -> Result<Outcome, Failure> {
     let log = AuditLog::of_tool(dir).open()?;
     let router = RouterOptions::new().max_requests(args.max_requests).max_downloads(args.max_downloads).open_metrics(args.open_metrics);
     let options = ServeOptions::new(args.listen).allow_plain_http(args.allow_plain_http).path(&args.path).router(router);
+    // Webhooks too, unless an application that shares the directory sends them.
+    let forwarder = log.forward()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let server = Server::bind(&log, options).await.map_err(of_option)?;
@@ -39,6 +41,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<Outcome, Failure> {
         Ok::<_, Failure>(())
     })?;
     drop(runtime);
+    drop(forwarder);
     log.close()?;
     Ok(Outcome::Fine)
 }

@@ -86,6 +86,20 @@ pub(crate) fn subscriptions(layout: &Layout) -> Result<Vec<(Subscription, Status
     all.into_iter().map(with_status).collect()
 }
 
+/// The dead letters of an endpoint, a line each; none if there is no such endpoint.
+#[cfg(feature = "cli")]
+pub(crate) fn dead_letters(layout: &Layout, name: &str) -> Result<Vec<u8>> {
+    let known = document(layout).read::<Subscriptions>()?.subscriptions;
+    if !known.iter().any(|subscription| subscription.name == name) {
+        return Err(Error::invalid("name", format!("there is no webhook {name:?}")));
+    }
+    let path = super::dead_letter::file(layout, name);
+    match std::fs::read(&path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        read => read.map_err(Error::io("read", &path)),
+    }
+}
+
 /// Forwards events to subscriptions for as long as it lives. Made by [`AuditLog::forward`].
 #[derive(Debug)]
 pub struct Forwarder {

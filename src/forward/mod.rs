@@ -39,6 +39,8 @@ pub(crate) use answer::Outcome;
 pub(crate) use client::{ClientOptions, EndpointClient};
 pub(crate) use egress::{Egress, Refused};
 pub use forwarder::Forwarder;
+#[cfg(feature = "cli")]
+pub(crate) use forwarder::{dead_letters, subscriptions};
 pub(crate) use headers::CustomHeaders;
 pub use outbox::Status as SubscriptionStatus;
 pub(crate) use schedule::{Schedule, Verdict};

@@ -29,8 +29,6 @@ fn after(answer: &Answer, attempts: u32) -> Option<u64> {
 fn a_dead_endpoint_is_tried_eleven_times_within_three_days() {
     let waits: Vec<_> = (1..=11).map_while(|attempt| after(&status(500), attempt)).collect();
     assert_eq!(waits, [5, 30, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400]);
-    assert_eq!(Schedule::default().attempts(), 11);
-    assert_eq!(Schedule::default().first(), Duration::ZERO);
     assert_eq!(waits.iter().sum::<u64>() / 3600, 75);
     assert_eq!(after(&status(500), 11), None);
     assert_eq!(after(&status(500), u32::MAX), None);

@@ -37,6 +37,7 @@ mod retention;
 mod sealer;
 mod space;
 mod tampered;
+mod undelivered;
 mod writer;
 
 pub(crate) use gzip::Level;

@@ -2,7 +2,8 @@
 //!
 //! A file is removed only when every line in it is past the retention. What is about to be removed is first written into the log, and
 //! made durable there, with the files' hashes; only then do they go, and their indexes after them. Names are parsed whole: what is not
-//! ours is never touched. What is held stays, see `hold`.
+//! ours is never touched. What is held stays, see `hold`. What a webhook has not got yet stays as well, for a week longer at most; where
+//! space is short it goes, and the record says who has not got it.
 
 use std::{io, sync::Arc};
 
@@ -15,6 +16,7 @@ use super::{
     lock::Lock,
     names::FileStem,
     sealed::{LocalSealed, SealedFiles},
+    undelivered::Undelivered,
 };
 use crate::{
     error::{Error, Result},
@@ -23,6 +25,8 @@ use crate::{
 };
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
+/// So long after its retention a file waits for webhooks.
+const PATIENCE: i64 = 7 * MICROS_PER_DAY;
 
 /// How long records are kept. The default is 90 days.
 ///
@@ -118,6 +122,8 @@ pub(crate) struct Doomed {
     /// `None` if it can't be read.
     pub(crate) lines: Option<u64>,
     sha256: Option<[u8; 32]>,
+    /// The webhooks that have not got all of it.
+    undelivered: Vec<String>,
 }
 
 /// Removes what is past its retention.
@@ -169,6 +175,7 @@ impl Pruner {
                     "bytes": file.bytes,
                     "lines": file.lines,
                     "sha256": file.sha256.map(hex),
+                    "undelivered": file.undelivered,
                 })
             })
             .collect();
@@ -202,6 +209,7 @@ pub(super) fn doomed(
     now: Timestamp,
 ) -> Result<(Vec<Doomed>, u64)> {
     let holds = Holds::read(layout)?;
+    let undelivered = Undelivered::read(fs, layout)?;
     let mut held = 0;
     let cutoff = retention.days.map(|days| Timestamp::from_micros(now.as_micros().saturating_sub(i64::from(days) * MICROS_PER_DAY)));
     let mut doomed = Vec::new();
@@ -222,11 +230,17 @@ pub(super) fn doomed(
                 bytes,
                 lines: index.as_ref().map(|index| index.lines),
                 sha256: index.as_ref().map(|index| index.sha256),
+                undelivered: undelivered.by(&stem),
                 stem,
             };
             let held_by = holds.keep(oldest, newest).is_some();
             match cutoff.is_some_and(|cutoff| newest < cutoff) {
                 true if held_by => held += 1,
+                true if !file.undelivered.is_empty()
+                    && cutoff.is_some_and(|cutoff| newest.as_micros() >= cutoff.as_micros() - PATIENCE) =>
+                {
+                    kept.push((file, false));
+                }
                 true => doomed.push(file),
                 false => kept.push((file, held_by)),
             }

@@ -191,3 +191,34 @@ fn without_knowing_what_is_held_nothing_goes() {
     assert!(hold::release(&rig.layout, "h", |_| Err(Error::Closed)).is_err());
     assert_eq!(rig.prune(Retention::days(1), Timestamp::MAX).unwrap(), NONE);
 }
+
+#[test]
+fn what_a_webhook_has_not_got_stays_a_week_longer_unless_space_is_short() {
+    let mut rig = rig();
+    // `hook` was read to the middle of the second file, and a request with an entry of the first waits; `left` was removed.
+    let outbox = |place: &FileStem, waiting: &FileStem| {
+        json!({
+            "version": 1, "status": {}, "places": {place.stream.as_str(): {"file": place.to_string(), "offset": 7, "seq": 1}},
+            "parcels": [{"id": "msg", "entries": [{"file": waiting.to_string(), "offset": 0, "len": 9}], "attempts": 1, "due": 0}],
+        })
+    };
+    let state = |name: &str, value: serde_json::Value| std::fs::write(rig.layout.document(name), value.to_string()).unwrap();
+    state("webhooks", json!({"version": 1, "subscriptions": [{"name": "hook"}]}));
+    state("webhook-hook", outbox(&rig.stems[1], &rig.stems[0]));
+    state("webhook-left", outbox(&rig.stems[0], &rig.stems[0]));
+    rig.fs.put(rig.layout.document("webhook-hook"), "");
+    rig.fs.put(rig.layout.document("webhook-left"), "");
+    let due = rig.after(5, MICROS_PER_DAY + 1);
+    assert_eq!(rig.prune(Retention::days(1), due).unwrap(), NONE);
+    // The request was delivered: nothing of the first file is needed any more.
+    let mut delivered = outbox(&rig.stems[1], &rig.stems[0]);
+    delivered["parcels"] = json!([]);
+    std::fs::write(rig.layout.document("webhook-hook"), delivered.to_string()).unwrap();
+    assert_eq!(rig.prune(Retention::days(1), due).unwrap(), [1]);
+    assert_eq!(rig.recorded().unwrap()["details"]["files"][0]["undelivered"], json!([]));
+    let size = rig.fs.bytes(rig.layout.sealed(&rig.stems[4])).unwrap().len() as u64;
+    assert_eq!(rig.prune(Retention::days(365).max_bytes(3 * size + size / 2), due).unwrap(), [2]);
+    assert_eq!(rig.recorded().unwrap()["details"]["files"][0]["undelivered"], json!(["hook"]));
+    let week = rig.after(3, 8 * MICROS_PER_DAY + 1);
+    assert_eq!(rig.prune(Retention::days(1), week).unwrap(), [3]);
+}
