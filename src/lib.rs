@@ -142,6 +142,7 @@
 //! | `tower` | no | a tower layer that fills the context of events from HTTP requests |
 //! | `opentelemetry` | no | trace and span ids from `tracing-opentelemetry` |
 //! | `webhook` | no | sends selected events to other systems over HTTPS |
+//! | `webhook` | no | webhooks: `AuditLog::subscribe` and `AuditLog::forward` |
 //! | `server` | no | the HTTP API as an axum router |
 //! | `webhook` | no | signatures and formats of webhooks |
 //! | `cli` | no | the `tracing-audit` program |
