@@ -304,7 +304,13 @@ impl Subscription {
             fixed.insert(header, value);
             secrets.push(key);
         }
-        let signing = self.signing_secrets.iter().map(|text| secret("signing_secrets", text)?.parse()).collect::<Result<Vec<_>>>()?;
+        let signing = |text: &String| {
+            secret("signing_secret", text)?.parse().map_err(|error| match error {
+                Error::Invalid { problem, .. } => Error::invalid("signing_secret", problem),
+                error => error,
+            })
+        };
+        let signing = self.signing_secrets.iter().map(signing).collect::<Result<Vec<_>>>()?;
         let read = |what, file: &PathBuf| fs::read(file).map_err(|e| Error::invalid(what, format!("can't read {}: {e}", file.display())));
         let options = ClientOptions {
             allow_http: self.allow_http,
