@@ -57,7 +57,12 @@ impl Undelivered {
         let dir = layout.root().join("state");
         let mut needed = Vec::new();
         // Outboxes whose subscription was removed stay until another bears the name; they need nothing.
-        let subscribed = std::fs::read_to_string(layout.document("webhooks")).unwrap_or_default();
+        let path = layout.document("webhooks");
+        let subscribed = match std::fs::read_to_string(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Self(Vec::new())),
+            // Without knowing who waits, nothing goes.
+            read => read.map_err(Error::io("read", &path))?,
+        };
         for entry in fs.list(&dir).map_err(Error::io("list", &dir))? {
             let Some(name) = entry.name.strip_prefix("webhook-").and_then(|name| name.strip_suffix(".json")) else { continue };
             if !subscribed.contains(&format!("\"{name}\"")) {
