@@ -1,6 +1,7 @@
 //! Promise 6 on a real file system of 40 MB: it fills up, callers wait, the log says so; space returns, and everything is there.
 
 #![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
+#![cfg(feature = "macros")]
 
 mod support;
 

@@ -11,8 +11,10 @@ use std::{
 };
 
 use tracing::{Event, Level, Subscriber, field::Visit};
-use tracing_audit::{Actor, Outcome, Resource, audit};
+use tracing_audit::{Actor, AuditLog, Outcome, Resource, audit};
 use tracing_subscriber::{Layer, layer::Context, prelude::*};
+
+mod support;
 
 /// One event of `tracing`.
 #[derive(Debug)]
@@ -206,4 +208,45 @@ fn a_literal_is_written_as_the_same_value_from_a_variable() {
     assert_eq!(seen(|| audit!("a.b", actor.id = id)).fields["actor"], seen(|| audit!("a.b", actor.id = 7)).fields["actor"]);
     let message = "It's \u{8} \"done\"\n";
     assert_eq!(seen(|| audit!("a.b", "{message}")).fields["message"], seen(|| audit!("a.b", "It's \u{8} \"done\"\n")).fields["message"]);
+}
+
+/// What stands in the log after the source, as it stands there.
+fn written(call: impl FnOnce()) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let log = AuditLog::builder(dir.path()).source("raw").open().unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(log.layer()), call);
+    log.close().unwrap();
+    let line = support::lines(dir.path()).remove(0);
+    line.split_once(r#""source":"raw","#).unwrap().1.to_owned()
+}
+
+#[test]
+fn what_is_absent_leaves_the_text_around_it_as_if_it_were_not_named() {
+    let (none, some) = (None::<u8>, Some(1_u8));
+    let nobody = r#""actor":{"type":"system","id":"raw"}"#;
+    for (call, expected) in [
+        // An object that is known to have something in it, however much of the rest is absent.
+        (
+            &(|| _ = audit!("a.b", resource.type = "x", resource.id = none, resource.name = some, "m")) as &dyn Fn(),
+            r#","resource":{"type":"x","name":"1"},"description":"m"}"#,
+        ),
+        (&|| _ = audit!("a.b", a = 1, b = none, c = 2, d = some, e = none), r#","details":{"a":1,"c":2,"d":1}}"#),
+        // One that may be empty, and is, or begins with what comes later.
+        (&|| _ = audit!("a.b", a = none, b = 1, c = none), r#","details":{"b":1}}"#),
+        (&|| _ = audit!("a.b", a = none, resource.id = none, outcome.reason = none, "m"), r#","description":"m"}"#),
+        (&|| _ = audit!("a.b", a.a.a = none, a.b = none, c = some, d.e = none), r#","details":{"c":1}}"#),
+        (&|| _ = audit!("a.b", a.b = none, a.c.d = 1, a.c.e = none, f.g = none, f.h = 2), r#","details":{"a":{"c":{"d":1}},"f":{"h":2}}}"#),
+        (&|| _ = audit!("a.b", resource.attributes.a = none, resource.attributes.b = 1), r#","resource":{"attributes":{"b":1}}}"#),
+        (&|| _ = audit!("a.b", description = none, tags = none, ip_address = none, user_agent = 1), r#","user_agent":"1"}"#),
+        // What must be a string is one, known or not.
+        (
+            &|| _ = audit!("a.b", resource.type = 1, resource.id = true, outcome.reason = some, description = 7),
+            r#","resource":{"type":"1","id":"true"},"outcome":{"reason":"1"},"description":"7"}"#,
+        ),
+        (&|| _ = audit!("a.b", details = none, tags = ["t"]), r#","tags":["t"]}"#),
+    ] {
+        assert_eq!(written(call), format!("{nobody}{expected}"));
+    }
+    let alone = written(|| _ = audit!("a.b", tenant_id = 7, actor.attributes.a = none, actor.attributes.b = 1, x = none));
+    assert_eq!(alone, r#""tenant_id":"7","actor":{"attributes":{"b":1}}}"#);
 }

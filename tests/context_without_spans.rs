@@ -1,6 +1,7 @@
 //! `AuditContext` carries who and where to events, through filters that remove spans, across awaits and threads.
 
 #![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
+#![cfg(feature = "macros")]
 
 mod support;
 

@@ -1,6 +1,7 @@
 //! The credential manager's trail has every event of its document's tables with every detail, in its document's shape.
 
 #![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
+#![cfg(feature = "macros")]
 
 #[allow(dead_code, reason = "its main is for people")]
 #[path = "../examples/credential_manager/main.rs"]

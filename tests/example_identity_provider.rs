@@ -1,6 +1,7 @@
 //! The identity provider's trail says who did what and when, to all who ask and to those who subscribe, and never why or with which secret.
 
 #![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
+#![cfg(feature = "macros")]
 
 #[path = "support/example.rs"]
 mod example;

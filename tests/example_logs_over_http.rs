@@ -1,6 +1,6 @@
 //! What the examples wrote is read, searched and downloaded over HTTP as their documents ask for it.
 
-#![cfg(feature = "server")]
+#![cfg(all(feature = "macros", feature = "server"))]
 #![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
 
 #[allow(dead_code, reason = "its main is for people")]

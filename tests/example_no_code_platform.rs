@@ -1,6 +1,7 @@
 //! The no-code platform's log has every element of its document's table, and is written in the very envelope that its readers know.
 
 #![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
+#![cfg(feature = "macros")]
 
 #[path = "support/example.rs"]
 mod example;

@@ -1,6 +1,7 @@
 //! Each event of the OAuth service's document is found by what its row names: action, key, tenant or account, operation.
 
 #![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
+#![cfg(feature = "macros")]
 
 #[path = "support/example.rs"]
 mod example;

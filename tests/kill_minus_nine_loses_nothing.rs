@@ -4,6 +4,7 @@
 //! `KILL_ROUNDS=2000 cargo test --release --test kill_minus_nine_loses_nothing` for longer.
 
 #![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
+#![cfg(feature = "macros")]
 
 mod support;
 

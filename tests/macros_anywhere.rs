@@ -10,7 +10,8 @@ use std::{
     time::Duration,
 };
 
-use tracing_audit::{AuditEvent, AuditLog, Receipt, audit, audited};
+use rayon::prelude::*;
+use tracing_audit::{AuditContext, AuditEvent, AuditLog, Receipt, audit, audit_context, audited};
 
 mod support;
 
@@ -71,6 +72,26 @@ fn on_a_pool(jobs: impl Iterator<Item = u32>) -> u32 {
     threads.into_iter().map(|thread| thread.join().unwrap()).sum()
 }
 
+/// A pool that steals work takes the context along where it is told to: by each piece of the work.
+fn in_parallel() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
+    pool.install(|| {
+        audit_context! { tenant_id = "acme", actor.id = "ann" }.run(|| {
+            let context = AuditContext::current();
+            (0..500_u32).into_par_iter().for_each(|number| {
+                context.clone().run(|| audit!("piece.done", number));
+            });
+            rayon::scope(|scope| {
+                for number in 500..600_u32 {
+                    let context = context.clone();
+                    scope.spawn(move |_| context.run(|| _ = audit!("piece.done", number)));
+                }
+                scope.spawn(|_| _ = audit!("piece.alone"));
+            });
+        });
+    });
+}
+
 #[test]
 fn every_event_is_recorded_wherever_it_happens() {
     let dir = tempfile::tempdir().unwrap();
@@ -95,10 +116,18 @@ fn every_event_is_recorded_wherever_it_happens() {
     });
     assert_eq!((good, cancelled), (2, true));
     assert_eq!(on_a_pool(0..6), 12);
+    in_parallel();
     log.close().unwrap();
 
+    let records = support::records(dir.path());
+    let pieces: Vec<_> = records.iter().filter(|record| record["event_type"] == "piece.done").collect();
+    let mut numbers: Vec<_> = pieces.iter().map(|record| record["details"]["number"].as_u64().unwrap()).collect();
+    numbers.sort_unstable();
+    assert!(numbers.into_iter().eq(0..600), "each piece once");
+    assert!(pieces.iter().all(|record| record["tenant_id"] == "acme" && record["actor"]["id"] == "ann"));
+
     let mut counts = BTreeMap::<String, u32>::new();
-    for record in support::records(dir.path()) {
+    for record in records {
         let reason = record["outcome"]["reason"].as_str().unwrap_or_default();
         let key = format!("{} {reason}", record["event_type"].as_str().unwrap());
         *counts.entry(key.trim_end().to_owned()).or_default() += 1;
@@ -108,6 +137,8 @@ fn every_event_is_recorded_wherever_it_happens() {
         ("forever.started", 1),
         ("job.completed", 5),
         ("job.failed panic", 1),
+        ("piece.alone", 1),
+        ("piece.done", 600),
         ("task.completed", 2),
         ("task.ended", 3),
         ("task.failed unknown", 1),

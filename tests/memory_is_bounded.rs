@@ -3,6 +3,7 @@
 //! Each load runs in a process of its own, whose peak of resident memory the kernel counts.
 
 #![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
+#![cfg(feature = "macros")]
 
 mod support;
 

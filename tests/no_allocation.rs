@@ -1,6 +1,7 @@
 //! After its first call on a thread, a call of `audit!` allocates nothing.
 
 #![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
+#![cfg(feature = "macros")]
 
 use tracing::info_span;
 use tracing_audit::{Actor, AuditLog, Outcome, Secret, audit, audit_context, hashed, mask};

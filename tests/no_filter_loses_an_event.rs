@@ -1,6 +1,7 @@
 //! "No log filter can lose an event": the same calls under every arrangement of layers and filters that loses ordinary events.
 
 #![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
+#![cfg(feature = "macros")]
 
 mod support;
 

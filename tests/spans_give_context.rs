@@ -1,6 +1,7 @@
 //! What an event inherits from the spans around it.
 
 #![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
+#![cfg(feature = "macros")]
 
 mod support;
 
@@ -67,9 +68,11 @@ fn without_anybody_the_system_did_it() {
 #[test]
 fn a_field_may_be_recorded_later() {
     let records = recorded(|| {
-        let span = info_span!("request", actor.id = Empty, user_agent = Empty);
+        let span = info_span!("request", actor.id = Empty, request_id = "r", tenant_id = "acme", user_agent = Empty);
         let _entered = span.enter();
         audit!("later.before");
+        // One that is there already, before another.
+        span.record("request_id", "a longer one");
         span.record("actor.id", "u-9");
         std::thread::scope(|scope| {
             let dispatch = dispatcher::get_default(Dispatch::clone);
@@ -80,6 +83,8 @@ fn a_field_may_be_recorded_later() {
     });
     let of = |name: &str| records.iter().find(|record| record["event_type"] == name).unwrap();
     assert_eq!(of("later.before")["actor"]["id"], "spans");
+    assert_eq!((&of("later.before")["context"]["request_id"], &of("later.before")["tenant_id"]), (&"r".into(), &"acme".into()));
+    assert_eq!((&of("later.after")["context"]["request_id"], &of("later.after")["tenant_id"]), (&"a longer one".into(), &"acme".into()));
     assert_eq!((&of("later.thread")["actor"]["id"], &of("later.after")["actor"]["id"]), (&"u-9".into(), &"u-9".into()));
 }
 

@@ -9,7 +9,7 @@
 //! | `call`, `field` | tokens | a call as written, and a list of syntax errors |
 //! | `event_type`, `slot` | a literal, a field's path | a checked event type, a canonical path in the record |
 //! | `check` | a call | an event that keeps every rule, or all the errors at once |
-//! | `expand` | an event | code |
+//! | `expand`, `writing` | an event | code |
 //!
 //! `audited` and `derive` stand before `check`: they read an attribute and make calls of it, which then go the same way.
 //!
@@ -17,7 +17,8 @@
 //! may be renamed by those who depend on it, and no manifest is read. The code that comes out names only `$crate::Severity`,
 //! `$crate::__private` and `::core`, and works without a prelude.
 //!
-//! **A new slot** is a row in `slot::SLOTS`, in the order of the record, and a method of the runtime's `Writer`.
+//! **A new slot** is a row in `slot::SLOTS`, in the order of the record; if the spans can fill it, also a method of the runtime's `Writer`, and
+//! else its name in `writing::OWN`.
 //!
 //! **Testing.** Everything but the entry points works on `proc_macro2`, so the unit tests (`tests`) expand calls from text: they hold every
 //! designed message of a call and the shape of the code. The messages of the attributes, and what the compiler adds of its own, are in the root
@@ -36,6 +37,7 @@ mod literal;
 mod slot;
 #[cfg(test)]
 mod tests;
+mod writing;
 
 use proc_macro2::TokenStream;
 

@@ -67,14 +67,22 @@ impl Slot {
         })
     }
 
-    fn is_actor(self) -> bool {
-        matches!(self, Self::ActorType | Self::ActorId | Self::ActorName)
+    #[inline]
+    const fn bit(self) -> u16 {
+        1 << self as u16
     }
 }
 
+const ACTOR: u16 = Slot::ActorType.bit() | Slot::ActorId.bit() | Slot::ActorName.bit();
+
 /// What one span says, each value a JSON string. Kept in the span's extensions.
 #[derive(Clone, Debug, Default)]
-pub(super) struct SpanFields(Vec<(Slot, Box<[u8]>)>);
+pub(super) struct SpanFields {
+    /// All values, one after the other, so that an event copies them at once.
+    text: Vec<u8>,
+    /// Where each lies.
+    values: Vec<(Slot, Range<usize>)>,
+}
 
 impl SpanFields {
     fn set(&mut self, field: &Field, write: impl FnOnce(&mut Buffer)) {
@@ -88,14 +96,16 @@ impl SpanFields {
         let mut value = Buffer::default();
         write(&mut value);
         json::stringify(&mut value, 0);
-        match self.0.iter_mut().find(|(set, _)| *set == slot) {
-            Some((_, old)) => *old = value.into_vec().into(),
-            None => self.0.push((slot, value.into_vec().into())),
+        if let Some(place) = self.values.iter().position(|(set, _)| *set == slot) {
+            let (_, old) = self.values.remove(place);
+            self.values.iter_mut().filter(|(_, later)| later.start >= old.end).for_each(|(_, later)| {
+                *later = later.start - old.len()..later.end - old.len();
+            });
+            self.text.drain(old);
         }
-    }
-
-    fn has(&self, slot: Slot) -> bool {
-        self.0.iter().any(|(set, _)| *set == slot)
+        let start = self.text.len();
+        self.text.extend_from_slice(&value);
+        self.values.push((slot, start..self.text.len()));
     }
 }
 
@@ -112,31 +122,35 @@ impl Visit for SpanFields {
 /// What an event inherits: copied, so that no span stays locked while the event is rendered.
 #[derive(Debug, Default)]
 pub(super) struct Inherited {
-    bytes: Vec<u8>,
-    values: [Option<Range<usize>>; SLOTS],
-    actor_known: bool,
+    bytes: Buffer,
+    /// Where each value lies in `bytes`; of those that are set.
+    values: [(usize, usize); SLOTS],
+    /// A bit for each slot that is set.
+    set: u16,
+    /// A bit for each slot that no span further out can set: those set, and of a known actor all.
+    closed: u16,
 }
 
 impl Inherited {
+    #[inline]
     pub(super) fn clear(&mut self) {
-        if !self.bytes.is_empty() {
-            self.bytes.clear();
-            self.values = [const { None }; SLOTS];
-            self.actor_known = false;
-        }
+        self.bytes.clear();
+        (self.set, self.closed) = (0, 0);
     }
 
     /// Adds what the next span outwards says.
     pub(super) fn add(&mut self, span: &SpanFields) {
-        for (slot, value) in &span.0 {
-            let set = &mut self.values[*slot as usize];
-            if set.is_none() && !(self.actor_known && slot.is_actor()) {
-                let start = self.bytes.len();
-                self.bytes.extend_from_slice(value);
-                *set = Some(start..self.bytes.len());
+        let start = self.bytes.len();
+        self.bytes.append(&span.text);
+        let mut said = 0;
+        for (slot, value) in &span.values {
+            said |= slot.bit();
+            if self.closed & slot.bit() == 0 {
+                self.values[*slot as usize] = (start + value.start, start + value.end);
             }
         }
-        self.actor_known |= span.has(Slot::ActorId);
+        self.set |= said & !self.closed;
+        self.closed |= if said & Slot::ActorId.bit() == 0 { said } else { said | ACTOR };
     }
 
     /// All values, with the names of their slots.
@@ -148,11 +162,16 @@ impl Inherited {
     /// Whether no span says anything.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.set == 0
     }
 
     /// The value of a slot, a JSON string.
+    #[inline]
     pub(super) fn get(&self, slot: Slot) -> Option<&[u8]> {
-        self.values[slot as usize].clone().map(|range| &self.bytes[range])
+        if self.set & slot.bit() == 0 {
+            return None;
+        }
+        let (start, end) = self.values[slot as usize];
+        self.bytes.get(start..end)
     }
 }

@@ -17,9 +17,9 @@ use super::{
     receipt::Receipt,
     scope, shorten,
     site::Site,
-    writer::{Marks, Writer},
+    writer::{Parts, Writer},
 };
-use crate::record::{Buffer, Instant, STAMP_ID, Stamp};
+use crate::record::{Buffer, Instant, Stamp};
 
 /// The log for events without a layer.
 pub(crate) type Global = Arc<Intake>;
@@ -98,16 +98,18 @@ pub fn record(site: &'static Site, write: &dyn Fn(&mut Writer<'_>)) -> Receipt {
 
     let at = Instant::now();
     let id = at.uuid(scratch.random.u64(..));
-    let marks = render(&mut scratch, site.head(), at, id, intake.as_deref(), write);
+    let parts = render(&mut scratch, site.head(), at, id, intake.as_deref(), write);
     let taken = intake.as_ref().and_then(|intake| push(intake, &mut scratch));
 
-    let missing = mirror::send(site, &Mirror { event_type: site.event_type(), record: &scratch.out, marks: &marks }, intake.as_ref());
     let mut receipt = Receipt::new(id, taken);
-    for other in missing {
-        render(&mut scratch, site.head(), at, id, Some(&other), write);
-        let taken = push(&other, &mut scratch);
-        if !receipt.is_recorded() {
-            receipt = Receipt::new(id, taken);
+    let mirror = Mirror { event_type: site.event_type(), record: &scratch.out, parts };
+    if mirror::send(site, mirror, intake.as_ref()) {
+        for other in mirror::take_missed() {
+            render(&mut scratch, site.head(), at, id, Some(&other), write);
+            let taken = push(&other, &mut scratch);
+            if !receipt.is_recorded() {
+                receipt = Receipt::new(id, taken);
+            }
         }
     }
     // A closed log is let go of: its journal's memory should not outlive it on every thread.
@@ -141,7 +143,7 @@ pub(super) fn record_plain(intake: &Arc<Intake>, head: &str, gather: impl FnOnce
 }
 
 /// Renders the record into `scratch.out`, all but `stream` and `seq`, which the writer puts before it.
-fn render(scratch: &mut Scratch, head: &str, at: Instant, id: Uuid, intake: Option<&Intake>, write: &dyn Fn(&mut Writer<'_>)) -> Marks {
+fn render(scratch: &mut Scratch, head: &str, at: Instant, id: Uuid, intake: Option<&Intake>, write: &dyn Fn(&mut Writer<'_>)) -> Parts {
     let Scratch { out, inherited, stamp, .. } = scratch;
     out.clear();
     out.limit_texts(intake.map_or(usize::MAX, |intake| intake.longest));
@@ -155,13 +157,13 @@ fn render(scratch: &mut Scratch, head: &str, at: Instant, id: Uuid, intake: Opti
         None => br#"{"type":"system"}"#,
     };
     let before = hash::use_key(intake.map(|intake| intake.hash_key));
-    let mut writer = Writer::new(out, inherited, system, STAMP_ID);
+    let mut writer = Writer::new(out, inherited, system);
     write(&mut writer);
-    let marks = writer.finish();
+    let parts = writer.finish();
     // An event in an event's argument may be another log's.
     hash::use_key(before);
     out.push(b'}');
-    marks
+    parts
 }
 
 /// Hands the rendered record to the log.

@@ -8,17 +8,21 @@ use std::{
 
 use crate::record::{HashKey, Prepared};
 
-/// The key that a log hashes with. It is never freed, so that threads can point to it; a log has one.
-pub(crate) struct CurrentKey(RwLock<Option<Prepared>>);
+/// The key that a log hashes with. It is never freed, and neither is a key that was in use, so that threads can point to them.
+pub(crate) struct CurrentKey(RwLock<Option<&'static Prepared>>);
 
 impl CurrentKey {
     pub(crate) fn leak(key: Option<&HashKey>) -> &'static Self {
-        Box::leak(Box::new(Self(RwLock::new(key.map(Prepared::new)))))
+        Box::leak(Box::new(Self(RwLock::new(key.map(prepared)))))
     }
 
     pub(crate) fn set(&self, key: &HashKey) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Prepared::new(key));
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(prepared(key));
     }
+}
+
+fn prepared(key: &HashKey) -> &'static Prepared {
+    Box::leak(Box::new(Prepared::new(key)))
 }
 
 impl fmt::Debug for CurrentKey {
@@ -38,8 +42,8 @@ pub(super) fn use_key(key: Option<&'static CurrentKey>) -> Option<&'static Curre
     CURRENT.try_with(|current| current.replace(key)).ok().flatten()
 }
 
-/// The key to hash with now, if there is one. A copy: the text to be hashed may itself hash something.
-pub(super) fn current() -> Option<Prepared> {
+/// The key to hash with now, if there is one.
+pub(super) fn current() -> Option<&'static Prepared> {
     let key = CURRENT.try_with(Cell::get).ok().flatten()?;
-    key.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    *key.0.read().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,11 +11,8 @@ use tracing::{
     field::{Value, display},
 };
 
-use super::{
-    intake::Intake,
-    site::Site,
-    writer::{Mark, Marks},
-};
+use super::{intake::Intake, site::Site, writer::Parts};
+use crate::record::{STAMP_ID, scan};
 
 /// The name by which the layer knows a mirrored event.
 pub(super) const NAME: &str = "audit!";
@@ -24,44 +21,48 @@ pub(super) const NAME: &str = "audit!";
 pub(super) const FIELDS: [&str; 7] = ["message", "event_type", "id", "actor", "resource", "outcome", "details"];
 
 /// What the mirrored event shows: parts of the rendered record.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Mirror<'a> {
     pub(super) event_type: &'static str,
     pub(super) record: &'a [u8],
-    pub(super) marks: &'a Marks,
+    pub(super) parts: Parts,
 }
 
 impl Mirror<'_> {
-    fn part(&self, mark: &Mark) -> Text<'_> {
-        Text(self.record.get(mark.clone()).unwrap_or_default())
-    }
-
     #[inline(always)]
     fn send_to(&self, dispatch: &Dispatch, metadata: &'static Metadata<'static>) {
-        let description = display(Description { event_type: self.event_type, json: self.part(&self.marks.description) });
-        let id = self.part(&self.marks.id).as_str();
-        let parts = [&self.marks.actor, &self.marks.resource, &self.marks.outcome, &self.marks.details].map(|mark| self.part(mark));
-        let shown = parts.map(display);
-        let [actor, resource, outcome, details] = std::array::from_fn(|at| (!parts[at].0.is_empty()).then_some(&shown[at] as &dyn Value));
-        let values = [Some(&description as &dyn Value), Some(&self.event_type), Some(&id), actor, resource, outcome, details];
+        let record = self.record;
+        let description = display(Description { event_type: self.event_type, record });
+        // The record's head is ASCII.
+        let id = record.get(STAMP_ID).and_then(|id| std::str::from_utf8(id).ok()).unwrap_or_default();
+        let [actor, resource, outcome, details] = ["actor", "resource", "outcome", "details"].map(|name| display(Part { name, record }));
+        let values: [Option<&dyn Value>; FIELDS.len()] = [
+            Some(&description),
+            Some(&self.event_type),
+            Some(&id),
+            Some(&actor),
+            self.parts.has(Parts::RESOURCE).then_some(&resource),
+            self.parts.has(Parts::OUTCOME).then_some(&outcome),
+            self.parts.has(Parts::DETAILS).then_some(&details),
+        ];
         dispatch.event(&Event::new(metadata, &metadata.fields().value_set_all(&values)));
     }
 }
 
-/// A part of the record. It becomes text only when a layer shows it: usually none does.
-#[derive(Clone, Copy, Debug)]
-struct Text<'a>(&'a [u8]);
-
-impl<'a> Text<'a> {
-    fn as_str(self) -> &'a str {
-        // The record is JSON, and its parts are cut between ASCII.
-        std::str::from_utf8(self.0).unwrap_or_default()
-    }
+/// The text of a member of the record. It is looked for only when a layer shows it: usually none does.
+fn text<'a>(record: &'a [u8], name: &str) -> &'a str {
+    scan::member(record, name).and_then(|value| std::str::from_utf8(value).ok()).unwrap_or_default()
 }
 
-impl fmt::Display for Text<'_> {
+#[derive(Debug)]
+struct Part<'a> {
+    name: &'static str,
+    record: &'a [u8],
+}
+
+impl fmt::Display for Part<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.write_str(text(self.record, self.name))
     }
 }
 
@@ -69,12 +70,12 @@ impl fmt::Display for Text<'_> {
 #[derive(Debug)]
 struct Description<'a> {
     event_type: &'static str,
-    json: Text<'a>,
+    record: &'a [u8],
 }
 
 impl fmt::Display for Description<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let quoted = self.json.as_str();
+        let quoted = text(self.record, "description");
         if quoted.is_empty() {
             return f.write_str(self.event_type);
         }
@@ -93,22 +94,20 @@ pub(super) enum Mirroring {
     Idle,
     /// One is, whose record this log (by its intake's address) has already; 0 for none.
     Of(usize),
+    /// One is, and it has reached a log that lacks its record.
+    Missed(usize),
 }
 
 thread_local! {
     static MIRRORING: Cell<Mirroring> = const { Cell::new(Mirroring::Idle) };
     /// The logs that saw a mirrored event whose record they lack.
-    static FOUND: RefCell<Vec<Arc<Intake>>> = const { RefCell::new(Vec::new()) };
+    static MISSED: RefCell<Vec<Arc<Intake>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Sends the mirrored event; returns the logs it reached that lack its record. A mirrored event that is recorded while another is
-/// under way (because a layer records audit events about events) is not mirrored again: that would not end.
-pub(super) fn send(site: &'static Site, mirror: &Mirror<'_>, recorded_by: Option<&Arc<Intake>>) -> Vec<Arc<Intake>> {
-    let idle = MIRRORING.try_with(Cell::get).is_ok_and(|state| state == Mirroring::Idle);
-    let interest = site.interest();
-    if !idle || interest.is_never() {
-        return Vec::new();
-    }
+/// Sends the mirrored event; says whether it reached a log that lacks its record: then [`take_missed`] has it. A mirrored event that is
+/// recorded while another is under way (because a layer records audit events about events) is not mirrored again: that would not end.
+#[inline]
+pub(super) fn send(site: &'static Site, mirror: Mirror<'_>, recorded_by: Option<&Arc<Intake>>) -> bool {
     /// Ends the state however the event ends.
     struct End;
     impl Drop for End {
@@ -116,27 +115,32 @@ pub(super) fn send(site: &'static Site, mirror: &Mirror<'_>, recorded_by: Option
             let _ = MIRRORING.try_with(|state| state.set(Mirroring::Idle));
         }
     }
+    let interest = site.interest();
+    if interest.is_never() || MIRRORING.try_with(Cell::get) != Ok(Mirroring::Idle) {
+        return false;
+    }
     let _ = MIRRORING.try_with(|state| state.set(Mirroring::Of(recorded_by.map_or(0, address))));
-    let end = End;
+    let _end = End;
     // Once for both questions: finding the dispatcher is a good part of what an event costs that nobody looks at.
     dispatcher::get_default(|dispatch| {
         if interest.is_always() || dispatch.enabled(site.metadata()) {
             mirror.send_to(dispatch, site.metadata());
         }
     });
-    drop(end);
-    FOUND.try_with(|found| found.try_borrow_mut().map(|mut found| std::mem::take(&mut *found)).unwrap_or_default()).unwrap_or_default()
+    MIRRORING.try_with(Cell::get).is_ok_and(|state| matches!(state, Mirroring::Missed(_)))
+}
+
+/// The logs that the mirrored event has reached and that lack its record.
+pub(super) fn take_missed() -> Vec<Arc<Intake>> {
+    MISSED.try_with(RefCell::take).unwrap_or_default()
 }
 
 /// Called by a layer that sees a mirrored event.
 pub(super) fn seen_by(intake: &Arc<Intake>) {
-    let missing = MIRRORING.try_with(Cell::get).is_ok_and(|state| matches!(state, Mirroring::Of(has) if has != address(intake)));
-    if missing {
-        let _ = FOUND.try_with(|found| {
-            if let Ok(mut found) = found.try_borrow_mut() {
-                found.push(intake.clone());
-            }
-        });
+    let Ok(Mirroring::Of(has) | Mirroring::Missed(has)) = MIRRORING.try_with(Cell::get) else { return };
+    if has != address(intake) {
+        let _ = MIRRORING.try_with(|state| state.set(Mirroring::Missed(has)));
+        let _ = MISSED.try_with(|missed| missed.borrow_mut().push(intake.clone()));
     }
 }
 

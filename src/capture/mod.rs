@@ -39,7 +39,7 @@ pub(crate) use hash::CurrentKey;
 pub(crate) use intake::Intake;
 pub use intake::WhenFull;
 pub use layer::AuditLayer;
-pub use parts::{ActorParts, ContextParts, Fields, OutcomeParts, ResourceParts};
+pub use parts::{ActorParts, ContextParts};
 pub use receipt::{Durable, NotDurable, Receipt};
 pub use redact::{Denied, Hashed, Hidden, Masked, Redactable, Redacted, Secret, Shown, Unredacted, hashed, mask, unredacted};
 #[cfg(feature = "tower")]
@@ -49,4 +49,4 @@ pub use scope::{AuditContext, Scoped, context_slot};
 pub(crate) use site::demo_catalogue;
 pub use site::{SITES, Site, catalogue};
 pub use whole::{whole_actor, whole_outcome, whole_resource};
-pub use writer::Writer;
+pub use writer::{Object, Parts, Writer};

@@ -16,7 +16,7 @@ use super::{
     context::Inherited,
     emit,
     intake::Intake,
-    writer::Writer,
+    writer::{Parts, Writer},
 };
 use crate::record::{
     Buffer, SCHEMA_VERSION, Severity, is_event_type,
@@ -125,21 +125,22 @@ impl PlainFields {
             p.id(&self.get("actor.id"));
             p.name(&self.get("actor.name"));
         });
+        w.after_actor();
         if self.has("resource.") {
-            w.resource_parts(|p| {
-                p.kind(&self.get("resource.type"));
-                p.id(&self.get("resource.id"));
-                p.name(&self.get("resource.name"));
-            });
+            let resource = w.open(",\"resource\":", 12);
+            w.text(",\"type\":", 8, &self.get("resource.type"));
+            w.text(",\"id\":", 6, &self.get("resource.id"));
+            w.text(",\"name\":", 8, &self.get("resource.name"));
+            w.close_part(resource, Parts::RESOURCE);
         }
         if self.has("outcome.") {
-            w.outcome_parts(|p| {
-                p.kind(&self.get("outcome.type"));
-                p.reason(&self.get("outcome.reason"));
-                p.error(&self.get("outcome.error"));
-            });
+            let outcome = w.open(",\"outcome\":", 11);
+            w.text(",\"type\":", 8, &self.get("outcome.type"));
+            w.text(",\"reason\":", 10, &self.get("outcome.reason"));
+            w.text(",\"error\":", 9, &self.get("outcome.error"));
+            w.close_part(outcome, Parts::OUTCOME);
         }
-        w.description(&self.get("message"));
+        w.text(",\"description\":", 15, &self.get("message"));
         if !self.details.is_empty() {
             w.details_whole(&super::argument::json(&self.details));
         }

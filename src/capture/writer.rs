@@ -1,17 +1,15 @@
 //! Renders one record.
 //!
-//! The macro calls a [`Writer`] in the order of the record's fields. A field that the event doesn't set is filled, as the writer
-//! passes its place, with what the spans around the event say.
+//! The macro calls a [`Writer`] in the order of the record's fields. What it knows while compiling it gives as text, together with the key of
+//! the value that follows: [`field`](Writer::field). A field that the event doesn't set is filled, as the writer passes its place, with what
+//! the spans around the event say.
 
 use super::{
     argument::Argument,
     context::{Inherited, Slot},
-    parts::{ActorParts, ContextParts, Fields, OutcomeParts, ResourceParts},
+    parts::{ActorParts, ContextParts},
 };
-use crate::record::{
-    Actor, Buffer, Outcome, Rendered, Resource,
-    json::{self, Presence},
-};
+use crate::record::{Actor, Buffer, Outcome, Rendered, Resource, json};
 
 /// The places that are filled from the spans when the event leaves them empty, in the record's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,18 +22,30 @@ enum Place {
     End,
 }
 
-/// Where a part of the record lies in the buffer.
-pub(super) type Mark = std::ops::Range<usize>;
+/// Of the parts that the mirrored event shows, those that the record has; every record has an actor.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parts(u8);
 
-/// Where the parts of the record lie that the mirrored event shows; empty for those it lacks.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Marks {
-    pub(super) id: Mark,
-    pub(super) actor: Mark,
-    pub(super) resource: Mark,
-    pub(super) outcome: Mark,
-    pub(super) description: Mark,
-    pub(super) details: Mark,
+#[doc(hidden)]
+impl Parts {
+    pub const RESOURCE: Self = Self(1);
+    pub const OUTCOME: Self = Self(2);
+    pub const DETAILS: Self = Self(4);
+
+    pub(super) fn has(self, part: Self) -> bool {
+        self.0 & part.0 != 0
+    }
+}
+
+/// An object that may turn out to be empty; see [`Writer::open`].
+#[doc(hidden)]
+#[derive(Debug)]
+#[must_use = "it has to be closed"]
+pub struct Object {
+    /// Where its key begins.
+    key: usize,
+    start: usize,
 }
 
 /// Writes the fields of one record, in their order.
@@ -46,33 +56,34 @@ pub struct Writer<'a> {
     /// The actor of an event that has none, as JSON.
     system: &'a [u8],
     next: Place,
-    marks: Marks,
+    parts: Parts,
 }
 
 impl<'a> Writer<'a> {
     /// Continues a record whose fields up to `source` are in `out`.
-    pub(super) fn new(out: &'a mut Buffer, inherited: &'a Inherited, system: &'a [u8], id: Mark) -> Self {
-        Self { out, inherited, system, next: Place::TenantId, marks: Marks { id, ..Marks::default() } }
+    pub(super) fn new(out: &'a mut Buffer, inherited: &'a Inherited, system: &'a [u8]) -> Self {
+        Self { out, inherited, system, next: Place::TenantId, parts: Parts::default() }
     }
 
     /// Fills what is left; the record lacks only its closing brace.
-    pub(super) fn finish(mut self) -> Marks {
+    pub(super) fn finish(mut self) -> Parts {
         self.reach(Place::End);
-        self.marks
+        self.parts
     }
 
     /// Fills the places before `place` that the event left empty.
     #[inline]
     fn reach(&mut self, place: Place) {
         if self.next < place {
-            self.fill_up_to(place);
+            if self.next > Place::Actor && self.inherited.is_empty() {
+                self.next = place;
+            } else {
+                self.fill_up_to(place);
+            }
         }
     }
 
     fn fill_up_to(&mut self, place: Place) {
-        if self.next > Place::Actor && self.inherited.is_empty() {
-            self.next = place;
-        }
         while self.next < place {
             match self.next {
                 Place::TenantId => {
@@ -100,11 +111,19 @@ impl<'a> Writer<'a> {
         self.text_or(b",\"tenant_id\":", Slot::TenantId, value);
     }
 
+    /// Sets `tenant_id` to what is known while compiling: `,"tenant_id":"acme"`.
+    pub fn known_tenant_id(&mut self, field: &'static str) {
+        self.next = Place::Actor;
+        self.out.append(field.as_bytes());
+    }
+
     /// Sets the whole actor.
     pub fn actor(&mut self, actor: &Actor) {
         self.reach(Place::Actor);
         self.next = Place::IpAddress;
-        self.marks.actor = self.object(b",\"actor\":", |w| w.part(&actor.0, PART));
+        let object = self.open(",\"actor\":", 9);
+        self.part(&actor.0, PART);
+        self.close_actor(object);
     }
 
     /// Sets parts of the actor.
@@ -112,74 +131,101 @@ impl<'a> Writer<'a> {
     pub fn actor_parts(&mut self, write: impl FnOnce(&mut ActorParts<'_, 'a>)) {
         self.reach(Place::Actor);
         self.next = Place::IpAddress;
-        self.marks.actor = self.object(b",\"actor\":", |w| {
-            let mut parts = ActorParts::new(w);
-            write(&mut parts);
-            parts.finish();
-        });
-        if self.marks.actor.is_empty() {
+        let object = self.open(",\"actor\":", 9);
+        let mut parts = ActorParts::new(self);
+        write(&mut parts);
+        parts.finish();
+        self.close_actor(object);
+    }
+
+    fn close_actor(&mut self, object: Object) {
+        if !self.close(object) {
             self.out.extend_from_slice(b",\"actor\":");
-            let start = self.out.len();
             self.out.append(self.system);
-            self.marks.actor = start..self.out.len();
         }
+    }
+
+    /// Goes on to the parts between the actor and the address, which no span fills.
+    #[inline]
+    pub fn after_actor(&mut self) {
+        self.reach(Place::IpAddress);
     }
 
     /// Sets the whole resource.
     pub fn resource(&mut self, resource: &Resource) {
-        self.reach(Place::IpAddress);
-        self.marks.resource = self.object(b",\"resource\":", |w| w.part(&resource.0, PART));
-    }
-
-    /// Sets parts of the resource.
-    #[inline]
-    pub fn resource_parts(&mut self, write: impl FnOnce(&mut ResourceParts<'_, 'a>)) {
-        self.reach(Place::IpAddress);
-        self.marks.resource = self.object(b",\"resource\":", |w| write(&mut ResourceParts::new(w)));
+        let object = self.open(",\"resource\":", 12);
+        self.part(&resource.0, PART);
+        self.close_part(object, Parts::RESOURCE);
     }
 
     /// Sets the whole outcome.
     pub fn outcome(&mut self, outcome: &Outcome) {
-        self.reach(Place::IpAddress);
-        self.marks.outcome = self.object(b",\"outcome\":", |w| w.part(&outcome.0, [b",\"type\":", b",\"reason\":", b",\"error\":"]));
-    }
-
-    /// Sets parts of the outcome.
-    #[inline]
-    pub fn outcome_parts(&mut self, write: impl FnOnce(&mut OutcomeParts<'_, 'a>)) {
-        self.reach(Place::IpAddress);
-        self.marks.outcome = self.object(b",\"outcome\":", |w| write(&mut OutcomeParts::new(w)));
-    }
-
-    /// Sets `description`.
-    pub fn description(&mut self, value: &dyn Argument) {
-        self.reach(Place::IpAddress);
-        self.marks.description = self.text(b",\"description\":", value).unwrap_or_default();
+        let object = self.open(",\"outcome\":", 11);
+        self.part(&outcome.0, [b",\"type\":", b",\"reason\":", b",\"error\":"]);
+        self.close_part(object, Parts::OUTCOME);
     }
 
     /// Sets all of `details`. What is no object becomes `{"value":…}`, so that a path into `details` always means something.
     pub fn details_whole(&mut self, value: &dyn Argument) {
-        self.reach(Place::IpAddress);
-        let Some(mut mark) = self.field(b",\"details\":", value) else { return };
-        if self.out.get(mark.start) != Some(&b'{') {
-            self.out.insert(mark.start, b"{\"value\":");
+        let Some(start) = write_field(self.out, b",\"details\":", 11, value) else { return };
+        if self.out.at(start).map(|first| *first) != Some(b'{') {
+            self.out.insert(start, b"{\"value\":");
             self.out.push(b'}');
-            mark.end = self.out.len();
         }
-        self.marks.details = mark;
+        self.has(Parts::DETAILS);
     }
 
-    /// Sets fields of `details`.
+    /// Writes what is known while compiling: `,"mode":"full"`, and what opens or closes an object that is not empty.
     #[inline]
-    pub fn details(&mut self, write: impl FnOnce(&mut Fields<'_>)) {
-        self.reach(Place::IpAddress);
-        self.marks.details = self.object(b",\"details\":", |w| write(&mut Fields::new(w.out)));
+    pub fn known(&mut self, json: &'static str) {
+        self.out.append(json.as_bytes());
     }
 
-    /// Sets `tags`.
-    pub fn tags(&mut self, value: &dyn Argument) {
-        self.reach(Place::IpAddress);
-        self.field(b",\"tags\":", value);
+    /// Writes what is known while compiling, and a field. `json` ends in the field's key, of `key` bytes with its comma and colon; without
+    /// a value the key is taken back.
+    pub fn field(&mut self, json: &'static str, key: usize, value: &dyn Argument) {
+        write_field(self.out, json.as_bytes(), key, value);
+    }
+
+    /// As [`field`](Self::field), of a value that must be a string.
+    pub fn text(&mut self, json: &'static str, key: usize, value: &dyn Argument) {
+        write_text(self.out, json.as_bytes(), key, value);
+    }
+
+    /// As [`field`](Self::field), of an object that may turn out to be empty, and then leaves nothing. Each field in it has a comma before it;
+    /// that of the first becomes the opening brace.
+    pub fn open(&mut self, json: &'static str, key: usize) -> Object {
+        self.out.extend_from_slice(json.as_bytes());
+        let start = self.out.len();
+        Object { key: start - key, start }
+    }
+
+    /// Ends an object; says whether there is anything in it.
+    pub fn close(&mut self, object: Object) -> bool {
+        match self.out.at(object.start) {
+            None => {
+                self.out.truncate(object.key);
+                false
+            }
+            Some(comma) => {
+                *comma = b'{';
+                self.out.push(b'}');
+                true
+            }
+        }
+    }
+
+    /// As [`close`](Self::close), of a part of the record.
+    pub fn close_part(&mut self, object: Object, part: Parts) {
+        if self.close(object) {
+            self.has(part);
+        }
+    }
+
+    /// Says that the record has this part.
+    #[inline]
+    pub fn has(&mut self, part: Parts) {
+        self.parts.0 |= part.0;
     }
 
     /// Sets `ip_address`.
@@ -201,50 +247,26 @@ impl<'a> Writer<'a> {
     pub fn context(&mut self, write: impl FnOnce(&mut ContextParts<'_, 'a>)) {
         self.reach(Place::Context);
         self.next = Place::End;
-        self.object(b",\"context\":", |w| {
-            let mut parts = ContextParts::new(w);
-            write(&mut parts);
-            parts.finish();
-        });
+        let object = self.open(",\"context\":", 11);
+        let mut parts = ContextParts::new(self);
+        write(&mut parts);
+        parts.finish();
+        self.close(object);
     }
 
-    /// Writes a field, if the value is present; says where the value lies.
-    #[inline(always)]
-    pub(super) fn field(&mut self, key: &[u8], value: &dyn Argument) -> Option<Mark> {
-        write_field(self.out, key, value)
-    }
-
-    /// Writes a field whose value must be a string.
-    #[inline(always)]
-    pub(super) fn text(&mut self, key: &[u8], value: &dyn Argument) -> Option<Mark> {
-        let mark = self.field(key, value)?;
-        json::stringify(self.out, mark.start);
-        Some(mark.start..self.out.len())
-    }
-
-    #[inline(always)]
-    fn text_or(&mut self, key: &[u8], slot: Slot, value: &dyn Argument) {
-        if self.text(key, value).is_none() {
+    fn text_or(&mut self, key: &'static [u8], slot: Slot, value: &dyn Argument) {
+        if !write_text(self.out, key, key.len(), value) {
             self.inherit(key, slot);
         }
     }
 
     /// Writes a field with what the spans say, if they do.
+    #[inline]
     pub(super) fn inherit(&mut self, key: &[u8], slot: Slot) {
         if let Some(value) = self.inherited.get(slot) {
             self.out.append(key);
             self.out.append(value);
         }
-    }
-
-    /// Writes an object; an empty one leaves nothing. Says where it lies, braces and all.
-    #[inline(always)]
-    fn object(&mut self, key: &[u8], write: impl FnOnce(&mut Self)) -> Mark {
-        let before = self.out.len();
-        self.out.extend_from_slice(key);
-        let start = self.out.len();
-        write(self);
-        close_object(self.out, before, start)
     }
 
     fn part<const N: usize>(&mut self, part: &Rendered<N>, keys: [&[u8]; N]) {
@@ -259,33 +281,26 @@ impl<'a> Writer<'a> {
 
 const PART: [&[u8]; 5] = [b",\"type\":", b",\"id\":", b",\"name\":", b",\"attributes\":", b",\"prior_attributes\":"];
 
-/// Writes a field of an object that is open at the end of `out`, unless the value is absent. Says where the value lies.
-///
-/// The key is JSON with a comma before and a colon behind it. The comma of an object's first field becomes its opening brace.
-#[inline(always)]
-pub(super) fn write_field(out: &mut Buffer, key: &[u8], value: &dyn Argument) -> Option<Mark> {
-    let before = out.len();
-    out.extend_from_slice(key);
+/// Writes JSON that ends in a key of `key` bytes, and the value; if that is absent, takes the key back. Says where the value begins.
+#[inline]
+pub(super) fn write_field(out: &mut Buffer, json: &[u8], key: usize, value: &dyn Argument) -> Option<usize> {
+    out.extend_from_slice(json);
     let start = out.len();
-    if value.write(out).0 == Presence::Absent {
-        out.truncate(before);
-        return None;
+    if value.write(out).is_present() {
+        Some(start)
+    } else {
+        out.truncate(start - key);
+        None
     }
-    Some(start..out.len())
 }
 
-/// Ends the object whose key begins at `before` and whose first field at `start`; takes the key back if there is no field.
-#[inline]
-pub(super) fn close_object(out: &mut Buffer, before: usize, start: usize) -> Mark {
-    match out.at(start) {
-        None => {
-            out.truncate(before);
-            Mark::default()
+/// As [`write_field`], of a value that must be a string. Says whether it is there.
+pub(super) fn write_text(out: &mut Buffer, json: &[u8], key: usize, value: &dyn Argument) -> bool {
+    match write_field(out, json, key, value) {
+        Some(start) => {
+            json::stringify(out, start);
+            true
         }
-        Some(comma) => {
-            *comma = b'{';
-            out.push(b'}');
-            start..out.len()
-        }
+        None => false,
     }
 }

@@ -33,9 +33,10 @@ impl Buffer {
         Self { bytes: vec![0; capacity], ..Self::new() }
     }
 
-    /// From now on no text is taken beyond this many bytes.
+    /// From now on no text is taken beyond this many bytes; short ones always are.
+    #[inline]
     pub(crate) fn limit_texts(&mut self, longest: usize) {
-        self.longest_text = longest;
+        self.longest_text = longest.max(SHORT);
     }
 
     /// As much of the text as is taken. A text that is longer than the whole record may be is cut there in any case; this way it takes
@@ -67,6 +68,12 @@ impl Buffer {
             self.grow(count);
         }
         &mut self.bytes[self.len..]
+    }
+
+    /// The next `N` bytes beyond the end, if there are as many.
+    #[inline(always)]
+    pub(crate) fn chunk<const N: usize>(&mut self) -> Option<&mut [u8; N]> {
+        self.bytes.get_mut(self.len..).and_then(<[u8]>::first_chunk_mut)
     }
 
     #[cold]
@@ -101,15 +108,26 @@ impl Buffer {
     /// Appends bytes; inlined, so that of a constant only a store or two is left.
     #[inline(always)]
     pub(crate) fn extend_from_slice(&mut self, bytes: &[u8]) {
-        let len = bytes.len();
-        copy(self.room(len.max(SHORT)), bytes);
-        self.len += len;
+        match self.chunk() {
+            Some(room) if bytes.len() <= SHORT => {
+                copy_short(room, bytes);
+                self.len += bytes.len();
+            }
+            _ => self.append_long(bytes),
+        }
     }
 
     /// As [`extend_from_slice`](Self::extend_from_slice), but a call.
     #[inline(never)]
     pub(crate) fn append(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
+    }
+
+    #[inline(never)]
+    fn append_long(&mut self, bytes: &[u8]) {
+        let len = bytes.len();
+        self.room(len)[..len].copy_from_slice(bytes);
+        self.len += len;
     }
 
     /// Inserts bytes before the one at `at`.
@@ -131,16 +149,14 @@ fn clipped(text: &str, longest: usize) -> &str {
 }
 
 /// Pieces up to this length are copied without a call.
-const SHORT: usize = 32;
+pub(crate) const SHORT: usize = 32;
 
-/// Copies `bytes` to the beginning of `room`, which is as long, and at least [`SHORT`].
+/// Copies up to [`SHORT`] bytes to the beginning of `room`.
 #[inline(always)]
-fn copy(room: &mut [u8], bytes: &[u8]) {
+fn copy_short(room: &mut [u8; SHORT], bytes: &[u8]) {
     let len = bytes.len();
     // Each pair overlaps where the piece is shorter than both together.
-    if len > SHORT {
-        room[..len].copy_from_slice(bytes);
-    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<16>(), bytes.last_chunk::<16>()) {
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<16>(), bytes.last_chunk::<16>()) {
         room[..16].copy_from_slice(first);
         room[len - 16..len].copy_from_slice(last);
     } else if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
@@ -164,21 +180,18 @@ fn word(bytes: &[u8]) -> u64 {
     }
 }
 
-/// How much longer than the text the room for [`copy_plain`] is.
-pub(crate) const PLAIN_SLACK: usize = 8;
+/// How much longer than a text the room for it is: it is copied in words.
+pub(crate) const SLACK: usize = 8;
 
-/// Copies `text` to the beginning of `room`, unless JSON must escape some of it: then it says `false`, and what it wrote means nothing.
+/// Copies a text of up to [`SHORT`] bytes to the beginning of `room`, unless JSON must escape some of it: then it says `false`, and what
+/// it wrote means nothing.
 #[inline(always)]
-pub(crate) fn copy_plain(room: &mut [u8], text: &[u8]) -> bool {
+pub(crate) fn copy_short_plain(room: &mut [u8], text: &[u8]) -> bool {
     let len = text.len();
-    if let Some(last) = text.last_chunk::<16>() {
-        let mut special = special(last);
-        for (from, to) in text.as_chunks::<16>().0.iter().zip(room.as_chunks_mut::<16>().0) {
-            special |= self::special(from);
-            *to = *from;
-        }
+    if let (Some(first), Some(last)) = (text.first_chunk::<16>(), text.last_chunk::<16>()) {
+        room[..16].copy_from_slice(first);
         room[len - 16..len].copy_from_slice(last);
-        !special
+        !(special(first) | special(last))
     } else if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
         room[..8].copy_from_slice(first);
         room[len - 8..len].copy_from_slice(last);
@@ -191,6 +204,19 @@ pub(crate) fn copy_plain(room: &mut [u8], text: &[u8]) -> bool {
     }
 }
 
+/// As [`copy_short_plain`], of a text of any length.
+pub(crate) fn copy_plain(room: &mut [u8], text: &[u8]) -> bool {
+    let Some(last) = text.last_chunk::<16>() else { return copy_short_plain(room, text) };
+    let mut found = special(last);
+    for (from, to) in text.as_chunks::<16>().0.iter().zip(room.as_chunks_mut::<16>().0) {
+        found |= special(from);
+        *to = *from;
+    }
+    room[text.len() - 16..text.len()].copy_from_slice(last);
+    !found
+}
+
+/// Whether JSON must escape one of these bytes in a string.
 #[inline(always)]
 fn special(bytes: &[u8; 16]) -> bool {
     bytes.iter().fold(false, |found, &byte| found | (byte < 0x20) | (byte == b'"') | (byte == b'\\'))
@@ -272,7 +298,7 @@ mod tests {
     fn what_must_be_escaped_is_seen_at_every_place_of_every_length() {
         for len in 0..70 {
             let mut text = vec![b'~'; len];
-            let mut room = vec![0; len + PLAIN_SLACK];
+            let mut room = vec![0; len + SLACK];
             assert!(copy_plain(&mut room, &text), "{len}");
             assert_eq!(room[..len], text);
             for at in 0..len {

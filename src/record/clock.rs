@@ -93,7 +93,7 @@ fn pair(number: u32) -> [u8; 2] {
 
 /// Eight hexadecimal digits, all at once.
 #[inline]
-fn hex(number: u32) -> [u8; 8] {
+pub(super) fn hex(number: u32) -> [u8; 8] {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     // Spreads the digits, one to a byte.
     let mut x = u64::from(number);

@@ -1,14 +1,12 @@
 //! Keyed hashes: `hmac-sha256:<key>:<32 hexadecimal digits>`, an HMAC-SHA256 (RFC 2104) cut to 128 bits.
 
-use std::{
-    fmt::{self, Write},
-    sync::Arc,
-};
+use std::fmt::{self, Write};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
+use super::clock::hex;
 use crate::error::{Error, Result};
 
 /// A key for [`hashed`](crate::hashed) values. Its `Debug` doesn't show it.
@@ -64,7 +62,8 @@ impl HashKey {
     /// The hash of a value with this key, as it stands in the log.
     pub(crate) fn hash(&self, value: &str) -> String {
         let mut text = String::new();
-        let mut mac = Prepared::new(self).start();
+        let key = Prepared::new(self);
+        let mut mac = key.start();
         // Neither fails: a String takes any text, and the computation as well.
         let _ = mac.write_str(value).and_then(|()| mac.finish(&mut text));
         text
@@ -77,38 +76,47 @@ impl fmt::Debug for HashKey {
     }
 }
 
-/// A key, ready to hash: its two blocks are worked in. Cheap to clone.
-#[derive(Clone)]
+/// A key, ready to hash: its two blocks are worked in.
 pub(crate) struct Prepared {
-    name: Arc<str>,
+    /// What each of its hashes begins with.
+    prefix: String,
     mac: Hmac<Sha256>,
 }
 
 impl Prepared {
     pub(crate) fn new(key: &HashKey) -> Self {
         let secret: Vec<u8> = key.secret().collect();
-        Self { name: key.name.as_str().into(), mac: Hmac::new_from_slice(&secret).expect("an HMAC key may have any length") }
+        Self { prefix: format!("hmac-sha256:{}:", key.name), mac: Hmac::new_from_slice(&secret).expect("an HMAC key may have any length") }
     }
 
-    pub(crate) fn start(self) -> Hashing {
-        Hashing(self)
+    pub(crate) fn start(&self) -> Hashing<'_> {
+        Hashing { prefix: &self.prefix, mac: self.mac.clone() }
     }
 }
 
 /// One hash in the making: text goes in.
-pub(crate) struct Hashing(Prepared);
+pub(crate) struct Hashing<'a> {
+    prefix: &'a str,
+    mac: Hmac<Sha256>,
+}
 
-impl Hashing {
+impl Hashing<'_> {
     /// Writes the hash.
     pub(crate) fn finish(self, out: &mut (impl Write + ?Sized)) -> fmt::Result {
-        write!(out, "hmac-sha256:{}:", self.0.name)?;
-        self.0.mac.finalize().into_bytes().iter().take(16).try_for_each(|byte| write!(out, "{byte:02x}"))
+        let hash = self.mac.finalize().into_bytes();
+        let mut digits = [[0; 8]; 4];
+        for (digits, word) in digits.iter_mut().zip(hash.as_chunks::<4>().0) {
+            *digits = hex(u32::from_be_bytes(*word));
+        }
+        out.write_str(self.prefix)?;
+        // Digits are ASCII.
+        out.write_str(std::str::from_utf8(digits.as_flattened()).unwrap_or_default())
     }
 }
 
-impl Write for Hashing {
+impl Write for Hashing<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.mac.update(text.as_bytes());
+        self.mac.update(text.as_bytes());
         Ok(())
     }
 }

@@ -167,6 +167,21 @@ impl Name {
     }
 }
 
+/// The value of a member of an object of which all but the opening brace is given.
+pub(crate) fn member<'a>(members: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let mut cursor = Cursor { json: members, at: 0 };
+    loop {
+        let key = cursor.key()?;
+        let value = cursor.value()?;
+        if key == name.as_bytes() {
+            return Some(value);
+        }
+        if cursor.next()? != b',' {
+            return None;
+        }
+    }
+}
+
 /// The value at a dotted path below `details` (a JSON object), as raw JSON. A key that has dots in it is found too.
 pub(crate) fn details_path<'a>(details: &'a [u8], path: &str) -> Option<&'a [u8]> {
     // Escaping works character by character, so a path is escaped as its parts are.

@@ -43,7 +43,7 @@ fn the_least_call_records_nothing_but_its_type() {
     assert_eq!(audit!("user.updated"), Receipt);
     assert_eq!(last(), "");
     audit!("user.updated", "Done");
-    assert_eq!(last(), "description(=\"Done\")");
+    assert_eq!(last(), "| =,\"description\":\"Done\"");
 }
 
 #[test]
@@ -72,14 +72,12 @@ fn slots_are_written_in_the_order_of_the_record_whatever_the_order_of_the_call()
     );
     assert_eq!(
         last(),
-        "tenant_id(=\"acme\") \
-         actor_parts[ id(=7) name(=\"Ann\") attribute_fields[ =,\"in\":1,\"b\":{\"c\":2} ] ] \
-         resource_parts[ kind(=\"user\") attributes([1]) prior_attribute_fields[ =,\"role\":\"user\" ] ] \
-         outcome_parts[ kind(=\"failure\") error(?Some(1)) ] \
-         description(%Role of Ann changed) \
-         details[ =,\"mode\":\"full\" ] \
-         tags([\"a\"]) ip_address(%127.0.0.1) user_agent(=\"curl\") \
-         context[ field(\"environment\":=\"prod\") field(\"span_id\":=9) ]"
+        "=,\"tenant_id\":\"acme\" actor_parts[ id(=7) name(=\"Ann\") attribute_fields[ =,\"attributes\":{\"in\":1,\"b\":{\"c\":2}} ] ] \
+         +resource =,\"resource\":{\"type\":\"user\" attributes:[1] \
+         +outcome =,\"prior_attributes\":{\"role\":\"user\"}},\"outcome\":{\"type\":\"failure\" error:text ?Some(1) \
+         =} description:text %Role of Ann changed \
+         +details =,\"details\":{\"mode\":\"full\"} \
+         tags:[\"a\"] ip_address(%127.0.0.1) user_agent(=\"curl\") context[ environment:=\"prod\" span_id:=9 ]"
     );
 }
 
@@ -87,11 +85,7 @@ fn slots_are_written_in_the_order_of_the_record_whatever_the_order_of_the_call()
 fn dotted_names_nest_in_details() {
     let [one, two, three, four] = [1, 2, 3, 4];
     audit!("order.placed", order.id = one, currency = %"EUR", order.total.net = two, details.order.total.gross = three, details.id = four);
-    assert_eq!(
-        last(),
-        "details[ nested(\"order\":)[ field(\"id\":1) nested(\"total\":)[ field(\"net\":2) field(\"gross\":3) ] ] \
-         field(\"currency\":%EUR) field(\"id\":4) ]"
-    );
+    assert_eq!(last(), "| details[ order[ id:1 total[ net:2 gross:3 ]total ]order currency:%EUR id:4 ]details");
 }
 
 #[test]
@@ -100,30 +94,32 @@ fn what_is_known_while_compiling_is_one_text() {
     audit!("order.placed", order.id = 1, currency = "EUR", order.total.net = -2, name, order.total.by = name, tip = '"', paid = true);
     assert_eq!(
         last(),
-        "details[ nested(\"order\":)[ =,\"id\":1 nested(\"total\":)[ =,\"net\":-2 field(\"by\":\"Ann\") ] ] \
-         =,\"currency\":\"EUR\" field(\"name\":\"Ann\") =,\"tip\":\"\\\"\",\"paid\":true ]"
+        "| details[ =,\"order\":{\"id\":1,\"total\":{\"net\":-2 by:\"Ann\" =}},\"currency\":\"EUR\" name:\"Ann\" \
+         =,\"tip\":\"\\\"\",\"paid\":true ]details"
     );
     audit!("order.placed", a.b.c = 1, a.b.d = "x", a.e = false, f = 0xffu8, "It's \"done\"");
-    assert_eq!(last(), "description(=\"It's \\\"done\\\"\") details[ =,\"a\":{\"b\":{\"c\":1,\"d\":\"x\"},\"e\":false},\"f\":255 ]");
+    assert_eq!(
+        last(),
+        "| +details =,\"description\":\"It's \\\"done\\\"\",\"details\":{\"a\":{\"b\":{\"c\":1,\"d\":\"x\"},\"e\":false},\"f\":255}"
+    );
 }
 
 #[test]
 fn what_needs_its_type_or_a_format_is_left_to_the_runtime() {
     audit!("order.placed", a = 1.50, b = b"x", c = i64::MAX, d = 18_446_744_073_709_551_615_u64, e = { 1 }, f = 1usize, "{{}}");
-    assert_eq!(
-        last(),
-        "description(%{}) details[ field(\"a\":1.5) field(\"b\":[120]) field(\"c\":9223372036854775807) \
-         field(\"d\":18446744073709551615) field(\"e\":1) field(\"f\":1) ]"
-    );
+    assert_eq!(last(), "| description:text %{} details[ a:1.5 b:[120] c:9223372036854775807 d:18446744073709551615 e:1 f:1 ]details");
 }
 
 #[test]
 fn wholes_variables_and_computed_descriptions() {
     let (actor, user_id, ip, tags) = (Actor("Ann"), 7, "::1", ["a"]);
     audit!("user.updated", actor, user_id, %ip, description = format!("{}", 1), details.r#type = 2);
-    assert_eq!(last(), "actor(Ann) description(\"1\") details[ field(\"user_id\":7) field(\"ip\":%::1) =,\"type\":2 ]");
+    assert_eq!(last(), "actor(Ann) description:text \"1\" details[ user_id:7 ip:%::1 =,\"type\":2 ]details");
     audit!("user.updated", tags, details = [1], outcome.reason = "x", resource.prior_attributes = [2]);
-    assert_eq!(last(), "resource_parts[ prior_attributes([2]) ] outcome_parts[ reason(=\"x\") ] details_whole([1]) tags([\"a\"])");
+    assert_eq!(
+        last(),
+        "| resource[ prior_attributes:[2] ]resource +outcome =,\"outcome\":{\"reason\":\"x\"} details_whole([1]) tags:[\"a\"]"
+    );
 }
 
 #[test]
@@ -139,7 +135,7 @@ fn arguments_are_evaluated_once_in_source_order_and_not_moved() {
     assert_eq!(owned, "kept");
     assert_eq!(
         last(),
-        "tenant_id(\"second\") description(%third kept) details[ field(\"mode\":\"first\") field(\"owned\":\"kept\") field(\"name\":\"kept\") ]"
+        "tenant_id(\"second\") | description:text %third kept details[ mode:\"first\" owned:\"kept\" name:\"kept\" ]details"
     );
 }
 
@@ -198,13 +194,13 @@ fn the_names_of_the_expansion_are_not_those_of_the_caller() {
         r = receipt,
         "{SITE} {value000} {message} {writer} {mirror} {parts} {receipt}"
     );
-    assert!(last().starts_with("description(%1 2 3 4 5 6 7) details[ field(\"SITE\":1) field(\"value000\":2)"));
+    assert!(last().starts_with("| description:text %1 2 3 4 5 6 7 details[ SITE:1 value000:2 "));
 }
 
 #[test]
 fn a_call_may_stand_in_an_argument_of_another() {
     audit!("outer.done", inner = format!("{:?}", audit!("inner.done", x = 1)), "outer");
-    assert_eq!(last(), "description(=\"outer\") details[ field(\"inner\":\"Receipt\") ]");
+    assert_eq!(last(), "| =,\"description\":\"outer\" details[ inner:\"Receipt\" ]details");
 }
 
 #[test]
@@ -224,7 +220,7 @@ fn a_receipt_is_awaited_in_a_future_that_is_send() {
 fn sigils_bind_weaker_than_every_operator() {
     let (a, b) = (7, 4);
     audit!("a.b", sum = %a + b, rest = a % b, range = ?a..b, negative = -a, choice = if a > b { 1 } else { 2 });
-    assert_eq!(last(), "details[ field(\"sum\":%11) field(\"rest\":3) field(\"range\":?7..4) field(\"negative\":-7) field(\"choice\":1) ]");
+    assert_eq!(last(), "| details[ sum:%11 rest:3 range:?7..4 negative:-7 choice:1 ]details");
 }
 
 /// Nothing of the expansion leans on the prelude or on the names of the caller's module.
@@ -244,5 +240,5 @@ mod no_prelude {
 #[test]
 fn no_prelude_is_needed() {
     no_prelude::call(3);
-    assert_eq!(last(), "actor_parts[ id(3) ] description(%3) details[ nested(\"order\":)[ field(\"id\":%3) ] ]");
+    assert_eq!(last(), "actor_parts[ id(3) ] description:text %3 details[ order[ id:%3 ]order ]details");
 }

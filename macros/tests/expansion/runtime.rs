@@ -79,44 +79,107 @@ pub(crate) fn debug<T: fmt::Debug + ?Sized>(value: &T) -> Rendered {
 
 pub(crate) struct Writer<'a>(&'a mut String);
 
+pub(crate) struct Parts(&'static str);
+
+impl Parts {
+    pub(crate) const RESOURCE: Self = Self("resource");
+    pub(crate) const OUTCOME: Self = Self("outcome");
+    pub(crate) const DETAILS: Self = Self("details");
+}
+
+/// An object that was opened under this key.
+pub(crate) struct Object(String);
+
 macro_rules! calls {
     ($($name:ident)*) => { $(pub(crate) fn $name(&mut self, value: &Rendered) { let _ = write!(self.0, "{}({}) ", stringify!($name), value.0); })* };
 }
 
-/// The key without the comma that each begins with.
-fn unseparated(key: &str) -> &str {
-    key.strip_prefix(',').unwrap()
-}
-
-macro_rules! keyed {
-    ($($name:ident)*) => { $(pub(crate) fn $name(&mut self, key: &str, value: &Rendered) {
-        let _ = write!(self.0, "{}({}{}) ", stringify!($name), unseparated(key), value.0);
-    })* };
-}
-
 macro_rules! scopes {
-    ($($name:ident)*) => { $(pub(crate) fn $name(&mut self, body: impl FnOnce(&mut Writer<'_>)) {
+    ($($name:ident)*) => { $(pub(crate) fn $name(&mut self, body: impl FnOnce(&mut Scope<'_>)) {
         let _ = write!(self.0, "{}[ ", stringify!($name));
-        body(&mut Writer(self.0));
+        body(&mut Scope(self.0));
         self.0.push_str("] ");
     })* };
 }
 
-impl Writer<'_> {
-    calls! { tenant_id description details_whole tags ip_address user_agent kind id name attributes prior_attributes reason error }
-    keyed! { field }
-    scopes! { actor_parts resource_parts outcome_parts details context attribute_fields prior_attribute_fields }
+/// The text without the key that it ends in, and that key.
+fn split(json: &str, key: usize) -> (&str, &str) {
+    let (text, key) = json.split_at(json.len() - key);
+    let name = key.strip_prefix(",\"").and_then(|key| key.strip_suffix("\":")).unwrap_or_else(|| panic!("{key:?} is no key"));
+    (text, name)
+}
 
-    pub(crate) fn literal(&mut self, fields: &str) {
-        let _ = write!(self.0, "={fields} ");
+impl Writer<'_> {
+    calls! { tenant_id details_whole ip_address user_agent }
+    scopes! { actor_parts context }
+
+    fn known_before(&mut self, json: &str, key: usize) -> String {
+        let (text, key) = split(json, key);
+        if !text.is_empty() {
+            self.known(text);
+        }
+        key.to_owned()
+    }
+
+    pub(crate) fn known(&mut self, json: &str) {
+        let _ = write!(self.0, "={json} ");
+    }
+
+    pub(crate) fn known_tenant_id(&mut self, json: &str) {
+        self.known(json);
+    }
+
+    pub(crate) fn field(&mut self, json: &str, key: usize, value: &Rendered) {
+        let key = self.known_before(json, key);
+        let _ = write!(self.0, "{key}:{} ", value.0);
+    }
+
+    /// As `field`, of a string.
+    pub(crate) fn text(&mut self, json: &str, key: usize, value: &Rendered) {
+        let key = self.known_before(json, key);
+        let _ = write!(self.0, "{key}:text {} ", value.0);
+    }
+
+    pub(crate) fn open(&mut self, json: &str, key: usize) -> Object {
+        let key = self.known_before(json, key);
+        let _ = write!(self.0, "{key}[ ");
+        Object(key)
+    }
+
+    pub(crate) fn close(&mut self, object: Object) {
+        let _ = write!(self.0, "]{} ", object.0);
+    }
+
+    pub(crate) fn close_part(&mut self, object: Object, part: Parts) {
+        assert_eq!(object.0, part.0);
+        self.close(object);
+    }
+
+    pub(crate) fn has(&mut self, part: Parts) {
+        let _ = write!(self.0, "+{} ", part.0);
+    }
+
+    pub(crate) fn after_actor(&mut self) {
+        self.0.push_str("| ");
     }
 
     pub(crate) fn actor(&mut self, actor: &Actor) {
         let _ = write!(self.0, "actor({}) ", actor.0);
     }
+}
 
-    pub(crate) fn nested(&mut self, key: &str, body: impl FnOnce(&mut Writer<'_>)) {
-        let _ = write!(self.0, "nested({})[ ", unseparated(key));
+/// What writes the actor or the context.
+pub(crate) struct Scope<'a>(&'a mut String);
+
+impl Scope<'_> {
+    calls! { id name }
+
+    pub(crate) fn field(&mut self, key: &str, value: &Rendered) {
+        let _ = write!(self.0, "{}:{} ", split(key, key.len()).1, value.0);
+    }
+
+    pub(crate) fn attribute_fields(&mut self, body: impl FnOnce(&mut Writer<'_>)) {
+        self.0.push_str("attribute_fields[ ");
         body(&mut Writer(self.0));
         self.0.push_str("] ");
     }

@@ -14,7 +14,7 @@ use std::fmt::{self, Display, Write as _};
 use serde::Serialize;
 use value::Value;
 
-use super::buffer::{Buffer, PLAIN_SLACK, copy_plain, special_in};
+use super::buffer::{Buffer, SHORT, SLACK, copy_plain, copy_short_plain, special_in};
 
 /// Whether a value was written, or was a `None` that leaves its field out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,18 +49,25 @@ pub(crate) fn write_display(out: &mut Buffer, value: impl Display) {
 
 /// Appends `text` as a JSON string.
 pub(crate) fn write_str(out: &mut Buffer, text: &str) {
-    let text = out.clip(text);
     let len = text.len();
-    let room = out.room(len + 2 + PLAIN_SLACK);
-    room[0] = b'"';
-    if copy_plain(&mut room[1..], text.as_bytes()) {
-        room[1 + len] = b'"';
+    if len <= SHORT
+        && let Some([open, room @ ..]) = out.chunk::<{ 1 + SHORT + SLACK }>()
+        && copy_short_plain(room, text.as_bytes())
+    {
+        *open = b'"';
+        room[len] = b'"';
         out.advance(len + 2);
     } else {
-        out.push(b'"');
-        escape_specials(out, text);
-        out.push(b'"');
+        write_any_str(out, text);
     }
+}
+
+/// As [`write_str`], of a text that is long or has something to escape.
+#[inline(never)]
+fn write_any_str(out: &mut Buffer, text: &str) {
+    out.push(b'"');
+    escape_into(out, text);
+    out.push(b'"');
 }
 
 /// Makes the JSON value that begins at `start` a string, if it is not one: `7` becomes `"7"`, an object its text.
@@ -99,8 +106,10 @@ impl fmt::Write for Escaped<'_> {
 /// Appends the JSON-escaped form of `text`, without quotes.
 pub(crate) fn escape_into(out: &mut Buffer, text: &str) {
     let text = out.clip(text);
-    if copy_plain(out.room(text.len() + PLAIN_SLACK), text.as_bytes()) {
-        out.advance(text.len());
+    let len = text.len();
+    let room = out.room(len.max(SHORT) + SLACK);
+    if if len <= SHORT { copy_short_plain(room, text.as_bytes()) } else { copy_plain(room, text.as_bytes()) } {
+        out.advance(len);
     } else {
         escape_specials(out, text);
     }
