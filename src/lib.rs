@@ -141,10 +141,8 @@
 //! | `macros` | yes | [`audit!`], [`#[audited]`](macro@audited), [`#[derive(AuditEvent)]`](derive@AuditEvent) |
 //! | `tower` | no | a tower layer that fills the context of events from HTTP requests |
 //! | `opentelemetry` | no | trace and span ids from `tracing-opentelemetry` |
-//! | `webhook` | no | sends selected events to other systems over HTTPS |
 //! | `webhook` | no | webhooks: `AuditLog::subscribe` and `AuditLog::forward` |
 //! | `server` | no | the HTTP API as an axum router |
-//! | `webhook` | no | signatures and formats of webhooks |
 //! | `cli` | no | the `tracing-audit` program |
 
 #![cfg_attr(
@@ -162,7 +160,6 @@ mod error;
 #[cfg(any(feature = "server", test))]
 mod export;
 #[cfg(feature = "webhook")]
-#[allow(dead_code, unused_imports, reason = "nothing delivers yet")]
 mod forward;
 mod journal;
 mod log;
@@ -195,16 +192,16 @@ pub use server::{
 };
 pub use store::{Counters, Hold, Problem, Retention, SpaceAction, Watermarks};
 
-/// Webhooks: signatures and formats of what is sent.
+/// Webhooks: subscriptions, deliveries, and the signatures and formats of what is sent.
 #[cfg(feature = "webhook")]
 pub mod webhook {
     pub use crate::forward::{
         format::{
             Batch, CloudEvents, CloudEventsMode, Encoded, Format, FormatName, FormatOptions, Native, Otlp, Question, SplunkHec,
-            Unencodable, Verdict,
+            Unencodable, Verdict, register_format,
         },
         sign::{SigningSecret, sign},
-        {Batching, DeliveryOrder, Forwarder, Subscription, SubscriptionStatus},
+        {Batching, DeadLetter, DeliveryAttempt, DeliveryOrder, Forwarder, Replay, Subscription, SubscriptionReport, SubscriptionStatus},
     };
 }
 

@@ -7,9 +7,15 @@
 //! [query]
 //! limit = 50                          # for this command
 //! severity = ["error", "critical"]    # a flag that can be repeated
+//! [[webhooks]]                        # for `serve`: no flag, but a webhook that is declared
+//! name = "siem"
 //! ```
 
-use std::{ffi::OsString, fs, path::PathBuf};
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use clap::{ArgAction, Command};
 use toml::{Table, Value};
@@ -20,14 +26,18 @@ use super::failure::Failure;
 const PREFIX: &str = "TRACING_AUDIT_";
 /// Writes events of its own making, so it takes a directory only when it is told to on its own command line.
 const DEMO: &str = "demo";
+/// What these do is on their command line and nowhere else: a filter for `query` must not change a webhook.
+const ONLY_FLAGS: [&str; 2] = ["set", "replay"];
+/// The tables of `serve`, which are no flags.
+const WEBHOOKS: &str = "webhooks";
 
 /// Adds the variables and what the configuration file says to the flags of all commands.
 pub(super) fn prepare(command: Command, args: &[OsString]) -> Result<Command, Failure> {
     let mut command = command.mut_subcommands(with_variables);
     let Some(path) = config_file(args) else { return Ok(command) };
-    let text = fs::read_to_string(&path).map_err(|e| Failure::Usage(format!("--config: cannot read {}: {e}", path.display())))?;
+    let mut table = read(&path)?;
+    table.remove(WEBHOOKS);
     let wrong = |what: String| Failure::Usage(format!("{}: {what}", path.display()));
-    let table: Table = text.parse().map_err(|e: toml::de::Error| wrong(e.to_string()))?;
     let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     // Those of one command are set later, so they are stronger.
     for (key, value) in table.iter().filter(|(_, value)| !value.is_table()) {
@@ -52,7 +62,38 @@ pub(super) fn prepare(command: Command, args: &[OsString]) -> Result<Command, Fa
     Ok(command)
 }
 
+/// Reads the file. What is wrong is told without the line that it is in, which can have a secret.
+fn read(path: &Path) -> Result<Table, Failure> {
+    let text = fs::read_to_string(path).map_err(|e| Failure::Usage(format!("--config: cannot read {}: {e}", path.display())))?;
+    text.parse().map_err(|e: toml::de::Error| {
+        let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let (line, column) = (before.matches('\n').count() + 1, before.chars().rev().take_while(|c| *c != '\n').count() + 1);
+        Failure::Usage(format!("{}: line {line}, column {column}: {}", path.display(), e.message()))
+    })
+}
+
+/// The webhooks that the configuration file declares, with where that is; `None` without such a file.
+pub(super) fn webhooks(args: &[OsString]) -> Result<Option<(PathBuf, Vec<Table>)>, Failure> {
+    let Some(path) = config_file(args) else { return Ok(None) };
+    let tables = match read(&path)?.remove(WEBHOOKS) {
+        None => Vec::new(),
+        Some(Value::Array(tables)) => tables
+            .into_iter()
+            .map(|table| match table {
+                Value::Table(table) => Ok(table),
+                _ => Err(Failure::Usage(format!("{}: {WEBHOOKS} is a list of tables, [[{WEBHOOKS}]]", path.display()))),
+            })
+            .collect::<Result<_, _>>()?,
+        Some(_) => return Err(Failure::Usage(format!("{}: {WEBHOOKS} is a list of tables, [[{WEBHOOKS}]]", path.display()))),
+    };
+    let path = fs::canonicalize(&path).unwrap_or(path);
+    Ok(Some((path, tables)))
+}
+
 fn with_variables(command: Command) -> Command {
+    if ONLY_FLAGS.contains(&command.get_name()) {
+        return command;
+    }
     command.mut_args(with_variable).mut_subcommands(with_variables)
 }
 
@@ -93,7 +134,9 @@ fn set(command: &mut Command, name: &str, key: &str, value: &Value) -> Result<bo
 }
 
 fn set_below(command: &mut Command, key: &str, texts: &[String]) -> Result<bool, String> {
-    let flag = command.get_arguments().find(|arg| arg.get_long() == Some(key) && !matches!(key, "help" | "version"));
+    let only_flags = ONLY_FLAGS.contains(&command.get_name()) && key != "dir";
+    let settable = |arg: &&clap::Arg| arg.get_long() == Some(key) && !matches!(key, "help" | "version") && !only_flags;
+    let flag = command.get_arguments().find(settable);
     let mut known = flag.is_some();
     if let Some(flag) = flag {
         if texts.len() != 1 && !matches!(flag.get_action(), ArgAction::Append) {

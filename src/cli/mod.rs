@@ -44,7 +44,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(failure) => return failure.report(),
     };
-    match run(&cli.command) {
+    match run(&cli.command, &args) {
         Ok(Outcome::Fine) => ExitCode::SUCCESS,
         Ok(Outcome::ProblemFound) => ExitCode::from(1),
         Err(failure) => failure.report(),
@@ -57,10 +57,10 @@ fn parse(args: &[OsString]) -> Result<Cli, Failure> {
     Ok(Cli::from_arg_matches(&matches)?)
 }
 
-fn run(command: &Command) -> Result<Outcome, Failure> {
+fn run(command: &Command, line: &[OsString]) -> Result<Outcome, Failure> {
     match command {
         Command::Demo(args) => demo::run(args),
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(args, config::webhooks(line)?),
         Command::Query(args) => query::run(args),
         Command::Tail(args) => tail::run(args),
         Command::Export(args) => export::run(args),

@@ -116,6 +116,10 @@ pub(super) fn table(headings: &[&str]) -> Table {
     if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
         table.force_no_tty();
     }
+    // A terminal without a size (in a container, say) is not one of no columns.
+    if table.width() == Some(0) {
+        table.set_width(WIDE);
+    }
     table.set_header(headings.iter().map(Cell::new));
     table
 }

@@ -1,6 +1,12 @@
 //! `serve`: the HTTP API of a log, by a process of its own.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use serde_json::Map;
+use toml::Table;
 
 use super::{
     args::ServeArgs,
@@ -11,17 +17,26 @@ use super::{
 use crate::{
     AuditLog,
     error::Error,
+    forward::{Administrator, Subscription},
     server::{RouterOptions, ServeOptions, Server},
     store::{check_format, layout::Layout},
 };
 
-pub(super) fn run(args: &ServeArgs) -> Result<Outcome, Failure> {
+pub(super) fn run(args: &ServeArgs, webhooks: Option<(PathBuf, Vec<Table>)>) -> Result<Outcome, Failure> {
     let dir = &args.dir.dir;
     // A mistyped directory should not become a log.
     check_format(&Layout::new(dir))?;
     // Its own stream: reads are recorded. What is kept how long is for the application to say.
     let log = AuditLog::of_tool(dir).open()?;
-    let router = RouterOptions::new().max_requests(args.max_requests).max_downloads(args.max_downloads).open_metrics(args.open_metrics);
+    if let Some((file, tables)) = &webhooks {
+        declare(&log, file, tables)?;
+    }
+    let router = RouterOptions::new()
+        .max_requests(args.max_requests)
+        .max_downloads(args.max_downloads)
+        .open_metrics(args.open_metrics)
+        .webhook_egress(&args.webhook_egress)
+        .webhook_allow_http(args.webhook_allow_http);
     let options = ServeOptions::new(args.listen).allow_plain_http(args.allow_plain_http).path(&args.path).router(router);
     // Webhooks too, unless an application that shares the directory sends them.
     let forwarder = log.forward()?;
@@ -29,13 +44,15 @@ pub(super) fn run(args: &ServeArgs) -> Result<Outcome, Failure> {
     runtime.block_on(async {
         let server = Server::bind(&log, options).await.map_err(of_option)?;
         let address = server.local_addr();
+        // Before it is said that it serves: who reads that may end it.
+        let stopped = stop::signal();
         {
             let mut out = io::stdout().lock();
             writeln!(out, "{}", escaped(&format!("serving {} at http://{address}{}", dir.display(), args.path)))?;
             out.flush()?;
         }
         let stopped = async {
-            stop::signal().await;
+            stopped.await;
         };
         server.run(stopped).await;
         Ok::<_, Failure>(())
@@ -44,6 +61,25 @@ pub(super) fn run(args: &ServeArgs) -> Result<Outcome, Failure> {
     drop(forwarder);
     log.close()?;
     Ok(Outcome::Fine)
+}
+
+/// Makes the log's webhooks agree with the configuration file.
+fn declare(log: &AuditLog, file: &Path, tables: &[Table]) -> Result<(), Failure> {
+    let of_table = |at: usize, error: Error| match error {
+        Error::Invalid { parameter, problem } => {
+            Failure::Usage(format!("{}: [[webhooks]] number {}: {parameter}: {problem}", file.display(), at + 1))
+        }
+        error => error.into(),
+    };
+    let read = |(at, table): (usize, &Table)| {
+        let settings = serde_json::to_value(table).map_err(|e| Failure::failed(e.to_string()))?;
+        Subscription::from_settings(settings.as_object().unwrap_or(&Map::new())).map_err(|error| of_table(at, error))
+    };
+    let wanted = tables.iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
+    Administrator::new(log).declare(&file.display().to_string(), wanted).map_err(|(at, error)| match at {
+        Some(at) => of_table(at, error),
+        None => error.into(),
+    })
 }
 
 /// The library names its options, the operator's flags are called otherwise.

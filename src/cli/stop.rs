@@ -37,12 +37,16 @@ impl Stop {
     }
 }
 
-/// Waits for Ctrl-C or SIGTERM. False if they can't be waited for.
-pub(super) async fn signal() -> bool {
+/// Waits for Ctrl-C or SIGTERM, which from this call on end nothing by themselves; also before it is awaited. False if they can't be
+/// waited for. Call it within a runtime.
+pub(super) fn signal() -> impl Future<Output = bool> {
     use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return tokio::signal::ctrl_c().await.is_ok() };
-    tokio::select! {
-        ctrl_c = tokio::signal::ctrl_c() => ctrl_c.is_ok(),
-        _ = terminate.recv() => true,
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async {
+        let (Ok(mut interrupt), Ok(mut terminate)) = signals else { return tokio::signal::ctrl_c().await.is_ok() };
+        tokio::select! {
+            _ = interrupt.recv() => true,
+            _ = terminate.recv() => true,
+        }
     }
 }

@@ -1,151 +1,156 @@
 //! `webhook`: which endpoints are told of which events, and how they are doing.
 
+mod settings;
+mod show;
+
 use std::io::{self, Write as _};
 
-use serde::Serialize;
-
 use super::{
-    args::{DirArgs, WebhookArgs, WebhookCommand},
+    args::{AddArgs, DirArgs, NamedArgs, ReplayArgs, SetArgs, WebhookArgs, WebhookCommand},
     failure::{Failure, Outcome, warn},
-    output,
+    output::{count, escaped},
 };
 use crate::{
     AuditLog,
-    forward::{self, Batching, DeliveryOrder, Subscription},
-    record::Timestamp,
+    error::Error,
+    forward::{self, Administrator, Refusal, Replay, Subscription, SubscriptionReport, sign::SigningSecret},
     store::{check_format, layout::Layout},
 };
 
 pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, Failure> {
+    use WebhookCommand as C;
     let dir = match &args.command {
-        WebhookCommand::Add(add) => &add.dir,
-        WebhookCommand::List { dir, .. }
-        | WebhookCommand::Pause { dir, .. }
-        | WebhookCommand::Resume { dir, .. }
-        | WebhookCommand::Remove { dir, .. }
-        | WebhookCommand::DeadLetters { dir, .. } => dir,
+        C::Add(add) => &add.dir,
+        C::List(list) => &list.dir,
+        C::Set(set) => &set.named.dir,
+        C::Replay(replay) => &replay.named.dir,
+        C::Show(shown) | C::Test(shown) | C::Deliveries(shown) | C::DeadLetters(shown) => &shown.named.dir,
+        C::RotateSecret(named) | C::RetireSecrets(named) | C::Pause(named) | C::Resume(named) | C::Remove(named) => &named.dir,
     };
     let layout = Layout::new(&dir.dir);
     check_format(&layout)?;
     let mut out = io::stdout().lock();
     match &args.command {
-        WebhookCommand::Add(add) => {
-            let subscription = subscription(add)?;
-            with_log(dir, |log| log.subscribe(subscription).map_err(Failure::of_flag))?;
-            writeln!(out, "the webhook {} is added; it is told of what is recorded from now on", output::escaped(&add.name))?;
+        C::Add(add) => self::add(&mut out, add)?,
+        C::List(list) => show::list(&mut out, &layout, list.format)?,
+        C::Show(shown) => {
+            let report = found(&layout, &shown.named)?;
+            show::one(&mut out, &report, forward::attempts(&layout, &shown.named.name)?, shown.format)?;
         }
-        WebhookCommand::List { format, .. } => list(&mut out, &layout, *format)?,
-        WebhookCommand::Pause { name, .. } => set(dir, name, |log| log.pause_subscription(name, true), "paused")?,
-        WebhookCommand::Resume { name, .. } => set(dir, name, |log| log.pause_subscription(name, false), "resumed")?,
-        WebhookCommand::Remove { name, .. } => set(dir, name, |log| log.unsubscribe(name), "removed")?,
-        WebhookCommand::DeadLetters { name, .. } => {
-            let letters = forward::dead_letters(&layout, name)?;
-            let terminal = io::IsTerminal::is_terminal(&io::stdout());
-            for line in letters.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-                out.write_all(&output::json_line(line, terminal))?;
-                out.write_all(b"\n")?;
-            }
+        C::Set(set) => change(&mut out, set)?,
+        C::Test(shown) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let attempt = with_log(&shown.named.dir, |admin| runtime.block_on(admin.test(&shown.named.name)))?;
+            show::deliveries(&mut out, std::slice::from_ref(&attempt), shown.format)?;
+            return Ok(Outcome::problem_if(!attempt.delivered));
         }
+        C::Deliveries(shown) => {
+            found(&layout, &shown.named)?;
+            show::deliveries(&mut out, &forward::attempts(&layout, &shown.named.name)?, shown.format)?;
+        }
+        C::DeadLetters(shown) => {
+            found(&layout, &shown.named)?;
+            show::dead_letters(&mut out, &layout, &shown.named.name, shown.format)?;
+        }
+        C::Replay(args) => replay(&mut out, args)?,
+        C::RotateSecret(named) => {
+            let secret = with_log(&named.dir, |admin| admin.rotate(&named.name))?;
+            show_secret(&mut out, &named.name, &secret)?;
+            warn("The secrets before it sign as well, until tracing-audit webhook retire-secrets.");
+        }
+        C::RetireSecrets(named) => {
+            let retired = with_log(&named.dir, |admin| admin.retire(&named.name))?;
+            writeln!(out, "{} of the webhook {} retired", count(retired as u64, "secret"), escaped(&named.name))?;
+        }
+        C::Pause(named) => act(&mut out, named, "paused", |admin| admin.pause(&named.name, true))?,
+        C::Resume(named) => act(&mut out, named, "resumed", |admin| admin.pause(&named.name, false))?,
+        C::Remove(named) => act(&mut out, named, "removed", |admin| admin.remove(&named.name))?,
     }
     Ok(Outcome::Fine)
 }
 
-fn subscription(add: &super::args::WebhookAdd) -> Result<Subscription, Failure> {
-    let mut subscription = Subscription::new(&add.name, &add.url, &add.event_type)
-        .excluding(&add.exclude)
-        .severities(add.severity.iter().copied())
-        .egress(&add.egress)
-        .format(add.format, crate::forward::format::FormatOptions::default());
-    if let Some(tenant) = &add.tenant_id {
-        subscription = subscription.tenant_id(tenant);
-    }
-    if let Some(key) = &add.api_key {
-        subscription = subscription.api_key(key);
-    }
-    if let Some(header) = &add.api_key_header {
-        subscription = subscription.api_key_header(header);
-    }
-    for secret in &add.signing_secret {
-        subscription = subscription.signing_secret(secret);
-    }
-    for header in &add.header {
-        let Some((name, value)) = header.split_once('=') else {
-            return Err(Failure::Usage(format!("--header: {header:?} is not written NAME=VALUE")));
-        };
-        subscription = subscription.header(name, value);
-    }
-    if add.allow_http {
-        subscription = subscription.allow_http();
-    }
-    if add.strict {
-        subscription = subscription.order(DeliveryOrder::Strict);
-    }
-    if let Some(entries) = add.batch {
-        subscription = subscription.batch(Batching { max_entries: entries, ..Batching::default() });
-    }
-    if let Some(file) = &add.extra_ca {
-        subscription = subscription.extra_ca(file);
-    }
-    if let Some(file) = &add.identity {
-        subscription = subscription.identity(file);
-    }
-    Ok(subscription)
-}
-
-/// What is told of a webhook: no secrets.
-#[derive(Serialize)]
-struct Listed {
-    name: String,
-    url: String,
-    event_types: Vec<String>,
-    state: &'static str,
-    waiting_requests: usize,
-    #[serde(flatten)]
-    status: forward::SubscriptionStatus,
-}
-
-fn list(out: &mut impl io::Write, layout: &Layout, format: Option<super::args::Format>) -> Result<(), Failure> {
-    let listed: Vec<Listed> = forward::subscriptions(layout)?
-        .into_iter()
-        .map(|(subscription, status, waiting_requests)| Listed {
-            name: subscription.name().to_owned(),
-            url: subscription.url().to_owned(),
-            event_types: subscription.event_types().to_vec(),
-            state: match () {
-                () if subscription.is_paused() => "paused",
-                () if status.gone => "gone",
-                () if status.parked => "parked",
-                () if status.failing_since.is_some() => "failing",
-                () => "active",
-            },
-            waiting_requests,
-            status,
-        })
-        .collect();
-    if listed.is_empty() {
-        warn("there are no webhooks");
-    }
-    let row = |one: &Listed| {
-        let at = one.status.last_attempt.map(|micros| Timestamp::from_micros(micros).to_string()).unwrap_or_default();
-        let last = one.status.last_answer.clone().unwrap_or_default();
-        let (delivered, waiting) = (one.status.delivered.to_string(), one.waiting_requests.to_string());
-        [one.name.clone(), one.state.to_owned(), one.event_types.join(" "), delivered, waiting, format!("{at} {last}"), one.url.clone()]
+fn add(out: &mut impl io::Write, add: &AddArgs) -> Result<(), Failure> {
+    let subscription = Subscription::from_settings(&settings::of_add(add)?).map_err(settings::of_flag)?;
+    let mut made = None;
+    let subscription = if add.unsigned || !add.settings.signing_secret.is_empty() {
+        subscription
+    } else {
+        let secret = made.insert(SigningSecret::random()?);
+        subscription.signing_secret(secret.reveal())
     };
-    Ok(output::list(out, &listed, format, &["NAME", "STATE", "EVENT TYPES", "DELIVERED", "WAITING", "LAST ATTEMPT (UTC)", "URL"], row)?)
-}
-
-fn set(dir: &DirArgs, name: &str, act: impl FnOnce(&AuditLog) -> crate::Result<bool>, done: &str) -> Result<(), Failure> {
-    if !with_log(dir, |log| Ok(act(log)?))? {
-        return Err(Failure::failed(format!("there is no webhook {name:?}")));
+    with_log(&add.dir, |admin| admin.add(subscription))?;
+    match made {
+        Some(secret) => show_secret(out, &add.name, &secret)?,
+        None => writeln!(out, "the webhook {} is added", escaped(&add.name))?,
     }
-    writeln!(io::stdout(), "the webhook {} is {done}", output::escaped(name))?;
+    warn("It is told of what is recorded from now on.");
     Ok(())
 }
 
+/// Alone on stdout, so that a script can take it.
+fn show_secret(out: &mut impl io::Write, name: &str, secret: &SigningSecret) -> Result<(), Failure> {
+    match secret.public() {
+        None => {
+            writeln!(out, "{}", secret.reveal())?;
+            out.flush()?;
+            warn(&format!("This is a signing secret of the webhook {name}, for its receiver. It is shown only now."));
+        }
+        Some(public) => {
+            writeln!(out, "{public}")?;
+            out.flush()?;
+            warn(&format!("This is a public key of the webhook {name}, by which its receiver verifies."));
+        }
+    }
+    Ok(())
+}
+
+fn change(out: &mut impl io::Write, set: &SetArgs) -> Result<(), Failure> {
+    let patch = settings::of_set(set)?;
+    let name = &set.named.name;
+    with_log(&set.named.dir, |admin| admin.change(name, |found| Ok((found.patched(&patch)?, ()))))?;
+    Ok(writeln!(out, "the webhook {} is changed", escaped(name))?)
+}
+
+fn replay(out: &mut impl io::Write, args: &ReplayArgs) -> Result<(), Failure> {
+    let parameters = args.filter.filter()?.params();
+    let replay = match (args.dead_letters, parameters.is_empty()) {
+        (true, true) => Replay::dead_letters(),
+        (false, false) => Replay::entries(parameters),
+        (true, false) => return Err(Failure::Usage("--dead-letters: these are all dead letters; leave out the filters".to_owned())),
+        (false, true) => {
+            return Err(Failure::Usage("say what is to be sent again: --dead-letters, or filters such as --start-date".to_owned()));
+        }
+    };
+    let NamedArgs { dir, name } = &args.named;
+    with_log(dir, |admin| admin.replay(name, replay))?;
+    Ok(writeln!(out, "it is sent to {} again by whoever forwards", escaped(name))?)
+}
+
+fn found(layout: &Layout, named: &NamedArgs) -> Result<SubscriptionReport, Failure> {
+    forward::report(layout, &named.name)?.ok_or_else(|| failure(Refusal::NoSuch(named.name.clone())))
+}
+
+fn act(
+    out: &mut impl io::Write,
+    named: &NamedArgs,
+    done: &str,
+    act: impl FnOnce(&Administrator<'_>) -> Result<(), Refusal>,
+) -> Result<(), Failure> {
+    with_log(&named.dir, act)?;
+    Ok(writeln!(out, "the webhook {} is {done}", escaped(&named.name))?)
+}
+
+fn failure(refusal: Refusal) -> Failure {
+    match refusal {
+        Refusal::Error(error @ Error::Invalid { .. }) => settings::of_flag(error),
+        other => Failure::failed(other.text()),
+    }
+}
+
 /// With the log open, for the record of what is done.
-fn with_log<T>(dir: &DirArgs, act: impl FnOnce(&AuditLog) -> Result<T, Failure>) -> Result<T, Failure> {
+fn with_log<T>(dir: &DirArgs, act: impl FnOnce(&Administrator<'_>) -> Result<T, Refusal>) -> Result<T, Failure> {
     let log = AuditLog::of_tool(&dir.dir).open()?;
-    let done = act(&log);
+    let done = act(&Administrator::new(&log)).map_err(failure);
     log.close()?;
     done
 }

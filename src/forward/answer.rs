@@ -23,7 +23,9 @@ pub(crate) struct Answer {
     pub(crate) retry_after: Option<Duration>,
     /// Where a redirect points to; it is never followed.
     pub(crate) location_host: Option<String>,
-    /// The first 2 KiB of the answer's body as text, secrets replaced.
+    /// The answer's body, 64 KiB at most: for who understands it, not to be kept.
+    pub(crate) body: Vec<u8>,
+    /// The first 2 KiB of it as text, secrets replaced.
     pub(crate) excerpt: String,
     /// From the start of the attempt to the end of the answer.
     pub(crate) took: Duration,

@@ -43,6 +43,8 @@ const IDLE_CONNECTIONS: usize = 8;
 pub(crate) struct ClientOptions {
     /// Whether `http://` will do. Default: no.
     pub(crate) allow_http: bool,
+    /// Whether TLS is used at all: its roots take a while to read. Default: yes.
+    pub(crate) tls: bool,
     /// What may be reached. Default: the public internet.
     pub(crate) egress: Egress,
     /// For resolving, connecting and the TLS handshake together. Default: 5 s.
@@ -65,6 +67,7 @@ impl Default for ClientOptions {
     fn default() -> Self {
         Self {
             allow_http: false,
+            tls: true,
             egress: Egress::default(),
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(15),
@@ -81,6 +84,7 @@ impl fmt::Debug for ClientOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientOptions")
             .field("allow_http", &self.allow_http)
+            .field("tls", &self.tls)
             .field("egress", &format_args!("{}", self.egress))
             .field("connect_timeout", &self.connect_timeout)
             .field("timeout", &self.timeout)
@@ -113,7 +117,7 @@ impl EndpointClient {
         let user_agent =
             options.user_agent.parse().map_err(|_| Error::invalid("user_agent", "it may hold only visible ASCII characters"))?;
         fixed.insert(USER_AGENT, user_agent);
-        let tls = tls::client_config(&options.extra_ca, options.identity.as_deref(), !options.allow_http)?;
+        let tls = tls::client_config(&options.extra_ca, options.identity.as_deref(), options.tls)?;
         let connector = Connector::new(options.egress.clone(), lookup, tls, options.allow_http, options.connect_timeout);
         let opened = connector.opened();
         let http = Client::builder(TokioExecutor::new())
@@ -155,13 +159,23 @@ impl EndpointClient {
             outcome: Outcome::Status(response.status().as_u16()),
             retry_after: told(RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now())),
             location_host: told(LOCATION).and_then(|place| url.join(place).ok()?.host_str().map(str::to_owned)),
+            body: Vec::new(),
             excerpt: String::new(),
             took: Duration::ZERO,
         };
         let body = first_bytes(response).await?;
-        let secrets = self.base.secrets.iter().map(String::as_str).chain(self.base.headers.secrets());
-        answer.excerpt = excerpt(&body, secrets);
+        answer.excerpt = excerpt(&body, self.secrets());
+        answer.body = body;
         Ok(answer)
+    }
+
+    /// A text of the receiver's as it may be kept: short, and without the endpoint's secrets.
+    pub(crate) fn scrubbed(&self, text: &str) -> String {
+        excerpt(text.as_bytes(), self.secrets())
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.base.secrets.iter().map(String::as_str).chain(self.base.headers.secrets())
     }
 
     /// A kept connection that was closed meanwhile says nothing about the endpoint: then it is tried once more, at once.
@@ -202,7 +216,7 @@ async fn first_bytes(response: Response<Incoming>) -> Result<Vec<u8>, Failure> {
 impl Answer {
     fn failed(failure: Failure) -> Self {
         let outcome = Outcome::Failed(failure);
-        Self { outcome, retry_after: None, location_host: None, excerpt: String::new(), took: Duration::ZERO }
+        Self { outcome, retry_after: None, location_host: None, body: Vec::new(), excerpt: String::new(), took: Duration::ZERO }
     }
 }
 

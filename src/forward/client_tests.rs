@@ -1,6 +1,6 @@
 //! One attempt, against receivers on real sockets that behave well and badly.
 
-use std::{io::Write as _, sync::mpsc, thread};
+use std::{sync::mpsc, thread};
 
 use super::{super::receiver::Receiver, *};
 

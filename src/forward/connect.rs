@@ -6,7 +6,7 @@
 use std::{
     error::Error as StdError,
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, ToSocketAddrs as _},
     pin::Pin,
     sync::{
         Arc,
@@ -21,6 +21,7 @@ use http::Uri;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::{HttpConnector, dns::Name};
 use rustls::ClientConfig;
+use tokio::{sync::Semaphore, task::spawn_blocking};
 use tower_service::Service;
 
 use super::egress::{Egress, Refused};
@@ -31,9 +32,25 @@ type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// Finds the addresses of a name.
 pub(super) type Lookup = Arc<dyn Fn(String) -> BoxFuture<io::Result<Vec<IpAddr>>> + Send + Sync>;
 
+/// So many names are looked up at once for one endpoint. A lookup can't be stopped, and has a thread until it ends by itself.
+const LOOKUPS: usize = 2;
+
 /// The system's resolver, `/etc/hosts` and all.
 pub(super) fn system_lookup() -> Lookup {
-    Arc::new(|name| Box::pin(async move { Ok(tokio::net::lookup_host((name.as_str(), 0)).await?.map(|address| address.ip()).collect()) }))
+    let free = Arc::new(Semaphore::new(LOOKUPS));
+    Arc::new(move |name| {
+        let free = Arc::clone(&free);
+        Box::pin(async move {
+            let slot = free.acquire_owned().await.map_err(io::Error::other)?;
+            let found = spawn_blocking(move || {
+                let found = (name.as_str(), 0).to_socket_addrs();
+                // Held until the thread is done with it, also when nobody waits any more.
+                drop(slot);
+                found
+            });
+            Ok(found.await??.map(|address| address.ip()).collect())
+        })
+    })
 }
 
 /// Opens connections to places that the egress allows.

@@ -1,52 +1,231 @@
-//! What could not be delivered: one line for each parcel, with its entries as they were stored, in `state/dead-letters/<endpoint>.jsonl`.
+//! What could not be delivered: one line for each request, with its entries as they were stored, in `state/dead-letters/<name>.<id>.jsonl`.
+//!
+//! The file only grows: that a request was delivered after all is another line, and it is dead no more. A line that a death cut off is
+//! no line; what it would have said is still in the outbox.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    collections::HashMap,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
+    os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _},
     path::PathBuf,
 };
 
+use serde::{Deserialize, Serialize};
 use serde_json::{json, value::RawValue};
 
+use super::manage;
 use crate::{
     error::{Error, Result},
+    log::AuditLog,
     query::Entry,
     record::Timestamp,
     store::layout::Layout,
 };
 
-/// A parcel that is given up.
-pub(super) struct DeadLetter<'a> {
-    pub(super) id: &'a str,
-    pub(super) attempts: u32,
-    pub(super) why: &'a str,
-    pub(super) entries: &'a [Entry],
+/// A request that was given up: its entries are not sent again unless they are [replayed](crate::webhook::Replay).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct DeadLetter {
+    /// The request's id, which a replay keeps.
+    pub webhook_id: String,
+    /// The subscription's name.
+    pub endpoint: String,
+    /// When it was given up, by RFC 3339.
+    pub given_up: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Why it was given up.
+    pub why: String,
+    /// Its entries, as they stand in the log.
+    pub entries: Vec<Box<RawValue>>,
 }
 
-pub(super) fn file(layout: &Layout, endpoint: &str) -> PathBuf {
-    layout.root().join("state/dead-letters").join(format!("{endpoint}.jsonl"))
+/// Where a letter stands in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct At {
+    pub(super) offset: u64,
+    pub(super) len: u32,
 }
 
-/// Durable on return. A death just after it puts the parcel aside twice, never not at all.
-pub(super) fn append(layout: &Layout, endpoint: &str, letter: &DeadLetter<'_>) -> Result<()> {
-    let path = file(layout, endpoint);
-    let entries: Vec<&RawValue> = letter.entries.iter().filter_map(|entry| serde_json::from_slice(entry.line()).ok()).collect();
-    let head = json!({
-        "webhook_id": letter.id, "endpoint": endpoint, "given_up": Timestamp::now().to_string(), "attempts": letter.attempts, "why": letter.why,
-    });
-    let mut line = serde_json::to_vec(&head).expect("texts and numbers are always JSON");
-    line.pop();
-    line.extend_from_slice(b",\"entries\":");
-    line.extend(serde_json::to_vec(&entries).expect("raw JSON is JSON"));
-    line.extend_from_slice(b"}\n");
-    let write = || -> io::Result<()> {
+/// What is said of a line, without its entries.
+#[derive(Deserialize)]
+struct Head {
+    webhook_id: String,
+    #[serde(default)]
+    delivered: Option<String>,
+}
+
+impl DeadLetter {
+    pub(super) fn new(endpoint: &str, id: &str, attempts: u32, why: &str, entries: &[Entry]) -> Self {
+        Self {
+            webhook_id: id.to_owned(),
+            endpoint: endpoint.to_owned(),
+            given_up: Timestamp::now().to_string(),
+            attempts,
+            why: why.to_owned(),
+            entries: entries.iter().filter_map(|entry| serde_json::from_slice(entry.line()).ok()).collect(),
+        }
+    }
+
+    /// Puts it aside; durable on return. A death just after it puts the request aside twice, never not at all.
+    pub(super) fn append(&self, layout: &Layout, key: &str) -> Result<()> {
+        write(layout, key, serde_json::to_vec(self).expect("texts, numbers and raw JSON are always JSON"))
+    }
+
+    /// The entries in it.
+    pub(super) fn into_entries(self) -> Vec<Entry> {
+        self.entries.iter().filter_map(|entry| Entry::from_line(entry.get().as_bytes())).collect()
+    }
+}
+
+fn file(layout: &Layout, key: &str) -> PathBuf {
+    layout.root().join("state/dead-letters").join(format!("{key}.jsonl"))
+}
+
+/// Notes that a request is delivered after all; durable on return.
+pub(super) fn delivered(layout: &Layout, key: &str, id: &str) -> Result<()> {
+    write(layout, key, json!({"webhook_id": id, "delivered": Timestamp::now().to_string()}).to_string().into_bytes())
+}
+
+fn write(layout: &Layout, key: &str, mut line: Vec<u8>) -> Result<()> {
+    let path = file(layout, key);
+    line.push(b'\n');
+    let mut write = || -> io::Result<()> {
         let dir = path.parent().expect("it is below the log's directory");
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
+        let mut file = OpenOptions::new().append(true).read(true).create(true).mode(0o600).open(&path)?;
+        let len = file.metadata()?.len();
+        let mut last = [b'\n'];
+        if len > 0 {
+            file.read_exact_at(&mut last, len - 1)?;
+        }
+        if last != *b"\n" {
+            // A death cut the last line off; it must not take this one with it.
+            line.insert(0, b'\n');
+        }
         file.write_all(&line)?;
         file.sync_all()?;
-        fs::File::open(dir)?.sync_all()
+        File::open(dir)?.sync_all()
     };
     write().map_err(Error::io("write", &path))
+}
+
+/// How long the file is now.
+pub(super) fn end(layout: &Layout, key: &str) -> Result<u64> {
+    let path = file(layout, key);
+    match fs::metadata(&path) {
+        Ok(found) => Ok(found.len()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(e) => Err(Error::io("look at", &path)(e)),
+    }
+}
+
+/// The letters that are dead, in the order in which they were first put aside. One request that was put aside again counts once.
+pub(super) fn index(layout: &Layout, key: &str) -> Result<Vec<At>> {
+    let path = file(layout, key);
+    let read = || -> io::Result<Vec<At>> {
+        let mut file = match File::open(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            opened => BufReader::new(opened?),
+        };
+        // By id: which letter it was, and where its last line is while it is dead.
+        let (mut dead, mut order): (HashMap<String, (usize, Option<At>)>, usize) = (HashMap::new(), 0);
+        let (mut offset, mut line) = (0, Vec::new());
+        loop {
+            line.clear();
+            let len = file.read_until(b'\n', &mut line)?;
+            if len == 0 || line.last() != Some(&b'\n') {
+                break;
+            }
+            if let Ok(head) = serde_json::from_slice::<Head>(&line) {
+                let at = At { offset, len: u32::try_from(len - 1).unwrap_or(u32::MAX) };
+                let known = dead.entry(head.webhook_id).or_insert_with(|| {
+                    order += 1;
+                    (order, None)
+                });
+                known.1 = if head.delivered.is_some() { None } else { Some(at) };
+            }
+            offset += len as u64;
+        }
+        let mut found: Vec<(usize, At)> = dead.into_values().filter_map(|(order, at)| Some((order, at?))).collect();
+        found.sort_unstable_by_key(|(order, _)| *order);
+        Ok(found.into_iter().map(|(_, at)| at).collect())
+    };
+    read().map_err(Error::io("read", &path))
+}
+
+/// The letter at a place of the file.
+pub(super) fn read(layout: &Layout, key: &str, at: At) -> Result<DeadLetter> {
+    let path = file(layout, key);
+    let mut line = Vec::new();
+    let read = |line: &mut Vec<u8>| -> io::Result<()> {
+        let mut file = fs::File::open(&path)?;
+        file.seek(SeekFrom::Start(at.offset))?;
+        file.take(u64::from(at.len)).read_to_end(line).map(drop)
+    };
+    read(&mut line).map_err(Error::io("read", &path))?;
+    serde_json::from_slice(&line).map_err(|e| Error::damaged(&path, format!("at byte {}: {e}", at.offset)))
+}
+
+/// Some of the dead letters of an endpoint, the oldest first, and how many there are.
+pub(crate) fn letters(layout: &Layout, name: &str, skip: usize, most: usize) -> Result<(usize, Vec<DeadLetter>)> {
+    let Some(subscription) = manage::find(layout, name)? else { return Ok((0, Vec::new())) };
+    of_key(layout, &subscription.key(), skip, most)
+}
+
+fn of_key(layout: &Layout, key: &str, skip: usize, most: usize) -> Result<(usize, Vec<DeadLetter>)> {
+    let index = index(layout, key)?;
+    let found = index.iter().skip(skip).take(most).map(|at| read(layout, key, *at)).collect::<Result<_>>()?;
+    Ok((index.len(), found))
+}
+
+impl AuditLog {
+    /// The requests to an endpoint that were given up and not delivered since, the oldest first: `most` of them after the first `skip`.
+    /// None, if there is no such subscription.
+    ///
+    /// # Errors
+    ///
+    /// If they can't be read.
+    pub fn dead_letters(&self, name: &str, skip: usize, most: usize) -> Result<Vec<DeadLetter>> {
+        letters(&self.store().layout, name, skip, most).map(|(_, letters)| letters)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(id: &str, why: &str) -> DeadLetter {
+        let line = r#"{"stream":"a-1","seq":1,"id":"0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11","timestamp":"2025-01-15T10:30:00.123456Z","event_type":"a.b"}"#;
+        let entry = Entry::from_line(line.as_bytes()).unwrap();
+        DeadLetter::new("e", id, 3, why, &[entry])
+    }
+
+    #[test]
+    fn what_was_delivered_since_is_dead_no_more_and_a_cut_line_costs_only_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        assert_eq!(of_key(&layout, "e", 0, 10).unwrap().0, 0);
+        letter("a", "first").append(&layout, "e").unwrap();
+        letter("b", "x").append(&layout, "e").unwrap();
+        delivered(&layout, "e", "b").unwrap();
+        letter("c", "x").append(&layout, "e").unwrap();
+        letter("a", "again").append(&layout, "e").unwrap();
+        let dead = |skip, most| {
+            let (count, letters) = of_key(&layout, "e", skip, most).unwrap();
+            (count, letters.into_iter().map(|letter| letter.webhook_id + " " + &letter.why).collect::<Vec<_>>())
+        };
+        assert_eq!(dead(0, 10), (2, vec!["a again".to_owned(), "c x".to_owned()]));
+        assert_eq!(dead(1, 10), (2, vec!["c x".to_owned()]));
+        // A death in the middle of a line.
+        let path = file(&layout, "e");
+        let text = fs::read(&path).unwrap();
+        fs::write(&path, &text[..text.len() - 20]).unwrap();
+        assert_eq!(dead(0, 10), (2, vec!["a first".to_owned(), "c x".to_owned()]));
+        letter("d", "x").append(&layout, "e").unwrap();
+        assert_eq!(dead(0, 10).0, 3);
+        let (_, mut found) = of_key(&layout, "e", 2, 1).unwrap();
+        assert_eq!(found.remove(0).into_entries().len(), 1);
+    }
 }

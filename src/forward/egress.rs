@@ -3,6 +3,8 @@
 //! What is not granted is refused. Link-local, metadata, multicast, unspecified and reserved addresses are refused even if granted. A
 //! refusal says what was refused, why, and which option allows it, if any does.
 
+mod covers;
+
 use std::{fmt, net::IpAddr};
 
 use ipnet::IpNet;

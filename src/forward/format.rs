@@ -8,6 +8,7 @@ mod cloud_events;
 mod name;
 mod native;
 mod otlp;
+mod own;
 mod splunk_hec;
 
 use std::{borrow::Cow, fmt};
@@ -19,6 +20,7 @@ pub use self::{
     name::{FormatName, FormatOptions},
     native::Native,
     otlp::Otlp,
+    own::register_format,
     splunk_hec::SplunkHec,
 };
 use crate::{
@@ -26,9 +28,12 @@ use crate::{
     record::scan::{Fields, details_path, unescape},
 };
 
+pub(super) use own::own_format;
+
 const JSON: &str = "application/json";
 
-/// Turns entries into the body of a request. The crate brings those of [`FormatName`]; implement it for your own.
+/// Turns entries into the body of a request. The crate brings those of [`FormatName`]; implement it for your own, and
+/// [register](register_format) that.
 ///
 /// Encoding must be repeatable: the same batch makes the same bytes, today and after a restart, because a retry has the same
 /// `webhook-id` and receivers may compare. So no clock and no randomness: what is unique comes from the batch's id and its entries.

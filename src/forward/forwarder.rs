@@ -4,101 +4,37 @@ use std::{
     collections::HashMap,
     sync::Arc,
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use serde::{Deserialize, Serialize};
-use tokio::{runtime, sync::watch, task::JoinHandle as Task, time};
+use tokio::{
+    runtime,
+    sync::watch,
+    task::{JoinHandle as Task, spawn_blocking},
+    time,
+};
 
 use super::{
-    deliver::{Delivery, Recorder},
-    outbox::{Outbox, Status},
+    deliver::{Delivery, panicked},
+    manage,
+    pulse::{self, Pulse},
     subscription::Subscription,
+    tell::Recorder,
 };
 use crate::{
     error::{Error, Result},
     log::AuditLog,
-    query::{AuditReader, Filter, TailStart},
+    query::AuditReader,
     record::{OwnRecord, Severity},
-    store::{
-        document::{Document, Version},
-        layout::Layout,
-        lock::Lock,
-    },
+    store::{layout::Layout, lock::Lock},
 };
 
 /// How often the subscriptions are looked at, and whether another process that forwarded has died.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A delivery that failed for a reason of this machine's (the disk) is begun anew after this.
+/// A delivery that failed for a reason of this machine's (the disk) is begun anew after this; one whose settings can't be used (a
+/// secret's file is not there), after this.
 const BEGIN_AGAIN: Duration = Duration::from_secs(5);
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Subscriptions {
-    subscriptions: Vec<Subscription>,
-}
-
-fn document(layout: &Layout) -> Document {
-    Document::new(layout, "webhooks", "webhooks")
-}
-
-/// Begins a subscription with what is recorded from now on.
-pub(crate) fn subscribe(layout: &Layout, subscription: Subscription) -> Result<()> {
-    let name = subscription.prepare()?.name;
-    document(layout).change(|all: &mut Subscriptions| {
-        if all.subscriptions.iter().any(|other| other.name == name) {
-            return Err(Error::invalid(
-                "name",
-                format!("there is a subscription {name:?} already; remove it first or choose another name"),
-            ));
-        }
-        // Where it begins is known before anyone forwards for it.
-        let places = AuditReader::open(layout.root())?.tail(Filter::new(), TailStart::Now)?.places();
-        Outbox { places, ..Outbox::default() }.save(layout, &name)?;
-        all.subscriptions.push(subscription);
-        Ok(())
-    })
-}
-
-/// Ends a subscription; what waits for it is not sent. False if there is none of this name.
-pub(crate) fn unsubscribe(layout: &Layout, name: &str) -> Result<bool> {
-    document(layout).change(|all: &mut Subscriptions| {
-        let before = all.subscriptions.len();
-        all.subscriptions.retain(|subscription| subscription.name != name);
-        Ok(all.subscriptions.len() < before)
-    })
-}
-
-/// Holds deliveries back, or lets them go on. False if there is no such subscription.
-pub(crate) fn pause(layout: &Layout, name: &str, paused: bool) -> Result<bool> {
-    document(layout).change(|all: &mut Subscriptions| {
-        let found = all.subscriptions.iter_mut().find(|subscription| subscription.name == name);
-        Ok(found.map(|subscription| subscription.paused = paused).is_some())
-    })
-}
-
-/// All subscriptions, with how they are doing and how many parcels wait.
-pub(crate) fn subscriptions(layout: &Layout) -> Result<Vec<(Subscription, Status, usize)>> {
-    let all = document(layout).read::<Subscriptions>()?.subscriptions;
-    let with_status = |subscription: Subscription| {
-        let outbox = Outbox::read(layout, &subscription.name)?.unwrap_or_default();
-        Ok((subscription, outbox.status, outbox.parcels.len()))
-    };
-    all.into_iter().map(with_status).collect()
-}
-
-/// The dead letters of an endpoint, a line each; none if there is no such endpoint.
-#[cfg(feature = "cli")]
-pub(crate) fn dead_letters(layout: &Layout, name: &str) -> Result<Vec<u8>> {
-    let known = document(layout).read::<Subscriptions>()?.subscriptions;
-    if !known.iter().any(|subscription| subscription.name == name) {
-        return Err(Error::invalid("name", format!("there is no webhook {name:?}")));
-    }
-    let path = super::dead_letter::file(layout, name);
-    match std::fs::read(&path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        read => read.map_err(Error::io("read", &path)),
-    }
-}
+const UNUSABLE: Duration = Duration::from_secs(60);
 
 /// Forwards events to subscriptions for as long as it lives. Made by [`AuditLog::forward`].
 #[derive(Debug)]
@@ -118,12 +54,16 @@ impl Forwarder {
             // It need not be durable at once, and waits for nothing: what it tells of is also in the outbox.
             let _ = log.store().note(&record);
         });
-        let runtime = runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build();
+        let runtime = runtime::Builder::new_current_thread().enable_all().max_blocking_threads(64).build();
         let runtime = runtime.map_err(Error::io("start forwarding from", layout.root()))?;
         let forwarding = Forwarding { layout: layout.clone(), reader, source, recorder };
         let thread = thread::Builder::new()
             .name("audit-forward".into())
-            .spawn(move || runtime.block_on(forwarding.run(stopped)))
+            .spawn(move || {
+                runtime.block_on(forwarding.run(stopped));
+                // A lookup of a name or a read of a long log may be under way, which nobody waits for any more.
+                runtime.shutdown_timeout(Duration::from_secs(1));
+            })
             .map_err(Error::io("start a thread for", layout.root()))?;
         Ok(Self { stop, thread: Some(thread) })
     }
@@ -146,9 +86,22 @@ struct Forwarding {
     recorder: Recorder,
 }
 
-/// The delivery of one subscription.
+/// The subscriptions that can't be served now, by name.
+#[derive(Default)]
+struct Unusable {
+    /// What did not work out is not begun again at once.
+    until: HashMap<String, Instant>,
+    /// Why, as it was recorded last.
+    said: HashMap<String, String>,
+}
+
+/// The delivery of one subscription, under its name.
+type Deliveries = HashMap<String, Running>;
+
 struct Running {
-    settings: String,
+    /// Which subscription of the name, and which state of its settings.
+    id: String,
+    revision: u64,
     stop: watch::Sender<bool>,
     task: Task<Result<()>>,
 }
@@ -165,27 +118,31 @@ impl Forwarding {
                 return;
             }
         };
-        let (mut running, mut known): (HashMap<String, Running>, Option<Option<Version>>) = (HashMap::new(), None);
+        let pulse = match pulse::start(&self.layout) {
+            Ok(pulse) => pulse,
+            Err(error) => {
+                // Then the log is read once a second.
+                tracing::warn!(target: "tracing_audit", "webhooks are forwarded with delay: {error}");
+                watch::channel(0).1
+            }
+        };
+        let mut deliveries = Deliveries::new();
+        let mut unusable = Unusable::default();
         loop {
-            match document(&self.layout).version() {
-                Ok(version) if known != Some(version) || running.values().any(|running| running.task.is_finished()) => {
-                    match self.arrange(&mut running).await {
-                        Ok(()) => known = Some(version),
-                        Err(error) => tracing::warn!(target: "tracing_audit", "the subscriptions can't be read: {error}"),
-                    }
-                }
-                Ok(_) => {}
+            unusable.until.retain(|_, time| *time > Instant::now());
+            match self.wanted().await {
+                Ok(wanted) => self.arrange(&mut deliveries, wanted, &mut unusable, &pulse).await,
                 Err(error) => tracing::warn!(target: "tracing_audit", "the subscriptions can't be read: {error}"),
             }
             if self.rest(&mut stop).await {
                 break;
             }
         }
-        for running in running.values() {
+        for running in deliveries.values() {
             let _ = running.stop.send(true);
         }
-        for running in running.into_values() {
-            self.ended(running).await;
+        for running in deliveries.into_values() {
+            ended(running).await;
         }
         drop(lock);
     }
@@ -196,60 +153,83 @@ impl Forwarding {
         *stop.borrow()
     }
 
-    /// Ends deliveries whose subscriptions changed or went, and begins those that are missing.
-    async fn arrange(&self, running: &mut HashMap<String, Running>) -> Result<()> {
-        let wanted = document(&self.layout).read::<Subscriptions>()?.subscriptions;
-        let wanted: HashMap<String, Subscription> =
-            wanted.into_iter().filter(|one| !one.paused).map(|one| (one.name.clone(), one)).collect();
-        let settings = |subscription: &Subscription| serde_json::to_string(subscription).unwrap_or_default();
-        let ending: Vec<String> = running
-            .iter()
-            .filter(|(name, running)| running.task.is_finished() || wanted.get(*name).is_none_or(|now| settings(now) != running.settings))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in ending {
-            if let Some(ending) = running.remove(&name) {
-                let _ = ending.stop.send(true);
-                if self.ended(ending).await {
-                    time::sleep(BEGIN_AGAIN).await;
-                }
-            }
-        }
-        for (name, subscription) in wanted {
-            if running.contains_key(&name) {
-                continue;
-            }
-            let begin = || {
-                let endpoint = subscription.prepare()?;
-                Delivery::new(endpoint, self.layout.clone(), self.reader.clone(), Arc::clone(&self.source), Arc::clone(&self.recorder))
-            };
-            match begin() {
-                Ok(delivery) => {
-                    let (stop, stopped) = watch::channel(false);
-                    let task = tokio::spawn(delivery.run(stopped));
-                    running.insert(name, Running { settings: settings(&subscription), stop, task });
-                }
-                Err(error) => {
-                    let record = OwnRecord::new("audit.delivery.failing", Severity::Error, "A subscription can't be served");
-                    (self.recorder)(record.detail("endpoint", name).detail("answer", error.to_string()));
-                }
-            }
-        }
-        Ok(())
+    /// The subscriptions that are to be served.
+    async fn wanted(&self) -> Result<Vec<Subscription>> {
+        let layout = self.layout.clone();
+        let read = spawn_blocking(move || {
+            let all = manage::all(&layout)?;
+            Ok(all.into_iter().filter(|one| !one.paused).collect())
+        });
+        read.await.unwrap_or_else(|e| Err(panicked("reading the subscriptions", &e)))
     }
 
-    /// Waits for the end of a delivery; true if it failed.
-    async fn ended(&self, running: Running) -> bool {
-        match running.task.await {
-            Ok(Ok(())) => false,
-            Ok(Err(error)) => {
-                tracing::warn!(target: "tracing_audit", "a webhook's delivery ended and begins again: {error}");
-                true
+    /// Ends deliveries whose subscriptions changed or went, and begins those that are missing.
+    async fn arrange(&self, deliveries: &mut Deliveries, wanted: Vec<Subscription>, unusable: &mut Unusable, pulse: &Pulse) {
+        let is_wanted = |name: &str, running: &Running| {
+            wanted.iter().any(|now| now.name == name && now.id == running.id && now.revision == running.revision)
+        };
+        let (over, unwanted): (Vec<_>, Vec<_>) = deliveries
+            .iter()
+            .map(|(name, running)| (name.clone(), running.task.is_finished(), is_wanted(name, running)))
+            .filter(|(_, finished, wanted)| *finished || !wanted)
+            .partition(|(_, finished, _)| *finished);
+        // They stop side by side; whoever is slow to end must not be met by its successor.
+        for (name, ..) in &unwanted {
+            let _ = deliveries.get(name).map(|running| running.stop.send(true));
+        }
+        for (name, ..) in over {
+            if let Some(running) = deliveries.remove(&name)
+                && ended(running).await
+            {
+                unusable.until.insert(name, Instant::now() + BEGIN_AGAIN);
             }
-            Err(error) => {
-                tracing::error!(target: "tracing_audit", "a webhook's delivery panicked and begins again: {error}");
-                true
+        }
+        // Each reads certificates and what is kept of it, so side by side.
+        let mut beginning = Vec::new();
+        for subscription in wanted {
+            let name = subscription.name.clone();
+            if deliveries.contains_key(&name) || unusable.until.contains_key(&name) {
+                continue;
             }
+            let (id, revision) = (subscription.id.clone(), subscription.revision);
+            let (layout, reader, pulse) = (self.layout.clone(), self.reader.clone(), pulse.clone());
+            let (source, recorder) = (Arc::clone(&self.source), Arc::clone(&self.recorder));
+            let begin = spawn_blocking(move || Delivery::new(subscription.prepare()?, layout, reader, pulse, source, recorder));
+            beginning.push((name, id, revision, begin));
+        }
+        for (name, id, revision, begin) in beginning {
+            match begin.await.unwrap_or_else(|e| Err(panicked("beginning a delivery", &e))) {
+                Ok(delivery) => {
+                    let (stop, stopped) = watch::channel(false);
+                    unusable.said.remove(&name);
+                    let task = tokio::spawn(delivery.run(stopped));
+                    deliveries.insert(name, Running { id, revision, stop, task });
+                }
+                Err(error) => {
+                    let error = error.to_string();
+                    if unusable.said.get(&name) != Some(&error) {
+                        let record = OwnRecord::new("audit.delivery.failing", Severity::Error, "A subscription can't be served");
+                        (self.recorder)(record.detail("endpoint", name.as_str()).detail("answer", error.as_str()));
+                        unusable.said.insert(name.clone(), error);
+                    }
+                    unusable.until.insert(name, Instant::now() + UNUSABLE);
+                }
+            }
+        }
+    }
+}
+
+/// Waits for the end of a delivery; true if it is to be begun again, and not at once.
+async fn ended(running: Running) -> bool {
+    match running.task.await {
+        Ok(Ok(())) => false,
+        Ok(Err(error)) => {
+            tracing::warn!(target: "tracing_audit", "a webhook's delivery ended and begins again: {error}");
+            true
+        }
+        Err(error) => {
+            tracing::error!(target: "tracing_audit", "a webhook's delivery panicked and begins again: {error}");
+            true
         }
     }
 }
@@ -263,59 +243,5 @@ impl AuditLog {
     /// If no thread can be started.
     pub fn forward(&self) -> Result<Forwarder> {
         Forwarder::start(self)
-    }
-
-    /// Adds a subscription; it is recorded (`audit.subscription.added`). It gets what is recorded from now on.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Invalid`] names the setting that can't be used.
-    pub fn subscribe(&self, subscription: Subscription) -> Result<()> {
-        let record = OwnRecord::new("audit.subscription.added", Severity::Warning, "Events are forwarded to another endpoint")
-            .detail("endpoint", subscription.name.as_str())
-            .detail("url", subscription.url.as_str())
-            .detail("event_types", subscription.event_types.clone());
-        subscribe(&self.store().layout, subscription)?;
-        self.store().record(&record)
-    }
-
-    /// Removes a subscription; what waits for it is not sent. It is recorded (`audit.subscription.removed`). False if there is none of
-    /// this name.
-    ///
-    /// # Errors
-    ///
-    /// If the subscriptions can't be written.
-    pub fn unsubscribe(&self, name: &str) -> Result<bool> {
-        let removed = unsubscribe(&self.store().layout, name)?;
-        if removed {
-            let record = OwnRecord::new("audit.subscription.removed", Severity::Warning, "Events are forwarded to an endpoint no more");
-            self.store().record(&record.detail("endpoint", name))?;
-        }
-        Ok(removed)
-    }
-
-    /// Holds a subscription's deliveries back (`true`) or lets them go on (`false`). What is recorded meanwhile waits in the log, as long
-    /// as its retention. False if there is none of this name.
-    ///
-    /// # Errors
-    ///
-    /// If the subscriptions can't be written.
-    pub fn pause_subscription(&self, name: &str, paused: bool) -> Result<bool> {
-        let found = pause(&self.store().layout, name, paused)?;
-        if found {
-            let event_type = if paused { "audit.subscription.paused" } else { "audit.subscription.resumed" };
-            let record = OwnRecord::new(event_type, Severity::Info, if paused { "Deliveries are held back" } else { "Deliveries go on" });
-            self.store().record(&record.detail("endpoint", name))?;
-        }
-        Ok(found)
-    }
-
-    /// All subscriptions, with how they are doing and how many requests wait to be sent (again).
-    ///
-    /// # Errors
-    ///
-    /// If they can't be read.
-    pub fn subscriptions(&self) -> Result<Vec<(Subscription, Status, usize)>> {
-        subscriptions(&self.store().layout)
     }
 }

@@ -2,46 +2,71 @@
 //!
 //! In come entries, read from the log behind its writer; out go signed requests that carry their bytes as stored. What always holds:
 //!
-//! - The log is the queue. How far it was read for an endpoint, and what was read and is not delivered yet, is durable before anything
-//!   is sent; so each entry arrives at least once, in spite of deaths and outages, and a retry has the same id and entries.
+//! - The log is the queue. How far it was read for an endpoint, what was read and is not delivered yet, and the bounds of each batch
+//!   outlive the process; so each entry arrives at least once, in spite of deaths and outages, and a retry has the same id and entries.
 //! - No application thread waits for a receiver.
 //! - Nothing is sent to an address that the endpoint's [`Egress`] does not allow, whatever the name, the spelling, the DNS, a redirect or
 //!   the environment says.
 //!
 //! | file | from | to |
 //! |---|---|---|
-//! | `subscription` | settings | a prepared endpoint |
+//! | `subscribe`, `administer`, `declare`, `manage`, `subscription`, `report` | settings | a prepared endpoint, and how it is doing |
 //! | `forwarder` | subscriptions | a delivery for each, in one process of those that share the directory |
-//! | `deliver`, `outbox`, `dead_letter` | the log | parcels, attempts, what became of them |
+//! | `pulse`, `gather`, `replay` | the log, dead letters | parcels |
+//! | `deliver`, `saves`, `queue`, `circuit` | parcels | attempts, as many at a time as the endpoint bears |
+//! | `attempt`, `send`, `acks`, `outbox`, `dead_letter`, `history`, `tell` | an attempt | what became of it, kept |
 //! | `format`, `sign` | entries | a request |
 //! | `client`, `connect`, `egress`, `address`, `tls`, `headers`, `answer` | a request | an answer |
 //! | `schedule` | an answer | what to do next |
 
+mod acks;
 mod address;
+mod administer;
 mod answer;
+mod attempt;
+mod circuit;
 mod client;
 mod connect;
 mod dead_letter;
+mod declare;
 mod deliver;
 mod egress;
 pub(crate) mod format;
 mod forwarder;
+mod gather;
 mod headers;
+mod history;
+mod manage;
 mod outbox;
+mod pulse;
+mod queue;
 #[cfg(test)]
 mod receiver;
+mod replay;
+mod report;
+mod saves;
 mod schedule;
+mod send;
 pub(crate) mod sign;
+mod subscribe;
 mod subscription;
+mod tell;
 mod tls;
 
+pub(crate) use administer::{Administrator, Refusal};
 pub(crate) use answer::Outcome;
 pub(crate) use client::{ClientOptions, EndpointClient};
+pub use dead_letter::DeadLetter;
+pub(crate) use dead_letter::letters;
 pub(crate) use egress::{Egress, Refused};
 pub use forwarder::Forwarder;
-#[cfg(feature = "cli")]
-pub(crate) use forwarder::{dead_letters, subscriptions};
 pub(crate) use headers::CustomHeaders;
+pub use history::DeliveryAttempt;
+pub(crate) use history::read as attempts;
+pub(crate) use manage::{report, reports};
 pub use outbox::Status as SubscriptionStatus;
+pub use replay::Replay;
+pub use report::SubscriptionReport;
 pub(crate) use schedule::{Schedule, Verdict};
+pub(crate) use subscription::OutsidePolicy;
 pub use subscription::{Batching, DeliveryOrder, Subscription};

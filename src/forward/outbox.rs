@@ -1,30 +1,54 @@
 //! What an endpoint is still to get: how far the log was read for it, and the parcels that were made and are not delivered.
 //!
-//! A parcel's bounds are fixed, and durable, before its first attempt: so an attempt after a crash has the same `webhook-id` and the same
-//! entries. A parcel holds no copy of its entries but where they stand in the log.
+//! A parcel is what one request carries. It holds no copy of its entries but where they stand. Its bounds are fixed before its first
+//! attempt, so an attempt after a crash has the same `webhook-id` and the same entries: those of a batch because they are durable by
+//! then; those of a single entry because it has no other bounds, so that needs no waiting for a disk.
 //!
-//! The order: read the log → make parcels → *save* → attempt → *save*. A death before the first save reads the log again from where it was;
-//! one before the second sends a parcel again, under the same id.
+//! The order: read the log → make parcels → *save* (batches) → attempt → *save*. A death before the first save reads the log again from
+//! where it was; one before the second sends a parcel again, under the same id.
+
+use std::{collections::VecDeque, fs, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
+use super::{
+    circuit::Circuit,
+    dead_letter::{At, DeadLetter},
+    history,
+    subscription::Subscription,
+};
 use crate::{
-    error::Result,
-    query::{Entry, Place, Placed, Places},
+    error::{Error, Result},
+    query::{Entry, Place, Placed, Places, read_places, write_places},
     store::{document::Document, layout::Layout},
 };
 
-/// So many parcels are made ahead at most; the rest waits in the log.
-pub(super) const MOST_PARCELS: usize = 1000;
-
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Outbox {
     pub(super) places: Places,
-    #[serde(default)]
-    pub(super) parcels: Vec<Parcel>,
-    #[serde(default)]
+    pub(super) parcels: VecDeque<Parcel>,
     pub(super) status: Status,
+    pub(super) circuit: Circuit,
+    /// Which state of the subscription's settings this follows.
+    pub(super) revision: u64,
+    /// The number of the last replay that was begun.
+    pub(super) replay: u64,
+    /// How far it is, if it is not done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) replaying: Option<Replaying>,
+}
+
+/// How far a replay is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Replaying {
+    /// Up to where the dead letters were replayed, and where they are to end.
+    DeadLetters { from: u64, to: u64 },
+    /// The parameters of a filter, and the cursor of the next page.
+    Entries { parameters: Vec<(String, String)>, cursor: Option<String> },
 }
 
 /// How an endpoint is doing.
@@ -38,7 +62,7 @@ pub struct Status {
     pub dead_lettered: u64,
     /// Attempts that failed.
     pub failed_attempts: u64,
-    /// The last answer, in a sentence.
+    /// What came of the last attempt, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_answer: Option<String>,
     /// When the last attempt ended, in microseconds since 1970.
@@ -47,49 +71,101 @@ pub struct Status {
     /// Since when every attempt has failed, in microseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failing_since: Option<i64>,
+    /// When it was last recorded that it fails, if it was not since recorded that it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) said_failing: Option<i64>,
     /// Whether it is only probed once an hour, for it has failed for days.
     pub parked: bool,
-    /// Whether it said that it wants no more (410).
+    /// Whether it said that it wants no more (410). It is asked again when the subscription is changed or resumed.
     pub gone: bool,
 }
 
-/// Entries that go in one request.
-#[derive(Debug, Serialize, Deserialize)]
+/// What goes in one request.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Parcel {
     /// The `webhook-id`.
     pub(super) id: String,
+    /// Where its entries stand; or their ids; or the dead letter that has them.
+    #[serde(serialize_with = "write_places", deserialize_with = "read_places", skip_serializing_if = "Vec::is_empty")]
     pub(super) entries: Vec<Place>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) ids: Vec<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) letter: Option<At>,
+    /// How many they are.
+    pub(super) count: usize,
+    /// When the first of them happened, in microseconds since 1970.
+    pub(super) since: i64,
     pub(super) attempts: u32,
     /// When the next attempt is due, in microseconds since 1970.
     pub(super) due: i64,
     /// What it held when it was made: for the first attempt only.
     #[serde(skip)]
     pub(super) fresh: Option<Vec<Entry>>,
+    /// By which it is told from others while this process runs.
+    #[serde(skip)]
+    pub(super) key: u64,
+    /// The save that makes its bounds durable.
+    #[serde(skip)]
+    pub(super) save: u64,
     #[serde(skip)]
     pub(super) on_its_way: bool,
+    /// It was taken, and is not acknowledged.
+    #[serde(skip)]
+    pub(super) taken: bool,
+    /// When it may be tried though it is not due: the endpoint is back.
+    #[serde(skip)]
+    pub(super) early: Option<i64>,
 }
 
 impl Parcel {
-    /// Its id says what is in it: the endpoint and the first and last entry.
-    pub(super) fn new(endpoint: &str, entries: Vec<Placed>, due: i64) -> Self {
-        let (entries, places): (Vec<_>, Vec<_>) = entries.into_iter().map(|placed| (placed.entry, placed.place)).unzip();
-        let id = parcel_id(endpoint, &entries);
-        Self { id, entries: places, attempts: 0, due, fresh: Some(entries), on_its_way: false }
+    /// Of entries that stand in the log.
+    pub(super) fn placed(endpoint: &str, placed: Vec<Placed>, due: i64) -> Self {
+        let (entries, places): (Vec<_>, Vec<_>) = placed.into_iter().map(|placed| (placed.entry, placed.place)).unzip();
+        Self { entries: places, ..Self::looked_up(endpoint, entries, due) }
     }
 
-    /// Its halves, each with an id of its own.
-    pub(super) fn split(endpoint: &str, mut places: Vec<Place>, mut entries: Vec<Entry>, due: i64) -> [Self; 2] {
-        let (later_places, later) = (places.split_off(places.len() / 2), entries.split_off(entries.len() / 2));
-        [(places, entries), (later_places, later)].map(|(places, entries)| {
-            let id = parcel_id(endpoint, &entries);
-            Self { id, entries: places, attempts: 0, due, fresh: Some(entries), on_its_way: false }
-        })
+    /// Of entries that are looked up by their ids.
+    pub(super) fn looked_up(endpoint: &str, entries: Vec<Entry>, due: i64) -> Self {
+        let ids = entries.iter().filter_map(|entry| Uuid::try_parse(entry.id()).ok()).collect();
+        Self { ids, ..Self::of(endpoint, entries, due) }
+    }
+
+    /// Of what was given up, under the id that it had.
+    pub(super) fn again(letter: DeadLetter, at: At, due: i64) -> Self {
+        let id = letter.webhook_id.clone();
+        Self { id, letter: Some(at), ..Self::of("", letter.into_entries(), due) }
+    }
+
+    /// Its id says what is in it: the endpoint and its entries.
+    fn of(endpoint: &str, entries: Vec<Entry>, due: i64) -> Self {
+        Self {
+            id: parcel_id(endpoint, &entries),
+            count: entries.len(),
+            since: entries.first().map_or(due, |entry| entry.timestamp().as_micros()),
+            due,
+            fresh: Some(entries),
+            ..Self::default()
+        }
+    }
+
+    /// Its halves, each with an id of its own; the entries are those that it holds.
+    pub(super) fn split(self, endpoint: &str, mut entries: Vec<Entry>, due: i64) -> [Self; 2] {
+        let middle = entries.len() / 2;
+        let later = entries.split_off(middle);
+        if self.entries.len() != middle + later.len() {
+            return [entries, later].map(|half| Self::looked_up(endpoint, half, due));
+        }
+        let (mut places, later_places) = (self.entries, middle);
+        let later_places = places.split_off(later_places);
+        [(places, entries), (later_places, later)].map(|(places, half)| Self { entries: places, ..Self::looked_up(endpoint, half, due) })
     }
 }
 
-fn parcel_id(endpoint: &str, entries: &[Entry]) -> String {
+pub(super) fn parcel_id(endpoint: &str, entries: &[Entry]) -> String {
     let mut hash = Sha256::new();
-    for part in [Some(endpoint), entries.first().map(Entry::id), entries.last().map(Entry::id)].into_iter().flatten() {
+    for part in std::iter::once(endpoint).chain(entries.iter().map(Entry::id)) {
         hash.update(part);
         hash.update([0]);
     }
@@ -97,22 +173,87 @@ fn parcel_id(endpoint: &str, entries: &[Entry]) -> String {
     format!("msg_{digits}")
 }
 
-fn document(layout: &Layout, name: &str) -> Document {
-    Document::new(layout, &format!("webhook-{name}"), "forward")
+/// `state/webhook-<name>.<id>.json`: an endpoint that is removed and added again has another, so that what still runs for the old one
+/// overwrites nothing.
+pub(super) fn document(layout: &Layout, key: &str) -> Document {
+    Document::new(layout, &format!("webhook-{key}"), "forward")
+}
+
+/// The outboxes and histories that are none of these subscriptions'. Dead letters stay, for whoever looks for what did not arrive.
+pub(super) fn others(layout: &Layout, subscriptions: &[Subscription]) -> Result<Vec<PathBuf>> {
+    let dir = layout.root().join("state");
+    let documents = |one: &Subscription| [document(layout, &one.key()), history::document(layout, &one.key())];
+    let known: Vec<_> = subscriptions.iter().flat_map(documents).map(|document| document.path().to_owned()).collect();
+    let mut others = Vec::new();
+    for found in fs::read_dir(&dir).map_err(Error::io("list", &dir))? {
+        let path = found.map_err(Error::io("list", &dir))?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let prefixed = name.starts_with("webhook-") || name.starts_with("attempts-");
+        if prefixed && name.ends_with(".json") && !known.contains(&path) {
+            others.push(path);
+        }
+    }
+    Ok(others)
 }
 
 impl Outbox {
     /// `None` if there is none yet.
-    pub(super) fn read(layout: &Layout, name: &str) -> Result<Option<Self>> {
-        let document = document(layout, name);
+    pub(super) fn read(layout: &Layout, key: &str) -> Result<Option<Self>> {
+        let document = document(layout, key);
         if document.version()?.is_none() {
             return Ok(None);
         }
         document.read().map(Some)
     }
 
-    /// Durable on return. Only who forwards may do it.
-    pub(super) fn save(&self, layout: &Layout, name: &str) -> Result<()> {
-        document(layout, name).write(self)
+    /// Durable on return. Only who forwards may do it, or who makes it.
+    pub(super) fn save(&self, layout: &Layout, key: &str) -> Result<()> {
+        document(layout, key).write(&self.text(), true)
+    }
+
+    /// As it is kept.
+    pub(super) fn text(&self) -> Vec<u8> {
+        Document::text(self)
+    }
+
+    /// When the oldest entry that waits happened.
+    pub(super) fn oldest(&self) -> Option<i64> {
+        self.parcels.iter().map(|parcel| parcel.since).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(numbers: &[u8]) -> Vec<Entry> {
+        let line = |n| {
+            let id = format!("0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c{n:02x}");
+            format!(r#"{{"stream":"a-1","seq":{n},"id":"{id}","timestamp":"2025-01-15T10:30:00.123456Z","event_type":"a.b"}}"#)
+        };
+        numbers.iter().map(|n| Entry::from_line(line(n).as_bytes()).unwrap()).collect()
+    }
+
+    #[test]
+    fn an_id_says_what_is_in_the_parcel() {
+        let id = |endpoint, numbers: &[u8]| parcel_id(endpoint, &entries(numbers));
+        assert_eq!(id("siem", &[1, 2, 3]), id("siem", &[1, 2, 3]));
+        for other in [id("siem", &[1, 3]), id("siem", &[1, 2, 4]), id("siem", &[1]), id("chat", &[1, 2, 3])] {
+            assert_ne!(other, id("siem", &[1, 2, 3]));
+        }
+    }
+
+    #[test]
+    fn halves_have_all_entries_and_come_back_as_they_were_kept() {
+        let parcel = Parcel::looked_up("siem", entries(&[1, 2, 3, 4, 5]), 7);
+        let ids = parcel.ids.clone();
+        let [mut first, second] = parcel.split("siem", entries(&[1, 2, 3, 4, 5]), 8);
+        assert_eq!([first.ids.clone(), second.ids.clone()].concat(), ids);
+        assert_eq!((first.count, second.count), (2, 3));
+        first.attempts = 3;
+        let outbox = Outbox { parcels: [first, second].into(), ..Outbox::default() };
+        let read: Outbox = serde_json::from_slice(&serde_json::to_vec(&outbox).unwrap()).unwrap();
+        assert_eq!((read.parcels[0].attempts, &read.parcels[0].ids[..]), (3, &ids[..2]));
+        assert!(read.parcels.iter().all(|parcel| parcel.fresh.is_none() && !parcel.on_its_way));
     }
 }

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 
 /// No wait is longer, whatever the receiver asks for.
 pub(crate) const LONGEST_DELAY: Duration = Duration::from_secs(24 * 3600);
-/// A receiver that is overloaded gets at least this long.
+/// A receiver that is overloaded gets at least this long, unless no step of the schedule is that long.
 const OVERLOAD_FLOOR: Duration = Duration::from_secs(60);
 const MAX_STEPS: usize = 100;
 
@@ -79,9 +79,16 @@ impl Schedule {
         }
     }
 
+    /// The delay after so many attempts; `None` if there are to be no more.
+    pub(crate) fn after(&self, attempts: u32) -> Option<Duration> {
+        self.0.get(usize::try_from(attempts).ok()?).copied()
+    }
+
     fn delay(&self, answer: &Answer, attempts: u32, chance: u32) -> Option<Duration> {
         let step = *self.0.get(usize::try_from(attempts).ok()?)?;
-        let floor = if overloaded(&answer.outcome) { OVERLOAD_FLOOR } else { Duration::ZERO };
+        // Who gives a quicker schedule means it.
+        let longest = self.0.iter().copied().max().unwrap_or_default();
+        let floor = if overloaded(&answer.outcome) { OVERLOAD_FLOOR.min(longest) } else { Duration::ZERO };
         let asked = match answer.outcome {
             Outcome::Status(429 | 503) => answer.retry_after.unwrap_or_default(),
             _ => Duration::ZERO,

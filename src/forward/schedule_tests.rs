@@ -14,7 +14,7 @@ fn failed(kind: FailureKind) -> Answer {
 
 fn with(outcome: Outcome, retry_after: Option<u64>) -> Answer {
     let retry_after = retry_after.map(Duration::from_secs);
-    Answer { outcome, retry_after, location_host: None, excerpt: String::new(), took: Duration::ZERO }
+    Answer { outcome, retry_after, location_host: None, body: Vec::new(), excerpt: String::new(), took: Duration::ZERO }
 }
 
 fn after(answer: &Answer, attempts: u32) -> Option<u64> {

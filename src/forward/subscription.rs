@@ -1,21 +1,21 @@
 //! Who wants to be told of what, where, and how.
 
-use std::{collections::BTreeMap, fmt, fs, path::PathBuf, sync::Arc, time::Duration};
+mod outside;
+mod prepare;
+mod settings;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
+
 use serde::{Deserialize, Serialize};
-use url::Url;
 
-use super::{
-    ClientOptions, CustomHeaders, Egress, EndpointClient, Schedule,
-    format::{Format, FormatName, FormatOptions},
-    sign::SigningSecret,
-};
+use super::format::{FormatName, FormatOptions};
 use crate::{
     error::{Error, Result},
-    query::{Entry, Filter},
     record::Severity,
 };
+
+pub(crate) use outside::OutsidePolicy;
+pub(super) use prepare::Prepared;
 
 /// In which order an endpoint gets its entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,11 +31,11 @@ pub enum DeliveryOrder {
 
 /// How entries are gathered into one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Batching {
     /// So many at most, 1 to 1000.
     pub max_entries: usize,
-    /// The first of them waits so long at most, in milliseconds.
+    /// The first of them waits so long at most, in milliseconds; 60,000 at most.
     pub max_wait_ms: u64,
 }
 
@@ -58,9 +58,19 @@ impl Default for Batching {
 /// ```
 ///
 /// A secret is the text itself, kept in the log's directory (0600); or `env:NAME` or `file:/path`, which are read when forwarding begins.
+/// Its `Debug` shows no secrets; serialized, it has them, for that is how it is kept.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Subscription {
+    /// Tells it from an earlier one of the same name; given when it is added.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) id: String,
+    /// Counts its changes.
+    #[serde(default)]
+    pub(super) revision: u64,
+    /// Who declares it, if someone does: then nobody else changes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) declared: Option<Declared>,
     pub(super) name: String,
     pub(super) url: String,
     pub(super) event_types: Vec<String>,
@@ -75,11 +85,13 @@ pub struct Subscription {
     #[serde(default)]
     format_options: FormatOptions,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    own_format: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     api_key: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     api_key_header: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    signing_secrets: Vec<String>,
+    pub(super) signing_secrets: Vec<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<String, String>,
     #[serde(default)]
@@ -92,6 +104,8 @@ pub struct Subscription {
     batch: Option<Batching>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     timeout_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_requests_per_second: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     schedule_seconds: Option<Vec<u64>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,6 +120,9 @@ impl Subscription {
     /// A subscription by this name of these event types: exact, `auth.*`, or `*`.
     pub fn new<T: Into<String>>(name: impl Into<String>, url: impl Into<String>, event_types: impl IntoIterator<Item = T>) -> Self {
         Self {
+            id: String::new(),
+            revision: 0,
+            declared: None,
             name: name.into(),
             url: url.into(),
             event_types: event_types.into_iter().map(Into::into).collect(),
@@ -114,6 +131,7 @@ impl Subscription {
             tenant_id: None,
             format: FormatName::default(),
             format_options: FormatOptions::default(),
+            own_format: None,
             api_key: None,
             api_key_header: None,
             signing_secrets: Vec::new(),
@@ -123,6 +141,7 @@ impl Subscription {
             order: DeliveryOrder::default(),
             batch: None,
             timeout_ms: None,
+            max_requests_per_second: None,
             schedule_seconds: None,
             extra_ca: None,
             identity: None,
@@ -158,7 +177,34 @@ impl Subscription {
         self
     }
 
-    /// The key that the endpoint wants, sent as `Authorization: Bearer …` unless [`api_key_header`](Self::api_key_header) says otherwise.
+    /// Writes requests in a format of the application's own, which it has [registered](crate::webhook::register_format) under this name.
+    ///
+    /// ```
+    /// use tracing_audit::webhook::{Batch, Encoded, Format, Subscription, Unencodable, register_format};
+    ///
+    /// #[derive(Debug)]
+    /// struct Lines;
+    ///
+    /// impl Format for Lines {
+    ///     fn encode(&self, batch: &Batch<'_>) -> Result<Encoded, Unencodable> {
+    ///         let lines: Vec<_> = batch.entries.iter().map(|entry| entry.line()).collect();
+    ///         Ok(Encoded { content_type: "application/x-ndjson".into(), headers: vec![], body: lines.join(&b'\n') })
+    ///     }
+    /// }
+    ///
+    /// register_format("lines", Lines)?;
+    /// let archive = Subscription::new("archive", "https://archive.example.com/", ["*"]).own_format("lines");
+    /// # let _ = archive;
+    /// # Ok::<_, tracing_audit::Error>(())
+    /// ```
+    #[must_use]
+    pub fn own_format(mut self, name: impl Into<String>) -> Self {
+        self.own_format = Some(name.into());
+        self
+    }
+
+    /// The key that the endpoint wants, sent as `Authorization: Bearer …` (for Splunk, `Authorization: Splunk …`) unless
+    /// [`api_key_header`](Self::api_key_header) says otherwise.
     #[must_use]
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
         self.api_key = Some(key.into());
@@ -172,7 +218,8 @@ impl Subscription {
         self
     }
 
-    /// Signs each request by Standard Webhooks with this secret, `whsec_…` or `whsk_…`. Several are used at once, for rotation.
+    /// Signs each request by Standard Webhooks with this secret, `whsec_…` or `whsk_…`. Several sign at once, for rotation; the last one
+    /// is the newest.
     #[must_use]
     pub fn signing_secret(mut self, secret: impl Into<String>) -> Self {
         self.signing_secrets.push(secret.into());
@@ -214,10 +261,17 @@ impl Subscription {
         self
     }
 
-    /// How long one attempt takes at most. Default: 15 seconds.
+    /// How long one attempt takes at most, up to ten minutes. Default: 15 seconds.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout_ms = Some(timeout.as_millis().try_into().unwrap_or(u64::MAX));
+        self
+    }
+
+    /// Sends no more than so many requests a second, 1 to 100,000. Default: as many as the endpoint takes.
+    #[must_use]
+    pub fn max_requests_per_second(mut self, most: u32) -> Self {
+        self.max_requests_per_second = Some(most);
         self
     }
 
@@ -242,6 +296,11 @@ impl Subscription {
         self
     }
 
+    /// By which what is kept of it is found: another one of the same name has another.
+    pub(super) fn key(&self) -> String {
+        format!("{}.{}", self.name, self.id)
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
@@ -262,138 +321,35 @@ impl Subscription {
         self.paused
     }
 
-    /// Makes ready what a delivery needs.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Invalid`] names the setting that can't be used.
-    pub(super) fn prepare(&self) -> Result<Prepared> {
-        let name = &self.name;
-        if name.is_empty() || name.len() > 64 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)) {
-            return Err(Error::invalid("name", format!("{name:?} is not 1 to 64 of A-Z, a-z, 0-9, '_' and '-'")));
-        }
-        if self.event_types.is_empty() {
-            return Err(Error::invalid("event_types", "give at least one event type, such as \"auth.*\"; \"*\" is all"));
-        }
-        let url = Url::parse(&self.url).map_err(|e| Error::invalid("url", format!("{:?} is no URL: {e}", self.url)))?;
-        let egress = if self.egress.is_empty() { Egress::default() } else { Egress::parse(&self.egress)? };
-        egress.check_url(&url, self.allow_http).map_err(super::Refused::into_error)?;
-        let format = self.format.build(&self.format_options)?;
-        if let Some(batch) = self.batch {
-            if !(1..=1000).contains(&batch.max_entries) {
-                return Err(Error::invalid("batch.max_entries", format!("{} is not between 1 and 1000", batch.max_entries)));
-            }
-            if !format.takes_several() {
-                return Err(Error::invalid("batch", format!("the format {} takes one entry a request", self.format)));
-            }
-        }
-        let mut secrets = Vec::new();
-        let mut fixed = HeaderMap::new();
-        if let Some(key) = &self.api_key {
-            let key = secret("api_key", key)?;
-            let (header, text) = match &self.api_key_header {
-                None => (header::AUTHORIZATION, format!("Bearer {key}")),
-                Some(header) => {
-                    let wrong = |_| Error::invalid("api_key_header", format!("{header:?} is no header's name"));
-                    (HeaderName::from_bytes(header.as_bytes()).map_err(wrong)?, key.clone())
-                }
-            };
-            let mut value =
-                HeaderValue::from_str(&text).map_err(|_| Error::invalid("api_key", "it has characters that a header can't have"))?;
-            value.set_sensitive(true);
-            fixed.insert(header, value);
-            secrets.push(key);
-        }
-        let signing = |text: &String| {
-            secret("signing_secret", text)?.parse().map_err(|error| match error {
-                Error::Invalid { problem, .. } => Error::invalid("signing_secret", problem),
-                error => error,
-            })
-        };
-        let signing = self.signing_secrets.iter().map(signing).collect::<Result<Vec<_>>>()?;
-        let read = |what, file: &PathBuf| fs::read(file).map_err(|e| Error::invalid(what, format!("can't read {}: {e}", file.display())));
-        let options = ClientOptions {
-            allow_http: self.allow_http,
-            egress,
-            timeout: self.timeout_ms.map_or(ClientOptions::default().timeout, Duration::from_millis),
-            extra_ca: self.extra_ca.iter().map(|file| read("extra_ca", file)).collect::<Result<_>>()?,
-            identity: self.identity.as_ref().map(|file| read("identity", file)).transpose()?,
-            headers: CustomHeaders::parse(&self.headers)?,
-            secrets,
-            ..ClientOptions::default()
-        };
-        let schedule = match &self.schedule_seconds {
-            Some(steps) => Schedule::new(steps.iter().copied().map(Duration::from_secs).collect())?,
-            None => Schedule::default(),
-        };
-        let types = |types: &[String]| types.iter().map(|kind| ("event_type".to_owned(), kind.clone())).collect::<Vec<_>>();
-        let mut wanted = types(&self.event_types);
-        wanted.extend(self.severity.iter().map(|severity| ("severity".to_owned(), severity.to_string())));
-        wanted.extend(self.tenant_id.iter().map(|tenant| ("tenant_id".to_owned(), tenant.clone())));
-        Ok(Prepared {
-            name: name.clone(),
-            url,
-            filter: Filter::parse(wanted)?,
-            excluded: if self.exclude.is_empty() { None } else { Some(Filter::parse(types(&self.exclude))?) },
-            format,
-            signing,
-            fixed,
-            client: EndpointClient::new(options)?,
-            schedule,
-            order: self.order,
-            batch: self.batch,
-        })
+    /// Where it is [declared](crate::AuditLog::declare_subscriptions), if it is: only there it can be changed and removed.
+    pub fn declared_in(&self) -> Option<&str> {
+        self.declared.as_ref().map(|declared| declared.place.as_str())
     }
+}
+
+/// Who declares a subscription: of one such, all that it no longer declares are removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Declared {
+    pub(super) by: String,
+    /// For people.
+    pub(super) place: String,
 }
 
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscription")
             .field("name", &self.name)
-            .field("url", &self.url)
+            // Its path can be a secret.
+            .field("host", &url::Url::parse(&self.url).ok().and_then(|url| url.host_str().map(str::to_owned)))
             .field("event_types", &self.event_types)
             .finish_non_exhaustive()
     }
 }
 
-/// The secret's text: itself, or from where it says.
-fn secret(setting: &'static str, text: &str) -> Result<String> {
-    if let Some(name) = text.strip_prefix("env:") {
-        return std::env::var(name).map_err(|_| Error::invalid(setting, format!("the environment variable {name} is not set")));
+/// A name is part of files' names.
+pub(super) fn check_name(name: &str) -> Result<()> {
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)) {
+        return Err(Error::invalid("name", format!("{name:?} is not 1 to 64 of A-Z, a-z, 0-9, '_' and '-'")));
     }
-    if let Some(path) = text.strip_prefix("file:") {
-        let read = fs::read_to_string(path).map_err(|e| Error::invalid(setting, format!("can't read {path}: {e}")))?;
-        return Ok(read.trim_end().to_owned());
-    }
-    Ok(text.to_owned())
-}
-
-/// A subscription, ready to deliver.
-#[derive(Debug)]
-pub(super) struct Prepared {
-    pub(super) name: String,
-    pub(super) url: Url,
-    pub(super) filter: Filter,
-    excluded: Option<Filter>,
-    pub(super) format: Arc<dyn Format>,
-    pub(super) signing: Vec<SigningSecret>,
-    pub(super) fixed: HeaderMap,
-    pub(super) client: EndpointClient,
-    pub(super) schedule: Schedule,
-    pub(super) order: DeliveryOrder,
-    pub(super) batch: Option<Batching>,
-}
-
-impl Prepared {
-    /// Whether an entry that its filter lets through is to be sent. What is said of the endpoint's own failures is not sent to it: that
-    /// would fail as well, and be said.
-    pub(super) fn wants(&self, entry: &Entry) -> bool {
-        if entry.event_type().starts_with("audit.delivery.") {
-            let about = entry.parse::<serde_json::Value>().ok().and_then(|entry| Some(entry["details"]["endpoint"].as_str()?.to_owned()));
-            if about.is_none_or(|about| about == self.name) {
-                return false;
-            }
-        }
-        !self.excluded.as_ref().is_some_and(|excluded| excluded.matches(&entry.fields()))
-    }
+    Ok(())
 }

@@ -15,7 +15,7 @@ use rustls_platform_verifier::Verifier;
 use crate::error::{Error, Result};
 
 /// `ca` and `identity` are PEM: certificates; the client's certificate, those between it and its root, and its private key, in any order.
-/// `needed` says that the endpoint can only be reached over TLS, so that a system without roots is an error.
+/// `needed` says that the endpoint is reached over TLS; otherwise the system's roots are not read, and no peer would be trusted.
 pub(super) fn client_config(ca: &[Vec<u8>], identity: Option<&[u8]>, needed: bool) -> Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let mut roots = Vec::new();
@@ -25,10 +25,11 @@ pub(super) fn client_config(ca: &[Vec<u8>], identity: Option<&[u8]>, needed: boo
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&TLS13, &TLS12])
         .map_err(|error| Error::invalid("TLS", error.to_string()))?;
-    let builder = match Verifier::new_with_extra_roots(roots.iter().cloned(), provider) {
-        Ok(verifier) => builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)),
-        Err(_) if !needed && roots.is_empty() => builder.with_root_certificates(RootCertStore::empty()),
-        Err(error) => {
+    let verifier = if needed { Some(Verifier::new_with_extra_roots(roots.iter().cloned(), provider)) } else { None };
+    let builder = match verifier {
+        None => builder.with_root_certificates(RootCertStore::empty()),
+        Some(Ok(verifier)) => builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)),
+        Some(Err(error)) => {
             let problem = format!(
                 "{error}; install the system's CA certificates (package ca-certificates), or give the endpoint a CA that can be used"
             );

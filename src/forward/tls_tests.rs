@@ -145,7 +145,7 @@ async fn child_without_system_roots() {
     let authority = authority();
     let receiver = server(&issued(&authority, "localhost", |_| {}), None);
     assert_eq!(post(&receiver, Some(authority.pem()), None).await.outcome, Outcome::Status(200));
-    let plain = EndpointClient::new(options(&["localhost"])).unwrap();
+    let plain = EndpointClient::new(ClientOptions { tls: false, ..options(&["localhost"]) }).unwrap();
     let answer = plain.post(&receiver.url("https", "localhost"), HeaderMap::new(), "{}").await;
     assert!(refused_for(&answer, "UnknownIssuer"), "{answer:?}");
     let answer = plain.post(&Receiver::ok().url("http", "localhost"), HeaderMap::new(), "{}").await;

@@ -1,8 +1,8 @@
 //! Where an entry stands, and how far each stream was read: what outlives the process that follows a log.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{entry::Entry, files::Files};
 use crate::{
@@ -11,10 +11,10 @@ use crate::{
 };
 
 /// Where an entry stands: as long as the log has it, there, in the live file as in its sealed twin.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     /// The file's name, without its ending.
-    file: String,
+    file: Arc<str>,
     /// Where the line begins in the file's text.
     offset: u64,
     /// How long the line is, without its LF.
@@ -23,8 +23,32 @@ pub(crate) struct Place {
 
 impl Place {
     pub(super) fn new(stem: &FileStem, offset: u64, len: usize) -> Self {
-        Self { file: stem.to_string(), offset, len: u32::try_from(len).unwrap_or(u32::MAX) }
+        Self { file: stem.to_string().into(), offset, len: u32::try_from(len).unwrap_or(u32::MAX) }
     }
+}
+
+/// Places as they are kept: each file's name once for all the places in a row that are in it.
+#[derive(Serialize, Deserialize)]
+struct InFile {
+    file: String,
+    at: Vec<(u64, u32)>,
+}
+
+pub(crate) fn write_places<S: Serializer>(places: &[Place], serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    let runs = places.chunk_by(|a, b| a.file == b.file);
+    serializer.collect_seq(runs.map(|run| InFile {
+        file: run.first().map(|place| place.file.to_string()).unwrap_or_default(),
+        at: run.iter().map(|place| (place.offset, place.len)).collect(),
+    }))
+}
+
+pub(crate) fn read_places<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<Place>, D::Error> {
+    let mut places = Vec::new();
+    for InFile { file, at } in Vec::<InFile>::deserialize(deserializer)? {
+        let file: Arc<str> = file.into();
+        places.extend(at.into_iter().map(|(offset, len)| Place { file: Arc::clone(&file), offset, len }));
+    }
+    Ok(places)
 }
 
 /// An entry, and where it stands.
@@ -55,7 +79,7 @@ pub(crate) struct StreamPlace {
 pub(super) fn read(files: &Files, place: &Place) -> Result<Option<Entry>> {
     let stem: FileStem = place.file.parse()?;
     let mut plain = Vec::new();
-    let damaged = || Error::damaged(&place.file, format!("there is no entry at byte {} of its text", place.offset));
+    let damaged = || Error::damaged(&*place.file, format!("there is no entry at byte {} of its text", place.offset));
     if let Some(live) = files.open_live(&stem)?
         && place.offset + u64::from(place.len) <= live.len
     {

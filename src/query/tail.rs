@@ -4,7 +4,11 @@
 //! the next file once there is one. So nothing is skipped by a rotation. The numbers of a stream's entries only rise, so nothing is
 //! given twice when a file was made anew.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ops::Bound::{Excluded, Unbounded},
+    sync::Arc,
+};
 
 use uuid::Uuid;
 
@@ -56,6 +60,8 @@ pub struct Tail {
     turn: Option<StreamId>,
     problems: Vec<Problem>,
     behind: bool,
+    /// After a failed write lines get other numbers, and those before them come again: better twice than not at all.
+    at_least_once: bool,
 }
 
 /// How far one stream was read.
@@ -92,9 +98,21 @@ struct Part {
 type Parts = BTreeMap<StreamId, BTreeMap<u32, Part>>;
 
 impl Tail {
+    fn empty(files: Arc<Files>, filter: Filter) -> Self {
+        Self {
+            files,
+            filter,
+            streams: BTreeMap::new(),
+            youngest: Timestamp::MIN,
+            turn: None,
+            problems: Vec::new(),
+            behind: false,
+            at_least_once: false,
+        }
+    }
+
     pub(super) fn new(files: Arc<Files>, filter: Filter, start: TailStart) -> Result<Self> {
-        let youngest = Timestamp::MIN;
-        let mut tail = Self { files, filter, streams: BTreeMap::new(), youngest, turn: None, problems: Vec::new(), behind: false };
+        let mut tail = Self::empty(files, filter);
         for (stream, parts) in tail.list(None)? {
             if let Some((_, last)) = parts.last_key_value() {
                 tail.streams.insert(stream, tail.end_of(last)?);
@@ -109,8 +127,7 @@ impl Tail {
     /// Goes on where another one was: what was written after these places, in new streams from their beginning. Streams of which the
     /// log has nothing any more are forgotten.
     pub(super) fn resume(files: Arc<Files>, filter: Filter, places: &Places) -> Result<Self> {
-        let youngest = Timestamp::MIN;
-        let mut tail = Self { files, filter, streams: BTreeMap::new(), youngest, turn: None, problems: Vec::new(), behind: false };
+        let mut tail = Self { at_least_once: true, ..Self::empty(files, filter) };
         for (stream, parts) in tail.list(None)? {
             let newest = parts.last_key_value().map_or(0, |(number, _)| *number);
             let follow = match places.0.get(stream.as_str()) {
@@ -147,7 +164,9 @@ impl Tail {
     pub(crate) fn poll_placed(&mut self, limit: usize) -> Result<Vec<Placed>> {
         // From the file at which the stream furthest behind is, for those after it are all to be read.
         let behind = self.streams.values().filter(|follow| follow.newest > follow.stem.number).map(|follow| follow.stem.born);
-        let since = behind.min().unwrap_or(self.youngest).min(self.youngest);
+        // A file that a wrong clock dated ahead hides none.
+        let youngest = self.youngest.min(Timestamp::now());
+        let since = behind.min().unwrap_or(youngest).min(youngest);
         let mut parts = self.list(Some(since))?;
         for (stream, follow) in &mut self.streams {
             let parts = parts.entry(stream.clone()).or_default();
@@ -173,13 +192,16 @@ impl Tail {
         self.behind = false;
         for stream in from.into_iter().chain(before) {
             let Some(mut follow) = self.streams.get(&stream).cloned() else { continue };
+            let had = entries.len();
             let done = parts.get(&stream).map_or(Ok(true), |parts| self.follow(&mut follow, parts, limit, &mut entries));
             self.streams.insert(stream.clone(), follow);
             match done {
                 Ok(true) => {}
                 Ok(false) => {
                     self.behind = true;
-                    self.turn = Some(stream);
+                    // The next one first, so that a stream that never ends starves no other.
+                    let next = || parts.range((Excluded(&stream), Unbounded)).next().map(|(next, _)| next.clone());
+                    self.turn = if entries.len() > had { next() } else { Some(stream) };
                     break;
                 }
                 // What was found so far must be given: its place is noted. The next call tries again.
@@ -344,9 +366,18 @@ impl Tail {
             self.problem(sealed_name(&follow.stem), format!("it is damaged: {damage}"));
         }
         let (blob, mut unpacker, mut plain) = (self.files.sealed().open(&follow.stem)?, Unpacker::new(), Vec::new());
+        let len = sealed.index.blocks.last().map_or(0, |block| block.plain_offset + u64::from(block.plain_len));
+        if self.at_least_once && follow.offset > len {
+            // It was cut off after it was read, so what came instead may stand in it.
+            follow.offset = 0;
+        }
         let ends = |block: &&crate::store::index::Block| block.plain_offset + u64::from(block.plain_len) > follow.offset;
         for block in sealed.index.blocks.iter().filter(ends).copied().collect::<Vec<_>>() {
             if let Err(e) = unpacker.block(&*blob, &block, &mut plain) {
+                // What is damaged stays so; what the disk refuses now, it may give later.
+                if matches!(e, Error::Io { .. }) {
+                    return Err(e);
+                }
                 self.problem(sealed_name(&follow.stem), page::told(&e));
                 follow.offset = block.plain_offset + u64::from(block.plain_len);
                 continue;
@@ -371,7 +402,7 @@ impl Tail {
                 follow.catch_up = None;
             }
             match scan(line) {
-                Some(fields) if fields.seq <= follow.seq => {}
+                Some(fields) if fields.seq <= follow.seq && !(self.at_least_once && follow.offset == 0) => {}
                 Some(fields) => {
                     follow.seq = fields.seq;
                     let old = follow.catch_up.as_ref().is_some_and(|until| millis(fields.timestamp) < until.since);

@@ -52,10 +52,12 @@ async fn admit(app: &State, mut request: Request, next: Next) -> Result<Response
         let detail = format!("the query string may have {MAX_QUERY} bytes");
         return Err(Problem::new(StatusCode::URI_TOO_LONG, "Too long", detail));
     }
-    if !request.body().is_end_stream() && request.body().size_hint().upper() != Some(0) {
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Too large", "nothing here takes a body"));
+    if !takes_body(&request) {
+        if !request.body().is_end_stream() && request.body().size_hint().upper() != Some(0) {
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Too large", "this takes no body"));
+        }
+        *request.body_mut() = Body::empty();
     }
-    *request.body_mut() = Body::empty();
     // Probes must be answered when all else is busy.
     if !matches!(request.uri().path(), "/healthz" | "/readyz") {
         let slot = Arc::clone(&app.requests).try_acquire_owned().map_err(|_| {
@@ -71,10 +73,23 @@ async fn admit(app: &State, mut request: Request, next: Next) -> Result<Response
     })
 }
 
+#[cfg(feature = "webhook")]
+use super::webhooks::takes_body;
+
+/// Nothing that only reads does.
+#[cfg(not(feature = "webhook"))]
+fn takes_body(_: &Request) -> bool {
+    false
+}
+
 pub(super) async fn no_route() -> Problem {
     Problem::not_found("there is nothing at this path")
 }
 
 pub(super) async fn wrong_method() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "only GET and HEAD are answered at this path")
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "Method not allowed",
+        "this path does not answer this method; the Allow header says which it does",
+    )
 }

@@ -14,6 +14,7 @@
 //! recorder   writes the access into the log
 //! entries    pages and single entries             download   whole ranges of days, with byte ranges
 //! probes     health, readiness, metrics           filtered   what a filter wants, packed while it is found (body)
+//! webhooks   endpoints that are told of events: settings, how they are doing
 //! ```
 
 mod access;
@@ -32,6 +33,8 @@ mod recorder;
 mod serve;
 mod state;
 mod token;
+#[cfg(feature = "webhook")]
+mod webhooks;
 
 use axum::{Router, middleware, routing::get};
 
@@ -55,6 +58,25 @@ impl AuditLog {
     /// | `GET /event-types/{event_type}` | `read` | the JSON Schema of its records |
     /// | `GET /metrics` | `read` | Prometheus text |
     /// | `GET /healthz`, `/readyz` | none | whether the process answers; whether the log takes events |
+    ///
+    /// With the feature `webhook` these too, all for the scope `admin` of all tenants. Settings are `name`, `url`, `event_types`, `exclude`,
+    /// `severity`, `tenant_id`, `format`, `format_options`, `api_key`, `api_key_header`, `signing_secrets`, `headers`, `allow_http`, `egress`,
+    /// `order`, `batch`, `timeout_ms`, `max_requests_per_second` and `schedule_seconds`, as the methods of
+    /// [`Subscription`](crate::webhook::Subscription) tell; answers have no secrets.
+    ///
+    /// | route | |
+    /// |---|---|
+    /// | `GET /webhooks`, `GET /webhooks/{name}` | settings, and how they are doing |
+    /// | `POST /webhooks` | adds one; the answer has the `signing_secret` that was made, this once, unless `signing_secrets` or `"unsigned": true` was sent |
+    /// | `PATCH /webhooks/{name}` | changes settings: a JSON merge patch |
+    /// | `DELETE /webhooks/{name}` | removes it; what waits for it is not sent |
+    /// | `POST /webhooks/{name}/pause`, `/resume` | holds deliveries back, or lets them go on |
+    /// | `POST /webhooks/{name}/test` | sends an event, now and once, and tells what came of it |
+    /// | `POST /webhooks/{name}/replay` | sends again: `{"dead_letters": true}`, or `{"entries": {…}}` with the parameters of a filter |
+    /// | `POST /webhooks/{name}/signing-secrets` | makes a new secret, which signs beside those before it; `…/retire` ends these |
+    /// | `GET /webhooks/{name}/deliveries`, `/dead-letters` | the last attempts; what was given up. `limit` and `offset` |
+    ///
+    /// Each change is recorded as `audit.subscription.*`, with the caller, before it is made.
     ///
     /// Requests need a token of the log's [`TokenStore`], unless the options give an [`Authorizer`]. Each access is recorded as
     /// `audit.access.read`, `audit.access.exported` or `audit.access.denied`. For the caller's address in these, serve the
@@ -89,7 +111,10 @@ pub fn read_only_router(dir: impl AsRef<std::path::Path>, options: RouterOptions
 }
 
 fn routes(app: State) -> Router {
-    Router::new()
+    let routes = Router::new();
+    #[cfg(feature = "webhook")]
+    let routes = routes.merge(webhooks::routes());
+    routes
         .route("/entries", get(entries::page))
         .route("/entries/{id}", get(entries::one))
         .route("/export", get(download::export))

@@ -15,6 +15,10 @@ pub struct RouterOptions {
     pub(super) downloads: usize,
     pub(super) request_time: Duration,
     pub(super) stall_time: Duration,
+    #[cfg(feature = "webhook")]
+    pub(super) webhook_egress: Vec<String>,
+    #[cfg(feature = "webhook")]
+    pub(super) webhook_allow_http: bool,
 }
 
 impl Default for RouterOptions {
@@ -34,6 +38,10 @@ impl RouterOptions {
             downloads: 4,
             request_time: Duration::from_secs(30),
             stall_time: Duration::from_secs(60),
+            #[cfg(feature = "webhook")]
+            webhook_egress: Vec::new(),
+            #[cfg(feature = "webhook")]
+            webhook_allow_http: false,
         }
     }
 
@@ -76,6 +84,21 @@ impl RouterOptions {
     /// How long a client may take no byte of its download before it is given up. Default: 60 seconds.
     pub fn stall_time(mut self, limit: Duration) -> Self {
         self.stall_time = limit;
+        self
+    }
+
+    /// What webhooks that are set over HTTP may be allowed to reach besides the public internet: `private`, `loopback`, addresses,
+    /// networks and host names. Default: nothing.
+    #[cfg(feature = "webhook")]
+    pub fn webhook_egress<T: Into<String>>(mut self, grants: impl IntoIterator<Item = T>) -> Self {
+        self.webhook_egress.extend(grants.into_iter().map(Into::into));
+        self
+    }
+
+    /// Lets webhooks that are set over HTTP have a URL without TLS. Default: no.
+    #[cfg(feature = "webhook")]
+    pub fn webhook_allow_http(mut self, allow: bool) -> Self {
+        self.webhook_allow_http = allow;
         self
     }
 }

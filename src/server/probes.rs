@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::{
-    extract::State as Shared,
+    extract::{Extension, State as Shared},
     http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -15,7 +15,7 @@ use serde_json::json;
 use super::{
     access::Scope,
     problem::{Problem, hide_paths},
-    state::State,
+    state::{Slot, State},
 };
 
 /// `GET /healthz`: the process answers.
@@ -33,7 +33,7 @@ pub(super) async fn readyz(Shared(app): Shared<State>) -> Response {
 }
 
 /// `GET /metrics`: Prometheus' text format.
-pub(super) async fn metrics(Shared(app): Shared<State>, request: Parts) -> Result<Response, Problem> {
+pub(super) async fn metrics(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, request: Parts) -> Result<Response, Problem> {
     if !app.options.open_metrics {
         app.admit(&request, Scope::Read)?;
     }
@@ -56,5 +56,9 @@ pub(super) async fn metrics(Shared(app): Shared<State>, request: Parts) -> Resul
         let (name, count) = (format!("tracing_audit_http_{name}"), count.load(Ordering::Relaxed));
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {count}");
     }
+    #[cfg(feature = "webhook")]
+    text.push_str(&super::webhooks::metrics(&app, slot).await);
+    #[cfg(not(feature = "webhook"))]
+    drop(slot);
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }

@@ -29,6 +29,19 @@ impl Problem {
         Self { parameter: Some(name.into()), ..problem }
     }
 
+    /// 400, and which setting of the body it is about.
+    #[cfg(feature = "webhook")]
+    pub(super) fn setting(name: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { title: "A setting can't be used", ..Self::parameter(name, detail) }
+    }
+
+    /// 409, and which setting it is about.
+    #[cfg(feature = "webhook")]
+    pub(super) fn conflict(name: impl Into<String>, detail: impl Into<String>) -> Self {
+        let problem = Self::new(StatusCode::CONFLICT, "It conflicts with what there is", detail);
+        Self { parameter: Some(name.into()), ..problem }
+    }
+
     /// 503, and that it is worth trying again soon.
     pub(super) fn busy(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not now", detail).with(header::RETRY_AFTER, HeaderValue::from_static("2"))

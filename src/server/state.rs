@@ -52,6 +52,8 @@ pub(super) struct App {
     pub(super) downloads: Arc<Semaphore>,
     pub(super) counts: Counts,
     pub(super) plans: Plans,
+    #[cfg(feature = "webhook")]
+    pub(super) webhook_policy: crate::forward::OutsidePolicy,
     tokens: TokenStore,
 }
 
@@ -84,6 +86,8 @@ impl App {
             downloads: Arc::new(Semaphore::new(options.downloads)),
             counts: Counts::default(),
             plans: Plans::default(),
+            #[cfg(feature = "webhook")]
+            webhook_policy: crate::forward::OutsidePolicy::new(&options.webhook_egress, options.webhook_allow_http)?,
             layout,
             log,
             options,
@@ -95,13 +99,9 @@ impl App {
     pub(super) fn admit(&self, request: &Parts, scope: Scope) -> Result<Asker, Problem> {
         let authorizer: &dyn Authorizer = self.options.authorizer.as_deref().unwrap_or(&self.tokens);
         let mut caller = caller(request);
-        let refuse = |caller: Caller, denied: Denied| {
-            self.recorder.denied(caller, &denied, path(request));
-            Err(denied.into())
-        };
         let access = match authorizer.authorize(request) {
             Ok(access) => access,
-            Err(denied) => return refuse(caller, denied),
+            Err(denied) => return Err(self.refuse(caller, denied, request)),
         };
         caller.kind = shorten(&access.actor_type).into();
         caller.id = shorten(&access.id);
@@ -109,9 +109,27 @@ impl App {
         caller.tenant = access.tenant.clone();
         if access.scope < scope {
             let why = format!("this needs the scope {scope:?}, and yours is {:?}", access.scope).to_lowercase();
-            return refuse(caller, Denied::Forbidden(why));
+            return Err(self.refuse(caller, Denied::Forbidden(why), request));
         }
         Ok(Asker { access, caller, path: path(request).to_owned() })
+    }
+
+    /// Lets a request in that may administer what is not of one tenant, and that no other site's page made a browser send.
+    #[cfg(feature = "webhook")]
+    pub(super) fn admit_administrator(&self, request: &Parts) -> Result<Asker, Problem> {
+        let asker = self.admit(request, Scope::Admin)?;
+        let elsewhere = request.headers.get("sec-fetch-site").is_some_and(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"));
+        let why = match () {
+            () if asker.access.tenant.is_some() => "this is for all tenants, and your token is for one",
+            () if elsewhere && !request.method.is_safe() => "a page of another site sent this",
+            () => return Ok(asker),
+        };
+        Err(self.refuse(asker.caller, Denied::Forbidden(why.to_owned()), request))
+    }
+
+    fn refuse(&self, caller: Caller, denied: Denied, request: &Parts) -> Problem {
+        self.recorder.denied(caller, &denied, path(request));
+        denied.into()
     }
 
     /// Runs what reads the disk. The slot is held until it is done, also when nobody waits for it any more: what asks `Cancel`
@@ -145,8 +163,8 @@ pub(super) struct Slot(#[allow(dead_code, reason = "held, not read")] pub(super)
 #[derive(Debug)]
 pub(super) struct Asker {
     pub(super) access: Access,
-    caller: Caller,
-    path: String,
+    pub(super) caller: Caller,
+    pub(super) path: String,
 }
 
 impl Asker {
@@ -179,7 +197,7 @@ impl Asker {
 }
 
 /// The path as the client sent it, the mount's part included.
-fn path(request: &Parts) -> &str {
+pub(super) fn path(request: &Parts) -> &str {
     request.extensions.get::<OriginalUri>().map_or(&request.uri, |uri| &uri.0).path()
 }
 

@@ -76,20 +76,41 @@ impl Document {
     where
         T: Serialize + DeserializeOwned + Default,
     {
+        self.change_unless(change)
+    }
+
+    /// The same, for changes that can fail in ways of their own.
+    pub(crate) fn change_unless<T, R, E>(&self, change: impl FnOnce(&mut T) -> Result<R, E>) -> Result<R, E>
+    where
+        T: Serialize + DeserializeOwned + Default,
+        E: From<Error>,
+    {
         let _held = self.take_lock()?;
         let mut content = self.read()?;
         let result = change(&mut content)?;
         let mut text = serde_json::to_vec_pretty(&Versioned { version: 1, content }).expect("texts, numbers and lists are always JSON");
         text.push(b'\n');
-        self.replace(&text).map_err(Error::io("write", &self.path))?;
+        self.replace(&text, true).map_err(Error::io("write", &self.path))?;
         Ok(result)
     }
 
-    /// Replaces it, for who holds its lock; durable on return.
+    /// What it says, while nobody changes it.
     #[cfg(feature = "webhook")]
-    pub(crate) fn write(&self, content: &impl Serialize) -> Result<()> {
-        let text = serde_json::to_vec(&Versioned { version: 1, content }).expect("texts, numbers and lists are always JSON");
-        self.replace(&text).map_err(Error::io("write", &self.path))
+    pub(crate) fn look<T: DeserializeOwned + Default, R>(&self, look: impl FnOnce(T) -> Result<R>) -> Result<R> {
+        let _held = self.take_lock()?;
+        look(self.read()?)
+    }
+
+    /// The document's text, to be written by [`write`](Self::write).
+    #[cfg(feature = "webhook")]
+    pub(crate) fn text(content: &impl Serialize) -> Vec<u8> {
+        serde_json::to_vec(&Versioned { version: 1, content }).expect("texts, numbers and lists are always JSON")
+    }
+
+    /// Replaces it, for who holds its lock; durable on return if `sync`.
+    #[cfg(feature = "webhook")]
+    pub(crate) fn write(&self, text: &[u8], sync: bool) -> Result<()> {
+        self.replace(text, sync).map_err(Error::io("write", &self.path))
     }
 
     fn take_lock(&self) -> Result<Lock> {
@@ -106,7 +127,7 @@ impl Document {
         }
     }
 
-    fn replace(&self, text: &[u8]) -> io::Result<()> {
+    fn replace(&self, text: &[u8], sync: bool) -> io::Result<()> {
         let tmp = self.path.with_extension("json.tmp");
         // What a dead process left is not written to: another may have it open.
         match fs::remove_file(&tmp) {
@@ -115,8 +136,13 @@ impl Document {
         }
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&tmp)?;
         file.write_all(text)?;
-        file.sync_all()?;
+        if sync {
+            file.sync_all()?;
+        }
         fs::rename(&tmp, &self.path)?;
-        File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()
+        if sync {
+            File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+        }
+        Ok(())
     }
 }

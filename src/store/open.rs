@@ -132,9 +132,22 @@ impl Store {
 
     /// Writes a record of the log's own; it is durable on return.
     pub(crate) fn record(&self, own: &OwnRecord) -> Result<()> {
+        self.record_rendered(&own.render(&self.stream.source().parse()?))
+    }
+
+    /// The same, with the id of the entry that it became.
+    #[cfg(feature = "webhook")]
+    pub(crate) fn record_with_id(&self, own: &OwnRecord) -> Result<uuid::Uuid> {
+        let record = own.render(&self.stream.source().parse()?);
+        self.record_rendered(&record)?;
+        // It begins with its id.
+        Ok(record.get(6..42).and_then(|id| uuid::Uuid::try_parse_ascii(id).ok()).expect("what we render has an id"))
+    }
+
+    fn record_rendered(&self, record: &[u8]) -> Result<()> {
         let ring = self.layout.ring(&self.stream);
         let refused = |why: String| Error::io("write an entry to", &ring)(io::Error::other(why));
-        match self.producer.push(&own.render(&self.stream.source().parse()?)) {
+        match self.producer.push(record) {
             Ok(position) => match self.durability.wait(position.0) {
                 Fate::Durable => Ok(()),
                 Fate::Failed(error) => Err(refused(error.to_string())),

@@ -209,7 +209,7 @@ pub(super) fn doomed(
     now: Timestamp,
 ) -> Result<(Vec<Doomed>, u64)> {
     let holds = Holds::read(layout)?;
-    let undelivered = Undelivered::read(fs, layout)?;
+    let undelivered = Undelivered::read(layout)?;
     let mut held = 0;
     let cutoff = retention.days.map(|days| Timestamp::from_micros(now.as_micros().saturating_sub(i64::from(days) * MICROS_PER_DAY)));
     let mut doomed = Vec::new();

@@ -199,21 +199,24 @@ fn what_a_webhook_has_not_got_stays_a_week_longer_unless_space_is_short() {
     let outbox = |place: &FileStem, waiting: &FileStem| {
         json!({
             "version": 1, "status": {}, "places": {place.stream.as_str(): {"file": place.to_string(), "offset": 7, "seq": 1}},
-            "parcels": [{"id": "msg", "entries": [{"file": waiting.to_string(), "offset": 0, "len": 9}], "attempts": 1, "due": 0}],
+            "parcels": [{"id": "msg", "entries": [{"file": waiting.to_string(), "at": [[0, 9]]}], "attempts": 1, "due": 0}],
         })
     };
     let state = |name: &str, value: serde_json::Value| std::fs::write(rig.layout.document(name), value.to_string()).unwrap();
-    state("webhooks", json!({"version": 1, "subscriptions": [{"name": "hook"}]}));
-    state("webhook-hook", outbox(&rig.stems[1], &rig.stems[0]));
-    state("webhook-left", outbox(&rig.stems[0], &rig.stems[0]));
-    rig.fs.put(rig.layout.document("webhook-hook"), "");
-    rig.fs.put(rig.layout.document("webhook-left"), "");
+    state("webhooks", json!({"version": 1, "subscriptions": [{"name": "hook", "id": "1"}]}));
+    state("webhook-hook.1", outbox(&rig.stems[1], &rig.stems[0]));
+    state("webhook-left.1", outbox(&rig.stems[0], &rig.stems[0]));
     let due = rig.after(5, MICROS_PER_DAY + 1);
     assert_eq!(rig.prune(Retention::days(1), due).unwrap(), NONE);
+    // Who waits is not known: nothing goes.
+    let known = std::fs::read(rig.layout.document("webhooks")).unwrap();
+    std::fs::write(rig.layout.document("webhooks"), "{").unwrap();
+    assert!(rig.prune(Retention::days(1), due).is_err());
+    std::fs::write(rig.layout.document("webhooks"), known).unwrap();
     // The request was delivered: nothing of the first file is needed any more.
     let mut delivered = outbox(&rig.stems[1], &rig.stems[0]);
     delivered["parcels"] = json!([]);
-    std::fs::write(rig.layout.document("webhook-hook"), delivered.to_string()).unwrap();
+    std::fs::write(rig.layout.document("webhook-hook.1"), delivered.to_string()).unwrap();
     assert_eq!(rig.prune(Retention::days(1), due).unwrap(), [1]);
     assert_eq!(rig.recorded().unwrap()["details"]["files"][0]["undelivered"], json!([]));
     let size = rig.fs.bytes(rig.layout.sealed(&rig.stems[4])).unwrap().len() as u64;

@@ -1,14 +1,31 @@
-//! Which files webhooks still need: what `state/webhook-<name>.json` says of how far each was read, and of what waits to be sent.
+//! Which files webhooks still need: what `state/webhook-<name>.<id>.json` says of how far each was read, and of what waits to be sent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
+};
 
 use serde::Deserialize;
 
-use super::{fs::Fs, layout::Layout, names::FileStem};
+use super::{layout::Layout, names::FileStem};
 use crate::error::{Error, Result};
 
-/// The part of an outbox that says which files it needs.
+/// The part of `state/webhooks.json` that says which outboxes count.
 #[derive(Deserialize)]
+struct Subscriptions {
+    subscriptions: Vec<Subscription>,
+}
+
+#[derive(Deserialize)]
+struct Subscription {
+    name: String,
+    id: String,
+}
+
+/// The part of an outbox that says which files it needs.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Outbox {
     places: BTreeMap<String, Place>,
     parcels: Vec<Parcel>,
@@ -23,6 +40,8 @@ struct Place {
 
 #[derive(Deserialize)]
 struct Parcel {
+    /// Those of a replay stand elsewhere, and are not waited for: they were sent once, or given up.
+    #[serde(default)]
     entries: Vec<Entry>,
 }
 
@@ -53,29 +72,25 @@ impl TryFrom<String> for FileName {
 pub(super) struct Undelivered(Vec<(String, Outbox, BTreeSet<FileStem>)>);
 
 impl Undelivered {
-    pub(super) fn read(fs: &dyn Fs, layout: &Layout) -> Result<Self> {
-        let dir = layout.root().join("state");
-        let mut needed = Vec::new();
-        // Outboxes whose subscription was removed stay until another bears the name; they need nothing.
+    pub(super) fn read(layout: &Layout) -> Result<Self> {
         let path = layout.document("webhooks");
-        let subscribed = match std::fs::read_to_string(&path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Self(Vec::new())),
+        let text = match std::fs::read(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Self(Vec::new())),
             // Without knowing who waits, nothing goes.
             read => read.map_err(Error::io("read", &path))?,
         };
-        for entry in fs.list(&dir).map_err(Error::io("list", &dir))? {
-            let Some(name) = entry.name.strip_prefix("webhook-").and_then(|name| name.strip_suffix(".json")) else { continue };
-            if !subscribed.contains(&format!("\"{name}\"")) {
-                continue;
-            }
-            let path = layout.document(&format!("webhook-{name}"));
-            let text = std::fs::read(&path).map_err(Error::io("read", &path))?;
-            let outbox: Outbox = serde_json::from_slice(&text).map_err(|e| Error::damaged(&path, e.to_string()))?;
+        let wrong = |path: &Path, e: serde_json::Error| Error::damaged(path, e.to_string());
+        let all: Subscriptions = serde_json::from_slice(&text).map_err(|e| wrong(&path, e))?;
+        let mut needed = Vec::new();
+        for Subscription { name, id } in all.subscriptions {
+            let path = layout.document(&format!("webhook-{name}.{id}"));
+            // One that can't be read needs all, for the week that is granted.
+            let outbox: Outbox = std::fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
             if outbox.status.gone {
                 continue;
             }
             let files = outbox.parcels.iter().flat_map(|parcel| parcel.entries.iter().map(|entry| entry.file.0.clone())).collect();
-            needed.push((name.to_owned(), outbox, files));
+            needed.push((name, outbox, files));
         }
         Ok(Self(needed))
     }

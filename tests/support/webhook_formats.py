@@ -6,16 +6,22 @@ Prints how many of each format were verified, as JSON.
 
 import base64
 import collections
+import http.server
 import json
+import logging
+import os
 import pathlib
 import re
 import sys
+import threading
 
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from google.protobuf import json_format
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from splunk_handler import SplunkHandler
+from splunk_hec_handler import SplunkHecHandler
 from standardwebhooks import Webhook, WebhookVerificationError
 
 
@@ -79,15 +85,77 @@ def check_cloud_events_batch(case, body):
         check_cloud_event(from_http_event(HTTPMessage(headers=headers, body=json.dumps(one).encode())), record)
 
 
-def check_splunk(case, body):
-    text, events = body.decode(), []
+class Collector(http.server.BaseHTTPRequestHandler):
+    """Keeps what is sent to it."""
+
+    requests = []
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"])).decode()
+        self.requests.append((self.path, self.headers["authorization"], body))
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+# Whatever proxies the environment has.
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
+collector = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+threading.Thread(target=collector.serve_forever, daemon=True).start()
+
+
+class AsItIs(logging.Formatter):
+    def format(self, record):
+        return record.msg
+
+
+def sent_by_splunk_handler(events):
+    """What `splunk-handler` sends for these events, in one request."""
+    first = events[0]
+    handler = SplunkHandler("127.0.0.1", collector.server_port, "token", first["index"], allow_overrides=True, hostname=first["host"],
+                            protocol="http", source=first["source"], sourcetype=first["sourcetype"], verify=False, flush_interval=600)
+    handler.setFormatter(AsItIs())
+    for event in events:
+        assert event["source"] == first["source"]
+        handler.emit(logging.makeLogRecord({"msg": event["event"], "_time": event["time"]}))
+    handler.close()
+    return Collector.requests.pop()
+
+
+def sent_by_splunk_hec_handler(event):
+    """What `splunk-hec-handler` sends for this event."""
+    handler = SplunkHecHandler("127.0.0.1", "token", port=collector.server_port, proto="http", hostname=event["host"], index=event["index"],
+                               source=event["source"], sourcetype=event["sourcetype"], empty_body=True)
+    handler.emit(logging.makeLogRecord({"msg": event["event"], "created": event["time"]}))
+    handler.r.close()
+    return Collector.requests.pop()
+
+
+def hec_objects(text):
+    """The objects of a request, which follow each other with nothing between them."""
+    events = []
     while text:
         event, end = json.JSONDecoder().raw_decode(text)
         events.append(event)
         text = text[end:]
+    return events
+
+
+def check_splunk(case, body):
+    events = hec_objects(body.decode())
     for event, record in zip(events, case["records"], strict=True):
-        assert set(event) == {"time", "source", "sourcetype", "event"} and event["event"] == record
+        assert set(event) == {"time", "host", "source", "sourcetype", "index", "event"} and event["event"] == record
         assert f"{event['time']:.6f}"[-6:] == record["timestamp"][-7:-1]
+    path, _, theirs = sent_by_splunk_handler(events)
+    assert (path, hec_objects(theirs)) == ("/services/collector/event", events)
+    for event in events:
+        path, _, theirs = sent_by_splunk_hec_handler(event)
+        (theirs,) = hec_objects(theirs)
+        # Of fields to be indexed besides the event it sends none, and says so.
+        assert (path, theirs.pop("fields"), theirs) == ("/services/collector/event", {}, event)
 
 
 def plain(value):

@@ -19,6 +19,7 @@ pub(super) struct Guide<'a> {
     pub(super) stream: &'a str,
     pub(super) address: SocketAddr,
     pub(super) second: &'a str,
+    pub(super) receiver: SocketAddr,
     pub(super) token: &'a str,
     /// Seconds.
     pub(super) limit: Option<u64>,
@@ -26,7 +27,7 @@ pub(super) struct Guide<'a> {
 
 impl Guide<'_> {
     pub(super) fn print(&self) -> io::Result<()> {
-        let Self { stream, address, second, token, .. } = self;
+        let Self { stream, address, second, receiver, token, .. } = self;
         let (dir, today) = (quoted(self.dir), Timestamp::now().day());
         let program = std::env::current_exe().map_or_else(|_| "tracing-audit".to_owned(), |program| quoted(&program));
         let end =
@@ -40,6 +41,7 @@ A credential manager is running, its users are at work, and all they do is audit
   service    http://{address}
              http://{second}  (a second instance, same log)
   audit API  http://{address}/audit
+  webhook    http://{receiver}  (a receiver of failed logins and changed users, which verifies signatures)
   token      {token}
   log        {dir}
 
@@ -52,6 +54,12 @@ Try, in another terminal:
   # the last failed logins
   curl -fsS -H 'Authorization: Bearer {token}' \\
     'http://{address}/audit/entries?event_type=auth.login.failed&limit=3' | jq '.entries[] | {{timestamp, actor, ip_address, details}}'
+
+  # the webhook: what it got, how it is doing, its last deliveries, the same over HTTP
+  curl -fsS http://{receiver}/ | jq
+  {program} webhook list --dir {dir}
+  {program} webhook deliveries siem --dir {dir}
+  curl -fsS -H 'Authorization: Bearer {token}' http://{address}/audit/webhooks | jq
 
   # watch it being written: by this instance, or by all
   tail -f {dir}/live/*{stream}*.jsonl

@@ -3,7 +3,8 @@
 //! ```text
 //! traffic ──HTTP──▶ this process ───────┐
 //!         └─HTTP──▶ a second instance ──┼──▶ one directory ◀── curl, tail, query, verify
-//!            a worker that is killed ───┘
+//!            a worker that is killed ───┘        │
+//!                     a receiver ◀── webhook, signed ──┘
 //! ```
 //!
 //! Nothing in it is simulated but the people and their vaults: the requests, the processes, the kill and the recovery are real. At the end the log
@@ -14,6 +15,7 @@ mod children;
 mod guide;
 mod jobs;
 mod model;
+mod receiver;
 mod request;
 mod service;
 mod settings;
@@ -29,7 +31,7 @@ use std::{
 
 use tokio::{net::TcpListener, sync::watch, time};
 
-use self::{children::Started, guide::Guide, traffic::Traffic};
+use self::{children::Started, guide::Guide, receiver::Receiver, traffic::Traffic};
 use super::{
     args::DemoArgs,
     check,
@@ -57,11 +59,11 @@ pub(super) fn run(args: &DemoArgs) -> Result<Outcome, Failure> {
     let listener = runtime.block_on(service::listen(args.listen))?;
     let dir = args.demo_dir.clone().map_or_else(fresh_dir, Ok)?;
     let log = service::open_log(&dir, "certify-core")?;
-    runtime.block_on(play(args, listener, &log))?;
+    let receiver = runtime.block_on(play(args, listener, &log))?;
     // Requests that are still answered hold the log.
     drop(runtime);
     log.close()?;
-    sum_up(&dir)
+    sum_up(&dir, &receiver)
 }
 
 /// A directory that nobody has seen yet.
@@ -73,30 +75,36 @@ fn fresh_dir() -> Result<PathBuf, Failure> {
     Ok(dir)
 }
 
-async fn play(args: &DemoArgs, listener: TcpListener, log: &AuditLog) -> Result<(), Failure> {
+async fn play(args: &DemoArgs, listener: TcpListener, log: &AuditLog) -> Result<Receiver, Failure> {
     let dir = log.dir();
     let address = listener.local_addr()?;
     let new = NewToken { name: "demo".to_owned(), scope: Scope::Admin, tenant: None, expires: None };
     let (_, token) = TokenStore::open(dir).create(new)?;
-    let router = service::router().nest("/audit", log.router(RouterOptions::new())?);
+    // So that more webhooks can be added to receivers on this machine.
+    let options = RouterOptions::new().webhook_egress(["loopback"]).webhook_allow_http(true);
+    let router = service::router().nest("/audit", log.router(options)?);
     let second = start("instance", dir).await?;
 
     let (stop, stopped) = watch::channel(false);
+    let (end_receiver, receiver_ended) = watch::channel(false);
+    let (receiver, receiver_address) = Receiver::start(log, receiver_ended).await?;
+    let forwarder = log.forward()?;
     let serving = tokio::spawn(service::serve(listener, router, stopped.clone()));
     let bases = vec![format!("http://{address}"), format!("http://{}", second.line)];
-    Guide { dir, stream: log.stream().as_str(), address, second: &second.line, token: &token, limit: args.run_for }.print()?;
+    let (stream, interrupted) = (log.stream().as_str(), stop::signal());
+    Guide { dir, stream, address, second: &second.line, receiver: receiver_address, token: &token, limit: args.run_for }.print()?;
     let traffic = tokio::spawn(traffic::run(Traffic { bases, rate: args.rate }, stopped));
     let crash = crash_and_recover(dir).await;
 
     match args.run_for {
         Some(seconds) => {
             tokio::select! {
-                _ = stop::signal() => {}
+                _ = interrupted => {}
                 () = time::sleep(Duration::from_secs(seconds)) => {}
             }
         }
         None => {
-            stop::signal().await;
+            interrupted.await;
         }
     }
     // The tasks may be over by themselves; then there is nothing to stop.
@@ -104,11 +112,15 @@ async fn play(args: &DemoArgs, listener: TcpListener, log: &AuditLog) -> Result<
     let _ = traffic.await;
     let served = serving.await;
     let second = tokio::task::spawn_blocking(|| second.finish()).await;
+    // What is on its way still arrives.
+    let forwarded = tokio::task::spawn_blocking(|| drop(forwarder)).await;
+    let _ = end_receiver.send(true);
+    forwarded.map_err(|e| Failure::failed(e.to_string()))?;
     crash?;
     for ended in [served, second] {
         ended.map_err(|e| Failure::failed(e.to_string()))?.map_err(|e| Failure::failed(format!("the demo could not end well: {e}")))?;
     }
-    Ok(())
+    Ok(receiver)
 }
 
 async fn start(role: &'static str, dir: &Path) -> Result<Started, Failure> {
@@ -131,7 +143,7 @@ async fn crash_and_recover(dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn sum_up(dir: &Path) -> Result<Outcome, Failure> {
+fn sum_up(dir: &Path, receiver: &Receiver) -> Result<Outcome, Failure> {
     // Seals the last files, which otherwise the next process does that opens the directory.
     maintain::recover_now(dir, |_| {})?;
     let report = check::check(dir, &mut |_, _| {})?;
@@ -143,6 +155,11 @@ fn sum_up(dir: &Path) -> Result<Outcome, Failure> {
         writeln!(out, "  {event_type:<width$}  {events:>6}")?;
     }
     writeln!(out, "\n{} and {} in {}", count(report.sealed_files, "sealed file"), count(report.live_files, "live file"), dir.display())?;
+    {
+        let received = receiver.received();
+        let (events, requests) = (count(received.events() as u64, "event"), count(received.requests, "request"));
+        writeln!(out, "webhook {}: {events} received in {requests}, {} of them with a valid signature", receiver::NAME, received.verified)?;
+    }
     write!(out, "verify: ")?;
     verify::write_text(&mut out, &report)?;
     writeln!(out, "It stays there: tracing-audit query --dir {}", guide::quoted(dir))?;

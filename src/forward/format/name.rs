@@ -53,6 +53,14 @@ impl FormatName {
         }
     }
 
+    /// By which the endpoint's key is sent, unless it has a header of its own.
+    pub(in crate::forward) fn authorization_scheme(self) -> &'static str {
+        match self {
+            Self::SplunkHec => "Splunk",
+            _ => "Bearer",
+        }
+    }
+
     /// The format of this name with these options.
     ///
     /// # Errors

@@ -37,7 +37,7 @@ fn what_is_written_from_now_on() {
     log.append(&stem(1, 1), &lines(1, 1..=2));
     assert_eq!(seqs(&tail.poll(4).unwrap()), named("app0", 10..=13), "the rest of the old file, then the new one");
     assert!(tail.is_behind());
-    assert_eq!(seqs(&tail.poll(10).unwrap()), [named("app0", 14..=14), named("app1", 1..=2)].concat());
+    assert_eq!(seqs(&tail.poll(10).unwrap()), [named("app1", 1..=2), named("app0", 14..=14)].concat(), "the other stream's turn");
     assert!(!tail.is_behind());
 
     log.append(&stem(0, 3), &lines(0, 15..=16));
@@ -177,4 +177,47 @@ fn another_tail_goes_on_from_the_places_of_the_first() {
     assert_eq!(log.reader().at(&last.place).unwrap().unwrap().seq().0, 60);
     std::fs::remove_dir_all(log.layout.sealed_dir()).unwrap();
     assert!(log.reader().at(&last.place).unwrap().is_none());
+}
+
+#[test]
+fn a_busy_stream_starves_no_other() {
+    let log = Log::new();
+    let mut tail = log.reader().tail(Filter::new(), TailStart::Now).unwrap();
+    log.append(&stem(1, 1), &lines(1, 1..=1));
+    let mut other = 0;
+    // It writes more than is taken at a time.
+    for n in 0..100 {
+        log.append(&stem(0, 1), &lines(0, n * 5 + 1..=n * 5 + 5));
+        other += tail.poll(4).unwrap().iter().filter(|entry| entry.stream().starts_with("app1")).count();
+    }
+    assert_eq!(other, 1);
+}
+
+#[test]
+fn a_file_born_in_the_future_hides_nothing() {
+    let log = Log::new();
+    let future = FileStem { born: Timestamp::from_micros(START + 400 * 86_400_000_000), ..stem(1, 1) };
+    log.sealed(&future, &lines(1, 1..=1));
+    log.append(&stem(0, 1), &lines(0, 1..=3));
+    let mut tail = log.reader().resume(Filter::new(), &Default::default()).unwrap();
+    assert_eq!(tail.poll(9).unwrap().len(), 4);
+    log.sealed(&stem(0, 2), &lines(0, 4..=6));
+    log.append(&stem(0, 3), &lines(0, 7..=7));
+    assert_eq!(seqs(&tail.poll(9).unwrap()), named("app0", 4..=7));
+}
+
+#[test]
+fn lines_written_again_under_other_numbers_are_given_to_who_goes_on() {
+    // A write failed: what was not durable was cut off, and is written again behind a record that says so.
+    let log = Log::new();
+    log.append(&stem(0, 1), &lines(0, 1..=5));
+    let mut tail = log.reader().resume(Filter::new(), &Default::default()).unwrap();
+    assert_eq!(tail.poll(9).unwrap().len(), 5);
+    let whole = std::fs::read(log.layout.live(&stem(0, 1))).unwrap();
+    let cut: usize = whole.split_inclusive(|b| *b == b'\n').take(3).map(<[u8]>::len).sum();
+    std::fs::write(log.layout.live(&stem(0, 1)), &whole[..cut]).unwrap();
+    log.append(&stem(0, 2), &[Record { event_type: "audit.log.write_failed".into(), ..Record::new(0, 4, 9_000_000) }.line()]);
+    log.append(&stem(0, 2), &lines(0, 5..=6));
+    let got: Vec<_> = tail.poll(9).unwrap().iter().map(|entry| entry.event_type().into_owned()).collect();
+    assert!(got.iter().any(|event_type| event_type == "audit.log.write_failed"), "{got:?}");
 }

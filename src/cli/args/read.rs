@@ -1,0 +1,174 @@
+//! Flags of what reads a log.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::{DirArgs, Format};
+use crate::{cli::filter::FilterArgs, query::Order};
+
+/// Shows entries, the newest first
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  tracing-audit query --actor ann@example.com --start-date 2026-11-01 --end-date 2026-11-30
+  tracing-audit query --severity error --severity critical --limit 20
+  tracing-audit query --q vault --details mode=full --format json | jq '.entries[].id'
+  tracing-audit query --id 0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11")]
+pub(in crate::cli) struct QueryArgs {
+    #[command(flatten)]
+    pub(in crate::cli) dir: DirArgs,
+    /// Show the one entry with this id
+    #[arg(long, value_name = "UUID", conflicts_with_all = ["offset", "cursor"])]
+    pub(in crate::cli) id: Option<String>,
+    /// So many entries at most; 0 for all of them
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(in crate::cli) limit: usize,
+    /// desc, the newest first, or asc
+    #[arg(long, value_name = "ORDER", default_value_t)]
+    pub(in crate::cli) order: Order,
+    /// Leave out so many entries first
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(in crate::cli) offset: usize,
+    /// Go on where a page ended: its next_cursor
+    #[arg(long, conflicts_with = "offset")]
+    pub(in crate::cli) cursor: Option<String>,
+    /// How to show them [default: table on a terminal, else ndjson]
+    #[arg(long, value_enum)]
+    pub(in crate::cli) format: Option<Format>,
+    #[command(flatten)]
+    pub(in crate::cli) filter: FilterArgs,
+}
+
+/// Shows entries as they are written, by any application that shares the directory; ends with Ctrl-C
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  tracing-audit tail
+  tracing-audit tail -n 0 --severity error --severity critical
+  tracing-audit tail --event-type 'auth.*' --format ndjson | jq .actor.name")]
+pub(in crate::cli) struct TailArgs {
+    #[command(flatten)]
+    pub(in crate::cli) dir: DirArgs,
+    /// Show so many of the last entries first
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
+    pub(in crate::cli) lines: usize,
+    /// How to show them [default: table on a terminal, else ndjson]
+    #[arg(long, value_enum)]
+    pub(in crate::cli) format: Option<Format>,
+    #[command(flatten)]
+    pub(in crate::cli) filter: FilterArgs,
+}
+
+/// How an export is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum ExportFormat {
+    // One file of lines per day and stream, and a manifest
+    Zip,
+    // All lines in one gzip file
+    Gz,
+    // All lines as they are
+    Ndjson,
+}
+
+impl ExportFormat {
+    /// What a file's name asks for: ZIP unless it says otherwise.
+    pub(in crate::cli) fn of_name(path: &Path) -> Self {
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("gz") => Self::Gz,
+            Some("ndjson" | "jsonl") => Self::Ndjson,
+            _ => Self::Zip,
+        }
+    }
+}
+
+/// Writes a part of the log into one file, which is there whole or not at all
+#[derive(Args, Debug)]
+#[command(after_help = "\
+With only dates nothing is packed anew, so it is about as fast as copying, and a ZIP has one file of lines per day and stream.
+With other filters a ZIP has all matching entries in one file.
+
+Examples:
+  tracing-audit export --start-date 2026-11-01 --end-date 2026-11-30 --output november.zip
+  tracing-audit export --actor ann@example.com --output ann.jsonl
+  tracing-audit export --start-date 2026-11-21 --format gz --output - | ssh backup 'cat > audit.jsonl.gz'")]
+pub(in crate::cli) struct ExportArgs {
+    #[command(flatten)]
+    pub(in crate::cli) dir: DirArgs,
+    /// The file to write, in the place of what is there; - for stdout
+    #[arg(long, short, value_name = "FILE")]
+    pub(in crate::cli) output: PathBuf,
+    /// How to pack it [default: as the file's name ends, else zip]
+    #[arg(long, value_enum)]
+    pub(in crate::cli) format: Option<ExportFormat>,
+    #[command(flatten)]
+    pub(in crate::cli) filter: FilterArgs,
+}
+
+/// Checks that the log is whole: every file, every number, nothing that doesn't belong there
+///
+/// Reads all of it and changes nothing. Prints a line for each finding; a problem makes the exit code 1, a note doesn't.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+What is checked:
+  - each sealed file is gzip to its last byte, each line in it an entry, its index true, its SHA-256 that of its sealing
+  - each stream's entries are numbered without a gap, across its files; a beginning that retention removed is only noted
+  - nothing foreign is among the sealed files, and no damaged journal was left over
+
+Examples:
+  tracing-audit verify --dir /var/lib/billing/audit
+  tracing-audit verify --format json | jq '.findings[] | select(.level == \"problem\")'")]
+pub(in crate::cli) struct VerifyArgs {
+    #[command(flatten)]
+    pub(in crate::cli) dir: DirArgs,
+    /// How to show the findings
+    #[arg(long, value_enum, default_value = "text")]
+    pub(in crate::cli) format: ReportFormat,
+}
+
+/// How the catalogue is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum CatalogueFormat {
+    // For people
+    Table,
+    // What --file and --against read
+    Json,
+    // For documents
+    Markdown,
+}
+
+/// Lists the event types that applications record here, with their fields and where in the source they are
+///
+/// Applications leave their catalogue beside the log when they open it.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  tracing-audit catalogue --format markdown > EVENTS.md
+  tracing-audit catalogue --format json > catalogue.json
+  tracing-audit catalogue --against catalogue.json    (in CI: code 1 and a line for each breaking change)
+  tracing-audit catalogue --schema auth.login.failed")]
+pub(in crate::cli) struct CatalogueArgs {
+    #[command(flatten)]
+    pub(in crate::cli) dir: DirArgs,
+    /// Take the catalogue from this JSON file, not from the log's directory
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) file: Option<PathBuf>,
+    /// Compare with this older catalogue: tell what is gone or of another kind, and end with code 1 if anything is
+    #[arg(long, value_name = "FILE", conflicts_with = "schema")]
+    pub(in crate::cli) against: Option<PathBuf>,
+    /// Show the JSON Schema of this event type's records
+    #[arg(long, value_name = "EVENT_TYPE")]
+    pub(in crate::cli) schema: Option<String>,
+    /// How to show it
+    #[arg(long, value_enum, default_value = "table")]
+    pub(in crate::cli) format: CatalogueFormat,
+}
+
+/// How a report is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum ReportFormat {
+    // For people
+    Text,
+    // One JSON document
+    Json,
+}

@@ -1,0 +1,204 @@
+//! Flags of what manages webhooks.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::{DirArgs, Format};
+use crate::{cli::filter::FilterArgs, forward::format::FormatName, record::Severity};
+
+/// Manages the endpoints that are told of events
+///
+/// An application that forwards, or `tracing-audit serve`, sends them; among those that share the directory, one does.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  tracing-audit webhook add --name siem --url https://siem.example.com/hooks --event-type 'auth.*' --event-type user.deleted
+  tracing-audit webhook test siem
+  tracing-audit webhook list
+  tracing-audit webhook set siem --severity error --severity critical --clear tenant-id
+  tracing-audit webhook replay siem --start-date 2026-11-20 --end-date 2026-11-21")]
+pub(in crate::cli) struct WebhookArgs {
+    #[command(subcommand)]
+    pub(in crate::cli) command: WebhookCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum WebhookCommand {
+    Add(Box<AddArgs>),
+    /// Shows all webhooks and how they are doing, without their secrets
+    List(ListArgs),
+    /// Shows a webhook's settings, without their secrets, how it is doing, and its last attempts
+    Show(ShownArgs),
+    Set(Box<SetArgs>),
+    /// Sends an event to a webhook, now and once, and shows what came of it; code 1 if it was not delivered
+    ///
+    /// The event is recorded, and what is sent is its entry, whatever event types the webhook wants, also while it is paused.
+    Test(ShownArgs),
+    /// Shows the last attempts, the newest first: at most 50 that failed and 50 that did not
+    Deliveries(ShownArgs),
+    /// Shows what could not be delivered
+    DeadLetters(ShownArgs),
+    Replay(Box<ReplayArgs>),
+    /// Makes a new signing secret and shows it, this once; those before it sign as well until they are retired
+    RotateSecret(NamedArgs),
+    /// Signs with the newest secret alone
+    RetireSecrets(NamedArgs),
+    /// Holds deliveries back; what is recorded meanwhile waits in the log
+    Pause(NamedArgs),
+    /// Lets deliveries go on
+    Resume(NamedArgs),
+    /// Ends a webhook; what waits for it is not sent
+    Remove(NamedArgs),
+}
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct ListArgs {
+    #[command(flatten)]
+    pub(in crate::cli) dir: DirArgs,
+    /// How to show them [default: table on a terminal, else ndjson]
+    #[arg(long, value_enum)]
+    pub(in crate::cli) format: Option<Format>,
+}
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct NamedArgs {
+    #[command(flatten)]
+    pub(in crate::cli) dir: DirArgs,
+    /// The webhook's name
+    pub(in crate::cli) name: String,
+}
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct ShownArgs {
+    #[command(flatten)]
+    pub(in crate::cli) named: NamedArgs,
+    /// How to show it [default: table on a terminal, else ndjson]
+    #[arg(long, value_enum)]
+    pub(in crate::cli) format: Option<Format>,
+}
+
+/// Tells an endpoint of what is recorded from now on
+///
+/// Requests are signed by Standard Webhooks. Unless a secret is given, one is made and printed, this once: it is for the receiver.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+A secret is its text, or env:NAME or file:/path, read when forwarding begins.")]
+pub(in crate::cli) struct AddArgs {
+    #[command(flatten)]
+    pub(in crate::cli) dir: DirArgs,
+    /// What to call it: letters, digits, '_' and '-'
+    #[arg(long)]
+    pub(in crate::cli) name: String,
+    /// Where to send to
+    #[arg(long)]
+    pub(in crate::cli) url: String,
+    /// An event type, all below auth.*, or *; repeatable
+    #[arg(long, value_name = "TYPE", required = true)]
+    pub(in crate::cli) event_type: Vec<String>,
+    /// Don't sign
+    #[arg(long, conflicts_with = "signing_secret")]
+    pub(in crate::cli) unsigned: bool,
+    #[command(flatten)]
+    pub(in crate::cli) settings: SettingArgs,
+}
+
+/// Changes settings of a webhook, which goes on where it is
+///
+/// What is not named stays as it is. A list replaces the one before; a header is added to those there are.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct SetArgs {
+    #[command(flatten)]
+    pub(in crate::cli) named: NamedArgs,
+    /// Where to send to
+    #[arg(long)]
+    pub(in crate::cli) url: Option<String>,
+    /// An event type, all below auth.*, or *; repeatable
+    #[arg(long, value_name = "TYPE")]
+    pub(in crate::cli) event_type: Vec<String>,
+    /// Take this setting back, as in --clear tenant-id; repeatable
+    #[arg(long, value_name = "FLAG")]
+    pub(in crate::cli) clear: Vec<String>,
+    #[command(flatten)]
+    pub(in crate::cli) settings: SettingArgs,
+}
+
+/// What can be set when adding and when changing.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct SettingArgs {
+    /// Event types to leave out; repeatable
+    #[arg(long, value_name = "TYPE")]
+    pub(in crate::cli) exclude: Vec<String>,
+    /// Only this severity; repeatable
+    #[arg(long)]
+    pub(in crate::cli) severity: Vec<Severity>,
+    /// Only this tenant's entries
+    #[arg(long, value_name = "ID")]
+    pub(in crate::cli) tenant_id: Option<String>,
+    /// native (the default), cloudevents, cloudevents-binary, cloudevents-batch, splunk-hec or otlp
+    #[arg(long)]
+    pub(in crate::cli) format: Option<FormatName>,
+    /// An option of the format, as in index=audit; repeatable
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(in crate::cli) format_option: Vec<String>,
+    /// The key that the endpoint wants, sent as Authorization: Bearer (for Splunk, Authorization: Splunk)
+    #[arg(long, value_name = "SECRET")]
+    pub(in crate::cli) api_key: Option<String>,
+    /// Another header for the key
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) api_key_header: Option<String>,
+    /// Sign by Standard Webhooks with this whsec_… or whsk_… secret; repeatable, for rotation, the newest last
+    #[arg(long, value_name = "SECRET")]
+    pub(in crate::cli) signing_secret: Vec<String>,
+    /// A header for each request, NAME=VALUE; repeatable
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(in crate::cli) header: Vec<String>,
+    /// Let the URL be http://, which anyone on the way can read
+    #[arg(long)]
+    pub(in crate::cli) allow_http: bool,
+    /// What may be reached: public (the default), private, loopback, an address, a network or a host name; repeatable
+    #[arg(long, value_name = "WHAT")]
+    pub(in crate::cli) egress: Vec<String>,
+    /// Keep each stream's order, whatever fails: one request at a time
+    #[arg(long)]
+    pub(in crate::cli) strict: bool,
+    /// Send so many entries in one request, at most
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) batch: Option<usize>,
+    /// Let the first entry of a request wait so long for others, in milliseconds
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) batch_wait_ms: Option<u64>,
+    /// How long an attempt takes at most, in milliseconds [default: 15000]
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) timeout_ms: Option<u64>,
+    /// Send no more requests in a second
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) max_requests_per_second: Option<u32>,
+    /// The delay before each attempt, in seconds, as in 0,5,30 [default: 11 attempts within 76 hours]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(in crate::cli) schedule_seconds: Vec<u64>,
+    /// A PEM file of certificates to trust besides the system's
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) extra_ca: Option<PathBuf>,
+    /// A PEM file of our own certificate chain and key
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) identity: Option<PathBuf>,
+}
+
+/// Has entries sent to a webhook again, under the ids that they had
+///
+/// Whoever forwards begins with it within a second. Only what the webhook wants is sent.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  tracing-audit webhook replay siem --dead-letters
+  tracing-audit webhook replay siem --start-date 2026-11-20 --event-type 'auth.*'")]
+pub(in crate::cli) struct ReplayArgs {
+    #[command(flatten)]
+    pub(in crate::cli) named: NamedArgs,
+    /// What was given up and not delivered since
+    #[arg(long)]
+    pub(in crate::cli) dead_letters: bool,
+    #[command(flatten)]
+    pub(in crate::cli) filter: FilterArgs,
+}

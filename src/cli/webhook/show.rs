@@ -1,0 +1,129 @@
+//! Webhooks, attempts and dead letters on stdout: tables for people, JSON for programs.
+
+use std::io::{self, Write};
+
+use serde_json::Value;
+
+use crate::{
+    cli::{
+        args::Format,
+        failure::{Failure, warn},
+        output,
+    },
+    forward::{self, DeadLetter, DeliveryAttempt, SubscriptionReport},
+    store::layout::Layout,
+};
+
+/// How many attempts `show` has.
+const LAST: usize = 5;
+
+pub(super) fn list(out: &mut impl Write, layout: &Layout, format: Option<Format>) -> Result<(), Failure> {
+    let reports = forward::reports(layout)?;
+    if reports.is_empty() {
+        warn("there are no webhooks");
+    }
+    let row = |report: &SubscriptionReport| {
+        let (one, status) = (&report.subscription, &report.status);
+        let waiting = match report.waiting_requests {
+            0 => "0".to_owned(),
+            waiting => format!("{waiting}, for {}", span(report.lag_seconds())),
+        };
+        let (types, last) = (one.event_types().join(" "), status.last_answer.clone().unwrap_or_default());
+        [one.name().to_owned(), report.state().to_owned(), types, status.delivered.to_string(), waiting, last, one.url().to_owned()]
+    };
+    Ok(output::list(out, &reports, format, &["NAME", "STATE", "EVENT TYPES", "DELIVERED", "WAITING", "LAST ATTEMPT", "URL"], row)?)
+}
+
+/// A time as people say it.
+fn span(seconds: f64) -> String {
+    let seconds = seconds.max(0.0) as u64;
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+pub(super) fn one(
+    out: &mut impl Write,
+    report: &SubscriptionReport,
+    attempts: Vec<DeliveryAttempt>,
+    format: Option<Format>,
+) -> Result<(), Failure> {
+    let mut told = report.told();
+    if output::format(format) != Format::Table {
+        told.insert("deliveries".to_owned(), serde_json::json!(attempts.into_iter().take(LAST).collect::<Vec<_>>()));
+        return Ok(json_line(out, &Value::Object(told))?);
+    }
+    if let Some(Value::Object(status)) = told.remove("status") {
+        told.extend(status);
+    }
+    let width = told.keys().map(String::len).max().unwrap_or(0);
+    for (name, value) in &told {
+        let text = match value {
+            Value::Null => continue,
+            Value::String(text) => text.clone(),
+            Value::Array(texts) if texts.iter().all(Value::is_string) => {
+                texts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+            }
+            value => value.to_string(),
+        };
+        writeln!(out, "{name:<width$}  {}", output::escaped(&text))?;
+    }
+    if !attempts.is_empty() {
+        writeln!(out)?;
+        let attempts: Vec<_> = attempts.into_iter().take(LAST).collect();
+        deliveries(out, &attempts, Some(Format::Table))?;
+    }
+    Ok(())
+}
+
+pub(super) fn deliveries(out: &mut impl Write, attempts: &[DeliveryAttempt], format: Option<Format>) -> Result<(), Failure> {
+    if attempts.is_empty() {
+        warn("nothing was sent to this webhook yet");
+    }
+    let row = |one: &DeliveryAttempt| {
+        let came = if one.delivered { "delivered" } else { "failed" };
+        [one.ended.clone(), came.to_owned(), one.attempt.to_string(), one.entries.to_string(), one.webhook_id.clone(), one.result.clone()]
+    };
+    Ok(output::list(out, attempts, format, &["ENDED (UTC)", "CAME OF IT", "ATTEMPT", "ENTRIES", "WEBHOOK ID", "RESULT"], row)?)
+}
+
+pub(super) fn dead_letters(out: &mut impl Write, layout: &Layout, name: &str, format: Option<Format>) -> Result<(), Failure> {
+    // A few at a time: together they can be more than memory.
+    const AT_ONCE: usize = 50;
+    let (mut skip, total) = (0, forward::letters(layout, name, 0, 0)?.0);
+    let format = output::format(format);
+    if format == Format::Table && total == 0 {
+        warn("there are no dead letters");
+    }
+    let mut rows = Vec::new();
+    while skip < total {
+        let (_, letters) = forward::letters(layout, name, skip, AT_ONCE)?;
+        if letters.is_empty() {
+            break;
+        }
+        skip += letters.len();
+        for letter in letters {
+            match format {
+                Format::Table => rows.push(letter_row(&letter)),
+                Format::Ndjson | Format::Json => json_line(out, &letter)?,
+            }
+        }
+    }
+    if !rows.is_empty() {
+        output::list(out, &rows, Some(Format::Table), &["GIVEN UP (UTC)", "ATTEMPTS", "ENTRIES", "WEBHOOK ID", "WHY"], Clone::clone)?;
+    }
+    Ok(())
+}
+
+fn letter_row(letter: &DeadLetter) -> [String; 5] {
+    [letter.given_up.clone(), letter.attempts.to_string(), letter.entries.len().to_string(), letter.webhook_id.clone(), letter.why.clone()]
+}
+
+fn json_line(out: &mut impl Write, value: &impl serde::Serialize) -> io::Result<()> {
+    let terminal = io::IsTerminal::is_terminal(&io::stdout());
+    out.write_all(&output::json_line(&serde_json::to_vec(value)?, terminal))?;
+    out.write_all(b"\n")
+}

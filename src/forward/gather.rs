@@ -1,0 +1,348 @@
+//! What is to be sent: read from the log behind where it was read before, and from what is to be replayed, and put into parcels.
+//!
+//! Reading runs on a thread of its own, one read at a time, and only while there is room: what is not in a parcel waits in the log.
+
+use std::{
+    future::pending,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+
+use super::{
+    dead_letter::{self, At},
+    deliver::panicked,
+    outbox::{Outbox, Parcel, Replaying},
+    pulse::Pulse,
+    replay::{self, What},
+    subscription::{Batching, Prepared},
+};
+use crate::{
+    error::{Error, Result},
+    query::{AuditReader, Entry, Filter, Order, PageStart, Placed, Places, Query, Tail},
+    record::Timestamp,
+    store::layout::Layout,
+};
+
+/// A log that does not seem to grow is read so often all the same; so is what is asked to be replayed.
+const READ_QUIET_EVERY: Duration = Duration::from_secs(1);
+/// While what was read waits for more to come with it.
+const WAITING_READ_EVERY: Duration = Duration::from_millis(10);
+const REPLAY_AGAIN: Duration = Duration::from_secs(5);
+const LOOK_FOR_REPLAYS_EVERY: Duration = Duration::from_secs(1);
+/// About so many parcels, and entries in them, are made ahead at most; the rest waits in the log.
+pub(super) const MOST_PARCELS: usize = 1000;
+const MOST_ENTRIES: usize = 20_000;
+/// While so many parcels were not tried yet, no more are made.
+const ENOUGH_FRESH: usize = 128;
+/// While fewer than so many were not tried yet, there is room for some more.
+const KEPT_FOR_FRESH: usize = 8;
+/// Entries read at a time, and batches of them.
+const READ: usize = 256;
+const READ_BATCHES: usize = 8;
+/// Dead letters taken up at a time.
+const LETTERS: usize = 64;
+/// A batch has no more bytes of entries, unless one alone has.
+const MOST_BYTES: usize = 256 * 1024;
+/// What the parcels of one read hold of their entries until they are sent; the rest is read again.
+const MOST_HELD: usize = 4 << 20;
+
+pub(super) struct Gathering {
+    /// Away while it reads.
+    hand: Option<Hand>,
+    reading: Option<JoinHandle<(Hand, Result<Gathered>)>>,
+    last: Instant,
+    pulse: Pulse,
+    /// There is more to read than was read.
+    behind: bool,
+    /// What was read waits for more to come with it.
+    waiting: bool,
+    looked_for_replays: Option<Instant>,
+    replays_turn: bool,
+    /// A replay that can't be read is not tried before.
+    no_replay_before: Instant,
+}
+
+/// What one read found.
+pub(super) struct Gathered {
+    pub(super) parcels: Vec<Parcel>,
+    pub(super) source: Source,
+    behind: bool,
+    /// What could not be read. Of the log, it is skipped; a replay is tried again.
+    pub(super) problems: Vec<String>,
+}
+
+/// From where it is, and how far that is read with it.
+pub(super) enum Source {
+    Nothing,
+    /// Nothing new if what was read still waits for more to come with it.
+    Log(Option<Places>),
+    /// The replay's number, and what is left of it.
+    Replay(u64, Option<Replaying>),
+}
+
+/// What reads.
+struct Hand {
+    reader: AuditReader,
+    layout: Layout,
+    tail: Option<Tail>,
+    /// Read, and not in a parcel yet: waiting for more to come with them.
+    gathered: Vec<Placed>,
+    bytes: usize,
+    since: Option<Instant>,
+    /// The dead letters that are being replayed.
+    letters: Option<Vec<At>>,
+}
+
+impl Gathering {
+    pub(super) fn new(reader: AuditReader, layout: Layout, pulse: Pulse) -> Self {
+        let hand = Hand { reader, layout, tail: None, gathered: Vec::new(), bytes: 0, since: None, letters: None };
+        let (last, hand) = (Instant::now(), Some(hand));
+        Self {
+            hand,
+            reading: None,
+            last,
+            pulse,
+            behind: true,
+            waiting: false,
+            looked_for_replays: None,
+            replays_turn: false,
+            no_replay_before: last,
+        }
+    }
+
+    /// Begins to read, if there is room for what may be found and it is time.
+    pub(super) fn read_on(&mut self, endpoint: &Arc<Prepared>, outbox: &Outbox) {
+        let look_for_replays =
+            outbox.replaying.is_none() && self.looked_for_replays.is_none_or(|last| last.elapsed() >= LOOK_FOR_REPLAYS_EVERY);
+        let grown = self.pulse.has_changed().unwrap_or(false);
+        let replaying = outbox.replaying.is_some() && Instant::now() >= self.no_replay_before;
+        let waited = self.waiting && self.last.elapsed() >= WAITING_READ_EVERY;
+        let wanted = self.behind || waited || grown || look_for_replays || replaying;
+        if !(wanted || self.last.elapsed() >= READ_QUIET_EVERY) || !has_room(outbox) {
+            return;
+        }
+        let Some(mut hand) = self.hand.take() else { return };
+        let endpoint = Arc::clone(endpoint);
+        if look_for_replays {
+            self.looked_for_replays = Some(Instant::now());
+            let after = outbox.replay;
+            self.reading = Some(spawn_blocking(move || {
+                let found = hand.look_for_replays(&endpoint, after).unwrap_or_else(|error| Gathered::problem(&error));
+                (hand, Ok(found))
+            }));
+            return;
+        }
+        self.replays_turn = !self.replays_turn && replaying;
+        if let Some(replaying) = outbox.replaying.clone().filter(|_| self.replays_turn) {
+            let number = outbox.replay;
+            self.reading = Some(spawn_blocking(move || {
+                let found = hand.replay(&endpoint, number, replaying).unwrap_or_else(|error| Gathered::problem(&error));
+                (hand, Ok(found))
+            }));
+            return;
+        }
+        self.pulse.mark_unchanged();
+        let places = hand.tail.is_none().then(|| outbox.places.clone());
+        self.reading = Some(spawn_blocking(move || {
+            let found = hand.read_log(&endpoint, places);
+            (hand, found)
+        }));
+    }
+
+    /// Waits for what is being read; for ever if nothing is.
+    pub(super) async fn read(&mut self) -> Result<Gathered> {
+        let Some(reading) = &mut self.reading else { return pending().await };
+        let done: std::result::Result<_, JoinError> = reading.await;
+        self.reading = None;
+        let (hand, found) = done.map_err(|e| panicked("reading the log", &e))?;
+        self.hand = Some(hand);
+        let found = found?;
+        self.last = Instant::now();
+        match found.source {
+            Source::Log(ref places) => (self.behind, self.waiting) = (found.behind, places.is_none()),
+            Source::Replay(..) => {}
+            Source::Nothing if found.problems.is_empty() => {}
+            Source::Nothing => self.no_replay_before = self.last + REPLAY_AGAIN,
+        }
+        Ok(found)
+    }
+}
+
+impl Gathered {
+    fn problem(error: &Error) -> Self {
+        Self { parcels: Vec::new(), source: Source::Nothing, behind: false, problems: vec![error.to_string()] }
+    }
+}
+
+fn has_room(outbox: &Outbox) -> bool {
+    let (mut entries, mut fresh) = (0, 0);
+    for parcel in &outbox.parcels {
+        entries += parcel.count;
+        fresh += usize::from(parcel.attempts == 0 && !parcel.taken);
+    }
+    // A few fresh ones have room in any case: what failed before does not say that they will.
+    let most = if fresh < KEPT_FOR_FRESH { MOST_PARCELS + ENOUGH_FRESH } else { MOST_PARCELS };
+    outbox.parcels.len() < most && entries < MOST_ENTRIES && fresh < ENOUGH_FRESH
+}
+
+impl Hand {
+    fn read_log(&mut self, endpoint: &Prepared, places: Option<Places>) -> Result<Gathered> {
+        let mut tail = match (self.tail.take(), places) {
+            (Some(tail), _) => tail,
+            (None, places) => {
+                (self.gathered, self.bytes, self.since) = (Vec::new(), 0, None);
+                self.reader.resume(endpoint.filter.clone(), &places.unwrap_or_default())?
+            }
+        };
+        let limit = match endpoint.batch {
+            Some(batch) => (batch.max_entries * READ_BATCHES).min(2000).saturating_sub(self.gathered.len()).max(1),
+            None => READ,
+        };
+        for placed in tail.poll_placed(limit)? {
+            if endpoint.wants(&placed.entry) {
+                self.bytes += placed.entry.line().len();
+                self.gathered.push(placed);
+            }
+        }
+        let problems: Vec<String> = tail.take_problems().into_iter().map(|problem| format!("{}: {}", problem.file, problem.what)).collect();
+        let (places, behind) = (tail.places(), tail.is_behind());
+        self.tail = Some(tail);
+        let ready = match endpoint.batch {
+            _ if self.gathered.is_empty() => true,
+            None => true,
+            Some(batch) => {
+                let since = *self.since.get_or_insert_with(Instant::now);
+                self.gathered.len() >= batch.max_entries
+                    || self.bytes >= MOST_BYTES
+                    || since.elapsed() >= Duration::from_millis(batch.max_wait_ms)
+            }
+        };
+        if !ready {
+            return Ok(Gathered { parcels: Vec::new(), source: Source::Log(None), behind, problems });
+        }
+        let gathered = std::mem::take(&mut self.gathered);
+        (self.bytes, self.since) = (0, None);
+        let now = now();
+        let bundles = bundles(gathered, endpoint.batch, |placed| placed.entry.line().len());
+        let parcels = bundles.into_iter().map(|placed| Parcel::placed(&endpoint.name, placed, now)).collect();
+        Ok(Gathered { parcels: lightened(parcels), source: Source::Log(Some(places)), behind, problems })
+    }
+
+    /// The next replay, if one was asked for.
+    fn look_for_replays(&mut self, endpoint: &Prepared, after: u64) -> Result<Gathered> {
+        let asked = replay::next(&self.layout, &endpoint.name, &endpoint.key, after)?;
+        let source = match asked {
+            None => Source::Nothing,
+            Some(asked) => Source::Replay(
+                asked.number,
+                Some(match asked.replay.0 {
+                    What::DeadLetters => Replaying::DeadLetters { from: 0, to: dead_letter::end(&self.layout, &endpoint.key)? },
+                    What::Entries(parameters) => Replaying::Entries { parameters, cursor: None },
+                }),
+            ),
+        };
+        self.letters = None;
+        Ok(Gathered { parcels: Vec::new(), source, behind: false, problems: Vec::new() })
+    }
+
+    fn replay(&mut self, endpoint: &Prepared, number: u64, replaying: Replaying) -> Result<Gathered> {
+        let (parcels, left) = match replaying {
+            Replaying::DeadLetters { from, to } => self.replay_letters(endpoint, from, to)?,
+            Replaying::Entries { parameters, cursor } => self.replay_entries(endpoint, parameters, cursor)?,
+        };
+        Ok(Gathered { parcels, source: Source::Replay(number, left), behind: false, problems: Vec::new() })
+    }
+
+    fn replay_letters(&mut self, endpoint: &Prepared, from: u64, to: u64) -> Result<(Vec<Parcel>, Option<Replaying>)> {
+        let mut all = match self.letters.take() {
+            Some(letters) => letters,
+            None => dead_letter::index(&self.layout, &endpoint.key)?,
+        };
+        all.retain(|at| (from..to).contains(&at.offset));
+        all.sort_unstable_by_key(|at| at.offset);
+        let letters: Vec<At> = all.iter().copied().take(LETTERS).collect();
+        let more = all.len() > LETTERS;
+        self.letters = more.then_some(all);
+        let now = now();
+        let again = |at| Ok(Parcel::again(dead_letter::read(&self.layout, &endpoint.key, at)?, at, now));
+        let next = letters.last().map_or(to, |at| at.offset + 1);
+        let parcels = letters.into_iter().map(again).collect::<Result<_>>()?;
+        Ok((lightened(parcels), more.then_some(Replaying::DeadLetters { from: next, to })))
+    }
+
+    fn replay_entries(
+        &self,
+        endpoint: &Prepared,
+        parameters: Vec<(String, String)>,
+        cursor: Option<String>,
+    ) -> Result<(Vec<Parcel>, Option<Replaying>)> {
+        let start = cursor.map_or(PageStart::First, PageStart::Cursor);
+        let limit = endpoint.batch.map_or(READ, |batch| batch.max_entries);
+        let page = self.reader.page(&Query { filter: Filter::parse(parameters.clone())?, order: Order::Asc, limit, start })?;
+        let wanted = page.entries.into_iter().filter(|entry| endpoint.filter.matches(&entry.fields()) && endpoint.wants(entry)).collect();
+        let now = now();
+        let bundles = bundles(wanted, endpoint.batch, |entry: &Entry| entry.line().len());
+        let parcels = bundles.into_iter().map(|entries| Parcel::looked_up(&endpoint.name, entries, now)).collect();
+        let left = page.next_cursor.map(|cursor| Replaying::Entries { parameters, cursor: Some(cursor) });
+        Ok((lightened(parcels), left))
+    }
+}
+
+fn now() -> i64 {
+    Timestamp::now().as_micros()
+}
+
+/// What goes in a request each, in order.
+fn bundles<T>(items: Vec<T>, batch: Option<Batching>, len: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+    let most = batch.map_or(1, |batch| batch.max_entries);
+    let (mut bundles, mut bytes): (Vec<Vec<T>>, usize) = (Vec::new(), 0);
+    for item in items {
+        let len = len(&item);
+        match bundles.last_mut().filter(|bundle| bundle.len() < most && bytes + len <= MOST_BYTES) {
+            Some(bundle) => bundle.push(item),
+            None => {
+                bundles.push(vec![item]);
+                bytes = 0;
+            }
+        }
+        bytes += len;
+    }
+    bundles
+}
+
+/// Parcels that together hold no more than they may.
+fn lightened(mut parcels: Vec<Parcel>) -> Vec<Parcel> {
+    let mut held = 0;
+    for parcel in &mut parcels {
+        held += parcel.fresh.iter().flatten().map(|entry| entry.line().len()).sum::<usize>();
+        if held > MOST_HELD {
+            parcel.fresh = None;
+        }
+    }
+    parcels
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_request_has_no_more_entries_or_bytes_than_it_may(
+            lens in proptest::collection::vec(1_usize..400_000, 0..60),
+            most in proptest::option::of(1_usize..10),
+        ) {
+            let batch = most.map(|max_entries| Batching { max_entries, ..Batching::default() });
+            let bundles = bundles(lens.clone(), batch, |len| *len);
+            prop_assert_eq!(bundles.concat(), lens);
+            for bundle in bundles {
+                prop_assert!(!bundle.is_empty() && bundle.len() <= most.unwrap_or(1));
+                prop_assert!(bundle.len() == 1 || bundle.iter().sum::<usize>() <= MOST_BYTES);
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! How a subscription is doing, as an administrator is told: without secrets.
+
+use serde::{Serialize, Serializer, ser::Error as _};
+use serde_json::{Map, Value, json};
+
+use super::{
+    outbox::{Outbox, Status},
+    subscription::Subscription,
+};
+use crate::{error::Result, record::Timestamp, store::layout::Layout};
+
+/// A subscription, and how its endpoint is doing.
+///
+/// It serializes as the HTTP API tells it: the settings without their secrets, times by RFC 3339.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SubscriptionReport {
+    /// What was asked for.
+    pub subscription: Subscription,
+    /// What became of it so far.
+    pub status: Status,
+    /// Requests that are made and not delivered. What is not in a request yet waits in the log and is not counted.
+    pub waiting_requests: usize,
+    /// When the oldest entry in them happened, in microseconds since 1970: how far behind the endpoint is.
+    pub oldest_waiting: Option<i64>,
+    /// Why nothing is sent: what is kept of it can't be read. Remove it, add it again, and replay.
+    pub problem: Option<String>,
+}
+
+impl SubscriptionReport {
+    /// One whose state is damaged is told as that: it takes nothing from the others.
+    pub(super) fn of(layout: &Layout, subscription: Subscription) -> Self {
+        let (outbox, problem) = match Outbox::read(layout, &subscription.key()) {
+            Ok(Some(outbox)) => (outbox, None),
+            Ok(None) => (Outbox::default(), Some("how far it is, is not known: its state is gone".to_owned())),
+            Err(error) => (Outbox::default(), Some(error.to_string())),
+        };
+        let oldest_waiting = outbox.oldest();
+        Self { subscription, waiting_requests: outbox.parcels.len(), oldest_waiting, status: outbox.status, problem }
+    }
+
+    /// `unusable`, `paused`, `gone`, `parked`, `failing` or `active`.
+    pub fn state(&self) -> &'static str {
+        match &self.status {
+            _ if self.problem.is_some() => "unusable",
+            _ if self.subscription.is_paused() => "paused",
+            status if status.gone => "gone",
+            status if status.parked => "parked",
+            status if status.failing_since.is_some() => "failing",
+            _ => "active",
+        }
+    }
+
+    /// For how long the oldest entry in a request has waited, in seconds; zero if nothing waits.
+    pub fn lag_seconds(&self) -> f64 {
+        let micros = self.oldest_waiting.map_or(0, |oldest| Timestamp::now().as_micros().saturating_sub(oldest).max(0));
+        (micros / 1000) as f64 / 1000.0
+    }
+
+    /// As it is told.
+    pub(crate) fn told(&self) -> Map<String, Value> {
+        let mut told = self.subscription.shown();
+        let status = &self.status;
+        let mut counts = json!({
+            "delivered": status.delivered,
+            "dead_lettered": status.dead_lettered,
+            "failed_attempts": status.failed_attempts,
+        });
+        for (name, time) in [("last_attempt", status.last_attempt), ("failing_since", status.failing_since)] {
+            if let Some(time) = time {
+                counts[name] = instant(time);
+            }
+        }
+        if let Some(answer) = &status.last_answer {
+            counts["last_answer"] = answer.as_str().into();
+        }
+        told.insert("declared".to_owned(), self.subscription.declared.is_some().into());
+        if let Some(place) = self.subscription.declared_in() {
+            told.insert("declared_in".to_owned(), place.into());
+        }
+        told.insert("state".to_owned(), self.state().into());
+        if self.problem.is_some() {
+            // The reason names a file of the server.
+            told.insert("problem".to_owned(), "what is kept of it can't be read: remove it, add it again, and replay".into());
+        }
+        told.insert("status".to_owned(), counts);
+        told.insert("waiting_requests".to_owned(), self.waiting_requests.into());
+        told.insert("oldest_waiting".to_owned(), self.oldest_waiting.map_or(Value::Null, instant));
+        told.insert("lag_seconds".to_owned(), self.lag_seconds().into());
+        told
+    }
+}
+
+fn instant(micros: i64) -> Value {
+    Timestamp::from_micros(micros).to_string().into()
+}
+
+impl Serialize for SubscriptionReport {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serde_json::to_value(self.told()).map_err(S::Error::custom)?.serialize(serializer)
+    }
+}

@@ -1,0 +1,181 @@
+//! Webhooks over HTTP: what there is and how it is doing here, what changes it in `change`.
+//!
+//! What always holds: only an administrator of all tenants gets here; no answer has a secret but the one that made it; nobody reaches
+//! from here what the server's operator does not allow.
+
+mod change;
+mod json_body;
+mod metrics;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Extension, Request, State as Shared},
+    http::{HeaderValue, Method, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde_json::{Map, Value, json};
+
+use super::{
+    params,
+    problem::Problem,
+    state::{Asker, Slot, State},
+};
+use crate::{
+    error::Error,
+    forward::{self, Refusal},
+};
+
+/// Dead letters carry their entries, so fewer of them are given at once.
+const MOST_ATTEMPTS: usize = 100;
+const MOST_LETTERS: usize = 100;
+const LETTERS: usize = 20;
+
+pub(super) use metrics::metrics;
+
+pub(super) fn routes() -> Router<State> {
+    Router::new()
+        .route("/webhooks", get(list).post(change::add))
+        .route("/webhooks/{name}", get(one).patch(change::patch).delete(change::remove))
+        .route("/webhooks/{name}/pause", post(change::pause))
+        .route("/webhooks/{name}/resume", post(change::resume))
+        .route("/webhooks/{name}/test", post(change::test))
+        .route("/webhooks/{name}/replay", post(change::replay))
+        .route("/webhooks/{name}/signing-secrets", post(change::rotate))
+        .route("/webhooks/{name}/signing-secrets/retire", post(change::retire))
+        .route("/webhooks/{name}/deliveries", get(deliveries))
+        .route("/webhooks/{name}/dead-letters", get(dead_letters))
+}
+
+/// Whether the request is one whose body is read.
+pub(super) fn takes_body(request: &Request) -> bool {
+    let path = request.uri().path();
+    match *request.method() {
+        Method::PATCH => path.starts_with("/webhooks/"),
+        Method::POST => path == "/webhooks" || path.starts_with("/webhooks/") && path.ends_with("/replay"),
+        _ => false,
+    }
+}
+
+/// `GET /webhooks`
+async fn list(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, request: Parts) -> Result<Response, Problem> {
+    let asker = app.admit_administrator(&request)?;
+    none_given(&request)?;
+    let layout = app.layout.clone();
+    let reports = app.blocking(slot, move |_| forward::reports(&layout)).await?;
+    seen(&app, &asker, "The webhooks were looked at", &[], true)?;
+    let all: Vec<_> = reports.iter().map(forward::SubscriptionReport::told).collect();
+    Ok(answer(StatusCode::OK, &json!({ "webhooks": all })))
+}
+
+/// `GET /webhooks/{name}`
+async fn one(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, request: Parts) -> Result<Response, Problem> {
+    let asker = app.admit_administrator(&request)?;
+    none_given(&request)?;
+    let told = told(&app, slot, name(&request)).await;
+    seen(&app, &asker, "A webhook was looked at", &[], told.is_ok())?;
+    Ok(answer(StatusCode::OK, &told?.into()))
+}
+
+/// `GET /webhooks/{name}/deliveries`
+async fn deliveries(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, request: Parts) -> Result<Response, Problem> {
+    let asker = app.admit_administrator(&request)?;
+    let Part { given, offset, limit } = part(&request, MOST_ATTEMPTS, MOST_ATTEMPTS)?;
+    let (layout, name) = (app.layout.clone(), name(&request));
+    let attempts = app.blocking(slot, move |_| match forward::report(&layout, &name)? {
+        Some(_) => forward::attempts(&layout, &name).map(Ok),
+        None => Ok(Err(Refusal::NoSuch(name))),
+    });
+    let attempts = attempts.await?;
+    seen(&app, &asker, "Deliveries of a webhook were looked at", &given, attempts.is_ok())?;
+    let attempts = attempts.map_err(refused)?;
+    let some: Vec<_> = attempts.iter().skip(offset).take(limit).collect();
+    Ok(answer(StatusCode::OK, &json!({ "deliveries": some })))
+}
+
+/// `GET /webhooks/{name}/dead-letters`
+async fn dead_letters(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, request: Parts) -> Result<Response, Problem> {
+    let asker = app.admit_administrator(&request)?;
+    let Part { given, offset, limit } = part(&request, LETTERS, MOST_LETTERS)?;
+    let (layout, name) = (app.layout.clone(), name(&request));
+    let letters = app.blocking(slot, move |_| match forward::report(&layout, &name)? {
+        Some(_) => forward::letters(&layout, &name, offset, limit).map(Ok),
+        None => Ok(Err(Refusal::NoSuch(name))),
+    });
+    let letters = letters.await?;
+    seen(&app, &asker, "Dead letters of a webhook were read", &given, letters.is_ok())?;
+    let (total, letters) = letters.map_err(refused)?;
+    Ok(answer(StatusCode::OK, &json!({ "dead_letters": letters, "total": total })))
+}
+
+/// A webhook as it is told.
+async fn told(app: &State, slot: Slot, name: String) -> Result<Map<String, Value>, Problem> {
+    let layout = app.layout.clone();
+    let report = app.blocking(slot, move |_| Ok(forward::report(&layout, &name)?.ok_or(Refusal::NoSuch(name)))).await?;
+    report.map(|report| report.told()).map_err(refused)
+}
+
+/// Records that someone looked, and whether there was anything.
+fn seen(app: &State, asker: &Asker, what: &str, given: &[(String, String)], found: bool) -> Result<(), Problem> {
+    app.recorder.record(&asker.record("audit.access.read", what, given).detail("status", if found { 200 } else { 404 }))
+}
+
+/// The name in the path, as it stands there: one that would have to be encoded is none.
+fn name(request: &Parts) -> String {
+    request.uri.path().split('/').nth(2).unwrap_or_default().to_owned()
+}
+
+fn none_given(request: &Parts) -> Result<(), Problem> {
+    match params::parse(request.uri.query())?.first() {
+        Some((name, _)) => Err(Problem::parameter(name, "this takes no parameters")),
+        None => Ok(()),
+    }
+}
+
+/// Which part of a list is asked for, and by what parameters.
+struct Part {
+    given: Vec<(String, String)>,
+    offset: usize,
+    limit: usize,
+}
+
+fn part(request: &Parts, usual: usize, most: usize) -> Result<Part, Problem> {
+    let given = params::parse(request.uri.query())?;
+    let mut rest = given.clone();
+    let mut number = |name: &'static str, usual: usize, range: std::ops::RangeInclusive<usize>| match params::take(&mut rest, name)? {
+        None => Ok(usual),
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|number| range.contains(number))
+            .ok_or_else(|| Problem::parameter(name, format!("it must be a number from {} to {}", range.start(), range.end()))),
+    };
+    let limit = number("limit", usual, 1..=most)?;
+    let offset = number("offset", 0, 0..=1_000_000_000)?;
+    match rest.first() {
+        Some((name, _)) => Err(Problem::parameter(name, "there is no such parameter; there are limit and offset")),
+        None => Ok(Part { given, offset, limit }),
+    }
+}
+
+fn answer(status: StatusCode, value: &Value) -> Response {
+    (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], Body::from(value.to_string())).into_response()
+}
+
+/// What an administrator is told of a refusal.
+fn refused(refusal: Refusal) -> Problem {
+    let text = refusal.text();
+    match refusal {
+        Refusal::NoSuch(_) => Problem::not_found(text),
+        Refusal::Exists(_) => Problem::conflict("name", text),
+        Refusal::Declared(..) => Problem::conflict("declared", text),
+        Refusal::Error(Error::Invalid { parameter, problem }) => Problem::setting(parameter, problem),
+        Refusal::Error(Error::Closed) => Problem::busy("what can't be recorded is not done, and the log is closed"),
+        Refusal::Error(error) => {
+            tracing::error!(target: "tracing_audit", "a webhook could not be administered: {error}");
+            let detail = "it could not be recorded, or not be written; the server's own messages say why";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Not done", detail)
+        }
+    }
+}

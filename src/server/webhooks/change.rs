@@ -1,0 +1,202 @@
+//! What changes webhooks, has them tested and has entries sent again.
+
+use axum::{
+    extract::{Extension, Request, State as Shared},
+    http::{HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse as _, Response},
+};
+use serde_json::{Map, Value, json};
+
+use super::{answer, json_body, name, none_given, refused, told};
+use crate::{
+    error::{Error, Result},
+    forward::{Administrator, Refusal, Replay, Subscription, sign::SigningSecret},
+    log::AuditLog,
+    server::{
+        problem::Problem,
+        state::{Asker, Slot, State, path},
+    },
+};
+
+const JSON: &str = "application/json";
+const MERGE_PATCH: &str = "application/merge-patch+json";
+
+/// `POST /webhooks`
+pub(super) async fn add(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, request: Request) -> Result<Response, Problem> {
+    let (head, body) = request.into_parts();
+    let asker = admit(&app, &head)?;
+    let mut settings = json_body::object(&head, body, &[JSON]).await?;
+    let unsigned = match settings.remove("unsigned") {
+        None | Some(Value::Bool(false)) => false,
+        Some(Value::Bool(true)) => true,
+        Some(_) => return Err(Problem::setting("unsigned", "it is true or false")),
+    };
+    let has_secrets = settings.get("signing_secrets").is_some_and(|secrets| !secrets.is_null());
+    if unsigned && settings.get("signing_secrets").and_then(Value::as_array).is_some_and(|secrets| !secrets.is_empty()) {
+        return Err(Problem::setting("unsigned", "there are signing_secrets as well; send one of the two"));
+    }
+    let state = State::clone(&app);
+    let (name, made) = blocking(&app, &slot, asker, move |administrator| {
+        let mut subscription = Subscription::from_settings(&settings)?;
+        state.webhook_policy.check(None, &settings, &subscription)?;
+        let made = if unsigned || has_secrets { None } else { Some(SigningSecret::random()?) };
+        if let Some(secret) = &made {
+            subscription = subscription.signing_secret(secret.reveal());
+        }
+        let name = subscription.name().to_owned();
+        administrator.add(subscription)?;
+        Ok((name, made))
+    })
+    .await?;
+    let mut told = told(&app, slot, name.clone()).await?;
+    if let Some(secret) = made {
+        reveal(&mut told, &secret);
+    }
+    let mut response = answer(StatusCode::CREATED, &told.into());
+    let location = HeaderValue::try_from(format!("{}/{name}", path(&head).trim_end_matches('/')));
+    response.headers_mut().extend(location.ok().map(|location| (header::LOCATION, location)));
+    Ok(response)
+}
+
+/// `PATCH /webhooks/{name}`
+pub(super) async fn patch(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, request: Request) -> Result<Response, Problem> {
+    let (head, body) = request.into_parts();
+    let asker = admit(&app, &head)?;
+    let patch = json_body::object(&head, body, &[MERGE_PATCH, JSON]).await?;
+    let (state, name) = (State::clone(&app), name(&head));
+    let of = name.clone();
+    blocking(&app, &slot, asker, move |administrator| {
+        administrator.change(&of, |found| {
+            let after = found.patched(&patch)?;
+            state.webhook_policy.check(Some(found), &patch, &after)?;
+            Ok((after, ()))
+        })
+    })
+    .await?;
+    Ok(answer(StatusCode::OK, &told(&app, slot, name).await?.into()))
+}
+
+/// `DELETE /webhooks/{name}`
+pub(super) async fn remove(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, head: Parts) -> Result<Response, Problem> {
+    let (asker, name) = (admit(&app, &head)?, name(&head));
+    blocking(&app, &slot, asker, move |administrator| administrator.remove(&name)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `POST /webhooks/{name}/pause`
+pub(super) async fn pause(app: Shared<State>, slot: Extension<Slot>, head: Parts) -> Result<Response, Problem> {
+    set_paused(app, slot, head, true).await
+}
+
+/// `POST /webhooks/{name}/resume`
+pub(super) async fn resume(app: Shared<State>, slot: Extension<Slot>, head: Parts) -> Result<Response, Problem> {
+    set_paused(app, slot, head, false).await
+}
+
+async fn set_paused(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, head: Parts, paused: bool) -> Result<Response, Problem> {
+    let (asker, name) = (admit(&app, &head)?, name(&head));
+    let of = name.clone();
+    blocking(&app, &slot, asker, move |administrator| administrator.pause(&of, paused)).await?;
+    Ok(answer(StatusCode::OK, &told(&app, slot, name).await?.into()))
+}
+
+/// `POST /webhooks/{name}/test`
+pub(super) async fn test(Shared(app): Shared<State>, head: Parts) -> Result<Response, Problem> {
+    let (asker, name) = (admit(&app, &head)?, name(&head));
+    let administrator = Administrator::outside(log(&app)?, asker.caller, &asker.path);
+    let attempt = administrator.test(&name).await.map_err(refused)?;
+    Ok(answer(StatusCode::OK, &json!(attempt)))
+}
+
+/// `POST /webhooks/{name}/replay`
+pub(super) async fn replay(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, request: Request) -> Result<Response, Problem> {
+    let (head, body) = request.into_parts();
+    let (asker, name) = (admit(&app, &head)?, name(&head));
+    let wanted = json_body::object(&head, body, &[JSON]).await?;
+    let replay = what(&wanted)?;
+    blocking(&app, &slot, asker, move |administrator| administrator.replay(&name, replay)).await?;
+    Ok(answer(StatusCode::ACCEPTED, &json!({ "replay": wanted })))
+}
+
+fn what(wanted: &Map<String, Value>) -> Result<Replay, Problem> {
+    if let Some(name) = wanted.keys().find(|name| !matches!(name.as_str(), "dead_letters" | "entries")) {
+        return Err(Problem::setting(name, "there is no such field; there are dead_letters and entries"));
+    }
+    match (wanted.get("dead_letters"), wanted.get("entries")) {
+        (Some(Value::Bool(true)), None) => Ok(Replay::dead_letters()),
+        (None, Some(Value::Object(filter))) if !filter.is_empty() => {
+            let mut parameters = Vec::new();
+            for (name, value) in filter {
+                let values = match value {
+                    Value::Array(values) => values.as_slice(),
+                    value => std::slice::from_ref(value),
+                };
+                for value in values {
+                    let text = match value {
+                        Value::String(text) => text.clone(),
+                        Value::Number(_) | Value::Bool(_) => value.to_string(),
+                        _ => return Err(Problem::setting(name, "it is a text, or a list of texts")),
+                    };
+                    parameters.push((name.clone(), text));
+                }
+            }
+            Ok(Replay::entries(parameters))
+        }
+        (None, Some(_)) => {
+            Err(Problem::setting("entries", "it is an object with parameters of a filter, at least one: start_date, end_date, …"))
+        }
+        (Some(_), None) => Err(Problem::setting("dead_letters", "it is true, or left out")),
+        _ => Err(Problem::setting("entries", "send {\"dead_letters\": true} or {\"entries\": {\"start_date\": …}}")),
+    }
+}
+
+/// `POST /webhooks/{name}/signing-secrets`
+pub(super) async fn rotate(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, head: Parts) -> Result<Response, Problem> {
+    let (asker, name) = (admit(&app, &head)?, name(&head));
+    let of = name.clone();
+    let secret = blocking(&app, &slot, asker, move |administrator| administrator.rotate(&of)).await?;
+    let mut told = told(&app, slot, name).await?;
+    reveal(&mut told, &secret);
+    Ok(answer(StatusCode::CREATED, &told.into()))
+}
+
+/// `POST /webhooks/{name}/signing-secrets/retire`
+pub(super) async fn retire(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, head: Parts) -> Result<Response, Problem> {
+    let (asker, name) = (admit(&app, &head)?, name(&head));
+    let of = name.clone();
+    blocking(&app, &slot, asker, move |administrator| administrator.retire(&of)).await?;
+    Ok(answer(StatusCode::OK, &told(&app, slot, name).await?.into()))
+}
+
+/// What the receiver needs to verify, this once.
+fn reveal(told: &mut Map<String, Value>, secret: &SigningSecret) {
+    let (name, text) = match secret.public() {
+        Some(public) => ("signing_public_key", public),
+        None => ("signing_secret", secret.reveal()),
+    };
+    told.insert(name.to_owned(), text.into());
+}
+
+fn admit(app: &State, head: &Parts) -> Result<Asker, Problem> {
+    let asker = app.admit_administrator(head)?;
+    none_given(head)?;
+    log(app)?;
+    Ok(asker)
+}
+
+fn log(app: &State) -> Result<&AuditLog, Problem> {
+    let detail = "a change that can't be recorded is not made, and this server can't write to the log";
+    app.log.as_ref().ok_or_else(|| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Read only", detail))
+}
+
+/// Has an administrator do what waits for disks.
+async fn blocking<T: Send + 'static>(
+    app: &State,
+    slot: &Slot,
+    asker: Asker,
+    act: impl FnOnce(&Administrator<'_>) -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Problem> {
+    let log = log(app)?.clone();
+    let done = app.blocking(slot.clone(), move |_| Ok::<_, Error>(act(&Administrator::outside(&log, asker.caller, &asker.path))));
+    done.await?.map_err(refused)
+}

@@ -1,0 +1,226 @@
+//! Endpoints do not see each other, and callers see none of them: nine dead ones cost the tenth nothing. Nor does it matter what proxies the
+//! environment names.
+
+#![cfg(all(feature = "webhook", feature = "macros"))]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "what goes wrong here fails the test, which then shows what it measured")]
+
+#[path = "support/receiver.rs"]
+mod receiver;
+mod support;
+
+use std::{
+    collections::HashMap,
+    io::{Read as _, Write as _},
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use receiver::{Request, answering, request, server, status};
+use tracing_audit::{
+    AuditLog, audit,
+    webhook::{Subscription, SubscriptionReport},
+};
+use tracing_subscriber::prelude::*;
+
+/// One test at a time: they measure.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// An endpoint that takes everything, and notes when each number came for the first time.
+#[derive(Clone)]
+struct Live {
+    address: SocketAddr,
+    came: Arc<Mutex<HashMap<u64, Instant>>>,
+}
+
+impl Live {
+    fn new() -> Self {
+        let came = Arc::<Mutex<HashMap<u64, Instant>>>::default();
+        let seen = Arc::clone(&came);
+        let address = server(move |mut stream| {
+            stream.set_nodelay(true).unwrap();
+            while let Some(Request { body, .. }) = request(&mut stream) {
+                let now = Instant::now();
+                let n = serde_json::from_slice::<serde_json::Value>(&body).unwrap()["data"]["details"]["n"].as_u64().unwrap();
+                seen.lock().unwrap().entry(n).or_insert(now);
+                let _ = stream.write_all(status("204 No Content", "").as_bytes());
+            }
+        });
+        Self { address, came }
+    }
+
+    fn wait_for(&self, count: usize, limit: Duration) -> HashMap<u64, Instant> {
+        let start = Instant::now();
+        let so_far = || self.came.lock().unwrap().len();
+        while so_far() < count {
+            let came = so_far();
+            assert!(start.elapsed() < limit, "{came} of {count} came within {limit:?}");
+            thread::sleep(Duration::from_millis(5));
+        }
+        self.came.lock().unwrap().clone()
+    }
+}
+
+/// Endpoints that never take anything, each in its way. The one that refuses connections is a bound port that nobody listens on.
+fn dead(live: SocketAddr) -> (tokio::net::TcpSocket, Vec<(&'static str, String)>) {
+    let refusing = tokio::net::TcpSocket::new_v4().unwrap();
+    refusing.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let hole = server(|mut stream| while stream.read(&mut [0; 4096]).is_ok_and(|count| count > 0) {});
+    let drip = server(|mut stream| {
+        while stream.write_all(b"H").is_ok() {
+            thread::sleep(Duration::from_millis(200));
+        }
+    });
+    let http = |address: SocketAddr| format!("http://{address}/");
+    let all = vec![
+        ("refuses", http(refusing.local_addr().unwrap())),
+        ("never-answers", http(hole)),
+        ("never-ends", http(drip)),
+        ("no-tls", format!("https://{}/", answering("what is this?"))),
+        ("fails", http(answering(status("500 Internal Server Error", "")))),
+        ("redirects", http(answering(status("301 Moved Permanently", &format!("location: http://{live}/\r\n"))))),
+        ("closes", http(server(|mut stream| drop(request(&mut stream))))),
+        ("overloaded", http(answering(status("503 Service Unavailable", "retry-after: 1\r\n")))),
+        ("no-http", http(answering("250 ok\r\n"))),
+    ];
+    (refusing, all)
+}
+
+fn open(dir: &Path) -> AuditLog {
+    AuditLog::builder(dir).source("shop").open().unwrap()
+}
+
+fn to(name: &str, url: &str) -> Subscription {
+    // Short, and without an end within the test.
+    let schedule = [0, 0, 1, 1, 2, 2].into_iter().chain([5; 90]);
+    Subscription::new(name, url, ["order.*"]).allow_http().egress(["loopback"]).timeout(Duration::from_secs(1)).schedule(schedule)
+}
+
+/// What a caller and the live endpoint see of one event in the middle, and of one in a hundred.
+#[derive(Debug)]
+struct Seen {
+    call: (Duration, Duration),
+    arrival: (Duration, Duration),
+}
+
+/// Records a backlog for the dead, and then, when the live endpoint has it, one event every five milliseconds.
+fn measure(others: &[(&str, String)], live: &Live) -> Seen {
+    const BACKLOG: u64 = 1500;
+    const COUNT: u64 = 300;
+    live.came.lock().unwrap().clear();
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.subscribe(to("live", &format!("http://{}/", live.address))).unwrap();
+    for (name, url) in others {
+        log.subscribe(to(name, url)).unwrap();
+    }
+    let forwarder = log.forward().unwrap();
+    let (mut calls, mut before) = (Vec::new(), HashMap::new());
+    tracing::dispatcher::with_default(&tracing_subscriber::registry().with(log.layer()).into(), || {
+        for n in 0..BACKLOG {
+            audit!("order.placed", n);
+        }
+        live.wait_for(BACKLOG as usize, Duration::from_secs(60));
+        for n in BACKLOG..BACKLOG + COUNT {
+            let start = Instant::now();
+            audit!("order.placed", n);
+            calls.push(start.elapsed());
+            before.insert(n, start);
+            thread::sleep(Duration::from_millis(5));
+        }
+    });
+    let came = live.wait_for((BACKLOG + COUNT) as usize, Duration::from_secs(30));
+    let arrivals = before.iter().map(|(n, start)| came[n].saturating_duration_since(*start)).collect();
+    for SubscriptionReport { subscription, status, waiting_requests: waiting, .. } in log.subscriptions().unwrap() {
+        let is_live = subscription.name() == "live";
+        assert_eq!(status.delivered > 0, is_live, "{}: {status:?}", subscription.name());
+        assert!(is_live || waiting > 0 && status.dead_lettered == 0, "{} keeps what it can't deliver: {status:?}", subscription.name());
+        assert!(is_live || status.failed_attempts > 0, "{} was tried: {status:?}", subscription.name());
+    }
+    drop(forwarder);
+    log.close().unwrap();
+    Seen { call: percentiles(calls), arrival: percentiles(arrivals) }
+}
+
+fn percentiles(mut all: Vec<Duration>) -> (Duration, Duration) {
+    all.sort_unstable();
+    (all[all.len() / 2], all[all.len() * 99 / 100])
+}
+
+#[test]
+fn nine_dead_endpoints_cost_the_tenth_and_the_caller_nothing() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let live = Live::new();
+    let (_port, dead) = dead(live.address);
+    let _ = measure(&[], &live);
+    // Other work on the machine slows one of the two at times: the better of each.
+    let better = |runs: [Seen; 2]| runs.into_iter().min_by_key(|seen| seen.arrival.0).unwrap();
+    let (alone, with, with_again, alone_again) = (measure(&[], &live), measure(&dead, &live), measure(&dead, &live), measure(&[], &live));
+    println!("alone {alone:?} {alone_again:?}\nwith  {with:?} {with_again:?}");
+    let (alone, with) = (better([alone, alone_again]), better([with, with_again]));
+    let ms = Duration::from_millis;
+    assert!(with.arrival.0 <= alone.arrival.0 * 2 + ms(10), "half of them arrive within {:?}, alone {:?}", with.arrival.0, alone.arrival.0);
+    assert!(with.arrival.1 <= alone.arrival.1 * 3 + ms(100), "99 % arrive within {:?}, alone {:?}", with.arrival.1, alone.arrival.1);
+    assert!(with.call.0 <= alone.call.0 * 2 + Duration::from_micros(50), "a call takes {:?}, alone {:?}", with.call.0, alone.call.0);
+    assert!(with.call.1 <= alone.call.1 * 3 + ms(5), "99 % of calls take {:?}, alone {:?}", with.call.1, alone.call.1);
+}
+
+const PROXIED: &str = "PROXIED_SENDER_DIR";
+
+/// A process with proxies in its environment.
+#[test]
+fn proxied_sender() {
+    let Some(dir) = std::env::var_os(PROXIED) else { return };
+    let log = open(Path::new(&dir));
+    let _forwarder = log.forward().unwrap();
+    tracing::dispatcher::with_default(&tracing_subscriber::registry().with(log.layer()).into(), || {
+        for n in 0..20_u64 {
+            audit!("order.placed", n);
+        }
+    });
+    // Until it is killed.
+    thread::sleep(Duration::from_secs(60));
+}
+
+#[test]
+fn no_proxy_of_the_environment_is_used() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let asking = Arc::clone(&asked);
+    let proxy = server(move |_| {
+        asking.fetch_add(1, Ordering::Relaxed);
+    });
+    // A TLS endpoint that is never reached would do for the tunnel; what counts is that the proxy isn't asked for one.
+    let (live, tunnelled) = (Live::new(), answering("no TLS here"));
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.subscribe(to("plain", &format!("http://{}/", live.address))).unwrap();
+    log.subscribe(to("by-name", &format!("http://localhost:{}/", live.address.port())).egress(["localhost"])).unwrap();
+    log.subscribe(to("tls", &format!("https://{tunnelled}/"))).unwrap();
+    log.close().unwrap();
+    let url = format!("http://{proxy}");
+    let names = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"];
+    let mut vars = names.map(|name| (name, url.as_str())).to_vec();
+    vars.push((PROXIED, dir.path().to_str().unwrap()));
+    let mut child = support::child("proxied_sender", &vars).env_remove("NO_PROXY").env_remove("no_proxy").spawn().unwrap();
+    let start = Instant::now();
+    let done = |report: &SubscriptionReport| match report.subscription.name() {
+        "tls" => report.status.failed_attempts > 0,
+        _ => report.status.delivered == 20,
+    };
+    let reader = open(dir.path());
+    while !reader.subscriptions().unwrap().iter().all(done) && start.elapsed() < Duration::from_secs(15) {
+        thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let all = reader.subscriptions().unwrap();
+    assert!(all.iter().all(done), "{all:?}");
+    assert_eq!(asked.load(Ordering::Relaxed), 0, "connections to the proxy");
+    reader.close().unwrap();
+}

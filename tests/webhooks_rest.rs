@@ -1,0 +1,38 @@
+//! What a webhook costs while there is nothing to send: in a process of its own, for it is measured.
+
+#![cfg(all(feature = "webhook", feature = "macros", target_os = "linux"))]
+#![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
+
+use std::{thread, time::Duration};
+
+use tracing_audit::{
+    AuditLog, audit,
+    webhook::{Batching, Subscription},
+};
+use tracing_subscriber::prelude::*;
+
+/// What this process has had of the processors, in hundredths of a second.
+fn ticks() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let after_name = text.rsplit(')').next().unwrap();
+    after_name.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+}
+
+#[test]
+fn a_batch_that_waits_for_more_costs_next_to_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = AuditLog::builder(dir.path()).source("shop").open().unwrap();
+    let endpoint = Subscription::new("slow", "http://127.0.0.1:9/", ["order.*"]).allow_http().egress(["loopback"]);
+    log.subscribe(endpoint.batch(Batching { max_entries: 100, max_wait_ms: 60_000 })).unwrap();
+    let forwarder = log.forward().unwrap();
+    tracing::dispatcher::with_default(&tracing_subscriber::registry().with(log.layer()).into(), || audit!("order.placed", n = 1));
+    // It has read that by now, and waits.
+    thread::sleep(Duration::from_secs(2));
+    let before = ticks();
+    thread::sleep(Duration::from_secs(2));
+    let used = ticks() - before;
+    assert_eq!(log.subscriptions().unwrap()[0].status.failed_attempts, 0, "it waits");
+    drop(forwarder);
+    log.close().unwrap();
+    assert!(used < 60, "{used} of 200 ticks of a processor");
+}
