@@ -1,28 +1,45 @@
 //! Which key a thread hashes with: that of the log for which it renders a record.
 
-use std::{
-    cell::Cell,
-    fmt,
-    sync::{PoisonError, RwLock},
-};
+use std::{cell::Cell, fmt, sync::OnceLock};
 
 use crate::record::{HashKey, Prepared};
 
-/// The key that a log hashes with. It is never freed, and neither is a key that was in use, so that threads can point to them.
-pub(crate) struct CurrentKey(RwLock<Option<&'static Prepared>>);
+/// The key that a log hashes with, read without a lock: a chain of the keys that were set, of which the last is in use. There are as many
+/// as somebody rotated in the process's life, and they stay, so that threads can point to them.
+#[derive(Default)]
+pub(crate) struct CurrentKey(OnceLock<Box<Key>>);
+
+struct Key {
+    prepared: Prepared,
+    next: OnceLock<Box<Key>>,
+}
 
 impl CurrentKey {
     pub(crate) fn leak(key: Option<&HashKey>) -> &'static Self {
-        Box::leak(Box::new(Self(RwLock::new(key.map(prepared)))))
+        let current: &Self = Box::leak(Box::default());
+        if let Some(key) = key {
+            current.set(key);
+        }
+        current
     }
 
     pub(crate) fn set(&self, key: &HashKey) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(prepared(key));
+        let mut key = Box::new(Key { prepared: Prepared::new(key), next: OnceLock::new() });
+        let mut end = &self.0;
+        // Where two are set at once, one of them comes after the other.
+        while let Err(unset) = end.set(key) {
+            let Some(before) = end.get() else { return };
+            (key, end) = (unset, &before.next);
+        }
     }
-}
 
-fn prepared(key: &HashKey) -> &'static Prepared {
-    Box::leak(Box::new(Prepared::new(key)))
+    fn last(&self) -> Option<&Prepared> {
+        let mut key = self.0.get()?;
+        while let Some(next) = key.next.get() {
+            key = next;
+        }
+        Some(&key.prepared)
+    }
 }
 
 impl fmt::Debug for CurrentKey {
@@ -44,6 +61,38 @@ pub(super) fn use_key(key: Option<&'static CurrentKey>) -> Option<&'static Curre
 
 /// The key to hash with now, if there is one.
 pub(super) fn current() -> Option<&'static Prepared> {
-    let key = CURRENT.try_with(Cell::get).ok().flatten()?;
-    *key.0.read().unwrap_or_else(PoisonError::into_inner)
+    CURRENT.try_with(Cell::get).ok().flatten()?.last()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    fn hash(current: &CurrentKey) -> String {
+        let mut text = String::new();
+        current.last().unwrap().start().finish(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn the_key_set_last_is_in_use() {
+        let keys = ["a", "b", "c"].map(|name| HashKey::new(name, &[7; 32]).unwrap());
+        let current = CurrentKey::leak(None);
+        assert!(current.last().is_none());
+        for key in &keys {
+            current.set(key);
+            assert_eq!(hash(current), key.hash(""));
+        }
+        // Set at once, each finds its place, and the next one comes after them.
+        thread::scope(|threads| {
+            for key in &keys {
+                threads.spawn(|| current.set(key));
+            }
+        });
+        let last = HashKey::new("z", &[7; 32]).unwrap();
+        current.set(&last);
+        assert_eq!(hash(current), last.hash(""));
+    }
 }
