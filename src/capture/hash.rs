@@ -6,6 +6,7 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
+use super::emit;
 use crate::record::{HashKey, Prepared};
 
 /// The key that a log hashes with. It is never freed, and neither is a key that was in use, so that threads can point to them.
@@ -35,6 +36,12 @@ thread_local! {
     static CURRENT: Cell<Option<&'static CurrentKey>> = const { Cell::new(None) };
 }
 
+impl CurrentKey {
+    fn get(&self) -> Option<&'static Prepared> {
+        *self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// From now on this thread hashes with this key; gives the one before.
 #[inline]
 pub(super) fn use_key(key: Option<&'static CurrentKey>) -> Option<&'static CurrentKey> {
@@ -42,8 +49,7 @@ pub(super) fn use_key(key: Option<&'static CurrentKey>) -> Option<&'static Curre
     CURRENT.try_with(|current| current.replace(key)).ok().flatten()
 }
 
-/// The key to hash with now, if there is one.
+/// The key to hash with now, if there is one: that of the record that is being rendered, or else of the log that would take one.
 pub(super) fn current() -> Option<&'static Prepared> {
-    let key = CURRENT.try_with(Cell::get).ok().flatten()?;
-    *key.0.read().unwrap_or_else(PoisonError::into_inner)
+    CURRENT.try_with(Cell::get).ok().flatten().or_else(emit::key_of_log)?.get()
 }
