@@ -84,7 +84,8 @@
 /// # Where it goes
 ///
 /// On functions and methods, `async` or not, of any signature. Write it on the methods of an `impl`, also below `#[async_trait]`. A function that ends in
-/// `async move { … }` or `Box::pin(async move { … })` is taken for the future that it returns. Not on a `const fn`, nor on a trait's method without a body.
+/// `async move { … }`, `Box::pin(async move { … })` or `async move { … }.boxed()` is taken for the future that it returns. Not on a function that returns a
+/// future and does not end so (what it returns would run after the end), on a `const fn`, or on a trait's method without a body.
 ///
 /// The body runs in a closure or an `async` block: `#[track_caller]` has no effect on what it calls. The future of an `async fn` owns its arguments, as
 /// ever, unless `completed(…)` or `failed(…)` compute something: then it borrows those that the body does not move, and is `Send` if they are `Sync`.

@@ -128,7 +128,7 @@ macro_rules! __register {
 ///
 /// The fields are `actor.type`, `actor.id`, `actor.name`, `tenant_id`, `ip_address`, `user_agent`, `session_id`, `request_id`, `trace_id`,
 /// `span_id`, `context.environment`, `context.protocol` and `context.host`; another one does not compile. Values are as in [`audit!`]:
-/// `Serialize`, `%` for `Display`, `?` for `Debug`, and `None` leaves the field out.
+/// `Serialize`, `%` for `Display`, `?` for `Debug`, and `None` leaves the field out; a variable alone names its field.
 ///
 /// ```compile_fail
 /// # use tracing_audit::audit_context;
@@ -157,6 +157,22 @@ macro_rules! audit_context {
             &$crate::__private::json(&$value),
         );
         $crate::audit_context!(@set $context $($($more)*)?);
+    };
+    (@set $context:ident % $name:ident $(, $($more:tt)*)?) => {
+        $crate::audit_context!(@set $context $name = % $name $(, $($more)*)?);
+    };
+    (@set $context:ident ? $name:ident $(, $($more:tt)*)?) => {
+        $crate::audit_context!(@set $context $name = ? $name $(, $($more)*)?);
+    };
+    (@set $context:ident $name:ident $(, $($more:tt)*)?) => {
+        $crate::audit_context!(@set $context $name = $name $(, $($more)*)?);
+    };
+    (@set $context:ident $($mistake:tt)*) => {
+        ::core::compile_error!(::core::concat!(
+            "a field of a context is `name = value`, such as `tenant_id = \"acme\"`, with a comma between two of them; not `",
+            ::core::stringify!($($mistake)*),
+            "`"
+        ));
     };
     ($($fields:tt)*) => {{
         #[allow(unused_mut)]

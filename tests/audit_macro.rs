@@ -210,6 +210,18 @@ fn a_literal_is_written_as_the_same_value_from_a_variable() {
     assert_eq!(seen(|| audit!("a.b", "{message}")).fields["message"], seen(|| audit!("a.b", "It's \u{8} \"done\"\n")).fields["message"]);
 }
 
+#[test]
+fn what_a_macro_has_matched_is_as_if_it_were_written_there() {
+    macro_rules! event {
+        ($type:literal, $category:literal, $severity:ident, $outcome:expr, $name:ident = $value:expr, $message:literal) => {
+            audit!($type, category = $category, severity = $severity, outcome.type = $outcome, $name = $value, $message)
+        };
+    }
+    let event = seen(|| event!("user.updated", "people", warning, "success", count = 7, "Done"));
+    assert_eq!((event.level, event.fields["details"].as_str()), (Level::WARN, r#"{"count":7}"#));
+    assert_eq!((event.fields["message"].as_str(), event.fields["outcome"].as_str()), ("Done", r#"{"type":"success"}"#));
+}
+
 /// What stands in the log after the source, as it stands there.
 fn written(call: impl FnOnce()) -> String {
     let dir = tempfile::tempdir().unwrap();

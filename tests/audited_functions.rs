@@ -182,6 +182,30 @@ fn a_panic_is_a_failure_without_the_fields_of_one() {
     assert_eq!(records[1]["description"], Value::Null);
 }
 
+#[test]
+fn a_function_has_an_end_even_if_what_it_says_of_it_panics() {
+    struct Panics;
+    impl fmt::Display for Panics {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            panic!("on purpose")
+        }
+    }
+    #[audited("delivery", skip_started)]
+    fn deliver() -> Result<(), Panics> {
+        Err(Panics)
+    }
+    #[audited("receipt", skip_started, completed(first = result[0]))]
+    async fn receive() -> Vec<u8> {
+        vec![]
+    }
+    let records = recorded(|| {
+        assert!(catch_unwind(|| _ = deliver()).is_err());
+        assert!(catch_unwind(|| _ = ready(receive())).is_err());
+    });
+    assert_eq!(types(&records), ["delivery.failed", "receipt.failed"]);
+    assert!(records.iter().all(|record| record["outcome"] == json!({"type": "failure", "reason": "panic"})));
+}
+
 /// Pending once.
 #[derive(Default)]
 struct Yield(bool);
@@ -504,6 +528,66 @@ fn a_function_that_ends_in_an_async_block_is_its_future() {
         drop(later(5));
     });
     assert_eq!(types(&records), ["later.started", "later.completed"]);
+}
+
+/// As in `futures`.
+trait Boxed: Future + Send + Sized {
+    fn boxed<'a>(self) -> BoxFuture<'a, Self::Output>
+    where
+        Self: 'a,
+    {
+        Box::pin(self)
+    }
+}
+
+impl<F: Future + Send> Boxed for F {}
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+#[test]
+fn a_future_that_is_boxed_at_the_end_is_audited_when_it_runs() {
+    #[audited("boxed", number, completed(half = *result))]
+    fn half(number: &u8) -> BoxFuture<'_, Result<u8, Refused>> {
+        async move {
+            Yield::default().await;
+            if *number == 0 {
+                Err(Refused)?;
+            }
+            Ok(number / 2)
+        }
+        .boxed()
+    }
+    let records = recorded(|| {
+        drop(half(&1));
+        let mut context = Context::from_waker(Waker::noop());
+        for (number, result) in [(8, Ok(4)), (0, Err(Refused))] {
+            let mut future = half(&number);
+            assert!(future.as_mut().poll(&mut context).is_pending());
+            assert_eq!(future.as_mut().poll(&mut context), Poll::Ready(result));
+        }
+    });
+    assert_eq!(types(&records), ["boxed.started", "boxed.completed", "boxed.started", "boxed.failed"]);
+    assert_eq!(records[1]["details"]["half"], 4);
+}
+
+#[rustfmt::skip]
+mod on_one_line {
+    use tracing_audit::audited;
+
+    #[audited("line")]
+    pub(super) async fn half(number: u8) -> u8 { number / 2 }
+
+    #[audited("pattern")]
+    pub(super) fn first(numbers: &mut [u8]) -> Option<(&mut u8, &mut [u8])> { if let [first, rest @ ..] = numbers { Some((first, rest)) } else { None } }
+}
+
+#[test]
+fn a_body_on_one_line_gives_no_warning_and_may_return_what_a_pattern_finds() {
+    let records = recorded(|| {
+        assert_eq!(ready(on_one_line::half(8)), 4);
+        assert_eq!(on_one_line::first(&mut [1, 2, 3]).unwrap().1.len(), 2);
+    });
+    assert_eq!(types(&records), ["line.started", "line.completed", "pattern.started", "pattern.completed"]);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::{
 
 use serde_json::{Value, json};
 use tracing::info_span;
-use tracing_audit::{Actor, AuditContext, AuditLog, audit, audit_context};
+use tracing_audit::{Actor, AuditContext, AuditLog, audit, audit_context, audited};
 use tracing_subscriber::{EnvFilter, prelude::*};
 
 fn written(emit: impl FnOnce()) -> Vec<Value> {
@@ -87,6 +87,39 @@ fn futures_keep_theirs_however_they_are_interleaved() {
     });
     let told: Vec<_> = records.iter().map(|r| (r["event_type"].as_str().unwrap(), r["tenant_id"].as_str())).collect();
     assert_eq!(told, [("a.before", Some("one")), ("a.between", None), ("a.before", Some("two")), ("a.after", Some("one"))]);
+}
+
+#[test]
+fn a_future_that_is_dropped_says_so_in_its_context() {
+    #[audited("report", skip_started)]
+    async fn report() {
+        std::future::pending().await
+    }
+    let records = written(|| {
+        let mut future = Box::pin(audit_context! { tenant_id = "acme", actor.id = "ann", request_id = "r" }.scope(report()));
+        assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        drop(future);
+        audit!("a.after");
+    });
+    assert_eq!(records[0]["outcome"], json!({"type": "failure", "reason": "cancelled"}));
+    assert_eq!((&records[0]["tenant_id"], &records[0]["actor"]["id"]), (&json!("acme"), &json!("ann")));
+    assert_eq!(records[0]["context"]["request_id"], "r");
+    assert_eq!(records[1].get("tenant_id"), None);
+}
+
+#[test]
+fn a_variable_alone_names_its_field() {
+    let (tenant_id, ip_address, user_agent) = ("acme", std::net::Ipv4Addr::LOCALHOST, Some(7));
+    let records = written(|| {
+        audit_context! { tenant_id, %ip_address, ?user_agent, session_id = "s" }.run(|| audit!("a.b"));
+        audit_context! { tenant_id }.run(|| audit!("a.b"));
+    });
+    let record = &records[0];
+    assert_eq!(
+        (&record["tenant_id"], &record["ip_address"], &record["user_agent"]),
+        (&json!("acme"), &json!("127.0.0.1"), &json!("Some(7)"))
+    );
+    assert_eq!((&record["context"]["session_id"], &records[1]["tenant_id"]), (&json!("s"), &json!("acme")));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use tracing_audit::{AuditLog, HashKey, Secret, audit, hashed, mask, unredacted};
+use tracing_audit::{Actor, AuditContext, AuditLog, HashKey, Resource, Secret, audit, audit_context, hashed, mask, unredacted};
 use tracing_subscriber::prelude::*;
 
 /// What `emit` writes into a log of its own.
@@ -62,6 +62,57 @@ fn a_denied_name_hides_its_value_wherever_it_is() {
     assert_eq!((&records[1]["resource"]["attributes"], &details(1)["account"][0]), (&hidden, &hidden));
     assert_eq!(details(2)["deep"][0]["access_token"], "[redacted]");
     assert_eq!(details(3)["password"], "[redacted]");
+}
+
+#[test]
+fn a_denied_name_hides_what_is_under_it_too() {
+    #[derive(Serialize)]
+    enum Credential {
+        Password(&'static str),
+        ApiKey { value: &'static str },
+        Cookie(u8, &'static str),
+        Certificate(&'static str),
+    }
+    let secret = "hunter2";
+    let records = written(
+        |builder| builder,
+        |_| {
+            let given = [Credential::Password("hunter2"), Credential::ApiKey { value: "hunter2" }, Credential::Cookie(1, "hunter2")];
+            audit!("user.created", given, other = Credential::Certificate("shown"));
+            audit!("user.created", password.value = secret, resource.attributes.authorization.header = "hunter2", cookie.id = %secret);
+        },
+    );
+    let text = serde_json::to_string(&records).unwrap();
+    assert!(!text.contains("hunter2"), "{text}");
+    let given = json!([{"Password": "[redacted]"}, {"ApiKey": "[redacted]"}, {"Cookie": "[redacted]"}]);
+    assert_eq!(records[0]["details"], json!({"given": given, "other": {"Certificate": "shown"}}));
+    assert_eq!(records[1]["details"], json!({"password": {"value": "[redacted]"}, "cookie": {"id": "[redacted]"}}));
+}
+
+#[test]
+fn a_value_is_hashed_with_the_key_of_the_log_wherever_it_is_rendered() {
+    let records = written(
+        |builder| builder,
+        |_| {
+            audit!("user.invited", email = hashed("ann"));
+            audit_context! { session_id = hashed("ann") }.run(|| audit!("user.invited"));
+            AuditContext::new().session_id(hashed("ann")).run(|| audit!("user.invited"));
+            tracing::info_span!("request", session_id = %hashed("ann")).in_scope(|| audit!("user.invited"));
+            let span = tracing::info_span!("request", session_id = tracing::field::Empty);
+            span.record("session_id", tracing::field::display(hashed("ann")));
+            span.in_scope(|| audit!("user.invited"));
+            audit!("user.invited", actor = Actor::user(hashed("ann").to_string()));
+            audit!("user.invited", resource = Resource::new("user", "7").attributes(json!({"email": hashed("ann").to_string()})));
+            tracing::info!(target: "audit", event_type = "user.invited", email = %hashed("ann"));
+        },
+    );
+    let hash = &records[0]["details"]["email"];
+    assert!(hash.as_str().unwrap().starts_with("hmac-sha256:k1:"), "{hash}");
+    for record in &records[1..5] {
+        assert_eq!(&record["context"]["session_id"], hash);
+    }
+    let others = [&records[5]["actor"]["id"], &records[6]["resource"]["attributes"]["email"], &records[7]["details"]["email"]];
+    assert_eq!(others, [hash; 3]);
 }
 
 #[test]

@@ -149,9 +149,15 @@ impl Call {
     fn field(&mut self, input: ParseStream<'_>) {
         if input.peek(LitStr) {
             let quoted = input.cursor().literal().map(|(literal, _)| literal.to_string()).unwrap_or_default();
-            let name = quoted.trim_matches('"');
+            let name = quoted.trim_matches('"').replace(|c: char| !c.is_alphanumeric() && c != '.', "_");
             self.errors.push(input.error(format!("the name of a field is not quoted; write `{name} = …`")));
             tokens_to_comma(input);
+            return;
+        }
+        if input.peek(Token![#]) {
+            let attribute = tokens_to_comma(input);
+            let message = "a field has no attributes; for one that is only in some builds, write the call twice, each with its `#[cfg(…)]`";
+            self.errors.at(attribute, message);
             return;
         }
         if input.peek(syn::Lit) && !input.peek2(Token![=]) {

@@ -28,9 +28,10 @@ const DENIED_FIELDS: &[&str] = &[
 /// The JSON that stands in the place of a value that is not shown.
 pub(crate) const REDACTED: &str = "\"[redacted]\"";
 
-/// Whether the field's value is not shown. Case, `_` and `-` make no difference.
+/// Whether the field's value is not shown: it has such a name, or is in an object that has. Case, `_` and `-` make no difference.
 pub(crate) fn is_denied(field: &Field) -> bool {
-    let name = field.path.names().pop().unwrap_or_default();
-    let plain: String = name.chars().filter(|c| !matches!(c, '_' | '-')).map(|c| c.to_ascii_lowercase()).collect();
-    DENIED_FIELDS.contains(&plain.as_str())
+    field.path.names().iter().any(|name| {
+        let plain: String = name.chars().filter(|c| !matches!(c, '_' | '-')).map(|c| c.to_ascii_lowercase()).collect();
+        DENIED_FIELDS.contains(&plain.as_str())
+    })
 }

@@ -2,7 +2,7 @@
 //!
 //! What the path means is not known here; see `slot`.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::{
     Error, Expr, ExprPath, Ident, Result, Token,
@@ -146,15 +146,16 @@ impl Parse for Field {
             Ok(_) if !starts_operator(&ahead) => input.parse()?,
             // A path that ends in a call or the like is an expression; one that ends in nothing is a mistake.
             outcome => {
+                const NAME: &str = "a field's name is identifiers joined by dots, such as `order.id`";
+                let (start, rest) = (input.span(), input.fork());
                 return Err(match input.parse::<Expr>() {
-                    Ok(Expr::Assign(assign)) => outcome.err().unwrap_or_else(|| {
-                        Error::new_spanned(assign.left, "a field's name is identifiers joined by dots, such as `order.id`")
-                    }),
+                    Ok(Expr::Assign(assign)) => outcome.err().unwrap_or_else(|| Error::new_spanned(assign.left, NAME)),
                     Ok(value @ Expr::Macro(_)) => {
                         Error::new_spanned(value, format!("{}; a computed message is `description = …`", nameless(sigil)))
                     }
                     Ok(value) => Error::new_spanned(value, nameless(sigil)),
-                    Err(error) => outcome.err().unwrap_or(error),
+                    // As of `content-type = …`, where a keyword ends the expression.
+                    Err(error) => outcome.err().unwrap_or(if assigns(&rest) { Error::new(start, NAME) } else { error }),
                 });
             }
         };
@@ -169,7 +170,7 @@ impl Parse for Field {
         if input.peek(Token![%]) || input.peek(Token![?]) || (input.peek(Token![#]) && !input.peek2(syn::token::Bracket)) {
             return Err(input.error(format!("a value has at most one sigil, `%` for its `Display` or `?` for its `Debug`: `{path} = %…`")));
         }
-        let value: Expr = input.parse().map_err(|error| {
+        let value = input.parse().map(ungrouped).map_err(|error| {
             let cut_short = input.is_empty();
             if cut_short { Error::new_spanned(&path, format!("the value of `{path}` is cut short; write `{path} = …`")) } else { error }
         })?;
@@ -179,6 +180,19 @@ impl Parse for Field {
         }
         Ok(Self { path, sigil, value, told: None })
     }
+}
+
+/// Whether there is a `=` in the current argument.
+fn assigns(rest: ParseStream<'_>) -> bool {
+    while !rest.is_empty() && !rest.peek(Token![,]) {
+        if is_assignment(rest) {
+            return true;
+        }
+        if rest.parse::<TokenTree>().is_err() {
+            break;
+        }
+    }
+    false
 }
 
 /// What follows a sigil that opens a field: one variable, which names the field.
@@ -236,6 +250,14 @@ fn shorthand(path: Path, sigil: Sigil) -> Result<Field> {
 
 fn nameless(sigil: Sigil) -> String {
     format!("a value needs a name; write `name = {}…`", sigil.as_str())
+}
+
+/// What a macro has matched as a literal or a name, without the group in which it arrives.
+fn ungrouped(value: Expr) -> Expr {
+    match value {
+        Expr::Group(group) if matches!(*group.expr, Expr::Lit(_) | Expr::Path(_) | Expr::Group(_)) => ungrouped(*group.expr),
+        value => value,
+    }
 }
 
 fn at_end(input: ParseStream<'_>) -> bool {

@@ -159,6 +159,10 @@ impl Writing<'_> {
             _ => None,
         };
         match (tree, part) {
+            (Tree::Value(field), None) if slot.name == "tags" => match self.known_value(*field, false) {
+                Some(json) => run.known += &format!(",{}[{json}]", key_of(slot.name)),
+                None => run.value(writer, "list", &format!(",{}", key_of(slot.name)), &self.rendered(*field)),
+            },
             (Tree::Value(field), None) => self.field(slot.name, *field, slot.name == "description", writer, run),
             (Tree::Value(field), Some(_)) if slot.name == "details" => {
                 let value = self.rendered(*field);

@@ -1,7 +1,7 @@
 //! What `#[audited]` expands to: values that outlive their arguments, the end of a body however it ends, and the error it ended with.
 //!
-//! What always holds: a body that was begun has one end. It returns, or the [`Ending`] is dropped without having been told so, which is a
-//! panic or a future that nobody polls any more.
+//! What always holds: a body that was begun has one end. What it returned is recorded, or the [`Ending`] is dropped without having been told
+//! so, which is a panic or a future that nobody polls any more.
 
 use std::{
     error::Error,
@@ -10,10 +10,7 @@ use std::{
     time::Instant,
 };
 
-use super::{
-    argument::{Argument, Written},
-    emit,
-};
+use super::argument::{Argument, Written};
 use crate::record::{Buffer, json::Presence};
 
 /// An argument that was rendered before the body ran, which may have moved it since.
@@ -23,7 +20,7 @@ pub struct Captured(Option<Vec<u8>>);
 /// Renders an argument, to be written later, and more than once.
 pub fn capture(argument: &impl Argument) -> Captured {
     let mut json = Buffer::default();
-    let present = emit::with_key_of_log(|| argument.write(&mut json).is_present());
+    let present = argument.write(&mut json).is_present();
     Captured(present.then(|| json.into_vec()))
 }
 
@@ -64,34 +61,34 @@ pub fn never<R>() -> R {
     unreachable!("it stands behind `if false`")
 }
 
-/// A body that has begun. `failed` is told the reason and the milliseconds if it does not return.
+/// A body that has begun. `failed` is told the reason and the milliseconds if it does not return, or if a value of its end panics.
 #[derive(Debug)]
 pub struct Ending<F: Fn(&'static str, u64)> {
     began: Instant,
     failed: F,
-    returned: bool,
+    recorded: bool,
 }
 
 impl<F: Fn(&'static str, u64)> Ending<F> {
     /// Begins now.
     pub fn begin(failed: F) -> Self {
-        Self { began: Instant::now(), failed, returned: false }
+        Self { began: Instant::now(), failed, recorded: false }
     }
 
-    /// The body has returned: says how many milliseconds it took.
-    pub fn returned(mut self) -> u64 {
-        self.returned = true;
-        self.milliseconds()
+    /// The end of the body that has returned is recorded.
+    pub fn recorded(mut self) {
+        self.recorded = true;
     }
 
-    fn milliseconds(&self) -> u64 {
+    /// How many milliseconds it has taken until now.
+    pub fn milliseconds(&self) -> u64 {
         self.began.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
     }
 }
 
 impl<F: Fn(&'static str, u64)> Drop for Ending<F> {
     fn drop(&mut self) {
-        if !self.returned {
+        if !self.recorded {
             let reason = if std::thread::panicking() { "panic" } else { "cancelled" };
             (self.failed)(reason, self.milliseconds());
         }

@@ -120,13 +120,10 @@ pub fn record(site: &'static Site, write: &dyn Fn(&mut Writer<'_>)) -> Receipt {
     receipt
 }
 
-/// Renders something that will be in an event, hashing with the key of the log that would take an event now.
-pub(super) fn with_key_of_log<T>(render: impl FnOnce() -> T) -> T {
+/// The key of the log that would take an event now.
+pub(super) fn key_of_log() -> Option<&'static hash::CurrentKey> {
     let layers = dispatcher::get_default(|dispatch| dispatch.downcast_ref::<AuditLayer>().map(|layer| layer.intake().hash_key));
-    let before = hash::use_key(layers.or_else(|| GLOBAL.get().map(|global| global.hash_key)));
-    let rendered = render();
-    hash::use_key(before);
-    rendered
+    layers.or_else(|| GLOBAL.get().map(|global| global.hash_key))
 }
 
 /// Records an event that came through `tracing`. `head` is as in [`Site::new`].

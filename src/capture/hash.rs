@@ -2,6 +2,7 @@
 
 use std::{cell::Cell, fmt, sync::OnceLock};
 
+use super::emit;
 use crate::record::{HashKey, Prepared};
 
 /// The key that a log hashes with, read without a lock: a chain of the keys that were set, of which the last is in use. There are as many
@@ -59,9 +60,9 @@ pub(super) fn use_key(key: Option<&'static CurrentKey>) -> Option<&'static Curre
     CURRENT.try_with(|current| current.replace(key)).ok().flatten()
 }
 
-/// The key to hash with now, if there is one.
+/// The key to hash with now, if there is one: that of the record that is being rendered, or else of the log that would take one.
 pub(super) fn current() -> Option<&'static Prepared> {
-    CURRENT.try_with(Cell::get).ok().flatten()?.last()
+    CURRENT.try_with(Cell::get).ok().flatten().or_else(emit::key_of_log)?.last()
 }
 
 #[cfg(test)]

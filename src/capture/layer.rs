@@ -16,6 +16,7 @@ use tracing_subscriber::{
 
 use super::{
     context::{Inherited, Slot, SpanFields},
+    hash,
     intake::Intake,
     mirror, plain,
 };
@@ -56,6 +57,13 @@ impl AuditLayer {
 
     pub(super) fn gather(&self, dispatch: &Dispatch, into: &mut Inherited) {
         (self.gather)(dispatch, into);
+    }
+
+    /// Renders values of spans: they are hashed with the key of this layer's log, which can't be asked for while it is at work.
+    fn hashing(&self, render: impl FnOnce()) {
+        let before = hash::use_key(Some(self.intake.hash_key));
+        render();
+        hash::use_key(before);
     }
 }
 
@@ -113,7 +121,7 @@ where
             return;
         }
         let mut fields = SpanFields::default();
-        attributes.record(&mut fields);
+        self.hashing(|| attributes.record(&mut fields));
         if let Some(span) = context.span(id) {
             // Kept even if empty: the values may come later, by `Span::record`.
             span.extensions_mut().replace(fields);
@@ -124,7 +132,7 @@ where
         if let Some(span) = context.span(id)
             && let Some(fields) = span.extensions_mut().get_mut::<SpanFields>()
         {
-            values.record(fields);
+            self.hashing(|| values.record(fields));
         }
     }
 
@@ -136,7 +144,7 @@ where
         if metadata.name() == mirror::NAME {
             mirror::seen_by(&self.intake);
         } else if *metadata.level() <= LevelFilter::INFO {
-            plain::record(&self.intake, event, |into| gather(context.event_scope(event), into));
+            self.hashing(|| plain::record(&self.intake, event, |into| gather(context.event_scope(event), into)));
         }
     }
 }

@@ -13,6 +13,8 @@ pub(crate) mod audited;
 mod context;
 mod emit;
 mod event;
+#[cfg(feature = "tower")]
+mod forwarded;
 mod hash;
 mod intake;
 mod layer;

@@ -1,7 +1,7 @@
 //! Ordinary `tracing` events with target `audit`: `tracing::info!(target: "audit", event_type = "user.created", actor.id = 7, "…")`.
 //!
 //! Their fields mean what they mean in `audit!`. What `audit!` would reject at compile time can't be rejected here: an event whose
-//! type is missing or malformed is recorded as `tracing.event`, with all it said under `details`.
+//! type is missing, malformed or the log's own is recorded as `tracing.event`, with all it said under `details`.
 
 use std::{fmt, sync::Arc};
 
@@ -83,7 +83,8 @@ impl PlainFields {
     /// The record's JSON from `schema_version` to `severity`.
     fn take_head(&mut self, severity: Severity) -> String {
         let event_type = match self.take_text("event_type") {
-            Some(text) if is_event_type(&text) => text,
+            // Those of the log itself are not for others to write.
+            Some(text) if is_event_type(&text) && !text.starts_with("audit.") => text,
             wrong => {
                 if let Some(wrong) = wrong {
                     put(&mut self.details, "event_type", wrong.into());

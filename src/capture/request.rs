@@ -1,7 +1,7 @@
 //! A tower layer that fills the context of events from the HTTP request they belong to.
 //!
-//! What comes from a client is a claim: the client's address is taken from a header only as far as trusted proxies wrote it, and
-//! every text is cut to what an audit record has use for.
+//! What comes from a client is a claim: the client's address is taken from a header only as far as trusted proxies wrote it (see `forwarded`),
+//! and every text is cut to what an audit record has use for.
 
 use std::{
     fmt,
@@ -15,7 +15,10 @@ use ipnet::IpNet;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::scope::{AuditContext, Scoped};
+use super::{
+    forwarded::Header,
+    scope::{AuditContext, Scoped},
+};
 use crate::{
     error::{Error, Result},
     record::{Actor, Instant},
@@ -46,10 +49,10 @@ type Hook<T> = Arc<dyn Fn(&Parts) -> Option<T> + Send + Sync>;
 ///
 /// | field | from |
 /// |---|---|
-/// | `ip_address` | the peer: axum's `ConnectInfo<SocketAddr>` (with the feature `server`), or a `SocketAddr` or `IpAddr` among the request's extensions; if that is a trusted proxy, the last address in `X-Forwarded-For` that isn't one |
+/// | `ip_address` | the peer: axum's `ConnectInfo<SocketAddr>` (with the feature `server`), or a `SocketAddr` or `IpAddr` among the request's extensions; if that is a trusted proxy, the last address in `X-Forwarded-For` (or [`Forwarded`](Self::forwarded_header)) that isn't one |
 /// | `user_agent` | `User-Agent` |
 /// | `request_id` | `X-Request-Id`, or else a new UUIDv7; handlers find it as a [`RequestId`] among the request's extensions |
-/// | `context.protocol`, `context.host` | the URI, or `Host`; behind a trusted proxy `X-Forwarded-Proto` and `X-Forwarded-Host` |
+/// | `context.protocol`, `context.host` | the URI, or `Host`; behind a trusted proxy the last in `X-Forwarded-Proto` and `X-Forwarded-Host` |
 /// | `session_id`, `actor` | the hooks |
 ///
 /// Texts are cut at 512 bytes.
@@ -61,6 +64,7 @@ pub struct AuditContextLayer {
 #[derive(Clone)]
 struct Settings {
     proxies: Vec<IpNet>,
+    forwarded: Header,
     request_id: HeaderName,
     peer: Option<Hook<IpAddr>>,
     session_id: Option<Hook<String>>,
@@ -77,7 +81,8 @@ impl AuditContextLayer {
     /// A layer that trusts no proxy.
     pub fn new() -> Self {
         let request_id = HeaderName::from_static("x-request-id");
-        Self { settings: Arc::new(Settings { proxies: Vec::new(), request_id, peer: None, session_id: None, actor: None }) }
+        let settings = Settings { proxies: Vec::new(), forwarded: Header::X, request_id, peer: None, session_id: None, actor: None };
+        Self { settings: Arc::new(settings) }
     }
 
     fn set(mut self, set: impl FnOnce(&mut Settings)) -> Self {
@@ -99,6 +104,13 @@ impl AuditContextLayer {
         };
         let proxies = networks.into_iter().map(parse).collect::<Result<_>>()?;
         Ok(self.set(|settings| settings.proxies = proxies))
+    }
+
+    /// Reads `Forwarded` (RFC 7239) instead of `X-Forwarded-For`, `-Proto` and `-Host`: for proxies that write it. Never both, as a proxy passes on
+    /// what it doesn't write, and then it is the client's word.
+    #[must_use]
+    pub fn forwarded_header(self) -> Self {
+        self.set(|settings| settings.forwarded = Header::Standard)
     }
 
     /// The header with the request's id. Default: `x-request-id`.
@@ -152,16 +164,9 @@ impl Settings {
     /// comes before it is unknown.
     fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer;
-        let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
-        let hops = lines.iter().rev().flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
-        for hop in hops {
-            if !self.trusts(client) {
-                break;
-            }
-            let hop = hop.trim();
-            // Some proxies add the port.
-            let Some(address) = hop.parse().ok().or_else(|| hop.parse::<SocketAddr>().ok().map(|hop| hop.ip())) else { break };
-            client = IpAddr::to_canonical(&address);
+        for hop in self.forwarded.hops(headers) {
+            let Some(address) = hop.filter(|_| self.trusts(client)) else { break };
+            client = address;
         }
         client
     }
@@ -177,26 +182,31 @@ impl Settings {
         if let Some(agent) = text(&request.headers, &header::USER_AGENT) {
             context = context.user_agent(agent);
         }
-        let told = |name: &'static str| text(&request.headers, &HeaderName::from_static(name)).filter(|_| forwarded);
-        if let Some(scheme) = told("x-forwarded-proto").or_else(|| request.uri.scheme_str().map(str::to_owned)) {
-            context = context.protocol(scheme);
+        let (headers, uri) = (&request.headers, &request.uri);
+        if let Some(scheme) = self.forwarded.scheme(headers).filter(|_| forwarded).or_else(|| uri.scheme_str()) {
+            context = context.protocol(cut(scheme));
         }
-        let host =
-            told("x-forwarded-host").or_else(|| request.uri.host().map(str::to_owned)).or_else(|| text(&request.headers, &header::HOST));
-        if let Some(host) = host {
+        let host = self.forwarded.host(headers).filter(|_| forwarded).or_else(|| uri.host()).map(|host| cut(host).to_owned());
+        if let Some(host) = host.or_else(|| text(headers, &header::HOST)) {
             context = context.host(host);
         }
         let id = text(&request.headers, &self.request_id).filter(|id| !id.is_empty());
         let id = id.unwrap_or_else(|| Instant::now().uuid(fastrand::u64(..)).to_string());
         context = context.request_id(&id);
         if let Some(session) = self.session_id.as_ref().and_then(|hook| hook(request)) {
-            context = context.session_id(session);
+            context = context.session_id(cut(&session));
         }
         if let Some(actor) = self.actor.as_ref().and_then(|hook| hook(request)) {
             context = context.actor(&actor);
         }
         (context, id)
     }
+}
+
+/// As much of a text as is taken.
+fn cut(text: &str) -> &str {
+    let end = (0..=LONGEST.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    &text[..end]
 }
 
 /// A header's text; bytes that aren't UTF-8 are replaced.

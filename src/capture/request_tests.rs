@@ -57,10 +57,57 @@ fn an_address_is_believed_as_far_as_trusted_proxies_vouch_for_it() {
         ("::ffff:10.0.0.1", &["::ffff:192.0.2.50"], "192.0.2.50"),
         ("fd00::1", &["2001:db8::7"], "2001:db8::7"),
         ("10.0.0.1", &["10.1.1.1, 10.2.2.2"], "10.1.1.1"),
+        ("10.0.0.1", &["[2001:db8::1]"], "2001:db8::1"),
+        ("10.0.0.1", &["1.2.3.4,,192.0.2.50"], "192.0.2.50"),
+        ("10.0.0.1", &["1.2.3.4,"], "10.0.0.1"),
+        ("10.0.0.1", &["1.2.3.4", "192.0.2.50é"], "10.0.0.1"),
+        ("10.0.0.1", &["192.0.2.50, 010.0.0.9"], "10.0.0.1"),
     ] {
         assert_eq!(address(&ours, peer, forwarded), format!("\"{client}\""), "{peer} {forwarded:?}");
     }
     assert!(AuditContextLayer::new().trusted_proxies(["10.0.0.0/40"]).unwrap_err().to_string().contains("10.0.0.0/40"));
+}
+
+#[test]
+fn the_standard_header_is_read_where_proxies_write_it() {
+    let ours = || AuditContextLayer::new().trusted_proxies(["10.0.0.0/8", "fd00::/8"]).unwrap().forwarded_header();
+    let found = |forwarded: &[&str]| {
+        let mut request = Request::builder().extension("10.0.0.1".parse::<IpAddr>().unwrap());
+        for line in forwarded {
+            request = request.header("Forwarded", *line);
+        }
+        // Of the other headers the proxies know nothing.
+        let request = request.header("X-Forwarded-For", "1.2.3.4").header("X-Forwarded-Host", "evil.example");
+        let found = within(&ours(), request.body(()).unwrap());
+        let field = |name: &str| found.iter().find(|(found, _)| *found == name).map(|(_, value)| value.trim_matches('"').to_owned());
+        (field("ip_address").unwrap(), field("context.protocol"), field("context.host"))
+    };
+    let client = |forwarded: &[&str]| found(forwarded).0;
+    assert_eq!(client(&["for=192.0.2.50"]), "192.0.2.50");
+    assert_eq!(client(&["for=1.2.3.4, For=\"[2001:db8::1]:4711\";proto=https, for=10.2.2.2"]), "2001:db8::1");
+    assert_eq!(client(&["for=1.2.3.4", "by=10.0.0.1 ; for = \"192.0.2.50:80\""]), "192.0.2.50");
+    // Neither a quote that is left open nor a hop without a name hides whom our proxy saw.
+    assert_eq!(client(&["for=\"1.2.3.4, for=192.0.2.50"]), "192.0.2.50");
+    assert_eq!(client(&["for=unknown, for=_hidden, for=10.2.2.2"]), "10.2.2.2");
+    assert_eq!(client(&["proto=https", "for=1.2.3.4;"]), "1.2.3.4");
+    assert_eq!((client(&[]), client(&["by=1.2.3.4"])), ("10.0.0.1".into(), "10.0.0.1".into()));
+    let (_, scheme, host) = found(&["for=1.2.3.4;host=evil.example;proto=gopher, for=192.0.2.50;host=\"audit.example.com\";proto=https"]);
+    assert_eq!((scheme.as_deref(), host.as_deref()), (Some("https"), Some("audit.example.com")));
+    assert_eq!(found(&["for=192.0.2.50"]).2, None);
+}
+
+#[test]
+fn what_a_proxy_has_added_wins_over_what_the_client_has_sent() {
+    let layer = AuditContextLayer::new().trusted_proxies(["10.0.0.1"]).unwrap().session_id(|_| Some("ä".repeat(5000)));
+    let request = Request::builder()
+        .extension("10.0.0.1".parse::<IpAddr>().unwrap())
+        .header("X-Forwarded-Host", "evil.example")
+        .header("X-Forwarded-Host", "evil.example, audit.example.com")
+        .header("X-Forwarded-Proto", "gopher, https");
+    let found = within(&layer, request.body(()).unwrap());
+    for expected in [("context.host", "audit.example.com"), ("context.protocol", "https"), ("session_id", &"ä".repeat(256))] {
+        assert!(found.contains(&(expected.0, format!("\"{}\"", expected.1))), "{expected:?} in {found:?}");
+    }
 }
 
 #[test]

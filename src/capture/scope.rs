@@ -1,6 +1,6 @@
 //! Context without spans: what an event inherits from the code around it, whatever filters do to spans.
 //!
-//! A context is in force on a thread while a closure runs, or while a future is polled. The innermost wins over those around it,
+//! A context is in force on a thread while a closure runs, or while a future is polled or dropped. The innermost wins over those around it,
 //! and all of them win over spans; an event's own fields win over all. An actor is one unit, as in `context`.
 
 use std::{
@@ -132,7 +132,7 @@ impl AuditContext {
         work()
     }
 
-    /// A future that runs in this context: each time it is polled, the context is in force.
+    /// A future that runs in this context: each time it is polled, and when it is dropped, the context is in force.
     ///
     /// ```
     /// # use tracing_audit::{AuditContext, audit};
@@ -142,7 +142,7 @@ impl AuditContext {
     /// # }
     /// ```
     pub fn scope<F: Future>(self, future: F) -> Scoped<F> {
-        Scoped { future, fields: self.fields }
+        Scoped { future: Some(future), fields: self.fields }
     }
 }
 
@@ -156,9 +156,19 @@ pin_project! {
     /// A future in an [`AuditContext`]. Made by [`AuditContext::scope`].
     #[must_use = "futures do nothing unless awaited"]
     pub struct Scoped<F> {
+        // There until it is dropped.
         #[pin]
-        future: F,
+        future: Option<F>,
         fields: Arc<SpanFields>,
+    }
+
+    impl<F> PinnedDrop for Scoped<F> {
+        fn drop(this: Pin<&mut Self>) {
+            // What is dropped with the future has something to say too: that it was cancelled.
+            let mut this = this.project();
+            let _in_force = InForce::enter(this.fields.clone());
+            this.future.set(None);
+        }
     }
 }
 
@@ -174,7 +184,7 @@ impl<F: Future> Future for Scoped<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let _in_force = InForce::enter(this.fields.clone());
-        this.future.poll(cx)
+        this.future.as_pin_mut().map_or(Poll::Pending, |future| future.poll(cx))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Makes a record that is too long fit: its longest strings are cut, and it says which.
+//! Makes a record that is too long fit: its longest strings and lists are cut, and it says which.
 //!
 //! The slow path: it may allocate.
 
@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 
 /// A string is never cut below this many bytes while whole fields can go instead.
 const SHORTEST: usize = 32;
+
+/// What stands for the elements of a list that were cut off.
+const AND_SO_ON: &str = "…";
 
 /// The parts that belong to the application and may be cut first, as paths.
 const CUT_FIRST: [&str; 4] = ["details", "actor.attributes", "resource.attributes", "resource.prior_attributes"];
@@ -21,18 +24,19 @@ pub(super) fn shorten(record: &[u8], longest: usize) -> Vec<u8> {
     for everywhere in [false, true] {
         let mut limit = longest / 2;
         while limit >= SHORTEST {
-            if fits(&record, &cut, longest) {
-                return render(&record, &cut);
+            let short = render(&record, &cut);
+            if short.len() <= longest {
+                return short;
             }
             for (key, value) in &mut record {
-                cut_strings(key.clone(), value, limit, everywhere, &mut cut);
+                shorten_value(key.clone(), value, limit, everywhere, &mut cut);
             }
             limit /= 2;
         }
     }
-    // Not long strings but many: whole fields go.
+    // Not a few long values but many short ones: whole fields go.
     for key in ["details", "tags", "resource", "actor", "outcome", "description", "context", "user_agent", "ip_address", "tenant_id"] {
-        if fits(&record, &cut, longest) {
+        if render(&record, &cut).len() <= longest {
             break;
         }
         if record.shift_remove(key).is_some() {
@@ -43,50 +47,69 @@ pub(super) fn shorten(record: &[u8], longest: usize) -> Vec<u8> {
     render(&record, &cut)
 }
 
-fn fits(record: &Map<String, Value>, cut: &[String], longest: usize) -> bool {
-    render(record, cut).len() <= longest
-}
-
 fn render(record: &Map<String, Value>, cut: &[String]) -> Vec<u8> {
-    let mut record = record.clone();
-    if !cut.is_empty() {
-        record.insert("truncated".into(), cut.into());
-    }
     // A map of JSON values always serializes.
-    let mut bytes = serde_json::to_vec(&record).unwrap_or_default();
+    let mut bytes = serde_json::to_vec(record).unwrap_or_default();
+    if !cut.is_empty() && bytes.pop().is_some() {
+        bytes.extend_from_slice(b",\"truncated\":");
+        bytes.extend(serde_json::to_vec(cut).unwrap_or_default());
+        bytes.push(b'}');
+    }
     if !bytes.is_empty() {
         bytes.remove(0);
     }
     bytes
 }
 
-/// Cuts every string below `path` that is longer than `limit` bytes; the record's own fields only if `everywhere`.
-fn cut_strings(path: String, value: &mut Value, limit: usize, everywhere: bool, cut: &mut Vec<String>) {
+/// Shortens what is below `path`: every string that is longer than `limit` bytes, and every list that would be even if its strings were as
+/// short as they may get; the record's own fields only if `everywhere`. Says how many bytes would be left if all strings were that short.
+fn shorten_value(path: String, value: &mut Value, limit: usize, everywhere: bool, cut: &mut Vec<String>) -> usize {
+    let own = CUT_FIRST.iter().any(|first| path == *first || path.strip_prefix(first).is_some_and(|rest| rest.starts_with('.')));
+    let may_be_cut = own || (everywhere && path.as_str() != "id" && path.as_str() != "event_type");
     match value {
-        Value::String(text) if text.len() > limit => {
-            let own = CUT_FIRST.iter().any(|first| path == *first || path.strip_prefix(first).is_some_and(|rest| rest.starts_with('.')));
-            if own || (everywhere && path.as_str() != "id" && path.as_str() != "event_type") {
+        Value::String(text) => {
+            if text.len() > limit && may_be_cut {
                 let keep = limit.saturating_sub('…'.len_utf8());
                 let end = (0..=keep).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
                 text.truncate(end);
                 text.push('…');
-                // A million cut strings can't all be named.
-                if !cut.contains(&path) && cut.len() < 16 {
-                    cut.push(path);
-                }
+                note(path, cut);
             }
+            text.len().min(SHORTEST)
         }
         Value::Array(values) => {
+            let (mut left, mut kept) = (0, 0);
             for (index, value) in values.iter_mut().enumerate() {
-                cut_strings(format!("{path}.{index}"), value, limit, everywhere, cut);
+                let element = 1 + shorten_value(format!("{path}.{index}"), value, limit, everywhere, cut);
+                if left + element > limit && may_be_cut {
+                    break;
+                }
+                left += element;
+                kept += 1;
             }
+            if kept < values.len() {
+                values.truncate(kept);
+                values.push(AND_SO_ON.into());
+                // What was cut in those that are gone need not be told.
+                let index = |below: &str| below.strip_prefix(&format!("{path}."))?.split('.').next()?.parse::<usize>().ok();
+                cut.retain(|below| index(below).is_none_or(|index| index < kept));
+                note(path, cut);
+            }
+            left
         }
         Value::Object(fields) => {
-            for (key, value) in fields {
-                cut_strings(format!("{path}.{key}"), value, limit, everywhere, cut);
-            }
+            let members =
+                fields.iter_mut().map(|(key, value)| key.len() + 4 + shorten_value(format!("{path}.{key}"), value, limit, everywhere, cut));
+            members.sum()
         }
-        _ => {}
+        other => other.to_string().len(),
+    }
+}
+
+/// A million values that were cut can't all be named.
+fn note(path: String, cut: &mut Vec<String>) {
+    if !cut.contains(&path) && cut.len() < 16 {
+        cut.push(path);
     }
 }
 
@@ -128,8 +151,28 @@ mod tests {
     #[test]
     fn a_record_of_many_small_fields_fits_too() {
         let many: Vec<_> = (0..100_000).map(|n| json!({"n": n})).collect();
-        let short = shortened(&json!({"id": "1", "event_type": "a.b", "details": {"many": many}, "tags": ["x"]}), 4096);
+        let fields: Map<String, Value> = many.iter().enumerate().map(|(n, value)| (format!("field{n}"), value.clone())).collect();
+        let short = shortened(&json!({"id": "1", "event_type": "a.b", "details": fields, "tags": ["x"]}), 4096);
         assert_eq!(short, json!({"id": "1", "event_type": "a.b", "tags": ["x"], "truncated": ["details"]}));
+    }
+
+    #[test]
+    fn a_long_list_is_cut_and_what_is_beside_it_stays() {
+        let many: Vec<_> = (0..100_000).map(|n| json!({"n": n})).collect();
+        let note = "n".repeat(1000);
+        let short = shortened(&json!({"id": "1", "details": {"many": many, "note": note, "size": 7}, "tags": ["x"]}), 4096);
+        let kept = short["details"]["many"].as_array().unwrap();
+        assert!(kept.len() > 50 && kept[0] == json!({"n": 0}) && kept.last() == Some(&json!("…")), "{} are left", kept.len());
+        assert_eq!((&short["details"]["note"], &short["details"]["size"], &short["tags"]), (&json!(note), &json!(7), &json!(["x"])));
+        assert_eq!(short["truncated"], json!(["details.many"]));
+    }
+
+    #[test]
+    fn a_list_of_long_strings_keeps_its_length() {
+        let texts = vec!["t".repeat(30_000); 3];
+        let short = shortened(&json!({"id": "1", "details": {"texts": texts}}), 65_536);
+        assert_eq!(short["details"]["texts"].as_array().unwrap().len(), 3);
+        assert_eq!(short["truncated"], json!(["details.texts.0", "details.texts.1", "details.texts.2"]));
     }
 
     #[test]

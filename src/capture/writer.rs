@@ -192,6 +192,15 @@ impl<'a> Writer<'a> {
         write_text(self.out, json.as_bytes(), key, value);
     }
 
+    /// As [`field`](Self::field), of a value that must be a list: another one becomes the only element.
+    pub fn list(&mut self, json: &'static str, key: usize, value: &dyn Argument) {
+        let Some(start) = write_field(self.out, json.as_bytes(), key, value) else { return };
+        if self.out.at(start).map(|first| *first) != Some(b'[') {
+            self.out.insert(start, b"[");
+            self.out.push(b']');
+        }
+    }
+
     /// As [`field`](Self::field), of an object that may turn out to be empty, and then leaves nothing. Each field in it has a comma before it;
     /// that of the first becomes the opening brace.
     pub fn open(&mut self, json: &'static str, key: usize) -> Object {

@@ -9,6 +9,9 @@ use std::{
     ops::{Deref, DerefMut},
 };
 
+/// The longest value where texts have no limit.
+const MOST: usize = 16 << 20;
+
 /// A growing string of bytes. What it holds is seen through its slice.
 pub struct Buffer {
     /// All of it is initialised; what counts are the first `len` bytes.
@@ -37,6 +40,12 @@ impl Buffer {
     #[inline]
     pub(crate) fn limit_texts(&mut self, longest: usize) {
         self.longest_text = longest.max(SHORT);
+    }
+
+    /// The longest value that is of use; where texts have no limit, more than a record is likely to hold.
+    #[inline]
+    pub(crate) fn longest(&self) -> usize {
+        if self.longest_text == usize::MAX { MOST } else { self.longest_text }
     }
 
     /// As much of the text as is taken. A text that is longer than the whole record may be is cut there in any case; this way it takes

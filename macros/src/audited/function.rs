@@ -6,8 +6,10 @@
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{
-    Attribute, Error, Ident, Result, ReturnType, Signature, Token, Type, Visibility,
+    Attribute, Error, GenericArgument, Ident, PathArguments, PathSegment, Result, ReturnType, Signature, Token, Type, TypeParamBound,
+    TypePath, Visibility,
     parse::{Parse, ParseStream},
+    punctuated::Punctuated,
     visit_mut::{self, VisitMut},
 };
 
@@ -39,6 +41,11 @@ impl Parse for Function {
         let Ok(TokenTree::Group(body)) = input.parse::<TokenTree>() else {
             return Err(Error::new_spanned(&signature.ident, NEEDED));
         };
+        if signature.asyncness.is_none() && is_future(&signature.output) && future_at_the_end(&body).is_none() {
+            let message = "what this function returns runs when the function has ended, and would be recorded as completed before; \
+                           write `async fn`, or end the body in `async move { … }` or `Box::pin(async move { … })`";
+            return Err(Error::new_spanned(&signature.output, message));
+        }
         let (inner_attributes, rest) = syn::parse::Parser::parse2(
             |input: ParseStream<'_>| Ok((input.call(Attribute::parse_inner)?, input.parse::<TokenStream>()?)),
             body.stream(),
@@ -79,7 +86,8 @@ impl Function {
             (None, None) => {
                 let private = private(events);
                 let output = returned(&signature.output).map(|output| quote!(-> #output));
-                self.around(events, &quote_spanned!(Span::mixed_site()=> #private::call_once(|| #output #body)))
+                let by_move = by_move(events);
+                self.around(events, &quote_spanned!(Span::mixed_site()=> #private::call_once(#by_move || #output #body)))
             }
         };
         let audited = regrouped(body, quote!(#(#inner_attributes)* #audited));
@@ -109,7 +117,7 @@ impl Function {
         quote_spanned! {Span::mixed_site()=>
             #begin
             let #value = #run;
-            let #milliseconds = #ending.returned();
+            let #milliseconds = #ending.milliseconds();
             match {
                 use #private::Whole as _;
                 #private::Returned(&#value).split()
@@ -130,6 +138,7 @@ impl Function {
                     #failed;
                 }
             }
+            #ending.recorded();
             #value
         }
     }
@@ -137,11 +146,19 @@ impl Function {
     /// The body as a future, awaited.
     fn awaited(&self, events: &Events, body: &Group, output: Option<Type>) -> TokenStream {
         let private = private(events);
-        // A future that only borrows the arguments would be `Send` only if they are `Sync`; so it takes them, unless an end needs them.
-        let by_move = (!events.ends_use_arguments).then(|| quote!(move));
+        let by_move = by_move(events);
         let typed = output.map(|output| quote_spanned!(Span::mixed_site()=> if false { return #private::never::<#output>(); }));
-        quote_spanned!(Span::mixed_site()=> async #by_move { #typed #body }.await)
+        // Without braces of its own in the block: on a body of one line they would be a warning.
+        let statements = body.stream();
+        let block = regrouped(body, quote!(#typed #statements));
+        quote_spanned!(Span::mixed_site()=> async #by_move #block.await)
     }
+}
+
+/// The body takes the arguments, unless an end needs them. One that only borrowed them could not return what it finds in them by a pattern,
+/// and as a future would be `Send` only if they are `Sync`.
+fn by_move(events: &Events) -> Option<TokenStream> {
+    (!events.ends_use_arguments).then(|| quote!(move))
 }
 
 fn private(events: &Events) -> TokenStream {
@@ -168,14 +185,19 @@ fn returned(output: &ReturnType) -> Option<Type> {
     Some(output)
 }
 
-/// The type in `Future<Output = T>`, if the return type says so.
+/// The type in `Future<Output = T>` or `BoxFuture<'_, T>`, if the return type says so.
 fn output(output: &ReturnType) -> Option<Type> {
     struct Find(Option<Type>);
     impl VisitMut for Find {
-        fn visit_assoc_type_mut(&mut self, node: &mut syn::AssocType) {
-            if node.ident == "Output" && self.0.is_none() {
-                self.0 = Some(node.ty.clone());
+        fn visit_path_segment_mut(&mut self, node: &mut PathSegment) {
+            if let (None, true, PathArguments::AngleBracketed(arguments)) = (&self.0, names_future(node), &node.arguments) {
+                self.0 = arguments.args.iter().find_map(|argument| match argument {
+                    GenericArgument::AssocType(output) if output.ident == "Output" => Some(output.ty.clone()),
+                    GenericArgument::Type(output) => Some(output.clone()),
+                    _ => None,
+                });
             }
+            visit_mut::visit_path_segment_mut(self, node);
         }
     }
     let mut find = Find(None);
@@ -183,25 +205,70 @@ fn output(output: &ReturnType) -> Option<Type> {
     returned(&ReturnType::Type(syn::parse_quote!(->), Box::new(find.0?)))
 }
 
-/// An `async move { … }` at the end of a body, alone or as in `Box::pin(async move { … })`: what `async_trait` makes of an `async fn`.
+fn names_future(segment: &PathSegment) -> bool {
+    ["Future", "BoxFuture", "LocalBoxFuture"].iter().any(|name| segment.ident == name)
+}
+
+/// Whether the return type is a future, as far as its name tells: `impl Future`, `Pin<Box<dyn Future>>`, `BoxFuture`.
+fn is_future(output: &ReturnType) -> bool {
+    let of_bounds = |bounds: &Punctuated<TypeParamBound, Token![+]>| {
+        let traits = |bound: &TypeParamBound| match bound {
+            TypeParamBound::Trait(bound) => bound.path.segments.last().is_some_and(names_future),
+            _ => false,
+        };
+        bounds.iter().any(traits)
+    };
+    fn pointee(path: &TypePath) -> Option<&Type> {
+        let last = path.path.segments.last().filter(|last| last.ident == "Pin" || last.ident == "Box")?;
+        let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+        arguments.args.iter().find_map(|argument| if let GenericArgument::Type(ty) = argument { Some(ty) } else { None })
+    }
+    let ReturnType::Type(_, output) = output else { return false };
+    let mut ty = &**output;
+    loop {
+        match ty {
+            Type::ImplTrait(ty) => return of_bounds(&ty.bounds),
+            Type::TraitObject(ty) => return of_bounds(&ty.bounds),
+            Type::Path(path) => match pointee(path) {
+                Some(inner) => ty = inner,
+                None => return path.path.segments.last().is_some_and(names_future),
+            },
+            Type::Paren(inner) => ty = &inner.elem,
+            _ => return false,
+        }
+    }
+}
+
+/// An `async move { … }` at the end of a body: alone, as in `Box::pin(async move { … })`, which is what `async_trait` makes of an `async fn`, or
+/// as in `async move { … }.boxed()`.
 struct Future {
     /// All up to and with `async move`, or up to `pin`.
     before: Vec<TokenTree>,
     /// The parentheses after `pin`, with what is in them before the body.
     pinned: Option<(Group, Vec<TokenTree>)>,
     body: Group,
+    /// `.boxed()`, or nothing.
+    after: Vec<TokenTree>,
 }
 
 fn future_at_the_end(body: &Group) -> Option<Future> {
     let mut before: Vec<TokenTree> = body.stream().into_iter().collect();
+    let after = match &before[..] {
+        [.., TokenTree::Group(_), TokenTree::Punct(dot), TokenTree::Ident(method), TokenTree::Group(arguments)]
+            if dot.as_char() == '.' && (method == "boxed" || method == "boxed_local") && arguments.stream().is_empty() =>
+        {
+            before.split_off(before.len() - 3)
+        }
+        _ => Vec::new(),
+    };
     let TokenTree::Group(last) = before.pop()? else { return None };
     match last.delimiter() {
-        Delimiter::Brace if ends_with_async(&before) => Some(Future { before, pinned: None, body: last }),
+        Delimiter::Brace if ends_with_async(&before) => Some(Future { before, pinned: None, body: last, after }),
         Delimiter::Parenthesis if matches!(before.last(), Some(TokenTree::Ident(pin)) if pin == "pin") => {
             let mut inside: Vec<TokenTree> = last.stream().into_iter().collect();
             let TokenTree::Group(body) = inside.pop()? else { return None };
             let future = body.delimiter() == Delimiter::Brace && ends_with_async(&inside);
-            future.then(|| Future { before, pinned: Some((last, inside)), body })
+            future.then(|| Future { before, pinned: Some((last, inside)), body, after })
         }
         _ => None,
     }
@@ -215,13 +282,13 @@ fn ends_with_async(tokens: &[TokenTree]) -> bool {
 
 impl Future {
     fn with(self, body: Group) -> TokenStream {
-        let Self { before, pinned, body: replaced } = self;
+        let Self { before, pinned, body: replaced, after } = self;
         let body = regrouped(&replaced, body.stream());
         let end = match pinned {
             Some((parentheses, inside)) => regrouped(&parentheses, quote!(#(#inside)* #body)),
             None => body,
         };
-        quote!(#(#before)* #end)
+        quote!(#(#before)* #end #(#after)*)
     }
 }
 

@@ -134,6 +134,11 @@ impl Writer<'_> {
         let _ = write!(self.0, "{key}:{} ", value.0);
     }
 
+    /// As `field`, of a list.
+    pub(crate) fn list(&mut self, json: &str, key: usize, value: &Rendered) {
+        self.field(json, key, value);
+    }
+
     /// As `field`, of a string.
     pub(crate) fn text(&mut self, json: &str, key: usize, value: &Rendered) {
         let key = self.known_before(json, key);

@@ -4,6 +4,7 @@
 //!
 //! - A top-level `None` is told apart from `null`, because it leaves the field out.
 //! - An integer beyond ±(2^63-1) becomes a string: most readers of the files have no wider integer.
+//! - What nests deeper than readers parse, and what comes after more than a record can hold, is left out, and says so.
 //! - Raw JSON from [`serde_json::value::RawValue`] is normalised, because it may hold line breaks.
 //! - Strings are copied and scanned in one go, sixteen bytes at a time; they are most of a record.
 
@@ -12,7 +13,7 @@ mod value;
 use std::fmt::{self, Display, Write as _};
 
 use serde::Serialize;
-use value::Value;
+use value::{Bounds, Value};
 
 use super::buffer::{Buffer, SHORT, SLACK, copy_plain, copy_short_plain, special_in};
 
@@ -28,7 +29,8 @@ pub(crate) enum Presence {
 pub(crate) fn write_value<T: Serialize + ?Sized>(out: &mut Buffer, value: &T) -> Presence {
     let start = out.len();
     let mut absent = false;
-    match value.serialize(Value { out, absent: Some(&mut absent) }) {
+    let bounds = Bounds::from_here(out);
+    match value.serialize(Value { out, bounds, absent: Some(&mut absent) }) {
         Ok(()) if absent => Presence::Absent,
         Ok(()) => Presence::Present,
         Err(error) => {
@@ -43,7 +45,8 @@ pub(crate) fn write_value<T: Serialize + ?Sized>(out: &mut Buffer, value: &T) ->
 pub(crate) fn write_display(out: &mut Buffer, value: impl Display) {
     out.push(b'"');
     // The writer below never fails; an error is the value's own, and what it had to say is already written.
-    let _ = write!(Escaped(out), "{value}");
+    let end = out.len().saturating_add(out.longest());
+    let _ = write!(Escaped { out, end }, "{value}");
     out.push(b'"');
 }
 
@@ -94,11 +97,17 @@ fn stringify_other(out: &mut Buffer, start: usize) {
     }
 }
 
-struct Escaped<'a>(&'a mut Buffer);
+struct Escaped<'a> {
+    out: &'a mut Buffer,
+    /// Where no further piece is taken: the text is longer than a record then, and will be cut in any case.
+    end: usize,
+}
 
 impl fmt::Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        escape_into(self.0, text);
+        if self.out.len() <= self.end {
+            escape_into(self.out, text);
+        }
         Ok(())
     }
 }

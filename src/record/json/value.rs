@@ -32,28 +32,68 @@ impl ser::Error for Failed {
 const JSON_NUMBER: &str = "$serde_json::private::Number";
 const JSON_RAW: &str = "$serde_json::private::RawValue";
 
+/// How deep lists and objects nest in one value. What readers parse is 128 deep at most, with the record and what a request puts around it.
+const DEEPEST: u8 = 100;
+
+/// What stands in the place of a list or an object that is too deep inside others.
+const TOO_DEEP: &str = "(nested too deeply)";
+
+/// What stands for the elements of a list that is too long, and for the fields of an object.
+const AND_SO_ON: &str = "…";
+
+/// How much is taken of a value.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    /// How many lists and objects may still be opened inside each other.
+    levels: u8,
+    /// Where in the buffer no further element or field begins: the value is longer than a record then, and will be cut in any case.
+    end: usize,
+}
+
+impl Bounds {
+    #[inline]
+    pub(super) fn from_here(out: &Buffer) -> Self {
+        Self { levels: DEEPEST, end: out.len().saturating_add(out.longest()) }
+    }
+}
+
 /// Writes one value.
 pub(super) struct Value<'a> {
     pub(super) out: &'a mut Buffer,
+    pub(super) bounds: Bounds,
     /// Set when the value is `None`, if that means something here.
     pub(super) absent: Option<&'a mut bool>,
 }
 
 impl<'a> Value<'a> {
-    fn inner(out: &'a mut Buffer) -> Self {
-        Self { out, absent: None }
+    fn inner(out: &'a mut Buffer, bounds: Bounds) -> Self {
+        Self { out, bounds, absent: None }
     }
 
     fn open(self, open: &[u8], close: &'static [u8]) -> Compound<'a> {
+        let Some(levels) = self.bounds.levels.checked_sub(1) else { return self.instead(TOO_DEEP, b"") };
         self.out.append(open);
-        Compound { out: self.out, first: true, close, verbatim: false, denied: false }
+        let bounds = Bounds { levels, ..self.bounds };
+        Compound { out: self.out, bounds, first: true, close, verbatim: false, denied: false, taken: Taken::All }
     }
 
-    fn open_variant(self, variant: &str, open: u8, close: &'static [u8]) -> Compound<'a> {
+    fn open_variant(mut self, variant: &str, open: u8, close: &'static [u8]) -> Compound<'a> {
+        let Some(levels) = self.bounds.levels.checked_sub(1) else { return self.instead(TOO_DEEP, b"") };
+        self.bounds.levels = levels;
         self.out.push(b'{');
         write_str(self.out, variant);
         self.out.push(b':');
-        self.open(&[open], close)
+        match levels {
+            _ if is_denied(variant) => self.instead(REDACTED, b"}"),
+            0 => self.instead(TOO_DEEP, b"}"),
+            _ => self.open(&[open], close),
+        }
+    }
+
+    /// A text in the place of a list or an object, nothing of which is written.
+    fn instead(self, text: &str, close: &'static [u8]) -> Compound<'a> {
+        write_str(self.out, text);
+        Compound { out: self.out, bounds: self.bounds, first: true, close, verbatim: false, denied: false, taken: Taken::Nothing }
     }
 
     fn float(self, finite: bool, write: impl FnOnce(&mut Buffer) -> serde_json::Result<()>) -> Result<(), Failed> {
@@ -165,12 +205,9 @@ impl<'a> ser::Serializer for Value<'a> {
         variant: &'static str,
         value: &T,
     ) -> Result<(), Failed> {
-        self.out.push(b'{');
-        write_str(self.out, variant);
-        self.out.push(b':');
-        value.serialize(Value::inner(self.out))?;
-        self.out.push(b'}');
-        Ok(())
+        let mut object = self.open(b"{", b"}");
+        object.field(variant, value)?;
+        object.finish(true)
     }
 
     fn serialize_seq(self, _len: Option<usize>) -> Result<Compound<'a>, Failed> {
@@ -195,7 +232,8 @@ impl<'a> ser::Serializer for Value<'a> {
 
     fn serialize_struct(self, name: &'static str, _len: usize) -> Result<Compound<'a>, Failed> {
         if name == JSON_NUMBER || name == JSON_RAW {
-            return Ok(Compound { out: self.out, first: true, close: b"", verbatim: true, denied: false });
+            let Self { out, bounds, .. } = self;
+            return Ok(Compound { out, bounds, first: true, close: b"", verbatim: true, denied: false, taken: Taken::All });
         }
         Ok(self.open(b"{", b"}"))
     }
@@ -211,18 +249,43 @@ impl<'a> ser::Serializer for Value<'a> {
     }
 }
 
+/// Which of the elements or fields are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    All,
+    /// Those before the value was too long.
+    Some,
+    /// A text stands in their place.
+    Nothing,
+}
+
 /// Writes the elements or fields of one value.
 pub(super) struct Compound<'a> {
     out: &'a mut Buffer,
+    bounds: Bounds,
     first: bool,
     close: &'static [u8],
     /// The one field is JSON text of `serde_json`, to be taken over as the value it stands for.
     verbatim: bool,
     /// The value that comes next in a map is not shown.
     denied: bool,
+    taken: Taken,
 }
 
 impl Compound<'_> {
+    /// Begins an element or a field; `false` if no more are taken.
+    #[inline]
+    fn begins(&mut self) -> bool {
+        if self.out.len() > self.bounds.end && self.taken == Taken::All {
+            self.taken = Taken::Some;
+        }
+        if self.taken != Taken::All {
+            return false;
+        }
+        self.separate();
+        true
+    }
+
     fn separate(&mut self) {
         if !self.first {
             self.out.push(b',');
@@ -231,22 +294,23 @@ impl Compound<'_> {
     }
 
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failed> {
-        self.separate();
-        value.serialize(Value::inner(self.out))
+        if self.begins() { value.serialize(Value::inner(self.out, self.bounds)) } else { Ok(()) }
     }
 
     fn field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Failed> {
         if self.verbatim {
             return self.embedded(value);
         }
-        self.separate();
+        if !self.begins() {
+            return Ok(());
+        }
         write_str(self.out, key);
         self.out.push(b':');
         if is_denied(key) {
             write_str(self.out, REDACTED);
             return Ok(());
         }
-        value.serialize(Value::inner(self.out))
+        value.serialize(Value::inner(self.out, self.bounds))
     }
 
     /// Takes JSON text over, as a value.
@@ -266,11 +330,19 @@ impl Compound<'_> {
                 }
                 Ok(())
             }
-            value => value.serialize(Value::inner(self.out)),
+            value => value.serialize(Value::inner(self.out, self.bounds)),
         }
     }
 
-    fn finish(self) -> Result<(), Failed> {
+    fn finish(mut self, named: bool) -> Result<(), Failed> {
+        if self.taken == Taken::Some {
+            self.separate();
+            write_str(self.out, AND_SO_ON);
+            if named {
+                self.out.push(b':');
+                write_str(self.out, AND_SO_ON);
+            }
+        }
         self.out.append(self.close);
         Ok(())
     }
@@ -287,7 +359,7 @@ macro_rules! elements {
             }
 
             fn end(self) -> Result<(), Failed> {
-                self.finish()
+                self.finish(false)
             }
         }
     )*};
@@ -311,7 +383,7 @@ macro_rules! fields {
             }
 
             fn end(self) -> Result<(), Failed> {
-                self.finish()
+                self.finish(true)
             }
         }
     )*};
@@ -324,9 +396,11 @@ impl ser::SerializeMap for Compound<'_> {
     type Error = Failed;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Failed> {
-        self.separate();
+        if !self.begins() {
+            return Ok(());
+        }
         let start = self.out.len();
-        key.serialize(Value::inner(self.out))?;
+        key.serialize(Value::inner(self.out, self.bounds))?;
         // JSON has no other keys than strings.
         stringify(self.out, start);
         // A denied name has nothing that JSON escapes.
@@ -336,15 +410,18 @@ impl ser::SerializeMap for Compound<'_> {
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failed> {
+        if self.taken != Taken::All {
+            return Ok(());
+        }
         self.out.push(b':');
         if std::mem::take(&mut self.denied) {
             write_str(self.out, REDACTED);
             return Ok(());
         }
-        value.serialize(Value::inner(self.out))
+        value.serialize(Value::inner(self.out, self.bounds))
     }
 
     fn end(self) -> Result<(), Failed> {
-        self.finish()
+        self.finish(true)
     }
 }
