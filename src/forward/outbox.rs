@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     circuit::Circuit,
-    dead_letter::{At, DeadLetter},
+    dead_letter::{At, DeadLetter, prune},
     history,
     subscription::Subscription,
 };
@@ -179,16 +179,19 @@ pub(super) fn document(layout: &Layout, key: &str) -> Document {
     Document::new(layout, &format!("webhook-{key}"), "forward")
 }
 
-/// The outboxes and histories that are none of these subscriptions'. Dead letters stay, for whoever looks for what did not arrive.
+/// What is kept of none of these subscriptions. Dead letters stay as long as others, for whoever looks for what did not arrive.
 pub(super) fn others(layout: &Layout, subscriptions: &[Subscription]) -> Result<Vec<PathBuf>> {
     let dir = layout.root().join("state");
-    let documents = |one: &Subscription| [document(layout, &one.key()), history::document(layout, &one.key())];
+    let documents = |one: &Subscription| {
+        let key = one.key();
+        [document(layout, &key), history::document(layout, &key), prune::document(layout, &key)]
+    };
     let known: Vec<_> = subscriptions.iter().flat_map(documents).map(|document| document.path().to_owned()).collect();
     let mut others = Vec::new();
     for found in fs::read_dir(&dir).map_err(Error::io("list", &dir))? {
         let path = found.map_err(Error::io("list", &dir))?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let prefixed = name.starts_with("webhook-") || name.starts_with("attempts-");
+        let prefixed = ["webhook-", "attempts-", "letters-"].iter().any(|prefix| name.starts_with(prefix));
         if prefixed && name.ends_with(".json") && !known.contains(&path) {
             others.push(path);
         }

@@ -4,6 +4,7 @@ use serde::{Serialize, Serializer, ser::Error as _};
 use serde_json::{Map, Value, json};
 
 use super::{
+    dead_letter::prune,
     outbox::{Outbox, Status},
     subscription::Subscription,
 };
@@ -23,6 +24,8 @@ pub struct SubscriptionReport {
     pub waiting_requests: usize,
     /// When the oldest entry in them happened, in microseconds since 1970: how far behind the endpoint is.
     pub oldest_waiting: Option<i64>,
+    /// Entries that were given up and are not put aside any more, for they were too old or too many.
+    pub dead_letters_pruned: u64,
     /// Why nothing is sent: what is kept of it can't be read. Remove it, add it again, and replay.
     pub problem: Option<String>,
 }
@@ -35,8 +38,9 @@ impl SubscriptionReport {
             Ok(None) => (Outbox::default(), Some("how far it is, is not known: its state is gone".to_owned())),
             Err(error) => (Outbox::default(), Some(error.to_string())),
         };
-        let oldest_waiting = outbox.oldest();
-        Self { subscription, waiting_requests: outbox.parcels.len(), oldest_waiting, status: outbox.status, problem }
+        let (oldest_waiting, dead_letters_pruned) = (outbox.oldest(), prune::pruned(layout, &subscription.key()));
+        let waiting_requests = outbox.parcels.len();
+        Self { subscription, waiting_requests, oldest_waiting, dead_letters_pruned, status: outbox.status, problem }
     }
 
     /// `unusable`, `paused`, `gone`, `parked`, `failing` or `active`.
@@ -64,6 +68,7 @@ impl SubscriptionReport {
         let mut counts = json!({
             "delivered": status.delivered,
             "dead_lettered": status.dead_lettered,
+            "dead_letters_pruned": self.dead_letters_pruned,
             "failed_attempts": status.failed_attempts,
         });
         for (name, time) in [("last_attempt", status.last_attempt), ("failing_since", status.failing_since)] {

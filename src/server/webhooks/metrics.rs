@@ -10,9 +10,12 @@ use crate::{
 /// Name, kind and meaning of what is told of each endpoint, and how it is told.
 type Metric = (&'static str, &'static str, &'static str, fn(&SubscriptionReport) -> f64);
 
-const METRICS: [Metric; 6] = [
+const METRICS: [Metric; 7] = [
     ("delivered_total", "counter", "Entries that the endpoint took.", |one| one.status.delivered as f64),
     ("dead_lettered_total", "counter", "Entries that were given up.", |one| one.status.dead_lettered as f64),
+    ("dead_letters_pruned_total", "counter", "Entries that were given up and are not put aside any more.", |one| {
+        one.dead_letters_pruned as f64
+    }),
     ("failed_attempts_total", "counter", "Attempts that failed.", |one| one.status.failed_attempts as f64),
     ("waiting_requests", "gauge", "Requests that are made and not delivered.", |one| one.waiting_requests as f64),
     ("lag_seconds", "gauge", "For how long the oldest entry in them has waited.", SubscriptionReport::lag_seconds),
