@@ -18,6 +18,9 @@ use crate::{
     store::{document::Document, layout::Layout},
 };
 
+/// So many a directory has at most: each has a delivery of its own, and holds in memory what it is about to send.
+pub(super) const MOST_SUBSCRIPTIONS: usize = 100;
+
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Subscriptions {
     subscriptions: Vec<Subscription>,

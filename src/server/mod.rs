@@ -67,7 +67,7 @@ impl AuditLog {
     /// | route | |
     /// |---|---|
     /// | `GET /webhooks`, `GET /webhooks/{name}` | settings, and how they are doing |
-    /// | `POST /webhooks` | adds one; the answer has the `signing_secret` that was made, this once, unless `signing_secrets` or `"unsigned": true` was sent |
+    /// | `POST /webhooks` | adds one, of 100 at most; the answer has the `signing_secret` that was made, this once, unless `signing_secrets` or `"unsigned": true` was sent |
     /// | `PATCH /webhooks/{name}` | changes settings: a JSON merge patch |
     /// | `DELETE /webhooks/{name}` | removes it; what waits for it is not sent |
     /// | `POST /webhooks/{name}/pause`, `/resume` | holds deliveries back, or lets them go on |
