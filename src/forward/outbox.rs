@@ -7,7 +7,7 @@
 //! The order: read the log → make parcels → *save* (batches) → attempt → *save*. A death before the first save reads the log again from
 //! where it was; one before the second sends a parcel again, under the same id.
 
-use std::{collections::VecDeque, fs, path::PathBuf};
+use std::{collections::VecDeque, fs, os::unix::fs::MetadataExt as _, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -22,6 +22,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     query::{Entry, Place, Placed, Places, read_places, write_places},
+    record::Timestamp,
     store::{document::Document, layout::Layout},
 };
 
@@ -197,6 +198,13 @@ pub(super) fn others(layout: &Layout, subscriptions: &[Subscription]) -> Result<
         }
     }
     Ok(others)
+}
+
+/// When an outbox was saved last.
+pub(super) fn noted(layout: &Layout, key: &str) -> Result<Timestamp> {
+    let path = document(layout, key).path().to_owned();
+    let found = fs::metadata(&path).map_err(Error::io("look at", &path))?;
+    Ok(Timestamp::from_micros(found.mtime().saturating_mul(1_000_000)))
 }
 
 impl Outbox {

@@ -14,6 +14,8 @@
 //!
 //! Reading never blocks writing: it takes no locks and creates nothing. Damage costs the block it is in, is told, and ends nothing.
 
+#[cfg(feature = "webhook")]
+mod backlog;
 mod block;
 pub(crate) mod cancel;
 mod condition;
