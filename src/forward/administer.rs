@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     history::DeliveryAttempt,
-    manage,
+    manage::{self, MOST_SUBSCRIPTIONS},
     replay::{self, Replay},
     sign::SigningSecret,
     subscription::Subscription,
@@ -29,6 +29,8 @@ pub(crate) enum Refusal {
     NoSuch(String),
     /// There is one already.
     Exists(String),
+    /// There are as many as there may be.
+    Full,
     /// It is declared at this place.
     Declared(String, String),
     Error(Error),
@@ -45,6 +47,9 @@ impl Refusal {
         match self {
             Self::NoSuch(name) => format!("there is no webhook {name:?}"),
             Self::Exists(name) => format!("there is a webhook {name:?} already; remove it first or choose another name"),
+            Self::Full => {
+                format!("there are {MOST_SUBSCRIPTIONS} webhooks already, and no more may be: remove one that is not needed first")
+            }
             Self::Declared(name, place) => format!("the webhook {name:?} is declared in {place}: change it there"),
             Self::Error(error) => error.to_string(),
         }
@@ -130,6 +135,9 @@ impl<'a> Administrator<'a> {
         manage::change(self.layout(), |all| {
             if all.iter().any(|other| other.name == subscription.name) {
                 return Err(Refusal::Exists(subscription.name));
+            }
+            if all.len() >= MOST_SUBSCRIPTIONS {
+                return Err(Refusal::Full);
             }
             self.record(&self.added(&subscription))?;
             Ok(manage::begin(self.layout(), all, subscription)?)

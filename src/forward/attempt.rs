@@ -1,6 +1,6 @@
 //! One attempt: entries become a request, the request an answer, and the answer what became of them.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
@@ -143,6 +143,10 @@ impl Job {
             };
             (why, failed, told)
         };
+        if letter.is_some() && entries.is_empty() {
+            // It is not put aside any more, and there is nothing to put aside.
+            return (Attempt::GivenUp { why, failed }, told);
+        }
         let letter = DeadLetter::new(&endpoint.name, &id, number, &why, &entries);
         written("putting aside what could not be delivered", move || letter.append(&layout, &key)).await;
         (Attempt::GivenUp { why, failed }, told)
@@ -189,10 +193,9 @@ fn read(content: &Content, reader: &AuditReader, layout: &Layout, key: &str) -> 
         Content::Here(entries) => return Ok((entries.clone(), 0)),
         Content::Letter(at) => {
             return match dead_letter::read(layout, key, *at) {
-                Ok(letter) => Ok((letter.into_entries(), 0)),
-                // Someone took the file away, or changed it.
-                Err(Error::Damaged { .. }) => Ok((Vec::new(), 1)),
-                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok((Vec::new(), 1)),
+                Ok(Some(letter)) => Ok((letter.into_entries(), 0)),
+                // It was pruned, or someone changed it.
+                Ok(None) | Err(Error::Damaged { .. }) => Ok((Vec::new(), 1)),
                 Err(error) => Err(error),
             };
         }

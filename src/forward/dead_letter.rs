@@ -1,14 +1,16 @@
-//! What could not be delivered: one line for each request, with its entries as they were stored, in `state/dead-letters/<name>.<id>.jsonl`.
+//! What could not be delivered: one line for each request, with its entries as they were stored, in the files of `state/dead-letters/`.
 //!
-//! The file only grows: that a request was delivered after all is another line, and it is dead no more. A line that a death cut off is
-//! no line; what it would have said is still in the outbox.
+//! A file only grows: that a request was delivered after all is another line, and it is dead no more. A line that a death cut off is
+//! no line; what it would have said is still in the outbox. The oldest files go as a whole, see `prune`.
+
+mod files;
+pub(super) mod prune;
 
 use std::{
     collections::HashMap,
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{DirBuilder, File, OpenOptions},
     io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
-    os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _},
-    path::PathBuf,
+    os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _},
 };
 
 use serde::{Deserialize, Serialize};
@@ -41,9 +43,10 @@ pub struct DeadLetter {
     pub entries: Vec<Box<RawValue>>,
 }
 
-/// Where a letter stands in the file.
+/// Where a letter stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct At {
+    /// In all the files together: see `files`.
     pub(super) offset: u64,
     pub(super) len: u32,
 }
@@ -79,93 +82,103 @@ impl DeadLetter {
     }
 }
 
-fn file(layout: &Layout, key: &str) -> PathBuf {
-    layout.root().join("state/dead-letters").join(format!("{key}.jsonl"))
-}
-
 /// Notes that a request is delivered after all; durable on return.
 pub(super) fn delivered(layout: &Layout, key: &str, id: &str) -> Result<()> {
     write(layout, key, json!({"webhook_id": id, "delivered": Timestamp::now().to_string()}).to_string().into_bytes())
 }
 
 fn write(layout: &Layout, key: &str, mut line: Vec<u8>) -> Result<()> {
-    let path = file(layout, key);
+    let dir = files::dir(layout);
+    DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(Error::io("create", &dir))?;
     line.push(b'\n');
-    let mut write = || -> io::Result<()> {
-        let dir = path.parent().expect("it is below the log's directory");
-        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        let mut file = OpenOptions::new().append(true).read(true).create(true).mode(0o600).open(&path)?;
-        let len = file.metadata()?.len();
-        let mut last = [b'\n'];
-        if len > 0 {
-            file.read_exact_at(&mut last, len - 1)?;
+    loop {
+        let path = files::current(layout, key, Timestamp::now())?;
+        let write = || -> io::Result<bool> {
+            let mut file = OpenOptions::new().append(true).read(true).create(true).mode(0o600).open(&path)?;
+            let len = file.metadata()?.len();
+            let mut last = [b'\n'];
+            if len > 0 {
+                file.read_exact_at(&mut last, len - 1)?;
+            }
+            if last == *b"\n" {
+                file.write_all(&line)?;
+            } else {
+                // A death cut the last line off; it must not take this one with it.
+                file.write_all(&[b"\n", &line[..]].concat())?;
+            }
+            file.sync_all()?;
+            files::sync(&dir)?;
+            Ok(file.metadata()?.nlink() > 0)
+        };
+        // A clock that jumps can make a file old in the moment in which it is written to.
+        if write().map_err(Error::io("write", &path))? {
+            return Ok(());
         }
-        if last != *b"\n" {
-            // A death cut the last line off; it must not take this one with it.
-            line.insert(0, b'\n');
-        }
-        file.write_all(&line)?;
-        file.sync_all()?;
-        File::open(dir)?.sync_all()
-    };
-    write().map_err(Error::io("write", &path))
+    }
 }
 
-/// How long the file is now.
+/// The place behind the last letter.
 pub(super) fn end(layout: &Layout, key: &str) -> Result<u64> {
-    let path = file(layout, key);
-    match fs::metadata(&path) {
-        Ok(found) => Ok(found.len()),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(0),
-        Err(e) => Err(Error::io("look at", &path)(e)),
-    }
+    Ok(files::of(layout, key)?.last().map_or(0, |last| last.start() + last.len))
 }
 
 /// The letters that are dead, in the order in which they were first put aside. One request that was put aside again counts once.
 pub(super) fn index(layout: &Layout, key: &str) -> Result<Vec<At>> {
-    let path = file(layout, key);
-    let read = || -> io::Result<Vec<At>> {
-        let mut file = match File::open(&path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            opened => BufReader::new(opened?),
-        };
-        // By id: which letter it was, and where its last line is while it is dead.
-        let (mut dead, mut order): (HashMap<String, (usize, Option<At>)>, usize) = (HashMap::new(), 0);
-        let (mut offset, mut line) = (0, Vec::new());
+    let mut index = Index::default();
+    for file in files::of(layout, key)? {
+        match File::open(&file.path) {
+            // It was pruned meanwhile.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            opened => opened.and_then(|opened| index.add(file.start(), BufReader::new(opened))).map_err(Error::io("read", &file.path))?,
+        }
+    }
+    let mut found: Vec<(usize, At)> = index.dead.into_values().filter_map(|(order, at)| Some((order, at?))).collect();
+    found.sort_unstable_by_key(|(order, _)| *order);
+    Ok(found.into_iter().map(|(_, at)| at).collect())
+}
+
+#[derive(Default)]
+struct Index {
+    /// By id: the how manyeth letter it was, and where its last line is while it is dead.
+    dead: HashMap<String, (usize, Option<At>)>,
+}
+
+impl Index {
+    /// Adds the lines of a file that begins at this place.
+    fn add(&mut self, start: u64, mut file: BufReader<File>) -> io::Result<()> {
+        let (mut offset, mut line) = (start, Vec::new());
         loop {
             line.clear();
             let len = file.read_until(b'\n', &mut line)?;
             if len == 0 || line.last() != Some(&b'\n') {
-                break;
+                return Ok(());
             }
             if let Ok(head) = serde_json::from_slice::<Head>(&line) {
                 let at = At { offset, len: u32::try_from(len - 1).unwrap_or(u32::MAX) };
-                let known = dead.entry(head.webhook_id).or_insert_with(|| {
-                    order += 1;
-                    (order, None)
-                });
+                let order = self.dead.len();
+                let known = self.dead.entry(head.webhook_id).or_insert((order, None));
                 known.1 = if head.delivered.is_some() { None } else { Some(at) };
             }
             offset += len as u64;
         }
-        let mut found: Vec<(usize, At)> = dead.into_values().filter_map(|(order, at)| Some((order, at?))).collect();
-        found.sort_unstable_by_key(|(order, _)| *order);
-        Ok(found.into_iter().map(|(_, at)| at).collect())
-    };
-    read().map_err(Error::io("read", &path))
+    }
 }
 
-/// The letter at a place of the file.
-pub(super) fn read(layout: &Layout, key: &str, at: At) -> Result<DeadLetter> {
-    let path = file(layout, key);
-    let mut line = Vec::new();
-    let read = |line: &mut Vec<u8>| -> io::Result<()> {
-        let mut file = fs::File::open(&path)?;
-        file.seek(SeekFrom::Start(at.offset))?;
-        file.take(u64::from(at.len)).read_to_end(line).map(drop)
+/// The letter at a place; `None` if it was pruned.
+pub(super) fn read(layout: &Layout, key: &str, at: At) -> Result<Option<DeadLetter>> {
+    let (path, offset) = files::locate(layout, key, at.offset);
+    let read = || -> io::Result<Vec<u8>> {
+        let mut line = Vec::new();
+        let mut file = File::open(&path)?;
+        file.seek(SeekFrom::Start(offset))?;
+        file.take(u64::from(at.len)).read_to_end(&mut line)?;
+        Ok(line)
     };
-    read(&mut line).map_err(Error::io("read", &path))?;
-    serde_json::from_slice(&line).map_err(|e| Error::damaged(&path, format!("at byte {}: {e}", at.offset)))
+    let line = match read() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(Error::io("read", &path))?,
+    };
+    serde_json::from_slice(&line).map(Some).map_err(|e| Error::damaged(&path, format!("at byte {offset}: {e}")))
 }
 
 /// Some of the dead letters of an endpoint, the oldest first, and how many there are.
@@ -176,13 +189,14 @@ pub(crate) fn letters(layout: &Layout, name: &str, skip: usize, most: usize) -> 
 
 fn of_key(layout: &Layout, key: &str, skip: usize, most: usize) -> Result<(usize, Vec<DeadLetter>)> {
     let index = index(layout, key)?;
-    let found = index.iter().skip(skip).take(most).map(|at| read(layout, key, *at)).collect::<Result<_>>()?;
+    let found = index.iter().skip(skip).take(most).filter_map(|at| read(layout, key, *at).transpose()).collect::<Result<_>>()?;
     Ok((index.len(), found))
 }
 
 impl AuditLog {
     /// The requests to an endpoint that were given up and not delivered since, the oldest first: `most` of them after the first `skip`.
-    /// None, if there is no such subscription.
+    /// None, if there is no such subscription. They stay for 30 days after they were given up, and so do at most 64 MiB of them; what goes
+    /// is recorded (`audit.delivery.dead_letters_pruned`).
     ///
     /// # Errors
     ///
@@ -194,6 +208,8 @@ impl AuditLog {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn letter(id: &str, why: &str) -> DeadLetter {
@@ -206,26 +222,26 @@ mod tests {
     fn what_was_delivered_since_is_dead_no_more_and_a_cut_line_costs_only_itself() {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path());
-        assert_eq!(of_key(&layout, "e", 0, 10).unwrap().0, 0);
-        letter("a", "first").append(&layout, "e").unwrap();
-        letter("b", "x").append(&layout, "e").unwrap();
-        delivered(&layout, "e", "b").unwrap();
-        letter("c", "x").append(&layout, "e").unwrap();
-        letter("a", "again").append(&layout, "e").unwrap();
+        assert_eq!(of_key(&layout, "e.1", 0, 10).unwrap().0, 0);
+        letter("a", "first").append(&layout, "e.1").unwrap();
+        letter("b", "x").append(&layout, "e.1").unwrap();
+        delivered(&layout, "e.1", "b").unwrap();
+        letter("c", "x").append(&layout, "e.1").unwrap();
+        letter("a", "again").append(&layout, "e.1").unwrap();
         let dead = |skip, most| {
-            let (count, letters) = of_key(&layout, "e", skip, most).unwrap();
+            let (count, letters) = of_key(&layout, "e.1", skip, most).unwrap();
             (count, letters.into_iter().map(|letter| letter.webhook_id + " " + &letter.why).collect::<Vec<_>>())
         };
         assert_eq!(dead(0, 10), (2, vec!["a again".to_owned(), "c x".to_owned()]));
         assert_eq!(dead(1, 10), (2, vec!["c x".to_owned()]));
         // A death in the middle of a line.
-        let path = file(&layout, "e");
+        let path = files::of(&layout, "e.1").unwrap().remove(0).path;
         let text = fs::read(&path).unwrap();
         fs::write(&path, &text[..text.len() - 20]).unwrap();
         assert_eq!(dead(0, 10), (2, vec!["a first".to_owned(), "c x".to_owned()]));
-        letter("d", "x").append(&layout, "e").unwrap();
+        letter("d", "x").append(&layout, "e.1").unwrap();
         assert_eq!(dead(0, 10).0, 3);
-        let (_, mut found) = of_key(&layout, "e", 2, 1).unwrap();
+        let (_, mut found) = of_key(&layout, "e.1", 2, 1).unwrap();
         assert_eq!(found.remove(0).into_entries().len(), 1);
     }
 }

@@ -2,7 +2,8 @@
 
 use super::{
     administer::{Administrator, Refusal},
-    manage, replay,
+    manage::{self, MOST_SUBSCRIPTIONS},
+    replay,
     subscription::{Declared, Subscription},
 };
 use crate::{
@@ -39,6 +40,10 @@ impl Administrator<'_> {
                 .filter(|one| is_ours(one) && !wanted.iter().any(|new| new.name == one.name))
                 .map(|one| one.name.clone())
                 .collect();
+            let new = wanted.iter().filter(|new| !all.iter().any(|one| one.name == new.name)).count();
+            if new > 0 && all.len() - gone.len() + new > MOST_SUBSCRIPTIONS {
+                return Err(Error::invalid("subscriptions", format!("a log has {MOST_SUBSCRIPTIONS} webhooks at most")).into());
+            }
             for name in gone {
                 self.record(&self.removed(&name))?;
                 all.retain(|one| one.name != name);
@@ -93,8 +98,8 @@ impl AuditLog {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] names the subscription and the setting that can't be used, or one that is declared elsewhere; nothing is
-    /// changed then.
+    /// [`Error::Invalid`] names the subscription and the setting that can't be used, or one that is declared elsewhere, or says that there
+    /// are too many: a log has 100 at most. Nothing is changed then.
     pub fn declare_subscriptions(&self, subscriptions: Vec<Subscription>) -> Result<()> {
         let names: Vec<String> = subscriptions.iter().map(|one| one.name().to_owned()).collect();
         let place = format!("the application {}", self.stream().source());

@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use super::{
+    dead_letter::prune::Pruning,
     deliver::{Delivery, panicked},
     manage,
     pulse::{self, Pulse},
@@ -50,13 +51,14 @@ impl Forwarder {
         let reader = AuditReader::open(layout.root())?;
         let log = log.clone();
         let source: Arc<str> = log.stream().source().into();
+        let own = log.clone();
         let recorder: Recorder = Arc::new(move |record: OwnRecord| {
             // It need not be durable at once, and waits for nothing: what it tells of is also in the outbox.
-            let _ = log.store().note(&record);
+            let _ = own.store().note(&record);
         });
         let runtime = runtime::Builder::new_current_thread().enable_all().max_blocking_threads(64).build();
         let runtime = runtime.map_err(Error::io("start forwarding from", layout.root()))?;
-        let forwarding = Forwarding { layout: layout.clone(), reader, source, recorder };
+        let forwarding = Forwarding { log, layout: layout.clone(), reader, source, recorder };
         let thread = thread::Builder::new()
             .name("audit-forward".into())
             .spawn(move || {
@@ -80,6 +82,7 @@ impl Drop for Forwarder {
 }
 
 struct Forwarding {
+    log: AuditLog,
     layout: Layout,
     reader: AuditReader,
     source: Arc<str>,
@@ -127,8 +130,9 @@ impl Forwarding {
             }
         };
         let mut deliveries = Deliveries::new();
-        let mut unusable = Unusable::default();
+        let (mut unusable, mut pruning) = (Unusable::default(), Pruning::default());
         loop {
+            pruning.go_on(&self.log);
             unusable.until.retain(|_, time| *time > Instant::now());
             match self.wanted().await {
                 Ok(wanted) => self.arrange(&mut deliveries, wanted, &mut unusable, &pulse).await,

@@ -266,9 +266,12 @@ impl Hand {
         let more = all.len() > LETTERS;
         self.letters = more.then_some(all);
         let now = now();
-        let again = |at| Ok(Parcel::again(dead_letter::read(&self.layout, &endpoint.key, at)?, at, now));
+        let again = |at| {
+            let letter = dead_letter::read(&self.layout, &endpoint.key, at).transpose()?;
+            Some(letter.map(|letter| Parcel::again(letter, at, now)))
+        };
         let next = letters.last().map_or(to, |at| at.offset + 1);
-        let parcels = letters.into_iter().map(again).collect::<Result<_>>()?;
+        let parcels = letters.into_iter().filter_map(again).collect::<Result<_>>()?;
         Ok((lightened(parcels), more.then_some(Replaying::DeadLetters { from: next, to })))
     }
 

@@ -18,6 +18,9 @@ use crate::{
     store::{document::Document, layout::Layout},
 };
 
+/// So many a directory has at most: each has a delivery of its own, and holds in memory what it is about to send.
+pub(super) const MOST_SUBSCRIPTIONS: usize = 100;
+
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Subscriptions {
     subscriptions: Vec<Subscription>,
@@ -61,12 +64,14 @@ pub(super) fn all(layout: &Layout) -> Result<Vec<Subscription>> {
 /// All subscriptions, with how they are doing.
 pub(crate) fn reports(layout: &Layout) -> Result<Vec<SubscriptionReport>> {
     let all = document(layout).read::<Subscriptions>()?.subscriptions;
-    Ok(all.into_iter().map(|subscription| SubscriptionReport::of(layout, subscription)).collect())
+    let reader = AuditReader::open(layout.root())?;
+    Ok(all.into_iter().map(|subscription| SubscriptionReport::of(layout, &reader, subscription)).collect())
 }
 
 /// The subscription of this name, with how it is doing.
 pub(crate) fn report(layout: &Layout, name: &str) -> Result<Option<SubscriptionReport>> {
-    Ok(find(layout, name)?.map(|subscription| SubscriptionReport::of(layout, subscription)))
+    let Some(subscription) = find(layout, name)? else { return Ok(None) };
+    Ok(Some(SubscriptionReport::of(layout, &AuditReader::open(layout.root())?, subscription)))
 }
 
 /// The subscription of this name.

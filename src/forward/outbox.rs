@@ -7,7 +7,7 @@
 //! The order: read the log → make parcels → *save* (batches) → attempt → *save*. A death before the first save reads the log again from
 //! where it was; one before the second sends a parcel again, under the same id.
 
-use std::{collections::VecDeque, fs, path::PathBuf};
+use std::{collections::VecDeque, fs, os::unix::fs::MetadataExt as _, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -15,13 +15,14 @@ use uuid::Uuid;
 
 use super::{
     circuit::Circuit,
-    dead_letter::{At, DeadLetter},
+    dead_letter::{At, DeadLetter, prune},
     history,
     subscription::Subscription,
 };
 use crate::{
     error::{Error, Result},
     query::{Entry, Place, Placed, Places, read_places, write_places},
+    record::Timestamp,
     store::{document::Document, layout::Layout},
 };
 
@@ -179,21 +180,31 @@ pub(super) fn document(layout: &Layout, key: &str) -> Document {
     Document::new(layout, &format!("webhook-{key}"), "forward")
 }
 
-/// The outboxes and histories that are none of these subscriptions'. Dead letters stay, for whoever looks for what did not arrive.
+/// What is kept of none of these subscriptions. Dead letters stay as long as others, for whoever looks for what did not arrive.
 pub(super) fn others(layout: &Layout, subscriptions: &[Subscription]) -> Result<Vec<PathBuf>> {
     let dir = layout.root().join("state");
-    let documents = |one: &Subscription| [document(layout, &one.key()), history::document(layout, &one.key())];
+    let documents = |one: &Subscription| {
+        let key = one.key();
+        [document(layout, &key), history::document(layout, &key), prune::document(layout, &key)]
+    };
     let known: Vec<_> = subscriptions.iter().flat_map(documents).map(|document| document.path().to_owned()).collect();
     let mut others = Vec::new();
     for found in fs::read_dir(&dir).map_err(Error::io("list", &dir))? {
         let path = found.map_err(Error::io("list", &dir))?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let prefixed = name.starts_with("webhook-") || name.starts_with("attempts-");
+        let prefixed = ["webhook-", "attempts-", "letters-"].iter().any(|prefix| name.starts_with(prefix));
         if prefixed && name.ends_with(".json") && !known.contains(&path) {
             others.push(path);
         }
     }
     Ok(others)
+}
+
+/// When an outbox was saved last.
+pub(super) fn noted(layout: &Layout, key: &str) -> Result<Timestamp> {
+    let path = document(layout, key).path().to_owned();
+    let found = fs::metadata(&path).map_err(Error::io("look at", &path))?;
+    Ok(Timestamp::from_micros(found.mtime().saturating_mul(1_000_000)))
 }
 
 impl Outbox {

@@ -4,10 +4,11 @@ use serde::{Serialize, Serializer, ser::Error as _};
 use serde_json::{Map, Value, json};
 
 use super::{
-    outbox::{Outbox, Status},
+    dead_letter::prune,
+    outbox::{self, Outbox, Status},
     subscription::Subscription,
 };
-use crate::{error::Result, record::Timestamp, store::layout::Layout};
+use crate::{error::Result, query::AuditReader, record::Timestamp, store::layout::Layout};
 
 /// A subscription, and how its endpoint is doing.
 ///
@@ -19,24 +20,42 @@ pub struct SubscriptionReport {
     pub subscription: Subscription,
     /// What became of it so far.
     pub status: Status,
-    /// Requests that are made and not delivered. What is not in a request yet waits in the log and is not counted.
+    /// Requests that are made and not delivered. What is not in a request yet waits in the log.
     pub waiting_requests: usize,
-    /// When the oldest entry in them happened, in microseconds since 1970: how far behind the endpoint is.
+    /// When the oldest entry in them happened, in microseconds since 1970.
     pub oldest_waiting: Option<i64>,
+    /// When the oldest entry happened, in microseconds since 1970, that waits in the log: it was not even looked at for this endpoint. Where
+    /// it has read all, this can be what came in the last seconds.
+    pub unread_since: Option<i64>,
+    /// About how many bytes of the log wait there, as they lie on the disk.
+    pub unread_bytes: u64,
+    /// Entries that were given up and are not put aside any more, for they were too old or too many.
+    pub dead_letters_pruned: u64,
     /// Why nothing is sent: what is kept of it can't be read. Remove it, add it again, and replay.
     pub problem: Option<String>,
 }
 
 impl SubscriptionReport {
     /// One whose state is damaged is told as that: it takes nothing from the others.
-    pub(super) fn of(layout: &Layout, subscription: Subscription) -> Self {
+    pub(super) fn of(layout: &Layout, reader: &AuditReader, subscription: Subscription) -> Self {
         let (outbox, problem) = match Outbox::read(layout, &subscription.key()) {
             Ok(Some(outbox)) => (outbox, None),
             Ok(None) => (Outbox::default(), Some("how far it is, is not known: its state is gone".to_owned())),
             Err(error) => (Outbox::default(), Some(error.to_string())),
         };
-        let oldest_waiting = outbox.oldest();
-        Self { subscription, waiting_requests: outbox.parcels.len(), oldest_waiting, status: outbox.status, problem }
+        // What can't be read of the log is told where it is read.
+        let backlog = outbox::noted(layout, &subscription.key()).and_then(|noted| reader.backlog(&outbox.places, noted));
+        let backlog = backlog.ok().filter(|_| problem.is_none()).unwrap_or_default();
+        Self {
+            waiting_requests: outbox.parcels.len(),
+            oldest_waiting: outbox.oldest(),
+            unread_since: backlog.oldest.map(|oldest| oldest.as_micros()),
+            unread_bytes: backlog.bytes,
+            dead_letters_pruned: prune::pruned(layout, &subscription.key()),
+            status: outbox.status,
+            subscription,
+            problem,
+        }
     }
 
     /// `unusable`, `paused`, `gone`, `parked`, `failing` or `active`.
@@ -53,8 +72,12 @@ impl SubscriptionReport {
 
     /// For how long the oldest entry in a request has waited, in seconds; zero if nothing waits.
     pub fn lag_seconds(&self) -> f64 {
-        let micros = self.oldest_waiting.map_or(0, |oldest| Timestamp::now().as_micros().saturating_sub(oldest).max(0));
-        (micros / 1000) as f64 / 1000.0
+        seconds_since(self.oldest_waiting)
+    }
+
+    /// How far behind the endpoint is, in seconds: how old the oldest entry is that waits in a request or in the log.
+    pub fn behind_seconds(&self) -> f64 {
+        seconds_since([self.oldest_waiting, self.unread_since].into_iter().flatten().min())
     }
 
     /// As it is told.
@@ -64,6 +87,7 @@ impl SubscriptionReport {
         let mut counts = json!({
             "delivered": status.delivered,
             "dead_lettered": status.dead_lettered,
+            "dead_letters_pruned": self.dead_letters_pruned,
             "failed_attempts": status.failed_attempts,
         });
         for (name, time) in [("last_attempt", status.last_attempt), ("failing_since", status.failing_since)] {
@@ -87,8 +111,16 @@ impl SubscriptionReport {
         told.insert("waiting_requests".to_owned(), self.waiting_requests.into());
         told.insert("oldest_waiting".to_owned(), self.oldest_waiting.map_or(Value::Null, instant));
         told.insert("lag_seconds".to_owned(), self.lag_seconds().into());
+        told.insert("unread_since".to_owned(), self.unread_since.map_or(Value::Null, instant));
+        told.insert("unread_bytes".to_owned(), self.unread_bytes.into());
+        told.insert("behind_seconds".to_owned(), self.behind_seconds().into());
         told
     }
+}
+
+fn seconds_since(micros: Option<i64>) -> f64 {
+    let micros = micros.map_or(0, |since| Timestamp::now().as_micros().saturating_sub(since).max(0));
+    (micros / 1000) as f64 / 1000.0
 }
 
 fn instant(micros: i64) -> Value {

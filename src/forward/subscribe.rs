@@ -16,7 +16,8 @@ impl AuditLog {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`](crate::Error::Invalid) names the setting that can't be used.
+    /// [`Error::Invalid`](crate::Error::Invalid) names the setting that can't be used, or says that there are 100 already: a log has no
+    /// more.
     pub fn subscribe(&self, subscription: Subscription) -> Result<()> {
         Administrator::new(self).add(subscription).map_err(Refusal::into_error)
     }

@@ -104,6 +104,13 @@ impl Files {
         Listing::since(&*self.fs, &self.layout, &*self.sealed, start)
     }
 
+    /// The live files there are now, twins of sealed ones too.
+    pub(super) fn live(&self) -> Result<BTreeSet<FileStem>> {
+        let dir = self.layout.live_dir();
+        let entries = self.fs.list(&dir).map_err(Error::io("list", &dir))?;
+        Ok(entries.iter().filter(|entry| !entry.is_dir).filter_map(|file| FileStem::parse(&file.name, LIVE)).collect())
+    }
+
     /// The files, as they are now, that may have what is wanted, from this time on.
     pub(super) fn snapshot(&self, filter: &Filter, start: Option<Timestamp>) -> Result<Snapshot> {
         let Listing { mut sealed, live } = self.list(start)?;

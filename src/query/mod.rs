@@ -9,14 +9,17 @@
 //! plan      their blocks in the order of time, without those that times and Bloom filters rule out
 //! block     the entries of one block
 //! merge     the blocks' entries in one order, read ahead by two threads
-//! reader    pages, look-ups, streams of them; tail: what is written from now on
+//! reader    pages, look-ups, streams of them; tail: what is written from now on (days: what was sealed meanwhile)
 //! ```
 //!
 //! Reading never blocks writing: it takes no locks and creates nothing. Damage costs the block it is in, is told, and ends nothing.
 
+#[cfg(feature = "webhook")]
+mod backlog;
 mod block;
 pub(crate) mod cancel;
 mod condition;
+mod days;
 mod entry;
 mod files;
 mod filter;

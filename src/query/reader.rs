@@ -4,6 +4,8 @@ use std::{io, ops::ControlFlow, path::Path, sync::Arc};
 
 use uuid::Uuid;
 
+#[cfg(feature = "webhook")]
+use super::backlog::{self, Backlog};
 use super::{
     cancel::Cancel,
     entry::Entry,
@@ -16,6 +18,8 @@ use super::{
     plan::Wanted,
     tail::{Tail, TailStart},
 };
+#[cfg(feature = "webhook")]
+use crate::record::Timestamp;
 use crate::{
     error::{Error, Result},
     store::{
@@ -102,6 +106,12 @@ impl AuditReader {
     /// Follows the log: gives what is written from now on, or after an entry.
     pub fn tail(&self, filter: Filter, start: TailStart) -> Result<Tail> {
         Tail::new(Arc::clone(&self.files), filter, start)
+    }
+
+    /// What is not read yet by who goes on from these places, which were noted at this time.
+    #[cfg(feature = "webhook")]
+    pub(crate) fn backlog(&self, places: &Places, noted: Timestamp) -> Result<Backlog> {
+        backlog::behind(&self.files, places, noted)
     }
 
     /// Follows the log on from where another tail was.

@@ -1,11 +1,14 @@
 //! Follows the log while it is written.
 //!
-//! Each stream is followed for itself, from file to file: a live file to its end, the rest of it in its sealed twin when it is gone, and
-//! the next file once there is one. So nothing is skipped by a rotation. The numbers of a stream's entries only rise, so nothing is
-//! given twice when a file was made anew.
+//! Each stream is followed for itself, from file to file by their numbers: a live file to its end, the rest of it in its sealed twin when
+//! it is gone, and the next file once there is one. So nothing is skipped by a rotation, whatever the clock said when a file was born:
+//! before a number is passed over, it is looked for everywhere. The numbers of a stream's entries only rise, so nothing is given twice
+//! when a file was made anew.
+
+mod read;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::Bound::{Excluded, Unbounded},
     sync::Arc,
 };
@@ -14,18 +17,19 @@ use uuid::Uuid;
 
 use super::{
     cancel::Cancel,
+    days::Days,
     entry::Entry,
-    files::{Files, live_name},
+    files::Files,
     filter::Filter,
     order::millis,
     page::{self, Problem},
-    place::{Place, Placed, Places, StreamPlace},
+    place::{Placed, Places, StreamPlace},
     reader,
 };
 use crate::{
     error::{Error, Result},
     record::{StreamId, Timestamp, scan::scan},
-    store::{gzip::Unpacker, layout::SEALED, listing::Listing, names::FileStem, summary::lines},
+    store::names::FileStem,
 };
 
 /// How far behind its neighbours of other streams an entry may be written.
@@ -54,8 +58,7 @@ pub struct Tail {
     files: Arc<Files>,
     filter: Filter,
     streams: BTreeMap<StreamId, Follow>,
-    /// When the youngest file seen was born. A file not seen before is younger, or almost.
-    youngest: Timestamp,
+    days: Days,
     /// The stream to begin with.
     turn: Option<StreamId>,
     problems: Vec<Problem>,
@@ -75,8 +78,8 @@ struct Follow {
     /// How long the live file was when it was seen last.
     seen: u64,
     catch_up: Option<CatchUp>,
-    /// The number of the stream's youngest file that was seen.
-    newest: u32,
+    /// The stream's files after this one: their numbers, and when each was born.
+    ahead: Ahead,
 }
 
 /// Up to this place, what was there before the tail began, only entries from this millisecond on are given.
@@ -87,15 +90,31 @@ struct CatchUp {
     offset: u64,
 }
 
-/// One file of a stream.
-#[derive(Clone, Debug)]
-struct Part {
-    stem: FileStem,
-    sealed: bool,
-}
+/// Files of one stream, without the stream's name: there can be many.
+type Ahead = BTreeMap<u32, Timestamp>;
 
-/// The files of each stream, by number.
-type Parts = BTreeMap<StreamId, BTreeMap<u32, Part>>;
+/// The files of each stream.
+type Parts = BTreeMap<StreamId, Ahead>;
+
+impl Follow {
+    /// From the beginning of the first of these files.
+    fn from_the_first(stream: &StreamId, mut parts: Ahead) -> Option<Self> {
+        let (number, born) = parts.pop_first()?;
+        let stem = FileStem { born, stream: stream.clone(), number };
+        Some(Self { stem, offset: 0, seq: 0, seen: 0, catch_up: None, ahead: parts })
+    }
+
+    /// To the next file's beginning, if there is one.
+    fn turn_over(&mut self) -> bool {
+        let Some((number, born)) = self.ahead.pop_first() else { return false };
+        (self.stem.number, self.stem.born, self.offset, self.seen) = (number, born, 0, 0);
+        true
+    }
+
+    fn is_done(&self) -> bool {
+        self.offset == END && self.ahead.is_empty()
+    }
+}
 
 impl Tail {
     fn empty(files: Arc<Files>, filter: Filter) -> Self {
@@ -103,7 +122,7 @@ impl Tail {
             files,
             filter,
             streams: BTreeMap::new(),
-            youngest: Timestamp::MIN,
+            days: Days::default(),
             turn: None,
             problems: Vec::new(),
             behind: false,
@@ -113,13 +132,16 @@ impl Tail {
 
     pub(super) fn new(files: Arc<Files>, filter: Filter, start: TailStart) -> Result<Self> {
         let mut tail = Self::empty(files, filter);
-        for (stream, parts) in tail.list(None)? {
-            if let Some((_, last)) = parts.last_key_value() {
-                tail.streams.insert(stream, tail.end_of(last)?);
+        let (live, parts) = tail.list()?;
+        for (stream, parts) in &parts {
+            if let Some((number, born)) = parts.last_key_value() {
+                let stem = FileStem { born: *born, stream: stream.clone(), number: *number };
+                let end = tail.end_of(stem, &live)?;
+                tail.streams.insert(stream.clone(), end);
             }
         }
         if let TailStart::After(id) = start {
-            tail.go_back(id)?;
+            tail.go_back(id, &live, parts)?;
         }
         Ok(tail)
     }
@@ -128,19 +150,16 @@ impl Tail {
     /// log has nothing any more are forgotten.
     pub(super) fn resume(files: Arc<Files>, filter: Filter, places: &Places) -> Result<Self> {
         let mut tail = Self { at_least_once: true, ..Self::empty(files, filter) };
-        for (stream, parts) in tail.list(None)? {
-            let newest = parts.last_key_value().map_or(0, |(number, _)| *number);
+        for (stream, mut parts) in tail.list()?.1 {
             let follow = match places.0.get(stream.as_str()) {
                 Some(place) => {
                     let stem: FileStem = place.file.parse()?;
-                    Follow { stem, offset: place.offset.unwrap_or(END), seq: place.seq, seen: 0, catch_up: None, newest }
+                    let ahead = parts.split_off(&stem.number.saturating_add(1));
+                    Some(Follow { stem, offset: place.offset.unwrap_or(END), seq: place.seq, seen: 0, catch_up: None, ahead })
                 }
-                None => match parts.first_key_value() {
-                    Some((_, first)) => Follow { stem: first.stem.clone(), offset: 0, seq: 0, seen: 0, catch_up: None, newest },
-                    None => continue,
-                },
+                None => Follow::from_the_first(&stream, parts),
             };
-            tail.streams.insert(stream, follow);
+            tail.streams.extend(follow.map(|follow| (stream, follow)));
         }
         Ok(tail)
     }
@@ -162,46 +181,25 @@ impl Tail {
 
     /// The same, with where each entry stands.
     pub(crate) fn poll_placed(&mut self, limit: usize) -> Result<Vec<Placed>> {
-        // From the file at which the stream furthest behind is, for those after it are all to be read.
-        let behind = self.streams.values().filter(|follow| follow.newest > follow.stem.number).map(|follow| follow.stem.born);
-        // A file that a wrong clock dated ahead hides none.
-        let youngest = self.youngest.min(Timestamp::now());
-        let since = behind.min().unwrap_or(youngest).min(youngest);
-        let mut parts = self.list(Some(since))?;
-        for (stream, follow) in &mut self.streams {
-            let parts = parts.entry(stream.clone()).or_default();
-            if follow.offset != END && !parts.contains_key(&follow.stem.number) {
-                // It was sealed under a day that isn't listed any more.
-                parts.insert(follow.stem.number, Part { stem: follow.stem.clone(), sealed: true });
-            }
-        }
-        for (stream, parts) in &parts {
-            if let Some((_, first)) = parts.first_key_value() {
-                let new = || Follow { stem: first.stem.clone(), offset: 0, seq: 0, seen: 0, catch_up: None, newest: 0 };
-                self.streams.entry(stream.clone()).or_insert_with(new);
-            }
-        }
-        for (stream, parts) in &parts {
-            if let (Some(follow), Some((last, _))) = (self.streams.get_mut(stream), parts.last_key_value()) {
-                follow.newest = follow.newest.max(*last);
-            }
-        }
+        let live = self.notice()?;
+        let due: BTreeSet<StreamId> =
+            self.streams.iter().filter(|(_, follow)| !follow.is_done()).map(|(stream, _)| stream.clone()).collect();
         let turn = self.turn.take();
-        let (before, from): (Vec<_>, Vec<_>) = parts.keys().cloned().partition(|stream| Some(stream) < turn.as_ref());
+        let (before, from): (Vec<_>, Vec<_>) = due.iter().partition(|stream| Some(*stream) < turn.as_ref());
         let mut entries = Vec::new();
         self.behind = false;
         for stream in from.into_iter().chain(before) {
-            let Some(mut follow) = self.streams.get(&stream).cloned() else { continue };
+            let Some(mut follow) = self.streams.remove(stream) else { continue };
             let had = entries.len();
-            let done = parts.get(&stream).map_or(Ok(true), |parts| self.follow(&mut follow, parts, limit, &mut entries));
+            let done = self.follow(&mut follow, &live, limit, &mut entries);
             self.streams.insert(stream.clone(), follow);
             match done {
                 Ok(true) => {}
                 Ok(false) => {
                     self.behind = true;
                     // The next one first, so that a stream that never ends starves no other.
-                    let next = || parts.range((Excluded(&stream), Unbounded)).next().map(|(next, _)| next.clone());
-                    self.turn = if entries.len() > had { next() } else { Some(stream) };
+                    let next = || due.range((Excluded(stream), Unbounded)).next().cloned();
+                    self.turn = if entries.len() > had { next() } else { Some(stream.clone()) };
                     break;
                 }
                 // What was found so far must be given: its place is noted. The next call tries again.
@@ -221,24 +219,55 @@ impl Tail {
         std::mem::take(&mut self.problems)
     }
 
-    fn list(&mut self, since: Option<Timestamp>) -> Result<Parts> {
-        let Listing { sealed, live } = self.files.list(since)?;
+    /// All files: the live ones, and by stream the sealed and the live.
+    fn list(&mut self) -> Result<(BTreeSet<FileStem>, Parts)> {
+        // Live files first: one that is being sealed meanwhile is then met twice, and never not at all.
+        let live = self.files.live()?;
         let mut parts = Parts::new();
-        let live = live.into_keys().map(|stem| Part { stem, sealed: false });
-        for part in sealed.into_iter().map(|stem| Part { stem, sealed: true }).chain(live) {
-            self.youngest = self.youngest.max(part.stem.born);
-            parts.entry(part.stem.stream.clone()).or_default().insert(part.stem.number, part);
+        for stem in self.days.look(&self.files, true)?.iter().chain(&live) {
+            parts.entry(stem.stream.clone()).or_default().insert(stem.number, stem.born);
         }
-        Ok(parts)
+        Ok((live, parts))
+    }
+
+    /// Takes in which files have come. Gives the live ones.
+    fn notice(&mut self) -> Result<BTreeSet<FileStem>> {
+        let live = self.files.live()?;
+        let sealed = self.days.look(&self.files, false)?;
+        let mut came = Parts::new();
+        if self.sort(&mut came, sealed.iter().chain(&live)) {
+            let sealed = self.days.look(&self.files, true)?;
+            self.sort(&mut came, &sealed);
+        }
+        for (stream, mut parts) in came {
+            match self.streams.get_mut(&stream) {
+                Some(follow) => follow.ahead.append(&mut parts),
+                None => self.streams.extend(Follow::from_the_first(&stream, parts).map(|follow| (stream, follow))),
+            }
+        }
+        Ok(live)
+    }
+
+    /// Sorts out files that are not known yet. Says whether one between them is missing: it was sealed, under whatever day.
+    fn sort<'a>(&self, came: &mut Parts, stems: impl IntoIterator<Item = &'a FileStem>) -> bool {
+        for stem in stems {
+            let is_known = |follow: &Follow| stem.number <= follow.stem.number || follow.ahead.contains_key(&stem.number);
+            if !self.streams.get(&stem.stream).is_some_and(is_known) {
+                came.entry(stem.stream.clone()).or_default().insert(stem.number, stem.born);
+            }
+        }
+        came.iter().any(|(stream, parts)| {
+            let last =
+                self.streams.get(stream).map_or(0, |follow| follow.ahead.last_key_value().map_or(follow.stem.number, |(last, _)| *last));
+            parts.last_key_value().is_some_and(|(newest, _)| newest.saturating_sub(last) as usize != parts.len())
+        })
     }
 
     /// The place after all that is in a file.
-    fn end_of(&self, part: &Part) -> Result<Follow> {
-        let mut end = Follow { stem: part.stem.clone(), offset: END, seq: 0, seen: 0, catch_up: None, newest: part.stem.number };
-        if part.sealed {
-            return Ok(end);
-        }
-        let Some(file) = self.files.open_live(&part.stem)? else { return Ok(end) };
+    fn end_of(&self, stem: FileStem, live: &BTreeSet<FileStem>) -> Result<Follow> {
+        let file = if live.contains(&stem) { self.files.open_live(&stem)? } else { None };
+        let mut end = Follow { stem, offset: END, seq: 0, seen: 0, catch_up: None, ahead: Ahead::new() };
+        let Some(file) = file else { return Ok(end) };
         let (mut plain, mut len) = (Vec::new(), CHUNK.min(file.len));
         loop {
             let from = file.len - len;
@@ -256,20 +285,26 @@ impl Tail {
     }
 
     /// Moves the places back to what was written after this entry.
-    fn go_back(&mut self, id: Uuid) -> Result<()> {
+    fn go_back(&mut self, id: Uuid, live: &BTreeSet<FileStem>, all: Parts) -> Result<()> {
         let wrong = || Error::invalid("after", format!("{id} is not an entry's id; give one, or none to begin now"));
         let millis_of = reader::millis_of(id).ok_or_else(wrong)?;
         let entry = reader::get(&self.files, id, Cancel::default())?;
         let since = millis_of - SLACK;
-        for (stream, parts) in self.list(Some(Timestamp::from_micros(since.saturating_mul(1000))))? {
+        // A file has no younger lines than of the day of its birth, but by an unsteady clock.
+        let first_day = Timestamp::from_micros(since.saturating_mul(1000)).day().previous();
+        for (stream, mut parts) in all {
             let Some(end) = self.streams.get(&stream).cloned() else { continue };
             let own = entry.as_ref().filter(|entry| entry.stream() == stream.as_str()).map(|entry| entry.seq().0);
             let (number, offset) = (end.stem.number, end.offset);
             let catch_up = own.is_none().then_some(CatchUp { since, number, offset });
-            for part in parts.into_values() {
+            while let Some((number, born)) = parts.pop_first() {
+                let stem = FileStem { born, stream: stream.clone(), number };
                 let mut offset = 0;
-                if part.sealed {
-                    let Ok(Some(sealed)) = self.files.index(&part.stem) else { continue };
+                if !live.contains(&stem) {
+                    if stem.day() < first_day {
+                        continue;
+                    }
+                    let Ok(Some(sealed)) = self.files.index(&stem) else { continue };
                     let index = &sealed.index;
                     let first = match own {
                         Some(seq) if index.last_seq.0 <= seq => None,
@@ -280,8 +315,8 @@ impl Tail {
                     let Some(first) = first else { continue };
                     offset = first.plain_offset;
                 }
-                self.streams
-                    .insert(stream, Follow { stem: part.stem, offset, seq: own.unwrap_or(0), seen: 0, catch_up, newest: end.newest });
+                let back = Follow { stem, offset, seq: own.unwrap_or(0), seen: 0, catch_up, ahead: parts };
+                self.streams.insert(stream, back);
                 break;
             }
         }
@@ -289,133 +324,23 @@ impl Tail {
     }
 
     /// Reads a stream on. Says whether it was read to its end.
-    fn follow(&mut self, follow: &mut Follow, parts: &BTreeMap<u32, Part>, limit: usize, entries: &mut Vec<Placed>) -> Result<bool> {
-        for (number, part) in parts.range(follow.stem.number..) {
-            if *number > follow.stem.number {
-                *follow = Follow { stem: part.stem.clone(), offset: 0, seen: 0, ..follow.clone() };
-            }
-            if follow.offset == END {
-                continue;
-            }
-            let live = if part.sealed { None } else { self.files.open_live(&part.stem)? };
-            let read = match live {
-                Some(live) => self.read_live(&live, follow, limit, entries)?,
-                None => self.read_sealed(follow, limit, entries)?,
-            };
-            if !read {
-                return Ok(false);
-            }
-            // The next one is there, or the sealed twin: this one was finished before it was read.
-            if part.sealed || parts.range(number + 1..).next().is_some() {
-                follow.offset = END;
-            }
-        }
-        Ok(true)
-    }
-
-    fn read_live(
-        &mut self,
-        live: &crate::store::live_reader::LiveFile,
-        follow: &mut Follow,
-        limit: usize,
-        entries: &mut Vec<Placed>,
-    ) -> Result<bool> {
-        let (mut plain, mut len) = (Vec::new(), CHUNK);
-        follow.seen = live.len;
-        if follow.offset > 0
-            && (follow.offset > live.len || {
-                live.read(follow.offset - 1, 1, &mut plain)?;
-                plain != b"\n"
-            })
-        {
-            // It is another file than it was.
-            follow.offset = 0;
-        }
+    fn follow(&mut self, follow: &mut Follow, live: &BTreeSet<FileStem>, limit: usize, entries: &mut Vec<Placed>) -> Result<bool> {
         loop {
-            let more = len.min(live.len - follow.offset);
-            live.read(follow.offset, more as usize, &mut plain)?;
-            let whole = memchr::memrchr(b'\n', &plain).map_or(0, |lf| lf + 1);
-            if whole == 0 && more < len {
+            if follow.offset != END {
+                let file = if live.contains(&follow.stem) { self.files.open_live(&follow.stem)? } else { None };
+                let read = match file {
+                    Some(file) => self.read_live(&file, follow, limit, entries)?,
+                    None => self.read_sealed(follow, limit, entries)?,
+                };
+                if !read {
+                    return Ok(false);
+                }
+            }
+            // The next one was there before this one was read: it was finished.
+            if !follow.turn_over() {
                 return Ok(true);
             }
-            if whole == 0 && len >= MAX_LINE {
-                self.problem(live_name(&follow.stem), format!("the line from byte {} doesn't end", follow.offset));
-                return Ok(true);
-            }
-            len = if whole == 0 { len * 2 } else { CHUNK };
-            if !self.take(plain.get(..whole).unwrap_or_default(), live_name, follow, limit, entries) {
-                return Ok(false);
-            }
         }
-    }
-
-    fn read_sealed(&mut self, follow: &mut Follow, limit: usize, entries: &mut Vec<Placed>) -> Result<bool> {
-        let sealed = match self.files.index(&follow.stem) {
-            Ok(Some(sealed)) => sealed,
-            Ok(None) => {
-                // An empty file leaves nothing to seal.
-                if follow.offset < follow.seen {
-                    self.problem(live_name(&follow.stem), "it was removed before all of it was read".into());
-                }
-                follow.offset = END;
-                return Ok(true);
-            }
-            Err(e) => return Err(e),
-        };
-        if let Some(damage) = sealed.damage {
-            self.problem(sealed_name(&follow.stem), format!("it is damaged: {damage}"));
-        }
-        let (blob, mut unpacker, mut plain) = (self.files.sealed().open(&follow.stem)?, Unpacker::new(), Vec::new());
-        let len = sealed.index.blocks.last().map_or(0, |block| block.plain_offset + u64::from(block.plain_len));
-        if self.at_least_once && follow.offset > len {
-            // It was cut off after it was read, so what came instead may stand in it.
-            follow.offset = 0;
-        }
-        let ends = |block: &&crate::store::index::Block| block.plain_offset + u64::from(block.plain_len) > follow.offset;
-        for block in sealed.index.blocks.iter().filter(ends).copied().collect::<Vec<_>>() {
-            if let Err(e) = unpacker.block(&*blob, &block, &mut plain) {
-                // What is damaged stays so; what the disk refuses now, it may give later.
-                if matches!(e, Error::Io { .. }) {
-                    return Err(e);
-                }
-                self.problem(sealed_name(&follow.stem), page::told(&e));
-                follow.offset = block.plain_offset + u64::from(block.plain_len);
-                continue;
-            }
-            let read = follow.offset.saturating_sub(block.plain_offset) as usize;
-            follow.offset = follow.offset.max(block.plain_offset);
-            if !self.take(plain.get(read..).unwrap_or_default(), sealed_name, follow, limit, entries) {
-                return Ok(false);
-            }
-        }
-        follow.offset = END;
-        Ok(true)
-    }
-
-    /// Takes whole lines, from the place reached on. Says whether it took them all.
-    fn take(&mut self, plain: &[u8], name: fn(&FileStem) -> String, follow: &mut Follow, limit: usize, entries: &mut Vec<Placed>) -> bool {
-        for line in lines(plain) {
-            if entries.len() >= limit {
-                return false;
-            }
-            if follow.catch_up.as_ref().is_some_and(|until| (follow.stem.number, follow.offset) >= (until.number, until.offset)) {
-                follow.catch_up = None;
-            }
-            match scan(line) {
-                Some(fields) if fields.seq <= follow.seq && !(self.at_least_once && follow.offset == 0) => {}
-                Some(fields) => {
-                    follow.seq = fields.seq;
-                    let old = follow.catch_up.as_ref().is_some_and(|until| millis(fields.timestamp) < until.since);
-                    if !old && self.filter.matches(&fields) {
-                        let place = Place::new(&follow.stem, follow.offset, line.len());
-                        entries.push(Placed { entry: Entry::new(&fields, line), place });
-                    }
-                }
-                None => self.problem(name(&follow.stem), format!("the line at byte {} of its text is no entry", follow.offset)),
-            }
-            follow.offset += line.len() as u64 + 1;
-        }
-        true
     }
 
     fn problem(&mut self, file: String, what: String) {
@@ -424,8 +349,4 @@ impl Tail {
             self.problems.push(Problem { file, what });
         }
     }
-}
-
-fn sealed_name(stem: &FileStem) -> String {
-    format!("sealed/dt={}/{stem}{SEALED}", stem.day())
 }

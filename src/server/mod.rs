@@ -67,7 +67,7 @@ impl AuditLog {
     /// | route | |
     /// |---|---|
     /// | `GET /webhooks`, `GET /webhooks/{name}` | settings, and how they are doing |
-    /// | `POST /webhooks` | adds one; the answer has the `signing_secret` that was made, this once, unless `signing_secrets` or `"unsigned": true` was sent |
+    /// | `POST /webhooks` | adds one, of 100 at most; the answer has the `signing_secret` that was made, this once, unless `signing_secrets` or `"unsigned": true` was sent |
     /// | `PATCH /webhooks/{name}` | changes settings: a JSON merge patch |
     /// | `DELETE /webhooks/{name}` | removes it; what waits for it is not sent |
     /// | `POST /webhooks/{name}/pause`, `/resume` | holds deliveries back, or lets them go on |
@@ -76,7 +76,8 @@ impl AuditLog {
     /// | `POST /webhooks/{name}/signing-secrets` | makes a new secret, which signs beside those before it; `…/retire` ends these |
     /// | `GET /webhooks/{name}/deliveries`, `/dead-letters` | the last attempts; what was given up. `limit` and `offset` |
     ///
-    /// Each change is recorded as `audit.subscription.*`, with the caller, before it is made.
+    /// Each change is recorded as `audit.subscription.*`, with the caller, before it is made; one that is refused as
+    /// `audit.subscription.refused`, with the setting that it was refused for, and nothing of what was sent.
     ///
     /// Requests need a token of the log's [`TokenStore`], unless the options give an [`Authorizer`]. Each access is recorded as
     /// `audit.access.read`, `audit.access.exported` or `audit.access.denied`. For the caller's address in these, serve the

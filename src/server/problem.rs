@@ -51,9 +51,15 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "Not found", detail)
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "webhook"))]
     pub(super) fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// What it is about, if that is said: as the client may have chosen to call it.
+    #[cfg(feature = "webhook")]
+    pub(super) fn about(&self) -> Option<&str> {
+        self.parameter.as_deref()
     }
 
     pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {

@@ -74,9 +74,25 @@ impl Recorder {
         })
     }
 
-    /// Records a refusal.
+    /// Records that someone was not let in.
     pub(super) fn denied(&self, caller: Caller, denied: &Denied, path: &str) {
         self.denied.fetch_add(1, Ordering::Relaxed);
+        let (status, reason, why) = match denied {
+            Denied::Unauthenticated(why) => (StatusCode::UNAUTHORIZED, "authentication", why),
+            Denied::Forbidden(why) => (StatusCode::FORBIDDEN, "authorization", why),
+        };
+        self.refused(|| {
+            OwnRecord::new("audit.access.denied", Severity::Warning, "Access to the audit log was refused")
+                .caller(caller)
+                .failed(reason)
+                .detail("path", path)
+                .detail("status", status.as_u16())
+                .detail("why", why.as_str())
+        });
+    }
+
+    /// Records a refusal, if there were not too many of them.
+    pub(super) fn refused(&self, record: impl FnOnce() -> OwnRecord) {
         let left_out = {
             let mut denials = self.denials.lock().unwrap_or_else(PoisonError::into_inner);
             if denials.since.elapsed() >= Duration::from_secs(1) {
@@ -89,16 +105,7 @@ impl Recorder {
             denials.recorded += 1;
             std::mem::take(&mut denials.left_out)
         };
-        let (status, reason, why) = match denied {
-            Denied::Unauthenticated(why) => (StatusCode::UNAUTHORIZED, "authentication", why),
-            Denied::Forbidden(why) => (StatusCode::FORBIDDEN, "authorization", why),
-        };
-        let record = OwnRecord::new("audit.access.denied", Severity::Warning, "Access to the audit log was refused")
-            .caller(caller)
-            .failed(reason)
-            .detail("path", path)
-            .detail("status", status.as_u16())
-            .detail("why", why.as_str());
+        let record = record();
         let record = if left_out > 0 { record.detail("unrecorded_before", left_out) } else { record };
         // It is refused in any case.
         let _ = self.record(&record);
@@ -111,6 +118,37 @@ mod tests {
 
     use super::*;
     use crate::capture::WhenFull;
+
+    #[test]
+    fn a_flood_of_refusals_is_told_and_not_repeated() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = AuditLog::builder(dir.path()).source("a").open().unwrap();
+        let recorder = Recorder::new(Some(log.clone()), false);
+        let (mut made, mut rounds) = (0_u32, 0_u64);
+        let mut refuse = || {
+            recorder.refused(|| {
+                made += 1;
+                OwnRecord::new("audit.access.denied", Severity::Warning, "No")
+            })
+        };
+        for _ in 0..3000 {
+            refuse();
+            rounds += 1;
+        }
+        std::thread::sleep(Duration::from_millis(1100));
+        refuse();
+        log.close().unwrap();
+        let reader = crate::AuditReader::open(dir.path()).unwrap();
+        let mut left_out = 0;
+        let count = |entry: crate::Entry| {
+            let record: serde_json::Value = serde_json::from_slice(entry.line()).unwrap();
+            left_out += record["details"]["unrecorded_before"].as_u64().unwrap_or(0);
+            std::ops::ControlFlow::Continue(())
+        };
+        reader.each(&crate::Filter::new(), crate::Order::Asc, count).unwrap();
+        assert!(made < 300, "{made}");
+        assert_eq!(u64::from(made) + left_out, rounds + 1);
+    }
 
     #[test]
     fn a_full_journal_refuses_at_once() {

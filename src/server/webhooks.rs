@@ -169,6 +169,7 @@ fn refused(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::NoSuch(_) => Problem::not_found(text),
         Refusal::Exists(_) => Problem::conflict("name", text),
+        Refusal::Full => Problem::new(StatusCode::CONFLICT, "Too many webhooks", text),
         Refusal::Declared(..) => Problem::conflict("declared", text),
         Refusal::Error(Error::Invalid { parameter, problem }) => Problem::setting(parameter, problem),
         Refusal::Error(Error::Closed) => Problem::busy("what can't be recorded is not done, and the log is closed"),

@@ -29,9 +29,11 @@ pub(super) fn list(out: &mut impl Write, layout: &Layout, format: Option<Format>
             waiting => format!("{waiting}, for {}", span(report.lag_seconds())),
         };
         let (types, last) = (one.event_types().join(" "), status.last_answer.clone().unwrap_or_default());
-        [one.name().to_owned(), report.state().to_owned(), types, status.delivered.to_string(), waiting, last, one.url().to_owned()]
+        let (name, state, behind) = (one.name().to_owned(), report.state().to_owned(), span(report.behind_seconds()));
+        [name, state, types, status.delivered.to_string(), waiting, behind, last, one.url().to_owned()]
     };
-    Ok(output::list(out, &reports, format, &["NAME", "STATE", "EVENT TYPES", "DELIVERED", "WAITING", "LAST ATTEMPT", "URL"], row)?)
+    let columns = ["NAME", "STATE", "EVENT TYPES", "DELIVERED", "WAITING", "BEHIND", "LAST ATTEMPT", "URL"];
+    Ok(output::list(out, &reports, format, &columns, row)?)
 }
 
 /// A time as people say it.

@@ -221,3 +221,61 @@ fn lines_written_again_under_other_numbers_are_given_to_who_goes_on() {
     let got: Vec<_> = tail.poll(9).unwrap().iter().map(|entry| entry.event_type().into_owned()).collect();
     assert!(got.iter().any(|event_type| event_type == "audit.log.write_failed"), "{got:?}");
 }
+
+/// As the clock of a machine says it that has none of its own.
+fn in_1970(stream: usize, number: u32) -> FileStem {
+    FileStem { born: Timestamp::from_micros(i64::from(number) * 1_000_000), ..stem(stream, number) }
+}
+
+/// Polls until there is something.
+fn soon(tail: &mut Tail) -> Vec<(String, u64)> {
+    let since = std::time::Instant::now();
+    loop {
+        let found = seqs(&tail.poll(9).unwrap());
+        if !found.is_empty() || since.elapsed() > std::time::Duration::from_secs(60) {
+            return found;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_stream_that_a_wrong_clock_dated_back_is_given_though_it_was_never_seen_live() {
+    let log = Log::new();
+    // Its day is there already, with files of others.
+    log.sealed(&in_1970(2, 1), &lines(2, 1..=1));
+    log.append(&stem(0, 1), &lines(0, 1..=3));
+    let mut all = log.reader().resume(Filter::new(), &Default::default()).unwrap();
+    let mut new = log.reader().tail(Filter::new(), TailStart::Now).unwrap();
+    assert_eq!(all.poll(9).unwrap().len(), 4);
+    assert_eq!(new.poll(9).unwrap().len(), 0);
+    log.sealed(&in_1970(1, 1), &lines(1, 1..=3));
+    assert_eq!(soon(&mut all), named("app1", 1..=3));
+    assert_eq!(soon(&mut new), named("app1", 1..=3));
+    // Or it is the first of its day.
+    let born = Timestamp::from_micros(-1);
+    log.sealed(&FileStem { born, ..stem(3, 1) }, &lines(3, 1..=2));
+    assert_eq!(soon(&mut all), named("app3", 1..=2));
+    assert_eq!(soon(&mut new), named("app3", 1..=2));
+    // Who goes on from its places has had them.
+    let mut next = log.reader().resume(Filter::new(), &all.places()).unwrap();
+    log.sealed(&in_1970(1, 2), &lines(1, 4..=5));
+    assert_eq!(soon(&mut next), named("app1", 4..=5));
+}
+
+#[test]
+fn no_file_of_a_stream_is_passed_over_for_its_date() {
+    let log = Log::new();
+    log.append(&stem(0, 1), &lines(0, 1..=3));
+    let mut tail = log.reader().resume(Filter::new(), &Default::default()).unwrap();
+    let start = tail.places();
+    assert_eq!(tail.poll(9).unwrap().len(), 3);
+    // The clock was wrong for the time of one file.
+    log.seal(&stem(0, 1));
+    log.unlink(&stem(0, 1));
+    log.sealed(&in_1970(0, 2), &lines(0, 4..=6));
+    log.append(&stem(0, 3), &lines(0, 7..=9));
+    assert_eq!(seqs(&tail.poll(9).unwrap()), named("app0", 4..=9));
+    let mut behind = log.reader().resume(Filter::new(), &start).unwrap();
+    assert_eq!(rest(&mut behind), named("app0", 1..=9));
+}

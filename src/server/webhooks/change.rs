@@ -12,6 +12,7 @@ use crate::{
     error::{Error, Result},
     forward::{Administrator, Refusal, Replay, Subscription, sign::SigningSecret},
     log::AuditLog,
+    record::{OwnRecord, Severity},
     server::{
         problem::Problem,
         state::{Asker, Slot, State, path},
@@ -24,63 +25,70 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
 /// `POST /webhooks`
 pub(super) async fn add(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, request: Request) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    let asker = admit(&app, &head)?;
-    let mut settings = json_body::object(&head, body, &[JSON]).await?;
-    let unsigned = match settings.remove("unsigned") {
-        None | Some(Value::Bool(false)) => false,
-        Some(Value::Bool(true)) => true,
-        Some(_) => return Err(Problem::setting("unsigned", "it is true or false")),
-    };
-    let has_secrets = settings.get("signing_secrets").is_some_and(|secrets| !secrets.is_null());
-    if unsigned && settings.get("signing_secrets").and_then(Value::as_array).is_some_and(|secrets| !secrets.is_empty()) {
-        return Err(Problem::setting("unsigned", "there are signing_secrets as well; send one of the two"));
-    }
-    let state = State::clone(&app);
-    let (name, made) = blocking(&app, &slot, asker, move |administrator| {
-        let mut subscription = Subscription::from_settings(&settings)?;
-        state.webhook_policy.check(None, &settings, &subscription)?;
-        let made = if unsigned || has_secrets { None } else { Some(SigningSecret::random()?) };
-        if let Some(secret) = &made {
-            subscription = subscription.signing_secret(secret.reveal());
+    change(&app, &head, async |asker| {
+        let mut settings = json_body::object(&head, body, &[JSON]).await?;
+        let unsigned = match settings.remove("unsigned") {
+            None | Some(Value::Bool(false)) => false,
+            Some(Value::Bool(true)) => true,
+            Some(_) => return Err(Problem::setting("unsigned", "it is true or false")),
+        };
+        let has_secrets = settings.get("signing_secrets").is_some_and(|secrets| !secrets.is_null());
+        if unsigned && settings.get("signing_secrets").and_then(Value::as_array).is_some_and(|secrets| !secrets.is_empty()) {
+            return Err(Problem::setting("unsigned", "there are signing_secrets as well; send one of the two"));
         }
-        let name = subscription.name().to_owned();
-        administrator.add(subscription)?;
-        Ok((name, made))
+        let state = State::clone(&app);
+        let (name, made) = blocking(&app, &slot, asker, move |administrator| {
+            let mut subscription = Subscription::from_settings(&settings)?;
+            state.webhook_policy.check(None, &settings, &subscription)?;
+            let made = if unsigned || has_secrets { None } else { Some(SigningSecret::random()?) };
+            if let Some(secret) = &made {
+                subscription = subscription.signing_secret(secret.reveal());
+            }
+            let name = subscription.name().to_owned();
+            administrator.add(subscription)?;
+            Ok((name, made))
+        })
+        .await?;
+        let mut told = told(&app, slot, name.clone()).await?;
+        if let Some(secret) = made {
+            reveal(&mut told, &secret);
+        }
+        let mut response = answer(StatusCode::CREATED, &told.into());
+        let location = HeaderValue::try_from(format!("{}/{name}", path(&head).trim_end_matches('/')));
+        response.headers_mut().extend(location.ok().map(|location| (header::LOCATION, location)));
+        Ok(response)
     })
-    .await?;
-    let mut told = told(&app, slot, name.clone()).await?;
-    if let Some(secret) = made {
-        reveal(&mut told, &secret);
-    }
-    let mut response = answer(StatusCode::CREATED, &told.into());
-    let location = HeaderValue::try_from(format!("{}/{name}", path(&head).trim_end_matches('/')));
-    response.headers_mut().extend(location.ok().map(|location| (header::LOCATION, location)));
-    Ok(response)
+    .await
 }
 
 /// `PATCH /webhooks/{name}`
 pub(super) async fn patch(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, request: Request) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    let asker = admit(&app, &head)?;
-    let patch = json_body::object(&head, body, &[MERGE_PATCH, JSON]).await?;
-    let (state, name) = (State::clone(&app), name(&head));
-    let of = name.clone();
-    blocking(&app, &slot, asker, move |administrator| {
-        administrator.change(&of, |found| {
-            let after = found.patched(&patch)?;
-            state.webhook_policy.check(Some(found), &patch, &after)?;
-            Ok((after, ()))
+    change(&app, &head, async |asker| {
+        let patch = json_body::object(&head, body, &[MERGE_PATCH, JSON]).await?;
+        let (state, name) = (State::clone(&app), name(&head));
+        let of = name.clone();
+        blocking(&app, &slot, asker, move |administrator| {
+            administrator.change(&of, |found| {
+                let after = found.patched(&patch)?;
+                state.webhook_policy.check(Some(found), &patch, &after)?;
+                Ok((after, ()))
+            })
         })
+        .await?;
+        Ok(answer(StatusCode::OK, &told(&app, slot, name).await?.into()))
     })
-    .await?;
-    Ok(answer(StatusCode::OK, &told(&app, slot, name).await?.into()))
+    .await
 }
 
 /// `DELETE /webhooks/{name}`
 pub(super) async fn remove(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, head: Parts) -> Result<Response, Problem> {
-    let (asker, name) = (admit(&app, &head)?, name(&head));
-    blocking(&app, &slot, asker, move |administrator| administrator.remove(&name)).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    change(&app, &head, async |asker| {
+        let name = name(&head);
+        blocking(&app, &slot, asker, move |administrator| administrator.remove(&name)).await?;
+        Ok(StatusCode::NO_CONTENT.into_response())
+    })
+    .await
 }
 
 /// `POST /webhooks/{name}/pause`
@@ -94,28 +102,35 @@ pub(super) async fn resume(app: Shared<State>, slot: Extension<Slot>, head: Part
 }
 
 async fn set_paused(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, head: Parts, paused: bool) -> Result<Response, Problem> {
-    let (asker, name) = (admit(&app, &head)?, name(&head));
-    let of = name.clone();
-    blocking(&app, &slot, asker, move |administrator| administrator.pause(&of, paused)).await?;
-    Ok(answer(StatusCode::OK, &told(&app, slot, name).await?.into()))
+    change(&app, &head, async |asker| {
+        let name = name(&head);
+        let of = name.clone();
+        blocking(&app, &slot, asker, move |administrator| administrator.pause(&of, paused)).await?;
+        Ok(answer(StatusCode::OK, &told(&app, slot, name).await?.into()))
+    })
+    .await
 }
 
 /// `POST /webhooks/{name}/test`
 pub(super) async fn test(Shared(app): Shared<State>, head: Parts) -> Result<Response, Problem> {
-    let (asker, name) = (admit(&app, &head)?, name(&head));
-    let administrator = Administrator::outside(log(&app)?, asker.caller, &asker.path);
-    let attempt = administrator.test(&name).await.map_err(refused)?;
-    Ok(answer(StatusCode::OK, &json!(attempt)))
+    change(&app, &head, async |asker| {
+        let administrator = Administrator::outside(log(&app)?, asker.caller, &asker.path);
+        let attempt = administrator.test(&name(&head)).await.map_err(refused)?;
+        Ok(answer(StatusCode::OK, &json!(attempt)))
+    })
+    .await
 }
 
 /// `POST /webhooks/{name}/replay`
 pub(super) async fn replay(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, request: Request) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    let (asker, name) = (admit(&app, &head)?, name(&head));
-    let wanted = json_body::object(&head, body, &[JSON]).await?;
-    let replay = what(&wanted)?;
-    blocking(&app, &slot, asker, move |administrator| administrator.replay(&name, replay)).await?;
-    Ok(answer(StatusCode::ACCEPTED, &json!({ "replay": wanted })))
+    change(&app, &head, async |asker| {
+        let (wanted, name) = (json_body::object(&head, body, &[JSON]).await?, name(&head));
+        let replay = what(&wanted)?;
+        blocking(&app, &slot, asker, move |administrator| administrator.replay(&name, replay)).await?;
+        Ok(answer(StatusCode::ACCEPTED, &json!({ "replay": wanted })))
+    })
+    .await
 }
 
 fn what(wanted: &Map<String, Value>) -> Result<Replay, Problem> {
@@ -152,20 +167,26 @@ fn what(wanted: &Map<String, Value>) -> Result<Replay, Problem> {
 
 /// `POST /webhooks/{name}/signing-secrets`
 pub(super) async fn rotate(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, head: Parts) -> Result<Response, Problem> {
-    let (asker, name) = (admit(&app, &head)?, name(&head));
-    let of = name.clone();
-    let secret = blocking(&app, &slot, asker, move |administrator| administrator.rotate(&of)).await?;
-    let mut told = told(&app, slot, name).await?;
-    reveal(&mut told, &secret);
-    Ok(answer(StatusCode::CREATED, &told.into()))
+    change(&app, &head, async |asker| {
+        let name = name(&head);
+        let of = name.clone();
+        let secret = blocking(&app, &slot, asker, move |administrator| administrator.rotate(&of)).await?;
+        let mut told = told(&app, slot, name).await?;
+        reveal(&mut told, &secret);
+        Ok(answer(StatusCode::CREATED, &told.into()))
+    })
+    .await
 }
 
 /// `POST /webhooks/{name}/signing-secrets/retire`
 pub(super) async fn retire(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, head: Parts) -> Result<Response, Problem> {
-    let (asker, name) = (admit(&app, &head)?, name(&head));
-    let of = name.clone();
-    blocking(&app, &slot, asker, move |administrator| administrator.retire(&of)).await?;
-    Ok(answer(StatusCode::OK, &told(&app, slot, name).await?.into()))
+    change(&app, &head, async |asker| {
+        let name = name(&head);
+        let of = name.clone();
+        blocking(&app, &slot, asker, move |administrator| administrator.retire(&of)).await?;
+        Ok(answer(StatusCode::OK, &told(&app, slot, name).await?.into()))
+    })
+    .await
 }
 
 /// What the receiver needs to verify, this once.
@@ -177,11 +198,34 @@ fn reveal(told: &mut Map<String, Value>, secret: &SigningSecret) {
     told.insert(name.to_owned(), text.into());
 }
 
-fn admit(app: &State, head: &Parts) -> Result<Asker, Problem> {
+/// Has an administrator change something. That it is refused is recorded: who, what and for which setting, but nothing of what was sent,
+/// which can be secret.
+async fn change(app: &State, head: &Parts, act: impl AsyncFnOnce(Asker) -> Result<Response, Problem>) -> Result<Response, Problem> {
     let asker = app.admit_administrator(head)?;
-    none_given(head)?;
-    log(app)?;
-    Ok(asker)
+    let (caller, path) = (asker.caller.clone(), asker.path.clone());
+    let done = match none_given(head).and_then(|()| log(app).map(drop)) {
+        Ok(()) => act(asker).await,
+        Err(problem) => Err(problem),
+    };
+    if let Err(problem) = &done
+        && problem.status().is_client_error()
+    {
+        app.recorder.refused(|| {
+            let record = OwnRecord::new("audit.subscription.refused", Severity::Warning, "A change of a webhook was refused");
+            let record = record.caller(caller).failed("validation").detail("method", head.method.as_str()).detail("path", path);
+            let record = record.detail("status", problem.status().as_u16());
+            match problem.about().filter(|name| is_name(name)) {
+                Some(name) => record.detail("parameter", name),
+                None => record,
+            }
+        });
+    }
+    done
+}
+
+/// Whether it looks like the name of a setting, and not like something that was sent in its place.
+fn is_name(name: &str) -> bool {
+    name.len() <= 64 && name.bytes().all(|b| b.is_ascii_lowercase() || b"._".contains(&b))
 }
 
 fn log(app: &State) -> Result<&AuditLog, Problem> {

@@ -10,12 +10,17 @@ use crate::{
 /// Name, kind and meaning of what is told of each endpoint, and how it is told.
 type Metric = (&'static str, &'static str, &'static str, fn(&SubscriptionReport) -> f64);
 
-const METRICS: [Metric; 6] = [
+const METRICS: [Metric; 9] = [
     ("delivered_total", "counter", "Entries that the endpoint took.", |one| one.status.delivered as f64),
     ("dead_lettered_total", "counter", "Entries that were given up.", |one| one.status.dead_lettered as f64),
+    ("dead_letters_pruned_total", "counter", "Entries that were given up and are not put aside any more.", |one| {
+        one.dead_letters_pruned as f64
+    }),
     ("failed_attempts_total", "counter", "Attempts that failed.", |one| one.status.failed_attempts as f64),
     ("waiting_requests", "gauge", "Requests that are made and not delivered.", |one| one.waiting_requests as f64),
     ("lag_seconds", "gauge", "For how long the oldest entry in them has waited.", SubscriptionReport::lag_seconds),
+    ("behind_seconds", "gauge", "How old the oldest entry is that waits in them or in the log.", SubscriptionReport::behind_seconds),
+    ("unread_bytes", "gauge", "About how many bytes of the log were not looked at for it yet.", |one| one.unread_bytes as f64),
     ("up", "gauge", "Whether the endpoint takes entries: 0 while it fails, is gone or paused.", |one| {
         f64::from(u8::from(one.state() == "active"))
     }),

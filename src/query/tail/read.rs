@@ -1,0 +1,120 @@
+//! Reads one file of a stream on, from the place reached.
+
+use super::{CHUNK, END, Follow, MAX_LINE, Tail};
+use crate::{
+    error::{Error, Result},
+    query::{
+        entry::Entry,
+        files::live_name,
+        order::millis,
+        page,
+        place::{Place, Placed},
+    },
+    record::scan::scan,
+    store::{gzip::Unpacker, index::Block, layout::SEALED, live_reader::LiveFile, names::FileStem, summary::lines},
+};
+
+impl Tail {
+    pub(super) fn read_live(&mut self, live: &LiveFile, follow: &mut Follow, limit: usize, entries: &mut Vec<Placed>) -> Result<bool> {
+        let (mut plain, mut len) = (Vec::new(), CHUNK);
+        follow.seen = live.len;
+        if follow.offset > 0
+            && (follow.offset > live.len || {
+                live.read(follow.offset - 1, 1, &mut plain)?;
+                plain != b"\n"
+            })
+        {
+            // It is another file than it was.
+            follow.offset = 0;
+        }
+        loop {
+            let more = len.min(live.len - follow.offset);
+            live.read(follow.offset, more as usize, &mut plain)?;
+            let whole = memchr::memrchr(b'\n', &plain).map_or(0, |lf| lf + 1);
+            if whole == 0 && more < len {
+                return Ok(true);
+            }
+            if whole == 0 && len >= MAX_LINE {
+                self.problem(live_name(&follow.stem), format!("the line from byte {} doesn't end", follow.offset));
+                return Ok(true);
+            }
+            len = if whole == 0 { len * 2 } else { CHUNK };
+            if !self.take(plain.get(..whole).unwrap_or_default(), live_name, follow, limit, entries) {
+                return Ok(false);
+            }
+        }
+    }
+
+    pub(super) fn read_sealed(&mut self, follow: &mut Follow, limit: usize, entries: &mut Vec<Placed>) -> Result<bool> {
+        let sealed = match self.files.index(&follow.stem) {
+            Ok(Some(sealed)) => sealed,
+            Ok(None) => {
+                // An empty file leaves nothing to seal.
+                if follow.offset < follow.seen {
+                    self.problem(live_name(&follow.stem), "it was removed before all of it was read".into());
+                }
+                follow.offset = END;
+                return Ok(true);
+            }
+            Err(e) => return Err(e),
+        };
+        if let Some(damage) = sealed.damage {
+            self.problem(sealed_name(&follow.stem), format!("it is damaged: {damage}"));
+        }
+        let (blob, mut unpacker, mut plain) = (self.files.sealed().open(&follow.stem)?, Unpacker::new(), Vec::new());
+        let len = sealed.index.blocks.last().map_or(0, |block| block.plain_offset + u64::from(block.plain_len));
+        if self.at_least_once && follow.offset > len {
+            // It was cut off after it was read, so what came instead may stand in it.
+            follow.offset = 0;
+        }
+        let ends = |block: &&Block| block.plain_offset + u64::from(block.plain_len) > follow.offset;
+        for block in sealed.index.blocks.iter().filter(ends).copied().collect::<Vec<_>>() {
+            if let Err(e) = unpacker.block(&*blob, &block, &mut plain) {
+                // What is damaged stays so; what the disk refuses now, it may give later.
+                if matches!(e, Error::Io { .. }) {
+                    return Err(e);
+                }
+                self.problem(sealed_name(&follow.stem), page::told(&e));
+                follow.offset = block.plain_offset + u64::from(block.plain_len);
+                continue;
+            }
+            let read = follow.offset.saturating_sub(block.plain_offset) as usize;
+            follow.offset = follow.offset.max(block.plain_offset);
+            if !self.take(plain.get(read..).unwrap_or_default(), sealed_name, follow, limit, entries) {
+                return Ok(false);
+            }
+        }
+        follow.offset = END;
+        Ok(true)
+    }
+
+    /// Takes whole lines, from the place reached on. Says whether it took them all.
+    fn take(&mut self, plain: &[u8], name: fn(&FileStem) -> String, follow: &mut Follow, limit: usize, entries: &mut Vec<Placed>) -> bool {
+        for line in lines(plain) {
+            if entries.len() >= limit {
+                return false;
+            }
+            if follow.catch_up.as_ref().is_some_and(|until| (follow.stem.number, follow.offset) >= (until.number, until.offset)) {
+                follow.catch_up = None;
+            }
+            match scan(line) {
+                Some(fields) if fields.seq <= follow.seq && !(self.at_least_once && follow.offset == 0) => {}
+                Some(fields) => {
+                    follow.seq = fields.seq;
+                    let old = follow.catch_up.as_ref().is_some_and(|until| millis(fields.timestamp) < until.since);
+                    if !old && self.filter.matches(&fields) {
+                        let place = Place::new(&follow.stem, follow.offset, line.len());
+                        entries.push(Placed { entry: Entry::new(&fields, line), place });
+                    }
+                }
+                None => self.problem(name(&follow.stem), format!("the line at byte {} of its text is no entry", follow.offset)),
+            }
+            follow.offset += line.len() as u64 + 1;
+        }
+        true
+    }
+}
+
+fn sealed_name(stem: &FileStem) -> String {
+    format!("sealed/dt={}/{stem}{SEALED}", stem.day())
+}

@@ -1,0 +1,106 @@
+//! Dead letters do not stay for ever: those that are too old go, which is recorded and counted, and a replay of others goes on.
+
+#![cfg(all(feature = "webhook", feature = "server", feature = "macros"))]
+#![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
+
+#[path = "support/axum_receiver.rs"]
+mod receiver;
+mod support;
+
+use std::{
+    fs::File,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use axum::http::StatusCode;
+use receiver::Receiver;
+use tracing_audit::{
+    AuditLog, audit,
+    webhook::{Replay, Subscription, SubscriptionReport},
+};
+use tracing_subscriber::prelude::*;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+fn emit(log: &AuditLog, numbers: std::ops::Range<u64>) {
+    tracing::dispatcher::with_default(&tracing_subscriber::registry().with(log.layer()).into(), || {
+        for n in numbers {
+            audit!("order.placed", n);
+        }
+    });
+}
+
+fn wait(log: &AuditLog, what: &str, until: impl Fn(&SubscriptionReport) -> bool) {
+    let start = Instant::now();
+    loop {
+        let report = log.subscriptions().unwrap().remove(0);
+        if until(&report) {
+            return;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "{what}: {report:?}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// As if what is in these files had been written so many days ago.
+fn age(dir: &Path, days: u32) {
+    for file in support::files(&dir.join("state/dead-letters")) {
+        File::options().write(true).open(file).unwrap().set_modified(SystemTime::now() - DAY * days).unwrap();
+    }
+}
+
+#[test]
+fn old_dead_letters_go_and_it_is_told() {
+    let status = Arc::new(AtomicU16::new(500));
+    let answer = Arc::clone(&status);
+    let receiver = Receiver::new(move |_, _| StatusCode::from_u16(answer.load(Ordering::Relaxed)).unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let log = AuditLog::builder(dir.path()).source("shop").open().unwrap();
+    let endpoint = Subscription::new("test", &receiver.url, ["order.*"]).allow_http().egress(["loopback"]);
+    log.subscribe(endpoint.schedule([0])).unwrap();
+
+    let forwarder = log.forward().unwrap();
+    emit(&log, 0..3);
+    wait(&log, "all are given up", |report| report.status.dead_lettered == 3);
+    drop(forwarder);
+    age(dir.path(), 29);
+    drop(log.forward().unwrap());
+    assert_eq!(log.dead_letters("test", 0, 100).unwrap().len(), 3, "these are young enough");
+
+    // What is given up on another day stands apart.
+    let forwarder = log.forward().unwrap();
+    emit(&log, 3..5);
+    wait(&log, "these as well", |report| report.status.dead_lettered == 5);
+    drop(forwarder);
+    let files = support::files(&dir.path().join("state/dead-letters"));
+    assert_eq!(files.len(), 2, "{files:?}");
+    let old = files.iter().find(|file| std::fs::metadata(file).unwrap().modified().unwrap() < SystemTime::now() - DAY).unwrap();
+    File::options().write(true).open(old).unwrap().set_modified(SystemTime::now() - DAY * 31).unwrap();
+
+    let forwarder = log.forward().unwrap();
+    wait(&log, "the old ones go", |report| report.dead_letters_pruned == 3);
+    let pruned =
+        support::records(dir.path()).into_iter().find(|record| record["event_type"] == "audit.delivery.dead_letters_pruned").unwrap();
+    let details = &pruned["details"];
+    assert_eq!((&details["endpoint"], &details["requests"], &details["count"]), (&"test".into(), &3.into(), &3.into()), "{pruned}");
+    assert_eq!(details["reason"], "age");
+    let start = Instant::now();
+    while log.dead_letters("test", 0, 100).unwrap().len() != 2 {
+        assert!(start.elapsed() < Duration::from_secs(30));
+        thread::sleep(Duration::from_millis(20));
+    }
+
+    // Those that are left can still be sent.
+    status.store(200, Ordering::Relaxed);
+    assert!(log.replay("test", Replay::dead_letters()).unwrap());
+    wait(&log, "they arrive", |report| report.status.delivered == 2);
+    assert!(log.dead_letters("test", 0, 100).unwrap().is_empty());
+    drop(forwarder);
+    log.close().unwrap();
+}
