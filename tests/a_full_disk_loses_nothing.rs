@@ -13,9 +13,10 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use support::{until, wait_for};
 use tracing_audit::{AuditLog, NotDurable, SpaceAction, Watermarks, audit};
 use tracing_subscriber::prelude::*;
 
@@ -48,14 +49,6 @@ impl Small {
 impl Drop for Small {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
-        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -101,12 +94,10 @@ fn callers_wait_and_everything_is_there_when_space_returns() {
         assert!(!finished.load(Ordering::Acquire), "30 MB of events can't be anywhere");
         fs::remove_file(&filler).unwrap();
         // What is sealed makes room by itself; 30 MB of plain text would not fit.
-        let start = Instant::now();
-        while !finished.load(Ordering::Acquire) {
-            assert!(start.elapsed() < Duration::from_secs(120), "writing goes on when there is space again: {:?}", log.trouble());
-            std::thread::sleep(Duration::from_millis(50));
+        wait_for("writing goes on when there is space again", || {
             remove_twins(&dir);
-        }
+            if finished.load(Ordering::Acquire) { Ok(()) } else { Err(log.trouble()) }
+        });
         emitter.join().unwrap()
     });
     until("all is well again", || !log.trouble().iter().any(|trouble| trouble.contains("can't be written")));

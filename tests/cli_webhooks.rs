@@ -5,16 +5,16 @@
 
 #[path = "support/cli.rs"]
 mod cli;
-#[path = "support/endpoint.rs"]
-mod endpoint;
+#[path = "support/receiver.rs"]
+mod receiver;
 mod support;
 
 use std::{fs, io::BufRead as _, path::Path, process::Output};
 
-use axum::http::StatusCode;
 use cli::{Running, code, err, json_lines, out, program, run};
-use endpoint::Receiver;
+use receiver::Receiver;
 use serde_json::{Value, json};
+use support::{until, wait_for};
 use tracing_audit::{AuditLog, audit};
 use tracing_subscriber::prelude::*;
 
@@ -193,8 +193,8 @@ fn what_arrives_and_what_does_not_is_shown() {
     let secret = out(&added).trim().to_owned();
     let tested = webhook(dir, &["test", "siem"]);
     assert_eq!((code(&tested), &json_lines(&tested)[0]["delivered"]), (0, &json!(true)), "{}", err(&tested));
-    assert!(receiver.came.lock().unwrap()[0].is_signed_with(&secret));
-    receiver.answer(StatusCode::NOT_FOUND);
+    assert!(receiver.look(|came| came[0].request.is_signed_with(&secret)));
+    receiver.say(404);
     let tested = webhook(dir, &["test", "siem", "--format", "table"]);
     assert!(code(&tested) == 1 && out(&tested).contains("failed") && out(&tested).contains("404"), "{}", out(&tested));
 
@@ -202,29 +202,22 @@ fn what_arrives_and_what_does_not_is_shown() {
     let mut ready = String::new();
     serve.stdout().read_line(&mut ready).unwrap();
     record(dir, 1);
-    let status = || show(dir, "siem")["status"].clone();
-    let start = std::time::Instant::now();
-    while status()["dead_lettered"] != 1 {
-        assert!(start.elapsed().as_secs() < 30, "{}", status());
-    }
+    wait_for("it is given up", || {
+        let status = show(dir, "siem")["status"].take();
+        if status["dead_lettered"] == 1 { Ok(()) } else { Err(status) }
+    });
     let letters = json_lines(&webhook(dir, &["dead-letters", "siem"]));
     assert_eq!((letters.len(), &letters[0]["entries"][0]["event_type"]), (1, &json!("order.placed")));
     let table = out(&webhook(dir, &["dead-letters", "siem", "--format", "table"]));
     assert!(table.contains("GIVEN UP") && table.contains("404"), "{table}");
-    receiver.answer(StatusCode::OK);
+    receiver.say(200);
     let id = letters[0]["webhook_id"].as_str().unwrap().to_owned();
     assert_eq!(code(&webhook(dir, &["replay", "siem", "--dead-letters"])), 0);
-    receiver.wait_for("the dead letter", |came| {
-        came.iter().any(|came| came.status.is_success() && came.header("webhook-id") == id).then_some(())
-    });
+    receiver.wait_for("the dead letter", |came| came.iter().any(|came| came.was_taken() && came.request.id() == id).then_some(()));
     assert_eq!(code(&webhook(dir, &["replay", "siem", "--event-type", "order.placed"])), 0);
-    receiver.wait_for("the range", |came| {
-        (came.iter().filter(|came| came.status.is_success() && came.header("webhook-id") == id).count() == 2).then_some(())
-    });
-    let start = std::time::Instant::now();
-    while json_lines(&webhook(dir, &["deliveries", "siem"])).len() < 3 {
-        assert!(start.elapsed().as_secs() < 30, "the attempts are kept");
-    }
+    receiver
+        .wait_for("the range", |came| (came.iter().filter(|came| came.was_taken() && came.request.id() == id).count() == 2).then_some(()));
+    until("the attempts are kept", || json_lines(&webhook(dir, &["deliveries", "siem"])).len() >= 3);
     let shown = out(&webhook(dir, &["show", "siem", "--format", "table"]));
     assert!(shown.contains("CAME OF IT") && shown.contains(&id), "{shown}");
     assert_eq!(serve.interrupt(), Some(0));

@@ -120,12 +120,7 @@ async fn readiness_follows_the_logs_trouble() {
     let app = axum::Router::new().nest("/audit", log.router(RouterOptions::new()).unwrap());
     let full = http::Served { log, app, ..well };
     http::record_one(&full.log);
-    for _ in 0..500 {
-        if !full.log.trouble().is_empty() {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    support::until("it is in trouble", || !full.log.trouble().is_empty());
     let answer = full.get("/audit/readyz").await;
     assert_eq!(answer.status.as_u16(), 503);
     let json = answer.json();

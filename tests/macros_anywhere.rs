@@ -105,12 +105,13 @@ fn every_event_is_recorded_wherever_it_happens() {
         for task in tasks {
             good += u32::from(task.await.unwrap().is_ok());
         }
+        let (begun, begins) = tokio::sync::oneshot::channel();
         let waiting = tokio::spawn(async {
             let receipt: Receipt = audit!("task.waits");
             receipt.durable().await.unwrap();
-            forever().await;
+            forever(begun).await;
         });
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        begins.await.unwrap();
         waiting.abort();
         (good, waiting.await.unwrap_err().is_cancelled())
     });
@@ -150,6 +151,7 @@ fn every_event_is_recorded_wherever_it_happens() {
 }
 
 #[audited("forever")]
-async fn forever() {
+async fn forever(begun: tokio::sync::oneshot::Sender<()>) {
+    begun.send(()).unwrap();
     std::future::pending().await
 }

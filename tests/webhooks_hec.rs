@@ -6,6 +6,7 @@
 
 #[path = "support/receiver.rs"]
 mod receiver;
+mod support;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,9 +20,10 @@ use std::{
 
 use receiver::{Request, json, request, server, status};
 use serde_json::{Value, json};
+use support::{until, wait_for};
 use tracing_audit::{
     AuditLog, audit,
-    webhook::{Batching, FormatName, FormatOptions, Subscription},
+    webhook::{Batching, FormatName, FormatOptions, Forwarder, Subscription},
 };
 use tracing_subscriber::prelude::*;
 
@@ -58,17 +60,6 @@ impl Collector {
         Self { address, seen }
     }
 
-    fn wait_for(&self, limit: Duration, done: impl Fn(&Seen) -> bool) -> bool {
-        let start = Instant::now();
-        while !done(&self.seen.lock().unwrap()) {
-            if start.elapsed() > limit {
-                return false;
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        true
-    }
-
     fn subscription(&self) -> Subscription {
         let url = format!("http://{}/services/collector/event", self.address);
         let options = FormatOptions { channel: Some(CHANNEL.to_owned()), ..FormatOptions::default() };
@@ -79,26 +70,24 @@ impl Collector {
 
 impl Seen {
     fn answer(&mut self, request: &Request) -> String {
-        let header = |name: &str| request.headers.get(name).map(String::as_str);
-        if header("authorization") != Some("Splunk t-1") {
-            self.wrong.push(format!("{}: authorization {:?}", request.path, header("authorization")));
+        if request.header("authorization") != "Splunk t-1" {
+            self.wrong.push(format!("{}: authorization {:?}", request.path, request.header("authorization")));
             return status("401 Unauthorized", "");
         }
         if request.path == format!("/services/collector/ack?channel={CHANNEL}") {
-            let question: Value = serde_json::from_slice(&request.body).unwrap();
-            let acks: Vec<u64> = question["acks"].as_array().unwrap().iter().map(|ack| ack.as_u64().unwrap()).collect();
+            let acks: Vec<u64> = request.json()["acks"].as_array().unwrap().iter().map(|ack| ack.as_u64().unwrap()).collect();
             self.asked.extend(&acks);
             let has = |ack: u64| self.indexed && ack < self.next_ack;
             let answer: serde_json::Map<_, _> = acks.into_iter().map(|ack| (ack.to_string(), has(ack).into())).collect();
             return json(&json!({ "acks": answer }));
         }
-        if request.path != "/services/collector/event" || header("x-splunk-request-channel") != Some(CHANNEL) {
-            self.wrong.push(format!("{} on {:?}", request.path, header("x-splunk-request-channel")));
+        if request.path != "/services/collector/event" || request.header("x-splunk-request-channel") != CHANNEL {
+            self.wrong.push(format!("{} on {:?}", request.path, request.header("x-splunk-request-channel")));
             return status("400 Bad Request", "");
         }
         let events = serde_json::Deserializer::from_slice(&request.body).into_iter::<Value>();
         let numbers = events.map(|event| event.unwrap()["event"]["details"]["n"].as_u64().unwrap()).collect();
-        self.taken.entry(header("webhook-id").unwrap_or_default().to_owned()).or_insert((numbers, 0)).1 += 1;
+        self.taken.entry(request.id().to_owned()).or_insert((numbers, 0)).1 += 1;
         self.next_ack += 1;
         json(&json!({"text": "Success", "code": 0, "ackId": self.next_ack - 1}))
     }
@@ -124,26 +113,32 @@ fn delivered(log: &AuditLog) -> (u64, usize) {
     (status.delivered, waiting)
 }
 
-#[test]
-fn what_was_taken_is_delivered_once_it_is_acknowledged() {
-    let collector = Collector::new();
-    let dir = tempfile::tempdir().unwrap();
+/// A collector that took five events and was asked whether it has them, which it doesn't say.
+fn taken() -> (Collector, tempfile::TempDir, AuditLog, Forwarder) {
+    let (collector, dir) = (Collector::new(), tempfile::tempdir().unwrap());
     let log = open(dir.path());
-    log.subscribe(collector.subscription().batch(Batching { max_entries: 5, max_wait_ms: 500 })).unwrap();
+    log.subscribe(collector.subscription().batch(Batching { max_entries: 5, max_wait_ms: 60_000 })).unwrap();
     let forwarder = log.forward().unwrap();
     emit(&log, 5);
-    let (asked, start) = (collector.wait_for(Duration::from_secs(20), |seen| !seen.asked.is_empty()), Instant::now());
-    assert!(asked, "no acknowledgement was asked for: {:?}", collector.seen.lock().unwrap().wrong);
+    wait_for("an acknowledgement is asked for", || {
+        let seen = collector.seen.lock().unwrap();
+        if seen.asked.is_empty() { Err(seen.wrong.clone()) } else { Ok(()) }
+    });
+    (collector, dir, log, forwarder)
+}
+
+#[test]
+fn what_was_taken_is_delivered_once_it_is_acknowledged() {
+    let (collector, _dir, log, forwarder) = taken();
+    let start = Instant::now();
     while start.elapsed() < Duration::from_secs(2) {
         assert_eq!(delivered(&log), (0, 1), "it was taken, and not acknowledged");
         thread::sleep(Duration::from_millis(50));
     }
     collector.seen.lock().unwrap().indexed = true;
+    until("it is delivered", || delivered(&log) == (5, 0));
     // It is asked every ten seconds.
-    while delivered(&log) != (5, 0) {
-        assert!(start.elapsed() < Duration::from_secs(25), "{:?}", log.subscriptions());
-        thread::sleep(Duration::from_millis(50));
-    }
+    assert!(start.elapsed() < Duration::from_secs(25));
     drop(forwarder);
     let seen = collector.seen.lock().unwrap();
     assert!(seen.wrong.is_empty(), "{:?}", seen.wrong);
@@ -158,27 +153,23 @@ fn events_do_not_wait_for_what_others_are_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
     log.subscribe(collector.subscription()).unwrap();
-    // Left to its end: this test is not about that.
     let forwarder = log.forward().unwrap();
     emit(&log, 40);
-    let all = collector.wait_for(Duration::from_secs(8), |seen| seen.taken.len() == 40);
-    let (taken, delivered) = (collector.seen.lock().unwrap().taken.len(), delivered(&log).0);
+    // More than go at once: they come before it says that it has any of them.
+    wait_for("all come", || match collector.seen.lock().unwrap().taken.len() {
+        40 => Ok(()),
+        taken => Err(format!("{taken} of 40")),
+    });
+    assert_eq!(delivered(&log).0, 0, "none was acknowledged yet");
+    // Left to its end: this test is not about that.
     collector.seen.lock().unwrap().indexed = true;
     drop(forwarder);
-    assert!(all, "{taken} of 40 came within eight seconds");
-    assert_eq!(delivered, 0, "none was acknowledged yet");
     log.close().unwrap();
 }
 
 #[test]
 fn forwarding_ends_although_nothing_is_acknowledged_and_sends_again_when_it_begins_again() {
-    let collector = Collector::new();
-    let dir = tempfile::tempdir().unwrap();
-    let log = open(dir.path());
-    log.subscribe(collector.subscription().batch(Batching { max_entries: 5, max_wait_ms: 500 })).unwrap();
-    let forwarder = log.forward().unwrap();
-    emit(&log, 5);
-    assert!(collector.wait_for(Duration::from_secs(20), |seen| !seen.asked.is_empty()));
+    let (collector, _dir, log, forwarder) = taken();
     let (ended, end) = mpsc::channel();
     let dropping = thread::spawn(move || {
         drop(forwarder);
@@ -195,11 +186,7 @@ fn forwarding_ends_although_nothing_is_acknowledged_and_sends_again_when_it_begi
 
     collector.seen.lock().unwrap().indexed = true;
     let forwarder = log.forward().unwrap();
-    let start = Instant::now();
-    while delivered(&log) != (5, 0) {
-        assert!(start.elapsed() < Duration::from_secs(90), "{:?}", log.subscriptions());
-        thread::sleep(Duration::from_millis(50));
-    }
+    until("it is delivered", || delivered(&log) == (5, 0));
     drop(forwarder);
     let seen = collector.seen.lock().unwrap();
     assert_eq!(seen.taken.len(), 1, "under the same id: {:?}", seen.taken.keys());

@@ -8,12 +8,14 @@ use axum::{
     Router,
     body::{Body, to_bytes},
     extract::ConnectInfo,
-    http::{HeaderMap, Request, StatusCode, header},
+    http::{HeaderMap, Method, Request, StatusCode, header},
 };
 use serde_json::Value;
 use tower::ServiceExt as _;
 use tracing_audit::{AuditLog, NewToken, RouterOptions, Scope, TokenStore, audit};
 use tracing_subscriber::prelude::*;
+
+use crate::support::{files, records, until, wait_for};
 
 /// An answer, read to its end.
 pub(crate) struct Answer {
@@ -70,13 +72,10 @@ pub(crate) fn write(dir: &Path, count: usize) {
 /// A log of a server's own in that directory, once what was written before is sealed.
 pub(crate) fn open(dir: &Path) -> AuditLog {
     let log = AuditLog::builder(dir).source("tracing-audit").live_grace(Duration::ZERO).open().unwrap();
-    for _ in 0..1000 {
-        if crate::support::files(&dir.join("live")).iter().all(|file| file.to_string_lossy().contains("-tracing-audit-")) {
-            return log;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    panic!("the log is not sealed");
+    until("what was written before is sealed", || {
+        files(&dir.join("live")).iter().all(|file| file.to_string_lossy().contains("-tracing-audit-"))
+    });
+    log
 }
 
 pub(crate) fn token(dir: &Path, scope: Scope, tenant: Option<&str>) -> String {
@@ -114,6 +113,25 @@ impl Served {
         self.send(request.body(Body::empty()).unwrap()).await
     }
 
+    /// With a body of JSON, or with none.
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).header(header::AUTHORIZATION, format!("Bearer {}", self.token));
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        self.send(request.body(body).unwrap()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::POST, path, Some(&body)).await
+    }
+
+    /// What needs no body to be done.
+    pub(crate) async fn act(&self, path: &str) -> Answer {
+        self.call(Method::POST, path, None).await
+    }
+
     pub(crate) async fn send(&self, mut request: Request<Body>) -> Answer {
         request.extensions_mut().insert(ConnectInfo(std::net::SocketAddr::from(([192, 0, 2, 7], 4711))));
         let response = self.app.clone().oneshot(request).await.unwrap();
@@ -125,25 +143,24 @@ impl Served {
         Answer { status: head.status, headers: head.headers, body }
     }
 
+    /// The records of this event type so far.
+    pub(crate) fn records(&self, event_type: &str) -> Vec<Value> {
+        records(self.dir.path()).into_iter().filter(|record| record["event_type"] == event_type).collect()
+    }
+
     /// The log's own records of accesses so far, once `count` of them are written.
-    pub(crate) async fn accesses(&self, count: usize) -> Vec<Value> {
-        for _ in 0..500 {
-            let found: Vec<_> = crate::support::records(self.dir.path())
-                .into_iter()
-                .filter(|record| record["event_type"].as_str().unwrap().starts_with("audit.access."))
-                .collect();
-            if found.len() >= count {
-                return found;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("not {count} accesses were recorded");
+    pub(crate) fn accesses(&self, count: usize) -> Vec<Value> {
+        wait_for("accesses are recorded", || {
+            let mut found = records(self.dir.path());
+            found.retain(|record| record["event_type"].as_str().unwrap().starts_with("audit.access."));
+            if found.len() >= count { Ok(found) } else { Err(format!("{} of {count}", found.len())) }
+        })
     }
 }
 
-/// One event through this log.
+/// One event through this log; it is there on return.
 pub(crate) fn record_one(log: &AuditLog) {
     tracing::subscriber::with_default(tracing_subscriber::registry().with(log.layer()), || {
-        audit!("invoice.sent", number = 0, "Another");
+        audit!("invoice.sent", number = 0, "Another").wait().unwrap();
     });
 }

@@ -1,14 +1,38 @@
-//! What several tests need: a child process to kill, and a reading of the log that owes nothing to the crate.
+//! What several tests need: waiting for what is to come, a child process to kill, and a reading of the log that owes nothing to the crate.
 
 #![allow(dead_code, clippy::unwrap_used, reason = "each test uses its part; what goes wrong here fails the test")]
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fmt::Debug,
     fs,
-    io::Read,
+    io::{self, BufRead as _, BufReader, Read, Write as _},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
+    str::FromStr,
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
 };
+
+/// Ends a test that would hang. It says nothing of how long anything may take, for a machine can be busy with other things.
+pub(crate) const HANGS: Duration = Duration::from_secs(300);
+
+/// Looks until there is what is waited for; what is there instead is told if that never comes.
+pub(crate) fn wait_for<T, E: Debug>(what: &str, mut look: impl FnMut() -> Result<T, E>) -> T {
+    let start = Instant::now();
+    loop {
+        match look() {
+            Ok(found) => return found,
+            Err(instead) => assert!(start.elapsed() < HANGS, "{what}: {instead:?}"),
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    wait_for(what, || if holds() { Ok(()) } else { Err("it never came to that") });
+}
 
 /// This test program again, running only the test `name`, with `vars` in its environment.
 pub(crate) fn child(name: &str, vars: &[(&str, &str)]) -> Command {
@@ -16,6 +40,62 @@ pub(crate) fn child(name: &str, vars: &[(&str, &str)]) -> Command {
     command.args(["--exact", name, "--nocapture", "--test-threads=1"]).stdin(Stdio::null());
     command.envs(vars.iter().copied());
     command
+}
+
+/// Says that something is done, for who started this process as a [`Victim`].
+pub(crate) fn say(done: impl std::fmt::Display) {
+    // In one write, so that death leaves whole lines but for the last.
+    let _ = io::stdout().write_all(format!("done {done}\n").as_bytes());
+}
+
+/// A [`child`] that is killed, and what it [said](say) it had done.
+pub(crate) struct Victim {
+    child: Child,
+    said: Arc<Mutex<Vec<String>>>,
+    reading: Option<thread::JoinHandle<()>>,
+}
+
+impl Victim {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let (mut out, said) = (BufReader::new(child.stdout.take().unwrap()), Arc::<Mutex<Vec<String>>>::default());
+        let heard = Arc::clone(&said);
+        let reading = thread::spawn(move || {
+            let mut line = Vec::new();
+            while out.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+                // What death cut off has no end. The first comes behind what the test program itself prints.
+                let text = line.strip_suffix(b"\n").map(String::from_utf8_lossy).unwrap_or_default();
+                heard.lock().unwrap().extend(text.rsplit_once("done ").map(|(_, done)| done.to_owned()));
+                line.clear();
+            }
+        });
+        Self { child, said, reading: Some(reading) }
+    }
+
+    /// What it said so far.
+    pub(crate) fn said<T: FromStr<Err: Debug>>(&self) -> Vec<T> {
+        self.said.lock().unwrap().iter().map(|done| done.parse().unwrap()).collect()
+    }
+
+    /// Kills it; gives all that it said.
+    pub(crate) fn kill<T: FromStr<Err: Debug>>(mut self) -> Vec<T> {
+        self.end();
+        self.said()
+    }
+
+    fn end(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(reading) = self.reading.take() {
+            reading.join().unwrap();
+        }
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 /// All files below `dir`.
@@ -34,9 +114,18 @@ pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
 
 /// The lines of the log, each once: of sealed files, and of live files without a sealed twin.
 pub(crate) fn lines(dir: &Path) -> Vec<String> {
+    wait_for("the log's files stay while they are read", || match texts(dir) {
+        // A live file was sealed and went between being listed and being read: its twin is there.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
+        texts => Ok(texts.unwrap().values().flat_map(|text| text.lines().map(str::to_owned)).collect()),
+    })
+}
+
+/// What is in the log's files, by their names as live files.
+fn texts(dir: &Path) -> io::Result<BTreeMap<String, String>> {
     let mut texts: BTreeMap<String, String> = BTreeMap::new();
     for path in files(&dir.join("live")) {
-        let text = fs::read_to_string(&path).expect("a live file");
+        let text = fs::read_to_string(&path)?;
         let complete = text.rfind('\n').map_or(0, |at| at + 1);
         texts.insert(path.file_name().unwrap().to_str().unwrap().to_owned(), text[..complete].to_owned());
     }
@@ -46,7 +135,7 @@ pub(crate) fn lines(dir: &Path) -> Vec<String> {
         flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         texts.insert(path.file_stem().unwrap().to_str().unwrap().to_owned(), text);
     }
-    texts.values().flat_map(|text| text.lines().map(str::to_owned)).collect()
+    Ok(texts)
 }
 
 /// The records of the log, parsed.
