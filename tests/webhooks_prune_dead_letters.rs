@@ -1,24 +1,18 @@
 //! Dead letters do not stay for ever: those that are too old go, which is recorded and counted, and a replay of others goes on.
 
-#![cfg(all(feature = "webhook", feature = "server", feature = "macros"))]
+#![cfg(all(feature = "webhook", feature = "macros"))]
 #![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
 
-#[path = "support/axum_receiver.rs"]
+#[path = "support/receiver.rs"]
 mod receiver;
 mod support;
 
 use std::{
     fs::File,
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU16, Ordering},
-    },
-    thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
-use axum::http::StatusCode;
 use receiver::Receiver;
 use tracing_audit::{
     AuditLog, audit,
@@ -37,15 +31,10 @@ fn emit(log: &AuditLog, numbers: std::ops::Range<u64>) {
 }
 
 fn wait(log: &AuditLog, what: &str, until: impl Fn(&SubscriptionReport) -> bool) {
-    let start = Instant::now();
-    loop {
+    support::wait_for(what, || {
         let report = log.subscriptions().unwrap().remove(0);
-        if until(&report) {
-            return;
-        }
-        assert!(start.elapsed() < Duration::from_secs(60), "{what}: {report:?}");
-        thread::sleep(Duration::from_millis(20));
-    }
+        if until(&report) { Ok(()) } else { Err(Box::new(report)) }
+    })
 }
 
 /// As if what is in these files had been written so many days ago.
@@ -57,9 +46,7 @@ fn age(dir: &Path, days: u32) {
 
 #[test]
 fn old_dead_letters_go_and_it_is_told() {
-    let status = Arc::new(AtomicU16::new(500));
-    let answer = Arc::clone(&status);
-    let receiver = Receiver::new(move |_, _| StatusCode::from_u16(answer.load(Ordering::Relaxed)).unwrap());
+    let receiver = Receiver::saying(500);
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path()).source("shop").open().unwrap();
     let endpoint = Subscription::new("test", &receiver.url, ["order.*"]).allow_http().egress(["loopback"]);
@@ -90,14 +77,10 @@ fn old_dead_letters_go_and_it_is_told() {
     let details = &pruned["details"];
     assert_eq!((&details["endpoint"], &details["requests"], &details["count"]), (&"test".into(), &3.into(), &3.into()), "{pruned}");
     assert_eq!(details["reason"], "age");
-    let start = Instant::now();
-    while log.dead_letters("test", 0, 100).unwrap().len() != 2 {
-        assert!(start.elapsed() < Duration::from_secs(30));
-        thread::sleep(Duration::from_millis(20));
-    }
+    support::until("their files are gone", || log.dead_letters("test", 0, 100).unwrap().len() == 2);
 
     // Those that are left can still be sent.
-    status.store(200, Ordering::Relaxed);
+    receiver.say(200);
     assert!(log.replay("test", Replay::dead_letters()).unwrap());
     wait(&log, "they arrive", |report| report.status.delivered == 2);
     assert!(log.dead_letters("test", 0, 100).unwrap().is_empty());
