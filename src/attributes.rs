@@ -78,8 +78,9 @@
 ///
 /// - The fields for all events and those of `started(…)`: once, before the body, in the order in which they are written. They are rendered then, so the
 ///   body may move the arguments, and the end says of them what the start said.
-/// - The fields of `completed(…)` and `failed(…)`: after the body, and only at that end; so they can use arguments that the body did not move. At a
-///   panic or a dropped future those of `failed(…)` are left out, all but the event type, the severity, the category and the action.
+/// - The fields of `completed(…)` and `failed(…)`: after the body, and only at that end; so they can use arguments that the body did not move
+///   (below `#[async_trait]` it moves all but shared references and what is `Copy`). At a panic or a dropped future those of `failed(…)` are left
+///   out, all but the event type, the severity, the category and the action.
 ///
 /// # Where it goes
 ///

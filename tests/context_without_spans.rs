@@ -123,6 +123,22 @@ fn a_variable_alone_names_its_field() {
 }
 
 #[test]
+fn nobody_known_has_nothing_of_the_actor_around() {
+    let records = written(|| {
+        audit_context! { actor.id = "ann", actor.name = "Ann", tenant_id = "acme" }.run(|| {
+            AuditContext::new().actor(&Actor::anonymous()).run(|| {
+                audit!("a.b");
+                AuditContext::current().run(|| audit!("a.b"));
+            });
+            audit_context! { actor.name = "Bob" }.actor(&Actor::user("bob")).run(|| audit!("a.b"));
+        });
+    });
+    let actors: Vec<_> = records.iter().map(|record| record["actor"].clone()).collect();
+    assert_eq!(actors, [json!({"type": "anonymous"}), json!({"type": "anonymous"}), json!({"type": "user", "id": "bob"})]);
+    assert_eq!(records[0]["tenant_id"], "acme");
+}
+
+#[test]
 fn another_thread_goes_on_with_it_and_a_panic_ends_it() {
     let records = written(|| {
         let dispatch = tracing::dispatcher::get_default(Clone::clone);

@@ -2,7 +2,7 @@
 //!
 //! A span keeps the fields that mean something to an audit record, rendered as JSON, in its extensions. An event gathers them from
 //! the innermost span outwards; the innermost wins. An actor is one unit: the span that names its `id` hides the whole actor of
-//! the spans outside it, so that one person's name never stands beside another's id.
+//! the spans outside it, as does a context that is given an actor, so that one person's name never stands beside another's id.
 
 use std::{fmt, ops::Range};
 
@@ -82,6 +82,8 @@ pub(super) struct SpanFields {
     text: Vec<u8>,
     /// Where each lies.
     values: Vec<(Slot, Range<usize>)>,
+    /// Whether the actor is known, even if it has no `id`.
+    whole_actor: bool,
 }
 
 impl SpanFields {
@@ -91,11 +93,13 @@ impl SpanFields {
         }
     }
 
-    /// Sets a slot to the JSON that is written.
-    pub(super) fn set_slot(&mut self, slot: Slot, write: impl FnOnce(&mut Buffer)) {
-        let mut value = Buffer::default();
-        write(&mut value);
-        json::stringify(&mut value, 0);
+    /// From now on the actor is what is set after this, and of no other actor anything.
+    pub(super) fn begin_actor(&mut self) {
+        [Slot::ActorType, Slot::ActorId, Slot::ActorName].into_iter().for_each(|slot| self.remove(slot));
+        self.whole_actor = true;
+    }
+
+    fn remove(&mut self, slot: Slot) {
         if let Some(place) = self.values.iter().position(|(set, _)| *set == slot) {
             let (_, old) = self.values.remove(place);
             self.values.iter_mut().filter(|(_, later)| later.start >= old.end).for_each(|(_, later)| {
@@ -103,6 +107,14 @@ impl SpanFields {
             });
             self.text.drain(old);
         }
+    }
+
+    /// Sets a slot to the JSON that is written.
+    pub(super) fn set_slot(&mut self, slot: Slot, write: impl FnOnce(&mut Buffer)) {
+        let mut value = Buffer::default();
+        write(&mut value);
+        json::stringify(&mut value, 0);
+        self.remove(slot);
         let start = self.text.len();
         self.text.extend_from_slice(&value);
         self.values.push((slot, start..self.text.len()));
@@ -150,13 +162,18 @@ impl Inherited {
             }
         }
         self.set |= said & !self.closed;
-        self.closed |= if said & Slot::ActorId.bit() == 0 { said } else { said | ACTOR };
+        self.closed |= if span.whole_actor || said & Slot::ActorId.bit() != 0 { said | ACTOR } else { said };
     }
 
     /// All values, with the names of their slots.
     #[cfg(all(test, feature = "tower"))]
     pub(super) fn named(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
         Slot::ALL.iter().filter_map(|&slot| Some((Slot::NAMES[slot as usize], self.get(slot)?)))
+    }
+
+    /// Whether nobody further out has a say in who the actor is.
+    pub(super) fn has_whole_actor(&self) -> bool {
+        self.closed & ACTOR == ACTOR
     }
 
     /// Whether no span says anything.

@@ -75,6 +75,9 @@ impl AuditContext {
         let mut inherited = Inherited::default();
         gather(&mut inherited);
         let mut fields = SpanFields::default();
+        if inherited.has_whole_actor() {
+            fields.begin_actor();
+        }
         for &slot in Slot::ALL {
             if let Some(value) = inherited.get(slot) {
                 fields.set_slot(slot, |out| out.append(value));
@@ -83,11 +86,13 @@ impl AuditContext {
         Self { fields: Arc::new(fields) }
     }
 
-    /// Sets the actor, whole. Its attributes are not inherited.
+    /// Sets the actor, whole: of one around it nothing is left. Its attributes are not inherited.
     pub fn actor(mut self, actor: &Actor) -> Self {
+        let fields = Arc::make_mut(&mut self.fields);
+        fields.begin_actor();
         for (place, slot) in [Slot::ActorType, Slot::ActorId, Slot::ActorName].into_iter().enumerate() {
             if let Some(value) = actor.0.field(place) {
-                Arc::make_mut(&mut self.fields).set_slot(slot, |out| out.append(value));
+                fields.set_slot(slot, |out| out.append(value));
             }
         }
         self

@@ -11,25 +11,38 @@ pub const DENIED_FIELDS: &[&str] = &[
     "apikey",
     "apisecret",
     "authorization",
+    "authtoken",
+    "awssecretaccesskey",
+    "bearertoken",
     "clientsecret",
+    "confirmpassword",
     "cookie",
+    "currentpassword",
     "cvc",
     "cvv",
+    "dbpassword",
     "idtoken",
+    "newpassword",
+    "oldpassword",
     "passphrase",
     "passwd",
     "password",
+    "passwordconfirmation",
+    "passwordhash",
     "privatekey",
     "proxyauthorization",
     "pwd",
     "refreshtoken",
+    "secretaccesskey",
     "secretkey",
+    "sessiontoken",
     "setcookie",
+    "userpassword",
     "xapikey",
 ];
 
 /// The longest of [`DENIED_FIELDS`].
-const LONGEST_DENIED: usize = 18;
+const LONGEST_DENIED: usize = 20;
 
 /// Whether a field of this name is not shown.
 pub(crate) fn is_denied(name: &str) -> bool {
@@ -59,6 +72,10 @@ mod tests {
         assert!(DENIED_FIELDS.is_sorted());
         assert_eq!(DENIED_FIELDS.iter().map(|name| name.len()).max(), Some(LONGEST_DENIED));
         for name in ["password", "Password", "PASS_WORD", "X-Api-Key", "apiKey", "Set-Cookie", "client_secret", "Proxy-Authorization"] {
+            assert!(is_denied(name), "{name}");
+        }
+        // What a form for a new password holds, and the settings of a database or a cloud.
+        for name in ["currentPassword", "new_password", "password_confirmation", "db_password", "AWS_SECRET_ACCESS_KEY", "session_token"] {
             assert!(is_denied(name), "{name}");
         }
         for name in ["", "_", "passwords", "password_changed", "token", "cook", "authorizations", "proxyauthorization2", "ключ"] {
