@@ -1,8 +1,11 @@
-//! The deliveries of one endpoint: one task that has the log read on, makes parcels, has them sent, and remembers what became of them.
+//! The deliveries of one endpoint: one task that has the log read on, makes parcels, has them sent, and remembers what became of them
+//! (`outcome`).
 //!
 //! What always holds: an entry that the endpoint wants is in the log behind the outbox's places, in a parcel of the outbox, was answered
-//! with 2xx, or is in the dead letters. Whatever touches a disk runs on a thread for that, so no endpoint waits for another's, and no
+//! with 2xx, or was put in the dead letters. Whatever touches a disk runs on a thread for that, so no endpoint waits for another's, and no
 //! writer of the log waits for anything here.
+
+mod outcome;
 
 use std::{
     sync::Arc,
@@ -15,13 +18,13 @@ use tokio::{
     time,
 };
 
+use self::outcome::Done;
 use super::{
-    Verdict,
-    acks::{Acks, Taken},
-    attempt::{self, Attempt, Job},
+    acks::Acks,
+    attempt::Job,
     circuit::Pace,
     gather::{Gathered, Gathering, MOST_PARCELS, Source},
-    history::{self, DeliveryAttempt, History},
+    history::{self, History},
     outbox::{Outbox, document},
     pulse::Pulse,
     queue,
@@ -31,7 +34,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    query::{AuditReader, Entry},
+    query::AuditReader,
     record::Timestamp,
     store::layout::Layout,
 };
@@ -42,18 +45,6 @@ const TICK: Duration = Duration::from_millis(10);
 const SAVE_HISTORY_EVERY: Duration = Duration::from_secs(1);
 /// Attempts under way have so long to end when it is to stop. Those cut off go again, under the same id.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
-/// After so long with nothing but failures an endpoint is only probed.
-const PARKED_AFTER: i64 = 5 * 24 * 3600 * 1_000_000;
-/// What was taken and never acknowledged is sent again after this at the earliest.
-const NEVER_ACKNOWLEDGED: Duration = Duration::from_secs(60);
-/// In strict order what failed for the last time of its schedule is tried again after this.
-const LAST_RESORT: i64 = 24 * 3600 * 1_000_000;
-/// That an endpoint fails is recorded so often at most, in microseconds.
-const SAY_EVERY: i64 = 300 * 1_000_000;
-/// What could not be read is tried again after this, in microseconds.
-const READ_AGAIN: i64 = 5_000_000;
-/// What waited for an endpoint goes within this time after it is back, in microseconds.
-const SPREAD: u64 = 2_000_000;
 
 pub(super) struct Delivery {
     endpoint: Arc<Prepared>,
@@ -71,17 +62,6 @@ pub(super) struct Delivery {
     history_saved: Instant,
     saves: Saves,
     tell: Tell,
-}
-
-/// An attempt that is over.
-struct Done {
-    /// The parcel's key.
-    key: u64,
-    /// The parcel was not due.
-    early: bool,
-    attempt: Attempt,
-    /// What is told of it, if anything was sent.
-    told: Option<DeliveryAttempt>,
 }
 
 fn now() -> i64 {
@@ -240,140 +220,6 @@ impl Delivery {
         let parcel = &mut self.outbox.parcels[at];
         (parcel.on_its_way, parcel.early) = (true, None);
         Job::new(Arc::clone(&self.endpoint), Arc::clone(&self.source), self.reader.clone(), self.layout.clone(), parcel, early)
-    }
-
-    /// Notes what became of an attempt.
-    fn finished(&mut self, done: std::result::Result<Done, JoinError>) -> Result<()> {
-        // After a panic its parcel is still there and goes again when the delivery begins anew.
-        let Done { key, early, attempt, told } = done.map_err(|e| panicked("an attempt of a webhook", &e))?;
-        let Some(at) = self.outbox.parcels.iter().position(|parcel| parcel.key == key) else { return Ok(()) };
-        let now = now();
-        let parcel = &mut self.outbox.parcels[at];
-        (parcel.on_its_way, parcel.taken) = (false, false);
-        self.saves.unsaved = true;
-        // What is wrong with one request says nothing of others.
-        let of_entries = matches!(told.as_ref().and_then(|told| told.status), Some(400 | 406 | 409 | 411 | 413 | 414 | 415 | 422));
-        if let Some(told) = told {
-            (self.outbox.status.last_attempt, self.outbox.status.last_answer) = (Some(now), Some(told.result.clone()));
-            self.history.push(told);
-        }
-        match attempt {
-            Attempt::Delivered => self.delivered(at, now),
-            Attempt::Taken { ack } => {
-                (parcel.on_its_way, parcel.taken) = (true, true);
-                self.acks.add(key, early, ack);
-            }
-            Attempt::Rejected { count, message } => {
-                self.delivered(at, now);
-                self.tell.rejected(count, message);
-            }
-            Attempt::GivenUp { why, failed } => {
-                self.given_up(at, &why);
-                if failed {
-                    self.outbox.status.failed_attempts += 1;
-                    self.failing(now, None, false, of_entries);
-                }
-            }
-            Attempt::Split(entries) => self.split(at, entries, now),
-            Attempt::Unreadable(error) => {
-                self.outbox.parcels[at].due = now + READ_AGAIN;
-                self.outbox.status.last_answer = Some(error.to_string());
-            }
-            Attempt::Failed { verdict, retry_after } => {
-                self.outbox.status.failed_attempts += 1;
-                let parcel = &mut self.outbox.parcels[at];
-                if !early {
-                    parcel.attempts += 1;
-                    let after = match verdict {
-                        Verdict::Retry { after, .. } => i64::try_from(after.as_micros()).unwrap_or(i64::MAX),
-                        _ => LAST_RESORT,
-                    };
-                    parcel.due = now.saturating_add(after);
-                }
-                let alert = matches!(verdict, Verdict::Retry { alert: true, .. });
-                self.failing(now, retry_after, alert, of_entries);
-                if verdict == Verdict::Gone {
-                    self.outbox.status.gone = true;
-                    self.tell.gone(self.outbox.parcels.len());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// What was acknowledged is delivered; what never was goes again.
-    fn answered(&mut self, (done, never): (Vec<Taken>, Vec<Taken>)) {
-        for taken in done {
-            let Some(parcel) = self.outbox.parcels.iter_mut().find(|parcel| parcel.key == taken.key) else { continue };
-            parcel.taken = false;
-            let (layout, key) = (self.layout.clone(), self.endpoint.key.clone());
-            let noted = attempt::noted(layout, key, parcel.id.clone(), parcel.letter, Attempt::Delivered);
-            self.attempts.spawn(async move { Done { key: taken.key, early: taken.early, attempt: noted.await, told: None } });
-        }
-        for taken in never {
-            let told = "the receiver took it, and did not say that it has it";
-            self.outbox.status.last_answer = Some(told.to_owned());
-            let Some(at) = self.outbox.parcels.iter().position(|parcel| parcel.key == taken.key) else { continue };
-            self.outbox.parcels[at].taken = false;
-            let kept = taken.early || self.endpoint.order == DeliveryOrder::Strict;
-            match self.endpoint.schedule.after(self.outbox.parcels[at].attempts + 1) {
-                None if !kept => self.give_up(at, format!("all attempts failed; in the last {told}")),
-                after => {
-                    let after = after.unwrap_or(NEVER_ACKNOWLEDGED).max(NEVER_ACKNOWLEDGED);
-                    let attempt = Attempt::Failed { verdict: Verdict::Retry { after, alert: false }, retry_after: None };
-                    self.attempts.spawn(async move { Done { key: taken.key, early: taken.early, attempt, told: None } });
-                }
-            }
-        }
-    }
-
-    fn delivered(&mut self, at: usize, now: i64) {
-        let Some(parcel) = self.outbox.parcels.remove(at) else { return };
-        let status = &mut self.outbox.status;
-        status.delivered += parcel.count as u64;
-        status.failing_since = None;
-        let was_parked = std::mem::take(&mut status.parked);
-        if status.said_failing.take().is_some() || was_parked {
-            self.tell.recovered();
-        }
-        if self.outbox.circuit.succeeded() {
-            // Not all at the same moment, for an endpoint that has just come back.
-            for waiting in self.outbox.parcels.iter_mut().filter(|parcel| parcel.attempts > 0) {
-                waiting.early = Some(now + fastrand::u64(..SPREAD) as i64);
-            }
-        }
-    }
-
-    fn failing(&mut self, now: i64, retry_after: Option<Duration>, alert: bool, of_entries: bool) {
-        let status = &mut self.outbox.status;
-        let told = status.last_answer.clone().unwrap_or_default();
-        let since = *status.failing_since.get_or_insert(now);
-        let parked = !status.parked && now.saturating_sub(since) >= PARKED_AFTER;
-        status.parked |= parked;
-        let opened = !of_entries && self.outbox.circuit.failed(now, retry_after, status.parked, fastrand::u32(..));
-        if parked {
-            self.tell.parked(&told);
-        } else if (opened || alert) && self.outbox.status.said_failing.is_none_or(|said| !(said..said + SAY_EVERY).contains(&now)) {
-            self.outbox.status.said_failing = Some(now);
-            self.tell.failing(&told);
-        }
-    }
-
-    /// Notes that a parcel was put aside.
-    fn given_up(&mut self, at: usize, why: &str) {
-        let Some(parcel) = self.outbox.parcels.remove(at) else { return };
-        self.outbox.status.dead_lettered += parcel.count as u64;
-        self.tell.dead(parcel.id, parcel.count, why);
-    }
-
-    fn split(&mut self, at: usize, entries: Vec<Entry>, now: i64) {
-        let Some(parcel) = self.outbox.parcels.remove(at) else { return };
-        for (offset, mut half) in parcel.split(&self.endpoint.name, entries, now).into_iter().enumerate() {
-            (half.key, half.save) = (self.next_key, self.saves.next());
-            self.next_key += 1;
-            self.outbox.parcels.insert(at + offset, half);
-        }
-        self.saves.soon = true;
     }
 
     /// Begins to save what changed, if it is time.

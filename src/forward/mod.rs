@@ -14,7 +14,7 @@
 //! | `forwarder` | subscriptions | a delivery for each, in one process of those that share the directory |
 //! | `pulse`, `gather`, `replay` | the log, dead letters | parcels |
 //! | `deliver`, `saves`, `queue`, `circuit` | parcels | attempts, as many at a time as the endpoint bears |
-//! | `attempt`, `send`, `acks`, `outbox`, `dead_letter`, `history`, `tell` | an attempt | what became of it, kept |
+//! | `attempt`, `send`, `acks`, `outbox`, `dead_letter`, `history`, `tell` | an attempt | what became of it, kept: dead letters for 30 days |
 //! | `format`, `sign` | entries | a request |
 //! | `client`, `connect`, `egress`, `address`, `tls`, `headers`, `answer` | a request | an answer |
 //! | `schedule` | an answer | what to do next |

@@ -63,14 +63,14 @@ impl Days {
         let everywhere = all || self.all.is_none_or(|last| last.elapsed() >= ALL_EVERY);
         let now = Timestamp::now().day().previous();
         let sealed = files.sealed();
-        if self.root.is_to_list(&layout.sealed_dir(), all) {
+        if self.root.is_to_list(stamp(&layout.sealed_dir()), Instant::now(), all) {
             let mut before = std::mem::take(&mut self.days);
             self.days = sealed.days()?.into_iter().map(|day| (day, before.remove(&day).unwrap_or_default())).collect();
         }
         let mut found = Vec::new();
         for (day, directory) in &mut self.days {
             let looked_at = everywhere || *day >= now || directory.seen.is_none();
-            if looked_at && directory.is_to_list(&layout.sealed_day(*day), all) {
+            if looked_at && directory.is_to_list(stamp(&layout.sealed_day(*day)), Instant::now(), all) {
                 found.extend(sealed.list(*day)?);
             }
         }
@@ -83,23 +83,24 @@ impl Days {
 
 impl Directory {
     /// Whether it may hold what it didn't when it was listed last. Then it must be listed now.
-    fn is_to_list(&mut self, path: &Path, at_once: bool) -> bool {
-        let stamp = fs::metadata(path).ok().map(|found| {
-            let times = [found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec()];
-            (found.dev(), found.ino(), times)
-        });
+    fn is_to_list(&mut self, stamp: Option<Stamp>, now: Instant, at_once: bool) -> bool {
         match (stamp, self.seen) {
             (Some(stamp), Some((seen, since))) if stamp == seen => {
-                let (was_settled, over) = (self.settled, since.elapsed() >= STEP);
+                let (was_settled, over) = (self.settled, now.duration_since(since) >= STEP);
                 self.settled |= over;
                 !was_settled && (over || at_once)
             }
             _ => {
-                *self = Self { seen: stamp.map(|stamp| (stamp, Instant::now())), settled: false };
+                *self = Self { seen: stamp.map(|stamp| (stamp, now)), settled: false };
                 true
             }
         }
     }
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let found = fs::metadata(path).ok()?;
+    Some((found.dev(), found.ino(), [found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec()]))
 }
 
 #[cfg(test)]
@@ -159,13 +160,19 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_in_the_same_step_of_time_is_found() {
-        let log = Log::new();
-        let (files, mut days) = (files(&log), Days::default());
-        fs::create_dir(log.layout.sealed_day(day_of(0).day())).unwrap();
-        for number in 1..=200 {
-            fs::write(log.layout.sealed(&FileStem { number, ..day_of(0) }), "").unwrap();
-            assert_eq!(days.look(&files, true).unwrap().len(), number as usize);
+    fn what_came_in_the_step_of_time_of_a_listing_is_looked_for_once_more() {
+        let (start, mut directory) = (Instant::now(), Directory::default());
+        let after = |millis| start + Duration::from_millis(millis);
+        let (stamp, later) = (Some((1, 1, [5; 4])), Some((1, 1, [6; 4])));
+        assert!(directory.is_to_list(stamp, start, false));
+        assert!(!directory.is_to_list(stamp, after(100), false), "not on each look");
+        assert!(directory.is_to_list(stamp, after(200), true), "but where something is missing");
+        assert!(directory.is_to_list(stamp, after(3100), false), "no more comes with this time");
+        assert!(!directory.is_to_list(stamp, after(3200), true));
+        assert!(directory.is_to_list(later, after(3300), false));
+        assert!(directory.is_to_list(stamp, after(3400), false), "also if the clock was set back");
+        for _ in 0..3 {
+            assert!(directory.is_to_list(None, after(9000), false), "what says no time is listed");
         }
     }
 }
