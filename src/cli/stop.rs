@@ -4,6 +4,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc,
     },
     thread,
 };
@@ -17,10 +18,14 @@ impl Stop {
     pub(super) fn on_signal() -> Self {
         let stop = Self::default();
         let flag = stop.clone();
+        let (begun, begins) = mpsc::channel::<()>();
         let watch = move || {
             let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
             runtime.block_on(async {
-                while signal().await {
+                let mut next = signal();
+                drop(begun);
+                while next.await {
+                    next = signal();
                     if flag.0.swap(true, Ordering::Relaxed) {
                         std::process::exit(130);
                     }
@@ -29,6 +34,8 @@ impl Stop {
         };
         // Without the thread the signals do what they always do.
         let _ = thread::Builder::new().name("signals".into()).spawn(watch);
+        // Nothing is sent: it ends when the signals are waited for, or can't be.
+        let _ = begins.recv();
         stop
     }
 

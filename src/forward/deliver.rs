@@ -39,8 +39,9 @@ use crate::{
     store::layout::Layout,
 };
 
-/// How late what is due may be.
+/// How late what is due may be: something that was not tried yet, and what failed before.
 const TICK: Duration = Duration::from_millis(10);
+const RETRY_TICK: Duration = Duration::from_millis(100);
 /// The last attempts are saved so often at most.
 const SAVE_HISTORY_EVERY: Duration = Duration::from_secs(1);
 /// Attempts under way have so long to end when it is to stop. Those cut off go again, under the same id.
@@ -120,13 +121,14 @@ impl Delivery {
             self.tell.of_dead(false);
             self.save();
             self.acks.ask(&self.endpoint);
+            let tick = self.tick();
             tokio::select! {
                 Some(done) = self.attempts.join_next() => self.finished(done)?,
                 gathered = self.gathering.read() => self.gathered(gathered?),
                 answered = self.acks.answered() => self.answered(answered?),
                 saved = self.saves.saved() => self.saved(saved),
                 Ok(()) = self.pulse.changed() => {}
-                () = time::sleep(TICK) => {}
+                () = time::sleep(tick) => {}
                 _ = stop.changed() => {}
             }
             while let Some(done) = self.attempts.try_join_next() {
@@ -152,6 +154,13 @@ impl Delivery {
         // An endpoint that wants no more has a delivery that does nothing, until its subscription is changed.
         let _ = stop.wait_for(|stop| *stop).await;
         Ok(())
+    }
+
+    /// How long nothing need be looked at that doesn't say so by itself, as the log does, an attempt, a read or a save.
+    fn tick(&self) -> Duration {
+        let fresh = || self.outbox.parcels.iter().any(|parcel| parcel.attempts == 0 && !parcel.on_its_way);
+        let busy = self.gathering.is_waiting() || self.saves.are_wanted() || self.pace.is_some() && !self.outbox.parcels.is_empty();
+        if busy || fresh() { TICK } else { RETRY_TICK }
     }
 
     /// Takes in what was read: parcels are made of it.

@@ -151,6 +151,11 @@ impl Gathering {
         }));
     }
 
+    /// What was read waits for more to come with it, but not for long.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting
+    }
+
     /// Waits for what is being read; for ever if nothing is.
     pub(super) async fn read(&mut self) -> Result<Gathered> {
         let Some(reading) = &mut self.reading else { return pending().await };

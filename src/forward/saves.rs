@@ -17,6 +17,9 @@ use crate::{error::Result, store::document::Document};
 const EVERY: Duration = Duration::from_millis(50);
 const MOVED_EVERY: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(5);
+/// What only counts failed attempts is saved at this pace, in bytes a second: an endpoint can fail for days, with a thousand requests
+/// waiting.
+const FAILED_PACE: usize = 64 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Saves {
@@ -25,6 +28,10 @@ pub(super) struct Saves {
     pub(super) soon: bool,
     /// The log was read on, and nothing was found: no loss if that is forgotten, but retention waits for it.
     pub(super) moved: bool,
+    /// An attempt failed. Who forgets that tries once more.
+    pub(super) failed: bool,
+    /// How long the last save was.
+    len: usize,
     next: u64,
     done: u64,
     under_way: Option<JoinHandle<Result<()>>>,
@@ -34,7 +41,18 @@ pub(super) struct Saves {
 
 impl Saves {
     pub(super) fn new(unsaved: bool) -> Self {
-        Self { unsaved, soon: false, moved: false, next: 1, done: 0, under_way: None, last: Instant::now(), not_before: None }
+        Self {
+            unsaved,
+            soon: false,
+            moved: false,
+            failed: false,
+            len: 0,
+            next: 1,
+            done: 0,
+            under_way: None,
+            last: Instant::now(),
+            not_before: None,
+        }
     }
 
     /// The number of the save that what is changed now will be in.
@@ -50,14 +68,21 @@ impl Saves {
     /// Whether it is time to save; then it must be [begun](Self::begin).
     pub(super) fn is_time(&self) -> bool {
         let ago = self.last.elapsed();
-        let wanted = self.soon || self.unsaved && ago >= EVERY || self.moved && ago >= MOVED_EVERY;
+        let paced = Duration::from_millis((self.len * 1000 / FAILED_PACE) as u64).max(EVERY);
+        let wanted = self.soon || self.unsaved && ago >= EVERY || self.failed && ago >= paced || self.moved && ago >= MOVED_EVERY;
         wanted && self.under_way.is_none() && self.not_before.is_none_or(|time| time <= Instant::now())
     }
 
     pub(super) fn begin(&mut self, document: Document, text: Vec<u8>) {
-        (self.unsaved, self.soon, self.moved, self.last) = (false, false, false, Instant::now());
+        (self.unsaved, self.soon, self.moved, self.failed) = (false, false, false, false);
+        (self.len, self.last) = (text.len(), Instant::now());
         self.next += 1;
         self.under_way = Some(spawn_blocking(move || document.write(&text, true)));
+    }
+
+    /// Whether something waits to be saved soon.
+    pub(super) fn are_wanted(&self) -> bool {
+        self.soon || self.unsaved
     }
 
     /// Whether a save is under way.
@@ -105,5 +130,23 @@ mod tests {
         saves.begin(document(), b"two".to_vec());
         saves.saved().await.unwrap();
         assert!(saves.done() >= changed_meanwhile && saves.done() < saves.next());
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_that_fails_for_days_writes_little() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("state")).unwrap();
+        let mut saves = Saves::new(false);
+        saves.begin(Document::new(&Layout::new(dir.path()), "outbox", "outbox"), vec![b'x'; 3 * FAILED_PACE]);
+        saves.saved().await.unwrap();
+        fn after(saves: &mut Saves, seconds: u64) -> bool {
+            saves.last = Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+            saves.is_time()
+        }
+        assert!(!after(&mut saves, 60), "nothing happened");
+        saves.failed = true;
+        assert!(!after(&mut saves, 1) && after(&mut saves, 3));
+        saves.unsaved = true;
+        assert!(after(&mut saves, 1));
     }
 }

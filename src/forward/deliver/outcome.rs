@@ -50,9 +50,14 @@ impl Delivery {
         let now = now();
         let parcel = &mut self.outbox.parcels[at];
         (parcel.on_its_way, parcel.taken) = (false, false);
-        self.saves.unsaved = true;
+        let status = told.as_ref().and_then(|told| told.status);
+        // Only that it failed, and not that the endpoint wants to be left alone.
+        let failed = matches!(attempt, Attempt::Failed { verdict: Verdict::Retry { .. }, retry_after: None } | Attempt::Unreadable(_))
+            && !matches!(status, Some(429 | 502..=504));
+        self.saves.failed |= failed;
+        self.saves.unsaved |= !failed;
         // What is wrong with one request says nothing of others.
-        let of_entries = matches!(told.as_ref().and_then(|told| told.status), Some(400 | 406 | 409 | 411 | 413 | 414 | 415 | 422));
+        let of_entries = matches!(status, Some(400 | 406 | 409 | 411 | 413 | 414 | 415 | 422));
         if let Some(told) = told {
             (self.outbox.status.last_attempt, self.outbox.status.last_answer) = (Some(now), Some(told.result.clone()));
             self.history.push(told);
