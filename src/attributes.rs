@@ -26,7 +26,7 @@
 /// | begins | `….started` | | `info` |
 /// | returns | `….completed` | `success` | `info` |
 /// | returns an `Err` | `….failed` | `failure`, reason `unknown`, and the error | `warning` |
-/// | panics | `….failed` | `failure`, reason `panic` | `warning` |
+/// | panics, or a value of its end does | `….failed` | `failure`, reason `panic` | `warning` |
 /// | is a future that is dropped before its end | `….failed` | `failure`, reason `cancelled` | `warning` |
 ///
 /// Each end has `details.duration_ms`, the whole milliseconds from the start of the body to its end.
@@ -86,7 +86,7 @@
 ///
 /// On functions and methods, `async` or not, of any signature. Write it on the methods of an `impl`, also below `#[async_trait]`. A function that ends in
 /// `async move { … }`, `Box::pin(async move { … })` or `async move { … }.boxed()` is taken for the future that it returns. Not on a function that returns a
-/// future and does not end so (what it returns would run after the end), on a `const fn`, or on a trait's method without a body.
+/// future and does not end so (what it returns would run after the end) or returns before that, on a `const fn`, or on a trait's method without a body.
 ///
 /// The body runs in a closure or an `async` block: `#[track_caller]` has no effect on what it calls. The future of an `async fn` owns its arguments, as
 /// ever, unless `completed(…)` or `failed(…)` compute something: then it borrows those that the body does not move, and is `Send` if they are `Sync`.

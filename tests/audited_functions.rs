@@ -590,6 +590,117 @@ fn a_body_on_one_line_gives_no_warning_and_may_return_what_a_pattern_finds() {
     assert_eq!(types(&records), ["line.started", "line.completed", "pattern.started", "pattern.completed"]);
 }
 
+/// Aliases as applications have them, with other parameters than the output.
+mod aliases {
+    use std::{future::Future, pin::Pin};
+
+    use tracing_audit::audited;
+
+    pub(super) type BoxFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
+    pub(super) type LocalBoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, std::num::ParseIntError>> + 'a>>;
+    /// No future at all.
+    pub(super) struct Future2025;
+    pub(super) mod market {
+        pub(crate) struct Future;
+    }
+
+    #[audited("alias")]
+    pub(super) fn checked(number: u8) -> BoxFuture<u8, String> {
+        Box::pin(async move {
+            if number == 0 {
+                Err("zero")?;
+            }
+            Ok(number)
+        })
+    }
+
+    #[audited("alias")]
+    pub(super) fn parsed(text: &str) -> LocalBoxFuture<'_, u8> {
+        Box::pin(async move {
+            use std::str::FromStr as _;
+            let number = u8::from_str(text)?;
+            Ok(number)
+        })
+    }
+
+    #[audited("contract")]
+    pub(super) fn contract() -> market::Future {
+        let _ = Future2025;
+        market::Future
+    }
+
+    #[audited("items")]
+    pub(super) async fn with_items(number: u8) -> u8 {
+        use std::cmp::max;
+        const LEAST: u8 = 3;
+        max(number, LEAST)
+    }
+}
+
+#[test]
+fn a_future_is_known_by_its_type_and_not_by_its_name_alone() {
+    let records = recorded(|| {
+        assert_eq!(ready(aliases::checked(0)), Err("zero".to_owned()));
+        assert_eq!(ready(aliases::parsed("7")), Ok(7));
+        let _ = aliases::contract();
+        assert_eq!(ready(aliases::with_items(2)), 3);
+    });
+    let ends: Vec<_> = types(&records).into_iter().filter(|event_type| !event_type.ends_with("started")).collect();
+    assert_eq!(ends, ["alias.failed", "alias.completed", "contract.completed", "items.completed"]);
+}
+
+/// Panics over mirrored events of one type.
+struct Fragile(&'static str);
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Fragile {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        struct Found(&'static str, bool);
+        impl tracing::field::Visit for Found {
+            fn record_str(&mut self, field: &tracing::field::Field, value: &str) {
+                self.1 |= field.name() == "event_type" && value == self.0;
+            }
+
+            fn record_debug(&mut self, _: &tracing::field::Field, _: &dyn fmt::Debug) {}
+        }
+        let mut found = Found(self.0, false);
+        event.record(&mut found);
+        assert!(!found.1, "another layer panics");
+    }
+}
+
+#[test]
+fn a_body_has_one_end_even_if_another_layer_panics_over_it() {
+    struct Broken;
+    impl fmt::Display for Broken {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            panic!("a value of the end panics")
+        }
+    }
+    #[audited("job")]
+    fn job() {
+        audit!("job.step");
+    }
+    #[audited("broken", completed(broken = %Broken))]
+    fn broken() {}
+    let run = |over: &'static str, work: fn()| {
+        let dir = tempfile::tempdir().unwrap();
+        let log = AuditLog::builder(dir.path()).source("functions").open().unwrap();
+        let subscriber = tracing_subscriber::registry().with(log.layer()).with(Fragile(over));
+        tracing::subscriber::with_default(subscriber, || {
+            assert!(catch_unwind(AssertUnwindSafe(work)).is_err());
+        });
+        log.close().unwrap();
+        types(&support::records(dir.path())).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(run("job.completed", job), ["job.started", "job.step", "job.completed"]);
+    assert_eq!(run("job.step", job), ["job.started", "job.step", "job.failed"]);
+    let after_another = || {
+        assert!(catch_unwind(job).is_err());
+        broken();
+    };
+    assert_eq!(run("job.step", after_another), ["job.started", "job.step", "job.failed", "broken.started", "broken.failed"]);
+}
+
 #[test]
 fn the_catalogue_lists_the_events_of_a_function_that_nobody_calls() {
     #[audited("report", pages = 3u8, %to, lines = lines.len(), completed(size = *result, "{lines} lines"), failed("report.lost"), "To {to}")]

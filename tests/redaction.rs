@@ -116,6 +116,32 @@ fn a_value_is_hashed_with_the_key_of_the_log_wherever_it_is_rendered() {
 }
 
 #[test]
+fn a_value_that_panics_leaves_no_other_logs_key_behind() {
+    struct Panics;
+    impl std::fmt::Display for Panics {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("a value panics")
+        }
+    }
+    let _ = written(
+        |builder| builder.hash_key(HashKey::new("other", &[1; 32]).unwrap()),
+        |_| {
+            let panicked = std::panic::catch_unwind(|| audit!("user.invited", by = %Panics));
+            assert!(panicked.is_err());
+        },
+    );
+    let outside = std::cell::Cell::new(String::new());
+    let records = written(
+        |builder| builder,
+        |_| {
+            outside.set(hashed("ann").to_string());
+            audit!("user.invited", email = hashed("ann"));
+        },
+    );
+    assert_eq!(records[0]["details"]["email"], outside.take());
+}
+
+#[test]
 fn who_says_how_shows_so_much_of_it() {
     let (password, token) = (Secret::new("correct horse battery"), "abcdefghijklmnopqrst".to_owned());
     let records = written(

@@ -10,7 +10,10 @@ use std::{
     time::Instant,
 };
 
-use super::argument::{Argument, Written};
+use super::{
+    argument::{Argument, Written},
+    mirror,
+};
 use crate::record::{Buffer, json::Presence};
 
 /// An argument that was rendered before the body ran, which may have moved it since.
@@ -66,13 +69,21 @@ pub fn never<R>() -> R {
 pub struct Ending<F: Fn(&'static str, u64)> {
     began: Instant,
     failed: F,
+    returned: bool,
     recorded: bool,
 }
 
 impl<F: Fn(&'static str, u64)> Ending<F> {
     /// Begins now.
     pub fn begin(failed: F) -> Self {
-        Self { began: Instant::now(), failed, recorded: false }
+        Self { began: Instant::now(), failed, returned: false, recorded: false }
+    }
+
+    /// The body has returned: says how many milliseconds it took.
+    pub fn returned(&mut self) -> u64 {
+        self.returned = true;
+        mirror::take_panicked();
+        self.milliseconds()
     }
 
     /// The end of the body that has returned is recorded.
@@ -80,15 +91,16 @@ impl<F: Fn(&'static str, u64)> Ending<F> {
         self.recorded = true;
     }
 
-    /// How many milliseconds it has taken until now.
-    pub fn milliseconds(&self) -> u64 {
+    fn milliseconds(&self) -> u64 {
         self.began.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
     }
 }
 
 impl<F: Fn(&'static str, u64)> Drop for Ending<F> {
     fn drop(&mut self) {
-        if !self.recorded {
+        // An end over which another layer panics is in the log by then.
+        let is_recorded = self.recorded || self.returned && mirror::take_panicked();
+        if !is_recorded {
             let reason = if std::thread::panicking() { "panic" } else { "cancelled" };
             (self.failed)(reason, self.milliseconds());
         }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     context::Inherited,
-    hash,
+    hash::{CurrentKey, Hashing},
     intake::Intake,
     layer::AuditLayer,
     mirror::{self, Mirror},
@@ -121,7 +121,7 @@ pub fn record(site: &'static Site, write: &dyn Fn(&mut Writer<'_>)) -> Receipt {
 }
 
 /// The key of the log that would take an event now.
-pub(super) fn key_of_log() -> Option<&'static hash::CurrentKey> {
+pub(super) fn key_of_log() -> Option<&'static CurrentKey> {
     let layers = dispatcher::get_default(|dispatch| dispatch.downcast_ref::<AuditLayer>().map(|layer| layer.intake().hash_key));
     layers.or_else(|| GLOBAL.get().map(|global| global.hash_key))
 }
@@ -153,12 +153,12 @@ fn render(scratch: &mut Scratch, head: &str, at: Instant, id: Uuid, intake: Opti
         }
         None => br#"{"type":"system"}"#,
     };
-    let before = hash::use_key(intake.map(|intake| intake.hash_key));
+    // An event in an event's argument may be another log's.
+    let hashing = Hashing::with(intake.map(|intake| intake.hash_key));
     let mut writer = Writer::new(out, inherited, system);
     write(&mut writer);
     let parts = writer.finish();
-    // An event in an event's argument may be another log's.
-    hash::use_key(before);
+    drop(hashing);
     out.push(b'}');
     parts
 }

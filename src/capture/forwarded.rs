@@ -42,17 +42,41 @@ impl Header {
     }
 }
 
-/// The pieces between the commas of all headers of a name, from the right. A comma in a quoted text parts it as well: none of what is looked for
-/// has one.
+/// The pieces between the commas of all headers of a name, from the right. What is no text is no piece of its neighbours either.
 fn pieces<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = &'a str> {
     let lines: Vec<_> = headers.get_all(name).iter().collect();
-    lines.into_iter().rev().flat_map(|line| line.to_str().unwrap_or_default().rsplit(',')).map(str::trim)
+    let piece = |bytes: &'a [u8]| std::str::from_utf8(bytes).unwrap_or_default().trim();
+    lines.into_iter().rev().flat_map(|line| parted(line.as_bytes(), b',')).map(piece)
 }
 
-/// The value of a parameter: of `for`, `"[2001:db8::1]"` in `by=10.0.0.1; For="[2001:db8::1]"`.
+/// The value of a parameter: of `for`, `[2001:db8::1]` in `by=10.0.0.1; For="[2001:db8::1]"`. None if it is there twice: then the piece is not
+/// what it seems.
 fn parameter<'a>(piece: &'a str, name: &str) -> Option<&'a str> {
-    let mut pairs = piece.split(';').filter_map(|pair| pair.split_once('='));
-    pairs.find(|(given, _)| given.trim().eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().trim_matches('"'))
+    let pairs = parted(piece.as_bytes(), b';').filter_map(|pair| std::str::from_utf8(pair).ok()?.split_once('='));
+    let mut values = pairs.filter(|(given, _)| given.trim().eq_ignore_ascii_case(name)).map(|(_, value)| value.trim());
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let bare = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
+    (!bare.contains('"')).then_some(bare)
+}
+
+/// The parts of a text between separators outside quotes, from the right: the proxy that wrote what stands there has closed its quotes, and a
+/// quote that is left open to the left of it opens nothing in it.
+fn parted(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest.take()?;
+        let mut quoted = false;
+        for (at, byte) in text.iter().enumerate().rev() {
+            if *byte == b'"' {
+                let escapes = text[..at].iter().rev().take_while(|before| **before == b'\\').count();
+                quoted ^= escapes % 2 == 0;
+            } else if *byte == separator && !quoted {
+                rest = Some(&text[..at]);
+                return Some(&text[at + 1..]);
+            }
+        }
+        Some(text)
+    })
 }
 
 /// An address, with or without a port, that of IPv6 with or without brackets.

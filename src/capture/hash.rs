@@ -53,11 +53,22 @@ thread_local! {
     static CURRENT: Cell<Option<&'static CurrentKey>> = const { Cell::new(None) };
 }
 
-/// From now on this thread hashes with this key; gives the one before.
-#[inline]
-pub(super) fn use_key(key: Option<&'static CurrentKey>) -> Option<&'static CurrentKey> {
-    // At the thread's end the place may be gone; then nothing is hashed.
-    CURRENT.try_with(|current| current.replace(key)).ok().flatten()
+/// While this lives, its thread hashes with a key; then with the one before, also if a value panicked.
+pub(super) struct Hashing(Option<&'static CurrentKey>);
+
+impl Hashing {
+    #[inline]
+    pub(super) fn with(key: Option<&'static CurrentKey>) -> Self {
+        // At the thread's end the place may be gone; then nothing is hashed.
+        Self(CURRENT.try_with(|current| current.replace(key)).ok().flatten())
+    }
+}
+
+impl Drop for Hashing {
+    #[inline]
+    fn drop(&mut self) {
+        let _ = CURRENT.try_with(|current| current.set(self.0));
+    }
 }
 
 /// The key to hash with now, if there is one: that of the record that is being rendered, or else of the log that would take one.

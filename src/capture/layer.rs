@@ -16,7 +16,7 @@ use tracing_subscriber::{
 
 use super::{
     context::{Inherited, Slot, SpanFields},
-    hash,
+    hash::Hashing,
     intake::Intake,
     mirror, plain,
 };
@@ -61,9 +61,8 @@ impl AuditLayer {
 
     /// Renders values of spans: they are hashed with the key of this layer's log, which can't be asked for while it is at work.
     fn hashing(&self, render: impl FnOnce()) {
-        let before = hash::use_key(Some(self.intake.hash_key));
+        let _hashing = Hashing::with(Some(self.intake.hash_key));
         render();
-        hash::use_key(before);
     }
 }
 

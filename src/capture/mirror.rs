@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     fmt,
     sync::Arc,
+    thread,
 };
 
 use tracing::{
@@ -102,6 +103,13 @@ thread_local! {
     static MIRRORING: Cell<Mirroring> = const { Cell::new(Mirroring::Idle) };
     /// The logs that saw a mirrored event whose record they lack.
     static MISSED: RefCell<Vec<Arc<Intake>>> = const { RefCell::new(Vec::new()) };
+    /// Another layer panicked over a mirrored event, whose record was in the log by then.
+    static PANICKED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether another layer has panicked over a mirrored event on this thread since this was asked last.
+pub(super) fn take_panicked() -> bool {
+    PANICKED.try_with(Cell::take).unwrap_or_default()
 }
 
 /// Sends the mirrored event; says whether it reached a log that lacks its record: then [`take_missed`] has it. A mirrored event that is
@@ -113,6 +121,9 @@ pub(super) fn send(site: &'static Site, mirror: Mirror<'_>, recorded_by: Option<
     impl Drop for End {
         fn drop(&mut self) {
             let _ = MIRRORING.try_with(|state| state.set(Mirroring::Idle));
+            if thread::panicking() {
+                let _ = PANICKED.try_with(|panicked| panicked.set(true));
+            }
         }
     }
     let interest = site.interest();

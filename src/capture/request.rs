@@ -55,7 +55,7 @@ type Hook<T> = Arc<dyn Fn(&Parts) -> Option<T> + Send + Sync>;
 /// | `context.protocol`, `context.host` | the URI, or `Host`; behind a trusted proxy the last in `X-Forwarded-Proto` and `X-Forwarded-Host` |
 /// | `session_id`, `actor` | the hooks |
 ///
-/// Texts are cut at 512 bytes.
+/// Texts are cut at 512 bytes, but for what the actor hook gives.
 #[derive(Clone)]
 pub struct AuditContextLayer {
     settings: Arc<Settings>,

@@ -61,6 +61,7 @@ fn an_address_is_believed_as_far_as_trusted_proxies_vouch_for_it() {
         ("10.0.0.1", &["1.2.3.4,,192.0.2.50"], "192.0.2.50"),
         ("10.0.0.1", &["1.2.3.4,"], "10.0.0.1"),
         ("10.0.0.1", &["1.2.3.4", "192.0.2.50é"], "10.0.0.1"),
+        ("10.0.0.1", &["1.2.3.4é, 192.0.2.50"], "192.0.2.50"),
         ("10.0.0.1", &["192.0.2.50, 010.0.0.9"], "10.0.0.1"),
     ] {
         assert_eq!(address(&ours, peer, forwarded), format!("\"{client}\""), "{peer} {forwarded:?}");
@@ -91,6 +92,15 @@ fn the_standard_header_is_read_where_proxies_write_it() {
     assert_eq!(client(&["for=unknown, for=_hidden, for=10.2.2.2"]), "10.2.2.2");
     assert_eq!(client(&["proto=https", "for=1.2.3.4;"]), "1.2.3.4");
     assert_eq!((client(&[]), client(&["by=1.2.3.4"])), ("10.0.0.1".into(), "10.0.0.1".into()));
+    // A host is the client's word, quoted by the proxy.
+    for host in ["x;for=6.6.6.6", "x,for=6.6.6.6", "x;proto=gopher", "\\\";for=6.6.6.6;x=\\\"", "x\\\\"] {
+        let name = format!("host=\"{host}\"");
+        for piece in [format!("proto=https;{name};for=192.0.2.50"), format!("for=192.0.2.50;proto=https;{name}")] {
+            let (ip, scheme, _) = found(&[&piece]);
+            assert_eq!((ip.as_str(), scheme.as_deref()), ("192.0.2.50", Some("https")), "{piece}");
+        }
+    }
+    assert_eq!(client(&["for=192.0.2.50;for=6.6.6.6"]), "10.0.0.1");
     let (_, scheme, host) = found(&["for=1.2.3.4;host=evil.example;proto=gopher, for=192.0.2.50;host=\"audit.example.com\";proto=https"]);
     assert_eq!((scheme.as_deref(), host.as_deref()), (Some("https"), Some("audit.example.com")));
     assert_eq!(found(&["for=192.0.2.50"]).2, None);

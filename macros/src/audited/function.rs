@@ -6,8 +6,8 @@
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{
-    Attribute, Error, GenericArgument, Ident, PathArguments, PathSegment, Result, ReturnType, Signature, Token, Type, TypeParamBound,
-    TypePath, Visibility,
+    AssocType, Attribute, Error, GenericArgument, Ident, PathArguments, PathSegment, Result, ReturnType, Signature, Token, Type,
+    TypeImplTrait, TypeParamBound, TypePath, Visibility,
     parse::{Parse, ParseStream},
     punctuated::Punctuated,
     visit_mut::{self, VisitMut},
@@ -41,10 +41,18 @@ impl Parse for Function {
         let Ok(TokenTree::Group(body)) = input.parse::<TokenTree>() else {
             return Err(Error::new_spanned(&signature.ident, NEEDED));
         };
-        if signature.asyncness.is_none() && is_future(&signature.output) && future_at_the_end(&body).is_none() {
-            let message = "what this function returns runs when the function has ended, and would be recorded as completed before; \
-                           write `async fn`, or end the body in `async move { … }` or `Box::pin(async move { … })`";
-            return Err(Error::new_spanned(&signature.output, message));
+        if signature.asyncness.is_none() {
+            let future = future_at_the_end(&body);
+            if future.is_none() && is_future(&signature.output) {
+                let message = "what this function returns runs when the function has ended, and would be recorded as completed before; \
+                               write `async fn`, or end the body in `async move { … }` or `Box::pin(async move { … })`";
+                return Err(Error::new_spanned(&signature.output, message));
+            }
+            if let Some(early) = future.and_then(|future| return_in(future.before)) {
+                let message = "what returns here would not be recorded: the function is taken for the future that it ends in; \
+                               write this in the `async move { … }`";
+                return Err(Error::new(early.span(), message));
+            }
         }
         let (inner_attributes, rest) = syn::parse::Parser::parse2(
             |input: ParseStream<'_>| Ok((input.call(Attribute::parse_inner)?, input.parse::<TokenStream>()?)),
@@ -107,7 +115,8 @@ impl Function {
         let begin = quote_spanned! {Span::mixed_site()=>
             #captures
             #started
-            let #ending = #private::Ending::begin(|#reason: &'static ::core::primitive::str, #milliseconds: ::core::primitive::u64| {
+            #[allow(unused_mut)]
+            let mut #ending = #private::Ending::begin(|#reason: &'static ::core::primitive::str, #milliseconds: ::core::primitive::u64| {
                 #broken;
             });
         };
@@ -117,7 +126,7 @@ impl Function {
         quote_spanned! {Span::mixed_site()=>
             #begin
             let #value = #run;
-            let #milliseconds = #ending.milliseconds();
+            let #milliseconds = #ending.returned();
             match {
                 use #private::Whole as _;
                 #private::Returned(&#value).split()
@@ -148,11 +157,23 @@ impl Function {
         let private = private(events);
         let by_move = by_move(events);
         let typed = output.map(|output| quote_spanned!(Span::mixed_site()=> if false { return #private::never::<#output>(); }));
-        // Without braces of its own in the block: on a body of one line they would be a warning.
-        let statements = body.stream();
+        // In braces of its own, items in it stand first; around a body of one expression they would be a warning.
+        let statements = if is_one_expression(body) { body.stream() } else { body.to_token_stream() };
         let block = regrouped(body, quote!(#typed #statements));
         quote_spanned!(Span::mixed_site()=> async #by_move #block.await)
     }
+}
+
+/// Whether nothing in the body is a statement or an item.
+fn is_one_expression(body: &Group) -> bool {
+    const ITEMS: [&str; 12] = ["use", "fn", "struct", "enum", "union", "const", "static", "impl", "trait", "mod", "type", "macro_rules"];
+    let mut tokens = body.stream().into_iter().peekable();
+    let begins_with_item = match tokens.peek() {
+        Some(TokenTree::Ident(word)) => ITEMS.iter().any(|item| word == item),
+        Some(TokenTree::Punct(punct)) => punct.as_char() == '#',
+        _ => false,
+    };
+    !begins_with_item && !tokens.any(|token| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ';'))
 }
 
 /// The body takes the arguments, unless an end needs them. One that only borrowed them could not return what it finds in them by a pattern,
@@ -185,35 +206,45 @@ fn returned(output: &ReturnType) -> Option<Type> {
     Some(output)
 }
 
-/// The type in `Future<Output = T>` or `BoxFuture<'_, T>`, if the return type says so.
+/// The output of a future that is returned, if the type says it: `T` of `Future<Output = T>`, and of what is called a `BoxFuture`, its own.
 fn output(output: &ReturnType) -> Option<Type> {
-    struct Find(Option<Type>);
+    #[derive(Default)]
+    struct Find {
+        said: Option<Type>,
+        unnamed: bool,
+    }
     impl VisitMut for Find {
-        fn visit_path_segment_mut(&mut self, node: &mut PathSegment) {
-            if let (None, true, PathArguments::AngleBracketed(arguments)) = (&self.0, names_future(node), &node.arguments) {
-                self.0 = arguments.args.iter().find_map(|argument| match argument {
-                    GenericArgument::AssocType(output) if output.ident == "Output" => Some(output.ty.clone()),
-                    GenericArgument::Type(output) => Some(output.clone()),
-                    _ => None,
-                });
+        fn visit_assoc_type_mut(&mut self, node: &mut AssocType) {
+            if node.ident == "Output" && self.said.is_none() {
+                self.said = Some(node.ty.clone());
             }
-            visit_mut::visit_path_segment_mut(self, node);
+            visit_mut::visit_assoc_type_mut(self, node);
+        }
+
+        fn visit_type_impl_trait_mut(&mut self, node: &mut TypeImplTrait) {
+            self.unnamed = true;
+            visit_mut::visit_type_impl_trait_mut(self, node);
         }
     }
-    let mut find = Find(None);
-    find.visit_return_type_mut(&mut output.clone());
-    returned(&ReturnType::Type(syn::parse_quote!(->), Box::new(find.0?)))
+    let ReturnType::Type(_, ty) = output else { return None };
+    let mut find = Find::default();
+    find.visit_type_mut(&mut ty.clone());
+    if let Some(said) = find.said {
+        return returned(&ReturnType::Type(syn::parse_quote!(->), Box::new(said)));
+    }
+    // An alias of the application's may have other parameters than its output.
+    (is_future(output) && !find.unnamed).then(|| syn::parse_quote!(<#ty as ::core::future::Future>::Output))
 }
 
-fn names_future(segment: &PathSegment) -> bool {
-    ["Future", "BoxFuture", "LocalBoxFuture"].iter().any(|name| segment.ident == name)
+fn is_called(segment: Option<&PathSegment>, names: &[&str]) -> bool {
+    segment.is_some_and(|segment| names.iter().any(|name| segment.ident == name))
 }
 
 /// Whether the return type is a future, as far as its name tells: `impl Future`, `Pin<Box<dyn Future>>`, `BoxFuture`.
 fn is_future(output: &ReturnType) -> bool {
     let of_bounds = |bounds: &Punctuated<TypeParamBound, Token![+]>| {
         let traits = |bound: &TypeParamBound| match bound {
-            TypeParamBound::Trait(bound) => bound.path.segments.last().is_some_and(names_future),
+            TypeParamBound::Trait(bound) => is_called(bound.path.segments.last(), &["Future"]),
             _ => false,
         };
         bounds.iter().any(traits)
@@ -231,9 +262,10 @@ fn is_future(output: &ReturnType) -> bool {
             Type::TraitObject(ty) => return of_bounds(&ty.bounds),
             Type::Path(path) => match pointee(path) {
                 Some(inner) => ty = inner,
-                None => return path.path.segments.last().is_some_and(names_future),
+                None => return is_called(path.path.segments.last(), &["BoxFuture", "LocalBoxFuture"]),
             },
             Type::Paren(inner) => ty = &inner.elem,
+            Type::Group(inner) => ty = &inner.elem,
             _ => return false,
         }
     }
@@ -272,6 +304,15 @@ fn future_at_the_end(body: &Group) -> Option<Future> {
         }
         _ => None,
     }
+}
+
+/// A `return` among these tokens.
+fn return_in(tokens: Vec<TokenTree>) -> Option<Ident> {
+    tokens.into_iter().find_map(|token| match token {
+        TokenTree::Ident(word) => (word == "return").then_some(word),
+        TokenTree::Group(group) => return_in(group.stream().into_iter().collect()),
+        _ => None,
+    })
 }
 
 fn ends_with_async(tokens: &[TokenTree]) -> bool {
