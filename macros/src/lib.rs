@@ -9,7 +9,7 @@
 //! | `call`, `field` | tokens | a call as written, and a list of syntax errors |
 //! | `event_type`, `slot` | a literal, a field's path | a checked event type, a canonical path in the record |
 //! | `check` | a call | an event that keeps every rule, or all the errors at once |
-//! | `expand`, `writing` | an event | code |
+//! | `expand`, `writing`, `argument` | an event | code |
 //!
 //! `audited` and `derive` stand before `check`: they read an attribute and make calls of it, which then go the same way.
 //!
@@ -24,6 +24,7 @@
 //! designed message of a call and the shape of the code. The messages of the attributes, and what the compiler adds of its own, are in the root
 //! crate's `tests/compile_errors`; what the code does when it runs is tested in the root crate's `tests/`.
 
+mod argument;
 mod audited;
 mod call;
 mod check;

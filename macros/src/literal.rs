@@ -86,3 +86,8 @@ pub(crate) fn json_string(text: &str) -> String {
     out.push('"');
     out
 }
+
+/// `"key":`
+pub(crate) fn key_of(key: &str) -> String {
+    json_string(key) + ":"
+}

@@ -7,9 +7,9 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 
 use crate::{
+    argument::{at, denied, own, value_name, whole},
     check::{Event, Tree},
-    expand::{at, denied, key_of, own, value_name, whole},
-    literal::{json_of, message_of},
+    literal::{json_of, key_of, message_of},
     slot::{SLOTS, Slot},
 };
 

@@ -9,11 +9,11 @@ use syn::{Error, Expr, LitStr, Result, parse_quote_spanned, spanned::Spanned};
 
 use super::options::{GROUPS, Group, Options};
 use crate::{
+    argument::{at, borrowed, denied, own, whole},
     call::{Call, Errors},
     check::{Event, SETTINGS, Severity, check},
     described::kind,
     event_type::EventType,
-    expand::{at, borrowed, denied, own, whole},
     field::{Field, Path, Sigil},
     literal::json_of,
 };

@@ -14,7 +14,7 @@ use syn::{
 };
 
 use super::events::{Events, names};
-use crate::expand::{expand, own};
+use crate::{argument::own, expand::expand};
 
 pub(super) struct Function {
     attributes: Vec<Attribute>,
