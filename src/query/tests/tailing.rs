@@ -356,3 +356,27 @@ fn what_is_recovered_beside_an_empty_file_is_given() {
     }
     drop(next);
 }
+
+#[test]
+fn a_file_pruned_while_it_is_read_stops_nothing() {
+    let log = Log::new();
+    log.sealed(&stem(0, 1), &lines(0, 1..=20));
+    log.append(&stem(0, 2), &lines(0, 21..=23));
+    let reader = log.reader();
+    let mut tail = reader.resume(Filter::new(), &Default::default()).unwrap();
+    let placed = tail.poll_placed(5).unwrap();
+    assert_eq!(placed.len(), 5);
+    std::fs::remove_file(log.layout.sealed(&stem(0, 1))).unwrap();
+    assert_eq!(seqs(&tail.poll(9).unwrap()), named("app0", 21..=23));
+    let told: Vec<_> = tail.take_problems().into_iter().map(|problem| problem.what).collect();
+    assert_eq!(told, ["it was removed before all of it was read"]);
+    assert!(reader.at(&placed[0].place).unwrap().is_none());
+    // What was there when it was looked at, and is not when it is opened.
+    log.sealed(&stem(0, 1), &lines(0, 1..=20));
+    assert!(reader.at(&placed[0].place).unwrap().is_some());
+    std::fs::remove_file(log.layout.sealed(&stem(0, 1))).unwrap();
+    for _ in 0..2 {
+        assert!(reader.at(&placed[0].place).unwrap().is_none());
+    }
+    assert!(reader.get(placed[0].entry.id().parse().unwrap()).unwrap().is_none());
+}
