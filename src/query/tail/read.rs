@@ -83,6 +83,11 @@ impl Tail {
                 continue;
             }
             let read = follow.offset.saturating_sub(block.plain_offset) as usize;
+            if read.checked_sub(1).and_then(|before| plain.get(before)).is_some_and(|byte| *byte != b'\n') {
+                // It was cut off where it had been read, and other lines came instead.
+                follow.offset = 0;
+                return self.read_sealed(follow, limit, entries);
+            }
             follow.offset = follow.offset.max(block.plain_offset);
             if !self.take(plain.get(read..).unwrap_or_default(), sealed_name, follow, limit, entries) {
                 return Ok(false);

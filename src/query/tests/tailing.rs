@@ -380,3 +380,25 @@ fn a_file_pruned_while_it_is_read_stops_nothing() {
     }
     assert!(reader.get(placed[0].entry.id().parse().unwrap()).unwrap().is_none());
 }
+
+#[test]
+fn what_came_instead_of_lines_that_a_power_loss_took_is_given() {
+    let log = Log::new();
+    let of = |seq: u64, padding| Record { padding, ..Record::new(0, seq, seq as i64 * 1_000_000 + padding as i64) }.line();
+    let first: Vec<_> = (1..=5).map(|seq| of(seq, 0)).collect();
+    log.append(&stem(0, 1), &first);
+    let mut tail = log.reader().resume(Filter::new(), &Default::default()).unwrap();
+    assert_eq!(tail.poll(9).unwrap().len(), 5);
+    let places = tail.places();
+    // The last two were not synced. What the journal has is appended under the numbers that follow, and the place is within a line.
+    std::fs::write(log.layout.live(&stem(0, 1)), first[..3].iter().flat_map(|line| [line, "\n"]).collect::<String>()).unwrap();
+    let instead: Vec<_> = (4..=6).map(|seq| of(seq, 300)).collect();
+    log.append(&stem(0, 1), &instead);
+    log.seal(&stem(0, 1));
+    log.unlink(&stem(0, 1));
+    for mut tail in [tail, log.reader().resume(Filter::new(), &places).unwrap()] {
+        let given: Vec<_> = tail.poll(99).unwrap().iter().map(|entry| String::from_utf8(entry.line().to_vec()).unwrap()).collect();
+        assert_eq!(given, [&first[..3], &instead].concat(), "better twice than not at all");
+        assert_eq!((tail.poll(9).unwrap().len(), tail.take_problems().len()), (0, 0));
+    }
+}
