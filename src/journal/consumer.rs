@@ -116,6 +116,11 @@ impl<M: Memory> Consumer<M> {
         self.ring.word(at::TAIL).store(tail, Release);
     }
 
+    /// Notes that the stream begins its file of this number, so that no other gets it, whatever becomes of this one.
+    pub(crate) fn note_file(&mut self, number: u32) {
+        self.ring.word(at::FILES).store(number.into(), Relaxed);
+    }
+
     /// Goes back to the last release: the frames from there are returned again.
     pub(crate) fn rewind(&mut self) {
         self.cursor = self.released.tail;
@@ -152,7 +157,7 @@ impl Consumer {
         self.ring.memory().path()
     }
 
-    /// Makes the header durable: what was released, and what was dropped and reported.
+    /// Makes the header durable: what was released, what was dropped and reported, and which files were begun.
     pub(crate) fn sync_header(&self) -> io::Result<()> {
         self.ring.memory().sync_header()
     }

@@ -137,15 +137,17 @@ fn model_start(model: &Model) -> u64 {
 
 #[test]
 fn a_new_ring_is_private_allocated_and_empty() {
-    let ring = Filed::new(1 << 20);
+    let mut ring = Filed::new(1 << 20);
     let metadata = fs::metadata(&ring.path).unwrap();
     assert_eq!(metadata.mode() & 0o777, 0o600);
     assert_eq!(metadata.len(), PAGE as u64 + (1 << 20));
     assert!(metadata.blocks() * 512 >= 1 << 20);
     let leftover = ring.killed();
     assert_eq!((leftover.frames().len(), leftover.holes(), leftover.next_seq(), leftover.dropped()), (0, 0, 1, Dropped::default()));
-    assert_eq!(ring.consumer.path(), ring.path);
+    assert_eq!((leftover.files(), ring.consumer.path()), (0, &*ring.path));
+    ring.consumer.note_file(7);
     ring.consumer.sync_header().unwrap();
+    assert_eq!(ring.killed().files(), 7);
 }
 
 #[test]

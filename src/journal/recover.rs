@@ -19,6 +19,7 @@ use crate::{
 pub(crate) struct Leftover {
     stream: StreamId,
     next_seq: u64,
+    files: u32,
     /// One lap, turned so that it begins at the tail: no frame in it wraps.
     lap: Vec<u8>,
     payloads: Vec<Range<usize>>,
@@ -58,6 +59,7 @@ impl Leftover {
         let mut leftover = Self {
             stream: header.stream.clone(),
             next_seq: slot.next_seq,
+            files: u32::try_from(layout::word(&page, at::FILES)).unwrap_or(0),
             lap,
             payloads: Vec::new(),
             #[cfg(test)]
@@ -112,6 +114,11 @@ impl Leftover {
     /// The number of the frame at the tail: the first one here, if no hole lies before it.
     pub(crate) fn next_seq(&self) -> u64 {
         self.next_seq
+    }
+
+    /// The number of the file that the stream began last; 0 if it began none, or nobody noted it.
+    pub(crate) fn files(&self) -> u32 {
+        self.files
     }
 
     /// The payloads, oldest first.

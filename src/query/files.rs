@@ -17,6 +17,7 @@ use crate::{
     error::{Error, Result},
     record::Timestamp,
     store::{
+        blob::Blob,
         fs::{Fs, ReadOnly},
         gzip::Walk,
         index::{Block, Index},
@@ -197,6 +198,14 @@ impl Files {
         }
         spans.insert(stem.clone(), (index.min, index.max));
         Ok(Some(SealedIndex { index, damage: None }))
+    }
+
+    /// A sealed file's bytes. `None` if the file is gone, also if its index was still remembered.
+    pub(super) fn open_sealed(&self, stem: &FileStem) -> Result<Option<Arc<dyn Blob>>> {
+        match self.sealed.open(stem) {
+            Err(e) if is_gone(&e) => Ok(None),
+            blob => blob.map(Some),
+        }
     }
 
     /// Finds the blocks up to where a file without an index is damaged; none if its checksum alone is wrong, for then any line may

@@ -86,12 +86,12 @@ pub(super) fn read(files: &Files, place: &Place) -> Result<Option<Entry>> {
         live.read(place.offset, place.len as usize, &mut plain)?;
         return Entry::from_line(&plain).ok_or_else(damaged).map(Some);
     }
-    let Some(sealed) = files.index(&stem)? else { return Ok(None) };
+    let (Some(sealed), Some(blob)) = (files.index(&stem)?, files.open_sealed(&stem)?) else { return Ok(None) };
     let holds = |block: &&crate::store::index::Block| {
         block.plain_offset <= place.offset && place.offset < block.plain_offset + u64::from(block.plain_len)
     };
     let block = *sealed.index.blocks.iter().find(holds).ok_or_else(damaged)?;
-    Unpacker::new().block(&*files.sealed().open(&stem)?, &block, &mut plain)?;
+    Unpacker::new().block(&*blob, &block, &mut plain)?;
     let at = (place.offset - block.plain_offset) as usize;
     let line = plain.get(at..at + place.len as usize).ok_or_else(damaged)?;
     Entry::from_line(line).ok_or_else(damaged).map(Some)

@@ -2,12 +2,14 @@
 //!
 //! Each stream is followed for itself, from file to file by their numbers: a live file to its end, the rest of it in its sealed twin when
 //! it is gone, and the next file once there is one. So nothing is skipped by a rotation, whatever the clock said when a file was born:
-//! before a number is passed over, it is looked for everywhere. The numbers of a stream's entries only rise, so nothing is given twice
-//! when a file was made anew.
+//! before a number is passed over, it is looked for everywhere. A number is given once; should there be another file of the same one all
+//! the same, it is read too, from its beginning. The numbers of a stream's entries only rise, so nothing is given twice when a file was
+//! made anew.
 
 mod read;
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
     ops::Bound::{Excluded, Unbounded},
     sync::Arc,
@@ -78,8 +80,10 @@ struct Follow {
     /// How long the live file was when it was seen last.
     seen: u64,
     catch_up: Option<CatchUp>,
-    /// The stream's files after this one: their numbers, and when each was born.
+    /// The stream's files after this one.
     ahead: Ahead,
+    /// When others of this one's number were born, which were read before it.
+    left: Vec<Timestamp>,
 }
 
 /// Up to this place, what was there before the tail began, only entries from this millisecond on are given.
@@ -90,8 +94,8 @@ struct CatchUp {
     offset: u64,
 }
 
-/// Files of one stream, without the stream's name: there can be many.
-type Ahead = BTreeMap<u32, Timestamp>;
+/// Files of one stream by number, and when each was born, without the stream's name: there can be many.
+type Ahead = BTreeSet<(u32, Timestamp)>;
 
 /// The files of each stream.
 type Parts = BTreeMap<StreamId, Ahead>;
@@ -101,14 +105,34 @@ impl Follow {
     fn from_the_first(stream: &StreamId, mut parts: Ahead) -> Option<Self> {
         let (number, born) = parts.pop_first()?;
         let stem = FileStem { born, stream: stream.clone(), number };
-        Some(Self { stem, offset: 0, seq: 0, seen: 0, catch_up: None, ahead: parts })
+        Some(Self { ahead: parts, ..Self::at(stem, 0, 0) })
+    }
+
+    /// From a place in a file on, behind the entry with this number.
+    fn at(stem: FileStem, offset: u64, seq: u64) -> Self {
+        Self { stem, offset, seq, seen: 0, catch_up: None, ahead: Ahead::new(), left: Vec::new() }
     }
 
     /// To the next file's beginning, if there is one.
     fn turn_over(&mut self) -> bool {
         let Some((number, born)) = self.ahead.pop_first() else { return false };
+        if number == self.stem.number {
+            self.left.push(self.stem.born)
+        } else {
+            self.left.clear()
+        }
         (self.stem.number, self.stem.born, self.offset, self.seen) = (number, born, 0, 0);
         true
+    }
+
+    /// Whether it has this file behind it, before it, or at hand.
+    fn knows(&self, stem: &FileStem) -> bool {
+        let ahead = || self.ahead.contains(&(stem.number, stem.born));
+        match stem.number.cmp(&self.stem.number) {
+            Ordering::Less => true,
+            Ordering::Equal => stem.born == self.stem.born || self.left.contains(&stem.born) || ahead(),
+            Ordering::Greater => ahead(),
+        }
     }
 
     fn is_done(&self) -> bool {
@@ -134,7 +158,7 @@ impl Tail {
         let mut tail = Self::empty(files, filter);
         let (live, parts) = tail.list()?;
         for (stream, parts) in &parts {
-            if let Some((number, born)) = parts.last_key_value() {
+            if let Some((number, born)) = parts.last() {
                 let stem = FileStem { born: *born, stream: stream.clone(), number: *number };
                 let end = tail.end_of(stem, &live)?;
                 tail.streams.insert(stream.clone(), end);
@@ -154,8 +178,9 @@ impl Tail {
             let follow = match places.0.get(stream.as_str()) {
                 Some(place) => {
                     let stem: FileStem = place.file.parse()?;
-                    let ahead = parts.split_off(&stem.number.saturating_add(1));
-                    Some(Follow { stem, offset: place.offset.unwrap_or(END), seq: place.seq, seen: 0, catch_up: None, ahead })
+                    let at = Follow::at(stem, place.offset.unwrap_or(END), place.seq);
+                    parts.retain(|(number, born)| !at.knows(&FileStem { born: *born, stream: stream.clone(), number: *number }));
+                    Some(Follow { ahead: parts, ..at })
                 }
                 None => Follow::from_the_first(&stream, parts),
             };
@@ -225,7 +250,7 @@ impl Tail {
         let live = self.files.live()?;
         let mut parts = Parts::new();
         for stem in self.days.look(&self.files, true)?.iter().chain(&live) {
-            parts.entry(stem.stream.clone()).or_default().insert(stem.number, stem.born);
+            parts.entry(stem.stream.clone()).or_default().insert((stem.number, stem.born));
         }
         Ok((live, parts))
     }
@@ -251,22 +276,20 @@ impl Tail {
     /// Sorts out files that are not known yet. Says whether one between them is missing: it was sealed, under whatever day.
     fn sort<'a>(&self, came: &mut Parts, stems: impl IntoIterator<Item = &'a FileStem>) -> bool {
         for stem in stems {
-            let is_known = |follow: &Follow| stem.number <= follow.stem.number || follow.ahead.contains_key(&stem.number);
-            if !self.streams.get(&stem.stream).is_some_and(is_known) {
-                came.entry(stem.stream.clone()).or_default().insert(stem.number, stem.born);
+            if !self.streams.get(&stem.stream).is_some_and(|follow| follow.knows(stem)) {
+                came.entry(stem.stream.clone()).or_default().insert((stem.number, stem.born));
             }
         }
         came.iter().any(|(stream, parts)| {
-            let last =
-                self.streams.get(stream).map_or(0, |follow| follow.ahead.last_key_value().map_or(follow.stem.number, |(last, _)| *last));
-            parts.last_key_value().is_some_and(|(newest, _)| newest.saturating_sub(last) as usize != parts.len())
+            let last = self.streams.get(stream).map_or(0, |follow| follow.ahead.last().map_or(follow.stem.number, |(last, _)| *last));
+            parts.last().is_some_and(|(newest, _)| newest.saturating_sub(last) as usize != parts.len())
         })
     }
 
     /// The place after all that is in a file.
     fn end_of(&self, stem: FileStem, live: &BTreeSet<FileStem>) -> Result<Follow> {
         let file = if live.contains(&stem) { self.files.open_live(&stem)? } else { None };
-        let mut end = Follow { stem, offset: END, seq: 0, seen: 0, catch_up: None, ahead: Ahead::new() };
+        let mut end = Follow::at(stem, END, 0);
         let Some(file) = file else { return Ok(end) };
         let (mut plain, mut len) = (Vec::new(), CHUNK.min(file.len));
         loop {
@@ -315,7 +338,7 @@ impl Tail {
                     let Some(first) = first else { continue };
                     offset = first.plain_offset;
                 }
-                let back = Follow { stem, offset, seq: own.unwrap_or(0), seen: 0, catch_up, ahead: parts };
+                let back = Follow { catch_up, ahead: parts, ..Follow::at(stem, offset, own.unwrap_or(0)) };
                 self.streams.insert(stream, back);
                 break;
             }

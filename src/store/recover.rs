@@ -6,11 +6,19 @@
 //! # The order, and why it can be cut short anywhere
 //!
 //! 1. Take the stream's lock. Whoever holds it is the only one to touch the stream's files.
-//! 2. Cut a torn line off the end of each live file; remove those that are empty then. The torn record is still in the journal.
+//! 2. Cut a torn line off the end of each live file. The torn record is still in the journal.
 //! 3. Find the journal's records that no live file has, by their ids, and append them with the numbers that follow, in one write. Cut
 //!    short here, the next attempt finds a torn line, or fewer records missing.
 //! 4. Sync the file, then its directory. Then remove the journal: from here on the file alone has the records.
-//! 5. The files are sealed as after any rotation.
+//! 5. Remove the live files in which nothing is whole.
+//! 6. The other files are sealed as after any rotation.
+//!
+//! # No number is given again
+//!
+//! Who follows the log goes from file to file by their numbers and never back. So what is appended goes behind all that was ever there:
+//! into the last file that the stream began, or, if that is sealed, empty or gone, into a new one with the number that follows. The
+//! journal says which one was the last; what was begun by an attempt that was cut short is still there, because empty files are removed
+//! only when nothing is left to be appended.
 
 use std::collections::HashSet;
 
@@ -104,7 +112,7 @@ pub(crate) fn recover(fs: &dyn Fs, layout: &Layout, clock: &dyn Clock, stream: &
     };
     remove_half_made(fs, layout, stream)?;
 
-    let mut files = Vec::new();
+    let (mut files, mut hollow) = (Vec::new(), Vec::new());
     let mut known = Known::default();
     for stem in live_files(fs, layout, stream)? {
         if seal::verified(fs, layout, &stem)? {
@@ -115,15 +123,25 @@ pub(crate) fn recover(fs: &dyn Fs, layout: &Layout, clock: &dyn Clock, stream: &
         }
         if repair(fs, layout, &stem, &mut known, leftover.as_ref().map_or(u64::MAX, Leftover::next_seq))? {
             files.push(stem);
+        } else {
+            hollow.push(stem);
         }
     }
 
     let mut records = 0;
     if let Some(leftover) = &leftover {
-        records = append_missing(fs, layout, clock, stream, leftover, &known, &mut files)?;
+        let met = hollow.iter().chain(&files).map(|stem| stem.number).max().unwrap_or(0);
+        // A name has eight digits: what the journal notes beyond them is damage.
+        let noted = Some(leftover.files()).filter(|noted| *noted < 99_999_999).unwrap_or(0);
+        let last = met.max(noted).max(last_number(fs, layout, stream)?);
+        records = append_missing(fs, layout, clock, leftover, &known, &mut files, last)?;
     }
     if ring.exists() {
         std::fs::remove_file(&ring).map_err(Error::io("remove", &ring))?;
+    }
+    for stem in hollow {
+        let path = layout.live(&stem);
+        fs.remove_file(&path).map_err(Error::io("remove", &path))?;
     }
     Ok(Some(Recovered { lock, files, records, problems }))
 }
@@ -137,8 +155,8 @@ struct Known {
     dropped: u64,
 }
 
-/// Cuts what is no complete line off the end of a file, and notes what the rest has from number `from` on. False if nothing is left:
-/// then the file is removed.
+/// Cuts what is no complete line off the end of a file, and notes what the rest has from number `from` on. False if nothing would be
+/// left: then the file is not touched.
 fn repair(fs: &dyn Fs, layout: &Layout, stem: &FileStem, known: &mut Known, from: u64) -> Result<bool> {
     let path = layout.live(stem);
     let file = fs.open_write(&path).map_err(Error::io("open", &path))?;
@@ -160,8 +178,6 @@ fn repair(fs: &dyn Fs, layout: &Layout, stem: &FileStem, known: &mut Known, from
         whole = start;
     }
     if whole == 0 {
-        drop(file);
-        fs.remove_file(&path).map_err(Error::io("remove", &path))?;
         return Ok(false);
     }
     if whole < text.len() {
@@ -189,16 +205,17 @@ fn read_all(file: &dyn FsFile, len: u64) -> std::io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Appends the journal's records that no file has; says how many.
+/// Appends the journal's records that no file has; says how many. `last` is the number of the file that the stream began last.
 fn append_missing(
     fs: &dyn Fs,
     layout: &Layout,
     clock: &dyn Clock,
-    stream: &StreamId,
     leftover: &Leftover,
     known: &Known,
     files: &mut Vec<FileStem>,
+    last: u32,
 ) -> Result<u64> {
+    let stream = leftover.stream();
     let missing: Vec<&[u8]> = leftover.frames().filter(|record| !id_of(record).is_some_and(|id| known.ids.contains(&id))).collect();
     let mut own = Vec::new();
     let lost = if known.last_seq > 0 { leftover.next_seq().saturating_sub(known.last_seq + 1) } else { 0 };
@@ -239,19 +256,17 @@ fn append_missing(
         seq = seq.next();
     }
 
-    // The last live file goes on, unless it is sealed already.
-    let last = match files.last() {
-        Some(last) if !seal::verified(fs, layout, last)? => Some(last.clone()),
+    let open = match files.last() {
+        Some(stem) if stem.number == last && !seal::verified(fs, layout, stem)? => Some(stem.clone()),
         _ => None,
     };
-    let (stem, file) = match last {
+    let (stem, file) = match open {
         Some(stem) => {
             let path = layout.live(&stem);
             (stem, fs.open_write(&path).map_err(Error::io("open", &path))?)
         }
         None => {
-            let number = last_number(fs, layout, stream)?.max(files.last().map_or(0, |last| last.number)) + 1;
-            let stem = FileStem { born: clock.now(), stream: stream.clone(), number };
+            let stem = FileStem { born: clock.now(), stream: stream.clone(), number: last + 1 };
             let path = layout.live(&stem);
             let file = fs.create_new(&path).map_err(Error::io("create", &path))?;
             files.push(stem.clone());

@@ -213,6 +213,10 @@ fn what_a_webhook_has_not_got_stays_a_week_longer_unless_space_is_short() {
     std::fs::write(rig.layout.document("webhooks"), "{").unwrap();
     assert!(rig.prune(Retention::days(1), due).is_err());
     std::fs::write(rig.layout.document("webhooks"), known).unwrap();
+    // It has read another file of the first one's number, and not that.
+    let other = FileStem { born: Timestamp::from_micros(0), ..rig.stems[0].clone() };
+    std::fs::write(rig.layout.document("webhook-hook.1"), outbox(&other, &rig.stems[1]).to_string()).unwrap();
+    assert_eq!(rig.prune(Retention::days(1), due).unwrap(), NONE);
     // The request was delivered: nothing of the first file is needed any more.
     let mut delivered = outbox(&rig.stems[1], &rig.stems[0]);
     delivered["parcels"] = json!([]);

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    fmt,
+    fmt, io,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -83,6 +83,13 @@ impl LocalSealed {
         cached
     }
 
+    /// What was pruned has no index any more: it would be taken for there as long as that is remembered.
+    fn forget_if_gone(&self, stem: &FileStem, error: &Error) {
+        if matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound) {
+            self.cache.lock().unwrap_or_else(PoisonError::into_inner).indexes.remove(stem);
+        }
+    }
+
     fn look_up(&self, stem: &FileStem) -> Result<Cached> {
         if let Some(cached) = self.cached(stem) {
             return Ok(cached);
@@ -123,7 +130,8 @@ impl SealedFiles for LocalSealed {
     }
 
     fn open(&self, stem: &FileStem) -> Result<Arc<dyn Blob>> {
-        Ok(Arc::new(FileBlob::open(&*self.fs, self.layout.sealed(stem))?))
+        let blob = FileBlob::open(&*self.fs, self.layout.sealed(stem)).inspect_err(|e| self.forget_if_gone(stem, e))?;
+        Ok(Arc::new(blob))
     }
 
     fn index(&self, stem: &FileStem) -> Result<Arc<Index>> {

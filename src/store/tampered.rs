@@ -6,7 +6,6 @@
 use super::{
     health::Problem,
     live::{Live, Tampered},
-    names::FileStem,
     writer::{BATCH, Writer},
 };
 use crate::{
@@ -56,8 +55,7 @@ impl Writer {
     /// Writes the deleted file again, from the handle that still reaches it.
     fn restore_live(&mut self) -> Result<()> {
         let Some(gone) = self.state.live.take() else { return Ok(()) };
-        let stem = FileStem { born: self.clock.now(), stream: self.stream.clone(), number: self.state.next_file };
-        self.state.next_file += 1;
+        let stem = self.next_stem();
         let copied = Live::create(&*self.fs, &self.layout, stem).and_then(|mut copy| {
             let mut buffer = vec![0; BATCH];
             let mut at = 0;

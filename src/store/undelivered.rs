@@ -100,9 +100,9 @@ impl Undelivered {
         let waits = |(_, outbox, files): &&(String, Outbox, BTreeSet<FileStem>)| {
             files.contains(stem)
                 || outbox.places.get(stem.stream.as_str()).is_none_or(|place| {
-                    // Files are read in the order of their numbers.
+                    // Files are read in the order of their numbers, and another one of the same number as well.
                     let at = &place.file.0;
-                    stem.number > at.number || stem == at && place.offset.is_some()
+                    stem.number > at.number || stem.number == at.number && (stem != at || place.offset.is_some())
                 })
         };
         self.0.iter().filter(waits).map(|(name, ..)| name.clone()).collect()

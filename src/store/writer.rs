@@ -240,9 +240,7 @@ impl Writer {
 
     fn write_batch(&mut self) -> Result<()> {
         if self.state.live.is_none() {
-            let stem = FileStem { born: self.clock.now(), stream: self.stream.clone(), number: self.state.next_file };
-            // Whatever becomes of it, the number is used up: a name is never given twice.
-            self.state.next_file += 1;
+            let stem = self.next_stem();
             self.state.live = Some(Live::create(&*self.fs, &self.layout, stem)?);
             self.state.begun = self.clock.monotonic();
         }
@@ -252,6 +250,15 @@ impl Writer {
         self.health.count(self.health.records(), std::mem::take(&mut self.state.batch_records));
         self.health.count(self.health.bytes(), self.state.batch.len() as u64);
         Ok(())
+    }
+
+    /// The name of the next file. Whatever becomes of it, its number is used up, for recovery too: who follows the log knows a
+    /// stream's files by their numbers, and has perhaps left this one already.
+    pub(super) fn next_stem(&mut self) -> FileStem {
+        let stem = FileStem { born: self.clock.now(), stream: self.stream.clone(), number: self.state.next_file };
+        self.consumer.note_file(stem.number);
+        self.state.next_file += 1;
+        stem
     }
 
     /// Makes what was appended durable, and lets go of it in the journal.

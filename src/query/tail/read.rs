@@ -46,23 +46,27 @@ impl Tail {
     }
 
     pub(super) fn read_sealed(&mut self, follow: &mut Follow, limit: usize, entries: &mut Vec<Placed>) -> Result<bool> {
-        let sealed = match self.files.index(&follow.stem) {
-            Ok(Some(sealed)) => sealed,
-            Ok(None) => {
-                // An empty file leaves nothing to seal.
-                if follow.offset < follow.seen {
-                    self.problem(live_name(&follow.stem), "it was removed before all of it was read".into());
-                }
-                follow.offset = END;
-                return Ok(true);
+        let removed = || "it was removed before all of it was read".to_owned();
+        let Some(sealed) = self.files.index(&follow.stem)? else {
+            // An empty file leaves nothing to seal.
+            if follow.offset < follow.seen {
+                self.problem(live_name(&follow.stem), removed());
             }
-            Err(e) => return Err(e),
+            follow.offset = END;
+            return Ok(true);
+        };
+        let len = sealed.index.blocks.last().map_or(0, |block| block.plain_offset + u64::from(block.plain_len));
+        let Some(blob) = self.files.open_sealed(&follow.stem)? else {
+            if follow.offset < len {
+                self.problem(sealed_name(&follow.stem), removed());
+            }
+            follow.offset = END;
+            return Ok(true);
         };
         if let Some(damage) = sealed.damage {
             self.problem(sealed_name(&follow.stem), format!("it is damaged: {damage}"));
         }
-        let (blob, mut unpacker, mut plain) = (self.files.sealed().open(&follow.stem)?, Unpacker::new(), Vec::new());
-        let len = sealed.index.blocks.last().map_or(0, |block| block.plain_offset + u64::from(block.plain_len));
+        let (mut unpacker, mut plain) = (Unpacker::new(), Vec::new());
         if self.at_least_once && follow.offset > len {
             // It was cut off after it was read, so what came instead may stand in it.
             follow.offset = 0;
@@ -79,6 +83,11 @@ impl Tail {
                 continue;
             }
             let read = follow.offset.saturating_sub(block.plain_offset) as usize;
+            if read.checked_sub(1).and_then(|before| plain.get(before)).is_some_and(|byte| *byte != b'\n') {
+                // It was cut off where it had been read, and other lines came instead.
+                follow.offset = 0;
+                return self.read_sealed(follow, limit, entries);
+            }
             follow.offset = follow.offset.max(block.plain_offset);
             if !self.take(plain.get(read..).unwrap_or_default(), sealed_name, follow, limit, entries) {
                 return Ok(false);
