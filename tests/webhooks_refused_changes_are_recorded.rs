@@ -70,6 +70,19 @@ async fn refused_changes_are_recorded_without_what_was_sent() {
     refused(&served, |records| records.len() as u64 + left_out(records) == 11 + 61);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_strangers_keeps_none_of_them_out() {
+    let served = served(0, RouterOptions::new());
+    let stranger = || Request::builder().uri("/audit/webhooks").body(Body::empty()).unwrap();
+    for n in 1..=3 {
+        for _ in 0..60 {
+            assert_eq!(served.send(stranger()).await.status, 401);
+        }
+        assert_eq!(send(&served, "DELETE", "/nobody", &Value::Null).await, 404);
+        refused(&served, |records| records.len() == n);
+    }
+}
+
 /// The records of refusals, once they are as they should be.
 fn refused(served: &Served, are_all: impl Fn(&[Value]) -> bool) -> Vec<Value> {
     let start = Instant::now();

@@ -44,7 +44,7 @@ fn it_counts_what_waits_in_the_log() {
     let endpoint = Subscription::new("test", &receiver.url, ["order.*"]).allow_http().egress(["loopback"]);
     log.subscribe(endpoint.schedule([0, 3600, 3600])).unwrap();
     let report = log.subscriptions().unwrap().remove(0);
-    assert_eq!((report.unread_since, report.unread_bytes, report.behind_seconds()), (None, 0, 0.0));
+    assert_eq!((report.unread_since, report.unread_bytes, report.behind_seconds()), (None, Some(0), Some(0.0)));
 
     // Nobody forwards.
     emit(&log, EVENTS);
@@ -52,19 +52,31 @@ fn it_counts_what_waits_in_the_log() {
     let first: i64 = first["timestamp"].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap().timestamp_micros();
     let report = wait(&log, "some is sealed", |_| !support::files(&dir.path().join("sealed")).is_empty());
     assert_eq!((report.unread_since, report.waiting_requests, report.lag_seconds()), (Some(first), 0, 0.0));
-    assert!(report.unread_bytes > 10_000 && report.behind_seconds() > 0.0, "{report:?}");
+    assert!(report.unread_bytes > Some(10_000) && report.behind_seconds() > Some(0.0), "{report:?}");
+
+    // Not to know is not to be up to date.
+    let (live, away) = (dir.path().join("live"), dir.path().join("away"));
+    std::fs::rename(&live, &away).unwrap();
+    std::fs::write(&live, "").unwrap();
+    let report = log.subscriptions().unwrap().remove(0);
+    assert_eq!((report.unread_since, report.unread_bytes, report.behind_seconds()), (None, None, None));
+    assert!(report.unread_problem.as_ref().is_some_and(|problem| problem.contains("live")) && report.problem.is_none(), "{report:?}");
+    let told = serde_json::to_value(&report).unwrap();
+    assert!(told["unread_bytes"].is_null() && told["behind_seconds"].is_null() && told["unread_problem"].is_string(), "{told}");
+    std::fs::remove_file(&live).unwrap();
+    std::fs::rename(&away, &live).unwrap();
 
     // Some are in requests, the others still in the log.
     let forwarder = log.forward().unwrap();
     let report = wait(&log, "it fails", |report| report.status.failed_attempts >= 5 && report.waiting_requests > 100);
     assert_eq!(report.oldest_waiting, Some(first));
-    assert!(report.unread_since.is_some_and(|since| since > first) && report.unread_bytes > 0, "{report:?}");
-    assert!(report.behind_seconds() >= report.lag_seconds());
+    assert!(report.unread_since.is_some_and(|since| since > first) && report.unread_bytes > Some(0), "{report:?}");
+    assert!(report.behind_seconds() >= Some(report.lag_seconds()));
 
     // It is back, and has all.
     receiver.say(200);
     let report = wait(&log, "all arrives", |report| report.status.delivered == EVENTS + 1 && report.unread_since.is_none());
-    assert_eq!((report.waiting_requests, report.unread_bytes, report.behind_seconds()), (0, 0, 0.0));
+    assert_eq!((report.waiting_requests, report.unread_bytes, report.behind_seconds()), (0, Some(0), Some(0.0)));
     drop(forwarder);
     log.close().unwrap();
 }

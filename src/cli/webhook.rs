@@ -11,7 +11,7 @@ use super::{
     output::{count, escaped},
 };
 use crate::{
-    AuditLog,
+    AuditLog, AuditReader,
     error::Error,
     forward::{self, Administrator, Refusal, Replay, Subscription, SubscriptionReport, sign::SigningSecret},
     store::{check_format, layout::Layout},
@@ -127,7 +127,7 @@ fn replay(out: &mut impl io::Write, args: &ReplayArgs) -> Result<(), Failure> {
 }
 
 fn found(layout: &Layout, named: &NamedArgs) -> Result<SubscriptionReport, Failure> {
-    forward::report(layout, &named.name)?.ok_or_else(|| failure(Refusal::NoSuch(named.name.clone())))
+    forward::report(layout, &AuditReader::open(layout.root())?, &named.name)?.ok_or_else(|| failure(Refusal::NoSuch(named.name.clone())))
 }
 
 fn act(

@@ -160,10 +160,18 @@ impl Job {
             let (layout, key) = (layout.clone(), key.clone());
             blocking("reading what is given up", move || read(&content, &reader, &layout, &key)).await
         };
-        let (entries, _) = match found {
+        let (entries, missing) = match found {
             Ok(found) => found,
             Err(error) => return Attempt::Unreadable(error),
         };
+        let why = match missing {
+            0 => why,
+            _ => format!("{why}; {missing} of its entries are not in the log any more"),
+        };
+        if entries.is_empty() {
+            // There is nothing to put aside, and nothing that a replay could send.
+            return Attempt::GivenUp { why, failed: false };
+        }
         let letter = DeadLetter::new(&endpoint.name, &id, number - 1, &why, &entries);
         written("putting aside what is given up", move || letter.append(&layout, &key)).await;
         Attempt::GivenUp { why, failed: false }

@@ -6,6 +6,8 @@
 //! writer of the log waits for anything here.
 
 mod outcome;
+#[cfg(test)]
+mod tests;
 
 use std::{
     sync::Arc,
@@ -39,7 +41,7 @@ use crate::{
     store::layout::Layout,
 };
 
-/// How late what is due may be: something that was not tried yet, and what failed before.
+/// How often it is looked whether something may go now: while something will soon, and otherwise.
 const TICK: Duration = Duration::from_millis(10);
 const RETRY_TICK: Duration = Duration::from_millis(100);
 /// The last attempts are saved so often at most.
@@ -158,9 +160,10 @@ impl Delivery {
 
     /// How long nothing need be looked at that doesn't say so by itself, as the log does, an attempt, a read or a save.
     fn tick(&self) -> Duration {
-        let fresh = || self.outbox.parcels.iter().any(|parcel| parcel.attempts == 0 && !parcel.on_its_way);
-        let busy = self.gathering.is_waiting() || self.saves.are_wanted() || self.pace.is_some() && !self.outbox.parcels.is_empty();
-        if busy || fresh() { TICK } else { RETRY_TICK }
+        // What may go at once has gone, unless the pace held it back.
+        let soon = now().saturating_add(RETRY_TICK.as_micros() as i64);
+        let goes_soon = || queue::next(&self.outbox, self.endpoint.order, self.saves.done(), soon).is_some();
+        if self.gathering.is_waiting() || self.saves.are_wanted() || goes_soon() { TICK } else { RETRY_TICK }
     }
 
     /// Takes in what was read: parcels are made of it.

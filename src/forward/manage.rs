@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     outbox::{self, Outbox},
-    report::SubscriptionReport,
+    report::{self, SubscriptionReport},
     subscription::Subscription,
 };
 use crate::{
@@ -61,17 +61,15 @@ pub(super) fn all(layout: &Layout) -> Result<Vec<Subscription>> {
     Ok(all)
 }
 
-/// All subscriptions, with how they are doing.
-pub(crate) fn reports(layout: &Layout) -> Result<Vec<SubscriptionReport>> {
+/// All subscriptions, with how they are doing. The reader is one of this log.
+pub(crate) fn reports(layout: &Layout, reader: &AuditReader) -> Result<Vec<SubscriptionReport>> {
     let all = document(layout).read::<Subscriptions>()?.subscriptions;
-    let reader = AuditReader::open(layout.root())?;
-    Ok(all.into_iter().map(|subscription| SubscriptionReport::of(layout, &reader, subscription)).collect())
+    Ok(report::of(layout, reader, all))
 }
 
-/// The subscription of this name, with how it is doing.
-pub(crate) fn report(layout: &Layout, name: &str) -> Result<Option<SubscriptionReport>> {
-    let Some(subscription) = find(layout, name)? else { return Ok(None) };
-    Ok(Some(SubscriptionReport::of(layout, &AuditReader::open(layout.root())?, subscription)))
+/// The subscription of this name, with how it is doing. The reader is one of this log.
+pub(crate) fn report(layout: &Layout, reader: &AuditReader, name: &str) -> Result<Option<SubscriptionReport>> {
+    Ok(find(layout, name)?.and_then(|subscription| report::of(layout, reader, vec![subscription]).pop()))
 }
 
 /// The subscription of this name.

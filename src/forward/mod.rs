@@ -63,7 +63,7 @@ pub use forwarder::Forwarder;
 pub(crate) use headers::CustomHeaders;
 pub use history::DeliveryAttempt;
 pub(crate) use history::read as attempts;
-pub(crate) use manage::{report, reports};
+pub(crate) use manage::{find, report, reports};
 pub use outbox::Status as SubscriptionStatus;
 pub use replay::Replay;
 pub use report::SubscriptionReport;

@@ -8,7 +8,11 @@ use super::{
     outbox::{self, Outbox, Status},
     subscription::Subscription,
 };
-use crate::{error::Result, query::AuditReader, record::Timestamp, store::layout::Layout};
+use crate::{
+    query::{AuditReader, Places},
+    record::Timestamp,
+    store::layout::Layout,
+};
 
 /// A subscription, and how its endpoint is doing.
 ///
@@ -27,35 +31,71 @@ pub struct SubscriptionReport {
     /// When the oldest entry happened, in microseconds since 1970, that waits in the log: it was not even looked at for this endpoint. Where
     /// it has read all, this can be what came in the last seconds.
     pub unread_since: Option<i64>,
-    /// About how many bytes of the log wait there, as they lie on the disk.
-    pub unread_bytes: u64,
+    /// About how many bytes of the log wait there, as they lie on the disk. `None` if that can't be told.
+    pub unread_bytes: Option<u64>,
+    /// Why it can't be told.
+    pub unread_problem: Option<String>,
     /// Entries that were given up and are not put aside any more, for they were too old or too many.
     pub dead_letters_pruned: u64,
     /// Why nothing is sent: what is kept of it can't be read. Remove it, add it again, and replay.
     pub problem: Option<String>,
 }
 
+/// How these subscriptions are doing.
+pub(super) fn of(layout: &Layout, reader: &AuditReader, subscriptions: Vec<Subscription>) -> Vec<SubscriptionReport> {
+    let (mut reports, mut places, mut whose) = (Vec::new(), Vec::new(), Vec::new());
+    for subscription in subscriptions {
+        let noted = outbox::noted(layout, &subscription.key());
+        let (mut report, read) = SubscriptionReport::without_unread(layout, subscription);
+        match noted {
+            _ if report.problem.is_some() => report.unread_problem = Some("how far it has read is not known".to_owned()),
+            Ok(noted) => {
+                whose.push(reports.len());
+                places.push((read, noted));
+            }
+            Err(error) => report.unread_problem = Some(error.to_string()),
+        }
+        reports.push(report);
+    }
+    // One look at the log for all of them.
+    let backlogs = match reader.backlogs(&places) {
+        Ok(backlogs) => backlogs.into_iter().map(|backlog| backlog.map_err(|error| error.to_string())).collect(),
+        Err(error) => vec![Err(error.to_string()); whose.len()],
+    };
+    for (at, backlog) in whose.into_iter().zip(backlogs) {
+        let Some(report) = reports.get_mut(at) else { break };
+        match backlog {
+            Ok(backlog) => {
+                report.unread_since = backlog.oldest.map(|oldest| oldest.as_micros());
+                report.unread_bytes = Some(backlog.bytes);
+            }
+            Err(error) => report.unread_problem = Some(error),
+        }
+    }
+    reports
+}
+
 impl SubscriptionReport {
-    /// One whose state is damaged is told as that: it takes nothing from the others.
-    pub(super) fn of(layout: &Layout, reader: &AuditReader, subscription: Subscription) -> Self {
+    /// All but what waits in the log, and how far that was read. One whose state is damaged is told as that: it takes nothing from the
+    /// others.
+    fn without_unread(layout: &Layout, subscription: Subscription) -> (Self, Places) {
         let (outbox, problem) = match Outbox::read(layout, &subscription.key()) {
             Ok(Some(outbox)) => (outbox, None),
             Ok(None) => (Outbox::default(), Some("how far it is, is not known: its state is gone".to_owned())),
             Err(error) => (Outbox::default(), Some(error.to_string())),
         };
-        // What can't be read of the log is told where it is read.
-        let backlog = outbox::noted(layout, &subscription.key()).and_then(|noted| reader.backlog(&outbox.places, noted));
-        let backlog = backlog.ok().filter(|_| problem.is_none()).unwrap_or_default();
-        Self {
+        let report = Self {
             waiting_requests: outbox.parcels.len(),
             oldest_waiting: outbox.oldest(),
-            unread_since: backlog.oldest.map(|oldest| oldest.as_micros()),
-            unread_bytes: backlog.bytes,
+            unread_since: None,
+            unread_bytes: None,
+            unread_problem: None,
             dead_letters_pruned: prune::pruned(layout, &subscription.key()),
             status: outbox.status,
             subscription,
             problem,
-        }
+        };
+        (report, outbox.places)
     }
 
     /// `unusable`, `paused`, `gone`, `parked`, `failing` or `active`.
@@ -75,9 +115,11 @@ impl SubscriptionReport {
         seconds_since(self.oldest_waiting)
     }
 
-    /// How far behind the endpoint is, in seconds: how old the oldest entry is that waits in a request or in the log.
-    pub fn behind_seconds(&self) -> f64 {
-        seconds_since([self.oldest_waiting, self.unread_since].into_iter().flatten().min())
+    /// How far behind the endpoint is, in seconds: how old the oldest entry is that waits in a request or in the log. `None` if it can't be
+    /// told what waits in the log.
+    pub fn behind_seconds(&self) -> Option<f64> {
+        self.unread_bytes?;
+        Some(seconds_since([self.oldest_waiting, self.unread_since].into_iter().flatten().min()))
     }
 
     /// As it is told.
@@ -114,6 +156,10 @@ impl SubscriptionReport {
         told.insert("unread_since".to_owned(), self.unread_since.map_or(Value::Null, instant));
         told.insert("unread_bytes".to_owned(), self.unread_bytes.into());
         told.insert("behind_seconds".to_owned(), self.behind_seconds().into());
+        if self.unread_problem.is_some() {
+            // The reason names a file of the server.
+            told.insert("unread_problem".to_owned(), "what waits for it in the log can't be read".into());
+        }
         told
     }
 }

@@ -80,9 +80,9 @@ impl Saves {
         self.under_way = Some(spawn_blocking(move || document.write(&text, true)));
     }
 
-    /// Whether something waits to be saved soon.
+    /// Whether something waits to be saved soon. The end of a save that is under way tells itself.
     pub(super) fn are_wanted(&self) -> bool {
-        self.soon || self.unsaved
+        (self.soon || self.unsaved) && self.under_way.is_none() && self.not_before.is_none_or(|time| time <= Instant::now())
     }
 
     /// Whether a save is under way.

@@ -9,7 +9,7 @@ use super::{
     sign::SigningSecret,
     subscription::Subscription,
 };
-use crate::{error::Result, log::AuditLog};
+use crate::{error::Result, log::AuditLog, query::AuditReader};
 
 impl AuditLog {
     /// Adds a subscription; it is recorded (`audit.subscription.added`). It gets what is recorded from now on.
@@ -80,7 +80,7 @@ impl AuditLog {
     ///
     /// If they can't be read.
     pub fn subscriptions(&self) -> Result<Vec<SubscriptionReport>> {
-        manage::reports(&self.store().layout)
+        manage::reports(&self.store().layout, &AuditReader::open(self.dir())?)
     }
 
     /// The last attempts to deliver to an endpoint, the newest first: the last 50 that failed and the last 50 that did not. None, if there

@@ -1,15 +1,19 @@
 //! How much of the log is not read yet by who goes on from some places: by the names and lengths of files, and the first lines to be read.
 
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    fs, io,
+};
 
 use super::{files::Files, place::Places};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     record::{Timestamp, scan::scan},
-    store::{gzip::Unpacker, index::Block, layout::Layout, listing::Listing, names::FileStem},
+    store::{gzip::Unpacker, index::Block, layout::Layout, names::FileStem},
 };
 
-/// Of so many files, those born first, the time of the first line to be read is looked up; of others their birth is taken for it.
+/// Of so many streams, those whose unread file was born first, the time of the first line to be read is looked up; of others that file's
+/// birth is taken for it.
 const LOOKED_INTO: usize = 32;
 /// More than most lines.
 const LINE: u64 = 256 * 1024;
@@ -23,47 +27,128 @@ pub(crate) struct Backlog {
     pub(crate) bytes: u64,
 }
 
-/// What came behind these places, which were noted at this time: what is older is only looked for where a file was not read to its end.
-pub(super) fn behind(files: &Files, places: &Places, noted: Timestamp) -> Result<Backlog> {
-    let mut since = noted;
-    for place in places.0.values().filter(|place| place.offset.is_some()) {
-        since = since.min(place.file.parse::<FileStem>()?.born);
-    }
-    let Listing { sealed, live } = files.list(Some(since))?;
-    let layout = Layout::new(files.root());
-    let (mut bytes, mut unread) = (0, BTreeSet::new());
-    for stem in sealed {
-        let Some(offset) = next_line(places, &stem)? else { continue };
-        if offset > 0 && block_from(files, &stem, offset)?.is_none() {
-            continue;
-        }
-        // It may be pruned by now.
-        bytes += fs::metadata(layout.sealed(&stem)).map_or(0, |found| found.len());
-        unread.insert((stem, offset));
-    }
-    for (stem, len) in live {
-        let Some(offset) = next_line(places, &stem)?.filter(|offset| *offset < len) else { continue };
-        bytes += len - offset;
-        unread.insert((stem, offset));
-    }
-    let mut oldest: Option<Timestamp> = None;
-    for (at, (stem, offset)) in unread.into_iter().enumerate() {
-        // What can't be read of one is no reason not to tell of the others.
-        let time = if at < LOOKED_INTO { first_time(files, &stem, offset).unwrap_or(None) } else { Some(stem.born) };
-        oldest = [oldest, time].into_iter().flatten().min();
-    }
-    Ok(Backlog { oldest, bytes })
+/// How far someone has read, and from when on it is looked for what came behind.
+#[derive(Debug)]
+struct Reader<'a> {
+    /// Of each stream the number of the file that is being read, and where its next line begins, if it was not read to its end.
+    streams: BTreeMap<&'a str, (u32, Option<u64>)>,
+    since: Timestamp,
 }
 
-/// Where the first line to be read begins in a file's text; `None` if the file was read.
-fn next_line(places: &Places, stem: &FileStem) -> Result<Option<u64>> {
-    let Some(place) = places.0.get(stem.stream.as_str()) else { return Ok(Some(0)) };
-    let number = place.file.parse::<FileStem>()?.number;
-    Ok(match stem.number.cmp(&number) {
-        std::cmp::Ordering::Less => None,
-        std::cmp::Ordering::Equal => place.offset,
-        std::cmp::Ordering::Greater => Some(0),
-    })
+impl<'a> Reader<'a> {
+    /// What is older than when the places were noted is only looked for where a file was not read to its end.
+    fn new(places: &'a Places, noted: Timestamp) -> Result<Self> {
+        let (mut streams, mut since) = (BTreeMap::new(), noted);
+        for (stream, place) in &places.0 {
+            let file = place.file.parse::<FileStem>()?;
+            if place.offset.is_some() {
+                since = since.min(file.born);
+            }
+            streams.insert(stream.as_str(), (file.number, place.offset));
+        }
+        Ok(Self { streams, since })
+    }
+
+    /// Where the first line to be read begins in a file's text; `None` if the file was read.
+    fn next_line(&self, stem: &FileStem) -> Option<u64> {
+        let Some((number, offset)) = self.streams.get(stem.stream.as_str()) else { return Some(0) };
+        match stem.number.cmp(number) {
+            std::cmp::Ordering::Less => None,
+            std::cmp::Ordering::Equal => *offset,
+            std::cmp::Ordering::Greater => Some(0),
+        }
+    }
+}
+
+/// What came behind the places of each, which were noted at these times. The files are listed and looked into once for all.
+pub(super) fn behind(files: &Files, of: &[(Places, Timestamp)]) -> Result<Vec<Result<Backlog>>> {
+    let readers: Vec<Result<Reader<'_>>> = of.iter().map(|(places, noted)| Reader::new(places, *noted)).collect();
+    let Some(since) = readers.iter().flatten().map(|reader| reader.since).min() else {
+        return Ok(readers.into_iter().map(|reader| reader.map(|_| Backlog::default())).collect());
+    };
+    let listing = files.list(Some(since))?;
+    let mut looked = Looked {
+        files,
+        layout: Layout::new(files.root()),
+        sealed: listing.sealed.into_iter().collect(),
+        live: listing.live.into_iter().collect(),
+        lens: HashMap::new(),
+        times: HashMap::new(),
+    };
+    Ok(readers.into_iter().map(|reader| looked.behind(&reader?)).collect())
+}
+
+/// The files there are, and what was found out about them.
+struct Looked<'a> {
+    files: &'a Files,
+    layout: Layout,
+    /// In the order of their births.
+    sealed: Vec<FileStem>,
+    live: Vec<(FileStem, u64)>,
+    lens: HashMap<FileStem, u64>,
+    times: HashMap<(FileStem, u64), Option<Timestamp>>,
+}
+
+impl Looked<'_> {
+    fn behind(&mut self, reader: &Reader<'_>) -> Result<Backlog> {
+        // The same as if the files were listed for this one alone.
+        let first = reader.since.day().previous();
+        let from = self.sealed.partition_point(|stem| stem.day() < first);
+        let (mut bytes, mut unread) = (0, BTreeSet::new());
+        for at in from..self.sealed.len() {
+            let Some(stem) = self.sealed.get(at) else { break };
+            let Some(offset) = reader.next_line(stem) else { continue };
+            if offset > 0 && block_from(self.files, stem, offset)?.is_none() {
+                continue;
+            }
+            unread.insert((stem.clone(), offset));
+            bytes += self.sealed_len(at)?;
+        }
+        for (stem, len) in &self.live {
+            let Some(offset) = reader.next_line(stem).filter(|offset| offset < len) else { continue };
+            bytes += len - offset;
+            unread.insert((stem.clone(), offset));
+        }
+        let (mut oldest, mut streams): (Option<Timestamp>, _) = (None, HashSet::new());
+        for (stem, offset) in unread {
+            // A stream's later files have later lines.
+            if !streams.insert(stem.stream.clone()) {
+                continue;
+            }
+            let time = if streams.len() <= LOOKED_INTO { self.first_time(stem, offset)? } else { Some(stem.born) };
+            oldest = [oldest, time].into_iter().flatten().min();
+        }
+        Ok(Backlog { oldest, bytes })
+    }
+
+    fn sealed_len(&mut self, at: usize) -> Result<u64> {
+        let Some(stem) = self.sealed.get(at) else { return Ok(0) };
+        if let Some(len) = self.lens.get(stem) {
+            return Ok(*len);
+        }
+        let path = self.layout.sealed(stem);
+        let len = match fs::metadata(&path) {
+            // It was pruned meanwhile.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => 0,
+            found => found.map_err(Error::io("look at", &path))?.len(),
+        };
+        self.lens.insert(stem.clone(), len);
+        Ok(len)
+    }
+
+    fn first_time(&mut self, stem: FileStem, offset: u64) -> Result<Option<Timestamp>> {
+        let at = (stem, offset);
+        if let Some(time) = self.times.get(&at) {
+            return Ok(*time);
+        }
+        let time = match first_time(self.files, &at.0, offset) {
+            // What is damaged is about as old as its file, and no reason not to tell of the others.
+            Err(Error::Damaged { .. }) => Some(at.0.born),
+            time => time?,
+        };
+        self.times.insert(at, time);
+        Ok(time)
+    }
 }
 
 /// The block of a sealed file that has what is to be read from there on; `None` if there is nothing more.
@@ -104,6 +189,10 @@ mod tests {
         Some(Timestamp::from_micros(START + micros))
     }
 
+    fn one(log: &Log, places: &Places, noted: Timestamp) -> Backlog {
+        log.reader().backlogs(&[(places.clone(), noted)]).unwrap().remove(0).unwrap()
+    }
+
     #[test]
     fn it_is_what_a_tail_would_still_give() {
         let log = Log::new();
@@ -116,18 +205,48 @@ mod tests {
         let mut tail = log.reader().resume(Filter::new(), &Places::default()).unwrap();
         let mut bytes = u64::MAX;
         for taken in 0..100 {
-            let Backlog { oldest, bytes: now } = log.reader().backlog(&tail.places(), noted).unwrap();
+            let Backlog { oldest, bytes: now } = one(&log, &tail.places(), noted);
             assert_eq!(oldest, at((taken + 1) * 1_000_000), "after {taken}");
             assert!(now <= bytes && now > 0, "{now} of {bytes}");
             bytes = now;
             assert_eq!(tail.poll(1).unwrap().len(), 1);
         }
-        assert_eq!(log.reader().backlog(&tail.places(), noted).unwrap(), Backlog::default());
+        assert_eq!(one(&log, &tail.places(), noted), Backlog::default());
         // A line that is not whole yet is nothing to be read, and another stream is.
         let path = log.layout.live(&day(10));
         std::io::Write::write_all(&mut fs::File::options().append(true).open(path).unwrap(), b"{\"stream\"").unwrap();
-        assert_eq!(log.reader().backlog(&tail.places(), noted).unwrap(), Backlog { oldest: None, bytes: 9 });
+        assert_eq!(one(&log, &tail.places(), noted), Backlog { oldest: None, bytes: 9 });
         log.append(&FileStem { born: noted, ..stem(1, 1) }, &lines(1, 7..=8));
-        assert_eq!(log.reader().backlog(&tail.places(), noted).unwrap().oldest, at(7_000_000));
+        assert_eq!(one(&log, &tail.places(), noted).oldest, at(7_000_000));
+    }
+
+    #[test]
+    fn many_are_told_of_together_as_each_would_be_alone() {
+        let log = Log::new();
+        let day =
+            |stream, day: u32| FileStem { born: Timestamp::from_micros(START + i64::from(day) * 86_400_000_000), ..stem(stream, day) };
+        let mut of = Vec::new();
+        let mut tail = log.reader().resume(Filter::new(), &Places::default()).unwrap();
+        for n in 1..=6 {
+            for stream in 0..2 {
+                log.sealed(&day(stream, n), &lines(stream, u64::from(n) * 10 - 9..=u64::from(n) * 10));
+            }
+            while !tail.poll(3).unwrap().is_empty() && fastrand::bool() {}
+            of.push((tail.places(), day(0, n).born));
+        }
+        let together = log.reader().backlogs(&of).unwrap();
+        for ((places, noted), backlog) in of.iter().zip(together) {
+            assert_eq!(backlog.unwrap(), one(&log, places, *noted), "{places:?}");
+        }
+        // A name that is none costs only who has it, and a directory that can't be read says nothing of what is in it.
+        let mut damaged = of.remove(0);
+        damaged.0.0.insert("x".to_owned(), serde_json::from_str(r#"{"file":"x","seq":1}"#).unwrap());
+        of.insert(1, damaged);
+        let told: Vec<bool> = log.reader().backlogs(&of).unwrap().iter().map(Result::is_ok).collect();
+        assert_eq!(told, [true, false, true, true, true, true]);
+        assert!(log.reader().backlogs(&[]).unwrap().is_empty());
+        fs::remove_dir(log.layout.live_dir()).unwrap();
+        fs::write(log.layout.live_dir(), "").unwrap();
+        assert!(log.reader().backlogs(&of).is_err());
     }
 }

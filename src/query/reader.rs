@@ -108,10 +108,11 @@ impl AuditReader {
         Tail::new(Arc::clone(&self.files), filter, start)
     }
 
-    /// What is not read yet by who goes on from these places, which were noted at this time.
+    /// What is not read yet by each who goes on from such places, which were noted at that time. What can't be told of one says nothing of
+    /// the others.
     #[cfg(feature = "webhook")]
-    pub(crate) fn backlog(&self, places: &Places, noted: Timestamp) -> Result<Backlog> {
-        backlog::behind(&self.files, places, noted)
+    pub(crate) fn backlogs(&self, of: &[(Places, Timestamp)]) -> Result<Vec<Result<Backlog>>> {
+        backlog::behind(&self.files, of)
     }
 
     /// Follows the log on from where another tail was.

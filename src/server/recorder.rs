@@ -1,7 +1,8 @@
 //! Writes into the log who read it, and who was refused.
 //!
 //! It never waits: a full journal is an answer of 503, not a request that hangs. Refusals cost an attacker nothing, so that they don't
-//! flood the log there are at most so many records of them in a second; the next one tells how many were left out.
+//! flood the log there are at most so many records of them in a second; the next one tells how many were left out. Those of each kind are
+//! counted by themselves: who is not let in at all keeps no record of the others out.
 
 use std::{
     sync::{
@@ -20,21 +21,34 @@ use crate::{
     record::{Caller, OwnRecord, Severity, Source},
 };
 
-/// How many refusals a second are recorded one by one.
-const DENIALS: u32 = 20;
+/// How many refusals of a kind are recorded one by one in a second.
+const REFUSALS: u32 = 20;
+
+/// What is refused, by what it takes to be refused it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Refused {
+    /// Access, to whoever asks.
+    Unknown,
+    /// Access, to someone known.
+    Forbidden,
+    /// A change, to an administrator.
+    #[cfg(feature = "webhook")]
+    Change,
+}
 
 /// Where accesses are recorded.
 #[derive(Debug)]
 pub(super) struct Recorder {
     log: Option<(AuditLog, Source)>,
     optional: bool,
-    denials: Mutex<Denials>,
+    /// By `Refused`.
+    refusals: [Mutex<Refusals>; 3],
     pub(super) denied: AtomicU64,
     pub(super) unrecorded: AtomicU64,
 }
 
 #[derive(Debug)]
-struct Denials {
+struct Refusals {
     since: Instant,
     recorded: u32,
     left_out: u64,
@@ -47,8 +61,8 @@ impl Recorder {
             let source = log.stream().source().parse().expect("a stream's name begins with its source's");
             (log, source)
         });
-        let denials = Mutex::new(Denials { since: Instant::now(), recorded: 0, left_out: 0 });
-        Self { log, optional, denials, denied: AtomicU64::new(0), unrecorded: AtomicU64::new(0) }
+        let refusals = std::array::from_fn(|_| Mutex::new(Refusals { since: Instant::now(), recorded: 0, left_out: 0 }));
+        Self { log, optional, refusals, denied: AtomicU64::new(0), unrecorded: AtomicU64::new(0) }
     }
 
     /// Records an access before it is granted.
@@ -77,11 +91,11 @@ impl Recorder {
     /// Records that someone was not let in.
     pub(super) fn denied(&self, caller: Caller, denied: &Denied, path: &str) {
         self.denied.fetch_add(1, Ordering::Relaxed);
-        let (status, reason, why) = match denied {
-            Denied::Unauthenticated(why) => (StatusCode::UNAUTHORIZED, "authentication", why),
-            Denied::Forbidden(why) => (StatusCode::FORBIDDEN, "authorization", why),
+        let (kind, status, reason, why) = match denied {
+            Denied::Unauthenticated(why) => (Refused::Unknown, StatusCode::UNAUTHORIZED, "authentication", why),
+            Denied::Forbidden(why) => (Refused::Forbidden, StatusCode::FORBIDDEN, "authorization", why),
         };
-        self.refused(|| {
+        self.refused(kind, || {
             OwnRecord::new("audit.access.denied", Severity::Warning, "Access to the audit log was refused")
                 .caller(caller)
                 .failed(reason)
@@ -91,19 +105,19 @@ impl Recorder {
         });
     }
 
-    /// Records a refusal, if there were not too many of them.
-    pub(super) fn refused(&self, record: impl FnOnce() -> OwnRecord) {
+    /// Records a refusal, if there were not too many of its kind.
+    pub(super) fn refused(&self, kind: Refused, record: impl FnOnce() -> OwnRecord) {
         let left_out = {
-            let mut denials = self.denials.lock().unwrap_or_else(PoisonError::into_inner);
-            if denials.since.elapsed() >= Duration::from_secs(1) {
-                (denials.since, denials.recorded) = (Instant::now(), 0);
+            let mut refusals = self.refusals[kind as usize].lock().unwrap_or_else(PoisonError::into_inner);
+            if refusals.since.elapsed() >= Duration::from_secs(1) {
+                (refusals.since, refusals.recorded) = (Instant::now(), 0);
             }
-            if denials.recorded >= DENIALS {
-                denials.left_out += 1;
+            if refusals.recorded >= REFUSALS {
+                refusals.left_out += 1;
                 return;
             }
-            denials.recorded += 1;
-            std::mem::take(&mut denials.left_out)
+            refusals.recorded += 1;
+            std::mem::take(&mut refusals.left_out)
         };
         let record = record();
         let record = if left_out > 0 { record.detail("unrecorded_before", left_out) } else { record };
@@ -126,7 +140,7 @@ mod tests {
         let recorder = Recorder::new(Some(log.clone()), false);
         let (mut made, mut rounds) = (0_u32, 0_u64);
         let mut refuse = || {
-            recorder.refused(|| {
+            recorder.refused(Refused::Unknown, || {
                 made += 1;
                 OwnRecord::new("audit.access.denied", Severity::Warning, "No")
             })

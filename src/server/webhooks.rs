@@ -62,8 +62,8 @@ pub(super) fn takes_body(request: &Request) -> bool {
 async fn list(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, request: Parts) -> Result<Response, Problem> {
     let asker = app.admit_administrator(&request)?;
     none_given(&request)?;
-    let layout = app.layout.clone();
-    let reports = app.blocking(slot, move |_| forward::reports(&layout)).await?;
+    let (layout, reader) = (app.layout.clone(), app.reader.clone());
+    let reports = app.blocking(slot, move |_| forward::reports(&layout, &reader)).await?;
     seen(&app, &asker, "The webhooks were looked at", &[], true)?;
     let all: Vec<_> = reports.iter().map(forward::SubscriptionReport::told).collect();
     Ok(answer(StatusCode::OK, &json!({ "webhooks": all })))
@@ -83,7 +83,7 @@ async fn deliveries(Shared(app): Shared<State>, Extension(slot): Extension<Slot>
     let asker = app.admit_administrator(&request)?;
     let Part { given, offset, limit } = part(&request, MOST_ATTEMPTS, MOST_ATTEMPTS)?;
     let (layout, name) = (app.layout.clone(), name(&request));
-    let attempts = app.blocking(slot, move |_| match forward::report(&layout, &name)? {
+    let attempts = app.blocking(slot, move |_| match forward::find(&layout, &name)? {
         Some(_) => forward::attempts(&layout, &name).map(Ok),
         None => Ok(Err(Refusal::NoSuch(name))),
     });
@@ -99,7 +99,7 @@ async fn dead_letters(Shared(app): Shared<State>, Extension(slot): Extension<Slo
     let asker = app.admit_administrator(&request)?;
     let Part { given, offset, limit } = part(&request, LETTERS, MOST_LETTERS)?;
     let (layout, name) = (app.layout.clone(), name(&request));
-    let letters = app.blocking(slot, move |_| match forward::report(&layout, &name)? {
+    let letters = app.blocking(slot, move |_| match forward::find(&layout, &name)? {
         Some(_) => forward::letters(&layout, &name, offset, limit).map(Ok),
         None => Ok(Err(Refusal::NoSuch(name))),
     });
@@ -111,8 +111,8 @@ async fn dead_letters(Shared(app): Shared<State>, Extension(slot): Extension<Slo
 
 /// A webhook as it is told.
 async fn told(app: &State, slot: Slot, name: String) -> Result<Map<String, Value>, Problem> {
-    let layout = app.layout.clone();
-    let report = app.blocking(slot, move |_| Ok(forward::report(&layout, &name)?.ok_or(Refusal::NoSuch(name)))).await?;
+    let (layout, reader) = (app.layout.clone(), app.reader.clone());
+    let report = app.blocking(slot, move |_| Ok(forward::report(&layout, &reader, &name)?.ok_or(Refusal::NoSuch(name)))).await?;
     report.map(|report| report.told()).map_err(refused)
 }
 

@@ -11,6 +11,7 @@ use crate::{
         output,
     },
     forward::{self, DeadLetter, DeliveryAttempt, SubscriptionReport},
+    query::AuditReader,
     store::layout::Layout,
 };
 
@@ -18,7 +19,7 @@ use crate::{
 const LAST: usize = 5;
 
 pub(super) fn list(out: &mut impl Write, layout: &Layout, format: Option<Format>) -> Result<(), Failure> {
-    let reports = forward::reports(layout)?;
+    let reports = forward::reports(layout, &AuditReader::open(layout.root())?)?;
     if reports.is_empty() {
         warn("there are no webhooks");
     }
@@ -29,7 +30,8 @@ pub(super) fn list(out: &mut impl Write, layout: &Layout, format: Option<Format>
             waiting => format!("{waiting}, for {}", span(report.lag_seconds())),
         };
         let (types, last) = (one.event_types().join(" "), status.last_answer.clone().unwrap_or_default());
-        let (name, state, behind) = (one.name().to_owned(), report.state().to_owned(), span(report.behind_seconds()));
+        let (name, state, behind) =
+            (one.name().to_owned(), report.state().to_owned(), report.behind_seconds().map_or_else(|| "unknown".to_owned(), span));
         [name, state, types, status.delivered.to_string(), waiting, behind, last, one.url().to_owned()]
     };
     let columns = ["NAME", "STATE", "EVENT TYPES", "DELIVERED", "WAITING", "BEHIND", "LAST ATTEMPT", "URL"];

@@ -15,6 +15,7 @@ use crate::{
     record::{OwnRecord, Severity},
     server::{
         problem::Problem,
+        recorder::Refused,
         state::{Asker, Slot, State, path},
     },
 };
@@ -210,7 +211,7 @@ async fn change(app: &State, head: &Parts, act: impl AsyncFnOnce(Asker) -> Resul
     if let Err(problem) = &done
         && problem.status().is_client_error()
     {
-        app.recorder.refused(|| {
+        app.recorder.refused(Refused::Change, || {
             let record = OwnRecord::new("audit.subscription.refused", Severity::Warning, "A change of a webhook was refused");
             let record = record.caller(caller).failed("validation").detail("method", head.method.as_str()).detail("path", path);
             let record = record.detail("status", problem.status().as_u16());
