@@ -85,6 +85,67 @@ fn what_is_much_longer_than_a_record_takes_no_longer_than_its_own_code() {
     assert_eq!((&records[1]["details"]["name"], &records[1]["truncated"]), (&json!("a.txt"), &json!(["details.text"])));
 }
 
+#[derive(serde::Serialize, Clone)]
+struct Document {
+    body: String,
+    owner: &'static str,
+    approved_by: &'static str,
+}
+
+#[test]
+fn a_long_field_hides_none_of_those_that_come_after_it() {
+    let body = "b".repeat(70_000);
+    let document = Document { body: body.clone(), owner: "ann", approved_by: "mallory" };
+    let pair = (body.as_str(), "mallory");
+    let listed = json!({"items": (0..20_000).collect::<Vec<_>>(), "approved_by": "mallory"});
+    let records = recorded(|| {
+        audit!("document.saved", resource.id = 7, resource.attributes = document);
+        tracing::info!(target: "audit", event_type = "document.saved", body = body.as_str(), approved_by = "mallory", amount = 5);
+        audit!("document.saved", listed, pair);
+    });
+    let attributes = &records[0]["resource"]["attributes"];
+    assert_eq!((&attributes["owner"], &attributes["approved_by"]), (&json!("ann"), &json!("mallory")));
+    assert_eq!(records[0]["truncated"], json!(["resource.attributes.body"]));
+    assert_eq!((&records[1]["details"]["approved_by"], &records[1]["details"]["amount"]), (&json!("mallory"), &json!(5)));
+    assert_eq!(records[1]["truncated"], json!(["details.body"]));
+    let details = &records[2]["details"];
+    assert_eq!((&details["listed"]["approved_by"], &details["pair"][1]), (&json!("mallory"), &json!("mallory")));
+    assert_eq!(records[2]["truncated"], json!(["details.listed.items", "details.pair.0"]));
+}
+
+#[test]
+fn what_is_left_out_of_a_value_many_times_too_long_is_named() {
+    let texts: std::collections::BTreeMap<_, _> = (100..200).map(|n| (n, "t".repeat(60_000))).collect();
+    let records = recorded(|| _ = audit!("texts.saved", texts, size = 100));
+    let details = &records[0]["details"];
+    assert_eq!(
+        (&details["texts"]["…"], &details["size"], &records[0]["truncated"][0]),
+        (&json!("…"), &json!(100), &json!("details.texts"))
+    );
+    assert!(details["texts"]["100"].as_str().unwrap().len() > 100);
+}
+
+#[test]
+fn raw_json_is_cut_as_any_value_as_far_as_it_can_be_parsed() {
+    #[derive(serde::Serialize)]
+    struct Received {
+        body: Box<serde_json::value::RawValue>,
+        from: &'static str,
+    }
+    let raw = |depth| serde_json::value::RawValue::from_string(format!("{}1{}", "[".repeat(depth), "]".repeat(depth))).unwrap();
+    let received = |depth| Received { body: raw(depth), from: "mallory" };
+    let records = recorded(|| {
+        audit!("body.received", d = received(98));
+        audit!("body.received", d = received(127));
+        audit!("body.received", d = received(128));
+    });
+    let text = |at: usize| records[at]["details"]["d"]["body"].to_string();
+    assert_eq!(text(0), raw(98).get());
+    assert_eq!(text(1), format!("{}\"(nested too deeply)\"{}", "[".repeat(99), "]".repeat(99)));
+    assert!(text(2).starts_with("\"(not serializable: recursion limit exceeded"), "{}", text(2));
+    assert!(records.iter().all(|record| record["details"]["d"]["from"] == "mallory"));
+}
+
 #[test]
 fn tags_are_a_list_whatever_is_given() {
     let (one, many, none) = ("nightly", vec!["a", "b"], None::<&str>);

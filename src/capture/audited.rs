@@ -204,6 +204,7 @@ fn chain<E: Error + ?Sized>(error: &E) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::argument;
 
     #[derive(Debug, thiserror::Error)]
     #[error("not rotated")]
@@ -218,6 +219,21 @@ mod tests {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str(if f.alternate() { "outer: inner" } else { "outer" })
         }
+    }
+
+    #[test]
+    fn no_more_is_captured_than_a_record_can_hold() {
+        fn captured(value: &impl serde::Serialize) -> Vec<u8> {
+            capture(&argument::json(value)).0.unwrap()
+        }
+        let text = captured(&"t".repeat(10_000_000));
+        assert_eq!(text.len(), Buffer::LONGEST + 2);
+        assert!(text.ends_with("t…\"".as_bytes()));
+        let pieces = capture(&argument::display(&format_args!("{text:?}{text:?}", text = "ä".repeat(700_000)))).0.unwrap();
+        assert!(pieces.len().abs_diff(Buffer::LONGEST) < 10 && pieces.ends_with("ä…\"".as_bytes()), "{} bytes", pieces.len());
+        let list = captured(&vec![7_u8; 10_000_000]);
+        assert!(list.len() < Buffer::LONGEST + 10 && list.ends_with(",\"…\"]".as_bytes()), "{} bytes", list.len());
+        assert!(captured(&vec!["t".repeat(1000); 100_000]).len() < Buffer::LONGEST + 2000);
     }
 
     #[derive(Debug)]

@@ -143,7 +143,7 @@ pub(super) fn record_plain(intake: &Arc<Intake>, head: &str, gather: impl FnOnce
 fn render(scratch: &mut Scratch, head: &str, at: Instant, id: Uuid, intake: Option<&Intake>, write: &dyn Fn(&mut Writer<'_>)) -> Parts {
     let Scratch { out, inherited, stamp, .. } = scratch;
     out.clear();
-    out.limit_texts(intake.map_or(usize::MAX, |intake| intake.longest));
+    out.limit_texts(intake.map_or(Buffer::LONGEST, |intake| intake.longest));
     stamp.write(out, at, id);
     out.append(head.as_bytes());
     let system: &[u8] = match intake {

@@ -1,116 +1,259 @@
-//! Makes a record that is too long fit: its longest strings and lists are cut, and it says which.
+//! Makes a record that is too long fit: what is longest in it is cut, and it says what.
+//!
+//! The record is written again with a limit on each value, and with half that limit, until it fits. However long it was rendered, each time
+//! no more than a record is written.
 //!
 //! The slow path: it may allocate.
 
+use std::{
+    fmt::{Display, Write as _},
+    iter,
+};
+
 use serde_json::{Map, Value};
 
-/// A string is never cut below this many bytes while whole fields can go instead.
+use crate::record::{
+    Buffer,
+    json::{self, AND_SO_ON},
+};
+
+/// The least limit; and as many bytes of any value have room in a list or an object at its least.
 const SHORTEST: usize = 32;
 
-/// What stands for the elements of a list that were cut off.
-const AND_SO_ON: &str = "…";
+/// More paths than these are not named.
+const MOST_NAMES: usize = 16;
 
-/// The parts that belong to the application and may be cut first, as paths.
-const CUT_FIRST: [&str; 4] = ["details", "actor.attributes", "resource.attributes", "resource.prior_attributes"];
+/// The objects that have the record's own fields; all others are the application's.
+const OWN: [&str; 4] = ["actor", "resource", "outcome", "context"];
+
+/// The fields that go as a whole when there are too many short ones, in this order.
+const GO_LAST: [&str; 10] =
+    ["details", "tags", "resource", "actor", "outcome", "description", "context", "user_agent", "ip_address", "tenant_id"];
+
+/// How many bytes of each value are written.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Of the record's own fields.
+    own: usize,
+    /// Of `details` and attributes, and what is in them.
+    application: usize,
+    /// Fields that are left out.
+    without: &'static [&'static str],
+}
 
 /// `record` is what was rendered: an object without its opening brace. The result is at most `longest` bytes.
 pub(super) fn shorten(record: &[u8], longest: usize) -> Vec<u8> {
     let text = [b"{", record].concat();
-    let Ok(Value::Object(mut record)) = serde_json::from_slice::<Value>(&text) else {
-        // The writer renders nothing but valid JSON. Should it ever not, the head of the record is still worth more than nothing.
-        return render(&head(&text), &["*".to_owned()]);
-    };
-    let mut cut = Vec::new();
-    for everywhere in [false, true] {
-        let mut limit = longest / 2;
-        while limit >= SHORTEST {
-            let short = render(&record, &cut);
-            if short.len() <= longest {
-                return short;
-            }
-            for (key, value) in &mut record {
-                shorten_value(key.clone(), value, limit, everywhere, &mut cut);
-            }
-            limit /= 2;
-        }
-    }
-    // Not a few long values but many short ones: whole fields go.
-    for key in ["details", "tags", "resource", "actor", "outcome", "description", "context", "user_agent", "ip_address", "tenant_id"] {
-        if render(&record, &cut).len() <= longest {
-            break;
-        }
-        if record.shift_remove(key).is_some() {
-            cut.retain(|path| path != key && !path.starts_with(&format!("{key}.")));
-            cut.push(key.to_owned());
-        }
-    }
-    render(&record, &cut)
+    // The writer renders nothing but valid JSON. Should it ever not, the head of the record is still worth more than nothing.
+    let Ok(Value::Object(record)) = serde_json::from_slice::<Value>(&text) else { return headless(&text) };
+
+    let halves = || iter::successors(Some(longest / 2), |limit| Some(limit / 2)).take_while(|limit| *limit >= SHORTEST);
+    // Where the record's own fields are nearly all of it, cutting the others would hide these and help little.
+    let own = write(&record, longest, Limits { own: usize::MAX, application: 0, without: &[] });
+    let others = own.is_some_and(|own| own.len() <= longest - longest / 16);
+
+    let first = halves().filter(|_| others).map(|limit| Limits { own: usize::MAX, application: limit, without: &[] });
+    let then = halves().map(|limit| Limits { own: limit, application: limit, without: &[] });
+    let last = (1..=GO_LAST.len()).map(|count| Limits { own: SHORTEST, application: SHORTEST, without: &GO_LAST[..count] });
+    first.chain(then).chain(last).find_map(|limits| write(&record, longest, limits)).unwrap_or_else(|| headless(&text))
 }
 
-fn render(record: &Map<String, Value>, cut: &[String]) -> Vec<u8> {
-    // A map of JSON values always serializes.
-    let mut bytes = serde_json::to_vec(record).unwrap_or_default();
-    if !cut.is_empty() && bytes.pop().is_some() {
-        bytes.extend_from_slice(b",\"truncated\":");
-        bytes.extend(serde_json::to_vec(cut).unwrap_or_default());
-        bytes.push(b'}');
+/// The record within these limits, without its opening brace, unless it is still too long.
+fn write(record: &Map<String, Value>, longest: usize, limits: Limits) -> Option<Vec<u8>> {
+    let mut cut = Cut { out: Buffer::with_capacity(longest), longest, limits, path: String::new(), names: Vec::new() };
+    cut.own(record);
+    let Cut { mut out, names, .. } = cut;
+    if !names.is_empty() {
+        out.truncate(out.len() - 1);
+        out.append(b",\"truncated\":");
+        out.limit_texts(longest);
+        json::write_value(&mut out, &names);
+        out.push(b'}');
     }
-    if !bytes.is_empty() {
-        bytes.remove(0);
-    }
-    bytes
+    (out.len() - 1 <= longest).then(|| out[1..].to_vec())
 }
 
-/// Shortens what is below `path`: every string that is longer than `limit` bytes, and every list that would be even if its strings were as
-/// short as they may get; the record's own fields only if `everywhere`. Says how many bytes would be left if all strings were that short.
-fn shorten_value(path: String, value: &mut Value, limit: usize, everywhere: bool, cut: &mut Vec<String>) -> usize {
-    let own = CUT_FIRST.iter().any(|first| path == *first || path.strip_prefix(first).is_some_and(|rest| rest.starts_with('.')));
-    let may_be_cut = own || (everywhere && path.as_str() != "id" && path.as_str() != "event_type");
-    match value {
-        Value::String(text) => {
-            if text.len() > limit && may_be_cut {
-                let keep = limit.saturating_sub('…'.len_utf8());
-                let end = (0..=keep).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
-                text.truncate(end);
-                text.push('…');
-                note(path, cut);
-            }
-            text.len().min(SHORTEST)
-        }
-        Value::Array(values) => {
-            let (mut left, mut kept) = (0, 0);
-            for (index, value) in values.iter_mut().enumerate() {
-                let element = 1 + shorten_value(format!("{path}.{index}"), value, limit, everywhere, cut);
-                if left + element > limit && may_be_cut {
-                    break;
+/// Writes a record within its limits.
+struct Cut {
+    out: Buffer,
+    longest: usize,
+    limits: Limits,
+    /// Of the value that is being written.
+    path: String,
+    /// The paths of what was cut.
+    names: Vec<String>,
+}
+
+impl Cut {
+    /// An object of the record's own.
+    fn own(&mut self, fields: &Map<String, Value>) {
+        self.out.push(b'{');
+        for (key, value) in fields {
+            self.within(key, |cut| {
+                if cut.limits.without.contains(&cut.path.as_str()) {
+                    return cut.note();
                 }
-                left += element;
-                kept += 1;
+                cut.key(key);
+                let limit = match cut.path.as_str() {
+                    "details" | "actor.attributes" | "resource.attributes" | "resource.prior_attributes" => cut.limits.application,
+                    "id" | "event_type" => usize::MAX,
+                    _ => cut.limits.own,
+                };
+                match value {
+                    Value::Object(fields) if OWN.contains(&cut.path.as_str()) => cut.own(fields),
+                    value => cut.value(value, limit),
+                }
+            });
+        }
+        self.out.push(b'}');
+    }
+
+    fn value(&mut self, value: &Value, limit: usize) {
+        match value {
+            Value::String(text) => {
+                if text.len() > limit {
+                    self.note();
+                }
+                self.out.limit_texts(limit);
+                json::write_str(&mut self.out, text);
             }
-            if kept < values.len() {
-                values.truncate(kept);
-                values.push(AND_SO_ON.into());
-                // What was cut in those that are gone need not be told.
-                let index = |below: &str| below.strip_prefix(&format!("{path}."))?.split('.').next()?.parse::<usize>().ok();
-                cut.retain(|below| index(below).is_none_or(|index| index < kept));
-                note(path, cut);
+            Value::Array(values) => self.list(values, limit),
+            Value::Object(fields) => self.object(fields, limit),
+            // Writing a number, a boolean or null into memory does not fail.
+            other => _ = serde_json::to_writer(&mut self.out, other),
+        }
+    }
+
+    /// The first elements of a list, as many as there is room for if each is cut as short as it may get.
+    fn list(&mut self, values: &[Value], mut limit: usize) {
+        let each = limit;
+        let elements = match values {
+            // Others were left out before.
+            [elements @ .., last] if *last == AND_SO_ON => elements,
+            all => all,
+        };
+        let kept = elements.iter().take_while(|value| take(&mut limit, 1 + least(value, SHORTEST))).count();
+        if kept < values.len() {
+            self.note();
+        }
+        self.out.push(b'[');
+        for (index, value) in elements[..kept].iter().enumerate() {
+            if self.is_full() {
+                return;
             }
-            left
+            self.separate();
+            self.within(index, |cut| cut.value(value, each));
+        }
+        if kept < values.len() {
+            self.separate();
+            json::write_str(&mut self.out, AND_SO_ON);
+        }
+        self.out.push(b']');
+    }
+
+    /// The first members of an object of the application's. A name that is too long does not hide those that come after it.
+    fn object(&mut self, fields: &Map<String, Value>, mut limit: usize) {
+        let each = limit;
+        let mut kept = Vec::new();
+        for (key, value) in fields {
+            if key != AND_SO_ON && take(&mut limit, key.len() + 4 + least(value, SHORTEST)) {
+                kept.push((key, value));
+            }
+        }
+        if kept.len() < fields.len() {
+            self.note();
+        }
+        self.out.push(b'{');
+        for (key, value) in &kept {
+            if self.is_full() {
+                return;
+            }
+            self.key(key);
+            self.within(key, |cut| cut.value(value, each));
+        }
+        if kept.len() < fields.len() {
+            self.key(AND_SO_ON);
+            json::write_str(&mut self.out, AND_SO_ON);
+        }
+        self.out.push(b'}');
+    }
+
+    fn key(&mut self, key: &str) {
+        self.separate();
+        self.out.limit_texts(self.longest);
+        json::write_str(&mut self.out, key);
+        self.out.push(b':');
+    }
+
+    fn separate(&mut self) {
+        if !matches!(self.out.last(), Some(b'{' | b'[')) {
+            self.out.push(b',');
+        }
+    }
+
+    /// Whether these limits are of no use, whatever comes.
+    fn is_full(&self) -> bool {
+        self.out.len() > self.longest
+    }
+
+    fn within(&mut self, name: impl Display, write: impl FnOnce(&mut Self)) {
+        let len = self.path.len();
+        let dot = if len == 0 { "" } else { "." };
+        // Writing into a string cannot fail.
+        let _ = write!(self.path, "{dot}{name}");
+        write(self);
+        self.path.truncate(len);
+    }
+
+    fn note(&mut self) {
+        match self.names.len() {
+            ..MOST_NAMES => self.names.push(self.path.clone()),
+            MOST_NAMES => self.names.push(AND_SO_ON.to_owned()),
+            _ => {}
+        }
+    }
+}
+
+/// Takes bytes from those that are left, if there are so many.
+fn take(left: &mut usize, bytes: usize) -> bool {
+    left.checked_sub(bytes).map(|rest| *left = rest).is_some()
+}
+
+/// How many bytes a value is long; `most` if more, which is all that is looked at.
+fn least(value: &Value, most: usize) -> usize {
+    let mut sum = 2;
+    match value {
+        Value::String(text) => sum += text.len(),
+        Value::Array(values) => {
+            let mut values = values.iter();
+            while sum < most
+                && let Some(value) = values.next()
+            {
+                sum += 1 + least(value, most - sum);
+            }
         }
         Value::Object(fields) => {
-            let members =
-                fields.iter_mut().map(|(key, value)| key.len() + 4 + shorten_value(format!("{path}.{key}"), value, limit, everywhere, cut));
-            members.sum()
+            let mut fields = fields.iter();
+            while sum < most
+                && let Some((key, value)) = fields.next()
+            {
+                sum += key.len() + 4;
+                sum += least(value, most.saturating_sub(sum));
+            }
         }
-        other => other.to_string().len(),
+        other => sum = other.to_string().len(),
     }
+    sum.min(most)
 }
 
-/// A million values that were cut can't all be named.
-fn note(path: String, cut: &mut Vec<String>) {
-    if !cut.contains(&path) && cut.len() < 16 {
-        cut.push(path);
-    }
+/// What is left of a record that can't be parsed.
+fn headless(text: &[u8]) -> Vec<u8> {
+    let mut fields = head(text);
+    fields.insert("truncated".into(), ["*"].as_slice().into());
+    // A map of JSON values always serializes.
+    let mut bytes = serde_json::to_vec(&fields).unwrap_or_default();
+    bytes.drain(..bytes.len().min(1));
+    bytes
 }
 
 /// The leading fields of a record that can't be parsed: those that are well-formed strings.
@@ -127,63 +270,5 @@ fn head(text: &[u8]) -> Map<String, Value> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn shortened(record: &Value, longest: usize) -> Value {
-        let text = serde_json::to_vec(record).unwrap();
-        let short = shorten(&text[1..], longest);
-        assert!(short.len() <= longest, "{} > {longest}", short.len());
-        serde_json::from_slice(&[b"{", &short[..]].concat()).unwrap()
-    }
-
-    #[test]
-    fn the_longest_strings_are_cut_and_named() {
-        let body = "ä".repeat(500_000);
-        let short = shortened(&json!({"id": "1", "description": "x", "details": {"body": body, "mode": "full"}}), 65_536);
-        assert_eq!(short["truncated"], json!(["details.body"]));
-        assert_eq!((&short["description"], &short["details"]["mode"]), (&json!("x"), &json!("full")));
-        assert!(short["details"]["body"].as_str().unwrap().len() > 20_000, "no more than needed is cut");
-    }
-
-    #[test]
-    fn a_record_of_many_small_fields_fits_too() {
-        let many: Vec<_> = (0..100_000).map(|n| json!({"n": n})).collect();
-        let fields: Map<String, Value> = many.iter().enumerate().map(|(n, value)| (format!("field{n}"), value.clone())).collect();
-        let short = shortened(&json!({"id": "1", "event_type": "a.b", "details": fields, "tags": ["x"]}), 4096);
-        assert_eq!(short, json!({"id": "1", "event_type": "a.b", "tags": ["x"], "truncated": ["details"]}));
-    }
-
-    #[test]
-    fn a_long_list_is_cut_and_what_is_beside_it_stays() {
-        let many: Vec<_> = (0..100_000).map(|n| json!({"n": n})).collect();
-        let note = "n".repeat(1000);
-        let short = shortened(&json!({"id": "1", "details": {"many": many, "note": note, "size": 7}, "tags": ["x"]}), 4096);
-        let kept = short["details"]["many"].as_array().unwrap();
-        assert!(kept.len() > 50 && kept[0] == json!({"n": 0}) && kept.last() == Some(&json!("…")), "{} are left", kept.len());
-        assert_eq!((&short["details"]["note"], &short["details"]["size"], &short["tags"]), (&json!(note), &json!(7), &json!(["x"])));
-        assert_eq!(short["truncated"], json!(["details.many"]));
-    }
-
-    #[test]
-    fn a_list_of_long_strings_keeps_its_length() {
-        let texts = vec!["t".repeat(30_000); 3];
-        let short = shortened(&json!({"id": "1", "details": {"texts": texts}}), 65_536);
-        assert_eq!(short["details"]["texts"].as_array().unwrap().len(), 3);
-        assert_eq!(short["truncated"], json!(["details.texts.0", "details.texts.1", "details.texts.2"]));
-    }
-
-    #[test]
-    fn control_characters_count_as_they_are_written() {
-        let short = shortened(&json!({"id": "1", "details": {"a": "\u{1}".repeat(30_000)}}), 65_536);
-        assert_eq!(short["truncated"], json!(["details.a"]));
-    }
-
-    #[test]
-    fn a_long_description_is_cut_after_the_details() {
-        let short = shortened(&json!({"id": "1", "description": "d".repeat(9000), "details": {"a": "b"}}), 4096);
-        assert_eq!((&short["truncated"], &short["details"]["a"]), (&json!(["description"]), &json!("b")));
-    }
-}
+#[path = "shorten_tests.rs"]
+mod tests;

@@ -82,7 +82,12 @@ impl AuditLogBuilder {
         self
     }
 
-    /// The longest record in bytes; a longer one has its longest strings cut, and says so. Default: 64 KiB.
+    /// The longest record in bytes. Default: 64 KiB.
+    ///
+    /// What is longest in a longer one is cut, in `details` and `attributes` first: long strings to their beginnings, and lists and objects to
+    /// the first elements and members that there is room for, with `…` in the place of the others. `truncated` names the paths, sixteen at
+    /// most, and `…` for any more. Of a text that is captured before its record is rendered, as the arguments of an `#[audited]` function and
+    /// the fields of an `Actor` are, no more than 2 MiB are taken, however long a record may be.
     pub fn max_record_bytes(mut self, bytes: usize) -> Self {
         self.max_record_bytes = bytes;
         self

@@ -9,16 +9,12 @@ use std::{
     ops::{Deref, DerefMut},
 };
 
-/// The longest value where texts have no limit.
-const MOST: usize = 16 << 20;
-
 /// A growing string of bytes. What it holds is seen through its slice.
 pub struct Buffer {
     /// All of it is initialised; what counts are the first `len` bytes.
     bytes: Vec<u8>,
     len: usize,
-    /// The longest text that is taken; see [`clip`](Buffer::clip).
-    longest_text: usize,
+    longest: usize,
 }
 
 impl Default for Buffer {
@@ -28,8 +24,11 @@ impl Default for Buffer {
 }
 
 impl Buffer {
+    /// The longest text, for what is rendered before its record is: an eighth of the default journal, the longest that a record can be there.
+    pub(crate) const LONGEST: usize = 2 << 20;
+
     pub(crate) const fn new() -> Self {
-        Self { bytes: Vec::new(), len: 0, longest_text: usize::MAX }
+        Self { bytes: Vec::new(), len: 0, longest: Self::LONGEST }
     }
 
     pub(crate) fn with_capacity(capacity: usize) -> Self {
@@ -39,20 +38,14 @@ impl Buffer {
     /// From now on no text is taken beyond this many bytes; short ones always are.
     #[inline]
     pub(crate) fn limit_texts(&mut self, longest: usize) {
-        self.longest_text = longest.max(SHORT);
+        self.longest = longest.max(SHORT);
     }
 
-    /// The longest value that is of use; where texts have no limit, more than a record is likely to hold.
+    /// The longest text that is taken. One that is longer than the whole record may be is cut there in any case; this way it takes no memory
+    /// before.
     #[inline]
     pub(crate) fn longest(&self) -> usize {
-        if self.longest_text == usize::MAX { MOST } else { self.longest_text }
-    }
-
-    /// As much of the text as is taken. A text that is longer than the whole record may be is cut there in any case; this way it takes
-    /// no memory before.
-    #[inline]
-    pub(crate) fn clip<'a>(&self, text: &'a str) -> &'a str {
-        if text.len() > self.longest_text { clipped(text, self.longest_text) } else { text }
+        self.longest
     }
 
     pub(crate) fn capacity(&self) -> usize {
@@ -149,12 +142,6 @@ impl Buffer {
         self.bytes.truncate(self.len);
         self.bytes
     }
-}
-
-#[cold]
-fn clipped(text: &str, longest: usize) -> &str {
-    let end = (0..=longest).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    &text[..end]
 }
 
 /// Pieces up to this length are copied without a call.

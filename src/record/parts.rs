@@ -94,7 +94,7 @@ impl<const N: usize> Rendered<N> {
 
     fn set_str(&mut self, field: usize, text: &str) {
         // The usual string needs no escape and goes straight to its place.
-        if text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
+        if text.len() <= Buffer::LONGEST && text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
             let start = self.json.len();
             self.json.push(b'"');
             self.json.extend_from_slice(text.as_bytes());

@@ -4,8 +4,10 @@
 //!
 //! - A top-level `None` is told apart from `null`, because it leaves the field out.
 //! - An integer beyond ±(2^63-1) becomes a string: most readers of the files have no wider integer.
-//! - What nests deeper than readers parse, and what comes after more than a record can hold, is left out, and says so.
-//! - Raw JSON from [`serde_json::value::RawValue`] is normalised, because it may hold line breaks.
+//! - What nests deeper than readers parse is left out, and so are the elements of a list after more than a record can hold and the members of
+//!   an object after many times that. `…` stands in their place, and at the end of a text that long.
+//! - Raw JSON from [`serde_json::value::RawValue`] is normalised, because it may hold line breaks. What `serde_json` does not parse, as it does
+//!   not beyond 127 levels, is replaced as a whole by a text that says so.
 //! - Strings are copied and scanned in one go, sixteen bytes at a time; they are most of a record.
 
 mod value;
@@ -16,6 +18,9 @@ use serde::Serialize;
 use value::{Bounds, Value};
 
 use super::buffer::{Buffer, SHORT, SLACK, copy_plain, copy_short_plain, special_in};
+
+/// What stands for the rest of what is too long: at the end of a text, as the last element of a list, as the last member of an object.
+pub(crate) const AND_SO_ON: &str = "…";
 
 /// Whether a value was written, or was a `None` that leaves its field out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +50,8 @@ pub(crate) fn write_value<T: Serialize + ?Sized>(out: &mut Buffer, value: &T) ->
 pub(crate) fn write_display(out: &mut Buffer, value: impl Display) {
     out.push(b'"');
     // The writer below never fails; an error is the value's own, and what it had to say is already written.
-    let end = out.len().saturating_add(out.longest());
-    let _ = write!(Escaped { out, end }, "{value}");
+    let left = Some(out.longest());
+    let _ = write!(Escaped { out, left }, "{value}");
     out.push(b'"');
 }
 
@@ -99,29 +104,44 @@ fn stringify_other(out: &mut Buffer, start: usize) {
 
 struct Escaped<'a> {
     out: &'a mut Buffer,
-    /// Where no further piece is taken: the text is longer than a record then, and will be cut in any case.
-    end: usize,
+    /// How many more bytes are taken, `None` once they were not enough.
+    left: Option<usize>,
 }
 
 impl fmt::Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        if self.out.len() <= self.end {
+        let Some(left) = self.left else { return Ok(()) };
+        self.left = left.checked_sub(text.len());
+        if self.left.is_some() {
             escape_into(self.out, text);
+        } else {
+            escape_beginning(self.out, text, left);
         }
         Ok(())
     }
 }
 
-/// Appends the JSON-escaped form of `text`, without quotes.
+/// Appends the JSON-escaped form of `text`, or of as much of it as is taken, without quotes.
 pub(crate) fn escape_into(out: &mut Buffer, text: &str) {
-    let text = out.clip(text);
     let len = text.len();
+    if len > out.longest() {
+        return escape_beginning(out, text, out.longest());
+    }
     let room = out.room(len.max(SHORT) + SLACK);
     if if len <= SHORT { copy_short_plain(room, text.as_bytes()) } else { copy_plain(room, text.as_bytes()) } {
         out.advance(len);
     } else {
         escape_specials(out, text);
     }
+}
+
+/// As [`escape_into`], of a text that is longer than what is `left` for it.
+#[cold]
+fn escape_beginning(out: &mut Buffer, text: &str, left: usize) {
+    let left = left.saturating_sub(AND_SO_ON.len());
+    let end = (0..=left).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    escape_into(out, &text[..end]);
+    out.append(AND_SO_ON.as_bytes());
 }
 
 /// As [`escape_into`], of a text that has something to escape.

@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 use serde::{Serialize, ser};
 
-use super::{stringify, write_display, write_integer, write_str};
+use super::{AND_SO_ON, stringify, write_display, write_integer, write_str};
 use crate::record::{
     buffer::Buffer,
     denied::{REDACTED, is_denied},
@@ -38,22 +38,23 @@ const DEEPEST: u8 = 100;
 /// What stands in the place of a list or an object that is too deep inside others.
 const TOO_DEEP: &str = "(nested too deeply)";
 
-/// What stands for the elements of a list that is too long, and for the fields of an object.
-const AND_SO_ON: &str = "…";
+/// How many records long a value may become. A list ends when it is longer than one record; but one long field of an object must not hide those
+/// that come after it, so an object goes on.
+const MOST_RECORDS: usize = 16;
 
 /// How much is taken of a value.
 #[derive(Clone, Copy)]
 pub(super) struct Bounds {
     /// How many lists and objects may still be opened inside each other.
     levels: u8,
-    /// Where in the buffer no further element or field begins: the value is longer than a record then, and will be cut in any case.
+    /// Where in the buffer no further element or field begins.
     end: usize,
 }
 
 impl Bounds {
     #[inline]
     pub(super) fn from_here(out: &Buffer) -> Self {
-        Self { levels: DEEPEST, end: out.len().saturating_add(out.longest()) }
+        Self { levels: DEEPEST, end: out.len().saturating_add(out.longest().saturating_mul(MOST_RECORDS)) }
     }
 }
 
@@ -74,7 +75,7 @@ impl<'a> Value<'a> {
         let Some(levels) = self.bounds.levels.checked_sub(1) else { return self.instead(TOO_DEEP, b"") };
         self.out.append(open);
         let bounds = Bounds { levels, ..self.bounds };
-        Compound { out: self.out, bounds, first: true, close, verbatim: false, denied: false, taken: Taken::All }
+        Compound::new(self.out, bounds, close, Taken::All)
     }
 
     fn open_variant(mut self, variant: &str, open: u8, close: &'static [u8]) -> Compound<'a> {
@@ -93,7 +94,7 @@ impl<'a> Value<'a> {
     /// A text in the place of a list or an object, nothing of which is written.
     fn instead(self, text: &str, close: &'static [u8]) -> Compound<'a> {
         write_str(self.out, text);
-        Compound { out: self.out, bounds: self.bounds, first: true, close, verbatim: false, denied: false, taken: Taken::Nothing }
+        Compound::new(self.out, self.bounds, close, Taken::Nothing)
     }
 
     fn float(self, finite: bool, write: impl FnOnce(&mut Buffer) -> serde_json::Result<()>) -> Result<(), Failed> {
@@ -211,15 +212,17 @@ impl<'a> ser::Serializer for Value<'a> {
     }
 
     fn serialize_seq(self, _len: Option<usize>) -> Result<Compound<'a>, Failed> {
+        let end = self.out.len().saturating_add(self.out.longest()).min(self.bounds.end);
+        Ok(Compound { end, ..self.open(b"[", b"]") })
+    }
+
+    // The elements of a tuple are what the fields of a struct are: none hides the next.
+    fn serialize_tuple(self, _len: usize) -> Result<Compound<'a>, Failed> {
         Ok(self.open(b"[", b"]"))
     }
 
-    fn serialize_tuple(self, len: usize) -> Result<Compound<'a>, Failed> {
-        self.serialize_seq(Some(len))
-    }
-
     fn serialize_tuple_struct(self, _name: &'static str, len: usize) -> Result<Compound<'a>, Failed> {
-        self.serialize_seq(Some(len))
+        self.serialize_tuple(len)
     }
 
     fn serialize_tuple_variant(self, _: &'static str, _: u32, variant: &'static str, _: usize) -> Result<Compound<'a>, Failed> {
@@ -232,8 +235,7 @@ impl<'a> ser::Serializer for Value<'a> {
 
     fn serialize_struct(self, name: &'static str, _len: usize) -> Result<Compound<'a>, Failed> {
         if name == JSON_NUMBER || name == JSON_RAW {
-            let Self { out, bounds, .. } = self;
-            return Ok(Compound { out, bounds, first: true, close: b"", verbatim: true, denied: false, taken: Taken::All });
+            return Ok(Compound { verbatim: true, ..Compound::new(self.out, self.bounds, b"", Taken::All) });
         }
         Ok(self.open(b"{", b"}"))
     }
@@ -262,7 +264,10 @@ enum Taken {
 /// Writes the elements or fields of one value.
 pub(super) struct Compound<'a> {
     out: &'a mut Buffer,
+    /// Those of each element or field.
     bounds: Bounds,
+    /// Where in the buffer none begins any more.
+    end: usize,
     first: bool,
     close: &'static [u8],
     /// The one field is JSON text of `serde_json`, to be taken over as the value it stands for.
@@ -272,11 +277,16 @@ pub(super) struct Compound<'a> {
     taken: Taken,
 }
 
-impl Compound<'_> {
+impl<'a> Compound<'a> {
+    #[inline]
+    fn new(out: &'a mut Buffer, bounds: Bounds, close: &'static [u8], taken: Taken) -> Self {
+        Self { out, bounds, end: bounds.end, first: true, close, verbatim: false, denied: false, taken }
+    }
+
     /// Begins an element or a field; `false` if no more are taken.
     #[inline]
     fn begins(&mut self) -> bool {
-        if self.out.len() > self.bounds.end && self.taken == Taken::All {
+        if self.out.len() > self.end && self.taken == Taken::All {
             self.taken = Taken::Some;
         }
         if self.taken != Taken::All {
@@ -317,7 +327,13 @@ impl Compound<'_> {
     fn embedded<T: Serialize + ?Sized>(&mut self, text: &T) -> Result<(), Failed> {
         let quoted = serde_json::to_vec(text).map_err(ser::Error::custom)?;
         let text: String = serde_json::from_slice(&quoted).map_err(ser::Error::custom)?;
-        let value: serde_json::Value = serde_json::from_str(&text).map_err(ser::Error::custom)?;
+        let value: serde_json::Value = match serde_json::from_str(&text) {
+            Ok(value) => value,
+            Err(error) => {
+                write_display(self.out, format_args!("(not serializable: {error})"));
+                return Ok(());
+            }
+        };
         match &value {
             // Not through `Serialize`: with arbitrary precision that would lead here again.
             serde_json::Value::Number(number) => {
