@@ -1,7 +1,7 @@
 //! Makes a record that is too long fit: what is longest in it is cut, and it says what.
 //!
-//! The record is written again with a limit on each value, and with half that limit, until it fits. However long it was rendered, each time
-//! no more than a record is written.
+//! The record is written again with a limit on each of its fields, and with half that limit, until it fits. What is in a field shares its limit:
+//! short values stay whole, long ones get as much as each other. So however long one is, those beside it stay.
 //!
 //! The slow path: it may allocate.
 
@@ -17,8 +17,11 @@ use crate::record::{
     json::{self, AND_SO_ON},
 };
 
-/// The least limit; and as many bytes of any value have room in a list or an object at its least.
+/// The least limit. A list or an object keeps as many values as there is room for if each gets so much, or what it needs if that is less.
 const SHORTEST: usize = 32;
+
+/// What the brackets take, and what stands for the rest.
+const AROUND: usize = 16;
 
 /// More paths than these are not named.
 const MOST_NAMES: usize = 16;
@@ -30,7 +33,7 @@ const OWN: [&str; 4] = ["actor", "resource", "outcome", "context"];
 const GO_LAST: [&str; 10] =
     ["details", "tags", "resource", "actor", "outcome", "description", "context", "user_agent", "ip_address", "tenant_id"];
 
-/// How many bytes of each value are written.
+/// How many bytes of each field are written.
 #[derive(Clone, Copy)]
 struct Limits {
     /// Of the record's own fields.
@@ -47,13 +50,14 @@ pub(super) fn shorten(record: &[u8], longest: usize) -> Vec<u8> {
     // The writer renders nothing but valid JSON. Should it ever not, the head of the record is still worth more than nothing.
     let Ok(Value::Object(record)) = serde_json::from_slice::<Value>(&text) else { return headless(&text) };
 
-    let halves = || iter::successors(Some(longest / 2), |limit| Some(limit / 2)).take_while(|limit| *limit >= SHORTEST);
-    // Where the record's own fields are nearly all of it, cutting the others would hide these and help little.
+    let halves = |from: usize| iter::successors(Some(from), |limit| Some(limit / 2)).take_while(|limit| *limit >= SHORTEST);
+    // Where the record's own fields are nearly all of it, cutting the others alone would hide these and help little.
     let own = write(&record, longest, Limits { own: usize::MAX, application: 0, without: &[] });
-    let others = own.is_some_and(|own| own.len() <= longest - longest / 16);
+    let room = own.map_or(0, |own| longest - own.len());
+    let room = if room < longest / 16 { 0 } else { room - room / 8 };
 
-    let first = halves().filter(|_| others).map(|limit| Limits { own: usize::MAX, application: limit, without: &[] });
-    let then = halves().map(|limit| Limits { own: limit, application: limit, without: &[] });
+    let first = halves(room).map(|limit| Limits { own: usize::MAX, application: limit, without: &[] });
+    let then = halves(longest / 2).map(|limit| Limits { own: limit, application: limit, without: &[] });
     let last = (1..=GO_LAST.len()).map(|count| Limits { own: SHORTEST, application: SHORTEST, without: &GO_LAST[..count] });
     first.chain(then).chain(last).find_map(|limits| write(&record, longest, limits)).unwrap_or_else(|| headless(&text))
 }
@@ -111,6 +115,7 @@ impl Cut {
     fn value(&mut self, value: &Value, limit: usize) {
         match value {
             Value::String(text) => {
+                let limit = limit.saturating_sub(2).max(SHORTEST);
                 if text.len() > limit {
                     self.note();
                 }
@@ -124,27 +129,36 @@ impl Cut {
         }
     }
 
-    /// The first elements of a list, as many as there is room for if each is cut as short as it may get.
-    fn list(&mut self, values: &[Value], mut limit: usize) {
-        let each = limit;
+    /// The first elements of a list.
+    fn list(&mut self, values: &[Value], limit: usize) {
         let elements = match values {
             // Others were left out before.
             [elements @ .., last] if *last == AND_SO_ON => elements,
             all => all,
         };
-        let kept = elements.iter().take_while(|value| take(&mut limit, 1 + least(value, SHORTEST))).count();
-        if kept < values.len() {
+        let mut room = limit.saturating_sub(AROUND);
+        let mut sizes = Vec::new();
+        for value in elements {
+            let size = size(value, limit);
+            if !take(&mut room, 1 + size.min(SHORTEST)) {
+                break;
+            }
+            sizes.push(size);
+        }
+        let cut = sizes.len() < values.len();
+        if cut {
             self.note();
         }
+        let level = level(sizes.clone(), limit.saturating_sub(AROUND + sizes.len()));
         self.out.push(b'[');
-        for (index, value) in elements[..kept].iter().enumerate() {
+        for (index, (value, size)) in elements.iter().zip(sizes).enumerate() {
             if self.is_full() {
                 return;
             }
             self.separate();
-            self.within(index, |cut| cut.value(value, each));
+            self.within(index, |cut| cut.value(value, if size > level { level } else { usize::MAX }));
         }
-        if kept < values.len() {
+        if cut {
             self.separate();
             json::write_str(&mut self.out, AND_SO_ON);
         }
@@ -152,26 +166,31 @@ impl Cut {
     }
 
     /// The first members of an object of the application's. A name that is too long does not hide those that come after it.
-    fn object(&mut self, fields: &Map<String, Value>, mut limit: usize) {
-        let each = limit;
+    fn object(&mut self, fields: &Map<String, Value>, limit: usize) {
+        let mut room = limit.saturating_sub(AROUND);
+        let mut left = room;
         let mut kept = Vec::new();
         for (key, value) in fields {
-            if key != AND_SO_ON && take(&mut limit, key.len() + 4 + least(value, SHORTEST)) {
-                kept.push((key, value));
+            let (name, size) = (key.len() + 4, size(value, limit));
+            if key != AND_SO_ON && take(&mut room, name + size.min(SHORTEST)) {
+                left -= name;
+                kept.push((key, value, size));
             }
         }
-        if kept.len() < fields.len() {
+        let cut = kept.len() < fields.len();
+        if cut {
             self.note();
         }
+        let level = level(kept.iter().map(|(_, _, size)| *size).collect(), left);
         self.out.push(b'{');
-        for (key, value) in &kept {
+        for (key, value, size) in kept {
             if self.is_full() {
                 return;
             }
             self.key(key);
-            self.within(key, |cut| cut.value(value, each));
+            self.within(key, |cut| cut.value(value, if size > level { level } else { usize::MAX }));
         }
-        if kept.len() < fields.len() {
+        if cut {
             self.key(AND_SO_ON);
             json::write_str(&mut self.out, AND_SO_ON);
         }
@@ -219,31 +238,45 @@ fn take(left: &mut usize, bytes: usize) -> bool {
     left.checked_sub(bytes).map(|rest| *left = rest).is_some()
 }
 
-/// How many bytes a value is long; `most` if more, which is all that is looked at.
-fn least(value: &Value, most: usize) -> usize {
+/// How much each of these may get, so that all have room: the short ones what they need, the others as much as each other.
+fn level(mut sizes: Vec<usize>, mut room: usize) -> usize {
+    sizes.sort_unstable();
+    let shares = (1..=sizes.len()).rev();
+    for (size, shares) in sizes.into_iter().zip(shares) {
+        if size > room / shares {
+            return room / shares;
+        }
+        room -= size;
+    }
+    usize::MAX
+}
+
+/// How many bytes a value is long; a little more than `most` if that is less, and 0 if there is no limit: nothing more than that is looked at.
+fn size(value: &Value, most: usize) -> usize {
     let mut sum = 2;
     match value {
+        _ if most == usize::MAX => return 0,
         Value::String(text) => sum += text.len(),
         Value::Array(values) => {
             let mut values = values.iter();
-            while sum < most
+            while sum <= most
                 && let Some(value) = values.next()
             {
-                sum += 1 + least(value, most - sum);
+                sum += 1 + size(value, most - sum);
             }
         }
         Value::Object(fields) => {
             let mut fields = fields.iter();
-            while sum < most
+            while sum <= most
                 && let Some((key, value)) = fields.next()
             {
                 sum += key.len() + 4;
-                sum += least(value, most.saturating_sub(sum));
+                sum += size(value, most.saturating_sub(sum));
             }
         }
         other => sum = other.to_string().len(),
     }
-    sum.min(most)
+    sum
 }
 
 /// What is left of a record that can't be parsed.

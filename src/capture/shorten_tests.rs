@@ -61,6 +61,31 @@ fn a_field_of_the_record_that_is_nearly_all_of_it_does_not_hide_the_details() {
 }
 
 #[test]
+fn a_value_of_whatever_shape_does_not_hide_those_beside_it() {
+    let branches = (0..12).fold(json!(1), |below, _| json!({"a": below, "b": below, "c": "c".repeat(40)}));
+    let lists = json!(vec![vec![vec![7; 30]; 30]; 100]);
+    let rows: Vec<_> = (0..20_000).map(|n| json!({"id": n, "name": "n".repeat(20)})).collect();
+    for shape in [branches, lists, json!(rows), json!(many(30_000)), json!("s".repeat(70_000)), json!("\n".repeat(70_000))] {
+        let record =
+            json!({"id": "1", "actor": {"id": "ann"}, "details": {"body": shape, "approved_by": "mallory", "note": "n".repeat(2000)}});
+        let short = shortened(&record, 65_536);
+        assert_eq!((&short["actor"], &short["details"]["approved_by"]), (&record["actor"], &json!("mallory")));
+        assert_eq!(short["details"]["note"], record["details"]["note"]);
+        let kept = short["details"]["body"].to_string().len();
+        assert!((20_000..65_000).contains(&kept), "{kept} bytes are left");
+    }
+}
+
+#[test]
+fn what_is_long_gets_as_much_as_the_others_that_are() {
+    let details = json!({"a": "a".repeat(70_000), "b": "b".repeat(90_000), "c": "c".repeat(5000), "d": vec![7; 40_000]});
+    let short = shortened(&json!({"id": "1", "details": details}), 65_536);
+    let sizes = ["a", "b", "d"].map(|key| short["details"][key].to_string().len());
+    assert!(sizes.iter().all(|size| (15_000..20_000).contains(size)), "{sizes:?}");
+    assert_eq!(short["details"]["c"], details["c"]);
+}
+
+#[test]
 fn a_long_name_does_not_hide_its_siblings() {
     let short = shortened(&json!({"id": "1", "details": {"n".repeat(70_000): 1, "approved_by": "mallory"}}), 65_536);
     assert_eq!((&short["details"], &short["truncated"]), (&json!({"approved_by": "mallory", "…": "…"}), &json!(["details"])));
