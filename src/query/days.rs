@@ -3,7 +3,8 @@
 //! In goes nothing but the directories; out come files: each that is there at least once, some again. A file is filed under the day of
 //! its birth by its writer's clock, and that can be any day: a machine without a clock of its own begins in 1970, and a clock that is wrong
 //! is put right. So no day is ever over. What says that something came into a directory is the directory's own time of change, and to
-//! look at that costs a microsecond: on each look for the days that are now, every few seconds for all others.
+//! look at that costs a microsecond: on each look for the days that are now, every few seconds for all others. A day that can't be listed
+//! is told of, and tried again on each look; the others are listed all the same.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::files::Files;
+use super::{
+    files::Files,
+    page::{Problem, told},
+};
 use crate::{
     error::Result,
     record::{Day, Timestamp},
@@ -35,6 +39,7 @@ pub(super) struct Days {
     root: Directory,
     days: BTreeMap<Day, Directory>,
     all: Option<Instant>,
+    problems: Vec<Problem>,
 }
 
 /// A directory as it was when it was listed last.
@@ -44,6 +49,8 @@ struct Directory {
     seen: Option<(Stamp, Instant)>,
     /// It was listed when its step was over.
     settled: bool,
+    /// Why it could not be listed.
+    refused: Option<String>,
 }
 
 impl Days {
@@ -58,6 +65,16 @@ impl Days {
         found
     }
 
+    /// What could not be listed since the last call of this, each once until it changes.
+    pub(super) fn take_problems(&mut self) -> Vec<Problem> {
+        std::mem::take(&mut self.problems)
+    }
+
+    /// Whether there are days that can't be listed, with who knows which files.
+    pub(super) fn is_blind(&self) -> bool {
+        self.days.values().any(|day| day.refused.is_some())
+    }
+
     fn list(&mut self, files: &Files, all: bool) -> Result<Vec<FileStem>> {
         let layout = Layout::new(files.root());
         let everywhere = all || self.all.is_none_or(|last| last.elapsed() >= ALL_EVERY);
@@ -70,9 +87,23 @@ impl Days {
         let mut found = Vec::new();
         for (day, directory) in &mut self.days {
             let looked_at = everywhere || *day >= now || directory.seen.is_none();
-            if looked_at && directory.is_to_list(stamp(&layout.sealed_day(*day)), Instant::now(), all) {
-                found.extend(sealed.list(*day)?);
+            if !looked_at || !directory.is_to_list(stamp(&layout.sealed_day(*day)), Instant::now(), all) {
+                continue;
             }
+            let refused = match sealed.list(*day) {
+                Ok(stems) => {
+                    found.extend(stems);
+                    None
+                }
+                Err(e) => {
+                    directory.seen = None;
+                    Some(told(&e))
+                }
+            };
+            if let Some(what) = refused.as_ref().filter(|_| refused != directory.refused) {
+                self.problems.push(Problem { file: format!("sealed/dt={day}"), what: what.clone() });
+            }
+            directory.refused = refused;
         }
         if everywhere {
             self.all = Some(Instant::now());
@@ -91,7 +122,7 @@ impl Directory {
                 !was_settled && (over || at_once)
             }
             _ => {
-                *self = Self { seen: stamp.map(|stamp| (stamp, now)), settled: false };
+                (self.seen, self.settled) = (stamp.map(|stamp| (stamp, now)), false);
                 true
             }
         }

@@ -84,6 +84,8 @@ struct Follow {
     ahead: Ahead,
     /// When others of this one's number were born, which were read before it.
     left: Vec<Timestamp>,
+    /// Why it could not be read on the last time.
+    refused: Option<String>,
 }
 
 /// Up to this place, what was there before the tail began, only entries from this millisecond on are given.
@@ -110,12 +112,14 @@ impl Follow {
 
     /// From a place in a file on, behind the entry with this number.
     fn at(stem: FileStem, offset: u64, seq: u64) -> Self {
-        Self { stem, offset, seq, seen: 0, catch_up: None, ahead: Ahead::new(), left: Vec::new() }
+        Self { stem, offset, seq, seen: 0, catch_up: None, ahead: Ahead::new(), left: Vec::new(), refused: None }
     }
 
-    /// To the next file's beginning, if there is one.
-    fn turn_over(&mut self) -> bool {
-        let Some((number, born)) = self.ahead.pop_first() else { return false };
+    /// To the next file's beginning, if there is one; not past a number that is missing, if that may be somewhere all the same.
+    fn turn_over(&mut self, blind: bool) -> bool {
+        let next = |(number, _): &(u32, Timestamp)| !blind || *number <= self.stem.number.saturating_add(1);
+        let Some((number, born)) = self.ahead.first().copied().filter(next) else { return false };
+        self.ahead.pop_first();
         if number == self.stem.number {
             self.left.push(self.stem.born)
         } else {
@@ -171,7 +175,7 @@ impl Tail {
     }
 
     /// Goes on where another one was: what was written after these places, in new streams from their beginning. Streams of which the
-    /// log has nothing any more are forgotten.
+    /// log has nothing any more are forgotten, unless that can't be said.
     pub(super) fn resume(files: Arc<Files>, filter: Filter, places: &Places) -> Result<Self> {
         let mut tail = Self { at_least_once: true, ..Self::empty(files, filter) };
         for (stream, mut parts) in tail.list()?.1 {
@@ -185,6 +189,13 @@ impl Tail {
                 None => Follow::from_the_first(&stream, parts),
             };
             tail.streams.extend(follow.map(|follow| (stream, follow)));
+        }
+        if tail.days.is_blind() {
+            for place in places.0.values() {
+                let stem: FileStem = place.file.parse()?;
+                let at = |stem| Follow::at(stem, place.offset.unwrap_or(END), place.seq);
+                tail.streams.entry(stem.stream.clone()).or_insert_with(|| at(stem));
+            }
         }
         Ok(tail)
     }
@@ -217,9 +228,15 @@ impl Tail {
             let Some(mut follow) = self.streams.remove(stream) else { continue };
             let had = entries.len();
             let done = self.follow(&mut follow, &live, limit, &mut entries);
+            let refused = done.as_ref().err().map(page::told);
+            if let Some(what) = refused.as_ref().filter(|_| refused != follow.refused) {
+                self.problem(format!("stream {stream}"), what.clone());
+            }
+            follow.refused = refused;
             self.streams.insert(stream.clone(), follow);
             match done {
-                Ok(true) => {}
+                // What was found before an error must be given: its place is noted. The next call tries again.
+                Ok(true) | Err(_) => {}
                 Ok(false) => {
                     self.behind = true;
                     // The next one first, so that a stream that never ends starves no other.
@@ -227,8 +244,6 @@ impl Tail {
                     self.turn = if entries.len() > had { next() } else { Some(stream.clone()) };
                     break;
                 }
-                // What was found so far must be given: its place is noted. The next call tries again.
-                Err(e) => self.problem(format!("stream {stream}"), page::told(&e)),
             }
         }
         Ok(entries)
@@ -249,19 +264,28 @@ impl Tail {
         // Live files first: one that is being sealed meanwhile is then met twice, and never not at all.
         let live = self.files.live()?;
         let mut parts = Parts::new();
-        for stem in self.days.look(&self.files, true)?.iter().chain(&live) {
+        for stem in self.look(true)?.iter().chain(&live) {
             parts.entry(stem.stream.clone()).or_default().insert((stem.number, stem.born));
         }
         Ok((live, parts))
     }
 
+    /// The sealed files that have come, of `all` days for certain.
+    fn look(&mut self, all: bool) -> Result<Vec<FileStem>> {
+        let sealed = self.days.look(&self.files, all);
+        for Problem { file, what } in self.days.take_problems() {
+            self.problem(file, what);
+        }
+        sealed
+    }
+
     /// Takes in which files have come. Gives the live ones.
     fn notice(&mut self) -> Result<BTreeSet<FileStem>> {
         let live = self.files.live()?;
-        let sealed = self.days.look(&self.files, false)?;
+        let sealed = self.look(false)?;
         let mut came = Parts::new();
         if self.sort(&mut came, sealed.iter().chain(&live)) {
-            let sealed = self.days.look(&self.files, true)?;
+            let sealed = self.look(true)?;
             self.sort(&mut came, &sealed);
         }
         for (stream, mut parts) in came {
@@ -360,7 +384,7 @@ impl Tail {
                 }
             }
             // The next one was there before this one was read: it was finished.
-            if !follow.turn_over() {
+            if !follow.turn_over(self.days.is_blind()) {
                 return Ok(true);
             }
         }
