@@ -14,6 +14,7 @@ use std::{
 };
 
 use receiver::Receiver;
+use serde_json::json;
 use tracing_audit::{
     AuditLog, audit,
     webhook::{Replay, Subscription, SubscriptionReport},
@@ -37,11 +38,16 @@ fn wait(log: &AuditLog, what: &str, until: impl Fn(&SubscriptionReport) -> bool)
     })
 }
 
-/// As if what is in these files had been written so many days ago.
-fn age(dir: &Path, days: u32) {
-    for file in support::files(&dir.join("state/dead-letters")) {
-        File::options().write(true).open(file).unwrap().set_modified(SystemTime::now() - DAY * days).unwrap();
+/// As if what is in these files had been put aside for so many days, and written on another day than today.
+fn age(files: &[std::path::PathBuf], state: &Path, days: u64) {
+    let mut ages = serde_json::Map::new();
+    for file in files {
+        File::options().write(true).open(file).unwrap().set_modified(SystemTime::now() - DAY * 2).unwrap();
+        let (name, len) = (file.file_name().unwrap().to_str().unwrap(), std::fs::metadata(file).unwrap().len());
+        ages.insert(name.to_owned(), json!({"len": len, "milliseconds": days * 24 * 3_600_000}));
     }
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_micros() as u64;
+    std::fs::write(state.join("dead-letter-ages.json"), json!({"version": 1, "saved": now, "files": ages}).to_string()).unwrap();
 }
 
 #[test]
@@ -56,7 +62,9 @@ fn old_dead_letters_go_and_it_is_told() {
     emit(&log, 0..3);
     wait(&log, "all are given up", |report| report.status.dead_lettered == 3);
     drop(forwarder);
-    age(dir.path(), 29);
+    let state = dir.path().join("state");
+    let letters = state.join("dead-letters");
+    age(&support::files(&letters), &state, 29);
     drop(log.forward().unwrap());
     assert_eq!(log.dead_letters("test", 0, 100).unwrap().len(), 3, "these are young enough");
 
@@ -65,10 +73,10 @@ fn old_dead_letters_go_and_it_is_told() {
     emit(&log, 3..5);
     wait(&log, "these as well", |report| report.status.dead_lettered == 5);
     drop(forwarder);
-    let files = support::files(&dir.path().join("state/dead-letters"));
+    let files = support::files(&letters);
     assert_eq!(files.len(), 2, "{files:?}");
-    let old = files.iter().find(|file| std::fs::metadata(file).unwrap().modified().unwrap() < SystemTime::now() - DAY).unwrap();
-    File::options().write(true).open(old).unwrap().set_modified(SystemTime::now() - DAY * 31).unwrap();
+    // By their names, the first file is the last.
+    age(&files[1..], &state, 31);
 
     let forwarder = log.forward().unwrap();
     wait(&log, "the old ones go", |report| report.dead_letters_pruned == 3);

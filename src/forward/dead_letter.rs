@@ -3,6 +3,7 @@
 //! A file only grows: that a request was delivered after all is another line, and it is dead no more. A line that a death cut off is
 //! no line; what it would have said is still in the outbox. The oldest files go as a whole, see `prune`.
 
+mod age;
 mod files;
 pub(super) mod prune;
 
@@ -94,27 +95,41 @@ fn write(layout: &Layout, key: &str, mut line: Vec<u8>) -> Result<()> {
     loop {
         let path = files::current(layout, key, Timestamp::now())?;
         let write = || -> io::Result<bool> {
-            let mut file = OpenOptions::new().append(true).read(true).create(true).mode(0o600).open(&path)?;
-            let len = file.metadata()?.len();
-            let mut last = [b'\n'];
-            if len > 0 {
-                file.read_exact_at(&mut last, len - 1)?;
+            let file = OpenOptions::new().append(true).read(true).create(true).mode(0o600).open(&path)?;
+            // Others of this endpoint may be put aside at the same time, and what is old goes.
+            file.lock()?;
+            if file.metadata()?.nlink() == 0 {
+                return Ok(false);
             }
-            if last == *b"\n" {
-                file.write_all(&line)?;
-            } else {
-                // A death cut the last line off; it must not take this one with it.
-                file.write_all(&[b"\n", &line[..]].concat())?;
-            }
-            file.sync_all()?;
+            add(&file, &line, |mut file, text| file.write_all(text).and_then(|()| file.sync_all()))?;
             files::sync(&dir)?;
-            Ok(file.metadata()?.nlink() > 0)
+            Ok(true)
         };
-        // A clock that jumps can make a file old in the moment in which it is written to.
         if write().map_err(Error::io("write", &path))? {
             return Ok(());
         }
     }
+}
+
+/// Adds a line to a file that is locked. What a failure leaves of it is taken back: it is tried again, and a full disk has no room for
+/// pieces.
+fn add(file: &File, line: &[u8], write: impl FnOnce(&File, &[u8]) -> io::Result<()>) -> io::Result<()> {
+    let len = file.metadata()?.len();
+    let mut last = [b'\n'];
+    if len > 0 {
+        file.read_exact_at(&mut last, len - 1)?;
+    }
+    let added = if last == *b"\n" {
+        write(file, line)
+    } else {
+        // A death cut the last line off; it must not take this one with it.
+        write(file, &[b"\n", line].concat())
+    };
+    if added.is_err() {
+        // If that fails as well, the next line begins anew.
+        let _ = file.set_len(len);
+    }
+    added
 }
 
 /// The place behind the last letter.
@@ -196,7 +211,8 @@ fn of_key(layout: &Layout, key: &str, skip: usize, most: usize) -> Result<(usize
 impl AuditLog {
     /// The requests to an endpoint that were given up and not delivered since, the oldest first: `most` of them after the first `skip`.
     /// None, if there is no such subscription. They stay for 30 days after they were given up, and so do at most 64 MiB of them; what goes
-    /// is recorded (`audit.delivery.dead_letters_pruned`).
+    /// is recorded (`audit.delivery.dead_letters_pruned`). The days are counted while someone forwards, and no more than one for each time
+    /// that nobody did: a clock that is put right, or was wrong for a while, removes none of them.
     ///
     /// # Errors
     ///
@@ -243,5 +259,23 @@ mod tests {
         assert_eq!(dead(0, 10).0, 3);
         let (_, mut found) = of_key(&layout, "e.1", 2, 1).unwrap();
         assert_eq!(found.remove(0).into_entries().len(), 1);
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_no_piece() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        letter("a", "first").append(&layout, "e.1").unwrap();
+        let path = files::of(&layout, "e.1").unwrap().remove(0).path;
+        let before = fs::read(&path).unwrap();
+        let full = |mut file: &File, text: &[u8]| {
+            file.write_all(&text[..text.len() / 2])?;
+            Err(io::ErrorKind::StorageFull.into())
+        };
+        let file = File::options().append(true).read(true).open(&path).unwrap();
+        for _ in 0..3 {
+            assert!(add(&file, b"{}\n", full).is_err());
+            assert_eq!(fs::read(&path).unwrap(), before);
+        }
     }
 }

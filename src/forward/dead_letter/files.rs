@@ -1,12 +1,12 @@
 //! The files that an endpoint's dead letters are in: `state/dead-letters/<name>.<id>.jsonl`, then `<name>.<id>.00000001.jsonl` and so on.
 //!
 //! A file grows for a day, or to some megabytes; then another is begun. So the oldest letters go with whole files: nothing is rewritten,
-//! and where another letter stands stays true, whoever is reading it.
+//! and where another letter stands stays true, whoever is reading it. When all go, an empty file with the next number stays.
 
 use std::{
     collections::BTreeMap,
     fs, io,
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -36,6 +36,33 @@ impl LetterFile {
     /// The place of its first byte.
     pub(super) fn start(&self) -> u64 {
         u64::from(self.number) << PLACE_BITS
+    }
+
+    pub(super) fn name(&self) -> String {
+        self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// Removes it, unless a letter came into it since.
+    pub(super) fn remove(&self) -> Result<()> {
+        let remove = || {
+            let file = fs::File::open(&self.path)?;
+            file.lock()?;
+            if file.metadata()?.len() == self.len { fs::remove_file(&self.path) } else { Ok(()) }
+        };
+        match remove() {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(Error::io("remove", &self.path)),
+        }
+    }
+
+    /// Begins the file after it, in which nothing is yet: so that numbers rise when all before it are gone. Durable on return.
+    pub(super) fn begin_next(&self, layout: &Layout, key: &str) -> Result<()> {
+        let path = path(layout, key, self.number + 1);
+        let begin = || {
+            fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
+            sync(&dir(layout))
+        };
+        begin().map_err(Error::io("create", &path))
     }
 }
 
