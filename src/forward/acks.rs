@@ -10,7 +10,7 @@ use std::{
 
 use tokio::task::{JoinError, JoinHandle};
 
-use super::{deliver::panicked, send, subscription::Prepared};
+use super::{blocking::panicked, send, subscription::Prepared};
 use crate::error::Result;
 
 /// The pauses between two questions: doubled from the first to the last.

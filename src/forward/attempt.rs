@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::{
     Verdict,
+    blocking::blocking,
     dead_letter::{self, At, DeadLetter},
-    deliver::panicked,
     history::DeliveryAttempt,
     manage,
     outbox::{Parcel, parcel_id},
@@ -143,8 +143,8 @@ impl Job {
             };
             (why, failed, told)
         };
-        if letter.is_some() && entries.is_empty() {
-            // It is not put aside any more, and there is nothing to put aside.
+        if entries.is_empty() {
+            // There is nothing to put aside, and nothing that a replay could send.
             return (Attempt::GivenUp { why, failed }, told);
         }
         let letter = DeadLetter::new(&endpoint.name, &id, number, &why, &entries);
@@ -189,10 +189,6 @@ async fn written(what: &'static str, write: impl Fn() -> Result<()> + Send + Syn
         }
         tokio::time::sleep(WRITE_AGAIN).await;
     }
-}
-
-async fn blocking<T: Send + 'static>(what: &str, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(panicked(what, &e)))
 }
 
 /// The entries that are there, and how many are not.

@@ -16,7 +16,7 @@ use std::{
 
 use tokio::{
     sync::watch,
-    task::{JoinError, JoinSet, spawn_blocking},
+    task::{JoinSet, spawn_blocking},
     time,
 };
 
@@ -24,6 +24,7 @@ use self::outcome::Done;
 use super::{
     acks::Acks,
     attempt::Job,
+    blocking::blocking,
     circuit::Pace,
     gather::{Gathered, Gathering, MOST_PARCELS, Source},
     history::{self, History},
@@ -147,12 +148,12 @@ impl Delivery {
             self.saved(saved);
         }
         let Self { outbox, history, layout, endpoint, .. } = self;
-        let last = spawn_blocking(move || {
+        blocking("saving an outbox", move || {
             // The history is worth no error.
             let _ = history::document(&layout, &endpoint.key).write(&history.text(), false);
             outbox.save(&layout, &endpoint.key)
-        });
-        last.await.unwrap_or_else(|e| Err(panicked("saving an outbox", &e)))?;
+        })
+        .await?;
         // An endpoint that wants no more has a delivery that does nothing, until its subscription is changed.
         let _ = stop.wait_for(|stop| *stop).await;
         Ok(())
@@ -251,8 +252,4 @@ impl Delivery {
             tracing::warn!(target: "tracing_audit", "the state of the webhook {:?} is saved again: {error}", self.endpoint.name);
         }
     }
-}
-
-pub(super) fn panicked(what: &str, error: &JoinError) -> Error {
-    Error::damaged("the forwarder", format!("{what} panicked: {error}"))
 }

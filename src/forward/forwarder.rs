@@ -15,8 +15,9 @@ use tokio::{
 };
 
 use super::{
+    blocking::{blocking, panicked},
     dead_letter::prune::Pruning,
-    deliver::{Delivery, panicked},
+    deliver::Delivery,
     manage,
     pulse::{self, Pulse},
     subscription::Subscription,
@@ -160,11 +161,11 @@ impl Forwarding {
     /// The subscriptions that are to be served.
     async fn wanted(&self) -> Result<Vec<Subscription>> {
         let layout = self.layout.clone();
-        let read = spawn_blocking(move || {
+        blocking("reading the subscriptions", move || {
             let all = manage::all(&layout)?;
             Ok(all.into_iter().filter(|one| !one.paused).collect())
-        });
-        read.await.unwrap_or_else(|e| Err(panicked("reading the subscriptions", &e)))
+        })
+        .await
     }
 
     /// Ends deliveries whose subscriptions changed or went, and begins those that are missing.

@@ -11,8 +11,8 @@ use std::{
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use super::{
+    blocking::panicked,
     dead_letter::{self, At},
-    deliver::panicked,
     outbox::{Outbox, Parcel, Replaying},
     pulse::Pulse,
     replay::{self, What},

@@ -13,7 +13,7 @@
 //! | `subscribe`, `administer`, `declare`, `manage`, `subscription`, `report` | settings | a prepared endpoint, and how it is doing |
 //! | `forwarder` | subscriptions | a delivery for each, in one process of those that share the directory |
 //! | `pulse`, `gather`, `replay` | the log, dead letters | parcels |
-//! | `deliver`, `saves`, `queue`, `circuit` | parcels | attempts, as many at a time as the endpoint bears |
+//! | `deliver`, `saves`, `queue`, `circuit`, `blocking` | parcels | attempts, as many at a time as the endpoint bears |
 //! | `attempt`, `send`, `acks`, `outbox`, `dead_letter`, `history`, `tell` | an attempt | what became of it, kept: dead letters for 30 days |
 //! | `format`, `sign` | entries | a request |
 //! | `client`, `connect`, `egress`, `address`, `tls`, `headers`, `answer` | a request | an answer |
@@ -24,6 +24,7 @@ mod address;
 mod administer;
 mod answer;
 mod attempt;
+mod blocking;
 mod circuit;
 mod client;
 mod connect;

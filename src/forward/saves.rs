@@ -10,7 +10,7 @@ use std::{
 
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
-use super::deliver::panicked;
+use super::blocking::panicked;
 use crate::{error::Result, store::document::Document};
 
 /// So often at most while deliveries go well; when nothing was found in the log but it was read on; and after a save that failed.

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use tokio::task::JoinError;
 
-use super::{Delivery, now, panicked};
+use super::{Delivery, now};
 use crate::{
     error::Result,
     forward::{
         Verdict,
         acks::Taken,
         attempt::{self, Attempt},
+        blocking::panicked,
         history::DeliveryAttempt,
         subscription::DeliveryOrder,
     },
