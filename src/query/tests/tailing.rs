@@ -314,6 +314,7 @@ fn another_file_of_a_number_is_given_as_well() {
 }
 
 /// What a kill leaves: a log's directory as it is at this moment.
+#[cfg(feature = "webhook")]
 fn copied(from: &std::path::Path, to: &std::path::Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
@@ -322,6 +323,7 @@ fn copied(from: &std::path::Path, to: &std::path::Path) {
     }
 }
 
+#[cfg(feature = "webhook")]
 #[test]
 fn what_is_recovered_beside_an_empty_file_is_given() {
     use crate::record::{OwnRecord, Severity};
