@@ -1,8 +1,9 @@
-//! What a caller pays: `audit!` beside `tracing-subscriber`'s JSON over `tracing-appender`'s non-blocking writer, in one run, with
-//! the same ten fields, each behind a subscriber with an `EnvFilter`: alone, inside a span, and (ours) with redaction.
+//! What a caller pays: `audit!` beside `tracing-subscriber`'s JSON over `tracing-appender`'s
+//! non-blocking writer, in one run, with the same ten fields, each behind a subscriber with an
+//! `EnvFilter`: alone, inside a span, and (ours) with redaction.
 //!
-//! `cargo bench --bench call` prints a table with the ratios. Both write real files below the system's temporary directory
-//! (`TMPDIR` chooses another).
+//! `cargo bench --bench call` prints a table with the ratios. Both write real files below the
+//! system's temporary directory (`TMPDIR` chooses another).
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use std::{
@@ -93,8 +94,13 @@ struct Row {
 }
 
 fn measure(calls: usize, pace: Option<Duration>, call: impl Fn(&Fields)) -> Row {
-    let mut fields =
-        Fields { user: "user-456".into(), email: "admin@company.com".into(), scan: "scan-789".into(), ip: "192.0.2.50".into(), found: 0 };
+    let mut fields = Fields {
+        user: "user-456".into(),
+        email: "admin@company.com".into(),
+        scan: "scan-789".into(),
+        ip: "192.0.2.50".into(),
+        found: 0,
+    };
     let mut took = Vec::with_capacity(calls);
     let start = Instant::now();
     let mut due = start;
@@ -112,7 +118,13 @@ fn measure(calls: usize, pace: Option<Duration>, call: impl Fn(&Fields)) -> Row 
     let per_second = calls as f64 / start.elapsed().as_secs_f64();
     took.sort_unstable();
     let at = |q: f64| took[((took.len() - 1) as f64 * q) as usize];
-    Row { p50: at(0.5), p99: at(0.99), p999: at(0.999), worst: at(1.0), per_second }
+    Row {
+        p50: at(0.5),
+        p99: at(0.99),
+        p999: at(0.999),
+        worst: at(1.0),
+        per_second,
+    }
 }
 
 fn median(mut rows: Vec<Row>) -> Row {
@@ -120,24 +132,50 @@ fn median(mut rows: Vec<Row>) -> Row {
         rows.sort_unstable_by_key(by);
         by(&rows[rows.len() / 2])
     };
-    let (p50, p99, p999, worst) = (middle(|r| r.p50), middle(|r| r.p99), middle(|r| r.p999), middle(|r| r.worst));
+    let (p50, p99, p999, worst) = (
+        middle(|r| r.p50),
+        middle(|r| r.p99),
+        middle(|r| r.p999),
+        middle(|r| r.worst),
+    );
     let per_second = middle(|r| r.per_second as u64) as f64;
-    Row { p50, p99, p999, worst, per_second }
+    Row {
+        p50,
+        p99,
+        p999,
+        worst,
+        per_second,
+    }
 }
 
 fn print(name: &str, row: Row) {
-    println!("{name:32} {:>8} {:>9} {:>10} {:>12} {:>12.0}", row.p50, row.p99, row.p999, row.worst, row.per_second);
+    println!(
+        "{name:32} {:>8} {:>9} {:>10} {:>12} {:>12.0}",
+        row.p50, row.p99, row.p999, row.worst, row.per_second
+    );
 }
 
 fn our_dispatch(dir: &Path) -> (AuditLog, Dispatch) {
     let log = AuditLog::builder(dir).source("bench").open().unwrap();
-    let quiet = fmt::layer().with_writer(std::io::sink).with_filter(EnvFilter::new("warn"));
-    (log.clone(), tracing_subscriber::registry().with(quiet).with(log.layer()).into())
+    let quiet = fmt::layer()
+        .with_writer(std::io::sink)
+        .with_filter(EnvFilter::new("warn"));
+    (
+        log.clone(),
+        tracing_subscriber::registry()
+            .with(quiet)
+            .with(log.layer())
+            .into(),
+    )
 }
 
 fn their_dispatch(dir: &Path) -> (tracing_appender::non_blocking::WorkerGuard, Dispatch) {
-    let (writer, guard) = tracing_appender::non_blocking(tracing_appender::rolling::never(dir, "peer.jsonl"));
-    let json = fmt::layer().json().with_writer(writer).with_filter(EnvFilter::new("info"));
+    let (writer, guard) =
+        tracing_appender::non_blocking(tracing_appender::rolling::never(dir, "peer.jsonl"));
+    let json = fmt::layer()
+        .json()
+        .with_writer(writer)
+        .with_filter(EnvFilter::new("info"));
     (guard, tracing_subscriber::registry().with(json).into())
 }
 
@@ -147,7 +185,12 @@ fn compare(title: &str, calls: usize, pace: Option<Duration>, in_span: bool, our
     let run = |dispatch: &Dispatch, call: &dyn Fn(&Fields)| {
         dispatcher::with_default(dispatch, || {
             let span = if in_span {
-                info_span!("request", request_id = "r-1", session_id = "s-1", user_agent = "Mozilla/5.0")
+                info_span!(
+                    "request",
+                    request_id = "r-1",
+                    session_id = "s-1",
+                    user_agent = "Mozilla/5.0"
+                )
             } else {
                 tracing::Span::none()
             };
@@ -166,7 +209,12 @@ fn compare(title: &str, calls: usize, pace: Option<Duration>, in_span: bool, our
         their_rows.push(run(&dispatch, &theirs));
         drop(guard);
     }
-    let spread = |rows: &[Row]| (rows.iter().map(|r| r.p50).min().unwrap_or(0), rows.iter().map(|r| r.p50).max().unwrap_or(0));
+    let spread = |rows: &[Row]| {
+        (
+            rows.iter().map(|r| r.p50).min().unwrap_or(0),
+            rows.iter().map(|r| r.p50).max().unwrap_or(0),
+        )
+    };
     let (our_spread, their_spread) = (spread(&our_rows), spread(&their_rows));
     let (ours, theirs) = (median(our_rows), median(their_rows));
     println!(
@@ -188,9 +236,24 @@ fn compare(title: &str, calls: usize, pace: Option<Duration>, in_span: bool, our
 
 fn main() {
     let cost = measure(PACED, None, |_| {});
-    println!("an empty call, for scale: p50 {} ns, p99 {} ns", cost.p50, cost.p99);
+    println!(
+        "an empty call, for scale: p50 {} ns, p99 {} ns",
+        cost.p50, cost.p99
+    );
     compare("paced at 50,000/s", PACED, Some(PACE), false, ours);
-    compare("paced at 50,000/s, inside a span", PACED, Some(PACE), true, ours);
-    compare("paced at 50,000/s, a masked and a hashed value", PACED, Some(PACE), false, ours_redacted);
+    compare(
+        "paced at 50,000/s, inside a span",
+        PACED,
+        Some(PACE),
+        true,
+        ours,
+    );
+    compare(
+        "paced at 50,000/s, a masked and a hashed value",
+        PACED,
+        Some(PACE),
+        false,
+        ours_redacted,
+    );
     compare("flat out, one thread", FLAT_OUT, None, false, ours);
 }

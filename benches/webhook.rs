@@ -1,9 +1,11 @@
-//! What forwarding brings and costs: from capture to receipt, how much arrives in a second, what `audit!` pays for it with a receiver that
-//! lives and one that is dead, and the memory of a process that has a large backlog to forward.
+//! What forwarding brings and costs: from capture to receipt, how much arrives in a second, what
+//! `audit!` pays for it with a receiver that lives and one that is dead, and the memory of a
+//! process that has a large backlog to forward.
 //!
-//! `cargo bench --features webhook --bench webhook` prints tables. The receiver is a process of its own on loopback. `WEBHOOK_ONLY` names the parts
-//! to run (`latency,throughput,call,backlog`); `WEBHOOK_SINGLE` (10,000), `WEBHOOK_BATCHED` (200,000) and `WEBHOOK_BACKLOG` (1,000,000) are numbers
-//! of events. It writes below the system's temporary directory (`TMPDIR` chooses another).
+//! `cargo bench --features webhook --bench webhook` prints tables. The receiver is a process of its
+//! own on loopback. `WEBHOOK_ONLY` names the parts to run (`latency,throughput,call,backlog`);
+//! `WEBHOOK_SINGLE` (10,000), `WEBHOOK_BATCHED` (200,000) and `WEBHOOK_BACKLOG` (1,000,000) are
+//! numbers of events. It writes below the system's temporary directory (`TMPDIR` chooses another).
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
 use std::{
@@ -31,7 +33,10 @@ const ROUNDS: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(600);
 
 fn micros() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as u64
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_micros() as u64
 }
 
 fn record(n: u64) {
@@ -76,7 +81,9 @@ impl Arrived {
 /// The number after a text, for each time that it occurs.
 fn numbers<'a>(body: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = u64> + 'a {
     memchr::memmem::find_iter(body, name).map(move |at| {
-        let digits = body[at + name.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+        let digits = body[at + name.len()..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit());
         digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
     })
 }
@@ -88,13 +95,18 @@ fn serve(mut stream: TcpStream, arrived: &Mutex<Arrived>) -> std::io::Result<()>
     loop {
         let whole = memchr::memmem::find(&read, b"\r\n\r\n").map(|end| {
             let head = String::from_utf8_lossy(&read[..end]).to_ascii_lowercase();
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length:")).map_or(0, |text| text.trim().parse().unwrap());
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length:"))
+                .map_or(0, |text| text.trim().parse().unwrap());
             (end + 4, end + 4 + length)
         });
         if let Some((begin, end)) = whole.filter(|(_, end)| read.len() >= *end) {
             let (now, body) = (micros(), &read[begin..end]);
             let mut arrived = arrived.lock().unwrap();
-            numbers(body, b"\"n\":").zip(numbers(body, b"\"t\":")).for_each(|(n, t)| arrived.event(n, now.saturating_sub(t)));
+            numbers(body, b"\"n\":")
+                .zip(numbers(body, b"\"t\":"))
+                .for_each(|(n, t)| arrived.event(n, now.saturating_sub(t)));
             drop(arrived);
             read.drain(..end);
             stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")?;
@@ -107,7 +119,8 @@ fn serve(mut stream: TcpStream, arrived: &Mutex<Arrived>) -> std::io::Result<()>
     }
 }
 
-/// Tells its port; then, for each line it reads, how many arrived and how long half, 99 % and all of them took; "reset" also forgets them.
+/// Tells its port; then, for each line it reads, how many arrived and how long half, 99 % and all
+/// of them took; "reset" also forgets them.
 fn receiver() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     println!("{}", listener.local_addr().unwrap().port());
@@ -127,7 +140,12 @@ fn receiver() {
         }
         let mut all = std::mem::take(&mut *all);
         all.took.sort_unstable();
-        let at = |q: f64| all.took.get(((all.took.len().max(1) - 1) as f64 * q) as usize).copied().unwrap_or(0);
+        let at = |q: f64| {
+            all.took
+                .get(((all.took.len().max(1) - 1) as f64 * q) as usize)
+                .copied()
+                .unwrap_or(0)
+        };
         println!("{} {} {} {}", all.distinct, at(0.5), at(0.99), at(1.0));
     }
 }
@@ -142,28 +160,43 @@ struct Receiver {
 
 fn role(name: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.env(ROLE, name).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+        .env(ROLE, name)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
     command
 }
 
 impl Receiver {
     fn start() -> Self {
         let mut child = role("receiver").spawn().unwrap();
-        let (ask, mut answers) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        let (ask, mut answers) = (
+            child.stdin.take().unwrap(),
+            BufReader::new(child.stdout.take().unwrap()),
+        );
         let mut port = String::new();
         answers.read_line(&mut port).unwrap();
-        Self { child, ask, answers, port: port.trim().parse().unwrap() }
+        Self {
+            child,
+            ask,
+            answers,
+            port: port.trim().parse().unwrap(),
+        }
     }
 
     fn asked(&mut self, question: &str) -> [u64; 4] {
         writeln!(self.ask, "{question}").unwrap();
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
-        let numbers: Vec<u64> = line.split_whitespace().map(|number| number.parse().unwrap()).collect();
+        let numbers: Vec<u64> = line
+            .split_whitespace()
+            .map(|number| number.parse().unwrap())
+            .collect();
         numbers.try_into().unwrap()
     }
 
-    /// Waits until so many have arrived; says how many did and how long half, 99 % and all of them took, in microseconds.
+    /// Waits until so many have arrived; says how many did and how long half, 99 % and all of them
+    /// took, in microseconds.
     fn wait_for(&mut self, count: u64) -> [u64; 4] {
         let start = Instant::now();
         while self.asked("count")[0] < count && start.elapsed() < PATIENCE {
@@ -185,10 +218,19 @@ impl Drop for Receiver {
 }
 
 fn subscription(name: &str, port: u16, batch: Option<usize>) -> Subscription {
-    let new = Subscription::new(name, format!("http://127.0.0.1:{port}/"), ["order.*"]).allow_http().egress(["loopback"]);
-    let signed = new.signing_secret(tracing_audit::webhook::SigningSecret::random().unwrap().reveal());
+    let new = Subscription::new(name, format!("http://127.0.0.1:{port}/"), ["order.*"])
+        .allow_http()
+        .egress(["loopback"]);
+    let signed = new.signing_secret(
+        tracing_audit::webhook::SigningSecret::random()
+            .unwrap()
+            .reveal(),
+    );
     match batch {
-        Some(max_entries) => signed.batch(Batching { max_entries, max_wait_ms: 100 }),
+        Some(max_entries) => signed.batch(Batching {
+            max_entries,
+            max_wait_ms: 100,
+        }),
         None => signed,
     }
 }
@@ -203,7 +245,10 @@ fn refusing() -> (tokio::net::TcpSocket, u16) {
 
 fn open(dir: &Path) -> (AuditLog, Dispatch) {
     let log = AuditLog::builder(dir).source("bench").open().unwrap();
-    (log.clone(), tracing_subscriber::registry().with(log.layer()).into())
+    (
+        log.clone(),
+        tracing_subscriber::registry().with(log.layer()).into(),
+    )
 }
 
 // The parts.
@@ -211,11 +256,19 @@ fn open(dir: &Path) -> (AuditLog, Dispatch) {
 /// The middle of some figures, the least and the greatest.
 fn spread(mut all: Vec<f64>) -> String {
     all.sort_unstable_by(f64::total_cmp);
-    format!("{:>12.1} {:>12.1} {:>12.1}", all[all.len() / 2], all[0], all[all.len() - 1])
+    format!(
+        "{:>12.1} {:>12.1} {:>12.1}",
+        all[all.len() / 2],
+        all[0],
+        all[all.len() - 1]
+    )
 }
 
 fn title(text: &str) {
-    println!("\n{text}\n{:44} {:>12} {:>12} {:>12}", "", "median", "least", "greatest");
+    println!(
+        "\n{text}\n{:44} {:>12} {:>12} {:>12}",
+        "", "median", "least", "greatest"
+    );
 }
 
 /// At 200 events a second, each by itself.
@@ -239,11 +292,16 @@ fn latency(receiver: &mut Receiver) {
         receiver.wait_for(50);
         dispatcher::with_default(&dispatch, || emit(50..50 + COUNT));
         let [_, p50, p99, worst] = receiver.wait_for(COUNT);
-        [p50, p99, worst].iter().zip(&mut rows).for_each(|(took, row)| row.push(*took as f64 / 1000.0));
+        [p50, p99, worst]
+            .iter()
+            .zip(&mut rows)
+            .for_each(|(took, row)| row.push(*took as f64 / 1000.0));
         drop(forwarder);
         log.close().unwrap();
     }
-    title(&format!("Capture to receipt at 200/s, single, ms ({ROUNDS} rounds of {COUNT})"));
+    title(&format!(
+        "Capture to receipt at 200/s, single, ms ({ROUNDS} rounds of {COUNT})"
+    ));
     for (name, row) in ["p50", "p99", "worst"].iter().zip(rows) {
         println!("{name:44} {}", spread(row));
     }
@@ -258,8 +316,16 @@ fn throughput(receiver: &mut Receiver) {
     title("Events a second until all of a backlog arrived (3 rounds)");
     for (name, count, batch) in [
         ("single", number("WEBHOOK_SINGLE", 10_000), None),
-        ("batched by 100", number("WEBHOOK_BATCHED", 200_000), Some(100)),
-        ("batched by 1000", number("WEBHOOK_BATCHED", 200_000), Some(1000)),
+        (
+            "batched by 100",
+            number("WEBHOOK_BATCHED", 200_000),
+            Some(100),
+        ),
+        (
+            "batched by 1000",
+            number("WEBHOOK_BATCHED", 200_000),
+            Some(1000),
+        ),
     ] {
         let mut row = Vec::new();
         for _ in 0..3 {
@@ -285,11 +351,16 @@ fn throughput(receiver: &mut Receiver) {
     }
 }
 
-/// `audit!` at 5,000 calls a second: without subscriptions, with one to a receiver that lives, and with one to a dead one.
+/// `audit!` at 5,000 calls a second: without subscriptions, with one to a receiver that lives, and
+/// with one to a dead one.
 fn call(receiver: &mut Receiver) {
     const CALLS: u64 = 10_000;
     let (_port, dead) = refusing();
-    let names = ["nothing forwarded", "forwarded to a live endpoint", "forwarded to a dead endpoint"];
+    let names = [
+        "nothing forwarded",
+        "forwarded to a live endpoint",
+        "forwarded to a dead endpoint",
+    ];
     let mut rows = [const { (Vec::new(), Vec::new()) }; 3];
     for round in 0..ROUNDS {
         // Each is the first in some rounds.
@@ -297,8 +368,15 @@ fn call(receiver: &mut Receiver) {
             let dir = tempfile::tempdir().unwrap();
             let (log, dispatch) = open(dir.path());
             match which {
-                1 => log.subscribe(receiver.subscription("live", Some(100))).unwrap(),
-                2 => log.subscribe(subscription("dead", dead, Some(100)).schedule([0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1])).unwrap(),
+                1 => log
+                    .subscribe(receiver.subscription("live", Some(100)))
+                    .unwrap(),
+                2 => log
+                    .subscribe(
+                        subscription("dead", dead, Some(100))
+                            .schedule([0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]),
+                    )
+                    .unwrap(),
                 _ => {}
             }
             let forwarder = (which > 0).then(|| log.forward().unwrap());
@@ -311,7 +389,9 @@ fn call(receiver: &mut Receiver) {
             receiver.asked("reset");
         }
     }
-    title(&format!("audit! at 5,000/s, ns ({ROUNDS} interleaved rounds of {CALLS})"));
+    title(&format!(
+        "audit! at 5,000/s, ns ({ROUNDS} interleaved rounds of {CALLS})"
+    ));
     for (name, (p50, p99)) in names.iter().zip(rows) {
         println!("{:44} {}", format!("{name}, p50"), spread(p50));
         println!("{:44} {}", format!("{name}, p99"), spread(p99));
@@ -347,26 +427,42 @@ fn forwarder() {
 /// A figure of a process's memory, in MiB.
 fn memory(pid: u32, name: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-    line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .unwrap();
+    line.trim_start_matches(':')
+        .trim()
+        .trim_end_matches(" kB")
+        .parse::<f64>()
+        .unwrap()
+        / 1024.0
 }
 
-/// The memory of a process that does nothing but forward, while many events wait for an endpoint that is dead, and while they go to one that
-/// lives.
+/// The memory of a process that does nothing but forward, while many events wait for an endpoint
+/// that is dead, and while they go to one that lives.
 fn backlog(receiver: &mut Receiver) {
     let count = number("WEBHOOK_BACKLOG", 1_000_000);
     let (_port, dead) = refusing();
     let dir = tempfile::tempdir().unwrap();
     let (log, dispatch) = open(dir.path());
-    log.subscribe(subscription("dead", dead, Some(1000))).unwrap();
-    log.subscribe(subscription("dead-single", dead, None)).unwrap();
-    log.subscribe(receiver.subscription("live", Some(1000))).unwrap();
+    log.subscribe(subscription("dead", dead, Some(1000)))
+        .unwrap();
+    log.subscribe(subscription("dead-single", dead, None))
+        .unwrap();
+    log.subscribe(receiver.subscription("live", Some(1000)))
+        .unwrap();
     log.pause_subscription("live", true).unwrap();
     dispatcher::with_default(&dispatch, || (0..count).for_each(record));
     log.close().unwrap();
     drop((log, dispatch));
-    // What is not sealed yet is sealed by this process, as long as it takes: not in the one that is measured.
-    let log = AuditLog::builder(dir.path()).source("sealer").live_grace(Duration::ZERO).open().unwrap();
+    // What is not sealed yet is sealed by this process, as long as it takes: not in the one that is
+    // measured.
+    let log = AuditLog::builder(dir.path())
+        .source("sealer")
+        .live_grace(Duration::ZERO)
+        .open()
+        .unwrap();
     let start = Instant::now();
     while fs::read_dir(dir.path().join("live")).unwrap().count() > 1 && start.elapsed() < PATIENCE {
         thread::sleep(Duration::from_millis(50));
@@ -374,7 +470,9 @@ fn backlog(receiver: &mut Receiver) {
 
     let mut child = role("forwarder").arg(dir.path()).spawn().unwrap();
     let (mut ask, pid) = (child.stdin.take().unwrap(), child.id());
-    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut String::new()).unwrap();
+    BufReader::new(child.stdout.as_mut().unwrap())
+        .read_line(&mut String::new())
+        .unwrap();
     thread::sleep(Duration::from_millis(500));
     let kinds = ["VmRSS", "RssAnon", "VmHWM"];
     let now = || kinds.map(|kind| memory(pid, kind));
@@ -389,7 +487,9 @@ fn backlog(receiver: &mut Receiver) {
         thread::sleep(Duration::from_millis(50));
         arrived = receiver.asked("count")[0];
         let now = now();
-        most.iter_mut().zip(now).for_each(|(most, now)| *most = most.max(now));
+        most.iter_mut()
+            .zip(now)
+            .for_each(|(most, now)| *most = most.max(now));
     }
     let took = start.elapsed();
     drop(ask);
@@ -397,10 +497,22 @@ fn backlog(receiver: &mut Receiver) {
     receiver.asked("reset");
     log.close().unwrap();
 
-    println!("\nMemory of a process that forwards, MiB; {count} events, of which {arrived} arrived within {took:.1?}");
-    println!("{:44} {:>12} {:>12} {:>12}", "", kinds[0], kinds[1], kinds[2]);
-    for (name, row) in [("before it forwards", before), ("5 s with two dead endpoints", while_dead), ("and a live one, the most", most)] {
-        println!("{name:44} {:>12.1} {:>12.1} {:>12.1}", row[0], row[1], row[2]);
+    println!(
+        "\nMemory of a process that forwards, MiB; {count} events, of which {arrived} arrived within {took:.1?}"
+    );
+    println!(
+        "{:44} {:>12} {:>12} {:>12}",
+        "", kinds[0], kinds[1], kinds[2]
+    );
+    for (name, row) in [
+        ("before it forwards", before),
+        ("5 s with two dead endpoints", while_dead),
+        ("and a live one, the most", most),
+    ] {
+        println!(
+            "{name:44} {:>12.1} {:>12.1} {:>12.1}",
+            row[0], row[1], row[2]
+        );
     }
     println!("{:44} {:>12.1}", "more than before", most[2] - before[0]);
 }
@@ -411,11 +523,20 @@ fn main() {
         Ok(_) => return forwarder(),
         Err(_) => {}
     }
-    let only = std::env::var("WEBHOOK_ONLY").unwrap_or_else(|_| "latency,throughput,call,backlog".to_owned());
+    let only = std::env::var("WEBHOOK_ONLY")
+        .unwrap_or_else(|_| "latency,throughput,call,backlog".to_owned());
     let mut receiver = Receiver::start();
     type Part = (&'static str, fn(&mut Receiver));
-    let parts: [Part; 4] = [("latency", latency), ("throughput", throughput), ("call", call), ("backlog", backlog)];
-    for (_, part) in parts.iter().filter(|(name, _)| only.split(',').any(|one| one == *name)) {
+    let parts: [Part; 4] = [
+        ("latency", latency),
+        ("throughput", throughput),
+        ("call", call),
+        ("backlog", backlog),
+    ];
+    for (_, part) in parts
+        .iter()
+        .filter(|(name, _)| only.split(',').any(|one| one == *name))
+    {
         part(&mut receiver);
     }
 }

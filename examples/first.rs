@@ -3,13 +3,24 @@ use tracing_audit::{Actor, AuditLog, Outcome, audit};
 use tracing_subscriber::prelude::*;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let dir = std::env::args().nth(1).unwrap_or_else(|| "./audit".to_owned());
+    let dir = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "./audit".to_owned());
     let log = AuditLog::builder(dir).source("first").open()?;
-    tracing_subscriber::registry().with(log.layer()).with(tracing_subscriber::fmt::layer()).init();
+    tracing_subscriber::registry()
+        .with(log.layer())
+        .with(tracing_subscriber::fmt::layer())
+        .init();
 
     let span = tracing::info_span!("request", request_id = "r-1", client.address = "192.0.2.50");
     let _entered = span.enter();
-    audit!("auth.login.success", actor.id = "user-456", actor.name = "admin@company.com", "User {} logged in", "admin");
+    audit!(
+        "auth.login.success",
+        actor.id = "user-456",
+        actor.name = "admin@company.com",
+        "User {} logged in",
+        "admin"
+    );
     let receipt = audit!(
         "user.updated",
         actor = Actor::user("user-456").name("admin@company.com"),

@@ -1,6 +1,8 @@
-//! `#[audited]` and `#[derive(AuditEvent)]`, as the application sees them. Reading and expanding them is the work of `tracing-audit-macros`.
+//! `#[audited]` and `#[derive(AuditEvent)]`, as the application sees them. Reading and expanding
+//! them is the work of `tracing-audit-macros`.
 
-/// Records the start and the end of a function: who did what, whether it worked, why not, and how long it took.
+/// Records the start and the end of a function: who did what, whether it worked, why not, and how
+/// long it took.
 ///
 /// ```
 /// use tracing_audit::audited;
@@ -29,11 +31,13 @@
 /// | panics, or a value of its end does | `….failed` | `failure`, reason `panic` | `warning` |
 /// | is a future that is dropped before its end | `….failed` | `failure`, reason `cancelled` | `warning` |
 ///
-/// Each end has `details.duration_ms`, the whole milliseconds from the start of the body to its end.
+/// Each end has `details.duration_ms`, the whole milliseconds from the start of the body to its
+/// end.
 ///
-/// A `Result` is known by its type, so an alias of it will do; a type parameter is not, even if it happens to stand for one. The error's text is that
-/// of the error and of its sources, joined with `: `; of a type that is not an [`Error`](std::error::Error), its alternate `Display` (`{:#}`, which for
-/// `anyhow` and `eyre` is the chain), or else its `Debug`; without any, there is none.
+/// A `Result` is known by its type, so an alias of it will do; a type parameter is not, even if it
+/// happens to stand for one. The error's text is that of the error and of its sources, joined with
+/// `: `; of a type that is not an [`Error`](std::error::Error), its alternate `Display` (`{:#}`,
+/// which for `anyhow` and `eyre` is the chain), or else its `Debug`; without any, there is none.
 ///
 /// # Syntax
 ///
@@ -49,8 +53,9 @@
 /// group:     ["event.type"] [, field]… [, "message {}" [, argument]…]
 /// ```
 ///
-/// A group begins with an event type of its own, if it has another one than the attribute's with `.started`, `.completed` or `.failed`. A group's
-/// message, `severity`, `category` and `action` replace those of all the events; other fields are given once. (Without a `severity` of its own a
+/// A group begins with an event type of its own, if it has another one than the attribute's with
+/// `.started`, `.completed` or `.failed`. A group's message, `severity`, `category` and `action`
+/// replace those of all the events; other fields are given once. (Without a `severity` of its own a
 /// failure is a `warning`, or graver if the whole is.)
 ///
 /// ```
@@ -76,23 +81,29 @@
 ///
 /// # What is evaluated when
 ///
-/// - The fields for all events and those of `started(…)`: once, before the body, in the order in which they are written. They are rendered then, so the
-///   body may move the arguments, and the end says of them what the start said.
-/// - The fields of `completed(…)` and `failed(…)`: after the body, and only at that end; so they can use arguments that the body did not move
-///   (below `#[async_trait]` it moves all but shared references and what is `Copy`). At a panic or a dropped future those of `failed(…)` are left
+/// - The fields for all events and those of `started(…)`: once, before the body, in the order in
+///   which they are written. They are rendered then, so the body may move the arguments, and the
+///   end says of them what the start said.
+/// - The fields of `completed(…)` and `failed(…)`: after the body, and only at that end; so they
+///   can use arguments that the body did not move (below `#[async_trait]` it moves all but shared
+///   references and what is `Copy`). At a panic or a dropped future those of `failed(…)` are left
 ///   out, all but the event type, the severity, the category and the action.
 ///
 /// # Where it goes
 ///
-/// On functions and methods, `async` or not, of any signature. Write it on the methods of an `impl`, also below `#[async_trait]`. A function that ends in
-/// `async move { … }`, `Box::pin(async move { … })` or `async move { … }.boxed()` is taken for the future that it returns. Not on a function that returns a
-/// future and does not end so (what it returns would run after the end) or returns before that, on a `const fn`, or on a trait's method without a body.
+/// On functions and methods, `async` or not, of any signature. Write it on the methods of an
+/// `impl`, also below `#[async_trait]`. A function that ends in `async move { … }`,
+/// `Box::pin(async move { … })` or `async move { … }.boxed()` is taken for the future that it
+/// returns. Not on a function that returns a future and does not end so (what it returns would run
+/// after the end) or returns before that, on a `const fn`, or on a trait's method without a body.
 ///
-/// The body runs in a closure or an `async` block: `#[track_caller]` has no effect on what it calls. The future of an `async fn` owns its arguments, as
-/// ever, unless `completed(…)` or `failed(…)` compute something: then it borrows those that the body does not move, and is `Send` if they are `Sync`.
+/// The body runs in a closure or an `async` block: `#[track_caller]` has no effect on what it
+/// calls. The future of an `async fn` owns its arguments, as ever, unless `completed(…)` or
+/// `failed(…)` compute something: then it borrows those that the body does not move, and is `Send`
+/// if they are `Sync`.
 ///
-/// A panic is recorded while it unwinds: not with `panic = "abort"`, where the start without an end is what tells. So it is with a process that is
-/// killed, and a future that is leaked.
+/// A panic is recorded while it unwinds: not with `panic = "abort"`, where the start without an end
+/// is what tells. So it is with a process that is killed, and a future that is leaked.
 ///
 /// # Errors
 ///
@@ -107,7 +118,8 @@
 /// ```
 pub use tracing_audit_macros::audited;
 
-/// Makes an event of a struct or an enum: writes [`AuditEvent`](trait@crate::AuditEvent) for it, by a call of [`audit!`](crate::audit).
+/// Makes an event of a struct or an enum: writes [`AuditEvent`](trait@crate::AuditEvent) for it, by
+/// a call of [`audit!`](crate::audit).
 ///
 /// ```
 /// use tracing_audit::{Actor, AuditEvent, audit};
@@ -132,12 +144,14 @@ pub use tracing_audit_macros::audited;
 ///
 /// # On the type
 ///
-/// `#[audit("event.type", …)]`: all that `audit!` takes, and `crate = path` if Cargo.toml renames the crate. A field of the struct is `self.name`.
+/// `#[audit("event.type", …)]`: all that `audit!` takes, and `crate = path` if Cargo.toml renames
+/// the crate. A field of the struct is `self.name`.
 ///
 /// # On a field
 ///
-/// Without an attribute a field is what it would be in `audit!`: a value that implements `Serialize`, in `details` or, if it has the name of
-/// another place in the record (`tenant_id`, `ip_address`), there. `None` is left out.
+/// Without an attribute a field is what it would be in `audit!`: a value that implements
+/// `Serialize`, in `details` or, if it has the name of another place in the record (`tenant_id`,
+/// `ip_address`), there. `None` is left out.
 ///
 /// | `#[audit(…)]` | |
 /// |---|---|
@@ -174,7 +188,8 @@ pub use tracing_audit_macros::audited;
 ///
 /// # Generic types
 ///
-/// A field whose type has a type parameter in it is recorded where that type is `Serialize` (or `Display`, `Debug`, as the field's attribute says).
+/// A field whose type has a type parameter in it is recorded where that type is `Serialize` (or
+/// `Display`, `Debug`, as the field's attribute says).
 ///
 /// # Errors
 ///

@@ -12,7 +12,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file operation failed. Check that the path exists, is writable and has room; the operation had no effect.
+    /// A file operation failed. Check that the path exists, is writable and has room; the operation
+    /// had no effect.
     #[error("cannot {operation} {}: {source}", path.display())]
     Io {
         /// What was being done: "create", "read", "rename" …
@@ -22,7 +23,8 @@ pub enum Error {
         /// What the operating system said.
         source: io::Error,
     },
-    /// The directory was written by another version of this crate. Open it with that version, or give another directory.
+    /// The directory was written by another version of this crate. Open it with that version, or
+    /// give another directory.
     #[error("{} has format version {found:?}, this version reads and writes {expected:?}", path.display())]
     Version {
         /// The file that names the version.
@@ -32,7 +34,8 @@ pub enum Error {
         /// What this crate writes.
         expected: &'static str,
     },
-    /// A stored file is not what it should be. It is left as it is; the message says what is wrong and where.
+    /// A stored file is not what it should be. It is left as it is; the message says what is wrong
+    /// and where.
     #[error("{} is damaged: {what}", path.display())]
     Damaged {
         /// The damaged file.
@@ -40,7 +43,8 @@ pub enum Error {
         /// What is wrong with it, and at which byte or line.
         what: String,
     },
-    /// A setting or parameter can't be used. The message says which, why, and what to write instead.
+    /// A setting or parameter can't be used. The message says which, why, and what to write
+    /// instead.
     #[error("{parameter}: {problem}")]
     Invalid {
         /// The setting or parameter.
@@ -48,7 +52,8 @@ pub enum Error {
         /// What is wrong with it and what to write instead.
         problem: String,
     },
-    /// The log was closed. Events after that are not recorded; keep a handle of the log until the last event.
+    /// The log was closed. Events after that are not recorded; keep a handle of the log until the
+    /// last event.
     #[error("the audit log is closed")]
     Closed,
     /// A process-wide log was set before. Set it once, at the start of the program.
@@ -58,15 +63,28 @@ pub enum Error {
 
 impl Error {
     /// For `map_err`: an I/O error with its operation and path.
-    pub(crate) fn io(operation: &'static str, path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io { operation, path: path.as_ref().to_owned(), source }
+    pub(crate) fn io(
+        operation: &'static str,
+        path: impl AsRef<Path>,
+    ) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io {
+            operation,
+            path: path.as_ref().to_owned(),
+            source,
+        }
     }
 
     pub(crate) fn damaged(path: impl AsRef<Path>, what: impl Into<String>) -> Self {
-        Self::Damaged { path: path.as_ref().to_owned(), what: what.into() }
+        Self::Damaged {
+            path: path.as_ref().to_owned(),
+            what: what.into(),
+        }
     }
 
     pub(crate) fn invalid(parameter: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self::Invalid { parameter: parameter.into(), problem: problem.into() }
+        Self::Invalid {
+            parameter: parameter.into(),
+            problem: problem.into(),
+        }
     }
 }

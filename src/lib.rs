@@ -1,5 +1,6 @@
-//! Audit trails for Rust applications: annotate the code with [`audit!`], and get a log of who did what to which thing, with what
-//! outcome, that survives a crash and that anyone can read, search and download by date.
+//! Audit trails for Rust applications: annotate the code with [`audit!`], and get a log of who did
+//! what to which thing, with what outcome, that survives a crash and that anyone can read, search
+//! and download by date.
 //!
 //! ```
 //! use tracing_audit::{Actor, AuditLog, Outcome, Retention, audit};
@@ -109,7 +110,8 @@
 //! # }
 //! ```
 //!
-//! Fields are checked while compiling, with errors that say what to write instead. [`catalogue`] lists all event types of a program.
+//! Fields are checked while compiling, with errors that say what to write instead. [`catalogue`]
+//! lists all event types of a program.
 //!
 //! # What it promises
 //!
@@ -118,21 +120,22 @@
 //! | `audit!` has returned | the event is kept | kept, after the next background sync (1 s by default) |
 //! | [`Receipt::durable`] has returned `Ok` | kept | kept |
 //!
-//! Each event is in the log exactly once, numbered in its stream without a gap. No log filter can lose it. When the disk is full,
-//! callers wait (or, if so set, events are dropped, counted, and the count is written into the log). Nothing is deleted before its
-//! retention.
+//! Each event is in the log exactly once, numbered in its stream without a gap. No log filter can
+//! lose it. When the disk is full, callers wait (or, if so set, events are dropped, counted, and
+//! the count is written into the log). Nothing is deleted before its retention.
 //!
 //! # How it works
 //!
-//! `audit!` renders one line of JSON on the caller's thread and puts it into a ring in a mapped file, without a lock, a system
-//! call or an allocation. A writer thread numbers the lines, appends them to a plain live file and syncs it; a sealer thread
-//! compresses finished files to `.jsonl.gz` with an index, reads them back, and only then removes the plain ones. The files are the
+//! `audit!` renders one line of JSON on the caller's thread and puts it into a ring in a mapped
+//! file, without a lock, a system call or an allocation. A writer thread numbers the lines, appends
+//! them to a plain live file and syncs it; a sealer thread compresses finished files to `.jsonl.gz`
+//! with an index, reads them back, and only then removes the plain ones. The files are the
 //! database: [`AuditReader`] finds entries in them, and the `server` feature serves them over HTTP.
 //!
 //! # What it is not
 //!
-//! It does not ship logs elsewhere (but its files are made for shippers), it does not sample, and it is no place for debug output.
-//! It runs on Unix.
+//! It does not ship logs elsewhere (but its files are made for shippers), it does not sample, and
+//! it is no place for debug output. It runs on Unix.
 //!
 //! # Features
 //!
@@ -147,7 +150,11 @@
 
 #![cfg_attr(
     not(feature = "cli"),
-    allow(dead_code, unused_imports, reason = "the inner rooms also serve the server and the program; all is checked with all features")
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "the inner rooms also serve the server and the program; all is checked with all features"
+    )
 )]
 
 #[cfg(feature = "macros")]
@@ -174,21 +181,25 @@ mod store;
 #[cfg(feature = "macros")]
 pub use attributes::{AuditEvent, audited};
 pub use capture::{
-    AuditContext, AuditEvent, AuditLayer, Durable, Hashed, Masked, NotDurable, Receipt, Redactable, Scoped, Secret, Unredacted, WhenFull,
-    catalogue, hashed, mask, unredacted,
+    AuditContext, AuditEvent, AuditLayer, Durable, Hashed, Masked, NotDurable, Receipt, Redactable,
+    Scoped, Secret, Unredacted, WhenFull, catalogue, hashed, mask, unredacted,
 };
 #[cfg(feature = "tower")]
 pub use capture::{AuditContextLayer, AuditContextService, RequestId};
 pub use error::{Error, Result};
 pub use log::{AuditLog, AuditLogBuilder};
-pub use query::{AuditReader, Entry, Filter, Order, Page, PageStart, Problem as ReadProblem, Query, Scanned, Tail, TailStart};
+pub use query::{
+    AuditReader, Entry, Filter, Order, Page, PageStart, Problem as ReadProblem, Query, Scanned,
+    Tail, TailStart,
+};
 pub use record::{
-    Actor, Catalogue, CatalogueEntry, DENIED_FIELDS, Day, FieldKind, HashKey, Location, Outcome, Resource, SCHEMA_VERSION, Seq, Severity,
-    Source, StreamId, Timestamp,
+    Actor, Catalogue, CatalogueEntry, DENIED_FIELDS, Day, FieldKind, HashKey, Location, Outcome,
+    Resource, SCHEMA_VERSION, Seq, Severity, Source, StreamId, Timestamp,
 };
 #[cfg(feature = "server")]
 pub use server::{
-    Access, Authorizer, Denied, NewToken, RouterOptions, Scope, ServeOptions, Server, TokenInfo, TokenStore, read_only_router,
+    Access, Authorizer, Denied, NewToken, RouterOptions, Scope, ServeOptions, Server, TokenInfo,
+    TokenStore, read_only_router,
 };
 pub use store::{Counters, Hold, Problem, Retention, SpaceAction, Watermarks};
 
@@ -197,11 +208,14 @@ pub use store::{Counters, Hold, Problem, Retention, SpaceAction, Watermarks};
 pub mod webhook {
     pub use crate::forward::{
         format::{
-            Batch, CloudEvents, CloudEventsMode, Encoded, Format, FormatName, FormatOptions, Native, Otlp, Question, SplunkHec,
-            Unencodable, Verdict, register_format,
+            Batch, CloudEvents, CloudEventsMode, Encoded, Format, FormatName, FormatOptions,
+            Native, Otlp, Question, SplunkHec, Unencodable, Verdict, register_format,
         },
         sign::{SigningSecret, sign},
-        {Batching, DeadLetter, DeliveryAttempt, DeliveryOrder, Forwarder, Replay, Subscription, SubscriptionReport, SubscriptionStatus},
+        {
+            Batching, DeadLetter, DeliveryAttempt, DeliveryOrder, Forwarder, Replay, Subscription,
+            SubscriptionReport, SubscriptionStatus,
+        },
     };
 }
 
@@ -218,8 +232,9 @@ pub mod __private {
 
     pub use crate::capture::audited::*;
     pub use crate::capture::{
-        ActorParts, Argument, ContextParts, Denied, Hidden, Object, Parts, Recordable, Redacted, SITES, Shown, Site, Writer, context_slot,
-        debug, display, json, literal, record, whole_actor, whole_outcome, whole_resource,
+        ActorParts, Argument, ContextParts, Denied, Hidden, Object, Parts, Recordable, Redacted,
+        SITES, Shown, Site, Writer, context_slot, debug, display, json, literal, record,
+        whole_actor, whole_outcome, whole_resource,
     };
     pub use crate::record::Severity;
 }

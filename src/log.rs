@@ -44,7 +44,8 @@ pub struct AuditLog {
     owner: Arc<Owner>,
 }
 
-/// Closes the log when the last handle goes. The layer and the process-wide log are no handles: a subscriber is never dropped.
+/// Closes the log when the last handle goes. The layer and the process-wide log are no handles: a
+/// subscriber is never dropped.
 struct Owner {
     store: Store,
     intake: Arc<Intake>,
@@ -67,10 +68,14 @@ impl AuditLog {
         AuditLogBuilder::new(dir.into())
     }
 
-    /// For what the `tracing-audit` program does to a log: it records that, prunes nothing by itself and has no event types of its own.
+    /// For what the `tracing-audit` program does to a log: it records that, prunes nothing by
+    /// itself and has no event types of its own.
     #[cfg(feature = "cli")]
     pub(crate) fn of_tool(dir: impl Into<PathBuf>) -> AuditLogBuilder {
-        Self::builder(dir).source("tracing-audit").retention(Retention::unlimited()).catalogue(None)
+        Self::builder(dir)
+            .source("tracing-audit")
+            .retention(Retention::unlimited())
+            .catalogue(None)
     }
 
     /// For the demo: with its event types.
@@ -84,8 +89,8 @@ impl AuditLog {
         AuditLayer::new(self.owner.intake.clone())
     }
 
-    /// Makes this the log of all events in the process that meet no layer: before a subscriber is set, in threads with another one,
-    /// under a layer that hides ours. It can be set once.
+    /// Makes this the log of all events in the process that meet no layer: before a subscriber is
+    /// set, in threads with another one, under a layer that hides ours. It can be set once.
     ///
     /// # Errors
     ///
@@ -118,7 +123,9 @@ impl AuditLog {
         let mut trouble = self.owner.store.health.trouble();
         let (used, capacity) = self.owner.intake.fill();
         if used > capacity / 10 * 9 {
-            trouble.push(format!("the journal is nearly full: {used} of {capacity} bytes"));
+            trouble.push(format!(
+                "the journal is nearly full: {used} of {capacity} bytes"
+            ));
         }
         if self.owner.closed.load(Ordering::Relaxed) {
             trouble.push("the log is closed".to_owned());
@@ -137,7 +144,8 @@ impl AuditLog {
         self.owner.store.prune_now(retention)
     }
 
-    /// What [`hashed`](crate::hashed) makes of a value, with each of the log's keys, the current one first: what to search for.
+    /// What [`hashed`](crate::hashed) makes of a value, with each of the log's keys, the current
+    /// one first: what to search for.
     ///
     /// # Errors
     ///
@@ -150,34 +158,44 @@ impl AuditLog {
         Ok(keys.iter().rev().map(|key| key.hash(value)).collect())
     }
 
-    /// Makes a new random key of this name, with which values are [`hashed`](crate::hashed) from now on; by other processes from their
-    /// next start. It is recorded (`audit.hash_key.rotated`).
+    /// Makes a new random key of this name, with which values are [`hashed`](crate::hashed) from
+    /// now on; by other processes from their next start. It is recorded (`audit.hash_key.rotated`).
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if the name can't be or was used, or if the builder was given keys: then rotate those.
+    /// [`Error::Invalid`] if the name can't be or was used, or if the builder was given keys: then
+    /// rotate those.
     pub fn rotate_hash_key(&self, name: &str) -> Result<()> {
         if self.owner.hash_keys.is_some() {
-            return Err(Error::invalid("name", "the log was opened with keys of the application's; give the builder another one"));
+            return Err(Error::invalid(
+                "name",
+                "the log was opened with keys of the application's; give the builder another one",
+            ));
         }
         let key = keys::rotate_hash_key(&self.owner.store.layout, name)?;
         self.owner.intake.hash_key.set(&key);
-        let record = OwnRecord::new("audit.hash_key.rotated", Severity::Warning, "Values are hashed with another key");
+        let record = OwnRecord::new(
+            "audit.hash_key.rotated",
+            Severity::Warning,
+            "Values are hashed with another key",
+        );
         self.owner.store.record(&record.detail("key", name))
     }
 
-    /// Keeps the entries of a range of time, whatever their retention says, until the hold is released. It is recorded
-    /// (`audit.hold.placed`), and no removal of held files is under way any more when this returns.
+    /// Keeps the entries of a range of time, whatever their retention says, until the hold is
+    /// released. It is recorded (`audit.hold.placed`), and no removal of held files is under way
+    /// any more when this returns.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if there is a hold of this name, [`Error::Io`] if it can't be written, or not be recorded: then it is placed
-    /// all the same.
+    /// [`Error::Invalid`] if there is a hold of this name, [`Error::Io`] if it can't be written, or
+    /// not be recorded: then it is placed all the same.
     pub fn place_hold(&self, hold: Hold) -> Result<()> {
         self.owner.store.place_hold(hold)
     }
 
-    /// Ends a hold, which is recorded first (`audit.hold.released`). False if there is none of this name.
+    /// Ends a hold, which is recorded first (`audit.hold.released`). False if there is none of this
+    /// name.
     ///
     /// # Errors
     ///
@@ -195,11 +213,13 @@ impl AuditLog {
         Holds::read(&self.owner.store.layout).map(Holds::into_vec)
     }
 
-    /// Takes no more events, writes those taken and makes them durable, and stops the log's threads. Closing twice does nothing.
+    /// Takes no more events, writes those taken and makes them durable, and stops the log's
+    /// threads. Closing twice does nothing.
     ///
     /// # Errors
     ///
-    /// If the disk refuses. What could not be written is in the journal, and the next process that opens the directory writes it.
+    /// If the disk refuses. What could not be written is in the journal, and the next process that
+    /// opens the directory writes it.
     pub fn close(&self) -> Result<()> {
         self.owner.closed.store(true, Ordering::Relaxed);
         self.owner.intake.close();
@@ -209,6 +229,9 @@ impl AuditLog {
 
 impl fmt::Debug for AuditLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuditLog").field("dir", &self.dir()).field("stream", self.stream()).finish_non_exhaustive()
+        f.debug_struct("AuditLog")
+            .field("dir", &self.dir())
+            .field("stream", self.stream())
+            .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,5 @@
-//! `audit!`, as the application sees it. Reading, checking and expanding a call is the work of `tracing-audit-macros`.
+//! `audit!`, as the application sees it. Reading, checking and expanding a call is the work of
+//! `tracing-audit-macros`.
 
 /// Records one event in the audit trail.
 ///
@@ -10,9 +11,11 @@
 /// audit!("auth.login.success", actor.id = user.id, actor.name = user.name, ip_address = %ip, "{} logged in", user.name);
 /// ```
 ///
-/// When it returns, the event is in the log's journal and survives the death of the process; the [`Receipt`](crate::Receipt) it returns
-/// tells the event's id and can be waited for until the event also survives a power loss. No log level and no filter of `tracing` has a
-/// say in this. The same event is then sent as an ordinary `tracing` event (target `audit`) to the other layers, under their filters.
+/// When it returns, the event is in the log's journal and survives the death of the process; the
+/// [`Receipt`](crate::Receipt) it returns tells the event's id and can be waited for until the
+/// event also survives a power loss. No log level and no filter of `tracing` has a say in this. The
+/// same event is then sent as an ordinary `tracing` event (target `audit`) to the other layers,
+/// under their filters.
 ///
 /// # Syntax
 ///
@@ -28,12 +31,14 @@
 /// message:   a format string, as in format!; inline {captures} work
 /// ```
 ///
-/// The event type is a string literal: two or more segments of `a-z`, `0-9` and `_`, joined by dots, at most 128 bytes; those that begin with
-/// `audit.` are the log's own. Values are borrowed, never moved, and evaluated once, in the order in which they are written. A value that is
-/// `None` leaves its field out.
+/// The event type is a string literal: two or more segments of `a-z`, `0-9` and `_`, joined by
+/// dots, at most 128 bytes; those that begin with `audit.` are the log's own. Values are borrowed,
+/// never moved, and evaluated once, in the order in which they are written. A value that is `None`
+/// leaves its field out.
 ///
-/// An event that is recorded in many places, or has many fields, can be a type: see [`AuditEvent`](derive@crate::AuditEvent). For the start and the
-/// end of a function there is [`#[audited]`](macro@crate::audited).
+/// An event that is recorded in many places, or has many fields, can be a type: see
+/// [`AuditEvent`](derive@crate::AuditEvent). For the start and the end of a function there is
+/// [`#[audited]`](macro@crate::audited).
 ///
 /// # Where values go
 ///
@@ -53,8 +58,8 @@
 /// | `category`, `action` | a string literal; if not given, the first and the last segment of the event type |
 /// | any other name | a value in `details`; dotted names nest: `order.id = 1` is `"details":{"order":{"id":1}}` |
 ///
-/// `id`, `timestamp`, `stream`, `seq`, `schema_version`, `event_type` and `source` are set by the log. To have details of such a name, or of
-/// the name of a slot, write `details.<name> = …`.
+/// `id`, `timestamp`, `stream`, `seq`, `schema_version`, `event_type` and `source` are set by the
+/// log. To have details of such a name, or of the name of a slot, write `details.<name> = …`.
 ///
 /// ```
 /// use tracing_audit::{Actor, Outcome, audit};
@@ -80,9 +85,11 @@
 ///
 /// # Errors
 ///
-/// What can be wrong with a call is found while compiling, all of it at once, and each error says what to write instead: an event type of another
-/// shape, a field given twice (`session_id` and `context.session_id` are one), a whole and its part (`actor` and `actor.id`), an unknown part,
-/// an unknown severity, a field that the log sets, a value without a name, a message before a field.
+/// What can be wrong with a call is found while compiling, all of it at once, and each error says
+/// what to write instead: an event type of another shape, a field given twice (`session_id` and
+/// `context.session_id` are one), a whole and its part (`actor` and `actor.id`), an unknown part,
+/// an unknown severity, a field that the log sets, a value without a name, a message before a
+/// field.
 ///
 /// ```compile_fail
 /// # use tracing_audit::audit;
@@ -91,13 +98,15 @@
 /// // error: `severity` is written without quotes: `severity = warning`
 /// ```
 ///
-/// At run time it never fails and never panics by itself (the code of a value may); whether the event was taken is in the receipt.
+/// At run time it never fails and never panics by itself (the code of a value may); whether the
+/// event was taken is in the receipt.
 ///
 /// # Cost
 ///
-/// The part of the record that is known while compiling is one static string. The values are rendered straight into a buffer of the thread, in
-/// the order of the record, without an allocation of the macro's own; then the journal takes one copy. Nothing is evaluated lazily: with no
-/// log and no subscriber, the arguments are evaluated all the same.
+/// The part of the record that is known while compiling is one static string. The values are
+/// rendered straight into a buffer of the thread, in the order of the record, without an allocation
+/// of the macro's own; then the journal takes one copy. Nothing is evaluated lazily: with no log
+/// and no subscriber, the arguments are evaluated all the same.
 #[macro_export]
 macro_rules! audit {
     ($($arguments:tt)*) => {
@@ -126,9 +135,10 @@ macro_rules! __register {
 /// context.run(|| audit!("report.opened"));
 /// ```
 ///
-/// The fields are `actor.type`, `actor.id`, `actor.name`, `tenant_id`, `ip_address`, `user_agent`, `session_id`, `request_id`, `trace_id`,
-/// `span_id`, `context.environment`, `context.protocol` and `context.host`; another one does not compile. Values are as in [`audit!`]:
-/// `Serialize`, `%` for `Display`, `?` for `Debug`, and `None` leaves the field out; a variable alone names its field.
+/// The fields are `actor.type`, `actor.id`, `actor.name`, `tenant_id`, `ip_address`, `user_agent`,
+/// `session_id`, `request_id`, `trace_id`, `span_id`, `context.environment`, `context.protocol` and
+/// `context.host`; another one does not compile. Values are as in [`audit!`]: `Serialize`, `%` for
+/// `Display`, `?` for `Debug`, and `None` leaves the field out; a variable alone names its field.
 ///
 /// ```compile_fail
 /// # use tracing_audit::audit_context;

@@ -1,4 +1,5 @@
-//! Promise 6 on a real file system of 40 MB: it fills up, callers wait, the log says so; space returns, and everything is there.
+//! Promise 6 on a real file system of 40 MB: it fills up, callers wait, the log says so; space
+//! returns, and everything is there.
 
 #![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
 #![cfg(feature = "macros")]
@@ -24,20 +25,35 @@ use tracing_subscriber::prelude::*;
 struct Small(tempfile::TempDir);
 
 impl Small {
-    /// Mounts one for the test `name`. Who may not mount gets `None`, after the test has run again in a namespace where it may.
+    /// Mounts one for the test `name`. Who may not mount gets `None`, after the test has run again
+    /// in a namespace where it may.
     fn mount(name: &str) -> Option<Self> {
         const INSIDE: &str = "FULL_DISK_INSIDE_NAMESPACE";
         let dir = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=40m", "tmpfs"]).arg(dir.path()).output().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=40m", "tmpfs"])
+            .arg(dir.path())
+            .output()
+            .unwrap();
         if mounted.status.success() {
             return Some(Self(dir));
         }
         let why = String::from_utf8_lossy(&mounted.stderr);
-        assert!(std::env::var_os(INSIDE).is_none(), "this test mounts a tmpfs, which is not allowed here: {why}");
+        assert!(
+            std::env::var_os(INSIDE).is_none(),
+            "this test mounts a tmpfs, which is not allowed here: {why}"
+        );
         let itself = std::env::current_exe().unwrap();
-        let inside =
-            Command::new("unshare").args(["--map-root-user", "--mount"]).arg(itself).args(["--exact", name]).env(INSIDE, "1").status();
-        assert!(inside.unwrap().success(), "the test fails in a namespace of its own");
+        let inside = Command::new("unshare")
+            .args(["--map-root-user", "--mount"])
+            .arg(itself)
+            .args(["--exact", name])
+            .env(INSIDE, "1")
+            .status();
+        assert!(
+            inside.unwrap().success(),
+            "the test fails in a namespace of its own"
+        );
         None
     }
 
@@ -54,7 +70,10 @@ impl Drop for Small {
 
 #[test]
 fn callers_wait_and_everything_is_there_when_space_returns() {
-    let Some(small) = Small::mount("callers_wait_and_everything_is_there_when_space_returns") else { return };
+    let Some(small) = Small::mount("callers_wait_and_everything_is_there_when_space_returns")
+    else {
+        return;
+    };
     let dir = small.path().join("audit");
     let problems = Arc::new(Mutex::new(Vec::new()));
     let seen = problems.clone();
@@ -63,7 +82,11 @@ fn callers_wait_and_everything_is_there_when_space_returns() {
         .journal_bytes(1 << 20)
         .rotate_bytes(4 << 20)
         .sync_every(Duration::from_millis(20))
-        .watermarks(Watermarks::default().low(8 << 20, SpaceAction::Prune).very_low(4 << 20, SpaceAction::Report))
+        .watermarks(
+            Watermarks::default()
+                .low(8 << 20, SpaceAction::Prune)
+                .very_low(4 << 20, SpaceAction::Report),
+        )
         .on_problem(move |problem| seen.lock().unwrap().push(problem.to_string()))
         .open()
         .unwrap();
@@ -75,7 +98,8 @@ fn callers_wait_and_everything_is_there_when_space_returns() {
     let emitted = std::thread::scope(|scope| {
         let emitter = scope.spawn(|| {
             let ids = tracing::dispatcher::with_default(&dispatch, || {
-                let emit = |n: usize| audit!("disk.filled", n, body = "x".repeat(900), "Number {n}");
+                let emit =
+                    |n: usize| audit!("disk.filled", n, body = "x".repeat(900), "Number {n}");
                 (0..30_000)
                     .map(|n| {
                         let receipt = emit(n);
@@ -87,33 +111,62 @@ fn callers_wait_and_everything_is_there_when_space_returns() {
             finished.store(true, Ordering::Release);
             ids
         });
-        until("the log notices that the disk is full", || log.trouble().iter().any(|trouble| trouble.contains("can't be written")));
+        until("the log notices that the disk is full", || {
+            log.trouble()
+                .iter()
+                .any(|trouble| trouble.contains("can't be written"))
+        });
         // The journal fills up, and the caller stands still.
-        until("the caller waits", || log.trouble().iter().any(|trouble| trouble.contains("nearly full")));
+        until("the caller waits", || {
+            log.trouble()
+                .iter()
+                .any(|trouble| trouble.contains("nearly full"))
+        });
         std::thread::sleep(Duration::from_millis(300));
-        assert!(!finished.load(Ordering::Acquire), "30 MB of events can't be anywhere");
+        assert!(
+            !finished.load(Ordering::Acquire),
+            "30 MB of events can't be anywhere"
+        );
         fs::remove_file(&filler).unwrap();
         // What is sealed makes room by itself; 30 MB of plain text would not fit.
         wait_for("writing goes on when there is space again", || {
             remove_twins(&dir);
-            if finished.load(Ordering::Acquire) { Ok(()) } else { Err(log.trouble()) }
+            if finished.load(Ordering::Acquire) {
+                Ok(())
+            } else {
+                Err(log.trouble())
+            }
         });
         emitter.join().unwrap()
     });
-    until("all is well again", || !log.trouble().iter().any(|trouble| trouble.contains("can't be written")));
+    until("all is well again", || {
+        !log.trouble()
+            .iter()
+            .any(|trouble| trouble.contains("can't be written"))
+    });
     log.close().unwrap();
 
     let found = support::ids(&dir);
-    let missing = emitted.iter().filter(|id| found.get(*id) != Some(&1)).count();
+    let missing = emitted
+        .iter()
+        .filter(|id| found.get(*id) != Some(&1))
+        .count();
     assert_eq!((missing, emitted.len()), (0, 30_000));
     support::gzip_test(&dir);
     let problems = problems.lock().unwrap();
     assert!(
-        problems.iter().any(|p| p.contains("can't be written")) && problems.iter().any(|p| p.contains("are written again")),
+        problems.iter().any(|p| p.contains("can't be written"))
+            && problems.iter().any(|p| p.contains("are written again")),
         "{problems:?}"
     );
-    let types: Vec<_> = support::records(&dir).iter().map(|record| record["event_type"].as_str().unwrap().to_owned()).collect();
-    assert!(types.iter().any(|kind| kind == "audit.log.write_failed") && types.iter().any(|kind| kind == "audit.log.write_recovered"));
+    let types: Vec<_> = support::records(&dir)
+        .iter()
+        .map(|record| record["event_type"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(
+        types.iter().any(|kind| kind == "audit.log.write_failed")
+            && types.iter().any(|kind| kind == "audit.log.write_recovered")
+    );
 }
 
 /// The live files of sealed ones, which the log would keep for their grace.
@@ -126,8 +179,14 @@ fn remove_twins(dir: &Path) {
 
 #[test]
 fn who_waits_for_durability_is_told_at_once() {
-    let Some(small) = Small::mount("who_waits_for_durability_is_told_at_once") else { return };
-    let log = AuditLog::builder(small.path().join("audit")).source("full").journal_bytes(1 << 20).open().unwrap();
+    let Some(small) = Small::mount("who_waits_for_durability_is_told_at_once") else {
+        return;
+    };
+    let log = AuditLog::builder(small.path().join("audit"))
+        .source("full")
+        .journal_bytes(1 << 20)
+        .open()
+        .unwrap();
     let dispatch = tracing::Dispatch::new(tracing_subscriber::registry().with(log.layer()));
     tracing::dispatcher::with_default(&dispatch, || {
         audit!("disk.fine").wait().unwrap();
@@ -140,7 +199,11 @@ fn who_waits_for_durability_is_told_at_once() {
                 break;
             }
         }
-        assert!(matches!(last.wait(), Err(NotDurable::Storage(_))), "{:?}", last.wait());
+        assert!(
+            matches!(last.wait(), Err(NotDurable::Storage(_))),
+            "{:?}",
+            last.wait()
+        );
         fs::remove_file(small.path().join("filler")).unwrap();
         until("it becomes durable", || last.wait().is_ok());
     });

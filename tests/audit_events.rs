@@ -16,7 +16,10 @@ mod support;
 /// What the log has after `act`.
 fn recorded(act: impl FnOnce()) -> Vec<Value> {
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("events").open().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .source("events")
+        .open()
+        .unwrap();
     let subscriber = tracing_subscriber::registry().with(log.layer());
     tracing::subscriber::with_default(subscriber, act);
     log.close().unwrap();
@@ -112,7 +115,12 @@ fn a_secret_is_masked_and_a_name_hashed() {
         #[audit(hashed, actor.id)]
         user: u64,
     }
-    let used = Used { token: "abcdefghijklmnopqrst", previous: None, email: "ann@example.com".into(), user: 7 };
+    let used = Used {
+        token: "abcdefghijklmnopqrst",
+        previous: None,
+        email: "ann@example.com".into(),
+        user: 7,
+    };
     let record = recorded(|| {
         audit!(used);
     })
@@ -120,7 +128,10 @@ fn a_secret_is_masked_and_a_name_hashed() {
     assert_eq!(record["details"]["token"], "abcde…");
     assert_eq!(record["details"].get("previous"), None);
     let text = record.to_string();
-    assert!(!text.contains("ann@") && record["details"]["email"].is_string(), "{text}");
+    assert!(
+        !text.contains("ann@") && record["details"]["email"].is_string(),
+        "{text}"
+    );
     assert_ne!(record["actor"]["id"], "7");
 }
 
@@ -147,15 +158,31 @@ fn each_variant_of_an_enum_is_its_own_event() {
         },
     }
     let records = recorded(|| {
-        audit!(Session::Opened { user: "ann", address: [192, 0, 2, 50].into(), _password: "hunter2" });
+        audit!(Session::Opened {
+            user: "ann",
+            address: [192, 0, 2, 50].into(),
+            _password: "hunter2"
+        });
         audit!(Session::Expired);
-        audit!(Session::Closed { idle: 2, token: Some("abcdefghijklmnopqrst") });
+        audit!(Session::Closed {
+            idle: 2,
+            token: Some("abcdefghijklmnopqrst")
+        });
     });
-    assert_eq!((&records[0]["actor"]["id"], &records[0]["ip_address"]), (&json!("ann"), &json!("192.0.2.50")));
+    assert_eq!(
+        (&records[0]["actor"]["id"], &records[0]["ip_address"]),
+        (&json!("ann"), &json!("192.0.2.50"))
+    );
     assert_eq!(records[0]["description"], "ann came from 192.0.2.50");
     assert_eq!(records[0]["details"], json!({"method": "password"}));
-    assert_eq!((&records[1]["event_type"], &records[1]["severity"]), (&json!("session.expired"), &json!("error")));
-    assert_eq!(records[2]["details"], json!({"crowd": true, "idle": 2, "token": "abcde…"}));
+    assert_eq!(
+        (&records[1]["event_type"], &records[1]["severity"]),
+        (&json!("session.expired"), &json!("error"))
+    );
+    assert_eq!(
+        records[2]["details"],
+        json!({"crowd": true, "idle": 2, "token": "abcde…"})
+    );
 }
 
 #[test]
@@ -173,14 +200,24 @@ fn generic_events_demand_of_their_parameters_what_they_need() {
         _rest: std::marker::PhantomData<[u8; N]>,
     }
     fn change<T: Serialize + Clone>(value: T, name: &(impl Display + ?Sized)) -> Receipt {
-        audit!(Changed { values: [Some(value), None], name, _rest: std::marker::PhantomData::<[u8; 3]> })
+        audit!(Changed {
+            values: [Some(value), None],
+            name,
+            _rest: std::marker::PhantomData::<[u8; 3]>
+        })
     }
     let records = recorded(|| {
         change(7, "seven");
         change("x", &8);
     });
-    assert_eq!(records[0]["details"], json!({"values": [7, null], "name": "seven"}));
-    assert_eq!(records[1]["details"], json!({"values": ["x", null], "name": "8"}));
+    assert_eq!(
+        records[0]["details"],
+        json!({"values": [7, null], "name": "seven"})
+    );
+    assert_eq!(
+        records[1]["details"],
+        json!({"values": ["x", null], "name": "8"})
+    );
 }
 
 #[test]
@@ -205,8 +242,20 @@ fn events_are_recorded_by_value_by_reference_and_as_objects() {
         audit!(event);
         assert_eq!(transfer.0 + scan.scan, 989);
     });
-    let types: Vec<_> = records.iter().map(|record| record["event_type"].as_str().unwrap()).collect();
-    assert_eq!(types, ["transfer.sent", "transfer.held", "transfer.held", "transfer.sent", "discovery.scan.completed"]);
+    let types: Vec<_> = records
+        .iter()
+        .map(|record| record["event_type"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        types,
+        [
+            "transfer.sent",
+            "transfer.held",
+            "transfer.held",
+            "transfer.sent",
+            "discovery.scan.completed"
+        ]
+    );
 }
 
 #[test]
@@ -219,7 +268,11 @@ fn the_receipt_of_an_event_is_awaited_in_a_future_that_is_send() {
     }
     fn assert_send(_: &(impl Future<Output = ()> + Send)) {}
     let future = async {
-        let _ = audit!(Read { cell: std::cell::Cell::new(1) }).durable().await;
+        let _ = audit!(Read {
+            cell: std::cell::Cell::new(1)
+        })
+        .durable()
+        .await;
     };
     assert_send(&future);
 }

@@ -53,7 +53,12 @@ impl<S: Subscriber> Layer<S> for Capture {
             file: metadata.file().map(ToOwned::to_owned),
             line: metadata.line(),
             module: metadata.module_path().map(ToOwned::to_owned),
-            declared: metadata.fields().iter().map(|field| field.name()).collect::<Vec<_>>().join(" "),
+            declared: metadata
+                .fields()
+                .iter()
+                .map(|field| field.name())
+                .collect::<Vec<_>>()
+                .join(" "),
             fields: fields.0,
         };
         self.0.lock().expect("one thread").push(seen);
@@ -63,7 +68,10 @@ impl<S: Subscriber> Layer<S> for Capture {
 /// The one event that the call sends.
 fn seen<T>(call: impl FnOnce() -> T) -> Seen {
     let capture = Capture::default();
-    let _ = tracing::subscriber::with_default(tracing_subscriber::registry().with(capture.clone()), call);
+    let _ = tracing::subscriber::with_default(
+        tracing_subscriber::registry().with(capture.clone()),
+        call,
+    );
     let mut all = capture.0.lock().expect("one thread");
     assert_eq!(all.len(), 1);
     all.remove(0)
@@ -92,14 +100,29 @@ fn parts_are_written_in_the_order_of_the_record_as_json() {
             "Role of {name} changed"
         );
     });
-    assert_eq!((event.level, event.target.as_str(), event.line), (Level::WARN, "audit", Some(line)));
+    assert_eq!(
+        (event.level, event.target.as_str(), event.line),
+        (Level::WARN, "audit", Some(line))
+    );
     let field = |name: &str| event.fields[name].as_str();
     assert_eq!(field("event_type"), "user.updated");
     assert_eq!(field("message"), "Role of Ann \"A\" changed");
-    assert_eq!(field("actor"), r#"{"type":"user","id":"7","name":"Ann \"A\""}"#);
-    assert_eq!(field("resource"), r#"{"type":"user","attributes":{"role":"admin"},"prior_attributes":{"role":"user"}}"#);
-    assert_eq!(field("outcome"), r#"{"type":"failure","error":"an error occurred when formatting an argument"}"#);
-    assert_eq!(field("details"), r#"{"order":{"id":12,"total":{"net":2.5}},"mode":"Some(1)","ratio":null}"#);
+    assert_eq!(
+        field("actor"),
+        r#"{"type":"user","id":"7","name":"Ann \"A\""}"#
+    );
+    assert_eq!(
+        field("resource"),
+        r#"{"type":"user","attributes":{"role":"admin"},"prior_attributes":{"role":"user"}}"#
+    );
+    assert_eq!(
+        field("outcome"),
+        r#"{"type":"failure","error":"an error occurred when formatting an argument"}"#
+    );
+    assert_eq!(
+        field("details"),
+        r#"{"order":{"id":12,"total":{"net":2.5}},"mode":"Some(1)","ratio":null}"#
+    );
 }
 
 #[test]
@@ -134,7 +157,9 @@ fn a_receipt_is_awaited_in_a_future_that_is_send() {
     fn assert_send(_: &(impl Future<Output = ()> + Send)) {}
     let name = String::from("Ann");
     let future = async move {
-        let _ = audit!("user.updated", name, "Hello {}", name.len()).durable().await;
+        let _ = audit!("user.updated", name, "Hello {}", name.len())
+            .durable()
+            .await;
     };
     assert_send(&future);
 }
@@ -148,19 +173,44 @@ fn each_call_is_a_call_site_of_tracing_with_the_level_of_its_severity() {
         seen(|| audit!("a.b", severity = error)).level,
         seen(|| audit!("a.b", severity = critical)).level,
     ];
-    assert_eq!(levels, [Level::INFO, Level::INFO, Level::WARN, Level::ERROR, Level::ERROR]);
+    assert_eq!(
+        levels,
+        [
+            Level::INFO,
+            Level::INFO,
+            Level::WARN,
+            Level::ERROR,
+            Level::ERROR
+        ]
+    );
     let event = seen(|| audit!("a.b", tags = ["x"], "Done: \"it\"\u{8}"));
-    assert_eq!((event.file.as_deref(), event.module.as_deref()), (Some(file!()), Some(module_path!())));
-    assert_eq!((event.name, event.declared.as_str()), ("audit!", "message event_type id actor resource outcome details"));
+    assert_eq!(
+        (event.file.as_deref(), event.module.as_deref()),
+        (Some(file!()), Some(module_path!()))
+    );
+    assert_eq!(
+        (event.name, event.declared.as_str()),
+        (
+            "audit!",
+            "message event_type id actor resource outcome details"
+        )
+    );
     assert_eq!(event.fields["message"], "Done: \"it\"\u{8}");
-    assert_eq!(event.fields.keys().collect::<Vec<_>>(), ["actor", "event_type", "id", "message"], "what the record lacks is not recorded");
+    assert_eq!(
+        event.fields.keys().collect::<Vec<_>>(),
+        ["actor", "event_type", "id", "message"],
+        "what the record lacks is not recorded"
+    );
 }
 
 #[test]
 fn a_subscriber_that_does_not_want_the_event_does_not_get_it() {
     struct Deaf(Arc<Mutex<Vec<&'static str>>>);
     impl Subscriber for Deaf {
-        fn register_callsite(&self, _: &'static tracing::Metadata<'static>) -> tracing::subscriber::Interest {
+        fn register_callsite(
+            &self,
+            _: &'static tracing::Metadata<'static>,
+        ) -> tracing::subscriber::Interest {
             tracing::subscriber::Interest::sometimes()
         }
         fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
@@ -189,7 +239,8 @@ fn a_subscriber_that_does_not_want_the_event_does_not_get_it() {
 
 #[test]
 fn a_literal_is_written_as_the_same_value_from_a_variable() {
-    // As token trees: a literal that a macro has matched as one may arrive in a group, which the runtime renders.
+    // As token trees: a literal that a macro has matched as one may arrive in a group, which the
+    // runtime renders.
     macro_rules! both {
         ($($value:tt)*) => {$({
             let value = $value;
@@ -205,9 +256,15 @@ fn a_literal_is_written_as_the_same_value_from_a_variable() {
         seen(|| audit!("a.b", small = -7, least = -2_147_483_648)).fields["details"]
     );
     let id = "7";
-    assert_eq!(seen(|| audit!("a.b", actor.id = id)).fields["actor"], seen(|| audit!("a.b", actor.id = 7)).fields["actor"]);
+    assert_eq!(
+        seen(|| audit!("a.b", actor.id = id)).fields["actor"],
+        seen(|| audit!("a.b", actor.id = 7)).fields["actor"]
+    );
     let message = "It's \u{8} \"done\"\n";
-    assert_eq!(seen(|| audit!("a.b", "{message}")).fields["message"], seen(|| audit!("a.b", "It's \u{8} \"done\"\n")).fields["message"]);
+    assert_eq!(
+        seen(|| audit!("a.b", "{message}")).fields["message"],
+        seen(|| audit!("a.b", "It's \u{8} \"done\"\n")).fields["message"]
+    );
 }
 
 #[test]
@@ -217,9 +274,27 @@ fn what_a_macro_has_matched_is_as_if_it_were_written_there() {
             audit!($type, category = $category, severity = $severity, outcome.type = $outcome, $name = $value, $message)
         };
     }
-    let event = seen(|| event!("user.updated", "people", warning, "success", count = 7, "Done"));
-    assert_eq!((event.level, event.fields["details"].as_str()), (Level::WARN, r#"{"count":7}"#));
-    assert_eq!((event.fields["message"].as_str(), event.fields["outcome"].as_str()), ("Done", r#"{"type":"success"}"#));
+    let event = seen(|| {
+        event!(
+            "user.updated",
+            "people",
+            warning,
+            "success",
+            count = 7,
+            "Done"
+        )
+    });
+    assert_eq!(
+        (event.level, event.fields["details"].as_str()),
+        (Level::WARN, r#"{"count":7}"#)
+    );
+    assert_eq!(
+        (
+            event.fields["message"].as_str(),
+            event.fields["outcome"].as_str()
+        ),
+        ("Done", r#"{"type":"success"}"#)
+    );
 }
 
 /// What stands in the log after the source, as it stands there.
@@ -239,26 +314,91 @@ fn what_is_absent_leaves_the_text_around_it_as_if_it_were_not_named() {
     for (call, expected) in [
         // An object that is known to have something in it, however much of the rest is absent.
         (
-            &(|| _ = audit!("a.b", resource.type = "x", resource.id = none, resource.name = some, "m")) as &dyn Fn(),
+            &(|| {
+                _ = audit!("a.b", resource.type = "x", resource.id = none, resource.name = some, "m")
+            }) as &dyn Fn(),
             r#","resource":{"type":"x","name":"1"},"description":"m"}"#,
         ),
-        (&|| _ = audit!("a.b", a = 1, b = none, c = 2, d = some, e = none), r#","details":{"a":1,"c":2,"d":1}}"#),
+        (
+            &|| _ = audit!("a.b", a = 1, b = none, c = 2, d = some, e = none),
+            r#","details":{"a":1,"c":2,"d":1}}"#,
+        ),
         // One that may be empty, and is, or begins with what comes later.
-        (&|| _ = audit!("a.b", a = none, b = 1, c = none), r#","details":{"b":1}}"#),
-        (&|| _ = audit!("a.b", a = none, resource.id = none, outcome.reason = none, "m"), r#","description":"m"}"#),
-        (&|| _ = audit!("a.b", a.a.a = none, a.b = none, c = some, d.e = none), r#","details":{"c":1}}"#),
-        (&|| _ = audit!("a.b", a.b = none, a.c.d = 1, a.c.e = none, f.g = none, f.h = 2), r#","details":{"a":{"c":{"d":1}},"f":{"h":2}}}"#),
-        (&|| _ = audit!("a.b", resource.attributes.a = none, resource.attributes.b = 1), r#","resource":{"attributes":{"b":1}}}"#),
-        (&|| _ = audit!("a.b", description = none, tags = none, ip_address = none, user_agent = 1), r#","user_agent":"1"}"#),
+        (
+            &|| _ = audit!("a.b", a = none, b = 1, c = none),
+            r#","details":{"b":1}}"#,
+        ),
+        (
+            &|| {
+                _ = audit!(
+                    "a.b",
+                    a = none,
+                    resource.id = none,
+                    outcome.reason = none,
+                    "m"
+                )
+            },
+            r#","description":"m"}"#,
+        ),
+        (
+            &|| _ = audit!("a.b", a.a.a = none, a.b = none, c = some, d.e = none),
+            r#","details":{"c":1}}"#,
+        ),
+        (
+            &|| {
+                _ = audit!(
+                    "a.b",
+                    a.b = none,
+                    a.c.d = 1,
+                    a.c.e = none,
+                    f.g = none,
+                    f.h = 2
+                )
+            },
+            r#","details":{"a":{"c":{"d":1}},"f":{"h":2}}}"#,
+        ),
+        (
+            &|| {
+                _ = audit!(
+                    "a.b",
+                    resource.attributes.a = none,
+                    resource.attributes.b = 1
+                )
+            },
+            r#","resource":{"attributes":{"b":1}}}"#,
+        ),
+        (
+            &|| {
+                _ = audit!(
+                    "a.b",
+                    description = none,
+                    tags = none,
+                    ip_address = none,
+                    user_agent = 1
+                )
+            },
+            r#","user_agent":"1"}"#,
+        ),
         // What must be a string is one, known or not.
         (
             &|| _ = audit!("a.b", resource.type = 1, resource.id = true, outcome.reason = some, description = 7),
             r#","resource":{"type":"1","id":"true"},"outcome":{"reason":"1"},"description":"7"}"#,
         ),
-        (&|| _ = audit!("a.b", details = none, tags = ["t"]), r#","tags":["t"]}"#),
+        (
+            &|| _ = audit!("a.b", details = none, tags = ["t"]),
+            r#","tags":["t"]}"#,
+        ),
     ] {
         assert_eq!(written(call), format!("{nobody}{expected}"));
     }
-    let alone = written(|| _ = audit!("a.b", tenant_id = 7, actor.attributes.a = none, actor.attributes.b = 1, x = none));
+    let alone = written(|| {
+        _ = audit!(
+            "a.b",
+            tenant_id = 7,
+            actor.attributes.a = none,
+            actor.attributes.b = 1,
+            x = none
+        )
+    });
     assert_eq!(alone, r#""tenant_id":"7","actor":{"attributes":{"b":1}}}"#);
 }

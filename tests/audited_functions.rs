@@ -22,7 +22,10 @@ mod support;
 /// What the log has after `act`.
 fn recorded(act: impl FnOnce()) -> Vec<Value> {
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("functions").open().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .source("functions")
+        .open()
+        .unwrap();
     let subscriber = tracing_subscriber::registry().with(log.layer());
     tracing::subscriber::with_default(subscriber, act);
     log.close().unwrap();
@@ -30,7 +33,10 @@ fn recorded(act: impl FnOnce()) -> Vec<Value> {
 }
 
 fn types(records: &[Value]) -> Vec<&str> {
-    records.iter().map(|record| record["event_type"].as_str().unwrap()).collect()
+    records
+        .iter()
+        .map(|record| record["event_type"].as_str().unwrap())
+        .collect()
 }
 
 /// Runs a future that is never pending.
@@ -83,7 +89,10 @@ fn a_function_that_returns_has_a_start_and_a_success() {
         assert_eq!(record["actor"], json!({"type": "user", "id": "user-7"}));
         assert_eq!(record["resource"], json!({"type": "secret", "id": "db"}));
         assert_eq!(record["details"]["forced"], "Some(true)");
-        assert_eq!((&record["severity"], &record["category"]), (&json!("info"), &json!("rotation")));
+        assert_eq!(
+            (&record["severity"], &record["category"]),
+            (&json!("info"), &json!("rotation"))
+        );
     }
     assert_eq!(records[0]["outcome"], Value::Null);
     assert_eq!(records[0]["details"]["duration_ms"], Value::Null);
@@ -94,9 +103,17 @@ fn a_function_that_returns_has_a_start_and_a_success() {
 #[test]
 fn an_error_is_told_with_its_sources_whether_it_is_returned_or_passed_on() {
     for force in [Some(false), None] {
-        let records = recorded(|| assert_eq!(rotate("user-7", secret(), force).unwrap_err(), NotRotated(Refused)));
+        let records = recorded(|| {
+            assert_eq!(
+                rotate("user-7", secret(), force).unwrap_err(),
+                NotRotated(Refused)
+            )
+        });
         assert_eq!(types(&records), ["rotation.started", "rotation.failed"]);
-        assert_eq!(records[1]["outcome"], json!({"type": "failure", "reason": "unknown", "error": "not rotated: refused by the vault"}));
+        assert_eq!(
+            records[1]["outcome"],
+            json!({"type": "failure", "reason": "unknown", "error": "not rotated: refused by the vault"})
+        );
         assert_eq!(records[1]["severity"], "warning");
         assert_eq!(records[1]["resource"]["id"], "db");
     }
@@ -109,7 +126,11 @@ fn the_time_in_the_body_is_the_duration() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     let records = recorded(nap);
-    assert!(records[1]["details"]["duration_ms"].as_u64().unwrap() >= 20, "{}", records[1]);
+    assert!(
+        records[1]["details"]["duration_ms"].as_u64().unwrap() >= 20,
+        "{}",
+        records[1]
+    );
 }
 
 #[test]
@@ -128,19 +149,38 @@ fn each_outcome_has_its_own_fields_type_severity_and_message() {
         "Purge of {tenant}",
     )]
     fn purge(tenant: &str, rows: Vec<u8>) -> Result<Vec<u8>, Denied> {
-        if rows.is_empty() { Err(Denied { code: 403 }) } else { Ok(rows) }
+        if rows.is_empty() {
+            Err(Denied { code: 403 })
+        } else {
+            Ok(rows)
+        }
     }
     let records = recorded(|| {
         purge("acme", vec![1, 2]).unwrap();
         purge("acme", vec![]).unwrap_err();
     });
     assert_eq!(types(&records), ["tenant.purged", "tenant.kept"]);
-    assert_eq!((&records[0]["severity"], &records[1]["severity"]), (&json!("info"), &json!("critical")));
-    assert_eq!((&records[0]["details"]["rows"], &records[1]["details"]["code"]), (&json!(2), &json!(403)));
+    assert_eq!(
+        (&records[0]["severity"], &records[1]["severity"]),
+        (&json!("info"), &json!("critical"))
+    );
+    assert_eq!(
+        (
+            &records[0]["details"]["rows"],
+            &records[1]["details"]["code"]
+        ),
+        (&json!(2), &json!(403))
+    );
     assert_eq!(records[0]["description"], "2 rows of acme removed");
     assert_eq!(records[1]["description"], "Purge of acme");
-    assert_eq!(records[1]["outcome"], json!({"type": "failure", "reason": "authorization", "error": "Denied { code: 403 }"}));
-    assert_eq!((&records[0]["action"], &records[1]["action"]), (&json!("purged"), &json!("refused")));
+    assert_eq!(
+        records[1]["outcome"],
+        json!({"type": "failure", "reason": "authorization", "error": "Denied { code: 403 }"})
+    );
+    assert_eq!(
+        (&records[0]["action"], &records[1]["action"]),
+        (&json!("purged"), &json!("refused"))
+    );
     assert!(records.iter().all(|record| record["tenant_id"] == "acme"));
 }
 
@@ -158,9 +198,20 @@ fn what_is_no_result_is_completed() {
         assert_eq!(sum(&[1, 2]), 3);
         assert_eq!(find(1), None);
     });
-    assert_eq!(types(&records), ["sum.started", "sum.completed", "find.started", "find.completed"]);
+    assert_eq!(
+        types(&records),
+        [
+            "sum.started",
+            "sum.completed",
+            "find.started",
+            "find.completed"
+        ]
+    );
     assert_eq!(records[1]["details"]["total"], 3);
-    assert_eq!((&records[2]["details"], &records[2]["severity"]), (&json!({"wanted": 1}), &json!("warning")));
+    assert_eq!(
+        (&records[2]["details"], &records[2]["severity"]),
+        (&json!({"wanted": 1}), &json!("warning"))
+    );
     assert_eq!(records[3]["outcome"], json!({"type": "success"}));
     assert_eq!(records[3]["details"]["found"], false);
 }
@@ -177,8 +228,14 @@ fn a_panic_is_a_failure_without_the_fields_of_one() {
         assert!(panicked.is_err());
     });
     assert_eq!(types(&records), ["rotation.started", "rotation.broken"]);
-    assert_eq!(records[1]["outcome"], json!({"type": "failure", "reason": "panic"}));
-    assert_eq!((&records[1]["severity"], &records[1]["details"]["name"]), (&json!("error"), &json!("db")));
+    assert_eq!(
+        records[1]["outcome"],
+        json!({"type": "failure", "reason": "panic"})
+    );
+    assert_eq!(
+        (&records[1]["severity"], &records[1]["details"]["name"]),
+        (&json!("error"), &json!("db"))
+    );
     assert_eq!(records[1]["description"], Value::Null);
 }
 
@@ -203,7 +260,11 @@ fn a_function_has_an_end_even_if_what_it_says_of_it_panics() {
         assert!(catch_unwind(|| _ = ready(receive())).is_err());
     });
     assert_eq!(types(&records), ["delivery.failed", "receipt.failed"]);
-    assert!(records.iter().all(|record| record["outcome"] == json!({"type": "failure", "reason": "panic"})));
+    assert!(
+        records
+            .iter()
+            .all(|record| record["outcome"] == json!({"type": "failure", "reason": "panic"}))
+    );
 }
 
 /// Pending once.
@@ -213,7 +274,11 @@ struct Yield(bool);
 impl Future for Yield {
     type Output = ();
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        if std::mem::replace(&mut self.0, true) { Poll::Ready(()) } else { Poll::Pending }
+        if std::mem::replace(&mut self.0, true) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 }
 
@@ -233,23 +298,44 @@ fn an_async_function_is_audited_when_it_runs() {
         let mut future = pin!(fetch("http://a"));
         let mut context = Context::from_waker(Waker::noop());
         assert!(future.as_mut().poll(&mut context).is_pending());
-        assert!(matches!(future.as_mut().poll(&mut context), Poll::Ready(Ok(bytes)) if bytes.len() == 8));
+        assert!(
+            matches!(future.as_mut().poll(&mut context), Poll::Ready(Ok(bytes)) if bytes.len() == 8)
+        );
         ready(fetch("")).unwrap_err();
     });
-    assert_eq!(types(&records), ["fetch.started", "fetch.completed", "fetch.started", "fetch.failed"]);
+    assert_eq!(
+        types(&records),
+        [
+            "fetch.started",
+            "fetch.completed",
+            "fetch.started",
+            "fetch.failed"
+        ]
+    );
     assert_eq!(records[1]["details"]["bytes"], 8);
-    assert_eq!(records[3]["outcome"]["error"], "not rotated: refused by the vault");
+    assert_eq!(
+        records[3]["outcome"]["error"],
+        "not rotated: refused by the vault"
+    );
 }
 
 #[test]
 fn a_future_that_is_dropped_before_its_end_was_cancelled() {
     let records = recorded(|| {
         let mut future = Box::pin(fetch("http://a"));
-        assert!(future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(
+            future
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()))
+                .is_pending()
+        );
         drop(future);
     });
     assert_eq!(types(&records), ["fetch.started", "fetch.failed"]);
-    assert_eq!(records[1]["outcome"], json!({"type": "failure", "reason": "cancelled"}));
+    assert_eq!(
+        records[1]["outcome"],
+        json!({"type": "failure", "reason": "cancelled"})
+    );
     assert_eq!(records[1]["details"]["url"], "http://a");
 }
 
@@ -329,7 +415,11 @@ impl Counter {
     #[must_use]
     #[audited("counter.named")]
     pub(crate) fn named<'a>(&'a self, other: &'a Self) -> &'a str {
-        if other.name.is_empty() { &self.name } else { &other.name }
+        if other.name.is_empty() {
+            &self.name
+        } else {
+            &other.name
+        }
     }
 
     #[audited("counter.walked", by = ?by)]
@@ -358,11 +448,20 @@ impl Counter {
 #[test]
 fn methods_keep_their_receivers_lifetimes_and_types() {
     let records = recorded(|| {
-        let mut counter = Counter { name: "a".into(), counts: vec![1] };
+        let mut counter = Counter {
+            name: "a".into(),
+            counts: vec![1],
+        };
         *counter.first() += 1;
         assert_eq!(counter.grow(5), "grown");
         assert_eq!(ready(counter.sleep(6)), Ok("slept"));
-        assert_eq!(counter.named(&Counter { name: String::new(), counts: vec![] }), "a");
+        assert_eq!(
+            counter.named(&Counter {
+                name: String::new(),
+                counts: vec![]
+            }),
+            "a"
+        );
         #[allow(unsafe_code)]
         // SAFETY: there are three.
         let first = unsafe { counter.unchecked() };
@@ -376,7 +475,13 @@ fn methods_keep_their_receivers_lifetimes_and_types() {
     let ends: Vec<String> = records
         .iter()
         .filter(|record| record["outcome"] != Value::Null)
-        .map(|record| format!("{}:{}", record["action"].as_str().unwrap(), record["details"]))
+        .map(|record| {
+            format!(
+                "{}:{}",
+                record["action"].as_str().unwrap(),
+                record["details"]
+            )
+        })
         .map(|line| line.replace("\"duration_ms\":0", ""))
         .collect();
     assert_eq!(ends[0], r#"completed:{"name":"a","first":"1",}"#);
@@ -393,7 +498,10 @@ fn a_closure_in_impl_trait_position_is_walked() {
         }
     }
     #[audited("walk", by = ?by)]
-    fn walk<'a, T: fmt::Debug + Copy + 'a>(counts: &'a [u64], by: T) -> impl Iterator<Item = (u64, T)> + 'a {
+    fn walk<'a, T: fmt::Debug + Copy + 'a>(
+        counts: &'a [u64],
+        by: T,
+    ) -> impl Iterator<Item = (u64, T)> + 'a {
         counts.iter().map(move |count| (*count, by))
     }
     let records = recorded(|| assert_eq!(walk(&[1, 2], Twice).count(), 2));
@@ -407,9 +515,21 @@ fn whole_parts_may_be_moved_by_the_body() {
         drop((actor, resource));
         names.into_iter().map(|name| name.len()).sum()
     }
-    let records = recorded(|| assert_eq!(moved(Actor::user("ann").name("Ann"), Resource::new("file", "f-1"), vec!["x".into()]), 1));
+    let records = recorded(|| {
+        assert_eq!(
+            moved(
+                Actor::user("ann").name("Ann"),
+                Resource::new("file", "f-1"),
+                vec!["x".into()]
+            ),
+            1
+        )
+    });
     for record in &records {
-        assert_eq!(record["actor"], json!({"type": "user", "id": "ann", "name": "Ann"}));
+        assert_eq!(
+            record["actor"],
+            json!({"type": "user", "id": "ann", "name": "Ann"})
+        );
         assert_eq!(record["resource"], json!({"type": "file", "id": "f-1"}));
         assert_eq!(record["details"]["names"], json!(["x"]));
     }
@@ -427,8 +547,14 @@ fn what_is_kept_out_of_an_event_is_kept_out_of_those_of_a_function() {
     });
     for record in &records[..2] {
         let details = &record["details"];
-        assert_eq!(details["email"], records[2]["details"]["email"], "hashed with the key of the log");
-        assert_eq!((&details["password"], &details["token"], &details["cookie"]), (&json!("[redacted]"), &json!("abc…"), &json!("ab…")));
+        assert_eq!(
+            details["email"], records[2]["details"]["email"],
+            "hashed with the key of the log"
+        );
+        assert_eq!(
+            (&details["password"], &details["token"], &details["cookie"]),
+            (&json!("[redacted]"), &json!("abc…"), &json!("ab…"))
+        );
     }
 }
 
@@ -442,21 +568,41 @@ fn values_are_evaluated_once() {
     #[audited("once", call = next())]
     fn once() {}
     let records = recorded(once);
-    assert_eq!((&records[0]["details"]["call"], &records[1]["details"]["call"]), (&json!(1), &json!(1)));
+    assert_eq!(
+        (
+            &records[0]["details"]["call"],
+            &records[1]["details"]["call"]
+        ),
+        (&json!(1), &json!(1))
+    );
 }
 
 #[test]
 fn audited_functions_call_each_other() {
     #[audited("inner")]
     fn inner(depth: u8) -> Result<u8, Refused> {
-        if depth == 0 { Err(Refused) } else { inner(depth - 1) }
+        if depth == 0 {
+            Err(Refused)
+        } else {
+            inner(depth - 1)
+        }
     }
     #[audited("outer")]
     fn outer() -> u8 {
         inner(1).unwrap_or_default()
     }
     let records = recorded(|| assert_eq!(outer(), 0));
-    assert_eq!(types(&records), ["outer.started", "inner.started", "inner.started", "inner.failed", "inner.failed", "outer.completed"]);
+    assert_eq!(
+        types(&records),
+        [
+            "outer.started",
+            "inner.started",
+            "inner.started",
+            "inner.failed",
+            "inner.failed",
+            "outer.completed"
+        ]
+    );
 }
 
 #[async_trait::async_trait]
@@ -496,14 +642,31 @@ fn the_futures_of_async_trait_are_audited_not_their_making() {
         drop(future);
         let mut future = safe.open(String::new());
         assert!(future.as_mut().poll(&mut context).is_pending());
-        assert_eq!(future.as_mut().poll(&mut context), Poll::Ready(Err(Refused)));
+        assert_eq!(
+            future.as_mut().poll(&mut context),
+            Poll::Ready(Err(Refused))
+        );
         drop(future);
         ready(safe.shut());
     });
-    let expected = ["vault.opened.started", "vault.opened.completed", "vault.opened.started", "vault.opened.failed"];
+    let expected = [
+        "vault.opened.started",
+        "vault.opened.completed",
+        "vault.opened.started",
+        "vault.opened.failed",
+    ];
     assert_eq!(types(&records)[..4], expected);
-    assert_eq!(types(&records)[4..], ["vault.shut.started", "vault.shut.completed"]);
-    assert_eq!((&records[1]["details"]["length"], &records[1]["details"]["key"]), (&json!(5), &json!("ab")));
+    assert_eq!(
+        types(&records)[4..],
+        ["vault.shut.started", "vault.shut.completed"]
+    );
+    assert_eq!(
+        (
+            &records[1]["details"]["length"],
+            &records[1]["details"]["key"]
+        ),
+        (&json!(5), &json!("ab"))
+    );
     assert_eq!(records[5]["details"]["number"], 3, "as it was before");
 }
 
@@ -566,7 +729,15 @@ fn a_future_that_is_boxed_at_the_end_is_audited_when_it_runs() {
             assert_eq!(future.as_mut().poll(&mut context), Poll::Ready(result));
         }
     });
-    assert_eq!(types(&records), ["boxed.started", "boxed.completed", "boxed.started", "boxed.failed"]);
+    assert_eq!(
+        types(&records),
+        [
+            "boxed.started",
+            "boxed.completed",
+            "boxed.started",
+            "boxed.failed"
+        ]
+    );
     assert_eq!(records[1]["details"]["half"], 4);
 }
 
@@ -587,7 +758,15 @@ fn a_body_on_one_line_gives_no_warning_and_may_return_what_a_pattern_finds() {
         assert_eq!(ready(on_one_line::half(8)), 4);
         assert_eq!(on_one_line::first(&mut [1, 2, 3]).unwrap().1.len(), 2);
     });
-    assert_eq!(types(&records), ["line.started", "line.completed", "pattern.started", "pattern.completed"]);
+    assert_eq!(
+        types(&records),
+        [
+            "line.started",
+            "line.completed",
+            "pattern.started",
+            "pattern.completed"
+        ]
+    );
 }
 
 /// Aliases as applications have them, with other parameters than the output.
@@ -597,7 +776,8 @@ mod aliases {
     use tracing_audit::audited;
 
     pub(super) type BoxFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
-    pub(super) type LocalBoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, std::num::ParseIntError>> + 'a>>;
+    pub(super) type LocalBoxFuture<'a, T> =
+        Pin<Box<dyn Future<Output = Result<T, std::num::ParseIntError>> + 'a>>;
     /// No future at all.
     pub(super) struct Future2025;
     pub(super) mod market {
@@ -645,8 +825,19 @@ fn a_future_is_known_by_its_type_and_not_by_its_name_alone() {
         let _ = aliases::contract();
         assert_eq!(ready(aliases::with_items(2)), 3);
     });
-    let ends: Vec<_> = types(&records).into_iter().filter(|event_type| !event_type.ends_with("started")).collect();
-    assert_eq!(ends, ["alias.failed", "alias.completed", "contract.completed", "items.completed"]);
+    let ends: Vec<_> = types(&records)
+        .into_iter()
+        .filter(|event_type| !event_type.ends_with("started"))
+        .collect();
+    assert_eq!(
+        ends,
+        [
+            "alias.failed",
+            "alias.completed",
+            "contract.completed",
+            "items.completed"
+        ]
+    );
 }
 
 /// Panics over mirrored events of one type.
@@ -684,21 +875,44 @@ fn a_body_has_one_end_even_if_another_layer_panics_over_it() {
     fn broken() {}
     let run = |over: &'static str, work: fn()| {
         let dir = tempfile::tempdir().unwrap();
-        let log = AuditLog::builder(dir.path()).source("functions").open().unwrap();
-        let subscriber = tracing_subscriber::registry().with(log.layer()).with(Fragile(over));
+        let log = AuditLog::builder(dir.path())
+            .source("functions")
+            .open()
+            .unwrap();
+        let subscriber = tracing_subscriber::registry()
+            .with(log.layer())
+            .with(Fragile(over));
         tracing::subscriber::with_default(subscriber, || {
             assert!(catch_unwind(AssertUnwindSafe(work)).is_err());
         });
         log.close().unwrap();
-        types(&support::records(dir.path())).into_iter().map(str::to_owned).collect::<Vec<_>>()
+        types(&support::records(dir.path()))
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
-    assert_eq!(run("job.completed", job), ["job.started", "job.step", "job.completed"]);
-    assert_eq!(run("job.step", job), ["job.started", "job.step", "job.failed"]);
+    assert_eq!(
+        run("job.completed", job),
+        ["job.started", "job.step", "job.completed"]
+    );
+    assert_eq!(
+        run("job.step", job),
+        ["job.started", "job.step", "job.failed"]
+    );
     let after_another = || {
         assert!(catch_unwind(job).is_err());
         broken();
     };
-    assert_eq!(run("job.step", after_another), ["job.started", "job.step", "job.failed", "broken.started", "broken.failed"]);
+    assert_eq!(
+        run("job.step", after_another),
+        [
+            "job.started",
+            "job.step",
+            "job.failed",
+            "broken.started",
+            "broken.failed"
+        ]
+    );
 }
 
 #[test]
@@ -706,25 +920,46 @@ fn the_catalogue_lists_the_events_of_a_function_that_nobody_calls() {
     #[audited("report", pages = 3u8, %to, lines = lines.len(), completed(size = *result, "{lines} lines"), failed("report.lost"), "To {to}")]
     #[allow(dead_code)]
     fn report(to: &str, lines: &str) -> Result<usize, Refused> {
-        if to.is_empty() { Err(Refused) } else { Ok(lines.len()) }
+        if to.is_empty() {
+            Err(Refused)
+        } else {
+            Ok(lines.len())
+        }
     }
     let catalogue = catalogue();
     let listed = |event_type: &str| {
         let entry = serde_json::to_value(catalogue.get(event_type).unwrap()).unwrap();
-        (entry["fields"].clone(), entry["descriptions"].clone(), entry["severities"].clone())
+        (
+            entry["fields"].clone(),
+            entry["descriptions"].clone(),
+            entry["severities"].clone(),
+        )
     };
-    let base = json!({"details.lines": "integer", "details.pages": "integer", "details.to": "text"});
-    assert_eq!(listed("report.started"), (base.clone(), json!(["To {to}"]), json!(["info"])));
+    let base =
+        json!({"details.lines": "integer", "details.pages": "integer", "details.to": "text"});
+    assert_eq!(
+        listed("report.started"),
+        (base.clone(), json!(["To {to}"]), json!(["info"]))
+    );
     let mut completed = base.clone();
     completed["details.size"] = "any".into();
     completed["details.duration_ms"] = "integer".into();
     completed["outcome.type"] = "text".into();
-    assert_eq!(listed("report.completed"), (completed, json!(["{lines} lines"]), json!(["info"])));
+    assert_eq!(
+        listed("report.completed"),
+        (completed, json!(["{lines} lines"]), json!(["info"]))
+    );
     let mut failed = base;
-    for (path, kind) in
-        [("details.duration_ms", "integer"), ("outcome.type", "text"), ("outcome.reason", "text"), ("outcome.error", "text")]
-    {
+    for (path, kind) in [
+        ("details.duration_ms", "integer"),
+        ("outcome.type", "text"),
+        ("outcome.reason", "text"),
+        ("outcome.error", "text"),
+    ] {
         failed[path] = kind.into();
     }
-    assert_eq!(listed("report.lost"), (failed, json!(["To {to}"]), json!(["warning"])));
+    assert_eq!(
+        listed("report.lost"),
+        (failed, json!(["To {to}"]), json!(["warning"]))
+    );
 }

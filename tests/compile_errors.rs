@@ -1,6 +1,8 @@
-//! What a person who gets a macro wrong is told: each message says what to write instead, and points at what is wrong.
+//! What a person who gets a macro wrong is told: each message says what to write instead, and
+//! points at what is wrong.
 //!
-//! After a change of a message: `TRYBUILD=overwrite cargo test --test compile_errors`, and read what has changed.
+//! After a change of a message: `TRYBUILD=overwrite cargo test --test compile_errors`, and read
+//! what has changed.
 
 #![cfg(feature = "macros")]
 

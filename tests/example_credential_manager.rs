@@ -1,4 +1,5 @@
-//! The credential manager's trail has every event of its document's tables with every detail, in its document's shape.
+//! The credential manager's trail has every event of its document's tables with every detail, in
+//! its document's shape.
 
 #![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
 #![cfg(feature = "macros")]
@@ -23,26 +24,123 @@ const BY: &str = "/actor/name";
 type Row = (&'static str, &'static [(&'static str, &'static str)]);
 
 const TABLES: [Row; 23] = [
-    ("auth.login.success", &[("username", "/details/username"), ("IP address", "/ip_address"), ("user agent", "/user_agent")]),
-    ("auth.login.failed", &[("username", "/details/username"), ("IP", "/ip_address"), ("failure reason", "/details/failure_reason")]),
+    (
+        "auth.login.success",
+        &[
+            ("username", "/details/username"),
+            ("IP address", "/ip_address"),
+            ("user agent", "/user_agent"),
+        ],
+    ),
+    (
+        "auth.login.failed",
+        &[
+            ("username", "/details/username"),
+            ("IP", "/ip_address"),
+            ("failure reason", "/details/failure_reason"),
+        ],
+    ),
     ("auth.logout", &[("username", "/details/username")]),
-    ("auth.account.locked", &[("username", "/details/username"), ("attempt count", "/details/attempt_count")]),
-    ("user.created", &[("username", "/resource/name"), ("role", "/resource/attributes/role"), ("created by", BY)]),
-    ("user.updated", &[("changed fields", "/details/changed_fields/0"), ("modified by", BY)]),
-    ("user.deleted", &[("username", "/resource/name"), ("deleted by", BY)]),
-    ("discovery.scan.started", &[("mode", "/details/mode"), ("subscriptions", "/details/subscriptions/0"), ("initiated by", BY)]),
+    (
+        "auth.account.locked",
+        &[
+            ("username", "/details/username"),
+            ("attempt count", "/details/attempt_count"),
+        ],
+    ),
+    (
+        "user.created",
+        &[
+            ("username", "/resource/name"),
+            ("role", "/resource/attributes/role"),
+            ("created by", BY),
+        ],
+    ),
+    (
+        "user.updated",
+        &[
+            ("changed fields", "/details/changed_fields/0"),
+            ("modified by", BY),
+        ],
+    ),
+    (
+        "user.deleted",
+        &[("username", "/resource/name"), ("deleted by", BY)],
+    ),
+    (
+        "discovery.scan.started",
+        &[
+            ("mode", "/details/mode"),
+            ("subscriptions", "/details/subscriptions/0"),
+            ("initiated by", BY),
+        ],
+    ),
     (
         "discovery.scan.completed",
-        &[("duration", "/details/duration_seconds"), ("vaults", "/details/vaults_scanned"), ("assets", "/details/secrets_found")],
+        &[
+            ("duration", "/details/duration_seconds"),
+            ("vaults", "/details/vaults_scanned"),
+            ("assets", "/details/secrets_found"),
+        ],
     ),
-    ("discovery.scan.failed", &[("error message", "/outcome/error"), ("affected vaults", "/details/affected_vaults/0")]),
-    ("discovery.vault.error", &[("vault name", "/resource/name"), ("error details", "/outcome/error")]),
-    ("rotation.started", &[("app name", "/details/app_name"), ("secret name", "/resource/name"), ("initiated by", BY)]),
-    ("rotation.completed", &[("new expiry date", "/details/new_expiry_date"), ("updated vaults", "/details/updated_vaults/1")]),
-    ("rotation.failed", &[("error message", "/outcome/error"), ("rollback status", "/details/rollback_status")]),
-    ("sync.started", &[("source", "/details/source"), ("target", "/details/target"), ("secret count", "/details/secret_count")]),
-    ("sync.completed", &[("synced count", "/details/synced_count"), ("duration", "/details/duration_ms")]),
-    ("sync.failed", &[("error message", "/outcome/error"), ("failed secrets", "/details/failed_secrets/0")]),
+    (
+        "discovery.scan.failed",
+        &[
+            ("error message", "/outcome/error"),
+            ("affected vaults", "/details/affected_vaults/0"),
+        ],
+    ),
+    (
+        "discovery.vault.error",
+        &[
+            ("vault name", "/resource/name"),
+            ("error details", "/outcome/error"),
+        ],
+    ),
+    (
+        "rotation.started",
+        &[
+            ("app name", "/details/app_name"),
+            ("secret name", "/resource/name"),
+            ("initiated by", BY),
+        ],
+    ),
+    (
+        "rotation.completed",
+        &[
+            ("new expiry date", "/details/new_expiry_date"),
+            ("updated vaults", "/details/updated_vaults/1"),
+        ],
+    ),
+    (
+        "rotation.failed",
+        &[
+            ("error message", "/outcome/error"),
+            ("rollback status", "/details/rollback_status"),
+        ],
+    ),
+    (
+        "sync.started",
+        &[
+            ("source", "/details/source"),
+            ("target", "/details/target"),
+            ("secret count", "/details/secret_count"),
+        ],
+    ),
+    (
+        "sync.completed",
+        &[
+            ("synced count", "/details/synced_count"),
+            ("duration", "/details/duration_ms"),
+        ],
+    ),
+    (
+        "sync.failed",
+        &[
+            ("error message", "/outcome/error"),
+            ("failed secrets", "/details/failed_secrets/0"),
+        ],
+    ),
     (
         "settings.updated",
         &[
@@ -52,8 +150,14 @@ const TABLES: [Row; 23] = [
             ("modified by", BY),
         ],
     ),
-    ("subscription.added", &[("subscription id", "/resource/id"), ("added by", BY)]),
-    ("subscription.removed", &[("subscription id", "/resource/id"), ("removed by", BY)]),
+    (
+        "subscription.added",
+        &[("subscription id", "/resource/id"), ("added by", BY)],
+    ),
+    (
+        "subscription.removed",
+        &[("subscription id", "/resource/id"), ("removed by", BY)],
+    ),
     (
         "alert.rule.created",
         &[
@@ -63,12 +167,24 @@ const TABLES: [Row; 23] = [
             ("created by", BY),
         ],
     ),
-    ("alert.rule.updated", &[("changed fields", "/details/changed_fields/0"), ("modified by", BY)]),
-    ("alert.rule.deleted", &[("rule id", "/resource/id"), ("deleted by", BY)]),
+    (
+        "alert.rule.updated",
+        &[
+            ("changed fields", "/details/changed_fields/0"),
+            ("modified by", BY),
+        ],
+    ),
+    (
+        "alert.rule.deleted",
+        &[("rule id", "/resource/id"), ("deleted by", BY)],
+    ),
 ];
 
 /// Events of the system that the document's overview names without a table.
-const SYSTEM: [(&str, &str); 2] = [("license validation", "license.validated"), ("scheduled tasks", "schedule.task.completed")];
+const SYSTEM: [(&str, &str); 2] = [
+    ("license validation", "license.validated"),
+    ("scheduled tasks", "schedule.task.completed"),
+];
 
 fn written() -> Written<Vec<Secret<String>>> {
     Written::by(run)
@@ -84,9 +200,21 @@ fn each_row_of_the_tables_is_recorded_with_each_of_its_details() {
             missing.push(event_type.to_owned());
         }
         // What the system does by itself is in no request, so it has no name to tell.
-        for entry in found.iter().filter(|entry| entry["actor"]["type"] != "system") {
-            let has = |place| entry.pointer(place).is_some_and(|value: &Value| !value.is_null() && value != "");
-            missing.extend(details.iter().filter(|(_, place)| !has(place)).map(|(what, _)| format!("{event_type}: {what} in {entry}")));
+        for entry in found
+            .iter()
+            .filter(|entry| entry["actor"]["type"] != "system")
+        {
+            let has = |place| {
+                entry
+                    .pointer(place)
+                    .is_some_and(|value: &Value| !value.is_null() && value != "")
+            };
+            missing.extend(
+                details
+                    .iter()
+                    .filter(|(_, place)| !has(place))
+                    .map(|(what, _)| format!("{event_type}: {what} in {entry}")),
+            );
         }
     }
     assert_eq!(missing, Vec::<String>::new());
@@ -94,7 +222,10 @@ fn each_row_of_the_tables_is_recorded_with_each_of_its_details() {
 
 #[test]
 fn there_are_no_event_types_but_those_of_the_document() {
-    let documented = TABLES.iter().map(|(event_type, _)| *event_type).chain(SYSTEM.iter().map(|(_, event_type)| *event_type));
+    let documented = TABLES
+        .iter()
+        .map(|(event_type, _)| *event_type)
+        .chain(SYSTEM.iter().map(|(_, event_type)| *event_type));
     let documented: BTreeSet<String> = documented.map(str::to_owned).collect();
     assert_eq!(known(), documented);
     assert_eq!(written().event_types(), documented);
@@ -104,21 +235,58 @@ fn there_are_no_event_types_but_those_of_the_document() {
 fn details_say_what_happened() {
     let log = written();
     let only = |event_type| log.found(&[("event_type", event_type)]).remove(0);
-    assert_eq!(only("auth.account.locked")["details"], json!({"username": "bob@company.com", "attempt_count": 3}));
+    assert_eq!(
+        only("auth.account.locked")["details"],
+        json!({"username": "bob@company.com", "attempt_count": 3})
+    );
     let update = only("user.updated");
     assert_eq!(
-        at(&update, [BY, "/resource/prior_attributes/role", "/resource/attributes/role"]),
+        at(
+            &update,
+            [
+                BY,
+                "/resource/prior_attributes/role",
+                "/resource/attributes/role"
+            ]
+        ),
         ["admin@company.com", "viewer", "operator"]
     );
-    assert_eq!(only("rotation.completed")["details"]["updated_vaults"], json!(["kv-internal", "kv-shop"]));
+    assert_eq!(
+        only("rotation.completed")["details"]["updated_vaults"],
+        json!(["kv-internal", "kv-shop"])
+    );
     let failed = only("rotation.failed");
-    assert_eq!(failed["outcome"], json!({"type": "failure", "reason": "unknown", "error": "vault kv-legacy: 403 Forbidden"}));
-    assert_eq!(at(&failed, ["/details/rollback_status", BY]), ["completed", "admin@company.com"]);
-    assert_eq!(only("sync.failed")["details"]["failed_secrets"], json!(["db-login", "smtp-key"]));
-    assert_eq!(only("alert.rule.updated")["details"]["changed_fields"], json!(["threshold"]));
-    let reasons: Vec<_> =
-        log.found(&[("event_type", "auth.login.failed")]).iter().map(|e| e["details"]["failure_reason"].to_string()).collect();
-    assert_eq!(reasons, ["\"unknown_user\"", "\"wrong_password\"", "\"wrong_password\"", "\"wrong_password\"", "\"account_locked\""]);
+    assert_eq!(
+        failed["outcome"],
+        json!({"type": "failure", "reason": "unknown", "error": "vault kv-legacy: 403 Forbidden"})
+    );
+    assert_eq!(
+        at(&failed, ["/details/rollback_status", BY]),
+        ["completed", "admin@company.com"]
+    );
+    assert_eq!(
+        only("sync.failed")["details"]["failed_secrets"],
+        json!(["db-login", "smtp-key"])
+    );
+    assert_eq!(
+        only("alert.rule.updated")["details"]["changed_fields"],
+        json!(["threshold"])
+    );
+    let reasons: Vec<_> = log
+        .found(&[("event_type", "auth.login.failed")])
+        .iter()
+        .map(|e| e["details"]["failure_reason"].to_string())
+        .collect();
+    assert_eq!(
+        reasons,
+        [
+            "\"unknown_user\"",
+            "\"wrong_password\"",
+            "\"wrong_password\"",
+            "\"wrong_password\"",
+            "\"account_locked\""
+        ]
+    );
 }
 
 /// The document's example of an entry: each place, and of what kind the value there is.
@@ -145,7 +313,12 @@ const SHAPE: [(&str, &str); 17] = [
 #[test]
 fn an_entry_has_the_documents_shape() {
     let log = written();
-    let entry = log.found(&[("event_type", "discovery.scan.completed"), ("details.mode", "full")]).remove(0);
+    let entry = log
+        .found(&[
+            ("event_type", "discovery.scan.completed"),
+            ("details.mode", "full"),
+        ])
+        .remove(0);
     let kind = |value: &Value| match value {
         Value::String(_) => "text",
         Value::Number(number) if number.is_u64() => "integer",
@@ -153,16 +326,63 @@ fn an_entry_has_the_documents_shape() {
         _ => "another",
     };
     for (place, documented) in SHAPE {
-        assert_eq!(entry.pointer(place).map(kind), Some(documented), "{place} in {entry}");
+        assert_eq!(
+            entry.pointer(place).map(kind),
+            Some(documented),
+            "{place} in {entry}"
+        );
     }
     assert_eq!(
-        at(&entry, ["/event_type", "/actor/type", "/actor/id", "/actor/name", "/resource/type", "/severity", "/details/mode"]),
-        ["discovery.scan.completed", "user", "user-456", "admin@company.com", "scan", "info", "full"]
+        at(
+            &entry,
+            [
+                "/event_type",
+                "/actor/type",
+                "/actor/id",
+                "/actor/name",
+                "/resource/type",
+                "/severity",
+                "/details/mode"
+            ]
+        ),
+        [
+            "discovery.scan.completed",
+            "user",
+            "user-456",
+            "admin@company.com",
+            "scan",
+            "info",
+            "full"
+        ]
     );
     // Of the details and the parts there is nothing besides, but the exact duration.
-    let keys = |place: &str| entry.pointer(place).unwrap().as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    assert_eq!(keys("/details"), ["mode", "duration_seconds", "vaults_scanned", "secrets_found", "duration_ms"]);
-    assert_eq!((keys("/actor"), keys("/resource")), (vec!["type".into(), "id".into(), "name".into()], vec!["type".into(), "id".into()]));
+    let keys = |place: &str| {
+        entry
+            .pointer(place)
+            .unwrap()
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        keys("/details"),
+        [
+            "mode",
+            "duration_seconds",
+            "vaults_scanned",
+            "secrets_found",
+            "duration_ms"
+        ]
+    );
+    assert_eq!(
+        (keys("/actor"), keys("/resource")),
+        (
+            vec!["type".into(), "id".into(), "name".into()],
+            vec!["type".into(), "id".into()]
+        )
+    );
 }
 
 #[test]
@@ -172,13 +392,24 @@ fn the_documents_filters_and_searches_find_entries() {
     let today = &all[0]["timestamp"].as_str().unwrap()[..10];
     let day = [("start_date", today), ("end_date", today)];
     let before = log.found(&[("end_date", "2020-01-31")]);
-    assert!(before.is_empty() && log.found(&day).len() <= all.len() && !log.found(&day[..1]).is_empty());
+    assert!(
+        before.is_empty() && log.found(&day).len() <= all.len() && !log.found(&day[..1]).is_empty()
+    );
 
     // Event type, actor (a user, or the system), severity.
-    assert!(types(&log.found(&[("event_type", "auth.login.*")])).iter().all(|event_type| event_type.starts_with("auth.login.")));
+    assert!(
+        types(&log.found(&[("event_type", "auth.login.*")]))
+            .iter()
+            .all(|event_type| event_type.starts_with("auth.login."))
+    );
     assert_eq!(
         types(&log.found(&[("actor", "system")])),
-        ["license.validated", "discovery.scan.started", "discovery.scan.completed", "schedule.task.completed"]
+        [
+            "license.validated",
+            "discovery.scan.started",
+            "discovery.scan.completed",
+            "schedule.task.completed"
+        ]
     );
     let by = |actor| log.found(&[("actor", actor)]).len();
     assert!(by("admin@company.com") > 10 && by("admin@company.com") == by("user-456"));
@@ -186,7 +417,10 @@ fn the_documents_filters_and_searches_find_entries() {
     for severity in ["info", "warning", "error"] {
         severities.insert(severity, log.found(&[("severity", severity)]).len());
     }
-    assert!(severities.values().all(|count| *count > 0), "{severities:?}");
+    assert!(
+        severities.values().all(|count| *count > 0),
+        "{severities:?}"
+    );
     assert_eq!(severities.values().sum::<usize>(), all.len());
 
     // A text in the event type, the actor's name, the description, the resource's name.
@@ -197,7 +431,10 @@ fn the_documents_filters_and_searches_find_entries() {
         ("kv-legacy", "discovery.vault.error"),
         ("db-login", "rotation.started"),
     ] {
-        assert!(types(&log.found(&[("q", text)])).contains(&expected), "{text}");
+        assert!(
+            types(&log.found(&[("q", text)])).contains(&expected),
+            "{text}"
+        );
     }
 }
 
@@ -207,13 +444,27 @@ fn pages_and_single_entries_are_read_as_the_api_gives_them() {
     let all = log.all();
     let mut paged = Vec::new();
     for offset in (0..all.len()).step_by(10) {
-        let page = log.reader.page(&Query::parse([("limit", "10"), ("offset", &*offset.to_string()), ("order", "asc")]).unwrap()).unwrap();
+        let page = log
+            .reader
+            .page(
+                &Query::parse([
+                    ("limit", "10"),
+                    ("offset", &*offset.to_string()),
+                    ("order", "asc"),
+                ])
+                .unwrap(),
+            )
+            .unwrap();
         // The JSON of a page is the export that the document asks for.
         let json: Value = serde_json::to_value(&page.entries).unwrap();
         paged.extend(json.as_array().unwrap().clone());
     }
     assert_eq!(paged, all);
-    let one = log.reader.get(all[3]["id"].as_str().unwrap().parse().unwrap()).unwrap().unwrap();
+    let one = log
+        .reader
+        .get(all[3]["id"].as_str().unwrap().parse().unwrap())
+        .unwrap()
+        .unwrap();
     assert_eq!(one.parse::<Value>().unwrap(), all[3]);
     assert!(Filter::parse([("severity", "fatal")]).is_err());
 }
@@ -221,9 +472,20 @@ fn pages_and_single_entries_are_read_as_the_api_gives_them() {
 #[test]
 fn retention_can_be_set_from_30_to_365_days() {
     let log = written();
-    let changes = log.found(&[("event_type", "settings.updated"), ("resource", "audit_log_retention")]);
-    let told = |entry: &Value| (entry["outcome"]["type"].clone(), entry["resource"]["attributes"]["value"].clone());
-    assert_eq!(changes.iter().map(told).collect::<Vec<_>>(), [(json!("success"), json!(180)), (json!("failure"), json!(7))]);
+    let changes = log.found(&[
+        ("event_type", "settings.updated"),
+        ("resource", "audit_log_retention"),
+    ]);
+    let told = |entry: &Value| {
+        (
+            entry["outcome"]["type"].clone(),
+            entry["resource"]["attributes"]["value"].clone(),
+        )
+    };
+    assert_eq!(
+        changes.iter().map(told).collect::<Vec<_>>(),
+        [(json!("success"), json!(180)), (json!("failure"), json!(7))]
+    );
     assert_eq!(changes[1]["outcome"]["reason"], "validation");
     assert_eq!(changes[1]["resource"]["prior_attributes"]["value"], 180);
 }

@@ -1,4 +1,5 @@
-//! Each event of the OAuth service's document is found by what its row names: action, key, tenant or account, operation.
+//! Each event of the OAuth service's document is found by what its row names: action, key, tenant
+//! or account, operation.
 
 #![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
 #![cfg(feature = "macros")]
@@ -34,18 +35,76 @@ enum Named {
 }
 use Named::{Access, Client, Code, Refresh};
 
-/// A row: what happens, then what to search for; the operation, where the row says that the search is refined by it.
-struct Row(&'static str, &'static str, &'static str, Named, Whose, Option<&'static str>);
+/// A row: what happens, then what to search for; the operation, where the row says that the search
+/// is refined by it.
+struct Row(
+    &'static str,
+    &'static str,
+    &'static str,
+    Named,
+    Whose,
+    Option<&'static str>,
+);
 
-/// Each row of the document's table. Of the rows whose operation or scope is missing there or another row's, these are put right.
+/// Each row of the document's table. Of the rows whose operation or scope is missing there or
+/// another row's, these are put right.
 const TABLE: [Row; 21] = [
-    Row("issue authorization code", "create", "Creating authorization code: ", Code, Tenant("acme"), None),
-    Row("delete authorization code", "delete", "Deleting authorization code: ", Code, Tenant("acme"), None),
-    Row("access token, client credentials", "create", "Creating access token: ", Access("client"), Tenant("globex"), None),
-    Row("access token, platform client", "create", "Creating platform access token: ", Access("platform"), Tenant("acme"), None),
-    Row("access token from code", "create", "Creating access token: ", Access("code"), Tenant("acme"), None),
-    Row("access token from refresh token", "create", "Creating access token: ", Access("refresh"), Tenant("acme"), None),
-    Row("and its refresh token", "create", "Creating refresh token: ", Refresh(1), Tenant("acme"), None),
+    Row(
+        "issue authorization code",
+        "create",
+        "Creating authorization code: ",
+        Code,
+        Tenant("acme"),
+        None,
+    ),
+    Row(
+        "delete authorization code",
+        "delete",
+        "Deleting authorization code: ",
+        Code,
+        Tenant("acme"),
+        None,
+    ),
+    Row(
+        "access token, client credentials",
+        "create",
+        "Creating access token: ",
+        Access("client"),
+        Tenant("globex"),
+        None,
+    ),
+    Row(
+        "access token, platform client",
+        "create",
+        "Creating platform access token: ",
+        Access("platform"),
+        Tenant("acme"),
+        None,
+    ),
+    Row(
+        "access token from code",
+        "create",
+        "Creating access token: ",
+        Access("code"),
+        Tenant("acme"),
+        None,
+    ),
+    Row(
+        "access token from refresh token",
+        "create",
+        "Creating access token: ",
+        Access("refresh"),
+        Tenant("acme"),
+        None,
+    ),
+    Row(
+        "and its refresh token",
+        "create",
+        "Creating refresh token: ",
+        Refresh(1),
+        Tenant("acme"),
+        None,
+    ),
     Row(
         "access token from SAML bearer assertion",
         "create",
@@ -54,14 +113,70 @@ const TABLE: [Row; 21] = [
         Tenant("acme"),
         Some("Create access token from SAML bearer"),
     ),
-    Row("delete access token", "delete", "Deleting cloud access token: ", Access("code"), Tenant("acme"), None),
-    Row("create refresh token", "create", "Creating refresh token: ", Refresh(0), Tenant("acme"), None),
-    Row("create client", "create", "Creating application client: ", Client("shop"), Tenant("acme"), None),
-    Row("create client, another tenant", "create", "Creating application client: ", Client("portal"), Tenant("globex"), None),
-    Row("update client", "update", "Updating application client: ", Client("shop"), Tenant("acme"), None),
-    Row("delete client", "delete", "Deleting application client: ", Client("crm"), Tenant("acme"), None),
-    Row("create platform client", "create", "Creating platform client: ", Client("platform-1"), Account("account-1"), None),
-    Row("delete platform client", "delete", "Deleting platform client: ", Client("platform-1"), Account("account-1"), None),
+    Row(
+        "delete access token",
+        "delete",
+        "Deleting cloud access token: ",
+        Access("code"),
+        Tenant("acme"),
+        None,
+    ),
+    Row(
+        "create refresh token",
+        "create",
+        "Creating refresh token: ",
+        Refresh(0),
+        Tenant("acme"),
+        None,
+    ),
+    Row(
+        "create client",
+        "create",
+        "Creating application client: ",
+        Client("shop"),
+        Tenant("acme"),
+        None,
+    ),
+    Row(
+        "create client, another tenant",
+        "create",
+        "Creating application client: ",
+        Client("portal"),
+        Tenant("globex"),
+        None,
+    ),
+    Row(
+        "update client",
+        "update",
+        "Updating application client: ",
+        Client("shop"),
+        Tenant("acme"),
+        None,
+    ),
+    Row(
+        "delete client",
+        "delete",
+        "Deleting application client: ",
+        Client("crm"),
+        Tenant("acme"),
+        None,
+    ),
+    Row(
+        "create platform client",
+        "create",
+        "Creating platform client: ",
+        Client("platform-1"),
+        Account("account-1"),
+        None,
+    ),
+    Row(
+        "delete platform client",
+        "delete",
+        "Deleting platform client: ",
+        Client("platform-1"),
+        Account("account-1"),
+        None,
+    ),
     Row(
         "create multi-tenant platform client",
         "create",
@@ -70,8 +185,22 @@ const TABLE: [Row; 21] = [
         Account("account-1"),
         Some("Create Multitenant Platform API client"),
     ),
-    Row("create admin platform client", "create", "Creating platform client: ", Client("admin-1"), Account("account-1"), None),
-    Row("delete admin platform client", "delete", "Deleting platform client: ", Client("admin-1"), Account("account-1"), None),
+    Row(
+        "create admin platform client",
+        "create",
+        "Creating platform client: ",
+        Client("admin-1"),
+        Account("account-1"),
+        None,
+    ),
+    Row(
+        "delete admin platform client",
+        "delete",
+        "Deleting platform client: ",
+        Client("admin-1"),
+        Account("account-1"),
+        None,
+    ),
     Row(
         "create external platform client",
         "create",
@@ -100,7 +229,11 @@ impl Issued {
     }
 
     fn secrets(&self) -> Vec<&Secret<String>> {
-        [&self.code].into_iter().chain(self.access.iter().map(|(_, token)| token)).chain(&self.refresh).collect()
+        [&self.code]
+            .into_iter()
+            .chain(self.access.iter().map(|(_, token)| token))
+            .chain(&self.refresh)
+            .collect()
     }
 }
 
@@ -129,27 +262,54 @@ fn each_row_of_the_table_finds_its_event_and_no_other() {
         search.extend(operation.map(|operation| ("details.operation", operation)));
         let found = log.found(&search);
         assert_eq!(found.len(), 1, "{what}: {search:?} finds {found:?}");
-        assert_eq!(at(&found[0], ["/action", "/resource/id", "/description"]), [action, &name, &key], "{what}");
+        assert_eq!(
+            at(&found[0], ["/action", "/resource/id", "/description"]),
+            [action, &name, &key],
+            "{what}"
+        );
         seen.insert(found[0]["id"].to_string());
 
         // By its owner only, and without its beginning too.
         for other in others.into_iter().filter(|other| *other != owner) {
-            assert!(log.found(&[("details.key", &*key), (scope, other)]).is_empty(), "{what} is seen by {other}");
+            assert!(
+                log.found(&[("details.key", &*key), (scope, other)])
+                    .is_empty(),
+                "{what} is seen by {other}"
+            );
         }
-        assert_eq!(log.found(&[("q", &*key.to_uppercase()), (scope, owner)]).len(), 1, "{what}");
+        assert_eq!(
+            log.found(&[("q", &*key.to_uppercase()), (scope, owner)])
+                .len(),
+            1,
+            "{what}"
+        );
     }
-    // Besides the rows there is only the making of what `delete client` deletes, and the end of the multi-tenant client.
-    let rest: Vec<_> = log.all().into_iter().filter(|entry| !seen.contains(&entry["id"].to_string())).collect();
+    // Besides the rows there is only the making of what `delete client` deletes, and the end of the
+    // multi-tenant client.
+    let rest: Vec<_> = log
+        .all()
+        .into_iter()
+        .filter(|entry| !seen.contains(&entry["id"].to_string()))
+        .collect();
     assert_eq!(types(&rest), ["client.created", "platform_client.deleted"]);
 }
 
 #[test]
 fn the_catalogue_is_the_table() {
     let log = written();
-    let verbs = [("create", "created"), ("update", "updated"), ("delete", "deleted")];
+    let verbs = [
+        ("create", "created"),
+        ("update", "updated"),
+        ("delete", "deleted"),
+    ];
     for entry in log.all() {
         let event_type = entry["event_type"].as_str().unwrap();
-        assert!(verbs.iter().any(|(action, verb)| entry["action"] == *action && event_type.ends_with(verb)), "{entry}");
+        assert!(
+            verbs
+                .iter()
+                .any(|(action, verb)| entry["action"] == *action && event_type.ends_with(verb)),
+            "{entry}"
+        );
     }
     assert_eq!(log.event_types(), known());
 }
@@ -159,7 +319,10 @@ fn a_client_is_followed_from_its_making_to_its_end() {
     let log = written();
     let shop = log.found(&[("resource", "shop")]);
     assert_eq!(types(&shop), ["client.created", "client.updated"]);
-    assert_eq!(shop[1]["resource"]["prior_attributes"]["scopes"], serde_json::json!(["orders"]));
+    assert_eq!(
+        shop[1]["resource"]["prior_attributes"]["scopes"],
+        serde_json::json!(["orders"])
+    );
     let by_shop = log.found(&[("actor", "shop"), ("tenant_id", "acme")]);
     assert_eq!(
         types(&by_shop),
@@ -175,7 +338,10 @@ fn a_client_is_followed_from_its_making_to_its_end() {
     );
     // A token from its issue to its end, by what its holder knows of it.
     let token = first_symbols(log.given.access_by("code"));
-    assert_eq!(types(&log.found(&[("resource", &*token)])), ["access_token.created", "access_token.deleted"]);
+    assert_eq!(
+        types(&log.found(&[("resource", &*token)])),
+        ["access_token.created", "access_token.deleted"]
+    );
 }
 
 #[test]

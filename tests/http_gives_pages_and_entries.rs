@@ -20,16 +20,25 @@ async fn all_pages_are_all_events_byte_by_byte() {
         let path = format!("/audit/entries?event_type=invoice.sent&order=asc&limit=700{next}");
         let answer = served.get(&path).await;
         assert_eq!(answer.status, 200);
-        assert_eq!(answer.header(header::CONTENT_LENGTH), answer.body.len().to_string());
+        assert_eq!(
+            answer.header(header::CONTENT_LENGTH),
+            answer.body.len().to_string()
+        );
         assert_eq!(answer.header(header::CONTENT_TYPE), "application/json");
         let page = answer.json();
         assert!(page["scanned"]["lines"].as_u64().unwrap() > 0);
         assert_eq!(page["scanned"]["problems"], serde_json::json!([]));
         let entries = page["entries"].as_array().unwrap();
         let text = String::from_utf8(answer.body).unwrap();
-        for line in support::lines(served.dir.path()).iter().filter(|line| entries.iter().any(|e| line.contains(e["id"].as_str().unwrap())))
-        {
-            assert!(text.contains(line.as_str()), "stored and given differ: {line}");
+        for line in support::lines(served.dir.path()).iter().filter(|line| {
+            entries
+                .iter()
+                .any(|e| line.contains(e["id"].as_str().unwrap()))
+        }) {
+            assert!(
+                text.contains(line.as_str()),
+                "stored and given differ: {line}"
+            );
         }
         found.extend(entries.clone());
         match page["next_cursor"].as_str() {
@@ -37,14 +46,28 @@ async fn all_pages_are_all_events_byte_by_byte() {
             None => break,
         }
     }
-    let numbers: Vec<_> = found.iter().map(|entry| entry["details"]["number"].as_u64().unwrap()).collect();
+    let numbers: Vec<_> = found
+        .iter()
+        .map(|entry| entry["details"]["number"].as_u64().unwrap())
+        .collect();
     assert_eq!(numbers, (0..2_500).collect::<Vec<_>>());
 
-    let third = served.get("/audit/entries?event_type=invoice.sent&order=asc&limit=1&offset=2").await.json();
+    let third = served
+        .get("/audit/entries?event_type=invoice.sent&order=asc&limit=1&offset=2")
+        .await
+        .json();
     assert_eq!(third["entries"][0], found[2]);
-    let newest = served.get("/audit/entries?event_type=invoice.*&limit=1").await.json();
+    let newest = served
+        .get("/audit/entries?event_type=invoice.*&limit=1")
+        .await
+        .json();
     assert_eq!(newest["entries"][0], found[2_499]);
-    let one = served.get(&format!("/audit/entries/{}", found[7]["id"].as_str().unwrap())).await;
+    let one = served
+        .get(&format!(
+            "/audit/entries/{}",
+            found[7]["id"].as_str().unwrap()
+        ))
+        .await;
     assert_eq!(one.json(), found[7]);
     let by_number = served.get("/audit/entries?details.number=17").await.json();
     assert_eq!(by_number["entries"], Value::Array(vec![found[17].clone()]));
@@ -54,15 +77,45 @@ async fn all_pages_are_all_events_byte_by_byte() {
 async fn the_catalogue_tells_what_there_can_be() {
     let served = served(1, RouterOptions::new());
     let types = served.get("/audit/event-types").await.json();
-    let sent = types["event_types"].as_array().unwrap().iter().find(|entry| entry["event_type"] == "invoice.sent").unwrap();
+    let sent = types["event_types"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|entry| entry["event_type"] == "invoice.sent")
+        .unwrap();
     // Both logs of this test are opened by one program.
-    assert_eq!((&sent["severities"], &sent["sources"]), (&serde_json::json!(["info"]), &serde_json::json!(["billing", "tracing-audit"])));
-    assert!(sent["fields"]["details.number"].is_string() && sent["locations"][0]["line"].is_u64(), "{sent}");
+    assert_eq!(
+        (&sent["severities"], &sent["sources"]),
+        (
+            &serde_json::json!(["info"]),
+            &serde_json::json!(["billing", "tracing-audit"])
+        )
+    );
+    assert!(
+        sent["fields"]["details.number"].is_string() && sent["locations"][0]["line"].is_u64(),
+        "{sent}"
+    );
     let schema = served.get("/audit/event-types/invoice.sent").await;
-    assert_eq!(schema.header(header::CONTENT_TYPE), "application/schema+json");
-    assert_eq!(schema.json()["properties"]["event_type"]["const"], "invoice.sent");
-    served.get("/audit/event-types/nothing.such").await.problem(404);
-    assert!(served.get("/audit/event-types?limit=1").await.problem(400).to_string().contains("limit"));
+    assert_eq!(
+        schema.header(header::CONTENT_TYPE),
+        "application/schema+json"
+    );
+    assert_eq!(
+        schema.json()["properties"]["event_type"]["const"],
+        "invoice.sent"
+    );
+    served
+        .get("/audit/event-types/nothing.such")
+        .await
+        .problem(404);
+    assert!(
+        served
+            .get("/audit/event-types?limit=1")
+            .await
+            .problem(400)
+            .to_string()
+            .contains("limit")
+    );
 }
 
 #[tokio::test]
@@ -79,7 +132,10 @@ async fn each_wrong_parameter_is_named() {
         ("entries?order=up", "order"),
         ("entries?colour=red", "colour"),
         ("entries?start_date=yesterday", "start_date"),
-        ("entries?start_date=2026-02-02&end_date=2026-02-01", "start_date"),
+        (
+            "entries?start_date=2026-02-02&end_date=2026-02-01",
+            "start_date",
+        ),
         ("entries?event_type=Bad", "event_type"),
         ("entries?severity=loud", "severity"),
         ("entries?outcome=maybe", "outcome"),
@@ -99,7 +155,10 @@ async fn each_wrong_parameter_is_named() {
         let problem = served.get(&format!("/audit/{question}")).await.problem(400);
         assert_eq!(problem["parameter"], parameter, "{question}: {problem}");
     }
-    let problem = served.get("/audit/entries?offset=1&cursor=v1.0.0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11").await.problem(400);
+    let problem = served
+        .get("/audit/entries?offset=1&cursor=v1.0.0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11")
+        .await
+        .problem(400);
     assert!(problem["detail"].as_str().unwrap().contains("cursor"));
     served.get("/audit/entries/").await.problem(404);
 }
@@ -108,13 +167,20 @@ async fn each_wrong_parameter_is_named() {
 async fn readiness_follows_the_logs_trouble() {
     let well = served(1, RouterOptions::new().open_metrics(true));
     let ready = well.get("/audit/readyz").await;
-    assert_eq!((ready.status.as_u16(), ready.json()["status"].as_str()), (200, Some("ready")));
+    assert_eq!(
+        (ready.status.as_u16(), ready.json()["status"].as_str()),
+        (200, Some("ready"))
+    );
 
     // More space is wanted free than any disk has.
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
         .source("full")
-        .watermarks(Watermarks::default().low(u64::MAX, SpaceAction::Report).very_low(u64::MAX, SpaceAction::Report))
+        .watermarks(
+            Watermarks::default()
+                .low(u64::MAX, SpaceAction::Report)
+                .very_low(u64::MAX, SpaceAction::Report),
+        )
         .open()
         .unwrap();
     let app = axum::Router::new().nest("/audit", log.router(RouterOptions::new()).unwrap());
@@ -129,7 +195,13 @@ async fn readiness_follows_the_logs_trouble() {
     assert!(!json.to_string().contains(dir.path().to_str().unwrap()));
     assert_eq!(full.get("/audit/healthz").await.status, 200);
     full.log.close().unwrap();
-    assert!(full.get("/audit/readyz").await.json().to_string().contains("the log is closed"));
+    assert!(
+        full.get("/audit/readyz")
+            .await
+            .json()
+            .to_string()
+            .contains("the log is closed")
+    );
 }
 
 #[tokio::test]
@@ -138,7 +210,10 @@ async fn metrics_count_the_log_and_the_answers() {
     served.get("/audit/entries").await;
     served.get("/audit/nothing").await;
     let text = String::from_utf8(served.get("/audit/metrics").await.body).unwrap();
-    for line in ["tracing_audit_http_responses_total{status=\"2xx\"} 1", "tracing_audit_http_responses_total{status=\"4xx\"} 1"] {
+    for line in [
+        "tracing_audit_http_responses_total{status=\"2xx\"} 1",
+        "tracing_audit_http_responses_total{status=\"4xx\"} 1",
+    ] {
         assert!(text.lines().any(|found| found == line), "{line}: {text}");
     }
     assert!(text.contains("\ntracing_audit_records_total "));
@@ -152,7 +227,9 @@ async fn one_request_too_many_is_refused_at_once() {
         .header(header::AUTHORIZATION, format!("Bearer {}", served.token))
         .body(axum::body::Body::empty())
         .unwrap();
-    let held = tower::ServiceExt::oneshot(served.app.clone(), request).await.unwrap();
+    let held = tower::ServiceExt::oneshot(served.app.clone(), request)
+        .await
+        .unwrap();
     let answer = served.get("/audit/entries").await;
     answer.problem(503);
     assert!(answer.header(header::RETRY_AFTER).parse::<u32>().is_ok());

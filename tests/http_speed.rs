@@ -2,7 +2,11 @@
 //! `cargo test --release --features server --test http_speed -- --ignored --nocapture`.
 
 #![cfg(feature = "server")]
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "what goes wrong here fails the test; it prints what it measured")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "what goes wrong here fails the test; it prints what it measured"
+)]
 
 #[path = "support/http.rs"]
 mod http;
@@ -31,16 +35,25 @@ async fn a_large_download() {
     write(dir.path(), 400_000);
     let log = open(dir.path());
     let token = token(dir.path(), Scope::Export, None);
-    let server = Server::bind(&log, ServeOptions::new(([127, 0, 0, 1], 0).into())).await.unwrap();
+    let server = Server::bind(&log, ServeOptions::new(([127, 0, 0, 1], 0).into()))
+        .await
+        .unwrap();
     let addr = server.local_addr();
     tokio::spawn(server.run(std::future::pending()));
-    for path in ["/audit/export", "/audit/export", "/audit/export?format=ndjson", "/audit/export?source=billing"] {
+    for path in [
+        "/audit/export",
+        "/audit/export",
+        "/audit/export?format=ndjson",
+        "/audit/export?source=billing",
+    ] {
         // The kernel's highest mark is set back.
         std::fs::write("/proc/self/clear_refs", "5").unwrap();
         let before = memory("VmRSS:");
         let begin = Instant::now();
         let mut socket = TcpStream::connect(addr).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n");
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n"
+        );
         socket.write_all(request.as_bytes()).await.unwrap();
         let mut buffer = vec![0; 64 * 1024];
         let mut total = socket.read(&mut buffer).await.unwrap();

@@ -1,5 +1,6 @@
-//! Promises 1, 3 and 4: processes that emit from several threads are killed at random moments, also while they rotate, seal and
-//! recover; every event whose `audit!` returned is in the log exactly once, and nothing in the log is broken.
+//! Promises 1, 3 and 4: processes that emit from several threads are killed at random moments, also
+//! while they rotate, seal and recover; every event whose `audit!` returned is in the log exactly
+//! once, and nothing in the log is broken.
 //!
 //! `KILL_ROUNDS=2000 cargo test --release --test kill_minus_nine_loses_nothing` for longer.
 
@@ -26,15 +27,24 @@ fn open(dir: &str) -> AuditLog {
         .expect("the directory can be opened whatever died in it")
 }
 
-/// Emits from four threads until it is killed, and says the id of each event whose `audit!` returned.
+/// Emits from four threads until it is killed, and says the id of each event whose `audit!`
+/// returned.
 #[test]
 fn victim() {
-    let Ok(dir) = std::env::var("KILL_DIR") else { return };
+    let Ok(dir) = std::env::var("KILL_DIR") else {
+        return;
+    };
     let log = open(&dir);
     tracing_subscriber::registry().with(log.layer()).init();
     let emit = |thread: usize| {
         for n in 0..200_000 {
-            let receipt = audit!("worker.step", actor.id = thread, n, filler = "x".repeat(n % 300), "Step {n}");
+            let receipt = audit!(
+                "worker.step",
+                actor.id = thread,
+                n,
+                filler = "x".repeat(n % 300),
+                "Step {n}"
+            );
             assert!(receipt.is_recorded());
             say(receipt.id());
         }
@@ -51,11 +61,15 @@ fn every_returned_event_is_there_exactly_once() {
     if std::env::var("KILL_DIR").is_ok() {
         return;
     }
-    let rounds: usize = std::env::var("KILL_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
+    let rounds: usize = std::env::var("KILL_ROUNDS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(200);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().to_str().unwrap();
     let mut returned = HashSet::new();
-    // From "not yet opened" to "rotated and sealed several times": longer on a machine so slow that it does not come to that.
+    // From "not yet opened" to "rotated and sealed several times": longer on a machine so slow that
+    // it does not come to that.
     let mut longest = 60_000;
     for round in 0..rounds {
         let victim = Victim::start(&mut support::child("victim", &[("KILL_DIR", path)]));
@@ -64,15 +78,30 @@ fn every_returned_event_is_there_exactly_once() {
         if round % 20 == 19 || round + 1 == rounds {
             open(path).close().unwrap();
             let found = support::ids(dir.path());
-            let missing: Vec<_> = returned.iter().filter(|id| !found.contains_key(*id)).collect();
-            assert!(missing.is_empty(), "round {round}: {} of {} returned events are missing", missing.len(), returned.len());
+            let missing: Vec<_> = returned
+                .iter()
+                .filter(|id| !found.contains_key(*id))
+                .collect();
+            assert!(
+                missing.is_empty(),
+                "round {round}: {} of {} returned events are missing",
+                missing.len(),
+                returned.len()
+            );
             let twice = found.values().filter(|count| **count > 1).count();
-            assert_eq!(twice, 0, "round {round}: {twice} events are in the log more than once");
+            assert_eq!(
+                twice, 0,
+                "round {round}: {twice} events are in the log more than once"
+            );
             support::gzip_test(dir.path());
             if returned.len() <= (round + 1) * 10 {
                 longest *= 2;
             }
         }
     }
-    assert!(returned.len() > rounds * 10, "only {} events in {rounds} rounds: the test kills too early", returned.len());
+    assert!(
+        returned.len() > rounds * 10,
+        "only {} events in {rounds} rounds: the test kills too early",
+        returned.len()
+    );
 }

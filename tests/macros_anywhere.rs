@@ -1,4 +1,5 @@
-//! Events come from wherever code runs: tasks, pools of threads, and what is dropped when a thread ends.
+//! Events come from wherever code runs: tasks, pools of threads, and what is dropped when a thread
+//! ends.
 
 #![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
 #![cfg(feature = "macros")]
@@ -69,12 +70,18 @@ fn on_a_pool(jobs: impl Iterator<Item = u32>) -> u32 {
         .collect();
     jobs.for_each(|number| queue.send(number).unwrap());
     drop(queue);
-    threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    threads
+        .into_iter()
+        .map(|thread| thread.join().unwrap())
+        .sum()
 }
 
 /// A pool that steals work takes the context along where it is told to: by each piece of the work.
 fn in_parallel() {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(4)
+        .build()
+        .unwrap();
     pool.install(|| {
         audit_context! { tenant_id = "acme", actor.id = "ann" }.run(|| {
             let context = AuditContext::current();
@@ -95,12 +102,22 @@ fn in_parallel() {
 #[test]
 fn every_event_is_recorded_wherever_it_happens() {
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("anywhere").open().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .source("anywhere")
+        .open()
+        .unwrap();
     log.set_global().unwrap();
 
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_time()
+        .build()
+        .unwrap();
     let (good, cancelled) = runtime.block_on(async {
-        let tasks: Vec<_> = [1, 2, 300].map(|number| tokio::spawn(task(number))).into_iter().collect();
+        let tasks: Vec<_> = [1, 2, 300]
+            .map(|number| tokio::spawn(task(number)))
+            .into_iter()
+            .collect();
         let mut good = 0;
         for task in tasks {
             good += u32::from(task.await.unwrap().is_ok());
@@ -121,11 +138,21 @@ fn every_event_is_recorded_wherever_it_happens() {
     log.close().unwrap();
 
     let records = support::records(dir.path());
-    let pieces: Vec<_> = records.iter().filter(|record| record["event_type"] == "piece.done").collect();
-    let mut numbers: Vec<_> = pieces.iter().map(|record| record["details"]["number"].as_u64().unwrap()).collect();
+    let pieces: Vec<_> = records
+        .iter()
+        .filter(|record| record["event_type"] == "piece.done")
+        .collect();
+    let mut numbers: Vec<_> = pieces
+        .iter()
+        .map(|record| record["details"]["number"].as_u64().unwrap())
+        .collect();
     numbers.sort_unstable();
     assert!(numbers.into_iter().eq(0..600), "each piece once");
-    assert!(pieces.iter().all(|record| record["tenant_id"] == "acme" && record["actor"]["id"] == "ann"));
+    assert!(
+        pieces
+            .iter()
+            .all(|record| record["tenant_id"] == "acme" && record["actor"]["id"] == "ann")
+    );
 
     let mut counts = BTreeMap::<String, u32>::new();
     for record in records {
@@ -147,7 +174,10 @@ fn every_event_is_recorded_wherever_it_happens() {
         ("thread.ended", 4),
         ("thread.left.completed", 4),
     ];
-    assert_eq!(counts, expected.map(|(key, count)| (key.to_owned(), count)).into());
+    assert_eq!(
+        counts,
+        expected.map(|(key, count)| (key.to_owned(), count)).into()
+    );
 }
 
 #[audited("forever")]

@@ -19,22 +19,43 @@ const MIB: u64 = 1 << 20;
 fn memory(name: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    line.split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        * 1024
 }
 
 /// Runs `load` in a process of its own; gives by how much it raised the peak of resident memory.
 fn peak(test: &str, load: impl FnOnce(&AuditLog)) -> Option<u64> {
     let Some(dir) = std::env::var_os(LOAD) else {
         let dir = tempfile::tempdir().unwrap();
-        let output = support::child(test, &[(LOAD, dir.path().to_str().unwrap())]).output().unwrap();
+        let output = support::child(test, &[(LOAD, dir.path().to_str().unwrap())])
+            .output()
+            .unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-        let peak = text.lines().find_map(|line| line.split_once("raised by ")?.1.parse().ok());
+        assert!(
+            output.status.success(),
+            "{text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let peak = text
+            .lines()
+            .find_map(|line| line.split_once("raised by ")?.1.parse().ok());
         return Some(peak.unwrap_or_else(|| panic!("the child says nothing: {text}")));
     };
     let before = memory("VmRSS");
-    let log = AuditLog::builder(dir).source("load").live_grace(Duration::ZERO).rotate_bytes(8 << 20).open().unwrap();
-    tracing::dispatcher::with_default(&tracing_subscriber::registry().with(log.layer()).into(), || load(&log));
+    let log = AuditLog::builder(dir)
+        .source("load")
+        .live_grace(Duration::ZERO)
+        .rotate_bytes(8 << 20)
+        .open()
+        .unwrap();
+    tracing::dispatcher::with_default(
+        &tracing_subscriber::registry().with(log.layer()).into(),
+        || load(&log),
+    );
     log.close().unwrap();
     #[expect(clippy::print_stdout, reason = "the parent reads it")]
     {
@@ -56,14 +77,17 @@ fn on_threads(threads: usize, work: impl Fn(usize) + Sync) {
 #[test]
 fn callers_faster_than_the_disk_fill_the_journal_and_no_more() {
     let body = "x".repeat(350);
-    let peak = peak("callers_faster_than_the_disk_fill_the_journal_and_no_more", |log| {
-        on_threads(4, |_| {
-            for n in 0..50_000 {
-                assert!(audit!("load.made", n, body = body).is_recorded());
-            }
-        });
-        assert!(log.counters().records > 0);
-    });
+    let peak = peak(
+        "callers_faster_than_the_disk_fill_the_journal_and_no_more",
+        |log| {
+            on_threads(4, |_| {
+                for n in 0..50_000 {
+                    assert!(audit!("load.made", n, body = body).is_recorded());
+                }
+            });
+            assert!(log.counters().records > 0);
+        },
+    );
     if let Some(peak) = peak {
         assert!(peak <= 64 * MIB, "{} MiB", peak / MIB);
     }
@@ -71,17 +95,20 @@ fn callers_faster_than_the_disk_fill_the_journal_and_no_more() {
 
 #[test]
 fn threads_that_once_recorded_something_huge_do_not_keep_room_for_it() {
-    let peak = peak("threads_that_once_recorded_something_huge_do_not_keep_room_for_it", |_| {
-        let turn = std::sync::Mutex::new(());
-        let rest = std::sync::Barrier::new(32);
-        let huge = "x".repeat(6 * MIB as usize);
-        on_threads(32, |_| {
-            let one_by_one = turn.lock().unwrap();
-            audit!("load.huge", body = huge);
-            drop(one_by_one);
-            rest.wait();
-        });
-    });
+    let peak = peak(
+        "threads_that_once_recorded_something_huge_do_not_keep_room_for_it",
+        |_| {
+            let turn = std::sync::Mutex::new(());
+            let rest = std::sync::Barrier::new(32);
+            let huge = "x".repeat(6 * MIB as usize);
+            on_threads(32, |_| {
+                let one_by_one = turn.lock().unwrap();
+                audit!("load.huge", body = huge);
+                drop(one_by_one);
+                rest.wait();
+            });
+        },
+    );
     if let Some(peak) = peak {
         assert!(peak <= 64 * MIB, "{} MiB", peak / MIB);
     }

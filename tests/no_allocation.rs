@@ -12,39 +12,74 @@ fn allocations(work: impl Fn()) -> u64 {
     // The first calls find their buffers too small; a second's first call renders that second anew.
     (0..3).for_each(|_| work());
     // Of several, for a new second may begin in one.
-    (0..3).map(|_| allocation_counter::measure(|| (0..100).for_each(|_| work())).count_total).min().unwrap()
+    (0..3)
+        .map(|_| allocation_counter::measure(|| (0..100).for_each(|_| work())).count_total)
+        .min()
+        .unwrap()
 }
 
 #[test]
 fn a_call_allocates_nothing_whatever_it_records() {
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("frugal").open().unwrap();
-    let quiet = fmt::layer().with_writer(std::io::sink).with_filter(EnvFilter::new("warn"));
+    let log = AuditLog::builder(dir.path())
+        .source("frugal")
+        .open()
+        .unwrap();
+    let quiet = fmt::layer()
+        .with_writer(std::io::sink)
+        .with_filter(EnvFilter::new("warn"));
     let subscriber = tracing_subscriber::registry().with(quiet).with(log.layer());
-    let (user, token, email) = ("user-456".to_owned(), Secret::new("abcdefghijklmnopqrst"), "ann@example.com".to_owned());
+    let (user, token, email) = (
+        "user-456".to_owned(),
+        Secret::new("abcdefghijklmnopqrst"),
+        "ann@example.com".to_owned(),
+    );
     let (count, none) = (7_u64, None::<&str>);
 
     let cases: [(&str, &dyn Fn()); 7] = [
         ("nothing but the type", &|| _ = audit!("a.b")),
-        ("fields", &|| _ = audit!("a.b", actor.id = user, resource.type = "scan", n = count, list = [1, 2], none = none, "Number {count}")),
-        ("texts that need escapes", &|| _ = audit!("a.b", text = "a \"quoted\"\nline", shown = ?email)),
+        (
+            "fields",
+            &|| _ = audit!("a.b", actor.id = user, resource.type = "scan", n = count, list = [1, 2], none = none, "Number {count}"),
+        ),
+        (
+            "texts that need escapes",
+            &|| _ = audit!("a.b", text = "a \"quoted\"\nline", shown = ?email),
+        ),
         ("whole parts", &|| {
             let actor = Actor::user(&user).name(&email);
-            _ = audit!("a.b", actor = actor, outcome = Outcome::failure("validation", "no"), resource.attributes.size = 1.5);
+            _ = audit!(
+                "a.b",
+                actor = actor,
+                outcome = Outcome::failure("validation", "no"),
+                resource.attributes.size = 1.5
+            );
         }),
-        ("a mask", &|| _ = audit!("a.b", token = mask(&token, 5), password = mask(&token, 5))),
-        ("a keyed hash", &|| _ = audit!("a.b", email = hashed(&email))),
+        ("a mask", &|| {
+            _ = audit!("a.b", token = mask(&token, 5), password = mask(&token, 5))
+        }),
+        ("a keyed hash", &|| {
+            _ = audit!("a.b", email = hashed(&email))
+        }),
         ("a denied name", &|| _ = audit!("a.b", password = user)),
     ];
     tracing::dispatcher::with_default(&subscriber.into(), || {
         for (what, call) in cases {
             assert_eq!(allocations(call), 0, "{what}");
-            let span = info_span!("request", request_id = "r-1", session_id = "s-1", actor.id = user, actor.name = email);
+            let span = info_span!(
+                "request",
+                request_id = "r-1",
+                session_id = "s-1",
+                actor.id = user,
+                actor.name = email
+            );
             assert_eq!(span.in_scope(|| allocations(call)), 0, "{what}, in a span");
             let context = audit_context! { tenant_id = "acme", ip_address = "192.0.2.50" };
             assert_eq!(context.run(|| allocations(call)), 0, "{what}, in a context");
         }
     });
-    tracing::dispatcher::with_default(&tracing::Dispatch::none(), || assert_eq!(allocations(|| _ = audit!("a.b", n = count)), 0));
+    tracing::dispatcher::with_default(&tracing::Dispatch::none(), || {
+        assert_eq!(allocations(|| _ = audit!("a.b", n = count)), 0)
+    });
     log.close().unwrap();
 }

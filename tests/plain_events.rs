@@ -10,8 +10,14 @@ use tracing_subscriber::prelude::*;
 
 fn recorded(act: impl FnOnce()) -> Vec<Value> {
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("plain").open().unwrap();
-    tracing::dispatcher::with_default(&tracing_subscriber::registry().with(log.layer()).into(), act);
+    let log = AuditLog::builder(dir.path())
+        .source("plain")
+        .open()
+        .unwrap();
+    tracing::dispatcher::with_default(
+        &tracing_subscriber::registry().with(log.layer()).into(),
+        act,
+    );
     log.close().unwrap();
     support::records(dir.path())
 }
@@ -22,7 +28,13 @@ fn the_logs_own_event_types_are_not_for_others() {
         tracing::info!(target: "audit", event_type = "audit.log.lost", after_seq = 7, count = 2, "forged");
         tracing::info!(target: "audit", event_type = "audits.log.lost");
     });
-    assert_eq!((&records[0]["event_type"], &records[0]["category"]), (&json!("tracing.event"), &json!("tracing")));
-    assert_eq!(records[0]["details"], json!({"after_seq": 7, "count": 2, "event_type": "audit.log.lost"}));
+    assert_eq!(
+        (&records[0]["event_type"], &records[0]["category"]),
+        (&json!("tracing.event"), &json!("tracing"))
+    );
+    assert_eq!(
+        records[0]["details"],
+        json!({"after_seq": 7, "count": 2, "event_type": "audit.log.lost"})
+    );
     assert_eq!(records[1]["event_type"], "audits.log.lost");
 }

@@ -9,7 +9,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use tracing_audit::{Actor, AuditContext, AuditLog, HashKey, Resource, Secret, audit, audit_context, hashed, mask, unredacted};
+use tracing_audit::{
+    Actor, AuditContext, AuditLog, HashKey, Resource, Secret, audit, audit_context, hashed, mask,
+    unredacted,
+};
 use tracing_subscriber::prelude::*;
 
 /// What `emit` writes into a log of its own.
@@ -18,8 +21,13 @@ fn written(
     emit: impl FnOnce(&AuditLog),
 ) -> Vec<Value> {
     let dir = tempfile::tempdir().unwrap();
-    let log = open(AuditLog::builder(dir.path()).source("redaction")).open().unwrap();
-    tracing::dispatcher::with_default(&tracing_subscriber::registry().with(log.layer()).into(), || emit(&log));
+    let log = open(AuditLog::builder(dir.path()).source("redaction"))
+        .open()
+        .unwrap();
+    tracing::dispatcher::with_default(
+        &tracing_subscriber::registry().with(log.layer()).into(),
+        || emit(&log),
+    );
     log.close().unwrap();
     support::records(dir.path())
 }
@@ -37,14 +45,27 @@ fn a_denied_name_hides_its_value_wherever_it_is() {
     let account = || Account {
         name: "ann",
         password: Some("hunter2"),
-        headers: BTreeMap::from([("Authorization", "Bearer hunter2"), ("Accept", "text/html"), ("Set-Cookie", "s=hunter2")]),
+        headers: BTreeMap::from([
+            ("Authorization", "Bearer hunter2"),
+            ("Accept", "text/html"),
+            ("Set-Cookie", "s=hunter2"),
+        ]),
     };
     let records = written(
         |builder| builder,
         |_| {
             audit!("user.created", password, details.nested.api_key = %password, client_secret = ?password, note = "shown");
-            audit!("user.created", password = "hunter2", passphrase = Some(7), resource.attributes = account(), account = [account()]);
-            audit!("user.created", details = json!({"deep": [{"access_token": {"value": "hunter2"}}], "Password": "hunter2"}));
+            audit!(
+                "user.created",
+                password = "hunter2",
+                passphrase = Some(7),
+                resource.attributes = account(),
+                account = [account()]
+            );
+            audit!(
+                "user.created",
+                details = json!({"deep": [{"access_token": {"value": "hunter2"}}], "Password": "hunter2"})
+            );
             tracing::info!(target: "audit", event_type = "user.created", password, "plain");
         },
     );
@@ -59,7 +80,13 @@ fn a_denied_name_hides_its_value_wherever_it_is() {
         "name": "ann", "password": "[redacted]",
         "headers": {"Accept": "text/html", "Authorization": "[redacted]", "Set-Cookie": "[redacted]"},
     });
-    assert_eq!((&records[1]["resource"]["attributes"], &details(1)["account"][0]), (&hidden, &hidden));
+    assert_eq!(
+        (
+            &records[1]["resource"]["attributes"],
+            &details(1)["account"][0]
+        ),
+        (&hidden, &hidden)
+    );
     assert_eq!(details(2)["deep"][0]["access_token"], "[redacted]");
     assert_eq!(details(3)["password"], "[redacted]");
 }
@@ -77,16 +104,31 @@ fn a_denied_name_hides_what_is_under_it_too() {
     let records = written(
         |builder| builder,
         |_| {
-            let given = [Credential::Password("hunter2"), Credential::ApiKey { value: "hunter2" }, Credential::Cookie(1, "hunter2")];
-            audit!("user.created", given, other = Credential::Certificate("shown"));
+            let given = [
+                Credential::Password("hunter2"),
+                Credential::ApiKey { value: "hunter2" },
+                Credential::Cookie(1, "hunter2"),
+            ];
+            audit!(
+                "user.created",
+                given,
+                other = Credential::Certificate("shown")
+            );
             audit!("user.created", password.value = secret, resource.attributes.authorization.header = "hunter2", cookie.id = %secret);
         },
     );
     let text = serde_json::to_string(&records).unwrap();
     assert!(!text.contains("hunter2"), "{text}");
-    let given = json!([{"Password": "[redacted]"}, {"ApiKey": "[redacted]"}, {"Cookie": "[redacted]"}]);
-    assert_eq!(records[0]["details"], json!({"given": given, "other": {"Certificate": "shown"}}));
-    assert_eq!(records[1]["details"], json!({"password": {"value": "[redacted]"}, "cookie": {"id": "[redacted]"}}));
+    let given =
+        json!([{"Password": "[redacted]"}, {"ApiKey": "[redacted]"}, {"Cookie": "[redacted]"}]);
+    assert_eq!(
+        records[0]["details"],
+        json!({"given": given, "other": {"Certificate": "shown"}})
+    );
+    assert_eq!(
+        records[1]["details"],
+        json!({"password": {"value": "[redacted]"}, "cookie": {"id": "[redacted]"}})
+    );
 }
 
 #[test]
@@ -96,22 +138,39 @@ fn a_value_is_hashed_with_the_key_of_the_log_wherever_it_is_rendered() {
         |_| {
             audit!("user.invited", email = hashed("ann"));
             audit_context! { session_id = hashed("ann") }.run(|| audit!("user.invited"));
-            AuditContext::new().session_id(hashed("ann")).run(|| audit!("user.invited"));
-            tracing::info_span!("request", session_id = %hashed("ann")).in_scope(|| audit!("user.invited"));
+            AuditContext::new()
+                .session_id(hashed("ann"))
+                .run(|| audit!("user.invited"));
+            tracing::info_span!("request", session_id = %hashed("ann"))
+                .in_scope(|| audit!("user.invited"));
             let span = tracing::info_span!("request", session_id = tracing::field::Empty);
             span.record("session_id", tracing::field::display(hashed("ann")));
             span.in_scope(|| audit!("user.invited"));
-            audit!("user.invited", actor = Actor::user(hashed("ann").to_string()));
-            audit!("user.invited", resource = Resource::new("user", "7").attributes(json!({"email": hashed("ann").to_string()})));
+            audit!(
+                "user.invited",
+                actor = Actor::user(hashed("ann").to_string())
+            );
+            audit!(
+                "user.invited",
+                resource = Resource::new("user", "7")
+                    .attributes(json!({"email": hashed("ann").to_string()}))
+            );
             tracing::info!(target: "audit", event_type = "user.invited", email = %hashed("ann"));
         },
     );
     let hash = &records[0]["details"]["email"];
-    assert!(hash.as_str().unwrap().starts_with("hmac-sha256:k1:"), "{hash}");
+    assert!(
+        hash.as_str().unwrap().starts_with("hmac-sha256:k1:"),
+        "{hash}"
+    );
     for record in &records[1..5] {
         assert_eq!(&record["context"]["session_id"], hash);
     }
-    let others = [&records[5]["actor"]["id"], &records[6]["resource"]["attributes"]["email"], &records[7]["details"]["email"]];
+    let others = [
+        &records[5]["actor"]["id"],
+        &records[6]["resource"]["attributes"]["email"],
+        &records[7]["details"]["email"],
+    ];
     assert_eq!(others, [hash; 3]);
 }
 
@@ -143,21 +202,48 @@ fn a_value_that_panics_leaves_no_other_logs_key_behind() {
 
 #[test]
 fn who_says_how_shows_so_much_of_it() {
-    let (password, token) = (Secret::new("correct horse battery"), "abcdefghijklmnopqrst".to_owned());
+    let (password, token) = (
+        Secret::new("correct horse battery"),
+        "abcdefghijklmnopqrst".to_owned(),
+    );
     let records = written(
         |builder| builder,
         |_| {
-            audit!("user.created", password = mask(&password, 3), api_key = hashed(&token), token = mask(&token, 5));
+            audit!(
+                "user.created",
+                password = mask(&password, 3),
+                api_key = hashed(&token),
+                token = mask(&token, 5)
+            );
             let nothing: Option<&str> = None;
-            audit!("user.created", password = nothing.map(|it| mask(it, 3)), api_key = Some("abcdefghi").map(|it| mask(it, 3)));
-            audit!("policy.changed", password = unredacted("12 characters"), other = Some(mask("abcdefghi", 2)));
+            audit!(
+                "user.created",
+                password = nothing.map(|it| mask(it, 3)),
+                api_key = Some("abcdefghi").map(|it| mask(it, 3))
+            );
+            audit!(
+                "policy.changed",
+                password = unredacted("12 characters"),
+                other = Some(mask("abcdefghi", 2))
+            );
         },
     );
     let details = &records[0]["details"];
-    assert_eq!((&details["password"], &details["token"]), (&json!("cor…"), &json!("abcde…")));
-    assert!(details["api_key"].as_str().unwrap().starts_with("hmac-sha256:k1:"));
+    assert_eq!(
+        (&details["password"], &details["token"]),
+        (&json!("cor…"), &json!("abcde…"))
+    );
+    assert!(
+        details["api_key"]
+            .as_str()
+            .unwrap()
+            .starts_with("hmac-sha256:k1:")
+    );
     assert_eq!(records[1]["details"], json!({"api_key": "abc…"}));
-    assert_eq!(records[2]["details"], json!({"password": "12 characters", "other": "ab…"}));
+    assert_eq!(
+        records[2]["details"],
+        json!({"password": "12 characters", "other": "ab…"})
+    );
 }
 
 #[test]
@@ -169,16 +255,31 @@ fn equal_values_hash_alike_and_can_be_searched_for_after_a_rotation() {
             audit!("user.invited", email = hashed("ann@example.com"));
             audit!("user.invited", email = hashed("bob@example.com"));
             log.rotate_hash_key("k2").unwrap();
-            assert!(log.rotate_hash_key("k2").unwrap_err().to_string().contains("choose another"));
+            assert!(
+                log.rotate_hash_key("k2")
+                    .unwrap_err()
+                    .to_string()
+                    .contains("choose another")
+            );
             audit!("user.invited", email = hashed("ann@example.com"));
             candidates = log.hashes_of("ann@example.com").unwrap();
         },
     );
-    let emails: Vec<&str> = records.iter().filter_map(|record| record["details"]["email"].as_str()).collect();
+    let emails: Vec<&str> = records
+        .iter()
+        .filter_map(|record| record["details"]["email"].as_str())
+        .collect();
     assert_eq!(candidates.len(), 2);
     assert_eq!((emails[0], emails[2]), (&*candidates[1], &*candidates[0]));
-    assert!(candidates[0].starts_with("hmac-sha256:k2:") && !candidates.iter().any(|hash| hash == emails[1]));
-    assert!(records.iter().any(|record| record["event_type"] == "audit.hash_key.rotated"));
+    assert!(
+        candidates[0].starts_with("hmac-sha256:k2:")
+            && !candidates.iter().any(|hash| hash == emails[1])
+    );
+    assert!(
+        records
+            .iter()
+            .any(|record| record["event_type"] == "audit.hash_key.rotated")
+    );
 }
 
 #[test]
@@ -194,7 +295,10 @@ fn the_applications_own_key_stays_out_of_the_directory() {
             audit!("user.found", hash);
         },
     );
-    assert_eq!(records[0]["details"]["email"], records[1]["details"]["hash"][0]);
+    assert_eq!(
+        records[0]["details"]["email"],
+        records[1]["details"]["hash"][0]
+    );
 }
 
 #[test]

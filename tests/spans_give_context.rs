@@ -11,7 +11,10 @@ use tracing_subscriber::prelude::*;
 
 fn recorded(emit: impl FnOnce()) -> Vec<serde_json::Value> {
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("spans").open().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .source("spans")
+        .open()
+        .unwrap();
     let dispatch: Dispatch = tracing_subscriber::registry().with(log.layer()).into();
     dispatcher::with_default(&dispatch, emit);
     log.close().unwrap();
@@ -21,27 +24,61 @@ fn recorded(emit: impl FnOnce()) -> Vec<serde_json::Value> {
 #[test]
 fn the_innermost_wins_and_the_event_over_all() {
     let records = recorded(|| {
-        let outer =
-            info_span!("outer", tenant_id = "acme", request_id = 7, actor.id = "u-1", actor.name = "Ann", client.address = "192.0.2.1");
+        let outer = info_span!(
+            "outer",
+            tenant_id = "acme",
+            request_id = 7,
+            actor.id = "u-1",
+            actor.name = "Ann",
+            client.address = "192.0.2.1"
+        );
         let _outer = outer.enter();
-        let inner = info_span!("inner", request_id = "inner", user_agent.original = "curl", session.id = "s-1");
+        let inner = info_span!(
+            "inner",
+            request_id = "inner",
+            user_agent.original = "curl",
+            session.id = "s-1"
+        );
         let _inner = inner.enter();
         audit!("span.inherits");
-        audit!("span.overrides", tenant_id = "other", request_id = 9, ip_address = "192.0.2.2");
+        audit!(
+            "span.overrides",
+            tenant_id = "other",
+            request_id = 9,
+            ip_address = "192.0.2.2"
+        );
     });
     let inherited = &records[0];
     assert_eq!(inherited["tenant_id"], "acme");
-    assert_eq!(inherited["actor"], serde_json::json!({"type": "user", "id": "u-1", "name": "Ann"}));
-    assert_eq!((&inherited["ip_address"], &inherited["user_agent"]), (&"192.0.2.1".into(), &"curl".into()));
-    assert_eq!(inherited["context"], serde_json::json!({"session_id": "s-1", "request_id": "inner"}));
+    assert_eq!(
+        inherited["actor"],
+        serde_json::json!({"type": "user", "id": "u-1", "name": "Ann"})
+    );
+    assert_eq!(
+        (&inherited["ip_address"], &inherited["user_agent"]),
+        (&"192.0.2.1".into(), &"curl".into())
+    );
+    assert_eq!(
+        inherited["context"],
+        serde_json::json!({"session_id": "s-1", "request_id": "inner"})
+    );
     let own = &records[1];
-    assert_eq!((&own["tenant_id"], &own["ip_address"], &own["context"]["request_id"]), (&"other".into(), &"192.0.2.2".into(), &"9".into()));
+    assert_eq!(
+        (
+            &own["tenant_id"],
+            &own["ip_address"],
+            &own["context"]["request_id"]
+        ),
+        (&"other".into(), &"192.0.2.2".into(), &"9".into())
+    );
 }
 
 #[test]
 fn an_actor_is_one_person() {
     let records = recorded(|| {
-        let _admin = info_span!("admin", actor.type = "user", actor.id = "admin", actor.name = "Ann").entered();
+        let _admin =
+            info_span!("admin", actor.type = "user", actor.id = "admin", actor.name = "Ann")
+                .entered();
         audit!("actor.own", actor.id = "guest");
         audit!("actor.whole", actor = Actor::service("job"));
         audit!("actor.renamed", actor.name = "Anna");
@@ -49,12 +86,18 @@ fn an_actor_is_one_person() {
         let _impersonated = info_span!("as", actor.id = "bob").entered();
         audit!("actor.inner");
     });
-    let actors: Vec<_> = records.iter().map(|record| record["actor"].to_string()).collect();
+    let actors: Vec<_> = records
+        .iter()
+        .map(|record| record["actor"].to_string())
+        .collect();
     assert_eq!(actors[0], r#"{"type":"user","id":"guest"}"#);
     assert_eq!(actors[1], r#"{"type":"service","id":"job"}"#);
     assert_eq!(actors[2], r#"{"type":"user","id":"admin","name":"Anna"}"#);
     assert_eq!(actors[3], r#"{"type":"user","id":"admin","name":"Ann"}"#);
-    assert_eq!(actors[4], r#"{"type":"user","id":"bob"}"#, "nobody else's name stands beside bob's id");
+    assert_eq!(
+        actors[4], r#"{"type":"user","id":"bob"}"#,
+        "nobody else's name stands beside bob's id"
+    );
 }
 
 #[test]
@@ -62,13 +105,22 @@ fn without_anybody_the_system_did_it() {
     let records = recorded(|| {
         audit!("actor.none");
     });
-    assert_eq!(records[0]["actor"].to_string(), r#"{"type":"system","id":"spans"}"#);
+    assert_eq!(
+        records[0]["actor"].to_string(),
+        r#"{"type":"system","id":"spans"}"#
+    );
 }
 
 #[test]
 fn a_field_may_be_recorded_later() {
     let records = recorded(|| {
-        let span = info_span!("request", actor.id = Empty, request_id = "r", tenant_id = "acme", user_agent = Empty);
+        let span = info_span!(
+            "request",
+            actor.id = Empty,
+            request_id = "r",
+            tenant_id = "acme",
+            user_agent = Empty
+        );
         let _entered = span.enter();
         audit!("later.before");
         // One that is there already, before another.
@@ -77,15 +129,40 @@ fn a_field_may_be_recorded_later() {
         std::thread::scope(|scope| {
             let dispatch = dispatcher::get_default(Dispatch::clone);
             let span = span.clone();
-            scope.spawn(move || dispatcher::with_default(&dispatch, || span.in_scope(|| audit!("later.thread"))));
+            scope.spawn(move || {
+                dispatcher::with_default(&dispatch, || span.in_scope(|| audit!("later.thread")))
+            });
         });
         audit!("later.after");
     });
-    let of = |name: &str| records.iter().find(|record| record["event_type"] == name).unwrap();
+    let of = |name: &str| {
+        records
+            .iter()
+            .find(|record| record["event_type"] == name)
+            .unwrap()
+    };
     assert_eq!(of("later.before")["actor"]["id"], "spans");
-    assert_eq!((&of("later.before")["context"]["request_id"], &of("later.before")["tenant_id"]), (&"r".into(), &"acme".into()));
-    assert_eq!((&of("later.after")["context"]["request_id"], &of("later.after")["tenant_id"]), (&"a longer one".into(), &"acme".into()));
-    assert_eq!((&of("later.thread")["actor"]["id"], &of("later.after")["actor"]["id"]), (&"u-9".into(), &"u-9".into()));
+    assert_eq!(
+        (
+            &of("later.before")["context"]["request_id"],
+            &of("later.before")["tenant_id"]
+        ),
+        (&"r".into(), &"acme".into())
+    );
+    assert_eq!(
+        (
+            &of("later.after")["context"]["request_id"],
+            &of("later.after")["tenant_id"]
+        ),
+        (&"a longer one".into(), &"acme".into())
+    );
+    assert_eq!(
+        (
+            &of("later.thread")["actor"]["id"],
+            &of("later.after")["actor"]["id"]
+        ),
+        (&"u-9".into(), &"u-9".into())
+    );
 }
 
 #[test]
@@ -96,20 +173,37 @@ fn nothing_in_a_text_breaks_a_line() {
         audit!("text.nasty", resource.id = nasty, details.plain = nasty, debug = ?nasty, display = %nasty, tags = [nasty], "{nasty}");
     });
     let record = &records[0];
-    for value in [&record["tenant_id"], &record["actor"]["name"], &record["resource"]["id"], &record["description"], &record["tags"][0]] {
+    for value in [
+        &record["tenant_id"],
+        &record["actor"]["name"],
+        &record["resource"]["id"],
+        &record["description"],
+        &record["tags"][0],
+    ] {
         assert_eq!(value, nasty);
     }
-    assert_eq!((&record["details"]["plain"], &record["details"]["display"]), (&nasty.into(), &nasty.into()));
+    assert_eq!(
+        (&record["details"]["plain"], &record["details"]["display"]),
+        (&nasty.into(), &nasty.into())
+    );
 }
 
 #[test]
 fn a_megabyte_is_cut_and_says_so() {
     let records = recorded(|| {
-        let receipt = audit!("text.long", mode = "full", body = "é".repeat(1 << 19), "Uploaded");
+        let receipt = audit!(
+            "text.long",
+            mode = "full",
+            body = "é".repeat(1 << 19),
+            "Uploaded"
+        );
         assert!(receipt.is_recorded());
         audit!("text.next");
     });
-    assert_eq!((&records[0]["truncated"], &records[0]["details"]["mode"]), (&serde_json::json!(["details.body"]), &"full".into()));
+    assert_eq!(
+        (&records[0]["truncated"], &records[0]["details"]["mode"]),
+        (&serde_json::json!(["details.body"]), &"full".into())
+    );
     assert!(records[0].to_string().len() <= 65_536);
     assert_eq!(records[1]["event_type"], "text.next");
 }

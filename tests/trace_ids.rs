@@ -15,9 +15,14 @@ use tracing_subscriber::prelude::*;
 #[test]
 fn an_event_has_the_ids_of_its_span_unless_it_was_given_others() {
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("traced").open().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .source("traced")
+        .open()
+        .unwrap();
     let tracer = SdkTracerProvider::builder().build().tracer("test");
-    let subscriber = tracing_subscriber::registry().with(tracing_opentelemetry::layer().with_tracer(tracer)).with(log.layer());
+    let subscriber = tracing_subscriber::registry()
+        .with(tracing_opentelemetry::layer().with_tracer(tracer))
+        .with(log.layer());
     let mut told = Vec::new();
     tracing::dispatcher::with_default(&subscriber.into(), || {
         audit!("a.outside");
@@ -35,7 +40,14 @@ fn an_event_has_the_ids_of_its_span_unless_it_was_given_others() {
     });
     log.close().unwrap();
     let records = support::records(dir.path());
-    let ids = |at: usize| ["trace_id", "span_id"].map(|name| records[at]["context"][name].as_str().unwrap_or_default().to_owned());
+    let ids = |at: usize| {
+        ["trace_id", "span_id"].map(|name| {
+            records[at]["context"][name]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        })
+    };
     assert_eq!(ids(0), ["", ""]);
     assert_eq!(ids(1)[0], told[0]);
     assert_ne!(ids(1)[1], told[1]);

@@ -16,8 +16,14 @@ use tracing_subscriber::prelude::*;
 
 fn recorded(act: impl FnOnce()) -> Vec<Value> {
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("values").open().unwrap();
-    tracing::dispatcher::with_default(&tracing_subscriber::registry().with(log.layer()).into(), act);
+    let log = AuditLog::builder(dir.path())
+        .source("values")
+        .open()
+        .unwrap();
+    tracing::dispatcher::with_default(
+        &tracing_subscriber::registry().with(log.layer()).into(),
+        act,
+    );
     log.close().unwrap();
     support::records(dir.path())
 }
@@ -29,17 +35,43 @@ fn nested(value: Value, depth: u32) -> Value {
 
 #[test]
 fn what_nests_deeper_than_readers_parse_ends_where_it_is_too_deep() {
-    let (deep, deep_and_long) = (nested(json!(1), 126), json!([nested(json!(1), 126), "x".repeat(100_000)]));
+    let (deep, deep_and_long) = (
+        nested(json!(1), 126),
+        json!([nested(json!(1), 126), "x".repeat(100_000)]),
+    );
     let records = recorded(|| {
         audit!("body.received", body = deep, actor.id = "ann");
-        audit!("body.received", body = deep_and_long, actor.id = "ann", size = 100_000);
-        audit!("body.received", body = nested(json!(1), 99), actor.id = "ann");
+        audit!(
+            "body.received",
+            body = deep_and_long,
+            actor.id = "ann",
+            size = 100_000
+        );
+        audit!(
+            "body.received",
+            body = nested(json!(1), 99),
+            actor.id = "ann"
+        );
     });
     assert!(records.iter().all(|record| record["actor"]["id"] == "ann"));
     let text = |at: usize| records[at]["details"]["body"].to_string();
-    assert_eq!(text(0), format!("{}\"(nested too deeply)\"{}", "[".repeat(100), "]".repeat(100)));
-    assert_eq!((&records[1]["details"]["size"], &records[1]["truncated"]), (&json!(100_000), &json!(["details.body.1"])));
-    assert_eq!(text(2), format!("{}1{}", "[".repeat(99), "]".repeat(99)), "what can be parsed stays as it is");
+    assert_eq!(
+        text(0),
+        format!(
+            "{}\"(nested too deeply)\"{}",
+            "[".repeat(100),
+            "]".repeat(100)
+        )
+    );
+    assert_eq!(
+        (&records[1]["details"]["size"], &records[1]["truncated"]),
+        (&json!(100_000), &json!(["details.body.1"]))
+    );
+    assert_eq!(
+        text(2),
+        format!("{}1{}", "[".repeat(99), "]".repeat(99)),
+        "what can be parsed stays as it is"
+    );
 }
 
 #[test]
@@ -53,11 +85,17 @@ fn the_value_of_an_enum_ends_where_it_is_too_deep() {
     }
     let tree = (0..200).fold(Tree::Leaf, |tree, n| match n % 3 {
         0 => Tree::Node(Box::new(tree)),
-        1 => Tree::Named { below: Box::new(tree) },
+        1 => Tree::Named {
+            below: Box::new(tree),
+        },
         _ => Tree::Pair(Box::new(tree), 1),
     });
     let records = recorded(|| _ = audit!("tree.grown", tree));
-    assert!(records[0]["details"]["tree"].to_string().contains("(nested too deeply)"));
+    assert!(
+        records[0]["details"]["tree"]
+            .to_string()
+            .contains("(nested too deeply)")
+    );
 }
 
 /// A text in so many pieces.
@@ -73,16 +111,41 @@ impl fmt::Display for Pieces {
 fn what_is_much_longer_than_a_record_takes_no_longer_than_its_own_code() {
     let (bytes, began) = (vec![200_u8; 3_000_000], Instant::now());
     let records = recorded(|| {
-        audit!("file.uploaded", size = bytes.len(), bytes, name = "a.bin", tags = ["x", "y"]);
+        audit!(
+            "file.uploaded",
+            size = bytes.len(),
+            bytes,
+            name = "a.bin",
+            tags = ["x", "y"]
+        );
         audit!("file.uploaded", text = %Pieces(3_000_000), name = "a.txt");
     });
     // Cut again and again, it took a minute.
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        began.elapsed()
+    );
     let details = &records[0]["details"];
-    assert_eq!((&details["size"], &details["name"], &records[0]["tags"]), (&json!(3_000_000), &json!("a.bin"), &json!(["x", "y"])));
-    assert_eq!((details["bytes"][0].as_u64(), records[0]["truncated"].clone()), (Some(200), json!(["details.bytes"])));
-    assert_eq!(details["bytes"].as_array().unwrap().last(), Some(&json!("…")));
-    assert_eq!((&records[1]["details"]["name"], &records[1]["truncated"]), (&json!("a.txt"), &json!(["details.text"])));
+    assert_eq!(
+        (&details["size"], &details["name"], &records[0]["tags"]),
+        (&json!(3_000_000), &json!("a.bin"), &json!(["x", "y"]))
+    );
+    assert_eq!(
+        (
+            details["bytes"][0].as_u64(),
+            records[0]["truncated"].clone()
+        ),
+        (Some(200), json!(["details.bytes"]))
+    );
+    assert_eq!(
+        details["bytes"].as_array().unwrap().last(),
+        Some(&json!("…"))
+    );
+    assert_eq!(
+        (&records[1]["details"]["name"], &records[1]["truncated"]),
+        (&json!("a.txt"), &json!(["details.text"]))
+    );
 }
 
 #[derive(serde::Serialize, Clone)]
@@ -95,31 +158,59 @@ struct Document {
 #[test]
 fn a_long_field_hides_none_of_those_that_come_after_it() {
     let body = "b".repeat(70_000);
-    let document = Document { body: body.clone(), owner: "ann", approved_by: "mallory" };
+    let document = Document {
+        body: body.clone(),
+        owner: "ann",
+        approved_by: "mallory",
+    };
     let pair = (body.as_str(), "mallory");
     let listed = json!({"items": (0..20_000).collect::<Vec<_>>(), "approved_by": "mallory"});
     let records = recorded(|| {
-        audit!("document.saved", resource.id = 7, resource.attributes = document);
+        audit!(
+            "document.saved",
+            resource.id = 7,
+            resource.attributes = document
+        );
         tracing::info!(target: "audit", event_type = "document.saved", body = body.as_str(), approved_by = "mallory", amount = 5);
         audit!("document.saved", listed, pair);
     });
     let attributes = &records[0]["resource"]["attributes"];
-    assert_eq!((&attributes["owner"], &attributes["approved_by"]), (&json!("ann"), &json!("mallory")));
+    assert_eq!(
+        (&attributes["owner"], &attributes["approved_by"]),
+        (&json!("ann"), &json!("mallory"))
+    );
     assert_eq!(records[0]["truncated"], json!(["resource.attributes.body"]));
-    assert_eq!((&records[1]["details"]["approved_by"], &records[1]["details"]["amount"]), (&json!("mallory"), &json!(5)));
+    assert_eq!(
+        (
+            &records[1]["details"]["approved_by"],
+            &records[1]["details"]["amount"]
+        ),
+        (&json!("mallory"), &json!(5))
+    );
     assert_eq!(records[1]["truncated"], json!(["details.body"]));
     let details = &records[2]["details"];
-    assert_eq!((&details["listed"]["approved_by"], &details["pair"][1]), (&json!("mallory"), &json!("mallory")));
-    assert_eq!(records[2]["truncated"], json!(["details.listed.items", "details.pair.0"]));
+    assert_eq!(
+        (&details["listed"]["approved_by"], &details["pair"][1]),
+        (&json!("mallory"), &json!("mallory"))
+    );
+    assert_eq!(
+        records[2]["truncated"],
+        json!(["details.listed.items", "details.pair.0"])
+    );
 }
 
 #[test]
 fn what_is_left_out_of_a_value_many_times_too_long_is_named() {
-    let texts: std::collections::BTreeMap<_, _> = (100..200).map(|n| (n, "t".repeat(60_000))).collect();
+    let texts: std::collections::BTreeMap<_, _> =
+        (100..200).map(|n| (n, "t".repeat(60_000))).collect();
     let records = recorded(|| _ = audit!("texts.saved", texts, size = 100));
     let details = &records[0]["details"];
     assert_eq!(
-        (&details["texts"]["…"], &details["size"], &records[0]["truncated"][0]),
+        (
+            &details["texts"]["…"],
+            &details["size"],
+            &records[0]["truncated"][0]
+        ),
         (&json!("…"), &json!(100), &json!("details.texts"))
     );
     assert!(details["texts"]["100"].as_str().unwrap().len() > 100);
@@ -132,8 +223,18 @@ fn raw_json_is_cut_as_any_value_as_far_as_it_can_be_parsed() {
         body: Box<serde_json::value::RawValue>,
         from: &'static str,
     }
-    let raw = |depth| serde_json::value::RawValue::from_string(format!("{}1{}", "[".repeat(depth), "]".repeat(depth))).unwrap();
-    let received = |depth| Received { body: raw(depth), from: "mallory" };
+    let raw = |depth| {
+        serde_json::value::RawValue::from_string(format!(
+            "{}1{}",
+            "[".repeat(depth),
+            "]".repeat(depth)
+        ))
+        .unwrap()
+    };
+    let received = |depth| Received {
+        body: raw(depth),
+        from: "mallory",
+    };
     let records = recorded(|| {
         audit!("body.received", d = received(98));
         audit!("body.received", d = received(127));
@@ -141,9 +242,24 @@ fn raw_json_is_cut_as_any_value_as_far_as_it_can_be_parsed() {
     });
     let text = |at: usize| records[at]["details"]["d"]["body"].to_string();
     assert_eq!(text(0), raw(98).get());
-    assert_eq!(text(1), format!("{}\"(nested too deeply)\"{}", "[".repeat(99), "]".repeat(99)));
-    assert!(text(2).starts_with("\"(not serializable: recursion limit exceeded"), "{}", text(2));
-    assert!(records.iter().all(|record| record["details"]["d"]["from"] == "mallory"));
+    assert_eq!(
+        text(1),
+        format!(
+            "{}\"(nested too deeply)\"{}",
+            "[".repeat(99),
+            "]".repeat(99)
+        )
+    );
+    assert!(
+        text(2).starts_with("\"(not serializable: recursion limit exceeded"),
+        "{}",
+        text(2)
+    );
+    assert!(
+        records
+            .iter()
+            .all(|record| record["details"]["d"]["from"] == "mallory")
+    );
 }
 
 #[test]
@@ -155,6 +271,17 @@ fn tags_are_a_list_whatever_is_given() {
         audit!("scan.done", tags = many);
         audit!("scan.done", tags = none);
     });
-    let tags: Vec<_> = records.iter().map(|record| record["tags"].clone()).collect();
-    assert_eq!(tags, [json!(["nightly"]), json!(["nightly"]), json!(["a", "b"]), Value::Null]);
+    let tags: Vec<_> = records
+        .iter()
+        .map(|record| record["tags"].clone())
+        .collect();
+    assert_eq!(
+        tags,
+        [
+            json!(["nightly"]),
+            json!(["nightly"]),
+            json!(["a", "b"]),
+            Value::Null
+        ]
+    );
 }

@@ -1,6 +1,7 @@
-//! What is sent, read by the libraries that receivers have: signatures by `standardwebhooks` (PyPI and npm), CloudEvents by `cloudevents`
-//! (PyPI and npm), OTLP by `opentelemetry-proto` (PyPI); events for Splunk are compared with those that `splunk-handler` and
-//! `splunk-hec-handler` (PyPI) send. The events are real ones, and full of characters that mean something somewhere.
+//! What is sent, read by the libraries that receivers have: signatures by `standardwebhooks` (PyPI
+//! and npm), CloudEvents by `cloudevents` (PyPI and npm), OTLP by `opentelemetry-proto` (PyPI);
+//! events for Splunk are compared with those that `splunk-handler` and `splunk-hec-handler` (PyPI)
+//! send. The events are real ones, and full of characters that mean something somewhere.
 
 #![cfg(all(feature = "webhook", feature = "macros"))]
 #![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
@@ -22,7 +23,8 @@ use tracing_audit::{
 };
 use tracing_subscriber::prelude::*;
 
-/// Batches of all formats together: one of each entry alone, and all entries in one where the format can.
+/// Batches of all formats together: one of each entry alone, and all entries in one where the
+/// format can.
 #[test]
 fn receivers_can_read_and_verify_every_format() {
     let dir = tempfile::tempdir().unwrap();
@@ -37,9 +39,19 @@ fn receivers_can_read_and_verify_every_format() {
             let count = written.entry(name.as_str()).or_default();
             *count += 1;
             let id = format!("msg_{name}_{count}");
-            let encoded = format.encode(&Batch { id: &id, source: "billing", entries, batched }).unwrap();
+            let encoded = format
+                .encode(&Batch {
+                    id: &id,
+                    source: "billing",
+                    entries,
+                    batched,
+                })
+                .unwrap();
             for entry in entries.iter().filter(|_| name != FormatName::Otlp) {
-                assert!(memchr::memmem::find(&encoded.body, entry.line()).is_some(), "{name}: the line as stored");
+                assert!(
+                    memchr::memmem::find(&encoded.body, entry.line()).is_some(),
+                    "{name}: the line as stored"
+                );
             }
             write_case(&requests, name, &id, encoded, entries, batched);
         };
@@ -50,13 +62,29 @@ fn receivers_can_read_and_verify_every_format() {
     }
 
     let target = target();
-    let installed = Command::new("scripts/test-packages").arg(&target).status().unwrap();
-    assert!(installed.success(), "scripts/test-packages needs Python with venv, and PyPI the first time");
+    let installed = Command::new("scripts/test-packages")
+        .arg(&target)
+        .status()
+        .unwrap();
+    assert!(
+        installed.success(),
+        "scripts/test-packages needs Python with venv, and PyPI the first time"
+    );
     let mut verify = Command::new(target.join("python/bin/python"));
-    assert_eq!(verified(verify.arg("tests/support/webhook_formats.py").arg(&requests)), written);
+    assert_eq!(
+        verified(
+            verify
+                .arg("tests/support/webhook_formats.py")
+                .arg(&requests)
+        ),
+        written
+    );
     if target.join("node/installed").exists() {
         let mut verify = Command::new("node");
-        verify.arg("tests/support/webhook_formats.cjs").arg(&requests).arg(target.join("node"));
+        verify
+            .arg("tests/support/webhook_formats.cjs")
+            .arg(&requests)
+            .arg(target.join("node"));
         assert_eq!(verified(&mut verify), written);
     }
 }
@@ -64,35 +92,74 @@ fn receivers_can_read_and_verify_every_format() {
 /// All that the event collector's clients set themselves, so that it can be compared.
 fn options(name: FormatName) -> FormatOptions {
     match name {
-        FormatName::SplunkHec => {
-            FormatOptions { host: Some("web-1".to_owned()), index: Some("audit".to_owned()), ..FormatOptions::default() }
-        }
+        FormatName::SplunkHec => FormatOptions {
+            host: Some("web-1".to_owned()),
+            index: Some("audit".to_owned()),
+            ..FormatOptions::default()
+        },
         _ => FormatOptions::default(),
     }
 }
 
 /// Cargo's target directory, wherever it is.
 fn target() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
 }
 
 /// How many of each format the program verified.
 fn verified(program: &mut Command) -> BTreeMap<&'static str, usize> {
     let output = program.output().unwrap();
-    assert!(output.status.success(), "{program:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{program:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let counts: BTreeMap<String, usize> = serde_json::from_slice(&output.stdout).unwrap();
-    FormatName::ALL.iter().filter_map(|name| Some((name.as_str(), *counts.get(name.as_str())?))).collect()
+    FormatName::ALL
+        .iter()
+        .filter_map(|name| Some((name.as_str(), *counts.get(name.as_str())?)))
+        .collect()
 }
 
-/// Writes a request as it would be sent, signed as while a secret is being replaced, and what a receiver should find in it.
-fn write_case(dir: &Path, format: FormatName, id: &str, encoded: Encoded, entries: &[Entry], batched: bool) {
-    let (old, new, pair) = (SigningSecret::random().unwrap(), SigningSecret::random().unwrap(), SigningSecret::random_key_pair().unwrap());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
-    let mut headers: BTreeMap<String, String> = encoded.headers.into_iter().map(|(name, value)| (name.into_owned(), value)).collect();
+/// Writes a request as it would be sent, signed as while a secret is being replaced, and what a
+/// receiver should find in it.
+fn write_case(
+    dir: &Path,
+    format: FormatName,
+    id: &str,
+    encoded: Encoded,
+    entries: &[Entry],
+    batched: bool,
+) {
+    let (old, new, pair) = (
+        SigningSecret::random().unwrap(),
+        SigningSecret::random().unwrap(),
+        SigningSecret::random_key_pair().unwrap(),
+    );
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs() as i64;
+    let mut headers: BTreeMap<String, String> = encoded
+        .headers
+        .into_iter()
+        .map(|(name, value)| (name.into_owned(), value))
+        .collect();
     headers.insert("content-type".to_owned(), encoded.content_type.into_owned());
     headers.insert("webhook-id".to_owned(), id.to_owned());
     headers.insert("webhook-timestamp".to_owned(), now.to_string());
-    headers.insert("webhook-signature".to_owned(), sign(&[new.clone(), pair.clone(), old.clone()], id, now, &encoded.body));
+    headers.insert(
+        "webhook-signature".to_owned(),
+        sign(
+            &[new.clone(), pair.clone(), old.clone()],
+            id,
+            now,
+            &encoded.body,
+        ),
+    );
     let case = json!({
         "format": format,
         "headers": headers,
@@ -114,13 +181,23 @@ fn entries(dir: &Path) -> Vec<Entry> {
         log.close().unwrap();
     }
     let lines = support::lines(dir);
-    let entries: Vec<_> = lines.iter().filter_map(|line| Entry::from_line(line.as_bytes())).collect();
+    let entries: Vec<_> = lines
+        .iter()
+        .filter_map(|line| Entry::from_line(line.as_bytes()))
+        .collect();
     assert!(entries.len() >= 8, "{lines:?}");
     entries
 }
 
 fn record() {
-    audit!("invoice.sent", actor.id = "user-1", number = 17, amount = 12.5, paid = false, "Sent");
+    audit!(
+        "invoice.sent",
+        actor.id = "user-1",
+        number = 17,
+        amount = 12.5,
+        paid = false,
+        "Sent"
+    );
     audit!(
         "user.role.changed",
         actor = Actor::user("ann \"the admin\" müller\r\n%41 \u{1f600}, ;").name("Ann"),

@@ -1,5 +1,6 @@
-//! An event collector that acknowledges later: what it took counts as delivered when it says that it has it, not before; and waiting for that
-//! holds up neither other events nor the end of forwarding.
+//! An event collector that acknowledges later: what it took counts as delivered when it says that
+//! it has it, not before; and waiting for that holds up neither other events nor the end of
+//! forwarding.
 
 #![cfg(all(feature = "webhook", feature = "macros"))]
 #![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
@@ -62,8 +63,12 @@ impl Collector {
 
     fn subscription(&self) -> Subscription {
         let url = format!("http://{}/services/collector/event", self.address);
-        let options = FormatOptions { channel: Some(CHANNEL.to_owned()), ..FormatOptions::default() };
-        let new = Subscription::new("splunk", url, ["order.*"]).format(FormatName::SplunkHec, options);
+        let options = FormatOptions {
+            channel: Some(CHANNEL.to_owned()),
+            ..FormatOptions::default()
+        };
+        let new =
+            Subscription::new("splunk", url, ["order.*"]).format(FormatName::SplunkHec, options);
         new.api_key("t-1").allow_http().egress(["loopback"])
     }
 }
@@ -71,23 +76,46 @@ impl Collector {
 impl Seen {
     fn answer(&mut self, request: &Request) -> String {
         if request.header("authorization") != "Splunk t-1" {
-            self.wrong.push(format!("{}: authorization {:?}", request.path, request.header("authorization")));
+            self.wrong.push(format!(
+                "{}: authorization {:?}",
+                request.path,
+                request.header("authorization")
+            ));
             return status("401 Unauthorized", "");
         }
         if request.path == format!("/services/collector/ack?channel={CHANNEL}") {
-            let acks: Vec<u64> = request.json()["acks"].as_array().unwrap().iter().map(|ack| ack.as_u64().unwrap()).collect();
+            let acks: Vec<u64> = request.json()["acks"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|ack| ack.as_u64().unwrap())
+                .collect();
             self.asked.extend(&acks);
             let has = |ack: u64| self.indexed && ack < self.next_ack;
-            let answer: serde_json::Map<_, _> = acks.into_iter().map(|ack| (ack.to_string(), has(ack).into())).collect();
+            let answer: serde_json::Map<_, _> = acks
+                .into_iter()
+                .map(|ack| (ack.to_string(), has(ack).into()))
+                .collect();
             return json(&json!({ "acks": answer }));
         }
-        if request.path != "/services/collector/event" || request.header("x-splunk-request-channel") != CHANNEL {
-            self.wrong.push(format!("{} on {:?}", request.path, request.header("x-splunk-request-channel")));
+        if request.path != "/services/collector/event"
+            || request.header("x-splunk-request-channel") != CHANNEL
+        {
+            self.wrong.push(format!(
+                "{} on {:?}",
+                request.path,
+                request.header("x-splunk-request-channel")
+            ));
             return status("400 Bad Request", "");
         }
         let events = serde_json::Deserializer::from_slice(&request.body).into_iter::<Value>();
-        let numbers = events.map(|event| event.unwrap()["event"]["details"]["n"].as_u64().unwrap()).collect();
-        self.taken.entry(request.id().to_owned()).or_insert((numbers, 0)).1 += 1;
+        let numbers = events
+            .map(|event| event.unwrap()["event"]["details"]["n"].as_u64().unwrap())
+            .collect();
+        self.taken
+            .entry(request.id().to_owned())
+            .or_insert((numbers, 0))
+            .1 += 1;
         self.next_ack += 1;
         json(&json!({"text": "Success", "code": 0, "ackId": self.next_ack - 1}))
     }
@@ -98,11 +126,14 @@ fn open(dir: &Path) -> AuditLog {
 }
 
 fn emit(log: &AuditLog, count: u64) {
-    tracing::dispatcher::with_default(&tracing_subscriber::registry().with(log.layer()).into(), || {
-        for n in 0..count {
-            audit!("order.placed", n);
-        }
-    });
+    tracing::dispatcher::with_default(
+        &tracing_subscriber::registry().with(log.layer()).into(),
+        || {
+            for n in 0..count {
+                audit!("order.placed", n);
+            }
+        },
+    );
 }
 
 /// How many entries count as delivered, and how many requests wait.
@@ -117,12 +148,20 @@ fn delivered(log: &AuditLog) -> (u64, usize) {
 fn taken() -> (Collector, tempfile::TempDir, AuditLog, Forwarder) {
     let (collector, dir) = (Collector::new(), tempfile::tempdir().unwrap());
     let log = open(dir.path());
-    log.subscribe(collector.subscription().batch(Batching { max_entries: 5, max_wait_ms: 60_000 })).unwrap();
+    log.subscribe(collector.subscription().batch(Batching {
+        max_entries: 5,
+        max_wait_ms: 60_000,
+    }))
+    .unwrap();
     let forwarder = log.forward().unwrap();
     emit(&log, 5);
     wait_for("an acknowledgement is asked for", || {
         let seen = collector.seen.lock().unwrap();
-        if seen.asked.is_empty() { Err(seen.wrong.clone()) } else { Ok(()) }
+        if seen.asked.is_empty() {
+            Err(seen.wrong.clone())
+        } else {
+            Ok(())
+        }
     });
     (collector, dir, log, forwarder)
 }
@@ -132,7 +171,11 @@ fn what_was_taken_is_delivered_once_it_is_acknowledged() {
     let (collector, _dir, log, forwarder) = taken();
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(2) {
-        assert_eq!(delivered(&log), (0, 1), "it was taken, and not acknowledged");
+        assert_eq!(
+            delivered(&log),
+            (0, 1),
+            "it was taken, and not acknowledged"
+        );
         thread::sleep(Duration::from_millis(50));
     }
     collector.seen.lock().unwrap().indexed = true;
@@ -142,8 +185,20 @@ fn what_was_taken_is_delivered_once_it_is_acknowledged() {
     drop(forwarder);
     let seen = collector.seen.lock().unwrap();
     assert!(seen.wrong.is_empty(), "{:?}", seen.wrong);
-    let numbers: Vec<u64> = seen.taken.values().flat_map(|(numbers, _)| numbers.clone()).collect();
-    assert_eq!((numbers.len(), seen.taken.values().all(|(_, times)| *times == 1)), (5, true), "{:?}", seen.taken);
+    let numbers: Vec<u64> = seen
+        .taken
+        .values()
+        .flat_map(|(numbers, _)| numbers.clone())
+        .collect();
+    assert_eq!(
+        (
+            numbers.len(),
+            seen.taken.values().all(|(_, times)| *times == 1)
+        ),
+        (5, true),
+        "{:?}",
+        seen.taken
+    );
     log.close().unwrap();
 }
 
@@ -156,9 +211,11 @@ fn events_do_not_wait_for_what_others_are_acknowledged() {
     let forwarder = log.forward().unwrap();
     emit(&log, 40);
     // More than go at once: they come before it says that it has any of them.
-    wait_for("all come", || match collector.seen.lock().unwrap().taken.len() {
-        40 => Ok(()),
-        taken => Err(format!("{taken} of 40")),
+    wait_for("all come", || {
+        match collector.seen.lock().unwrap().taken.len() {
+            40 => Ok(()),
+            taken => Err(format!("{taken} of 40")),
+        }
     });
     assert_eq!(delivered(&log).0, 0, "none was acknowledged yet");
     // Left to its end: this test is not about that.
@@ -181,7 +238,10 @@ fn forwarding_ends_although_nothing_is_acknowledged_and_sends_again_when_it_begi
         collector.seen.lock().unwrap().indexed = true;
         dropping.join().is_ok()
     };
-    assert!(stopped.is_ok() && answered, "dropping the forwarder took more than twenty seconds");
+    assert!(
+        stopped.is_ok() && answered,
+        "dropping the forwarder took more than twenty seconds"
+    );
     assert_eq!(delivered(&log), (0, 1));
 
     collector.seen.lock().unwrap().indexed = true;
@@ -189,6 +249,11 @@ fn forwarding_ends_although_nothing_is_acknowledged_and_sends_again_when_it_begi
     until("it is delivered", || delivered(&log) == (5, 0));
     drop(forwarder);
     let seen = collector.seen.lock().unwrap();
-    assert_eq!(seen.taken.len(), 1, "under the same id: {:?}", seen.taken.keys());
+    assert_eq!(
+        seen.taken.len(),
+        1,
+        "under the same id: {:?}",
+        seen.taken.keys()
+    );
     log.close().unwrap();
 }

@@ -1,4 +1,5 @@
-//! What a webhook costs while there is nothing to send: in a process of its own, for it is measured.
+//! What a webhook costs while there is nothing to send: in a process of its own, for it is
+//! measured.
 
 #![cfg(all(feature = "webhook", feature = "macros", target_os = "linux"))]
 #![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
@@ -15,7 +16,12 @@ use tracing_subscriber::prelude::*;
 fn ticks() -> u64 {
     let text = std::fs::read_to_string("/proc/self/stat").unwrap();
     let after_name = text.rsplit(')').next().unwrap();
-    after_name.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+    after_name
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .map(|ticks| ticks.parse::<u64>().unwrap())
+        .sum()
 }
 
 #[test]
@@ -23,10 +29,19 @@ fn a_batch_that_waits_for_more_costs_next_to_nothing() {
     const MOST: u64 = 60;
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path()).source("shop").open().unwrap();
-    let endpoint = Subscription::new("slow", "http://127.0.0.1:9/", ["order.*"]).allow_http().egress(["loopback"]);
-    log.subscribe(endpoint.batch(Batching { max_entries: 100, max_wait_ms: 60_000 })).unwrap();
+    let endpoint = Subscription::new("slow", "http://127.0.0.1:9/", ["order.*"])
+        .allow_http()
+        .egress(["loopback"]);
+    log.subscribe(endpoint.batch(Batching {
+        max_entries: 100,
+        max_wait_ms: 60_000,
+    }))
+    .unwrap();
     let forwarder = log.forward().unwrap();
-    tracing::dispatcher::with_default(&tracing_subscriber::registry().with(log.layer()).into(), || audit!("order.placed", n = 1));
+    tracing::dispatcher::with_default(
+        &tracing_subscriber::registry().with(log.layer()).into(),
+        || audit!("order.placed", n = 1),
+    );
     // It begins first, and reads: how long that takes depends on what else the machine does.
     let mut used = u64::MAX;
     for _ in 0..10 {
@@ -37,7 +52,11 @@ fn a_batch_that_waits_for_more_costs_next_to_nothing() {
             break;
         }
     }
-    assert_eq!(log.subscriptions().unwrap()[0].status.failed_attempts, 0, "it waits");
+    assert_eq!(
+        log.subscriptions().unwrap()[0].status.failed_attempts,
+        0,
+        "it waits"
+    );
     drop(forwarder);
     log.close().unwrap();
     assert!(used < MOST, "{used} of 200 ticks of a processor");

@@ -19,7 +19,13 @@ pub(crate) struct User {
 
 impl User {
     pub(crate) fn new(id: &str, name: &str, role: &str, password: &Secret<String>) -> Self {
-        Self { id: id.to_owned(), name: name.to_owned(), role: role.to_owned(), password: password.clone(), failed_attempts: 0 }
+        Self {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            role: role.to_owned(),
+            password: password.clone(),
+            failed_attempts: 0,
+        }
     }
 
     pub(crate) fn actor(&self) -> Actor {
@@ -43,9 +49,17 @@ pub(crate) enum LoginError {
 
 impl CredentialManager {
     /// Address and user agent are those of the request around it.
-    pub(crate) fn log_in(&mut self, username: &str, password: &Secret<String>) -> Result<User, LoginError> {
+    pub(crate) fn log_in(
+        &mut self,
+        username: &str,
+        password: &Secret<String>,
+    ) -> Result<User, LoginError> {
         let Some(user) = self.users.get_mut(username) else {
-            return Err(login_failed(&Actor::anonymous(), username, LoginError::UnknownUser));
+            return Err(login_failed(
+                &Actor::anonymous(),
+                username,
+                LoginError::UnknownUser,
+            ));
         };
         let actor = user.actor();
         if user.failed_attempts >= MAX_ATTEMPTS {
@@ -69,33 +83,68 @@ impl CredentialManager {
             return Err(refused);
         }
         user.failed_attempts = 0;
-        audit!("auth.login.success", actor, outcome = Outcome::success(), username, "{username} logged in");
+        audit!(
+            "auth.login.success",
+            actor,
+            outcome = Outcome::success(),
+            username,
+            "{username} logged in"
+        );
         Ok(user.clone())
     }
 
     pub(crate) fn log_out(&self, user: &User) {
-        audit!("auth.logout", actor = user.actor(), username = user.name, "{} logged out", user.name);
+        audit!(
+            "auth.logout",
+            actor = user.actor(),
+            username = user.name,
+            "{} logged out",
+            user.name
+        );
     }
 
     pub(crate) fn create_user(&mut self, user: User) {
         let created = user.resource().attributes(json!({ "role": user.role }));
-        audit!("user.created", resource = created, "User {} added as {}", user.name, user.role);
+        audit!(
+            "user.created",
+            resource = created,
+            "User {} added as {}",
+            user.name,
+            user.role
+        );
         self.users.insert(user.name.clone(), user);
     }
 
     /// False if there is no such user.
     pub(crate) fn set_role(&mut self, username: &str, role: &str) -> bool {
-        let Some(user) = self.users.get_mut(username) else { return false };
+        let Some(user) = self.users.get_mut(username) else {
+            return false;
+        };
         let before = std::mem::replace(&mut user.role, role.to_owned());
-        let changed = user.resource().prior_attributes(json!({ "role": before })).attributes(json!({ "role": role }));
-        audit!("user.updated", resource = changed, changed_fields = ["role"], "The role of {username} is {role}, no longer {before}");
+        let changed = user
+            .resource()
+            .prior_attributes(json!({ "role": before }))
+            .attributes(json!({ "role": role }));
+        audit!(
+            "user.updated",
+            resource = changed,
+            changed_fields = ["role"],
+            "The role of {username} is {role}, no longer {before}"
+        );
         true
     }
 
     /// False if there is no such user.
     pub(crate) fn delete_user(&mut self, username: &str) -> bool {
-        let Some(user) = self.users.remove(username) else { return false };
-        audit!("user.deleted", resource = user.resource(), severity = warning, "User {username} removed");
+        let Some(user) = self.users.remove(username) else {
+            return false;
+        };
+        audit!(
+            "user.deleted",
+            resource = user.resource(),
+            severity = warning,
+            "User {username} removed"
+        );
         true
     }
 }

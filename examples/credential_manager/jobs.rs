@@ -1,4 +1,5 @@
-//! The work on the vaults: discovery of what is in them, rotation of a secret, synchronization of two vaults, and what runs by itself.
+//! The work on the vaults: discovery of what is in them, rotation of a secret, synchronization of
+//! two vaults, and what runs by itself.
 
 use std::{collections::BTreeMap, time::Instant};
 
@@ -18,7 +19,10 @@ impl Vault {
     fn usable(&mut self, name: &str) -> Result<&mut Self, JobError> {
         match self.broken {
             None => Ok(self),
-            Some(why) => Err(JobError::Vault { name: name.to_owned(), why }),
+            Some(why) => Err(JobError::Vault {
+                name: name.to_owned(),
+                why,
+            }),
         }
     }
 }
@@ -71,15 +75,22 @@ impl CredentialManager {
     }
 
     fn secrets_in(&self, vault: &str) -> usize {
-        self.vaults.get(vault).map_or(0, |vault| vault.secrets.len())
+        self.vaults
+            .get(vault)
+            .map_or(0, |vault| vault.secrets.len())
     }
 
-    pub(crate) fn discover(&mut self, mode: &str, subscriptions: &[&str]) -> Result<Found, ScanError> {
+    pub(crate) fn discover(
+        &mut self,
+        mode: &str,
+        subscriptions: &[&str],
+    ) -> Result<Found, ScanError> {
         let id = self.next_id("scan");
         self.scan(&id, mode, subscriptions)
     }
 
-    /// Counts the secrets in the vaults of these subscriptions. A vault that can't be read is told and left out.
+    /// Counts the secrets in the vaults of these subscriptions. A vault that can't be read is told
+    /// and left out.
     #[audited(
         "discovery.scan",
         resource = Resource::new("scan", id),
@@ -97,8 +108,19 @@ impl CredentialManager {
     )]
     fn scan(&mut self, id: &str, mode: &str, subscriptions: &[&str]) -> Result<Found, ScanError> {
         let begun = Instant::now();
-        let (mut found, mut broken) = (Found { vaults: 0, secrets: 0, seconds: 0 }, Vec::new());
-        for (name, vault) in self.vaults.iter_mut().filter(|(_, vault)| subscriptions.contains(&vault.subscription.as_str())) {
+        let (mut found, mut broken) = (
+            Found {
+                vaults: 0,
+                secrets: 0,
+                seconds: 0,
+            },
+            Vec::new(),
+        );
+        for (name, vault) in self
+            .vaults
+            .iter_mut()
+            .filter(|(_, vault)| subscriptions.contains(&vault.subscription.as_str()))
+        {
             match vault.usable(name) {
                 Ok(vault) => {
                     found.vaults += 1;
@@ -118,7 +140,11 @@ impl CredentialManager {
             }
         }
         found.seconds = begun.elapsed().as_secs();
-        if found.vaults == 0 { Err(ScanError { vaults: broken }) } else { Ok(found) }
+        if found.vaults == 0 {
+            Err(ScanError { vaults: broken })
+        } else {
+            Ok(found)
+        }
     }
 
     /// Gives a secret a new value in every vault that has it, or in none.
@@ -130,24 +156,40 @@ impl CredentialManager {
         completed(new_expiry_date = expires, updated_vaults = result.vaults, "Rotation of {secret} completed"),
         failed(severity = error, rollback_status = error.rollback, "Rotation of {secret} failed")
     )]
-    pub(crate) fn rotate(&mut self, app: &str, secret: &str, expires: &str) -> Result<Rotated, RotationError> {
+    pub(crate) fn rotate(
+        &mut self,
+        app: &str,
+        secret: &str,
+        expires: &str,
+    ) -> Result<Rotated, RotationError> {
         let value = Secret::new((0..32).map(|_| fastrand::alphanumeric()).collect());
         let mut before: Vec<(String, Secret<String>)> = Vec::new();
         for (name, vault) in &mut self.vaults {
-            let Some(old) = vault.secrets.get(secret).cloned() else { continue };
+            let Some(old) = vault.secrets.get(secret).cloned() else {
+                continue;
+            };
             match vault.usable(name) {
                 Ok(vault) => drop(vault.secrets.insert(secret.to_owned(), value.clone())),
                 Err(error) => {
-                    let rollback = if before.is_empty() { "not_needed" } else { "completed" };
+                    let rollback = if before.is_empty() {
+                        "not_needed"
+                    } else {
+                        "completed"
+                    };
                     for (name, old) in before {
-                        self.vaults.entry(name).and_modify(|vault| drop(vault.secrets.insert(secret.to_owned(), old)));
+                        self.vaults
+                            .entry(name)
+                            .and_modify(|vault| drop(vault.secrets.insert(secret.to_owned(), old)));
                     }
                     return Err(RotationError { error, rollback });
                 }
             }
             before.push((name.clone(), old));
         }
-        Ok(Rotated { value, vaults: before.into_iter().map(|(name, _)| name).collect() })
+        Ok(Rotated {
+            value,
+            vaults: before.into_iter().map(|(name, _)| name).collect(),
+        })
     }
 
     pub(crate) fn sync(&mut self, source: &str, target: &str) -> Result<usize, SyncError> {
@@ -167,13 +209,25 @@ impl CredentialManager {
     )]
     fn copy(&mut self, id: &str, source: &str, target: &str) -> Result<usize, SyncError> {
         let no_vault = |name: &str| JobError::NoVault(name.to_owned());
-        let from = self.vaults.get(source).ok_or_else(|| SyncError { error: no_vault(source), secrets: Vec::new() })?;
+        let from = self.vaults.get(source).ok_or_else(|| SyncError {
+            error: no_vault(source),
+            secrets: Vec::new(),
+        })?;
         let secrets = from.secrets.clone();
         let count = secrets.len();
-        let into = self.vaults.get_mut(target).ok_or_else(|| no_vault(target)).and_then(|vault| vault.usable(target));
+        let into = self
+            .vaults
+            .get_mut(target)
+            .ok_or_else(|| no_vault(target))
+            .and_then(|vault| vault.usable(target));
         match into {
             Ok(vault) => vault.secrets.extend(secrets),
-            Err(error) => return Err(SyncError { error, secrets: secrets.into_keys().collect() }),
+            Err(error) => {
+                return Err(SyncError {
+                    error,
+                    secrets: secrets.into_keys().collect(),
+                });
+            }
         }
         Ok(count)
     }

@@ -1,6 +1,8 @@
-//! A manager of credentials in cloud vaults, which records what its people and its jobs do: logins, scans, rotations, syncs, settings.
+//! A manager of credentials in cloud vaults, which records what its people and its jobs do: logins,
+//! scans, rotations, syncs, settings.
 //!
-//! A request's context says who asks and from where; what is done in it is recorded with that. No secret's value is.
+//! A request's context says who asks and from where; what is done in it is recorded with that. No
+//! secret's value is.
 //!
 //! `cargo run --example credential_manager [directory]`
 
@@ -14,7 +16,9 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tracing_audit::{AuditContext, AuditLog, AuditReader, Filter, Order, Query, Retention, Secret, audit_context};
+use tracing_audit::{
+    AuditContext, AuditLog, AuditReader, Filter, Order, Query, Retention, Secret, audit_context,
+};
 use tracing_subscriber::prelude::*;
 
 mod accounts;
@@ -38,9 +42,14 @@ pub(crate) struct CredentialManager {
 
 /// A day of the service, in a log in this directory. Gives the secrets that must not be in it.
 pub(crate) fn run(dir: &Path) -> Result<Vec<Secret<String>>, Box<dyn Error>> {
-    let log = AuditLog::builder(dir).source("credential-manager").retention(Retention::days(90)).open()?;
+    let log = AuditLog::builder(dir)
+        .source("credential-manager")
+        .retention(Retention::days(90))
+        .open()?;
     // A service says `.init()` here; this ends with the function, so that a test can run it.
-    let _subscriber = tracing_subscriber::registry().with(log.layer()).set_default();
+    let _subscriber = tracing_subscriber::registry()
+        .with(log.layer())
+        .set_default();
     let mut manager = CredentialManager::default();
     manager.settings.insert(RETENTION.to_owned(), 90.into());
     let secrets = day(&mut manager)?;
@@ -50,7 +59,9 @@ pub(crate) fn run(dir: &Path) -> Result<Vec<Secret<String>>, Box<dyn Error>> {
 
 /// Who asks and from where; in a server, a layer makes it of the request.
 fn request(by: &User) -> AuditContext {
-    browser().actor(&by.actor()).session_id(format!("session-of-{}", by.id))
+    browser()
+        .actor(&by.actor())
+        .session_id(format!("session-of-{}", by.id))
 }
 
 fn browser() -> AuditContext {
@@ -59,18 +70,33 @@ fn browser() -> AuditContext {
 
 fn day(manager: &mut CredentialManager) -> Result<Vec<Secret<String>>, Box<dyn Error>> {
     let secret = |text: &str| Secret::new(text.to_owned());
-    let (password, guess) = (secret("correct horse battery staple"), secret("hunter2-hunter2"));
-    let (database, smtp) = (secret("postgres-credential-0815"), secret("smtp-credential-4711"));
+    let (password, guess) = (
+        secret("correct horse battery staple"),
+        secret("hunter2-hunter2"),
+    );
+    let (database, smtp) = (
+        secret("postgres-credential-0815"),
+        secret("smtp-credential-4711"),
+    );
     let admin = User::new("user-456", "admin@company.com", "admin", &password);
     manager.users.insert(admin.name.clone(), admin);
-    for (name, subscription, broken) in
-        [("kv-shop", "sub-1", None), ("kv-internal", "sub-1", None), ("kv-legacy", "sub-2", Some("403 Forbidden"))]
-    {
+    for (name, subscription, broken) in [
+        ("kv-shop", "sub-1", None),
+        ("kv-internal", "sub-1", None),
+        ("kv-legacy", "sub-2", Some("403 Forbidden")),
+    ] {
         let mut secrets = BTreeMap::from([("smtp-key".to_owned(), smtp.clone())]);
         if name != "kv-legacy" {
             secrets.insert("db-login".to_owned(), database.clone());
         }
-        manager.vaults.insert(name.to_owned(), Vault { subscription: subscription.to_owned(), secrets, broken });
+        manager.vaults.insert(
+            name.to_owned(),
+            Vault {
+                subscription: subscription.to_owned(),
+                secrets,
+                broken,
+            },
+        );
     }
 
     let admin = browser().run(|| {
@@ -78,13 +104,22 @@ fn day(manager: &mut CredentialManager) -> Result<Vec<Secret<String>>, Box<dyn E
         manager.log_in("admin@company.com", &password)
     })?;
     let rotated = request(&admin).run(|| -> Result<_, Box<dyn Error>> {
-        manager.create_user(User::new("user-457", "bob@company.com", "viewer", &password));
+        manager.create_user(User::new(
+            "user-457",
+            "bob@company.com",
+            "viewer",
+            &password,
+        ));
         manager.set_role("bob@company.com", "operator");
         manager.add_subscription("sub-1");
         manager.add_subscription("sub-2");
         manager.set(RETENTION, 180.into())?;
         let _ = manager.set(RETENTION, json!(7));
-        let rule = |threshold| AlertRule { event_type: "auth.login.failed".into(), threshold, channel: "mail".into() };
+        let rule = |threshold| AlertRule {
+            event_type: "auth.login.failed".into(),
+            threshold,
+            channel: "mail".into(),
+        };
         manager.create_rule("rule-1", rule(10));
         manager.update_rule("rule-1", rule(5));
 
@@ -109,7 +144,10 @@ fn day(manager: &mut CredentialManager) -> Result<Vec<Secret<String>>, Box<dyn E
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let dir = std::env::args_os().nth(1).map_or_else(|| std::env::temp_dir().join("credential-manager"), PathBuf::from);
+    let dir = std::env::args_os().nth(1).map_or_else(
+        || std::env::temp_dir().join("credential-manager"),
+        PathBuf::from,
+    );
     run(&dir)?;
 
     let reader = AuditReader::open(&dir)?;
@@ -118,12 +156,31 @@ fn main() -> Result<(), Box<dyn Error>> {
         *counts.entry(entry.event_type().into_owned()).or_default() += 1;
         ControlFlow::Continue(())
     })?;
-    let counts: Vec<_> = counts.into_iter().map(|(event_type, count)| format!("{event_type} {count}")).collect();
+    let counts: Vec<_> = counts
+        .into_iter()
+        .map(|(event_type, count)| format!("{event_type} {count}"))
+        .collect();
     println!("In {}: {}", dir.display(), counts.join(", "));
-    for search in [[("actor", "system")], [("severity", "error")], [("q", "kv-legacy")]] {
+    for search in [
+        [("actor", "system")],
+        [("severity", "error")],
+        [("q", "kv-legacy")],
+    ] {
         println!("{search:?}:");
-        for entry in reader.page(&Query { filter: Filter::parse(search)?, ..Query::default() })?.entries {
-            println!("  {}  {:<26} {:<18} {}", entry.timestamp(), entry.event_type(), entry.actor_name(), entry.description());
+        for entry in reader
+            .page(&Query {
+                filter: Filter::parse(search)?,
+                ..Query::default()
+            })?
+            .entries
+        {
+            println!(
+                "  {}  {:<26} {:<18} {}",
+                entry.timestamp(),
+                entry.event_type(),
+                entry.actor_name(),
+                entry.description()
+            );
         }
     }
     Ok(())

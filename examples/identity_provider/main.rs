@@ -1,5 +1,6 @@
-//! An identity provider whose trail tells the business of it: who logged in, consented and was authorized, and when. Why something was
-//! refused is a technical matter: it goes to `tracing` for those who run the service, and never into the trail.
+//! An identity provider whose trail tells the business of it: who logged in, consented and was
+//! authorized, and when. Why something was refused is a technical matter: it goes to `tracing` for
+//! those who run the service, and never into the trail.
 //!
 //! `cargo run --example identity_provider [directory]`
 
@@ -12,14 +13,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tracing_audit::{Actor, AuditLog, AuditReader, Filter, Order, Retention, Secret, audit_context, catalogue};
+use tracing_audit::{
+    Actor, AuditLog, AuditReader, Filter, Order, Retention, Secret, audit_context, catalogue,
+};
 use tracing_subscriber::prelude::*;
 
 mod workspace;
 
 use workspace::{Refused, Workspace};
 
-/// What a third party wants to hear of: these event types of one workspace. The catalogue says what there is to choose from.
+/// What a third party wants to hear of: these event types of one workspace. The catalogue says what
+/// there is to choose from.
 pub(crate) struct Subscription {
     pub(crate) name: &'static str,
     pub(crate) workspace: &'static str,
@@ -29,20 +33,43 @@ pub(crate) struct Subscription {
 
 /// Those of the example.
 pub(crate) const SUBSCRIPTIONS: [Subscription; 4] = [
-    Subscription { name: "consents", workspace: "bank", wants: &["consent.accepted", "consent.revoked"] },
-    Subscription { name: "new clients", workspace: "bank", wants: &["client.registered"] },
-    Subscription { name: "tokens and services", workspace: "bank", wants: &["token.issued", "token.revoked", "service.discovered"] },
+    Subscription {
+        name: "consents",
+        workspace: "bank",
+        wants: &["consent.accepted", "consent.revoked"],
+    },
+    Subscription {
+        name: "new clients",
+        workspace: "bank",
+        wants: &["client.registered"],
+    },
+    Subscription {
+        name: "tokens and services",
+        workspace: "bank",
+        wants: &["token.issued", "token.revoked", "service.discovered"],
+    },
     // Its workspace has no consents, so this one stays silent.
-    Subscription { name: "consents of the staff", workspace: "staff", wants: &["consent.*"] },
+    Subscription {
+        name: "consents of the staff",
+        workspace: "staff",
+        wants: &["consent.*"],
+    },
 ];
 
 impl Subscription {
     /// The event types that it names.
     pub(crate) fn event_types(&self) -> Vec<String> {
         let named = |event_type: &str| {
-            self.wants.iter().any(|want| want.strip_suffix('*').map_or(*want == event_type, |below| event_type.starts_with(below)))
+            self.wants.iter().any(|want| {
+                want.strip_suffix('*')
+                    .map_or(*want == event_type, |below| event_type.starts_with(below))
+            })
         };
-        catalogue().iter().map(|entry| entry.event_type().to_owned()).filter(|event_type| named(event_type)).collect()
+        catalogue()
+            .iter()
+            .map(|entry| entry.event_type().to_owned())
+            .filter(|event_type| named(event_type))
+            .collect()
     }
 
     /// The entries that it is to be told of.
@@ -54,10 +81,16 @@ impl Subscription {
 
 /// A morning at a bank, in a log in this directory. Gives the secrets that must not be in it.
 pub(crate) fn run(dir: &Path) -> Result<Vec<Secret<String>>, Box<dyn Error>> {
-    let log = AuditLog::builder(dir).source("identity-provider").retention(Retention::days(365)).open()?;
+    let log = AuditLog::builder(dir)
+        .source("identity-provider")
+        .retention(Retention::days(365))
+        .open()?;
     // A service says `.init()` here; this ends with the function, so that a test can run it.
-    let _subscriber = tracing_subscriber::registry().with(log.layer()).set_default();
-    let secrets = audit_context! { tenant_id = "acme", context.environment = "prod" }.run(morning)?;
+    let _subscriber = tracing_subscriber::registry()
+        .with(log.layer())
+        .set_default();
+    let secrets =
+        audit_context! { tenant_id = "acme", context.environment = "prod" }.run(morning)?;
     log.close()?;
     Ok(secrets)
 }
@@ -103,23 +136,47 @@ fn morning() -> Result<Vec<Secret<String>>, Refused> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let dir = std::env::args_os().nth(1).map_or_else(|| std::env::temp_dir().join("identity-provider"), PathBuf::from);
+    let dir = std::env::args_os().nth(1).map_or_else(
+        || std::env::temp_dir().join("identity-provider"),
+        PathBuf::from,
+    );
     run(&dir)?;
 
     let reader = AuditReader::open(&dir)?;
     println!("What ann did, or others did for her, in {}:", dir.display());
-    reader.each(&Filter::parse([("q", "ann@example.com")])?, Order::Asc, |entry| {
-        println!("  {}  {:<32} {}", entry.timestamp(), entry.event_type(), entry.description());
-        ControlFlow::Continue(())
-    })?;
+    reader.each(
+        &Filter::parse([("q", "ann@example.com")])?,
+        Order::Asc,
+        |entry| {
+            println!(
+                "  {}  {:<32} {}",
+                entry.timestamp(),
+                entry.event_type(),
+                entry.description()
+            );
+            ControlFlow::Continue(())
+        },
+    )?;
     for subscription in &SUBSCRIPTIONS {
         let mut told: BTreeMap<String, usize> = BTreeMap::new();
         reader.each(&subscription.filter()?, Order::Asc, |entry| {
             *told.entry(entry.event_type().into_owned()).or_default() += 1;
             ControlFlow::Continue(())
         })?;
-        println!("{} of {}: named {:?}, happened {told:?}", subscription.name, subscription.workspace, subscription.event_types());
+        println!(
+            "{} of {}: named {:?}, happened {told:?}",
+            subscription.name,
+            subscription.workspace,
+            subscription.event_types()
+        );
     }
-    println!("All event types: {}", catalogue().iter().map(|entry| entry.event_type()).collect::<Vec<_>>().join(", "));
+    println!(
+        "All event types: {}",
+        catalogue()
+            .iter()
+            .map(|entry| entry.event_type())
+            .collect::<Vec<_>>()
+            .join(", ")
+    );
     Ok(())
 }

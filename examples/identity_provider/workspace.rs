@@ -72,15 +72,27 @@ impl Workspace {
     }
 
     pub(crate) fn add_user(&mut self, name: &str, password: &str) {
-        self.users.insert(name.to_owned(), Secret::new(password.to_owned()));
+        self.users
+            .insert(name.to_owned(), Secret::new(password.to_owned()));
     }
 
     /// Gives the client its secret, which is told this once.
-    pub(crate) fn register_client(&mut self, by: &Actor, id: &str, scopes: &[&str]) -> Secret<String> {
+    pub(crate) fn register_client(
+        &mut self,
+        by: &Actor,
+        id: &str,
+        scopes: &[&str],
+    ) -> Secret<String> {
         let secret = Secret::new(random());
         self.clients.insert(id.to_owned(), secret.clone());
         let registered = Resource::new("client", id).attributes(json!({ "scopes": scopes }));
-        audit!("client.registered", actor = by, resource = registered, workspace = self.name, "Client {id} registered");
+        audit!(
+            "client.registered",
+            actor = by,
+            resource = registered,
+            workspace = self.name,
+            "Client {id} registered"
+        );
         secret
     }
 
@@ -99,9 +111,20 @@ impl Workspace {
     pub(crate) fn log_in(&self, user: &str, password: &Secret<String>) -> Result<String, Refused> {
         // Until the password is checked, the name is a claim.
         let claimed = Actor::anonymous().name(user);
-        audit!("login.attempted", actor = claimed, workspace = self.name, "{user} begins to log in");
+        audit!(
+            "login.attempted",
+            actor = claimed,
+            workspace = self.name,
+            "{user} begins to log in"
+        );
         let known = self.users.get(user).ok_or_else(|| refused("no such user"));
-        match known.and_then(|known| if known == password { Ok(()) } else { Err(refused("wrong password")) }) {
+        match known.and_then(|known| {
+            if known == password {
+                Ok(())
+            } else {
+                Err(refused("wrong password"))
+            }
+        }) {
             Ok(()) => {
                 let session = random();
                 audit!(
@@ -129,16 +152,30 @@ impl Workspace {
     }
 
     /// A client asks a user for a consent.
-    pub(crate) fn ask_consent(&mut self, by: &str, user: &str, permissions: &[&str]) -> Result<String, Refused> {
+    pub(crate) fn ask_consent(
+        &mut self,
+        by: &str,
+        user: &str,
+        permissions: &[&str],
+    ) -> Result<String, Refused> {
         if !self.open_banking {
             return Err(refused("this workspace has no consents"));
         }
         let id = format!("consent-{}", self.consents.len() + 1);
-        self.consents.insert(id.clone(), Consent { client: by.to_owned(), user: user.to_owned(), status: "created" });
+        self.consents.insert(
+            id.clone(),
+            Consent {
+                client: by.to_owned(),
+                user: user.to_owned(),
+                status: "created",
+            },
+        );
         audit!(
             "consent.created",
             actor = client(by),
-            resource = Resource::new("consent", &id).attributes(json!({ "status": "created", "permissions": permissions, "user": user })),
+            resource = Resource::new("consent", &id).attributes(
+                json!({ "status": "created", "permissions": permissions, "user": user })
+            ),
             workspace = self.name,
             "{by} asks {user} for a consent"
         );
@@ -146,8 +183,17 @@ impl Workspace {
     }
 
     /// Moves a consent of this user on, and says what became of it.
-    fn decide(&mut self, user: &str, id: &str, from: &str, to: &'static str) -> Result<Resource, Refused> {
-        let consent = self.consents.get_mut(id).filter(|consent| consent.user == user && consent.status == from);
+    fn decide(
+        &mut self,
+        user: &str,
+        id: &str,
+        from: &str,
+        to: &'static str,
+    ) -> Result<Resource, Refused> {
+        let consent = self
+            .consents
+            .get_mut(id)
+            .filter(|consent| consent.user == user && consent.status == from);
         let consent = consent.ok_or_else(|| refused("no such consent of this user"))?;
         let before = std::mem::replace(&mut consent.status, to);
         let given_to = &consent.client;
@@ -157,25 +203,47 @@ impl Workspace {
 
     pub(crate) fn accept_consent(&mut self, user: &str, id: &str) -> Result<(), Refused> {
         let consent = self.decide(user, id, "created", "accepted")?;
-        audit!("consent.accepted", actor = Actor::user(user), resource = consent, workspace = self.name, "{user} accepted {id}");
+        audit!(
+            "consent.accepted",
+            actor = Actor::user(user),
+            resource = consent,
+            workspace = self.name,
+            "{user} accepted {id}"
+        );
         Ok(())
     }
 
     pub(crate) fn reject_consent(&mut self, user: &str, id: &str) -> Result<(), Refused> {
         let consent = self.decide(user, id, "created", "rejected")?;
-        audit!("consent.rejected", actor = Actor::user(user), resource = consent, workspace = self.name, "{user} rejected {id}");
+        audit!(
+            "consent.rejected",
+            actor = Actor::user(user),
+            resource = consent,
+            workspace = self.name,
+            "{user} rejected {id}"
+        );
         Ok(())
     }
 
     pub(crate) fn revoke_consent(&mut self, user: &str, id: &str) -> Result<(), Refused> {
         let consent = self.decide(user, id, "accepted", "revoked")?;
-        audit!("consent.revoked", actor = Actor::user(user), resource = consent, workspace = self.name, "{user} revoked {id}");
+        audit!(
+            "consent.revoked",
+            actor = Actor::user(user),
+            resource = consent,
+            workspace = self.name,
+            "{user} revoked {id}"
+        );
         Ok(())
     }
 
     /// Gives a code with which the client gets a token for this user.
     pub(crate) fn authorize(&mut self, user: &str, id: &str) -> Result<Secret<String>, Refused> {
-        let consented = || self.consents.values().any(|c| c.user == user && c.client == id && c.status == "accepted");
+        let consented = || {
+            self.consents
+                .values()
+                .any(|c| c.user == user && c.client == id && c.status == "accepted")
+        };
         let allowed = match self.clients.contains_key(id) {
             false => Err(refused("no such client")),
             true if self.open_banking && !consented() => Err(refused("no consent is in force")),
@@ -195,7 +263,8 @@ impl Workspace {
             return Err(refused);
         }
         let code = random();
-        self.codes.insert(code.clone(), (id.to_owned(), user.to_owned()));
+        self.codes
+            .insert(code.clone(), (id.to_owned(), user.to_owned()));
         audit!(
             "authorization.code.issued",
             actor,
@@ -219,9 +288,18 @@ impl Workspace {
     }
 
     /// The client authenticates itself and changes the code into a token.
-    pub(crate) fn issue_token(&mut self, id: &str, secret: &Secret<String>, code: &Secret<String>) -> Result<Secret<String>, Refused> {
+    pub(crate) fn issue_token(
+        &mut self,
+        id: &str,
+        secret: &Secret<String>,
+        code: &Secret<String>,
+    ) -> Result<Secret<String>, Refused> {
         self.authenticate(id, secret)?;
-        let Some((_, user)) = self.codes.remove(code.expose()).filter(|(issued_to, _)| issued_to == id) else {
+        let Some((_, user)) = self
+            .codes
+            .remove(code.expose())
+            .filter(|(issued_to, _)| issued_to == id)
+        else {
             audit!(
                 "token.denied",
                 actor = client(id),
@@ -248,10 +326,23 @@ impl Workspace {
         Ok(Secret::new(token))
     }
 
-    pub(crate) fn revoke_token(&mut self, by: &Actor, token: &Secret<String>) -> Result<(), Refused> {
-        let (name, user) = self.tokens.remove(token.expose()).ok_or_else(|| refused("no such token"))?;
+    pub(crate) fn revoke_token(
+        &mut self,
+        by: &Actor,
+        token: &Secret<String>,
+    ) -> Result<(), Refused> {
+        let (name, user) = self
+            .tokens
+            .remove(token.expose())
+            .ok_or_else(|| refused("no such token"))?;
         let revoked = Resource::new("token", &name).attributes(json!({ "user": user }));
-        audit!("token.revoked", actor = by, resource = revoked, workspace = self.name, "{name} of {user} was revoked");
+        audit!(
+            "token.revoked",
+            actor = by,
+            resource = revoked,
+            workspace = self.name,
+            "{name} of {user} was revoked"
+        );
         Ok(())
     }
 }

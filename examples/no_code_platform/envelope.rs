@@ -1,7 +1,8 @@
 //! Another encoding of the log's entries: the envelope that readers of this platform's logs know.
 //!
-//! In comes an [`Entry`], out goes one JSON object of theirs. Every element is always there, empty if the entry says nothing, so that who
-//! reads it by position or by a fixed schema can; only the prior attributes and the reason of a failure come and go.
+//! In comes an [`Entry`], out goes one JSON object of theirs. Every element is always there, empty
+//! if the entry says nothing, so that who reads it by position or by a fixed schema can; only the
+//! prior attributes and the reason of a failure come and go.
 //!
 //! | theirs | ours |
 //! |---|---|
@@ -123,21 +124,39 @@ impl Part {
     /// By which of its marks it is known: `user-id`, or `name`.
     fn identifier(&mut self) -> Identifier {
         match (self.id.take(), self.name.take()) {
-            (Some(value), _) => Identifier { r#type: format!("{}-id", self.r#type), value },
-            (None, name) => Identifier { r#type: "name".to_owned(), value: name.unwrap_or_default() },
+            (Some(value), _) => Identifier {
+                r#type: format!("{}-id", self.r#type),
+                value,
+            },
+            (None, name) => Identifier {
+                r#type: "name".to_owned(),
+                value: name.unwrap_or_default(),
+            },
         }
     }
 }
 
 impl Envelope {
-    /// Reads an entry. One without an outcome is of something that has happened, so it is a success.
+    /// Reads an entry. One without an outcome is of something that has happened, so it is a
+    /// success.
     ///
     /// # Errors
     ///
     /// If it is no entry of this platform's: one whose attributes are no map.
     pub(crate) fn of(entry: &Entry) -> Result<Self> {
-        let Record { event_type, category, action, source, mut actor, mut resource, mut outcome, tags, ip_address, user_agent, context } =
-            entry.parse()?;
+        let Record {
+            event_type,
+            category,
+            action,
+            source,
+            mut actor,
+            mut resource,
+            mut outcome,
+            tags,
+            ip_address,
+            user_agent,
+            context,
+        } = entry.parse()?;
         if outcome.r#type.is_empty() {
             outcome.r#type = "success".to_owned();
         }
@@ -151,7 +170,10 @@ impl Envelope {
             message_type: "system-event",
             schema_version: SCHEMA_VERSION,
             timestamp,
-            event_type: format!("{}-action", event_type.split('.').next().unwrap_or_default()),
+            event_type: format!(
+                "{}-action",
+                event_type.split('.').next().unwrap_or_default()
+            ),
             category,
             action,
             source,
@@ -162,7 +184,11 @@ impl Envelope {
                 attributes: resource.attributes,
                 prior_attributes: resource.prior_attributes,
                 outcome,
-                actor: Requestor { identifier: actor.identifier(), r#type: actor.r#type, attributes: actor.attributes },
+                actor: Requestor {
+                    identifier: actor.identifier(),
+                    r#type: actor.r#type,
+                    attributes: actor.attributes,
+                },
                 context: Context {
                     environment: context.environment,
                     session_id: context.session_id,
@@ -179,6 +205,12 @@ impl Envelope {
 /// The whole second, written with six digits after it, and the millisecond.
 fn times(time: Timestamp) -> (String, String) {
     let text = time.to_string();
-    let (second, fraction) = text.trim_end_matches('Z').split_once('.').unwrap_or((&text, ""));
-    (format!("{second}.000000Z"), format!("{second}.{:0<3}Z", fraction.get(..3).unwrap_or(fraction)))
+    let (second, fraction) = text
+        .trim_end_matches('Z')
+        .split_once('.')
+        .unwrap_or((&text, ""));
+    (
+        format!("{second}.000000Z"),
+        format!("{second}.{:0<3}Z", fraction.get(..3).unwrap_or(fraction)),
+    )
 }

@@ -1,13 +1,16 @@
-//! Designers of applications: they log in and out, get and lose roles, make modules. Each call is recorded with how it ended.
+//! Designers of applications: they log in and out, get and lose roles, make modules. Each call is
+//! recorded with how it ended.
 //!
-//! Category and action are the platform's own words, so that a search by them finds what its documents call so.
+//! Category and action are the platform's own words, so that a search by them finds what its
+//! documents call so.
 
 use std::collections::HashMap;
 
 use serde::Serialize;
 use tracing_audit::{Actor, AuditContext, Outcome, Resource, Secret, audit, audit_context};
 
-/// Why a call failed. Whatever fails behind the login, and is no question of rights, is told as unknown.
+/// Why a call failed. Whatever fails behind the login, and is no question of rights, is told as
+/// unknown.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("wrong name or password")]
@@ -58,7 +61,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Who acts in it. Attributes aren't inherited from a context: an event gets the actor itself to have them.
+    /// Who acts in it. Attributes aren't inherited from a context: an event gets the actor itself
+    /// to have them.
     fn actor(&self) -> Actor {
         Actor::user(&self.user).attributes(serde_json::json!({ "role": self.role }))
     }
@@ -79,7 +83,12 @@ pub(crate) struct Platform {
 
 impl Platform {
     pub(crate) fn new(admin: &str, password: &Secret<String>) -> Self {
-        let roles = HashMap::from([("Administrator".to_owned(), Role { permissions: vec!["everything"] })]);
+        let roles = HashMap::from([(
+            "Administrator".to_owned(),
+            Role {
+                permissions: vec!["everything"],
+            },
+        )]);
         Self {
             passwords: HashMap::from([(admin.to_owned(), password.clone())]),
             designers: HashMap::from([(admin.to_owned(), "Administrator".to_owned())]),
@@ -89,12 +98,24 @@ impl Platform {
         }
     }
 
-    pub(crate) fn log_in(&mut self, user: &str, password: &Secret<String>) -> Result<Session, Failure> {
+    pub(crate) fn log_in(
+        &mut self,
+        user: &str,
+        password: &Secret<String>,
+    ) -> Result<Session, Failure> {
         let known = self.passwords.get(user) == Some(password);
         self.sessions += u32::from(known);
         let id = format!("session-{}", self.sessions);
         let role = self.designers.get(user).cloned().unwrap_or_default();
-        let result = if known { Ok(Session { id, user: user.to_owned(), role }) } else { Err(Failure::Authentication) };
+        let result = if known {
+            Ok(Session {
+                id,
+                user: user.to_owned(),
+                role,
+            })
+        } else {
+            Err(Failure::Authentication)
+        };
         let session = result.as_ref().ok();
         audit!(
             "designer.session.opened",
@@ -125,10 +146,20 @@ impl Platform {
     }
 
     fn may_administrate(session: &Session) -> Result<(), Failure> {
-        if session.role == "Administrator" { Ok(()) } else { Err(Failure::Authorization) }
+        if session.role == "Administrator" {
+            Ok(())
+        } else {
+            Err(Failure::Authorization)
+        }
     }
 
-    pub(crate) fn add_designer(&mut self, by: &Session, user: &str, password: &Secret<String>, role: &str) -> Result<(), Failure> {
+    pub(crate) fn add_designer(
+        &mut self,
+        by: &Session,
+        user: &str,
+        password: &Secret<String>,
+        role: &str,
+    ) -> Result<(), Failure> {
         let result = Self::may_administrate(by).map(|()| {
             self.passwords.insert(user.to_owned(), password.clone());
             self.designers.insert(user.to_owned(), role.to_owned());
@@ -138,7 +169,8 @@ impl Platform {
             category = "user-management",
             action = "add-designer-user",
             actor = by.actor(),
-            resource = Resource::new("designer-user", user).attributes(serde_json::json!({ "role": role })),
+            resource = Resource::new("designer-user", user)
+                .attributes(serde_json::json!({ "role": role })),
             outcome = outcome(&result),
             "Designer {user} added as {role}"
         );
@@ -146,9 +178,15 @@ impl Platform {
     }
 
     /// Makes the role, or changes it.
-    pub(crate) fn modify_role(&mut self, by: &Session, name: &str, role: &Role) -> Result<(), Failure> {
+    pub(crate) fn modify_role(
+        &mut self,
+        by: &Session,
+        name: &str,
+        role: &Role,
+    ) -> Result<(), Failure> {
         let before = self.roles.get(name).cloned();
-        let result = Self::may_administrate(by).map(|()| drop(self.roles.insert(name.to_owned(), role.clone())));
+        let result = Self::may_administrate(by)
+            .map(|()| drop(self.roles.insert(name.to_owned(), role.clone())));
         audit!(
             "designer.role.modified",
             category = "access-management",
@@ -167,8 +205,12 @@ impl Platform {
 
     pub(crate) fn delete_role(&mut self, by: &Session, name: &str) -> Result<(), Failure> {
         let before = self.roles.get(name).cloned();
-        let result = Self::may_administrate(by)
-            .and_then(|()| self.roles.remove(name).map(drop).ok_or_else(|| Failure::Missing(format!("role {name}"))));
+        let result = Self::may_administrate(by).and_then(|()| {
+            self.roles
+                .remove(name)
+                .map(drop)
+                .ok_or_else(|| Failure::Missing(format!("role {name}")))
+        });
         audit!(
             "designer.role.deleted",
             category = "access-management",
@@ -185,7 +227,10 @@ impl Platform {
     }
 
     pub(crate) fn create_module(&mut self, by: &Session, id: &str, title: &str) {
-        let module = Module { version: 1, title: title.to_owned() };
+        let module = Module {
+            version: 1,
+            title: title.to_owned(),
+        };
         audit!(
             "designer.module.created",
             category = "module-management",
@@ -199,9 +244,18 @@ impl Platform {
     }
 
     /// Saves what was made of this version, if there is no later one.
-    pub(crate) fn save_module(&mut self, by: &Session, id: &str, version: u32, title: &str) -> Result<u32, Failure> {
+    pub(crate) fn save_module(
+        &mut self,
+        by: &Session,
+        id: &str,
+        version: u32,
+        title: &str,
+    ) -> Result<u32, Failure> {
         let before = self.modules.get(id).cloned();
-        let saved = Module { version: version + 1, title: title.to_owned() };
+        let saved = Module {
+            version: version + 1,
+            title: title.to_owned(),
+        };
         let result = match self.modules.get_mut(id) {
             None => Err(Failure::Missing(format!("module {id}"))),
             Some(module) if module.version > version => Err(Failure::Outdated(module.version)),

@@ -1,6 +1,8 @@
-//! An OAuth 2.0 service with many tenants, whose events are found by action, key, tenant and account.
+//! An OAuth 2.0 service with many tenants, whose events are found by action, key, tenant and
+//! account.
 //!
-//! Codes and tokens are in the trail by their first five symbols: who has one finds its events, who has the trail can use none.
+//! Codes and tokens are in the trail by their first five symbols: who has one finds its events, who
+//! has the trail can use none.
 //!
 //! `cargo run --example oauth_service [directory]`
 
@@ -37,7 +39,9 @@ pub(crate) const ASSERTION: &str = "PHNhbWxwOlJlc3BvbnNlIHhtbG5zOnNhbWxwPSJ1cm4i
 pub(crate) fn run(dir: &Path) -> Result<Issued, Box<dyn Error>> {
     let log = AuditLog::builder(dir).source("oauth-service").open()?;
     // A service says `.init()` here; this ends with the function, so that a test can run it.
-    let _subscriber = tracing_subscriber::registry().with(log.layer()).set_default();
+    let _subscriber = tracing_subscriber::registry()
+        .with(log.layer())
+        .set_default();
     let mut service = OAuthService::default();
     let issued = work(&mut service)?;
     log.close()?;
@@ -45,7 +49,10 @@ pub(crate) fn run(dir: &Path) -> Result<Issued, Box<dyn Error>> {
 }
 
 fn client(id: &str, tenant: &str) -> AuditContext {
-    AuditContext::new().actor(&Actor::new("client", id)).tenant_id(tenant).ip_address("198.51.100.7")
+    AuditContext::new()
+        .actor(&Actor::new("client", id))
+        .tenant_id(tenant)
+        .ip_address("198.51.100.7")
 }
 
 fn work(service: &mut OAuthService) -> Result<Issued, OAuthError> {
@@ -53,7 +60,12 @@ fn work(service: &mut OAuthService) -> Result<Issued, OAuthError> {
     let mut issued = Issued::default();
 
     // A span does as well as a context, as long as no filter takes it away.
-    info_span!("request", actor.id = "root@example.com", ip_address = "192.0.2.50").in_scope(|| {
+    info_span!(
+        "request",
+        actor.id = "root@example.com",
+        ip_address = "192.0.2.50"
+    )
+    .in_scope(|| {
         service.create_platform_client("account-1", "platform-1", Platform::Account);
         service.create_platform_client("account-1", "multitenant-1", Platform::Multitenant);
         service.create_platform_client("account-1", "admin-1", Platform::Admin);
@@ -66,7 +78,12 @@ fn work(service: &mut OAuthService) -> Result<Issued, OAuthError> {
         service.create_client("crm", &["orders"]);
         service.update_client("shop", &["orders", "invoices"])
     })?;
-    info_span!("request", actor.id = "bob@globex.example", tenant_id = "globex").in_scope(|| service.create_client("portal", &["read"]));
+    info_span!(
+        "request",
+        actor.id = "bob@globex.example",
+        tenant_id = "globex"
+    )
+    .in_scope(|| service.create_client("portal", &["read"]));
 
     client("shop", "acme").run(|| -> Result<_, OAuthError> {
         let code = service.authorize("shop")?;
@@ -75,16 +92,34 @@ fn work(service: &mut OAuthService) -> Result<Issued, OAuthError> {
         let second = service.issue("shop", &Grant::Refresh(&refresh))?;
         service.delete_token(&first.access)?;
         issued.code = code;
-        issued.access.extend([("code", first.access), ("refresh", second.access)]);
-        issued.refresh.extend([Some(refresh), second.refresh].into_iter().flatten());
+        issued
+            .access
+            .extend([("code", first.access), ("refresh", second.access)]);
+        issued
+            .refresh
+            .extend([Some(refresh), second.refresh].into_iter().flatten());
         Ok(())
     })?;
-    let saml = client("crm", "acme").run(|| service.issue("crm", &Grant::SamlBearer { assertion: &assertion }))?;
-    let portal = client("portal", "globex").run(|| service.issue("portal", &Grant::ClientCredentials))?;
-    let platform = client("platform-1", "acme").run(|| service.issue("platform-1", &Grant::ClientCredentials))?;
-    issued.access.extend([("saml", saml.access), ("client", portal.access), ("platform", platform.access)]);
+    let saml = client("crm", "acme").run(|| {
+        service.issue(
+            "crm",
+            &Grant::SamlBearer {
+                assertion: &assertion,
+            },
+        )
+    })?;
+    let portal =
+        client("portal", "globex").run(|| service.issue("portal", &Grant::ClientCredentials))?;
+    let platform = client("platform-1", "acme")
+        .run(|| service.issue("platform-1", &Grant::ClientCredentials))?;
+    issued.access.extend([
+        ("saml", saml.access),
+        ("client", portal.access),
+        ("platform", platform.access),
+    ]);
 
-    info_span!("request", actor.id = "ann@acme.example", tenant_id = "acme").in_scope(|| service.delete_client("crm"))?;
+    info_span!("request", actor.id = "ann@acme.example", tenant_id = "acme")
+        .in_scope(|| service.delete_client("crm"))?;
     info_span!("request", actor.id = "root@example.com").in_scope(|| {
         service.delete_platform_client("account-1", "platform-1")?;
         service.delete_platform_client("account-1", "multitenant-1")
@@ -93,7 +128,9 @@ fn work(service: &mut OAuthService) -> Result<Issued, OAuthError> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let dir = std::env::args_os().nth(1).map_or_else(|| std::env::temp_dir().join("oauth-service"), PathBuf::from);
+    let dir = std::env::args_os()
+        .nth(1)
+        .map_or_else(|| std::env::temp_dir().join("oauth-service"), PathBuf::from);
     let issued = run(&dir)?;
 
     let reader = AuditReader::open(&dir)?;
@@ -105,13 +142,27 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("In {}: {counts:?}", dir.display());
     let key = format!("Creating authorization code: {}", mask(&issued.code, 5));
     for search in [
-        vec![("action", "create"), ("details.key", &*key), ("tenant_id", "acme")],
-        vec![("action", "create"), ("tenant_id", "acme"), ("details.operation", "Create access token from SAML bearer")],
+        vec![
+            ("action", "create"),
+            ("details.key", &*key),
+            ("tenant_id", "acme"),
+        ],
+        vec![
+            ("action", "create"),
+            ("tenant_id", "acme"),
+            ("details.operation", "Create access token from SAML bearer"),
+        ],
         vec![("action", "delete"), ("details.account", "account-1")],
     ] {
         println!("{search:?}:");
         reader.each(&Filter::parse(search)?, Order::Asc, |entry| {
-            println!("  {}  {:<27} {:<18} {}", entry.timestamp(), entry.event_type(), entry.actor_id(), entry.description());
+            println!(
+                "  {}  {:<27} {:<18} {}",
+                entry.timestamp(),
+                entry.event_type(),
+                entry.actor_id(),
+                entry.description()
+            );
             ControlFlow::Continue(())
         })?;
     }

@@ -1,7 +1,8 @@
-//! Clients, authorization codes and tokens, and what the trail says of each: the action, the key, whose it is.
+//! Clients, authorization codes and tokens, and what the trail says of each: the action, the key,
+//! whose it is.
 //!
-//! A code or a token is known in the trail by its first five symbols. The `key` of an event is a text to search for, made of what was done
-//! and of those symbols, or of a client's id.
+//! A code or a token is known in the trail by its first five symbols. The `key` of an event is a
+//! text to search for, made of what was done and of those symbols, or of a client's id.
 
 use std::collections::HashMap;
 
@@ -75,18 +76,37 @@ fn known_as(kind: &str, secret: &Secret<String>) -> Resource {
 
 impl OAuthService {
     pub(crate) fn create_client(&mut self, id: &str, scopes: &[&str]) {
-        self.scopes.insert(id.to_owned(), scopes.iter().copied().map(str::to_owned).collect());
+        self.scopes.insert(
+            id.to_owned(),
+            scopes.iter().copied().map(str::to_owned).collect(),
+        );
         let resource = Resource::new("client", id).attributes(json!({ "scopes": scopes }));
         let key = format!("Creating application client: {id}");
-        audit!("client.created", action = "create", resource, key, operation = "Create OAuth client", "{key}");
+        audit!(
+            "client.created",
+            action = "create",
+            resource,
+            key,
+            operation = "Create OAuth client",
+            "{key}"
+        );
     }
 
     pub(crate) fn update_client(&mut self, id: &str, scopes: &[&str]) -> Result<(), OAuthError> {
         let now = self.scopes.get_mut(id).ok_or(OAuthError::NoClient)?;
         let before = std::mem::replace(now, scopes.iter().copied().map(str::to_owned).collect());
-        let resource = Resource::new("client", id).prior_attributes(json!({ "scopes": before })).attributes(json!({ "scopes": scopes }));
+        let resource = Resource::new("client", id)
+            .prior_attributes(json!({ "scopes": before }))
+            .attributes(json!({ "scopes": scopes }));
         let key = format!("Updating application client: {id}");
-        audit!("client.updated", action = "update", resource, key, operation = "Update OAuth client", "{key}");
+        audit!(
+            "client.updated",
+            action = "update",
+            resource,
+            key,
+            operation = "Update OAuth client",
+            "{key}"
+        );
         Ok(())
     }
 
@@ -94,23 +114,59 @@ impl OAuthService {
         self.scopes.remove(id).ok_or(OAuthError::NoClient)?;
         let key = format!("Deleting application client: {id}");
         let resource = Resource::new("client", id);
-        audit!("client.deleted", action = "delete", resource, severity = warning, key, operation = "Delete OAuth client", "{key}");
+        audit!(
+            "client.deleted",
+            action = "delete",
+            resource,
+            severity = warning,
+            key,
+            operation = "Delete OAuth client",
+            "{key}"
+        );
         Ok(())
     }
 
-    /// A platform client belongs to an account, which has many tenants, so its events have no tenant.
+    /// A platform client belongs to an account, which has many tenants, so its events have no
+    /// tenant.
     pub(crate) fn create_platform_client(&mut self, account: &str, id: &str, kind: Platform) {
         self.platform.insert(id.to_owned(), kind);
         let key = format!("Creating platform client: {id}");
-        let (resource, operation) = (Resource::new("platform_client", id), kind.operation("Create"));
-        audit!("platform_client.created", action = "create", resource, account, key, operation, "{key}");
+        let (resource, operation) = (
+            Resource::new("platform_client", id),
+            kind.operation("Create"),
+        );
+        audit!(
+            "platform_client.created",
+            action = "create",
+            resource,
+            account,
+            key,
+            operation,
+            "{key}"
+        );
     }
 
-    pub(crate) fn delete_platform_client(&mut self, account: &str, id: &str) -> Result<(), OAuthError> {
+    pub(crate) fn delete_platform_client(
+        &mut self,
+        account: &str,
+        id: &str,
+    ) -> Result<(), OAuthError> {
         let kind = self.platform.remove(id).ok_or(OAuthError::NoClient)?;
         let key = format!("Deleting platform client: {id}");
-        let (resource, operation) = (Resource::new("platform_client", id), kind.operation("Delete"));
-        audit!("platform_client.deleted", action = "delete", resource, severity = warning, account, key, operation, "{key}");
+        let (resource, operation) = (
+            Resource::new("platform_client", id),
+            kind.operation("Delete"),
+        );
+        audit!(
+            "platform_client.deleted",
+            action = "delete",
+            resource,
+            severity = warning,
+            account,
+            key,
+            operation,
+            "{key}"
+        );
         Ok(())
     }
 
@@ -120,16 +176,35 @@ impl OAuthService {
         self.codes.insert(code.expose().clone(), client.to_owned());
         let key = format!("Creating authorization code: {}", mask(&code, SHOWN));
         let resource = known_as("authorization_code", &code);
-        audit!("authorization_code.created", action = "create", resource, key, client, operation = "Create authorization code", "{key}");
+        audit!(
+            "authorization_code.created",
+            action = "create",
+            resource,
+            key,
+            client,
+            operation = "Create authorization code",
+            "{key}"
+        );
         Ok(code)
     }
 
     /// A code is good for one token.
     fn use_code(&mut self, client: &str, code: &Secret<String>) -> Result<(), OAuthError> {
-        self.codes.remove(code.expose()).filter(|issued_to| issued_to == client).ok_or(OAuthError::NoGrant)?;
+        self.codes
+            .remove(code.expose())
+            .filter(|issued_to| issued_to == client)
+            .ok_or(OAuthError::NoGrant)?;
         let key = format!("Deleting authorization code: {}", mask(code, SHOWN));
         let resource = known_as("authorization_code", code);
-        audit!("authorization_code.deleted", action = "delete", resource, key, client, operation = "Delete authorization code", "{key}");
+        audit!(
+            "authorization_code.deleted",
+            action = "delete",
+            resource,
+            key,
+            client,
+            operation = "Delete authorization code",
+            "{key}"
+        );
         Ok(())
     }
 
@@ -146,33 +221,63 @@ impl OAuthService {
                 ("Create access token from authorization code", true)
             }
             Grant::Refresh(token) => {
-                self.refresh.remove(token.expose()).filter(|issued_to| issued_to == client).ok_or(OAuthError::NoGrant)?;
+                self.refresh
+                    .remove(token.expose())
+                    .filter(|issued_to| issued_to == client)
+                    .ok_or(OAuthError::NoGrant)?;
                 ("Create access token from refresh token", true)
             }
             // Who has signed it was checked before it came here.
-            Grant::SamlBearer { assertion } if assertion.expose().is_empty() => return Err(OAuthError::NoGrant),
+            Grant::SamlBearer { assertion } if assertion.expose().is_empty() => {
+                return Err(OAuthError::NoGrant);
+            }
             Grant::SamlBearer { .. } => ("Create access token from SAML bearer", false),
         };
         let access = random();
-        self.access.insert(access.expose().clone(), client.to_owned());
-        let what = if platform { "platform access token" } else { "access token" };
+        self.access
+            .insert(access.expose().clone(), client.to_owned());
+        let what = if platform {
+            "platform access token"
+        } else {
+            "access token"
+        };
         let key = format!("Creating {what}: {}", mask(&access, SHOWN));
         let resource = known_as("access_token", &access);
-        audit!("access_token.created", action = "create", resource, key, client, operation, "{key}");
+        audit!(
+            "access_token.created",
+            action = "create",
+            resource,
+            key,
+            client,
+            operation,
+            "{key}"
+        );
 
         let refresh = for_user.then(|| {
             let refresh = random();
-            self.refresh.insert(refresh.expose().clone(), client.to_owned());
+            self.refresh
+                .insert(refresh.expose().clone(), client.to_owned());
             let key = format!("Creating refresh token: {}", mask(&refresh, SHOWN));
             let resource = known_as("refresh_token", &refresh);
-            audit!("refresh_token.created", action = "create", resource, key, client, operation, "{key}");
+            audit!(
+                "refresh_token.created",
+                action = "create",
+                resource,
+                key,
+                client,
+                operation,
+                "{key}"
+            );
             refresh
         });
         Ok(Tokens { access, refresh })
     }
 
     pub(crate) fn delete_token(&mut self, token: &Secret<String>) -> Result<(), OAuthError> {
-        let client = self.access.remove(token.expose()).ok_or(OAuthError::NoGrant)?;
+        let client = self
+            .access
+            .remove(token.expose())
+            .ok_or(OAuthError::NoGrant)?;
         let key = format!("Deleting cloud access token: {}", mask(token, SHOWN));
         let resource = known_as("access_token", token);
         audit!(

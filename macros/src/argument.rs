@@ -1,4 +1,5 @@
-//! A value of the caller's in the expansion: what it is called there, where it is, and how it is passed on.
+//! A value of the caller's in the expansion: what it is called there, where it is, and how it is
+//! passed on.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote_spanned};
@@ -10,7 +11,12 @@ use crate::{
 };
 
 /// An actor, a resource or an outcome, or an error that says what else there is to write.
-pub(crate) fn whole(slot: &str, field: &Field, private: &TokenStream, value: &Ident) -> TokenStream {
+pub(crate) fn whole(
+    slot: &str,
+    field: &Field,
+    private: &TokenStream,
+    value: &Ident,
+) -> TokenStream {
     let function = format_ident!("whole_{slot}", span = Span::mixed_site());
     quote_spanned!(at(&field.value)=> #private::#function(#value))
 }
@@ -32,18 +38,25 @@ pub(crate) fn own(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
 }
 
-/// What the value of a field is called in the expansion. It has the span of the value, so that an error about its type points there; with that, the
-/// name is subject to the lints of the call (names of one length are not too similar).
+/// What the value of a field is called in the expansion. It has the span of the value, so that an
+/// error about its type points there; with that, the name is subject to the lints of the call
+/// (names of one length are not too similar).
 pub(crate) fn value_name(place: usize, field: &Field) -> Ident {
     Ident::new(&format!("value{place:03}"), field.value.span())
 }
 
-/// Where a value is, with the names of the expansion: so that all that is wrong with a value is told there, and once.
+/// Where a value is, with the names of the expansion: so that all that is wrong with a value is
+/// told there, and once.
 pub(crate) fn at(value: &Expr) -> Span {
     Span::mixed_site().located_at(value.span())
 }
 
 /// `&value`, in parentheses where it needs them.
 pub(crate) fn borrowed(value: &Expr) -> ExprReference {
-    ExprReference { attrs: Vec::new(), and_token: syn::Token![&](at(value)), mutability: None, expr: Box::new(value.clone()) }
+    ExprReference {
+        attrs: Vec::new(),
+        and_token: syn::Token![&](at(value)),
+        mutability: None,
+        expr: Box::new(value.clone()),
+    }
 }

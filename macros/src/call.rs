@@ -1,6 +1,7 @@
 //! A call of `audit!` as it is written: `$crate; "event.type", fields…, "message {}", arguments…`.
 //!
-//! Each mistake in one argument is noted and the next argument is read all the same, so that the author sees all of them at once.
+//! Each mistake in one argument is noted and the next argument is read all the same, so that the
+//! author sees all of them at once.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -69,7 +70,10 @@ impl Errors {
 /// What `audit!` is given after its crate: an event in so many words, or a value that is one.
 pub(crate) enum Input {
     Call(Call),
-    Value { krate: TokenStream, value: Box<Expr> },
+    Value {
+        krate: TokenStream,
+        value: Box<Expr>,
+    },
 }
 
 impl Parse for Input {
@@ -87,7 +91,10 @@ impl Parse for Input {
                 }
                 Ok(((), rest))
             })?;
-            return Ok(Self::Value { krate, value: Box::new(value) });
+            return Ok(Self::Value {
+                krate,
+                value: Box::new(value),
+            });
         }
         let mut call = Call::new(krate);
         call.event_type(input);
@@ -104,11 +111,19 @@ impl Parse for Input {
 impl Call {
     /// A call that says nothing yet.
     pub(crate) fn new(krate: TokenStream) -> Self {
-        Self { krate, event_type: None, fields: Vec::new(), message: None, groups: &[], errors: Errors::default() }
+        Self {
+            krate,
+            event_type: None,
+            fields: Vec::new(),
+            message: None,
+            groups: &[],
+            errors: Errors::default(),
+        }
     }
 
     fn event_type(&mut self, input: ParseStream<'_>) {
-        const NEEDED: &str = "the event type comes first, a string literal such as \"user.updated\"";
+        const NEEDED: &str =
+            "the event type comes first, a string literal such as \"user.updated\"";
         if input.is_empty() {
             self.errors.push(Error::new(input.span(), NEEDED));
         } else if input.peek(LitStr) {
@@ -117,7 +132,14 @@ impl Call {
             let mistake = tokens_to_comma(input);
             let why = "it is checked while compiling, and the catalogue lists it without running the program";
             let computed = !is_field(&mistake);
-            self.errors.at(mistake, if computed { format!("{NEEDED}: {why}") } else { NEEDED.to_owned() });
+            self.errors.at(
+                mistake,
+                if computed {
+                    format!("{NEEDED}: {why}")
+                } else {
+                    NEEDED.to_owned()
+                },
+            );
         }
     }
 
@@ -135,22 +157,37 @@ impl Call {
         if input.peek(Token![,]) {
             self.errors.keep(input.parse::<Token![,]>());
             while input.peek(Token![,]) {
-                self.errors.push(input.error("an argument is missing between the two commas; remove one of them"));
+                self.errors
+                    .push(input.error(
+                        "an argument is missing between the two commas; remove one of them",
+                    ));
                 self.errors.keep(input.parse::<Token![,]>());
             }
         } else if input.peek(Token![;]) {
-            self.errors.push(input.error("write a comma instead of `;`"));
+            self.errors
+                .push(input.error("write a comma instead of `;`"));
             self.errors.keep(input.parse::<Token![;]>());
         } else if let Some(next) = input.cursor().token_tree().map(|(token, _)| token) {
-            self.errors.push(input.error(format!("a comma is missing before `{}`", abbreviated(&next))));
+            self.errors.push(input.error(format!(
+                "a comma is missing before `{}`",
+                abbreviated(&next)
+            )));
         }
     }
 
     fn field(&mut self, input: ParseStream<'_>) {
         if input.peek(LitStr) {
-            let quoted = input.cursor().literal().map(|(literal, _)| literal.to_string()).unwrap_or_default();
-            let name = quoted.trim_matches('"').replace(|c: char| !c.is_alphanumeric() && c != '.', "_");
-            self.errors.push(input.error(format!("the name of a field is not quoted; write `{name} = …`")));
+            let quoted = input
+                .cursor()
+                .literal()
+                .map(|(literal, _)| literal.to_string())
+                .unwrap_or_default();
+            let name = quoted
+                .trim_matches('"')
+                .replace(|c: char| !c.is_alphanumeric() && c != '.', "_");
+            self.errors.push(input.error(format!(
+                "the name of a field is not quoted; write `{name} = …`"
+            )));
             tokens_to_comma(input);
             return;
         }
@@ -162,7 +199,10 @@ impl Call {
         }
         if input.peek(syn::Lit) && !input.peek2(Token![=]) {
             let value = tokens_to_comma(input);
-            self.errors.at(value, "a value needs a name; write `name = …` (the message is a string literal)");
+            self.errors.at(
+                value,
+                "a value needs a name; write `name = …` (the message is a string literal)",
+            );
             return;
         }
         match input.parse::<Field>() {
@@ -176,7 +216,9 @@ impl Call {
 
     /// The message, and all that comes after it.
     fn message(&mut self, input: ParseStream<'_>) {
-        let Some(format) = self.errors.keep(input.parse::<LitStr>()) else { return };
+        let Some(format) = self.errors.keep(input.parse::<LitStr>()) else {
+            return;
+        };
         let mut arguments = TokenStream::new();
         while !input.is_empty() {
             self.comma(input);
@@ -184,8 +226,14 @@ impl Call {
                 break;
             }
             if self.at_group(input) {
-                let name = input.cursor().ident().map(|(name, _)| name.to_string()).unwrap_or_default();
-                self.errors.push(input.error(format!("the message and its arguments come last; move `{name}(…)` before the message")));
+                let name = input
+                    .cursor()
+                    .ident()
+                    .map(|(name, _)| name.to_string())
+                    .unwrap_or_default();
+                self.errors.push(input.error(format!(
+                    "the message and its arguments come last; move `{name}(…)` before the message"
+                )));
                 tokens_to_comma(input);
                 continue;
             }
@@ -203,7 +251,8 @@ impl Call {
             }
             let name = if input.peek(Ident) && input.peek2(Token![=]) && !input.peek2(Token![==]) {
                 let (name, equals) = (input.parse::<Ident>(), input.parse::<Token![=]>());
-                name.and_then(|name| equals.map(|equals| quote!(#name #equals))).unwrap_or_default()
+                name.and_then(|name| equals.map(|equals| quote!(#name #equals)))
+                    .unwrap_or_default()
             } else {
                 TokenStream::new()
             };
@@ -230,41 +279,53 @@ fn only_value(ahead: ParseStream<'_>) -> Option<Expr> {
     (event && ahead.is_empty()).then_some(value)
 }
 
-/// Whether a field stands where an argument of the message should: it has a sigil or a dotted name, or a name that the message does
-/// not use.
+/// Whether a field stands where an argument of the message should: it has a sigil or a dotted name,
+/// or a name that the message does not use.
 fn field_after_message(input: ParseStream<'_>, format: &LitStr) -> bool {
     if input.peek(Token![%]) || input.peek(Token![?]) {
         return true;
     }
     let ahead = input.fork();
-    let Ok(path) = ahead.parse::<Path>() else { return false };
+    let Ok(path) = ahead.parse::<Path>() else {
+        return false;
+    };
     if !is_assignment(&ahead) {
         return false;
     }
-    path.only().is_none_or(|name| !uses(&format.value(), &name.unraw().to_string()))
+    path.only()
+        .is_none_or(|name| !uses(&format.value(), &name.unraw().to_string()))
 }
 
 impl Call {
     /// Whether a group opens here.
     pub(crate) fn at_group(&self, input: ParseStream<'_>) -> bool {
-        input.peek2(syn::token::Paren) && input.cursor().ident().is_some_and(|(name, _)| self.groups.iter().any(|group| name == group))
+        input.peek2(syn::token::Paren)
+            && input
+                .cursor()
+                .ident()
+                .is_some_and(|(name, _)| self.groups.iter().any(|group| name == group))
     }
 }
 
-/// Whether a format string refers to an argument by name: `{name}`, `{name:…}`, or as a width or precision, `name$`.
+/// Whether a format string refers to an argument by name: `{name}`, `{name:…}`, or as a width or
+/// precision, `name$`.
 fn uses(format: &str, name: &str) -> bool {
     format.match_indices(name).any(|(start, _)| {
         let before = format[..start].chars().next_back();
         let after = format[start + name.len()..].trim_start().chars().next();
-        let opens = matches!(before, Some('{' | ':' | '.' | ' ')) || before.is_some_and(|c| "<^>+-#0".contains(c));
+        let opens = matches!(before, Some('{' | ':' | '.' | ' '))
+            || before.is_some_and(|c| "<^>+-#0".contains(c));
         opens && matches!(after, Some('}' | ':' | '$'))
     })
 }
 
-/// Whether these tokens are a field, so that the event type before it was forgotten. A variable alone was rather meant to be the event type.
+/// Whether these tokens are a field, so that the event type before it was forgotten. A variable
+/// alone was rather meant to be the event type.
 fn is_field(tokens: &TokenStream) -> bool {
-    syn::parse2::<Field>(tokens.clone())
-        .is_ok_and(|field| field.sigil != Sigil::Json || field.path.to_string() != field.value.to_token_stream().to_string())
+    syn::parse2::<Field>(tokens.clone()).is_ok_and(|field| {
+        field.sigil != Sigil::Json
+            || field.path.to_string() != field.value.to_token_stream().to_string()
+    })
 }
 
 /// Takes what is left of the current argument.

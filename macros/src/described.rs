@@ -1,6 +1,7 @@
 //! What the catalogue says of a call: its fields with their kinds, and its message.
 //!
-//! A kind is what is known of a value's JSON without its type: `text`, `integer`, `number`, `boolean`, `list`, `object` or `any`.
+//! A kind is what is known of a value's JSON without its type: `text`, `integer`, `number`,
+//! `boolean`, `list`, `object` or `any`.
 
 use syn::{Expr, Lit};
 
@@ -22,8 +23,12 @@ pub(crate) fn description(event: &Event) -> String {
     if let Some(message) = &event.message {
         return message.format.value();
     }
-    let Some(Tree::Value(place)) = event.tree.get("description") else { return String::new() };
-    let Some(field) = event.fields.get(*place) else { return String::new() };
+    let Some(Tree::Value(place)) = event.tree.get("description") else {
+        return String::new();
+    };
+    let Some(field) = event.fields.get(*place) else {
+        return String::new();
+    };
     match (&field.told, &field.value) {
         (Some(text), _) => text.clone(),
         (None, Expr::Lit(literal)) => match &literal.lit {
@@ -45,7 +50,11 @@ fn describe(event: &Event, tree: &Tree, path: &str, lines: &mut Vec<String>) {
         }
         Tree::Parts(parts) => {
             for (part, tree) in parts {
-                let path = if path.is_empty() { part.clone() } else { format!("{path}.{part}") };
+                let path = if path.is_empty() {
+                    part.clone()
+                } else {
+                    format!("{path}.{part}")
+                };
                 describe(event, tree, &path, lines);
             }
         }
@@ -61,7 +70,10 @@ pub(crate) fn kind<'a>(path: &str, field: &'a Field) -> &'a str {
     }
     let text = ["tenant_id", "ip_address", "user_agent"].contains(&path)
         || path.starts_with("context.")
-        || ["actor.", "resource.", "outcome."].iter().any(|part| path.starts_with(part)) && !path.contains("attributes");
+        || ["actor.", "resource.", "outcome."]
+            .iter()
+            .any(|part| path.starts_with(part))
+            && !path.contains("attributes");
     if text || is_denied(field) {
         return "text";
     }
@@ -91,7 +103,13 @@ fn of_value(value: &Expr) -> &'static str {
         Expr::Cast(cast) => of_type(&cast.ty),
         Expr::Macro(call) if call.mac.path.is_ident("format") => "text",
         Expr::Call(call) => match &*call.func {
-            Expr::Path(path) => match path.path.segments.last().map(|segment| segment.ident.to_string()).as_deref() {
+            Expr::Path(path) => match path
+                .path
+                .segments
+                .last()
+                .map(|segment| segment.ident.to_string())
+                .as_deref()
+            {
                 // What hides a value shows a text in its place.
                 Some("mask" | "hashed") => "text",
                 _ => "any",
@@ -115,19 +133,24 @@ pub(crate) fn of_type(ty: &syn::Type) -> &'static str {
         syn::Type::Paren(paren) => of_type(&paren.elem),
         syn::Type::Array(_) | syn::Type::Slice(_) => "list",
         syn::Type::Path(path) => {
-            let Some(last) = path.path.segments.last() else { return "any" };
+            let Some(last) = path.path.segments.last() else {
+                return "any";
+            };
             let inner = || match &last.arguments {
-                syn::PathArguments::AngleBracketed(arguments) => arguments.args.iter().find_map(|argument| match argument {
-                    syn::GenericArgument::Type(ty) => Some(of_type(ty)),
-                    _ => None,
-                }),
+                syn::PathArguments::AngleBracketed(arguments) => {
+                    arguments.args.iter().find_map(|argument| match argument {
+                        syn::GenericArgument::Type(ty) => Some(of_type(ty)),
+                        _ => None,
+                    })
+                }
                 _ => None,
             };
             match last.ident.to_string().as_str() {
                 "str" | "String" | "char" | "Uuid" | "IpAddr" | "Ipv4Addr" | "Ipv6Addr" => "text",
                 "bool" => "boolean",
                 "f32" | "f64" => "number",
-                "u8" | "u16" | "u32" | "u64" | "u128" | "usize" | "i8" | "i16" | "i32" | "i64" | "i128" | "isize" => "integer",
+                "u8" | "u16" | "u32" | "u64" | "u128" | "usize" | "i8" | "i16" | "i32" | "i64"
+                | "i128" | "isize" => "integer",
                 "Vec" | "VecDeque" | "HashSet" | "BTreeSet" => "list",
                 "HashMap" | "BTreeMap" => "object",
                 "Option" | "Box" | "Arc" | "Rc" | "Cow" => inner().unwrap_or("any"),

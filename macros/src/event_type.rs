@@ -1,7 +1,8 @@
-//! The event type of a call: two or more lower-case segments joined by dots, such as `user.updated`.
+//! The event type of a call: two or more lower-case segments joined by dots, such as
+//! `user.updated`.
 //!
-//! Always true: an `EventType` that exists has that shape, is at most `MAX_LEN` bytes, and is not one of the log's own. Whoever writes
-//! another one is told the nearest event type that would do.
+//! Always true: an `EventType` that exists has that shape, is at most `MAX_LEN` bytes, and is not
+//! one of the log's own. Whoever writes another one is told the nearest event type that would do.
 
 use syn::{Error, LitStr, Result};
 
@@ -27,7 +28,8 @@ impl EventType {
 
     /// Checks what `#[audited]` is given: an event type without its last segment, or a single word.
     pub(crate) fn check_stem(literal: &LitStr) -> Result<()> {
-        stem_fault(&literal.value()).map_or(Ok(()), |message| Err(Error::new(literal.span(), message)))
+        stem_fault(&literal.value())
+            .map_or(Ok(()), |message| Err(Error::new(literal.span(), message)))
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -53,13 +55,15 @@ fn fault(text: &str) -> Option<String> {
     let corrected = correct(text);
     if corrected != text {
         let shape = "an event type is two or more segments of `a-z`, `0-9` and `_`, joined by dots";
-        return Some(if is_well_formed(&corrected) && fault(&corrected).is_none() {
-            format!("{shape}; write {corrected:?}")
-        } else if corrected.is_empty() || corrected.len() > MAX_LEN {
-            format!(r#"{shape}, such as "user.updated""#)
-        } else {
-            format!("{shape}, such as {:?}", two_segments(&corrected))
-        });
+        return Some(
+            if is_well_formed(&corrected) && fault(&corrected).is_none() {
+                format!("{shape}; write {corrected:?}")
+            } else if corrected.is_empty() || corrected.len() > MAX_LEN {
+                format!(r#"{shape}, such as "user.updated""#)
+            } else {
+                format!("{shape}, such as {:?}", two_segments(&corrected))
+            },
+        );
     }
     if !text.contains('.') {
         return Some(format!(
@@ -73,9 +77,18 @@ fn fault(text: &str) -> Option<String> {
             text.len()
         ));
     }
-    if let Some(rest) = text.strip_prefix(OWN).and_then(|rest| rest.strip_prefix('.')) {
-        let instead = if rest.contains('.') { rest.to_owned() } else { format!("app.{rest}") };
-        return Some(format!("event types that begin with `{OWN}.` are the log's own; write for example {instead:?}"));
+    if let Some(rest) = text
+        .strip_prefix(OWN)
+        .and_then(|rest| rest.strip_prefix('.'))
+    {
+        let instead = if rest.contains('.') {
+            rest.to_owned()
+        } else {
+            format!("app.{rest}")
+        };
+        return Some(format!(
+            "event types that begin with `{OWN}.` are the log's own; write for example {instead:?}"
+        ));
     }
     None
 }
@@ -84,25 +97,33 @@ fn fault(text: &str) -> Option<String> {
 fn stem_fault(text: &str) -> Option<String> {
     const ENDS: [&str; 3] = ["started", "completed", "failed"];
     if text.is_empty() {
-        return Some(r#"the event type is empty; write what is done, such as "secret.rotation""#.to_owned());
+        return Some(
+            r#"the event type is empty; write what is done, such as "secret.rotation""#.to_owned(),
+        );
     }
     if let Some((stem, end)) = text.rsplit_once('.')
         && ENDS.contains(&end)
         && fault(text).is_none()
     {
-        return Some(format!("`.started`, `.completed` and `.failed` are added to the event type; write {stem:?}"));
+        return Some(format!(
+            "`.started`, `.completed` and `.failed` are added to the event type; write {stem:?}"
+        ));
     }
     let corrected = correct(text);
     if corrected != text {
         let shape = "the event types of a function begin with segments of `a-z`, `0-9` and `_`, joined by dots";
-        return Some(if corrected.is_empty() || stem_fault(&corrected).is_some() {
-            format!(r#"{shape}, such as "secret.rotation""#)
-        } else {
-            format!("{shape}; write {corrected:?}")
-        });
+        return Some(
+            if corrected.is_empty() || stem_fault(&corrected).is_some() {
+                format!(r#"{shape}, such as "secret.rotation""#)
+            } else {
+                format!("{shape}; write {corrected:?}")
+            },
+        );
     }
     if text == OWN {
-        return Some(format!("event types that begin with `{OWN}.` are the log's own; write for example \"app.{OWN}\""));
+        return Some(format!(
+            "event types that begin with `{OWN}.` are the log's own; write for example \"app.{OWN}\""
+        ));
     }
     // `.completed` is the longest of what is added.
     fault(&format!("{text}.completed")).map(|message| message.replace(".completed\"", "\""))
@@ -110,9 +131,12 @@ fn stem_fault(text: &str) -> Option<String> {
 
 fn is_well_formed(text: &str) -> bool {
     text.contains('.')
-        && text
-            .split('.')
-            .all(|segment| !segment.is_empty() && segment.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_')))
+        && text.split('.').all(|segment| {
+            !segment.is_empty()
+                && segment
+                    .bytes()
+                    .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+        })
 }
 
 /// An event type of two segments around a word that is only one.
@@ -122,7 +146,9 @@ fn two_segments(word: &str) -> String {
         "login" | "logout" | "signup" | "authenticated" => format!("auth.{word}"),
         // A verb in the past is what happened; anything else is what it happened to.
         _ if word.ends_with("ed") => match word.split_once('_') {
-            Some((subject, action)) if !subject.is_empty() && !action.is_empty() => format!("{subject}.{action}"),
+            Some((subject, action)) if !subject.is_empty() && !action.is_empty() => {
+                format!("{subject}.{action}")
+            }
             _ => format!("app.{word}"),
         },
         _ if word.contains('.') => word.to_owned(),
@@ -150,7 +176,10 @@ fn correct(text: &str) -> String {
         }
         after_lower = character.is_ascii_lowercase() || character.is_ascii_digit();
     }
-    let segments: Vec<&str> = out.split('.').filter(|segment| !segment.is_empty()).collect();
+    let segments: Vec<&str> = out
+        .split('.')
+        .filter(|segment| !segment.is_empty())
+        .collect();
     segments.join(".")
 }
 
@@ -160,11 +189,20 @@ mod tests {
 
     #[test]
     fn well_formed_event_types_pass_and_give_category_and_action() {
-        for text in ["user.updated", "discovery.scan.completed", "a.b", "v2.x_1", "auditor.named"] {
+        for text in [
+            "user.updated",
+            "discovery.scan.completed",
+            "a.b",
+            "v2.x_1",
+            "auditor.named",
+        ] {
             assert_eq!(fault(text), None, "{text}");
         }
         let event_type = EventType("discovery.scan.completed".into());
-        assert_eq!((event_type.first_segment(), event_type.last_segment()), ("discovery", "completed"));
+        assert_eq!(
+            (event_type.first_segment(), event_type.last_segment()),
+            ("discovery", "completed")
+        );
     }
 
     #[test]
@@ -182,7 +220,10 @@ mod tests {
             ("user/created!", "user.created"),
         ] {
             let message = fault(wrong).expect(wrong);
-            assert!(message.ends_with(&format!("; write {right:?}")), "{wrong}: {message}");
+            assert!(
+                message.ends_with(&format!("; write {right:?}")),
+                "{wrong}: {message}"
+            );
             assert_eq!(fault(right), None);
         }
     }
@@ -199,7 +240,10 @@ mod tests {
         ] {
             let message = fault(wrong).expect(wrong);
             assert!(message.contains("two or more segments"), "{message}");
-            assert!(message.ends_with(&format!("{right:?}")), "{wrong}: {message}");
+            assert!(
+                message.ends_with(&format!("{right:?}")),
+                "{wrong}: {message}"
+            );
             assert_eq!(fault(right), None);
         }
     }
@@ -227,15 +271,27 @@ mod tests {
     #[test]
     fn empty_long_and_reserved_event_types_are_refused() {
         assert!(fault("").expect("empty").contains("is empty"));
-        assert!(fault("…").expect("nothing left").ends_with(r#"such as "user.updated""#));
+        assert!(
+            fault("…")
+                .expect("nothing left")
+                .ends_with(r#"such as "user.updated""#)
+        );
         let longest = format!("a.{}", "b".repeat(MAX_LEN - 2));
         assert_eq!(fault(&longest), None);
-        assert!(fault(&format!("{longest}b")).expect("long").contains("129 bytes"));
+        assert!(
+            fault(&format!("{longest}b"))
+                .expect("long")
+                .contains("129 bytes")
+        );
         assert_eq!(
             fault("audit.user.created").expect("reserved"),
             r#"event types that begin with `audit.` are the log's own; write for example "user.created""#
         );
-        assert!(fault("audit.login").expect("reserved").ends_with(r#""app.login""#));
+        assert!(
+            fault("audit.login")
+                .expect("reserved")
+                .ends_with(r#""app.login""#)
+        );
         assert!(fault("Audit.Login").is_some());
     }
 }

@@ -1,8 +1,9 @@
 //! From a checked event to code.
 //!
-//! What always holds of it: every argument is evaluated once, in source order, and borrowed, not moved; the parts are written in the
-//! record's order; no name of ours is in scope where an argument is evaluated; every temporary is gone at the end of the expansion, so
-//! that a receipt may be awaited in a future that is `Send`.
+//! What always holds of it: every argument is evaluated once, in source order, and borrowed, not
+//! moved; the parts are written in the record's order; no name of ours is in scope where an
+//! argument is evaluated; every temporary is gone at the end of the expansion, so that a receipt
+//! may be awaited in a future that is `Send`.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -31,10 +32,18 @@ pub(crate) fn expand(event: &Event) -> TokenStream {
         Severity::Error => quote!(Error),
         Severity::Critical => quote!(Critical),
     };
-    let bound: Vec<(usize, &Field)> = event.fields.iter().enumerate().filter(|(_, field)| json_of(field).is_none()).collect();
+    let bound: Vec<(usize, &Field)> = event
+        .fields
+        .iter()
+        .enumerate()
+        .filter(|(_, field)| json_of(field).is_none())
+        .collect();
     let values = bound.iter().map(|(_, field)| borrowed(&field.value));
     let names = bound.iter().map(|(place, field)| value_name(*place, field));
-    let computed = event.message.as_ref().filter(|message| message_of(message).is_none());
+    let computed = event
+        .message
+        .as_ref()
+        .filter(|message| message_of(message).is_none());
     let message = computed.map(|message| {
         let (format, arguments) = (&message.format, &message.arguments);
         quote!(::core::format_args!(#format #arguments),)
@@ -43,8 +52,16 @@ pub(crate) fn expand(event: &Event) -> TokenStream {
     let message_name = message_name.into_iter();
     let [writer, receipt, site, entry] = ["writer", "receipt", "SITE", "ENTRY"].map(own);
     let (fields, description) = (described::fields(event), described::description(event));
-    let calls = Writing { private: &private, event }.code(&writer);
-    let writer = if calls.is_empty() { quote!(_) } else { quote!(#writer) };
+    let calls = Writing {
+        private: &private,
+        event,
+    }
+    .code(&writer);
+    let writer = if calls.is_empty() {
+        quote!(_)
+    } else {
+        quote!(#writer)
+    };
     // The static is inside the arm, where no code of the caller's is: statics are not hygienic.
     quote_spanned! {Span::mixed_site()=> {
         let #receipt = match (#(#values,)* #message) {
@@ -92,5 +109,7 @@ fn head(event: &Event) -> String {
         ("action", &event.action),
         ("severity", event.severity.as_str()),
     ];
-    pairs.map(|(key, value)| key_of(key) + &json_string(value)).join(",")
+    pairs
+        .map(|(key, value)| key_of(key) + &json_string(value))
+        .join(",")
 }

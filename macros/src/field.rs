@@ -20,17 +20,26 @@ pub(crate) struct Path {
 impl Path {
     /// The path of these names, each of which is an identifier or a keyword.
     pub(crate) fn of(names: &[&str], span: Span) -> Self {
-        Self { segments: names.iter().map(|name| Ident::new(name, span)).collect() }
+        Self {
+            segments: names.iter().map(|name| Ident::new(name, span)).collect(),
+        }
     }
 
     /// The names without `r#`.
     pub(crate) fn names(&self) -> Vec<String> {
-        self.segments.iter().map(|segment| segment.unraw().to_string()).collect()
+        self.segments
+            .iter()
+            .map(|segment| segment.unraw().to_string())
+            .collect()
     }
 
     /// The only segment, if it is the only one.
     pub(crate) fn only(&self) -> Option<&Ident> {
-        if self.segments.len() == 1 { self.segments.first() } else { None }
+        if self.segments.len() == 1 {
+            self.segments.first()
+        } else {
+            None
+        }
     }
 
     /// The last segment, which is what a value would be called by itself.
@@ -41,7 +50,9 @@ impl Path {
 
 impl From<Ident> for Path {
     fn from(name: Ident) -> Self {
-        Self { segments: std::iter::once(name).collect() }
+        Self {
+            segments: std::iter::once(name).collect(),
+        }
     }
 }
 
@@ -70,7 +81,11 @@ impl ToTokens for Path {
 impl std::fmt::Display for Path {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.names().join("."))?;
-        f.write_str(if self.segments.trailing_punct() { "." } else { "" })
+        f.write_str(if self.segments.trailing_punct() {
+            "."
+        } else {
+            ""
+        })
     }
 }
 
@@ -127,7 +142,8 @@ pub(crate) struct Field {
     pub(crate) path: Path,
     pub(crate) sigil: Sigil,
     pub(crate) value: Expr,
-    /// What the catalogue says of the value where the expression does not tell: its kind, or of a description the text.
+    /// What the catalogue says of the value where the expression does not tell: its kind, or of a
+    /// description the text.
     pub(crate) told: Option<String>,
 }
 
@@ -144,18 +160,30 @@ impl Parse for Field {
         let ahead = input.fork();
         let path = match ahead.parse::<Path>() {
             Ok(_) if !starts_operator(&ahead) => input.parse()?,
-            // A path that ends in a call or the like is an expression; one that ends in nothing is a mistake.
+            // A path that ends in a call or the like is an expression; one that ends in nothing is
+            // a mistake.
             outcome => {
-                const NAME: &str = "a field's name is identifiers joined by dots, such as `order.id`";
+                const NAME: &str =
+                    "a field's name is identifiers joined by dots, such as `order.id`";
                 let (start, rest) = (input.span(), input.fork());
                 return Err(match input.parse::<Expr>() {
-                    Ok(Expr::Assign(assign)) => outcome.err().unwrap_or_else(|| Error::new_spanned(assign.left, NAME)),
-                    Ok(value @ Expr::Macro(_)) => {
-                        Error::new_spanned(value, format!("{}; a computed message is `description = …`", nameless(sigil)))
-                    }
+                    Ok(Expr::Assign(assign)) => outcome
+                        .err()
+                        .unwrap_or_else(|| Error::new_spanned(assign.left, NAME)),
+                    Ok(value @ Expr::Macro(_)) => Error::new_spanned(
+                        value,
+                        format!(
+                            "{}; a computed message is `description = …`",
+                            nameless(sigil)
+                        ),
+                    ),
                     Ok(value) => Error::new_spanned(value, nameless(sigil)),
                     // As of `content-type = …`, where a keyword ends the expression.
-                    Err(error) => outcome.err().unwrap_or(if assigns(&rest) { Error::new(start, NAME) } else { error }),
+                    Err(error) => outcome.err().unwrap_or(if assigns(&rest) {
+                        Error::new(start, NAME)
+                    } else {
+                        error
+                    }),
                 });
             }
         };
@@ -165,20 +193,40 @@ impl Parse for Field {
         input.parse::<Token![=]>()?;
         let sigil: Sigil = input.parse()?;
         if at_end(input) {
-            return Err(Error::new_spanned(&path, format!("`{path}` has no value; write `{path} = …`")));
+            return Err(Error::new_spanned(
+                &path,
+                format!("`{path}` has no value; write `{path} = …`"),
+            ));
         }
-        if input.peek(Token![%]) || input.peek(Token![?]) || (input.peek(Token![#]) && !input.peek2(syn::token::Bracket)) {
+        if input.peek(Token![%])
+            || input.peek(Token![?])
+            || (input.peek(Token![#]) && !input.peek2(syn::token::Bracket))
+        {
             return Err(input.error(format!("a value has at most one sigil, `%` for its `Display` or `?` for its `Debug`: `{path} = %…`")));
         }
         let value = input.parse().map(ungrouped).map_err(|error| {
             let cut_short = input.is_empty();
-            if cut_short { Error::new_spanned(&path, format!("the value of `{path}` is cut short; write `{path} = …`")) } else { error }
+            if cut_short {
+                Error::new_spanned(
+                    &path,
+                    format!("the value of `{path}` is cut short; write `{path} = …`"),
+                )
+            } else {
+                error
+            }
         })?;
         if let Expr::Assign(assign) = &value {
-            let message = format!("a field has one `=`: `{path} = …`; put a comma between two fields, or write `==` to compare");
+            let message = format!(
+                "a field has one `=`: `{path} = …`; put a comma between two fields, or write `==` to compare"
+            );
             return Err(Error::new_spanned(assign.eq_token, message));
         }
-        Ok(Self { path, sigil, value, told: None })
+        Ok(Self {
+            path,
+            sigil,
+            value,
+            told: None,
+        })
     }
 }
 
@@ -202,7 +250,10 @@ fn variable_with_sigil(input: ParseStream<'_>, sigil: Sigil) -> Result<Field> {
         Ok(_) if is_assignment(&ahead) => {
             let path: Path = input.parse()?;
             let (name, sigil) = (path.to_string(), sigil.as_str());
-            Err(Error::new_spanned(path, format!("the sigil goes before the value: write `{name} = {sigil}…`")))
+            Err(Error::new_spanned(
+                path,
+                format!("the sigil goes before the value: write `{name} = {sigil}…`"),
+            ))
         }
         Ok(_) if !starts_operator(&ahead) => shorthand(input.parse()?, sigil),
         _ => {
@@ -224,7 +275,10 @@ fn no_assignment(input: ParseStream<'_>, path: Path) -> Result<Field> {
         None
     };
     if let Some((found, text)) = instead {
-        return Err(Error::new_spanned(found, format!("write `=` instead of `{text}`: `{path} = …`")));
+        return Err(Error::new_spanned(
+            found,
+            format!("write `=` instead of `{text}`: `{path} = …`"),
+        ));
     }
     shorthand(path, Sigil::Json)
 }
@@ -233,16 +287,29 @@ fn no_assignment(input: ParseStream<'_>, path: Path) -> Result<Field> {
 fn shorthand(path: Path, sigil: Sigil) -> Result<Field> {
     let sigil_text = sigil.as_str();
     match path.only().cloned() {
-        Some(name) if name == "self" => Err(Error::new_spanned(path, "`self` is no name for a field; write `name = self`")),
+        Some(name) if name == "self" => Err(Error::new_spanned(
+            path,
+            "`self` is no name for a field; write `name = self`",
+        )),
         Some(name) => {
             let Ok(variable) = syn::parse2::<ExprPath>(quote!(#name)) else {
-                let message = format!("`{name}` is a keyword, not a variable; write `{name} = {sigil_text}…`");
+                let message = format!(
+                    "`{name}` is a keyword, not a variable; write `{name} = {sigil_text}…`"
+                );
                 return Err(Error::new_spanned(path, message));
             };
-            Ok(Field { path, sigil, value: Expr::Path(variable), told: None })
+            Ok(Field {
+                path,
+                sigil,
+                value: Expr::Path(variable),
+                told: None,
+            })
         }
         None => {
-            let message = format!("only a variable can stand alone; write `{} = {sigil_text}{path}`", path.last());
+            let message = format!(
+                "only a variable can stand alone; write `{} = {sigil_text}{path}`",
+                path.last()
+            );
             Err(Error::new_spanned(path, message))
         }
     }
@@ -255,7 +322,11 @@ fn nameless(sigil: Sigil) -> String {
 /// What a macro has matched as a literal or a name, without the group in which it arrives.
 fn ungrouped(value: Expr) -> Expr {
     match value {
-        Expr::Group(group) if matches!(*group.expr, Expr::Lit(_) | Expr::Path(_) | Expr::Group(_)) => ungrouped(*group.expr),
+        Expr::Group(group)
+            if matches!(*group.expr, Expr::Lit(_) | Expr::Path(_) | Expr::Group(_)) =>
+        {
+            ungrouped(*group.expr)
+        }
         value => value,
     }
 }
@@ -269,9 +340,20 @@ pub(crate) fn is_assignment(input: ParseStream<'_>) -> bool {
     input.peek(Token![=]) && !input.peek(Token![==]) && !input.peek(Token![=>])
 }
 
-/// Whether what stands here makes an expression of the path before it: `f(x)`, `a::b`, `a[0]`, `a!()`, `a?`, `a + b`.
+/// Whether what stands here makes an expression of the path before it: `f(x)`, `a::b`, `a[0]`,
+/// `a!()`, `a?`, `a + b`.
 fn starts_operator(input: ParseStream<'_>) -> bool {
-    let joins = input.peek(Token![::]) || input.peek(Token![!]) || input.peek(Token![?]) || input.peek(syn::token::Bracket);
-    let computes = input.peek(Token![+]) || input.peek(Token![-]) || input.peek(Token![*]) || input.peek(Token![/]);
-    joins || computes || input.peek(syn::token::Paren) || input.peek(syn::token::Brace) || input.peek(Token![as])
+    let joins = input.peek(Token![::])
+        || input.peek(Token![!])
+        || input.peek(Token![?])
+        || input.peek(syn::token::Bracket);
+    let computes = input.peek(Token![+])
+        || input.peek(Token![-])
+        || input.peek(Token![*])
+        || input.peek(Token![/]);
+    joins
+        || computes
+        || input.peek(syn::token::Paren)
+        || input.peek(syn::token::Brace)
+        || input.peek(Token![as])
 }

@@ -11,18 +11,21 @@
 //! | `check` | a call | an event that keeps every rule, or all the errors at once |
 //! | `expand`, `writing`, `argument` | an event | code |
 //!
-//! `audited` and `derive` stand before `check`: they read an attribute and make calls of it, which then go the same way.
+//! `audited` and `derive` stand before `check`: they read an attribute and make calls of it, which
+//! then go the same way.
 //!
-//! **Hooks.** `tracing_audit::audit!` is a `macro_rules!` that passes its `$crate`, a `;` and its arguments to [`audit_impl`]: so the crate
-//! may be renamed by those who depend on it, and no manifest is read. The code that comes out names only `$crate::Severity`,
-//! `$crate::__private` and `::core`, and works without a prelude.
+//! **Hooks.** `tracing_audit::audit!` is a `macro_rules!` that passes its `$crate`, a `;` and its
+//! arguments to [`audit_impl`]: so the crate may be renamed by those who depend on it, and no
+//! manifest is read. The code that comes out names only `$crate::Severity`, `$crate::__private` and
+//! `::core`, and works without a prelude.
 //!
-//! **A new slot** is a row in `slot::SLOTS`, in the order of the record; if the spans can fill it, also a method of the runtime's `Writer`, and
-//! else its name in `writing::OWN`.
+//! **A new slot** is a row in `slot::SLOTS`, in the order of the record; if the spans can fill it,
+//! also a method of the runtime's `Writer`, and else its name in `writing::OWN`.
 //!
-//! **Testing.** Everything but the entry points works on `proc_macro2`, so the unit tests (`tests`) expand calls from text: they hold every
-//! designed message of a call and the shape of the code. The messages of the attributes, and what the compiler adds of its own, are in the root
-//! crate's `tests/compile_errors`; what the code does when it runs is tested in the root crate's `tests/`.
+//! **Testing.** Everything but the entry points works on `proc_macro2`, so the unit tests (`tests`)
+//! expand calls from text: they hold every designed message of a call and the shape of the code.
+//! The messages of the attributes, and what the compiler adds of its own, are in the root crate's
+//! `tests/compile_errors`; what the code does when it runs is tested in the root crate's `tests/`.
 
 mod argument;
 mod audited;
@@ -51,13 +54,22 @@ pub fn audit_impl(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     audit(input.into()).into()
 }
 
-#[allow(missing_docs, reason = "documented where it is re-exported: `tracing_audit::audited`")]
+#[allow(
+    missing_docs,
+    reason = "documented where it is re-exported: `tracing_audit::audited`"
+)]
 #[proc_macro_attribute]
-pub fn audited(options: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
+pub fn audited(
+    options: proc_macro::TokenStream,
+    item: proc_macro::TokenStream,
+) -> proc_macro::TokenStream {
     audited::audited(options.into(), item.into()).into()
 }
 
-#[allow(missing_docs, reason = "documented where it is re-exported: `tracing_audit::AuditEvent`")]
+#[allow(
+    missing_docs,
+    reason = "documented where it is re-exported: `tracing_audit::AuditEvent`"
+)]
 #[proc_macro_derive(AuditEvent, attributes(audit))]
 pub fn audit_event(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     derive::derive(&syn::parse_macro_input!(input as syn::DeriveInput)).into()

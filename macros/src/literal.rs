@@ -1,7 +1,8 @@
-//! Values that are written as plain literals: their JSON is known while compiling, and is what the runtime would write.
+//! Values that are written as plain literals: their JSON is known while compiling, and is what the
+//! runtime would write.
 //!
-//! What would need its type to be known (a float, an integer beyond the type it would have) is left to the runtime, or to the
-//! compiler's own error.
+//! What would need its type to be known (a float, an integer beyond the type it would have) is left
+//! to the runtime, or to the compiler's own error.
 
 use syn::{Expr, Lit, LitInt, UnOp};
 
@@ -16,28 +17,41 @@ use crate::{
 /// An actor, a resource and an outcome as a whole have no literals; their types say so.
 pub(crate) fn json_of(field: &Field) -> Option<String> {
     let json = literal(field)?;
-    Some(if is_denied(field) { REDACTED.to_owned() } else { json })
+    Some(if is_denied(field) {
+        REDACTED.to_owned()
+    } else {
+        json
+    })
 }
 
 fn literal(field: &Field) -> Option<String> {
-    if field.sigil != Sigil::Json || matches!(field.path.to_string().as_str(), "actor" | "resource" | "outcome") {
+    if field.sigil != Sigil::Json
+        || matches!(
+            field.path.to_string().as_str(),
+            "actor" | "resource" | "outcome"
+        )
+    {
         return None;
     }
     match &field.value {
         Expr::Lit(literal) if literal.attrs.is_empty() => match &literal.lit {
             Lit::Str(text) if text.suffix().is_empty() => Some(json_string(&text.value())),
-            Lit::Char(character) if character.suffix().is_empty() => Some(json_string(&character.value().to_string())),
+            Lit::Char(character) if character.suffix().is_empty() => {
+                Some(json_string(&character.value().to_string()))
+            }
             Lit::Bool(truth) => Some(truth.value.to_string()),
             Lit::Int(number) => integer(number, ""),
             _ => None,
         },
-        Expr::Unary(unary) if unary.attrs.is_empty() && matches!(unary.op, UnOp::Neg(_)) => match &*unary.expr {
-            Expr::Lit(literal) if literal.attrs.is_empty() => match &literal.lit {
-                Lit::Int(number) => integer(number, "-"),
+        Expr::Unary(unary) if unary.attrs.is_empty() && matches!(unary.op, UnOp::Neg(_)) => {
+            match &*unary.expr {
+                Expr::Lit(literal) if literal.attrs.is_empty() => match &literal.lit {
+                    Lit::Int(number) => integer(number, "-"),
+                    _ => None,
+                },
                 _ => None,
-            },
-            _ => None,
-        },
+            }
+        }
         _ => None,
     }
 }
@@ -62,7 +76,9 @@ fn integer(number: &LitInt, sign: &str) -> Option<String> {
 /// The JSON of a message that has nothing to fill in.
 pub(crate) fn message_of(message: &Message) -> Option<String> {
     let text = message.format.value();
-    let plain = message.arguments.is_empty() && message.format.suffix().is_empty() && !text.contains(['{', '}']);
+    let plain = message.arguments.is_empty()
+        && message.format.suffix().is_empty()
+        && !text.contains(['{', '}']);
     plain.then(|| json_string(&text))
 }
 

@@ -1,7 +1,8 @@
 //! Where a field's value goes in the record.
 //!
-//! Every field has one canonical path: `["actor", "id"]`, `["context", "session_id"]`, `["details", "order", "id"]`. So "given twice" is two
-//! equal paths and "whole and part" is a path that begins with another, whatever the fields are called at the call.
+//! Every field has one canonical path: `["actor", "id"]`, `["context", "session_id"]`,
+//! `["details", "order", "id"]`. So "given twice" is two equal paths and "whole and part" is a path
+//! that begins with another, whatever the fields are called at the call.
 
 use syn::{Error, Result};
 
@@ -18,16 +19,64 @@ pub(crate) struct Slot {
 
 /// All of them, in the order of the record.
 pub(crate) const SLOTS: [Slot; 10] = [
-    Slot { name: "tenant_id", parts: &[], whole: Some(TEXT) },
-    Slot { name: "actor", parts: &["type", "id", "name", "attributes"], whole: Some("an `Actor`") },
-    Slot { name: "resource", parts: &["type", "id", "name", "attributes", "prior_attributes"], whole: Some("a `Resource`") },
-    Slot { name: "outcome", parts: &["type", "reason", "error"], whole: Some("an `Outcome`") },
-    Slot { name: "description", parts: &[], whole: Some(TEXT) },
-    Slot { name: "details", parts: &[], whole: Some("a map or a struct") },
-    Slot { name: "tags", parts: &[], whole: Some("a list") },
-    Slot { name: "ip_address", parts: &[], whole: Some(TEXT) },
-    Slot { name: "user_agent", parts: &[], whole: Some(TEXT) },
-    Slot { name: "context", parts: &["environment", "session_id", "request_id", "protocol", "host", "trace_id", "span_id"], whole: None },
+    Slot {
+        name: "tenant_id",
+        parts: &[],
+        whole: Some(TEXT),
+    },
+    Slot {
+        name: "actor",
+        parts: &["type", "id", "name", "attributes"],
+        whole: Some("an `Actor`"),
+    },
+    Slot {
+        name: "resource",
+        parts: &["type", "id", "name", "attributes", "prior_attributes"],
+        whole: Some("a `Resource`"),
+    },
+    Slot {
+        name: "outcome",
+        parts: &["type", "reason", "error"],
+        whole: Some("an `Outcome`"),
+    },
+    Slot {
+        name: "description",
+        parts: &[],
+        whole: Some(TEXT),
+    },
+    Slot {
+        name: "details",
+        parts: &[],
+        whole: Some("a map or a struct"),
+    },
+    Slot {
+        name: "tags",
+        parts: &[],
+        whole: Some("a list"),
+    },
+    Slot {
+        name: "ip_address",
+        parts: &[],
+        whole: Some(TEXT),
+    },
+    Slot {
+        name: "user_agent",
+        parts: &[],
+        whole: Some(TEXT),
+    },
+    Slot {
+        name: "context",
+        parts: &[
+            "environment",
+            "session_id",
+            "request_id",
+            "protocol",
+            "host",
+            "trace_id",
+            "span_id",
+        ],
+        whole: None,
+    },
 ];
 
 const TEXT: &str = "text";
@@ -36,7 +85,15 @@ const TEXT: &str = "text";
 const SHORT: [&str; 4] = ["session_id", "request_id", "trace_id", "span_id"];
 
 /// Top-level fields that only the log writes.
-const OWN: [&str; 7] = ["id", "timestamp", "stream", "seq", "schema_version", "event_type", "source"];
+const OWN: [&str; 7] = [
+    "id",
+    "timestamp",
+    "stream",
+    "seq",
+    "schema_version",
+    "event_type",
+    "source",
+];
 
 /// The parts that are maps: any name may follow.
 const MAPS: [&str; 2] = ["attributes", "prior_attributes"];
@@ -52,7 +109,9 @@ pub(crate) fn canonical(field: &Field) -> Result<Vec<String>> {
         if SHORT.contains(&names[0].as_str()) {
             names.insert(0, "context".to_owned());
         } else if OWN.contains(&names[0].as_str()) {
-            let message = format!("`{path}` is set by the log; write `details.{path} = …` for a value of your own");
+            let message = format!(
+                "`{path}` is set by the log; write `details.{path} = …` for a value of your own"
+            );
             return Err(Error::new_spanned(path, message));
         }
     }
@@ -75,13 +134,20 @@ pub(crate) fn canonical(field: &Field) -> Result<Vec<String>> {
 fn whole_fault(slot: &Slot, field: &Field) -> Option<String> {
     let name = slot.name;
     match slot.whole {
-        None => Some(format!("`{name}` is given part by part; write `{name}.{} = …` ({})", slot.parts[1], list(slot.parts))),
+        None => Some(format!(
+            "`{name}` is given part by part; write `{name}.{} = …` ({})",
+            slot.parts[1],
+            list(slot.parts)
+        )),
         Some(kind) if kind != TEXT => not_as_text(
             field,
             kind,
             match slot.parts {
                 [] => None,
-                parts => parts.iter().find(|part| matches!(**part, "id" | "reason")).copied(),
+                parts => parts
+                    .iter()
+                    .find(|part| matches!(**part, "id" | "reason"))
+                    .copied(),
             },
         ),
         Some(_) => None,
@@ -92,20 +158,35 @@ fn whole_fault(slot: &Slot, field: &Field) -> Option<String> {
 fn part_fault(slot: &Slot, part: &str, below: &[String], field: &Field) -> Option<String> {
     let (name, path) = (slot.name, &field.path);
     if slot.parts.is_empty() {
-        return Some(format!("`{name}` has no parts; write `{name} = …`, or `details.{path} = …` for a value of your own"));
+        return Some(format!(
+            "`{name}` has no parts; write `{name} = …`, or `details.{path} = …` for a value of your own"
+        ));
     }
     if !slot.parts.contains(&part) {
-        return Some(format!("`{name}` has no part `{part}`, only {}; for a value of your own write {}", list(slot.parts), {
-            let own = std::iter::once(part).chain(below.iter().map(String::as_str)).collect::<Vec<_>>().join(".");
-            if slot.parts.contains(&"attributes") { format!("`{name}.attributes.{own} = …`") } else { format!("`{name}_{own} = …`") }
-        }));
+        return Some(format!(
+            "`{name}` has no part `{part}`, only {}; for a value of your own write {}",
+            list(slot.parts),
+            {
+                let own = std::iter::once(part)
+                    .chain(below.iter().map(String::as_str))
+                    .collect::<Vec<_>>()
+                    .join(".");
+                if slot.parts.contains(&"attributes") {
+                    format!("`{name}.attributes.{own} = …`")
+                } else {
+                    format!("`{name}_{own} = …`")
+                }
+            }
+        ));
     }
     match below {
         [] if MAPS.contains(&part) => not_as_text(field, "a map or a struct", None),
         [] if (name, part) == ("outcome", "type") => outcome_fault(field),
         [] => None,
         _ if MAPS.contains(&part) => None,
-        _ => Some(format!("`{name}.{part}` has no parts; write `{name}.{part} = …`")),
+        _ => Some(format!(
+            "`{name}.{part}` has no parts; write `{name}.{part} = …`"
+        )),
     }
 }
 
@@ -115,12 +196,22 @@ fn not_as_text(field: &Field, kind: &str, part: Option<&str>) -> Option<String> 
         return None;
     }
     let (path, sigil) = (&field.path, field.sigil.as_str());
-    let part = part.map(|part| format!(", or `{path}.{part} = {sigil}…`")).unwrap_or_default();
-    Some(format!("`{path}` takes {kind}, and `{sigil}` would make text of it; write `{path} = …`{part}"))
+    let part = part
+        .map(|part| format!(", or `{path}.{part} = {sigil}…`"))
+        .unwrap_or_default();
+    Some(format!(
+        "`{path}` takes {kind}, and `{sigil}` would make text of it; write `{path} = …`{part}"
+    ))
 }
 
 fn outcome_fault(field: &Field) -> Option<String> {
-    let syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(literal), .. }) = &field.value else { return None };
+    let syn::Expr::Lit(syn::ExprLit {
+        lit: syn::Lit::Str(literal),
+        ..
+    }) = &field.value
+    else {
+        return None;
+    };
     let given = literal.value();
     (!OUTCOMES.contains(&given.as_str()))
         .then(|| format!("the type of an outcome is one of {}, not `{given}`; what went wrong is `outcome.reason = …`", list(&OUTCOMES)))

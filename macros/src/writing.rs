@@ -1,7 +1,8 @@
 //! The code that writes an event's values, in the record's order.
 //!
-//! What is known while compiling is text, and all the text between two values is one piece, so that the code reads like the record: text,
-//! value, text, value. Where the spans may fill in what the event leaves empty, there is a method for each field instead.
+//! What is known while compiling is text, and all the text between two values is one piece, so that
+//! the code reads like the record: text, value, text, value. Where the spans may fill in what the
+//! event leaves empty, there is a method for each field instead.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -19,7 +20,8 @@ pub(crate) struct Writing<'a> {
     pub(crate) event: &'a Event,
 }
 
-/// Code that writes neighbouring values, each call with all the text since the value before, as far as that is known while compiling.
+/// Code that writes neighbouring values, each call with all the text since the value before, as far
+/// as that is known while compiling.
 #[derive(Default)]
 struct Run {
     code: TokenStream,
@@ -34,7 +36,8 @@ impl Run {
     fn value(&mut self, writer: &Ident, method: &str, key: &str, value: &TokenStream) {
         let (method, len) = (own(method), key.len());
         let text = std::mem::take(&mut self.known) + key;
-        self.code.extend(quote!(#writer.#method(#text, #len, #value);));
+        self.code
+            .extend(quote!(#writer.#method(#text, #len, #value);));
     }
 
     /// Writes what is known, if anything is left.
@@ -76,8 +79,16 @@ impl Writing<'_> {
     fn inherited_slot(&self, slot: &Slot, writer: &Ident) -> TokenStream {
         let Some(tree) = self.event.tree.get(slot.name) else {
             // The actor is filled at the latest before the first part that is not inherited.
-            let next = || SLOTS.iter().any(|slot| OWN.contains(&slot.name) && self.is_given(slot));
-            return if slot.name == "actor" && next() { quote!(#writer.after_actor();) } else { TokenStream::new() };
+            let next = || {
+                SLOTS
+                    .iter()
+                    .any(|slot| OWN.contains(&slot.name) && self.is_given(slot))
+            };
+            return if slot.name == "actor" && next() {
+                quote!(#writer.after_actor();)
+            } else {
+                TokenStream::new()
+            };
         };
         let (method, scope) = (own(slot.name), own("parts"));
         match tree {
@@ -96,18 +107,27 @@ impl Writing<'_> {
                 }
             },
             Tree::Parts(_) if slot.name == "context" => {
-                let calls: TokenStream = slot.parts.iter().filter_map(|part| Some(self.context(part, tree.get(part)?, &scope))).collect();
+                let calls: TokenStream = slot
+                    .parts
+                    .iter()
+                    .filter_map(|part| Some(self.context(part, tree.get(part)?, &scope)))
+                    .collect();
                 quote!(#writer.context(|#scope| { #calls });)
             }
             Tree::Parts(_) => {
-                let calls: TokenStream = slot.parts.iter().filter_map(|part| Some(self.actor(part, tree.get(part)?, &scope))).collect();
+                let calls: TokenStream = slot
+                    .parts
+                    .iter()
+                    .filter_map(|part| Some(self.actor(part, tree.get(part)?, &scope)))
+                    .collect();
                 quote!(#writer.actor_parts(|#scope| { #calls });)
             }
         }
     }
 
     fn is_given(&self, slot: &Slot) -> bool {
-        self.event.tree.get(slot.name).is_some() || slot.name == "description" && self.event.message.is_some()
+        self.event.tree.get(slot.name).is_some()
+            || slot.name == "description" && self.event.message.is_some()
     }
 
     /// A part of the actor.
@@ -131,7 +151,9 @@ impl Writing<'_> {
 
     /// A field of the context.
     fn context(&self, part: &str, tree: &Tree, scope: &Ident) -> TokenStream {
-        let Tree::Value(field) = tree else { return TokenStream::new() };
+        let Tree::Value(field) = tree else {
+            return TokenStream::new();
+        };
         let (key, value) = (format!(",{}", key_of(part)), self.rendered(*field));
         quote!(#scope.field(#key, #value);)
     }
@@ -146,12 +168,19 @@ impl Writing<'_> {
                 Some(json) => run.known += &format!(",{}{json}", key_of("description")),
                 None => {
                     let message = own("message");
-                    run.value(writer, "text", &format!(",{}", key_of("description")), &quote!(&#private::display(&#message)));
+                    run.value(
+                        writer,
+                        "text",
+                        &format!(",{}", key_of("description")),
+                        &quote!(&#private::display(&#message)),
+                    );
                 }
             }
             return;
         }
-        let Some(tree) = self.event.tree.get(slot.name) else { return };
+        let Some(tree) = self.event.tree.get(slot.name) else {
+            return;
+        };
         let part = match slot.name {
             "resource" => Some(own("RESOURCE")),
             "outcome" => Some(own("OUTCOME")),
@@ -159,11 +188,20 @@ impl Writing<'_> {
             _ => None,
         };
         match (tree, part) {
-            (Tree::Value(field), None) if slot.name == "tags" => match self.known_value(*field, false) {
-                Some(json) => run.known += &format!(",{}[{json}]", key_of(slot.name)),
-                None => run.value(writer, "list", &format!(",{}", key_of(slot.name)), &self.rendered(*field)),
-            },
-            (Tree::Value(field), None) => self.field(slot.name, *field, slot.name == "description", writer, run),
+            (Tree::Value(field), None) if slot.name == "tags" => {
+                match self.known_value(*field, false) {
+                    Some(json) => run.known += &format!(",{}[{json}]", key_of(slot.name)),
+                    None => run.value(
+                        writer,
+                        "list",
+                        &format!(",{}", key_of(slot.name)),
+                        &self.rendered(*field),
+                    ),
+                }
+            }
+            (Tree::Value(field), None) => {
+                self.field(slot.name, *field, slot.name == "description", writer, run)
+            }
             (Tree::Value(field), Some(_)) if slot.name == "details" => {
                 let value = self.rendered(*field);
                 run.call(writer, quote!(#writer.details_whole(#value);));
@@ -174,27 +212,46 @@ impl Writing<'_> {
             }
             (Tree::Parts(parts), part) => {
                 let texts = slot.name != "details";
-                let parts: Vec<_> =
-                    if texts { slot.parts.iter().filter_map(|part| Some((*part, tree.get(part)?))).collect() } else { pairs(parts) };
+                let parts: Vec<_> = if texts {
+                    slot.parts
+                        .iter()
+                        .filter_map(|part| Some((*part, tree.get(part)?)))
+                        .collect()
+                } else {
+                    pairs(parts)
+                };
                 let part = part.map(|part| quote!(#private::Parts::#part));
                 self.object(slot.name, &parts, texts, writer, run, part.as_ref());
             }
         }
     }
 
-    /// An object and what is in it. `part` says which part of the record it is, if it is one; `texts`, that its values are strings, but for maps.
-    fn object(&self, key: &str, members: &[(&str, &Tree)], texts: bool, writer: &Ident, run: &mut Run, part: Option<&TokenStream>) {
-        let known_first = members.first().is_some_and(|(key, tree)| self.known_member(key, tree, texts).is_some());
+    /// An object and what is in it. `part` says which part of the record it is, if it is one;
+    /// `texts`, that its values are strings, but for maps.
+    fn object(
+        &self,
+        key: &str,
+        members: &[(&str, &Tree)],
+        texts: bool,
+        writer: &Ident,
+        run: &mut Run,
+        part: Option<&TokenStream>,
+    ) {
+        let known_first = members
+            .first()
+            .is_some_and(|(key, tree)| self.known_member(key, tree, texts).is_some());
         run.opened += 1;
         let object = format_ident!("object{}", run.opened, span = Span::mixed_site());
         if known_first {
             // Never empty, so it opens and closes with the text around it.
-            run.code.extend(part.map(|part| quote!(#writer.has(#part);)));
+            run.code
+                .extend(part.map(|part| quote!(#writer.has(#part);)));
             run.known += &format!(",{}", key_of(key));
         } else {
             let key = format!(",{}", key_of(key));
             let (len, text) = (key.len(), std::mem::take(&mut run.known) + &key);
-            run.code.extend(quote!(let #object = #writer.open(#text, #len);));
+            run.code
+                .extend(quote!(let #object = #writer.open(#text, #len);));
         }
         for (place, (key, tree)) in members.iter().enumerate() {
             match self.known_member(key, tree, texts) {
@@ -204,7 +261,9 @@ impl Writing<'_> {
                 }
                 Some(member) => run.known += &member,
                 None => match tree {
-                    Tree::Value(field) => self.field(key, *field, texts && !is_map(key), writer, run),
+                    Tree::Value(field) => {
+                        self.field(key, *field, texts && !is_map(key), writer, run)
+                    }
                     Tree::Parts(_) => self.member(key, tree, writer, run),
                 },
             }
@@ -234,7 +293,12 @@ impl Writing<'_> {
             run.known += &format!(",{}{member}", key_of(key));
         } else {
             let value = self.rendered(field);
-            run.value(writer, if text { "text" } else { "field" }, &format!(",{}", key_of(key)), &value);
+            run.value(
+                writer,
+                if text { "text" } else { "field" },
+                &format!(",{}", key_of(key)),
+                &value,
+            );
         }
     }
 
@@ -243,7 +307,10 @@ impl Writing<'_> {
         let value = match tree {
             Tree::Value(field) => self.known_value(*field, text && !is_map(key))?,
             Tree::Parts(parts) => {
-                let members: Option<String> = parts.iter().map(|(key, tree)| self.known_member(key, tree, false)).collect();
+                let members: Option<String> = parts
+                    .iter()
+                    .map(|(key, tree)| self.known_member(key, tree, false))
+                    .collect();
                 format!("{{{}}}", members?.strip_prefix(',')?)
             }
         };
@@ -258,7 +325,9 @@ impl Writing<'_> {
 
     /// A field's value as its sigil says.
     fn rendered(&self, place: usize) -> TokenStream {
-        let Some(field) = self.event.fields.get(place) else { return TokenStream::new() };
+        let Some(field) = self.event.fields.get(place) else {
+            return TokenStream::new();
+        };
         let private = self.private;
         if let Some(json) = json_of(field) {
             return quote!(&#private::literal(#json));
@@ -272,7 +341,9 @@ impl Writing<'_> {
 
     /// A field's value as it is: an actor, a resource or an outcome.
     fn whole(&self, slot: &str, place: usize) -> TokenStream {
-        let Some(field) = self.event.fields.get(place) else { return TokenStream::new() };
+        let Some(field) = self.event.fields.get(place) else {
+            return TokenStream::new();
+        };
         whole(slot, field, self.private, &value_name(place, field))
     }
 }
@@ -286,10 +357,17 @@ fn is_map(part: &str) -> bool {
 }
 
 fn pairs(parts: &[(String, Tree)]) -> Vec<(&str, &Tree)> {
-    parts.iter().map(|(key, tree)| (key.as_str(), tree)).collect()
+    parts
+        .iter()
+        .map(|(key, tree)| (key.as_str(), tree))
+        .collect()
 }
 
 /// The JSON of a literal as a string: `7` as `"7"`.
 fn as_text(json: String) -> Option<String> {
-    Some(if json.starts_with('"') { json } else { format!("\"{json}\"") })
+    Some(if json.starts_with('"') {
+        json
+    } else {
+        format!("\"{json}\"")
+    })
 }

@@ -1,4 +1,5 @@
-//! How an argument of `audit!` becomes JSON: as its `Serialize`, its `Display` (`%`) or its `Debug` (`?`) has it.
+//! How an argument of `audit!` becomes JSON: as its `Serialize`, its `Display` (`%`) or its `Debug`
+//! (`?`) has it.
 
 use std::fmt::{Debug, Display};
 
@@ -47,7 +48,8 @@ impl Argument for Literal {
 #[derive(Debug)]
 pub struct Json<'a, T: ?Sized>(pub(super) &'a T);
 
-/// What a field of `audit!` takes without a sigil: whatever has `Serialize`. A trait of its own for the sake of its error message.
+/// What a field of `audit!` takes without a sigil: whatever has `Serialize`. A trait of its own for
+/// the sake of its error message.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "a `{Self}` can't be recorded as it is",

@@ -1,7 +1,9 @@
-//! What `#[audited]` expands to: values that outlive their arguments, the end of a body however it ends, and the error it ended with.
+//! What `#[audited]` expands to: values that outlive their arguments, the end of a body however it
+//! ends, and the error it ended with.
 //!
-//! What always holds: a body that was begun has one end. What it returned is recorded, or the [`Ending`] is dropped without having been told
-//! so, which is a panic or a future that nobody polls any more.
+//! What always holds: a body that was begun has one end. What it returned is recorded, or the
+//! [`Ending`] is dropped without having been told so, which is a panic or a future that nobody
+//! polls any more.
 
 use std::{
     error::Error,
@@ -64,7 +66,8 @@ pub fn never<R>() -> R {
     unreachable!("it stands behind `if false`")
 }
 
-/// A body that has begun. `failed` is told the reason and the milliseconds if it does not return, or if a value of its end panics.
+/// A body that has begun. `failed` is told the reason and the milliseconds if it does not return,
+/// or if a value of its end panics.
 #[derive(Debug)]
 pub struct Ending<F: Fn(&'static str, u64)> {
     began: Instant,
@@ -76,7 +79,12 @@ pub struct Ending<F: Fn(&'static str, u64)> {
 impl<F: Fn(&'static str, u64)> Ending<F> {
     /// Begins now.
     pub fn begin(failed: F) -> Self {
-        Self { began: Instant::now(), failed, returned: false, recorded: false }
+        Self {
+            began: Instant::now(),
+            failed,
+            returned: false,
+            recorded: false,
+        }
     }
 
     /// The body has returned: says how many milliseconds it took.
@@ -92,7 +100,11 @@ impl<F: Fn(&'static str, u64)> Ending<F> {
     }
 
     fn milliseconds(&self) -> u64 {
-        self.began.elapsed().as_millis().try_into().unwrap_or(u64::MAX)
+        self.began
+            .elapsed()
+            .as_millis()
+            .try_into()
+            .unwrap_or(u64::MAX)
     }
 }
 
@@ -101,13 +113,18 @@ impl<F: Fn(&'static str, u64)> Drop for Ending<F> {
         // An end over which another layer panics is in the log by then.
         let is_recorded = self.recorded || self.returned && mirror::take_panicked();
         if !is_recorded {
-            let reason = if std::thread::panicking() { "panic" } else { "cancelled" };
+            let reason = if std::thread::panicking() {
+                "panic"
+            } else {
+                "cancelled"
+            };
             (self.failed)(reason, self.milliseconds());
         }
     }
 }
 
-/// What a body returned. For a `Result`, under whatever name, the method of this type is found; for all else, that of [`Whole`].
+/// What a body returned. For a `Result`, under whatever name, the method of this type is found; for
+/// all else, that of [`Whole`].
 #[derive(Debug)]
 pub struct Returned<'a, R: ?Sized>(pub &'a R);
 
@@ -134,7 +151,8 @@ impl<'a, R: ?Sized> Whole<'a, R> for Returned<'a, R> {
 #[derive(Debug)]
 pub enum NoError {}
 
-/// An error whose text is wanted. `(&&&&&ErrorText(error)).text()` finds the first of these traits that the error's type has.
+/// An error whose text is wanted. `(&&&&&ErrorText(error)).text()` finds the first of these traits
+/// that the error's type has.
 #[derive(Debug)]
 pub struct ErrorText<'a, E: ?Sized>(pub &'a E);
 
@@ -162,7 +180,8 @@ impl<E: Deref<Target: Error> + ?Sized> TextOfHeldError for &&&ErrorText<'_, E> {
     }
 }
 
-/// The type has a `Display`; the alternate one, in which types that hold a chain of errors show all of it.
+/// The type has a `Display`; the alternate one, in which types that hold a chain of errors show all
+/// of it.
 pub trait TextOfDisplay {
     #[doc(hidden)]
     fn text(&self) -> Option<String>;
@@ -198,7 +217,8 @@ impl<E: ?Sized> NoText for ErrorText<'_, E> {
     }
 }
 
-/// An error and its sources, joined with `: `. A source that the text before it already ends with is not said again.
+/// An error and its sources, joined with `: `. A source that the text before it already ends with
+/// is not said again.
 fn chain<E: Error + ?Sized>(error: &E) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -229,7 +249,11 @@ mod tests {
     struct Shown;
     impl Display for Shown {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str(if f.alternate() { "outer: inner" } else { "outer" })
+            f.write_str(if f.alternate() {
+                "outer: inner"
+            } else {
+                "outer"
+            })
         }
     }
 
@@ -241,10 +265,23 @@ mod tests {
         let text = captured(&"t".repeat(10_000_000));
         assert_eq!(text.len(), Buffer::LONGEST + 2);
         assert!(text.ends_with("t…\"".as_bytes()));
-        let pieces = capture(&argument::display(&format_args!("{text:?}{text:?}", text = "ä".repeat(700_000)))).0.unwrap();
-        assert!(pieces.len().abs_diff(Buffer::LONGEST) < 10 && pieces.ends_with("ä…\"".as_bytes()), "{} bytes", pieces.len());
+        let pieces = capture(&argument::display(&format_args!(
+            "{text:?}{text:?}",
+            text = "ä".repeat(700_000)
+        )))
+        .0
+        .unwrap();
+        assert!(
+            pieces.len().abs_diff(Buffer::LONGEST) < 10 && pieces.ends_with("ä…\"".as_bytes()),
+            "{} bytes",
+            pieces.len()
+        );
         let list = captured(&vec![7_u8; 10_000_000]);
-        assert!(list.len() < Buffer::LONGEST + 10 && list.ends_with(",\"…\"]".as_bytes()), "{} bytes", list.len());
+        assert!(
+            list.len() < Buffer::LONGEST + 10 && list.ends_with(",\"…\"]".as_bytes()),
+            "{} bytes",
+            list.len()
+        );
         assert!(captured(&vec!["t".repeat(1000); 100_000]).len() < Buffer::LONGEST + 2000);
     }
 
@@ -264,7 +301,10 @@ mod tests {
         let text = "not rotated: refused: an error occurred when formatting an argument";
         let error = || NotRotated(Refused(std::fmt::Error));
         assert_eq!(text!(error()).as_deref(), Some(text));
-        assert_eq!(text!(Box::<dyn Error + Send + Sync>::from(error())).as_deref(), Some(text));
+        assert_eq!(
+            text!(Box::<dyn Error + Send + Sync>::from(error())).as_deref(),
+            Some(text)
+        );
         assert_eq!(text!(std::sync::Arc::new(error())).as_deref(), Some(text));
         assert_eq!(text!(Shown).as_deref(), Some("outer: inner"));
         assert_eq!(text!("plain").as_deref(), Some("plain"));
@@ -278,6 +318,9 @@ mod tests {
         let (fine, wrong): (Outcome, Outcome) = (Ok(1), Err(Mute));
         assert!(matches!(Returned(&fine).split(), Ok(1)));
         assert!(Returned(&wrong).split().is_err());
-        assert!(matches!(Returned(&Some(wrong)).split(), Ok(Some(Err(Mute)))));
+        assert!(matches!(
+            Returned(&Some(wrong)).split(),
+            Ok(Some(Err(Mute)))
+        ));
     }
 }

@@ -1,8 +1,9 @@
 //! What an event inherits from the spans around it.
 //!
-//! A span keeps the fields that mean something to an audit record, rendered as JSON, in its extensions. An event gathers them from
-//! the innermost span outwards; the innermost wins. An actor is one unit: the span that names its `id` hides the whole actor of
-//! the spans outside it, as does a context that is given an actor, so that one person's name never stands beside another's id.
+//! A span keeps the fields that mean something to an audit record, rendered as JSON, in its
+//! extensions. An event gathers them from the innermost span outwards; the innermost wins. An actor
+//! is one unit: the span that names its `id` hides the whole actor of the spans outside it, as does
+//! a context that is given an actor, so that one person's name never stands beside another's id.
 
 use std::{fmt, ops::Range};
 
@@ -95,16 +96,21 @@ impl SpanFields {
 
     /// From now on the actor is what is set after this, and of no other actor anything.
     pub(super) fn begin_actor(&mut self) {
-        [Slot::ActorType, Slot::ActorId, Slot::ActorName].into_iter().for_each(|slot| self.remove(slot));
+        [Slot::ActorType, Slot::ActorId, Slot::ActorName]
+            .into_iter()
+            .for_each(|slot| self.remove(slot));
         self.whole_actor = true;
     }
 
     fn remove(&mut self, slot: Slot) {
         if let Some(place) = self.values.iter().position(|(set, _)| *set == slot) {
             let (_, old) = self.values.remove(place);
-            self.values.iter_mut().filter(|(_, later)| later.start >= old.end).for_each(|(_, later)| {
-                *later = later.start - old.len()..later.end - old.len();
-            });
+            self.values
+                .iter_mut()
+                .filter(|(_, later)| later.start >= old.end)
+                .for_each(|(_, later)| {
+                    *later = later.start - old.len()..later.end - old.len();
+                });
             self.text.drain(old);
         }
     }
@@ -127,7 +133,9 @@ impl Visit for SpanFields {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.set(field, |out| json::write_display(out, format_args!("{value:?}")));
+        self.set(field, |out| {
+            json::write_display(out, format_args!("{value:?}"))
+        });
     }
 }
 
@@ -162,13 +170,19 @@ impl Inherited {
             }
         }
         self.set |= said & !self.closed;
-        self.closed |= if span.whole_actor || said & Slot::ActorId.bit() != 0 { said | ACTOR } else { said };
+        self.closed |= if span.whole_actor || said & Slot::ActorId.bit() != 0 {
+            said | ACTOR
+        } else {
+            said
+        };
     }
 
     /// All values, with the names of their slots.
     #[cfg(all(test, feature = "tower"))]
     pub(super) fn named(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
-        Slot::ALL.iter().filter_map(|&slot| Some((Slot::NAMES[slot as usize], self.get(slot)?)))
+        Slot::ALL
+            .iter()
+            .filter_map(|&slot| Some((Slot::NAMES[slot as usize], self.get(slot)?)))
     }
 
     /// Whether nobody further out has a say in who the actor is.

@@ -37,7 +37,8 @@ pub(super) struct Scratch {
     inherited: Inherited,
     random: fastrand::Rng,
     stamp: Stamp,
-    /// The log of the last event: kept, so that the next one need not touch its reference count, which all threads share.
+    /// The log of the last event: kept, so that the next one need not touch its reference count,
+    /// which all threads share.
     intake: Option<Arc<Intake>>,
 }
 
@@ -45,23 +46,35 @@ impl Scratch {
     #[cold]
     fn new() -> Box<Self> {
         let mut seed = [0; 8];
-        // Without entropy from the system the generator seeds itself from the time, the thread and addresses.
+        // Without entropy from the system the generator seeds itself from the time, the thread and
+        // addresses.
         let random = match getrandom::fill(&mut seed) {
             Ok(()) => fastrand::Rng::with_seed(u64::from_ne_bytes(seed)),
             Err(_) => fastrand::Rng::new(),
         };
-        Box::new(Self { out: Buffer::with_capacity(2048), inherited: Inherited::default(), random, stamp: Stamp::default(), intake: None })
+        Box::new(Self {
+            out: Buffer::with_capacity(2048),
+            inherited: Inherited::default(),
+            random,
+            stamp: Stamp::default(),
+            intake: None,
+        })
     }
 
     fn adopt(&mut self, intake: &Arc<Intake>) {
-        if !self.intake.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, intake)) {
+        if !self
+            .intake
+            .as_ref()
+            .is_some_and(|kept| Arc::ptr_eq(kept, intake))
+        {
             self.intake = Some(intake.clone());
         }
     }
 }
 
 thread_local! {
-    /// Taken while an event is rendered, so an event inside an event's argument works with a new one.
+    /// Taken while an event is rendered, so an event inside an event's argument works with a new
+    /// one.
     static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
 }
 
@@ -70,7 +83,11 @@ const KEPT_CAPACITY: usize = 256 * 1024;
 
 fn take_scratch() -> Box<Scratch> {
     // At the thread's end the slot may be gone.
-    SCRATCH.try_with(Cell::take).ok().flatten().unwrap_or_else(Scratch::new)
+    SCRATCH
+        .try_with(Cell::take)
+        .ok()
+        .flatten()
+        .unwrap_or_else(Scratch::new)
 }
 
 fn keep_scratch(mut scratch: Box<Scratch>) {
@@ -88,7 +105,9 @@ pub fn record(site: &'static Site, write: &dyn Fn(&mut Writer<'_>)) -> Receipt {
     scratch.inherited.clear();
     scope::gather(&mut scratch.inherited);
     let found = dispatcher::get_default(|dispatch| {
-        let Some(layer) = dispatch.downcast_ref::<AuditLayer>() else { return false };
+        let Some(layer) = dispatch.downcast_ref::<AuditLayer>() else {
+            return false;
+        };
         layer.gather(dispatch, &mut scratch.inherited);
         scratch.adopt(layer.intake());
         true
@@ -99,10 +118,16 @@ pub fn record(site: &'static Site, write: &dyn Fn(&mut Writer<'_>)) -> Receipt {
     let at = Instant::now();
     let id = at.uuid(scratch.random.u64(..));
     let parts = render(&mut scratch, site.head(), at, id, intake.as_deref(), write);
-    let taken = intake.as_ref().and_then(|intake| push(intake, &mut scratch));
+    let taken = intake
+        .as_ref()
+        .and_then(|intake| push(intake, &mut scratch));
 
     let mut receipt = Receipt::new(id, taken);
-    let mirror = Mirror { event_type: site.event_type(), record: &scratch.out, parts };
+    let mirror = Mirror {
+        event_type: site.event_type(),
+        record: &scratch.out,
+        parts,
+    };
     if mirror::send(site, mirror, intake.as_ref()) {
         for other in mirror::take_missed() {
             render(&mut scratch, site.head(), at, id, Some(&other), write);
@@ -122,12 +147,21 @@ pub fn record(site: &'static Site, write: &dyn Fn(&mut Writer<'_>)) -> Receipt {
 
 /// The key of the log that would take an event now.
 pub(super) fn key_of_log() -> Option<&'static CurrentKey> {
-    let layers = dispatcher::get_default(|dispatch| dispatch.downcast_ref::<AuditLayer>().map(|layer| layer.intake().hash_key));
+    let layers = dispatcher::get_default(|dispatch| {
+        dispatch
+            .downcast_ref::<AuditLayer>()
+            .map(|layer| layer.intake().hash_key)
+    });
     layers.or_else(|| GLOBAL.get().map(|global| global.hash_key))
 }
 
 /// Records an event that came through `tracing`. `head` is as in [`Site::new`].
-pub(super) fn record_plain(intake: &Arc<Intake>, head: &str, gather: impl FnOnce(&mut Inherited), write: &dyn Fn(&mut Writer<'_>)) {
+pub(super) fn record_plain(
+    intake: &Arc<Intake>,
+    head: &str,
+    gather: impl FnOnce(&mut Inherited),
+    write: &dyn Fn(&mut Writer<'_>),
+) {
     let mut scratch = take_scratch();
     scratch.inherited.clear();
     scope::gather(&mut scratch.inherited);
@@ -139,9 +173,22 @@ pub(super) fn record_plain(intake: &Arc<Intake>, head: &str, gather: impl FnOnce
     keep_scratch(scratch);
 }
 
-/// Renders the record into `scratch.out`, all but `stream` and `seq`, which the writer puts before it.
-fn render(scratch: &mut Scratch, head: &str, at: Instant, id: Uuid, intake: Option<&Intake>, write: &dyn Fn(&mut Writer<'_>)) -> Parts {
-    let Scratch { out, inherited, stamp, .. } = scratch;
+/// Renders the record into `scratch.out`, all but `stream` and `seq`, which the writer puts before
+/// it.
+fn render(
+    scratch: &mut Scratch,
+    head: &str,
+    at: Instant,
+    id: Uuid,
+    intake: Option<&Intake>,
+    write: &dyn Fn(&mut Writer<'_>),
+) -> Parts {
+    let Scratch {
+        out,
+        inherited,
+        stamp,
+        ..
+    } = scratch;
     out.clear();
     out.limit_texts(intake.map_or(Buffer::LONGEST, |intake| intake.longest));
     stamp.write(out, at, id);
@@ -164,7 +211,10 @@ fn render(scratch: &mut Scratch, head: &str, at: Instant, id: Uuid, intake: Opti
 }
 
 /// Hands the rendered record to the log.
-fn push(intake: &Intake, scratch: &mut Scratch) -> Option<(u64, &'static crate::journal::Durability)> {
+fn push(
+    intake: &Intake,
+    scratch: &mut Scratch,
+) -> Option<(u64, &'static crate::journal::Durability)> {
     let position = if scratch.out.len() <= intake.longest {
         intake.push(&scratch.out)
     } else {

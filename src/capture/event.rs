@@ -4,8 +4,8 @@ use super::receipt::Receipt;
 
 /// A value that is an event: its type says of what kind, its fields with what particulars.
 ///
-/// `#[derive(AuditEvent)]` writes it; `audit!(event)` records it. Where an event has to be looked at before it is recorded, write it by hand,
-/// with [`audit!`](crate::audit) inside:
+/// `#[derive(AuditEvent)]` writes it; `audit!(event)` records it. Where an event has to be looked
+/// at before it is recorded, write it by hand, with [`audit!`](crate::audit) inside:
 ///
 /// ```
 /// use tracing_audit::{AuditEvent, Receipt, audit};

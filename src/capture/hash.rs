@@ -5,8 +5,9 @@ use std::{cell::Cell, fmt, sync::OnceLock};
 use super::emit;
 use crate::record::{HashKey, Prepared};
 
-/// The key that a log hashes with, read without a lock: a chain of the keys that were set, of which the last is in use. There are as many
-/// as somebody rotated in the process's life, and they stay, so that threads can point to them.
+/// The key that a log hashes with, read without a lock: a chain of the keys that were set, of which
+/// the last is in use. There are as many as somebody rotated in the process's life, and they stay,
+/// so that threads can point to them.
 #[derive(Default)]
 pub(crate) struct CurrentKey(OnceLock<Box<Key>>);
 
@@ -25,7 +26,10 @@ impl CurrentKey {
     }
 
     pub(crate) fn set(&self, key: &HashKey) {
-        let mut key = Box::new(Key { prepared: Prepared::new(key), next: OnceLock::new() });
+        let mut key = Box::new(Key {
+            prepared: Prepared::new(key),
+            next: OnceLock::new(),
+        });
         let mut end = &self.0;
         // Where two are set at once, one of them comes after the other.
         while let Err(unset) = end.set(key) {
@@ -53,14 +57,20 @@ thread_local! {
     static CURRENT: Cell<Option<&'static CurrentKey>> = const { Cell::new(None) };
 }
 
-/// While this lives, its thread hashes with a key; then with the one before, also if a value panicked.
+/// While this lives, its thread hashes with a key; then with the one before, also if a value
+/// panicked.
 pub(super) struct Hashing(Option<&'static CurrentKey>);
 
 impl Hashing {
     #[inline]
     pub(super) fn with(key: Option<&'static CurrentKey>) -> Self {
         // At the thread's end the place may be gone; then nothing is hashed.
-        Self(CURRENT.try_with(|current| current.replace(key)).ok().flatten())
+        Self(
+            CURRENT
+                .try_with(|current| current.replace(key))
+                .ok()
+                .flatten(),
+        )
     }
 }
 
@@ -71,9 +81,15 @@ impl Drop for Hashing {
     }
 }
 
-/// The key to hash with now, if there is one: that of the record that is being rendered, or else of the log that would take one.
+/// The key to hash with now, if there is one: that of the record that is being rendered, or else of
+/// the log that would take one.
 pub(super) fn current() -> Option<&'static Prepared> {
-    CURRENT.try_with(Cell::get).ok().flatten().or_else(emit::key_of_log)?.last()
+    CURRENT
+        .try_with(Cell::get)
+        .ok()
+        .flatten()
+        .or_else(emit::key_of_log)?
+        .last()
 }
 
 #[cfg(test)]

@@ -8,13 +8,16 @@ use crate::{
     record::{Buffer, Source, Timestamp, json},
 };
 
-/// What a caller does while the journal is full, which it is only when the disk has not kept up for millions of bytes, or refuses.
+/// What a caller does while the journal is full, which it is only when the disk has not kept up for
+/// millions of bytes, or refuses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WhenFull {
-    /// Waits for room: no event is lost, and the application stands still with its audit trail. The default.
+    /// Waits for room: no event is lost, and the application stands still with its audit trail. The
+    /// default.
     #[default]
     Wait,
-    /// Drops the event. Dropped events are counted, and the count is written into the log as `audit.log.dropped`.
+    /// Drops the event. Dropped events are counted, and the count is written into the log as
+    /// `audit.log.dropped`.
     Drop,
 }
 
@@ -47,7 +50,15 @@ impl Intake {
         json::write_str(&mut field, source.as_str());
         let system = format!("{{\"type\":\"system\",\"id\":\"{source}\"}}");
         let longest = longest.min(producer.max_payload());
-        Self { producer, durability, source: field.into_vec().into(), system: system.into_bytes().into(), longest, when_full, hash_key }
+        Self {
+            producer,
+            durability,
+            source: field.into_vec().into(),
+            system: system.into_bytes().into(),
+            longest,
+            when_full,
+            hash_key,
+        }
     }
 
     /// Puts a record into the journal; `None` if it was closed or, where that is allowed, full.

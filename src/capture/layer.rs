@@ -26,12 +26,13 @@ pub(super) const TARGET: &str = "audit";
 
 /// The layer that takes audit events to a log. Made by [`AuditLog::layer`](crate::AuditLog::layer).
 ///
-/// Put it anywhere in the stack, boxed or not; no filter, global or of a layer, keeps an `audit!` event from it. Do not give it a
-/// filter of its own with `with_filter`: it selects by itself, and a filter would only hide spans from it.
+/// Put it anywhere in the stack, boxed or not; no filter, global or of a layer, keeps an `audit!`
+/// event from it. Do not give it a filter of its own with `with_filter`: it selects by itself, and
+/// a filter would only hide spans from it.
 ///
-/// It asks `tracing` for events and spans of level `INFO` and above. Where no layer has a filter, that is also what the other
-/// layers get; to let them see more, give them a filter (`.with_filter(LevelFilter::TRACE)`) or raise
-/// [`with_max_level`](Self::with_max_level).
+/// It asks `tracing` for events and spans of level `INFO` and above. Where no layer has a filter,
+/// that is also what the other layers get; to let them see more, give them a filter
+/// (`.with_filter(LevelFilter::TRACE)`) or raise [`with_max_level`](Self::with_max_level).
 pub struct AuditLayer {
     intake: Arc<Intake>,
     /// Gathers the spans' fields; knows the type of the subscriber below.
@@ -41,7 +42,11 @@ pub struct AuditLayer {
 
 impl AuditLayer {
     pub(crate) fn new(intake: Arc<Intake>) -> Self {
-        Self { intake, gather: gather_current::<Registry>, max_level: LevelFilter::INFO }
+        Self {
+            intake,
+            gather: gather_current::<Registry>,
+            max_level: LevelFilter::INFO,
+        }
     }
 
     /// Down to which level spans are asked for, for the fields they carry. Default: `INFO`.
@@ -59,7 +64,8 @@ impl AuditLayer {
         (self.gather)(dispatch, into);
     }
 
-    /// Renders values of spans: they are hashed with the key of this layer's log, which can't be asked for while it is at work.
+    /// Renders values of spans: they are hashed with the key of this layer's log, which can't be
+    /// asked for while it is at work.
     fn hashing(&self, render: impl FnOnce()) {
         let _hashing = Hashing::with(Some(self.intake.hash_key));
         render();
@@ -68,7 +74,10 @@ impl AuditLayer {
 
 impl fmt::Debug for AuditLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuditLayer").field("intake", &self.intake).field("max_level", &self.max_level).finish_non_exhaustive()
+        f.debug_struct("AuditLayer")
+            .field("intake", &self.intake)
+            .field("max_level", &self.max_level)
+            .finish_non_exhaustive()
     }
 }
 
@@ -77,7 +86,9 @@ fn gather_current<S>(dispatch: &Dispatch, into: &mut Inherited)
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let Some(subscriber) = dispatch.downcast_ref::<S>() else { return };
+    let Some(subscriber) = dispatch.downcast_ref::<S>() else {
+        return;
+    };
     let current = dispatch.current_span();
     let Some(id) = current.id() else { return };
     if let Some(span) = subscriber.span(id) {
@@ -116,7 +127,12 @@ where
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        if !attributes.metadata().fields().iter().any(|field| Slot::of(field.name()).is_some()) {
+        if !attributes
+            .metadata()
+            .fields()
+            .iter()
+            .any(|field| Slot::of(field.name()).is_some())
+        {
             return;
         }
         let mut fields = SpanFields::default();
@@ -143,7 +159,11 @@ where
         if metadata.name() == mirror::NAME {
             mirror::seen_by(&self.intake);
         } else if *metadata.level() <= LevelFilter::INFO {
-            self.hashing(|| plain::record(&self.intake, event, |into| gather(context.event_scope(event), into)));
+            self.hashing(|| {
+                plain::record(&self.intake, event, |into| {
+                    gather(context.event_scope(event), into)
+                })
+            });
         }
     }
 }

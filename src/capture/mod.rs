@@ -1,12 +1,16 @@
 //! From a call of `audit!` to a frame in the journal, on the caller's thread.
 //!
-//! In comes a call site with its arguments; out goes one rendered record, without its `stream` and `seq`. What always holds:
+//! In comes a call site with its arguments; out goes one rendered record, without its `stream` and
+//! `seq`. What always holds:
 //!
-//! - No filter has a say. [`record`] finds the [`AuditLayer`] in the current dispatcher and hands it the event itself; only without
-//!   one does it turn to the process-wide log, and only without either does it depend on the event that it sends through `tracing`.
-//! - After the first call on a thread nothing is allocated, no lock is shared between threads and no system call is made
-//!   (the clock is read through the vDSO). The exceptions are a full journal and a record that is too long.
-//! - An event of a call site is recorded once by each log, though its mirror passes through `tracing` as well.
+//! - No filter has a say. [`record`] finds the [`AuditLayer`] in the current dispatcher and hands
+//!   it the event itself; only without one does it turn to the process-wide log, and only without
+//!   either does it depend on the event that it sends through `tracing`.
+//! - After the first call on a thread nothing is allocated, no lock is shared between threads and
+//!   no system call is made (the clock is read through the vDSO). The exceptions are a full journal
+//!   and a record that is too long.
+//! - An event of a call site is recorded once by each log, though its mirror passes through
+//!   `tracing` as well.
 
 mod argument;
 pub(crate) mod audited;
@@ -43,7 +47,10 @@ pub use intake::WhenFull;
 pub use layer::AuditLayer;
 pub use parts::{ActorParts, ContextParts};
 pub use receipt::{Durable, NotDurable, Receipt};
-pub use redact::{Denied, Hashed, Hidden, Masked, Redactable, Redacted, Secret, Shown, Unredacted, hashed, mask, unredacted};
+pub use redact::{
+    Denied, Hashed, Hidden, Masked, Redactable, Redacted, Secret, Shown, Unredacted, hashed, mask,
+    unredacted,
+};
 #[cfg(feature = "tower")]
 pub use request::{AuditContextLayer, AuditContextService, RequestId};
 pub use scope::{AuditContext, Scoped, context_slot};

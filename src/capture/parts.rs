@@ -6,7 +6,8 @@ use super::{
     writer::{Writer, write_text},
 };
 
-/// Fields of an actor. The spans fill what the event leaves empty, unless it names an `id`: then the actor is the event's alone.
+/// Fields of an actor. The spans fill what the event leaves empty, unless it names an `id`: then
+/// the actor is the event's alone.
 #[derive(Debug)]
 pub struct ActorParts<'w, 'a> {
     writer: &'w mut Writer<'a>,
@@ -16,11 +17,18 @@ pub struct ActorParts<'w, 'a> {
 }
 
 impl<'w, 'a> ActorParts<'w, 'a> {
-    const KEYS: [(&'static [u8], Slot); 3] =
-        [(b",\"type\":", Slot::ActorType), (b",\"id\":", Slot::ActorId), (b",\"name\":", Slot::ActorName)];
+    const KEYS: [(&'static [u8], Slot); 3] = [
+        (b",\"type\":", Slot::ActorType),
+        (b",\"id\":", Slot::ActorId),
+        (b",\"name\":", Slot::ActorName),
+    ];
 
     pub(super) fn new(writer: &'w mut Writer<'a>) -> Self {
-        Self { writer, done: 0, identified: false }
+        Self {
+            writer,
+            done: 0,
+            identified: false,
+        }
     }
 
     /// Sets `type`.
@@ -32,7 +40,14 @@ impl<'w, 'a> ActorParts<'w, 'a> {
 
     /// Sets `id`. Without a type it is a `user`.
     pub fn id(&mut self, value: &dyn Argument) {
-        if self.text(if self.done == 0 { b",\"type\":\"user\",\"id\":" } else { b",\"id\":" }, value) {
+        if self.text(
+            if self.done == 0 {
+                b",\"type\":\"user\",\"id\":"
+            } else {
+                b",\"id\":"
+            },
+            value,
+        ) {
             self.done = 2;
             self.identified = true;
         }
@@ -78,7 +93,11 @@ impl<'w, 'a> ActorParts<'w, 'a> {
 
     fn fill_up_to(&mut self, place: usize) {
         let inherited = self.writer.inherited;
-        if self.done == 0 && place > 0 && inherited.get(Slot::ActorType).is_none() && inherited.get(Slot::ActorId).is_some() {
+        if self.done == 0
+            && place > 0
+            && inherited.get(Slot::ActorType).is_none()
+            && inherited.get(Slot::ActorId).is_some()
+        {
             self.writer.out.extend_from_slice(USER);
         }
         for (key, slot) in Self::KEYS.get(self.done..place).unwrap_or_default() {
@@ -112,9 +131,13 @@ impl<'w, 'a> ContextParts<'w, 'a> {
         Self { writer, done: 0 }
     }
 
-    /// Sets a field; the key is JSON with its comma and colon, one of those of the context, in their order.
+    /// Sets a field; the key is JSON with its comma and colon, one of those of the context, in
+    /// their order.
     pub fn field(&mut self, key: &'static str, value: &dyn Argument) {
-        let place = Self::KEYS.iter().position(|(name, _)| *name == key).unwrap_or(self.done);
+        let place = Self::KEYS
+            .iter()
+            .position(|(name, _)| *name == key)
+            .unwrap_or(self.done);
         self.reach(place);
         if write_text(self.writer.out, key.as_bytes(), key.len(), value) {
             self.done = place + 1;
@@ -126,7 +149,11 @@ impl<'w, 'a> ContextParts<'w, 'a> {
     }
 
     fn reach(&mut self, place: usize) {
-        let keys = if self.writer.inherited.is_empty() { None } else { Self::KEYS.get(self.done..place) };
+        let keys = if self.writer.inherited.is_empty() {
+            None
+        } else {
+            Self::KEYS.get(self.done..place)
+        };
         for (key, slot) in keys.unwrap_or_default() {
             self.writer.inherit(key.as_bytes(), *slot);
         }

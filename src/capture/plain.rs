@@ -1,7 +1,9 @@
-//! Ordinary `tracing` events with target `audit`: `tracing::info!(target: "audit", event_type = "user.created", actor.id = 7, "…")`.
+//! Ordinary `tracing` events with target `audit`:
+//! `tracing::info!(target: "audit", event_type = "user.created", actor.id = 7, "…")`.
 //!
-//! Their fields mean what they mean in `audit!`. What `audit!` would reject at compile time can't be rejected here: an event whose
-//! type is missing, malformed or the log's own is recorded as `tracing.event`, with all it said under `details`.
+//! Their fields mean what they mean in `audit!`. What `audit!` would reject at compile time can't
+//! be rejected here: an event whose type is missing, malformed or the log's own is recorded as
+//! `tracing.event`, with all it said under `details`.
 
 use std::{fmt, sync::Arc};
 
@@ -60,12 +62,21 @@ impl PlainFields {
         if is_own(name) {
             self.own.push((name, value));
         } else {
-            put(&mut self.details, name.strip_prefix("details.").unwrap_or(name), value);
+            put(
+                &mut self.details,
+                name.strip_prefix("details.").unwrap_or(name),
+                value,
+            );
         }
     }
 
     fn get(&self, name: &str) -> Given<'_> {
-        Given(self.own.iter().find(|(own, _)| *own == name).map(|(_, value)| value))
+        Given(
+            self.own
+                .iter()
+                .find(|(own, _)| *own == name)
+                .map(|(_, value)| value),
+        )
     }
 
     fn has(&self, prefix: &str) -> bool {
@@ -92,8 +103,12 @@ impl PlainFields {
                 UNTYPED.to_owned()
             }
         };
-        let category = self.take_text("category").unwrap_or_else(|| event_type.split('.').next().unwrap_or_default().to_owned());
-        let action = self.take_text("action").unwrap_or_else(|| event_type.rsplit('.').next().unwrap_or_default().to_owned());
+        let category = self
+            .take_text("category")
+            .unwrap_or_else(|| event_type.split('.').next().unwrap_or_default().to_owned());
+        let action = self
+            .take_text("action")
+            .unwrap_or_else(|| event_type.rsplit('.').next().unwrap_or_default().to_owned());
         let severity = match self.take_text("severity") {
             None => severity,
             Some(text) => text.parse().unwrap_or_else(|_| {
@@ -183,7 +198,8 @@ fn is_own(name: &str) -> bool {
     OWN.contains(&name)
 }
 
-/// Sets a value at a dotted path; where the path runs into a value that is no object, it stays one dotted key.
+/// Sets a value at a dotted path; where the path runs into a value that is no object, it stays one
+/// dotted key.
 fn put(fields: &mut Map<String, Value>, path: &str, value: Value) {
     if let Some((first, rest)) = path.split_once('.')
         && let Value::Object(inner) = fields.entry(first).or_insert_with(|| Map::new().into())

@@ -33,7 +33,8 @@ impl<T: Display + ?Sized> Redactable for T {
     }
 }
 
-/// The first `shown` characters of the value and `…`; never more than a third of it, so that a short secret is not told whole.
+/// The first `shown` characters of the value and `…`; never more than a third of it, so that a
+/// short secret is not told whole.
 ///
 /// ```
 /// use tracing_audit::{Secret, mask};
@@ -57,7 +58,10 @@ impl<T: Redactable + ?Sized> Display for Masked<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut count = Count(0);
         self.value.text(&mut count)?;
-        let mut first = First { out: f, left: self.shown.min(count.0 / 3) };
+        let mut first = First {
+            out: f,
+            left: self.shown.min(count.0 / 3),
+        };
         self.value.text(&mut first)?;
         f.write_char('…')
     }
@@ -93,17 +97,23 @@ struct First<'a, 'f> {
 
 impl Write for First<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = text.char_indices().nth(self.left).map_or(text.len(), |(at, _)| at);
+        let end = text
+            .char_indices()
+            .nth(self.left)
+            .map_or(text.len(), |(at, _)| at);
         self.left -= text[..end].chars().count();
         self.out.write_str(&text[..end])
     }
 }
 
-/// A keyed hash of the value: equal values have equal hashes, so that entries can be found by a value which the log does not have.
+/// A keyed hash of the value: equal values have equal hashes, so that entries can be found by a
+/// value which the log does not have.
 ///
-/// It is an HMAC-SHA256 (RFC 2104) with the log's current [`HashKey`](crate::HashKey), cut to 128 bits, and says which key that was.
-/// Who has the key computes it for a candidate with [`AuditLog::hashes_of`](crate::AuditLog::hashes_of) or `tracing-audit hash`, and
-/// searches for that. Where no log takes the event, there is no key, and `[not hashed]` is shown. Costs about a microsecond.
+/// It is an HMAC-SHA256 (RFC 2104) with the log's current [`HashKey`](crate::HashKey), cut to 128
+/// bits, and says which key that was. Who has the key computes it for a candidate with
+/// [`AuditLog::hashes_of`](crate::AuditLog::hashes_of) or `tracing-audit hash`, and searches for
+/// that. Where no log takes the event, there is no key, and `[not hashed]` is shown. Costs about a
+/// microsecond.
 ///
 /// ```
 /// use tracing_audit::{audit, hashed};
@@ -121,7 +131,9 @@ pub struct Hashed<'a, T: ?Sized>(&'a T);
 
 impl<T: Redactable + ?Sized> Display for Hashed<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(key) = hash::current() else { return f.write_str("[not hashed]") };
+        let Some(key) = hash::current() else {
+            return f.write_str("[not hashed]");
+        };
         let mut hashing = key.start();
         self.0.text(&mut hashing)?;
         hashing.finish(f)
@@ -140,7 +152,8 @@ impl<T: Redactable + ?Sized> Serialize for Hashed<'_, T> {
     }
 }
 
-/// A value that can't be recorded: it has no `Serialize` and no `Display`, and its `Debug` shows nothing.
+/// A value that can't be recorded: it has no `Serialize` and no `Display`, and its `Debug` shows
+/// nothing.
 ///
 /// ```compile_fail
 /// # use tracing_audit::{Secret, audit};
@@ -148,7 +161,8 @@ impl<T: Redactable + ?Sized> Serialize for Hashed<'_, T> {
 /// audit!("user.created", given = password);
 /// ```
 ///
-/// [`mask`] and [`hashed`] take it. It is cleared by nobody when it is dropped; for that, hold a type in it that clears itself.
+/// [`mask`] and [`hashed`] take it. It is cleared by nobody when it is dropped; for that, hold a
+/// type in it that clears itself.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret<T>(T);
 
@@ -208,8 +222,9 @@ impl<T: Serialize + ?Sized> Serialize for Unredacted<'_, T> {
     }
 }
 
-/// The value of a field whose name is denied. `audit!` calls `denied` on a reference to it: the method is found on
-/// [`Shown`] for what may be shown, and else, one reference further, on [`Hidden`].
+/// The value of a field whose name is denied. `audit!` calls `denied` on a reference to it: the
+/// method is found on [`Shown`] for what may be shown, and else, one reference further, on
+/// [`Hidden`].
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Denied<'a, T: ?Sized>(pub &'a T);
@@ -269,21 +284,36 @@ mod tests {
     #[test]
     fn no_mask_shows_more_than_a_third() {
         for len in 0..40 {
-            let secret: String = "äbcdefghijklmnopqrstuvwxyzäbcdefghijklmnopqrst".chars().take(len).collect();
+            let secret: String = "äbcdefghijklmnopqrstuvwxyzäbcdefghijklmnopqrst"
+                .chars()
+                .take(len)
+                .collect();
             for shown in [0, 1, 5, 100] {
                 let masked = mask(&secret, shown).to_string();
                 let told = masked.strip_suffix('…').unwrap();
-                assert!(secret.starts_with(told) && told.chars().count() == shown.min(len / 3), "{secret} as {masked}");
+                assert!(
+                    secret.starts_with(told) && told.chars().count() == shown.min(len / 3),
+                    "{secret} as {masked}"
+                );
             }
         }
         // However many pieces the text comes in.
-        assert_eq!(mask(&format_args!("{}{}{}", "ab", "cd", "efghi"), 5).to_string(), "abc…");
+        assert_eq!(
+            mask(&format_args!("{}{}{}", "ab", "cd", "efghi"), 5).to_string(),
+            "abc…"
+        );
     }
 
     #[test]
     fn a_secret_tells_nothing() {
         let secret = Secret::new("hunter2");
-        assert_eq!(format!("{secret:?} {:?}", mask(&secret, 9)), "Secret(…) hu…");
-        assert_eq!((*secret.expose(), secret.clone().into_inner()), ("hunter2", "hunter2"));
+        assert_eq!(
+            format!("{secret:?} {:?}", mask(&secret, 9)),
+            "Secret(…) hu…"
+        );
+        assert_eq!(
+            (*secret.expose(), secret.clone().into_inner()),
+            ("hunter2", "hunter2")
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! A tower layer that fills the context of events from the HTTP request they belong to.
 //!
-//! What comes from a client is a claim: the client's address is taken from a header only as far as trusted proxies wrote it (see `forwarded`),
-//! and every text is cut to what an audit record has use for.
+//! What comes from a client is a claim: the client's address is taken from a header only as far as
+//! trusted proxies wrote it (see `forwarded`), and every text is cut to what an audit record has
+//! use for.
 
 use std::{
     fmt,
@@ -29,8 +30,8 @@ const LONGEST: usize = 512;
 
 type Hook<T> = Arc<dyn Fn(&Parts) -> Option<T> + Send + Sync>;
 
-/// A tower layer for axum and other HTTP services of `tower`: events below it inherit the client's address, user agent, request id,
-/// scheme and host, and with hooks the session and the actor.
+/// A tower layer for axum and other HTTP services of `tower`: events below it inherit the client's
+/// address, user agent, request id, scheme and host, and with hooks the session and the actor.
 ///
 /// ```
 /// use axum::{Router, routing::post};
@@ -81,8 +82,17 @@ impl AuditContextLayer {
     /// A layer that trusts no proxy.
     pub fn new() -> Self {
         let request_id = HeaderName::from_static("x-request-id");
-        let settings = Settings { proxies: Vec::new(), forwarded: Header::X, request_id, peer: None, session_id: None, actor: None };
-        Self { settings: Arc::new(settings) }
+        let settings = Settings {
+            proxies: Vec::new(),
+            forwarded: Header::X,
+            request_id,
+            peer: None,
+            session_id: None,
+            actor: None,
+        };
+        Self {
+            settings: Arc::new(settings),
+        }
     }
 
     fn set(mut self, set: impl FnOnce(&mut Settings)) -> Self {
@@ -90,12 +100,16 @@ impl AuditContextLayer {
         self
     }
 
-    /// Whose `X-Forwarded-…` headers are believed: addresses and networks, such as `10.0.0.0/8`. Default: nobody's.
+    /// Whose `X-Forwarded-…` headers are believed: addresses and networks, such as `10.0.0.0/8`.
+    /// Default: nobody's.
     ///
     /// # Errors
     ///
     /// [`Error::Invalid`] for a text that is neither.
-    pub fn trusted_proxies<T: AsRef<str>>(self, networks: impl IntoIterator<Item = T>) -> Result<Self> {
+    pub fn trusted_proxies<T: AsRef<str>>(
+        self,
+        networks: impl IntoIterator<Item = T>,
+    ) -> Result<Self> {
         let parse = |text: T| {
             let text = text.as_ref();
             text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
@@ -106,8 +120,9 @@ impl AuditContextLayer {
         Ok(self.set(|settings| settings.proxies = proxies))
     }
 
-    /// Reads `Forwarded` (RFC 7239) instead of `X-Forwarded-For`, `-Proto` and `-Host`: for proxies that write it. Never both, as a proxy passes on
-    /// what it doesn't write, and then it is the client's word.
+    /// Reads `Forwarded` (RFC 7239) instead of `X-Forwarded-For`, `-Proto` and `-Host`: for proxies
+    /// that write it. Never both, as a proxy passes on what it doesn't write, and then it is the
+    /// client's word.
     #[must_use]
     pub fn forwarded_header(self) -> Self {
         self.set(|settings| settings.forwarded = Header::Standard)
@@ -125,9 +140,13 @@ impl AuditContextLayer {
         self.set(|settings| settings.peer = Some(Arc::new(hook)))
     }
 
-    /// Tells the session. It is recorded as it is: give a name for the session, not the secret that opens it.
+    /// Tells the session. It is recorded as it is: give a name for the session, not the secret that
+    /// opens it.
     #[must_use]
-    pub fn session_id(self, hook: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static) -> Self {
+    pub fn session_id(
+        self,
+        hook: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
         self.set(|settings| settings.session_id = Some(Arc::new(hook)))
     }
 
@@ -140,32 +159,47 @@ impl AuditContextLayer {
 
 impl fmt::Debug for AuditContextLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuditContextLayer").field("trusted_proxies", &self.settings.proxies).finish_non_exhaustive()
+        f.debug_struct("AuditContextLayer")
+            .field("trusted_proxies", &self.settings.proxies)
+            .finish_non_exhaustive()
     }
 }
 
 impl Settings {
     fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.proxies.iter().any(|network| network.contains(&address))
+        self.proxies
+            .iter()
+            .any(|network| network.contains(&address))
     }
 
     fn peer(&self, request: &Parts) -> Option<IpAddr> {
         let told = self.peer.as_ref().and_then(|hook| hook(request));
         #[cfg(feature = "server")]
         let told = told.or_else(|| {
-            request.extensions.get::<axum::extract::ConnectInfo<SocketAddr>>().map(|axum::extract::ConnectInfo(peer)| peer.ip())
+            request
+                .extensions
+                .get::<axum::extract::ConnectInfo<SocketAddr>>()
+                .map(|axum::extract::ConnectInfo(peer)| peer.ip())
         });
-        let among = || request.extensions.get::<SocketAddr>().map(SocketAddr::ip).or_else(|| request.extensions.get().copied());
+        let among = || {
+            request
+                .extensions
+                .get::<SocketAddr>()
+                .map(SocketAddr::ip)
+                .or_else(|| request.extensions.get().copied())
+        };
         told.or_else(among).map(|address| address.to_canonical())
     }
 
-    /// Goes back from the peer through the proxies, as far as each is trusted. What can't be read ends the way: whoever
-    /// comes before it is unknown.
+    /// Goes back from the peer through the proxies, as far as each is trusted. What can't be read
+    /// ends the way: whoever comes before it is unknown.
     fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer;
         for hop in self.forwarded.hops(headers) {
-            let Some(address) = hop.filter(|_| self.trusts(client)) else { break };
+            let Some(address) = hop.filter(|_| self.trusts(client)) else {
+                break;
+            };
             client = address;
         }
         client
@@ -183,10 +217,20 @@ impl Settings {
             context = context.user_agent(agent);
         }
         let (headers, uri) = (&request.headers, &request.uri);
-        if let Some(scheme) = self.forwarded.scheme(headers).filter(|_| forwarded).or_else(|| uri.scheme_str()) {
+        if let Some(scheme) = self
+            .forwarded
+            .scheme(headers)
+            .filter(|_| forwarded)
+            .or_else(|| uri.scheme_str())
+        {
             context = context.protocol(cut(scheme));
         }
-        let host = self.forwarded.host(headers).filter(|_| forwarded).or_else(|| uri.host()).map(|host| cut(host).to_owned());
+        let host = self
+            .forwarded
+            .host(headers)
+            .filter(|_| forwarded)
+            .or_else(|| uri.host())
+            .map(|host| cut(host).to_owned());
         if let Some(host) = host.or_else(|| text(headers, &header::HOST)) {
             context = context.host(host);
         }
@@ -205,7 +249,10 @@ impl Settings {
 
 /// As much of a text as is taken.
 fn cut(text: &str) -> &str {
-    let end = (0..=LONGEST.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    let end = (0..=LONGEST.min(text.len()))
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or_default();
     &text[..end]
 }
 
@@ -219,7 +266,10 @@ impl<S> Layer<S> for AuditContextLayer {
     type Service = AuditContextService<S>;
 
     fn layer(&self, inner: S) -> AuditContextService<S> {
-        AuditContextService { inner, settings: Arc::clone(&self.settings) }
+        AuditContextService {
+            inner,
+            settings: Arc::clone(&self.settings),
+        }
     }
 }
 
@@ -232,7 +282,9 @@ pub struct AuditContextService<S> {
 
 impl<S: fmt::Debug> fmt::Debug for AuditContextService<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuditContextService").field("inner", &self.inner).finish_non_exhaustive()
+        f.debug_struct("AuditContextService")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
     }
 }
 
@@ -254,7 +306,9 @@ where
         parts.extensions.insert(RequestId(id));
         let inner = &mut self.inner;
         // Services may do their work here, before there is a future to poll.
-        let future = context.clone().run(|| inner.call(Request::from_parts(parts, body)));
+        let future = context
+            .clone()
+            .run(|| inner.call(Request::from_parts(parts, body)));
         context.scope(future)
     }
 }

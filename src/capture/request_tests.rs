@@ -20,11 +20,17 @@ fn within(layer: &AuditContextLayer, request: Request<()>) -> Vec<(&'static str,
         fn call(&mut self, _: Request<()>) -> Self::Future {
             let mut inherited = Inherited::default();
             scope::gather(&mut inherited);
-            ready(Ok(inherited.named().map(|(name, value)| (name, String::from_utf8(value.to_vec()).unwrap())).collect()))
+            ready(Ok(inherited
+                .named()
+                .map(|(name, value)| (name, String::from_utf8(value.to_vec()).unwrap()))
+                .collect()))
         }
     }
     let mut future = std::pin::pin!(layer.layer(Look).call(request));
-    match future.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())) {
+    match future
+        .as_mut()
+        .poll(&mut Context::from_waker(std::task::Waker::noop()))
+    {
         Poll::Ready(Ok(found)) => found,
         Poll::Pending => unreachable!("it is ready"),
     }
@@ -36,19 +42,32 @@ fn address(layer: &AuditContextLayer, peer: &str, forwarded: &[&str]) -> String 
         request = request.header("X-Forwarded-For", *line);
     }
     let found = within(layer, request.body(()).unwrap());
-    found.into_iter().find(|(name, _)| *name == "ip_address").unwrap().1
+    found
+        .into_iter()
+        .find(|(name, _)| *name == "ip_address")
+        .unwrap()
+        .1
 }
 
 #[test]
 fn an_address_is_believed_as_far_as_trusted_proxies_vouch_for_it() {
     let nobody = AuditContextLayer::new();
-    let ours = AuditContextLayer::new().trusted_proxies(["10.0.0.0/8", "127.0.0.1", "fd00::/8"]).unwrap();
-    assert_eq!(address(&nobody, "10.0.0.1", &["192.0.2.50"]), "\"10.0.0.1\"");
+    let ours = AuditContextLayer::new()
+        .trusted_proxies(["10.0.0.0/8", "127.0.0.1", "fd00::/8"])
+        .unwrap();
+    assert_eq!(
+        address(&nobody, "10.0.0.1", &["192.0.2.50"]),
+        "\"10.0.0.1\""
+    );
     for (peer, forwarded, client) in [
         ("10.0.0.1", &["192.0.2.50"][..], "192.0.2.50"),
         // The client may write what it likes before what our proxies add.
         ("10.0.0.1", &["1.2.3.4, 192.0.2.50"], "192.0.2.50"),
-        ("10.0.0.1", &["1.2.3.4", "192.0.2.50, 10.9.9.9"], "192.0.2.50"),
+        (
+            "10.0.0.1",
+            &["1.2.3.4", "192.0.2.50, 10.9.9.9"],
+            "192.0.2.50",
+        ),
         ("192.0.2.1", &["1.2.3.4"], "192.0.2.1"),
         ("10.0.0.1", &[], "10.0.0.1"),
         ("10.0.0.1", &["unknown, 10.2.2.2"], "10.2.2.2"),
@@ -64,59 +83,125 @@ fn an_address_is_believed_as_far_as_trusted_proxies_vouch_for_it() {
         ("10.0.0.1", &["1.2.3.4é, 192.0.2.50"], "192.0.2.50"),
         ("10.0.0.1", &["192.0.2.50, 010.0.0.9"], "10.0.0.1"),
     ] {
-        assert_eq!(address(&ours, peer, forwarded), format!("\"{client}\""), "{peer} {forwarded:?}");
+        assert_eq!(
+            address(&ours, peer, forwarded),
+            format!("\"{client}\""),
+            "{peer} {forwarded:?}"
+        );
     }
-    assert!(AuditContextLayer::new().trusted_proxies(["10.0.0.0/40"]).unwrap_err().to_string().contains("10.0.0.0/40"));
+    assert!(
+        AuditContextLayer::new()
+            .trusted_proxies(["10.0.0.0/40"])
+            .unwrap_err()
+            .to_string()
+            .contains("10.0.0.0/40")
+    );
 }
 
 #[test]
 fn the_standard_header_is_read_where_proxies_write_it() {
-    let ours = || AuditContextLayer::new().trusted_proxies(["10.0.0.0/8", "fd00::/8"]).unwrap().forwarded_header();
+    let ours = || {
+        AuditContextLayer::new()
+            .trusted_proxies(["10.0.0.0/8", "fd00::/8"])
+            .unwrap()
+            .forwarded_header()
+    };
     let found = |forwarded: &[&str]| {
         let mut request = Request::builder().extension("10.0.0.1".parse::<IpAddr>().unwrap());
         for line in forwarded {
             request = request.header("Forwarded", *line);
         }
         // Of the other headers the proxies know nothing.
-        let request = request.header("X-Forwarded-For", "1.2.3.4").header("X-Forwarded-Host", "evil.example");
+        let request = request
+            .header("X-Forwarded-For", "1.2.3.4")
+            .header("X-Forwarded-Host", "evil.example");
         let found = within(&ours(), request.body(()).unwrap());
-        let field = |name: &str| found.iter().find(|(found, _)| *found == name).map(|(_, value)| value.trim_matches('"').to_owned());
-        (field("ip_address").unwrap(), field("context.protocol"), field("context.host"))
+        let field = |name: &str| {
+            found
+                .iter()
+                .find(|(found, _)| *found == name)
+                .map(|(_, value)| value.trim_matches('"').to_owned())
+        };
+        (
+            field("ip_address").unwrap(),
+            field("context.protocol"),
+            field("context.host"),
+        )
     };
     let client = |forwarded: &[&str]| found(forwarded).0;
     assert_eq!(client(&["for=192.0.2.50"]), "192.0.2.50");
-    assert_eq!(client(&["for=1.2.3.4, For=\"[2001:db8::1]:4711\";proto=https, for=10.2.2.2"]), "2001:db8::1");
-    assert_eq!(client(&["for=1.2.3.4", "by=10.0.0.1 ; for = \"192.0.2.50:80\""]), "192.0.2.50");
+    assert_eq!(
+        client(&["for=1.2.3.4, For=\"[2001:db8::1]:4711\";proto=https, for=10.2.2.2"]),
+        "2001:db8::1"
+    );
+    assert_eq!(
+        client(&["for=1.2.3.4", "by=10.0.0.1 ; for = \"192.0.2.50:80\""]),
+        "192.0.2.50"
+    );
     // Neither a quote that is left open nor a hop without a name hides whom our proxy saw.
     assert_eq!(client(&["for=\"1.2.3.4, for=192.0.2.50"]), "192.0.2.50");
-    assert_eq!(client(&["for=unknown, for=_hidden, for=10.2.2.2"]), "10.2.2.2");
+    assert_eq!(
+        client(&["for=unknown, for=_hidden, for=10.2.2.2"]),
+        "10.2.2.2"
+    );
     assert_eq!(client(&["proto=https", "for=1.2.3.4;"]), "1.2.3.4");
-    assert_eq!((client(&[]), client(&["by=1.2.3.4"])), ("10.0.0.1".into(), "10.0.0.1".into()));
+    assert_eq!(
+        (client(&[]), client(&["by=1.2.3.4"])),
+        ("10.0.0.1".into(), "10.0.0.1".into())
+    );
     // A host is the client's word, quoted by the proxy.
-    for host in ["x;for=6.6.6.6", "x,for=6.6.6.6", "x;proto=gopher", "\\\";for=6.6.6.6;x=\\\"", "x\\\\"] {
+    for host in [
+        "x;for=6.6.6.6",
+        "x,for=6.6.6.6",
+        "x;proto=gopher",
+        "\\\";for=6.6.6.6;x=\\\"",
+        "x\\\\",
+    ] {
         let name = format!("host=\"{host}\"");
-        for piece in [format!("proto=https;{name};for=192.0.2.50"), format!("for=192.0.2.50;proto=https;{name}")] {
+        for piece in [
+            format!("proto=https;{name};for=192.0.2.50"),
+            format!("for=192.0.2.50;proto=https;{name}"),
+        ] {
             let (ip, scheme, _) = found(&[&piece]);
-            assert_eq!((ip.as_str(), scheme.as_deref()), ("192.0.2.50", Some("https")), "{piece}");
+            assert_eq!(
+                (ip.as_str(), scheme.as_deref()),
+                ("192.0.2.50", Some("https")),
+                "{piece}"
+            );
         }
     }
     assert_eq!(client(&["for=192.0.2.50;for=6.6.6.6"]), "10.0.0.1");
-    let (_, scheme, host) = found(&["for=1.2.3.4;host=evil.example;proto=gopher, for=192.0.2.50;host=\"audit.example.com\";proto=https"]);
-    assert_eq!((scheme.as_deref(), host.as_deref()), (Some("https"), Some("audit.example.com")));
+    let (_, scheme, host) = found(&[
+        "for=1.2.3.4;host=evil.example;proto=gopher, for=192.0.2.50;host=\"audit.example.com\";proto=https",
+    ]);
+    assert_eq!(
+        (scheme.as_deref(), host.as_deref()),
+        (Some("https"), Some("audit.example.com"))
+    );
     assert_eq!(found(&["for=192.0.2.50"]).2, None);
 }
 
 #[test]
 fn what_a_proxy_has_added_wins_over_what_the_client_has_sent() {
-    let layer = AuditContextLayer::new().trusted_proxies(["10.0.0.1"]).unwrap().session_id(|_| Some("ä".repeat(5000)));
+    let layer = AuditContextLayer::new()
+        .trusted_proxies(["10.0.0.1"])
+        .unwrap()
+        .session_id(|_| Some("ä".repeat(5000)));
     let request = Request::builder()
         .extension("10.0.0.1".parse::<IpAddr>().unwrap())
         .header("X-Forwarded-Host", "evil.example")
         .header("X-Forwarded-Host", "evil.example, audit.example.com")
         .header("X-Forwarded-Proto", "gopher, https");
     let found = within(&layer, request.body(()).unwrap());
-    for expected in [("context.host", "audit.example.com"), ("context.protocol", "https"), ("session_id", &"ä".repeat(256))] {
-        assert!(found.contains(&(expected.0, format!("\"{}\"", expected.1))), "{expected:?} in {found:?}");
+    for expected in [
+        ("context.host", "audit.example.com"),
+        ("context.protocol", "https"),
+        ("session_id", &"ä".repeat(256)),
+    ] {
+        assert!(
+            found.contains(&(expected.0, format!("\"{}\"", expected.1))),
+            "{expected:?} in {found:?}"
+        );
     }
 }
 
@@ -126,7 +211,12 @@ fn a_request_says_who_and_where() {
         .trusted_proxies(["10.0.0.1"])
         .unwrap()
         .session_id(|request| Some(format!("session of {}", request.uri.path())))
-        .actor(|request| request.extensions.get::<u64>().map(|user| Actor::user(user.to_string()).name("ann")));
+        .actor(|request| {
+            request
+                .extensions
+                .get::<u64>()
+                .map(|user| Actor::user(user.to_string()).name("ann"))
+        });
     let request = || {
         Request::builder()
             .uri("http://internal/reports")
@@ -137,7 +227,13 @@ fn a_request_says_who_and_where() {
             .header("X-Forwarded-Host", "audit.example.com")
             .extension(7_u64)
     };
-    let found = within(&layer, request().extension("10.0.0.1:80".parse::<SocketAddr>().unwrap()).body(()).unwrap());
+    let found = within(
+        &layer,
+        request()
+            .extension("10.0.0.1:80".parse::<SocketAddr>().unwrap())
+            .body(())
+            .unwrap(),
+    );
     let expected = [
         ("actor.type", "user"),
         ("actor.id", "7"),
@@ -149,11 +245,15 @@ fn a_request_says_who_and_where() {
         ("context.protocol", "https"),
         ("context.host", "audit.example.com"),
     ];
-    assert_eq!(found, expected.map(|(name, value)| (name, format!("\"{value}\""))));
+    assert_eq!(
+        found,
+        expected.map(|(name, value)| (name, format!("\"{value}\"")))
+    );
     // From a peer that nobody trusts, the forwarded words are a stranger's.
     let found = within(&layer, request().body(()).unwrap());
     assert!(
-        found.contains(&("context.protocol", "\"http\"".into())) && found.contains(&("context.host", "\"internal\"".into())),
+        found.contains(&("context.protocol", "\"http\"".into()))
+            && found.contains(&("context.host", "\"internal\"".into())),
         "{found:?}"
     );
 }
@@ -161,8 +261,21 @@ fn a_request_says_who_and_where() {
 #[test]
 fn without_an_id_a_request_gets_one() {
     let layer = AuditContextLayer::new();
-    let mut ids: Vec<_> =
-        (0..2).map(|_| within(&layer, Request::new(())).into_iter().find(|(name, _)| *name == "request_id").unwrap().1).collect();
+    let mut ids: Vec<_> = (0..2)
+        .map(|_| {
+            within(&layer, Request::new(()))
+                .into_iter()
+                .find(|(name, _)| *name == "request_id")
+                .unwrap()
+                .1
+        })
+        .collect();
     ids.dedup();
-    assert!(ids.len() == 2 && ids.iter().all(|id| id.trim_matches('"').parse::<uuid::Uuid>().is_ok()), "{ids:?}");
+    assert!(
+        ids.len() == 2
+            && ids
+                .iter()
+                .all(|id| id.trim_matches('"').parse::<uuid::Uuid>().is_ok()),
+        "{ids:?}"
+    );
 }

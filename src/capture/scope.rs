@@ -1,7 +1,9 @@
-//! Context without spans: what an event inherits from the code around it, whatever filters do to spans.
+//! Context without spans: what an event inherits from the code around it, whatever filters do to
+//! spans.
 //!
-//! A context is in force on a thread while a closure runs, or while a future is polled or dropped. The innermost wins over those around it,
-//! and all of them win over spans; an event's own fields win over all. An actor is one unit, as in `context`.
+//! A context is in force on a thread while a closure runs, or while a future is polled or dropped.
+//! The innermost wins over those around it, and all of them win over spans; an event's own fields
+//! win over all. An actor is one unit, as in `context`.
 
 use std::{
     cell::RefCell,
@@ -25,7 +27,8 @@ thread_local! {
     static STACK: RefCell<Vec<Arc<SpanFields>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Who and where: what events inherit while a closure or a future runs in this context. Cheap to clone.
+/// Who and where: what events inherit while a closure or a future runs in this context. Cheap to
+/// clone.
 ///
 /// ```
 /// use tracing_audit::{AuditContext, audit, audit_context};
@@ -37,8 +40,8 @@ thread_local! {
 /// });
 /// ```
 ///
-/// Spans do the same, but a global filter can remove them, and this it can't. To take a context to another thread or task, see
-/// [`current`](Self::current).
+/// Spans do the same, but a global filter can remove them, and this it can't. To take a context to
+/// another thread or task, see [`current`](Self::current).
 #[derive(Clone, Default)]
 #[must_use = "a context does nothing until something runs in it"]
 pub struct AuditContext {
@@ -61,8 +64,8 @@ impl AuditContext {
         Self::default()
     }
 
-    /// What is in force on this thread, as one context: for a thread or task that goes on with the work. Spans aren't in it;
-    /// `tracing` has its own means to take those along.
+    /// What is in force on this thread, as one context: for a thread or task that goes on with the
+    /// work. Spans aren't in it; `tracing` has its own means to take those along.
     ///
     /// ```
     /// # use tracing_audit::{AuditContext, audit};
@@ -83,14 +86,19 @@ impl AuditContext {
                 fields.set_slot(slot, |out| out.append(value));
             }
         }
-        Self { fields: Arc::new(fields) }
+        Self {
+            fields: Arc::new(fields),
+        }
     }
 
     /// Sets the actor, whole: of one around it nothing is left. Its attributes are not inherited.
     pub fn actor(mut self, actor: &Actor) -> Self {
         let fields = Arc::make_mut(&mut self.fields);
         fields.begin_actor();
-        for (place, slot) in [Slot::ActorType, Slot::ActorId, Slot::ActorName].into_iter().enumerate() {
+        for (place, slot) in [Slot::ActorType, Slot::ActorId, Slot::ActorName]
+            .into_iter()
+            .enumerate()
+        {
             if let Some(value) = actor.0.field(place) {
                 fields.set_slot(slot, |out| out.append(value));
             }
@@ -124,7 +132,9 @@ impl AuditContext {
     /// Sets a field by its place: what `audit_context!` expands to.
     #[doc(hidden)]
     pub fn set(&mut self, slot: usize, value: &dyn Argument) {
-        let Some(slot) = Slot::ALL.get(slot).copied() else { return };
+        let Some(slot) = Slot::ALL.get(slot).copied() else {
+            return;
+        };
         let mut out = Buffer::default();
         if value.write(&mut out).is_present() {
             Arc::make_mut(&mut self.fields).set_slot(slot, |to| to.append(&out));
@@ -137,7 +147,8 @@ impl AuditContext {
         work()
     }
 
-    /// A future that runs in this context: each time it is polled, and when it is dropped, the context is in force.
+    /// A future that runs in this context: each time it is polled, and when it is dropped, the
+    /// context is in force.
     ///
     /// ```
     /// # use tracing_audit::{AuditContext, audit};
@@ -147,7 +158,10 @@ impl AuditContext {
     /// # }
     /// ```
     pub fn scope<F: Future>(self, future: F) -> Scoped<F> {
-        Scoped { future: Some(future), fields: self.fields }
+        Scoped {
+            future: Some(future),
+            fields: self.fields,
+        }
     }
 }
 
@@ -189,7 +203,9 @@ impl<F: Future> Future for Scoped<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let _in_force = InForce::enter(this.fields.clone());
-        this.future.as_pin_mut().map_or(Poll::Pending, |future| future.poll(cx))
+        this.future
+            .as_pin_mut()
+            .map_or(Poll::Pending, |future| future.poll(cx))
     }
 }
 
@@ -199,7 +215,10 @@ struct InForce;
 impl InForce {
     fn enter(fields: Arc<SpanFields>) -> Option<Self> {
         // At the thread's end the stack may be gone; the work is done all the same.
-        STACK.try_with(|stack| stack.borrow_mut().push(fields)).ok().map(|()| Self)
+        STACK
+            .try_with(|stack| stack.borrow_mut().push(fields))
+            .ok()
+            .map(|()| Self)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Makes a record that is too long fit: what is longest in it is cut, and it says what.
 //!
-//! The record is written again with a limit on each of its fields, and with half that limit, until it fits. What is in a field shares its limit:
-//! short values stay whole, long ones get as much as each other. So however long one is, those beside it stay.
+//! The record is written again with a limit on each of its fields, and with half that limit, until
+//! it fits. What is in a field shares its limit: short values stay whole, long ones get as much as
+//! each other. So however long one is, those beside it stay.
 //!
 //! The slow path: it may allocate.
 
@@ -17,7 +18,8 @@ use crate::record::{
     json::{self, AND_SO_ON},
 };
 
-/// The least limit. A list or an object keeps as many values as there is room for if each gets so much, or what it needs if that is less.
+/// The least limit. A list or an object keeps as many values as there is room for if each gets so
+/// much, or what it needs if that is less.
 const SHORTEST: usize = 32;
 
 /// What the brackets take, and what stands for the rest.
@@ -30,8 +32,18 @@ const MOST_NAMES: usize = 16;
 const OWN: [&str; 4] = ["actor", "resource", "outcome", "context"];
 
 /// The fields that go as a whole when there are too many short ones, in this order.
-const GO_LAST: [&str; 10] =
-    ["details", "tags", "resource", "actor", "outcome", "description", "context", "user_agent", "ip_address", "tenant_id"];
+const GO_LAST: [&str; 10] = [
+    "details",
+    "tags",
+    "resource",
+    "actor",
+    "outcome",
+    "description",
+    "context",
+    "user_agent",
+    "ip_address",
+    "tenant_id",
+];
 
 /// How many bytes of each field are written.
 #[derive(Clone, Copy)]
@@ -44,27 +56,68 @@ struct Limits {
     without: &'static [&'static str],
 }
 
-/// `record` is what was rendered: an object without its opening brace. The result is at most `longest` bytes.
+/// `record` is what was rendered: an object without its opening brace. The result is at most
+/// `longest` bytes.
 pub(super) fn shorten(record: &[u8], longest: usize) -> Vec<u8> {
     let text = [b"{", record].concat();
-    // The writer renders nothing but valid JSON. Should it ever not, the head of the record is still worth more than nothing.
-    let Ok(Value::Object(record)) = serde_json::from_slice::<Value>(&text) else { return headless(&text) };
+    // The writer renders nothing but valid JSON. Should it ever not, the head of the record is
+    // still worth more than nothing.
+    let Ok(Value::Object(record)) = serde_json::from_slice::<Value>(&text) else {
+        return headless(&text);
+    };
 
-    let halves = |from: usize| iter::successors(Some(from), |limit| Some(limit / 2)).take_while(|limit| *limit >= SHORTEST);
-    // Where the record's own fields are nearly all of it, cutting the others alone would hide these and help little.
-    let own = write(&record, longest, Limits { own: usize::MAX, application: 0, without: &[] });
+    let halves = |from: usize| {
+        iter::successors(Some(from), |limit| Some(limit / 2)).take_while(|limit| *limit >= SHORTEST)
+    };
+    // Where the record's own fields are nearly all of it, cutting the others alone would hide these
+    // and help little.
+    let own = write(
+        &record,
+        longest,
+        Limits {
+            own: usize::MAX,
+            application: 0,
+            without: &[],
+        },
+    );
     let room = own.map_or(0, |own| longest - own.len());
-    let room = if room < longest / 16 { 0 } else { room - room / 8 };
+    let room = if room < longest / 16 {
+        0
+    } else {
+        room - room / 8
+    };
 
-    let first = halves(room).map(|limit| Limits { own: usize::MAX, application: limit, without: &[] });
-    let then = halves(longest / 2).map(|limit| Limits { own: limit, application: limit, without: &[] });
-    let last = (1..=GO_LAST.len()).map(|count| Limits { own: SHORTEST, application: SHORTEST, without: &GO_LAST[..count] });
-    first.chain(then).chain(last).find_map(|limits| write(&record, longest, limits)).unwrap_or_else(|| headless(&text))
+    let first = halves(room).map(|limit| Limits {
+        own: usize::MAX,
+        application: limit,
+        without: &[],
+    });
+    let then = halves(longest / 2).map(|limit| Limits {
+        own: limit,
+        application: limit,
+        without: &[],
+    });
+    let last = (1..=GO_LAST.len()).map(|count| Limits {
+        own: SHORTEST,
+        application: SHORTEST,
+        without: &GO_LAST[..count],
+    });
+    first
+        .chain(then)
+        .chain(last)
+        .find_map(|limits| write(&record, longest, limits))
+        .unwrap_or_else(|| headless(&text))
 }
 
 /// The record within these limits, without its opening brace, unless it is still too long.
 fn write(record: &Map<String, Value>, longest: usize, limits: Limits) -> Option<Vec<u8>> {
-    let mut cut = Cut { out: Buffer::with_capacity(longest), longest, limits, path: String::new(), names: Vec::new() };
+    let mut cut = Cut {
+        out: Buffer::with_capacity(longest),
+        longest,
+        limits,
+        path: String::new(),
+        names: Vec::new(),
+    };
     cut.own(record);
     let Cut { mut out, names, .. } = cut;
     if !names.is_empty() {
@@ -99,7 +152,10 @@ impl Cut {
                 }
                 cut.key(key);
                 let limit = match cut.path.as_str() {
-                    "details" | "actor.attributes" | "resource.attributes" | "resource.prior_attributes" => cut.limits.application,
+                    "details"
+                    | "actor.attributes"
+                    | "resource.attributes"
+                    | "resource.prior_attributes" => cut.limits.application,
                     "id" | "event_type" => usize::MAX,
                     _ => cut.limits.own,
                 };
@@ -156,7 +212,9 @@ impl Cut {
                 return;
             }
             self.separate();
-            self.within(index, |cut| cut.value(value, if size > level { level } else { usize::MAX }));
+            self.within(index, |cut| {
+                cut.value(value, if size > level { level } else { usize::MAX })
+            });
         }
         if cut {
             self.separate();
@@ -165,7 +223,8 @@ impl Cut {
         self.out.push(b']');
     }
 
-    /// The first members of an object of the application's. A name that is too long does not hide those that come after it.
+    /// The first members of an object of the application's. A name that is too long does not hide
+    /// those that come after it.
     fn object(&mut self, fields: &Map<String, Value>, limit: usize) {
         let mut room = limit.saturating_sub(AROUND);
         let mut left = room;
@@ -188,7 +247,9 @@ impl Cut {
                 return;
             }
             self.key(key);
-            self.within(key, |cut| cut.value(value, if size > level { level } else { usize::MAX }));
+            self.within(key, |cut| {
+                cut.value(value, if size > level { level } else { usize::MAX })
+            });
         }
         if cut {
             self.key(AND_SO_ON);
@@ -238,7 +299,8 @@ fn take(left: &mut usize, bytes: usize) -> bool {
     left.checked_sub(bytes).map(|rest| *left = rest).is_some()
 }
 
-/// How much each of these may get, so that all have room: the short ones what they need, the others as much as each other.
+/// How much each of these may get, so that all have room: the short ones what they need, the others
+/// as much as each other.
 fn level(mut sizes: Vec<usize>, mut room: usize) -> usize {
     sizes.sort_unstable();
     let shares = (1..=sizes.len()).rev();
@@ -251,7 +313,8 @@ fn level(mut sizes: Vec<usize>, mut room: usize) -> usize {
     usize::MAX
 }
 
-/// How many bytes a value is long; a little more than `most` if that is less, and 0 if there is no limit: nothing more than that is looked at.
+/// How many bytes a value is long; a little more than `most` if that is less, and 0 if there is no
+/// limit: nothing more than that is looked at.
 fn size(value: &Value, most: usize) -> usize {
     let mut sum = 2;
     match value {
@@ -293,8 +356,19 @@ fn headless(text: &[u8]) -> Vec<u8> {
 fn head(text: &[u8]) -> Map<String, Value> {
     let text = String::from_utf8_lossy(text);
     let mut fields = Map::new();
-    for key in ["id", "timestamp", "schema_version", "event_type", "category", "action", "severity", "source"] {
-        let found = text.split_once(&format!("\"{key}\":\"")).and_then(|(_, rest)| rest.split_once('"'));
+    for key in [
+        "id",
+        "timestamp",
+        "schema_version",
+        "event_type",
+        "category",
+        "action",
+        "severity",
+        "source",
+    ] {
+        let found = text
+            .split_once(&format!("\"{key}\":\""))
+            .and_then(|(_, rest)| rest.split_once('"'));
         if let Some((value, _)) = found {
             fields.insert(key.into(), value.into());
         }

@@ -1,7 +1,8 @@
 //! What a call site of `audit!` says while compiling, and its place in `tracing`.
 //!
-//! One static for each call. It is also the call site that `tracing` registers, so that filters and layers know the mirrored event by
-//! its own file, line and module; all that is done with it is compiled once, here, and not at each call.
+//! One static for each call. It is also the call site that `tracing` registers, so that filters and
+//! layers know the mirrored event by its own file, line and module; all that is done with it is
+//! compiled once, here, and not at each call.
 
 use tracing::{
     Level, Metadata,
@@ -36,8 +37,9 @@ pub struct Site {
 }
 
 impl Site {
-    /// `head` is the record's JSON from `schema_version` to `severity`, without braces; `fields` has a line for each, its path and its
-    /// kind; `description` is the message as written, or empty; `itself` is the static that this becomes.
+    /// `head` is the record's JSON from `schema_version` to `severity`, without braces; `fields`
+    /// has a line for each, its path and its kind; `description` is the message as written, or
+    /// empty; `itself` is the static that this becomes.
     pub const fn new(
         head: &'static str,
         event_type: &'static str,
@@ -58,7 +60,16 @@ impl Site {
             severity,
             fields,
             description,
-            metadata: Metadata::new(mirror::NAME, TARGET, level, Some(file), Some(line), Some(module), set, Kind::EVENT),
+            metadata: Metadata::new(
+                mirror::NAME,
+                TARGET,
+                level,
+                Some(file),
+                Some(line),
+                Some(module),
+                set,
+                Kind::EVENT,
+            ),
             callsite: DefaultCallsite::new(&itself.metadata),
         }
     }
@@ -94,14 +105,20 @@ impl Site {
         &self.metadata
     }
 
-    /// What the subscribers of the process think of the mirrored event, as far as that is known without asking them again.
+    /// What the subscribers of the process think of the mirrored event, as far as that is known
+    /// without asking them again.
     pub(super) fn interest(&'static self) -> Interest {
         let level = *self.metadata.level();
-        if level <= STATIC_MAX_LEVEL && level <= LevelFilter::current() { self.callsite.interest() } else { Interest::never() }
+        if level <= STATIC_MAX_LEVEL && level <= LevelFilter::current() {
+            self.callsite.interest()
+        } else {
+            Interest::never()
+        }
     }
 }
 
-/// The event types of all calls of `audit!` in the program, its libraries included, whether they run or not.
+/// The event types of all calls of `audit!` in the program, its libraries included, whether they
+/// run or not.
 ///
 /// It is gathered while linking and costs the program nothing until it is asked for.
 ///

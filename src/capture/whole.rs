@@ -1,6 +1,7 @@
 //! The parts of a record that are given as a whole: `actor = …`, `resource = …`, `outcome = …`.
 //!
-//! The traits are there for the sake of their error messages. What points to such a part will do as well.
+//! The traits are there for the sake of their error messages. What points to such a part will do as
+//! well.
 
 use std::{rc::Rc, sync::Arc};
 

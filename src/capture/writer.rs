@@ -1,8 +1,9 @@
 //! Renders one record.
 //!
-//! The macro calls a [`Writer`] in the order of the record's fields. What it knows while compiling it gives as text, together with the key of
-//! the value that follows: [`field`](Writer::field). A field that the event doesn't set is filled, as the writer passes its place, with what
-//! the spans around the event say.
+//! The macro calls a [`Writer`] in the order of the record's fields. What it knows while compiling
+//! it gives as text, together with the key of the value that follows: [`field`](Writer::field). A
+//! field that the event doesn't set is filled, as the writer passes its place, with what the spans
+//! around the event say.
 
 use super::{
     argument::Argument,
@@ -11,7 +12,8 @@ use super::{
 };
 use crate::record::{Actor, Buffer, Outcome, Rendered, Resource, json};
 
-/// The places that are filled from the spans when the event leaves them empty, in the record's order.
+/// The places that are filled from the spans when the event leaves them empty, in the record's
+/// order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     TenantId,
@@ -22,7 +24,8 @@ enum Place {
     End,
 }
 
-/// Of the parts that the mirrored event shows, those that the record has; every record has an actor.
+/// Of the parts that the mirrored event shows, those that the record has; every record has an
+/// actor.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Parts(u8);
@@ -62,7 +65,13 @@ pub struct Writer<'a> {
 impl<'a> Writer<'a> {
     /// Continues a record whose fields up to `source` are in `out`.
     pub(super) fn new(out: &'a mut Buffer, inherited: &'a Inherited, system: &'a [u8]) -> Self {
-        Self { out, inherited, system, next: Place::TenantId, parts: Parts::default() }
+        Self {
+            out,
+            inherited,
+            system,
+            next: Place::TenantId,
+            parts: Parts::default(),
+        }
     }
 
     /// Fills what is left; the record lacks only its closing brace.
@@ -165,9 +174,12 @@ impl<'a> Writer<'a> {
         self.close_part(object, Parts::OUTCOME);
     }
 
-    /// Sets all of `details`. What is no object becomes `{"value":…}`, so that a path into `details` always means something.
+    /// Sets all of `details`. What is no object becomes `{"value":…}`, so that a path into
+    /// `details` always means something.
     pub fn details_whole(&mut self, value: &dyn Argument) {
-        let Some(start) = write_field(self.out, b",\"details\":", 11, value) else { return };
+        let Some(start) = write_field(self.out, b",\"details\":", 11, value) else {
+            return;
+        };
         if self.out.at(start).map(|first| *first) != Some(b'{') {
             self.out.insert(start, b"{\"value\":");
             self.out.push(b'}');
@@ -175,14 +187,15 @@ impl<'a> Writer<'a> {
         self.has(Parts::DETAILS);
     }
 
-    /// Writes what is known while compiling: `,"mode":"full"`, and what opens or closes an object that is not empty.
+    /// Writes what is known while compiling: `,"mode":"full"`, and what opens or closes an object
+    /// that is not empty.
     #[inline]
     pub fn known(&mut self, json: &'static str) {
         self.out.append(json.as_bytes());
     }
 
-    /// Writes what is known while compiling, and a field. `json` ends in the field's key, of `key` bytes with its comma and colon; without
-    /// a value the key is taken back.
+    /// Writes what is known while compiling, and a field. `json` ends in the field's key, of `key`
+    /// bytes with its comma and colon; without a value the key is taken back.
     pub fn field(&mut self, json: &'static str, key: usize, value: &dyn Argument) {
         write_field(self.out, json.as_bytes(), key, value);
     }
@@ -192,21 +205,28 @@ impl<'a> Writer<'a> {
         write_text(self.out, json.as_bytes(), key, value);
     }
 
-    /// As [`field`](Self::field), of a value that must be a list: another one becomes the only element.
+    /// As [`field`](Self::field), of a value that must be a list: another one becomes the only
+    /// element.
     pub fn list(&mut self, json: &'static str, key: usize, value: &dyn Argument) {
-        let Some(start) = write_field(self.out, json.as_bytes(), key, value) else { return };
+        let Some(start) = write_field(self.out, json.as_bytes(), key, value) else {
+            return;
+        };
         if self.out.at(start).map(|first| *first) != Some(b'[') {
             self.out.insert(start, b"[");
             self.out.push(b']');
         }
     }
 
-    /// As [`field`](Self::field), of an object that may turn out to be empty, and then leaves nothing. Each field in it has a comma before it;
-    /// that of the first becomes the opening brace.
+    /// As [`field`](Self::field), of an object that may turn out to be empty, and then leaves
+    /// nothing. Each field in it has a comma before it; that of the first becomes the opening
+    /// brace.
     pub fn open(&mut self, json: &'static str, key: usize) -> Object {
         self.out.extend_from_slice(json.as_bytes());
         let start = self.out.len();
-        Object { key: start - key, start }
+        Object {
+            key: start - key,
+            start,
+        }
     }
 
     /// Ends an object; says whether there is anything in it.
@@ -288,11 +308,23 @@ impl<'a> Writer<'a> {
     }
 }
 
-const PART: [&[u8]; 5] = [b",\"type\":", b",\"id\":", b",\"name\":", b",\"attributes\":", b",\"prior_attributes\":"];
+const PART: [&[u8]; 5] = [
+    b",\"type\":",
+    b",\"id\":",
+    b",\"name\":",
+    b",\"attributes\":",
+    b",\"prior_attributes\":",
+];
 
-/// Writes JSON that ends in a key of `key` bytes, and the value; if that is absent, takes the key back. Says where the value begins.
+/// Writes JSON that ends in a key of `key` bytes, and the value; if that is absent, takes the key
+/// back. Says where the value begins.
 #[inline]
-pub(super) fn write_field(out: &mut Buffer, json: &[u8], key: usize, value: &dyn Argument) -> Option<usize> {
+pub(super) fn write_field(
+    out: &mut Buffer,
+    json: &[u8],
+    key: usize,
+    value: &dyn Argument,
+) -> Option<usize> {
     out.extend_from_slice(json);
     let start = out.len();
     if value.write(out).is_present() {

@@ -9,10 +9,17 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(super) use keep::{HashArgs, HashKeyArgs, HashKeyCommand, HoldArgs, HoldCommand, PruneArgs, RecoverArgs};
-pub(super) use read::{CatalogueArgs, CatalogueFormat, ExportArgs, ExportFormat, QueryArgs, ReportFormat, TailArgs, VerifyArgs};
+pub(super) use keep::{
+    HashArgs, HashKeyArgs, HashKeyCommand, HoldArgs, HoldCommand, PruneArgs, RecoverArgs,
+};
+pub(super) use read::{
+    CatalogueArgs, CatalogueFormat, ExportArgs, ExportFormat, QueryArgs, ReportFormat, TailArgs,
+    VerifyArgs,
+};
 pub(super) use serve::{DemoArgs, ServeArgs, TokenArgs, TokenCommand};
-pub(super) use webhook::{AddArgs, NamedArgs, ReplayArgs, SetArgs, SettingArgs, WebhookArgs, WebhookCommand};
+pub(super) use webhook::{
+    AddArgs, NamedArgs, ReplayArgs, SetArgs, SettingArgs, WebhookArgs, WebhookCommand,
+};
 
 const AFTER: &str = "\
 Every flag can also be given as a variable, --start-date as TRACING_AUDIT_START_DATE, or in a TOML file named with --config:
@@ -27,7 +34,8 @@ Examples:
   tracing-audit query --dir /var/lib/billing/audit --event-type 'auth.*' --outcome failure
   tracing-audit verify --dir /var/lib/billing/audit";
 
-/// Reads, checks, exports and keeps the audit trails that applications write with the tracing-audit crate
+/// Reads, checks, exports and keeps the audit trails that applications write with the tracing-audit
+/// crate
 ///
 /// A log is a directory. Reading it never disturbs the applications that write it.
 #[derive(Debug, Parser)]
@@ -63,7 +71,12 @@ pub(super) enum Command {
 #[derive(Args, Clone, Debug)]
 pub(super) struct DirArgs {
     /// The log's directory
-    #[arg(long, value_name = "DIR", env = "TRACING_AUDIT_DIR", default_value = "./audit")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "TRACING_AUDIT_DIR",
+        default_value = "./audit"
+    )]
     pub(super) dir: PathBuf,
 }
 

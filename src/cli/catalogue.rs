@@ -1,4 +1,5 @@
-//! `catalogue`: which event types there are, and whether a newer program breaks those who read them.
+//! `catalogue`: which event types there are, and whether a newer program breaks those who read
+//! them.
 
 use std::{
     fs,
@@ -36,21 +37,44 @@ pub(super) fn run(args: &CatalogueArgs) -> Result<Outcome, Failure> {
     }
     if let Some(event_type) = &args.schema {
         let Some(entry) = catalogue.get(event_type) else {
-            return Err(Failure::failed(format!("there is no event type {event_type:?} in the catalogue")));
+            return Err(Failure::failed(format!(
+                "there is no event type {event_type:?} in the catalogue"
+            )));
         };
         writeln!(out, "{:#}", entry.json_schema())?;
         return Ok(Outcome::Fine);
     }
     match args.format {
         CatalogueFormat::Table => {
-            let mut table = output::table(&["EVENT TYPE", "SEVERITY", "DESCRIPTION", "FIELDS", "WHERE"]);
+            let mut table =
+                output::table(&["EVENT TYPE", "SEVERITY", "DESCRIPTION", "FIELDS", "WHERE"]);
             for entry in catalogue.iter() {
-                let severities: Vec<_> = entry.severities().map(|severity| severity.as_str()).collect();
-                let fields: Vec<_> = entry.fields().map(|(path, kind)| format!("{path} ({kind})")).collect();
-                let places: Vec<_> = entry.locations().map(|place| format!("{}:{}", place.file, place.line)).collect();
+                let severities: Vec<_> = entry
+                    .severities()
+                    .map(|severity| severity.as_str())
+                    .collect();
+                let fields: Vec<_> = entry
+                    .fields()
+                    .map(|(path, kind)| format!("{path} ({kind})"))
+                    .collect();
+                let places: Vec<_> = entry
+                    .locations()
+                    .map(|place| format!("{}:{}", place.file, place.line))
+                    .collect();
                 let description = entry.description().unwrap_or_default();
-                let row = [entry.event_type(), &severities.join(", "), description, &fields.join("\n"), &places.join("\n")];
-                table.add_row(row.map(|cell| cell.split('\n').map(output::escaped).collect::<Vec<_>>().join("\n")));
+                let row = [
+                    entry.event_type(),
+                    &severities.join(", "),
+                    description,
+                    &fields.join("\n"),
+                    &places.join("\n"),
+                ];
+                table.add_row(row.map(|cell| {
+                    cell.split('\n')
+                        .map(output::escaped)
+                        .collect::<Vec<_>>()
+                        .join("\n")
+                }));
             }
             writeln!(out, "{}", table.trim_fmt())?;
         }
@@ -65,5 +89,6 @@ pub(super) fn run(args: &CatalogueArgs) -> Result<Outcome, Failure> {
 
 fn read(file: &Path) -> Result<Catalogue, Failure> {
     let text = fs::read(file).map_err(Error::io("read", file))?;
-    serde_json::from_slice(&text).map_err(|e| Error::damaged(file, format!("it is no catalogue: {e}")).into())
+    serde_json::from_slice(&text)
+        .map_err(|e| Error::damaged(file, format!("it is no catalogue: {e}")).into())
 }

@@ -1,7 +1,9 @@
-//! Is the log whole? Every file by itself, every stream across its files, and nothing that doesn't belong there.
+//! Is the log whole? Every file by itself, every stream across its files, and nothing that doesn't
+//! belong there.
 //!
-//! Reads everything and changes nothing, beside applications that write. A *problem* is something that should not be; a *note* is
-//! something to know, as that retention removed the beginning of a stream.
+//! Reads everything and changes nothing, beside applications that write. A *problem* is something
+//! that should not be; a *note* is something to know, as that retention removed the beginning of a
+//! stream.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -87,9 +89,27 @@ struct LostNumbers {
 pub(super) fn check(dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Report> {
     let layout = Layout::new(dir);
     check_format(&layout)?;
-    let report = Report { ok: true, streams: 0, sealed_files: 0, live_files: 0, entries: 0, findings: Vec::new() };
-    let lost = LostNumbers { dir: dir.to_owned(), known: None };
-    let mut check = Check { fs: Arc::new(OsFs), layout, dir, report, streams: BTreeMap::new(), pruned: None, lost };
+    let report = Report {
+        ok: true,
+        streams: 0,
+        sealed_files: 0,
+        live_files: 0,
+        entries: 0,
+        findings: Vec::new(),
+    };
+    let lost = LostNumbers {
+        dir: dir.to_owned(),
+        known: None,
+    };
+    let mut check = Check {
+        fs: Arc::new(OsFs),
+        layout,
+        dir,
+        report,
+        streams: BTreeMap::new(),
+        pruned: None,
+        lost,
+    };
 
     // Live files first: what is sealed meanwhile is then met twice, and never not at all.
     let live = check.live()?;
@@ -100,9 +120,16 @@ pub(super) fn check(dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Re
     }
     for path in sealed_files.foreign()? {
         let name = check.name(&path);
-        check.problem("foreign", name, "it is no file of this log; move it elsewhere");
+        check.problem(
+            "foreign",
+            name,
+            "it is no file of this log; move it elsewhere",
+        );
     }
-    let live: Vec<_> = live.into_iter().filter(|stem| !sealed.contains(stem)).collect();
+    let live: Vec<_> = live
+        .into_iter()
+        .filter(|stem| !sealed.contains(stem))
+        .collect();
     let total = (sealed.len() + live.len()) as u64;
     let mut done = 0;
     for stem in &sealed {
@@ -117,7 +144,11 @@ pub(super) fn check(dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Re
     }
     check.order()?;
     check.left_over()?;
-    check.report.ok = check.report.findings.iter().all(|finding| finding.level != Level::Problem);
+    check.report.ok = check
+        .report
+        .findings
+        .iter()
+        .all(|finding| finding.level != Level::Problem);
     Ok(check.report)
 }
 
@@ -128,7 +159,11 @@ impl Check<'_> {
         for entry in self.fs.list(&dir).map_err(Error::io("list", &dir))? {
             match FileStem::parse(&entry.name, LIVE) {
                 Some(stem) => stems.push(stem),
-                None => self.problem("foreign", format!("live/{}", entry.name), "it is no file of this log; move it elsewhere"),
+                None => self.problem(
+                    "foreign",
+                    format!("live/{}", entry.name),
+                    "it is no file of this log; move it elsewhere",
+                ),
             }
         }
         Ok(stems)
@@ -154,7 +189,11 @@ impl Check<'_> {
                 }
                 let (place, what) = match &error {
                     Error::Damaged { path, what } => (self.name(path), what.clone()),
-                    Error::Io { operation, path, source } => (self.name(path), format!("cannot {operation} it: {source}")),
+                    Error::Io {
+                        operation,
+                        path,
+                        source,
+                    } => (self.name(path), format!("cannot {operation} it: {source}")),
                     other => (name.clone(), other.to_string()),
                 };
                 self.problem("damaged", place, what);
@@ -164,7 +203,10 @@ impl Check<'_> {
         self.report.sealed_files += 1;
         self.report.entries += index.as_ref().map_or(0, |index| index.lines);
         let numbers = index.map(|index| (index.first_seq.0, index.last_seq.0));
-        self.streams.entry(stem.stream.clone()).or_default().insert(stem.number, Part { name, numbers });
+        self.streams
+            .entry(stem.stream.clone())
+            .or_default()
+            .insert(stem.number, Part { name, numbers });
         Ok(())
     }
 
@@ -174,7 +216,9 @@ impl Check<'_> {
         let file = match File::open(&path) {
             Ok(file) => file,
             // Sealed a moment ago, its live twin removed.
-            Err(e) if e.kind() == io::ErrorKind::NotFound && self.layout.sealed(stem).exists() => return self.sealed(stem),
+            Err(e) if e.kind() == io::ErrorKind::NotFound && self.layout.sealed(stem).exists() => {
+                return self.sealed(stem);
+            }
             // It was empty: such are removed when they end.
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(e) => {
@@ -187,19 +231,28 @@ impl Check<'_> {
         let (mut line, mut number, mut seqs) = (Vec::new(), 0_u64, None);
         loop {
             line.clear();
-            lines.read_until(b'\n', &mut line).map_err(Error::io("read", &path))?;
+            lines
+                .read_until(b'\n', &mut line)
+                .map_err(Error::io("read", &path))?;
             // A last line without its end is in the making, or is torn and will be mended.
             if line.pop() != Some(b'\n') {
                 break;
             }
             number += 1;
             let Some(fields) = scan(&line) else {
-                self.problem("damaged", name.clone(), format!("line {number} is not an entry"));
+                self.problem(
+                    "damaged",
+                    name.clone(),
+                    format!("line {number} is not an entry"),
+                );
                 continue;
             };
             self.report.entries += 1;
             if fields.stream != stem.stream.as_str().as_bytes() {
-                let what = format!("line {number} is of the stream {:?}", String::from_utf8_lossy(fields.stream));
+                let what = format!(
+                    "line {number} is of the stream {:?}",
+                    String::from_utf8_lossy(fields.stream)
+                );
                 self.problem("damaged", name.clone(), what);
             }
             let (first, last) = seqs.unwrap_or((fields.seq, fields.seq.wrapping_sub(1)));
@@ -207,13 +260,23 @@ impl Check<'_> {
             if !follows && self.lost.has(&stem.stream, last, fields.seq)? {
                 self.note_lost(&stem.stream, last, fields.seq);
             } else if !follows {
-                self.problem("out_of_order", name.clone(), format!("line {number} has the number {}, after {last}", fields.seq));
+                self.problem(
+                    "out_of_order",
+                    name.clone(),
+                    format!("line {number} has the number {}, after {last}", fields.seq),
+                );
             }
             seqs = Some((first, fields.seq));
         }
         self.report.live_files += 1;
         if seqs.is_some() {
-            self.streams.entry(stem.stream.clone()).or_default().insert(stem.number, Part { name, numbers: seqs });
+            self.streams.entry(stem.stream.clone()).or_default().insert(
+                stem.number,
+                Part {
+                    name,
+                    numbers: seqs,
+                },
+            );
         }
         Ok(())
     }
@@ -226,14 +289,32 @@ impl Check<'_> {
             let mut before: Option<(u32, &Part)> = None;
             for (number, part) in parts {
                 match (before, part.numbers) {
-                    (None, Some((first, _))) if *number > 1 || first > 1 => self.beginning(stream, *number, first)?,
-                    (Some((before, Part { name, numbers: Some((_, last)) })), Some((first, _))) if last + 1 != first => {
+                    (None, Some((first, _))) if *number > 1 || first > 1 => {
+                        self.beginning(stream, *number, first)?
+                    }
+                    (
+                        Some((
+                            before,
+                            Part {
+                                name,
+                                numbers: Some((_, last)),
+                            },
+                        )),
+                        Some((first, _)),
+                    ) if last + 1 != first => {
                         self.gap(stream, (before, name, *last), (*number, &part.name, first))?;
                     }
                     // Not known from the numbers of the entries, but a file is missing.
-                    (Some((before, _)), _) if before + 1 != *number && !self.all_pruned(stream, before + 1, *number)? => {
+                    (Some((before, _)), _)
+                        if before + 1 != *number
+                            && !self.all_pruned(stream, before + 1, *number)? =>
+                    {
                         let files = range("file", u64::from(before) + 1, u64::from(*number) - 1);
-                        self.problem("missing", format!("stream {stream}"), format!("its {files} missing"));
+                        self.problem(
+                            "missing",
+                            format!("stream {stream}"),
+                            format!("its {files} missing"),
+                        );
                     }
                     _ => {}
                 }
@@ -264,17 +345,36 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn gap(&mut self, stream: &StreamId, before: (u32, &str, u64), after: (u32, &str, u64)) -> Result<()> {
+    fn gap(
+        &mut self,
+        stream: &StreamId,
+        before: (u32, &str, u64),
+        after: (u32, &str, u64),
+    ) -> Result<()> {
         let ((before, before_name, last), (number, name, first)) = (before, after);
         let place = format!("stream {stream}");
         if first <= last {
-            self.problem("out_of_order", place, format!("{name} begins with number {first}, but {before_name} ends with {last}"));
+            self.problem(
+                "out_of_order",
+                place,
+                format!("{name} begins with number {first}, but {before_name} ends with {last}"),
+            );
         } else if before + 1 < number && self.all_pruned(stream, before + 1, number)? {
-            self.note("pruned", place, format!("{} past their retention, and recorded as removed", range("entry", last + 1, first - 1)));
+            self.note(
+                "pruned",
+                place,
+                format!(
+                    "{} past their retention, and recorded as removed",
+                    range("entry", last + 1, first - 1)
+                ),
+            );
         } else if self.lost.has(stream, last, first)? {
             self.note_lost(stream, last, first);
         } else {
-            let what = format!("{} missing, between {before_name} and {name}", range("entry", last + 1, first - 1));
+            let what = format!(
+                "{} missing, between {before_name} and {name}",
+                range("entry", last + 1, first - 1)
+            );
             self.problem("missing", place, what);
         }
         Ok(())
@@ -284,27 +384,35 @@ impl Check<'_> {
         let dir = self.layout.journal_dir();
         for entry in self.fs.list(&dir).map_err(Error::io("list", &dir))? {
             if entry.name.ends_with(".damaged") {
-                let what = "a damaged journal; what could not be read of it may be missing in the log";
+                let what =
+                    "a damaged journal; what could not be read of it may be missing in the log";
                 self.problem("left_over", format!("state/journal/{}", entry.name), what);
             }
         }
         for stream in maintain::abandoned(&*self.fs, &self.layout)? {
-            let what =
-                "its process ended without closing its log; `tracing-audit recover`, or the next application that opens it, completes it";
+            let what = "its process ended without closing its log; `tracing-audit recover`, or the next application that opens it, completes it";
             self.note("left_over", format!("stream {stream}"), what);
         }
         Ok(())
     }
 
     fn note_lost(&mut self, stream: &StreamId, before: u64, after: u64) {
-        let what = format!("{} lost, and recorded as such when its log was recovered", range("entry", before + 1, after - 1));
+        let what = format!(
+            "{} lost, and recorded as such when its log was recovered",
+            range("entry", before + 1, after - 1)
+        );
         self.note("lost", format!("stream {stream}"), what);
     }
 
-    /// Whether retention recorded that it removed these files of a stream: from this number to before that.
+    /// Whether retention recorded that it removed these files of a stream: from this number to
+    /// before that.
     fn all_pruned(&mut self, stream: &StreamId, from: u32, to: u32) -> Result<bool> {
         let pruned = self.pruned()?;
-        let numbers: BTreeSet<u32> = pruned.iter().filter(|stem| stem.stream == *stream).map(|stem| stem.number).collect();
+        let numbers: BTreeSet<u32> = pruned
+            .iter()
+            .filter(|stem| stem.stream == *stream)
+            .map(|stem| stem.number)
+            .collect();
         Ok((from..to).all(|number| numbers.contains(&number)))
     }
 
@@ -318,15 +426,28 @@ impl Check<'_> {
 
     /// A file's name below the log's directory.
     fn name(&self, path: &Path) -> String {
-        path.strip_prefix(self.dir).unwrap_or(path).display().to_string()
+        path.strip_prefix(self.dir)
+            .unwrap_or(path)
+            .display()
+            .to_string()
     }
 
     fn problem(&mut self, kind: &'static str, place: String, what: impl Into<String>) {
-        self.report.findings.push(Finding { level: Level::Problem, kind, place, what: what.into() });
+        self.report.findings.push(Finding {
+            level: Level::Problem,
+            kind,
+            place,
+            what: what.into(),
+        });
     }
 
     fn note(&mut self, kind: &'static str, place: String, what: impl Into<String>) {
-        self.report.findings.push(Finding { level: Level::Note, kind, place, what: what.into() });
+        self.report.findings.push(Finding {
+            level: Level::Note,
+            kind,
+            place,
+            what: what.into(),
+        });
     }
 }
 
@@ -337,7 +458,9 @@ impl LostNumbers {
             Some(known) => known,
             None => lost_numbers(&self.dir)?,
         };
-        let missing = after.checked_sub(before).and_then(|distance| distance.checked_sub(1));
+        let missing = after
+            .checked_sub(before)
+            .and_then(|distance| distance.checked_sub(1));
         let has = missing.is_some_and(|count| known.contains(&(stream.clone(), before, count)));
         self.known = Some(known);
         Ok(has)
@@ -353,7 +476,9 @@ fn range(noun: &str, first: u64, last: u64) -> String {
     if first == last {
         return format!("{noun} {first} is");
     }
-    let nouns = noun.strip_suffix('y').map_or_else(|| format!("{noun}s"), |stem| format!("{stem}ies"));
+    let nouns = noun
+        .strip_suffix('y')
+        .map_or_else(|| format!("{noun}s"), |stem| format!("{stem}ies"));
     format!("{nouns} {first} to {last} are")
 }
 
@@ -364,8 +489,14 @@ fn lost_numbers(dir: &Path) -> Result<BTreeSet<(StreamId, u64, u64)>> {
     AuditReader::open(dir)?.each(&filter, Order::Asc, |entry| {
         let record: serde_json::Value = entry.parse().unwrap_or_default();
         let number = |path| record.pointer(path).and_then(serde_json::Value::as_u64);
-        let stream = record.get("stream").and_then(|stream| stream.as_str()?.parse().ok());
-        if let (Some(stream), Some(after), Some(count)) = (stream, number("/details/after_seq"), number("/details/count")) {
+        let stream = record
+            .get("stream")
+            .and_then(|stream| stream.as_str()?.parse().ok());
+        if let (Some(stream), Some(after), Some(count)) = (
+            stream,
+            number("/details/after_seq"),
+            number("/details/count"),
+        ) {
             lost.insert((stream, after, count));
         }
         ControlFlow::Continue(())
@@ -379,9 +510,19 @@ fn pruned_files(dir: &Path) -> Result<BTreeSet<FileStem>> {
     let mut stems = BTreeSet::new();
     AuditReader::open(dir)?.each(&filter, Order::Asc, |entry| {
         let record: serde_json::Value = entry.parse().unwrap_or_default();
-        let files = record.pointer("/details/files").and_then(serde_json::Value::as_array);
-        let names = files.into_iter().flatten().filter_map(|file| file.get("file")?.as_str());
-        stems.extend(names.filter_map(|name| name.strip_suffix(SEALED).unwrap_or(name).parse::<FileStem>().ok()));
+        let files = record
+            .pointer("/details/files")
+            .and_then(serde_json::Value::as_array);
+        let names = files
+            .into_iter()
+            .flatten()
+            .filter_map(|file| file.get("file")?.as_str());
+        stems.extend(names.filter_map(|name| {
+            name.strip_suffix(SEALED)
+                .unwrap_or(name)
+                .parse::<FileStem>()
+                .ok()
+        }));
         ControlFlow::Continue(())
     })?;
     Ok(stems)

@@ -1,6 +1,8 @@
-//! Where a flag's value comes from when the flag isn't given: a `TRACING_AUDIT_*` variable, or else the configuration file.
+//! Where a flag's value comes from when the flag isn't given: a `TRACING_AUDIT_*` variable, or else
+//! the configuration file.
 //!
-//! Both become part of the command's definition before anything is parsed, so a value is checked alike wherever it comes from.
+//! Both become part of the command's definition before anything is parsed, so a value is checked
+//! alike wherever it comes from.
 //!
 //! ```toml
 //! dir = "/var/lib/billing/audit"      # for each command that has --dir, but never for `demo`
@@ -24,9 +26,11 @@ use super::failure::Failure;
 
 /// The variables of all flags begin with this.
 const PREFIX: &str = "TRACING_AUDIT_";
-/// Writes events of its own making, so it takes a directory only when it is told to on its own command line.
+/// Writes events of its own making, so it takes a directory only when it is told to on its own
+/// command line.
 const DEMO: &str = "demo";
-/// What these do is on their command line and nowhere else: a filter for `query` must not change a webhook.
+/// What these do is on their command line and nowhere else: a filter for `query` must not change a
+/// webhook.
 const ONLY_FLAGS: [&str; 2] = ["set", "replay"];
 /// The tables of `serve`, which are no flags.
 const WEBHOOKS: &str = "webhooks";
@@ -34,11 +38,16 @@ const WEBHOOKS: &str = "webhooks";
 /// Adds the variables and what the configuration file says to the flags of all commands.
 pub(super) fn prepare(command: Command, args: &[OsString]) -> Result<Command, Failure> {
     let mut command = command.mut_subcommands(with_variables);
-    let Some(path) = config_file(args) else { return Ok(command) };
+    let Some(path) = config_file(args) else {
+        return Ok(command);
+    };
     let mut table = read(&path)?;
     table.remove(WEBHOOKS);
     let wrong = |what: String| Failure::Usage(format!("{}: {what}", path.display()));
-    let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    let names: Vec<String> = command
+        .get_subcommands()
+        .map(|sub| sub.get_name().to_owned())
+        .collect();
     // Those of one command are set later, so they are stronger.
     for (key, value) in table.iter().filter(|(_, value)| !value.is_table()) {
         let mut known = false;
@@ -49,9 +58,15 @@ pub(super) fn prepare(command: Command, args: &[OsString]) -> Result<Command, Fa
             return Err(wrong(format!("no command has a flag --{key}")));
         }
     }
-    for (name, table) in table.iter().filter_map(|(name, value)| Some((name, value.as_table()?))) {
+    for (name, table) in table
+        .iter()
+        .filter_map(|(name, value)| Some((name, value.as_table()?)))
+    {
         if !names.contains(name) {
-            return Err(wrong(format!("there is no command [{name}]; there are {}", names.join(", "))));
+            return Err(wrong(format!(
+                "there is no command [{name}]; there are {}",
+                names.join(", ")
+            )));
         }
         for (key, value) in table {
             if !set(&mut command, name, key, value).map_err(wrong)? {
@@ -64,27 +79,49 @@ pub(super) fn prepare(command: Command, args: &[OsString]) -> Result<Command, Fa
 
 /// Reads the file. What is wrong is told without the line that it is in, which can have a secret.
 fn read(path: &Path) -> Result<Table, Failure> {
-    let text = fs::read_to_string(path).map_err(|e| Failure::Usage(format!("--config: cannot read {}: {e}", path.display())))?;
+    let text = fs::read_to_string(path)
+        .map_err(|e| Failure::Usage(format!("--config: cannot read {}: {e}", path.display())))?;
     text.parse().map_err(|e: toml::de::Error| {
-        let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        let (line, column) = (before.matches('\n').count() + 1, before.chars().rev().take_while(|c| *c != '\n').count() + 1);
-        Failure::Usage(format!("{}: line {line}, column {column}: {}", path.display(), e.message()))
+        let before = e
+            .span()
+            .and_then(|span| text.get(..span.start))
+            .unwrap_or_default();
+        let (line, column) = (
+            before.matches('\n').count() + 1,
+            before.chars().rev().take_while(|c| *c != '\n').count() + 1,
+        );
+        Failure::Usage(format!(
+            "{}: line {line}, column {column}: {}",
+            path.display(),
+            e.message()
+        ))
     })
 }
 
-/// The webhooks that the configuration file declares, with where that is; `None` without such a file.
+/// The webhooks that the configuration file declares, with where that is; `None` without such a
+/// file.
 pub(super) fn webhooks(args: &[OsString]) -> Result<Option<(PathBuf, Vec<Table>)>, Failure> {
-    let Some(path) = config_file(args) else { return Ok(None) };
+    let Some(path) = config_file(args) else {
+        return Ok(None);
+    };
     let tables = match read(&path)?.remove(WEBHOOKS) {
         None => Vec::new(),
         Some(Value::Array(tables)) => tables
             .into_iter()
             .map(|table| match table {
                 Value::Table(table) => Ok(table),
-                _ => Err(Failure::Usage(format!("{}: {WEBHOOKS} is a list of tables, [[{WEBHOOKS}]]", path.display()))),
+                _ => Err(Failure::Usage(format!(
+                    "{}: {WEBHOOKS} is a list of tables, [[{WEBHOOKS}]]",
+                    path.display()
+                ))),
             })
             .collect::<Result<_, _>>()?,
-        Some(_) => return Err(Failure::Usage(format!("{}: {WEBHOOKS} is a list of tables, [[{WEBHOOKS}]]", path.display()))),
+        Some(_) => {
+            return Err(Failure::Usage(format!(
+                "{}: {WEBHOOKS} is a list of tables, [[{WEBHOOKS}]]",
+                path.display()
+            )));
+        }
     };
     let path = fs::canonicalize(&path).unwrap_or(path);
     Ok(Some((path, tables)))
@@ -94,11 +131,18 @@ fn with_variables(command: Command) -> Command {
     if ONLY_FLAGS.contains(&command.get_name()) {
         return command;
     }
-    command.mut_args(with_variable).mut_subcommands(with_variables)
+    command
+        .mut_args(with_variable)
+        .mut_subcommands(with_variables)
 }
 
 fn with_variable(arg: clap::Arg) -> clap::Arg {
-    let Some(long) = arg.get_long().filter(|long| !matches!(*long, "help" | "version")) else { return arg };
+    let Some(long) = arg
+        .get_long()
+        .filter(|long| !matches!(*long, "help" | "version"))
+    else {
+        return arg;
+    };
     // One that names its own keeps it.
     if arg.get_env().is_some() || arg.get_id() == "demo_dir" {
         return arg;
@@ -118,13 +162,19 @@ fn config_file(args: &[OsString]) -> Option<PathBuf> {
             return Some(path.into());
         }
     }
-    std::env::var_os(format!("{PREFIX}CONFIG")).filter(|path| !path.is_empty()).map(PathBuf::from)
+    std::env::var_os(format!("{PREFIX}CONFIG"))
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
 }
 
-/// Gives the flag of this command, and of those below it, another default. Says whether there is such a flag.
+/// Gives the flag of this command, and of those below it, another default. Says whether there is
+/// such a flag.
 fn set(command: &mut Command, name: &str, key: &str, value: &Value) -> Result<bool, String> {
     let texts = match value {
-        Value::Array(values) => values.iter().map(|value| text(key, value)).collect::<Result<Vec<_>, _>>()?,
+        Value::Array(values) => values
+            .iter()
+            .map(|value| text(key, value))
+            .collect::<Result<Vec<_>, _>>()?,
         value => vec![text(key, value)?],
     };
     match command.find_subcommand_mut(name) {
@@ -135,7 +185,9 @@ fn set(command: &mut Command, name: &str, key: &str, value: &Value) -> Result<bo
 
 fn set_below(command: &mut Command, key: &str, texts: &[String]) -> Result<bool, String> {
     let only_flags = ONLY_FLAGS.contains(&command.get_name()) && key != "dir";
-    let settable = |arg: &&clap::Arg| arg.get_long() == Some(key) && !matches!(key, "help" | "version") && !only_flags;
+    let settable = |arg: &&clap::Arg| {
+        arg.get_long() == Some(key) && !matches!(key, "help" | "version") && !only_flags
+    };
     let flag = command.get_arguments().find(settable);
     let mut known = flag.is_some();
     if let Some(flag) = flag {
@@ -143,7 +195,8 @@ fn set_below(command: &mut Command, key: &str, texts: &[String]) -> Result<bool,
             return Err(format!("{key} takes one value"));
         }
         let id = flag.get_id().clone();
-        *command = std::mem::take(command).mut_arg(id, |arg| arg.required(false).default_values(texts.to_vec()));
+        *command = std::mem::take(command)
+            .mut_arg(id, |arg| arg.required(false).default_values(texts.to_vec()));
     }
     for sub in command.get_subcommands_mut() {
         known |= set_below(sub, key, texts)?;
@@ -158,6 +211,8 @@ fn text(key: &str, value: &Value) -> Result<String, String> {
         Value::Float(number) => Ok(number.to_string()),
         Value::Boolean(yes) => Ok(yes.to_string()),
         Value::Datetime(time) => Ok(time.to_string()),
-        Value::Array(_) | Value::Table(_) => Err(format!("{key} takes a text, a number, true or false, or a list of these")),
+        Value::Array(_) | Value::Table(_) => Err(format!(
+            "{key} takes a text, a number, true or false, or a list of these"
+        )),
     }
 }

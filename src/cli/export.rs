@@ -1,6 +1,7 @@
 //! `export`: a part of the log as one file, or to stdout.
 //!
-//! A range of days is copied as it is packed, without packing it anew. What a filter picks out of the lines is packed while it is found.
+//! A range of days is copied as it is packed, without packing it anew. What a filter picks out of
+//! the lines is packed while it is found.
 
 use std::{
     io::{self, BufWriter, IsTerminal as _, Read as _, Write},
@@ -36,16 +37,24 @@ enum Target {
 pub(super) fn run(args: &ExportArgs) -> Result<Outcome, Failure> {
     let filter = args.filter.filter()?;
     let to_stdout = args.output.as_os_str() == "-";
-    let format = args.format.unwrap_or_else(|| ExportFormat::of_name(&args.output));
+    let format = args
+        .format
+        .unwrap_or_else(|| ExportFormat::of_name(&args.output));
     if to_stdout && format != ExportFormat::Ndjson && io::stdout().is_terminal() {
         return Err(Failure::Usage("--output: a packed file is nothing for a terminal; give a file, or lead stdout into one".into()));
     }
     let dir = &args.dir.dir;
     check_format(&Layout::new(dir))?;
     let stop = Stop::on_signal();
-    let mut target = if to_stdout { Target::Stdout(io::stdout().lock()) } else { Target::File(OutputFile::create(&args.output)?) };
+    let mut target = if to_stdout {
+        Target::Stdout(io::stdout().lock())
+    } else {
+        Target::File(OutputFile::create(&args.output)?)
+    };
     let outcome = match format {
-        ExportFormat::Zip | ExportFormat::Gz if !filter.has_field_filters() => copy(dir, &filter, format, &mut target, &stop)?,
+        ExportFormat::Zip | ExportFormat::Gz if !filter.has_field_filters() => {
+            copy(dir, &filter, format, &mut target, &stop)?
+        }
         format => pick(dir, &filter, format, &mut target, &stop)?,
     };
     match target {
@@ -56,14 +65,27 @@ pub(super) fn run(args: &ExportArgs) -> Result<Outcome, Failure> {
 }
 
 /// Puts the range together out of what is packed already.
-fn copy(dir: &Path, filter: &Filter, format: ExportFormat, target: &mut Target, stop: &Stop) -> Result<Outcome, Failure> {
+fn copy(
+    dir: &Path,
+    filter: &Filter,
+    format: ExportFormat,
+    target: &mut Target,
+    stop: &Stop,
+) -> Result<Outcome, Failure> {
     let (fs, layout) = (Arc::new(OsFs), Layout::new(dir));
     let sealed = Arc::new(LocalSealed::new(fs.clone(), layout.clone()));
-    let range = Range { start: filter.start().unwrap_or(Timestamp::MIN), end: filter.end().unwrap_or(Timestamp::MAX) };
-    // Live files are read to their last line: the log is another process's, which doesn't say how much of it is durable.
+    let range = Range {
+        start: filter.start().unwrap_or(Timestamp::MIN),
+        end: filter.end().unwrap_or(Timestamp::MAX),
+    };
+    // Live files are read to their last line: the log is another process's, which doesn't say how
+    // much of it is durable.
     let plan = LogFiles::new(fs, layout, sealed).plan(range)?;
     for problem in &plan.manifest().problems {
-        warn(&format!("warning: entries may be missing: {}: {}", problem.file, problem.problem));
+        warn(&format!(
+            "warning: entries may be missing: {}: {}",
+            problem.file, problem.problem
+        ));
     }
     let outcome = Outcome::problem_if(!plan.manifest().problems.is_empty());
     let download = Arc::new(match format {
@@ -75,11 +97,15 @@ fn copy(dir: &Path, filter: &Filter, format: ExportFormat, target: &mut Target, 
     let mut reader = download.read_range(0..download.len());
     let mut buffer = vec![0; 128 * 1024];
     loop {
-        let read = reader.read(&mut buffer).map_err(|e| Failure::failed(format!("cannot read the log: {e}")))?;
+        let read = reader
+            .read(&mut buffer)
+            .map_err(|e| Failure::failed(format!("cannot read the log: {e}")))?;
         if read == 0 {
             break;
         }
-        target.write_all(buffer.get(..read).unwrap_or_default()).map_err(|e| target.failed(e))?;
+        target
+            .write_all(buffer.get(..read).unwrap_or_default())
+            .map_err(|e| target.failed(e))?;
         bar.inc(read as u64);
         go_on(stop)?;
     }
@@ -88,22 +114,36 @@ fn copy(dir: &Path, filter: &Filter, format: ExportFormat, target: &mut Target, 
 }
 
 /// Writes the entries that match, the oldest first.
-fn pick(dir: &Path, filter: &Filter, format: ExportFormat, target: &mut Target, stop: &Stop) -> Result<Outcome, Failure> {
+fn pick(
+    dir: &Path,
+    filter: &Filter,
+    format: ExportFormat,
+    target: &mut Target,
+    stop: &Stop,
+) -> Result<Outcome, Failure> {
     let reader = AuditReader::open(dir)?;
     let bar = progress::entries("exporting");
     let scanned = match format {
         ExportFormat::Ndjson => {
             let mut out = BufWriter::with_capacity(128 * 1024, &mut *target);
-            let scanned = each(&reader, filter, &bar, stop, |line| write_line(&mut out, line));
+            let scanned = each(&reader, filter, &bar, stop, |line| {
+                write_line(&mut out, line)
+            });
             flushed(scanned, |_| out.flush())
         }
         ExportFormat::Gz => {
-            let mut out = GzEncoder::new(BufWriter::with_capacity(128 * 1024, &mut *target), Compression::new(6));
-            let scanned = each(&reader, filter, &bar, stop, |line| write_line(&mut out, line));
+            let mut out = GzEncoder::new(
+                BufWriter::with_capacity(128 * 1024, &mut *target),
+                Compression::new(6),
+            );
+            let scanned = each(&reader, filter, &bar, stop, |line| {
+                write_line(&mut out, line)
+            });
             flushed(scanned, |_| out.finish()?.flush())
         }
         ExportFormat::Zip => {
-            let mut out = FilteredZip::new(BufWriter::with_capacity(128 * 1024, &mut *target), filter)?;
+            let mut out =
+                FilteredZip::new(BufWriter::with_capacity(128 * 1024, &mut *target), filter)?;
             let scanned = each(&reader, filter, &bar, stop, |line| out.line(line));
             flushed(scanned, |scanned| out.finish(scanned)?.flush())
         }
@@ -137,7 +177,11 @@ fn each(
             stopped = Some(Stopped::Other(failure));
         }
         bar.inc(1);
-        if stopped.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if stopped.is_some() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     });
     match stopped {
         Some(stopped) => Err(stopped),
@@ -146,7 +190,10 @@ fn each(
 }
 
 /// Ends the output if all went into it.
-fn flushed(scanned: Result<Scanned, Stopped>, flush: impl FnOnce(&Scanned) -> io::Result<()>) -> Result<Scanned, Stopped> {
+fn flushed(
+    scanned: Result<Scanned, Stopped>,
+    flush: impl FnOnce(&Scanned) -> io::Result<()>,
+) -> Result<Scanned, Stopped> {
     let scanned = scanned?;
     flush(&scanned).map_err(Stopped::Write)?;
     Ok(scanned)
@@ -158,7 +205,11 @@ fn write_line(out: &mut impl Write, line: &[u8]) -> io::Result<()> {
 }
 
 fn go_on(stop: &Stop) -> Result<(), Failure> {
-    if stop.asked() { Err(Failure::failed("interrupted; nothing was exported")) } else { Ok(()) }
+    if stop.asked() {
+        Err(Failure::failed("interrupted; nothing was exported"))
+    } else {
+        Ok(())
+    }
 }
 
 impl Target {

@@ -19,7 +19,11 @@ pub(super) enum Outcome {
 impl Outcome {
     /// A problem if there is any.
     pub(super) fn problem_if(found: bool) -> Self {
-        if found { Self::ProblemFound } else { Self::Fine }
+        if found {
+            Self::ProblemFound
+        } else {
+            Self::Fine
+        }
     }
 }
 
@@ -45,7 +49,9 @@ impl Failure {
     pub(super) fn of_flag(error: Error) -> Self {
         match error {
             Error::Invalid { parameter, problem } => match parameter.split_once('.') {
-                Some((name, path)) => Self::Usage(format!("--{} {path}: {problem}", name.replace('_', "-"))),
+                Some((name, path)) => {
+                    Self::Usage(format!("--{} {path}: {problem}", name.replace('_', "-")))
+                }
                 None => Self::Usage(format!("--{}: {problem}", parameter.replace('_', "-"))),
             },
             other => other.into(),

@@ -77,15 +77,29 @@ impl FilterArgs {
             ("request_id", &self.request_id),
             ("q", &self.q),
         ];
-        let mut params: Vec<(String, &str)> =
-            single.iter().filter_map(|(name, value)| Some(((*name).to_owned(), value.as_deref()?))).collect();
-        params.extend(self.event_type.iter().map(|value| ("event_type".to_owned(), value.as_str())));
-        params.extend(self.severity.iter().map(|value| ("severity".to_owned(), value.as_str())));
+        let mut params: Vec<(String, &str)> = single
+            .iter()
+            .filter_map(|(name, value)| Some(((*name).to_owned(), value.as_deref()?)))
+            .collect();
+        params.extend(
+            self.event_type
+                .iter()
+                .map(|value| ("event_type".to_owned(), value.as_str())),
+        );
+        params.extend(
+            self.severity
+                .iter()
+                .map(|value| ("severity".to_owned(), value.as_str())),
+        );
         for pair in &self.details {
             let (path, value) = pair
                 .split_once('=')
                 .filter(|(path, _)| !path.is_empty())
-                .ok_or_else(|| Failure::Usage(format!("--details: {pair:?} must be a path and a value, like mode=full")))?;
+                .ok_or_else(|| {
+                    Failure::Usage(format!(
+                        "--details: {pair:?} must be a path and a value, like mode=full"
+                    ))
+                })?;
             params.push((format!("details.{path}"), value));
         }
         Filter::parse(params).map_err(Failure::of_flag)

@@ -16,7 +16,9 @@ pub(super) fn run(args: &HashArgs) -> Result<Outcome, Failure> {
     check_format(&layout)?;
     let keys = keys::hash_keys(&layout)?;
     if keys.is_empty() {
-        return Err(Failure::failed("there are no keys in this directory: no application hashed anything with one of its keys"));
+        return Err(Failure::failed(
+            "there are no keys in this directory: no application hashed anything with one of its keys",
+        ));
     }
     let value = match &args.value {
         Some(value) => value.clone(),
@@ -40,7 +42,10 @@ pub(super) fn run_key(args: &HashKeyArgs) -> Result<Outcome, Failure> {
             let rotated = log.rotate_hash_key(name);
             log.close()?;
             rotated.map_err(Failure::of_flag)?;
-            writeln!(out, "values are hashed with the key {name}, by each application from its next start on")?;
+            writeln!(
+                out,
+                "values are hashed with the key {name}, by each application from its next start on"
+            )?;
         }
         HashKeyCommand::List { .. } => {
             for key in keys::hash_keys(&layout)? {

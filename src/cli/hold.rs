@@ -13,13 +13,23 @@ use crate::{
 };
 
 pub(super) fn run(args: &HoldArgs) -> Result<Outcome, Failure> {
-    let (HoldCommand::Place { dir, .. } | HoldCommand::List { dir, .. } | HoldCommand::Release { dir, .. }) = &args.command;
+    let (HoldCommand::Place { dir, .. }
+    | HoldCommand::List { dir, .. }
+    | HoldCommand::Release { dir, .. }) = &args.command;
     let layout = Layout::new(&dir.dir);
     check_format(&layout)?;
     let mut out = io::stdout().lock();
     match &args.command {
-        HoldCommand::Place { name, start_date, end_date, reason, .. } => {
-            let hold = Hold::new(name, start_date, end_date).map_err(Failure::of_flag)?.reason(reason);
+        HoldCommand::Place {
+            name,
+            start_date,
+            end_date,
+            reason,
+            ..
+        } => {
+            let hold = Hold::new(name, start_date, end_date)
+                .map_err(Failure::of_flag)?
+                .reason(reason);
             with_log(dir, |log| log.place_hold(hold).map_err(Failure::of_flag))?;
             writeln!(out, "the hold {name} is placed")?;
         }
@@ -29,10 +39,26 @@ pub(super) fn run(args: &HoldArgs) -> Result<Outcome, Failure> {
                 warn("there are no holds");
             }
             let row = |hold: &Hold| {
-                let (start, end) = (hold.start().unwrap_or("the beginning"), hold.end().unwrap_or("no end"));
-                [hold.name(), start, end, hold.placed().unwrap_or_default(), hold.why()].map(str::to_owned)
+                let (start, end) = (
+                    hold.start().unwrap_or("the beginning"),
+                    hold.end().unwrap_or("no end"),
+                );
+                [
+                    hold.name(),
+                    start,
+                    end,
+                    hold.placed().unwrap_or_default(),
+                    hold.why(),
+                ]
+                .map(str::to_owned)
             };
-            output::list(&mut out, &holds, *format, &["NAME", "FROM (UTC)", "UNTIL (UTC)", "PLACED (UTC)", "WHY"], row)?;
+            output::list(
+                &mut out,
+                &holds,
+                *format,
+                &["NAME", "FROM (UTC)", "UNTIL (UTC)", "PLACED (UTC)", "WHY"],
+                row,
+            )?;
         }
         HoldCommand::Release { name, .. } => {
             if !with_log(dir, |log| Ok(log.release_hold(name)?))? {
@@ -45,7 +71,10 @@ pub(super) fn run(args: &HoldArgs) -> Result<Outcome, Failure> {
 }
 
 /// With the log open, for the record of what is done.
-fn with_log<T>(dir: &DirArgs, act: impl FnOnce(&AuditLog) -> Result<T, Failure>) -> Result<T, Failure> {
+fn with_log<T>(
+    dir: &DirArgs,
+    act: impl FnOnce(&AuditLog) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let log = AuditLog::of_tool(&dir.dir).open()?;
     let done = act(&log);
     log.close()?;

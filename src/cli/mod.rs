@@ -1,14 +1,18 @@
 //! The `tracing-audit` program: what an operator does with a log, from a shell.
 //!
-//! In come flags, `TRACING_AUDIT_*` variables and a configuration file; out come answers on stdout, messages on stderr, and an exit code:
-//! 0 all is well, 1 a problem was found, 2 the command can't be understood. What always holds: nothing from a record reaches
-//! a terminal unescaped, no half-written output file is left behind, and a reader that goes away (`| head`) is no error.
+//! In come flags, `TRACING_AUDIT_*` variables and a configuration file; out come answers on stdout,
+//! messages on stderr, and an exit code: 0 all is well, 1 a problem was found, 2 the command can't
+//! be understood. What always holds: nothing from a record reaches a terminal unescaped, no
+//! half-written output file is left behind, and a reader that goes away (`| head`) is no error.
 
 mod args;
 mod catalogue;
 mod check;
 mod config;
-#[allow(unsafe_code, reason = "each call of `audit!` has a static that the linker gathers, which this lint counts as unsafe")]
+#[allow(
+    unsafe_code,
+    reason = "each call of `audit!` has a static that the linker gathers, which this lint counts as unsafe"
+)]
 mod demo;
 mod export;
 mod failure;

@@ -1,4 +1,5 @@
-//! How entries reach stdout: as tables, lines or one document, with nothing in them that a terminal would obey.
+//! How entries reach stdout: as tables, lines or one document, with nothing in them that a terminal
+//! would obey.
 
 use std::{
     borrow::Cow,
@@ -14,11 +15,15 @@ use crate::{query::Entry, record::Timestamp};
 
 /// The format asked for, or the one that suits where stdout leads.
 pub(super) fn format(asked: Option<Format>) -> Format {
-    asked.unwrap_or(if io::stdout().is_terminal() { Format::Table } else { Format::Ndjson })
+    asked.unwrap_or(if io::stdout().is_terminal() {
+        Format::Table
+    } else {
+        Format::Ndjson
+    })
 }
 
-/// Whether a terminal would take this as more than a letter: control characters, and those that change the direction of text, so what is
-/// read is not what is written.
+/// Whether a terminal would take this as more than a letter: control characters, and those that
+/// change the direction of text, so what is read is not what is written.
 fn obeyed(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -42,8 +47,8 @@ pub(super) fn escaped(text: &str) -> Cow<'_, str> {
         .into()
 }
 
-/// A stored line for stdout. JSON escapes the lowest control characters; on a terminal the others are escaped as well, which leaves it
-/// the same JSON.
+/// A stored line for stdout. JSON escapes the lowest control characters; on a terminal the others
+/// are escaped as well, which leaves it the same JSON.
 pub(super) fn json_line(line: &[u8], terminal: bool) -> Cow<'_, [u8]> {
     let text = match str::from_utf8(line) {
         Ok(text) if terminal && text.contains(obeyed) => text,
@@ -58,11 +63,18 @@ pub(super) fn json_line(line: &[u8], terminal: bool) -> Cow<'_, [u8]> {
         }
         out
     };
-    Cow::Owned(text.chars().fold(String::with_capacity(text.len() + 16), escape).into_bytes())
+    Cow::Owned(
+        text.chars()
+            .fold(String::with_capacity(text.len() + 16), escape)
+            .into_bytes(),
+    )
 }
 
 /// Writes entries as lines.
-pub(super) fn write_lines<'a>(out: &mut impl Write, entries: impl IntoIterator<Item = &'a Entry>) -> io::Result<()> {
+pub(super) fn write_lines<'a>(
+    out: &mut impl Write,
+    entries: impl IntoIterator<Item = &'a Entry>,
+) -> io::Result<()> {
     let terminal = io::stdout().is_terminal();
     for entry in entries {
         out.write_all(&json_line(entry.line(), terminal))?;
@@ -72,12 +84,22 @@ pub(super) fn write_lines<'a>(out: &mut impl Write, entries: impl IntoIterator<I
 }
 
 /// The columns of a table of entries.
-pub(super) const COLUMNS: [&str; 6] = ["TIME (UTC)", "EVENT TYPE", "SEVERITY", "ACTOR", "RESOURCE", "DESCRIPTION"];
+pub(super) const COLUMNS: [&str; 6] = [
+    "TIME (UTC)",
+    "EVENT TYPE",
+    "SEVERITY",
+    "ACTOR",
+    "RESOURCE",
+    "DESCRIPTION",
+];
 
 /// What an entry has in these columns.
 pub(super) fn row(entry: &Entry) -> [String; 6] {
     let actor = first([entry.actor_name(), entry.actor_id()]);
-    let resource = match (entry.resource_type(), first([entry.resource_name(), entry.resource_id()])) {
+    let resource = match (
+        entry.resource_type(),
+        first([entry.resource_name(), entry.resource_id()]),
+    ) {
         (kind, name) if kind.is_empty() => name,
         (kind, name) if name.is_empty() => kind.into_owned(),
         (kind, name) => format!("{kind} {name}"),
@@ -95,7 +117,11 @@ pub(super) fn row(entry: &Entry) -> [String; 6] {
 
 /// The first that isn't empty.
 fn first<const N: usize>(texts: [Cow<'_, str>; N]) -> String {
-    texts.into_iter().find(|text| !text.is_empty()).unwrap_or_default().into_owned()
+    texts
+        .into_iter()
+        .find(|text| !text.is_empty())
+        .unwrap_or_default()
+        .into_owned()
 }
 
 /// As in `2026-11-21 10:15:00.123`.
@@ -112,7 +138,9 @@ pub(super) fn colored() -> bool {
 /// A table that fits the terminal.
 pub(super) fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic);
     if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
         table.force_no_tty();
     }
@@ -166,7 +194,14 @@ pub(super) fn entries_table<'a>(entries: impl IntoIterator<Item = &'a Entry>) ->
             "error" | "critical" => Cell::new(severity).fg(Color::Red),
             _ => Cell::new(severity),
         };
-        table.add_row([Cell::new(time), Cell::new(event_type), severity, Cell::new(actor), Cell::new(resource), Cell::new(description)]);
+        table.add_row([
+            Cell::new(time),
+            Cell::new(event_type),
+            severity,
+            Cell::new(actor),
+            Cell::new(resource),
+            Cell::new(description),
+        ]);
     }
     if table.width().is_some_and(|width| width >= WIDE) {
         // Times, event types and severities can't be read in pieces; the other columns are texts.
@@ -206,6 +241,10 @@ mod tests {
         assert!(!str::from_utf8(&shown).unwrap().contains(obeyed));
         let back: serde_json::Value = serde_json::from_slice(&shown).unwrap();
         assert_eq!(back["description"], attack, "it is the same JSON still");
-        assert_eq!(json_line(line.as_bytes(), false), line.as_bytes(), "a pipe gets the very bytes");
+        assert_eq!(
+            json_line(line.as_bytes(), false),
+            line.as_bytes(),
+            "a pipe gets the very bytes"
+        );
     }
 }

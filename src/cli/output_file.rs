@@ -21,17 +21,33 @@ pub(super) struct OutputFile {
 impl OutputFile {
     /// Begins a file that only its owner may read: it has what the log has.
     pub(super) fn create(path: &Path) -> Result<Self, Failure> {
-        let cannot = |e: io::Error| Failure::failed(format!("cannot create {}: {e}", path.display()));
-        let name = path.file_name().ok_or_else(|| Failure::Usage(format!("--output: {} is not a file's name", path.display())))?;
+        let cannot =
+            |e: io::Error| Failure::failed(format!("cannot create {}: {e}", path.display()));
+        let name = path.file_name().ok_or_else(|| {
+            Failure::Usage(format!("--output: {} is not a file's name", path.display()))
+        })?;
         if path.is_dir() {
-            return Err(Failure::Usage(format!("--output: {} is a directory; give a file in it", path.display())));
+            return Err(Failure::Usage(format!(
+                "--output: {} is a directory; give a file in it",
+                path.display()
+            )));
         }
         let mut tmp = std::ffi::OsString::from(".");
         tmp.push(name);
         tmp.push(format!(".{}.tmp", std::process::id()));
         let tmp = path.with_file_name(tmp);
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&tmp).map_err(cannot)?;
-        Ok(Self { path: path.to_owned(), tmp, file, placed: false })
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&tmp)
+            .map_err(cannot)?;
+        Ok(Self {
+            path: path.to_owned(),
+            tmp,
+            file,
+            placed: false,
+        })
     }
 
     /// Makes it durable and gives it its name, in the place of what bore it.
@@ -39,7 +55,11 @@ impl OutputFile {
         let place = || -> io::Result<()> {
             self.file.sync_all()?;
             fs::rename(&self.tmp, &self.path)?;
-            let dir = self.path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let dir = self
+                .path
+                .parent()
+                .filter(|dir| !dir.as_os_str().is_empty())
+                .unwrap_or(Path::new("."));
             File::open(dir)?.sync_all()
         };
         place().map_err(|e| self.failed(&e))?;

@@ -11,7 +11,10 @@ pub(super) fn files(verb: &'static str) -> ProgressBar {
 
 /// So many bytes of so many.
 pub(super) fn bytes(verb: &'static str) -> ProgressBar {
-    bar(verb, "{msg} {wide_bar} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left")
+    bar(
+        verb,
+        "{msg} {wide_bar} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left",
+    )
 }
 
 /// So many entries, of nobody knows how many.

@@ -15,9 +15,13 @@ use crate::{
 
 pub(super) fn run(args: &PruneArgs) -> Result<Outcome, Failure> {
     if args.retention_days.is_none() && args.max_bytes.is_none() && args.min_free_bytes.is_none() {
-        return Err(Failure::Usage("say what may go: --retention-days, --max-bytes or --min-free-bytes".into()));
+        return Err(Failure::Usage(
+            "say what may go: --retention-days, --max-bytes or --min-free-bytes".into(),
+        ));
     }
-    let mut retention = args.retention_days.map_or(Retention::unlimited(), Retention::days);
+    let mut retention = args
+        .retention_days
+        .map_or(Retention::unlimited(), Retention::days);
     if let Some(bytes) = args.max_bytes {
         retention = retention.max_bytes(bytes);
     }
@@ -53,19 +57,35 @@ fn show(files: &[Doomed], held: u64, verb: &str) -> io::Result<()> {
     if !files.is_empty() {
         let mut table = table(&["FILE", "ENTRIES", "SIZE", "BECAUSE OF"]);
         for file in files {
-            let lines = file.lines.map_or_else(|| "unreadable".to_owned(), |lines| lines.to_string());
+            let lines = file
+                .lines
+                .map_or_else(|| "unreadable".to_owned(), |lines| lines.to_string());
             let because = match file.reason.as_str() {
                 "age" => "its age",
                 "total_bytes" => "--max-bytes",
                 _ => "--min-free-bytes",
             };
-            table.add_row([file.stem.to_string(), lines, bytes(file.bytes), because.to_owned()]);
+            table.add_row([
+                file.stem.to_string(),
+                lines,
+                bytes(file.bytes),
+                because.to_owned(),
+            ]);
         }
         writeln!(out, "{}", table.trim_fmt())?;
     }
-    writeln!(out, "{} {verb}, {}", count(files.len() as u64, "file"), bytes(total))?;
+    writeln!(
+        out,
+        "{} {verb}, {}",
+        count(files.len() as u64, "file"),
+        bytes(total)
+    )?;
     if held > 0 {
-        writeln!(out, "{} more would be, but a hold keeps them; see `tracing-audit hold list`", count(held, "file"))?;
+        writeln!(
+            out,
+            "{} more would be, but a hold keeps them; see `tracing-audit hold list`",
+            count(held, "file")
+        )?;
     }
     Ok(())
 }

@@ -22,13 +22,18 @@ pub(super) fn run(args: &QueryArgs) -> Result<Outcome, Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
 
     if let Some(id) = &args.id {
-        let id = id.parse().map_err(|_| Failure::Usage(format!("--id: {id:?} is not an entry's id, a UUID")))?;
-        let Some(entry) = reader.get(id)? else { return Err(Failure::failed(format!("there is no entry {id}"))) };
+        let id = id
+            .parse()
+            .map_err(|_| Failure::Usage(format!("--id: {id:?} is not an entry's id, a UUID")))?;
+        let Some(entry) = reader.get(id)? else {
+            return Err(Failure::failed(format!("there is no entry {id}")));
+        };
         match format {
             Format::Table => writeln!(out, "{}", output::entries_table([&entry]).trim_fmt())?,
             Format::Ndjson => output::write_lines(&mut out, [&entry])?,
             Format::Json => {
-                let pretty = serde_json::to_string_pretty(&entry.parse::<serde_json::Value>()?).map_err(io::Error::other)?;
+                let pretty = serde_json::to_string_pretty(&entry.parse::<serde_json::Value>()?)
+                    .map_err(io::Error::other)?;
                 write_json(&mut out, &pretty)?;
             }
         }
@@ -42,7 +47,11 @@ pub(super) fn run(args: &QueryArgs) -> Result<Outcome, Failure> {
         let mut written = Ok(());
         let scanned = reader.each(&filter, args.order, |entry| {
             written = output::write_lines(&mut out, [&entry]);
-            if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if written.is_ok() {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
         })?;
         written?;
         out.flush()?;
@@ -54,10 +63,17 @@ pub(super) fn run(args: &QueryArgs) -> Result<Outcome, Failure> {
         None => PageStart::Offset(args.offset),
     };
     let limit = if unlimited { usize::MAX } else { args.limit };
-    let page = reader.page(&Query { filter, order: args.order, limit, start }).map_err(|error| match error {
-        Error::Invalid { .. } => Failure::of_flag(error),
-        error => error.into(),
-    })?;
+    let page = reader
+        .page(&Query {
+            filter,
+            order: args.order,
+            limit,
+            start,
+        })
+        .map_err(|error| match error {
+            Error::Invalid { .. } => Failure::of_flag(error),
+            error => error.into(),
+        })?;
     match format {
         Format::Table if page.entries.is_empty() => {}
         Format::Table => writeln!(out, "{}", output::entries_table(&page.entries).trim_fmt())?,
@@ -75,7 +91,10 @@ pub(super) fn run(args: &QueryArgs) -> Result<Outcome, Failure> {
 fn write_json(out: &mut impl io::Write, text: &str) -> io::Result<()> {
     // A pretty document has line ends, which are no part of its texts.
     for line in text.split('\n') {
-        out.write_all(&output::json_line(line.as_bytes(), io::stdout().is_terminal()))?;
+        out.write_all(&output::json_line(
+            line.as_bytes(),
+            io::stdout().is_terminal(),
+        ))?;
         out.write_all(b"\n")?;
     }
     Ok(())
@@ -86,7 +105,10 @@ fn note_rest(page: &Page, format: Format) {
     match &page.next_cursor {
         _ if page.entries.is_empty() && format == Format::Table => warn("no entries match"),
         Some(cursor) if format != Format::Json => {
-            warn(&format!("there may be more: these are the first {}; go on with --cursor {cursor}, or raise --limit", page.entries.len()));
+            warn(&format!(
+                "there may be more: these are the first {}; go on with --cursor {cursor}, or raise --limit",
+                page.entries.len()
+            ));
         }
         _ => {}
     }
@@ -95,10 +117,16 @@ fn note_rest(page: &Page, format: Format) {
 /// Says what could not be read.
 pub(super) fn tell_problems(scanned: &Scanned) -> Outcome {
     for problem in &scanned.problems {
-        warn(&format!("warning: entries may be missing: {}: {}", problem.file, problem.what));
+        warn(&format!(
+            "warning: entries may be missing: {}: {}",
+            problem.file, problem.what
+        ));
     }
     if scanned.more_problems > 0 {
-        warn(&format!("warning: and {} more", output::count(scanned.more_problems, "problem")));
+        warn(&format!(
+            "warning: and {} more",
+            output::count(scanned.more_problems, "problem")
+        ));
     }
     Outcome::problem_if(!scanned.problems.is_empty())
 }

@@ -27,7 +27,10 @@ pub(super) fn run(args: &RecoverArgs) -> Result<Outcome, Failure> {
         streams += 1;
         let records = count(rescued.records, "entry");
         let files = count(rescued.sealed, "file");
-        let what = format!("stream {}: {records} from its journal, {files} sealed", rescued.stream);
+        let what = format!(
+            "stream {}: {records} from its journal, {files} sealed",
+            rescued.stream
+        );
         if written.is_ok() {
             written = writeln!(out, "{}", escaped(&what));
         }
@@ -36,7 +39,12 @@ pub(super) fn run(args: &RecoverArgs) -> Result<Outcome, Failure> {
     match (streams, problems) {
         (0, 0) => writeln!(out, "nothing was left over")?,
         (streams, 0) => writeln!(out, "{} completed", count(streams, "stream"))?,
-        (streams, problems) => writeln!(out, "{} completed, {}", count(streams, "stream"), count(problems, "problem"))?,
+        (streams, problems) => writeln!(
+            out,
+            "{} completed, {}",
+            count(streams, "stream"),
+            count(problems, "problem")
+        )?,
     }
     Ok(Outcome::problem_if(problems > 0))
 }

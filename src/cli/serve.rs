@@ -22,7 +22,10 @@ use crate::{
     store::{check_format, layout::Layout},
 };
 
-pub(super) fn run(args: &ServeArgs, webhooks: Option<(PathBuf, Vec<Table>)>) -> Result<Outcome, Failure> {
+pub(super) fn run(
+    args: &ServeArgs,
+    webhooks: Option<(PathBuf, Vec<Table>)>,
+) -> Result<Outcome, Failure> {
     let dir = &args.dir.dir;
     // A mistyped directory should not become a log.
     check_format(&Layout::new(dir))?;
@@ -37,10 +40,15 @@ pub(super) fn run(args: &ServeArgs, webhooks: Option<(PathBuf, Vec<Table>)>) -> 
         .open_metrics(args.open_metrics)
         .webhook_egress(&args.webhook_egress)
         .webhook_allow_http(args.webhook_allow_http);
-    let options = ServeOptions::new(args.listen).allow_plain_http(args.allow_plain_http).path(&args.path).router(router);
+    let options = ServeOptions::new(args.listen)
+        .allow_plain_http(args.allow_plain_http)
+        .path(&args.path)
+        .router(router);
     // Webhooks too, unless an application that shares the directory sends them.
     let forwarder = log.forward()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let server = Server::bind(&log, options).await.map_err(of_option)?;
         let address = server.local_addr();
@@ -48,7 +56,15 @@ pub(super) fn run(args: &ServeArgs, webhooks: Option<(PathBuf, Vec<Table>)>) -> 
         let stopped = stop::signal();
         {
             let mut out = io::stdout().lock();
-            writeln!(out, "{}", escaped(&format!("serving {} at http://{address}{}", dir.display(), args.path)))?;
+            writeln!(
+                out,
+                "{}",
+                escaped(&format!(
+                    "serving {} at http://{address}{}",
+                    dir.display(),
+                    args.path
+                ))
+            )?;
             out.flush()?;
         }
         let stopped = async {
@@ -66,28 +82,38 @@ pub(super) fn run(args: &ServeArgs, webhooks: Option<(PathBuf, Vec<Table>)>) -> 
 /// Makes the log's webhooks agree with the configuration file.
 fn declare(log: &AuditLog, file: &Path, tables: &[Table]) -> Result<(), Failure> {
     let of_table = |at: usize, error: Error| match error {
-        Error::Invalid { parameter, problem } => {
-            Failure::Usage(format!("{}: [[webhooks]] number {}: {parameter}: {problem}", file.display(), at + 1))
-        }
+        Error::Invalid { parameter, problem } => Failure::Usage(format!(
+            "{}: [[webhooks]] number {}: {parameter}: {problem}",
+            file.display(),
+            at + 1
+        )),
         error => error.into(),
     };
     let read = |(at, table): (usize, &Table)| {
         let settings = serde_json::to_value(table).map_err(|e| Failure::failed(e.to_string()))?;
-        Subscription::from_settings(settings.as_object().unwrap_or(&Map::new())).map_err(|error| of_table(at, error))
+        Subscription::from_settings(settings.as_object().unwrap_or(&Map::new()))
+            .map_err(|error| of_table(at, error))
     };
-    let wanted = tables.iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?;
-    Administrator::new(log).declare(&file.display().to_string(), wanted).map_err(|(at, error)| match at {
-        Some(at) => of_table(at, error),
-        None => error.into(),
-    })
+    let wanted = tables
+        .iter()
+        .enumerate()
+        .map(read)
+        .collect::<Result<Vec<_>, _>>()?;
+    Administrator::new(log)
+        .declare(&file.display().to_string(), wanted)
+        .map_err(|(at, error)| match at {
+            Some(at) => of_table(at, error),
+            None => error.into(),
+        })
 }
 
 /// The library names its options, the operator's flags are called otherwise.
 fn of_option(error: Error) -> Failure {
     match error {
-        Error::Invalid { parameter, problem } if parameter == "addr" => {
-            Failure::Usage(format!("--listen: {}", problem.replace("give allow_plain_http", "give --allow-plain-http")))
-        }
+        Error::Invalid { parameter, problem } if parameter == "addr" => Failure::Usage(format!(
+            "--listen: {}",
+            problem.replace("give allow_plain_http", "give --allow-plain-http")
+        )),
         Error::Invalid { .. } => Failure::of_flag(error),
         error => error.into(),
     }

@@ -20,7 +20,12 @@ impl Stop {
         let flag = stop.clone();
         let (begun, begins) = mpsc::channel::<()>();
         let watch = move || {
-            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+                .enable_io()
+                .build()
+            else {
+                return;
+            };
             runtime.block_on(async {
                 let mut next = signal();
                 drop(begun);
@@ -44,13 +49,18 @@ impl Stop {
     }
 }
 
-/// Waits for Ctrl-C or SIGTERM, which from this call on end nothing by themselves; also before it is awaited. False if they can't be
-/// waited for. Call it within a runtime.
+/// Waits for Ctrl-C or SIGTERM, which from this call on end nothing by themselves; also before it
+/// is awaited. False if they can't be waited for. Call it within a runtime.
 pub(super) fn signal() -> impl Future<Output = bool> {
     use tokio::signal::unix::{SignalKind, signal};
-    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    let signals = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    );
     async {
-        let (Ok(mut interrupt), Ok(mut terminate)) = signals else { return tokio::signal::ctrl_c().await.is_ok() };
+        let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
+            return tokio::signal::ctrl_c().await.is_ok();
+        };
         tokio::select! {
             _ = interrupt.recv() => true,
             _ = terminate.recv() => true,

@@ -24,7 +24,9 @@ pub(super) fn run(args: &TailArgs) -> Result<Outcome, Failure> {
     let filter = args.filter.filter()?;
     let format = output::format(args.format);
     if format == Format::Json {
-        return Err(Failure::Usage("--format: a document would never end; use ndjson".into()));
+        return Err(Failure::Usage(
+            "--format: a document would never end; use ndjson".into(),
+        ));
     }
     let reader = AuditReader::open(&args.dir.dir)?;
     let stop = Stop::on_signal();
@@ -33,7 +35,12 @@ pub(super) fn run(args: &TailArgs) -> Result<Outcome, Failure> {
     let mut tail = reader.tail(filter.clone(), TailStart::Now)?;
     let mut shown = HashSet::new();
     if args.lines > 0 {
-        let mut page = reader.page(&Query { filter, order: Order::Desc, limit: args.lines, ..Query::default() })?;
+        let mut page = reader.page(&Query {
+            filter,
+            order: Order::Desc,
+            limit: args.lines,
+            ..Query::default()
+        })?;
         page.entries.reverse();
         show(&mut out, format, &page.entries)?;
         super::query::tell_problems(&page.scanned);
@@ -42,7 +49,10 @@ pub(super) fn run(args: &TailArgs) -> Result<Outcome, Failure> {
     while !stop.asked() {
         let mut entries = tail.poll(BATCH)?;
         for problem in tail.take_problems() {
-            warn(&format!("warning: entries may be missing: {}: {}", problem.file, problem.what));
+            warn(&format!(
+                "warning: entries may be missing: {}: {}",
+                problem.file, problem.what
+            ));
         }
         if !shown.is_empty() {
             entries.retain(|entry| !shown.contains(entry.id()));
@@ -59,7 +69,9 @@ pub(super) fn run(args: &TailArgs) -> Result<Outcome, Failure> {
 fn show(out: &mut impl Write, format: Format, entries: &[Entry]) -> io::Result<()> {
     let mut text = Vec::new();
     match format {
-        Format::Table => entries.iter().try_for_each(|entry| line(&mut text, entry))?,
+        Format::Table => entries
+            .iter()
+            .try_for_each(|entry| line(&mut text, entry))?,
         _ => output::write_lines(&mut text, entries)?,
     }
     out.write_all(&text)?;
@@ -76,5 +88,8 @@ fn line(out: &mut Vec<u8>, entry: &Entry) -> io::Result<()> {
         _ => "",
     };
     let plain = if color.is_empty() { "" } else { "\x1b[0m" };
-    writeln!(out, "{time}  {color}{severity:<8}{plain}  {event_type:<26}  {actor:<24}  {resource:<28}  {description}")
+    writeln!(
+        out,
+        "{time}  {color}{severity:<8}{plain}  {event_type:<26}  {actor:<24}  {resource:<28}  {description}"
+    )
 }

@@ -15,19 +15,35 @@ use crate::{
 };
 
 pub(super) fn run(args: &TokenArgs) -> Result<Outcome, Failure> {
-    let (TokenCommand::Create { dir, .. } | TokenCommand::List { dir, .. } | TokenCommand::Revoke { dir, .. }) = &args.command;
+    let (TokenCommand::Create { dir, .. }
+    | TokenCommand::List { dir, .. }
+    | TokenCommand::Revoke { dir, .. }) = &args.command;
     check_format(&Layout::new(&dir.dir))?;
     let tokens = TokenStore::open(&dir.dir);
     let mut out = io::stdout().lock();
     match &args.command {
-        TokenCommand::Create { name, scope, tenant_id, expires, .. } => {
+        TokenCommand::Create {
+            name,
+            scope,
+            tenant_id,
+            expires,
+            ..
+        } => {
             let expires = expires.as_deref().map(instant).transpose()?;
-            let new = NewToken { name: name.clone(), scope: *scope, tenant: tenant_id.clone(), expires };
+            let new = NewToken {
+                name: name.clone(),
+                scope: *scope,
+                tenant: tenant_id.clone(),
+                expires,
+            };
             let (info, text) = tokens.create(new).map_err(of_flag)?;
             // Alone on stdout, so that a script can take it.
             writeln!(out, "{text}")?;
             out.flush()?;
-            warn(&format!("This is the token {} ({}). It is shown only now; the log keeps no more than its hash.", info.id, info.scope));
+            warn(&format!(
+                "This is the token {} ({}). It is shown only now; the log keeps no more than its hash.",
+                info.id, info.scope
+            ));
         }
         TokenCommand::List { format, .. } => {
             let tokens = tokens.list()?;
@@ -36,10 +52,33 @@ pub(super) fn run(args: &TokenArgs) -> Result<Outcome, Failure> {
             }
             let row = |token: &TokenInfo| {
                 let token = token.clone();
-                let (tenant, expires) = (token.tenant.unwrap_or_default(), token.expires.unwrap_or_else(|| "never".to_owned()));
-                [token.id, token.name, token.scope.to_string(), tenant, token.created, expires]
+                let (tenant, expires) = (
+                    token.tenant.unwrap_or_default(),
+                    token.expires.unwrap_or_else(|| "never".to_owned()),
+                );
+                [
+                    token.id,
+                    token.name,
+                    token.scope.to_string(),
+                    tenant,
+                    token.created,
+                    expires,
+                ]
             };
-            output::list(&mut out, &tokens, *format, &["ID", "NAME", "SCOPE", "TENANT", "CREATED (UTC)", "EXPIRES (UTC)"], row)?;
+            output::list(
+                &mut out,
+                &tokens,
+                *format,
+                &[
+                    "ID",
+                    "NAME",
+                    "SCOPE",
+                    "TENANT",
+                    "CREATED (UTC)",
+                    "EXPIRES (UTC)",
+                ],
+                row,
+            )?;
         }
         TokenCommand::Revoke { id, .. } => {
             if !tokens.revoke(id)? {
@@ -60,7 +99,10 @@ fn instant(text: &str) -> Result<Timestamp, Failure> {
 fn of_flag(error: Error) -> Failure {
     match error {
         Error::Invalid { parameter, problem } if parameter == "tenant" => {
-            Failure::of_flag(Error::Invalid { parameter: "tenant_id".to_owned(), problem })
+            Failure::of_flag(Error::Invalid {
+                parameter: "tenant_id".to_owned(),
+                problem,
+            })
         }
         Error::Invalid { .. } => Failure::of_flag(error),
         error => error.into(),

@@ -20,7 +20,11 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Outcome, Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
     match args.format {
         ReportFormat::Text => write_text(&mut out, &report)?,
-        ReportFormat::Json => writeln!(out, "{}", escaped(&serde_json::to_string(&report).map_err(io::Error::other)?))?,
+        ReportFormat::Json => writeln!(
+            out,
+            "{}",
+            escaped(&serde_json::to_string(&report).map_err(io::Error::other)?)
+        )?,
     }
     out.flush()?;
     Ok(Outcome::problem_if(!report.ok))
@@ -40,10 +44,23 @@ pub(super) fn write_text(out: &mut impl io::Write, report: &Report) -> io::Resul
                 "note"
             }
         };
-        writeln!(out, "{level:<8} {}: {}", escaped(&finding.place), escaped(&finding.what))?;
+        writeln!(
+            out,
+            "{level:<8} {}: {}",
+            escaped(&finding.place),
+            escaped(&finding.what)
+        )?;
     }
-    let files = format!("{} and {}", count(report.sealed_files, "sealed file"), count(report.live_files, "live file"));
-    let what = format!("{} of {} in {files}", count(report.entries, "entry"), count(report.streams, "stream"));
+    let files = format!(
+        "{} and {}",
+        count(report.sealed_files, "sealed file"),
+        count(report.live_files, "live file")
+    );
+    let what = format!(
+        "{} of {} in {files}",
+        count(report.entries, "entry"),
+        count(report.streams, "stream")
+    );
     match (problems, notes) {
         (0, 0) => writeln!(out, "ok: {what}"),
         (0, notes) => writeln!(out, "ok: {what}; {}", count(notes, "note")),

@@ -13,7 +13,9 @@ use super::{
 use crate::{
     AuditLog, AuditReader,
     error::Error,
-    forward::{self, Administrator, Refusal, Replay, Subscription, SubscriptionReport, sign::SigningSecret},
+    forward::{
+        self, Administrator, Refusal, Replay, Subscription, SubscriptionReport, sign::SigningSecret,
+    },
     store::{check_format, layout::Layout},
 };
 
@@ -24,8 +26,14 @@ pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, Failure> {
         C::List(list) => &list.dir,
         C::Set(set) => &set.named.dir,
         C::Replay(replay) => &replay.named.dir,
-        C::Show(shown) | C::Test(shown) | C::Deliveries(shown) | C::DeadLetters(shown) => &shown.named.dir,
-        C::RotateSecret(named) | C::RetireSecrets(named) | C::Pause(named) | C::Resume(named) | C::Remove(named) => &named.dir,
+        C::Show(shown) | C::Test(shown) | C::Deliveries(shown) | C::DeadLetters(shown) => {
+            &shown.named.dir
+        }
+        C::RotateSecret(named)
+        | C::RetireSecrets(named)
+        | C::Pause(named)
+        | C::Resume(named)
+        | C::Remove(named) => &named.dir,
     };
     let layout = Layout::new(&dir.dir);
     check_format(&layout)?;
@@ -35,18 +43,31 @@ pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, Failure> {
         C::List(list) => show::list(&mut out, &layout, list.format)?,
         C::Show(shown) => {
             let report = found(&layout, &shown.named)?;
-            show::one(&mut out, &report, forward::attempts(&layout, &shown.named.name)?, shown.format)?;
+            show::one(
+                &mut out,
+                &report,
+                forward::attempts(&layout, &shown.named.name)?,
+                shown.format,
+            )?;
         }
         C::Set(set) => change(&mut out, set)?,
         C::Test(shown) => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let attempt = with_log(&shown.named.dir, |admin| runtime.block_on(admin.test(&shown.named.name)))?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            let attempt = with_log(&shown.named.dir, |admin| {
+                runtime.block_on(admin.test(&shown.named.name))
+            })?;
             show::deliveries(&mut out, std::slice::from_ref(&attempt), shown.format)?;
             return Ok(Outcome::problem_if(!attempt.delivered));
         }
         C::Deliveries(shown) => {
             found(&layout, &shown.named)?;
-            show::deliveries(&mut out, &forward::attempts(&layout, &shown.named.name)?, shown.format)?;
+            show::deliveries(
+                &mut out,
+                &forward::attempts(&layout, &shown.named.name)?,
+                shown.format,
+            )?;
         }
         C::DeadLetters(shown) => {
             found(&layout, &shown.named)?;
@@ -60,17 +81,29 @@ pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, Failure> {
         }
         C::RetireSecrets(named) => {
             let retired = with_log(&named.dir, |admin| admin.retire(&named.name))?;
-            writeln!(out, "{} of the webhook {} retired", count(retired as u64, "secret"), escaped(&named.name))?;
+            writeln!(
+                out,
+                "{} of the webhook {} retired",
+                count(retired as u64, "secret"),
+                escaped(&named.name)
+            )?;
         }
-        C::Pause(named) => act(&mut out, named, "paused", |admin| admin.pause(&named.name, true))?,
-        C::Resume(named) => act(&mut out, named, "resumed", |admin| admin.pause(&named.name, false))?,
-        C::Remove(named) => act(&mut out, named, "removed", |admin| admin.remove(&named.name))?,
+        C::Pause(named) => act(&mut out, named, "paused", |admin| {
+            admin.pause(&named.name, true)
+        })?,
+        C::Resume(named) => act(&mut out, named, "resumed", |admin| {
+            admin.pause(&named.name, false)
+        })?,
+        C::Remove(named) => act(&mut out, named, "removed", |admin| {
+            admin.remove(&named.name)
+        })?,
     }
     Ok(Outcome::Fine)
 }
 
 fn add(out: &mut impl io::Write, add: &AddArgs) -> Result<(), Failure> {
-    let subscription = Subscription::from_settings(&settings::of_add(add)?).map_err(settings::of_flag)?;
+    let subscription =
+        Subscription::from_settings(&settings::of_add(add)?).map_err(settings::of_flag)?;
     let mut made = None;
     let subscription = if add.unsigned || !add.settings.signing_secret.is_empty() {
         subscription
@@ -88,17 +121,25 @@ fn add(out: &mut impl io::Write, add: &AddArgs) -> Result<(), Failure> {
 }
 
 /// Alone on stdout, so that a script can take it.
-fn show_secret(out: &mut impl io::Write, name: &str, secret: &SigningSecret) -> Result<(), Failure> {
+fn show_secret(
+    out: &mut impl io::Write,
+    name: &str,
+    secret: &SigningSecret,
+) -> Result<(), Failure> {
     match secret.public() {
         None => {
             writeln!(out, "{}", secret.reveal())?;
             out.flush()?;
-            warn(&format!("This is a signing secret of the webhook {name}, for its receiver. It is shown only now."));
+            warn(&format!(
+                "This is a signing secret of the webhook {name}, for its receiver. It is shown only now."
+            ));
         }
         Some(public) => {
             writeln!(out, "{public}")?;
             out.flush()?;
-            warn(&format!("This is a public key of the webhook {name}, by which its receiver verifies."));
+            warn(&format!(
+                "This is a public key of the webhook {name}, by which its receiver verifies."
+            ));
         }
     }
     Ok(())
@@ -107,7 +148,9 @@ fn show_secret(out: &mut impl io::Write, name: &str, secret: &SigningSecret) -> 
 fn change(out: &mut impl io::Write, set: &SetArgs) -> Result<(), Failure> {
     let patch = settings::of_set(set)?;
     let name = &set.named.name;
-    with_log(&set.named.dir, |admin| admin.change(name, |found| Ok((found.patched(&patch)?, ()))))?;
+    with_log(&set.named.dir, |admin| {
+        admin.change(name, |found| Ok((found.patched(&patch)?, ())))
+    })?;
     Ok(writeln!(out, "the webhook {} is changed", escaped(name))?)
 }
 
@@ -116,18 +159,30 @@ fn replay(out: &mut impl io::Write, args: &ReplayArgs) -> Result<(), Failure> {
     let replay = match (args.dead_letters, parameters.is_empty()) {
         (true, true) => Replay::dead_letters(),
         (false, false) => Replay::entries(parameters),
-        (true, false) => return Err(Failure::Usage("--dead-letters: these are all dead letters; leave out the filters".to_owned())),
+        (true, false) => {
+            return Err(Failure::Usage(
+                "--dead-letters: these are all dead letters; leave out the filters".to_owned(),
+            ));
+        }
         (false, true) => {
-            return Err(Failure::Usage("say what is to be sent again: --dead-letters, or filters such as --start-date".to_owned()));
+            return Err(Failure::Usage(
+                "say what is to be sent again: --dead-letters, or filters such as --start-date"
+                    .to_owned(),
+            ));
         }
     };
     let NamedArgs { dir, name } = &args.named;
     with_log(dir, |admin| admin.replay(name, replay))?;
-    Ok(writeln!(out, "it is sent to {} again by whoever forwards", escaped(name))?)
+    Ok(writeln!(
+        out,
+        "it is sent to {} again by whoever forwards",
+        escaped(name)
+    )?)
 }
 
 fn found(layout: &Layout, named: &NamedArgs) -> Result<SubscriptionReport, Failure> {
-    forward::report(layout, &AuditReader::open(layout.root())?, &named.name)?.ok_or_else(|| failure(Refusal::NoSuch(named.name.clone())))
+    forward::report(layout, &AuditReader::open(layout.root())?, &named.name)?
+        .ok_or_else(|| failure(Refusal::NoSuch(named.name.clone())))
 }
 
 fn act(
@@ -137,7 +192,11 @@ fn act(
     act: impl FnOnce(&Administrator<'_>) -> Result<(), Refusal>,
 ) -> Result<(), Failure> {
     with_log(&named.dir, act)?;
-    Ok(writeln!(out, "the webhook {} is {done}", escaped(&named.name))?)
+    Ok(writeln!(
+        out,
+        "the webhook {} is {done}",
+        escaped(&named.name)
+    )?)
 }
 
 fn failure(refusal: Refusal) -> Failure {
@@ -148,7 +207,10 @@ fn failure(refusal: Refusal) -> Failure {
 }
 
 /// With the log open, for the record of what is done.
-fn with_log<T>(dir: &DirArgs, act: impl FnOnce(&Administrator<'_>) -> Result<T, Refusal>) -> Result<T, Failure> {
+fn with_log<T>(
+    dir: &DirArgs,
+    act: impl FnOnce(&Administrator<'_>) -> Result<T, Refusal>,
+) -> Result<T, Failure> {
     let log = AuditLog::of_tool(&dir.dir).open()?;
     let done = act(&Administrator::new(&log)).map_err(failure);
     log.close()?;

@@ -1,9 +1,11 @@
 //! What one file of the log has in a range of time, as parts of a deflate stream.
 //!
-//! Blocks of a sealed file that lie wholly inside are copied unread; those that lie partly inside are read, and their lines that are
-//! inside stored as they are. A live file's lines are slices of it. The order of the lines stays.
+//! Blocks of a sealed file that lie wholly inside are copied unread; those that lie partly inside
+//! are read, and their lines that are inside stored as they are. A live file's lines are slices of
+//! it. The order of the lines stays.
 //!
-//! A line that is not a record has no time of its own and goes with the line before it: nothing is left out because it can't be read.
+//! A line that is not a record has no time of its own and goes with the line before it: nothing is
+//! left out because it can't be read.
 
 use std::{ops::Range, sync::Arc};
 
@@ -80,7 +82,10 @@ impl Cut {
             if self.window.contains(&self.time) {
                 self.count += 1;
                 self.youngest = self.youngest.max(self.time);
-                match record.map(|record| Place { id: String::from_utf8_lossy(record.id).into_owned(), seq: Seq(record.seq) }) {
+                match record.map(|record| Place {
+                    id: String::from_utf8_lossy(record.id).into_owned(),
+                    seq: Seq(record.seq),
+                }) {
                     None => self.unreadable += 1,
                     Some(place) => {
                         self.first.get_or_insert_with(|| place.clone());
@@ -100,12 +105,27 @@ impl Cut {
 
 impl LogFiles {
     /// What a sealed file has in the range; `None` if that is nothing.
-    pub(super) fn cut_sealed(&self, stem: &FileStem, window: &Range<Timestamp>) -> Result<Option<Cut>> {
-        if self.span(stem, Kind::Sealed).is_some_and(|span| !span.overlaps(window)) {
+    pub(super) fn cut_sealed(
+        &self,
+        stem: &FileStem,
+        window: &Range<Timestamp>,
+    ) -> Result<Option<Cut>> {
+        if self
+            .span(stem, Kind::Sealed)
+            .is_some_and(|span| !span.overlaps(window))
+        {
             return Ok(None);
         }
         let index = self.index(stem)?;
-        self.remember(stem, Kind::Sealed, Span { read: index.packed_len, min: index.min, max: index.max });
+        self.remember(
+            stem,
+            Kind::Sealed,
+            Span {
+                read: index.packed_len,
+                min: index.min,
+                max: index.max,
+            },
+        );
         let file = self.sealed_file(&index);
         let mut cut = Cut::new(stem, window);
         cut.sha256 = Some(file.sha256.clone());
@@ -118,9 +138,19 @@ impl LogFiles {
                 Overlap::None => {}
                 Overlap::Whole => {
                     if cut.first.is_none() {
-                        cut.first = if number == 0 { Some(first_of(&index)) } else { blocks.read(block)?.ends().0 };
+                        cut.first = if number == 0 {
+                            Some(first_of(&index))
+                        } else {
+                            blocks.read(block)?.ends().0
+                        };
                     }
-                    cut.content.copy(&file, block.packed_offset, block.packed_len.into(), block.plain_len.into(), block.crc);
+                    cut.content.copy(
+                        &file,
+                        block.packed_offset,
+                        block.packed_len.into(),
+                        block.plain_len.into(),
+                        block.crc,
+                    );
                     cut.count += u64::from(block.lines);
                     cut.youngest = cut.youngest.max(block.max);
                     copied_last = Some((number, block));
@@ -134,20 +164,32 @@ impl LogFiles {
             }
         }
         if let Some((number, block)) = copied_last {
-            cut.last = if number + 1 == index.blocks.len() { Some(last_of(&index)) } else { blocks.read(block)?.ends().1 };
+            cut.last = if number + 1 == index.blocks.len() {
+                Some(last_of(&index))
+            } else {
+                blocks.read(block)?.ends().1
+            };
         }
         Ok((cut.count > 0).then_some(cut))
     }
 
     /// What a live file has in the range, as far as it is whole lines.
-    pub(super) fn cut_live(&self, stem: &FileStem, window: &Range<Timestamp>) -> Result<Option<Cut>> {
+    pub(super) fn cut_live(
+        &self,
+        stem: &FileStem,
+        window: &Range<Timestamp>,
+    ) -> Result<Option<Cut>> {
         let file = self.live_file(stem)?;
         let blob = Arc::clone(&file.blob);
         let end = blob.len();
         let file: Arc<dyn Stored> = Arc::new(file);
         let mut cut = Cut::new(stem, window);
-        // What was read before and has nothing in the range need not be read again: the file only grows.
-        if let Some(span) = self.span(stem, Kind::Live).filter(|span| span.read <= end && !span.overlaps(window)) {
+        // What was read before and has nothing in the range need not be read again: the file only
+        // grows.
+        if let Some(span) = self
+            .span(stem, Kind::Live)
+            .filter(|span| span.read <= end && !span.overlaps(window))
+        {
             (cut.time, cut.span) = (span.max, span);
         }
         let (mut buffer, mut at) = (Vec::new(), cut.span.read);
@@ -158,7 +200,10 @@ impl LogFiles {
             at += more as u64;
             let Some(whole) = memrchr(b'\n', &buffer[torn..]).map(|lf| torn + lf + 1) else {
                 if buffer.len() > MAX_LINE {
-                    return Err(Error::damaged(blob.path(), format!("it has no line end before byte {at}")));
+                    return Err(Error::damaged(
+                        blob.path(),
+                        format!("it has no line end before byte {at}"),
+                    ));
                 }
                 continue;
             };
@@ -185,7 +230,8 @@ enum Overlap {
 
 impl Overlap {
     fn of(block: &Block, window: &Range<Timestamp>) -> Self {
-        // An opaque block's times reach from the first to the last that there are, so it is never left out, nor ever whole.
+        // An opaque block's times reach from the first to the last that there are, so it is never
+        // left out, nor ever whole.
         match () {
             () if block.max < window.start || block.min >= window.end => Self::None,
             () if window.contains(&block.min) && window.contains(&block.max) => Self::Whole,
@@ -195,11 +241,17 @@ impl Overlap {
 }
 
 fn first_of(index: &Index) -> Place {
-    Place { id: index.first_id.clone(), seq: index.first_seq }
+    Place {
+        id: index.first_id.clone(),
+        seq: index.first_seq,
+    }
 }
 
 fn last_of(index: &Index) -> Place {
-    Place { id: index.last_id.clone(), seq: index.last_seq }
+    Place {
+        id: index.last_id.clone(),
+        seq: index.last_seq,
+    }
 }
 
 /// Reads blocks of one sealed file, which is opened at the first.
@@ -211,7 +263,11 @@ struct BlockReader<'a> {
 
 impl<'a> BlockReader<'a> {
     fn new(file: &'a Arc<dyn Stored>) -> Self {
-        Self { file, open: None, plain: Vec::new() }
+        Self {
+            file,
+            open: None,
+            plain: Vec::new(),
+        }
     }
 
     fn read(&mut self, block: &Block) -> Result<&Self> {
@@ -225,8 +281,16 @@ impl<'a> BlockReader<'a> {
 
     /// The first and the last record of the block read last.
     fn ends(&self) -> (Option<Place>, Option<Place>) {
-        let place = |line: &[u8]| scan(line).map(|f| Place { id: String::from_utf8_lossy(f.id).into_owned(), seq: Seq(f.seq) });
-        let mut lines = self.plain.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let place = |line: &[u8]| {
+            scan(line).map(|f| Place {
+                id: String::from_utf8_lossy(f.id).into_owned(),
+                seq: Seq(f.seq),
+            })
+        };
+        let mut lines = self
+            .plain
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty());
         let first = lines.next().and_then(place);
         (first.clone(), lines.next_back().map_or(first, place))
     }

@@ -1,8 +1,9 @@
 //! One deflate stream out of parts: blocks copied from sealed files, and text as it is.
 //!
-//! Every part begins and ends at a byte boundary and refers to nothing before it, so parts can follow each other in any
-//! order, and the CRC-32 of the whole follows from theirs. Text becomes *stored* blocks (RFC 1951, 3.2.4): their bytes depend
-//! on the text alone and not on any encoder, so the same range makes the same file today and after an upgrade.
+//! Every part begins and ends at a byte boundary and refers to nothing before it, so parts can
+//! follow each other in any order, and the CRC-32 of the whole follows from theirs. Text becomes
+//! *stored* blocks (RFC 1951, 3.2.4): their bytes depend on the text alone and not on any encoder,
+//! so the same range makes the same file today and after an upgrade.
 
 use std::sync::Arc;
 
@@ -23,10 +24,18 @@ pub(crate) struct Joined {
 }
 
 impl Joined {
-    /// Appends whole blocks of a sealed file: `len` bytes from `offset`, which inflate to `plain_len` bytes with this CRC-32.
+    /// Appends whole blocks of a sealed file: `len` bytes from `offset`, which inflate to
+    /// `plain_len` bytes with this CRC-32.
     ///
     /// They must begin after a full flush (or at the stream's start) and end with one.
-    pub(crate) fn copy(&mut self, file: &Arc<dyn Stored>, offset: u64, len: u64, plain_len: u64, crc: u32) {
+    pub(crate) fn copy(
+        &mut self,
+        file: &Arc<dyn Stored>,
+        offset: u64,
+        len: u64,
+        plain_len: u64,
+        crc: u32,
+    ) {
         self.packed.slice(file, offset, len);
         self.count(plain_len, crc);
     }
@@ -87,7 +96,8 @@ impl Joined {
 
     fn count(&mut self, plain_len: u64, crc: u32) {
         self.plain_len += plain_len;
-        self.crc.combine(&Hasher::new_with_initial_len(crc, plain_len));
+        self.crc
+            .combine(&Hasher::new_with_initial_len(crc, plain_len));
     }
 }
 

@@ -45,7 +45,11 @@ pub(super) struct Span {
 
 impl Span {
     /// Of nothing read yet.
-    pub(super) const NOTHING: Self = Self { read: 0, min: Timestamp::MAX, max: Timestamp::MIN };
+    pub(super) const NOTHING: Self = Self {
+        read: 0,
+        min: Timestamp::MAX,
+        max: Timestamp::MIN,
+    };
 
     pub(super) fn overlaps(&self, range: &Range<Timestamp>) -> bool {
         self.min < range.end && self.max >= range.start
@@ -64,17 +68,34 @@ pub(super) type ByDayAndStream = BTreeMap<(Day, StreamId), Vec<(FileStem, Kind)>
 
 impl LogFiles {
     pub(crate) fn new(fs: Arc<dyn Fs>, layout: Layout, sealed: Arc<dyn SealedFiles>) -> Self {
-        Self { fs, layout, sealed, spans: Mutex::default() }
+        Self {
+            fs,
+            layout,
+            sealed,
+            spans: Mutex::default(),
+        }
     }
 
-    /// The files that may hold lines from `start` on, by day and stream, in the order of their lines.
+    /// The files that may hold lines from `start` on, by day and stream, in the order of their
+    /// lines.
     pub(super) fn since(&self, start: Timestamp) -> Result<ByDayAndStream> {
-        let Listing { sealed, live } = Listing::since(&*self.fs, &self.layout, &*self.sealed, Some(start))?;
+        let Listing { sealed, live } =
+            Listing::since(&*self.fs, &self.layout, &*self.sealed, Some(start))?;
         let first = start.day().previous();
-        let live = live.into_keys().filter(|stem| stem.day() >= first).map(|stem| (stem, Kind::Live));
+        let live = live
+            .into_keys()
+            .filter(|stem| stem.day() >= first)
+            .map(|stem| (stem, Kind::Live));
         let mut files = ByDayAndStream::new();
-        for (stem, kind) in sealed.into_iter().map(|stem| (stem, Kind::Sealed)).chain(live) {
-            files.entry((stem.day(), stem.stream.clone())).or_default().push((stem, kind));
+        for (stem, kind) in sealed
+            .into_iter()
+            .map(|stem| (stem, Kind::Sealed))
+            .chain(live)
+        {
+            files
+                .entry((stem.day(), stem.stream.clone()))
+                .or_default()
+                .push((stem, kind));
         }
         for list in files.values_mut() {
             list.sort_by_key(|(stem, _)| stem.number);
@@ -84,7 +105,11 @@ impl LogFiles {
 
     /// What is known of a file's times.
     pub(super) fn span(&self, stem: &FileStem, kind: Kind) -> Option<Span> {
-        self.spans.lock().unwrap_or_else(PoisonError::into_inner).get(&(stem.clone(), kind)).copied()
+        self.spans
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&(stem.clone(), kind))
+            .copied()
     }
 
     pub(super) fn remember(&self, stem: &FileStem, kind: Kind, span: Span) {
@@ -100,12 +125,21 @@ impl LogFiles {
     }
 
     pub(super) fn sealed_file(&self, index: &Index) -> SealedFile {
-        SealedFile { files: Arc::clone(&self.sealed), stem: index.stem.clone(), len: index.packed_len, sha256: hex(&index.sha256) }
+        SealedFile {
+            files: Arc::clone(&self.sealed),
+            stem: index.stem.clone(),
+            len: index.packed_len,
+            sha256: hex(&index.sha256),
+        }
     }
 
     pub(super) fn live_file(&self, stem: &FileStem) -> Result<LiveFile> {
         let blob = Arc::new(FileBlob::open(&*self.fs, self.layout.live(stem))?);
-        Ok(LiveFile { stem: stem.clone(), blob, durable: Mutex::default() })
+        Ok(LiveFile {
+            stem: stem.clone(),
+            blob,
+            durable: Mutex::default(),
+        })
     }
 
     /// A file's name below the log's directory.
@@ -140,15 +174,23 @@ impl Stored for SealedFile {
         if blob.len() == self.len {
             Ok(blob)
         } else {
-            Err(Error::damaged(blob.path(), format!("it has {} bytes and not {} as when it was sealed", blob.len(), self.len)))
+            Err(Error::damaged(
+                blob.path(),
+                format!(
+                    "it has {} bytes and not {} as when it was sealed",
+                    blob.len(),
+                    self.len
+                ),
+            ))
         }
     }
 }
 
-/// A live file: one per stream, so it can stay open, and readable when it is sealed and removed during a long download.
+/// A live file: one per stream, so it can stay open, and readable when it is sealed and removed
+/// during a long download.
 ///
-/// It is made durable before the first of its bytes is read and not when it is planned: what comes before it in the download need
-/// not wait for the disk.
+/// It is made durable before the first of its bytes is read and not when it is planned: what comes
+/// before it in the download need not wait for the disk.
 #[derive(Debug)]
 pub(super) struct LiveFile {
     stem: FileStem,
@@ -168,7 +210,11 @@ impl Stored for LiveFile {
         match *durable {
             Some(true) => {}
             // What a failed sync did not write may be gone, whatever the next one says.
-            Some(false) => return Err(Error::io("sync", self.blob.path())(io::Error::other("it failed before"))),
+            Some(false) => {
+                return Err(Error::io("sync", self.blob.path())(io::Error::other(
+                    "it failed before",
+                )));
+            }
             None => {
                 let synced = self.blob.make_durable();
                 *durable = Some(synced.is_ok());

@@ -1,5 +1,5 @@
-//! What a filter picks out, as a ZIP file written while it is found: `audit.jsonl`, and `manifest.json` with the filters, the count, and
-//! what could not be read.
+//! What a filter picks out, as a ZIP file written while it is found: `audit.jsonl`, and
+//! `manifest.json` with the filters, the count, and what could not be read.
 
 use std::io::{self, Write};
 
@@ -26,7 +26,11 @@ impl<W: Write> FilteredZip<W> {
     pub(crate) fn new(out: W, filter: &Filter) -> io::Result<Self> {
         let mut zip = ZipWriter::new_stream(out);
         zip.start_file(NAME, options()).map_err(as_io)?;
-        Ok(Self { zip, filter: filter.params(), count: 0 })
+        Ok(Self {
+            zip,
+            filter: filter.params(),
+            count: 0,
+        })
     }
 
     /// Adds one line, given without its LF.
@@ -45,14 +49,20 @@ impl<W: Write> FilteredZip<W> {
                 values.push(value.into());
             }
         }
-        let problems: Vec<_> = scanned.problems.iter().map(|problem| json!({ "file": problem.file, "problem": problem.what })).collect();
+        let problems: Vec<_> = scanned
+            .problems
+            .iter()
+            .map(|problem| json!({ "file": problem.file, "problem": problem.what }))
+            .collect();
         let manifest = json!({
             "filters": filters,
             "entries": [{ "name": NAME, "count": self.count }],
             "problems": problems,
             "more_problems": scanned.more_problems,
         });
-        self.zip.start_file("manifest.json", options()).map_err(as_io)?;
+        self.zip
+            .start_file("manifest.json", options())
+            .map_err(as_io)?;
         serde_json::to_writer_pretty(&mut self.zip, &manifest)?;
         Ok(self.zip.finish().map_err(as_io)?.into_inner())
     }
@@ -60,7 +70,10 @@ impl<W: Write> FilteredZip<W> {
 
 /// It may become longer than 4 GiB, which must be said before.
 fn options() -> SimpleFileOptions {
-    SimpleFileOptions::default().compression_method(CompressionMethod::Deflated).large_file(true).unix_permissions(0o600)
+    SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Deflated)
+        .large_file(true)
+        .unix_permissions(0o600)
 }
 
 fn as_io(error: ZipError) -> io::Error {

@@ -1,7 +1,8 @@
 //! What an archive says about itself: `manifest.json`.
 //!
-//! It names what was asked for, what is in each entry and which stored files that came from, and what could not be read. It says
-//! nothing about when or where the archive was made, so asking for the same again gives the same bytes.
+//! It names what was asked for, what is in each entry and which stored files that came from, and
+//! what could not be read. It says nothing about when or where the archive was made, so asking for
+//! the same again gives the same bytes.
 
 use std::{collections::BTreeMap, fmt::Display, ops::Range};
 
@@ -85,7 +86,10 @@ impl Manifest {
     /// The manifest of an archive of `range`, without entries yet.
     pub(crate) fn new(range: &Range<Timestamp>) -> Self {
         Self {
-            range: ManifestRange { start: range.start, end: range.end },
+            range: ManifestRange {
+                start: range.start,
+                end: range.end,
+            },
             filters: BTreeMap::new(),
             entries: Vec::new(),
             problems: Vec::new(),
@@ -94,7 +98,8 @@ impl Manifest {
 
     /// As JSON that people can read.
     pub(crate) fn to_json(&self) -> Vec<u8> {
-        let mut json = serde_json::to_vec_pretty(self).expect("texts and numbers are always JSON, and a Vec takes it");
+        let mut json = serde_json::to_vec_pretty(self)
+            .expect("texts and numbers are always JSON, and a Vec takes it");
         json.push(b'\n');
         json
     }

@@ -1,7 +1,8 @@
 //! Parts of the log as one file to download.
 //!
-//! In come a range of time and the log's files; out comes a [`pieces::Download`]: a ZIP or gzip file whose length, entity tag and
-//! every byte range are known before the first byte is read, because whole blocks of sealed files are copied as they are.
+//! In come a range of time and the log's files; out comes a [`pieces::Download`]: a ZIP or gzip
+//! file whose length, entity tag and every byte range are known before the first byte is read,
+//! because whole blocks of sealed files are copied as they are.
 
 mod cut;
 mod deflate;

@@ -1,7 +1,8 @@
 //! The layout of a ZIP file whose entries are pieces (PKWARE APPNOTE 6.3).
 //!
-//! Sizes and CRC-32 stand in front of each entry, never behind it, so the file can be unpacked from a pipe. ZIP64 is used exactly where
-//! a number needs it. The bytes depend on nothing but names, times and contents.
+//! Sizes and CRC-32 stand in front of each entry, never behind it, so the file can be unpacked from
+//! a pipe. ZIP64 is used exactly where a number needs it. The bytes depend on nothing but names,
+//! times and contents.
 
 use chrono::{DateTime, Datelike, Timelike};
 
@@ -43,31 +44,70 @@ pub(crate) struct ZipLayout {
 }
 
 impl ZipLayout {
-    /// Adds a compressed entry. Fails if the name could lead out of the folder that the archive is unpacked in.
-    pub(crate) fn deflated(&mut self, name: &str, modified: Timestamp, content: Joined) -> Result<()> {
+    /// Adds a compressed entry. Fails if the name could lead out of the folder that the archive is
+    /// unpacked in.
+    pub(crate) fn deflated(
+        &mut self,
+        name: &str,
+        modified: Timestamp,
+        content: Joined,
+    ) -> Result<()> {
         let (crc, plain_len) = (content.crc(), content.plain_len());
-        self.entry(name, modified, Method::Deflated, crc, plain_len, content.finish())
+        self.entry(
+            name,
+            modified,
+            Method::Deflated,
+            crc,
+            plain_len,
+            content.finish(),
+        )
     }
 
     /// Adds an entry as it is.
     pub(crate) fn stored(&mut self, name: &str, modified: Timestamp, content: &[u8]) -> Result<()> {
         let mut packed = Pieces::default();
         packed.bytes(content);
-        self.entry(name, modified, Method::Stored, crc32fast::hash(content), packed.len(), packed)
+        self.entry(
+            name,
+            modified,
+            Method::Stored,
+            crc32fast::hash(content),
+            packed.len(),
+            packed,
+        )
     }
 
-    fn entry(&mut self, name: &str, modified: Timestamp, method: Method, crc: u32, plain_len: u64, packed: Pieces) -> Result<()> {
+    fn entry(
+        &mut self,
+        name: &str,
+        modified: Timestamp,
+        method: Method,
+        crc: u32,
+        plain_len: u64,
+        packed: Pieces,
+    ) -> Result<()> {
         let name_len = check_name(name)?;
         let (packed_len, offset) = (packed.len(), self.file.len());
-        // In front of an entry, the ZIP64 field must hold both sizes or none; in the directory we do the same.
-        let (long, far) = (needs_zip64(packed_len) || needs_zip64(plain_len), needs_zip64(offset));
+        // In front of an entry, the ZIP64 field must hold both sizes or none; in the directory we
+        // do the same.
+        let (long, far) = (
+            needs_zip64(packed_len) || needs_zip64(plain_len),
+            needs_zip64(offset),
+        );
         let times = times(modified);
 
         let sizes: &[u64] = if long { &[plain_len, packed_len] } else { &[] };
         let position: &[u64] = if far { &[offset] } else { &[] };
 
         let mut common = Vec::new();
-        common.u16(if long || far { NEEDS_ZIP64 } else { NEEDS_DEFLATE }).u16(FLAGS).u16(method as u16);
+        common
+            .u16(if long || far {
+                NEEDS_ZIP64
+            } else {
+                NEEDS_DEFLATE
+            })
+            .u16(FLAGS)
+            .u16(method as u16);
         common.u16(times.dos_time).u16(times.dos_date).u32(crc);
         common.u32(if long { IN_ZIP64 } else { packed_len as u32 });
         common.u32(if long { IN_ZIP64 } else { plain_len as u32 });
@@ -86,8 +126,15 @@ impl ZipLayout {
         directory.extend(b"PK\x01\x02");
         directory.u16(MADE_BY).extend(common);
         // No comment, first disk, not known to be text.
-        directory.u16(extra.len() as u16).u16(0).u16(0).u16(0).u32(MODE);
-        directory.u32(if far { IN_ZIP64 } else { offset as u32 }).extend(name.as_bytes());
+        directory
+            .u16(extra.len() as u16)
+            .u16(0)
+            .u16(0)
+            .u16(0)
+            .u32(MODE);
+        directory
+            .u32(if far { IN_ZIP64 } else { offset as u32 })
+            .extend(name.as_bytes());
         directory.extend(extra);
         self.entries += 1;
         Ok(())
@@ -103,15 +150,32 @@ impl ZipLayout {
             end.extend(b"PK\x06\x06");
             // How much of this record is still to come; then its disk and the directory's.
             end.u64(44).u16(MADE_BY).u16(NEEDS_ZIP64).u32(0).u32(0);
-            end.u64(self.entries).u64(self.entries).u64(len).u64(offset).extend(b"PK\x06\x07");
+            end.u64(self.entries)
+                .u64(self.entries)
+                .u64(len)
+                .u64(offset)
+                .extend(b"PK\x06\x07");
             // Where that record is, on which of how many disks.
             end.u32(0).u64(offset + len).u32(1);
         }
-        let entries = if many { IN_ZIP64_COUNT } else { self.entries as u16 };
+        let entries = if many {
+            IN_ZIP64_COUNT
+        } else {
+            self.entries as u16
+        };
         end.extend(b"PK\x05\x06");
         end.u16(0).u16(0).u16(entries).u16(entries);
-        end.u32(if needs_zip64(len) { IN_ZIP64 } else { len as u32 });
-        end.u32(if needs_zip64(offset) { IN_ZIP64 } else { offset as u32 }).u16(0);
+        end.u32(if needs_zip64(len) {
+            IN_ZIP64
+        } else {
+            len as u32
+        });
+        end.u32(if needs_zip64(offset) {
+            IN_ZIP64
+        } else {
+            offset as u32
+        })
+        .u16(0);
         self.file.bytes(&end);
         self.file.into_download()
     }
@@ -139,8 +203,8 @@ struct Times {
     extra: Vec<u8>,
 }
 
-/// The time in both of ZIP's ways: DOS fields, from 1980 to 2107, that readers take for local time; and the extra field that Info-ZIP
-/// defined, in UTC, as far as its 32 bits go.
+/// The time in both of ZIP's ways: DOS fields, from 1980 to 2107, that readers take for local time;
+/// and the extra field that Info-ZIP defined, in UTC, as far as its 32 bits go.
 fn times(time: Timestamp) -> Times {
     let at = DateTime::from_timestamp_micros(time.as_micros()).unwrap_or_default();
     let (dos_date, dos_time) = match at.year() {
@@ -156,15 +220,26 @@ fn times(time: Timestamp) -> Times {
         extra.extend(b"UT\x05\x00\x01");
         extra.extend(seconds.to_le_bytes());
     }
-    Times { dos_date, dos_time, extra }
+    Times {
+        dos_date,
+        dos_time,
+        extra,
+    }
 }
 
-/// Refuses every name that an unpacker could take for a place outside of its folder; gives the length.
+/// Refuses every name that an unpacker could take for a place outside of its folder; gives the
+/// length.
 fn check_name(name: &str) -> Result<u16> {
-    let part = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(|c: char| c.is_control() || matches!(c, '\\' | ':'));
+    let part = |part: &str| {
+        !matches!(part, "" | "." | "..")
+            && !part.contains(|c: char| c.is_control() || matches!(c, '\\' | ':'))
+    };
     match u16::try_from(name.len()) {
         Ok(len) if name.split('/').all(part) => Ok(len),
-        _ => Err(Error::invalid("name in the archive", format!("{name:?} must be a plain relative path with at most 65,535 bytes"))),
+        _ => Err(Error::invalid(
+            "name in the archive",
+            format!("{name:?} must be a plain relative path with at most 65,535 bytes"),
+        )),
     }
 }
 

@@ -1,6 +1,8 @@
-//! What a receiver took and has not acknowledged yet: asked for by turns, all at once, while other requests go on.
+//! What a receiver took and has not acknowledged yet: asked for by turns, all at once, while other
+//! requests go on.
 //!
-//! It is kept in memory only. After a death what was not acknowledged is sent again, under the same id.
+//! It is kept in memory only. After a death what was not acknowledged is sent again, under the same
+//! id.
 
 use std::{
     future::pending,
@@ -35,7 +37,8 @@ pub(super) struct Acks {
     taken: Vec<Taken>,
     /// What is asked for, and the answer.
     asking: Option<(Vec<u64>, JoinHandle<Vec<u64>>)>,
-    /// A receiver that began anew counts anew: what was to be asked for under a number that it gave again is not known to it any more.
+    /// A receiver that began anew counts anew: what was to be asked for under a number that it gave
+    /// again is not known to it any more.
     lost: Vec<Taken>,
     pause: Duration,
     next: Instant,
@@ -43,13 +46,25 @@ pub(super) struct Acks {
 
 impl Acks {
     pub(super) fn new() -> Self {
-        Self { taken: Vec::new(), asking: None, lost: Vec::new(), pause: FIRST_PAUSE, next: Instant::now() }
+        Self {
+            taken: Vec::new(),
+            asking: None,
+            lost: Vec::new(),
+            pause: FIRST_PAUSE,
+            next: Instant::now(),
+        }
     }
 
     pub(super) fn add(&mut self, key: u64, early: bool, ack: u64) {
         let now = Instant::now();
-        self.lost.extend(self.taken.extract_if(.., |taken| taken.ack == ack));
-        self.taken.push(Taken { key, early, ack, since: now });
+        self.lost
+            .extend(self.taken.extract_if(.., |taken| taken.ack == ack));
+        self.taken.push(Taken {
+            key,
+            early,
+            ack,
+            since: now,
+        });
         self.pause = FIRST_PAUSE;
         self.next = self.next.min(now + FIRST_PAUSE);
     }
@@ -62,12 +77,18 @@ impl Acks {
         let acks: Vec<u64> = self.taken.iter().map(|taken| taken.ack).collect();
         let keys = self.taken.iter().map(|taken| taken.key).collect();
         let endpoint = Arc::clone(endpoint);
-        self.asking = Some((keys, tokio::spawn(async move { send::acknowledged(&endpoint, &acks).await })));
+        self.asking = Some((
+            keys,
+            tokio::spawn(async move { send::acknowledged(&endpoint, &acks).await }),
+        ));
     }
 
-    /// Waits for an answer: what is acknowledged, and what never was. For ever if nothing was asked.
+    /// Waits for an answer: what is acknowledged, and what never was. For ever if nothing was
+    /// asked.
     pub(super) async fn answered(&mut self) -> Result<(Vec<Taken>, Vec<Taken>)> {
-        let Some((keys, asking)) = &mut self.asking else { return pending().await };
+        let Some((keys, asking)) = &mut self.asking else {
+            return pending().await;
+        };
         let answer: std::result::Result<_, JoinError> = asking.await;
         let keys = std::mem::take(keys);
         self.asking = None;
@@ -78,10 +99,23 @@ impl Acks {
     }
 
     /// An answer is about those that were asked for.
-    fn sort(&mut self, asked: &[u64], acknowledged: &[u64], now: Instant) -> (Vec<Taken>, Vec<Taken>) {
-        let done = self.taken.extract_if(.., |taken| asked.contains(&taken.key) && acknowledged.contains(&taken.ack)).collect();
+    fn sort(
+        &mut self,
+        asked: &[u64],
+        acknowledged: &[u64],
+        now: Instant,
+    ) -> (Vec<Taken>, Vec<Taken>) {
+        let done = self
+            .taken
+            .extract_if(.., |taken| {
+                asked.contains(&taken.key) && acknowledged.contains(&taken.ack)
+            })
+            .collect();
         let mut never = std::mem::take(&mut self.lost);
-        never.extend(self.taken.extract_if(.., |taken| now.duration_since(taken.since) >= PATIENCE));
+        never.extend(
+            self.taken
+                .extract_if(.., |taken| now.duration_since(taken.since) >= PATIENCE),
+        );
         (done, never)
     }
 }
@@ -120,7 +154,10 @@ mod tests {
         // It was asked for the first; meanwhile it began anew, and gave the number again.
         acks.add(2, false, 0);
         let (done, never) = acks.sort(&[1], &[0], Instant::now());
-        assert!(done.is_empty() && never.len() == 1 && never[0].key == 1, "{done:?} {never:?}");
+        assert!(
+            done.is_empty() && never.len() == 1 && never[0].key == 1,
+            "{done:?} {never:?}"
+        );
         let (done, _) = acks.sort(&[2], &[0], Instant::now());
         assert_eq!(done[0].key, 2);
     }

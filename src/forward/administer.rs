@@ -1,7 +1,7 @@
 //! What an administrator does with subscriptions, through the library, the program or the HTTP API.
 //!
-//! What always holds: what is done is in the log, with who did it, before it is done; what can't be recorded is not done. What is
-//! declared somewhere is changed only there.
+//! What always holds: what is done is in the log, with who did it, before it is done; what can't be
+//! recorded is not done. What is declared somewhere is changed only there.
 
 use serde_json::{Value, json};
 
@@ -46,11 +46,17 @@ impl Refusal {
     pub(crate) fn text(&self) -> String {
         match self {
             Self::NoSuch(name) => format!("there is no webhook {name:?}"),
-            Self::Exists(name) => format!("there is a webhook {name:?} already; remove it first or choose another name"),
+            Self::Exists(name) => format!(
+                "there is a webhook {name:?} already; remove it first or choose another name"
+            ),
             Self::Full => {
-                format!("there are {MOST_SUBSCRIPTIONS} webhooks already, and no more may be: remove one that is not needed first")
+                format!(
+                    "there are {MOST_SUBSCRIPTIONS} webhooks already, and no more may be: remove one that is not needed first"
+                )
             }
-            Self::Declared(name, place) => format!("the webhook {name:?} is declared in {place}: change it there"),
+            Self::Declared(name, place) => {
+                format!("the webhook {name:?} is declared in {place}: change it there")
+            }
             Self::Error(error) => error.to_string(),
         }
     }
@@ -86,14 +92,23 @@ impl<'a> Administrator<'a> {
 
     /// Someone outside, who asks by this path.
     pub(crate) fn outside(log: &'a AuditLog, caller: Caller, path: &str) -> Self {
-        Self { log, caller: Some((caller, path.to_owned())) }
+        Self {
+            log,
+            caller: Some((caller, path.to_owned())),
+        }
     }
 
     pub(super) fn layout(&self) -> &Layout {
         &self.log.store().layout
     }
 
-    pub(super) fn about(&self, event_type: &'static str, severity: Severity, description: &str, name: &str) -> OwnRecord {
+    pub(super) fn about(
+        &self,
+        event_type: &'static str,
+        severity: Severity,
+        description: &str,
+        name: &str,
+    ) -> OwnRecord {
         let record = OwnRecord::new(event_type, severity, description).detail("endpoint", name);
         match &self.caller {
             Some((caller, path)) => record.caller(caller.clone()).detail("path", path.as_str()),
@@ -102,16 +117,30 @@ impl<'a> Administrator<'a> {
     }
 
     pub(super) fn added(&self, subscription: &Subscription) -> OwnRecord {
-        let record =
-            self.about("audit.subscription.added", Severity::Warning, "Events are forwarded to another endpoint", &subscription.name);
-        record.detail("url", url_for_record(&subscription.url)).detail("event_types", subscription.event_types.clone())
+        let record = self.about(
+            "audit.subscription.added",
+            Severity::Warning,
+            "Events are forwarded to another endpoint",
+            &subscription.name,
+        );
+        record
+            .detail("url", url_for_record(&subscription.url))
+            .detail("event_types", subscription.event_types.clone())
     }
 
     pub(super) fn changed(&self, before: &Subscription, after: &Subscription) -> OwnRecord {
         let differences = before.differences(after);
-        let record = self.about("audit.subscription.changed", Severity::Warning, "Settings of an endpoint were changed", &after.name);
+        let record = self.about(
+            "audit.subscription.changed",
+            Severity::Warning,
+            "Settings of an endpoint were changed",
+            &after.name,
+        );
         let mut record = record.detail("settings", differences.clone());
-        for (setting, value) in [("url", Value::from(url_for_record(&after.url))), ("event_types", json!(after.event_types))] {
+        for (setting, value) in [
+            ("url", Value::from(url_for_record(&after.url))),
+            ("event_types", json!(after.event_types)),
+        ] {
             if differences.contains(&setting) {
                 record = record.detail(setting, value);
             }
@@ -120,7 +149,12 @@ impl<'a> Administrator<'a> {
     }
 
     pub(super) fn removed(&self, name: &str) -> OwnRecord {
-        self.about("audit.subscription.removed", Severity::Warning, "Events are forwarded to an endpoint no more", name)
+        self.about(
+            "audit.subscription.removed",
+            Severity::Warning,
+            "Events are forwarded to an endpoint no more",
+            name,
+        )
     }
 
     /// Durable on return.
@@ -145,12 +179,19 @@ impl<'a> Administrator<'a> {
     }
 
     /// Changes the settings of a subscription, which goes on where it is.
-    pub(crate) fn change<R>(&self, name: &str, change: impl FnOnce(&Subscription) -> Result<(Subscription, R)>) -> Result<R, Refusal> {
+    pub(crate) fn change<R>(
+        &self,
+        name: &str,
+        change: impl FnOnce(&Subscription) -> Result<(Subscription, R)>,
+    ) -> Result<R, Refusal> {
         self.with(name, true, |found| {
             let (after, result) = change(found)?;
             let after = after.in_place_of(found);
             if after.name != name {
-                return Err(Error::invalid("name", "a webhook keeps its name; add another one"));
+                return Err(Error::invalid(
+                    "name",
+                    "a webhook keeps its name; add another one",
+                ));
             }
             after.check_after(found)?;
             if !found.differences(&after).is_empty() {
@@ -163,11 +204,21 @@ impl<'a> Administrator<'a> {
     }
 
     /// Something done to one of the subscriptions.
-    fn with<R>(&self, name: &str, settings: bool, act: impl FnOnce(&mut Subscription) -> Result<R>) -> Result<R, Refusal> {
+    fn with<R>(
+        &self,
+        name: &str,
+        settings: bool,
+        act: impl FnOnce(&mut Subscription) -> Result<R>,
+    ) -> Result<R, Refusal> {
         manage::change(self.layout(), |all| {
-            let found = all.iter_mut().find(|one| one.name == name).ok_or_else(|| Refusal::NoSuch(name.to_owned()))?;
+            let found = all
+                .iter_mut()
+                .find(|one| one.name == name)
+                .ok_or_else(|| Refusal::NoSuch(name.to_owned()))?;
             match found.declared_in() {
-                Some(place) if settings => Err(Refusal::Declared(name.to_owned(), place.to_owned())),
+                Some(place) if settings => {
+                    Err(Refusal::Declared(name.to_owned(), place.to_owned()))
+                }
                 _ => Ok(act(found)?),
             }
         })
@@ -176,7 +227,10 @@ impl<'a> Administrator<'a> {
     /// Ends a subscription; what waits for it is not sent.
     pub(crate) fn remove(&self, name: &str) -> Result<(), Refusal> {
         manage::change(self.layout(), |all| {
-            let at = all.iter().position(|one| one.name == name).ok_or_else(|| Refusal::NoSuch(name.to_owned()))?;
+            let at = all
+                .iter()
+                .position(|one| one.name == name)
+                .ok_or_else(|| Refusal::NoSuch(name.to_owned()))?;
             if let Some(place) = all[at].declared_in() {
                 return Err(Refusal::Declared(name.to_owned(), place.to_owned()));
             }
@@ -204,11 +258,19 @@ impl<'a> Administrator<'a> {
     pub(crate) fn rotate(&self, name: &str) -> Result<SigningSecret, Refusal> {
         self.change(name, |found| {
             if found.signing_secrets.len() >= MOST_SECRETS {
-                let problem = format!("{MOST_SECRETS} secrets sign already: retire the older ones first");
+                let problem =
+                    format!("{MOST_SECRETS} secrets sign already: retire the older ones first");
                 return Err(Error::invalid("signing_secrets", problem));
             }
-            let is_pair = found.signing_secrets.last().is_some_and(|newest| newest.starts_with("whsk_"));
-            let secret = if is_pair { SigningSecret::random_key_pair()? } else { SigningSecret::random()? };
+            let is_pair = found
+                .signing_secrets
+                .last()
+                .is_some_and(|newest| newest.starts_with("whsk_"));
+            let secret = if is_pair {
+                SigningSecret::random_key_pair()?
+            } else {
+                SigningSecret::random()?
+            };
             let mut after = found.clone();
             after.signing_secrets.push(secret.reveal());
             Ok((after, secret))
@@ -231,7 +293,12 @@ impl<'a> Administrator<'a> {
         if manage::find(self.layout(), name)?.is_none() {
             return Err(Refusal::NoSuch(name.to_owned()));
         }
-        let record = self.about("audit.subscription.replayed", Severity::Warning, "Entries are sent to an endpoint again", name);
+        let record = self.about(
+            "audit.subscription.replayed",
+            Severity::Warning,
+            "Entries are sent to an endpoint again",
+            name,
+        );
         self.record(&record.detail("what", replay.describe()))?;
         Ok(replay::ask(self.layout(), name, replay)?)
     }
@@ -239,8 +306,16 @@ impl<'a> Administrator<'a> {
     /// Sends an event, now and once.
     pub(crate) async fn test(&self, name: &str) -> Result<DeliveryAttempt, Refusal> {
         let description = "An event was sent to an endpoint, to see whether it arrives";
-        let record = self.about("audit.subscription.tested", Severity::Info, description, name);
-        self.log.test_with(name, record).await?.ok_or_else(|| Refusal::NoSuch(name.to_owned()))
+        let record = self.about(
+            "audit.subscription.tested",
+            Severity::Info,
+            description,
+            name,
+        );
+        self.log
+            .test_with(name, record)
+            .await?
+            .ok_or_else(|| Refusal::NoSuch(name.to_owned()))
     }
 }
 

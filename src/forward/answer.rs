@@ -1,6 +1,7 @@
 //! What came of one attempt: a status or a failure, and what of the answer is kept.
 //!
-//! What is kept is short, names no secret of the endpoint, and holds nothing that could act on a terminal.
+//! What is kept is short, names no secret of the endpoint, and holds nothing that could act on a
+//! terminal.
 
 use std::{error::Error as StdError, io, time::Duration};
 
@@ -70,7 +71,9 @@ impl Answer {
             Outcome::Status(200..=299) => None,
             Outcome::Status(status @ 300..=399) => {
                 let place = self.location_host.as_deref().unwrap_or("nowhere");
-                Some(format!("answered {status}, pointing to {place}; redirects are not followed: give the endpoint its final address"))
+                Some(format!(
+                    "answered {status}, pointing to {place}; redirects are not followed: give the endpoint its final address"
+                ))
             }
             Outcome::Status(status) => Some(format!("answered {status}")),
             Outcome::Failed(failure) => Some(failure.detail.clone()),
@@ -81,10 +84,14 @@ impl Answer {
 impl Failure {
     pub(super) fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
         let detail: String = detail.into();
-        Self { kind, detail: detail.chars().take(MAX_DETAIL).collect() }
+        Self {
+            kind,
+            detail: detail.chars().take(MAX_DETAIL).collect(),
+        }
     }
 
-    /// From an error of the HTTP client; `otherwise` is its kind if nothing in the chain of its sources tells a better one.
+    /// From an error of the HTTP client; `otherwise` is its kind if nothing in the chain of its
+    /// sources tells a better one.
     pub(super) fn from_chain(error: &(dyn StdError + 'static), otherwise: FailureKind) -> Self {
         let mut messages: Vec<String> = Vec::new();
         let mut next = Some(error);
@@ -103,14 +110,19 @@ impl Failure {
             if messages.last().is_none_or(|last| !last.contains(&message)) {
                 messages.push(message);
             }
-            // An `io::Error` made of another error shows that one's sources as its own, but not itself.
+            // An `io::Error` made of another error shows that one's sources as its own, but not
+            // itself.
             next = match io.and_then(io::Error::get_ref) {
                 Some(inner) => Some(inner),
                 None => error.source(),
             };
         }
         // The first says no more than "client error".
-        let told = if messages.len() > 1 { &messages[1..] } else { &messages[..] };
+        let told = if messages.len() > 1 {
+            &messages[1..]
+        } else {
+            &messages[..]
+        };
         Self::new(otherwise, told.join(": "))
     }
 }
@@ -125,10 +137,14 @@ fn tls_detail(error: &rustls::Error) -> String {
     format!("TLS: {error}{advice}")
 }
 
-/// The first bytes of a body as they are kept. A secret that begins among them is replaced whole, even if it ends beyond.
+/// The first bytes of a body as they are kept. A secret that begins among them is replaced whole,
+/// even if it ends beyond.
 pub(super) fn excerpt<'a>(body: &[u8], secrets: impl Iterator<Item = &'a str>) -> String {
     // The longest first: one secret can be the beginning of another.
-    let mut secrets: Vec<&[u8]> = secrets.map(str::as_bytes).filter(|secret| !secret.is_empty()).collect();
+    let mut secrets: Vec<&[u8]> = secrets
+        .map(str::as_bytes)
+        .filter(|secret| !secret.is_empty())
+        .collect();
     secrets.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
     let mut kept = Vec::with_capacity(body.len().min(MAX_KEPT));
     let mut at = 0;
@@ -145,7 +161,15 @@ pub(super) fn excerpt<'a>(body: &[u8], secrets: impl Iterator<Item = &'a str>) -
         }
     }
     let text = String::from_utf8_lossy(&kept);
-    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    text.chars()
+        .map(|c| {
+            if c.is_control() && c != '\n' && c != '\t' {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -156,7 +180,10 @@ mod tests {
 
     #[test]
     fn an_echoed_secret_is_not_kept() {
-        let body = format!("{}key s3cret-and-more, key s3cret\u{1b}[2J", "x".repeat(2000));
+        let body = format!(
+            "{}key s3cret-and-more, key s3cret\u{1b}[2J",
+            "x".repeat(2000)
+        );
         let kept = excerpt(body.as_bytes(), ["s3cret", "s3cret-and-more"].into_iter());
         assert_eq!(&kept[2000..], "key ***, key ***\u{fffd}[2J");
     }

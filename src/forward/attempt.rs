@@ -1,4 +1,5 @@
-//! One attempt: entries become a request, the request an answer, and the answer what became of them.
+//! One attempt: entries become a request, the request an answer, and the answer what became of
+//! them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -91,22 +92,47 @@ impl Job {
         let content = match (parcel.fresh.take(), parcel.letter) {
             (Some(entries), _) => Content::Here(entries),
             (None, Some(at)) => Content::Letter(at),
-            (None, None) if !parcel.entries.is_empty() => Content::Placed(parcel.entries.clone(), parcel.ids.clone()),
+            (None, None) if !parcel.entries.is_empty() => {
+                Content::Placed(parcel.entries.clone(), parcel.ids.clone())
+            }
             (None, None) => Content::LookedUp(parcel.ids.clone()),
         };
         let (id, number, letter) = (parcel.id.clone(), parcel.attempts + 1, parcel.letter);
-        Self { endpoint, source, reader, layout, id, number, early, content, letter }
+        Self {
+            endpoint,
+            source,
+            reader,
+            layout,
+            id,
+            number,
+            early,
+            content,
+            letter,
+        }
     }
 
     /// Also gives what is told of the attempt, if anything was sent.
     pub(super) async fn run(self) -> (Attempt, Option<DeliveryAttempt>) {
-        let Self { endpoint, source, reader, layout, id, number, early, content, letter } = self;
+        let Self {
+            endpoint,
+            source,
+            reader,
+            layout,
+            id,
+            number,
+            early,
+            content,
+            letter,
+        } = self;
         let key = endpoint.key.clone();
         let found = match content {
             Content::Here(entries) => Ok((entries, 0)),
             content => {
                 let (layout, key) = (layout.clone(), key.clone());
-                blocking("reading what is to be sent", move || read(&content, &reader, &layout, &key)).await
+                blocking("reading what is to be sent", move || {
+                    read(&content, &reader, &layout, &key)
+                })
+                .await
             }
         };
         let (entries, missing) = match found {
@@ -114,7 +140,11 @@ impl Job {
             Err(error) => return (Attempt::Unreadable(error), None),
         };
         let (why, failed, told) = if missing > 0 {
-            (format!("{missing} of its entries are not in the log any more"), false, None)
+            (
+                format!("{missing} of its entries are not in the log any more"),
+                false,
+                None,
+            )
         } else {
             let (answer, told) = send(&endpoint, &source, &id, &entries, number).await;
             let kept = early || endpoint.order == DeliveryOrder::Strict;
@@ -124,22 +154,54 @@ impl Job {
             }
             let (why, failed) = match answer {
                 Sent::Refused { count, message } => {
-                    return (noted(layout, key, id, letter, Attempt::Rejected { count, message }).await, told);
+                    return (
+                        noted(
+                            layout,
+                            key,
+                            id,
+                            letter,
+                            Attempt::Rejected { count, message },
+                        )
+                        .await,
+                        told,
+                    );
                 }
-                Sent::Judged(Verdict::Delivered, _) => return (noted(layout, key, id, letter, Attempt::Delivered).await, told),
+                Sent::Judged(Verdict::Delivered, _) => {
+                    return (
+                        noted(layout, key, id, letter, Attempt::Delivered).await,
+                        told,
+                    );
+                }
                 Sent::Taken { ack } => return (Attempt::Taken { ack }, told),
                 Sent::Judged(Verdict::Split, _) => return (Attempt::Split(entries), told),
                 Sent::Judged(Verdict::Exhausted, retry_after) if kept => {
-                    return (Attempt::Failed { verdict: Verdict::Exhausted, retry_after }, told);
+                    return (
+                        Attempt::Failed {
+                            verdict: Verdict::Exhausted,
+                            retry_after,
+                        },
+                        told,
+                    );
                 }
                 Sent::Judged(verdict @ (Verdict::Retry { .. } | Verdict::Gone), retry_after) => {
-                    return (Attempt::Failed { verdict, retry_after }, told);
+                    return (
+                        Attempt::Failed {
+                            verdict,
+                            retry_after,
+                        },
+                        told,
+                    );
                 }
                 Sent::Judged(Verdict::Exhausted, _) => {
-                    let last = told.as_ref().map(|told| told.result.as_str()).unwrap_or_default();
+                    let last = told
+                        .as_ref()
+                        .map(|told| told.result.as_str())
+                        .unwrap_or_default();
                     (format!("all attempts failed, the last with: {last}"), true)
                 }
-                Sent::Judged(Verdict::DeadLetter { why }, _) | Sent::Hopeless { why } => (why, false),
+                Sent::Judged(Verdict::DeadLetter { why }, _) | Sent::Hopeless { why } => {
+                    (why, false)
+                }
             };
             (why, failed, told)
         };
@@ -148,17 +210,31 @@ impl Job {
             return (Attempt::GivenUp { why, failed }, told);
         }
         let letter = DeadLetter::new(&endpoint.name, &id, number, &why, &entries);
-        written("putting aside what could not be delivered", move || letter.append(&layout, &key)).await;
+        written("putting aside what could not be delivered", move || {
+            letter.append(&layout, &key)
+        })
+        .await;
         (Attempt::GivenUp { why, failed }, told)
     }
 
     /// Puts it aside without trying it once more.
     pub(super) async fn give_up(self, why: String) -> Attempt {
-        let Self { endpoint, reader, layout, id, number, content, .. } = self;
+        let Self {
+            endpoint,
+            reader,
+            layout,
+            id,
+            number,
+            content,
+            ..
+        } = self;
         let key = endpoint.key.clone();
         let found = {
             let (layout, key) = (layout.clone(), key.clone());
-            blocking("reading what is given up", move || read(&content, &reader, &layout, &key)).await
+            blocking("reading what is given up", move || {
+                read(&content, &reader, &layout, &key)
+            })
+            .await
         };
         let (entries, missing) = match found {
             Ok(found) => found,
@@ -173,7 +249,10 @@ impl Job {
             return Attempt::GivenUp { why, failed: false };
         }
         let letter = DeadLetter::new(&endpoint.name, &id, number - 1, &why, &entries);
-        written("putting aside what is given up", move || letter.append(&layout, &key)).await;
+        written("putting aside what is given up", move || {
+            letter.append(&layout, &key)
+        })
+        .await;
         Attempt::GivenUp { why, failed: false }
     }
 }
@@ -192,7 +271,12 @@ async fn written(what: &'static str, write: impl Fn() -> Result<()> + Send + Syn
 }
 
 /// The entries that are there, and how many are not.
-fn read(content: &Content, reader: &AuditReader, layout: &Layout, key: &str) -> Result<(Vec<Entry>, usize)> {
+fn read(
+    content: &Content,
+    reader: &AuditReader,
+    layout: &Layout,
+    key: &str,
+) -> Result<(Vec<Entry>, usize)> {
     let found: Vec<Option<Entry>> = match content {
         Content::Here(entries) => return Ok((entries.clone(), 0)),
         Content::Letter(at) => {
@@ -203,11 +287,19 @@ fn read(content: &Content, reader: &AuditReader, layout: &Layout, key: &str) -> 
                 Err(error) => Err(error),
             };
         }
-        Content::Placed(places, ids) if places.len() == ids.len() => {
-            places.iter().zip(ids).map(|(place, id)| placed(reader, place, *id)).collect::<Result<_>>()?
-        }
-        Content::Placed(places, _) => places.iter().map(|place| reader.at(place)).collect::<Result<_>>()?,
-        Content::LookedUp(ids) => ids.iter().map(|id| reader.get(*id)).collect::<Result<_>>()?,
+        Content::Placed(places, ids) if places.len() == ids.len() => places
+            .iter()
+            .zip(ids)
+            .map(|(place, id)| placed(reader, place, *id))
+            .collect::<Result<_>>()?,
+        Content::Placed(places, _) => places
+            .iter()
+            .map(|place| reader.at(place))
+            .collect::<Result<_>>()?,
+        Content::LookedUp(ids) => ids
+            .iter()
+            .map(|id| reader.get(*id))
+            .collect::<Result<_>>()?,
     };
     let missing = found.iter().filter(|entry| entry.is_none()).count();
     Ok((found.into_iter().flatten().collect(), missing))
@@ -226,43 +318,74 @@ fn placed(reader: &AuditReader, place: &Place, id: Uuid) -> Result<Option<Entry>
 }
 
 /// A success, after it was noted where the parcel was a dead letter.
-pub(super) async fn noted(layout: Layout, key: String, id: String, letter: Option<At>, success: Attempt) -> Attempt {
+pub(super) async fn noted(
+    layout: Layout,
+    key: String,
+    id: String,
+    letter: Option<At>,
+    success: Attempt,
+) -> Attempt {
     if letter.is_none() {
         return success;
     }
-    written("noting a delivery", move || dead_letter::delivered(&layout, &key, &id)).await;
+    written("noting a delivery", move || {
+        dead_letter::delivered(&layout, &key, &id)
+    })
+    .await;
     success
 }
 
 impl AuditLog {
-    /// Sends one event to an endpoint, now and once, and tells what came of it: whether it can be reached, takes our key and our
-    /// signature. The event is recorded first (`audit.subscription.tested`), and what is sent is its entry, whatever event types the
+    /// Sends one event to an endpoint, now and once, and tells what came of it: whether it can be
+    /// reached, takes our key and our signature. The event is recorded first
+    /// (`audit.subscription.tested`), and what is sent is its entry, whatever event types the
     /// subscription wants and also while it is paused. `None` if there is no such subscription.
     ///
-    /// It must be called within a tokio runtime, and takes as long as the subscription's timeout at most.
+    /// It must be called within a tokio runtime, and takes as long as the subscription's timeout at
+    /// most.
     ///
     /// # Errors
     ///
     /// If the subscription can't be used, or the event can't be recorded.
     pub async fn test_subscription(&self, name: &str) -> Result<Option<DeliveryAttempt>> {
-        let record =
-            OwnRecord::new("audit.subscription.tested", Severity::Info, "An event was sent to an endpoint, to see whether it arrives");
+        let record = OwnRecord::new(
+            "audit.subscription.tested",
+            Severity::Info,
+            "An event was sent to an endpoint, to see whether it arrives",
+        );
         self.test_with(name, record).await
     }
 
     /// The same, with a record that says who wanted it.
-    pub(crate) async fn test_with(&self, name: &str, record: OwnRecord) -> Result<Option<DeliveryAttempt>> {
+    pub(crate) async fn test_with(
+        &self,
+        name: &str,
+        record: OwnRecord,
+    ) -> Result<Option<DeliveryAttempt>> {
         let (log, wanted) = (self.clone(), name.to_owned());
         let prepared = tokio::task::spawn_blocking(move || {
-            let Some(subscription) = manage::find(&log.store().layout, &wanted)? else { return Ok(None) };
+            let Some(subscription) = manage::find(&log.store().layout, &wanted)? else {
+                return Ok(None);
+            };
             let endpoint = subscription.prepare()?;
-            let id = log.store().record_with_id(&record.detail("endpoint", wanted))?;
+            let id = log
+                .store()
+                .record_with_id(&record.detail("endpoint", wanted))?;
             let entry = AuditReader::open(log.dir())?.get(id)?;
-            let entry = entry.ok_or_else(|| Error::damaged(log.dir(), "an entry that was just written is not there"))?;
+            let entry = entry.ok_or_else(|| {
+                Error::damaged(log.dir(), "an entry that was just written is not there")
+            })?;
             Ok::<_, Error>(Some((endpoint, entry)))
         });
-        let prepared = prepared.await.map_err(|e| Error::damaged(self.dir(), format!("reading the subscription panicked: {e}")))?;
-        let Some((endpoint, entry)) = prepared? else { return Ok(None) };
+        let prepared = prepared.await.map_err(|e| {
+            Error::damaged(
+                self.dir(),
+                format!("reading the subscription panicked: {e}"),
+            )
+        })?;
+        let Some((endpoint, entry)) = prepared? else {
+            return Ok(None);
+        };
         let entries = [entry];
         let id = parcel_id(name, &entries);
         match send(&endpoint, self.stream().source(), &id, &entries, 1).await {

@@ -1,8 +1,9 @@
 //! Whether an endpoint is fit to be sent to: pure, with time and chance given from outside.
 //!
-//! After a few failures in a row the circuit is open: then one request goes at a time, at most one a second for what is due, and, so that
-//! an endpoint that is back is found before the next step of a long schedule, now and then one that is not due. That one costs its
-//! entries no attempt of their schedule. A success closes it.
+//! After a few failures in a row the circuit is open: then one request goes at a time, at most one
+//! a second for what is due, and, so that an endpoint that is back is found before the next step of
+//! a long schedule, now and then one that is not due. That one costs its entries no attempt of
+//! their schedule. A success closes it.
 
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use super::schedule::LONGEST_DELAY;
 /// It opens after so many failures in a row.
 const OPENS_AFTER: u32 = 5;
 const SECOND: i64 = 1_000_000;
-/// The pauses before requests that are not due: doubled from the first to the last. While parked, they are longer.
+/// The pauses before requests that are not due: doubled from the first to the last. While parked,
+/// they are longer.
 const FIRST_PROBE: i64 = 5 * SECOND;
 const LAST_PROBE: i64 = 300 * SECOND;
 const PARKED_PROBE: i64 = 3600 * SECOND;
@@ -46,11 +48,21 @@ impl Circuit {
     }
 
     /// Notes a failure; true if that opened the circuit.
-    pub(super) fn failed(&mut self, now: i64, retry_after: Option<Duration>, parked: bool, chance: u32) -> bool {
+    pub(super) fn failed(
+        &mut self,
+        now: i64,
+        retry_after: Option<Duration>,
+        parked: bool,
+        chance: u32,
+    ) -> bool {
         self.failures = self.failures.saturating_add(1);
         (self.last_failure, self.parked) = (now, parked);
         let doubled = FIRST_PROBE << self.failures.saturating_sub(OPENS_AFTER).min(10);
-        let pause = if parked { PARKED_PROBE } else { doubled.min(LAST_PROBE) };
+        let pause = if parked {
+            PARKED_PROBE
+        } else {
+            doubled.min(LAST_PROBE)
+        };
         self.probe_at = now + pause + pause / 5 * i64::from(chance >> 16) / i64::from(u16::MAX);
         if let Some(asked) = retry_after {
             let asked = i64::try_from(asked.min(LONGEST_DELAY).as_micros()).unwrap_or_default();
@@ -68,16 +80,21 @@ impl Circuit {
             return under_way < most && self.left_alone(now);
         }
         // A clock that was set back holds nothing up.
-        under_way == 0 && self.left_alone(now) && !(self.last_failure..self.last_failure + SECOND).contains(&now)
+        under_way == 0
+            && self.left_alone(now)
+            && !(self.last_failure..self.last_failure + SECOND).contains(&now)
     }
 
     /// Whether something that is not due may be sent.
     pub(super) fn lets_probe(&self, now: i64) -> bool {
-        (self.is_open() || self.parked) && self.left_alone(now) && !(self.last_failure..self.probe_at).contains(&now)
+        (self.is_open() || self.parked)
+            && self.left_alone(now)
+            && !(self.last_failure..self.probe_at).contains(&now)
     }
 
     fn left_alone(&self, now: i64) -> bool {
-        now >= self.alone_until || self.alone_until > now + i64::try_from(LONGEST_DELAY.as_micros()).unwrap_or(i64::MAX)
+        now >= self.alone_until
+            || self.alone_until > now + i64::try_from(LONGEST_DELAY.as_micros()).unwrap_or(i64::MAX)
     }
 }
 
@@ -93,7 +110,11 @@ pub(super) struct Pace {
 impl Pace {
     pub(super) fn new(most_per_second: u32) -> Self {
         let interval = SECOND / i64::from(most_per_second.max(1));
-        Self { interval, burst: SECOND / 10, next: 0 }
+        Self {
+            interval,
+            burst: SECOND / 10,
+            next: 0,
+        }
     }
 
     /// Whether one may be sent now; it is then counted.
@@ -102,7 +123,11 @@ impl Pace {
         if self.next > now + self.burst && self.next < now + 2 * SECOND + self.burst {
             return false;
         }
-        self.next = if self.next > now + 2 * SECOND { now } else { self.next.max(now) } + self.interval;
+        self.next = if self.next > now + 2 * SECOND {
+            now
+        } else {
+            self.next.max(now)
+        } + self.interval;
         true
     }
 }
@@ -115,7 +140,9 @@ mod tests {
 
     fn open() -> Circuit {
         let mut circuit = Circuit::default();
-        let opened: Vec<bool> = (0..6).map(|_| circuit.failed(NOW, None, false, 0)).collect();
+        let opened: Vec<bool> = (0..6)
+            .map(|_| circuit.failed(NOW, None, false, 0))
+            .collect();
         assert_eq!(opened, [false, false, false, false, true, false]);
         circuit
     }
@@ -139,22 +166,33 @@ mod tests {
         }
         assert!(!circuit.lets_probe(NOW + 359 * SECOND) && circuit.lets_probe(NOW + 361 * SECOND));
         circuit.failed(NOW, None, true, 0);
-        assert!(!circuit.lets_due(NOW + 3599 * SECOND, 0, 4), "a parked one is only probed");
-        assert!(!circuit.lets_probe(NOW + 3599 * SECOND) && circuit.lets_probe(NOW + 3600 * SECOND));
+        assert!(
+            !circuit.lets_due(NOW + 3599 * SECOND, 0, 4),
+            "a parked one is only probed"
+        );
+        assert!(
+            !circuit.lets_probe(NOW + 3599 * SECOND) && circuit.lets_probe(NOW + 3600 * SECOND)
+        );
     }
 
     #[test]
     fn a_success_closes_it() {
         let mut circuit = open();
         assert!(circuit.succeeded() && !circuit.is_open() && !circuit.succeeded());
-        assert!(circuit.lets_due(NOW, 3, 4) && !circuit.lets_due(NOW, 4, 4) && !circuit.lets_probe(NOW + 86_400 * SECOND));
+        assert!(
+            circuit.lets_due(NOW, 3, 4)
+                && !circuit.lets_due(NOW, 4, 4)
+                && !circuit.lets_probe(NOW + 86_400 * SECOND)
+        );
     }
 
     #[test]
     fn who_asks_to_be_left_alone_is_and_not_for_longer_than_a_day() {
         let mut circuit = Circuit::default();
         circuit.failed(NOW, Some(Duration::from_secs(90)), false, 0);
-        assert!(!circuit.lets_due(NOW + 89 * SECOND, 0, 4) && circuit.lets_due(NOW + 90 * SECOND, 0, 4));
+        assert!(
+            !circuit.lets_due(NOW + 89 * SECOND, 0, 4) && circuit.lets_due(NOW + 90 * SECOND, 0, 4)
+        );
         circuit.failed(NOW, Some(Duration::MAX), false, 0);
         assert!(circuit.lets_due(NOW + 86_400 * SECOND, 0, 4));
     }
@@ -163,8 +201,14 @@ mod tests {
     fn a_pace_is_kept_over_any_second() {
         for most in [1, 7, 100, 5000] {
             let mut pace = Pace::new(most);
-            let sent = (0..3_000_000).step_by(50).filter(|at| pace.take(NOW + at)).count();
-            assert!((3 * most as usize..=3 * most as usize + most as usize / 10 + 2).contains(&sent), "{most}: {sent}");
+            let sent = (0..3_000_000)
+                .step_by(50)
+                .filter(|at| pace.take(NOW + at))
+                .count();
+            assert!(
+                (3 * most as usize..=3 * most as usize + most as usize / 10 + 2).contains(&sent),
+                "{most}: {sent}"
+            );
         }
     }
 }

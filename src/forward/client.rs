@@ -1,7 +1,7 @@
 //! Posts one delivery to an endpoint and tells what came of it.
 //!
-//! Each attempt ends within its time limit, reads at most 64 KiB of the answer, follows no redirect and sends nothing to a place that
-//! the egress refuses. Connections are kept and used again.
+//! Each attempt ends within its time limit, reads at most 64 KiB of the answer, follows no redirect
+//! and sends nothing to a place that the egress refuses. Connections are kept and used again.
 
 use std::{
     fmt,
@@ -34,7 +34,8 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// Shorter than servers commonly keep them: a connection that the other side closes while it is being used costs an attempt.
+/// Shorter than servers commonly keep them: a connection that the other side closes while it is
+/// being used costs an attempt.
 const IDLE_CONNECTIONS_LAST: Duration = Duration::from_secs(30);
 const IDLE_CONNECTIONS: usize = 8;
 
@@ -89,7 +90,10 @@ impl fmt::Debug for ClientOptions {
             .field("connect_timeout", &self.connect_timeout)
             .field("timeout", &self.timeout)
             .field("extra_ca", &self.extra_ca.len())
-            .field("identity", &self.identity.as_ref().map(|_| format_args!("***")))
+            .field(
+                "identity",
+                &self.identity.as_ref().map(|_| format_args!("***")),
+            )
             .field("user_agent", &self.user_agent)
             .field("headers", &self.headers)
             .field("secrets", &self.secrets.len())
@@ -114,38 +118,78 @@ impl EndpointClient {
 
     pub(super) fn with_lookup(options: ClientOptions, lookup: Lookup) -> Result<Self> {
         let mut fixed = options.headers.as_map().clone();
-        let user_agent =
-            options.user_agent.parse().map_err(|_| Error::invalid("user_agent", "it may hold only visible ASCII characters"))?;
+        let user_agent = options.user_agent.parse().map_err(|_| {
+            Error::invalid("user_agent", "it may hold only visible ASCII characters")
+        })?;
         fixed.insert(USER_AGENT, user_agent);
         let tls = tls::client_config(&options.extra_ca, options.identity.as_deref(), options.tls)?;
-        let connector = Connector::new(options.egress.clone(), lookup, tls, options.allow_http, options.connect_timeout);
+        let connector = Connector::new(
+            options.egress.clone(),
+            lookup,
+            tls,
+            options.allow_http,
+            options.connect_timeout,
+        );
         let opened = connector.opened();
         let http = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_CONNECTIONS_LAST)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .build(connector);
-        Ok(Self { http, opened, base: Arc::new(options), fixed })
+        Ok(Self {
+            http,
+            opened,
+            base: Arc::new(options),
+            fixed,
+        })
     }
 
-    /// One attempt. `headers` are the delivery's own; where a custom header has the same name, the delivery's counts.
-    pub(crate) async fn post(&self, url: &Url, headers: HeaderMap, body: impl Into<Bytes>) -> Answer {
+    /// One attempt. `headers` are the delivery's own; where a custom header has the same name, the
+    /// delivery's counts.
+    pub(crate) async fn post(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        body: impl Into<Bytes>,
+    ) -> Answer {
         let start = Instant::now();
-        let mut answer = self.attempt(url, headers, body.into()).await.unwrap_or_else(Answer::failed);
+        let mut answer = self
+            .attempt(url, headers, body.into())
+            .await
+            .unwrap_or_else(Answer::failed);
         answer.took = start.elapsed();
         answer
     }
 
     async fn attempt(&self, url: &Url, headers: HeaderMap, body: Bytes) -> Result<Answer, Failure> {
-        let refused = |refused: super::Refused| Failure::new(FailureKind::Refused, refused.to_string());
-        self.base.egress.check_url(url, self.base.allow_http).map_err(refused)?;
+        let refused =
+            |refused: super::Refused| Failure::new(FailureKind::Refused, refused.to_string());
+        self.base
+            .egress
+            .check_url(url, self.base.allow_http)
+            .map_err(refused)?;
         let limit = self.base.timeout;
-        let late = |_| Failure::new(FailureKind::Timeout, format!("no complete answer within {limit:?}"));
-        tokio::time::timeout(limit, self.exchange(url, headers, body)).await.map_err(late)?
+        let late = |_| {
+            Failure::new(
+                FailureKind::Timeout,
+                format!("no complete answer within {limit:?}"),
+            )
+        };
+        tokio::time::timeout(limit, self.exchange(url, headers, body))
+            .await
+            .map_err(late)?
     }
 
-    async fn exchange(&self, url: &Url, headers: HeaderMap, body: Bytes) -> Result<Answer, Failure> {
-        let uri: Uri = url.as_str().parse().map_err(|_| Failure::new(FailureKind::Other, "the URL can't be sent over HTTP"))?;
+    async fn exchange(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Answer, Failure> {
+        let uri: Uri = url
+            .as_str()
+            .parse()
+            .map_err(|_| Failure::new(FailureKind::Other, "the URL can't be sent over HTTP"))?;
         let mut all = self.fixed.clone();
         all.extend(headers);
         let mut request = Request::new(Full::new(body));
@@ -154,11 +198,17 @@ impl EndpointClient {
         *request.headers_mut() = all;
         let response = self.send(request).await?;
 
-        let told = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let told = |name| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
         let mut answer = Answer {
             outcome: Outcome::Status(response.status().as_u16()),
             retry_after: told(RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now())),
-            location_host: told(LOCATION).and_then(|place| url.join(place).ok()?.host_str().map(str::to_owned)),
+            location_host: told(LOCATION)
+                .and_then(|place| url.join(place).ok()?.host_str().map(str::to_owned)),
             body: Vec::new(),
             excerpt: String::new(),
             took: Duration::ZERO,
@@ -175,10 +225,15 @@ impl EndpointClient {
     }
 
     fn secrets(&self) -> impl Iterator<Item = &str> {
-        self.base.secrets.iter().map(String::as_str).chain(self.base.headers.secrets())
+        self.base
+            .secrets
+            .iter()
+            .map(String::as_str)
+            .chain(self.base.headers.secrets())
     }
 
-    /// A kept connection that was closed meanwhile says nothing about the endpoint: then it is tried once more, at once.
+    /// A kept connection that was closed meanwhile says nothing about the endpoint: then it is
+    /// tried once more, at once.
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
         let opened = self.opened.load(Ordering::Relaxed);
         let error = match self.http.request(request.clone()).await {
@@ -193,7 +248,11 @@ impl EndpointClient {
             },
             false => error,
         };
-        let otherwise = if error.is_connect() { FailureKind::Connect } else { FailureKind::Other };
+        let otherwise = if error.is_connect() {
+            FailureKind::Connect
+        } else {
+            FailureKind::Other
+        };
         Err(Failure::from_chain(&error, otherwise))
     }
 }
@@ -216,7 +275,14 @@ async fn first_bytes(response: Response<Incoming>) -> Result<Vec<u8>, Failure> {
 impl Answer {
     fn failed(failure: Failure) -> Self {
         let outcome = Outcome::Failed(failure);
-        Self { outcome, retry_after: None, location_host: None, body: Vec::new(), excerpt: String::new(), took: Duration::ZERO }
+        Self {
+            outcome,
+            retry_after: None,
+            location_host: None,
+            body: Vec::new(),
+            excerpt: String::new(),
+            took: Duration::ZERO,
+        }
     }
 }
 

@@ -1,7 +1,9 @@
-//! The one way to a connection: resolve, ask the egress about each address, connect, and speak TLS where the URL says so.
+//! The one way to a connection: resolve, ask the egress about each address, connect, and speak TLS
+//! where the URL says so.
 //!
-//! Whatever asks for a connection comes through here, and an address is checked after the last resolution, so a name that changes its
-//! mind between the check of the URL and the connection gains nothing. The environment is not read: there is no proxy.
+//! Whatever asks for a connection comes through here, and an address is checked after the last
+//! resolution, so a name that changes its mind between the check of the URL and the connection
+//! gains nothing. The environment is not read: there is no proxy.
 
 use std::{
     error::Error as StdError,
@@ -32,7 +34,8 @@ type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// Finds the addresses of a name.
 pub(super) type Lookup = Arc<dyn Fn(String) -> BoxFuture<io::Result<Vec<IpAddr>>> + Send + Sync>;
 
-/// So many names are looked up at once for one endpoint. A lookup can't be stopped, and has a thread until it ends by itself.
+/// So many names are looked up at once for one endpoint. A lookup can't be stopped, and has a
+/// thread until it ends by itself.
 const LOOKUPS: usize = 2;
 
 /// The system's resolver, `/etc/hosts` and all.
@@ -64,15 +67,33 @@ pub(super) struct Connector {
 
 impl Connector {
     /// `limit` is for resolving, connecting and the TLS handshake together.
-    pub(super) fn new(egress: Egress, lookup: Lookup, tls: ClientConfig, allow_http: bool, limit: Duration) -> Self {
+    pub(super) fn new(
+        egress: Egress,
+        lookup: Lookup,
+        tls: ClientConfig,
+        allow_http: bool,
+        limit: Duration,
+    ) -> Self {
         let egress = Arc::new(egress);
-        let mut tcp = HttpConnector::new_with_resolver(Resolver { egress: Arc::clone(&egress), lookup });
+        let mut tcp = HttpConnector::new_with_resolver(Resolver {
+            egress: Arc::clone(&egress),
+            lookup,
+        });
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(limit));
         let https = HttpsConnectorBuilder::new().with_tls_config(tls);
-        let https = if allow_http { https.https_or_http() } else { https.https_only() };
-        Self { egress, inner: https.enable_http1().wrap_connector(tcp), limit, opened: Arc::default() }
+        let https = if allow_http {
+            https.https_or_http()
+        } else {
+            https.https_only()
+        };
+        Self {
+            egress,
+            inner: https.enable_http1().wrap_connector(tcp),
+            limit,
+            opened: Arc::default(),
+        }
     }
 
     /// How many connections were asked for so far, and goes on counting.
@@ -106,8 +127,15 @@ impl Service<Uri> for Connector {
         }
         let (limit, connecting) = (self.limit, self.inner.call(uri));
         Box::pin(async move {
-            let late = |_| io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {limit:?}"));
-            tokio::time::timeout(limit, connecting).await.map_err(late)?
+            let late = |_| {
+                io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!("no connection within {limit:?}"),
+                )
+            };
+            tokio::time::timeout(limit, connecting)
+                .await
+                .map_err(late)?
         })
     }
 }

@@ -1,7 +1,9 @@
-//! What could not be delivered: one line for each request, with its entries as they were stored, in the files of `state/dead-letters/`.
+//! What could not be delivered: one line for each request, with its entries as they were stored, in
+//! the files of `state/dead-letters/`.
 //!
-//! A file only grows: that a request was delivered after all is another line, and it is dead no more. A line that a death cut off is
-//! no line; what it would have said is still in the outbox. The oldest files go as a whole, see `prune`.
+//! A file only grows: that a request was delivered after all is another line, and it is dead no
+//! more. A line that a death cut off is no line; what it would have said is still in the outbox.
+//! The oldest files go as a whole, see `prune`.
 
 mod age;
 mod files;
@@ -26,7 +28,8 @@ use crate::{
     store::layout::Layout,
 };
 
-/// A request that was given up: its entries are not sent again unless they are [replayed](crate::webhook::Replay).
+/// A request that was given up: its entries are not sent again unless they are
+/// [replayed](crate::webhook::Replay).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct DeadLetter {
@@ -61,47 +64,81 @@ struct Head {
 }
 
 impl DeadLetter {
-    pub(super) fn new(endpoint: &str, id: &str, attempts: u32, why: &str, entries: &[Entry]) -> Self {
+    pub(super) fn new(
+        endpoint: &str,
+        id: &str,
+        attempts: u32,
+        why: &str,
+        entries: &[Entry],
+    ) -> Self {
         Self {
             webhook_id: id.to_owned(),
             endpoint: endpoint.to_owned(),
             given_up: Timestamp::now().to_string(),
             attempts,
             why: why.to_owned(),
-            entries: entries.iter().filter_map(|entry| serde_json::from_slice(entry.line()).ok()).collect(),
+            entries: entries
+                .iter()
+                .filter_map(|entry| serde_json::from_slice(entry.line()).ok())
+                .collect(),
         }
     }
 
-    /// Puts it aside; durable on return. A death just after it puts the request aside twice, never not at all.
+    /// Puts it aside; durable on return. A death just after it puts the request aside twice, never
+    /// not at all.
     pub(super) fn append(&self, layout: &Layout, key: &str) -> Result<()> {
-        write(layout, key, serde_json::to_vec(self).expect("texts, numbers and raw JSON are always JSON"))
+        write(
+            layout,
+            key,
+            serde_json::to_vec(self).expect("texts, numbers and raw JSON are always JSON"),
+        )
     }
 
     /// The entries in it.
     pub(super) fn into_entries(self) -> Vec<Entry> {
-        self.entries.iter().filter_map(|entry| Entry::from_line(entry.get().as_bytes())).collect()
+        self.entries
+            .iter()
+            .filter_map(|entry| Entry::from_line(entry.get().as_bytes()))
+            .collect()
     }
 }
 
 /// Notes that a request is delivered after all; durable on return.
 pub(super) fn delivered(layout: &Layout, key: &str, id: &str) -> Result<()> {
-    write(layout, key, json!({"webhook_id": id, "delivered": Timestamp::now().to_string()}).to_string().into_bytes())
+    write(
+        layout,
+        key,
+        json!({"webhook_id": id, "delivered": Timestamp::now().to_string()})
+            .to_string()
+            .into_bytes(),
+    )
 }
 
 fn write(layout: &Layout, key: &str, mut line: Vec<u8>) -> Result<()> {
     let dir = files::dir(layout);
-    DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(Error::io("create", &dir))?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&dir)
+        .map_err(Error::io("create", &dir))?;
     line.push(b'\n');
     loop {
         let path = files::current(layout, key, Timestamp::now())?;
         let write = || -> io::Result<bool> {
-            let file = OpenOptions::new().append(true).read(true).create(true).mode(0o600).open(&path)?;
+            let file = OpenOptions::new()
+                .append(true)
+                .read(true)
+                .create(true)
+                .mode(0o600)
+                .open(&path)?;
             // Others of this endpoint may be put aside at the same time, and what is old goes.
             file.lock()?;
             if file.metadata()?.nlink() == 0 {
                 return Ok(false);
             }
-            add(&file, &line, |mut file, text| file.write_all(text).and_then(|()| file.sync_all()))?;
+            add(&file, &line, |mut file, text| {
+                file.write_all(text).and_then(|()| file.sync_all())
+            })?;
             files::sync(&dir)?;
             Ok(true)
         };
@@ -111,9 +148,13 @@ fn write(layout: &Layout, key: &str, mut line: Vec<u8>) -> Result<()> {
     }
 }
 
-/// Adds a line to a file that is locked. What a failure leaves of it is taken back: it is tried again, and a full disk has no room for
-/// pieces.
-fn add(file: &File, line: &[u8], write: impl FnOnce(&File, &[u8]) -> io::Result<()>) -> io::Result<()> {
+/// Adds a line to a file that is locked. What a failure leaves of it is taken back: it is tried
+/// again, and a full disk has no room for pieces.
+fn add(
+    file: &File,
+    line: &[u8],
+    write: impl FnOnce(&File, &[u8]) -> io::Result<()>,
+) -> io::Result<()> {
     let len = file.metadata()?.len();
     let mut last = [b'\n'];
     if len > 0 {
@@ -134,20 +175,29 @@ fn add(file: &File, line: &[u8], write: impl FnOnce(&File, &[u8]) -> io::Result<
 
 /// The place behind the last letter.
 pub(super) fn end(layout: &Layout, key: &str) -> Result<u64> {
-    Ok(files::of(layout, key)?.last().map_or(0, |last| last.start() + last.len))
+    Ok(files::of(layout, key)?
+        .last()
+        .map_or(0, |last| last.start() + last.len))
 }
 
-/// The letters that are dead, in the order in which they were first put aside. One request that was put aside again counts once.
+/// The letters that are dead, in the order in which they were first put aside. One request that was
+/// put aside again counts once.
 pub(super) fn index(layout: &Layout, key: &str) -> Result<Vec<At>> {
     let mut index = Index::default();
     for file in files::of(layout, key)? {
         match File::open(&file.path) {
             // It was pruned meanwhile.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            opened => opened.and_then(|opened| index.add(file.start(), BufReader::new(opened))).map_err(Error::io("read", &file.path))?,
+            opened => opened
+                .and_then(|opened| index.add(file.start(), BufReader::new(opened)))
+                .map_err(Error::io("read", &file.path))?,
         }
     }
-    let mut found: Vec<(usize, At)> = index.dead.into_values().filter_map(|(order, at)| Some((order, at?))).collect();
+    let mut found: Vec<(usize, At)> = index
+        .dead
+        .into_values()
+        .filter_map(|(order, at)| Some((order, at?)))
+        .collect();
     found.sort_unstable_by_key(|(order, _)| *order);
     Ok(found.into_iter().map(|(_, at)| at).collect())
 }
@@ -169,10 +219,17 @@ impl Index {
                 return Ok(());
             }
             if let Ok(head) = serde_json::from_slice::<Head>(&line) {
-                let at = At { offset, len: u32::try_from(len - 1).unwrap_or(u32::MAX) };
+                let at = At {
+                    offset,
+                    len: u32::try_from(len - 1).unwrap_or(u32::MAX),
+                };
                 let order = self.dead.len();
                 let known = self.dead.entry(head.webhook_id).or_insert((order, None));
-                known.1 = if head.delivered.is_some() { None } else { Some(at) };
+                known.1 = if head.delivered.is_some() {
+                    None
+                } else {
+                    Some(at)
+                };
             }
             offset += len as u64;
         }
@@ -193,26 +250,47 @@ pub(super) fn read(layout: &Layout, key: &str, at: At) -> Result<Option<DeadLett
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         read => read.map_err(Error::io("read", &path))?,
     };
-    serde_json::from_slice(&line).map(Some).map_err(|e| Error::damaged(&path, format!("at byte {offset}: {e}")))
+    serde_json::from_slice(&line)
+        .map(Some)
+        .map_err(|e| Error::damaged(&path, format!("at byte {offset}: {e}")))
 }
 
 /// Some of the dead letters of an endpoint, the oldest first, and how many there are.
-pub(crate) fn letters(layout: &Layout, name: &str, skip: usize, most: usize) -> Result<(usize, Vec<DeadLetter>)> {
-    let Some(subscription) = manage::find(layout, name)? else { return Ok((0, Vec::new())) };
+pub(crate) fn letters(
+    layout: &Layout,
+    name: &str,
+    skip: usize,
+    most: usize,
+) -> Result<(usize, Vec<DeadLetter>)> {
+    let Some(subscription) = manage::find(layout, name)? else {
+        return Ok((0, Vec::new()));
+    };
     of_key(layout, &subscription.key(), skip, most)
 }
 
-fn of_key(layout: &Layout, key: &str, skip: usize, most: usize) -> Result<(usize, Vec<DeadLetter>)> {
+fn of_key(
+    layout: &Layout,
+    key: &str,
+    skip: usize,
+    most: usize,
+) -> Result<(usize, Vec<DeadLetter>)> {
     let index = index(layout, key)?;
-    let found = index.iter().skip(skip).take(most).filter_map(|at| read(layout, key, *at).transpose()).collect::<Result<_>>()?;
+    let found = index
+        .iter()
+        .skip(skip)
+        .take(most)
+        .filter_map(|at| read(layout, key, *at).transpose())
+        .collect::<Result<_>>()?;
     Ok((index.len(), found))
 }
 
 impl AuditLog {
-    /// The requests to an endpoint that were given up and not delivered since, the oldest first: `most` of them after the first `skip`.
-    /// None, if there is no such subscription. They stay for 30 days after they were given up, and so do at most 64 MiB of them; what goes
-    /// is recorded (`audit.delivery.dead_letters_pruned`). The days are counted while someone forwards, and no more than one for each time
-    /// that nobody did: a clock that is put right, or was wrong for a while, removes none of them.
+    /// The requests to an endpoint that were given up and not delivered since, the oldest first:
+    /// `most` of them after the first `skip`. None, if there is no such subscription. They stay for
+    /// 30 days after they were given up, and so do at most 64 MiB of them; what goes is recorded
+    /// (`audit.delivery.dead_letters_pruned`). The days are counted while someone forwards, and no
+    /// more than one for each time that nobody did: a clock that is put right, or was wrong for a
+    /// while, removes none of them.
     ///
     /// # Errors
     ///
@@ -246,15 +324,27 @@ mod tests {
         letter("a", "again").append(&layout, "e.1").unwrap();
         let dead = |skip, most| {
             let (count, letters) = of_key(&layout, "e.1", skip, most).unwrap();
-            (count, letters.into_iter().map(|letter| letter.webhook_id + " " + &letter.why).collect::<Vec<_>>())
+            (
+                count,
+                letters
+                    .into_iter()
+                    .map(|letter| letter.webhook_id + " " + &letter.why)
+                    .collect::<Vec<_>>(),
+            )
         };
-        assert_eq!(dead(0, 10), (2, vec!["a again".to_owned(), "c x".to_owned()]));
+        assert_eq!(
+            dead(0, 10),
+            (2, vec!["a again".to_owned(), "c x".to_owned()])
+        );
         assert_eq!(dead(1, 10), (2, vec!["c x".to_owned()]));
         // A death in the middle of a line.
         let path = files::of(&layout, "e.1").unwrap().remove(0).path;
         let text = fs::read(&path).unwrap();
         fs::write(&path, &text[..text.len() - 20]).unwrap();
-        assert_eq!(dead(0, 10), (2, vec!["a first".to_owned(), "c x".to_owned()]));
+        assert_eq!(
+            dead(0, 10),
+            (2, vec!["a first".to_owned(), "c x".to_owned()])
+        );
         letter("d", "x").append(&layout, "e.1").unwrap();
         assert_eq!(dead(0, 10).0, 3);
         let (_, mut found) = of_key(&layout, "e.1", 2, 1).unwrap();

@@ -1,9 +1,10 @@
-//! The deliveries of one endpoint: one task that has the log read on, makes parcels, has them sent, and remembers what became of them
-//! (`outcome`).
+//! The deliveries of one endpoint: one task that has the log read on, makes parcels, has them sent,
+//! and remembers what became of them (`outcome`).
 //!
-//! What always holds: an entry that the endpoint wants is in the log behind the outbox's places, in a parcel of the outbox, was answered
-//! with 2xx, or was put in the dead letters. Whatever touches a disk runs on a thread for that, so no endpoint waits for another's, and no
-//! writer of the log waits for anything here.
+//! What always holds: an entry that the endpoint wants is in the log behind the outbox's places, in
+//! a parcel of the outbox, was answered with 2xx, or was put in the dead letters. Whatever touches
+//! a disk runs on a thread for that, so no endpoint waits for another's, and no writer of the log
+//! waits for anything here.
 
 mod outcome;
 #[cfg(test)]
@@ -47,7 +48,8 @@ const TICK: Duration = Duration::from_millis(10);
 const RETRY_TICK: Duration = Duration::from_millis(100);
 /// The last attempts are saved so often at most.
 const SAVE_HISTORY_EVERY: Duration = Duration::from_secs(1);
-/// Attempts under way have so long to end when it is to stop. Those cut off go again, under the same id.
+/// Attempts under way have so long to end when it is to stop. Those cut off go again, under the
+/// same id.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
 
 pub(super) struct Delivery {
@@ -94,7 +96,10 @@ impl Delivery {
             // Someone did something about it.
             (outbox.revision, outbox.circuit) = (endpoint.revision, Default::default());
             (outbox.status.gone, outbox.status.parked) = (false, false);
-            outbox.parcels.iter_mut().for_each(|parcel| parcel.early = Some(0));
+            outbox
+                .parcels
+                .iter_mut()
+                .for_each(|parcel| parcel.early = Some(0));
         }
         Ok(Self {
             tell: Tell::new(recorder, &endpoint.name),
@@ -115,7 +120,8 @@ impl Delivery {
         })
     }
 
-    /// Delivers until it is told to stop; attempts under way are then finished, as long as their timeout allows.
+    /// Delivers until it is told to stop; attempts under way are then finished, as long as their
+    /// timeout allows.
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<()> {
         while !*stop.borrow() && !self.outbox.status.gone {
             self.gathering.read_on(&self.endpoint, &self.outbox);
@@ -147,24 +153,37 @@ impl Delivery {
             let saved = self.saves.saved().await;
             self.saved(saved);
         }
-        let Self { outbox, history, layout, endpoint, .. } = self;
+        let Self {
+            outbox,
+            history,
+            layout,
+            endpoint,
+            ..
+        } = self;
         blocking("saving an outbox", move || {
             // The history is worth no error.
             let _ = history::document(&layout, &endpoint.key).write(&history.text(), false);
             outbox.save(&layout, &endpoint.key)
         })
         .await?;
-        // An endpoint that wants no more has a delivery that does nothing, until its subscription is changed.
+        // An endpoint that wants no more has a delivery that does nothing, until its subscription
+        // is changed.
         let _ = stop.wait_for(|stop| *stop).await;
         Ok(())
     }
 
-    /// How long nothing need be looked at that doesn't say so by itself, as the log does, an attempt, a read or a save.
+    /// How long nothing need be looked at that doesn't say so by itself, as the log does, an
+    /// attempt, a read or a save.
     fn tick(&self) -> Duration {
         // What may go at once has gone, unless the pace held it back.
         let soon = now().saturating_add(RETRY_TICK.as_micros() as i64);
-        let goes_soon = || queue::next(&self.outbox, self.endpoint.order, self.saves.done(), soon).is_some();
-        if self.gathering.is_waiting() || self.saves.are_wanted() || goes_soon() { TICK } else { RETRY_TICK }
+        let goes_soon =
+            || queue::next(&self.outbox, self.endpoint.order, self.saves.done(), soon).is_some();
+        if self.gathering.is_waiting() || self.saves.are_wanted() || goes_soon() {
+            TICK
+        } else {
+            RETRY_TICK
+        }
     }
 
     /// Takes in what was read: parcels are made of it.
@@ -176,7 +195,13 @@ impl Delivery {
         self.tell.unreadable(&gathered.problems);
         for mut parcel in gathered.parcels {
             // A dead letter can be asked for twice.
-            if parcel.letter.is_some() && self.outbox.parcels.iter().any(|other| other.id == parcel.id) {
+            if parcel.letter.is_some()
+                && self
+                    .outbox
+                    .parcels
+                    .iter()
+                    .any(|other| other.id == parcel.id)
+            {
                 continue;
             }
             (parcel.key, parcel.save) = (self.next_key, save);
@@ -199,7 +224,9 @@ impl Delivery {
     /// Starts the attempts that may be, as many as may be under way.
     fn start(&mut self) {
         let now = now();
-        while let Some(next) = queue::next(&self.outbox, self.endpoint.order, self.saves.done(), now) {
+        while let Some(next) =
+            queue::next(&self.outbox, self.endpoint.order, self.saves.done(), now)
+        {
             if self.pace.as_mut().is_some_and(|pace| !pace.take(now)) {
                 return;
             }
@@ -207,42 +234,79 @@ impl Delivery {
             let (key, early) = (self.outbox.parcels[next.at].key, next.early);
             self.attempts.spawn(async move {
                 let (attempt, told) = job.run().await;
-                Done { key, early, attempt, told }
+                Done {
+                    key,
+                    early,
+                    attempt,
+                    told,
+                }
             });
         }
     }
 
-    /// Makes room for what is fresh, where an endpoint takes other entries and there are too many that it does not take.
+    /// Makes room for what is fresh, where an endpoint takes other entries and there are too many
+    /// that it does not take.
     fn make_room(&mut self) {
         let parcels = &self.outbox.parcels;
-        if parcels.len() < MOST_PARCELS || self.endpoint.order == DeliveryOrder::Strict || self.outbox.circuit.is_open() {
+        if parcels.len() < MOST_PARCELS
+            || self.endpoint.order == DeliveryOrder::Strict
+            || self.outbox.circuit.is_open()
+        {
             return;
         }
-        let leaving = parcels.iter().enumerate().filter(|(_, parcel)| parcel.attempts >= 2 && !parcel.on_its_way);
-        let Some((at, _)) = leaving.max_by_key(|(_, parcel)| parcel.attempts) else { return };
-        self.give_up(at, format!("it failed, others did not, and {MOST_PARCELS} requests waited"));
+        let leaving = parcels
+            .iter()
+            .enumerate()
+            .filter(|(_, parcel)| parcel.attempts >= 2 && !parcel.on_its_way);
+        let Some((at, _)) = leaving.max_by_key(|(_, parcel)| parcel.attempts) else {
+            return;
+        };
+        self.give_up(
+            at,
+            format!("it failed, others did not, and {MOST_PARCELS} requests waited"),
+        );
     }
 
     /// Puts a parcel aside without trying it once more.
     fn give_up(&mut self, at: usize, why: String) {
         let (job, key) = (self.job(at, false), self.outbox.parcels[at].key);
-        self.attempts.spawn(async move { Done { key, early: false, attempt: job.give_up(why).await, told: None } });
+        self.attempts.spawn(async move {
+            Done {
+                key,
+                early: false,
+                attempt: job.give_up(why).await,
+                told: None,
+            }
+        });
     }
 
     fn job(&mut self, at: usize, early: bool) -> Job {
         let parcel = &mut self.outbox.parcels[at];
         (parcel.on_its_way, parcel.early) = (true, None);
-        Job::new(Arc::clone(&self.endpoint), Arc::clone(&self.source), self.reader.clone(), self.layout.clone(), parcel, early)
+        Job::new(
+            Arc::clone(&self.endpoint),
+            Arc::clone(&self.source),
+            self.reader.clone(),
+            self.layout.clone(),
+            parcel,
+            early,
+        )
     }
 
     /// Begins to save what changed, if it is time.
     fn save(&mut self) {
         if self.saves.is_time() {
-            self.saves.begin(document(&self.layout, &self.endpoint.key), self.outbox.text());
+            self.saves.begin(
+                document(&self.layout, &self.endpoint.key),
+                self.outbox.text(),
+            );
         }
         if self.history.unsaved && self.history_saved.elapsed() >= SAVE_HISTORY_EVERY {
             (self.history.unsaved, self.history_saved) = (false, Instant::now());
-            let (text, document) = (self.history.text(), history::document(&self.layout, &self.endpoint.key));
+            let (text, document) = (
+                self.history.text(),
+                history::document(&self.layout, &self.endpoint.key),
+            );
             drop(spawn_blocking(move || document.write(&text, false)));
         }
     }

@@ -42,7 +42,10 @@ fn every_spelling_of_loopback_is_refused_unless_loopback_is_granted() {
     ] {
         let url = format!("https://{host}/hook");
         let refused = check(&Egress::default(), &url).unwrap_err().to_string();
-        assert!(refused.contains("this machine itself") && refused.contains("\"loopback\""), "{host}: {refused}");
+        assert!(
+            refused.contains("this machine itself") && refused.contains("\"loopback\""),
+            "{host}: {refused}"
+        );
         check(&egress(&["loopback"]), &url).unwrap();
         assert!(check(&egress(&["private"]), &url).is_err(), "{host}");
     }
@@ -52,24 +55,61 @@ fn every_spelling_of_loopback_is_refused_unless_loopback_is_granted() {
 fn only_https_without_user_information_goes_out() {
     let url = |text: &str| Url::parse(text).unwrap();
     let egress = Egress::default();
-    assert!(check(&egress, "http://example.com/").unwrap_err().to_string().contains("allow_http"));
+    assert!(
+        check(&egress, "http://example.com/")
+            .unwrap_err()
+            .to_string()
+            .contains("allow_http")
+    );
     egress.check_url(&url("http://example.com/"), true).unwrap();
-    for other in ["ftp://example.com/", "file:///etc/passwd", "gopher://example.com/", "data:,x", "ws://example.com/"] {
-        assert!(egress.check_url(&url(other), true).unwrap_err().to_string().contains("scheme"), "{other}");
+    for other in [
+        "ftp://example.com/",
+        "file:///etc/passwd",
+        "gopher://example.com/",
+        "data:,x",
+        "ws://example.com/",
+    ] {
+        assert!(
+            egress
+                .check_url(&url(other), true)
+                .unwrap_err()
+                .to_string()
+                .contains("scheme"),
+            "{other}"
+        );
     }
-    for credentials in
-        ["https://ann:pass@example.com/", "https://ann@example.com/", "https://:pass@example.com/", "https://example.com@127.0.0.1/"]
-    {
+    for credentials in [
+        "https://ann:pass@example.com/",
+        "https://ann@example.com/",
+        "https://:pass@example.com/",
+        "https://example.com@127.0.0.1/",
+    ] {
         let refused = check(&egress, credentials).unwrap_err().to_string();
-        assert!(refused.contains("user information") && !refused.contains("pass@"), "{refused}");
+        assert!(
+            refused.contains("user information") && !refused.contains("pass@"),
+            "{refused}"
+        );
     }
 }
 
 #[test]
 fn private_networks_need_the_private_grant() {
-    for private in ["10.1.2.3", "172.16.0.9", "192.168.1.1", "100.64.0.1", "fd12:3456::1", "::ffff:10.1.2.3", "64:ff9b::a01:203"] {
-        let refused = address(&Egress::default(), Some("hooks.example.com"), private).unwrap_err().to_string();
-        assert!(refused.contains("\"private\"") && refused.contains("hooks.example.com"), "{refused}");
+    for private in [
+        "10.1.2.3",
+        "172.16.0.9",
+        "192.168.1.1",
+        "100.64.0.1",
+        "fd12:3456::1",
+        "::ffff:10.1.2.3",
+        "64:ff9b::a01:203",
+    ] {
+        let refused = address(&Egress::default(), Some("hooks.example.com"), private)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            refused.contains("\"private\"") && refused.contains("hooks.example.com"),
+            "{refused}"
+        );
         address(&egress(&["private"]), None, private).unwrap();
         assert!(address(&egress(&["loopback"]), None, private).is_err());
     }
@@ -78,7 +118,12 @@ fn private_networks_need_the_private_grant() {
 
 #[test]
 fn a_list_reaches_what_it_lists_and_nothing_else() {
-    let listed = egress(&["10.2.0.0/16", "hooks.example.com", "*.internal.example", "fd12::/16"]);
+    let listed = egress(&[
+        "10.2.0.0/16",
+        "hooks.example.com",
+        "*.internal.example",
+        "fd12::/16",
+    ]);
     for (name, at, allowed) in [
         (None, "10.2.3.4", true),
         (None, "::ffff:10.2.3.4", true),
@@ -98,14 +143,26 @@ fn a_list_reaches_what_it_lists_and_nothing_else() {
     }
     let names = egress(&["hooks.example.com"]);
     check(&names, "https://HOOKS.example.com/x").unwrap();
-    assert!(check(&names, "https://other.example.com/x").unwrap_err().to_string().contains("\"other.example.com\""));
+    assert!(
+        check(&names, "https://other.example.com/x")
+            .unwrap_err()
+            .to_string()
+            .contains("\"other.example.com\"")
+    );
     address(&egress(&["localhost"]), Some("localhost"), "127.0.0.1").unwrap();
     assert!(address(&egress(&["localhost"]), None, "127.0.0.1").is_err());
 }
 
 #[test]
 fn some_places_are_never_reached() {
-    let all = egress(&["public", "private", "loopback", "0.0.0.0/0", "::/0", "metadata.example"]);
+    let all = egress(&[
+        "public",
+        "private",
+        "loopback",
+        "0.0.0.0/0",
+        "::/0",
+        "metadata.example",
+    ]);
     for never in [
         "169.254.169.254",
         "169.254.170.2",
@@ -123,17 +180,33 @@ fn some_places_are_never_reached() {
         "240.0.0.1",
         "100.100.100.200",
     ] {
-        let refused = address(&all, Some("metadata.example"), never).unwrap_err().to_string();
+        let refused = address(&all, Some("metadata.example"), never)
+            .unwrap_err()
+            .to_string();
         assert!(!refused.contains("to allow it"), "{refused}");
     }
-    assert!(Egress::parse(["169.254.169.254"]).unwrap_err().to_string().contains("can't be allowed"));
+    assert!(
+        Egress::parse(["169.254.169.254"])
+            .unwrap_err()
+            .to_string()
+            .contains("can't be allowed")
+    );
 }
 
 #[test]
 fn a_word_that_grants_nothing_is_an_error() {
-    for word in
-        ["", "all", "https://example.com", "example.com:443", "10.0.0.0/33", "*", "a*b.example", "*.10.0.0.1", "10.0.0.0/8/8", "a b"]
-    {
+    for word in [
+        "",
+        "all",
+        "https://example.com",
+        "example.com:443",
+        "10.0.0.0/33",
+        "*",
+        "a*b.example",
+        "*.10.0.0.1",
+        "10.0.0.0/8/8",
+        "a b",
+    ] {
         let found = Egress::parse([word]);
         // A single word without a dot is a host name like any other.
         assert_eq!(found.is_ok(), word == "all", "{word}: {found:?}");

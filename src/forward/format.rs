@@ -1,8 +1,10 @@
 //! Formats: what a request carries.
 //!
-//! In comes a [`Batch`], out comes an [`Encoded`] request body with its headers. Whatever a format embeds of a record is its line,
-//! byte for byte as stored, after a check that it is JSON: a damaged line is refused by name, so that it can't take others with it. An
-//! encoding depends on nothing but the batch and the format's settings. Header values are visible ASCII whatever a record says.
+//! In comes a [`Batch`], out comes an [`Encoded`] request body with its headers. Whatever a format
+//! embeds of a record is its line, byte for byte as stored, after a check that it is JSON: a
+//! damaged line is refused by name, so that it can't take others with it. An encoding depends on
+//! nothing but the batch and the format's settings. Header values are visible ASCII whatever a
+//! record says.
 
 mod cloud_events;
 mod name;
@@ -32,11 +34,12 @@ pub(super) use own::own_format;
 
 const JSON: &str = "application/json";
 
-/// Turns entries into the body of a request. The crate brings those of [`FormatName`]; implement it for your own, and
-/// [register](register_format) that.
+/// Turns entries into the body of a request. The crate brings those of [`FormatName`]; implement it
+/// for your own, and [register](register_format) that.
 ///
-/// Encoding must be repeatable: the same batch makes the same bytes, today and after a restart, because a retry has the same
-/// `webhook-id` and receivers may compare. So no clock and no randomness: what is unique comes from the batch's id and its entries.
+/// Encoding must be repeatable: the same batch makes the same bytes, today and after a restart,
+/// because a retry has the same `webhook-id` and receivers may compare. So no clock and no
+/// randomness: what is unique comes from the batch's id and its entries.
 ///
 /// ```
 /// use tracing_audit::webhook::{Batch, Encoded, Format, Unencodable};
@@ -58,11 +61,13 @@ const JSON: &str = "application/json";
 /// }
 /// ```
 pub trait Format: Send + Sync + fmt::Debug {
-    /// Encodes a batch, which has at least one entry, and only one unless the format [takes several](Self::takes_several).
+    /// Encodes a batch, which has at least one entry, and only one unless the format [takes
+    /// several](Self::takes_several).
     ///
     /// # Errors
     ///
-    /// [`Unencodable`] for what can't be sent in this format, now or later. There are no passing errors.
+    /// [`Unencodable`] for what can't be sent in this format, now or later. There are no passing
+    /// errors.
     fn encode(&self, batch: &Batch<'_>) -> Result<Encoded, Unencodable>;
 
     /// Whether one request can carry several entries. Yes, unless the format says otherwise.
@@ -70,14 +75,16 @@ pub trait Format: Send + Sync + fmt::Debug {
         true
     }
 
-    /// What the body of a successful (2xx) answer says beyond that. By default, nothing: the request was accepted.
+    /// What the body of a successful (2xx) answer says beyond that. By default, nothing: the
+    /// request was accepted.
     fn read_answer(&self, body: &[u8]) -> Verdict {
         let _ = body;
         Verdict::Accepted
     }
 
-    /// The request, to be sent by `POST` with the same authorization, that asks whether the receiver at `url` has what it said was
-    /// [pending](Verdict::Pending). `None` for formats that know no such thing.
+    /// The request, to be sent by `POST` with the same authorization, that asks whether the
+    /// receiver at `url` has what it said was [pending](Verdict::Pending). `None` for formats that
+    /// know no such thing.
     fn ask(&self, url: &str, acks: &[u64]) -> Option<Question> {
         let _ = (url, acks);
         None
@@ -99,7 +106,8 @@ pub struct Batch<'a> {
     pub source: &'a str,
     /// The entries, in their order.
     pub entries: &'a [Entry],
-    /// Whether the receiver wants batches: then even one entry is sent as a batch of one, so that all requests have one form.
+    /// Whether the receiver wants batches: then even one entry is sent as a batch of one, so that
+    /// all requests have one form.
     pub batched: bool,
 }
 
@@ -108,13 +116,20 @@ impl<'a> Batch<'a> {
     fn single(&self) -> Result<&'a Entry, Unencodable> {
         match self.entries {
             [entry] => Ok(entry),
-            entries => Err(Unencodable::batch(format!("{} entries, where the format takes one", entries.len()))),
+            entries => Err(Unencodable::batch(format!(
+                "{} entries, where the format takes one",
+                entries.len()
+            ))),
         }
     }
 
     /// Its entries, of which there is at least one.
     fn several(&self) -> Result<&'a [Entry], Unencodable> {
-        if self.entries.is_empty() { Err(Unencodable::batch("no entries")) } else { Ok(self.entries) }
+        if self.entries.is_empty() {
+            Err(Unencodable::batch("no entries"))
+        } else {
+            Ok(self.entries)
+        }
     }
 }
 
@@ -131,7 +146,11 @@ pub struct Encoded {
 
 impl Encoded {
     fn json(body: Vec<u8>) -> Self {
-        Self { content_type: JSON.into(), headers: Vec::new(), body }
+        Self {
+            content_type: JSON.into(),
+            headers: Vec::new(),
+            body,
+        }
     }
 }
 
@@ -167,12 +186,17 @@ pub enum Unencodable {
 impl Unencodable {
     /// This entry can't be encoded.
     pub fn entry(entry: &Entry, problem: impl Into<String>) -> Self {
-        Self::Entry { id: entry.id().to_owned(), problem: problem.into() }
+        Self::Entry {
+            id: entry.id().to_owned(),
+            problem: problem.into(),
+        }
     }
 
     /// The batch as a whole can't be encoded.
     pub fn batch(problem: impl Into<String>) -> Self {
-        Self::Batch { problem: problem.into() }
+        Self::Batch {
+            problem: problem.into(),
+        }
     }
 }
 
@@ -200,13 +224,20 @@ pub enum Verdict {
 fn checked(entry: &Entry) -> Result<(Fields<'_>, &[u8]), Unencodable> {
     match serde_json::from_slice::<&RawValue>(entry.line()) {
         Ok(_) => Ok((entry.fields(), entry.line())),
-        Err(e) => Err(Unencodable::entry(entry, format!("its line is not JSON: {e}"))),
+        Err(e) => Err(Unencodable::entry(
+            entry,
+            format!("its line is not JSON: {e}"),
+        )),
     }
 }
 
 /// The name of the application that an entry is from.
 fn source<'a>(fields: &Fields<'a>, batch: &Batch<'a>) -> Cow<'a, str> {
-    if fields.source.is_empty() { batch.source.into() } else { unescape(fields.source) }
+    if fields.source.is_empty() {
+        batch.source.into()
+    } else {
+        unescape(fields.source)
+    }
 }
 
 /// The trace id of an entry, if it is one of W3C Trace Context.
@@ -221,13 +252,20 @@ fn span_id<'a>(fields: &Fields<'a>) -> Option<&'a str> {
 
 /// That many lower-case hexadecimal digits, not all zero.
 fn hex<'a>(context: &'a [u8], name: &str, digits: usize) -> Option<&'a str> {
-    let text = details_path(context, name)?.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    let text = details_path(context, name)?
+        .strip_prefix(b"\"")?
+        .strip_suffix(b"\"")?;
     let hex = text.len() == digits && text.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    str::from_utf8(text).ok().filter(|_| hex && text.iter().any(|b| *b != b'0'))
+    str::from_utf8(text)
+        .ok()
+        .filter(|_| hex && text.iter().any(|b| *b != b'0'))
 }
 
 /// `[one,two]`, each written by `item`.
-fn array<T>(items: &[T], mut item: impl FnMut(&T, &mut Vec<u8>) -> Result<(), Unencodable>) -> Result<Vec<u8>, Unencodable> {
+fn array<T>(
+    items: &[T],
+    mut item: impl FnMut(&T, &mut Vec<u8>) -> Result<(), Unencodable>,
+) -> Result<Vec<u8>, Unencodable> {
     let mut body = b"[".to_vec();
     for one in items {
         if body.len() > 1 {

@@ -33,8 +33,8 @@ use crate::{
 
 /// How often the subscriptions are looked at, and whether another process that forwarded has died.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A delivery that failed for a reason of this machine's (the disk) is begun anew after this; one whose settings can't be used (a
-/// secret's file is not there), after this.
+/// A delivery that failed for a reason of this machine's (the disk) is begun anew after this; one
+/// whose settings can't be used (a secret's file is not there), after this.
 const BEGIN_AGAIN: Duration = Duration::from_secs(5);
 const UNUSABLE: Duration = Duration::from_secs(60);
 
@@ -54,21 +54,35 @@ impl Forwarder {
         let source: Arc<str> = log.stream().source().into();
         let own = log.clone();
         let recorder: Recorder = Arc::new(move |record: OwnRecord| {
-            // It need not be durable at once, and waits for nothing: what it tells of is also in the outbox.
+            // It need not be durable at once, and waits for nothing: what it tells of is also in
+            // the outbox.
             let _ = own.store().note(&record);
         });
-        let runtime = runtime::Builder::new_current_thread().enable_all().max_blocking_threads(64).build();
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(64)
+            .build();
         let runtime = runtime.map_err(Error::io("start forwarding from", layout.root()))?;
-        let forwarding = Forwarding { log, layout: layout.clone(), reader, source, recorder };
+        let forwarding = Forwarding {
+            log,
+            layout: layout.clone(),
+            reader,
+            source,
+            recorder,
+        };
         let thread = thread::Builder::new()
             .name("audit-forward".into())
             .spawn(move || {
                 runtime.block_on(forwarding.run(stopped));
-                // A lookup of a name or a read of a long log may be under way, which nobody waits for any more.
+                // A lookup of a name or a read of a long log may be under way, which nobody waits
+                // for any more.
                 runtime.shutdown_timeout(Duration::from_secs(1));
             })
             .map_err(Error::io("start a thread for", layout.root()))?;
-        Ok(Self { stop, thread: Some(thread) })
+        Ok(Self {
+            stop,
+            thread: Some(thread),
+        })
     }
 }
 
@@ -116,7 +130,9 @@ impl Forwarding {
             match Lock::try_take(&self.layout.lock("forward")) {
                 Ok(Some(lock)) => break lock,
                 Ok(None) => {}
-                Err(error) => tracing::warn!(target: "tracing_audit", "webhooks can't be forwarded: {error}"),
+                Err(error) => {
+                    tracing::warn!(target: "tracing_audit", "webhooks can't be forwarded: {error}")
+                }
             }
             if self.rest(&mut stop).await {
                 return;
@@ -136,8 +152,13 @@ impl Forwarding {
             pruning.go_on(&self.log);
             unusable.until.retain(|_, time| *time > Instant::now());
             match self.wanted().await {
-                Ok(wanted) => self.arrange(&mut deliveries, wanted, &mut unusable, &pulse).await,
-                Err(error) => tracing::warn!(target: "tracing_audit", "the subscriptions can't be read: {error}"),
+                Ok(wanted) => {
+                    self.arrange(&mut deliveries, wanted, &mut unusable, &pulse)
+                        .await
+                }
+                Err(error) => {
+                    tracing::warn!(target: "tracing_audit", "the subscriptions can't be read: {error}")
+                }
             }
             if self.rest(&mut stop).await {
                 break;
@@ -169,13 +190,27 @@ impl Forwarding {
     }
 
     /// Ends deliveries whose subscriptions changed or went, and begins those that are missing.
-    async fn arrange(&self, deliveries: &mut Deliveries, wanted: Vec<Subscription>, unusable: &mut Unusable, pulse: &Pulse) {
+    async fn arrange(
+        &self,
+        deliveries: &mut Deliveries,
+        wanted: Vec<Subscription>,
+        unusable: &mut Unusable,
+        pulse: &Pulse,
+    ) {
         let is_wanted = |name: &str, running: &Running| {
-            wanted.iter().any(|now| now.name == name && now.id == running.id && now.revision == running.revision)
+            wanted.iter().any(|now| {
+                now.name == name && now.id == running.id && now.revision == running.revision
+            })
         };
         let (over, unwanted): (Vec<_>, Vec<_>) = deliveries
             .iter()
-            .map(|(name, running)| (name.clone(), running.task.is_finished(), is_wanted(name, running)))
+            .map(|(name, running)| {
+                (
+                    name.clone(),
+                    running.task.is_finished(),
+                    is_wanted(name, running),
+                )
+            })
             .filter(|(_, finished, wanted)| *finished || !wanted)
             .partition(|(_, finished, _)| *finished);
         // They stop side by side; whoever is slow to end must not be met by its successor.
@@ -199,22 +234,50 @@ impl Forwarding {
             let (id, revision) = (subscription.id.clone(), subscription.revision);
             let (layout, reader, pulse) = (self.layout.clone(), self.reader.clone(), pulse.clone());
             let (source, recorder) = (Arc::clone(&self.source), Arc::clone(&self.recorder));
-            let begin = spawn_blocking(move || Delivery::new(subscription.prepare()?, layout, reader, pulse, source, recorder));
+            let begin = spawn_blocking(move || {
+                Delivery::new(
+                    subscription.prepare()?,
+                    layout,
+                    reader,
+                    pulse,
+                    source,
+                    recorder,
+                )
+            });
             beginning.push((name, id, revision, begin));
         }
         for (name, id, revision, begin) in beginning {
-            match begin.await.unwrap_or_else(|e| Err(panicked("beginning a delivery", &e))) {
+            match begin
+                .await
+                .unwrap_or_else(|e| Err(panicked("beginning a delivery", &e)))
+            {
                 Ok(delivery) => {
                     let (stop, stopped) = watch::channel(false);
                     unusable.said.remove(&name);
                     let task = tokio::spawn(delivery.run(stopped));
-                    deliveries.insert(name, Running { id, revision, stop, task });
+                    deliveries.insert(
+                        name,
+                        Running {
+                            id,
+                            revision,
+                            stop,
+                            task,
+                        },
+                    );
                 }
                 Err(error) => {
                     let error = error.to_string();
                     if unusable.said.get(&name) != Some(&error) {
-                        let record = OwnRecord::new("audit.delivery.failing", Severity::Error, "A subscription can't be served");
-                        (self.recorder)(record.detail("endpoint", name.as_str()).detail("answer", error.as_str()));
+                        let record = OwnRecord::new(
+                            "audit.delivery.failing",
+                            Severity::Error,
+                            "A subscription can't be served",
+                        );
+                        (self.recorder)(
+                            record
+                                .detail("endpoint", name.as_str())
+                                .detail("answer", error.as_str()),
+                        );
                         unusable.said.insert(name.clone(), error);
                     }
                     unusable.until.insert(name, Instant::now() + UNUSABLE);
@@ -240,8 +303,9 @@ async fn ended(running: Running) -> bool {
 }
 
 impl AuditLog {
-    /// Forwards events to the log's subscriptions until the handle is dropped, on a thread of its own. Among the processes that share a
-    /// directory one does it; when that dies, another that called this goes on, within a second.
+    /// Forwards events to the log's subscriptions until the handle is dropped, on a thread of its
+    /// own. Among the processes that share a directory one does it; when that dies, another that
+    /// called this goes on, within a second.
     ///
     /// # Errors
     ///

@@ -1,6 +1,8 @@
-//! What is to be sent: read from the log behind where it was read before, and from what is to be replayed, and put into parcels.
+//! What is to be sent: read from the log behind where it was read before, and from what is to be
+//! replayed, and put into parcels.
 //!
-//! Reading runs on a thread of its own, one read at a time, and only while there is room: what is not in a parcel waits in the log.
+//! Reading runs on a thread of its own, one read at a time, and only while there is room: what is
+//! not in a parcel waits in the log.
 
 use std::{
     future::pending,
@@ -25,7 +27,8 @@ use crate::{
     store::layout::Layout,
 };
 
-/// A log that does not seem to grow is read so often all the same; so is what is asked to be replayed.
+/// A log that does not seem to grow is read so often all the same; so is what is asked to be
+/// replayed.
 const READ_QUIET_EVERY: Duration = Duration::from_secs(1);
 /// While what was read waits for more to come with it.
 const WAITING_READ_EVERY: Duration = Duration::from_millis(10);
@@ -97,7 +100,15 @@ struct Hand {
 
 impl Gathering {
     pub(super) fn new(reader: AuditReader, layout: Layout, pulse: Pulse) -> Self {
-        let hand = Hand { reader, layout, tail: None, gathered: Vec::new(), bytes: 0, since: None, letters: None };
+        let hand = Hand {
+            reader,
+            layout,
+            tail: None,
+            gathered: Vec::new(),
+            bytes: 0,
+            since: None,
+            letters: None,
+        };
         let (last, hand) = (Instant::now(), Some(hand));
         Self {
             hand,
@@ -114,8 +125,10 @@ impl Gathering {
 
     /// Begins to read, if there is room for what may be found and it is time.
     pub(super) fn read_on(&mut self, endpoint: &Arc<Prepared>, outbox: &Outbox) {
-        let look_for_replays =
-            outbox.replaying.is_none() && self.looked_for_replays.is_none_or(|last| last.elapsed() >= LOOK_FOR_REPLAYS_EVERY);
+        let look_for_replays = outbox.replaying.is_none()
+            && self
+                .looked_for_replays
+                .is_none_or(|last| last.elapsed() >= LOOK_FOR_REPLAYS_EVERY);
         let grown = self.pulse.has_changed().unwrap_or(false);
         let replaying = outbox.replaying.is_some() && Instant::now() >= self.no_replay_before;
         let waited = self.waiting && self.last.elapsed() >= WAITING_READ_EVERY;
@@ -123,13 +136,17 @@ impl Gathering {
         if !(wanted || self.last.elapsed() >= READ_QUIET_EVERY) || !has_room(outbox) {
             return;
         }
-        let Some(mut hand) = self.hand.take() else { return };
+        let Some(mut hand) = self.hand.take() else {
+            return;
+        };
         let endpoint = Arc::clone(endpoint);
         if look_for_replays {
             self.looked_for_replays = Some(Instant::now());
             let after = outbox.replay;
             self.reading = Some(spawn_blocking(move || {
-                let found = hand.look_for_replays(&endpoint, after).unwrap_or_else(|error| Gathered::problem(&error));
+                let found = hand
+                    .look_for_replays(&endpoint, after)
+                    .unwrap_or_else(|error| Gathered::problem(&error));
                 (hand, Ok(found))
             }));
             return;
@@ -138,7 +155,9 @@ impl Gathering {
         if let Some(replaying) = outbox.replaying.clone().filter(|_| self.replays_turn) {
             let number = outbox.replay;
             self.reading = Some(spawn_blocking(move || {
-                let found = hand.replay(&endpoint, number, replaying).unwrap_or_else(|error| Gathered::problem(&error));
+                let found = hand
+                    .replay(&endpoint, number, replaying)
+                    .unwrap_or_else(|error| Gathered::problem(&error));
                 (hand, Ok(found))
             }));
             return;
@@ -158,7 +177,9 @@ impl Gathering {
 
     /// Waits for what is being read; for ever if nothing is.
     pub(super) async fn read(&mut self) -> Result<Gathered> {
-        let Some(reading) = &mut self.reading else { return pending().await };
+        let Some(reading) = &mut self.reading else {
+            return pending().await;
+        };
         let done: std::result::Result<_, JoinError> = reading.await;
         self.reading = None;
         let (hand, found) = done.map_err(|e| panicked("reading the log", &e))?;
@@ -166,7 +187,9 @@ impl Gathering {
         let found = found?;
         self.last = Instant::now();
         match found.source {
-            Source::Log(ref places) => (self.behind, self.waiting) = (found.behind, places.is_none()),
+            Source::Log(ref places) => {
+                (self.behind, self.waiting) = (found.behind, places.is_none())
+            }
             Source::Replay(..) => {}
             Source::Nothing if found.problems.is_empty() => {}
             Source::Nothing => self.no_replay_before = self.last + REPLAY_AGAIN,
@@ -177,7 +200,12 @@ impl Gathering {
 
 impl Gathered {
     fn problem(error: &Error) -> Self {
-        Self { parcels: Vec::new(), source: Source::Nothing, behind: false, problems: vec![error.to_string()] }
+        Self {
+            parcels: Vec::new(),
+            source: Source::Nothing,
+            behind: false,
+            problems: vec![error.to_string()],
+        }
     }
 }
 
@@ -188,7 +216,11 @@ fn has_room(outbox: &Outbox) -> bool {
         fresh += usize::from(parcel.attempts == 0 && !parcel.taken);
     }
     // A few fresh ones have room in any case: what failed before does not say that they will.
-    let most = if fresh < KEPT_FOR_FRESH { MOST_PARCELS + ENOUGH_FRESH } else { MOST_PARCELS };
+    let most = if fresh < KEPT_FOR_FRESH {
+        MOST_PARCELS + ENOUGH_FRESH
+    } else {
+        MOST_PARCELS
+    };
     outbox.parcels.len() < most && entries < MOST_ENTRIES && fresh < ENOUGH_FRESH
 }
 
@@ -198,11 +230,15 @@ impl Hand {
             (Some(tail), _) => tail,
             (None, places) => {
                 (self.gathered, self.bytes, self.since) = (Vec::new(), 0, None);
-                self.reader.resume(endpoint.filter.clone(), &places.unwrap_or_default())?
+                self.reader
+                    .resume(endpoint.filter.clone(), &places.unwrap_or_default())?
             }
         };
         let limit = match endpoint.batch {
-            Some(batch) => (batch.max_entries * READ_BATCHES).min(2000).saturating_sub(self.gathered.len()).max(1),
+            Some(batch) => (batch.max_entries * READ_BATCHES)
+                .min(2000)
+                .saturating_sub(self.gathered.len())
+                .max(1),
             None => READ,
         };
         for placed in tail.poll_placed(limit)? {
@@ -211,7 +247,11 @@ impl Hand {
                 self.gathered.push(placed);
             }
         }
-        let problems: Vec<String> = tail.take_problems().into_iter().map(|problem| format!("{}: {}", problem.file, problem.what)).collect();
+        let problems: Vec<String> = tail
+            .take_problems()
+            .into_iter()
+            .map(|problem| format!("{}: {}", problem.file, problem.what))
+            .collect();
         let (places, behind) = (tail.places(), tail.is_behind());
         self.tail = Some(tail);
         let ready = match endpoint.batch {
@@ -225,14 +265,27 @@ impl Hand {
             }
         };
         if !ready {
-            return Ok(Gathered { parcels: Vec::new(), source: Source::Log(None), behind, problems });
+            return Ok(Gathered {
+                parcels: Vec::new(),
+                source: Source::Log(None),
+                behind,
+                problems,
+            });
         }
         let gathered = std::mem::take(&mut self.gathered);
         (self.bytes, self.since) = (0, None);
         let now = now();
         let bundles = bundles(gathered, endpoint.batch, |placed| placed.entry.line().len());
-        let parcels = bundles.into_iter().map(|placed| Parcel::placed(&endpoint.name, placed, now)).collect();
-        Ok(Gathered { parcels: lightened(parcels), source: Source::Log(Some(places)), behind, problems })
+        let parcels = bundles
+            .into_iter()
+            .map(|placed| Parcel::placed(&endpoint.name, placed, now))
+            .collect();
+        Ok(Gathered {
+            parcels: lightened(parcels),
+            source: Source::Log(Some(places)),
+            behind,
+            problems,
+        })
     }
 
     /// The next replay, if one was asked for.
@@ -243,24 +296,52 @@ impl Hand {
             Some(asked) => Source::Replay(
                 asked.number,
                 Some(match asked.replay.0 {
-                    What::DeadLetters => Replaying::DeadLetters { from: 0, to: dead_letter::end(&self.layout, &endpoint.key)? },
-                    What::Entries(parameters) => Replaying::Entries { parameters, cursor: None },
+                    What::DeadLetters => Replaying::DeadLetters {
+                        from: 0,
+                        to: dead_letter::end(&self.layout, &endpoint.key)?,
+                    },
+                    What::Entries(parameters) => Replaying::Entries {
+                        parameters,
+                        cursor: None,
+                    },
                 }),
             ),
         };
         self.letters = None;
-        Ok(Gathered { parcels: Vec::new(), source, behind: false, problems: Vec::new() })
+        Ok(Gathered {
+            parcels: Vec::new(),
+            source,
+            behind: false,
+            problems: Vec::new(),
+        })
     }
 
-    fn replay(&mut self, endpoint: &Prepared, number: u64, replaying: Replaying) -> Result<Gathered> {
+    fn replay(
+        &mut self,
+        endpoint: &Prepared,
+        number: u64,
+        replaying: Replaying,
+    ) -> Result<Gathered> {
         let (parcels, left) = match replaying {
             Replaying::DeadLetters { from, to } => self.replay_letters(endpoint, from, to)?,
-            Replaying::Entries { parameters, cursor } => self.replay_entries(endpoint, parameters, cursor)?,
+            Replaying::Entries { parameters, cursor } => {
+                self.replay_entries(endpoint, parameters, cursor)?
+            }
         };
-        Ok(Gathered { parcels, source: Source::Replay(number, left), behind: false, problems: Vec::new() })
+        Ok(Gathered {
+            parcels,
+            source: Source::Replay(number, left),
+            behind: false,
+            problems: Vec::new(),
+        })
     }
 
-    fn replay_letters(&mut self, endpoint: &Prepared, from: u64, to: u64) -> Result<(Vec<Parcel>, Option<Replaying>)> {
+    fn replay_letters(
+        &mut self,
+        endpoint: &Prepared,
+        from: u64,
+        to: u64,
+    ) -> Result<(Vec<Parcel>, Option<Replaying>)> {
         let mut all = match self.letters.take() {
             Some(letters) => letters,
             None => dead_letter::index(&self.layout, &endpoint.key)?,
@@ -276,8 +357,14 @@ impl Hand {
             Some(letter.map(|letter| Parcel::again(letter, at, now)))
         };
         let next = letters.last().map_or(to, |at| at.offset + 1);
-        let parcels = letters.into_iter().filter_map(again).collect::<Result<_>>()?;
-        Ok((lightened(parcels), more.then_some(Replaying::DeadLetters { from: next, to })))
+        let parcels = letters
+            .into_iter()
+            .filter_map(again)
+            .collect::<Result<_>>()?;
+        Ok((
+            lightened(parcels),
+            more.then_some(Replaying::DeadLetters { from: next, to }),
+        ))
     }
 
     fn replay_entries(
@@ -288,12 +375,27 @@ impl Hand {
     ) -> Result<(Vec<Parcel>, Option<Replaying>)> {
         let start = cursor.map_or(PageStart::First, PageStart::Cursor);
         let limit = endpoint.batch.map_or(READ, |batch| batch.max_entries);
-        let page = self.reader.page(&Query { filter: Filter::parse(parameters.clone())?, order: Order::Asc, limit, start })?;
-        let wanted = page.entries.into_iter().filter(|entry| endpoint.filter.matches(&entry.fields()) && endpoint.wants(entry)).collect();
+        let page = self.reader.page(&Query {
+            filter: Filter::parse(parameters.clone())?,
+            order: Order::Asc,
+            limit,
+            start,
+        })?;
+        let wanted = page
+            .entries
+            .into_iter()
+            .filter(|entry| endpoint.filter.matches(&entry.fields()) && endpoint.wants(entry))
+            .collect();
         let now = now();
         let bundles = bundles(wanted, endpoint.batch, |entry: &Entry| entry.line().len());
-        let parcels = bundles.into_iter().map(|entries| Parcel::looked_up(&endpoint.name, entries, now)).collect();
-        let left = page.next_cursor.map(|cursor| Replaying::Entries { parameters, cursor: Some(cursor) });
+        let parcels = bundles
+            .into_iter()
+            .map(|entries| Parcel::looked_up(&endpoint.name, entries, now))
+            .collect();
+        let left = page.next_cursor.map(|cursor| Replaying::Entries {
+            parameters,
+            cursor: Some(cursor),
+        });
         Ok((lightened(parcels), left))
     }
 }
@@ -308,7 +410,10 @@ fn bundles<T>(items: Vec<T>, batch: Option<Batching>, len: impl Fn(&T) -> usize)
     let (mut bundles, mut bytes): (Vec<Vec<T>>, usize) = (Vec::new(), 0);
     for item in items {
         let len = len(&item);
-        match bundles.last_mut().filter(|bundle| bundle.len() < most && bytes + len <= MOST_BYTES) {
+        match bundles
+            .last_mut()
+            .filter(|bundle| bundle.len() < most && bytes + len <= MOST_BYTES)
+        {
             Some(bundle) => bundle.push(item),
             None => {
                 bundles.push(vec![item]);
@@ -324,7 +429,12 @@ fn bundles<T>(items: Vec<T>, batch: Option<Batching>, len: impl Fn(&T) -> usize)
 fn lightened(mut parcels: Vec<Parcel>) -> Vec<Parcel> {
     let mut held = 0;
     for parcel in &mut parcels {
-        held += parcel.fresh.iter().flatten().map(|entry| entry.line().len()).sum::<usize>();
+        held += parcel
+            .fresh
+            .iter()
+            .flatten()
+            .map(|entry| entry.line().len())
+            .sum::<usize>();
         if held > MOST_HELD {
             parcel.fresh = None;
         }

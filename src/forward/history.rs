@@ -1,6 +1,8 @@
-//! The last attempts to deliver to an endpoint, for those who look why something does not arrive: `state/attempts-<name>.<id>.json`.
+//! The last attempts to deliver to an endpoint, for those who look why something does not arrive:
+//! `state/attempts-<name>.<id>.json`.
 //!
-//! Written at most once a second by who forwards, and never synced: it is no promise, and a death may take the last second of it.
+//! Written at most once a second by who forwards, and never synced: it is no promise, and a death
+//! may take the last second of it.
 
 use std::collections::VecDeque;
 
@@ -55,7 +57,11 @@ pub(super) struct History {
 
 impl History {
     pub(super) fn push(&mut self, attempt: DeliveryAttempt) {
-        let list = if attempt.delivered { &mut self.delivered } else { &mut self.failed };
+        let list = if attempt.delivered {
+            &mut self.delivered
+        } else {
+            &mut self.failed
+        };
         list.push_front(attempt);
         list.truncate(KEPT);
         self.unsaved = true;
@@ -77,9 +83,15 @@ pub(super) fn document(layout: &Layout, key: &str) -> Document {
 
 /// The last attempts of an endpoint, the newest first; none if there is no such endpoint.
 pub(crate) fn read(layout: &Layout, name: &str) -> Result<Vec<DeliveryAttempt>> {
-    let Some(subscription) = manage::find(layout, name)? else { return Ok(Vec::new()) };
+    let Some(subscription) = manage::find(layout, name)? else {
+        return Ok(Vec::new());
+    };
     let history: History = document(layout, &subscription.key()).read()?;
-    let mut all: Vec<_> = history.delivered.into_iter().chain(history.failed).collect();
+    let mut all: Vec<_> = history
+        .delivered
+        .into_iter()
+        .chain(history.failed)
+        .collect();
     all.sort_by(|a, b| b.ended.cmp(&a.ended));
     Ok(all)
 }

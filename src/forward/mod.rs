@@ -1,12 +1,14 @@
 //! Webhooks: tells other systems about the events they asked for.
 //!
-//! In come entries, read from the log behind its writer; out go signed requests that carry their bytes as stored. What always holds:
+//! In come entries, read from the log behind its writer; out go signed requests that carry their
+//! bytes as stored. What always holds:
 //!
-//! - The log is the queue. How far it was read for an endpoint, what was read and is not delivered yet, and the bounds of each batch
-//!   outlive the process; so each entry arrives at least once, in spite of deaths and outages, and a retry has the same id and entries.
+//! - The log is the queue. How far it was read for an endpoint, what was read and is not delivered
+//!   yet, and the bounds of each batch outlive the process; so each entry arrives at least once, in
+//!   spite of deaths and outages, and a retry has the same id and entries.
 //! - No application thread waits for a receiver.
-//! - Nothing is sent to an address that the endpoint's [`Egress`] does not allow, whatever the name, the spelling, the DNS, a redirect or
-//!   the environment says.
+//! - Nothing is sent to an address that the endpoint's [`Egress`] does not allow, whatever the
+//!   name, the spelling, the DNS, a redirect or the environment says.
 //!
 //! | file | from | to |
 //! |---|---|---|

@@ -1,11 +1,14 @@
-//! What an endpoint is still to get: how far the log was read for it, and the parcels that were made and are not delivered.
+//! What an endpoint is still to get: how far the log was read for it, and the parcels that were
+//! made and are not delivered.
 //!
-//! A parcel is what one request carries. It holds no copy of its entries but where they stand. Its bounds are fixed before its first
-//! attempt, so an attempt after a crash has the same `webhook-id` and the same entries: those of a batch because they are durable by
-//! then; those of a single entry because it has no other bounds, so that needs no waiting for a disk.
+//! A parcel is what one request carries. It holds no copy of its entries but where they stand. Its
+//! bounds are fixed before its first attempt, so an attempt after a crash has the same `webhook-id`
+//! and the same entries: those of a batch because they are durable by then; those of a single entry
+//! because it has no other bounds, so that needs no waiting for a disk.
 //!
-//! The order: read the log → make parcels → *save* (batches) → attempt → *save*. A death before the first save reads the log again from
-//! where it was; one before the second sends a parcel again, under the same id.
+//! The order: read the log → make parcels → *save* (batches) → attempt → *save*. A death before the
+//! first save reads the log again from where it was; one before the second sends a parcel again,
+//! under the same id.
 
 use std::{collections::VecDeque, fs, os::unix::fs::MetadataExt as _, path::PathBuf};
 
@@ -49,7 +52,10 @@ pub(super) enum Replaying {
     /// Up to where the dead letters were replayed, and where they are to end.
     DeadLetters { from: u64, to: u64 },
     /// The parameters of a filter, and the cursor of the next page.
-    Entries { parameters: Vec<(String, String)>, cursor: Option<String> },
+    Entries {
+        parameters: Vec<(String, String)>,
+        cursor: Option<String>,
+    },
 }
 
 /// How an endpoint is doing.
@@ -77,7 +83,8 @@ pub struct Status {
     pub(super) said_failing: Option<i64>,
     /// Whether it is only probed once an hour, for it has failed for days.
     pub parked: bool,
-    /// Whether it said that it wants no more (410). It is asked again when the subscription is changed or resumed.
+    /// Whether it said that it wants no more (410). It is asked again when the subscription is
+    /// changed or resumed.
     pub gone: bool,
 }
 
@@ -88,7 +95,11 @@ pub(super) struct Parcel {
     /// The `webhook-id`.
     pub(super) id: String,
     /// Where its entries stand; or their ids; or the dead letter that has them.
-    #[serde(serialize_with = "write_places", deserialize_with = "read_places", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        serialize_with = "write_places",
+        deserialize_with = "read_places",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub(super) entries: Vec<Place>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) ids: Vec<Uuid>,
@@ -123,20 +134,36 @@ pub(super) struct Parcel {
 impl Parcel {
     /// Of entries that stand in the log.
     pub(super) fn placed(endpoint: &str, placed: Vec<Placed>, due: i64) -> Self {
-        let (entries, places): (Vec<_>, Vec<_>) = placed.into_iter().map(|placed| (placed.entry, placed.place)).unzip();
-        Self { entries: places, ..Self::looked_up(endpoint, entries, due) }
+        let (entries, places): (Vec<_>, Vec<_>) = placed
+            .into_iter()
+            .map(|placed| (placed.entry, placed.place))
+            .unzip();
+        Self {
+            entries: places,
+            ..Self::looked_up(endpoint, entries, due)
+        }
     }
 
     /// Of entries that are looked up by their ids.
     pub(super) fn looked_up(endpoint: &str, entries: Vec<Entry>, due: i64) -> Self {
-        let ids = entries.iter().filter_map(|entry| Uuid::try_parse(entry.id()).ok()).collect();
-        Self { ids, ..Self::of(endpoint, entries, due) }
+        let ids = entries
+            .iter()
+            .filter_map(|entry| Uuid::try_parse(entry.id()).ok())
+            .collect();
+        Self {
+            ids,
+            ..Self::of(endpoint, entries, due)
+        }
     }
 
     /// Of what was given up, under the id that it had.
     pub(super) fn again(letter: DeadLetter, at: At, due: i64) -> Self {
         let id = letter.webhook_id.clone();
-        Self { id, letter: Some(at), ..Self::of("", letter.into_entries(), due) }
+        Self {
+            id,
+            letter: Some(at),
+            ..Self::of("", letter.into_entries(), due)
+        }
     }
 
     /// Its id says what is in it: the endpoint and its entries.
@@ -144,7 +171,9 @@ impl Parcel {
         Self {
             id: parcel_id(endpoint, &entries),
             count: entries.len(),
-            since: entries.first().map_or(due, |entry| entry.timestamp().as_micros()),
+            since: entries
+                .first()
+                .map_or(due, |entry| entry.timestamp().as_micros()),
             due,
             fresh: Some(entries),
             ..Self::default()
@@ -160,7 +189,10 @@ impl Parcel {
         }
         let (mut places, later_places) = (self.entries, middle);
         let later_places = places.split_off(later_places);
-        [(places, entries), (later_places, later)].map(|(places, half)| Self { entries: places, ..Self::looked_up(endpoint, half, due) })
+        [(places, entries), (later_places, later)].map(|(places, half)| Self {
+            entries: places,
+            ..Self::looked_up(endpoint, half, due)
+        })
     }
 }
 
@@ -170,29 +202,48 @@ pub(super) fn parcel_id(endpoint: &str, entries: &[Entry]) -> String {
         hash.update(part);
         hash.update([0]);
     }
-    let digits: String = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let digits: String = hash
+        .finalize()
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("msg_{digits}")
 }
 
-/// `state/webhook-<name>.<id>.json`: an endpoint that is removed and added again has another, so that what still runs for the old one
-/// overwrites nothing.
+/// `state/webhook-<name>.<id>.json`: an endpoint that is removed and added again has another, so
+/// that what still runs for the old one overwrites nothing.
 pub(super) fn document(layout: &Layout, key: &str) -> Document {
     Document::new(layout, &format!("webhook-{key}"), "forward")
 }
 
-/// What is kept of none of these subscriptions. Dead letters stay as long as others, for whoever looks for what did not arrive.
+/// What is kept of none of these subscriptions. Dead letters stay as long as others, for whoever
+/// looks for what did not arrive.
 pub(super) fn others(layout: &Layout, subscriptions: &[Subscription]) -> Result<Vec<PathBuf>> {
     let dir = layout.root().join("state");
     let documents = |one: &Subscription| {
         let key = one.key();
-        [document(layout, &key), history::document(layout, &key), prune::document(layout, &key)]
+        [
+            document(layout, &key),
+            history::document(layout, &key),
+            prune::document(layout, &key),
+        ]
     };
-    let known: Vec<_> = subscriptions.iter().flat_map(documents).map(|document| document.path().to_owned()).collect();
+    let known: Vec<_> = subscriptions
+        .iter()
+        .flat_map(documents)
+        .map(|document| document.path().to_owned())
+        .collect();
     let mut others = Vec::new();
     for found in fs::read_dir(&dir).map_err(Error::io("list", &dir))? {
         let path = found.map_err(Error::io("list", &dir))?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let prefixed = ["webhook-", "attempts-", "letters-"].iter().any(|prefix| name.starts_with(prefix));
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        let prefixed = ["webhook-", "attempts-", "letters-"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
         if prefixed && name.ends_with(".json") && !known.contains(&path) {
             others.push(path);
         }
@@ -204,7 +255,9 @@ pub(super) fn others(layout: &Layout, subscriptions: &[Subscription]) -> Result<
 pub(super) fn noted(layout: &Layout, key: &str) -> Result<Timestamp> {
     let path = document(layout, key).path().to_owned();
     let found = fs::metadata(&path).map_err(Error::io("look at", &path))?;
-    Ok(Timestamp::from_micros(found.mtime().saturating_mul(1_000_000)))
+    Ok(Timestamp::from_micros(
+        found.mtime().saturating_mul(1_000_000),
+    ))
 }
 
 impl Outbox {
@@ -240,16 +293,26 @@ mod tests {
     fn entries(numbers: &[u8]) -> Vec<Entry> {
         let line = |n| {
             let id = format!("0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c{n:02x}");
-            format!(r#"{{"stream":"a-1","seq":{n},"id":"{id}","timestamp":"2025-01-15T10:30:00.123456Z","event_type":"a.b"}}"#)
+            format!(
+                r#"{{"stream":"a-1","seq":{n},"id":"{id}","timestamp":"2025-01-15T10:30:00.123456Z","event_type":"a.b"}}"#
+            )
         };
-        numbers.iter().map(|n| Entry::from_line(line(n).as_bytes()).unwrap()).collect()
+        numbers
+            .iter()
+            .map(|n| Entry::from_line(line(n).as_bytes()).unwrap())
+            .collect()
     }
 
     #[test]
     fn an_id_says_what_is_in_the_parcel() {
         let id = |endpoint, numbers: &[u8]| parcel_id(endpoint, &entries(numbers));
         assert_eq!(id("siem", &[1, 2, 3]), id("siem", &[1, 2, 3]));
-        for other in [id("siem", &[1, 3]), id("siem", &[1, 2, 4]), id("siem", &[1]), id("chat", &[1, 2, 3])] {
+        for other in [
+            id("siem", &[1, 3]),
+            id("siem", &[1, 2, 4]),
+            id("siem", &[1]),
+            id("chat", &[1, 2, 3]),
+        ] {
             assert_ne!(other, id("siem", &[1, 2, 3]));
         }
     }
@@ -262,9 +325,19 @@ mod tests {
         assert_eq!([first.ids.clone(), second.ids.clone()].concat(), ids);
         assert_eq!((first.count, second.count), (2, 3));
         first.attempts = 3;
-        let outbox = Outbox { parcels: [first, second].into(), ..Outbox::default() };
+        let outbox = Outbox {
+            parcels: [first, second].into(),
+            ..Outbox::default()
+        };
         let read: Outbox = serde_json::from_slice(&serde_json::to_vec(&outbox).unwrap()).unwrap();
-        assert_eq!((read.parcels[0].attempts, &read.parcels[0].ids[..]), (3, &ids[..2]));
-        assert!(read.parcels.iter().all(|parcel| parcel.fresh.is_none() && !parcel.on_its_way));
+        assert_eq!(
+            (read.parcels[0].attempts, &read.parcels[0].ids[..]),
+            (3, &ids[..2])
+        );
+        assert!(
+            read.parcels
+                .iter()
+                .all(|parcel| parcel.fresh.is_none() && !parcel.on_its_way)
+        );
     }
 }

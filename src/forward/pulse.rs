@@ -1,6 +1,7 @@
 //! Notices that the log has grown, once for all endpoints: they read only then.
 //!
-//! It looks at the names and lengths of the live files, whichever process writes them. What it misses is found a second later.
+//! It looks at the names and lengths of the live files, whichever process writes them. What it
+//! misses is found a second later.
 
 use std::{
     collections::hash_map::DefaultHasher,
@@ -39,8 +40,12 @@ pub(super) fn start(layout: &Layout) -> Result<Pulse> {
             thread::sleep(LOOK_EVERY);
         }
     };
-    let started = thread::Builder::new().name("audit-pulse".into()).spawn(watch);
-    started.map(|_| pulse).map_err(Error::io("start a thread for", layout.root()))
+    let started = thread::Builder::new()
+        .name("audit-pulse".into())
+        .spawn(watch);
+    started
+        .map(|_| pulse)
+        .map_err(Error::io("start a thread for", layout.root()))
 }
 
 /// The names and lengths of a directory's files, as a number.
@@ -50,7 +55,9 @@ fn look(dir: &Path) -> io::Result<u64> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         // One that is gone by now was there a moment ago, and will be missing the next time.
-        let Ok(found) = entry.metadata() else { continue };
+        let Ok(found) = entry.metadata() else {
+            continue;
+        };
         let mut hasher = DefaultHasher::new();
         (entry.file_name(), found.ino(), found.len()).hash(&mut hasher);
         sum = sum.wrapping_add(hasher.finish());

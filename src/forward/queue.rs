@@ -32,18 +32,29 @@ pub(super) fn next(outbox: &Outbox, order: DeliveryOrder, saved: u64, now: i64) 
 }
 
 fn in_order(parcels: &VecDeque<Parcel>, circuit: &Circuit, saved: u64, now: i64) -> Option<Next> {
-    let first = parcels.front().filter(|first| !first.on_its_way && first.save <= saved)?;
+    let first = parcels
+        .front()
+        .filter(|first| !first.on_its_way && first.save <= saved)?;
     if is_due(first, now) && circuit.lets_due(now, 0, 1) {
-        return Some(Next { at: 0, early: false });
+        return Some(Next {
+            at: 0,
+            early: false,
+        });
     }
     let may = circuit.lets_probe(now) || is_early(first, now) && circuit.lets_due(now, 0, 1);
     may.then_some(Next { at: 0, early: true })
 }
 
 /// Fresh ones first: what failed has slots of its own, and no more.
-fn best_effort(parcels: &VecDeque<Parcel>, circuit: &Circuit, saved: u64, now: i64) -> Option<Next> {
+fn best_effort(
+    parcels: &VecDeque<Parcel>,
+    circuit: &Circuit,
+    saved: u64,
+    now: i64,
+) -> Option<Next> {
     let (mut under_way, mut retries) = (0, 0);
-    let (mut fresh, mut due, mut soonest): (Option<usize>, Option<usize>, Option<usize>) = (None, None, None);
+    let (mut fresh, mut due, mut soonest): (Option<usize>, Option<usize>, Option<usize>) =
+        (None, None, None);
     for (at, parcel) in parcels.iter().enumerate() {
         if parcel.taken {
             // The receiver works on it; that is no reason to send it nothing else.
@@ -66,7 +77,10 @@ fn best_effort(parcels: &VecDeque<Parcel>, circuit: &Circuit, saved: u64, now: i
     if circuit.lets_due(now, under_way, AT_ONCE)
         && let Some(at) = fresh.or(due.filter(|_| retries < RETRIES_AT_ONCE))
     {
-        return Some(Next { at, early: parcels[at].attempts > 0 && !is_due(&parcels[at], now) });
+        return Some(Next {
+            at,
+            early: parcels[at].attempts > 0 && !is_due(&parcels[at], now),
+        });
     }
     let at = soonest.filter(|_| under_way == 0 && circuit.lets_probe(now))?;
     Some(Next { at, early: true })
@@ -90,11 +104,18 @@ mod tests {
     const SECOND: i64 = 1_000_000;
 
     fn parcel(attempts: u32, due_in: i64) -> Parcel {
-        Parcel { attempts, due: NOW + due_in * SECOND, ..Parcel::default() }
+        Parcel {
+            attempts,
+            due: NOW + due_in * SECOND,
+            ..Parcel::default()
+        }
     }
 
     fn outbox(parcels: impl IntoIterator<Item = Parcel>) -> Outbox {
-        Outbox { parcels: parcels.into_iter().collect(), ..Outbox::default() }
+        Outbox {
+            parcels: parcels.into_iter().collect(),
+            ..Outbox::default()
+        }
     }
 
     /// Starts all that may start; gives where they are.
@@ -111,26 +132,57 @@ mod tests {
     fn fresh_ones_overtake_what_failed_and_a_slot_is_theirs() {
         let old = || (0..10).map(|_| parcel(1, -5));
         let mut all = outbox(old().chain([parcel(0, 0), parcel(0, 0)]));
-        assert_eq!(start(&mut all, DeliveryOrder::BestEffort, NOW), [(10, false), (11, false), (0, false), (1, false)]);
+        assert_eq!(
+            start(&mut all, DeliveryOrder::BestEffort, NOW),
+            [(10, false), (11, false), (0, false), (1, false)]
+        );
         let mut only_old = outbox(old());
-        assert_eq!(start(&mut only_old, DeliveryOrder::BestEffort, NOW).len(), 3, "one is kept for what is fresh");
+        assert_eq!(
+            start(&mut only_old, DeliveryOrder::BestEffort, NOW).len(),
+            3,
+            "one is kept for what is fresh"
+        );
         only_old.parcels.push_back(parcel(0, 0));
-        assert_eq!(start(&mut only_old, DeliveryOrder::BestEffort, NOW), [(10, false)]);
+        assert_eq!(
+            start(&mut only_old, DeliveryOrder::BestEffort, NOW),
+            [(10, false)]
+        );
     }
 
     #[test]
     fn in_strict_order_nothing_overtakes() {
         let mut all = outbox([parcel(1, 5), parcel(0, 0)]);
         assert_eq!(start(&mut all, DeliveryOrder::Strict, NOW), []);
-        assert_eq!(start(&mut all, DeliveryOrder::Strict, NOW + 5 * SECOND), [(0, false)]);
-        assert_eq!(start(&mut all, DeliveryOrder::Strict, NOW + 50 * SECOND), []);
+        assert_eq!(
+            start(&mut all, DeliveryOrder::Strict, NOW + 5 * SECOND),
+            [(0, false)]
+        );
+        assert_eq!(
+            start(&mut all, DeliveryOrder::Strict, NOW + 50 * SECOND),
+            []
+        );
     }
 
     #[test]
     fn what_is_not_durable_waits() {
-        let mut all = outbox([Parcel { save: 3, ..parcel(0, 0) }, parcel(0, 0)]);
-        assert_eq!(start(&mut all, DeliveryOrder::BestEffort, NOW), [(1, false)]);
-        assert_eq!(next(&all, DeliveryOrder::BestEffort, 3, NOW), Some(Next { at: 0, early: false }));
+        let mut all = outbox([
+            Parcel {
+                save: 3,
+                ..parcel(0, 0)
+            },
+            parcel(0, 0),
+        ]);
+        assert_eq!(
+            start(&mut all, DeliveryOrder::BestEffort, NOW),
+            [(1, false)]
+        );
+        assert_eq!(
+            next(&all, DeliveryOrder::BestEffort, 3, NOW),
+            Some(Next {
+                at: 0,
+                early: false
+            })
+        );
     }
 
     #[test]
@@ -139,18 +191,33 @@ mod tests {
         for _ in 0..5 {
             all.circuit.failed(NOW, None, false, 0);
         }
-        assert_eq!(start(&mut all, DeliveryOrder::BestEffort, NOW + 4 * SECOND), []);
-        assert_eq!(start(&mut all, DeliveryOrder::BestEffort, NOW + 5 * SECOND), [(1, true)]);
+        assert_eq!(
+            start(&mut all, DeliveryOrder::BestEffort, NOW + 4 * SECOND),
+            []
+        );
+        assert_eq!(
+            start(&mut all, DeliveryOrder::BestEffort, NOW + 5 * SECOND),
+            [(1, true)]
+        );
         all.parcels[1].on_its_way = false;
         all.parcels.push_back(parcel(0, 0));
-        assert_eq!(start(&mut all, DeliveryOrder::BestEffort, NOW + 5 * SECOND), [(3, false)]);
+        assert_eq!(
+            start(&mut all, DeliveryOrder::BestEffort, NOW + 5 * SECOND),
+            [(3, false)]
+        );
     }
 
     #[test]
     fn what_waited_for_an_endpoint_goes_when_that_is_back() {
-        let mut all = outbox([Parcel { early: Some(NOW + SECOND), ..parcel(2, 7200) }]);
+        let mut all = outbox([Parcel {
+            early: Some(NOW + SECOND),
+            ..parcel(2, 7200)
+        }]);
         assert_eq!(start(&mut all, DeliveryOrder::BestEffort, NOW), []);
-        assert_eq!(start(&mut all, DeliveryOrder::BestEffort, NOW + SECOND), [(0, true)]);
+        assert_eq!(
+            start(&mut all, DeliveryOrder::BestEffort, NOW + SECOND),
+            [(0, true)]
+        );
     }
 
     #[test]

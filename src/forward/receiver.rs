@@ -13,7 +13,8 @@ use std::{
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use url::Url;
 
-/// Writes the answer to the request of this number (0 for the first of all), and says whether the connection stays open.
+/// Writes the answer to the request of this number (0 for the first of all), and says whether the
+/// connection stays open.
 type Script = dyn Fn(usize, &mut dyn Write) -> bool + Send + Sync;
 
 pub(super) struct Receiver {
@@ -32,12 +33,18 @@ impl Receiver {
         Self::saying(OK)
     }
 
-    pub(super) fn scripted(script: impl Fn(usize, &mut dyn Write) -> bool + Send + Sync + 'static) -> Self {
+    pub(super) fn scripted(
+        script: impl Fn(usize, &mut dyn Write) -> bool + Send + Sync + 'static,
+    ) -> Self {
         Self::listening(TcpListener::bind("127.0.0.1:0").unwrap(), None, script)
     }
 
     pub(super) fn tls(config: ServerConfig) -> Self {
-        Self::listening(TcpListener::bind("127.0.0.1:0").unwrap(), Some(Arc::new(config)), |_, to| to.write_all(OK.as_bytes()).is_ok())
+        Self::listening(
+            TcpListener::bind("127.0.0.1:0").unwrap(),
+            Some(Arc::new(config)),
+            |_, to| to.write_all(OK.as_bytes()).is_ok(),
+        )
     }
 
     pub(super) fn listening(
@@ -45,15 +52,27 @@ impl Receiver {
         tls: Option<Arc<ServerConfig>>,
         script: impl Fn(usize, &mut dyn Write) -> bool + Send + Sync + 'static,
     ) -> Self {
-        let receiver = Self { address: listener.local_addr().unwrap(), connections: Arc::default(), requests: Arc::default() };
-        let (connections, requests) = (Arc::clone(&receiver.connections), Arc::clone(&receiver.requests));
+        let receiver = Self {
+            address: listener.local_addr().unwrap(),
+            connections: Arc::default(),
+            requests: Arc::default(),
+        };
+        let (connections, requests) = (
+            Arc::clone(&receiver.connections),
+            Arc::clone(&receiver.requests),
+        );
         let script: Arc<Script> = Arc::new(script);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 connections.fetch_add(1, Ordering::SeqCst);
-                let (tls, requests, script) = (tls.clone(), Arc::clone(&requests), Arc::clone(&script));
+                let (tls, requests, script) =
+                    (tls.clone(), Arc::clone(&requests), Arc::clone(&script));
                 thread::spawn(move || match tls {
-                    Some(tls) => serve(StreamOwned::new(ServerConnection::new(tls).unwrap(), stream), &requests, &*script),
+                    Some(tls) => serve(
+                        StreamOwned::new(ServerConnection::new(tls).unwrap(), stream),
+                        &requests,
+                        &*script,
+                    ),
                     None => serve(stream, &requests, &*script),
                 });
             }
@@ -63,7 +82,11 @@ impl Receiver {
 
     /// `spelling` in place of the host.
     pub(super) fn url(&self, scheme: &str, spelling: &str) -> Url {
-        Url::parse(&format!("{scheme}://{spelling}:{}/hook", self.address.port())).unwrap()
+        Url::parse(&format!(
+            "{scheme}://{spelling}:{}/hook",
+            self.address.port()
+        ))
+        .unwrap()
     }
 
     pub(super) fn connections(&self) -> usize {
@@ -99,7 +122,10 @@ fn read_request(stream: &mut impl Read) -> Option<String> {
         head.push(byte[0]);
     }
     let mut request = String::from_utf8(head).unwrap();
-    let length = request.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |length| length.parse().unwrap());
+    let length = request
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .map_or(0, |length| length.parse().unwrap());
     let mut body = vec![0; length];
     stream.read_exact(&mut body).ok()?;
     request.push_str(std::str::from_utf8(&body).unwrap());

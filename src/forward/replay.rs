@@ -1,4 +1,5 @@
-//! What an administrator wants sent again: `state/replays.json`, read by who forwards, and how far that is.
+//! What an administrator wants sent again: `state/replays.json`, read by who forwards, and how far
+//! that is.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -12,7 +13,8 @@ use crate::{
 
 /// What is to be sent again to an endpoint, under the ids that it had.
 ///
-/// Only what the subscription wants is sent. In batches, what was in one before may come in another now, whose id is then another.
+/// Only what the subscription wants is sent. In batches, what was in one before may come in another
+/// now, whose id is then another.
 ///
 /// ```
 /// use tracing_audit::webhook::Replay;
@@ -37,9 +39,17 @@ impl Replay {
         Self(What::DeadLetters)
     }
 
-    /// The entries of the log that these parameters of a [`Filter`] name, such as `start_date` and `event_type`.
-    pub fn entries<N: Into<String>, V: Into<String>>(parameters: impl IntoIterator<Item = (N, V)>) -> Self {
-        Self(What::Entries(parameters.into_iter().map(|(name, value)| (name.into(), value.into())).collect()))
+    /// The entries of the log that these parameters of a [`Filter`] name, such as `start_date` and
+    /// `event_type`.
+    pub fn entries<N: Into<String>, V: Into<String>>(
+        parameters: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        Self(What::Entries(
+            parameters
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+        ))
     }
 
     /// For the record of it.
@@ -79,25 +89,44 @@ pub(super) fn document(layout: &Layout) -> Document {
 pub(super) fn ask(layout: &Layout, endpoint: &str, replay: Replay) -> Result<()> {
     document(layout).change(|replays: &mut Replays| {
         replays.last += 1;
-        replays.asked.push(Asked { number: replays.last, endpoint: endpoint.to_owned(), replay });
+        replays.asked.push(Asked {
+            number: replays.last,
+            endpoint: endpoint.to_owned(),
+            replay,
+        });
         Ok(())
     })
 }
 
-/// The next replay for an endpoint after the one of this number. What its outbox on disk has begun is forgotten here: not before, as a
-/// death in between would lose it.
-pub(super) fn next(layout: &Layout, endpoint: &str, key: &str, after: u64) -> Result<Option<Asked>> {
+/// The next replay for an endpoint after the one of this number. What its outbox on disk has begun
+/// is forgotten here: not before, as a death in between would lose it.
+pub(super) fn next(
+    layout: &Layout,
+    endpoint: &str,
+    key: &str,
+    after: u64,
+) -> Result<Option<Asked>> {
     let document = document(layout);
     let replays: Replays = document.read()?;
     let of_endpoint = |asked: &&Asked| asked.endpoint == endpoint;
-    if replays.asked.iter().filter(of_endpoint).any(|asked| asked.number <= after) {
+    if replays
+        .asked
+        .iter()
+        .filter(of_endpoint)
+        .any(|asked| asked.number <= after)
+    {
         let begun = Outbox::read(layout, key)?.unwrap_or_default().replay;
         document.change(|replays: &mut Replays| {
-            replays.asked.retain(|asked| asked.endpoint != endpoint || asked.number > begun);
+            replays
+                .asked
+                .retain(|asked| asked.endpoint != endpoint || asked.number > begun);
             Ok(())
         })?;
     }
-    Ok(replays.asked.into_iter().find(|asked| asked.endpoint == endpoint && asked.number > after))
+    Ok(replays
+        .asked
+        .into_iter()
+        .find(|asked| asked.endpoint == endpoint && asked.number > after))
 }
 
 /// Forgets what was asked for an endpoint.

@@ -28,27 +28,36 @@ pub struct SubscriptionReport {
     pub waiting_requests: usize,
     /// When the oldest entry in them happened, in microseconds since 1970.
     pub oldest_waiting: Option<i64>,
-    /// When the oldest entry happened, in microseconds since 1970, that waits in the log: it was not even looked at for this endpoint. Where
-    /// it has read all, this can be what came in the last seconds.
+    /// When the oldest entry happened, in microseconds since 1970, that waits in the log: it was
+    /// not even looked at for this endpoint. Where it has read all, this can be what came in the
+    /// last seconds.
     pub unread_since: Option<i64>,
-    /// About how many bytes of the log wait there, as they lie on the disk. `None` if that can't be told.
+    /// About how many bytes of the log wait there, as they lie on the disk. `None` if that can't be
+    /// told.
     pub unread_bytes: Option<u64>,
     /// Why it can't be told.
     pub unread_problem: Option<String>,
-    /// Entries that were given up and are not put aside any more, for they were too old or too many.
+    /// Entries that were given up and are not put aside any more, for they were too old or too
+    /// many.
     pub dead_letters_pruned: u64,
     /// Why nothing is sent: what is kept of it can't be read. Remove it, add it again, and replay.
     pub problem: Option<String>,
 }
 
 /// How these subscriptions are doing.
-pub(super) fn of(layout: &Layout, reader: &AuditReader, subscriptions: Vec<Subscription>) -> Vec<SubscriptionReport> {
+pub(super) fn of(
+    layout: &Layout,
+    reader: &AuditReader,
+    subscriptions: Vec<Subscription>,
+) -> Vec<SubscriptionReport> {
     let (mut reports, mut places, mut whose) = (Vec::new(), Vec::new(), Vec::new());
     for subscription in subscriptions {
         let noted = outbox::noted(layout, &subscription.key());
         let (mut report, read) = SubscriptionReport::without_unread(layout, subscription);
         match noted {
-            _ if report.problem.is_some() => report.unread_problem = Some("how far it has read is not known".to_owned()),
+            _ if report.problem.is_some() => {
+                report.unread_problem = Some("how far it has read is not known".to_owned())
+            }
             Ok(noted) => {
                 whose.push(reports.len());
                 places.push((read, noted));
@@ -59,11 +68,16 @@ pub(super) fn of(layout: &Layout, reader: &AuditReader, subscriptions: Vec<Subsc
     }
     // One look at the log for all of them.
     let backlogs = match reader.backlogs(&places) {
-        Ok(backlogs) => backlogs.into_iter().map(|backlog| backlog.map_err(|error| error.to_string())).collect(),
+        Ok(backlogs) => backlogs
+            .into_iter()
+            .map(|backlog| backlog.map_err(|error| error.to_string()))
+            .collect(),
         Err(error) => vec![Err(error.to_string()); whose.len()],
     };
     for (at, backlog) in whose.into_iter().zip(backlogs) {
-        let Some(report) = reports.get_mut(at) else { break };
+        let Some(report) = reports.get_mut(at) else {
+            break;
+        };
         match backlog {
             Ok(backlog) => {
                 report.unread_since = backlog.oldest.map(|oldest| oldest.as_micros());
@@ -76,12 +90,15 @@ pub(super) fn of(layout: &Layout, reader: &AuditReader, subscriptions: Vec<Subsc
 }
 
 impl SubscriptionReport {
-    /// All but what waits in the log, and how far that was read. One whose state is damaged is told as that: it takes nothing from the
-    /// others.
+    /// All but what waits in the log, and how far that was read. One whose state is damaged is told
+    /// as that: it takes nothing from the others.
     fn without_unread(layout: &Layout, subscription: Subscription) -> (Self, Places) {
         let (outbox, problem) = match Outbox::read(layout, &subscription.key()) {
             Ok(Some(outbox)) => (outbox, None),
-            Ok(None) => (Outbox::default(), Some("how far it is, is not known: its state is gone".to_owned())),
+            Ok(None) => (
+                Outbox::default(),
+                Some("how far it is, is not known: its state is gone".to_owned()),
+            ),
             Err(error) => (Outbox::default(), Some(error.to_string())),
         };
         let report = Self {
@@ -115,11 +132,16 @@ impl SubscriptionReport {
         seconds_since(self.oldest_waiting)
     }
 
-    /// How far behind the endpoint is, in seconds: how old the oldest entry is that waits in a request or in the log. `None` if it can't be
-    /// told what waits in the log.
+    /// How far behind the endpoint is, in seconds: how old the oldest entry is that waits in a
+    /// request or in the log. `None` if it can't be told what waits in the log.
     pub fn behind_seconds(&self) -> Option<f64> {
         self.unread_bytes?;
-        Some(seconds_since([self.oldest_waiting, self.unread_since].into_iter().flatten().min()))
+        Some(seconds_since(
+            [self.oldest_waiting, self.unread_since]
+                .into_iter()
+                .flatten()
+                .min(),
+        ))
     }
 
     /// As it is told.
@@ -132,7 +154,10 @@ impl SubscriptionReport {
             "dead_letters_pruned": self.dead_letters_pruned,
             "failed_attempts": status.failed_attempts,
         });
-        for (name, time) in [("last_attempt", status.last_attempt), ("failing_since", status.failing_since)] {
+        for (name, time) in [
+            ("last_attempt", status.last_attempt),
+            ("failing_since", status.failing_since),
+        ] {
             if let Some(time) = time {
                 counts[name] = instant(time);
             }
@@ -140,32 +165,49 @@ impl SubscriptionReport {
         if let Some(answer) = &status.last_answer {
             counts["last_answer"] = answer.as_str().into();
         }
-        told.insert("declared".to_owned(), self.subscription.declared.is_some().into());
+        told.insert(
+            "declared".to_owned(),
+            self.subscription.declared.is_some().into(),
+        );
         if let Some(place) = self.subscription.declared_in() {
             told.insert("declared_in".to_owned(), place.into());
         }
         told.insert("state".to_owned(), self.state().into());
         if self.problem.is_some() {
             // The reason names a file of the server.
-            told.insert("problem".to_owned(), "what is kept of it can't be read: remove it, add it again, and replay".into());
+            told.insert(
+                "problem".to_owned(),
+                "what is kept of it can't be read: remove it, add it again, and replay".into(),
+            );
         }
         told.insert("status".to_owned(), counts);
         told.insert("waiting_requests".to_owned(), self.waiting_requests.into());
-        told.insert("oldest_waiting".to_owned(), self.oldest_waiting.map_or(Value::Null, instant));
+        told.insert(
+            "oldest_waiting".to_owned(),
+            self.oldest_waiting.map_or(Value::Null, instant),
+        );
         told.insert("lag_seconds".to_owned(), self.lag_seconds().into());
-        told.insert("unread_since".to_owned(), self.unread_since.map_or(Value::Null, instant));
+        told.insert(
+            "unread_since".to_owned(),
+            self.unread_since.map_or(Value::Null, instant),
+        );
         told.insert("unread_bytes".to_owned(), self.unread_bytes.into());
         told.insert("behind_seconds".to_owned(), self.behind_seconds().into());
         if self.unread_problem.is_some() {
             // The reason names a file of the server.
-            told.insert("unread_problem".to_owned(), "what waits for it in the log can't be read".into());
+            told.insert(
+                "unread_problem".to_owned(),
+                "what waits for it in the log can't be read".into(),
+            );
         }
         told
     }
 }
 
 fn seconds_since(micros: Option<i64>) -> f64 {
-    let micros = micros.map_or(0, |since| Timestamp::now().as_micros().saturating_sub(since).max(0));
+    let micros = micros.map_or(0, |since| {
+        Timestamp::now().as_micros().saturating_sub(since).max(0)
+    });
     (micros / 1000) as f64 / 1000.0
 }
 
@@ -175,6 +217,8 @@ fn instant(micros: i64) -> Value {
 
 impl Serialize for SubscriptionReport {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serde_json::to_value(self.told()).map_err(S::Error::custom)?.serialize(serializer)
+        serde_json::to_value(self.told())
+            .map_err(S::Error::custom)?
+            .serialize(serializer)
     }
 }

@@ -1,7 +1,8 @@
-//! When an endpoint's outbox is saved, on a thread for that: one save at a time, soon where something waits for it.
+//! When an endpoint's outbox is saved, on a thread for that: one save at a time, soon where
+//! something waits for it.
 //!
-//! A save that fails is tried again until it works. What waits for it waits; what was sent meanwhile may come again after a death, under
-//! the same id.
+//! A save that fails is tried again until it works. What waits for it waits; what was sent
+//! meanwhile may come again after a death, under the same id.
 
 use std::{
     future::pending,
@@ -13,12 +14,13 @@ use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use super::blocking::panicked;
 use crate::{error::Result, store::document::Document};
 
-/// So often at most while deliveries go well; when nothing was found in the log but it was read on; and after a save that failed.
+/// So often at most while deliveries go well; when nothing was found in the log but it was read on;
+/// and after a save that failed.
 const EVERY: Duration = Duration::from_millis(50);
 const MOVED_EVERY: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(5);
-/// What only counts failed attempts is saved at this pace, in bytes a second: an endpoint can fail for days, with a thousand requests
-/// waiting.
+/// What only counts failed attempts is saved at this pace, in bytes a second: an endpoint can fail
+/// for days, with a thousand requests waiting.
 const FAILED_PACE: usize = 64 * 1024;
 
 #[derive(Debug)]
@@ -26,7 +28,8 @@ pub(super) struct Saves {
     /// Something changed that is in no save yet; and something waits for that to be durable.
     pub(super) unsaved: bool,
     pub(super) soon: bool,
-    /// The log was read on, and nothing was found: no loss if that is forgotten, but retention waits for it.
+    /// The log was read on, and nothing was found: no loss if that is forgotten, but retention
+    /// waits for it.
     pub(super) moved: bool,
     /// An attempt failed. Who forgets that tries once more.
     pub(super) failed: bool,
@@ -69,8 +72,13 @@ impl Saves {
     pub(super) fn is_time(&self) -> bool {
         let ago = self.last.elapsed();
         let paced = Duration::from_millis((self.len * 1000 / FAILED_PACE) as u64).max(EVERY);
-        let wanted = self.soon || self.unsaved && ago >= EVERY || self.failed && ago >= paced || self.moved && ago >= MOVED_EVERY;
-        wanted && self.under_way.is_none() && self.not_before.is_none_or(|time| time <= Instant::now())
+        let wanted = self.soon
+            || self.unsaved && ago >= EVERY
+            || self.failed && ago >= paced
+            || self.moved && ago >= MOVED_EVERY;
+        wanted
+            && self.under_way.is_none()
+            && self.not_before.is_none_or(|time| time <= Instant::now())
     }
 
     pub(super) fn begin(&mut self, document: Document, text: Vec<u8>) {
@@ -82,7 +90,9 @@ impl Saves {
 
     /// Whether something waits to be saved soon. The end of a save that is under way tells itself.
     pub(super) fn are_wanted(&self) -> bool {
-        (self.soon || self.unsaved) && self.under_way.is_none() && self.not_before.is_none_or(|time| time <= Instant::now())
+        (self.soon || self.unsaved)
+            && self.under_way.is_none()
+            && self.not_before.is_none_or(|time| time <= Instant::now())
     }
 
     /// Whether a save is under way.
@@ -92,7 +102,9 @@ impl Saves {
 
     /// Waits for the save that is under way; for ever if none is. Gives why it failed.
     pub(super) async fn saved(&mut self) -> Result<()> {
-        let Some(saving) = &mut self.under_way else { return pending().await };
+        let Some(saving) = &mut self.under_way else {
+            return pending().await;
+        };
         let saved: std::result::Result<_, JoinError> = saving.await;
         self.under_way = None;
         let saved = saved.unwrap_or_else(|e| Err(panicked("saving an outbox", &e)));
@@ -123,7 +135,10 @@ mod tests {
         assert!(!saves.is_time());
         let changed_meanwhile = saves.next();
         assert!(saves.saved().await.is_err() && saves.done() < waits_for);
-        assert!(saves.soon && !saves.is_time(), "it is tried again, and not at once");
+        assert!(
+            saves.soon && !saves.is_time(),
+            "it is tried again, and not at once"
+        );
         std::fs::create_dir(dir.path().join("state")).unwrap();
         saves.not_before = None;
         assert!(saves.is_time());
@@ -137,10 +152,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("state")).unwrap();
         let mut saves = Saves::new(false);
-        saves.begin(Document::new(&Layout::new(dir.path()), "outbox", "outbox"), vec![b'x'; 3 * FAILED_PACE]);
+        saves.begin(
+            Document::new(&Layout::new(dir.path()), "outbox", "outbox"),
+            vec![b'x'; 3 * FAILED_PACE],
+        );
         saves.saved().await.unwrap();
         fn after(saves: &mut Saves, seconds: u64) -> bool {
-            saves.last = Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+            saves.last = Instant::now()
+                .checked_sub(Duration::from_secs(seconds))
+                .unwrap();
             saves.is_time()
         }
         assert!(!after(&mut saves, 60), "nothing happened");

@@ -14,7 +14,14 @@ fn failed(kind: FailureKind) -> Answer {
 
 fn with(outcome: Outcome, retry_after: Option<u64>) -> Answer {
     let retry_after = retry_after.map(Duration::from_secs);
-    Answer { outcome, retry_after, location_host: None, body: Vec::new(), excerpt: String::new(), took: Duration::ZERO }
+    Answer {
+        outcome,
+        retry_after,
+        location_host: None,
+        body: Vec::new(),
+        excerpt: String::new(),
+        took: Duration::ZERO,
+    }
 }
 
 fn after(answer: &Answer, attempts: u32) -> Option<u64> {
@@ -27,8 +34,15 @@ fn after(answer: &Answer, attempts: u32) -> Option<u64> {
 
 #[test]
 fn a_dead_endpoint_is_tried_eleven_times_within_three_days() {
-    let waits: Vec<_> = (1..=11).map_while(|attempt| after(&status(500), attempt)).collect();
-    assert_eq!(waits, [5, 30, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400]);
+    let waits: Vec<_> = (1..=11)
+        .map_while(|attempt| after(&status(500), attempt))
+        .collect();
+    assert_eq!(
+        waits,
+        [
+            5, 30, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400
+        ]
+    );
     assert_eq!(waits.iter().sum::<u64>() / 3600, 75);
     assert_eq!(after(&status(500), 11), None);
     assert_eq!(after(&status(500), u32::MAX), None);
@@ -43,27 +57,63 @@ fn each_status_has_its_consequence() {
     assert_eq!(verdict(410, 5), Verdict::Gone);
     assert_eq!(verdict(413, 2), Verdict::Split);
     assert!(matches!(verdict(413, 1), Verdict::DeadLetter { why } if why.contains("413")));
-    for again in [100, 199, 300, 301, 304, 400, 401, 404, 409, 429, 500, 503, 599, 999] {
-        assert!(matches!(verdict(again, 1), Verdict::Retry { alert: false, .. }), "{again}");
+    for again in [
+        100, 199, 300, 301, 304, 400, 401, 404, 409, 429, 500, 503, 599, 999,
+    ] {
+        assert!(
+            matches!(verdict(again, 1), Verdict::Retry { alert: false, .. }),
+            "{again}"
+        );
     }
 }
 
 #[test]
 fn what_only_a_change_of_settings_mends_is_told_after_the_second_attempt() {
-    let alert =
-        |answer: &Answer, attempts| matches!(Schedule::default().verdict(answer, attempts, 1, 0), Verdict::Retry { alert: true, .. });
-    for answer in [status(301), status(400), status(401), status(404), failed(FailureKind::Refused), failed(FailureKind::Tls)] {
-        assert_eq!([1, 2, 3].map(|attempts| alert(&answer, attempts)), [false, true, true], "{answer:?}");
+    let alert = |answer: &Answer, attempts| {
+        matches!(
+            Schedule::default().verdict(answer, attempts, 1, 0),
+            Verdict::Retry { alert: true, .. }
+        )
+    };
+    for answer in [
+        status(301),
+        status(400),
+        status(401),
+        status(404),
+        failed(FailureKind::Refused),
+        failed(FailureKind::Tls),
+    ] {
+        assert_eq!(
+            [1, 2, 3].map(|attempts| alert(&answer, attempts)),
+            [false, true, true],
+            "{answer:?}"
+        );
     }
-    for answer in [status(408), status(425), status(429), status(500), failed(FailureKind::Connect), failed(FailureKind::Timeout)] {
+    for answer in [
+        status(408),
+        status(425),
+        status(429),
+        status(500),
+        failed(FailureKind::Connect),
+        failed(FailureKind::Timeout),
+    ] {
         assert!(!alert(&answer, 3), "{answer:?}");
     }
 }
 
 #[test]
 fn an_overloaded_receiver_gets_at_least_a_minute() {
-    for answer in [status(429), status(502), status(503), status(504), failed(FailureKind::Timeout)] {
-        assert_eq!([1, 2, 3].map(|attempts| after(&answer, attempts)), [Some(60), Some(60), Some(300)]);
+    for answer in [
+        status(429),
+        status(502),
+        status(503),
+        status(504),
+        failed(FailureKind::Timeout),
+    ] {
+        assert_eq!(
+            [1, 2, 3].map(|attempts| after(&answer, attempts)),
+            [Some(60), Some(60), Some(300)]
+        );
     }
     assert_eq!(after(&failed(FailureKind::Connect), 1), Some(5));
 }
@@ -71,11 +121,21 @@ fn an_overloaded_receiver_gets_at_least_a_minute() {
 #[test]
 fn a_receiver_may_ask_for_more_time_but_not_for_less() {
     for (asking, wait) in [(0, 60), (90, 90), (7200, 7200), (10_000_000, 86_400)] {
-        assert_eq!(after(&with(Outcome::Status(429), Some(asking)), 1), Some(wait));
-        assert_eq!(after(&with(Outcome::Status(503), Some(asking)), 1), Some(wait));
+        assert_eq!(
+            after(&with(Outcome::Status(429), Some(asking)), 1),
+            Some(wait)
+        );
+        assert_eq!(
+            after(&with(Outcome::Status(503), Some(asking)), 1),
+            Some(wait)
+        );
     }
     assert_eq!(after(&with(Outcome::Status(503), Some(90)), 3), Some(300));
-    assert_eq!(after(&with(Outcome::Status(500), Some(90)), 1), Some(5), "only 429 and 503 mean it so");
+    assert_eq!(
+        after(&with(Outcome::Status(500), Some(90)), 1),
+        Some(5),
+        "only 429 and 503 mean it so"
+    );
 }
 
 #[test]
@@ -101,14 +161,23 @@ fn retry_after_is_read_in_all_its_forms() {
         ("soon", None),
         ("Sun, 06 Nov", None),
     ] {
-        assert_eq!(retry_after(value, now).map(|asked| asked.as_secs()), seconds, "{value:?}");
+        assert_eq!(
+            retry_after(value, now).map(|asked| asked.as_secs()),
+            seconds,
+            "{value:?}"
+        );
     }
 }
 
 #[test]
 fn a_schedule_has_steps_of_at_most_a_day() {
     assert!(Schedule::new(vec![]).is_err());
-    assert!(Schedule::new(vec![LONGEST_DELAY + Duration::from_nanos(1)]).unwrap_err().to_string().contains("24 hours"));
+    assert!(
+        Schedule::new(vec![LONGEST_DELAY + Duration::from_nanos(1)])
+            .unwrap_err()
+            .to_string()
+            .contains("24 hours")
+    );
     assert!(Schedule::new(vec![Duration::ZERO; 101]).is_err());
     let once = Schedule::new(vec![Duration::ZERO]).unwrap();
     assert_eq!(once.verdict(&status(500), 1, 1, 0), Verdict::Exhausted);
@@ -117,7 +186,10 @@ fn a_schedule_has_steps_of_at_most_a_day() {
 fn outcomes() -> impl Strategy<Value = Outcome> {
     use FailureKind::{Body, Connect, Other, Refused, Timeout, Tls};
     let failed = proptest::sample::select(vec![Refused, Connect, Tls, Timeout, Body, Other]);
-    prop_oneof![(100u16..600).prop_map(Outcome::Status), failed.prop_map(|kind| Outcome::Failed(Failure::new(kind, "")))]
+    prop_oneof![
+        (100u16..600).prop_map(Outcome::Status),
+        failed.prop_map(|kind| Outcome::Failed(Failure::new(kind, "")))
+    ]
 }
 
 proptest! {

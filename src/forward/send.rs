@@ -1,4 +1,5 @@
-//! Sends one request and reads the answer: entries become a signed request, and the answer what is to be done next.
+//! Sends one request and reads the answer: entries become a signed request, and the answer what is
+//! to be done next.
 
 use std::time::Duration;
 
@@ -32,10 +33,22 @@ pub(super) enum Sent {
     },
 }
 
-/// Sends entries once, which is the attempt of this number. Also gives what is told of it, if anything was sent.
-pub(super) async fn send(endpoint: &Prepared, source: &str, id: &str, entries: &[Entry], number: u32) -> (Sent, Option<DeliveryAttempt>) {
+/// Sends entries once, which is the attempt of this number. Also gives what is told of it, if
+/// anything was sent.
+pub(super) async fn send(
+    endpoint: &Prepared,
+    source: &str,
+    id: &str,
+    entries: &[Entry],
+    number: u32,
+) -> (Sent, Option<DeliveryAttempt>) {
     let hopeless = |why: String| (Sent::Hopeless { why }, None);
-    let batch = Batch { id, source, entries, batched: endpoint.batch.is_some() };
+    let batch = Batch {
+        id,
+        source,
+        entries,
+        batched: endpoint.batch.is_some(),
+    };
     let encoded = match endpoint.format.encode(&batch) {
         Ok(encoded) => encoded,
         Err(unencodable) => return hopeless(unencodable.to_string()),
@@ -43,8 +56,13 @@ pub(super) async fn send(endpoint: &Prepared, source: &str, id: &str, entries: &
     let Some(headers) = headers(endpoint, id, &encoded) else {
         return hopeless("its format made a header that HTTP does not allow".to_owned());
     };
-    let answer = endpoint.client.post(&endpoint.url, headers, encoded.body).await;
-    let verdict = endpoint.schedule.verdict(&answer, number, entries.len(), fastrand::u32(..));
+    let answer = endpoint
+        .client
+        .post(&endpoint.url, headers, encoded.body)
+        .await;
+    let verdict = endpoint
+        .schedule
+        .verdict(&answer, number, entries.len(), fastrand::u32(..));
     let mut told = tell(&answer, id, entries, number);
     if verdict == Verdict::Delivered {
         match endpoint.format.read_answer(&answer.body) {
@@ -74,10 +92,19 @@ fn tell(answer: &Answer, id: &str, entries: &[Entry], number: u32) -> DeliveryAt
         took_ms: u64::try_from(answer.took.as_millis()).unwrap_or(u64::MAX),
         attempt: number,
         entries: entries.len(),
-        first_entry_id: entries.first().map(|entry| entry.id().to_owned()).unwrap_or_default(),
+        first_entry_id: entries
+            .first()
+            .map(|entry| entry.id().to_owned())
+            .unwrap_or_default(),
         delivered: problem.is_none(),
         status,
-        result: problem.unwrap_or_else(|| format!("{} after {} ms", status.unwrap_or_default(), answer.took.as_millis())),
+        result: problem.unwrap_or_else(|| {
+            format!(
+                "{} after {} ms",
+                status.unwrap_or_default(),
+                answer.took.as_millis()
+            )
+        }),
         answer: answer.excerpt.clone(),
     }
 }
@@ -85,18 +112,38 @@ fn tell(answer: &Answer, id: &str, entries: &[Entry], number: u32) -> DeliveryAt
 /// Asks a receiver which of these it has by now. What goes wrong is asked again.
 pub(super) async fn acknowledged(endpoint: &Prepared, acks: &[u64]) -> Vec<u64> {
     // A format that does not ask acknowledges at once.
-    let Some(question) = endpoint.format.ask(endpoint.url.as_str(), acks) else { return acks.to_vec() };
-    let (Ok(url), Some(headers)) = (question.url.parse(), headers(endpoint, "", &question.request)) else { return Vec::new() };
-    let answer = endpoint.client.post(&url, headers, question.request.body).await;
-    if answer.problem().is_some() { Vec::new() } else { endpoint.format.read_acks(&answer.body) }
+    let Some(question) = endpoint.format.ask(endpoint.url.as_str(), acks) else {
+        return acks.to_vec();
+    };
+    let (Ok(url), Some(headers)) = (
+        question.url.parse(),
+        headers(endpoint, "", &question.request),
+    ) else {
+        return Vec::new();
+    };
+    let answer = endpoint
+        .client
+        .post(&url, headers, question.request.body)
+        .await;
+    if answer.problem().is_some() {
+        Vec::new()
+    } else {
+        endpoint.format.read_acks(&answer.body)
+    }
 }
 
 /// The headers of one request; signed if it has an id.
 fn headers(endpoint: &Prepared, id: &str, encoded: &format::Encoded) -> Option<HeaderMap> {
     let mut headers = endpoint.fixed.clone();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_str(&encoded.content_type).ok()?);
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_str(&encoded.content_type).ok()?,
+    );
     for (name, value) in &encoded.headers {
-        headers.insert(HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?);
+        headers.insert(
+            HeaderName::from_bytes(name.as_bytes()).ok()?,
+            HeaderValue::from_str(value).ok()?,
+        );
     }
     if !id.is_empty() {
         let timestamp = Timestamp::now().as_micros() / 1_000_000;

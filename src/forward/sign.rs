@@ -1,6 +1,8 @@
-//! Signatures as in Standard Webhooks 1.0.0: who receives a request can tell that it came from here, unchanged and lately.
+//! Signatures as in Standard Webhooks 1.0.0: who receives a request can tell that it came from
+//! here, unchanged and lately.
 //!
-//! What is signed is `{id}.{timestamp}.{body}`, the very bytes that are sent. A secret never appears in `Debug` or in an error.
+//! What is signed is `{id}.{timestamp}.{body}`, the very bytes that are sent. A secret never
+//! appears in `Debug` or in an error.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -27,14 +29,18 @@ const LONGEST: usize = 64;
 const SEED: usize = 32;
 
 /// Some libraries leave out the padding.
-const BASE64: GeneralPurpose =
-    GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// A secret that signs webhooks. Cheap to clone; its `Debug` doesn't show it.
 ///
-/// It is read from `whsec_` and the base64 of 24 to 64 bytes, which makes `v1` signatures (HMAC-SHA256, the receiver has the same
-/// secret), or `whsk_` and the base64 of an Ed25519 private key (the 32 bytes of its seed, or 64 with the public key after it), which makes
-/// `v1a` signatures: the receiver has only the [public key](Self::public). White space around it, as at the end of a file, doesn't matter.
+/// It is read from `whsec_` and the base64 of 24 to 64 bytes, which makes `v1` signatures
+/// (HMAC-SHA256, the receiver has the same secret), or `whsk_` and the base64 of an Ed25519 private
+/// key (the 32 bytes of its seed, or 64 with the public key after it), which makes `v1a`
+/// signatures: the receiver has only the [public key](Self::public). White space around it, as at
+/// the end of a file, doesn't matter.
 ///
 /// ```
 /// use tracing_audit::webhook::SigningSecret;
@@ -50,7 +56,10 @@ pub struct SigningSecret(Kind);
 #[derive(Clone)]
 enum Kind {
     Symmetric(Arc<[u8]>),
-    Asymmetric { seed: [u8; SEED], pair: Arc<Ed25519KeyPair> },
+    Asymmetric {
+        seed: [u8; SEED],
+        pair: Arc<Ed25519KeyPair>,
+    },
 }
 
 impl SigningSecret {
@@ -72,15 +81,19 @@ impl SigningSecret {
         Self::of_seed(random()?)
     }
 
-    /// What the receiver of `v1a` signatures needs, `whpk_…`. `None` for a symmetric secret: the receiver needs the secret itself.
+    /// What the receiver of `v1a` signatures needs, `whpk_…`. `None` for a symmetric secret: the
+    /// receiver needs the secret itself.
     pub fn public(&self) -> Option<String> {
         match &self.0 {
             Kind::Symmetric(_) => None,
-            Kind::Asymmetric { pair, .. } => Some(format!("{PUBLIC}{}", BASE64.encode(pair.public_key()))),
+            Kind::Asymmetric { pair, .. } => {
+                Some(format!("{PUBLIC}{}", BASE64.encode(pair.public_key())))
+            }
         }
     }
 
-    /// The secret as text, as it can be parsed again: to store it, or to show it once to who has just made it.
+    /// The secret as text, as it can be parsed again: to store it, or to show it once to who has
+    /// just made it.
     pub fn reveal(&self) -> String {
         match &self.0 {
             Kind::Symmetric(key) => format!("{SYMMETRIC}{}", BASE64.encode(key)),
@@ -92,14 +105,19 @@ impl SigningSecret {
     }
 
     fn of_seed(seed: [u8; SEED]) -> Result<Self> {
-        let pair = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|e| Error::invalid(PARAMETER, e.to_string()))?;
-        Ok(Self(Kind::Asymmetric { seed, pair: Arc::new(pair) }))
+        let pair = Ed25519KeyPair::from_seed_unchecked(&seed)
+            .map_err(|e| Error::invalid(PARAMETER, e.to_string()))?;
+        Ok(Self(Kind::Asymmetric {
+            seed,
+            pair: Arc::new(pair),
+        }))
     }
 
     fn write_signature(&self, head: &str, body: &[u8], signatures: &mut String) {
         match &self.0 {
             Kind::Symmetric(key) => {
-                let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("an HMAC key may have any length");
+                let mut mac =
+                    Hmac::<Sha256>::new_from_slice(key).expect("an HMAC key may have any length");
                 mac.update(head.as_bytes());
                 mac.update(body);
                 signatures.push_str("v1,");
@@ -116,7 +134,8 @@ impl SigningSecret {
 
 fn random() -> Result<[u8; SEED]> {
     let mut bytes = [0; SEED];
-    getrandom::fill(&mut bytes).map_err(|e| Error::invalid(PARAMETER, format!("the system has no randomness: {e}")))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|e| Error::invalid(PARAMETER, format!("the system has no randomness: {e}")))?;
     Ok(bytes)
 }
 
@@ -126,33 +145,53 @@ impl FromStr for SigningSecret {
     fn from_str(text: &str) -> Result<Self> {
         let wrong = |problem: String| Error::invalid(PARAMETER, problem);
         // What base64 has to say against a text can quote it.
-        let decode = |text| BASE64.decode(text).map_err(|_| wrong("what follows its prefix is not base64".to_owned()));
+        let decode = |text| {
+            BASE64
+                .decode(text)
+                .map_err(|_| wrong("what follows its prefix is not base64".to_owned()))
+        };
         let text = text.trim();
         if let Some(key) = text.strip_prefix(SYMMETRIC) {
             let key = decode(key)?;
             if !(SHORTEST..=LONGEST).contains(&key.len()) {
-                return Err(wrong(format!("it has {} bytes, not {SHORTEST} to {LONGEST}", key.len())));
+                return Err(wrong(format!(
+                    "it has {} bytes, not {SHORTEST} to {LONGEST}",
+                    key.len()
+                )));
             }
             return Ok(Self(Kind::Symmetric(key.into())));
         }
         if let Some(key) = text.strip_prefix(PRIVATE) {
             let key = decode(key)?;
-            let Some((seed, public)) = key.split_first_chunk().filter(|(_, public)| matches!(public.len(), 0 | SEED)) else {
-                return Err(wrong(format!("an Ed25519 private key has 32 or 64 bytes, this one {}", key.len())));
+            let Some((seed, public)) = key
+                .split_first_chunk()
+                .filter(|(_, public)| matches!(public.len(), 0 | SEED))
+            else {
+                return Err(wrong(format!(
+                    "an Ed25519 private key has 32 or 64 bytes, this one {}",
+                    key.len()
+                )));
             };
             let secret = Self::of_seed(*seed)?;
             if let Kind::Asymmetric { pair, .. } = &secret.0
                 && !public.is_empty()
                 && pair.public_key().as_ref() != public
             {
-                return Err(wrong("its second half is not the public key of its first half".to_owned()));
+                return Err(wrong(
+                    "its second half is not the public key of its first half".to_owned(),
+                ));
             }
             return Ok(secret);
         }
         if text.starts_with(PUBLIC) {
-            return Err(wrong("this is a public key, which is for the receiver: give the private one, whsk_…".to_owned()));
+            return Err(wrong(
+                "this is a public key, which is for the receiver: give the private one, whsk_…"
+                    .to_owned(),
+            ));
         }
-        Err(wrong("it begins neither with whsec_ (HMAC-SHA256) nor with whsk_ (Ed25519)".to_owned()))
+        Err(wrong(
+            "it begins neither with whsec_ (HMAC-SHA256) nor with whsk_ (Ed25519)".to_owned(),
+        ))
     }
 }
 
@@ -165,11 +204,13 @@ impl fmt::Debug for SigningSecret {
     }
 }
 
-/// The value of the `webhook-signature` header: one signature for each secret, in their order, separated by spaces.
+/// The value of the `webhook-signature` header: one signature for each secret, in their order,
+/// separated by spaces.
 ///
-/// A receiver takes the request if it can verify one of them, so while a secret is being replaced the old and the new one both sign.
-/// `timestamp` is the time of this attempt in Unix seconds, as in the `webhook-timestamp` header. The `id` must have no full
-/// stop in it, or it could pass for an id and a timestamp.
+/// A receiver takes the request if it can verify one of them, so while a secret is being replaced
+/// the old and the new one both sign. `timestamp` is the time of this attempt in Unix seconds, as
+/// in the `webhook-timestamp` header. The `id` must have no full stop in it, or it could pass for
+/// an id and a timestamp.
 pub fn sign(secrets: &[SigningSecret], id: &str, timestamp: i64, body: &[u8]) -> String {
     let head = format!("{id}.{timestamp}.");
     let mut signatures = String::new();
@@ -193,8 +234,16 @@ mod tests {
     const SIGNATURE: &str = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
 
     fn signed(secrets: &[&str]) -> String {
-        let secrets: Vec<_> = secrets.iter().map(|secret| secret.parse().unwrap()).collect();
-        sign(&secrets, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, BODY)
+        let secrets: Vec<_> = secrets
+            .iter()
+            .map(|secret| secret.parse().unwrap())
+            .collect();
+        sign(
+            &secrets,
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            1_614_265_330,
+            BODY,
+        )
     }
 
     #[test]
@@ -208,13 +257,21 @@ mod tests {
     fn while_a_secret_is_replaced_both_sign() {
         let new = SigningSecret::random().unwrap().reveal();
         let both = signed(&[&new, SECRET]);
-        assert_eq!(both.split(' ').collect::<Vec<_>>(), [&signed(&[&new]), SIGNATURE]);
+        assert_eq!(
+            both.split(' ').collect::<Vec<_>>(),
+            [&signed(&[&new]), SIGNATURE]
+        );
     }
 
     #[test]
     fn an_ed25519_key_pair_is_that_of_rfc_8032() {
         // Section 7.1, tests 1 and 2: the seeds and their public keys.
-        let hex = |text: &str| (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect::<Vec<_>>();
+        let hex = |text: &str| {
+            (0..text.len())
+                .step_by(2)
+                .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+                .collect::<Vec<_>>()
+        };
         for (seed, public) in [
             (
                 "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
@@ -229,38 +286,65 @@ mod tests {
             let long = format!("{PRIVATE}{}", BASE64.encode([&seed[..], &public].concat()));
             let short = format!("{PRIVATE}{}", BASE64.encode(&seed));
             let secret: SigningSecret = short.parse().unwrap();
-            assert_eq!(secret.public().unwrap(), format!("{PUBLIC}{}", BASE64.encode(&public)));
+            assert_eq!(
+                secret.public().unwrap(),
+                format!("{PUBLIC}{}", BASE64.encode(&public))
+            );
             assert_eq!(secret.reveal(), long);
-            assert_eq!(signed(&[&short]), signed(&[&long]), "Ed25519 has one signature for a text");
+            assert_eq!(
+                signed(&[&short]),
+                signed(&[&long]),
+                "Ed25519 has one signature for a text"
+            );
 
-            let signature = BASE64.decode(signed(&[&long]).strip_prefix("v1a,").unwrap()).unwrap();
+            let signature = BASE64
+                .decode(signed(&[&long]).strip_prefix("v1a,").unwrap())
+                .unwrap();
             let text = [b"msg_p5jXN8AQM9LWM0D4loKWxJek.1614265330.", BODY].concat();
-            UnparsedPublicKey::new(&ED25519, &public).verify(&text, &signature).unwrap();
+            UnparsedPublicKey::new(&ED25519, &public)
+                .verify(&text, &signature)
+                .unwrap();
         }
     }
 
     #[test]
     fn secrets_come_back_and_do_not_show() {
-        for secret in [SigningSecret::random().unwrap(), SigningSecret::random_key_pair().unwrap()] {
+        for secret in [
+            SigningSecret::random().unwrap(),
+            SigningSecret::random_key_pair().unwrap(),
+        ] {
             let text = secret.reveal();
             let again: SigningSecret = text.parse().unwrap();
             assert_eq!(again.reveal(), text);
             let unpadded: SigningSecret = text.trim_end_matches('=').parse().unwrap();
             assert_eq!(unpadded.reveal(), text);
             let (_, encoded) = text.split_once('_').unwrap();
-            assert!(!format!("{secret:?}").contains(&encoded[..12]), "{secret:?}");
+            assert!(
+                !format!("{secret:?}").contains(&encoded[..12]),
+                "{secret:?}"
+            );
         }
-        assert_ne!(SigningSecret::random().unwrap().reveal(), SigningSecret::random().unwrap().reveal());
+        assert_ne!(
+            SigningSecret::random().unwrap().reveal(),
+            SigningSecret::random().unwrap().reveal()
+        );
     }
 
     #[test]
     fn what_is_no_secret_is_refused_without_being_quoted() {
         let other = SigningSecret::random_key_pair().unwrap().reveal();
-        let mixed = format!("{}{}", &SigningSecret::random_key_pair().unwrap().reveal()[..40], &other[40..]);
+        let mixed = format!(
+            "{}{}",
+            &SigningSecret::random_key_pair().unwrap().reveal()[..40],
+            &other[40..]
+        );
         for (text, problem) in [
             ("hunter2hunter2hunter2hunter2".to_owned(), "whsec_"),
             (format!("{SYMMETRIC}hunter2!"), "base64"),
-            (format!("{SYMMETRIC}{}", BASE64.encode([7; 23])), "23 bytes, not 24 to 64"),
+            (
+                format!("{SYMMETRIC}{}", BASE64.encode([7; 23])),
+                "23 bytes, not 24 to 64",
+            ),
             (format!("{SYMMETRIC}{}", BASE64.encode([7; 65])), "65 bytes"),
             (format!("{PRIVATE}{}", BASE64.encode([7; 33])), "33"),
             (format!("{PUBLIC}{}", BASE64.encode([7; 32])), "public key"),

@@ -1,4 +1,5 @@
-//! What an application does with the subscriptions of its log. For the log it is the system that does it.
+//! What an application does with the subscriptions of its log. For the log it is the system that
+//! does it.
 
 use super::{
     administer::{Administrator, Refusal},
@@ -12,66 +13,93 @@ use super::{
 use crate::{error::Result, log::AuditLog, query::AuditReader};
 
 impl AuditLog {
-    /// Adds a subscription; it is recorded (`audit.subscription.added`). It gets what is recorded from now on.
+    /// Adds a subscription; it is recorded (`audit.subscription.added`). It gets what is recorded
+    /// from now on.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`](crate::Error::Invalid) names the setting that can't be used, or says that there are 100 already: a log has no
-    /// more.
+    /// [`Error::Invalid`](crate::Error::Invalid) names the setting that can't be used, or says that
+    /// there are 100 already: a log has no more.
     pub fn subscribe(&self, subscription: Subscription) -> Result<()> {
-        Administrator::new(self).add(subscription).map_err(Refusal::into_error)
+        Administrator::new(self)
+            .add(subscription)
+            .map_err(Refusal::into_error)
     }
 
-    /// Gives the subscription of this name other settings: all of them. It goes on where it is in the log, and stays paused if it is. It is
-    /// recorded (`audit.subscription.changed`). False if there is none of this name.
+    /// Gives the subscription of this name other settings: all of them. It goes on where it is in
+    /// the log, and stays paused if it is. It is recorded (`audit.subscription.changed`). False if
+    /// there is none of this name.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`](crate::Error::Invalid) names the setting that can't be used, or says where the subscription is declared.
+    /// [`Error::Invalid`](crate::Error::Invalid) names the setting that can't be used, or says
+    /// where the subscription is declared.
     pub fn update_subscription(&self, subscription: Subscription) -> Result<bool> {
         let name = subscription.name.clone();
         let changed = Administrator::new(self).change(&name, |_| Ok((subscription, ())));
-        changed.map(Some).or_else(Refusal::or_none).map(|found| found.is_some())
+        changed
+            .map(Some)
+            .or_else(Refusal::or_none)
+            .map(|found| found.is_some())
     }
 
-    /// Removes a subscription; what waits for it is not sent. It is recorded (`audit.subscription.removed`). False if there is none of
-    /// this name.
+    /// Removes a subscription; what waits for it is not sent. It is recorded
+    /// (`audit.subscription.removed`). False if there is none of this name.
     ///
     /// # Errors
     ///
     /// If the subscriptions can't be written, or if it is declared: then it is to be removed there.
     pub fn unsubscribe(&self, name: &str) -> Result<bool> {
-        Administrator::new(self).remove(name).map(Some).or_else(Refusal::or_none).map(|found| found.is_some())
+        Administrator::new(self)
+            .remove(name)
+            .map(Some)
+            .or_else(Refusal::or_none)
+            .map(|found| found.is_some())
     }
 
-    /// Holds a subscription's deliveries back (`true`) or lets them go on (`false`). What is recorded meanwhile waits in the log, as long
-    /// as its retention. It is recorded (`audit.subscription.paused`, `audit.subscription.resumed`). False if there is none of this name.
+    /// Holds a subscription's deliveries back (`true`) or lets them go on (`false`). What is
+    /// recorded meanwhile waits in the log, as long as its retention. It is recorded
+    /// (`audit.subscription.paused`, `audit.subscription.resumed`). False if there is none of this
+    /// name.
     ///
     /// # Errors
     ///
     /// If the subscriptions can't be written.
     pub fn pause_subscription(&self, name: &str, paused: bool) -> Result<bool> {
-        Administrator::new(self).pause(name, paused).map(Some).or_else(Refusal::or_none).map(|found| found.is_some())
+        Administrator::new(self)
+            .pause(name, paused)
+            .map(Some)
+            .or_else(Refusal::or_none)
+            .map(|found| found.is_some())
     }
 
-    /// Makes a new signing secret. From now on each request is signed with it as well as with those before it, so the receiver can take
-    /// it over when it likes; then [retire](Self::retire_signing_secrets) them. It is recorded (`audit.subscription.changed`). `None` if
-    /// there is no such subscription.
+    /// Makes a new signing secret. From now on each request is signed with it as well as with those
+    /// before it, so the receiver can take it over when it likes; then
+    /// [retire](Self::retire_signing_secrets) them. It is recorded (`audit.subscription.changed`).
+    /// `None` if there is no such subscription.
     ///
     /// # Errors
     ///
     /// [`Error::Invalid`](crate::Error::Invalid) if five secrets sign already.
     pub fn rotate_signing_secret(&self, name: &str) -> Result<Option<SigningSecret>> {
-        Administrator::new(self).rotate(name).map(Some).or_else(Refusal::or_none)
+        Administrator::new(self)
+            .rotate(name)
+            .map(Some)
+            .or_else(Refusal::or_none)
     }
 
-    /// Signs with the newest secret alone. It is recorded (`audit.subscription.changed`). False if there is no such subscription.
+    /// Signs with the newest secret alone. It is recorded (`audit.subscription.changed`). False if
+    /// there is no such subscription.
     ///
     /// # Errors
     ///
     /// If the subscriptions can't be written.
     pub fn retire_signing_secrets(&self, name: &str) -> Result<bool> {
-        Administrator::new(self).retire(name).map(Some).or_else(Refusal::or_none).map(|found| found.is_some())
+        Administrator::new(self)
+            .retire(name)
+            .map(Some)
+            .or_else(Refusal::or_none)
+            .map(|found| found.is_some())
     }
 
     /// All subscriptions, with how they are doing.
@@ -83,8 +111,8 @@ impl AuditLog {
         manage::reports(&self.store().layout, &AuditReader::open(self.dir())?)
     }
 
-    /// The last attempts to deliver to an endpoint, the newest first: the last 50 that failed and the last 50 that did not. None, if there
-    /// is no such subscription.
+    /// The last attempts to deliver to an endpoint, the newest first: the last 50 that failed and
+    /// the last 50 that did not. None, if there is no such subscription.
     ///
     /// # Errors
     ///
@@ -93,13 +121,17 @@ impl AuditLog {
         history::read(&self.store().layout, name)
     }
 
-    /// Has entries sent again, by whoever forwards; see [`Replay`]. It is recorded (`audit.subscription.replayed`). False if there is no
-    /// such subscription.
+    /// Has entries sent again, by whoever forwards; see [`Replay`]. It is recorded
+    /// (`audit.subscription.replayed`). False if there is no such subscription.
     ///
     /// # Errors
     ///
     /// [`Error::Invalid`](crate::Error::Invalid) names the parameter that can't be used.
     pub fn replay(&self, name: &str, replay: Replay) -> Result<bool> {
-        Administrator::new(self).replay(name, replay).map(Some).or_else(Refusal::or_none).map(|found| found.is_some())
+        Administrator::new(self)
+            .replay(name, replay)
+            .map(Some)
+            .or_else(Refusal::or_none)
+            .map(|found| found.is_some())
     }
 }

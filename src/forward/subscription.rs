@@ -22,7 +22,8 @@ pub(super) use prepare::Prepared;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DeliveryOrder {
-    /// In order while all goes well; what fails is tried again later, and fresh entries don't wait for it. Four requests at once.
+    /// In order while all goes well; what fails is tried again later, and fresh entries don't wait
+    /// for it. Four requests at once.
     #[default]
     BestEffort,
     /// In each stream's order, one request at a time. What fails holds up all that follows.
@@ -42,7 +43,10 @@ pub struct Batching {
 impl Default for Batching {
     /// 100 entries, one second.
     fn default() -> Self {
-        Self { max_entries: 100, max_wait_ms: 1000 }
+        Self {
+            max_entries: 100,
+            max_wait_ms: 1000,
+        }
     }
 }
 
@@ -57,8 +61,9 @@ impl Default for Batching {
 ///     .signing_secret("file:/run/secrets/siem-signing");
 /// ```
 ///
-/// A secret is the text itself, kept in the log's directory (0600); or `env:NAME` or `file:/path`, which are read when forwarding begins.
-/// Its `Debug` shows no secrets; serialized, it has them, for that is how it is kept.
+/// A secret is the text itself, kept in the log's directory (0600); or `env:NAME` or `file:/path`,
+/// which are read when forwarding begins. Its `Debug` shows no secrets; serialized, it has them,
+/// for that is how it is kept.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Subscription {
@@ -118,7 +123,11 @@ pub struct Subscription {
 
 impl Subscription {
     /// A subscription by this name of these event types: exact, `auth.*`, or `*`.
-    pub fn new<T: Into<String>>(name: impl Into<String>, url: impl Into<String>, event_types: impl IntoIterator<Item = T>) -> Self {
+    pub fn new<T: Into<String>>(
+        name: impl Into<String>,
+        url: impl Into<String>,
+        event_types: impl IntoIterator<Item = T>,
+    ) -> Self {
         Self {
             id: String::new(),
             revision: 0,
@@ -177,7 +186,8 @@ impl Subscription {
         self
     }
 
-    /// Writes requests in a format of the application's own, which it has [registered](crate::webhook::register_format) under this name.
+    /// Writes requests in a format of the application's own, which it has
+    /// [registered](crate::webhook::register_format) under this name.
     ///
     /// ```
     /// use tracing_audit::webhook::{Batch, Encoded, Format, Subscription, Unencodable, register_format};
@@ -203,8 +213,8 @@ impl Subscription {
         self
     }
 
-    /// The key that the endpoint wants, sent as `Authorization: Bearer …` (for Splunk, `Authorization: Splunk …`) unless
-    /// [`api_key_header`](Self::api_key_header) says otherwise.
+    /// The key that the endpoint wants, sent as `Authorization: Bearer …` (for Splunk,
+    /// `Authorization: Splunk …`) unless [`api_key_header`](Self::api_key_header) says otherwise.
     #[must_use]
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
         self.api_key = Some(key.into());
@@ -218,8 +228,8 @@ impl Subscription {
         self
     }
 
-    /// Signs each request by Standard Webhooks with this secret, `whsec_…` or `whsk_…`. Several sign at once, for rotation; the last one
-    /// is the newest.
+    /// Signs each request by Standard Webhooks with this secret, `whsec_…` or `whsk_…`. Several
+    /// sign at once, for rotation; the last one is the newest.
     #[must_use]
     pub fn signing_secret(mut self, secret: impl Into<String>) -> Self {
         self.signing_secrets.push(secret.into());
@@ -240,7 +250,8 @@ impl Subscription {
         self
     }
 
-    /// What may be reached: `public` (the default), `private`, `loopback`, addresses, networks and host names.
+    /// What may be reached: `public` (the default), `private`, `loopback`, addresses, networks and
+    /// host names.
     #[must_use]
     pub fn egress<T: Into<String>>(mut self, grants: impl IntoIterator<Item = T>) -> Self {
         self.egress.extend(grants.into_iter().map(Into::into));
@@ -268,7 +279,8 @@ impl Subscription {
         self
     }
 
-    /// Sends no more than so many requests a second, 1 to 100,000. Default: as many as the endpoint takes.
+    /// Sends no more than so many requests a second, 1 to 100,000. Default: as many as the endpoint
+    /// takes.
     #[must_use]
     pub fn max_requests_per_second(mut self, most: u32) -> Self {
         self.max_requests_per_second = Some(most);
@@ -321,9 +333,12 @@ impl Subscription {
         self.paused
     }
 
-    /// Where it is [declared](crate::AuditLog::declare_subscriptions), if it is: only there it can be changed and removed.
+    /// Where it is [declared](crate::AuditLog::declare_subscriptions), if it is: only there it can
+    /// be changed and removed.
     pub fn declared_in(&self) -> Option<&str> {
-        self.declared.as_ref().map(|declared| declared.place.as_str())
+        self.declared
+            .as_ref()
+            .map(|declared| declared.place.as_str())
     }
 }
 
@@ -340,7 +355,12 @@ impl fmt::Debug for Subscription {
         f.debug_struct("Subscription")
             .field("name", &self.name)
             // Its path can be a secret.
-            .field("host", &url::Url::parse(&self.url).ok().and_then(|url| url.host_str().map(str::to_owned)))
+            .field(
+                "host",
+                &url::Url::parse(&self.url)
+                    .ok()
+                    .and_then(|url| url.host_str().map(str::to_owned)),
+            )
             .field("event_types", &self.event_types)
             .finish_non_exhaustive()
     }
@@ -348,8 +368,16 @@ impl fmt::Debug for Subscription {
 
 /// A name is part of files' names.
 pub(super) fn check_name(name: &str) -> Result<()> {
-    if name.is_empty() || name.len() > 64 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)) {
-        return Err(Error::invalid("name", format!("{name:?} is not 1 to 64 of A-Z, a-z, 0-9, '_' and '-'")));
+    if name.is_empty()
+        || name.len() > 64
+        || !name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+    {
+        return Err(Error::invalid(
+            "name",
+            format!("{name:?} is not 1 to 64 of A-Z, a-z, 0-9, '_' and '-'"),
+        ));
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! What the log is told of an endpoint: `audit.delivery.*`.
 //!
-//! Other endpoints may be told of it in turn, and fail as well: so what can happen often is gathered, and told once in a while with how
-//! often it was. Nothing of it is sent to the endpoint that it is about.
+//! Other endpoints may be told of it in turn, and fail as well: so what can happen often is
+//! gathered, and told once in a while with how often it was. Nothing of it is sent to the endpoint
+//! that it is about.
 
 use std::{
     sync::Arc,
@@ -36,7 +37,14 @@ struct Dead {
 
 impl Tell {
     pub(super) fn new(recorder: Recorder, endpoint: &str) -> Self {
-        Self { recorder, endpoint: endpoint.to_owned(), dead: None, told_of_dead: None, unreadable: 0, told_of_unreadable: None }
+        Self {
+            recorder,
+            endpoint: endpoint.to_owned(),
+            dead: None,
+            told_of_dead: None,
+            unreadable: 0,
+            told_of_unreadable: None,
+        }
     }
 
     fn record(&self, event_type: &'static str, severity: Severity, text: &str) -> OwnRecord {
@@ -44,44 +52,85 @@ impl Tell {
     }
 
     pub(super) fn failing(&self, answer: &str) {
-        let record = self.record("audit.delivery.failing", Severity::Warning, "An endpoint takes no entries");
+        let record = self.record(
+            "audit.delivery.failing",
+            Severity::Warning,
+            "An endpoint takes no entries",
+        );
         (self.recorder)(record.detail("answer", answer));
     }
 
     pub(super) fn parked(&self, answer: &str) {
-        let record = self.record("audit.delivery.parked", Severity::Error, "An endpoint has failed for days and is only probed");
+        let record = self.record(
+            "audit.delivery.parked",
+            Severity::Error,
+            "An endpoint has failed for days and is only probed",
+        );
         (self.recorder)(record.detail("answer", answer));
     }
 
     pub(super) fn recovered(&self) {
-        (self.recorder)(self.record("audit.delivery.recovered", Severity::Info, "An endpoint takes entries again"));
+        (self.recorder)(self.record(
+            "audit.delivery.recovered",
+            Severity::Info,
+            "An endpoint takes entries again",
+        ));
     }
 
     pub(super) fn gone(&self, waiting_requests: usize) {
-        let record = self.record("audit.delivery.gone", Severity::Error, "An endpoint wants no more");
+        let record = self.record(
+            "audit.delivery.gone",
+            Severity::Error,
+            "An endpoint wants no more",
+        );
         (self.recorder)(record.detail("waiting_requests", waiting_requests));
     }
 
     pub(super) fn rejected(&self, count: u64, why: String) {
-        let record = self.record("audit.delivery.rejected", Severity::Error, "An endpoint refused entries for good");
+        let record = self.record(
+            "audit.delivery.rejected",
+            Severity::Error,
+            "An endpoint refused entries for good",
+        );
         (self.recorder)(record.detail("count", count).detail("why", why));
     }
 
     /// Notes that a request was put aside.
     pub(super) fn dead(&mut self, webhook_id: String, entries: usize, why: &str) {
-        let dead = self.dead.get_or_insert_with(|| Dead { requests: 0, entries: 0, webhook_id, why: why.to_owned() });
+        let dead = self.dead.get_or_insert_with(|| Dead {
+            requests: 0,
+            entries: 0,
+            webhook_id,
+            why: why.to_owned(),
+        });
         dead.requests += 1;
         dead.entries += entries;
     }
 
     /// Records what was put aside, if it is time or it must be at once.
     pub(super) fn of_dead(&mut self, at_once: bool) {
-        if !at_once && self.told_of_dead.is_some_and(|last| last.elapsed() < DEAD_EVERY) {
+        if !at_once
+            && self
+                .told_of_dead
+                .is_some_and(|last| last.elapsed() < DEAD_EVERY)
+        {
             return;
         }
-        let Some(Dead { requests, entries, webhook_id, why }) = self.dead.take() else { return };
+        let Some(Dead {
+            requests,
+            entries,
+            webhook_id,
+            why,
+        }) = self.dead.take()
+        else {
+            return;
+        };
         self.told_of_dead = Some(Instant::now());
-        let record = self.record("audit.delivery.dead_lettered", Severity::Error, "Entries could not be delivered and are put aside");
+        let record = self.record(
+            "audit.delivery.dead_lettered",
+            Severity::Error,
+            "Entries could not be delivered and are put aside",
+        );
         let record = record.detail("count", entries).detail("requests", requests);
         (self.recorder)(record.detail("webhook_id", webhook_id).detail("why", why));
     }
@@ -90,12 +139,23 @@ impl Tell {
     pub(super) fn unreadable(&mut self, problems: &[String]) {
         self.unreadable += problems.len();
         let Some(last) = problems.last() else { return };
-        if self.told_of_unreadable.is_some_and(|last| last.elapsed() < UNREADABLE_EVERY) {
+        if self
+            .told_of_unreadable
+            .is_some_and(|last| last.elapsed() < UNREADABLE_EVERY)
+        {
             return;
         }
         self.told_of_unreadable = Some(Instant::now());
-        let record = self.record("audit.delivery.unreadable", Severity::Error, "What an endpoint should get could not be read");
-        (self.recorder)(record.detail("count", std::mem::take(&mut self.unreadable)).detail("last", last.as_str()));
+        let record = self.record(
+            "audit.delivery.unreadable",
+            Severity::Error,
+            "What an endpoint should get could not be read",
+        );
+        (self.recorder)(
+            record
+                .detail("count", std::mem::take(&mut self.unreadable))
+                .detail("last", last.as_str()),
+        );
     }
 }
 
@@ -111,7 +171,9 @@ mod tests {
         let sink = Arc::clone(&told);
         let source = "a".parse().unwrap();
         let recorder: Recorder = Arc::new(move |record: OwnRecord| {
-            sink.lock().unwrap().push(String::from_utf8(record.render(&source)).unwrap());
+            sink.lock()
+                .unwrap()
+                .push(String::from_utf8(record.render(&source)).unwrap());
         });
         let mut tell = Tell::new(recorder, "siem");
         tell.dead("msg_1".into(), 2, "no");
@@ -127,8 +189,22 @@ mod tests {
         }
         let told = told.lock().unwrap();
         assert_eq!(told.len(), 3, "{told:?}");
-        assert!(told[0].contains(r#""details":{"endpoint":"siem","count":2,"requests":1,"webhook_id":"msg_1""#), "{}", told[0]);
-        assert!(told[1].contains(r#""count":9,"requests":3,"webhook_id":"msg_2""#), "{}", told[1]);
-        assert!(told[2].contains(r#""count":1,"last":"a block is damaged""#), "{}", told[2]);
+        assert!(
+            told[0].contains(
+                r#""details":{"endpoint":"siem","count":2,"requests":1,"webhook_id":"msg_1""#
+            ),
+            "{}",
+            told[0]
+        );
+        assert!(
+            told[1].contains(r#""count":9,"requests":3,"webhook_id":"msg_2""#),
+            "{}",
+            told[1]
+        );
+        assert!(
+            told[2].contains(r#""count":1,"last":"a block is damaged""#),
+            "{}",
+            told[2]
+        );
     }
 }

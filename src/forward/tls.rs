@@ -1,4 +1,5 @@
-//! TLS for one endpoint: the system's roots and the endpoint's own CA, at least TLS 1.2, and a client certificate if it has one.
+//! TLS for one endpoint: the system's roots and the endpoint's own CA, at least TLS 1.2, and a
+//! client certificate if it has one.
 //!
 //! Certificates are always verified; there is no switch against it. Nothing is set process-wide.
 
@@ -14,9 +15,14 @@ use rustls_platform_verifier::Verifier;
 
 use crate::error::{Error, Result};
 
-/// `ca` and `identity` are PEM: certificates; the client's certificate, those between it and its root, and its private key, in any order.
-/// `needed` says that the endpoint is reached over TLS; otherwise the system's roots are not read, and no peer would be trusted.
-pub(super) fn client_config(ca: &[Vec<u8>], identity: Option<&[u8]>, needed: bool) -> Result<ClientConfig> {
+/// `ca` and `identity` are PEM: certificates; the client's certificate, those between it and its
+/// root, and its private key, in any order. `needed` says that the endpoint is reached over TLS;
+/// otherwise the system's roots are not read, and no peer would be trusted.
+pub(super) fn client_config(
+    ca: &[Vec<u8>],
+    identity: Option<&[u8]>,
+    needed: bool,
+) -> Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let mut roots = Vec::new();
     for pem in ca {
@@ -25,10 +31,19 @@ pub(super) fn client_config(ca: &[Vec<u8>], identity: Option<&[u8]>, needed: boo
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&TLS13, &TLS12])
         .map_err(|error| Error::invalid("TLS", error.to_string()))?;
-    let verifier = if needed { Some(Verifier::new_with_extra_roots(roots.iter().cloned(), provider)) } else { None };
+    let verifier = if needed {
+        Some(Verifier::new_with_extra_roots(
+            roots.iter().cloned(),
+            provider,
+        ))
+    } else {
+        None
+    };
     let builder = match verifier {
         None => builder.with_root_certificates(RootCertStore::empty()),
-        Some(Ok(verifier)) => builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)),
+        Some(Ok(verifier)) => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier)),
         Some(Err(error)) => {
             let problem = format!(
                 "{error}; install the system's CA certificates (package ca-certificates), or give the endpoint a CA that can be used"
@@ -36,11 +51,19 @@ pub(super) fn client_config(ca: &[Vec<u8>], identity: Option<&[u8]>, needed: boo
             return Err(Error::invalid("CA", problem));
         }
     };
-    let Some(pem) = identity else { return Ok(builder.with_no_client_auth()) };
+    let Some(pem) = identity else {
+        return Ok(builder.with_no_client_auth());
+    };
     let chain = certificates("client identity", pem)?;
-    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| Error::invalid("client identity", "no private key in PEM found in it"))?;
+    let key = PrivateKeyDer::from_pem_slice(pem)
+        .map_err(|_| Error::invalid("client identity", "no private key in PEM found in it"))?;
     // The key's own error could quote the key.
-    let unfit = |_| Error::invalid("client identity", "the private key can't be used, or is not that of the first certificate");
+    let unfit = |_| {
+        Error::invalid(
+            "client identity",
+            "the private key can't be used, or is not that of the first certificate",
+        )
+    };
     builder.with_client_auth_cert(chain, key).map_err(unfit)
 }
 
@@ -48,5 +71,12 @@ fn certificates(parameter: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'stati
     let found: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
         .map_err(|error| Error::invalid(parameter, format!("it is no PEM: {error}")))?;
-    if found.is_empty() { Err(Error::invalid(parameter, "no certificate in PEM found in it")) } else { Ok(found) }
+    if found.is_empty() {
+        Err(Error::invalid(
+            parameter,
+            "no certificate in PEM found in it",
+        ))
+    } else {
+        Ok(found)
+    }
 }

@@ -1,7 +1,7 @@
 //! The writer's end of the ring: take frames in order, then release their space.
 //!
-//! A frame that was taken stays in the ring until it is released, so that what the live file lost can be taken again. There is one
-//! consumer; everything that changes goes through `&mut self`.
+//! A frame that was taken stays in the ring until it is released, so that what the live file lost
+//! can be taken again. There is one consumer; everything that changes goes through `&mut self`.
 
 use std::{
     fmt, io,
@@ -36,14 +36,22 @@ pub(crate) struct Consumer<M = Region> {
 
 impl<M> fmt::Debug for Consumer<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Consumer").field("cursor", &self.cursor).field("released", &self.released).finish_non_exhaustive()
+        f.debug_struct("Consumer")
+            .field("cursor", &self.cursor)
+            .field("released", &self.released)
+            .finish_non_exhaustive()
     }
 }
 
 impl<M: Memory> Consumer<M> {
     /// The consumer of a new ring; there must be no other.
     pub(super) fn new(ring: Arc<Ring<M>>) -> Self {
-        Self { ring, cursor: 0, released: Slot::FIRST, scratch: Vec::new() }
+        Self {
+            ring,
+            cursor: 0,
+            released: Slot::FIRST,
+            scratch: Vec::new(),
+        }
     }
 
     /// The next payload, if it is there. A frame still being filled holds back those after it.
@@ -53,22 +61,28 @@ impl<M: Memory> Consumer<M> {
         if self.ring.word(frame).load(Acquire) != self.ring.commit_word(self.cursor) {
             return None;
         }
-        // SAFETY: the frame is committed (invariant 4) and not released, so nobody writes to it (invariants 2 and 3).
+        // SAFETY: the frame is committed (invariant 4) and not released, so nobody writes to it
+        // (invariants 2 and 3).
         let len = layout::described_len(unsafe { self.ring.memory().read_word(frame + 8) });
-        assert!(len <= self.ring.max_payload(), "a committed frame has the length that its producer checked");
+        assert!(
+            len <= self.ring.max_payload(),
+            "a committed frame has the length that its producer checked"
+        );
         let body = self.ring.place(self.cursor + FRAME_HEADER as u64);
         self.cursor += layout::frame_size(len) as u64;
 
         let memory = self.ring.memory();
         let first = len.min(self.ring.end() - body);
         if first == len {
-            // SAFETY: as above, as long as the slice lives, because releasing needs `&mut self`. The range lies before the end.
+            // SAFETY: as above, as long as the slice lives, because releasing needs `&mut self`.
+            // The range lies before the end.
             if let Some(payload) = unsafe { memory.slice(body, len) } {
                 return Some(payload);
             }
         }
         self.scratch.clear();
-        // SAFETY: as above; the two parts lie before the end and, `len` being within the capacity, don't overlap.
+        // SAFETY: as above; the two parts lie before the end and, `len` being within the capacity,
+        // don't overlap.
         unsafe {
             memory.read(body, first, &mut self.scratch);
             memory.read(PAGE, len - first, &mut self.scratch);
@@ -96,17 +110,26 @@ impl<M: Memory> Consumer<M> {
         self.cursor - self.released.tail
     }
 
-    /// Frees the space of the frames up to `upto`, the end of one that was returned. The frame there has the number `next_seq`.
+    /// Frees the space of the frames up to `upto`, the end of one that was returned. The frame
+    /// there has the number `next_seq`.
     ///
     /// # Panics
     ///
     /// If `upto` lies before the last release or after the cursor.
     pub(crate) fn release(&mut self, upto: Position, next_seq: u64) {
-        assert!((self.released.tail..=self.cursor).contains(&upto.0), "only what was returned can be released");
-        self.released = Slot { generation: self.released.generation + 1, tail: upto.0, next_seq };
+        assert!(
+            (self.released.tail..=self.cursor).contains(&upto.0),
+            "only what was returned can be released"
+        );
+        self.released = Slot {
+            generation: self.released.generation + 1,
+            tail: upto.0,
+            next_seq,
+        };
         let slot = at::SLOTS[(self.released.generation & 1 ^ 1) as usize];
         let [generation, tail, seq, crc] = self.released.words();
-        // Nobody reads the slots while this process lives, so program order is all that counts: what a kill leaves behind.
+        // Nobody reads the slots while this process lives, so program order is all that counts:
+        // what a kill leaves behind.
         self.ring.word(slot).store(0, Relaxed);
         compiler_fence(Release);
         self.ring.word(slot + 8).store(tail, Relaxed);
@@ -116,7 +139,8 @@ impl<M: Memory> Consumer<M> {
         self.ring.word(at::TAIL).store(tail, Release);
     }
 
-    /// Notes that the stream begins its file of this number, so that no other gets it, whatever becomes of this one.
+    /// Notes that the stream begins its file of this number, so that no other gets it, whatever
+    /// becomes of this one.
     pub(crate) fn note_file(&mut self, number: u32) {
         self.ring.word(at::FILES).store(number.into(), Relaxed);
     }
@@ -130,7 +154,11 @@ impl<M: Memory> Consumer<M> {
     pub(crate) fn dropped(&self) -> Dropped {
         let total = self.ring.word(at::DROPPED_TOTAL).load(Acquire);
         let reported = self.ring.word(at::DROPPED_REPORTED).load(Relaxed);
-        Dropped::new(total, reported, self.ring.word(at::DROPPED_SINCE).load(Acquire))
+        Dropped::new(
+            total,
+            reported,
+            self.ring.word(at::DROPPED_SINCE).load(Acquire),
+        )
     }
 
     /// Notes that a record tells of the first `total` dropped events.
@@ -139,8 +167,9 @@ impl<M: Memory> Consumer<M> {
         let since = self.ring.word(at::DROPPED_SINCE);
         let earlier = since.swap(0, AcqRel);
         if self.ring.word(at::DROPPED_TOTAL).load(Acquire) > total && earlier != 0 {
-            // More were dropped after the caller looked. When the first of them was is not known, but not before this. If another
-            // has set a time since, that time may be too late for the first; the earlier one never is.
+            // More were dropped after the caller looked. When the first of them was is not known,
+            // but not before this. If another has set a time since, that time may be too late for
+            // the first; the earlier one never is.
             since.store(earlier, Release);
         }
     }
@@ -157,7 +186,8 @@ impl Consumer {
         self.ring.memory().path()
     }
 
-    /// Makes the header durable: what was released, what was dropped and reported, and which files were begun.
+    /// Makes the header durable: what was released, what was dropped and reported, and which files
+    /// were begun.
     pub(crate) fn sync_header(&self) -> io::Result<()> {
         self.ring.memory().sync_header()
     }

@@ -1,7 +1,8 @@
 //! How far the journal has become durable, and who waits for it.
 //!
-//! The writer reports positions; callers wait for theirs, as a future or blocking. One `Durability` lives as long as the process,
-//! for each log that was opened (about 200 bytes), so that a receipt can be `Copy` and still ask after the log is closed.
+//! The writer reports positions; callers wait for theirs, as a future or blocking. One `Durability`
+//! lives as long as the process, for each log that was opened (about 200 bytes), so that a receipt
+//! can be `Copy` and still ask after the log is closed.
 
 use std::{
     sync::{
@@ -75,16 +76,23 @@ impl Durability {
         if self.has_waiters() {
             let mut waiting = self.lock();
             waiting.failure = None;
-            waiting.wakers.extract_if(.., |(wanted, ..)| *wanted <= position).for_each(|(.., waker)| waker.wake());
+            waiting
+                .wakers
+                .extract_if(.., |(wanted, ..)| *wanted <= position)
+                .for_each(|(.., waker)| waker.wake());
             self.changed.notify_all();
         }
     }
 
-    /// Writing or syncing failed; those who wait now are told, and what they wait for is tried again.
+    /// Writing or syncing failed; those who wait now are told, and what they wait for is tried
+    /// again.
     pub(crate) fn fail(&self, error: &str) {
         let mut waiting = self.lock();
         waiting.failure = Some(error.into());
-        waiting.wakers.drain(..).for_each(|(.., waker)| waker.wake());
+        waiting
+            .wakers
+            .drain(..)
+            .for_each(|(.., waker)| waker.wake());
         self.changed.notify_all();
     }
 
@@ -97,7 +105,10 @@ impl Durability {
     pub(crate) fn close(&self) {
         let mut waiting = self.lock();
         waiting.closed = true;
-        waiting.wakers.drain(..).for_each(|(.., waker)| waker.wake());
+        waiting
+            .wakers
+            .drain(..)
+            .for_each(|(.., waker)| waker.wake());
         self.changed.notify_all();
     }
 
@@ -138,7 +149,12 @@ impl Durability {
         let fate = loop {
             match self.fate(position, &waiting) {
                 Some(fate) => break fate,
-                None => waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+                None => {
+                    waiting = self
+                        .changed
+                        .wait(waiting)
+                        .unwrap_or_else(PoisonError::into_inner)
+                }
             }
         };
         drop(waiting);
@@ -146,7 +162,8 @@ impl Durability {
         fate
     }
 
-    /// Asks for the position's fate; while it is unknown, `waker` is kept under `key` (given at the first time).
+    /// Asks for the position's fate; while it is unknown, `waker` is kept under `key` (given at the
+    /// first time).
     pub(crate) fn poll(&self, position: u64, key: &mut Option<u64>, waker: &Waker) -> Option<Fate> {
         if key.is_none() && self.is_durable(position) {
             return Some(Fate::Durable);

@@ -28,7 +28,12 @@ impl Filed {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("billing-7f3a9c.ring");
         let (producer, consumer) = create(&path, capacity, &stream()).unwrap();
-        Self { path, producer, consumer, _directory: directory }
+        Self {
+            path,
+            producer,
+            consumer,
+            _directory: directory,
+        }
     }
 
     /// The file as a kill at this moment leaves it: the page cache holds every store.
@@ -37,13 +42,21 @@ impl Filed {
     }
 
     fn poke(&self, at: u64, bytes: &[u8]) {
-        fs::File::options().write(true).open(&self.path).unwrap().write_all_at(bytes, at).unwrap();
+        fs::File::options()
+            .write(true)
+            .open(&self.path)
+            .unwrap()
+            .write_all_at(bytes, at)
+            .unwrap();
     }
 
     fn damage(&self) -> String {
         match Leftover::read(&self.path) {
             Err(Error::Damaged { what, path }) if path == self.path => what,
-            other => panic!("not reported as damaged: {:?}", other.map(|leftover| leftover.is_some())),
+            other => panic!(
+                "not reported as damaged: {:?}",
+                other.map(|leftover| leftover.is_some())
+            ),
         }
     }
 }
@@ -55,7 +68,8 @@ fn payloads(leftover: &Leftover) -> Vec<Vec<u8>> {
 /// Frames of a model: the payload, or nothing for a hole, and where they end.
 type Model = Vec<(Option<Vec<u8>>, u64)>;
 
-/// Takes the steps with a ring in a file; gives what a kill now must leave, and the number of the first frame of it.
+/// Takes the steps with a ring in a file; gives what a kill now must leave, and the number of the
+/// first frame of it.
 fn live_through(ring: &mut Filed, steps: Vec<Step>) -> (Model, u64) {
     let (mut model, mut returned, mut next_seq) = (Model::new(), 0, 1);
     for (number, step) in steps.into_iter().enumerate() {
@@ -88,7 +102,10 @@ fn live_through(ring: &mut Filed, steps: Vec<Step>) -> (Model, u64) {
 }
 
 fn committed(model: &Model) -> Vec<Vec<u8>> {
-    model.iter().filter_map(|(payload, _)| payload.clone()).collect()
+    model
+        .iter()
+        .filter_map(|(payload, _)| payload.clone())
+        .collect()
 }
 
 proptest! {
@@ -143,7 +160,15 @@ fn a_new_ring_is_private_allocated_and_empty() {
     assert_eq!(metadata.len(), PAGE as u64 + (1 << 20));
     assert!(metadata.blocks() * 512 >= 1 << 20);
     let leftover = ring.killed();
-    assert_eq!((leftover.frames().len(), leftover.holes(), leftover.next_seq(), leftover.dropped()), (0, 0, 1, Dropped::default()));
+    assert_eq!(
+        (
+            leftover.frames().len(),
+            leftover.holes(),
+            leftover.next_seq(),
+            leftover.dropped()
+        ),
+        (0, 0, 1, Dropped::default())
+    );
     assert_eq!((leftover.files(), ring.consumer.path()), (0, &*ring.path));
     ring.consumer.note_file(7);
     ring.consumer.sync_header().unwrap();
@@ -154,7 +179,13 @@ fn a_new_ring_is_private_allocated_and_empty() {
 fn an_existing_ring_is_never_overwritten() {
     let ring = Filed::new(4096);
     ring.producer.push(b"precious").unwrap();
-    assert!(matches!(create(&ring.path, 4096, &stream()), Err(Error::Io { operation: "create", .. })));
+    assert!(matches!(
+        create(&ring.path, 4096, &stream()),
+        Err(Error::Io {
+            operation: "create",
+            ..
+        })
+    ));
     assert_eq!(payloads(&ring.killed()), [b"precious"]);
 }
 
@@ -163,7 +194,13 @@ fn a_capacity_that_does_not_fit_is_refused_before_a_file_is_made() {
     let directory = tempfile::tempdir().unwrap();
     for capacity in [0, 1024, 5000, 3 << 20] {
         let path = directory.path().join("ring");
-        assert!(matches!(create(&path, capacity, &stream()), Err(Error::Invalid { .. })), "{capacity}");
+        assert!(
+            matches!(
+                create(&path, capacity, &stream()),
+                Err(Error::Invalid { .. })
+            ),
+            "{capacity}"
+        );
         assert!(!path.exists());
     }
 }
@@ -176,15 +213,24 @@ fn no_event_of_an_earlier_lap_comes_back() {
         ring.consumer.next().unwrap();
         ring.consumer.release(ring.consumer.position(), number + 2);
     }
-    // The ring is full of committed frames of the laps before, each where a frame of this lap would be.
+    // The ring is full of committed frames of the laps before, each where a frame of this lap would
+    // be.
     let leftover = ring.killed();
-    assert_eq!((leftover.frames().len(), leftover.holes(), leftover.next_seq()), (0, 0, 1001));
+    assert_eq!(
+        (
+            leftover.frames().len(),
+            leftover.holes(),
+            leftover.next_seq()
+        ),
+        (0, 0, 1001)
+    );
 }
 
 #[test]
 fn a_payload_cannot_forge_a_frame_inside_a_hole() {
     let mut ring = Filed::new(4096);
-    // A payload made of an image of a real frame, as one lap before, in a place where a hole will be.
+    // A payload made of an image of a real frame, as one lap before, in a place where a hole will
+    // be.
     let end = ring.producer.push(b"real").unwrap().0 as usize;
     let image = fs::read(&ring.path).unwrap()[PAGE..PAGE + end].repeat(15);
     ring.producer.push(&image).unwrap();
@@ -201,7 +247,10 @@ fn a_payload_cannot_forge_a_frame_inside_a_hole() {
     ring.producer.reserve_only(400).unwrap();
     ring.producer.push(b"after the hole").unwrap();
     let leftover = ring.killed();
-    assert_eq!((payloads(&leftover), leftover.holes()), (vec![b"after the hole".to_vec()], 1));
+    assert_eq!(
+        (payloads(&leftover), leftover.holes()),
+        (vec![b"after the hole".to_vec()], 1)
+    );
 }
 
 #[test]
@@ -224,7 +273,11 @@ fn a_release_cut_short_anywhere_leaves_the_pair_before_or_the_pair_after() {
     let words = [slot + 8, slot + 16, slot + 24, slot, at::TAIL];
     for stored in 0..1u32 << words.len() {
         let mut image = before.clone();
-        for (_, word) in words.iter().enumerate().filter(|(number, _)| stored & 1 << number != 0) {
+        for (_, word) in words
+            .iter()
+            .enumerate()
+            .filter(|(number, _)| stored & 1 << number != 0)
+        {
             image[*word..word + 8].copy_from_slice(&after[*word..word + 8]);
         }
         for voided in [false, true] {
@@ -233,8 +286,16 @@ fn a_release_cut_short_anywhere_leaves_the_pair_before_or_the_pair_after() {
             }
             fs::write(&ring.path, &image).unwrap();
             let leftover = ring.killed();
-            let expected = if stored & 0b1111 == 0b1111 { (4, 0) } else { (3, 1) };
-            assert_eq!((leftover.next_seq(), leftover.frames().len()), expected, "{stored:b} {voided}");
+            let expected = if stored & 0b1111 == 0b1111 {
+                (4, 0)
+            } else {
+                (3, 1)
+            };
+            assert_eq!(
+                (leftover.next_seq(), leftover.frames().len()),
+                expected,
+                "{stored:b} {voided}"
+            );
         }
     }
 }
@@ -244,14 +305,35 @@ fn what_was_dropped_is_known_after_a_kill() {
     let mut ring = Filed::new(4096);
     ring.producer.count_dropped(1_000);
     ring.producer.count_dropped(2_000);
-    let dropped = Dropped { total: 2, unreported: 2, since_micros: Some(1_000) };
-    assert_eq!((ring.consumer.dropped(), ring.killed().dropped()), (dropped, dropped));
+    let dropped = Dropped {
+        total: 2,
+        unreported: 2,
+        since_micros: Some(1_000),
+    };
+    assert_eq!(
+        (ring.consumer.dropped(), ring.killed().dropped()),
+        (dropped, dropped)
+    );
     ring.producer.count_dropped(3_000);
     ring.consumer.mark_dropped_reported(2);
-    assert_eq!(ring.killed().dropped(), Dropped { total: 3, unreported: 1, since_micros: Some(1_000) });
+    assert_eq!(
+        ring.killed().dropped(),
+        Dropped {
+            total: 3,
+            unreported: 1,
+            since_micros: Some(1_000)
+        }
+    );
     ring.consumer.mark_dropped_reported(3);
     ring.producer.count_dropped(4_000);
-    assert_eq!(ring.killed().dropped(), Dropped { total: 4, unreported: 1, since_micros: Some(4_000) });
+    assert_eq!(
+        ring.killed().dropped(),
+        Dropped {
+            total: 4,
+            unreported: 1,
+            since_micros: Some(4_000)
+        }
+    );
 }
 
 #[test]
@@ -273,7 +355,14 @@ fn after_a_rewind_what_was_not_released_is_returned_again() {
 fn a_header_that_is_not_whole_is_reported_in_words() {
     let ring = Filed::new(4096);
     let whole = fs::read(&ring.path).unwrap();
-    for (at, says) in [(0, "does not begin like"), (8, "version"), (12, "checksum"), (16, "checksum"), (24, "checksum"), (32, "checksum")] {
+    for (at, says) in [
+        (0, "does not begin like"),
+        (8, "version"),
+        (12, "checksum"),
+        (16, "checksum"),
+        (24, "checksum"),
+        (32, "checksum"),
+    ] {
         ring.poke(at, &[whole[at as usize] ^ 0x40]);
         let what = ring.damage();
         assert!(what.contains(says), "byte {at}: {what}");

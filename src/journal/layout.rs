@@ -49,11 +49,21 @@ pub(super) struct Header {
 
 impl Header {
     pub(super) fn new(capacity: usize, stream: &StreamId, key: u64) -> Result<Self> {
-        if !capacity.is_power_of_two() || capacity < MIN_CAPACITY || u32::try_from(capacity).is_err() {
-            let problem = format!("{capacity} must be a power of two from {MIN_CAPACITY} to {}, like {DEFAULT_CAPACITY}", 1u64 << 31);
+        if !capacity.is_power_of_two()
+            || capacity < MIN_CAPACITY
+            || u32::try_from(capacity).is_err()
+        {
+            let problem = format!(
+                "{capacity} must be a power of two from {MIN_CAPACITY} to {}, like {DEFAULT_CAPACITY}",
+                1u64 << 31
+            );
             return Err(Error::invalid("ring capacity", problem));
         }
-        Ok(Self { capacity, key, stream: stream.clone() })
+        Ok(Self {
+            capacity,
+            key,
+            stream: stream.clone(),
+        })
     }
 
     /// The header page of a new ring: nothing pushed, nothing released, and 1 the first number.
@@ -79,22 +89,32 @@ impl Header {
     /// Reads the identity; the error says in words what is wrong with it.
     pub(super) fn parse(page: &[u8; PAGE]) -> Result<Self, String> {
         if word(page, 0) != MAGIC {
-            return Err("it does not begin like the journal of an audit log on this kind of machine".into());
+            return Err(
+                "it does not begin like the journal of an audit log on this kind of machine".into(),
+            );
         }
         let version = half(page, 8);
         if version != VERSION {
-            return Err(format!("it is a journal of version {version}, this is version {VERSION}"));
+            return Err(format!(
+                "it is a journal of version {version}, this is version {VERSION}"
+            ));
         }
         if half(page, IDENTITY_CRC) != crc32fast::hash(&page[..IDENTITY_CRC]) {
             return Err("the checksum of its header, at byte 104, is wrong".into());
         }
-        let name = page[32..32 + STREAM_MAX].get(..half(page, 12) as usize).and_then(|name| std::str::from_utf8(name).ok());
-        let stream = name.and_then(|name| name.parse().ok()).ok_or("its header names no stream")?;
-        Self::new(word(page, 16) as usize, &stream, word(page, 24)).map_err(|error| error.to_string())
+        let name = page[32..32 + STREAM_MAX]
+            .get(..half(page, 12) as usize)
+            .and_then(|name| std::str::from_utf8(name).ok());
+        let stream = name
+            .and_then(|name| name.parse().ok())
+            .ok_or("its header names no stream")?;
+        Self::new(word(page, 16) as usize, &stream, word(page, 24))
+            .map_err(|error| error.to_string())
     }
 }
 
-/// A consistent pair: up to where space was released, and the number of the frame that begins there.
+/// A consistent pair: up to where space was released, and the number of the frame that begins
+/// there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot {
     /// Counts releases; 0 marks a slot being written.
@@ -104,7 +124,11 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) const FIRST: Self = Self { generation: 1, tail: 0, next_seq: 1 };
+    pub(super) const FIRST: Self = Self {
+        generation: 1,
+        tail: 0,
+        next_seq: 1,
+    };
 
     pub(super) fn words(self) -> [u64; 4] {
         [self.generation, self.tail, self.next_seq, self.crc()]
@@ -121,14 +145,22 @@ impl Slot {
     /// The newer of the header's two slots that are whole.
     pub(super) fn newest(page: &[u8; PAGE]) -> Option<Self> {
         let read = |at: usize| {
-            let slot = Self { generation: word(page, at), tail: word(page, at + 8), next_seq: word(page, at + 16) };
+            let slot = Self {
+                generation: word(page, at),
+                tail: word(page, at + 8),
+                next_seq: word(page, at + 16),
+            };
             (slot.generation != 0 && slot.crc() == word(page, at + 24)).then_some(slot)
         };
-        at::SLOTS.into_iter().filter_map(read).max_by_key(|slot| slot.generation)
+        at::SLOTS
+            .into_iter()
+            .filter_map(read)
+            .max_by_key(|slot| slot.generation)
     }
 }
 
-/// The commit word of the frame at `position`: splitmix64's finalizer over position and key, and never the 0 of an untouched block.
+/// The commit word of the frame at `position`: splitmix64's finalizer over position and key, and
+/// never the 0 of an untouched block.
 #[inline]
 pub(super) fn commit_word(key: u64, position: u64) -> u64 {
     let mut x = key.wrapping_add(position);
@@ -145,7 +177,8 @@ pub(super) fn frame_size(payload: usize) -> usize {
 
 /// A frame's second word: the payload's length and checksum.
 ///
-/// The checksum is gzip's CRC-32, which crc32fast takes of 450 bytes in two thirds of the time crc32c needs for a CRC-32C.
+/// The checksum is gzip's CRC-32, which crc32fast takes of 450 bytes in two thirds of the time
+/// crc32c needs for a CRC-32C.
 #[inline]
 pub(super) fn describe(payload: &[u8]) -> u64 {
     u64::from(crc32fast::hash(payload)) << 32 | payload.len() as u64
@@ -159,11 +192,15 @@ pub(super) fn described_len(description: u64) -> usize {
 
 /// The aligned word at `at`.
 pub(super) fn word(bytes: &[u8], at: usize) -> u64 {
-    bytes[at..].first_chunk().map_or(0, |word| u64::from_ne_bytes(*word))
+    bytes[at..]
+        .first_chunk()
+        .map_or(0, |word| u64::from_ne_bytes(*word))
 }
 
 fn half(bytes: &[u8], at: usize) -> u32 {
-    bytes[at..].first_chunk().map_or(0, |half| u32::from_ne_bytes(*half))
+    bytes[at..]
+        .first_chunk()
+        .map_or(0, |half| u32::from_ne_bytes(*half))
 }
 
 fn put(page: &mut [u8; PAGE], at: usize, bytes: &[u8]) {

@@ -2,8 +2,9 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release --lib journal::loom_model`
 //!
-//! Loom's memory is made of words. Each is an atomic that holds the value, beside a cell that holds nothing and only tells loom what
-//! was touched how: a plain write must meet no other access, so the reuse of a payload's place as a commit word is checked too.
+//! Loom's memory is made of words. Each is an atomic that holds the value, beside a cell that holds
+//! nothing and only tells loom what was touched how: a plain write must meet no other access, so
+//! the reuse of a payload's place as a commit word is checked too.
 
 use loom::{cell::UnsafeCell, model::Builder, sync::atomic::AtomicU64, thread};
 use std::sync::atomic::Ordering::{self, Relaxed};
@@ -21,7 +22,10 @@ struct Cell {
 
 impl Cell {
     fn new(value: u64) -> Self {
-        Self { value: AtomicU64::new(value), touched: UnsafeCell::new(()) }
+        Self {
+            value: AtomicU64::new(value),
+            touched: UnsafeCell::new(()),
+        }
     }
 
     /// Accesses that may meet each other, but no plain write.
@@ -52,11 +56,25 @@ impl Word for Cell {
     fn fetch_or(&self, value: u64, order: Ordering) -> u64 {
         self.shared().fetch_or(value, order)
     }
-    fn compare_exchange_weak(&self, current: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64> {
-        self.shared().compare_exchange_weak(current, new, success, failure)
+    fn compare_exchange_weak(
+        &self,
+        current: u64,
+        new: u64,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<u64, u64> {
+        self.shared()
+            .compare_exchange_weak(current, new, success, failure)
     }
-    fn compare_exchange(&self, current: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64> {
-        self.shared().compare_exchange(current, new, success, failure)
+    fn compare_exchange(
+        &self,
+        current: u64,
+        new: u64,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<u64, u64> {
+        self.shared()
+            .compare_exchange(current, new, success, failure)
     }
 }
 
@@ -113,12 +131,18 @@ unsafe impl Memory for Model {
     }
     unsafe fn write(&self, at: usize, bytes: &[u8]) {
         for (number, word) in bytes.chunks_exact(8).enumerate() {
-            self.cell(at + 8 * number).write(u64::from_le_bytes(word.try_into().unwrap()));
+            self.cell(at + 8 * number)
+                .write(u64::from_le_bytes(word.try_into().unwrap()));
         }
     }
     unsafe fn read(&self, at: usize, len: usize, into: &mut Vec<u8>) {
         for word in 0..len / 8 {
-            into.extend(self.cell(at + 8 * word).shared().load(Relaxed).to_le_bytes());
+            into.extend(
+                self.cell(at + 8 * word)
+                    .shared()
+                    .load(Relaxed)
+                    .to_le_bytes(),
+            );
         }
     }
     unsafe fn slice(&self, _at: usize, _len: usize) -> Option<&[u8]> {
@@ -128,10 +152,17 @@ unsafe impl Memory for Model {
 
 /// A ring of this many bytes. A frame of one word of payload takes 32.
 fn ring(capacity: usize) -> (Producer<Model>, Consumer<Model>) {
-    let header = Header { capacity, key: 0x0123_4567_89ab_cdef, stream: "a-000000".parse().unwrap() };
+    let header = Header {
+        capacity,
+        key: 0x0123_4567_89ab_cdef,
+        stream: "a-000000".parse().unwrap(),
+    };
     let page = header.page();
     let model = Model {
-        header: HEADER.iter().map(|at| Cell::new(super::layout::word(&page, *at))).collect(),
+        header: HEADER
+            .iter()
+            .map(|at| Cell::new(super::layout::word(&page, *at)))
+            .collect(),
         data: (0..capacity / 8).map(|_| Cell::new(0)).collect(),
     };
     ends(model, &header)
@@ -145,7 +176,9 @@ fn check(interruptions: Option<usize>, body: impl Fn() + Send + Sync + 'static) 
 }
 
 fn take(consumer: &mut Consumer<Model>) -> Option<u64> {
-    consumer.next().map(|payload| u64::from_le_bytes(payload.try_into().unwrap()))
+    consumer
+        .next()
+        .map(|payload| u64::from_le_bytes(payload.try_into().unwrap()))
 }
 
 fn push(producer: &Producer<Model>, number: u64) -> Result<Position, PushError> {
@@ -175,7 +208,8 @@ fn space_is_reused_only_after_its_release() {
         let (producer, mut consumer) = ring(64);
         push(&producer, 1).unwrap();
         push(&producer, 2).unwrap();
-        // Full. Two producers race for what the consumer frees, in the lap after; a lost race is a full ring.
+        // Full. Two producers race for what the consumer frees, in the lap after; a lost race is a
+        // full ring.
         let others = [3, 4].map(|number| {
             let producer = producer.clone();
             thread::spawn(move || push(&producer, number).ok().map(|end| (end, number)))
@@ -184,7 +218,10 @@ fn space_is_reused_only_after_its_release() {
             assert_eq!(take(&mut consumer), Some(number));
             consumer.release(consumer.position(), number + 1);
         }
-        let mut expected: Vec<_> = others.into_iter().filter_map(|other| other.join().unwrap()).collect();
+        let mut expected: Vec<_> = others
+            .into_iter()
+            .filter_map(|other| other.join().unwrap())
+            .collect();
         expected.sort_unstable();
         for (end, number) in expected {
             assert_eq!(take(&mut consumer), Some(number));
@@ -197,7 +234,8 @@ fn space_is_reused_only_after_its_release() {
 #[test]
 fn a_commit_word_takes_the_place_of_an_earlier_payload() {
     check(None, || {
-        // Frames of 16 and 32 bytes by turns: in the second lap they begin where in the first a payload lay.
+        // Frames of 16 and 32 bytes by turns: in the second lap they begin where in the first a
+        // payload lay.
         let (producer, mut consumer) = ring(64);
         producer.push(&[]).unwrap();
         push(&producer, 1).unwrap();
@@ -238,7 +276,10 @@ fn closing_is_exact() {
         }
         let pushed = pushing.join().unwrap();
         closing.join().unwrap();
-        assert_eq!(early.or_else(|| take(&mut consumer)), pushed.ok().map(|_| 1));
+        assert_eq!(
+            early.or_else(|| take(&mut consumer)),
+            pushed.ok().map(|_| 1)
+        );
         assert!(consumer.drained());
     });
 }

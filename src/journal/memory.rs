@@ -1,4 +1,5 @@
-//! What the protocol needs of memory, so that the same code runs over a mapped file, the heap, and loom's model of memory.
+//! What the protocol needs of memory, so that the same code runs over a mapped file, the heap, and
+//! loom's model of memory.
 //!
 //! Offsets count from the beginning of the header page. Words are at multiples of eight.
 
@@ -8,8 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 ///
 /// # Safety
 ///
-/// Every access through [`word`](Memory::word), and through the other methods within their contracts, must be valid for offsets
-/// below the length the ring was made for, from any thread, as long as `self` lives.
+/// Every access through [`word`](Memory::word), and through the other methods within their
+/// contracts, must be valid for offsets below the length the ring was made for, from any thread, as
+/// long as `self` lives.
 pub(crate) unsafe trait Memory: Send + Sync + 'static {
     /// An atomic word of this memory.
     type Word: Word;
@@ -17,7 +19,8 @@ pub(crate) unsafe trait Memory: Send + Sync + 'static {
     /// The word at `at`, a multiple of eight within the memory; panics if it is not.
     fn word(&self, at: usize) -> &Self::Word;
 
-    /// Says that the range will be written soon. A hint: it may lie anywhere, and nothing may come of it.
+    /// Says that the range will be written soon. A hint: it may lie anywhere, and nothing may come
+    /// of it.
     fn prefetch(&self, at: usize, len: usize) {
         let _ = (at, len);
     }
@@ -66,9 +69,21 @@ pub(crate) trait Word {
     fn fetch_add(&self, value: u64, order: Ordering) -> u64;
     fn fetch_or(&self, value: u64, order: Ordering) -> u64;
     /// May fail spuriously.
-    fn compare_exchange_weak(&self, current: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64>;
+    fn compare_exchange_weak(
+        &self,
+        current: u64,
+        new: u64,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<u64, u64>;
     /// Fails only if the word is not `current`.
-    fn compare_exchange(&self, current: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64>;
+    fn compare_exchange(
+        &self,
+        current: u64,
+        new: u64,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<u64, u64>;
 }
 
 macro_rules! word {
@@ -95,11 +110,23 @@ macro_rules! word {
                 Self::fetch_or(self, value, order)
             }
             #[inline]
-            fn compare_exchange_weak(&self, current: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64> {
+            fn compare_exchange_weak(
+                &self,
+                current: u64,
+                new: u64,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<u64, u64> {
                 Self::compare_exchange_weak(self, current, new, success, failure)
             }
             #[inline]
-            fn compare_exchange(&self, current: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64> {
+            fn compare_exchange(
+                &self,
+                current: u64,
+                new: u64,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<u64, u64> {
                 Self::compare_exchange(self, current, new, success, failure)
             }
         }

@@ -1,9 +1,10 @@
 //! The crash-safe ring between application threads and the writer.
 //!
-//! Any number of [`Producer`]s push rendered records; one [`Consumer`], the writer thread, takes them out in order. The ring is a
-//! file mapped into memory, so what was pushed survives the death of the process by any signal: the kernel keeps the pages and
-//! writes them back. The next process reads the file with [`Leftover`]. Pushing takes no lock, no system call and no memory from
-//! the allocator.
+//! Any number of [`Producer`]s push rendered records; one [`Consumer`], the writer thread, takes
+//! them out in order. The ring is a file mapped into memory, so what was pushed survives the death
+//! of the process by any signal: the kernel keeps the pages and writes them back. The next process
+//! reads the file with [`Leftover`]. Pushing takes no lock, no system call and no memory from the
+//! allocator.
 //!
 //! # The file
 //!
@@ -23,60 +24,77 @@
 //!  a frame, 16-byte aligned:  [commit 8][length 4][CRC-32 4][payload][padding to 16]
 //! ```
 //!
-//! A *position* counts bytes from the ring's creation and never wraps (at 10 GB/s it would take 29 years to reach bit 63, which
-//! marks the closed ring). Its place in the file is `4096 + position % capacity`. A frame's sixteen leading bytes never wrap around
-//! the end, its payload may. Numbers are in the machine's own byte order; the magic number tells a foreign one.
+//! A *position* counts bytes from the ring's creation and never wraps (at 10 GB/s it would take 29
+//! years to reach bit 63, which marks the closed ring). Its place in the file is
+//! `4096 + position % capacity`. A frame's sixteen leading bytes never wrap around the end, its
+//! payload may. Numbers are in the machine's own byte order; the magic number tells a foreign one.
 //!
 //! # What is always true
 //!
-//! 1. `tail ≤ cursor ≤ head ≤ tail + capacity`, and none of them ever goes down (but for `rewind`, which takes the cursor back to
-//!    the tail).
-//! 2. *A reservation has one owner.* `head` moves only by compare-and-swap, so the ranges `[start, end)` that producers take are
-//!    disjoint and without gaps. The owner writes its range and nothing else, and only until it has stored the commit word.
-//! 3. *No range is reserved before its space is free.* A producer moves `head` to `end` only when `end ≤ tail + capacity` for a
-//!    tail that was really stored: `limit` is the greatest such sum a producer has seen and spares it the consumer's cache line.
-//! 4. *A frame is committed when its first word equals a keyed hash of its position.* The word of an earlier lap belongs to another
-//!    position, and bytes of a payload can't be made to match without the key, which is random for each ring and never leaves the
-//!    header. So nothing stale, half-written or forged looks committed (but by a chance of 2⁻⁶³), and nothing is ever zeroed.
-//! 5. *Commit is last.* It is a release store after the length, the CRC and the payload; the consumer's acquire load of it makes
-//!    all of them visible.
-//! 6. *The pair (tail, seq) is never torn.* `release` fills the slot that is not the current one: it first voids its generation,
-//!    writes the fields and the CRC, and stores the new generation last. The valid slot of the higher generation counts. Only then
-//!    does it store `tail`, on which producers act.
+//! 1. `tail ≤ cursor ≤ head ≤ tail + capacity`, and none of them ever goes down (but for `rewind`,
+//!    which takes the cursor back to the tail).
+//! 2. *A reservation has one owner.* `head` moves only by compare-and-swap, so the ranges
+//!    `[start, end)` that producers take are disjoint and without gaps. The owner writes its range
+//!    and nothing else, and only until it has stored the commit word.
+//! 3. *No range is reserved before its space is free.* A producer moves `head` to `end` only when
+//!    `end ≤ tail + capacity` for a tail that was really stored: `limit` is the greatest such sum a
+//!    producer has seen and spares it the consumer's cache line.
+//! 4. *A frame is committed when its first word equals a keyed hash of its position.* The word of
+//!    an earlier lap belongs to another position, and bytes of a payload can't be made to match
+//!    without the key, which is random for each ring and never leaves the header. So nothing stale,
+//!    half-written or forged looks committed (but by a chance of 2⁻⁶³), and nothing is ever zeroed.
+//! 5. *Commit is last.* It is a release store after the length, the CRC and the payload; the
+//!    consumer's acquire load of it makes all of them visible.
+//! 6. *The pair (tail, seq) is never torn.* `release` fills the slot that is not the current one:
+//!    it first voids its generation, writes the fields and the CRC, and stores the new generation
+//!    last. The valid slot of the higher generation counts. Only then does it store `tail`, on
+//!    which producers act.
 //!
 //! # Why no two threads touch a byte at once
 //!
-//! *Reuse.* Let P fill a range of lap n, and Q the same bytes in lap n+1. P's writes come before its commit store (release), which
-//! the consumer's load (acquire) reads; the consumer's reads come before its store of `tail` (release), which some producer's load
-//! (acquire) reads; that one is Q, or a producer that passed the sum on through `limit` (release, acquire; it is only ever raised
-//! by read-modify-write, so the chain of releases is not cut). So P's writes and the consumer's reads both happen before Q's
-//! writes. All of the ordering hangs on the tail which Q's own check used, none of it on `head`: the compare-and-swap decides who
-//! owns which range, passes no data on, and is therefore relaxed. A stale tail or limit is too small and only refuses more.
+//! *Reuse.* Let P fill a range of lap n, and Q the same bytes in lap n+1. P's writes come before
+//! its commit store (release), which the consumer's load (acquire) reads; the consumer's reads come
+//! before its store of `tail` (release), which some producer's load (acquire) reads; that one is Q,
+//! or a producer that passed the sum on through `limit` (release, acquire; it is only ever raised
+//! by read-modify-write, so the chain of releases is not cut). So P's writes and the consumer's
+//! reads both happen before Q's writes. All of the ordering hangs on the tail which Q's own check
+//! used, none of it on `head`: the compare-and-swap decides who owns which range, passes no data
+//! on, and is therefore relaxed. A stale tail or limit is too small and only refuses more.
 //!
-//! *The poll.* The consumer loads the commit word at its cursor, a word which in other laps may be in the middle of a payload and be
-//! written without atomics. A write to it from an earlier lap happened before (above); one of a later lap can't begin before `tail`
-//! has passed the cursor; in this lap the word is a frame's first and only ever stored atomically. So the two never meet.
+//! *The poll.* The consumer loads the commit word at its cursor, a word which in other laps may be
+//! in the middle of a payload and be written without atomics. A write to it from an earlier lap
+//! happened before (above); one of a later lap can't begin before `tail` has passed the cursor; in
+//! this lap the word is a frame's first and only ever stored atomically. So the two never meet.
 //!
-//! *The slice.* [`Consumer::next`] lends bytes of the mapping. They lie before the cursor and not before the tail; only
-//! [`Consumer::release`] frees them, and it needs the consumer exclusively, so not while the slice lives.
+//! *The slice.* [`Consumer::next`] lends bytes of the mapping. They lie before the cursor and not
+//! before the tail; only [`Consumer::release`] frees them, and it needs the consumer exclusively,
+//! so not while the slice lives.
 //!
-//! *Others.* Nobody else has the file open for writing: it is created exclusively, 0600 in a 0700 directory, by the process that
-//! holds the stream's lock. Nobody truncates it, and its blocks are allocated when it is created, so no access raises SIGBUS on a
-//! full disk. (A file system that allocates anew on every write, as ZFS does and btrfs after a snapshot, can't promise the latter.)
-//! A child of `fork` shares the mapping and may push: it is one more producer, and the parent's writer takes what it pushes.
+//! *Others.* Nobody else has the file open for writing: it is created exclusively, 0600 in a 0700
+//! directory, by the process that holds the stream's lock. Nobody truncates it, and its blocks are
+//! allocated when it is created, so no access raises SIGBUS on a full disk. (A file system that
+//! allocates anew on every write, as ZFS does and btrfs after a snapshot, can't promise the
+//! latter.) A child of `fork` shares the mapping and may push: it is one more producer, and the
+//! parent's writer takes what it pushes.
 //!
 //! # What a kill leaves
 //!
-//! A thread killed at any instruction has executed a prefix of its stores, in program order, because the compiler moves none of
-//! them past the release store or fence after it and a processor retires in order. So of each reservation either the commit word is there and
-//! with it the whole frame, or it is a *hole*, whose length nobody may know. A push that returned is never a hole. [`Leftover`]
-//! takes the pair of invariant 6 and looks through one lap from its tail, sixteen bytes at a time in a hole, and by invariant 4 finds
-//! exactly the committed frames. The consumer stops before a hole, so frames that were numbered by it all lie before the first.
+//! A thread killed at any instruction has executed a prefix of its stores, in program order,
+//! because the compiler moves none of them past the release store or fence after it and a processor
+//! retires in order. So of each reservation either the commit word is there and with it the whole
+//! frame, or it is a *hole*, whose length nobody may know. A push that returned is never a hole.
+//! [`Leftover`] takes the pair of invariant 6 and looks through one lap from its tail, sixteen
+//! bytes at a time in a hole, and by invariant 4 finds exactly the committed frames. The consumer
+//! stops before a hole, so frames that were numbered by it all lie before the first.
 //!
-//! After a power loss pages may be of different ages. What is found is then still whole (each payload has a CRC) but perhaps not all,
-//! and the pair may be older than the live file; `Leftover` says how many frames lie before the first hole.
+//! After a power loss pages may be of different ages. What is found is then still whole (each
+//! payload has a CRC) but perhaps not all, and the pair may be older than the live file; `Leftover`
+//! says how many frames lie before the first hole.
 
-#![allow(unsafe_code, reason = "the one place for it: shared memory is written and read through pointers")]
+#![allow(
+    unsafe_code,
+    reason = "the one place for it: shared memory is written and read through pointers"
+)]
 
 mod consumer;
 mod durable;
@@ -120,7 +138,8 @@ pub(crate) struct Dropped {
     pub(crate) total: u64,
     /// How many of them no record tells of yet.
     pub(crate) unreported: u64,
-    /// When the first unreported one was dropped, in microseconds since 1970; never later than that, perhaps earlier.
+    /// When the first unreported one was dropped, in microseconds since 1970; never later than
+    /// that, perhaps earlier.
     pub(crate) since_micros: Option<i64>,
 }
 
@@ -128,15 +147,24 @@ impl Dropped {
     fn new(total: u64, reported: u64, since: u64) -> Self {
         let unreported = total.saturating_sub(reported);
         let since_micros = (unreported > 0 && since != 0).then_some(since.cast_signed());
-        Self { total, unreported, since_micros }
+        Self {
+            total,
+            unreported,
+            since_micros,
+        }
     }
 }
 
-/// Creates the ring of `stream` in a new file of `capacity` bytes (a power of two) and a header page, and gives its two ends.
+/// Creates the ring of `stream` in a new file of `capacity` bytes (a power of two) and a header
+/// page, and gives its two ends.
 ///
-/// The file is allocated and its header durable on return; making its name durable is the caller's part. A file that can't be finished is
-/// removed again.
-pub(crate) fn create(path: &Path, capacity: usize, stream: &StreamId) -> Result<(Producer, Consumer)> {
+/// The file is allocated and its header durable on return; making its name durable is the caller's
+/// part. A file that can't be finished is removed again.
+pub(crate) fn create(
+    path: &Path,
+    capacity: usize,
+    stream: &StreamId,
+) -> Result<(Producer, Consumer)> {
     let header = layout::Header::new(capacity, stream, random_key(path)?)?;
     let region = Region::create_file(path, &header)?;
     Ok(ends(region, &header))
@@ -149,6 +177,7 @@ fn ends<M: memory::Memory>(memory: M, header: &layout::Header) -> (Producer<M>, 
 
 fn random_key(path: &Path) -> Result<u64> {
     let mut key = [0; 8];
-    getrandom::fill(&mut key).map_err(|error| Error::io("make a key for", path)(io::Error::other(error.to_string())))?;
+    getrandom::fill(&mut key)
+        .map_err(|error| Error::io("make a key for", path)(io::Error::other(error.to_string())))?;
     Ok(u64::from_ne_bytes(key))
 }

@@ -1,7 +1,8 @@
 //! What a dead process left in its ring.
 //!
-//! The file is read like any other, without mapping it, and not changed: reading it again gives the same. Every frame that comes out
-//! was committed and has the CRC of its payload; they come in the order of their positions, which is the order of the reservations.
+//! The file is read like any other, without mapping it, and not changed: reading it again gives the
+//! same. Every frame that comes out was committed and has the CRC of its payload; they come in the
+//! order of their positions, which is the order of the reservations.
 
 use std::{ops::Range, path::Path};
 
@@ -32,22 +33,43 @@ pub(crate) struct Leftover {
 impl Leftover {
     /// Reads the ring at `path`, whose process must be dead.
     ///
-    /// `None` if its creation was never finished, by a kill or power loss: then no event was ever in it, and the file can go.
+    /// `None` if its creation was never finished, by a kill or power loss: then no event was ever
+    /// in it, and the file can go.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
         let mut bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-        let Some(page) = bytes.first_chunk::<PAGE>().copied().filter(|page| page.iter().any(|byte| *byte != 0)) else {
+        let Some(page) = bytes
+            .first_chunk::<PAGE>()
+            .copied()
+            .filter(|page| page.iter().any(|byte| *byte != 0))
+        else {
             // Creation writes the whole header page at once, after all the zeros behind it.
-            return if bytes.iter().all(|byte| *byte == 0) { Ok(None) } else { Err(Error::damaged(path, "it has no header")) };
+            return if bytes.iter().all(|byte| *byte == 0) {
+                Ok(None)
+            } else {
+                Err(Error::damaged(path, "it has no header"))
+            };
         };
         let header = Header::parse(&page).map_err(|what| Error::damaged(path, what))?;
         if bytes.len() != PAGE + header.capacity {
-            let what = format!("it has {} bytes, its header says {}", bytes.len(), PAGE + header.capacity);
+            let what = format!(
+                "it has {} bytes, its header says {}",
+                bytes.len(),
+                PAGE + header.capacity
+            );
             return Err(Error::damaged(path, what));
         }
         let newest = Slot::newest(&page);
-        let slot = newest.ok_or_else(|| Error::damaged(path, "neither of the two release slots, at bytes 768 and 896, is whole"))?;
+        let slot = newest.ok_or_else(|| {
+            Error::damaged(
+                path,
+                "neither of the two release slots, at bytes 768 and 896, is whole",
+            )
+        })?;
         if slot.tail >= CLOSED || !slot.tail.is_multiple_of(ALIGN as u64) {
-            return Err(Error::damaged(path, format!("its tail, {}, is no place for a frame", slot.tail)));
+            return Err(Error::damaged(
+                path,
+                format!("its tail, {}, is no place for a frame", slot.tail),
+            ));
         }
 
         bytes.drain(..PAGE);
@@ -65,14 +87,18 @@ impl Leftover {
             #[cfg(test)]
             unbroken: 0,
             holes: 0,
-            dropped: Dropped::new(dropped(at::DROPPED_TOTAL), dropped(at::DROPPED_REPORTED), dropped(at::DROPPED_SINCE)),
+            dropped: Dropped::new(
+                dropped(at::DROPPED_TOTAL),
+                dropped(at::DROPPED_REPORTED),
+                dropped(at::DROPPED_SINCE),
+            ),
         };
         leftover.scan(&header, slot.tail, taken);
         Ok(Some(leftover))
     }
 
-    /// Finds the frames of one lap from `tail`, of which `taken` bytes were reserved when the process died. (After a power loss, more:
-    /// so the whole lap is looked through.)
+    /// Finds the frames of one lap from `tail`, of which `taken` bytes were reserved when the
+    /// process died. (After a power loss, more: so the whole lap is looked through.)
     fn scan(&mut self, header: &Header, tail: u64, taken: usize) {
         let mut at = 0;
         let mut in_hole = false;
@@ -91,7 +117,10 @@ impl Leftover {
                 at += ALIGN;
             }
         }
-        let end = self.payloads.last().map_or(0, |last| (last.end).next_multiple_of(ALIGN));
+        let end = self
+            .payloads
+            .last()
+            .map_or(0, |last| (last.end).next_multiple_of(ALIGN));
         self.holes += u64::from(end < taken);
     }
 
@@ -123,12 +152,14 @@ impl Leftover {
 
     /// The payloads, oldest first.
     pub(crate) fn frames(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.payloads.iter().map(|payload| &self.lap[payload.clone()])
+        self.payloads
+            .iter()
+            .map(|payload| &self.lap[payload.clone()])
     }
 
     #[cfg(test)]
-    /// How many frames lie before the first hole. Only these can have been written by the process that died, as `next_seq` and
-    /// following; after a hole, none was yet numbered.
+    /// How many frames lie before the first hole. Only these can have been written by the process
+    /// that died, as `next_seq` and following; after a hole, none was yet numbered.
     pub(crate) fn unbroken(&self) -> usize {
         self.unbroken
     }

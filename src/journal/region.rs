@@ -1,6 +1,8 @@
-//! A stretch of real memory: a ring's mapped file, or heap in tests. Here is where its file is created and allocated.
+//! A stretch of real memory: a ring's mapped file, or heap in tests. Here is where its file is
+//! created and allocated.
 //!
-//! Always true: `base` is aligned to eight, valid for `len` bytes of reading and writing, and stays so as long as the region lives.
+//! Always true: `base` is aligned to eight, valid for `len` bytes of reading and writing, and stays
+//! so as long as the region lives.
 
 use std::{
     fs::{File, OpenOptions},
@@ -43,19 +45,22 @@ enum Backing {
     Heap(Box<[AtomicU64]>),
 }
 
-// SAFETY: the region owns its mapping or heap, which no thread is tied to; `Memory` rules how its bytes may be accessed.
+// SAFETY: the region owns its mapping or heap, which no thread is tied to; `Memory` rules how its
+// bytes may be accessed.
 unsafe impl Send for Region {}
 // SAFETY: as above; safe methods only hand out atomics.
 unsafe impl Sync for Region {}
 
 impl Region {
-    /// Creates the file of a new ring, all of its blocks allocated and its header durable, and maps it.
+    /// Creates the file of a new ring, all of its blocks allocated and its header durable, and maps
+    /// it.
     pub(super) fn create_file(path: &Path, header: &Header) -> Result<Self> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true).mode(0o600);
         let file = options.open(path).map_err(Error::io("create", path))?;
         Self::fill_file(&file, path, header).inspect_err(|_| {
-            // The error that led here is the one to report; a file that stays is told from a ring by its empty header.
+            // The error that led here is the one to report; a file that stays is told from a ring
+            // by its empty header.
             drop(std::fs::remove_file(path));
         })
     }
@@ -65,24 +70,42 @@ impl Region {
         allocate(file, len as u64).map_err(Error::io("allocate", path))?;
         // The blocks must be durable before a header says so.
         file.sync_all().map_err(Error::io("sync", path))?;
-        file.write_all_at(&header.page(), 0).map_err(Error::io("write", path))?;
+        file.write_all_at(&header.page(), 0)
+            .map_err(Error::io("write", path))?;
         file.sync_all().map_err(Error::io("sync", path))?;
-        let map = MmapOptions::new().len(len).map_raw(file).map_err(Error::io("map", path))?;
-        // Where the kernel knows how (Linux 5.14), the first push to each page finds it mapped; elsewhere it faults and works too.
+        let map = MmapOptions::new()
+            .len(len)
+            .map_raw(file)
+            .map_err(Error::io("map", path))?;
+        // Where the kernel knows how (Linux 5.14), the first push to each page finds it mapped;
+        // elsewhere it faults and works too.
         #[cfg(target_os = "linux")]
         drop(map.advise(memmap2::Advice::PopulateWrite));
-        Ok(Self { base: map.as_mut_ptr(), len, backing: Backing::File { map, path: path.to_owned() } })
+        Ok(Self {
+            base: map.as_mut_ptr(),
+            len,
+            backing: Backing::File {
+                map,
+                path: path.to_owned(),
+            },
+        })
     }
 
     /// A ring in the heap, which begins as its file would.
     #[cfg(test)]
     pub(super) fn heap(header: &Header) -> Self {
-        let mut words: Box<[AtomicU64]> = (0..(PAGE + header.capacity) / 8).map(|_| AtomicU64::new(0)).collect();
+        let mut words: Box<[AtomicU64]> = (0..(PAGE + header.capacity) / 8)
+            .map(|_| AtomicU64::new(0))
+            .collect();
         for (at, word) in header.page().chunks_exact(8).zip(&mut words) {
             *word.get_mut() = super::layout::word(at, 0);
         }
         let base = words.as_mut_ptr().cast();
-        Self { base, len: words.len() * 8, backing: Backing::Heap(words) }
+        Self {
+            base,
+            len: words.len() * 8,
+            backing: Backing::Heap(words),
+        }
     }
 
     /// The file's path.
@@ -106,19 +129,25 @@ impl Region {
     #[inline]
     fn at(&self, at: usize, len: usize) -> *mut u8 {
         debug_assert!(at + len <= self.len, "the access lies within the region");
-        // SAFETY: callers keep to the region's length, as `Memory` demands, so the offset stays within one allocation.
+        // SAFETY: callers keep to the region's length, as `Memory` demands, so the offset stays
+        // within one allocation.
         unsafe { self.base.add(at) }
     }
 }
 
-// SAFETY: `base` is valid and aligned for `len` bytes by the module's invariant, and the ring is made for that length.
+// SAFETY: `base` is valid and aligned for `len` bytes by the module's invariant, and the ring is
+// made for that length.
 unsafe impl Memory for Region {
     type Word = AtomicU64;
 
     #[inline]
     fn word(&self, at: usize) -> &AtomicU64 {
-        assert!(at + 8 <= self.len && at.is_multiple_of(8), "the word lies within the region");
-        // SAFETY: the word lies within the region and is aligned; the protocol (see `journal`) orders plain and atomic accesses to it.
+        assert!(
+            at + 8 <= self.len && at.is_multiple_of(8),
+            "the word lies within the region"
+        );
+        // SAFETY: the word lies within the region and is aligned; the protocol (see `journal`)
+        // orders plain and atomic accesses to it.
         unsafe { AtomicU64::from_ptr(self.base.add(at).cast()) }
     }
 
@@ -129,7 +158,9 @@ unsafe impl Memory for Region {
 
         for line in (at..at + len).step_by(64) {
             // SAFETY: a prefetch accesses nothing, whatever the address.
-            unsafe { _mm_prefetch::<_MM_HINT_ET0>(self.base.wrapping_add(line).cast_const().cast()) };
+            unsafe {
+                _mm_prefetch::<_MM_HINT_ET0>(self.base.wrapping_add(line).cast_const().cast())
+            };
         }
     }
 
@@ -147,8 +178,12 @@ unsafe impl Memory for Region {
 
     #[inline]
     unsafe fn write(&self, at: usize, bytes: &[u8]) {
-        // SAFETY: exclusive and within the region by this method's contract; so `bytes` can't overlap it.
-        unsafe { self.at(at, bytes.len()).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) }
+        // SAFETY: exclusive and within the region by this method's contract; so `bytes` can't
+        // overlap it.
+        unsafe {
+            self.at(at, bytes.len())
+                .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
+        }
     }
 
     #[inline]
@@ -189,15 +224,25 @@ mod tests {
     #[test]
     fn both_ways_to_allocate_leave_no_block_out() {
         let directory = tempfile::tempdir().unwrap();
-        for (name, allocate) in [("fallocate", allocate as fn(&File, u64) -> io::Result<()>), ("zeros", write_zeros)] {
+        for (name, allocate) in [
+            ("fallocate", allocate as fn(&File, u64) -> io::Result<()>),
+            ("zeros", write_zeros),
+        ] {
             let path = directory.path().join(name);
             let file = File::create_new(&path).unwrap();
             allocate(&file, 1 << 20).unwrap();
             file.sync_all().unwrap();
             let metadata = file.metadata().unwrap();
             assert_eq!(metadata.len(), 1 << 20, "{name}");
-            assert!(metadata.blocks() * 512 >= 1 << 20, "{name}: {} blocks", metadata.blocks());
-            assert!(std::fs::read(&path).unwrap().iter().all(|byte| *byte == 0), "{name}");
+            assert!(
+                metadata.blocks() * 512 >= 1 << 20,
+                "{name}: {} blocks",
+                metadata.blocks()
+            );
+            assert!(
+                std::fs::read(&path).unwrap().iter().all(|byte| *byte == 0),
+                "{name}"
+            );
         }
     }
 }

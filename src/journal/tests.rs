@@ -188,12 +188,19 @@ fn closing_under_load_returns_exactly_what_was_pushed() {
                     producer.close();
                 }
             }
-            assert_eq!(returned, pushers.map(|pusher| pusher.join().unwrap()).iter().sum::<u64>());
+            assert_eq!(
+                returned,
+                pushers
+                    .map(|pusher| pusher.join().unwrap())
+                    .iter()
+                    .sum::<u64>()
+            );
         });
     }
 }
 
-/// `cargo test --release --lib journal -- --ignored --nocapture`: nanoseconds of a push, with one and two threads against a consumer.
+/// `cargo test --release --lib journal -- --ignored --nocapture`: nanoseconds of a push, with one
+/// and two threads against a consumer.
 #[test]
 #[ignore = "a measurement"]
 #[allow(clippy::print_stdout, reason = "its result")]
@@ -212,7 +219,10 @@ fn how_long_a_push_takes() {
                     })
                 })
                 .collect();
-            let nanos: Vec<_> = pushers.into_iter().map(|pusher| pusher.join().unwrap()).collect();
+            let nanos: Vec<_> = pushers
+                .into_iter()
+                .map(|pusher| pusher.join().unwrap())
+                .collect();
             producer.close();
             let frames = drain.join().unwrap();
             println!("{threads} threads: mean/p50/p99/p99.9 ns {nanos:?}, {frames} frames");
@@ -220,7 +230,8 @@ fn how_long_a_push_takes() {
     }
 }
 
-/// Pushes bursts of a hundred, each followed by a pause in which the consumer catches up; times each push but not the pauses.
+/// Pushes bursts of a hundred, each followed by a pause in which the consumer catches up; times
+/// each push but not the pauses.
 fn push_many(producer: &Producer) -> [u64; 4] {
     let payload = payload(1, 450);
     let mut bursts = Vec::new();
@@ -238,7 +249,12 @@ fn push_many(producer: &Producer) -> [u64; 4] {
     }
     bursts.sort_unstable();
     let at = |share: f64| bursts[(bursts.len() as f64 * share) as usize];
-    [bursts.iter().sum::<u64>() / bursts.len() as u64, at(0.5), at(0.99), at(0.999)]
+    [
+        bursts.iter().sum::<u64>() / bursts.len() as u64,
+        at(0.5),
+        at(0.99),
+        at(0.999),
+    ]
 }
 
 /// Takes everything out as a writer does, in batches and with short sleeps.

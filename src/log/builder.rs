@@ -13,7 +13,10 @@ use crate::{
     error::{Error, Result},
     journal,
     record::{Catalogue, HashKey, Source},
-    store::{Callback, Level, Problem, Retention, SealerOptions, Store, StoreOptions, Watermarks, WriterOptions, catalogue, keys},
+    store::{
+        Callback, Level, Problem, Retention, SealerOptions, Store, StoreOptions, Watermarks,
+        WriterOptions, catalogue, keys,
+    },
 };
 
 /// Describes a log; see [`AuditLog::builder`]. Every setting has a default that suits most.
@@ -58,7 +61,8 @@ impl AuditLogBuilder {
         }
     }
 
-    /// The name of what writes, as in `billing`: letters, digits, `.`, `_` and `-`, at most 64 bytes. Default: the program's name.
+    /// The name of what writes, as in `billing`: letters, digits, `.`, `_` and `-`, at most 64
+    /// bytes. Default: the program's name.
     pub fn source(mut self, source: impl Into<String>) -> Self {
         self.source = Some(source.into());
         self
@@ -76,7 +80,8 @@ impl AuditLogBuilder {
         self
     }
 
-    /// The size of the journal in bytes, a power of two; it is allocated on disk and mapped. Default: 16 MiB.
+    /// The size of the journal in bytes, a power of two; it is allocated on disk and mapped.
+    /// Default: 16 MiB.
     pub fn journal_bytes(mut self, bytes: usize) -> Self {
         self.journal_bytes = bytes;
         self
@@ -84,10 +89,12 @@ impl AuditLogBuilder {
 
     /// The longest record in bytes. Default: 64 KiB.
     ///
-    /// What is longest in a longer one is cut, in `details` and `attributes` first: long strings to their beginnings, and lists and objects to
-    /// the first elements and members that there is room for, with `…` in the place of the others. `truncated` names the paths, sixteen at
-    /// most, and `…` for any more. Of a text that is captured before its record is rendered, as the arguments of an `#[audited]` function and
-    /// the fields of an `Actor` are, no more than 2 MiB are taken, however long a record may be.
+    /// What is longest in a longer one is cut, in `details` and `attributes` first: long strings to
+    /// their beginnings, and lists and objects to the first elements and members that there is room
+    /// for, with `…` in the place of the others. `truncated` names the paths, sixteen at most, and
+    /// `…` for any more. Of a text that is captured before its record is rendered, as the arguments
+    /// of an `#[audited]` function and the fields of an `Actor` are, no more than 2 MiB are taken,
+    /// however long a record may be.
     pub fn max_record_bytes(mut self, bytes: usize) -> Self {
         self.max_record_bytes = bytes;
         self
@@ -105,27 +112,31 @@ impl AuditLogBuilder {
         self
     }
 
-    /// How often the live file is synced while events come, so what a power failure can take. Default: one second.
+    /// How often the live file is synced while events come, so what a power failure can take.
+    /// Default: one second.
     pub fn sync_every(mut self, interval: Duration) -> Self {
         self.sync_every = interval;
         self
     }
 
-    /// The gzip level of sealed files, 1 to 9. Default: 6. When sealing falls behind, level 1 is used until it has caught up.
+    /// The gzip level of sealed files, 1 to 9. Default: 6. When sealing falls behind, level 1 is
+    /// used until it has caught up.
     pub fn compression_level(mut self, level: u32) -> Self {
         self.compression_level = level;
         self
     }
 
-    /// How long a live file stays after it was sealed, for whoever is reading it. Default: 60 seconds.
+    /// How long a live file stays after it was sealed, for whoever is reading it. Default: 60
+    /// seconds.
     pub fn live_grace(mut self, grace: Duration) -> Self {
         self.live_grace = grace;
         self
     }
 
-    /// A key for [`hashed`](crate::hashed) values. Given several times, the last one hashes, and those before it are for
-    /// [`AuditLog::hashes_of`]. Default: a random one, made once and kept in the log's directory (0600), which
-    /// [`AuditLog::rotate_hash_key`] replaces. Who may read the log's directory then has the key as well; to keep them apart, give one.
+    /// A key for [`hashed`](crate::hashed) values. Given several times, the last one hashes, and
+    /// those before it are for [`AuditLog::hashes_of`]. Default: a random one, made once and kept
+    /// in the log's directory (0600), which [`AuditLog::rotate_hash_key`] replaces. Who may read
+    /// the log's directory then has the key as well; to keep them apart, give one.
     pub fn hash_key(mut self, key: HashKey) -> Self {
         self.hash_keys.push(key);
         self
@@ -137,7 +148,8 @@ impl AuditLogBuilder {
         self
     }
 
-    /// Called with every problem, on one of the log's own threads: keep it short, and record no audit events in it that wait.
+    /// Called with every problem, on one of the log's own threads: keep it short, and record no
+    /// audit events in it that wait.
     pub fn on_problem(mut self, callback: impl Fn(&Problem) + Send + Sync + 'static) -> Self {
         self.on_problem = Some(Arc::new(callback));
         self
@@ -149,31 +161,45 @@ impl AuditLogBuilder {
         self
     }
 
-    /// Opens the log: creates the directory (0700) if it is missing, recovers what dead processes left in it, starts two threads.
+    /// Opens the log: creates the directory (0700) if it is missing, recovers what dead processes
+    /// left in it, starts two threads.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a setting that can't be used, [`Error::Io`] for a directory that can't, [`Error::Version`] for one
-    /// that another version wrote.
+    /// [`Error::Invalid`] for a setting that can't be used, [`Error::Io`] for a directory that
+    /// can't, [`Error::Version`] for one that another version wrote.
     pub fn open(self) -> Result<AuditLog> {
         let source: Source = match &self.source {
             Some(source) => source.parse()?,
             None => program_name().parse()?,
         };
         self.watermarks.check()?;
-        let level = Level::new(self.compression_level)
-            .ok_or_else(|| Error::invalid("compression_level", format!("{} is not between 1 and 9", self.compression_level)))?;
+        let level = Level::new(self.compression_level).ok_or_else(|| {
+            Error::invalid(
+                "compression_level",
+                format!("{} is not between 1 and 9", self.compression_level),
+            )
+        })?;
         // Stream, number and line end are added to what a caller renders.
         let overhead = source.as_str().len() + 64;
         let longest = self.max_record_bytes.saturating_sub(overhead);
         if longest < 1024 {
-            return Err(Error::invalid("max_record_bytes", format!("{} is too little, give at least 2048", self.max_record_bytes)));
+            return Err(Error::invalid(
+                "max_record_bytes",
+                format!(
+                    "{} is too little, give at least 2048",
+                    self.max_record_bytes
+                ),
+            ));
         }
         if self.max_record_bytes > self.journal_bytes / 8 {
             let most = self.journal_bytes / 8;
             return Err(Error::invalid(
                 "max_record_bytes",
-                format!("{} is more than an eighth of the journal, {most}", self.max_record_bytes),
+                format!(
+                    "{} is more than an eighth of the journal, {most}",
+                    self.max_record_bytes
+                ),
             ));
         }
         let options = StoreOptions {
@@ -185,7 +211,11 @@ impl AuditLogBuilder {
                 sync_interval: self.sync_every,
                 watermarks: self.watermarks,
             },
-            sealer: SealerOptions { level, grace: self.live_grace, retention: self.retention },
+            sealer: SealerOptions {
+                level,
+                grace: self.live_grace,
+                retention: self.retention,
+            },
             on_problem: self.on_problem,
         };
         let store = Store::open(&self.dir, options)?;
@@ -196,25 +226,60 @@ impl AuditLogBuilder {
             tracing::warn!(target: "tracing_audit", "the catalogue of event types could not be kept: {error}");
         }
         let own_keys = !self.hash_keys.is_empty();
-        let hash_keys = if own_keys { self.hash_keys } else { keys::ensure_hash_keys(&store.layout)? };
+        let hash_keys = if own_keys {
+            self.hash_keys
+        } else {
+            keys::ensure_hash_keys(&store.layout)?
+        };
         let key = CurrentKey::leak(hash_keys.last());
-        let intake = Intake::new(store.producer.clone(), store.durability, &source, longest, self.when_full, key);
+        let intake = Intake::new(
+            store.producer.clone(),
+            store.durability,
+            &source,
+            longest,
+            self.when_full,
+            key,
+        );
         let hash_keys = if own_keys { Some(hash_keys) } else { None };
-        Ok(AuditLog { owner: Arc::new(Owner { store, intake: Arc::new(intake), hash_keys, closed: AtomicBool::new(false) }) })
+        Ok(AuditLog {
+            owner: Arc::new(Owner {
+                store,
+                intake: Arc::new(intake),
+                hash_keys,
+                closed: AtomicBool::new(false),
+            }),
+        })
     }
 }
 
 impl fmt::Debug for AuditLogBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuditLogBuilder").field("dir", &self.dir).field("source", &self.source).finish_non_exhaustive()
+        f.debug_struct("AuditLogBuilder")
+            .field("dir", &self.dir)
+            .field("source", &self.source)
+            .finish_non_exhaustive()
     }
 }
 
 /// The running program's file name, as far as it can be a source.
 fn program_name() -> String {
-    let path = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
-    let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')).take(64).collect();
+    let path = std::env::args_os()
+        .next()
+        .map(PathBuf::from)
+        .unwrap_or_default();
+    let name = path
+        .file_stem()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let name: String = name
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+        .take(64)
+        .collect();
     let name = name.trim_start_matches(['.', '_', '-']);
-    if name.is_empty() { "app".to_owned() } else { name.to_owned() }
+    if name.is_empty() {
+        "app".to_owned()
+    } else {
+        name.to_owned()
+    }
 }

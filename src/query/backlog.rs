@@ -1,4 +1,5 @@
-//! How much of the log is not read yet by who goes on from some places: by the names and lengths of files, and the first lines to be read.
+//! How much of the log is not read yet by who goes on from some places: by the names and lengths of
+//! files, and the first lines to be read.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -12,8 +13,8 @@ use crate::{
     store::{gzip::Unpacker, index::Block, layout::Layout, names::FileStem},
 };
 
-/// Of so many streams, those whose unread file was born first, the time of the first line to be read is looked up; of others that file's
-/// birth is taken for it.
+/// Of so many streams, those whose unread file was born first, the time of the first line to be
+/// read is looked up; of others that file's birth is taken for it.
 const LOOKED_INTO: usize = 32;
 /// More than most lines.
 const LINE: u64 = 256 * 1024;
@@ -30,13 +31,15 @@ pub(crate) struct Backlog {
 /// How far someone has read, and from when on it is looked for what came behind.
 #[derive(Debug)]
 struct Reader<'a> {
-    /// Of each stream the number of the file that is being read, and where its next line begins, if it was not read to its end.
+    /// Of each stream the number of the file that is being read, and where its next line begins, if
+    /// it was not read to its end.
     streams: BTreeMap<&'a str, (u32, Option<u64>)>,
     since: Timestamp,
 }
 
 impl<'a> Reader<'a> {
-    /// What is older than when the places were noted is only looked for where a file was not read to its end.
+    /// What is older than when the places were noted is only looked for where a file was not read
+    /// to its end.
     fn new(places: &'a Places, noted: Timestamp) -> Result<Self> {
         let (mut streams, mut since) = (BTreeMap::new(), noted);
         for (stream, place) in &places.0 {
@@ -51,7 +54,9 @@ impl<'a> Reader<'a> {
 
     /// Where the first line to be read begins in a file's text; `None` if the file was read.
     fn next_line(&self, stem: &FileStem) -> Option<u64> {
-        let Some((number, offset)) = self.streams.get(stem.stream.as_str()) else { return Some(0) };
+        let Some((number, offset)) = self.streams.get(stem.stream.as_str()) else {
+            return Some(0);
+        };
         match stem.number.cmp(number) {
             std::cmp::Ordering::Less => None,
             std::cmp::Ordering::Equal => *offset,
@@ -60,11 +65,18 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What came behind the places of each, which were noted at these times. The files are listed and looked into once for all.
+/// What came behind the places of each, which were noted at these times. The files are listed and
+/// looked into once for all.
 pub(super) fn behind(files: &Files, of: &[(Places, Timestamp)]) -> Result<Vec<Result<Backlog>>> {
-    let readers: Vec<Result<Reader<'_>>> = of.iter().map(|(places, noted)| Reader::new(places, *noted)).collect();
+    let readers: Vec<Result<Reader<'_>>> = of
+        .iter()
+        .map(|(places, noted)| Reader::new(places, *noted))
+        .collect();
     let Some(since) = readers.iter().flatten().map(|reader| reader.since).min() else {
-        return Ok(readers.into_iter().map(|reader| reader.map(|_| Backlog::default())).collect());
+        return Ok(readers
+            .into_iter()
+            .map(|reader| reader.map(|_| Backlog::default()))
+            .collect());
     };
     let listing = files.list(Some(since))?;
     let mut looked = Looked {
@@ -75,7 +87,10 @@ pub(super) fn behind(files: &Files, of: &[(Places, Timestamp)]) -> Result<Vec<Re
         lens: HashMap::new(),
         times: HashMap::new(),
     };
-    Ok(readers.into_iter().map(|reader| looked.behind(&reader?)).collect())
+    Ok(readers
+        .into_iter()
+        .map(|reader| looked.behind(&reader?))
+        .collect())
 }
 
 /// The files there are, and what was found out about them.
@@ -96,8 +111,12 @@ impl Looked<'_> {
         let from = self.sealed.partition_point(|stem| stem.day() < first);
         let (mut bytes, mut unread) = (0, BTreeSet::new());
         for at in from..self.sealed.len() {
-            let Some(stem) = self.sealed.get(at) else { break };
-            let Some(offset) = reader.next_line(stem) else { continue };
+            let Some(stem) = self.sealed.get(at) else {
+                break;
+            };
+            let Some(offset) = reader.next_line(stem) else {
+                continue;
+            };
             if offset > 0 && block_from(self.files, stem, offset)?.is_none() {
                 continue;
             }
@@ -105,7 +124,9 @@ impl Looked<'_> {
             bytes += self.sealed_len(at)?;
         }
         for (stem, len) in &self.live {
-            let Some(offset) = reader.next_line(stem).filter(|offset| offset < len) else { continue };
+            let Some(offset) = reader.next_line(stem).filter(|offset| offset < len) else {
+                continue;
+            };
             bytes += len - offset;
             unread.insert((stem.clone(), offset));
         }
@@ -115,14 +136,20 @@ impl Looked<'_> {
             if !streams.insert(stem.stream.clone()) {
                 continue;
             }
-            let time = if streams.len() <= LOOKED_INTO { self.first_time(stem, offset)? } else { Some(stem.born) };
+            let time = if streams.len() <= LOOKED_INTO {
+                self.first_time(stem, offset)?
+            } else {
+                Some(stem.born)
+            };
             oldest = [oldest, time].into_iter().flatten().min();
         }
         Ok(Backlog { oldest, bytes })
     }
 
     fn sealed_len(&mut self, at: usize) -> Result<u64> {
-        let Some(stem) = self.sealed.get(at) else { return Ok(0) };
+        let Some(stem) = self.sealed.get(at) else {
+            return Ok(0);
+        };
         if let Some(len) = self.lens.get(stem) {
             return Ok(*len);
         }
@@ -151,20 +178,29 @@ impl Looked<'_> {
     }
 }
 
-/// The block of a sealed file that has what is to be read from there on; `None` if there is nothing more.
+/// The block of a sealed file that has what is to be read from there on; `None` if there is nothing
+/// more.
 fn block_from(files: &Files, stem: &FileStem, offset: u64) -> Result<Option<Block>> {
     let sealed = files.index(stem)?;
     let blocks = sealed.iter().flat_map(|sealed| &sealed.index.blocks);
-    Ok(blocks.copied().find(|block| block.plain_offset + u64::from(block.plain_len) > offset))
+    Ok(blocks
+        .copied()
+        .find(|block| block.plain_offset + u64::from(block.plain_len) > offset))
 }
 
 /// The time of the line that begins there; `None` if there is none.
 fn first_time(files: &Files, stem: &FileStem, offset: u64) -> Result<Option<Timestamp>> {
     let (mut plain, mut skip) = (Vec::new(), 0);
     if let Some(live) = files.open_live(stem)? {
-        live.read(offset, LINE.min(live.len.saturating_sub(offset)) as usize, &mut plain)?;
+        live.read(
+            offset,
+            LINE.min(live.len.saturating_sub(offset)) as usize,
+            &mut plain,
+        )?;
     } else {
-        let Some(block) = block_from(files, stem, offset)? else { return Ok(None) };
+        let Some(block) = block_from(files, stem, offset)? else {
+            return Ok(None);
+        };
         Unpacker::new().block(&*files.sealed().open(stem)?, &block, &mut plain)?;
         skip = offset.saturating_sub(block.plain_offset) as usize;
     }
@@ -182,7 +218,8 @@ mod tests {
     };
 
     fn lines(stream: usize, seqs: std::ops::RangeInclusive<u64>) -> Vec<String> {
-        seqs.map(|seq| Record::new(stream, seq, seq as i64 * 1_000_000).line()).collect()
+        seqs.map(|seq| Record::new(stream, seq, seq as i64 * 1_000_000).line())
+            .collect()
     }
 
     fn at(micros: i64) -> Option<Timestamp> {
@@ -190,19 +227,32 @@ mod tests {
     }
 
     fn one(log: &Log, places: &Places, noted: Timestamp) -> Backlog {
-        log.reader().backlogs(&[(places.clone(), noted)]).unwrap().remove(0).unwrap()
+        log.reader()
+            .backlogs(&[(places.clone(), noted)])
+            .unwrap()
+            .remove(0)
+            .unwrap()
     }
 
     #[test]
     fn it_is_what_a_tail_would_still_give() {
         let log = Log::new();
-        let day = |day: u32| FileStem { born: Timestamp::from_micros(START + i64::from(day) * 86_400_000_000), ..stem(0, day) };
+        let day = |day: u32| FileStem {
+            born: Timestamp::from_micros(START + i64::from(day) * 86_400_000_000),
+            ..stem(0, day)
+        };
         for n in 1..=9 {
-            log.sealed(&day(n), &lines(0, u64::from(n) * 10 - 9..=u64::from(n) * 10));
+            log.sealed(
+                &day(n),
+                &lines(0, u64::from(n) * 10 - 9..=u64::from(n) * 10),
+            );
         }
         log.append(&day(10), &lines(0, 91..=100));
         let noted = day(10).born;
-        let mut tail = log.reader().resume(Filter::new(), &Places::default()).unwrap();
+        let mut tail = log
+            .reader()
+            .resume(Filter::new(), &Places::default())
+            .unwrap();
         let mut bytes = u64::MAX;
         for taken in 0..100 {
             let Backlog { oldest, bytes: now } = one(&log, &tail.places(), noted);
@@ -214,22 +264,46 @@ mod tests {
         assert_eq!(one(&log, &tail.places(), noted), Backlog::default());
         // A line that is not whole yet is nothing to be read, and another stream is.
         let path = log.layout.live(&day(10));
-        std::io::Write::write_all(&mut fs::File::options().append(true).open(path).unwrap(), b"{\"stream\"").unwrap();
-        assert_eq!(one(&log, &tail.places(), noted), Backlog { oldest: None, bytes: 9 });
-        log.append(&FileStem { born: noted, ..stem(1, 1) }, &lines(1, 7..=8));
+        std::io::Write::write_all(
+            &mut fs::File::options().append(true).open(path).unwrap(),
+            b"{\"stream\"",
+        )
+        .unwrap();
+        assert_eq!(
+            one(&log, &tail.places(), noted),
+            Backlog {
+                oldest: None,
+                bytes: 9
+            }
+        );
+        log.append(
+            &FileStem {
+                born: noted,
+                ..stem(1, 1)
+            },
+            &lines(1, 7..=8),
+        );
         assert_eq!(one(&log, &tail.places(), noted).oldest, at(7_000_000));
     }
 
     #[test]
     fn many_are_told_of_together_as_each_would_be_alone() {
         let log = Log::new();
-        let day =
-            |stream, day: u32| FileStem { born: Timestamp::from_micros(START + i64::from(day) * 86_400_000_000), ..stem(stream, day) };
+        let day = |stream, day: u32| FileStem {
+            born: Timestamp::from_micros(START + i64::from(day) * 86_400_000_000),
+            ..stem(stream, day)
+        };
         let mut of = Vec::new();
-        let mut tail = log.reader().resume(Filter::new(), &Places::default()).unwrap();
+        let mut tail = log
+            .reader()
+            .resume(Filter::new(), &Places::default())
+            .unwrap();
         for n in 1..=6 {
             for stream in 0..2 {
-                log.sealed(&day(stream, n), &lines(stream, u64::from(n) * 10 - 9..=u64::from(n) * 10));
+                log.sealed(
+                    &day(stream, n),
+                    &lines(stream, u64::from(n) * 10 - 9..=u64::from(n) * 10),
+                );
             }
             while !tail.poll(3).unwrap().is_empty() && fastrand::bool() {}
             of.push((tail.places(), day(0, n).born));
@@ -238,11 +312,21 @@ mod tests {
         for ((places, noted), backlog) in of.iter().zip(together) {
             assert_eq!(backlog.unwrap(), one(&log, places, *noted), "{places:?}");
         }
-        // A name that is none costs only who has it, and a directory that can't be read says nothing of what is in it.
+        // A name that is none costs only who has it, and a directory that can't be read says
+        // nothing of what is in it.
         let mut damaged = of.remove(0);
-        damaged.0.0.insert("x".to_owned(), serde_json::from_str(r#"{"file":"x","seq":1}"#).unwrap());
+        damaged.0.0.insert(
+            "x".to_owned(),
+            serde_json::from_str(r#"{"file":"x","seq":1}"#).unwrap(),
+        );
         of.insert(1, damaged);
-        let told: Vec<bool> = log.reader().backlogs(&of).unwrap().iter().map(Result::is_ok).collect();
+        let told: Vec<bool> = log
+            .reader()
+            .backlogs(&of)
+            .unwrap()
+            .iter()
+            .map(Result::is_ok)
+            .collect();
         assert_eq!(told, [true, false, true, true, true, true]);
         assert!(log.reader().backlogs(&[]).unwrap().is_empty());
         fs::remove_dir(log.layout.live_dir()).unwrap();

@@ -33,7 +33,8 @@ pub(super) struct Found {
 pub(super) struct BlockReader<'a> {
     files: &'a Files,
     wanted: &'a Wanted,
-    /// How many entries of a block are needed at most: one more than are wanted tells that there are more.
+    /// How many entries of a block are needed at most: one more than are wanted tells that there
+    /// are more.
     keep: usize,
     unpacker: Unpacker,
     plain: Vec<u8>,
@@ -43,7 +44,15 @@ pub(super) struct BlockReader<'a> {
 
 impl<'a> BlockReader<'a> {
     pub(super) fn new(files: &'a Files, wanted: &'a Wanted, keep: usize) -> Self {
-        Self { files, wanted, keep, unpacker: Unpacker::new(), plain: Vec::new(), lower: Vec::new(), open: None }
+        Self {
+            files,
+            wanted,
+            keep,
+            unpacker: Unpacker::new(),
+            plain: Vec::new(),
+            lower: Vec::new(),
+            open: None,
+        }
     }
 
     /// Reads a block. What is wrong with it becomes a problem of the answer.
@@ -53,12 +62,19 @@ impl<'a> BlockReader<'a> {
                 Pass::Only => self.search(&piece),
                 Pass::First => self.look(&piece),
                 // What is wrong with it was told before.
-                Pass::Second => Found { problem: None, ..self.search(&piece) },
+                Pass::Second => Found {
+                    problem: None,
+                    ..self.search(&piece)
+                },
             },
-            Err(e) if is_gone(&e) => {
-                Found { problem: Some(problem(&piece, "it was removed while it was read".into())), ..Found::default() }
-            }
-            Err(e) => Found { problem: Some(problem(&piece, told(&e))), ..Found::default() },
+            Err(e) if is_gone(&e) => Found {
+                problem: Some(problem(&piece, "it was removed while it was read".into())),
+                ..Found::default()
+            },
+            Err(e) => Found {
+                problem: Some(problem(&piece, told(&e))),
+                ..Found::default()
+            },
         };
         found.file = Some(piece.of);
         found
@@ -86,11 +102,29 @@ impl<'a> BlockReader<'a> {
         let found = self.search(piece);
         self.keep = keep;
         let times = |entry: &Entry| entry.timestamp();
-        let again = found.entries.iter().map(times).min().zip(found.entries.iter().map(times).max()).map(|(min, max)| {
-            let block = Block { min, max, ..piece.block };
-            Piece { of: piece.of.clone(), block, pass: Pass::Second }
-        });
-        Found { entries: Vec::new(), again, ..found }
+        let again = found
+            .entries
+            .iter()
+            .map(times)
+            .min()
+            .zip(found.entries.iter().map(times).max())
+            .map(|(min, max)| {
+                let block = Block {
+                    min,
+                    max,
+                    ..piece.block
+                };
+                Piece {
+                    of: piece.of.clone(),
+                    block,
+                    pass: Pass::Second,
+                }
+            });
+        Found {
+            entries: Vec::new(),
+            again,
+            ..found
+        }
     }
 
     fn search(&mut self, piece: &Piece) -> Found {
@@ -111,7 +145,13 @@ impl<'a> BlockReader<'a> {
                 }
             }
         } else {
-            self.search_candidates(Haystack { plain, lower: &self.lower }, &mut entries);
+            self.search_candidates(
+                Haystack {
+                    plain,
+                    lower: &self.lower,
+                },
+                &mut entries,
+            );
         }
         let after = |a: &Entry, b: &Entry| match self.wanted.order {
             Order::Desc => a.key().cmp(&b.key()),
@@ -119,9 +159,21 @@ impl<'a> BlockReader<'a> {
         };
         entries.sort_unstable_by(after);
         entries.drain(..entries.len().saturating_sub(self.keep));
-        let what = |n| format!("line {n} after byte {} of its text is no entry", piece.block.plain_offset);
+        let what = |n| {
+            format!(
+                "line {n} after byte {} of its text is no entry",
+                piece.block.plain_offset
+            )
+        };
         let problem = problem_at.map(|n| problem(piece, what(n)));
-        Found { entries, lines: count, bytes: plain.len() as u64, problem, file: None, again: None }
+        Found {
+            entries,
+            lines: count,
+            bytes: plain.len() as u64,
+            problem,
+            file: None,
+            again: None,
+        }
     }
 
     /// Looks at the lines that have in them what is looked for.
@@ -133,13 +185,19 @@ impl<'a> BlockReader<'a> {
             let start = memchr::memrchr(b'\n', before).map_or(0, |lf| lf + 1);
             let end = memchr::memchr(b'\n', behind).map_or(plain.len(), |lf| at + lf);
             self.take(plain.get(start..end).unwrap_or_default(), entries);
-            next = if end + 1 < plain.len() { filter.next_candidate(lines, end + 1) } else { None };
+            next = if end + 1 < plain.len() {
+                filter.next_candidate(lines, end + 1)
+            } else {
+                None
+            };
         }
     }
 
     /// Takes a line if it is wanted; says whether it is an entry at all.
     fn take(&self, line: &[u8], entries: &mut Vec<Entry>) -> bool {
-        let Some(fields) = scan(line) else { return false };
+        let Some(fields) = scan(line) else {
+            return false;
+        };
         if self.wanted.filter.matches(&fields) && self.is_ahead(&Key::of(&fields)) {
             entries.push(Entry::new(&fields, line));
         }
@@ -147,13 +205,18 @@ impl<'a> BlockReader<'a> {
     }
 
     fn is_ahead(&self, key: &Key) -> bool {
-        self.wanted.after.is_none_or(|after| match self.wanted.order {
-            Order::Desc => *key < after,
-            Order::Asc => *key > after,
-        })
+        self.wanted
+            .after
+            .is_none_or(|after| match self.wanted.order {
+                Order::Desc => *key < after,
+                Order::Asc => *key > after,
+            })
     }
 }
 
 fn problem(piece: &Piece, what: String) -> Problem {
-    Problem { file: piece.of.name(), what }
+    Problem {
+        file: piece.of.name(),
+        what,
+    }
 }

@@ -31,7 +31,9 @@ impl Cancel {
     /// An error if there is nobody to go on for.
     pub(super) fn check(&self, log: &Path) -> Result<()> {
         match &self.0 {
-            Some(gone) if gone() => Err(Error::io("go on reading", log)(io::Error::other("nobody waits for it any more"))),
+            Some(gone) if gone() => Err(Error::io("go on reading", log)(io::Error::other(
+                "nobody waits for it any more",
+            ))),
             _ => Ok(()),
         }
     }
@@ -39,7 +41,11 @@ impl Cancel {
 
 impl fmt::Debug for Cancel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Cancel(..)" } else { "Cancel(never)" })
+        f.write_str(if self.0.is_some() {
+            "Cancel(..)"
+        } else {
+            "Cancel(never)"
+        })
     }
 }
 

@@ -19,7 +19,11 @@ pub(super) enum Condition {
     /// The event type is one of these.
     EventType(Vec<Types>),
     /// One of the texts that people read contains this, whatever its case.
-    Text { text: String, escaped: Regex, plain: Regex },
+    Text {
+        text: String,
+        escaped: Regex,
+        plain: Regex,
+    },
     /// A value in `details` is this.
     Detail { path: String, value: Vec<u8> },
 }
@@ -55,16 +59,28 @@ impl Types {
         if text == "*" {
             return Ok(Self::All);
         }
-        let (name, below) = text.strip_suffix(".*").map_or((text, false), |name| (name, true));
-        let dotted =
-            name.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'));
+        let (name, below) = text
+            .strip_suffix(".*")
+            .map_or((text, false), |name| (name, true));
+        let dotted = name.split('.').all(|part| {
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        });
         match (dotted, below) {
             (true, true) => Ok(Self::Below(format!("{name}.").into_bytes())),
             (true, false) if name.contains('.') => Ok(Self::One(name.into())),
-            (true, false) => Err(Error::invalid("event_type", format!("{text:?} has one part only; write \"{text}.*\" for all below it"))),
+            (true, false) => Err(Error::invalid(
+                "event_type",
+                format!("{text:?} has one part only; write \"{text}.*\" for all below it"),
+            )),
             (false, _) => {
                 let like = "like auth.login.success, or auth.* for all below auth, or * for all";
-                Err(Error::invalid("event_type", format!("{text:?} must be lower case and dotted, {like}")))
+                Err(Error::invalid(
+                    "event_type",
+                    format!("{text:?} must be lower case and dotted, {like}"),
+                ))
             }
         }
     }
@@ -82,12 +98,22 @@ impl Condition {
     pub(super) fn text(text: &str) -> Result<Self> {
         // Escaping makes ASCII of ASCII and leaves the rest, so what was text stays text.
         let escaped = String::from_utf8_lossy(&escape(text)).into_owned();
-        let find = |text| needle::ignoring_case(text).ok_or_else(|| Error::invalid("q", "it is too long; give a shorter text"));
-        Ok(Self::Text { escaped: find(&escaped)?, plain: find(text)?, text: escaped })
+        let find = |text| {
+            needle::ignoring_case(text)
+                .ok_or_else(|| Error::invalid("q", "it is too long; give a shorter text"))
+        };
+        Ok(Self::Text {
+            escaped: find(&escaped)?,
+            plain: find(text)?,
+            text: escaped,
+        })
     }
 
     pub(super) fn detail(path: &str, value: &str) -> Self {
-        Self::Detail { path: path.to_owned(), value: escape(value) }
+        Self::Detail {
+            path: path.to_owned(),
+            value: escape(value),
+        }
     }
 
     pub(super) fn matches(&self, fields: &Fields<'_>) -> bool {
@@ -99,26 +125,38 @@ impl Condition {
             Self::EventType(types) => types.iter().any(|types| types.matches(fields.event_type)),
             Self::Text { escaped, plain, .. } => {
                 let f = fields;
-                let texts = [f.description, f.event_type, f.actor_id, f.actor_name, f.resource_id, f.resource_name];
+                let texts = [
+                    f.description,
+                    f.event_type,
+                    f.actor_id,
+                    f.actor_name,
+                    f.resource_id,
+                    f.resource_name,
+                ];
                 texts.into_iter().any(|text| match unescape(text) {
                     Cow::Borrowed(text) => escaped.is_match(text),
                     Cow::Owned(text) => plain.is_match(&text),
                 })
             }
-            Self::Detail { path, value } => details_path(fields.details, path).is_some_and(|found| match found {
-                [b'"', text @ .., b'"'] => text == value,
-                [b'{' | b'[', ..] => false,
-                scalar => scalar == value,
-            }),
+            Self::Detail { path, value } => {
+                details_path(fields.details, path).is_some_and(|found| match found {
+                    [b'"', text @ .., b'"'] => text == value,
+                    [b'{' | b'[', ..] => false,
+                    scalar => scalar == value,
+                })
+            }
         }
     }
 
     /// What stands in every line that matches.
     pub(super) fn needle(&self) -> Option<Needle> {
         match self {
-            Self::Exact(field, values) => {
-                Needle::any(values.iter().map(|value| [field.before_value().as_bytes(), b"\"", value, b"\""].concat()).collect())
-            }
+            Self::Exact(field, values) => Needle::any(
+                values
+                    .iter()
+                    .map(|value| [field.before_value().as_bytes(), b"\"", value, b"\""].concat())
+                    .collect(),
+            ),
             Self::EventType(types) => Needle::any(
                 types
                     .iter()
@@ -131,9 +169,13 @@ impl Condition {
             ),
             Self::Text { text, escaped, .. } => Some(Needle::ignoring_case(text, escaped)),
             Self::Detail { path, value } => {
-                // A key may have dots in it, but whatever the keys are, the last ends as the path does.
+                // A key may have dots in it, but whatever the keys are, the last ends as the path
+                // does.
                 let key = escape(path.rsplit('.').next().unwrap_or(path));
-                Needle::any(vec![[&key[..], b"\":\"", value, b"\""].concat(), [&key[..], b"\":", value].concat()])
+                Needle::any(vec![
+                    [&key[..], b"\":\"", value, b"\""].concat(),
+                    [&key[..], b"\":", value].concat(),
+                ])
             }
         }
     }
@@ -154,7 +196,9 @@ impl Condition {
 
     /// The value for which a block's Bloom filter can be asked.
     pub(super) fn key(&self) -> Option<(Key, Vec<u8>)> {
-        let Self::Exact(field, values) = self else { return None };
+        let Self::Exact(field, values) = self else {
+            return None;
+        };
         let key = match field {
             Field::Actor => Key::Actor,
             Field::Resource => Key::Resource,
@@ -212,5 +256,6 @@ fn unescape(text: &[u8]) -> Cow<'_, [u8]> {
         return Cow::Borrowed(text);
     }
     let quoted = [b"\"", text, b"\""].concat();
-    serde_json::from_slice::<String>(&quoted).map_or(Cow::Borrowed(text), |plain| Cow::Owned(plain.into_bytes()))
+    serde_json::from_slice::<String>(&quoted)
+        .map_or(Cow::Borrowed(text), |plain| Cow::Owned(plain.into_bytes()))
 }

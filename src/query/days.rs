@@ -1,10 +1,12 @@
 //! Which sealed files have come, without listing thousands of others again.
 //!
-//! In goes nothing but the directories; out come files: each that is there at least once, some again. A file is filed under the day of
-//! its birth by its writer's clock, and that can be any day: a machine without a clock of its own begins in 1970, and a clock that is wrong
-//! is put right. So no day is ever over. What says that something came into a directory is the directory's own time of change, and to
-//! look at that costs a microsecond: on each look for the days that are now, every few seconds for all others. A day that can't be listed
-//! is told of, and tried again on each look; the others are listed all the same.
+//! In goes nothing but the directories; out come files: each that is there at least once, some
+//! again. A file is filed under the day of its birth by its writer's clock, and that can be any
+//! day: a machine without a clock of its own begins in 1970, and a clock that is wrong is put
+//! right. So no day is ever over. What says that something came into a directory is the directory's
+//! own time of change, and to look at that costs a microsecond: on each look for the days that are
+//! now, every few seconds for all others. A day that can't be listed is told of, and tried again on
+//! each look; the others are listed all the same.
 
 use std::{
     collections::BTreeMap,
@@ -26,8 +28,8 @@ use crate::{
 
 /// So often all days are looked at.
 const ALL_EVERY: Duration = Duration::from_secs(5);
-/// File systems note times in steps of some milliseconds, the coarsest of two seconds. What came in the same step as what was listed changes
-/// no time, so a directory is listed once more after this.
+/// File systems note times in steps of some milliseconds, the coarsest of two seconds. What came in
+/// the same step as what was listed changes no time, so a directory is listed once more after this.
 const STEP: Duration = Duration::from_secs(3);
 
 /// Device, inode, time of change by its content and at all.
@@ -54,8 +56,8 @@ struct Directory {
 }
 
 impl Days {
-    /// The sealed files that came since the last look. Those that a wrong clock dated back may come some seconds later, unless `all` days
-    /// are wanted.
+    /// The sealed files that came since the last look. Those that a wrong clock dated back may come
+    /// some seconds later, unless `all` days are wanted.
     pub(super) fn look(&mut self, files: &Files, all: bool) -> Result<Vec<FileStem>> {
         let found = self.list(files, all);
         if found.is_err() {
@@ -80,14 +82,23 @@ impl Days {
         let everywhere = all || self.all.is_none_or(|last| last.elapsed() >= ALL_EVERY);
         let now = Timestamp::now().day().previous();
         let sealed = files.sealed();
-        if self.root.is_to_list(stamp(&layout.sealed_dir()), Instant::now(), all) {
+        if self
+            .root
+            .is_to_list(stamp(&layout.sealed_dir()), Instant::now(), all)
+        {
             let mut before = std::mem::take(&mut self.days);
-            self.days = sealed.days()?.into_iter().map(|day| (day, before.remove(&day).unwrap_or_default())).collect();
+            self.days = sealed
+                .days()?
+                .into_iter()
+                .map(|day| (day, before.remove(&day).unwrap_or_default()))
+                .collect();
         }
         let mut found = Vec::new();
         for (day, directory) in &mut self.days {
             let looked_at = everywhere || *day >= now || directory.seen.is_none();
-            if !looked_at || !directory.is_to_list(stamp(&layout.sealed_day(*day)), Instant::now(), all) {
+            if !looked_at
+                || !directory.is_to_list(stamp(&layout.sealed_day(*day)), Instant::now(), all)
+            {
                 continue;
             }
             let refused = match sealed.list(*day) {
@@ -101,7 +112,10 @@ impl Days {
                 }
             };
             if let Some(what) = refused.as_ref().filter(|_| refused != directory.refused) {
-                self.problems.push(Problem { file: format!("sealed/dt={day}"), what: what.clone() });
+                self.problems.push(Problem {
+                    file: format!("sealed/dt={day}"),
+                    what: what.clone(),
+                });
             }
             directory.refused = refused;
         }
@@ -131,7 +145,16 @@ impl Directory {
 
 fn stamp(path: &Path) -> Option<Stamp> {
     let found = fs::metadata(path).ok()?;
-    Some((found.dev(), found.ino(), [found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec()]))
+    Some((
+        found.dev(),
+        found.ino(),
+        [
+            found.mtime(),
+            found.mtime_nsec(),
+            found.ctime(),
+            found.ctime_nsec(),
+        ],
+    ))
 }
 
 #[cfg(test)]
@@ -145,7 +168,10 @@ mod tests {
     };
 
     fn day_of(day: i64) -> FileStem {
-        FileStem { born: Timestamp::from_micros(day * 86_400_000_000), ..stem(0, u32::try_from(day).unwrap() + 1) }
+        FileStem {
+            born: Timestamp::from_micros(day * 86_400_000_000),
+            ..stem(0, u32::try_from(day).unwrap() + 1)
+        }
     }
 
     fn files(log: &Log) -> Files {
@@ -175,16 +201,29 @@ mod tests {
         for _ in 0..20 {
             assert_eq!(days.look(files, true).unwrap(), [], "nothing came");
         }
-        let other = FileStem { number: 9, ..day_of(2) };
+        let other = FileStem {
+            number: 9,
+            ..day_of(2)
+        };
         log.sealed(&other, &line(2));
-        assert_eq!(days.look(files, true).unwrap(), [day_of(2), other], "that day alone");
+        assert_eq!(
+            days.look(files, true).unwrap(),
+            [day_of(2), other],
+            "that day alone"
+        );
         settle(&mut days, files);
         log.sealed(&day_of(7), &line(3));
         assert_eq!(days.look(files, true).unwrap(), [day_of(7)]);
         // Old days are not even looked at each time.
         settle(&mut days, files);
         days.all = Some(Instant::now());
-        log.sealed(&FileStem { number: 10, ..day_of(2) }, &line(4));
+        log.sealed(
+            &FileStem {
+                number: 10,
+                ..day_of(2)
+            },
+            &line(4),
+        );
         assert_eq!(days.look(files, false).unwrap(), []);
         days.all = None;
         assert_eq!(days.look(files, false).unwrap().len(), 3);
@@ -196,14 +235,29 @@ mod tests {
         let after = |millis| start + Duration::from_millis(millis);
         let (stamp, later) = (Some((1, 1, [5; 4])), Some((1, 1, [6; 4])));
         assert!(directory.is_to_list(stamp, start, false));
-        assert!(!directory.is_to_list(stamp, after(100), false), "not on each look");
-        assert!(directory.is_to_list(stamp, after(200), true), "but where something is missing");
-        assert!(directory.is_to_list(stamp, after(3100), false), "no more comes with this time");
+        assert!(
+            !directory.is_to_list(stamp, after(100), false),
+            "not on each look"
+        );
+        assert!(
+            directory.is_to_list(stamp, after(200), true),
+            "but where something is missing"
+        );
+        assert!(
+            directory.is_to_list(stamp, after(3100), false),
+            "no more comes with this time"
+        );
         assert!(!directory.is_to_list(stamp, after(3200), true));
         assert!(directory.is_to_list(later, after(3300), false));
-        assert!(directory.is_to_list(stamp, after(3400), false), "also if the clock was set back");
+        assert!(
+            directory.is_to_list(stamp, after(3400), false),
+            "also if the clock was set back"
+        );
         for _ in 0..3 {
-            assert!(directory.is_to_list(None, after(9000), false), "what says no time is listed");
+            assert!(
+                directory.is_to_list(None, after(9000), false),
+                "what says no time is listed"
+            );
         }
     }
 }

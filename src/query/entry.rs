@@ -25,7 +25,10 @@ pub struct Entry {
 
 impl Entry {
     pub(super) fn new(fields: &Fields<'_>, line: &[u8]) -> Self {
-        Self { key: Key::of(fields), line: line.into() }
+        Self {
+            key: Key::of(fields),
+            line: line.into(),
+        }
     }
 
     /// Reads one line, given without its LF. `None` if it is not one of an audit log.
@@ -60,7 +63,8 @@ impl Entry {
 
     /// A full parse, for instance into `serde_json::Value`.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_slice(&self.line).map_err(|e| Error::invalid("entry", format!("{}: {e}", self.id())))
+        serde_json::from_slice(&self.line)
+            .map_err(|e| Error::invalid("entry", format!("{}: {e}", self.id())))
     }
 
     pub(crate) fn fields(&self) -> Fields<'_> {
@@ -116,7 +120,8 @@ impl Serialize for Entry {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match serde_json::from_slice::<&RawValue>(&self.line) {
             Ok(raw) => raw.serialize(serializer),
-            // What the scan takes and a parser refuses was damaged before it was stored: shown as text, so the rest can be shown.
+            // What the scan takes and a parser refuses was damaged before it was stored: shown as
+            // text, so the rest can be shown.
             Err(_) => String::from_utf8_lossy(&self.line).serialize(serializer),
         }
     }

@@ -88,7 +88,14 @@ impl Files {
     pub(super) fn new(fs: Arc<dyn Fs>, layout: Layout) -> Self {
         let fs: Arc<dyn Fs> = Arc::new(ReadOnly(fs));
         let sealed = Arc::new(LocalSealed::new(Arc::clone(&fs), layout.clone()));
-        Self { fs, layout, sealed, live: Mutex::default(), spans: Mutex::default(), salvaged: Mutex::default() }
+        Self {
+            fs,
+            layout,
+            sealed,
+            live: Mutex::default(),
+            spans: Mutex::default(),
+            salvaged: Mutex::default(),
+        }
     }
 
     /// The log's directory, for messages.
@@ -109,14 +116,20 @@ impl Files {
     pub(super) fn live(&self) -> Result<BTreeSet<FileStem>> {
         let dir = self.layout.live_dir();
         let entries = self.fs.list(&dir).map_err(Error::io("list", &dir))?;
-        Ok(entries.iter().filter(|entry| !entry.is_dir).filter_map(|file| FileStem::parse(&file.name, LIVE)).collect())
+        Ok(entries
+            .iter()
+            .filter(|entry| !entry.is_dir)
+            .filter_map(|file| FileStem::parse(&file.name, LIVE))
+            .collect())
     }
 
     /// The files, as they are now, that may have what is wanted, from this time on.
     pub(super) fn snapshot(&self, filter: &Filter, start: Option<Timestamp>) -> Result<Snapshot> {
         let Listing { mut sealed, live } = self.list(start)?;
         let (mut blocks, mut problems) = (Vec::new(), Vec::new());
-        lock(&self.live).indexes.retain(|stem, _| live.contains_key(stem));
+        lock(&self.live)
+            .indexes
+            .retain(|stem, _| live.contains_key(stem));
         for (stem, len) in live {
             match self.live_blocks(&stem, filter) {
                 Ok(Some(found)) => blocks.push(found),
@@ -125,35 +138,66 @@ impl Files {
                     sealed.insert(stem);
                 }
                 Ok(None) if len == 0 => {}
-                Ok(None) => problems.push(Problem { file: live_name(&stem), what: "it was removed before it was sealed".into() }),
-                Err(e) => problems.push(Problem { file: live_name(&stem), what: told(&e) }),
+                Ok(None) => problems.push(Problem {
+                    file: live_name(&stem),
+                    what: "it was removed before it was sealed".into(),
+                }),
+                Err(e) => problems.push(Problem {
+                    file: live_name(&stem),
+                    what: told(&e),
+                }),
             }
         }
-        Ok(Snapshot { sealed, live: blocks, problems })
+        Ok(Snapshot {
+            sealed,
+            live: blocks,
+            problems,
+        })
     }
 
     /// A live file as it is now. `None` if there is none.
-    pub(super) fn live_blocks(&self, stem: &FileStem, filter: &Filter) -> Result<Option<LiveBlocks>> {
+    pub(super) fn live_blocks(
+        &self,
+        stem: &FileStem,
+        filter: &Filter,
+    ) -> Result<Option<LiveBlocks>> {
         let index = {
             let mut live = lock(&self.live);
             live.uses += 1;
             let used = live.uses;
-            let new = || Indexed { index: Arc::new(Mutex::new(LiveIndex::new(stem.clone()))), used, memory: 0 };
+            let new = || Indexed {
+                index: Arc::new(Mutex::new(LiveIndex::new(stem.clone()))),
+                used,
+                memory: 0,
+            };
             let indexed = live.indexes.entry(stem.clone()).or_insert_with(new);
             indexed.used = used;
             Arc::clone(&indexed.index)
         };
         let mut index = lock(&index);
-        let Some(file) = index.refresh(&*self.fs, &self.layout)? else { return Ok(None) };
+        let Some(file) = index.refresh(&*self.fs, &self.layout)? else {
+            return Ok(None);
+        };
         let builder = index.blocks();
         let wanted = |(n, block): &(usize, &Block)| {
-            let may_have = filter.keys().iter().all(|(key, value)| builder.may_contain(*n, *key, value));
+            let may_have = filter
+                .keys()
+                .iter()
+                .all(|(key, value)| builder.may_contain(*n, *key, value));
             may_have && filter.overlaps(block.min, block.max)
         };
-        let whole = builder.blocks().iter().enumerate().filter(wanted).map(|(_, block)| *block);
+        let whole = builder
+            .blocks()
+            .iter()
+            .enumerate()
+            .filter(wanted)
+            .map(|(_, block)| *block);
         let blocks = whole.chain(index.rest(&file)).collect();
         self.account(stem, builder.memory());
-        Ok(Some(LiveBlocks { file: Arc::new(file), blocks }))
+        Ok(Some(LiveBlocks {
+            file: Arc::new(file),
+            blocks,
+        }))
     }
 
     /// Notes what an index takes, and drops those not used for long if they take too much together.
@@ -162,8 +206,22 @@ impl Files {
         if let Some(indexed) = live.indexes.get_mut(stem) {
             indexed.memory = memory;
         }
-        while live.indexes.len() > 1 && live.indexes.values().map(|indexed| indexed.memory).sum::<usize>() > LIVE_MEMORY {
-            let Some(oldest) = live.indexes.iter().min_by_key(|(_, indexed)| indexed.used).map(|(stem, _)| stem.clone()) else { break };
+        while live.indexes.len() > 1
+            && live
+                .indexes
+                .values()
+                .map(|indexed| indexed.memory)
+                .sum::<usize>()
+                > LIVE_MEMORY
+        {
+            let Some(oldest) = live
+                .indexes
+                .iter()
+                .min_by_key(|(_, indexed)| indexed.used)
+                .map(|(stem, _)| stem.clone())
+            else {
+                break;
+            };
             live.indexes.remove(&oldest);
         }
     }
@@ -182,7 +240,12 @@ impl Files {
     pub(super) fn index(&self, stem: &FileStem) -> Result<Option<SealedIndex>> {
         if let Some((index, damage)) = lock(&self.salvaged).get(stem).cloned() {
             match self.sealed.open(stem) {
-                Ok(blob) if blob.len() == index.packed_len => return Ok(Some(SealedIndex { index, damage: Some(damage) })),
+                Ok(blob) if blob.len() == index.packed_len => {
+                    return Ok(Some(SealedIndex {
+                        index,
+                        damage: Some(damage),
+                    }));
+                }
                 // Sealing may have put it right since.
                 _ => lock(&self.salvaged).remove(stem),
             };
@@ -197,7 +260,10 @@ impl Files {
             spans.clear();
         }
         spans.insert(stem.clone(), (index.min, index.max));
-        Ok(Some(SealedIndex { index, damage: None }))
+        Ok(Some(SealedIndex {
+            index,
+            damage: None,
+        }))
     }
 
     /// A sealed file's bytes. `None` if the file is gone, also if its index was still remembered.
@@ -208,8 +274,8 @@ impl Files {
         }
     }
 
-    /// Finds the blocks up to where a file without an index is damaged; none if its checksum alone is wrong, for then any line may
-    /// have been altered.
+    /// Finds the blocks up to where a file without an index is damaged; none if its checksum alone
+    /// is wrong, for then any line may have been altered.
     fn salvage(&self, stem: &FileStem, damage: String) -> Result<SealedIndex> {
         let blob = self.sealed.open(stem)?;
         let (mut builder, mut plain) = (IndexBuilder::new(stem.clone()), Vec::new());
@@ -227,7 +293,10 @@ impl Files {
             salvaged.clear();
         }
         salvaged.insert(stem.clone(), (Arc::clone(&index), damage.clone()));
-        Ok(SealedIndex { index, damage: Some(damage) })
+        Ok(SealedIndex {
+            index,
+            damage: Some(damage),
+        })
     }
 }
 

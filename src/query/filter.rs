@@ -1,7 +1,8 @@
 //! Which entries are wanted: the parameters that HTTP query strings and command lines share.
 //!
-//! A filter is made once from (name, value) texts, and everything that is wrong with them is said then. Values are escaped as they
-//! stand in a line, so a match compares bytes. Different parameters must all hold; of a repeated one, any.
+//! A filter is made once from (name, value) texts, and everything that is wrong with them is said
+//! then. Values are escaped as they stand in a line, so a match compares bytes. Different
+//! parameters must all hold; of a repeated one, any.
 
 use super::{
     condition::{Condition, Field, Types},
@@ -72,17 +73,27 @@ impl Filter {
         Self::default()
     }
 
-    /// Makes a filter of parameters. `Error::Invalid` names the one that is wrong, and says what to write instead.
-    pub fn parse<N: AsRef<str>, V: AsRef<str>>(params: impl IntoIterator<Item = (N, V)>) -> Result<Self> {
+    /// Makes a filter of parameters. `Error::Invalid` names the one that is wrong, and says what to
+    /// write instead.
+    pub fn parse<N: AsRef<str>, V: AsRef<str>>(
+        params: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self> {
         Self::parse_beside(&[], params)
     }
 
-    /// The same where parameters of these names exist too, which the caller has taken out: who mistypes one is told of them.
-    pub(crate) fn parse_beside<N: AsRef<str>, V: AsRef<str>>(others: &[&str], params: impl IntoIterator<Item = (N, V)>) -> Result<Self> {
+    /// The same where parameters of these names exist too, which the caller has taken out: who
+    /// mistypes one is told of them.
+    pub(crate) fn parse_beside<N: AsRef<str>, V: AsRef<str>>(
+        others: &[&str],
+        params: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self> {
         let mut texts = Vec::new();
         for (name, value) in params {
             if texts.len() == MAX_PARAMETERS {
-                return Err(Error::invalid(shown(name.as_ref()), format!("there are more than {MAX_PARAMETERS} parameters; give fewer")));
+                return Err(Error::invalid(
+                    shown(name.as_ref()),
+                    format!("there are more than {MAX_PARAMETERS} parameters; give fewer"),
+                ));
             }
             texts.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         }
@@ -117,7 +128,11 @@ impl Filter {
 
     /// Whether the line with these fields is wanted.
     pub(crate) fn matches(&self, fields: &Fields<'_>) -> bool {
-        self.covers(fields.timestamp) && self.conditions.iter().all(|condition| condition.matches(fields))
+        self.covers(fields.timestamp)
+            && self
+                .conditions
+                .iter()
+                .all(|condition| condition.matches(fields))
     }
 
     /// Whether the time is in the range.
@@ -137,25 +152,38 @@ impl Filter {
 
     /// Where lines may have a match: `None` if nowhere, else at this byte or after it.
     pub(super) fn first_candidate(&self, lines: Haystack<'_>) -> Option<usize> {
-        let Some((rarest, others)) = self.needles.split_first() else { return Some(0) };
+        let Some((rarest, others)) = self.needles.split_first() else {
+            return Some(0);
+        };
         let first = rarest.find(lines, 0)?;
-        others.iter().all(|needle| needle.find(lines, 0).is_some()).then_some(first)
+        others
+            .iter()
+            .all(|needle| needle.find(lines, 0).is_some())
+            .then_some(first)
     }
 
     /// The same from this byte on. Ask only after [`first_candidate`](Self::first_candidate).
     pub(super) fn next_candidate(&self, lines: Haystack<'_>, from: usize) -> Option<usize> {
-        self.needles.first().map_or(Some(from), |rarest| rarest.find(lines, from))
+        self.needles
+            .first()
+            .map_or(Some(from), |rarest| rarest.find(lines, from))
     }
 
     /// Whether candidates are looked for in lower case.
     pub(super) fn needs_lower(&self) -> bool {
-        self.needles.iter().any(|needle| matches!(needle, Needle::Lower(_)))
+        self.needles
+            .iter()
+            .any(|needle| matches!(needle, Needle::Lower(_)))
     }
 
     /// Wants the one entry with this id.
     pub(super) fn id(id: [u8; 36]) -> Self {
         let condition = Condition::Exact(Field::Id, vec![id.to_vec()]);
-        Self { needles: condition.needle().into_iter().collect(), conditions: vec![condition], ..Self::default() }
+        Self {
+            needles: condition.needle().into_iter().collect(),
+            conditions: vec![condition],
+            ..Self::default()
+        }
     }
 
     fn build(others: &[&str], texts: Vec<(String, String)>) -> Result<Self> {
@@ -164,28 +192,48 @@ impl Filter {
         let mut details: Vec<(String, String)> = Vec::new();
         for (name, value) in texts {
             if name.len() > MAX_LEN || value.len() > MAX_LEN {
-                return Err(Error::invalid(shown(&name), format!("it is longer than {MAX_LEN} bytes; give a shorter one")));
+                return Err(Error::invalid(
+                    shown(&name),
+                    format!("it is longer than {MAX_LEN} bytes; give a shorter one"),
+                ));
             }
             if let Some(path) = name.strip_prefix(DETAILS).filter(|path| !path.is_empty()) {
                 if details.iter().any(|(known, _)| known == path) {
-                    return Err(Error::invalid(shown(&name), "it is given twice; give it once"));
+                    return Err(Error::invalid(
+                        shown(&name),
+                        "it is given twice; give it once",
+                    ));
                 }
                 details.push((path.to_owned(), value));
                 continue;
             }
-            let Some(values) = Self::NAMES.iter().position(|known| *known == name).and_then(|n| many.get_mut(n)) else {
+            let Some(values) = Self::NAMES
+                .iter()
+                .position(|known| *known == name)
+                .and_then(|n| many.get_mut(n))
+            else {
                 let known = [&Self::NAMES, others].concat().join(", ");
-                return Err(Error::invalid(shown(&name), format!("there is no such parameter; there are {known} and details.<path>")));
+                return Err(Error::invalid(
+                    shown(&name),
+                    format!("there is no such parameter; there are {known} and details.<path>"),
+                ));
             };
             if value.is_empty() {
-                return Err(Error::invalid(name, "it is empty; give a value or leave it out"));
+                return Err(Error::invalid(
+                    name,
+                    "it is empty; give a value or leave it out",
+                ));
             }
             if !values.is_empty() && !matches!(name.as_str(), "event_type" | "severity") {
                 return Err(Error::invalid(name, "it is given twice; give it once"));
             }
             values.push(value);
         }
-        for (name, mut values) in Self::NAMES.into_iter().zip(many).filter(|(_, values)| !values.is_empty()) {
+        for (name, mut values) in Self::NAMES
+            .into_iter()
+            .zip(many)
+            .filter(|(_, values)| !values.is_empty())
+        {
             values.sort_unstable();
             values.dedup();
             filter.take(name, values)?;
@@ -198,9 +246,16 @@ impl Filter {
         if let (Some(start), Some(end)) = (filter.start, filter.end)
             && start >= end
         {
-            return Err(Error::invalid("start_date", "nothing lies between it and end_date; give an earlier start or a later end"));
+            return Err(Error::invalid(
+                "start_date",
+                "nothing lies between it and end_date; give an earlier start or a later end",
+            ));
         }
-        let mut needles: Vec<_> = filter.conditions.iter().filter_map(|c| Some((c.rarity(), c.needle()?))).collect();
+        let mut needles: Vec<_> = filter
+            .conditions
+            .iter()
+            .filter_map(|c| Some((c.rarity(), c.needle()?)))
+            .collect();
         needles.sort_by_key(|(rarity, _)| *rarity);
         filter.needles = needles.into_iter().map(|(_, needle)| needle).collect();
         Ok(filter)
@@ -215,17 +270,22 @@ impl Filter {
             "start_date" => {
                 let start = instant(name, &first, Day::start)?;
                 self.start = Some(start);
-                self.params.push((name.to_owned(), date_if_whole(start, start.day())));
+                self.params
+                    .push((name.to_owned(), date_if_whole(start, start.day())));
                 return Ok(());
             }
             "end_date" => {
                 let end = instant(name, &first, Day::end)?;
                 self.end = Some(end);
-                self.params.push((name.to_owned(), date_if_whole(end, end.day().previous())));
+                self.params
+                    .push((name.to_owned(), date_if_whole(end, end.day().previous())));
                 return Ok(());
             }
             "event_type" => {
-                let types = values.iter().map(|value| Types::parse(value)).collect::<Result<Vec<_>>>()?;
+                let types = values
+                    .iter()
+                    .map(|value| Types::parse(value))
+                    .collect::<Result<Vec<_>>>()?;
                 if types.contains(&Types::All) {
                     return Ok(());
                 }
@@ -252,7 +312,8 @@ impl Filter {
         };
         self.keys.extend(condition.key());
         self.conditions.push(condition);
-        self.params.extend(values.drain(..).map(|value| (name.to_owned(), value)));
+        self.params
+            .extend(values.drain(..).map(|value| (name.to_owned(), value)));
         Ok(())
     }
 }
@@ -273,12 +334,19 @@ fn instant(name: &str, text: &str, of_day: fn(Day) -> Timestamp) -> Result<Times
 }
 
 fn date_if_whole(time: Timestamp, date: Day) -> String {
-    if time == time.day().start() { date.to_string() } else { time.to_string() }
+    if time == time.day().start() {
+        date.to_string()
+    } else {
+        time.to_string()
+    }
 }
 
 fn one_of(name: &str, values: &[String], known: &[&str]) -> Result<()> {
     match values.iter().find(|value| !known.contains(&value.as_str())) {
-        Some(value) => Err(Error::invalid(name, format!("{value:?} must be one of {}", known.join(", ")))),
+        Some(value) => Err(Error::invalid(
+            name,
+            format!("{value:?} must be one of {}", known.join(", ")),
+        )),
         None => Ok(()),
     }
 }

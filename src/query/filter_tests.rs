@@ -13,8 +13,14 @@ fn finds(params: &[(&str, &str)]) -> bool {
     let filter = parse(params).unwrap();
     let matches = filter.matches(&scan(LINE.as_bytes()).unwrap());
     let (plain, lower) = (LINE.as_bytes(), LINE.to_ascii_lowercase());
-    let candidate = filter.first_candidate(Haystack { plain, lower: lower.as_bytes() });
-    assert!(!matches || candidate.is_some(), "a needle misses what matches: {params:?}");
+    let candidate = filter.first_candidate(Haystack {
+        plain,
+        lower: lower.as_bytes(),
+    });
+    assert!(
+        !matches || candidate.is_some(),
+        "a needle misses what matches: {params:?}"
+    );
     matches
 }
 
@@ -22,10 +28,22 @@ fn finds(params: &[(&str, &str)]) -> bool {
 fn each_parameter_finds_what_it_says() {
     for (name, yes, no) in [
         ("start_date", "2026-11-21", "2026-11-22"),
-        ("start_date", "2026-11-21T23:59:59.999999Z", "2026-11-22T00:00:00Z"),
-        ("start_date", "2026-11-22T00:59:00+01:00", "2026-11-22T01:00:00+01:00"),
+        (
+            "start_date",
+            "2026-11-21T23:59:59.999999Z",
+            "2026-11-22T00:00:00Z",
+        ),
+        (
+            "start_date",
+            "2026-11-22T00:59:00+01:00",
+            "2026-11-22T01:00:00+01:00",
+        ),
         ("end_date", "2026-11-21", "2026-11-20"),
-        ("end_date", "2026-11-22T00:00:00Z", "2026-11-21T23:59:59.999999Z"),
+        (
+            "end_date",
+            "2026-11-22T00:00:00Z",
+            "2026-11-21T23:59:59.999999Z",
+        ),
         ("event_type", "auth.login.failed", "auth.login"),
         ("event_type", "auth.*", "authz.*"),
         ("event_type", "*", "auth.login.failed.*"),
@@ -59,30 +77,78 @@ fn each_parameter_finds_what_it_says() {
         assert!(!finds(&[(name, no)]), "{name}={no}");
     }
     assert!(!finds(&[("details.list", "[1]")]));
-    assert!(finds(&[("event_type", "a.b"), ("event_type", "auth.*"), ("severity", "info"), ("severity", "warning"), ("actor", "u-1")]));
-    assert!(!finds(&[("event_type", "auth.*"), ("actor", "u-2")]), "different parameters must all hold");
+    assert!(finds(&[
+        ("event_type", "a.b"),
+        ("event_type", "auth.*"),
+        ("severity", "info"),
+        ("severity", "warning"),
+        ("actor", "u-1")
+    ]));
+    assert!(
+        !finds(&[("event_type", "auth.*"), ("actor", "u-2")]),
+        "different parameters must all hold"
+    );
 }
 
 #[test]
 fn what_is_wrong_is_said_with_what_to_write_instead() {
     let long = "x".repeat(1025);
     for (params, said) in [
-        (vec![("start_date", "yesterday")], "start_date: \"yesterday\" must be a date like 2026-11-21 or an RFC 3339 instant"),
+        (
+            vec![("start_date", "yesterday")],
+            "start_date: \"yesterday\" must be a date like 2026-11-21 or an RFC 3339 instant",
+        ),
         (vec![("end_date", "2026-02-30")], "end_date: "),
-        (vec![("start_date", "2026-11-22"), ("end_date", "2026-11-21")], "start_date: nothing lies between it and end_date"),
-        (vec![("event_type", "auth")], "event_type: \"auth\" has one part only; write \"auth.*\""),
-        (vec![("event_type", "Auth.Login")], "event_type: \"Auth.Login\" must be lower case and dotted"),
+        (
+            vec![("start_date", "2026-11-22"), ("end_date", "2026-11-21")],
+            "start_date: nothing lies between it and end_date",
+        ),
+        (
+            vec![("event_type", "auth")],
+            "event_type: \"auth\" has one part only; write \"auth.*\"",
+        ),
+        (
+            vec![("event_type", "Auth.Login")],
+            "event_type: \"Auth.Login\" must be lower case and dotted",
+        ),
         (vec![("event_type", "auth*")], "event_type: "),
-        (vec![("severity", "warn")], "severity: \"warn\" must be one of info, warning, error, critical"),
-        (vec![("outcome", "ok")], "outcome: \"ok\" must be one of success, failure, unknown"),
-        (vec![("actor", "")], "actor: it is empty; give a value or leave it out"),
-        (vec![("actor", "a"), ("actor", "b")], "actor: it is given twice"),
-        (vec![("details.a", "a"), ("details.a", "b")], "details.a: it is given twice"),
-        (vec![("user", "a")], "user: there is no such parameter; there are start_date, end_date, event_type"),
-        (vec![("details.", "a")], "details.: there is no such parameter"),
-        (vec![("actor", &long)], "actor: it is longer than 1024 bytes"),
+        (
+            vec![("severity", "warn")],
+            "severity: \"warn\" must be one of info, warning, error, critical",
+        ),
+        (
+            vec![("outcome", "ok")],
+            "outcome: \"ok\" must be one of success, failure, unknown",
+        ),
+        (
+            vec![("actor", "")],
+            "actor: it is empty; give a value or leave it out",
+        ),
+        (
+            vec![("actor", "a"), ("actor", "b")],
+            "actor: it is given twice",
+        ),
+        (
+            vec![("details.a", "a"), ("details.a", "b")],
+            "details.a: it is given twice",
+        ),
+        (
+            vec![("user", "a")],
+            "user: there is no such parameter; there are start_date, end_date, event_type",
+        ),
+        (
+            vec![("details.", "a")],
+            "details.: there is no such parameter",
+        ),
+        (
+            vec![("actor", &long)],
+            "actor: it is longer than 1024 bytes",
+        ),
         (vec![(&long, "a")], "xxxx"),
-        (vec![("severity", "info"); 65], "severity: there are more than 64 parameters"),
+        (
+            vec![("severity", "info"); 65],
+            "severity: there are more than 64 parameters",
+        ),
     ] {
         let error = parse(&params).unwrap_err().to_string();
         assert!(error.starts_with(said), "{error}");
@@ -114,9 +180,19 @@ fn filters_of_the_same_meaning_have_the_same_parameters() {
     ]);
     let params = a.unwrap().params();
     assert_eq!(params, b.unwrap().params());
-    let texts: Vec<_> = params.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    assert_eq!(texts.join("&"), "start_date=2026-11-20&end_date=2026-11-21&severity=error&severity=info&details.a=1&details.b=2");
+    let texts: Vec<_> = params
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    assert_eq!(
+        texts.join("&"),
+        "start_date=2026-11-20&end_date=2026-11-21&severity=error&severity=info&details.a=1&details.b=2"
+    );
     assert_eq!(Filter::parse(params.clone()).unwrap().params(), params);
-    assert!(!parse(&[("start_date", "2026-11-20"), ("event_type", "*")]).unwrap().has_field_filters());
+    assert!(
+        !parse(&[("start_date", "2026-11-20"), ("event_type", "*")])
+            .unwrap()
+            .has_field_filters()
+    );
     assert!(parse(&[("q", "x")]).unwrap().has_field_filters());
 }

@@ -1,8 +1,9 @@
 //! Brings what was found in the blocks into order.
 //!
-//! Each block's entries are a sorted run. An entry is given away as soon as no block still to come can have one before it, so memory
-//! is bounded by how much blocks overlap in time. The first blocks are read here; if they aren't enough, two threads read ahead,
-//! by a few blocks only, and the order in which they finish makes no difference.
+//! Each block's entries are a sorted run. An entry is given away as soon as no block still to come
+//! can have one before it, so memory is bounded by how much blocks overlap in time. The first
+//! blocks are read here; if they aren't enough, two threads read ahead, by a few blocks only, and
+//! the order in which they finish makes no difference.
 
 use std::{
     collections::{BTreeMap, BinaryHeap, HashSet, VecDeque},
@@ -27,17 +28,32 @@ const THREADS: usize = 2;
 /// How many blocks may be read and not yet merged.
 const AHEAD: usize = 8;
 
-/// Gives what is wanted, in order, to `give` until it breaks or has `keep` entries. Says what was read, and whether there may be
-/// more.
-pub(super) fn run(files: &Files, wanted: &Wanted, keep: usize, give: &mut dyn FnMut(Entry) -> ControlFlow<()>) -> Result<(Scanned, bool)> {
+/// Gives what is wanted, in order, to `give` until it breaks or has `keep` entries. Says what was
+/// read, and whether there may be more.
+pub(super) fn run(
+    files: &Files,
+    wanted: &Wanted,
+    keep: usize,
+    give: &mut dyn FnMut(Entry) -> ControlFlow<()>,
+) -> Result<(Scanned, bool)> {
     let mut plan = Plan::new(files, wanted)?;
-    let mut merge = Merge { wanted, keep, held: 0, runs: BinaryHeap::new(), scanned: Scanned::default(), seen: HashSet::new(), give };
+    let mut merge = Merge {
+        wanted,
+        keep,
+        held: 0,
+        runs: BinaryHeap::new(),
+        scanned: Scanned::default(),
+        seen: HashSet::new(),
+        give,
+    };
     let mut reader = BlockReader::new(files, wanted, keep.saturating_add(1));
     for _ in 0..ALONE {
         if merge.emit(plan.bound()).is_break() {
             return Ok(merge.finish(plan));
         }
-        let Some(piece) = plan.next() else { return Ok(merge.finish(plan)) };
+        let Some(piece) = plan.next() else {
+            return Ok(merge.finish(plan));
+        };
         wanted.cancel.check(files.root())?;
         let mut found = reader.find(piece);
         if let Some(piece) = found.again.take() {
@@ -48,10 +64,15 @@ pub(super) fn run(files: &Files, wanted: &Wanted, keep: usize, give: &mut dyn Fn
     if merge.emit(plan.bound()).is_break() || plan.bound().is_none() {
         return Ok(merge.finish(plan));
     }
-    let shared = Shared { changed: Condvar::new(), state: Mutex::new(State::new(plan)) };
+    let shared = Shared {
+        changed: Condvar::new(),
+        state: Mutex::new(State::new(plan)),
+    };
     let read = thread::scope(|scope| {
         for _ in 0..THREADS {
-            scope.spawn(|| shared.read_ahead(BlockReader::new(files, wanted, keep.saturating_add(1))));
+            scope.spawn(|| {
+                shared.read_ahead(BlockReader::new(files, wanted, keep.saturating_add(1)))
+            });
         }
         // Also when `give` panics: the threads would wait for ever.
         let _stop = Stop(&shared);
@@ -65,7 +86,10 @@ pub(super) fn run(files: &Files, wanted: &Wanted, keep: usize, give: &mut dyn Fn
         Ok(())
     });
     read?;
-    let state = shared.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let state = shared
+        .state
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
     let (scanned, more) = merge.finish(state.plan);
     Ok((scanned, more || !state.bounds.is_empty()))
 }
@@ -114,7 +138,10 @@ impl Merge<'_> {
     fn push(&mut self, entries: Vec<Entry>) {
         if !entries.is_empty() {
             self.held += entries.len();
-            self.runs.push(Run { order: self.wanted.order, entries });
+            self.runs.push(Run {
+                order: self.wanted.order,
+                entries,
+            });
         }
     }
 
@@ -131,7 +158,9 @@ impl Merge<'_> {
     /// Gives away what stands before everything of this rank or below.
     fn emit(&mut self, bound: Option<i64>) -> ControlFlow<()> {
         while self.keep > 0 {
-            let Some(first) = self.runs.peek().and_then(|run| run.entries.last()) else { return ControlFlow::Continue(()) };
+            let Some(first) = self.runs.peek().and_then(|run| run.entries.last()) else {
+                return ControlFlow::Continue(());
+            };
             if bound.is_some_and(|bound| self.wanted.rank_of(&first.key()) <= bound) {
                 return ControlFlow::Continue(());
             }
@@ -160,7 +189,10 @@ struct Run {
 
 impl Ord for Run {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        let (a, b) = (self.entries.last().map(Entry::key), other.entries.last().map(Entry::key));
+        let (a, b) = (
+            self.entries.last().map(Entry::key),
+            other.entries.last().map(Entry::key),
+        );
         match self.order {
             Order::Desc => a.cmp(&b),
             Order::Asc => b.cmp(&a),
@@ -204,7 +236,15 @@ struct State<'a> {
 
 impl<'a> State<'a> {
     fn new(plan: Plan<'a>) -> Self {
-        Self { plan, begun: 0, merged: 0, bounds: VecDeque::new(), ready: BTreeMap::new(), threads: THREADS, stop: false }
+        Self {
+            plan,
+            begun: 0,
+            merged: 0,
+            bounds: VecDeque::new(),
+            ready: BTreeMap::new(),
+            threads: THREADS,
+            stop: false,
+        }
     }
 }
 
@@ -214,13 +254,21 @@ impl<'a> Shared<'a> {
         let _leave = Leave(self);
         loop {
             let (number, piece) = {
-                let full = |state: &mut State<'_>| !state.stop && state.begun - state.merged >= AHEAD;
-                let mut state = self.changed.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner);
+                let full =
+                    |state: &mut State<'_>| !state.stop && state.begun - state.merged >= AHEAD;
+                let mut state = self
+                    .changed
+                    .wait_while(self.lock(), full)
+                    .unwrap_or_else(PoisonError::into_inner);
                 if state.stop {
                     return;
                 }
-                let Some(bound) = state.plan.bound() else { return };
-                let Some(piece) = state.plan.next() else { return };
+                let Some(bound) = state.plan.bound() else {
+                    return;
+                };
+                let Some(piece) = state.plan.next() else {
+                    return;
+                };
                 state.bounds.push_back(bound);
                 state.begun += 1;
                 (state.begun - 1, piece)
@@ -236,15 +284,21 @@ impl<'a> Shared<'a> {
         }
     }
 
-    /// What was found in the next block, and the bound of what comes after it. `None` when all is read.
+    /// What was found in the next block, and the bound of what comes after it. `None` when all is
+    /// read.
     fn next(&self) -> Option<(Found, Option<i64>)> {
-        let missing = |state: &mut State<'_>| state.threads > 0 && !state.ready.contains_key(&state.merged);
-        let mut state = self.changed.wait_while(self.lock(), missing).unwrap_or_else(PoisonError::into_inner);
+        let missing =
+            |state: &mut State<'_>| state.threads > 0 && !state.ready.contains_key(&state.merged);
+        let mut state = self
+            .changed
+            .wait_while(self.lock(), missing)
+            .unwrap_or_else(PoisonError::into_inner);
         let next = state.merged;
         let found = state.ready.remove(&next)?;
         state.merged += 1;
         state.bounds.pop_front();
-        // A block that was put back may come before others that were begun earlier, so the first bound need not be the highest.
+        // A block that was put back may come before others that were begun earlier, so the first
+        // bound need not be the highest.
         let bound = match state.bounds.iter().copied().max() {
             Some(begun) => Some(begun).max(state.plan.known_bound()),
             None => state.plan.bound(),

@@ -1,7 +1,7 @@
 //! Which files, which blocks, which lines: the reading side of the log.
 //!
-//! In comes a question: a [`Filter`], an order, a place to begin. Out come entries, the very bytes that were stored, each once and in
-//! order, and a list of what could not be read. The way there:
+//! In comes a question: a [`Filter`], an order, a place to begin. Out come entries, the very bytes
+//! that were stored, each once and in order, and a list of what could not be read. The way there:
 //!
 //! ```text
 //! filter    parameters, compared as bytes with the fields of a line (condition), foreseen by what a line must contain (needle)
@@ -12,7 +12,8 @@
 //! reader    pages, look-ups, streams of them; tail: what is written from now on (days: what was sealed meanwhile)
 //! ```
 //!
-//! Reading never blocks writing: it takes no locks and creates nothing. Damage costs the block it is in, is told, and ends nothing.
+//! Reading never blocks writing: it takes no locks and creates nothing. Damage costs the block it
+//! is in, is told, and ends nothing.
 
 #[cfg(feature = "webhook")]
 mod backlog;

@@ -1,6 +1,7 @@
 //! What must stand somewhere in a line, or in a block, before it is worth a closer look.
 //!
-//! A needle never misses a line that matches; that what it finds does match is for the filter to say.
+//! A needle never misses a line that matches; that what it finds does match is for the filter to
+//! say.
 
 use memchr::memmem;
 use regex::bytes::{Regex, RegexBuilder};
@@ -9,7 +10,8 @@ use regex::bytes::{Regex, RegexBuilder};
 #[derive(Clone, Debug)]
 pub(super) enum Needle {
     Exact(Box<memmem::Finder<'static>>),
-    /// Lower-case ASCII, found in lower-case text: much faster than a pattern, which stops at whatever begins as it does.
+    /// Lower-case ASCII, found in lower-case text: much faster than a pattern, which stops at
+    /// whatever begins as it does.
     Lower(Box<memmem::Finder<'static>>),
     /// One of several, or whatever the case.
     Pattern(Regex),
@@ -32,13 +34,24 @@ impl Needle {
         if options.len() == 1 {
             return options.pop().map(|bytes| Self::Exact(finder(&bytes)));
         }
-        let options: Vec<_> = options.iter().map(|bytes| regex::escape(&String::from_utf8_lossy(bytes))).collect();
-        RegexBuilder::new(&options.join("|")).size_limit(LIMIT).build().ok().map(Self::Pattern)
+        let options: Vec<_> = options
+            .iter()
+            .map(|bytes| regex::escape(&String::from_utf8_lossy(bytes)))
+            .collect();
+        RegexBuilder::new(&options.join("|"))
+            .size_limit(LIMIT)
+            .build()
+            .ok()
+            .map(Self::Pattern)
     }
 
     /// This text, found by this pattern, in whatever case.
     pub(super) fn ignoring_case(text: &str, pattern: &Regex) -> Self {
-        if text.is_ascii() { Self::Lower(finder(text.to_ascii_lowercase().as_bytes())) } else { Self::Pattern(pattern.clone()) }
+        if text.is_ascii() {
+            Self::Lower(finder(text.to_ascii_lowercase().as_bytes()))
+        } else {
+            Self::Pattern(pattern.clone())
+        }
     }
 
     /// Where it is, at this byte or after it.
@@ -46,7 +59,9 @@ impl Needle {
         let found = match self {
             Self::Exact(finder) => finder.find(text.plain.get(from..)?),
             Self::Lower(finder) => finder.find(text.lower.get(from..)?),
-            Self::Pattern(regex) => regex.find(text.plain.get(from..)?).map(|found| found.start()),
+            Self::Pattern(regex) => regex
+                .find(text.plain.get(from..)?)
+                .map(|found| found.start()),
         };
         found.map(|at| from + at)
     }
@@ -59,7 +74,13 @@ fn finder(bytes: &[u8]) -> Box<memmem::Finder<'static>> {
 /// Enough for a KiB of text that differs in case, in any script.
 const LIMIT: usize = 64 << 20;
 
-/// A pattern of this text, in whatever case. ASCII is the same as ASCII only: `K` is not the sign for kelvin. `None` if it is too long.
+/// A pattern of this text, in whatever case. ASCII is the same as ASCII only: `K` is not the sign
+/// for kelvin. `None` if it is too long.
 pub(super) fn ignoring_case(text: &str) -> Option<Regex> {
-    RegexBuilder::new(&regex::escape(text)).case_insensitive(true).unicode(!text.is_ascii()).size_limit(LIMIT).build().ok()
+    RegexBuilder::new(&regex::escape(text))
+        .case_insensitive(true)
+        .unicode(!text.is_ascii())
+        .size_limit(LIMIT)
+        .build()
+        .ok()
 }

@@ -1,8 +1,9 @@
 //! The order of entries, and a place in it.
 //!
-//! Entries are ordered by the millisecond of their `timestamp`, then by `id`. An id is a UUIDv7 made from the same clock reading, so
-//! for this crate's own records that is the order of the ids alone; for a line that came from elsewhere it still agrees with the
-//! times by which blocks are found.
+//! Entries are ordered by the millisecond of their `timestamp`, then by `id`. An id is a UUIDv7
+//! made from the same clock reading, so for this crate's own records that is the order of the ids
+//! alone; for a line that came from elsewhere it still agrees with the times by which blocks are
+//! found.
 
 use std::{fmt, str::FromStr};
 
@@ -28,7 +29,10 @@ impl FromStr for Order {
         match text {
             "desc" => Ok(Self::Desc),
             "asc" => Ok(Self::Asc),
-            _ => Err(Error::invalid("order", format!("{text:?} must be \"desc\" (newest first) or \"asc\""))),
+            _ => Err(Error::invalid(
+                "order",
+                format!("{text:?} must be \"desc\" (newest first) or \"asc\""),
+            )),
         }
     }
 }
@@ -56,15 +60,24 @@ pub(crate) fn millis(time: Timestamp) -> i64 {
 
 impl Key {
     pub(crate) fn of(fields: &Fields<'_>) -> Self {
-        // `scan` gives no other length; should it ever, such ids share the first place of their millisecond.
-        Self { millis: millis(fields.timestamp), id: fields.id.try_into().unwrap_or([0; 36]) }
+        // `scan` gives no other length; should it ever, such ids share the first place of their
+        // millisecond.
+        Self {
+            millis: millis(fields.timestamp),
+            id: fields.id.try_into().unwrap_or([0; 36]),
+        }
     }
 }
 
 /// As a cursor: `v1.<milliseconds>.<id>`.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "v1.{}.{}", self.millis, String::from_utf8_lossy(&self.id))
+        write!(
+            f,
+            "v1.{}.{}",
+            self.millis,
+            String::from_utf8_lossy(&self.id)
+        )
     }
 }
 
@@ -75,9 +88,22 @@ impl FromStr for Key {
         let parse = || {
             let (millis, id) = text.strip_prefix("v1.")?.split_once('.')?;
             let millis: i64 = millis.parse().ok()?;
-            let in_range = (self::millis(Timestamp::MIN)..=self::millis(Timestamp::MAX)).contains(&millis);
-            Some(Self { millis, id: id.as_bytes().try_into().ok().filter(|id: &[u8; 36]| in_range && id.is_ascii())? })
+            let in_range =
+                (self::millis(Timestamp::MIN)..=self::millis(Timestamp::MAX)).contains(&millis);
+            Some(Self {
+                millis,
+                id: id
+                    .as_bytes()
+                    .try_into()
+                    .ok()
+                    .filter(|id: &[u8; 36]| in_range && id.is_ascii())?,
+            })
         };
-        parse().ok_or_else(|| Error::invalid("cursor", "it is not one that a page gave as next_cursor; leave it out to begin anew"))
+        parse().ok_or_else(|| {
+            Error::invalid(
+                "cursor",
+                "it is not one that a page gave as next_cursor; leave it out to begin anew",
+            )
+        })
     }
 }

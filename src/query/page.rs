@@ -44,9 +44,12 @@ pub enum PageStart {
 }
 
 impl Query {
-    /// Makes a query of text parameters: `limit` (100; 1 to 1000), `order` (`desc` or `asc`), `cursor` or `offset`, and those of the
-    /// filter. `Error::Invalid` names the one that is wrong, and says what to write instead.
-    pub fn parse<N: AsRef<str>, V: AsRef<str>>(params: impl IntoIterator<Item = (N, V)>) -> Result<Self> {
+    /// Makes a query of text parameters: `limit` (100; 1 to 1000), `order` (`desc` or `asc`),
+    /// `cursor` or `offset`, and those of the filter. `Error::Invalid` names the one that is wrong,
+    /// and says what to write instead.
+    pub fn parse<N: AsRef<str>, V: AsRef<str>>(
+        params: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self> {
         let (mut query, mut filter, mut given) = (Self::default(), Vec::new(), Vec::new());
         for (name, value) in params {
             let (known, text) = (name.as_ref(), value.as_ref());
@@ -61,16 +64,27 @@ impl Query {
             given.push(known.to_owned());
             match known {
                 "limit" => {
-                    let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-                    query.limit = limit.ok_or_else(|| wrong("it must be a number from 1 to 1000"))?;
+                    let limit = text
+                        .parse()
+                        .ok()
+                        .filter(|limit| (1..=MAX_LIMIT).contains(limit));
+                    query.limit =
+                        limit.ok_or_else(|| wrong("it must be a number from 1 to 1000"))?;
                 }
                 "order" => query.order = text.parse()?,
-                _ if query.start != PageStart::First => return Err(wrong("cursor and offset are both given; give one")),
+                _ if query.start != PageStart::First => {
+                    return Err(wrong("cursor and offset are both given; give one"));
+                }
                 "cursor" => {
                     text.parse::<Key>()?;
                     query.start = PageStart::Cursor(text.to_owned());
                 }
-                _ => query.start = PageStart::Offset(text.parse().map_err(|_| wrong("it must be a number, 0 or more"))?),
+                _ => {
+                    query.start = PageStart::Offset(
+                        text.parse()
+                            .map_err(|_| wrong("it must be a number, 0 or more"))?,
+                    )
+                }
             }
         }
         query.filter = Filter::parse_beside(&OWN, filter)?;
@@ -81,7 +95,12 @@ impl Query {
 impl Default for Query {
     /// The newest 100.
     fn default() -> Self {
-        Self { filter: Filter::new(), order: Order::Desc, limit: 100, start: PageStart::First }
+        Self {
+            filter: Filter::new(),
+            order: Order::Desc,
+            limit: 100,
+            start: PageStart::First,
+        }
     }
 }
 
@@ -133,11 +152,14 @@ impl Scanned {
     }
 }
 
-/// What an error says about a file, without the file's path: that tells a reader where the log lies.
+/// What an error says about a file, without the file's path: that tells a reader where the log
+/// lies.
 pub(super) fn told(error: &Error) -> String {
     match error {
         Error::Damaged { what, .. } => format!("it is damaged: {what}"),
-        Error::Io { operation, source, .. } => format!("cannot {operation} it: {source}"),
+        Error::Io {
+            operation, source, ..
+        } => format!("cannot {operation} it: {source}"),
         other => other.to_string(),
     }
 }

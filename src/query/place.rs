@@ -1,4 +1,5 @@
-//! Where an entry stands, and how far each stream was read: what outlives the process that follows a log.
+//! Where an entry stands, and how far each stream was read: what outlives the process that follows
+//! a log.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -23,7 +24,11 @@ pub(crate) struct Place {
 
 impl Place {
     pub(super) fn new(stem: &FileStem, offset: u64, len: usize) -> Self {
-        Self { file: stem.to_string().into(), offset, len: u32::try_from(len).unwrap_or(u32::MAX) }
+        Self {
+            file: stem.to_string().into(),
+            offset,
+            len: u32::try_from(len).unwrap_or(u32::MAX),
+        }
     }
 }
 
@@ -34,19 +39,33 @@ struct InFile {
     at: Vec<(u64, u32)>,
 }
 
-pub(crate) fn write_places<S: Serializer>(places: &[Place], serializer: S) -> std::result::Result<S::Ok, S::Error> {
+pub(crate) fn write_places<S: Serializer>(
+    places: &[Place],
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
     let runs = places.chunk_by(|a, b| a.file == b.file);
-    serializer.collect_seq(runs.map(|run| InFile {
-        file: run.first().map(|place| place.file.to_string()).unwrap_or_default(),
-        at: run.iter().map(|place| (place.offset, place.len)).collect(),
+    serializer.collect_seq(runs.map(|run| {
+        InFile {
+            file: run
+                .first()
+                .map(|place| place.file.to_string())
+                .unwrap_or_default(),
+            at: run.iter().map(|place| (place.offset, place.len)).collect(),
+        }
     }))
 }
 
-pub(crate) fn read_places<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<Place>, D::Error> {
+pub(crate) fn read_places<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Vec<Place>, D::Error> {
     let mut places = Vec::new();
     for InFile { file, at } in Vec::<InFile>::deserialize(deserializer)? {
         let file: Arc<str> = file.into();
-        places.extend(at.into_iter().map(|(offset, len)| Place { file: Arc::clone(&file), offset, len }));
+        places.extend(at.into_iter().map(|(offset, len)| Place {
+            file: Arc::clone(&file),
+            offset,
+            len,
+        }));
     }
     Ok(places)
 }
@@ -79,16 +98,24 @@ pub(crate) struct StreamPlace {
 pub(super) fn read(files: &Files, place: &Place) -> Result<Option<Entry>> {
     let stem: FileStem = place.file.parse()?;
     let mut plain = Vec::new();
-    let damaged = || Error::damaged(&*place.file, format!("there is no entry at byte {} of its text", place.offset));
+    let damaged = || {
+        Error::damaged(
+            &*place.file,
+            format!("there is no entry at byte {} of its text", place.offset),
+        )
+    };
     if let Some(live) = files.open_live(&stem)?
         && place.offset + u64::from(place.len) <= live.len
     {
         live.read(place.offset, place.len as usize, &mut plain)?;
         return Entry::from_line(&plain).ok_or_else(damaged).map(Some);
     }
-    let (Some(sealed), Some(blob)) = (files.index(&stem)?, files.open_sealed(&stem)?) else { return Ok(None) };
+    let (Some(sealed), Some(blob)) = (files.index(&stem)?, files.open_sealed(&stem)?) else {
+        return Ok(None);
+    };
     let holds = |block: &&crate::store::index::Block| {
-        block.plain_offset <= place.offset && place.offset < block.plain_offset + u64::from(block.plain_len)
+        block.plain_offset <= place.offset
+            && place.offset < block.plain_offset + u64::from(block.plain_len)
     };
     let block = *sealed.index.blocks.iter().find(holds).ok_or_else(damaged)?;
     Unpacker::new().block(&*blob, &block, &mut plain)?;

@@ -1,8 +1,9 @@
 //! Which blocks to read, and in which order.
 //!
-//! Blocks come in the order of the first entry each can have: by their largest time if the newest entries are wanted first, by their
-//! smallest if the oldest are. So an entry that stands before every block still to come can be given away. An index is read only
-//! when its file's turn comes: a page of the newest entries looks at the newest files.
+//! Blocks come in the order of the first entry each can have: by their largest time if the newest
+//! entries are wanted first, by their smallest if the oldest are. So an entry that stands before
+//! every block still to come can be given away. An index is read only when its file's turn comes: a
+//! page of the newest entries looks at the newest files.
 
 use std::{collections::BinaryHeap, sync::Arc};
 
@@ -34,7 +35,8 @@ pub(super) struct Wanted {
     pub(super) order: Order,
     /// Only what comes after this in the order.
     pub(super) after: Option<Key>,
-    /// Only entries of this span of milliseconds, both ends included: what an id says about its time.
+    /// Only entries of this span of milliseconds, both ends included: what an id says about its
+    /// time.
     pub(super) span: Option<(i64, i64)>,
     /// Asked before each block.
     pub(super) cancel: Cancel,
@@ -47,15 +49,23 @@ impl Wanted {
             Order::Desc => millis(min) <= after.millis,
             Order::Asc => millis(max) >= after.millis,
         });
-        let in_span = self.span.is_none_or(|(first, last)| millis(min) <= last && millis(max) >= first);
+        let in_span = self
+            .span
+            .is_none_or(|(first, last)| millis(min) <= last && millis(max) >= first);
         ahead && in_span && self.filter.overlaps(min, max)
     }
 
     /// The first time that can be wanted.
     fn start(&self) -> Option<Timestamp> {
         let time = |millis: i64| Timestamp::from_micros(millis.saturating_mul(1000));
-        let after = self.after.filter(|_| self.order == Order::Asc).map(|after| time(after.millis));
-        self.filter.start().max(after).max(self.span.map(|(first, _)| time(first)))
+        let after = self
+            .after
+            .filter(|_| self.order == Order::Asc)
+            .map(|after| time(after.millis));
+        self.filter
+            .start()
+            .max(after)
+            .max(self.span.map(|(first, _)| time(first)))
     }
 
     /// The rank of what is between these times: what has a lower one comes later in the order.
@@ -82,8 +92,9 @@ pub(super) struct Piece {
     pub(super) pass: Pass,
 }
 
-/// An opaque block says nothing about its times, so it stands before all others, and what is found in it must be held until all such
-/// blocks were read. Of more than a few, the times are looked for first, and each then takes its place in the order.
+/// An opaque block says nothing about its times, so it stands before all others, and what is found
+/// in it must be held until all such blocks were read. Of more than a few, the times are looked for
+/// first, and each then takes its place in the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pass {
     Only,
@@ -145,11 +156,25 @@ enum Item {
 
 impl<'a> Plan<'a> {
     pub(super) fn new(files: &'a Files, wanted: &'a Wanted) -> Result<Self> {
-        let Snapshot { sealed, live, problems } = files.snapshot(&wanted.filter, wanted.start())?;
-        let mut plan = Self { files, wanted, heap: BinaryHeap::new(), count: 0, opaque: 0, problems };
+        let Snapshot {
+            sealed,
+            live,
+            problems,
+        } = files.snapshot(&wanted.filter, wanted.start())?;
+        let mut plan = Self {
+            files,
+            wanted,
+            heap: BinaryHeap::new(),
+            count: 0,
+            opaque: 0,
+            problems,
+        };
         for stem in sealed {
-            // Not looked at before, it can have anything from the days before its birth up to the day after.
-            let (min, max) = files.span(&stem).unwrap_or((Timestamp::MIN, stem.day().next().end()));
+            // Not looked at before, it can have anything from the days before its birth up to the
+            // day after.
+            let (min, max) = files
+                .span(&stem)
+                .unwrap_or((Timestamp::MIN, stem.day().next().end()));
             if wanted.overlaps(min, max) {
                 plan.push(wanted.rank(min, max), Item::File(stem));
             }
@@ -162,8 +187,18 @@ impl<'a> Plan<'a> {
 
     /// The rank that nothing still to come exceeds; `None` if nothing is to come.
     pub(super) fn bound(&mut self) -> Option<i64> {
-        while let Some(Ranked { item: Item::File(_), .. }) = self.heap.peek() {
-            let Some(Ranked { item: Item::File(stem), .. }) = self.heap.pop() else { break };
+        while let Some(Ranked {
+            item: Item::File(_),
+            ..
+        }) = self.heap.peek()
+        {
+            let Some(Ranked {
+                item: Item::File(stem),
+                ..
+            }) = self.heap.pop()
+            else {
+                break;
+            };
             self.open(stem);
         }
         self.heap.peek().map(|next| next.rank)
@@ -209,8 +244,13 @@ impl<'a> Plan<'a> {
         };
         if let Some(damage) = sealed.damage {
             // Its live twin, if still there, has it all.
-            if let Ok(Some(LiveBlocks { file, blocks })) = self.files.live_blocks(&stem, &self.wanted.filter) {
-                self.problem(&source, format!("it is damaged: {damage}; its live twin is read"));
+            if let Ok(Some(LiveBlocks { file, blocks })) =
+                self.files.live_blocks(&stem, &self.wanted.filter)
+            {
+                self.problem(
+                    &source,
+                    format!("it is damaged: {damage}; its live twin is read"),
+                );
                 return self.push_blocks(&Source::Live(file), blocks);
             }
             self.problem(&source, format!("it is damaged: {damage}"));
@@ -224,8 +264,18 @@ impl<'a> Plan<'a> {
                 Err(e) => self.problem(&source, told(&e)),
             }
         }
-        let may_have = |n: usize| filters.iter().all(|(blooms, value): &(Blooms, _)| blooms.may_contain(n, value));
-        let blocks = sealed.index.blocks.iter().enumerate().filter(|(n, _)| may_have(*n)).map(|(_, block)| *block);
+        let may_have = |n: usize| {
+            filters
+                .iter()
+                .all(|(blooms, value): &(Blooms, _)| blooms.may_contain(n, value))
+        };
+        let blocks = sealed
+            .index
+            .blocks
+            .iter()
+            .enumerate()
+            .filter(|(n, _)| may_have(*n))
+            .map(|(_, block)| *block);
         self.push_blocks(&source, blocks);
     }
 
@@ -233,18 +283,32 @@ impl<'a> Plan<'a> {
         for block in blocks {
             if self.wanted.overlaps(block.min, block.max) {
                 let rank = self.wanted.rank(block.min, block.max);
-                self.push(rank, Item::Block(Piece { of: of.clone(), block, pass: Pass::Only }));
+                self.push(
+                    rank,
+                    Item::Block(Piece {
+                        of: of.clone(),
+                        block,
+                        pass: Pass::Only,
+                    }),
+                );
             }
         }
     }
 
     fn push(&mut self, rank: i64, item: Item) {
-        self.heap.push(Ranked { rank, number: self.count, item });
+        self.heap.push(Ranked {
+            rank,
+            number: self.count,
+            item,
+        });
         self.count += 1;
     }
 
     fn problem(&mut self, source: &Source, what: String) {
-        self.problems.push(Problem { file: source.name(), what });
+        self.problems.push(Problem {
+            file: source.name(),
+            what,
+        });
     }
 }
 

@@ -31,7 +31,8 @@ use crate::{
 /// What `state/format` says.
 const FORMAT: &str = "tracing-audit 1";
 
-/// Reads a log, also while it is written, by this process or another. It takes no locks and changes nothing on disk.
+/// Reads a log, also while it is written, by this process or another. It takes no locks and changes
+/// nothing on disk.
 ///
 /// Cheap to clone. Clones share what they remember of the files: keep one for the next question.
 #[derive(Clone, Debug)]
@@ -41,7 +42,8 @@ pub struct AuditReader {
 }
 
 impl AuditReader {
-    /// Opens the log in a directory. `Error::Io` if there is none, `Error::Version` if another version wrote it.
+    /// Opens the log in a directory. `Error::Io` if there is none, `Error::Version` if another
+    /// version wrote it.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
         Self::open_on(Arc::new(OsFs), Layout::new(dir.as_ref()))
     }
@@ -52,19 +54,35 @@ impl AuditReader {
             io::ErrorKind::NotFound => io::Error::new(e.kind(), "there is no audit log here"),
             _ => e,
         };
-        let file = fs.open_read(&path).map_err(no_log).map_err(Error::io("read", &path))?;
+        let file = fs
+            .open_read(&path)
+            .map_err(no_log)
+            .map_err(Error::io("read", &path))?;
         let mut text = [0; 64];
-        let len = crate::store::fs::read_full_at(&*file, &mut text, 0).map_err(Error::io("read", &path))?;
-        let found = String::from_utf8_lossy(text.get(..len).unwrap_or_default()).trim_end().to_owned();
+        let len = crate::store::fs::read_full_at(&*file, &mut text, 0)
+            .map_err(Error::io("read", &path))?;
+        let found = String::from_utf8_lossy(text.get(..len).unwrap_or_default())
+            .trim_end()
+            .to_owned();
         if found != FORMAT {
-            return Err(Error::Version { path, found, expected: FORMAT });
+            return Err(Error::Version {
+                path,
+                found,
+                expected: FORMAT,
+            });
         }
-        Ok(Self { files: Arc::new(Files::new(fs, layout)), cancel: Cancel::default() })
+        Ok(Self {
+            files: Arc::new(Files::new(fs, layout)),
+            cancel: Cancel::default(),
+        })
     }
 
     /// This reader for a query that may be cancelled, which then ends with an error.
     pub(crate) fn cancelled_by(&self, cancel: &Cancel) -> Self {
-        Self { files: Arc::clone(&self.files), cancel: cancel.clone() }
+        Self {
+            files: Arc::clone(&self.files),
+            cancel: cancel.clone(),
+        }
     }
 
     /// One page of entries.
@@ -74,20 +92,35 @@ impl AuditReader {
             PageStart::Cursor(cursor) => (Some(cursor.parse()?), 0),
             PageStart::Offset(offset) => (None, *offset),
         };
-        let wanted = Wanted { filter: query.filter.clone(), order: query.order, after, span: None, cancel: self.cancel.clone() };
+        let wanted = Wanted {
+            filter: query.filter.clone(),
+            order: query.order,
+            after,
+            span: None,
+            cancel: self.cancel.clone(),
+        };
         let (mut entries, mut skipped) = (Vec::new(), 0);
         let mut last = after;
-        let (scanned, more) = merge::run(&self.files, &wanted, skip.saturating_add(query.limit), &mut |entry| {
-            last = Some(entry.key());
-            if skipped < skip {
-                skipped += 1;
-            } else {
-                entries.push(entry);
-            }
-            ControlFlow::Continue(())
-        })?;
+        let (scanned, more) = merge::run(
+            &self.files,
+            &wanted,
+            skip.saturating_add(query.limit),
+            &mut |entry| {
+                last = Some(entry.key());
+                if skipped < skip {
+                    skipped += 1;
+                } else {
+                    entries.push(entry);
+                }
+                ControlFlow::Continue(())
+            },
+        )?;
         let next_cursor = last.filter(|_| more).map(|key: Key| key.to_string());
-        Ok(Page { entries, next_cursor, scanned })
+        Ok(Page {
+            entries,
+            next_cursor,
+            scanned,
+        })
     }
 
     /// The entry with this id.
@@ -97,9 +130,21 @@ impl AuditReader {
         get(&self.files, id, self.cancel.clone())
     }
 
-    /// Gives every entry that the filter wants to `give`, in order, until that breaks. Memory stays bounded, however many there are.
-    pub fn each(&self, filter: &Filter, order: Order, mut give: impl FnMut(Entry) -> ControlFlow<()>) -> Result<Scanned> {
-        let wanted = Wanted { filter: filter.clone(), order, after: None, span: None, cancel: self.cancel.clone() };
+    /// Gives every entry that the filter wants to `give`, in order, until that breaks. Memory stays
+    /// bounded, however many there are.
+    pub fn each(
+        &self,
+        filter: &Filter,
+        order: Order,
+        mut give: impl FnMut(Entry) -> ControlFlow<()>,
+    ) -> Result<Scanned> {
+        let wanted = Wanted {
+            filter: filter.clone(),
+            order,
+            after: None,
+            span: None,
+            cancel: self.cancel.clone(),
+        };
         merge::run(&self.files, &wanted, usize::MAX, &mut give).map(|(scanned, _)| scanned)
     }
 
@@ -108,8 +153,8 @@ impl AuditReader {
         Tail::new(Arc::clone(&self.files), filter, start)
     }
 
-    /// What is not read yet by each who goes on from such places, which were noted at that time. What can't be told of one says nothing of
-    /// the others.
+    /// What is not read yet by each who goes on from such places, which were noted at that time.
+    /// What can't be told of one says nothing of the others.
     #[cfg(feature = "webhook")]
     pub(crate) fn backlogs(&self, of: &[(Places, Timestamp)]) -> Result<Vec<Result<Backlog>>> {
         backlog::behind(&self.files, of)
@@ -128,15 +173,27 @@ impl AuditReader {
 
 /// The millisecond that a UUIDv7 says.
 pub(super) fn millis_of(id: Uuid) -> Option<i64> {
-    let (seconds, nanos) = id.get_timestamp().filter(|_| id.get_version_num() == 7)?.to_unix();
-    i64::try_from(seconds).ok()?.checked_mul(1000)?.checked_add(i64::from(nanos / 1_000_000))
+    let (seconds, nanos) = id
+        .get_timestamp()
+        .filter(|_| id.get_version_num() == 7)?
+        .to_unix();
+    i64::try_from(seconds)
+        .ok()?
+        .checked_mul(1000)?
+        .checked_add(i64::from(nanos / 1_000_000))
 }
 
 pub(super) fn get(files: &Files, id: Uuid, cancel: Cancel) -> Result<Option<Entry>> {
     let mut text = [0; 36];
     id.hyphenated().encode_lower(&mut text);
     let span = millis_of(id).map(|millis| (millis, millis));
-    let wanted = Wanted { filter: Filter::id(text), order: Order::Desc, after: None, span, cancel };
+    let wanted = Wanted {
+        filter: Filter::id(text),
+        order: Order::Desc,
+        after: None,
+        span,
+        cancel,
+    };
     let mut found = None;
     merge::run(files, &wanted, 1, &mut |entry| {
         found = Some(entry);

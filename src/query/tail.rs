@@ -1,10 +1,11 @@
 //! Follows the log while it is written.
 //!
-//! Each stream is followed for itself, from file to file by their numbers: a live file to its end, the rest of it in its sealed twin when
-//! it is gone, and the next file once there is one. So nothing is skipped by a rotation, whatever the clock said when a file was born:
-//! before a number is passed over, it is looked for everywhere. A number is given once; should there be another file of the same one all
-//! the same, it is read too, from its beginning. The numbers of a stream's entries only rise, so nothing is given twice when a file was
-//! made anew.
+//! Each stream is followed for itself, from file to file by their numbers: a live file to its end,
+//! the rest of it in its sealed twin when it is gone, and the next file once there is one. So
+//! nothing is skipped by a rotation, whatever the clock said when a file was born: before a number
+//! is passed over, it is looked for everywhere. A number is given once; should there be another
+//! file of the same one all the same, it is read too, from its beginning. The numbers of a stream's
+//! entries only rise, so nothing is given twice when a file was made anew.
 
 mod read;
 
@@ -49,12 +50,14 @@ pub enum TailStart {
     /// With what is written from now on.
     #[default]
     Now,
-    /// With what was written after the entry with this id, a UUIDv7: after it in its own stream, and in others from its time on. What
-    /// these wrote in the two seconds before it is given again, as it may have been written later than it.
+    /// With what was written after the entry with this id, a UUIDv7: after it in its own stream,
+    /// and in others from its time on. What these wrote in the two seconds before it is given
+    /// again, as it may have been written later than it.
     After(Uuid),
 }
 
-/// Gives new entries as they are written, in order per stream. Ask it again and again, with a pause when it has nothing.
+/// Gives new entries as they are written, in order per stream. Ask it again and again, with a pause
+/// when it has nothing.
 #[derive(Debug)]
 pub struct Tail {
     files: Arc<Files>,
@@ -65,7 +68,8 @@ pub struct Tail {
     turn: Option<StreamId>,
     problems: Vec<Problem>,
     behind: bool,
-    /// After a failed write lines get other numbers, and those before them come again: better twice than not at all.
+    /// After a failed write lines get other numbers, and those before them come again: better twice
+    /// than not at all.
     at_least_once: bool,
 }
 
@@ -88,7 +92,8 @@ struct Follow {
     refused: Option<String>,
 }
 
-/// Up to this place, what was there before the tail began, only entries from this millisecond on are given.
+/// Up to this place, what was there before the tail began, only entries from this millisecond on
+/// are given.
 #[derive(Clone, Debug)]
 struct CatchUp {
     since: i64,
@@ -96,7 +101,8 @@ struct CatchUp {
     offset: u64,
 }
 
-/// Files of one stream by number, and when each was born, without the stream's name: there can be many.
+/// Files of one stream by number, and when each was born, without the stream's name: there can be
+/// many.
 type Ahead = BTreeSet<(u32, Timestamp)>;
 
 /// The files of each stream.
@@ -106,19 +112,40 @@ impl Follow {
     /// From the beginning of the first of these files.
     fn from_the_first(stream: &StreamId, mut parts: Ahead) -> Option<Self> {
         let (number, born) = parts.pop_first()?;
-        let stem = FileStem { born, stream: stream.clone(), number };
-        Some(Self { ahead: parts, ..Self::at(stem, 0, 0) })
+        let stem = FileStem {
+            born,
+            stream: stream.clone(),
+            number,
+        };
+        Some(Self {
+            ahead: parts,
+            ..Self::at(stem, 0, 0)
+        })
     }
 
     /// From a place in a file on, behind the entry with this number.
     fn at(stem: FileStem, offset: u64, seq: u64) -> Self {
-        Self { stem, offset, seq, seen: 0, catch_up: None, ahead: Ahead::new(), left: Vec::new(), refused: None }
+        Self {
+            stem,
+            offset,
+            seq,
+            seen: 0,
+            catch_up: None,
+            ahead: Ahead::new(),
+            left: Vec::new(),
+            refused: None,
+        }
     }
 
-    /// To the next file's beginning, if there is one; not past a number that is missing, if that may be somewhere all the same.
+    /// To the next file's beginning, if there is one; not past a number that is missing, if that
+    /// may be somewhere all the same.
     fn turn_over(&mut self, blind: bool) -> bool {
-        let next = |(number, _): &(u32, Timestamp)| !blind || *number <= self.stem.number.saturating_add(1);
-        let Some((number, born)) = self.ahead.first().copied().filter(next) else { return false };
+        let next = |(number, _): &(u32, Timestamp)| {
+            !blind || *number <= self.stem.number.saturating_add(1)
+        };
+        let Some((number, born)) = self.ahead.first().copied().filter(next) else {
+            return false;
+        };
         self.ahead.pop_first();
         if number == self.stem.number {
             self.left.push(self.stem.born)
@@ -134,7 +161,9 @@ impl Follow {
         let ahead = || self.ahead.contains(&(stem.number, stem.born));
         match stem.number.cmp(&self.stem.number) {
             Ordering::Less => true,
-            Ordering::Equal => stem.born == self.stem.born || self.left.contains(&stem.born) || ahead(),
+            Ordering::Equal => {
+                stem.born == self.stem.born || self.left.contains(&stem.born) || ahead()
+            }
             Ordering::Greater => ahead(),
         }
     }
@@ -163,7 +192,11 @@ impl Tail {
         let (live, parts) = tail.list()?;
         for (stream, parts) in &parts {
             if let Some((number, born)) = parts.last() {
-                let stem = FileStem { born: *born, stream: stream.clone(), number: *number };
+                let stem = FileStem {
+                    born: *born,
+                    stream: stream.clone(),
+                    number: *number,
+                };
                 let end = tail.end_of(stem, &live)?;
                 tail.streams.insert(stream.clone(), end);
             }
@@ -174,16 +207,26 @@ impl Tail {
         Ok(tail)
     }
 
-    /// Goes on where another one was: what was written after these places, in new streams from their beginning. Streams of which the
-    /// log has nothing any more are forgotten, unless that can't be said.
+    /// Goes on where another one was: what was written after these places, in new streams from
+    /// their beginning. Streams of which the log has nothing any more are forgotten, unless that
+    /// can't be said.
     pub(super) fn resume(files: Arc<Files>, filter: Filter, places: &Places) -> Result<Self> {
-        let mut tail = Self { at_least_once: true, ..Self::empty(files, filter) };
+        let mut tail = Self {
+            at_least_once: true,
+            ..Self::empty(files, filter)
+        };
         for (stream, mut parts) in tail.list()?.1 {
             let follow = match places.0.get(stream.as_str()) {
                 Some(place) => {
                     let stem: FileStem = place.file.parse()?;
                     let at = Follow::at(stem, place.offset.unwrap_or(END), place.seq);
-                    parts.retain(|(number, born)| !at.knows(&FileStem { born: *born, stream: stream.clone(), number: *number }));
+                    parts.retain(|(number, born)| {
+                        !at.knows(&FileStem {
+                            born: *born,
+                            stream: stream.clone(),
+                            number: *number,
+                        })
+                    });
                     Some(Follow { ahead: parts, ..at })
                 }
                 None => Follow::from_the_first(&stream, parts),
@@ -194,7 +237,9 @@ impl Tail {
             for place in places.0.values() {
                 let stem: FileStem = place.file.parse()?;
                 let at = |stem| Follow::at(stem, place.offset.unwrap_or(END), place.seq);
-                tail.streams.entry(stem.stream.clone()).or_insert_with(|| at(stem));
+                tail.streams
+                    .entry(stem.stream.clone())
+                    .or_insert_with(|| at(stem));
             }
         }
         Ok(tail)
@@ -207,25 +252,41 @@ impl Tail {
             offset: Some(follow.offset).filter(|offset| *offset != END),
             seq: follow.seq,
         };
-        Places(self.streams.iter().map(|(stream, follow)| (stream.as_str().to_owned(), place(follow))).collect())
+        Places(
+            self.streams
+                .iter()
+                .map(|(stream, follow)| (stream.as_str().to_owned(), place(follow)))
+                .collect(),
+        )
     }
 
     /// What was written since the last call, `limit` entries at most. Nothing, if nothing was.
     pub fn poll(&mut self, limit: usize) -> Result<Vec<Entry>> {
-        Ok(self.poll_placed(limit)?.into_iter().map(|placed| placed.entry).collect())
+        Ok(self
+            .poll_placed(limit)?
+            .into_iter()
+            .map(|placed| placed.entry)
+            .collect())
     }
 
     /// The same, with where each entry stands.
     pub(crate) fn poll_placed(&mut self, limit: usize) -> Result<Vec<Placed>> {
         let live = self.notice()?;
-        let due: BTreeSet<StreamId> =
-            self.streams.iter().filter(|(_, follow)| !follow.is_done()).map(|(stream, _)| stream.clone()).collect();
+        let due: BTreeSet<StreamId> = self
+            .streams
+            .iter()
+            .filter(|(_, follow)| !follow.is_done())
+            .map(|(stream, _)| stream.clone())
+            .collect();
         let turn = self.turn.take();
-        let (before, from): (Vec<_>, Vec<_>) = due.iter().partition(|stream| Some(*stream) < turn.as_ref());
+        let (before, from): (Vec<_>, Vec<_>) =
+            due.iter().partition(|stream| Some(*stream) < turn.as_ref());
         let mut entries = Vec::new();
         self.behind = false;
         for stream in from.into_iter().chain(before) {
-            let Some(mut follow) = self.streams.remove(stream) else { continue };
+            let Some(mut follow) = self.streams.remove(stream) else {
+                continue;
+            };
             let had = entries.len();
             let done = self.follow(&mut follow, &live, limit, &mut entries);
             let refused = done.as_ref().err().map(page::told);
@@ -235,13 +296,18 @@ impl Tail {
             follow.refused = refused;
             self.streams.insert(stream.clone(), follow);
             match done {
-                // What was found before an error must be given: its place is noted. The next call tries again.
+                // What was found before an error must be given: its place is noted. The next call
+                // tries again.
                 Ok(true) | Err(_) => {}
                 Ok(false) => {
                     self.behind = true;
                     // The next one first, so that a stream that never ends starves no other.
                     let next = || due.range((Excluded(stream), Unbounded)).next().cloned();
-                    self.turn = if entries.len() > had { next() } else { Some(stream.clone()) };
+                    self.turn = if entries.len() > had {
+                        next()
+                    } else {
+                        Some(stream.clone())
+                    };
                     break;
                 }
             }
@@ -261,11 +327,15 @@ impl Tail {
 
     /// All files: the live ones, and by stream the sealed and the live.
     fn list(&mut self) -> Result<(BTreeSet<FileStem>, Parts)> {
-        // Live files first: one that is being sealed meanwhile is then met twice, and never not at all.
+        // Live files first: one that is being sealed meanwhile is then met twice, and never not at
+        // all.
         let live = self.files.live()?;
         let mut parts = Parts::new();
         for stem in self.look(true)?.iter().chain(&live) {
-            parts.entry(stem.stream.clone()).or_default().insert((stem.number, stem.born));
+            parts
+                .entry(stem.stream.clone())
+                .or_default()
+                .insert((stem.number, stem.born));
         }
         Ok((live, parts))
     }
@@ -291,28 +361,48 @@ impl Tail {
         for (stream, mut parts) in came {
             match self.streams.get_mut(&stream) {
                 Some(follow) => follow.ahead.append(&mut parts),
-                None => self.streams.extend(Follow::from_the_first(&stream, parts).map(|follow| (stream, follow))),
+                None => self
+                    .streams
+                    .extend(Follow::from_the_first(&stream, parts).map(|follow| (stream, follow))),
             }
         }
         Ok(live)
     }
 
-    /// Sorts out files that are not known yet. Says whether one between them is missing: it was sealed, under whatever day.
+    /// Sorts out files that are not known yet. Says whether one between them is missing: it was
+    /// sealed, under whatever day.
     fn sort<'a>(&self, came: &mut Parts, stems: impl IntoIterator<Item = &'a FileStem>) -> bool {
         for stem in stems {
-            if !self.streams.get(&stem.stream).is_some_and(|follow| follow.knows(stem)) {
-                came.entry(stem.stream.clone()).or_default().insert((stem.number, stem.born));
+            if !self
+                .streams
+                .get(&stem.stream)
+                .is_some_and(|follow| follow.knows(stem))
+            {
+                came.entry(stem.stream.clone())
+                    .or_default()
+                    .insert((stem.number, stem.born));
             }
         }
         came.iter().any(|(stream, parts)| {
-            let last = self.streams.get(stream).map_or(0, |follow| follow.ahead.last().map_or(follow.stem.number, |(last, _)| *last));
-            parts.last().is_some_and(|(newest, _)| newest.saturating_sub(last) as usize != parts.len())
+            let last = self.streams.get(stream).map_or(0, |follow| {
+                follow
+                    .ahead
+                    .last()
+                    .map_or(follow.stem.number, |(last, _)| *last)
+            });
+            parts
+                .last()
+                .is_some_and(|(newest, _)| newest.saturating_sub(last) as usize != parts.len())
         })
     }
 
     /// The place after all that is in a file.
     fn end_of(&self, stem: FileStem, live: &BTreeSet<FileStem>) -> Result<Follow> {
-        let file = if live.contains(&stem) { self.files.open_live(&stem)? } else { None };
+        let file = if live.contains(&stem) {
+            self.files.open_live(&stem)?
+        } else {
+            None
+        };
         let mut end = Follow::at(stem, END, 0);
         let Some(file) = file else { return Ok(end) };
         let (mut plain, mut len) = (Vec::new(), CHUNK.min(file.len));
@@ -324,7 +414,9 @@ impl Tail {
             if before.is_some() || from == 0 || len > MAX_LINE {
                 end.offset = last.map_or(0, |last| from + last as u64 + 1);
                 let start = before.map_or(0, |before| before + 1);
-                end.seq = last.and_then(|last| scan(plain.get(start..last)?)).map_or(0, |fields| fields.seq);
+                end.seq = last
+                    .and_then(|last| scan(plain.get(start..last)?))
+                    .map_or(0, |fields| fields.seq);
                 return Ok(end);
             }
             len = (len * 2).min(file.len);
@@ -333,36 +425,66 @@ impl Tail {
 
     /// Moves the places back to what was written after this entry.
     fn go_back(&mut self, id: Uuid, live: &BTreeSet<FileStem>, all: Parts) -> Result<()> {
-        let wrong = || Error::invalid("after", format!("{id} is not an entry's id; give one, or none to begin now"));
+        let wrong = || {
+            Error::invalid(
+                "after",
+                format!("{id} is not an entry's id; give one, or none to begin now"),
+            )
+        };
         let millis_of = reader::millis_of(id).ok_or_else(wrong)?;
         let entry = reader::get(&self.files, id, Cancel::default())?;
         let since = millis_of - SLACK;
         // A file has no younger lines than of the day of its birth, but by an unsteady clock.
-        let first_day = Timestamp::from_micros(since.saturating_mul(1000)).day().previous();
+        let first_day = Timestamp::from_micros(since.saturating_mul(1000))
+            .day()
+            .previous();
         for (stream, mut parts) in all {
-            let Some(end) = self.streams.get(&stream).cloned() else { continue };
-            let own = entry.as_ref().filter(|entry| entry.stream() == stream.as_str()).map(|entry| entry.seq().0);
+            let Some(end) = self.streams.get(&stream).cloned() else {
+                continue;
+            };
+            let own = entry
+                .as_ref()
+                .filter(|entry| entry.stream() == stream.as_str())
+                .map(|entry| entry.seq().0);
             let (number, offset) = (end.stem.number, end.offset);
-            let catch_up = own.is_none().then_some(CatchUp { since, number, offset });
+            let catch_up = own.is_none().then_some(CatchUp {
+                since,
+                number,
+                offset,
+            });
             while let Some((number, born)) = parts.pop_first() {
-                let stem = FileStem { born, stream: stream.clone(), number };
+                let stem = FileStem {
+                    born,
+                    stream: stream.clone(),
+                    number,
+                };
                 let mut offset = 0;
                 if !live.contains(&stem) {
                     if stem.day() < first_day {
                         continue;
                     }
-                    let Ok(Some(sealed)) = self.files.index(&stem) else { continue };
+                    let Ok(Some(sealed)) = self.files.index(&stem) else {
+                        continue;
+                    };
                     let index = &sealed.index;
                     let first = match own {
                         Some(seq) if index.last_seq.0 <= seq => None,
                         // The last block that begins at the next number or before it.
-                        Some(seq) => index.blocks.iter().rfind(|block| block.first_seq <= seq + 1).or(index.blocks.first()),
+                        Some(seq) => index
+                            .blocks
+                            .iter()
+                            .rfind(|block| block.first_seq <= seq + 1)
+                            .or(index.blocks.first()),
                         None => index.blocks.iter().find(|block| millis(block.max) >= since),
                     };
                     let Some(first) = first else { continue };
                     offset = first.plain_offset;
                 }
-                let back = Follow { catch_up, ahead: parts, ..Follow::at(stem, offset, own.unwrap_or(0)) };
+                let back = Follow {
+                    catch_up,
+                    ahead: parts,
+                    ..Follow::at(stem, offset, own.unwrap_or(0))
+                };
                 self.streams.insert(stream, back);
                 break;
             }
@@ -371,10 +493,20 @@ impl Tail {
     }
 
     /// Reads a stream on. Says whether it was read to its end.
-    fn follow(&mut self, follow: &mut Follow, live: &BTreeSet<FileStem>, limit: usize, entries: &mut Vec<Placed>) -> Result<bool> {
+    fn follow(
+        &mut self,
+        follow: &mut Follow,
+        live: &BTreeSet<FileStem>,
+        limit: usize,
+        entries: &mut Vec<Placed>,
+    ) -> Result<bool> {
         loop {
             if follow.offset != END {
-                let file = if live.contains(&follow.stem) { self.files.open_live(&follow.stem)? } else { None };
+                let file = if live.contains(&follow.stem) {
+                    self.files.open_live(&follow.stem)?
+                } else {
+                    None
+                };
                 let read = match file {
                     Some(file) => self.read_live(&file, follow, limit, entries)?,
                     None => self.read_sealed(follow, limit, entries)?,

@@ -1,8 +1,9 @@
 //! The bytes of a record while it is rendered.
 //!
-//! A `Vec<u8>` copies what it appends by calling `memmove`, for three bytes as for three thousand; a record is some fifty short pieces.
-//! This buffer always holds initialised bytes beyond its end, so a short piece is one or two stores of a fixed width, which may run over
-//! the piece's end into what the next piece will overwrite. No unsafe code is needed for that, only room.
+//! A `Vec<u8>` copies what it appends by calling `memmove`, for three bytes as for three thousand;
+//! a record is some fifty short pieces. This buffer always holds initialised bytes beyond its end,
+//! so a short piece is one or two stores of a fixed width, which may run over the piece's end into
+//! what the next piece will overwrite. No unsafe code is needed for that, only room.
 
 use std::{
     io,
@@ -24,15 +25,23 @@ impl Default for Buffer {
 }
 
 impl Buffer {
-    /// The longest text, for what is rendered before its record is: an eighth of the default journal, the longest that a record can be there.
+    /// The longest text, for what is rendered before its record is: an eighth of the default
+    /// journal, the longest that a record can be there.
     pub(crate) const LONGEST: usize = 2 << 20;
 
     pub(crate) const fn new() -> Self {
-        Self { bytes: Vec::new(), len: 0, longest: Self::LONGEST }
+        Self {
+            bytes: Vec::new(),
+            len: 0,
+            longest: Self::LONGEST,
+        }
     }
 
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self { bytes: vec![0; capacity], ..Self::new() }
+        Self {
+            bytes: vec![0; capacity],
+            ..Self::new()
+        }
     }
 
     /// From now on no text is taken beyond this many bytes; short ones always are.
@@ -41,8 +50,8 @@ impl Buffer {
         self.longest = longest.max(SHORT);
     }
 
-    /// The longest text that is taken. One that is longer than the whole record may be is cut there in any case; this way it takes no memory
-    /// before.
+    /// The longest text that is taken. One that is longer than the whole record may be is cut there
+    /// in any case; this way it takes no memory before.
     #[inline]
     pub(crate) fn longest(&self) -> usize {
         self.longest
@@ -63,7 +72,8 @@ impl Buffer {
         self.len = self.len.min(len);
     }
 
-    /// At least `count` bytes beyond the end, to be written to; [`advance`](Self::advance) makes them count.
+    /// At least `count` bytes beyond the end, to be written to; [`advance`](Self::advance) makes
+    /// them count.
     #[inline]
     pub(crate) fn room(&mut self, count: usize) -> &mut [u8] {
         if self.bytes.len() - self.len < count {
@@ -75,17 +85,21 @@ impl Buffer {
     /// The next `N` bytes beyond the end, if there are as many.
     #[inline(always)]
     pub(crate) fn chunk<const N: usize>(&mut self) -> Option<&mut [u8; N]> {
-        self.bytes.get_mut(self.len..).and_then(<[u8]>::first_chunk_mut)
+        self.bytes
+            .get_mut(self.len..)
+            .and_then(<[u8]>::first_chunk_mut)
     }
 
     #[cold]
     #[inline(never)]
     fn grow(&mut self, count: usize) {
         let needed = self.len + count;
-        self.bytes.resize(needed.max(self.bytes.len() * 2).next_multiple_of(64), 0);
+        self.bytes
+            .resize(needed.max(self.bytes.len() * 2).next_multiple_of(64), 0);
     }
 
-    /// Takes over the first `count` bytes beyond the end, which were written through [`room`](Self::room).
+    /// Takes over the first `count` bytes beyond the end, which were written through
+    /// [`room`](Self::room).
     #[inline]
     pub(crate) fn advance(&mut self, count: usize) {
         debug_assert!(count <= self.bytes.len() - self.len, "the bytes are there");
@@ -104,7 +118,11 @@ impl Buffer {
     /// The byte at `at`, if it is before the end.
     #[inline]
     pub(crate) fn at(&mut self, at: usize) -> Option<&mut u8> {
-        if at < self.len { self.bytes.get_mut(at) } else { None }
+        if at < self.len {
+            self.bytes.get_mut(at)
+        } else {
+            None
+        }
     }
 
     /// Appends bytes; inlined, so that of a constant only a store or two is left.
@@ -168,9 +186,12 @@ fn copy_short(room: &mut [u8; SHORT], bytes: &[u8]) {
 fn word(bytes: &[u8]) -> u64 {
     let len = bytes.len();
     if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << (8 * (len - 4))
+        u64::from(u32::from_le_bytes(*first))
+            | u64::from(u32::from_le_bytes(*last)) << (8 * (len - 4))
     } else if let (Some(first), Some(last)) = (bytes.first(), bytes.last()) {
-        u64::from(*first) | u64::from(bytes[len / 2]) << (8 * (len / 2)) | u64::from(*last) << (8 * (len - 1))
+        u64::from(*first)
+            | u64::from(bytes[len / 2]) << (8 * (len / 2))
+            | u64::from(*last) << (8 * (len - 1))
     } else {
         0
     }
@@ -179,8 +200,8 @@ fn word(bytes: &[u8]) -> u64 {
 /// How much longer than a text the room for it is: it is copied in words.
 pub(crate) const SLACK: usize = 8;
 
-/// Copies a text of up to [`SHORT`] bytes to the beginning of `room`, unless JSON must escape some of it: then it says `false`, and what
-/// it wrote means nothing.
+/// Copies a text of up to [`SHORT`] bytes to the beginning of `room`, unless JSON must escape some
+/// of it: then it says `false`, and what it wrote means nothing.
 #[inline(always)]
 pub(crate) fn copy_short_plain(room: &mut [u8], text: &[u8]) -> bool {
     let len = text.len();
@@ -202,9 +223,16 @@ pub(crate) fn copy_short_plain(room: &mut [u8], text: &[u8]) -> bool {
 
 /// As [`copy_short_plain`], of a text of any length.
 pub(crate) fn copy_plain(room: &mut [u8], text: &[u8]) -> bool {
-    let Some(last) = text.last_chunk::<16>() else { return copy_short_plain(room, text) };
+    let Some(last) = text.last_chunk::<16>() else {
+        return copy_short_plain(room, text);
+    };
     let mut found = special(last);
-    for (from, to) in text.as_chunks::<16>().0.iter().zip(room.as_chunks_mut::<16>().0) {
+    for (from, to) in text
+        .as_chunks::<16>()
+        .0
+        .iter()
+        .zip(room.as_chunks_mut::<16>().0)
+    {
         found |= special(from);
         *to = *from;
     }
@@ -215,7 +243,9 @@ pub(crate) fn copy_plain(room: &mut [u8], text: &[u8]) -> bool {
 /// Whether JSON must escape one of these bytes in a string.
 #[inline(always)]
 fn special(bytes: &[u8; 16]) -> bool {
-    bytes.iter().fold(false, |found, &byte| found | (byte < 0x20) | (byte == b'"') | (byte == b'\\'))
+    bytes.iter().fold(false, |found, &byte| {
+        found | (byte < 0x20) | (byte == b'"') | (byte == b'\\')
+    })
 }
 
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
@@ -225,7 +255,9 @@ const ONES: u64 = u64::from_ne_bytes([1; 8]);
 pub(crate) fn special_in(word: u64) -> u64 {
     const HIGHS: u64 = ONES << 7;
     let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGHS;
-    below(word, 0x20) | below(word ^ (ONES * u64::from(b'"')), 1) | below(word ^ (ONES * u64::from(b'\\')), 1)
+    below(word, 0x20)
+        | below(word ^ (ONES * u64::from(b'"')), 1)
+        | below(word ^ (ONES * u64::from(b'\\')), 1)
 }
 
 impl Deref for Buffer {
@@ -301,7 +333,11 @@ mod tests {
                 for byte in 0..=u8::MAX {
                     text[at] = byte;
                     let special = byte < 0x20 || byte == b'"' || byte == b'\\';
-                    assert_eq!(copy_plain(&mut room, &text), !special, "{byte} at {at} of {len}");
+                    assert_eq!(
+                        copy_plain(&mut room, &text),
+                        !special,
+                        "{byte} at {at} of {len}"
+                    );
                     assert!(special || room[..len] == text);
                 }
                 text[at] = b'~';

@@ -1,4 +1,5 @@
-//! The catalogue: which event types there are, with their fields, and where in the source they are recorded.
+//! The catalogue: which event types there are, with their fields, and where in the source they are
+//! recorded.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -140,9 +141,12 @@ impl CatalogueEntry {
         self.descriptions.first().map(String::as_str)
     }
 
-    /// The fields that calls set, by their paths in the record: `details.mode`. A call may leave some out.
+    /// The fields that calls set, by their paths in the record: `details.mode`. A call may leave
+    /// some out.
     pub fn fields(&self) -> impl Iterator<Item = (&str, FieldKind)> {
-        self.fields.iter().map(|(path, kind)| (path.as_str(), *kind))
+        self.fields
+            .iter()
+            .map(|(path, kind)| (path.as_str(), *kind))
     }
 
     /// The sources that record it, in a catalogue that was read from a log's directory.
@@ -159,7 +163,10 @@ impl CatalogueEntry {
         self.severities.extend(&other.severities);
         self.descriptions.extend(other.descriptions.iter().cloned());
         for (path, kind) in &other.fields {
-            self.fields.entry(path.clone()).and_modify(|known| *known = known.or(*kind)).or_insert(*kind);
+            self.fields
+                .entry(path.clone())
+                .and_modify(|known| *known = known.or(*kind))
+                .or_insert(*kind);
         }
         self.sources.extend(other.sources.iter().cloned());
         self.locations.extend(other.locations.iter().cloned());
@@ -184,10 +191,22 @@ impl CatalogueEntry {
             let mut at = &mut schema;
             let mut segments = path.split('.').peekable();
             while let Some(segment) = segments.next() {
-                let properties = at.as_object_mut().map(|object| object.entry("properties").or_insert_with(|| Map::new().into()));
-                let Some(properties) = properties.and_then(Value::as_object_mut) else { break };
+                let properties = at.as_object_mut().map(|object| {
+                    object
+                        .entry("properties")
+                        .or_insert_with(|| Map::new().into())
+                });
+                let Some(properties) = properties.and_then(Value::as_object_mut) else {
+                    break;
+                };
                 let last = segments.peek().is_none();
-                let place = properties.entry(segment).or_insert_with(|| if last { kind.schema() } else { json!({"type": "object"}) });
+                let place = properties.entry(segment).or_insert_with(|| {
+                    if last {
+                        kind.schema()
+                    } else {
+                        json!({"type": "object"})
+                    }
+                });
                 at = place;
             }
         }
@@ -224,7 +243,10 @@ impl Catalogue {
             CatalogueEntry {
                 event_type: site.event_type.to_owned(),
                 severities: BTreeSet::from([site.severity]),
-                descriptions: Some(site.description.to_owned()).filter(|text| !text.is_empty()).into_iter().collect(),
+                descriptions: Some(site.description.to_owned())
+                    .filter(|text| !text.is_empty())
+                    .into_iter()
+                    .collect(),
                 fields: site
                     .fields
                     .lines()
@@ -232,7 +254,11 @@ impl Catalogue {
                     .map(|(path, kind)| (path.to_owned(), FieldKind::parse(kind)))
                     .collect(),
                 sources: BTreeSet::new(),
-                locations: BTreeSet::from([Location { file: site.file.to_owned(), line: site.line, module: site.module.to_owned() }]),
+                locations: BTreeSet::from([Location {
+                    file: site.file.to_owned(),
+                    line: site.line,
+                    module: site.module.to_owned(),
+                }]),
             }
         }))
     }
@@ -245,7 +271,9 @@ impl Catalogue {
                 None => drop(merged.insert(entry.event_type.clone(), entry)),
             }
         }
-        Self { entries: merged.into_values().collect() }
+        Self {
+            entries: merged.into_values().collect(),
+        }
     }
 
     /// One of several sources'.
@@ -275,11 +303,15 @@ impl Catalogue {
 
     /// The entry of an event type.
     pub fn get(&self, event_type: &str) -> Option<&CatalogueEntry> {
-        self.entries.binary_search_by(|entry| entry.event_type.as_str().cmp(event_type)).ok().and_then(|at| self.entries.get(at))
+        self.entries
+            .binary_search_by(|entry| entry.event_type.as_str().cmp(event_type))
+            .ok()
+            .and_then(|at| self.entries.get(at))
     }
 
-    /// What in `newer` breaks those who read records by this catalogue: an event type or a field that is gone, a field of another kind.
-    /// One sentence each; empty if nothing does. What was added breaks nobody.
+    /// What in `newer` breaks those who read records by this catalogue: an event type or a field
+    /// that is gone, a field of another kind. One sentence each; empty if nothing does. What was
+    /// added breaks nobody.
     ///
     /// ```
     /// # use tracing_audit::{Catalogue, catalogue};
@@ -298,7 +330,9 @@ impl Catalogue {
             for (path, kind) in &entry.fields {
                 match now.fields.get(path) {
                     None => breaking.push(format!("{event_type}: the field {path} is gone")),
-                    Some(now) if !kind.covers(*now) => breaking.push(format!("{event_type}: the field {path} was {kind} and is {now}")),
+                    Some(now) if !kind.covers(*now) => breaking.push(format!(
+                        "{event_type}: the field {path} was {kind} and is {now}"
+                    )),
                     Some(_) => {}
                 }
             }
@@ -309,12 +343,30 @@ impl Catalogue {
     /// A table in Markdown.
     pub fn to_markdown(&self) -> String {
         // Only a bar, a line end and what Markdown reads as HTML can leave a cell.
-        let cell = |text: &str| text.replace('|', "\\|").replace('<', "&lt;").replace(['\n', '\r'], " ");
-        let mut text = String::from("| event type | severity | description | fields | where |\n|---|---|---|---|---|\n");
+        let cell = |text: &str| {
+            text.replace('|', "\\|")
+                .replace('<', "&lt;")
+                .replace(['\n', '\r'], " ")
+        };
+        let mut text = String::from(
+            "| event type | severity | description | fields | where |\n|---|---|---|---|---|\n",
+        );
         for entry in &self.entries {
-            let severities: Vec<_> = entry.severities.iter().map(|severity| severity.as_str()).collect();
-            let fields: Vec<_> = entry.fields.iter().map(|(path, kind)| format!("`{path}` {kind}")).collect();
-            let places: Vec<_> = entry.locations.iter().map(|place| format!("{}:{}", place.file, place.line)).collect();
+            let severities: Vec<_> = entry
+                .severities
+                .iter()
+                .map(|severity| severity.as_str())
+                .collect();
+            let fields: Vec<_> = entry
+                .fields
+                .iter()
+                .map(|(path, kind)| format!("`{path}` {kind}"))
+                .collect();
+            let places: Vec<_> = entry
+                .locations
+                .iter()
+                .map(|place| format!("{}:{}", place.file, place.line))
+                .collect();
             let row = [
                 format!("`{}`", entry.event_type),
                 severities.join(", "),
@@ -322,7 +374,10 @@ impl Catalogue {
                 fields.join(", "),
                 places.join(", "),
             ];
-            text.push_str(&format!("| {} |\n", row.map(|text| cell(&text)).join(" | ")));
+            text.push_str(&format!(
+                "| {} |\n",
+                row.map(|text| cell(&text)).join(" | ")
+            ));
         }
         text
     }
@@ -333,43 +388,110 @@ mod tests {
     use super::*;
 
     fn site<'a>(event_type: &'a str, fields: &'a str) -> Described<'a> {
-        Described { event_type, severity: Severity::Info, description: "Did <it> | so", fields, file: "src/a.rs", line: 7, module: "a" }
+        Described {
+            event_type,
+            severity: Severity::Info,
+            description: "Did <it> | so",
+            fields,
+            file: "src/a.rs",
+            line: 7,
+            module: "a",
+        }
     }
 
     #[test]
     fn calls_of_one_type_are_one_entry() {
-        let warning =
-            Described { severity: Severity::Warning, description: "", line: 9, ..site("a.b", "details.n number\ndetails.x list") };
-        let sites = [site("b.c", ""), site("a.b", "details.n integer\nactor.id text\ndetails.x text"), warning];
+        let warning = Described {
+            severity: Severity::Warning,
+            description: "",
+            line: 9,
+            ..site("a.b", "details.n number\ndetails.x list")
+        };
+        let sites = [
+            site("b.c", ""),
+            site("a.b", "details.n integer\nactor.id text\ndetails.x text"),
+            warning,
+        ];
         let catalogue = Catalogue::gather(sites.into_iter());
-        assert_eq!(catalogue.iter().map(CatalogueEntry::event_type).collect::<Vec<_>>(), ["a.b", "b.c"]);
+        assert_eq!(
+            catalogue
+                .iter()
+                .map(CatalogueEntry::event_type)
+                .collect::<Vec<_>>(),
+            ["a.b", "b.c"]
+        );
         let entry = catalogue.get("a.b").unwrap();
-        assert_eq!(entry.severities().collect::<Vec<_>>(), [Severity::Info, Severity::Warning]);
+        assert_eq!(
+            entry.severities().collect::<Vec<_>>(),
+            [Severity::Info, Severity::Warning]
+        );
         let fields: Vec<_> = entry.fields().collect();
-        assert_eq!(fields, [("actor.id", FieldKind::Text), ("details.n", FieldKind::Number), ("details.x", FieldKind::Any)]);
-        assert_eq!(entry.locations().map(|place| place.line).collect::<Vec<_>>(), [7, 9]);
-        let read: Catalogue = serde_json::from_str(&serde_json::to_string(&catalogue).unwrap()).unwrap();
+        assert_eq!(
+            fields,
+            [
+                ("actor.id", FieldKind::Text),
+                ("details.n", FieldKind::Number),
+                ("details.x", FieldKind::Any)
+            ]
+        );
+        assert_eq!(
+            entry
+                .locations()
+                .map(|place| place.line)
+                .collect::<Vec<_>>(),
+            [7, 9]
+        );
+        let read: Catalogue =
+            serde_json::from_str(&serde_json::to_string(&catalogue).unwrap()).unwrap();
         assert_eq!(read, catalogue);
-        assert!(catalogue.to_markdown().contains("| `a.b` | info, warning | Did &lt;it> \\| so | `actor.id` text, `details.n` number"));
+        assert!(catalogue.to_markdown().contains(
+            "| `a.b` | info, warning | Did &lt;it> \\| so | `actor.id` text, `details.n` number"
+        ));
     }
 
     #[test]
     fn what_breaks_readers_is_said() {
-        let of = |sites: &[(&'static str, &'static str)]| Catalogue::gather(sites.iter().map(|(kind, fields)| site(kind, fields)));
-        let old = of(&[("a.gone", ""), ("a.b", "details.n integer\ndetails.any any\ndetails.gone text\ndetails.num number")]);
-        let new = of(&[("a.b", "details.n text\ndetails.any text\ndetails.new text\ndetails.num integer"), ("a.new", "")]);
-        let expected =
-            ["a.b: the field details.gone is gone", "a.b: the field details.n was integer and is text", "a.gone: the event type is gone"];
+        let of = |sites: &[(&'static str, &'static str)]| {
+            Catalogue::gather(sites.iter().map(|(kind, fields)| site(kind, fields)))
+        };
+        let old = of(&[
+            ("a.gone", ""),
+            (
+                "a.b",
+                "details.n integer\ndetails.any any\ndetails.gone text\ndetails.num number",
+            ),
+        ]);
+        let new = of(&[
+            (
+                "a.b",
+                "details.n text\ndetails.any text\ndetails.new text\ndetails.num integer",
+            ),
+            ("a.new", ""),
+        ]);
+        let expected = [
+            "a.b: the field details.gone is gone",
+            "a.b: the field details.n was integer and is text",
+            "a.gone: the event type is gone",
+        ];
         assert_eq!(old.breaking_changes(&new), expected);
         assert!(new.breaking_changes(&new).is_empty());
     }
 
     #[test]
     fn a_schema_has_the_fields_where_they_are() {
-        let catalogue = Catalogue::gather([site("a.b", "details.a.b integer\ndetails.a.c text\ntags list")].into_iter());
+        let catalogue = Catalogue::gather(
+            [site(
+                "a.b",
+                "details.a.b integer\ndetails.a.c text\ntags list",
+            )]
+            .into_iter(),
+        );
         let schema = catalogue.get("a.b").unwrap().json_schema();
         assert_eq!(schema["properties"]["event_type"], json!({"const": "a.b"}));
-        assert_eq!(schema["properties"]["details"]["properties"]["a"]["properties"]["b"], json!({"type": "integer"}));
+        assert_eq!(
+            schema["properties"]["details"]["properties"]["a"]["properties"]["b"],
+            json!({"type": "integer"})
+        );
         assert_eq!(schema["properties"]["tags"], json!({"type": "array"}));
     }
 }

@@ -7,7 +7,8 @@ use std::{
 
 use super::{Buffer, Timestamp};
 
-/// One reading of the clock, from which both the timestamp and the id come, so that ids sort as timestamps do.
+/// One reading of the clock, from which both the timestamp and the id come, so that ids sort as
+/// timestamps do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Instant {
     seconds: i64,
@@ -17,11 +18,17 @@ pub(crate) struct Instant {
 impl Instant {
     pub(crate) fn now() -> Self {
         // Before 1970 a UUIDv7 has no representation; such a clock reads as its beginning.
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { seconds: since.as_secs().try_into().unwrap_or(i64::MAX), nanos: since.subsec_nanos() }
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Self {
+            seconds: since.as_secs().try_into().unwrap_or(i64::MAX),
+            nanos: since.subsec_nanos(),
+        }
     }
 
-    /// A UUIDv7 (RFC 9562, 5.7) with 12 bits of sub-millisecond time (6.2, method 3) and 62 random bits.
+    /// A UUIDv7 (RFC 9562, 5.7) with 12 bits of sub-millisecond time (6.2, method 3) and 62 random
+    /// bits.
     pub(crate) fn uuid(self, random: u64) -> uuid::Uuid {
         let millis = (self.seconds as u64).wrapping_mul(1000) + u64::from(self.nanos / 1_000_000);
         let fraction = (u64::from(self.nanos % 1_000_000) << 12) / 1_000_000;
@@ -29,14 +36,16 @@ impl Instant {
     }
 }
 
-/// Writes the beginning of a record, `"id":"…","timestamp":"…",`; the part down to the second is kept from one to the next.
+/// Writes the beginning of a record, `"id":"…","timestamp":"…",`; the part down to the second is
+/// kept from one to the next.
 #[derive(Debug)]
 pub(crate) struct Stamp {
     second: Option<i64>,
     text: [u8; TEXT.len()],
 }
 
-const TEXT: &[u8; 86] = br#""id":"00000000-0000-0000-0000-000000000000","timestamp":"0000-00-00T00:00:00.000000Z","#;
+const TEXT: &[u8; 86] =
+    br#""id":"00000000-0000-0000-0000-000000000000","timestamp":"0000-00-00T00:00:00.000000Z","#;
 /// Where the id lies in what a [`Stamp`] writes.
 pub(crate) const ID: Range<usize> = 6..42;
 const SECONDS: Range<usize> = 57..77;
@@ -44,7 +53,10 @@ const MICROS: Range<usize> = 77..83;
 
 impl Default for Stamp {
     fn default() -> Self {
-        Self { second: None, text: *TEXT }
+        Self {
+            second: None,
+            text: *TEXT,
+        }
     }
 }
 
@@ -55,9 +67,18 @@ impl Stamp {
             self.set_second(at.seconds);
         }
         let (high, low) = id.as_u64_pair();
-        let [a, b, c, d] = [(high >> 32) as u32, high as u32, (low >> 32) as u32, low as u32].map(hex);
-        // Copied first and filled where it goes: wide loads from bytes just stored one by one would wait for them.
-        let Some(text) = out.room(TEXT.len()).first_chunk_mut::<{ TEXT.len() }>() else { return };
+        let [a, b, c, d] = [
+            (high >> 32) as u32,
+            high as u32,
+            (low >> 32) as u32,
+            low as u32,
+        ]
+        .map(hex);
+        // Copied first and filled where it goes: wide loads from bytes just stored one by one would
+        // wait for them.
+        let Some(text) = out.room(TEXT.len()).first_chunk_mut::<{ TEXT.len() }>() else {
+            return;
+        };
         *text = self.text;
         let id = &mut text[ID];
         // The hyphens stay: they lie between these.
@@ -112,17 +133,32 @@ mod tests {
 
     #[test]
     fn ids_and_timestamps_say_the_same_instant() {
-        let at = Instant { seconds: 1_763_720_100, nanos: 123_456_789 };
+        let at = Instant {
+            seconds: 1_763_720_100,
+            nanos: 123_456_789,
+        };
         let id = at.uuid(u64::MAX);
-        assert_eq!((id.get_version_num(), id.get_variant()), (7, uuid::Variant::RFC4122));
-        assert_eq!(id.get_timestamp().unwrap().to_unix(), (1_763_720_100, 123_000_000));
-        let later = Instant { nanos: at.nanos + 1000, ..at };
+        assert_eq!(
+            (id.get_version_num(), id.get_variant()),
+            (7, uuid::Variant::RFC4122)
+        );
+        assert_eq!(
+            id.get_timestamp().unwrap().to_unix(),
+            (1_763_720_100, 123_000_000)
+        );
+        let later = Instant {
+            nanos: at.nanos + 1000,
+            ..at
+        };
         assert!(later.uuid(0) > id, "ids sort by the microsecond");
 
         let mut out = Buffer::default();
         Stamp::default().write(&mut out, at, id);
         assert_eq!(out[ID], *id.to_string().as_bytes());
-        assert_eq!(String::from_utf8(out.into_vec()).unwrap(), format!(r#""id":"{id}","timestamp":"2025-11-21T10:15:00.123456Z","#));
+        assert_eq!(
+            String::from_utf8(out.into_vec()).unwrap(),
+            format!(r#""id":"{id}","timestamp":"2025-11-21T10:15:00.123456Z","#)
+        );
     }
 
     proptest! {

@@ -1,4 +1,5 @@
-//! Keyed hashes: `hmac-sha256:<key>:<32 hexadecimal digits>`, an HMAC-SHA256 (RFC 2104) cut to 128 bits.
+//! Keyed hashes: `hmac-sha256:<key>:<32 hexadecimal digits>`, an HMAC-SHA256 (RFC 2104) cut to 128
+//! bits.
 
 use std::fmt::{self, Write};
 
@@ -23,27 +24,45 @@ const SHORTEST: usize = 16;
 const LONGEST: usize = 64;
 
 impl HashKey {
-    /// A key of 16 to 64 bytes, from wherever the application keeps its secrets. The name, 1 to 32 of `A-Z`, `a-z`, `0-9`, `.`, `_` and
-    /// `-`, stands in every hash.
+    /// A key of 16 to 64 bytes, from wherever the application keeps its secrets. The name, 1 to 32
+    /// of `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`, stands in every hash.
     ///
     /// # Errors
     ///
     /// [`Error::Invalid`] for a name or a length that can't be.
     pub fn new(name: impl Into<String>, secret: &[u8]) -> Result<Self> {
         let name = name.into();
-        if name.is_empty() || name.len() > 32 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
-            return Err(Error::invalid("name", format!("{name:?} is not 1 to 32 of A-Z, a-z, 0-9, '.', '_' and '-'")));
+        if name.is_empty()
+            || name.len() > 32
+            || !name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        {
+            return Err(Error::invalid(
+                "name",
+                format!("{name:?} is not 1 to 32 of A-Z, a-z, 0-9, '.', '_' and '-'"),
+            ));
         }
         if !(SHORTEST..=LONGEST).contains(&secret.len()) {
-            return Err(Error::invalid("secret", format!("the key has {} bytes, not {SHORTEST} to {LONGEST}", secret.len())));
+            return Err(Error::invalid(
+                "secret",
+                format!(
+                    "the key has {} bytes, not {SHORTEST} to {LONGEST}",
+                    secret.len()
+                ),
+            ));
         }
-        Ok(Self { name, secret: secret.iter().map(|byte| format!("{byte:02x}")).collect() })
+        Ok(Self {
+            name,
+            secret: secret.iter().map(|byte| format!("{byte:02x}")).collect(),
+        })
     }
 
     /// A key of 32 random bytes.
     pub(crate) fn random(name: impl Into<String>) -> Result<Self> {
         let mut secret = [0; 32];
-        getrandom::fill(&mut secret).map_err(|e| Error::invalid("secret", format!("the system has no randomness: {e}")))?;
+        getrandom::fill(&mut secret)
+            .map_err(|e| Error::invalid("secret", format!("the system has no randomness: {e}")))?;
         Self::new(name, &secret)
     }
 
@@ -53,10 +72,12 @@ impl HashKey {
     }
 
     fn secret(&self) -> impl Iterator<Item = u8> {
-        self.secret
-            .as_bytes()
-            .chunks(2)
-            .map(|pair| std::str::from_utf8(pair).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok()).unwrap_or(0))
+        self.secret.as_bytes().chunks(2).map(|pair| {
+            std::str::from_utf8(pair)
+                .ok()
+                .and_then(|hex| u8::from_str_radix(hex, 16).ok())
+                .unwrap_or(0)
+        })
     }
 
     /// The hash of a value with this key, as it stands in the log.
@@ -72,7 +93,9 @@ impl HashKey {
 
 impl fmt::Debug for HashKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HashKey").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("HashKey")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -86,11 +109,17 @@ pub(crate) struct Prepared {
 impl Prepared {
     pub(crate) fn new(key: &HashKey) -> Self {
         let secret: Vec<u8> = key.secret().collect();
-        Self { prefix: format!("hmac-sha256:{}:", key.name), mac: Hmac::new_from_slice(&secret).expect("an HMAC key may have any length") }
+        Self {
+            prefix: format!("hmac-sha256:{}:", key.name),
+            mac: Hmac::new_from_slice(&secret).expect("an HMAC key may have any length"),
+        }
     }
 
     pub(crate) fn start(&self) -> Hashing<'_> {
-        Hashing { prefix: &self.prefix, mac: self.mac.clone() }
+        Hashing {
+            prefix: &self.prefix,
+            mac: self.mac.clone(),
+        }
     }
 }
 
@@ -129,14 +158,26 @@ mod tests {
     fn a_hash_is_that_of_rfc_4231_cut_to_128_bits() {
         // Test case 1: the key is twenty times 0x0b.
         let key = HashKey::new("k", &[0x0b; 20]).unwrap();
-        assert_eq!(key.hash("Hi There"), "hmac-sha256:k:b0344c61d8db38535ca8afceaf0bf12b");
+        assert_eq!(
+            key.hash("Hi There"),
+            "hmac-sha256:k:b0344c61d8db38535ca8afceaf0bf12b"
+        );
         assert_eq!(format!("{key:?}"), "HashKey { name: \"k\", .. }");
     }
 
     #[test]
     fn keys_that_could_be_guessed_are_refused() {
-        assert!(HashKey::new("k", &[1; 15]).unwrap_err().to_string().contains("15 bytes, not 16 to 64"));
-        assert!(HashKey::new("k", &[1; 65]).is_err() && HashKey::new("", &[1; 32]).is_err() && HashKey::new("a:b", &[1; 32]).is_err());
+        assert!(
+            HashKey::new("k", &[1; 15])
+                .unwrap_err()
+                .to_string()
+                .contains("15 bytes, not 16 to 64")
+        );
+        assert!(
+            HashKey::new("k", &[1; 65]).is_err()
+                && HashKey::new("", &[1; 32]).is_err()
+                && HashKey::new("a:b", &[1; 32]).is_err()
+        );
         assert_ne!(HashKey::random("k").unwrap(), HashKey::random("k").unwrap());
     }
 }

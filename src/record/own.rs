@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 
 use super::{Buffer, Instant, SCHEMA_VERSION, Severity, Source, Stamp, json};
 
-/// A record that the log itself writes. Its event type begins with `audit.`, which no application's can.
+/// A record that the log itself writes. Its event type begins with `audit.`, which no application's
+/// can.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnRecord {
     event_type: &'static str,
@@ -31,8 +32,19 @@ pub(crate) struct Caller {
 }
 
 impl OwnRecord {
-    pub(crate) fn new(event_type: &'static str, severity: Severity, description: impl Into<String>) -> Self {
-        Self { event_type, severity, description: description.into(), details: Map::new(), caller: None, failure: None }
+    pub(crate) fn new(
+        event_type: &'static str,
+        severity: Severity,
+        description: impl Into<String>,
+    ) -> Self {
+        Self {
+            event_type,
+            severity,
+            description: description.into(),
+            details: Map::new(),
+            caller: None,
+            failure: None,
+        }
     }
 
     pub(crate) fn detail(mut self, key: &str, value: impl Into<Value>) -> Self {
@@ -58,7 +70,10 @@ impl OwnRecord {
         let mut out = Buffer::with_capacity(512);
         Stamp::default().write(&mut out, at, at.uuid(fastrand::u64(..)));
         let mut segments = self.event_type.split('.');
-        let (category, action) = (segments.next().unwrap_or_default(), segments.next_back().unwrap_or_default());
+        let (category, action) = (
+            segments.next().unwrap_or_default(),
+            segments.next_back().unwrap_or_default(),
+        );
         let head = format!(
             "\"schema_version\":\"{SCHEMA_VERSION}\",\"event_type\":\"{}\",\"category\":\"{category}\",\"action\":\"{action}\",\
              \"severity\":\"{}\",\"source\":\"{source}\"",
@@ -108,7 +123,10 @@ impl OwnRecord {
                 out.extend_from_slice(name.as_bytes());
                 json::write_str(&mut out, value);
             };
-            for (name, value) in [(",\"ip_address\":", &caller.ip_address), (",\"user_agent\":", &caller.user_agent)] {
+            for (name, value) in [
+                (",\"ip_address\":", &caller.ip_address),
+                (",\"user_agent\":", &caller.user_agent),
+            ] {
                 if let Some(value) = value {
                     text(name, value);
                 }

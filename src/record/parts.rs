@@ -1,4 +1,5 @@
-//! The parts of a record that are built as values: who acted, on what, with what outcome, and how grave it is.
+//! The parts of a record that are built as values: who acted, on what, with what outcome, and how
+//! grave it is.
 
 use std::{
     cell::Cell,
@@ -14,7 +15,9 @@ use super::{
 };
 
 /// How grave an event is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Business as usual. The default.
@@ -56,11 +59,17 @@ impl std::str::FromStr for Severity {
         Self::ALL
             .into_iter()
             .find(|severity| severity.as_str() == text)
-            .ok_or_else(|| crate::Error::invalid("severity", format!("{text:?} is none of info, warning, error, critical")))
+            .ok_or_else(|| {
+                crate::Error::invalid(
+                    "severity",
+                    format!("{text:?} is none of info, warning, error, critical"),
+                )
+            })
     }
 }
 
-/// The fields of one part, rendered as JSON when they are given. 128 bytes are held in place, so a usual part allocates nothing.
+/// The fields of one part, rendered as JSON when they are given. 128 bytes are held in place, so a
+/// usual part allocates nothing.
 #[derive(Clone)]
 pub(crate) struct Rendered<const N: usize> {
     json: SmallVec<[u8; 128]>,
@@ -70,7 +79,10 @@ pub(crate) struct Rendered<const N: usize> {
 
 impl<const N: usize> Default for Rendered<N> {
     fn default() -> Self {
-        Self { json: SmallVec::new(), fields: [(0, 0); N] }
+        Self {
+            json: SmallVec::new(),
+            fields: [(0, 0); N],
+        }
     }
 }
 
@@ -94,7 +106,9 @@ impl<const N: usize> Rendered<N> {
 
     fn set_str(&mut self, field: usize, text: &str) {
         // The usual string needs no escape and goes straight to its place.
-        if text.len() <= Buffer::LONGEST && text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
+        if text.len() <= Buffer::LONGEST
+            && text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\')
+        {
             let start = self.json.len();
             self.json.push(b'"');
             self.json.extend_from_slice(text.as_bytes());
@@ -143,7 +157,8 @@ pub(crate) mod field {
 pub struct Actor(pub(crate) Rendered<5>);
 
 impl Actor {
-    /// An actor of any type: `user`, `service`, `system`, `api_key`, `anonymous`, or the application's own word.
+    /// An actor of any type: `user`, `service`, `system`, `api_key`, `anonymous`, or the
+    /// application's own word.
     pub fn new(kind: &str, id: impl AsRef<str>) -> Self {
         let mut part = Rendered::default();
         part.set_str(field::TYPE, kind);
@@ -188,7 +203,8 @@ impl Actor {
     /// More about it: a map or struct.
     #[must_use]
     pub fn attributes(mut self, attributes: impl Serialize) -> Self {
-        self.0.set(field::ATTRIBUTES, |out| json::write_value(out, &attributes));
+        self.0
+            .set(field::ATTRIBUTES, |out| json::write_value(out, &attributes));
         self
     }
 }
@@ -222,14 +238,17 @@ impl Resource {
     /// What it is like now: a map or struct.
     #[must_use]
     pub fn attributes(mut self, attributes: impl Serialize) -> Self {
-        self.0.set(field::ATTRIBUTES, |out| json::write_value(out, &attributes));
+        self.0
+            .set(field::ATTRIBUTES, |out| json::write_value(out, &attributes));
         self
     }
 
     /// What it was like before the event.
     #[must_use]
     pub fn prior_attributes(mut self, attributes: impl Serialize) -> Self {
-        self.0.set(field::PRIOR_ATTRIBUTES, |out| json::write_value(out, &attributes));
+        self.0.set(field::PRIOR_ATTRIBUTES, |out| {
+            json::write_value(out, &attributes)
+        });
         self
     }
 }
@@ -256,8 +275,8 @@ impl Outcome {
         Self::new("success")
     }
 
-    /// It did not. The reason is `authentication`, `authorization`, `validation`, `unknown`, or the application's own word;
-    /// the error is text for people.
+    /// It did not. The reason is `authentication`, `authorization`, `validation`, `unknown`, or the
+    /// application's own word; the error is text for people.
     pub fn failure(reason: &str, error: impl Display) -> Self {
         let mut outcome = Self::new("failure");
         outcome.0.set_str(field::REASON, reason);
@@ -273,7 +292,8 @@ impl Outcome {
         Self::new("unknown")
     }
 
-    /// Success or failure of a result, whose error is the text. The reason of a failure is `unknown`.
+    /// Success or failure of a result, whose error is the text. The reason of a failure is
+    /// `unknown`.
     pub fn of<T, E: Display>(result: &Result<T, E>) -> Self {
         match result {
             Ok(_) => Self::success(),
@@ -282,7 +302,12 @@ impl Outcome {
     }
 }
 
-fn debug_fields<const N: usize>(f: &mut fmt::Formatter<'_>, name: &str, part: &Rendered<N>, names: &[&str]) -> fmt::Result {
+fn debug_fields<const N: usize>(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    part: &Rendered<N>,
+    names: &[&str],
+) -> fmt::Result {
     let mut debug = f.debug_struct(name);
     for (index, name) in names.iter().enumerate().take(N) {
         if let Some(value) = part.field(index) {

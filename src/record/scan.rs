@@ -1,9 +1,10 @@
 //! Finds the fields of one line of the log without parsing it into values.
 //!
-//! A line is canonical JSON: one object, no white space between its tokens. [`scan`] walks its keys once, allocates nothing, and
-//! hands out slices of the line. Texts stay in their escaped form, so a filter escapes what it looks for once ([`escape`]) and
-//! compares bytes. What the scan has no use for it skips by its quotes and brackets alone, so it takes some lines for good that a
-//! full parser refuses; it never takes the text of one field for that of another, and never panics.
+//! A line is canonical JSON: one object, no white space between its tokens. [`scan`] walks its keys
+//! once, allocates nothing, and hands out slices of the line. Texts stay in their escaped form, so
+//! a filter escapes what it looks for once ([`escape`]) and compares bytes. What the scan has no
+//! use for it skips by its quotes and brackets alone, so it takes some lines for good that a full
+//! parser refuses; it never takes the text of one field for that of another, and never panics.
 
 use std::borrow::Cow;
 
@@ -14,10 +15,14 @@ use super::Timestamp;
 /// How deep a path into `details` may go: as deep as `serde_json` parses.
 const MAX_DEPTH: usize = 128;
 
-/// What a line says. Texts are as they stand between their quotes, escapes and all; `actor`, `resource`, `outcome`, `details`,
-/// `tags` and `context` are whole JSON values. What the line doesn't have, or has in another type, is empty.
+/// What a line says. Texts are as they stand between their quotes, escapes and all; `actor`,
+/// `resource`, `outcome`, `details`, `tags` and `context` are whole JSON values. What the line
+/// doesn't have, or has in another type, is empty.
 #[derive(Clone, Copy, Debug)]
-#[allow(dead_code, reason = "all that a record has; what nobody asks for costs a slice")]
+#[allow(
+    dead_code,
+    reason = "all that a record has; what nobody asks for costs a slice"
+)]
 pub(crate) struct Fields<'a> {
     pub(crate) stream: &'a [u8],
     pub(crate) seq: u64,
@@ -50,8 +55,8 @@ pub(crate) struct Fields<'a> {
     pub(crate) request_id: &'a [u8],
 }
 
-/// Reads one line, given without its LF. `None` if it isn't a line of the log: not a JSON object, or without one of `stream`, `seq`,
-/// `id`, `timestamp` and `event_type` as they must be.
+/// Reads one line, given without its LF. `None` if it isn't a line of the log: not a JSON object,
+/// or without one of `stream`, `seq`, `id`, `timestamp` and `event_type` as they must be.
 pub(crate) fn scan(line: &[u8]) -> Option<Fields<'_>> {
     let mut found: [&[u8]; KEYS.len()] = [&[]; KEYS.len()];
     let mut actor: [&[u8]; PART.len()] = [&[]; PART.len()];
@@ -72,9 +77,33 @@ pub(crate) fn scan(line: &[u8]) -> Option<Fields<'_>> {
         }
         Some(())
     })?;
-    let [stream, seq, id, timestamp, _schema_version, event_type, category, action, severity, source, tenant_id, rest @ ..] = found;
-    let [actor_whole, resource_whole, outcome_whole, description, details, tags, ip_address, user_agent, context] = rest;
-    let ([actor_type, actor_id, actor_name], [resource_type, resource_id, resource_name]) = (actor, resource);
+    let [
+        stream,
+        seq,
+        id,
+        timestamp,
+        _schema_version,
+        event_type,
+        category,
+        action,
+        severity,
+        source,
+        tenant_id,
+        rest @ ..,
+    ] = found;
+    let [
+        actor_whole,
+        resource_whole,
+        outcome_whole,
+        description,
+        details,
+        tags,
+        ip_address,
+        user_agent,
+        context,
+    ] = rest;
+    let ([actor_type, actor_id, actor_name], [resource_type, resource_id, resource_name]) =
+        (actor, resource);
     let ([outcome_type, ..], [session_id, request_id]) = (outcome, ids);
     let fields = Fields {
         stream,
@@ -106,7 +135,8 @@ pub(crate) fn scan(line: &[u8]) -> Option<Fields<'_>> {
         session_id,
         request_id,
     };
-    let whole = cursor.at == line.len() && !stream.is_empty() && fields.seq > 0 && !event_type.is_empty();
+    let whole =
+        cursor.at == line.len() && !stream.is_empty() && fields.seq > 0 && !event_type.is_empty();
     (whole && id.len() == 36 && id.is_ascii()).then_some(fields)
 }
 
@@ -163,13 +193,20 @@ impl Name {
             word |= (bytes[at] as u128) << (8 * (at + 1));
             at += 1;
         }
-        Self { word, mask: u128::MAX >> (8 * (16 - len)), len }
+        Self {
+            word,
+            mask: u128::MAX >> (8 * (16 - len)),
+            len,
+        }
     }
 }
 
 /// The value of a member of an object of which all but the opening brace is given.
 pub(crate) fn member<'a>(members: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    let mut cursor = Cursor { json: members, at: 0 };
+    let mut cursor = Cursor {
+        json: members,
+        at: 0,
+    };
     loop {
         let key = cursor.key()?;
         let value = cursor.value()?;
@@ -182,11 +219,16 @@ pub(crate) fn member<'a>(members: &'a [u8], name: &str) -> Option<&'a [u8]> {
     }
 }
 
-/// The value at a dotted path below `details` (a JSON object), as raw JSON. A key that has dots in it is found too.
+/// The value at a dotted path below `details` (a JSON object), as raw JSON. A key that has dots in
+/// it is found too.
 pub(crate) fn details_path<'a>(details: &'a [u8], path: &str) -> Option<&'a [u8]> {
     // Escaping works character by character, so a path is escaped as its parts are.
     let plain = path.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\');
-    if plain { below(details, path.as_bytes(), 0) } else { below(details, &escape(path), 0) }
+    if plain {
+        below(details, path.as_bytes(), 0)
+    } else {
+        below(details, &escape(path), 0)
+    }
 }
 
 fn below<'a>(object: &'a [u8], path: &[u8], depth: usize) -> Option<&'a [u8]> {
@@ -194,7 +236,11 @@ fn below<'a>(object: &'a [u8], path: &[u8], depth: usize) -> Option<&'a [u8]> {
         return None;
     }
     let mut found = None;
-    Cursor { json: object, at: 0 }.members(Cursor::key, |cursor, key| {
+    Cursor {
+        json: object,
+        at: 0,
+    }
+    .members(Cursor::key, |cursor, key| {
         let value = cursor.value()?;
         if found.is_none() {
             found = match path.strip_prefix(key) {
@@ -222,20 +268,31 @@ pub(crate) fn unescape(escaped: &[u8]) -> Cow<'_, str> {
         return String::from_utf8_lossy(escaped);
     }
     let quoted = [b"\"", escaped, b"\""].concat();
-    serde_json::from_slice::<String>(&quoted).map_or_else(|_| String::from_utf8_lossy(escaped), Cow::Owned)
+    serde_json::from_slice::<String>(&quoted)
+        .map_or_else(|_| String::from_utf8_lossy(escaped), Cow::Owned)
 }
 
 /// Reads `2026-11-21T10:15:00.123456Z`, exactly so.
 fn parse_timestamp(text: &[u8]) -> Option<Timestamp> {
     let text: &[u8; 27] = text.try_into().ok()?;
-    let shape = [text[4], text[7], text[10], text[13], text[16], text[19], text[26]];
+    let shape = [
+        text[4], text[7], text[10], text[13], text[16], text[19], text[26],
+    ];
     if shape != *b"--T::.Z" {
         return None;
     }
-    let digits =
-        |range: std::ops::Range<usize>| text[range].iter().try_fold(0i64, |n, b| b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0')));
+    let digits = |range: std::ops::Range<usize>| {
+        text[range].iter().try_fold(0i64, |n, b| {
+            b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0'))
+        })
+    };
     let (year, month, day) = (digits(0..4)?, digits(5..7)?, digits(8..10)?);
-    let (hour, minute, second, micros) = (digits(11..13)?, digits(14..16)?, digits(17..19)?, digits(20..26)?);
+    let (hour, minute, second, micros) = (
+        digits(11..13)?,
+        digits(14..16)?,
+        digits(17..19)?,
+        digits(20..26)?,
+    );
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let last = match month {
         2 => 28 + i64::from(leap),
@@ -246,25 +303,46 @@ fn parse_timestamp(text: &[u8]) -> Option<Timestamp> {
     if !(1..=last).contains(&day) || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    // Years that begin in March end with the leap day, so the days of the months before are a straight line, 153 in five months.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + (153 * month + 2) / 5 + day - 1 - 719_468;
-    Some(Timestamp::from_micros((((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000 + micros))
+    // Years that begin in March end with the leap day, so the days of the months before are a
+    // straight line, 153 in five months.
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
+    let days = year * 365 + year.div_euclid(4) - year.div_euclid(100)
+        + year.div_euclid(400)
+        + (153 * month + 2) / 5
+        + day
+        - 1
+        - 719_468;
+    Some(Timestamp::from_micros(
+        (((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000_000 + micros,
+    ))
 }
 
 fn number(digits: &[u8]) -> Option<u64> {
-    digits.iter().try_fold(0u64, |n, b| if b.is_ascii_digit() { n.checked_mul(10)?.checked_add(u64::from(b - b'0')) } else { None })
+    digits.iter().try_fold(0u64, |n, b| {
+        if b.is_ascii_digit() {
+            n.checked_mul(10)?.checked_add(u64::from(b - b'0'))
+        } else {
+            None
+        }
+    })
 }
 
-/// Where the next `"` or `\` is. Most strings are shorter than what a call of `memchr` costs, so the first bytes are looked at here,
-/// eight at a time.
+/// Where the next `"` or `\` is. Most strings are shorter than what a call of `memchr` costs, so
+/// the first bytes are looked at here, eight at a time.
 #[inline]
 fn quote_or_escape(json: &[u8], mut at: usize) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     for _ in 0..4 {
-        let Some(word) = json.get(at..).and_then(|rest| rest.first_chunk()) else { break };
+        let Some(word) = json.get(at..).and_then(|rest| rest.first_chunk()) else {
+            break;
+        };
         let word = u64::from_le_bytes(*word);
-        // The lowest byte that is zero after the exclusive or borrows first, so the lowest high bit is never wrong.
+        // The lowest byte that is zero after the exclusive or borrows first, so the lowest high bit
+        // is never wrong.
         let zero = |x: u64| x.wrapping_sub(ONES) & !x & (ONES << 7);
         let hits = zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\')));
         if hits != 0 {
@@ -309,7 +387,11 @@ impl<'a> Cursor<'a> {
 
     /// Steps over a value; gives its text if it is a string, nothing if it is something else.
     fn text(&mut self) -> Option<&'a [u8]> {
-        if self.peek()? == b'"' { self.string() } else { self.value().map(|_| &[] as &[u8]) }
+        if self.peek()? == b'"' {
+            self.string()
+        } else {
+            self.value().map(|_| &[] as &[u8])
+        }
     }
 
     /// Steps over a value; gives it whole.
@@ -321,12 +403,17 @@ impl<'a> Cursor<'a> {
             }
             b'{' | b'[' => self.nested()?,
             _ => {
-                while self.peek().is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'+' | b'.')) {
+                while self
+                    .peek()
+                    .is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'+' | b'.'))
+                {
                     self.at += 1;
                 }
             }
         }
-        self.json.get(start..self.at).filter(|value| !value.is_empty())
+        self.json
+            .get(start..self.at)
+            .filter(|value| !value.is_empty())
     }
 
     /// Steps over an object or array by counting brackets.
@@ -355,9 +442,14 @@ impl<'a> Cursor<'a> {
         (self.next()? == b':').then_some(key)
     }
 
-    /// Steps over an object, stopping at each member's key and value, over which `key` and `value` must step.
+    /// Steps over an object, stopping at each member's key and value, over which `key` and `value`
+    /// must step.
     #[inline(always)]
-    fn members<K>(&mut self, mut key: impl FnMut(&mut Self) -> Option<K>, mut value: impl FnMut(&mut Self, K) -> Option<()>) -> Option<()> {
+    fn members<K>(
+        &mut self,
+        mut key: impl FnMut(&mut Self) -> Option<K>,
+        mut value: impl FnMut(&mut Self, K) -> Option<()>,
+    ) -> Option<()> {
         if self.next()? != b'{' {
             return None;
         }
@@ -378,10 +470,14 @@ impl<'a> Cursor<'a> {
 
     /// The same, giving each key's place in `names`, or `usize::MAX` if it isn't there.
     ///
-    /// The keys of a line come in the order of `names`. Comparing with the one that comes next, instead of looking for the key's
-    /// end, lets the processor go on before it knows.
+    /// The keys of a line come in the order of `names`. Comparing with the one that comes next,
+    /// instead of looking for the key's end, lets the processor go on before it knows.
     #[inline(always)]
-    fn known_members(&mut self, names: &[Name], value: impl FnMut(&mut Self, usize) -> Option<()>) -> Option<()> {
+    fn known_members(
+        &mut self,
+        names: &[Name],
+        value: impl FnMut(&mut Self, usize) -> Option<()>,
+    ) -> Option<()> {
         let mut next = 0;
         let key = |cursor: &mut Self| {
             let word = cursor.word();
@@ -404,15 +500,22 @@ impl<'a> Cursor<'a> {
         let rest = self.json.get(self.at..).unwrap_or_default();
         let word = rest.first_chunk().copied().unwrap_or_else(|| {
             let mut word = [0; 16];
-            word.iter_mut().zip(rest).for_each(|(place, byte)| *place = *byte);
+            word.iter_mut()
+                .zip(rest)
+                .for_each(|(place, byte)| *place = *byte);
             word
         });
         u128::from_le_bytes(word)
     }
 
-    /// Steps over a value, which should be an object, and notes its texts of these names; gives it whole.
+    /// Steps over a value, which should be an object, and notes its texts of these names; gives it
+    /// whole.
     #[inline(always)]
-    fn part<const N: usize>(&mut self, names: &[Name; N], texts: &mut [&'a [u8]; N]) -> Option<&'a [u8]> {
+    fn part<const N: usize>(
+        &mut self,
+        names: &[Name; N],
+        texts: &mut [&'a [u8]; N],
+    ) -> Option<&'a [u8]> {
         if self.peek()? != b'{' {
             return self.value();
         }

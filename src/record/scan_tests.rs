@@ -10,7 +10,10 @@ const LINE: &str = r#"{"stream":"billing-7f3a9c","seq":1042,"id":"0193f2a4-7c1e-
 #[test]
 fn every_field_is_found() {
     let f = scan(LINE.as_bytes()).unwrap();
-    assert_eq!((f.stream, f.seq, f.timestamp.to_string().as_str()), (&b"billing-7f3a9c"[..], 1042, "2025-01-15T10:30:00.123456Z"));
+    assert_eq!(
+        (f.stream, f.seq, f.timestamp.to_string().as_str()),
+        (&b"billing-7f3a9c"[..], 1042, "2025-01-15T10:30:00.123456Z")
+    );
     assert_eq!(f.id, b"0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11");
     let texts = [
         (f.event_type, "discovery.scan.completed"),
@@ -52,7 +55,10 @@ fn details_are_reached_by_path() {
     assert_eq!(at("by.zone"), None);
     assert_eq!(at("mode.full"), None);
     assert_eq!(at(""), None);
-    assert_eq!(details_path(br#"{"a\"b":{"\\":1}}"#, "a\"b.\\"), Some(&b"1"[..]));
+    assert_eq!(
+        details_path(br#"{"a\"b":{"\\":1}}"#, "a\"b.\\"),
+        Some(&b"1"[..])
+    );
 }
 
 #[test]
@@ -77,7 +83,10 @@ fn what_is_no_line_of_the_log_is_refused() {
         (r#""tags":["nightly"]"#, r#""tags":"#),
     ] {
         assert!(LINE.contains(from));
-        assert!(scan(LINE.replacen(from, to, 1).as_bytes()).is_none(), "{from} -> {to}");
+        assert!(
+            scan(LINE.replacen(from, to, 1).as_bytes()).is_none(),
+            "{from} -> {to}"
+        );
     }
     assert!(scan(format!("{LINE}{LINE}").as_bytes()).is_none());
     for cut in 0..LINE.len() {
@@ -96,7 +105,8 @@ fn value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(4, 32, 6, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::vec((any::<String>(), inner), 0..4).prop_map(|m| Value::Object(m.into_iter().collect())),
+            prop::collection::vec((any::<String>(), inner), 0..4)
+                .prop_map(|m| Value::Object(m.into_iter().collect())),
         ]
     })
 }
@@ -165,7 +175,10 @@ fn scanning_speed() {
     let log = lines(1, 100_000);
     let repeated = format!("{LINE}\n").repeat(60_000).into_bytes();
     for (name, log) in [("one line", &repeated), ("many lines", &log)] {
-        let lines: Vec<_> = log.split(|b| *b == b'\n').filter(|line| !line.is_empty()).collect();
+        let lines: Vec<_> = log
+            .split(|b| *b == b'\n')
+            .filter(|line| !line.is_empty())
+            .collect();
         let rate = |_| {
             let begin = cpu_time();
             for line in &lines {
@@ -174,6 +187,10 @@ fn scanning_speed() {
             log.len() as f64 / (cpu_time() - begin).as_secs_f64() / 1e9
         };
         let best = (0..10).map(rate).fold(0.0, f64::max);
-        println!("{name}: {} B, {:.0} ns, {best:.2} GB/s", log.len() / lines.len(), (log.len() / lines.len()) as f64 / best);
+        println!(
+            "{name}: {} B, {:.0} ns, {best:.2} GB/s",
+            log.len() / lines.len(),
+            (log.len() / lines.len()) as f64 / best
+        );
     }
 }

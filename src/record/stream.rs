@@ -4,7 +4,8 @@ use std::{fmt, str::FromStr};
 
 use crate::error::Error;
 
-/// The name of what writes: an application or service. `[A-Za-z0-9][A-Za-z0-9._-]*`, at most 64 bytes.
+/// The name of what writes: an application or service. `[A-Za-z0-9][A-Za-z0-9._-]*`, at most 64
+/// bytes.
 ///
 /// It becomes part of file names, so nothing else is let in.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,13 +24,17 @@ impl FromStr for Source {
     fn from_str(text: &str) -> Result<Self, Error> {
         let fits = text.len() <= 64
             && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
         if fits {
             Ok(Self(text.to_owned()))
         } else {
             Err(Error::invalid(
                 "source",
-                format!("{text:?} must be 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit, like \"billing\""),
+                format!(
+                    "{text:?} must be 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit, like \"billing\""
+                ),
             ))
         }
     }
@@ -41,7 +46,8 @@ impl fmt::Display for Source {
     }
 }
 
-/// One writer: its source and six random hexadecimal digits, new for each process start, as in `billing-7f3a9c`.
+/// One writer: its source and six random hexadecimal digits, new for each process start, as in
+/// `billing-7f3a9c`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(String);
 
@@ -66,11 +72,23 @@ impl FromStr for StreamId {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let wrong = || Error::invalid("stream", format!("{text:?} is not a stream like billing-7f3a9c"));
+        let wrong = || {
+            Error::invalid(
+                "stream",
+                format!("{text:?} is not a stream like billing-7f3a9c"),
+            )
+        };
         let (source, suffix) = text.rsplit_once('-').ok_or_else(wrong)?;
         source.parse::<Source>().map_err(|_| wrong())?;
-        let hex = suffix.len() == 6 && suffix.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if hex { Ok(Self(text.to_owned())) } else { Err(wrong()) }
+        let hex = suffix.len() == 6
+            && suffix
+                .bytes()
+                .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if hex {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(wrong())
+        }
     }
 }
 

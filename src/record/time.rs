@@ -24,7 +24,8 @@ impl Timestamp {
 
     /// Now, by the system's clock.
     pub fn now() -> Self {
-        // A clock outside the years 0 to 9999 reads as the nearest of them: it can't be written otherwise.
+        // A clock outside the years 0 to 9999 reads as the nearest of them: it can't be written
+        // otherwise.
         let micros = match SystemTime::now().duration_since(UNIX_EPOCH) {
             Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
             Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |us| -us),
@@ -32,7 +33,8 @@ impl Timestamp {
         Self::from_micros(micros)
     }
 
-    /// The instant this many microseconds after 1970-01-01T00:00:00Z; clamped to [`MIN`](Self::MIN) and [`MAX`](Self::MAX).
+    /// The instant this many microseconds after 1970-01-01T00:00:00Z; clamped to [`MIN`](Self::MIN)
+    /// and [`MAX`](Self::MAX).
     pub const fn from_micros(micros: i64) -> Self {
         if micros < Self::MIN.0 {
             Self::MIN
@@ -87,7 +89,12 @@ impl FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, Error> {
         DateTime::parse_from_rfc3339(text)
             .map(|time| Self::from_micros(time.timestamp_micros()))
-            .map_err(|e| Error::invalid("timestamp", format!("{text:?} is not an RFC 3339 instant like 2026-11-21T10:15:00Z ({e})")))
+            .map_err(|e| {
+                Error::invalid(
+                    "timestamp",
+                    format!("{text:?} is not an RFC 3339 instant like 2026-11-21T10:15:00Z ({e})"),
+                )
+            })
     }
 }
 
@@ -126,7 +133,13 @@ impl Day {
 impl fmt::Display for Day {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let date = self.start().datetime();
-        write!(f, "{:04}-{:02}-{:02}", date.year(), date.month(), date.day())
+        write!(
+            f,
+            "{:04}-{:02}-{:02}",
+            date.year(),
+            date.month(),
+            date.day()
+        )
     }
 }
 
@@ -136,8 +149,18 @@ impl FromStr for Day {
     fn from_str(text: &str) -> Result<Self, Error> {
         let wrong = || Error::invalid("date", format!("{text:?} is not a date like 2026-11-21"));
         let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").map_err(|_| wrong())?;
-        let day = Timestamp::from_micros(date.and_hms_opt(0, 0, 0).ok_or_else(wrong)?.and_utc().timestamp_micros()).day();
-        if day.to_string() == text { Ok(day) } else { Err(wrong()) }
+        let day = Timestamp::from_micros(
+            date.and_hms_opt(0, 0, 0)
+                .ok_or_else(wrong)?
+                .and_utc()
+                .timestamp_micros(),
+        )
+        .day();
+        if day.to_string() == text {
+            Ok(day)
+        } else {
+            Err(wrong())
+        }
     }
 }
 
@@ -157,7 +180,13 @@ mod tests {
     #[test]
     fn the_compact_form_is_read_strictly() {
         let text = "20261121T101500.123456Z";
-        assert_eq!(Timestamp::parse_compact(text).unwrap().compact().to_string(), text);
+        assert_eq!(
+            Timestamp::parse_compact(text)
+                .unwrap()
+                .compact()
+                .to_string(),
+            text
+        );
         for wrong in [
             "20261121T101500.123456",
             "20261321T101500.123456Z",

@@ -37,7 +37,9 @@ impl FromStr for Scope {
         [Self::Read, Self::Export, Self::Admin]
             .into_iter()
             .find(|scope| scope.to_string() == text)
-            .ok_or_else(|| Error::invalid("scope", format!("{text:?} is none of read, export, admin")))
+            .ok_or_else(|| {
+                Error::invalid("scope", format!("{text:?} is none of read, export, admin"))
+            })
     }
 }
 
@@ -60,7 +62,8 @@ pub struct Access {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Denied {
-    /// It did not say who it is, or that is not true: 401. The text is for the log, the caller isn't told.
+    /// It did not say who it is, or that is not true: 401. The text is for the log, the caller
+    /// isn't told.
     Unauthenticated(String),
     /// It is known, and may not: 403, with this text.
     Forbidden(String),
@@ -68,8 +71,9 @@ pub enum Denied {
 
 /// Decides who may do what.
 ///
-/// It is asked for every request, on an async thread: it should not block. What takes longer belongs into a middleware of the
-/// application, which leaves its answer in the request's extensions.
+/// It is asked for every request, on an async thread: it should not block. What takes longer
+/// belongs into a middleware of the application, which leaves its answer in the request's
+/// extensions.
 ///
 /// ```
 /// use axum::http::request::Parts;
@@ -104,9 +108,15 @@ impl<F: Fn(&Parts) -> Result<Access, Denied> + Send + Sync + 'static> Authorizer
 /// The credentials of `Authorization: Bearer …`.
 pub(super) fn bearer(request: &Parts) -> Option<&str> {
     let mut values = request.headers.get_all(header::AUTHORIZATION).iter();
-    let value = values.next().filter(|_| values.next().is_none())?.to_str().ok()?;
+    let value = values
+        .next()
+        .filter(|_| values.next().is_none())?
+        .to_str()
+        .ok()?;
     let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start_matches(' '))
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim_start_matches(' '))
 }
 
 impl From<Denied> for Problem {
@@ -114,11 +124,15 @@ impl From<Denied> for Problem {
         match denied {
             Denied::Unauthenticated(_) => {
                 let detail = "send a valid token as \"Authorization: Bearer ta_…\"";
-                Self::new(StatusCode::UNAUTHORIZED, "Who is asking?", detail)
-                    .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"audit\""))
+                Self::new(StatusCode::UNAUTHORIZED, "Who is asking?", detail).with(
+                    header::WWW_AUTHENTICATE,
+                    HeaderValue::from_static("Bearer realm=\"audit\""),
+                )
             }
-            Denied::Forbidden(why) => Self::new(StatusCode::FORBIDDEN, "Not allowed", why)
-                .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"audit\", error=\"insufficient_scope\"")),
+            Denied::Forbidden(why) => Self::new(StatusCode::FORBIDDEN, "Not allowed", why).with(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"audit\", error=\"insufficient_scope\""),
+            ),
         }
     }
 }

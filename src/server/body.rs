@@ -1,7 +1,8 @@
 //! A body that is made on a blocking thread while it is sent.
 //!
-//! A few chunks wait between the two. Who makes it waits for the client, up to the time that a client may stall; when it gives up or
-//! fails, the body ends with an error and the connection breaks, so that no client takes a part for the whole.
+//! A few chunks wait between the two. Who makes it waits for the client, up to the time that a
+//! client may stall; when it gives up or fails, the body ends with an error and the connection
+//! breaks, so that no client takes a part for the whole.
 
 use std::{
     io::{self, Write},
@@ -46,12 +47,17 @@ impl BodyWriter {
         // In the usual case there is room, and no timer is needed.
         let chunk = match self.chunks.try_send(Ok(chunk)) {
             Ok(()) => None,
-            Err(mpsc::error::TrySendError::Closed(_)) => return Err(io::ErrorKind::BrokenPipe.into()),
+            Err(mpsc::error::TrySendError::Closed(_)) => {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
             Err(mpsc::error::TrySendError::Full(chunk)) => Some(chunk),
         };
         if let Some(chunk) = chunk {
-            let sent = self.runtime.block_on(async { time::timeout(self.stall_time, self.chunks.send(chunk)).await });
-            sent.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+            let sent = self
+                .runtime
+                .block_on(async { time::timeout(self.stall_time, self.chunks.send(chunk)).await });
+            sent.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+                .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
         }
         self.sent.fetch_add(len, Ordering::Relaxed);
         Ok(())
@@ -77,7 +83,11 @@ impl Write for BodyWriter {
 }
 
 /// A body that `make` writes. The slots are held until it has ended.
-pub(super) fn body(app: &App, slots: [Slot; 2], make: impl FnOnce(&mut BodyWriter) -> io::Result<()> + Send + 'static) -> Body {
+pub(super) fn body(
+    app: &App,
+    slots: [Slot; 2],
+    make: impl FnOnce(&mut BodyWriter) -> io::Result<()> + Send + 'static,
+) -> Body {
     let (chunks, waiting) = mpsc::channel(WAITING);
     let mut writer = BodyWriter {
         chunks: chunks.clone(),
@@ -90,13 +100,21 @@ pub(super) fn body(app: &App, slots: [Slot; 2], make: impl FnOnce(&mut BodyWrite
     task::spawn_blocking(move || {
         if let Err(error) = make(&mut writer).and_then(|()| writer.flush()) {
             cut.fetch_add(1, Ordering::Relaxed);
-            let client_gone = matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::TimedOut);
+            let client_gone = matches!(
+                error.kind(),
+                io::ErrorKind::BrokenPipe | io::ErrorKind::TimedOut
+            );
             if !client_gone {
                 tracing::error!(target: "tracing_audit", "a download from the audit log was cut off: {error}");
             }
-            // It must reach the connection: the mere end of the channel would look like the end of the file. A client that has stalled
-            // leaves no room for it, so it is handed to a task that costs no thread.
-            drop(writer.runtime.spawn(async move { chunks.send(Err(error)).await }));
+            // It must reach the connection: the mere end of the channel would look like the end of
+            // the file. A client that has stalled leaves no room for it, so it is handed to a task
+            // that costs no thread.
+            drop(
+                writer
+                    .runtime
+                    .spawn(async move { chunks.send(Err(error)).await }),
+            );
         }
         drop(slots);
     });

@@ -1,8 +1,10 @@
 //! `GET /export`: a range of time as one file.
 //!
-//! Without filters on fields, a ZIP or gzip file is planned before it is sent: its length, tag and byte ranges are known, and the blocks
-//! go out as they lie on disk. The plans of the last downloads are kept for some minutes: the log goes on, its own record of the
-//! download included, so a later plan of today would be another file, and a download that was cut off could not be resumed.
+//! Without filters on fields, a ZIP or gzip file is planned before it is sent: its length, tag and
+//! byte ranges are known, and the blocks go out as they lie on disk. The plans of the last
+//! downloads are kept for some minutes: the log goes on, its own record of the download included,
+//! so a later plan of today would be another file, and a download that was cut off could not be
+//! resumed.
 
 use std::{
     collections::VecDeque,
@@ -64,18 +66,26 @@ impl Plans {
     fn find(&self, question: &str, etag: &str) -> Option<Planned> {
         let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         plans.retain(|kept| kept.used.elapsed() < KEPT_FOR);
-        let kept = plans.iter_mut().find(|kept| kept.question == question && kept.planned.etag() == etag)?;
+        let kept = plans
+            .iter_mut()
+            .find(|kept| kept.question == question && kept.planned.etag() == etag)?;
         kept.used = Instant::now();
         Some(kept.planned.clone())
     }
 
     fn keep(&self, question: String, planned: Planned) {
         let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        plans.retain(|kept| kept.used.elapsed() < KEPT_FOR && kept.planned.file.etag() != planned.file.etag());
+        plans.retain(|kept| {
+            kept.used.elapsed() < KEPT_FOR && kept.planned.file.etag() != planned.file.etag()
+        });
         if plans.len() >= KEPT {
             plans.pop_front();
         }
-        plans.push_back(Kept { question, planned, used: Instant::now() });
+        plans.push_back(Kept {
+            question,
+            planned,
+            used: Instant::now(),
+        });
     }
 }
 
@@ -89,11 +99,18 @@ pub(super) async fn export(
     let asker = app.admit(&request, Scope::Export)?;
     let given = params::parse(request.uri.query())?;
     let mut params = given.clone();
-    let format: Format = take(&mut params, "format")?.as_deref().unwrap_or("zip").parse()?;
+    let format: Format = take(&mut params, "format")?
+        .as_deref()
+        .unwrap_or("zip")
+        .parse()?;
     let order = take(&mut params, "order")?;
     let filter = Filter::parse_beside(&["format", "order"], asker.narrow(&params)?)?;
     let record = asker
-        .record("audit.access.exported", "Entries of the audit log were downloaded", &given)
+        .record(
+            "audit.access.exported",
+            "Entries of the audit log were downloaded",
+            &given,
+        )
         .detail("method", method.as_str())
         .detail("format", format.as_str());
     let name = file_name(&filter, format);
@@ -102,15 +119,27 @@ pub(super) async fn export(
         let order = match (order, format) {
             (Some(order), Format::Ndjson) => order.parse()?,
             (None, _) => crate::query::Order::Asc,
-            (Some(_), _) => return Err(Problem::parameter("order", "only format=ndjson can be ordered; a file is in the order of time")),
+            (Some(_), _) => {
+                return Err(Problem::parameter(
+                    "order",
+                    "only format=ndjson can be ordered; a file is in the order of time",
+                ));
+            }
         };
         let download = download_slot(&app)?;
         app.recorder.record(&record.detail("status", 200))?;
-        let content = if method == Method::HEAD { Body::empty() } else { filtered::stream(&app, [slot, download], filter, order, format) };
+        let content = if method == Method::HEAD {
+            Body::empty()
+        } else {
+            filtered::stream(&app, [slot, download], filter, order, format)
+        };
         return Ok((headers(format, &name), content).into_response());
     }
     if order.is_some() {
-        return Err(Problem::parameter("order", "only format=ndjson can be ordered; a file is in the order of time"));
+        return Err(Problem::parameter(
+            "order",
+            "only format=ndjson can be ordered; a file is in the order of time",
+        ));
     }
 
     let question = format!("{} {:?}", format.as_str(), filter.params());
@@ -133,18 +162,29 @@ pub(super) async fn export(
     };
     let gives = method != Method::HEAD && !part.is_empty();
     let download = gives.then(|| download_slot(&app)).transpose()?;
-    app.recorder
-        .record(&record.detail("status", status.as_u16()).detail("entries", planned.lines).detail("bytes", part.end - part.start))?;
-    let tag = HeaderValue::try_from(etag).expect("hexadecimal digits in quotes may stand in a header");
+    app.recorder.record(
+        &record
+            .detail("status", status.as_u16())
+            .detail("entries", planned.lines)
+            .detail("bytes", part.end - part.start),
+    )?;
+    let tag =
+        HeaderValue::try_from(etag).expect("hexadecimal digits in quotes may stand in a header");
     let mut response = match status {
         StatusCode::NOT_MODIFIED => status.into_response(),
         StatusCode::RANGE_NOT_SATISFIABLE => {
-            let all = HeaderValue::try_from(format!("bytes */{len}")).expect("digits may stand in a header");
+            let all = HeaderValue::try_from(format!("bytes */{len}"))
+                .expect("digits may stand in a header");
             let detail = format!("the file has {len} bytes");
-            return Err(Problem::new(status, "No such range", detail).with(header::CONTENT_RANGE, all).with(header::ETAG, tag));
+            return Err(Problem::new(status, "No such range", detail)
+                .with(header::CONTENT_RANGE, all)
+                .with(header::ETAG, tag));
         }
         _ => {
-            let content_len = [(header::CONTENT_LENGTH, HeaderValue::from(part.end - part.start))];
+            let content_len = [(
+                header::CONTENT_LENGTH,
+                HeaderValue::from(part.end - part.start),
+            )];
             let content = match download {
                 Some(download) => send(&app, [slot, download], planned.file, part.clone()),
                 None => Body::empty(),
@@ -155,14 +195,22 @@ pub(super) async fn export(
     let answer = response.headers_mut();
     if status == StatusCode::PARTIAL_CONTENT {
         let range = format!("bytes {}-{}/{len}", part.start, part.end - 1);
-        answer.insert(header::CONTENT_RANGE, HeaderValue::try_from(range).expect("digits may stand in a header"));
+        answer.insert(
+            header::CONTENT_RANGE,
+            HeaderValue::try_from(range).expect("digits may stand in a header"),
+        );
     }
     answer.insert(header::ETAG, tag);
     answer.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     Ok(response)
 }
 
-async fn plan(app: &State, slot: Slot, filter: &Filter, format: Format) -> Result<Planned, Problem> {
+async fn plan(
+    app: &State,
+    slot: Slot,
+    filter: &Filter,
+    format: Format,
+) -> Result<Planned, Problem> {
     let now = Timestamp::now();
     let range = filter.start().unwrap_or(Timestamp::MIN)..filter.end().unwrap_or(Timestamp::MAX);
     let files = Arc::clone(&app.files);
@@ -174,26 +222,45 @@ async fn plan(app: &State, slot: Slot, filter: &Filter, format: Format) -> Resul
             Format::Gz => plan.into_gzip(),
             _ => plan.into_zip()?,
         };
-        Ok(Planned { file: Arc::new(file), lines, fixed })
+        Ok(Planned {
+            file: Arc::new(file),
+            lines,
+            fixed,
+        })
     })
     .await
 }
 
 fn send(app: &State, slots: [Slot; 2], file: Arc<Download>, part: Range<u64>) -> Body {
-    body(app, slots, move |writer| file.read_range(part).chunks().try_for_each(|chunk| writer.send(chunk?)))
+    body(app, slots, move |writer| {
+        file.read_range(part)
+            .chunks()
+            .try_for_each(|chunk| writer.send(chunk?))
+    })
 }
 
 fn download_slot(app: &State) -> Result<Slot, Problem> {
-    let slot = Arc::clone(&app.downloads).try_acquire_owned().map_err(|_| {
-        app.counts.shed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Problem::busy("too many downloads are running; try again when one of them has ended")
-    })?;
+    let slot = Arc::clone(&app.downloads)
+        .try_acquire_owned()
+        .map_err(|_| {
+            app.counts
+                .shed
+                .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Problem::busy("too many downloads are running; try again when one of them has ended")
+        })?;
     Ok(Slot(Arc::new(slot)))
 }
 
 fn headers(format: Format, name: &str) -> [(header::HeaderName, HeaderValue); 2] {
-    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")).expect("the name has letters, digits and dashes");
-    [(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type())), (header::CONTENT_DISPOSITION, disposition)]
+    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\""))
+        .expect("the name has letters, digits and dashes");
+    [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(format.media_type()),
+        ),
+        (header::CONTENT_DISPOSITION, disposition),
+    ]
 }
 
 /// `audit-2026-11-01-2026-11-30.zip`: the first and the last day, made of our own texts only.
@@ -201,7 +268,14 @@ fn file_name(filter: &Filter, format: Format) -> String {
     let day = |time: Timestamp| time.day().to_string();
     let from = filter.start().map_or_else(|| "begin".to_owned(), day);
     // The end itself is outside.
-    let to = filter.end().map_or_else(|| day(Timestamp::now()), |end| day(Timestamp::from_micros(end.as_micros() - 1)));
-    let filtered = if filter.has_field_filters() { "-filtered" } else { "" };
+    let to = filter.end().map_or_else(
+        || day(Timestamp::now()),
+        |end| day(Timestamp::from_micros(end.as_micros() - 1)),
+    );
+    let filtered = if filter.has_field_filters() {
+        "-filtered"
+    } else {
+        ""
+    };
     format!("audit-{from}-{to}{filtered}.{}", format.ending())
 }

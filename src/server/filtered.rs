@@ -1,7 +1,8 @@
 //! Downloads that are made while they are sent: what a filter wants, in the order of time.
 //!
-//! Their length is not known before, so they can't be resumed. A ZIP has all lines in `audit.jsonl`, and as the last entry
-//! `manifest.json` with the filters, their number, and what could not be read.
+//! Their length is not known before, so they can't be resumed. A ZIP has all lines in
+//! `audit.jsonl`, and as the last entry `manifest.json` with the filters, their number, and what
+//! could not be read.
 
 use std::{
     io::{self, Write},
@@ -35,8 +36,11 @@ impl FromStr for Format {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let known = [Self::Zip, Self::Gz, Self::Ndjson].into_iter().find(|format| format.as_str() == text);
-        known.ok_or_else(|| Error::invalid("format", format!("{text:?} is none of zip, gz, ndjson")))
+        let known = [Self::Zip, Self::Gz, Self::Ndjson]
+            .into_iter()
+            .find(|format| format.as_str() == text);
+        known
+            .ok_or_else(|| Error::invalid("format", format!("{text:?} is none of zip, gz, ndjson")))
     }
 }
 
@@ -67,12 +71,22 @@ impl Format {
 }
 
 /// The body of such a download.
-pub(super) fn stream(app: &State, slots: [Slot; 2], filter: Filter, order: Order, format: Format) -> Body {
+pub(super) fn stream(
+    app: &State,
+    slots: [Slot; 2],
+    filter: Filter,
+    order: Order,
+    format: Format,
+) -> Body {
     let reader = app.reader.clone();
     let cut = Arc::clone(&app.counts.cut_exports);
     body(app, slots, move |writer| {
         // A filter that finds nothing writes nothing, so it would never notice.
-        let lines = Lines { reader: reader.cancelled_by(&writer.cancel()), filter, order };
+        let lines = Lines {
+            reader: reader.cancelled_by(&writer.cancel()),
+            filter,
+            order,
+        };
         let scanned = match format {
             Format::Ndjson => lines.each(|line| whole_line(writer, line))?,
             Format::Gz => {
@@ -110,7 +124,11 @@ impl Lines {
         let mut result = Ok(());
         let scanned = self.reader.each(&self.filter, self.order, |entry| {
             result = write(entry.line());
-            if result.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if result.is_ok() {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
         });
         result?;
         scanned.map_err(io::Error::other)

@@ -18,7 +18,11 @@ use super::{
     state::{REQUEST_ID, Slot, State},
 };
 
-pub(super) async fn guard(Shared(app): Shared<State>, mut request: Request, next: Next) -> Response {
+pub(super) async fn guard(
+    Shared(app): Shared<State>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let given = request.headers().get(&REQUEST_ID).filter(|id| {
         let id = id.as_bytes();
         !id.is_empty() && id.len() <= 128 && id.iter().all(u8::is_ascii_graphic)
@@ -32,7 +36,11 @@ pub(super) async fn guard(Shared(app): Shared<State>, mut request: Request, next
         Ok(response) => response,
         Err(problem) => problem.into_response(),
     };
-    if let Some(count) = app.counts.by_status.get(usize::from(response.status().as_u16() / 100).wrapping_sub(1)) {
+    if let Some(count) = app
+        .counts
+        .by_status
+        .get(usize::from(response.status().as_u16() / 100).wrapping_sub(1))
+    {
         count.fetch_add(1, Ordering::Relaxed);
     }
     response.headers_mut().insert(REQUEST_ID, id);
@@ -43,18 +51,29 @@ pub(super) async fn guard(Shared(app): Shared<State>, mut request: Request, next
 pub(super) fn with_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     response
 }
 
 async fn admit(app: &State, mut request: Request, next: Next) -> Result<Response, Problem> {
-    if request.uri().query().is_some_and(|query| query.len() > MAX_QUERY) {
+    if request
+        .uri()
+        .query()
+        .is_some_and(|query| query.len() > MAX_QUERY)
+    {
         let detail = format!("the query string may have {MAX_QUERY} bytes");
         return Err(Problem::new(StatusCode::URI_TOO_LONG, "Too long", detail));
     }
     if !takes_body(&request) {
         if !request.body().is_end_stream() && request.body().size_hint().upper() != Some(0) {
-            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Too large", "this takes no body"));
+            return Err(Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "Too large",
+                "this takes no body",
+            ));
         }
         *request.body_mut() = Body::empty();
     }

@@ -1,11 +1,15 @@
 //! The log over HTTP: pages, single entries, downloads, and how the server is doing.
 //!
-//! In comes a request; out goes what the caller's token lets it see, as the bytes that were stored. What always holds:
+//! In comes a request; out goes what the caller's token lets it see, as the bytes that were stored.
+//! What always holds:
 //!
-//! - Whoever reads the log, or tries to, is written into it first; where that can't be done, nothing is given out.
-//! - Disks are read on blocking threads, and what they read goes through a channel of a few chunks: a slow client makes its own
-//!   download slow, and nothing else. Memory is bounded by the limits, not by the log or the clients.
-//! - There are at most so many requests and downloads at once. One more is refused at once, never queued.
+//! - Whoever reads the log, or tries to, is written into it first; where that can't be done,
+//!   nothing is given out.
+//! - Disks are read on blocking threads, and what they read goes through a channel of a few chunks:
+//!   a slow client makes its own download slow, and nothing else. Memory is bounded by the limits,
+//!   not by the log or the clients.
+//! - There are at most so many requests and downloads at once. One more is refused at once, never
+//!   queued.
 //! - Every error is `application/problem+json` (RFC 9457), and tells no paths.
 //!
 //! ```text
@@ -59,10 +63,12 @@ impl AuditLog {
     /// | `GET /metrics` | `read` | Prometheus text |
     /// | `GET /healthz`, `/readyz` | none | whether the process answers; whether the log takes events |
     ///
-    /// With the feature `webhook` these too, all for the scope `admin` of all tenants. Settings are `name`, `url`, `event_types`, `exclude`,
-    /// `severity`, `tenant_id`, `format`, `format_options`, `api_key`, `api_key_header`, `signing_secrets`, `headers`, `allow_http`, `egress`,
-    /// `order`, `batch`, `timeout_ms`, `max_requests_per_second` and `schedule_seconds`, as the methods of
-    /// [`Subscription`](crate::webhook::Subscription) tell; answers have no secrets.
+    /// With the feature `webhook` these too, all for the scope `admin` of all tenants. Settings are
+    /// `name`, `url`, `event_types`, `exclude`, `severity`, `tenant_id`, `format`,
+    /// `format_options`, `api_key`, `api_key_header`, `signing_secrets`, `headers`, `allow_http`,
+    /// `egress`, `order`, `batch`, `timeout_ms`, `max_requests_per_second` and `schedule_seconds`,
+    /// as the methods of [`Subscription`](crate::webhook::Subscription) tell; answers have no
+    /// secrets.
     ///
     /// | route | |
     /// |---|---|
@@ -76,12 +82,14 @@ impl AuditLog {
     /// | `POST /webhooks/{name}/signing-secrets` | makes a new secret, which signs beside those before it; `…/retire` ends these |
     /// | `GET /webhooks/{name}/deliveries`, `/dead-letters` | the last attempts; what was given up. `limit` and `offset` |
     ///
-    /// Each change is recorded as `audit.subscription.*`, with the caller, before it is made; one that is refused as
-    /// `audit.subscription.refused`, with the setting that it was refused for, and nothing of what was sent.
+    /// Each change is recorded as `audit.subscription.*`, with the caller, before it is made; one
+    /// that is refused as `audit.subscription.refused`, with the setting that it was refused for,
+    /// and nothing of what was sent.
     ///
-    /// Requests need a token of the log's [`TokenStore`], unless the options give an [`Authorizer`]. Each access is recorded as
-    /// `audit.access.read`, `audit.access.exported` or `audit.access.denied`. For the caller's address in these, serve the
-    /// application with axum's `into_make_service_with_connect_info::<SocketAddr>()`.
+    /// Requests need a token of the log's [`TokenStore`], unless the options give an
+    /// [`Authorizer`]. Each access is recorded as `audit.access.read`, `audit.access.exported` or
+    /// `audit.access.denied`. For the caller's address in these, serve the application with axum's
+    /// `into_make_service_with_connect_info::<SocketAddr>()`.
     ///
     /// ```no_run
     /// # fn main() -> tracing_audit::Result<()> {
@@ -101,13 +109,17 @@ impl AuditLog {
     }
 }
 
-/// The same API for a log that this process does not write, which can't record who reads: it answers 503 unless the options allow
-/// [`unrecorded_reads`](RouterOptions::unrecorded_reads). Better open an [`AuditLog`] of your own in the directory.
+/// The same API for a log that this process does not write, which can't record who reads: it
+/// answers 503 unless the options allow [`unrecorded_reads`](RouterOptions::unrecorded_reads).
+/// Better open an [`AuditLog`] of your own in the directory.
 ///
 /// # Errors
 ///
 /// If there is no log, or its tokens can't be read.
-pub fn read_only_router(dir: impl AsRef<std::path::Path>, options: RouterOptions) -> Result<Router> {
+pub fn read_only_router(
+    dir: impl AsRef<std::path::Path>,
+    options: RouterOptions,
+) -> Result<Router> {
     Ok(routes(App::new(dir.as_ref(), None, options)?))
 }
 
@@ -126,6 +138,9 @@ fn routes(app: State) -> Router {
         .route("/readyz", get(probes::readyz))
         .fallback(guard::no_route)
         .method_not_allowed_fallback(guard::wrong_method)
-        .layer(middleware::from_fn_with_state(State::clone(&app), guard::guard))
+        .layer(middleware::from_fn_with_state(
+            State::clone(&app),
+            guard::guard,
+        ))
         .with_state(app)
 }

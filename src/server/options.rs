@@ -45,13 +45,15 @@ impl RouterOptions {
         }
     }
 
-    /// Who may do what, instead of the log's tokens: a closure from the request's head to an [`Access`](super::Access), or a denial.
+    /// Who may do what, instead of the log's tokens: a closure from the request's head to an
+    /// [`Access`](super::Access), or a denial.
     pub fn authorizer(mut self, authorizer: impl Authorizer) -> Self {
         self.authorizer = Some(Arc::new(authorizer));
         self
     }
 
-    /// Answers also when the access can't be recorded: without a log to write to, a closed one, a full journal. Default: 503 then.
+    /// Answers also when the access can't be recorded: without a log to write to, a closed one, a
+    /// full journal. Default: 503 then.
     pub fn unrecorded_reads(mut self, allow: bool) -> Self {
         self.unrecorded_reads = allow;
         self
@@ -69,7 +71,8 @@ impl RouterOptions {
         self
     }
 
-    /// How many downloads run at once; the next is refused with 503. Each takes a thread and up to a megabyte. Default: 4.
+    /// How many downloads run at once; the next is refused with 503. Each takes a thread and up to
+    /// a megabyte. Default: 4.
     pub fn max_downloads(mut self, downloads: usize) -> Self {
         self.downloads = downloads.max(1);
         self
@@ -81,17 +84,19 @@ impl RouterOptions {
         self
     }
 
-    /// How long a client may take no byte of its download before it is given up. Default: 60 seconds.
+    /// How long a client may take no byte of its download before it is given up. Default: 60
+    /// seconds.
     pub fn stall_time(mut self, limit: Duration) -> Self {
         self.stall_time = limit;
         self
     }
 
-    /// What webhooks that are set over HTTP may be allowed to reach besides the public internet: `private`, `loopback`, addresses,
-    /// networks and host names. Default: nothing.
+    /// What webhooks that are set over HTTP may be allowed to reach besides the public internet:
+    /// `private`, `loopback`, addresses, networks and host names. Default: nothing.
     #[cfg(feature = "webhook")]
     pub fn webhook_egress<T: Into<String>>(mut self, grants: impl IntoIterator<Item = T>) -> Self {
-        self.webhook_egress.extend(grants.into_iter().map(Into::into));
+        self.webhook_egress
+            .extend(grants.into_iter().map(Into::into));
         self
     }
 
@@ -105,6 +110,8 @@ impl RouterOptions {
 
 impl fmt::Debug for RouterOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RouterOptions").field("own_authorizer", &self.authorizer.is_some()).finish_non_exhaustive()
+        f.debug_struct("RouterOptions")
+            .field("own_authorizer", &self.authorizer.is_some())
+            .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,5 @@
-//! Parameters of a query string, read strictly: what can't be decoded is an error and not something else.
+//! Parameters of a query string, read strictly: what can't be decoded is an error and not something
+//! else.
 
 use crate::error::{Error, Result};
 
@@ -7,12 +8,17 @@ pub(super) const MAX_QUERY: usize = 16 * 1024;
 
 /// The parameters in their order, decoded.
 pub(super) fn parse(query: Option<&str>) -> Result<Vec<(String, String)>> {
-    let parts = query.unwrap_or_default().split('&').filter(|part| !part.is_empty());
+    let parts = query
+        .unwrap_or_default()
+        .split('&')
+        .filter(|part| !part.is_empty());
     parts
         .map(|part| {
             let (name, value) = part.split_once('=').unwrap_or((part, ""));
-            let name = decode(name).ok_or_else(|| Error::invalid(name, "its name is not percent-encoded UTF-8"))?;
-            let value = decode(value).ok_or_else(|| Error::invalid(&name, "its value is not percent-encoded UTF-8"))?;
+            let name = decode(name)
+                .ok_or_else(|| Error::invalid(name, "its name is not percent-encoded UTF-8"))?;
+            let value = decode(value)
+                .ok_or_else(|| Error::invalid(&name, "its value is not percent-encoded UTF-8"))?;
             Ok((name, value))
         })
         .collect()
@@ -34,7 +40,11 @@ fn decode(text: &str) -> Option<String> {
         decoded.push(match byte {
             b'+' => b' ',
             b'%' => {
-                let mut digit = || bytes.next().and_then(|digit| char::from(digit).to_digit(16));
+                let mut digit = || {
+                    bytes
+                        .next()
+                        .and_then(|digit| char::from(digit).to_digit(16))
+                };
                 let (high, low) = (digit()?, digit()?);
                 (high << 4 | low) as u8
             }
@@ -51,10 +61,25 @@ mod tests {
     #[test]
     fn decodes_what_is_right_and_names_what_is_not() {
         let params = parse(Some("a=1&b=x%20y+z&details.k=%C3%A4&empty=&flag")).unwrap();
-        let pairs: Vec<_> = params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        assert_eq!(pairs, [("a", "1"), ("b", "x y z"), ("details.k", "ä"), ("empty", ""), ("flag", "")]);
+        let pairs: Vec<_> = params
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        assert_eq!(
+            pairs,
+            [
+                ("a", "1"),
+                ("b", "x y z"),
+                ("details.k", "ä"),
+                ("empty", ""),
+                ("flag", "")
+            ]
+        );
         for wrong in ["q=%", "q=%4", "q=%zz", "q=%ff", "q=%+1"] {
-            assert!(matches!(parse(Some(wrong)), Err(Error::Invalid { parameter, .. }) if parameter == "q"), "{wrong}");
+            assert!(
+                matches!(parse(Some(wrong)), Err(Error::Invalid { parameter, .. }) if parameter == "q"),
+                "{wrong}"
+            );
         }
     }
 

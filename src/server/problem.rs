@@ -20,31 +20,51 @@ pub(super) struct Problem {
 
 impl Problem {
     pub(super) fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, title, detail: detail.into(), parameter: None, headers: Vec::new() }
+        Self {
+            status,
+            title,
+            detail: detail.into(),
+            parameter: None,
+            headers: Vec::new(),
+        }
     }
 
     /// 400, and which parameter it is about.
     pub(super) fn parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
         let problem = Self::new(StatusCode::BAD_REQUEST, "A parameter can't be used", detail);
-        Self { parameter: Some(name.into()), ..problem }
+        Self {
+            parameter: Some(name.into()),
+            ..problem
+        }
     }
 
     /// 400, and which setting of the body it is about.
     #[cfg(feature = "webhook")]
     pub(super) fn setting(name: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { title: "A setting can't be used", ..Self::parameter(name, detail) }
+        Self {
+            title: "A setting can't be used",
+            ..Self::parameter(name, detail)
+        }
     }
 
     /// 409, and which setting it is about.
     #[cfg(feature = "webhook")]
     pub(super) fn conflict(name: impl Into<String>, detail: impl Into<String>) -> Self {
-        let problem = Self::new(StatusCode::CONFLICT, "It conflicts with what there is", detail);
-        Self { parameter: Some(name.into()), ..problem }
+        let problem = Self::new(
+            StatusCode::CONFLICT,
+            "It conflicts with what there is",
+            detail,
+        );
+        Self {
+            parameter: Some(name.into()),
+            ..problem
+        }
     }
 
     /// 503, and that it is worth trying again soon.
     pub(super) fn busy(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not now", detail).with(header::RETRY_AFTER, HeaderValue::from_static("2"))
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not now", detail)
+            .with(header::RETRY_AFTER, HeaderValue::from_static("2"))
     }
 
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
@@ -75,7 +95,11 @@ impl From<Error> for Problem {
             error => {
                 tracing::error!(target: "tracing_audit", "a request to read the audit log failed: {error}");
                 let detail = "the log could not be read; the server's own messages say why";
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "The log can't be read", detail)
+                Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "The log can't be read",
+                    detail,
+                )
             }
         }
     }
@@ -92,7 +116,12 @@ impl IntoResponse for Problem {
             json.insert("parameter".to_owned(), parameter.into());
         }
         let body = Value::Object(json).to_string();
-        let mut response = (self.status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        let mut response = (
+            self.status,
+            [(header::CONTENT_TYPE, "application/problem+json")],
+            body,
+        )
+            .into_response();
         response.headers_mut().extend(self.headers);
         response
     }
@@ -100,6 +129,8 @@ impl IntoResponse for Problem {
 
 /// A message without the directories in it: of every path, only the last part stays.
 pub(super) fn hide_paths(text: &str) -> String {
-    let words = text.split(' ').map(|word| word.rsplit_once('/').map_or(word, |(_, name)| name));
+    let words = text
+        .split(' ')
+        .map(|word| word.rsplit_once('/').map_or(word, |(_, name)| name));
     words.collect::<Vec<_>>().join(" ")
 }

@@ -19,10 +19,12 @@ pub(super) enum Wanted {
 
 /// What of a file of this length and tag (in its quotes) the headers ask for.
 ///
-/// A range without `If-Range` says that the client has some bytes and not of which version. It is honoured only if there is no
-/// other version: `fixed`. Several ranges are answered with the whole.
+/// A range without `If-Range` says that the client has some bytes and not of which version. It is
+/// honoured only if there is no other version: `fixed`. Several ranges are answered with the whole.
 pub(super) fn wanted(headers: &HeaderMap, len: u64, etag: &str, fixed: bool) -> Wanted {
-    if listed(headers, &header::IF_NONE_MATCH).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag) {
+    if listed(headers, &header::IF_NONE_MATCH)
+        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+    {
         return Wanted::Known;
     }
     let valid = match headers.get(header::IF_RANGE) {
@@ -32,29 +34,46 @@ pub(super) fn wanted(headers: &HeaderMap, len: u64, etag: &str, fixed: bool) -> 
     };
     let mut ranges = headers.get_all(header::RANGE).iter();
     match (ranges.next(), ranges.next()) {
-        (Some(range), None) if valid => range.to_str().map_or(Wanted::Whole, |range| parse(range, len)),
+        (Some(range), None) if valid => range
+            .to_str()
+            .map_or(Wanted::Whole, |range| parse(range, len)),
         _ => Wanted::Whole,
     }
 }
 
 /// The tag of `If-Range`, if it is a strong one.
 pub(super) fn if_range(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::IF_RANGE)?.to_str().ok().filter(|tag| tag.starts_with('"'))
+    headers
+        .get(header::IF_RANGE)?
+        .to_str()
+        .ok()
+        .filter(|tag| tag.starts_with('"'))
 }
 
 fn parse(range: &str, len: u64) -> Wanted {
-    let Some((unit, range)) = range.split_once('=') else { return Wanted::Whole };
-    let (true, Some((first, last))) = (unit.eq_ignore_ascii_case("bytes"), range.trim().split_once('-')) else { return Wanted::Whole };
+    let Some((unit, range)) = range.split_once('=') else {
+        return Wanted::Whole;
+    };
+    let (true, Some((first, last))) = (
+        unit.eq_ignore_ascii_case("bytes"),
+        range.trim().split_once('-'),
+    ) else {
+        return Wanted::Whole;
+    };
     // What isn't digits only, such as several ranges, is no range that we know: then it is ignored.
     let number = |text: &str| match text {
         "" => Some(None),
-        digits if digits.bytes().all(|b| b.is_ascii_digit()) => Some(Some(digits.parse().unwrap_or(u64::MAX))),
+        digits if digits.bytes().all(|b| b.is_ascii_digit()) => {
+            Some(Some(digits.parse().unwrap_or(u64::MAX)))
+        }
         _ => None,
     };
     match (number(first), number(last)) {
         (Some(Some(first)), Some(last)) if last.is_some_and(|last| last < first) => Wanted::Whole,
         (Some(Some(first)), Some(_)) if first >= len => Wanted::Nothing,
-        (Some(Some(first)), Some(last)) => Wanted::Part(first..last.map_or(len, |last| len.min(last.saturating_add(1)))),
+        (Some(Some(first)), Some(last)) => {
+            Wanted::Part(first..last.map_or(len, |last| len.min(last.saturating_add(1))))
+        }
         (Some(None), Some(Some(0))) => Wanted::Nothing,
         (Some(None), Some(Some(_))) if len == 0 => Wanted::Nothing,
         (Some(None), Some(Some(suffix))) => Wanted::Part(len - suffix.min(len)..len),
@@ -63,7 +82,12 @@ fn parse(range: &str, len: u64) -> Wanted {
 }
 
 fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
-    headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim)
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
 }
 
 #[cfg(test)]
@@ -73,7 +97,10 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (name.clone(), value.parse().unwrap()))
+            .collect()
     }
 
     #[test]
@@ -95,7 +122,11 @@ mod tests {
             ("bytes=+1-2", Wanted::Whole),
             ("bytes", Wanted::Whole),
         ] {
-            assert_eq!(wanted(&headers(&[(header::RANGE, range)]), 100, "\"a\"", true), expected, "{range}");
+            assert_eq!(
+                wanted(&headers(&[(header::RANGE, range)]), 100, "\"a\"", true),
+                expected,
+                "{range}"
+            );
         }
     }
 
@@ -112,11 +143,28 @@ mod tests {
             if let Some(tag) = tag {
                 headers.insert(header::IF_RANGE, tag.parse().unwrap());
             }
-            let expected = if part { Wanted::Part(5..100) } else { Wanted::Whole };
-            assert_eq!(wanted(&headers, 100, "\"a\"", fixed), expected, "{tag:?} {fixed}");
+            let expected = if part {
+                Wanted::Part(5..100)
+            } else {
+                Wanted::Whole
+            };
+            assert_eq!(
+                wanted(&headers, 100, "\"a\"", fixed),
+                expected,
+                "{tag:?} {fixed}"
+            );
         }
         for tags in ["\"a\"", "W/\"a\"", "\"x\", \"a\"", "*"] {
-            assert_eq!(wanted(&headers(&[(header::IF_NONE_MATCH, tags)]), 100, "\"a\"", false), Wanted::Known, "{tags}");
+            assert_eq!(
+                wanted(
+                    &headers(&[(header::IF_NONE_MATCH, tags)]),
+                    100,
+                    "\"a\"",
+                    false
+                ),
+                Wanted::Known,
+                "{tags}"
+            );
         }
     }
 

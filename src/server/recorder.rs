@@ -1,8 +1,9 @@
 //! Writes into the log who read it, and who was refused.
 //!
-//! It never waits: a full journal is an answer of 503, not a request that hangs. Refusals cost an attacker nothing, so that they don't
-//! flood the log there are at most so many records of them in a second; the next one tells how many were left out. Those of each kind are
-//! counted by themselves: who is not let in at all keeps no record of the others out.
+//! It never waits: a full journal is an answer of 503, not a request that hangs. Refusals cost an
+//! attacker nothing, so that they don't flood the log there are at most so many records of them in
+//! a second; the next one tells how many were left out. Those of each kind are counted by
+//! themselves: who is not let in at all keeps no record of the others out.
 
 use std::{
     sync::{
@@ -58,11 +59,27 @@ impl Recorder {
     /// Without a log, nothing can be recorded; `optional` says that this stops no one.
     pub(super) fn new(log: Option<AuditLog>, optional: bool) -> Self {
         let log = log.map(|log| {
-            let source = log.stream().source().parse().expect("a stream's name begins with its source's");
+            let source = log
+                .stream()
+                .source()
+                .parse()
+                .expect("a stream's name begins with its source's");
             (log, source)
         });
-        let refusals = std::array::from_fn(|_| Mutex::new(Refusals { since: Instant::now(), recorded: 0, left_out: 0 }));
-        Self { log, optional, refusals, denied: AtomicU64::new(0), unrecorded: AtomicU64::new(0) }
+        let refusals = std::array::from_fn(|_| {
+            Mutex::new(Refusals {
+                since: Instant::now(),
+                recorded: 0,
+                left_out: 0,
+            })
+        });
+        Self {
+            log,
+            optional,
+            refusals,
+            denied: AtomicU64::new(0),
+            unrecorded: AtomicU64::new(0),
+        }
     }
 
     /// Records an access before it is granted.
@@ -84,7 +101,9 @@ impl Recorder {
             if self.optional {
                 return Ok(());
             }
-            Err(Problem::busy(format!("an access that can't be recorded is not granted, and {why}")))
+            Err(Problem::busy(format!(
+                "an access that can't be recorded is not granted, and {why}"
+            )))
         })
     }
 
@@ -92,23 +111,39 @@ impl Recorder {
     pub(super) fn denied(&self, caller: Caller, denied: &Denied, path: &str) {
         self.denied.fetch_add(1, Ordering::Relaxed);
         let (kind, status, reason, why) = match denied {
-            Denied::Unauthenticated(why) => (Refused::Unknown, StatusCode::UNAUTHORIZED, "authentication", why),
-            Denied::Forbidden(why) => (Refused::Forbidden, StatusCode::FORBIDDEN, "authorization", why),
+            Denied::Unauthenticated(why) => (
+                Refused::Unknown,
+                StatusCode::UNAUTHORIZED,
+                "authentication",
+                why,
+            ),
+            Denied::Forbidden(why) => (
+                Refused::Forbidden,
+                StatusCode::FORBIDDEN,
+                "authorization",
+                why,
+            ),
         };
         self.refused(kind, || {
-            OwnRecord::new("audit.access.denied", Severity::Warning, "Access to the audit log was refused")
-                .caller(caller)
-                .failed(reason)
-                .detail("path", path)
-                .detail("status", status.as_u16())
-                .detail("why", why.as_str())
+            OwnRecord::new(
+                "audit.access.denied",
+                Severity::Warning,
+                "Access to the audit log was refused",
+            )
+            .caller(caller)
+            .failed(reason)
+            .detail("path", path)
+            .detail("status", status.as_u16())
+            .detail("why", why.as_str())
         });
     }
 
     /// Records a refusal, if there were not too many of its kind.
     pub(super) fn refused(&self, kind: Refused, record: impl FnOnce() -> OwnRecord) {
         let left_out = {
-            let mut refusals = self.refusals[kind as usize].lock().unwrap_or_else(PoisonError::into_inner);
+            let mut refusals = self.refusals[kind as usize]
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             if refusals.since.elapsed() >= Duration::from_secs(1) {
                 (refusals.since, refusals.recorded) = (Instant::now(), 0);
             }
@@ -120,7 +155,11 @@ impl Recorder {
             std::mem::take(&mut refusals.left_out)
         };
         let record = record();
-        let record = if left_out > 0 { record.detail("unrecorded_before", left_out) } else { record };
+        let record = if left_out > 0 {
+            record.detail("unrecorded_before", left_out)
+        } else {
+            record
+        };
         // It is refused in any case.
         let _ = self.record(&record);
     }
@@ -159,7 +198,9 @@ mod tests {
             left_out += record["details"]["unrecorded_before"].as_u64().unwrap_or(0);
             std::ops::ControlFlow::Continue(())
         };
-        reader.each(&crate::Filter::new(), crate::Order::Asc, count).unwrap();
+        reader
+            .each(&crate::Filter::new(), crate::Order::Asc, count)
+            .unwrap();
         assert!(made < 300, "{made}");
         assert_eq!(u64::from(made) + left_out, rounds + 1);
     }
@@ -167,14 +208,23 @@ mod tests {
     #[test]
     fn a_full_journal_refuses_at_once() {
         let dir = tempfile::tempdir().unwrap();
-        let log = AuditLog::builder(dir.path()).source("a").journal_bytes(1 << 16).max_record_bytes(4096).when_full(WhenFull::Drop);
+        let log = AuditLog::builder(dir.path())
+            .source("a")
+            .journal_bytes(1 << 16)
+            .max_record_bytes(4096)
+            .when_full(WhenFull::Drop);
         let log = log.open().unwrap();
         // Nothing can be written where files should be.
         fs::remove_dir(dir.path().join("live")).unwrap();
         fs::write(dir.path().join("live"), "").unwrap();
         let recorder = Recorder::new(Some(log.clone()), false);
-        let read = || OwnRecord::new("audit.access.read", Severity::Info, "x".repeat(2000)).caller(Caller::default());
-        let taken = (0..1000).take_while(|_| recorder.record(&read()).is_ok()).count();
+        let read = || {
+            OwnRecord::new("audit.access.read", Severity::Info, "x".repeat(2000))
+                .caller(Caller::default())
+        };
+        let taken = (0..1000)
+            .take_while(|_| recorder.record(&read()).is_ok())
+            .count();
         assert!(taken < 33, "{taken}");
         let refusal = || {
             let before = Instant::now();

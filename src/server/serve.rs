@@ -1,7 +1,8 @@
 //! A server of its own: sockets, their limits, and stopping.
 //!
-//! A connection is closed when a request's head doesn't come in ten seconds, when the client takes no byte for as long as it may
-//! stall, and when the server has been stopping for ten seconds. There are at most 256; the next waits in the kernel's queue.
+//! A connection is closed when a request's head doesn't come in ten seconds, when the client takes
+//! no byte for as long as it may stall, and when the server has been stopping for ten seconds.
+//! There are at most 256; the next waits in the kernel's queue.
 
 use std::{
     fmt,
@@ -53,10 +54,16 @@ pub struct ServeOptions {
 impl ServeOptions {
     /// Listens at this address; with port 0, at a free port.
     pub fn new(addr: SocketAddr) -> Self {
-        Self { addr, allow_plain_http: false, path: "/audit".to_owned(), router: RouterOptions::new() }
+        Self {
+            addr,
+            allow_plain_http: false,
+            path: "/audit".to_owned(),
+            router: RouterOptions::new(),
+        }
     }
 
-    /// Listens beyond loopback, though tokens and entries go over the network unencrypted: a proxy in front must speak TLS. Default: no.
+    /// Listens beyond loopback, though tokens and entries go over the network unencrypted: a proxy
+    /// in front must speak TLS. Default: no.
     pub fn allow_plain_http(mut self, allow: bool) -> Self {
         self.allow_plain_http = allow;
         self
@@ -100,8 +107,9 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// `Error::Invalid` for an address beyond loopback without [`allow_plain_http`](ServeOptions::allow_plain_http), or without any
-    /// token; `Error::Io` if the address is taken.
+    /// `Error::Invalid` for an address beyond loopback without
+    /// [`allow_plain_http`](ServeOptions::allow_plain_http), or without any token; `Error::Io` if
+    /// the address is taken.
     pub async fn bind(log: &AuditLog, options: ServeOptions) -> Result<Self> {
         let addr = options.addr;
         if !addr.ip().to_canonical().is_loopback() {
@@ -109,13 +117,24 @@ impl Server {
                 let what = "is not on loopback, and TLS is not built in: put a TLS proxy in front and give allow_plain_http";
                 return Err(Error::invalid("addr", format!("{addr} {what}")));
             }
-            if options.router.authorizer.is_none() && TokenStore::open(log.dir()).list()?.is_empty() {
-                return Err(Error::invalid("addr", format!("{addr} is not on loopback, and there are no tokens: create one first")));
+            if options.router.authorizer.is_none() && TokenStore::open(log.dir()).list()?.is_empty()
+            {
+                return Err(Error::invalid(
+                    "addr",
+                    format!("{addr} is not on loopback, and there are no tokens: create one first"),
+                ));
             }
         }
         let path = options.path.trim_end_matches('/');
-        if !path.is_empty() && (!path.starts_with('/') || path.contains(['{', '}', '*', '?', '#', '%']) || path.contains("//")) {
-            return Err(Error::invalid("path", format!("{path:?} must be a plain path like /audit")));
+        if !path.is_empty()
+            && (!path.starts_with('/')
+                || path.contains(['{', '}', '*', '?', '#', '%'])
+                || path.contains("//"))
+        {
+            return Err(Error::invalid(
+                "path",
+                format!("{path:?} must be a plain path like /audit"),
+            ));
         }
         let stall_time = options.router.stall_time;
         let api = log.router(options.router)?;
@@ -132,7 +151,12 @@ impl Server {
             Ok((listener, local_addr))
         };
         let (listener, local_addr) = bound.await.map_err(listen)?;
-        Ok(Self { listener, local_addr, router, stall_time })
+        Ok(Self {
+            listener,
+            local_addr,
+            router,
+            stall_time,
+        })
     }
 
     /// Where it listens.
@@ -140,7 +164,8 @@ impl Server {
         self.local_addr
     }
 
-    /// Answers requests until `stop` is done; then takes no more, and gives those that run ten seconds to end.
+    /// Answers requests until `stop` is done; then takes no more, and gives those that run ten
+    /// seconds to end.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let slots = Arc::new(Semaphore::new(CONNECTIONS));
         let graceful = GracefulShutdown::new();
@@ -175,8 +200,13 @@ impl Server {
                 router.clone().oneshot(request)
             });
             let mut http = http1::Builder::new();
-            http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES);
-            let connection = http.serve_connection(TokioIo::new(Unstalled::new(socket, self.stall_time)), service);
+            http.timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIME)
+                .max_buf_size(HEAD_BYTES);
+            let connection = http.serve_connection(
+                TokioIo::new(Unstalled::new(socket, self.stall_time)),
+                service,
+            );
             let watched = graceful.watch(connection);
             connections.spawn(async move {
                 // What a client does wrong ends its connection and is nobody's concern.
@@ -198,7 +228,9 @@ impl Server {
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("local_addr", &self.local_addr).finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("local_addr", &self.local_addr)
+            .finish_non_exhaustive()
     }
 }
 
@@ -212,33 +244,58 @@ struct Unstalled {
 
 impl Unstalled {
     fn new(socket: TcpStream, limit: Duration) -> Self {
-        Self { socket, limit, waiting: None }
+        Self {
+            socket,
+            limit,
+            waiting: None,
+        }
     }
 
-    fn watch<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn watch<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.waiting = None;
             return written;
         }
         let limit = self.limit;
-        ready!(self.waiting.get_or_insert_with(|| Box::pin(time::sleep_until(Instant::now() + limit))).as_mut().poll(cx));
+        ready!(
+            self.waiting
+                .get_or_insert_with(|| Box::pin(time::sleep_until(Instant::now() + limit)))
+                .as_mut()
+                .poll(cx)
+        );
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
 impl AsyncRead for Unstalled {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_read(cx, buffer)
     }
 }
 
 impl AsyncWrite for Unstalled {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
         self.watch(cx, written)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write_vectored(cx, bytes);
         self.watch(cx, written)
     }

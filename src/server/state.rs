@@ -65,7 +65,8 @@ pub(super) struct Counts {
     /// Refused because too much was going on.
     pub(super) shed: AtomicU64,
     pub(super) exported_bytes: Arc<AtomicU64>,
-    /// Downloads from which something was missing because it could not be read, or that the client did not take to the end.
+    /// Downloads from which something was missing because it could not be read, or that the client
+    /// did not take to the end.
     pub(super) cut_exports: Arc<AtomicU64>,
 }
 
@@ -87,7 +88,10 @@ impl App {
             counts: Counts::default(),
             plans: Plans::default(),
             #[cfg(feature = "webhook")]
-            webhook_policy: crate::forward::OutsidePolicy::new(&options.webhook_egress, options.webhook_allow_http)?,
+            webhook_policy: crate::forward::OutsidePolicy::new(
+                &options.webhook_egress,
+                options.webhook_allow_http,
+            )?,
             layout,
             log,
             options,
@@ -97,7 +101,8 @@ impl App {
 
     /// Lets a request in that has this scope; a refusal is recorded.
     pub(super) fn admit(&self, request: &Parts, scope: Scope) -> Result<Asker, Problem> {
-        let authorizer: &dyn Authorizer = self.options.authorizer.as_deref().unwrap_or(&self.tokens);
+        let authorizer: &dyn Authorizer =
+            self.options.authorizer.as_deref().unwrap_or(&self.tokens);
         let mut caller = caller(request);
         let access = match authorizer.authorize(request) {
             Ok(access) => access,
@@ -108,19 +113,33 @@ impl App {
         caller.name = shorten(&access.name);
         caller.tenant = access.tenant.clone();
         if access.scope < scope {
-            let why = format!("this needs the scope {scope:?}, and yours is {:?}", access.scope).to_lowercase();
+            let why = format!(
+                "this needs the scope {scope:?}, and yours is {:?}",
+                access.scope
+            )
+            .to_lowercase();
             return Err(self.refuse(caller, Denied::Forbidden(why), request));
         }
-        Ok(Asker { access, caller, path: path(request).to_owned() })
+        Ok(Asker {
+            access,
+            caller,
+            path: path(request).to_owned(),
+        })
     }
 
-    /// Lets a request in that may administer what is not of one tenant, and that no other site's page made a browser send.
+    /// Lets a request in that may administer what is not of one tenant, and that no other site's
+    /// page made a browser send.
     #[cfg(feature = "webhook")]
     pub(super) fn admit_administrator(&self, request: &Parts) -> Result<Asker, Problem> {
         let asker = self.admit(request, Scope::Admin)?;
-        let elsewhere = request.headers.get("sec-fetch-site").is_some_and(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"));
+        let elsewhere = request
+            .headers
+            .get("sec-fetch-site")
+            .is_some_and(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"));
         let why = match () {
-            () if asker.access.tenant.is_some() => "this is for all tenants, and your token is for one",
+            () if asker.access.tenant.is_some() => {
+                "this is for all tenants, and your token is for one"
+            }
             () if elsewhere && !request.method.is_safe() => "a page of another site sent this",
             () => return Ok(asker),
         };
@@ -132,8 +151,8 @@ impl App {
         denied.into()
     }
 
-    /// Runs what reads the disk. The slot is held until it is done, also when nobody waits for it any more: what asks `Cancel`
-    /// ends soon then.
+    /// Runs what reads the disk. The slot is held until it is done, also when nobody waits for it
+    /// any more: what asks `Cancel` ends soon then.
     pub(super) async fn blocking<T: Send + 'static>(
         &self,
         slot: Slot,
@@ -149,7 +168,11 @@ impl App {
             Ok(result) => result.map_err(Problem::from),
             Err(_) => {
                 let detail = "the request could not be finished; the server's own messages say why";
-                Err(Problem::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "It went wrong", detail))
+                Err(Problem::new(
+                    axum::http::StatusCode::INTERNAL_SERVER_ERROR,
+                    "It went wrong",
+                    detail,
+                ))
             }
         }
     }
@@ -157,7 +180,9 @@ impl App {
 
 /// One of so many. The guard puts it into the request, and what works on the request holds it.
 #[derive(Clone, Debug)]
-pub(super) struct Slot(#[allow(dead_code, reason = "held, not read")] pub(super) Arc<OwnedSemaphorePermit>);
+pub(super) struct Slot(
+    #[allow(dead_code, reason = "held, not read")] pub(super) Arc<OwnedSemaphorePermit>,
+);
 
 /// Who was let in, and how it is recorded.
 #[derive(Debug)]
@@ -169,11 +194,22 @@ pub(super) struct Asker {
 
 impl Asker {
     /// These parameters, narrowed to the caller's tenant.
-    pub(super) fn narrow(&self, params: &[(String, String)]) -> Result<Vec<(String, String)>, Problem> {
+    pub(super) fn narrow(
+        &self,
+        params: &[(String, String)],
+    ) -> Result<Vec<(String, String)>, Problem> {
         let mut params = params.to_vec();
-        let Some(tenant) = &self.access.tenant else { return Ok(params) };
-        if params.iter().any(|(name, wanted)| name == "tenant_id" && wanted != tenant) {
-            return Err(Problem::parameter("tenant_id", "your token is for another tenant only; leave it out"));
+        let Some(tenant) = &self.access.tenant else {
+            return Ok(params);
+        };
+        if params
+            .iter()
+            .any(|(name, wanted)| name == "tenant_id" && wanted != tenant)
+        {
+            return Err(Problem::parameter(
+                "tenant_id",
+                "your token is for another tenant only; leave it out",
+            ));
         }
         params.retain(|(name, _)| name != "tenant_id");
         params.push(("tenant_id".to_owned(), tenant.clone()));
@@ -181,7 +217,12 @@ impl Asker {
     }
 
     /// A record of this access.
-    pub(super) fn record(&self, event_type: &'static str, description: &str, params: &[(String, String)]) -> OwnRecord {
+    pub(super) fn record(
+        &self,
+        event_type: &'static str,
+        description: &str,
+        params: &[(String, String)],
+    ) -> OwnRecord {
         let mut parameters = Map::new();
         for (name, value) in params {
             let value = Value::from(shorten(value));
@@ -192,19 +233,29 @@ impl Asker {
             }
         }
         let record = OwnRecord::new(event_type, Severity::Info, description);
-        record.caller(self.caller.clone()).detail("path", self.path.as_str()).detail("parameters", parameters)
+        record
+            .caller(self.caller.clone())
+            .detail("path", self.path.as_str())
+            .detail("parameters", parameters)
     }
 }
 
 /// The path as the client sent it, the mount's part included.
 pub(super) fn path(request: &Parts) -> &str {
-    request.extensions.get::<OriginalUri>().map_or(&request.uri, |uri| &uri.0).path()
+    request
+        .extensions
+        .get::<OriginalUri>()
+        .map_or(&request.uri, |uri| &uri.0)
+        .path()
 }
 
 fn caller(request: &Parts) -> Caller {
     Caller {
         kind: "anonymous".into(),
-        ip_address: request.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical().to_string()),
+        ip_address: request
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|peer| peer.0.ip().to_canonical().to_string()),
         user_agent: text(&request.headers, &header::USER_AGENT),
         request_id: text(&request.headers, &REQUEST_ID).unwrap_or_default(),
         ..Caller::default()
@@ -212,7 +263,9 @@ fn caller(request: &Parts) -> Caller {
 }
 
 fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    headers.get(name).map(|value| shorten(&String::from_utf8_lossy(value.as_bytes())))
+    headers
+        .get(name)
+        .map(|value| shorten(&String::from_utf8_lossy(value.as_bytes())))
 }
 
 fn shorten(text: &str) -> String {

@@ -1,8 +1,9 @@
 //! Tokens: `ta_<id>_<secret>`, kept as hashes in `state/tokens.json`.
 //!
-//! The secret is 32 random bytes, so nobody finds it by trying, and a plain SHA-256 hides it as well as a slow hash would: those are
-//! for passwords, which people choose. The file is replaced whole, under a lock, and looked at again when it was changed: a
-//! token that another process creates or revokes counts within a second.
+//! The secret is 32 random bytes, so nobody finds it by trying, and a plain SHA-256 hides it as
+//! well as a slow hash would: those are for passwords, which people choose. The file is replaced
+//! whole, under a lock, and looked at again when it was changed: a token that another process
+//! creates or revokes counts within a second.
 
 use std::{
     io,
@@ -92,23 +93,34 @@ struct Cache {
 impl TokenStore {
     /// The tokens of the log in this directory.
     pub fn open(dir: impl AsRef<Path>) -> Self {
-        Self { document: Document::new(&Layout::new(dir.as_ref()), "tokens", "tokens"), cache: Arc::default() }
+        Self {
+            document: Document::new(&Layout::new(dir.as_ref()), "tokens", "tokens"),
+            cache: Arc::default(),
+        }
     }
 
     /// Makes a token; gives its text, which is stored nowhere and can't be had again.
     ///
     /// # Errors
     ///
-    /// `Error::Invalid` for a name or tenant that can't be used, `Error::Io` if the tokens can't be written.
+    /// `Error::Invalid` for a name or tenant that can't be used, `Error::Io` if the tokens can't be
+    /// written.
     pub fn create(&self, new: NewToken) -> Result<(TokenInfo, String)> {
         for (what, text) in [("name", Some(&new.name)), ("tenant", new.tenant.as_ref())] {
-            if text.is_some_and(|text| text.is_empty() || text.len() > 128 || text.chars().any(char::is_control)) {
-                return Err(Error::invalid(what, "it must have 1 to 128 bytes and no control characters"));
+            if text.is_some_and(|text| {
+                text.is_empty() || text.len() > 128 || text.chars().any(char::is_control)
+            }) {
+                return Err(Error::invalid(
+                    what,
+                    "it must have 1 to 128 bytes and no control characters",
+                ));
             }
         }
         let (mut id, mut secret) = ([0; 4], [0; 32]);
         let random = |bytes: &mut [u8]| {
-            getrandom::fill(bytes).map_err(|e| Error::io("make a token for", self.document.path())(io::Error::other(e.to_string())))
+            getrandom::fill(bytes).map_err(|e| {
+                Error::io("make a token for", self.document.path())(io::Error::other(e.to_string()))
+            })
         };
         random(&mut secret)?;
         let secret = base64url(&secret);
@@ -128,7 +140,10 @@ impl TokenStore {
                     id,
                 };
                 let text = format!("ta_{}_{secret}", info.id);
-                tokens.tokens.push(Stored { info: info.clone(), sha256: hex(&Sha256::digest(&secret)) });
+                tokens.tokens.push(Stored {
+                    info: info.clone(),
+                    sha256: hex(&Sha256::digest(&secret)),
+                });
                 return Ok((info, text));
             }
         })
@@ -140,10 +155,17 @@ impl TokenStore {
     ///
     /// If the tokens can't be read.
     pub fn list(&self) -> Result<Vec<TokenInfo>> {
-        Ok(self.document.read::<Tokens>()?.tokens.into_iter().map(|token| token.info).collect())
+        Ok(self
+            .document
+            .read::<Tokens>()?
+            .tokens
+            .into_iter()
+            .map(|token| token.info)
+            .collect())
     }
 
-    /// Ends a token, within a second also for servers that run. Says whether there was one with this id.
+    /// Ends a token, within a second also for servers that run. Says whether there was one with
+    /// this id.
     ///
     /// # Errors
     ///
@@ -162,21 +184,42 @@ impl TokenStore {
     ///
     /// If the tokens can't be read.
     pub fn verify(&self, token: &str) -> Result<Option<Access>> {
-        let Some((id, secret)) = token.strip_prefix("ta_").and_then(|rest| rest.split_once('_')) else { return Ok(None) };
+        let Some((id, secret)) = token
+            .strip_prefix("ta_")
+            .and_then(|rest| rest.split_once('_'))
+        else {
+            return Ok(None);
+        };
         if id.len() != 8 || secret.len() != SECRET_LEN {
             return Ok(None);
         }
         let hash = hex(&Sha256::digest(secret));
         let tokens = self.current()?;
-        let Some(stored) = tokens.tokens.iter().find(|token| token.info.id == id) else { return Ok(None) };
+        let Some(stored) = tokens.tokens.iter().find(|token| token.info.id == id) else {
+            return Ok(None);
+        };
         let right = bool::from(stored.sha256.as_bytes().ct_eq(hash.as_bytes()));
         let ended = match &stored.info.expires {
             // An end that can't be read is no licence to last for ever.
-            Some(end) => end.parse::<Timestamp>().map_or(true, |end| end <= Timestamp::now()),
+            Some(end) => end
+                .parse::<Timestamp>()
+                .map_or(true, |end| end <= Timestamp::now()),
             None => false,
         };
-        let TokenInfo { id, name, scope, tenant, .. } = stored.info.clone();
-        Ok((right && !ended).then_some(Access { actor_type: "api_key".to_owned(), id, name, scope, tenant }))
+        let TokenInfo {
+            id,
+            name,
+            scope,
+            tenant,
+            ..
+        } = stored.info.clone();
+        Ok((right && !ended).then_some(Access {
+            actor_type: "api_key".to_owned(),
+            id,
+            name,
+            scope,
+            tenant,
+        }))
     }
 
     /// The tokens, read again if a second has passed and the file is another.
@@ -193,7 +236,11 @@ impl TokenStore {
         // Before the text: if it changes in between, it is read once more.
         let version = self.document.version()?;
         let tokens = Arc::new(self.document.read::<Tokens>()?);
-        *cache = Some(Cache { looked: Instant::now(), version, tokens: Arc::clone(&tokens) });
+        *cache = Some(Cache {
+            looked: Instant::now(),
+            version,
+            tokens: Arc::clone(&tokens),
+        });
         Ok(tokens)
     }
 
@@ -206,13 +253,19 @@ impl TokenStore {
 
 impl Authorizer for TokenStore {
     fn authorize(&self, request: &Parts) -> Result<Access, Denied> {
-        let Some(token) = bearer(request) else { return Err(Denied::Unauthenticated("no token".to_owned())) };
+        let Some(token) = bearer(request) else {
+            return Err(Denied::Unauthenticated("no token".to_owned()));
+        };
         match self.verify(token) {
             Ok(Some(access)) => Ok(access),
-            Ok(None) => Err(Denied::Unauthenticated("the token is unknown, revoked or has ended".to_owned())),
+            Ok(None) => Err(Denied::Unauthenticated(
+                "the token is unknown, revoked or has ended".to_owned(),
+            )),
             Err(error) => {
                 tracing::error!(target: "tracing_audit", "the tokens of the audit log can't be read: {error}");
-                Err(Denied::Unauthenticated("the tokens can't be read".to_owned()))
+                Err(Denied::Unauthenticated(
+                    "the tokens can't be read".to_owned(),
+                ))
             }
         }
     }
@@ -224,10 +277,14 @@ fn hex(bytes: &[u8]) -> String {
 
 /// RFC 4648, section 5, without padding.
 fn base64url(bytes: &[u8]) -> String {
-    let digit = |number: u32, place: u32| char::from(ALPHABET[(number >> (6 * place) & 63) as usize]);
+    let digit =
+        |number: u32, place: u32| char::from(ALPHABET[(number >> (6 * place) & 63) as usize]);
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
-        let number = chunk.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        let number = chunk
+            .iter()
+            .fold(0, |number, byte| number << 8 | u32::from(*byte))
+            << (8 * (3 - chunk.len()));
         text.extend((0..=chunk.len() as u32).map(|n| digit(number, 3 - n)));
     }
     text

@@ -16,7 +16,12 @@ fn store() -> (tempfile::TempDir, TokenStore) {
 }
 
 fn new(name: &str, expires: Option<Timestamp>) -> NewToken {
-    NewToken { name: name.to_owned(), scope: Scope::Export, tenant: Some("acme".to_owned()), expires }
+    NewToken {
+        name: name.to_owned(),
+        scope: Scope::Export,
+        tenant: Some("acme".to_owned()),
+        expires,
+    }
 }
 
 #[test]
@@ -25,7 +30,10 @@ fn a_token_opens_until_it_is_revoked() {
     let (info, token) = store.create(new("auditor", None)).unwrap();
     assert_eq!(token.len(), "ta_".len() + 8 + 1 + 43);
     let access = store.verify(&token).unwrap().unwrap();
-    assert_eq!((access.id, access.scope, access.tenant.as_deref()), (info.id.clone(), Scope::Export, Some("acme")));
+    assert_eq!(
+        (access.id, access.scope, access.tenant.as_deref()),
+        (info.id.clone(), Scope::Export, Some("acme"))
+    );
     assert_eq!(store.list().unwrap(), std::slice::from_ref(&info));
     assert!(store.revoke(&info.id).unwrap());
     assert!(!store.revoke(&info.id).unwrap());
@@ -40,7 +48,16 @@ fn no_other_text_opens() {
     let swapped = format!("{}{}", &token[..12], &other[12..]);
     let last = if token.ends_with('A') { 'B' } else { 'A' };
     let changed = format!("{}{last}", &token[..token.len() - 1]);
-    for wrong in ["", "ta_", &token[3..], &token[..token.len() - 1], &format!("{token} "), &swapped, &changed, &token.to_lowercase()] {
+    for wrong in [
+        "",
+        "ta_",
+        &token[3..],
+        &token[..token.len() - 1],
+        &format!("{token} "),
+        &swapped,
+        &changed,
+        &token.to_lowercase(),
+    ] {
         assert_eq!(store.verify(wrong).unwrap(), None, "{wrong}");
     }
 }
@@ -48,7 +65,11 @@ fn no_other_text_opens() {
 #[test]
 fn a_token_ends_when_it_said() {
     let (_dir, store) = store();
-    let after = |seconds: i64| Some(Timestamp::from_micros(Timestamp::now().as_micros() + seconds * 1_000_000));
+    let after = |seconds: i64| {
+        Some(Timestamp::from_micros(
+            Timestamp::now().as_micros() + seconds * 1_000_000,
+        ))
+    };
     let (_, ended) = store.create(new("ended", after(-1))).unwrap();
     let (_, lasts) = store.create(new("lasts", after(60))).unwrap();
     assert_eq!(store.verify(&ended).unwrap(), None);
@@ -62,7 +83,10 @@ fn the_file_has_no_secret_and_is_its_owners() {
     let path = dir.path().join("state/tokens.json");
     let text = fs::read_to_string(&path).unwrap();
     assert!(!text.contains(&token[12..]));
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
 }
 
 #[test]
@@ -72,7 +96,8 @@ fn what_another_process_changes_counts_after_a_second() {
     assert!(store.verify(&token).unwrap().is_some());
     TokenStore::open(dir.path()).revoke(&info.id).unwrap();
     // As if the second had passed.
-    store.cache.lock().unwrap().as_mut().unwrap().looked = Instant::now().checked_sub(LOOK_EVERY).unwrap();
+    store.cache.lock().unwrap().as_mut().unwrap().looked =
+        Instant::now().checked_sub(LOOK_EVERY).unwrap();
     assert_eq!(store.verify(&token).unwrap(), None);
 }
 
@@ -90,7 +115,12 @@ fn many_at_once_lose_none() {
 
 #[test]
 fn secrets_are_written_as_in_rfc_4648() {
-    for (bytes, text) in [(&b"foobar"[..], "Zm9vYmFy"), (b"fooba", "Zm9vYmE"), (b"foob", "Zm9vYg"), (b"\xfb\xff", "-_8")] {
+    for (bytes, text) in [
+        (&b"foobar"[..], "Zm9vYmFy"),
+        (b"fooba", "Zm9vYmE"),
+        (b"foob", "Zm9vYg"),
+        (b"\xfb\xff", "-_8"),
+    ] {
         assert_eq!(base64url(bytes), text);
     }
 }

@@ -1,7 +1,7 @@
 //! Webhooks over HTTP: what there is and how it is doing here, what changes it in `change`.
 //!
-//! What always holds: only an administrator of all tenants gets here; no answer has a secret but the one that made it; nobody reaches
-//! from here what the server's operator does not allow.
+//! What always holds: only an administrator of all tenants gets here; no answer has a secret but
+//! the one that made it; nobody reaches from here what the server's operator does not allow.
 
 mod change;
 mod json_body;
@@ -37,13 +37,19 @@ pub(super) use metrics::metrics;
 pub(super) fn routes() -> Router<State> {
     Router::new()
         .route("/webhooks", get(list).post(change::add))
-        .route("/webhooks/{name}", get(one).patch(change::patch).delete(change::remove))
+        .route(
+            "/webhooks/{name}",
+            get(one).patch(change::patch).delete(change::remove),
+        )
         .route("/webhooks/{name}/pause", post(change::pause))
         .route("/webhooks/{name}/resume", post(change::resume))
         .route("/webhooks/{name}/test", post(change::test))
         .route("/webhooks/{name}/replay", post(change::replay))
         .route("/webhooks/{name}/signing-secrets", post(change::rotate))
-        .route("/webhooks/{name}/signing-secrets/retire", post(change::retire))
+        .route(
+            "/webhooks/{name}/signing-secrets/retire",
+            post(change::retire),
+        )
         .route("/webhooks/{name}/deliveries", get(deliveries))
         .route("/webhooks/{name}/dead-letters", get(dead_letters))
 }
@@ -53,24 +59,39 @@ pub(super) fn takes_body(request: &Request) -> bool {
     let path = request.uri().path();
     match *request.method() {
         Method::PATCH => path.starts_with("/webhooks/"),
-        Method::POST => path == "/webhooks" || path.starts_with("/webhooks/") && path.ends_with("/replay"),
+        Method::POST => {
+            path == "/webhooks" || path.starts_with("/webhooks/") && path.ends_with("/replay")
+        }
         _ => false,
     }
 }
 
 /// `GET /webhooks`
-async fn list(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, request: Parts) -> Result<Response, Problem> {
+async fn list(
+    Shared(app): Shared<State>,
+    Extension(slot): Extension<Slot>,
+    request: Parts,
+) -> Result<Response, Problem> {
     let asker = app.admit_administrator(&request)?;
     none_given(&request)?;
     let (layout, reader) = (app.layout.clone(), app.reader.clone());
-    let reports = app.blocking(slot, move |_| forward::reports(&layout, &reader)).await?;
+    let reports = app
+        .blocking(slot, move |_| forward::reports(&layout, &reader))
+        .await?;
     seen(&app, &asker, "The webhooks were looked at", &[], true)?;
-    let all: Vec<_> = reports.iter().map(forward::SubscriptionReport::told).collect();
+    let all: Vec<_> = reports
+        .iter()
+        .map(forward::SubscriptionReport::told)
+        .collect();
     Ok(answer(StatusCode::OK, &json!({ "webhooks": all })))
 }
 
 /// `GET /webhooks/{name}`
-async fn one(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, request: Parts) -> Result<Response, Problem> {
+async fn one(
+    Shared(app): Shared<State>,
+    Extension(slot): Extension<Slot>,
+    request: Parts,
+) -> Result<Response, Problem> {
     let asker = app.admit_administrator(&request)?;
     none_given(&request)?;
     let told = told(&app, slot, name(&request)).await;
@@ -79,51 +100,102 @@ async fn one(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, reque
 }
 
 /// `GET /webhooks/{name}/deliveries`
-async fn deliveries(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, request: Parts) -> Result<Response, Problem> {
+async fn deliveries(
+    Shared(app): Shared<State>,
+    Extension(slot): Extension<Slot>,
+    request: Parts,
+) -> Result<Response, Problem> {
     let asker = app.admit_administrator(&request)?;
-    let Part { given, offset, limit } = part(&request, MOST_ATTEMPTS, MOST_ATTEMPTS)?;
+    let Part {
+        given,
+        offset,
+        limit,
+    } = part(&request, MOST_ATTEMPTS, MOST_ATTEMPTS)?;
     let (layout, name) = (app.layout.clone(), name(&request));
     let attempts = app.blocking(slot, move |_| match forward::find(&layout, &name)? {
         Some(_) => forward::attempts(&layout, &name).map(Ok),
         None => Ok(Err(Refusal::NoSuch(name))),
     });
     let attempts = attempts.await?;
-    seen(&app, &asker, "Deliveries of a webhook were looked at", &given, attempts.is_ok())?;
+    seen(
+        &app,
+        &asker,
+        "Deliveries of a webhook were looked at",
+        &given,
+        attempts.is_ok(),
+    )?;
     let attempts = attempts.map_err(refused)?;
     let some: Vec<_> = attempts.iter().skip(offset).take(limit).collect();
     Ok(answer(StatusCode::OK, &json!({ "deliveries": some })))
 }
 
 /// `GET /webhooks/{name}/dead-letters`
-async fn dead_letters(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, request: Parts) -> Result<Response, Problem> {
+async fn dead_letters(
+    Shared(app): Shared<State>,
+    Extension(slot): Extension<Slot>,
+    request: Parts,
+) -> Result<Response, Problem> {
     let asker = app.admit_administrator(&request)?;
-    let Part { given, offset, limit } = part(&request, LETTERS, MOST_LETTERS)?;
+    let Part {
+        given,
+        offset,
+        limit,
+    } = part(&request, LETTERS, MOST_LETTERS)?;
     let (layout, name) = (app.layout.clone(), name(&request));
     let letters = app.blocking(slot, move |_| match forward::find(&layout, &name)? {
         Some(_) => forward::letters(&layout, &name, offset, limit).map(Ok),
         None => Ok(Err(Refusal::NoSuch(name))),
     });
     let letters = letters.await?;
-    seen(&app, &asker, "Dead letters of a webhook were read", &given, letters.is_ok())?;
+    seen(
+        &app,
+        &asker,
+        "Dead letters of a webhook were read",
+        &given,
+        letters.is_ok(),
+    )?;
     let (total, letters) = letters.map_err(refused)?;
-    Ok(answer(StatusCode::OK, &json!({ "dead_letters": letters, "total": total })))
+    Ok(answer(
+        StatusCode::OK,
+        &json!({ "dead_letters": letters, "total": total }),
+    ))
 }
 
 /// A webhook as it is told.
 async fn told(app: &State, slot: Slot, name: String) -> Result<Map<String, Value>, Problem> {
     let (layout, reader) = (app.layout.clone(), app.reader.clone());
-    let report = app.blocking(slot, move |_| Ok(forward::report(&layout, &reader, &name)?.ok_or(Refusal::NoSuch(name)))).await?;
+    let report = app
+        .blocking(slot, move |_| {
+            Ok(forward::report(&layout, &reader, &name)?.ok_or(Refusal::NoSuch(name)))
+        })
+        .await?;
     report.map(|report| report.told()).map_err(refused)
 }
 
 /// Records that someone looked, and whether there was anything.
-fn seen(app: &State, asker: &Asker, what: &str, given: &[(String, String)], found: bool) -> Result<(), Problem> {
-    app.recorder.record(&asker.record("audit.access.read", what, given).detail("status", if found { 200 } else { 404 }))
+fn seen(
+    app: &State,
+    asker: &Asker,
+    what: &str,
+    given: &[(String, String)],
+    found: bool,
+) -> Result<(), Problem> {
+    app.recorder.record(
+        &asker
+            .record("audit.access.read", what, given)
+            .detail("status", if found { 200 } else { 404 }),
+    )
 }
 
 /// The name in the path, as it stands there: one that would have to be encoded is none.
 fn name(request: &Parts) -> String {
-    request.uri.path().split('/').nth(2).unwrap_or_default().to_owned()
+    request
+        .uri
+        .path()
+        .split('/')
+        .nth(2)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn none_given(request: &Parts) -> Result<(), Problem> {
@@ -143,24 +215,50 @@ struct Part {
 fn part(request: &Parts, usual: usize, most: usize) -> Result<Part, Problem> {
     let given = params::parse(request.uri.query())?;
     let mut rest = given.clone();
-    let mut number = |name: &'static str, usual: usize, range: std::ops::RangeInclusive<usize>| match params::take(&mut rest, name)? {
-        None => Ok(usual),
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|number| range.contains(number))
-            .ok_or_else(|| Problem::parameter(name, format!("it must be a number from {} to {}", range.start(), range.end()))),
+    let mut number = |name: &'static str, usual: usize, range: std::ops::RangeInclusive<usize>| {
+        match params::take(&mut rest, name)? {
+            None => Ok(usual),
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|number| range.contains(number))
+                .ok_or_else(|| {
+                    Problem::parameter(
+                        name,
+                        format!(
+                            "it must be a number from {} to {}",
+                            range.start(),
+                            range.end()
+                        ),
+                    )
+                }),
+        }
     };
     let limit = number("limit", usual, 1..=most)?;
     let offset = number("offset", 0, 0..=1_000_000_000)?;
     match rest.first() {
-        Some((name, _)) => Err(Problem::parameter(name, "there is no such parameter; there are limit and offset")),
-        None => Ok(Part { given, offset, limit }),
+        Some((name, _)) => Err(Problem::parameter(
+            name,
+            "there is no such parameter; there are limit and offset",
+        )),
+        None => Ok(Part {
+            given,
+            offset,
+            limit,
+        }),
     }
 }
 
 fn answer(status: StatusCode, value: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], Body::from(value.to_string())).into_response()
+    (
+        status,
+        [(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        )],
+        Body::from(value.to_string()),
+    )
+        .into_response()
 }
 
 /// What an administrator is told of a refusal.
@@ -171,11 +269,16 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::Exists(_) => Problem::conflict("name", text),
         Refusal::Full => Problem::new(StatusCode::CONFLICT, "Too many webhooks", text),
         Refusal::Declared(..) => Problem::conflict("declared", text),
-        Refusal::Error(Error::Invalid { parameter, problem }) => Problem::setting(parameter, problem),
-        Refusal::Error(Error::Closed) => Problem::busy("what can't be recorded is not done, and the log is closed"),
+        Refusal::Error(Error::Invalid { parameter, problem }) => {
+            Problem::setting(parameter, problem)
+        }
+        Refusal::Error(Error::Closed) => {
+            Problem::busy("what can't be recorded is not done, and the log is closed")
+        }
         Refusal::Error(error) => {
             tracing::error!(target: "tracing_audit", "a webhook could not be administered: {error}");
-            let detail = "it could not be recorded, or not be written; the server's own messages say why";
+            let detail =
+                "it could not be recorded, or not be written; the server's own messages say why";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Not done", detail)
         }
     }

@@ -22,7 +22,12 @@ pub(crate) trait Blob: fmt::Debug + Send + Sync {
 pub(crate) fn read_exact(blob: &dyn Blob, mut buffer: &mut [u8], mut offset: u64) -> Result<()> {
     while !buffer.is_empty() {
         match blob.read_at(buffer, offset) {
-            Ok(0) => return Err(Error::damaged(blob.path(), format!("it ends at byte {offset}, too early"))),
+            Ok(0) => {
+                return Err(Error::damaged(
+                    blob.path(),
+                    format!("it ends at byte {offset}, too early"),
+                ));
+            }
             Ok(n) => {
                 buffer = buffer.get_mut(n..).unwrap_or_default();
                 offset += n as u64;

@@ -1,4 +1,5 @@
-//! The catalogues of those who write here, in `state/catalogue.json`: so that whoever serves the log alone knows its event types.
+//! The catalogues of those who write here, in `state/catalogue.json`: so that whoever serves the
+//! log alone knows its event types.
 
 use std::collections::BTreeMap;
 
@@ -21,10 +22,13 @@ fn document(layout: &Layout) -> Document {
 
 /// The event types of all sources.
 pub(crate) fn catalogue(layout: &Layout) -> Result<Catalogue> {
-    Ok(Catalogue::of_sources(document(layout).read::<Stored>()?.sources))
+    Ok(Catalogue::of_sources(
+        document(layout).read::<Stored>()?.sources,
+    ))
 }
 
-/// Keeps what a source can record, in the place of what it could before. Nothing is written if that is the same.
+/// Keeps what a source can record, in the place of what it could before. Nothing is written if that
+/// is the same.
 pub(crate) fn keep_catalogue(layout: &Layout, source: &Source, catalogue: Catalogue) -> Result<()> {
     let document = document(layout);
     if document.read::<Stored>()?.sources.get(source.as_str()) == Some(&catalogue) {

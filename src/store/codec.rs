@@ -61,7 +61,8 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn time(&mut self) -> Option<Timestamp> {
-        self.array().map(|bytes| Timestamp::from_micros(i64::from_le_bytes(bytes)))
+        self.array()
+            .map(|bytes| Timestamp::from_micros(i64::from_le_bytes(bytes)))
     }
 
     pub(super) fn text<const N: usize>(&mut self) -> Option<String> {

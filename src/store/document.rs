@@ -1,8 +1,9 @@
 //! A small JSON document in `state/`, shared by processes: tokens, holds, keys.
 //!
-//! It is replaced whole, under a lock, so that a reader meets the old one or the new one and two writers lose nothing of each other.
-//! The order of a change: lock → read → write a new file → sync it → rename it into place → sync the directory. A death before the
-//! rename leaves the old document and a temporary file, which the next change removes.
+//! It is replaced whole, under a lock, so that a reader meets the old one or the new one and two
+//! writers lose nothing of each other. The order of a change: lock → read → write a new file → sync
+//! it → rename it into place → sync the directory. A death before the rename leaves the old
+//! document and a temporary file, which the next change removes.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -42,7 +43,10 @@ struct Versioned<T> {
 impl Document {
     /// `state/<name>.json`, changed under the lock `lock`.
     pub(crate) fn new(layout: &Layout, name: &str, lock: &str) -> Self {
-        Self { path: layout.document(name), lock: layout.lock(lock) }
+        Self {
+            path: layout.document(name),
+            lock: layout.lock(lock),
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -52,7 +56,13 @@ impl Document {
     /// Which version of the file there is now, if there is one.
     pub(crate) fn version(&self) -> Result<Option<Version>> {
         match fs::metadata(&self.path) {
-            Ok(found) => Ok(Some((found.dev(), found.ino(), found.len(), found.mtime(), found.mtime_nsec()))),
+            Ok(found) => Ok(Some((
+                found.dev(),
+                found.ino(),
+                found.len(),
+                found.mtime(),
+                found.mtime_nsec(),
+            ))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(Error::io("look at", &self.path)(e)),
         }
@@ -63,7 +73,10 @@ impl Document {
         match fs::read(&self.path) {
             Ok(text) => match serde_json::from_slice::<Versioned<T>>(&text) {
                 Ok(document) if document.version == 1 => Ok(document.content),
-                Ok(document) => Err(Error::damaged(&self.path, format!("its version is {} and not 1", document.version))),
+                Ok(document) => Err(Error::damaged(
+                    &self.path,
+                    format!("its version is {} and not 1", document.version),
+                )),
                 Err(e) => Err(Error::damaged(&self.path, e.to_string())),
             },
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(T::default()),
@@ -80,7 +93,10 @@ impl Document {
     }
 
     /// The same, for changes that can fail in ways of their own.
-    pub(crate) fn change_unless<T, R, E>(&self, change: impl FnOnce(&mut T) -> Result<R, E>) -> Result<R, E>
+    pub(crate) fn change_unless<T, R, E>(
+        &self,
+        change: impl FnOnce(&mut T) -> Result<R, E>,
+    ) -> Result<R, E>
     where
         T: Serialize + DeserializeOwned + Default,
         E: From<Error>,
@@ -88,15 +104,23 @@ impl Document {
         let _held = self.take_lock()?;
         let mut content = self.read()?;
         let result = change(&mut content)?;
-        let mut text = serde_json::to_vec_pretty(&Versioned { version: 1, content }).expect("texts, numbers and lists are always JSON");
+        let mut text = serde_json::to_vec_pretty(&Versioned {
+            version: 1,
+            content,
+        })
+        .expect("texts, numbers and lists are always JSON");
         text.push(b'\n');
-        self.replace(&text, true).map_err(Error::io("write", &self.path))?;
+        self.replace(&text, true)
+            .map_err(Error::io("write", &self.path))?;
         Ok(result)
     }
 
     /// What it says, while nobody changes it.
     #[cfg(feature = "webhook")]
-    pub(crate) fn look<T: DeserializeOwned + Default, R>(&self, look: impl FnOnce(T) -> Result<R>) -> Result<R> {
+    pub(crate) fn look<T: DeserializeOwned + Default, R>(
+        &self,
+        look: impl FnOnce(T) -> Result<R>,
+    ) -> Result<R> {
         let _held = self.take_lock()?;
         look(self.read()?)
     }
@@ -104,13 +128,18 @@ impl Document {
     /// The document's text, to be written by [`write`](Self::write).
     #[cfg(feature = "webhook")]
     pub(crate) fn text(content: &impl Serialize) -> Vec<u8> {
-        serde_json::to_vec(&Versioned { version: 1, content }).expect("texts, numbers and lists are always JSON")
+        serde_json::to_vec(&Versioned {
+            version: 1,
+            content,
+        })
+        .expect("texts, numbers and lists are always JSON")
     }
 
     /// Replaces it, for who holds its lock; durable on return if `sync`.
     #[cfg(feature = "webhook")]
     pub(crate) fn write(&self, text: &[u8], sync: bool) -> Result<()> {
-        self.replace(text, sync).map_err(Error::io("write", &self.path))
+        self.replace(text, sync)
+            .map_err(Error::io("write", &self.path))
     }
 
     fn take_lock(&self) -> Result<Lock> {
@@ -120,7 +149,9 @@ impl Document {
                 return Ok(lock);
             }
             if waited >= PATIENCE {
-                return Err(Error::io("lock", &self.lock)(io::ErrorKind::TimedOut.into()));
+                return Err(Error::io("lock", &self.lock)(
+                    io::ErrorKind::TimedOut.into(),
+                ));
             }
             thread::sleep(PAUSE);
             waited += PAUSE;
@@ -134,7 +165,11 @@ impl Document {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
             _ => {}
         }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&tmp)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&tmp)?;
         file.write_all(text)?;
         if sync {
             file.sync_all()?;

@@ -1,7 +1,7 @@
 //! The seam between the store and the file system.
 //!
-//! Everything the store does to files goes through [`Fs`], so a test can put a double in its place that runs out of space,
-//! fails, or forgets what was not synced. [`OsFs`] is the real one.
+//! Everything the store does to files goes through [`Fs`], so a test can put a double in its place
+//! that runs out of space, fails, or forgets what was not synced. [`OsFs`] is the real one.
 
 use std::{
     fmt, fs, io,
@@ -28,7 +28,8 @@ pub(crate) trait Fs: fmt::Debug + Send + Sync + 'static {
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
     /// Makes the directory's own entries durable: what was created, renamed and removed in it.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
-    /// What a directory holds, by name; an absent directory holds nothing. Names that aren't UTF-8 are given with U+FFFD in them.
+    /// What a directory holds, by name; an absent directory holds nothing. Names that aren't UTF-8
+    /// are given with U+FFFD in them.
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
     /// How much room the file system has.
     fn space(&self, path: &Path) -> io::Result<Space>;
@@ -100,7 +101,8 @@ pub(crate) fn read_full_at(file: &dyn FsFile, buffer: &mut [u8], offset: u64) ->
     Ok(filled)
 }
 
-/// Another file system, of which only the reading side works: whoever is given this can't change anything.
+/// Another file system, of which only the reading side works: whoever is given this can't change
+/// anything.
 #[derive(Debug)]
 pub(crate) struct ReadOnly(pub(crate) Arc<dyn Fs>);
 
@@ -152,12 +154,19 @@ pub(crate) struct OsFs;
 
 impl Fs for OsFs {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        let file = fs::OpenOptions::new().read(true).append(true).create_new(true).mode(0o600).open(path)?;
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?;
         Ok(Box::new(OsFile(file)))
     }
 
     fn open_write(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        Ok(Box::new(OsFile(fs::OpenOptions::new().read(true).append(true).open(path)?)))
+        Ok(Box::new(OsFile(
+            fs::OpenOptions::new().read(true).append(true).open(path)?,
+        )))
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
@@ -165,7 +174,10 @@ impl Fs for OsFs {
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -197,7 +209,11 @@ impl Fs for OsFs {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 metadata => metadata?,
             };
-            entries.push(Entry { name: entry.file_name().to_string_lossy().into_owned(), is_dir: metadata.is_dir(), len: metadata.len() });
+            entries.push(Entry {
+                name: entry.file_name().to_string_lossy().into_owned(),
+                is_dir: metadata.is_dir(),
+                len: metadata.len(),
+            });
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
@@ -205,7 +221,10 @@ impl Fs for OsFs {
 
     fn space(&self, path: &Path) -> io::Result<Space> {
         let stat = rustix::fs::statvfs(path)?;
-        Ok(Space { free: stat.f_bavail.saturating_mul(stat.f_frsize), total: stat.f_blocks.saturating_mul(stat.f_frsize) })
+        Ok(Space {
+            free: stat.f_bavail.saturating_mul(stat.f_frsize),
+            total: stat.f_blocks.saturating_mul(stat.f_frsize),
+        })
     }
 }
 
@@ -231,6 +250,11 @@ impl FsFile for OsFile {
 
     fn identity(&self) -> io::Result<Identity> {
         let metadata = self.0.metadata()?;
-        Ok(Identity { len: metadata.len(), links: metadata.nlink(), device: metadata.dev(), inode: metadata.ino() })
+        Ok(Identity {
+            len: metadata.len(),
+            links: metadata.nlink(),
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        })
     }
 }

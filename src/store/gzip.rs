@@ -7,9 +7,10 @@
 //! end      03 00 (an empty last block), CRC-32 and length of the plain text
 //! ```
 //!
-//! So any gzip program reads the whole, [`Unpacker`] reads one block by its row in the index, and blocks of several files make a
-//! new file when put one after the other. A block ends with the first line that reaches [`BLOCK_LEN`] bytes, which is how [`Walk`]
-//! finds the blocks without an index: the four bytes can also occur by chance, but not there.
+//! So any gzip program reads the whole, [`Unpacker`] reads one block by its row in the index, and
+//! blocks of several files make a new file when put one after the other. A block ends with the
+//! first line that reaches [`BLOCK_LEN`] bytes, which is how [`Walk`] finds the blocks without an
+//! index: the four bytes can also occur by chance, but not there.
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use memchr::memmem;
@@ -79,10 +80,14 @@ impl Packer {
     pub(crate) fn block(&mut self, plain: &[u8], packed: &mut Vec<u8>) -> std::io::Result<u32> {
         let (start, before) = (self.0.total_in(), packed.len());
         loop {
-            let rest = plain.get((self.0.total_in() - start) as usize..).unwrap_or_default();
+            let rest = plain
+                .get((self.0.total_in() - start) as usize..)
+                .unwrap_or_default();
             // More than even random bytes need, so there is one round.
             packed.reserve(rest.len() + rest.len() / 128 + 1024);
-            self.0.compress_vec(rest, packed, FlushCompress::Full).map_err(std::io::Error::other)?;
+            self.0
+                .compress_vec(rest, packed, FlushCompress::Full)
+                .map_err(std::io::Error::other)?;
             if self.0.total_in() - start == plain.len() as u64 && packed.len() < packed.capacity() {
                 return u32::try_from(packed.len() - before).map_err(std::io::Error::other);
             }
@@ -98,14 +103,33 @@ pub(crate) struct Unpacker {
 
 impl Unpacker {
     pub(crate) fn new() -> Self {
-        Self { inflate: Decompress::new(false), packed: Vec::new() }
+        Self {
+            inflate: Decompress::new(false),
+            packed: Vec::new(),
+        }
     }
 
-    /// Puts the block's lines into `plain`, in the place of what was there. What they are is checked against the index.
-    pub(crate) fn block(&mut self, blob: &dyn Blob, block: &Block, plain: &mut Vec<u8>) -> Result<()> {
+    /// Puts the block's lines into `plain`, in the place of what was there. What they are is
+    /// checked against the index.
+    pub(crate) fn block(
+        &mut self,
+        blob: &dyn Blob,
+        block: &Block,
+        plain: &mut Vec<u8>,
+    ) -> Result<()> {
         let damaged = |what: &str| {
-            let Block { packed_offset, lines, first_seq, .. } = block;
-            Error::damaged(blob.path(), format!("the block of {lines} lines from number {first_seq} at byte {packed_offset} {what}"))
+            let Block {
+                packed_offset,
+                lines,
+                first_seq,
+                ..
+            } = block;
+            Error::damaged(
+                blob.path(),
+                format!(
+                    "the block of {lines} lines from number {first_seq} at byte {packed_offset} {what}"
+                ),
+            )
         };
         plain.clear();
         let (packed_len, plain_len) = (u64::from(block.packed_len), u64::from(block.plain_len));
@@ -120,17 +144,25 @@ impl Unpacker {
         self.inflate.reset(false);
         // Some room more than it should need, to see when it is more.
         plain.reserve(block.plain_len as usize + 64);
-        let status = self.inflate.decompress_vec(&self.packed, plain, FlushDecompress::Sync);
+        let status = self
+            .inflate
+            .decompress_vec(&self.packed, plain, FlushDecompress::Sync);
         match status {
-            Ok(Status::Ok | Status::BufError) if self.inflate.total_in() == packed_len && plain.len() as u64 == plain_len => {}
+            Ok(Status::Ok | Status::BufError)
+                if self.inflate.total_in() == packed_len && plain.len() as u64 == plain_len => {}
             Err(_) => return Err(damaged("is not deflate")),
             Ok(_) => return Err(damaged("has another length than the index says")),
         }
-        if crc32fast::hash(plain) == block.crc { Ok(()) } else { Err(damaged("has another checksum than the index says")) }
+        if crc32fast::hash(plain) == block.crc {
+            Ok(())
+        } else {
+            Err(damaged("has another checksum than the index says"))
+        }
     }
 }
 
-/// Reads a whole file from its first byte to its last, without an index, and checks all there is to check.
+/// Reads a whole file from its first byte to its last, without an index, and checks all there is to
+/// check.
 pub(crate) struct Walk<'a> {
     blob: &'a dyn Blob,
     inflate: Decompress,
@@ -149,19 +181,37 @@ impl<'a> Walk<'a> {
         let mut header = [0; HEADER.len()];
         blob::read_exact(blob, &mut header, 0)?;
         if header != HEADER {
-            return Err(Error::damaged(blob.path(), "its first 10 bytes are not those of a sealed file"));
+            return Err(Error::damaged(
+                blob.path(),
+                "its first 10 bytes are not those of a sealed file",
+            ));
         }
         if blob.len() <= HEADER_LEN + TRAILER_LEN {
-            return Err(Error::damaged(blob.path(), format!("it is cut off at byte {}, before its first line", blob.len())));
+            return Err(Error::damaged(
+                blob.path(),
+                format!(
+                    "it is cut off at byte {}, before its first line",
+                    blob.len()
+                ),
+            ));
         }
         let mut sha256 = Sha256::new();
         sha256.update(header);
         let (inflate, crc) = (Decompress::new(false), crc32fast::Hasher::new());
-        Ok(Self { blob, inflate, packed: Vec::new(), at: HEADER_LEN, lines: 0, plain_len: 0, crc, sha256 })
+        Ok(Self {
+            blob,
+            inflate,
+            packed: Vec::new(),
+            at: HEADER_LEN,
+            lines: 0,
+            plain_len: 0,
+            crc,
+            sha256,
+        })
     }
 
-    /// Puts the next block's lines into `plain`, in the place of what was there, and gives the length of its deflate bytes; `None`
-    /// after the last, when the file's end was found right.
+    /// Puts the next block's lines into `plain`, in the place of what was there, and gives the
+    /// length of its deflate bytes; `None` after the last, when the file's end was found right.
     pub(crate) fn next(&mut self, plain: &mut Vec<u8>) -> Result<Option<u32>> {
         plain.clear();
         let end = self.blob.len() - TRAILER_LEN;
@@ -171,7 +221,10 @@ impl<'a> Walk<'a> {
         self.inflate.reset(false);
         let (mut fed, mut searched) = (0, 0);
         loop {
-            let found = self.packed.get(searched..).and_then(|rest| memmem::find(rest, &MARK));
+            let found = self
+                .packed
+                .get(searched..)
+                .and_then(|rest| memmem::find(rest, &MARK));
             let Some(mark) = found.map(|at| searched + at + MARK.len()) else {
                 // The mark may lie across what was read and what is read next.
                 searched = self.packed.len().saturating_sub(MARK.len() - 1).max(fed);
@@ -195,22 +248,37 @@ impl<'a> Walk<'a> {
         let from = self.at + self.packed.len() as u64;
         let step = STEP.min(end - from);
         if step == 0 {
-            return Err(self.damaged(self.packed.len(), "doesn't end before the file does: it is cut off or overwritten"));
+            return Err(self.damaged(
+                self.packed.len(),
+                "doesn't end before the file does: it is cut off or overwritten",
+            ));
         }
         let len = self.packed.len();
         self.packed.resize(len + step as usize, 0);
-        blob::read_exact(self.blob, self.packed.get_mut(len..).unwrap_or_default(), from)
+        blob::read_exact(
+            self.blob,
+            self.packed.get_mut(len..).unwrap_or_default(),
+            from,
+        )
     }
 
     fn feed(&mut self, range: std::ops::Range<usize>, plain: &mut Vec<u8>) -> Result<()> {
         let end = range.end as u64;
         while self.inflate.total_in() < end {
-            let rest = self.packed.get(self.inflate.total_in() as usize..range.end).unwrap_or_default();
+            let rest = self
+                .packed
+                .get(self.inflate.total_in() as usize..range.end)
+                .unwrap_or_default();
             let before = (self.inflate.total_in(), plain.len());
             plain.reserve(BLOCK_LEN / 4);
-            let status = self.inflate.decompress_vec(rest, plain, FlushDecompress::Sync);
+            let status = self
+                .inflate
+                .decompress_vec(rest, plain, FlushDecompress::Sync);
             let stuck = before == (self.inflate.total_in(), plain.len());
-            if stuck || plain.len() > MAX_BLOCK_LEN || !matches!(status, Ok(Status::Ok | Status::BufError)) {
+            if stuck
+                || plain.len() > MAX_BLOCK_LEN
+                || !matches!(status, Ok(Status::Ok | Status::BufError))
+            {
                 return Err(self.damaged(self.inflate.total_in() as usize, "is not deflate"));
             }
         }
@@ -221,7 +289,8 @@ impl<'a> Walk<'a> {
         if plain.last() != Some(&b'\n') {
             return Err(self.damaged(packed_len, "doesn't end with a line"));
         }
-        self.sha256.update(self.packed.get(..packed_len).unwrap_or_default());
+        self.sha256
+            .update(self.packed.get(..packed_len).unwrap_or_default());
         self.packed.drain(..packed_len);
         self.crc.update(plain);
         self.at += packed_len as u64;
@@ -238,15 +307,25 @@ impl<'a> Walk<'a> {
         if found == wanted {
             return Ok(());
         }
-        let what = match (found.get(..2) == wanted.get(..2), found.get(2..6) == wanted.get(2..6)) {
+        let what = match (
+            found.get(..2) == wanted.get(..2),
+            found.get(2..6) == wanted.get(2..6),
+        ) {
             (false, _) => "the mark of its end is not there",
             (_, false) => "its checksum is not that of its lines",
             _ => "its length is not that of its lines",
         };
-        Err(Error::damaged(self.blob.path(), format!("{what} (last 10 bytes, from byte {}, after line {})", self.at, self.lines)))
+        Err(Error::damaged(
+            self.blob.path(),
+            format!(
+                "{what} (last 10 bytes, from byte {}, after line {})",
+                self.at, self.lines
+            ),
+        ))
     }
 
-    /// Whether every block was given: what is wrong then is the end of the file, or some block before it.
+    /// Whether every block was given: what is wrong then is the end of the file, or some block
+    /// before it.
     pub(crate) fn is_at_end(&self) -> bool {
         self.at == self.blob.len() - TRAILER_LEN
     }
@@ -258,7 +337,10 @@ impl<'a> Walk<'a> {
 
     fn damaged(&self, offset: usize, what: &str) -> Error {
         let (from, at, lines) = (self.at, self.at + offset as u64, self.lines);
-        Error::damaged(self.blob.path(), format!("the block from byte {from}, after line {lines}, {what} (byte {at})"))
+        Error::damaged(
+            self.blob.path(),
+            format!("the block from byte {from}, after line {lines}, {what} (byte {at})"),
+        )
     }
 }
 

@@ -13,7 +13,11 @@ use crate::store::{blob::Bytes, summary::IndexBuilder};
 /// Packs `plain` as sealing does.
 fn packed(plain: &[u8], level: Level) -> (Bytes, IndexBuilder) {
     let (mut packer, mut out) = (Packer::new(level), HEADER.to_vec());
-    let mut builder = IndexBuilder::new("20261121T101500.123456Z-billing-7f3a9c-00000042".parse().unwrap());
+    let mut builder = IndexBuilder::new(
+        "20261121T101500.123456Z-billing-7f3a9c-00000042"
+            .parse()
+            .unwrap(),
+    );
     let mut rest = plain;
     while !rest.is_empty() {
         let (block, after) = rest.split_at(cut(rest).unwrap_or(rest.len()));
@@ -42,7 +46,9 @@ fn log(lines: usize, len: usize, mut seed: u64) -> Vec<u8> {
         let start = out.len();
         let _ = write!(out, r#"{{"seq":{n},"type":"auth.login.success""#);
         while out.len() < start + len {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             let _ = write!(out, r#","field_{}":"{:x}""#, seed >> 61, seed >> 40);
         }
         out.extend(b"}\n");
@@ -55,7 +61,12 @@ fn gzip_reads_it() {
     for level in [1, 3, 6, 9].map(|n| Level::new(n).unwrap()) {
         let plain = log(3_000, 450, 1);
         let (blob, _) = packed(&plain, level);
-        let mut zcat = Command::new("gzip").args(["-dc"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut zcat = Command::new("gzip")
+            .args(["-dc"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut stdin = zcat.stdin.take().unwrap();
         let writing = std::thread::spawn(move || stdin.write_all(&blob.0));
         let output = zcat.wait_with_output().unwrap();
@@ -72,7 +83,11 @@ fn blocks_end_with_the_line_that_fills_them() {
     let (blob, builder) = packed(&plain, Level::DEFAULT);
     let blocks = walk(&blob).unwrap();
     assert!(blocks.len() > 4 && blocks.concat() == plain);
-    let lens = builder.blocks().iter().map(|block| block.plain_len as usize).collect::<Vec<_>>();
+    let lens = builder
+        .blocks()
+        .iter()
+        .map(|block| block.plain_len as usize)
+        .collect::<Vec<_>>();
     assert_eq!(lens, blocks.iter().map(Vec::len).collect::<Vec<_>>());
     for block in &blocks[..blocks.len() - 1] {
         let last_line = memchr::memrchr(b'\n', &block[..block.len() - 1]).unwrap_or(0);
@@ -134,12 +149,22 @@ fn the_message_says_where() {
     cut.truncate(row.packed_offset as usize + 1_000);
     let message = walk(&Bytes(cut)).unwrap_err().to_string();
     let lines = builder.blocks()[0].lines;
-    assert!(message.contains(&format!("the block from byte {}, after line {lines},", row.packed_offset)), "{message}");
+    assert!(
+        message.contains(&format!(
+            "the block from byte {}, after line {lines},",
+            row.packed_offset
+        )),
+        "{message}"
+    );
     let mut flipped = blob.0.clone();
     let last = flipped.len() - 1;
     flipped[last] ^= 1;
     let message = walk(&Bytes(flipped)).unwrap_err().to_string();
-    assert!(message.contains("its length is not that of its lines") && message.contains("after line 2000"), "{message}");
+    assert!(
+        message.contains("its length is not that of its lines")
+            && message.contains("after line 2000"),
+        "{message}"
+    );
 }
 
 proptest! {
@@ -168,7 +193,8 @@ proptest! {
         let mut flipped = Bytes(blob.0.clone());
         let at = at.index(flipped.0.len());
         flipped.0[at] ^= flip;
-        // Of what lies between a block's last code and its mark, some bits mean nothing: the SHA-256 alone sees them.
+        // Of what lies between a block's last code and its mark, some bits mean nothing: the
+        // SHA-256 alone sees them.
         let harmless = walk(&flipped).is_ok_and(|blocks| blocks == walk(&blob).unwrap());
         prop_assert!(!harmless || flipped.0[at + 1..].starts_with(&MARK));
         prop_assert!(harmless || walk(&flipped).is_err());

@@ -1,4 +1,5 @@
-//! How the log is doing: counters and the present trouble, for metrics, readiness and the application's own callback.
+//! How the log is doing: counters and the present trouble, for metrics, readiness and the
+//! application's own callback.
 
 use std::{
     fmt,
@@ -14,8 +15,8 @@ use crate::record::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
-    /// Events can't be written: the disk fails. They stay in the journal; once it is full, callers wait or events are dropped, as
-    /// set. Repair the disk: writing goes on by itself.
+    /// Events can't be written: the disk fails. They stay in the journal; once it is full, callers
+    /// wait or events are dropped, as set. Repair the disk: writing goes on by itself.
     WriteFailed(String),
     /// Events can't be written: the disk is full. As [`WriteFailed`](Self::WriteFailed); make room.
     DiskFull(String),
@@ -32,7 +33,8 @@ pub enum Problem {
     },
     /// Free space is above the watermarks again.
     SpaceRecovered,
-    /// The live file was deleted, replaced or cut by someone else. It was written again as far as possible; the message says how far.
+    /// The live file was deleted, replaced or cut by someone else. It was written again as far as
+    /// possible; the message says how far.
     LiveFileLost(String),
     /// A file could not be sealed; it stays as it is and is tried again.
     SealFailed(String),
@@ -47,15 +49,34 @@ pub enum Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::WriteFailed(error) | Self::DiskFull(error) => write!(f, "audit events can't be written and wait in the journal: {error}"),
+            Self::WriteFailed(error) | Self::DiskFull(error) => write!(
+                f,
+                "audit events can't be written and wait in the journal: {error}"
+            ),
             Self::WriteRecovered => f.write_str("audit events are written again"),
-            Self::SpaceLow { free, watermark, very: _ } => write!(f, "only {free} bytes are free for the audit log, less than {watermark}"),
+            Self::SpaceLow {
+                free,
+                watermark,
+                very: _,
+            } => write!(
+                f,
+                "only {free} bytes are free for the audit log, less than {watermark}"
+            ),
             Self::SpaceRecovered => f.write_str("the audit log has enough free space again"),
-            Self::LiveFileLost(what) => write!(f, "the live file of the audit log was tampered with: {what}"),
+            Self::LiveFileLost(what) => write!(
+                f,
+                "the live file of the audit log was tampered with: {what}"
+            ),
             Self::SealFailed(error) => write!(f, "an audit file could not be sealed: {error}"),
-            Self::RecoveryFailed(error) => write!(f, "what a dead process left could not be recovered: {error}"),
+            Self::RecoveryFailed(error) => write!(
+                f,
+                "what a dead process left could not be recovered: {error}"
+            ),
             Self::PruneFailed(error) => write!(f, "old audit files could not be removed: {error}"),
-            Self::Dropped(count) => write!(f, "{count} audit events were dropped because the journal was full"),
+            Self::Dropped(count) => write!(
+                f,
+                "{count} audit events were dropped because the journal was full"
+            ),
         }
     }
 }
@@ -152,7 +173,11 @@ struct Trouble {
 
 impl Health {
     pub(crate) fn new(callback: Option<Callback>) -> Self {
-        Self { cells: Cells::default(), trouble: Mutex::default(), callback }
+        Self {
+            cells: Cells::default(),
+            trouble: Mutex::default(),
+            callback,
+        }
     }
 
     pub(crate) fn counters(&self) -> Counters {
@@ -166,12 +191,20 @@ impl Health {
     /// Why the log is not ready, if it is not.
     pub(crate) fn trouble(&self) -> Vec<String> {
         let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        trouble.write.iter().chain(&trouble.space).cloned().collect()
+        trouble
+            .write
+            .iter()
+            .chain(&trouble.space)
+            .cloned()
+            .collect()
     }
 
     pub(crate) fn synced(&self) {
         self.count(self.syncs(), 1);
-        self.last_sync_micros().store(Timestamp::now().as_micros().unsigned_abs(), Ordering::Relaxed);
+        self.last_sync_micros().store(
+            Timestamp::now().as_micros().unsigned_abs(),
+            Ordering::Relaxed,
+        );
     }
 
     /// Notes a problem and tells the application.
@@ -179,15 +212,21 @@ impl Health {
         {
             let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
             match problem {
-                Problem::WriteFailed(_) | Problem::DiskFull(_) => trouble.write = Some(problem.to_string()),
+                Problem::WriteFailed(_) | Problem::DiskFull(_) => {
+                    trouble.write = Some(problem.to_string())
+                }
                 Problem::WriteRecovered => trouble.write = None,
                 Problem::SpaceLow { very: true, .. } => trouble.space = Some(problem.to_string()),
-                Problem::SpaceLow { very: false, .. } | Problem::SpaceRecovered => trouble.space = None,
+                Problem::SpaceLow { very: false, .. } | Problem::SpaceRecovered => {
+                    trouble.space = None
+                }
                 _ => {}
             }
         }
         match problem {
-            Problem::WriteRecovered | Problem::SpaceRecovered => tracing::info!(target: "tracing_audit", "{problem}"),
+            Problem::WriteRecovered | Problem::SpaceRecovered => {
+                tracing::info!(target: "tracing_audit", "{problem}")
+            }
             _ => tracing::warn!(target: "tracing_audit", "{problem}"),
         }
         if let Some(callback) = &self.callback {
@@ -198,6 +237,9 @@ impl Health {
 
 impl fmt::Debug for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Health").field("counters", &self.counters()).field("trouble", &self.trouble()).finish_non_exhaustive()
+        f.debug_struct("Health")
+            .field("counters", &self.counters())
+            .field("trouble", &self.trouble())
+            .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,8 @@
 //! Legal holds: ranges of time whose entries stay, whatever their retention says.
 //!
-//! Holds stand in `state/holds.json`. They are changed under the lock of pruning, so a pruning that began before a hold was placed
-//! has ended when placing it returns. If the holds can't be read, nothing is pruned.
+//! Holds stand in `state/holds.json`. They are changed under the lock of pruning, so a pruning that
+//! began before a hold was placed has ended when placing it returns. If the holds can't be read,
+//! nothing is pruned.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,33 +37,55 @@ const MAX_NAME: usize = 64;
 const MAX_REASON: usize = 1024;
 
 impl Hold {
-    /// A hold on all entries from `start_date` to `end_date`, as in a [`Filter`](crate::Filter): a date is the whole UTC day, an RFC 3339
-    /// instant is the first held or the first after; an empty text leaves that side open.
+    /// A hold on all entries from `start_date` to `end_date`, as in a [`Filter`](crate::Filter): a
+    /// date is the whole UTC day, an RFC 3339 instant is the first held or the first after; an
+    /// empty text leaves that side open.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a name that isn't 1 to 64 of `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`, or a range that can't be.
+    /// [`Error::Invalid`] for a name that isn't 1 to 64 of `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`,
+    /// or a range that can't be.
     pub fn new(name: impl Into<String>, start_date: &str, end_date: &str) -> Result<Self> {
         let name = name.into();
-        if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
-            return Err(Error::invalid("name", format!("{name:?} is not 1 to {MAX_NAME} of A-Z, a-z, 0-9, '.', '_' and '-'")));
+        if name.is_empty()
+            || name.len() > MAX_NAME
+            || !name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        {
+            return Err(Error::invalid(
+                "name",
+                format!("{name:?} is not 1 to {MAX_NAME} of A-Z, a-z, 0-9, '.', '_' and '-'"),
+            ));
         }
         let start = instant("start_date", start_date, Day::start)?;
         let end = instant("end_date", end_date, Day::end)?;
         if let (Some(start), Some(end)) = (start, end)
             && start >= end
         {
-            return Err(Error::invalid("end_date", format!("the hold ends at {end}, not after its start at {start}")));
+            return Err(Error::invalid(
+                "end_date",
+                format!("the hold ends at {end}, not after its start at {start}"),
+            ));
         }
         let text = |time: Option<Timestamp>| time.map(|time| time.to_string());
-        Ok(Self { name, start: text(start), end: text(end), reason: String::new(), placed: None })
+        Ok(Self {
+            name,
+            start: text(start),
+            end: text(end),
+            reason: String::new(),
+            placed: None,
+        })
     }
 
     /// Why, and for whom; at most 1024 bytes are kept.
     #[must_use]
     pub fn reason(mut self, reason: impl Into<String>) -> Self {
         self.reason = reason.into();
-        let end = (0..=MAX_REASON).rev().find(|at| self.reason.is_char_boundary(*at)).unwrap_or(0);
+        let end = (0..=MAX_REASON)
+            .rev()
+            .find(|at| self.reason.is_char_boundary(*at))
+            .unwrap_or(0);
         self.reason.truncate(end);
         self
     }
@@ -95,12 +118,20 @@ impl Hold {
     /// Whether an entry between these times, both included, can be held.
     fn covers(&self, min: Timestamp, max: Timestamp) -> bool {
         // A bound that can't be read is no licence to remove anything.
-        let bound = |text: &Option<String>| text.as_ref().and_then(|text| text.parse::<Timestamp>().ok());
-        bound(&self.start).is_none_or(|start| start <= max) && bound(&self.end).is_none_or(|end| min < end)
+        let bound = |text: &Option<String>| {
+            text.as_ref()
+                .and_then(|text| text.parse::<Timestamp>().ok())
+        };
+        bound(&self.start).is_none_or(|start| start <= max)
+            && bound(&self.end).is_none_or(|end| min < end)
     }
 }
 
-fn instant(what: &'static str, text: &str, of_day: fn(Day) -> Timestamp) -> Result<Option<Timestamp>> {
+fn instant(
+    what: &'static str,
+    text: &str,
+    of_day: fn(Day) -> Timestamp,
+) -> Result<Option<Timestamp>> {
     if text.is_empty() {
         return Ok(None);
     }
@@ -140,7 +171,10 @@ pub(crate) fn place(layout: &Layout, mut hold: Hold, now: Timestamp) -> Result<H
         if holds.holds.iter().any(|other| other.name == hold.name) {
             return Err(Error::invalid(
                 "name",
-                format!("there is a hold {:?} already; release it first or choose another name", hold.name),
+                format!(
+                    "there is a hold {:?} already; release it first or choose another name",
+                    hold.name
+                ),
             ));
         }
         holds.holds.push(hold.clone());
@@ -149,10 +183,16 @@ pub(crate) fn place(layout: &Layout, mut hold: Hold, now: Timestamp) -> Result<H
 }
 
 /// Releases the hold of this name; `recorded` runs before it is gone.
-pub(crate) fn release(layout: &Layout, name: &str, recorded: impl FnOnce(&Hold) -> Result<()>) -> Result<Option<Hold>> {
+pub(crate) fn release(
+    layout: &Layout,
+    name: &str,
+    recorded: impl FnOnce(&Hold) -> Result<()>,
+) -> Result<Option<Hold>> {
     let mut released = None;
     let changed = Document::new(layout, "holds", LOCK).change(|holds: &mut Holds| {
-        let Some(at) = holds.holds.iter().position(|hold| hold.name == name) else { return Ok(()) };
+        let Some(at) = holds.holds.iter().position(|hold| hold.name == name) else {
+            return Ok(());
+        };
         let hold = holds.holds.remove(at);
         recorded(&hold)?;
         released = Some(hold);

@@ -1,8 +1,9 @@
 //! What is where in a sealed file: its blocks, their times, and what they can't hold.
 //!
-//! One index per sealed file. It says nothing that the file doesn't say, so it is rebuilt when lost or damaged, and a reader takes its
-//! "not here" at its word. Two rules follow: a block with a line that can't be scanned is *opaque* (it may hold anything, of any
-//! time), and [`Index::read`] gives a whole index or an error, never a part.
+//! One index per sealed file. It says nothing that the file doesn't say, so it is rebuilt when lost
+//! or damaged, and a reader takes its "not here" at its word. Two rules follow: a block with a line
+//! that can't be scanned is *opaque* (it may hold anything, of any time), and [`Index::read`] gives
+//! a whole index or an error, never a part.
 //!
 //! ```text
 //! head     magic, version, CRC-32 of what follows up to the filters; counts, sums and ends of the file; its name; the sections
@@ -46,7 +47,14 @@ pub(crate) enum Key {
 }
 
 impl Key {
-    pub(crate) const ALL: [Self; 6] = [Self::Actor, Self::Resource, Self::Tenant, Self::Address, Self::Session, Self::Request];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Actor,
+        Self::Resource,
+        Self::Tenant,
+        Self::Address,
+        Self::Session,
+        Self::Request,
+    ];
 }
 
 /// Some whole lines of a sealed file that can be read without the others.
@@ -63,7 +71,8 @@ pub(crate) struct Block {
     pub(crate) lines: u32,
     /// The number of its first line; 0 if no line up to it says its own.
     pub(crate) first_seq: u64,
-    /// The smallest and the largest `timestamp` of its lines: events of several threads stand out of order.
+    /// The smallest and the largest `timestamp` of its lines: events of several threads stand out
+    /// of order.
     pub(crate) min: Timestamp,
     pub(crate) max: Timestamp,
     /// It has a line that can't be scanned, so neither times nor filters exclude anything.
@@ -108,8 +117,13 @@ impl Index {
         let damaged = |what: &str| Error::damaged(path, what);
         let read = |len: usize, offset: usize| {
             let mut bytes = vec![0; len];
-            let got = fs::read_full_at(&*file, &mut bytes, offset as u64).map_err(Error::io("read", path))?;
-            if got == len { Ok(bytes) } else { Err(damaged("it ends before its tables do")) }
+            let got = fs::read_full_at(&*file, &mut bytes, offset as u64)
+                .map_err(Error::io("read", path))?;
+            if got == len {
+                Ok(bytes)
+            } else {
+                Err(damaged("it ends before its tables do"))
+            }
         };
         let mut head = read(HEAD, 0)?;
         let mut reader = Reader::new(&head);
@@ -128,24 +142,37 @@ impl Index {
             return Err(damaged("the checksum of its tables differs"));
         }
         let index = Self::decode(&head).ok_or_else(|| damaged("its tables make no sense"))?;
-        if path.file_stem().is_none_or(|name| name != index.stem.to_string().as_str()) {
+        if path
+            .file_stem()
+            .is_none_or(|name| name != index.stem.to_string().as_str())
+        {
             return Err(damaged("it is the index of another file"));
         }
         Ok(index)
     }
 
-    /// Reads one key's filters from the file that [`read`](Self::read) read. `Error::Damaged` means: rebuild it.
+    /// Reads one key's filters from the file that [`read`](Self::read) read. `Error::Damaged`
+    /// means: rebuild it.
     pub(crate) fn blooms(&self, fs: &dyn Fs, path: &Path, key: Key) -> Result<Blooms> {
-        let Some(section) = self.sections.get(key as usize) else { return Ok(Blooms::unknown()) };
+        let Some(section) = self.sections.get(key as usize) else {
+            return Ok(Blooms::unknown());
+        };
         let file = fs.open_read(path).map_err(Error::io("open", path))?;
         let len = file.identity().map_err(Error::io("look at", path))?.len;
         if section.offset.saturating_add(u64::from(section.len)) > len {
-            return Err(Error::damaged(path, format!("it ends before its {key:?} filters do")));
+            return Err(Error::damaged(
+                path,
+                format!("it ends before its {key:?} filters do"),
+            ));
         }
         let mut bytes = vec![0; section.len as usize];
-        let got = fs::read_full_at(&*file, &mut bytes, section.offset).map_err(Error::io("read", path))?;
+        let got = fs::read_full_at(&*file, &mut bytes, section.offset)
+            .map_err(Error::io("read", path))?;
         if got < bytes.len() || crc32fast::hash(&bytes) != section.crc {
-            return Err(Error::damaged(path, format!("the checksum of its {key:?} filters differs")));
+            return Err(Error::damaged(
+                path,
+                format!("the checksum of its {key:?} filters differs"),
+            ));
         }
         Ok(Blooms::new(bytes, &self.blocks))
     }
@@ -154,21 +181,37 @@ impl Index {
     fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
         out.u32(self.blocks.len() as u32).u32(HEAD as u32);
-        out.u64(self.plain_len).u64(self.packed_len).u64(self.lines).u64(self.first_seq.0).u64(self.last_seq.0);
+        out.u64(self.plain_len)
+            .u64(self.packed_len)
+            .u64(self.lines)
+            .u64(self.first_seq.0)
+            .u64(self.last_seq.0);
         out.time(self.min).time(self.max).u32(self.crc);
-        out.text::<36>(&self.first_id).text::<36>(&self.last_id).bytes(&self.sha256);
+        out.text::<36>(&self.first_id)
+            .text::<36>(&self.last_id)
+            .bytes(&self.sha256);
         for section in &self.sections {
             out.u64(section.offset).u32(section.len).u32(section.crc);
         }
         out.text::<STEM>(&self.stem.to_string());
         for block in &self.blocks {
-            out.u64(block.plain_offset).u64(block.packed_offset).u64(block.first_seq).time(block.min).time(block.max);
-            out.u32(block.plain_len).u32(block.packed_len).u32(block.crc).u32(block.lines);
+            out.u64(block.plain_offset)
+                .u64(block.packed_offset)
+                .u64(block.first_seq)
+                .time(block.min)
+                .time(block.max);
+            out.u32(block.plain_len)
+                .u32(block.packed_len)
+                .u32(block.crc)
+                .u32(block.lines);
             out.u32(if block.opaque { OPAQUE } else { 0 }).u32(0);
         }
         let tables = out.done();
         let mut file = Writer::default();
-        file.bytes(MAGIC).u32(VERSION).u32(crc32fast::hash(&tables)).bytes(&tables);
+        file.bytes(MAGIC)
+            .u32(VERSION)
+            .u32(crc32fast::hash(&tables))
+            .bytes(&tables);
         file.done()
     }
 
@@ -184,18 +227,49 @@ impl Index {
         let (first_id, last_id, sha256) = (r.text::<36>()?, r.text::<36>()?, r.array()?);
         let mut sections = [Section::default(); Key::ALL.len()];
         for section in &mut sections {
-            *section = Section { offset: r.u64()?, len: r.u32()?, crc: r.u32()? };
+            *section = Section {
+                offset: r.u64()?,
+                len: r.u32()?,
+                crc: r.u32()?,
+            };
         }
         let stem = r.text::<STEM>()?.parse().ok()?;
         let mut blocks = Vec::with_capacity(count);
         for _ in 0..count {
-            let (plain_offset, packed_offset, first_seq, min, max) = (r.u64()?, r.u64()?, r.u64()?, r.time()?, r.time()?);
+            let (plain_offset, packed_offset, first_seq, min, max) =
+                (r.u64()?, r.u64()?, r.u64()?, r.time()?, r.time()?);
             let (plain_len, packed_len, crc, lines) = (r.u32()?, r.u32()?, r.u32()?, r.u32()?);
             let opaque = r.u32()? & OPAQUE != 0;
             r.u32()?;
-            blocks.push(Block { plain_offset, plain_len, packed_offset, packed_len, crc, lines, first_seq, min, max, opaque });
+            blocks.push(Block {
+                plain_offset,
+                plain_len,
+                packed_offset,
+                packed_len,
+                crc,
+                lines,
+                first_seq,
+                min,
+                max,
+                opaque,
+            });
         }
-        Some(Self { stem, plain_len, packed_len, crc, lines, first_seq, last_seq, first_id, last_id, min, max, sha256, blocks, sections })
+        Some(Self {
+            stem,
+            plain_len,
+            packed_len,
+            crc,
+            lines,
+            first_seq,
+            last_seq,
+            first_id,
+            last_id,
+            min,
+            max,
+            sha256,
+            blocks,
+            sections,
+        })
     }
 }
 
@@ -211,7 +285,11 @@ impl Built {
     pub(super) fn new(mut index: Index, sections: [Vec<u8>; Key::ALL.len()]) -> Self {
         let mut offset = (HEAD + index.blocks.len() * ROW) as u64;
         for (place, bytes) in index.sections.iter_mut().zip(&sections) {
-            *place = Section { offset, len: bytes.len() as u32, crc: crc32fast::hash(bytes) };
+            *place = Section {
+                offset,
+                len: bytes.len() as u32,
+                crc: crc32fast::hash(bytes),
+            };
             offset += bytes.len() as u64;
         }
         Self { index, sections }
@@ -237,15 +315,22 @@ pub(crate) struct Blooms {
 
 impl Blooms {
     fn new(section: Vec<u8>, blocks: &[Block]) -> Self {
-        Self { section, opaque: blocks.iter().map(|block| block.opaque).collect() }
+        Self {
+            section,
+            opaque: blocks.iter().map(|block| block.opaque).collect(),
+        }
     }
 
     /// What is known when there is no index: nothing, so every block may hold everything.
     pub(crate) fn unknown() -> Self {
-        Self { section: Vec::new(), opaque: Vec::new() }
+        Self {
+            section: Vec::new(),
+            opaque: Vec::new(),
+        }
     }
 
-    /// Whether the block may hold a line with this value, given as it stands in a line ([`escape`](crate::record::scan::escape)d).
+    /// Whether the block may hold a line with this value, given as it stands in a line
+    /// ([`escape`](crate::record::scan::escape)d).
     pub(crate) fn may_contain(&self, block: usize, value: &[u8]) -> bool {
         self.may_contain_hash(block, bloom::hash(value))
     }
@@ -256,8 +341,14 @@ impl Blooms {
             return true;
         }
         let filters = (self.opaque.len() + 1) * 4;
-        let offset = |n: usize| Reader::new(self.section.get(n * 4..)?).u32().map(|offset| filters + offset as usize);
-        let filter = offset(block).zip(offset(block + 1)).and_then(|(start, end)| self.section.get(start..end));
+        let offset = |n: usize| {
+            Reader::new(self.section.get(n * 4..)?)
+                .u32()
+                .map(|offset| filters + offset as usize)
+        };
+        let filter = offset(block)
+            .zip(offset(block + 1))
+            .and_then(|(start, end)| self.section.get(start..end));
         filter.is_none_or(|filter| bloom::may_contain(filter, hash))
     }
 }

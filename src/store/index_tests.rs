@@ -13,7 +13,10 @@ use crate::{
 const STEM: &str = "20261121T101500.123456Z-billing-7f3a9c-00000042";
 
 fn line(seq: u64, actor: &str, micros: i64) -> String {
-    let (time, actor) = (Timestamp::from_micros(micros), String::from_utf8(escape(actor)).unwrap());
+    let (time, actor) = (
+        Timestamp::from_micros(micros),
+        String::from_utf8(escape(actor)).unwrap(),
+    );
     format!(
         r#"{{"stream":"billing-7f3a9c","seq":{seq},"id":"0193f2a4-7c1e-7d31-9f65-{seq:012}","timestamp":"{time}","event_type":"a.b","actor":{{"type":"user","id":"{actor}","name":"N {actor}"}},"tenant_id":"acme"}}"#
     )
@@ -43,32 +46,70 @@ fn written(bytes: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
 
 #[test]
 fn an_index_is_read_as_it_was_written() {
-    let blocks = [block(41..50, "user-1"), block(50..52, "user \"2\""), "{\"torn\n".into(), block(53..60, "user-3")];
+    let blocks = [
+        block(41..50, "user-1"),
+        block(50..52, "user \"2\""),
+        "{\"torn\n".into(),
+        block(53..60, "user-3"),
+    ];
     let built = built(&blocks);
     let (_dir, path) = written(&built.encode());
     let index = Index::read(&OsFs, &path).unwrap();
     assert_eq!(index, built.index);
-    assert_eq!((index.lines, index.first_seq, index.last_seq), (9 + 2 + 1 + 7, Seq(41), Seq(59)));
-    assert_eq!(index.blocks.iter().map(|b| b.first_seq).collect::<Vec<_>>(), [41, 50, 52, 53]);
-    assert_eq!(index.blocks.iter().map(|b| b.opaque).collect::<Vec<_>>(), [false, false, true, false]);
+    assert_eq!(
+        (index.lines, index.first_seq, index.last_seq),
+        (9 + 2 + 1 + 7, Seq(41), Seq(59))
+    );
+    assert_eq!(
+        index.blocks.iter().map(|b| b.first_seq).collect::<Vec<_>>(),
+        [41, 50, 52, 53]
+    );
+    assert_eq!(
+        index.blocks.iter().map(|b| b.opaque).collect::<Vec<_>>(),
+        [false, false, true, false]
+    );
     assert_eq!(index.crc, crc32fast::hash(blocks.concat().as_bytes()));
-    assert_eq!((index.blocks[0].min.as_micros(), index.blocks[0].max.as_micros()), (40_000_000, 49_000_000));
-    assert_eq!((index.min, index.max), (Timestamp::MIN, Timestamp::MAX), "an opaque block may be of any time");
+    assert_eq!(
+        (
+            index.blocks[0].min.as_micros(),
+            index.blocks[0].max.as_micros()
+        ),
+        (40_000_000, 49_000_000)
+    );
+    assert_eq!(
+        (index.min, index.max),
+        (Timestamp::MIN, Timestamp::MAX),
+        "an opaque block may be of any time"
+    );
     assert!(index.first_id.ends_with("-000000000041") && index.last_id.ends_with("-000000000059"));
 
     let actors = index.blooms(&OsFs, &path, Key::Actor).unwrap();
-    let found = |value: &str| (0..4).map(|b| actors.may_contain(b, &escape(value))).collect::<Vec<_>>();
+    let found = |value: &str| {
+        (0..4)
+            .map(|b| actors.may_contain(b, &escape(value)))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(found("user-1"), [true, false, true, false]);
     assert_eq!(found("N user \"2\""), [false, true, true, false]);
     assert_eq!(found("nobody"), [false, false, true, false]);
     let sessions = index.blooms(&OsFs, &path, Key::Session).unwrap();
-    assert!(!sessions.may_contain(0, b"s") && sessions.may_contain(2, b"s"), "no line has a session, but who knows the torn one");
-    assert!(sessions.may_contain(4, b"s"), "nothing is known of a block that isn't there");
+    assert!(
+        !sessions.may_contain(0, b"s") && sessions.may_contain(2, b"s"),
+        "no line has a session, but who knows the torn one"
+    );
+    assert!(
+        sessions.may_contain(4, b"s"),
+        "nothing is known of a block that isn't there"
+    );
 }
 
 #[test]
 fn a_builder_answers_as_its_index_does() {
-    let blocks = [block(1..9, "user-1"), "{\"torn\n".into(), block(10..20, "user-2")];
+    let blocks = [
+        block(1..9, "user-1"),
+        "{\"torn\n".into(),
+        block(10..20, "user-2"),
+    ];
     let mut builder = IndexBuilder::new(STEM.parse().unwrap());
     for block in &blocks {
         builder.push(block.as_bytes(), 0);
@@ -81,9 +122,14 @@ fn a_builder_answers_as_its_index_does() {
 #[test]
 fn the_index_of_another_file_is_refused() {
     let (dir, path) = written(&built(&[block(1..3, "a")]).encode());
-    let other = dir.path().join("20261121T101500.123456Z-billing-7f3a9c-00000043.idx");
+    let other = dir
+        .path()
+        .join("20261121T101500.123456Z-billing-7f3a9c-00000043.idx");
     std::fs::rename(path, &other).unwrap();
-    assert!(matches!(Index::read(&OsFs, &other), Err(Error::Damaged { .. })));
+    assert!(matches!(
+        Index::read(&OsFs, &other),
+        Err(Error::Damaged { .. })
+    ));
 }
 
 /// Reads everything that can be read.

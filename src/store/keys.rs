@@ -36,11 +36,15 @@ pub(crate) fn ensure_hash_keys(layout: &Layout) -> Result<Vec<HashKey>> {
     })
 }
 
-/// Makes a new key, with which all hash from their next start on; the others are kept for searching.
+/// Makes a new key, with which all hash from their next start on; the others are kept for
+/// searching.
 pub(crate) fn rotate_hash_key(layout: &Layout, name: &str) -> Result<HashKey> {
     document(layout).change(|keys: &mut Keys| {
         if keys.keys.iter().any(|key| key.name() == name) {
-            return Err(Error::invalid("name", format!("there was a key {name:?} already; choose another name")));
+            return Err(Error::invalid(
+                "name",
+                format!("there was a key {name:?} already; choose another name"),
+            ));
         }
         let key = HashKey::random(name)?;
         keys.keys.push(key.clone());

@@ -95,9 +95,11 @@ impl Layout {
         self.index_day(stem.day()).join(format!("{stem}{INDEX}"))
     }
 
-    /// Where a file ending in `ending` is made before it is renamed to its place. The process id keeps two processes apart.
+    /// Where a file ending in `ending` is made before it is renamed to its place. The process id
+    /// keeps two processes apart.
     pub(crate) fn tmp(&self, stem: &FileStem, ending: &str) -> PathBuf {
-        self.tmp_dir().join(format!("{stem}{ending}.{}.tmp", std::process::id()))
+        self.tmp_dir()
+            .join(format!("{stem}{ending}.{}.tmp", std::process::id()))
     }
 
     pub(crate) fn ring(&self, stream: &StreamId) -> PathBuf {

@@ -1,7 +1,8 @@
 //! The live file: where lines are appended.
 //!
-//! What holds between two calls: the file's first `len` bytes are complete lines, and the first `synced` of them are durable. If bytes
-//! beyond `len` could not be cut off again, that is made up for before anything else is written.
+//! What holds between two calls: the file's first `len` bytes are complete lines, and the first
+//! `synced` of them are durable. If bytes beyond `len` could not be cut off again, that is made up
+//! for before anything else is written.
 
 use std::io;
 
@@ -41,14 +42,22 @@ impl Live {
         let file = match fs.create_new(&path) {
             // Someone removed the directory.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                fs.create_dir_all(&layout.live_dir()).map_err(Error::io("create", layout.live_dir()))?;
+                fs.create_dir_all(&layout.live_dir())
+                    .map_err(Error::io("create", layout.live_dir()))?;
                 fs.create_new(&path)
             }
             file => file,
         }
         .map_err(Error::io("create", &path))?;
-        fs.sync_dir(&layout.live_dir()).map_err(Error::io("sync", layout.live_dir()))?;
-        Ok(Self { file, stem, len: 0, synced: 0, ragged: false })
+        fs.sync_dir(&layout.live_dir())
+            .map_err(Error::io("sync", layout.live_dir()))?;
+        Ok(Self {
+            file,
+            stem,
+            len: 0,
+            synced: 0,
+            ragged: false,
+        })
     }
 
     /// Appends complete lines; all of them or none.
@@ -78,8 +87,8 @@ impl Live {
         Ok(())
     }
 
-    /// Cuts off what is not durable, after a failed sync: the kernel may have thrown it away, whatever a second sync says. The cut is
-    /// itself durable on return.
+    /// Cuts off what is not durable, after a failed sync: the kernel may have thrown it away,
+    /// whatever a second sync says. The cut is itself durable on return.
     pub(super) fn cut_to_synced(&mut self) -> io::Result<()> {
         self.len = self.synced;
         self.ragged = true;
@@ -87,8 +96,8 @@ impl Live {
         self.file.sync()
     }
 
-    /// Whether what is open still is a file with a name and as long as it should be. Cheaper than [`tampered`](Self::tampered), which
-    /// also looks whether the name is still its own.
+    /// Whether what is open still is a file with a name and as long as it should be. Cheaper than
+    /// [`tampered`](Self::tampered), which also looks whether the name is still its own.
     pub(super) fn looks_whole(&self) -> io::Result<bool> {
         let ours = self.file.identity()?;
         Ok(ours.links > 0 && ours.len >= self.len)

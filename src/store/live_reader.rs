@@ -1,8 +1,8 @@
 //! Reading live files while they grow.
 //!
-//! A live file is read up to its last whole line. [`LiveIndex`] cuts it where sealing will and remembers what is in each block, so that
-//! the next reader pays for what was appended since, and for nothing before it. What follows the last whole block, the *rest*, is
-//! read anew each time.
+//! A live file is read up to its last whole line. [`LiveIndex`] cuts it where sealing will and
+//! remembers what is in each block, so that the next reader pays for what was appended since, and
+//! for nothing before it. What follows the last whole block, the *rest*, is read anew each time.
 
 use std::{io, path::PathBuf};
 
@@ -44,12 +44,18 @@ pub(crate) struct LiveFile {
 
 impl LiveIndex {
     pub(crate) fn new(stem: FileStem) -> Self {
-        Self { builder: IndexBuilder::new(stem.clone()), file: None, stem }
+        Self {
+            builder: IndexBuilder::new(stem.clone()),
+            file: None,
+            stem,
+        }
     }
 
     /// Opens the file and takes in what was appended since. `None` if it isn't there any more.
     pub(crate) fn refresh(&mut self, fs: &dyn Fs, layout: &Layout) -> Result<Option<LiveFile>> {
-        let Some(mut live) = LiveFile::open(fs, layout, &self.stem)? else { return Ok(None) };
+        let Some(mut live) = LiveFile::open(fs, layout, &self.stem)? else {
+            return Ok(None);
+        };
         let inode = (live.identity.device, live.identity.inode);
         if self.file.replace(inode) != Some(inode) || live.len < self.builder.plain_len() {
             self.builder = IndexBuilder::new(self.stem.clone());
@@ -61,7 +67,13 @@ impl LiveIndex {
                 rest.drain(..end);
             }
             if rest.len() > MAX_REST {
-                return Err(Error::damaged(&live.path, format!("the line from byte {} doesn't end", self.builder.plain_len())));
+                return Err(Error::damaged(
+                    &live.path,
+                    format!(
+                        "the line from byte {} doesn't end",
+                        self.builder.plain_len()
+                    ),
+                ));
             }
             let from = self.builder.plain_len() + rest.len() as u64;
             let more = (live.len - from).min(BLOCK_LEN as u64) as usize;
@@ -81,13 +93,26 @@ impl LiveIndex {
         &self.builder
     }
 
-    /// What follows them in a file that [`refresh`](Self::refresh) gave: a block of which nothing is known.
+    /// What follows them in a file that [`refresh`](Self::refresh) gave: a block of which nothing
+    /// is known.
     pub(crate) fn rest(&self, file: &LiveFile) -> Option<Block> {
         let plain_offset = self.builder.plain_len();
-        let plain_len = u32::try_from(file.len.checked_sub(plain_offset)?).ok().filter(|len| *len > 0)?;
+        let plain_len = u32::try_from(file.len.checked_sub(plain_offset)?)
+            .ok()
+            .filter(|len| *len > 0)?;
         let (min, max) = (Timestamp::MIN, Timestamp::MAX);
-        let unknown =
-            Block { plain_offset, plain_len, packed_offset: 0, packed_len: 0, crc: 0, lines: 0, first_seq: 0, min, max, opaque: true };
+        let unknown = Block {
+            plain_offset,
+            plain_len,
+            packed_offset: 0,
+            packed_len: 0,
+            crc: 0,
+            lines: 0,
+            first_seq: 0,
+            min,
+            max,
+            opaque: true,
+        };
         Some(unknown)
     }
 }
@@ -101,22 +126,39 @@ impl LiveFile {
             file => file.map_err(Error::io("open", &path))?,
         };
         let identity = file.identity().map_err(Error::io("look at", &path))?;
-        Ok(Some(Self { stem: stem.clone(), path, file, identity, len: identity.len }))
+        Ok(Some(Self {
+            stem: stem.clone(),
+            path,
+            file,
+            identity,
+            len: identity.len,
+        }))
     }
 
     /// Puts these bytes of the file into `plain`, in the place of what was there.
     pub(crate) fn read(&self, offset: u64, len: usize, plain: &mut Vec<u8>) -> Result<()> {
         plain.clear();
         plain.resize(len, 0);
-        let got = fs::read_full_at(&*self.file, plain, offset).map_err(Error::io("read", &self.path))?;
-        if got == len { Ok(()) } else { Err(Error::damaged(&self.path, format!("it ends at byte {}, too early", offset + got as u64))) }
+        let got =
+            fs::read_full_at(&*self.file, plain, offset).map_err(Error::io("read", &self.path))?;
+        if got == len {
+            Ok(())
+        } else {
+            Err(Error::damaged(
+                &self.path,
+                format!("it ends at byte {}, too early", offset + got as u64),
+            ))
+        }
     }
 
     /// The same for a block; what is known of its bytes is checked.
     pub(crate) fn block(&self, block: &Block, plain: &mut Vec<u8>) -> Result<()> {
         self.read(block.plain_offset, block.plain_len as usize, plain)?;
         if block.lines > 0 && crc32fast::hash(plain) != block.crc {
-            return Err(Error::damaged(&self.path, format!("what stood at byte {} was changed", block.plain_offset)));
+            return Err(Error::damaged(
+                &self.path,
+                format!("what stood at byte {} was changed", block.plain_offset),
+            ));
         }
         Ok(())
     }

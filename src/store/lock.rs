@@ -1,4 +1,5 @@
-//! Locks between processes: a file that is held with `flock` for as long as its `Lock` lives, so that a death releases it.
+//! Locks between processes: a file that is held with `flock` for as long as its `Lock` lives, so
+//! that a death releases it.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -9,7 +10,8 @@ use std::{
 
 use crate::error::{Error, Result};
 
-/// A held lock. Dropping it releases it and leaves the file; [`remove`](Self::remove) takes the file away as well.
+/// A held lock. Dropping it releases it and leaves the file; [`remove`](Self::remove) takes the
+/// file away as well.
 #[derive(Debug)]
 pub(crate) struct Lock {
     path: PathBuf,
@@ -18,7 +20,8 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock, unless another holds it: another process, or this one through another `Lock`.
+    /// Takes the lock, unless another holds it: another process, or this one through another
+    /// `Lock`.
     pub(crate) fn try_take(path: &Path) -> Result<Option<Self>> {
         loop {
             let file = OpenOptions::new()
@@ -34,14 +37,19 @@ impl Lock {
                 Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(error)) => return Err(Error::io("lock", path)(error)),
             }
-            // The holder before us may have removed the file we opened; then another may hold its successor.
+            // The holder before us may have removed the file we opened; then another may hold its
+            // successor.
             if is_at(&file, path).map_err(Error::io("look at the lock", path))? {
-                return Ok(Some(Self { path: path.to_owned(), _file: file }));
+                return Ok(Some(Self {
+                    path: path.to_owned(),
+                    _file: file,
+                }));
             }
         }
     }
 
-    /// Whether someone holds the lock. Creates nothing; while it looks, an attempt to take the lock can fail.
+    /// Whether someone holds the lock. Creates nothing; while it looks, an attempt to take the lock
+    /// can fail.
     pub(crate) fn is_held(path: &Path) -> Result<bool> {
         let file = match File::open(path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),

@@ -1,4 +1,5 @@
-//! What an operator does with a directory, at once and to the end: recover, prune, or only look what there would be to do.
+//! What an operator does with a directory, at once and to the end: recover, prune, or only look
+//! what there would be to do.
 //!
 //! The same steps as the sealer thread's, with the same locks, so that both may be at work.
 
@@ -35,13 +36,18 @@ pub(crate) struct Rescued {
     pub(crate) problems: Vec<String>,
 }
 
-/// Makes whole what dead processes left, seals it and removes the live twins, one stream after the other. Those of living processes
-/// are left alone.
+/// Makes whole what dead processes left, seals it and removes the live twins, one stream after the
+/// other. Those of living processes are left alone.
 pub(crate) fn recover_now(dir: &Path, mut done: impl FnMut(Rescued)) -> Result<()> {
     let (fs, layout, clock) = (OsFs, Layout::new(dir), SystemClock::new());
     check_format(&layout)?;
     for stream in recover::left_streams(&fs, &layout)? {
-        let mut rescued = Rescued { stream: stream.clone(), records: 0, sealed: 0, problems: Vec::new() };
+        let mut rescued = Rescued {
+            stream: stream.clone(),
+            records: 0,
+            sealed: 0,
+            problems: Vec::new(),
+        };
         let recovered = match recover::recover(&fs, &layout, &clock, &stream) {
             Ok(None) => continue,
             Ok(Some(recovered)) => recovered,
@@ -80,7 +86,8 @@ pub(crate) fn abandoned(fs: &dyn Fs, layout: &Layout) -> Result<Vec<StreamId>> {
     Ok(abandoned)
 }
 
-/// What pruning would remove now, the oldest first, and how many files it would, were they not held.
+/// What pruning would remove now, the oldest first, and how many files it would, were they not
+/// held.
 pub(crate) fn would_prune(dir: &Path, retention: &Retention) -> Result<(Vec<Doomed>, u64)> {
     let (fs, layout) = (std::sync::Arc::new(OsFs), Layout::new(dir));
     check_format(&layout)?;
@@ -89,12 +96,19 @@ pub(crate) fn would_prune(dir: &Path, retention: &Retention) -> Result<(Vec<Doom
 }
 
 impl Store {
-    /// Removes what is past this retention, and says what went; `None` if another process is pruning.
+    /// Removes what is past this retention, and says what went; `None` if another process is
+    /// pruning.
     pub(crate) fn prune_now(&self, retention: &Retention) -> Result<Option<Pruned>> {
         let fs = std::sync::Arc::new(OsFs);
         let source: Source = self.stream.source().parse()?;
         let sealed = std::sync::Arc::new(LocalSealed::new(fs.clone(), self.layout.clone()));
-        let mut pruner = Pruner { sealed, producer: self.producer.clone(), durability: self.durability, source, owed: Vec::new() };
+        let mut pruner = Pruner {
+            sealed,
+            producer: self.producer.clone(),
+            durability: self.durability,
+            source,
+            owed: Vec::new(),
+        };
         pruner.prune(&*fs, &self.layout, retention, SystemClock::new().now())
     }
 }

@@ -7,8 +7,9 @@ use crate::{
     record::{Day, StreamId, Timestamp},
 };
 
-/// What a log file is called, without folder and ending: when it was born, its stream, and its number in the stream, as in
-/// `20261121T101500.123456Z-billing-7f3a9c-00000042`. The live file, its sealed twin and its index share it.
+/// What a log file is called, without folder and ending: when it was born, its stream, and its
+/// number in the stream, as in `20261121T101500.123456Z-billing-7f3a9c-00000042`. The live file,
+/// its sealed twin and its index share it.
 ///
 /// Ordered by birth, then stream, then number.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,7 +28,8 @@ impl FileStem {
         self.born.day()
     }
 
-    /// Reads a whole file name, which must be exactly a stem and `ending`; anything else is not ours.
+    /// Reads a whole file name, which must be exactly a stem and `ending`; anything else is not
+    /// ours.
     pub(crate) fn parse(name: &str, ending: &str) -> Option<Self> {
         name.strip_suffix(ending)?.parse().ok()
     }
@@ -35,7 +37,13 @@ impl FileStem {
 
 impl fmt::Display for FileStem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}-{:08}", self.born.compact(), self.stream, self.number)
+        write!(
+            f,
+            "{}-{}-{:08}",
+            self.born.compact(),
+            self.stream,
+            self.number
+        )
     }
 }
 
@@ -43,8 +51,12 @@ impl FromStr for FileStem {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        parse(text)
-            .ok_or_else(|| Error::invalid("file name", format!("{text:?} is not like 20261121T101500.123456Z-billing-7f3a9c-00000042")))
+        parse(text).ok_or_else(|| {
+            Error::invalid(
+                "file name",
+                format!("{text:?} is not like 20261121T101500.123456Z-billing-7f3a9c-00000042"),
+            )
+        })
     }
 }
 
@@ -54,7 +66,11 @@ fn parse(text: &str) -> Option<FileStem> {
     if number.len() != 8 || !number.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    Some(FileStem { born, stream: stream.parse().ok()?, number: number.parse().ok()? })
+    Some(FileStem {
+        born,
+        stream: stream.parse().ok()?,
+        number: number.parse().ok()?,
+    })
 }
 
 #[cfg(test)]
@@ -65,7 +81,10 @@ mod tests {
     fn a_name_is_read_whole_or_not_at_all() {
         let name = "20261121T101500.123456Z-certify-core-7f3a9c-00000042.jsonl";
         let stem = FileStem::parse(name, ".jsonl").unwrap();
-        assert_eq!((stem.stream.as_str(), stem.stream.source(), stem.number), ("certify-core-7f3a9c", "certify-core", 42));
+        assert_eq!(
+            (stem.stream.as_str(), stem.stream.source(), stem.number),
+            ("certify-core-7f3a9c", "certify-core", 42)
+        );
         assert_eq!(format!("{stem}.jsonl"), name);
         for foreign in [
             "20261121T101500.123456Z-billing-7f3a9c-00000042.jsonl.gz",

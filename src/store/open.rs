@@ -65,7 +65,8 @@ struct Threads {
 }
 
 impl Store {
-    /// Makes the directory ready, recovers what dead processes left, and starts the writer and the sealer.
+    /// Makes the directory ready, recovers what dead processes left, and starts the writer and the
+    /// sealer.
     pub(crate) fn open(dir: &Path, options: StoreOptions) -> Result<Self> {
         let fs: Arc<dyn Fs> = Arc::new(OsFs);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -76,11 +77,18 @@ impl Store {
         let durability = Durability::leak();
         let ring = layout.ring(&stream);
         let (producer, consumer) = journal::create(&ring, options.journal_capacity, &stream)?;
-        fs.sync_dir(&layout.journal_dir()).map_err(Error::io("sync", layout.journal_dir()))?;
+        fs.sync_dir(&layout.journal_dir())
+            .map_err(Error::io("sync", layout.journal_dir()))?;
 
         let (jobs, queue) = mpsc::channel();
         let stopping = Arc::new(AtomicBool::new(false));
-        let pruner = Pruner { sealed, producer: producer.clone(), durability, source: options.source.clone(), owed: Vec::new() };
+        let pruner = Pruner {
+            sealed,
+            producer: producer.clone(),
+            durability,
+            source: options.source.clone(),
+            owed: Vec::new(),
+        };
         let mut sealer = Sealer::new(
             fs.clone(),
             layout.clone(),
@@ -107,23 +115,54 @@ impl Store {
             options.writer,
         );
         let spawn = |error| Error::io("start a thread for", dir)(error);
-        let writer = thread::Builder::new().name("audit-writer".into()).spawn(move || writer.run()).map_err(spawn)?;
-        let sealer = thread::Builder::new().name("audit-sealer".into()).spawn(move || sealer.run()).map_err(spawn)?;
-        let threads = Mutex::new(Some(Threads { writer, sealer, lock }));
-        Ok(Self { layout, stream, producer, durability, health, sealer: jobs, stopping, threads })
+        let writer = thread::Builder::new()
+            .name("audit-writer".into())
+            .spawn(move || writer.run())
+            .map_err(spawn)?;
+        let sealer = thread::Builder::new()
+            .name("audit-sealer".into())
+            .spawn(move || sealer.run())
+            .map_err(spawn)?;
+        let threads = Mutex::new(Some(Threads {
+            writer,
+            sealer,
+            lock,
+        }));
+        Ok(Self {
+            layout,
+            stream,
+            producer,
+            durability,
+            health,
+            sealer: jobs,
+            stopping,
+            threads,
+        })
     }
 
     /// Takes no more events, writes and syncs those taken, and stops. Doing it twice does nothing.
     pub(crate) fn close(&self) -> Result<()> {
         self.producer.close();
         self.durability.nudge();
-        let Some(threads) = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
-        let written =
-            threads.writer.join().unwrap_or_else(|_| Err(Error::damaged(self.layout.ring(&self.stream), "the writer thread panicked")));
+        let Some(threads) = self
+            .threads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        else {
+            return Ok(());
+        };
+        let written = threads.writer.join().unwrap_or_else(|_| {
+            Err(Error::damaged(
+                self.layout.ring(&self.stream),
+                "the writer thread panicked",
+            ))
+        });
         self.stopping.store(true, Ordering::Release);
         let _ = self.sealer.send(Job::Stop);
         let _ = threads.sealer.join();
-        // After an error the journal is still there, and so is the lock's file; but it is free, and the next process recovers.
+        // After an error the journal is still there, and so is the lock's file; but it is free, and
+        // the next process recovers.
         if written.is_ok() {
             threads.lock.remove()?;
         }
@@ -141,7 +180,10 @@ impl Store {
         let record = own.render(&self.stream.source().parse()?);
         self.record_rendered(&record)?;
         // It begins with its id.
-        Ok(record.get(6..42).and_then(|id| uuid::Uuid::try_parse_ascii(id).ok()).expect("what we render has an id"))
+        Ok(record
+            .get(6..42)
+            .and_then(|id| uuid::Uuid::try_parse_ascii(id).ok())
+            .expect("what we render has an id"))
     }
 
     fn record_rendered(&self, record: &[u8]) -> Result<()> {
@@ -162,22 +204,31 @@ impl Store {
     #[cfg(feature = "webhook")]
     pub(crate) fn note(&self, own: &OwnRecord) -> Result<()> {
         let record = own.render(&self.stream.source().parse()?);
-        self.producer
-            .push(&record)
-            .map(drop)
-            .map_err(|e| Error::io("write an entry to", self.layout.ring(&self.stream))(io::Error::other(e)))
+        self.producer.push(&record).map(drop).map_err(|e| {
+            Error::io("write an entry to", self.layout.ring(&self.stream))(io::Error::other(e))
+        })
     }
 
     /// Places a hold, then records it: a death in between keeps too much, not too little.
     pub(crate) fn place_hold(&self, hold: Hold) -> Result<()> {
         let hold = hold::place(&self.layout, hold, Timestamp::now())?;
-        self.record(&OwnRecord::new("audit.hold.placed", Severity::Warning, "Entries are held").detail("hold", json!(hold)))
+        self.record(
+            &OwnRecord::new("audit.hold.placed", Severity::Warning, "Entries are held")
+                .detail("hold", json!(hold)),
+        )
     }
 
     /// Records that a hold is released, then releases it; false if there is none of this name.
     pub(crate) fn release_hold(&self, name: &str) -> Result<bool> {
         let record = |hold: &Hold| {
-            self.record(&OwnRecord::new("audit.hold.released", Severity::Warning, "Entries are held no more").detail("hold", json!(hold)))
+            self.record(
+                &OwnRecord::new(
+                    "audit.hold.released",
+                    Severity::Warning,
+                    "Entries are held no more",
+                )
+                .detail("hold", json!(hold)),
+            )
         };
         hold::release(&self.layout, name, record).map(|released| released.is_some())
     }
@@ -192,15 +243,30 @@ impl Store {
 pub(crate) fn prepare(fs: &dyn Fs, dir: &Path) -> Result<Layout> {
     let layout = Layout::new(dir);
     let state = layout.format_file();
-    for dir in [layout.live_dir(), layout.sealed_dir(), layout.index_dir(), layout.journal_dir(), layout.locks_dir(), layout.tmp_dir()] {
+    for dir in [
+        layout.live_dir(),
+        layout.sealed_dir(),
+        layout.index_dir(),
+        layout.journal_dir(),
+        layout.locks_dir(),
+        layout.tmp_dir(),
+    ] {
         fs.create_dir_all(&dir).map_err(Error::io("create", &dir))?;
     }
     match check_format(&layout) {
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            // Written whole and then renamed: a reader meets all of it or nothing. Two processes write the same.
-            let tmp = layout.tmp_dir().join(format!("format.{}.tmp", std::process::id()));
+            // Written whole and then renamed: a reader meets all of it or nothing. Two processes
+            // write the same.
+            let tmp = layout
+                .tmp_dir()
+                .join(format!("format.{}.tmp", std::process::id()));
             let write = || -> io::Result<()> {
-                let mut file = std_fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&tmp)?;
+                let mut file = std_fs::OpenOptions::new()
+                    .write(true)
+                    .create(true)
+                    .truncate(true)
+                    .mode(0o600)
+                    .open(&tmp)?;
                 file.write_all(FORMAT.as_bytes())?;
                 file.sync_all()?;
                 fs.rename(&tmp, &state)?;
@@ -221,15 +287,23 @@ pub(crate) fn check_format(layout: &Layout) -> Result<()> {
     if found == FORMAT.as_bytes() {
         return Ok(());
     }
-    let found = String::from_utf8_lossy(found.get(..found.len().min(64)).unwrap_or_default()).trim_end().to_owned();
-    Err(Error::Version { path, found, expected: FORMAT.trim_end() })
+    let found = String::from_utf8_lossy(found.get(..found.len().min(64)).unwrap_or_default())
+        .trim_end()
+        .to_owned();
+    Err(Error::Version {
+        path,
+        found,
+        expected: FORMAT.trim_end(),
+    })
 }
 
 /// A stream whose name nothing in the directory bears, with its lock.
 fn new_stream(fs: &dyn Fs, layout: &Layout, source: &Source) -> Result<(StreamId, Lock)> {
     loop {
         let mut suffix = [0; 4];
-        getrandom::fill(&mut suffix).map_err(|e| Error::io("name a stream in", layout.root())(io::Error::other(e.to_string())))?;
+        getrandom::fill(&mut suffix).map_err(|e| {
+            Error::io("name a stream in", layout.root())(io::Error::other(e.to_string()))
+        })?;
         let stream = StreamId::new(source, u32::from_ne_bytes(suffix));
         let taken = layout.lock(stream.as_str()).exists()
             || layout.ring(&stream).exists()

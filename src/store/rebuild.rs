@@ -1,4 +1,5 @@
-//! Indexes on disk: written, read, and made again from their sealed file when they are lost or damaged.
+//! Indexes on disk: written, read, and made again from their sealed file when they are lost or
+//! damaged.
 
 use super::{
     blob::{self, Blob},
@@ -28,11 +29,21 @@ pub(crate) fn write_index(fs: &dyn Fs, layout: &Layout, built: &Built) -> Result
     let tmp = TmpFile::create(fs, layout, stem, INDEX)?;
     tmp.append(&built.encode())?;
     tmp.sync()?;
-    tmp.publish(&layout.index_dir(), &layout.index_day(stem.day()), &layout.index(stem))
+    tmp.publish(
+        &layout.index_dir(),
+        &layout.index_day(stem.day()),
+        &layout.index(stem),
+    )
 }
 
-/// Reads the index of a sealed file. `None` if it is lost, damaged, unreadable, or that of a file with another end.
-pub(crate) fn read_index(fs: &dyn Fs, layout: &Layout, blob: &dyn Blob, stem: &FileStem) -> Result<Option<Index>> {
+/// Reads the index of a sealed file. `None` if it is lost, damaged, unreadable, or that of a file
+/// with another end.
+pub(crate) fn read_index(
+    fs: &dyn Fs,
+    layout: &Layout,
+    blob: &dyn Blob,
+    stem: &FileStem,
+) -> Result<Option<Index>> {
     match Index::read(fs, &layout.index(stem)) {
         Ok(index) => Ok(ends_as(blob, &index)?.then_some(index)),
         Err(_) => Ok(None),

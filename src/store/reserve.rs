@@ -1,4 +1,5 @@
-//! Space kept back for the moment when there is none: enough to write what is pending and the record that says the disk is full.
+//! Space kept back for the moment when there is none: enough to write what is pending and the
+//! record that says the disk is full.
 
 use std::path::PathBuf;
 
@@ -19,7 +20,10 @@ pub(super) struct Reserve {
 
 impl Reserve {
     pub(super) fn new(layout: &Layout, stream: &StreamId) -> Self {
-        Self { path: layout.tmp_dir().join(format!("{stream}.reserve")), filled: false }
+        Self {
+            path: layout.tmp_dir().join(format!("{stream}.reserve")),
+            filled: false,
+        }
     }
 
     /// Takes the space, if there is some.
@@ -28,8 +32,12 @@ impl Reserve {
             return;
         }
         // Not having a reserve loses no event; it is tried again.
-        let Ok(file) = fs.create_new(&self.path) else { return };
-        self.filled = fs::append_all(&*file, &vec![0; SIZE]).and_then(|()| file.sync()).is_ok();
+        let Ok(file) = fs.create_new(&self.path) else {
+            return;
+        };
+        self.filled = fs::append_all(&*file, &vec![0; SIZE])
+            .and_then(|()| file.sync())
+            .is_ok();
         if !self.filled {
             let _ = fs.remove_file(&self.path);
         }

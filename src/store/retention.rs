@@ -1,9 +1,10 @@
 //! How long sealed files stay, and their removal.
 //!
-//! A file is removed only when every line in it is past the retention. What is about to be removed is first written into the log, and
-//! made durable there, with the files' hashes; only then do they go, and their indexes after them. Names are parsed whole: what is not
-//! ours is never touched. What is held stays, see `hold`. What a webhook has not got yet stays as well, for a week longer at most; where
-//! space is short it goes, and the record says who has not got it.
+//! A file is removed only when every line in it is past the retention. What is about to be removed
+//! is first written into the log, and made durable there, with the files' hashes; only then do they
+//! go, and their indexes after them. Names are parsed whole: what is not ours is never touched.
+//! What is held stays, see `hold`. What a webhook has not got yet stays as well, for a week longer
+//! at most; where space is short it goes, and the record says who has not got it.
 
 use std::{io, sync::Arc};
 
@@ -51,24 +52,34 @@ impl Default for Retention {
 }
 
 impl Retention {
-    /// Keeps each record for this many days (of 24 hours, at least one), and its whole file until the last record in it is that old.
+    /// Keeps each record for this many days (of 24 hours, at least one), and its whole file until
+    /// the last record in it is that old.
     pub fn days(days: u32) -> Self {
-        Self { days: Some(days.max(1)), ..Self::unlimited() }
+        Self {
+            days: Some(days.max(1)),
+            ..Self::unlimited()
+        }
     }
 
     /// Keeps everything.
     pub const fn unlimited() -> Self {
-        Self { days: None, max_bytes: None, min_free_bytes: None }
+        Self {
+            days: None,
+            max_bytes: None,
+            min_free_bytes: None,
+        }
     }
 
-    /// Removes the oldest files as well when the sealed files take more than this many bytes, however young they are.
+    /// Removes the oldest files as well when the sealed files take more than this many bytes,
+    /// however young they are.
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = Some(bytes);
         self
     }
 
-    /// Removes the oldest files as well while the file system has less than this many bytes free, however young they are.
+    /// Removes the oldest files as well while the file system has less than this many bytes free,
+    /// however young they are.
     #[must_use]
     pub fn min_free_bytes(mut self, bytes: u64) -> Self {
         self.min_free_bytes = Some(bytes);
@@ -132,7 +143,8 @@ pub(crate) struct Pruner {
     pub(crate) producer: Producer,
     pub(crate) durability: &'static Durability,
     pub(crate) source: Source,
-    /// Records of prunings that found the journal full: the disk had to be emptied before they could be written.
+    /// Records of prunings that found the journal full: the disk had to be emptied before they
+    /// could be written.
     pub(crate) owed: Vec<Vec<u8>>,
 }
 
@@ -141,12 +153,20 @@ const BATCH: usize = 64;
 
 impl Pruner {
     /// Removes what is past its retention; `None` if another process is at it.
-    pub(crate) fn prune(&mut self, fs: &dyn Fs, layout: &Layout, retention: &Retention, now: Timestamp) -> Result<Option<Pruned>> {
+    pub(crate) fn prune(
+        &mut self,
+        fs: &dyn Fs,
+        layout: &Layout,
+        retention: &Retention,
+        now: Timestamp,
+    ) -> Result<Option<Pruned>> {
         self.pay();
         if *retention == Retention::unlimited() {
             return Ok(Some(Pruned::default()));
         }
-        let Some(lock) = Lock::try_take(&layout.lock(hold::LOCK))? else { return Ok(None) };
+        let Some(lock) = Lock::try_take(&layout.lock(hold::LOCK))? else {
+            return Ok(None);
+        };
         let mut pruned = Pruned::default();
         // Under the lock, so that no hold is placed while files go.
         let (mut doomed, held) = doomed(&self.sealed, fs, layout, retention, now)?;
@@ -164,7 +184,8 @@ impl Pruner {
         Ok(Some(pruned))
     }
 
-    /// Writes into the log what is about to go. With a full journal that comes after it, for it may be what makes room.
+    /// Writes into the log what is about to go. With a full journal that comes after it, for it may
+    /// be what makes room.
     fn record(&mut self, retention: &Retention, files: &[Doomed]) {
         let list: Vec<_> = files
             .iter()
@@ -179,10 +200,14 @@ impl Pruner {
                 })
             })
             .collect();
-        let record = OwnRecord::new("audit.log.pruned", Severity::Info, "Files past their retention were removed")
-            .detail("retention_days", retention.days)
-            .detail("files", list)
-            .render(&self.source);
+        let record = OwnRecord::new(
+            "audit.log.pruned",
+            Severity::Info,
+            "Files past their retention were removed",
+        )
+        .detail("retention_days", retention.days)
+        .detail("files", list)
+        .render(&self.source);
         match self.producer.push(&record) {
             // Until it is durable, unless the disk refuses.
             Ok(position) => drop(self.durability.wait(position.0)),
@@ -211,20 +236,34 @@ pub(super) fn doomed(
     let holds = Holds::read(layout)?;
     let undelivered = Undelivered::read(layout)?;
     let mut held = 0;
-    let cutoff = retention.days.map(|days| Timestamp::from_micros(now.as_micros().saturating_sub(i64::from(days) * MICROS_PER_DAY)));
+    let cutoff = retention.days.map(|days| {
+        Timestamp::from_micros(
+            now.as_micros()
+                .saturating_sub(i64::from(days) * MICROS_PER_DAY),
+        )
+    });
     let mut doomed = Vec::new();
     let mut kept = Vec::new();
     for day in sealed.days()? {
         // Without limits in bytes, younger days need not be looked at.
-        if retention.max_bytes.is_none() && retention.min_free_bytes.is_none() && cutoff.is_some_and(|cutoff| day.start() > cutoff) {
+        if retention.max_bytes.is_none()
+            && retention.min_free_bytes.is_none()
+            && cutoff.is_some_and(|cutoff| day.start() > cutoff)
+        {
             break;
         }
         for stem in sealed.list(day)? {
             let index = sealed.index(&stem).ok();
-            let bytes = sealed.open(&stem).map(|blob| blob.len()).unwrap_or_default();
-            // A file whose lines can't be read is as old as it can be, a day more than its own, and as long.
+            let bytes = sealed
+                .open(&stem)
+                .map(|blob| blob.len())
+                .unwrap_or_default();
+            // A file whose lines can't be read is as old as it can be, a day more than its own, and
+            // as long.
             let newest = index.as_ref().map_or(day.next().end(), |index| index.max);
-            let oldest = index.as_ref().map_or(day.previous().start(), |index| index.min);
+            let oldest = index
+                .as_ref()
+                .map_or(day.previous().start(), |index| index.min);
             let file = Doomed {
                 reason: Reason::Age,
                 bytes,
@@ -237,7 +276,9 @@ pub(super) fn doomed(
             match cutoff.is_some_and(|cutoff| newest < cutoff) {
                 true if held_by => held += 1,
                 true if !file.undelivered.is_empty()
-                    && cutoff.is_some_and(|cutoff| newest.as_micros() >= cutoff.as_micros() - PATIENCE) =>
+                    && cutoff.is_some_and(|cutoff| {
+                        newest.as_micros() >= cutoff.as_micros() - PATIENCE
+                    }) =>
                 {
                     kept.push((file, false));
                 }
@@ -248,7 +289,11 @@ pub(super) fn doomed(
     }
     let mut total: u64 = kept.iter().map(|(file, _)| file.bytes).sum();
     let mut free = match retention.min_free_bytes {
-        Some(_) => fs.space(layout.root()).map_err(Error::io("look at the space of", layout.root()))?.free,
+        Some(_) => {
+            fs.space(layout.root())
+                .map_err(Error::io("look at the space of", layout.root()))?
+                .free
+        }
         None => u64::MAX,
     };
     free = free.saturating_add(doomed.iter().map(|file| file.bytes).sum());

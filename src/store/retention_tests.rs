@@ -1,4 +1,5 @@
-//! Promise 7: nothing goes before its retention, nothing that is not ours ever, and what goes is in the log first.
+//! Promise 7: nothing goes before its retention, nothing that is not ours ever, and what goes is in
+//! the log first.
 
 use super::*;
 use crate::{
@@ -22,7 +23,14 @@ const HOUR: i64 = 3_600_000_000;
 fn rig() -> Rig {
     let dir = tempfile::tempdir().unwrap();
     let (fs, layout) = (SimFs::new(), Layout::new(dir.path()));
-    for dir in [layout.live_dir(), layout.sealed_dir(), layout.index_dir(), layout.journal_dir(), layout.locks_dir(), layout.tmp_dir()] {
+    for dir in [
+        layout.live_dir(),
+        layout.sealed_dir(),
+        layout.index_dir(),
+        layout.journal_dir(),
+        layout.locks_dir(),
+        layout.tmp_dir(),
+    ] {
         std::fs::create_dir_all(&dir).unwrap();
         fs.create_dir_all(&dir).unwrap();
     }
@@ -40,18 +48,38 @@ fn rig() -> Rig {
     // Nobody writes here: waiting ends at once.
     durability.close();
     let sealed = Arc::new(LocalSealed::new(Arc::new(fs.clone()), layout.clone()));
-    let pruner = Pruner { sealed, producer, durability, source: "tracing-audit".parse().unwrap(), owed: Vec::new() };
-    Rig { _dir: dir, fs, layout, pruner, consumer, stems }
+    let pruner = Pruner {
+        sealed,
+        producer,
+        durability,
+        source: "tracing-audit".parse().unwrap(),
+        owed: Vec::new(),
+    };
+    Rig {
+        _dir: dir,
+        fs,
+        layout,
+        pruner,
+        consumer,
+        stems,
+    }
 }
 
 impl Rig {
     fn prune(&mut self, retention: Retention, now: Timestamp) -> Result<Vec<u32>> {
-        let pruned = self.pruner.prune(&self.fs, &self.layout, &retention, now)?.expect("nobody else prunes");
+        let pruned = self
+            .pruner
+            .prune(&self.fs, &self.layout, &retention, now)?
+            .expect("nobody else prunes");
         Ok(pruned.files.iter().map(|file| file.stem.number).collect())
     }
 
     fn left(&self) -> Vec<u32> {
-        self.stems.iter().filter(|stem| self.fs.bytes(self.layout.sealed(stem)).is_some()).map(|stem| stem.number).collect()
+        self.stems
+            .iter()
+            .filter(|stem| self.fs.bytes(self.layout.sealed(stem)).is_some())
+            .map(|stem| stem.number)
+            .collect()
     }
 
     fn recorded(&mut self) -> Option<serde_json::Value> {
@@ -77,7 +105,10 @@ fn a_file_goes_when_its_youngest_line_is_past_the_retention_and_not_before() {
     assert_eq!(rig.prune(Retention::days(30), then).unwrap(), [2]);
     assert_eq!(rig.left(), [3, 4, 5]);
     // A clock that jumps back, or a retention that was made longer, removes nothing.
-    assert_eq!(rig.prune(Retention::days(30), Timestamp::MIN).unwrap(), NONE);
+    assert_eq!(
+        rig.prune(Retention::days(30), Timestamp::MIN).unwrap(),
+        NONE
+    );
     assert_eq!(rig.prune(Retention::days(365), then).unwrap(), NONE);
 }
 
@@ -87,7 +118,10 @@ fn by_total_size_the_oldest_go_first_and_no_more_than_needed() {
     let size = |stem: &FileStem| rig.fs.bytes(rig.layout.sealed(stem)).unwrap().len() as u64;
     let two: u64 = rig.stems[3..].iter().map(size).sum();
     let now = rig.after(5, 0);
-    assert_eq!(rig.prune(Retention::days(30).max_bytes(two), now).unwrap(), [1, 2, 3]);
+    assert_eq!(
+        rig.prune(Retention::days(30).max_bytes(two), now).unwrap(),
+        [1, 2, 3]
+    );
     assert_eq!(rig.left(), [4, 5]);
 }
 
@@ -119,14 +153,27 @@ fn what_is_not_ours_is_never_touched() {
 fn what_goes_is_in_the_log_first_with_its_hash() {
     let mut rig = rig();
     let sha256 = hex(rig.pruner.sealed.index(&rig.stems[0]).unwrap().sha256);
-    rig.fs.fail(|_, op| (op.what == "remove_file").then(|| io::ErrorKind::PermissionDenied.into()));
+    rig.fs
+        .fail(|_, op| (op.what == "remove_file").then(|| io::ErrorKind::PermissionDenied.into()));
     let now = rig.after(1, MICROS_PER_DAY + 1);
     assert!(rig.prune(Retention::days(1), now).is_err());
     assert_eq!(rig.left(), [1, 2, 3, 4, 5]);
     let record = rig.recorded().unwrap();
-    assert_eq!((&record["event_type"], &record["details"]["retention_days"]), (&json!("audit.log.pruned"), &json!(1)));
-    assert_eq!(record["details"]["files"][0]["file"], rig.stems[0].to_string());
-    assert_eq!((&record["details"]["files"][0]["sha256"], &record["details"]["files"][0]["lines"]), (&json!(sha256), &json!(200)));
+    assert_eq!(
+        (&record["event_type"], &record["details"]["retention_days"]),
+        (&json!("audit.log.pruned"), &json!(1))
+    );
+    assert_eq!(
+        record["details"]["files"][0]["file"],
+        rig.stems[0].to_string()
+    );
+    assert_eq!(
+        (
+            &record["details"]["files"][0]["sha256"],
+            &record["details"]["files"][0]["lines"]
+        ),
+        (&json!(sha256), &json!(200))
+    );
     rig.fs.heal();
     assert_eq!(rig.prune(Retention::days(1), now).unwrap(), [1]);
 }
@@ -147,14 +194,33 @@ fn a_full_journal_does_not_keep_a_full_disk_full() {
 #[test]
 fn for_free_space_the_oldest_go_and_no_more_than_needed() {
     let mut rig = rig();
-    let size = rig.fs.bytes(rig.layout.sealed(&rig.stems[0])).unwrap().len() as u64;
+    let size = rig
+        .fs
+        .bytes(rig.layout.sealed(&rig.stems[0]))
+        .unwrap()
+        .len() as u64;
     let now = rig.after(5, 0);
     rig.fs.limit(Some(rig.fs.used() + 1000));
-    assert_eq!(rig.prune(Retention::days(30).min_free_bytes(1000), now).unwrap(), NONE);
-    assert_eq!(rig.prune(Retention::days(30).min_free_bytes(1001), now).unwrap(), [1]);
-    assert_eq!(rig.recorded().unwrap()["details"]["files"][0]["reason"], "free_space");
+    assert_eq!(
+        rig.prune(Retention::days(30).min_free_bytes(1000), now)
+            .unwrap(),
+        NONE
+    );
+    assert_eq!(
+        rig.prune(Retention::days(30).min_free_bytes(1001), now)
+            .unwrap(),
+        [1]
+    );
+    assert_eq!(
+        rig.recorded().unwrap()["details"]["files"][0]["reason"],
+        "free_space"
+    );
     let free = rig.fs.space(rig.layout.root()).unwrap().free;
-    assert_eq!(rig.prune(Retention::unlimited().min_free_bytes(free + size / 2), now).unwrap(), [2]);
+    assert_eq!(
+        rig.prune(Retention::unlimited().min_free_bytes(free + size / 2), now)
+            .unwrap(),
+        [2]
+    );
     assert_eq!(rig.left(), [3, 4, 5]);
 }
 
@@ -164,30 +230,84 @@ fn what_is_held_stays_until_it_is_released() {
     let index = rig.pruner.sealed.index(&rig.stems[1]).unwrap();
     let (first, last) = (index.min.to_string(), index.max.to_string());
     // From the last entry of the second file on: that file is held for it, the first isn't.
-    let hold = |name: &str, start: &str, end: &str| hold::place(&rig.layout, hold::Hold::new(name, start, end).unwrap(), Timestamp::MIN);
+    let hold = |name: &str, start: &str, end: &str| {
+        hold::place(
+            &rig.layout,
+            hold::Hold::new(name, start, end).unwrap(),
+            Timestamp::MIN,
+        )
+    };
     hold("case-17", &last, "").unwrap();
-    assert!(hold("case-17", &last, "").unwrap_err().to_string().contains("already"));
+    assert!(
+        hold("case-17", &last, "")
+            .unwrap_err()
+            .to_string()
+            .contains("already")
+    );
     assert_eq!(rig.prune(Retention::days(1), Timestamp::MAX).unwrap(), [1]);
-    assert_eq!(rig.prune(Retention::unlimited().max_bytes(0), Timestamp::MAX).unwrap(), NONE);
+    assert_eq!(
+        rig.prune(Retention::unlimited().max_bytes(0), Timestamp::MAX)
+            .unwrap(),
+        NONE
+    );
     let free = rig.fs.space(rig.layout.root()).unwrap().free;
-    assert_eq!(rig.prune(Retention::unlimited().min_free_bytes(free.saturating_add(1)), Timestamp::MAX).unwrap(), NONE);
+    assert_eq!(
+        rig.prune(
+            Retention::unlimited().min_free_bytes(free.saturating_add(1)),
+            Timestamp::MAX
+        )
+        .unwrap(),
+        NONE
+    );
     let recorded = |_: &hold::Hold| Ok(());
-    let place = |name: &str, start: &str, end: &str| hold::place(&rig.layout, hold::Hold::new(name, start, end).unwrap(), Timestamp::MIN);
-    // Up to the second file's first entry and no further: with an end that is excluded, it is not held.
+    let place = |name: &str, start: &str, end: &str| {
+        hold::place(
+            &rig.layout,
+            hold::Hold::new(name, start, end).unwrap(),
+            Timestamp::MIN,
+        )
+    };
+    // Up to the second file's first entry and no further: with an end that is excluded, it is not
+    // held.
     place("other", "", &first).unwrap();
-    assert!(hold::release(&rig.layout, "nobody", recorded).unwrap().is_none());
-    assert_eq!(hold::release(&rig.layout, "case-17", recorded).unwrap().unwrap().name(), "case-17");
-    assert_eq!(rig.prune(Retention::days(1), Timestamp::MAX).unwrap(), [2, 3, 4, 5]);
+    assert!(
+        hold::release(&rig.layout, "nobody", recorded)
+            .unwrap()
+            .is_none()
+    );
+    assert_eq!(
+        hold::release(&rig.layout, "case-17", recorded)
+            .unwrap()
+            .unwrap()
+            .name(),
+        "case-17"
+    );
+    assert_eq!(
+        rig.prune(Retention::days(1), Timestamp::MAX).unwrap(),
+        [2, 3, 4, 5]
+    );
 }
 
 #[test]
 fn without_knowing_what_is_held_nothing_goes() {
     let mut rig = rig();
-    std::fs::write(rig.layout.document("holds"), "{\"version\":1,\"holds\":[{\"na").unwrap();
-    assert!(matches!(rig.prune(Retention::days(1), Timestamp::MAX), Err(Error::Damaged { .. })));
+    std::fs::write(
+        rig.layout.document("holds"),
+        "{\"version\":1,\"holds\":[{\"na",
+    )
+    .unwrap();
+    assert!(matches!(
+        rig.prune(Retention::days(1), Timestamp::MAX),
+        Err(Error::Damaged { .. })
+    ));
     // A release that can't be recorded is none.
     std::fs::remove_file(rig.layout.document("holds")).unwrap();
-    hold::place(&rig.layout, hold::Hold::new("h", "", "").unwrap(), Timestamp::MIN).unwrap();
+    hold::place(
+        &rig.layout,
+        hold::Hold::new("h", "", "").unwrap(),
+        Timestamp::MIN,
+    )
+    .unwrap();
     assert!(hold::release(&rig.layout, "h", |_| Err(Error::Closed)).is_err());
     assert_eq!(rig.prune(Retention::days(1), Timestamp::MAX).unwrap(), NONE);
 }
@@ -195,15 +315,21 @@ fn without_knowing_what_is_held_nothing_goes() {
 #[test]
 fn what_a_webhook_has_not_got_stays_a_week_longer_unless_space_is_short() {
     let mut rig = rig();
-    // `hook` was read to the middle of the second file, and a request with an entry of the first waits; `left` was removed.
+    // `hook` was read to the middle of the second file, and a request with an entry of the first
+    // waits; `left` was removed.
     let outbox = |place: &FileStem, waiting: &FileStem| {
         json!({
             "version": 1, "status": {}, "places": {place.stream.as_str(): {"file": place.to_string(), "offset": 7, "seq": 1}},
             "parcels": [{"id": "msg", "entries": [{"file": waiting.to_string(), "at": [[0, 9]]}], "attempts": 1, "due": 0}],
         })
     };
-    let state = |name: &str, value: serde_json::Value| std::fs::write(rig.layout.document(name), value.to_string()).unwrap();
-    state("webhooks", json!({"version": 1, "subscriptions": [{"name": "hook", "id": "1"}]}));
+    let state = |name: &str, value: serde_json::Value| {
+        std::fs::write(rig.layout.document(name), value.to_string()).unwrap()
+    };
+    state(
+        "webhooks",
+        json!({"version": 1, "subscriptions": [{"name": "hook", "id": "1"}]}),
+    );
     state("webhook-hook.1", outbox(&rig.stems[1], &rig.stems[0]));
     state("webhook-left.1", outbox(&rig.stems[0], &rig.stems[0]));
     let due = rig.after(5, MICROS_PER_DAY + 1);
@@ -214,18 +340,39 @@ fn what_a_webhook_has_not_got_stays_a_week_longer_unless_space_is_short() {
     assert!(rig.prune(Retention::days(1), due).is_err());
     std::fs::write(rig.layout.document("webhooks"), known).unwrap();
     // It has read another file of the first one's number, and not that.
-    let other = FileStem { born: Timestamp::from_micros(0), ..rig.stems[0].clone() };
-    std::fs::write(rig.layout.document("webhook-hook.1"), outbox(&other, &rig.stems[1]).to_string()).unwrap();
+    let other = FileStem {
+        born: Timestamp::from_micros(0),
+        ..rig.stems[0].clone()
+    };
+    std::fs::write(
+        rig.layout.document("webhook-hook.1"),
+        outbox(&other, &rig.stems[1]).to_string(),
+    )
+    .unwrap();
     assert_eq!(rig.prune(Retention::days(1), due).unwrap(), NONE);
     // The request was delivered: nothing of the first file is needed any more.
     let mut delivered = outbox(&rig.stems[1], &rig.stems[0]);
     delivered["parcels"] = json!([]);
     std::fs::write(rig.layout.document("webhook-hook.1"), delivered.to_string()).unwrap();
     assert_eq!(rig.prune(Retention::days(1), due).unwrap(), [1]);
-    assert_eq!(rig.recorded().unwrap()["details"]["files"][0]["undelivered"], json!([]));
-    let size = rig.fs.bytes(rig.layout.sealed(&rig.stems[4])).unwrap().len() as u64;
-    assert_eq!(rig.prune(Retention::days(365).max_bytes(3 * size + size / 2), due).unwrap(), [2]);
-    assert_eq!(rig.recorded().unwrap()["details"]["files"][0]["undelivered"], json!(["hook"]));
+    assert_eq!(
+        rig.recorded().unwrap()["details"]["files"][0]["undelivered"],
+        json!([])
+    );
+    let size = rig
+        .fs
+        .bytes(rig.layout.sealed(&rig.stems[4]))
+        .unwrap()
+        .len() as u64;
+    assert_eq!(
+        rig.prune(Retention::days(365).max_bytes(3 * size + size / 2), due)
+            .unwrap(),
+        [2]
+    );
+    assert_eq!(
+        rig.recorded().unwrap()["details"]["files"][0]["undelivered"],
+        json!(["hook"])
+    );
     let week = rig.after(3, 8 * MICROS_PER_DAY + 1);
     assert_eq!(rig.prune(Retention::days(1), week).unwrap(), [3]);
 }

@@ -7,9 +7,10 @@
 //! 3. put the index in its place;
 //! 4. rename the compressed file into `sealed/`, sync the folder.
 //!
-//! The index comes first so that no reader ever meets a sealed file without it and reads the whole to make one. An index whose
-//! file never came is replaced by the next try: nobody looks for an index but from its file. Each step can be cut short and all of
-//! them repeated; what is in `sealed/` is complete, always. The live twin stays: it goes when [`verified`] says so.
+//! The index comes first so that no reader ever meets a sealed file without it and reads the whole
+//! to make one. An index whose file never came is replaced by the next try: nobody looks for an
+//! index but from its file. Each step can be cut short and all of them repeated; what is in
+//! `sealed/` is complete, always. The live twin stays: it goes when [`verified`] says so.
 
 use std::{io, panic, sync::mpsc, thread};
 
@@ -31,22 +32,32 @@ use crate::error::{Error, Result};
 /// How many blocks may be deflated and not yet indexed.
 const INDEXED_LATER: usize = 2;
 
-/// Seals a live file that nobody writes to any more and whose last line is whole. If it was sealed before, there is nothing to do.
+/// Seals a live file that nobody writes to any more and whose last line is whole. If it was sealed
+/// before, there is nothing to do.
 pub(crate) fn seal(fs: &dyn Fs, layout: &Layout, stem: &FileStem, level: Level) -> Result<Index> {
     let live = open(FileBlob::open(fs, layout.live(stem)))?;
     if let Some(index) = sealed_twin(fs, layout, stem, live.as_ref())? {
         return Ok(index);
     }
-    // Neither is there, or what is in `sealed/` is not what was put there: only the live file can mend that.
+    // Neither is there, or what is in `sealed/` is not what was put there: only the live file can
+    // mend that.
     let live = live.map_or_else(|| FileBlob::open(fs, layout.live(stem)), Ok)?;
     ends_with_a_line(&live)?;
 
     let tmp = TmpFile::create(fs, layout, stem, SEALED)?;
     let built = compress(&tmp, &live, stem, level)?;
     tmp.sync()?;
-    compare(&FileBlob::open(fs, tmp.path().to_owned())?, &live, &built.index)?;
+    compare(
+        &FileBlob::open(fs, tmp.path().to_owned())?,
+        &live,
+        &built.index,
+    )?;
     write_index(fs, layout, &built)?;
-    tmp.publish(&layout.sealed_dir(), &layout.sealed_day(stem.day()), &layout.sealed(stem))?;
+    tmp.publish(
+        &layout.sealed_dir(),
+        &layout.sealed_day(stem.day()),
+        &layout.sealed(stem),
+    )?;
     Ok(built.index)
 }
 
@@ -56,10 +67,17 @@ pub(crate) fn verified(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<
     sealed_twin(fs, layout, stem, live.as_ref()).map(|index| index.is_some())
 }
 
-/// The index of the sealed twin if that is complete: by its index, made again if need be, and its end; and by the length and checksum
-/// of the live file, if that is still there. Makes it durable.
-fn sealed_twin(fs: &dyn Fs, layout: &Layout, stem: &FileStem, live: Option<&FileBlob>) -> Result<Option<Index>> {
-    let Some(sealed) = open(FileBlob::open(fs, layout.sealed(stem)))? else { return Ok(None) };
+/// The index of the sealed twin if that is complete: by its index, made again if need be, and its
+/// end; and by the length and checksum of the live file, if that is still there. Makes it durable.
+fn sealed_twin(
+    fs: &dyn Fs,
+    layout: &Layout,
+    stem: &FileStem,
+    live: Option<&FileBlob>,
+) -> Result<Option<Index>> {
+    let Some(sealed) = open(FileBlob::open(fs, layout.sealed(stem)))? else {
+        return Ok(None);
+    };
     let index = match read_index(fs, layout, &sealed, stem)? {
         Some(index) => index,
         None => match rebuild(&sealed, stem) {
@@ -98,14 +116,23 @@ fn holds(live: &FileBlob, index: &Index) -> Result<bool> {
 }
 
 fn ends_with_a_line(live: &FileBlob) -> Result<()> {
-    let Some(last) = live.len().checked_sub(1) else { return Err(Error::damaged(live.path(), "it is empty")) };
+    let Some(last) = live.len().checked_sub(1) else {
+        return Err(Error::damaged(live.path(), "it is empty"));
+    };
     let mut byte = [0];
     blob::read_exact(live, &mut byte, last)?;
-    if byte == *b"\n" { Ok(()) } else { Err(Error::damaged(live.path(), format!("its last line is torn (byte {last})"))) }
+    if byte == *b"\n" {
+        Ok(())
+    } else {
+        Err(Error::damaged(
+            live.path(),
+            format!("its last line is torn (byte {last})"),
+        ))
+    }
 }
 
-/// Deflates on this thread and makes the index on another: both take about as long at the fast level, and it is when sealing is
-/// behind that time matters.
+/// Deflates on this thread and makes the index on another: both take about as long at the fast
+/// level, and it is when sealing is behind that time matters.
 fn compress(tmp: &TmpFile<'_>, live: &FileBlob, stem: &FileStem, level: Level) -> Result<Built> {
     thread::scope(|scope| {
         let (blocks, indexed) = mpsc::sync_channel::<(Vec<u8>, u32)>(INDEXED_LATER);
@@ -127,7 +154,9 @@ fn compress(tmp: &TmpFile<'_>, live: &FileBlob, stem: &FileStem, level: Level) -
             let _ = blocks.send((block, packed_len));
         });
         drop(blocks);
-        let builder = index.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
+        let builder = index
+            .join()
+            .unwrap_or_else(|panic| panic::resume_unwind(panic));
         let (mut packed_len, mut sha256) = deflated?;
         let trailer = gzip::trailer(builder.crc(), builder.plain_len());
         sha256.update(trailer);
@@ -138,11 +167,18 @@ fn compress(tmp: &TmpFile<'_>, live: &FileBlob, stem: &FileStem, level: Level) -
 }
 
 /// Writes everything up to the trailer; gives `done` each block and the length it was packed to.
-fn deflate(tmp: &TmpFile<'_>, live: &FileBlob, level: Level, mut done: impl FnMut(&[u8], u32)) -> Result<(u64, Sha256)> {
+fn deflate(
+    tmp: &TmpFile<'_>,
+    live: &FileBlob,
+    level: Level,
+    mut done: impl FnMut(&[u8], u32),
+) -> Result<(u64, Sha256)> {
     let (mut packer, mut blocks) = (Packer::new(level), Blocks::new(live));
     let (mut packed, mut sha256, mut packed_len) = (gzip::HEADER.to_vec(), Sha256::new(), 0);
     while let Some(block) = blocks.next()? {
-        let len = packer.block(block, &mut packed).map_err(Error::io("compress", live.path()))?;
+        let len = packer
+            .block(block, &mut packed)
+            .map_err(Error::io("compress", live.path()))?;
         done(block, len);
         sha256.update(&packed);
         packed_len += packed.len() as u64;
@@ -154,7 +190,12 @@ fn deflate(tmp: &TmpFile<'_>, live: &FileBlob, level: Level, mut done: impl FnMu
 
 /// Reads the compressed file back, on two threads.
 fn compare(packed: &FileBlob, live: &FileBlob, index: &Index) -> Result<()> {
-    let differs = |what: &str| Error::damaged(packed.path(), format!("what was read back is not what was written: {what}"));
+    let differs = |what: &str| {
+        Error::damaged(
+            packed.path(),
+            format!("what was read back is not what was written: {what}"),
+        )
+    };
     let mut header = gzip::HEADER;
     blob::read_exact(packed, &mut header, 0)?;
     if header != gzip::HEADER || !ends_as(packed, index)? {
@@ -165,7 +206,10 @@ fn compare(packed: &FileBlob, live: &FileBlob, index: &Index) -> Result<()> {
         if (row.plain_offset, row.packed_offset) != ends {
             return Err(differs("its blocks do not follow each other"));
         }
-        ends = (ends.0 + u64::from(row.plain_len), ends.1 + u64::from(row.packed_len));
+        ends = (
+            ends.0 + u64::from(row.plain_len),
+            ends.1 + u64::from(row.packed_len),
+        );
     }
     if ends != (live.len(), packed.len() - gzip::TRAILER_LEN) {
         return Err(differs("its blocks are not the whole of the live file"));
@@ -174,7 +218,9 @@ fn compare(packed: &FileBlob, live: &FileBlob, index: &Index) -> Result<()> {
     thread::scope(|scope| {
         let other = scope.spawn(|| compare_blocks(packed, live, other));
         let one = compare_blocks(packed, live, one);
-        let other = other.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
+        let other = other
+            .join()
+            .unwrap_or_else(|panic| panic::resume_unwind(panic));
         one.and(other)
     })
 }
@@ -187,7 +233,10 @@ fn compare_blocks(packed: &FileBlob, live: &FileBlob, rows: &[Block]) -> Result<
         wanted.resize(row.plain_len as usize, 0);
         blob::read_exact(live, &mut wanted, row.plain_offset)?;
         if plain != wanted {
-            let what = format!("what was read back is not what was written: the block at byte {}", row.packed_offset);
+            let what = format!(
+                "what was read back is not what was written: the block at byte {}",
+                row.packed_offset
+            );
             return Err(Error::damaged(packed.path(), what));
         }
     }
@@ -204,7 +253,12 @@ struct Blocks<'a> {
 
 impl<'a> Blocks<'a> {
     fn new(live: &'a FileBlob) -> Self {
-        Self { live, at: 0, buffer: Vec::new(), given: 0 }
+        Self {
+            live,
+            at: 0,
+            buffer: Vec::new(),
+            given: 0,
+        }
     }
 
     fn next(&mut self) -> Result<Option<&[u8]>> {
@@ -219,10 +273,17 @@ impl<'a> Blocks<'a> {
             }
             let len = self.buffer.len();
             self.buffer.resize(len + more, 0);
-            blob::read_exact(self.live, self.buffer.get_mut(len..).unwrap_or_default(), self.at)?;
+            blob::read_exact(
+                self.live,
+                self.buffer.get_mut(len..).unwrap_or_default(),
+                self.at,
+            )?;
             self.at += more as u64;
         };
-        Ok(self.buffer.get(..self.given).filter(|block| !block.is_empty()))
+        Ok(self
+            .buffer
+            .get(..self.given)
+            .filter(|block| !block.is_empty()))
     }
 }
 

@@ -1,4 +1,5 @@
-//! Sealing loses nothing, whatever happens and whenever; and what is wrong with a sealed file is found.
+//! Sealing loses nothing, whatever happens and whenever; and what is wrong with a sealed file is
+//! found.
 
 use std::{path::PathBuf, process::Command};
 
@@ -41,14 +42,43 @@ fn gzip_and_we_read_what_was_sealed() {
     std::fs::write(layout.live(&stem), &plain).unwrap();
     let index = seal(&OsFs, &layout, &stem, Level::DEFAULT).unwrap();
     assert_eq!(Index::read(&OsFs, &layout.index(&stem)).unwrap(), index);
-    assert_eq!((index.lines, index.first_seq.0, index.last_seq.0, index.plain_len), (3_000, 5_000, 7_999, plain.len() as u64));
+    assert_eq!(
+        (
+            index.lines,
+            index.first_seq.0,
+            index.last_seq.0,
+            index.plain_len
+        ),
+        (3_000, 5_000, 7_999, plain.len() as u64)
+    );
     let path = layout.sealed(&stem);
-    assert!(Command::new("gzip").arg("-t").arg(&path).status().unwrap().success());
-    assert_eq!(Command::new("zcat").arg(&path).output().unwrap().stdout, plain);
-    let sum = Command::new("sha256sum").arg(&path).output().unwrap().stdout;
-    let hex: String = index.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(
+        Command::new("gzip")
+            .arg("-t")
+            .arg(&path)
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(
+        Command::new("zcat").arg(&path).output().unwrap().stdout,
+        plain
+    );
+    let sum = Command::new("sha256sum")
+        .arg(&path)
+        .output()
+        .unwrap()
+        .stdout;
+    let hex: String = index
+        .sha256
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     assert!(sum.starts_with(hex.as_bytes()));
-    assert_eq!(verify_sealed(&OsFs, &layout, &stem, &mut |_, _| Ok(false)).unwrap(), index);
+    assert_eq!(
+        verify_sealed(&OsFs, &layout, &stem, &mut |_, _| Ok(false)).unwrap(),
+        index
+    );
     assert!(layout.live(&stem).exists() && verified(&OsFs, &layout, &stem).unwrap());
     assert_eq!(std::fs::read_dir(layout.tmp_dir()).unwrap().count(), 0);
 }
@@ -59,7 +89,12 @@ fn sealing_twice_is_sealing_once() {
     let index = seal_it(&sim, &layout).unwrap();
     let before = sim.op_count();
     assert_eq!(seal_it(&sim, &layout).unwrap(), index);
-    assert!(sim.ops().iter().skip(before as usize).all(|op| ["open_read", "read", "sync_dir"].contains(&op.what)));
+    assert!(
+        sim.ops()
+            .iter()
+            .skip(before as usize)
+            .all(|op| ["open_read", "read", "sync_dir"].contains(&op.what))
+    );
 }
 
 #[test]
@@ -72,11 +107,20 @@ fn any_operation_may_fail() {
         sim.heal();
         for path in sim.files(layout.sealed_dir()) {
             assert_eq!(path, layout.sealed(&stem(1)));
-            verify_sealed(&sim, &layout, &stem(1), &mut |_, _| Ok(false)).unwrap_or_else(|e| panic!("operation {n}: {e}"));
+            verify_sealed(&sim, &layout, &stem(1), &mut |_, _| Ok(false))
+                .unwrap_or_else(|e| panic!("operation {n}: {e}"));
         }
-        assert_eq!(sim.files(layout.tmp_dir()), [] as [PathBuf; 0], "operation {n}, {:?}", touched.last());
+        assert_eq!(
+            sim.files(layout.tmp_dir()),
+            [] as [PathBuf; 0],
+            "operation {n}, {:?}",
+            touched.last()
+        );
         let index = seal_it(&sim, &layout).unwrap();
-        assert_eq!(verify_sealed(&sim, &layout, &stem(1), &mut |_, _| Ok(false)).unwrap(), index);
+        assert_eq!(
+            verify_sealed(&sim, &layout, &stem(1), &mut |_, _| Ok(false)).unwrap(),
+            index
+        );
         if result.is_ok() && touched.len() as u64 <= n {
             assert!(n > 20, "only {n} operations to fail");
             return;
@@ -101,18 +145,36 @@ fn death_and_power_loss_between_any_two_operations() {
             lose_power(&sim);
             assert_eq!(sim.bytes(layout.live(&stem(1))).unwrap(), plain);
             for path in sim.files(layout.sealed_dir()) {
-                let whole = rebuild(&FileBlob::open(&sim, path).unwrap(), &stem(1)).unwrap_or_else(|e| panic!("stopped after {n}: {e}"));
+                let whole = rebuild(&FileBlob::open(&sim, path).unwrap(), &stem(1))
+                    .unwrap_or_else(|e| panic!("stopped after {n}: {e}"));
                 assert_eq!(whole.index.plain_len, plain.len() as u64);
             }
-            // The next process seals again, finds it good, and lets the live twin go; then the power fails once more.
-            assert!(!verified(&sim, &layout, &stem(1)).unwrap() || !sim.files(layout.sealed_dir()).is_empty());
+            // The next process seals again, finds it good, and lets the live twin go; then the
+            // power fails once more.
+            assert!(
+                !verified(&sim, &layout, &stem(1)).unwrap()
+                    || !sim.files(layout.sealed_dir()).is_empty()
+            );
             let index = seal_it(&sim, &layout).unwrap();
             assert!(verified(&sim, &layout, &stem(1)).unwrap());
             sim.remove_file(&layout.live(&stem(1))).unwrap();
             sim.sync_dir(&layout.live_dir()).unwrap();
             sim.crash();
-            assert_eq!(verify_sealed(&sim, &layout, &stem(1), &mut |_, _| Ok(false)).unwrap(), index, "stopped after {n}");
-            assert!(read_index(&sim, &layout, &FileBlob::open(&sim, layout.sealed(&stem(1))).unwrap(), &stem(1)).unwrap().is_some());
+            assert_eq!(
+                verify_sealed(&sim, &layout, &stem(1), &mut |_, _| Ok(false)).unwrap(),
+                index,
+                "stopped after {n}"
+            );
+            assert!(
+                read_index(
+                    &sim,
+                    &layout,
+                    &FileBlob::open(&sim, layout.sealed(&stem(1))).unwrap(),
+                    &stem(1)
+                )
+                .unwrap()
+                .is_some()
+            );
         }
         if finished {
             break;
@@ -129,7 +191,10 @@ fn a_twin_whose_name_is_not_durable_is_made_so_before_the_live_one_goes() {
         move |_, op| (op.what == "sync_dir" && op.path == day).then(|| io::Error::other("no"))
     });
     assert!(seal_it(&sim, &layout).is_err());
-    assert!(verified(&sim, &layout, &stem(1)).is_err(), "it is there, but may be gone after a crash");
+    assert!(
+        verified(&sim, &layout, &stem(1)).is_err(),
+        "it is there, but may be gone after a crash"
+    );
     sim.heal();
     assert!(verified(&sim, &layout, &stem(1)).unwrap());
     sim.crash();
@@ -144,10 +209,15 @@ fn a_full_disk_leaves_nothing_behind() {
         seal_it(&sim, &layout).unwrap();
         sim.used()
     };
-    for limit in (plain.len() as u64..needed).step_by(3_001).chain([needed - 1]) {
+    for limit in (plain.len() as u64..needed)
+        .step_by(3_001)
+        .chain([needed - 1])
+    {
         let (sim, layout) = sim(&plain);
         sim.limit(Some(limit));
-        let Err(Error::Io { source, .. }) = seal_it(&sim, &layout) else { panic!("{limit} of {needed} bytes are too few") };
+        let Err(Error::Io { source, .. }) = seal_it(&sim, &layout) else {
+            panic!("{limit} of {needed} bytes are too few")
+        };
         assert_eq!(source.kind(), io::ErrorKind::StorageFull);
         assert_eq!(sim.files("/log"), [layout.live(&stem(1))]);
         sim.limit(Some(needed));
@@ -157,9 +227,17 @@ fn a_full_disk_leaves_nothing_behind() {
 
 #[test]
 fn what_is_not_finished_is_not_sealed() {
-    for (plain, message) in [(&b""[..], "it is empty"), (&live()[..1_000], "its last line is torn (byte 999)")] {
+    for (plain, message) in [
+        (&b""[..], "it is empty"),
+        (&live()[..1_000], "its last line is torn (byte 999)"),
+    ] {
         let (sim, layout) = sim(plain);
-        assert!(seal_it(&sim, &layout).unwrap_err().to_string().ends_with(message));
+        assert!(
+            seal_it(&sim, &layout)
+                .unwrap_err()
+                .to_string()
+                .ends_with(message)
+        );
         assert_eq!(sim.files("/log"), [layout.live(&stem(1))]);
     }
 }
@@ -177,7 +255,14 @@ fn the_live_twin_stays_unless_the_sealed_one_has_it_all() {
     }
     sim.put(&sealed, whole.clone());
     assert!(verified(&sim, &layout, &stem(1)).unwrap());
-    for other in [lines(1, 701), lines(1, 699), live().iter().map(|b| if *b == b'7' { b'8' } else { *b }).collect()] {
+    for other in [
+        lines(1, 701),
+        lines(1, 699),
+        live()
+            .iter()
+            .map(|b| if *b == b'7' { b'8' } else { *b })
+            .collect(),
+    ] {
         sim.put(&live_path, other);
         assert!(!verified(&sim, &layout, &stem(1)).unwrap());
     }
@@ -219,11 +304,19 @@ fn any_changed_byte_of_either_file_is_found() {
                 let mut bytes = whole.clone();
                 bytes[at] ^= flip;
                 sim.put(&path, bytes);
-                let message = verify_sealed(&sim, &layout, &stem(1), &mut |_, _| Ok(false)).unwrap_err().to_string();
-                assert!(message.starts_with(&format!("{} is damaged: ", path.display())), "{at}: {message}");
+                let message = verify_sealed(&sim, &layout, &stem(1), &mut |_, _| Ok(false))
+                    .unwrap_err()
+                    .to_string();
+                assert!(
+                    message.starts_with(&format!("{} is damaged: ", path.display())),
+                    "{at}: {message}"
+                );
             }
             sim.put(&path, &whole[..at]);
-            assert!(verify_sealed(&sim, &layout, &stem(1), &mut |_, _| Ok(false)).is_err(), "cut at {at}");
+            assert!(
+                verify_sealed(&sim, &layout, &stem(1), &mut |_, _| Ok(false)).is_err(),
+                "cut at {at}"
+            );
         }
         sim.put(&path, [&whole[..], b"x"].concat());
         assert!(verify_sealed(&sim, &layout, &stem(1), &mut |_, _| Ok(false)).is_err());
@@ -234,13 +327,24 @@ fn any_changed_byte_of_either_file_is_found() {
 
 #[test]
 fn verifying_says_which_line_is_wrong() {
-    assert_eq!(verify_after(&live(), |sim, layout| sim.remove_file(&layout.index(&stem(1))).unwrap()), "");
+    assert_eq!(
+        verify_after(&live(), |sim, layout| sim
+            .remove_file(&layout.index(&stem(1)))
+            .unwrap()),
+        ""
+    );
     let gap = [lines(1, 700), lines(702, 70)].concat();
     assert!(verify_after(&gap, |_, _| {}).ends_with("line 701 has the number 702, after 700"));
     let torn = [&lines(1, 3)[..], b"{\"torn\n", &lines(5, 2)].concat();
     assert!(verify_after(&torn, |_, _| {}).ends_with("line 4 is not a record"));
-    let foreign = String::from_utf8(lines(1, 3)).unwrap().replacen("billing-7f3a9c", "billing-000000", 1);
-    assert!(verify_after(foreign.as_bytes(), |_, _| {}).ends_with("line 1 is of the stream \"billing-000000\""));
+    let foreign =
+        String::from_utf8(lines(1, 3))
+            .unwrap()
+            .replacen("billing-7f3a9c", "billing-000000", 1);
+    assert!(
+        verify_after(foreign.as_bytes(), |_, _| {})
+            .ends_with("line 1 is of the stream \"billing-000000\"")
+    );
 }
 
 #[test]
@@ -252,10 +356,14 @@ fn a_file_that_was_exchanged_for_a_true_one_is_found() {
         let other = SimFs::new();
         other.put(layout.live(&stem(1)), plain);
         seal_it(&other, layout).unwrap();
-        sim.put(layout.sealed(&stem(1)), other.bytes(layout.sealed(&stem(1))).unwrap());
+        sim.put(
+            layout.sealed(&stem(1)),
+            other.bytes(layout.sealed(&stem(1))).unwrap(),
+        );
     });
     assert!(
-        message.contains(".jsonl.gz is damaged: the block of ") && message.ends_with("has another checksum than its index noted"),
+        message.contains(".jsonl.gz is damaged: the block of ")
+            && message.ends_with("has another checksum than its index noted"),
         "{message}"
     );
 }
@@ -293,8 +401,14 @@ fn sealing_speed() {
     let dir = tempfile::tempdir().unwrap();
     let (layout, plain) = (Layout::new(dir.path()), lines(1, 150_000));
     OsFs.create_dir_all(&layout.live_dir()).unwrap();
-    let rate = |bytes: usize, begin: std::time::Duration| bytes as f64 / (cpu_time() - begin).as_secs_f64() / 1e6;
-    println!("{} MB, {} bytes a line", plain.len() / 1_000_000, plain.len() / 150_000);
+    let rate = |bytes: usize, begin: std::time::Duration| {
+        bytes as f64 / (cpu_time() - begin).as_secs_f64() / 1e6
+    };
+    println!(
+        "{} MB, {} bytes a line",
+        plain.len() / 1_000_000,
+        plain.len() / 150_000
+    );
     for level in [1, 3, 6] {
         let stem = stem(level);
         std::fs::write(layout.live(&stem), &plain).unwrap();

@@ -23,12 +23,13 @@ use crate::{
 /// How many indexes stay in memory: some 16 KB each.
 const CACHED: usize = 256;
 
-/// Sealed files, local or remote. What is listed is complete and never changes, but retention may remove it at any time: `open` fails
-/// with `NotFound` then.
+/// Sealed files, local or remote. What is listed is complete and never changes, but retention may
+/// remove it at any time: `open` fails with `NotFound` then.
 pub(crate) trait SealedFiles: fmt::Debug + Send + Sync {
     /// The days that have files, in order.
     fn days(&self) -> Result<Vec<Day>>;
-    /// The files born on a day, in order. Their lines may be some moments older or younger than the day.
+    /// The files born on a day, in order. Their lines may be some moments older or younger than the
+    /// day.
     fn list(&self, day: Day) -> Result<Vec<FileStem>>;
     /// Opens a file's bytes. They stay readable when the file is removed.
     fn open(&self, stem: &FileStem) -> Result<Arc<dyn Blob>>;
@@ -50,7 +51,12 @@ pub(crate) struct LocalSealed {
 
 impl LocalSealed {
     pub(crate) fn new(fs: Arc<dyn Fs>, layout: Layout) -> Self {
-        Self { fs, layout, cache: Mutex::default(), rebuilding: Mutex::default() }
+        Self {
+            fs,
+            layout,
+            cache: Mutex::default(),
+            rebuilding: Mutex::default(),
+        }
     }
 
     /// What is below `sealed/` and not ours: other names, other places, folders that aren't days.
@@ -64,7 +70,9 @@ impl LocalSealed {
                 continue;
             };
             for file in self.fs.list(&dir).map_err(Error::io("list", &dir))? {
-                if file.is_dir || FileStem::parse(&file.name, SEALED).is_none_or(|stem| stem.day() != day) {
+                if file.is_dir
+                    || FileStem::parse(&file.name, SEALED).is_none_or(|stem| stem.day() != day)
+                {
                     foreign.push(dir.join(file.name));
                 }
             }
@@ -74,19 +82,33 @@ impl LocalSealed {
 
     fn cached(&self, stem: &FileStem) -> Option<Cached> {
         // A panic elsewhere leaves a cache that is still true.
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(stem)
+        self.cache
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(stem)
     }
 
     fn remember(&self, index: Index, on_disk: bool) -> Cached {
-        let cached = Cached { index: Arc::new(index), on_disk };
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner).put(cached.clone());
+        let cached = Cached {
+            index: Arc::new(index),
+            on_disk,
+        };
+        self.cache
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .put(cached.clone());
         cached
     }
 
-    /// What was pruned has no index any more: it would be taken for there as long as that is remembered.
+    /// What was pruned has no index any more: it would be taken for there as long as that is
+    /// remembered.
     fn forget_if_gone(&self, stem: &FileStem, error: &Error) {
         if matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound) {
-            self.cache.lock().unwrap_or_else(PoisonError::into_inner).indexes.remove(stem);
+            self.cache
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .indexes
+                .remove(stem);
         }
     }
 
@@ -98,9 +120,13 @@ impl LocalSealed {
         if let Some(index) = read_index(&*self.fs, &self.layout, &blob, stem)? {
             return Ok(self.remember(index, true));
         }
-        let _one_at_a_time = self.rebuilding.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self
+            .rebuilding
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         // Another may have made it while this one waited.
-        self.cached(stem).map_or_else(|| self.rebuild(stem, &blob), Ok)
+        self.cached(stem)
+            .map_or_else(|| self.rebuild(stem, &blob), Ok)
     }
 
     fn rebuild(&self, stem: &FileStem, blob: &dyn Blob) -> Result<Cached> {
@@ -115,7 +141,11 @@ impl SealedFiles for LocalSealed {
     fn days(&self) -> Result<Vec<Day>> {
         let dir = self.layout.sealed_dir();
         let entries = self.fs.list(&dir).map_err(Error::io("list", &dir))?;
-        let mut days: Vec<_> = entries.iter().filter(|entry| entry.is_dir).filter_map(|entry| parse_day_dir(&entry.name)).collect();
+        let mut days: Vec<_> = entries
+            .iter()
+            .filter(|entry| entry.is_dir)
+            .filter_map(|entry| parse_day_dir(&entry.name))
+            .collect();
         days.sort_unstable();
         Ok(days)
     }
@@ -123,14 +153,18 @@ impl SealedFiles for LocalSealed {
     fn list(&self, day: Day) -> Result<Vec<FileStem>> {
         let dir = self.layout.sealed_day(day);
         let entries = self.fs.list(&dir).map_err(Error::io("list", &dir))?;
-        let stems = entries.iter().filter(|entry| !entry.is_dir).filter_map(|entry| FileStem::parse(&entry.name, SEALED));
+        let stems = entries
+            .iter()
+            .filter(|entry| !entry.is_dir)
+            .filter_map(|entry| FileStem::parse(&entry.name, SEALED));
         let mut stems: Vec<_> = stems.filter(|stem| stem.day() == day).collect();
         stems.sort_unstable();
         Ok(stems)
     }
 
     fn open(&self, stem: &FileStem) -> Result<Arc<dyn Blob>> {
-        let blob = FileBlob::open(&*self.fs, self.layout.sealed(stem)).inspect_err(|e| self.forget_if_gone(stem, e))?;
+        let blob = FileBlob::open(&*self.fs, self.layout.sealed(stem))
+            .inspect_err(|e| self.forget_if_gone(stem, e))?;
         Ok(Arc::new(blob))
     }
 
@@ -148,7 +182,10 @@ impl SealedFiles for LocalSealed {
             return Ok(blooms);
         }
         // The tables in memory are right, but the file is gone since, or its filters are damaged.
-        let _one_at_a_time = self.rebuilding.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self
+            .rebuilding
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Ok(blooms) = read(&cached.index) {
             return Ok(blooms);
         }
@@ -182,9 +219,14 @@ impl Cache {
 
     fn put(&mut self, cached: Cached) {
         self.uses += 1;
-        self.indexes.insert(cached.index.stem.clone(), (cached, self.uses));
+        self.indexes
+            .insert(cached.index.stem.clone(), (cached, self.uses));
         if self.indexes.len() > CACHED {
-            let oldest = self.indexes.iter().min_by_key(|(_, (_, used))| *used).map(|(stem, _)| stem.clone());
+            let oldest = self
+                .indexes
+                .iter()
+                .min_by_key(|(_, (_, used))| *used)
+                .map(|(stem, _)| stem.clone());
             oldest.and_then(|stem| self.indexes.remove(&stem));
         }
     }

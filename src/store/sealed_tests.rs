@@ -13,7 +13,10 @@ use crate::store::{
 fn log(numbers: &[u32]) -> (SimFs, Layout, LocalSealed) {
     let (sim, layout) = (SimFs::new(), Layout::new("/log"));
     for &number in numbers {
-        sim.put(layout.live(&stem(number)), lines(1 + u64::from(number) * 700, 700));
+        sim.put(
+            layout.live(&stem(number)),
+            lines(1 + u64::from(number) * 700, 700),
+        );
         seal(&sim, &layout, &stem(number), Level::FASTEST).unwrap();
     }
     let sealed = LocalSealed::new(Arc::new(sim.clone()), layout.clone());
@@ -65,7 +68,12 @@ fn a_lost_or_damaged_index_is_made_again() {
     let (sim, layout, sealed) = log(&[1]);
     let (rows_before, path) = (rows(&sealed, 1), layout.index(&stem(1)));
     let bytes = sim.bytes(&path).unwrap();
-    for damage in [None, Some(bytes[..100].to_vec()), Some(vec![0; 5_000]), Some([&bytes[..80], b"\xff", &bytes[81..]].concat())] {
+    for damage in [
+        None,
+        Some(bytes[..100].to_vec()),
+        Some(vec![0; 5_000]),
+        Some([&bytes[..80], b"\xff", &bytes[81..]].concat()),
+    ] {
         match damage {
             Some(bytes) => sim.put(&path, bytes),
             None => sim.remove_file(&path).unwrap(),
@@ -80,7 +88,12 @@ fn a_lost_or_damaged_index_is_made_again() {
 fn filters_that_were_damaged_after_their_index_was_read_are_made_again() {
     let (sim, layout, sealed) = log(&[1]);
     let path = layout.index(&stem(1));
-    let ask = || sealed.blooms(&stem(1), Key::Request).unwrap().may_contain(0, b"nobody's");
+    let ask = || {
+        sealed
+            .blooms(&stem(1), Key::Request)
+            .unwrap()
+            .may_contain(0, b"nobody's")
+    };
     assert!(!ask());
     let bytes = sim.bytes(&path).unwrap();
     let mut damaged = bytes.clone();
@@ -102,8 +115,18 @@ fn a_log_on_a_full_disk_can_be_read_without_its_index() {
     let sealed = LocalSealed::new(Arc::new(sim.clone()), layout.clone());
     assert_eq!(rows(&sealed, 1), before);
     let ops = sim.op_count();
-    assert!(sealed.blooms(&stem(1), Key::Actor).unwrap().may_contain(0, b"nobody"), "nothing is known, so all is possible");
-    assert_eq!(sim.op_count(), ops, "the file isn't read again for every question");
+    assert!(
+        sealed
+            .blooms(&stem(1), Key::Actor)
+            .unwrap()
+            .may_contain(0, b"nobody"),
+        "nothing is known, so all is possible"
+    );
+    assert_eq!(
+        sim.op_count(),
+        ops,
+        "the file isn't read again for every question"
+    );
     assert_eq!(sim.files(layout.tmp_dir()), [] as [PathBuf; 0]);
 }
 
@@ -116,7 +139,9 @@ fn what_is_being_read_stays_when_it_is_removed() {
     let mut read = vec![0; bytes.len()];
     crate::store::blob::read_exact(&*blob, &mut read, 0).unwrap();
     assert!(read == bytes && blob.len() == bytes.len() as u64);
-    let Err(Error::Io { source, .. }) = sealed.open(&stem(1)) else { panic!("it is gone") };
+    let Err(Error::Io { source, .. }) = sealed.open(&stem(1)) else {
+        panic!("it is gone")
+    };
     assert_eq!(source.kind(), std::io::ErrorKind::NotFound);
 }
 
@@ -127,7 +152,9 @@ fn a_damaged_file_has_no_index() {
     let bytes = sim.bytes(&path).unwrap();
     sim.put(&path, &bytes[..bytes.len() - 1]);
     let sealed = LocalSealed::new(Arc::new(sim.clone()), layout);
-    assert!(matches!(sealed.index(&stem(1)), Err(Error::Damaged { path: named, .. }) if named == path));
+    assert!(
+        matches!(sealed.index(&stem(1)), Err(Error::Damaged { path: named, .. }) if named == path)
+    );
 }
 
 #[test]
@@ -136,7 +163,13 @@ fn the_cache_forgets_what_was_used_longest_ago() {
     let index = Index::clone(&sealed.index(&stem(1)).unwrap());
     let mut cache = Cache::default();
     for number in 0..CACHED as u32 + 50 {
-        cache.put(Cached { index: Arc::new(Index { stem: stem(number), ..index.clone() }), on_disk: true });
+        cache.put(Cached {
+            index: Arc::new(Index {
+                stem: stem(number),
+                ..index.clone()
+            }),
+            on_disk: true,
+        });
         assert!(cache.get(&stem(0)).is_some());
     }
     assert_eq!(cache.indexes.len(), CACHED);

@@ -1,6 +1,8 @@
-//! The sealer thread: seals rotated files, removes their live twins after a grace, recovers what dead processes left, prunes.
+//! The sealer thread: seals rotated files, removes their live twins after a grace, recovers what
+//! dead processes left, prunes.
 //!
-//! It works behind the writer and never holds it up. Everything it does can be cut short and done again, by it or by another process.
+//! It works behind the writer and never holds it up. Everything it does can be cut short and done
+//! again, by it or by another process.
 
 use std::{
     collections::VecDeque,
@@ -61,7 +63,8 @@ pub(super) struct Sealer {
     /// Our own stream, whose files are not leftovers.
     own: StreamId,
     jobs: Receiver<Job>,
-    /// Set when the log closes: the file at hand is finished, the others are left to the next process.
+    /// Set when the log closes: the file at hand is finished, the others are left to the next
+    /// process.
     stopping: Arc<AtomicBool>,
     queue: VecDeque<Pending>,
     graced: VecDeque<Graced>,
@@ -89,7 +92,10 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 const BEHIND: usize = 2;
 
 impl Sealer {
-    #[expect(clippy::too_many_arguments, reason = "called once, where all of them are made")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "called once, where all of them are made"
+    )]
     pub(super) fn new(
         fs: Arc<dyn Fs>,
         layout: Layout,
@@ -101,7 +107,19 @@ impl Sealer {
         jobs: Receiver<Job>,
         stopping: Arc<AtomicBool>,
     ) -> Self {
-        Self { fs, layout, clock, health, options, pruner, own, jobs, stopping, queue: VecDeque::new(), graced: VecDeque::new() }
+        Self {
+            fs,
+            layout,
+            clock,
+            health,
+            options,
+            pruner,
+            own,
+            jobs,
+            stopping,
+            queue: VecDeque::new(),
+            graced: VecDeque::new(),
+        }
     }
 
     /// Runs until it is told to stop or the writer is gone.
@@ -118,7 +136,9 @@ impl Sealer {
                 self.recover_left();
                 self.prune(self.options.retention);
             }
-            let next = self.work(now).map_or(MAINTENANCE, |wait| wait.min(MAINTENANCE));
+            let next = self
+                .work(now)
+                .map_or(MAINTENANCE, |wait| wait.min(MAINTENANCE));
             match self.jobs.recv_timeout(next) {
                 Ok(Job::Seal(stem)) => self.add(stem, None),
                 Ok(Job::Prune) => self.prune(self.options.retention),
@@ -130,29 +150,55 @@ impl Sealer {
     }
 
     fn add(&mut self, stem: FileStem, lock: Option<Arc<Lock>>) {
-        self.queue.push_back(Pending { stem, lock, not_before: Duration::ZERO, pause: RETRY.0 });
+        self.queue.push_back(Pending {
+            stem,
+            lock,
+            not_before: Duration::ZERO,
+            pause: RETRY.0,
+        });
         self.count_backlog();
     }
 
     fn count_backlog(&self) {
-        self.health.seal_backlog().store(self.queue.len() as u64, std::sync::atomic::Ordering::Relaxed);
+        self.health.seal_backlog().store(
+            self.queue.len() as u64,
+            std::sync::atomic::Ordering::Relaxed,
+        );
     }
 
-    /// Seals one file and removes the twins whose grace is over; says how long there is nothing to do then.
+    /// Seals one file and removes the twins whose grace is over; says how long there is nothing to
+    /// do then.
     fn work(&mut self, now: Duration) -> Option<Duration> {
-        if let Some(mut pending) = self.queue.iter().position(|pending| pending.not_before <= now).and_then(|at| self.queue.remove(at)) {
-            let level = if self.queue.len() >= BEHIND { Level::FASTEST } else { self.options.level };
+        if let Some(mut pending) = self
+            .queue
+            .iter()
+            .position(|pending| pending.not_before <= now)
+            .and_then(|at| self.queue.remove(at))
+        {
+            let level = if self.queue.len() >= BEHIND {
+                Level::FASTEST
+            } else {
+                self.options.level
+            };
             match seal::seal(&*self.fs, &self.layout, &pending.stem, level) {
                 Ok(_) => {
                     self.health.count(self.health.sealed(), 1);
                     let until = self.clock.monotonic() + self.options.grace;
-                    self.graced.push_back(Graced { stem: pending.stem, lock: pending.lock, until });
+                    self.graced.push_back(Graced {
+                        stem: pending.stem,
+                        lock: pending.lock,
+                        until,
+                    });
                 }
                 Err(error) => {
                     self.health.count(self.health.seal_errors(), 1);
                     self.health.report(&Problem::SealFailed(error.to_string()));
                     // A damaged file is not going to get better, but someone may repair it.
-                    pending.pause = if matches!(error, Error::Damaged { .. }) { RETRY.1 } else { (pending.pause * 2).min(RETRY.1) };
+                    pending.pause = if matches!(error, Error::Damaged { .. }) {
+                        RETRY.1
+                    } else {
+                        (pending.pause * 2).min(RETRY.1)
+                    };
                     pending.not_before = self.clock.monotonic() + pending.pause;
                     self.queue.push_back(pending);
                 }
@@ -173,43 +219,75 @@ impl Sealer {
                 let _ = lock.remove();
             }
         }
-        let sealing = self.queue.iter().map(|pending| pending.not_before.saturating_sub(now)).min();
-        let removing = self.graced.front().map(|graced| graced.until.saturating_sub(now));
+        let sealing = self
+            .queue
+            .iter()
+            .map(|pending| pending.not_before.saturating_sub(now))
+            .min();
+        let removing = self
+            .graced
+            .front()
+            .map(|graced| graced.until.saturating_sub(now));
         sealing.into_iter().chain(removing).min()
     }
 
     /// Takes over the streams of processes that died.
     pub(super) fn recover_left(&mut self) {
-        let busy: Vec<StreamId> =
-            self.queue.iter().map(|p| &p.stem).chain(self.graced.iter().map(|g| &g.stem)).map(|s| s.stream.clone()).collect();
-        let left = recover::left_streams(&*self.fs, &self.layout)
-            .map(|streams| streams.into_iter().filter(|stream| *stream != self.own && !busy.contains(stream)).collect::<Vec<_>>());
+        let busy: Vec<StreamId> = self
+            .queue
+            .iter()
+            .map(|p| &p.stem)
+            .chain(self.graced.iter().map(|g| &g.stem))
+            .map(|s| s.stream.clone())
+            .collect();
+        let left = recover::left_streams(&*self.fs, &self.layout).map(|streams| {
+            streams
+                .into_iter()
+                .filter(|stream| *stream != self.own && !busy.contains(stream))
+                .collect::<Vec<_>>()
+        });
         match left {
             Ok(streams) => {
                 for stream in streams {
                     match recover::recover(&*self.fs, &self.layout, &*self.clock, &stream) {
                         Ok(Some(recovered)) => {
-                            self.health.count(self.health.recovered(), recovered.records);
-                            recovered.problems.iter().for_each(|what| self.health.report(&Problem::RecoveryFailed(what.clone())));
+                            self.health
+                                .count(self.health.recovered(), recovered.records);
+                            recovered.problems.iter().for_each(|what| {
+                                self.health.report(&Problem::RecoveryFailed(what.clone()))
+                            });
                             let lock = Arc::new(recovered.lock);
-                            recovered.files.into_iter().for_each(|stem| self.add(stem, Some(lock.clone())));
+                            recovered
+                                .files
+                                .into_iter()
+                                .for_each(|stem| self.add(stem, Some(lock.clone())));
                             if let Some(lock) = Arc::into_inner(lock) {
                                 let _ = lock.remove();
                             }
                         }
                         // Its process lives.
                         Ok(None) => {}
-                        Err(error) => self.health.report(&Problem::RecoveryFailed(error.to_string())),
+                        Err(error) => self
+                            .health
+                            .report(&Problem::RecoveryFailed(error.to_string())),
                     }
                 }
             }
-            Err(error) => self.health.report(&Problem::RecoveryFailed(error.to_string())),
+            Err(error) => self
+                .health
+                .report(&Problem::RecoveryFailed(error.to_string())),
         }
     }
 
     fn prune(&mut self, retention: Retention) {
-        match self.pruner.prune(&*self.fs, &self.layout, &retention, self.clock.now()) {
-            Ok(pruned) => self.health.count(self.health.pruned(), pruned.map_or(0, |pruned| pruned.files.len() as u64)),
+        match self
+            .pruner
+            .prune(&*self.fs, &self.layout, &retention, self.clock.now())
+        {
+            Ok(pruned) => self.health.count(
+                self.health.pruned(),
+                pruned.map_or(0, |pruned| pruned.files.len() as u64),
+            ),
             Err(error) => self.health.report(&Problem::PruneFailed(error.to_string())),
         }
     }
@@ -219,7 +297,10 @@ impl Sealer {
 pub(super) fn remove_twin(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<()> {
     let path = layout.live(stem);
     if !seal::verified(fs, layout, stem)? {
-        return Err(Error::damaged(layout.sealed(stem), "it is not the whole of its live twin, which therefore stays"));
+        return Err(Error::damaged(
+            layout.sealed(stem),
+            "it is not the whole of its live twin, which therefore stays",
+        ));
     }
     match fs.remove_file(&path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),

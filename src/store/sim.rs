@@ -1,11 +1,14 @@
 //! A file system in memory that loses power, fills up and fails at the worst moment.
 //!
-//! [`SimFs`] is a handle: clones show the same disk. It tells apart what is *there* and what is *durable*:
+//! [`SimFs`] is a handle: clones show the same disk. It tells apart what is *there* and what is
+//! *durable*:
 //!
-//! - A file's bytes are durable once [`FsFile::sync`] returned; what was appended or cut off since is not.
-//! - A name (a file's or directory's entry in its directory) is durable once [`Fs::sync_dir`] of that directory returned. Each entry stands for
-//!   itself: after a crash a renamed file may bear the old name, the new one, both or, if its old directory alone was synced,
-//!   none. That is more than a journaling file system does to anyone, and all that POSIX promises.
+//! - A file's bytes are durable once [`FsFile::sync`] returned; what was appended or cut off since
+//!   is not.
+//! - A name (a file's or directory's entry in its directory) is durable once [`Fs::sync_dir`] of
+//!   that directory returned. Each entry stands for itself: after a crash a renamed file may bear
+//!   the old name, the new one, both or, if its old directory alone was synced, none. That is more
+//!   than a journaling file system does to anyone, and all that POSIX promises.
 //!
 //! | to play | call | then |
 //! |---|---|---|
@@ -16,8 +19,9 @@
 //! | death between two operations | [`SimFs::stop_after`] | all later ones fail, until `kill` or a crash |
 //! | a full disk | [`SimFs::limit`] | appends are cut short, then fail with `ENOSPC` |
 //!
-//! A deleted file can be read and written by who has it open; its identity says it has no links, and its room is free when it is
-//! closed. Operations are counted and logged before they are done; looking (`list`, `identity`, `space`) isn't.
+//! A deleted file can be read and written by who has it open; its identity says it has no links,
+//! and its room is free when it is closed. Operations are counted and logged before they are done;
+//! looking (`list`, `identity`, `space`) isn't.
 
 use std::{
     collections::BTreeMap,
@@ -31,7 +35,8 @@ use super::fs::{Entry, Fs, FsFile, Identity, Space};
 /// One thing the code under test did, or tried to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Op {
-    /// `create_new`, `open_write`, `open_read`, `append`, `read`, `sync`, `truncate`, `create_dir`, `rename`, `remove_file`, `remove_dir`, `sync_dir`.
+    /// `create_new`, `open_write`, `open_read`, `append`, `read`, `sync`, `truncate`, `create_dir`,
+    /// `rename`, `remove_file`, `remove_dir`, `sync_dir`.
     pub(crate) what: &'static str,
     /// The file or directory; of a rename, where from.
     pub(crate) path: PathBuf,
@@ -103,12 +108,15 @@ impl SimFs {
         self.lose(|| false);
     }
 
-    /// The power fails, and of each thing that was not made durable some is left, by chance: a name or not, the first bytes that were
-    /// appended, and of those perhaps only their length, as zeros.
+    /// The power fails, and of each thing that was not made durable some is left, by chance: a name
+    /// or not, the first bytes that were appended, and of those perhaps only their length, as
+    /// zeros.
     pub(crate) fn crash_randomly(&self, seed: u64) {
         let mut state = seed;
         self.lose(move || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             state >> 63 == 1
         });
     }
@@ -117,29 +125,48 @@ impl SimFs {
         self.kill();
         let mut disk = self.disk();
         let mut left = BTreeMap::new();
-        let paths: Vec<PathBuf> = disk.there.keys().chain(disk.durable.keys()).cloned().collect();
+        let paths: Vec<PathBuf> = disk
+            .there
+            .keys()
+            .chain(disk.durable.keys())
+            .cloned()
+            .collect();
         for path in paths {
             let (there, durable) = (disk.there.get(&path), disk.durable.get(&path));
             let synced = matches!((there, durable), (Some(a), Some(b)) if a.is(b));
             let node = if synced || keep() { there } else { durable };
             // Parents come first; what is in a lost directory is lost.
-            let reachable = path.parent().is_none_or(|parent| parent == Path::new("/") || left.contains_key(parent));
+            let reachable = path
+                .parent()
+                .is_none_or(|parent| parent == Path::new("/") || left.contains_key(parent));
             if let Some(node) = node.filter(|_| reachable) {
                 left.entry(path).or_insert_with(|| node.clone());
             }
         }
         for node in left.values_mut() {
-            let Node::File(_, content) = node else { continue };
-            let Content { bytes, durable, same } = &mut *content.lock().unwrap();
+            let Node::File(_, content) = node else {
+                continue;
+            };
+            let Content {
+                bytes,
+                durable,
+                same,
+            } = &mut *content.lock().unwrap();
             let was_cut = durable.len() > *same;
             if was_cut && !keep() {
                 bytes.clone_from(durable);
             } else {
                 let appended = bytes.split_off(*same);
                 if keep() {
-                    let halved = (0..8).fold(appended.len(), |len, _| if keep() { len } else { len / 2 });
+                    let halved =
+                        (0..8).fold(appended.len(), |len, _| if keep() { len } else { len / 2 });
                     let zeros = keep();
-                    bytes.extend(appended.iter().take(halved).map(|byte| if zeros { 0 } else { *byte }));
+                    bytes.extend(
+                        appended
+                            .iter()
+                            .take(halved)
+                            .map(|byte| if zeros { 0 } else { *byte }),
+                    );
                 }
                 durable.clone_from(bytes);
             }
@@ -149,12 +176,14 @@ impl SimFs {
         disk.there = left;
     }
 
-    /// From now on, operations for which `fault` gives an error fail with it. Their number is [`op_count`](Self::op_count) when they begin.
+    /// From now on, operations for which `fault` gives an error fail with it. Their number is
+    /// [`op_count`](Self::op_count) when they begin.
     pub(crate) fn fail(&self, fault: impl FnMut(u64, &Op) -> Option<io::Error> + Send + 'static) {
         self.disk().fault = Some(Box::new(fault));
     }
 
-    /// Takes back [`fail`](Self::fail), [`fail_nth`](Self::fail_nth) and [`stop_after`](Self::stop_after).
+    /// Takes back [`fail`](Self::fail), [`fail_nth`](Self::fail_nth) and
+    /// [`stop_after`](Self::stop_after).
     pub(crate) fn heal(&self) {
         self.disk().fault = None;
     }
@@ -204,7 +233,11 @@ impl SimFs {
             disk.there.entry(dir.to_owned()).or_insert(Node::Dir);
             disk.durable.entry(dir.to_owned()).or_insert(Node::Dir);
         }
-        let node = disk.new_file(Content { same: bytes.len(), durable: bytes.clone(), bytes });
+        let node = disk.new_file(Content {
+            same: bytes.len(),
+            durable: bytes.clone(),
+            bytes,
+        });
         disk.there.insert(path.to_owned(), node.clone());
         disk.durable.insert(path.to_owned(), node);
     }
@@ -212,7 +245,9 @@ impl SimFs {
     /// All files below `dir`, in order.
     pub(crate) fn files(&self, dir: impl AsRef<Path>) -> Vec<PathBuf> {
         let disk = self.disk();
-        let file = |(path, node): (&PathBuf, &Node)| (path.starts_with(&dir) && matches!(node, Node::File(..))).then(|| path.clone());
+        let file = |(path, node): (&PathBuf, &Node)| {
+            (path.starts_with(&dir) && matches!(node, Node::File(..))).then(|| path.clone())
+        };
         disk.there.iter().filter_map(file).collect()
     }
 
@@ -222,7 +257,14 @@ impl SimFs {
         match disk.there.get(path) {
             Some(Node::File(inode, content)) => {
                 let (inode, content, life) = (*inode, content.clone(), disk.life);
-                Ok(Box::new(SimFile { fs: self.clone(), path: path.to_owned(), inode, content, life, writable: what != "open_read" }))
+                Ok(Box::new(SimFile {
+                    fs: self.clone(),
+                    path: path.to_owned(),
+                    inode,
+                    content,
+                    life,
+                    writable: what != "open_read",
+                }))
             }
             Some(Node::Dir) => Err(io::ErrorKind::IsADirectory.into()),
             None => Err(io::ErrorKind::NotFound.into()),
@@ -241,7 +283,13 @@ fn enospc() -> io::Error {
 impl Disk {
     /// Counts and logs an operation, or makes it fail.
     fn begin(&mut self, what: &'static str, path: &Path) -> io::Result<()> {
-        let (number, op) = (self.ops.len() as u64, Op { what, path: path.to_owned() });
+        let (number, op) = (
+            self.ops.len() as u64,
+            Op {
+                what,
+                path: path.to_owned(),
+            },
+        );
         let fault = self.fault.as_mut().and_then(|fault| fault(number, &op));
         self.ops.push(op);
         fault.map_or(Ok(()), Err)
@@ -255,16 +303,24 @@ impl Disk {
     }
 
     fn used(&self) -> u64 {
-        self.files.iter().filter_map(Weak::upgrade).map(|content| content.lock().unwrap().bytes.len() as u64).sum()
+        self.files
+            .iter()
+            .filter_map(Weak::upgrade)
+            .map(|content| content.lock().unwrap().bytes.len() as u64)
+            .sum()
     }
 
     fn free(&self) -> u64 {
-        self.limit.map_or(u64::MAX / 2, |limit| limit.saturating_sub(self.used()))
+        self.limit
+            .map_or(u64::MAX / 2, |limit| limit.saturating_sub(self.used()))
     }
 
     fn parent_exists(&self, path: &Path) -> io::Result<()> {
         match path.parent() {
-            Some(parent) if parent != Path::new("/") && !matches!(self.there.get(parent), Some(Node::Dir)) => {
+            Some(parent)
+                if parent != Path::new("/")
+                    && !matches!(self.there.get(parent), Some(Node::Dir)) =>
+            {
                 Err(io::ErrorKind::NotFound.into())
             }
             _ => Ok(()),
@@ -282,8 +338,17 @@ impl Fs for SimFs {
         }
         let node = disk.new_file(Content::default());
         disk.there.insert(path.to_owned(), node.clone());
-        let Node::File(inode, content) = node else { unreachable!("a new file is one") };
-        Ok(Box::new(SimFile { fs: self.clone(), path: path.to_owned(), inode, content, life: disk.life, writable: true }))
+        let Node::File(inode, content) = node else {
+            unreachable!("a new file is one")
+        };
+        Ok(Box::new(SimFile {
+            fs: self.clone(),
+            path: path.to_owned(),
+            inode,
+            content,
+            life: disk.life,
+            writable: true,
+        }))
     }
 
     fn open_write(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
@@ -328,7 +393,11 @@ impl Fs for SimFs {
         let mut disk = self.disk();
         disk.begin("remove_file", path)?;
         match disk.there.get(path) {
-            Some(Node::File(..)) => disk.there.remove(path).map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into()),
+            Some(Node::File(..)) => disk
+                .there
+                .remove(path)
+                .map(|_| ())
+                .ok_or_else(|| io::ErrorKind::NotFound.into()),
             Some(Node::Dir) => Err(io::ErrorKind::IsADirectory.into()),
             None => Err(io::ErrorKind::NotFound.into()),
         }
@@ -338,7 +407,9 @@ impl Fs for SimFs {
         let mut disk = self.disk();
         disk.begin("remove_dir", path)?;
         match disk.there.get(path) {
-            Some(Node::Dir) if disk.there.keys().any(|other| other.parent() == Some(path)) => Err(io::ErrorKind::DirectoryNotEmpty.into()),
+            Some(Node::Dir) if disk.there.keys().any(|other| other.parent() == Some(path)) => {
+                Err(io::ErrorKind::DirectoryNotEmpty.into())
+            }
             Some(Node::Dir) => {
                 disk.there.remove(path);
                 Ok(())
@@ -356,7 +427,12 @@ impl Fs for SimFs {
         }
         let inside = |entry: &PathBuf| entry.parent() == Some(path);
         disk.durable.retain(|entry, _| !inside(entry));
-        let entries: Vec<_> = disk.there.iter().filter(|(entry, _)| inside(entry)).map(|(p, n)| (p.clone(), n.clone())).collect();
+        let entries: Vec<_> = disk
+            .there
+            .iter()
+            .filter(|(entry, _)| inside(entry))
+            .map(|(p, n)| (p.clone(), n.clone()))
+            .collect();
         disk.durable.extend(entries);
         Ok(())
     }
@@ -367,10 +443,23 @@ impl Fs for SimFs {
             return Err(io::ErrorKind::NotADirectory.into());
         }
         let entry = |(entry, node): (&PathBuf, &Node)| {
-            let name = entry.strip_prefix(path).ok().filter(|_| entry.parent() == Some(path))?.to_string_lossy().into_owned();
+            let name = entry
+                .strip_prefix(path)
+                .ok()
+                .filter(|_| entry.parent() == Some(path))?
+                .to_string_lossy()
+                .into_owned();
             Some(match node {
-                Node::Dir => Entry { name, is_dir: true, len: 0 },
-                Node::File(_, content) => Entry { name, is_dir: false, len: content.lock().unwrap().bytes.len() as u64 },
+                Node::Dir => Entry {
+                    name,
+                    is_dir: true,
+                    len: 0,
+                },
+                Node::File(_, content) => Entry {
+                    name,
+                    is_dir: false,
+                    len: content.lock().unwrap().bytes.len() as u64,
+                },
             })
         };
         Ok(disk.there.iter().filter_map(entry).collect())
@@ -378,7 +467,10 @@ impl Fs for SimFs {
 
     fn space(&self, _: &Path) -> io::Result<Space> {
         let disk = self.disk();
-        Ok(Space { free: disk.free(), total: disk.limit.unwrap_or(u64::MAX / 2) })
+        Ok(Space {
+            free: disk.free(),
+            total: disk.limit.unwrap_or(u64::MAX / 2),
+        })
     }
 }
 
@@ -405,7 +497,9 @@ impl SimFile {
             return Err(io::Error::other("a handle of a process that died"));
         }
         if writing && !self.writable {
-            return Err(io::Error::from_raw_os_error(rustix::io::Errno::BADF.raw_os_error()));
+            return Err(io::Error::from_raw_os_error(
+                rustix::io::Errno::BADF.raw_os_error(),
+            ));
         }
         disk.begin(what, &self.path)?;
         Ok(disk)
@@ -427,7 +521,10 @@ impl FsFile for SimFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let _disk = self.begin("read", false)?;
         let content = self.content.lock().unwrap();
-        let rest = usize::try_from(offset).ok().and_then(|offset| content.bytes.get(offset..)).unwrap_or_default();
+        let rest = usize::try_from(offset)
+            .ok()
+            .and_then(|offset| content.bytes.get(offset..))
+            .unwrap_or_default();
         let n = rest.len().min(buffer.len());
         buffer[..n].copy_from_slice(&rest[..n]);
         Ok(n)
@@ -436,7 +533,11 @@ impl FsFile for SimFile {
     fn sync(&self) -> io::Result<()> {
         let _disk = self.begin("sync", false)?;
         let mut content = self.content.lock().unwrap();
-        let Content { bytes, durable, same } = &mut *content;
+        let Content {
+            bytes,
+            durable,
+            same,
+        } = &mut *content;
         durable.truncate(*same);
         durable.extend_from_slice(&bytes[*same..]);
         *same = bytes.len();
@@ -457,8 +558,17 @@ impl FsFile for SimFile {
         if self.life != disk.life {
             return Err(io::Error::other("a handle of a process that died"));
         }
-        let links = disk.there.values().filter(|node| matches!(node, Node::File(inode, _) if *inode == self.inode)).count() as u64;
-        Ok(Identity { len: self.content.lock().unwrap().bytes.len() as u64, links, device: 1, inode: self.inode })
+        let links = disk
+            .there
+            .values()
+            .filter(|node| matches!(node, Node::File(inode, _) if *inode == self.inode))
+            .count() as u64;
+        Ok(Identity {
+            len: self.content.lock().unwrap().bytes.len() as u64,
+            links,
+            device: 1,
+            inode: self.inode,
+        })
     }
 }
 

@@ -21,11 +21,18 @@ fn only_what_was_synced_survives_a_crash() {
     assert_eq!(sim.bytes("/log/live/a").unwrap(), b"synced not");
     let (named, unnamed) = (sim.clone(), copy(&sim));
     unnamed.crash();
-    assert_eq!(unnamed.bytes("/log/live/a"), None, "its bytes were synced, its name was not");
+    assert_eq!(
+        unnamed.bytes("/log/live/a"),
+        None,
+        "its bytes were synced, its name was not"
+    );
     named.sync_dir(at("/log/live")).unwrap();
     named.crash();
     assert_eq!(named.bytes("/log/live/a").unwrap(), b"synced");
-    assert!(file.append(b"x").is_err(), "the handle died with its process");
+    assert!(
+        file.append(b"x").is_err(),
+        "the handle died with its process"
+    );
 }
 
 /// Another disk with the same on it.
@@ -38,8 +45,16 @@ fn copy(sim: &SimFs) -> SimFs {
                     Node::Dir => Node::Dir,
                     Node::File(inode, content) => {
                         let content = content.lock().unwrap();
-                        let (bytes, durable, same) = (content.bytes.clone(), content.durable.clone(), content.same);
-                        Node::File(*inode, Arc::new(Mutex::new(Content { bytes, durable, same })))
+                        let (bytes, durable, same) =
+                            (content.bytes.clone(), content.durable.clone(), content.same);
+                        Node::File(
+                            *inode,
+                            Arc::new(Mutex::new(Content {
+                                bytes,
+                                durable,
+                                same,
+                            })),
+                        )
                     }
                 };
                 (path.clone(), node)
@@ -47,7 +62,11 @@ fn copy(sim: &SimFs) -> SimFs {
             .collect()
     };
     let disk = sim.disk();
-    SimFs(Arc::new(Mutex::new(Disk { there: deep(&disk.there), durable: deep(&disk.durable), ..Disk::default() })))
+    SimFs(Arc::new(Mutex::new(Disk {
+        there: deep(&disk.there),
+        durable: deep(&disk.durable),
+        ..Disk::default()
+    })))
 }
 
 #[test]
@@ -59,7 +78,13 @@ fn a_rename_is_durable_with_its_directory() {
     assert_eq!(sim.files("/"), [at("/log/sealed/a")]);
     let before = copy(&sim);
     before.crash();
-    assert_eq!((before.bytes("/log/tmp/a").unwrap(), before.bytes("/log/sealed/a").unwrap()), (b"new".to_vec(), b"old".to_vec()));
+    assert_eq!(
+        (
+            before.bytes("/log/tmp/a").unwrap(),
+            before.bytes("/log/sealed/a").unwrap()
+        ),
+        (b"new".to_vec(), b"old".to_vec())
+    );
     sim.sync_dir(at("/log/sealed")).unwrap();
     sim.crash();
     assert_eq!(sim.bytes("/log/sealed/a").unwrap(), b"new");
@@ -74,7 +99,11 @@ fn a_crash_leaves_some_beginning_of_what_was_appended() {
         append_all(&*sim.open_write(at("/a")).unwrap(), b"5678").unwrap();
         sim.crash_randomly(seed);
         let bytes = sim.bytes("/a").unwrap();
-        assert!(b"12345678".starts_with(&bytes[..]) || (bytes.starts_with(b"1234") && bytes[4..].iter().all(|b| *b == 0)), "{bytes:?}");
+        assert!(
+            b"12345678".starts_with(&bytes[..])
+                || (bytes.starts_with(b"1234") && bytes[4..].iter().all(|b| *b == 0)),
+            "{bytes:?}"
+        );
         lens.insert(bytes.len());
     }
     assert!(lens.len() > 2, "{lens:?}");
@@ -98,10 +127,16 @@ fn a_full_disk_takes_a_part_and_then_nothing() {
     sim.limit(Some(6));
     let file = sim.create_new(at("/a")).unwrap();
     assert_eq!(file.append(b"12345678").unwrap(), 6);
-    assert_eq!(file.append(b"78").unwrap_err().kind(), io::ErrorKind::StorageFull);
+    assert_eq!(
+        file.append(b"78").unwrap_err().kind(),
+        io::ErrorKind::StorageFull
+    );
     sim.remove_file(at("/a")).unwrap();
     assert_eq!(file.identity().unwrap().links, 0);
-    assert!(file.append(b"78").is_err(), "who has it open keeps its room");
+    assert!(
+        file.append(b"78").is_err(),
+        "who has it open keeps its room"
+    );
     drop(file);
     assert_eq!(sim.space(at("/")).unwrap().free, 6);
 }
@@ -121,6 +156,14 @@ fn operations_fail_when_told_to() {
     assert_eq!(sim.bytes("/a").unwrap(), b"134");
     assert_eq!(
         sim.ops().iter().map(|op| op.what).collect::<Vec<_>>(),
-        ["create_new", "append", "append", "append", "append", "sync", "append"]
+        [
+            "create_new",
+            "append",
+            "append",
+            "append",
+            "append",
+            "sync",
+            "append"
+        ]
     );
 }

@@ -7,7 +7,8 @@
 //! | full | a write found no room | what is past its retention goes now; the reserve lets the log say so |
 //! | error | a write failed otherwise | it is tried again, at most a second apart |
 //!
-//! In the last two, events wait in the journal; what callers do once that is full is [`WhenFull`](crate::WhenFull)'s to say.
+//! In the last two, events wait in the journal; what callers do once that is full is
+//! [`WhenFull`](crate::WhenFull)'s to say.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -17,7 +18,8 @@ use crate::{
     record::{OwnRecord, Severity},
 };
 
-/// What to do when a watermark is passed. Each level is reported to the callback, in the metrics and in the log, whatever is done.
+/// What to do when a watermark is passed. Each level is reported to the callback, in the metrics
+/// and in the log, whatever is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SpaceAction {
@@ -25,7 +27,8 @@ pub enum SpaceAction {
     Report,
     /// Remove what is past its retention at once, not at the next turn within a minute.
     Prune,
-    /// Remove the oldest sealed files as well, however young, until the level is left. Files that are held stay.
+    /// Remove the oldest sealed files as well, however young, until the level is left. Files that
+    /// are held stay.
     PruneOldest,
 }
 
@@ -46,7 +49,11 @@ pub struct Watermarks {
 
 impl Default for Watermarks {
     fn default() -> Self {
-        Self { low: (256 << 20, SpaceAction::Prune), very_low: (64 << 20, SpaceAction::Report), full: SpaceAction::Prune }
+        Self {
+            low: (256 << 20, SpaceAction::Prune),
+            very_low: (64 << 20, SpaceAction::Report),
+            full: SpaceAction::Prune,
+        }
     }
 }
 
@@ -58,7 +65,8 @@ impl Watermarks {
         self
     }
 
-    /// Below this many free bytes, the last warning; the log is not ready (`/readyz`). Default: 64 MiB, [`SpaceAction::Report`].
+    /// Below this many free bytes, the last warning; the log is not ready (`/readyz`). Default: 64
+    /// MiB, [`SpaceAction::Report`].
     #[must_use]
     pub fn very_low(mut self, bytes: u64, action: SpaceAction) -> Self {
         self.very_low = (bytes, action);
@@ -74,7 +82,10 @@ impl Watermarks {
 
     pub(crate) fn check(&self) -> Result<()> {
         if self.very_low.0 > self.low.0 {
-            let text = format!("very_low ({} bytes) must not be above low ({} bytes)", self.very_low.0, self.low.0);
+            let text = format!(
+                "very_low ({} bytes) must not be above low ({} bytes)",
+                self.very_low.0, self.low.0
+            );
             return Err(Error::invalid("watermarks", text));
         }
         Ok(())
@@ -91,10 +102,16 @@ pub(super) enum SpaceLevel {
 }
 
 impl SpaceLevel {
-    /// The level after `self` with `free` bytes. A level is only left with an eighth more than its mark, or a log at the mark would
-    /// fill the rest of the disk with reports.
+    /// The level after `self` with `free` bytes. A level is only left with an eighth more than its
+    /// mark, or a log at the mark would fill the rest of the disk with reports.
     fn next(self, free: u64, marks: &Watermarks) -> Self {
-        let below = |mark: u64, level: Self| free < if self >= level { mark.saturating_add(mark / 8) } else { mark };
+        let below = |mark: u64, level: Self| {
+            free < if self >= level {
+                mark.saturating_add(mark / 8)
+            } else {
+                mark
+            }
+        };
         if below(marks.very_low.0, Self::VeryLow) {
             Self::VeryLow
         } else if below(marks.low.0, Self::Low) {
@@ -105,23 +122,38 @@ impl SpaceLevel {
     }
 }
 
-/// What is freed by removing files may not be enough, or not be free yet: then it is tried again this much later.
+/// What is freed by removing files may not be enough, or not be free yet: then it is tried again
+/// this much later.
 const ACT_AGAIN: Duration = Duration::from_secs(10);
 
 impl Writer {
     /// Looks how much room there is, and acts when a watermark was passed.
     pub(super) fn check_space(&mut self, now: Duration) {
-        let Ok(space) = self.fs.space(self.layout.root()) else { return };
-        self.health.free_bytes().store(space.free, Ordering::Relaxed);
+        let Ok(space) = self.fs.space(self.layout.root()) else {
+            return;
+        };
+        self.health
+            .free_bytes()
+            .store(space.free, Ordering::Relaxed);
         let marks = self.options.watermarks;
         let (before, level) = (self.state.space, self.state.space.next(space.free, &marks));
         self.state.space = level;
-        self.health.space_level().store(level as u64, Ordering::Relaxed);
-        let (watermark, action) = if level == SpaceLevel::VeryLow { marks.very_low } else { marks.low };
+        self.health
+            .space_level()
+            .store(level as u64, Ordering::Relaxed);
+        let (watermark, action) = if level == SpaceLevel::VeryLow {
+            marks.very_low
+        } else {
+            marks.low
+        };
         if level != before {
             let problem = match level {
                 SpaceLevel::Enough => Problem::SpaceRecovered,
-                level => Problem::SpaceLow { free: space.free, watermark, very: level == SpaceLevel::VeryLow },
+                level => Problem::SpaceLow {
+                    free: space.free,
+                    watermark,
+                    very: level == SpaceLevel::VeryLow,
+                },
             };
             self.health.report(&problem);
         }
@@ -135,7 +167,9 @@ impl Writer {
                 .detail("watermark_bytes", watermark);
             self.state.own_pending.push_back(own);
         }
-        if level > before || level > SpaceLevel::Enough && now.saturating_sub(self.state.made_room) >= ACT_AGAIN {
+        if level > before
+            || level > SpaceLevel::Enough && now.saturating_sub(self.state.made_room) >= ACT_AGAIN
+        {
             self.state.made_room = now;
             self.make_room(action, watermark);
         }
@@ -172,14 +206,22 @@ mod tests {
 
     #[test]
     fn a_level_is_left_only_with_some_room_to_spare() {
-        let marks = Watermarks::default().low(800, SpaceAction::Report).very_low(80, SpaceAction::Report);
+        let marks = Watermarks::default()
+            .low(800, SpaceAction::Report)
+            .very_low(80, SpaceAction::Report);
         let mut level = SpaceLevel::Enough;
         let mut at = |free| {
             level = level.next(free, &marks);
             level
         };
         use SpaceLevel::{Enough, Low, VeryLow};
-        assert_eq!([800, 799, 800, 899, 900].map(&mut at), [Enough, Low, Low, Low, Enough]);
-        assert_eq!([10, 80, 89, 90, 79, 900].map(&mut at), [VeryLow, VeryLow, VeryLow, Low, VeryLow, Enough]);
+        assert_eq!(
+            [800, 799, 800, 899, 900].map(&mut at),
+            [Enough, Low, Low, Low, Enough]
+        );
+        assert_eq!(
+            [10, 80, 89, 90, 79, 900].map(&mut at),
+            [VeryLow, VeryLow, VeryLow, Low, VeryLow, Enough]
+        );
     }
 }

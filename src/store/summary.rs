@@ -1,7 +1,7 @@
 //! Makes an index from the lines of a file, block by block.
 //!
-//! Used when sealing, when an index is rebuilt from its sealed file, and for a live file as it grows. The same lines in the same
-//! blocks always give the same index.
+//! Used when sealing, when an index is rebuilt from its sealed file, and for a live file as it
+//! grows. The same lines in the same blocks always give the same index.
 
 use memchr::memchr_iter;
 
@@ -54,7 +54,8 @@ impl IndexBuilder {
         }
     }
 
-    /// Takes the next block: whole lines, each with its LF, and the length of its deflate bytes (0 in a live file).
+    /// Takes the next block: whole lines, each with its LF, and the length of its deflate bytes (0
+    /// in a live file).
     pub(crate) fn push(&mut self, plain: &[u8], packed_len: u32) -> Block {
         let mut block = Block {
             plain_offset: self.plain_len,
@@ -91,7 +92,12 @@ impl IndexBuilder {
         if block.opaque {
             (block.min, block.max) = (Timestamp::MIN, Timestamp::MAX);
         }
-        for ((hashes, filters), ends) in self.hashes.iter_mut().zip(&mut self.filters).zip(&mut self.ends) {
+        for ((hashes, filters), ends) in self
+            .hashes
+            .iter_mut()
+            .zip(&mut self.filters)
+            .zip(&mut self.ends)
+        {
             if !block.opaque {
                 bloom::build(hashes, filters);
             }
@@ -130,7 +136,8 @@ impl IndexBuilder {
         for (hashes, values) in self.hashes.iter_mut().zip(values) {
             for value in values.into_iter().filter(|value| !value.is_empty()) {
                 let hash = bloom::hash(value);
-                // Neighbours often share their id and name; the rest is sorted out when the filter is built.
+                // Neighbours often share their id and name; the rest is sorted out when the filter
+                // is built.
                 if !hashes.iter().rev().take(2).any(|last| *last == hash) {
                     hashes.push(hash);
                 }
@@ -153,21 +160,34 @@ impl IndexBuilder {
         self.crc.clone().finalize()
     }
 
-    /// Whether a block so far may hold a line with this value, as in [`Blooms`](super::index::Blooms).
+    /// Whether a block so far may hold a line with this value, as in
+    /// [`Blooms`](super::index::Blooms).
     pub(crate) fn may_contain(&self, block: usize, key: Key, value: &[u8]) -> bool {
         if self.blocks.get(block).is_none_or(|block| block.opaque) {
             return true;
         }
-        let (Some(ends), Some(filters)) = (self.ends.get(key as usize), self.filters.get(key as usize)) else { return true };
-        let start = block.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0) as usize;
-        let filter = ends.get(block).and_then(|end| filters.get(start..*end as usize));
+        let (Some(ends), Some(filters)) =
+            (self.ends.get(key as usize), self.filters.get(key as usize))
+        else {
+            return true;
+        };
+        let start = block
+            .checked_sub(1)
+            .and_then(|before| ends.get(before))
+            .copied()
+            .unwrap_or(0) as usize;
+        let filter = ends
+            .get(block)
+            .and_then(|end| filters.get(start..*end as usize));
         filter.is_none_or(|filter| bloom::may_contain(filter, bloom::hash(value)))
     }
 
     /// How much memory it holds, about.
     pub(crate) fn memory(&self) -> usize {
         let ends = self.ends.iter().map(|ends| ends.len() * 4).sum::<usize>();
-        self.blocks.len() * size_of::<Block>() + ends + self.filters.iter().map(Vec::len).sum::<usize>()
+        self.blocks.len() * size_of::<Block>()
+            + ends
+            + self.filters.iter().map(Vec::len).sum::<usize>()
     }
 
     /// The index of a `.gz` file of this length and SHA-256 that has the blocks pushed.
@@ -183,8 +203,18 @@ impl IndexBuilder {
             last_seq: Seq(self.next_seq.saturating_sub(1)),
             first_id: self.first_id,
             last_id: self.last_id,
-            min: self.blocks.iter().map(|block| block.min).min().unwrap_or(Timestamp::MIN),
-            max: self.blocks.iter().map(|block| block.max).max().unwrap_or(Timestamp::MAX),
+            min: self
+                .blocks
+                .iter()
+                .map(|block| block.min)
+                .min()
+                .unwrap_or(Timestamp::MIN),
+            max: self
+                .blocks
+                .iter()
+                .map(|block| block.max)
+                .max()
+                .unwrap_or(Timestamp::MAX),
             sha256,
             blocks: self.blocks,
             sections: Default::default(),

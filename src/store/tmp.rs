@@ -23,15 +23,31 @@ pub(super) struct TmpFile<'a> {
 }
 
 impl<'a> TmpFile<'a> {
-    pub(super) fn create(fs: &'a dyn Fs, layout: &Layout, stem: &FileStem, ending: &str) -> Result<Self> {
+    pub(super) fn create(
+        fs: &'a dyn Fs,
+        layout: &Layout,
+        stem: &FileStem,
+        ending: &str,
+    ) -> Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let dir = layout.tmp_dir();
         fs.create_dir_all(&dir).map_err(Error::io("create", &dir))?;
         loop {
-            // The process id in the name doesn't tell apart two containers, nor the number two threads of theirs.
-            let path = layout.tmp(stem, &format!("{ending}.{}", NEXT.fetch_add(1, Ordering::Relaxed)));
+            // The process id in the name doesn't tell apart two containers, nor the number two
+            // threads of theirs.
+            let path = layout.tmp(
+                stem,
+                &format!("{ending}.{}", NEXT.fetch_add(1, Ordering::Relaxed)),
+            );
             match fs.create_new(&path) {
-                Ok(file) => return Ok(Self { fs, path, file, published: false }),
+                Ok(file) => {
+                    return Ok(Self {
+                        fs,
+                        path,
+                        file,
+                        published: false,
+                    });
+                }
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(Error::io("create", path)(e)),
             }
@@ -50,10 +66,15 @@ impl<'a> TmpFile<'a> {
         self.file.sync().map_err(Error::io("sync", &self.path))
     }
 
-    /// Gives the synced file its name, `dir/name`, and makes that durable; `parent` is where `dir` is.
+    /// Gives the synced file its name, `dir/name`, and makes that durable; `parent` is where `dir`
+    /// is.
     pub(super) fn publish(mut self, parent: &Path, dir: &Path, name: &Path) -> Result<()> {
-        self.fs.create_dir_all(dir).map_err(Error::io("create", dir))?;
-        self.fs.rename(&self.path, name).map_err(Error::io("rename", &self.path))?;
+        self.fs
+            .create_dir_all(dir)
+            .map_err(Error::io("create", dir))?;
+        self.fs
+            .rename(&self.path, name)
+            .map_err(Error::io("rename", &self.path))?;
         self.published = true;
         sync_dirs(self.fs, &[dir, parent])
     }
@@ -70,5 +91,6 @@ impl Drop for TmpFile<'_> {
 
 /// Makes the entries of these directories durable.
 pub(super) fn sync_dirs(fs: &dyn Fs, dirs: &[&Path]) -> Result<()> {
-    dirs.iter().try_for_each(|dir| fs.sync_dir(dir).map_err(Error::io("sync", dir)))
+    dirs.iter()
+        .try_for_each(|dir| fs.sync_dir(dir).map_err(Error::io("sync", dir)))
 }

@@ -1,4 +1,5 @@
-//! Which files webhooks still need: what `state/webhook-<name>.<id>.json` says of how far each was read, and of what waits to be sent.
+//! Which files webhooks still need: what `state/webhook-<name>.<id>.json` says of how far each was
+//! read, and of what waits to be sent.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -85,11 +86,18 @@ impl Undelivered {
         for Subscription { name, id } in all.subscriptions {
             let path = layout.document(&format!("webhook-{name}.{id}"));
             // One that can't be read needs all, for the week that is granted.
-            let outbox: Outbox = std::fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+            let outbox: Outbox = std::fs::read(&path)
+                .ok()
+                .and_then(|text| serde_json::from_slice(&text).ok())
+                .unwrap_or_default();
             if outbox.status.gone {
                 continue;
             }
-            let files = outbox.parcels.iter().flat_map(|parcel| parcel.entries.iter().map(|entry| entry.file.0.clone())).collect();
+            let files = outbox
+                .parcels
+                .iter()
+                .flat_map(|parcel| parcel.entries.iter().map(|entry| entry.file.0.clone()))
+                .collect();
             needed.push((name, outbox, files));
         }
         Ok(Self(needed))
@@ -100,11 +108,17 @@ impl Undelivered {
         let waits = |(_, outbox, files): &&(String, Outbox, BTreeSet<FileStem>)| {
             files.contains(stem)
                 || outbox.places.get(stem.stream.as_str()).is_none_or(|place| {
-                    // Files are read in the order of their numbers, and another one of the same number as well.
+                    // Files are read in the order of their numbers, and another one of the same
+                    // number as well.
                     let at = &place.file.0;
-                    stem.number > at.number || stem.number == at.number && (stem != at || place.offset.is_some())
+                    stem.number > at.number
+                        || stem.number == at.number && (stem != at || place.offset.is_some())
                 })
         };
-        self.0.iter().filter(waits).map(|(name, ..)| name.clone()).collect()
+        self.0
+            .iter()
+            .filter(waits)
+            .map(|(name, ..)| name.clone())
+            .collect()
     }
 }

@@ -1,26 +1,31 @@
-//! The writer thread: takes records out of the journal, numbers them, appends them to the live file, syncs, rotates.
+//! The writer thread: takes records out of the journal, numbers them, appends them to the live
+//! file, syncs, rotates.
 //!
 //! # What is always true
 //!
-//! 1. *The journal holds everything that is not durable.* Space in it is released only after the sync of the lines it became. So
-//!    whatever happens to the live file's unsynced part, it can be written again.
-//! 2. *A record's number is fixed by its place in the stream*, not by the attempt: when the writer goes back to the last release, it
-//!    goes back to the number of that release too.
-//! 3. *A file is complete and durable before the next one is created*, and the journal's header, which says so, is durable as well.
-//!    So recovery never has to look for a record in a sealed file.
-//! 4. The log's own records (`audit.log.…`) don't pass through the journal, which may be full when they are needed. They are kept
-//!    here until they are durable.
+//! 1. *The journal holds everything that is not durable.* Space in it is released only after the
+//!    sync of the lines it became. So whatever happens to the live file's unsynced part, it can be
+//!    written again.
+//! 2. *A record's number is fixed by its place in the stream*, not by the attempt: when the writer
+//!    goes back to the last release, it goes back to the number of that release too.
+//! 3. *A file is complete and durable before the next one is created*, and the journal's header,
+//!    which says so, is durable as well. So recovery never has to look for a record in a sealed
+//!    file.
+//! 4. The log's own records (`audit.log.…`) don't pass through the journal, which may be full when
+//!    they are needed. They are kept here until they are durable.
 //!
 //! # The order of a step
 //!
-//! append → sync → release in the journal → tell those who wait. A kill after the append leaves the records in both places; recovery
-//! tells them apart by their ids. A kill after the sync leaves the same. A kill after the release leaves them in the file alone.
+//! append → sync → release in the journal → tell those who wait. A kill after the append leaves the
+//! records in both places; recovery tells them apart by their ids. A kill after the sync leaves the
+//! same. A kill after the release leaves them in the file alone.
 //!
 //! # When it fails
 //!
-//! An append that fails is cut off and tried again, with pauses up to a second. A sync that fails means that the lines since the last
-//! one may never reach the disk, whatever a second sync says: the file is cut back to what is durable and closed, and the rest is
-//! written again into a new one. Not before the cut is durable, or the lines could be in both.
+//! An append that fails is cut off and tried again, with pauses up to a second. A sync that fails
+//! means that the lines since the last one may never reach the disk, whatever a second sync says:
+//! the file is cut back to what is durable and closed, and the rest is written again into a new
+//! one. Not before the cut is durable, or the lines could be in both.
 
 use std::{
     collections::VecDeque,
@@ -57,7 +62,8 @@ pub(crate) struct WriterOptions {
 
 /// Lines are gathered up to about this many bytes for one write.
 pub(super) const BATCH: usize = 512 * 1024;
-/// How often the live file is checked for having been deleted or cut, and the file system for space.
+/// How often the live file is checked for having been deleted or cut, and the file system for
+/// space.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Pauses between attempts while the disk refuses.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -97,9 +103,11 @@ pub(super) struct State {
     pub(super) space: SpaceLevel,
     /// When files were last removed for want of room.
     pub(super) made_room: Duration,
-    /// A file with lines beyond its last sync, which are written again elsewhere: nothing is written before they are cut off.
+    /// A file with lines beyond its last sync, which are written again elsewhere: nothing is
+    /// written before they are cut off.
     pub(super) uncut: Option<Live>,
-    /// How many dropped events our records tell of, and how many of them the journal knows are told of durably.
+    /// How many dropped events our records tell of, and how many of them the journal knows are told
+    /// of durably.
     pub(super) dropped_reported: u64,
     pub(super) dropped_marked: u64,
     /// What every line begins with, up to the number.
@@ -123,7 +131,10 @@ pub(super) enum Step {
 }
 
 impl Writer {
-    #[expect(clippy::too_many_arguments, reason = "called once, where all of them are made")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "called once, where all of them are made"
+    )]
     pub(super) fn new(
         fs: Arc<dyn Fs>,
         layout: Layout,
@@ -159,12 +170,27 @@ impl Writer {
             dropped_marked: 0,
             prefix: format!("{{\"stream\":\"{stream}\",\"seq\":").into_bytes(),
         };
-        Self { fs, layout, clock, source, stream, consumer, durability, health, sealer, options, reserve, state }
+        Self {
+            fs,
+            layout,
+            clock,
+            source,
+            stream,
+            consumer,
+            durability,
+            health,
+            sealer,
+            options,
+            reserve,
+            state,
+        }
     }
 
-    /// Runs until the journal is closed and written. An error means that the rest stays in the journal, for the next process.
+    /// Runs until the journal is closed and written. An error means that the rest stays in the
+    /// journal, for the next process.
     pub(super) fn run(mut self) -> Result<()> {
-        /// Slept when there is nothing to do. Callers don't wake the writer for an event, so this is also how stale `tail -f` may be.
+        /// Slept when there is nothing to do. Callers don't wake the writer for an event, so this
+        /// is also how stale `tail -f` may be.
         const POLL: Duration = Duration::from_millis(3);
         self.durability.attach_writer();
         self.reserve.fill(&*self.fs);
@@ -177,7 +203,8 @@ impl Writer {
                 Err(error) => {
                     self.failed(&error);
                     if self.consumer.closed() {
-                        // Whoever closes the log waits for us and is told; nothing is lost, it stays in the journal.
+                        // Whoever closes the log waits for us and is told; nothing is lost, it
+                        // stays in the journal.
                         self.durability.close();
                         return Err(error);
                     }
@@ -190,7 +217,13 @@ impl Writer {
     /// One round: append, sync, rotate, as far as each is due.
     pub(super) fn step(&mut self) -> Result<Step> {
         let now = self.clock.monotonic();
-        if self.state.retry.as_ref().is_some_and(|retry| now < retry.at) && !self.consumer.closed() {
+        if self
+            .state
+            .retry
+            .as_ref()
+            .is_some_and(|retry| now < retry.at)
+            && !self.consumer.closed()
+        {
             return Ok(Step::Idle);
         }
         self.cut()?;
@@ -224,7 +257,12 @@ impl Writer {
     }
 
     fn fill_batch(&mut self) {
-        let Self { consumer, state, source, .. } = self;
+        let Self {
+            consumer,
+            state,
+            source,
+            ..
+        } = self;
         // A batch that could not be written is still there.
         while state.batch.len() < BATCH {
             if let Some(own) = state.own_pending.pop_front() {
@@ -244,18 +282,30 @@ impl Writer {
             self.state.live = Some(Live::create(&*self.fs, &self.layout, stem)?);
             self.state.begun = self.clock.monotonic();
         }
-        let Some(live) = &mut self.state.live else { return Ok(()) };
-        live.append(&self.state.batch).map_err(Error::io("write", self.layout.live(&live.stem)))?;
+        let Some(live) = &mut self.state.live else {
+            return Ok(());
+        };
+        live.append(&self.state.batch)
+            .map_err(Error::io("write", self.layout.live(&live.stem)))?;
         self.state.unsynced = true;
-        self.health.count(self.health.records(), std::mem::take(&mut self.state.batch_records));
-        self.health.count(self.health.bytes(), self.state.batch.len() as u64);
+        self.health.count(
+            self.health.records(),
+            std::mem::take(&mut self.state.batch_records),
+        );
+        self.health
+            .count(self.health.bytes(), self.state.batch.len() as u64);
         Ok(())
     }
 
-    /// The name of the next file. Whatever becomes of it, its number is used up, for recovery too: who follows the log knows a
-    /// stream's files by their numbers, and has perhaps left this one already.
+    /// The name of the next file. Whatever becomes of it, its number is used up, for recovery too:
+    /// who follows the log knows a stream's files by their numbers, and has perhaps left this one
+    /// already.
     pub(super) fn next_stem(&mut self) -> FileStem {
-        let stem = FileStem { born: self.clock.now(), stream: self.stream.clone(), number: self.state.next_file };
+        let stem = FileStem {
+            born: self.clock.now(),
+            stream: self.stream.clone(),
+            number: self.state.next_file,
+        };
         self.consumer.note_file(stem.number);
         self.state.next_file += 1;
         stem
@@ -263,7 +313,9 @@ impl Writer {
 
     /// Makes what was appended durable, and lets go of it in the journal.
     pub(super) fn sync(&mut self) -> Result<()> {
-        let Some(live) = &mut self.state.live else { return Ok(()) };
+        let Some(live) = &mut self.state.live else {
+            return Ok(());
+        };
         let path = self.layout.live(&live.stem);
         // Before the journal lets go of what is in it.
         if !live.looks_whole().map_err(Error::io("look at", &path))? {
@@ -278,9 +330,12 @@ impl Writer {
         self.state.synced_seq = self.state.next_seq;
         self.state.own_unsynced.clear();
         self.state.unsynced = false;
-        if self.state.own_pending.is_empty() && self.state.dropped_reported > self.state.dropped_marked {
+        if self.state.own_pending.is_empty()
+            && self.state.dropped_reported > self.state.dropped_marked
+        {
             self.state.dropped_marked = self.state.dropped_reported;
-            self.consumer.mark_dropped_reported(self.state.dropped_marked);
+            self.consumer
+                .mark_dropped_reported(self.state.dropped_marked);
         }
         self.state.last_sync = self.clock.monotonic();
         self.consumer.release(position, self.state.synced_seq.0);
@@ -309,7 +364,8 @@ impl Writer {
     /// Cuts off what will be written again, durably: else it could be in the log twice.
     fn cut(&mut self) -> Result<()> {
         if let Some(live) = &mut self.state.uncut {
-            live.cut_to_synced().map_err(Error::io("cut", self.layout.live(&live.stem)))?;
+            live.cut_to_synced()
+                .map_err(Error::io("cut", self.layout.live(&live.stem)))?;
         }
         if let Some(live) = self.state.uncut.take() {
             self.retire(live);
@@ -318,9 +374,14 @@ impl Writer {
     }
 
     fn rotate_if_due(&mut self, now: Duration) -> Result<()> {
-        let Some(live) = &self.state.live else { return Ok(()) };
+        let Some(live) = &self.state.live else {
+            return Ok(());
+        };
         let age = now.saturating_sub(self.state.begun);
-        if live.len < self.options.rotate_bytes && age < self.options.rotate_age && live.stem.day() == self.clock.now().day() {
+        if live.len < self.options.rotate_bytes
+            && age < self.options.rotate_age
+            && live.stem.day() == self.clock.now().day()
+        {
             return Ok(());
         }
         self.rotate()
@@ -331,7 +392,9 @@ impl Writer {
         if self.state.unsynced {
             self.sync()?;
         }
-        self.consumer.sync_header().map_err(Error::io("sync", self.consumer.path()))?;
+        self.consumer
+            .sync_header()
+            .map_err(Error::io("sync", self.consumer.path()))?;
         if let Some(live) = self.state.live.take() {
             self.retire(live);
         }
@@ -352,13 +415,19 @@ impl Writer {
     fn report_dropped(&mut self) {
         let dropped = self.consumer.dropped();
         // What is reported but not durable yet still counts as unreported in the journal.
-        let count = dropped.unreported.min(dropped.total.saturating_sub(self.state.dropped_reported));
+        let count = dropped
+            .unreported
+            .min(dropped.total.saturating_sub(self.state.dropped_reported));
         if count == 0 {
             return;
         }
-        let mut own = OwnRecord::new("audit.log.dropped", Severity::Critical, "Events were dropped because the journal was full")
-            .detail("count", count)
-            .detail("total", dropped.total);
+        let mut own = OwnRecord::new(
+            "audit.log.dropped",
+            Severity::Critical,
+            "Events were dropped because the journal was full",
+        )
+        .detail("count", count)
+        .detail("total", dropped.total);
         if let Some(since) = dropped.since_micros {
             own = own.detail("since", crate::Timestamp::from_micros(since).to_string());
         }
@@ -374,9 +443,17 @@ impl Writer {
         let full = matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull || source.kind() == io::ErrorKind::QuotaExceeded);
         let first = self.state.retry.is_none();
         if first {
-            self.health.report(&if full { Problem::DiskFull(error.to_string()) } else { Problem::WriteFailed(error.to_string()) });
-            let own = OwnRecord::new("audit.log.write_failed", Severity::Critical, "Events could not be written and waited in the journal")
-                .detail("error", error.to_string());
+            self.health.report(&if full {
+                Problem::DiskFull(error.to_string())
+            } else {
+                Problem::WriteFailed(error.to_string())
+            });
+            let own = OwnRecord::new(
+                "audit.log.write_failed",
+                Severity::Critical,
+                "Events could not be written and waited in the journal",
+            )
+            .detail("error", error.to_string());
             self.state.own_pending.push_back(own);
         }
         self.durability.fail(&error.to_string());
@@ -385,15 +462,26 @@ impl Writer {
         }
         // The reserve makes room for what is pending and the record that says so: tried at once.
         let freed = full && self.reserve.release(&*self.fs);
-        let pause = self.state.retry.as_ref().map_or(RETRY.0, |retry| (retry.pause * 2).min(RETRY.1));
-        self.state.retry = Some(Retry { at: if freed { now } else { now + pause }, pause });
+        let pause = self
+            .state
+            .retry
+            .as_ref()
+            .map_or(RETRY.0, |retry| (retry.pause * 2).min(RETRY.1));
+        self.state.retry = Some(Retry {
+            at: if freed { now } else { now + pause },
+            pause,
+        });
     }
 
     fn succeeded(&mut self) {
         if self.state.retry.take().is_some() {
             self.durability.recovered();
             self.health.report(&Problem::WriteRecovered);
-            self.state.own_pending.push_back(OwnRecord::new("audit.log.write_recovered", Severity::Info, "Events are written again"));
+            self.state.own_pending.push_back(OwnRecord::new(
+                "audit.log.write_recovered",
+                Severity::Info,
+                "Events are written again",
+            ));
         }
     }
 
@@ -410,7 +498,8 @@ impl Writer {
 impl State {
     fn push_line(&mut self, record: &[u8]) {
         self.batch.extend_from_slice(&self.prefix);
-        self.batch.extend_from_slice(itoa::Buffer::new().format(self.next_seq.0).as_bytes());
+        self.batch
+            .extend_from_slice(itoa::Buffer::new().format(self.next_seq.0).as_bytes());
         self.batch.push(b',');
         self.batch.extend_from_slice(record);
         self.batch.push(b'\n');

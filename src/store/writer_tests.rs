@@ -1,4 +1,5 @@
-//! The writer and recovery against a file system that fails, fills up, forgets and is tampered with.
+//! The writer and recovery against a file system that fails, fills up, forgets and is tampered
+//! with.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -63,8 +64,14 @@ impl Rig {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path());
         let fs = SimFs::new();
-        for dir in [layout.live_dir(), layout.sealed_dir(), layout.index_dir(), layout.journal_dir(), layout.locks_dir(), layout.tmp_dir()]
-        {
+        for dir in [
+            layout.live_dir(),
+            layout.sealed_dir(),
+            layout.index_dir(),
+            layout.journal_dir(),
+            layout.locks_dir(),
+            layout.tmp_dir(),
+        ] {
             std::fs::create_dir_all(&dir).unwrap();
             fs.create_dir_all(&dir).unwrap();
             for above in dir.ancestors() {
@@ -72,16 +79,24 @@ impl Rig {
             }
         }
         let stream: StreamId = "test-00000a".parse().unwrap();
-        let lock = Lock::try_take(&layout.lock(stream.as_str())).unwrap().unwrap();
-        let (producer, consumer) = journal::create(&layout.ring(&stream), 1 << 16, &stream).unwrap();
-        let clock = Arc::new(SetClock(Mutex::new(("2026-11-21T10:00:00Z".parse().unwrap(), Duration::ZERO))));
+        let lock = Lock::try_take(&layout.lock(stream.as_str()))
+            .unwrap()
+            .unwrap();
+        let (producer, consumer) =
+            journal::create(&layout.ring(&stream), 1 << 16, &stream).unwrap();
+        let clock = Arc::new(SetClock(Mutex::new((
+            "2026-11-21T10:00:00Z".parse().unwrap(),
+            Duration::ZERO,
+        ))));
         let (durability, health) = (Durability::leak(), Arc::new(Health::new(None)));
         let (sender, jobs) = channel();
         let mut options = WriterOptions {
             rotate_bytes: 1 << 20,
             rotate_age: Duration::from_secs(3600),
             sync_interval: Duration::from_secs(1),
-            watermarks: Watermarks::default().low(0, SpaceAction::Report).very_low(0, SpaceAction::Report),
+            watermarks: Watermarks::default()
+                .low(0, SpaceAction::Report)
+                .very_low(0, SpaceAction::Report),
         };
         set(&mut options);
         let writer = Writer::new(
@@ -96,7 +111,18 @@ impl Rig {
             sender,
             options,
         );
-        Self { dir, fs, clock, producer, durability, health, jobs, writer, _lock: lock, pushed: Vec::new() }
+        Self {
+            dir,
+            fs,
+            clock,
+            producer,
+            durability,
+            health,
+            jobs,
+            writer,
+            _lock: lock,
+            pushed: Vec::new(),
+        }
     }
 
     fn layout(&self) -> Layout {
@@ -105,7 +131,12 @@ impl Rig {
 
     /// Pushes one event and remembers its id and position.
     fn push(&mut self) {
-        let record = OwnRecord::new("test.event", Severity::Info, format!("number {}", self.pushed.len())).render(&"test".parse().unwrap());
+        let record = OwnRecord::new(
+            "test.event",
+            Severity::Info,
+            format!("number {}", self.pushed.len()),
+        )
+        .render(&"test".parse().unwrap());
         let id = String::from_utf8(record[6..42].to_vec()).unwrap();
         let position = self.producer.push(&record).unwrap();
         self.pushed.push((id, position.0));
@@ -133,9 +164,21 @@ impl Rig {
     /// The log's lines, in the order of their files' numbers.
     fn lines(&self) -> Vec<String> {
         let mut files = self.fs.files(self.layout().live_dir());
-        files.sort_by_key(|path| path.file_stem().unwrap().to_str().unwrap().parse::<FileStem>().unwrap().number);
-        let texts = files.iter().map(|path| String::from_utf8(self.fs.bytes(path).unwrap()).unwrap());
-        texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+        files.sort_by_key(|path| {
+            path.file_stem()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .parse::<FileStem>()
+                .unwrap()
+                .number
+        });
+        let texts = files
+            .iter()
+            .map(|path| String::from_utf8(self.fs.bytes(path).unwrap()).unwrap());
+        texts
+            .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+            .collect()
     }
 
     /// Checks that numbers have no gap and no event is there twice; gives the events' ids.
@@ -152,17 +195,32 @@ impl Rig {
 
     fn all_there(&self) {
         let ids = self.counted();
-        let missing: Vec<_> = self.pushed.iter().filter(|(id, _)| !ids.contains_key(id)).collect();
-        assert!(missing.is_empty(), "{missing:?} of {} are missing", self.pushed.len());
+        let missing: Vec<_> = self
+            .pushed
+            .iter()
+            .filter(|(id, _)| !ids.contains_key(id))
+            .collect();
+        assert!(
+            missing.is_empty(),
+            "{missing:?} of {} are missing",
+            self.pushed.len()
+        );
     }
 
     fn types(&self) -> Vec<String> {
-        let kind = |line: &String| String::from_utf8(scan(line.as_bytes()).unwrap().event_type.to_vec()).unwrap();
-        self.lines().iter().map(kind).filter(|kind| kind != "test.event").collect()
+        let kind = |line: &String| {
+            String::from_utf8(scan(line.as_bytes()).unwrap().event_type.to_vec()).unwrap()
+        };
+        self.lines()
+            .iter()
+            .map(kind)
+            .filter(|kind| kind != "test.event")
+            .collect()
     }
 }
 
-/// Which files a stream ever had: who follows it may have seen any of them, and left it for a later one.
+/// Which files a stream ever had: who follows it may have seen any of them, and left it for a later
+/// one.
 struct Seen {
     fs: SimFs,
     live: std::path::PathBuf,
@@ -172,21 +230,41 @@ struct Seen {
 
 impl Seen {
     fn new(fs: &SimFs, layout: &Layout) -> Self {
-        Self { fs: fs.clone(), live: layout.live_dir(), born: BTreeMap::new(), ops: 0 }
+        Self {
+            fs: fs.clone(),
+            live: layout.live_dir(),
+            born: BTreeMap::new(),
+            ops: 0,
+        }
     }
 
-    /// Looks again: no number was given twice, and nothing was appended below the last that there was at the look before.
+    /// Looks again: no number was given twice, and nothing was appended below the last that there
+    /// was at the look before.
     fn look(&mut self) {
-        let stem = |path: &std::path::Path| path.file_stem().unwrap().to_str().unwrap().parse::<FileStem>().unwrap();
+        let stem = |path: &std::path::Path| {
+            path.file_stem()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .parse::<FileStem>()
+                .unwrap()
+        };
         let last = self.born.last_key_value().map_or(0, |(number, _)| *number);
         let ops = self.fs.ops();
-        for op in ops[self.ops..].iter().filter(|op| op.what == "append" && op.path.starts_with(&self.live)) {
+        for op in ops[self.ops..]
+            .iter()
+            .filter(|op| op.what == "append" && op.path.starts_with(&self.live))
+        {
             assert!(stem(&op.path).number >= last, "{op:?} after {last}");
         }
         self.ops = ops.len();
         for path in self.fs.files(&self.live) {
             let FileStem { number, born, .. } = stem(&path);
-            assert_eq!(*self.born.entry(number).or_insert(born), born, "{number} was given again");
+            assert_eq!(
+                *self.born.entry(number).or_insert(born),
+                born,
+                "{number} was given again"
+            );
         }
     }
 }
@@ -202,7 +280,9 @@ fn a_failed_sync_costs_nothing_and_doubles_nothing() {
         rig.push();
         rig.push();
         if failing {
-            rig.fs.fail(|_, op| (op.what == "sync" && op.path.extension().is_some_and(|e| e == "jsonl")).then(full));
+            rig.fs.fail(|_, op| {
+                (op.what == "sync" && op.path.extension().is_some_and(|e| e == "jsonl")).then(full)
+            });
             rig.clock.pass(Duration::from_secs(2));
             assert!(!rig.step());
             assert_eq!(rig.health.trouble().len(), 1);
@@ -217,7 +297,10 @@ fn a_failed_sync_costs_nothing_and_doubles_nothing() {
     assert!(rig.health.trouble().is_empty());
     rig.fs.crash();
     rig.all_there();
-    assert!(rig.types().contains(&"audit.log.write_recovered".to_owned()));
+    assert!(
+        rig.types()
+            .contains(&"audit.log.write_recovered".to_owned())
+    );
 }
 
 #[test]
@@ -227,22 +310,53 @@ fn a_failed_sync_and_a_failed_cut_double_nothing() {
         rig.push();
         rig.settle();
         rig.push();
-        rig.fs.fail(|_, op| (["sync", "truncate"].contains(&op.what) && op.path.extension().is_some_and(|e| e == "jsonl")).then(full));
+        rig.fs.fail(|_, op| {
+            (["sync", "truncate"].contains(&op.what)
+                && op.path.extension().is_some_and(|e| e == "jsonl"))
+            .then(full)
+        });
         for _ in 0..5 {
             rig.push();
             rig.step();
             rig.clock.pass(Duration::from_secs(2));
         }
-        assert_eq!(rig.fs.files(rig.layout().live_dir()).len(), 1, "nothing is written elsewhere before the cut");
+        assert_eq!(
+            rig.fs.files(rig.layout().live_dir()).len(),
+            1,
+            "nothing is written elsewhere before the cut"
+        );
         rig.fs.heal();
         if recovered_by_another {
-            let Rig { dir, fs, clock, producer, durability, health, jobs, writer, _lock, pushed } = rig;
+            let Rig {
+                dir,
+                fs,
+                clock,
+                producer,
+                durability,
+                health,
+                jobs,
+                writer,
+                _lock,
+                pushed,
+            } = rig;
             fs.kill();
             let stream = writer.stream.clone();
             drop((writer, _lock));
-            recover::recover(&fs, &Layout::new(dir.path()), &*clock, &stream).unwrap().unwrap();
+            recover::recover(&fs, &Layout::new(dir.path()), &*clock, &stream)
+                .unwrap()
+                .unwrap();
             let again = Rig::new();
-            rig = Rig { dir, fs, clock, producer, durability, health, jobs, pushed, ..again };
+            rig = Rig {
+                dir,
+                fs,
+                clock,
+                producer,
+                durability,
+                health,
+                jobs,
+                pushed,
+                ..again
+            };
         } else {
             rig.settle();
         }
@@ -279,7 +393,11 @@ fn a_full_disk_is_said_and_waited_for() {
     // The reserve makes room for what was pending and for the record that says so.
     rig.settle();
     rig.all_there();
-    assert!(rig.types().contains(&"audit.log.write_failed".to_owned()), "{:?}", rig.types());
+    assert!(
+        rig.types().contains(&"audit.log.write_failed".to_owned()),
+        "{:?}",
+        rig.types()
+    );
 
     rig.fs.limit(Some(rig.fs.used() + 10));
     let before = rig.lines().len();
@@ -299,7 +417,9 @@ fn a_full_disk_is_said_and_waited_for() {
 
 #[test]
 fn each_watermark_is_said_once_and_acted_on() {
-    let marks = Watermarks::default().low(50_000, SpaceAction::Prune).very_low(20_000, SpaceAction::PruneOldest);
+    let marks = Watermarks::default()
+        .low(50_000, SpaceAction::Prune)
+        .very_low(20_000, SpaceAction::PruneOldest);
     let mut rig = Rig::with(|options| options.watermarks = marks);
     let mut with_free = |free: u64| {
         rig.fs.limit(Some(rig.fs.used() + free));
@@ -313,10 +433,16 @@ fn each_watermark_is_said_once_and_acted_on() {
     };
     assert_eq!(with_free(60_000), (vec![], 0, vec![]));
     let low = "audit.log.space_low".to_owned();
-    assert_eq!(with_free(49_000), (vec![low.clone()], 0, vec!["Prune".to_owned()]));
+    assert_eq!(
+        with_free(49_000),
+        (vec![low.clone()], 0, vec!["Prune".to_owned()])
+    );
     assert_eq!(with_free(48_000), (vec![low.clone()], 0, vec![]));
     let both = vec![low, "audit.log.space_very_low".to_owned()];
-    assert_eq!(with_free(19_000), (both.clone(), 1, vec!["MakeRoom(22500)".to_owned()]));
+    assert_eq!(
+        with_free(19_000),
+        (both.clone(), 1, vec!["MakeRoom(22500)".to_owned()])
+    );
     assert_eq!(with_free(30_000), (both.clone(), 0, vec![]));
     assert_eq!(with_free(60_000), (both, 0, vec![]));
 }
@@ -336,7 +462,18 @@ fn death_at_any_operation_loses_nothing_and_recovery_may_die_as_well() {
             }
             rig.fs.kill();
             // The process is gone: its lock is free.
-            let Rig { dir, fs, clock, producer, durability, health, jobs, writer, _lock, pushed } = rig;
+            let Rig {
+                dir,
+                fs,
+                clock,
+                producer,
+                durability,
+                health,
+                jobs,
+                writer,
+                _lock,
+                pushed,
+            } = rig;
             let stream = writer.stream.clone();
             drop((writer, _lock));
             let layout = Layout::new(dir.path());
@@ -347,12 +484,30 @@ fn death_at_any_operation_loses_nothing_and_recovery_may_die_as_well() {
                 seen.look();
                 clock.pass(Duration::from_millis(600));
             }
-            let recovered = recover::recover(&fs, &layout, &*clock, &stream).unwrap().unwrap();
+            let recovered = recover::recover(&fs, &layout, &*clock, &stream)
+                .unwrap()
+                .unwrap();
             seen.look();
-            assert!(fs.files(layout.live_dir()).iter().all(|path| !fs.bytes(path).unwrap().is_empty()), "empty files are gone");
+            assert!(
+                fs.files(layout.live_dir())
+                    .iter()
+                    .all(|path| !fs.bytes(path).unwrap().is_empty()),
+                "empty files are gone"
+            );
             assert!(!layout.ring(&stream).exists());
             let again = Rig::new();
-            let rig = Rig { dir, fs, clock, producer, durability, health, jobs, writer: again.writer, _lock: recovered.lock, pushed };
+            let rig = Rig {
+                dir,
+                fs,
+                clock,
+                producer,
+                durability,
+                health,
+                jobs,
+                writer: again.writer,
+                _lock: recovered.lock,
+                pushed,
+            };
             rig.all_there();
         }
     }
@@ -362,7 +517,9 @@ fn death_at_any_operation_loses_nothing_and_recovery_may_die_as_well() {
 fn recovery_gives_no_number_again_and_appends_to_no_file_that_others_followed() {
     type Way = (&'static str, fn(&mut Rig));
     fn fill_up(rig: &mut Rig) {
-        rig.fs.fail(|_, op| (op.what == "append" && op.path.extension().is_some_and(|e| e == "jsonl")).then(full));
+        rig.fs.fail(|_, op| {
+            (op.what == "append" && op.path.extension().is_some_and(|e| e == "jsonl")).then(full)
+        });
     }
     fn write_a_file(rig: &mut Rig) {
         rig.push();
@@ -372,22 +529,42 @@ fn recovery_gives_no_number_again_and_appends_to_no_file_that_others_followed() 
     }
     let ways: [Way; 4] = [
         ("the disk is full at once", fill_up),
-        ("the disk is full when the second file is begun, and the first is not sealed yet", |rig| {
-            write_a_file(rig);
-            fill_up(rig);
-        }),
+        (
+            "the disk is full when the second file is begun, and the first is not sealed yet",
+            |rig| {
+                write_a_file(rig);
+                fill_up(rig);
+            },
+        ),
         ("all that was written was sealed and pruned", write_a_file),
-        ("a sync failed, and the new file was removed with all that was in it", |rig| {
-            write_a_file(rig);
-            rig.fs.fail(|_, op| (op.what == "sync" && op.path.to_string_lossy().ends_with("00000002.jsonl")).then(full));
-            rig.push();
-            rig.clock.pass(Duration::from_secs(2));
-            rig.step();
-            rig.fs.heal();
-        }),
+        (
+            "a sync failed, and the new file was removed with all that was in it",
+            |rig| {
+                write_a_file(rig);
+                rig.fs.fail(|_, op| {
+                    (op.what == "sync" && op.path.to_string_lossy().ends_with("00000002.jsonl"))
+                        .then(full)
+                });
+                rig.push();
+                rig.clock.pass(Duration::from_secs(2));
+                rig.step();
+                rig.fs.heal();
+            },
+        ),
     ];
     for (way, go) in ways {
-        for cut_short in [None, Some(0), Some(2), Some(3), Some(4), Some(5), Some(6), Some(8), Some(10), Some(12)] {
+        for cut_short in [
+            None,
+            Some(0),
+            Some(2),
+            Some(3),
+            Some(4),
+            Some(5),
+            Some(6),
+            Some(8),
+            Some(10),
+            Some(12),
+        ] {
             let mut rig = Rig::new();
             let mut seen = Seen::new(&rig.fs, &rig.layout());
             go(&mut rig);
@@ -398,11 +575,23 @@ fn recovery_gives_no_number_again_and_appends_to_no_file_that_others_followed() 
             }
             seen.look();
             if way.contains("pruned") {
-                rig.fs.files(rig.layout().live_dir()).iter().for_each(|path| rig.fs.remove_file(path).unwrap());
+                rig.fs
+                    .files(rig.layout().live_dir())
+                    .iter()
+                    .for_each(|path| rig.fs.remove_file(path).unwrap());
                 rig.pushed.remove(0);
             }
             rig.fs.kill();
-            let Rig { dir, fs, clock, writer, _lock, pushed, producer: _producer, .. } = rig;
+            let Rig {
+                dir,
+                fs,
+                clock,
+                writer,
+                _lock,
+                pushed,
+                producer: _producer,
+                ..
+            } = rig;
             let (stream, layout) = (writer.stream.clone(), Layout::new(dir.path()));
             drop((writer, _lock));
             if let Some(k) = cut_short {
@@ -413,13 +602,22 @@ fn recovery_gives_no_number_again_and_appends_to_no_file_that_others_followed() 
                 seen.look();
             }
             clock.pass(Duration::from_secs(1));
-            let recovered = recover::recover(&fs, &layout, &*clock, &stream).unwrap().unwrap();
+            let recovered = recover::recover(&fs, &layout, &*clock, &stream)
+                .unwrap()
+                .unwrap();
             seen.look();
             let last = recovered.files.last().unwrap();
-            assert_eq!(last.number, *seen.born.last_key_value().unwrap().0, "{way} {cut_short:?}");
+            assert_eq!(
+                last.number,
+                *seen.born.last_key_value().unwrap().0,
+                "{way} {cut_short:?}"
+            );
             assert!(last.number > 1, "{way} {cut_short:?}");
             let text = String::from_utf8(fs.bytes(layout.live(last)).unwrap()).unwrap();
-            assert!(text.contains(&pushed.last().unwrap().0), "{way} {cut_short:?}: {text}");
+            assert!(
+                text.contains(&pushed.last().unwrap().0),
+                "{way} {cut_short:?}: {text}"
+            );
         }
     }
 }
@@ -435,22 +633,50 @@ fn what_was_called_durable_survives_a_power_failure_at_any_operation() {
                 rig.step();
                 rig.clock.pass(Duration::from_millis(600));
             }
-            let durable: Vec<_> = rig.pushed.iter().filter(|(_, position)| rig.durability.is_durable(*position)).cloned().collect();
+            let durable: Vec<_> = rig
+                .pushed
+                .iter()
+                .filter(|(_, position)| rig.durability.is_durable(*position))
+                .cloned()
+                .collect();
             if seed == 0 {
                 rig.fs.crash()
             } else {
                 rig.fs.crash_randomly(seed)
             }
-            let Rig { dir, fs, clock, producer, durability, health, jobs, writer, _lock, .. } = rig;
+            let Rig {
+                dir,
+                fs,
+                clock,
+                producer,
+                durability,
+                health,
+                jobs,
+                writer,
+                _lock,
+                ..
+            } = rig;
             let stream = writer.stream.clone();
             drop((writer, _lock));
             let layout = Layout::new(dir.path());
             // The worst for the journal: all of it is gone.
             std::fs::remove_file(layout.ring(&stream)).unwrap();
-            let recovered = recover::recover(&fs, &layout, &*clock, &stream).unwrap().unwrap();
+            let recovered = recover::recover(&fs, &layout, &*clock, &stream)
+                .unwrap()
+                .unwrap();
             let again = Rig::new();
-            let rig =
-                Rig { dir, fs, clock, producer, durability, health, jobs, writer: again.writer, _lock: recovered.lock, pushed: durable };
+            let rig = Rig {
+                dir,
+                fs,
+                clock,
+                producer,
+                durability,
+                health,
+                jobs,
+                writer: again.writer,
+                _lock: recovered.lock,
+                pushed: durable,
+            };
             rig.all_there();
         }
     }
@@ -499,7 +725,11 @@ fn a_live_file_that_was_cut_is_noticed_and_what_the_journal_holds_written_again(
     rig.settle();
     let found = rig.lines();
     for (id, _) in &rig.pushed[first..] {
-        assert_eq!(found.iter().filter(|line| line.contains(id)).count(), 1, "{found:#?}");
+        assert_eq!(
+            found.iter().filter(|line| line.contains(id)).count(),
+            1,
+            "{found:#?}"
+        );
     }
     assert_eq!(rig.types(), ["audit.log.live_file_cut"]);
 }
@@ -522,7 +752,11 @@ fn files_end_by_size_by_age_and_at_midnight_also_when_the_clock_jumps_back() {
         rig.push();
         rig.step();
         rig.step();
-        assert_eq!(rig.fs.files(rig.layout().live_dir()).len(), expected, "{wall}");
+        assert_eq!(
+            rig.fs.files(rig.layout().live_dir()).len(),
+            expected,
+            "{wall}"
+        );
     }
     for _ in 0..10 {
         rig.push();
@@ -547,10 +781,21 @@ fn dropped_events_are_counted_in_the_log() {
     rig.settle();
     rig.all_there();
     let lines = rig.lines();
-    let told: Vec<_> = lines.iter().filter(|line| line.contains("audit.log.dropped")).collect();
+    let told: Vec<_> = lines
+        .iter()
+        .filter(|line| line.contains("audit.log.dropped"))
+        .collect();
     assert_eq!(told.len(), 2);
-    assert!(told[0].contains(r#""count":2,"total":2,"since":"1970-01-01T00:00:01.000000Z""#), "{}", told[0]);
-    assert!(told[1].contains(r#""count":1,"total":3,"since":"1970-01-01T00:00:03.000000Z""#), "{}", told[1]);
+    assert!(
+        told[0].contains(r#""count":2,"total":2,"since":"1970-01-01T00:00:01.000000Z""#),
+        "{}",
+        told[0]
+    );
+    assert!(
+        told[1].contains(r#""count":1,"total":3,"since":"1970-01-01T00:00:03.000000Z""#),
+        "{}",
+        told[1]
+    );
     assert_eq!(rig.health.counters().dropped, 3);
 }
 
@@ -560,7 +805,10 @@ fn nothing_is_released_before_it_is_durable() {
     rig.push();
     rig.step();
     assert_eq!(rig.lines().len(), 1, "it is in the file");
-    assert!(rig.producer.used() > 0, "and in the journal, for the file is not synced");
+    assert!(
+        rig.producer.used() > 0,
+        "and in the journal, for the file is not synced"
+    );
     rig.settle();
     assert_eq!(rig.producer.used(), 0);
 }

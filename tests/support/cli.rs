@@ -1,6 +1,10 @@
 //! The `tracing-audit` program, run as from a shell.
 
-#![allow(dead_code, clippy::unwrap_used, reason = "each test uses its part; what goes wrong here fails the test")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test uses its part; what goes wrong here fails the test"
+)]
 
 use std::{
     io::BufReader,
@@ -12,7 +16,9 @@ use serde_json::Value;
 
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tracing-audit"));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TRACING_AUDIT_")) {
+    for (name, _) in
+        std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TRACING_AUDIT_"))
+    {
         command.env_remove(name);
     }
     command.stdin(Stdio::null());
@@ -36,7 +42,13 @@ impl Drop for Running {
 
 impl Running {
     pub(crate) fn start(command: &mut Command) -> Self {
-        Self(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap())
+        Self(
+            command
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap(),
+        )
     }
 
     pub(crate) fn stdout(&mut self) -> BufReader<ChildStdout> {
@@ -45,7 +57,10 @@ impl Running {
 
     /// As Ctrl-C does; gives the exit code.
     pub(crate) fn interrupt(mut self) -> Option<i32> {
-        Command::new("kill").args(["-INT", &self.0.id().to_string()]).status().unwrap();
+        Command::new("kill")
+            .args(["-INT", &self.0.id().to_string()])
+            .status()
+            .unwrap();
         self.0.wait().unwrap().code()
     }
 }
@@ -59,9 +74,15 @@ pub(crate) fn err(output: &Output) -> String {
 }
 
 pub(crate) fn code(output: &Output) -> i32 {
-    output.status.code().unwrap_or_else(|| panic!("ended by a signal: {}", err(output)))
+    output
+        .status
+        .code()
+        .unwrap_or_else(|| panic!("ended by a signal: {}", err(output)))
 }
 
 pub(crate) fn json_lines(output: &Output) -> Vec<Value> {
-    out(output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    out(output)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }

@@ -1,6 +1,11 @@
-//! What the tests of the examples need: an example's log, searched through the crate's public interface only.
+//! What the tests of the examples need: an example's log, searched through the crate's public
+//! interface only.
 
-#![allow(dead_code, clippy::unwrap_used, reason = "each test uses its part; what goes wrong here fails the test")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test uses its part; what goes wrong here fails the test"
+)]
 
 use std::{collections::BTreeSet, error::Error, ops::ControlFlow, path::Path};
 
@@ -50,7 +55,11 @@ impl<T> Written<T> {
 
     /// The event types in the log, without the log's own.
     pub(crate) fn event_types(&self) -> BTreeSet<String> {
-        types(&self.all()).into_iter().filter(|event_type| !event_type.starts_with("audit.")).map(str::to_owned).collect()
+        types(&self.all())
+            .into_iter()
+            .filter(|event_type| !event_type.starts_with("audit."))
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Checks that a text is in no file of the log, compressed or not.
@@ -58,7 +67,11 @@ impl<T> Written<T> {
         assert!(text.len() > 4, "{text:?} says nothing");
         for path in super::support::files(self.dir.path()) {
             let bytes = std::fs::read(&path).unwrap();
-            assert!(memchr::memmem::find(&bytes, text.as_bytes()).is_none(), "{text:?} is in {}", path.display());
+            assert!(
+                memchr::memmem::find(&bytes, text.as_bytes()).is_none(),
+                "{text:?} is in {}",
+                path.display()
+            );
         }
         for line in super::support::lines(self.dir.path()) {
             assert!(!line.contains(text), "{text:?} is in {line}");
@@ -68,18 +81,28 @@ impl<T> Written<T> {
 
 /// The event types of entries, in their order.
 pub(crate) fn types(entries: &[Value]) -> Vec<&str> {
-    entries.iter().map(|entry| entry["event_type"].as_str().unwrap()).collect()
+    entries
+        .iter()
+        .map(|entry| entry["event_type"].as_str().unwrap())
+        .collect()
 }
 
 /// The event types of the program that runs, which is the example and its test.
 pub(crate) fn known() -> BTreeSet<String> {
-    catalogue().iter().map(|entry| entry.event_type().to_owned()).collect()
+    catalogue()
+        .iter()
+        .map(|entry| entry.event_type().to_owned())
+        .collect()
 }
 
 /// The texts at these places (JSON pointers) of an entry.
 pub(crate) fn at<'a, const N: usize>(entry: &'a Value, places: [&str; N]) -> [&'a str; N] {
     places.map(|place| {
-        let found = entry.pointer(place).unwrap_or_else(|| panic!("no {place} in {entry}"));
-        found.as_str().unwrap_or_else(|| panic!("{place} is no text in {entry}"))
+        let found = entry
+            .pointer(place)
+            .unwrap_or_else(|| panic!("no {place} in {entry}"));
+        found
+            .as_str()
+            .unwrap_or_else(|| panic!("{place} is no text in {entry}"))
     })
 }

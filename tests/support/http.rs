@@ -1,6 +1,10 @@
 //! A log with some entries in it, and its API without a network.
 
-#![allow(dead_code, clippy::unwrap_used, reason = "each test uses its part; what goes wrong here fails the test")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test uses its part; what goes wrong here fails the test"
+)]
 
 use std::{path::Path, time::Duration};
 
@@ -26,30 +30,47 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&self.body)))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&self.body)))
     }
 
     pub(crate) fn header(&self, name: header::HeaderName) -> &str {
-        self.headers.get(&name).unwrap_or_else(|| panic!("no {name}: {:?}", self.headers)).to_str().unwrap()
+        self.headers
+            .get(&name)
+            .unwrap_or_else(|| panic!("no {name}: {:?}", self.headers))
+            .to_str()
+            .unwrap()
     }
 
     /// Checks that it is a problem as RFC 9457 wants it.
     pub(crate) fn problem(&self, status: u16) -> Value {
         let text = String::from_utf8_lossy(&self.body);
         assert_eq!(self.status.as_u16(), status, "{text}");
-        assert_eq!(self.header(header::CONTENT_TYPE), "application/problem+json", "{text}");
+        assert_eq!(
+            self.header(header::CONTENT_TYPE),
+            "application/problem+json",
+            "{text}"
+        );
         let problem = self.json();
         assert_eq!(problem["status"], status);
         for text in ["type", "title", "detail"] {
-            assert!(problem[text].as_str().is_some_and(|text| !text.is_empty()), "{problem}");
+            assert!(
+                problem[text].as_str().is_some_and(|text| !text.is_empty()),
+                "{problem}"
+            );
         }
         problem
     }
 }
 
-/// Writes `count` events of two tenants in turn and closes the log: when it is opened again, they are sealed.
+/// Writes `count` events of two tenants in turn and closes the log: when it is opened again, they
+/// are sealed.
 pub(crate) fn write(dir: &Path, count: usize) {
-    let log = AuditLog::builder(dir).source("billing").rotate_bytes(400_000).open().unwrap();
+    let log = AuditLog::builder(dir)
+        .source("billing")
+        .rotate_bytes(400_000)
+        .open()
+        .unwrap();
     let subscriber = tracing_subscriber::registry().with(log.layer());
     tracing::subscriber::with_default(subscriber, || {
         for n in 0..count {
@@ -71,15 +92,26 @@ pub(crate) fn write(dir: &Path, count: usize) {
 
 /// A log of a server's own in that directory, once what was written before is sealed.
 pub(crate) fn open(dir: &Path) -> AuditLog {
-    let log = AuditLog::builder(dir).source("tracing-audit").live_grace(Duration::ZERO).open().unwrap();
+    let log = AuditLog::builder(dir)
+        .source("tracing-audit")
+        .live_grace(Duration::ZERO)
+        .open()
+        .unwrap();
     until("what was written before is sealed", || {
-        files(&dir.join("live")).iter().all(|file| file.to_string_lossy().contains("-tracing-audit-"))
+        files(&dir.join("live"))
+            .iter()
+            .all(|file| file.to_string_lossy().contains("-tracing-audit-"))
     });
     log
 }
 
 pub(crate) fn token(dir: &Path, scope: Scope, tenant: Option<&str>) -> String {
-    let new = NewToken { name: format!("{scope} key"), scope, tenant: tenant.map(str::to_owned), expires: None };
+    let new = NewToken {
+        name: format!("{scope} key"),
+        scope,
+        tenant: tenant.map(str::to_owned),
+        expires: None,
+    };
     TokenStore::open(dir).create(new).unwrap().1
 }
 
@@ -97,16 +129,32 @@ pub(crate) fn served(events: usize, options: RouterOptions) -> Served {
     let log = open(dir.path());
     let token = token(dir.path(), Scope::Admin, None);
     let app = Router::new().nest("/audit", log.router(options).unwrap());
-    Served { log, app, token, dir }
+    Served {
+        log,
+        app,
+        token,
+        dir,
+    }
 }
 
 impl Served {
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        self.send(Request::get(path).header(header::AUTHORIZATION, format!("Bearer {}", self.token)).body(Body::empty()).unwrap()).await
+        self.send(
+            Request::get(path)
+                .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+                .body(Body::empty())
+                .unwrap(),
+        )
+        .await
     }
 
-    pub(crate) async fn get_with(&self, path: &str, headers: &[(header::HeaderName, &str)]) -> Answer {
-        let mut request = Request::get(path).header(header::AUTHORIZATION, format!("Bearer {}", self.token));
+    pub(crate) async fn get_with(
+        &self,
+        path: &str,
+        headers: &[(header::HeaderName, &str)],
+    ) -> Answer {
+        let mut request =
+            Request::get(path).header(header::AUTHORIZATION, format!("Bearer {}", self.token));
         for (name, value) in headers {
             request = request.header(name, *value);
         }
@@ -115,7 +163,10 @@ impl Served {
 
     /// With a body of JSON, or with none.
     pub(crate) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
-        let mut request = Request::builder().method(method).uri(path).header(header::AUTHORIZATION, format!("Bearer {}", self.token));
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token));
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
@@ -133,27 +184,51 @@ impl Served {
     }
 
     pub(crate) async fn send(&self, mut request: Request<Body>) -> Answer {
-        request.extensions_mut().insert(ConnectInfo(std::net::SocketAddr::from(([192, 0, 2, 7], 4711))));
+        request
+            .extensions_mut()
+            .insert(ConnectInfo(std::net::SocketAddr::from((
+                [192, 0, 2, 7],
+                4711,
+            ))));
         let response = self.app.clone().oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
-        for (name, value) in [(header::CACHE_CONTROL, "no-store"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")] {
+        for (name, value) in [
+            (header::CACHE_CONTROL, "no-store"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ] {
             assert_eq!(head.headers.get(&name).unwrap(), value);
         }
-        Answer { status: head.status, headers: head.headers, body }
+        Answer {
+            status: head.status,
+            headers: head.headers,
+            body,
+        }
     }
 
     /// The records of this event type so far.
     pub(crate) fn records(&self, event_type: &str) -> Vec<Value> {
-        records(self.dir.path()).into_iter().filter(|record| record["event_type"] == event_type).collect()
+        records(self.dir.path())
+            .into_iter()
+            .filter(|record| record["event_type"] == event_type)
+            .collect()
     }
 
     /// The log's own records of accesses so far, once `count` of them are written.
     pub(crate) fn accesses(&self, count: usize) -> Vec<Value> {
         wait_for("accesses are recorded", || {
             let mut found = records(self.dir.path());
-            found.retain(|record| record["event_type"].as_str().unwrap().starts_with("audit.access."));
-            if found.len() >= count { Ok(found) } else { Err(format!("{} of {count}", found.len())) }
+            found.retain(|record| {
+                record["event_type"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with("audit.access.")
+            });
+            if found.len() >= count {
+                Ok(found)
+            } else {
+                Err(format!("{} of {count}", found.len()))
+            }
         })
     }
 }
@@ -161,6 +236,8 @@ impl Served {
 /// One event through this log; it is there on return.
 pub(crate) fn record_one(log: &AuditLog) {
     tracing::subscriber::with_default(tracing_subscriber::registry().with(log.layer()), || {
-        audit!("invoice.sent", number = 0, "Another").wait().unwrap();
+        audit!("invoice.sent", number = 0, "Another")
+            .wait()
+            .unwrap();
     });
 }

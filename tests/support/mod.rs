@@ -1,6 +1,11 @@
-//! What several tests need: waiting for what is to come, a child process to kill, and a reading of the log that owes nothing to the crate.
+//! What several tests need: waiting for what is to come, a child process to kill, and a reading of
+//! the log that owes nothing to the crate.
 
-#![allow(dead_code, clippy::unwrap_used, reason = "each test uses its part; what goes wrong here fails the test")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test uses its part; what goes wrong here fails the test"
+)]
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,7 +20,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Ends a test that would hang. It says nothing of how long anything may take, for a machine can be busy with other things.
+/// Ends a test that would hang. It says nothing of how long anything may take, for a machine can be
+/// busy with other things.
 pub(crate) const HANGS: Duration = Duration::from_secs(300);
 
 /// Looks until there is what is waited for; what is there instead is told if that never comes.
@@ -31,13 +37,21 @@ pub(crate) fn wait_for<T, E: Debug>(what: &str, mut look: impl FnMut() -> Result
 }
 
 pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    wait_for(what, || if holds() { Ok(()) } else { Err("it never came to that") });
+    wait_for(what, || {
+        if holds() {
+            Ok(())
+        } else {
+            Err("it never came to that")
+        }
+    });
 }
 
 /// This test program again, running only the test `name`, with `vars` in its environment.
 pub(crate) fn child(name: &str, vars: &[(&str, &str)]) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("the test's own path"));
-    command.args(["--exact", name, "--nocapture", "--test-threads=1"]).stdin(Stdio::null());
+    command
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .stdin(Stdio::null());
     command.envs(vars.iter().copied());
     command
 }
@@ -58,23 +72,42 @@ pub(crate) struct Victim {
 impl Victim {
     pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let (mut out, said) = (BufReader::new(child.stdout.take().unwrap()), Arc::<Mutex<Vec<String>>>::default());
+        let (mut out, said) = (
+            BufReader::new(child.stdout.take().unwrap()),
+            Arc::<Mutex<Vec<String>>>::default(),
+        );
         let heard = Arc::clone(&said);
         let reading = thread::spawn(move || {
             let mut line = Vec::new();
             while out.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-                // What death cut off has no end. The first comes behind what the test program itself prints.
-                let text = line.strip_suffix(b"\n").map(String::from_utf8_lossy).unwrap_or_default();
-                heard.lock().unwrap().extend(text.rsplit_once("done ").map(|(_, done)| done.to_owned()));
+                // What death cut off has no end. The first comes behind what the test program
+                // itself prints.
+                let text = line
+                    .strip_suffix(b"\n")
+                    .map(String::from_utf8_lossy)
+                    .unwrap_or_default();
+                heard
+                    .lock()
+                    .unwrap()
+                    .extend(text.rsplit_once("done ").map(|(_, done)| done.to_owned()));
                 line.clear();
             }
         });
-        Self { child, said, reading: Some(reading) }
+        Self {
+            child,
+            said,
+            reading: Some(reading),
+        }
     }
 
     /// What it said so far.
     pub(crate) fn said<T: FromStr<Err: Debug>>(&self) -> Vec<T> {
-        self.said.lock().unwrap().iter().map(|done| done.parse().unwrap()).collect()
+        self.said
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|done| done.parse().unwrap())
+            .collect()
     }
 
     /// Kills it; gives all that it said.
@@ -105,7 +138,11 @@ pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
     while let Some(dir) = dirs.pop() {
         for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
             let path = entry.path();
-            if path.is_dir() { dirs.push(path) } else { found.push(path) }
+            if path.is_dir() {
+                dirs.push(path)
+            } else {
+                found.push(path)
+            }
         }
     }
     found.sort();
@@ -114,10 +151,17 @@ pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
 
 /// The lines of the log, each once: of sealed files, and of live files without a sealed twin.
 pub(crate) fn lines(dir: &Path) -> Vec<String> {
-    wait_for("the log's files stay while they are read", || match texts(dir) {
-        // A live file was sealed and went between being listed and being read: its twin is there.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
-        texts => Ok(texts.unwrap().values().flat_map(|text| text.lines().map(str::to_owned)).collect()),
+    wait_for("the log's files stay while they are read", || {
+        match texts(dir) {
+            // A live file was sealed and went between being listed and being read: its twin is
+            // there.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
+            texts => Ok(texts
+                .unwrap()
+                .values()
+                .flat_map(|text| text.lines().map(str::to_owned))
+                .collect()),
+        }
     })
 }
 
@@ -127,12 +171,17 @@ fn texts(dir: &Path) -> io::Result<BTreeMap<String, String>> {
     for path in files(&dir.join("live")) {
         let text = fs::read_to_string(&path)?;
         let complete = text.rfind('\n').map_or(0, |at| at + 1);
-        texts.insert(path.file_name().unwrap().to_str().unwrap().to_owned(), text[..complete].to_owned());
+        texts.insert(
+            path.file_name().unwrap().to_str().unwrap().to_owned(),
+            text[..complete].to_owned(),
+        );
     }
     for path in files(&dir.join("sealed")) {
         let mut text = String::new();
         let file = fs::File::open(&path).expect("a sealed file");
-        flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        flate2::read::GzDecoder::new(file)
+            .read_to_string(&mut text)
+            .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         texts.insert(path.file_stem().unwrap().to_str().unwrap().to_owned(), text);
     }
     Ok(texts)
@@ -140,21 +189,33 @@ fn texts(dir: &Path) -> io::Result<BTreeMap<String, String>> {
 
 /// The records of the log, parsed.
 pub(crate) fn records(dir: &Path) -> Vec<serde_json::Value> {
-    lines(dir).iter().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
+    lines(dir)
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+        .collect()
 }
 
-/// How often each id is in the log, after checking that every stream counts 1, 2, 3 … without a gap.
+/// How often each id is in the log, after checking that every stream counts 1, 2, 3 … without a
+/// gap.
 pub(crate) fn ids(dir: &Path) -> HashMap<String, usize> {
     let mut ids = HashMap::new();
     let mut numbers: HashMap<String, Vec<u64>> = HashMap::new();
     for record in records(dir) {
-        *ids.entry(record["id"].as_str().unwrap().to_owned()).or_default() += 1;
-        numbers.entry(record["stream"].as_str().unwrap().to_owned()).or_default().push(record["seq"].as_u64().unwrap());
+        *ids.entry(record["id"].as_str().unwrap().to_owned())
+            .or_default() += 1;
+        numbers
+            .entry(record["stream"].as_str().unwrap().to_owned())
+            .or_default()
+            .push(record["seq"].as_u64().unwrap());
     }
     for (stream, numbers) in numbers {
         let counted: Vec<u64> = (1..=numbers.len() as u64).collect();
         if numbers != counted {
-            let at = numbers.iter().zip(&counted).position(|(a, b)| a != b).unwrap();
+            let at = numbers
+                .iter()
+                .zip(&counted)
+                .position(|(a, b)| a != b)
+                .unwrap();
             panic!(
                 "{stream} does not count without a gap: {:?} at place {at}",
                 &numbers[at.saturating_sub(2)..(at + 3).min(numbers.len())]
@@ -166,9 +227,16 @@ pub(crate) fn ids(dir: &Path) -> HashMap<String, usize> {
 
 /// Asks gzip itself whether every sealed file is whole.
 pub(crate) fn gzip_test(dir: &Path) {
-    let sealed: Vec<_> = files(&dir.join("sealed")).into_iter().filter(|path| path.extension().is_some_and(|e| e == "gz")).collect();
+    let sealed: Vec<_> = files(&dir.join("sealed"))
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "gz"))
+        .collect();
     for batch in sealed.chunks(100) {
-        let status = Command::new("gzip").arg("-t").args(batch).status().expect("gzip is installed");
+        let status = Command::new("gzip")
+            .arg("-t")
+            .args(batch)
+            .status()
+            .expect("gzip is installed");
         assert!(status.success(), "gzip -t refuses one of {batch:?}");
     }
 }

@@ -1,6 +1,11 @@
-//! Receivers of webhooks on loopback. Below, one down to its bytes: for endpoints that are no HTTP servers, and for measuring.
+//! Receivers of webhooks on loopback. Below, one down to its bytes: for endpoints that are no HTTP
+//! servers, and for measuring.
 
-#![allow(dead_code, clippy::unwrap_used, reason = "each test uses its part; what goes wrong here fails the test")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test uses its part; what goes wrong here fails the test"
+)]
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -51,11 +56,17 @@ impl Receiver {
     pub(crate) fn saying(status: u16) -> Self {
         let says = Arc::new(AtomicU16::new(status));
         let now = Arc::clone(&says);
-        Self { says, ..Self::deciding(move |_, _| now.load(Ordering::Relaxed)) }
+        Self {
+            says,
+            ..Self::deciding(move |_, _| now.load(Ordering::Relaxed))
+        }
     }
 
-    /// One that decides by the number of the request (0 for the first) and by what is in it; one request at a time.
-    pub(crate) fn deciding(status: impl Fn(usize, &Request) -> u16 + Send + Sync + 'static) -> Self {
+    /// One that decides by the number of the request (0 for the first) and by what is in it; one
+    /// request at a time.
+    pub(crate) fn deciding(
+        status: impl Fn(usize, &Request) -> u16 + Send + Sync + 'static,
+    ) -> Self {
         let came = Arc::<Mutex<Vec<Came>>>::default();
         let seen = Arc::clone(&came);
         let address = server(move |mut stream| {
@@ -64,16 +75,27 @@ impl Receiver {
                 let status = {
                     let mut seen = seen.lock().unwrap();
                     let status = status(seen.len(), &request);
-                    seen.push(Came { request, status, at: Instant::now() });
+                    seen.push(Came {
+                        request,
+                        status,
+                        at: Instant::now(),
+                    });
                     status
                 };
                 // 204 has no content.
                 let text = if status == 204 { "" } else { SAYS };
-                let answer = format!("HTTP/1.1 {status} \r\ncontent-length: {}\r\n\r\n{text}", text.len());
+                let answer = format!(
+                    "HTTP/1.1 {status} \r\ncontent-length: {}\r\n\r\n{text}",
+                    text.len()
+                );
                 let _ = stream.write_all(answer.as_bytes());
             }
         });
-        Self { url: format!("http://{address}/hook"), came, says: Arc::default() }
+        Self {
+            url: format!("http://{address}/hook"),
+            came,
+            says: Arc::default(),
+        }
     }
 
     /// From now on it says this.
@@ -112,14 +134,23 @@ impl Receiver {
     pub(crate) fn wait_for_numbers(&self, count: usize) -> BTreeMap<u64, Vec<String>> {
         wait_for("the numbers arrive", || {
             let taken = self.taken();
-            if taken.len() >= count { Ok(taken) } else { Err(format!("{} of {count}", taken.len())) }
+            if taken.len() >= count {
+                Ok(taken)
+            } else {
+                Err(format!("{} of {count}", taken.len()))
+            }
         })
     }
 
     /// The ids under which events of this type were taken.
     pub(crate) fn taken_of(&self, event_type: &str) -> BTreeSet<String> {
         let of_type = |came: &&Came| came.was_taken() && came.request.event_type() == event_type;
-        self.look(|came| came.iter().filter(of_type).map(|came| came.request.id().to_owned()).collect())
+        self.look(|came| {
+            came.iter()
+                .filter(of_type)
+                .map(|came| came.request.id().to_owned())
+                .collect()
+        })
     }
 }
 
@@ -164,8 +195,15 @@ impl Request {
     /// Whether one of its signatures is that of this secret, as a receiver looks.
     pub(crate) fn is_signed_with(&self, secret: &str) -> bool {
         let secret: SigningSecret = secret.parse().unwrap();
-        let expected = sign(&[secret], self.id(), self.header("webhook-timestamp").parse().unwrap(), &self.body);
-        self.header("webhook-signature").split(' ').any(|signature| signature == expected)
+        let expected = sign(
+            &[secret],
+            self.id(),
+            self.header("webhook-timestamp").parse().unwrap(),
+            &self.body,
+        );
+        self.header("webhook-signature")
+            .split(' ')
+            .any(|signature| signature == expected)
     }
 }
 
@@ -191,11 +229,17 @@ pub(crate) fn request(stream: &mut TcpStream) -> Option<Request> {
             let head = String::from_utf8_lossy(&read[..end]).into_owned();
             let (first, rest) = head.split_once("\r\n")?;
             let headers = rest.lines().filter_map(|line| line.split_once(':'));
-            let headers: HashMap<_, _> = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned())).collect();
+            let headers: HashMap<_, _> = headers
+                .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+                .collect();
             let length: usize = headers.get("content-length")?.parse().ok()?;
             if read.len() >= end + 4 + length {
                 let path = first.split(' ').nth(1)?.to_owned();
-                return Some(Request { path, headers, body: read[end + 4..].to_vec() });
+                return Some(Request {
+                    path,
+                    headers,
+                    body: read[end + 4..].to_vec(),
+                });
             }
         }
         match stream.read(&mut chunk) {
@@ -208,7 +252,11 @@ pub(crate) fn request(stream: &mut TcpStream) -> Option<Request> {
 /// Answers each request of a connection with these bytes.
 pub(crate) fn answering(answer: impl Into<String>) -> SocketAddr {
     let answer = answer.into();
-    server(move |mut stream| while request(&mut stream).is_some() && stream.write_all(answer.as_bytes()).is_ok() {})
+    server(
+        move |mut stream| {
+            while request(&mut stream).is_some() && stream.write_all(answer.as_bytes()).is_ok() {}
+        },
+    )
 }
 
 /// An answer without a body; `more` are headers, each with its end of line.
@@ -219,5 +267,8 @@ pub(crate) fn status(status: &str, more: &str) -> String {
 /// An answer of JSON.
 pub(crate) fn json(body: &Value) -> String {
     let body = body.to_string();
-    format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }

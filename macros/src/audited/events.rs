@@ -1,7 +1,8 @@
 //! From the options to the events of each outcome.
 //!
-//! The values of the base are rendered once, before the body, which may move what they were made of; the events refer to what was rendered.
-//! Values that are literals are left where they are. So what `Events` holds can be expanded anywhere in the function.
+//! The values of the base are rendered once, before the body, which may move what they were made
+//! of; the events refer to what was rendered. Values that are literals are left where they are. So
+//! what `Events` holds can be expanded anywhere in the function.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -28,7 +29,8 @@ pub(super) struct Events {
     pub(super) completed: Event,
     /// Refers to `error`, [`names::ERROR`] and [`names::MILLISECONDS`].
     pub(super) failed: Event,
-    /// The end by a panic or by being dropped. Refers to [`names::REASON`] and [`names::MILLISECONDS`].
+    /// The end by a panic or by being dropped. Refers to [`names::REASON`] and
+    /// [`names::MILLISECONDS`].
     pub(super) broken: Event,
     /// Whether an end has values of its own, which may be made of the function's arguments.
     pub(super) ends_use_arguments: bool,
@@ -44,20 +46,37 @@ pub(super) mod names {
 
 impl Events {
     pub(super) fn of(options: Options) -> Result<Self> {
-        let Options { stem, mut base, groups, skip_started } = options;
+        let Options {
+            stem,
+            mut base,
+            groups,
+            skip_started,
+        } = options;
         let mut errors = std::mem::take(&mut base.errors);
         errors.keep(EventType::check_stem(&stem));
         for field in &base.fields {
             errors.keep(taken(field, true));
         }
         for (name, group) in GROUPS.iter().zip(&groups) {
-            errors.keep(group.event_type.as_ref().map_or(Ok(()), |literal| group_type(literal, name)));
+            errors.keep(
+                group
+                    .event_type
+                    .as_ref()
+                    .map_or(Ok(()), |literal| group_type(literal, name)),
+            );
             for field in group.call.fields.iter().filter(|_| *name != "started") {
                 errors.keep(taken(field, false));
             }
         }
         // The base by itself first: what is wrong with it would be wrong with each of the events.
-        let alone = event(&base, &base.fields, &Group::none(), "stem.completed", stem.span(), Vec::new());
+        let alone = event(
+            &base,
+            &base.fields,
+            &Group::none(),
+            "stem.completed",
+            stem.span(),
+            Vec::new(),
+        );
         errors.keep(alone.map(drop));
         errors.into_result(())?;
 
@@ -72,7 +91,11 @@ impl Events {
             };
             errors.keep(event(&base, &fields, group, &event_type, span, extra))
         };
-        let started = if skip_started { None } else { outcome(started, GROUPS[0], Vec::new()) };
+        let started = if skip_started {
+            None
+        } else {
+            outcome(started, GROUPS[0], Vec::new())
+        };
         let milliseconds = || field(&["details", "duration_ms"], variable(names::MILLISECONDS));
         let mut success = vec![milliseconds()];
         if !completed.gives("outcome") {
@@ -80,15 +103,25 @@ impl Events {
         }
         let mut failure = vec![milliseconds()];
         if !failed.gives("outcome") {
-            for (part, value) in [("type", text("failure")), ("reason", text("unknown")), ("error", variable(names::ERROR))] {
+            for (part, value) in [
+                ("type", text("failure")),
+                ("reason", text("unknown")),
+                ("error", variable(names::ERROR)),
+            ] {
                 failure.extend(unless_given(failed, part, value));
             }
         }
-        let broken =
-            vec![milliseconds(), field(&["outcome", "type"], text("failure")), field(&["outcome", "reason"], variable(names::REASON))];
+        let broken = vec![
+            milliseconds(),
+            field(&["outcome", "type"], text("failure")),
+            field(&["outcome", "reason"], variable(names::REASON)),
+        ];
         let ends_use_arguments = completed.has_values() || failed.has_values();
-        let events =
-            (outcome(completed, GROUPS[1], success), outcome(failed, GROUPS[2], failure), outcome(&failed.settings(), GROUPS[2], broken));
+        let events = (
+            outcome(completed, GROUPS[1], success),
+            outcome(failed, GROUPS[2], failure),
+            outcome(&failed.settings(), GROUPS[2], broken),
+        );
         errors.into_result(())?;
         let (Some(completed), Some(mut failure), Some(mut broken)) = events else {
             return Err(Error::new(stem.span(), "an event is missing"));
@@ -98,7 +131,15 @@ impl Events {
                 event.severity = event.severity.max(Severity::Warning);
             }
         }
-        Ok(Self { krate: base.krate, captures, started, completed, failed: failure, broken, ends_use_arguments })
+        Ok(Self {
+            krate: base.krate,
+            captures,
+            started,
+            completed,
+            failed: failure,
+            broken,
+            ends_use_arguments,
+        })
     }
 }
 
@@ -109,25 +150,46 @@ impl Group {
 
     /// Whether a field of this name is given.
     fn gives(&self, path: &str) -> bool {
-        self.call.fields.iter().any(|field| field.path.to_string() == path)
+        self.call
+            .fields
+            .iter()
+            .any(|field| field.path.to_string() == path)
     }
 
     /// Whether anything in it is computed.
     fn has_values(&self) -> bool {
-        self.call.message.is_some() || self.call.fields.iter().any(|field| !is_setting(field) && json_of(field).is_none())
+        self.call.message.is_some()
+            || self
+                .call
+                .fields
+                .iter()
+                .any(|field| !is_setting(field) && json_of(field).is_none())
     }
 
     /// The group without its values.
     fn settings(&self) -> Self {
         let mut settings = Self::none();
         settings.event_type.clone_from(&self.event_type);
-        settings.call.fields = self.call.fields.iter().filter(|field| is_setting(field)).cloned().collect();
+        settings.call.fields = self
+            .call
+            .fields
+            .iter()
+            .filter(|field| is_setting(field))
+            .cloned()
+            .collect();
         settings
     }
 }
 
 /// One event: the base, with what the group sets anew or adds.
-fn event(base: &Call, fields: &[Field], group: &Group, event_type: &str, span: Span, extra: Vec<Field>) -> Result<Event> {
+fn event(
+    base: &Call,
+    fields: &[Field],
+    group: &Group,
+    event_type: &str,
+    span: Span,
+    extra: Vec<Field>,
+) -> Result<Event> {
     let mut call = Call::new(base.krate.clone());
     call.event_type = Some(LitStr::new(event_type, span));
     let described = group.call.message.is_some() || group.gives("description");
@@ -135,7 +197,13 @@ fn event(base: &Call, fields: &[Field], group: &Group, event_type: &str, span: S
         let path = field.path.to_string();
         (is_setting(field) && group.gives(&path)) || (described && path == "description")
     };
-    call.fields.extend(fields.iter().filter(|field| !overridden(field)).chain(&group.call.fields).cloned());
+    call.fields.extend(
+        fields
+            .iter()
+            .filter(|field| !overridden(field))
+            .chain(&group.call.fields)
+            .cloned(),
+    );
     call.fields.extend(extra);
     call.message.clone_from(&group.call.message);
     check(call)
@@ -154,7 +222,10 @@ fn capture(base: &Call) -> (TokenStream, Vec<Field>) {
             continue;
         }
         let name = format_ident!("captured{place:03}", span = Span::mixed_site());
-        let (value, argument) = (borrowed(&given.value), Ident::new("argument", given.value.span()));
+        let (value, argument) = (
+            borrowed(&given.value),
+            Ident::new("argument", given.value.span()),
+        );
         let captured = match path.as_str() {
             "actor" | "resource" => {
                 let whole = whole(&path, given, &private, &argument);
@@ -169,9 +240,18 @@ fn capture(base: &Call) -> (TokenStream, Vec<Field>) {
             }
         };
         statements.extend(quote_spanned!(Span::mixed_site()=> let #name = match #value { #argument => #captured };));
-        let told = if path == "description" { None } else { Some(kind(&path, given).to_owned()) };
+        let told = if path == "description" {
+            None
+        } else {
+            Some(kind(&path, given).to_owned())
+        };
         let value = parse_quote_spanned!(Span::mixed_site()=> #name);
-        fields.push(Field { path: given.path.clone(), sigil: Sigil::Captured, value, told });
+        fields.push(Field {
+            path: given.path.clone(),
+            sigil: Sigil::Captured,
+            value,
+            told,
+        });
     }
     if let Some(message) = &base.message {
         let (format, arguments, name) = (&message.format, &message.arguments, own(names::MESSAGE));
@@ -180,7 +260,12 @@ fn capture(base: &Call) -> (TokenStream, Vec<Field>) {
         });
         let path = Path::of(&["description"], message.format.span());
         let told = Some(format.value());
-        fields.push(Field { path, sigil: Sigil::Captured, value: variable(names::MESSAGE), told });
+        fields.push(Field {
+            path,
+            sigil: Sigil::Captured,
+            value: variable(names::MESSAGE),
+            told,
+        });
     }
     (statements, fields)
 }
@@ -207,7 +292,10 @@ fn group_type(literal: &LitStr, group: &str) -> Result<()> {
         if text.contains('.') {
             return error;
         }
-        Error::new(literal.span(), format!("{error}; if it is the message, write `{group}(description = {text:?})`"))
+        Error::new(
+            literal.span(),
+            format!("{error}; if it is the message, write `{group}(description = {text:?})`"),
+        )
     })
 }
 
@@ -221,7 +309,12 @@ fn unless_given(group: &Group, part: &str, value: Expr) -> Option<Field> {
 
 fn field(path: &[&str], value: Expr) -> Field {
     // All that are not text in any case are numbers.
-    Field { path: Path::of(path, Span::mixed_site()), sigil: Sigil::Json, value, told: Some("integer".to_owned()) }
+    Field {
+        path: Path::of(path, Span::mixed_site()),
+        sigil: Sigil::Json,
+        value,
+        told: Some("integer".to_owned()),
+    }
 }
 
 fn variable(name: &str) -> Expr {

@@ -1,13 +1,14 @@
 //! A function, with events around its body.
 //!
-//! The body keeps its tokens, and so its spans. It runs as a closure or as an `async` block, of the type that the function returns: `return` and
-//! `?` in it end it, and the function goes on to the event of its end.
+//! The body keeps its tokens, and so its spans. It runs as a closure or as an `async` block, of the
+//! type that the function returns: `return` and `?` in it end it, and the function goes on to the
+//! event of its end.
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{
-    AssocType, Attribute, Error, GenericArgument, Ident, PathArguments, PathSegment, Result, ReturnType, Signature, Token, Type,
-    TypeImplTrait, TypeParamBound, TypePath, Visibility,
+    AssocType, Attribute, Error, GenericArgument, Ident, PathArguments, PathSegment, Result,
+    ReturnType, Signature, Token, Type, TypeImplTrait, TypeParamBound, TypePath, Visibility,
     parse::{Parse, ParseStream},
     punctuated::Punctuated,
     visit_mut::{self, VisitMut},
@@ -29,13 +30,16 @@ impl Parse for Function {
         let attributes = input.call(Attribute::parse_outer)?;
         let visibility = input.parse()?;
         let item = input.fork();
-        let signature: Signature = input.parse().map_err(|error| not_a_function(&item, error))?;
+        let signature: Signature = input
+            .parse()
+            .map_err(|error| not_a_function(&item, error))?;
         if let Some(constant) = &signature.constness {
             let message = "a `const fn` cannot record events: it may run while compiling; leave out `const`, or `#[audited]`";
             return Err(Error::new_spanned(constant, message));
         }
         if input.peek(Token![;]) {
-            let message = "there is no body to audit; write `#[audited]` on the functions that implement it";
+            let message =
+                "there is no body to audit; write `#[audited]` on the functions that implement it";
             return Err(Error::new_spanned(&signature.ident, message));
         }
         let Ok(TokenTree::Group(body)) = input.parse::<TokenTree>() else {
@@ -55,10 +59,21 @@ impl Parse for Function {
             }
         }
         let (inner_attributes, rest) = syn::parse::Parser::parse2(
-            |input: ParseStream<'_>| Ok((input.call(Attribute::parse_inner)?, input.parse::<TokenStream>()?)),
+            |input: ParseStream<'_>| {
+                Ok((
+                    input.call(Attribute::parse_inner)?,
+                    input.parse::<TokenStream>()?,
+                ))
+            },
             body.stream(),
         )?;
-        Ok(Self { attributes, visibility, signature, inner_attributes, body: regrouped(&body, rest) })
+        Ok(Self {
+            attributes,
+            visibility,
+            signature,
+            inner_attributes,
+            body: regrouped(&body, rest),
+        })
     }
 }
 
@@ -67,15 +82,24 @@ const NEEDED: &str = "`#[audited]` is for functions and methods with a body";
 /// Says what stands here, if it is not a function.
 fn not_a_function(item: ParseStream<'_>, error: Error) -> Error {
     let (text, start) = (item.to_string(), item.span());
-    let first = text.split(|c: char| !c.is_alphanumeric()).find(|word| !matches!(*word, "unsafe" | "default" | "auto"));
+    let first = text
+        .split(|c: char| !c.is_alphanumeric())
+        .find(|word| !matches!(*word, "unsafe" | "default" | "auto"));
     match first {
-        Some("impl" | "trait") => {
-            Error::new(start, format!("{NEEDED}; write it on each method of this `{}` that is to be recorded", first.unwrap_or_default()))
+        Some("impl" | "trait") => Error::new(
+            start,
+            format!(
+                "{NEEDED}; write it on each method of this `{}` that is to be recorded",
+                first.unwrap_or_default()
+            ),
+        ),
+        Some("struct" | "enum" | "union") => Error::new(
+            start,
+            format!("{NEEDED}; for a type that is an event there is `#[derive(AuditEvent)]`"),
+        ),
+        Some("mod" | "use" | "static" | "type" | "macro_rules" | "let") => {
+            Error::new(start, NEEDED)
         }
-        Some("struct" | "enum" | "union") => {
-            Error::new(start, format!("{NEEDED}; for a type that is an event there is `#[derive(AuditEvent)]`"))
-        }
-        Some("mod" | "use" | "static" | "type" | "macro_rules" | "let") => Error::new(start, NEEDED),
         Some("const") if !text.contains(" fn ") => Error::new(start, NEEDED),
         _ => error,
     }
@@ -83,9 +107,18 @@ fn not_a_function(item: ParseStream<'_>, error: Error) -> Error {
 
 impl Function {
     pub(super) fn audited(&self, events: &Events) -> TokenStream {
-        let Self { attributes, visibility, signature, inner_attributes, body } = self;
+        let Self {
+            attributes,
+            visibility,
+            signature,
+            inner_attributes,
+            body,
+        } = self;
         let audited = match (&signature.asyncness, future_at_the_end(body)) {
-            (Some(_), _) => self.around(events, &self.awaited(events, body, returned(&signature.output))),
+            (Some(_), _) => self.around(
+                events,
+                &self.awaited(events, body, returned(&signature.output)),
+            ),
             (None, Some(future)) => {
                 let awaited = self.awaited(events, &future.body, output(&signature.output));
                 let body = Group::new(Delimiter::Brace, self.around(events, &awaited));
@@ -105,9 +138,23 @@ impl Function {
     /// The events around an expression that runs the body.
     fn around(&self, events: &Events, run: &TokenStream) -> TokenStream {
         let private = private(events);
-        let Events { captures, started, completed, failed, broken, .. } = events;
-        let [ending, value, milliseconds, reason, text, taken] =
-            ["ending", "returned", names::MILLISECONDS, names::REASON, names::ERROR, "taken"].map(own);
+        let Events {
+            captures,
+            started,
+            completed,
+            failed,
+            broken,
+            ..
+        } = events;
+        let [ending, value, milliseconds, reason, text, taken] = [
+            "ending",
+            "returned",
+            names::MILLISECONDS,
+            names::REASON,
+            names::ERROR,
+            "taken",
+        ]
+        .map(own);
         // These two are the caller's to use.
         let [result, error] = ["result", "error"].map(|name| Ident::new(name, Span::call_site()));
         let started = started.as_ref().map(expand).map(|event| quote!(#event;));
@@ -120,7 +167,8 @@ impl Function {
                 #broken;
             });
         };
-        if matches!(&self.signature.output, ReturnType::Type(_, output) if matches!(**output, Type::Never(_))) {
+        if matches!(&self.signature.output, ReturnType::Type(_, output) if matches!(**output, Type::Never(_)))
+        {
             return quote_spanned! {Span::mixed_site()=> #begin let _ = &#ending; #run };
         }
         quote_spanned! {Span::mixed_site()=>
@@ -157,8 +205,13 @@ impl Function {
         let private = private(events);
         let by_move = by_move(events);
         let typed = output.map(|output| quote_spanned!(Span::mixed_site()=> if false { return #private::never::<#output>(); }));
-        // In braces of its own, items in it stand first; around a body of one expression they would be a warning.
-        let statements = if is_one_expression(body) { body.stream() } else { body.to_token_stream() };
+        // In braces of its own, items in it stand first; around a body of one expression they would
+        // be a warning.
+        let statements = if is_one_expression(body) {
+            body.stream()
+        } else {
+            body.to_token_stream()
+        };
         let block = regrouped(body, quote!(#typed #statements));
         quote_spanned!(Span::mixed_site()=> async #by_move #block.await)
     }
@@ -166,18 +219,33 @@ impl Function {
 
 /// Whether nothing in the body is a statement or an item.
 fn is_one_expression(body: &Group) -> bool {
-    const ITEMS: [&str; 12] = ["use", "fn", "struct", "enum", "union", "const", "static", "impl", "trait", "mod", "type", "macro_rules"];
+    const ITEMS: [&str; 12] = [
+        "use",
+        "fn",
+        "struct",
+        "enum",
+        "union",
+        "const",
+        "static",
+        "impl",
+        "trait",
+        "mod",
+        "type",
+        "macro_rules",
+    ];
     let mut tokens = body.stream().into_iter().peekable();
     let begins_with_item = match tokens.peek() {
         Some(TokenTree::Ident(word)) => ITEMS.iter().any(|item| word == item),
         Some(TokenTree::Punct(punct)) => punct.as_char() == '#',
         _ => false,
     };
-    !begins_with_item && !tokens.any(|token| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ';'))
+    !begins_with_item
+        && !tokens.any(|token| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ';'))
 }
 
-/// The body takes the arguments, unless an end needs them. One that only borrowed them could not return what it finds in them by a pattern,
-/// and as a future would be `Send` only if they are `Sync`.
+/// The body takes the arguments, unless an end needs them. One that only borrowed them could not
+/// return what it finds in them by a pattern, and as a future would be `Send` only if they are
+/// `Sync`.
 fn by_move(events: &Events) -> Option<TokenStream> {
     (!events.ends_use_arguments).then(|| quote!(move))
 }
@@ -206,7 +274,8 @@ fn returned(output: &ReturnType) -> Option<Type> {
     Some(output)
 }
 
-/// The output of a future that is returned, if the type says it: `T` of `Future<Output = T>`, and of what is called a `BoxFuture`, its own.
+/// The output of a future that is returned, if the type says it: `T` of `Future<Output = T>`, and
+/// of what is called a `BoxFuture`, its own.
 fn output(output: &ReturnType) -> Option<Type> {
     #[derive(Default)]
     struct Find {
@@ -226,21 +295,25 @@ fn output(output: &ReturnType) -> Option<Type> {
             visit_mut::visit_type_impl_trait_mut(self, node);
         }
     }
-    let ReturnType::Type(_, ty) = output else { return None };
+    let ReturnType::Type(_, ty) = output else {
+        return None;
+    };
     let mut find = Find::default();
     find.visit_type_mut(&mut ty.clone());
     if let Some(said) = find.said {
         return returned(&ReturnType::Type(syn::parse_quote!(->), Box::new(said)));
     }
     // An alias of the application's may have other parameters than its output.
-    (is_future(output) && !find.unnamed).then(|| syn::parse_quote!(<#ty as ::core::future::Future>::Output))
+    (is_future(output) && !find.unnamed)
+        .then(|| syn::parse_quote!(<#ty as ::core::future::Future>::Output))
 }
 
 fn is_called(segment: Option<&PathSegment>, names: &[&str]) -> bool {
     segment.is_some_and(|segment| names.iter().any(|name| segment.ident == name))
 }
 
-/// Whether the return type is a future, as far as its name tells: `impl Future`, `Pin<Box<dyn Future>>`, `BoxFuture`.
+/// Whether the return type is a future, as far as its name tells: `impl Future`,
+/// `Pin<Box<dyn Future>>`, `BoxFuture`.
 fn is_future(output: &ReturnType) -> bool {
     let of_bounds = |bounds: &Punctuated<TypeParamBound, Token![+]>| {
         let traits = |bound: &TypeParamBound| match bound {
@@ -250,11 +323,25 @@ fn is_future(output: &ReturnType) -> bool {
         bounds.iter().any(traits)
     };
     fn pointee(path: &TypePath) -> Option<&Type> {
-        let last = path.path.segments.last().filter(|last| last.ident == "Pin" || last.ident == "Box")?;
-        let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
-        arguments.args.iter().find_map(|argument| if let GenericArgument::Type(ty) = argument { Some(ty) } else { None })
+        let last = path
+            .path
+            .segments
+            .last()
+            .filter(|last| last.ident == "Pin" || last.ident == "Box")?;
+        let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+            return None;
+        };
+        arguments.args.iter().find_map(|argument| {
+            if let GenericArgument::Type(ty) = argument {
+                Some(ty)
+            } else {
+                None
+            }
+        })
     }
-    let ReturnType::Type(_, output) = output else { return false };
+    let ReturnType::Type(_, output) = output else {
+        return false;
+    };
     let mut ty = &**output;
     loop {
         match ty {
@@ -262,7 +349,9 @@ fn is_future(output: &ReturnType) -> bool {
             Type::TraitObject(ty) => return of_bounds(&ty.bounds),
             Type::Path(path) => match pointee(path) {
                 Some(inner) => ty = inner,
-                None => return is_called(path.path.segments.last(), &["BoxFuture", "LocalBoxFuture"]),
+                None => {
+                    return is_called(path.path.segments.last(), &["BoxFuture", "LocalBoxFuture"]);
+                }
             },
             Type::Paren(inner) => ty = &inner.elem,
             Type::Group(inner) => ty = &inner.elem,
@@ -271,8 +360,8 @@ fn is_future(output: &ReturnType) -> bool {
     }
 }
 
-/// An `async move { … }` at the end of a body: alone, as in `Box::pin(async move { … })`, which is what `async_trait` makes of an `async fn`, or
-/// as in `async move { … }.boxed()`.
+/// An `async move { … }` at the end of a body: alone, as in `Box::pin(async move { … })`, which is
+/// what `async_trait` makes of an `async fn`, or as in `async move { … }.boxed()`.
 struct Future {
     /// All up to and with `async move`, or up to `pin`.
     before: Vec<TokenTree>,
@@ -286,21 +375,43 @@ struct Future {
 fn future_at_the_end(body: &Group) -> Option<Future> {
     let mut before: Vec<TokenTree> = body.stream().into_iter().collect();
     let after = match &before[..] {
-        [.., TokenTree::Group(_), TokenTree::Punct(dot), TokenTree::Ident(method), TokenTree::Group(arguments)]
-            if dot.as_char() == '.' && (method == "boxed" || method == "boxed_local") && arguments.stream().is_empty() =>
+        [
+            ..,
+            TokenTree::Group(_),
+            TokenTree::Punct(dot),
+            TokenTree::Ident(method),
+            TokenTree::Group(arguments),
+        ] if dot.as_char() == '.'
+            && (method == "boxed" || method == "boxed_local")
+            && arguments.stream().is_empty() =>
         {
             before.split_off(before.len() - 3)
         }
         _ => Vec::new(),
     };
-    let TokenTree::Group(last) = before.pop()? else { return None };
+    let TokenTree::Group(last) = before.pop()? else {
+        return None;
+    };
     match last.delimiter() {
-        Delimiter::Brace if ends_with_async(&before) => Some(Future { before, pinned: None, body: last, after }),
-        Delimiter::Parenthesis if matches!(before.last(), Some(TokenTree::Ident(pin)) if pin == "pin") => {
+        Delimiter::Brace if ends_with_async(&before) => Some(Future {
+            before,
+            pinned: None,
+            body: last,
+            after,
+        }),
+        Delimiter::Parenthesis if matches!(before.last(), Some(TokenTree::Ident(pin)) if pin == "pin") =>
+        {
             let mut inside: Vec<TokenTree> = last.stream().into_iter().collect();
-            let TokenTree::Group(body) = inside.pop()? else { return None };
+            let TokenTree::Group(body) = inside.pop()? else {
+                return None;
+            };
             let future = body.delimiter() == Delimiter::Brace && ends_with_async(&inside);
-            future.then(|| Future { before, pinned: Some((last, inside)), body, after })
+            future.then(|| Future {
+                before,
+                pinned: Some((last, inside)),
+                body,
+                after,
+            })
         }
         _ => None,
     }
@@ -317,13 +428,22 @@ fn return_in(tokens: Vec<TokenTree>) -> Option<Ident> {
 
 fn ends_with_async(tokens: &[TokenTree]) -> bool {
     let is = |token: Option<&TokenTree>, word: &str| matches!(token, Some(TokenTree::Ident(ident)) if ident == word);
-    let rest = if is(tokens.last(), "move") { &tokens[..tokens.len() - 1] } else { tokens };
+    let rest = if is(tokens.last(), "move") {
+        &tokens[..tokens.len() - 1]
+    } else {
+        tokens
+    };
     is(rest.last(), "async")
 }
 
 impl Future {
     fn with(self, body: Group) -> TokenStream {
-        let Self { before, pinned, body: replaced, after } = self;
+        let Self {
+            before,
+            pinned,
+            body: replaced,
+            after,
+        } = self;
         let body = regrouped(&replaced, body.stream());
         let end = match pinned {
             Some((parentheses, inside)) => regrouped(&parentheses, quote!(#(#inside)* #body)),

@@ -47,30 +47,60 @@ enum Form {
     Debug,
 }
 
-const KNOWN: &str =
-    "where it goes, as in `#[audit(actor.id)]`, or one of `rename = \"name\"`, `mask = 5`, `hashed`, `display`, `debug` and `skip`";
+const KNOWN: &str = "where it goes, as in `#[audit(actor.id)]`, or one of `rename = \"name\"`, `mask = 5`, `hashed`, `display`, `debug` and `skip`";
 
 impl Member {
     /// The field of the call; `None` if it is skipped.
-    pub(super) fn read(member: &syn::Field, owner: Owner, krate: &TokenStream) -> Result<Option<Self>> {
-        let Some(name) = &member.ident else { return Ok(None) };
+    pub(super) fn read(
+        member: &syn::Field,
+        owner: Owner,
+        krate: &TokenStream,
+    ) -> Result<Option<Self>> {
+        let Some(name) = &member.ident else {
+            return Ok(None);
+        };
         let mut options = Options::default();
-        for attribute in member.attrs.iter().filter(|attribute| attribute.path().is_ident("audit")) {
+        for attribute in member
+            .attrs
+            .iter()
+            .filter(|attribute| attribute.path().is_ident("audit"))
+        {
             let Ok(list) = attribute.meta.require_list() else {
-                return Err(Error::new_spanned(attribute, format!("what to do with the field is missing: {KNOWN}")));
+                return Err(Error::new_spanned(
+                    attribute,
+                    format!("what to do with the field is missing: {KNOWN}"),
+                ));
             };
             (|input: ParseStream<'_>| options.read(input)).parse2(list.tokens.clone())?;
         }
         if let Some(skip) = &options.skip {
             return match (&options.path, &options.form) {
                 (None, None) => Ok(None),
-                _ => Err(Error::new_spanned(skip, "a field with `skip` is not recorded; leave out `skip`, or the rest")),
+                _ => Err(Error::new_spanned(
+                    skip,
+                    "a field with `skip` is not recorded; leave out `skip`, or the rest",
+                )),
             };
         }
         let path = options.path.unwrap_or_else(|| Path::from(name.clone()));
-        let kind = if options.form.is_some() { "text" } else { of_type(&member.ty) };
-        let (sigil, value, bound) = written(name, &member.ty, owner, options.form.map(|(_, form)| form), krate);
-        let field = Field { path, sigil, value, told: None };
+        let kind = if options.form.is_some() {
+            "text"
+        } else {
+            of_type(&member.ty)
+        };
+        let (sigil, value, bound) = written(
+            name,
+            &member.ty,
+            owner,
+            options.form.map(|(_, form)| form),
+            krate,
+        );
+        let field = Field {
+            path,
+            sigil,
+            value,
+            told: None,
+        };
         let told = (field.path.to_string() != "description").then(|| kind.to_owned());
         let field = Field { told, ..field };
         let path = &field.path;
@@ -82,15 +112,28 @@ impl Member {
                 );
                 return Err(Error::new_spanned(path, message));
             }
-            _ => canonical(&field).map_err(|error| Error::new(error.span(), as_attribute(&error.to_string())))?,
+            _ => canonical(&field)
+                .map_err(|error| Error::new(error.span(), as_attribute(&error.to_string())))?,
         };
-        let whole = matches!(canonical.iter().map(String::as_str).collect::<Vec<_>>()[..], ["actor" | "resource" | "outcome"]);
-        Ok(Some(Self { field, bound: if whole { None } else { Some(bound) } }))
+        let whole = matches!(
+            canonical.iter().map(String::as_str).collect::<Vec<_>>()[..],
+            ["actor" | "resource" | "outcome"]
+        );
+        Ok(Some(Self {
+            field,
+            bound: if whole { None } else { Some(bound) },
+        }))
     }
 }
 
 /// The sigil, the expression and what it needs, for a field in this form.
-fn written(name: &Ident, ty: &Type, owner: Owner, form: Option<Form>, krate: &TokenStream) -> (Sigil, Expr, (Type, TokenStream)) {
+fn written(
+    name: &Ident,
+    ty: &Type,
+    owner: Owner,
+    form: Option<Form>,
+    krate: &TokenStream,
+) -> (Sigil, Expr, (Type, TokenStream)) {
     // Where the field is, with the names of the function that is derived.
     let span = Span::call_site().located_at(name.span());
     let (value, reference) = match owner {
@@ -105,14 +148,24 @@ fn written(name: &Ident, ty: &Type, owner: Owner, form: Option<Form>, krate: &To
         let function = Ident::new(function, span);
         let redactable = quote!(#krate::Redactable);
         let Some(held) = held_in_option(ty) else {
-            return (Sigil::Json, parse_quote_spanned!(span=> #krate::#function(#reference #arguments)), (ty.clone(), redactable));
+            return (
+                Sigil::Json,
+                parse_quote_spanned!(span=> #krate::#function(#reference #arguments)),
+                (ty.clone(), redactable),
+            );
         };
         let value = Ident::new("value", Span::mixed_site());
         let each = quote_spanned!(span=> |#value| #krate::#function(#value #arguments));
         let mapped = parse_quote_spanned!(span=> ::core::option::Option::map(::core::option::Option::as_ref(#reference), #each));
         (Sigil::Json, mapped, (held.clone(), redactable))
     };
-    let plain = |sigil: Sigil, bound: TokenStream| (sigil, parse_quote_spanned!(span=> #value), (ty.clone(), bound));
+    let plain = |sigil: Sigil, bound: TokenStream| {
+        (
+            sigil,
+            parse_quote_spanned!(span=> #value),
+            (ty.clone(), bound),
+        )
+    };
     match form {
         None => plain(Sigil::Json, quote!(#krate::__private::Recordable)),
         Some(Form::Display) => plain(Sigil::Display, quote!(::core::fmt::Display)),
@@ -125,8 +178,14 @@ fn written(name: &Ident, ty: &Type, owner: Owner, form: Option<Form>, krate: &To
 /// The `T` of an `Option<T>`.
 fn held_in_option(ty: &Type) -> Option<&Type> {
     let Type::Path(path) = ty else { return None };
-    let last = path.path.segments.last().filter(|last| last.ident == "Option")?;
-    let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+    let last = path
+        .path
+        .segments
+        .last()
+        .filter(|last| last.ident == "Option")?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+        return None;
+    };
     match arguments.args.first()? {
         GenericArgument::Type(held) => Some(held),
         _ => None,
@@ -152,19 +211,35 @@ impl Options {
             return Err(input.error(message));
         }
         if input.peek(Token![%]) || input.peek(Token![?]) {
-            let word = if input.peek(Token![%]) { "display" } else { "debug" };
+            let word = if input.peek(Token![%]) {
+                "display"
+            } else {
+                "debug"
+            };
             return Err(input.error(format!("on a field it is a word: `#[audit({word})]`")));
         }
         let start = input.span();
-        let path: Path = input.parse().map_err(|_| Error::new(start, format!("a field's attribute says {KNOWN}")))?;
-        let word = path.only().map(|word| word.unraw().to_string()).unwrap_or_default();
-        let first = path.only().cloned().unwrap_or_else(|| Ident::new("path", start));
+        let path: Path = input
+            .parse()
+            .map_err(|_| Error::new(start, format!("a field's attribute says {KNOWN}")))?;
+        let word = path
+            .only()
+            .map(|word| word.unraw().to_string())
+            .unwrap_or_default();
+        let first = path
+            .only()
+            .cloned()
+            .unwrap_or_else(|| Ident::new("path", start));
         if is_assignment(input) {
             input.parse::<Token![=]>()?;
             return match word.as_str() {
                 "rename" => {
-                    let name: LitStr =
-                        input.parse().map_err(|error| Error::new(error.span(), "the name is a string literal: `rename = \"name\"`"))?;
+                    let name: LitStr = input.parse().map_err(|error| {
+                        Error::new(
+                            error.span(),
+                            "the name is a string literal: `rename = \"name\"`",
+                        )
+                    })?;
                     let renamed = name.parse::<Path>().map_err(|_| {
                         Error::new(
                             name.span(),
@@ -179,14 +254,25 @@ impl Options {
                 }
                 _ => {
                     let value: Expr = input.parse()?;
-                    let message = format!("`{path} = …` belongs to the attribute of the type; a field's says {KNOWN}");
-                    Err(Error::new(path.span().join(value.span()).unwrap_or(start), message))
+                    let message = format!(
+                        "`{path} = …` belongs to the attribute of the type; a field's says {KNOWN}"
+                    );
+                    Err(Error::new(
+                        path.span().join(value.span()).unwrap_or(start),
+                        message,
+                    ))
                 }
             };
         }
         match word.as_str() {
-            "mask" => Err(Error::new(start, "how many characters to show is missing; write `mask = 5`")),
-            "rename" => Err(Error::new(start, "the name is missing; write `rename = \"name\"`")),
+            "mask" => Err(Error::new(
+                start,
+                "how many characters to show is missing; write `mask = 5`",
+            )),
+            "rename" => Err(Error::new(
+                start,
+                "the name is missing; write `rename = \"name\"`",
+            )),
             "hashed" => self.form(first, Form::Hashed),
             "display" => self.form(first, Form::Display),
             "debug" => self.form(first, Form::Debug),
@@ -195,7 +281,10 @@ impl Options {
                 Ok(())
             }
             "hash" => Err(Error::new(start, "write `hashed`")),
-            "masked" => Err(Error::new(start, "write `mask = 5`, with the number of characters to show")),
+            "masked" => Err(Error::new(
+                start,
+                "write `mask = 5`, with the number of characters to show",
+            )),
             "ignore" | "skip_serializing" => Err(Error::new(start, "write `skip`")),
             _ => self.place(path, start),
         }
@@ -204,13 +293,19 @@ impl Options {
     fn place(&mut self, path: Path, span: Span) -> Result<()> {
         match self.path.replace(path) {
             None => Ok(()),
-            Some(first) => Err(Error::new(span, format!("where the field goes is already given as `{first}`; leave one of them out"))),
+            Some(first) => Err(Error::new(
+                span,
+                format!(
+                    "where the field goes is already given as `{first}`; leave one of them out"
+                ),
+            )),
         }
     }
 
     fn form(&mut self, word: Ident, form: Form) -> Result<()> {
-        let message =
-            self.form.as_ref().map(|(first, _)| format!("`{word}` and `{first}` are two ways to write one value; leave one of them out"));
+        let message = self.form.as_ref().map(|(first, _)| {
+            format!("`{word}` and `{first}` are two ways to write one value; leave one of them out")
+        });
         match message {
             None => {
                 self.form = Some((word, form));
@@ -221,13 +316,18 @@ impl Options {
     }
 }
 
-/// A message about a field of a call, told of a field of a type: `` `a.b = …` `` is `` `#[audit(a.b)]` `` there.
+/// A message about a field of a call, told of a field of a type: `` `a.b = …` `` is ``
+/// `#[audit(a.b)]` `` there.
 fn as_attribute(message: &str) -> String {
-    let pieces = message.split('`').enumerate().map(|(place, piece)| match piece.split_once(" = ") {
-        Some((path, "…")) if place % 2 == 1 => format!("#[audit({path})]"),
-        Some((path, "%…")) if place % 2 == 1 => format!("#[audit({path}, display)]"),
-        Some((path, "?…")) if place % 2 == 1 => format!("#[audit({path}, debug)]"),
-        _ => piece.to_owned(),
-    });
+    let pieces =
+        message
+            .split('`')
+            .enumerate()
+            .map(|(place, piece)| match piece.split_once(" = ") {
+                Some((path, "…")) if place % 2 == 1 => format!("#[audit({path})]"),
+                Some((path, "%…")) if place % 2 == 1 => format!("#[audit({path}, display)]"),
+                Some((path, "?…")) if place % 2 == 1 => format!("#[audit({path}, debug)]"),
+                _ => piece.to_owned(),
+            });
     pieces.collect::<Vec<_>>().join("`")
 }

@@ -1,6 +1,8 @@
-//! `#[derive(AuditEvent)]`: a type that is an event, by way of the call that `audit!` would be given.
+//! `#[derive(AuditEvent)]`: a type that is an event, by way of the call that `audit!` would be
+//! given.
 //!
-//! A struct is one event, an enum one for each variant. What the type's attribute says comes first in the call, then the fields in their order.
+//! A struct is one event, an enum one for each variant. What the type's attribute says comes first
+//! in the call, then the fields in their order.
 
 mod member;
 
@@ -46,12 +48,24 @@ pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
     }
 }
 
-fn body(input: &DeriveInput, krate: &mut TokenStream, generics: &mut Generics) -> Result<TokenStream> {
+fn body(
+    input: &DeriveInput,
+    krate: &mut TokenStream,
+    generics: &mut Generics,
+) -> Result<TokenStream> {
     let mut errors = Errors::default();
     let container = Container::read(&input.attrs, krate, &mut errors);
     let body = match &input.data {
         Data::Struct(data) => {
-            let event = one_event(&input.ident, container, &data.fields, Owner::Struct, krate, generics, &mut errors);
+            let event = one_event(
+                &input.ident,
+                container,
+                &data.fields,
+                Owner::Struct,
+                krate,
+                generics,
+                &mut errors,
+            );
             event.map(ToTokens::into_token_stream)
         }
         Data::Enum(data) => {
@@ -62,12 +76,27 @@ fn body(input: &DeriveInput, krate: &mut TokenStream, generics: &mut Generics) -
             for variant in &data.variants {
                 let name = &variant.ident;
                 let container = Container::read(&variant.attrs, &mut krate.clone(), &mut errors);
-                let event = one_event(name, container, &variant.fields, Owner::Variant, krate, generics, &mut errors);
-                let fields = variant.fields.iter().filter_map(|field| field.ident.as_ref());
+                let event = one_event(
+                    name,
+                    container,
+                    &variant.fields,
+                    Owner::Variant,
+                    krate,
+                    generics,
+                    &mut errors,
+                );
+                let fields = variant
+                    .fields
+                    .iter()
+                    .filter_map(|field| field.ident.as_ref());
                 arms.extend(quote_spanned!(Span::mixed_site()=> #[allow(unused_variables)] Self::#name { #(#fields,)* } => #event,));
             }
             let this = Ident::new("self", Span::call_site());
-            let matched = if data.variants.is_empty() { quote!(*#this) } else { quote!(#this) };
+            let matched = if data.variants.is_empty() {
+                quote!(*#this)
+            } else {
+                quote!(#this)
+            };
             Some(quote_spanned!(Span::mixed_site()=> match #matched { #arms }))
         }
         Data::Union(data) => {
@@ -89,14 +118,29 @@ fn one_event(
     errors: &mut Errors,
 ) -> Option<TokenStream> {
     if let Fields::Unnamed(unnamed) = fields {
-        let example = unnamed.unnamed.first().map(|field| field.ty.to_token_stream().to_string().replace(' ', "")).unwrap_or_default();
-        let keyword = if owner == Owner::Struct { "struct " } else { "" };
-        let message = format!("the fields of an event have names; write `{keyword}{name} {{ name: {example}, … }}`");
+        let example = unnamed
+            .unnamed
+            .first()
+            .map(|field| field.ty.to_token_stream().to_string().replace(' ', ""))
+            .unwrap_or_default();
+        let keyword = if owner == Owner::Struct {
+            "struct "
+        } else {
+            ""
+        };
+        let message = format!(
+            "the fields of an event have names; write `{keyword}{name} {{ name: {example}, … }}`"
+        );
         errors.at(fields, message);
         return None;
     }
     let Some(event_type) = container.event_type else {
-        errors.at(name, format!("which event `{name}` is, is missing; write `#[audit(\"thing.happened\")]` above it"));
+        errors.at(
+            name,
+            format!(
+                "which event `{name}` is, is missing; write `#[audit(\"thing.happened\")]` above it"
+            ),
+        );
         return None;
     };
     let mut call = container.call;
@@ -106,7 +150,9 @@ fn one_event(
         errors.keep(not_of_this_scope(&field.value, fields, owner));
     }
     for field in fields {
-        let Some(member) = errors.keep(Member::read(field, owner, krate)).flatten() else { continue };
+        let Some(member) = errors.keep(Member::read(field, owner, krate)).flatten() else {
+            continue;
+        };
         if let Some((ty, needed)) = &member.bound {
             bound(generics, ty, needed);
         }
@@ -121,11 +167,15 @@ fn bound(generics: &mut Generics, ty: &syn::Type, needed: &TokenStream) {
         let text = tokens.to_string();
         generics.type_params().any(|parameter| {
             let name = parameter.ident.to_string();
-            text.split(|character: char| !character.is_alphanumeric() && character != '_').any(|word| word == name)
+            text.split(|character: char| !character.is_alphanumeric() && character != '_')
+                .any(|word| word == name)
         })
     };
     if mentioned(ty.to_token_stream()) {
-        generics.make_where_clause().predicates.push(parse_quote!(#ty: #needed));
+        generics
+            .make_where_clause()
+            .predicates
+            .push(parse_quote!(#ty: #needed));
     }
 }
 
@@ -134,10 +184,16 @@ fn not_of_this_scope(value: &Expr, fields: &Fields, owner: Owner) -> Result<()> 
     let text = value.to_token_stream().to_string().replace(' ', "");
     for name in fields.iter().filter_map(|field| field.ident.as_ref()) {
         if owner == Owner::Struct && *name == text {
-            return Err(Error::new_spanned(value, format!("in the attribute of a struct a field is `self.{name}`")));
+            return Err(Error::new_spanned(
+                value,
+                format!("in the attribute of a struct a field is `self.{name}`"),
+            ));
         }
         if owner == Owner::Variant && text.contains(&format!("self.{name}")) {
-            return Err(Error::new_spanned(value, format!("in the attribute of a variant a field is `{name}`, without `self.`")));
+            return Err(Error::new_spanned(
+                value,
+                format!("in the attribute of a variant a field is `{name}`, without `self.`"),
+            ));
         }
     }
     Ok(())
@@ -151,20 +207,34 @@ struct Container {
 
 impl Container {
     fn read(attributes: &[Attribute], krate: &mut TokenStream, errors: &mut Errors) -> Self {
-        let mut container = Self { event_type: None, call: Call::new(TokenStream::new()) };
-        for (place, attribute) in attributes.iter().filter(|attribute| attribute.path().is_ident("audit")).enumerate() {
+        let mut container = Self {
+            event_type: None,
+            call: Call::new(TokenStream::new()),
+        };
+        for (place, attribute) in attributes
+            .iter()
+            .filter(|attribute| attribute.path().is_ident("audit"))
+            .enumerate()
+        {
             if place > 0 {
-                errors.at(attribute.path(), "there is one `#[audit(…)]` already above; put all of it into that");
+                errors.at(
+                    attribute.path(),
+                    "there is one `#[audit(…)]` already above; put all of it into that",
+                );
                 continue;
             }
             let tokens = match attribute.meta.require_list() {
                 Ok(list) => list.tokens.clone(),
                 Err(_) => {
-                    errors.at(attribute, "write which event it is: `#[audit(\"thing.happened\")]`");
+                    errors.at(
+                        attribute,
+                        "write which event it is: `#[audit(\"thing.happened\")]`",
+                    );
                     continue;
                 }
             };
-            errors.keep((|input: ParseStream<'_>| container.arguments(input, krate)).parse2(tokens));
+            errors
+                .keep((|input: ParseStream<'_>| container.arguments(input, krate)).parse2(tokens));
         }
         errors.extend(std::mem::take(&mut container.call.errors));
         container

@@ -1,6 +1,8 @@
-//! What a call of `audit!` expands to compiles in demanding surroundings, and does the right calls in the right order.
+//! What a call of `audit!` expands to compiles in demanding surroundings, and does the right calls
+//! in the right order.
 //!
-//! The runtime here only writes the calls down; what they put into the log is tested in `tracing-audit` itself.
+//! The runtime here only writes the calls down; what they put into the log is tested in
+//! `tracing-audit` itself.
 
 #![forbid(unsafe_code)]
 #![deny(warnings, clippy::pedantic, clippy::unwrap_used)]
@@ -85,19 +87,38 @@ fn slots_are_written_in_the_order_of_the_record_whatever_the_order_of_the_call()
 fn dotted_names_nest_in_details() {
     let [one, two, three, four] = [1, 2, 3, 4];
     audit!("order.placed", order.id = one, currency = %"EUR", order.total.net = two, details.order.total.gross = three, details.id = four);
-    assert_eq!(last(), "| details[ order[ id:1 total[ net:2 gross:3 ]total ]order currency:%EUR id:4 ]details");
+    assert_eq!(
+        last(),
+        "| details[ order[ id:1 total[ net:2 gross:3 ]total ]order currency:%EUR id:4 ]details"
+    );
 }
 
 #[test]
 fn what_is_known_while_compiling_is_one_text() {
     let name = "Ann";
-    audit!("order.placed", order.id = 1, currency = "EUR", order.total.net = -2, name, order.total.by = name, tip = '"', paid = true);
+    audit!(
+        "order.placed",
+        order.id = 1,
+        currency = "EUR",
+        order.total.net = -2,
+        name,
+        order.total.by = name,
+        tip = '"',
+        paid = true
+    );
     assert_eq!(
         last(),
         "| details[ =,\"order\":{\"id\":1,\"total\":{\"net\":-2 by:\"Ann\" =}},\"currency\":\"EUR\" name:\"Ann\" \
          =,\"tip\":\"\\\"\",\"paid\":true ]details"
     );
-    audit!("order.placed", a.b.c = 1, a.b.d = "x", a.e = false, f = 0xffu8, "It's \"done\"");
+    audit!(
+        "order.placed",
+        a.b.c = 1,
+        a.b.d = "x",
+        a.e = false,
+        f = 0xffu8,
+        "It's \"done\""
+    );
     assert_eq!(
         last(),
         "| +details =,\"description\":\"It's \\\"done\\\"\",\"details\":{\"a\":{\"b\":{\"c\":1,\"d\":\"x\"},\"e\":false},\"f\":255}"
@@ -106,16 +127,37 @@ fn what_is_known_while_compiling_is_one_text() {
 
 #[test]
 fn what_needs_its_type_or_a_format_is_left_to_the_runtime() {
-    audit!("order.placed", a = 1.50, b = b"x", c = i64::MAX, d = 18_446_744_073_709_551_615_u64, e = { 1 }, f = 1usize, "{{}}");
-    assert_eq!(last(), "| description:text %{} details[ a:1.5 b:[120] c:9223372036854775807 d:18446744073709551615 e:1 f:1 ]details");
+    audit!(
+        "order.placed",
+        a = 1.50,
+        b = b"x",
+        c = i64::MAX,
+        d = 18_446_744_073_709_551_615_u64,
+        e = { 1 },
+        f = 1usize,
+        "{{}}"
+    );
+    assert_eq!(
+        last(),
+        "| description:text %{} details[ a:1.5 b:[120] c:9223372036854775807 d:18446744073709551615 e:1 f:1 ]details"
+    );
 }
 
 #[test]
 fn wholes_variables_and_computed_descriptions() {
     let (actor, user_id, ip, tags) = (Actor("Ann"), 7, "::1", ["a"]);
     audit!("user.updated", actor, user_id, %ip, description = format!("{}", 1), details.r#type = 2);
-    assert_eq!(last(), "actor(Ann) description:text \"1\" details[ user_id:7 ip:%::1 =,\"type\":2 ]details");
-    audit!("user.updated", tags, details = [1], outcome.reason = "x", resource.prior_attributes = [2]);
+    assert_eq!(
+        last(),
+        "actor(Ann) description:text \"1\" details[ user_id:7 ip:%::1 =,\"type\":2 ]details"
+    );
+    audit!(
+        "user.updated",
+        tags,
+        details = [1],
+        outcome.reason = "x",
+        resource.prior_attributes = [2]
+    );
     assert_eq!(
         last(),
         "| resource[ prior_attributes:[2] ]resource +outcome =,\"outcome\":{\"reason\":\"x\"} details_whole([1]) tags:[\"a\"]"
@@ -130,7 +172,15 @@ fn arguments_are_evaluated_once_in_source_order_and_not_moved() {
         name
     };
     let owned = String::from("kept");
-    audit!("a.b", mode = note("first"), tenant_id = note("second"), owned, name = owned, "{} {owned}", note("third"));
+    audit!(
+        "a.b",
+        mode = note("first"),
+        tenant_id = note("second"),
+        owned,
+        name = owned,
+        "{} {owned}",
+        note("third")
+    );
     assert_eq!(*order.borrow(), ["first", "second", "third"]);
     assert_eq!(owned, "kept");
     assert_eq!(
@@ -148,7 +198,10 @@ fn the_site_holds_what_is_known_while_compiling() {
         site.head,
         r#""schema_version":"1.0","event_type":"user.updated","category":"a \"b\"","action":"updated","severity":"critical""#
     );
-    assert_eq!((site.event_type, site.severity), ("user.updated", Severity::Critical));
+    assert_eq!(
+        (site.event_type, site.severity),
+        ("user.updated", Severity::Critical)
+    );
     assert_eq!(site.place, (file!(), here, module_path!()));
     assert!(std::ptr::eq(site, site.itself));
 }
@@ -199,8 +252,15 @@ fn the_names_of_the_expansion_are_not_those_of_the_caller() {
 
 #[test]
 fn a_call_may_stand_in_an_argument_of_another() {
-    audit!("outer.done", inner = format!("{:?}", audit!("inner.done", x = 1)), "outer");
-    assert_eq!(last(), "| =,\"description\":\"outer\" details[ inner:\"Receipt\" ]details");
+    audit!(
+        "outer.done",
+        inner = format!("{:?}", audit!("inner.done", x = 1)),
+        "outer"
+    );
+    assert_eq!(
+        last(),
+        "| =,\"description\":\"outer\" details[ inner:\"Receipt\" ]details"
+    );
 }
 
 #[test]
@@ -210,7 +270,9 @@ fn a_receipt_is_awaited_in_a_future_that_is_send() {
     }
     let name = String::from("Ann");
     assert_send(async move {
-        audit!("user.updated", name, "Hello {}", name.len()).durable().await;
+        audit!("user.updated", name, "Hello {}", name.len())
+            .durable()
+            .await;
         let receipt = audit!("user.updated", later = async { 1 }.await, "again");
         receipt.durable().await;
     });
@@ -220,7 +282,10 @@ fn a_receipt_is_awaited_in_a_future_that_is_send() {
 fn sigils_bind_weaker_than_every_operator() {
     let (a, b) = (7, 4);
     audit!("a.b", sum = %a + b, rest = a % b, range = ?a..b, negative = -a, choice = if a > b { 1 } else { 2 });
-    assert_eq!(last(), "| details[ sum:%11 rest:3 range:?7..4 negative:-7 choice:1 ]details");
+    assert_eq!(
+        last(),
+        "| details[ sum:%11 rest:3 range:?7..4 negative:-7 choice:1 ]details"
+    );
 }
 
 /// Nothing of the expansion leans on the prelude or on the names of the caller's module.
@@ -240,5 +305,8 @@ mod no_prelude {
 #[test]
 fn no_prelude_is_needed() {
     no_prelude::call(3);
-    assert_eq!(last(), "actor_parts[ id(3) ] description:text %3 details[ order[ id:%3 ]order ]details");
+    assert_eq!(
+        last(),
+        "actor_parts[ id(3) ] description:text %3 details[ order[ id:%3 ]order ]details"
+    );
 }

@@ -50,7 +50,14 @@ impl Site {
         place: (&'static str, u32, &'static str),
         itself: &'static Site,
     ) -> Self {
-        Self { head, event_type, severity, described, place, itself }
+        Self {
+            head,
+            event_type,
+            severity,
+            described,
+            place,
+            itself,
+        }
     }
 }
 
@@ -105,7 +112,10 @@ macro_rules! scopes {
 /// The text without the key that it ends in, and that key.
 fn split(json: &str, key: usize) -> (&str, &str) {
     let (text, key) = json.split_at(json.len() - key);
-    let name = key.strip_prefix(",\"").and_then(|key| key.strip_suffix("\":")).unwrap_or_else(|| panic!("{key:?} is no key"));
+    let name = key
+        .strip_prefix(",\"")
+        .and_then(|key| key.strip_suffix("\":"))
+        .unwrap_or_else(|| panic!("{key:?} is no key"));
     (text, name)
 }
 

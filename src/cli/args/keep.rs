@@ -6,7 +6,8 @@ use super::{DirArgs, Format};
 
 /// Removes sealed files that are past their retention, and records that in the log
 ///
-/// A file goes when the youngest entry in it is old enough. Applications prune by themselves; this is for those that don't run.
+/// A file goes when the youngest entry in it is old enough. Applications prune by themselves; this
+/// is for those that don't run.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -51,10 +52,21 @@ pub(in crate::cli) enum HoldCommand {
         #[arg(long)]
         name: String,
         /// The first UTC day, or RFC 3339 instant, that is held [default: from the beginning]
-        #[arg(long, value_name = "DATE", default_value = "", hide_default_value = true)]
+        #[arg(
+            long,
+            value_name = "DATE",
+            default_value = "",
+            hide_default_value = true
+        )]
         start_date: String,
-        /// The last UTC day that is held, or the first RFC 3339 instant that isn't [default: without an end]
-        #[arg(long, value_name = "DATE", default_value = "", hide_default_value = true)]
+        /// The last UTC day that is held, or the first RFC 3339 instant that isn't [default:
+        /// without an end]
+        #[arg(
+            long,
+            value_name = "DATE",
+            default_value = "",
+            hide_default_value = true
+        )]
         end_date: String,
         /// Why, and for whom
         #[arg(long, default_value = "", hide_default_value = true)]
@@ -79,8 +91,8 @@ pub(in crate::cli) enum HoldCommand {
 
 /// Shows what the log has for a value that an application hashed, to search for that
 ///
-/// One line for each of the log's keys, the current one first. Needs the keys in the log's directory; an application that was given
-/// keys of its own computes this itself.
+/// One line for each of the log's keys, the current one first. Needs the keys in the log's
+/// directory; an application that was given keys of its own computes this itself.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -102,7 +114,8 @@ pub(in crate::cli) struct HashKeyArgs {
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum HashKeyCommand {
-    /// Makes a new key, which applications use from their next start on; the old ones are kept for searching
+    /// Makes a new key, which applications use from their next start on; the old ones are kept for
+    /// searching
     Rotate {
         #[command(flatten)]
         dir: DirArgs,

@@ -40,7 +40,8 @@ pub(in crate::cli) struct QueryArgs {
     pub(in crate::cli) filter: FilterArgs,
 }
 
-/// Shows entries as they are written, by any application that shares the directory; ends with Ctrl-C
+/// Shows entries as they are written, by any application that shares the directory; ends with
+/// Ctrl-C
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -107,7 +108,8 @@ pub(in crate::cli) struct ExportArgs {
 
 /// Checks that the log is whole: every file, every number, nothing that doesn't belong there
 ///
-/// Reads all of it and changes nothing. Prints a line for each finding; a problem makes the exit code 1, a note doesn't.
+/// Reads all of it and changes nothing. Prints a line for each finding; a problem makes the exit
+/// code 1, a note doesn't.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 What is checked:
@@ -137,7 +139,8 @@ pub(in crate::cli) enum CatalogueFormat {
     Markdown,
 }
 
-/// Lists the event types that applications record here, with their fields and where in the source they are
+/// Lists the event types that applications record here, with their fields and where in the source
+/// they are
 ///
 /// Applications leave their catalogue beside the log when they open it.
 #[derive(Args, Debug)]
@@ -153,7 +156,8 @@ pub(in crate::cli) struct CatalogueArgs {
     /// Take the catalogue from this JSON file, not from the log's directory
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) file: Option<PathBuf>,
-    /// Compare with this older catalogue: tell what is gone or of another kind, and end with code 1 if anything is
+    /// Compare with this older catalogue: tell what is gone or of another kind, and end with code 1
+    /// if anything is
     #[arg(long, value_name = "FILE", conflicts_with = "schema")]
     pub(in crate::cli) against: Option<PathBuf>,
     /// Show the JSON Schema of this event type's records

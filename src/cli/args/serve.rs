@@ -35,8 +35,8 @@ pub(in crate::cli) struct DemoArgs {
 
 /// Serves the HTTP API of a log that applications write
 ///
-/// Reads are recorded in the log. Requests need a token, see `tracing-audit token create`. Webhooks are sent as well, unless an
-/// application that shares the directory sends them.
+/// Reads are recorded in the log. Requests need a token, see `tracing-audit token create`. Webhooks
+/// are sent as well, unless an application that shares the directory sends them.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Webhooks can be declared in the file given with --config; the log's are made to agree with it at each start:
@@ -70,8 +70,8 @@ pub(in crate::cli) struct ServeArgs {
     /// Answer /metrics without a token
     #[arg(long)]
     pub(in crate::cli) open_metrics: bool,
-    /// Let webhooks that are set over HTTP reach more than the public internet: private, loopback, an address, a network or a host name;
-    /// repeatable
+    /// Let webhooks that are set over HTTP reach more than the public internet: private, loopback,
+    /// an address, a network or a host name; repeatable
     #[arg(long, value_name = "WHAT")]
     pub(in crate::cli) webhook_egress: Vec<String>,
     /// Let webhooks that are set over HTTP have an http:// URL, which anyone on the way can read
@@ -106,7 +106,8 @@ pub(in crate::cli) enum TokenCommand {
         /// Show it only the entries of this tenant
         #[arg(long, value_name = "ID")]
         tenant_id: Option<String>,
-        /// The UTC day whose beginning, or the RFC 3339 instant which, ends it [default: it doesn't end]
+        /// The UTC day whose beginning, or the RFC 3339 instant which, ends it [default: it doesn't
+        /// end]
         #[arg(long, value_name = "DATE")]
         expires: Option<String>,
     },

@@ -9,7 +9,8 @@ use crate::{cli::filter::FilterArgs, forward::format::FormatName, record::Severi
 
 /// Manages the endpoints that are told of events
 ///
-/// An application that forwards, or `tracing-audit serve`, sends them; among those that share the directory, one does.
+/// An application that forwards, or `tracing-audit serve`, sends them; among those that share the
+/// directory, one does.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -31,16 +32,19 @@ pub(in crate::cli) enum WebhookCommand {
     /// Shows a webhook's settings, without their secrets, how it is doing, and its last attempts
     Show(ShownArgs),
     Set(Box<SetArgs>),
-    /// Sends an event to a webhook, now and once, and shows what came of it; code 1 if it was not delivered
+    /// Sends an event to a webhook, now and once, and shows what came of it; code 1 if it was not
+    /// delivered
     ///
-    /// The event is recorded, and what is sent is its entry, whatever event types the webhook wants, also while it is paused.
+    /// The event is recorded, and what is sent is its entry, whatever event types the webhook
+    /// wants, also while it is paused.
     Test(ShownArgs),
     /// Shows the last attempts, the newest first: at most 50 that failed and 50 that did not
     Deliveries(ShownArgs),
     /// Shows what could not be delivered
     DeadLetters(ShownArgs),
     Replay(Box<ReplayArgs>),
-    /// Makes a new signing secret and shows it, this once; those before it sign as well until they are retired
+    /// Makes a new signing secret and shows it, this once; those before it sign as well until they
+    /// are retired
     RotateSecret(NamedArgs),
     /// Signs with the newest secret alone
     RetireSecrets(NamedArgs),
@@ -80,7 +84,8 @@ pub(in crate::cli) struct ShownArgs {
 
 /// Tells an endpoint of what is recorded from now on
 ///
-/// Requests are signed by Standard Webhooks. Unless a secret is given, one is made and printed, this once: it is for the receiver.
+/// Requests are signed by Standard Webhooks. Unless a secret is given, one is made and printed,
+/// this once: it is for the receiver.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 A secret is its text, or env:NAME or file:/path, read when forwarding begins.")]
@@ -105,7 +110,8 @@ pub(in crate::cli) struct AddArgs {
 
 /// Changes settings of a webhook, which goes on where it is
 ///
-/// What is not named stays as it is. A list replaces the one before; a header is added to those there are.
+/// What is not named stays as it is. A list replaces the one before; a header is added to those
+/// there are.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct SetArgs {
     #[command(flatten)]
@@ -141,13 +147,15 @@ pub(in crate::cli) struct SettingArgs {
     /// An option of the format, as in index=audit; repeatable
     #[arg(long, value_name = "NAME=VALUE")]
     pub(in crate::cli) format_option: Vec<String>,
-    /// The key that the endpoint wants, sent as Authorization: Bearer (for Splunk, Authorization: Splunk)
+    /// The key that the endpoint wants, sent as Authorization: Bearer (for Splunk, Authorization:
+    /// Splunk)
     #[arg(long, value_name = "SECRET")]
     pub(in crate::cli) api_key: Option<String>,
     /// Another header for the key
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) api_key_header: Option<String>,
-    /// Sign by Standard Webhooks with this whsec_… or whsk_… secret; repeatable, for rotation, the newest last
+    /// Sign by Standard Webhooks with this whsec_… or whsk_… secret; repeatable, for rotation, the
+    /// newest last
     #[arg(long, value_name = "SECRET")]
     pub(in crate::cli) signing_secret: Vec<String>,
     /// A header for each request, NAME=VALUE; repeatable
@@ -156,7 +164,8 @@ pub(in crate::cli) struct SettingArgs {
     /// Let the URL be http://, which anyone on the way can read
     #[arg(long)]
     pub(in crate::cli) allow_http: bool,
-    /// What may be reached: public (the default), private, loopback, an address, a network or a host name; repeatable
+    /// What may be reached: public (the default), private, loopback, an address, a network or a
+    /// host name; repeatable
     #[arg(long, value_name = "WHAT")]
     pub(in crate::cli) egress: Vec<String>,
     /// Keep each stream's order, whatever fails: one request at a time
@@ -174,7 +183,8 @@ pub(in crate::cli) struct SettingArgs {
     /// Send no more requests in a second
     #[arg(long, value_name = "N")]
     pub(in crate::cli) max_requests_per_second: Option<u32>,
-    /// The delay before each attempt, in seconds, as in 0,5,30 [default: 11 attempts within 76 hours]
+    /// The delay before each attempt, in seconds, as in 0,5,30 [default: 11 attempts within 76
+    /// hours]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(in crate::cli) schedule_seconds: Vec<u64>,
     /// A PEM file of certificates to trust besides the system's

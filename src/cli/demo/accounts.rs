@@ -24,7 +24,11 @@ pub(super) struct Login {
 
 pub(super) async fn login(State(model): State<Arc<Model>>, Json(login): Json<Login>) -> Answer {
     let mut state = model.lock();
-    let Some(user) = state.users.values_mut().find(|user| user.name == login.username) else {
+    let Some(user) = state
+        .users
+        .values_mut()
+        .find(|user| user.name == login.username)
+    else {
         audit!(
             "auth.login.failed",
             actor = Actor::anonymous(),
@@ -45,7 +49,10 @@ pub(super) async fn login(State(model): State<Arc<Model>>, Json(login): Json<Log
         () => {
             user.failed_logins = 0;
             let (secret, user) = (format!("{:032x}", fastrand::u128(..)), user.clone());
-            let session = Session { id: state.next_id("session"), user };
+            let session = Session {
+                id: state.next_id("session"),
+                user,
+            };
             audit!(
                 "auth.login.success",
                 actor = actor,
@@ -89,12 +96,23 @@ pub(super) async fn login(State(model): State<Arc<Model>>, Json(login): Json<Log
     refused(StatusCode::UNAUTHORIZED, "wrong username or password")
 }
 
-pub(super) async fn logout(State(model): State<Arc<Model>>, LoggedIn(user): LoggedIn, headers: HeaderMap) -> Answer {
-    let secret = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+pub(super) async fn logout(
+    State(model): State<Arc<Model>>,
+    LoggedIn(user): LoggedIn,
+    headers: HeaderMap,
+) -> Answer {
+    let secret = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     if let Some(secret) = secret {
         model.lock().sessions.remove(secret);
     }
-    audit!("auth.logout", username = user.name, "User {} logged out", user.name);
+    audit!(
+        "auth.logout",
+        username = user.name,
+        "User {} logged out",
+        user.name
+    );
     ok(json!({}))
 }
 
@@ -104,7 +122,11 @@ pub(super) struct NewUser {
     role: String,
 }
 
-pub(super) async fn create(State(model): State<Arc<Model>>, LoggedIn(by): LoggedIn, Json(new): Json<NewUser>) -> Answer {
+pub(super) async fn create(
+    State(model): State<Arc<Model>>,
+    LoggedIn(by): LoggedIn,
+    Json(new): Json<NewUser>,
+) -> Answer {
     let user = model.lock().add_user(&new.name, &new.role);
     audit!(
         "user.created",
@@ -134,7 +156,9 @@ pub(super) async fn update(
     Json(change): Json<UserChange>,
 ) -> Answer {
     let mut state = model.lock();
-    let Some(user) = state.users.get_mut(&id) else { return refused(StatusCode::NOT_FOUND, "there is no such user") };
+    let Some(user) = state.users.get_mut(&id) else {
+        return refused(StatusCode::NOT_FOUND, "there is no such user");
+    };
     if by.role != "admin" {
         audit!(
             "user.updated",
@@ -172,8 +196,14 @@ pub(super) async fn update(
     ok(json!({}))
 }
 
-pub(super) async fn delete(State(model): State<Arc<Model>>, LoggedIn(by): LoggedIn, Path(id): Path<String>) -> Answer {
-    let Some(user) = model.lock().users.remove(&id) else { return refused(StatusCode::NOT_FOUND, "there is no such user") };
+pub(super) async fn delete(
+    State(model): State<Arc<Model>>,
+    LoggedIn(by): LoggedIn,
+    Path(id): Path<String>,
+) -> Answer {
+    let Some(user) = model.lock().users.remove(&id) else {
+        return refused(StatusCode::NOT_FOUND, "there is no such user");
+    };
     audit!(
         "user.deleted",
         resource.type = "user",

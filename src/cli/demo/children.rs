@@ -1,6 +1,8 @@
-//! The demo's other processes: a second instance of the service, and a worker that is killed in the middle of its work.
+//! The demo's other processes: a second instance of the service, and a worker that is killed in the
+//! middle of its work.
 //!
-//! Each is this program again, and ends when its stdin does: when the demo is gone, however it ended.
+//! Each is this program again, and ends when its stdin does: when the demo is gone, however it
+//! ended.
 
 use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
@@ -28,19 +30,30 @@ impl Started {
         let cannot = |e: io::Error| Failure::failed(format!("cannot start the demo's {role}: {e}"));
         let program = std::env::current_exe().map_err(cannot)?;
         let mut command = Command::new(program);
-        command.args(["demo", &format!("--{role}"), "--dir"]).arg(dir).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+            .args(["demo", &format!("--{role}"), "--dir"])
+            .arg(dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         // Ctrl-C is for the demo, which ends its children in order.
         command.process_group(0);
         let mut child = command.spawn().map_err(cannot)?;
         let mut line = String::new();
         if let Some(stdout) = child.stdout.take() {
-            BufReader::new(stdout).read_line(&mut line).map_err(cannot)?;
+            BufReader::new(stdout)
+                .read_line(&mut line)
+                .map_err(cannot)?;
         }
         if line.is_empty() {
             let status = child.wait().map_err(cannot)?;
-            return Err(Failure::failed(format!("the demo's {role} ended early: {status}")));
+            return Err(Failure::failed(format!(
+                "the demo's {role} ended early: {status}"
+            )));
         }
-        Ok(Self { child, line: line.trim_end().to_owned() })
+        Ok(Self {
+            child,
+            line: line.trim_end().to_owned(),
+        })
     }
 
     /// Ends it as a power button would: no handler, no destructor, no flush.
@@ -76,20 +89,32 @@ pub(super) fn instance(dir: &Path) -> Result<(), Failure> {
         wait_for_parent();
         stop.send(true)
     });
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let listener = service::listen(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         say(&listener.local_addr()?.to_string())?;
-        service::serve(listener, service::router(), stopped).await.map_err(|e| Failure::failed(format!("cannot serve: {e}")))
+        service::serve(listener, service::router(), stopped)
+            .await
+            .map_err(|e| Failure::failed(format!("cannot serve: {e}")))
     })?;
     drop(runtime);
     Ok(log.close()?)
 }
 
-/// The worker: rotates secrets at night, with nobody to watch it. Says how many events it recorded; then it waits for what comes.
+/// The worker: rotates secrets at night, with nobody to watch it. Says how many events it recorded;
+/// then it waits for what comes.
 pub(super) fn worker(dir: &Path) -> Result<(), Failure> {
     let log = service::open_log(dir, "certify-worker")?;
-    let names = ["db-password", "smtp-key", "tls-cert", "api-key", "signing-key"];
+    let names = [
+        "db-password",
+        "smtp-key",
+        "tls-cert",
+        "api-key",
+        "signing-key",
+    ];
     for secret in names {
         let actor = Actor::service("nightly-rotation");
         audit!("rotation.started", actor = actor, resource.type = "secret", resource.name = secret, secret_name = secret, initiated_by = "schedule", "Rotation of {secret} started");

@@ -27,11 +27,21 @@ pub(super) struct Guide<'a> {
 
 impl Guide<'_> {
     pub(super) fn print(&self) -> io::Result<()> {
-        let Self { stream, address, second, receiver, token, .. } = self;
+        let Self {
+            stream,
+            address,
+            second,
+            receiver,
+            token,
+            ..
+        } = self;
         let (dir, today) = (quoted(self.dir), Timestamp::now().day());
-        let program = std::env::current_exe().map_or_else(|_| "tracing-audit".to_owned(), |program| quoted(&program));
-        let end =
-            self.limit.map_or_else(|| "Ctrl-C ends it.".to_owned(), |seconds| format!("It ends after {seconds} seconds, or with Ctrl-C."));
+        let program = std::env::current_exe()
+            .map_or_else(|_| "tracing-audit".to_owned(), |program| quoted(&program));
+        let end = self.limit.map_or_else(
+            || "Ctrl-C ends it.".to_owned(),
+            |seconds| format!("It ends after {seconds} seconds, or with Ctrl-C."),
+        );
         let mut out = io::stdout().lock();
         writeln!(
             out,
@@ -83,7 +93,11 @@ Try, in another terminal:
 pub(super) fn quoted(path: &Path) -> String {
     let path = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
-    if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
+    if path.chars().all(plain) {
+        path
+    } else {
+        format!("'{}'", path.replace('\'', r"'\''"))
+    }
 }
 
 /// How many events of each type the log has, the most frequent first.

@@ -48,7 +48,10 @@ pub(super) async fn scan(LoggedIn(by): LoggedIn, Json(scan): Json<Scan>) -> Answ
     );
     go_on(async move {
         let duration_ms = take_time().await;
-        let failed: Vec<_> = VAULTS.into_iter().filter(|_| fastrand::u8(..) < 20).collect();
+        let failed: Vec<_> = VAULTS
+            .into_iter()
+            .filter(|_| fastrand::u8(..) < 20)
+            .collect();
         for vault in &failed {
             audit!(
                 "discovery.vault.error",

@@ -13,8 +13,13 @@ pub(super) const PASSWORD: &str = "correct-horse-battery";
 /// So many failed logins lock an account.
 pub(super) const MAX_ATTEMPTS: u32 = 3;
 /// Those who are there from the start, with their roles.
-pub(super) const STAFF: [(&str, &str); 5] =
-    [("ann", "admin"), ("bela", "operator"), ("chidi", "operator"), ("dana", "auditor"), ("emre", "operator")];
+pub(super) const STAFF: [(&str, &str); 5] = [
+    ("ann", "admin"),
+    ("bela", "operator"),
+    ("chidi", "operator"),
+    ("dana", "auditor"),
+    ("emre", "operator"),
+];
 
 /// What a client is told.
 pub(super) type Answer = (StatusCode, Json<serde_json::Value>);
@@ -62,8 +67,12 @@ impl Model {
         for (name, role) in STAFF {
             state.add_user(name, role);
         }
-        state.settings.insert("scan_interval_hours".into(), 24.into());
-        state.settings.insert("audit_retention_days".into(), 90.into());
+        state
+            .settings
+            .insert("scan_interval_hours".into(), 24.into());
+        state
+            .settings
+            .insert("audit_retention_days".into(), 90.into());
         Self(Mutex::new(state))
     }
 
@@ -81,7 +90,12 @@ impl State {
 
     pub(super) fn add_user(&mut self, name: &str, role: &str) -> User {
         let id = self.next_id("user");
-        let user = User { id: id.clone(), name: format!("{name}@example.com"), role: role.to_owned(), failed_logins: 0 };
+        let user = User {
+            id: id.clone(),
+            name: format!("{name}@example.com"),
+            role: role.to_owned(),
+            failed_logins: 0,
+        };
         self.users.insert(id, user.clone());
         user
     }

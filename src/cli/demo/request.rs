@@ -1,4 +1,5 @@
-//! Who asks and from where: known once per request, and in every event that is recorded on its behalf.
+//! Who asks and from where: known once per request, and in every event that is recorded on its
+//! behalf.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -20,10 +21,17 @@ pub(super) async fn in_span(
     next: Next,
 ) -> Response {
     let headers = request.headers();
-    let request_id = text(headers, "x-request-id")
-        .map_or_else(|| uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes()).into_uuid().to_string(), str::to_owned);
+    let request_id = text(headers, "x-request-id").map_or_else(
+        || {
+            uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes())
+                .into_uuid()
+                .to_string()
+        },
+        str::to_owned,
+    );
     // The demo's traffic plays the load balancer in front of the service, which adds this header.
-    let address = text(headers, "x-forwarded-for").map_or_else(|| peer.ip().to_string(), str::to_owned);
+    let address =
+        text(headers, "x-forwarded-for").map_or_else(|| peer.ip().to_string(), str::to_owned);
     let span = tracing::info_span!(
         "request",
         request_id,
@@ -35,7 +43,8 @@ pub(super) async fn in_span(
         actor.id = Empty,
         actor.name = Empty,
     );
-    let secret = text(headers, header::AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "));
+    let secret = text(headers, header::AUTHORIZATION.as_str())
+        .and_then(|value| value.strip_prefix("Bearer "));
     let session = secret.and_then(|secret| model.lock().sessions.get(secret).cloned());
     if let Some(session) = session {
         span.record("session.id", session.id.as_str());
@@ -59,6 +68,8 @@ impl<S: Send + Sync> FromRequestParts<S> for LoggedIn {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Answer> {
         let session = parts.extensions.get::<Session>();
-        session.map(|session| Self(session.user.clone())).ok_or_else(|| refused(StatusCode::UNAUTHORIZED, "log in first"))
+        session
+            .map(|session| Self(session.user.clone()))
+            .ok_or_else(|| refused(StatusCode::UNAUTHORIZED, "log in first"))
     }
 }

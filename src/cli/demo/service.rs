@@ -20,7 +20,10 @@ pub(super) fn open_log(dir: &Path, source: &str) -> Result<AuditLog, Failure> {
         .rotate_every(Duration::from_secs(30))
         .live_grace(Duration::from_secs(5))
         .open()?;
-    tracing_subscriber::registry().with(log.layer()).try_init().map_err(|e| Failure::failed(format!("cannot set up tracing: {e}")))?;
+    tracing_subscriber::registry()
+        .with(log.layer())
+        .try_init()
+        .map_err(|e| Failure::failed(format!("cannot set up tracing: {e}")))?;
     Ok(log)
 }
 
@@ -31,15 +34,27 @@ pub(super) fn router() -> Router {
         .route("/login", post(accounts::login))
         .route("/logout", post(accounts::logout))
         .route("/users", post(accounts::create))
-        .route("/users/{id}", delete(accounts::delete).patch(accounts::update))
+        .route(
+            "/users/{id}",
+            delete(accounts::delete).patch(accounts::update),
+        )
         .route("/scans", post(jobs::scan))
         .route("/rotations", post(jobs::rotate))
         .route("/syncs", post(jobs::sync))
         .route("/settings/{name}", put(settings::update))
-        .route("/subscriptions/{id}", put(settings::subscribe).delete(settings::unsubscribe))
+        .route(
+            "/subscriptions/{id}",
+            put(settings::subscribe).delete(settings::unsubscribe),
+        )
         .route("/alert-rules", post(settings::create_rule))
-        .route("/alert-rules/{id}", put(settings::update_rule).delete(settings::delete_rule))
-        .layer(middleware::from_fn_with_state(model.clone(), request::in_span))
+        .route(
+            "/alert-rules/{id}",
+            put(settings::update_rule).delete(settings::delete_rule),
+        )
+        .layer(middleware::from_fn_with_state(
+            model.clone(),
+            request::in_span,
+        ))
         .with_state(model)
 }
 
@@ -55,11 +70,17 @@ pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> 
 }
 
 /// Serves until `stop` says so, and finishes what was begun.
-pub(super) async fn serve(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) -> io::Result<()> {
+pub(super) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
     let stopped = async move {
         // No more senders: nobody could say it later.
         let _ = stop.wait_for(|stop| *stop).await;
     };
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(stopped).await
+    axum::serve(listener, service)
+        .with_graceful_shutdown(stopped)
+        .await
 }

@@ -22,7 +22,9 @@ pub(super) async fn update(
     Json(value): Json<Value>,
 ) -> Answer {
     let mut state = model.lock();
-    let Some(setting) = state.settings.get_mut(&name) else { return refused(StatusCode::NOT_FOUND, "there is no such setting") };
+    let Some(setting) = state.settings.get_mut(&name) else {
+        return refused(StatusCode::NOT_FOUND, "there is no such setting");
+    };
     let old = std::mem::replace(setting, value);
     audit!(
         "settings.updated",
@@ -37,8 +39,15 @@ pub(super) async fn update(
     ok(json!({}))
 }
 
-pub(super) async fn subscribe(State(model): State<Arc<Model>>, LoggedIn(by): LoggedIn, Path(id): Path<String>) -> Answer {
-    model.lock().subscriptions.insert(id.clone(), by.name.clone());
+pub(super) async fn subscribe(
+    State(model): State<Arc<Model>>,
+    LoggedIn(by): LoggedIn,
+    Path(id): Path<String>,
+) -> Answer {
+    model
+        .lock()
+        .subscriptions
+        .insert(id.clone(), by.name.clone());
     audit!(
         "subscription.added",
         resource.type = "subscription",
@@ -50,7 +59,11 @@ pub(super) async fn subscribe(State(model): State<Arc<Model>>, LoggedIn(by): Log
     ok(json!({}))
 }
 
-pub(super) async fn unsubscribe(State(model): State<Arc<Model>>, LoggedIn(by): LoggedIn, Path(id): Path<String>) -> Answer {
+pub(super) async fn unsubscribe(
+    State(model): State<Arc<Model>>,
+    LoggedIn(by): LoggedIn,
+    Path(id): Path<String>,
+) -> Answer {
     if model.lock().subscriptions.remove(&id).is_none() {
         return refused(StatusCode::NOT_FOUND, "there is no such subscription");
     }
@@ -65,7 +78,11 @@ pub(super) async fn unsubscribe(State(model): State<Arc<Model>>, LoggedIn(by): L
     ok(json!({}))
 }
 
-pub(super) async fn create_rule(State(model): State<Arc<Model>>, LoggedIn(by): LoggedIn, Json(rule): Json<AlertRule>) -> Answer {
+pub(super) async fn create_rule(
+    State(model): State<Arc<Model>>,
+    LoggedIn(by): LoggedIn,
+    Json(rule): Json<AlertRule>,
+) -> Answer {
     let mut state = model.lock();
     let id = state.next_id("rule");
     audit!(
@@ -88,7 +105,9 @@ pub(super) async fn update_rule(
     Json(rule): Json<AlertRule>,
 ) -> Answer {
     let mut state = model.lock();
-    let Some(known) = state.alert_rules.get_mut(&id) else { return refused(StatusCode::NOT_FOUND, "there is no such rule") };
+    let Some(known) = state.alert_rules.get_mut(&id) else {
+        return refused(StatusCode::NOT_FOUND, "there is no such rule");
+    };
     let before = std::mem::replace(known, rule);
     audit!(
         "alert.rule.updated",
@@ -103,7 +122,11 @@ pub(super) async fn update_rule(
     ok(json!({}))
 }
 
-pub(super) async fn delete_rule(State(model): State<Arc<Model>>, LoggedIn(by): LoggedIn, Path(id): Path<String>) -> Answer {
+pub(super) async fn delete_rule(
+    State(model): State<Arc<Model>>,
+    LoggedIn(by): LoggedIn,
+    Path(id): Path<String>,
+) -> Answer {
     if model.lock().alert_rules.remove(&id).is_none() {
         return refused(StatusCode::NOT_FOUND, "there is no such rule");
     }

@@ -1,4 +1,5 @@
-//! The demo's users: each a task that sends real HTTP requests, sensible ones in sensible order, with pauses.
+//! The demo's users: each a task that sends real HTTP requests, sensible ones in sensible order,
+//! with pauses.
 
 use std::{sync::Arc, time::Duration};
 
@@ -40,12 +41,27 @@ pub(super) async fn run(traffic: Traffic, stop: watch::Receiver<bool>) {
     // The last one guesses passwords.
     let people = STAFF.len() + 1;
     let pause = Duration::from_secs_f64(people as f64 / traffic.rate);
-    let client = Client::builder().timeout(Duration::from_secs(10)).no_proxy().build().unwrap_or_default();
+    let client = Client::builder()
+        .timeout(Duration::from_secs(10))
+        .no_proxy()
+        .build()
+        .unwrap_or_default();
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..people {
-        let base = traffic.bases.get(n % traffic.bases.len().max(1)).cloned().unwrap_or_default();
+        let base = traffic
+            .bases
+            .get(n % traffic.bases.len().max(1))
+            .cloned()
+            .unwrap_or_default();
         let address = format!("192.0.2.{}", 10 + n);
-        let person = Person { client: client.clone(), base, address, agent: AGENTS[n % AGENTS.len()], pause, session: None };
+        let person = Person {
+            client: client.clone(),
+            base,
+            address,
+            agent: AGENTS[n % AGENTS.len()],
+            pause,
+            session: None,
+        };
         let mut stop = stop.clone();
         tasks.spawn(async move {
             tokio::select! {
@@ -59,7 +75,9 @@ pub(super) async fn run(traffic: Traffic, stop: watch::Receiver<bool>) {
 
 impl Person {
     async fn live(mut self, n: usize) {
-        let Some((name, _)) = STAFF.get(n) else { return self.guess().await };
+        let Some((name, _)) = STAFF.get(n) else {
+            return self.guess().await;
+        };
         let name = format!("{name}@example.com");
         loop {
             if fastrand::u8(..8) == 0 {
@@ -76,7 +94,8 @@ impl Person {
         }
     }
 
-    /// One that doesn't know the password, and locks an account by trying. An administrator unlocks it in time.
+    /// One that doesn't know the password, and locks an account by trying. An administrator unlocks
+    /// it in time.
     async fn guess(mut self) {
         loop {
             for password in ["letmein", "password1", "hunter2", "qwertz"] {
@@ -90,7 +109,12 @@ impl Person {
     async fn unlock(&mut self) {
         if self.login("ann@example.com", PASSWORD).await {
             // The fifth of the staff.
-            self.send(Method::PATCH, "/users/user-5", json!({ "role": "operator" })).await;
+            self.send(
+                Method::PATCH,
+                "/users/user-5",
+                json!({ "role": "operator" }),
+            )
+            .await;
             self.send(Method::POST, "/logout", json!({})).await;
         }
         self.session = None;
@@ -98,8 +122,17 @@ impl Person {
 
     async fn login(&mut self, name: &str, password: &str) -> bool {
         self.session = None;
-        let answer = self.send(Method::POST, "/login", json!({ "username": name, "password": password })).await;
-        self.session = answer.get("token").and_then(Value::as_str).map(str::to_owned);
+        let answer = self
+            .send(
+                Method::POST,
+                "/login",
+                json!({ "username": name, "password": password }),
+            )
+            .await;
+        self.session = answer
+            .get("token")
+            .and_then(Value::as_str)
+            .map(str::to_owned);
         self.session.is_some()
     }
 
@@ -108,22 +141,41 @@ impl Person {
         match fastrand::u8(..20) {
             0..=4 => {
                 let mode = ["full", "incremental", "broken"][fastrand::usize(..3)];
-                self.send(post, "/scans", json!({ "mode": mode, "subscriptions": ["sub-prod", "sub-test"] })).await;
+                self.send(
+                    post,
+                    "/scans",
+                    json!({ "mode": mode, "subscriptions": ["sub-prod", "sub-test"] }),
+                )
+                .await;
             }
             5..=9 => {
-                let secret = ["db-password", "smtp-key", "tls-cert", "api-key"][fastrand::usize(..4)];
-                self.send(post, "/rotations", json!({ "app": "web-shop", "secret": secret })).await;
+                let secret =
+                    ["db-password", "smtp-key", "tls-cert", "api-key"][fastrand::usize(..4)];
+                self.send(
+                    post,
+                    "/rotations",
+                    json!({ "app": "web-shop", "secret": secret }),
+                )
+                .await;
             }
             10..=12 => {
-                self.send(post, "/syncs", json!({ "source": "azure:kv-shop", "target": "aws:secretsmanager" })).await;
+                self.send(
+                    post,
+                    "/syncs",
+                    json!({ "source": "azure:kv-shop", "target": "aws:secretsmanager" }),
+                )
+                .await;
             }
             13 => {
                 let hours = [6, 12, 24][fastrand::usize(..3)];
-                self.send(put, "/settings/scan_interval_hours", json!(hours)).await;
+                self.send(put, "/settings/scan_interval_hours", json!(hours))
+                    .await;
             }
             14..=15 => {
                 let name = format!("guest{}", fastrand::u16(..));
-                let user = self.send(post, "/users", json!({ "name": name, "role": "viewer" })).await;
+                let user = self
+                    .send(post, "/users", json!({ "name": name, "role": "viewer" }))
+                    .await;
                 let path = format!("/users/{}", id(&user));
                 self.send(patch, &path, json!({ "role": "operator" })).await;
                 self.send(delete, &path, json!({})).await;
@@ -134,9 +186,20 @@ impl Person {
                 self.send(delete, &path, json!({})).await;
             }
             _ => {
-                let rule = self.send(post, "/alert-rules", json!({ "days_before_expiry": 30, "channel": "mail" })).await;
+                let rule = self
+                    .send(
+                        post,
+                        "/alert-rules",
+                        json!({ "days_before_expiry": 30, "channel": "mail" }),
+                    )
+                    .await;
                 let path = format!("/alert-rules/{}", id(&rule));
-                self.send(put, &path, json!({ "days_before_expiry": 14, "channel": "chat" })).await;
+                self.send(
+                    put,
+                    &path,
+                    json!({ "days_before_expiry": 14, "channel": "chat" }),
+                )
+                .await;
                 self.send(delete, &path, json!({})).await;
             }
         }
@@ -144,8 +207,13 @@ impl Person {
 
     /// Sends one request, then pauses. What goes wrong is an answer like any other.
     async fn send(&self, method: Method, path: &str, body: Value) -> Value {
-        let mut request = self.client.request(method, format!("{}{path}", self.base)).json(&body);
-        request = request.header("user-agent", self.agent).header("x-forwarded-for", &self.address);
+        let mut request = self
+            .client
+            .request(method, format!("{}{path}", self.base))
+            .json(&body);
+        request = request
+            .header("user-agent", self.agent)
+            .header("x-forwarded-for", &self.address);
         if let Some(session) = &self.session {
             request = request.bearer_auth(session);
         }

@@ -20,7 +20,8 @@ const FLAGS: [(&str, &str); 6] = [
     ("batch", "batch.max_entries"),
 ];
 
-/// The settings of a webhook that is to be added, but for a signing secret that is still to be made.
+/// The settings of a webhook that is to be added, but for a signing secret that is still to be
+/// made.
 pub(super) fn of_add(add: &AddArgs) -> Result<Map<String, Value>, Failure> {
     let mut settings = of_flags(&add.settings)?;
     settings.insert("name".to_owned(), add.name.as_str().into());
@@ -40,37 +41,66 @@ pub(super) fn of_set(set: &SetArgs) -> Result<Map<String, Value>, Failure> {
     }
     for flag in &set.clear {
         let flag = flag.trim_start_matches('-');
-        let setting =
-            FLAGS.iter().find(|(known, _)| *known == flag).map_or_else(|| flag.replace('-', "_"), |(_, setting)| (*setting).to_owned());
-        let setting = setting.strip_suffix(".max_entries").unwrap_or(&setting).to_owned();
+        let setting = FLAGS.iter().find(|(known, _)| *known == flag).map_or_else(
+            || flag.replace('-', "_"),
+            |(_, setting)| (*setting).to_owned(),
+        );
+        let setting = setting
+            .strip_suffix(".max_entries")
+            .unwrap_or(&setting)
+            .to_owned();
         if patch.insert(setting, Value::Null).is_some() {
             return Err(Failure::Usage(format!("--clear: {flag} is set as well")));
         }
     }
     if patch.is_empty() {
-        return Err(Failure::Usage("nothing is to be changed; give a flag, see tracing-audit webhook set --help".to_owned()));
+        return Err(Failure::Usage(
+            "nothing is to be changed; give a flag, see tracing-audit webhook set --help"
+                .to_owned(),
+        ));
     }
     Ok(patch)
 }
 
 fn of_flags(flags: &SettingArgs) -> Result<Map<String, Value>, Failure> {
-    let path = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    let path =
+        |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
     let severity: Vec<String> = flags.severity.iter().map(ToString::to_string).collect();
     let all = [
         ("exclude", json!(flags.exclude)),
         ("severity", json!(severity)),
         ("tenant_id", json!(flags.tenant_id)),
         ("format", json!(flags.format)),
-        ("format_options", pairs("--format-option", &flags.format_option)?),
+        (
+            "format_options",
+            pairs("--format-option", &flags.format_option)?,
+        ),
         ("api_key", json!(flags.api_key)),
         ("api_key_header", json!(flags.api_key_header)),
         ("signing_secrets", json!(flags.signing_secret)),
         ("headers", pairs("--header", &flags.header)?),
-        ("allow_http", if flags.allow_http { true.into() } else { Value::Null }),
+        (
+            "allow_http",
+            if flags.allow_http {
+                true.into()
+            } else {
+                Value::Null
+            },
+        ),
         ("egress", json!(flags.egress)),
-        ("order", if flags.strict { "strict".into() } else { Value::Null }),
+        (
+            "order",
+            if flags.strict {
+                "strict".into()
+            } else {
+                Value::Null
+            },
+        ),
         ("timeout_ms", json!(flags.timeout_ms)),
-        ("max_requests_per_second", json!(flags.max_requests_per_second)),
+        (
+            "max_requests_per_second",
+            json!(flags.max_requests_per_second),
+        ),
         ("schedule_seconds", json!(flags.schedule_seconds)),
         ("extra_ca", json!(path(&flags.extra_ca))),
         ("identity", json!(path(&flags.identity))),
@@ -81,11 +111,22 @@ fn of_flags(flags: &SettingArgs) -> Result<Map<String, Value>, Failure> {
         Value::Object(values) => !values.is_empty(),
         _ => true,
     };
-    let mut given: Map<String, Value> =
-        all.into_iter().filter(|(_, value)| is_given(value)).map(|(name, value)| (name.to_owned(), value)).collect();
+    let mut given: Map<String, Value> = all
+        .into_iter()
+        .filter(|(_, value)| is_given(value))
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
     let mut batch = Map::new();
-    batch.extend(flags.batch.map(|most| ("max_entries".to_owned(), most.into())));
-    batch.extend(flags.batch_wait_ms.map(|wait| ("max_wait_ms".to_owned(), wait.into())));
+    batch.extend(
+        flags
+            .batch
+            .map(|most| ("max_entries".to_owned(), most.into())),
+    );
+    batch.extend(
+        flags
+            .batch_wait_ms
+            .map(|wait| ("max_wait_ms".to_owned(), wait.into())),
+    );
     if !batch.is_empty() {
         given.insert("batch".to_owned(), batch.into());
     }
@@ -96,7 +137,9 @@ fn pairs(flag: &str, texts: &[String]) -> Result<Value, Failure> {
     let mut pairs = Map::new();
     for text in texts {
         // A header's value is a secret.
-        let Some((name, value)) = text.split_once('=') else { return Err(Failure::Usage(format!("{flag}: write it NAME=VALUE"))) };
+        let Some((name, value)) = text.split_once('=') else {
+            return Err(Failure::Usage(format!("{flag}: write it NAME=VALUE")));
+        };
         if pairs.insert(name.to_owned(), value.into()).is_some() {
             return Err(Failure::Usage(format!("{flag}: {name:?} is given twice")));
         }
@@ -106,9 +149,21 @@ fn pairs(flag: &str, texts: &[String]) -> Result<Value, Failure> {
 
 /// An error about a setting, as one about its flag.
 pub(super) fn of_flag(error: Error) -> Failure {
-    let Error::Invalid { parameter, problem } = error else { return error.into() };
-    let flag = |setting: &str| FLAGS.iter().find(|(_, known)| *known == setting).map(|(flag, _)| *flag);
-    match (flag(&parameter), parameter.split_once('.').and_then(|(setting, part)| Some((flag(setting)?, part)))) {
+    let Error::Invalid { parameter, problem } = error else {
+        return error.into();
+    };
+    let flag = |setting: &str| {
+        FLAGS
+            .iter()
+            .find(|(_, known)| *known == setting)
+            .map(|(flag, _)| *flag)
+    };
+    match (
+        flag(&parameter),
+        parameter
+            .split_once('.')
+            .and_then(|(setting, part)| Some((flag(setting)?, part))),
+    ) {
         (Some(flag), _) => Failure::Usage(format!("--{flag}: {problem}")),
         (None, Some((flag, part))) => Failure::Usage(format!("--{flag} {part}: {problem}")),
         (None, None) => Failure::of_flag(Error::Invalid { parameter, problem }),

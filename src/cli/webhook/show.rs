@@ -18,7 +18,11 @@ use crate::{
 /// How many attempts `show` has.
 const LAST: usize = 5;
 
-pub(super) fn list(out: &mut impl Write, layout: &Layout, format: Option<Format>) -> Result<(), Failure> {
+pub(super) fn list(
+    out: &mut impl Write,
+    layout: &Layout,
+    format: Option<Format>,
+) -> Result<(), Failure> {
     let reports = forward::reports(layout, &AuditReader::open(layout.root())?)?;
     if reports.is_empty() {
         warn("there are no webhooks");
@@ -29,12 +33,38 @@ pub(super) fn list(out: &mut impl Write, layout: &Layout, format: Option<Format>
             0 => "0".to_owned(),
             waiting => format!("{waiting}, for {}", span(report.lag_seconds())),
         };
-        let (types, last) = (one.event_types().join(" "), status.last_answer.clone().unwrap_or_default());
-        let (name, state, behind) =
-            (one.name().to_owned(), report.state().to_owned(), report.behind_seconds().map_or_else(|| "unknown".to_owned(), span));
-        [name, state, types, status.delivered.to_string(), waiting, behind, last, one.url().to_owned()]
+        let (types, last) = (
+            one.event_types().join(" "),
+            status.last_answer.clone().unwrap_or_default(),
+        );
+        let (name, state, behind) = (
+            one.name().to_owned(),
+            report.state().to_owned(),
+            report
+                .behind_seconds()
+                .map_or_else(|| "unknown".to_owned(), span),
+        );
+        [
+            name,
+            state,
+            types,
+            status.delivered.to_string(),
+            waiting,
+            behind,
+            last,
+            one.url().to_owned(),
+        ]
     };
-    let columns = ["NAME", "STATE", "EVENT TYPES", "DELIVERED", "WAITING", "BEHIND", "LAST ATTEMPT", "URL"];
+    let columns = [
+        "NAME",
+        "STATE",
+        "EVENT TYPES",
+        "DELIVERED",
+        "WAITING",
+        "BEHIND",
+        "LAST ATTEMPT",
+        "URL",
+    ];
     Ok(output::list(out, &reports, format, &columns, row)?)
 }
 
@@ -57,7 +87,10 @@ pub(super) fn one(
 ) -> Result<(), Failure> {
     let mut told = report.told();
     if output::format(format) != Format::Table {
-        told.insert("deliveries".to_owned(), serde_json::json!(attempts.into_iter().take(LAST).collect::<Vec<_>>()));
+        told.insert(
+            "deliveries".to_owned(),
+            serde_json::json!(attempts.into_iter().take(LAST).collect::<Vec<_>>()),
+        );
         return Ok(json_line(out, &Value::Object(told))?);
     }
     if let Some(Value::Object(status)) = told.remove("status") {
@@ -68,9 +101,11 @@ pub(super) fn one(
         let text = match value {
             Value::Null => continue,
             Value::String(text) => text.clone(),
-            Value::Array(texts) if texts.iter().all(Value::is_string) => {
-                texts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
-            }
+            Value::Array(texts) if texts.iter().all(Value::is_string) => texts
+                .iter()
+                .filter_map(Value::as_str)
+                .collect::<Vec<_>>()
+                .join(" "),
             value => value.to_string(),
         };
         writeln!(out, "{name:<width$}  {}", output::escaped(&text))?;
@@ -83,18 +118,47 @@ pub(super) fn one(
     Ok(())
 }
 
-pub(super) fn deliveries(out: &mut impl Write, attempts: &[DeliveryAttempt], format: Option<Format>) -> Result<(), Failure> {
+pub(super) fn deliveries(
+    out: &mut impl Write,
+    attempts: &[DeliveryAttempt],
+    format: Option<Format>,
+) -> Result<(), Failure> {
     if attempts.is_empty() {
         warn("nothing was sent to this webhook yet");
     }
     let row = |one: &DeliveryAttempt| {
         let came = if one.delivered { "delivered" } else { "failed" };
-        [one.ended.clone(), came.to_owned(), one.attempt.to_string(), one.entries.to_string(), one.webhook_id.clone(), one.result.clone()]
+        [
+            one.ended.clone(),
+            came.to_owned(),
+            one.attempt.to_string(),
+            one.entries.to_string(),
+            one.webhook_id.clone(),
+            one.result.clone(),
+        ]
     };
-    Ok(output::list(out, attempts, format, &["ENDED (UTC)", "CAME OF IT", "ATTEMPT", "ENTRIES", "WEBHOOK ID", "RESULT"], row)?)
+    Ok(output::list(
+        out,
+        attempts,
+        format,
+        &[
+            "ENDED (UTC)",
+            "CAME OF IT",
+            "ATTEMPT",
+            "ENTRIES",
+            "WEBHOOK ID",
+            "RESULT",
+        ],
+        row,
+    )?)
 }
 
-pub(super) fn dead_letters(out: &mut impl Write, layout: &Layout, name: &str, format: Option<Format>) -> Result<(), Failure> {
+pub(super) fn dead_letters(
+    out: &mut impl Write,
+    layout: &Layout,
+    name: &str,
+    format: Option<Format>,
+) -> Result<(), Failure> {
     // A few at a time: together they can be more than memory.
     const AT_ONCE: usize = 50;
     let (mut skip, total) = (0, forward::letters(layout, name, 0, 0)?.0);
@@ -117,13 +181,25 @@ pub(super) fn dead_letters(out: &mut impl Write, layout: &Layout, name: &str, fo
         }
     }
     if !rows.is_empty() {
-        output::list(out, &rows, Some(Format::Table), &["GIVEN UP (UTC)", "ATTEMPTS", "ENTRIES", "WEBHOOK ID", "WHY"], Clone::clone)?;
+        output::list(
+            out,
+            &rows,
+            Some(Format::Table),
+            &["GIVEN UP (UTC)", "ATTEMPTS", "ENTRIES", "WEBHOOK ID", "WHY"],
+            Clone::clone,
+        )?;
     }
     Ok(())
 }
 
 fn letter_row(letter: &DeadLetter) -> [String; 5] {
-    [letter.given_up.clone(), letter.attempts.to_string(), letter.entries.len().to_string(), letter.webhook_id.clone(), letter.why.clone()]
+    [
+        letter.given_up.clone(),
+        letter.attempts.to_string(),
+        letter.entries.len().to_string(),
+        letter.webhook_id.clone(),
+        letter.why.clone(),
+    ]
 }
 
 fn json_line(out: &mut impl Write, value: &impl serde::Serialize) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! A range of the log beyond what 32 bits count: unpacked, and in the archive.
 //!
-//! The log is one file of a few blocks that stands in for many, so that it needs neither the room nor the time of a real one. Who
-//! plans and who reads the archive can't tell.
+//! The log is one file of a few blocks that stands in for many, so that it needs neither the room
+//! nor the time of a real one. Who plans and who reads the archive can't tell.
 
 use std::{
     fs::File,
@@ -52,7 +52,10 @@ impl Repeated {
         }
         let trailer = gzip::trailer(builder.crc(), builder.plain_len());
         let bytes = [&gzip::HEADER, &packed.repeat(BLOCKS)[..], &trailer].concat();
-        Self { index: builder.finish(bytes.len() as u64, [7; 32]).index, file: memory("sealed", bytes) }
+        Self {
+            index: builder.finish(bytes.len() as u64, [7; 32]).index,
+            file: memory("sealed", bytes),
+        }
     }
 }
 
@@ -81,7 +84,11 @@ impl SealedFiles for Repeated {
 }
 
 fn stem(number: u32) -> FileStem {
-    FileStem { born: time("2026-11-21T10:00:00Z"), stream: "billing-7f3a9c".parse().unwrap(), number }
+    FileStem {
+        born: time("2026-11-21T10:00:00Z"),
+        stream: "billing-7f3a9c".parse().unwrap(),
+        number,
+    }
 }
 
 /// A record with a note.
@@ -99,19 +106,28 @@ fn line(stream: &str, note: &str) -> String {
 /// As long as the shortest block.
 fn text() -> Vec<u8> {
     let rest = BLOCK_LEN / 4 - line("billing-7f3a9c", "").len();
-    line("billing-7f3a9c", &"x".repeat(rest)).into_bytes().repeat(4)
+    line("billing-7f3a9c", &"x".repeat(rest))
+        .into_bytes()
+        .repeat(4)
 }
 
 /// The archive of the whole range: the long stream, and a short one after it.
 fn archive(dir: &Path, sealed: Repeated) -> Arc<Download> {
     let layout = Layout::new(dir);
     std::fs::create_dir_all(layout.live_dir()).unwrap();
-    let after = FileStem { stream: "later-000001".parse().unwrap(), ..stem(1) };
+    let after = FileStem {
+        stream: "later-000001".parse().unwrap(),
+        ..stem(1)
+    };
     std::fs::write(layout.live(&after), line("later-000001", "short")).unwrap();
     let files = LogFiles::new(Arc::new(OsFs), layout, Arc::new(sealed));
     let plan = files.plan(Timestamp::MIN..Timestamp::MAX).unwrap();
     assert_eq!(plan.lines(), u64::from(FILES) * BLOCKS as u64 * 4 + 1);
-    assert!(plan.manifest().problems.is_empty(), "{:?}", plan.manifest().problems);
+    assert!(
+        plan.manifest().problems.is_empty(),
+        "{:?}",
+        plan.manifest().problems
+    );
     Arc::new(plan.into_zip().unwrap())
 }
 
@@ -127,7 +143,10 @@ fn write_parts(archive: &Arc<Download>, path: &Path, parts: [std::ops::Range<u64
 
 /// What the program says; it must be content.
 fn says(program: &str, args: &[&str]) -> String {
-    let output = Command::new(program).args(args).output().unwrap_or_else(|e| panic!("cannot run {program}: {e}"));
+    let output = Command::new(program)
+        .args(args)
+        .output()
+        .unwrap_or_else(|e| panic!("cannot run {program}: {e}"));
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success(), "{program} {args:?}: {said}");
     said
@@ -158,7 +177,10 @@ fn tests_the_short_one(path: &Path) {
     let said = says("unzip", &["-tqq", path, SHORT]);
     assert!(said.trim().is_empty(), "unzip warns: {said}");
     let said = says("7z", &["t", path, SHORT]);
-    assert!(said.contains("Everything is Ok") && !said.to_lowercase().contains("warning"), "7z warns: {said}");
+    assert!(
+        said.contains("Everything is Ok") && !said.to_lowercase().contains("warning"),
+        "7z warns: {said}"
+    );
 }
 
 const LONG: &str = "2026-11-21/billing-7f3a9c.jsonl";
@@ -173,11 +195,23 @@ fn a_stream_longer_than_four_gigabytes_is_unpacked() {
     assert!(archive.len() < 64 << 20, "{} bytes", archive.len());
     std::fs::write(&path, read(&archive, 0..u64::MAX)).unwrap();
     // It compares the checksum of all 4 GiB, and takes a sixth of the time that unzip does.
-    says("sh", &["-c", "bsdtar -xOf \"$0\" >/dev/null", path.to_str().unwrap()]);
+    says(
+        "sh",
+        &[
+            "-c",
+            "bsdtar -xOf \"$0\" >/dev/null",
+            path.to_str().unwrap(),
+        ],
+    );
     tests_the_short_one(&path);
     let directory = directory(&path);
-    let [_, (name, plain, ..), (short, ..)] = &directory[..] else { panic!("{directory:?}") };
-    assert_eq!((name.as_str(), *plain, short.as_str()), (LONG, u64::from(FILES) * (64 << 20), SHORT));
+    let [_, (name, plain, ..), (short, ..)] = &directory[..] else {
+        panic!("{directory:?}")
+    };
+    assert_eq!(
+        (name.as_str(), *plain, short.as_str()),
+        (LONG, u64::from(FILES) * (64 << 20), SHORT)
+    );
 }
 
 #[test]
@@ -191,11 +225,24 @@ fn an_archive_longer_than_four_gigabytes_is_read_from_both_ends_and_in_the_middl
     packed.truncate(packed.len() - gzip::END.len());
 
     let archive = archive(dir.path(), Repeated::new(&text, &packed));
-    write_parts(&archive, &path, [0..EDGE, archive.len() - EDGE..archive.len()]);
+    write_parts(
+        &archive,
+        &path,
+        [0..EDGE, archive.len() - EDGE..archive.len()],
+    );
     let directory = directory(&path);
-    let [_, (name, plain, len, header), (short, _, _, offset)] = &directory[..] else { panic!("{directory:?}") };
+    let [_, (name, plain, len, header), (short, _, _, offset)] = &directory[..] else {
+        panic!("{directory:?}")
+    };
     let all = u64::from(FILES) * BLOCKS as u64 * packed.len() as u64;
-    assert_eq!((name.as_str(), *plain, *len), (LONG, u64::from(FILES) * (64 << 20), all + gzip::END.len() as u64));
+    assert_eq!(
+        (name.as_str(), *plain, *len),
+        (
+            LONG,
+            u64::from(FILES) * (64 << 20),
+            all + gzip::END.len() as u64
+        )
+    );
     assert_eq!(short, SHORT);
     assert!(*offset > 4 << 30 && *len > 4 << 30);
     tests_the_short_one(&path);
@@ -204,7 +251,16 @@ fn an_archive_longer_than_four_gigabytes_is_read_from_both_ends_and_in_the_middl
     let start = offset - len;
     assert!(start > *header);
     for at in [0, 12_345, (4 << 30) - start - 1000, all / 2, all - EDGE / 4] {
-        let expected: Vec<u8> = packed.iter().cycle().skip((at % packed.len() as u64) as usize).take(EDGE as usize / 4).copied().collect();
-        assert!(read(&archive, start + at..start + at + EDGE / 4) == expected, "at byte {at}");
+        let expected: Vec<u8> = packed
+            .iter()
+            .cycle()
+            .skip((at % packed.len() as u64) as usize)
+            .take(EDGE as usize / 4)
+            .copied()
+            .collect();
+        assert!(
+            read(&archive, start + at..start + at + EDGE / 4) == expected,
+            "at byte {at}"
+        );
     }
 }

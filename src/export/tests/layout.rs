@@ -1,4 +1,5 @@
-//! Whatever the pieces: others unpack the file, any range of it is a slice of it, and ZIP64 comes where it must and only there.
+//! Whatever the pieces: others unpack the file, any range of it is a slice of it, and ZIP64 comes
+//! where it must and only there.
 
 use std::{
     io::{self, Cursor, Read},
@@ -84,21 +85,58 @@ proptest! {
 fn others_unpack_every_kind_of_part() {
     let long = b"a live line longer than any stored block can be\n".repeat(5_000);
     let parts = [
-        vec![Part::Copied(b"copied\n".repeat(9_000)), Part::Edge(b"edge\n".to_vec()), Part::Live(long.clone())],
-        vec![Part::Edge(long), Part::Copied(b"1\n".to_vec()), Part::Copied(b"2\n".repeat(99)), Part::Copied(Vec::new())],
+        vec![
+            Part::Copied(b"copied\n".repeat(9_000)),
+            Part::Edge(b"edge\n".to_vec()),
+            Part::Live(long.clone()),
+        ],
+        vec![
+            Part::Edge(long),
+            Part::Copied(b"1\n".to_vec()),
+            Part::Copied(b"2\n".repeat(99)),
+            Part::Copied(Vec::new()),
+        ],
         vec![],
     ];
-    let entries: Vec<_> =
-        parts.into_iter().zip(["2026-11-21/a.jsonl", "2026-11-21/é ü.jsonl", "empty"]).map(|(p, n)| (n.to_owned(), p)).collect();
-    let contents: Vec<_> = entries.iter().map(|(_, parts)| parts.iter().flat_map(Part::text).copied().collect::<Vec<_>>()).collect();
+    let entries: Vec<_> = parts
+        .into_iter()
+        .zip(["2026-11-21/a.jsonl", "2026-11-21/é ü.jsonl", "empty"])
+        .map(|(p, n)| (n.to_owned(), p))
+        .collect();
+    let contents: Vec<_> = entries
+        .iter()
+        .map(|(_, parts)| {
+            parts
+                .iter()
+                .flat_map(Part::text)
+                .copied()
+                .collect::<Vec<_>>()
+        })
+        .collect();
     let archive = zip(&entries);
-    all_agree(&archive, &listing(entries.iter().map(|(name, _)| name.as_str()).zip(contents.iter().map(Vec::as_slice))));
-    assert_eq!(piped("bsdtar", &["-xOf", "-"], &archive).into_bytes(), contents.concat());
-    let gzip = entries.iter().fold(Joined::default(), |mut all, (_, parts)| {
-        all.append(join(parts));
-        all
-    });
-    assert_eq!(piped("gzip", &["-dc"], &Arc::new(gzip.into_gzip())).into_bytes(), contents.concat());
+    all_agree(
+        &archive,
+        &listing(
+            entries
+                .iter()
+                .map(|(name, _)| name.as_str())
+                .zip(contents.iter().map(Vec::as_slice)),
+        ),
+    );
+    assert_eq!(
+        piped("bsdtar", &["-xOf", "-"], &archive).into_bytes(),
+        contents.concat()
+    );
+    let gzip = entries
+        .iter()
+        .fold(Joined::default(), |mut all, (_, parts)| {
+            all.append(join(parts));
+            all
+        });
+    assert_eq!(
+        piped("gzip", &["-dc"], &Arc::new(gzip.into_gzip())).into_bytes(),
+        contents.concat()
+    );
 }
 
 #[test]
@@ -109,15 +147,25 @@ fn seventy_thousand_entries_need_zip64_and_one_less_than_65535_do_not() {
         for n in 0..count {
             let mut content = Joined::default();
             content.text(n.to_string().as_bytes());
-            zip.deflated(&format!("2026-11-21/{n}.jsonl"), noon(), content).unwrap();
+            zip.deflated(&format!("2026-11-21/{n}.jsonl"), noon(), content)
+                .unwrap();
         }
         Arc::new(zip.finish())
     };
     let tail = |archive: &Arc<Download>| read(archive, archive.len() - 98..u64::MAX);
     assert!(!tail(&archive(65_534)).windows(4).any(|w| w == END64));
     assert!(tail(&archive(65_535)).starts_with(END64));
-    let entries: Vec<_> = (0..70_000).map(|n| (format!("2026-11-21/{n}.jsonl"), n.to_string())).collect();
-    all_agree(&archive(70_000), &listing(entries.iter().map(|(name, content)| (name.as_str(), content.as_bytes()))));
+    let entries: Vec<_> = (0..70_000)
+        .map(|n| (format!("2026-11-21/{n}.jsonl"), n.to_string()))
+        .collect();
+    all_agree(
+        &archive(70_000),
+        &listing(
+            entries
+                .iter()
+                .map(|(name, content)| (name.as_str(), content.as_bytes())),
+        ),
+    );
 }
 
 /// Gigabytes of nothing.
@@ -181,22 +229,51 @@ fn others_unpack_more_than_four_gigabytes() {
     all_test(&archive, &path);
     let unpacked = by_java(&archive);
     assert_eq!(unpacked, by_python(&path));
-    let lens: Vec<_> = unpacked.iter().map(|(name, len, _)| (name.as_str(), *len)).collect();
-    assert_eq!(lens, [("dense", 4112 * MIB), ("long", 4112 * MIB), ("short", 22)]);
+    let lens: Vec<_> = unpacked
+        .iter()
+        .map(|(name, len, _)| (name.as_str(), *len))
+        .collect();
+    assert_eq!(
+        lens,
+        [("dense", 4112 * MIB), ("long", 4112 * MIB), ("short", 22)]
+    );
 }
 
 #[test]
 fn no_name_leads_out_of_the_folder() {
     let accepts = |name: &str| ZipLayout::default().stored(name, noon(), b"").is_ok();
-    assert!(accepts("2026-11-21/billing-7f3a9c.jsonl") && accepts("manifest.json") && accepts("a..b/...c"));
-    for name in ["", "/etc/passwd", "..", "a/../../b", "./a", "a//b", "a/", "a\\..\\b", "C:evil", "a\0b", "a\nb", &"x".repeat(65_536)] {
+    assert!(
+        accepts("2026-11-21/billing-7f3a9c.jsonl")
+            && accepts("manifest.json")
+            && accepts("a..b/...c")
+    );
+    for name in [
+        "",
+        "/etc/passwd",
+        "..",
+        "a/../../b",
+        "./a",
+        "a//b",
+        "a/",
+        "a\\..\\b",
+        "C:evil",
+        "a\0b",
+        "a\nb",
+        &"x".repeat(65_536),
+    ] {
         assert!(!accepts(name), "{name:?}");
     }
 }
 
 #[test]
 fn times_outside_of_what_a_zip_can_say_are_the_nearest_it_can() {
-    for time in [Timestamp::MIN, Timestamp::MAX, noon(), "1979-12-31T23:59:59Z".parse().unwrap(), "2038-02-01T00:00:00Z".parse().unwrap()] {
+    for time in [
+        Timestamp::MIN,
+        Timestamp::MAX,
+        noon(),
+        "1979-12-31T23:59:59Z".parse().unwrap(),
+        "2038-02-01T00:00:00Z".parse().unwrap(),
+    ] {
         let mut zip = ZipLayout::default();
         zip.stored("a", time, b"content").unwrap();
         all_agree(&Arc::new(zip.finish()), &listing([("a", &b"content"[..])]));
@@ -249,9 +326,23 @@ fn a_file_that_is_gone_ends_the_download_with_an_error_and_no_other_bytes() {
     pieces.slice(&fading, 0, 11);
     let download = Arc::new(pieces.into_download());
     let mut bytes = Vec::new();
-    assert_eq!(download.read_range(0..u64::MAX).read_to_end(&mut bytes).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    assert_eq!(
+        download
+            .read_range(0..u64::MAX)
+            .read_to_end(&mut bytes)
+            .unwrap_err()
+            .kind(),
+        io::ErrorKind::UnexpectedEof
+    );
     assert_eq!(bytes, [b"before".to_vec(), vec![1; 10]].concat());
     let mut chunks = download.read_range(0..u64::MAX).chunks();
-    assert!(chunks.next().unwrap().unwrap_err().to_string().contains("it is gone"));
+    assert!(
+        chunks
+            .next()
+            .unwrap()
+            .unwrap_err()
+            .to_string()
+            .contains("it is gone")
+    );
     assert!(chunks.next().is_none());
 }

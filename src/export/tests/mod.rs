@@ -57,13 +57,18 @@ impl Blob for Memory {
 }
 
 fn memory(name: &str, bytes: Vec<u8>) -> Arc<dyn Stored> {
-    Arc::new(Memory { name: name.to_owned(), bytes: Arc::new(bytes) })
+    Arc::new(Memory {
+        name: name.to_owned(),
+        bytes: Arc::new(bytes),
+    })
 }
 
 /// A sealed file's block.
 fn block(text: &[u8]) -> Vec<u8> {
     let mut packed = Vec::new();
-    Packer::new(Level::DEFAULT).block(text, &mut packed).unwrap();
+    Packer::new(Level::DEFAULT)
+        .block(text, &mut packed)
+        .unwrap();
     packed
 }
 
@@ -84,11 +89,20 @@ impl Part {
 }
 
 fn part() -> impl Strategy<Value = Part> {
-    // Now and then longer than a stored block; few different bytes, so that compression has something to refer to.
+    // Now and then longer than a stored block; few different bytes, so that compression has
+    // something to refer to.
     let text = || {
-        (proptest::collection::vec(97..103_u8, 0..300), prop_oneof![9 => 1..3_usize, 1 => 200..400_usize]).prop_map(|(t, n)| t.repeat(n))
+        (
+            proptest::collection::vec(97..103_u8, 0..300),
+            prop_oneof![9 => 1..3_usize, 1 => 200..400_usize],
+        )
+            .prop_map(|(t, n)| t.repeat(n))
     };
-    prop_oneof![text().prop_map(Part::Copied), text().prop_map(Part::Edge), text().prop_map(Part::Live)]
+    prop_oneof![
+        text().prop_map(Part::Copied),
+        text().prop_map(Part::Edge),
+        text().prop_map(Part::Live)
+    ]
 }
 
 fn join(parts: &[Part]) -> Joined {
@@ -100,10 +114,24 @@ fn join(parts: &[Part]) -> Joined {
             Part::Copied(text) => {
                 let packed = block(text);
                 let packed_len = packed.len() as u64;
-                joined.copy(&memory(&format!("sealed {number}"), [b"other bytes".to_vec(), packed].concat()), 11, packed_len, len, crc);
+                joined.copy(
+                    &memory(
+                        &format!("sealed {number}"),
+                        [b"other bytes".to_vec(), packed].concat(),
+                    ),
+                    11,
+                    packed_len,
+                    len,
+                    crc,
+                );
             }
             Part::Edge(text) => joined.text(text),
-            Part::Live(text) => joined.text_of(&memory(&format!("live {number}"), [b"more", &text[..]].concat()), 4, len, crc),
+            Part::Live(text) => joined.text_of(
+                &memory(&format!("live {number}"), [b"more", &text[..]].concat()),
+                4,
+                len,
+                crc,
+            ),
         }
     }
     joined

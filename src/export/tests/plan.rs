@@ -1,4 +1,5 @@
-//! A range of a real log: what is in the archive is what is in the range, and nothing on the disk makes it something else.
+//! A range of a real log: what is in the archive is what is in the range, and nothing on the disk
+//! makes it something else.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -75,12 +76,22 @@ impl Log {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path());
         fs::create_dir_all(layout.live_dir()).unwrap();
-        Self { dir, layout, lines: BTreeMap::new(), seqs: HashMap::new() }
+        Self {
+            dir,
+            layout,
+            lines: BTreeMap::new(),
+            seqs: HashMap::new(),
+        }
     }
 
-    /// Writes a live file of lines some `apart` micros after each other, in the disorder that several threads make.
+    /// Writes a live file of lines some `apart` micros after each other, in the disorder that
+    /// several threads make.
     fn live(&mut self, stream: &str, number: u32, born: &str, count: u64, apart: i64) -> FileStem {
-        let stem = FileStem { born: time(born), stream: stream.parse().unwrap(), number };
+        let stem = FileStem {
+            born: time(born),
+            stream: stream.parse().unwrap(),
+            number,
+        };
         for n in 0..count as i64 {
             let jitter = (n.wrapping_mul(7_919) % 11 - 5) * apart;
             self.append(&stem, after(stem.born, n * apart + jitter.max(0)));
@@ -93,11 +104,18 @@ impl Log {
         *seq += 1;
         let line = line(stem.stream.as_str(), *seq, time);
         self.write(stem, line.as_bytes());
-        self.lines.entry(stem.clone()).or_default().push((time, line));
+        self.lines
+            .entry(stem.clone())
+            .or_default()
+            .push((time, line));
     }
 
     fn write(&self, stem: &FileStem, bytes: &[u8]) {
-        let mut file = fs::File::options().create(true).append(true).open(self.layout.live(stem)).unwrap();
+        let mut file = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.layout.live(stem))
+            .unwrap();
         file.write_all(bytes).unwrap();
     }
 
@@ -107,7 +125,14 @@ impl Log {
         self.layout.sealed(stem)
     }
 
-    fn sealed(&mut self, stream: &str, number: u32, born: &str, count: u64, apart: i64) -> FileStem {
+    fn sealed(
+        &mut self,
+        stream: &str,
+        number: u32,
+        born: &str,
+        count: u64,
+        apart: i64,
+    ) -> FileStem {
         let stem = self.live(stream, number, born, count, apart);
         self.seal(&stem);
         stem
@@ -115,7 +140,11 @@ impl Log {
 
     pub(super) fn files(&self) -> LogFiles {
         let fs = Arc::new(OsFs);
-        LogFiles::new(fs.clone(), self.layout.clone(), Arc::new(LocalSealed::new(fs, self.layout.clone())))
+        LogFiles::new(
+            fs.clone(),
+            self.layout.clone(),
+            Arc::new(LocalSealed::new(fs, self.layout.clone())),
+        )
     }
 
     fn plan(&self, range: Range<Timestamp>) -> Plan {
@@ -130,8 +159,14 @@ impl Log {
     fn expected(&self, range: &Range<Timestamp>) -> BTreeMap<String, Vec<String>> {
         let mut entries: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (stem, lines) in &self.lines {
-            let inside = lines.iter().filter(|(time, _)| range.contains(time)).map(|(_, line)| line.clone());
-            entries.entry(format!("{}/{}.jsonl", stem.day(), stem.stream)).or_default().extend(inside);
+            let inside = lines
+                .iter()
+                .filter(|(time, _)| range.contains(time))
+                .map(|(_, line)| line.clone());
+            entries
+                .entry(format!("{}/{}.jsonl", stem.day(), stem.stream))
+                .or_default()
+                .extend(inside);
         }
         entries.retain(|_, lines| !lines.is_empty());
         entries
@@ -148,25 +183,57 @@ fn unzip(archive: &Arc<Download>) -> (Value, BTreeMap<String, String>) {
         file.read_to_string(&mut content).unwrap();
         entries.insert(file.name().unwrap().to_string(), content);
     }
-    (serde_json::from_str(&entries.remove("manifest.json").unwrap()).unwrap(), entries)
+    (
+        serde_json::from_str(&entries.remove("manifest.json").unwrap()).unwrap(),
+        entries,
+    )
 }
 
 /// Two streams over three days; the last file of one is still being written.
 static LOG: LazyLock<Log> = LazyLock::new(|| {
     let mut log = Log::new();
     log.sealed("billing-7f3a9c", 1, "2026-11-20T22:00:00Z", 2_500, SECOND);
-    log.sealed("billing-7f3a9c", 2, "2026-11-20T23:00:00Z", 290, 12 * SECOND);
-    log.sealed("shop.eu-000001", 1, "2026-11-21T00:00:00.5Z", 900, 60 * SECOND);
+    log.sealed(
+        "billing-7f3a9c",
+        2,
+        "2026-11-20T23:00:00Z",
+        290,
+        12 * SECOND,
+    );
+    log.sealed(
+        "shop.eu-000001",
+        1,
+        "2026-11-21T00:00:00.5Z",
+        900,
+        60 * SECOND,
+    );
     log.sealed("billing-7f3a9c", 3, "2026-11-21T00:00:00Z", 1, SECOND);
-    log.sealed("billing-7f3a9c", 4, "2026-11-21T09:00:00Z", 1_800, 2 * SECOND);
-    log.live("billing-7f3a9c", 5, "2026-11-22T00:00:00Z", 1_000, 30 * SECOND);
+    log.sealed(
+        "billing-7f3a9c",
+        4,
+        "2026-11-21T09:00:00Z",
+        1_800,
+        2 * SECOND,
+    );
+    log.live(
+        "billing-7f3a9c",
+        5,
+        "2026-11-22T00:00:00Z",
+        1_000,
+        30 * SECOND,
+    );
     log
 });
 
 /// Any instant of those days, and often exactly that of a line.
 fn instant() -> impl Strategy<Value = Timestamp> {
     let start = time("2026-11-20T21:00:00Z");
-    let times: Vec<_> = LOG.lines.values().flatten().map(|(time, _)| *time).collect();
+    let times: Vec<_> = LOG
+        .lines
+        .values()
+        .flatten()
+        .map(|(time, _)| *time)
+        .collect();
     prop_oneof![
         (0..40 * 3_600 * SECOND).prop_map(move |micros| after(start, micros)),
         proptest::sample::select(times),
@@ -220,25 +287,58 @@ fn others_unpack_a_range_and_any_200_parts_of_it_are_slices() {
     // Cuts into the first block it has, into the last, and into the live file.
     let range = time("2026-11-20T22:13:14.15Z")..time("2026-11-22T03:21:00Z");
     let archive = LOG.zip(range.clone());
-    let entries: Vec<_> = LOG.expected(&range).into_iter().map(|(name, lines)| (name, lines.concat())).collect();
+    let entries: Vec<_> = LOG
+        .expected(&range)
+        .into_iter()
+        .map(|(name, lines)| (name, lines.concat()))
+        .collect();
     assert_eq!(entries.len(), 4);
     let whole = read(&archive, 0..u64::MAX);
     let manifest = LOG.plan(range.clone()).manifest().to_json();
-    let all = [("manifest.json".to_owned(), String::from_utf8(manifest).unwrap())].into_iter().chain(entries).collect::<Vec<_>>();
-    all_agree(&archive, &listing(all.iter().map(|(name, text)| (name.as_str(), text.as_bytes()))));
-    assert!(piped("bsdtar", &["-xOf", "-"], &archive) == all.iter().map(|(_, text)| text.as_str()).collect::<String>());
+    let all = [(
+        "manifest.json".to_owned(),
+        String::from_utf8(manifest).unwrap(),
+    )]
+    .into_iter()
+    .chain(entries)
+    .collect::<Vec<_>>();
+    all_agree(
+        &archive,
+        &listing(
+            all.iter()
+                .map(|(name, text)| (name.as_str(), text.as_bytes())),
+        ),
+    );
+    assert!(
+        piped("bsdtar", &["-xOf", "-"], &archive)
+            == all
+                .iter()
+                .map(|(_, text)| text.as_str())
+                .collect::<String>()
+    );
     let gzip = Arc::new(LOG.plan(range).into_gzip());
-    assert!(piped("gzip", &["-dc"], &gzip) == all[1..].iter().map(|(_, text)| text.as_str()).collect::<String>());
+    assert!(
+        piped("gzip", &["-dc"], &gzip)
+            == all[1..]
+                .iter()
+                .map(|(_, text)| text.as_str())
+                .collect::<String>()
+    );
 
     let mut random = 1_u64;
     let mut next = |below: u64| {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (random >> 33) % below
     };
     for _ in 0..200 {
         let from = next(archive.len());
         let to = from + next(archive.len() - from + 1);
-        assert!(read(&archive, from..to) == whole[from as usize..to as usize], "{from}..{to}");
+        assert!(
+            read(&archive, from..to) == whole[from as usize..to as usize],
+            "{from}..{to}"
+        );
     }
 }
 
@@ -247,13 +347,29 @@ fn whole_blocks_are_copied_and_days_that_are_sealed_never_change() {
     let day = time("2026-11-21T00:00:00Z")..time("2026-11-22T00:00:00Z");
     let plan = LOG.plan(day.clone());
     assert!(plan.immutable() && plan.lines() == 2_701);
-    assert!(!LOG.plan(day.start..time("2026-11-22T00:01:00Z")).immutable());
-    let sealed: u64 =
-        LOG.lines.keys().filter(|stem| stem.day() == day.start.day()).map(|stem| LOG.layout.sealed(stem).metadata().unwrap().len()).sum();
+    assert!(
+        !LOG.plan(day.start..time("2026-11-22T00:01:00Z"))
+            .immutable()
+    );
+    let sealed: u64 = LOG
+        .lines
+        .keys()
+        .filter(|stem| stem.day() == day.start.day())
+        .map(|stem| LOG.layout.sealed(stem).metadata().unwrap().len())
+        .sum();
     let archive = LOG.zip(day);
-    assert!(archive.len() < sealed + 4_000, "{} of {sealed}", archive.len());
+    assert!(
+        archive.len() < sealed + 4_000,
+        "{} of {sealed}",
+        archive.len()
+    );
     let (manifest, _) = unzip(&archive);
-    for file in manifest["entries"].as_array().unwrap().iter().flat_map(|entry| entry["files"].as_array().unwrap()) {
+    for file in manifest["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|entry| entry["files"].as_array().unwrap())
+    {
         let bytes = fs::read(LOG.dir.path().join(file["name"].as_str().unwrap())).unwrap();
         assert_eq!(file["sha256"].as_str().unwrap(), sha256(&bytes));
     }
@@ -262,19 +378,53 @@ fn whole_blocks_are_copied_and_days_that_are_sealed_never_change() {
 #[test]
 fn what_cannot_be_read_is_left_out_and_named() {
     let mut log = Log::new();
-    let stems: Vec<_> = (1..=4).map(|n| log.sealed("billing-7f3a9c", n, &format!("2026-11-21T0{n}:00:00Z"), 1_500, SECOND)).collect();
-    // The first block of the first file, which the range cuts; the end of the second; all of the third.
+    let stems: Vec<_> = (1..=4)
+        .map(|n| {
+            log.sealed(
+                "billing-7f3a9c",
+                n,
+                &format!("2026-11-21T0{n}:00:00Z"),
+                1_500,
+                SECOND,
+            )
+        })
+        .collect();
+    // The first block of the first file, which the range cuts; the end of the second; all of the
+    // third.
     let path = |n: usize| log.layout.sealed(&stems[n]);
     let mut bytes = fs::read(path(0)).unwrap();
     bytes[5_000] ^= 1;
     fs::write(path(0), bytes).unwrap();
-    fs::File::options().write(true).open(path(1)).unwrap().set_len(9_000).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(path(1))
+        .unwrap()
+        .set_len(9_000)
+        .unwrap();
     fs::write(path(2), "").unwrap();
     let (manifest, entries) = unzip(&log.zip(time("2026-11-21T01:00:10Z")..Timestamp::MAX));
-    let problems: Vec<_> = manifest["problems"].as_array().unwrap().iter().map(|p| p["file"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(problems, (0..3).map(|n| format!("sealed/dt=2026-11-21/{}.jsonl.gz", stems[n])).collect::<Vec<_>>());
-    assert!(!manifest.to_string().contains(log.dir.path().to_str().unwrap()), "{manifest}");
-    let rest: String = log.lines[&stems[3]].iter().map(|(_, line)| line.as_str()).collect();
+    let problems: Vec<_> = manifest["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p["file"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        problems,
+        (0..3)
+            .map(|n| format!("sealed/dt=2026-11-21/{}.jsonl.gz", stems[n]))
+            .collect::<Vec<_>>()
+    );
+    assert!(
+        !manifest
+            .to_string()
+            .contains(log.dir.path().to_str().unwrap()),
+        "{manifest}"
+    );
+    let rest: String = log.lines[&stems[3]]
+        .iter()
+        .map(|(_, line)| line.as_str())
+        .collect();
     assert!(entries["2026-11-21/billing-7f3a9c.jsonl"] == rest);
 }
 
@@ -295,15 +445,25 @@ fn of_a_live_file_whole_lines_are_taken_and_made_durable_first() {
     for dir in layout.live_dir().ancestors() {
         fs.sync_dir(dir).unwrap();
     }
-    let stem = FileStem { born: time("2026-11-21T00:00:00Z"), stream: "billing-7f3a9c".parse().unwrap(), number: 1 };
-    let lines: String = (1..=3).map(|seq| line(stem.stream.as_str(), seq, after(stem.born, seq as i64))).collect();
+    let stem = FileStem {
+        born: time("2026-11-21T00:00:00Z"),
+        stream: "billing-7f3a9c".parse().unwrap(),
+        number: 1,
+    };
+    let lines: String = (1..=3)
+        .map(|seq| line(stem.stream.as_str(), seq, after(stem.born, seq as i64)))
+        .collect();
     let file = fs.create_new(&layout.live(&stem)).unwrap();
     fs.sync_dir(&layout.live_dir()).unwrap();
     append_all(&*file, lines.as_bytes()).unwrap();
     append_all(&*file, b"{\"stream\":\"billing-7f3a9c\",\"seq\":4").unwrap();
 
     let shared: Arc<dyn Fs> = Arc::new(fs.clone());
-    let files = LogFiles::new(shared.clone(), layout.clone(), Arc::new(LocalSealed::new(shared, layout.clone())));
+    let files = LogFiles::new(
+        shared.clone(),
+        layout.clone(),
+        Arc::new(LocalSealed::new(shared, layout.clone())),
+    );
     let plan = files.plan(everything()).unwrap();
     assert_eq!(plan.lines(), 3);
     let archive = Arc::new(plan.into_zip().unwrap());
@@ -316,7 +476,11 @@ fn of_a_live_file_whole_lines_are_taken_and_made_durable_first() {
         given.extend(byte);
     }
     fs.crash();
-    assert!(fs.bytes(layout.live(&stem)).unwrap().starts_with(lines.as_bytes()));
+    assert!(
+        fs.bytes(layout.live(&stem))
+            .unwrap()
+            .starts_with(lines.as_bytes())
+    );
 }
 
 #[test]
@@ -336,7 +500,12 @@ fn a_download_ends_with_an_error_when_a_sealed_file_is_pruned_or_replaced() {
     let archive = log.zip(everything());
     let path = log.layout.sealed(&stem);
     let bytes = fs::read(&path).unwrap();
-    let fails = || archive.read_range(0..u64::MAX).read_to_end(&mut Vec::new()).is_err();
+    let fails = || {
+        archive
+            .read_range(0..u64::MAX)
+            .read_to_end(&mut Vec::new())
+            .is_err()
+    };
     assert!(!fails());
     fs::remove_file(&path).unwrap();
     assert!(fails());
@@ -347,7 +516,10 @@ fn a_download_ends_with_an_error_when_a_sealed_file_is_pruned_or_replaced() {
     let mut reader = archive.read_range(0..u64::MAX);
     reader.read_exact(&mut [0; 2_000]).unwrap();
     fs::remove_file(&path).unwrap();
-    assert_eq!(reader.read_to_end(&mut Vec::new()).unwrap() as u64, archive.len() - 2_000);
+    assert_eq!(
+        reader.read_to_end(&mut Vec::new()).unwrap() as u64,
+        archive.len() - 2_000
+    );
 }
 
 #[test]
@@ -383,18 +555,33 @@ fn what_was_learnt_of_a_live_file_is_not_held_against_its_later_lines() {
 #[test]
 fn lines_of_a_stream_that_was_recovered_days_later_are_found() {
     let mut log = Log::new();
-    let stem = FileStem { born: time("2026-12-24T18:00:00Z"), stream: "billing-7f3a9c".parse().unwrap(), number: 1 };
+    let stem = FileStem {
+        born: time("2026-12-24T18:00:00Z"),
+        stream: "billing-7f3a9c".parse().unwrap(),
+        number: 1,
+    };
     log.append(&stem, time("2026-11-21T12:00:00Z"));
     log.append(&stem, time("2026-12-24T18:00:00Z"));
     log.seal(&stem);
     let day = time("2026-11-21T00:00:00Z")..time("2026-11-22T00:00:00Z");
     let (_, entries) = unzip(&log.zip(day));
-    assert_eq!(entries["2026-12-24/billing-7f3a9c.jsonl"], log.lines[&stem][0].1);
+    assert_eq!(
+        entries["2026-12-24/billing-7f3a9c.jsonl"],
+        log.lines[&stem][0].1
+    );
     // And in the first moment of a day, a file may still get a line that was made before.
-    let stem = FileStem { born: time("2026-11-22T23:59:59Z"), number: 2, ..stem };
+    let stem = FileStem {
+        born: time("2026-11-22T23:59:59Z"),
+        number: 2,
+        ..stem
+    };
     log.append(&stem, time("2026-11-23T00:00:01Z"));
     log.seal(&stem);
-    assert_eq!(log.plan(time("2026-11-23T00:00:00Z")..time("2026-11-24T00:00:00Z")).lines(), 1);
+    assert_eq!(
+        log.plan(time("2026-11-23T00:00:00Z")..time("2026-11-24T00:00:00Z"))
+            .lines(),
+        1
+    );
 }
 
 #[test]
@@ -412,7 +599,13 @@ fn a_line_that_is_no_record_stays_where_it_stood() {
         let plan = log.plan(early.clone());
         assert_eq!(plan.lines(), 11);
         let manifest: Value = serde_json::from_slice(&plan.manifest().to_json()).unwrap();
-        assert!(manifest["problems"][0]["problem"].as_str().unwrap().starts_with("1 of its lines"), "{manifest}");
+        assert!(
+            manifest["problems"][0]["problem"]
+                .as_str()
+                .unwrap()
+                .starts_with("1 of its lines"),
+            "{manifest}"
+        );
         assert_eq!(manifest["entries"][0]["last"]["seq"], 10);
     }
 }

@@ -35,12 +35,20 @@ fn a_gigabyte_of_log_is_downloaded_about_as_fast_as_it_is_copied() {
     let cut = time("2026-11-21T00:03:00Z")..time("2026-11-21T22:29:00Z");
     let files = log.files();
     let memory = resident();
-    for (what, range) in [("first plan", &all), ("whole", &all), ("cut at both ends", &cut)] {
+    for (what, range) in [
+        ("first plan", &all),
+        ("whole", &all),
+        ("cut at both ends", &cut),
+    ] {
         let start = Instant::now();
         let plan = files.plan(range.clone()).unwrap();
         let lines = plan.lines();
         let zip = plan.into_zip().unwrap();
-        println!("{what}: {:?} for {lines} lines, {} bytes", start.elapsed(), zip.len());
+        println!(
+            "{what}: {:?} for {lines} lines, {} bytes",
+            start.elapsed(),
+            zip.len()
+        );
     }
 
     let zip = Arc::new(files.plan(all).unwrap().into_zip().unwrap());
@@ -48,7 +56,15 @@ fn a_gigabyte_of_log_is_downloaded_about_as_fast_as_it_is_copied() {
     let copy = || {
         std::fs::create_dir(&out).unwrap();
         let start = Instant::now();
-        assert!(Command::new("cp").arg("-r").arg(log.layout.sealed_dir()).arg(&out).status().unwrap().success());
+        assert!(
+            Command::new("cp")
+                .arg("-r")
+                .arg(log.layout.sealed_dir())
+                .arg(&out)
+                .status()
+                .unwrap()
+                .success()
+        );
         let took = start.elapsed();
         std::fs::remove_dir_all(&out).unwrap();
         took
@@ -68,16 +84,26 @@ fn a_gigabyte_of_log_is_downloaded_about_as_fast_as_it_is_copied() {
         times[times.len() / 2]
     };
     pass();
-    println!("memory: {} KiB more after a plan and a download", resident().saturating_sub(memory));
+    println!(
+        "memory: {} KiB more after a plan and a download",
+        resident().saturating_sub(memory)
+    );
     let (copies, passes): (Vec<_>, Vec<_>) = (0..9).map(|_| (copy(), pass())).unzip();
     let (copies, passes) = (median(copies), median(passes));
     let ratio = passes.as_secs_f64() / copies.as_secs_f64();
-    println!("{plain} bytes of log, {} in the archive: cp {copies:?}, zip {passes:?}, {ratio:.2} times as long", zip.len());
+    println!(
+        "{plain} bytes of log, {} in the archive: cp {copies:?}, zip {passes:?}, {ratio:.2} times as long",
+        zip.len()
+    );
     assert!(ratio < 1.5 || cfg!(debug_assertions), "{ratio}");
 }
 
 /// In KiB.
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    status.lines().find_map(|line| line.strip_prefix("VmRSS:")).and_then(|rest| rest.trim().strip_suffix(" kB")?.parse().ok()).unwrap()
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|rest| rest.trim().strip_suffix(" kB")?.parse().ok())
+        .unwrap()
 }

@@ -1,4 +1,5 @@
-//! The programs that people unpack our files with. One that is missing fails the test: what was not tried is not known to work.
+//! The programs that people unpack our files with. One that is missing fails the test: what was not
+//! tried is not known to work.
 
 use std::{
     fs::File,
@@ -17,11 +18,17 @@ use crate::export::pieces::Download;
 pub(super) type Listing = Vec<(String, u64, String)>;
 
 pub(super) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
 }
 
 pub(super) fn listing<'a>(entries: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Listing {
-    entries.into_iter().map(|(name, content)| (name.to_owned(), content.len() as u64, sha256(content))).collect()
+    entries
+        .into_iter()
+        .map(|(name, content)| (name.to_owned(), content.len() as u64, sha256(content)))
+        .collect()
 }
 
 /// Unpacks `archive` with all five, from a file where they need one and from a pipe where they can.
@@ -32,8 +39,14 @@ pub(super) fn all_agree(archive: &Arc<Download>, expected: &Listing) {
     all_test(archive, &path);
     assert_eq!(&by_python(&path), expected, "Python zipfile");
     assert_eq!(&by_java(archive), expected, "Java ZipInputStream");
-    let names = expected.iter().map(|(name, ..)| format!("{name}\n")).collect::<String>();
-    assert!(names == piped("bsdtar", &["-tf", "-"], archive), "bsdtar lists other names");
+    let names = expected
+        .iter()
+        .map(|(name, ..)| format!("{name}\n"))
+        .collect::<String>();
+    assert!(
+        names == piped("bsdtar", &["-tf", "-"], archive),
+        "bsdtar lists other names"
+    );
 }
 
 /// Lets those with a test of their own run it.
@@ -42,7 +55,10 @@ pub(super) fn all_test(archive: &Arc<Download>, path: &Path) {
     let said = succeeds("unzip", run("unzip", &["-tqq", shown], None));
     assert!(said.trim().is_empty(), "unzip warns: {said}");
     let said = succeeds("7z", run("7z", &["t", shown], None));
-    assert!(said.contains("Everything is Ok") && !said.to_lowercase().contains("warning"), "7z warns: {said}");
+    assert!(
+        said.contains("Everything is Ok") && !said.to_lowercase().contains("warning"),
+        "7z warns: {said}"
+    );
     // It checks what it unpacks, even if nobody wants to see it.
     piped("sh", &["-c", "bsdtar -xOf - >/dev/null"], archive);
 }
@@ -57,7 +73,10 @@ for info in archive.infolist():
     while chunk := content.read(1 << 20): sha.update(chunk)
     print(info.filename, info.file_size, sha.hexdigest())
 ";
-    parse(&succeeds("python3", run("python3", &["-c", script, path.to_str().unwrap()], None)))
+    parse(&succeeds(
+        "python3",
+        run("python3", &["-c", script, path.to_str().unwrap()], None),
+    ))
 }
 
 /// Java reads the entries one after the other as they come and never sees the directory at the end.
@@ -87,8 +106,12 @@ public class Unpack {
 
 fn parse(said: &str) -> Listing {
     let line = |line: &str| {
-        let [name, len, sha] =
-            line.rsplitn(3, ' ').collect::<Vec<_>>().try_into().map(|[sha, len, name]: [&str; 3]| [name, len, sha]).unwrap();
+        let [name, len, sha] = line
+            .rsplitn(3, ' ')
+            .collect::<Vec<_>>()
+            .try_into()
+            .map(|[sha, len, name]: [&str; 3]| [name, len, sha])
+            .unwrap();
         (name.to_owned(), len.parse().unwrap(), sha.to_owned())
     };
     said.lines().map(line).collect()
@@ -101,7 +124,11 @@ pub(super) fn piped(program: &str, args: &[&str], archive: &Arc<Download>) -> St
 
 fn succeeds(program: &str, output: Output) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && (errors.is_empty() || program == "7z"), "{program}: {} {errors}", output.status);
+    assert!(
+        output.status.success() && (errors.is_empty() || program == "7z"),
+        "{program}: {} {errors}",
+        output.status
+    );
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -114,7 +141,11 @@ fn run(program: &str, args: &[&str], input: Option<&Arc<Download>>) -> Output {
     };
     let mut child = Command::new(program)
         .args(args)
-        .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdin(if input.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -123,7 +154,12 @@ fn run(program: &str, args: &[&str], input: Option<&Arc<Download>>) -> Output {
     thread::scope(|scope| {
         if let (Some(mut stdin), Some(archive)) = (stdin, input) {
             // A program that stops reading early has failed, and says why itself.
-            scope.spawn(move || archive.read_range(0..u64::MAX).chunks().try_for_each(|chunk| stdin.write_all(&chunk.unwrap())));
+            scope.spawn(move || {
+                archive
+                    .read_range(0..u64::MAX)
+                    .chunks()
+                    .try_for_each(|chunk| stdin.write_all(&chunk.unwrap()))
+            });
         }
         child.wait_with_output().unwrap()
     })

@@ -1,7 +1,9 @@
-//! The files that an endpoint's dead letters are in: `state/dead-letters/<name>.<id>.jsonl`, then `<name>.<id>.00000001.jsonl` and so on.
+//! The files that an endpoint's dead letters are in: `state/dead-letters/<name>.<id>.jsonl`, then
+//! `<name>.<id>.00000001.jsonl` and so on.
 //!
-//! A file grows for a day, or to some megabytes; then another is begun. So the oldest letters go with whole files: nothing is rewritten,
-//! and where another letter stands stays true, whoever is reading it. When all go, an empty file with the next number stays.
+//! A file grows for a day, or to some megabytes; then another is begun. So the oldest letters go
+//! with whole files: nothing is rewritten, and where another letter stands stays true, whoever is
+//! reading it. When all go, an empty file with the next number stays.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +20,8 @@ use crate::{
 
 /// A file gets no more letters when it has so many bytes.
 const FULL: u64 = 4 << 20;
-/// Where a letter stands is one number that only rises: the file's, and below these bits the place in it.
+/// Where a letter stands is one number that only rises: the file's, and below these bits the place
+/// in it.
 const PLACE_BITS: u32 = 40;
 const ENDING: &str = ".jsonl";
 
@@ -39,7 +42,10 @@ impl LetterFile {
     }
 
     pub(super) fn name(&self) -> String {
-        self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+        self.path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default()
     }
 
     /// Removes it, unless a letter came into it since.
@@ -47,7 +53,11 @@ impl LetterFile {
         let remove = || {
             let file = fs::File::open(&self.path)?;
             file.lock()?;
-            if file.metadata()?.len() == self.len { fs::remove_file(&self.path) } else { Ok(()) }
+            if file.metadata()?.len() == self.len {
+                fs::remove_file(&self.path)
+            } else {
+                Ok(())
+            }
         };
         match remove() {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -55,11 +65,16 @@ impl LetterFile {
         }
     }
 
-    /// Begins the file after it, in which nothing is yet: so that numbers rise when all before it are gone. Durable on return.
+    /// Begins the file after it, in which nothing is yet: so that numbers rise when all before it
+    /// are gone. Durable on return.
     pub(super) fn begin_next(&self, layout: &Layout, key: &str) -> Result<()> {
         let path = path(layout, key, self.number + 1);
         let begin = || {
-            fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
+            fs::OpenOptions::new()
+                .append(true)
+                .create(true)
+                .mode(0o600)
+                .open(&path)?;
             sync(&dir(layout))
         };
         begin().map_err(Error::io("create", &path))
@@ -71,7 +86,11 @@ pub(super) fn dir(layout: &Layout) -> PathBuf {
 }
 
 fn path(layout: &Layout, key: &str, number: u32) -> PathBuf {
-    let name = if number == 0 { format!("{key}{ENDING}") } else { format!("{key}.{number:08}{ENDING}") };
+    let name = if number == 0 {
+        format!("{key}{ENDING}")
+    } else {
+        format!("{key}.{number:08}{ENDING}")
+    };
     dir(layout).join(name)
 }
 
@@ -96,7 +115,10 @@ fn list(layout: &Layout, wanted: Option<&str>) -> Result<BTreeMap<String, Vec<Le
     let mut list = || -> io::Result<()> {
         for found in fs::read_dir(&dir)? {
             let path = found?.path();
-            let Some((key, number)) = path.file_name().and_then(|name| parse(name.to_str()?)) else { continue };
+            let Some((key, number)) = path.file_name().and_then(|name| parse(name.to_str()?))
+            else {
+                continue;
+            };
             if wanted.is_some_and(|wanted| wanted != key) {
                 continue;
             }
@@ -106,8 +128,18 @@ fn list(layout: &Layout, wanted: Option<&str>) -> Result<BTreeMap<String, Vec<Le
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 found => found?,
             };
-            let changed = Timestamp::from_micros(found.mtime().saturating_mul(1_000_000).saturating_add(found.mtime_nsec() / 1000));
-            files.entry(key).or_default().push(LetterFile { number, path, len: found.len(), changed });
+            let changed = Timestamp::from_micros(
+                found
+                    .mtime()
+                    .saturating_mul(1_000_000)
+                    .saturating_add(found.mtime_nsec() / 1000),
+            );
+            files.entry(key).or_default().push(LetterFile {
+                number,
+                path,
+                len: found.len(),
+                changed,
+            });
         }
         Ok(())
     };
@@ -115,7 +147,9 @@ fn list(layout: &Layout, wanted: Option<&str>) -> Result<BTreeMap<String, Vec<Le
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         listed => listed.map_err(Error::io("list", &dir))?,
     }
-    files.values_mut().for_each(|files| files.sort_unstable_by_key(|file| file.number));
+    files
+        .values_mut()
+        .for_each(|files| files.sort_unstable_by_key(|file| file.number));
     Ok(files)
 }
 
@@ -126,7 +160,13 @@ fn parse(name: &str) -> Option<(&str, u32)> {
         // An endpoint's name has no dots.
         (key, number) if key.contains('.') => {
             let is_number = number.len() == 8 && number.bytes().all(|b| b.is_ascii_digit());
-            Some((key, number.parse().ok().filter(|number| is_number && *number > 0)?))
+            Some((
+                key,
+                number
+                    .parse()
+                    .ok()
+                    .filter(|number| is_number && *number > 0)?,
+            ))
         }
         _ => Some((stem, 0)),
     }
@@ -154,17 +194,36 @@ mod tests {
     #[test]
     fn a_name_says_whose_it_is() {
         assert_eq!(parse("siem.0a1b2c3d.jsonl"), Some(("siem.0a1b2c3d", 0)));
-        assert_eq!(parse("siem.00000007.00000012.jsonl"), Some(("siem.00000007", 12)));
-        for foreign in ["siem.0a1b2c3d.00000000.jsonl", "siem.0a1b2c3d.7.jsonl", "siem.0a1b2c3d.0000001x.jsonl", "siem.jsonl", "notes.txt"]
-        {
+        assert_eq!(
+            parse("siem.00000007.00000012.jsonl"),
+            Some(("siem.00000007", 12))
+        );
+        for foreign in [
+            "siem.0a1b2c3d.00000000.jsonl",
+            "siem.0a1b2c3d.7.jsonl",
+            "siem.0a1b2c3d.0000001x.jsonl",
+            "siem.jsonl",
+            "notes.txt",
+        ] {
             assert_eq!(parse(foreign), None, "{foreign}");
         }
         let layout = Layout::new("/log");
         for number in [0, 1, 12] {
             let path = path(&layout, "siem.00000007", number);
-            assert_eq!(path.file_name().and_then(|name| parse(name.to_str()?)), Some(("siem.00000007", number)));
-            let file = LetterFile { number, path: path.clone(), len: 0, changed: Timestamp::MIN };
-            assert_eq!(locate(&layout, "siem.00000007", file.start() + 77), (path, 77));
+            assert_eq!(
+                path.file_name().and_then(|name| parse(name.to_str()?)),
+                Some(("siem.00000007", number))
+            );
+            let file = LetterFile {
+                number,
+                path: path.clone(),
+                len: 0,
+                changed: Timestamp::MIN,
+            };
+            assert_eq!(
+                locate(&layout, "siem.00000007", file.start() + 77),
+                (path, 77)
+            );
         }
     }
 }

@@ -1,8 +1,10 @@
-//! How long dead letters stay: 30 days, and no more than 64 MiB of an endpoint. Also those of endpoints that are no more.
+//! How long dead letters stay: 30 days, and no more than 64 MiB of an endpoint. Also those of
+//! endpoints that are no more.
 //!
-//! What goes is recorded durably first (`audit.delivery.dead_letters_pruned`), then counted, then removed: a death in between tells it twice,
-//! never not at all. What this process told of and could not remove is not told again. What is being sent again stays while it is, unless
-//! there is too much. As long as the log has the entries themselves, they can be replayed from there.
+//! What goes is recorded durably first (`audit.delivery.dead_letters_pruned`), then counted, then
+//! removed: a death in between tells it twice, never not at all. What this process told of and
+//! could not remove is not told again. What is being sent again stays while it is, unless there is
+//! too much. As long as the log has the entries themselves, they can be replayed from there.
 
 #[cfg(test)]
 mod tests;
@@ -73,8 +75,16 @@ impl Pruning {
         let (log, known) = (log.clone(), Arc::clone(&self.known));
         self.begun = Some(Instant::now());
         self.under_way = Some(spawn_blocking(move || {
-            let (store, mut known) = (log.store(), known.lock().unwrap_or_else(PoisonError::into_inner));
-            let pruned = known.prune(&store.layout, (Timestamp::now(), Instant::now()), MOST_BYTES, &|record| store.record(&record));
+            let (store, mut known) = (
+                log.store(),
+                known.lock().unwrap_or_else(PoisonError::into_inner),
+            );
+            let pruned = known.prune(
+                &store.layout,
+                (Timestamp::now(), Instant::now()),
+                MOST_BYTES,
+                &|record| store.record(&record),
+            );
             if let Err(error) = pruned {
                 tracing::warn!(target: "tracing_audit", "dead letters stay longer than they should: {error}");
             }
@@ -97,11 +107,14 @@ pub(in crate::forward) fn document(layout: &Layout, key: &str) -> Document {
 /// How many entries in dead letters of an endpoint were removed so far.
 pub(in crate::forward) fn pruned(layout: &Layout, key: &str) -> u64 {
     // The log has each removal; a count that can't be read is worth no report.
-    document(layout, key).read::<Pruned>().map_or(0, |pruned| pruned.entries)
+    document(layout, key)
+        .read::<Pruned>()
+        .map_or(0, |pruned| pruned.entries)
 }
 
 impl Known {
-    /// Removes what has to go. What is wrong with one endpoint's keeps no others. `now` is what the clock says, and the steady one.
+    /// Removes what has to go. What is wrong with one endpoint's keeps no others. `now` is what the
+    /// clock says, and the steady one.
     fn prune(
         &mut self,
         layout: &Layout,
@@ -110,7 +123,9 @@ impl Known {
         record: &dyn Fn(OwnRecord) -> Result<()>,
     ) -> Result<()> {
         let (all, steady) = (files::all(layout)?, now.1);
-        let mut result = self.ages.look(layout, all.values().flatten(), now.0, steady);
+        let mut result = self
+            .ages
+            .look(layout, all.values().flatten(), now.0, steady);
         for (key, files) in all {
             let told = self.told.entry(key.clone()).or_default();
             if told.not_before.is_some_and(|time| time > steady) {
@@ -125,7 +140,13 @@ impl Known {
 }
 
 /// How many of the files have to go, the oldest ones, and why the last of them does.
-fn doomed(layout: &Layout, key: &str, files: &[LetterFile], most_bytes: u64, ages: &Ages) -> (usize, &'static str) {
+fn doomed(
+    layout: &Layout,
+    key: &str,
+    files: &[LetterFile],
+    most_bytes: u64,
+    ages: &Ages,
+) -> (usize, &'static str) {
     let mut bytes: u64 = files.iter().map(|file| file.len).sum();
     let (mut reason, mut replayed) = ("", None);
     for (at, file) in files.iter().enumerate() {
@@ -144,12 +165,20 @@ fn doomed(layout: &Layout, key: &str, files: &[LetterFile], most_bytes: u64, age
 
 /// Where the first letter stands that is being sent again.
 fn first_replayed(layout: &Layout, key: &str) -> u64 {
-    let Ok(Some(outbox)) = Outbox::read(layout, key) else { return u64::MAX };
+    let Ok(Some(outbox)) = Outbox::read(layout, key) else {
+        return u64::MAX;
+    };
     let replaying = match outbox.replaying {
         Some(outbox::Replaying::DeadLetters { from, .. }) => Some(from),
         _ => None,
     };
-    outbox.parcels.iter().filter_map(|parcel| Some(parcel.letter?.offset)).chain(replaying).min().unwrap_or(u64::MAX)
+    outbox
+        .parcels
+        .iter()
+        .filter_map(|parcel| Some(parcel.letter?.offset))
+        .chain(replaying)
+        .min()
+        .unwrap_or(u64::MAX)
 }
 
 fn remove(
@@ -169,7 +198,9 @@ fn remove(
     };
     let (count, reason) = doomed(layout, key, files, most_bytes, ages);
     let (going, staying) = files.split_at(count);
-    let Some(last) = going.last() else { return Ok(()) };
+    let Some(last) = going.last() else {
+        return Ok(());
+    };
     let end = last.start() + last.len;
     if told.end < end {
         let going = Going::read(layout, key, told.end..end)?;
@@ -185,13 +216,21 @@ fn remove(
             Err(Error::Damaged { .. }) => Pruned::default(),
             before => before?,
         };
-        document.write(&Document::text(&Pruned { entries: before.entries + told.uncounted }), true)?;
+        document.write(
+            &Document::text(&Pruned {
+                entries: before.entries + told.uncounted,
+            }),
+            true,
+        )?;
     }
     told.uncounted = 0;
     if is_there && staying.is_empty() {
         last.begin_next(layout, key)?;
     }
-    let removed = going.iter().map(LetterFile::remove).fold(Ok(()), Result::and);
+    let removed = going
+        .iter()
+        .map(LetterFile::remove)
+        .fold(Ok(()), Result::and);
     let dir = files::dir(layout);
     removed.and(files::sync(&dir).map_err(Error::io("sync", &dir)))
 }
@@ -210,7 +249,10 @@ struct Going {
 impl Going {
     fn read(layout: &Layout, key: &str, places: std::ops::Range<u64>) -> Result<Self> {
         let mut going = Self::default();
-        for at in index(layout, key)?.into_iter().filter(|at| places.contains(&at.offset)) {
+        for at in index(layout, key)?
+            .into_iter()
+            .filter(|at| places.contains(&at.offset))
+        {
             match read(layout, key, at) {
                 Ok(Some(letter)) => {
                     going.requests += 1;
@@ -233,9 +275,23 @@ impl Going {
         }
         let endpoint = key.rsplit_once('.').map_or(key, |(name, _)| name);
         let description = "Entries that could not be delivered are put aside no longer";
-        let told = OwnRecord::new("audit.delivery.dead_letters_pruned", Severity::Warning, description).detail("endpoint", endpoint);
-        let told = told.detail("count", self.entries).detail("requests", self.requests).detail("reason", reason);
-        let told = told.detail("first_given_up", self.first).detail("last_given_up", self.last);
-        Some(if self.unreadable > 0 { told.detail("unreadable", self.unreadable) } else { told })
+        let told = OwnRecord::new(
+            "audit.delivery.dead_letters_pruned",
+            Severity::Warning,
+            description,
+        )
+        .detail("endpoint", endpoint);
+        let told = told
+            .detail("count", self.entries)
+            .detail("requests", self.requests)
+            .detail("reason", reason);
+        let told = told
+            .detail("first_given_up", self.first)
+            .detail("last_given_up", self.last);
+        Some(if self.unreadable > 0 {
+            told.detail("unreadable", self.unreadable)
+        } else {
+            told
+        })
     }
 }

@@ -16,19 +16,40 @@ use crate::{
 const SECOND: i64 = 1_000_000;
 
 /// A delivery whose parcels were tried so often and are due in so many seconds.
-fn delivery(dir: &tempfile::TempDir, settings: impl FnOnce(Subscription) -> Subscription, parcels: &[(u32, i64)]) -> Delivery {
+fn delivery(
+    dir: &tempfile::TempDir,
+    settings: impl FnOnce(Subscription) -> Subscription,
+    parcels: &[(u32, i64)],
+) -> Delivery {
     let layout = Layout::new(dir.path());
     fs::create_dir_all(dir.path().join("state")).unwrap();
     for part in [layout.live_dir(), layout.sealed_dir()] {
         fs::create_dir_all(part).unwrap();
     }
     fs::write(layout.format_file(), "tracing-audit 1\n").unwrap();
-    let endpoint = settings(Subscription::new("e", "https://example.com/", ["a.*"])).prepare().unwrap();
-    let parcel = |(attempts, due_in): &(u32, i64)| Parcel { attempts: *attempts, due: now() + due_in * SECOND, ..Parcel::default() };
-    let outbox = Outbox { parcels: parcels.iter().map(parcel).collect(), ..Outbox::default() };
+    let endpoint = settings(Subscription::new("e", "https://example.com/", ["a.*"]))
+        .prepare()
+        .unwrap();
+    let parcel = |(attempts, due_in): &(u32, i64)| Parcel {
+        attempts: *attempts,
+        due: now() + due_in * SECOND,
+        ..Parcel::default()
+    };
+    let outbox = Outbox {
+        parcels: parcels.iter().map(parcel).collect(),
+        ..Outbox::default()
+    };
     outbox.save(&layout, &endpoint.key).unwrap();
     let reader = AuditReader::open(dir.path()).unwrap();
-    Delivery::new(endpoint, layout, reader, watch::channel(0).1, "a".into(), Arc::new(|_| {})).unwrap()
+    Delivery::new(
+        endpoint,
+        layout,
+        reader,
+        watch::channel(0).1,
+        "a".into(),
+        Arc::new(|_| {}),
+    )
+    .unwrap()
 }
 
 #[tokio::test]
@@ -37,11 +58,23 @@ async fn it_looks_often_only_while_something_may_go_soon() {
     let same = |subscription: Subscription| subscription;
     let strict = |subscription: Subscription| subscription.order(DeliveryOrder::Strict);
     let paced = |subscription: Subscription| subscription.max_requests_per_second(1);
-    assert_eq!(delivery(&dir, same, &[]).tick(), RETRY_TICK, "nothing waits");
+    assert_eq!(
+        delivery(&dir, same, &[]).tick(),
+        RETRY_TICK,
+        "nothing waits"
+    );
     assert_eq!(delivery(&dir, same, &[(0, 0)]).tick(), TICK);
     assert_eq!(delivery(&dir, same, &[(2, 60)]).tick(), RETRY_TICK);
-    assert_eq!(delivery(&dir, strict, &[(2, 60), (0, 0), (0, 0)]).tick(), RETRY_TICK, "only the first may go");
-    assert_eq!(delivery(&dir, paced, &[(2, 60)]).tick(), RETRY_TICK, "the pace holds nothing back");
+    assert_eq!(
+        delivery(&dir, strict, &[(2, 60), (0, 0), (0, 0)]).tick(),
+        RETRY_TICK,
+        "only the first may go"
+    );
+    assert_eq!(
+        delivery(&dir, paced, &[(2, 60)]).tick(),
+        RETRY_TICK,
+        "the pace holds nothing back"
+    );
     assert_eq!(delivery(&dir, paced, &[(2, 60), (0, 0)]).tick(), TICK);
     let mut parked = delivery(&dir, same, &[(2, 60), (0, 0)]);
     parked.outbox.circuit.failed(now(), None, true, 0);
@@ -69,5 +102,9 @@ async fn what_is_gone_is_given_up_without_a_letter() {
     let gone = "too many; 1 of its entries are not in the log any more";
     assert_eq!(told, [gone, gone, "too many"]);
     let letters = dead_letter::index(&delivery.layout, &delivery.endpoint.key).unwrap();
-    assert_eq!(letters.len(), 1, "what a replay could not send is no letter");
+    assert_eq!(
+        letters.len(),
+        1,
+        "what a replay could not send is no letter"
+    );
 }

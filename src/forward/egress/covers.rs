@@ -7,13 +7,17 @@ use super::{Class, Egress, HostPattern, classify, is_localhost};
 impl Egress {
     /// Whether all that `other` grants is granted here as well.
     ///
-    /// A host name that is granted may be an address of a private network, so it takes more than `public`; a network is public only if
-    /// it is one address, for what else lies in a larger one is not looked up.
+    /// A host name that is granted may be an address of a private network, so it takes more than
+    /// `public`; a network is public only if it is one address, for what else lies in a larger one
+    /// is not looked up.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         (self.public || !other.public)
             && (self.private || !other.private)
             && (self.loopback || !other.loopback)
-            && other.networks.iter().all(|network| self.covers_network(network))
+            && other
+                .networks
+                .iter()
+                .all(|network| self.covers_network(network))
             && other.hosts.iter().all(|host| self.covers_host(host))
     }
 
@@ -22,19 +26,34 @@ impl Egress {
         let by_class = match (classify(network.network()), classify(network.broadcast())) {
             (Class::Private, Class::Private) => self.private,
             (Class::Loopback, Class::Loopback) => self.loopback,
-            (Class::Public, Class::Public) => self.public && network.prefix_len() == network.max_prefix_len(),
+            (Class::Public, Class::Public) => {
+                self.public && network.prefix_len() == network.max_prefix_len()
+            }
             _ => false,
         };
-        by_class || self.networks.iter().any(|granted| granted.contains(network))
+        by_class
+            || self
+                .networks
+                .iter()
+                .any(|granted| granted.contains(network))
     }
 
     fn covers_host(&self, host: &HostPattern) -> bool {
-        let by_class = if is_localhost(&host.name) { self.loopback } else { self.private };
+        let by_class = if is_localhost(&host.name) {
+            self.loopback
+        } else {
+            self.private
+        };
         let below = |granted: &HostPattern| {
             let rest = host.name.strip_suffix(granted.name.as_str());
-            granted.below && rest.is_some_and(|rest| rest.ends_with('.') || rest.is_empty() && host.below)
+            granted.below
+                && rest.is_some_and(|rest| rest.ends_with('.') || rest.is_empty() && host.below)
         };
-        by_class || self.hosts.iter().any(|granted| granted == host || below(granted))
+        by_class
+            || self
+                .hosts
+                .iter()
+                .any(|granted| granted == host || below(granted))
     }
 }
 
@@ -48,7 +67,10 @@ mod tests {
         for (granted, asked) in [
             ("public", "public"),
             ("public", "8.8.8.8"),
-            ("private", "public private 10.2.0.0/16 10.0.0.0/8 fd00::/8 db.internal"),
+            (
+                "private",
+                "public private 10.2.0.0/16 10.0.0.0/8 fd00::/8 db.internal",
+            ),
             ("loopback", "loopback 127.0.0.1 ::1 localhost *.localhost"),
             ("10.0.0.0/8", "10.2.0.0/16 10.1.2.3"),
             ("*.internal", "a.internal *.a.internal *.internal"),
@@ -77,7 +99,10 @@ mod tests {
             ("a.internal", "*.a.internal"),
             ("*.internal", "ainternal"),
         ] {
-            assert!(!egress(granted).covers(&egress(asked)), "{granted}: {asked}");
+            assert!(
+                !egress(granted).covers(&egress(asked)),
+                "{granted}: {asked}"
+            );
         }
     }
 }

@@ -1,8 +1,8 @@
 //! `cloudevents…`: CloudEvents 1.0 over HTTP, in its three content modes.
 //!
-//! The data of an event is the stored line; its attributes are the same in each mode. In the binary mode they are headers, percent-encoded
-//! to visible ASCII. An attribute is left out rather than cut when it would be long: a cut identity is another one, and
-//! the whole of it is in the data.
+//! The data of an event is the stored line; its attributes are the same in each mode. In the binary
+//! mode they are headers, percent-encoded to visible ASCII. An attribute is left out rather than
+//! cut when it would be long: a cut identity is another one, and the whole of it is in the data.
 
 use std::fmt::Write as _;
 
@@ -23,7 +23,8 @@ pub enum CloudEventsMode {
     Binary,
     /// The body is a JSON object of attributes and `data`. One event a request.
     Structured,
-    /// The body is a JSON array of such objects. The specification allows it only to a receiver that asked for it.
+    /// The body is a JSON array of such objects. The specification allows it only to a receiver
+    /// that asked for it.
     Batch,
 }
 
@@ -54,11 +55,15 @@ impl CloudEvents {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if it is empty, longer than 1024 bytes, or has characters that no URI has.
+    /// [`Error::Invalid`] if it is empty, longer than 1024 bytes, or has characters that no URI
+    /// has.
     pub fn source(mut self, source: impl Into<String>) -> Result<Self> {
         let source = source.into();
         if source.is_empty() || source.len() > LONGEST || !source.bytes().all(in_uri) {
-            return Err(Error::invalid("source", format!("{source:?} is not a URI like https://billing.example.com/audit")));
+            return Err(Error::invalid(
+                "source",
+                format!("{source:?} is not a URI like https://billing.example.com/audit"),
+            ));
         }
         self.source = Some(source);
         Ok(self)
@@ -68,7 +73,11 @@ impl CloudEvents {
         let mut attributes = Attributes(Vec::with_capacity(14));
         let source = self.source.clone().unwrap_or_else(|| {
             let mut urn = "urn:tracing-audit:".to_owned();
-            percent_encode(&source(fields, batch), |byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte), &mut urn);
+            percent_encode(
+                &source(fields, batch),
+                |byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte),
+                &mut urn,
+            );
             urn
         });
         attributes.required("specversion", "1.0");
@@ -76,7 +85,10 @@ impl CloudEvents {
         attributes.required("source", &source);
         attributes.required("type", &unescape(fields.event_type));
         attributes.required("time", &fields.timestamp.to_string());
-        match (&*unescape(fields.resource_type), &*unescape(fields.resource_id)) {
+        match (
+            &*unescape(fields.resource_type),
+            &*unescape(fields.resource_id),
+        ) {
             (kind, "") => attributes.text("subject", kind),
             ("", id) => attributes.text("subject", id),
             (kind, id) => attributes.text("subject", &format!("{kind}/{id}")),
@@ -102,16 +114,29 @@ impl CloudEvents {
         attributes
     }
 
-    fn write_object(&self, entry: &Entry, batch: &Batch<'_>, body: &mut Vec<u8>) -> Result<(), Unencodable> {
+    fn write_object(
+        &self,
+        entry: &Entry,
+        batch: &Batch<'_>,
+        body: &mut Vec<u8>,
+    ) -> Result<(), Unencodable> {
         let (fields, line) = checked(entry)?;
         body.push(b'{');
         for (name, value) in self.attributes(&fields, batch).0 {
             match value {
-                Value::Text(text) => [b"\"", name.as_bytes(), b"\":\"", &escape(&text), b"\","].iter().for_each(|part| body.extend(*part)),
+                Value::Text(text) => [b"\"", name.as_bytes(), b"\":\"", &escape(&text), b"\","]
+                    .iter()
+                    .for_each(|part| body.extend(*part)),
                 Value::Number(number) => body.extend(format!("\"{name}\":{number},").as_bytes()),
             }
         }
-        for part in [b"\"datacontenttype\":\"", JSON.as_bytes(), b"\",\"data\":", line, b"}"] {
+        for part in [
+            b"\"datacontenttype\":\"",
+            JSON.as_bytes(),
+            b"\",\"data\":",
+            line,
+            b"}",
+        ] {
             body.extend_from_slice(part);
         }
         Ok(())
@@ -123,20 +148,38 @@ impl Format for CloudEvents {
         match self.mode {
             CloudEventsMode::Binary => {
                 let (fields, line) = checked(batch.single()?)?;
-                let headers = self.attributes(&fields, batch).0.into_iter().map(|(name, value)| match value {
-                    Value::Text(text) => (format!("ce-{name}").into(), header_value(&text)),
-                    Value::Number(number) => (format!("ce-{name}").into(), number.to_string()),
-                });
-                Ok(Encoded { content_type: JSON.into(), headers: headers.collect(), body: line.to_vec() })
+                let headers = self
+                    .attributes(&fields, batch)
+                    .0
+                    .into_iter()
+                    .map(|(name, value)| match value {
+                        Value::Text(text) => (format!("ce-{name}").into(), header_value(&text)),
+                        Value::Number(number) => (format!("ce-{name}").into(), number.to_string()),
+                    });
+                Ok(Encoded {
+                    content_type: JSON.into(),
+                    headers: headers.collect(),
+                    body: line.to_vec(),
+                })
             }
             CloudEventsMode::Structured => {
                 let mut body = Vec::new();
                 self.write_object(batch.single()?, batch, &mut body)?;
-                Ok(Encoded { content_type: "application/cloudevents+json".into(), headers: Vec::new(), body })
+                Ok(Encoded {
+                    content_type: "application/cloudevents+json".into(),
+                    headers: Vec::new(),
+                    body,
+                })
             }
             CloudEventsMode::Batch => {
-                let body = array(batch.several()?, |entry, body| self.write_object(entry, batch, body))?;
-                Ok(Encoded { content_type: "application/cloudevents-batch+json".into(), headers: Vec::new(), body })
+                let body = array(batch.several()?, |entry, body| {
+                    self.write_object(entry, batch, body)
+                })?;
+                Ok(Encoded {
+                    content_type: "application/cloudevents-batch+json".into(),
+                    headers: Vec::new(),
+                    body,
+                })
             }
         }
     }
@@ -156,8 +199,18 @@ enum Value {
 impl Attributes {
     /// Adds a text. Characters that no attribute may have become U+FFFD.
     fn required(&mut self, name: &'static str, text: &str) {
-        let allowed = |c: char| !c.is_control() && !('\u{fdd0}'..='\u{fdef}').contains(&c) && u32::from(c) & 0xfffe != 0xfffe;
-        let text = text.chars().map(|c| if allowed(c) { c } else { char::REPLACEMENT_CHARACTER });
+        let allowed = |c: char| {
+            !c.is_control()
+                && !('\u{fdd0}'..='\u{fdef}').contains(&c)
+                && u32::from(c) & 0xfffe != 0xfffe
+        };
+        let text = text.chars().map(|c| {
+            if allowed(c) {
+                c
+            } else {
+                char::REPLACEMENT_CHARACTER
+            }
+        });
         self.0.push((name, Value::Text(text.collect())));
     }
 
@@ -182,7 +235,11 @@ fn auth_type(actor_type: &[u8]) -> &'static str {
 
 fn header_value(text: &str) -> String {
     let mut value = String::with_capacity(text.len());
-    percent_encode(text, |byte| matches!(byte, b'!'..=b'~') && !b"\"%".contains(&byte), &mut value);
+    percent_encode(
+        text,
+        |byte| matches!(byte, b'!'..=b'~') && !b"\"%".contains(&byte),
+        &mut value,
+    );
     value
 }
 

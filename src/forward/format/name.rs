@@ -38,8 +38,14 @@ pub enum FormatName {
 
 impl FormatName {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Native, Self::CloudEvents, Self::CloudEventsBinary, Self::CloudEventsBatch, Self::SplunkHec, Self::Otlp];
+    pub const ALL: [Self; 6] = [
+        Self::Native,
+        Self::CloudEvents,
+        Self::CloudEventsBinary,
+        Self::CloudEventsBatch,
+        Self::SplunkHec,
+        Self::Otlp,
+    ];
 
     /// The name as text.
     pub fn as_str(self) -> &'static str {
@@ -73,12 +79,23 @@ impl FormatName {
             Self::Native | Self::Otlp => &[],
         };
         if let Some((name, _)) = options.given().find(|(name, _)| !known.contains(name)) {
-            let has = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            return Err(Error::invalid(name, format!("the format {self} has no such option; it has {has}")));
+            let has = if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            };
+            return Err(Error::invalid(
+                name,
+                format!("the format {self} has no such option; it has {has}"),
+            ));
         }
         let cloud_events = |mode| {
             let format = CloudEvents::new(mode);
-            let format = if let Some(source) = &options.source { format.source(source)? } else { format };
+            let format = if let Some(source) = &options.source {
+                format.source(source)?
+            } else {
+                format
+            };
             Ok::<_, Error>(Arc::new(format))
         };
         Ok(match self {
@@ -86,19 +103,23 @@ impl FormatName {
             Self::CloudEvents => cloud_events(CloudEventsMode::Structured)?,
             Self::CloudEventsBinary => cloud_events(CloudEventsMode::Binary)?,
             Self::CloudEventsBatch => cloud_events(CloudEventsMode::Batch)?,
-            Self::SplunkHec => Arc::new(options.given().try_fold(SplunkHec::new(), |hec, (name, value)| match name {
-                "host" => Ok(hec.host(value)),
-                "source" => Ok(hec.source(value)),
-                "sourcetype" => Ok(hec.sourcetype(value)),
-                "index" => Ok(hec.index(value)),
-                _ => hec.channel(value),
-            })?),
+            Self::SplunkHec => Arc::new(options.given().try_fold(
+                SplunkHec::new(),
+                |hec, (name, value)| match name {
+                    "host" => Ok(hec.host(value)),
+                    "source" => Ok(hec.source(value)),
+                    "sourcetype" => Ok(hec.sourcetype(value)),
+                    "index" => Ok(hec.index(value)),
+                    _ => hec.channel(value),
+                },
+            )?),
             Self::Otlp => Arc::new(Otlp),
         })
     }
 }
 
-/// What can be set of a format. Each has some of these; [`build`](FormatName::build) refuses the others.
+/// What can be set of a format. Each has some of these; [`build`](FormatName::build) refuses the
+/// others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FormatOptions {
@@ -128,7 +149,8 @@ impl FormatOptions {
             ("index", &self.index),
             ("channel", &self.channel),
         ];
-        all.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)))
+        all.into_iter()
+            .filter_map(|(name, value)| Some((name, value.as_deref()?)))
     }
 }
 
@@ -142,10 +164,13 @@ impl FromStr for FormatName {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|name| name.as_str() == text).ok_or_else(|| {
-            let all = Self::ALL.map(Self::as_str).join(", ");
-            Error::invalid("format", format!("{text:?} is not one of {all}"))
-        })
+        Self::ALL
+            .into_iter()
+            .find(|name| name.as_str() == text)
+            .ok_or_else(|| {
+                let all = Self::ALL.map(Self::as_str).join(", ");
+                Error::invalid("format", format!("{text:?} is not one of {all}"))
+            })
     }
 }
 
@@ -185,9 +210,24 @@ mod tests {
     fn options_of_another_format_are_refused() {
         let options: FormatOptions = serde_json::from_str(r#"{"index":"audit"}"#).unwrap();
         FormatName::SplunkHec.build(&options).unwrap();
-        let error = FormatName::CloudEvents.build(&options).unwrap_err().to_string();
-        assert_eq!(error, "index: the format cloudevents has no such option; it has source");
-        let source = FormatOptions { source: Some("not a URI".to_owned()), ..FormatOptions::default() };
-        assert!(FormatName::CloudEventsBatch.build(&source).unwrap_err().to_string().contains("URI"));
+        let error = FormatName::CloudEvents
+            .build(&options)
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            error,
+            "index: the format cloudevents has no such option; it has source"
+        );
+        let source = FormatOptions {
+            source: Some("not a URI".to_owned()),
+            ..FormatOptions::default()
+        };
+        assert!(
+            FormatName::CloudEventsBatch
+                .build(&source)
+                .unwrap_err()
+                .to_string()
+                .contains("URI")
+        );
     }
 }

@@ -3,7 +3,8 @@
 use super::{Batch, Encoded, Format, Unencodable, array, checked};
 use crate::query::Entry;
 
-/// `{"type":…,"timestamp":…,"data":…}` for one entry, its line as `data`; a JSON array of these for a batch.
+/// `{"type":…,"timestamp":…,"data":…}` for one entry, its line as `data`; a JSON array of these for
+/// a batch.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Native;
 
@@ -21,7 +22,15 @@ impl Format for Native {
 fn payload(entry: &Entry, body: &mut Vec<u8>) -> Result<(), Unencodable> {
     let (fields, line) = checked(entry)?;
     let time = fields.timestamp.to_string();
-    for part in [b"{\"type\":\"", fields.event_type, b"\",\"timestamp\":\"", time.as_bytes(), b"\",\"data\":", line, b"}"] {
+    for part in [
+        b"{\"type\":\"",
+        fields.event_type,
+        b"\",\"timestamp\":\"",
+        time.as_bytes(),
+        b"\",\"data\":",
+        line,
+        b"}",
+    ] {
         body.extend_from_slice(part);
     }
     Ok(())

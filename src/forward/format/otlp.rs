@@ -1,7 +1,8 @@
 //! `otlp`: logs of OpenTelemetry over HTTP with JSON, for `/v1/logs`.
 //!
-//! The attributes follow OpenTelemetry's draft for audit records: no severity (the body has it), an empty scope. Integers of
-//! 64 bits are decimal strings, ids hexadecimal, as OTLP's JSON differs from that of Protocol Buffers.
+//! The attributes follow OpenTelemetry's draft for audit records: no severity (the body has it), an
+//! empty scope. Integers of 64 bits are decimal strings, ids hexadecimal, as OTLP's JSON differs
+//! from that of Protocol Buffers.
 
 use std::borrow::Cow;
 
@@ -11,7 +12,8 @@ use serde_json::{Map, Value};
 use super::{Batch, Encoded, Format, Unencodable, Verdict, checked, source, span_id, trace_id};
 use crate::{query::Entry, record::scan::unescape};
 
-/// Readers of Protocol Buffers stop at 100 nested messages, and each level of a record is three. What is deeper is sent as JSON text.
+/// Readers of Protocol Buffers stop at 100 nested messages, and each level of a record is three.
+/// What is deeper is sent as JSON text.
 const DEEPEST: usize = 24;
 
 /// Bytes that are kept of what a receiver says.
@@ -34,13 +36,27 @@ impl Format for Otlp {
         let mut streams: Vec<Stream<'_>> = Vec::new();
         for entry in batch.several()? {
             let (name, instance, record) = log_record(entry, batch)?;
-            match streams.iter_mut().find(|stream| stream.name == name && stream.instance == instance) {
+            match streams
+                .iter_mut()
+                .find(|stream| stream.name == name && stream.instance == instance)
+            {
                 Some(stream) => stream.records.push(record),
-                None => streams.push(Stream { name, instance, records: vec![record] }),
+                None => streams.push(Stream {
+                    name,
+                    instance,
+                    records: vec![record],
+                }),
             }
         }
-        let request = Request { resource_logs: streams.into_iter().map(Stream::into_resource_logs).collect() };
-        serde_json::to_vec(&request).map(Encoded::json).map_err(|e| Unencodable::batch(e.to_string()))
+        let request = Request {
+            resource_logs: streams
+                .into_iter()
+                .map(Stream::into_resource_logs)
+                .collect(),
+        };
+        serde_json::to_vec(&request)
+            .map(Encoded::json)
+            .map_err(|e| Unencodable::batch(e.to_string()))
     }
 
     /// [`Verdict::Rejected`] if there is a `partialSuccess` that says anything.
@@ -56,16 +72,30 @@ impl Format for Otlp {
             rejected_log_records: Option<Value>,
             error_message: Option<String>,
         }
-        let Ok(Answer { partial_success: PartialSuccess { rejected_log_records, error_message } }) = serde_json::from_slice(body) else {
+        let Ok(Answer {
+            partial_success:
+                PartialSuccess {
+                    rejected_log_records,
+                    error_message,
+                },
+        }) = serde_json::from_slice(body)
+        else {
             return Verdict::Accepted;
         };
         // A string by the specification, a number by some who don't follow it.
-        let count = rejected_log_records.and_then(|count| count.as_str().map_or_else(|| count.as_u64(), |text| text.parse().ok()));
+        let count = rejected_log_records.and_then(|count| {
+            count
+                .as_str()
+                .map_or_else(|| count.as_u64(), |text| text.parse().ok())
+        });
         let (count, mut message) = (count.unwrap_or(0), error_message.unwrap_or_default());
         if count == 0 && message.is_empty() {
             return Verdict::Accepted;
         }
-        if let Some(end) = (0..=LONGEST_MESSAGE).rev().find(|at| message.is_char_boundary(*at)) {
+        if let Some(end) = (0..=LONGEST_MESSAGE)
+            .rev()
+            .find(|at| message.is_char_boundary(*at))
+        {
             message.truncate(end);
         }
         Verdict::Rejected { count, message }
@@ -80,28 +110,58 @@ struct Stream<'a> {
 
 impl<'a> Stream<'a> {
     fn into_resource_logs(self) -> ResourceLogs<'a> {
-        let attributes = attributes([("service.name", self.name), ("service.instance.id", self.instance)]);
-        ResourceLogs { resource: Resource { attributes }, scope_logs: [ScopeLogs { scope: Scope {}, log_records: self.records }] }
+        let attributes = attributes([
+            ("service.name", self.name),
+            ("service.instance.id", self.instance),
+        ]);
+        ResourceLogs {
+            resource: Resource { attributes },
+            scope_logs: [ScopeLogs {
+                scope: Scope {},
+                log_records: self.records,
+            }],
+        }
     }
 }
 
-fn log_record<'a>(entry: &'a Entry, batch: &Batch<'a>) -> Result<(Cow<'a, str>, Cow<'a, str>, LogRecord<'a>), Unencodable> {
+fn log_record<'a>(
+    entry: &'a Entry,
+    batch: &Batch<'a>,
+) -> Result<(Cow<'a, str>, Cow<'a, str>, LogRecord<'a>), Unencodable> {
     let (fields, line) = checked(entry)?;
-    let record: Map<String, Value> = serde_json::from_slice(line).map_err(|e| Unencodable::entry(entry, e.to_string()))?;
-    let version = record.get("schema_version").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let outcome = if fields.outcome_type.is_empty() { "unknown".into() } else { unescape(fields.outcome_type) };
+    let record: Map<String, Value> =
+        serde_json::from_slice(line).map_err(|e| Unencodable::entry(entry, e.to_string()))?;
+    let version = record
+        .get("schema_version")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
+    let outcome = if fields.outcome_type.is_empty() {
+        "unknown".into()
+    } else {
+        unescape(fields.outcome_type)
+    };
     let mut attributes = attributes([
         ("audit.record.id", unescape(fields.id)),
         ("audit.actor.id", unescape(fields.actor_id)),
         ("audit.actor.type", unescape(fields.actor_type)),
-        ("audit.action", unescape(fields.action).to_uppercase().into()),
+        (
+            "audit.action",
+            unescape(fields.action).to_uppercase().into(),
+        ),
         ("audit.outcome", outcome),
         ("audit.target.id", unescape(fields.resource_id)),
         ("audit.target.type", unescape(fields.resource_type)),
         ("audit.schema.version", version.into()),
     ]);
-    attributes.push(KeyValue { key: "audit.sequence.number", value: AnyValue::Int(fields.seq.to_string()) });
-    let nanos = u64::try_from(fields.timestamp.as_micros()).unwrap_or(0).saturating_mul(1000).to_string();
+    attributes.push(KeyValue {
+        key: "audit.sequence.number",
+        value: AnyValue::Int(fields.seq.to_string()),
+    });
+    let nanos = u64::try_from(fields.timestamp.as_micros())
+        .unwrap_or(0)
+        .saturating_mul(1000)
+        .to_string();
     let log_record = LogRecord {
         time_unix_nano: nanos.clone(),
         observed_time_unix_nano: nanos,
@@ -117,7 +177,12 @@ fn log_record<'a>(entry: &'a Entry, batch: &Batch<'a>) -> Result<(Cow<'a, str>, 
 /// Those that have a text.
 fn attributes<'a, const N: usize>(texts: [(&'static str, Cow<'a, str>); N]) -> Vec<KeyValue<'a>> {
     let texts = texts.into_iter().filter(|(_, text)| !text.is_empty());
-    texts.map(|(key, text)| KeyValue { key, value: AnyValue::Text(text) }).collect()
+    texts
+        .map(|(key, text)| KeyValue {
+            key,
+            value: AnyValue::Text(text),
+        })
+        .collect()
 }
 
 #[derive(Serialize)]
@@ -212,7 +277,11 @@ struct Values<'a>(&'a [Value], usize);
 
 impl Serialize for Values<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        one(serializer, "values", &List(|| self.0.iter().map(|value| Nested(value, self.1))))
+        one(
+            serializer,
+            "values",
+            &List(|| self.0.iter().map(|value| Nested(value, self.1))),
+        )
     }
 }
 
@@ -226,7 +295,16 @@ impl Serialize for Members<'_> {
             key: &'a str,
             value: Nested<'a>,
         }
-        one(serializer, "values", &List(|| self.0.iter().map(|(key, value)| Member { key, value: Nested(value, self.1) })))
+        one(
+            serializer,
+            "values",
+            &List(|| {
+                self.0.iter().map(|(key, value)| Member {
+                    key,
+                    value: Nested(value, self.1),
+                })
+            }),
+        )
     }
 }
 
@@ -240,7 +318,11 @@ impl<I: Iterator<Item: Serialize>, F: Fn() -> I> Serialize for List<F> {
 }
 
 /// An object of one member.
-fn one<S: Serializer>(serializer: S, name: &str, value: &(impl Serialize + ?Sized)) -> Result<S::Ok, S::Error> {
+fn one<S: Serializer>(
+    serializer: S,
+    name: &str,
+    value: &(impl Serialize + ?Sized),
+) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(Some(1))?;
     map.serialize_entry(name, value)?;
     map.end()
@@ -259,10 +341,19 @@ mod tests {
         for (json, any_value) in [
             ("null", "{}"),
             ("true", r#"{"boolValue":true}"#),
-            ("-9223372036854775808", r#"{"intValue":"-9223372036854775808"}"#),
-            ("18446744073709551615", r#"{"stringValue":"18446744073709551615"}"#),
+            (
+                "-9223372036854775808",
+                r#"{"intValue":"-9223372036854775808"}"#,
+            ),
+            (
+                "18446744073709551615",
+                r#"{"stringValue":"18446744073709551615"}"#,
+            ),
             ("1.5", r#"{"doubleValue":1.5}"#),
-            (r#"[1,"x"]"#, r#"{"arrayValue":{"values":[{"intValue":"1"},{"stringValue":"x"}]}}"#),
+            (
+                r#"[1,"x"]"#,
+                r#"{"arrayValue":{"values":[{"intValue":"1"},{"stringValue":"x"}]}}"#,
+            ),
             (
                 r#"{"b":{},"a":[]}"#,
                 r#"{"kvlistValue":{"values":[{"key":"b","value":{"kvlistValue":{"values":[]}}},{"key":"a","value":{"arrayValue":{"values":[]}}}]}}"#,
@@ -283,16 +374,35 @@ mod tests {
     #[test]
     fn a_partial_success_tells_what_was_refused() {
         let verdict = |body: &str| Otlp.read_answer(body.as_bytes());
-        let rejected = |count, message: &str| Verdict::Rejected { count, message: message.to_owned() };
-        for accepted in
-            ["", "{}", r#"{"partialSuccess":{}}"#, r#"{"partialSuccess":null}"#, r#"{"partialSuccess":{"rejectedLogRecords":"0"}}"#]
-        {
+        let rejected = |count, message: &str| Verdict::Rejected {
+            count,
+            message: message.to_owned(),
+        };
+        for accepted in [
+            "",
+            "{}",
+            r#"{"partialSuccess":{}}"#,
+            r#"{"partialSuccess":null}"#,
+            r#"{"partialSuccess":{"rejectedLogRecords":"0"}}"#,
+        ] {
             assert_eq!(verdict(accepted), Verdict::Accepted, "{accepted}");
         }
-        assert_eq!(verdict(r#"{"partialSuccess":{"rejectedLogRecords":"3","errorMessage":"too old"}}"#), rejected(3, "too old"));
-        assert_eq!(verdict(r#"{"partialSuccess":{"rejectedLogRecords":2}}"#), rejected(2, ""));
-        assert_eq!(verdict(r#"{"partialSuccess":{"errorMessage":"use gzip"}}"#), rejected(0, "use gzip"));
-        let long = format!(r#"{{"partialSuccess":{{"errorMessage":"{}"}}}}"#, "é".repeat(4000));
+        assert_eq!(
+            verdict(r#"{"partialSuccess":{"rejectedLogRecords":"3","errorMessage":"too old"}}"#),
+            rejected(3, "too old")
+        );
+        assert_eq!(
+            verdict(r#"{"partialSuccess":{"rejectedLogRecords":2}}"#),
+            rejected(2, "")
+        );
+        assert_eq!(
+            verdict(r#"{"partialSuccess":{"errorMessage":"use gzip"}}"#),
+            rejected(0, "use gzip")
+        );
+        let long = format!(
+            r#"{{"partialSuccess":{{"errorMessage":"{}"}}}}"#,
+            "é".repeat(4000)
+        );
         assert_eq!(verdict(&long), rejected(0, &"é".repeat(1024)));
     }
 }

@@ -1,7 +1,9 @@
-//! What may be set from outside, over HTTP, by someone who may administer webhooks and need not have this machine.
+//! What may be set from outside, over HTTP, by someone who may administer webhooks and need not
+//! have this machine.
 //!
-//! What always holds: no file and no environment variable of this machine is named by such a one; nothing is reached that the machine's
-//! operator does not allow; and no secret that was set for one server is handed to another, whoever says so.
+//! What always holds: no file and no environment variable of this machine is named by such a one;
+//! nothing is reached that the machine's operator does not allow; and no secret that was set for
+//! one server is handed to another, whoever says so.
 
 use std::path::PathBuf;
 
@@ -24,7 +26,11 @@ pub(crate) struct OutsidePolicy {
 impl OutsidePolicy {
     /// These grants besides the public internet.
     pub(crate) fn new(grants: &[String], allow_http: bool) -> Result<Self> {
-        let egress = Egress::parse(["public"].into_iter().chain(grants.iter().map(String::as_str)));
+        let egress = Egress::parse(
+            ["public"]
+                .into_iter()
+                .chain(grants.iter().map(String::as_str)),
+        );
         let egress = egress.map_err(|error| match error {
             Error::Invalid { problem, .. } => Error::invalid("webhook_egress", problem),
             error => error,
@@ -33,7 +39,12 @@ impl OutsidePolicy {
     }
 
     /// Whether someone outside may make `after` of `before` by these settings.
-    pub(crate) fn check(&self, before: Option<&Subscription>, given: &Map<String, Value>, after: &Subscription) -> Result<()> {
+    pub(crate) fn check(
+        &self,
+        before: Option<&Subscription>,
+        given: &Map<String, Value>,
+        after: &Subscription,
+    ) -> Result<()> {
         let is_given = |name: &str| given.get(name).is_some_and(|value| !value.is_null());
         let named = |secret: &String| is_reference(secret);
         for (name, reference) in [
@@ -85,10 +96,16 @@ fn origin(subscription: &Subscription) -> Option<url::Origin> {
 /// With a new server, all that it would be shown must be given anew.
 fn check_sent_again(given: &Map<String, Value>, after: &Subscription) -> Result<()> {
     let headers = given.get("headers").and_then(Value::as_object);
-    let kept_header = after.headers.keys().any(|name| headers.is_none_or(|headers| !headers.contains_key(name)));
+    let kept_header = after
+        .headers
+        .keys()
+        .any(|name| headers.is_none_or(|headers| !headers.contains_key(name)));
     let is_file = |file: &Option<PathBuf>| file.is_some();
     for (name, kept) in [
-        ("api_key", after.api_key.is_some() && !given.contains_key("api_key")),
+        (
+            "api_key",
+            after.api_key.is_some() && !given.contains_key("api_key"),
+        ),
         ("headers", kept_header),
         ("extra_ca", is_file(&after.extra_ca)),
         ("identity", is_file(&after.identity)),

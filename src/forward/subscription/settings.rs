@@ -1,7 +1,8 @@
 //! Settings as JSON: read strictly, merged, and shown without their secrets.
 //!
-//! They come from the HTTP API, from the configuration file and from flags, and are the same for all of them. What always holds: an error
-//! names the setting, and no error and nothing that is shown has a secret in it.
+//! They come from the HTTP API, from the configuration file and from flags, and are the same for
+//! all of them. What always holds: an error names the setting, and no error and nothing that is
+//! shown has a secret in it.
 
 use serde_json::{Map, Value, json};
 
@@ -42,11 +43,15 @@ const SETTINGS: [&str; 22] = [
 const STATE: [&str; 4] = ["id", "revision", "declared", "paused"];
 
 impl Subscription {
-    /// From settings, of which `name`, `url` and `event_types` must be there. They are not looked at more closely than their types.
+    /// From settings, of which `name`, `url` and `event_types` must be there. They are not looked
+    /// at more closely than their types.
     pub(crate) fn from_settings(settings: &Settings) -> Result<Self> {
         check(settings)?;
-        let given: Settings =
-            settings.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), value.clone())).collect();
+        let given: Settings = settings
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
         for required in ["name", "url", "event_types"] {
             if !given.contains_key(required) {
                 return Err(Error::invalid(required, "it is missing"));
@@ -55,7 +60,8 @@ impl Subscription {
         parse(given)
     }
 
-    /// With some settings changed, as a JSON merge patch (RFC 7396) says: `null` is the default again.
+    /// With some settings changed, as a JSON merge patch (RFC 7396) says: `null` is the default
+    /// again.
     pub(crate) fn patched(&self, patch: &Settings) -> Result<Self> {
         check(patch)?;
         let mut settings = self.settings();
@@ -67,17 +73,26 @@ impl Subscription {
     /// With the state of another one, whose settings it replaces.
     pub(in crate::forward) fn in_place_of(self, before: &Self) -> Self {
         let (id, declared) = (before.id.clone(), before.declared.clone());
-        Self { id, revision: before.revision, declared, paused: before.paused, ..self }
+        Self {
+            id,
+            revision: before.revision,
+            declared,
+            paused: before.paused,
+            ..self
+        }
     }
 
     /// The settings, with their secrets.
     pub(in crate::forward) fn settings(&self) -> Settings {
-        let Ok(Value::Object(mut settings)) = serde_json::to_value(self) else { return Settings::new() };
+        let Ok(Value::Object(mut settings)) = serde_json::to_value(self) else {
+            return Settings::new();
+        };
         settings.retain(|name, _| !STATE.contains(&name.as_str()));
         settings
     }
 
-    /// The settings as they may be seen. Instead of a secret there is where it is read from, or that there is one.
+    /// The settings as they may be seen. Instead of a secret there is where it is read from, or
+    /// that there is one.
     pub(crate) fn shown(&self) -> Settings {
         let mut settings = self.settings();
         if let Some(Value::String(key)) = settings.get_mut("api_key") {
@@ -85,10 +100,14 @@ impl Subscription {
             settings.insert("api_key".to_owned(), shown);
         }
         if let Some(Value::Array(secrets)) = settings.get_mut("signing_secrets") {
-            secrets.iter_mut().for_each(|secret| *secret = hidden(secret.as_str().unwrap_or_default()));
+            secrets
+                .iter_mut()
+                .for_each(|secret| *secret = hidden(secret.as_str().unwrap_or_default()));
         }
         if let Some(Value::Object(headers)) = settings.get_mut("headers") {
-            headers.values_mut().for_each(|value| *value = json!({"set": true}));
+            headers
+                .values_mut()
+                .for_each(|value| *value = json!({"set": true}));
         }
         settings
     }
@@ -96,7 +115,10 @@ impl Subscription {
     /// The names of the settings in which two differ.
     pub(in crate::forward) fn differences(&self, other: &Self) -> Vec<&'static str> {
         let (ours, theirs) = (self.settings(), other.settings());
-        SETTINGS.into_iter().filter(|name| ours.get(*name) != theirs.get(*name)).collect()
+        SETTINGS
+            .into_iter()
+            .filter(|name| ours.get(*name) != theirs.get(*name))
+            .collect()
     }
 }
 
@@ -105,7 +127,11 @@ fn hidden(secret: &str) -> Value {
     if is_reference(secret) {
         return secret.into();
     }
-    match secret.parse::<SigningSecret>().ok().and_then(|secret| secret.public()) {
+    match secret
+        .parse::<SigningSecret>()
+        .ok()
+        .and_then(|secret| secret.public())
+    {
         Some(public) => json!({"set": true, "public_key": public}),
         None => json!({"set": true}),
     }
@@ -120,7 +146,12 @@ pub(super) fn is_reference(secret: &str) -> bool {
 fn check(settings: &Settings) -> Result<()> {
     for (name, value) in settings {
         match name.as_str() {
-            "paused" => return Err(Error::invalid(name, "it is no setting: pause and resume it")),
+            "paused" => {
+                return Err(Error::invalid(
+                    name,
+                    "it is no setting: pause and resume it",
+                ));
+            }
             "id" | "revision" | "declared" => return Err(Error::invalid(name, "it can't be set")),
             "api_key" if !value.is_null() => secret(name, value)?,
             "signing_secrets" => match value {
@@ -130,11 +161,22 @@ fn check(settings: &Settings) -> Result<()> {
             },
             "headers" => match value {
                 Value::Null => {}
-                Value::Object(headers) => headers.values().filter(|value| !value.is_null()).try_for_each(|value| secret(name, value))?,
+                Value::Object(headers) => headers
+                    .values()
+                    .filter(|value| !value.is_null())
+                    .try_for_each(|value| secret(name, value))?,
                 _ => return Err(Error::invalid(name, "it is an object of names and texts")),
             },
             known if SETTINGS.contains(&known) => {}
-            _ => return Err(Error::invalid(shortened(name), format!("there is no such setting; there are {}", SETTINGS.join(", ")))),
+            _ => {
+                return Err(Error::invalid(
+                    shortened(name),
+                    format!(
+                        "there is no such setting; there are {}",
+                        SETTINGS.join(", ")
+                    ),
+                ));
+            }
         }
     }
     if let Some(Value::String(name)) = settings.get("name") {
@@ -146,9 +188,10 @@ fn check(settings: &Settings) -> Result<()> {
 fn secret(name: &str, value: &Value) -> Result<()> {
     match value {
         Value::String(_) => Ok(()),
-        Value::Object(shown) if shown.contains_key("set") => {
-            Err(Error::invalid(name, "this is what is shown in the place of a secret: send the secret itself, or leave it out to keep it"))
-        }
+        Value::Object(shown) if shown.contains_key("set") => Err(Error::invalid(
+            name,
+            "this is what is shown in the place of a secret: send the secret itself, or leave it out to keep it",
+        )),
         _ => Err(Error::invalid(name, "a secret is a text")),
     }
 }
@@ -159,7 +202,8 @@ fn shortened(name: &str) -> String {
 
 /// Of checked settings; an error names the one whose type is wrong.
 fn parse(settings: Settings) -> Result<Subscription> {
-    let whole = |settings: Settings| serde_json::from_value::<Subscription>(Value::Object(settings));
+    let whole =
+        |settings: Settings| serde_json::from_value::<Subscription>(Value::Object(settings));
     whole(settings.clone()).map_err(|error| {
         for (name, value) in settings {
             let mut one = json!({"name": "a", "url": "", "event_types": []});
@@ -168,7 +212,10 @@ fn parse(settings: Settings) -> Result<Subscription> {
                 && let Err(error) = whole(one)
             {
                 let problem = error.to_string();
-                let problem = problem.strip_prefix(&format!("{name}: ")).unwrap_or(&problem).to_owned();
+                let problem = problem
+                    .strip_prefix(&format!("{name}: "))
+                    .unwrap_or(&problem)
+                    .to_owned();
                 return Error::invalid(name, problem);
             }
         }

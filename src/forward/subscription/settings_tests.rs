@@ -16,7 +16,13 @@ fn full() -> Subscription {
         .excluding(["auth.token.*"])
         .severities([crate::record::Severity::Error])
         .tenant_id("acme")
-        .format(FormatName::SplunkHec, FormatOptions { index: Some("audit".to_owned()), ..FormatOptions::default() })
+        .format(
+            FormatName::SplunkHec,
+            FormatOptions {
+                index: Some("audit".to_owned()),
+                ..FormatOptions::default()
+            },
+        )
         .api_key(KEY)
         .api_key_header("x-key")
         .signing_secret("env:OLD_SECRET")
@@ -39,7 +45,10 @@ fn object(value: Value) -> Settings {
 
 fn refused(result: Result<impl std::fmt::Debug>, parameter: &str) -> String {
     match result.unwrap_err() {
-        Error::Invalid { parameter: named, problem } => {
+        Error::Invalid {
+            parameter: named,
+            problem,
+        } => {
             assert_eq!(named, parameter, "{problem}");
             for secret in [KEY, SIGNING, HEADER] {
                 assert!(!problem.contains(secret), "{problem}");
@@ -55,10 +64,19 @@ fn all_settings_are_known_and_come_back() {
     let full = || full().own_format("lines");
     let settings = full().settings();
     let names: Vec<_> = settings.keys().map(String::as_str).collect();
-    assert_eq!(names, SETTINGS, "a setting that is not in the list can be neither set nor compared");
-    assert_eq!(Subscription::from_settings(&settings).unwrap().settings(), settings);
+    assert_eq!(
+        names, SETTINGS,
+        "a setting that is not in the list can be neither set nor compared"
+    );
+    assert_eq!(
+        Subscription::from_settings(&settings).unwrap().settings(),
+        settings
+    );
     assert_eq!(full().differences(&full()), [] as [&str; 0]);
-    assert_eq!(full().differences(&full().tenant_id("globex")), ["tenant_id"]);
+    assert_eq!(
+        full().differences(&full().tenant_id("globex")),
+        ["tenant_id"]
+    );
 }
 
 #[test]
@@ -70,11 +88,17 @@ fn no_secret_is_shown() {
         assert!(!format!("{:?} {:#?}", full(), full()).contains(secret));
     }
     assert_eq!(shown["api_key"], json!({"set": true}));
-    assert_eq!(shown["signing_secrets"], json!(["env:OLD_SECRET", {"set": true}]));
+    assert_eq!(
+        shown["signing_secrets"],
+        json!(["env:OLD_SECRET", {"set": true}])
+    );
     assert_eq!(shown["headers"], json!({"x-team": {"set": true}}));
     let pair = SigningSecret::random_key_pair().unwrap();
     let shown = full().signing_secret(pair.reveal()).shown();
-    assert_eq!(shown["signing_secrets"][2], json!({"set": true, "public_key": pair.public()}));
+    assert_eq!(
+        shown["signing_secrets"][2],
+        json!({"set": true, "public_key": pair.public()})
+    );
 }
 
 #[test]
@@ -112,21 +136,51 @@ fn a_wrong_setting_is_named_and_not_quoted() {
     ] {
         refused(full().patched(&object(json!({ name: value }))), name);
     }
-    refused(Subscription::from_settings(&object(json!({"name": "a", "event_types": ["*"]}))), "url");
+    refused(
+        Subscription::from_settings(&object(json!({"name": "a", "event_types": ["*"]}))),
+        "url",
+    );
     assert_eq!(
-        refused(full().patched(&object(json!({"format": "xml"}))), "format").split(',').next(),
+        refused(full().patched(&object(json!({"format": "xml"}))), "format")
+            .split(',')
+            .next(),
         Some("\"xml\" is not one of native")
     );
 }
 
 #[test]
 fn a_patch_changes_what_it_names_and_keeps_the_state() {
-    let before = Subscription { id: "i".to_owned(), revision: 7, paused: true, ..full() };
-    let after = before.patched(&object(json!({"url": "https://b.example.com/", "tenant_id": null, "headers": {"x-more": "1"}}))).unwrap();
-    assert_eq!((after.id.as_str(), after.revision, after.paused), ("i", 7, true));
+    let before = Subscription {
+        id: "i".to_owned(),
+        revision: 7,
+        paused: true,
+        ..full()
+    };
+    let after = before
+        .patched(&object(
+            json!({"url": "https://b.example.com/", "tenant_id": null, "headers": {"x-more": "1"}}),
+        ))
+        .unwrap();
+    assert_eq!(
+        (after.id.as_str(), after.revision, after.paused),
+        ("i", 7, true)
+    );
     assert_eq!(before.differences(&after), ["url", "tenant_id", "headers"]);
-    assert_eq!((after.tenant_id, after.headers.len(), after.api_key.as_deref()), (None, 2, Some(KEY)));
-    assert!(before.patched(&object(json!({"headers": {"x-team": null}}))).unwrap().headers.is_empty());
+    assert_eq!(
+        (
+            after.tenant_id,
+            after.headers.len(),
+            after.api_key.as_deref()
+        ),
+        (None, 2, Some(KEY))
+    );
+    assert!(
+        before
+            .patched(&object(json!({"headers": {"x-team": null}})))
+            .unwrap()
+            .headers
+            .is_empty()
+    );
     refused(before.patched(&object(json!({"url": null}))), "url");
 }
 
@@ -137,7 +191,9 @@ fn from_outside_no_more_is_reached_than_the_operator_allows() {
     let some = OutsidePolicy::new(&["private".to_owned()], true).unwrap();
     let patched = |policy: &OutsidePolicy, before: Subscription, patch: Value| {
         let patch = object(patch);
-        before.patched(&patch).and_then(|after| policy.check(Some(&before), &patch, &after))
+        before
+            .patched(&patch)
+            .and_then(|after| policy.check(Some(&before), &patch, &after))
     };
     for (name, value) in [
         ("api_key", json!("env:HOME")),
@@ -152,15 +208,34 @@ fn from_outside_no_more_is_reached_than_the_operator_allows() {
         let whole = plain().patched(&object(json!({ name: value }))).unwrap();
         refused(some.check(None, &whole.settings(), &whole), name);
     }
-    refused(patched(&none, plain(), json!({"egress": ["private"]})), "egress");
-    refused(patched(&none, plain(), json!({"allow_http": true})), "allow_http");
-    patched(&some, plain(), json!({"egress": ["private", "public", "10.1.0.0/16"], "allow_http": true})).unwrap();
-    assert!(OutsidePolicy::new(&["http://x".to_owned()], false).unwrap_err().to_string().starts_with("webhook_egress"));
+    refused(
+        patched(&none, plain(), json!({"egress": ["private"]})),
+        "egress",
+    );
+    refused(
+        patched(&none, plain(), json!({"allow_http": true})),
+        "allow_http",
+    );
+    patched(
+        &some,
+        plain(),
+        json!({"egress": ["private", "public", "10.1.0.0/16"], "allow_http": true}),
+    )
+    .unwrap();
+    assert!(
+        OutsidePolicy::new(&["http://x".to_owned()], false)
+            .unwrap_err()
+            .to_string()
+            .starts_with("webhook_egress")
+    );
 
     // What the operator set by hand stays, and is not turned to another place.
     let set = || plain().egress(["loopback"]).allow_http();
     patched(&none, set(), json!({"event_types": ["auth.*"]})).unwrap();
-    refused(patched(&none, set(), json!({"url": "http://localhost:9/"})), "egress");
+    refused(
+        patched(&none, set(), json!({"url": "http://localhost:9/"})),
+        "egress",
+    );
 }
 
 #[test]
@@ -169,7 +244,9 @@ fn no_secret_goes_to_a_server_that_it_was_not_set_for() {
     let moved = |before: &Subscription, more: Value| {
         let mut patch = object(json!({"url": "https://thief.example.com/"}));
         patch.extend(object(more));
-        before.patched(&patch).and_then(|after| policy.check(Some(before), &patch, &after))
+        before
+            .patched(&patch)
+            .and_then(|after| policy.check(Some(before), &patch, &after))
     };
     let plain = || Subscription::new("a", "https://a.example.com/x", ["*"]);
     moved(&plain(), json!({})).unwrap();
@@ -183,7 +260,9 @@ fn no_secret_goes_to_a_server_that_it_was_not_set_for() {
         refused(moved(&before, json!({})), name);
         moved(&before, json!({ name: null })).unwrap();
         let patch = object(json!({"url": "https://a.example.com:443/y"}));
-        policy.check(Some(&before), &patch, &before.patched(&patch).unwrap()).unwrap();
+        policy
+            .check(Some(&before), &patch, &before.patched(&patch).unwrap())
+            .unwrap();
     }
     let two = plain().header("x-key", HEADER).header("x-team", "a");
     refused(moved(&two, json!({"headers": {"x-team": "b"}})), "headers");
@@ -195,15 +274,39 @@ fn merging_is_that_of_the_rfc() {
     // RFC 7396, appendix A, as far as both are objects.
     for (target, patch, expected) in [
         (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
-        (json!({"a": "b"}), json!({"b": "c"}), json!({"a": "b", "b": "c"})),
+        (
+            json!({"a": "b"}),
+            json!({"b": "c"}),
+            json!({"a": "b", "b": "c"}),
+        ),
         (json!({"a": "b"}), json!({"a": null}), json!({})),
-        (json!({"a": "b", "b": "c"}), json!({"a": null}), json!({"b": "c"})),
+        (
+            json!({"a": "b", "b": "c"}),
+            json!({"a": null}),
+            json!({"b": "c"}),
+        ),
         (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
         (json!({"a": "c"}), json!({"a": ["b"]}), json!({"a": ["b"]})),
-        (json!({"a": {"b": "c"}}), json!({"a": {"b": "d", "c": null}}), json!({"a": {"b": "d"}})),
-        (json!({"a": [{"b": "c"}]}), json!({"a": [1]}), json!({"a": [1]})),
-        (json!({"e": null}), json!({"a": 1}), json!({"e": null, "a": 1})),
-        (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
+        (
+            json!({"a": {"b": "c"}}),
+            json!({"a": {"b": "d", "c": null}}),
+            json!({"a": {"b": "d"}}),
+        ),
+        (
+            json!({"a": [{"b": "c"}]}),
+            json!({"a": [1]}),
+            json!({"a": [1]}),
+        ),
+        (
+            json!({"e": null}),
+            json!({"a": 1}),
+            json!({"e": null, "a": 1}),
+        ),
+        (
+            json!({}),
+            json!({"a": {"bb": {"ccc": null}}}),
+            json!({"a": {"bb": {}}}),
+        ),
     ] {
         let mut merged = object(target);
         merge(&mut merged, &object(patch));

@@ -11,11 +11,20 @@ use crate::{
         place::{Place, Placed},
     },
     record::scan::scan,
-    store::{gzip::Unpacker, index::Block, layout::SEALED, live_reader::LiveFile, names::FileStem, summary::lines},
+    store::{
+        gzip::Unpacker, index::Block, layout::SEALED, live_reader::LiveFile, names::FileStem,
+        summary::lines,
+    },
 };
 
 impl Tail {
-    pub(super) fn read_live(&mut self, live: &LiveFile, follow: &mut Follow, limit: usize, entries: &mut Vec<Placed>) -> Result<bool> {
+    pub(super) fn read_live(
+        &mut self,
+        live: &LiveFile,
+        follow: &mut Follow,
+        limit: usize,
+        entries: &mut Vec<Placed>,
+    ) -> Result<bool> {
         let (mut plain, mut len) = (Vec::new(), CHUNK);
         follow.seen = live.len;
         if follow.offset > 0
@@ -35,17 +44,31 @@ impl Tail {
                 return Ok(true);
             }
             if whole == 0 && len >= MAX_LINE {
-                self.problem(live_name(&follow.stem), format!("the line from byte {} doesn't end", follow.offset));
+                self.problem(
+                    live_name(&follow.stem),
+                    format!("the line from byte {} doesn't end", follow.offset),
+                );
                 return Ok(true);
             }
             len = if whole == 0 { len * 2 } else { CHUNK };
-            if !self.take(plain.get(..whole).unwrap_or_default(), live_name, follow, limit, entries) {
+            if !self.take(
+                plain.get(..whole).unwrap_or_default(),
+                live_name,
+                follow,
+                limit,
+                entries,
+            ) {
                 return Ok(false);
             }
         }
     }
 
-    pub(super) fn read_sealed(&mut self, follow: &mut Follow, limit: usize, entries: &mut Vec<Placed>) -> Result<bool> {
+    pub(super) fn read_sealed(
+        &mut self,
+        follow: &mut Follow,
+        limit: usize,
+        entries: &mut Vec<Placed>,
+    ) -> Result<bool> {
         let removed = || "it was removed before all of it was read".to_owned();
         let Some(sealed) = self.files.index(&follow.stem)? else {
             // An empty file leaves nothing to seal.
@@ -55,7 +78,11 @@ impl Tail {
             follow.offset = END;
             return Ok(true);
         };
-        let len = sealed.index.blocks.last().map_or(0, |block| block.plain_offset + u64::from(block.plain_len));
+        let len = sealed
+            .index
+            .blocks
+            .last()
+            .map_or(0, |block| block.plain_offset + u64::from(block.plain_len));
         let Some(blob) = self.files.open_sealed(&follow.stem)? else {
             if follow.offset < len {
                 self.problem(sealed_name(&follow.stem), removed());
@@ -64,7 +91,10 @@ impl Tail {
             return Ok(true);
         };
         if let Some(damage) = sealed.damage {
-            self.problem(sealed_name(&follow.stem), format!("it is damaged: {damage}"));
+            self.problem(
+                sealed_name(&follow.stem),
+                format!("it is damaged: {damage}"),
+            );
         }
         let (mut unpacker, mut plain) = (Unpacker::new(), Vec::new());
         if self.at_least_once && follow.offset > len {
@@ -72,7 +102,14 @@ impl Tail {
             follow.offset = 0;
         }
         let ends = |block: &&Block| block.plain_offset + u64::from(block.plain_len) > follow.offset;
-        for block in sealed.index.blocks.iter().filter(ends).copied().collect::<Vec<_>>() {
+        for block in sealed
+            .index
+            .blocks
+            .iter()
+            .filter(ends)
+            .copied()
+            .collect::<Vec<_>>()
+        {
             if let Err(e) = unpacker.block(&*blob, &block, &mut plain) {
                 // What is damaged stays so; what the disk refuses now, it may give later.
                 if matches!(e, Error::Io { .. }) {
@@ -83,13 +120,23 @@ impl Tail {
                 continue;
             }
             let read = follow.offset.saturating_sub(block.plain_offset) as usize;
-            if read.checked_sub(1).and_then(|before| plain.get(before)).is_some_and(|byte| *byte != b'\n') {
+            if read
+                .checked_sub(1)
+                .and_then(|before| plain.get(before))
+                .is_some_and(|byte| *byte != b'\n')
+            {
                 // It was cut off where it had been read, and other lines came instead.
                 follow.offset = 0;
                 return self.read_sealed(follow, limit, entries);
             }
             follow.offset = follow.offset.max(block.plain_offset);
-            if !self.take(plain.get(read..).unwrap_or_default(), sealed_name, follow, limit, entries) {
+            if !self.take(
+                plain.get(read..).unwrap_or_default(),
+                sealed_name,
+                follow,
+                limit,
+                entries,
+            ) {
                 return Ok(false);
             }
         }
@@ -98,25 +145,44 @@ impl Tail {
     }
 
     /// Takes whole lines, from the place reached on. Says whether it took them all.
-    fn take(&mut self, plain: &[u8], name: fn(&FileStem) -> String, follow: &mut Follow, limit: usize, entries: &mut Vec<Placed>) -> bool {
+    fn take(
+        &mut self,
+        plain: &[u8],
+        name: fn(&FileStem) -> String,
+        follow: &mut Follow,
+        limit: usize,
+        entries: &mut Vec<Placed>,
+    ) -> bool {
         for line in lines(plain) {
             if entries.len() >= limit {
                 return false;
             }
-            if follow.catch_up.as_ref().is_some_and(|until| (follow.stem.number, follow.offset) >= (until.number, until.offset)) {
+            if follow.catch_up.as_ref().is_some_and(|until| {
+                (follow.stem.number, follow.offset) >= (until.number, until.offset)
+            }) {
                 follow.catch_up = None;
             }
             match scan(line) {
-                Some(fields) if fields.seq <= follow.seq && !(self.at_least_once && follow.offset == 0) => {}
+                Some(fields)
+                    if fields.seq <= follow.seq && !(self.at_least_once && follow.offset == 0) => {}
                 Some(fields) => {
                     follow.seq = fields.seq;
-                    let old = follow.catch_up.as_ref().is_some_and(|until| millis(fields.timestamp) < until.since);
+                    let old = follow
+                        .catch_up
+                        .as_ref()
+                        .is_some_and(|until| millis(fields.timestamp) < until.since);
                     if !old && self.filter.matches(&fields) {
                         let place = Place::new(&follow.stem, follow.offset, line.len());
-                        entries.push(Placed { entry: Entry::new(&fields, line), place });
+                        entries.push(Placed {
+                            entry: Entry::new(&fields, line),
+                            place,
+                        });
                     }
                 }
-                None => self.problem(name(&follow.stem), format!("the line at byte {} of its text is no entry", follow.offset)),
+                None => self.problem(
+                    name(&follow.stem),
+                    format!("the line at byte {} of its text is no entry", follow.offset),
+                ),
             }
             follow.offset += line.len() as u64 + 1;
         }

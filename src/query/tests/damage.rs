@@ -5,7 +5,12 @@ use proptest::{prelude::*, sample::Index};
 use super::*;
 
 fn records(stream: usize) -> Vec<Record> {
-    (1..=60).map(|seq| Record { padding: 30_000, ..Record::new(stream, seq, seq as i64 * 1_000_000 + stream as i64) }).collect()
+    (1..=60)
+        .map(|seq| Record {
+            padding: 30_000,
+            ..Record::new(stream, seq, seq as i64 * 1_000_000 + stream as i64)
+        })
+        .collect()
 }
 
 /// A sealed file of some blocks, and another one beside it.
@@ -16,15 +21,26 @@ fn two_files() -> (Log, Vec<Record>, Vec<Record>) {
     (log, a, b)
 }
 
-/// Everything still found is an entry as it was, once and in order; the undamaged file is there whole; what is missing is told.
+/// Everything still found is an entry as it was, once and in order; the undamaged file is there
+/// whole; what is missing is told.
 fn check(log: &Log, a: &[Record], b: &[Record]) -> (usize, Scanned) {
     let (found, scanned) = all(&log.reader(), &Filter::new(), Order::Desc);
     let both: Vec<_> = a.iter().chain(b).cloned().collect();
-    let expected: Vec<_> = sorted(&both, Order::Desc).into_iter().filter(|line| found.contains(line)).collect();
+    let expected: Vec<_> = sorted(&both, Order::Desc)
+        .into_iter()
+        .filter(|line| found.contains(line))
+        .collect();
     assert_eq!(found, expected);
     assert!(b.iter().all(|record| found.contains(&record.line())));
     let damaged = stem(0, 1).to_string();
-    assert!(scanned.problems.iter().all(|problem| problem.file.contains(&damaged)), "{:?}", scanned.problems);
+    assert!(
+        scanned
+            .problems
+            .iter()
+            .all(|problem| problem.file.contains(&damaged)),
+        "{:?}",
+        scanned.problems
+    );
     assert!(found.len() == both.len() || !scanned.problems.is_empty());
     (found.len() - b.len(), scanned)
 }
@@ -102,11 +118,18 @@ fn a_line_that_is_no_entry_is_told_once_and_hides_no_other() {
         } else {
             log.append(&stem(0, 1), &lines)
         }
-        for filter in [Filter::new(), Filter::new().with("severity", "info").unwrap()] {
+        for filter in [
+            Filter::new(),
+            Filter::new().with("severity", "info").unwrap(),
+        ] {
             let (found, scanned) = all(&log.reader(), &filter, Order::Asc);
             assert_eq!(found, sorted(&a, Order::Asc));
             assert_eq!(scanned.problems.len(), 1, "{:?}", scanned.problems);
-            assert!(scanned.problems[0].what.contains("line 4"), "{:?}", scanned.problems);
+            assert!(
+                scanned.problems[0].what.contains("line 4"),
+                "{:?}",
+                scanned.problems
+            );
         }
     }
 }

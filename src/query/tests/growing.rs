@@ -13,15 +13,29 @@ use crate::store::fs::{self, Fs, FsFile};
 fn a_live_file_is_read_to_its_last_whole_line_as_it_grows() {
     let log = Log::new();
     let reader = log.reader();
-    let records: Vec<_> = (1..=200).map(|seq| Record { padding: 9_000, ..Record::new(0, seq, seq as i64 * 1_000) }).collect();
-    let text: Vec<u8> = records.iter().flat_map(|record| (record.line() + "\n").into_bytes()).collect();
+    let records: Vec<_> = (1..=200)
+        .map(|seq| Record {
+            padding: 9_000,
+            ..Record::new(0, seq, seq as i64 * 1_000)
+        })
+        .collect();
+    let text: Vec<u8> = records
+        .iter()
+        .flat_map(|record| (record.line() + "\n").into_bytes())
+        .collect();
     let mut file = std::fs::File::create(log.layout.live(&stem(0, 1))).unwrap();
     let mut written = 0;
     for part in text.chunks(37_777) {
         file.write_all(part).unwrap();
         written += part.len();
-        let whole = text[..written].iter().filter(|byte| **byte == b'\n').count();
-        assert_eq!(all(&reader, &Filter::new(), Order::Asc).0, sorted(&records[..whole], Order::Asc));
+        let whole = text[..written]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count();
+        assert_eq!(
+            all(&reader, &Filter::new(), Order::Asc).0,
+            sorted(&records[..whole], Order::Asc)
+        );
         if whole > 0 {
             let newest = &records[whole - 1];
             assert!(reader.get(newest.id().parse().unwrap()).unwrap().is_some());
@@ -34,20 +48,36 @@ fn a_live_file_is_read_to_its_last_whole_line_as_it_grows() {
 #[test]
 fn a_question_asked_again_costs_only_what_was_added() {
     let log = Log::new();
-    let records: Vec<_> = (1..=100).map(|seq| Record { padding: 30_000, ..Record::new(0, seq, seq as i64 * 1_000) }).collect();
-    log.append(&stem(0, 1), &records.iter().map(Record::line).collect::<Vec<_>>());
+    let records: Vec<_> = (1..=100)
+        .map(|seq| Record {
+            padding: 30_000,
+            ..Record::new(0, seq, seq as i64 * 1_000)
+        })
+        .collect();
+    log.append(
+        &stem(0, 1),
+        &records.iter().map(Record::line).collect::<Vec<_>>(),
+    );
     let reader = log.reader();
     let filter = Filter::new().with("actor", "user-50").unwrap();
     let (found, scanned) = all(&reader, &filter, Order::Desc);
     assert_eq!(found.len(), 1);
-    assert!(scanned.blocks <= 2, "the block it is in and the rest, which has no filter: {scanned:?}");
+    assert!(
+        scanned.blocks <= 2,
+        "the block it is in and the rest, which has no filter: {scanned:?}"
+    );
 }
 
 #[test]
 fn a_live_file_that_was_made_anew_is_read_anew() {
     let log = Log::new();
     let reader = log.reader();
-    let records: Vec<_> = (1..=40).map(|seq| Record { padding: 30_000, ..Record::new(0, seq, seq as i64 * 1_000) }).collect();
+    let records: Vec<_> = (1..=40)
+        .map(|seq| Record {
+            padding: 30_000,
+            ..Record::new(0, seq, seq as i64 * 1_000)
+        })
+        .collect();
     let lines: Vec<_> = records.iter().map(Record::line).collect();
     log.append(&stem(0, 1), &lines);
     assert_eq!(all(&reader, &Filter::new(), Order::Asc).0.len(), 40);
@@ -57,7 +87,10 @@ fn a_live_file_that_was_made_anew_is_read_anew() {
     log.append(&stem(0, 1), &lines[20..]);
     log.append(&stem(0, 1), &lines[..20]);
     let (found, scanned) = all(&reader, &Filter::new(), Order::Asc);
-    assert_eq!((found, scanned.problems), (sorted(&records, Order::Asc), vec![]));
+    assert_eq!(
+        (found, scanned.problems),
+        (sorted(&records, Order::Asc), vec![])
+    );
 }
 
 /// A file system on which something happens before a directory is listed or a file is opened.
@@ -118,7 +151,9 @@ impl Fs for Meddled {
 fn a_file_that_is_sealed_while_it_is_looked_for_is_found_once() {
     for step in 0..12 {
         let log = Arc::new(Log::new());
-        let records: Vec<_> = (1..=20).map(|seq| Record::new(0, seq, seq as i64 * 1_000)).collect();
+        let records: Vec<_> = (1..=20)
+            .map(|seq| Record::new(0, seq, seq as i64 * 1_000))
+            .collect();
         let lines: Vec<_> = records.iter().map(Record::line).collect();
         log.append(&stem(0, 1), &lines[..10]);
         log.append(&stem(0, 2), &lines[10..]);
@@ -133,7 +168,11 @@ fn a_file_that_is_sealed_while_it_is_looked_for_is_found_once() {
         let reader = AuditReader::open_on(Arc::new(meddled), log.layout.clone()).unwrap();
         let mut tail = reader.tail(Filter::new(), TailStart::Now).unwrap();
         let (found, scanned) = all(&reader, &Filter::new(), Order::Asc);
-        assert_eq!((found, scanned.problems), (sorted(&records, Order::Asc), vec![]), "step {step}");
+        assert_eq!(
+            (found, scanned.problems),
+            (sorted(&records, Order::Asc), vec![]),
+            "step {step}"
+        );
         assert!(tail.poll(100).unwrap().is_empty() && tail.take_problems().is_empty());
 
         let (meddler, count) = (Arc::clone(&log), AtomicU64::new(0));
@@ -145,11 +184,16 @@ fn a_file_that_is_sealed_while_it_is_looked_for_is_found_once() {
         }));
         let reader = AuditReader::open_on(Arc::new(meddled), log.layout.clone()).unwrap();
         let (found, scanned) = all(&reader, &Filter::new(), Order::Desc);
-        assert_eq!((found, scanned.problems), (sorted(&records, Order::Desc), vec![]), "step {step}");
+        assert_eq!(
+            (found, scanned.problems),
+            (sorted(&records, Order::Desc), vec![]),
+            "step {step}"
+        );
     }
 }
 
-/// A writer rotates, seals and unlinks as fast as it can, while readers ask. What was written before a question is in the answer, once.
+/// A writer rotates, seals and unlinks as fast as it can, while readers ask. What was written
+/// before a question is in the answer, once.
 #[test]
 fn rotation_sealing_and_unlinking_hide_and_double_nothing() {
     const FILES: u32 = 40;
@@ -157,7 +201,10 @@ fn rotation_sealing_and_unlinking_hide_and_double_nothing() {
     let log = Log::new();
     let (written, done) = (AtomicU64::new(0), AtomicBool::new(false));
     let mut tail = log.reader().tail(Filter::new(), TailStart::Now).unwrap();
-    let record = |seq: u64| Record { padding: 20_000, ..Record::new(0, seq, seq as i64 * 1_000) };
+    let record = |seq: u64| Record {
+        padding: 20_000,
+        ..Record::new(0, seq, seq as i64 * 1_000)
+    };
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for number in 1..=FILES {
@@ -206,7 +253,10 @@ fn rotation_sealing_and_unlinking_hide_and_double_nothing() {
                 ended = done.load(Atomic::SeqCst);
             }
             assert_eq!(tail.take_problems(), vec![]);
-            assert!(seqs.iter().copied().eq(1..=written.load(Atomic::SeqCst)), "{seqs:?}");
+            assert!(
+                seqs.iter().copied().eq(1..=written.load(Atomic::SeqCst)),
+                "{seqs:?}"
+            );
         });
     });
 }

@@ -41,7 +41,11 @@ impl Log {
     }
 
     pub(super) fn append(&self, stem: &FileStem, lines: &[String]) {
-        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(self.layout.live(stem)).unwrap();
+        let mut file = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(self.layout.live(stem))
+            .unwrap();
         let text: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
         file.write_all(text.as_bytes()).unwrap();
     }
@@ -64,7 +68,11 @@ impl Log {
 
 pub(super) fn stem(stream: usize, number: u32) -> FileStem {
     let born = Timestamp::from_micros(START + i64::from(number) * 60_000_000 + stream as i64);
-    FileStem { born, stream: stream_name(stream).parse().unwrap(), number }
+    FileStem {
+        born,
+        stream: stream_name(stream).parse().unwrap(),
+        number,
+    }
 }
 
 pub(super) fn stream_name(stream: usize) -> String {
@@ -89,7 +97,17 @@ pub(super) struct Record {
 impl Record {
     pub(super) fn new(stream: usize, seq: u64, micros: i64) -> Self {
         let (actor, event_type) = (format!("user-{seq}"), "auth.login".to_owned());
-        Self { stream, seq, micros, actor, event_type, severity: "info", description: "Done".into(), count: seq, padding: 0 }
+        Self {
+            stream,
+            seq,
+            micros,
+            actor,
+            event_type,
+            severity: "info",
+            description: "Done".into(),
+            count: seq,
+            padding: 0,
+        }
     }
 
     /// The UUIDv7 of its time.
@@ -98,15 +116,33 @@ impl Record {
         // The same for the same record, and in no order within a millisecond.
         let rest = ((self.stream as u64) << 32 | self.seq).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let (a, b) = (rest >> 52, rest & 0xffff_ffff_ffff);
-        format!("{:08x}-{:04x}-7{a:03x}-8{:03x}-{b:012x}", millis >> 16, millis & 0xffff, self.stream)
+        format!(
+            "{:08x}-{:04x}-7{a:03x}-8{:03x}-{b:012x}",
+            millis >> 16,
+            millis & 0xffff,
+            self.stream
+        )
     }
 
     pub(super) fn line(&self) -> String {
         let text = |text: &str| String::from_utf8(escape(text)).unwrap();
-        let Self { stream, seq, severity, count, .. } = self;
-        let (name, time) = (stream_name(*stream), Timestamp::from_micros(START + self.micros));
-        let (actor, event_type, description, padding) =
-            (text(&self.actor), &self.event_type, text(&self.description), "x".repeat(self.padding));
+        let Self {
+            stream,
+            seq,
+            severity,
+            count,
+            ..
+        } = self;
+        let (name, time) = (
+            stream_name(*stream),
+            Timestamp::from_micros(START + self.micros),
+        );
+        let (actor, event_type, description, padding) = (
+            text(&self.actor),
+            &self.event_type,
+            text(&self.description),
+            "x".repeat(self.padding),
+        );
         format!(
             r#"{{"stream":"{name}","seq":{seq},"id":"{}","timestamp":"{time}","event_type":"{event_type}","severity":"{severity}","actor":{{"type":"user","id":"{actor}","name":"Name of {actor}"}},"description":"{description}","details":{{"count":{count},"who":{{"is.it":"{actor}"}},"padding":"{padding}"}}}}"#,
             self.id()
@@ -141,18 +177,37 @@ fn a_directory_without_a_log_is_no_empty_log() {
     assert!(error.contains("there is no audit log here"), "{error}");
     let log = Log::new();
     std::fs::write(log.layout.format_file(), "tracing-audit 2\n").unwrap();
-    assert!(matches!(AuditReader::open(log.dir.path()), Err(crate::Error::Version { .. })));
+    assert!(matches!(
+        AuditReader::open(log.dir.path()),
+        Err(crate::Error::Version { .. })
+    ));
 }
 
 #[test]
 fn reading_changes_nothing_on_disk() {
     let log = Log::new();
-    let lines: Vec<_> = (1..=20).map(|seq| Record::new(0, seq, seq as i64).line()).collect();
+    let lines: Vec<_> = (1..=20)
+        .map(|seq| Record::new(0, seq, seq as i64).line())
+        .collect();
     log.sealed(&stem(0, 1), &lines[..10]);
     log.append(&stem(0, 2), &lines[10..]);
     let index = log.layout.index(&stem(0, 1));
     std::fs::remove_file(&index).unwrap();
-    let (found, scanned) = all(&log.reader(), &Filter::new().with("actor", "user-3").unwrap(), Order::Asc);
-    assert_eq!((found, scanned.problems), (vec![lines[2].clone()], vec![]), "an index is made in memory");
-    assert!(!index.exists() && std::fs::read_dir(log.layout.tmp_dir()).unwrap().next().is_none());
+    let (found, scanned) = all(
+        &log.reader(),
+        &Filter::new().with("actor", "user-3").unwrap(),
+        Order::Asc,
+    );
+    assert_eq!(
+        (found, scanned.problems),
+        (vec![lines[2].clone()], vec![]),
+        "an index is made in memory"
+    );
+    assert!(
+        !index.exists()
+            && std::fs::read_dir(log.layout.tmp_dir())
+                .unwrap()
+                .next()
+                .is_none()
+    );
 }

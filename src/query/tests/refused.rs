@@ -50,16 +50,23 @@ impl Fs for Refusing {
 }
 
 fn lines(stream: usize, seqs: std::ops::RangeInclusive<u64>) -> Vec<String> {
-    seqs.map(|seq| Record::new(stream, seq, seq as i64 * 1_000_000).line()).collect()
+    seqs.map(|seq| Record::new(stream, seq, seq as i64 * 1_000_000).line())
+        .collect()
 }
 
 fn of_day(stream: usize, number: u32) -> FileStem {
-    FileStem { born: Timestamp::from_micros(START + i64::from(number) * 86_400_000_000), ..stem(stream, number) }
+    FileStem {
+        born: Timestamp::from_micros(START + i64::from(number) * 86_400_000_000),
+        ..stem(stream, number)
+    }
 }
 
 fn given(tail: &mut Tail) -> Vec<(String, u64)> {
     let entries = tail.poll(99).unwrap();
-    entries.iter().map(|entry| (entry.stream()[..4].to_owned(), entry.seq().0)).collect()
+    entries
+        .iter()
+        .map(|entry| (entry.stream()[..4].to_owned(), entry.seq().0))
+        .collect()
 }
 
 #[test]
@@ -67,7 +74,9 @@ fn a_day_that_cannot_be_listed_holds_up_nothing_but_what_follows_it_in_its_strea
     let log = Log::new();
     let fs = Arc::new(Refusing(ReadOnly(Arc::new(OsFs)), Mutex::default()));
     let reader = AuditReader::open_on(fs.clone(), log.layout.clone()).unwrap();
-    let entries = |stream: &str, seqs: std::ops::RangeInclusive<u64>| seqs.map(|seq| (stream.to_owned(), seq)).collect::<Vec<_>>();
+    let entries = |stream: &str, seqs: std::ops::RangeInclusive<u64>| {
+        seqs.map(|seq| (stream.to_owned(), seq)).collect::<Vec<_>>()
+    };
     log.sealed(&of_day(0, 1), &lines(0, 1..=3));
     log.sealed(&of_day(1, 2), &lines(1, 1..=3));
     let mut running = reader.resume(Filter::new(), &Default::default()).unwrap();
@@ -83,11 +92,26 @@ fn a_day_that_cannot_be_listed_holds_up_nothing_but_what_follows_it_in_its_strea
     let mut tails = [running, resumed];
     for tail in &mut tails {
         assert_eq!(given(tail), entries("app2", 1..=1));
-        let told: Vec<_> = tail.take_problems().into_iter().map(|problem| format!("{}: {}", problem.file, problem.what)).collect();
-        assert_eq!(told, ["sealed/dt=2026-11-23: cannot list it: permission denied"]);
-        assert_eq!((given(tail).len(), tail.take_problems().len()), (0, 0), "it is told once");
+        let told: Vec<_> = tail
+            .take_problems()
+            .into_iter()
+            .map(|problem| format!("{}: {}", problem.file, problem.what))
+            .collect();
+        assert_eq!(
+            told,
+            ["sealed/dt=2026-11-23: cannot list it: permission denied"]
+        );
+        assert_eq!(
+            (given(tail).len(), tail.take_problems().len()),
+            (0, 0),
+            "it is told once"
+        );
     }
-    assert_eq!(tails[0].places(), tails[1].places(), "no place is forgotten");
+    assert_eq!(
+        tails[0].places(),
+        tails[1].places(),
+        "no place is forgotten"
+    );
 
     *fs.1.lock().unwrap() = None;
     for tail in &mut tails {

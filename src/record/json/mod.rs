@@ -1,13 +1,16 @@
-//! Writing JSON: straight into a byte buffer, without allocating, and so that nothing written can break a line.
+//! Writing JSON: straight into a byte buffer, without allocating, and so that nothing written can
+//! break a line.
 //!
 //! What differs from `serde_json`, and why it is not used here:
 //!
 //! - A top-level `None` is told apart from `null`, because it leaves the field out.
 //! - An integer beyond ±(2^63-1) becomes a string: most readers of the files have no wider integer.
-//! - What nests deeper than readers parse is left out, and so are the elements of a list after more than a record can hold and the members of
-//!   an object after many times that. `…` stands in their place, and at the end of a text that long.
-//! - Raw JSON from [`serde_json::value::RawValue`] is normalised, because it may hold line breaks. What `serde_json` does not parse, as it does
-//!   not beyond 127 levels, is replaced as a whole by a text that says so.
+//! - What nests deeper than readers parse is left out, and so are the elements of a list after more
+//!   than a record can hold and the members of an object after many times that. `…` stands in their
+//!   place, and at the end of a text that long.
+//! - Raw JSON from [`serde_json::value::RawValue`] is normalised, because it may hold line breaks.
+//!   What `serde_json` does not parse, as it does not beyond 127 levels, is replaced as a whole by
+//!   a text that says so.
 //! - Strings are copied and scanned in one go, sixteen bytes at a time; they are most of a record.
 
 mod value;
@@ -19,7 +22,8 @@ use value::{Bounds, Value};
 
 use super::buffer::{Buffer, SHORT, SLACK, copy_plain, copy_short_plain, special_in};
 
-/// What stands for the rest of what is too long: at the end of a text, as the last element of a list, as the last member of an object.
+/// What stands for the rest of what is too long: at the end of a text, as the last element of a
+/// list, as the last member of an object.
 pub(crate) const AND_SO_ON: &str = "…";
 
 /// Whether a value was written, or was a `None` that leaves its field out.
@@ -29,13 +33,18 @@ pub(crate) enum Presence {
     Absent,
 }
 
-/// Appends `value` as JSON, or nothing if it is `None`. A value whose `Serialize` fails is written as a string that says so.
+/// Appends `value` as JSON, or nothing if it is `None`. A value whose `Serialize` fails is written
+/// as a string that says so.
 #[inline]
 pub(crate) fn write_value<T: Serialize + ?Sized>(out: &mut Buffer, value: &T) -> Presence {
     let start = out.len();
     let mut absent = false;
     let bounds = Bounds::from_here(out);
-    match value.serialize(Value { out, bounds, absent: Some(&mut absent) }) {
+    match value.serialize(Value {
+        out,
+        bounds,
+        absent: Some(&mut absent),
+    }) {
         Ok(()) if absent => Presence::Absent,
         Ok(()) => Presence::Present,
         Err(error) => {
@@ -46,10 +55,12 @@ pub(crate) fn write_value<T: Serialize + ?Sized>(out: &mut Buffer, value: &T) ->
     }
 }
 
-/// Appends what `value` displays as a JSON string. If its `Display` fails, what it wrote until then stays.
+/// Appends what `value` displays as a JSON string. If its `Display` fails, what it wrote until then
+/// stays.
 pub(crate) fn write_display(out: &mut Buffer, value: impl Display) {
     out.push(b'"');
-    // The writer below never fails; an error is the value's own, and what it had to say is already written.
+    // The writer below never fails; an error is the value's own, and what it had to say is already
+    // written.
     let left = Some(out.longest());
     let _ = write!(Escaped { out, left }, "{value}");
     out.push(b'"');
@@ -78,7 +89,8 @@ fn write_any_str(out: &mut Buffer, text: &str) {
     out.push(b'"');
 }
 
-/// Makes the JSON value that begins at `start` a string, if it is not one: `7` becomes `"7"`, an object its text.
+/// Makes the JSON value that begins at `start` a string, if it is not one: `7` becomes `"7"`, an
+/// object its text.
 #[inline]
 pub(crate) fn stringify(out: &mut Buffer, start: usize) {
     if out.at(start).map(|first| *first) != Some(b'"') {
@@ -128,7 +140,11 @@ pub(crate) fn escape_into(out: &mut Buffer, text: &str) {
         return escape_beginning(out, text, out.longest());
     }
     let room = out.room(len.max(SHORT) + SLACK);
-    if if len <= SHORT { copy_short_plain(room, text.as_bytes()) } else { copy_plain(room, text.as_bytes()) } {
+    if if len <= SHORT {
+        copy_short_plain(room, text.as_bytes())
+    } else {
+        copy_plain(room, text.as_bytes())
+    } {
         out.advance(len);
     } else {
         escape_specials(out, text);
@@ -139,7 +155,10 @@ pub(crate) fn escape_into(out: &mut Buffer, text: &str) {
 #[cold]
 fn escape_beginning(out: &mut Buffer, text: &str, left: usize) {
     let left = left.saturating_sub(AND_SO_ON.len());
-    let end = (0..=left).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let end = (0..=left)
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0);
     escape_into(out, &text[..end]);
     out.append(AND_SO_ON.as_bytes());
 }
@@ -178,7 +197,11 @@ fn plain_prefix(bytes: &[u8]) -> usize {
             return at * 8 + found.trailing_zeros() as usize / 8;
         }
     }
-    words.len() * 8 + tail.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\').unwrap_or(tail.len())
+    words.len() * 8
+        + tail
+            .iter()
+            .position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\')
+            .unwrap_or(tail.len())
 }
 
 fn write_integer(out: &mut Buffer, value: impl itoa::Integer, fits: bool) {

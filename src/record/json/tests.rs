@@ -1,4 +1,5 @@
-//! What is written is JSON, on one line, and what `serde_json` would write but where it is meant to differ.
+//! What is written is JSON, on one line, and what `serde_json` would write but where it is meant to
+//! differ.
 
 use std::collections::BTreeMap;
 
@@ -24,23 +25,43 @@ enum Shape {
 
 #[test]
 fn numbers_that_readers_lack_become_strings_and_those_json_lacks_null() {
-    assert_eq!(written(&[i64::MAX, i64::MIN, -i64::MAX]), r#"[9223372036854775807,"-9223372036854775808",-9223372036854775807]"#);
-    assert_eq!(written(&(u64::MAX, i128::MIN, 1u128)), r#"["18446744073709551615","-170141183460469231731687303715884105728",1]"#);
+    assert_eq!(
+        written(&[i64::MAX, i64::MIN, -i64::MAX]),
+        r#"[9223372036854775807,"-9223372036854775808",-9223372036854775807]"#
+    );
+    assert_eq!(
+        written(&(u64::MAX, i128::MIN, 1u128)),
+        r#"["18446744073709551615","-170141183460469231731687303715884105728",1]"#
+    );
     assert_eq!(written(&(1.5, f64::NAN, f32::INFINITY)), "[1.5,null,null]");
-    assert_eq!(written(&json!({"a": u64::MAX})), r#"{"a":"18446744073709551615"}"#);
+    assert_eq!(
+        written(&json!({"a": u64::MAX})),
+        r#"{"a":"18446744073709551615"}"#
+    );
 }
 
 #[test]
 fn only_an_outer_none_is_absent() {
-    assert_eq!(write_value(&mut Buffer::default(), &None::<u8>), Presence::Absent);
-    assert_eq!(write_value(&mut Buffer::default(), &Some(None::<u8>)), Presence::Absent);
+    assert_eq!(
+        write_value(&mut Buffer::default(), &None::<u8>),
+        Presence::Absent
+    );
+    assert_eq!(
+        write_value(&mut Buffer::default(), &Some(None::<u8>)),
+        Presence::Absent
+    );
     assert_eq!(written(&[None, Some(1)]), "[null,1]");
     assert_eq!(written(&()), "null");
 }
 
 #[test]
 fn enums_and_maps_are_written_as_serde_json_does() {
-    let shapes = [Shape::Unit, Shape::New(1), Shape::Tuple(1, 2), Shape::Struct { a: None }];
+    let shapes = [
+        Shape::Unit,
+        Shape::New(1),
+        Shape::Tuple(1, 2),
+        Shape::Struct { a: None },
+    ];
     assert_eq!(written(&shapes), serde_json::to_string(&shapes).unwrap());
     let map = BTreeMap::from([(1, "x"), (2, "y")]);
     assert_eq!(written(&map), r#"{"1":"x","2":"y"}"#);
@@ -65,7 +86,12 @@ fn a_value_that_cannot_be_serialized_says_so() {
 
 #[test]
 fn what_must_be_a_string_becomes_one() {
-    for (value, string) in [(json!(7), "7"), (json!("7"), "7"), (json!(true), "true"), (json!({"a": "b"}), r#"{"a":"b"}"#)] {
+    for (value, string) in [
+        (json!(7), "7"),
+        (json!("7"), "7"),
+        (json!(true), "true"),
+        (json!({"a": "b"}), r#"{"a":"b"}"#),
+    ] {
         let mut out = Buffer::default();
         out.push(b'x');
         write_value(&mut out, &value);

@@ -28,18 +28,20 @@ impl ser::Error for Failed {
     }
 }
 
-/// The names under which `serde_json` passes a number of arbitrary precision, and raw JSON, through `Serialize`.
+/// The names under which `serde_json` passes a number of arbitrary precision, and raw JSON, through
+/// `Serialize`.
 const JSON_NUMBER: &str = "$serde_json::private::Number";
 const JSON_RAW: &str = "$serde_json::private::RawValue";
 
-/// How deep lists and objects nest in one value. What readers parse is 128 deep at most, with the record and what a request puts around it.
+/// How deep lists and objects nest in one value. What readers parse is 128 deep at most, with the
+/// record and what a request puts around it.
 const DEEPEST: u8 = 100;
 
 /// What stands in the place of a list or an object that is too deep inside others.
 const TOO_DEEP: &str = "(nested too deeply)";
 
-/// How many records long a value may become. A list ends when it is longer than one record; but one long field of an object must not hide those
-/// that come after it, so an object goes on.
+/// How many records long a value may become. A list ends when it is longer than one record; but one
+/// long field of an object must not hide those that come after it, so an object goes on.
 const MOST_RECORDS: usize = 16;
 
 /// How much is taken of a value.
@@ -54,7 +56,12 @@ pub(super) struct Bounds {
 impl Bounds {
     #[inline]
     pub(super) fn from_here(out: &Buffer) -> Self {
-        Self { levels: DEEPEST, end: out.len().saturating_add(out.longest().saturating_mul(MOST_RECORDS)) }
+        Self {
+            levels: DEEPEST,
+            end: out
+                .len()
+                .saturating_add(out.longest().saturating_mul(MOST_RECORDS)),
+        }
     }
 }
 
@@ -68,18 +75,29 @@ pub(super) struct Value<'a> {
 
 impl<'a> Value<'a> {
     fn inner(out: &'a mut Buffer, bounds: Bounds) -> Self {
-        Self { out, bounds, absent: None }
+        Self {
+            out,
+            bounds,
+            absent: None,
+        }
     }
 
     fn open(self, open: &[u8], close: &'static [u8]) -> Compound<'a> {
-        let Some(levels) = self.bounds.levels.checked_sub(1) else { return self.instead(TOO_DEEP, b"") };
+        let Some(levels) = self.bounds.levels.checked_sub(1) else {
+            return self.instead(TOO_DEEP, b"");
+        };
         self.out.append(open);
-        let bounds = Bounds { levels, ..self.bounds };
+        let bounds = Bounds {
+            levels,
+            ..self.bounds
+        };
         Compound::new(self.out, bounds, close, Taken::All)
     }
 
     fn open_variant(mut self, variant: &str, open: u8, close: &'static [u8]) -> Compound<'a> {
-        let Some(levels) = self.bounds.levels.checked_sub(1) else { return self.instead(TOO_DEEP, b"") };
+        let Some(levels) = self.bounds.levels.checked_sub(1) else {
+            return self.instead(TOO_DEEP, b"");
+        };
         self.bounds.levels = levels;
         self.out.push(b'{');
         write_str(self.out, variant);
@@ -97,7 +115,11 @@ impl<'a> Value<'a> {
         Compound::new(self.out, self.bounds, close, Taken::Nothing)
     }
 
-    fn float(self, finite: bool, write: impl FnOnce(&mut Buffer) -> serde_json::Result<()>) -> Result<(), Failed> {
+    fn float(
+        self,
+        finite: bool,
+        write: impl FnOnce(&mut Buffer) -> serde_json::Result<()>,
+    ) -> Result<(), Failed> {
         if finite {
             write(self.out).map_err(ser::Error::custom)
         } else {
@@ -142,7 +164,8 @@ impl<'a> ser::Serializer for Value<'a> {
     }
 
     fn serialize_bool(self, v: bool) -> Result<(), Failed> {
-        self.out.extend_from_slice(if v { b"true" } else { b"false" });
+        self.out
+            .extend_from_slice(if v { b"true" } else { b"false" });
         Ok(())
     }
 
@@ -191,11 +214,20 @@ impl<'a> ser::Serializer for Value<'a> {
         self.serialize_unit()
     }
 
-    fn serialize_unit_variant(self, _name: &'static str, _index: u32, variant: &'static str) -> Result<(), Failed> {
+    fn serialize_unit_variant(
+        self,
+        _name: &'static str,
+        _index: u32,
+        variant: &'static str,
+    ) -> Result<(), Failed> {
         self.serialize_str(variant)
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _name: &'static str, value: &T) -> Result<(), Failed> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _name: &'static str,
+        value: &T,
+    ) -> Result<(), Failed> {
         value.serialize(self)
     }
 
@@ -212,8 +244,15 @@ impl<'a> ser::Serializer for Value<'a> {
     }
 
     fn serialize_seq(self, _len: Option<usize>) -> Result<Compound<'a>, Failed> {
-        let end = self.out.len().saturating_add(self.out.longest()).min(self.bounds.end);
-        Ok(Compound { end, ..self.open(b"[", b"]") })
+        let end = self
+            .out
+            .len()
+            .saturating_add(self.out.longest())
+            .min(self.bounds.end);
+        Ok(Compound {
+            end,
+            ..self.open(b"[", b"]")
+        })
     }
 
     // The elements of a tuple are what the fields of a struct are: none hides the next.
@@ -221,11 +260,21 @@ impl<'a> ser::Serializer for Value<'a> {
         Ok(self.open(b"[", b"]"))
     }
 
-    fn serialize_tuple_struct(self, _name: &'static str, len: usize) -> Result<Compound<'a>, Failed> {
+    fn serialize_tuple_struct(
+        self,
+        _name: &'static str,
+        len: usize,
+    ) -> Result<Compound<'a>, Failed> {
         self.serialize_tuple(len)
     }
 
-    fn serialize_tuple_variant(self, _: &'static str, _: u32, variant: &'static str, _: usize) -> Result<Compound<'a>, Failed> {
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<Compound<'a>, Failed> {
         Ok(self.open_variant(variant, b'[', b"]}"))
     }
 
@@ -235,12 +284,21 @@ impl<'a> ser::Serializer for Value<'a> {
 
     fn serialize_struct(self, name: &'static str, _len: usize) -> Result<Compound<'a>, Failed> {
         if name == JSON_NUMBER || name == JSON_RAW {
-            return Ok(Compound { verbatim: true, ..Compound::new(self.out, self.bounds, b"", Taken::All) });
+            return Ok(Compound {
+                verbatim: true,
+                ..Compound::new(self.out, self.bounds, b"", Taken::All)
+            });
         }
         Ok(self.open(b"{", b"}"))
     }
 
-    fn serialize_struct_variant(self, _: &'static str, _: u32, variant: &'static str, _: usize) -> Result<Compound<'a>, Failed> {
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<Compound<'a>, Failed> {
         Ok(self.open_variant(variant, b'{', b"}}"))
     }
 
@@ -280,7 +338,16 @@ pub(super) struct Compound<'a> {
 impl<'a> Compound<'a> {
     #[inline]
     fn new(out: &'a mut Buffer, bounds: Bounds, close: &'static [u8], taken: Taken) -> Self {
-        Self { out, bounds, end: bounds.end, first: true, close, verbatim: false, denied: false, taken }
+        Self {
+            out,
+            bounds,
+            end: bounds.end,
+            first: true,
+            close,
+            verbatim: false,
+            denied: false,
+            taken,
+        }
     }
 
     /// Begins an element or a field; `false` if no more are taken.
@@ -304,7 +371,11 @@ impl<'a> Compound<'a> {
     }
 
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failed> {
-        if self.begins() { value.serialize(Value::inner(self.out, self.bounds)) } else { Ok(()) }
+        if self.begins() {
+            value.serialize(Value::inner(self.out, self.bounds))
+        } else {
+            Ok(())
+        }
     }
 
     fn field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Failed> {
@@ -420,7 +491,10 @@ impl ser::SerializeMap for Compound<'_> {
         // JSON has no other keys than strings.
         stringify(self.out, start);
         // A denied name has nothing that JSON escapes.
-        let name = self.out.get(start + 1..self.out.len() - 1).and_then(|name| std::str::from_utf8(name).ok());
+        let name = self
+            .out
+            .get(start + 1..self.out.len() - 1)
+            .and_then(|name| std::str::from_utf8(name).ok());
         self.denied = name.is_some_and(is_denied);
         Ok(())
     }

@@ -24,7 +24,11 @@ const JSON: &str = "application/json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
 /// `POST /webhooks`
-pub(super) async fn add(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn add(
+    Shared(app): Shared<State>,
+    Extension(slot): Extension<Slot>,
+    request: Request,
+) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     change(&app, &head, async |asker| {
         let mut settings = json_body::object(&head, body, &[JSON]).await?;
@@ -33,15 +37,29 @@ pub(super) async fn add(Shared(app): Shared<State>, Extension(slot): Extension<S
             Some(Value::Bool(true)) => true,
             Some(_) => return Err(Problem::setting("unsigned", "it is true or false")),
         };
-        let has_secrets = settings.get("signing_secrets").is_some_and(|secrets| !secrets.is_null());
-        if unsigned && settings.get("signing_secrets").and_then(Value::as_array).is_some_and(|secrets| !secrets.is_empty()) {
-            return Err(Problem::setting("unsigned", "there are signing_secrets as well; send one of the two"));
+        let has_secrets = settings
+            .get("signing_secrets")
+            .is_some_and(|secrets| !secrets.is_null());
+        if unsigned
+            && settings
+                .get("signing_secrets")
+                .and_then(Value::as_array)
+                .is_some_and(|secrets| !secrets.is_empty())
+        {
+            return Err(Problem::setting(
+                "unsigned",
+                "there are signing_secrets as well; send one of the two",
+            ));
         }
         let state = State::clone(&app);
         let (name, made) = blocking(&app, &slot, asker, move |administrator| {
             let mut subscription = Subscription::from_settings(&settings)?;
             state.webhook_policy.check(None, &settings, &subscription)?;
-            let made = if unsigned || has_secrets { None } else { Some(SigningSecret::random()?) };
+            let made = if unsigned || has_secrets {
+                None
+            } else {
+                Some(SigningSecret::random()?)
+            };
             if let Some(secret) = &made {
                 subscription = subscription.signing_secret(secret.reveal());
             }
@@ -55,15 +73,22 @@ pub(super) async fn add(Shared(app): Shared<State>, Extension(slot): Extension<S
             reveal(&mut told, &secret);
         }
         let mut response = answer(StatusCode::CREATED, &told.into());
-        let location = HeaderValue::try_from(format!("{}/{name}", path(&head).trim_end_matches('/')));
-        response.headers_mut().extend(location.ok().map(|location| (header::LOCATION, location)));
+        let location =
+            HeaderValue::try_from(format!("{}/{name}", path(&head).trim_end_matches('/')));
+        response
+            .headers_mut()
+            .extend(location.ok().map(|location| (header::LOCATION, location)));
         Ok(response)
     })
     .await
 }
 
 /// `PATCH /webhooks/{name}`
-pub(super) async fn patch(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn patch(
+    Shared(app): Shared<State>,
+    Extension(slot): Extension<Slot>,
+    request: Request,
+) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     change(&app, &head, async |asker| {
         let patch = json_body::object(&head, body, &[MERGE_PATCH, JSON]).await?;
@@ -77,37 +102,66 @@ pub(super) async fn patch(Shared(app): Shared<State>, Extension(slot): Extension
             })
         })
         .await?;
-        Ok(answer(StatusCode::OK, &told(&app, slot, name).await?.into()))
+        Ok(answer(
+            StatusCode::OK,
+            &told(&app, slot, name).await?.into(),
+        ))
     })
     .await
 }
 
 /// `DELETE /webhooks/{name}`
-pub(super) async fn remove(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, head: Parts) -> Result<Response, Problem> {
+pub(super) async fn remove(
+    Shared(app): Shared<State>,
+    Extension(slot): Extension<Slot>,
+    head: Parts,
+) -> Result<Response, Problem> {
     change(&app, &head, async |asker| {
         let name = name(&head);
-        blocking(&app, &slot, asker, move |administrator| administrator.remove(&name)).await?;
+        blocking(&app, &slot, asker, move |administrator| {
+            administrator.remove(&name)
+        })
+        .await?;
         Ok(StatusCode::NO_CONTENT.into_response())
     })
     .await
 }
 
 /// `POST /webhooks/{name}/pause`
-pub(super) async fn pause(app: Shared<State>, slot: Extension<Slot>, head: Parts) -> Result<Response, Problem> {
+pub(super) async fn pause(
+    app: Shared<State>,
+    slot: Extension<Slot>,
+    head: Parts,
+) -> Result<Response, Problem> {
     set_paused(app, slot, head, true).await
 }
 
 /// `POST /webhooks/{name}/resume`
-pub(super) async fn resume(app: Shared<State>, slot: Extension<Slot>, head: Parts) -> Result<Response, Problem> {
+pub(super) async fn resume(
+    app: Shared<State>,
+    slot: Extension<Slot>,
+    head: Parts,
+) -> Result<Response, Problem> {
     set_paused(app, slot, head, false).await
 }
 
-async fn set_paused(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, head: Parts, paused: bool) -> Result<Response, Problem> {
+async fn set_paused(
+    Shared(app): Shared<State>,
+    Extension(slot): Extension<Slot>,
+    head: Parts,
+    paused: bool,
+) -> Result<Response, Problem> {
     change(&app, &head, async |asker| {
         let name = name(&head);
         let of = name.clone();
-        blocking(&app, &slot, asker, move |administrator| administrator.pause(&of, paused)).await?;
-        Ok(answer(StatusCode::OK, &told(&app, slot, name).await?.into()))
+        blocking(&app, &slot, asker, move |administrator| {
+            administrator.pause(&of, paused)
+        })
+        .await?;
+        Ok(answer(
+            StatusCode::OK,
+            &told(&app, slot, name).await?.into(),
+        ))
     })
     .await
 }
@@ -123,20 +177,33 @@ pub(super) async fn test(Shared(app): Shared<State>, head: Parts) -> Result<Resp
 }
 
 /// `POST /webhooks/{name}/replay`
-pub(super) async fn replay(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn replay(
+    Shared(app): Shared<State>,
+    Extension(slot): Extension<Slot>,
+    request: Request,
+) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     change(&app, &head, async |asker| {
         let (wanted, name) = (json_body::object(&head, body, &[JSON]).await?, name(&head));
         let replay = what(&wanted)?;
-        blocking(&app, &slot, asker, move |administrator| administrator.replay(&name, replay)).await?;
+        blocking(&app, &slot, asker, move |administrator| {
+            administrator.replay(&name, replay)
+        })
+        .await?;
         Ok(answer(StatusCode::ACCEPTED, &json!({ "replay": wanted })))
     })
     .await
 }
 
 fn what(wanted: &Map<String, Value>) -> Result<Replay, Problem> {
-    if let Some(name) = wanted.keys().find(|name| !matches!(name.as_str(), "dead_letters" | "entries")) {
-        return Err(Problem::setting(name, "there is no such field; there are dead_letters and entries"));
+    if let Some(name) = wanted
+        .keys()
+        .find(|name| !matches!(name.as_str(), "dead_letters" | "entries"))
+    {
+        return Err(Problem::setting(
+            name,
+            "there is no such field; there are dead_letters and entries",
+        ));
     }
     match (wanted.get("dead_letters"), wanted.get("entries")) {
         (Some(Value::Bool(true)), None) => Ok(Replay::dead_letters()),
@@ -151,27 +218,40 @@ fn what(wanted: &Map<String, Value>) -> Result<Replay, Problem> {
                     let text = match value {
                         Value::String(text) => text.clone(),
                         Value::Number(_) | Value::Bool(_) => value.to_string(),
-                        _ => return Err(Problem::setting(name, "it is a text, or a list of texts")),
+                        _ => {
+                            return Err(Problem::setting(name, "it is a text, or a list of texts"));
+                        }
                     };
                     parameters.push((name.clone(), text));
                 }
             }
             Ok(Replay::entries(parameters))
         }
-        (None, Some(_)) => {
-            Err(Problem::setting("entries", "it is an object with parameters of a filter, at least one: start_date, end_date, …"))
-        }
+        (None, Some(_)) => Err(Problem::setting(
+            "entries",
+            "it is an object with parameters of a filter, at least one: start_date, end_date, …",
+        )),
         (Some(_), None) => Err(Problem::setting("dead_letters", "it is true, or left out")),
-        _ => Err(Problem::setting("entries", "send {\"dead_letters\": true} or {\"entries\": {\"start_date\": …}}")),
+        _ => Err(Problem::setting(
+            "entries",
+            "send {\"dead_letters\": true} or {\"entries\": {\"start_date\": …}}",
+        )),
     }
 }
 
 /// `POST /webhooks/{name}/signing-secrets`
-pub(super) async fn rotate(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, head: Parts) -> Result<Response, Problem> {
+pub(super) async fn rotate(
+    Shared(app): Shared<State>,
+    Extension(slot): Extension<Slot>,
+    head: Parts,
+) -> Result<Response, Problem> {
     change(&app, &head, async |asker| {
         let name = name(&head);
         let of = name.clone();
-        let secret = blocking(&app, &slot, asker, move |administrator| administrator.rotate(&of)).await?;
+        let secret = blocking(&app, &slot, asker, move |administrator| {
+            administrator.rotate(&of)
+        })
+        .await?;
         let mut told = told(&app, slot, name).await?;
         reveal(&mut told, &secret);
         Ok(answer(StatusCode::CREATED, &told.into()))
@@ -180,12 +260,22 @@ pub(super) async fn rotate(Shared(app): Shared<State>, Extension(slot): Extensio
 }
 
 /// `POST /webhooks/{name}/signing-secrets/retire`
-pub(super) async fn retire(Shared(app): Shared<State>, Extension(slot): Extension<Slot>, head: Parts) -> Result<Response, Problem> {
+pub(super) async fn retire(
+    Shared(app): Shared<State>,
+    Extension(slot): Extension<Slot>,
+    head: Parts,
+) -> Result<Response, Problem> {
     change(&app, &head, async |asker| {
         let name = name(&head);
         let of = name.clone();
-        blocking(&app, &slot, asker, move |administrator| administrator.retire(&of)).await?;
-        Ok(answer(StatusCode::OK, &told(&app, slot, name).await?.into()))
+        blocking(&app, &slot, asker, move |administrator| {
+            administrator.retire(&of)
+        })
+        .await?;
+        Ok(answer(
+            StatusCode::OK,
+            &told(&app, slot, name).await?.into(),
+        ))
     })
     .await
 }
@@ -199,9 +289,13 @@ fn reveal(told: &mut Map<String, Value>, secret: &SigningSecret) {
     told.insert(name.to_owned(), text.into());
 }
 
-/// Has an administrator change something. That it is refused is recorded: who, what and for which setting, but nothing of what was sent,
-/// which can be secret.
-async fn change(app: &State, head: &Parts, act: impl AsyncFnOnce(Asker) -> Result<Response, Problem>) -> Result<Response, Problem> {
+/// Has an administrator change something. That it is refused is recorded: who, what and for which
+/// setting, but nothing of what was sent, which can be secret.
+async fn change(
+    app: &State,
+    head: &Parts,
+    act: impl AsyncFnOnce(Asker) -> Result<Response, Problem>,
+) -> Result<Response, Problem> {
     let asker = app.admit_administrator(head)?;
     let (caller, path) = (asker.caller.clone(), asker.path.clone());
     let done = match none_given(head).and_then(|()| log(app).map(drop)) {
@@ -212,8 +306,16 @@ async fn change(app: &State, head: &Parts, act: impl AsyncFnOnce(Asker) -> Resul
         && problem.status().is_client_error()
     {
         app.recorder.refused(Refused::Change, || {
-            let record = OwnRecord::new("audit.subscription.refused", Severity::Warning, "A change of a webhook was refused");
-            let record = record.caller(caller).failed("validation").detail("method", head.method.as_str()).detail("path", path);
+            let record = OwnRecord::new(
+                "audit.subscription.refused",
+                Severity::Warning,
+                "A change of a webhook was refused",
+            );
+            let record = record
+                .caller(caller)
+                .failed("validation")
+                .detail("method", head.method.as_str())
+                .detail("path", path);
             let record = record.detail("status", problem.status().as_u16());
             match problem.about().filter(|name| is_name(name)) {
                 Some(name) => record.detail("parameter", name),
@@ -226,12 +328,18 @@ async fn change(app: &State, head: &Parts, act: impl AsyncFnOnce(Asker) -> Resul
 
 /// Whether it looks like the name of a setting, and not like something that was sent in its place.
 fn is_name(name: &str) -> bool {
-    name.len() <= 64 && name.bytes().all(|b| b.is_ascii_lowercase() || b"._".contains(&b))
+    name.len() <= 64
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b"._".contains(&b))
 }
 
 fn log(app: &State) -> Result<&AuditLog, Problem> {
-    let detail = "a change that can't be recorded is not made, and this server can't write to the log";
-    app.log.as_ref().ok_or_else(|| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Read only", detail))
+    let detail =
+        "a change that can't be recorded is not made, and this server can't write to the log";
+    app.log
+        .as_ref()
+        .ok_or_else(|| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Read only", detail))
 }
 
 /// Has an administrator do what waits for disks.
@@ -242,6 +350,12 @@ async fn blocking<T: Send + 'static>(
     act: impl FnOnce(&Administrator<'_>) -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Problem> {
     let log = log(app)?.clone();
-    let done = app.blocking(slot.clone(), move |_| Ok::<_, Error>(act(&Administrator::outside(&log, asker.caller, &asker.path))));
+    let done = app.blocking(slot.clone(), move |_| {
+        Ok::<_, Error>(act(&Administrator::outside(
+            &log,
+            asker.caller,
+            &asker.path,
+        )))
+    });
     done.await?.map_err(refused)
 }

@@ -12,15 +12,36 @@ use crate::server::problem::Problem;
 const MOST: usize = 64 * 1024;
 
 /// Reads an object, if the request says that its body is of one of these types.
-pub(super) async fn object(head: &Parts, body: Body, types: &[&str]) -> Result<Map<String, Value>, Problem> {
-    let given = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+pub(super) async fn object(
+    head: &Parts,
+    body: Body,
+    types: &[&str],
+) -> Result<Map<String, Value>, Problem> {
+    let given = head
+        .headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let essence = given.split(';').next().unwrap_or_default().trim();
     if !types.iter().any(|one| essence.eq_ignore_ascii_case(one)) {
         let detail = format!("send a body of the type {}", types.join(" or "));
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unknown type", detail));
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "Unknown type",
+            detail,
+        ));
     }
-    let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "Too large", format!("the body may have {MOST} bytes"));
-    let told = head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let too_large = || {
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "Too large",
+            format!("the body may have {MOST} bytes"),
+        )
+    };
+    let told = head
+        .headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if told.is_some_and(|told| told > MOST) {
         return Err(too_large());
     }

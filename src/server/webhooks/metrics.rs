@@ -8,32 +8,82 @@ use crate::{
 };
 
 /// Name, kind and meaning of what is told of each endpoint, and how it is told, if it can be.
-type Metric = (&'static str, &'static str, &'static str, fn(&SubscriptionReport) -> Option<f64>);
+type Metric = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&SubscriptionReport) -> Option<f64>,
+);
 
 const METRICS: [Metric; 9] = [
-    ("delivered_total", "counter", "Entries that the endpoint took.", |one| Some(one.status.delivered as f64)),
-    ("dead_lettered_total", "counter", "Entries that were given up.", |one| Some(one.status.dead_lettered as f64)),
-    ("dead_letters_pruned_total", "counter", "Entries that were given up and are not put aside any more.", |one| {
-        Some(one.dead_letters_pruned as f64)
-    }),
-    ("failed_attempts_total", "counter", "Attempts that failed.", |one| Some(one.status.failed_attempts as f64)),
-    ("waiting_requests", "gauge", "Requests that are made and not delivered.", |one| Some(one.waiting_requests as f64)),
-    ("lag_seconds", "gauge", "For how long the oldest entry in them has waited.", |one| Some(one.lag_seconds())),
-    ("behind_seconds", "gauge", "How old the oldest entry is that waits in them or in the log.", SubscriptionReport::behind_seconds),
-    ("unread_bytes", "gauge", "About how many bytes of the log were not looked at for it yet.", |one| {
-        one.unread_bytes.map(|bytes| bytes as f64)
-    }),
-    ("up", "gauge", "Whether the endpoint takes entries: 0 while it fails, is gone or paused.", |one| {
-        Some(f64::from(u8::from(one.state() == "active")))
-    }),
+    (
+        "delivered_total",
+        "counter",
+        "Entries that the endpoint took.",
+        |one| Some(one.status.delivered as f64),
+    ),
+    (
+        "dead_lettered_total",
+        "counter",
+        "Entries that were given up.",
+        |one| Some(one.status.dead_lettered as f64),
+    ),
+    (
+        "dead_letters_pruned_total",
+        "counter",
+        "Entries that were given up and are not put aside any more.",
+        |one| Some(one.dead_letters_pruned as f64),
+    ),
+    (
+        "failed_attempts_total",
+        "counter",
+        "Attempts that failed.",
+        |one| Some(one.status.failed_attempts as f64),
+    ),
+    (
+        "waiting_requests",
+        "gauge",
+        "Requests that are made and not delivered.",
+        |one| Some(one.waiting_requests as f64),
+    ),
+    (
+        "lag_seconds",
+        "gauge",
+        "For how long the oldest entry in them has waited.",
+        |one| Some(one.lag_seconds()),
+    ),
+    (
+        "behind_seconds",
+        "gauge",
+        "How old the oldest entry is that waits in them or in the log.",
+        SubscriptionReport::behind_seconds,
+    ),
+    (
+        "unread_bytes",
+        "gauge",
+        "About how many bytes of the log were not looked at for it yet.",
+        |one| one.unread_bytes.map(|bytes| bytes as f64),
+    ),
+    (
+        "up",
+        "gauge",
+        "Whether the endpoint takes entries: 0 while it fails, is gone or paused.",
+        |one| Some(f64::from(u8::from(one.state() == "active"))),
+    ),
 ];
 
-/// Of each endpoint; nothing if that can't be read, for what else is watched is not to be missing as well.
+/// Of each endpoint; nothing if that can't be read, for what else is watched is not to be missing
+/// as well.
 pub(in crate::server) async fn metrics(app: &State, slot: Slot) -> String {
     let (layout, reader) = (app.layout.clone(), app.reader.clone());
     let mut text = String::new();
     // What is wrong is in the server's own messages.
-    let Ok(reports) = app.blocking(slot, move |_| forward::reports(&layout, &reader)).await else { return text };
+    let Ok(reports) = app
+        .blocking(slot, move |_| forward::reports(&layout, &reader))
+        .await
+    else {
+        return text;
+    };
     if reports.is_empty() {
         return text;
     }
@@ -43,7 +93,11 @@ pub(in crate::server) async fn metrics(app: &State, slot: Slot) -> String {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
         for report in &reports {
             let Some(value) = value(report) else { continue };
-            let _ = writeln!(text, "{name}{{endpoint=\"{}\"}} {value}", report.subscription.name());
+            let _ = writeln!(
+                text,
+                "{name}{{endpoint=\"{}\"}} {value}",
+                report.subscription.name()
+            );
         }
     }
     text

@@ -1,4 +1,5 @@
-//! Uses every macro where nothing is allowed: no unsafe code, no warning, no prelude, and the crate has another name.
+//! Uses every macro where nothing is allowed: no unsafe code, no warning, no prelude, and the crate
+//! has another name.
 
 #![no_implicit_prelude]
 #![forbid(unsafe_code)]
