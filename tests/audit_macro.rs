@@ -315,7 +315,7 @@ fn what_is_absent_leaves_the_text_around_it_as_if_it_were_not_named() {
         // An object that is known to have something in it, however much of the rest is absent.
         (
             &(|| {
-                _ = audit!("a.b", resource.type = "x", resource.id = none, resource.name = some, "m")
+                _ = audit!("a.b", resource.type = "x", resource.id = none, resource.name = some, "m");
             }) as &dyn Fn(),
             r#","resource":{"type":"x","name":"1"},"description":"m"}"#,
         ),
@@ -336,7 +336,7 @@ fn what_is_absent_leaves_the_text_around_it_as_if_it_were_not_named() {
                     resource.id = none,
                     outcome.reason = none,
                     "m"
-                )
+                );
             },
             r#","description":"m"}"#,
         ),
@@ -353,7 +353,7 @@ fn what_is_absent_leaves_the_text_around_it_as_if_it_were_not_named() {
                     a.c.e = none,
                     f.g = none,
                     f.h = 2
-                )
+                );
             },
             r#","details":{"a":{"c":{"d":1}},"f":{"h":2}}}"#,
         ),
@@ -363,7 +363,7 @@ fn what_is_absent_leaves_the_text_around_it_as_if_it_were_not_named() {
                     "a.b",
                     resource.attributes.a = none,
                     resource.attributes.b = 1
-                )
+                );
             },
             r#","resource":{"attributes":{"b":1}}}"#,
         ),
@@ -375,7 +375,7 @@ fn what_is_absent_leaves_the_text_around_it_as_if_it_were_not_named() {
                     tags = none,
                     ip_address = none,
                     user_agent = 1
-                )
+                );
             },
             r#","user_agent":"1"}"#,
         ),
@@ -398,7 +398,7 @@ fn what_is_absent_leaves_the_text_around_it_as_if_it_were_not_named() {
             actor.attributes.a = none,
             actor.attributes.b = 1,
             x = none
-        )
+        );
     });
     assert_eq!(alone, r#""tenant_id":"7","actor":{"attributes":{"b":1}}}"#);
 }

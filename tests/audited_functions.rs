@@ -107,7 +107,7 @@ fn an_error_is_told_with_its_sources_whether_it_is_returned_or_passed_on() {
             assert_eq!(
                 rotate("user-7", secret(), force).unwrap_err(),
                 NotRotated(Refused)
-            )
+            );
         });
         assert_eq!(types(&records), ["rotation.started", "rotation.failed"]);
         assert_eq!(
@@ -523,7 +523,7 @@ fn whole_parts_may_be_moved_by_the_body() {
                 vec!["x".into()]
             ),
             1
-        )
+        );
     });
     for record in &records {
         assert_eq!(

@@ -139,9 +139,9 @@ pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
         for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
             let path = entry.path();
             if path.is_dir() {
-                dirs.push(path)
+                dirs.push(path);
             } else {
-                found.push(path)
+                found.push(path);
             }
         }
     }
