@@ -75,8 +75,10 @@ fn every_returned_event_is_there_exactly_once() {
         let victim = Victim::start(&mut support::child("victim", &[("KILL_DIR", path)]));
         std::thread::sleep(Duration::from_micros(fastrand::u64(500..longest)));
         returned.extend(victim.kill::<String>());
-        if round % 20 == 19 || round + 1 == rounds {
-            open(path).close().unwrap();
+        if round % 50 == 49 || round + 1 == rounds {
+            let log = open(path);
+            support::recovered(dir.path());
+            log.close().unwrap();
             let found = support::ids(dir.path());
             let missing: Vec<_> = returned
                 .iter()

@@ -5,7 +5,6 @@
 
 use std::{
     fmt, io,
-    path::Path,
     sync::{
         Arc,
         atomic::{
@@ -181,11 +180,6 @@ impl<M: Memory> Consumer<M> {
 }
 
 impl Consumer {
-    /// The ring's file. After an orderly end the caller removes it.
-    pub(crate) fn path(&self) -> &Path {
-        self.ring.memory().path()
-    }
-
     /// Makes the header durable: what was released, what was dropped and reported, and which files
     /// were begun.
     pub(crate) fn sync_header(&self) -> io::Result<()> {

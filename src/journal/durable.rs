@@ -5,19 +5,30 @@
 //! can be `Copy` and still ask after the log is closed.
 
 use std::{
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::{Arc, PoisonError, atomic::Ordering},
     task::Waker,
+};
+#[cfg(not(loom))]
+use std::{
+    sync::{
+        Condvar, Mutex, MutexGuard, OnceLock,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize},
+    },
     thread::Thread,
+};
+
+#[cfg(loom)]
+use loom::sync::{
+    Condvar, Mutex, MutexGuard,
+    atomic::{AtomicBool, AtomicU64, AtomicUsize},
 };
 
 /// What became of a position.
 #[derive(Clone, Debug)]
 pub(crate) enum Fate {
     Durable,
-    /// The disk refused; the event is still in the journal and will be tried again.
+    /// The disk refused, or the writer died; the event is still in the journal and will be tried
+    /// again, by the next process if need be.
     Failed(Arc<str>),
     /// The log was closed without reaching it.
     Closed,
@@ -28,7 +39,14 @@ struct Waiting {
     wakers: Vec<(u64, u64, Waker)>,
     next_key: u64,
     failure: Option<Arc<str>>,
-    closed: bool,
+    /// Nothing will become durable any more.
+    over: Option<Fate>,
+}
+
+impl Waiting {
+    fn wake_all(&mut self) {
+        self.wakers.drain(..).for_each(|(.., waker)| waker.wake());
+    }
 }
 
 /// The durable end of one log's journal.
@@ -38,6 +56,7 @@ pub(crate) struct Durability {
     /// How many wait: the writer syncs sooner when any do.
     waiters: AtomicUsize,
     nudged: AtomicBool,
+    #[cfg(not(loom))]
     writer: OnceLock<Thread>,
     waiting: Mutex<Waiting>,
     changed: Condvar,
@@ -50,19 +69,20 @@ impl Durability {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        // Nothing that can panic runs under the lock.
+        // Nothing that can panic runs under the lock but wakers, after which it is still true.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     // The writer's side.
 
     /// The calling thread is the one to wake.
+    #[cfg(not(loom))]
     pub(crate) fn attach_writer(&self) {
         let _ = self.writer.set(std::thread::current());
     }
 
     pub(crate) fn has_waiters(&self) -> bool {
-        self.waiters.load(Ordering::Acquire) > 0
+        self.waiters.load(Ordering::SeqCst) > 0
     }
 
     /// The writer is awake and will look at everything.
@@ -71,8 +91,12 @@ impl Durability {
     }
 
     /// Everything before `position` is durable.
+    ///
+    /// This stores the position and then looks for waiters; a waiter counts itself and then looks at
+    /// the position. One of the two has to see the other, or the waiter sleeps for ever in a log in
+    /// which nothing else happens: so all four accesses are sequentially consistent.
     pub(crate) fn advance(&self, position: u64) {
-        self.durable.store(position, Ordering::Release);
+        self.durable.store(position, Ordering::SeqCst);
         if self.has_waiters() {
             let mut waiting = self.lock();
             waiting.failure = None;
@@ -89,10 +113,7 @@ impl Durability {
     pub(crate) fn fail(&self, error: &str) {
         let mut waiting = self.lock();
         waiting.failure = Some(error.into());
-        waiting
-            .wakers
-            .drain(..)
-            .for_each(|(.., waker)| waker.wake());
+        waiting.wake_all();
         self.changed.notify_all();
     }
 
@@ -103,12 +124,18 @@ impl Durability {
 
     /// The writer has stopped.
     pub(crate) fn close(&self) {
+        self.end(Fate::Closed);
+    }
+
+    /// The writer has died: what it was to make durable stays in the journal.
+    pub(crate) fn die(&self, why: &str) {
+        self.end(Fate::Failed(why.into()));
+    }
+
+    fn end(&self, fate: Fate) {
         let mut waiting = self.lock();
-        waiting.closed = true;
-        waiting
-            .wakers
-            .drain(..)
-            .for_each(|(.., waker)| waker.wake());
+        waiting.over.get_or_insert(fate);
+        waiting.wake_all();
         self.changed.notify_all();
     }
 
@@ -116,6 +143,7 @@ impl Durability {
 
     /// Wakes the writer; once, until it is awake.
     pub(crate) fn nudge(&self) {
+        #[cfg(not(loom))]
         if !self.nudged.load(Ordering::Relaxed)
             && !self.nudged.swap(true, Ordering::AcqRel)
             && let Some(writer) = self.writer.get()
@@ -125,7 +153,7 @@ impl Durability {
     }
 
     pub(crate) fn is_durable(&self, position: u64) -> bool {
-        self.durable.load(Ordering::Acquire) >= position
+        self.durable.load(Ordering::SeqCst) >= position
     }
 
     fn fate(&self, position: u64, waiting: &Waiting) -> Option<Fate> {
@@ -134,7 +162,7 @@ impl Durability {
         } else if let Some(failure) = &waiting.failure {
             Some(Fate::Failed(failure.clone()))
         } else {
-            waiting.closed.then_some(Fate::Closed)
+            waiting.over.clone()
         }
     }
 
@@ -143,7 +171,7 @@ impl Durability {
         if self.is_durable(position) {
             return Fate::Durable;
         }
-        self.waiters.fetch_add(1, Ordering::AcqRel);
+        self.waiters.fetch_add(1, Ordering::SeqCst);
         self.nudge();
         let mut waiting = self.lock();
         let fate = loop {
@@ -158,7 +186,7 @@ impl Durability {
             }
         };
         drop(waiting);
-        self.waiters.fetch_sub(1, Ordering::AcqRel);
+        self.waiters.fetch_sub(1, Ordering::SeqCst);
         fate
     }
 
@@ -169,7 +197,7 @@ impl Durability {
             return Some(Fate::Durable);
         }
         if key.is_none() {
-            self.waiters.fetch_add(1, Ordering::AcqRel);
+            self.waiters.fetch_add(1, Ordering::SeqCst);
         }
         let mut waiting = self.lock();
         let mine = *key.get_or_insert_with(|| {
@@ -189,6 +217,6 @@ impl Durability {
     /// Nobody polls under `key` any more.
     pub(crate) fn forget(&self, key: u64) {
         self.lock().wakers.retain(|(_, kept, _)| *kept != key);
-        self.waiters.fetch_sub(1, Ordering::AcqRel);
+        self.waiters.fetch_sub(1, Ordering::SeqCst);
     }
 }

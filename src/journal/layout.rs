@@ -34,10 +34,32 @@ pub(super) mod at {
 }
 
 const MAGIC: u64 = u64::from_le_bytes(*b"AUDITJR1");
-const VERSION: u32 = 1;
-const STREAM_MAX: usize = 72;
+const VERSION: u32 = 2;
 /// The identity's fields: magic, version and the stream's length, capacity, key, stream, CRC.
-const IDENTITY_CRC: usize = 32 + STREAM_MAX;
+const STREAM: usize = 32;
+
+/// How many bytes a journal of this version has for the stream's name; the CRC follows.
+fn stream_max(version: u32) -> Option<usize> {
+    match version {
+        1 => Some(72),
+        VERSION => Some(96),
+        _ => None,
+    }
+}
+
+const IDENTITY_CRC: usize = STREAM + 96;
+
+/// An error unless a journal can have this capacity.
+pub(super) fn check_capacity(capacity: usize) -> Result<()> {
+    if capacity.is_power_of_two() && capacity >= MIN_CAPACITY && u32::try_from(capacity).is_ok() {
+        return Ok(());
+    }
+    let problem = format!(
+        "{capacity} must be a power of two from {MIN_CAPACITY} to {}, like {DEFAULT_CAPACITY}",
+        1u64 << 31
+    );
+    Err(Error::invalid("ring capacity", problem))
+}
 
 /// What a ring is: fixed when it is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,16 +71,7 @@ pub(super) struct Header {
 
 impl Header {
     pub(super) fn new(capacity: usize, stream: &StreamId, key: u64) -> Result<Self> {
-        if !capacity.is_power_of_two()
-            || capacity < MIN_CAPACITY
-            || u32::try_from(capacity).is_err()
-        {
-            let problem = format!(
-                "{capacity} must be a power of two from {MIN_CAPACITY} to {}, like {DEFAULT_CAPACITY}",
-                1u64 << 31
-            );
-            return Err(Error::invalid("ring capacity", problem));
-        }
+        check_capacity(capacity)?;
         Ok(Self {
             capacity,
             key,
@@ -94,15 +107,18 @@ impl Header {
             );
         }
         let version = half(page, 8);
-        if version != VERSION {
+        let Some(max) = stream_max(version) else {
             return Err(format!(
                 "it is a journal of version {version}, this is version {VERSION}"
             ));
+        };
+        let crc = STREAM + max;
+        if half(page, crc) != crc32fast::hash(&page[..crc]) {
+            return Err(format!(
+                "the checksum of its header, at byte {crc}, is wrong"
+            ));
         }
-        if half(page, IDENTITY_CRC) != crc32fast::hash(&page[..IDENTITY_CRC]) {
-            return Err("the checksum of its header, at byte 104, is wrong".into());
-        }
-        let name = page[32..32 + STREAM_MAX]
+        let name = page[STREAM..crc]
             .get(..half(page, 12) as usize)
             .and_then(|name| std::str::from_utf8(name).ok());
         let stream = name

@@ -112,20 +112,17 @@ mod loom_model;
 #[cfg(test)]
 mod tests;
 
-use std::{io, path::Path, sync::Arc};
+use std::{io, sync::Arc};
 
 pub(crate) use consumer::Consumer;
 pub(crate) use durable::{Durability, Fate};
 pub(crate) use layout::DEFAULT_CAPACITY;
 pub(crate) use producer::{Producer, PushError};
 pub(crate) use recover::Leftover;
+pub(crate) use region::Region;
 
-use crate::{
-    error::{Error, Result},
-    record::StreamId,
-};
+use crate::{error::Result, record::StreamId};
 use producer::Ring;
-use region::Region;
 
 /// A place in the ring, counted in bytes since its creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -155,29 +152,29 @@ impl Dropped {
     }
 }
 
-/// Creates the ring of `stream` in a new file of `capacity` bytes (a power of two) and a header
-/// page, and gives its two ends.
+/// How long the file of a journal with this capacity is.
 ///
-/// The file is allocated and its header durable on return; making its name durable is the caller's
-/// part. A file that can't be finished is removed again.
-pub(crate) fn create(
-    path: &Path,
-    capacity: usize,
-    stream: &StreamId,
-) -> Result<(Producer, Consumer)> {
-    let header = layout::Header::new(capacity, stream, random_key(path)?)?;
-    let region = Region::create_file(path, &header)?;
+/// # Errors
+///
+/// [`Error::Invalid`] for a capacity that no journal can have.
+pub(crate) fn file_len(capacity: usize) -> Result<usize> {
+    layout::check_capacity(capacity)?;
+    Ok(layout::PAGE + capacity)
+}
+
+/// Begins the journal of `stream` in a region of [`file_len`] zeros, and gives its two ends. Its
+/// header is durable on return; making the file's name durable is the caller's part.
+pub(crate) fn create(region: Region, stream: &StreamId) -> io::Result<(Producer, Consumer)> {
+    let mut key = [0; 8];
+    getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
+    let capacity = region.len().saturating_sub(layout::PAGE);
+    let header =
+        layout::Header::new(capacity, stream, u64::from_ne_bytes(key)).map_err(io::Error::other)?;
+    region.begin(&header)?;
     Ok(ends(region, &header))
 }
 
 fn ends<M: memory::Memory>(memory: M, header: &layout::Header) -> (Producer<M>, Consumer<M>) {
     let ring = Arc::new(Ring::new(memory, header));
     (Producer::new(Arc::clone(&ring)), Consumer::new(ring))
-}
-
-fn random_key(path: &Path) -> Result<u64> {
-    let mut key = [0; 8];
-    getrandom::fill(&mut key)
-        .map_err(|error| Error::io("make a key for", path)(io::Error::other(error.to_string())))?;
-    Ok(u64::from_ne_bytes(key))
 }

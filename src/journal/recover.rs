@@ -30,25 +30,37 @@ pub(crate) struct Leftover {
     dropped: Dropped,
 }
 
+/// Whether nothing was ever pushed, and the header is not whole, as a death leaves it that comes
+/// before it is durable. The file has its whole length before that.
+fn never_begun(bytes: &[u8]) -> bool {
+    let zeros = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
+    let Some((page, data)) = bytes.split_first_chunk::<PAGE>() else {
+        return zeros(bytes);
+    };
+    let whole = || Header::parse(page).is_ok() && Slot::newest(page).is_some();
+    let length = || layout::check_capacity(data.len()).is_ok();
+    zeros(data) && (zeros(page) || length() && !whole())
+}
+
 impl Leftover {
-    /// Reads the ring at `path`, whose process must be dead.
+    /// Reads the bytes of the journal at `path`, whose process must be dead.
     ///
-    /// `None` if its creation was never finished, by a kill or power loss: then no event was ever
-    /// in it, and the file can go.
-    pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
-        let mut bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-        let Some(page) = bytes
-            .first_chunk::<PAGE>()
-            .copied()
-            .filter(|page| page.iter().any(|byte| *byte != 0))
-        else {
-            // Creation writes the whole header page at once, after all the zeros behind it.
-            return if bytes.iter().all(|byte| *byte == 0) {
-                Ok(None)
-            } else {
-                Err(Error::damaged(path, "it has no header"))
-            };
-        };
+    /// `None` if its creation was never finished, by a kill or power loss: the header is durable
+    /// before the first event is pushed, so no event was ever in it, and the file can go.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Damaged`]: another look would find the same.
+    pub(crate) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Option<Self>> {
+        if never_begun(&bytes) {
+            return Ok(None);
+        }
+        Self::parse_whole(path, bytes).map(Some)
+    }
+
+    fn parse_whole(path: &Path, mut bytes: Vec<u8>) -> Result<Self> {
+        let page = bytes.first_chunk::<PAGE>().copied();
+        let page = page.ok_or_else(|| Error::damaged(path, "it has no header"))?;
         let header = Header::parse(&page).map_err(|what| Error::damaged(path, what))?;
         if bytes.len() != PAGE + header.capacity {
             let what = format!(
@@ -94,7 +106,7 @@ impl Leftover {
             ),
         };
         leftover.scan(&header, slot.tail, taken);
-        Ok(Some(leftover))
+        Ok(leftover)
     }
 
     /// Finds the frames of one lap from `tail`, of which `taken` bytes were reserved when the

@@ -1,31 +1,28 @@
-//! A stretch of real memory: a ring's mapped file, or heap in tests. Here is where its file is
-//! created and allocated.
+//! A stretch of real memory: the mapped file of a journal, or heap in tests.
+//!
+//! The file itself is made by the store, through its seam to the file system; what is mapped here
+//! is whole and its blocks are allocated, so that no access meets a full disk.
 //!
 //! Always true: `base` is aligned to eight, valid for `len` bytes of reading and writing, and stays
 //! so as long as the region lives.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
-    path::{Path, PathBuf},
-    slice,
-    sync::atomic::AtomicU64,
+    fmt,
+    fs::File,
+    io, slice,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
+#[cfg(test)]
+use std::{ops::Range, sync::Arc};
 
 use memmap2::{MmapOptions, MmapRaw};
-use rustix::{
-    fs::FallocateFlags,
-    io::{Errno, retry_on_intr},
-};
 
 use super::{
     layout::{Header, PAGE},
     memory::Memory,
 };
-use crate::error::{Error, Result};
 
-/// A stretch of memory shared by the two ends of a ring.
+/// A stretch of memory shared by the two ends of a journal.
 #[derive(Debug)]
 pub(crate) struct Region {
     base: *mut u8,
@@ -34,95 +31,92 @@ pub(crate) struct Region {
 }
 
 /// What keeps `base` valid.
-#[derive(Debug)]
 enum Backing {
-    File {
-        map: MmapRaw,
-        path: PathBuf,
-    },
+    File(MmapRaw),
     #[cfg(test)]
-    #[expect(dead_code, reason = "held, not read")]
-    Heap(Box<[AtomicU64]>),
+    Simulated {
+        #[expect(dead_code, reason = "held, not read")]
+        words: Arc<[AtomicU64]>,
+        sync: Sync,
+    },
+}
+
+/// Makes a range of simulated memory durable.
+#[cfg(test)]
+pub(crate) type Sync = Box<dyn Fn(Range<usize>) -> io::Result<()> + Send + std::marker::Sync>;
+
+impl fmt::Debug for Backing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(map) => map.fmt(f),
+            #[cfg(test)]
+            Self::Simulated { .. } => f.write_str("Simulated"),
+        }
+    }
 }
 
 // SAFETY: the region owns its mapping or heap, which no thread is tied to; `Memory` rules how its
 // bytes may be accessed.
 unsafe impl Send for Region {}
 // SAFETY: as above; safe methods only hand out atomics.
-unsafe impl Sync for Region {}
+unsafe impl std::marker::Sync for Region {}
 
 impl Region {
-    /// Creates the file of a new ring, all of its blocks allocated and its header durable, and maps
-    /// it.
-    pub(super) fn create_file(path: &Path, header: &Header) -> Result<Self> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true).mode(0o600);
-        let file = options.open(path).map_err(Error::io("create", path))?;
-        Self::fill_file(&file, path, header).inspect_err(|_| {
-            // The error that led here is the one to report; a file that stays is told from a ring
-            // by its empty header.
-            drop(std::fs::remove_file(path));
-        })
-    }
-
-    fn fill_file(file: &File, path: &Path, header: &Header) -> Result<Self> {
-        let len = PAGE + header.capacity;
-        allocate(file, len as u64).map_err(Error::io("allocate", path))?;
-        // The blocks must be durable before a header says so.
-        file.sync_all().map_err(Error::io("sync", path))?;
-        file.write_all_at(&header.page(), 0)
-            .map_err(Error::io("write", path))?;
-        file.sync_all().map_err(Error::io("sync", path))?;
-        let map = MmapOptions::new()
-            .len(len)
-            .map_raw(file)
-            .map_err(Error::io("map", path))?;
+    /// Maps the first `len` bytes of a file, shared: what is written into it is the file's at once.
+    /// The file is as long, and nobody makes it shorter.
+    pub(crate) fn map(file: &File, len: usize) -> io::Result<Self> {
+        let map = MmapOptions::new().len(len).map_raw(file)?;
         // Where the kernel knows how (Linux 5.14), the first push to each page finds it mapped;
         // elsewhere it faults and works too.
         #[cfg(target_os = "linux")]
         drop(map.advise(memmap2::Advice::PopulateWrite));
+        let base = map.as_mut_ptr();
         Ok(Self {
-            base: map.as_mut_ptr(),
+            base,
             len,
-            backing: Backing::File {
-                map,
-                path: path.to_owned(),
-            },
+            backing: Backing::File(map),
         })
     }
 
-    /// A ring in the heap, which begins as its file would.
+    /// Memory of a simulated file, which reads as these words and is made durable by `sync`.
     #[cfg(test)]
-    pub(super) fn heap(header: &Header) -> Self {
-        let mut words: Box<[AtomicU64]> = (0..(PAGE + header.capacity) / 8)
-            .map(|_| AtomicU64::new(0))
-            .collect();
-        for (at, word) in header.page().chunks_exact(8).zip(&mut words) {
-            *word.get_mut() = super::layout::word(at, 0);
-        }
-        let base = words.as_mut_ptr().cast();
+    pub(crate) fn simulated(words: Arc<[AtomicU64]>, sync: Sync) -> Self {
         Self {
-            base,
+            base: words.as_ptr().cast::<u8>().cast_mut(),
             len: words.len() * 8,
-            backing: Backing::Heap(words),
+            backing: Backing::Simulated { words, sync },
         }
     }
 
-    /// The file's path.
-    pub(super) fn path(&self) -> &Path {
-        match &self.backing {
-            Backing::File { path, .. } => path,
-            #[cfg(test)]
-            Backing::Heap(_) => Path::new(""),
+    /// A journal in the heap, which begins as its file would.
+    #[cfg(test)]
+    pub(super) fn heap(header: &Header) -> Self {
+        let words = (0..(PAGE + header.capacity) / 8).map(|_| AtomicU64::new(0));
+        let region = Self::simulated(words.collect(), Box::new(|_| Ok(())));
+        region.begin(header).expect("memory takes a header");
+        region
+    }
+
+    /// Writes the header page of a new journal and makes it durable. A death on the way leaves what
+    /// [`Leftover`](super::Leftover) knows as never begun.
+    pub(super) fn begin(&self, header: &Header) -> io::Result<()> {
+        for (number, word) in header.page().chunks_exact(8).enumerate() {
+            self.word(number * 8)
+                .store(super::layout::word(word, 0), Relaxed);
         }
+        self.sync_header()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
     }
 
     /// Makes the header page durable.
     pub(super) fn sync_header(&self) -> io::Result<()> {
         match &self.backing {
-            Backing::File { map, .. } => map.flush_range(0, PAGE),
+            Backing::File(map) => map.flush_range(0, PAGE),
             #[cfg(test)]
-            Backing::Heap(_) => Ok(()),
+            Backing::Simulated { sync, .. } => sync(0..PAGE),
         }
     }
 
@@ -196,53 +190,5 @@ unsafe impl Memory for Region {
     unsafe fn slice(&self, at: usize, len: usize) -> Option<&[u8]> {
         // SAFETY: unwritten and within the region by this method's contract.
         Some(unsafe { slice::from_raw_parts(self.at(at, len), len) })
-    }
-}
-
-/// Gives the file `len` bytes with blocks behind all of them.
-fn allocate(file: &File, len: u64) -> io::Result<()> {
-    match retry_on_intr(|| rustix::fs::fallocate(file, FallocateFlags::empty(), 0, len)) {
-        // Some platforms allocate without making the file longer.
-        Ok(()) => file.set_len(len),
-        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => write_zeros(file, len),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// What [`allocate`] does where the file system can't: a block that was written is there.
-fn write_zeros(mut file: &File, len: u64) -> io::Result<()> {
-    io::copy(&mut io::Read::take(io::repeat(0), len), &mut file)?;
-    file.flush()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::MetadataExt as _;
-
-    use super::*;
-
-    #[test]
-    fn both_ways_to_allocate_leave_no_block_out() {
-        let directory = tempfile::tempdir().unwrap();
-        for (name, allocate) in [
-            ("fallocate", allocate as fn(&File, u64) -> io::Result<()>),
-            ("zeros", write_zeros),
-        ] {
-            let path = directory.path().join(name);
-            let file = File::create_new(&path).unwrap();
-            allocate(&file, 1 << 20).unwrap();
-            file.sync_all().unwrap();
-            let metadata = file.metadata().unwrap();
-            assert_eq!(metadata.len(), 1 << 20, "{name}");
-            assert!(
-                metadata.blocks() * 512 >= 1 << 20,
-                "{name}: {} blocks",
-                metadata.blocks()
-            );
-            assert!(
-                std::fs::read(&path).unwrap().iter().all(|byte| *byte == 0),
-                "{name}"
-            );
-        }
     }
 }

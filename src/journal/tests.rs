@@ -1,12 +1,26 @@
 //! The ring against a queue, alone and under threads, and its speed.
 
-use std::{collections::VecDeque, thread, time::Instant};
+use std::{collections::VecDeque, path::Path, thread, time::Instant};
 
 use proptest::{collection::vec, prelude::*};
 
 use super::{layout::Header, *};
+use crate::{
+    error::Error,
+    store::fs::{Fs as _, OsFs},
+};
 
 const KEY: u64 = 0x0123_4567_89ab_cdef;
+
+/// A journal in a new file.
+pub(super) fn create_at(
+    path: &Path,
+    capacity: usize,
+) -> crate::error::Result<(Producer, Consumer)> {
+    let region = OsFs.create_mapped(path, file_len(capacity)?);
+    let region = region.map_err(Error::io("create", path))?;
+    create(region, &stream()).map_err(Error::io("begin", path))
+}
 
 pub(super) fn stream() -> StreamId {
     "billing-7f3a9c".parse().unwrap()
@@ -209,7 +223,7 @@ fn how_long_a_push_takes() {
     for threads in [1, 2] {
         for round in 0..3 {
             let path = directory.path().join(format!("{threads}-{round}.ring"));
-            let (producer, consumer) = create(&path, DEFAULT_CAPACITY, &stream()).unwrap();
+            let (producer, consumer) = create_at(&path, DEFAULT_CAPACITY).unwrap();
             let drain = thread::spawn(move || drain(consumer));
             let pushers: Vec<_> = (0..threads)
                 .map(|_| {

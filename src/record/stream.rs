@@ -46,15 +46,15 @@ impl fmt::Display for Source {
     }
 }
 
-/// One writer: its source and six random hexadecimal digits, new for each process start, as in
-/// `billing-7f3a9c`.
+/// One writer: its source and twelve random hexadecimal digits, new for each process start, as in
+/// `billing-7f3a9c01b2d4`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(String);
 
 impl StreamId {
-    /// The stream of `source` with this suffix, of which 24 bits are used.
-    pub(crate) fn new(source: &Source, suffix: u32) -> Self {
-        Self(format!("{source}-{:06x}", suffix & 0xff_ffff))
+    /// The stream of `source` with this suffix, of which 48 bits are used.
+    pub(crate) fn new(source: &Source, suffix: u64) -> Self {
+        Self(format!("{source}-{:012x}", suffix & 0xffff_ffff_ffff))
     }
 
     /// The name as text.
@@ -64,7 +64,7 @@ impl StreamId {
 
     /// The source it writes for.
     pub fn source(&self) -> &str {
-        &self.0[..self.0.len() - 7]
+        self.0.rsplit_once('-').map_or("", |(source, _)| source)
     }
 }
 
@@ -75,12 +75,13 @@ impl FromStr for StreamId {
         let wrong = || {
             Error::invalid(
                 "stream",
-                format!("{text:?} is not a stream like billing-7f3a9c"),
+                format!("{text:?} is not a stream like billing-7f3a9c01b2d4"),
             )
         };
         let (source, suffix) = text.rsplit_once('-').ok_or_else(wrong)?;
         source.parse::<Source>().map_err(|_| wrong())?;
-        let hex = suffix.len() == 6
+        // Six where an older version wrote it.
+        let hex = matches!(suffix.len(), 6 | 12)
             && suffix
                 .bytes()
                 .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));

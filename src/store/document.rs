@@ -6,17 +6,19 @@
 //! document and a temporary file, which the next change removes.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    io,
     path::{Path, PathBuf},
+    sync::Arc,
     thread,
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{layout::Layout, lock::Lock};
+use super::{
+    fs::{self, Fs, FsLock, OsFs},
+    layout::Layout,
+};
 use crate::error::{Error, Result};
 
 /// How long a change waits for others.
@@ -24,10 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Which file it is: device and inode, length, time of change. A replaced file is another inode.
-pub(crate) type Version = (u64, u64, u64, i64, i64);
+pub(crate) type Version = (u64, u64, u64, i64);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Document {
+    fs: Arc<dyn Fs>,
     path: PathBuf,
     lock: PathBuf,
 }
@@ -43,7 +46,13 @@ struct Versioned<T> {
 impl Document {
     /// `state/<name>.json`, changed under the lock `lock`.
     pub(crate) fn new(layout: &Layout, name: &str, lock: &str) -> Self {
+        Self::on(Arc::new(OsFs), layout, name, lock)
+    }
+
+    /// The same, on this file system.
+    pub(crate) fn on(fs: Arc<dyn Fs>, layout: &Layout, name: &str, lock: &str) -> Self {
         Self {
+            fs,
             path: layout.document(name),
             lock: layout.lock(lock),
         }
@@ -55,22 +64,17 @@ impl Document {
 
     /// Which version of the file there is now, if there is one.
     pub(crate) fn version(&self) -> Result<Option<Version>> {
-        match fs::metadata(&self.path) {
-            Ok(found) => Ok(Some((
-                found.dev(),
-                found.ino(),
-                found.len(),
-                found.mtime(),
-                found.mtime_nsec(),
-            ))),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(Error::io("look at", &self.path)(e)),
-        }
+        let found = self.fs.identity(&self.path);
+        let found = found.map_err(Error::io("look at", &self.path))?;
+        Ok(found.map(|found| {
+            let modified = found.modified.as_micros();
+            (found.device, found.inode, found.len, modified)
+        }))
     }
 
     /// What it says; the default if there is none yet.
     pub(crate) fn read<T: DeserializeOwned + Default>(&self) -> Result<T> {
-        match fs::read(&self.path) {
+        match fs::read(&*self.fs, &self.path) {
             Ok(text) => match serde_json::from_slice::<Versioned<T>>(&text) {
                 Ok(document) if document.version == 1 => Ok(document.content),
                 Ok(document) => Err(Error::damaged(
@@ -142,10 +146,10 @@ impl Document {
             .map_err(Error::io("write", &self.path))
     }
 
-    fn take_lock(&self) -> Result<Lock> {
+    fn take_lock(&self) -> Result<Box<dyn FsLock>> {
         let mut waited = Duration::ZERO;
         loop {
-            if let Some(lock) = Lock::try_take(&self.lock)? {
+            if let Some(lock) = self.fs.try_lock(&self.lock)? {
                 return Ok(lock);
             }
             if waited >= PATIENCE {
@@ -159,24 +163,17 @@ impl Document {
     }
 
     fn replace(&self, text: &[u8], sync: bool) -> io::Result<()> {
-        let tmp = self.path.with_extension("json.tmp");
+        let (fs, tmp) = (&*self.fs, self.path.with_extension("json.tmp"));
         // What a dead process left is not written to: another may have it open.
-        match fs::remove_file(&tmp) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&tmp)?;
-        file.write_all(text)?;
+        fs::remove_if_there(fs, &tmp)?;
+        let file = fs.create_new(&tmp)?;
+        fs::append_all(&*file, text)?;
         if sync {
-            file.sync_all()?;
+            file.sync()?;
         }
-        fs::rename(&tmp, &self.path)?;
+        fs.rename(&tmp, &self.path)?;
         if sync {
-            File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+            fs.sync_dir(self.path.parent().unwrap_or(Path::new(".")))?;
         }
         Ok(())
     }

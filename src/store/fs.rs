@@ -4,20 +4,45 @@
 //! that runs out of space, fails, or forgets what was not synced. [`OsFs`] is the real one.
 
 use std::{
-    fmt, fs, io,
+    fmt, fs,
+    io::{self, Write as _},
     os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
+};
+
+use rustix::{
+    fs::{FallocateFlags, OFlags},
+    io::{Errno, retry_on_intr},
+};
+
+use super::lock::Lock;
+use crate::{
+    error::{Error, Result},
+    journal::Region,
+    record::Timestamp,
 };
 
 /// The operations the store needs of a file system. Files are created 0600, directories 0700.
 pub(crate) trait Fs: fmt::Debug + Send + Sync + 'static {
     /// Creates a file that must not exist yet, for writing and reading.
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn FsFile>>;
-    /// Opens an existing file for writing and reading.
+    /// Creates a file of `len` zeros that must not exist yet, all its blocks allocated and durable,
+    /// and maps it. A file that can't be finished is removed again.
+    fn create_mapped(&self, path: &Path, len: usize) -> io::Result<Region>;
+    /// Opens an existing file for writing and reading. What is no regular file is an error, and
+    /// never waited for.
     fn open_write(&self, path: &Path) -> io::Result<Box<dyn FsFile>>;
-    /// Opens an existing file for reading.
+    /// Opens an existing file for reading, as [`open_write`](Self::open_write).
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn FsFile>>;
+    /// What bears this name now, itself and not what it links to; `None` if nothing does.
+    fn identity(&self, path: &Path) -> io::Result<Option<Identity>>;
+    /// The path without links, relative parts and `..`.
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf>;
+    /// Takes the lock with this file, unless another holds it; see [`Lock`].
+    fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn FsLock>>>;
+    /// Whether someone holds the lock with this file. Creates nothing.
+    fn is_locked(&self, path: &Path) -> Result<bool>;
     /// Creates a directory and those above it, where missing.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Gives a file another name on the same file system, replacing what bears it.
@@ -49,6 +74,18 @@ pub(crate) trait FsFile: fmt::Debug + Send + Sync {
     fn identity(&self) -> io::Result<Identity>;
 }
 
+/// A held lock. Dropping it releases it and leaves its file.
+pub(crate) trait FsLock: fmt::Debug + Send + Sync {
+    /// Releases the lock and removes its file.
+    fn remove(self: Box<Self>) -> Result<()>;
+}
+
+impl FsLock for Lock {
+    fn remove(self: Box<Self>) -> Result<()> {
+        Lock::remove(*self)
+    }
+}
+
 /// Which file an open file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
@@ -57,6 +94,33 @@ pub(crate) struct Identity {
     pub(crate) links: u64,
     pub(crate) device: u64,
     pub(crate) inode: u64,
+    /// Whether it is a regular file: no directory, pipe, device or link.
+    pub(crate) is_file: bool,
+    /// When its content changed last, by the file system's clock.
+    pub(crate) modified: Timestamp,
+}
+
+impl Identity {
+    /// Whether both are the same file, however long.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self {
+            len: metadata.len(),
+            links: metadata.nlink(),
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            is_file: metadata.is_file(),
+            modified: modified(metadata),
+        }
+    }
+}
+
+fn modified(metadata: &fs::Metadata) -> Timestamp {
+    let micros = metadata.mtime().saturating_mul(1_000_000);
+    Timestamp::from_micros(micros.saturating_add(metadata.mtime_nsec() / 1000))
 }
 
 /// One thing in a directory.
@@ -64,7 +128,11 @@ pub(crate) struct Identity {
 pub(crate) struct Entry {
     pub(crate) name: String,
     pub(crate) is_dir: bool,
+    /// Whether it is a regular file: no directory, pipe, device or link.
+    pub(crate) is_file: bool,
     pub(crate) len: u64,
+    /// When its content changed last, by the file system's clock.
+    pub(crate) modified: Timestamp,
 }
 
 /// Room on a file system, in bytes, for us.
@@ -101,6 +169,24 @@ pub(crate) fn read_full_at(file: &dyn FsFile, buffer: &mut [u8], offset: u64) ->
     Ok(filled)
 }
 
+/// All of a file's bytes.
+pub(crate) fn read(fs: &dyn Fs, path: &Path) -> io::Result<Vec<u8>> {
+    let file = fs.open_read(path)?;
+    let len = file.identity()?.len;
+    let mut bytes = vec![0; usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?];
+    let read = read_full_at(&*file, &mut bytes, 0)?;
+    bytes.truncate(read);
+    Ok(bytes)
+}
+
+/// Removes a file, if it is there.
+pub(crate) fn remove_if_there(fs: &dyn Fs, path: &Path) -> io::Result<()> {
+    match fs.remove_file(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
 /// Another file system, of which only the reading side works: whoever is given this can't change
 /// anything.
 #[derive(Debug)]
@@ -111,8 +197,30 @@ impl Fs for ReadOnly {
         Err(io::ErrorKind::ReadOnlyFilesystem.into())
     }
 
+    fn create_mapped(&self, _: &Path, _: usize) -> io::Result<Region> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
     fn open_write(&self, _: &Path) -> io::Result<Box<dyn FsFile>> {
         Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn identity(&self, path: &Path) -> io::Result<Option<Identity>> {
+        self.0.identity(path)
+    }
+
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        self.0.resolve(path)
+    }
+
+    fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn FsLock>>> {
+        Err(Error::io("lock", path)(
+            io::ErrorKind::ReadOnlyFilesystem.into(),
+        ))
+    }
+
+    fn is_locked(&self, path: &Path) -> Result<bool> {
+        self.0.is_locked(path)
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
@@ -163,14 +271,48 @@ impl Fs for OsFs {
         Ok(Box::new(OsFile(file)))
     }
 
+    fn create_mapped(&self, path: &Path, len: usize) -> io::Result<Region> {
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?;
+        let mapped = allocate(&file, len as u64)
+            .and_then(|()| file.sync_all())
+            .and_then(|()| Region::map(&file, len));
+        mapped.inspect_err(|_| {
+            // The error that led here is the one to report; a file that stays is told from a
+            // journal by its empty header.
+            drop(fs::remove_file(path));
+        })
+    }
+
     fn open_write(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        Ok(Box::new(OsFile(
-            fs::OpenOptions::new().read(true).append(true).open(path)?,
-        )))
+        open_regular(path, fs::OpenOptions::new().read(true).append(true))
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        Ok(Box::new(OsFile(fs::File::open(path)?)))
+        open_regular(path, fs::OpenOptions::new().read(true))
+    }
+
+    fn identity(&self, path: &Path) -> io::Result<Option<Identity>> {
+        match fs::symlink_metadata(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            found => Ok(Some(Identity::of(&found?))),
+        }
+    }
+
+    fn resolve(&self, path: &Path) -> io::Result<PathBuf> {
+        fs::canonicalize(path)
+    }
+
+    fn try_lock(&self, path: &Path) -> Result<Option<Box<dyn FsLock>>> {
+        Ok(Lock::try_take(path)?.map(|lock| Box::new(lock) as Box<dyn FsLock>))
+    }
+
+    fn is_locked(&self, path: &Path) -> Result<bool> {
+        Lock::is_held(path)
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
@@ -212,7 +354,9 @@ impl Fs for OsFs {
             entries.push(Entry {
                 name: entry.file_name().to_string_lossy().into_owned(),
                 is_dir: metadata.is_dir(),
+                is_file: metadata.is_file(),
                 len: metadata.len(),
+                modified: modified(&metadata),
             });
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
@@ -226,6 +370,16 @@ impl Fs for OsFs {
             total: stat.f_blocks.saturating_mul(stat.f_frsize),
         })
     }
+}
+
+/// Opens what must be a regular file. Without waiting: opening a pipe would wait for its other end.
+fn open_regular(path: &Path, options: &mut fs::OpenOptions) -> io::Result<Box<dyn FsFile>> {
+    let no_wait = OFlags::NONBLOCK.bits().cast_signed();
+    let file = options.custom_flags(no_wait).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    Ok(Box::new(OsFile(file)))
 }
 
 #[derive(Debug)]
@@ -249,12 +403,55 @@ impl FsFile for OsFile {
     }
 
     fn identity(&self) -> io::Result<Identity> {
-        let metadata = self.0.metadata()?;
-        Ok(Identity {
-            len: metadata.len(),
-            links: metadata.nlink(),
-            device: metadata.dev(),
-            inode: metadata.ino(),
-        })
+        Ok(Identity::of(&self.0.metadata()?))
+    }
+}
+
+/// Gives the file `len` bytes with blocks behind all of them.
+fn allocate(file: &fs::File, len: u64) -> io::Result<()> {
+    match retry_on_intr(|| rustix::fs::fallocate(file, FallocateFlags::empty(), 0, len)) {
+        // Some platforms allocate without making the file longer.
+        Ok(()) => file.set_len(len),
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => write_zeros(file, len),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What [`allocate`] does where the file system can't: a block that was written is there.
+fn write_zeros(mut file: &fs::File, len: u64) -> io::Result<()> {
+    io::copy(&mut io::Read::take(io::repeat(0), len), &mut file)?;
+    file.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_to_allocate_leave_no_block_out() {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, allocate) in [
+            (
+                "fallocate",
+                allocate as fn(&fs::File, u64) -> io::Result<()>,
+            ),
+            ("zeros", write_zeros),
+        ] {
+            let path = directory.path().join(name);
+            let file = fs::File::create_new(&path).unwrap();
+            allocate(&file, 1 << 20).unwrap();
+            file.sync_all().unwrap();
+            let metadata = file.metadata().unwrap();
+            assert_eq!(metadata.len(), 1 << 20, "{name}");
+            assert!(
+                metadata.blocks() * 512 >= 1 << 20,
+                "{name}: {} blocks",
+                metadata.blocks()
+            );
+            assert!(
+                fs::read(&path).unwrap().iter().all(|byte| *byte == 0),
+                "{name}"
+            );
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::{
     fmt,
+    panic::{self, AssertUnwindSafe},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -44,6 +45,16 @@ pub enum Problem {
     PruneFailed(String),
     /// Events were dropped because the journal was full.
     Dropped(u64),
+    /// The journal's file was deleted or replaced by someone else. Events are still written, but
+    /// those of the last milliseconds are lost if the process is killed: restart it.
+    JournalLost(String),
+    /// The log's directory is no longer where it was opened: it was moved, or a link to it was set to
+    /// another. The log goes on in the old one; restart the process to use the new one.
+    DirectoryMoved(String),
+    /// A thread of the log panicked, which is a fault of this crate. No more events are taken, or,
+    /// without the sealer, no more files are sealed and pruned. Restart the process: what is in the
+    /// journal is written then.
+    ThreadDied(String),
 }
 
 impl fmt::Display for Problem {
@@ -77,6 +88,9 @@ impl fmt::Display for Problem {
                 f,
                 "{count} audit events were dropped because the journal was full"
             ),
+            Self::JournalLost(what) => write!(f, "the journal of the audit log is gone: {what}"),
+            Self::DirectoryMoved(what) => write!(f, "the audit log's directory was moved: {what}"),
+            Self::ThreadDied(what) => write!(f, "a thread of the audit log died: {what}"),
         }
     }
 }
@@ -165,10 +179,13 @@ pub(crate) struct Health {
     callback: Option<Callback>,
 }
 
+/// What is wrong now, each in a sentence.
 #[derive(Clone, Debug, Default)]
 struct Trouble {
     write: Option<String>,
     space: Option<String>,
+    /// What stays until the process is restarted.
+    lasting: Vec<String>,
 }
 
 impl Health {
@@ -191,12 +208,8 @@ impl Health {
     /// Why the log is not ready, if it is not.
     pub(crate) fn trouble(&self) -> Vec<String> {
         let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        trouble
-            .write
-            .iter()
-            .chain(&trouble.space)
-            .cloned()
-            .collect()
+        let passing = trouble.write.iter().chain(&trouble.space);
+        passing.chain(&trouble.lasting).cloned().collect()
     }
 
     pub(crate) fn synced(&self) {
@@ -208,29 +221,55 @@ impl Health {
     }
 
     /// Notes a problem and tells the application.
+    ///
+    /// The application's code runs here: its callback, and its `tracing` layers. A panic of theirs
+    /// is theirs, and must not end the thread that writes the log.
     pub(crate) fn report(&self, problem: &Problem) {
-        {
-            let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-            match problem {
-                Problem::WriteFailed(_) | Problem::DiskFull(_) => {
-                    trouble.write = Some(problem.to_string())
-                }
-                Problem::WriteRecovered => trouble.write = None,
-                Problem::SpaceLow { very: true, .. } => trouble.space = Some(problem.to_string()),
-                Problem::SpaceLow { very: false, .. } | Problem::SpaceRecovered => {
-                    trouble.space = None
-                }
-                _ => {}
-            }
-        }
-        match problem {
+        self.note(problem);
+        let told = panic::catch_unwind(AssertUnwindSafe(|| match problem {
             Problem::WriteRecovered | Problem::SpaceRecovered => {
-                tracing::info!(target: "tracing_audit", "{problem}")
+                tracing::info!(target: "tracing_audit", "{problem}");
             }
+            Problem::ThreadDied(_) => tracing::error!(target: "tracing_audit", "{problem}"),
             _ => tracing::warn!(target: "tracing_audit", "{problem}"),
+        }));
+        let called = panic::catch_unwind(AssertUnwindSafe(|| {
+            if let Some(callback) = &self.callback {
+                callback(problem);
+            }
+        }));
+        for (panicked, whose) in [
+            (told.is_err(), "a `tracing` layer"),
+            (called.is_err(), "`on_problem`"),
+        ] {
+            if panicked {
+                self.note_lasting(format!(
+                    "{whose} panicked when a problem of the log was reported"
+                ));
+            }
         }
-        if let Some(callback) = &self.callback {
-            callback(problem);
+    }
+
+    fn note(&self, problem: &Problem) {
+        let text = || Some(problem.to_string());
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match problem {
+            Problem::WriteFailed(_) | Problem::DiskFull(_) => trouble.write = text(),
+            Problem::WriteRecovered => trouble.write = None,
+            Problem::SpaceLow { very: true, .. } => trouble.space = text(),
+            Problem::SpaceLow { very: false, .. } | Problem::SpaceRecovered => trouble.space = None,
+            Problem::JournalLost(_) | Problem::DirectoryMoved(_) | Problem::ThreadDied(_) => {
+                drop(trouble);
+                self.note_lasting(problem.to_string());
+            }
+            _ => {}
+        }
+    }
+
+    fn note_lasting(&self, what: String) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if !trouble.lasting.contains(&what) {
+            trouble.lasting.push(what);
         }
     }
 }

@@ -8,7 +8,8 @@
 //! state/<name>.json                     tokens, holds, keys
 //! state/journal/<stream>.ring           events on their way to the live file
 //! state/locks/<name>.lock               held by whoever writes a stream, or prunes
-//! state/tmp/…                           half-made files; emptied at open
+//! state/aside/…                         what stood in the place of our files and is not ours
+//! state/tmp/…                           half-made files; emptied at recovery
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -66,6 +67,11 @@ impl Layout {
         self.root.join("state/tmp")
     }
 
+    /// What others put in the place of the log's files, and what was damaged in them.
+    pub(crate) fn aside_dir(&self) -> PathBuf {
+        self.root.join("state/aside")
+    }
+
     pub(crate) fn format_file(&self) -> PathBuf {
         self.root.join("state/format")
     }
@@ -93,13 +99,6 @@ impl Layout {
 
     pub(crate) fn index(&self, stem: &FileStem) -> PathBuf {
         self.index_day(stem.day()).join(format!("{stem}{INDEX}"))
-    }
-
-    /// Where a file ending in `ending` is made before it is renamed to its place. The process id
-    /// keeps two processes apart.
-    pub(crate) fn tmp(&self, stem: &FileStem, ending: &str) -> PathBuf {
-        self.tmp_dir()
-            .join(format!("{stem}{ending}.{}.tmp", std::process::id()))
     }
 
     pub(crate) fn ring(&self, stream: &StreamId) -> PathBuf {

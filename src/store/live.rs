@@ -1,12 +1,16 @@
 //! The live file: where lines are appended.
 //!
-//! What holds between two calls: the file's first `len` bytes are complete lines, and the first
-//! `synced` of them are durable. If bytes beyond `len` could not be cut off again, that is made up
-//! for before anything else is written.
+//! What holds between two calls: the file's first `appended.len` bytes are complete lines that we
+//! wrote, and the first `synced.len` of them are durable. Bytes of a failed write may lie behind
+//! them until they are cut off, which happens before anything else is written or synced.
+//!
+//! A live file ends in one way: [`Live::finish`], which leaves nothing behind its durable lines.
+//! Only the stem that it gives is handed over to be sealed.
 
-use std::io;
+use std::{io, time::Duration};
 
 use super::{
+    batch::{Batch, Point},
     fs::{self, Fs, FsFile},
     layout::Layout,
     names::FileStem,
@@ -16,110 +20,243 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub(super) struct Live {
     file: Box<dyn FsFile>,
-    pub(super) stem: FileStem,
-    pub(super) len: u64,
-    pub(super) synced: u64,
-    /// Bytes of a failed write may lie beyond `len`.
+    stem: FileStem,
+    /// When it was begun, by the monotonic clock.
+    begun: Duration,
+    /// Where its first line begins.
+    first: Point,
+    appended: Mark,
+    synced: Mark,
+    /// Bytes of a failed write may lie behind what was appended.
     ragged: bool,
+    /// Something was cut off and the cut may not be durable.
+    cut: bool,
 }
 
-/// What became of the file behind our back.
+/// A place between two lines of the file.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    len: u64,
+    point: Point,
+}
+
+/// Everything before this point is durable: made by [`Live::sync`] alone.
+#[derive(Debug)]
+pub(super) struct Synced(Point);
+
+impl Synced {
+    pub(super) fn point(&self) -> Point {
+        self.0
+    }
+}
+
+/// A file that is complete and durable: made by [`Live::finish`] alone.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) stem: FileStem,
+    pub(super) is_empty: bool,
+}
+
+/// What others did to the file.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Tampered {
-    /// Its name is gone, or another file bears it. Ours is still readable.
+pub(super) enum Change {
+    /// Its name is gone, or something else bears it. Ours is still readable.
     Gone,
-    /// It is shorter than what was written.
-    Cut {
+    /// It is not as long as what was written.
+    Length {
         /// Its length now.
-        len: u64,
+        now: u64,
+        /// What was written.
+        ours: u64,
     },
 }
 
 impl Live {
     /// Creates the file; its name is durable on return.
-    pub(super) fn create(fs: &dyn Fs, layout: &Layout, stem: FileStem) -> Result<Self> {
+    pub(super) fn create(
+        fs: &dyn Fs,
+        layout: &Layout,
+        stem: FileStem,
+        at: Point,
+        begun: Duration,
+    ) -> Result<Self> {
         let path = layout.live(&stem);
+        let dir = layout.live_dir();
         let file = match fs.create_new(&path) {
             // Someone removed the directory.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                fs.create_dir_all(&layout.live_dir())
-                    .map_err(Error::io("create", layout.live_dir()))?;
+                fs.create_dir_all(&dir).map_err(Error::io("create", &dir))?;
+                fs.sync_dir(layout.root())
+                    .map_err(Error::io("sync", layout.root()))?;
                 fs.create_new(&path)
             }
             file => file,
         }
         .map_err(Error::io("create", &path))?;
-        fs.sync_dir(&layout.live_dir())
-            .map_err(Error::io("sync", layout.live_dir()))?;
+        if let Err(error) = fs.sync_dir(&dir) {
+            // An empty file that stays is removed at the next recovery.
+            let _ = fs.remove_file(&path);
+            return Err(Error::io("sync", dir)(error));
+        }
+        let start = Mark { len: 0, point: at };
         Ok(Self {
             file,
             stem,
-            len: 0,
-            synced: 0,
+            begun,
+            first: at,
+            appended: start,
+            synced: start,
             ragged: false,
+            cut: false,
         })
     }
 
-    /// Appends complete lines; all of them or none.
-    pub(super) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+    /// A file with the first `len` bytes of another, which are its durable lines, up to `end`.
+    pub(super) fn adopt(
+        file: Box<dyn FsFile>,
+        stem: FileStem,
+        len: u64,
+        other: &Self,
+        end: Point,
+    ) -> Self {
+        let mark = Mark { len, point: end };
+        Self {
+            file,
+            stem,
+            begun: other.begun,
+            first: other.first,
+            appended: mark,
+            synced: mark,
+            ragged: false,
+            cut: false,
+        }
+    }
+
+    pub(super) fn stem(&self) -> &FileStem {
+        &self.stem
+    }
+
+    pub(super) fn file(&self) -> &dyn FsFile {
+        &*self.file
+    }
+
+    pub(super) fn begun(&self) -> Duration {
+        self.begun
+    }
+
+    /// Where its first line begins.
+    pub(super) fn first(&self) -> Point {
+        self.first
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.appended.len
+    }
+
+    /// Whether it has lines that are not durable.
+    pub(super) fn is_unsynced(&self) -> bool {
+        self.appended.len > self.synced.len
+    }
+
+    /// Appends the lines of a batch; all of them or none.
+    pub(super) fn append(&mut self, batch: &Batch) -> io::Result<()> {
         self.even_out()?;
-        if let Err(error) = fs::append_all(&*self.file, lines) {
+        if let Err(error) = fs::append_all(&*self.file, batch.lines()) {
             self.ragged = true;
-            // Tried again before the next write if it fails now.
+            // Tried again before the next write or sync if it fails now.
             let _ = self.even_out();
             return Err(error);
         }
-        self.len += lines.len() as u64;
+        self.appended.len += batch.lines().len() as u64;
+        self.appended.point = batch.end();
         Ok(())
     }
 
+    /// Cuts off what a failed write left.
     fn even_out(&mut self) -> io::Result<()> {
         if self.ragged {
-            self.file.truncate(self.len)?;
+            self.file.truncate(self.appended.len)?;
             self.ragged = false;
+            self.cut = true;
         }
         Ok(())
     }
 
-    pub(super) fn sync(&mut self) -> io::Result<()> {
-        self.file.sync()?;
-        self.synced = self.len;
-        Ok(())
-    }
-
-    /// Cuts off what is not durable, after a failed sync: the kernel may have thrown it away,
-    /// whatever a second sync says. The cut is itself durable on return.
-    pub(super) fn cut_to_synced(&mut self) -> io::Result<()> {
-        self.len = self.synced;
-        self.ragged = true;
+    /// Makes what was appended durable. It is so only if the file was ours all the time: else it is
+    /// told what others did to it.
+    pub(super) fn sync(&mut self) -> io::Result<Result<Synced, Change>> {
         self.even_out()?;
-        self.file.sync()
+        self.file.sync()?;
+        // Afterwards: what came before the look is covered by it.
+        let found = self.file.identity()?;
+        if found.links == 0 {
+            return Ok(Err(Change::Gone));
+        }
+        if found.len != self.appended.len {
+            return Ok(Err(Change::Length {
+                now: found.len,
+                ours: self.appended.len,
+            }));
+        }
+        self.synced = self.appended;
+        self.cut = false;
+        Ok(Ok(Synced(self.synced.point)))
     }
 
-    /// Whether what is open still is a file with a name and as long as it should be. Cheaper than
-    /// [`tampered`](Self::tampered), which also looks whether the name is still its own.
-    pub(super) fn looks_whole(&self) -> io::Result<bool> {
-        let ours = self.file.identity()?;
-        Ok(ours.links > 0 && ours.len >= self.len)
+    /// Gives up what is not durable: the kernel may have thrown it away after a failed sync, whatever
+    /// a second one says.
+    pub(super) fn give_up_unsynced(&mut self) {
+        self.appended = self.synced;
+        self.ragged = true;
+    }
+
+    /// Gives up all but the first `len` bytes, which are known to be sound lines.
+    pub(super) fn give_up_beyond(&mut self, len: u64) {
+        self.synced.len = len;
+        self.give_up_unsynced();
+    }
+
+    /// Ends the file. It has nothing then but lines that are durable.
+    ///
+    /// # Errors
+    ///
+    /// Gives the file back, to be ended later.
+    pub(super) fn finish(mut self) -> Result<Finished, (Self, io::Error)> {
+        match self.even_out_durably() {
+            Ok(()) => Ok(Finished {
+                is_empty: self.appended.len == 0,
+                stem: self.stem,
+            }),
+            Err(error) => Err((self, error)),
+        }
+    }
+
+    fn even_out_durably(&mut self) -> io::Result<()> {
+        if self.is_unsynced() {
+            return Err(io::Error::other("it has lines that are not durable"));
+        }
+        self.even_out()?;
+        if self.cut {
+            self.file.sync()?;
+            self.cut = false;
+        }
+        Ok(())
     }
 
     /// Whether the file still is where and what it should be.
-    pub(super) fn tampered(&self, fs: &dyn Fs, layout: &Layout) -> io::Result<Option<Tampered>> {
+    pub(super) fn changed(&self, fs: &dyn Fs, layout: &Layout) -> io::Result<Option<Change>> {
         let ours = self.file.identity()?;
-        if ours.len < self.len {
-            return Ok(Some(Tampered::Cut { len: ours.len }));
+        let named = fs.identity(&layout.live(&self.stem))?;
+        if ours.links == 0 || !named.is_some_and(|named| named.is_same(&ours)) {
+            return Ok(Some(Change::Gone));
         }
-        let named = match fs.open_read(&layout.live(&self.stem)) {
-            Ok(file) => file.identity()?,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Some(Tampered::Gone)),
-            Err(e) => return Err(e),
-        };
-        let same = ours.links > 0 && (named.device, named.inode) == (ours.device, ours.inode);
-        Ok((!same).then_some(Tampered::Gone))
-    }
-
-    /// Reads back what was written.
-    pub(super) fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        fs::read_full_at(&*self.file, buffer, offset)
+        // Bytes of a failed write may still be there.
+        if ours.len == self.appended.len || self.ragged && ours.len > self.appended.len {
+            return Ok(None);
+        }
+        Ok(Some(Change::Length {
+            now: ours.len,
+            ours: self.appended.len,
+        }))
     }
 }

@@ -11,16 +11,17 @@ use super::{
     fs::{Fs, OsFs},
     gzip::Level,
     layout::Layout,
-    lock::Lock,
-    open::check_format,
+    names::FileStem,
+    prepare::check_format,
     recover,
     retention::{self, Doomed, Pruned, Pruner, Retention},
     seal,
     sealed::LocalSealed,
     sealer::remove_twin,
+    survey::Survey,
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     record::{Source, StreamId},
 };
 
@@ -41,7 +42,7 @@ pub(crate) struct Rescued {
 pub(crate) fn recover_now(dir: &Path, mut done: impl FnMut(Rescued)) -> Result<()> {
     let (fs, layout, clock) = (OsFs, Layout::new(dir), SystemClock::new());
     check_format(&layout)?;
-    for stream in recover::left_streams(&fs, &layout)? {
+    for stream in Survey::take(&fs, &layout)?.streams(&fs, &layout)? {
         let mut rescued = Rescued {
             stream: stream.clone(),
             records: 0,
@@ -72,15 +73,27 @@ pub(crate) fn recover_now(dir: &Path, mut done: impl FnMut(Rescued)) -> Result<(
         }
         done(rescued);
     }
+    // The twins of what was sealed before; their grace is cut short.
+    for stem in Survey::take(&fs, &layout)?.all_live() {
+        if !fs.is_locked(&layout.lock(stem.stream.as_str()))? && is_sealed(&fs, &layout, stem)? {
+            remove_twin(&fs, &layout, stem)?;
+        }
+    }
     Ok(())
+}
+
+fn is_sealed(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<bool> {
+    let path = layout.sealed(stem);
+    let found = fs.identity(&path).map_err(Error::io("look at", &path))?;
+    Ok(found.is_some())
 }
 
 /// The streams whose processes died: with a journal that nobody writes to.
 pub(crate) fn abandoned(fs: &dyn Fs, layout: &Layout) -> Result<Vec<StreamId>> {
     let mut abandoned = Vec::new();
-    for stream in recover::left_streams(fs, layout)? {
-        if layout.ring(&stream).exists() && !Lock::is_held(&layout.lock(stream.as_str()))? {
-            abandoned.push(stream);
+    for stream in Survey::take(fs, layout)?.journals() {
+        if !fs.is_locked(&layout.lock(stream.as_str()))? {
+            abandoned.push(stream.clone());
         }
     }
     Ok(abandoned)

@@ -13,38 +13,51 @@ pub(crate) mod layout;
 pub(crate) mod listing;
 pub(crate) mod live_reader;
 pub(crate) mod names;
+#[cfg(test)]
+mod oracle;
 mod rebuild;
 #[cfg(test)]
 pub(crate) mod samples;
 pub(crate) mod seal;
 pub(crate) mod sealed;
 #[cfg(test)]
+mod set_clock;
+#[cfg(test)]
 pub(crate) mod sim;
 pub(crate) mod summary;
 mod tmp;
 pub(crate) mod verify;
 
+mod assemble;
+mod batch;
 mod clock;
 mod health;
 pub(crate) mod hold;
+mod lines;
 mod live;
 pub(crate) mod lock;
 pub(crate) mod maintain;
+mod mend;
 mod open;
+mod prepare;
 mod recover;
 mod reserve;
 mod retention;
 mod sealer;
+mod sound;
 mod space;
-mod tampered;
+mod survey;
+mod twins;
 mod undelivered;
+mod watch;
 mod writer;
 
 pub(crate) use gzip::Level;
 pub(crate) use health::Callback;
 pub use health::{Counters, Problem};
 pub use hold::Hold;
-pub(crate) use open::{Store, StoreOptions, check_format};
+pub(crate) use open::{Store, StoreOptions};
+pub(crate) use prepare::check_format;
 pub use retention::Retention;
 pub(crate) use retention::{Doomed, Pruned};
 pub(crate) use sealer::SealerOptions;

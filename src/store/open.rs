@@ -1,14 +1,13 @@
 //! Opening a directory for writing, and closing it.
 
 use std::{
-    fs as std_fs,
-    io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    io,
+    panic::{self, AssertUnwindSafe},
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
-        mpsc::{self, Sender},
+        mpsc::Sender,
     },
     thread::{self, JoinHandle},
 };
@@ -16,26 +15,20 @@ use std::{
 use serde_json::json;
 
 use super::{
+    assemble::{Assembled, assemble},
     clock::{Clock, SystemClock},
-    fs::{Fs, OsFs},
-    health::{Callback, Health},
+    fs::{Fs, FsLock, OsFs},
+    health::{Callback, Health, Problem},
     hold::{self, Hold},
     layout::Layout,
-    lock::Lock,
-    recover,
-    retention::Pruner,
-    sealed::LocalSealed,
     sealer::{Job, Sealer, SealerOptions},
     writer::{Writer, WriterOptions},
 };
 use crate::{
     error::{Error, Result},
-    journal::{self, Durability, Fate, Producer, PushError},
+    journal::{Durability, Fate, Producer, PushError},
     record::{OwnRecord, Severity, Source, StreamId, Timestamp},
 };
-
-/// What `state/format` says.
-pub(crate) const FORMAT: &str = "tracing-audit 1\n";
 
 /// How a directory is written.
 pub(crate) struct StoreOptions {
@@ -61,73 +54,40 @@ pub(crate) struct Store {
 struct Threads {
     writer: JoinHandle<Result<()>>,
     sealer: JoinHandle<()>,
-    lock: Lock,
+    lock: Box<dyn FsLock>,
 }
 
 impl Store {
-    /// Makes the directory ready, recovers what dead processes left, and starts the writer and the
-    /// sealer.
+    /// Makes the directory ready and starts the writer and the sealer, which takes over what dead
+    /// processes left.
     pub(crate) fn open(dir: &Path, options: StoreOptions) -> Result<Self> {
-        let fs: Arc<dyn Fs> = Arc::new(OsFs);
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let layout = prepare(&*fs, dir)?;
-        let (stream, lock) = new_stream(&*fs, &layout, &options.source)?;
-        let health = Arc::new(Health::new(options.on_problem));
-        let sealed = Arc::new(LocalSealed::new(fs.clone(), layout.clone()));
-        let durability = Durability::leak();
-        let ring = layout.ring(&stream);
-        let (producer, consumer) = journal::create(&ring, options.journal_capacity, &stream)?;
-        fs.sync_dir(&layout.journal_dir())
-            .map_err(Error::io("sync", layout.journal_dir()))?;
+        Self::open_on(Arc::new(OsFs), Arc::new(SystemClock::new()), dir, options)
+    }
 
-        let (jobs, queue) = mpsc::channel();
-        let stopping = Arc::new(AtomicBool::new(false));
-        let pruner = Pruner {
-            sealed,
-            producer: producer.clone(),
+    fn open_on(
+        fs: Arc<dyn Fs>,
+        clock: Arc<dyn Clock>,
+        dir: &Path,
+        options: StoreOptions,
+    ) -> Result<Self> {
+        let Assembled {
+            layout,
+            stream,
+            lock,
+            producer,
             durability,
-            source: options.source.clone(),
-            owed: Vec::new(),
-        };
-        let mut sealer = Sealer::new(
-            fs.clone(),
-            layout.clone(),
-            clock.clone(),
-            health.clone(),
-            options.sealer,
-            pruner,
-            stream.clone(),
-            queue,
-            stopping.clone(),
-        );
-        // Before the first event: then what is in the directory is whole, but for what lives.
-        sealer.recover_left();
-        let writer = Writer::new(
-            fs,
-            layout.clone(),
-            clock,
-            stream.clone(),
-            options.source,
-            consumer,
-            durability,
-            health.clone(),
-            jobs.clone(),
-            options.writer,
-        );
-        let spawn = |error| Error::io("start a thread for", dir)(error);
-        let writer = thread::Builder::new()
-            .name("audit-writer".into())
-            .spawn(move || writer.run())
-            .map_err(spawn)?;
-        let sealer = thread::Builder::new()
-            .name("audit-sealer".into())
-            .spawn(move || sealer.run())
-            .map_err(spawn)?;
-        let threads = Mutex::new(Some(Threads {
+            health,
+            jobs,
+            stopping,
             writer,
             sealer,
+        } = assemble(fs, clock, dir, options)?;
+        let threads = Threads {
+            writer: spawn_writer(writer, &producer, durability, &health)
+                .map_err(Error::io("start a thread for", dir))?,
+            sealer: spawn_sealer(sealer, &health).map_err(Error::io("start a thread for", dir))?,
             lock,
-        }));
+        };
         Ok(Self {
             layout,
             stream,
@@ -136,7 +96,7 @@ impl Store {
             health,
             sealer: jobs,
             stopping,
-            threads,
+            threads: Mutex::new(Some(threads)),
         })
     }
 
@@ -239,78 +199,50 @@ impl Store {
     }
 }
 
-/// Creates what is missing and checks the version of what is there.
-pub(crate) fn prepare(fs: &dyn Fs, dir: &Path) -> Result<Layout> {
-    let layout = Layout::new(dir);
-    let state = layout.format_file();
-    for dir in [
-        layout.live_dir(),
-        layout.sealed_dir(),
-        layout.index_dir(),
-        layout.journal_dir(),
-        layout.locks_dir(),
-        layout.tmp_dir(),
-    ] {
-        fs.create_dir_all(&dir).map_err(Error::io("create", &dir))?;
-    }
-    match check_format(&layout) {
-        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            // Written whole and then renamed: a reader meets all of it or nothing. Two processes
-            // write the same.
-            let tmp = layout
-                .tmp_dir()
-                .join(format!("format.{}.tmp", std::process::id()));
-            let write = || -> io::Result<()> {
-                let mut file = std_fs::OpenOptions::new()
-                    .write(true)
-                    .create(true)
-                    .truncate(true)
-                    .mode(0o600)
-                    .open(&tmp)?;
-                file.write_all(FORMAT.as_bytes())?;
-                file.sync_all()?;
-                fs.rename(&tmp, &state)?;
-                fs.sync_dir(&layout.root().join("state"))?;
-                fs.sync_dir(layout.root())
-            };
-            write().map_err(Error::io("write", &state))?;
-        }
-        checked => checked?,
-    }
-    Ok(layout)
+fn spawn_writer(
+    writer: Writer,
+    producer: &Producer,
+    durability: &'static Durability,
+    health: &Arc<Health>,
+) -> io::Result<JoinHandle<Result<()>>> {
+    let (producer, health) = (producer.clone(), health.clone());
+    let stream = writer.place.stream.clone();
+    let died = move |what: &str| {
+        // No caller waits for room that nobody makes, nor for a sync that never comes.
+        producer.close();
+        durability.die(what);
+        Err(Error::io("write", stream.as_str())(io::Error::other(
+            what.to_owned(),
+        )))
+    };
+    thread::Builder::new()
+        .name("audit-writer".into())
+        .spawn(move || guarded("writer", &health, || writer.run(), died))
 }
 
-/// An error unless the directory has the format of this version.
-pub(crate) fn check_format(layout: &Layout) -> Result<()> {
-    let path = layout.format_file();
-    let found = std_fs::read(&path).map_err(Error::io("read", &path))?;
-    if found == FORMAT.as_bytes() {
-        return Ok(());
-    }
-    let found = String::from_utf8_lossy(found.get(..found.len().min(64)).unwrap_or_default())
-        .trim_end()
-        .to_owned();
-    Err(Error::Version {
-        path,
-        found,
-        expected: FORMAT.trim_end(),
+fn spawn_sealer(sealer: Sealer, health: &Arc<Health>) -> io::Result<JoinHandle<()>> {
+    let health = health.clone();
+    thread::Builder::new()
+        .name("audit-sealer".into())
+        .spawn(move || guarded("sealer", &health, || sealer.run(), |_| ()))
+}
+
+/// Runs a thread of the log. Should it panic, that is known: nothing waits for it any longer.
+fn guarded<T>(
+    name: &str,
+    health: &Health,
+    run: impl FnOnce() -> T,
+    died: impl FnOnce(&str) -> T,
+) -> T {
+    panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        let what = format!(
+            "the {name} panicked: {}",
+            text.unwrap_or("without a message")
+        );
+        let result = died(&what);
+        health.report(&Problem::ThreadDied(what));
+        result
     })
-}
-
-/// A stream whose name nothing in the directory bears, with its lock.
-fn new_stream(fs: &dyn Fs, layout: &Layout, source: &Source) -> Result<(StreamId, Lock)> {
-    loop {
-        let mut suffix = [0; 4];
-        getrandom::fill(&mut suffix).map_err(|e| {
-            Error::io("name a stream in", layout.root())(io::Error::other(e.to_string()))
-        })?;
-        let stream = StreamId::new(source, u32::from_ne_bytes(suffix));
-        let taken = layout.lock(stream.as_str()).exists()
-            || layout.ring(&stream).exists()
-            || !recover::live_files(fs, layout, &stream)?.is_empty()
-            || recover::last_number(fs, layout, &stream)? > 0;
-        if !taken && let Some(lock) = Lock::try_take(&layout.lock(stream.as_str()))? {
-            return Ok((stream, lock));
-        }
-    }
 }

@@ -26,7 +26,7 @@ pub(crate) fn rebuild(blob: &dyn Blob, stem: &FileStem) -> Result<Built> {
 /// Puts an index in its place, durably, over one that may be there.
 pub(crate) fn write_index(fs: &dyn Fs, layout: &Layout, built: &Built) -> Result<()> {
     let stem = &built.index.stem;
-    let tmp = TmpFile::create(fs, layout, stem, INDEX)?;
+    let tmp = TmpFile::create(fs, layout, &format!("{stem}{INDEX}"))?;
     tmp.append(&built.encode())?;
     tmp.sync()?;
     tmp.publish(
@@ -34,6 +34,7 @@ pub(crate) fn write_index(fs: &dyn Fs, layout: &Layout, built: &Built) -> Result
         &layout.index_day(stem.day()),
         &layout.index(stem),
     )
+    .map(drop)
 }
 
 /// Reads the index of a sealed file. `None` if it is lost, damaged, unreadable, or that of a file

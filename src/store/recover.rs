@@ -1,115 +1,64 @@
 //! What a dead process left, made whole.
 //!
-//! In: a stream that nobody writes, which is known by its lock being free. Out: its live files end
-//! in complete lines, the records that were only in its journal are appended, its journal is gone.
+//! In: a stream that nobody writes, which is known by its lock being free. Out: its live files hold
+//! sound lines and nothing else, the events that were only in its journal are appended, its journal
+//! is gone.
 //!
 //! # The order, and why it can be cut short anywhere
 //!
 //! 1. Take the stream's lock. Whoever holds it is the only one to touch the stream's files.
-//! 2. Cut a torn line off the end of each live file. The torn record is still in the journal.
-//! 3. Find the journal's records that no live file has, by their ids, and append them with the
-//!    numbers that follow, in one write. Cut short here, the next attempt finds a torn line, or
-//!    fewer records missing.
+//! 2. Give up what is not sound in each live file (see `sound`). The events that this costs are still
+//!    in the journal; damage before them is set aside, and what it cost is recorded as lost.
+//! 3. Find the journal's events that no live file has, by their ids, and append them with the
+//!    numbers that follow, in one write. Cut short here, the next attempt finds a torn line, or fewer
+//!    events missing.
 //! 4. Sync the file, then its directory. Then remove the journal: from here on the file alone has
-//!    the records.
-//! 5. Remove the live files in which nothing is whole.
+//!    the events. Sync the journal's directory as well, before the file can be sealed: a journal that
+//!    a power loss brought back later would be written again.
+//! 5. Remove the live files in which nothing is sound.
 //! 6. The other files are sealed as after any rotation.
+//!
+//! What can't be read now is no damage: the attempt fails, is reported, and is made again later.
 //!
 //! # No number is given again
 //!
 //! Who follows the log goes from file to file by their numbers and never back. So what is appended
-//! goes behind all that was ever there: into the last file that the stream began, or, if that is
-//! sealed, empty or gone, into a new one with the number that follows. The journal says which one
-//! was the last; what was begun by an attempt that was cut short is still there, because empty
-//! files are removed only when nothing is left to be appended.
+//! goes behind all that was ever there: into the last file that the stream began, if that was today,
+//! or into a new one with the number that follows. The journal says which one was the last; what was
+//! begun by an attempt that was cut short is still there, because empty files are removed only when
+//! nothing is left to be appended.
 
-use std::collections::HashSet;
+use std::path::Path;
 
 use super::{
     clock::Clock,
-    fs::{self, Fs, FsFile},
-    layout::{self, Layout},
-    lock::Lock,
+    fs::{self, Fs, FsFile, FsLock},
+    index::Index,
+    layout::{self, LIVE, Layout, SEALED},
+    mend::set_aside,
     names::FileStem,
     seal,
+    sound::{Held, Journaled, Sound},
+    survey::Survey,
+    tmp::TmpFile,
 };
 use crate::{
     error::{Error, Result},
     journal::Leftover,
-    record::{
-        OwnRecord, Seq, Severity, Source, StreamId, Timestamp,
-        scan::{self, scan},
-    },
+    record::{OwnRecord, Seq, Severity, Source, StreamId, Timestamp},
 };
 
 /// A stream made whole.
 #[derive(Debug)]
 pub(crate) struct Recovered {
     /// Held until the files are sealed.
-    pub(crate) lock: Lock,
+    pub(crate) lock: Box<dyn FsLock>,
     /// The live files, to be sealed.
     pub(crate) files: Vec<FileStem>,
     /// How many records came from the journal.
     pub(crate) records: u64,
     /// What could not be recovered, and where it still is.
     pub(crate) problems: Vec<String>,
-}
-
-/// The streams that have a live file, a ring or a lock, whether anyone writes them or not.
-pub(crate) fn left_streams(fs: &dyn Fs, layout: &Layout) -> Result<Vec<StreamId>> {
-    let mut streams = Vec::new();
-    for (dir, ending) in [
-        (layout.live_dir(), layout::LIVE),
-        (layout.journal_dir(), layout::RING),
-        (layout.locks_dir(), layout::LOCK),
-    ] {
-        for entry in fs.list(&dir).map_err(Error::io("list", &dir))? {
-            let stream = match ending {
-                layout::LIVE => FileStem::parse(&entry.name, ending).map(|stem| stem.stream),
-                _ => entry
-                    .name
-                    .strip_suffix(ending)
-                    .and_then(|name| name.parse().ok()),
-            };
-            streams.extend(stream);
-        }
-    }
-    streams.sort();
-    streams.dedup();
-    Ok(streams)
-}
-
-/// The files of `stream` in `live/`, in order.
-pub(crate) fn live_files(fs: &dyn Fs, layout: &Layout, stream: &StreamId) -> Result<Vec<FileStem>> {
-    let dir = layout.live_dir();
-    let entries = fs.list(&dir).map_err(Error::io("list", &dir))?;
-    let mut stems: Vec<_> = entries
-        .iter()
-        .filter_map(|entry| FileStem::parse(&entry.name, layout::LIVE))
-        .filter(|stem| stem.stream == *stream)
-        .collect();
-    stems.sort_by_key(|stem| stem.number);
-    Ok(stems)
-}
-
-/// The number of the stream's last sealed file; 0 if it has none.
-pub(crate) fn last_number(fs: &dyn Fs, layout: &Layout, stream: &StreamId) -> Result<u32> {
-    let root = layout.sealed_dir();
-    let mut last = 0;
-    for day in fs.list(&root).map_err(Error::io("list", &root))? {
-        let dir = root.join(&day.name);
-        if day.is_dir && layout::parse_day_dir(&day.name).is_some() {
-            let entries = fs.list(&dir).map_err(Error::io("list", &dir))?;
-            let stems = entries
-                .iter()
-                .filter_map(|entry| FileStem::parse(&entry.name, layout::SEALED));
-            last = stems
-                .filter(|stem| stem.stream == *stream)
-                .map(|stem| stem.number)
-                .fold(last, u32::max);
-        }
-    }
-    Ok(last)
 }
 
 /// Makes the stream whole; `None` if its process lives.
@@ -119,284 +68,393 @@ pub(crate) fn recover(
     clock: &dyn Clock,
     stream: &StreamId,
 ) -> Result<Option<Recovered>> {
-    let Some(lock) = Lock::try_take(&layout.lock(stream.as_str()))? else {
+    let Some(lock) = fs.try_lock(&layout.lock(stream.as_str()))? else {
         return Ok(None);
     };
-    let mut problems = Vec::new();
-    let ring = layout.ring(stream);
-    let read = || match Leftover::read(&ring)? {
-        Some(leftover) if leftover.stream() != stream => Err(Error::damaged(
-            &ring,
-            format!("it belongs to {}", leftover.stream()),
-        )),
-        leftover => Ok(leftover),
-    };
-    let leftover = match ring.exists().then(read).transpose() {
-        Ok(leftover) => leftover.flatten(),
-        Err(error) => {
-            problems.push(set_aside(&ring, &error)?);
-            None
-        }
-    };
-    remove_half_made(fs, layout, stream)?;
+    let survey = Survey::take(fs, layout)?;
+    recover_locked(fs, layout, clock, stream, &survey, lock).map(Some)
+}
 
-    let (mut files, mut hollow) = (Vec::new(), Vec::new());
-    let mut known = Known::default();
-    for stem in live_files(fs, layout, stream)? {
-        if seal::verified(fs, layout, &stem)? {
-            // Sealed before the process died. Its grace is over when its lines are not in the
-            // journal any more, which they aren't: a file is durable and released before the next
-            // begins.
-            files.push(stem);
-            continue;
-        }
-        if repair(
-            fs,
-            layout,
-            &stem,
-            &mut known,
-            leftover.as_ref().map_or(u64::MAX, Leftover::next_seq),
-        )? {
-            files.push(stem);
-        } else {
-            hollow.push(stem);
-        }
+/// Makes a stream whole whose lock was taken before the survey.
+pub(crate) fn recover_locked(
+    fs: &dyn Fs,
+    layout: &Layout,
+    clock: &dyn Clock,
+    stream: &StreamId,
+    survey: &Survey,
+    lock: Box<dyn FsLock>,
+) -> Result<Recovered> {
+    let mut problems = Vec::new();
+    remove_half_made(fs, layout, survey, stream)?;
+    let leftover = read_journal(fs, layout, stream, &mut problems)?;
+    let mut journaled = Journaled::new();
+    for event in leftover.iter().flat_map(Leftover::frames) {
+        journaled.extend(id_of(event).map(|id| (id, event)));
+    }
+    // Without a journal everything is durable that is there.
+    let released = leftover
+        .as_ref()
+        .map_or(Seq(u64::MAX), |leftover| Seq(leftover.next_seq()));
+    let before = number_before(fs, layout, survey.live(stream))?;
+    let mut held = Held::left(stream, released, before);
+    let mut stream_files = StreamFiles::default();
+    for stem in survey.live(stream) {
+        let kind = look(fs, layout, stem, &mut held, &mut journaled, &mut problems)?;
+        stream_files.add(stem.clone(), kind);
     }
 
     let mut records = 0;
     if let Some(leftover) = &leftover {
-        let met = hollow
-            .iter()
-            .chain(&files)
-            .map(|stem| stem.number)
-            .max()
-            .unwrap_or(0);
-        // A name has eight digits: what the journal notes beyond them is damage.
-        let noted = Some(leftover.files())
-            .filter(|noted| *noted < 99_999_999)
-            .unwrap_or(0);
-        let last = met.max(noted).max(last_number(fs, layout, stream)?);
-        records = append_missing(fs, layout, clock, leftover, &known, &mut files, last)?;
+        let source: Source = stream.source().parse()?;
+        let missing = missing(leftover, &journaled);
+        let own = own_entries(leftover, &held, missing.len());
+        let rendered: Vec<_> = own.iter().map(|entry| entry.render(&source)).collect();
+        if !rendered.is_empty() {
+            let events = missing.iter().copied();
+            let events = events.chain(rendered.iter().map(Vec::as_slice));
+            // After a loss the numbers of the lost entries stay free; otherwise they go on without
+            // a gap.
+            let first = Seq((held.last + 1).max(leftover.next_seq()));
+            let lines = numbered(stream, first, events);
+            // A name has eight digits: what the journal notes beyond them is damage.
+            let noted = Some(leftover.files()).filter(|noted| *noted < 99_999_999);
+            let last = stream_files.last_number().max(noted.unwrap_or(0));
+            append(fs, layout, clock, stream, &mut stream_files, last, &lines)?;
+        }
+        records = missing.len() as u64;
     }
-    if ring.exists() {
-        std::fs::remove_file(&ring).map_err(Error::io("remove", &ring))?;
-    }
-    for stem in hollow {
+    let ring = layout.ring(stream);
+    fs::remove_if_there(fs, &ring).map_err(Error::io("remove", &ring))?;
+    // Also if another attempt removed it.
+    let dir = layout.journal_dir();
+    fs.sync_dir(&dir).map_err(Error::io("sync", dir))?;
+    for stem in stream_files.hollow {
         let path = layout.live(&stem);
-        fs.remove_file(&path).map_err(Error::io("remove", &path))?;
+        fs::remove_if_there(fs, &path).map_err(Error::io("remove", &path))?;
     }
-    Ok(Some(Recovered {
+    Ok(Recovered {
         lock,
-        files,
+        files: stream_files.sound,
         records,
         problems,
-    }))
+    })
 }
 
-/// What the live files have.
-#[derive(Default)]
-struct Known {
-    ids: HashSet<[u8; 36]>,
-    last_seq: u64,
-    /// The `total` of the last record about dropped events.
-    dropped: u64,
+/// The live files of a stream.
+#[derive(Debug, Default)]
+struct StreamFiles {
+    /// Those with sound lines, sealed or not.
+    sound: Vec<FileStem>,
+    /// Those with nothing.
+    hollow: Vec<FileStem>,
+    /// The last of the sound ones, if it is not sealed.
+    open: Option<FileStem>,
 }
 
-/// Cuts what is no complete line off the end of a file, and notes what the rest has from number
-/// `from` on. False if nothing would be left: then the file is not touched.
-fn repair(
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Sealed,
+    Sound,
+    Hollow,
+    /// None of ours; it was moved away.
+    Foreign,
+}
+
+impl StreamFiles {
+    fn add(&mut self, stem: FileStem, kind: Kind) {
+        self.open = (kind == Kind::Sound).then(|| stem.clone());
+        match kind {
+            Kind::Sealed | Kind::Sound => self.sound.push(stem),
+            Kind::Hollow => self.hollow.push(stem),
+            Kind::Foreign => {}
+        }
+    }
+
+    fn last_number(&self) -> u32 {
+        let all = self.sound.iter().chain(&self.hollow);
+        all.map(|stem| stem.number).max().unwrap_or(0)
+    }
+}
+
+/// Reads what a dead process left in its journal. Damage is proven by finding it twice; then the
+/// journal is kept under another name: nobody else could read it either, but a person may want to.
+fn read_journal(
+    fs: &dyn Fs,
+    layout: &Layout,
+    stream: &StreamId,
+    problems: &mut Vec<String>,
+) -> Result<Option<Leftover>> {
+    let ring = layout.ring(stream);
+    let found = fs.identity(&ring).map_err(Error::io("look at", &ring))?;
+    if found.is_none() {
+        return Ok(None);
+    }
+    let read = || {
+        let bytes = fs::read(fs, &ring).map_err(Error::io("read", &ring))?;
+        let leftover = Leftover::parse(&ring, bytes)?;
+        match leftover {
+            Some(other) if other.stream() != stream => {
+                let what = format!("it belongs to {}", other.stream());
+                Err(Error::damaged(&ring, what))
+            }
+            leftover => Ok(leftover),
+        }
+    };
+    match read() {
+        Err(Error::Damaged { .. }) => {}
+        leftover => return leftover,
+    }
+    match read() {
+        Err(error @ Error::Damaged { .. }) => {
+            let aside = ring.with_extension("ring.damaged");
+            fs.rename(&ring, &aside)
+                .map_err(Error::io("rename", &ring))?;
+            problems.push(format!("{error}; it is kept as {}", aside.display()));
+            Ok(None)
+        }
+        leftover => leftover,
+    }
+}
+
+/// The number of the last entry before a stream's live files, if it can be told.
+fn number_before(fs: &dyn Fs, layout: &Layout, live: &[FileStem]) -> Result<Option<u64>> {
+    let Some(first) = live.first() else {
+        return Ok(None);
+    };
+    if first.number == 1 {
+        return Ok(Some(0));
+    }
+    let root = layout.sealed_dir();
+    for day in fs.list(&root).map_err(Error::io("list", &root))? {
+        let dir = root.join(&day.name);
+        let entries = match layout::parse_day_dir(&day.name) {
+            Some(_) if day.is_dir => fs.list(&dir).map_err(Error::io("list", &dir))?,
+            _ => continue,
+        };
+        let mut stems = entries
+            .iter()
+            .filter_map(|entry| FileStem::parse(&entry.name, SEALED));
+        let before =
+            stems.find(|stem| stem.stream == first.stream && stem.number == first.number - 1);
+        if let Some(stem) = before {
+            // Without its index it is not worth reading the whole file.
+            let index = Index::read(fs, &layout.index(&stem));
+            return Ok(index.ok().map(|index| index.last_seq.0));
+        }
+    }
+    Ok(None)
+}
+
+/// Gives up what is not sound in a live file, and takes what is into `held`.
+fn look(
     fs: &dyn Fs,
     layout: &Layout,
     stem: &FileStem,
-    known: &mut Known,
-    from: u64,
-) -> Result<bool> {
+    held: &mut Held<'_>,
+    journaled: &mut Journaled<'_>,
+    problems: &mut Vec<String>,
+) -> Result<Kind> {
     let path = layout.live(stem);
+    let found = fs.identity(&path).map_err(Error::io("look at", &path))?;
+    match found {
+        None => return Ok(Kind::Foreign),
+        Some(found) if found.is_file => {}
+        Some(_) => {
+            let aside = set_aside(fs, layout, stem)?.unwrap_or_default();
+            let path = path.display();
+            problems.push(format!(
+                "{path} was no regular file; it was moved to {aside}"
+            ));
+            return Ok(Kind::Foreign);
+        }
+    }
+    if let Some(index) = seal::verified(fs, layout, stem)? {
+        // Sealed before the process died. Its lines are not in the journal any longer: a file is
+        // durable and released before the next one begins.
+        held.pass(index.last_seq);
+        return Ok(Kind::Sealed);
+    }
     let file = fs.open_write(&path).map_err(Error::io("open", &path))?;
     let len = file.identity().map_err(Error::io("look at", &path))?.len;
-    let text = read_all(&*file, len).map_err(Error::io("read", &path))?;
-    let mut whole = text.len();
-    // After a power loss the end may be zeros or worse, also with line ends in it: back to the last
-    // line that is a record.
-    loop {
-        let lines = text.get(..whole).unwrap_or_default();
-        let Some(end) = memchr::memrchr(b'\n', lines) else {
-            whole = 0;
-            break;
-        };
-        let start = memchr::memrchr(b'\n', &lines[..end]).map_or(0, |at| at + 1);
-        whole = end + 1;
-        if scan(&lines[start..end]).is_some() {
-            break;
+    let sound = held
+        .look(&*file, len, journaled)
+        .map_err(Error::io("read", &path))?;
+    let before_durable_end = held.before_durable_end();
+    if sound.len == 0 && !(len > 0 && before_durable_end) {
+        return Ok(Kind::Hollow);
+    }
+    if sound.damaged.is_empty() && !(before_durable_end && sound.len < len) {
+        if sound.len < len {
+            file.truncate(sound.len)
+                .map_err(Error::io("repair", &path))?;
         }
-        whole = start;
-    }
-    if whole == 0 {
-        return Ok(false);
-    }
-    if whole < text.len() {
-        file.truncate(whole as u64)
-            .map_err(Error::io("repair", &path))?;
+        // Also what is sound: its process may have died before it was durable, and the journal goes.
         file.sync().map_err(Error::io("sync", &path))?;
+        return Ok(Kind::Sound);
     }
-    for line in text[..whole].split(|byte| *byte == b'\n') {
-        let Some(fields) = scan(line) else { continue };
-        known.last_seq = known.last_seq.max(fields.seq);
-        if fields.seq >= from {
-            known.ids.extend(<[u8; 36]>::try_from(fields.id));
-        }
-        if fields.event_type == b"audit.log.dropped" {
-            let total = scan::details_path(fields.details, "total")
-                .and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
-            known.dropped = total.unwrap_or(known.dropped);
-        }
-    }
-    Ok(true)
+    let aside = set_damage_aside(fs, layout, stem, &*file, &sound, len)?;
+    let path = path.display();
+    problems.push(format!(
+        "{path} was damaged; what was no entry of the stream was moved to {aside}"
+    ));
+    Ok(match sound.len {
+        0 => Kind::Hollow,
+        _ => Kind::Sound,
+    })
 }
 
-fn read_all(file: &dyn FsFile, len: u64) -> std::io::Result<Vec<u8>> {
-    let mut text = vec![0; usize::try_from(len).map_err(|_| std::io::ErrorKind::FileTooLarge)?];
-    let read = fs::read_full_at(file, &mut text, 0)?;
-    text.truncate(read);
-    Ok(text)
+/// Writes a damaged live file again without what is not sound in it, which is kept elsewhere.
+fn set_damage_aside(
+    fs: &dyn Fs,
+    layout: &Layout,
+    stem: &FileStem,
+    file: &dyn FsFile,
+    sound: &Sound,
+    len: u64,
+) -> Result<String> {
+    let path = layout.live(stem);
+    let (mut at, mut good, mut bad) = (0, Vec::new(), Vec::new());
+    for range in sound.damaged.iter().cloned().chain([sound.len..len]) {
+        good.push(at..range.start);
+        at = range.end;
+        bad.push(range);
+    }
+    let copy = |ranges: &[std::ops::Range<u64>], to: &TmpFile<'_>| -> Result<()> {
+        for range in ranges {
+            let mut bytes = vec![0; (range.end - range.start) as usize];
+            let read = fs::read_full_at(file, &mut bytes, range.start);
+            bytes.truncate(read.map_err(Error::io("read", &path))?);
+            to.append(&bytes)?;
+        }
+        to.sync()
+    };
+    let dir = layout.aside_dir();
+    // The damage first: once the clean file is in its place, it is nowhere else.
+    let kept = TmpFile::create(fs, layout, &format!("{stem}.damage"))?;
+    copy(&bad, &kept)?;
+    let aside = dir.join(format!("{stem}.damage.{:016x}", fastrand::u64(..)));
+    kept.publish(layout.root(), &dir, &aside)?;
+    let clean = TmpFile::create(fs, layout, &format!("{stem}{LIVE}"))?;
+    copy(&good, &clean)?;
+    clean.publish(layout.root(), &layout.live_dir(), &path)?;
+    Ok(aside.display().to_string())
 }
 
-/// Appends the journal's records that no file has; says how many. `last` is the number of the file
-/// that the stream began last.
-fn append_missing(
+/// The journal's events that no file has.
+fn missing<'a>(leftover: &'a Leftover, journaled: &Journaled<'_>) -> Vec<&'a [u8]> {
+    let is_missing = |event: &&[u8]| id_of(event).is_none_or(|id| journaled.contains_key(&id));
+    leftover.frames().filter(is_missing).collect()
+}
+
+/// What the log has to say about a recovery; nothing if there was nothing to do.
+fn own_entries(leftover: &Leftover, held: &Held<'_>, missing: usize) -> Vec<OwnRecord> {
+    let mut own = Vec::new();
+    let mut gaps = held.gaps.clone();
+    if held.last > 0 && held.before_durable_end() {
+        gaps.insert(held.last, leftover.next_seq() - held.last - 1);
+    }
+    for (after, count) in gaps {
+        let what = "Entries that were durable are missing from the live file";
+        let entry = OwnRecord::new("audit.log.lost", Severity::Critical, what);
+        own.push(entry.detail("count", count).detail("after_seq", after));
+    }
+    let dropped = leftover.dropped();
+    if dropped.total > held.drops && dropped.unreported > 0 {
+        let what = "Events were dropped because the journal was full";
+        let mut entry = OwnRecord::new("audit.log.dropped", Severity::Critical, what)
+            .detail("count", dropped.unreported)
+            .detail("total", dropped.total);
+        if let Some(since) = dropped.since_micros {
+            entry = entry.detail("since", Timestamp::from_micros(since).to_string());
+        }
+        own.push(entry);
+    }
+    if missing > 0 || !own.is_empty() {
+        let what = "The process ended without closing its log; its journal was recovered";
+        let entry = OwnRecord::new("audit.log.recovered", Severity::Warning, what)
+            .detail("records", missing)
+            .detail("interrupted", leftover.holes());
+        own.push(entry);
+    }
+    own
+}
+
+fn numbered<'a>(stream: &StreamId, first: Seq, events: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut lines = Vec::new();
+    let mut number = first;
+    for event in events {
+        lines.extend_from_slice(format!("{{\"stream\":\"{stream}\",\"seq\":{number},").as_bytes());
+        lines.extend_from_slice(event);
+        lines.push(b'\n');
+        number = number.next();
+    }
+    lines
+}
+
+/// Appends the lines to the stream's last file, or to a new one; durable on return. `last` is the
+/// number of the file that the stream began last.
+fn append(
     fs: &dyn Fs,
     layout: &Layout,
     clock: &dyn Clock,
-    leftover: &Leftover,
-    known: &Known,
-    files: &mut Vec<FileStem>,
+    stream: &StreamId,
+    files: &mut StreamFiles,
     last: u32,
-) -> Result<u64> {
-    let stream = leftover.stream();
-    let missing: Vec<&[u8]> = leftover
-        .frames()
-        .filter(|record| !id_of(record).is_some_and(|id| known.ids.contains(&id)))
-        .collect();
-    let mut own = Vec::new();
-    let lost = if known.last_seq > 0 {
-        leftover.next_seq().saturating_sub(known.last_seq + 1)
-    } else {
-        0
-    };
-    if lost > 0 {
-        let record = OwnRecord::new(
-            "audit.log.lost",
-            Severity::Critical,
-            "Records that were durable are missing from the live file",
-        )
-        .detail("count", lost)
-        .detail("after_seq", known.last_seq);
-        own.push(record);
-    }
-    let dropped = leftover.dropped();
-    if dropped.total > known.dropped && dropped.unreported > 0 {
-        let mut record = OwnRecord::new(
-            "audit.log.dropped",
-            Severity::Critical,
-            "Events were dropped because the journal was full",
-        )
-        .detail("count", dropped.unreported)
-        .detail("total", dropped.total);
-        if let Some(since) = dropped.since_micros {
-            record = record.detail("since", Timestamp::from_micros(since).to_string());
-        }
-        own.push(record);
-    }
-    if missing.is_empty() && own.is_empty() {
-        return Ok(0);
-    }
-    let recovered = OwnRecord::new(
-        "audit.log.recovered",
-        Severity::Warning,
-        "The process ended without closing its log; its journal was recovered",
-    )
-    .detail("records", missing.len())
-    .detail("interrupted", leftover.holes());
-    own.push(recovered);
-
-    let source: Source = stream.source().parse()?;
-    // After a loss the numbers of the lost records stay free; otherwise they go on without a gap.
-    let mut seq = Seq((known.last_seq + 1).max(leftover.next_seq()));
-    let mut lines = Vec::new();
-    let rendered: Vec<Vec<u8>> = own.iter().map(|record| record.render(&source)).collect();
-    for record in missing
-        .iter()
-        .copied()
-        .chain(rendered.iter().map(Vec::as_slice))
-    {
-        lines.extend_from_slice(format!("{{\"stream\":\"{stream}\",\"seq\":{seq},").as_bytes());
-        lines.extend_from_slice(record);
-        lines.push(b'\n');
-        seq = seq.next();
-    }
-
-    let open = match files.last() {
-        Some(stem) if stem.number == last && !seal::verified(fs, layout, stem)? => {
-            Some(stem.clone())
-        }
-        _ => None,
-    };
-    let (stem, file) = match open {
+    lines: &[u8],
+) -> Result<()> {
+    let now = clock.now();
+    // An entry of today is looked for from today on: in an older file nobody would find it.
+    let open = files
+        .open
+        .take()
+        .filter(|stem| stem.number == last && stem.day() == now.day());
+    let (path, file) = match open {
         Some(stem) => {
             let path = layout.live(&stem);
-            (
-                stem,
-                fs.open_write(&path).map_err(Error::io("open", &path))?,
-            )
+            let file = fs.open_write(&path).map_err(Error::io("open", &path))?;
+            (path, file)
         }
         None => {
             let stem = FileStem {
-                born: clock.now(),
+                born: now,
                 stream: stream.clone(),
                 number: last + 1,
             };
             let path = layout.live(&stem);
             let file = fs.create_new(&path).map_err(Error::io("create", &path))?;
-            files.push(stem.clone());
-            (stem, file)
+            files.sound.push(stem);
+            (path, file)
         }
     };
-    let path = layout.live(&stem);
-    fs::append_all(&*file, &lines).map_err(Error::io("write", &path))?;
+    fs::append_all(&*file, lines).map_err(Error::io("write", &path))?;
     file.sync().map_err(Error::io("sync", &path))?;
-    fs.sync_dir(&layout.live_dir())
-        .map_err(Error::io("sync", layout.live_dir()))?;
-    Ok(missing.len() as u64)
+    let dir = layout.live_dir();
+    fs.sync_dir(&dir).map_err(Error::io("sync", dir))
 }
 
-/// The id of a record as it is in the journal, which begins with it.
-fn id_of(record: &[u8]) -> Option<[u8; 36]> {
-    record.strip_prefix(b"\"id\":\"")?.first_chunk().copied()
-}
-
-/// A damaged ring is kept under another name: nobody else could read it either, but a person may
-/// want to.
-fn set_aside(ring: &std::path::Path, error: &Error) -> Result<String> {
-    let aside = ring.with_extension("ring.damaged");
-    std::fs::rename(ring, &aside).map_err(Error::io("rename", ring))?;
-    Ok(format!("{error}; it is kept as {}", aside.display()))
+/// The id of an event as it is in the journal, which begins with it.
+fn id_of(event: &[u8]) -> Option<[u8; 36]> {
+    event.strip_prefix(b"\"id\":\"")?.first_chunk().copied()
 }
 
 /// Removes the temporary files of a stream whose lock is held.
-fn remove_half_made(fs: &dyn Fs, layout: &Layout, stream: &StreamId) -> Result<()> {
-    let dir = layout.tmp_dir();
-    for entry in fs.list(&dir).map_err(Error::io("list", &dir))? {
-        let stem = entry
-            .name
-            .split_once(".jsonl")
-            .or_else(|| entry.name.split_once(layout::INDEX))
-            .and_then(|(stem, _)| stem.parse::<FileStem>().ok());
-        let ours = stem.is_some_and(|stem| stem.stream == *stream)
-            || entry.name.strip_suffix(".reserve") == Some(stream.as_str());
-        if ours {
-            let path = dir.join(&entry.name);
-            fs.remove_file(&path).map_err(Error::io("remove", &path))?;
-        }
+fn remove_half_made(
+    fs: &dyn Fs,
+    layout: &Layout,
+    survey: &Survey,
+    stream: &StreamId,
+) -> Result<()> {
+    for name in survey.half_made(stream) {
+        let path = layout.tmp_dir().join(name);
+        fs::remove_if_there(fs, &path).map_err(Error::io("remove", &path))?;
     }
     Ok(())
+}
+
+/// The journals that were set aside as damaged and are still there: what is in them may be missing
+/// in the log, until a person has looked.
+pub(crate) fn damaged_journals(fs: &dyn Fs, dir: &Path) -> Result<Vec<String>> {
+    let entries = fs.list(dir).map_err(Error::io("list", dir))?;
+    let names = entries.into_iter().map(|entry| entry.name);
+    Ok(names.filter(|name| name.ends_with(".damaged")).collect())
 }

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::{
-    journal::{self, Consumer},
+    journal::Consumer,
     store::{gzip::Level, samples, seal::seal, sim::SimFs},
 };
 
@@ -43,7 +43,9 @@ fn rig() -> Rig {
         fs.remove_file(&layout.live(stem)).unwrap();
     }
     let stream = "tracing-audit-00000b".parse().unwrap();
-    let (producer, consumer) = journal::create(&layout.ring(&stream), 1 << 16, &stream).unwrap();
+    let (producer, consumer) =
+        crate::store::assemble::new_journal(&crate::store::fs::OsFs, &layout, &stream, 1 << 16)
+            .unwrap();
     let durability = Durability::leak();
     // Nobody writes here: waiting ends at once.
     durability.close();

@@ -35,6 +35,28 @@ const INDEXED_LATER: usize = 2;
 /// Seals a live file that nobody writes to any more and whose last line is whole. If it was sealed
 /// before, there is nothing to do.
 pub(crate) fn seal(fs: &dyn Fs, layout: &Layout, stem: &FileStem, level: Level) -> Result<Index> {
+    seal_if(fs, layout, stem, level, |_| true)
+}
+
+/// The same, but a file with a line that is no entry is [`Error::Damaged`].
+pub(super) fn seal_sound(
+    fs: &dyn Fs,
+    layout: &Layout,
+    stem: &FileStem,
+    level: Level,
+) -> Result<Index> {
+    seal_if(fs, layout, stem, level, |index| {
+        index.blocks.iter().all(|block| !block.opaque)
+    })
+}
+
+fn seal_if(
+    fs: &dyn Fs,
+    layout: &Layout,
+    stem: &FileStem,
+    level: Level,
+    sound: impl FnOnce(&Index) -> bool,
+) -> Result<Index> {
     let live = open(FileBlob::open(fs, layout.live(stem)))?;
     if let Some(index) = sealed_twin(fs, layout, stem, live.as_ref())? {
         return Ok(index);
@@ -44,8 +66,14 @@ pub(crate) fn seal(fs: &dyn Fs, layout: &Layout, stem: &FileStem, level: Level) 
     let live = live.map_or_else(|| FileBlob::open(fs, layout.live(stem)), Ok)?;
     ends_with_a_line(&live)?;
 
-    let tmp = TmpFile::create(fs, layout, stem, SEALED)?;
+    let tmp = TmpFile::create(fs, layout, &format!("{stem}{SEALED}"))?;
     let built = compress(&tmp, &live, stem, level)?;
+    if !sound(&built.index) {
+        return Err(Error::damaged(
+            live.path(),
+            "it has a line that is no entry",
+        ));
+    }
     tmp.sync()?;
     compare(
         &FileBlob::open(fs, tmp.path().to_owned())?,
@@ -61,10 +89,11 @@ pub(crate) fn seal(fs: &dyn Fs, layout: &Layout, stem: &FileStem, level: Level) 
     Ok(built.index)
 }
 
-/// Whether the sealed twin is there, durable, and has what the live file has, which may go then.
-pub(crate) fn verified(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<bool> {
+/// The index of the sealed twin, if that is there, durable, and has what the live file has, which may
+/// go then.
+pub(crate) fn verified(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<Option<Index>> {
     let live = open(FileBlob::open(fs, layout.live(stem)))?;
-    sealed_twin(fs, layout, stem, live.as_ref()).map(|index| index.is_some())
+    sealed_twin(fs, layout, stem, live.as_ref())
 }
 
 /// The index of the sealed twin if that is complete: by its index, made again if need be, and its

@@ -1,11 +1,13 @@
 //! The sealer thread: seals rotated files, removes their live twins after a grace, recovers what
 //! dead processes left, prunes.
 //!
-//! It works behind the writer and never holds it up. Everything it does can be cut short and done
-//! again, by it or by another process.
+//! It works behind the writer and never holds it up, nor an `open`. Everything it does can be cut
+//! short and done again, by it or by another process. What thousands of short processes left is taken
+//! in turns, the journals first: at most [`LOCKS`] streams are held at a time, none longer than it is
+//! worked on, and a process that ends soon does a little more than it leaves.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,15 +18,16 @@ use std::{
 
 use super::{
     clock::Clock,
-    fs::Fs,
+    fs::{Fs, FsLock},
     gzip::Level,
     health::{Health, Problem},
     layout::Layout,
-    lock::Lock,
     names::FileStem,
-    recover,
+    recover::{self, damaged_journals},
     retention::{Pruner, Retention},
     seal,
+    survey::Survey,
+    twins::Twins,
 };
 use crate::{
     error::{Error, Result},
@@ -53,106 +56,145 @@ pub(crate) struct SealerOptions {
     pub(crate) retention: Retention,
 }
 
-pub(super) struct Sealer {
-    fs: Arc<dyn Fs>,
-    layout: Layout,
-    clock: Arc<dyn Clock>,
-    health: Arc<Health>,
-    options: SealerOptions,
-    pruner: Pruner,
+/// Where the sealer works; nothing here changes.
+pub(super) struct SealerPlace {
+    pub(super) fs: Arc<dyn Fs>,
+    pub(super) layout: Layout,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) health: Arc<Health>,
+    pub(super) options: SealerOptions,
     /// Our own stream, whose files are not leftovers.
-    own: StreamId,
+    pub(super) own: StreamId,
+    /// Set when the log closes: what is at hand is finished, the rest is left to the next process.
+    pub(super) stopping: Arc<AtomicBool>,
+}
+
+pub(super) struct Sealer {
+    place: SealerPlace,
+    pruner: Pruner,
     jobs: Receiver<Job>,
-    /// Set when the log closes: the file at hand is finished, the others are left to the next
-    /// process.
-    stopping: Arc<AtomicBool>,
     queue: VecDeque<Pending>,
-    graced: VecDeque<Graced>,
+    twins: Twins,
+    /// Streams that may have something to recover, those with a journal first.
+    left: VecDeque<StreamId>,
+    /// Those without a journal of which a file was not whole: recovered once.
+    tried: BTreeSet<StreamId>,
+    /// When it was last looked for what is left, and pruned.
+    maintained: Duration,
 }
 
 /// A file to be sealed.
 struct Pending {
     stem: FileStem,
-    /// Of the stream, if it is not ours.
-    lock: Option<Arc<Lock>>,
+    /// Whether a dead process left it.
+    left: bool,
     not_before: Duration,
     pause: Duration,
-}
-
-/// A sealed file whose live twin is still there.
-struct Graced {
-    stem: FileStem,
-    lock: Option<Arc<Lock>>,
-    until: Duration,
 }
 
 const MAINTENANCE: Duration = Duration::from_secs(60);
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// A backlog of this many files is sealed at the fast level.
 const BEHIND: usize = 2;
+/// So many streams of dead processes are held at a time, with a descriptor each.
+const LOCKS: usize = 8;
+/// So many files of dead processes are sealed by a process that ends.
+const LAST_FILES: usize = 2;
+/// A file of so many bytes is sealed in no time.
+const SMALL: u64 = 1 << 20;
 
 impl Sealer {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "called once, where all of them are made"
-    )]
-    pub(super) fn new(
-        fs: Arc<dyn Fs>,
-        layout: Layout,
-        clock: Arc<dyn Clock>,
-        health: Arc<Health>,
-        options: SealerOptions,
-        pruner: Pruner,
-        own: StreamId,
-        jobs: Receiver<Job>,
-        stopping: Arc<AtomicBool>,
-    ) -> Self {
+    pub(super) fn new(place: SealerPlace, pruner: Pruner, jobs: Receiver<Job>) -> Self {
         Self {
-            fs,
-            layout,
-            clock,
-            health,
-            options,
+            twins: Twins::new(place.options.grace),
+            place,
             pruner,
-            own,
             jobs,
-            stopping,
             queue: VecDeque::new(),
-            graced: VecDeque::new(),
+            left: VecDeque::new(),
+            tried: BTreeSet::new(),
+            maintained: Duration::ZERO,
         }
     }
 
     /// Runs until it is told to stop or the writer is gone.
     pub(super) fn run(mut self) {
-        self.prune(self.options.retention);
-        let mut maintained = self.clock.monotonic();
+        self.begin();
         loop {
-            if self.stopping.load(Ordering::Acquire) {
-                return;
+            if self.place.stopping.load(Ordering::Acquire) {
+                return self.wind_up();
             }
-            let now = self.clock.monotonic();
-            if now.saturating_sub(maintained) >= MAINTENANCE {
-                maintained = now;
-                self.recover_left();
-                self.prune(self.options.retention);
-            }
-            let next = self
-                .work(now)
-                .map_or(MAINTENANCE, |wait| wait.min(MAINTENANCE));
-            match self.jobs.recv_timeout(next) {
-                Ok(Job::Seal(stem)) => self.add(stem, None),
-                Ok(Job::Prune) => self.prune(self.options.retention),
-                Ok(Job::MakeRoom(bytes)) => self.prune(self.options.retention.at_least_free(bytes)),
-                Ok(Job::Stop) | Err(RecvTimeoutError::Timeout) => {}
+            let wait = self.turn();
+            match self.jobs.recv_timeout(wait) {
+                Ok(job) => self.take(job),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
-    fn add(&mut self, stem: FileStem, lock: Option<Arc<Lock>>) {
+    pub(super) fn begin(&mut self) {
+        self.look_for_left();
+        // Their events come before anything else.
+        self.recover_some();
+        self.report_damaged();
+        self.prune(self.place.options.retention);
+        self.maintained = self.place.clock.monotonic();
+    }
+
+    /// Does a piece of what there is to do; says how long there is nothing then.
+    pub(super) fn turn(&mut self) -> Duration {
+        let now = self.place.clock.monotonic();
+        if now.saturating_sub(self.maintained) >= MAINTENANCE {
+            self.maintained = now;
+            self.look_for_left();
+            self.prune(self.place.options.retention);
+        }
+        self.recover_some();
+        self.work()
+            .map_or(MAINTENANCE, |wait| wait.min(MAINTENANCE))
+    }
+
+    fn take(&mut self, job: Job) {
+        match job {
+            Job::Seal(stem) => self.add(stem, false),
+            Job::Prune => self.prune(self.place.options.retention),
+            Job::MakeRoom(bytes) => self.prune(self.place.options.retention.at_least_free(bytes)),
+            Job::Stop => {}
+        }
+    }
+
+    /// Takes what it is asked to do, without waiting for more.
+    #[cfg(test)]
+    pub(super) fn take_all(&mut self) {
+        while let Ok(job) = self.jobs.try_recv() {
+            self.take(job);
+        }
+    }
+
+    /// The process ends. Were nothing done here, many short processes would leave more and more.
+    pub(super) fn wind_up(&mut self) {
+        self.recover_some();
+        let mut sealed = 0;
+        while let Some(pending) = self.queue.pop_front() {
+            if pending.left && sealed < LAST_FILES && self.is_small(&pending.stem) {
+                sealed += 1;
+                self.seal(pending);
+            }
+        }
+        self.remove_twins();
+    }
+
+    fn is_small(&self, stem: &FileStem) -> bool {
+        let path = self.place.layout.live(stem);
+        let found = self.place.fs.identity(&path);
+        found.is_ok_and(|found| found.is_some_and(|found| found.len <= SMALL))
+    }
+
+    fn add(&mut self, stem: FileStem, left: bool) {
         self.queue.push_back(Pending {
             stem,
-            lock,
+            left,
             not_before: Duration::ZERO,
             pause: RETRY.0,
         });
@@ -160,135 +202,242 @@ impl Sealer {
     }
 
     fn count_backlog(&self) {
-        self.health.seal_backlog().store(
-            self.queue.len() as u64,
-            std::sync::atomic::Ordering::Relaxed,
-        );
+        let backlog = self.place.health.seal_backlog();
+        backlog.store(self.queue.len() as u64, Ordering::Relaxed);
     }
 
-    /// Seals one file and removes the twins whose grace is over; says how long there is nothing to
-    /// do then.
-    fn work(&mut self, now: Duration) -> Option<Duration> {
-        if let Some(mut pending) = self
-            .queue
-            .iter()
-            .position(|pending| pending.not_before <= now)
-            .and_then(|at| self.queue.remove(at))
+    /// Seals one file and removes the twins whose grace is over; says how long there is nothing to do
+    /// then.
+    fn work(&mut self) -> Option<Duration> {
+        let now = self.place.clock.monotonic();
+        let ready = |pending: &Pending| pending.not_before <= now;
+        if let Some(at) = self.queue.iter().position(ready)
+            && let Some(pending) = self.queue.remove(at)
         {
-            let level = if self.queue.len() >= BEHIND {
-                Level::FASTEST
-            } else {
-                self.options.level
-            };
-            match seal::seal(&*self.fs, &self.layout, &pending.stem, level) {
-                Ok(_) => {
-                    self.health.count(self.health.sealed(), 1);
-                    let until = self.clock.monotonic() + self.options.grace;
-                    self.graced.push_back(Graced {
-                        stem: pending.stem,
-                        lock: pending.lock,
-                        until,
-                    });
+            self.seal(pending);
+        }
+        self.remove_twins();
+        let now = self.place.clock.monotonic();
+        let sealing = self.queue.iter().map(|pending| pending.not_before);
+        let next = sealing.chain(self.twins.next()).min();
+        if !self.left.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        next.map(|at| at.saturating_sub(now))
+    }
+
+    fn seal(&mut self, mut pending: Pending) {
+        let lock = match self.lock_left(&pending) {
+            Ok(lock) => lock,
+            // Another process is at it, or it is met again at the next look for what is left.
+            Err(problem) => {
+                if let Some(problem) = problem {
+                    self.report_failed(&problem);
                 }
-                Err(error) => {
-                    self.health.count(self.health.seal_errors(), 1);
-                    self.health.report(&Problem::SealFailed(error.to_string()));
+                return self.count_backlog();
+            }
+        };
+        let SealerPlace {
+            fs,
+            layout,
+            clock,
+            health,
+            options,
+            ..
+        } = &self.place;
+        let level = match self.queue.len() {
+            0..BEHIND => options.level,
+            _ => Level::FASTEST,
+        };
+        let sealed = match pending.left {
+            true => seal::seal_sound(&**fs, layout, &pending.stem, level),
+            false => seal::seal(&**fs, layout, &pending.stem, level),
+        };
+        match sealed {
+            Ok(_) => {
+                health.count(health.sealed(), 1);
+                let stream = pending.stem.stream.clone();
+                self.twins.add(pending.stem, clock.monotonic());
+                // A dead stream that is all sealed needs its lock no more.
+                let more = self.queue.iter().any(|other| other.stem.stream == stream);
+                if let Some(lock) = lock.filter(|_| !more) {
+                    let _ = lock.remove();
+                }
+            }
+            Err(error) => {
+                health.count(health.seal_errors(), 1);
+                let damaged = matches!(error, Error::Damaged { .. });
+                if pending.left && damaged && self.tried.insert(pending.stem.stream.clone()) {
+                    // Its journal is gone, but it is not whole.
+                    self.left.push_back(pending.stem.stream);
+                    return self.count_backlog();
+                }
+                health.report(&Problem::SealFailed(error.to_string()));
+                if !pending.left {
                     // A damaged file is not going to get better, but someone may repair it.
-                    pending.pause = if matches!(error, Error::Damaged { .. }) {
-                        RETRY.1
-                    } else {
-                        (pending.pause * 2).min(RETRY.1)
+                    pending.pause = match damaged {
+                        true => RETRY.1,
+                        false => (pending.pause * 2).min(RETRY.1),
                     };
-                    pending.not_before = self.clock.monotonic() + pending.pause;
+                    pending.not_before = clock.monotonic() + pending.pause;
                     self.queue.push_back(pending);
                 }
             }
-            self.count_backlog();
         }
-        let now = self.clock.monotonic();
-        while let Some(graced) = self.graced.pop_front() {
-            if graced.until > now {
-                self.graced.push_front(graced);
-                break;
-            }
-            if let Err(error) = remove_twin(&*self.fs, &self.layout, &graced.stem) {
-                self.health.report(&Problem::SealFailed(error.to_string()));
-            }
-            // A dead stream that is all sealed needs its lock no more.
-            if let Some(lock) = graced.lock.and_then(Arc::into_inner) {
-                let _ = lock.remove();
-            }
-        }
-        let sealing = self
-            .queue
-            .iter()
-            .map(|pending| pending.not_before.saturating_sub(now))
-            .min();
-        let removing = self
-            .graced
-            .front()
-            .map(|graced| graced.until.saturating_sub(now));
-        sealing.into_iter().chain(removing).min()
+        self.count_backlog();
     }
 
-    /// Takes over the streams of processes that died.
-    pub(super) fn recover_left(&mut self) {
-        let busy: Vec<StreamId> = self
-            .queue
-            .iter()
-            .map(|p| &p.stem)
-            .chain(self.graced.iter().map(|g| &g.stem))
-            .map(|s| s.stream.clone())
+    /// The lock of a dead process's stream; none is needed for our own.
+    fn lock_left(
+        &self,
+        pending: &Pending,
+    ) -> std::result::Result<Option<Box<dyn FsLock>>, Option<Error>> {
+        if !pending.left {
+            return Ok(None);
+        }
+        let path = self.place.layout.lock(pending.stem.stream.as_str());
+        match self.place.fs.try_lock(&path) {
+            Ok(Some(lock)) => Ok(Some(lock)),
+            Ok(None) => Err(None),
+            Err(error) => Err(Some(error)),
+        }
+    }
+
+    fn remove_twins(&mut self) {
+        let SealerPlace {
+            fs,
+            layout,
+            clock,
+            health,
+            ..
+        } = &self.place;
+        while let Some(stem) = self.twins.take_due(clock.monotonic()) {
+            if let Err(error) = remove_twin(&**fs, layout, &stem) {
+                health.report(&Problem::SealFailed(error.to_string()));
+            }
+        }
+    }
+
+    /// Looks which streams have something left, and which twins.
+    fn look_for_left(&mut self) {
+        match self.find_left() {
+            Ok(unsealed) => unsealed.into_iter().for_each(|stem| self.add(stem, true)),
+            Err(error) => self.report_failed(&error),
+        }
+    }
+
+    /// The files that need no recovery but to be sealed.
+    fn find_left(&mut self) -> Result<Vec<FileStem>> {
+        let SealerPlace {
+            fs,
+            layout,
+            clock,
+            own,
+            ..
+        } = &self.place;
+        let survey = Survey::take(&**fs, layout)?;
+        let mut busy: BTreeSet<_> = self.queue.iter().map(|p| p.stem.stream.clone()).collect();
+        busy.insert(own.clone());
+        let left = survey.journals().iter().chain(survey.remains());
+        self.left = left
+            .filter(|stream| !busy.contains(stream))
+            .cloned()
             .collect();
-        let left = recover::left_streams(&*self.fs, &self.layout).map(|streams| {
-            streams
-                .into_iter()
-                .filter(|stream| *stream != self.own && !busy.contains(stream))
-                .collect::<Vec<_>>()
-        });
-        match left {
-            Ok(streams) => {
-                for stream in streams {
-                    match recover::recover(&*self.fs, &self.layout, &*self.clock, &stream) {
-                        Ok(Some(recovered)) => {
-                            self.health
-                                .count(self.health.recovered(), recovered.records);
-                            recovered.problems.iter().for_each(|what| {
-                                self.health.report(&Problem::RecoveryFailed(what.clone()))
-                            });
-                            let lock = Arc::new(recovered.lock);
-                            recovered
-                                .files
-                                .into_iter()
-                                .for_each(|stem| self.add(stem, Some(lock.clone())));
-                            if let Some(lock) = Arc::into_inner(lock) {
-                                let _ = lock.remove();
-                            }
-                        }
-                        // Its process lives.
-                        Ok(None) => {}
-                        Err(error) => self
-                            .health
-                            .report(&Problem::RecoveryFailed(error.to_string())),
-                    }
+        let others = survey
+            .all_live()
+            .filter(|stem| !busy.contains(&stem.stream));
+        self.twins
+            .look(&**fs, layout, others, clock.now(), clock.monotonic())?;
+        // Without a journal the files are whole: the log was closed, or recovered before.
+        let mut unsealed = survey.unsealed(&**fs, layout)?;
+        unsealed.retain(|stem| !survey.has_journal(&stem.stream) && !busy.contains(&stem.stream));
+        Ok(unsealed)
+    }
+
+    /// Takes over some streams of processes that died.
+    fn recover_some(&mut self) {
+        let (fs, layout) = (self.place.fs.clone(), self.place.layout.clone());
+        let mut locked = Vec::new();
+        while locked.len() < LOCKS
+            && let Some(stream) = self.left.pop_front()
+        {
+            match fs.try_lock(&layout.lock(stream.as_str())) {
+                Ok(Some(lock)) => locked.push((stream, lock)),
+                // Its process lives.
+                Ok(None) => {}
+                Err(error) => self.report_failed(&error),
+            }
+        }
+        if locked.is_empty() {
+            return;
+        }
+        // After the locks were taken: nobody changes what is seen now.
+        let survey = match Survey::take(&*fs, &layout) {
+            Ok(survey) => survey,
+            Err(error) => return self.report_failed(&error),
+        };
+        for (stream, lock) in locked {
+            let clock = &*self.place.clock;
+            match recover::recover_locked(&*fs, &layout, clock, &stream, &survey, lock) {
+                Ok(recovered) => self.recovered(recovered),
+                Err(error) => self.report_failed(&error),
+            }
+        }
+    }
+
+    fn recovered(&mut self, recovered: recover::Recovered) {
+        let health = &self.place.health;
+        health.count(health.recovered(), recovered.records);
+        for what in recovered.problems {
+            health.report(&Problem::RecoveryFailed(what));
+        }
+        if recovered.files.is_empty() {
+            let _ = recovered.lock.remove();
+        }
+        // Otherwise the lock's file stays until they are sealed.
+        for stem in recovered.files {
+            self.add(stem, true);
+        }
+    }
+
+    fn report_failed(&self, error: &Error) {
+        let problem = Problem::RecoveryFailed(error.to_string());
+        self.place.health.report(&problem);
+    }
+
+    /// What was set aside before is reported by each process, until a person has taken it away.
+    fn report_damaged(&self) {
+        let dir = self.place.layout.journal_dir();
+        match damaged_journals(&*self.place.fs, &dir) {
+            Ok(names) => {
+                for name in names {
+                    let path = dir.join(name);
+                    let what = format!(
+                        "{} was set aside as damaged: events in it may be missing in the log; keep \
+                         it elsewhere once someone has looked at it",
+                        path.display()
+                    );
+                    self.place.health.report(&Problem::RecoveryFailed(what));
                 }
             }
-            Err(error) => self
-                .health
-                .report(&Problem::RecoveryFailed(error.to_string())),
+            Err(error) => self.report_failed(&error),
         }
     }
 
     fn prune(&mut self, retention: Retention) {
-        match self
-            .pruner
-            .prune(&*self.fs, &self.layout, &retention, self.clock.now())
-        {
-            Ok(pruned) => self.health.count(
-                self.health.pruned(),
-                pruned.map_or(0, |pruned| pruned.files.len() as u64),
-            ),
-            Err(error) => self.health.report(&Problem::PruneFailed(error.to_string())),
+        let SealerPlace {
+            fs,
+            layout,
+            clock,
+            health,
+            ..
+        } = &self.place;
+        match self.pruner.prune(&**fs, layout, &retention, clock.now()) {
+            Ok(pruned) => {
+                let files = pruned.map_or(0, |pruned| pruned.files.len() as u64);
+                health.count(health.pruned(), files);
+            }
+            Err(error) => health.report(&Problem::PruneFailed(error.to_string())),
         }
     }
 }
@@ -296,14 +445,16 @@ impl Sealer {
 /// Removes the live file whose sealed twin is whole.
 pub(super) fn remove_twin(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<()> {
     let path = layout.live(stem);
-    if !seal::verified(fs, layout, stem)? {
-        return Err(Error::damaged(
-            layout.sealed(stem),
-            "it is not the whole of its live twin, which therefore stays",
-        ));
+    if fs
+        .identity(&path)
+        .map_err(Error::io("look at", &path))?
+        .is_none()
+    {
+        return Ok(());
     }
-    match fs.remove_file(&path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        removed => removed.map_err(Error::io("remove", &path)),
+    if seal::verified(fs, layout, stem)?.is_none() {
+        let what = "it is not the whole of its live twin, which therefore stays";
+        return Err(Error::damaged(layout.sealed(stem), what));
     }
+    super::fs::remove_if_there(fs, &path).map_err(Error::io("remove", &path))
 }

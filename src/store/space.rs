@@ -12,7 +12,10 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use super::{health::Problem, sealer::Job, writer::Writer};
+use super::{
+    health::{Health, Problem},
+    sealer::Job,
+};
 use crate::{
     error::{Error, Result},
     record::{OwnRecord, Severity},
@@ -126,77 +129,104 @@ impl SpaceLevel {
 /// this much later.
 const ACT_AGAIN: Duration = Duration::from_secs(10);
 
-impl Writer {
-    /// Looks how much room there is, and acts when a watermark was passed.
-    pub(super) fn check_space(&mut self, now: Duration) {
-        let Ok(space) = self.fs.space(self.layout.root()) else {
-            return;
-        };
-        self.health
-            .free_bytes()
-            .store(space.free, Ordering::Relaxed);
-        let marks = self.options.watermarks;
-        let (before, level) = (self.state.space, self.state.space.next(space.free, &marks));
-        self.state.space = level;
-        self.health
-            .space_level()
-            .store(level as u64, Ordering::Relaxed);
-        let (watermark, action) = if level == SpaceLevel::VeryLow {
-            marks.very_low
-        } else {
-            marks.low
+/// Watches the free space and says what is to be done about it.
+#[derive(Debug)]
+pub(super) struct SpaceWatch {
+    marks: Watermarks,
+    level: SpaceLevel,
+    /// When files were last removed for want of room.
+    acted: Duration,
+}
+
+/// What a look at the free space calls for.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// To be written into the log.
+    pub(super) entry: Option<OwnRecord>,
+    /// To be done by the sealer.
+    pub(super) job: Option<Job>,
+}
+
+impl SpaceWatch {
+    pub(super) fn new(marks: Watermarks, now: Duration) -> Self {
+        Self {
+            marks,
+            level: SpaceLevel::default(),
+            acted: now,
+        }
+    }
+
+    pub(super) fn is_enough(&self) -> bool {
+        self.level == SpaceLevel::Enough
+    }
+
+    /// So many bytes are free. A watermark that was passed is reported.
+    pub(super) fn look(&mut self, free: u64, health: &Health, now: Duration) -> Seen {
+        let before = self.level;
+        let level = before.next(free, &self.marks);
+        self.level = level;
+        health.free_bytes().store(free, Ordering::Relaxed);
+        health.space_level().store(level as u64, Ordering::Relaxed);
+        let (watermark, action) = match level {
+            SpaceLevel::VeryLow => self.marks.very_low,
+            SpaceLevel::Low | SpaceLevel::Enough => self.marks.low,
         };
         if level != before {
-            let problem = match level {
+            health.report(&match level {
                 SpaceLevel::Enough => Problem::SpaceRecovered,
                 level => Problem::SpaceLow {
-                    free: space.free,
+                    free,
                     watermark,
                     very: level == SpaceLevel::VeryLow,
                 },
-            };
-            self.health.report(&problem);
+            });
         }
-        if level > before {
-            let (event_type, severity) = match level {
-                SpaceLevel::VeryLow => ("audit.log.space_very_low", Severity::Critical),
-                _ => ("audit.log.space_low", Severity::Warning),
-            };
-            let own = OwnRecord::new(event_type, severity, "Free space fell below the watermark")
-                .detail("free_bytes", space.free)
-                .detail("watermark_bytes", watermark);
-            self.state.own_pending.push_back(own);
+        let worse = level > before;
+        let again = level > SpaceLevel::Enough && self.may_act_again(now);
+        if worse || again {
+            self.acted = now;
         }
-        if level > before
-            || level > SpaceLevel::Enough && now.saturating_sub(self.state.made_room) >= ACT_AGAIN
-        {
-            self.state.made_room = now;
-            self.make_room(action, watermark);
-        }
-        if level == SpaceLevel::Enough && self.state.retry.is_none() {
-            self.reserve.fill(&*self.fs);
+        Seen {
+            entry: worse.then(|| level.entry(free, watermark)),
+            job: (worse || again)
+                .then(|| make_room(action, watermark))
+                .flatten(),
         }
     }
 
-    /// A write found no room.
-    pub(super) fn found_full(&mut self, now: Duration) {
-        if self.state.retry.is_none() || now.saturating_sub(self.state.made_room) >= ACT_AGAIN {
-            self.state.made_room = now;
-            let marks = self.options.watermarks;
-            self.make_room(marks.full, marks.very_low.0);
+    /// A write found no room; whether for the first time.
+    pub(super) fn found_full(&mut self, now: Duration, first: bool) -> Option<Job> {
+        if !first && !self.may_act_again(now) {
+            return None;
         }
+        self.acted = now;
+        make_room(self.marks.full, self.marks.very_low.0)
     }
 
-    /// Has files removed; with [`SpaceAction::PruneOldest`] until `enough` bytes are free.
-    fn make_room(&self, action: SpaceAction, enough: u64) {
-        let job = match action {
-            SpaceAction::Report => return,
-            SpaceAction::Prune => Job::Prune,
-            // An eighth more: the mark alone would not leave the level.
-            SpaceAction::PruneOldest => Job::MakeRoom(enough.saturating_add(enough / 8)),
+    fn may_act_again(&self, now: Duration) -> bool {
+        now.saturating_sub(self.acted) >= ACT_AGAIN
+    }
+}
+
+impl SpaceLevel {
+    fn entry(self, free: u64, watermark: u64) -> OwnRecord {
+        let (event_type, severity) = match self {
+            Self::VeryLow => ("audit.log.space_very_low", Severity::Critical),
+            _ => ("audit.log.space_low", Severity::Warning),
         };
-        // Without a sealer nobody prunes; that was reported when it ended.
-        let _ = self.sealer.send(job);
+        OwnRecord::new(event_type, severity, "Free space fell below the watermark")
+            .detail("free_bytes", free)
+            .detail("watermark_bytes", watermark)
+    }
+}
+
+/// Has files removed; with [`SpaceAction::PruneOldest`] until `enough` bytes are free.
+fn make_room(action: SpaceAction, enough: u64) -> Option<Job> {
+    match action {
+        SpaceAction::Report => None,
+        SpaceAction::Prune => Some(Job::Prune),
+        // An eighth more: the mark alone would not leave the level.
+        SpaceAction::PruneOldest => Some(Job::MakeRoom(enough.saturating_add(enough / 8))),
     }
 }
 

@@ -3,50 +3,55 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
 };
 
 use super::{
     fs::{self, Fs, FsFile},
     layout::Layout,
-    names::FileStem,
 };
 use crate::error::{Error, Result};
 
 /// A half-made file in `state/tmp`. Dropping it removes it.
 #[derive(Debug)]
 pub(super) struct TmpFile<'a> {
+    file: Box<dyn FsFile>,
+    name: Name<'a>,
+}
+
+/// What a half-made file is called.
+#[derive(Debug)]
+struct Name<'a> {
     fs: &'a dyn Fs,
     path: PathBuf,
-    file: Box<dyn FsFile>,
     published: bool,
 }
 
+impl Drop for Name<'_> {
+    fn drop(&mut self) {
+        if !self.published {
+            // What can't be removed now is removed when the stream is recovered.
+            let _ = self.fs.remove_file(&self.path);
+        }
+    }
+}
+
 impl<'a> TmpFile<'a> {
-    pub(super) fn create(
-        fs: &'a dyn Fs,
-        layout: &Layout,
-        stem: &FileStem,
-        ending: &str,
-    ) -> Result<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
+    /// Creates a file that is to be called `name` in the end.
+    pub(super) fn create(fs: &'a dyn Fs, layout: &Layout, name: &str) -> Result<Self> {
         let dir = layout.tmp_dir();
         fs.create_dir_all(&dir).map_err(Error::io("create", &dir))?;
         loop {
-            // The process id in the name doesn't tell apart two containers, nor the number two
-            // threads of theirs.
-            let path = layout.tmp(
-                stem,
-                &format!("{ending}.{}", NEXT.fetch_add(1, Ordering::Relaxed)),
-            );
+            // Random: neither a process id nor a counter tells two containers apart.
+            let path = dir.join(format!("{name}.{:016x}.tmp", fastrand::u64(..)));
             match fs.create_new(&path) {
                 Ok(file) => {
-                    return Ok(Self {
+                    let published = false;
+                    let name = Name {
                         fs,
                         path,
-                        file,
-                        published: false,
-                    });
+                        published,
+                    };
+                    return Ok(Self { file, name });
                 }
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(Error::io("create", path)(e)),
@@ -55,37 +60,39 @@ impl<'a> TmpFile<'a> {
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        &self.name.path
     }
 
     pub(super) fn append(&self, bytes: &[u8]) -> Result<()> {
-        fs::append_all(&*self.file, bytes).map_err(Error::io("write", &self.path))
+        fs::append_all(&*self.file, bytes).map_err(Error::io("write", self.path()))
     }
 
     pub(super) fn sync(&self) -> Result<()> {
-        self.file.sync().map_err(Error::io("sync", &self.path))
+        self.file.sync().map_err(Error::io("sync", self.path()))
     }
 
     /// Gives the synced file its name, `dir/name`, and makes that durable; `parent` is where `dir`
-    /// is.
-    pub(super) fn publish(mut self, parent: &Path, dir: &Path, name: &Path) -> Result<()> {
-        self.fs
-            .create_dir_all(dir)
-            .map_err(Error::io("create", dir))?;
-        self.fs
-            .rename(&self.path, name)
-            .map_err(Error::io("rename", &self.path))?;
-        self.published = true;
-        sync_dirs(self.fs, &[dir, parent])
-    }
-}
-
-impl Drop for TmpFile<'_> {
-    fn drop(&mut self) {
-        if !self.published {
-            // What can't be removed now is removed when the directory is opened next.
-            let _ = self.fs.remove_file(&self.path);
-        }
+    /// is. The file stays open.
+    ///
+    /// # Errors
+    ///
+    /// The file may have its name all the same, if that could not be made durable.
+    pub(super) fn publish(
+        mut self,
+        parent: &Path,
+        dir: &Path,
+        name: &Path,
+    ) -> Result<Box<dyn FsFile>> {
+        let Name {
+            fs,
+            path,
+            published,
+        } = &mut self.name;
+        fs.create_dir_all(dir).map_err(Error::io("create", dir))?;
+        fs.rename(path, name).map_err(Error::io("rename", &*path))?;
+        *published = true;
+        sync_dirs(*fs, &[dir, parent])?;
+        Ok(self.file)
     }
 }
 

@@ -4,42 +4,22 @@
 use std::{
     collections::{BTreeMap, HashMap},
     io,
-    sync::{
-        Mutex,
-        mpsc::{Receiver, channel},
-    },
+    sync::mpsc::{Receiver, channel},
 };
 
 use super::*;
 use crate::{
-    journal::{self, Producer},
+    journal::Producer,
     record::{Timestamp, scan::scan},
-    store::{SpaceAction, lock::Lock, recover, sim::SimFs},
+    store::{
+        SpaceAction,
+        assemble::new_journal,
+        fs::FsLock,
+        recover,
+        set_clock::SetClock,
+        sim::{Model, SimFs},
+    },
 };
-
-/// A clock that stands still until it is told otherwise.
-#[derive(Debug)]
-struct SetClock(Mutex<(Timestamp, Duration)>);
-
-impl Clock for SetClock {
-    fn now(&self) -> Timestamp {
-        self.0.lock().unwrap().0
-    }
-    fn monotonic(&self) -> Duration {
-        self.0.lock().unwrap().1
-    }
-}
-
-impl SetClock {
-    fn pass(&self, time: Duration) {
-        let mut now = self.0.lock().unwrap();
-        now.0 = Timestamp::from_micros(now.0.as_micros() + time.as_micros() as i64);
-        now.1 += time;
-    }
-    fn jump_to(&self, wall: &str) {
-        self.0.lock().unwrap().0 = wall.parse().unwrap();
-    }
-}
 
 /// A writer on a simulated disk; its ring and its lock are real files.
 struct Rig {
@@ -51,7 +31,7 @@ struct Rig {
     health: Arc<Health>,
     jobs: Receiver<Job>,
     writer: Writer,
-    _lock: Lock,
+    _lock: Box<dyn FsLock>,
     pushed: Vec<(String, u64)>,
 }
 
@@ -72,22 +52,15 @@ impl Rig {
             layout.locks_dir(),
             layout.tmp_dir(),
         ] {
-            std::fs::create_dir_all(&dir).unwrap();
             fs.create_dir_all(&dir).unwrap();
             for above in dir.ancestors() {
                 let _ = fs.sync_dir(above);
             }
         }
         let stream: StreamId = "test-00000a".parse().unwrap();
-        let lock = Lock::try_take(&layout.lock(stream.as_str()))
-            .unwrap()
-            .unwrap();
-        let (producer, consumer) =
-            journal::create(&layout.ring(&stream), 1 << 16, &stream).unwrap();
-        let clock = Arc::new(SetClock(Mutex::new((
-            "2026-11-21T10:00:00Z".parse().unwrap(),
-            Duration::ZERO,
-        ))));
+        let lock = fs.try_lock(&layout.lock(stream.as_str())).unwrap().unwrap();
+        let (producer, consumer) = new_journal(&fs, &layout, &stream, 1 << 16).unwrap();
+        let clock = Arc::new(SetClock::new("2026-11-21T10:00:00Z"));
         let (durability, health) = (Durability::leak(), Arc::new(Health::new(None)));
         let (sender, jobs) = channel();
         let mut options = WriterOptions {
@@ -99,18 +72,18 @@ impl Rig {
                 .very_low(0, SpaceAction::Report),
         };
         set(&mut options);
-        let writer = Writer::new(
-            Arc::new(fs.clone()),
+        let watch = Watch::new(&fs, &layout, &stream, layout.root(), Duration::ZERO).unwrap();
+        let place = Place {
+            fs: Arc::new(fs.clone()),
             layout,
-            clock.clone(),
+            clock: clock.clone(),
             stream,
-            "test".parse().unwrap(),
-            consumer,
-            durability,
-            health.clone(),
-            sender,
+            source: "test".parse().unwrap(),
+            health: health.clone(),
+            sealer: sender,
             options,
-        );
+        };
+        let writer = Writer::new(place, consumer, durability, watch);
         Self {
             dir,
             fs,
@@ -340,7 +313,7 @@ fn a_failed_sync_and_a_failed_cut_double_nothing() {
                 pushed,
             } = rig;
             fs.kill();
-            let stream = writer.stream.clone();
+            let stream = writer.place.stream.clone();
             drop((writer, _lock));
             recover::recover(&fs, &Layout::new(dir.path()), &*clock, &stream)
                 .unwrap()
@@ -474,7 +447,7 @@ fn death_at_any_operation_loses_nothing_and_recovery_may_die_as_well() {
                 _lock,
                 pushed,
             } = rig;
-            let stream = writer.stream.clone();
+            let stream = writer.place.stream.clone();
             drop((writer, _lock));
             let layout = Layout::new(dir.path());
             if let Some(k) = recovery_dies_at {
@@ -494,7 +467,7 @@ fn death_at_any_operation_loses_nothing_and_recovery_may_die_as_well() {
                     .all(|path| !fs.bytes(path).unwrap().is_empty()),
                 "empty files are gone"
             );
-            assert!(!layout.ring(&stream).exists());
+            assert!(fs.bytes(layout.ring(&stream)).is_none());
             let again = Rig::new();
             let rig = Rig {
                 dir,
@@ -592,7 +565,7 @@ fn recovery_gives_no_number_again_and_appends_to_no_file_that_others_followed() 
                 producer: _producer,
                 ..
             } = rig;
-            let (stream, layout) = (writer.stream.clone(), Layout::new(dir.path()));
+            let (stream, layout) = (writer.place.stream.clone(), Layout::new(dir.path()));
             drop((writer, _lock));
             if let Some(k) = cut_short {
                 fs.stop_after(k);
@@ -642,7 +615,7 @@ fn what_was_called_durable_survives_a_power_failure_at_any_operation() {
             if seed == 0 {
                 rig.fs.crash()
             } else {
-                rig.fs.crash_randomly(seed)
+                rig.fs.crash_randomly(Model::Posix, seed)
             }
             let Rig {
                 dir,
@@ -656,11 +629,11 @@ fn what_was_called_durable_survives_a_power_failure_at_any_operation() {
                 _lock,
                 ..
             } = rig;
-            let stream = writer.stream.clone();
+            let stream = writer.place.stream.clone();
             drop((writer, _lock));
             let layout = Layout::new(dir.path());
             // The worst for the journal: all of it is gone.
-            std::fs::remove_file(layout.ring(&stream)).unwrap();
+            fs.remove_file(&layout.ring(&stream)).unwrap();
             let recovered = recover::recover(&fs, &layout, &*clock, &stream)
                 .unwrap()
                 .unwrap();
@@ -691,15 +664,20 @@ fn a_deleted_or_replaced_live_file_is_written_again() {
         }
         rig.settle();
         let live = rig.fs.files(rig.layout().live_dir()).remove(0);
+        let text = rig.fs.bytes(&live).unwrap();
         rig.fs.remove_file(&live).unwrap();
         if replaced {
-            rig.fs.put(&live, "");
+            // As `sed -i` does.
+            rig.fs.put(&live, text);
         }
         rig.push();
         rig.settle();
-        if replaced {
-            rig.fs.remove_file(&live).unwrap();
-        }
+        let aside = rig.fs.files(rig.layout().aside_dir());
+        assert_eq!(
+            aside.len(),
+            usize::from(replaced),
+            "what others put there is kept"
+        );
         rig.all_there();
         assert_eq!(rig.types(), ["audit.log.live_file_restored"]);
         rig.fs.crash();
@@ -731,7 +709,7 @@ fn a_live_file_that_was_cut_is_noticed_and_what_the_journal_holds_written_again(
             "{found:#?}"
         );
     }
-    assert_eq!(rig.types(), ["audit.log.live_file_cut"]);
+    assert_eq!(rig.types(), ["audit.log.live_file_cut", "audit.log.lost"]);
 }
 
 #[test]

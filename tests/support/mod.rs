@@ -131,6 +131,19 @@ impl Drop for Victim {
     }
 }
 
+/// Waits until what dead processes left in the log of `dir`, which this process alone has open, was
+/// taken over: no journal is there but its own.
+pub(crate) fn recovered(dir: &Path) {
+    until("what dead processes left is recovered", || {
+        let journals = files(&dir.join("state/journal"));
+        journals
+            .iter()
+            .filter(|path| path.extension().is_some_and(|e| e == "ring"))
+            .count()
+            <= 1
+    });
+}
+
 /// All files below `dir`.
 pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

@@ -1,13 +1,8 @@
 //! Reading while the log is written: each entry once, whatever happens to its file meanwhile.
 
-use std::{
-    io,
-    path::Path,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering as Atomic},
-};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering as Atomic};
 
-use super::*;
-use crate::store::fs::{self, Fs, FsFile};
+use super::{meddled::Meddled, *};
 
 #[test]
 fn a_live_file_is_read_to_its_last_whole_line_as_it_grows() {
@@ -93,59 +88,6 @@ fn a_live_file_that_was_made_anew_is_read_anew() {
     );
 }
 
-/// A file system on which something happens before a directory is listed or a file is opened.
-struct Meddled(Box<dyn Fn(&Path) + Send + Sync>);
-
-impl std::fmt::Debug for Meddled {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Meddled")
-    }
-}
-
-impl Fs for Meddled {
-    fn open_read(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        (self.0)(path);
-        OsFs.open_read(path)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<fs::Entry>> {
-        (self.0)(path);
-        OsFs.list(path)
-    }
-
-    fn space(&self, path: &Path) -> io::Result<fs::Space> {
-        OsFs.space(path)
-    }
-
-    fn create_new(&self, _: &Path) -> io::Result<Box<dyn FsFile>> {
-        unreachable!("reading creates nothing")
-    }
-
-    fn open_write(&self, _: &Path) -> io::Result<Box<dyn FsFile>> {
-        unreachable!("reading writes nothing")
-    }
-
-    fn create_dir_all(&self, _: &Path) -> io::Result<()> {
-        unreachable!("reading creates nothing")
-    }
-
-    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
-        unreachable!("reading renames nothing")
-    }
-
-    fn remove_file(&self, _: &Path) -> io::Result<()> {
-        unreachable!("reading removes nothing")
-    }
-
-    fn remove_dir(&self, _: &Path) -> io::Result<()> {
-        unreachable!("reading removes nothing")
-    }
-
-    fn sync_dir(&self, _: &Path) -> io::Result<()> {
-        unreachable!("reading syncs nothing")
-    }
-}
-
 /// Sealing comes between any two steps of a reader.
 #[test]
 fn a_file_that_is_sealed_while_it_is_looked_for_is_found_once() {
@@ -158,13 +100,13 @@ fn a_file_that_is_sealed_while_it_is_looked_for_is_found_once() {
         log.append(&stem(0, 1), &lines[..10]);
         log.append(&stem(0, 2), &lines[10..]);
         let (meddler, count) = (Arc::clone(&log), AtomicU64::new(0));
-        let meddled = Meddled(Box::new(move |_| {
+        let meddled = Meddled::new(move |_| {
             // The first is the opening of the log.
             if count.fetch_add(1, Atomic::SeqCst) == step + 1 {
                 meddler.seal(&stem(0, 1));
                 meddler.unlink(&stem(0, 1));
             }
-        }));
+        });
         let reader = AuditReader::open_on(Arc::new(meddled), log.layout.clone()).unwrap();
         let mut tail = reader.tail(Filter::new(), TailStart::Now).unwrap();
         let (found, scanned) = all(&reader, &Filter::new(), Order::Asc);
@@ -176,12 +118,12 @@ fn a_file_that_is_sealed_while_it_is_looked_for_is_found_once() {
         assert!(tail.poll(100).unwrap().is_empty() && tail.take_problems().is_empty());
 
         let (meddler, count) = (Arc::clone(&log), AtomicU64::new(0));
-        let meddled = Meddled(Box::new(move |_| {
+        let meddled = Meddled::new(move |_| {
             if count.fetch_add(1, Atomic::SeqCst) == step + 1 {
                 meddler.seal(&stem(0, 2));
                 meddler.unlink(&stem(0, 2));
             }
-        }));
+        });
         let reader = AuditReader::open_on(Arc::new(meddled), log.layout.clone()).unwrap();
         let (found, scanned) = all(&reader, &Filter::new(), Order::Desc);
         assert_eq!(

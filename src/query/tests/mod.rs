@@ -4,6 +4,7 @@ mod cancelling;
 mod damage;
 mod growing;
 mod laws;
+mod meddled;
 mod refused;
 mod speed;
 mod tailing;

@@ -1,53 +1,8 @@
 //! Following a log of which one day can't be listed: it is told of, and nothing else waits for it.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    sync::Mutex,
-};
+use std::{io, path::PathBuf, sync::Mutex};
 
-use super::*;
-use crate::store::fs::{Entry as Listed, Fs, FsFile, ReadOnly, Space};
-
-/// A disk that refuses to list one directory.
-#[derive(Debug)]
-struct Refusing(ReadOnly, Mutex<Option<PathBuf>>);
-
-impl Fs for Refusing {
-    fn create_new(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        self.0.create_new(path)
-    }
-    fn open_write(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        self.0.open_write(path)
-    }
-    fn open_read(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        self.0.open_read(path)
-    }
-    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.0.create_dir_all(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.0.rename(from, to)
-    }
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.0.remove_file(path)
-    }
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        self.0.remove_dir(path)
-    }
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.0.sync_dir(path)
-    }
-    fn list(&self, path: &Path) -> io::Result<Vec<Listed>> {
-        if self.1.lock().unwrap().as_deref() == Some(path) {
-            return Err(io::ErrorKind::PermissionDenied.into());
-        }
-        self.0.list(path)
-    }
-    fn space(&self, path: &Path) -> io::Result<Space> {
-        self.0.space(path)
-    }
-}
+use super::{meddled::Meddled, *};
 
 fn lines(stream: usize, seqs: std::ops::RangeInclusive<u64>) -> Vec<String> {
     seqs.map(|seq| Record::new(stream, seq, seq as i64 * 1_000_000).line())
@@ -72,8 +27,13 @@ fn given(tail: &mut Tail) -> Vec<(String, u64)> {
 #[test]
 fn a_day_that_cannot_be_listed_holds_up_nothing_but_what_follows_it_in_its_streams() {
     let log = Log::new();
-    let fs = Arc::new(Refusing(ReadOnly(Arc::new(OsFs)), Mutex::default()));
-    let reader = AuditReader::open_on(fs.clone(), log.layout.clone()).unwrap();
+    let refused: Arc<Mutex<Option<PathBuf>>> = Arc::default();
+    let asked = refused.clone();
+    let fs = Meddled::refusing(move |path| match asked.lock().unwrap().as_deref() {
+        Some(refused) if refused == path => Err(io::ErrorKind::PermissionDenied.into()),
+        _ => Ok(()),
+    });
+    let reader = AuditReader::open_on(Arc::new(fs), log.layout.clone()).unwrap();
     let entries = |stream: &str, seqs: std::ops::RangeInclusive<u64>| {
         seqs.map(|seq| (stream.to_owned(), seq)).collect::<Vec<_>>()
     };
@@ -83,7 +43,7 @@ fn a_day_that_cannot_be_listed_holds_up_nothing_but_what_follows_it_in_its_strea
     assert_eq!(given(&mut running).len(), 6);
     let places = running.places();
 
-    *fs.1.lock().unwrap() = Some(log.layout.sealed_day(of_day(0, 2).day()));
+    *refused.lock().unwrap() = Some(log.layout.sealed_day(of_day(0, 2).day()));
     // One file of the stream is in that day, and one behind it.
     log.sealed(&of_day(0, 2), &lines(0, 4..=6));
     log.append(&of_day(0, 3), &lines(0, 7..=9));
@@ -113,7 +73,7 @@ fn a_day_that_cannot_be_listed_holds_up_nothing_but_what_follows_it_in_its_strea
         "no place is forgotten"
     );
 
-    *fs.1.lock().unwrap() = None;
+    *refused.lock().unwrap() = None;
     for tail in &mut tails {
         assert_eq!(given(tail), entries("app0", 4..=9));
         assert_eq!(tail.take_problems(), []);

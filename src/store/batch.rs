@@ -1,0 +1,181 @@
+//! Entries on their way from the journal to the live file, and how far they have come.
+//!
+//! The way has three stations. An entry is *read*: numbered and rendered as a line of a [`Batch`].
+//! It is *appended*: its line is in the live file. It is *synced*: its line is durable. Each station
+//! ends at a [`Point`] of the stream; only `live` can say that one is synced, and nothing else lets
+//! go of the journal. A batch that could not be appended stays as it is, whatever is rotated, synced
+//! or released meanwhile.
+
+use std::collections::VecDeque;
+
+use crate::{
+    journal::{Consumer, Position},
+    record::{OwnRecord, Seq, Source, StreamId},
+};
+
+/// Lines are gathered up to about this many bytes for one write.
+pub(super) const BATCH: usize = 512 * 1024;
+
+/// A point between two entries of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Point {
+    /// Everything in the journal before this position lies before the point.
+    pub(super) position: Position,
+    /// The number of the entry that follows.
+    pub(super) next_seq: Seq,
+}
+
+impl Point {
+    /// Before the first entry.
+    pub(super) const START: Self = Self {
+        position: Position(0),
+        next_seq: Seq::FIRST,
+    };
+}
+
+/// Numbered lines that no file has yet.
+#[derive(Debug)]
+pub(super) struct Batch {
+    lines: Vec<u8>,
+    entries: u64,
+    end: Point,
+    /// What every line begins with, up to the number.
+    prefix: Vec<u8>,
+}
+
+impl Batch {
+    pub(super) fn new(stream: &StreamId) -> Self {
+        Self {
+            lines: Vec::with_capacity(BATCH + 128 * 1024),
+            entries: 0,
+            end: Point::START,
+            prefix: format!("{{\"stream\":\"{stream}\",\"seq\":").into_bytes(),
+        }
+    }
+
+    /// Reads what there is, the log's own entries first, until the batch is full.
+    pub(super) fn fill(&mut self, consumer: &mut Consumer, own: &mut OwnEntries, source: &Source) {
+        while !self.is_full() {
+            if let Some(rendered) = own.take(self.end.next_seq, source) {
+                self.push(&rendered);
+            } else if let Some(event) = consumer.next() {
+                self.push(event);
+                self.end.position = consumer.position();
+            } else {
+                break;
+            }
+        }
+    }
+
+    fn push(&mut self, event: &[u8]) {
+        let number = self.end.next_seq;
+        self.lines.extend_from_slice(&self.prefix);
+        self.lines
+            .extend_from_slice(itoa::Buffer::new().format(number.0).as_bytes());
+        self.lines.push(b',');
+        self.lines.extend_from_slice(event);
+        self.lines.push(b'\n');
+        self.entries += 1;
+        self.end.next_seq = number.next();
+    }
+
+    pub(super) fn lines(&self) -> &[u8] {
+        &self.lines
+    }
+
+    pub(super) fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.lines.len() >= BATCH
+    }
+
+    /// The point behind its last line.
+    pub(super) fn end(&self) -> Point {
+        self.end
+    }
+
+    /// Its lines are in a file: the next ones follow them.
+    pub(super) fn appended(&mut self) {
+        self.lines.clear();
+        self.entries = 0;
+    }
+
+    /// Gives up its lines; what comes next is read from `point` on.
+    pub(super) fn restart(&mut self, point: Point) {
+        self.appended();
+        self.end = point;
+    }
+}
+
+/// The log's own entries (`audit.log.…`), which don't pass through the journal: it may be full when
+/// they are needed. They are kept here until they are durable.
+#[derive(Debug, Default)]
+pub(super) struct OwnEntries {
+    waiting: VecDeque<Own>,
+    /// Read into a batch under these numbers, and not durable yet.
+    taken: Vec<(Seq, Own)>,
+    /// How many dropped events they report, durably or not.
+    reported_drops: u64,
+}
+
+#[derive(Debug)]
+struct Own {
+    entry: OwnRecord,
+    /// How many dropped events are reported with it and those before it.
+    reports_drops: Option<u64>,
+}
+
+impl OwnEntries {
+    pub(super) fn push(&mut self, entry: OwnRecord) {
+        self.waiting.push_back(Own {
+            entry,
+            reports_drops: None,
+        });
+    }
+
+    /// Adds the entry that reports dropped events, of which there are `total` since the start.
+    pub(super) fn push_drops(&mut self, entry: OwnRecord, total: u64) {
+        self.reported_drops = total;
+        self.waiting.push_back(Own {
+            entry,
+            reports_drops: Some(total),
+        });
+    }
+
+    pub(super) fn reported_drops(&self) -> u64 {
+        self.reported_drops
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    fn take(&mut self, number: Seq, source: &Source) -> Option<Vec<u8>> {
+        let own = self.waiting.pop_front()?;
+        let rendered = own.entry.render(source);
+        self.taken.push((number, own));
+        Some(rendered)
+    }
+
+    /// Forgets those before `point`, which are durable; gives the number of dropped events that they
+    /// report.
+    pub(super) fn release(&mut self, point: Point) -> Option<u64> {
+        let durable = self
+            .taken
+            .extract_if(.., |(number, _)| *number < point.next_seq);
+        durable.filter_map(|(_, own)| own.reports_drops).max()
+    }
+
+    /// Those that were taken are to be taken again, before all others.
+    pub(super) fn rewind(&mut self) {
+        for (_, own) in self.taken.drain(..).rev() {
+            self.waiting.push_front(own);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What the writer does about a live file that someone else deleted, replaced, cut or wrote into.
+//!
+//! What is not durable is still in the journal and is written again, into another file. So only the
+//! durable lines matter: those that are still sound are kept, from the file itself or, if it is
+//! deleted, through the handle that wrote it; what is gone of them is recorded as lost. Of what others
+//! put in our place nothing is deleted: it is set aside.
+
+use super::{
+    batch::BATCH,
+    fs::{Fs, read_full_at},
+    health::Problem,
+    layout::{LIVE, Layout},
+    live::{Change, Live},
+    names::FileStem,
+    sound::{Held, Journaled},
+    tmp::TmpFile,
+    writer::{Current, Writer},
+};
+use crate::{
+    error::{Error, Result},
+    record::{OwnRecord, Severity},
+};
+
+/// The durable part of a file that others changed.
+struct Durable {
+    len: u64,
+    /// The number of its last entry, and how many durable ones after it are gone.
+    last: u64,
+    lost: u64,
+}
+
+impl Writer {
+    /// Makes up for what others did to the live file.
+    pub(super) fn mend(&mut self, change: Change) -> Result<()> {
+        let Current::Open(live) = &self.current else {
+            return Ok(());
+        };
+        let durable = self.durable_part(live)?;
+        match change {
+            Change::Gone => self.restore(&durable)?,
+            Change::Length { now, ours } => self.cut_back(&durable, now, ours),
+        }
+        if durable.lost > 0 {
+            let what = "Durable entries were destroyed in the live file by someone else";
+            self.own.push(
+                OwnRecord::new("audit.log.lost", Severity::Critical, what)
+                    .detail("count", durable.lost)
+                    .detail("after_seq", durable.last),
+            );
+        }
+        Ok(())
+    }
+
+    fn durable_part(&self, live: &Live) -> Result<Durable> {
+        let place = &self.place;
+        let path = place.layout.live(live.stem());
+        let next = self.released.next_seq;
+        let mut held = Held::durable(&place.stream, live.first().next_seq, next);
+        let sound = live
+            .file()
+            .identity()
+            .and_then(|found| held.look(live.file(), found.len, &mut Journaled::new()))
+            .map_err(Error::io("read", path))?;
+        Ok(Durable {
+            len: sound.len,
+            last: held.last,
+            lost: next.0 - 1 - held.last,
+        })
+    }
+
+    /// The file ends with its durable lines.
+    fn cut_back(&mut self, durable: &Durable, now: u64, ours: u64) {
+        let Current::Open(live) = &mut self.current else {
+            return;
+        };
+        live.give_up_beyond(durable.len);
+        let (file, kept) = (live.stem().to_string(), durable.len);
+        let what = format!(
+            "{file} has {now} bytes, not the {ours} that were written to it; its first {kept} bytes \
+             are kept, and what the journal holds is written again to another file"
+        );
+        self.place.health.report(&Problem::LiveFileLost(what));
+        let (event_type, what) = match now < ours {
+            true => (
+                "audit.log.live_file_cut",
+                "The live file was cut by someone else",
+            ),
+            false => (
+                "audit.log.live_file_written",
+                "Someone else wrote into the live file; what they wrote was removed",
+            ),
+        };
+        let entry = OwnRecord::new(event_type, Severity::Critical, what)
+            .detail("file", file)
+            .detail("bytes_before", ours)
+            .detail("bytes_found", now)
+            .detail("bytes_kept", kept);
+        self.start_over();
+        self.own.push(entry);
+    }
+
+    /// Writes the durable lines of a deleted or replaced file again, from the handle that still
+    /// reaches it. Until that succeeds the handle is kept and nothing is released.
+    fn restore(&mut self, durable: &Durable) -> Result<()> {
+        let stem = self.next_stem();
+        let Current::Open(gone) = &self.current else {
+            return Ok(());
+        };
+        let (fs, layout) = (&*self.place.fs, &self.place.layout);
+        let tmp = TmpFile::create(fs, layout, &format!("{stem}{LIVE}"))?;
+        copy_lines(gone, &tmp, durable.len, layout)?;
+        tmp.sync()?;
+        let dir = layout.live_dir();
+        let name = layout.live(&stem);
+        let file = tmp.publish(layout.root(), &dir, &name).inspect_err(|_| {
+            // Tried again, under another name: two copies would be lines twice.
+            drop(fs.remove_file(&name));
+        })?;
+        // After the copy is durable: what was put in our place may have our lines.
+        let aside = set_aside(fs, layout, gone.stem());
+
+        let (old, new) = (gone.stem().to_string(), stem.to_string());
+        let mut what =
+            format!("{old} was deleted or replaced; its lines were written again to {new}");
+        match &aside {
+            Ok(None) => {}
+            Ok(Some(path)) => what += &format!("; what has its name now was moved to {path}"),
+            Err(error) => what += &format!("; what has its name now could not be moved: {error}"),
+        }
+        self.place.health.report(&Problem::LiveFileLost(what));
+        let what = "The live file was deleted or replaced by someone else, and written again";
+        let entry = OwnRecord::new("audit.log.live_file_restored", Severity::Critical, what)
+            .detail("file", old)
+            .detail("restored_as", new);
+        let copy = Live::adopt(file, stem, durable.len, gone, self.released);
+        self.start_over();
+        self.current = Current::Open(copy);
+        self.own.push(entry);
+        Ok(())
+    }
+}
+
+/// Copies the first `len` bytes of a live file.
+fn copy_lines(from: &Live, to: &TmpFile<'_>, len: u64, layout: &Layout) -> Result<()> {
+    let mut buffer = vec![0; BATCH];
+    let mut at = 0;
+    while at < len {
+        let wanted = (len - at).min(BATCH as u64) as usize;
+        let part = buffer.get_mut(..wanted).unwrap_or_default();
+        let path = layout.live(from.stem());
+        match read_full_at(from.file(), part, at) {
+            Ok(read) if read == wanted => to.append(part)?,
+            Ok(_) => return Err(Error::damaged(path, format!("it ends before byte {len}"))),
+            Err(error) => return Err(Error::io("read", path)(error)),
+        }
+        at += wanted as u64;
+    }
+    Ok(())
+}
+
+/// Moves what bears a live file's name, and is none of ours, out of the way; says where it is then.
+pub(super) fn set_aside(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<Option<String>> {
+    let path = layout.live(stem);
+    if fs
+        .identity(&path)
+        .map_err(Error::io("look at", &path))?
+        .is_none()
+    {
+        return Ok(None);
+    }
+    let dir = layout.aside_dir();
+    fs.create_dir_all(&dir).map_err(Error::io("create", &dir))?;
+    for number in 0.. {
+        let aside = dir.join(format!("{stem}.jsonl.{number}"));
+        if fs
+            .identity(&aside)
+            .map_err(Error::io("look at", &aside))?
+            .is_none()
+        {
+            fs.rename(&path, &aside)
+                .map_err(Error::io("rename", &path))?;
+            for dir in [&dir, &layout.live_dir()] {
+                fs.sync_dir(dir).map_err(Error::io("sync", dir))?;
+            }
+            return Ok(Some(aside.display().to_string()));
+        }
+    }
+    Ok(None)
+}

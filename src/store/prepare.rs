@@ -1,0 +1,122 @@
+//! A directory made ready to be written: whole, durable, of our format, and on one file system.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    fs::{self, Fs, OsFs},
+    layout::Layout,
+    tmp::TmpFile,
+};
+use crate::error::{Error, Result};
+
+/// What `state/format` says.
+const FORMAT: &str = "tracing-audit 1\n";
+
+/// Creates what is missing, checks the version of what is there, and makes all of it durable. The
+/// paths of the layout are resolved, once: neither another working directory nor another target of a
+/// link moves the log.
+pub(super) fn prepare(fs: &dyn Fs, dir: &Path) -> Result<Layout> {
+    create_durably(fs, dir)?;
+    let root = fs.resolve(dir).map_err(Error::io("resolve", dir))?;
+    let layout = Layout::new(root);
+    let state = layout.root().join("state");
+    let dirs = [
+        layout.live_dir(),
+        layout.sealed_dir(),
+        layout.index_dir(),
+        layout.journal_dir(),
+        layout.locks_dir(),
+        layout.tmp_dir(),
+    ];
+    for dir in &dirs {
+        fs.create_dir_all(dir).map_err(Error::io("create", dir))?;
+    }
+    on_one_file_system(fs, &layout, &dirs)?;
+    match check_format_on(fs, &layout) {
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            // Written whole and then renamed: a reader meets all of it or nothing. Two processes
+            // write the same.
+            let tmp = TmpFile::create(fs, &layout, "format")?;
+            tmp.append(FORMAT.as_bytes())?;
+            tmp.sync()?;
+            tmp.publish(layout.root(), &state, &layout.format_file())?;
+        }
+        checked => checked?,
+    }
+    // Also if another process made them, which may have died before this.
+    for dir in [&state, layout.root()] {
+        fs.sync_dir(dir).map_err(Error::io("sync", dir))?;
+    }
+    Ok(layout)
+}
+
+/// Creates a directory and those above it, where missing, and makes their names durable.
+fn create_durably(fs: &dyn Fs, dir: &Path) -> Result<()> {
+    let missing = |dir: &&Path| matches!(fs.identity(dir), Ok(None));
+    let parent = |dir: &Path| match dir.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
+        Some(parent) => parent.to_owned(),
+        None => dir.to_owned(),
+    };
+    let mut parents: Vec<_> = dir.ancestors().take_while(missing).map(parent).collect();
+    if parents.is_empty() {
+        parents.push(parent(dir));
+    }
+    fs.create_dir_all(dir).map_err(Error::io("create", dir))?;
+    for parent in parents {
+        match fs.sync_dir(&parent) {
+            // Who may not read it can't sync it, nor have created anything in it.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {}
+            synced => synced.map_err(Error::io("sync", parent))?,
+        }
+    }
+    Ok(())
+}
+
+/// Files are made in one directory and renamed into another.
+fn on_one_file_system(fs: &dyn Fs, layout: &Layout, dirs: &[PathBuf]) -> Result<()> {
+    let device = |dir: &Path| -> Result<u64> {
+        let look = || {
+            let resolved = fs.resolve(dir)?;
+            let found = fs.identity(&resolved)?;
+            found.ok_or_else(|| io::ErrorKind::NotFound.into())
+        };
+        Ok(look().map_err(Error::io("look at", dir))?.device)
+    };
+    let tmp = layout.tmp_dir();
+    let ours = device(&tmp)?;
+    for dir in dirs {
+        if device(dir)? != ours {
+            let what = format!(
+                "{} is on another file system than {}, and files can't be moved between them; put \
+                 the whole log on one file system, or link the whole directory",
+                dir.display(),
+                tmp.display()
+            );
+            return Err(Error::invalid("directory", what));
+        }
+    }
+    Ok(())
+}
+
+/// An error unless the directory has the format of this version.
+pub(crate) fn check_format(layout: &Layout) -> Result<()> {
+    check_format_on(&OsFs, layout)
+}
+
+fn check_format_on(fs: &dyn Fs, layout: &Layout) -> Result<()> {
+    let path = layout.format_file();
+    let found = fs::read(fs, &path).map_err(Error::io("read", &path))?;
+    if found == FORMAT.as_bytes() {
+        return Ok(());
+    }
+    let start = found.get(..found.len().min(64)).unwrap_or_default();
+    Err(Error::Version {
+        path,
+        found: String::from_utf8_lossy(start).trim_end().to_owned(),
+        expected: FORMAT.trim_end(),
+    })
+}

@@ -1,0 +1,164 @@
+//! Which lines of a live file are sound, after something happened to it: a power loss, a failed
+//! write, or another's hand.
+//!
+//! A line is sound if it is an entry of the stream, whole, with a number above those before it. Where
+//! the journal still has the event, the line has to be what the journal has: a page that never
+//! reached the disk reads as zeros, which can leave a line that still looks like an entry.
+//!
+//! What is not sound is of two kinds. Behind the last durable entry it is what a death left of
+//! entries that the journal has: from there on, all of the file is given up and written again.
+//! Before it, it is damage: the lines after it are kept, and the numbers that are missing are lost.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    ops::Range,
+};
+
+use super::{fs::FsFile, lines::Lines};
+use crate::record::{
+    Seq, StreamId,
+    scan::{self, Fields, scan},
+};
+
+/// Events that the journal has, by the ids they begin with.
+pub(super) type Journaled<'a> = HashMap<[u8; 36], &'a [u8]>;
+
+/// What the files of a stream hold, in the order of their numbers.
+#[derive(Debug)]
+pub(super) struct Held<'a> {
+    stream: &'a StreamId,
+    /// The number of the first entry that may not be durable.
+    released: Seq,
+    /// Stop before the first line that is not sound or not durable, whatever comes after it.
+    only_durable: bool,
+    /// The number of the last entry; 0 before the first.
+    pub(super) last: u64,
+    /// Whether nothing can lie before the first file but what `last` said.
+    start_is_known: bool,
+    /// Numbers that are missing: the one before them, and how many.
+    pub(super) gaps: BTreeMap<u64, u64>,
+    /// How many dropped events the last entry about them tells of.
+    pub(super) drops: u64,
+}
+
+/// What is sound in one file.
+#[derive(Debug, Default)]
+pub(super) struct Sound {
+    /// Up to the end of the last sound line.
+    pub(super) len: u64,
+    /// What is not sound before that.
+    pub(super) damaged: Vec<Range<u64>>,
+}
+
+impl<'a> Held<'a> {
+    /// For all files that a dead process left: begins with the first of them. `before` is the number
+    /// of the last entry before it, if that is known.
+    pub(super) fn left(stream: &'a StreamId, released: Seq, before: Option<u64>) -> Self {
+        Self {
+            stream,
+            released,
+            only_durable: false,
+            last: before.unwrap_or(0),
+            start_is_known: before.is_some(),
+            gaps: BTreeMap::new(),
+            drops: 0,
+        }
+    }
+
+    /// For the live file of a living process, which begins with the number `first`: what of it can be
+    /// relied on, and is not in the journal any longer.
+    pub(super) fn durable(stream: &'a StreamId, first: Seq, released: Seq) -> Self {
+        Self {
+            only_durable: true,
+            ..Self::left(stream, released, Some(first.0 - 1))
+        }
+    }
+
+    /// Whether durable entries are missing between what was found and the journal.
+    pub(super) fn before_durable_end(&self) -> bool {
+        let known = self.start_is_known || self.last > 0;
+        known && self.released.0 != u64::MAX && self.last + 1 < self.released.0
+    }
+
+    /// The next file is sealed, and ends with this number.
+    pub(super) fn pass(&mut self, last: Seq) {
+        self.last = self.last.max(last.0);
+        self.start_is_known = true;
+    }
+
+    /// Looks through the first `len` bytes of the stream's next file. Events that it has are taken
+    /// out of `journaled`.
+    pub(super) fn look(
+        &mut self,
+        file: &dyn FsFile,
+        len: u64,
+        journaled: &mut Journaled<'_>,
+    ) -> io::Result<Sound> {
+        let mut sound = Sound::default();
+        let mut lines = Lines::new(file, len);
+        while let Some(line) = lines.next()? {
+            let fields = line
+                .ended
+                .then(|| self.entry(line.text, journaled))
+                .flatten();
+            match fields {
+                Some(fields) => {
+                    self.take(&fields, journaled);
+                    if sound.len < line.at {
+                        sound.damaged.push(sound.len..line.at);
+                    }
+                    sound.len = line.end();
+                }
+                // The journal has what follows.
+                None if self.only_durable || self.last + 1 >= self.released.0 => break,
+                None => {}
+            }
+        }
+        Ok(sound)
+    }
+
+    /// The fields of a sound line.
+    fn entry<'l>(&self, line: &'l [u8], journaled: &Journaled<'_>) -> Option<Fields<'l>> {
+        let fields = scan(line).filter(|_| line.iter().all(|byte| *byte >= b' '))?;
+        let ours = fields.stream == self.stream.as_str().as_bytes();
+        let id = <[u8; 36]>::try_from(fields.id).ok()?;
+        let as_journaled = journaled.get(&id).is_none_or(|event| line.ends_with(event));
+        (ours && self.follows(fields.seq) && as_journaled).then_some(fields)
+    }
+
+    /// Whether an entry of this number can come next. Before the durable end numbers may be missing,
+    /// where the log was damaged; behind it, the writer left none out.
+    fn follows(&self, number: u64) -> bool {
+        if number < self.released.0 {
+            number > self.last
+        } else {
+            !self.only_durable && number == self.released.0.max(self.last + 1)
+        }
+    }
+
+    fn take(&mut self, fields: &Fields<'_>, journaled: &mut Journaled<'_>) {
+        let known = self.start_is_known || self.last > 0;
+        if known && fields.seq > self.last + 1 {
+            self.gaps.insert(self.last, fields.seq - self.last - 1);
+        }
+        self.last = fields.seq;
+        if let Ok(id) = <[u8; 36]>::try_from(fields.id) {
+            journaled.remove(&id);
+        }
+        match fields.event_type {
+            b"audit.log.dropped" => self.drops = detail(fields, "total").unwrap_or(self.drops),
+            b"audit.log.lost" | b"audit.log.live_file_cut" => {
+                if let Some(before) = detail(fields, "after_seq") {
+                    self.gaps.remove(&before);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn detail(fields: &Fields<'_>, name: &str) -> Option<u64> {
+    let text = scan::details_path(fields.details, name)?;
+    std::str::from_utf8(text).ok()?.parse().ok()
+}

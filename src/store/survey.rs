@@ -1,0 +1,131 @@
+//! Which streams have something left in the directory: its names, read once for all of them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+
+use super::{
+    fs::{Entry, Fs},
+    layout::{INDEX, LIVE, LOCK, Layout, RING},
+    names::FileStem,
+};
+use crate::{
+    error::{Error, Result},
+    record::StreamId,
+};
+
+/// The names of what streams have besides their sealed files.
+#[derive(Debug, Default)]
+pub(crate) struct Survey {
+    live: BTreeMap<StreamId, Vec<FileStem>>,
+    journals: BTreeSet<StreamId>,
+    locks: BTreeSet<StreamId>,
+    half_made: BTreeMap<StreamId, Vec<String>>,
+}
+
+impl Survey {
+    pub(crate) fn take(fs: &dyn Fs, layout: &Layout) -> Result<Self> {
+        let list =
+            |dir: PathBuf| -> Result<Vec<Entry>> { fs.list(&dir).map_err(Error::io("list", dir)) };
+        let mut survey = Self::default();
+        for entry in list(layout.live_dir())? {
+            if let Some(stem) = FileStem::parse(&entry.name, LIVE) {
+                let stems = survey.live.entry(stem.stream.clone()).or_default();
+                stems.push(stem);
+            }
+        }
+        for stems in survey.live.values_mut() {
+            stems.sort_by_key(|stem| (stem.number, stem.born));
+        }
+        let stream = |name: &str, ending| name.strip_suffix(ending)?.parse::<StreamId>().ok();
+        for entry in list(layout.journal_dir())? {
+            survey.journals.extend(stream(&entry.name, RING));
+        }
+        for entry in list(layout.locks_dir())? {
+            survey.locks.extend(stream(&entry.name, LOCK));
+        }
+        for entry in list(layout.tmp_dir())? {
+            if let Some(stream) = owner(&entry.name) {
+                let names = survey.half_made.entry(stream).or_default();
+                names.push(entry.name);
+            }
+        }
+        Ok(survey)
+    }
+
+    /// The live files of a stream, in the order of their numbers.
+    pub(crate) fn live(&self, stream: &StreamId) -> &[FileStem] {
+        self.live.get(stream).map_or(&[], Vec::as_slice)
+    }
+
+    /// All live files.
+    pub(crate) fn all_live(&self) -> impl Iterator<Item = &FileStem> {
+        self.live.values().flatten()
+    }
+
+    /// The streams with a journal, whether anyone writes them or not.
+    pub(crate) fn journals(&self) -> &BTreeSet<StreamId> {
+        &self.journals
+    }
+
+    pub(crate) fn has_journal(&self, stream: &StreamId) -> bool {
+        self.journals.contains(stream)
+    }
+
+    /// The names of a stream's temporary files.
+    pub(crate) fn half_made(&self, stream: &StreamId) -> &[String] {
+        self.half_made.get(stream).map_or(&[], Vec::as_slice)
+    }
+
+    /// The live files without a sealed twin.
+    pub(crate) fn unsealed(&self, fs: &dyn Fs, layout: &Layout) -> Result<Vec<FileStem>> {
+        let mut unsealed = Vec::new();
+        for stem in self.all_live() {
+            let sealed = layout.sealed(stem);
+            let found = fs
+                .identity(&sealed)
+                .map_err(Error::io("look at", &sealed))?;
+            if found.is_none() {
+                unsealed.push(stem.clone());
+            }
+        }
+        Ok(unsealed)
+    }
+
+    /// The streams of which only a lock or half-made files are left, or whose process lives.
+    pub(crate) fn remains(&self) -> impl Iterator<Item = &StreamId> {
+        let named: BTreeSet<_> = self.locks.iter().chain(self.half_made.keys()).collect();
+        let more =
+            |stream: &&StreamId| !self.has_journal(stream) && !self.live.contains_key(*stream);
+        named.into_iter().filter(more)
+    }
+
+    /// The streams with something to recover or to seal, whether anyone writes them or not. Those
+    /// with a journal come first: events wait in it.
+    pub(crate) fn streams(&self, fs: &dyn Fs, layout: &Layout) -> Result<Vec<StreamId>> {
+        let mut streams: Vec<_> = self.journals.iter().cloned().collect();
+        let unsealed = self.unsealed(fs, layout)?;
+        let unsealed: BTreeSet<_> = unsealed.into_iter().map(|stem| stem.stream).collect();
+        streams.extend(
+            unsealed
+                .into_iter()
+                .filter(|stream| !self.has_journal(stream)),
+        );
+        streams.extend(self.remains().cloned());
+        Ok(streams)
+    }
+}
+
+/// The stream that a temporary file belongs to: an index, a sealed or live file, or a reserve.
+fn owner(name: &str) -> Option<StreamId> {
+    if let Some(stream) = name.strip_suffix(".reserve") {
+        return stream.parse().ok();
+    }
+    let endings = [".jsonl", INDEX, ".damage"];
+    let stems = endings.iter().filter_map(|ending| name.split_once(ending));
+    stems
+        .filter_map(|(stem, _)| stem.parse::<FileStem>().ok())
+        .map(|stem| stem.stream)
+        .next()
+}

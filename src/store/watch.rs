@@ -1,0 +1,112 @@
+//! Whether the journal and the directory are still where they were when the log was opened.
+//!
+//! Both keep working when their names are taken away: the journal is mapped, and paths were resolved
+//! when the log was opened. But whoever looks for them by name, a recovery above all, finds something
+//! else. So it is reported, once, for a person to restart the process.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    fs::{self, Fs, Identity},
+    health::Problem,
+    layout::Layout,
+    writer::Place,
+};
+use crate::{
+    error::{Error, Result},
+    record::StreamId,
+};
+
+/// What the names of the journal and the directory stood for when the log was opened.
+#[derive(Debug)]
+pub(super) struct Watch {
+    journal: Identity,
+    dir: Identity,
+    /// The directory as the application named it, if that is absolute.
+    named: Option<PathBuf>,
+    looked: Duration,
+    journal_lost: bool,
+    dir_moved: bool,
+}
+
+impl Watch {
+    /// Begins to watch what there is now. `named` is the directory as the application named it.
+    pub(super) fn new(
+        fs: &dyn Fs,
+        layout: &Layout,
+        stream: &StreamId,
+        named: &Path,
+        now: Duration,
+    ) -> Result<Self> {
+        let identity = |path: &Path| {
+            let found = fs.identity(path).map_err(Error::io("look at", path))?;
+            found.ok_or_else(|| Error::io("look at", path)(io::ErrorKind::NotFound.into()))
+        };
+        Ok(Self {
+            journal: identity(&layout.ring(stream))?,
+            dir: identity(layout.root())?,
+            // Another working directory is no other log.
+            named: named.is_absolute().then(|| named.to_owned()),
+            looked: now,
+            journal_lost: false,
+            dir_moved: false,
+        })
+    }
+
+    /// Whether it is time to look again.
+    pub(super) fn is_due(&mut self, now: Duration, interval: Duration) -> bool {
+        let due = now.saturating_sub(self.looked) >= interval;
+        if due {
+            self.looked = now;
+        }
+        due
+    }
+
+    /// Reports what is no longer where it was. What can't be looked at is taken for there.
+    pub(super) fn look(&mut self, place: &Place) {
+        let (fs, layout, health) = (&*place.fs, &place.layout, &place.health);
+        let journal = layout.ring(&place.stream);
+        let same = |path: &Path, ours: &Identity| match fs.identity(path) {
+            Ok(found) => found.is_some_and(|found| found.is_same(ours)),
+            Err(_) => true,
+        };
+        if !self.journal_lost && !same(&journal, &self.journal) {
+            self.journal_lost = true;
+            let what = format!("{} was deleted or replaced", journal.display());
+            health.report(&Problem::JournalLost(what));
+        }
+        let named = self.named.as_deref().map(|named| fs.resolve(named));
+        let elsewhere = match named {
+            Some(Ok(resolved)) if resolved != layout.root() => Some(resolved.display().to_string()),
+            Some(Err(e)) if e.kind() == io::ErrorKind::NotFound => Some("nothing".to_owned()),
+            _ => None,
+        };
+        let root = layout.root().display();
+        let what = match elsewhere {
+            Some(now) => format!("it was opened as {root}, its name stands for {now} now"),
+            None if !same(layout.root(), &self.dir) => {
+                format!("{root} is another directory than the one that was opened")
+            }
+            None => return,
+        };
+        if !self.dir_moved {
+            self.dir_moved = true;
+            health.report(&Problem::DirectoryMoved(what));
+        }
+    }
+
+    /// Removes the journal, unless its name stands for something else.
+    pub(super) fn remove_journal(&self, fs: &dyn Fs, journal: &Path) -> Result<()> {
+        let found = fs
+            .identity(journal)
+            .map_err(Error::io("look at", journal))?;
+        if !found.is_some_and(|found| found.is_same(&self.journal)) {
+            return Ok(());
+        }
+        fs::remove_if_there(fs, journal).map_err(Error::io("remove", journal))
+    }
+}
