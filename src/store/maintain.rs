@@ -8,10 +8,9 @@ use std::path::Path;
 use super::{
     Store,
     clock::{Clock, SystemClock},
-    fs::{Fs, OsFs},
+    fs::OsFs,
     gzip::Level,
     layout::Layout,
-    lock::Lock,
     open::check_format,
     recover,
     retention::{self, Doomed, Pruned, Pruner, Retention},
@@ -73,17 +72,6 @@ pub(crate) fn recover_now(dir: &Path, mut done: impl FnMut(Rescued)) -> Result<(
         done(rescued);
     }
     Ok(())
-}
-
-/// The streams whose processes died: with a journal that nobody writes to.
-pub(crate) fn abandoned(fs: &dyn Fs, layout: &Layout) -> Result<Vec<StreamId>> {
-    let mut abandoned = Vec::new();
-    for stream in recover::left_streams(fs, layout)? {
-        if layout.ring(&stream).exists() && !Lock::is_held(&layout.lock(stream.as_str()))? {
-            abandoned.push(stream);
-        }
-    }
-    Ok(abandoned)
 }
 
 /// What pruning would remove now, the oldest first, and how many files it would, were they not

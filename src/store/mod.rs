@@ -13,6 +13,7 @@ pub(crate) mod layout;
 pub(crate) mod listing;
 pub(crate) mod live_reader;
 pub(crate) mod names;
+pub(crate) mod numbers;
 mod rebuild;
 #[cfg(test)]
 pub(crate) mod samples;
@@ -31,7 +32,8 @@ mod live;
 pub(crate) mod lock;
 pub(crate) mod maintain;
 mod open;
-mod recover;
+pub(crate) mod recover;
+pub(crate) mod removed;
 mod reserve;
 mod retention;
 mod sealer;
