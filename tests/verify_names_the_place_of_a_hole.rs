@@ -328,3 +328,53 @@ fn what_retention_removed_is_a_note_and_what_someone_else_did_is_not() {
         "{report:#?}"
     );
 }
+
+#[test]
+fn a_removal_stays_known_when_its_entry_is_removed_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let shop = small_files(dir.path()).open().unwrap();
+    let sells = |events: u64| {
+        let subscriber = tracing_subscriber::registry().with(shop.layer());
+        tracing::subscriber::with_default(subscriber, || {
+            for n in 0..events {
+                audit!("shop.sold", n, "Sold {n}").wait().unwrap();
+            }
+        });
+        support::until("all but the last file are sealed", || {
+            support::files(&dir.path().join("live")).len() <= 1
+        });
+    };
+    let of = |source: &str| -> Vec<PathBuf> {
+        let mut files = support::files(&dir.path().join("sealed"));
+        files.retain(|path| name(path).contains(&format!("-{source}-")));
+        files
+    };
+    let pruner = |source: &str, bytes: u64| {
+        small_files(dir.path())
+            .source(source)
+            .retention(Retention::unlimited().max_bytes(bytes))
+            .open()
+            .unwrap()
+    };
+    sells(20);
+    let first = of("shop").remove(0);
+    let early = pruner("early", 1500);
+    support::until("the first file is removed", || !first.exists());
+    early.close().unwrap();
+    sells(60);
+    let size = |path: &PathBuf| fs::metadata(path).unwrap().len();
+    let late = pruner("late", of("shop").iter().map(size).sum::<u64>() / 2);
+    let live = || support::files(&dir.path().join("live"));
+    support::until("the entry about it is removed", || {
+        late.prune();
+        let unsealed = live().iter().any(|path| name(path).contains("-early-"));
+        !unsealed && of("early").is_empty()
+    });
+    assert!(!of("shop").is_empty());
+    let report = verify(dir.path());
+    assert!(report.ok, "{report:#?}");
+    assert!(
+        report.notes().any(|note| note.kind == FindingKind::Pruned),
+        "{report:#?}"
+    );
+}

@@ -126,3 +126,62 @@ fn told_in(sealed: &LocalSealed, file: &FileStem) -> Result<Vec<Removed>> {
     }
     Ok(told)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::{fs::Fs as _, gzip::Level, layout::Layout, samples, seal::seal, sim::SimFs};
+
+    fn entry(seq: u64, own: &OwnRecord) -> Vec<u8> {
+        let mut line = format!(r#"{{"stream":"billing-7f3a9c","seq":{seq},"#).into_bytes();
+        line.extend(own.render(&"billing".parse().unwrap()));
+        line.push(b'\n');
+        line
+    }
+
+    fn details(own: &OwnRecord) -> Vec<Removed> {
+        let line = entry(1, own);
+        removed(scan(&line[..line.len() - 1]).unwrap().details)
+    }
+
+    #[test]
+    fn what_a_removed_file_says_of_streams_that_go_on_is_recorded_again() {
+        let (fs, layout) = (SimFs::new(), Layout::new("/log"));
+        for dir in [layout.live_dir(), layout.sealed_dir(), layout.tmp_dir()] {
+            fs.create_dir_all(&dir).unwrap();
+        }
+        let idle: StreamId = "idle-00000a".parse().unwrap();
+        let row = |name: String, first: u64, last: u64| json!({"file": name, "first_seq": first, "last_seq": last});
+        let mut file = samples::stem(1);
+        file.stream = idle.clone();
+        let gone = file.to_string().replace("idle", "gone");
+        let first = OwnRecord::new(PRUNED, Severity::Info, "")
+            .detail("files", vec![row(file.to_string(), 1, 10), row(gone, 1, 5)]);
+        let second = OwnRecord::new(PRUNED, Severity::Info, "").detail(
+            "earlier",
+            vec![json!({"stream": idle.as_str(), "first_seq": 11, "last_seq": 30})],
+        );
+        let stem = samples::stem(2);
+        let text = [
+            samples::lines(1, 2000),
+            entry(2001, &first),
+            samples::lines(2002, 2000),
+            entry(4002, &second),
+        ];
+        fs.put(layout.live(&stem), text.concat());
+        seal(&fs, &layout, &stem, Level::FASTEST).unwrap();
+        let sealed = LocalSealed::new(Arc::new(fs), layout);
+        let carried = carried_on(&sealed, &[&stem], &BTreeSet::from([idle.clone()]));
+        assert_eq!(carried.len(), 1, "{carried:?}");
+        let once = Removed {
+            stream: idle,
+            file: None,
+            numbers: Some((1, 30)),
+        };
+        assert_eq!(details(&carried[0]), [once]);
+        // Streams that are gone need no excuse.
+        assert!(carried_on(&sealed, &[&stem], &BTreeSet::new()).is_empty());
+    }
+}

@@ -86,11 +86,15 @@ impl AuditReader {
     ///
     /// # What can't be known
     ///
-    /// That a stream ended earlier than it did: once its process has closed the log or was
-    /// recovered, its last files can be removed together with their indexes, or whole streams, and
-    /// nothing is left to show it. Nor can it be known that someone with the right to write to the
-    /// directory altered entries and made all checksums anew. Copy sealed files elsewhere if that
-    /// has to be excluded.
+    /// - Whether the *end* of a stream is missing, once its process has closed the log or was
+    ///   recovered: if someone removes its last files together with their indexes, or all of its
+    ///   files, nothing is left to show it.
+    /// - Whether an entry in a *live* file was altered so that it still is an entry: only sealing
+    ///   adds checksums.
+    /// - Whether someone who may write to the directory altered entries and made all checksums,
+    ///   indexes and numbers anew. Nothing here is signed.
+    ///
+    /// Copy sealed files to a place where such a person can't write, if that has to be excluded.
     ///
     /// # Cost
     ///

@@ -239,19 +239,24 @@ impl Survey {
 
     fn wrong_lines(&mut self, path: &Path, lines: &Lines) {
         if let Some((count, first)) = lines.no_entries {
+            let found = match count {
+                1 => format!("line {first} is not an entry"),
+                _ => format!("{count} lines are not entries, the first of them line {first}"),
+            };
             let what = format!(
-                "line {first} is not an entry{}. Entries may have been overwritten; restore the \
-                 file from a backup.",
-                and_more(count)
+                "{found}. Entries may have been overwritten; restore the file from a backup."
             );
             self.problem(FindingKind::Damaged, path, what);
         }
         if let Some((count, first, stream)) = &lines.strange {
-            let what = format!(
-                "line {first} is an entry of another stream, {stream:?}{}. Someone copied it here; \
-                 restore the file from a backup.",
-                and_more(*count)
-            );
+            let found = match count {
+                1 => format!("line {first} is an entry of another stream, {stream:?}"),
+                _ => format!(
+                    "{count} lines are entries of other streams, the first of them line {first}, \
+                     of {stream:?}"
+                ),
+            };
+            let what = format!("{found}. Someone put it here; restore the file from a backup.");
             self.problem(FindingKind::Damaged, path, what);
         }
     }
@@ -331,14 +336,6 @@ impl Survey {
                  move it elsewhere.",
             );
         }
-    }
-}
-
-fn and_more(count: u64) -> String {
-    match count {
-        ..=1 => String::new(),
-        2 => ", nor is one more".to_owned(),
-        count => format!(", nor are {} more", count - 1),
     }
 }
 
