@@ -186,7 +186,7 @@ impl Stream<'_> {
         let what = match (hole.before, hole.after) {
             (None, Some(after)) => {
                 let begins = &after.name;
-                format!("{entries}, its first, {are} missing: it begins in {begins}{files} now.")
+                format!("{entries}, its first, {are} missing: now it begins in {begins}{files}.")
             }
             (Some(before), Some(after)) if before.name == after.name => {
                 format!("{entries} {are} missing in the middle of {}.", before.name)
