@@ -1,8 +1,8 @@
 //! What journals say about their streams: who still writes, and how far each stream was durable.
 //!
 //! A journal's header says which entry is the first that is not durable yet. All entries before it
-//! are in files, so the header proves that the end of its stream is missing. A journal goes when its
-//! process closes the log, or when it is recovered.
+//! are in files, so the header proves it if the end of its stream is missing. A journal goes when
+//! its process closes the log, or when it is recovered.
 
 use std::{
     collections::BTreeMap,

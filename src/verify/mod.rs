@@ -7,7 +7,7 @@
 //! ```text
 //! journals   how far each stream was durable, and who still writes
 //! listed     which files there are: indexes, then live files, then sealed ones
-//! survey     each file by itself, line by line (lines), and what the entries say about losses (accounted)
+//! survey     each file by itself, line by line (lines); what entries say about losses (accounted)
 //! streams    is each number there once (numbers), and does the log account for those that aren't?
 //! ```
 //!
@@ -59,7 +59,7 @@ impl AuditReader {
     /// # let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(log.layer()));
     /// audit!("user.updated", "Role changed");
     /// # log.close()?;
-    /// let report = AuditReader::open(dir)?.verify(|files, of| eprintln!("{files} of {of} files"))?;
+    /// let report = AuditReader::open(dir)?.verify(|done, of| eprintln!("{done} of {of} files"))?;
     /// for finding in report.problems() {
     ///     eprintln!("{}: {}", finding.place, finding.what);
     /// }
@@ -79,7 +79,7 @@ impl AuditReader {
     ///
     /// # Problems and notes
     ///
-    /// A *problem* is something that should not be, whatever happened to the process or the machine.
+    /// A *problem* is something that should not be, whatever happened to the process or machine.
     /// Deaths of processes, power cuts and full disks leave none. A *note* is something to know:
     /// entries that are gone, but recorded in the log as removed by retention or as lost; events
     /// that were dropped; a process that ended without closing its log.
