@@ -177,6 +177,7 @@ mod record;
 #[cfg(feature = "server")]
 mod server;
 mod store;
+mod verify;
 
 #[cfg(feature = "macros")]
 pub use attributes::{AuditEvent, audited};
@@ -202,6 +203,7 @@ pub use server::{
     TokenStore, read_only_router,
 };
 pub use store::{Counters, Hold, Problem, Retention, SpaceAction, Watermarks};
+pub use verify::{Finding, FindingKind, FindingLevel, VerifyReport};
 
 /// Webhooks: subscriptions, deliveries, and the signatures and formats of what is sent.
 #[cfg(feature = "webhook")]

@@ -7,7 +7,6 @@
 
 mod args;
 mod catalogue;
-mod check;
 mod config;
 #[allow(
     unsafe_code,

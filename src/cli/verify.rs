@@ -4,15 +4,15 @@ use std::io::{self, BufWriter, Write as _};
 
 use super::{
     args::{ReportFormat, VerifyArgs},
-    check::{self, Level, Report},
     failure::{Failure, Outcome},
     output::{count, escaped},
     progress,
 };
+use crate::{AuditReader, FindingLevel, VerifyReport};
 
 pub(super) fn run(args: &VerifyArgs) -> Result<Outcome, Failure> {
     let bar = progress::files("checking");
-    let report = check::check(&args.dir.dir, &mut |done, total| {
+    let report = AuditReader::open(&args.dir.dir)?.verify(|done, total| {
         bar.set_length(total);
         bar.set_position(done);
     })?;
@@ -31,18 +31,11 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Outcome, Failure> {
 }
 
 /// The findings, then one line about the whole.
-pub(super) fn write_text(out: &mut impl io::Write, report: &Report) -> io::Result<()> {
-    let (mut problems, mut notes) = (0, 0);
+pub(super) fn write_text(out: &mut impl io::Write, report: &VerifyReport) -> io::Result<()> {
     for finding in &report.findings {
         let level = match finding.level {
-            Level::Problem => {
-                problems += 1;
-                "problem"
-            }
-            Level::Note => {
-                notes += 1;
-                "note"
-            }
+            FindingLevel::Problem => "problem",
+            FindingLevel::Note => "note",
         };
         writeln!(
             out,
@@ -51,6 +44,8 @@ pub(super) fn write_text(out: &mut impl io::Write, report: &Report) -> io::Resul
             escaped(&finding.what)
         )?;
     }
+    let problems = report.problems().count() as u64;
+    let notes = report.notes().count() as u64;
     let files = format!(
         "{} and {}",
         count(report.sealed_files, "sealed file"),

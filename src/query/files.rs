@@ -98,6 +98,15 @@ impl Files {
         }
     }
 
+    /// Where the files are; nothing can be changed through it.
+    pub(super) fn fs(&self) -> &Arc<dyn Fs> {
+        &self.fs
+    }
+
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
     /// The log's directory, for messages.
     pub(super) fn root(&self) -> &Path {
         self.layout.root()

@@ -85,6 +85,15 @@ impl AuditReader {
         }
     }
 
+    /// Where the files are; nothing can be changed through it.
+    pub(crate) fn fs(&self) -> &Arc<dyn Fs> {
+        self.files.fs()
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        self.files.layout()
+    }
+
     /// One page of entries.
     pub fn page(&self, query: &Query) -> Result<Page> {
         let (after, skip) = match &query.start {

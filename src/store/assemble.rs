@@ -136,7 +136,7 @@ fn new_stream(
 }
 
 /// Creates the journal of a stream; durable on return.
-pub(super) fn new_journal(
+pub(crate) fn new_journal(
     fs: &dyn Fs,
     layout: &Layout,
     stream: &StreamId,

@@ -88,17 +88,6 @@ fn is_sealed(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<bool> {
     Ok(found.is_some())
 }
 
-/// The streams whose processes died: with a journal that nobody writes to.
-pub(crate) fn abandoned(fs: &dyn Fs, layout: &Layout) -> Result<Vec<StreamId>> {
-    let mut abandoned = Vec::new();
-    for stream in Survey::take(fs, layout)?.journals() {
-        if !fs.is_locked(&layout.lock(stream.as_str()))? {
-            abandoned.push(stream.clone());
-        }
-    }
-    Ok(abandoned)
-}
-
 /// What pruning would remove now, the oldest first, and how many files it would, were they not
 /// held.
 pub(crate) fn would_prune(dir: &Path, retention: &Retention) -> Result<(Vec<Doomed>, u64)> {

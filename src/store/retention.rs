@@ -6,7 +6,7 @@
 //! What is held stays, see `hold`. What a webhook has not got yet stays as well, for a week longer
 //! at most; where space is short it goes, and the record says who has not got it.
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeSet, io, sync::Arc};
 
 use serde_json::json;
 
@@ -14,8 +14,10 @@ use super::{
     fs::Fs,
     hold::{self, Holds},
     layout::{INDEX, Layout},
+    listing::Listing,
     lock::Lock,
     names::FileStem,
+    removed,
     sealed::{LocalSealed, SealedFiles},
     undelivered::Undelivered,
 };
@@ -132,6 +134,8 @@ pub(crate) struct Doomed {
     pub(crate) bytes: u64,
     /// `None` if it can't be read.
     pub(crate) lines: Option<u64>,
+    /// The numbers of its first and its last entry.
+    seqs: Option<(u64, u64)>,
     sha256: Option<[u8; 32]>,
     /// The webhooks that have not got all of it.
     undelivered: Vec<String>,
@@ -171,8 +175,13 @@ impl Pruner {
         // Under the lock, so that no hold is placed while files go.
         let (mut doomed, held) = doomed(&self.sealed, fs, layout, retention, now)?;
         pruned.held = held;
+        let mut left = match doomed.is_empty() {
+            true => BTreeSet::new(),
+            false => all_files(&self.sealed, fs, layout)?,
+        };
         while !doomed.is_empty() {
             let batch: Vec<_> = doomed.drain(..BATCH.min(doomed.len())).collect();
+            self.carry_on(&batch, &mut left);
             self.record(retention, &batch);
             for file in batch {
                 remove(fs, layout, &file.stem)?;
@@ -182,6 +191,19 @@ impl Pruner {
         }
         drop(lock);
         Ok(Some(pruned))
+    }
+
+    /// Writes into the log again what these files say about removals. They are taken out of what is
+    /// left.
+    fn carry_on(&mut self, files: &[Doomed], left: &mut BTreeSet<FileStem>) {
+        let files: Vec<&FileStem> = files.iter().map(|file| &file.stem).collect();
+        for file in &files {
+            left.remove(file);
+        }
+        let goes_on = left.iter().map(|stem| stem.stream.clone()).collect();
+        for entry in removed::carried_on(&self.sealed, &files, &goes_on) {
+            self.write(entry.render(&self.source));
+        }
     }
 
     /// Writes into the log what is about to go. With a full journal that comes after it, for it may
@@ -195,19 +217,25 @@ impl Pruner {
                     "reason": file.reason.as_str(),
                     "bytes": file.bytes,
                     "lines": file.lines,
+                    "first_seq": file.seqs.map(|(first, _)| first),
+                    "last_seq": file.seqs.map(|(_, last)| last),
                     "sha256": file.sha256.map(hex),
                     "undelivered": file.undelivered,
                 })
             })
             .collect();
         let record = OwnRecord::new(
-            "audit.log.pruned",
+            removed::PRUNED,
             Severity::Info,
             "Files past their retention were removed",
         )
         .detail("retention_days", retention.days)
         .detail("files", list)
         .render(&self.source);
+        self.write(record);
+    }
+
+    fn write(&mut self, record: Vec<u8>) {
         match self.producer.push(&record) {
             // Until it is durable, unless the disk refuses.
             Ok(position) => drop(self.durability.wait(position.0)),
@@ -268,6 +296,9 @@ pub(super) fn doomed(
                 reason: Reason::Age,
                 bytes,
                 lines: index.as_ref().map(|index| index.lines),
+                seqs: index
+                    .as_ref()
+                    .map(|index| (index.first_seq.0, index.last_seq.0)),
                 sha256: index.as_ref().map(|index| index.sha256),
                 undelivered: undelivered.by(&stem),
                 stem,
@@ -314,6 +345,16 @@ pub(super) fn doomed(
         doomed.push(file);
     }
     Ok((doomed, held))
+}
+
+/// The sealed and the live files that there are.
+fn all_files(sealed: &LocalSealed, fs: &dyn Fs, layout: &Layout) -> Result<BTreeSet<FileStem>> {
+    let listing = Listing::since(fs, layout, sealed, None)?;
+    Ok(listing
+        .sealed
+        .into_iter()
+        .chain(listing.live.into_keys())
+        .collect())
 }
 
 fn hex(bytes: [u8; 32]) -> String {

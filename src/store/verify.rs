@@ -11,26 +11,19 @@ use super::{
     names::FileStem,
     summary::{IndexBuilder, lines},
 };
-use crate::{
-    error::{Error, Result},
-    record::scan::scan,
-};
+use crate::error::{Error, Result};
 
-/// Whether the numbers between these two are known to be lost.
-pub(crate) type IsLost<'a> = dyn FnMut(u64, u64) -> Result<bool> + 'a;
-
-/// Reads a sealed file whole: is it gzip to its last byte, is each line a record of its stream with
-/// the number after the one before, does the index (if there is one: it can be made again) say of
-/// it what is so, and is its SHA-256 still that of its sealing? Gives the index as it must be. The
-/// error names the file, what is wrong, and where.
+/// Reads a sealed file whole: is it gzip to its last byte, does its index (if there is one: it can
+/// be made again) agree with it, and is its SHA-256 still that of its sealing? Gives the index as
+/// it must be. The error names the file, what is wrong, and where.
 ///
-/// Numbers may be missing only where `lost`, given the number before and the one after, says that
-/// the log tells of it.
-pub(crate) fn verify_sealed(
+/// `take` gets each line, without its line end. The lines are only to be trusted once the whole
+/// file is found right.
+pub(crate) fn read_sealed(
     fs: &dyn Fs,
     layout: &Layout,
     stem: &FileStem,
-    lost: &mut IsLost<'_>,
+    take: &mut dyn FnMut(&[u8]),
 ) -> Result<Index> {
     let sealed = FileBlob::open(fs, layout.sealed(stem))?;
     // A damaged index is less than a damaged file, so it is reported after.
@@ -44,14 +37,11 @@ pub(crate) fn verify_sealed(
         .and_then(Option::as_ref)
         .map(|index| &index.blocks);
 
-    let (mut walk, mut builder, mut order) = (
-        Walk::new(&sealed)?,
-        IndexBuilder::new(stem.clone()),
-        Order::default(),
-    );
+    let mut walk = Walk::new(&sealed)?;
+    let mut builder = IndexBuilder::new(stem.clone());
     let mut plain = Vec::new();
     while let Some(packed_len) = walk.next(&mut plain)? {
-        order.check(&sealed, stem, &plain, lost)?;
+        lines(&plain).for_each(&mut *take);
         let block = builder.push(&plain, packed_len);
         let noted = rows.map(|rows| rows.get(builder.blocks().len() - 1));
         if noted.is_some_and(|row| row != Some(&block)) {
@@ -72,7 +62,13 @@ pub(crate) fn verify_sealed(
             "its SHA-256 is not the one noted in its index when it was sealed",
         ));
     }
-    let file = FileBlob::open(fs, layout.index(stem))?;
+    let file = match FileBlob::open(fs, layout.index(stem)) {
+        // Retention removed both files in the meantime.
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Ok(built.index);
+        }
+        file => file?,
+    };
     let mut bytes = vec![0; file.len() as usize];
     blob::read_exact(&file, &mut bytes, 0)?;
     let wanted = built.encode();
@@ -108,47 +104,45 @@ fn differs(block: &Block, noted: Option<&Block>) -> String {
     format!("the block of {lines} lines from number {first_seq} at byte {packed_offset} {what}")
 }
 
-/// Where the lines of a file have come to.
-#[derive(Default)]
-struct Order {
-    line: u64,
-    seq: Option<u64>,
-}
-
-impl Order {
-    fn check(
-        &mut self,
-        sealed: &FileBlob,
-        stem: &FileStem,
-        plain: &[u8],
-        lost: &mut IsLost<'_>,
-    ) -> Result<()> {
-        for line in lines(plain) {
-            self.line += 1;
-            let wrong = |what: String| {
-                Err(Error::damaged(
-                    sealed.path(),
-                    format!("line {} {what}", self.line),
-                ))
-            };
-            let Some(fields) = scan(line) else {
-                return wrong("is not a record".into());
-            };
-            if fields.stream != stem.stream.as_str().as_bytes() {
-                return wrong(format!(
-                    "is of the stream {:?}",
-                    String::from_utf8_lossy(fields.stream)
-                ));
-            }
-            if let Some(before) = self
-                .seq
-                .filter(|before| before.checked_add(1) != Some(fields.seq))
-                && !lost(before, fields.seq)?
-            {
-                return wrong(format!("has the number {}, after {before}", fields.seq));
-            }
-            self.seq = Some(fields.seq);
+/// [`read_sealed`], and each line must be an entry of its stream with the number after the one
+/// before. Numbers may be missing only where `lost`, given the number before and the one after,
+/// says so.
+#[cfg(test)]
+pub(crate) fn verify_sealed(
+    fs: &dyn Fs,
+    layout: &Layout,
+    stem: &FileStem,
+    lost: &mut dyn FnMut(u64, u64) -> Result<bool>,
+) -> Result<Index> {
+    let (mut line, mut seq, mut wrong) = (0, None, None);
+    let mut judge = |text: &[u8]| {
+        line += 1;
+        let Some(fields) = crate::record::scan::scan(text) else {
+            return Err(format!("line {line} is not a record"));
+        };
+        if fields.stream != stem.stream.as_str().as_bytes() {
+            let stream = String::from_utf8_lossy(fields.stream);
+            return Err(format!("line {line} is of the stream {stream:?}"));
         }
-        Ok(())
-    }
+        match seq.replace(fields.seq) {
+            Some(before)
+                if before + 1 != fields.seq
+                    && !lost(before, fields.seq).map_err(|e| e.to_string())? =>
+            {
+                Err(format!(
+                    "line {line} has the number {}, after {before}",
+                    fields.seq
+                ))
+            }
+            _ => Ok(()),
+        }
+    };
+    let index = read_sealed(fs, layout, stem, &mut |text| {
+        if wrong.is_none() {
+            wrong = judge(text).err();
+        }
+    })?;
+    wrong.map_or(Ok(index), |what| {
+        Err(Error::damaged(layout.sealed(stem), what))
+    })
 }

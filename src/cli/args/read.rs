@@ -114,8 +114,10 @@ pub(in crate::cli) struct ExportArgs {
 #[command(after_help = "\
 What is checked:
   - each sealed file is gzip to its last byte, each line in it an entry, its index true, its SHA-256 that of its sealing
-  - each stream's entries are numbered without a gap, across its files; a beginning that retention removed is only noted
-  - nothing foreign is among the sealed files, and no damaged journal was left over
+  - each stream's entries are there once, in order, without a gap, across its files; the first that is missing is a problem, too
+  - what the log itself records as removed by retention, lost or dropped is a note
+  - nothing foreign is among the sealed and live files, and no damaged journal was left over
+What can't be known: whether a stream that was closed in order has lost its last files together with their indexes.
 
 Examples:
   tracing-audit verify --dir /var/lib/billing/audit

@@ -35,13 +35,12 @@ use tokio::{net::TcpListener, sync::watch, time};
 use self::{children::Started, guide::Guide, receiver::Receiver, traffic::Traffic};
 use super::{
     args::DemoArgs,
-    check,
     failure::{Failure, Outcome},
     output::count,
     stop, verify,
 };
 use crate::{
-    AuditLog,
+    AuditLog, AuditReader,
     server::{NewToken, RouterOptions, Scope, TokenStore},
     store::maintain,
 };
@@ -188,7 +187,7 @@ async fn crash_and_recover(dir: &Path) -> Result<(), Failure> {
 fn sum_up(dir: &Path, receiver: &Receiver) -> Result<Outcome, Failure> {
     // Seals the last files, which otherwise the next process does that opens the directory.
     maintain::recover_now(dir, |_| {})?;
-    let report = check::check(dir, &mut |_, _| {})?;
+    let report = AuditReader::open(dir)?.verify(|_, _| {})?;
     let mut out = io::stdout().lock();
     writeln!(out, "\nThe demo is over. What it recorded:")?;
     let types = guide::event_types(dir)?;

@@ -1,0 +1,108 @@
+//! What journals say about their streams: who still writes, and how far each stream was durable.
+//!
+//! A journal's header says which entry is the first that is not durable yet. All entries before it
+//! are in files, so the header proves it if the end of its stream is missing. A journal goes when
+//! its process closes the log, or when it is recovered.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    error::{Error, Result},
+    journal::Leftover,
+    record::StreamId,
+    store::{
+        fs::{self, Fs},
+        layout::Layout,
+        survey::Survey,
+    },
+};
+
+/// How often a journal that looks damaged is read: its process may be writing the header.
+const ATTEMPTS: u32 = 3;
+
+/// A stream's journal.
+#[derive(Debug)]
+pub(super) struct Journal {
+    /// Whether a process writes the stream.
+    pub(super) living: bool,
+    /// Up to which number the stream's entries are durable, and so in its files.
+    pub(super) durable: u64,
+    /// How many events are in it, at most, that are in no file yet.
+    pub(super) waiting: u64,
+}
+
+/// The journals of a log.
+#[derive(Debug, Default)]
+pub(super) struct Journals {
+    pub(super) by_stream: BTreeMap<StreamId, Journal>,
+    /// Those that cannot be read, and why.
+    pub(super) unreadable: Vec<(PathBuf, Error)>,
+    /// Those that recovery set aside because they are damaged.
+    pub(super) set_aside: Vec<PathBuf>,
+}
+
+impl Journals {
+    pub(super) fn read(fs: &dyn Fs, layout: &Layout) -> Result<Self> {
+        let mut journals = Self::default();
+        let dir = layout.journal_dir();
+        for entry in fs.list(&dir).map_err(Error::io("list", &dir))? {
+            if entry.name.ends_with(".damaged") {
+                journals.set_aside.push(dir.join(entry.name));
+            }
+        }
+        for stream in Survey::take(fs, layout)?.journals() {
+            let path = layout.ring(stream);
+            // Looked at first: a process that ends in between takes its journal along.
+            let living = fs.is_locked(&layout.lock(stream.as_str()))?;
+            match read(fs, &path) {
+                Ok(None) => {}
+                Ok(Some(leftover)) => {
+                    let journal = Journal {
+                        living,
+                        durable: leftover.next_seq().saturating_sub(1),
+                        waiting: leftover.frames().len() as u64,
+                    };
+                    journals.by_stream.insert(stream.clone(), journal);
+                }
+                Err(error) => journals.unreadable.push((path, error)),
+            }
+        }
+        Ok(journals)
+    }
+
+    /// How far the entries of a stream are durable if nobody writes it any more: what comes after
+    /// that in its live file may be anything until it is recovered.
+    pub(super) fn dead(&self, stream: &StreamId) -> Option<u64> {
+        let journal = self.by_stream.get(stream)?;
+        (!journal.living).then_some(journal.durable)
+    }
+}
+
+/// Whether nobody writes a stream, and its last process closed it in order or was recovered.
+pub(super) fn is_closed(fs: &dyn Fs, layout: &Layout, stream: &StreamId) -> Result<bool> {
+    let journal = layout.ring(stream);
+    let found = fs
+        .identity(&journal)
+        .map_err(Error::io("look at", journal))?;
+    Ok(found.is_none() && !fs.is_locked(&layout.lock(stream.as_str()))?)
+}
+
+/// `None` if there is no journal, or none that anything was ever written to.
+fn read(fs: &dyn Fs, path: &Path) -> Result<Option<Leftover>> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let bytes = match fs::read(fs, path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            bytes => bytes.map_err(Error::io("read", path))?,
+        };
+        match Leftover::parse(path, bytes) {
+            Err(Error::Damaged { .. }) if attempts < ATTEMPTS => {}
+            read => return read,
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What verifying found.
+
+use serde::Serialize;
+
+/// What [`AuditReader::verify`](crate::AuditReader::verify) found. As JSON it is what
+/// `tracing-audit verify --format json` prints.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Whether there are no problems; notes don't count.
+    pub ok: bool,
+    /// How many streams have files.
+    pub streams: u64,
+    /// How many sealed files were read.
+    pub sealed_files: u64,
+    /// How many live files were read, without those that are sealed already.
+    pub live_files: u64,
+    /// How many entries these files hold.
+    pub entries: u64,
+    /// The problems and notes, in the order of the files and streams.
+    pub findings: Vec<Finding>,
+}
+
+impl VerifyReport {
+    /// The findings that should not be.
+    pub fn problems(&self) -> impl Iterator<Item = &Finding> {
+        self.of(FindingLevel::Problem)
+    }
+
+    /// The findings that are only to be known.
+    pub fn notes(&self) -> impl Iterator<Item = &Finding> {
+        self.of(FindingLevel::Note)
+    }
+
+    fn of(&self, level: FindingLevel) -> impl Iterator<Item = &Finding> {
+        self.findings
+            .iter()
+            .filter(move |finding| finding.level == level)
+    }
+}
+
+/// One thing that was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Finding {
+    /// Whether it should not be, or is only to be known.
+    pub level: FindingLevel,
+    /// What it is.
+    pub kind: FindingKind,
+    /// Where: a file below the log's directory, like `sealed/dt=2026-11-21/….jsonl.gz`, or a
+    /// stream, like `stream billing-7f3a9c`.
+    pub place: String,
+    /// What was found there, whether entries may be missing, and what to do, in a sentence or two.
+    pub what: String,
+}
+
+/// How serious a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FindingLevel {
+    /// The log is not what was written: something is missing, altered or foreign, and no entry of
+    /// the log accounts for it.
+    Problem,
+    /// The log is what was written. Someone who relies on it should still know this: entries that
+    /// retention removed, a loss that the log itself records, a process that died.
+    Note,
+}
+
+/// What kind of finding it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FindingKind {
+    /// A file doesn't hold what was written into it.
+    Damaged,
+    /// A file that no log puts there.
+    Foreign,
+    /// Entries are not in the log, and no entry accounts for them.
+    Missing,
+    /// Entries stand twice, or not in the order of their numbers.
+    OutOfOrder,
+    /// The operating system refuses to read a file, so it could not be checked.
+    Unreadable,
+    /// What a process that ended without closing its log left behind.
+    LeftOver,
+    /// Entries that retention removed, as an entry of the log records.
+    Pruned,
+    /// Entries that were lost, as an entry of the log records.
+    Lost,
+    /// Events that never became entries because the journal was full, as an entry of the log
+    /// records.
+    Dropped,
+}
