@@ -44,6 +44,24 @@ pub enum Problem {
     PruneFailed(String),
     /// Events were dropped because the journal was full.
     Dropped(u64),
+    /// Files that are past their retention by this machine's clock stay, because the clock has not
+    /// proved itself: it jumped, or the machine was off. Check the clock. If it is right, run
+    /// `tracing-audit prune --trust-clock` or call
+    /// [`AuditLog::trust_clock`](crate::AuditLog::trust_clock), or wait: the files go once the
+    /// clock has kept on for as long as it jumped, three days at most.
+    PruneHeldBack {
+        /// How many files, and what the clock says.
+        why: String,
+        /// Whether they have waited for an hour: the log is not ready then.
+        lasting: bool,
+    },
+    /// No files wait for the clock any longer.
+    PruneResumed,
+    /// Another process has held this lock for five minutes, so nothing is pruned. Find the process
+    /// (`fuser` or `lsof` with the path) and end it if it hangs; the log is not ready until then.
+    PruneLocked(String),
+    /// The lock of pruning is free again.
+    PruneUnlocked,
 }
 
 impl fmt::Display for Problem {
@@ -77,6 +95,15 @@ impl fmt::Display for Problem {
                 f,
                 "{count} audit events were dropped because the journal was full"
             ),
+            Self::PruneHeldBack { why, lasting: _ } => {
+                write!(f, "old audit files are not removed yet: {why}")
+            }
+            Self::PruneResumed => f.write_str("no audit files wait for the clock any longer"),
+            Self::PruneLocked(lock) => write!(
+                f,
+                "old audit files are not removed, because another process holds the lock {lock}"
+            ),
+            Self::PruneUnlocked => f.write_str("old audit files are removed again"),
         }
     }
 }
@@ -169,6 +196,8 @@ pub(crate) struct Health {
 struct Trouble {
     write: Option<String>,
     space: Option<String>,
+    prune_clock: Option<String>,
+    prune_lock: Option<String>,
 }
 
 impl Health {
@@ -195,6 +224,8 @@ impl Health {
             .write
             .iter()
             .chain(&trouble.space)
+            .chain(&trouble.prune_clock)
+            .chain(&trouble.prune_lock)
             .cloned()
             .collect()
     }
@@ -220,11 +251,20 @@ impl Health {
                 Problem::SpaceLow { very: false, .. } | Problem::SpaceRecovered => {
                     trouble.space = None
                 }
+                Problem::PruneHeldBack { lasting: true, .. } => {
+                    trouble.prune_clock = Some(problem.to_string())
+                }
+                Problem::PruneResumed => trouble.prune_clock = None,
+                Problem::PruneLocked(_) => trouble.prune_lock = Some(problem.to_string()),
+                Problem::PruneUnlocked => trouble.prune_lock = None,
                 _ => {}
             }
         }
         match problem {
-            Problem::WriteRecovered | Problem::SpaceRecovered => {
+            Problem::WriteRecovered
+            | Problem::SpaceRecovered
+            | Problem::PruneResumed
+            | Problem::PruneUnlocked => {
                 tracing::info!(target: "tracing_audit", "{problem}")
             }
             _ => tracing::warn!(target: "tracing_audit", "{problem}"),

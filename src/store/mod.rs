@@ -25,18 +25,23 @@ mod tmp;
 pub(crate) mod verify;
 
 mod clock;
+mod clock_guard;
 mod health;
 pub(crate) mod hold;
 mod live;
 pub(crate) mod lock;
 pub(crate) mod maintain;
 mod open;
+mod prune;
+mod prune_intent;
+mod prune_watch;
 mod recover;
 mod reserve;
 mod retention;
 mod sealer;
 mod space;
 mod tampered;
+mod trusted_time;
 mod undelivered;
 mod writer;
 
@@ -45,8 +50,11 @@ pub(crate) use health::Callback;
 pub use health::{Counters, Problem};
 pub use hold::Hold;
 pub(crate) use open::{Store, StoreOptions, check_format};
+#[cfg(feature = "cli")]
+pub(crate) use prune::{Pruned, Waiting};
+#[cfg(feature = "cli")]
+pub(crate) use retention::Doomed;
 pub use retention::Retention;
-pub(crate) use retention::{Doomed, Pruned};
 pub(crate) use sealer::SealerOptions;
 pub use space::{SpaceAction, Watermarks};
 pub(crate) use writer::WriterOptions;

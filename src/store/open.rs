@@ -22,8 +22,8 @@ use super::{
     hold::{self, Hold},
     layout::Layout,
     lock::Lock,
+    prune::Pruner,
     recover,
-    retention::Pruner,
     sealed::LocalSealed,
     sealer::{Job, Sealer, SealerOptions},
     writer::{Writer, WriterOptions},
@@ -82,13 +82,7 @@ impl Store {
 
         let (jobs, queue) = mpsc::channel();
         let stopping = Arc::new(AtomicBool::new(false));
-        let pruner = Pruner {
-            sealed,
-            producer: producer.clone(),
-            durability,
-            source: options.source.clone(),
-            owed: Vec::new(),
-        };
+        let pruner = Pruner::new(sealed, producer.clone(), durability, options.source.clone());
         let mut sealer = Sealer::new(
             fs.clone(),
             layout.clone(),

@@ -22,8 +22,9 @@ use super::{
     layout::Layout,
     lock::Lock,
     names::FileStem,
+    prune::Pruner,
     recover,
-    retention::{Pruner, Retention},
+    retention::Retention,
     seal,
 };
 use crate::{
@@ -280,16 +281,13 @@ impl Sealer {
     }
 
     fn prune(&mut self, retention: Retention) {
-        match self
-            .pruner
-            .prune(&*self.fs, &self.layout, &retention, self.clock.now())
-        {
-            Ok(pruned) => self.health.count(
-                self.health.pruned(),
-                pruned.map_or(0, |pruned| pruned.files.len() as u64),
-            ),
-            Err(error) => self.health.report(&Problem::PruneFailed(error.to_string())),
-        }
+        self.pruner.turn(
+            &*self.fs,
+            &self.layout,
+            &*self.clock,
+            &self.health,
+            &retention,
+        );
     }
 }
 
