@@ -131,15 +131,18 @@ impl fmt::Display for Waiting {
         }
         let minutes = self.remaining / 60_000_000 + 1;
         match self.remaining {
-            0 => f.write_str("; the clock disagrees with that of the file system"),
+            0 => f.write_str("; the clock of the file system disagrees with it")?,
             _ => write!(
                 f,
-                "; they go when the clock has kept on for {} h {} min more",
+                "; the files go when the clock has kept on for {} h {} min more",
                 minutes / 60,
                 minutes % 60
-            ),
-        }?;
-        f.write_str(", or when someone who has checked it runs `tracing-audit prune --trust-clock`")
+            )?,
+        }
+        f.write_str(
+            ". Check the clock; if it is right, run `tracing-audit prune --trust-clock`, and the \
+             files go at once",
+        )
     }
 }
 
