@@ -46,6 +46,7 @@
 //! | the machine is on for eight hours a day | the trusted time is two or three days late |
 //! | the process restarts every minute | the same as without |
 //! | the clock is set back a year | nothing, until it is set right or a year is over |
+//! | only `tracing-audit prune` opens the log, and the machine restarts in between | nothing: no two observations share a boot, so a person has to check the clock |
 //! | `state/clock.json` is lost | what is past its retention by the newest file; the rest as after a leap |
 //!
 //! A person who has checked the clock ends the waiting: `tracing-audit prune --trust-clock`, or

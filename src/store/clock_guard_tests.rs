@@ -150,6 +150,25 @@ fn a_year_ahead_is_not_trusted_for_three_days_of_uptime() {
 }
 
 #[test]
+fn a_clock_that_goes_back_has_to_prove_itself_anew() {
+    let mut machine = Machine::new();
+    machine.run(HOUR);
+    machine.ahead = YEAR;
+    machine.run(2 * DAY);
+    machine.ahead = 30 * DAY;
+    machine.run(3 * DAY - 1);
+    assert_eq!(machine.trusted(), 0);
+    machine.run(1);
+    assert_eq!(machine.trusted(), 30 * DAY);
+    // A correction by seconds changes nothing.
+    machine.ahead = YEAR;
+    machine.run(2 * DAY);
+    machine.ahead -= 10 * SECOND;
+    machine.run(DAY);
+    assert_eq!(machine.trusted(), YEAR - 10 * SECOND);
+}
+
+#[test]
 fn restarts_neither_reset_nor_skip_the_proof() {
     let mut machine = Machine::new();
     machine.run(HOUR);

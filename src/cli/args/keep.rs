@@ -8,6 +8,10 @@ use super::{DirArgs, Format};
 ///
 /// A file goes when the youngest entry in it is old enough. Applications prune by themselves; this
 /// is for those that don't run.
+///
+/// Age goes by the time that this machine's clock has proved, run by run and while an application
+/// has the log open. Where no application runs and the machine restarts between any two runs,
+/// nothing can prove it: check the clock and give --trust-clock.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
