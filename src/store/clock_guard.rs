@@ -36,18 +36,22 @@
 //!
 //! # What follows
 //!
-//! | what happens | what goes, and when |
-//! |---|---|
-//! | the clock jumps a year ahead, and back within three days | nothing |
-//! | the clock jumps a year ahead while the machine runs, and stays | after three days, what is older than it and than that boot |
-//! | the machine starts a year ahead, and stays so for three days of uptime | what is past its retention by that clock; it is reported for these three days |
-//! | the machine was off for three months | nothing at first; after three days, what is past its retention |
-//! | the machine starts in 1970 and then learns the time | nothing wrong: the time it was off is the leap, its entries of 1970 stay as long as those of today |
-//! | the machine is on for eight hours a day | the trusted time is two or three days late |
-//! | the process restarts every minute | the same as without |
-//! | the clock is set back a year | nothing, until it is set right or a year is over |
-//! | only `tracing-audit prune` opens the log, and the machine restarts in between | nothing: no two observations share a boot, so a person has to check the clock |
-//! | `state/clock.json` is lost | what is past its retention by the newest file; the rest as after a leap |
+//! - The clock jumps a year ahead, and back within three days: nothing goes.
+//! - The clock jumps a year ahead while the machine runs, and stays there: after three days, what is
+//!   past its retention by that clock goes, but for what the same boot stamped before the jump.
+//! - The machine starts a year ahead, and stays there for three days of uptime: what is past its
+//!   retention by that clock goes. It is reported for these three days.
+//! - The machine was off for three months: nothing goes at first; after three days, what is past
+//!   its retention.
+//! - The machine starts in 1970 and then learns the time: only the time it was off is a leap, and
+//!   its entries of 1970 stay as long as those of today.
+//! - The machine is on for eight hours a day: the trusted time is two or three days late.
+//! - The process restarts every minute: as without.
+//! - The clock is set back a year: nothing goes until it is set right, or a year is over.
+//! - Only `tracing-audit prune` opens the log, and the machine restarts in between: no two
+//!   observations share a boot, so nothing goes until a person has checked the clock.
+//! - `state/clock.json` is lost: what is past its retention by the newest file goes; the rest as
+//!   after a leap.
 //!
 //! A person who has checked the clock ends the waiting: `tracing-audit prune --trust-clock`, or
 //! [`AuditLog::trust_clock`](crate::AuditLog::trust_clock).
