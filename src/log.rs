@@ -138,6 +138,18 @@ impl AuditLog {
         self.owner.store.prune_soon();
     }
 
+    /// Says that someone has checked this machine's clock and it is right, so that files which are
+    /// past their retention by it no longer wait until the clock has proved itself
+    /// ([`Problem::PruneHeldBack`](crate::Problem::PruneHeldBack)). It is recorded
+    /// (`audit.log.clock_trusted`).
+    ///
+    /// # Errors
+    ///
+    /// If it can't be recorded or written; then the files wait.
+    pub fn trust_clock(&self) -> Result<()> {
+        self.owner.store.trust_clock()
+    }
+
     /// Removes what is past this retention before it returns; `None` if another process is at it.
     #[cfg(feature = "cli")]
     pub(crate) fn prune_now(&self, retention: &Retention) -> Result<Option<crate::store::Pruned>> {

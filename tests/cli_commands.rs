@@ -558,6 +558,75 @@ fn prune_says_what_goes_and_records_it() {
     assert_eq!(code(&verified), 0, "{}", out(&verified));
 }
 
+/// A log with one sealed file, all of whose entries are from the year 2020.
+fn log_of_2020() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let log = AuditLog::builder(dir.path()).source("shop").open().unwrap();
+    let subscriber = tracing_subscriber::registry().with(log.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        audit!("user.updated", "Update").wait().unwrap();
+    });
+    log.close().unwrap();
+    let live = support::files(&dir.path().join("live")).remove(0);
+    let name = live.file_name().unwrap().to_str().unwrap();
+    let old = live.with_file_name(format!("20200131T000000.000000Z{}", &name[23..]));
+    let text = fs::read_to_string(&live).unwrap();
+    let (before, time) = text.split_once("\"timestamp\":\"").unwrap();
+    let after = time.split_once('"').unwrap().1;
+    let text = format!("{before}\"timestamp\":\"2020-01-31T00:00:00.000000Z\"{after}");
+    fs::write(old, text).unwrap();
+    fs::remove_file(live).unwrap();
+    let recovered = run(dir.path(), &["recover"]);
+    assert_eq!(code(&recovered), 0, "{}", err(&recovered));
+    // As an earlier version leaves it.
+    let _ = fs::remove_file(dir.path().join("state/clock.json"));
+    assert!(dir.path().join("sealed/dt=2020-01-31").is_dir());
+    dir
+}
+
+#[test]
+fn prune_waits_for_a_clock_that_has_not_proved_itself_or_for_who_has_checked_it() {
+    let log = log_of_2020();
+    let dir = log.path();
+    let files = sealed(dir);
+    for more in [&["--dry-run"][..], &[]] {
+        let waits = run(dir, &[&["prune", "--retention-days", "90"], more].concat());
+        assert_eq!(code(&waits), 1, "{}", out(&waits));
+        assert!(out(&waits).starts_with("0 files "), "{}", out(&waits));
+        assert!(
+            err(&waits).starts_with("1 file is past") && err(&waits).contains("--trust-clock"),
+            "{}",
+            err(&waits)
+        );
+        assert_eq!(sealed(dir), files);
+    }
+    let trust = ["prune", "--retention-days", "90", "--trust-clock"];
+    let dry = run(dir, &[&trust[..], &["--dry-run"]].concat());
+    assert_eq!(code(&dry), 0, "{}", err(&dry));
+    assert!(
+        out(&dry).contains("1 file would be removed"),
+        "{}",
+        out(&dry)
+    );
+    assert_eq!(sealed(dir), files);
+    let trusted = run(dir, &trust);
+    assert_eq!(code(&trusted), 0, "{}", err(&trusted));
+    assert!(
+        out(&trusted).contains("1 file removed"),
+        "{}",
+        out(&trusted)
+    );
+    assert!(!files[0].exists());
+    let types = ["prune_held_back", "clock_trusted", "pruned"];
+    for event_type in types.map(|name| format!("audit.log.{name}")) {
+        let recorded = run(dir, &["query", "--event-type", &event_type]);
+        assert_eq!(json_lines(&recorded).len(), 1, "{event_type}");
+    }
+    // The clock stays trusted.
+    let next = run(dir, &["prune", "--retention-days", "90"]);
+    assert_eq!(code(&next), 0, "{}", err(&next));
+}
+
 #[test]
 fn a_hold_keeps_what_would_go() {
     let log = log(60);

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     AuditLog, Retention,
-    store::{Doomed, check_format, layout::Layout, maintain},
+    store::{Doomed, Waiting, check_format, layout::Layout, maintain},
 };
 
 pub(super) fn run(args: &PruneArgs) -> Result<Outcome, Failure> {
@@ -30,25 +30,42 @@ pub(super) fn run(args: &PruneArgs) -> Result<Outcome, Failure> {
     }
     let dir = &args.dir.dir;
     if args.dry_run {
-        let (doomed, held) = maintain::would_prune(dir, &retention)?;
-        show(&doomed, held, "would be removed")?;
-        return Ok(Outcome::Fine);
+        let preview = maintain::would_prune(dir, &retention, args.trust_clock)?;
+        show(&preview.files, preview.held, "would be removed")?;
+        return Ok(outcome(preview.waiting));
     }
     // A log is opened for the record of what goes; a directory without one is left as it is.
     check_format(&Layout::new(dir))?;
     // What was begun is finished: its record is already written.
     let _stop = Stop::on_signal();
     let log = AuditLog::of_tool(dir).open()?;
+    if args.trust_clock {
+        log.trust_clock()?;
+    }
     let pruned = log.prune_now(&retention)?;
     log.close()?;
     match pruned {
-        Some(pruned) => show(&pruned.files, pruned.held, "removed")?,
+        Some(pruned) => {
+            show(&pruned.files, pruned.held, "removed")?;
+            Ok(outcome(pruned.waiting))
+        }
         None => {
             warn("another process is pruning this log just now; try again later");
-            return Ok(Outcome::ProblemFound);
+            Ok(Outcome::ProblemFound)
         }
     }
-    Ok(Outcome::Fine)
+}
+
+/// Says what waits for the clock; a problem if the clock is far ahead of what it has proved.
+fn outcome(waiting: Option<Waiting>) -> Outcome {
+    let Some(waiting) = waiting else {
+        return Outcome::Fine;
+    };
+    warn(&waiting.to_string());
+    match waiting.is_much {
+        true => Outcome::ProblemFound,
+        false => Outcome::Fine,
+    }
 }
 
 fn show(files: &[Doomed], held: u64, verb: &str) -> io::Result<()> {

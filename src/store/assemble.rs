@@ -18,8 +18,8 @@ use super::{
     layout::Layout,
     open::StoreOptions,
     prepare::prepare,
+    prune::Pruner,
     recover,
-    retention::Pruner,
     sealed::LocalSealed,
     sealer::{Job, Sealer, SealerPlace},
     survey::Survey,
@@ -72,13 +72,8 @@ pub(super) fn assemble(
     let durability = Durability::leak();
     let stopping = Arc::new(AtomicBool::new(false));
     let (jobs, queue) = mpsc::channel();
-    let pruner = Pruner {
-        sealed: Arc::new(LocalSealed::new(fs.clone(), layout.clone())),
-        producer: producer.clone(),
-        durability,
-        source: options.source.clone(),
-        owed: Vec::new(),
-    };
+    let sealed = Arc::new(LocalSealed::new(fs.clone(), layout.clone()));
+    let pruner = Pruner::new(sealed, producer.clone(), durability, options.source.clone());
     let sealer_place = SealerPlace {
         fs: fs.clone(),
         layout: layout.clone(),

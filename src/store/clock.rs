@@ -2,8 +2,11 @@
 
 use std::{
     fmt,
+    path::Path,
     time::{Duration, Instant},
 };
+
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 
 use crate::record::Timestamp;
 
@@ -13,15 +16,43 @@ pub(crate) trait Clock: fmt::Debug + Send + Sync + 'static {
     fn now(&self) -> Timestamp;
     /// A clock that only goes forward.
     fn monotonic(&self) -> Duration;
+    /// How long this machine has been up; counts on while it sleeps and while no process of ours
+    /// runs, and doesn't move when someone sets the wall clock.
+    fn uptime(&self) -> Uptime {
+        Uptime {
+            boot: String::new(),
+            time: self.monotonic(),
+        }
+    }
+    /// The time by the clock of the file system that holds this existing file; `None` if the file
+    /// can't be touched. On a network file system that is the clock of another machine.
+    fn of_disk(&self, _touched: &Path) -> Option<Timestamp> {
+        Some(self.now())
+    }
+}
+
+/// How long a machine has been up, and since which start. Times of the same start can be compared,
+/// also by different processes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Uptime {
+    pub(crate) boot: String,
+    pub(crate) time: Duration,
 }
 
 /// The system's clocks.
 #[derive(Debug)]
-pub(crate) struct SystemClock(Instant);
+pub(crate) struct SystemClock {
+    made: Instant,
+    /// Stands for the start of the machine where that has no name.
+    name: u64,
+}
 
 impl SystemClock {
     pub(crate) fn new() -> Self {
-        Self(Instant::now())
+        Self {
+            made: Instant::now(),
+            name: fastrand::u64(..),
+        }
     }
 }
 
@@ -31,6 +62,82 @@ impl Clock for SystemClock {
     }
 
     fn monotonic(&self) -> Duration {
-        self.0.elapsed()
+        self.made.elapsed()
+    }
+
+    fn uptime(&self) -> Uptime {
+        since_boot().unwrap_or_else(|| Uptime {
+            boot: format!("process {:016x}", self.name),
+            time: self.monotonic(),
+        })
+    }
+
+    fn of_disk(&self, touched: &Path) -> Option<Timestamp> {
+        let file = std::fs::File::open(touched).ok()?;
+        let times = Timestamps {
+            last_access: Timespec {
+                tv_sec: 0,
+                tv_nsec: UTIME_OMIT,
+            },
+            last_modification: Timespec {
+                tv_sec: 0,
+                tv_nsec: UTIME_NOW,
+            },
+        };
+        rustix::fs::futimens(&file, &times).ok()?;
+        let found = rustix::fs::fstat(&file).ok()?;
+        #[allow(
+            clippy::unnecessary_cast,
+            reason = "the types of these fields differ from platform to platform"
+        )]
+        let (seconds, nanos) = (found.st_mtime as i64, found.st_mtime_nsec as i64);
+        Some(Timestamp::from_micros(
+            seconds
+                .saturating_mul(1_000_000)
+                .saturating_add(nanos / 1000),
+        ))
+    }
+}
+
+/// `CLOCK_BOOTTIME` with the name of the boot. A time namespace has a boot time of its own, so its
+/// name is part of the boot's. (`btime` of `/proc/stat` would not do: it is the wall clock less
+/// the uptime, and moves with the former.)
+#[cfg(target_os = "linux")]
+fn since_boot() -> Option<Uptime> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let namespace = std::fs::read_link("/proc/self/ns/time").unwrap_or_default();
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Some(Uptime {
+        boot: format!("{} {}", boot.trim(), namespace.display())
+            .trim_end()
+            .to_owned(),
+        time: Duration::try_from(time).ok()?,
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn since_boot() -> Option<Uptime> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_uptime_goes_on_and_the_disk_has_a_clock() {
+        let clock = SystemClock::new();
+        let (before, now) = (clock.uptime(), clock.now());
+        assert!(clock.uptime().time >= before.time);
+        assert_eq!(SystemClock::new().uptime().boot, before.boot);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::File::open(file.path())
+            .unwrap()
+            .set_modified(std::time::UNIX_EPOCH)
+            .unwrap();
+        // The clock of files is as much as a tick behind.
+        let touched = clock.of_disk(file.path()).unwrap();
+        assert!(touched.as_micros() > now.as_micros() - 1_000_000);
+        assert_eq!(clock.of_disk(Path::new("/nowhere/at/all")), None);
     }
 }

@@ -55,6 +55,24 @@ pub enum Problem {
     /// without the sealer, no more files are sealed and pruned. Restart the process: what is in the
     /// journal is written then.
     ThreadDied(String),
+    /// Files that are past their retention by this machine's clock stay, because the clock has not
+    /// proved itself: it jumped, or the machine was off. Check the clock. If it is right, run
+    /// `tracing-audit prune --trust-clock` or call
+    /// [`AuditLog::trust_clock`](crate::AuditLog::trust_clock), or wait: the files go once the
+    /// clock has kept on for as long as it jumped, three days at most.
+    PruneHeldBack {
+        /// How many files, and what the clock says.
+        why: String,
+        /// Whether they have waited for an hour: the log is not ready then.
+        lasting: bool,
+    },
+    /// No files wait for the clock any longer.
+    PruneResumed,
+    /// Another process has held this lock for five minutes, so nothing is pruned. Find the process
+    /// (`fuser` or `lsof` with the path) and end it if it hangs; the log is not ready until then.
+    PruneLocked(String),
+    /// The lock of pruning is free again.
+    PruneUnlocked,
 }
 
 impl fmt::Display for Problem {
@@ -91,6 +109,15 @@ impl fmt::Display for Problem {
             Self::JournalLost(what) => write!(f, "the journal of the audit log is gone: {what}"),
             Self::DirectoryMoved(what) => write!(f, "the audit log's directory was moved: {what}"),
             Self::ThreadDied(what) => write!(f, "a thread of the audit log died: {what}"),
+            Self::PruneHeldBack { why, lasting: _ } => {
+                write!(f, "old audit files are not removed yet: {why}")
+            }
+            Self::PruneResumed => f.write_str("no audit files wait for the clock any longer"),
+            Self::PruneLocked(lock) => write!(
+                f,
+                "old audit files are not removed, because another process holds the lock {lock}"
+            ),
+            Self::PruneUnlocked => f.write_str("old audit files are removed again"),
         }
     }
 }
@@ -184,6 +211,8 @@ pub(crate) struct Health {
 struct Trouble {
     write: Option<String>,
     space: Option<String>,
+    prune_clock: Option<String>,
+    prune_lock: Option<String>,
     /// What stays until the process is restarted.
     lasting: Vec<String>,
 }
@@ -209,6 +238,9 @@ impl Health {
     pub(crate) fn trouble(&self) -> Vec<String> {
         let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         let passing = trouble.write.iter().chain(&trouble.space);
+        let passing = passing
+            .chain(&trouble.prune_clock)
+            .chain(&trouble.prune_lock);
         passing.chain(&trouble.lasting).cloned().collect()
     }
 
@@ -227,7 +259,10 @@ impl Health {
     pub(crate) fn report(&self, problem: &Problem) {
         self.note(problem);
         let told = panic::catch_unwind(AssertUnwindSafe(|| match problem {
-            Problem::WriteRecovered | Problem::SpaceRecovered => {
+            Problem::WriteRecovered
+            | Problem::SpaceRecovered
+            | Problem::PruneResumed
+            | Problem::PruneUnlocked => {
                 tracing::info!(target: "tracing_audit", "{problem}");
             }
             Problem::ThreadDied(_) => tracing::error!(target: "tracing_audit", "{problem}"),
@@ -258,6 +293,10 @@ impl Health {
             Problem::WriteRecovered => trouble.write = None,
             Problem::SpaceLow { very: true, .. } => trouble.space = text(),
             Problem::SpaceLow { very: false, .. } | Problem::SpaceRecovered => trouble.space = None,
+            Problem::PruneHeldBack { lasting: true, .. } => trouble.prune_clock = text(),
+            Problem::PruneResumed => trouble.prune_clock = None,
+            Problem::PruneLocked(_) => trouble.prune_lock = text(),
+            Problem::PruneUnlocked => trouble.prune_lock = None,
             Problem::JournalLost(_) | Problem::DirectoryMoved(_) | Problem::ThreadDied(_) => {
                 drop(trouble);
                 self.note_lasting(problem.to_string());

@@ -6,6 +6,7 @@
 //! index/dt=2026-11-21/<stem>.idx        one per sealed file; rebuilt if lost
 //! state/format                          the version of all this
 //! state/<name>.json                     tokens, holds, keys
+//! state/pruning                         what was removed and isn't in the log yet
 //! state/journal/<stream>.ring           events on their way to the live file
 //! state/locks/<name>.lock               held by whoever writes a stream, or prunes
 //! state/aside/…                         what stood in the place of our files and is not ours
@@ -79,6 +80,11 @@ impl Layout {
     /// A document of settings; see `document`.
     pub(crate) fn document(&self, name: &str) -> PathBuf {
         self.root.join("state").join(format!("{name}.json"))
+    }
+
+    /// What is removed before the log can take it; see `prune_intent`.
+    pub(crate) fn pruning(&self) -> PathBuf {
+        self.root.join("state/pruning")
     }
 
     pub(crate) fn live(&self, stem: &FileStem) -> PathBuf {

@@ -3,26 +3,28 @@
 //!
 //! The same steps as the sealer thread's, with the same locks, so that both may be at work.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use super::{
     Store,
-    clock::{Clock, SystemClock},
+    clock::SystemClock,
     fs::{Fs, OsFs},
     gzip::Level,
     layout::Layout,
     names::FileStem,
     prepare::check_format,
+    prune::{self, Preview, Pruned, Pruner},
     recover,
-    retention::{self, Doomed, Pruned, Pruner, Retention},
+    retention::Retention,
     seal,
     sealed::LocalSealed,
     sealer::remove_twin,
     survey::Survey,
+    trusted_time,
 };
 use crate::{
     error::{Error, Result},
-    record::{Source, StreamId},
+    record::{OwnRecord, Severity, Source, StreamId},
 };
 
 /// What was done with one stream that a dead process left.
@@ -88,29 +90,37 @@ fn is_sealed(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<bool> {
     Ok(found.is_some())
 }
 
-/// What pruning would remove now, the oldest first, and how many files it would, were they not
-/// held.
-pub(crate) fn would_prune(dir: &Path, retention: &Retention) -> Result<(Vec<Doomed>, u64)> {
-    let (fs, layout) = (std::sync::Arc::new(OsFs), Layout::new(dir));
+/// What pruning would remove now, if the clock is trusted or, with `trust_clock`, were it.
+pub(crate) fn would_prune(dir: &Path, retention: &Retention, trust_clock: bool) -> Result<Preview> {
+    let (fs, layout) = (Arc::new(OsFs), Layout::new(dir));
     check_format(&layout)?;
     let sealed = LocalSealed::new(fs.clone(), layout.clone());
-    retention::doomed(&sealed, &*fs, &layout, retention, SystemClock::new().now())
+    let clock = SystemClock::new();
+    prune::preview(&*fs, &layout, &clock, &sealed, retention, trust_clock)
 }
 
 impl Store {
     /// Removes what is past this retention, and says what went; `None` if another process is
     /// pruning.
     pub(crate) fn prune_now(&self, retention: &Retention) -> Result<Option<Pruned>> {
-        let fs = std::sync::Arc::new(OsFs);
+        let fs = Arc::new(OsFs);
         let source: Source = self.stream.source().parse()?;
-        let sealed = std::sync::Arc::new(LocalSealed::new(fs.clone(), self.layout.clone()));
-        let mut pruner = Pruner {
-            sealed,
-            producer: self.producer.clone(),
-            durability: self.durability,
-            source,
-            owed: Vec::new(),
-        };
-        pruner.prune(&*fs, &self.layout, retention, SystemClock::new().now())
+        let sealed = Arc::new(LocalSealed::new(fs.clone(), self.layout.clone()));
+        let mut pruner = Pruner::new(sealed, self.producer.clone(), self.durability, source);
+        pruner.prune(&*fs, &self.layout, &SystemClock::new(), retention)
+    }
+
+    /// Records that a person has checked the clock, then believes it.
+    pub(crate) fn trust_clock(&self) -> Result<()> {
+        trusted_time::trust(&self.layout, &SystemClock::new(), |now| {
+            self.record(
+                &OwnRecord::new(
+                    "audit.log.clock_trusted",
+                    Severity::Warning,
+                    "Someone has checked the clock; files past their retention by it are removed",
+                )
+                .detail("clock", now.to_string()),
+            )
+        })
     }
 }

@@ -1,33 +1,25 @@
-//! How long sealed files stay, and their removal.
+//! How long sealed files stay, and which of them have to go.
 //!
-//! A file is removed only when every line in it is past the retention. What is about to be removed
-//! is first written into the log, and made durable there, with the files' hashes; only then do they
-//! go, and their indexes after them. Names are parsed whole: what is not ours is never touched.
-//! What is held stays, see `hold`. What a webhook has not got yet stays as well, for a week longer
-//! at most; where space is short it goes, and the record says who has not got it.
-
-use std::{collections::BTreeSet, io, sync::Arc};
-
-use serde_json::json;
+//! A file goes only when every entry in it is past the retention, by the time that the clock has
+//! proved; see `clock_guard`. What is held stays, see `hold`. What a webhook has not got yet stays
+//! as well, for a week longer at most; where space is short it goes, and the entry about it says
+//! who has not got it. How files go is `prune`'s part.
 
 use super::{
     fs::Fs,
-    hold::{self, Holds},
-    layout::{INDEX, Layout},
-    listing::Listing,
-    lock::Lock,
+    hold::Holds,
+    layout::Layout,
     names::FileStem,
-    removed,
     sealed::{LocalSealed, SealedFiles},
+    trusted_time::Times,
     undelivered::Undelivered,
 };
 use crate::{
     error::{Error, Result},
-    journal::{Durability, Producer},
-    record::{OwnRecord, Severity, Source, Timestamp},
+    record::{Day, Timestamp},
 };
 
-const MICROS_PER_DAY: i64 = 86_400_000_000;
+pub(super) const MICROS_PER_DAY: i64 = 86_400_000_000;
 /// So long after its retention a file waits for webhooks.
 const PATIENCE: i64 = 7 * MICROS_PER_DAY;
 
@@ -42,7 +34,7 @@ const PATIENCE: i64 = 7 * MICROS_PER_DAY;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    days: Option<u32>,
+    pub(super) days: Option<u32>,
     max_bytes: Option<u64>,
     min_free_bytes: Option<u64>,
 }
@@ -117,15 +109,6 @@ impl Reason {
     }
 }
 
-/// What was removed.
-#[derive(Debug, Default)]
-pub(crate) struct Pruned {
-    pub(crate) files: Vec<Doomed>,
-    pub(crate) bytes: u64,
-    /// How many files stay only because they are held.
-    pub(crate) held: u64,
-}
-
 /// A file that has to go.
 #[derive(Debug)]
 pub(crate) struct Doomed {
@@ -135,251 +118,146 @@ pub(crate) struct Doomed {
     /// `None` if it can't be read.
     pub(crate) lines: Option<u64>,
     /// The numbers of its first and its last entry.
-    seqs: Option<(u64, u64)>,
-    sha256: Option<[u8; 32]>,
+    pub(super) seqs: Option<(u64, u64)>,
+    pub(super) sha256: Option<[u8; 32]>,
     /// The webhooks that have not got all of it.
-    undelivered: Vec<String>,
+    pub(super) undelivered: Vec<String>,
 }
 
-/// Removes what is past its retention.
-pub(crate) struct Pruner {
-    pub(crate) sealed: Arc<LocalSealed>,
-    pub(crate) producer: Producer,
-    pub(crate) durability: &'static Durability,
-    pub(crate) source: Source,
-    /// Records of prunings that found the journal full: the disk had to be emptied before they
-    /// could be written.
-    pub(crate) owed: Vec<Vec<u8>>,
+/// What has to go, and what stays although it is past its retention.
+#[derive(Debug, Default)]
+pub(super) struct Selection {
+    /// The oldest first.
+    pub(super) doomed: Vec<Doomed>,
+    /// How many files stay only because they are held.
+    pub(super) held: u64,
+    /// How many files stay only because the clock has not proved itself.
+    pub(super) waiting: u64,
 }
 
-/// So many files are recorded and removed at a time.
-const BATCH: usize = 64;
-
-impl Pruner {
-    /// Removes what is past its retention; `None` if another process is at it.
-    pub(crate) fn prune(
-        &mut self,
-        fs: &dyn Fs,
-        layout: &Layout,
-        retention: &Retention,
-        now: Timestamp,
-    ) -> Result<Option<Pruned>> {
-        self.pay();
-        if *retention == Retention::unlimited() {
-            return Ok(Some(Pruned::default()));
-        }
-        let Some(lock) = Lock::try_take(&layout.lock(hold::LOCK))? else {
-            return Ok(None);
-        };
-        let mut pruned = Pruned::default();
-        // Under the lock, so that no hold is placed while files go.
-        let (mut doomed, held) = doomed(&self.sealed, fs, layout, retention, now)?;
-        pruned.held = held;
-        let mut left = match doomed.is_empty() {
-            true => BTreeSet::new(),
-            false => all_files(&self.sealed, fs, layout)?,
-        };
-        while !doomed.is_empty() {
-            let batch: Vec<_> = doomed.drain(..BATCH.min(doomed.len())).collect();
-            self.carry_on(&batch, &mut left);
-            self.record(retention, &batch);
-            for file in batch {
-                remove(fs, layout, &file.stem)?;
-                pruned.bytes += file.bytes;
-                pruned.files.push(file);
-            }
-        }
-        drop(lock);
-        Ok(Some(pruned))
-    }
-
-    /// Writes into the log again what these files say about removals. They are taken out of what is
-    /// left.
-    fn carry_on(&mut self, files: &[Doomed], left: &mut BTreeSet<FileStem>) {
-        let files: Vec<&FileStem> = files.iter().map(|file| &file.stem).collect();
-        for file in &files {
-            left.remove(file);
-        }
-        let goes_on = left.iter().map(|stem| stem.stream.clone()).collect();
-        for entry in removed::carried_on(&self.sealed, &files, &goes_on) {
-            self.write(entry.render(&self.source));
-        }
-    }
-
-    /// Writes into the log what is about to go. With a full journal that comes after it, for it may
-    /// be what makes room.
-    fn record(&mut self, retention: &Retention, files: &[Doomed]) {
-        let list: Vec<_> = files
-            .iter()
-            .map(|file| {
-                json!({
-                    "file": file.stem.to_string(),
-                    "reason": file.reason.as_str(),
-                    "bytes": file.bytes,
-                    "lines": file.lines,
-                    "first_seq": file.seqs.map(|(first, _)| first),
-                    "last_seq": file.seqs.map(|(_, last)| last),
-                    "sha256": file.sha256.map(hex),
-                    "undelivered": file.undelivered,
-                })
-            })
-            .collect();
-        let record = OwnRecord::new(
-            removed::PRUNED,
-            Severity::Info,
-            "Files past their retention were removed",
-        )
-        .detail("retention_days", retention.days)
-        .detail("files", list)
-        .render(&self.source);
-        self.write(record);
-    }
-
-    fn write(&mut self, record: Vec<u8>) {
-        match self.producer.push(&record) {
-            // Until it is durable, unless the disk refuses.
-            Ok(position) => drop(self.durability.wait(position.0)),
-            Err(_) => self.owed.push(record),
-        }
-    }
-
-    fn pay(&mut self) {
-        while let Some(record) = self.owed.pop() {
-            if self.producer.push(&record).is_err() {
-                self.owed.push(record);
-                break;
-            }
-        }
-    }
-}
-
-/// The files that have to go, the oldest first, and how many would, were they not held.
-pub(super) fn doomed(
+/// Chooses the files that have to go.
+pub(super) fn select(
     sealed: &LocalSealed,
     fs: &dyn Fs,
     layout: &Layout,
     retention: &Retention,
-    now: Timestamp,
-) -> Result<(Vec<Doomed>, u64)> {
+    times: &Times,
+) -> Result<Selection> {
     let holds = Holds::read(layout)?;
     let undelivered = Undelivered::read(layout)?;
-    let mut held = 0;
-    let cutoff = retention.days.map(|days| {
-        Timestamp::from_micros(
-            now.as_micros()
-                .saturating_sub(i64::from(days) * MICROS_PER_DAY),
-        )
-    });
-    let mut doomed = Vec::new();
+    let mut selection = Selection::default();
     let mut kept = Vec::new();
+    let cutoff = retention.cutoff(times.trusted);
+    let by_the_clock = retention.cutoff(times.wall);
     for day in sealed.days()? {
         // Without limits in bytes, younger days need not be looked at.
         if retention.max_bytes.is_none()
             && retention.min_free_bytes.is_none()
-            && cutoff.is_some_and(|cutoff| day.start() > cutoff)
+            && by_the_clock
+                .max(cutoff)
+                .is_some_and(|cutoff| day.start() > cutoff)
         {
             break;
         }
         for stem in sealed.list(day)? {
-            let index = sealed.index(&stem).ok();
-            let bytes = sealed
-                .open(&stem)
-                .map(|blob| blob.len())
-                .unwrap_or_default();
-            // A file whose lines can't be read is as old as it can be, a day more than its own, and
-            // as long.
-            let newest = index.as_ref().map_or(day.next().end(), |index| index.max);
-            let oldest = index
-                .as_ref()
-                .map_or(day.previous().start(), |index| index.min);
-            let file = Doomed {
-                reason: Reason::Age,
-                bytes,
-                lines: index.as_ref().map(|index| index.lines),
-                seqs: index
-                    .as_ref()
-                    .map(|index| (index.first_seq.0, index.last_seq.0)),
-                sha256: index.as_ref().map(|index| index.sha256),
-                undelivered: undelivered.by(&stem),
-                stem,
-            };
-            let held_by = holds.keep(oldest, newest).is_some();
-            match cutoff.is_some_and(|cutoff| newest < cutoff) {
-                true if held_by => held += 1,
-                true if !file.undelivered.is_empty()
-                    && cutoff.is_some_and(|cutoff| {
-                        newest.as_micros() >= cutoff.as_micros() - PATIENCE
-                    }) =>
-                {
+            let (file, oldest, newest) = look_at(sealed, stem, day, &undelivered);
+            let held = holds.keep(oldest, newest).is_some();
+            let aged = times.guard.aged(newest);
+            match cutoff.is_some_and(|cutoff| aged < cutoff) {
+                true if held => selection.held += 1,
+                true if !file.undelivered.is_empty() && retention.is_patient(aged, cutoff) => {
                     kept.push((file, false));
                 }
-                true => doomed.push(file),
-                false => kept.push((file, held_by)),
+                true => selection.doomed.push(file),
+                false => {
+                    let waits = by_the_clock.is_some_and(|cutoff| aged < cutoff);
+                    selection.waiting += u64::from(waits && !held);
+                    kept.push((file, held));
+                }
             }
         }
     }
-    let mut total: u64 = kept.iter().map(|(file, _)| file.bytes).sum();
-    let mut free = match retention.min_free_bytes {
-        Some(_) => {
-            fs.space(layout.root())
-                .map_err(Error::io("look at the space of", layout.root()))?
-                .free
-        }
-        None => u64::MAX,
+    selection.make_room(kept, fs, layout, retention)?;
+    Ok(selection)
+}
+
+impl Retention {
+    /// What is older than this is past its retention.
+    fn cutoff(&self, now: Timestamp) -> Option<Timestamp> {
+        let span = i64::from(self.days?) * MICROS_PER_DAY;
+        Some(Timestamp::from_micros(now.as_micros().saturating_sub(span)))
+    }
+
+    /// Whether webhooks are still waited for.
+    fn is_patient(&self, newest: Timestamp, cutoff: Option<Timestamp>) -> bool {
+        cutoff.is_some_and(|cutoff| newest.as_micros() >= cutoff.as_micros() - PATIENCE)
+    }
+}
+
+/// A file, and the times of its oldest and newest entries.
+fn look_at(
+    sealed: &LocalSealed,
+    stem: FileStem,
+    day: Day,
+    undelivered: &Undelivered,
+) -> (Doomed, Timestamp, Timestamp) {
+    let index = sealed.index(&stem).ok();
+    let bytes = sealed.open(&stem).map(|blob| blob.len());
+    // A file whose entries can't be read is as old as it can be, a day more than its own, and as
+    // long.
+    let newest = index.as_ref().map_or(day.next().end(), |index| index.max);
+    let oldest = index
+        .as_ref()
+        .map_or(day.previous().start(), |index| index.min);
+    let file = Doomed {
+        reason: Reason::Age,
+        bytes: bytes.unwrap_or_default(),
+        lines: index.as_ref().map(|index| index.lines),
+        seqs: index
+            .as_ref()
+            .map(|index| (index.first_seq.0, index.last_seq.0)),
+        sha256: index.as_ref().map(|index| index.sha256),
+        undelivered: undelivered.by(&stem),
+        stem,
     };
-    free = free.saturating_add(doomed.iter().map(|file| file.bytes).sum());
-    for (mut file, held_by) in kept {
-        file.reason = if retention.max_bytes.is_some_and(|max| total > max) {
-            Reason::TotalBytes
-        } else if retention.min_free_bytes.is_some_and(|min| free < min) {
-            Reason::FreeSpace
-        } else {
-            break;
+    (file, oldest, newest)
+}
+
+impl Selection {
+    /// Chooses the oldest of the files that are kept, until the limits in bytes are met.
+    fn make_room(
+        &mut self,
+        kept: Vec<(Doomed, bool)>,
+        fs: &dyn Fs,
+        layout: &Layout,
+        retention: &Retention,
+    ) -> Result<()> {
+        let mut total: u64 = kept.iter().map(|(file, _)| file.bytes).sum();
+        let mut free = match retention.min_free_bytes {
+            Some(_) => {
+                fs.space(layout.root())
+                    .map_err(Error::io("look at the space of", layout.root()))?
+                    .free
+            }
+            None => u64::MAX,
         };
-        if held_by {
-            held += 1;
-            continue;
+        free = free.saturating_add(self.doomed.iter().map(|file| file.bytes).sum());
+        for (mut file, held) in kept {
+            file.reason = if retention.max_bytes.is_some_and(|max| total > max) {
+                Reason::TotalBytes
+            } else if retention.min_free_bytes.is_some_and(|min| free < min) {
+                Reason::FreeSpace
+            } else {
+                break;
+            };
+            if held {
+                self.held += 1;
+                continue;
+            }
+            total -= file.bytes;
+            free = free.saturating_add(file.bytes);
+            self.doomed.push(file);
         }
-        total -= file.bytes;
-        free = free.saturating_add(file.bytes);
-        doomed.push(file);
+        Ok(())
     }
-    Ok((doomed, held))
 }
-
-/// The sealed and the live files that there are.
-fn all_files(sealed: &LocalSealed, fs: &dyn Fs, layout: &Layout) -> Result<BTreeSet<FileStem>> {
-    let listing = Listing::since(fs, layout, sealed, None)?;
-    Ok(listing
-        .sealed
-        .into_iter()
-        .chain(listing.live.into_keys())
-        .collect())
-}
-
-fn hex(bytes: [u8; 32]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Removes a sealed file, then its index, then the folders if they are empty.
-fn remove(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<()> {
-    let gone = |result: io::Result<()>| match result {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
-    };
-    let sealed = layout.sealed(stem);
-    gone(fs.remove_file(&sealed)).map_err(Error::io("remove", &sealed))?;
-    let index = layout.index_day(stem.day()).join(format!("{stem}{INDEX}"));
-    gone(fs.remove_file(&index)).map_err(Error::io("remove", &index))?;
-    for day in [layout.sealed_day(stem.day()), layout.index_day(stem.day())] {
-        if fs.list(&day).is_ok_and(|entries| entries.is_empty()) {
-            // Another file may come at this moment; then it stays.
-            let _ = fs.remove_dir(&day);
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-#[path = "retention_tests.rs"]
-mod tests;

@@ -23,8 +23,9 @@ use super::{
     health::{Health, Problem},
     layout::Layout,
     names::FileStem,
+    prune::Pruner,
     recover::{self, damaged_journals},
-    retention::{Pruner, Retention},
+    retention::Retention,
     seal,
     survey::Survey,
     twins::Twins,
@@ -432,13 +433,8 @@ impl Sealer {
             health,
             ..
         } = &self.place;
-        match self.pruner.prune(&**fs, layout, &retention, clock.now()) {
-            Ok(pruned) => {
-                let files = pruned.map_or(0, |pruned| pruned.files.len() as u64);
-                health.count(health.pruned(), files);
-            }
-            Err(error) => health.report(&Problem::PruneFailed(error.to_string())),
-        }
+        self.pruner
+            .turn(&**fs, layout, &**clock, health, &retention);
     }
 }
 

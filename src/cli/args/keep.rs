@@ -8,6 +8,10 @@ use super::{DirArgs, Format};
 ///
 /// A file goes when the youngest entry in it is old enough. Applications prune by themselves; this
 /// is for those that don't run.
+///
+/// Age goes by the time that this machine's clock has proved, run by run and while an application
+/// has the log open. Where no application runs and the machine restarts between any two runs,
+/// nothing can prove it: check the clock and give --trust-clock.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -25,6 +29,11 @@ pub(in crate::cli) struct PruneArgs {
     /// Remove the oldest files, however young, while fewer bytes than these are free on the disk
     #[arg(long, value_name = "BYTES")]
     pub(in crate::cli) min_free_bytes: Option<u64>,
+    /// Trust this machine's clock at once: you have checked that it is right. Without this, a clock
+    /// that jumped or a machine that was off must keep on for as long, three days at most, before
+    /// files that are past --retention-days by it are removed
+    #[arg(long, requires = "retention_days")]
+    pub(in crate::cli) trust_clock: bool,
     /// Only show what would go
     #[arg(long)]
     pub(in crate::cli) dry_run: bool,

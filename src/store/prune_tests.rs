@@ -1,11 +1,60 @@
 //! Promise 7: nothing goes before its retention, nothing that is not ours ever, and what goes is in
 //! the log first.
 
+use std::time::Duration;
+
 use super::*;
 use crate::{
     journal::Consumer,
-    store::{gzip::Level, samples, seal::seal, sim::SimFs},
+    store::{
+        assemble::new_journal, clock::Uptime, fs::OsFs, gzip::Level, samples, seal::seal,
+        sealed::SealedFiles as _, sim::SimFs, trusted_time,
+    },
 };
+
+/// Clocks that say what they are told.
+#[derive(Clone, Debug)]
+struct SetClock {
+    now: Timestamp,
+    uptime: Duration,
+    boot: u32,
+}
+
+impl SetClock {
+    fn at(now: Timestamp) -> Self {
+        Self {
+            now,
+            uptime: Duration::ZERO,
+            boot: 0,
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.jump(time.as_micros() as i64);
+        self.uptime += time;
+    }
+
+    fn jump(&mut self, micros: i64) {
+        self.now = Timestamp::from_micros(self.now.as_micros() + micros);
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.uptime
+    }
+
+    fn uptime(&self) -> Uptime {
+        Uptime {
+            boot: self.boot.to_string(),
+            time: self.uptime,
+        }
+    }
+}
 
 /// A directory of five sealed files, one an hour, with lines up to their births.
 struct Rig {
@@ -13,6 +62,7 @@ struct Rig {
     fs: SimFs,
     layout: Layout,
     pruner: Pruner,
+    durability: &'static Durability,
     consumer: Consumer,
     stems: Vec<FileStem>,
 }
@@ -21,6 +71,10 @@ const NONE: [u32; 0] = [];
 const HOUR: i64 = 3_600_000_000;
 
 fn rig() -> Rig {
+    rig_with_journal(1 << 16)
+}
+
+fn rig_with_journal(capacity: usize) -> Rig {
     let dir = tempfile::tempdir().unwrap();
     let (fs, layout) = (SimFs::new(), Layout::new(dir.path()));
     for dir in [
@@ -43,35 +97,36 @@ fn rig() -> Rig {
         fs.remove_file(&layout.live(stem)).unwrap();
     }
     let stream = "tracing-audit-00000b".parse().unwrap();
-    let (producer, consumer) =
-        crate::store::assemble::new_journal(&crate::store::fs::OsFs, &layout, &stream, 1 << 16)
-            .unwrap();
+    let (producer, consumer) = new_journal(&OsFs, &layout, &stream, capacity).unwrap();
     let durability = Durability::leak();
-    // Nobody writes here: waiting ends at once.
-    durability.close();
+    // As if a writer made durable whatever comes.
+    durability.advance(u64::MAX);
     let sealed = Arc::new(LocalSealed::new(Arc::new(fs.clone()), layout.clone()));
-    let pruner = Pruner {
-        sealed,
-        producer,
-        durability,
-        source: "tracing-audit".parse().unwrap(),
-        owed: Vec::new(),
-    };
+    let source = "tracing-audit".parse().unwrap();
+    let pruner = Pruner::new(sealed, producer, durability, source);
     Rig {
         _dir: dir,
         fs,
         layout,
         pruner,
+        durability,
         consumer,
         stems,
     }
 }
 
 impl Rig {
+    /// Prunes with a clock that is trusted.
     fn prune(&mut self, retention: Retention, now: Timestamp) -> Result<Vec<u32>> {
+        let clock = SetClock::at(now);
+        trusted_time::trust(&self.layout, &clock, |_| Ok(())).unwrap();
+        self.prune_by(retention, &clock)
+    }
+
+    fn prune_by(&mut self, retention: Retention, clock: &SetClock) -> Result<Vec<u32>> {
         let pruned = self
             .pruner
-            .prune(&self.fs, &self.layout, &retention, now)?
+            .prune(&self.fs, &self.layout, clock, &retention)?
             .expect("nobody else prunes");
         Ok(pruned.files.iter().map(|file| file.stem.number).collect())
     }
@@ -82,6 +137,32 @@ impl Rig {
             .filter(|stem| self.fs.bytes(self.layout.sealed(stem)).is_some())
             .map(|stem| stem.number)
             .collect()
+    }
+
+    /// The process dies, and another one opens the directory.
+    fn restart(&mut self, stream: &str) {
+        let stream = stream.parse().unwrap();
+        let (producer, consumer) = new_journal(&OsFs, &self.layout, &stream, 1 << 16).unwrap();
+        self.fs.kill();
+        self.durability = Durability::leak();
+        self.durability.advance(u64::MAX);
+        self.consumer = consumer;
+        let sealed = LocalSealed::new(Arc::new(self.fs.clone()), self.layout.clone());
+        let source = "tracing-audit".parse().unwrap();
+        self.pruner = Pruner::new(Arc::new(sealed), producer, self.durability, source);
+    }
+
+    /// The files that the entries in the journal call pruned.
+    fn all_recorded(&mut self) -> Vec<u32> {
+        let mut numbers = Vec::new();
+        while let Some(entry) = self.recorded() {
+            let files = entry["details"]["files"].as_array();
+            for file in files.into_iter().flatten() {
+                let stem: FileStem = file["file"].as_str().unwrap().parse().unwrap();
+                numbers.push(stem.number);
+            }
+        }
+        numbers
     }
 
     fn recorded(&mut self) -> Option<serde_json::Value> {
@@ -378,3 +459,8 @@ fn what_a_webhook_has_not_got_stays_a_week_longer_unless_space_is_short() {
     let week = rig.after(3, 8 * MICROS_PER_DAY + 1);
     assert_eq!(rig.prune(Retention::days(1), week).unwrap(), [3]);
 }
+
+#[path = "prune_clock_tests.rs"]
+mod by_the_clock;
+#[path = "prune_record_tests.rs"]
+mod recorded;

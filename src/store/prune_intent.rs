@@ -1,0 +1,217 @@
+//! What is about to be removed, kept where a full disk can still take it.
+//!
+//! Pruning has to be recorded before it is done, and on a full disk it has to be done before
+//! anything can be recorded. `state/pruning` breaks that circle: a file of [`SLOTS`] blocks that
+//! was written with zeros and synced while there was room. Entries for the log are written over
+//! those zeros, which takes no room, and synced; then the files go; and when the log takes entries
+//! again they are written into it, and the blocks become zeros once more.
+//!
+//! ```text
+//! block 0                              block 1 …    block n
+//! ┌─────────┬────────┬───────┬──────── ─ ─ ────┐    ┌─────────┬─ ─
+//! │ MAGIC 8 │ len 4  │ crc 4 │ the entry       │    │ MAGIC 8 │
+//! └─────────┴────────┴───────┴──────── ─ ─ ────┘    └─────────┴─ ─
+//! ```
+//!
+//! An entry begins at a block, so that a write which is cut short damages no other one; one whose
+//! checksum is wrong was not whole, and nothing was removed on its behalf. A death after an entry
+//! got into the log and before its blocks are zeros again writes it once more, with the same id:
+//! each removal is recorded at least once.
+//!
+//! Where even overwriting takes room, as on btrfs, the write can fail: then nothing is removed.
+//! The file is used under the lock of pruning.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use super::layout::Layout;
+use crate::error::{Error, Result};
+
+const SLOT: usize = 4096;
+const SLOTS: usize = 64;
+const MAGIC: &[u8; 8] = b"pruning\n";
+const HEADER: usize = 16;
+
+#[derive(Debug)]
+pub(super) struct Intents {
+    path: PathBuf,
+}
+
+impl Intents {
+    pub(super) fn new(layout: &Layout) -> Self {
+        Self {
+            path: layout.pruning(),
+        }
+    }
+
+    /// Makes the file if there is none yet.
+    pub(super) fn prepare(&self) -> Result<()> {
+        match std::fs::metadata(&self.path) {
+            Ok(found) if found.len() == (SLOT * SLOTS) as u64 => return Ok(()),
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(Error::io("look at", &self.path)(e)),
+        }
+        self.create().map_err(Error::io("create", &self.path))
+    }
+
+    fn create(&self) -> io::Result<()> {
+        let tmp = self.path.with_extension("tmp");
+        let written = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&tmp)
+            .and_then(|mut file| {
+                // Written, not only allocated: blocks that were never written take room when they
+                // are.
+                file.write_all(&vec![0; SLOT * SLOTS])?;
+                file.sync_all()?;
+                std::fs::rename(&tmp, &self.path)
+            });
+        if written.is_err() {
+            let _ = std::fs::remove_file(&tmp);
+        }
+        written?;
+        File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    }
+
+    /// The entries that the log doesn't have yet.
+    pub(super) fn owed(&self) -> Result<Vec<Vec<u8>>> {
+        let found = self.read()?;
+        Ok(found.into_iter().map(|(_, entry)| entry).collect())
+    }
+
+    /// Keeps an entry; durable on return.
+    pub(super) fn add(&self, entry: &[u8]) -> Result<()> {
+        let end = self.read()?.iter().map(|(end, _)| *end).max().unwrap_or(0);
+        let size = (HEADER + entry.len()).next_multiple_of(SLOT);
+        if end + size > SLOT * SLOTS {
+            let text = "too many removals wait there to be recorded; make room on the disk";
+            return Err(Error::io("write", &self.path)(io::Error::other(text)));
+        }
+        let mut block = Vec::with_capacity(size);
+        block.extend_from_slice(MAGIC);
+        block.extend_from_slice(&(entry.len() as u32).to_le_bytes());
+        block.extend_from_slice(&crc32fast::hash(entry).to_le_bytes());
+        block.extend_from_slice(entry);
+        block.resize(size, 0);
+        self.overwrite(&block, end)
+    }
+
+    /// The log has all of them.
+    pub(super) fn clear(&self) -> Result<()> {
+        let end = self.read()?.iter().map(|(end, _)| *end).max().unwrap_or(0);
+        self.overwrite(&vec![0; end], 0)
+    }
+
+    fn overwrite(&self, bytes: &[u8], offset: usize) -> Result<()> {
+        let write = || {
+            let file = OpenOptions::new().write(true).open(&self.path)?;
+            if file.metadata()?.len() != (SLOT * SLOTS) as u64 {
+                return Err(io::Error::other("it is not as long as it was made"));
+            }
+            file.write_all_at(bytes, offset as u64)?;
+            file.sync_data()
+        };
+        write().map_err(Error::io("write", &self.path))
+    }
+
+    /// The whole entries, each with where its blocks end.
+    fn read(&self) -> Result<Vec<(usize, Vec<u8>)>> {
+        let bytes = match std::fs::read(&self.path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            bytes => bytes.map_err(Error::io("read", &self.path))?,
+        };
+        let mut entries = Vec::new();
+        let mut at = 0;
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            at += SLOT;
+            if let Some(entry) = parse(rest) {
+                let end = at - SLOT + (HEADER + entry.len()).next_multiple_of(SLOT);
+                entries.push((end, entry.to_vec()));
+                at = end;
+            }
+        }
+        Ok(entries)
+    }
+}
+
+fn parse(bytes: &[u8]) -> Option<&[u8]> {
+    let (magic, rest) = bytes.split_first_chunk()?;
+    let (len, rest) = rest.split_first_chunk()?;
+    let (crc, rest) = rest.split_first_chunk()?;
+    let entry = rest.get(..u32::from_le_bytes(*len) as usize)?;
+    let whole = magic == MAGIC && crc32fast::hash(entry) == u32::from_le_bytes(*crc);
+    whole.then_some(entry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn intents() -> (tempfile::TempDir, Intents) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("state")).unwrap();
+        let intents = Intents::new(&Layout::new(dir.path()));
+        (dir, intents)
+    }
+
+    #[test]
+    fn entries_are_kept_in_the_room_that_there_is_until_they_are_cleared() {
+        let (_dir, intents) = intents();
+        assert_eq!(intents.owed().unwrap(), Vec::<Vec<u8>>::new());
+        assert!(intents.add(b"nowhere to put it").is_err());
+        intents.prepare().unwrap();
+        let entries = [
+            vec![b'a'; 10],
+            vec![b'b'; SLOT * 2],
+            vec![b'c'; SLOT - HEADER],
+        ];
+        for entry in &entries {
+            intents.add(entry).unwrap();
+        }
+        intents.prepare().unwrap();
+        assert_eq!(intents.owed().unwrap(), entries);
+        let len = std::fs::metadata(&intents.path).unwrap().len();
+        assert_eq!(len, (SLOT * SLOTS) as u64);
+        intents.clear().unwrap();
+        assert_eq!(intents.owed().unwrap(), Vec::<Vec<u8>>::new());
+        let added = (0..).take_while(|_| intents.add(b"x").is_ok()).count();
+        assert_eq!((added, intents.owed().unwrap().len()), (SLOTS, SLOTS));
+    }
+
+    #[test]
+    fn an_entry_that_was_cut_short_is_none_and_damages_no_other() {
+        let (_dir, intents) = intents();
+        intents.prepare().unwrap();
+        let before = std::fs::read(&intents.path).unwrap();
+        intents.add(b"first").unwrap();
+        let first = std::fs::read(&intents.path).unwrap();
+        let second = vec![b'2'; 3 * SLOT];
+        intents.add(&second).unwrap();
+        let whole = std::fs::read(&intents.path).unwrap();
+        // Any of its blocks may be old.
+        for old in 1_u8..16 {
+            let mut cut = whole.clone();
+            for at in (0..4).filter(|at| old & (1 << at) != 0) {
+                let at = (1 + at) * SLOT;
+                cut[at..at + SLOT].copy_from_slice(&before[at..at + SLOT]);
+            }
+            std::fs::write(&intents.path, &cut).unwrap();
+            assert_eq!(intents.owed().unwrap(), [b"first"], "{old:b}");
+            intents.add(b"next").unwrap();
+            assert_eq!(intents.owed().unwrap(), [&b"first"[..], b"next"], "{old:b}");
+        }
+        // A file that someone cut is made anew.
+        std::fs::write(&intents.path, &first[..SLOT]).unwrap();
+        assert!(intents.add(b"next").is_err());
+        intents.prepare().unwrap();
+        intents.add(b"next").unwrap();
+    }
+}

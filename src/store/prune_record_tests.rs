@@ -1,0 +1,206 @@
+//! Nothing goes whose removal isn't durably recorded.
+
+use std::sync::Mutex;
+
+use super::*;
+
+/// Due are all files but the last.
+fn four_are_due(rig: &Rig) -> SetClock {
+    let clock = SetClock::at(rig.after(5, MICROS_PER_DAY));
+    trusted_time::trust(&rig.layout, &clock, |_| Ok(())).unwrap();
+    clock
+}
+
+const DAY: u32 = 1;
+
+/// As if the disk refused whatever the writer writes.
+fn refuse(rig: &mut Rig) {
+    rig.durability = Durability::leak();
+    rig.durability.fail("no space left on device");
+    rig.pruner.durability = rig.durability;
+}
+
+fn fill(rig: &Rig) {
+    while rig.pruner.producer.push(b"x").is_ok() {}
+}
+
+fn empty(rig: &mut Rig) {
+    while rig.consumer.next().is_some() {}
+    let read = rig.consumer.position();
+    rig.consumer.release(read, 1);
+}
+
+fn intended(layout: &Layout) -> String {
+    let owed = Intents::new(layout).owed().unwrap_or_default();
+    owed.iter()
+        .map(|entry| String::from_utf8_lossy(entry))
+        .collect()
+}
+
+#[test]
+fn an_entry_too_long_for_the_journal_is_split() {
+    let mut rig = rig_with_journal(8192);
+    let clock = four_are_due(&rig);
+    assert_eq!(
+        rig.prune_by(Retention::days(DAY), &clock).unwrap(),
+        [1, 2, 3, 4]
+    );
+    assert_eq!(intended(&rig.layout), "");
+    let first = rig.recorded().unwrap();
+    assert_eq!(first["details"]["files"].as_array().unwrap().len(), 2);
+    assert_eq!(rig.all_recorded(), [3, 4]);
+}
+
+#[test]
+fn a_journal_that_takes_no_entry_about_it_prunes_nothing() {
+    let mut rig = rig_with_journal(4096);
+    let clock = four_are_due(&rig);
+    let error = rig.prune_by(Retention::days(DAY), &clock).unwrap_err();
+    assert!(error.to_string().starts_with("journal_bytes: "), "{error}");
+    assert_eq!(rig.left(), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn what_a_full_journal_or_a_failing_disk_can_not_take_is_durable_elsewhere_before_it_goes() {
+    for way in ["full", "fails"] {
+        let mut rig = rig();
+        let clock = four_are_due(&rig);
+        match way {
+            "full" => fill(&rig),
+            _ => refuse(&mut rig),
+        }
+        let layout = rig.layout.clone();
+        rig.fs.fail(move |_, op| {
+            let name = op.path.file_name().unwrap().to_string_lossy().into_owned();
+            if op.what == "remove_file" {
+                let stem = name.split(".jsonl").next().unwrap().trim_end_matches(INDEX);
+                assert!(intended(&layout).contains(stem), "{name}");
+            }
+            None
+        });
+        assert_eq!(
+            rig.prune_by(Retention::days(DAY), &clock).unwrap(),
+            [1, 2, 3, 4],
+            "{way}"
+        );
+        // As long as it stays so, the entry stays where it is, and is not written twice.
+        rig.prune_by(Retention::days(DAY), &clock).unwrap();
+        assert_eq!(intended(&rig.layout).matches("audit.log.pruned").count(), 1);
+        if way == "full" {
+            empty(&mut rig);
+        }
+        rig.durability.recovered();
+        rig.durability.advance(u64::MAX);
+        rig.prune_by(Retention::days(DAY), &clock).unwrap();
+        assert_eq!(intended(&rig.layout), "", "{way}");
+        assert_eq!(rig.all_recorded(), [1, 2, 3, 4], "{way}");
+    }
+}
+
+#[test]
+fn what_can_be_kept_nowhere_stays() {
+    for way in ["full", "fails", "closed"] {
+        let mut rig = rig();
+        let clock = four_are_due(&rig);
+        match way {
+            "full" => fill(&rig),
+            "fails" => refuse(&mut rig),
+            _ => {
+                refuse(&mut rig);
+                rig.durability.recovered();
+                rig.durability.close();
+            }
+        }
+        if way != "closed" {
+            let intents = Intents::new(&rig.layout);
+            intents.prepare().unwrap();
+            while intents.add(b"x").is_ok() {}
+        }
+        assert!(rig.prune_by(Retention::days(DAY), &clock).is_err(), "{way}");
+        assert_eq!(rig.left(), [1, 2, 3, 4, 5], "{way}");
+    }
+    // Whether something is owed can't be known.
+    let mut rig = rig();
+    let clock = four_are_due(&rig);
+    std::fs::create_dir(rig.layout.pruning()).unwrap();
+    assert!(rig.prune_by(Retention::days(DAY), &clock).is_err());
+    assert_eq!(rig.left(), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn an_unlimited_retention_still_writes_what_is_owed() {
+    let mut rig = rig();
+    let clock = four_are_due(&rig);
+    refuse(&mut rig);
+    rig.prune_by(Retention::days(DAY), &clock).unwrap();
+    rig.restart("tracing-audit-00000c");
+    rig.prune_by(Retention::unlimited(), &clock).unwrap();
+    assert_eq!(rig.all_recorded(), [1, 2, 3, 4]);
+    assert_eq!(intended(&rig.layout), "");
+}
+
+#[test]
+fn a_file_that_can_not_be_removed_keeps_no_other_and_is_recorded_once() {
+    let mut rig = rig();
+    let clock = four_are_due(&rig);
+    let stuck = rig.layout.sealed(&rig.stems[1]);
+    rig.fs.fail(move |_, op| {
+        let fails = op.what == "remove_file" && op.path == stuck;
+        fails.then(|| io::ErrorKind::PermissionDenied.into())
+    });
+    for _ in 0..3 {
+        assert!(rig.prune_by(Retention::days(DAY), &clock).is_err());
+        assert_eq!(rig.left(), [2, 5]);
+    }
+    assert_eq!(rig.all_recorded(), [1, 2, 3, 4]);
+    rig.fs.heal();
+    assert_eq!(rig.prune_by(Retention::days(DAY), &clock).unwrap(), [2]);
+    assert_eq!(rig.recorded(), None);
+}
+
+#[test]
+fn a_death_between_any_two_steps_leaves_no_removal_unrecorded() {
+    for way in ["durable", "full", "fails"] {
+        let mut deaths = 0;
+        for step in 0.. {
+            let mut rig = rig();
+            let clock = four_are_due(&rig);
+            match way {
+                "full" => fill(&rig),
+                "fails" => refuse(&mut rig),
+                _ => {}
+            }
+            let removals = Arc::new(Mutex::new(0));
+            let counted = removals.clone();
+            rig.fs.fail(move |_, op| {
+                let mut done = counted.lock().unwrap();
+                *done += usize::from(op.what.starts_with("remove_"));
+                (*done > step).then(|| io::Error::other("dead"))
+            });
+            let pruned = rig.prune_by(Retention::days(DAY), &clock);
+            let died = *removals.lock().unwrap() > step;
+            assert_eq!(pruned.is_err() || died, died);
+            // What was durable in the log. Of what wasn't, power loss leaves nothing.
+            let mut recorded = match way {
+                "durable" => rig.all_recorded(),
+                _ => Vec::new(),
+            };
+            rig.restart("tracing-audit-00000c");
+            let left = rig.left();
+            let then = rig.prune_by(Retention::days(DAY), &clock).unwrap();
+            assert_eq!(rig.left(), [5], "{way} {step}");
+            assert_eq!(then.len(), left.len() - 1);
+            recorded.extend(rig.all_recorded());
+            for number in 1..=4 {
+                let times = recorded.iter().filter(|of| **of == number).count();
+                let again = usize::from(died && left.contains(&number));
+                assert_eq!(times, 1 + again, "{way} {step}: {number} of {recorded:?}");
+            }
+            if !died {
+                break;
+            }
+            deaths += 1;
+        }
+        assert!(deaths >= 8, "{way}: {deaths}");
+    }
+}

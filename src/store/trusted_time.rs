@@ -1,0 +1,139 @@
+//! The trusted time on disk: `state/clock.json`. What is believed and when is said in
+//! [`clock_guard`](super::clock_guard).
+
+use super::{
+    clock::Clock,
+    clock_guard::{ClockGuard, Reading},
+    document::Document,
+    hold,
+    layout::Layout,
+    sealed::SealedFiles,
+};
+use crate::{
+    error::{Error, Result},
+    record::Timestamp,
+};
+
+/// The times that retention goes by.
+#[derive(Clone, Debug)]
+pub(super) struct Times {
+    /// What the wall clock says.
+    pub(super) wall: Timestamp,
+    /// What is believed of it.
+    pub(super) trusted: Timestamp,
+    pub(super) guard: ClockGuard,
+    /// What is on disk.
+    kept: ClockGuard,
+}
+
+impl Times {
+    fn new(guard: ClockGuard, kept: ClockGuard, reading: &Reading) -> Self {
+        Self {
+            wall: reading.wall,
+            trusted: guard.trusted(reading),
+            guard,
+            kept,
+        }
+    }
+
+    /// For a retention that doesn't look at ages.
+    pub(super) fn unknown() -> Self {
+        Self {
+            wall: Timestamp::MIN,
+            trusted: Timestamp::MIN,
+            guard: ClockGuard::default(),
+            kept: ClockGuard::default(),
+        }
+    }
+
+    /// Reads the clocks and lets them prove themselves. Under the lock of pruning, or only to look.
+    pub(super) fn observe(
+        layout: &Layout,
+        clock: &dyn Clock,
+        sealed: &dyn SealedFiles,
+    ) -> Result<Self> {
+        let kept: ClockGuard = match document(layout).read() {
+            // A guard that begins anew trusts less, not more.
+            Err(Error::Damaged { .. }) => ClockGuard::default(),
+            kept => kept?,
+        };
+        let reading = read(layout, clock);
+        let newest = match kept == ClockGuard::default() {
+            true => newest_file(sealed, reading.wall)?,
+            false => None,
+        };
+        let mut guard = kept.clone();
+        guard.observe(&reading, || newest);
+        Ok(Self::new(guard, kept, &reading))
+    }
+
+    /// As if a person had confirmed the clock.
+    pub(super) fn confirmed(mut self, layout: &Layout, clock: &dyn Clock) -> Self {
+        let reading = read(layout, clock);
+        self.guard.confirm(&reading);
+        Self::new(self.guard, self.kept, &reading)
+    }
+
+    /// Writes down what the next process has to know. Evidence that can't be kept, on a full disk,
+    /// only makes proofs longer.
+    pub(super) fn keep(&self, layout: &Layout) {
+        if self.guard.is_news(&self.kept) {
+            let _ = write(layout, "clock", |guard| {
+                *guard = self.guard.clone();
+                Ok(())
+            });
+        }
+    }
+}
+
+/// A person has checked the clock; `recorded` runs before it is believed.
+pub(super) fn trust(
+    layout: &Layout,
+    clock: &dyn Clock,
+    recorded: impl FnOnce(Timestamp) -> Result<()>,
+) -> Result<()> {
+    // Under the lock of pruning, so that no observation overwrites it.
+    write(layout, hold::LOCK, |guard| {
+        let reading = read(layout, clock);
+        recorded(reading.wall)?;
+        guard.confirm(&reading);
+        Ok(())
+    })
+}
+
+fn document(layout: &Layout) -> Document {
+    Document::new(layout, "clock", "clock")
+}
+
+fn write(
+    layout: &Layout,
+    lock: &str,
+    change: impl FnOnce(&mut ClockGuard) -> Result<()>,
+) -> Result<()> {
+    let document = Document::new(layout, "clock", lock);
+    if let Err(Error::Damaged { path, .. }) = document.read::<ClockGuard>() {
+        std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+    }
+    document.change(change)
+}
+
+fn read(layout: &Layout, clock: &dyn Clock) -> Reading {
+    // The file system's clock first: then the wall clock is not behind it.
+    let disk = clock.of_disk(&layout.lock(hold::LOCK));
+    Reading {
+        wall: clock.now(),
+        disk,
+        uptime: clock.uptime(),
+    }
+}
+
+/// The birth of the newest file that isn't in the future.
+fn newest_file(sealed: &dyn SealedFiles, now: Timestamp) -> Result<Option<Timestamp>> {
+    for day in sealed.days()?.into_iter().rev() {
+        let births = sealed.list(day)?.into_iter().map(|stem| stem.born);
+        if let Some(newest) = births.filter(|born| *born <= now).max() {
+            return Ok(Some(newest));
+        }
+    }
+    Ok(None)
+}
