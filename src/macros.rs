@@ -15,7 +15,8 @@
 /// [`Receipt`](crate::Receipt) it returns tells the event's id and can be waited for until the
 /// event also survives a power loss. No log level and no filter of `tracing` has a say in this. The
 /// same event is then sent as an ordinary `tracing` event (target `audit`) to the other layers,
-/// under their filters.
+/// under their filters; but not from the destructor of a thread-local value while the thread ends,
+/// when the layers' own thread-local values may be gone.
 ///
 /// # Syntax
 ///
@@ -98,8 +99,9 @@
 /// // error: `severity` is written without quotes: `severity = warning`
 /// ```
 ///
-/// At run time it never fails and never panics by itself (the code of a value may); whether the
-/// event was taken is in the receipt.
+/// At run time it never fails and never panics by itself (the code of a value may, and another
+/// layer over the event that it is sent: the event is recorded by then); whether the event was taken
+/// is in the receipt.
 ///
 /// # Cost
 ///

@@ -16,6 +16,7 @@ use tracing_subscriber::{
 
 use super::{
     context::{Inherited, Slot, SpanFields},
+    ending,
     hash::Hashing,
     intake::Intake,
     mirror, plain,
@@ -127,6 +128,7 @@ where
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        ending::watch();
         if !attributes
             .metadata()
             .fields()
@@ -152,6 +154,7 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        ending::watch();
         let metadata = event.metadata();
         if metadata.target() != TARGET {
             return;
