@@ -59,6 +59,9 @@
 /// | `category`, `action` | a string literal; if not given, the first and the last segment of the event type |
 /// | any other name | a value in `details`; dotted names nest: `order.id = 1` is `"details":{"order":{"id":1}}` |
 ///
+/// No object has a key twice: of a key that the `Serialize` of a value writes again, as one with
+/// `#[serde(flatten)]` can, the last value is recorded, in the place of the first.
+///
 /// `id`, `timestamp`, `stream`, `seq`, `schema_version`, `event_type` and `source` are set by the
 /// log. To have details of such a name, or of the name of a slot, write `details.<name> = …`.
 ///
