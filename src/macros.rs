@@ -52,7 +52,8 @@
 /// | `description` | text; or a message at the end of the call |
 /// | `details` | a map or a struct: all the details at once |
 /// | `tags` | a list |
-/// | `ip_address`, `user_agent` | text |
+/// | `ip_address` | text; an IP address is recorded in its canonical form (RFC 5952; `::ffff:192.0.2.1` as `192.0.2.1`) |
+/// | `user_agent` | text |
 /// | `session_id`, `request_id`, `trace_id`, `span_id` | text; the same as `context.session_id` … |
 /// | `context.<part>` | those four, and `environment`, `protocol`, `host` |
 /// | `severity` | `info` (if not given), `warning`, `error` or `critical`: a word, fixed while compiling |

@@ -9,7 +9,7 @@ use std::{fmt, ops::Range};
 
 use tracing::field::{Field, Visit};
 
-use crate::record::{Buffer, json};
+use crate::record::{Buffer, address, json};
 
 macro_rules! slots {
     ($($slot:ident: $name:literal,)*) => {
@@ -120,6 +120,9 @@ impl SpanFields {
         let mut value = Buffer::default();
         write(&mut value);
         json::stringify(&mut value, 0);
+        if slot == Slot::IpAddress {
+            address::canonicalize(&mut value, 0);
+        }
         self.remove(slot);
         let start = self.text.len();
         self.text.extend_from_slice(&value);

@@ -3,6 +3,7 @@
 //! A record is one JSON object on one line, its fields in a fixed order and without white space, so
 //! equal records are equal bytes and a reader can find a field without parsing the whole line.
 
+pub(crate) mod address;
 pub(crate) mod buffer;
 pub(crate) mod catalogue;
 mod clock;
