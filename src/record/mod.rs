@@ -23,7 +23,7 @@ pub(crate) use clock::{ID as STAMP_ID, Instant, Stamp};
 pub use denied::DENIED_FIELDS;
 pub(crate) use event_type::is_event_type;
 pub use hash::HashKey;
-pub(crate) use hash::Prepared;
+pub(crate) use hash::{Prepared, stored_keys};
 pub(crate) use own::{Caller, OwnRecord};
 pub(crate) use parts::Rendered;
 pub use parts::{Actor, Outcome, Resource, Severity};
