@@ -115,6 +115,13 @@ impl SpanFields {
         }
     }
 
+    /// Sets what the other one says.
+    pub(super) fn add(&mut self, other: &Self) {
+        for (slot, value) in &other.values {
+            self.set_slot(*slot, |out| out.append(&other.text[value.clone()]));
+        }
+    }
+
     /// Sets a slot to the JSON that is written.
     pub(super) fn set_slot(&mut self, slot: Slot, write: impl FnOnce(&mut Buffer)) {
         let mut value = Buffer::default();

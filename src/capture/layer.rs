@@ -146,10 +146,14 @@ where
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        // Rendered before the span is locked: a value's own code may record an event, which looks
+        // at the span, or panic, which would leave the lock poisoned.
+        let mut added = SpanFields::default();
+        self.hashing(|| values.record(&mut added));
         if let Some(span) = context.span(id)
             && let Some(fields) = span.extensions_mut().get_mut::<SpanFields>()
         {
-            self.hashing(|| values.record(fields));
+            fields.add(&added);
         }
     }
 
