@@ -15,7 +15,8 @@
 /// [`Receipt`](crate::Receipt) it returns tells the event's id and can be waited for until the
 /// event also survives a power loss. No log level and no filter of `tracing` has a say in this. The
 /// same event is then sent as an ordinary `tracing` event (target `audit`) to the other layers,
-/// under their filters.
+/// under their filters; but not from the destructor of a thread-local value while the thread ends,
+/// when the layers' own thread-local values may be gone.
 ///
 /// # Syntax
 ///
@@ -51,12 +52,16 @@
 /// | `description` | text; or a message at the end of the call |
 /// | `details` | a map or a struct: all the details at once |
 /// | `tags` | a list |
-/// | `ip_address`, `user_agent` | text |
+/// | `ip_address` | text; an IP address is recorded in its canonical form (RFC 5952; `::ffff:192.0.2.1` as `192.0.2.1`) |
+/// | `user_agent` | text |
 /// | `session_id`, `request_id`, `trace_id`, `span_id` | text; the same as `context.session_id` … |
 /// | `context.<part>` | those four, and `environment`, `protocol`, `host` |
 /// | `severity` | `info` (if not given), `warning`, `error` or `critical`: a word, fixed while compiling |
 /// | `category`, `action` | a string literal; if not given, the first and the last segment of the event type |
 /// | any other name | a value in `details`; dotted names nest: `order.id = 1` is `"details":{"order":{"id":1}}` |
+///
+/// No object has a key twice: of a key that the `Serialize` of a value writes again, as one with
+/// `#[serde(flatten)]` can, the last value is recorded, in the place of the first.
 ///
 /// `id`, `timestamp`, `stream`, `seq`, `schema_version`, `event_type` and `source` are set by the
 /// log. To have details of such a name, or of the name of a slot, write `details.<name> = …`.
@@ -98,8 +103,9 @@
 /// // error: `severity` is written without quotes: `severity = warning`
 /// ```
 ///
-/// At run time it never fails and never panics by itself (the code of a value may); whether the
-/// event was taken is in the receipt.
+/// At run time it never fails and never panics by itself (the code of a value may, and another
+/// layer over the event that it is sent: the event is recorded by then); whether the event was taken
+/// is in the receipt.
 ///
 /// # Cost
 ///

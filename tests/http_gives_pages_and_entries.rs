@@ -11,6 +11,7 @@ use axum::http::header;
 use http::served;
 use serde_json::Value;
 use tracing_audit::{AuditLog, RouterOptions, SpaceAction, Watermarks};
+use tracing_subscriber::prelude::*;
 
 #[tokio::test]
 async fn all_pages_are_all_events_byte_by_byte() {
@@ -202,6 +203,41 @@ async fn readiness_follows_the_logs_trouble() {
             .to_string()
             .contains("the log is closed")
     );
+}
+
+/// A directory's name may have spaces in it, and what looks like the end of a path.
+#[tokio::test]
+async fn readiness_tells_no_directory_whatever_it_is_called() {
+    let well = served(1, RouterOptions::new());
+    let above = tempfile::tempdir().unwrap();
+    let dir = above.path().join("of the: customer/our secret, plan b");
+    let log = AuditLog::builder(&dir).source("full").open().unwrap();
+    let app = axum::Router::new().nest("/audit", log.router(RouterOptions::new()).unwrap());
+    let broken = http::Served { log, app, ..well };
+    http::record_one(&broken.log);
+    // The live file is gone, and none can be made again.
+    std::fs::rename(dir.join("live"), dir.join("away")).unwrap();
+    std::fs::write(dir.join("live"), "in the way").unwrap();
+    support::until("it is in trouble", || {
+        let layer = tracing_subscriber::registry().with(broken.log.layer());
+        tracing::subscriber::with_default(
+            layer,
+            || tracing::info!(target: "audit", event_type = "invoice.sent"),
+        );
+        !broken.log.trouble().is_empty()
+    });
+    let told = broken.log.trouble().concat();
+    assert!(told.contains(dir.to_str().unwrap()), "{told}");
+    let answer = broken.get("/audit/readyz").await.json().to_string();
+    for part in ["customer", "secret", "plan", "tmp/", "live/"] {
+        assert!(!answer.contains(part), "{part}: {answer}");
+    }
+    assert!(
+        answer.contains("audit events can't be written") && answer.contains(".jsonl: "),
+        "{answer}"
+    );
+    std::fs::remove_file(dir.join("live")).unwrap();
+    std::fs::rename(dir.join("away"), dir.join("live")).unwrap();
 }
 
 #[tokio::test]

@@ -3,9 +3,17 @@
 #![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
 #![cfg(feature = "macros")]
 
+use std::collections::HashMap;
+
 use tracing::info_span;
 use tracing_audit::{Actor, AuditLog, Outcome, Secret, audit, audit_context, hashed, mask};
 use tracing_subscriber::{EnvFilter, Layer, fmt, prelude::*};
+
+#[derive(serde::Serialize)]
+struct Pair {
+    a: u8,
+    b: [u8; 2],
+}
 
 /// How often `work` allocates, done once more than it takes to warm up.
 fn allocations(work: impl Fn()) -> u64 {
@@ -35,8 +43,9 @@ fn a_call_allocates_nothing_whatever_it_records() {
         "ann@example.com".to_owned(),
     );
     let (count, none) = (7_u64, None::<&str>);
+    let many: HashMap<_, _> = (0..40).map(|n| (n, Pair { a: n, b: [n, n] })).collect();
 
-    let cases: [(&str, &dyn Fn()); 7] = [
+    let cases: [(&str, &dyn Fn()); 9] = [
         ("nothing but the type", &|| _ = audit!("a.b")),
         (
             "fields",
@@ -60,6 +69,13 @@ fn a_call_allocates_nothing_whatever_it_records() {
         }),
         ("a keyed hash", &|| {
             _ = audit!("a.b", email = hashed(&email))
+        }),
+        ("an address", &|| {
+            _ = audit!("a.b", ip_address = "2001:DB8:0:0::1", actor.id = user)
+        }),
+        ("objects", &|| {
+            let (one, two) = (Pair { a: 1, b: [1, 2] }, [(&user, &email), (&email, &user)]);
+            _ = audit!("a.b", many = many, one = one, resource.attributes = two)
         }),
         ("a denied name", &|| _ = audit!("a.b", password = user)),
     ];

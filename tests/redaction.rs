@@ -305,3 +305,62 @@ fn the_applications_own_key_stays_out_of_the_directory() {
 fn without_a_log_there_is_no_key_to_hash_with() {
     assert_eq!(hashed("ann@example.com").to_string(), "[not hashed]");
 }
+
+/// The keys' file as it always was, and what is wrong with one that someone has written by hand.
+#[test]
+fn a_malformed_key_is_an_error_that_says_what_is_wrong_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || AuditLog::builder(dir.path()).source("keys").open();
+    let log = open().unwrap();
+    log.rotate_hash_key("k2").unwrap();
+    let hashes = log.hashes_of("ann").unwrap();
+    log.close().unwrap();
+    drop(log);
+    let path = dir.path().join("state/hash-keys.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let keys = document["keys"].as_array().unwrap();
+    assert_eq!(
+        (&document["version"], &keys[0]["name"], &keys[1]["name"]),
+        (&json!(1), &json!("k1"), &json!("k2"))
+    );
+    let secret = keys[0]["secret"].as_str().unwrap();
+    assert!(secret.len() == 64 && secret.bytes().all(|b| b.is_ascii_hexdigit()));
+    assert_eq!(keys[0].as_object().unwrap().len(), 2);
+
+    let named = r#""k1""#;
+    for (name, secret, wrong) in [
+        ("k1", "", named),
+        ("k1", "", "0 bytes, not 16 to 64"),
+        ("k1", &secret[..30], "15 bytes, not 16 to 64"),
+        ("k1", &secret[..63], "hexadecimal"),
+        ("k1", &format!("{}zz", &secret[2..]), "hexadecimal"),
+        ("k1", &format!("+1{}", &secret[2..]), "hexadecimal"),
+        ("k1", &"é".repeat(16), "hexadecimal"),
+        ("k1", &"ab".repeat(65), "65 bytes, not 16 to 64"),
+        ("", secret, "is not 1 to 32 of"),
+        ("a:b", secret, r#""a:b" is not 1 to 32 of"#),
+    ] {
+        let keys = json!({"version": 1, "keys": [{"name": name, "secret": secret}]});
+        std::fs::write(&path, keys.to_string()).unwrap();
+        let error = open().unwrap_err().to_string();
+        assert!(
+            error.contains("hash-keys.json is damaged") && error.contains(wrong),
+            "{name} {secret}: {error}"
+        );
+        assert!(
+            secret.len() < 4 || !error.contains(&secret[secret.len() - 4..]),
+            "it shows the secret: {error}"
+        );
+    }
+    for text in [
+        "{\"version\":1,\"keys\":[{\"name\":\"k1\"}]}",
+        "{\"version\":1,\"keys\":[7]}",
+    ] {
+        std::fs::write(&path, text).unwrap();
+        assert!(open().unwrap_err().to_string().contains("is damaged"));
+    }
+    // Upper case is hexadecimal as well.
+    std::fs::write(&path, text.replace(secret, &secret.to_uppercase())).unwrap();
+    assert_eq!(open().unwrap().hashes_of("ann").unwrap(), hashes);
+}

@@ -207,3 +207,59 @@ fn a_megabyte_is_cut_and_says_so() {
     assert!(records[0].to_string().len() <= 65_536);
     assert_eq!(records[1]["event_type"], "text.next");
 }
+
+/// A value's own code runs while a span takes it: it may record an event, and it may panic.
+#[test]
+fn a_value_that_a_span_takes_later_may_record_an_event_or_panic() {
+    struct Audits;
+    impl std::fmt::Debug for Audits {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            audit!("user.looked_up");
+            f.write_str("ann")
+        }
+    }
+    struct Panics;
+    impl std::fmt::Debug for Panics {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("on purpose")
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .source("spans")
+        .open()
+        .unwrap();
+    let subscriber = tracing_subscriber::registry().with(log.layer());
+    let (done, is_done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        tracing::subscriber::with_default(subscriber, || {
+            let span = tracing::info_span!(
+                "request",
+                tenant_id = "acme",
+                actor.id = tracing::field::Empty
+            );
+            let _entered = span.enter();
+            span.record("actor.id", tracing::field::debug(Audits));
+            let record = || _ = span.record("actor.id", tracing::field::debug(Panics));
+            assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(record)).is_err());
+            audit!("user.seen");
+        });
+        done.send(()).unwrap();
+    });
+    is_done.recv_timeout(support::HANGS).unwrap();
+    log.close().unwrap();
+    let records = support::records(dir.path());
+    let found: Vec<_> = records
+        .iter()
+        .map(|record| {
+            (
+                &record["event_type"],
+                &record["tenant_id"],
+                &record["actor"]["id"],
+            )
+        })
+        .collect();
+    let [type_, tenant, ann] = ["user.seen", "acme", "ann"].map(serde_json::Value::from);
+    assert_eq!(found.last(), Some(&(&type_, &tenant, &ann)));
+    assert!(records.iter().all(|record| record["tenant_id"] == "acme"));
+}

@@ -285,3 +285,89 @@ fn tags_are_a_list_whatever_is_given() {
         ]
     );
 }
+
+/// A map whose `Serialize` writes a key twice, as one with a flattened field can.
+#[derive(serde::Serialize, Clone)]
+struct Twice {
+    id: u8,
+    #[serde(flatten)]
+    more: std::collections::BTreeMap<&'static str, u8>,
+}
+
+#[test]
+fn of_a_key_that_comes_twice_the_last_value_is_recorded() {
+    #[tracing_audit::audited("order.sent", order = order, completed(again = order))]
+    fn send(order: &Twice) {}
+    #[derive(tracing_audit::AuditEvent)]
+    #[audit("order.placed")]
+    struct Placed {
+        order: Twice,
+        #[audit(resource.attributes)]
+        attributes: Twice,
+    }
+    let twice = Twice {
+        id: 1,
+        more: [("id", 2), ("z", 3)].into(),
+    };
+    let once = json!({"id": 2, "z": 3});
+    let dir = tempfile::tempdir().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .source("values")
+        .open()
+        .unwrap();
+    let act = || {
+        audit!("order.placed", order = twice, given = ?twice.id);
+        audit!("order.placed", details = twice);
+        audit!(Placed {
+            order: twice.clone(),
+            attributes: twice.clone()
+        });
+        audit!(
+            "order.placed",
+            actor = tracing_audit::Actor::user("ann").attributes(&twice)
+        );
+        let resource = tracing_audit::Resource::new("order", "7").attributes(&twice);
+        audit!("order.placed", resource = resource);
+        send(&twice);
+        tracing_audit::audit_context! { tenant_id = twice }.run(|| audit!("order.placed"));
+        // Too long, so it is written again.
+        audit!("order.placed", order = twice, body = "x".repeat(100_000));
+        tracing::info!(target: "audit", event_type = "order.placed", id = 1, z = 3, details.id = 2);
+        tracing::info!(target: "audit", event_type = "a.b", event_type = "order.placed", actor.id = "bob", actor.id = "ann");
+        tracing::info!(target: "audit", event_type = "order.placed", order.id = 1, order = 2, order.z = 3);
+    };
+    tracing::dispatcher::with_default(
+        &tracing_subscriber::registry().with(log.layer()).into(),
+        act,
+    );
+    log.close().unwrap();
+    let lines = support::lines(dir.path());
+    let records: Vec<Value> = lines
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for (at, path) in [
+        (0, "/details/order"),
+        (1, "/details"),
+        (2, "/details/order"),
+        (2, "/resource/attributes"),
+        (3, "/actor/attributes"),
+        (4, "/resource/attributes"),
+        (5, "/details/order"),
+        (6, "/details/order"),
+        (6, "/details/again"),
+        (8, "/details/order"),
+        (9, "/details"),
+    ] {
+        assert_eq!(records[at].pointer(path), Some(&once), "{at} {path}");
+        // For a parser that takes the first as well.
+        assert!(!lines[at].contains("\"id\":1"), "{}", lines[at]);
+    }
+    assert_eq!(records[7]["tenant_id"], json!(r#"{"id":2,"z":3}"#));
+    assert_eq!(records[10]["event_type"], "order.placed");
+    assert_eq!(records[10]["actor"]["id"], "ann");
+    assert_eq!(
+        records[11]["details"],
+        json!({"order": 2, "order.id": 1, "order.z": 3})
+    );
+}

@@ -90,7 +90,7 @@ impl<F: Fn(&'static str, u64)> Ending<F> {
     /// The body has returned: says how many milliseconds it took.
     pub fn returned(&mut self) -> u64 {
         self.returned = true;
-        mirror::take_panicked();
+        mirror::take_unwound();
         self.milliseconds()
     }
 
@@ -111,7 +111,7 @@ impl<F: Fn(&'static str, u64)> Ending<F> {
 impl<F: Fn(&'static str, u64)> Drop for Ending<F> {
     fn drop(&mut self) {
         // An end over which another layer panics is in the log by then.
-        let is_recorded = self.recorded || self.returned && mirror::take_panicked();
+        let is_recorded = self.recorded || self.returned && mirror::take_unwound();
         if !is_recorded {
             let reason = if std::thread::panicking() {
                 "panic"

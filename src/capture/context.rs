@@ -9,7 +9,7 @@ use std::{fmt, ops::Range};
 
 use tracing::field::{Field, Visit};
 
-use crate::record::{Buffer, json};
+use crate::record::{Buffer, address, json};
 
 macro_rules! slots {
     ($($slot:ident: $name:literal,)*) => {
@@ -115,11 +115,21 @@ impl SpanFields {
         }
     }
 
+    /// Sets what the other one says.
+    pub(super) fn add(&mut self, other: &Self) {
+        for (slot, value) in &other.values {
+            self.set_slot(*slot, |out| out.append(&other.text[value.clone()]));
+        }
+    }
+
     /// Sets a slot to the JSON that is written.
     pub(super) fn set_slot(&mut self, slot: Slot, write: impl FnOnce(&mut Buffer)) {
         let mut value = Buffer::default();
         write(&mut value);
         json::stringify(&mut value, 0);
+        if slot == Slot::IpAddress {
+            address::canonicalize(&mut value, 0);
+        }
         self.remove(slot);
         let start = self.text.len();
         self.text.extend_from_slice(&value);

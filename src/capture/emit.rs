@@ -128,7 +128,9 @@ pub fn record(site: &'static Site, write: &dyn Fn(&mut Writer<'_>)) -> Receipt {
         record: &scratch.out,
         parts,
     };
-    if mirror::send(site, mirror, intake.as_ref()) {
+    let recorded = mirror::Recorded;
+    let sent = mirror::send(site, mirror, intake.as_ref());
+    if !sent.is_seen() {
         for other in mirror::take_missed() {
             render(&mut scratch, site.head(), at, id, Some(&other), write);
             let taken = push(&other, &mut scratch);
@@ -142,6 +144,8 @@ pub fn record(site: &'static Site, write: &dyn Fn(&mut Writer<'_>)) -> Receipt {
         scratch.intake = intake.or(scratch.intake);
     }
     keep_scratch(scratch);
+    sent.resume();
+    recorded.returns();
     receipt
 }
 

@@ -16,6 +16,7 @@ use tracing_subscriber::{
 
 use super::{
     context::{Inherited, Slot, SpanFields},
+    ending,
     hash::Hashing,
     intake::Intake,
     mirror, plain,
@@ -127,6 +128,7 @@ where
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        ending::watch();
         if !attributes
             .metadata()
             .fields()
@@ -144,14 +146,19 @@ where
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        // Rendered before the span is locked: a value's own code may record an event, which looks
+        // at the span, or panic, which would leave the lock poisoned.
+        let mut added = SpanFields::default();
+        self.hashing(|| values.record(&mut added));
         if let Some(span) = context.span(id)
             && let Some(fields) = span.extensions_mut().get_mut::<SpanFields>()
         {
-            self.hashing(|| values.record(fields));
+            fields.add(&added);
         }
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        ending::watch();
         let metadata = event.metadata();
         if metadata.target() != TARGET {
             return;

@@ -1,8 +1,10 @@
 //! The ordinary `tracing` event that every audit event also is, for the other layers.
 
 use std::{
+    any::Any,
     cell::{Cell, RefCell},
-    fmt,
+    fmt, mem,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::Arc,
     thread,
 };
@@ -12,7 +14,7 @@ use tracing::{
     field::{Value, display},
 };
 
-use super::{intake::Intake, site::Site, writer::Parts};
+use super::{ending, intake::Intake, site::Site, writer::Parts};
 use crate::record::{STAMP_ID, scan};
 
 /// The name by which the layer knows a mirrored event.
@@ -124,53 +126,100 @@ pub(super) enum Mirroring {
 
 thread_local! {
     static MIRRORING: Cell<Mirroring> = const { Cell::new(Mirroring::Idle) };
-    /// The logs that saw a mirrored event whose record they lack.
+    /// The logs that saw the mirrored event and lack its record.
     static MISSED: RefCell<Vec<Arc<Intake>>> = const { RefCell::new(Vec::new()) };
-    /// Another layer panicked over a mirrored event, whose record was in the log by then.
-    static PANICKED: Cell<bool> = const { Cell::new(false) };
+    /// A call of `audit!` has unwound whose event was recorded by then.
+    static UNWOUND: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether another layer has panicked over a mirrored event on this thread since this was asked
-/// last.
-pub(super) fn take_panicked() -> bool {
-    PANICKED.try_with(Cell::take).unwrap_or_default()
+/// Whether a call of `audit!` has unwound on this thread, with its event recorded, since this was
+/// asked last.
+pub(super) fn take_unwound() -> bool {
+    UNWOUND.try_with(Cell::take).unwrap_or_default()
 }
 
-/// Sends the mirrored event; says whether it reached a log that lacks its record: then
-/// [`take_missed`] has it. A mirrored event that is recorded while another is under way (because a
-/// layer records audit events about events) is not mirrored again: that would not end.
+/// While this lives, an event is recorded whose call has not returned.
+pub(super) struct Recorded;
+
+impl Recorded {
+    /// The call returns. (It may do so while something else unwinds: in a destructor.)
+    #[inline]
+    pub(super) fn returns(self) {
+        mem::forget(self);
+    }
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        let _ = UNWOUND.try_with(|unwound| unwound.set(true));
+    }
+}
+
+/// How a mirrored event fared.
+#[must_use = "a log may lack the record"]
+pub(super) enum Sent {
+    /// Each log that saw it has its record.
+    Seen,
+    /// It has reached a log that lacks its record: [`take_missed`] has it.
+    Missed,
+    /// Another layer panicked over it; it may have reached such a log before.
+    Panicked(Box<dyn Any + Send>),
+}
+
+impl Sent {
+    #[inline]
+    pub(super) fn is_seen(&self) -> bool {
+        matches!(self, Self::Seen)
+    }
+
+    /// Goes on with the panic of another layer, if there was one, as if it had not been caught.
+    /// Inside an unwinding it would abort the process, so there it ends.
+    #[inline]
+    pub(super) fn resume(self) {
+        if let Self::Panicked(panic) = self
+            && !thread::panicking()
+        {
+            resume_unwind(panic);
+        }
+    }
+}
+
+/// Sends the mirrored event, unless the thread ends. A mirrored event that is recorded while
+/// another is under way (because a layer records audit events about events) is not mirrored again:
+/// that would not end.
+///
+/// A panic of another layer is caught, so that what follows is done and nothing of this event is
+/// left for the next one to find.
 #[inline]
 pub(super) fn send(
     site: &'static Site,
     mirror: Mirror<'_>,
     recorded_by: Option<&Arc<Intake>>,
-) -> bool {
-    /// Ends the state however the event ends.
-    struct End;
-    impl Drop for End {
-        fn drop(&mut self) {
-            let _ = MIRRORING.try_with(|state| state.set(Mirroring::Idle));
-            if thread::panicking() {
-                let _ = PANICKED.try_with(|panicked| panicked.set(true));
-            }
-        }
-    }
+) -> Sent {
     let interest = site.interest();
-    if interest.is_never() || MIRRORING.try_with(Cell::get) != Ok(Mirroring::Idle) {
-        return false;
+    if interest.is_never()
+        || ending::is_ending()
+        || MIRRORING.try_with(Cell::get) != Ok(Mirroring::Idle)
+    {
+        return Sent::Seen;
     }
     let _ = MIRRORING.try_with(|state| state.set(Mirroring::Of(recorded_by.map_or(0, address))));
-    let _end = End;
     // Once for both questions: finding the dispatcher is a good part of what an event costs that
     // nobody looks at.
-    dispatcher::get_default(|dispatch| {
-        if interest.is_always() || dispatch.enabled(site.metadata()) {
-            mirror.send_to(dispatch, site.metadata());
-        }
-    });
-    MIRRORING
-        .try_with(Cell::get)
-        .is_ok_and(|state| matches!(state, Mirroring::Missed(_)))
+    let sent = catch_unwind(AssertUnwindSafe(|| {
+        dispatcher::get_default(|dispatch| {
+            if interest.is_always() || dispatch.enabled(site.metadata()) {
+                mirror.send_to(dispatch, site.metadata());
+            }
+        });
+    }));
+    ending::watch();
+    let state = MIRRORING.try_with(Cell::take);
+    match sent {
+        Err(panic) if !ending::is_told_by(&*panic) => Sent::Panicked(panic),
+        _ if matches!(state, Ok(Mirroring::Missed(_))) => Sent::Missed,
+        _ => Sent::Seen,
+    }
 }
 
 /// The logs that the mirrored event has reached and that lack its record.
@@ -185,7 +234,13 @@ pub(super) fn seen_by(intake: &Arc<Intake>) {
     };
     if has != address(intake) {
         let _ = MIRRORING.try_with(|state| state.set(Mirroring::Missed(has)));
-        let _ = MISSED.try_with(|missed| missed.borrow_mut().push(intake.clone()));
+        let _ = MISSED.try_with(|missed| {
+            let mut missed = missed.borrow_mut();
+            // It may have two layers in the stack.
+            if !missed.iter().any(|other| Arc::ptr_eq(other, intake)) {
+                missed.push(intake.clone());
+            }
+        });
     }
 }
 

@@ -16,6 +16,7 @@ mod argument;
 pub(crate) mod audited;
 mod context;
 mod emit;
+mod ending;
 mod event;
 #[cfg(feature = "tower")]
 mod forwarded;

@@ -60,6 +60,7 @@ impl PlainFields {
     fn set(&mut self, field: &Field, value: Value) {
         let name = field.name();
         if is_own(name) {
+            self.own.retain(|(own, _)| *own != name);
             self.own.push((name, value));
         } else {
             put(
@@ -198,15 +199,19 @@ fn is_own(name: &str) -> bool {
     OWN.contains(&name)
 }
 
-/// Sets a value at a dotted path; where the path runs into a value that is no object, it stays one
-/// dotted key.
+/// Sets a value at a dotted path; where the path runs into a value that is no object, or such a value
+/// comes to where paths lead through, these stay dotted keys.
 fn put(fields: &mut Map<String, Value>, path: &str, value: Value) {
     if let Some((first, rest)) = path.split_once('.')
         && let Value::Object(inner) = fields.entry(first).or_insert_with(|| Map::new().into())
     {
         return put(inner, rest, value);
     }
-    fields.insert(path.to_owned(), value);
+    if let Some(Value::Object(inner)) = fields.insert(path.to_owned(), value) {
+        for (name, value) in inner {
+            fields.insert(format!("{path}.{name}"), value);
+        }
+    }
 }
 
 impl Visit for PlainFields {

@@ -109,7 +109,7 @@ impl AuditContext {
     setters! {
         /// Sets `tenant_id`.
         tenant_id: TenantId;
-        /// Sets `ip_address`.
+        /// Sets `ip_address`; an IP address in its canonical form.
         ip_address: IpAddress;
         /// Sets `user_agent`.
         user_agent: UserAgent;

@@ -10,7 +10,7 @@ use super::{
     context::{Inherited, Slot},
     parts::{ActorParts, ContextParts},
 };
-use crate::record::{Actor, Buffer, Outcome, Rendered, Resource, json};
+use crate::record::{Actor, Buffer, Outcome, Rendered, Resource, address, json};
 
 /// The places that are filled from the spans when the event leaves them empty, in the record's
 /// order.
@@ -257,11 +257,14 @@ impl<'a> Writer<'a> {
         self.parts.0 |= part.0;
     }
 
-    /// Sets `ip_address`.
+    /// Sets `ip_address`; an address is written in its canonical form.
     pub fn ip_address(&mut self, value: &dyn Argument) {
+        const KEY: &[u8] = b",\"ip_address\":";
         self.reach(Place::IpAddress);
         self.next = Place::UserAgent;
-        self.text_or(b",\"ip_address\":", Slot::IpAddress, value);
+        let start = self.out.len() + KEY.len();
+        self.text_or(KEY, Slot::IpAddress, value);
+        address::canonicalize(self.out, start);
     }
 
     /// Sets `user_agent`.

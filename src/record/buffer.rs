@@ -10,12 +10,16 @@ use std::{
     ops::{Deref, DerefMut},
 };
 
+use super::json::Key;
+
 /// A growing string of bytes. What it holds is seen through its slice.
 pub struct Buffer {
     /// All of it is initialised; what counts are the first `len` bytes.
     bytes: Vec<u8>,
     len: usize,
     longest: usize,
+    /// The keys of the objects that are being written.
+    pub(super) keys: Vec<Key>,
 }
 
 impl Default for Buffer {
@@ -34,6 +38,7 @@ impl Buffer {
             bytes: Vec::new(),
             len: 0,
             longest: Self::LONGEST,
+            keys: Vec::new(),
         }
     }
 
@@ -183,7 +188,7 @@ fn copy_short(room: &mut [u8; SHORT], bytes: &[u8]) {
 
 /// Up to seven bytes as the low bytes of a word; the others are 0.
 #[inline(always)]
-fn word(bytes: &[u8]) -> u64 {
+pub(super) fn word(bytes: &[u8]) -> u64 {
     let len = bytes.len();
     if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
         u64::from(u32::from_le_bytes(*first))

@@ -4,18 +4,17 @@
 use std::fmt::{self, Write};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use super::clock::hex;
 use crate::error::{Error, Result};
 
-/// A key for [`hashed`](crate::hashed) values. Its `Debug` doesn't show it.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A key for [`hashed`](crate::hashed) values. Nothing shows its secret: it has no `Serialize`, and
+/// its `Debug` shows the name alone.
+#[derive(Clone, PartialEq, Eq)]
 pub struct HashKey {
     name: String,
-    /// Hexadecimal.
-    secret: String,
+    secret: Vec<u8>,
 }
 
 /// A shorter one could be found by trying.
@@ -54,7 +53,7 @@ impl HashKey {
         }
         Ok(Self {
             name,
-            secret: secret.iter().map(|byte| format!("{byte:02x}")).collect(),
+            secret: secret.to_vec(),
         })
     }
 
@@ -69,15 +68,6 @@ impl HashKey {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    fn secret(&self) -> impl Iterator<Item = u8> {
-        self.secret.as_bytes().chunks(2).map(|pair| {
-            std::str::from_utf8(pair)
-                .ok()
-                .and_then(|hex| u8::from_str_radix(hex, 16).ok())
-                .unwrap_or(0)
-        })
     }
 
     /// The hash of a value with this key, as it stands in the log.
@@ -99,6 +89,54 @@ impl fmt::Debug for HashKey {
     }
 }
 
+/// Keys as they stand in the log's directory: the only form that shows their secrets.
+pub(crate) mod stored_keys {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+    use super::HashKey;
+
+    #[derive(Serialize, Deserialize)]
+    struct Stored {
+        name: String,
+        /// Hexadecimal.
+        secret: String,
+    }
+
+    pub(crate) fn serialize<S: Serializer>(keys: &[HashKey], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(keys.iter().map(|key| {
+            Stored {
+                name: key.name.clone(),
+                secret: key
+                    .secret
+                    .iter()
+                    .map(|byte| format!("{byte:02x}"))
+                    .collect(),
+            }
+        }))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<HashKey>, D::Error> {
+        let stored: Vec<Stored> = Vec::deserialize(from)?;
+        let keys = stored.iter().map(|Stored { name, secret }| {
+            let secret = from_hex(secret).ok_or("the secret is not pairs of hexadecimal digits");
+            secret
+                .map_err(str::to_owned)
+                .and_then(|secret| HashKey::new(name, &secret).map_err(|error| error.to_string()))
+                .map_err(|problem| D::Error::custom(format!("its key {name:?}: {problem}")))
+        });
+        keys.collect()
+    }
+
+    fn from_hex(text: &str) -> Option<Vec<u8>> {
+        let digit = |byte: u8| char::from(byte).to_digit(16);
+        let (pairs, rest) = text.as_bytes().as_chunks();
+        let byte = |[high, low]: &[u8; 2]| u8::try_from(digit(*high)? << 4 | digit(*low)?).ok();
+        rest.is_empty().then(|| pairs.iter().map(byte).collect())?
+    }
+}
+
 /// A key, ready to hash: its two blocks are worked in.
 pub(crate) struct Prepared {
     /// What each of its hashes begins with.
@@ -108,10 +146,9 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     pub(crate) fn new(key: &HashKey) -> Self {
-        let secret: Vec<u8> = key.secret().collect();
         Self {
             prefix: format!("hmac-sha256:{}:", key.name),
-            mac: Hmac::new_from_slice(&secret).expect("an HMAC key may have any length"),
+            mac: Hmac::new_from_slice(&key.secret).expect("an HMAC key may have any length"),
         }
     }
 
@@ -163,6 +200,27 @@ mod tests {
             "hmac-sha256:k:b0344c61d8db38535ca8afceaf0bf12b"
         );
         assert_eq!(format!("{key:?}"), "HashKey { name: \"k\", .. }");
+    }
+
+    #[test]
+    fn a_key_is_not_serialized_but_where_it_is_kept() {
+        use std::marker::PhantomData;
+        // What has the trait has the constant itself; all else has it from the fallback.
+        struct Is<T>(PhantomData<T>);
+        trait Fallback {
+            const SERIALIZE: bool = false;
+            const DESERIALIZE: bool = false;
+        }
+        impl<T> Fallback for Is<T> {}
+        impl<T: serde::Serialize> Is<T> {
+            const SERIALIZE: bool = true;
+        }
+        impl<T: serde::de::DeserializeOwned> Is<T> {
+            const DESERIALIZE: bool = true;
+        }
+        let of_text = [Is::<String>::SERIALIZE, Is::<String>::DESERIALIZE];
+        let of_key = [Is::<HashKey>::SERIALIZE, Is::<HashKey>::DESERIALIZE];
+        assert_eq!((of_text, of_key), ([true; 2], [false; 2]));
     }
 
     #[test]

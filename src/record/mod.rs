@@ -3,6 +3,7 @@
 //! A record is one JSON object on one line, its fields in a fixed order and without white space, so
 //! equal records are equal bytes and a reader can find a field without parsing the whole line.
 
+pub(crate) mod address;
 pub(crate) mod buffer;
 pub(crate) mod catalogue;
 mod clock;
@@ -22,7 +23,7 @@ pub(crate) use clock::{ID as STAMP_ID, Instant, Stamp};
 pub use denied::DENIED_FIELDS;
 pub(crate) use event_type::is_event_type;
 pub use hash::HashKey;
-pub(crate) use hash::Prepared;
+pub(crate) use hash::{Prepared, stored_keys};
 pub(crate) use own::{Caller, OwnRecord};
 pub(crate) use parts::Rendered;
 pub use parts::{Actor, Outcome, Resource, Severity};

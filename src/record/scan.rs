@@ -235,23 +235,25 @@ fn below<'a>(object: &'a [u8], path: &[u8], depth: usize) -> Option<&'a [u8]> {
     if depth == MAX_DEPTH {
         return None;
     }
-    let mut found = None;
+    let mut found: Option<(&[u8], &[u8])> = None;
     Cursor {
         json: object,
         at: 0,
     }
     .members(Cursor::key, |cursor, key| {
         let value = cursor.value()?;
-        if found.is_none() {
-            found = match path.strip_prefix(key) {
+        // Of a key that comes again the last value counts, as to other readers.
+        if found.is_none_or(|(before, _)| before == key) {
+            let below = match path.strip_prefix(key) {
                 Some([]) => Some(value),
                 Some([b'.', rest @ ..]) => below(value, rest, depth + 1),
                 _ => None,
             };
+            found = below.map(|value| (key, value));
         }
         Some(())
     })?;
-    found
+    found.map(|(_, value)| value)
 }
 
 /// `text` as it stands between the quotes of a JSON string that `serde_json` wrote.

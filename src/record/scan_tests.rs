@@ -55,6 +55,10 @@ fn details_are_reached_by_path() {
     assert_eq!(at("by.zone"), None);
     assert_eq!(at("mode.full"), None);
     assert_eq!(at(""), None);
+    // Lines that others wrote may have a key twice; the last value counts, as to `serde_json`.
+    let twice = br#"{"a":{"b":1,"b":2},"c":1,"a":{"b":3,"b":4},"a.b":5}"#;
+    assert_eq!(details_path(twice, "a.b"), Some(&b"4"[..]));
+    assert_eq!(details_path(br#"{"a":{"b":1},"a":2}"#, "a.b"), None);
     assert_eq!(
         details_path(br#"{"a\"b":{"\\":1}}"#, "a\"b.\\"),
         Some(&b"1"[..])

@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write as _,
+    path::Path,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -14,7 +15,7 @@ use serde_json::json;
 
 use super::{
     access::Scope,
-    problem::{Problem, hide_paths},
+    problem::Problem,
     state::{Slot, State},
 };
 
@@ -27,14 +28,17 @@ pub(super) async fn healthz() -> Response {
         .into_response()
 }
 
-/// `GET /readyz`: the log takes events. It tells anyone, so it tells no paths.
+/// `GET /readyz`: the log takes events. It tells anyone, so it tells no directories.
 pub(super) async fn readyz(Shared(app): Shared<State>) -> Response {
     let trouble = app
         .log
         .as_ref()
         .map(|log| log.trouble())
         .unwrap_or_default();
-    let trouble: Vec<_> = trouble.iter().map(|trouble| hide_paths(trouble)).collect();
+    let trouble: Vec<_> = trouble
+        .iter()
+        .map(|trouble| hide_directories(trouble, app.layout.root()))
+        .collect();
     let (status, text) = if trouble.is_empty() {
         (StatusCode::OK, "ready")
     } else {
@@ -119,4 +123,83 @@ pub(super) async fn metrics(
         text,
     )
         .into_response())
+}
+
+/// A message without the directories in it: of a path to the log's directory `root`, or to anything
+/// in it, only the last part stays.
+///
+/// The path that the message has from its error begins with `root`, exactly so; therefore nothing
+/// has to be known of the characters in `root`. The names below it are the log's own.
+fn hide_directories(text: &str, root: &Path) -> String {
+    let Some(name) = root.file_name() else {
+        // `/` or `.`, which is the same everywhere.
+        return text.to_owned();
+    };
+    let name = name.to_string_lossy();
+    let root = root.display().to_string();
+    let of_name = |c: char| c.is_ascii_alphanumeric() || "-_.=/".contains(c);
+    let mut pieces = text.split(&root);
+    let mut hidden = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let path = piece.split(|c| !of_name(c)).next().unwrap_or_default();
+        let kept = path.rfind('/').map_or(0, |slash| slash + 1);
+        if kept == 0 {
+            hidden += &name;
+        }
+        hidden += &piece[kept..];
+    }
+    hidden
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::Error;
+
+    #[test]
+    fn of_a_path_the_last_part_stays_whatever_the_directory_is_called() {
+        for root in [
+            "/srv/audit",
+            "/srv/our secret: plan b/audit log, of 7",
+            "/srv/a/a/a",
+            "var/plan/audit",
+            "./plan b",
+            "/srv/pl\u{e4}n/\"b\"\n/x",
+        ] {
+            let root = Path::new(root);
+            let last = root.file_name().unwrap().to_str().unwrap();
+            for (path, last) in [
+                (
+                    "live/20261121T101500.123456Z-x-7f3a9c-00000042.jsonl",
+                    "20261121T101500.123456Z-x-7f3a9c-00000042.jsonl",
+                ),
+                ("sealed/dt=2026-11-21", "dt=2026-11-21"),
+                ("live", "live"),
+                ("", last),
+            ] {
+                let path = if path.is_empty() {
+                    root.to_owned()
+                } else {
+                    root.join(path)
+                };
+                let failed = io::Error::from(io::ErrorKind::StorageFull);
+                let error = Error::io("write", &path)(failed).to_string();
+                assert!(error.contains(root.to_str().unwrap()));
+                assert_eq!(
+                    hide_directories(&error, root),
+                    format!("cannot write {last}: no storage space"),
+                    "{error}"
+                );
+            }
+        }
+        let told = "audit events can't be written: 3 of 4";
+        for root in ["audit", "", ".", "/", "..", "4"] {
+            assert_eq!(hide_directories(told, Path::new(root)), told);
+        }
+        let beside = "cannot read /srv/plan b/audit2: gone";
+        let root = Path::new("/srv/plan b/audit");
+        assert_eq!(hide_directories(beside, root), "cannot read audit2: gone");
+    }
 }

@@ -126,11 +126,3 @@ impl IntoResponse for Problem {
         response
     }
 }
-
-/// A message without the directories in it: of every path, only the last part stays.
-pub(super) fn hide_paths(text: &str) -> String {
-    let words = text
-        .split(' ')
-        .map(|word| word.rsplit_once('/').map_or(word, |(_, name)| name));
-    words.collect::<Vec<_>>().join(" ")
-}

@@ -10,6 +10,7 @@ use crate::{
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Keys {
+    #[serde(with = "crate::record::stored_keys")]
     keys: Vec<HashKey>,
 }
 

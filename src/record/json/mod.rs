@@ -11,12 +11,15 @@
 //! - Raw JSON from [`serde_json::value::RawValue`] is normalised, because it may hold line breaks.
 //!   What `serde_json` does not parse, as it does not beyond 127 levels, is replaced as a whole by
 //!   a text that says so.
+//! - A key that an object has already replaces its value; both would be written there.
 //! - Strings are copied and scanned in one go, sixteen bytes at a time; they are most of a record.
 
+mod keys;
 mod value;
 
 use std::fmt::{self, Display, Write as _};
 
+pub(super) use keys::Key;
 use serde::Serialize;
 use value::{Bounds, Value};
 
@@ -48,11 +51,18 @@ pub(crate) fn write_value<T: Serialize + ?Sized>(out: &mut Buffer, value: &T) ->
         Ok(()) if absent => Presence::Absent,
         Ok(()) => Presence::Present,
         Err(error) => {
-            out.truncate(start);
-            write_display(out, format_args!("(not serializable: {error})"));
+            replace(out, start, &error);
             Presence::Present
         }
     }
+}
+
+/// Writes why it failed in the place of a value that was begun at `start`.
+#[cold]
+fn replace(out: &mut Buffer, start: usize, error: &impl Display) {
+    out.truncate(start);
+    out.keys.retain(|key| key.is_before(start));
+    write_display(out, format_args!("(not serializable: {error})"));
 }
 
 /// Appends what `value` displays as a JSON string. If its `Display` fails, what it wrote until then

@@ -85,6 +85,33 @@ fn a_value_that_cannot_be_serialized_says_so() {
 }
 
 #[test]
+fn a_value_whose_failure_is_ignored_leaves_whole_json_behind() {
+    struct Broken;
+    impl Serialize for Broken {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            use serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(None)?;
+            map.serialize_entry("a", &1)?;
+            Err(S::Error::custom("no way"))
+        }
+    }
+    struct Careless;
+    impl Serialize for Careless {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            use serde::ser::SerializeMap as _;
+            let mut map = serializer.serialize_map(None)?;
+            map.serialize_entry("a", &2)?;
+            let _ = map.serialize_entry("b", &[Broken]);
+            map.end()
+        }
+    }
+    assert_eq!(
+        written(&Careless),
+        r#"{"a":2,"b":"(not serializable: no way)"}"#
+    );
+}
+
+#[test]
 fn what_must_be_a_string_becomes_one() {
     for (value, string) in [
         (json!(7), "7"),
@@ -100,7 +127,137 @@ fn what_must_be_a_string_becomes_one() {
     }
 }
 
+/// An object of these members, in this order, whatever their keys.
+struct Members<K, V>(Vec<(K, V)>);
+
+impl<K: Serialize, V: Serialize> Serialize for Members<K, V> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
+
+#[test]
+fn of_a_key_that_comes_again_the_last_value_stands_in_the_first_place() {
+    assert_eq!(
+        written(&Members(vec![("a", 1), ("b", 2), ("a", 3)])),
+        r#"{"a":3,"b":2}"#
+    );
+    // By whatever way it comes to the same text.
+    assert_eq!(
+        written(&Members(vec![(json!(1), "x"), (json!("1"), "y")])),
+        r#"{"1":"y"}"#
+    );
+    assert_eq!(
+        written(&Members(vec![("é\n", 1), ("é\n", 2)])),
+        "{\"é\\n\":2}"
+    );
+    // With a value that is shown, or not, for the sake of its name.
+    assert_eq!(
+        written(&Members(vec![("password", 1), ("a", 2), ("password", 3)])),
+        r#"{"password":"[redacted]","a":2}"#
+    );
+    assert_eq!(
+        written(&Members(vec![("a", 1), ("b", 1)])),
+        r#"{"a":1,"b":1}"#
+    );
+}
+
+#[test]
+fn keys_come_again_from_a_flattened_field_and_from_a_struct() {
+    #[derive(Serialize)]
+    struct Order {
+        id: u32,
+        #[serde(flatten)]
+        more: BTreeMap<&'static str, u32>,
+        last: u32,
+    }
+    #[derive(Serialize)]
+    enum Ordered {
+        Named {
+            #[serde(rename = "a")]
+            one: u32,
+            #[serde(rename = "a")]
+            two: u32,
+        },
+    }
+    struct Twice;
+    impl Serialize for Twice {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            use serde::ser::SerializeStruct as _;
+            let mut twice = serializer.serialize_struct("Twice", 2)?;
+            twice.serialize_field("a", &1)?;
+            twice.serialize_field("a", &[2])?;
+            twice.end()
+        }
+    }
+    let order = Order {
+        id: 1,
+        more: BTreeMap::from([("id", 2), ("last", 3), ("z", 4)]),
+        last: 5,
+    };
+    assert_eq!(written(&order), r#"{"id":2,"last":5,"z":4}"#);
+    assert_eq!(
+        written(&[Ordered::Named { one: 1, two: 2 }]),
+        r#"[{"Named":{"a":2}}]"#
+    );
+    assert_eq!(written(&Twice), r#"{"a":[2]}"#);
+}
+
+#[test]
+fn a_key_of_its_own_may_be_what_stands_for_the_rest() {
+    let mut out = Buffer::default();
+    out.limit_texts(32);
+    let long: Vec<_> = (0..100)
+        .map(|n| (format!("key{n}"), "x".repeat(30)))
+        .collect();
+    write_value(
+        &mut out,
+        &Members([vec![("…".to_owned(), String::new())], long].concat()),
+    );
+    let text = String::from_utf8(out.into_vec()).unwrap();
+    assert!(
+        text.starts_with(r#"{"…":"…","key0":"#) && text.matches('…').count() == 2,
+        "{text}"
+    );
+}
+
+#[test]
+fn objects_with_many_keys_and_deep_ones_take_no_longer_than_their_text() {
+    let began = std::time::Instant::now();
+    // A client can choose keys whose hashes are all equal.
+    let many: Vec<_> = (0..100_000)
+        .map(|n| (format!("same-start-{n:06}-same-end"), n))
+        .collect();
+    let mut out = Buffer::default();
+    write_value(&mut out, &Members(many.clone()));
+    assert_eq!(out.len(), serde_json::to_vec(&Members(many)).unwrap().len());
+    let mut deep = json!({"body": "x".repeat(1_000_000)});
+    for level in 0..99 {
+        let mut outer: serde_json::Map<_, _> = (0..40)
+            .map(|n| (format!("{level}-{n}"), n.into()))
+            .collect();
+        outer.insert("deep".into(), deep);
+        deep = outer.into();
+    }
+    out.clear();
+    write_value(&mut out, &deep);
+    assert!(began.elapsed() < std::time::Duration::from_secs(10));
+}
+
 proptest! {
+    /// As `serde_json` reads what it writes.
+    #[test]
+    fn no_object_has_a_key_twice(
+        members in prop::collection::vec(("[a-c\"\n]{0,2}|[a-z]{7}-[ab]", prop::collection::vec(("[ab]", 0..9), 0..4)), 0..60)
+    ) {
+        let members = Members(members.into_iter().map(|(key, inner)| (key, Members(inner))).collect());
+        let read: serde_json::Value = serde_json::from_str(&serde_json::to_string(&members).unwrap()).unwrap();
+        prop_assert_eq!(written(&members), read.to_string());
+        // After other objects, which leave nothing behind.
+        let listed = vec![&members, &members];
+        prop_assert_eq!(written(&listed), format!("[{read},{read}]"));
+    }
+
     #[test]
     fn strings_are_written_as_serde_json_does(text in ".*|[\\x00-\\x7f]{0,40}") {
         let mut out = Buffer::default();

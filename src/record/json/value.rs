@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 use serde::{Serialize, ser};
 
-use super::{AND_SO_ON, stringify, write_display, write_integer, write_str};
+use super::{AND_SO_ON, keys, replace, stringify, write_display, write_integer, write_str};
 use crate::record::{
     buffer::Buffer,
     denied::{REDACTED, is_denied},
@@ -326,6 +326,8 @@ pub(super) struct Compound<'a> {
     bounds: Bounds,
     /// Where in the buffer none begins any more.
     end: usize,
+    /// Where the notes of its keys begin.
+    keys: usize,
     first: bool,
     close: &'static [u8],
     /// The one field is JSON text of `serde_json`, to be taken over as the value it stands for.
@@ -339,6 +341,7 @@ impl<'a> Compound<'a> {
     #[inline]
     fn new(out: &'a mut Buffer, bounds: Bounds, close: &'static [u8], taken: Taken) -> Self {
         Self {
+            keys: out.keys.len(),
             out,
             bounds,
             end: bounds.end,
@@ -372,10 +375,29 @@ impl<'a> Compound<'a> {
 
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failed> {
         if self.begins() {
-            value.serialize(Value::inner(self.out, self.bounds))
+            self.value(value)
         } else {
             Ok(())
         }
+    }
+
+    /// A value inside. One that fails leaves whole JSON behind, as its error may be ignored.
+    #[inline]
+    fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failed> {
+        let start = self.out.len();
+        let result = value.serialize(Value::inner(self.out, self.bounds));
+        if let Err(error) = &result {
+            replace(self.out, start, error);
+        }
+        result
+    }
+
+    #[inline]
+    fn key(&mut self, key: &str) {
+        let start = self.out.len();
+        write_str(self.out, key);
+        keys::note(self.out, start);
+        self.out.push(b':');
     }
 
     fn field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Failed> {
@@ -385,13 +407,12 @@ impl<'a> Compound<'a> {
         if !self.begins() {
             return Ok(());
         }
-        write_str(self.out, key);
-        self.out.push(b':');
+        self.key(key);
         if is_denied(key) {
             write_str(self.out, REDACTED);
             return Ok(());
         }
-        value.serialize(Value::inner(self.out, self.bounds))
+        self.value(value)
     }
 
     /// Takes JSON text over, as a value.
@@ -424,11 +445,13 @@ impl<'a> Compound<'a> {
     fn finish(mut self, named: bool) -> Result<(), Failed> {
         if self.taken == Taken::Some {
             self.separate();
-            write_str(self.out, AND_SO_ON);
             if named {
-                self.out.push(b':');
-                write_str(self.out, AND_SO_ON);
+                self.key(AND_SO_ON);
             }
+            write_str(self.out, AND_SO_ON);
+        }
+        if named {
+            keys::end(self.out, self.keys);
         }
         self.out.append(self.close);
         Ok(())
@@ -490,6 +513,7 @@ impl ser::SerializeMap for Compound<'_> {
         key.serialize(Value::inner(self.out, self.bounds))?;
         // JSON has no other keys than strings.
         stringify(self.out, start);
+        keys::note(self.out, start);
         // A denied name has nothing that JSON escapes.
         let name = self
             .out
@@ -508,7 +532,7 @@ impl ser::SerializeMap for Compound<'_> {
             write_str(self.out, REDACTED);
             return Ok(());
         }
-        value.serialize(Value::inner(self.out, self.bounds))
+        self.value(value)
     }
 
     fn end(self) -> Result<(), Failed> {

@@ -1,0 +1,32 @@
+//! Internet addresses in one spelling, so that equal addresses are equal texts.
+
+use std::net::Ipv6Addr;
+
+use super::{Buffer, json};
+
+/// The longest spelling, between its quotes:
+/// `0000:0000:0000:0000:0000:ffff:255.255.255.255`.
+const LONGEST: usize = 2 + 45;
+
+/// Writes the address that stands, as a JSON string, from `start` to the end, in its canonical form:
+/// that of RFC 5952, and that of IPv4 if it is an IPv4-mapped one. Text that isn't an address stays.
+#[inline]
+pub(crate) fn canonicalize(out: &mut Buffer, start: usize) {
+    // An IPv4 address has only one spelling.
+    let text = out.get(start..).unwrap_or_default();
+    if text.len() <= LONGEST && text.contains(&b':') {
+        canonicalize_long(out, start);
+    }
+}
+
+#[inline(never)]
+fn canonicalize_long(out: &mut Buffer, start: usize) {
+    let text = out.get(start + 1..out.len() - 1);
+    let address: Option<Ipv6Addr> = text
+        .and_then(|text| std::str::from_utf8(text).ok())
+        .and_then(|text| text.parse().ok());
+    if let Some(address) = address {
+        out.truncate(start);
+        json::write_display(out, address.to_canonical());
+    }
+}
