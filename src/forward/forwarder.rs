@@ -48,7 +48,7 @@ pub struct Forwarder {
 impl Forwarder {
     pub(crate) fn start(log: &AuditLog) -> Result<Self> {
         let (stop, stopped) = watch::channel(false);
-        let layout = log.store().layout.clone();
+        let layout = log.layout().clone();
         let reader = AuditReader::open(layout.root())?;
         let log = log.clone();
         let source: Arc<str> = log.stream().source().into();
@@ -56,7 +56,7 @@ impl Forwarder {
         let recorder: Recorder = Arc::new(move |record: OwnRecord| {
             // It need not be durable at once, and waits for nothing: what it tells of is also in
             // the outbox.
-            let _ = own.store().note(&record);
+            let _ = own.store().and_then(|store| store.note(&record));
         });
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()

@@ -18,7 +18,7 @@ use serde_json::json;
 use super::{
     clock::{Clock, SystemClock},
     fs::{Fs, OsFs},
-    health::{Callback, Health},
+    health::Health,
     hold::{self, Hold},
     layout::Layout,
     lock::Lock,
@@ -38,12 +38,13 @@ use crate::{
 pub(crate) const FORMAT: &str = "tracing-audit 1\n";
 
 /// How a directory is written.
+#[derive(Clone)]
 pub(crate) struct StoreOptions {
     pub(crate) source: Source,
     pub(crate) journal_capacity: usize,
     pub(crate) writer: WriterOptions,
     pub(crate) sealer: SealerOptions,
-    pub(crate) on_problem: Option<Callback>,
+    pub(crate) health: Arc<Health>,
 }
 
 /// A directory that is open for writing by one stream.
@@ -52,7 +53,6 @@ pub(crate) struct Store {
     pub(crate) stream: StreamId,
     pub(crate) producer: Producer,
     pub(crate) durability: &'static Durability,
-    pub(crate) health: Arc<Health>,
     sealer: Sender<Job>,
     stopping: Arc<AtomicBool>,
     threads: Mutex<Option<Threads>>,
@@ -72,7 +72,7 @@ impl Store {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let layout = prepare(&*fs, dir)?;
         let (stream, lock) = new_stream(&*fs, &layout, &options.source)?;
-        let health = Arc::new(Health::new(options.on_problem));
+        let health = options.health;
         let sealed = Arc::new(LocalSealed::new(fs.clone(), layout.clone()));
         let durability = Durability::leak();
         let ring = layout.ring(&stream);
@@ -110,7 +110,7 @@ impl Store {
             options.source,
             consumer,
             durability,
-            health.clone(),
+            health,
             jobs.clone(),
             options.writer,
         );
@@ -133,7 +133,6 @@ impl Store {
             stream,
             producer,
             durability,
-            health,
             sealer: jobs,
             stopping,
             threads,
