@@ -38,6 +38,30 @@ use stores::Stores;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # In a process that forks
+///
+/// A child by `fork` may go on using the log that it inherited, its layer and the process-wide log:
+/// what it records goes to a stream of its own in the same directory. It opens that at its first
+/// event, which takes some milliseconds, with a journal and two threads, as
+/// [`open`](AuditLogBuilder::open) does. Dropping or closing the log in the child closes what the
+/// child opened, and nothing of its parent's. A child that ends without closing (by `_exit`, or by
+/// starting another program) loses nothing: the next process that opens the directory recovers what
+/// it left, as after any death. Nor does a child that outlives its parent keep others from
+/// recovering what the parent left.
+///
+/// - A log that was closed before the fork is closed in the child too.
+/// - Where the child can't open a stream, because it may not write to the directory any more or has
+///   another root, its events are not recorded, which is counted
+///   ([`Counters::refused`](crate::Counters::refused)), reported
+///   ([`on_problem`](AuditLogBuilder::on_problem)) and tried again once a second. So open the log
+///   after `setuid` and `chroot`; whether before or after a daemon's `fork` makes no difference.
+/// - A [`Receipt`](crate::Receipt) from before the fork gives
+///   [`OtherProcess`](crate::NotDurable::OtherProcess) when it is waited for in the child.
+/// - Webhooks (feature `webhook`) are delivered by the process that began to forward, not by its
+///   children.
+/// - The fork has to be the C library's. A child made by the system call `clone` itself takes
+///   itself for its parent: it must not touch the log before it starts another program.
 #[derive(Clone)]
 pub struct AuditLog {
     owner: Arc<Owner>,
@@ -225,7 +249,8 @@ impl AuditLog {
     }
 
     /// Takes no more events, writes those taken and makes them durable, and stops the log's
-    /// threads. Closing twice does nothing.
+    /// threads. Closing twice does nothing. Events that come later are not recorded, but counted
+    /// ([`Counters::refused`]) and reported.
     ///
     /// # Errors
     ///

@@ -8,10 +8,15 @@
 mod forking;
 mod support;
 
-use std::sync::{Arc, Mutex};
+use std::{
+    fs,
+    os::unix::{fs::symlink, process::parent_id},
+    sync::{Arc, Mutex},
+};
 
-use forking::{fork, limit_files};
+use forking::{exit, fork, limit_files};
 use tracing_audit::{AuditLog, NotDurable, Problem, audit};
+use tracing_subscriber::prelude::*;
 
 #[test]
 fn its_events_are_refused_and_that_is_reported() {
@@ -60,4 +65,52 @@ fn its_events_are_refused_and_that_is_reported() {
         records.iter().filter(|r| r["event_type"] == name).count()
     };
     assert_eq!((of("parent.step"), of("child.step")), (2, 1));
+}
+
+#[test]
+fn it_opens_none_in_another_directory() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (name, link) = (dir.path().join("audit"), dir.path().join("link"));
+    fs::create_dir(&name).unwrap();
+    symlink(&name, &link).unwrap();
+    let open = || AuditLog::builder(&link).source("app").open().unwrap();
+    let ended = dir.path().join("ended");
+    fork(|| {
+        let log = open();
+        let subscriber = tracing_subscriber::registry().with(log.layer());
+        let _default = tracing::subscriber::set_default(subscriber);
+        audit!("parent.step").wait().unwrap();
+        let parent = std::process::id();
+        std::mem::forget(fork(|| {
+            // Its writer would notice, and begin a file anew.
+            support::until("the parent is gone", || parent_id() != parent);
+            fs::rename(&name, dir.path().join("moved")).unwrap();
+            assert!(!audit!("child.step").is_recorded());
+            assert!(!name.exists());
+            fs::create_dir(&name).unwrap();
+            support::until("it is tried again", || {
+                assert!(!audit!("child.step").is_recorded());
+                log.trouble()[0].contains("is not the directory in which the log was opened")
+            });
+            fs::remove_dir(&name).unwrap();
+            fs::rename(dir.path().join("moved"), &name).unwrap();
+
+            // A link that leads elsewhere, as that to the current release may, is not followed.
+            fs::remove_file(&link).unwrap();
+            symlink(other.path(), &link).unwrap();
+            support::until("it is tried again", || audit!("child.step").is_recorded());
+            log.close().unwrap();
+            fs::write(&ended, "").unwrap();
+        }));
+        exit(0);
+    })
+    .ends_well();
+    support::until("the child ends", || ended.exists());
+    assert!(support::files(other.path()).is_empty());
+    fs::remove_file(&link).unwrap();
+    symlink(&name, &link).unwrap();
+    open().close().unwrap();
+    let records = support::records(&name);
+    let of = |name: &str| records.iter().filter(|r| r["event_type"] == name).count();
+    assert_eq!((of("parent.step"), of("child.step")), (1, 1));
 }

@@ -9,13 +9,15 @@ mod forking;
 mod support;
 
 use std::{
+    cell::Cell,
+    fmt,
     future::Future as _,
     pin::pin,
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use forking::fork;
+use forking::{Forked, exit, fork, try_fork};
 use tracing_audit::{AuditLog, NotDurable, audit};
 use tracing_subscriber::prelude::*;
 
@@ -61,4 +63,33 @@ fn a_receipt_is_of_one_process() {
     crossing.wait().unwrap();
     log.close().unwrap();
     assert_eq!(support::ids(dir.path()).len(), 4);
+}
+
+#[test]
+fn an_event_that_was_begun_before_the_fork_is_the_parents() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = AuditLog::builder(dir.path()).source("app").open().unwrap();
+    let subscriber = tracing_subscriber::registry().with(log.layer());
+    let _default = tracing::subscriber::set_default(subscriber);
+
+    /// Forks when it is shown.
+    struct Forks(Cell<Option<Forked>>);
+    impl fmt::Display for Forks {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.0.set(try_fork());
+            f.write_str("forked")
+        }
+    }
+    let value = Forks(Cell::new(None));
+    let receipt = audit!("app.step", value = %value);
+    let Some(child) = value.0.take() else {
+        let refused = !receipt.is_recorded() && receipt.wait() == Err(NotDurable::OtherProcess);
+        let next = audit!("app.step").wait() == Ok(());
+        exit(i32::from(!(refused && next && log.close().is_ok())));
+    };
+    child.ends_well();
+    receipt.wait().unwrap();
+    log.close().unwrap();
+    let found = support::ids(dir.path());
+    assert_eq!(found.values().copied().collect::<Vec<_>>(), [1, 1]);
 }

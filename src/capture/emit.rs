@@ -222,6 +222,9 @@ fn render(
 
 /// Hands the rendered record to the log.
 fn push(intake: &Intake, scratch: &mut Scratch) -> Taken {
+    if !scratch.process.is_current() {
+        return Err(NotTaken::OtherProcess);
+    }
     if scratch.out.len() <= intake.longest {
         intake.push(&scratch.out)
     } else {

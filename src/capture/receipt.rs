@@ -48,6 +48,8 @@ pub(crate) enum NotTaken {
     Closed,
     /// This is a child by `fork` that could not open a stream of its own.
     NoStream,
+    /// The process was forked while the event was rendered, and the parent records it.
+    OtherProcess,
 }
 
 /// Where in a journal an event is, and how to learn when that is durable.
@@ -58,6 +60,7 @@ impl From<NotTaken> for NotDurable {
         match why {
             NotTaken::NoLog | NotTaken::NoRoom | NotTaken::NoStream => Self::NotRecorded,
             NotTaken::Closed => Self::Closed,
+            NotTaken::OtherProcess => Self::OtherProcess,
         }
     }
 }

@@ -44,13 +44,15 @@ impl<T: Send + Sync> PerProcess<T> {
         newest.process.is_current().then_some(&newest.value)
     }
 
-    /// The current process's value. If several threads make it at once, one of theirs is taken.
-    pub(crate) fn get_or_make(&self, make: impl FnOnce() -> T) -> &T {
+    /// The current process's value, made of that of an ancestor, no lock of which may be taken. If
+    /// several threads make it at once, one of theirs is taken.
+    pub(crate) fn get_or_make(&self, make: impl FnOnce(&T) -> T) -> &T {
         let parents = self.newest.load(Acquire);
         if let Some(value) = self.get() {
             return value;
         }
-        let new = Node::leak(make());
+        // SAFETY: as in `get`.
+        let new = Node::leak(make(unsafe { &(*parents).value }));
         // The node of the parent is left as it is: its value is not for this process to drop.
         let taken = match (self.newest).compare_exchange(parents, new, AcqRel, Acquire) {
             Ok(_) => new,
@@ -121,7 +123,7 @@ mod tests {
             for _ in 0..4 {
                 threads.spawn(|| {
                     let first = value.get().unwrap();
-                    let other = value.get_or_make(|| panic!("it is there"));
+                    let other = value.get_or_make(|_| panic!("it is there"));
                     assert!(ptr::eq(first, other));
                 });
             }

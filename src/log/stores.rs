@@ -9,7 +9,8 @@
 use std::{
     cell::Cell,
     fs, io,
-    path::{self, PathBuf},
+    os::unix::fs::MetadataExt as _,
+    path::{self, Path, PathBuf},
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -29,6 +30,8 @@ pub(super) struct Stores {
     layout: Layout,
     /// The same directory, wherever the working directory goes: a daemon's goes to `/`.
     dir: PathBuf,
+    /// Its device and inode.
+    identity: Option<(u64, u64)>,
     options: StoreOptions,
     /// That of the process that opened the log.
     stream: StreamId,
@@ -70,6 +73,7 @@ impl Stores {
         here.opened.get_or_init(|| Opened::new(store));
         Self {
             layout,
+            identity: identity(&dir).ok(),
             dir,
             options,
             stream,
@@ -81,9 +85,25 @@ impl Stores {
         &self.layout
     }
 
+    /// Opens a store in a child. A new directory in the place of the log's own, which is what a
+    /// child finds whose root was changed (`chroot`), would be another log.
+    fn open_another(&self, health: Arc<Health>) -> Result<Store> {
+        let found = identity(&self.dir).map_err(Error::io("look at", &self.dir))?;
+        if self.identity.is_some_and(|ours| ours != found) {
+            let what = "it is not the directory in which the log was opened";
+            return Err(Error::damaged(&self.dir, what));
+        }
+        let options = self.options.clone();
+        Store::open(&self.dir, StoreOptions { health, ..options })
+    }
+
     fn here(&self) -> &Here {
-        let make = || Here::new(Arc::new(self.options.health.for_child()));
-        self.processes.get_or_make(make)
+        self.processes.get_or_make(|parents| {
+            let here = Here::new(Arc::new(parents.health.for_child()));
+            // What was closed before the fork stays so.
+            here.closed.store(parents.closed.load(Relaxed), Relaxed);
+            here
+        })
     }
 
     /// This process's store, if it has one.
@@ -134,9 +154,9 @@ impl Stores {
 
     /// Closes this process's store, if it has one, when nobody is left to hear of an error.
     pub(super) fn let_go(&self) {
-        if let Some(opened) = self.opened()
-            && let Err(error) = opened.store.close()
-        {
+        let Some(opened) = self.opened() else { return };
+        self.here().closed.store(true, Relaxed);
+        if let Err(error) = opened.store.close() {
             tracing::error!(target: "tracing_audit", "the audit log could not be closed: {error}; its journal keeps what is missing");
         }
     }
@@ -172,6 +192,11 @@ impl Journals for Stores {
             here.health.report(&Problem::Closed);
         }
     }
+}
+
+fn identity(dir: &Path) -> io::Result<(u64, u64)> {
+    let found = fs::metadata(dir)?;
+    Ok((found.dev(), found.ino()))
 }
 
 impl Opened {
@@ -223,11 +248,7 @@ impl Here {
         {
             return Err(refused(&failed.error));
         }
-        let options = StoreOptions {
-            health: self.health.clone(),
-            ..stores.options.clone()
-        };
-        match Store::open(&stores.dir, options) {
+        match stores.open_another(self.health.clone()) {
             Ok(store) => {
                 let opened = self.opened.get_or_init(|| Opened::new(store));
                 if failed.take().is_some() {
@@ -240,7 +261,7 @@ impl Here {
             }
             Err(error) => {
                 let text = error.to_string();
-                if failed.is_none() {
+                if failed.as_ref().is_none_or(|last| last.error != text) {
                     self.health.report(&Problem::StreamFailed(text.clone()));
                 }
                 *failed = Some(Failed {

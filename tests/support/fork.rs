@@ -26,14 +26,18 @@ pub(crate) struct Forked {
 /// Runs `child` in a new process that has a copy of this one's memory and of this thread only. The
 /// child ends with `_exit`, so that nothing of the test program runs twice.
 pub(crate) fn fork(child: impl FnOnce()) -> Forked {
-    // SAFETY: the child runs a closure of the test's, which is what is tested, and never returns.
+    try_fork().unwrap_or_else(|| {
+        let ended = catch_unwind(AssertUnwindSafe(child));
+        exit(i32::from(ended.is_err()))
+    })
+}
+
+/// The child, or `None` in the child itself, which must [`exit`].
+pub(crate) fn try_fork() -> Option<Forked> {
+    // SAFETY: what the child does with its copy of the memory is what is tested.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0, "{}", io::Error::last_os_error());
-    if pid == 0 {
-        let ended = catch_unwind(AssertUnwindSafe(child));
-        exit(i32::from(ended.is_err()));
-    }
-    Forked { pid, ended: false }
+    (pid > 0).then(|| Forked { pid, ended: false })
 }
 
 /// Ends the process at once: no destructor runs and nothing is closed.
