@@ -122,7 +122,8 @@
 //!
 //! Each event is in the log exactly once, numbered in its stream without a gap. No log filter can
 //! lose it. When the disk is full, callers wait (or, if so set, events are dropped, counted, and
-//! the count is written into the log). Nothing is deleted before its retention.
+//! the count is written into the log). Nothing is deleted before its retention. A process that
+//! forks [loses nothing either](AuditLog#in-a-process-that-forks).
 //!
 //! # How it works
 //!

@@ -1,14 +1,12 @@
 //! A log, from an application's side: opening, the layer, closing.
 
 mod builder;
+mod stores;
 
 use std::{
     fmt,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
 };
 
 pub use builder::AuditLogBuilder;
@@ -19,8 +17,9 @@ use crate::{
     capture::{self, AuditLayer, Intake},
     error::{Error, Result},
     record::{HashKey, OwnRecord, Severity, StreamId},
-    store::{Counters, Hold, Store, hold::Holds, keys},
+    store::{Counters, Hold, Store, hold::Holds, keys, layout::Layout},
 };
+use stores::Stores;
 
 /// An open audit log. Cheap to clone; the last handle that is dropped closes it.
 ///
@@ -39,6 +38,30 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # In a process that forks
+///
+/// A child by `fork` may go on using the log that it inherited, its layer and the process-wide log:
+/// what it records goes to a stream of its own in the same directory. It opens that at its first
+/// event, which takes some milliseconds, with a journal and two threads, as
+/// [`open`](AuditLogBuilder::open) does. Dropping or closing the log in the child closes what the
+/// child opened, and nothing of its parent's. A child that ends without closing (by `_exit`, or by
+/// starting another program) loses nothing: the next process that opens the directory recovers what
+/// it left, as after any death. Nor does a child that outlives its parent keep others from
+/// recovering what the parent left.
+///
+/// - A log that was closed before the fork is closed in the child too.
+/// - Where the child can't open a stream, because it may not write to the directory any more or has
+///   another root, its events are not recorded, which is counted
+///   ([`Counters::refused`](crate::Counters::refused)), reported
+///   ([`on_problem`](AuditLogBuilder::on_problem)) and tried again once a second. So open the log
+///   after `setuid` and `chroot`; whether before or after a daemon's `fork` makes no difference.
+/// - A [`Receipt`](crate::Receipt) from before the fork gives
+///   [`OtherProcess`](crate::NotDurable::OtherProcess) when it is waited for in the child.
+/// - Webhooks (feature `webhook`) are delivered by the process that began to forward, not by its
+///   children.
+/// - The fork has to be the C library's. A child made by the system call `clone` itself takes
+///   itself for its parent: it must not touch the log before it starts another program.
 #[derive(Clone)]
 pub struct AuditLog {
     owner: Arc<Owner>,
@@ -47,18 +70,15 @@ pub struct AuditLog {
 /// Closes the log when the last handle goes. The layer and the process-wide log are no handles: a
 /// subscriber is never dropped.
 struct Owner {
-    store: Store,
+    stores: Arc<Stores>,
     intake: Arc<Intake>,
     /// Those that the application gave; else they are in the directory.
     hash_keys: Option<Vec<HashKey>>,
-    closed: AtomicBool,
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        if let Err(error) = self.store.close() {
-            tracing::error!(target: "tracing_audit", "the audit log could not be closed: {error}; its journal keeps what is missing");
-        }
+        self.stores.let_go();
     }
 }
 
@@ -101,33 +121,45 @@ impl AuditLog {
 
     /// The directory.
     pub fn dir(&self) -> &Path {
-        self.owner.store.layout.root()
+        self.layout().root()
     }
 
-    /// The stream that this process writes.
+    /// The stream that this process writes. In a child by `fork`, that of its parent until it has
+    /// recorded something.
     pub fn stream(&self) -> &StreamId {
-        &self.owner.store.stream
+        self.owner.stores.stream()
     }
 
-    pub(crate) fn store(&self) -> &Store {
-        &self.owner.store
+    pub(crate) fn layout(&self) -> &Layout {
+        self.owner.stores.layout()
     }
 
-    /// What was counted since the log was opened.
+    /// This process's store.
+    ///
+    /// # Errors
+    ///
+    /// If this is a child by `fork`, and it can't open a stream of its own.
+    pub(crate) fn store(&self) -> Result<&Store> {
+        self.owner.stores.store()
+    }
+
+    /// What was counted since the log was opened; in a child by `fork`, what was counted there.
     pub fn counters(&self) -> Counters {
-        self.owner.store.health.counters()
+        self.owner.stores.health().counters()
     }
 
     /// Why the log can't take events as it should, each in a sentence; empty when all is well.
     pub fn trouble(&self) -> Vec<String> {
-        let mut trouble = self.owner.store.health.trouble();
-        let (used, capacity) = self.owner.intake.fill();
-        if used > capacity / 10 * 9 {
+        let stores = &self.owner.stores;
+        let mut trouble = stores.health().trouble();
+        if let Some((used, capacity)) = stores.fill()
+            && used > capacity / 10 * 9
+        {
             trouble.push(format!(
                 "the journal is nearly full: {used} of {capacity} bytes"
             ));
         }
-        if self.owner.closed.load(Ordering::Relaxed) {
+        if stores.is_closed() {
             trouble.push("the log is closed".to_owned());
         }
         trouble
@@ -135,7 +167,10 @@ impl AuditLog {
 
     /// Removes what is past its retention now, rather than at the next turn.
     pub fn prune(&self) {
-        self.owner.store.prune_soon();
+        // A child by `fork` without a stream prunes nothing, which is reported.
+        if let Ok(store) = self.store() {
+            store.prune_soon();
+        }
     }
 
     /// Says that someone has checked this machine's clock and it is right, so that files which are
@@ -147,13 +182,13 @@ impl AuditLog {
     ///
     /// If it can't be recorded or written; then the files wait.
     pub fn trust_clock(&self) -> Result<()> {
-        self.owner.store.trust_clock()
+        self.store()?.trust_clock()
     }
 
     /// Removes what is past this retention before it returns; `None` if another process is at it.
     #[cfg(feature = "cli")]
     pub(crate) fn prune_now(&self, retention: &Retention) -> Result<Option<crate::store::Pruned>> {
-        self.owner.store.prune_now(retention)
+        self.store()?.prune_now(retention)
     }
 
     /// What [`hashed`](crate::hashed) makes of a value, with each of the log's keys, the current
@@ -165,7 +200,7 @@ impl AuditLog {
     pub fn hashes_of(&self, value: &str) -> Result<Vec<String>> {
         let keys = match &self.owner.hash_keys {
             Some(keys) => keys.clone(),
-            None => keys::hash_keys(&self.owner.store.layout)?,
+            None => keys::hash_keys(self.layout())?,
         };
         Ok(keys.iter().rev().map(|key| key.hash(value)).collect())
     }
@@ -184,14 +219,14 @@ impl AuditLog {
                 "the log was opened with keys of the application's; give the builder another one",
             ));
         }
-        let key = keys::rotate_hash_key(&self.owner.store.layout, name)?;
+        let key = keys::rotate_hash_key(self.layout(), name)?;
         self.owner.intake.hash_key.set(&key);
         let record = OwnRecord::new(
             "audit.hash_key.rotated",
             Severity::Warning,
             "Values are hashed with another key",
         );
-        self.owner.store.record(&record.detail("key", name))
+        self.store()?.record(&record.detail("key", name))
     }
 
     /// Keeps the entries of a range of time, whatever their retention says, until the hold is
@@ -203,7 +238,7 @@ impl AuditLog {
     /// [`Error::Invalid`] if there is a hold of this name, [`Error::Io`] if it can't be written, or
     /// not be recorded: then it is placed all the same.
     pub fn place_hold(&self, hold: Hold) -> Result<()> {
-        self.owner.store.place_hold(hold)
+        self.store()?.place_hold(hold)
     }
 
     /// Ends a hold, which is recorded first (`audit.hold.released`). False if there is none of this
@@ -213,7 +248,7 @@ impl AuditLog {
     ///
     /// If it can't be recorded or written; then it still holds.
     pub fn release_hold(&self, name: &str) -> Result<bool> {
-        self.owner.store.release_hold(name)
+        self.store()?.release_hold(name)
     }
 
     /// The holds there are, the oldest first.
@@ -222,20 +257,19 @@ impl AuditLog {
     ///
     /// If they can't be read; nothing is pruned then either.
     pub fn holds(&self) -> Result<Vec<Hold>> {
-        Holds::read(&self.owner.store.layout).map(Holds::into_vec)
+        Holds::read(self.layout()).map(Holds::into_vec)
     }
 
     /// Takes no more events, writes those taken and makes them durable, and stops the log's
-    /// threads. Closing twice does nothing.
+    /// threads. Closing twice does nothing. Events that come later are not recorded, but counted
+    /// ([`Counters::refused`]) and reported.
     ///
     /// # Errors
     ///
     /// If the disk refuses. What could not be written is in the journal, and the next process that
     /// opens the directory writes it.
     pub fn close(&self) -> Result<()> {
-        self.owner.closed.store(true, Ordering::Relaxed);
-        self.owner.intake.close();
-        self.owner.store.close()
+        self.owner.stores.close()
     }
 }
 

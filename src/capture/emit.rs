@@ -14,12 +14,15 @@ use super::{
     intake::Intake,
     layer::AuditLayer,
     mirror::{self, Mirror},
-    receipt::Receipt,
+    receipt::{NotTaken, Receipt, Taken},
     scope, shorten,
     site::Site,
     writer::{Parts, Writer},
 };
-use crate::record::{Buffer, Instant, Stamp};
+use crate::{
+    journal::Process,
+    record::{Buffer, Instant, Stamp},
+};
 
 /// The log for events without a layer.
 pub(crate) type Global = Arc<Intake>;
@@ -37,6 +40,9 @@ pub(super) struct Scratch {
     inherited: Inherited,
     random: fastrand::Rng,
     stamp: Stamp,
+    /// A child by `fork` makes its own: with the random numbers of its parent it would give the
+    /// same ids.
+    process: Process,
     /// The log of the last event: kept, so that the next one need not touch its reference count,
     /// which all threads share.
     intake: Option<Arc<Intake>>,
@@ -57,6 +63,7 @@ impl Scratch {
             inherited: Inherited::default(),
             random,
             stamp: Stamp::default(),
+            process: Process::current(),
             intake: None,
         })
     }
@@ -87,6 +94,7 @@ fn take_scratch() -> Box<Scratch> {
         .try_with(Cell::take)
         .ok()
         .flatten()
+        .filter(|scratch| scratch.process.is_current())
         .unwrap_or_else(Scratch::new)
 }
 
@@ -118,9 +126,10 @@ pub fn record(site: &'static Site, write: &dyn Fn(&mut Writer<'_>)) -> Receipt {
     let at = Instant::now();
     let id = at.uuid(scratch.random.u64(..));
     let parts = render(&mut scratch, site.head(), at, id, intake.as_deref(), write);
-    let taken = intake
-        .as_ref()
-        .and_then(|intake| push(intake, &mut scratch));
+    let taken = match &intake {
+        Some(intake) => push(intake, &mut scratch),
+        None => Err(NotTaken::NoLog),
+    };
 
     let mut receipt = Receipt::new(id, taken);
     let mirror = Mirror {
@@ -140,7 +149,7 @@ pub fn record(site: &'static Site, write: &dyn Fn(&mut Writer<'_>)) -> Receipt {
         }
     }
     // A closed log is let go of: its journal's memory should not outlive it on every thread.
-    if intake.is_none() || taken.is_some() {
+    if intake.is_none() || taken.is_ok() {
         scratch.intake = intake.or(scratch.intake);
     }
     keep_scratch(scratch);
@@ -173,7 +182,8 @@ pub(super) fn record_plain(
     let at = Instant::now();
     let id = at.uuid(scratch.random.u64(..));
     render(&mut scratch, head, at, id, Some(intake), write);
-    push(intake, &mut scratch);
+    // There is no receipt; that a log is closed or full is counted and reported.
+    let _ = push(intake, &mut scratch);
     keep_scratch(scratch);
 }
 
@@ -215,14 +225,13 @@ fn render(
 }
 
 /// Hands the rendered record to the log.
-fn push(
-    intake: &Intake,
-    scratch: &mut Scratch,
-) -> Option<(u64, &'static crate::journal::Durability)> {
-    let position = if scratch.out.len() <= intake.longest {
+fn push(intake: &Intake, scratch: &mut Scratch) -> Taken {
+    if !scratch.process.is_current() {
+        return Err(NotTaken::OtherProcess);
+    }
+    if scratch.out.len() <= intake.longest {
         intake.push(&scratch.out)
     } else {
         intake.push(&shorten::shorten(&scratch.out, intake.longest))
-    };
-    position.map(|position| (position, intake.durability))
+    }
 }

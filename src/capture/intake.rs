@@ -1,10 +1,13 @@
 //! Where a log takes events in.
 
-use std::{thread, time::Duration};
+use std::{fmt, sync::Arc, thread, time::Duration};
 
-use super::hash::CurrentKey;
+use super::{
+    hash::CurrentKey,
+    receipt::{NotTaken, Taken},
+};
 use crate::{
-    journal::{Durability, Producer, PushError},
+    journal::{Durability, Position, Process, Producer, PushError},
     record::{Buffer, Source, Timestamp, json},
 };
 
@@ -21,11 +24,29 @@ pub enum WhenFull {
     Drop,
 }
 
+/// Where a process's events go.
+#[derive(Clone, Debug)]
+pub(crate) struct Journal {
+    pub(crate) producer: Producer,
+    pub(crate) durability: &'static Durability,
+}
+
+/// What the log does for an intake that can't put an event into the journal it knows.
+pub(crate) trait Journals: Send + Sync {
+    /// The journal of this process, a child by `fork` of the one that opened the log. Where there
+    /// is none, that the event is not recorded is counted and reported.
+    fn of_child(&self) -> Result<&Journal, NotTaken>;
+
+    /// Counts and reports that an event came after the log was closed.
+    fn came_late(&self);
+}
+
 /// The entrance of one log.
-#[derive(Debug)]
 pub(crate) struct Intake {
-    producer: Producer,
-    pub(super) durability: &'static Durability,
+    /// The process that opened the log, and its journal.
+    process: Process,
+    journal: Journal,
+    journals: Arc<dyn Journals>,
     /// `,"source":"billing"`
     pub(super) source: Box<[u8]>,
     /// `{"type":"system","id":"billing"}`
@@ -38,8 +59,8 @@ pub(crate) struct Intake {
 
 impl Intake {
     pub(crate) fn new(
-        producer: Producer,
-        durability: &'static Durability,
+        journal: Journal,
+        journals: Arc<dyn Journals>,
         source: &Source,
         longest: usize,
         when_full: WhenFull,
@@ -49,10 +70,11 @@ impl Intake {
         field.append(b",\"source\":");
         json::write_str(&mut field, source.as_str());
         let system = format!("{{\"type\":\"system\",\"id\":\"{source}\"}}");
-        let longest = longest.min(producer.max_payload());
+        let longest = longest.min(journal.producer.max_payload());
         Self {
-            producer,
-            durability,
+            process: Process::current(),
+            journal,
+            journals,
             source: field.into_vec().into(),
             system: system.into_bytes().into(),
             longest,
@@ -61,47 +83,57 @@ impl Intake {
         }
     }
 
-    /// Puts a record into the journal; `None` if it was closed or, where that is allowed, full.
-    pub(super) fn push(&self, record: &[u8]) -> Option<u64> {
-        let position = match self.producer.push(record) {
-            Ok(position) => position,
-            Err(PushError::Full) => self.push_when_full(record)?,
-            Err(PushError::Closed | PushError::TooLong) => return None,
+    /// Puts a record into this process's journal.
+    pub(super) fn push(&self, record: &[u8]) -> Taken {
+        let journal = if self.process.is_current() {
+            &self.journal
+        } else {
+            self.journals.of_child()?
         };
-        if self.producer.used() > self.producer.capacity() / 2 {
-            self.durability.nudge();
+        let pushed = match journal.producer.push(record) {
+            Err(PushError::Full) => self.push_when_full(journal, record),
+            pushed => pushed,
+        };
+        match pushed {
+            Ok(position) => {
+                if journal.producer.used() > journal.producer.capacity() / 2 {
+                    journal.durability.nudge();
+                }
+                Ok((position.0, journal.durability))
+            }
+            Err(PushError::Closed) => {
+                self.journals.came_late();
+                Err(NotTaken::Closed)
+            }
+            Err(PushError::Full | PushError::TooLong) => Err(NotTaken::NoRoom),
         }
-        Some(position.0)
     }
 
     #[cold]
-    fn push_when_full(&self, record: &[u8]) -> Option<crate::journal::Position> {
+    fn push_when_full(&self, journal: &Journal, record: &[u8]) -> Result<Position, PushError> {
         if self.when_full == WhenFull::Drop {
-            self.producer.count_dropped(Timestamp::now().as_micros());
-            self.durability.nudge();
-            return None;
+            let now = Timestamp::now().as_micros();
+            journal.producer.count_dropped(now);
+            journal.durability.nudge();
+            return Err(PushError::Full);
         }
         let mut pause = Duration::from_micros(20);
         loop {
-            self.durability.nudge();
+            journal.durability.nudge();
             thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(5));
-            match self.producer.push(record) {
-                Ok(position) => return Some(position),
+            match journal.producer.push(record) {
                 Err(PushError::Full) => {}
-                Err(PushError::Closed | PushError::TooLong) => return None,
+                pushed => return pushed,
             }
         }
     }
+}
 
-    /// How full the journal is: bytes used, and in all.
-    pub(crate) fn fill(&self) -> (u64, u64) {
-        (self.producer.used(), self.producer.capacity())
-    }
-
-    /// No more events; those already taken are written.
-    pub(crate) fn close(&self) {
-        self.producer.close();
-        self.durability.nudge();
+impl fmt::Debug for Intake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Intake")
+            .field("journal", &self.journal)
+            .finish_non_exhaustive()
     }
 }

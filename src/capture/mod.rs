@@ -43,10 +43,11 @@ pub use emit::record;
 pub(crate) use emit::set_global;
 pub use event::AuditEvent;
 pub(crate) use hash::CurrentKey;
-pub(crate) use intake::Intake;
 pub use intake::WhenFull;
+pub(crate) use intake::{Intake, Journal, Journals};
 pub use layer::AuditLayer;
 pub use parts::{ActorParts, ContextParts};
+pub(crate) use receipt::NotTaken;
 pub use receipt::{Durable, NotDurable, Receipt};
 pub use redact::{
     Denied, Hashed, Hidden, Masked, Redactable, Redacted, Secret, Shown, Unredacted, hashed, mask,

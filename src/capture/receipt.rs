@@ -16,19 +16,64 @@ use crate::journal::{Durability, Fate};
 #[non_exhaustive]
 pub enum NotDurable {
     /// No log took the event: there is no [`AuditLayer`](crate::AuditLayer) in the current
-    /// dispatcher and no process-wide log, or the log was closed, or it was full and set to drop
-    /// events. It is not recorded.
+    /// dispatcher and no process-wide log, or it was full and set to drop events, or this process
+    /// is a child by `fork` and could not open a stream of its own. It is not recorded.
     #[error(
-        "the event was not recorded: there is no open audit log here, or it was full and drops events"
+        "the event was not recorded: there is no audit log here, or it was full and drops events, \
+         or this is a forked process that could not open a stream of its own"
     )]
     NotRecorded,
     /// The disk is full or failing. The event is recorded, survives the end of the process and is
     /// tried again; it would not survive a power failure now.
     #[error("the event is recorded but not yet on stable storage: {0}")]
     Storage(String),
-    /// The log was closed before the event was on stable storage.
+    /// The log was closed before the event was on stable storage, or before it came: then it is not
+    /// [recorded](Receipt::is_recorded). Close the log after the last event.
     #[error("the audit log was closed before the event was on stable storage")]
     Closed,
+    /// The event was recorded by the process from which this one was forked, and only that one
+    /// learns when it is on stable storage. Wait there, or before the fork.
+    #[error("the event was recorded by another process, of which this one is a child by fork")]
+    OtherProcess,
+}
+
+/// Why no log took an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotTaken {
+    /// There is none.
+    NoLog,
+    /// Its journal is full, and it drops events then.
+    NoRoom,
+    /// It was closed.
+    Closed,
+    /// This is a child by `fork` that could not open a stream of its own.
+    NoStream,
+    /// The process was forked while the event was rendered, and the parent records it.
+    OtherProcess,
+}
+
+/// Where in a journal an event is, and how to learn when that is durable.
+pub(super) type Taken = Result<(u64, &'static Durability), NotTaken>;
+
+impl From<NotTaken> for NotDurable {
+    fn from(why: NotTaken) -> Self {
+        match why {
+            NotTaken::NoLog | NotTaken::NoRoom | NotTaken::NoStream => Self::NotRecorded,
+            NotTaken::Closed => Self::Closed,
+            NotTaken::OtherProcess => Self::OtherProcess,
+        }
+    }
+}
+
+/// An event's place, for who may wait for it: in a child by `fork` the writer is not there, and its
+/// locks may be held for ever.
+fn to_wait_for(taken: Taken) -> Result<(u64, &'static Durability), NotDurable> {
+    let (position, durability) = taken?;
+    if durability.is_of_this_process() {
+        Ok((position, durability))
+    } else {
+        Err(NotDurable::OtherProcess)
+    }
 }
 
 /// Proof that an event was taken: free to ignore, free to copy.
@@ -38,11 +83,11 @@ pub enum NotDurable {
 #[derive(Clone, Copy)]
 pub struct Receipt {
     id: Uuid,
-    taken: Option<(u64, &'static Durability)>,
+    taken: Taken,
 }
 
 impl Receipt {
-    pub(super) fn new(id: Uuid, taken: Option<(u64, &'static Durability)>) -> Self {
+    pub(super) fn new(id: Uuid, taken: Taken) -> Self {
         Self { id, taken }
     }
 
@@ -53,7 +98,7 @@ impl Receipt {
 
     /// Whether a log took the event.
     pub fn is_recorded(&self) -> bool {
-        self.taken.is_some()
+        self.taken.is_ok()
     }
 
     /// Resolves once the event is on stable storage; usually within a few milliseconds, as many
@@ -78,7 +123,7 @@ impl Receipt {
     ///
     /// See [`NotDurable`].
     pub fn wait(&self) -> Result<(), NotDurable> {
-        let (position, durability) = self.taken.ok_or(NotDurable::NotRecorded)?;
+        let (position, durability) = to_wait_for(self.taken)?;
         outcome(durability.wait(position))
     }
 }
@@ -104,7 +149,7 @@ fn outcome(fate: Fate) -> Result<(), NotDurable> {
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Durable {
-    taken: Option<(u64, &'static Durability)>,
+    taken: Taken,
     key: Option<u64>,
 }
 
@@ -112,8 +157,9 @@ impl Future for Durable {
     type Output = Result<(), NotDurable>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some((position, durability)) = self.taken else {
-            return Poll::Ready(Err(NotDurable::NotRecorded));
+        let (position, durability) = match to_wait_for(self.taken) {
+            Ok(taken) => taken,
+            Err(why) => return Poll::Ready(Err(why)),
         };
         match durability.poll(position, &mut self.key, cx.waker()) {
             Some(fate) => Poll::Ready(outcome(fate)),
@@ -124,7 +170,7 @@ impl Future for Durable {
 
 impl Drop for Durable {
     fn drop(&mut self) {
-        if let (Some((_, durability)), Some(key)) = (self.taken, self.key) {
+        if let (Ok((_, durability)), Some(key)) = (to_wait_for(self.taken), self.key) {
             durability.forget(key);
         }
     }

@@ -99,7 +99,7 @@ impl<'a> Administrator<'a> {
     }
 
     pub(super) fn layout(&self) -> &Layout {
-        &self.log.store().layout
+        self.log.layout()
     }
 
     pub(super) fn about(
@@ -159,7 +159,7 @@ impl<'a> Administrator<'a> {
 
     /// Durable on return.
     pub(super) fn record(&self, record: &OwnRecord) -> Result<()> {
-        self.log.store().record(record)
+        self.log.store()?.record(record)
     }
 
     /// Begins a subscription with what is recorded from now on.

@@ -364,12 +364,12 @@ impl AuditLog {
     ) -> Result<Option<DeliveryAttempt>> {
         let (log, wanted) = (self.clone(), name.to_owned());
         let prepared = tokio::task::spawn_blocking(move || {
-            let Some(subscription) = manage::find(&log.store().layout, &wanted)? else {
+            let Some(subscription) = manage::find(log.layout(), &wanted)? else {
                 return Ok(None);
             };
             let endpoint = subscription.prepare()?;
             let id = log
-                .store()
+                .store()?
                 .record_with_id(&record.detail("endpoint", wanted))?;
             let entry = AuditReader::open(log.dir())?.get(id)?;
             let entry = entry.ok_or_else(|| {

@@ -296,7 +296,7 @@ impl AuditLog {
     ///
     /// If they can't be read.
     pub fn dead_letters(&self, name: &str, skip: usize, most: usize) -> Result<Vec<DeadLetter>> {
-        letters(&self.store().layout, name, skip, most).map(|(_, letters)| letters)
+        letters(self.layout(), name, skip, most).map(|(_, letters)| letters)
     }
 }
 

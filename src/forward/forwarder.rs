@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    mem,
     sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -25,6 +26,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    journal::Process,
     log::AuditLog,
     query::AuditReader,
     record::{OwnRecord, Severity},
@@ -41,14 +43,15 @@ const UNUSABLE: Duration = Duration::from_secs(60);
 /// Forwards events to subscriptions for as long as it lives. Made by [`AuditLog::forward`].
 #[derive(Debug)]
 pub struct Forwarder {
-    stop: watch::Sender<bool>,
-    thread: Option<JoinHandle<()>>,
+    process: Process,
+    /// Until it is dropped.
+    thread: Option<(watch::Sender<bool>, JoinHandle<()>)>,
 }
 
 impl Forwarder {
     pub(crate) fn start(log: &AuditLog) -> Result<Self> {
         let (stop, stopped) = watch::channel(false);
-        let layout = log.store().layout.clone();
+        let layout = log.layout().clone();
         let reader = AuditReader::open(layout.root())?;
         let log = log.clone();
         let source: Arc<str> = log.stream().source().into();
@@ -56,7 +59,7 @@ impl Forwarder {
         let recorder: Recorder = Arc::new(move |record: OwnRecord| {
             // It need not be durable at once, and waits for nothing: what it tells of is also in
             // the outbox.
-            let _ = own.store().note(&record);
+            let _ = own.store().and_then(|store| store.note(&record));
         });
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
@@ -80,8 +83,8 @@ impl Forwarder {
             })
             .map_err(Error::io("start a thread for", layout.root()))?;
         Ok(Self {
-            stop,
-            thread: Some(thread),
+            process: Process::current(),
+            thread: Some((stop, thread)),
         })
     }
 }
@@ -89,10 +92,16 @@ impl Forwarder {
 impl Drop for Forwarder {
     /// Lets attempts under way end, 15 seconds at most, and keeps what became of them.
     fn drop(&mut self) {
-        let _ = self.stop.send(true);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        let Some((stop, thread)) = self.thread.take() else {
+            return;
+        };
+        if !self.process.is_current() {
+            // In a child by `fork` there is no such thread, and its locks may be held for ever.
+            mem::forget((stop, thread));
+            return;
         }
+        let _ = stop.send(true);
+        let _ = thread.join();
     }
 }
 

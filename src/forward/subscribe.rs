@@ -108,7 +108,7 @@ impl AuditLog {
     ///
     /// If they can't be read.
     pub fn subscriptions(&self) -> Result<Vec<SubscriptionReport>> {
-        manage::reports(&self.store().layout, &AuditReader::open(self.dir())?)
+        manage::reports(self.layout(), &AuditReader::open(self.dir())?)
     }
 
     /// The last attempts to deliver to an endpoint, the newest first: the last 50 that failed and
@@ -118,7 +118,7 @@ impl AuditLog {
     ///
     /// If they can't be read.
     pub fn deliveries(&self, name: &str) -> Result<Vec<DeliveryAttempt>> {
-        history::read(&self.store().layout, name)
+        history::read(self.layout(), name)
     }
 
     /// Has entries sent again, by whoever forwards; see [`Replay`]. It is recorded

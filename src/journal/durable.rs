@@ -17,6 +17,7 @@ use std::{
     thread::Thread,
 };
 
+use super::Process;
 #[cfg(loom)]
 use loom::sync::{
     Condvar, Mutex, MutexGuard,
@@ -60,12 +61,22 @@ pub(crate) struct Durability {
     writer: OnceLock<Thread>,
     waiting: Mutex<Waiting>,
     changed: Condvar,
+    process: Option<Process>,
 }
 
 impl Durability {
     /// A new one, for the rest of the process's life.
     pub(crate) fn leak() -> &'static Self {
-        Box::leak(Box::default())
+        Box::leak(Box::new(Self {
+            process: Some(Process::current()),
+            ..Self::default()
+        }))
+    }
+
+    /// Whether the writer is in this process. In a child by `fork` it is not: nothing will be
+    /// reported there, and a lock of the parent's may be held for ever.
+    pub(crate) fn is_of_this_process(&self) -> bool {
+        self.process.is_some_and(Process::is_current)
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {

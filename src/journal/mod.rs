@@ -74,8 +74,8 @@
 //! directory, by the process that holds the stream's lock. Nobody truncates it, and its blocks are
 //! allocated when it is created, so no access raises SIGBUS on a full disk. (A file system that
 //! allocates anew on every write, as ZFS does and btrfs after a snapshot, can't promise the
-//! latter.) A child of `fork` shares the mapping and may push: it is one more producer, and the
-//! parent's writer takes what it pushes.
+//! latter.) A child of `fork` shares the mapping, but neither pushes nor closes: what it pushed
+//! after its parent's end would be lost. [`Process`] tells it that the ring is not its own.
 //!
 //! # What a kill leaves
 //!
@@ -98,8 +98,10 @@
 
 mod consumer;
 mod durable;
+mod fork;
 mod layout;
 mod memory;
+mod per_process;
 mod producer;
 mod recover;
 mod region;
@@ -116,7 +118,9 @@ use std::{io, sync::Arc};
 
 pub(crate) use consumer::Consumer;
 pub(crate) use durable::{Durability, Fate};
+pub(crate) use fork::{Process, UnsharedFile};
 pub(crate) use layout::DEFAULT_CAPACITY;
+pub(crate) use per_process::PerProcess;
 pub(crate) use producer::{Producer, PushError};
 pub(crate) use recover::Leftover;
 pub(crate) use region::Region;

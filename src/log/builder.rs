@@ -1,21 +1,16 @@
 //! How a log is described and opened.
 
-use std::{
-    fmt,
-    path::PathBuf,
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{AuditLog, Owner};
+use super::{AuditLog, Owner, stores::Stores};
 use crate::{
-    capture::{self, CurrentKey, Intake, WhenFull},
+    capture::{self, CurrentKey, Intake, Journal, WhenFull},
     error::{Error, Result},
     journal,
     record::{Catalogue, HashKey, Source},
     store::{
-        Callback, Level, Problem, Retention, SealerOptions, Store, StoreOptions, Watermarks,
-        WriterOptions, catalogue, keys,
+        Callback, Health, Level, Problem, Retention, SealerOptions, Store, StoreOptions,
+        Watermarks, WriterOptions, catalogue, keys,
     },
 };
 
@@ -148,8 +143,8 @@ impl AuditLogBuilder {
         self
     }
 
-    /// Called with every problem, on one of the log's own threads: keep it short, and record no
-    /// audit events in it that wait.
+    /// Called with every problem, on one of the log's own threads, or on one that records an event
+    /// of which it is told: keep it short, and record no audit events in it that wait.
     pub fn on_problem(mut self, callback: impl Fn(&Problem) + Send + Sync + 'static) -> Self {
         self.on_problem = Some(Arc::new(callback));
         self
@@ -216,9 +211,9 @@ impl AuditLogBuilder {
                 grace: self.live_grace,
                 retention: self.retention,
             },
-            on_problem: self.on_problem,
+            health: Arc::new(Health::new(self.on_problem)),
         };
-        let store = Store::open(&self.dir, options)?;
+        let store = Store::open(&self.dir, options.clone())?;
         if let Some(of_program) = self.catalogue
             && let Err(error) = catalogue::keep_catalogue(&store.layout, &source, of_program())
         {
@@ -232,9 +227,14 @@ impl AuditLogBuilder {
             keys::ensure_hash_keys(&store.layout)?
         };
         let key = CurrentKey::leak(hash_keys.last());
+        let journal = Journal {
+            producer: store.producer.clone(),
+            durability: store.durability,
+        };
+        let stores = Arc::new(Stores::new(store, options));
         let intake = Intake::new(
-            store.producer.clone(),
-            store.durability,
+            journal,
+            stores.clone(),
             &source,
             longest,
             self.when_full,
@@ -243,10 +243,9 @@ impl AuditLogBuilder {
         let hash_keys = if own_keys { Some(hash_keys) } else { None };
         Ok(AuditLog {
             owner: Arc::new(Owner {
-                store,
+                stores,
                 intake: Arc::new(intake),
                 hash_keys,
-                closed: AtomicBool::new(false),
             }),
         })
     }

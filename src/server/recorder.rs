@@ -20,6 +20,7 @@ use crate::{
     journal::PushError,
     log::AuditLog,
     record::{Caller, OwnRecord, Severity, Source},
+    store::Store,
 };
 
 /// How many refusals of a kind are recorded one by one in a second.
@@ -55,6 +56,19 @@ struct Refusals {
     left_out: u64,
 }
 
+/// Puts a record into the journal, or says why it can't be, without waiting.
+fn push(store: &Store, record: &[u8]) -> Result<(), &'static str> {
+    match store.producer.push(record) {
+        Ok(_) => Ok(()),
+        Err(PushError::Full) => {
+            store.durability.nudge();
+            Err("the log's journal is full")
+        }
+        Err(PushError::Closed) => Err("the log is closed"),
+        Err(PushError::TooLong) => Err("its record is too long for the log's journal"),
+    }
+}
+
 impl Recorder {
     /// Without a log, nothing can be recorded; `optional` says that this stops no one.
     pub(super) fn new(log: Option<AuditLog>, optional: bool) -> Self {
@@ -86,14 +100,9 @@ impl Recorder {
     pub(super) fn record(&self, record: &OwnRecord) -> Result<(), Problem> {
         let pushed = match &self.log {
             None => Err("this server can't write to the log"),
-            Some((log, source)) => match log.store().producer.push(&record.render(source)) {
-                Ok(_) => Ok(()),
-                Err(PushError::Full) => {
-                    log.store().durability.nudge();
-                    Err("the log's journal is full")
-                }
-                Err(PushError::Closed) => Err("the log is closed"),
-                Err(PushError::TooLong) => Err("its record is too long for the log's journal"),
+            Some((log, source)) => match log.store() {
+                Ok(store) => push(store, &record.render(source)),
+                Err(_) => Err("this forked process has no stream in the log"),
             },
         };
         pushed.or_else(|why| {

@@ -68,7 +68,7 @@ pub(super) fn assemble(
         }
     };
     let watch = Watch::new(&*fs, &layout, &stream, dir, clock.monotonic())?;
-    let health = Arc::new(Health::new(options.on_problem));
+    let health = options.health;
     let durability = Durability::leak();
     let stopping = Arc::new(AtomicBool::new(false));
     let (jobs, queue) = mpsc::channel();

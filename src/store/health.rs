@@ -73,6 +73,13 @@ pub enum Problem {
     PruneLocked(String),
     /// The lock of pruning is free again.
     PruneUnlocked,
+    /// Events come after the log was closed. They are not recorded, but counted as
+    /// [`refused`](Counters::refused); reported once. Close the log after the last event.
+    Closed,
+    /// This process is a child by `fork` and can't open a stream of its own. Its events are not
+    /// recorded, but counted as [`refused`](Counters::refused). Remove the cause: an event tries
+    /// again, once a second.
+    StreamFailed(String),
 }
 
 impl fmt::Display for Problem {
@@ -118,11 +125,20 @@ impl fmt::Display for Problem {
                 "old audit files are not removed, because another process holds the lock {lock}"
             ),
             Self::PruneUnlocked => f.write_str("old audit files are removed again"),
+            Self::Closed => f.write_str(
+                "the audit log is closed, and events that come now are not recorded: \
+                 close it after the last event",
+            ),
+            Self::StreamFailed(error) => write!(
+                f,
+                "audit events of this forked process are not recorded, because it has no stream \
+                 of its own: {error}"
+            ),
         }
     }
 }
 
-/// Called with each problem, on the log's own threads.
+/// Called with each problem, on the log's own threads or on one that records an event.
 pub(crate) type Callback = Arc<dyn Fn(&Problem) + Send + Sync>;
 
 macro_rules! counters {
@@ -179,6 +195,8 @@ counters! {
     syncs: "counter" "tracing_audit_syncs_total",
     /// Events dropped because the journal was full.
     dropped: "counter" "tracing_audit_dropped_total",
+    /// Events not recorded because the log was closed, or a forked process had no stream.
+    refused: "counter" "tracing_audit_refused_total",
     /// Failed attempts to write or sync.
     write_errors: "counter" "tracing_audit_write_errors_total",
     /// Files sealed.
@@ -226,6 +244,11 @@ impl Health {
         }
     }
 
+    /// For a child by `fork`, which counts by itself and reports to the same callback.
+    pub(crate) fn for_child(&self) -> Self {
+        Self::new(self.callback.clone())
+    }
+
     pub(crate) fn counters(&self) -> Counters {
         self.cells.read()
     }
@@ -265,7 +288,9 @@ impl Health {
             | Problem::PruneUnlocked => {
                 tracing::info!(target: "tracing_audit", "{problem}");
             }
-            Problem::ThreadDied(_) => tracing::error!(target: "tracing_audit", "{problem}"),
+            Problem::ThreadDied(_) | Problem::Closed | Problem::StreamFailed(_) => {
+                tracing::error!(target: "tracing_audit", "{problem}");
+            }
             _ => tracing::warn!(target: "tracing_audit", "{problem}"),
         }));
         let called = panic::catch_unwind(AssertUnwindSafe(|| {
@@ -289,7 +314,9 @@ impl Health {
         let text = || Some(problem.to_string());
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         match problem {
-            Problem::WriteFailed(_) | Problem::DiskFull(_) => trouble.write = text(),
+            Problem::WriteFailed(_) | Problem::DiskFull(_) | Problem::StreamFailed(_) => {
+                trouble.write = text();
+            }
             Problem::WriteRecovered => trouble.write = None,
             Problem::SpaceLow { very: true, .. } => trouble.space = text(),
             Problem::SpaceLow { very: false, .. } | Problem::SpaceRecovered => trouble.space = None,

@@ -1,5 +1,5 @@
 //! Locks between processes: a file that is held with `flock` for as long as its `Lock` lives, so
-//! that a death releases it.
+//! that a death releases it, whatever children by `fork` live on.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -8,15 +8,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    journal::UnsharedFile,
+};
 
 /// A held lock. Dropping it releases it and leaves the file; [`remove`](Self::remove) takes the
-/// file away as well.
+/// file away as well. In a child by `fork` it is not held, and neither does anything.
 #[derive(Debug)]
 pub(crate) struct Lock {
     path: PathBuf,
-    /// Closing it releases the lock.
-    _file: File,
+    /// Dropping it releases the lock.
+    file: UnsharedFile,
 }
 
 impl Lock {
@@ -24,13 +27,9 @@ impl Lock {
     /// `Lock`.
     pub(crate) fn try_take(path: &Path) -> Result<Option<Self>> {
         loop {
-            let file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .open(path)
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).mode(0o600);
+            let file = UnsharedFile::open(|| options.open(path))
                 .map_err(Error::io("open the lock", path))?;
             match file.try_lock() {
                 Ok(()) => {}
@@ -42,7 +41,7 @@ impl Lock {
             if is_at(&file, path).map_err(Error::io("look at the lock", path))? {
                 return Ok(Some(Self {
                     path: path.to_owned(),
-                    _file: file,
+                    file,
                 }));
             }
         }
@@ -51,7 +50,7 @@ impl Lock {
     /// Whether someone holds the lock. Creates nothing; while it looks, an attempt to take the lock
     /// can fail.
     pub(crate) fn is_held(path: &Path) -> Result<bool> {
-        let file = match File::open(path) {
+        let file = match UnsharedFile::open(|| File::open(path)) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
             file => file.map_err(Error::io("open the lock", path))?,
         };
@@ -64,6 +63,9 @@ impl Lock {
 
     /// Releases the lock and removes its file.
     pub(crate) fn remove(self) -> Result<()> {
+        if !self.file.is_ours() {
+            return Ok(());
+        }
         // While it is still held: after that the file may be another's.
         fs::remove_file(&self.path).map_err(Error::io("remove the lock", &self.path))
     }

@@ -60,7 +60,7 @@ mod watch;
 mod writer;
 
 pub(crate) use gzip::Level;
-pub(crate) use health::Callback;
+pub(crate) use health::{Callback, Health};
 pub use health::{Counters, Problem};
 pub use hold::Hold;
 pub(crate) use open::{Store, StoreOptions};

@@ -18,7 +18,7 @@ use super::{
     assemble::{Assembled, assemble},
     clock::{Clock, SystemClock},
     fs::{Fs, FsLock, OsFs},
-    health::{Callback, Health, Problem},
+    health::{Health, Problem},
     hold::{self, Hold},
     layout::Layout,
     sealer::{Job, Sealer, SealerOptions},
@@ -31,12 +31,13 @@ use crate::{
 };
 
 /// How a directory is written.
+#[derive(Clone)]
 pub(crate) struct StoreOptions {
     pub(crate) source: Source,
     pub(crate) journal_capacity: usize,
     pub(crate) writer: WriterOptions,
     pub(crate) sealer: SealerOptions,
-    pub(crate) on_problem: Option<Callback>,
+    pub(crate) health: Arc<Health>,
 }
 
 /// A directory that is open for writing by one stream.
@@ -45,7 +46,6 @@ pub(crate) struct Store {
     pub(crate) stream: StreamId,
     pub(crate) producer: Producer,
     pub(crate) durability: &'static Durability,
-    pub(crate) health: Arc<Health>,
     sealer: Sender<Job>,
     stopping: Arc<AtomicBool>,
     threads: Mutex<Option<Threads>>,
@@ -93,7 +93,6 @@ impl Store {
             stream,
             producer,
             durability,
-            health,
             sealer: jobs,
             stopping,
             threads: Mutex::new(Some(threads)),

@@ -55,7 +55,8 @@ pub(super) fn prepare(fs: &dyn Fs, dir: &Path) -> Result<Layout> {
 
 /// Creates a directory and those above it, where missing, and makes their names durable.
 fn create_durably(fs: &dyn Fs, dir: &Path) -> Result<()> {
-    let missing = |dir: &&Path| matches!(fs.identity(dir), Ok(None));
+    // The last one of a relative path is empty.
+    let missing = |dir: &&Path| !dir.as_os_str().is_empty() && matches!(fs.identity(dir), Ok(None));
     let parent = |dir: &Path| match dir.parent() {
         Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
         Some(parent) => parent.to_owned(),

@@ -75,15 +75,12 @@ impl Pruning {
         let (log, known) = (log.clone(), Arc::clone(&self.known));
         self.begun = Some(Instant::now());
         self.under_way = Some(spawn_blocking(move || {
-            let (store, mut known) = (
-                log.store(),
-                known.lock().unwrap_or_else(PoisonError::into_inner),
-            );
+            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
             let pruned = known.prune(
-                &store.layout,
+                log.layout(),
                 (Timestamp::now(), Instant::now()),
                 MOST_BYTES,
-                &|record| store.record(&record),
+                &|record| log.store()?.record(&record),
             );
             if let Err(error) = pruned {
                 tracing::warn!(target: "tracing_audit", "dead letters stay longer than they should: {error}");

@@ -492,6 +492,7 @@ fn what_is_recovered_beside_an_empty_file_is_given() {
         .unwrap();
     for n in 0..3_u64 {
         log.store()
+            .unwrap()
             .note(&OwnRecord::new("audit.log.test", Severity::Info, "Noted").detail("n", n))
             .unwrap();
     }

@@ -16,7 +16,7 @@ use crate::{
         SpaceAction, Watermarks,
         assemble::{Assembled, assemble},
         gzip::Level,
-        health::Problem,
+        health::{Health, Problem},
         open::StoreOptions,
         retention::Retention,
         sealer::SealerOptions,
@@ -165,12 +165,12 @@ impl World {
                 grace: self.grace,
                 retention: Retention::unlimited(),
             },
-            on_problem: Some(Arc::new(move |problem: &Problem| {
+            health: Arc::new(Health::new(Some(Arc::new(move |problem: &Problem| {
                 let text = problem.to_string();
                 if text.contains("damaged") || matches!(problem, Problem::LiveFileLost(_)) {
                     alarms.lock().unwrap().push(text);
                 }
-            })),
+            })))),
         }
     }
 
