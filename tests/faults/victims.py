@@ -1,0 +1,167 @@
+"""Building the victim, starting it, ending it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+# An orderly end is a matter of milliseconds; a machine may be busy.
+PATIENCE = 30
+
+
+class Hangs(Exception):
+    """A process did not end although it was asked to."""
+
+
+class Programs:
+    """The programs of a campaign: the victim, `tracing-audit`, and the fault injector if there is
+    a C compiler for it."""
+
+    def __init__(self):
+        command = ["cargo", "build", "--quiet", "--workspace", "--all-features"]
+        command += ["--bin", "tracing-audit", "--test", "faults_victim"]
+        # What `cargo test --workspace --all-features` has built is not built again.
+        command.append("--message-format=json-render-diagnostics")
+        build = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        if build.returncode != 0:
+            sys.exit("faults: cargo could not build the victim")
+        executables = {}
+        for line in build.stdout.splitlines():
+            message = json.loads(line)
+            if message.get("executable"):
+                executables[message["target"]["name"]] = message["executable"]
+        self.victim = executables["faults_victim"]
+        self.verify = executables["tracing-audit"]
+        self.inject = self.compile_injector()
+
+    def compile_injector(self):
+        source = ROOT / "tests/faults/inject.c"
+        target = Path(self.victim).parent.parent / "faults-inject"
+        if target.exists() and target.stat().st_mtime > source.stat().st_mtime:
+            return target
+        unfinished = target.with_suffix(f".{os.getpid()}")
+        try:
+            command = ["cc", "-O2", "-Wall", "-o", unfinished, source]
+            if subprocess.run(command, capture_output=True).returncode != 0:
+                return None
+        except FileNotFoundError:
+            return None
+        unfinished.rename(target)
+        return target
+
+
+class Victim:
+    """A running victim, and what it has said."""
+
+    def __init__(self, program, log, settings, notes, before=(), env=None):
+        arguments = [text for name, value in settings.items() for text in (name, str(value))]
+        self.command = [*before, program, "--dir", log, *arguments]
+        self.returned, self.durable, self.said = set(), set(), []
+        self.errors = open(notes, "ab")
+        self.errors.write(f"== {' '.join(map(str, self.command))}\n".encode())
+        self.errors.flush()
+        self.process = subprocess.Popen(
+            self.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            start_new_session=True,
+            env={**os.environ, "RUST_BACKTRACE": "0", **(env or {})},
+        )
+        self.reader = threading.Thread(target=self.listen, daemon=True)
+        self.reader.start()
+
+    def listen(self):
+        for line in self.process.stdout:
+            if not line.endswith(b"\n"):
+                return
+            word, _, rest = line.decode(errors="replace").strip().partition(" ")
+            if word == "returned":
+                self.returned.add(rest)
+            elif word == "durable":
+                self.durable.add(rest)
+            else:
+                self.said.append(f"{word} {rest}".strip())
+
+    def closed(self):
+        return "closed" in self.said
+
+    def opened(self):
+        return "opened" in self.said
+
+    def failed(self):
+        return any(line.startswith("failed") for line in self.said)
+
+    def wait_until_open(self):
+        """Until its log is open, or it has ended."""
+        end = time.monotonic() + PATIENCE
+        while not self.opened() and self.process.poll() is None:
+            if time.monotonic() > end:
+                raise Hangs(f"it did not open its log within {PATIENCE} s")
+            time.sleep(0.002)
+
+    def signal(self, number):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, number)
+
+    def kill_alone(self):
+        """Kills the process and leaves its children; more may come from their lips."""
+        self.process.kill()
+        self.process.wait()
+
+    def kill(self):
+        """Kills the process and what it started."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.end()
+
+    def ask_to_stop(self):
+        """From now on it records no more, and closes its log."""
+        try:
+            self.process.stdin.close()
+        except OSError:
+            pass
+
+    def stop(self, patience=PATIENCE):
+        """Lets it close its log."""
+        self.ask_to_stop()
+        try:
+            self.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            stacks = self.stacks()
+            self.kill()
+            raise Hangs(f"it did not end within {patience} s: {stacks}") from None
+        self.end()
+
+    def stacks(self):
+        """What its threads wait for, as far as the kernel says so."""
+        waits = []
+        for task in Path(f"/proc/{self.process.pid}/task").glob("*"):
+            try:
+                name, place = (task / "comm").read_text(), (task / "wchan").read_text()
+                waits.append(f"{name.strip()} in {place}")
+            except OSError:
+                pass
+        return ", ".join(waits)
+
+    def end(self):
+        self.process.wait()
+        self.ask_to_stop()
+        self.reader.join(PATIENCE)
+        self.errors.close()
+
+
+def panics(notes):
+    """The panics that victims reported on standard error."""
+    if not notes.exists():
+        return []
+    text = notes.read_text(errors="replace")
+    return re.findall(r"thread '[^']*' .*panicked at [^\n]*\n[^\n]*", text)
