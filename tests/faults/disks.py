@@ -5,10 +5,12 @@ driver's processes are gone, whatever ended them; a loop device goes with the la
 """
 
 import ctypes
+import functools
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -59,6 +61,23 @@ def unmount(path):
     subprocess.run(["umount", "--lazy", path], capture_output=True)
 
 
+@functools.cache
+def file_systems():
+    """Those of which an image can be made and mounted here."""
+    possible = []
+    for kind in SIZES:
+        base = Path(tempfile.mkdtemp(prefix="faults-probe-"))
+        try:
+            image = Image(base, kind)
+            image.mount()
+            image.close()
+            possible.append(kind)
+        except Impossible:
+            pass
+        shutil.rmtree(base, ignore_errors=True)
+    return possible
+
+
 class Small:
     """A tmpfs of a few MiB, or of a few inodes."""
 
@@ -86,7 +105,6 @@ class Image:
         run(*MKFS[kind], self.file)
 
     def mount(self, file=None):
-        # Without discard, which the disk below doesn't know.
         device = run("losetup", "--find", "--show", file or self.file)
         try:
             run("mount", device, self.path)

@@ -2,7 +2,8 @@
  *
  *     inject --below DIR --log FILE --fault CALL:FIRST:COUNT:ACTION [--fault ...] -- PROGRAM ARGS
  *
- * CALL is a name of the table below, or `any`. The fault hits the calls FIRST, FIRST+1, ...
+ * CALL is a name of the table below, or `any`; `write@/live/` are those writes whose path has the
+ * text `/live/` in it. The fault hits the calls FIRST, FIRST+1, ...
  * FIRST+COUNT-1 of that name, counted over all threads and child processes. ACTION is an error
  * (EIO, ENOSPC, EMFILE, EINTR, EACCES), which the caller gets without the call being done; `short`,
  * which lets a read or write do half of what was asked; or `kill`: the process dies by SIGKILL
@@ -75,7 +76,7 @@ static const struct { const char *name; int error; } errors[] = {
 };
 
 struct fault {
-    char call[16], action[16];
+    char call[16], within[32], action[16];
     long first, count, seen;
 };
 
@@ -211,6 +212,8 @@ static void look_at_call(pid_t pid) {
     for (struct fault *fault = faults; fault < faults + fault_count; fault++) {
         if (strcmp(fault->call, "any") && strcmp(fault->call, call->name))
             continue;
+        if (!strstr(path, fault->within))
+            continue;
         fault->seen++;
         if (!done && fault->seen >= fault->first && fault->seen < fault->first + fault->count) {
             done = hit(pid, fault, &regs);
@@ -230,8 +233,10 @@ static void parse(int argc, char **argv, char ***program) {
             hits = fopen(argv[i + 1], "a");
         } else if (!strcmp(argv[i], "--fault") && fault_count < 8) {
             struct fault *fault = &faults[fault_count++];
-            if (sscanf(argv[i + 1], "%15[^:]:%ld:%ld:%15s", fault->call, &fault->first,
-                       &fault->count, fault->action) != 4)
+            char *rest = strchr(argv[i + 1], ':');
+            sscanf(argv[i + 1], "%15[^:@]@%31[^:]", fault->call, fault->within);
+            if (!rest || sscanf(rest, ":%ld:%ld:%15s", &fault->first, &fault->count,
+                                fault->action) != 3)
                 die(argv[i + 1]);
         } else {
             die(argv[i]);

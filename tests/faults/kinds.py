@@ -1,11 +1,9 @@
-"""The kinds of faults. Each is a function that does one round's worth of harm.
+"""The kinds of faults. Each is a function that does one round's worth of harm."""
 
-`NEEDS` says which kinds need a mount, the injector or libfaketime; `CHEAP` are those that take well
-under a second a round, for `scripts/test`.
-"""
-
-import os
+import functools
 import signal
+import subprocess
+import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -14,6 +12,9 @@ from disks import Impossible
 from receiver import Receiver
 
 KINDS = {}
+# Those that take about a second a round and need little of the machine, for `scripts/test`.
+CHEAP = ["kill", "nth", "full", "frozen", "fork", "clock"]
+OWN_PIDS = ["unshare", "--pid", "--fork", "--kill-child"]
 
 
 def kind(function):
@@ -41,8 +42,12 @@ def kill(round):
 
 def own_pids(round):
     """In some rounds each victim is process 1, as in a container."""
-    in_namespace = os.getuid() == 0 and round.number % 4 == 0
-    return ["unshare", "--pid", "--fork", "--kill-child"] if in_namespace else []
+    return OWN_PIDS if round.number % 4 == 0 and can_have_own_pids() else []
+
+
+@functools.cache
+def can_have_own_pids():
+    return subprocess.run([*OWN_PIDS, "true"], capture_output=True).returncode == 0
 
 
 # --- nth ----------------------------------------------------------------------------------------
@@ -68,21 +73,26 @@ ACTIONS = {
 WEIGHTS = {"any": 4, "write": 4, "sync": 4, "truncate": 2, "open": 3, "read": 3}
 
 
+PLACES = ["", "", "@/live/", "@/sealed/", "@/state/", "@/state/journal/", "@/index/"]
+
+
 def a_fault(rng):
     call = rng.choices(list(ACTIONS), [WEIGHTS.get(call, 1) for call in ACTIONS])[0]
-    first = int(2 ** rng.uniform(0, 9 if call == "any" else 6))
+    place = "" if call in ("msync", "space") else rng.choice(PLACES)
+    first = int(2 ** rng.uniform(0, 5 if place else 9 if call == "any" else 6))
     count = rng.choice([1, 1, 1, 2, 5, 50])
-    return f"{call}:{first}:{count}:{rng.choice(ACTIONS[call])}"
+    return f"{call}{place}:{first}:{count}:{rng.choice(ACTIONS[call])}"
 
 
 def some_faults(rng):
-    """One, a pair, or a write that fails with a repair that fails."""
-    if rng.random() < 0.25:
-        first = int(2 ** rng.uniform(0, 5))
-        many = rng.choice([1, 3, 20])
-        second = rng.choice(["truncate:1:1:EIO", "truncate:1:9:EIO", "sync:9:9:EIO", "any:60:1:kill"])
-        return [f"write:{first}:1:short", f"write:{first + 1}:{many}:ENOSPC", second]
-    return [a_fault(rng) for _ in range(rng.choice([1, 2, 2]))]
+    """One, a pair, or a partial write together with a repair that fails."""
+    if rng.random() < 0.7:
+        return [a_fault(rng) for _ in range(rng.choice([1, 2, 2]))]
+    first = int(2 ** rng.uniform(0, 5))
+    partial = [f"write@/live/:{first}:1:short", f"write@/live/:{first + 1}:1:ENOSPC"]
+    times = rng.choice([1, 2, 3])
+    repair = rng.choice([f"truncate@/live/:1:{times}:EIO", "sync@/live/:2:9:EIO", "any:99:1:kill"])
+    return [*partial, repair]
 
 
 @kind
@@ -93,8 +103,9 @@ def nth(round):
         round.sleep(0.02, 0.2)
         round.end(first)
     for _ in range(round.rng.randint(1, 2)):
-        victim = round.start_with_faults(some_faults(round.rng))
-        round.sleep(0.05, 0.5)
+        rotate = round.rng.choice([50, 200, 3_600_000])
+        victim = round.start_with_faults(some_faults(round.rng), rotate_ms=rotate)
+        round.sleep(0.03, 0.4)
         round.end(victim)
     round.faults += round.count_hits()
     round.recover()
@@ -113,7 +124,7 @@ def full(round):
         # The log's own directories and files take about forty.
         options = f"size=64m,nr_inodes={round.rng.randint(40, 120)}"
         disk = disks.Small(path, options)
-    elif os.getuid() == 0 and round.chance(0.3):
+    elif round.chance(0.3) and "ext4" in disks.file_systems():
         disk = disks.Image(round.base, "ext4", mib=16)
         disk.mount()
         path = disk.path
@@ -121,55 +132,59 @@ def full(round):
         disk = disks.Small(path, f"size={round.rng.randint(6, 16)}m")
     round.cleanup.callback(disk.close)
     round.log = path / "log"
-    env = over_midnight(round) if round.chance(0.25) else None
+    fixed = {
+        "env": over_midnight(round) if round.chance(0.25) else None,
+        "retention_days": 365,
+        "pause_us": round.rng.choice([0, 100, 500]),
+        "rotate_ms": round.rng.choice([50, 200, 3_600_000]),
+    }
     for _ in range(round.rng.randint(1, 2)):
-        victims = [round.start(env=env, retention_days=365) for _ in range(round.rng.randint(1, 2))]
+        victims = [round.start(**fixed) for _ in range(round.rng.randint(1, 2))]
         round.sleep(0.05, 0.3)
-        fillers = fill(path, inodes)
+        keep_full(round, path, inodes, 2.0 if fixed["env"] else 0.8)
         round.faults += 1
-        round.sleep(0.1, 2.0 if env else 0.8)
         if round.chance(0.4):
             # Restarts while nothing is free.
             round.kill(victims[0])
-            victims[0] = round.start(env=env, retention_days=365)
-            round.sleep(0.1, 0.4)
-        freed_first = round.chance(0.6)
-        if freed_first:
-            free(fillers)
+            victims[0] = round.start(**fixed)
+            keep_full(round, path, inodes, 0.4)
+        if round.chance(0.6):
+            free(path)
             round.sleep(0.02, 0.3)
         for victim in victims:
             # With nothing free an orderly end may fail; what is in the journal stays there.
             round.end(victim)
-        free(fillers)
+        free(path)
     make_room(path, inodes)
     round.recover()
     round.check()
 
 
+def keep_full(round, path, inodes, longest):
+    """Fills the file system, and again what the log gives back of its reserve or by sealing."""
+    end = time.monotonic() + round.rng.uniform(0.1, longest)
+    while time.monotonic() < end:
+        fill(path, inodes)
+        time.sleep(0.01)
+
+
 def fill(path, inodes):
-    if not inodes:
-        filler = path / "filler"
-        with open(filler, "ab", buffering=0) as file:
-            for size in (64 << 10, 4 << 10, 512):
-                try:
-                    while file.write(bytes(size)) == size:
-                        pass
-                except OSError:
-                    pass
-        return [filler]
-    fillers = []
     try:
-        while True:
-            filler = path / f"filler-{len(fillers)}"
-            filler.touch()
-            fillers.append(filler)
+        if inodes:
+            for number in range(10_000):
+                (path / f"filler-{number}").touch()
+        else:
+            with open(path / "filler", "ab", buffering=0) as file:
+                # tmpfs takes whole pages; ext4 does too, unless a file has a tail.
+                while file.write(bytes(4096)) == 4096:
+                    pass
     except OSError:
-        return fillers
+        pass
 
 
-def free(fillers):
-    for filler in fillers:
-        filler.unlink(missing_ok=True)
+def free(path):
+    for filler in path.glob("filler*"):
+        filler.unlink()
 
 
 def make_room(path, inodes):
@@ -232,7 +247,7 @@ def clock(round):
 @kind
 def frozen(round):
     """SIGSTOP of one process while others of the same directory die; a frozen file system"""
-    if os.getuid() == 0 and round.chance(0.3):
+    if round.chance(0.3) and disks.file_systems():
         return frozen_disk(round)
     for _ in range(round.rng.randint(1, 2)):
         stopped, other = round.start(), round.start()
@@ -257,7 +272,7 @@ def frozen(round):
 
 
 def frozen_disk(round):
-    disk = disks.Image(round.base, round.rng.choice(["ext4", "xfs"]))
+    disk = disks.Image(round.base, round.rng.choice(disks.file_systems()))
     round.cleanup.callback(disk.close)
     disk.mount()
     round.log = disk.path / "log"
@@ -310,10 +325,10 @@ def fork(round):
 @kind
 def power(round):
     """An ext4, xfs or btrfs loses its power, and what its disk had not flushed"""
-    if os.getuid() != 0:
-        raise Impossible("only root may mount an image")
-    file_system = ["ext4", "xfs", "btrfs"][round.number % 3]
-    disk = disks.PoweredImage(round.base, file_system)
+    possible = disks.file_systems()
+    if not possible:
+        raise Impossible("no image can be mounted")
+    disk = disks.PoweredImage(round.base, possible[round.number % len(possible)])
     round.cleanup.callback(disk.close)
     round.must = "durable"
     for cut in range(round.rng.randint(1, 2)):
@@ -388,13 +403,10 @@ def webhooks(round):
     round.check()
 
 
-CHEAP = ["kill", "nth", "full", "frozen", "fork", "clock"]
-
-
 def impossible(name, programs):
     """Why a kind can't be had here, or `None`."""
-    if name == "nth" and programs.inject is None:
-        return "the injector needs a C compiler and x86-64"
+    if name == "nth" and not programs.can_inject():
+        return "the injector needs a C compiler, x86-64, ptrace and seccomp"
     if name == "clock":
         try:
             faketime()

@@ -116,6 +116,9 @@ class Round:
     def check(self):
         must = self.durable() if self.must == "durable" else self.returned()
         self.found += oracle.check(self.log, must, self.programs.verify)
+        unrecorded = sum(len(victim.unrecorded) for victim in self.victims)
+        if unrecorded:
+            self.found.append(("not recorded", f"{unrecorded} events, by a log that was open"))
         self.found += [("panic", text) for text in panics(self.notes)]
 
     def run(self, body):

@@ -10,6 +10,7 @@
 //! | `returned ID` | the `audit!` of this event returned, and the log took it |
 //! | `durable ID` | its `wait()` gave `Ok` |
 //! | `refused ID TEXT` | its `wait()` gave an error |
+//! | `unrecorded ID` | the log did not take this event, although nobody has closed it |
 //! | `problem TEXT` | the log reported a problem |
 //! | `closed` | `close()` gave `Ok` |
 //! | `failed TEXT` | the log could not be opened or closed, or a child process failed |
@@ -21,7 +22,10 @@
 use std::{
     collections::HashMap,
     fmt::Display,
+    fs::File,
     io::{self, Read as _, Write as _},
+    mem::ManuallyDrop,
+    os::fd::FromRawFd as _,
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -108,7 +112,7 @@ fn run(dir: &str, settings: &Settings) -> Result<(), tracing_audit::Error> {
         }
         None => None,
     };
-    let log = thread::scope(|scope| {
+    thread::scope(|scope| {
         for thread in 0..settings.number("--threads", 3) {
             scope.spawn(move || record(thread, settings));
         }
@@ -121,10 +125,10 @@ fn run(dir: &str, settings: &Settings) -> Result<(), tracing_audit::Error> {
                 log = fork_child(log, children % 4);
             }
         }
-        log
-    });
-    drop(forwarder);
-    log.close()
+        drop(forwarder);
+        // Before the threads have ended: one may stand in `audit!` because the journal is full.
+        log.close()
+    })
 }
 
 /// Records events, and waits for some of them, until it is told to stop.
@@ -152,6 +156,8 @@ fn record(thread: u64, settings: &Settings) {
                     Err(error) => say(format_args!("refused {} {error}", receipt.id())),
                 }
             }
+        } else if !STOP.load(Ordering::Acquire) {
+            say(format_args!("unrecorded {}", receipt.id()));
         }
         if !pause.is_zero() {
             thread::sleep(pause);
@@ -177,7 +183,7 @@ fn fork_child(log: AuditLog, way: u64) -> AuditLog {
             drop(log);
         }
         // This child outlives its parent, when that is killed.
-        _ => thread::sleep(Duration::from_secs(2)),
+        _ => thread::sleep(Duration::from_millis(400)),
     }
     // SAFETY: it ends the process at once; the log was dropped or is meant not to be.
     unsafe { _exit(0) }
@@ -202,9 +208,11 @@ fn stop_at_end_of_input() {
     STOP.store(true, Ordering::Release);
 }
 
-/// Tells the driver, in one write.
+/// Tells the driver, in one write, and without the lock of `io::stdout`: in a forked child, that
+/// may be held by a thread that isn't there.
 fn say(what: impl Display) {
-    let line = format!("{what}\n").replace('\0', "");
+    // SAFETY: standard output is open as long as the process lives, and is not closed here.
+    let mut output = ManuallyDrop::new(unsafe { File::from_raw_fd(1) });
     // A driver that is gone needs no answer.
-    let _ = io::stdout().lock().write_all(line.as_bytes());
+    let _ = output.write_all(format!("{what}\n").as_bytes());
 }

@@ -55,6 +55,13 @@ class Programs:
         unfinished.rename(target)
         return target
 
+    def can_inject(self):
+        """Whether the injector may trace a program here."""
+        if self.inject is None:
+            return False
+        command = [self.inject, "--below", "/nowhere", "--log", "/dev/null", "--", "true"]
+        return subprocess.run(command, capture_output=True).returncode == 0
+
 
 class Victim:
     """A running victim, and what it has said."""
@@ -62,7 +69,7 @@ class Victim:
     def __init__(self, program, log, settings, notes, before=(), env=None):
         arguments = [text for name, value in settings.items() for text in (name, str(value))]
         self.command = [*before, program, "--dir", log, *arguments]
-        self.returned, self.durable, self.said = set(), set(), []
+        self.returned, self.durable, self.unrecorded, self.said = set(), set(), set(), []
         self.errors = open(notes, "ab")
         self.errors.write(f"== {' '.join(map(str, self.command))}\n".encode())
         self.errors.flush()
@@ -86,6 +93,8 @@ class Victim:
                 self.returned.add(rest)
             elif word == "durable":
                 self.durable.add(rest)
+            elif word == "unrecorded":
+                self.unrecorded.add(rest)
             else:
                 self.said.append(f"{word} {rest}".strip())
 
@@ -142,21 +151,29 @@ class Victim:
         self.end()
 
     def stacks(self):
-        """What its threads wait for, as far as the kernel says so."""
+        """What the threads of its session wait for, as far as the kernel says so."""
         waits = []
-        for task in Path(f"/proc/{self.process.pid}/task").glob("*"):
+        for task in Path("/proc").glob("[0-9]*/task/*"):
             try:
                 name, place = (task / "comm").read_text(), (task / "wchan").read_text()
-                waits.append(f"{name.strip()} in {place}")
+                session = (task / "stat").read_text().rpartition(")")[2].split()[3]
             except OSError:
-                pass
+                continue
+            if int(session) == self.process.pid:
+                waits.append(f"{name.strip()} in {place}")
         return ", ".join(waits)
 
     def end(self):
         self.process.wait()
         self.ask_to_stop()
-        self.reader.join(PATIENCE)
+        # The pipe ends with the last child.
+        self.reader.join(PATIENCE / 3)
         self.errors.close()
+        if self.reader.is_alive():
+            stacks = self.stacks()
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.reader.join()
+            raise Hangs(f"a child did not end: {stacks}")
 
 
 def panics(notes):
