@@ -17,7 +17,10 @@
 //!
 //! `cargo test` runs this program too, without `--dir`: then it does nothing.
 
-#![allow(unsafe_code, reason = "a process that forks is what one of the faults needs")]
+#![allow(
+    unsafe_code,
+    reason = "a process that forks is what one of the faults needs"
+)]
 
 use std::{
     collections::HashMap,
@@ -99,7 +102,9 @@ fn run(dir: &str, settings: &Settings) -> Result<(), tracing_audit::Error> {
         .sync_every(settings.millis("--sync-ms", 7))
         .journal_bytes(settings.number("--journal-bytes", 1 << 20) as usize)
         .max_record_bytes(settings.number("--record-bytes", 8192) as usize)
-        .retention(Retention::days(settings.number("--retention-days", 90) as u32))
+        .retention(Retention::days(
+            settings.number("--retention-days", 90) as u32
+        ))
         .watermarks(Watermarks::default())
         .on_problem(|problem| say(format_args!("problem {problem}")))
         .open()?;
