@@ -129,8 +129,9 @@ class Round:
             self.found.append(("hang", str(error)))
         finally:
             for victim in self.victims:
-                if victim.process.poll() is None:
-                    victim.kill()
+                victim.kill_group()
+            for victim in self.victims:
+                victim.process.wait()
 
     def close(self, keep):
         """Undoes the mounts and removes the directory; a log to be kept is copied from its mount."""

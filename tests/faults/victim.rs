@@ -35,7 +35,7 @@ use std::{
     time::Duration,
 };
 
-use tracing_audit::{AuditLog, Retention, Watermarks, audit, webhook::Subscription};
+use tracing_audit::{AuditLog, Retention, audit, webhook::Subscription};
 use tracing_subscriber::prelude::*;
 
 unsafe extern "C" {
@@ -105,7 +105,6 @@ fn run(dir: &str, settings: &Settings) -> Result<(), tracing_audit::Error> {
         .retention(Retention::days(
             settings.number("--retention-days", 90) as u32
         ))
-        .watermarks(Watermarks::default())
         .on_problem(|problem| say(format_args!("problem {problem}")))
         .open()?;
     tracing_subscriber::registry().with(log.layer()).init();

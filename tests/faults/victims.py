@@ -126,11 +126,16 @@ class Victim:
 
     def kill(self):
         """Kills the process and what it started."""
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        self.kill_group()
         self.end()
+
+    def kill_group(self):
+        """Unless all of it has ended: then another may have its number."""
+        if self.reader.is_alive() or self.process.poll() is None:
+            try:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
 
     def ask_to_stop(self):
         """From now on it records no more, and closes its log."""
@@ -171,7 +176,7 @@ class Victim:
         self.errors.close()
         if self.reader.is_alive():
             stacks = self.stacks()
-            os.killpg(self.process.pid, signal.SIGKILL)
+            self.kill_group()
             self.reader.join()
             raise Hangs(f"a child did not end: {stacks}")
 
