@@ -81,10 +81,16 @@ class Victim:
             start_new_session=True,
             env={**os.environ, "RUST_BACKTRACE": "0", **(env or {})},
         )
-        self.reader = threading.Thread(target=self.listen, daemon=True)
-        self.reader.start()
+        # Set when nobody has the pipe any more. (To ask the thread is unreliable: if a signal
+        # interrupts `Thread.join`, Python 3.11 takes the thread for dead.)
+        self.silent = threading.Event()
+        threading.Thread(target=self.listen, daemon=True).start()
 
     def listen(self):
+        self.hear()
+        self.silent.set()
+
+    def hear(self):
         for line in self.process.stdout:
             if not line.endswith(b"\n"):
                 return
@@ -131,7 +137,7 @@ class Victim:
 
     def kill_group(self):
         """Unless all of it has ended: then another may have its number."""
-        if self.reader.is_alive() or self.process.poll() is None:
+        if not self.silent.is_set() or self.process.poll() is None:
             try:
                 os.killpg(self.process.pid, signal.SIGKILL)
             except ProcessLookupError:
@@ -172,12 +178,12 @@ class Victim:
         self.process.wait()
         self.ask_to_stop()
         # The pipe ends with the last child.
-        self.reader.join(PATIENCE / 3)
+        self.silent.wait(PATIENCE / 3)
         self.errors.close()
-        if self.reader.is_alive():
+        if not self.silent.is_set():
             stacks = self.stacks()
             self.kill_group()
-            self.reader.join()
+            self.silent.wait()
             raise Hangs(f"a child did not end: {stacks}")
 
 
