@@ -6,8 +6,8 @@
  * text `/live/` in it. The fault hits the calls FIRST, FIRST+1, ...
  * FIRST+COUNT-1 of that name, counted over all threads and child processes. ACTION is an error
  * (EIO, ENOSPC, EMFILE, EINTR, EACCES), which the caller gets without the call being done; `short`,
- * which lets a read or write do half of what was asked; or `kill`: the process dies by SIGKILL
- * before the call. FILE gets a line for each hit, and one with the number of calls at the end.
+ * which lets a read or write do half of what was asked; `lie`: the caller gets 0, and nothing was
+ * done; or `kill`: the process dies by SIGKILL before the call. FILE gets a line for each hit, and one with the number of calls at the end.
  *
  * Why a tracer, and no LD_PRELOAD: a part of the calls is made by rustix, which enters the kernel
  * without the C library. Why not strace: it can't select calls by a directory, it counts each
@@ -186,7 +186,7 @@ static int hit(pid_t pid, const struct fault *fault, struct user_regs_struct *re
             return 0;
         regs->rdx /= 2;
     } else {
-        int error = 0;
+        int error = 0; /* and that is a lie */
         for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
             if (!strcmp(fault->action, errors[i].name))
                 error = errors[i].error;

@@ -134,7 +134,6 @@ def full(round):
     round.log = path / "log"
     fixed = {
         "env": over_midnight(round) if round.chance(0.25) else None,
-        "retention_days": 365,
         "pause_us": round.rng.choice([0, 100, 500]),
         "rotate_ms": round.rng.choice([50, 200, 3_600_000]),
     }
@@ -227,10 +226,15 @@ def clock(round):
     """Victims whose clocks are a day or a year apart (libfaketime)"""
     faketime()
     day = 86_400
-    ahead = [0, 0, -9, 9, -day, day, -365 * day, 365 * day]
+    ahead = [0, 0, -9, 9, -day, day, 365 * day]
+    retention = round.rng.choice([0, 90])
+    round.common = {"retention_days": retention}
+    if retention == 0:
+        # With a retention, such an entry is past it as soon as the clock is right again.
+        ahead.append(-365 * day)
     for _ in range(round.rng.randint(2, 4)):
         victims = [
-            round.start(env=clock_ahead(round.rng.choice(ahead)), retention_days=90)
+            round.start(env=clock_ahead(round.rng.choice(ahead)))
             for _ in range(round.rng.randint(1, 2))
         ]
         round.faults += len(victims)
@@ -334,9 +338,9 @@ def power(round):
     for cut in range(round.rng.randint(1, 2)):
         disk.power_on(f"{round.rng.random()}")
         round.log = disk.path / "log"
-        faulty = round.programs.inject and round.chance(0.3)
+        faults = disk_faults(round)
         victims = [
-            round.start_with_faults(disk_faults(round.rng)) if faulty else round.start()
+            round.start_with_faults(faults) if faults else round.start()
             for _ in range(round.rng.randint(1, 2))
         ]
         round.sleep(0.05, 0.8)
@@ -359,10 +363,15 @@ def power(round):
         round.check()
 
 
-def disk_faults(rng):
+def disk_faults(round):
     """A disk that is about to lose its power may fail before."""
-    first = int(2 ** rng.uniform(3, 7))
-    return [f"sync:{first}:{rng.choice([1, 1, 2, 5])}:EIO", f"write:{first}:1:EIO"]
+    if round.prove:
+        return ["sync:1:999999:lie", "msync:1:999999:lie"]
+    if not round.programs.inject or round.chance(0.7):
+        return []
+    first = int(2 ** round.rng.uniform(3, 7))
+    count = round.rng.choice([1, 1, 2, 5])
+    return [f"sync:{first}:{count}:EIO", f"write:{first}:1:EIO"]
 
 
 # --- webhooks -----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ What a check finds is a list of `(what, text)`; `what` is one of
 | gap | the numbers of a stream don't go on, and no entry of the log says why |
 | garbage | a line is no JSON, or is torn |
 | gzip | `gzip -t` refuses a sealed file, or its live twin says something else |
+| pruned | something was pruned; nothing is past its retention |
 | left | a journal is still there although a process has recovered, or was set aside as damaged |
 | false alarm | nothing of the above, and `tracing-audit verify` sees a problem all the same |
 | overlooked | a gap, garbage or a broken file, and `tracing-audit verify` sees no problem |
@@ -36,13 +37,17 @@ def check(log, must, verify):
     if double:
         found.append(("twice", f"{len(double)} events: {double[:5]}"))
     found += gaps(entries)
+    pruned = sum(entry["event_type"] == "audit.log.pruned" for _, entry in entries)
+    if pruned:
+        found.append(("pruned", f"{pruned} entries say so"))
     journals = sorted((log / "state/journal").glob("*"))
     if journals:
         found.append(("left", f"{[journal.name for journal in journals]}"))
     if not found:
         found += false_alarms(log, verify)
-    elif {"gap", "garbage", "gzip"} & {what for what, _ in found} and not false_alarms(log, verify):
-        found.append(("overlooked", "`tracing-audit verify` ends with 0"))
+    elif {"gap", "garbage", "gzip"} & {what for what, _ in found} and not pruned:
+        if not false_alarms(log, verify):
+            found.append(("overlooked", "`tracing-audit verify` ends with 0"))
     return found
 
 

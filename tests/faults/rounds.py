@@ -23,7 +23,11 @@ class Round:
         self.victims = []
         self.kills = self.faults = 0
         self.found = []
+        # Settings of all victims of the round.
+        self.common = {}
         self.must = "returned"
+        # Every sync of a `power` round is a lie, which has to be found.
+        self.prove = False
 
     # Starting and ending victims.
 
@@ -40,6 +44,7 @@ class Round:
             "--wait-every": rng.choice([1, 5, 50]),
             "--filler": rng.choice([0, 300, 3000]),
         }
+        fixed = self.common | fixed
         return settings | {f"--{name.replace('_', '-')}": value for name, value in fixed.items()}
 
     def start(self, before=(), env=None, **fixed):

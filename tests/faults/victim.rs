@@ -102,9 +102,10 @@ fn run(dir: &str, settings: &Settings) -> Result<(), tracing_audit::Error> {
         .sync_every(settings.millis("--sync-ms", 7))
         .journal_bytes(settings.number("--journal-bytes", 1 << 20) as usize)
         .max_record_bytes(settings.number("--record-bytes", 8192) as usize)
-        .retention(Retention::days(
-            settings.number("--retention-days", 90) as u32
-        ))
+        .retention(match settings.number("--retention-days", 90) {
+            0 => Retention::unlimited(),
+            days => Retention::days(days as u32),
+        })
         .on_problem(|problem| say(format_args!("problem {problem}")))
         .open()?;
     tracing_subscriber::registry().with(log.layer()).init();
