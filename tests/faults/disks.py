@@ -86,6 +86,9 @@ class Small:
         path.mkdir()
         run("mount", "-t", "tmpfs", "-o", f"mode=700,{options}", "tmpfs", path)
 
+    def grow(self):
+        run("mount", "-o", "remount,size=512m,nr_inodes=99999", self.path)
+
     def close(self):
         unmount(self.path)
         self.path.rmdir()
@@ -105,12 +108,18 @@ class Image:
         run(*MKFS[kind], self.file)
 
     def mount(self, file=None):
-        device = run("losetup", "--find", "--show", file or self.file)
+        self.device = run("losetup", "--find", "--show", file or self.file)
         try:
-            run("mount", device, self.path)
+            run("mount", self.device, self.path)
         finally:
             # It stays as long as it is mounted.
-            run("losetup", "--detach", device)
+            run("losetup", "--detach", self.device)
+
+    def grow(self):
+        """Only of ext4."""
+        os.truncate(self.file, 512 << 20)
+        run("losetup", "--set-capacity", self.device)
+        run("resize2fs", self.device)
 
     def close(self):
         unmount(self.path)

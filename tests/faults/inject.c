@@ -2,12 +2,16 @@
  *
  *     inject --below DIR --log FILE --fault CALL:FIRST:COUNT:ACTION [--fault ...] -- PROGRAM ARGS
  *
- * CALL is a name of the table below, or `any`; `write@/live/` are those writes whose path has the
- * text `/live/` in it. The fault hits the calls FIRST, FIRST+1, ...
- * FIRST+COUNT-1 of that name, counted over all threads and child processes. ACTION is an error
- * (EIO, ENOSPC, EMFILE, EINTR, EACCES), which the caller gets without the call being done; `short`,
- * which lets a read or write do half of what was asked; `lie`: the caller gets 0, and nothing was
- * done; or `kill`: the process dies by SIGKILL before the call. FILE gets a line for each hit, and one with the number of calls at the end.
+ * CALL is a name of the table below, or `any`; `write@/live/` are the writes whose path has the
+ * text `/live/` in it. The fault hits the calls FIRST, FIRST+1, ... FIRST+COUNT-1 of that name,
+ * counted over all threads and child processes. ACTION is one of
+ *
+ * - EIO, ENOSPC, EMFILE, EINTR, EACCES: the caller gets this error, and nothing is done;
+ * - `short`: a read or write does half of what was asked;
+ * - `lie`: the caller gets 0, and nothing is done;
+ * - `kill`: the process dies by SIGKILL before the call.
+ *
+ * FILE gets a line for each hit, and one with the number of calls at the end.
  *
  * Why a tracer, and no LD_PRELOAD: a part of the calls is made by rustix, which enters the kernel
  * without the C library. Why not strace: it can't select calls by a directory, it counts each
@@ -99,9 +103,10 @@ static void filter_calls(void) {
     code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
                                              offsetof(struct seccomp_data, nr));
     for (size_t i = 0; i < CALLS; i++) {
-        if (calls[i].number == SYS_write)
+        long number = calls[i].number;
+        if (number == SYS_write)
             continue;
-        code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, calls[i].number, 0, 1);
+        code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1);
         code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE);
     }
     code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 1, 0);
@@ -112,12 +117,14 @@ static void filter_calls(void) {
     code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE);
     code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
     struct sock_fprog program = {n, code};
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
         die("seccomp");
 }
 
 static unsigned long long argument(const struct user_regs_struct *regs, int number) {
-    const unsigned long long all[] = {regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9};
+    const unsigned long long all[] = {regs->rdi, regs->rsi, regs->rdx,
+                                      regs->r10, regs->r8,  regs->r9};
     return all[number];
 }
 

@@ -97,7 +97,7 @@ def file_number(name):
 
 
 def gaps(entries):
-    """Each stream counts 1, 2, 3 ... in the order of its files, but for what the log says is lost."""
+    """Each stream counts 1, 2, 3 ... from file to file, but for what the log says is lost."""
     streams = defaultdict(list)
     told = set()
     for name, entry in entries:

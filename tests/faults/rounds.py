@@ -139,7 +139,7 @@ class Round:
                 victim.process.wait()
 
     def close(self, keep):
-        """Undoes the mounts and removes the directory; a log to be kept is copied from its mount."""
+        """Undoes the mounts; keeps the directory, with a copy of the log from a mount, or not."""
         kept = self.base / "kept"
         if keep and os.path.ismount(self.log.parent) and self.log.exists():
             shutil.copytree(self.log, kept, symlinks=True)
