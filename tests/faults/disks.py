@@ -108,18 +108,20 @@ class Image:
         run(*MKFS[kind], self.file)
 
     def mount(self, file=None):
-        self.device = run("losetup", "--find", "--show", file or self.file)
+        device = run("losetup", "--find", "--show", file or self.file)
         try:
-            run("mount", self.device, self.path)
+            run("mount", device, self.path)
         finally:
             # It stays as long as it is mounted.
-            run("losetup", "--detach", self.device)
+            run("losetup", "--detach", device)
 
     def grow(self):
-        """Only of ext4."""
+        """Only of ext4, and unmounted: to do it while it is mounted takes one privilege more."""
+        unmount(self.path)
         os.truncate(self.file, 512 << 20)
-        run("losetup", "--set-capacity", self.device)
-        run("resize2fs", self.device)
+        run("e2fsck", "-fp", self.file)
+        run("resize2fs", self.file)
+        self.mount()
 
     def close(self):
         unmount(self.path)

@@ -103,8 +103,8 @@ def gaps(entries):
     for name, entry in entries:
         streams[entry["stream"]].append((file_number(name), entry["seq"]))
         if entry["event_type"] == "audit.log.lost":
-            details = entry["details"]
-            told.add((entry["stream"], details["after_seq"], details["count"]))
+            details = entry.get("details", {})
+            told.add((entry["stream"], details.get("after_seq"), details.get("count")))
     found = []
     for stream, numbers in streams.items():
         # Sorting is stable: within a file the entries stay as they are.

@@ -8,7 +8,7 @@ import time
 from contextlib import ExitStack
 
 import oracle
-from victims import Hangs, Victim, panics
+from victims import PATIENCE, Hangs, Victim, panics
 
 
 class Round:
@@ -102,9 +102,20 @@ class Round:
         # moment after the process that we waited for is gone.
         for _ in range(2):
             victim = self.start(threads=0, grace_ms=0)
+            victim.wait_until_open()
+            self.wait_for_recovery()
             victim.stop()
             if not victim.closed():
                 self.found.append(("recovery", "; ".join(victim.said)[:500]))
+
+    def wait_for_recovery(self):
+        """Until only the recovering process has a journal: `open` need not wait for the end of
+        the recovery. What is left after all that time is found by the check."""
+        end = time.monotonic() + PATIENCE / 3
+        while len(list((self.log / "state/journal").glob("*.ring"))) > 1:
+            if time.monotonic() > end:
+                return
+            time.sleep(0.005)
 
     def returned(self):
         return set().union(*(victim.returned for victim in self.victims))

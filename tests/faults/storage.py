@@ -33,7 +33,7 @@ def a_fault(rng):
     call = rng.choices(list(ACTIONS), [WEIGHTS.get(call, 1) for call in ACTIONS])[0]
     place = "" if call in ("msync", "space") else rng.choice(PLACES)
     first = int(2 ** rng.uniform(0, 5 if place else 9 if call == "any" else 6))
-    count = rng.choice([1, 1, 1, 2, 5, 50])
+    count = rng.choice([1, 1, 1, 2, 5, 12])
     return f"{call}{place}:{first}:{count}:{rng.choice(ACTIONS[call])}"
 
 
