@@ -15,7 +15,7 @@ def kill(round):
     """SIGKILL at random moments: opening, recording, sealing, recovering; several at a time"""
     for _ in range(round.rng.randint(2, 4)):
         victims = [round.start(before=own_pids(round)) for _ in range(round.rng.randint(1, 2))]
-        round.sleep(0.003, 0.25)
+        round.let_run(victims, 0.003, 0.25)
         for victim in victims:
             if round.chance(0.2):
                 victim.stop()
@@ -48,7 +48,7 @@ def frozen(round):
 
 def stop_process(round):
     stopped, other = round.start(), round.start()
-    round.sleep(0.003, 0.15)
+    round.let_run([stopped, other], 0.003, 0.15)
     stopped.signal(signal.SIGSTOP)
     round.faults += 1
     round.sleep(0.003, 0.15)
@@ -71,7 +71,7 @@ def freeze_disk(round):
     disk.mount()
     round.log = disk.path / "log"
     victims = [round.start(), round.start()]
-    round.sleep(0.01, 0.2)
+    round.let_run(victims, 0.01, 0.2)
     disks.run("fsfreeze", "--freeze", disk.path)
     round.faults += 1
     try:
@@ -123,7 +123,7 @@ def clock(round):
             for _ in range(round.rng.randint(1, 2))
         ]
         round.faults += len(victims)
-        round.sleep(0.02, 0.25)
+        round.let_run(victims, 0.02, 0.25)
         for victim in victims:
             round.end(victim)
     round.recover()
@@ -142,7 +142,7 @@ def webhooks(round):
             round.start(**settings, pause_us=round.rng.choice([2000, 10_000]))
             for _ in range(round.rng.randint(1, 2))
         ]
-        round.sleep(0.02, 0.6)
+        round.let_run(victims, 0.02, 0.6)
         for victim in victims:
             if round.chance(0.2):
                 victim.stop()

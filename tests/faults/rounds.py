@@ -84,6 +84,13 @@ class Round:
         low, high = math.log(shortest), math.log(longest)
         time.sleep(math.exp(self.rng.uniform(low, high)))
 
+    def let_run(self, victims, shortest, longest):
+        """The same, in most cases from when their logs are open: to open takes a while."""
+        if self.chance(0.6):
+            for victim in victims:
+                victim.wait_until_open()
+        self.sleep(shortest, longest)
+
     def chance(self, probability):
         return self.rng.random() < probability
 

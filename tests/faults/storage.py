@@ -52,12 +52,12 @@ def nth(round):
     """The Nth call of open, write, fsync, rename ... fails, is short or kills; pairs of them"""
     if round.chance(0.7):
         first = round.start()
-        round.sleep(0.02, 0.2)
+        round.let_run([first], 0.02, 0.2)
         round.end(first)
     for _ in range(round.rng.randint(1, 2)):
         rotate = round.rng.choice([50, 200, 3_600_000])
         victim = round.start_with_faults(some_faults(round.rng), rotate_ms=rotate)
-        round.sleep(0.03, 0.4)
+        round.let_run([victim], 0.03, 0.4)
         round.end(victim)
     round.faults += round.count_hits()
     round.recover()
@@ -87,7 +87,7 @@ def full(round):
     }
     for _ in range(round.rng.randint(1, 2)):
         victims = [round.start(**fixed) for _ in range(round.rng.randint(1, 2))]
-        round.sleep(0.05, 0.3)
+        round.let_run(victims, 0.05, 0.3)
         keep_full(round, path, inodes, 2.0 if fixed["env"] else 0.8)
         round.faults += 1
         if round.chance(0.4):
@@ -151,7 +151,7 @@ def power(round):
             round.start_with_faults(faults) if faults else round.start()
             for _ in range(round.rng.randint(1, 2))
         ]
-        round.sleep(0.05, 0.8)
+        round.let_run(victims, 0.05, 0.8)
         if round.chance(0.3):
             # It is killed, or ends in order, before the cut; another recovers what it left.
             round.end(victims.pop(0))
