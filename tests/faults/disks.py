@@ -86,9 +86,6 @@ class Small:
         path.mkdir()
         run("mount", "-t", "tmpfs", "-o", f"mode=700,{options}", "tmpfs", path)
 
-    def grow(self):
-        run("mount", "-o", "remount,size=512m,nr_inodes=99999", self.path)
-
     def close(self):
         unmount(self.path)
         self.path.rmdir()
@@ -114,14 +111,6 @@ class Image:
         finally:
             # It stays as long as it is mounted.
             run("losetup", "--detach", device)
-
-    def grow(self):
-        """Only of ext4, and unmounted: to do it while it is mounted takes one privilege more."""
-        unmount(self.path)
-        os.truncate(self.file, 512 << 20)
-        run("e2fsck", "-fp", self.file)
-        run("resize2fs", self.file)
-        self.mount()
 
     def close(self):
         unmount(self.path)
