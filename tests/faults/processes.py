@@ -101,10 +101,18 @@ def fork(round):
             victim.kill_alone()
             round.kills += 1
             if round.chance(0.5):
-                round.recover(interrupted=0)
+                recover_beside_children(round, victim)
             victim.kill()
     round.recover()
     round.check()
+
+
+def recover_beside_children(round, victim):
+    """A dead process is recovered although its children live."""
+    round.recover(interrupted=0)
+    journal = round.log / f"state/journal/{victim.stream()}.ring"
+    if journal.exists():
+        round.found.append(("left", f"{journal.name} while children of its process live"))
 
 
 def clock(round):

@@ -6,7 +6,7 @@
 //!
 //! | line | means |
 //! |---|---|
-//! | `opened` | the log is open |
+//! | `opened STREAM` | the log is open, and writes this stream |
 //! | `returned ID` | the `audit!` of this event returned, and the log took it |
 //! | `durable ID` | its `wait()` gave `Ok` |
 //! | `refused ID TEXT` | its `wait()` gave an error |
@@ -109,7 +109,7 @@ fn run(dir: &str, settings: &Settings) -> Result<(), tracing_audit::Error> {
         .on_problem(|problem| say(format_args!("problem {problem}")))
         .open()?;
     tracing_subscriber::registry().with(log.layer()).init();
-    say("opened");
+    say(format_args!("opened {}", log.stream()));
     let forwarder = match settings.text("--webhook") {
         Some(url) => {
             subscribe(&log, url)?;
@@ -188,7 +188,7 @@ fn fork_child(log: AuditLog, way: u64) -> AuditLog {
             drop(log);
         }
         // This child outlives its parent, when that is killed.
-        _ => thread::sleep(Duration::from_millis(400)),
+        _ => thread::sleep(Duration::from_millis(600)),
     }
     // SAFETY: it ends the process at once; the log was dropped or is meant not to be.
     unsafe { _exit(0) }

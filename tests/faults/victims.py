@@ -107,16 +107,15 @@ class Victim:
     def closed(self):
         return "closed" in self.said
 
-    def opened(self):
-        return "opened" in self.said
-
-    def failed(self):
-        return any(line.startswith("failed") for line in self.said)
+    def stream(self):
+        """The stream that it writes, once its log is open."""
+        opened = [line for line in self.said if line.startswith("opened ")]
+        return opened[0].split()[1] if opened else None
 
     def wait_until_open(self):
         """Until its log is open, or it has ended."""
         end = time.monotonic() + PATIENCE
-        while not self.opened() and self.process.poll() is None:
+        while not self.stream() and self.process.poll() is None:
             if time.monotonic() > end:
                 raise Hangs(f"it did not open its log within {PATIENCE} s")
             time.sleep(0.002)
