@@ -90,7 +90,9 @@ def fork(round):
     """Children that drop, close, use or keep the log that they inherited"""
     for _ in range(round.rng.randint(1, 2)):
         forks = round.rng.choice([1, 2, 4, 20])
-        victim = round.start(forks=forks)
+        # One of the ways in victim.rs for all children, or each in turn.
+        way = round.rng.choice([{}, {"fork_way": round.rng.randrange(4)}])
+        victim = round.start(forks=forks, **way)
         victim.wait_until_open()
         round.faults += forks
         round.sleep(0.03, 0.3)

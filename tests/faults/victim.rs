@@ -127,7 +127,7 @@ fn run(dir: &str, settings: &Settings) -> Result<(), tracing_audit::Error> {
             thread::sleep(Duration::from_millis(5));
             if children > 0 {
                 children -= 1;
-                log = fork_child(log, children % 4);
+                log = fork_child(log, settings.number("--fork-way", children % 4));
             }
         }
         drop(forwarder);
