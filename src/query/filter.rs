@@ -32,7 +32,8 @@ const DETAILS: &str = "details.";
 /// | `severity` | it is this one (`info`, `warning`, `error`, `critical`); repeatable |
 /// | `outcome` | it is `success`, `failure` or `unknown` |
 /// | `actor`, `resource` | the id or the name is this one |
-/// | `category`, `action`, `tenant_id`, `source`, `ip_address`, `session_id`, `request_id` | it is this one |
+/// | `category`, `action`, `tenant_id`, `source`, `session_id`, `request_id` | it is this one |
+/// | `ip_address` | it is this address, in any spelling |
 /// | `q` | the event type, the description, or id or name of actor or resource contain this text, whatever its case |
 /// | `details.<path>` | the value there is this text, number, `true`, `false` or `null` |
 #[derive(Clone, Debug, Default)]
@@ -306,7 +307,15 @@ impl Filter {
             "resource" => exact(Field::Resource),
             "tenant_id" => exact(Field::Tenant),
             "source" => exact(Field::Source),
-            "ip_address" => exact(Field::Address),
+            "ip_address" => {
+                // As the log writes it; an older one may have it as it was given.
+                let canonical = values.iter().filter_map(|value| canonical(value));
+                let canonical = canonical.map(|value| escape(&value));
+                Condition::Exact(
+                    Field::Address,
+                    escaped().into_iter().chain(canonical).collect(),
+                )
+            }
             "session_id" => exact(Field::Session),
             _ => exact(Field::Request),
         };
@@ -316,6 +325,13 @@ impl Filter {
             .extend(values.drain(..).map(|value| (name.to_owned(), value)));
         Ok(())
     }
+}
+
+/// The other spelling of an address, in which the log writes it.
+fn canonical(address: &str) -> Option<String> {
+    let parsed: std::net::IpAddr = address.parse().ok()?;
+    let canonical = parsed.to_canonical().to_string();
+    (canonical != address).then_some(canonical)
 }
 
 /// A name as it is repeated in a message.

@@ -58,6 +58,8 @@ fn each_parameter_finds_what_it_says() {
         ("outcome", "failure", "success"),
         ("source", "billing", "bill"),
         ("ip_address", "192.0.2.1", "192.0.2.11"),
+        ("ip_address", "::ffff:192.0.2.1", "::ffff:192.0.2.2"),
+        ("ip_address", "::FFFF:C000:0201", "::192.0.2.1"),
         ("session_id", "s-1", "r-1"),
         ("request_id", "r-1", "s-1"),
         ("q", "LOGIN.fail", "door"),

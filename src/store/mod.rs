@@ -1,4 +1,66 @@
 //! From the journal to immutable files.
+//!
+//! In come events that callers pushed into a journal. Out come numbered entries, first in a plain
+//! live file, then in an immutable, compressed and indexed one. Nothing else in the crate changes
+//! files of the log; the rooms to the right read them.
+//!
+//! ```text
+//!  callers      writer thread                    sealer thread
+//!  ───────      ─────────────                    ─────────────
+//!  journal ──▶  batch ──▶ live file ──┐     ┌──▶ tmp ──▶ sealed file + index
+//!     ▲         read      append      │ end │     ▲          │
+//!     │                     │         └─────┘     │          ▼
+//!     └──── release ◀──── sync        (a stem)    │     live twin goes after a grace
+//!                                                 │          │
+//!  a dead process's journal ──▶ recovery ──▶ its live files  ▼
+//!                                                       pruning, by retention and holds
+//! ```
+//!
+//! # What is where
+//!
+//! `layout` draws the directory. Each *stream* (one process that has the log open) has a lock, a
+//! journal, at most one live file that grows, and a reserve of 2 MiB for the moment when the disk
+//! is full. Files of a stream count 1, 2, 3 … in their names, and no number is given twice: whoever
+//! follows the log goes by them. Everything a process does to a stream's files, it does under that
+//! stream's lock.
+//!
+//! # What is always true
+//!
+//! 1. *An event is in the journal, or durable in a file, or both.* The journal lets go of an event
+//!    only with a `Synced`, and only a sync of the file that has it makes one (`live`). So a failed
+//!    write, a failed sync, a full disk, and a live file that someone else deleted or cut, lose
+//!    nothing that the journal has.
+//! 2. *An event is in one file at most.* What is written again elsewhere was cut off before,
+//!    durably; what a dead process wrote and did not release is known by its id, and compared byte
+//!    by byte with the journal.
+//! 3. *Numbers have no gap* within a stream, but where durable entries were destroyed by someone
+//!    else: then the numbers stay free, and `audit.log.lost` says which.
+//! 4. *Nothing of a finished file is in the journal*, durably: so a sealed file is never looked
+//!    into for events to recover.
+//! 5. *What is in `sealed/` is whole*, was read back and compared, and never changes. Its live twin
+//!    goes only after that was found true once more.
+//! 6. *A file is removed only after the log says so*, durably (`prune`).
+//! 7. *What is not proven to be damaged is not treated so.* A read that fails is made again later.
+//!    What is damaged, and what others put in the place of our files, is moved to `state/aside`,
+//!    never deleted.
+//!
+//! # The order of the fsyncs
+//!
+//! | step | durable before the next one |
+//! |---|---|
+//! | a log is opened | the directory and those above it; `state/format`; the journal's blocks, its header, its name |
+//! | a live file begins | its name |
+//! | entries are released | their lines |
+//! | a live file ends | the cut behind its last line, if there is one; the journal's header |
+//! | a file is sealed | the compressed file; its index and that one's name; then the sealed file's name |
+//! | the live twin goes | the sealed file's name, once more: who renamed it may have died |
+//! | a journal is removed | when closing: its header, which says that nothing is in it. In recovery: all that is kept and appended, and the live directory |
+//! | a recovered file is sealed | that the journal is gone: brought back by a power loss, its events would be written again |
+//! | files are pruned | the entry that names them, in the log or in `state/pruning` |
+//!
+//! A name is durable when its directory was synced; nothing is concluded from the order of two
+//! names. The crash oracle (`oracle`) plays deaths and power losses at every step, on a disk that
+//! promises no more than POSIX does, and on one that behaves like ext4.
 
 pub(crate) mod blob;
 pub(crate) mod bloom;
@@ -43,7 +105,7 @@ mod mend;
 mod open;
 mod prepare;
 mod prune;
-mod prune_intent;
+pub(crate) mod prune_intent;
 mod prune_watch;
 mod recover;
 pub(crate) mod removed;

@@ -37,12 +37,12 @@ const MAGIC: &[u8; 8] = b"pruning\n";
 const HEADER: usize = 16;
 
 #[derive(Debug)]
-pub(super) struct Intents {
+pub(crate) struct Intents {
     path: PathBuf,
 }
 
 impl Intents {
-    pub(super) fn new(layout: &Layout) -> Self {
+    pub(crate) fn new(layout: &Layout) -> Self {
         Self {
             path: layout.pruning(),
         }
@@ -82,7 +82,7 @@ impl Intents {
     }
 
     /// The entries that the log doesn't have yet.
-    pub(super) fn owed(&self) -> Result<Vec<Vec<u8>>> {
+    pub(crate) fn owed(&self) -> Result<Vec<Vec<u8>>> {
         let found = self.read()?;
         Ok(found.into_iter().map(|(_, entry)| entry).collect())
     }

@@ -15,11 +15,12 @@ use crate::{
     query::{AuditReader, Filter, Order},
     record::{
         StreamId,
-        scan::{Fields, details_path, scan},
+        scan::{Fields, details_path, member, scan},
     },
     store::{
         names::FileStem,
         numbers::Numbers,
+        prune_intent::Intents,
         removed::{PRUNED, Removed, removed},
     },
 };
@@ -94,6 +95,10 @@ impl Accounted {
             }
             ControlFlow::Continue(())
         })?;
+        // What was removed from a full disk, of which the log could not tell yet.
+        for entry in Intents::new(reader.layout()).owed()? {
+            self.pruned(member(&entry, "details").unwrap_or_default());
+        }
         Ok(())
     }
 
