@@ -458,3 +458,7 @@ pub(crate) fn damaged_journals(fs: &dyn Fs, dir: &Path) -> Result<Vec<String>> {
     let names = entries.into_iter().map(|entry| entry.name);
     Ok(names.filter(|name| name.ends_with(".damaged")).collect())
 }
+
+#[cfg(test)]
+#[path = "recover_tests.rs"]
+mod tests;

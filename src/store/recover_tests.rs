@@ -1,0 +1,81 @@
+//! What recovery adds is filed where it is looked for.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use super::*;
+use crate::{
+    query::{AuditReader, Filter, Order},
+    store::{
+        SpaceAction, Watermarks, assemble::assemble, gzip::Level, health::Health,
+        open::StoreOptions, retention::Retention, sealer::SealerOptions, set_clock::SetClock,
+        sim::SimFs, writer::WriterOptions,
+    },
+};
+
+fn options() -> StoreOptions {
+    let none = (0, SpaceAction::Report);
+    StoreOptions {
+        source: "app".parse().unwrap(),
+        journal_capacity: 1 << 16,
+        writer: WriterOptions {
+            rotate_bytes: 1 << 20,
+            rotate_age: Duration::from_secs(3600),
+            sync_interval: Duration::from_secs(1),
+            watermarks: Watermarks::default()
+                .low(none.0, none.1)
+                .very_low(none.0, none.1),
+        },
+        sealer: SealerOptions {
+            level: Level::FASTEST,
+            grace: Duration::ZERO,
+            retention: Retention::unlimited(),
+        },
+        health: Arc::new(Health::new(None)),
+    }
+}
+
+#[test]
+fn what_is_recovered_days_later_is_found_on_the_day_that_it_is_stamped_with() {
+    let (fs, today) = (SimFs::new(), Timestamp::now());
+    // Long before the events that it records, which are stamped by the real clock.
+    let clock = Arc::new(SetClock::new("2026-01-10T10:00:00Z"));
+    let dir = Path::new("/log");
+    let process = fs.process();
+    let mut parts = assemble(Arc::new(process.clone()), clock.clone(), dir, options()).unwrap();
+    for _ in 0..2 {
+        let source = "app".parse().unwrap();
+        let event = OwnRecord::new("test.event", Severity::Info, "Something").render(&source);
+        parts.producer.push(&event).unwrap();
+        if parts.producer.used() < 500 {
+            parts.writer.step().unwrap();
+        }
+    }
+    process.end();
+
+    clock.jump_to(&today.to_string());
+    let layout = Layout::new(dir);
+    let recovered = recover(&fs, &layout, &*clock, &parts.stream)
+        .unwrap()
+        .unwrap();
+    let days: Vec<_> = recovered.files.iter().map(FileStem::day).collect();
+    assert_eq!(days, ["2026-01-10".parse().unwrap(), today.day()]);
+    for stem in &recovered.files {
+        seal::seal(&fs, &layout, stem, Level::FASTEST).unwrap();
+        fs.remove_file(&layout.live(stem)).unwrap();
+    }
+    let day = today.day().to_string();
+    let of_today = [
+        ("event_type", "audit.log.recovered"),
+        ("start_date", day.as_str()),
+    ];
+    let reader = AuditReader::open_on(Arc::new(fs), layout).unwrap();
+    let mut found = 0;
+    let filter = Filter::parse(of_today).unwrap();
+    reader
+        .each(&filter, Order::Asc, |_| {
+            found += 1;
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert_eq!(found, 1);
+}
