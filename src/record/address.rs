@@ -12,9 +12,11 @@ const LONGEST: usize = 2 + 45;
 /// that of RFC 5952, and that of IPv4 if it is an IPv4-mapped one. Text that isn't an address stays.
 #[inline]
 pub(crate) fn canonicalize(out: &mut Buffer, start: usize) {
-    // An IPv4 address has only one spelling.
+    // An IPv4 address has only one spelling; an IPv6 one begins with up to four digits and a colon,
+    // behind its quote.
     let text = out.get(start..).unwrap_or_default();
-    if text.len() <= LONGEST && text.contains(&b':') {
+    let beginning = text.get(1..6).unwrap_or(text);
+    if beginning.contains(&b':') && text.len() <= LONGEST {
         canonicalize_long(out, start);
     }
 }
