@@ -221,13 +221,13 @@ impl Live {
     /// # Errors
     ///
     /// Gives the file back, to be ended later.
-    pub(super) fn finish(mut self) -> Result<Finished, (Self, io::Error)> {
+    pub(super) fn finish(mut self) -> Result<Finished, (Box<Self>, io::Error)> {
         match self.even_out_durably() {
             Ok(()) => Ok(Finished {
                 is_empty: self.appended.len == 0,
                 stem: self.stem,
             }),
-            Err(error) => Err((self, error)),
+            Err(error) => Err((Box::new(self), error)),
         }
     }
 

@@ -314,7 +314,8 @@ fn set_damage_aside(
 ) -> Result<String> {
     let path = layout.live(stem);
     let (mut at, mut good, mut bad) = (0, Vec::new(), Vec::new());
-    for range in sound.damaged.iter().cloned().chain([sound.len..len]) {
+    let rest = std::iter::once(sound.len..len);
+    for range in sound.damaged.iter().cloned().chain(rest) {
         good.push(at..range.start);
         at = range.end;
         bad.push(range);

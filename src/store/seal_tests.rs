@@ -152,7 +152,7 @@ fn death_and_power_loss_between_any_two_operations() {
             // The next process seals again, finds it good, and lets the live twin go; then the
             // power fails once more.
             assert!(
-                !verified(&sim, &layout, &stem(1)).unwrap().is_some()
+                verified(&sim, &layout, &stem(1)).unwrap().is_none()
                     || !sim.files(layout.sealed_dir()).is_empty()
             );
             let index = seal_it(&sim, &layout).unwrap();
@@ -246,13 +246,13 @@ fn what_is_not_finished_is_not_sealed() {
 fn the_live_twin_stays_unless_the_sealed_one_has_it_all() {
     let (sim, layout) = sim(&live());
     let (sealed, live_path) = (layout.sealed(&stem(1)), layout.live(&stem(1)));
-    assert!(!verified(&sim, &layout, &stem(1)).unwrap().is_some());
+    assert!(verified(&sim, &layout, &stem(1)).unwrap().is_none());
     seal_it(&sim, &layout).unwrap();
     let whole = sim.bytes(&sealed).unwrap();
     for cut in [0, 1, 10, 20, whole.len() / 2, whole.len() - 1] {
         sim.put(&sealed, &whole[..cut]);
         assert!(
-            !verified(&sim, &layout, &stem(1)).unwrap().is_some(),
+            verified(&sim, &layout, &stem(1)).unwrap().is_none(),
             "cut at {cut}"
         );
     }
@@ -267,7 +267,7 @@ fn the_live_twin_stays_unless_the_sealed_one_has_it_all() {
             .collect(),
     ] {
         sim.put(&live_path, other);
-        assert!(!verified(&sim, &layout, &stem(1)).unwrap().is_some());
+        assert!(verified(&sim, &layout, &stem(1)).unwrap().is_none());
     }
 }
 

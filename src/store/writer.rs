@@ -353,7 +353,7 @@ impl Writer {
         }
         match live.finish() {
             Err((live, error)) => {
-                self.current = Current::Ending(live);
+                self.current = Current::Ending(*live);
                 return Err(Error::io("cut", path)(error));
             }
             // Left behind, it is removed at the next recovery.
