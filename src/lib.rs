@@ -164,6 +164,7 @@ mod capture;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
+mod contain;
 mod error;
 #[cfg(any(feature = "server", test))]
 mod export;

@@ -281,3 +281,6 @@ impl fmt::Debug for AuditLog {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

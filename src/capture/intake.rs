@@ -21,6 +21,11 @@ pub enum WhenFull {
     Wait,
     /// Drops the event. Dropped events are counted, and the count is written into the log as
     /// `audit.log.dropped`.
+    ///
+    /// A caller never waits for room then, but the kernel can still hold it up. The journal is a
+    /// mapped file in the log's directory. While its file system is frozen (`fsfreeze`, some
+    /// snapshots) or hangs (network storage), a thread that writes to a page of the journal stands
+    /// until that is over.
     Drop,
 }
 

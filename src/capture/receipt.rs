@@ -28,7 +28,8 @@ pub enum NotDurable {
     #[error("the event is recorded but not yet on stable storage: {0}")]
     Storage(String),
     /// The log was closed before the event was on stable storage, or before it came: then it is not
-    /// [recorded](Receipt::is_recorded). Close the log after the last event.
+    /// [recorded](Receipt::is_recorded). Close the log after the last event. A log whose writer has
+    /// died ([`Problem::ThreadDied`](crate::Problem::ThreadDied)) takes no more events either.
     #[error("the audit log was closed before the event was on stable storage")]
     Closed,
     /// The event was recorded by the process from which this one was forked, and only that one

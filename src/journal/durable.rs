@@ -5,23 +5,31 @@
 //! can be `Copy` and still ask after the log is closed.
 
 use std::{
-    sync::{Arc, PoisonError, atomic::Ordering},
+    mem,
+    sync::{
+        Arc, OnceLock, PoisonError,
+        atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
+    },
     task::Waker,
 };
 #[cfg(not(loom))]
 use std::{
     sync::{
-        Condvar, Mutex, MutexGuard, OnceLock,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize},
+        Condvar, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, fence},
     },
-    thread::Thread,
+    thread::{self, Thread},
 };
 
 use super::Process;
+use crate::contain::contain;
 #[cfg(loom)]
-use loom::sync::{
-    Condvar, Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicU64, AtomicUsize},
+use loom::{
+    sync::{
+        Condvar, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, fence},
+    },
+    thread::{self, Thread},
 };
 
 /// What became of a position.
@@ -37,6 +45,7 @@ pub(crate) enum Fate {
 
 #[derive(Debug, Default)]
 struct Waiting {
+    /// Position, key, waker.
     wakers: Vec<(u64, u64, Waker)>,
     next_key: u64,
     failure: Option<Arc<str>>,
@@ -45,8 +54,20 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn wake_all(&mut self) {
-        self.wakers.drain(..).for_each(|(.., waker)| waker.wake());
+    fn take(&mut self, key: u64) -> Option<Waker> {
+        let at = self.wakers.iter().position(|(_, kept, _)| *kept == key)?;
+        Some(self.wakers.swap_remove(at).2)
+    }
+}
+
+/// Wakes each of them, whatever another does.
+///
+/// A waker is the application's code, so no lock may be held: it may ask for a position at once, or
+/// drop a future that waits for one.
+fn wake(wakers: Vec<(u64, u64, Waker)>) {
+    for (.., waker) in wakers {
+        // A panic was shown by the panic hook.
+        contain(|| waker.wake());
     }
 }
 
@@ -57,7 +78,6 @@ pub(crate) struct Durability {
     /// How many wait: the writer syncs sooner when any do.
     waiters: AtomicUsize,
     nudged: AtomicBool,
-    #[cfg(not(loom))]
     writer: OnceLock<Thread>,
     waiting: Mutex<Waiting>,
     changed: Condvar,
@@ -80,42 +100,44 @@ impl Durability {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        // Nothing that can panic runs under the lock but wakers, after which it is still true.
+        // Nothing of the application's runs under the lock, and nothing that panics.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     // The writer's side.
 
     /// The calling thread is the one to wake.
-    #[cfg(not(loom))]
     pub(crate) fn attach_writer(&self) {
-        let _ = self.writer.set(std::thread::current());
+        let _ = self.writer.set(thread::current());
     }
 
     pub(crate) fn has_waiters(&self) -> bool {
-        self.waiters.load(Ordering::SeqCst) > 0
+        self.waiters.load(Relaxed) > 0
     }
 
     /// The writer is awake and will look at everything.
     pub(crate) fn awake(&self) {
-        self.nudged.store(false, Ordering::Release);
+        self.nudged.store(false, Release);
     }
 
     /// Everything before `position` is durable.
     ///
-    /// This stores the position and then looks for waiters; a waiter counts itself and then looks at
-    /// the position. One of the two has to see the other, or the waiter sleeps for ever in a log in
-    /// which nothing else happens: so all four accesses are sequentially consistent.
+    /// This stores the position and then looks for waiters; a waiter counts itself and then looks
+    /// at the position. One of the two has to see the other, or the waiter sleeps for ever in a log in
+    /// which nothing else happens. So a fence stands between the two steps, on both sides.
     pub(crate) fn advance(&self, position: u64) {
-        self.durable.store(position, Ordering::SeqCst);
+        self.durable.store(position, Release);
+        fence(SeqCst);
         if self.has_waiters() {
             let mut waiting = self.lock();
             waiting.failure = None;
-            waiting
+            let due = waiting
                 .wakers
                 .extract_if(.., |(wanted, ..)| *wanted <= position)
-                .for_each(|(.., waker)| waker.wake());
+                .collect();
             self.changed.notify_all();
+            drop(waiting);
+            wake(due);
         }
     }
 
@@ -124,8 +146,7 @@ impl Durability {
     pub(crate) fn fail(&self, error: &str) {
         let mut waiting = self.lock();
         waiting.failure = Some(error.into());
-        waiting.wake_all();
-        self.changed.notify_all();
+        self.tell_all(waiting);
     }
 
     /// Writing works again.
@@ -146,17 +167,22 @@ impl Durability {
     fn end(&self, fate: Fate) {
         let mut waiting = self.lock();
         waiting.over.get_or_insert(fate);
-        waiting.wake_all();
+        self.tell_all(waiting);
+    }
+
+    fn tell_all(&self, mut waiting: MutexGuard<'_, Waiting>) {
+        let all = mem::take(&mut waiting.wakers);
         self.changed.notify_all();
+        drop(waiting);
+        wake(all);
     }
 
     // The caller's side.
 
     /// Wakes the writer; once, until it is awake.
     pub(crate) fn nudge(&self) {
-        #[cfg(not(loom))]
-        if !self.nudged.load(Ordering::Relaxed)
-            && !self.nudged.swap(true, Ordering::AcqRel)
+        if !self.nudged.load(Relaxed)
+            && !self.nudged.swap(true, AcqRel)
             && let Some(writer) = self.writer.get()
         {
             writer.unpark();
@@ -164,7 +190,13 @@ impl Durability {
     }
 
     pub(crate) fn is_durable(&self, position: u64) -> bool {
-        self.durable.load(Ordering::SeqCst) >= position
+        self.durable.load(Acquire) >= position
+    }
+
+    /// Counts one who waits, and only then looks at the position; see [`advance`](Self::advance).
+    fn count_waiter(&self) {
+        self.waiters.fetch_add(1, Relaxed);
+        fence(SeqCst);
     }
 
     fn fate(&self, position: u64, waiting: &Waiting) -> Option<Fate> {
@@ -182,7 +214,7 @@ impl Durability {
         if self.is_durable(position) {
             return Fate::Durable;
         }
-        self.waiters.fetch_add(1, Ordering::SeqCst);
+        self.count_waiter();
         self.nudge();
         let mut waiting = self.lock();
         let fate = loop {
@@ -197,7 +229,7 @@ impl Durability {
             }
         };
         drop(waiting);
-        self.waiters.fetch_sub(1, Ordering::SeqCst);
+        self.waiters.fetch_sub(1, Relaxed);
         fate
     }
 
@@ -207,8 +239,9 @@ impl Durability {
         if key.is_none() && self.is_durable(position) {
             return Some(Fate::Durable);
         }
+        let waker = waker.clone();
         if key.is_none() {
-            self.waiters.fetch_add(1, Ordering::SeqCst);
+            self.count_waiter();
         }
         let mut waiting = self.lock();
         let mine = *key.get_or_insert_with(|| {
@@ -216,10 +249,11 @@ impl Durability {
             waiting.next_key
         });
         let fate = self.fate(position, &waiting);
-        waiting.wakers.retain(|(_, key, _)| *key != mine);
+        let _earlier = waiting.take(mine);
         if fate.is_none() {
-            waiting.wakers.push((position, mine, waker.clone()));
+            waiting.wakers.push((position, mine, waker));
         }
+        // The wakers that are not kept are dropped later, when the lock is free.
         drop(waiting);
         self.nudge();
         fate
@@ -227,7 +261,8 @@ impl Durability {
 
     /// Nobody polls under `key` any more.
     pub(crate) fn forget(&self, key: u64) {
-        self.lock().wakers.retain(|(_, kept, _)| *kept != key);
-        self.waiters.fetch_sub(1, Ordering::SeqCst);
+        self.waiters.fetch_sub(1, Relaxed);
+        // Dropped when the lock is free.
+        let _waker = self.lock().take(key);
     }
 }

@@ -1,10 +1,11 @@
-//! The protocol under loom: every interleaving of a few threads on a ring of two or four frames.
-//!
-//! `RUSTFLAGS="--cfg loom" cargo test --release --lib journal::loom_model`
+//! The protocol under loom: every interleaving of a few threads on a ring of two or four frames, and
+//! of those who wait for the durable end. `scripts/loom` runs it.
 //!
 //! Loom's memory is made of words. Each is an atomic that holds the value, beside a cell that holds
 //! nothing and only tells loom what was touched how: a plain write must meet no other access, so
 //! the reuse of a payload's place as a commit word is checked too.
+
+mod durable;
 
 use loom::{cell::UnsafeCell, model::Builder, sync::atomic::AtomicU64, thread};
 use std::sync::atomic::Ordering::{self, Relaxed};

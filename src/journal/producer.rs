@@ -105,6 +105,8 @@ impl<M: Memory> Ring<M> {
         let mut limit = self.word(at::LIMIT).load(Acquire);
         loop {
             if start & CLOSED != 0 {
+                // Pairs with `close`: whoever is refused sees why the ring was closed.
+                head.load(Acquire);
                 return Err(PushError::Closed);
             }
             let end = start + size;
@@ -244,7 +246,7 @@ impl<M: Memory> Producer<M> {
     /// Closes the ring: every reservation is either before this and will be returned by the
     /// consumer, or is refused.
     pub(crate) fn close(&self) {
-        self.ring.word(at::HEAD).fetch_or(CLOSED, Relaxed);
+        self.ring.word(at::HEAD).fetch_or(CLOSED, Release);
     }
 
     /// Reserves room for a payload of `len` and never commits it, as a thread killed in the middle

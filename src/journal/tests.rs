@@ -1,6 +1,16 @@
 //! The ring against a queue, alone and under threads, and its speed.
 
-use std::{collections::VecDeque, path::Path, thread, time::Instant};
+use std::{
+    collections::VecDeque,
+    path::Path,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Wake, Waker},
+    thread,
+    time::Instant,
+};
 
 use proptest::{collection::vec, prelude::*};
 
@@ -288,4 +298,97 @@ fn drain(mut consumer: Consumer) -> u64 {
         }
     }
     frames
+}
+
+/// Calls it when woken, and when dropped.
+struct Calls<F: Fn() + Send + Sync>(F);
+
+impl<F: Fn() + Send + Sync + 'static> Wake for Calls<F> {
+    fn wake(self: Arc<Self>) {
+        (self.0)();
+    }
+}
+
+fn waker(call: impl Fn() + Send + Sync + 'static) -> Waker {
+    Waker::from(Arc::new(Calls(call)))
+}
+
+#[test]
+fn a_waker_that_panics_keeps_no_other_from_waking() {
+    let ends: [fn(&Durability); 4] = [
+        |durability| durability.advance(32),
+        |durability| durability.fail("no space"),
+        Durability::close,
+        |durability| durability.die("it panicked"),
+    ];
+    for end in ends {
+        let durability = Durability::leak();
+        let woken = Arc::new(AtomicUsize::new(0));
+        let counts = {
+            let woken = woken.clone();
+            waker(move || _ = woken.fetch_add(1, Relaxed))
+        };
+        let mut keys = [None; 4];
+        for (number, key) in keys.iter_mut().enumerate() {
+            let waker = match number % 2 {
+                0 => waker(|| panic!("on purpose")),
+                _ => counts.clone(),
+            };
+            assert!(durability.poll(32, key, &waker).is_none());
+        }
+        end(durability);
+        assert_eq!(woken.load(Relaxed), 2);
+        for key in keys {
+            durability.forget(key.unwrap());
+        }
+        assert!(!durability.has_waiters());
+    }
+}
+
+/// As an executor does that polls at once, or one that drops the future with its last waker.
+#[test]
+fn a_waker_may_use_what_it_is_woken_for() {
+    struct Forgets(&'static Durability, Mutex<Option<u64>>);
+    impl Wake for Forgets {
+        fn wake(self: Arc<Self>) {
+            self.0.poll(32, &mut self.1.lock().unwrap(), Waker::noop());
+        }
+    }
+    impl Drop for Forgets {
+        fn drop(&mut self) {
+            if let Some(key) = self.1.get_mut().unwrap().take() {
+                self.0.forget(key);
+            }
+        }
+    }
+    let (done, waits) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        let durability = Durability::leak();
+        let forgets = || Arc::new(Forgets(durability, Mutex::default()));
+        let ask = |task: Arc<Forgets>| {
+            let mut key = None;
+            let fate = durability.poll(32, &mut key, &Waker::from(task.clone()));
+            *task.1.lock().unwrap() = key;
+            fate.is_none()
+        };
+        assert!(ask(forgets()));
+        durability.fail("no space");
+        durability.recovered();
+        assert!(!durability.has_waiters());
+        // Another waker in the place of the last one, and none.
+        let task = forgets();
+        assert!(ask(task.clone()));
+        let mut key = task.1.lock().unwrap().take();
+        let other = forgets();
+        let mut others = None;
+        assert!(durability.poll(32, &mut others, Waker::noop()).is_none());
+        *other.1.lock().unwrap() = others;
+        assert!(durability.poll(32, &mut key, &Waker::from(other)).is_none());
+        assert!(durability.poll(32, &mut key, Waker::noop()).is_none());
+        durability.forget(key.unwrap());
+        assert!(!durability.has_waiters());
+        done.send(()).unwrap();
+    });
+    let ended = waits.recv_timeout(std::time::Duration::from_secs(60));
+    ended.expect("the lock is free while wakers run and go");
 }

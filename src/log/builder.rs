@@ -1,6 +1,11 @@
 //! How a log is described and opened.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{AuditLog, Owner, stores::Stores};
 use crate::{
@@ -144,7 +149,8 @@ impl AuditLogBuilder {
     }
 
     /// Called with every problem, on one of the log's own threads, or on one that records an event
-    /// of which it is told: keep it short, and record no audit events in it that wait.
+    /// of which it is told: keep it short, record no audit events in it that wait, and don't close
+    /// the log in it, which is an error.
     pub fn on_problem(mut self, callback: impl Fn(&Problem) + Send + Sync + 'static) -> Self {
         self.on_problem = Some(Arc::new(callback));
         self
@@ -164,6 +170,14 @@ impl AuditLogBuilder {
     /// [`Error::Invalid`] for a setting that can't be used, [`Error::Io`] for a directory that
     /// can't, [`Error::Version`] for one that another version wrote.
     pub fn open(self) -> Result<AuditLog> {
+        self.open_with(Store::open)
+    }
+
+    /// The same, with another way to open the store.
+    pub(super) fn open_with(
+        self,
+        open: impl FnOnce(&Path, StoreOptions) -> Result<Store>,
+    ) -> Result<AuditLog> {
         let source: Source = match &self.source {
             Some(source) => source.parse()?,
             None => program_name().parse()?,
@@ -213,7 +227,7 @@ impl AuditLogBuilder {
             },
             health: Arc::new(Health::new(self.on_problem)),
         };
-        let store = Store::open(&self.dir, options.clone())?;
+        let store = open(&self.dir, options.clone())?;
         if let Some(of_program) = self.catalogue
             && let Err(error) = catalogue::keep_catalogue(&store.layout, &source, of_program())
         {

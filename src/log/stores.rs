@@ -188,7 +188,9 @@ impl Journals for Stores {
     fn came_late(&self) {
         let here = self.here();
         here.health.count(here.health.refused(), 1);
-        if !here.reported.swap(true, Relaxed) {
+        // Otherwise the writer has died, which was reported.
+        let closed = here.closed.load(Relaxed);
+        if closed && !here.reported.swap(true, Relaxed) {
             here.health.report(&Problem::Closed);
         }
     }

@@ -3,14 +3,13 @@
 
 use std::{
     fmt,
-    panic::{self, AssertUnwindSafe},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use crate::record::Timestamp;
+use crate::{contain::contain, record::Timestamp};
 
 /// Something is wrong with the log, or right again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,9 +50,10 @@ pub enum Problem {
     /// The log's directory is no longer where it was opened: it was moved, or a link to it was set to
     /// another. The log goes on in the old one; restart the process to use the new one.
     DirectoryMoved(String),
-    /// A thread of the log panicked, which is a fault of this crate. No more events are taken, or,
-    /// without the sealer, no more files are sealed and pruned. Restart the process: what is in the
-    /// journal is written then.
+    /// A thread of the log panicked, which is a fault of this crate. Without the writer no more
+    /// events are taken: they are counted as [`refused`](Counters::refused), and nobody waits for
+    /// it. Without the sealer no more files are sealed and pruned. Restart the process: the events
+    /// in the journal are written then.
     ThreadDied(String),
     /// Files that are past their retention by this machine's clock stay, because the clock has not
     /// proved itself: it jumped, or the machine was off. Check the clock. If it is right, run
@@ -195,7 +195,8 @@ counters! {
     syncs: "counter" "tracing_audit_syncs_total",
     /// Events dropped because the journal was full.
     dropped: "counter" "tracing_audit_dropped_total",
-    /// Events not recorded because the log was closed, or a forked process had no stream.
+    /// Events not recorded because the log was closed, its writer died, or a forked process had no
+    /// stream.
     refused: "counter" "tracing_audit_refused_total",
     /// Failed attempts to write or sync.
     write_errors: "counter" "tracing_audit_write_errors_total",
@@ -281,7 +282,7 @@ impl Health {
     /// is theirs, and must not end the thread that writes the log.
     pub(crate) fn report(&self, problem: &Problem) {
         self.note(problem);
-        let told = panic::catch_unwind(AssertUnwindSafe(|| match problem {
+        let told = contain(|| match problem {
             Problem::WriteRecovered
             | Problem::SpaceRecovered
             | Problem::PruneResumed
@@ -292,17 +293,14 @@ impl Health {
                 tracing::error!(target: "tracing_audit", "{problem}");
             }
             _ => tracing::warn!(target: "tracing_audit", "{problem}"),
-        }));
-        let called = panic::catch_unwind(AssertUnwindSafe(|| {
+        });
+        let called = contain(|| {
             if let Some(callback) = &self.callback {
                 callback(problem);
             }
-        }));
-        for (panicked, whose) in [
-            (told.is_err(), "a `tracing` layer"),
-            (called.is_err(), "`on_problem`"),
-        ] {
-            if panicked {
+        });
+        for (fine, whose) in [(told, "a `tracing` layer"), (called, "`on_problem`")] {
+            if !fine {
                 self.note_lasting(format!(
                     "{whose} panicked when a problem of the log was reported"
                 ));
@@ -310,7 +308,8 @@ impl Health {
         }
     }
 
-    fn note(&self, problem: &Problem) {
+    /// Notes a problem, without telling anyone.
+    pub(super) fn note(&self, problem: &Problem) {
         let text = || Some(problem.to_string());
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         match problem {

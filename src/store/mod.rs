@@ -93,7 +93,7 @@ pub(crate) mod verify;
 
 pub(crate) mod assemble;
 mod batch;
-mod clock;
+pub(crate) mod clock;
 mod clock_guard;
 mod health;
 pub(crate) mod hold;

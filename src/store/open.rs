@@ -7,7 +7,7 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
-        mpsc::Sender,
+        mpsc::{self, Sender},
     },
     thread::{self, JoinHandle},
 };
@@ -52,21 +52,34 @@ pub(crate) struct Store {
 }
 
 struct Threads {
-    writer: JoinHandle<Result<()>>,
-    sealer: JoinHandle<()>,
+    /// `None` if it was never given its work.
+    writer: JoinHandle<Option<Result<()>>>,
+    sealer: JoinHandle<Option<()>>,
     lock: Box<dyn FsLock>,
+}
+
+impl Threads {
+    fn include_this(&self) -> bool {
+        let this = thread::current().id();
+        [self.writer.thread(), self.sealer.thread()]
+            .iter()
+            .any(|thread| thread.id() == this)
+    }
 }
 
 impl Store {
     /// Makes the directory ready and starts the writer and the sealer, which takes over what dead
     /// processes left.
     pub(crate) fn open(dir: &Path, options: StoreOptions) -> Result<Self> {
-        Self::open_on(Arc::new(OsFs), Arc::new(SystemClock::new()), dir, options)
+        let clock = Arc::new(SystemClock::new());
+        Self::open_on(Arc::new(OsFs), clock, named, dir, options)
     }
 
-    fn open_on(
+    /// The same on another file system and clock, with threads of another make.
+    pub(crate) fn open_on(
         fs: Arc<dyn Fs>,
         clock: Arc<dyn Clock>,
+        thread: impl Fn(&str) -> thread::Builder,
         dir: &Path,
         options: StoreOptions,
     ) -> Result<Self> {
@@ -79,13 +92,26 @@ impl Store {
             health,
             jobs,
             stopping,
-            writer,
+            mut writer,
             sealer,
         } = assemble(fs, clock, dir, options)?;
+        let died = mourn(&writer, &producer, durability);
+        let spawned = spawn(thread("audit-writer"), &health, Writer::run, died).and_then(|one| {
+            let two = spawn(thread("audit-sealer"), &health, Sealer::run, |_| ())?;
+            Ok((one, two))
+        });
+        let (writing, sealing) = match spawned {
+            Ok(spawned) => spawned,
+            Err(error) => {
+                // Nothing is in the journal. The next process removes what stays here.
+                let _ = writer.finish();
+                let _ = lock.remove();
+                return Err(Error::io("start a thread for", dir)(error));
+            }
+        };
         let threads = Threads {
-            writer: spawn_writer(writer, &producer, durability, &health)
-                .map_err(Error::io("start a thread for", dir))?,
-            sealer: spawn_sealer(sealer, &health).map_err(Error::io("start a thread for", dir))?,
+            writer: writing.begin(writer),
+            sealer: sealing.begin(sealer),
             lock,
         };
         Ok(Self {
@@ -100,22 +126,27 @@ impl Store {
     }
 
     /// Takes no more events, writes and syncs those taken, and stops. Doing it twice does nothing.
+    ///
+    /// One of the threads that are to stop can't do it, as a callback on it would: then an error
+    /// says so, and it is left to another thread.
     pub(crate) fn close(&self) -> Result<()> {
         self.producer.close();
         self.durability.nudge();
-        let Some(threads) = self
-            .threads
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-        else {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        if threads.as_ref().is_some_and(Threads::include_this) {
+            let why = "`on_problem` runs on the log's own thread, which can't wait for itself: \
+                       close the log on another one";
+            let ring = self.layout.ring(&self.stream);
+            return Err(Error::io("close", ring)(io::Error::other(why)));
+        }
+        let taken = threads.take();
+        drop(threads);
+        let Some(threads) = taken else {
             return Ok(());
         };
-        let written = threads.writer.join().unwrap_or_else(|_| {
-            Err(Error::damaged(
-                self.layout.ring(&self.stream),
-                "the writer thread panicked",
-            ))
+        let written = threads.writer.join().ok().flatten().unwrap_or_else(|| {
+            let ring = self.layout.ring(&self.stream);
+            Err(Error::damaged(ring, "the writer thread panicked"))
         });
         self.stopping.store(true, Ordering::Release);
         let _ = self.sealer.send(Job::Stop);
@@ -198,50 +229,76 @@ impl Store {
     }
 }
 
-fn spawn_writer(
-    writer: Writer,
+/// A thread of the log that waits for its work, so that the work is still here if another thread
+/// can't be started.
+struct Waiting<W, T> {
+    work: Sender<W>,
+    thread: JoinHandle<Option<T>>,
+}
+
+impl<W, T> Waiting<W, T> {
+    fn begin(self, work: W) -> JoinHandle<Option<T>> {
+        // It waits for nothing else, so it is there.
+        let _ = self.work.send(work);
+        self.thread
+    }
+}
+
+fn spawn<W: Send + 'static, T: Send + 'static>(
+    thread: thread::Builder,
+    health: &Arc<Health>,
+    run: impl FnOnce(W) -> T + Send + 'static,
+    died: impl FnOnce(&str) -> T + Send + 'static,
+) -> io::Result<Waiting<W, T>> {
+    let health = health.clone();
+    let (work, given) = mpsc::channel();
+    let thread = thread.spawn(move || {
+        let work = given.recv().ok()?;
+        Some(guarded(&health, || run(work), died))
+    })?;
+    Ok(Waiting { work, thread })
+}
+
+fn named(name: &str) -> thread::Builder {
+    thread::Builder::new().name(name.to_owned())
+}
+
+/// What is done when the writer has died.
+fn mourn(
+    writer: &Writer,
     producer: &Producer,
     durability: &'static Durability,
-    health: &Arc<Health>,
-) -> io::Result<JoinHandle<Result<()>>> {
-    let (producer, health) = (producer.clone(), health.clone());
-    let stream = writer.place.stream.clone();
-    let died = move |what: &str| {
+) -> impl FnOnce(&str) -> Result<()> + Send + use<> {
+    let (producer, stream) = (producer.clone(), writer.place.stream.clone());
+    move |what| {
         // No caller waits for room that nobody makes, nor for a sync that never comes.
         producer.close();
         durability.die(what);
-        Err(Error::io("write", stream.as_str())(io::Error::other(
-            what.to_owned(),
-        )))
-    };
-    thread::Builder::new()
-        .name("audit-writer".into())
-        .spawn(move || guarded("writer", &health, || writer.run(), died))
-}
-
-fn spawn_sealer(sealer: Sealer, health: &Arc<Health>) -> io::Result<JoinHandle<()>> {
-    let health = health.clone();
-    thread::Builder::new()
-        .name("audit-sealer".into())
-        .spawn(move || guarded("sealer", &health, || sealer.run(), |_| ()))
+        let why = io::Error::other(what.to_owned());
+        Err(Error::io("write", stream.as_str())(why))
+    }
 }
 
 /// Runs a thread of the log. Should it panic, that is known: nothing waits for it any longer.
-fn guarded<T>(
-    name: &str,
-    health: &Health,
-    run: impl FnOnce() -> T,
-    died: impl FnOnce(&str) -> T,
-) -> T {
+fn guarded<T>(health: &Health, run: impl FnOnce() -> T, died: impl FnOnce(&str) -> T) -> T {
     panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        let thread = thread::current();
         let what = format!(
-            "the {name} panicked: {}",
+            "{} panicked: {}",
+            thread.name().unwrap_or("a thread"),
             text.unwrap_or("without a message")
         );
+        let problem = Problem::ThreadDied(what.clone());
+        // Known before an event is refused for it, but told after: the application's code may wait.
+        health.note(&problem);
         let result = died(&what);
-        health.report(&Problem::ThreadDied(what));
+        health.report(&problem);
         result
     })
 }
+
+#[cfg(test)]
+#[path = "open_tests.rs"]
+mod tests;

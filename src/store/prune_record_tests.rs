@@ -98,6 +98,31 @@ fn what_a_full_journal_or_a_failing_disk_can_not_take_is_durable_elsewhere_befor
 }
 
 #[test]
+fn a_writer_that_dies_keeps_no_removal_waiting() {
+    let mut rig = rig();
+    let clock = four_are_due(&rig);
+    rig.durability = Durability::leak();
+    rig.pruner.durability = rig.durability;
+    let (durability, producer) = (rig.durability, rig.pruner.producer.clone());
+    let dies = std::thread::spawn(move || {
+        while !durability.has_waiters() {
+            std::thread::yield_now();
+        }
+        producer.close();
+        durability.die("it panicked");
+    });
+    let pruned = rig.prune_by(Retention::days(DAY), &clock).unwrap();
+    dies.join().unwrap();
+    assert_eq!(pruned, [1, 2, 3, 4]);
+    // The next process writes it into the log.
+    for _ in 0..2 {
+        assert_eq!(intended(&rig.layout).matches("audit.log.pruned").count(), 1);
+        let again = rig.prune_by(Retention::days(DAY), &clock).unwrap();
+        assert!(again.is_empty());
+    }
+}
+
+#[test]
 fn what_can_be_kept_nowhere_stays() {
     for way in ["full", "fails", "closed"] {
         let mut rig = rig();

@@ -43,7 +43,7 @@ use std::{
     fmt, io,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -102,7 +102,8 @@ impl SimFs {
     }
 
     fn disk(&self) -> MutexGuard<'_, Disk> {
-        self.disk.lock().unwrap()
+        // A fault may be a panic.
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn id(&self) -> u64 {
