@@ -2,7 +2,11 @@
 //! at once and goes on recording, and all of them are recovered behind it, also when that is
 //! interrupted again and again.
 
-#![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "what goes wrong here fails the test; figures are for who runs it"
+)]
 #![cfg(feature = "macros")]
 
 #[path = "support/fork.rs"]

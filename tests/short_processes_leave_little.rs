@@ -5,7 +5,11 @@
 //! `SHORT_PROCESSES=2000 cargo test --release --test short_processes_leave_little -- --nocapture`
 //! for the full run, with its figures.
 
-#![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "what goes wrong here fails the test; figures are for who runs it"
+)]
 #![cfg(feature = "macros")]
 
 #[path = "support/fork.rs"]
