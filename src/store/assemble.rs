@@ -19,10 +19,9 @@ use super::{
     open::StoreOptions,
     prepare::prepare,
     prune::Pruner,
-    recover,
+    room,
     sealed::LocalSealed,
     sealer::{Job, Sealer, SealerPlace},
-    survey::Survey,
     watch::Watch,
     writer::{Place, Writer, is_full},
 };
@@ -56,19 +55,24 @@ pub(super) fn assemble(
     options: StoreOptions,
 ) -> Result<Assembled> {
     let layout = prepare(&*fs, dir)?;
-    let (stream, lock) = new_stream(&*fs, &layout, &options.source)?;
-    let capacity = options.journal_capacity;
-    let made = new_journal_making_room(&*fs, &layout, &*clock, &stream, capacity);
-    let (producer, consumer) = match made {
-        Ok(ends) => ends,
-        Err(error) => {
-            // Nothing was begun under this name.
-            let _ = lock.remove();
-            return Err(error);
-        }
-    };
-    let watch = Watch::new(&*fs, &layout, &stream, dir, clock.monotonic())?;
     let health = options.health;
+    let capacity = options.journal_capacity;
+    room::recover_first(&*fs, &layout, &*clock, &health, capacity as u64);
+    let begin = || begin_stream(&*fs, &layout, &options.source, capacity);
+    let level = options.sealer.level;
+    let begun = match begin() {
+        Err(full) if is_full(&full) => {
+            room::make(&*fs, &layout, &*clock, &health, level, full, begin)?
+        }
+        begun => begun?,
+    };
+    let BegunStream {
+        stream,
+        lock,
+        producer,
+        consumer,
+    } = begun;
+    let watch = Watch::new(&*fs, &layout, &stream, dir, clock.monotonic())?;
     let durability = Durability::leak();
     let stopping = Arc::new(AtomicBool::new(false));
     let (jobs, queue) = mpsc::channel();
@@ -105,6 +109,36 @@ pub(super) fn assemble(
         writer: Writer::new(place, consumer, durability, watch),
         sealer: Sealer::new(sealer_place, pruner, queue),
     })
+}
+
+/// A stream with its lock and the two ends of its journal.
+struct BegunStream {
+    stream: StreamId,
+    lock: Box<dyn FsLock>,
+    producer: Producer,
+    consumer: Consumer,
+}
+
+fn begin_stream(
+    fs: &dyn Fs,
+    layout: &Layout,
+    source: &Source,
+    capacity: usize,
+) -> Result<BegunStream> {
+    let (stream, lock) = new_stream(fs, layout, source)?;
+    match new_journal(fs, layout, &stream, capacity) {
+        Ok((producer, consumer)) => Ok(BegunStream {
+            stream,
+            lock,
+            producer,
+            consumer,
+        }),
+        Err(error) => {
+            // Nothing was begun under this name.
+            let _ = lock.remove();
+            Err(error)
+        }
+    }
 }
 
 /// A stream with a name of its own, and its lock. Its 48 random bits make it one of its own without a
@@ -149,30 +183,4 @@ pub(crate) fn new_journal(
             Ok(ends)
         });
     made.inspect_err(|_| drop(fs.remove_file(&path)))
-}
-
-/// The same on a disk that may be full: the journals of dead processes are written to the log and
-/// removed for it, if need be.
-fn new_journal_making_room(
-    fs: &dyn Fs,
-    layout: &Layout,
-    clock: &dyn Clock,
-    stream: &StreamId,
-    capacity: usize,
-) -> Result<(Producer, Consumer)> {
-    let full = match new_journal(fs, layout, stream, capacity) {
-        Err(error) if is_full(&error) => error,
-        made => return made,
-    };
-    for left in Survey::take(fs, layout)?.journals() {
-        // What can't be recovered now is, when there is room; the streams of living processes are
-        // theirs.
-        if left != stream
-            && let Ok(Some(_)) = recover::recover(fs, layout, clock, left)
-            && let Ok(made) = new_journal(fs, layout, stream, capacity)
-        {
-            return Ok(made);
-        }
-    }
-    Err(full)
 }

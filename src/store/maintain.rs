@@ -12,7 +12,7 @@ use super::{
     gzip::Level,
     layout::Layout,
     names::FileStem,
-    prepare::check_format,
+    prepare::{check_format, check_writable},
     prune::{self, Preview, Pruned, Pruner},
     recover,
     retention::Retention,
@@ -43,7 +43,7 @@ pub(crate) struct Rescued {
 /// other. Those of living processes are left alone.
 pub(crate) fn recover_now(dir: &Path, mut done: impl FnMut(Rescued)) -> Result<()> {
     let (fs, layout, clock) = (OsFs, Layout::new(dir), SystemClock::new());
-    check_format(&layout)?;
+    check_writable(&fs, &layout)?;
     for stream in Survey::take(&fs, &layout)?.streams(&fs, &layout)? {
         let mut rescued = Rescued {
             stream: stream.clone(),

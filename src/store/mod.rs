@@ -111,6 +111,7 @@ mod recover;
 pub(crate) mod removed;
 mod reserve;
 mod retention;
+mod room;
 mod sealer;
 mod sound;
 mod space;

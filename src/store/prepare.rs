@@ -23,6 +23,8 @@ pub(super) fn prepare(fs: &dyn Fs, dir: &Path) -> Result<Layout> {
     let root = fs.resolve(dir).map_err(Error::io("resolve", dir))?;
     let layout = Layout::new(root);
     let state = layout.root().join("state");
+    // Before anything is made in them.
+    on_one_file_system(fs, &layout)?;
     let dirs = [
         layout.live_dir(),
         layout.sealed_dir(),
@@ -34,7 +36,6 @@ pub(super) fn prepare(fs: &dyn Fs, dir: &Path) -> Result<Layout> {
     for dir in &dirs {
         fs.create_dir_all(dir).map_err(Error::io("create", dir))?;
     }
-    on_one_file_system(fs, &layout, &dirs)?;
     match check_format_on(fs, &layout) {
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             // Written whole and then renamed: a reader meets all of it or nothing. Two processes
@@ -77,30 +78,57 @@ fn create_durably(fs: &dyn Fs, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Files are made in one directory and renamed into another.
-fn on_one_file_system(fs: &dyn Fs, layout: &Layout, dirs: &[PathBuf]) -> Result<()> {
-    let device = |dir: &Path| -> Result<u64> {
-        let look = || {
-            let resolved = fs.resolve(dir)?;
-            let found = fs.identity(&resolved)?;
-            found.ok_or_else(|| io::ErrorKind::NotFound.into())
+/// As [`check_format`], for whoever writes without a stream: also that files can be moved.
+pub(super) fn check_writable(fs: &dyn Fs, layout: &Layout) -> Result<()> {
+    on_one_file_system(fs, layout)?;
+    check_format_on(fs, layout)
+}
+
+/// Files are made in one directory and renamed into another. What isn't there yet will be made where
+/// the root is.
+fn on_one_file_system(fs: &dyn Fs, layout: &Layout) -> Result<()> {
+    let root = layout.root();
+    let device = |dir: &Path| -> Result<Option<u64>> {
+        let found = match fs.resolve(dir) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            resolved => resolved.and_then(|resolved| fs.identity(&resolved)),
         };
-        Ok(look().map_err(Error::io("look at", dir))?.device)
+        let found = found.map_err(Error::io("look at", dir))?;
+        Ok(found.map(|found| found.device))
     };
-    let tmp = layout.tmp_dir();
-    let ours = device(&tmp)?;
-    for dir in dirs {
-        if device(dir)? != ours {
+    let ours = device(root)?;
+    let state = root.join("state");
+    for dir in [
+        layout.live_dir(),
+        layout.sealed_dir(),
+        layout.index_dir(),
+        state,
+        layout.journal_dir(),
+        layout.locks_dir(),
+        layout.tmp_dir(),
+        layout.aside_dir(),
+    ] {
+        let theirs = device(&dir)?;
+        if theirs.is_some() && (theirs != ours || is_mounted(fs, root, &dir)) {
             let what = format!(
-                "{} is on another file system than {}, and files can't be moved between them; put \
-                 the whole log on one file system, or link the whole directory",
+                "{} is on another file system than {}, or mounted there, and files can't be moved \
+                 into it; put the whole log on one file system, or mount or link the whole \
+                 directory",
                 dir.display(),
-                tmp.display()
+                root.display()
             );
             return Err(Error::invalid("directory", what));
         }
     }
     Ok(())
+}
+
+/// Whether `dir` was mounted into `root`, perhaps from the same file system, as containers do it. The
+/// system refuses to move anything there, even a file that isn't.
+fn is_mounted(fs: &dyn Fs, root: &Path, dir: &Path) -> bool {
+    let name = format!("nothing.{:016x}", fastrand::u64(..));
+    let moved = fs.rename(&root.join(&name), &dir.join(&name));
+    moved.is_err_and(|error| error.kind() == io::ErrorKind::CrossesDevices)
 }
 
 /// An error unless the directory has the format of this version.

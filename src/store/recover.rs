@@ -427,8 +427,17 @@ fn append(
             (path, file)
         }
     };
-    fs::append_all(&*file, lines).map_err(Error::io("write", &path))?;
-    file.sync().map_err(Error::io("sync", &path))?;
+    let before = file.identity().map_err(Error::io("look at", &path))?.len;
+    // On a full disk a part of the lines would take the room that someone else can use; and after a
+    // failed sync nothing proves that they ever reach the disk. Should the cut fail or not last, the
+    // next attempt finds what is there.
+    let cut_back = |_: &_| drop(file.truncate(before));
+    fs::append_all(&*file, lines)
+        .inspect_err(cut_back)
+        .map_err(Error::io("write", &path))?;
+    file.sync()
+        .inspect_err(cut_back)
+        .map_err(Error::io("sync", &path))?;
     let dir = layout.live_dir();
     fs.sync_dir(&dir).map_err(Error::io("sync", dir))
 }
@@ -439,7 +448,7 @@ fn id_of(event: &[u8]) -> Option<[u8; 36]> {
 }
 
 /// Removes the temporary files of a stream whose lock is held.
-fn remove_half_made(
+pub(super) fn remove_half_made(
     fs: &dyn Fs,
     layout: &Layout,
     survey: &Survey,

@@ -339,7 +339,8 @@ impl Sealer {
         let survey = Survey::take(&**fs, layout)?;
         let mut busy: BTreeSet<_> = self.queue.iter().map(|p| p.stem.stream.clone()).collect();
         busy.insert(own.clone());
-        let left = survey.journals().iter().chain(survey.remains());
+        let mut unsealed = survey.unsealed(&**fs, layout)?;
+        let left = survey.journals().iter().chain(survey.remains(&unsealed));
         self.left = left
             .filter(|stream| !busy.contains(stream))
             .cloned()
@@ -350,7 +351,6 @@ impl Sealer {
         self.twins
             .look(&**fs, layout, others, clock.now(), clock.monotonic())?;
         // Without a journal the files are whole: the log was closed, or recovered before.
-        let mut unsealed = survey.unsealed(&**fs, layout)?;
         unsealed.retain(|stem| !survey.has_journal(&stem.stream) && !busy.contains(&stem.stream));
         Ok(unsealed)
     }

@@ -78,6 +78,11 @@ impl Survey {
         self.half_made.get(stream).map_or(&[], Vec::as_slice)
     }
 
+    /// The streams with temporary files.
+    pub(crate) fn half_made_streams(&self) -> impl Iterator<Item = &StreamId> {
+        self.half_made.keys()
+    }
+
     /// The live files without a sealed twin.
     pub(crate) fn unsealed(&self, fs: &dyn Fs, layout: &Layout) -> Result<Vec<FileStem>> {
         let mut unsealed = Vec::new();
@@ -93,12 +98,17 @@ impl Survey {
         Ok(unsealed)
     }
 
-    /// The streams of which only a lock or half-made files are left, or whose process lives.
-    pub(crate) fn remains(&self) -> impl Iterator<Item = &StreamId> {
+    /// The streams with a lock or half-made files, but with no journal and nothing to seal: whoever
+    /// sealed their files was killed, or their process lives.
+    pub(crate) fn remains<'a>(
+        &'a self,
+        unsealed: &'a [FileStem],
+    ) -> impl Iterator<Item = &'a StreamId> {
+        let unsealed: BTreeSet<_> = unsealed.iter().map(|stem| &stem.stream).collect();
         let named: BTreeSet<_> = self.locks.iter().chain(self.half_made.keys()).collect();
-        let more =
-            |stream: &&StreamId| !self.has_journal(stream) && !self.live.contains_key(*stream);
-        named.into_iter().filter(more)
+        let nothing_else =
+            move |stream: &&StreamId| !self.has_journal(stream) && !unsealed.contains(stream);
+        named.into_iter().filter(nothing_else)
     }
 
     /// The streams with something to recover or to seal, whether anyone writes them or not. Those
@@ -106,13 +116,12 @@ impl Survey {
     pub(crate) fn streams(&self, fs: &dyn Fs, layout: &Layout) -> Result<Vec<StreamId>> {
         let mut streams: Vec<_> = self.journals.iter().cloned().collect();
         let unsealed = self.unsealed(fs, layout)?;
-        let unsealed: BTreeSet<_> = unsealed.into_iter().map(|stem| stem.stream).collect();
-        streams.extend(
-            unsealed
-                .into_iter()
-                .filter(|stream| !self.has_journal(stream)),
-        );
-        streams.extend(self.remains().cloned());
+        let to_seal: BTreeSet<_> = unsealed.iter().map(|stem| &stem.stream).collect();
+        let to_seal = to_seal
+            .into_iter()
+            .filter(|stream| !self.has_journal(stream));
+        streams.extend(to_seal.cloned());
+        streams.extend(self.remains(&unsealed).cloned());
         Ok(streams)
     }
 }

@@ -1,0 +1,220 @@
+//! A log that is opened on a full disk: what room can be made for its journal without losing anything.
+//!
+//! In: the error that says that the disk is full. Out: what could be begun after all, or an error that
+//! says what to do. What costs least and needs no room itself comes first, and after each piece it is
+//! tried again:
+//!
+//! 1. the half-made files and reserves of dead processes;
+//! 2. the live twins of sealed files, whatever is left of their grace;
+//! 3. the journals of dead processes: their events are appended to live files, which takes less room
+//!    than a journal does unless it was full;
+//! 4. the live files of dead processes are sealed, which takes a tenth of what it frees, the smallest
+//!    first.
+//!
+//! Streams of living processes are left alone. A piece that fails is left to the sealer, which reports
+//! it.
+
+use std::io;
+
+use super::{
+    clock::Clock,
+    fs::Fs,
+    gzip::Level,
+    health::{Health, Problem},
+    layout::Layout,
+    names::FileStem,
+    recover::{self, Recovered},
+    seal::{self, seal_sound},
+    sealer::remove_twin,
+    survey::Survey,
+    writer::is_full,
+};
+use crate::{
+    error::{Error, Result},
+    record::StreamId,
+};
+
+/// Room for fewer journals than this is scarce.
+const SCARCE: u64 = 4;
+/// So many journals are recovered before ours is created, if room stays scarce.
+const FIRST: usize = 8;
+
+/// Where room is scarce, dead processes' journals come before ours: it would take the room that their
+/// events need, and theirs goes when they have it. Failures are the sealer's to report, which makes
+/// the next attempt.
+pub(super) fn recover_first(
+    fs: &dyn Fs,
+    layout: &Layout,
+    clock: &dyn Clock,
+    health: &Health,
+    capacity: u64,
+) {
+    let scarce = || {
+        let space = fs.space(layout.root());
+        space.is_ok_and(|space| space.free < SCARCE.saturating_mul(capacity))
+    };
+    if !scarce() {
+        return;
+    }
+    let Ok(survey) = Survey::take(fs, layout) else {
+        return;
+    };
+    for stream in survey.journals().iter().take(FIRST) {
+        if let Ok(Some(recovered)) = recover::recover(fs, layout, clock, stream) {
+            report(health, &recovered);
+        }
+        if !scarce() {
+            return;
+        }
+    }
+}
+
+/// Tries `begin` again and again while room is made, the last time when nothing is left to be done.
+pub(super) fn make<T>(
+    fs: &dyn Fs,
+    layout: &Layout,
+    clock: &dyn Clock,
+    health: &Health,
+    level: Level,
+    full: Error,
+    begin: impl Fn() -> Result<T>,
+) -> Result<T> {
+    let room = Room {
+        fs,
+        layout,
+        clock,
+        health,
+        level,
+    };
+    let survey = Survey::take(fs, layout)?;
+    let half_made = survey.half_made_streams().cloned().map(Piece::HalfMade);
+    let twins = survey.all_live().cloned().map(Piece::Twin);
+    let journals = survey.journals().iter().cloned().map(Piece::Journal);
+    let mut pieces: Vec<_> = half_made.chain(twins).chain(journals).collect();
+    if let Some(begun) = room.try_pieces(&survey, &mut pieces, &begin)? {
+        return Ok(begun);
+    }
+    // What was recovered can be sealed as well.
+    let survey = Survey::take(fs, layout)?;
+    let mut unsealed = survey.unsealed(fs, layout)?;
+    unsealed.sort_by_key(|stem| {
+        let found = fs.identity(&layout.live(stem)).ok().flatten();
+        found.map_or(0, |found| found.len)
+    });
+    let mut pieces = unsealed.into_iter().map(Piece::Unsealed).collect();
+    match room.try_pieces(&survey, &mut pieces, &begin)? {
+        Some(begun) => Ok(begun),
+        None => Err(explain(fs, layout, full)),
+    }
+}
+
+/// Something that takes room and may go.
+enum Piece {
+    HalfMade(StreamId),
+    Twin(FileStem),
+    Journal(StreamId),
+    Unsealed(FileStem),
+}
+
+struct Room<'a> {
+    fs: &'a dyn Fs,
+    layout: &'a Layout,
+    clock: &'a dyn Clock,
+    health: &'a Health,
+    level: Level,
+}
+
+impl Room<'_> {
+    fn try_pieces<T>(
+        &self,
+        survey: &Survey,
+        pieces: &mut Vec<Piece>,
+        begin: &impl Fn() -> Result<T>,
+    ) -> Result<Option<T>> {
+        for piece in pieces.drain(..) {
+            if !self.free(survey, &piece).unwrap_or(false) {
+                continue;
+            }
+            match begin() {
+                Err(error) if is_full(&error) => {}
+                begun => return begun.map(Some),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Frees what a piece takes; false if it is to stay.
+    fn free(&self, survey: &Survey, piece: &Piece) -> Result<bool> {
+        let Self { fs, layout, .. } = *self;
+        let lock = |stream: &StreamId| fs.try_lock(&layout.lock(stream.as_str()));
+        match piece {
+            Piece::HalfMade(stream) => {
+                let Some(_lock) = lock(stream)? else {
+                    return Ok(false);
+                };
+                recover::remove_half_made(fs, layout, survey, stream)?;
+            }
+            Piece::Twin(stem) => {
+                if seal::verified(fs, layout, stem)?.is_none() {
+                    return Ok(false);
+                }
+                remove_twin(fs, layout, stem)?;
+            }
+            Piece::Journal(stream) => {
+                let Some(recovered) = recover::recover(fs, layout, self.clock, stream)? else {
+                    return Ok(false);
+                };
+                report(self.health, &recovered);
+                if recovered.files.is_empty() {
+                    recovered.lock.remove()?;
+                }
+            }
+            Piece::Unsealed(stem) => {
+                let Some(_lock) = lock(&stem.stream)? else {
+                    return Ok(false);
+                };
+                // With a journal it isn't whole yet.
+                if survey.has_journal(&stem.stream) {
+                    return Ok(false);
+                }
+                seal_sound(fs, layout, stem, self.level)?;
+                remove_twin(fs, layout, stem)?;
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn report(health: &Health, recovered: &Recovered) {
+    health.count(health.recovered(), recovered.records);
+    for what in &recovered.problems {
+        health.report(&Problem::RecoveryFailed(what.clone()));
+    }
+}
+
+/// The same error, with what to do.
+fn explain(fs: &dyn Fs, layout: &Layout, full: Error) -> Error {
+    let Error::Io {
+        operation,
+        path,
+        source,
+    } = full
+    else {
+        return full;
+    };
+    let free = match fs.space(layout.root()) {
+        Ok(space) => format!("{} of {} bytes are free", space.free, space.total),
+        Err(error) => format!("how much is free can't be told: {error}"),
+    };
+    let what = format!(
+        "{source}: the file system of {} is full ({free}, or no file can be created on it), and the \
+         log could make no room by itself; free some, and open the log again: nothing is lost, what \
+         dead processes left is recovered then",
+        layout.root().display()
+    );
+    Error::Io {
+        operation,
+        path,
+        source: io::Error::new(source.kind(), what),
+    }
+}
