@@ -53,6 +53,8 @@ mod sealer;
 mod sound;
 mod space;
 pub(crate) mod survey;
+#[cfg(test)]
+mod tamper;
 mod trusted_time;
 mod twins;
 mod undelivered;

@@ -16,7 +16,7 @@
 //!
 //! `ORACLE_SEED` runs one seed and prints what it does; `ORACLE_ROUNDS` runs more of them.
 
-mod check;
+pub(in crate::store) mod check;
 mod plan;
 mod world;
 
