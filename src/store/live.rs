@@ -258,6 +258,7 @@ impl Live {
     /// # Errors
     ///
     /// Gives the file back, to be ended later.
+    #[expect(clippy::result_large_err, reason = "it gives the file back")]
     pub(super) fn finish(
         mut self,
         fs: &dyn Fs,
