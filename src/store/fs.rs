@@ -143,16 +143,26 @@ pub(crate) struct Space {
 }
 
 /// Appends all of `bytes`; on error some of them may have been written.
-pub(crate) fn append_all(file: &dyn FsFile, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match file.append(bytes) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
+pub(crate) fn append_all(file: &dyn FsFile, bytes: &[u8]) -> io::Result<()> {
+    append_all_counted(file, bytes).1
+}
+
+/// The same, and how many bytes were written.
+pub(crate) fn append_all_counted(file: &dyn FsFile, bytes: &[u8]) -> (u64, io::Result<()>) {
+    let mut written = 0;
+    let result = loop {
+        let rest = bytes.get(written..).unwrap_or_default();
+        if rest.is_empty() {
+            break Ok(());
         }
-    }
-    Ok(())
+        match file.append(rest) {
+            Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => written += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => break Err(e),
+        }
+    };
+    (written as u64, result)
 }
 
 /// Fills `buffer` from `offset`; says how much there was.

@@ -56,6 +56,10 @@ impl Layout {
         self.root.join("index")
     }
 
+    pub(crate) fn state_dir(&self) -> PathBuf {
+        self.root.join("state")
+    }
+
     pub(crate) fn journal_dir(&self) -> PathBuf {
         self.root.join("state/journal")
     }

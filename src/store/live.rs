@@ -27,10 +27,18 @@ pub(super) struct Live {
     first: Point,
     appended: Mark,
     synced: Mark,
+    /// How long the file is if nobody else touched it.
+    len: u64,
     /// Bytes of a failed write may lie behind what was appended.
     ragged: bool,
+    /// An attempt to cut them off failed, and may have done so all the same.
+    cut_failed: bool,
+    /// It was not as long as it should have been when it was to be cut, so what is in it is unknown.
+    spoiled: bool,
     /// Something was cut off and the cut may not be durable.
     cut: bool,
+    /// It is known, and was reported, that others changed it.
+    changed: bool,
 }
 
 /// A place between two lines of the file.
@@ -55,6 +63,15 @@ impl Synced {
 pub(super) struct Finished {
     pub(super) stem: FileStem,
     pub(super) is_empty: bool,
+    /// Whether others changed it.
+    pub(super) was_changed: bool,
+}
+
+/// Why a file could not be ended.
+#[derive(Debug)]
+pub(super) enum Unfinished {
+    Failed(io::Error),
+    Changed(Change),
 }
 
 /// What others did to the file.
@@ -106,8 +123,12 @@ impl Live {
             first: at,
             appended: start,
             synced: start,
+            len: 0,
             ragged: false,
+            cut_failed: false,
+            spoiled: false,
             cut: false,
+            changed: false,
         })
     }
 
@@ -127,8 +148,12 @@ impl Live {
             first: other.first,
             appended: mark,
             synced: mark,
+            len,
             ragged: false,
+            cut_failed: false,
+            spoiled: false,
             cut: false,
+            changed: false,
         }
     }
 
@@ -161,42 +186,50 @@ impl Live {
     /// Appends the lines of a batch; all of them or none.
     pub(super) fn append(&mut self, batch: &Batch) -> io::Result<()> {
         self.even_out()?;
-        if let Err(error) = fs::append_all(&*self.file, batch.lines()) {
+        let (written, result) = fs::append_all_counted(&*self.file, batch.lines());
+        self.len += written;
+        if let Err(error) = result {
             self.ragged = true;
             // Tried again before the next write or sync if it fails now.
             let _ = self.even_out();
             return Err(error);
         }
-        self.appended.len += batch.lines().len() as u64;
+        self.appended.len += written;
         self.appended.point = batch.end();
         Ok(())
     }
 
-    /// Cuts off what a failed write left.
+    /// Cuts off what a failed write left. A file that others changed stays as it is: given the
+    /// right length, by a cut or filled up with zeros, it would hide that lines are gone.
     fn even_out(&mut self) -> io::Result<()> {
         if self.ragged {
-            self.file.truncate(self.appended.len)?;
-            self.ragged = false;
             self.cut = true;
+            let found = self.file.identity()?.len;
+            if self.may_be(found) {
+                self.cut_failed = true;
+                self.file.truncate(self.appended.len)?;
+            } else {
+                self.spoiled = true;
+            }
+            self.len = self.appended.len;
+            self.ragged = false;
+            self.cut_failed = false;
         }
         Ok(())
     }
 
     /// Makes what was appended durable. It is so only if the file was ours all the time: else it is
     /// told what others did to it.
-    pub(super) fn sync(&mut self) -> io::Result<Result<Synced, Change>> {
+    pub(super) fn sync(
+        &mut self,
+        fs: &dyn Fs,
+        layout: &Layout,
+    ) -> io::Result<Result<Synced, Change>> {
         self.even_out()?;
         self.file.sync()?;
         // Afterwards: what came before the look is covered by it.
-        let found = self.file.identity()?;
-        if found.links == 0 {
-            return Ok(Err(Change::Gone));
-        }
-        if found.len != self.appended.len {
-            return Ok(Err(Change::Length {
-                now: found.len,
-                ours: self.appended.len,
-            }));
+        if let Some(change) = self.changed(fs, layout)? {
+            return Ok(Err(change));
         }
         self.synced = self.appended;
         self.cut = false;
@@ -210,24 +243,45 @@ impl Live {
         self.ragged = true;
     }
 
-    /// Gives up all but the first `len` bytes, which are known to be sound lines.
-    pub(super) fn give_up_beyond(&mut self, len: u64) {
+    /// Gives up all of its `now` bytes but the first `len`, which are known to be sound lines.
+    pub(super) fn give_up_beyond(&mut self, len: u64, now: u64) {
         self.synced.len = len;
+        self.len = now;
+        self.cut_failed = false;
+        self.changed = true;
+        self.spoiled = false;
         self.give_up_unsynced();
     }
 
-    /// Ends the file. It has nothing then but lines that are durable.
+    /// Ends the file. It has nothing then but lines that are durable, and still bears its name.
     ///
     /// # Errors
     ///
     /// Gives the file back, to be ended later.
-    pub(super) fn finish(mut self) -> Result<Finished, (Box<Self>, io::Error)> {
-        match self.even_out_durably() {
-            Ok(()) => Ok(Finished {
+    pub(super) fn finish(
+        mut self,
+        fs: &dyn Fs,
+        layout: &Layout,
+    ) -> Result<Finished, (Box<Self>, Unfinished)> {
+        let ended = self.even_out_durably();
+        match ended.and_then(|()| self.changed(fs, layout)) {
+            Ok(None) => Ok(Finished {
                 is_empty: self.appended.len == 0,
+                was_changed: self.changed,
                 stem: self.stem,
             }),
-            Err(error) => Err((Box::new(self), error)),
+            // It was reported that someone writes into it. That they go on is no news, and must not
+            // fill the log.
+            Ok(Some(Change::Length { now, ours })) if now > ours && self.changed => {
+                self.ragged = true;
+                self.len = now;
+                self.cut_failed = false;
+                self.spoiled = false;
+                let error = io::Error::other("someone else keeps writing into it");
+                Err((Box::new(self), Unfinished::Failed(error)))
+            }
+            Ok(Some(change)) => Err((Box::new(self), Unfinished::Changed(change))),
+            Err(error) => Err((Box::new(self), Unfinished::Failed(error))),
         }
     }
 
@@ -243,6 +297,11 @@ impl Live {
         Ok(())
     }
 
+    /// Whether the file may have this length if nobody else touched it.
+    fn may_be(&self, len: u64) -> bool {
+        len == self.len || self.cut_failed && len == self.appended.len
+    }
+
     /// Whether the file still is where and what it should be.
     pub(super) fn changed(&self, fs: &dyn Fs, layout: &Layout) -> io::Result<Option<Change>> {
         let ours = self.file.identity()?;
@@ -251,7 +310,7 @@ impl Live {
             return Ok(Some(Change::Gone));
         }
         // Bytes of a failed write may still be there.
-        if ours.len == self.appended.len || self.ragged && ours.len > self.appended.len {
+        if self.may_be(ours.len) && !self.spoiled {
             return Ok(None);
         }
         Ok(Some(Change::Length {

@@ -7,7 +7,7 @@
 
 use super::{
     batch::BATCH,
-    fs::{Fs, read_full_at},
+    fs::{self, Fs, read_full_at},
     health::Problem,
     layout::{LIVE, Layout},
     live::{Change, Live},
@@ -32,7 +32,7 @@ struct Durable {
 impl Writer {
     /// Makes up for what others did to the live file.
     pub(super) fn mend(&mut self, change: Change) -> Result<()> {
-        let Current::Open(live) = &self.current else {
+        let (Current::Open(live) | Current::Ending(live)) = &self.current else {
             return Ok(());
         };
         let durable = self.durable_part(live)?;
@@ -70,10 +70,10 @@ impl Writer {
 
     /// The file ends with its durable lines.
     fn cut_back(&mut self, durable: &Durable, now: u64, ours: u64) {
-        let Current::Open(live) = &mut self.current else {
+        let (Current::Open(live) | Current::Ending(live)) = &mut self.current else {
             return;
         };
-        live.give_up_beyond(durable.len);
+        live.give_up_beyond(durable.len, now);
         let (file, kept) = (live.stem().to_string(), durable.len);
         let what = format!(
             "{file} has {now} bytes, not the {ours} that were written to it; its first {kept} bytes \
@@ -103,7 +103,7 @@ impl Writer {
     /// reaches it. Until that succeeds the handle is kept and nothing is released.
     fn restore(&mut self, durable: &Durable) -> Result<()> {
         let stem = self.next_stem();
-        let Current::Open(gone) = &self.current else {
+        let (Current::Open(gone) | Current::Ending(gone)) = &self.current else {
             return Ok(());
         };
         let (fs, layout) = (&*self.place.fs, &self.place.layout);
@@ -112,10 +112,16 @@ impl Writer {
         tmp.sync()?;
         let dir = layout.live_dir();
         let name = layout.live(&stem);
-        let file = tmp.publish(layout.root(), &dir, &name).inspect_err(|_| {
-            // Tried again, under another name: two copies would be lines twice.
-            drop(fs.remove_file(&name));
-        })?;
+        let file = match tmp.publish(layout.root(), &dir, &name) {
+            Ok(file) => file,
+            Err(error) => {
+                // Tried again, under another name: two copies would be lines twice.
+                if fs::remove_if_there(fs, &name).is_err() {
+                    self.in_the_way.push(stem);
+                }
+                return Err(error);
+            }
+        };
         // After the copy is durable: what was put in our place may have our lines.
         let aside = set_aside(fs, layout, gone.stem());
 
@@ -125,7 +131,10 @@ impl Writer {
         match &aside {
             Ok(None) => {}
             Ok(Some(path)) => what += &format!("; what has its name now was moved to {path}"),
-            Err(error) => what += &format!("; what has its name now could not be moved: {error}"),
+            Err(error) => {
+                what += &format!("; what has its name now could not be moved yet: {error}");
+                self.in_the_way.push(gone.stem().clone());
+            }
         }
         self.place.health.report(&Problem::LiveFileLost(what));
         let what = "The live file was deleted or replaced by someone else, and written again";
@@ -166,6 +175,9 @@ pub(super) fn set_aside(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result
         .map_err(Error::io("look at", &path))?
         .is_none()
     {
+        // Also if an attempt before this moved it.
+        let dir = layout.live_dir();
+        fs.sync_dir(&dir).map_err(Error::io("sync", dir))?;
         return Ok(None);
     }
     let dir = layout.aside_dir();
@@ -179,7 +191,7 @@ pub(super) fn set_aside(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result
         {
             fs.rename(&path, &aside)
                 .map_err(Error::io("rename", &path))?;
-            for dir in [&dir, &layout.live_dir()] {
+            for dir in [&layout.state_dir(), &dir, &layout.live_dir()] {
                 fs.sync_dir(dir).map_err(Error::io("sync", dir))?;
             }
             return Ok(Some(aside.display().to_string()));

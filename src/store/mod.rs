@@ -116,6 +116,8 @@ mod sealer;
 mod sound;
 mod space;
 pub(crate) mod survey;
+#[cfg(test)]
+mod tamper;
 mod trusted_time;
 mod twins;
 mod undelivered;

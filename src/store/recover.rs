@@ -48,6 +48,9 @@ use crate::{
     record::{OwnRecord, Seq, Severity, Source, StreamId, Timestamp},
 };
 
+/// So much of a damaged file is copied at a time.
+const CHUNK: usize = 256 * 1024;
+
 /// A stream made whole.
 #[derive(Debug)]
 pub(crate) struct Recovered {
@@ -101,6 +104,10 @@ pub(crate) fn recover_locked(
     for stem in survey.live(stream) {
         let kind = look(fs, layout, stem, &mut held, &mut journaled, &mut problems)?;
         stream_files.add(stem.clone(), kind);
+    }
+    if held.misses_any() {
+        let sealed = sealed_numbers(fs, layout, stream)?;
+        held.cover(&sealed);
     }
 
     let mut records = 0;
@@ -186,8 +193,13 @@ fn read_journal(
 ) -> Result<Option<Leftover>> {
     let ring = layout.ring(stream);
     let found = fs.identity(&ring).map_err(Error::io("look at", &ring))?;
-    if found.is_none() {
-        return Ok(None);
+    match found {
+        None => return Ok(None),
+        Some(found) if found.is_file => {}
+        Some(_) => {
+            let what = Error::damaged(&ring, "it is no regular file");
+            return set_journal_aside(fs, &ring, &what, problems);
+        }
     }
     let read = || {
         let bytes = fs::read(fs, &ring).map_err(Error::io("read", &ring))?;
@@ -205,15 +217,21 @@ fn read_journal(
         leftover => return leftover,
     }
     match read() {
-        Err(error @ Error::Damaged { .. }) => {
-            let aside = ring.with_extension("ring.damaged");
-            fs.rename(&ring, &aside)
-                .map_err(Error::io("rename", &ring))?;
-            problems.push(format!("{error}; it is kept as {}", aside.display()));
-            Ok(None)
-        }
+        Err(error @ Error::Damaged { .. }) => set_journal_aside(fs, &ring, &error, problems),
         leftover => leftover,
     }
+}
+
+fn set_journal_aside(
+    fs: &dyn Fs,
+    ring: &Path,
+    error: &Error,
+    problems: &mut Vec<String>,
+) -> Result<Option<Leftover>> {
+    let aside = ring.with_extension("ring.damaged");
+    fs.rename(ring, &aside).map_err(Error::io("rename", ring))?;
+    problems.push(format!("{error}; it is kept as {}", aside.display()));
+    Ok(None)
 }
 
 /// The number of the last entry before a stream's live files, if it can be told.
@@ -243,6 +261,25 @@ fn number_before(fs: &dyn Fs, layout: &Layout, live: &[FileStem]) -> Result<Opti
         }
     }
     Ok(None)
+}
+
+/// The numbers of the entries in a stream's sealed files: the first and the last of each.
+fn sealed_numbers(fs: &dyn Fs, layout: &Layout, stream: &StreamId) -> Result<Vec<(u64, u64)>> {
+    let root = layout.sealed_dir();
+    let mut numbers = Vec::new();
+    for day in fs.list(&root).map_err(Error::io("list", &root))? {
+        if !day.is_dir || layout::parse_day_dir(&day.name).is_none() {
+            continue;
+        }
+        let dir = root.join(&day.name);
+        for entry in fs.list(&dir).map_err(Error::io("list", &dir))? {
+            let stem = FileStem::parse(&entry.name, SEALED).filter(|stem| stem.stream == *stream);
+            let index = stem.and_then(|stem| Index::read(fs, &layout.index(&stem)).ok());
+            numbers.extend(index.map(|index| (index.first_seq.0, index.last_seq.0)));
+        }
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
 }
 
 /// Gives up what is not sound in a live file, and takes what is into `held`.
@@ -279,18 +316,23 @@ fn look(
     let sound = held
         .look(&*file, len, journaled)
         .map_err(Error::io("read", &path))?;
-    let before_durable_end = held.before_durable_end();
-    if sound.len == 0 && !(len > 0 && before_durable_end) {
-        return Ok(Kind::Hollow);
-    }
-    if sound.damaged.is_empty() && !(before_durable_end && sound.len < len) {
+    // What follows the durable end is nothing but what a death left. Without a journal, all that was
+    // in the file was durable.
+    let tail_is_damage = sound.len < len && (held.before_durable_end() || held.all_was_durable());
+    if sound.damaged.is_empty() && !tail_is_damage {
+        if len == 0 {
+            return Ok(Kind::Hollow);
+        }
         if sound.len < len {
             file.truncate(sound.len)
                 .map_err(Error::io("repair", &path))?;
         }
         // Also what is sound: its process may have died before it was durable, and the journal goes.
         file.sync().map_err(Error::io("sync", &path))?;
-        return Ok(Kind::Sound);
+        return Ok(match sound.len {
+            0 => Kind::Hollow,
+            _ => Kind::Sound,
+        });
     }
     let aside = set_damage_aside(fs, layout, stem, &*file, &sound, len)?;
     let path = path.display();
@@ -322,10 +364,12 @@ fn set_damage_aside(
     }
     let copy = |ranges: &[std::ops::Range<u64>], to: &TmpFile<'_>| -> Result<()> {
         for range in ranges {
-            let mut bytes = vec![0; (range.end - range.start) as usize];
-            let read = fs::read_full_at(file, &mut bytes, range.start);
-            bytes.truncate(read.map_err(Error::io("read", &path))?);
-            to.append(&bytes)?;
+            for start in range.clone().step_by(CHUNK) {
+                let mut bytes = vec![0; CHUNK.min((range.end - start) as usize)];
+                let read = fs::read_full_at(file, &mut bytes, start);
+                bytes.truncate(read.map_err(Error::io("read", &path))?);
+                to.append(&bytes)?;
+            }
         }
         to.sync()
     };
@@ -334,7 +378,7 @@ fn set_damage_aside(
     let kept = TmpFile::create(fs, layout, &format!("{stem}.damage"))?;
     copy(&bad, &kept)?;
     let aside = dir.join(format!("{stem}.damage.{:016x}", fastrand::u64(..)));
-    kept.publish(layout.root(), &dir, &aside)?;
+    kept.publish(&layout.state_dir(), &dir, &aside)?;
     let clean = TmpFile::create(fs, layout, &format!("{stem}{LIVE}"))?;
     copy(&good, &clean)?;
     clean.publish(layout.root(), &layout.live_dir(), &path)?;
@@ -350,11 +394,7 @@ fn missing<'a>(leftover: &'a Leftover, journaled: &Journaled<'_>) -> Vec<&'a [u8
 /// What the log has to say about a recovery; nothing if there was nothing to do.
 fn own_entries(leftover: &Leftover, held: &Held<'_>, missing: usize) -> Vec<OwnRecord> {
     let mut own = Vec::new();
-    let mut gaps = held.gaps.clone();
-    if held.last > 0 && held.before_durable_end() {
-        gaps.insert(held.last, leftover.next_seq() - held.last - 1);
-    }
-    for (after, count) in gaps {
+    for (after, count) in held.missing() {
         let what = "Entries that were durable are missing from the live file";
         let entry = OwnRecord::new("audit.log.lost", Severity::Critical, what);
         own.push(entry.detail("count", count).detail("after_seq", after));

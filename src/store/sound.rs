@@ -81,6 +81,47 @@ impl<'a> Held<'a> {
         known && self.released.0 != u64::MAX && self.last + 1 < self.released.0
     }
 
+    /// Whether there was no journal, so that all was durable.
+    pub(super) fn all_was_durable(&self) -> bool {
+        self.released.0 == u64::MAX
+    }
+
+    /// Whether numbers seem to be missing.
+    pub(super) fn misses_any(&self) -> bool {
+        let ends_early = !self.all_was_durable() && self.last + 1 < self.released.0;
+        ends_early || !self.gaps.is_empty()
+    }
+
+    /// The stream has sealed files with these numbers, in order: the first and the last of each.
+    pub(super) fn cover(&mut self, sealed: &[(u64, u64)]) {
+        for (after, count) in std::mem::take(&mut self.gaps) {
+            let (mut after, end) = (after, after + count);
+            for (first, last) in sealed {
+                if *last > after && *first <= end {
+                    if *first > after + 1 {
+                        self.gaps.insert(after, first - after - 1);
+                    }
+                    after = (*last).min(end);
+                }
+            }
+            if after < end {
+                self.gaps.insert(after, end - after);
+            }
+        }
+        if let Some((_, last)) = sealed.last() {
+            self.pass(Seq(*last));
+        }
+    }
+
+    /// The numbers that are missing up to the durable end: the one before them, and how many.
+    pub(super) fn missing(&self) -> BTreeMap<u64, u64> {
+        let mut missing = self.gaps.clone();
+        if self.before_durable_end() {
+            missing.insert(self.last, self.released.0 - self.last - 1);
+        }
+        missing
+    }
+
     /// The next file is sealed, and ends with this number.
     pub(super) fn pass(&mut self, last: Seq) {
         self.last = self.last.max(last.0);

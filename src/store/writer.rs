@@ -41,7 +41,8 @@ use super::{
     fs::Fs,
     health::{Health, Problem},
     layout::Layout,
-    live::{Live, Synced},
+    live::{Live, Synced, Unfinished},
+    mend::set_aside,
     names::FileStem,
     reserve::Reserve,
     sealer::Job,
@@ -96,6 +97,9 @@ pub(super) struct Writer {
     pub(super) reserve: Reserve,
     space: SpaceWatch,
     watch: Watch,
+    /// Names in `live/` under which something stands that is not to be read with the log, and could
+    /// not be moved yet.
+    pub(super) in_the_way: Vec<FileStem>,
 }
 
 /// The file that is written.
@@ -146,6 +150,7 @@ impl Writer {
             last_sync: now,
             retry: None,
             watch,
+            in_the_way: Vec::new(),
         }
     }
 
@@ -184,6 +189,7 @@ impl Writer {
         if resting && !self.consumer.closed() {
             return Ok(Step::Idle);
         }
+        self.clear_the_way()?;
         self.end_ending()?;
         self.report_drops();
         self.batch
@@ -196,6 +202,10 @@ impl Writer {
         }
         if self.watch.is_due(now, LOOK_INTERVAL) {
             self.look(now)?;
+        }
+        if self.consumer.drained() {
+            // Nobody does after this.
+            self.look_at_file()?;
         }
         self.succeeded();
         Ok(match wrote {
@@ -212,7 +222,8 @@ impl Writer {
             Current::Open(live) => !live.is_unsynced(),
             Current::Ending(_) => false,
         };
-        durable && self.consumer.drained() && self.batch.is_empty() && self.own.is_empty()
+        let written = self.consumer.drained() && self.batch.is_empty() && self.own.is_empty();
+        durable && written && self.in_the_way.is_empty()
     }
 
     /// Appends the batch; false if there was nothing. Until it succeeds the batch stays.
@@ -274,7 +285,7 @@ impl Writer {
             return Ok(());
         };
         let path = self.place.layout.live(live.stem());
-        match live.sync() {
+        match live.sync(&*self.place.fs, &self.place.layout) {
             Ok(Ok(synced)) => {
                 self.release(&synced);
                 Ok(())
@@ -305,9 +316,14 @@ impl Writer {
         self.consumer.rewind();
         self.own.rewind();
         self.batch.restart(self.released);
-        if let Current::Open(live) = std::mem::replace(&mut self.current, Current::None) {
-            self.current = Current::Ending(live);
-        }
+        self.end_current();
+    }
+
+    fn end_current(&mut self) {
+        self.current = match std::mem::replace(&mut self.current, Current::None) {
+            Current::Open(live) => Current::Ending(live),
+            current => current,
+        };
     }
 
     fn rotate_if_due(&mut self, now: Duration) -> Result<()> {
@@ -324,9 +340,7 @@ impl Writer {
         if live.is_unsynced() {
             self.sync()?;
         }
-        if let Current::Open(live) = std::mem::replace(&mut self.current, Current::None) {
-            self.current = Current::Ending(live);
-        }
+        self.end_current();
         self.end_ending()
     }
 
@@ -351,11 +365,17 @@ impl Writer {
             let journal = self.place.layout.ring(&self.place.stream);
             return Err(Error::io("sync", journal)(error));
         }
-        match live.finish() {
-            Err((live, error)) => {
+        match live.finish(&*self.place.fs, &self.place.layout) {
+            Err((live, Unfinished::Failed(error))) => {
                 self.current = Current::Ending(*live);
                 return Err(Error::io("cut", path)(error));
             }
+            Err((live, Unfinished::Changed(change))) => {
+                self.current = Current::Ending(*live);
+                return self.mend(change);
+            }
+            // It is what is left to show that its entries are gone, until that is recorded.
+            Ok(finished) if finished.is_empty && finished.was_changed => {}
             // Left behind, it is removed at the next recovery.
             Ok(finished) if finished.is_empty => drop(self.place.fs.remove_file(&path)),
             // Without a sealer the next process seals it.
@@ -434,14 +454,7 @@ impl Writer {
     /// Looks what others did to the files, and how much room there is.
     fn look(&mut self, now: Duration) -> Result<()> {
         self.watch.look(&self.place);
-        let Place { fs, layout, .. } = &self.place;
-        if let Current::Open(live) = &self.current {
-            let path = layout.live(live.stem());
-            let change = live
-                .changed(&**fs, layout)
-                .map_err(Error::io("look at", path))?;
-            change.map_or(Ok(()), |change| self.mend(change))?;
-        }
+        self.look_at_file()?;
         let Ok(space) = self.place.fs.space(self.place.layout.root()) else {
             return Ok(());
         };
@@ -452,6 +465,28 @@ impl Writer {
         self.ask_sealer(seen.job);
         if self.space.is_enough() && self.retry.is_none() {
             self.reserve.fill(&*self.place.fs);
+        }
+        Ok(())
+    }
+
+    fn look_at_file(&mut self) -> Result<()> {
+        let Place { fs, layout, .. } = &self.place;
+        let Current::Open(live) = &self.current else {
+            return Ok(());
+        };
+        let path = layout.live(live.stem());
+        let change = live
+            .changed(&**fs, layout)
+            .map_err(Error::io("look at", path))?;
+        change.map_or(Ok(()), |change| self.mend(change))
+    }
+
+    /// Moves away what could not be moved before. Nothing else is written until that succeeds: after
+    /// a death, recovery could not tell our lines from those that others put there.
+    fn clear_the_way(&mut self) -> Result<()> {
+        while let Some(stem) = self.in_the_way.last() {
+            set_aside(&*self.place.fs, &self.place.layout, stem)?;
+            self.in_the_way.pop();
         }
         Ok(())
     }

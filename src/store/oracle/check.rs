@@ -12,7 +12,10 @@ use super::world::Promise;
 use crate::store::sim::SimFs;
 
 /// The lines of each stream, in the order of its files; of a live file only if it is not sealed.
-fn streams(disk: &SimFs, dir: &Path) -> Result<BTreeMap<String, Vec<String>>, String> {
+pub(in crate::store) fn streams(
+    disk: &SimFs,
+    dir: &Path,
+) -> Result<BTreeMap<String, Vec<String>>, String> {
     let mut files: BTreeMap<(String, String), String> = BTreeMap::new();
     let name = |path: &Path, ending: &str| {
         let name = path.file_name()?.to_str()?.strip_suffix(ending)?;

@@ -178,6 +178,27 @@ impl Disk {
         self.commit();
     }
 
+    pub(super) fn take_away(&mut self, path: &Path) {
+        self.there.remove(path);
+        self.durable.remove(path);
+        self.commit();
+    }
+
+    pub(super) fn move_away(&mut self, from: &Path, to: &Path) {
+        if let Some(node) = self.there.remove(from) {
+            self.durable.remove(from);
+            self.there.insert(to.to_owned(), node.clone());
+            self.durable.insert(to.to_owned(), node);
+        }
+        self.commit();
+    }
+
+    pub(super) fn put_dir(&mut self, path: &Path) {
+        self.set_name(path, Some(Node::Dir));
+        self.durable.insert(path.to_owned(), Node::Dir);
+        self.commit();
+    }
+
     /// On an ordered file system, a sync of anything makes all changes of names before it durable.
     pub(super) fn commit(&mut self) {
         self.history.clear();

@@ -202,6 +202,34 @@ impl SimFs {
         self.disk().put(path.as_ref(), bytes.into());
     }
 
+    /// Someone changes a file's bytes in place, durably.
+    pub(crate) fn change(&self, path: impl AsRef<Path>, change: impl FnOnce(&mut Vec<u8>)) {
+        let disk = self.disk();
+        let Some(Node::File(_, content)) = disk.there.get(path.as_ref()) else {
+            return;
+        };
+        let mut content = content.lock().unwrap();
+        let mut bytes = content.current();
+        change(&mut bytes);
+        *content.plain() = bytes;
+        content.sync(None);
+    }
+
+    /// Someone takes a name away, durably. Who has the file open keeps it.
+    pub(crate) fn take_away(&self, path: impl AsRef<Path>) {
+        self.disk().take_away(path.as_ref());
+    }
+
+    /// Someone gives a file another name, durably.
+    pub(crate) fn move_away(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) {
+        self.disk().move_away(from.as_ref(), to.as_ref());
+    }
+
+    /// Someone puts what is no file there, durably: here, an empty directory.
+    pub(crate) fn put_dir(&self, path: impl AsRef<Path>) {
+        self.disk().put_dir(path.as_ref());
+    }
+
     /// All files below `dir`, in order.
     pub(crate) fn files(&self, dir: impl AsRef<Path>) -> Vec<PathBuf> {
         let disk = self.disk();
@@ -366,7 +394,11 @@ impl Fs for SimFs {
         disk.begin(self.id(), "rename", from)?;
         disk.parent_exists(to)?;
         let node = match disk.there.get(from) {
-            Some(Node::Dir) => return Err(io::Error::other("the store renames no directories")),
+            Some(Node::Dir) if disk.there.keys().any(|other| other.parent() == Some(from)) => {
+                return Err(io::Error::other(
+                    "the store renames no directories of its own",
+                ));
+            }
             None => return Err(io::ErrorKind::NotFound.into()),
             Some(node) => node.clone(),
         };

@@ -1,0 +1,197 @@
+//! The same on real files: pipes, links and the end of a file that others cut.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::PathBuf,
+    sync::{Arc, Mutex, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    super::{
+        Level, Retention, Store, StoreOptions, Watermarks, WriterOptions, health::Health,
+        health::Problem, sealer::SealerOptions,
+    },
+    OwnRecord, Severity,
+};
+use crate::query::{AuditReader, Filter, Order};
+
+/// Does this on another thread, and fails if it hangs.
+fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, waiting) = mpsc::channel();
+    thread::spawn(move || done.send(work()));
+    waiting
+        .recv_timeout(Duration::from_secs(60))
+        .expect("it hangs, or it panicked")
+}
+
+struct Real {
+    dir: tempfile::TempDir,
+    log: Store,
+    problems: Arc<Mutex<Vec<String>>>,
+}
+
+impl Real {
+    fn open() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let problems = Arc::new(Mutex::new(Vec::new()));
+        let noted = problems.clone();
+        let note = move |problem: &Problem| noted.lock().unwrap().push(problem.to_string());
+        let options = StoreOptions {
+            source: "app".parse().unwrap(),
+            journal_capacity: 1 << 16,
+            writer: WriterOptions {
+                rotate_bytes: 1 << 20,
+                rotate_age: Duration::from_secs(3600),
+                sync_interval: Duration::from_secs(1),
+                watermarks: Watermarks::default(),
+            },
+            sealer: SealerOptions {
+                level: Level::FASTEST,
+                grace: Duration::from_secs(5),
+                retention: Retention::unlimited(),
+            },
+            health: Arc::new(Health::new(Some(Arc::new(note)))),
+        };
+        let log = Store::open(dir.path(), options).unwrap();
+        Self { dir, log, problems }
+    }
+
+    fn record(&self, what: &'static str) {
+        let event = OwnRecord::new("test.event", Severity::Info, what);
+        self.log.record(&event).unwrap();
+    }
+
+    fn live(&self) -> PathBuf {
+        let live = fs::read_dir(self.dir.path().join("live")).unwrap();
+        let mut live: Vec<_> = live.map(|entry| entry.unwrap().path()).collect();
+        live.sort();
+        live.pop().unwrap()
+    }
+
+    fn wait_for_report(&self) {
+        let start = Instant::now();
+        let reported = |text: &String| text.contains("tampered with");
+        while !self.problems.lock().unwrap().iter().any(reported) {
+            assert!(start.elapsed() < Duration::from_secs(60), "never noticed");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Closes the log; gives how many events it has, and checks it.
+    fn finish(self) -> usize {
+        in_time(move || {
+            self.log.close().unwrap();
+            let reader = AuditReader::open(self.dir.path()).unwrap();
+            let report = reader.verify(|_, _| {}).unwrap();
+            assert!(report.ok, "{:#?}", report.findings);
+            count(&reader)
+        })
+    }
+}
+
+fn count(reader: &AuditReader) -> usize {
+    let filter = Filter::parse([("event_type", "test.event")]).unwrap();
+    let mut count = 0;
+    reader
+        .each(&filter, Order::Asc, |_| {
+            count += 1;
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
+    count
+}
+
+fn pipe(path: &std::path::Path) {
+    let made = std::process::Command::new("mkfifo").arg(path).status();
+    assert!(made.unwrap().success());
+}
+
+#[test]
+fn no_one_hangs_at_a_pipe_and_it_is_moved_away() {
+    let log = Real::open();
+    log.record("one");
+    let live = log.live();
+    fs::remove_file(&live).unwrap();
+    pipe(&live);
+    let dir = log.dir.path().to_owned();
+    in_time(move || {
+        // It may say what it likes, but not hang.
+        let reader = AuditReader::open(dir).unwrap();
+        let _ = reader.verify(|_, _| {});
+        let filter = Filter::parse([("event_type", "test.event")]).unwrap();
+        let _ = reader.each(&filter, Order::Asc, |_| std::ops::ControlFlow::Continue(()));
+    });
+    log.record("two");
+    log.wait_for_report();
+    assert_eq!(
+        fs::read_dir(log.dir.path().join("state/aside"))
+            .unwrap()
+            .count(),
+        1
+    );
+    assert_eq!(log.finish(), 2);
+}
+
+#[test]
+fn a_link_a_directory_or_a_copy_in_the_place_of_the_file_is_moved_away() {
+    let ways: [fn(&std::path::Path, &std::path::Path); 3] = [
+        |live, kept| std::os::unix::fs::symlink(kept, live).unwrap(),
+        |live, _| fs::create_dir(live).unwrap(),
+        |live, kept| {
+            fs::copy(kept, live).unwrap();
+        },
+    ];
+    for way in ways {
+        let log = Real::open();
+        log.record("one");
+        let (live, kept) = (log.live(), log.dir.path().join("kept"));
+        fs::rename(&live, &kept).unwrap();
+        way(&live, &kept);
+        log.record("two");
+        log.wait_for_report();
+        assert_eq!(
+            fs::read_dir(log.dir.path().join("state/aside"))
+                .unwrap()
+                .count(),
+            1
+        );
+        assert_eq!(log.finish(), 2);
+    }
+}
+
+#[test]
+fn a_file_that_others_cut_goes_on_behind_what_is_left() {
+    for len in [0, 100] {
+        let log = Real::open();
+        log.record("one");
+        let live = log.live();
+        fs::OpenOptions::new()
+            .write(true)
+            .open(live)
+            .unwrap()
+            .set_len(len)
+            .unwrap();
+        log.record("two");
+        log.wait_for_report();
+        assert_eq!(log.finish(), 1, "the first is lost, as the log records");
+    }
+}
+
+#[test]
+fn what_others_append_is_removed() {
+    for foreign in ["foreign", "foreign\n"] {
+        let log = Real::open();
+        log.record("one");
+        let mut live = fs::OpenOptions::new()
+            .append(true)
+            .open(log.live())
+            .unwrap();
+        live.write_all(foreign.as_bytes()).unwrap();
+        log.record("two");
+        log.wait_for_report();
+        assert_eq!(log.finish(), 2);
+    }
+}
