@@ -55,7 +55,7 @@ pub(super) fn assemble(
     dir: &Path,
     options: StoreOptions,
 ) -> Result<Assembled> {
-    let layout = prepare(&*fs, dir)?;
+    let layout = prepare(&*fs, dir, options.permissions)?;
     let (stream, lock) = new_stream(&*fs, &layout, &options.source)?;
     let capacity = options.journal_capacity;
     let made = new_journal_making_room(&*fs, &layout, &*clock, &stream, capacity);

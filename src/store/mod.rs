@@ -29,6 +29,7 @@ pub(crate) mod summary;
 mod tmp;
 pub(crate) mod verify;
 
+pub(crate) mod access;
 pub(crate) mod assemble;
 mod batch;
 mod clock;
@@ -59,6 +60,7 @@ mod undelivered;
 mod watch;
 mod writer;
 
+pub use access::Permissions;
 pub(crate) use gzip::Level;
 pub(crate) use health::{Callback, Health};
 pub use health::{Counters, Problem};
