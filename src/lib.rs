@@ -204,7 +204,7 @@ pub use server::{
     Access, Authorizer, Denied, NewToken, RouterOptions, Scope, ServeOptions, Server, TokenInfo,
     TokenStore, read_only_router,
 };
-pub use store::{Counters, Hold, Problem, Retention, SpaceAction, Watermarks};
+pub use store::{Counters, Hold, Permissions, Problem, Retention, SpaceAction, Watermarks};
 pub use verify::{Finding, FindingKind, FindingLevel, VerifyReport};
 
 /// Webhooks: subscriptions, deliveries, and the signatures and formats of what is sent.

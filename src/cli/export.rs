@@ -72,7 +72,7 @@ fn copy(
     target: &mut Target,
     stop: &Stop,
 ) -> Result<Outcome, Failure> {
-    let (fs, layout) = (Arc::new(OsFs), Layout::new(dir));
+    let (fs, layout) = (Arc::new(OsFs), Layout::of(dir));
     let sealed = Arc::new(LocalSealed::new(fs.clone(), layout.clone()));
     let range = Range {
         start: filter.start().unwrap_or(Timestamp::MIN),

@@ -30,7 +30,11 @@ pub(super) fn run(
     // A mistyped directory should not become a log.
     check_format(&Layout::new(dir))?;
     // Its own stream: reads are recorded. What is kept how long is for the application to say.
-    let log = AuditLog::of_tool(dir).open()?;
+    let mut log = AuditLog::of_tool(dir);
+    if let Some(permissions) = args.permissions {
+        log = log.permissions(permissions);
+    }
+    let log = log.open()?;
     if let Some((file, tables)) = &webhooks {
         declare(&log, file, tables)?;
     }

@@ -11,9 +11,9 @@ pub(super) mod prune;
 
 use std::{
     collections::HashMap,
-    fs::{DirBuilder, File, OpenOptions},
+    fs::{File, OpenOptions},
     io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
-    os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{FileExt as _, MetadataExt as _},
 };
 
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ use crate::{
     log::AuditLog,
     query::Entry,
     record::Timestamp,
-    store::layout::Layout,
+    store::{access, layout::Layout},
 };
 
 /// A request that was given up: its entries are not sent again unless they are
@@ -116,21 +116,12 @@ pub(super) fn delivered(layout: &Layout, key: &str, id: &str) -> Result<()> {
 
 fn write(layout: &Layout, key: &str, mut line: Vec<u8>) -> Result<()> {
     let dir = files::dir(layout);
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&dir)
-        .map_err(Error::io("create", &dir))?;
+    access::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
     line.push(b'\n');
     loop {
         let path = files::current(layout, key, Timestamp::now())?;
         let write = || -> io::Result<bool> {
-            let file = OpenOptions::new()
-                .append(true)
-                .read(true)
-                .create(true)
-                .mode(0o600)
-                .open(&path)?;
+            let file = access::open_private(&path, OpenOptions::new().append(true).read(true))?;
             // Others of this endpoint may be put aside at the same time, and what is old goes.
             file.lock()?;
             if file.metadata()?.nlink() == 0 {

@@ -14,8 +14,8 @@ use crate::{
     journal,
     record::{Catalogue, HashKey, Source},
     store::{
-        Callback, Health, Level, Problem, Retention, SealerOptions, Store, StoreOptions,
-        Watermarks, WriterOptions, catalogue, keys,
+        Callback, Health, Level, Permissions, Problem, Retention, SealerOptions, Store,
+        StoreOptions, Watermarks, WriterOptions, catalogue, keys,
     },
 };
 
@@ -24,6 +24,7 @@ use crate::{
 pub struct AuditLogBuilder {
     dir: PathBuf,
     source: Option<String>,
+    permissions: Option<Permissions>,
     retention: Retention,
     when_full: WhenFull,
     journal_bytes: usize,
@@ -45,6 +46,7 @@ impl AuditLogBuilder {
         Self {
             dir,
             source: None,
+            permissions: None,
             retention: Retention::default(),
             when_full: WhenFull::default(),
             journal_bytes: journal::DEFAULT_CAPACITY,
@@ -71,6 +73,23 @@ impl AuditLogBuilder {
     /// How long records are kept. Default: 90 days.
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
+        self
+    }
+
+    /// Who may read the log's files beside their owner. Default: who may now, and nobody while the
+    /// log is new.
+    ///
+    /// Modes are set as asked whatever the umask, also those of the files there are: with
+    /// [`Permissions::GroupRead`] a member of the files' group can read, verify and export the log,
+    /// and has no access to tokens, keys and webhooks. The group is that of the process; for another
+    /// one, make the directory beforehand with that group and the set-group-ID bit
+    /// (`install -d -o billing -g auditors -m 2750 …`), and the process's user a member of it. The
+    /// directories above are the administrator's, but for those that had to be created.
+    ///
+    /// All processes of a log run as its owner, or as root, which gives what it creates to the
+    /// owner. Others are refused before anything is written.
+    pub fn permissions(mut self, permissions: Permissions) -> Self {
+        self.permissions = Some(permissions);
         self
     }
 
@@ -213,6 +232,7 @@ impl AuditLogBuilder {
         }
         let options = StoreOptions {
             source: source.clone(),
+            permissions: self.permissions,
             journal_capacity: self.journal_bytes,
             writer: WriterOptions {
                 rotate_bytes: self.rotate_bytes.max(1),

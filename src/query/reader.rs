@@ -45,7 +45,7 @@ impl AuditReader {
     /// Opens the log in a directory. `Error::Io` if there is none, `Error::Version` if another
     /// version wrote it.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
-        Self::open_on(Arc::new(OsFs), Layout::new(dir.as_ref()))
+        Self::open_on(Arc::new(OsFs), Layout::of(dir.as_ref()))
     }
 
     pub(crate) fn open_on(fs: Arc<dyn Fs>, layout: Layout) -> Result<Self> {

@@ -72,15 +72,15 @@ pub(super) struct Counts {
 
 impl App {
     pub(super) fn new(dir: &Path, log: Option<AuditLog>, options: RouterOptions) -> Result<State> {
-        let (fs, layout) = (Arc::new(OsFs), Layout::new(dir));
-        let tokens = TokenStore::open(dir);
+        let (fs, layout) = (Arc::new(OsFs), Layout::of(dir));
+        let tokens = TokenStore::open(layout.root());
         if options.authorizer.is_none() {
             // What is wrong with them is better said now than at the first request.
             tokens.list()?;
         }
         let sealed = Arc::new(LocalSealed::new(Arc::<OsFs>::clone(&fs), layout.clone()));
         Ok(Arc::new(Self {
-            reader: AuditReader::open(dir)?,
+            reader: AuditReader::open(layout.root())?,
             files: Arc::new(LogFiles::new(fs, layout.clone(), sealed)),
             recorder: Recorder::new(log.clone(), options.unrecorded_reads),
             requests: Arc::new(Semaphore::new(options.requests)),

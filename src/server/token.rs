@@ -94,7 +94,7 @@ impl TokenStore {
     /// The tokens of the log in this directory.
     pub fn open(dir: impl AsRef<Path>) -> Self {
         Self {
-            document: Document::new(&Layout::new(dir.as_ref()), "tokens", "tokens"),
+            document: Document::new(&Layout::of(dir.as_ref()), "tokens", "tokens"),
             cache: Arc::default(),
         }
     }

@@ -54,7 +54,7 @@ pub(super) fn assemble(
     dir: &Path,
     options: StoreOptions,
 ) -> Result<Assembled> {
-    let layout = prepare(&*fs, dir)?;
+    let layout = prepare(&*fs, dir, options.permissions)?;
     let health = options.health;
     let capacity = options.journal_capacity;
     room::recover_first(&*fs, &layout, &*clock, &health, capacity as u64);

@@ -105,6 +105,9 @@ impl Document {
         T: Serialize + DeserializeOwned + Default,
         E: From<Error>,
     {
+        if let Some(root) = self.path.ancestors().nth(2) {
+            self.fs.check_owner(root)?;
+        }
         let _held = self.take_lock()?;
         let mut content = self.read()?;
         let result = change(&mut content)?;

@@ -6,7 +6,7 @@
 use std::{
     fmt, fs,
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -16,14 +16,19 @@ use rustix::{
     io::{Errno, retry_on_intr},
 };
 
-use super::lock::Lock;
+use super::{
+    access::{self, Permissions},
+    layout::Layout,
+    lock::Lock,
+};
 use crate::{
     error::{Error, Result},
     journal::Region,
     record::Timestamp,
 };
 
-/// The operations the store needs of a file system. Files are created 0600, directories 0700.
+/// The operations the store needs of a file system. Whose files and directories are when they are
+/// created, and who may read them, is in [`access`].
 pub(crate) trait Fs: fmt::Debug + Send + Sync + 'static {
     /// Creates a file that must not exist yet, for writing and reading.
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn FsFile>>;
@@ -45,6 +50,22 @@ pub(crate) trait Fs: fmt::Debug + Send + Sync + 'static {
     fn is_locked(&self, path: &Path) -> Result<bool>;
     /// Creates a directory and those above it, where missing.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// Creates a log's own directory and those above it, where missing.
+    fn create_root(&self, path: &Path, _: Option<Permissions>) -> io::Result<()> {
+        self.create_dir_all(path)
+    }
+    /// An error if the log in this directory is another user's.
+    fn check_owner(&self, _: &Path) -> Result<()> {
+        Ok(())
+    }
+    /// Creates the directories of a log, where missing, and settles who may read it.
+    fn claim(&self, layout: &Layout, _: Option<Permissions>) -> Result<()> {
+        for dir in layout.dirs() {
+            let created = self.create_dir_all(&dir);
+            created.map_err(Error::io("create", dir))?;
+        }
+        Ok(())
+    }
     /// Gives a file another name on the same file system, replacing what bears it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
@@ -272,22 +293,12 @@ pub(crate) struct OsFs;
 
 impl Fs for OsFs {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        let file = fs::OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)?;
+        let file = access::create_new(path, fs::OpenOptions::new().read(true).append(true))?;
         Ok(Box::new(OsFile(file)))
     }
 
     fn create_mapped(&self, path: &Path, len: usize) -> io::Result<Region> {
-        let file = fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)?;
+        let file = access::create_new(path, fs::OpenOptions::new().read(true).write(true))?;
         let mapped = allocate(&file, len as u64)
             .and_then(|()| file.sync_all())
             .and_then(|()| Region::map(&file, len));
@@ -326,10 +337,19 @@ impl Fs for OsFs {
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
+        access::create_dir_all(path)
+    }
+
+    fn create_root(&self, path: &Path, permissions: Option<Permissions>) -> io::Result<()> {
+        access::create_root(path, permissions.unwrap_or(Permissions::Owner))
+    }
+
+    fn check_owner(&self, root: &Path) -> Result<()> {
+        access::check_owner(root)
+    }
+
+    fn claim(&self, layout: &Layout, permissions: Option<Permissions>) -> Result<()> {
+        access::claim(layout, permissions)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -40,8 +40,27 @@ impl Layout {
         Self { root: root.into() }
     }
 
+    /// The same for a directory as a caller names it, resolved now: neither another working
+    /// directory nor another target of a link moves what is opened.
+    pub(crate) fn of(dir: &Path) -> Self {
+        let resolved = dir.canonicalize().or_else(|_| std::path::absolute(dir));
+        Self::new(resolved.unwrap_or_else(|_| dir.to_owned()))
+    }
+
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The directories that every log has.
+    pub(crate) fn dirs(&self) -> [PathBuf; 6] {
+        [
+            self.live_dir(),
+            self.sealed_dir(),
+            self.index_dir(),
+            self.journal_dir(),
+            self.locks_dir(),
+            self.tmp_dir(),
+        ]
     }
 
     pub(crate) fn live_dir(&self) -> PathBuf {

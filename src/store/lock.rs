@@ -4,10 +4,11 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io,
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
+use super::access;
 use crate::{
     error::{Error, Result},
     journal::UnsharedFile,
@@ -28,8 +29,8 @@ impl Lock {
     pub(crate) fn try_take(path: &Path) -> Result<Option<Self>> {
         loop {
             let mut options = OpenOptions::new();
-            options.read(true).write(true).create(true).mode(0o600);
-            let file = UnsharedFile::open(|| options.open(path))
+            options.read(true).write(true);
+            let file = UnsharedFile::open(|| access::open_private(path, &options))
                 .map_err(Error::io("open the lock", path))?;
             match file.try_lock() {
                 Ok(()) => {}
@@ -48,10 +49,14 @@ impl Lock {
     }
 
     /// Whether someone holds the lock. Creates nothing; while it looks, an attempt to take the lock
-    /// can fail.
+    /// can fail. A reader of the owner's group can't open it, and takes one that is there for held:
+    /// who closes a log, or recovers it, removes its lock.
     pub(crate) fn is_held(path: &Path) -> Result<bool> {
         let file = match UnsharedFile::open(|| File::open(path)) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied && path.exists() => {
+                return Ok(true);
+            }
             file => file.map_err(Error::io("open the lock", path))?,
         };
         match file.try_lock_shared() {

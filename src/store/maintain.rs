@@ -42,7 +42,8 @@ pub(crate) struct Rescued {
 /// Makes whole what dead processes left, seals it and removes the live twins, one stream after the
 /// other. Those of living processes are left alone.
 pub(crate) fn recover_now(dir: &Path, mut done: impl FnMut(Rescued)) -> Result<()> {
-    let (fs, layout, clock) = (OsFs, Layout::new(dir), SystemClock::new());
+    let (fs, layout, clock) = (OsFs, Layout::of(dir), SystemClock::new());
+    fs.check_owner(layout.root())?;
     check_writable(&fs, &layout)?;
     for stream in Survey::take(&fs, &layout)?.streams(&fs, &layout)? {
         let mut rescued = Rescued {
@@ -92,7 +93,7 @@ fn is_sealed(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<bool> {
 
 /// What pruning would remove now, if the clock is trusted or, with `trust_clock`, were it.
 pub(crate) fn would_prune(dir: &Path, retention: &Retention, trust_clock: bool) -> Result<Preview> {
-    let (fs, layout) = (Arc::new(OsFs), Layout::new(dir));
+    let (fs, layout) = (Arc::new(OsFs), Layout::of(dir));
     check_format(&layout)?;
     let sealed = LocalSealed::new(fs.clone(), layout.clone());
     let clock = SystemClock::new();

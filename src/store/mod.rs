@@ -91,6 +91,7 @@ pub(crate) mod summary;
 mod tmp;
 pub(crate) mod verify;
 
+pub(crate) mod access;
 pub(crate) mod assemble;
 mod batch;
 pub(crate) mod clock;
@@ -124,6 +125,7 @@ mod undelivered;
 mod watch;
 mod writer;
 
+pub use access::Permissions;
 pub(crate) use gzip::Level;
 pub(crate) use health::{Callback, Health};
 pub use health::{Counters, Problem};

@@ -15,6 +15,7 @@ use std::{
 use serde_json::json;
 
 use super::{
+    access::Permissions,
     assemble::{Assembled, assemble},
     clock::{Clock, SystemClock},
     fs::{Fs, FsLock, OsFs},
@@ -34,6 +35,8 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct StoreOptions {
     pub(crate) source: Source,
+    /// Who may read the log; without it, that stays as it is.
+    pub(crate) permissions: Option<Permissions>,
     pub(crate) journal_capacity: usize,
     pub(crate) writer: WriterOptions,
     pub(crate) sealer: SealerOptions,

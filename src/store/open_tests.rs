@@ -29,6 +29,7 @@ fn options(rotate_bytes: u64) -> (StoreOptions, Receiver<Problem>) {
     let told = Mutex::new(told);
     let callback = move |problem: &Problem| drop(told.lock().unwrap().send(problem.clone()));
     let options = StoreOptions {
+        permissions: None,
         source: "app".parse().unwrap(),
         journal_capacity: 1 << 14,
         writer: WriterOptions {

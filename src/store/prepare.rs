@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    access::Permissions,
     fs::{self, Fs, OsFs},
     layout::Layout,
     tmp::TmpFile,
@@ -18,24 +19,15 @@ const FORMAT: &str = "tracing-audit 1\n";
 /// Creates what is missing, checks the version of what is there, and makes all of it durable. The
 /// paths of the layout are resolved, once: neither another working directory nor another target of a
 /// link moves the log.
-pub(super) fn prepare(fs: &dyn Fs, dir: &Path) -> Result<Layout> {
-    create_durably(fs, dir)?;
+pub(super) fn prepare(fs: &dyn Fs, dir: &Path, permissions: Option<Permissions>) -> Result<Layout> {
+    fs.check_owner(dir)?;
+    create_durably(fs, dir, permissions)?;
     let root = fs.resolve(dir).map_err(Error::io("resolve", dir))?;
     let layout = Layout::new(root);
     let state = layout.root().join("state");
     // Before anything is made in them.
     on_one_file_system(fs, &layout)?;
-    let dirs = [
-        layout.live_dir(),
-        layout.sealed_dir(),
-        layout.index_dir(),
-        layout.journal_dir(),
-        layout.locks_dir(),
-        layout.tmp_dir(),
-    ];
-    for dir in &dirs {
-        fs.create_dir_all(dir).map_err(Error::io("create", dir))?;
-    }
+    fs.claim(&layout, permissions)?;
     match check_format_on(fs, &layout) {
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             // Written whole and then renamed: a reader meets all of it or nothing. Two processes
@@ -55,7 +47,7 @@ pub(super) fn prepare(fs: &dyn Fs, dir: &Path) -> Result<Layout> {
 }
 
 /// Creates a directory and those above it, where missing, and makes their names durable.
-fn create_durably(fs: &dyn Fs, dir: &Path) -> Result<()> {
+fn create_durably(fs: &dyn Fs, dir: &Path, permissions: Option<Permissions>) -> Result<()> {
     // The last one of a relative path is empty.
     let missing = |dir: &&Path| !dir.as_os_str().is_empty() && matches!(fs.identity(dir), Ok(None));
     let parent = |dir: &Path| match dir.parent() {
@@ -67,7 +59,8 @@ fn create_durably(fs: &dyn Fs, dir: &Path) -> Result<()> {
     if parents.is_empty() {
         parents.push(parent(dir));
     }
-    fs.create_dir_all(dir).map_err(Error::io("create", dir))?;
+    fs.create_root(dir, permissions)
+        .map_err(Error::io("create", dir))?;
     for parent in parents {
         match fs.sync_dir(&parent) {
             // Who may not read it can't sync it, nor have created anything in it.

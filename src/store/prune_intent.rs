@@ -22,13 +22,13 @@
 //! The file is used under the lock of pruning.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
 
-use super::layout::Layout;
+use super::{access, layout::Layout};
 use crate::error::{Error, Result};
 
 const SLOT: usize = 4096;
@@ -50,7 +50,7 @@ impl Intents {
 
     /// Makes the file if there is none yet.
     pub(super) fn prepare(&self) -> Result<()> {
-        match std::fs::metadata(&self.path) {
+        match fs::metadata(&self.path) {
             Ok(found) if found.len() == (SLOT * SLOTS) as u64 => return Ok(()),
             Ok(_) => {}
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
@@ -61,21 +61,21 @@ impl Intents {
 
     fn create(&self) -> io::Result<()> {
         let tmp = self.path.with_extension("tmp");
-        let written = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&tmp)
-            .and_then(|mut file| {
+        // What a dead process left.
+        match fs::remove_file(&tmp) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        let written =
+            access::create_new(&tmp, OpenOptions::new().write(true)).and_then(|mut file| {
                 // Written, not only allocated: blocks that were never written take room when they
                 // are.
                 file.write_all(&vec![0; SLOT * SLOTS])?;
                 file.sync_all()?;
-                std::fs::rename(&tmp, &self.path)
+                fs::rename(&tmp, &self.path)
             });
         if written.is_err() {
-            let _ = std::fs::remove_file(&tmp);
+            let _ = fs::remove_file(&tmp);
         }
         written?;
         File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()
@@ -124,7 +124,7 @@ impl Intents {
 
     /// The whole entries, each with where its blocks end.
     fn read(&self) -> Result<Vec<(usize, Vec<u8>)>> {
-        let bytes = match std::fs::read(&self.path) {
+        let bytes = match fs::read(&self.path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             bytes => bytes.map_err(Error::io("read", &self.path))?,
         };
@@ -157,7 +157,7 @@ mod tests {
 
     fn intents() -> (tempfile::TempDir, Intents) {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("state")).unwrap();
+        fs::create_dir(dir.path().join("state")).unwrap();
         let intents = Intents::new(&Layout::new(dir.path()));
         (dir, intents)
     }
@@ -178,7 +178,7 @@ mod tests {
         }
         intents.prepare().unwrap();
         assert_eq!(intents.owed().unwrap(), entries);
-        let len = std::fs::metadata(&intents.path).unwrap().len();
+        let len = fs::metadata(&intents.path).unwrap().len();
         assert_eq!(len, (SLOT * SLOTS) as u64);
         intents.clear().unwrap();
         assert_eq!(intents.owed().unwrap(), Vec::<Vec<u8>>::new());
@@ -190,12 +190,12 @@ mod tests {
     fn an_entry_that_was_cut_short_is_none_and_damages_no_other() {
         let (_dir, intents) = intents();
         intents.prepare().unwrap();
-        let before = std::fs::read(&intents.path).unwrap();
+        let before = fs::read(&intents.path).unwrap();
         intents.add(b"first").unwrap();
-        let first = std::fs::read(&intents.path).unwrap();
+        let first = fs::read(&intents.path).unwrap();
         let second = vec![b'2'; 3 * SLOT];
         intents.add(&second).unwrap();
-        let whole = std::fs::read(&intents.path).unwrap();
+        let whole = fs::read(&intents.path).unwrap();
         // Any of its blocks may be old.
         for old in 1_u8..16 {
             let mut cut = whole.clone();
@@ -203,13 +203,13 @@ mod tests {
                 let at = (1 + at) * SLOT;
                 cut[at..at + SLOT].copy_from_slice(&before[at..at + SLOT]);
             }
-            std::fs::write(&intents.path, &cut).unwrap();
+            fs::write(&intents.path, &cut).unwrap();
             assert_eq!(intents.owed().unwrap(), [b"first"], "{old:b}");
             intents.add(b"next").unwrap();
             assert_eq!(intents.owed().unwrap(), [&b"first"[..], b"next"], "{old:b}");
         }
         // A file that someone cut is made anew.
-        std::fs::write(&intents.path, &first[..SLOT]).unwrap();
+        fs::write(&intents.path, &first[..SLOT]).unwrap();
         assert!(intents.add(b"next").is_err());
         intents.prepare().unwrap();
         intents.add(b"next").unwrap();

@@ -15,6 +15,7 @@ use crate::{
 fn options() -> StoreOptions {
     let none = (0, SpaceAction::Report);
     StoreOptions {
+        permissions: None,
         source: "app".parse().unwrap(),
         journal_capacity: 1 << 16,
         writer: WriterOptions {

@@ -6,7 +6,7 @@
 
 use std::{
     io,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
     time::Duration,
 };
 
@@ -26,7 +26,8 @@ use crate::{
 pub(super) struct Watch {
     journal: Identity,
     dir: Identity,
-    /// The directory as the application named it, if that is absolute.
+    /// The directory as the application named it, in the working directory of that time: another one
+    /// is no other log.
     named: Option<PathBuf>,
     looked: Duration,
     journal_lost: bool,
@@ -49,8 +50,7 @@ impl Watch {
         Ok(Self {
             journal: identity(&layout.ring(stream))?,
             dir: identity(layout.root())?,
-            // Another working directory is no other log.
-            named: named.is_absolute().then(|| named.to_owned()),
+            named: path::absolute(named).ok(),
             looked: now,
             journal_lost: false,
             dir_moved: false,

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Subcommand};
 
 use super::{DirArgs, Format};
-use crate::server::Scope;
+use crate::{Permissions, server::Scope};
 
 /// Runs a credential manager that writes an audit trail, with users at work, to look at
 ///
@@ -70,6 +70,12 @@ pub(in crate::cli) struct ServeArgs {
     /// Answer /metrics without a token
     #[arg(long)]
     pub(in crate::cli) open_metrics: bool,
+    /// Who may read the log's files: owner or group-read [default: as it is]
+    ///
+    /// With group-read, files have mode 0640 and directories 0750, except for tokens, keys and
+    /// webhooks; with owner, 0600 and 0700
+    #[arg(long, value_name = "WHO")]
+    pub(in crate::cli) permissions: Option<Permissions>,
     /// Let webhooks that are set over HTTP reach more than the public internet: private, loopback,
     /// an address, a network or a host name; repeatable
     #[arg(long, value_name = "WHAT")]

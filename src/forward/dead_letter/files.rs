@@ -8,14 +8,14 @@
 use std::{
     collections::BTreeMap,
     fs, io,
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
 use crate::{
     error::{Error, Result},
     record::Timestamp,
-    store::layout::Layout,
+    store::{access, layout::Layout},
 };
 
 /// A file gets no more letters when it has so many bytes.
@@ -70,11 +70,7 @@ impl LetterFile {
     pub(super) fn begin_next(&self, layout: &Layout, key: &str) -> Result<()> {
         let path = path(layout, key, self.number + 1);
         let begin = || {
-            fs::OpenOptions::new()
-                .append(true)
-                .create(true)
-                .mode(0o600)
-                .open(&path)?;
+            access::open_private(&path, fs::OpenOptions::new().append(true))?;
             sync(&dir(layout))
         };
         begin().map_err(Error::io("create", &path))

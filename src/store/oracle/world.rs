@@ -150,6 +150,7 @@ impl World {
     fn options(&self) -> StoreOptions {
         let alarms = self.alarms.clone();
         StoreOptions {
+            permissions: None,
             source: "app".parse().unwrap(),
             journal_capacity: 1 << 14,
             writer: WriterOptions {

@@ -93,6 +93,7 @@ impl Log {
         let problems = self.problems.clone();
         let note = move |problem: &Problem| problems.lock().unwrap().push(problem.clone());
         let options = StoreOptions {
+            permissions: None,
             source: "app".parse().unwrap(),
             journal_capacity: 1 << 14,
             writer: WriterOptions {

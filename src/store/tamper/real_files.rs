@@ -40,6 +40,7 @@ impl Real {
         let noted = problems.clone();
         let note = move |problem: &Problem| noted.lock().unwrap().push(problem.to_string());
         let options = StoreOptions {
+            permissions: None,
             source: "app".parse().unwrap(),
             journal_capacity: 1 << 16,
             writer: WriterOptions {
