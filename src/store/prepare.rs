@@ -26,7 +26,11 @@ pub(super) fn prepare(fs: &dyn Fs, dir: &Path, permissions: Option<Permissions>)
     let layout = Layout::new(root);
     let state = layout.root().join("state");
     // Before anything is made in them.
-    on_one_file_system(fs, &layout)?;
+    match on_one_file_system(fs, &layout) {
+        // Another user has begun the log at this moment, which is refused in plain words below.
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {}
+        checked => checked?,
+    }
     fs.claim(&layout, permissions)?;
     match check_format_on(fs, &layout) {
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
