@@ -193,10 +193,9 @@ proptest! {
         let mut flipped = Bytes(blob.0.clone());
         let at = at.index(flipped.0.len());
         flipped.0[at] ^= flip;
-        // Of what lies between a block's last code and its mark, some bits mean nothing: the
-        // SHA-256 alone sees them.
+        // Some bits of a deflate stream mean nothing, as those between a block's last code and its
+        // mark: the SHA-256 alone sees them.
         let harmless = walk(&flipped).is_ok_and(|blocks| blocks == walk(&blob).unwrap());
-        prop_assert!(!harmless || flipped.0[at + 1..].starts_with(&MARK));
         prop_assert!(harmless || walk(&flipped).is_err());
         let row = builder.blocks().iter().find(|row| (row.packed_offset..row.packed_offset + u64::from(row.packed_len)).contains(&(at as u64)));
         if let Some(row) = row.filter(|_| !harmless) {
