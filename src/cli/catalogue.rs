@@ -89,6 +89,7 @@ pub(super) fn run(args: &CatalogueArgs) -> Result<Outcome, Failure> {
 
 fn read(file: &Path) -> Result<Catalogue, Failure> {
     let text = fs::read(file).map_err(Error::io("read", file))?;
-    serde_json::from_slice(&text)
-        .map_err(|e| Error::damaged(file, format!("it is no catalogue: {e}")).into())
+    serde_json::from_slice(&text).map_err(|e| {
+        Error::damaged(file, format!("it is not a catalogue of event types: {e}")).into()
+    })
 }

@@ -16,7 +16,7 @@ use crate::{
 pub(super) fn run(args: &PruneArgs) -> Result<Outcome, Failure> {
     if args.retention_days.is_none() && args.max_bytes.is_none() && args.min_free_bytes.is_none() {
         return Err(Failure::Usage(
-            "say what may go: --retention-days, --max-bytes or --min-free-bytes".into(),
+            "say which files to remove: --retention-days, --max-bytes or --min-free-bytes".into(),
         ));
     }
     let mut retention = args

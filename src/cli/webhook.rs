@@ -166,7 +166,7 @@ fn replay(out: &mut impl io::Write, args: &ReplayArgs) -> Result<(), Failure> {
         }
         (false, true) => {
             return Err(Failure::Usage(
-                "say what is to be sent again: --dead-letters, or filters such as --start-date"
+                "say which entries to send again: --dead-letters, or filters such as --start-date"
                     .to_owned(),
             ));
         }
@@ -175,7 +175,7 @@ fn replay(out: &mut impl io::Write, args: &ReplayArgs) -> Result<(), Failure> {
     with_log(dir, |admin| admin.replay(name, replay))?;
     Ok(writeln!(
         out,
-        "it is sent to {} again by whoever forwards",
+        "the entries are sent to {} again by the process that delivers webhooks",
         escaped(name)
     )?)
 }

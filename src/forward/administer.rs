@@ -51,7 +51,8 @@ impl Refusal {
             ),
             Self::Full => {
                 format!(
-                    "there are {MOST_SUBSCRIPTIONS} webhooks already, and no more may be: remove one that is not needed first"
+                    "there are {MOST_SUBSCRIPTIONS} webhooks already, which is the limit: \
+                     first remove one that is not needed"
                 )
             }
             Self::Declared(name, place) => {
@@ -152,7 +153,7 @@ impl<'a> Administrator<'a> {
         self.about(
             "audit.subscription.removed",
             Severity::Warning,
-            "Events are forwarded to an endpoint no more",
+            "Events are no longer forwarded to an endpoint",
             name,
         )
     }

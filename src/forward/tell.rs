@@ -81,7 +81,7 @@ impl Tell {
         let record = self.record(
             "audit.delivery.gone",
             Severity::Error,
-            "An endpoint wants no more",
+            "An endpoint wants no more events",
         );
         (self.recorder)(record.detail("waiting_requests", waiting_requests));
     }

@@ -111,7 +111,7 @@ impl AuditLogBuilder {
     /// What is longest in a longer one is cut, in `details` and `attributes` first: long strings to
     /// their beginnings, and lists and objects to the first elements and members that there is room
     /// for, with `…` in the place of the others. `truncated` names the paths, sixteen at most, and
-    /// `…` for any more. Of a text that is captured before its record is rendered, as the arguments
+    /// `…` for any more. Of a text that is captured before its entry is rendered, as the arguments
     /// of an `#[audited]` function and the fields of an `Actor` are, no more than 2 MiB are taken,
     /// however long a record may be.
     pub fn max_record_bytes(mut self, bytes: usize) -> Self {
@@ -154,8 +154,9 @@ impl AuditLogBuilder {
 
     /// A key for [`hashed`](crate::hashed) values. Given several times, the last one hashes, and
     /// those before it are for [`AuditLog::hashes_of`]. Default: a random one, made once and kept
-    /// in the log's directory (0600), which [`AuditLog::rotate_hash_key`] replaces. Who may read
-    /// the log's directory then has the key as well; to keep them apart, give one.
+    /// in the log's directory (0600), which [`AuditLog::rotate_hash_key`] replaces. Anyone
+    /// who has the owner's access to the directory then has the key as well; to keep the key apart,
+    /// give one.
     pub fn hash_key(mut self, key: HashKey) -> Self {
         self.hash_keys.push(key);
         self
@@ -167,9 +168,9 @@ impl AuditLogBuilder {
         self
     }
 
-    /// Called with every problem, on one of the log's own threads, or on one that records an event
-    /// of which it is told: keep it short, record no audit events in it that wait, and don't close
-    /// the log in it, which is an error.
+    /// Called with every problem, on one of the log's own threads or on a thread that records an
+    /// event. Keep it short, record no audit events in it that wait, and don't close the log in it,
+    /// which is an error.
     pub fn on_problem(mut self, callback: impl Fn(&Problem) + Send + Sync + 'static) -> Self {
         self.on_problem = Some(Arc::new(callback));
         self

@@ -47,13 +47,13 @@ pub enum Problem {
     /// The journal's file was deleted or replaced by someone else. Events are still written, but
     /// those of the last milliseconds are lost if the process is killed: restart it.
     JournalLost(String),
-    /// The log's directory is no longer where it was opened: it was moved, or a link to it was set to
-    /// another. The log goes on in the old one; restart the process to use the new one.
+    /// The log's directory is no longer where it was opened: it was moved, or a link to it now
+    /// points to another. The log goes on in the old one; restart the process to use the new one.
     DirectoryMoved(String),
-    /// A thread of the log panicked, which is a fault of this crate. Without the writer no more
-    /// events are taken: they are counted as [`refused`](Counters::refused), and nobody waits for
-    /// it. Without the sealer no more files are sealed and pruned. Restart the process: the events
-    /// in the journal are written then.
+    /// A thread of the log panicked, which is a bug in this crate. Without the writer, events are
+    /// refused and counted as [`refused`](Counters::refused), and no caller waits for it. Without
+    /// the sealer, files are neither sealed nor pruned. Restart the process: the events in the
+    /// journal are written then.
     ThreadDied(String),
     /// Files that are past their retention by this machine's clock stay, because the clock has not
     /// proved itself: it jumped, or the machine was off. Check the clock. If it is right, run
@@ -73,12 +73,12 @@ pub enum Problem {
     PruneLocked(String),
     /// The lock of pruning is free again.
     PruneUnlocked,
-    /// Events come after the log was closed. They are not recorded, but counted as
+    /// Events came after the log was closed. They are not recorded, but counted as
     /// [`refused`](Counters::refused); reported once. Close the log after the last event.
     Closed,
     /// This process is a child by `fork` and can't open a stream of its own. Its events are not
-    /// recorded, but counted as [`refused`](Counters::refused). Remove the cause: an event tries
-    /// again, once a second.
+    /// recorded, but counted as [`refused`](Counters::refused). Remove the cause: a later event
+    /// tries again, at most once a second.
     StreamFailed(String),
 }
 
@@ -104,10 +104,9 @@ impl fmt::Display for Problem {
                 "the live file of the audit log was tampered with: {what}"
             ),
             Self::SealFailed(error) => write!(f, "an audit file could not be sealed: {error}"),
-            Self::RecoveryFailed(error) => write!(
-                f,
-                "what a dead process left could not be recovered: {error}"
-            ),
+            Self::RecoveryFailed(error) => {
+                write!(f, "files of a dead process could not be recovered: {error}")
+            }
             Self::PruneFailed(error) => write!(f, "old audit files could not be removed: {error}"),
             Self::Dropped(count) => write!(
                 f,

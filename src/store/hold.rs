@@ -172,7 +172,7 @@ pub(crate) fn place(layout: &Layout, mut hold: Hold, now: Timestamp) -> Result<H
             return Err(Error::invalid(
                 "name",
                 format!(
-                    "there is a hold {:?} already; release it first or choose another name",
+                    "there is already a hold {:?}; release it first or choose another name",
                     hold.name
                 ),
             ));

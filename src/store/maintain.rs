@@ -118,7 +118,7 @@ impl Store {
                 &OwnRecord::new(
                     "audit.log.clock_trusted",
                     Severity::Warning,
-                    "Someone has checked the clock; files past their retention by it are removed",
+                    "Someone confirmed the clock; files past their retention by it are removed",
                 )
                 .detail("clock", now.to_string()),
             )

@@ -218,7 +218,7 @@ impl Store {
                 &OwnRecord::new(
                     "audit.hold.released",
                     Severity::Warning,
-                    "Entries are held no more",
+                    "Entries are no longer held",
                 )
                 .detail("hold", json!(hold)),
             )

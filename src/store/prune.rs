@@ -289,8 +289,8 @@ impl Pruner {
             return Err(Error::invalid(
                 "journal_bytes",
                 format!(
-                    "the journal takes no entry of {} bytes, which says what is pruned, so \
-                     nothing is; make the journal larger",
+                    "the entry about the files to prune has {} bytes and doesn't fit into the \
+                     journal, so nothing is pruned; make the journal larger",
                     entry.len()
                 ),
             ));
@@ -447,7 +447,7 @@ fn render(source: &Source, retention: &Retention, files: &[Doomed], names: usize
     OwnRecord::new(
         removed::PRUNED,
         Severity::Info,
-        "Files past their retention are removed; one that is there after this goes later, and is \
+        "Files past their retention are removed; a file that is still there is removed later and \
          recorded again",
     )
     .detail("retention_days", retention.days)

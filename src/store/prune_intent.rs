@@ -92,7 +92,7 @@ impl Intents {
         let end = self.read()?.iter().map(|(end, _)| *end).max().unwrap_or(0);
         let size = (HEADER + entry.len()).next_multiple_of(SLOT);
         if end + size > SLOT * SLOTS {
-            let text = "too many removals wait there to be recorded; make room on the disk";
+            let text = "too many removals wait in it to be recorded; free some space on the disk";
             return Err(Error::io("write", &self.path)(io::Error::other(text)));
         }
         let mut block = Vec::with_capacity(size);

@@ -300,7 +300,7 @@ fn look(
             let aside = set_aside(fs, layout, stem)?.unwrap_or_default();
             let path = path.display();
             problems.push(format!(
-                "{path} was no regular file; it was moved to {aside}"
+                "{path} was not a regular file; it was moved to {aside}"
             ));
             return Ok(Kind::Foreign);
         }
@@ -337,7 +337,7 @@ fn look(
     let aside = set_damage_aside(fs, layout, stem, &*file, &sound, len)?;
     let path = path.display();
     problems.push(format!(
-        "{path} was damaged; what was no entry of the stream was moved to {aside}"
+        "{path} was damaged; the lines that are not entries of its stream were moved to {aside}"
     ));
     Ok(match sound.len {
         0 => Kind::Hollow,

@@ -91,7 +91,7 @@ pub(super) fn carried_on(
     };
     let rows: Vec<Value> = earlier.iter().flat_map(rows).collect();
     let entry = |rows: &[Value]| {
-        let description = "Entries that told of files removed earlier are removed themselves";
+        let description = "Entries that recorded earlier removals are removed themselves";
         OwnRecord::new(PRUNED, Severity::Info, description).detail("earlier", rows.to_vec())
     };
     rows.chunks(ROWS).map(entry).collect()

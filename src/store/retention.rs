@@ -46,8 +46,8 @@ impl Default for Retention {
 }
 
 impl Retention {
-    /// Keeps each record for this many days (of 24 hours, at least one), and its whole file until
-    /// the last record in it is that old.
+    /// Keeps each entry for this many days (of 24 hours, at least one), and its whole file until
+    /// the last entry in it is that old.
     pub fn days(days: u32) -> Self {
         Self {
             days: Some(days.max(1)),

@@ -204,12 +204,12 @@ fn explain(fs: &dyn Fs, layout: &Layout, full: Error) -> Error {
     };
     let free = match fs.space(layout.root()) {
         Ok(space) => format!("{} of {} bytes are free", space.free, space.total),
-        Err(error) => format!("how much is free can't be told: {error}"),
+        Err(error) => format!("the free space is unknown: {error}"),
     };
     let what = format!(
         "{source}: the file system of {} is full ({free}, or no file can be created on it), and the \
-         log could make no room by itself; free some, and open the log again: nothing is lost, what \
-         dead processes left is recovered then",
+         log could not make room by itself; free some space and open the log again: nothing is \
+         lost, and the journals of dead processes are recovered then",
         layout.root().display()
     );
     Error::Io {

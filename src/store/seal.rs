@@ -71,7 +71,7 @@ fn seal_if(
     if !sound(&built.index) {
         return Err(Error::damaged(
             live.path(),
-            "it has a line that is no entry",
+            "it has a line that is not an entry",
         ));
     }
     tmp.sync()?;

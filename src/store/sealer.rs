@@ -414,8 +414,8 @@ impl Sealer {
                 for name in names {
                     let path = dir.join(name);
                     let what = format!(
-                        "{} was set aside as damaged: events in it may be missing in the log; keep \
-                         it elsewhere once someone has looked at it",
+                        "{} was set aside as damaged: events in it may be missing from the \
+                         log; examine it, then move it out of the log's directory",
                         path.display()
                     );
                     self.place.health.report(&Problem::RecoveryFailed(what));

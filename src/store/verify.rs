@@ -83,7 +83,7 @@ pub(crate) fn read_sealed(
     Err(Error::damaged(
         file.path(),
         format!(
-            "it doesn't say of its file what is so, from byte {at} on; remove it, it is made again"
+            "it doesn't match its sealed file from byte {at} on; remove it, and it is made again"
         ),
     ))
 }

@@ -87,9 +87,9 @@ impl Watch {
         };
         let root = layout.root().display();
         let what = match elsewhere {
-            Some(now) => format!("it was opened as {root}, its name stands for {now} now"),
+            Some(now) => format!("it was opened as {root}, but its name now stands for {now}"),
             None if !same(layout.root(), &self.dir) => {
-                format!("{root} is another directory than the one that was opened")
+                format!("{root} is not the directory that was opened")
             }
             None => return,
         };

@@ -27,7 +27,7 @@ impl VerifyReport {
         self.of(FindingLevel::Problem)
     }
 
-    /// The findings that are only to be known.
+    /// The findings that are only worth knowing.
     pub fn notes(&self) -> impl Iterator<Item = &Finding> {
         self.of(FindingLevel::Note)
     }
@@ -43,7 +43,7 @@ impl VerifyReport {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// Whether it should not be, or is only to be known.
+    /// Whether the finding is a problem, or only worth knowing.
     pub level: FindingLevel,
     /// What it is.
     pub kind: FindingKind,

@@ -139,9 +139,9 @@ impl Survey {
             self.problem(
                 FindingKind::Damaged,
                 &path,
-                "its last line is cut off in the middle, though nothing writes to this file any \
-                 more and no journal has the rest. Someone cut it: the entry is lost, and those \
-                 after it may be. Restore the file from a backup.",
+                "its last line is cut off in the middle, though no process writes to this file any \
+                 longer and no journal has the rest. Someone cut it: this entry is lost, and later \
+                 entries may be. Restore the file from a backup.",
             );
         }
         self.live_files += 1;
@@ -284,7 +284,7 @@ impl Survey {
                 source,
             } => {
                 let what = format!(
-                    "cannot {operation} it: {source}. What it holds could not be checked; make it \
+                    "cannot {operation} it: {source}. Its entries could not be checked; make it \
                      readable and verify again."
                 );
                 self.problem(FindingKind::Unreadable, &of.clone(), what);

@@ -158,8 +158,8 @@ pub(in crate::cli) struct CatalogueArgs {
     /// Take the catalogue from this JSON file, not from the log's directory
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) file: Option<PathBuf>,
-    /// Compare with this older catalogue: tell what is gone or of another kind, and end with code 1
-    /// if anything is
+    /// Compare with this older catalogue: report what is gone or of another kind, and exit with
+    /// code 1 if anything is
     #[arg(long, value_name = "FILE", conflicts_with = "schema")]
     pub(in crate::cli) against: Option<PathBuf>,
     /// Show the JSON Schema of this event type's records

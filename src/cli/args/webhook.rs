@@ -9,8 +9,8 @@ use crate::{cli::filter::FilterArgs, forward::format::FormatName, record::Severi
 
 /// Manages the endpoints that are told of events
 ///
-/// An application that forwards, or `tracing-audit serve`, sends them; among those that share the
-/// directory, one does.
+/// An application that delivers webhooks, or `tracing-audit serve`, sends them; of the processes
+/// that share the directory, only one does.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -35,8 +35,8 @@ pub(in crate::cli) enum WebhookCommand {
     /// Sends an event to a webhook, now and once, and shows what came of it; code 1 if it was not
     /// delivered
     ///
-    /// The event is recorded, and what is sent is its entry, whatever event types the webhook
-    /// wants, also while it is paused.
+    /// The event is recorded and its entry is sent, whatever event types the webhook gets, even
+    /// while it is paused.
     Test(ShownArgs),
     /// Shows the last attempts, the newest first: at most 50 that failed and 50 that did not
     Deliveries(ShownArgs),
@@ -110,8 +110,8 @@ pub(in crate::cli) struct AddArgs {
 
 /// Changes settings of a webhook, which goes on where it is
 ///
-/// What is not named stays as it is. A list replaces the one before; a header is added to those
-/// there are.
+/// Settings that are not named stay as they are. A list replaces the one before; a header is added
+/// to the existing ones.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct SetArgs {
     #[command(flatten)]

@@ -156,7 +156,7 @@ async fn play(args: &DemoArgs, listener: TcpListener, log: &AuditLog) -> Result<
     for ended in [served, second] {
         ended
             .map_err(|e| Failure::failed(e.to_string()))?
-            .map_err(|e| Failure::failed(format!("the demo could not end well: {e}")))?;
+            .map_err(|e| Failure::failed(format!("the demo could not shut down cleanly: {e}")))?;
     }
     Ok(receiver)
 }
