@@ -31,9 +31,13 @@ fn memory(name: &str) -> u64 {
 fn peak(test: &str, load: impl FnOnce(&AuditLog)) -> Option<u64> {
     let Some(dir) = std::env::var_os(LOAD) else {
         let dir = tempfile::tempdir().unwrap();
-        let output = support::child(test, &[(LOAD, dir.path().to_str().unwrap())])
-            .output()
-            .unwrap();
+        let output = support::child(
+            module_path!(),
+            test,
+            &[(LOAD, dir.path().to_str().unwrap())],
+        )
+        .output()
+        .unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(
             output.status.success(),

@@ -149,7 +149,7 @@ impl Told {
 fn start(dir: &Path, end: &str, grace: Option<&str>) -> Child {
     let mut vars = vec![("SHORT_DIR", dir.to_str().unwrap()), ("SHORT_END", end)];
     vars.extend(grace.map(|grace| ("SHORT_GRACE", grace)));
-    let mut command: Command = support::child("short", &vars);
+    let mut command: Command = support::child(module_path!(), "short", &vars);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command.spawn().unwrap()
 }

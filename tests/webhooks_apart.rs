@@ -342,7 +342,7 @@ fn no_proxy_of_the_environment_is_used() {
     let mut vars = names.map(|name| (name, url.as_str())).to_vec();
     vars.push((PROXIED, dir.path().to_str().unwrap()));
     let sender = Victim::start(
-        support::child("proxied_sender", &vars)
+        support::child(module_path!(), "proxied_sender", &vars)
             .env_remove("NO_PROXY")
             .env_remove("no_proxy"),
     );

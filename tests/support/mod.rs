@@ -46,14 +46,42 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     });
 }
 
-/// This test program again, running only the test `name`, with `vars` in its environment.
-pub(crate) fn child(name: &str, vars: &[(&str, &str)]) -> Command {
+/// This test program again, running only the test `name` of a module, with `vars` in its
+/// environment.
+pub(crate) fn child(module_path: &str, name: &str, vars: &[(&str, &str)]) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("the test's own path"));
+    let name = full_name(module_path, name);
     command
-        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .args(["--exact", &name, "--nocapture", "--test-threads=1"])
         .stdin(Stdio::null());
     command.envs(vars.iter().copied());
     command
+}
+
+/// The name of a test as its program knows it: with its module, without the crate.
+pub(crate) fn full_name(module_path: &str, name: &str) -> String {
+    match module_path.split_once("::") {
+        Some((_, module)) => format!("{module}::{name}"),
+        None => name.to_owned(),
+    }
+}
+
+/// Whether this is the process of the test `name` alone: for a test that changes what all tests of a
+/// process share. In any other process it starts that one, which must end well.
+pub(crate) fn is_apart(module_path: &str, name: &str) -> bool {
+    const APART: &str = "TEST_APART";
+    if std::env::var_os(APART).is_some_and(|apart| apart == name) {
+        return true;
+    }
+    let output = child(module_path, name, &[(APART, name)]).output().unwrap();
+    let (out, err) = (output.stdout, output.stderr);
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&out),
+        String::from_utf8_lossy(&err)
+    );
+    false
 }
 
 /// Says that something is done, for who started this process as a [`Victim`].

@@ -45,9 +45,9 @@ impl Drop for Mounted {
     }
 }
 
-/// Whether this process may mount. If not, the test `name` has run again in a namespace where it may,
-/// or can't be run here.
-pub(crate) fn may_mount(name: &str) -> bool {
+/// Whether this process may mount. If not, the test `name` of the module has run again in a namespace
+/// where it may, or can't be run here.
+pub(crate) fn may_mount(module_path: &str, name: &str) -> bool {
     const INSIDE: &str = "MOUNTS_INSIDE_NAMESPACE";
     let dir = tempfile::tempdir().unwrap();
     let Err(why) = Mounted::new(&["-t", "tmpfs", "tmpfs"], dir.path()) else {
@@ -68,7 +68,8 @@ pub(crate) fn may_mount(name: &str) -> bool {
     }
     let itself = std::env::current_exe().unwrap();
     let mut again = Command::new("unshare");
-    again.args(namespace).arg(itself).args(["--exact", name]);
+    again.args(namespace).arg(itself);
+    again.args(["--exact", &crate::support::full_name(module_path, name)]);
     assert!(unshare(&mut again), "it fails in a namespace of its own");
     false
 }

@@ -20,6 +20,8 @@ use std::{
 
 use rustix::{fs::Mode, process};
 
+use crate::support::full_name;
+
 /// The application's user and group, and others'.
 pub(crate) const APP: u32 = 12345;
 pub(crate) const OTHER: u32 = 23456;
@@ -42,17 +44,19 @@ pub(crate) fn role() -> Option<(String, PathBuf)> {
     Some((var("USER_TEST_ROLE")?, var("USER_TEST_DIR")?.into()))
 }
 
-/// This test program again as a user with one group, running only the test `name` to play a role.
+/// This test program again as a user with one group, running only the test `act` of a module to play
+/// a role.
 pub(crate) fn become_user(
     (uid, gid): (u32, u32),
     umask: u32,
-    (test, role): (&str, &str),
+    (module_path, role): (&str, &str),
     dir: &Path,
 ) -> Command {
+    let test = full_name(module_path, "act");
     // By that name it can be run wherever it is.
     let mut command = Command::new("/proc/self/exe");
     command
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .args(["--exact", &test, "--nocapture", "--test-threads=1"])
         .env("USER_TEST_ROLE", role)
         .env("USER_TEST_DIR", dir)
         .env("USER_TEST_UMASK", format!("{umask:o}"))

@@ -1,0 +1,32 @@
+//! A child of `fork` that drops the forwarder it inherited waits for no thread of its parent's, and
+//! the parent goes on forwarding.
+
+use crate::forking::fork;
+use tracing_audit::AuditLog;
+
+#[test]
+fn the_parent_goes_on_forwarding() {
+    if !crate::support::is_apart(module_path!(), "the_parent_goes_on_forwarding") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let log = AuditLog::builder(dir.path()).source("app").open().unwrap();
+    let mut forwarder = Some(log.forward().unwrap());
+    let lock = dir.path().join("state/locks/forward.lock");
+    crate::support::until("it forwards", || lock.exists());
+    let held = || {
+        let file = std::fs::File::open(&lock).unwrap();
+        matches!(
+            file.try_lock_shared(),
+            Err(std::fs::TryLockError::WouldBlock)
+        )
+    };
+    crate::support::until("it holds the lock", held);
+    for _ in 0..20 {
+        fork(|| drop(forwarder.take())).ends_well();
+    }
+    assert!(held());
+    drop(forwarder.take());
+    assert!(!held());
+    log.close().unwrap();
+}

@@ -1,0 +1,17 @@
+//! The log over HTTP: reading, downloading, and managing webhooks.
+
+#![cfg(all(feature = "server", feature = "webhook"))]
+#![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
+
+#[path = "../support/http.rs"]
+mod http;
+#[path = "../support/receiver.rs"]
+mod receiver;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod downloads_resume;
+mod gives_pages_and_entries;
+mod says_who_may_read;
+mod webhooks_are_managed;
+mod webhooks_deliver;

@@ -1,0 +1,24 @@
+//! Webhooks: what is sent, to whom, how often, and after what trouble.
+
+#![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
+
+#[path = "../support/cli.rs"]
+mod cli;
+#[path = "../support/http.rs"]
+mod http;
+#[path = "../support/receiver.rs"]
+mod receiver;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod are_bounded;
+mod arrive;
+mod formats;
+mod hec;
+mod hostile;
+mod one_forwarder;
+mod prune_dead_letters;
+mod recover;
+mod refused_changes_are_recorded;
+mod tell_how_far_behind;

@@ -1,0 +1,466 @@
+//! Webhooks after trouble: what waited for an endpoint goes when that is back, and what was given
+//! up when someone asks for it.
+
+use std::{
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::receiver::Receiver;
+use crate::support::until;
+use tracing_audit::{
+    AuditLog, audit,
+    webhook::{Batching, Replay, Subscription, SubscriptionReport},
+};
+use tracing_subscriber::prelude::*;
+
+const HOUR: u64 = 3600;
+
+fn open(dir: &Path) -> AuditLog {
+    AuditLog::builder(dir).source("shop").open().unwrap()
+}
+
+fn to(receiver: &Receiver) -> Subscription {
+    Subscription::new("test", &receiver.url, ["order.*"])
+        .allow_http()
+        .egress(["loopback"])
+}
+
+fn emit(log: &AuditLog, numbers: std::ops::Range<u64>) {
+    tracing::dispatcher::with_default(
+        &tracing_subscriber::registry().with(log.layer()).into(),
+        || {
+            for n in numbers {
+                audit!("order.placed", n);
+            }
+        },
+    );
+}
+
+fn wait(
+    log: &AuditLog,
+    what: &str,
+    until: impl Fn(&SubscriptionReport) -> bool,
+) -> SubscriptionReport {
+    crate::support::wait_for(what, || {
+        let report = log.subscriptions().unwrap().remove(0);
+        if until(&report) {
+            Ok(report)
+        } else {
+            Err((report.status, report.waiting_requests))
+        }
+    })
+}
+
+fn recorded(dir: &Path, event_type: &str) -> usize {
+    crate::support::records(dir)
+        .iter()
+        .filter(|record| record["event_type"] == event_type)
+        .count()
+}
+
+#[test]
+fn what_waited_hours_for_an_endpoint_goes_when_that_is_back() {
+    let receiver = Receiver::saying(500);
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.subscribe(to(&receiver).schedule([0, HOUR, HOUR, HOUR]))
+        .unwrap();
+    let (forwarder, start) = (log.forward().unwrap(), Instant::now());
+    emit(&log, 0..300);
+    wait(&log, "it fails", |report| {
+        report.status.failed_attempts >= 7
+    });
+    // Five that fail and the three that are under way with the last of them, and then one a second.
+    let (tried, seconds) = (receiver.count() as u64, start.elapsed().as_secs());
+    assert!(
+        tried <= 8 + seconds,
+        "{tried} requests within {seconds} s to an endpoint that takes none"
+    );
+    receiver.say(200);
+    let report = wait(&log, "all arrive", |report| report.status.delivered == 300);
+    assert_eq!(
+        (
+            report.waiting_requests,
+            report.status.dead_lettered,
+            report.state()
+        ),
+        (0, 0, "active")
+    );
+    drop(forwarder);
+    log.close().unwrap();
+    assert_eq!(
+        (
+            recorded(dir.path(), "audit.delivery.failing"),
+            recorded(dir.path(), "audit.delivery.recovered")
+        ),
+        (1, 1)
+    );
+    assert!(receiver.taken().values().all(|ids| ids.len() == 1));
+}
+
+#[test]
+fn probes_cost_entries_no_attempt() {
+    let receiver = Receiver::saying(500);
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    // A second failure that is due would be the last.
+    log.subscribe(to(&receiver).schedule([0, HOUR])).unwrap();
+    let forwarder = log.forward().unwrap();
+    emit(&log, 0..6);
+    // Six of their own, and a probe.
+    wait(&log, "it is probed", |report| {
+        report.status.failed_attempts >= 7
+    });
+    receiver.say(200);
+    let report = wait(&log, "all arrive", |report| report.status.delivered == 6);
+    assert_eq!(report.status.dead_lettered, 0);
+    drop(forwarder);
+    log.close().unwrap();
+}
+
+#[test]
+fn who_wants_no_more_is_left_alone_until_someone_changes_that() {
+    let receiver = Receiver::saying(410);
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.subscribe(to(&receiver)).unwrap();
+    let forwarder = log.forward().unwrap();
+    emit(&log, 0..3);
+    wait(&log, "it is gone", |report| report.state() == "gone");
+    receiver.say(200);
+    emit(&log, 3..6);
+    // Another endpoint gets them meanwhile.
+    let other = Receiver::new();
+    log.subscribe(
+        Subscription::new("other", &other.url, ["order.*"])
+            .allow_http()
+            .egress(["loopback"]),
+    )
+    .unwrap();
+    emit(&log, 6..9);
+    other.wait_for_numbers(3);
+    assert!(receiver.taken().is_empty());
+    log.pause_subscription("test", false).unwrap();
+    receiver.wait_for_numbers(9);
+    drop(forwarder);
+    log.close().unwrap();
+}
+
+#[test]
+fn dead_letters_are_replayed_under_their_ids_and_are_dead_no_more() {
+    let receiver = Receiver::saying(500);
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.subscribe(to(&receiver).schedule([0]).batch(Batching {
+        max_entries: 3,
+        max_wait_ms: 10,
+    }))
+    .unwrap();
+    let forwarder = log.forward().unwrap();
+    emit(&log, 0..9);
+    wait(&log, "all are given up", |report| {
+        report.status.dead_lettered == 9
+    });
+    let letters = log.dead_letters("test", 0, 100).unwrap();
+    assert!(
+        letters.len() >= 3
+            && letters
+                .iter()
+                .all(|letter| letter.attempts == 1 && letter.why.contains("500")),
+        "{letters:?}"
+    );
+    let attempts = log.deliveries("test").unwrap();
+    receiver.say(204);
+    assert!(
+        log.replay("test", Replay::dead_letters()).unwrap()
+            && !log.replay("other", Replay::dead_letters()).unwrap()
+    );
+    let accepted = receiver.wait_for_numbers(9);
+    wait(&log, "they are delivered", |report| {
+        report.status.delivered == 9 && report.waiting_requests == 0
+    });
+    let mut ids: Vec<String> = accepted.values().flatten().cloned().collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut dead: Vec<String> = letters
+        .iter()
+        .map(|letter| letter.webhook_id.clone())
+        .collect();
+    dead.sort_unstable();
+    assert_eq!(ids, dead);
+    assert!(log.dead_letters("test", 0, 100).unwrap().is_empty());
+    drop(forwarder);
+    log.close().unwrap();
+    let all = open(dir.path());
+    let later = all.deliveries("test").unwrap();
+    assert!(
+        attempts.len() < later.len() && later[0].delivered && later[0].status == Some(204),
+        "{later:?}"
+    );
+    assert!(
+        later
+            .last()
+            .is_some_and(|first| !first.delivered && first.status == Some(500))
+    );
+    all.close().unwrap();
+}
+
+#[test]
+fn a_range_is_replayed_and_only_of_what_the_subscription_wants() {
+    let receiver = Receiver::new();
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    emit(&log, 0..700);
+    tracing::dispatcher::with_default(
+        &tracing_subscriber::registry().with(log.layer()).into(),
+        || {
+            audit!("secret.thing", n = 9999);
+        },
+    );
+    log.subscribe(to(&receiver)).unwrap();
+    emit(&log, 700..710);
+    let forwarder = log.forward().unwrap();
+    let before = receiver.wait_for_numbers(10);
+    assert_eq!(
+        before.keys().copied().collect::<Vec<_>>(),
+        (700..710).collect::<Vec<_>>()
+    );
+    let wrong = log
+        .replay("test", Replay::entries([("event_tipe", "order.*")]))
+        .unwrap_err();
+    assert!(wrong.to_string().contains("event_tipe"), "{wrong}");
+    log.replay("test", Replay::entries([("event_type", "*")]))
+        .unwrap();
+    receiver.wait_for_numbers(710);
+    wait(&log, "the replay ends", |report| {
+        report.status.delivered == 720
+    });
+    let after = receiver.taken();
+    assert!(!after.contains_key(&9999));
+    assert_eq!(
+        after.values().map(Vec::len).sum::<usize>(),
+        720,
+        "what had arrived came once more"
+    );
+    assert!(
+        after
+            .iter()
+            .all(|(n, ids)| ids.iter().all(|id| *id == ids[0])
+                && (ids.len() == 2) == (700..710).contains(n))
+    );
+    drop(forwarder);
+    // A restart begins no replay anew: it would look for one before it reads on in the log.
+    let forwarder = log.forward().unwrap();
+    emit(&log, 710..711);
+    until("what is new arrives", || {
+        receiver.taken().contains_key(&710)
+    });
+    drop(forwarder);
+    assert_eq!(receiver.taken().values().map(Vec::len).sum::<usize>(), 721);
+    log.close().unwrap();
+    assert_eq!(recorded(dir.path(), "audit.subscription.replayed"), 1);
+}
+
+#[test]
+fn a_test_event_tells_what_came_of_it() {
+    let receiver = Receiver::saying(204);
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.subscribe(to(&receiver)).unwrap();
+    log.pause_subscription("test", true).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let told = runtime
+        .block_on(log.test_subscription("test"))
+        .unwrap()
+        .unwrap();
+    assert!(told.delivered && told.status == Some(204), "{told:?}");
+    receiver.say(401);
+    let told = runtime
+        .block_on(log.test_subscription("test"))
+        .unwrap()
+        .unwrap();
+    assert!(
+        !told.delivered && told.status == Some(401) && told.result == "answered 401",
+        "{told:?}"
+    );
+    assert!(
+        runtime
+            .block_on(log.test_subscription("other"))
+            .unwrap()
+            .is_none()
+    );
+    log.close().unwrap();
+    let sent = crate::support::records(dir.path())
+        .into_iter()
+        .filter(|record| record["event_type"] == "audit.subscription.tested")
+        .count();
+    assert_eq!(sent, 2);
+}
+
+#[test]
+fn a_name_that_is_used_again_begins_anew() {
+    let slow = Receiver::deciding(|_, _| {
+        thread::sleep(Duration::from_millis(700));
+        500
+    });
+    let receiver = Receiver::new();
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    let forwarder = log.forward().unwrap();
+    log.subscribe(to(&slow)).unwrap();
+    emit(&log, 0..50);
+    wait(&log, "it is tried", |report| {
+        report.status.failed_attempts > 0
+    });
+    // The old one has requests under way, and saves what becomes of them.
+    log.unsubscribe("test").unwrap();
+    log.subscribe(to(&receiver)).unwrap();
+    emit(&log, 50..60);
+    receiver.wait_for_numbers(10);
+    let outboxes = || {
+        let files = crate::support::files(&dir.path().join("state")).into_iter();
+        files
+            .filter(|path| {
+                path.file_name()
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .starts_with("webhook-")
+            })
+            .count()
+    };
+    until("the old one's outbox is cleared away", || outboxes() == 1);
+    // It ends when nothing is under way any more.
+    drop(forwarder);
+    assert_eq!(outboxes(), 1);
+    assert_eq!(
+        receiver.taken().keys().copied().collect::<Vec<_>>(),
+        (50..60).collect::<Vec<_>>()
+    );
+    let report = log.subscriptions().unwrap().remove(0);
+    assert_eq!(
+        (
+            report.status.delivered,
+            report.status.failed_attempts,
+            report.waiting_requests
+        ),
+        (10, 0, 0)
+    );
+    log.close().unwrap();
+}
+
+#[test]
+fn no_more_is_sent_in_a_second_than_allowed() {
+    let (receiver, free) = (Receiver::new(), Receiver::new());
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.subscribe(to(&receiver).max_requests_per_second(20))
+        .unwrap();
+    log.subscribe(
+        Subscription::new("free", &free.url, ["order.*"])
+            .allow_http()
+            .egress(["loopback"]),
+    )
+    .unwrap();
+    let forwarder = log.forward().unwrap();
+    let start = Instant::now();
+    emit(&log, 0..50);
+    let last = |receiver: &Receiver| {
+        receiver.wait_for_numbers(50);
+        receiver
+            .look(|came| came.last().unwrap().at - start)
+            .as_secs_f64()
+    };
+    let (took, freely) = (last(&receiver), last(&free));
+    // Three may go at once, and then one each twentieth of a second.
+    assert!(took >= 2.3, "50 requests took {took} s");
+    assert!(
+        took < 4.5 + 2.0 * freely,
+        "50 requests took {took} s, and {freely} s where as many may go as can"
+    );
+    drop(forwarder);
+    log.close().unwrap();
+}
+
+#[test]
+fn what_was_in_a_live_file_that_someone_deleted_is_sent_all_the_same() {
+    let receiver = Receiver::saying(500);
+    let dir = tempfile::tempdir().unwrap();
+    // The journal keeps what it wrote until it is durable: for long.
+    let log = AuditLog::builder(dir.path())
+        .source("shop")
+        .sync_every(Duration::from_secs(HOUR))
+        .open()
+        .unwrap();
+    log.subscribe(to(&receiver).schedule([0, HOUR])).unwrap();
+    let forwarder = log.forward().unwrap();
+    emit(&log, 0..1);
+    wait(&log, "it fails", |report| {
+        report.status.failed_attempts == 1
+    });
+    for file in crate::support::files(&dir.path().join("live")) {
+        std::fs::remove_file(file).unwrap();
+    }
+    receiver.say(200);
+    // What is to be durable finds that the file is gone, and what the journal still has is written
+    // again. Then all is tried anew.
+    for paused in [true, false] {
+        log.pause_subscription("test", paused).unwrap();
+    }
+    emit(&log, 1..2);
+    let report = wait(&log, "both arrive", |report| report.status.delivered == 2);
+    assert_eq!(
+        (report.status.dead_lettered, receiver.taken().len()),
+        (0, 2)
+    );
+    drop(forwarder);
+    log.close().unwrap();
+}
+
+#[test]
+fn entries_that_fail_for_good_hold_up_no_others() {
+    // A receiver that refuses one customer's events, of which there are more than can wait: 1000
+    // requests, up to 128 more for fresh ones, and what is read at once (256).
+    const REFUSED: u64 = 1600;
+    let receiver = Receiver::deciding(|_, request| {
+        if request.numbers()[0] < REFUSED {
+            422
+        } else {
+            200
+        }
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.subscribe(to(&receiver).schedule([0, 0, HOUR, HOUR]))
+        .unwrap();
+    let forwarder = log.forward().unwrap();
+    // Some that it takes among them: the endpoint is well.
+    let numbers = (0..REFUSED).flat_map(|n| [n, 10_000 + n]);
+    tracing::dispatcher::with_default(
+        &tracing_subscriber::registry().with(log.layer()).into(),
+        || {
+            for n in numbers {
+                audit!("order.placed", n);
+            }
+        },
+    );
+    let report = wait(&log, "all that it takes arrive", |report| {
+        report.status.delivered == REFUSED
+    });
+    // The last that it takes was read when room had been made for it.
+    assert!(
+        report.status.dead_lettered >= 100 && report.waiting_requests <= 1500,
+        "{:?}",
+        report.status
+    );
+    assert_eq!(
+        report.status.dead_lettered + report.waiting_requests as u64,
+        REFUSED,
+        "{:?}",
+        report.status
+    );
+    drop(forwarder);
+    log.close().unwrap();
+}

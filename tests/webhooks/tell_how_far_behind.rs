@@ -1,0 +1,154 @@
+//! How far behind an endpoint is counts what still waits in the log, whether anybody forwards or
+//! not.
+
+use std::time::Duration;
+
+use crate::receiver::Receiver;
+use tracing_audit::{
+    AuditLog, audit,
+    webhook::{Subscription, SubscriptionReport},
+};
+use tracing_subscriber::prelude::*;
+
+/// More than is made ahead for an endpoint that does not answer.
+const EVENTS: u64 = 1500;
+
+fn emit(log: &AuditLog, count: u64) {
+    tracing::dispatcher::with_default(
+        &tracing_subscriber::registry().with(log.layer()).into(),
+        || {
+            for n in 0..count {
+                audit!("order.placed", n);
+            }
+            audit!("order.paid", n = count).wait().unwrap();
+        },
+    );
+}
+
+fn wait(
+    log: &AuditLog,
+    what: &str,
+    until: impl Fn(&SubscriptionReport) -> bool,
+) -> SubscriptionReport {
+    crate::support::wait_for(what, || {
+        let report = log.subscriptions().unwrap().remove(0);
+        if until(&report) {
+            Ok(report)
+        } else {
+            Err(Box::new(report))
+        }
+    })
+}
+
+#[test]
+fn it_counts_what_waits_in_the_log() {
+    let receiver = Receiver::saying(500);
+    let dir = tempfile::tempdir().unwrap();
+    // Some of it is sealed by then.
+    let log = AuditLog::builder(dir.path())
+        .source("shop")
+        .rotate_bytes(100_000)
+        .live_grace(Duration::ZERO)
+        .open()
+        .unwrap();
+    let endpoint = Subscription::new("test", &receiver.url, ["order.*"])
+        .allow_http()
+        .egress(["loopback"]);
+    log.subscribe(endpoint.schedule([0, 3600, 3600])).unwrap();
+    let report = log.subscriptions().unwrap().remove(0);
+    assert_eq!(
+        (
+            report.unread_since,
+            report.unread_bytes,
+            report.behind_seconds()
+        ),
+        (None, Some(0), Some(0.0))
+    );
+
+    // Nobody forwards.
+    emit(&log, EVENTS);
+    let first = crate::support::records(dir.path())
+        .into_iter()
+        .find(|record| record["event_type"] == "order.placed")
+        .unwrap();
+    let first: i64 = first["timestamp"]
+        .as_str()
+        .unwrap()
+        .parse::<chrono::DateTime<chrono::Utc>>()
+        .unwrap()
+        .timestamp_micros();
+    let report = wait(&log, "some is sealed", |_| {
+        !crate::support::files(&dir.path().join("sealed")).is_empty()
+    });
+    assert_eq!(
+        (
+            report.unread_since,
+            report.waiting_requests,
+            report.lag_seconds()
+        ),
+        (Some(first), 0, 0.0)
+    );
+    assert!(
+        report.unread_bytes > Some(10_000) && report.behind_seconds() > Some(0.0),
+        "{report:?}"
+    );
+
+    // Not to know is not to be up to date.
+    let (live, away) = (dir.path().join("live"), dir.path().join("away"));
+    std::fs::rename(&live, &away).unwrap();
+    std::fs::write(&live, "").unwrap();
+    let report = log.subscriptions().unwrap().remove(0);
+    assert_eq!(
+        (
+            report.unread_since,
+            report.unread_bytes,
+            report.behind_seconds()
+        ),
+        (None, None, None)
+    );
+    assert!(
+        report
+            .unread_problem
+            .as_ref()
+            .is_some_and(|problem| problem.contains("live"))
+            && report.problem.is_none(),
+        "{report:?}"
+    );
+    let told = serde_json::to_value(&report).unwrap();
+    assert!(
+        told["unread_bytes"].is_null()
+            && told["behind_seconds"].is_null()
+            && told["unread_problem"].is_string(),
+        "{told}"
+    );
+    std::fs::remove_file(&live).unwrap();
+    std::fs::rename(&away, &live).unwrap();
+
+    // Some are in requests, the others still in the log.
+    let forwarder = log.forward().unwrap();
+    let report = wait(&log, "it fails", |report| {
+        report.status.failed_attempts >= 5 && report.waiting_requests > 100
+    });
+    assert_eq!(report.oldest_waiting, Some(first));
+    assert!(
+        report.unread_since.is_some_and(|since| since > first) && report.unread_bytes > Some(0),
+        "{report:?}"
+    );
+    assert!(report.behind_seconds() >= Some(report.lag_seconds()));
+
+    // It is back, and has all.
+    receiver.say(200);
+    let report = wait(&log, "all arrives", |report| {
+        report.status.delivered == EVENTS + 1 && report.unread_since.is_none()
+    });
+    assert_eq!(
+        (
+            report.waiting_requests,
+            report.unread_bytes,
+            report.behind_seconds()
+        ),
+        (0, Some(0), Some(0.0))
+    );
+    drop(forwarder);
+    log.close().unwrap();
+}
