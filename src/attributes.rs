@@ -160,7 +160,11 @@ pub use tracing_audit_macros::audited;
 /// | `display`, `debug` | is written as its `Display`, its `Debug` |
 /// | `mask = 5` | only its first characters are recorded |
 /// | `hashed` | only its keyed hash is recorded |
+/// | `redact` | `[redacted]` is recorded in its place |
+/// | `skip_if_none` | `None` is left out, also of a `display` or `debug` field; other fields do so anyway |
 /// | `skip` | is not recorded |
+///
+/// Another word is an error, and not a name: a misspelt `redact` would record a secret.
 ///
 /// # On an enum
 ///

@@ -81,6 +81,23 @@ pub(crate) const SLOTS: [Slot; 10] = [
 
 const TEXT: &str = "text";
 
+/// The names of one word that have a place of their own in the record.
+pub(crate) const TOP_LEVEL: [&str; 13] = [
+    "tenant_id",
+    "actor",
+    "resource",
+    "outcome",
+    "description",
+    "details",
+    "tags",
+    "ip_address",
+    "user_agent",
+    "session_id",
+    "request_id",
+    "trace_id",
+    "span_id",
+];
+
 /// Parts of `context` that need not be called so.
 const SHORT: [&str; 4] = ["session_id", "request_id", "trace_id", "span_id"];
 
@@ -116,6 +133,12 @@ pub(crate) fn canonical(field: &Field) -> Result<Vec<String>> {
         }
     }
     let Some(slot) = SLOTS.iter().find(|slot| slot.name == names[0]) else {
+        if let Some(meant) = near_miss(&names) {
+            let message = format!(
+                "`{path}` looks like `{meant}`; write `{meant} = …`, or `details.{path} = …` for a value of your own"
+            );
+            return Err(Error::new_spanned(path, message));
+        }
         names.insert(0, "details".to_owned());
         return Ok(names);
     };
@@ -127,6 +150,91 @@ pub(crate) fn canonical(field: &Field) -> Result<Vec<String>> {
     match fault {
         None => Ok(names),
         Some(message) => Err(Error::new_spanned(path, message)),
+    }
+}
+
+/// Other names that people have for a field of the log.
+const ALIASES: [(&str, &str); 12] = [
+    ("agent", "user_agent"),
+    ("client_ip", "ip_address"),
+    ("detail", "details"),
+    ("ip", "ip_address"),
+    ("ip_addr", "ip_address"),
+    ("ipaddress", "ip_address"),
+    ("remote_addr", "ip_address"),
+    ("remote_ip", "ip_address"),
+    ("tag", "tags"),
+    ("tenant", "tenant_id"),
+    ("tenantid", "tenant_id"),
+    ("useragent", "user_agent"),
+];
+
+/// Fields that no word of one other letter is likely to be: `scan_id` is not `span_id`, nor
+/// `content` `context`.
+const UNMISTAKABLE: [&str; 10] = [
+    "tenant_id",
+    "actor",
+    "resource",
+    "outcome",
+    "description",
+    "ip_address",
+    "user_agent",
+    "session_id",
+    "request_id",
+    "severity",
+];
+
+/// Words that are no misspelling, though they look like one.
+const WORDS: [&str; 1] = ["factor"];
+
+/// The field of the log that these names probably mean, which are in no slot. In `details` they
+/// would be unseen by whoever asks who did what to which thing.
+fn near_miss(names: &[String]) -> Option<String> {
+    let [first, below @ ..] = names else {
+        return None;
+    };
+    let with = |name: &str| {
+        let rest = below.iter().map(String::as_str);
+        std::iter::once(name)
+            .chain(rest)
+            .collect::<Vec<_>>()
+            .join(".")
+    };
+    if let Some((_, name)) = ALIASES.iter().find(|(alias, _)| alias == first) {
+        return below.is_empty().then(|| (*name).to_owned());
+    }
+    for slot in SLOTS.iter().filter(|slot| !slot.parts.is_empty()) {
+        let part = first
+            .strip_prefix(slot.name)
+            .and_then(|rest| rest.strip_prefix('_'));
+        if let Some(part) = part.filter(|part| slot.parts.contains(part)) {
+            return Some(with(&format!("{}.{part}", slot.name)));
+        }
+        // `acter.id`, whatever it is one letter from.
+        let is_part = below
+            .first()
+            .is_some_and(|part| slot.parts.contains(&part.as_str()));
+        if is_part && is_misspelt(first, slot.name) {
+            return Some(with(slot.name));
+        }
+    }
+    let misspelt = |name: &&&str| is_misspelt(first, name) && !WORDS.contains(&first.as_str());
+    let meant = UNMISTAKABLE.iter().find(misspelt)?;
+    below.is_empty().then(|| (*meant).to_string())
+}
+
+/// Whether one letter is wrong, missing or too much, or two are swapped. A plural is another word.
+fn is_misspelt(word: &str, name: &str) -> bool {
+    let (word, name) = (word.as_bytes(), name.as_bytes());
+    let same = word.iter().zip(name).take_while(|(a, b)| a == b).count();
+    let (word, name) = (&word[same..], &name[same..]);
+    match (word, name) {
+        ([], []) | ([b's'], []) => false,
+        ([a, b, rest @ ..], [c, d, others @ ..]) if a == d && b == c && rest == others => true,
+        _ => {
+            let (rest, others) = (word.get(1..), name.get(1..));
+            rest == Some(name) || others == Some(word) || rest.is_some() && rest == others
+        }
     }
 }
 
@@ -231,4 +339,49 @@ pub(crate) fn list(names: &[&str]) -> String {
         out.push('`');
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_field_is_known_and_another_word_is_none() {
+        let meant = |path: &str| {
+            let names: Vec<String> = path.split('.').map(str::to_owned).collect();
+            near_miss(&names)
+        };
+        for (given, field) in [
+            ("ressource", "resource"),
+            ("resouce.id", "resource.id"),
+            ("acotr.id", "actor.id"),
+            ("actr", "actor"),
+            ("outcone.reason", "outcome.reason"),
+            ("outcome_reason", "outcome.reason"),
+            ("actor_attributes.team", "actor.attributes.team"),
+            ("contxt.session_id", "context.session_id"),
+            ("context_host", "context.host"),
+            ("tenantid", "tenant_id"),
+            ("descripton", "description"),
+            ("sesion_id", "session_id"),
+            ("ip", "ip_address"),
+        ] {
+            assert_eq!(meant(given).as_deref(), Some(field), "{given}");
+        }
+        for own in [
+            "action",
+            "actors",
+            "content",
+            "factor",
+            "ip.version",
+            "order.id",
+            "outcome_code",
+            "resources",
+            "scan_id",
+            "tenant.plan",
+            "trade_id",
+        ] {
+            assert_eq!(meant(own), None, "{own}");
+        }
+    }
 }

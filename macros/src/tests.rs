@@ -212,9 +212,9 @@ fn the_message() {
             "the message and its arguments come last; move `tags` before the message",
         ),
         (
-            r#""m {}", x, %ip"#,
-            "ip",
-            "the message and its arguments come last; move `ip` before the message",
+            r#""m {}", x, %to"#,
+            "to",
+            "the message and its arguments come last; move `to` before the message",
         ),
         (r#""m {}" x"#, "x", "a comma is missing before `x`"),
         (

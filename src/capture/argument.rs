@@ -3,7 +3,7 @@
 
 use std::fmt::{Debug, Display};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::record::{
     Buffer,
@@ -103,5 +103,27 @@ impl<T: Debug + ?Sized> Argument for Debugged<'_, T> {
     fn write(&self, out: &mut Buffer) -> Written {
         json::write_display(out, format_args!("{:?}", self.0));
         Written(Presence::Present)
+    }
+}
+
+/// A value that is recorded as its `Display` has it, where its `Serialize` is asked for.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct AsDisplay<'a, T: ?Sized>(pub &'a T);
+
+impl<T: Display + ?Sized> Serialize for AsDisplay<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self.0)
+    }
+}
+
+/// The same for its `Debug`.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct AsDebug<'a, T: ?Sized>(pub &'a T);
+
+impl<T: Debug + ?Sized> Serialize for AsDebug<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:?}", self.0))
     }
 }

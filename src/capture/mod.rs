@@ -38,7 +38,7 @@ mod site;
 mod whole;
 mod writer;
 
-pub use argument::{Argument, Recordable, debug, display, json, literal};
+pub use argument::{Argument, AsDebug, AsDisplay, Recordable, debug, display, json, literal};
 pub use emit::record;
 pub(crate) use emit::set_global;
 pub use event::AuditEvent;
@@ -51,7 +51,7 @@ pub(crate) use receipt::NotTaken;
 pub use receipt::{Durable, NotDurable, Receipt};
 pub use redact::{
     Denied, Hashed, Hidden, Masked, Redactable, Redacted, Secret, Shown, Unredacted, hashed, mask,
-    unredacted,
+    redact, unredacted,
 };
 #[cfg(feature = "tower")]
 pub use request::{AuditContextLayer, AuditContextService, RequestId};

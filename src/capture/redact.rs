@@ -270,6 +270,18 @@ impl<T: ?Sized> Hidden for &Denied<'_, T> {
 #[derive(Debug)]
 pub struct Redacted;
 
+impl Serialize for Redacted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(REDACTED)
+    }
+}
+
+/// What stands for a field of a derived event that is not shown.
+#[doc(hidden)]
+pub fn redact<T: ?Sized>(_: &T) -> Redacted {
+    Redacted
+}
+
 impl Argument for Redacted {
     fn write(&self, out: &mut Buffer) -> Written {
         write_str(out, REDACTED);

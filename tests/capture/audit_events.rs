@@ -132,6 +132,53 @@ fn a_secret_is_masked_and_a_name_hashed() {
 }
 
 #[test]
+fn what_is_redacted_is_not_shown_and_none_is_left_out() {
+    #[derive(Serialize)]
+    struct NoText(u8);
+    #[derive(AuditEvent)]
+    #[audit("card.added")]
+    struct Added<T> {
+        #[audit(redact)]
+        number: &'static str,
+        #[audit(redact, details.security.code)]
+        code: NoText,
+        #[audit(redact)]
+        holder: Option<T>,
+        #[audit(redact)]
+        billed: Option<T>,
+        #[audit(skip_if_none)]
+        limit: Option<u32>,
+        #[audit(skip_if_none, display, ip_address)]
+        from: Option<IpAddr>,
+        #[audit(skip_if_none, debug)]
+        took: Option<Duration>,
+        #[audit(skip_if_none, debug)]
+        waited: Option<Duration>,
+    }
+    let record = recorded(|| {
+        audit!(Added {
+            number: "4111111111111111",
+            code: NoText(7),
+            holder: Some("Ann"),
+            billed: None,
+            limit: None,
+            from: Some([192, 0, 2, 50].into()),
+            took: Some(Duration::from_secs(45)),
+            waited: None,
+        });
+    })
+    .remove(0);
+    let details = json!({
+        "number": "[redacted]",
+        "security": {"code": "[redacted]"},
+        "holder": "[redacted]",
+        "took": "45s",
+    });
+    assert_eq!(record["details"], details);
+    assert_eq!(record["ip_address"], "192.0.2.50");
+}
+
+#[test]
 fn each_variant_of_an_enum_is_its_own_event() {
     #[derive(AuditEvent)]
     enum Session<'a> {

@@ -31,6 +31,18 @@ struct Placed {
     skipped: u64,
     #[audit]
     nothing: u64,
+    #[audit(redacted)]
+    password: String,
+    #[audit(sensitive)]
+    card: String,
+    #[audit(order_number)]
+    named: u64,
+    #[audit(actor.id, hash)]
+    by: String,
+    #[audit(skip_if_none)]
+    no_option: u64,
+    #[audit(skip, skip_if_none)]
+    skipped_twice: Option<u64>,
 }
 
 #[derive(AuditEvent)]

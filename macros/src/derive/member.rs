@@ -14,7 +14,7 @@ use crate::{
     check::SETTINGS,
     described::of_type,
     field::{Field, Path, Sigil, is_assignment},
-    slot::canonical,
+    slot::{TOP_LEVEL, canonical},
 };
 
 /// How the code of an event reaches its fields.
@@ -38,16 +38,40 @@ struct Options {
     path: Option<Path>,
     form: Option<(Ident, Form)>,
     skip: Option<Ident>,
+    skip_if_none: Option<Ident>,
 }
 
 enum Form {
     Mask(Box<Expr>),
     Hashed,
+    Redact,
     Display,
     Debug,
 }
 
-const KNOWN: &str = "where it goes, as in `#[audit(actor.id)]`, or one of `rename = \"name\"`, `mask = 5`, `hashed`, `display`, `debug` and `skip`";
+const KNOWN: &str = "where it goes, as in `#[audit(actor.id)]`, or one of `rename = \"name\"`, `mask = 5`, `hashed`, `redact`, `display`, `debug`, `skip_if_none` and `skip`";
+
+/// Words that other crates have for an option, or that are nearly one of ours.
+const MEANT: [(&str, &str); 18] = [
+    ("as_debug", "debug"),
+    ("as_display", "display"),
+    ("censor", "redact"),
+    ("confidential", "redact"),
+    ("exclude", "skip"),
+    ("hash", "hashed"),
+    ("hidden", "redact"),
+    ("hide", "redact"),
+    ("ignore", "skip"),
+    ("ignored", "skip"),
+    ("omit", "skip"),
+    ("optional", "skip_if_none"),
+    ("redacted", "redact"),
+    ("secret", "redact"),
+    ("sensitive", "redact"),
+    ("skip_none", "skip_if_none"),
+    ("skip_serializing", "skip"),
+    ("skip_serializing_if", "skip_if_none"),
+];
 
 impl Member {
     /// The field of the call; `None` if it is skipped.
@@ -74,13 +98,21 @@ impl Member {
             (|input: ParseStream<'_>| options.read(input)).parse2(list.tokens.clone())?;
         }
         if let Some(skip) = &options.skip {
-            return match (&options.path, &options.form) {
-                (None, None) => Ok(None),
+            return match (&options.path, &options.form, &options.skip_if_none) {
+                (None, None, None) => Ok(None),
                 _ => Err(Error::new_spanned(
                     skip,
                     "a field with `skip` is not recorded; leave out `skip`, or the rest",
                 )),
             };
+        }
+        if let Some(word) = &options.skip_if_none
+            && held_in_option(&member.ty).is_none()
+        {
+            return Err(Error::new_spanned(
+                word,
+                "`skip_if_none` is for a field whose type is an `Option`; leave it out",
+            ));
         }
         let path = options.path.unwrap_or_else(|| Path::from(name.clone()));
         let kind = if options.form.is_some() {
@@ -93,6 +125,7 @@ impl Member {
             &member.ty,
             owner,
             options.form.map(|(_, form)| form),
+            options.skip_if_none.is_some(),
             krate,
         );
         let field = Field {
@@ -132,6 +165,7 @@ fn written(
     ty: &Type,
     owner: Owner,
     form: Option<Form>,
+    skip_if_none: bool,
     krate: &TokenStream,
 ) -> (Sigil, Expr, (Type, TokenStream)) {
     // Where the field is, with the names of the function that is derived.
@@ -144,20 +178,16 @@ fn written(
         }
         Owner::Variant => (quote!(#name), quote!(#name)),
     };
-    let redacted = |function: &str, arguments: TokenStream| -> (Sigil, Expr, (Type, TokenStream)) {
-        let function = Ident::new(function, span);
-        let redactable = quote!(#krate::Redactable);
+    // Of an `Option` what is in it, so that `None` is left out.
+    let of_each = |function: TokenStream, arguments: TokenStream, bound: TokenStream| {
         let Some(held) = held_in_option(ty) else {
-            return (
-                Sigil::Json,
-                parse_quote_spanned!(span=> #krate::#function(#reference #arguments)),
-                (ty.clone(), redactable),
-            );
+            let value = parse_quote_spanned!(span=> #function(#reference #arguments));
+            return (Sigil::Json, value, (ty.clone(), bound));
         };
         let value = Ident::new("value", Span::mixed_site());
-        let each = quote_spanned!(span=> |#value| #krate::#function(#value #arguments));
+        let each = quote_spanned!(span=> |#value| #function(#value #arguments));
         let mapped = parse_quote_spanned!(span=> ::core::option::Option::map(::core::option::Option::as_ref(#reference), #each));
-        (Sigil::Json, mapped, (held.clone(), redactable))
+        (Sigil::Json, mapped, (held.clone(), bound))
     };
     let plain = |sigil: Sigil, bound: TokenStream| {
         (
@@ -166,12 +196,32 @@ fn written(
             (ty.clone(), bound),
         )
     };
+    let text = |sigil: Sigil, wrapper: &str, bound: TokenStream| {
+        if !skip_if_none {
+            return plain(sigil, bound);
+        }
+        let wrapper = Ident::new(wrapper, span);
+        of_each(
+            quote!(#krate::__private::#wrapper),
+            TokenStream::new(),
+            bound,
+        )
+    };
+    let ours = |function: &str| {
+        let function = Ident::new(function, span);
+        quote!(#krate::#function)
+    };
+    let redactable = quote!(#krate::Redactable);
     match form {
         None => plain(Sigil::Json, quote!(#krate::__private::Recordable)),
-        Some(Form::Display) => plain(Sigil::Display, quote!(::core::fmt::Display)),
-        Some(Form::Debug) => plain(Sigil::Debug, quote!(::core::fmt::Debug)),
-        Some(Form::Mask(shown)) => redacted("mask", quote!(, #shown)),
-        Some(Form::Hashed) => redacted("hashed", TokenStream::new()),
+        Some(Form::Display) => text(Sigil::Display, "AsDisplay", quote!(::core::fmt::Display)),
+        Some(Form::Debug) => text(Sigil::Debug, "AsDebug", quote!(::core::fmt::Debug)),
+        Some(Form::Mask(shown)) => of_each(ours("mask"), quote!(, #shown), redactable),
+        Some(Form::Hashed) => of_each(ours("hashed"), TokenStream::new(), redactable),
+        Some(Form::Redact) => {
+            let redact = quote!(#krate::__private::redact);
+            of_each(redact, TokenStream::new(), quote!(::core::marker::Sized))
+        }
     }
 }
 
@@ -191,6 +241,19 @@ fn held_in_option(ty: &Type) -> Option<&Type> {
         _ => None,
     }
 }
+
+/// What to write instead of a word that is neither an option nor a field of the log.
+fn unknown(word: &str) -> String {
+    if let Some((_, meant)) = MEANT.iter().find(|(other, _)| *other == word) {
+        return format!(
+            "there is no option `{word}`; write `{meant}`, or `rename = \"{word}\"` if the field is to be called so"
+        );
+    }
+    format!(
+        "there is no option `{word}`; to record the field under that name, write `rename = \"{word}\"`; else a field's attribute says {KNOWN}"
+    )
+}
+
 impl Options {
     fn read(&mut self, input: ParseStream<'_>) -> Result<()> {
         if input.is_empty() {
@@ -274,18 +337,25 @@ impl Options {
                 "the name is missing; write `rename = \"name\"`",
             )),
             "hashed" => self.form(first, Form::Hashed),
+            "redact" => self.form(first, Form::Redact),
             "display" => self.form(first, Form::Display),
             "debug" => self.form(first, Form::Debug),
             "skip" => {
                 self.skip = Some(first);
                 Ok(())
             }
-            "hash" => Err(Error::new(start, "write `hashed`")),
+            "skip_if_none" => {
+                self.skip_if_none = Some(first);
+                Ok(())
+            }
             "masked" => Err(Error::new(
                 start,
                 "write `mask = 5`, with the number of characters to show",
             )),
-            "ignore" | "skip_serializing" => Err(Error::new(start, "write `skip`")),
+            // A word by itself that is neither would silently be another name for the field.
+            _ if path.only().is_some() && !TOP_LEVEL.contains(&word.as_str()) => {
+                Err(Error::new(start, unknown(&word)))
+            }
             _ => self.place(path, start),
         }
     }

@@ -145,11 +145,11 @@ fn what_needs_its_type_or_a_format_is_left_to_the_runtime() {
 
 #[test]
 fn wholes_variables_and_computed_descriptions() {
-    let (actor, user_id, ip, tags) = (Actor("Ann"), 7, "::1", ["a"]);
-    audit!("user.updated", actor, user_id, %ip, description = format!("{}", 1), details.r#type = 2);
+    let (actor, user_id, port, tags) = (Actor("Ann"), 7, "::1", ["a"]);
+    audit!("user.updated", actor, user_id, %port, description = format!("{}", 1), details.r#type = 2);
     assert_eq!(
         last(),
-        "actor(Ann) description:text \"1\" details[ user_id:7 ip:%::1 =,\"type\":2 ]details"
+        "actor(Ann) description:text \"1\" details[ user_id:7 port:%::1 =,\"type\":2 ]details"
     );
     audit!(
         "user.updated",
