@@ -1,6 +1,7 @@
-//! Code of the application's that runs on the log's own threads.
+//! Code of the application's that the log calls: callbacks, and the layers of `tracing`.
 
 use std::{
+    io::{self, Write as _},
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
 };
@@ -16,4 +17,12 @@ pub(crate) fn contain(run: impl FnOnce()) -> bool {
             false
         }
     }
+}
+
+/// Says that events are lost, on standard error and to `tracing`: an application without a log need
+/// not have a subscriber either.
+pub(crate) fn alarm(text: &str) {
+    // Nobody may be there to read it.
+    let _ = writeln!(io::stderr(), "tracing-audit: {text}");
+    contain(|| tracing::error!(target: "tracing_audit", "{text}"));
 }

@@ -185,7 +185,7 @@ mod verify;
 pub use attributes::{AuditEvent, audited};
 pub use capture::{
     AuditContext, AuditEvent, AuditLayer, Durable, Hashed, Masked, NotDurable, Receipt, Redactable,
-    Scoped, Secret, Unredacted, WhenFull, catalogue, hashed, mask, unredacted,
+    Scoped, Secret, Unredacted, WhenFull, catalogue, events_without_log, hashed, mask, unredacted,
 };
 #[cfg(feature = "tower")]
 pub use capture::{AuditContextLayer, AuditContextService, RequestId};

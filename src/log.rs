@@ -1,5 +1,6 @@
 //! A log, from an application's side: opening, the layer, closing.
 
+mod at_exit;
 mod builder;
 mod stores;
 
@@ -21,7 +22,12 @@ use crate::{
 };
 use stores::Stores;
 
-/// An open audit log. Cheap to clone; the last handle that is dropped closes it.
+/// An open audit log. Cheap to clone.
+///
+/// It is open until [`close`](Self::close), or until the last handle and the last
+/// [layer](Self::layer) are dropped. A process that ends in order, by a return from `main` or by
+/// `std::process::exit`, closes the logs that are still open, for which it waits two seconds at
+/// most. Whatever ends it, the journal has the events that were not written yet.
 ///
 /// ```
 /// use tracing_audit::{AuditLog, Retention};
@@ -44,8 +50,8 @@ use stores::Stores;
 /// A child by `fork` may go on using the log that it inherited, its layer and the process-wide log:
 /// what it records goes to a stream of its own in the same directory. It opens that at its first
 /// event, which takes some milliseconds, with a journal and two threads, as
-/// [`open`](AuditLogBuilder::open) does. Dropping or closing the log in the child closes what the
-/// child opened, and nothing of its parent's. A child that ends without closing (by `_exit`, or by
+/// [`open`](AuditLogBuilder::open) does. Closing the log in the child, or dropping all handles and
+/// layers of it there, closes what the child opened, and nothing of its parent's. A child that ends without closing (by `_exit`, or by
 /// starting another program) loses nothing: the next process that opens the directory recovers what
 /// it left, as after any death. Nor does a child that outlives its parent keep others from
 /// recovering what the parent left.
@@ -67,8 +73,7 @@ pub struct AuditLog {
     owner: Arc<Owner>,
 }
 
-/// Closes the log when the last handle goes. The layer and the process-wide log are no handles: a
-/// subscriber is never dropped.
+/// Closes the log when the last handle goes; layers and the process-wide log are handles too.
 struct Owner {
     stores: Arc<Stores>,
     intake: Arc<Intake>,
@@ -106,7 +111,7 @@ impl AuditLog {
 
     /// The layer that takes this log's events from `tracing`.
     pub fn layer(&self) -> AuditLayer {
-        AuditLayer::new(self.owner.intake.clone())
+        AuditLayer::new(self.owner.intake.clone(), self.owner.clone())
     }
 
     /// Makes this the log of all events in the process that meet no layer: before a subscriber is
@@ -116,7 +121,10 @@ impl AuditLog {
     ///
     /// [`Error::GlobalAlreadySet`].
     pub fn set_global(&self) -> Result<()> {
-        capture::set_global(self.owner.intake.clone()).map_err(|_| Error::GlobalAlreadySet)
+        match capture::set_global(self.owner.intake.clone(), self.owner.clone()) {
+            true => Ok(()),
+            false => Err(Error::GlobalAlreadySet),
+        }
     }
 
     /// The directory.

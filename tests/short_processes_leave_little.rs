@@ -285,7 +285,7 @@ fn a_short_grace_leaves_no_twins() {
     check(dir, &told);
 }
 
-/// A program that ends without closing its log, every time: `std::process::exit` does.
+/// A program that ends without closing its log, every time: by `_exit`, say.
 #[test]
 fn processes_that_never_close_lose_nothing() {
     if std::env::var_os("SHORT_DIR").is_some() {

@@ -12,8 +12,9 @@ use super::{
     context::Inherited,
     hash::{CurrentKey, Hashing},
     intake::Intake,
-    layer::AuditLayer,
+    layer::{AuditLayer, KeepsOpen},
     mirror::{self, Mirror},
+    nowhere,
     receipt::{NotTaken, Receipt, Taken},
     scope, shorten,
     site::Site,
@@ -24,14 +25,16 @@ use crate::{
     record::{Buffer, Instant, Stamp},
 };
 
-/// The log for events without a layer.
-pub(crate) type Global = Arc<Intake>;
+/// The log for events without a layer, and what keeps it open.
+static GLOBAL: OnceLock<(Arc<Intake>, KeepsOpen)> = OnceLock::new();
 
-static GLOBAL: OnceLock<Global> = OnceLock::new();
+/// Sets the process-wide log; false if there is one already.
+pub(crate) fn set_global(intake: Arc<Intake>, open: KeepsOpen) -> bool {
+    GLOBAL.set((intake, open)).is_ok()
+}
 
-/// Sets the process-wide log; once.
-pub(crate) fn set_global(intake: Global) -> Result<(), Global> {
-    GLOBAL.set(intake)
+fn global() -> Option<&'static Arc<Intake>> {
+    GLOBAL.get().map(|(intake, _)| intake)
 }
 
 /// What a thread keeps from one event to the next.
@@ -120,7 +123,7 @@ pub fn record(site: &'static Site, write: &dyn Fn(&mut Writer<'_>)) -> Receipt {
         scratch.adopt(layer.intake());
         true
     });
-    let found = found || GLOBAL.get().map(|global| scratch.adopt(global)).is_some();
+    let found = found || global().map(|global| scratch.adopt(global)).is_some();
     let intake = if found { scratch.intake.take() } else { None };
 
     let at = Instant::now();
@@ -155,6 +158,9 @@ pub fn record(site: &'static Site, write: &dyn Fn(&mut Writer<'_>)) -> Receipt {
     keep_scratch(scratch);
     sent.resume();
     recorded.returns();
+    if receipt.met_no_log() {
+        nowhere::came(site);
+    }
     receipt
 }
 
@@ -165,7 +171,7 @@ pub(super) fn key_of_log() -> Option<&'static CurrentKey> {
             .downcast_ref::<AuditLayer>()
             .map(|layer| layer.intake().hash_key)
     });
-    layers.or_else(|| GLOBAL.get().map(|global| global.hash_key))
+    layers.or_else(|| global().map(|global| global.hash_key))
 }
 
 /// Records an event that came through `tracing`. `head` is as in [`Site::new`].

@@ -1,6 +1,6 @@
 //! The `tracing` layer.
 
-use std::{fmt, sync::Arc};
+use std::{any::Any, fmt, sync::Arc};
 
 use tracing::{
     Dispatch, Event, Metadata, Subscriber,
@@ -34,17 +34,25 @@ pub(super) const TARGET: &str = "audit";
 /// It asks `tracing` for events and spans of level `INFO` and above. Where no layer has a filter,
 /// that is also what the other layers get; to let them see more, give them a filter
 /// (`.with_filter(LevelFilter::TRACE)`) or raise [`with_max_level`](Self::with_max_level).
+///
+/// The log stays open as long as a layer of it lives.
 pub struct AuditLayer {
     intake: Arc<Intake>,
+    /// Keeps the log open.
+    _open: KeepsOpen,
     /// Gathers the spans' fields; knows the type of the subscriber below.
     gather: fn(&Dispatch, &mut Inherited),
     max_level: LevelFilter,
 }
 
+/// A handle of the log, of which nothing is to be known here but that it is held.
+pub(crate) type KeepsOpen = Arc<dyn Any + Send + Sync>;
+
 impl AuditLayer {
-    pub(crate) fn new(intake: Arc<Intake>) -> Self {
+    pub(crate) fn new(intake: Arc<Intake>, open: KeepsOpen) -> Self {
         Self {
             intake,
+            _open: open,
             gather: gather_current::<Registry>,
             max_level: LevelFilter::INFO,
         }

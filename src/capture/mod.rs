@@ -24,6 +24,7 @@ mod hash;
 mod intake;
 mod layer;
 mod mirror;
+mod nowhere;
 #[cfg(feature = "opentelemetry")]
 mod otel;
 mod parts;
@@ -46,6 +47,7 @@ pub(crate) use hash::CurrentKey;
 pub use intake::WhenFull;
 pub(crate) use intake::{Intake, Journal, Journals};
 pub use layer::AuditLayer;
+pub use nowhere::events_without_log;
 pub use parts::{ActorParts, ContextParts};
 pub(crate) use receipt::NotTaken;
 pub use receipt::{Durable, NotDurable, Receipt};

@@ -102,6 +102,10 @@ impl Receipt {
         self.taken.is_ok()
     }
 
+    pub(super) fn met_no_log(&self) -> bool {
+        matches!(self.taken, Err(NotTaken::NoLog))
+    }
+
     /// Resolves once the event is on stable storage; usually within a few milliseconds, as many
     /// events share one fsync.
     ///

@@ -96,6 +96,7 @@
     reason = "the one place for it: shared memory is written and read through pointers"
 )]
 
+mod at_exit;
 mod consumer;
 mod durable;
 mod fork;
@@ -116,6 +117,7 @@ mod tests;
 
 use std::{io, sync::Arc};
 
+pub(crate) use at_exit::at_exit;
 pub(crate) use consumer::Consumer;
 pub(crate) use durable::{Durability, Fate};
 pub(crate) use fork::{Process, UnsharedFile};

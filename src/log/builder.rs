@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{AuditLog, Owner, stores::Stores};
+use super::{AuditLog, Owner, at_exit::close_at_exit, stores::Stores};
 use crate::{
     capture::{self, CurrentKey, Intake, Journal, WhenFull},
     error::{Error, Result},
@@ -267,6 +267,7 @@ impl AuditLogBuilder {
             durability: store.durability,
         };
         let stores = Arc::new(Stores::new(store, options));
+        close_at_exit(&stores);
         let intake = Intake::new(
             journal,
             stores.clone(),

@@ -20,6 +20,7 @@ use std::{
 
 use crate::{
     capture::{Journal, Journals, NotTaken},
+    contain::contain,
     error::{Error, Result},
     journal::{PerProcess, Process},
     record::StreamId,
@@ -131,6 +132,11 @@ impl Stores {
         self.here().closed.load(Relaxed)
     }
 
+    /// Whether this process has a store, and did not close it.
+    pub(super) fn is_open(&self) -> bool {
+        self.opened().is_some() && !self.is_closed()
+    }
+
     /// How full this process's journal is: bytes used, and in all.
     pub(super) fn fill(&self) -> Option<(u64, u64)> {
         let producer = &self.opened()?.store.producer;
@@ -157,7 +163,13 @@ impl Stores {
         let Some(opened) = self.opened() else { return };
         self.here().closed.store(true, Relaxed);
         if let Err(error) = opened.store.close() {
-            tracing::error!(target: "tracing_audit", "the audit log could not be closed: {error}; its journal keeps what is missing");
+            // This runs in destructors, where a panic of another's layer would abort the process.
+            contain(|| {
+                tracing::error!(
+                    target: "tracing_audit",
+                    "the audit log could not be closed: {error}; its journal keeps what is missing"
+                );
+            });
         }
     }
 }

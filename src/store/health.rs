@@ -9,7 +9,10 @@ use std::{
     },
 };
 
-use crate::{contain::contain, record::Timestamp};
+use crate::{
+    contain::{alarm, contain},
+    record::Timestamp,
+};
 
 /// Something is wrong with the log, or right again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -288,7 +291,8 @@ impl Health {
             | Problem::PruneUnlocked => {
                 tracing::info!(target: "tracing_audit", "{problem}");
             }
-            Problem::ThreadDied(_) | Problem::Closed | Problem::StreamFailed(_) => {
+            Problem::ThreadDied(_) | Problem::Closed => alarm(&problem.to_string()),
+            Problem::StreamFailed(_) => {
                 tracing::error!(target: "tracing_audit", "{problem}");
             }
             _ => tracing::warn!(target: "tracing_audit", "{problem}"),

@@ -39,6 +39,10 @@ impl<S: Subscriber> Layer<S> for Capture {
                 self.0.insert(field.name().to_owned(), value.to_owned());
             }
         }
+        // That there is no log is told once, to whoever is first.
+        if event.metadata().target() != "audit" {
+            return;
+        }
         let mut fields = Fields(BTreeMap::new());
         event.record(&mut fields);
         let metadata = event.metadata();

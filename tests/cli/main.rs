@@ -5,6 +5,8 @@
 
 #[path = "../support/cli.rs"]
 mod cli;
+#[path = "../support/fork.rs"]
+mod forking;
 #[path = "../support/receiver.rs"]
 mod receiver;
 #[path = "../support/mod.rs"]

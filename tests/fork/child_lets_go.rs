@@ -38,10 +38,10 @@ fn the_parent_goes_on_recording() {
                 log.as_ref().unwrap().close().unwrap();
                 drop(log.take());
             })),
-            // The last handle goes after an event of the child's own.
+            // After an event of the child's own.
             _ => Some(fork(|| {
                 assert!(audit!("child.step").is_recorded());
-                drop(log.take());
+                log.take().unwrap().close().unwrap();
             })),
         };
         if let Some(child) = child {

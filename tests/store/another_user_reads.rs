@@ -30,7 +30,7 @@ fn write(dir: &Path, permissions: Option<Permissions>) {
     });
     TokenStore::open(dir).create(token("app")).unwrap();
     let _ = log.hashes_of("ann@example.com");
-    std::process::exit(0);
+    crate::forking::exit(0);
 }
 
 fn read(dir: &Path) -> tracing_audit::Result<usize> {

@@ -327,6 +327,7 @@ fn whatever_the_receiver_does_each_event_arrives() {
     };
     let was_gone = status("/gone").status.gone;
     let forwarder = log.forward().unwrap();
+    crate::support::recovered(&dir);
     let recorded: Vec<Event> = crate::support::records(&dir)
         .into_iter()
         .filter_map(event)

@@ -1,0 +1,32 @@
+//! Events that no log takes.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use super::site::Site;
+use crate::contain::alarm;
+
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
+/// How many events of `audit!` this process did not record because there was no log for them:
+/// neither was a layer of one in force where they happened, nor was there a
+/// [process-wide](crate::AuditLog::set_global) one. The first is reported, on standard error and as
+/// an event of `tracing`. What comes after a log was closed is counted by
+/// [`Counters::refused`](crate::Counters::refused).
+pub fn events_without_log() -> u64 {
+    COUNT.load(Relaxed)
+}
+
+/// An event of this site met no log.
+#[cold]
+pub(super) fn came(site: &Site) {
+    static REPORTED: AtomicBool = AtomicBool::new(false);
+    COUNT.fetch_add(1, Relaxed);
+    if !REPORTED.swap(true, Relaxed) {
+        alarm(&format!(
+            "the event {} is not recorded, because there is no audit log here; open one with \
+             AuditLog::builder and add its layer to the subscriber, or make it the process-wide \
+             one with set_global. Further events without a log are only counted",
+            site.event_type()
+        ));
+    }
+}
