@@ -20,6 +20,7 @@ use std::{
 
 use crate::{
     capture::{Journal, Journals, NotTaken},
+    contain::contain,
     error::{Error, Result},
     journal::{PerProcess, Process},
     record::StreamId,
@@ -157,7 +158,10 @@ impl Stores {
         let Some(opened) = self.opened() else { return };
         self.here().closed.store(true, Relaxed);
         if let Err(error) = opened.store.close() {
-            tracing::error!(target: "tracing_audit", "the audit log could not be closed: {error}; its journal keeps what is missing");
+            // A layer that panics while something is dropped could end the process.
+            contain(|| {
+                tracing::error!(target: "tracing_audit", "the audit log could not be closed: {error}; its journal keeps what is missing");
+            });
         }
     }
 }
