@@ -110,6 +110,7 @@ pub(crate) mod prune_intent;
 mod prune_watch;
 mod recover;
 pub(crate) mod removed;
+mod repair;
 mod reserve;
 mod retention;
 mod room;
