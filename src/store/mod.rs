@@ -114,6 +114,7 @@ mod repair;
 mod reserve;
 mod retention;
 mod room;
+mod root;
 mod sealer;
 mod sound;
 mod space;
