@@ -1,6 +1,11 @@
 //! `prune`: removes sealed files that are past their retention, and records that in the log.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use super::{
     args::PruneArgs,
@@ -10,8 +15,11 @@ use super::{
 };
 use crate::{
     AuditLog, Retention,
-    store::{Doomed, Waiting, check_format, layout::Layout, maintain},
+    store::{Doomed, Pruned, Waiting, check_format, layout::Layout, maintain},
 };
+
+/// So long it is waited for others that prune the log, as its application does each minute.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) fn run(args: &PruneArgs) -> Result<Outcome, Failure> {
     if args.retention_days.is_none() && args.max_bytes.is_none() && args.min_free_bytes.is_none() {
@@ -37,23 +45,46 @@ pub(super) fn run(args: &PruneArgs) -> Result<Outcome, Failure> {
     // A log is opened for the record of what goes; a directory without one is left as it is.
     check_format(&Layout::new(dir))?;
     // What was begun is finished: its record is already written.
-    let _stop = Stop::on_signal();
+    let stop = Stop::on_signal();
     let log = AuditLog::of_tool(dir).open()?;
     if args.trust_clock {
         log.trust_clock()?;
     }
-    let pruned = log.prune_now(&retention)?;
+    let pruned = prune_in_turn(&log, &retention, &stop, PATIENCE);
     log.close()?;
-    match pruned {
-        Some(pruned) => {
-            show(&pruned.files, pruned.held, "removed")?;
-            Ok(outcome(pruned.waiting))
+    let pruned = pruned?;
+    show(&pruned.files, pruned.held, "removed")?;
+    Ok(outcome(pruned.waiting))
+}
+
+/// Prunes as soon as no other process does.
+fn prune_in_turn(
+    log: &AuditLog,
+    retention: &Retention,
+    stop: &Stop,
+    patience: Duration,
+) -> Result<Pruned, Failure> {
+    let start = Instant::now();
+    loop {
+        if let Some(pruned) = log.prune_now(retention)? {
+            return Ok(pruned);
         }
-        None => {
-            warn("another process is pruning this log just now; try again later");
-            Ok(Outcome::ProblemFound)
+        if stop.asked() || start.elapsed() >= patience {
+            return Err(still_held(log.dir(), start.elapsed()));
         }
+        thread::sleep(Duration::from_millis(50));
     }
+}
+
+fn still_held(dir: &Path, waited: Duration) -> Failure {
+    let lock = maintain::prune_lock(&Layout::of(dir));
+    Failure::failed(format!(
+        "nothing was removed: after {} s another process still holds {}. It may be the application, \
+         `tracing-audit serve`, `prune` or `hold`; `lslocks` or `fuser` says which. Try again when it \
+         is done",
+        waited.as_secs(),
+        lock.display()
+    ))
 }
 
 /// Says what waits for the clock; a problem if the clock is far ahead of what it has proved.
@@ -105,4 +136,34 @@ fn show(files: &[Doomed], held: u64, verb: &str) -> io::Result<()> {
         )?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::lock::Lock;
+
+    #[test]
+    fn it_waits_for_whoever_prunes_but_not_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = AuditLog::of_tool(dir.path()).open().unwrap();
+        let path = maintain::prune_lock(&Layout::of(dir.path()));
+        let retention = Retention::unlimited().max_bytes(0);
+        let held = Lock::try_take(&path).unwrap().unwrap();
+        let in_turn = |patience| prune_in_turn(&log, &retention, &Stop::default(), patience);
+
+        let Err(Failure::Failed(what)) = in_turn(Duration::from_millis(10)) else {
+            panic!("the lock is held");
+        };
+        assert!(what.contains(path.to_str().unwrap()), "{what}");
+
+        let pruned = thread::scope(|scope| {
+            let pruning = scope.spawn(|| in_turn(Duration::from_secs(60)));
+            thread::sleep(Duration::from_millis(200));
+            drop(held);
+            pruning.join().unwrap()
+        });
+        assert_eq!(pruned.unwrap().files.len(), 0);
+        log.close().unwrap();
+    }
 }

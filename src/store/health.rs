@@ -52,6 +52,8 @@ pub enum Problem {
     JournalLost(String),
     /// The log's directory is no longer where it was opened: it was moved, or a link to it now
     /// points to another. The log goes on in the old one; restart the process to use the new one.
+    /// If the directory itself was moved, nothing is created where it was: the log goes on in the file
+    /// that is open, until midnight at most, and then events wait in the journal.
     DirectoryMoved(String),
     /// A thread of the log panicked, which is a bug in this crate. Without the writer, events are
     /// refused and counted as [`refused`](Counters::refused), and no caller waits for it. Without

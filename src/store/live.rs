@@ -14,6 +14,7 @@ use super::{
     fs::{self, Fs, FsFile},
     layout::Layout,
     names::FileStem,
+    root::{Root, create_dir},
 };
 use crate::error::{Error, Result};
 
@@ -102,7 +103,7 @@ impl Live {
         let file = match fs.create_new(&path) {
             // Someone removed the directory.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                fs.create_dir_all(&dir).map_err(Error::io("create", &dir))?;
+                create_dir(fs, layout.root(), &dir)?;
                 fs.sync_dir(layout.root())
                     .map_err(Error::io("sync", layout.root()))?;
                 fs.create_new(&path)
@@ -224,11 +225,12 @@ impl Live {
         &mut self,
         fs: &dyn Fs,
         layout: &Layout,
+        root: &Root,
     ) -> io::Result<Result<Synced, Change>> {
         self.even_out()?;
         self.file.sync()?;
         // Afterwards: what came before the look is covered by it.
-        if let Some(change) = self.changed(fs, layout)? {
+        if let Some(change) = self.changed(fs, layout, root)? {
             return Ok(Err(change));
         }
         self.synced = self.appended;
@@ -262,9 +264,10 @@ impl Live {
         mut self,
         fs: &dyn Fs,
         layout: &Layout,
+        root: &Root,
     ) -> Result<Finished, (Box<Self>, Unfinished)> {
         let ended = self.even_out_durably();
-        match ended.and_then(|()| self.changed(fs, layout)) {
+        match ended.and_then(|()| self.changed(fs, layout, root)) {
             Ok(None) => Ok(Finished {
                 is_empty: self.appended.len == 0,
                 was_changed: self.changed,
@@ -302,11 +305,18 @@ impl Live {
         len == self.len || self.cut_failed && len == self.appended.len
     }
 
-    /// Whether the file still is where and what it should be.
-    pub(super) fn changed(&self, fs: &dyn Fs, layout: &Layout) -> io::Result<Option<Change>> {
+    /// Whether the file still is where and what it should be. It is where the log's directory is,
+    /// whatever has that one's name now.
+    pub(super) fn changed(
+        &self,
+        fs: &dyn Fs,
+        layout: &Layout,
+        root: &Root,
+    ) -> io::Result<Option<Change>> {
         let ours = self.file.identity()?;
         let named = fs.identity(&layout.live(&self.stem))?;
-        if ours.links == 0 || !named.is_some_and(|named| named.is_same(&ours)) {
+        let has_name = named.is_some_and(|named| named.is_same(&ours));
+        if ours.links == 0 || !has_name && root.is_there(fs, layout) {
             return Ok(Some(Change::Gone));
         }
         // Bytes of a failed write may still be there.

@@ -3,13 +3,17 @@
 //!
 //! The same steps as the sealer thread's, with the same locks, so that both may be at work.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{
     Store,
     clock::SystemClock,
     fs::{Fs, OsFs},
     gzip::Level,
+    hold,
     layout::Layout,
     names::FileStem,
     prepare::{check_format, check_writable},
@@ -64,8 +68,9 @@ pub(crate) fn recover_now(dir: &Path, mut done: impl FnMut(Rescued)) -> Result<(
         rescued.records = recovered.records;
         rescued.problems = recovered.problems;
         for stem in &recovered.files {
-            let seal = || seal::seal(&fs, &layout, stem, Level::new(6).unwrap_or(Level::FASTEST));
-            match seal().and_then(|_| remove_twin(&fs, &layout, stem)) {
+            let level = Level::new(6).unwrap_or(Level::FASTEST);
+            let sealed = seal::seal_sound(&fs, &layout, stem, level);
+            match sealed.and_then(|_| remove_twin(&fs, &layout, stem)) {
                 Ok(()) => rescued.sealed += 1,
                 Err(error) => rescued.problems.push(error.to_string()),
             }
@@ -98,6 +103,11 @@ pub(crate) fn would_prune(dir: &Path, retention: &Retention, trust_clock: bool) 
     let sealed = LocalSealed::new(fs.clone(), layout.clone());
     let clock = SystemClock::new();
     prune::preview(&*fs, &layout, &clock, &sealed, retention, trust_clock)
+}
+
+/// The lock that is held by whoever prunes a log or changes its holds.
+pub(crate) fn prune_lock(layout: &Layout) -> PathBuf {
+    layout.lock(hold::LOCK)
 }
 
 impl Store {

@@ -12,6 +12,7 @@ use super::{
     layout::{LIVE, Layout},
     live::{Change, Live},
     names::FileStem,
+    root::create_dir,
     sound::{Held, Journaled},
     tmp::TmpFile,
     writer::{Current, Writer},
@@ -102,6 +103,7 @@ impl Writer {
     /// Writes the durable lines of a deleted or replaced file again, from the handle that still
     /// reaches it. Until that succeeds the handle is kept and nothing is released.
     fn restore(&mut self, durable: &Durable) -> Result<()> {
+        self.root.check(&*self.place.fs, &self.place.layout)?;
         let stem = self.next_stem();
         let (Current::Open(gone) | Current::Ending(gone)) = &self.current else {
             return Ok(());
@@ -181,7 +183,7 @@ pub(super) fn set_aside(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result
         return Ok(None);
     }
     let dir = layout.aside_dir();
-    fs.create_dir_all(&dir).map_err(Error::io("create", &dir))?;
+    create_dir(fs, layout.root(), &dir)?;
     for number in 0.. {
         let aside = dir.join(format!("{stem}.jsonl.{number}"));
         if fs

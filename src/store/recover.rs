@@ -7,8 +7,9 @@
 //! # The order, and why it can be cut short anywhere
 //!
 //! 1. Take the stream's lock. Whoever holds it is the only one to touch the stream's files.
-//! 2. Give up what is not sound in each live file (see `sound`). The events that this costs are still
-//!    in the journal; damage before them is set aside, and what it cost is recorded as lost.
+//! 2. Give up what is not sound in each live file (see `repair`). The events that this costs are still
+//!    in the journal; damage before them is set aside, and what it cost is recorded as lost. Lines
+//!    that may not be durable are written again.
 //! 3. Find the journal's events that no live file has, by their ids, and append them with the
 //!    numbers that follow, in one write. Cut short here, the next attempt finds a torn line, or fewer
 //!    events missing.
@@ -28,28 +29,23 @@
 //! begun by an attempt that was cut short is still there, because empty files are removed only when
 //! nothing is left to be appended.
 
-use std::path::Path;
+use std::{cmp::Reverse, path::Path};
 
 use super::{
     clock::Clock,
-    fs::{self, Fs, FsFile, FsLock},
+    fs::{self, Fs, FsLock},
     index::Index,
-    layout::{self, LIVE, Layout, SEALED},
-    mend::set_aside,
+    layout::{self, Layout, SEALED},
     names::FileStem,
-    seal,
-    sound::{Held, Journaled, Sound},
+    repair::{Kind, repair},
+    sound::{Held, Journaled},
     survey::Survey,
-    tmp::TmpFile,
 };
 use crate::{
     error::{Error, Result},
     journal::Leftover,
-    record::{OwnRecord, Seq, Severity, Source, StreamId, Timestamp},
+    record::{Day, OwnRecord, Seq, Severity, Source, StreamId, Timestamp},
 };
-
-/// So much of a damaged file is copied at a time.
-const CHUNK: usize = 256 * 1024;
 
 /// A stream made whole.
 #[derive(Debug)]
@@ -102,7 +98,7 @@ pub(crate) fn recover_locked(
     let mut held = Held::left(stream, released, before);
     let mut stream_files = StreamFiles::default();
     for stem in survey.live(stream) {
-        let kind = look(fs, layout, stem, &mut held, &mut journaled, &mut problems)?;
+        let kind = repair(fs, layout, stem, &mut held, &mut journaled, &mut problems)?;
         stream_files.add(stem.clone(), kind);
     }
     if held.misses_any() {
@@ -156,15 +152,6 @@ struct StreamFiles {
     hollow: Vec<FileStem>,
     /// The last of the sound ones, if it is not sealed.
     open: Option<FileStem>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Sealed,
-    Sound,
-    Hollow,
-    /// None of ours; it was moved away.
-    Foreign,
 }
 
 impl StreamFiles {
@@ -242,13 +229,12 @@ fn number_before(fs: &dyn Fs, layout: &Layout, live: &[FileStem]) -> Result<Opti
     if first.number == 1 {
         return Ok(Some(0));
     }
-    let root = layout.sealed_dir();
-    for day in fs.list(&root).map_err(Error::io("list", &root))? {
-        let dir = root.join(&day.name);
-        let entries = match layout::parse_day_dir(&day.name) {
-            Some(_) if day.is_dir => fs.list(&dir).map_err(Error::io("list", &dir))?,
-            _ => continue,
-        };
+    // It lies in the folder of the same day or, nearly always, of the one before.
+    let mut days = sealed_days(fs, layout)?;
+    days.sort_by_key(|day| (*day > first.day(), Reverse(*day)));
+    for day in days {
+        let dir = layout.sealed_day(day);
+        let entries = fs.list(&dir).map_err(Error::io("list", &dir))?;
         let mut stems = entries
             .iter()
             .filter_map(|entry| FileStem::parse(&entry.name, SEALED));
@@ -263,15 +249,21 @@ fn number_before(fs: &dyn Fs, layout: &Layout, live: &[FileStem]) -> Result<Opti
     Ok(None)
 }
 
+/// The days that have a folder of sealed files.
+fn sealed_days(fs: &dyn Fs, layout: &Layout) -> Result<Vec<Day>> {
+    let root = layout.sealed_dir();
+    let days = fs.list(&root).map_err(Error::io("list", &root))?;
+    let days = days.iter().filter(|day| day.is_dir);
+    Ok(days
+        .filter_map(|day| layout::parse_day_dir(&day.name))
+        .collect())
+}
+
 /// The numbers of the entries in a stream's sealed files: the first and the last of each.
 fn sealed_numbers(fs: &dyn Fs, layout: &Layout, stream: &StreamId) -> Result<Vec<(u64, u64)>> {
-    let root = layout.sealed_dir();
     let mut numbers = Vec::new();
-    for day in fs.list(&root).map_err(Error::io("list", &root))? {
-        if !day.is_dir || layout::parse_day_dir(&day.name).is_none() {
-            continue;
-        }
-        let dir = root.join(&day.name);
+    for day in sealed_days(fs, layout)? {
+        let dir = layout.sealed_day(day);
         for entry in fs.list(&dir).map_err(Error::io("list", &dir))? {
             let stem = FileStem::parse(&entry.name, SEALED).filter(|stem| stem.stream == *stream);
             let index = stem.and_then(|stem| Index::read(fs, &layout.index(&stem)).ok());
@@ -280,109 +272,6 @@ fn sealed_numbers(fs: &dyn Fs, layout: &Layout, stream: &StreamId) -> Result<Vec
     }
     numbers.sort_unstable();
     Ok(numbers)
-}
-
-/// Gives up what is not sound in a live file, and takes what is into `held`.
-fn look(
-    fs: &dyn Fs,
-    layout: &Layout,
-    stem: &FileStem,
-    held: &mut Held<'_>,
-    journaled: &mut Journaled<'_>,
-    problems: &mut Vec<String>,
-) -> Result<Kind> {
-    let path = layout.live(stem);
-    let found = fs.identity(&path).map_err(Error::io("look at", &path))?;
-    match found {
-        None => return Ok(Kind::Foreign),
-        Some(found) if found.is_file => {}
-        Some(_) => {
-            let aside = set_aside(fs, layout, stem)?.unwrap_or_default();
-            let path = path.display();
-            problems.push(format!(
-                "{path} was not a regular file; it was moved to {aside}"
-            ));
-            return Ok(Kind::Foreign);
-        }
-    }
-    if let Some(index) = seal::verified(fs, layout, stem)? {
-        // Sealed before the process died. Its lines are not in the journal any longer: a file is
-        // durable and released before the next one begins.
-        held.pass(index.last_seq);
-        return Ok(Kind::Sealed);
-    }
-    let file = fs.open_write(&path).map_err(Error::io("open", &path))?;
-    let len = file.identity().map_err(Error::io("look at", &path))?.len;
-    let sound = held
-        .look(&*file, len, journaled)
-        .map_err(Error::io("read", &path))?;
-    // What follows the durable end is nothing but what a death left. Without a journal, all that was
-    // in the file was durable.
-    let tail_is_damage = sound.len < len && (held.before_durable_end() || held.all_was_durable());
-    if sound.damaged.is_empty() && !tail_is_damage {
-        if len == 0 {
-            return Ok(Kind::Hollow);
-        }
-        if sound.len < len {
-            file.truncate(sound.len)
-                .map_err(Error::io("repair", &path))?;
-        }
-        // Also what is sound: its process may have died before it was durable, and the journal goes.
-        file.sync().map_err(Error::io("sync", &path))?;
-        return Ok(match sound.len {
-            0 => Kind::Hollow,
-            _ => Kind::Sound,
-        });
-    }
-    let aside = set_damage_aside(fs, layout, stem, &*file, &sound, len)?;
-    let path = path.display();
-    problems.push(format!(
-        "{path} was damaged; the lines that are not entries of its stream were moved to {aside}"
-    ));
-    Ok(match sound.len {
-        0 => Kind::Hollow,
-        _ => Kind::Sound,
-    })
-}
-
-/// Writes a damaged live file again without what is not sound in it, which is kept elsewhere.
-fn set_damage_aside(
-    fs: &dyn Fs,
-    layout: &Layout,
-    stem: &FileStem,
-    file: &dyn FsFile,
-    sound: &Sound,
-    len: u64,
-) -> Result<String> {
-    let path = layout.live(stem);
-    let (mut at, mut good, mut bad) = (0, Vec::new(), Vec::new());
-    let rest = std::iter::once(sound.len..len);
-    for range in sound.damaged.iter().cloned().chain(rest) {
-        good.push(at..range.start);
-        at = range.end;
-        bad.push(range);
-    }
-    let copy = |ranges: &[std::ops::Range<u64>], to: &TmpFile<'_>| -> Result<()> {
-        for range in ranges {
-            for start in range.clone().step_by(CHUNK) {
-                let mut bytes = vec![0; CHUNK.min((range.end - start) as usize)];
-                let read = fs::read_full_at(file, &mut bytes, start);
-                bytes.truncate(read.map_err(Error::io("read", &path))?);
-                to.append(&bytes)?;
-            }
-        }
-        to.sync()
-    };
-    let dir = layout.aside_dir();
-    // The damage first: once the clean file is in its place, it is nowhere else.
-    let kept = TmpFile::create(fs, layout, &format!("{stem}.damage"))?;
-    copy(&bad, &kept)?;
-    let aside = dir.join(format!("{stem}.damage.{:016x}", fastrand::u64(..)));
-    kept.publish(&layout.state_dir(), &dir, &aside)?;
-    let clean = TmpFile::create(fs, layout, &format!("{stem}{LIVE}"))?;
-    copy(&good, &clean)?;
-    clean.publish(layout.root(), &layout.live_dir(), &path)?;
-    Ok(aside.display().to_string())
 }
 
 /// The journal's events that no file has.

@@ -7,7 +7,7 @@ use crate::{
     query::{AuditReader, Filter, Order},
     store::{
         SpaceAction, Watermarks, assemble::assemble, gzip::Level, health::Health,
-        open::StoreOptions, retention::Retention, sealer::SealerOptions, set_clock::SetClock,
+        open::StoreOptions, retention::Retention, seal, sealer::SealerOptions, set_clock::SetClock,
         sim::SimFs, writer::WriterOptions,
     },
 };

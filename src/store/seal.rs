@@ -32,22 +32,25 @@ use crate::error::{Error, Result};
 /// How many blocks may be deflated and not yet indexed.
 const INDEXED_LATER: usize = 2;
 
-/// Seals a live file that nobody writes to any more and whose last line is whole. If it was sealed
-/// before, there is nothing to do.
-pub(crate) fn seal(fs: &dyn Fs, layout: &Layout, stem: &FileStem, level: Level) -> Result<Index> {
-    seal_if(fs, layout, stem, level, |_| true)
-}
-
-/// The same, but a file with a line that is no entry is [`Error::Damaged`].
-pub(super) fn seal_sound(
+/// Seals a live file that nobody writes to any more. If it was sealed before, there is nothing to do.
+///
+/// # Errors
+///
+/// [`Error::Damaged`] if a line is not an entry of the file's stream with a number above those before
+/// it: someone changed the file after its writer finished it.
+pub(crate) fn seal_sound(
     fs: &dyn Fs,
     layout: &Layout,
     stem: &FileStem,
     level: Level,
 ) -> Result<Index> {
-    seal_if(fs, layout, stem, level, |index| {
-        index.blocks.iter().all(|block| !block.opaque)
-    })
+    seal_if(fs, layout, stem, level, |is_sound| is_sound)
+}
+
+/// The same, whatever the lines are, as long as the last one is whole.
+#[cfg(test)]
+pub(crate) fn seal(fs: &dyn Fs, layout: &Layout, stem: &FileStem, level: Level) -> Result<Index> {
+    seal_if(fs, layout, stem, level, |_| true)
 }
 
 fn seal_if(
@@ -55,7 +58,7 @@ fn seal_if(
     layout: &Layout,
     stem: &FileStem,
     level: Level,
-    sound: impl FnOnce(&Index) -> bool,
+    may_be_sealed: impl FnOnce(bool) -> bool,
 ) -> Result<Index> {
     let live = open(FileBlob::open(fs, layout.live(stem)))?;
     if let Some(index) = sealed_twin(fs, layout, stem, live.as_ref())? {
@@ -67,11 +70,11 @@ fn seal_if(
     ends_with_a_line(&live)?;
 
     let tmp = TmpFile::create(fs, layout, &format!("{stem}{SEALED}"))?;
-    let built = compress(&tmp, &live, stem, level)?;
-    if !sound(&built.index) {
+    let (built, is_sound) = compress(&tmp, &live, stem, level)?;
+    if !may_be_sealed(is_sound) {
         return Err(Error::damaged(
             live.path(),
-            "it has a line that is not an entry",
+            "it has a line that is not an entry of its stream, or comes too late",
         ));
     }
     tmp.sync()?;
@@ -161,8 +164,13 @@ fn ends_with_a_line(live: &FileBlob) -> Result<()> {
 }
 
 /// Deflates on this thread and makes the index on another: both take about as long at the fast
-/// level, and it is when sealing is behind that time matters.
-fn compress(tmp: &TmpFile<'_>, live: &FileBlob, stem: &FileStem, level: Level) -> Result<Built> {
+/// level, and it is when sealing is behind that time matters. Says as well whether the lines are sound.
+fn compress(
+    tmp: &TmpFile<'_>,
+    live: &FileBlob,
+    stem: &FileStem,
+    level: Level,
+) -> Result<(Built, bool)> {
     thread::scope(|scope| {
         let (blocks, indexed) = mpsc::sync_channel::<(Vec<u8>, u32)>(INDEXED_LATER);
         let (emptied, buffers) = mpsc::channel();
@@ -191,7 +199,9 @@ fn compress(tmp: &TmpFile<'_>, live: &FileBlob, stem: &FileStem, level: Level) -
         sha256.update(trailer);
         packed_len += trailer.len() as u64;
         tmp.append(&trailer)?;
-        Ok(builder.finish(packed_len, sha256.finalize().into()))
+        let is_sound = builder.is_sound();
+        let built = builder.finish(packed_len, sha256.finalize().into());
+        Ok((built, is_sound))
     })
 }
 

@@ -24,8 +24,11 @@ use super::{
     layout::Layout,
     names::FileStem,
     prune::Pruner,
+    rebuild::remove_orphans,
     recover::{self, damaged_journals},
+    repair::repair_finished,
     retention::Retention,
+    root::Root,
     seal,
     survey::Survey,
     twins::Twins,
@@ -42,6 +45,8 @@ pub(crate) enum Job {
     Seal(FileStem),
     /// Remove what is past its retention, now.
     Prune,
+    /// Remove the live twins of sealed files, whatever is left of their grace.
+    RemoveTwins,
     /// Remove the oldest files, however young, until so many bytes are free.
     MakeRoom(u64),
     /// Look whether to stop.
@@ -72,16 +77,55 @@ pub(super) struct SealerPlace {
 
 pub(super) struct Sealer {
     place: SealerPlace,
+    root: Root,
     pruner: Pruner,
     jobs: Receiver<Job>,
     queue: VecDeque<Pending>,
     twins: Twins,
     /// Streams that may have something to recover, those with a journal first.
     left: VecDeque<StreamId>,
+    failed: Failed,
     /// Those without a journal of which a file was not whole: recovered once.
     tried: BTreeSet<StreamId>,
     /// When it was last looked for what is left, and pruned.
     maintained: Duration,
+    /// When it was last looked for indexes without a file.
+    orphans_looked_for: Duration,
+}
+
+/// Streams whose recovery failed, as on a full disk, and when it is tried again.
+#[derive(Default)]
+struct Failed {
+    streams: Vec<StreamId>,
+    pause: Duration,
+    at: Duration,
+}
+
+impl Failed {
+    fn add(&mut self, stream: StreamId) {
+        self.streams.push(stream);
+    }
+
+    /// Some may have been added now.
+    fn wait(&mut self, now: Duration) {
+        if self.streams.is_empty() {
+            self.pause = Duration::ZERO;
+        } else if self.at <= now {
+            self.pause = (self.pause * 2).clamp(RETRY.0, RETRY.1);
+            self.at = now + self.pause;
+        }
+    }
+
+    fn take_due(&mut self, now: Duration) -> Vec<StreamId> {
+        match self.at <= now {
+            true => std::mem::take(&mut self.streams),
+            false => Vec::new(),
+        }
+    }
+
+    fn next(&self) -> Option<Duration> {
+        (!self.streams.is_empty()).then_some(self.at)
+    }
 }
 
 /// A file to be sealed.
@@ -89,6 +133,8 @@ struct Pending {
     stem: FileStem,
     /// Whether a dead process left it.
     left: bool,
+    /// Whether what someone did to it was set aside.
+    repaired: bool,
     not_before: Duration,
     pause: Duration,
 }
@@ -101,6 +147,10 @@ const BEHIND: usize = 2;
 const LOCKS: usize = 8;
 /// So many files of dead processes are sealed by a process that ends.
 const LAST_FILES: usize = 2;
+/// So many twins are compared and removed at a time, and by a process that ends.
+const TWINS: usize = 8;
+/// How often it is looked for indexes without a file.
+const ORPHANS: Duration = Duration::from_secs(3600);
 /// A file of so many bytes is sealed in no time.
 const SMALL: u64 = 1 << 20;
 
@@ -108,13 +158,16 @@ impl Sealer {
     pub(super) fn new(place: SealerPlace, pruner: Pruner, jobs: Receiver<Job>) -> Self {
         Self {
             twins: Twins::new(place.options.grace),
+            root: Root::of(&*place.fs, &place.layout),
             place,
             pruner,
             jobs,
             queue: VecDeque::new(),
             left: VecDeque::new(),
+            failed: Failed::default(),
             tried: BTreeSet::new(),
             maintained: Duration::ZERO,
+            orphans_looked_for: Duration::ZERO,
         }
     }
 
@@ -141,15 +194,25 @@ impl Sealer {
         self.report_damaged();
         self.prune(self.place.options.retention);
         self.maintained = self.place.clock.monotonic();
+        self.orphans_looked_for = self.maintained;
+    }
+
+    /// Whether the directory still has its name: what has it otherwise is none of ours.
+    fn is_at_home(&self) -> bool {
+        self.root.is_there(&*self.place.fs, &self.place.layout)
     }
 
     /// Does a piece of what there is to do; says how long there is nothing then.
     pub(super) fn turn(&mut self) -> Duration {
+        if !self.is_at_home() {
+            return RETRY.1;
+        }
         let now = self.place.clock.monotonic();
         if now.saturating_sub(self.maintained) >= MAINTENANCE {
             self.maintained = now;
             self.look_for_left();
             self.prune(self.place.options.retention);
+            self.look_for_orphans(now);
         }
         self.recover_some();
         self.work()
@@ -160,6 +223,7 @@ impl Sealer {
         match job {
             Job::Seal(stem) => self.add(stem, false),
             Job::Prune => self.prune(self.place.options.retention),
+            Job::RemoveTwins => self.remove_all_twins(),
             Job::MakeRoom(bytes) => self.prune(self.place.options.retention.at_least_free(bytes)),
             Job::Stop => {}
         }
@@ -175,6 +239,9 @@ impl Sealer {
 
     /// The process ends. Were nothing done here, many short processes would leave more and more.
     pub(super) fn wind_up(&mut self) {
+        if !self.is_at_home() {
+            return;
+        }
         self.recover_some();
         let mut sealed = 0;
         while let Some(pending) = self.queue.pop_front() {
@@ -196,6 +263,7 @@ impl Sealer {
         self.queue.push_back(Pending {
             stem,
             left,
+            repaired: false,
             not_before: Duration::ZERO,
             pause: RETRY.0,
         });
@@ -220,7 +288,8 @@ impl Sealer {
         self.remove_twins();
         let now = self.place.clock.monotonic();
         let sealing = self.queue.iter().map(|pending| pending.not_before);
-        let next = sealing.chain(self.twins.next()).min();
+        let others = [self.twins.next(), self.failed.next()];
+        let next = sealing.chain(others.into_iter().flatten()).min();
         if !self.left.is_empty() {
             return Some(Duration::ZERO);
         }
@@ -250,11 +319,7 @@ impl Sealer {
             0..BEHIND => options.level,
             _ => Level::FASTEST,
         };
-        let sealed = match pending.left {
-            true => seal::seal_sound(&**fs, layout, &pending.stem, level),
-            false => seal::seal(&**fs, layout, &pending.stem, level),
-        };
-        match sealed {
+        match seal::seal_sound(&**fs, layout, &pending.stem, level) {
             Ok(_) => {
                 health.count(health.sealed(), 1);
                 let stream = pending.stem.stream.clone();
@@ -273,6 +338,11 @@ impl Sealer {
                     self.left.push_back(pending.stem.stream);
                     return self.count_backlog();
                 }
+                if damaged && !pending.left && !pending.repaired && self.repair(&pending.stem) {
+                    pending.repaired = true;
+                    self.queue.push_front(pending);
+                    return self.count_backlog();
+                }
                 health.report(&Problem::SealFailed(error.to_string()));
                 if !pending.left {
                     // A damaged file is not going to get better, but someone may repair it.
@@ -286,6 +356,23 @@ impl Sealer {
             }
         }
         self.count_backlog();
+    }
+
+    /// Makes one of our own files sound that someone changed after it was finished; true if it can be
+    /// sealed then.
+    fn repair(&self, stem: &FileStem) -> bool {
+        let SealerPlace {
+            fs, layout, health, ..
+        } = &self.place;
+        let mut problems = Vec::new();
+        let repaired = repair_finished(&**fs, layout, stem, &mut problems);
+        for what in problems {
+            health.report(&Problem::LiveFileLost(what));
+        }
+        repaired.unwrap_or_else(|error| {
+            health.report(&Problem::SealFailed(error.to_string()));
+            false
+        })
     }
 
     /// The lock of a dead process's stream; none is needed for our own.
@@ -304,7 +391,8 @@ impl Sealer {
         }
     }
 
-    fn remove_twins(&mut self) {
+    /// Removes some of the twins whose grace is over; false if there were none.
+    fn remove_twins(&mut self) -> bool {
         let SealerPlace {
             fs,
             layout,
@@ -312,10 +400,37 @@ impl Sealer {
             health,
             ..
         } = &self.place;
-        while let Some(stem) = self.twins.take_due(clock.monotonic()) {
+        for removed in 0..TWINS {
+            let Some(stem) = self.twins.take_due(clock.monotonic()) else {
+                return removed > 0;
+            };
             if let Err(error) = remove_twin(&**fs, layout, &stem) {
                 health.report(&Problem::SealFailed(error.to_string()));
             }
+        }
+        true
+    }
+
+    fn remove_all_twins(&mut self) {
+        self.twins.let_all_go();
+        while self.is_at_home() && self.remove_twins() {
+            if self.place.stopping.load(Ordering::Acquire) {
+                return;
+            }
+        }
+    }
+
+    /// Removes the indexes whose files are gone: whoever pruned them was killed in between.
+    fn look_for_orphans(&mut self, now: Duration) {
+        if now.saturating_sub(self.orphans_looked_for) < ORPHANS {
+            return;
+        }
+        self.orphans_looked_for = now;
+        let SealerPlace {
+            fs, layout, clock, ..
+        } = &self.place;
+        if let Err(error) = remove_orphans(&**fs, layout, clock.now()) {
+            self.report_failed(&error);
         }
     }
 
@@ -337,19 +452,21 @@ impl Sealer {
             ..
         } = &self.place;
         let survey = Survey::take(&**fs, layout)?;
+        let (mut unsealed, twins) = survey.unsealed_and_twins(&**fs, layout)?;
         let mut busy: BTreeSet<_> = self.queue.iter().map(|p| p.stem.stream.clone()).collect();
         busy.insert(own.clone());
-        let mut unsealed = survey.unsealed(&**fs, layout)?;
+        for (stem, sealed) in twins {
+            if !busy.contains(&stem.stream) {
+                self.twins
+                    .found(stem, sealed, clock.now(), clock.monotonic());
+            }
+        }
+        busy.extend(self.left.iter().chain(&self.failed.streams).cloned());
         let left = survey.journals().iter().chain(survey.remains(&unsealed));
-        self.left = left
-            .filter(|stream| !busy.contains(stream))
-            .cloned()
-            .collect();
-        let others = survey
-            .all_live()
-            .filter(|stem| !busy.contains(&stem.stream));
-        self.twins
-            .look(&**fs, layout, others, clock.now(), clock.monotonic())?;
+        let left = left.filter(|stream| !busy.contains(stream));
+        self.left.extend(left.cloned());
+        let left = self.left.make_contiguous();
+        left.sort_by_key(|stream| !survey.has_journal(stream));
         // Without a journal the files are whole: the log was closed, or recovered before.
         unsealed.retain(|stem| !survey.has_journal(&stem.stream) && !busy.contains(&stem.stream));
         Ok(unsealed)
@@ -357,31 +474,54 @@ impl Sealer {
 
     /// Takes over some streams of processes that died.
     fn recover_some(&mut self) {
-        let (fs, layout) = (self.place.fs.clone(), self.place.layout.clone());
+        let now = self.place.clock.monotonic();
+        self.left.extend(self.failed.take_due(now));
+        let locked = self.lock_some();
+        if !locked.is_empty() {
+            self.recover_locked(locked);
+        }
+        self.failed.wait(self.place.clock.monotonic());
+    }
+
+    fn lock_some(&mut self) -> Vec<(StreamId, Box<dyn FsLock>)> {
         let mut locked = Vec::new();
         while locked.len() < LOCKS
             && let Some(stream) = self.left.pop_front()
         {
-            match fs.try_lock(&layout.lock(stream.as_str())) {
+            let lock = self.place.layout.lock(stream.as_str());
+            match self.place.fs.try_lock(&lock) {
                 Ok(Some(lock)) => locked.push((stream, lock)),
                 // Its process lives.
                 Ok(None) => {}
-                Err(error) => self.report_failed(&error),
+                Err(error) => {
+                    self.report_failed(&error);
+                    self.failed.add(stream);
+                }
             }
         }
-        if locked.is_empty() {
-            return;
-        }
+        locked
+    }
+
+    fn recover_locked(&mut self, locked: Vec<(StreamId, Box<dyn FsLock>)>) {
+        let (fs, layout) = (self.place.fs.clone(), self.place.layout.clone());
         // After the locks were taken: nobody changes what is seen now.
         let survey = match Survey::take(&*fs, &layout) {
             Ok(survey) => survey,
-            Err(error) => return self.report_failed(&error),
+            Err(error) => {
+                locked
+                    .into_iter()
+                    .for_each(|(stream, _)| self.failed.add(stream));
+                return self.report_failed(&error);
+            }
         };
         for (stream, lock) in locked {
             let clock = &*self.place.clock;
             match recover::recover_locked(&*fs, &layout, clock, &stream, &survey, lock) {
                 Ok(recovered) => self.recovered(recovered),
-                Err(error) => self.report_failed(&error),
+                Err(error) => {
+                    self.report_failed(&error);
+                    self.failed.add(stream);
+                }
             }
         }
     }
@@ -426,6 +566,9 @@ impl Sealer {
     }
 
     fn prune(&mut self, retention: Retention) {
+        if !self.is_at_home() {
+            return;
+        }
         let SealerPlace {
             fs,
             layout,

@@ -47,6 +47,8 @@ pub(super) struct Held<'a> {
 pub(super) struct Sound {
     /// Up to the end of the last sound line.
     pub(super) len: u64,
+    /// Up to the end of the last sound line that the journal has released.
+    pub(super) durable: u64,
     /// What is not sound before that.
     pub(super) damaged: Vec<Range<u64>>,
 }
@@ -150,6 +152,9 @@ impl<'a> Held<'a> {
                         sound.damaged.push(sound.len..line.at);
                     }
                     sound.len = line.end();
+                    if fields.seq < self.released.0 {
+                        sound.durable = sound.len;
+                    }
                 }
                 // The journal has what follows.
                 None if self.only_durable || self.last + 1 >= self.released.0 => break,

@@ -7,6 +7,7 @@
 //! | full | a write found no room | what is past its retention goes now; the reserve lets the log say so |
 //! | error | a write failed otherwise | it is tried again, at most a second apart |
 //!
+//! Wherever room is short, the live twins of sealed files go first, whatever is left of their grace.
 //! In the last two, events wait in the journal; what callers do once that is full is
 //! [`WhenFull`](crate::WhenFull)'s to say.
 
@@ -144,7 +145,7 @@ pub(super) struct Seen {
     /// To be written into the log.
     pub(super) entry: Option<OwnRecord>,
     /// To be done by the sealer.
-    pub(super) job: Option<Job>,
+    pub(super) jobs: Vec<Job>,
 }
 
 impl SpaceWatch {
@@ -188,16 +189,17 @@ impl SpaceWatch {
         }
         Seen {
             entry: worse.then(|| level.entry(free, watermark)),
-            job: (worse || again)
-                .then(|| make_room(action, watermark))
-                .flatten(),
+            jobs: match worse || again {
+                true => make_room(action, watermark),
+                false => Vec::new(),
+            },
         }
     }
 
     /// A write found no room; whether for the first time.
-    pub(super) fn found_full(&mut self, now: Duration, first: bool) -> Option<Job> {
+    pub(super) fn found_full(&mut self, now: Duration, first: bool) -> Vec<Job> {
         if !first && !self.may_act_again(now) {
-            return None;
+            return Vec::new();
         }
         self.acted = now;
         make_room(self.marks.full, self.marks.very_low.0)
@@ -221,13 +223,18 @@ impl SpaceLevel {
 }
 
 /// Has files removed; with [`SpaceAction::PruneOldest`] until `enough` bytes are free.
-fn make_room(action: SpaceAction, enough: u64) -> Option<Job> {
+fn make_room(action: SpaceAction, enough: u64) -> Vec<Job> {
+    // Their entries are in their sealed files.
+    let mut jobs = vec![Job::RemoveTwins];
     match action {
-        SpaceAction::Report => None,
-        SpaceAction::Prune => Some(Job::Prune),
+        SpaceAction::Report => {}
+        SpaceAction::Prune => jobs.push(Job::Prune),
         // An eighth more: the mark alone would not leave the level.
-        SpaceAction::PruneOldest => Some(Job::MakeRoom(enough.saturating_add(enough / 8))),
+        SpaceAction::PruneOldest => {
+            jobs.push(Job::MakeRoom(enough.saturating_add(enough / 8)));
+        }
     }
+    jobs
 }
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub(crate) struct IndexBuilder {
     lines: u64,
     /// The number the next line should have; 0 as long as no line said its own.
     next_seq: u64,
+    /// Whether each line is an entry of the file's stream, and comes after the one before it.
+    sound: bool,
     first_id: String,
     last_id: String,
     crc: crc32fast::Hasher,
@@ -48,6 +50,7 @@ impl IndexBuilder {
             packed_len: HEADER_LEN,
             lines: 0,
             next_seq: 0,
+            sound: true,
             first_id: String::new(),
             last_id: String::new(),
             crc: crc32fast::Hasher::new(),
@@ -72,6 +75,7 @@ impl IndexBuilder {
         let (mut first, mut last) = (None, None);
         for line in lines(plain) {
             let fields = scan(line);
+            self.sound &= fields.is_some_and(|fields| self.follows(line, &fields));
             self.number(&mut block, fields.as_ref());
             last = fields.map(|f| f.id);
             first = first.or(Some(last));
@@ -114,6 +118,12 @@ impl IndexBuilder {
         block
     }
 
+    fn follows(&self, line: &[u8], fields: &Fields<'_>) -> bool {
+        let ours = fields.stream == self.stem.stream.as_str().as_bytes();
+        // A page that never reached the disk reads as zeros.
+        ours && fields.seq >= self.next_seq && line.iter().all(|byte| *byte >= b' ')
+    }
+
     fn number(&mut self, block: &mut Block, fields: Option<&Fields<'_>>) {
         let seq = fields.map_or(self.next_seq, |f| f.seq);
         if block.lines == 0 {
@@ -143,6 +153,11 @@ impl IndexBuilder {
                 }
             }
         }
+    }
+
+    /// Whether each line so far is an entry of the file's stream, and comes after the one before it.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.sound
     }
 
     /// The blocks so far.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    record::StreamId,
+    record::{StreamId, Timestamp},
 };
 
 /// The names of what streams have besides their sealed files.
@@ -85,17 +85,29 @@ impl Survey {
 
     /// The live files without a sealed twin.
     pub(crate) fn unsealed(&self, fs: &dyn Fs, layout: &Layout) -> Result<Vec<FileStem>> {
+        self.unsealed_and_twins(fs, layout)
+            .map(|(unsealed, _)| unsealed)
+    }
+
+    /// The live files without a sealed twin; and those with one, and when that was written.
+    pub(super) fn unsealed_and_twins(
+        &self,
+        fs: &dyn Fs,
+        layout: &Layout,
+    ) -> Result<(Vec<FileStem>, Vec<(FileStem, Timestamp)>)> {
         let mut unsealed = Vec::new();
+        let mut twins = Vec::new();
         for stem in self.all_live() {
             let sealed = layout.sealed(stem);
             let found = fs
                 .identity(&sealed)
                 .map_err(Error::io("look at", &sealed))?;
-            if found.is_none() {
-                unsealed.push(stem.clone());
+            match found {
+                Some(found) => twins.push((stem.clone(), found.modified)),
+                None => unsealed.push(stem.clone()),
             }
         }
-        Ok(unsealed)
+        Ok((unsealed, twins))
     }
 
     /// The streams with a lock or half-made files, but with no journal and nothing to seal: whoever

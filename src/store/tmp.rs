@@ -8,6 +8,7 @@ use std::{
 use super::{
     fs::{self, Fs, FsFile},
     layout::Layout,
+    root,
 };
 use crate::error::{Error, Result};
 
@@ -16,6 +17,7 @@ use crate::error::{Error, Result};
 pub(super) struct TmpFile<'a> {
     file: Box<dyn FsFile>,
     name: Name<'a>,
+    root: PathBuf,
 }
 
 /// What a half-made file is called.
@@ -39,7 +41,7 @@ impl<'a> TmpFile<'a> {
     /// Creates a file that is to be called `name` in the end.
     pub(super) fn create(fs: &'a dyn Fs, layout: &Layout, name: &str) -> Result<Self> {
         let dir = layout.tmp_dir();
-        fs.create_dir_all(&dir).map_err(Error::io("create", &dir))?;
+        root::create_dir(fs, layout.root(), &dir)?;
         loop {
             // Random: neither a process id nor a counter tells two containers apart.
             let path = dir.join(format!("{name}.{:016x}.tmp", fastrand::u64(..)));
@@ -51,7 +53,8 @@ impl<'a> TmpFile<'a> {
                         path,
                         published,
                     };
-                    return Ok(Self { file, name });
+                    let root = layout.root().to_owned();
+                    return Ok(Self { file, name, root });
                 }
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(Error::io("create", path)(e)),
@@ -88,7 +91,7 @@ impl<'a> TmpFile<'a> {
             path,
             published,
         } = &mut self.name;
-        fs.create_dir_all(dir).map_err(Error::io("create", dir))?;
+        root::create_dir(*fs, &self.root, dir)?;
         fs.rename(path, name).map_err(Error::io("rename", &*path))?;
         *published = true;
         sync_dirs(*fs, &[dir, parent])?;

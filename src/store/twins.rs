@@ -4,13 +4,10 @@
 //! short processes don't each begin it anew. Where the clock says nonsense (a file from the future)
 //! it counts from when the twin was first seen.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
-use super::{fs::Fs, layout::Layout, names::FileStem};
-use crate::{
-    error::{Error, Result},
-    record::Timestamp,
-};
+use super::names::FileStem;
+use crate::record::Timestamp;
 
 /// So many twins may wait; of more, the first to go go early.
 const MOST: usize = 256;
@@ -19,66 +16,110 @@ const MOST: usize = 256;
 pub(super) struct Twins {
     grace: Duration,
     /// When each may go, by the monotonic clock; the next one first.
-    waiting: VecDeque<(Duration, FileStem)>,
+    waiting: BTreeSet<(Duration, FileStem)>,
+    known: BTreeSet<FileStem>,
 }
 
 impl Twins {
     pub(super) fn new(grace: Duration) -> Self {
         Self {
             grace,
-            waiting: VecDeque::new(),
+            waiting: BTreeSet::new(),
+            known: BTreeSet::new(),
         }
     }
 
     /// This one was sealed now.
     pub(super) fn add(&mut self, stem: FileStem, now: Duration) {
-        if !self.waiting.iter().any(|(_, known)| *known == stem) {
-            self.insert(now + self.grace, stem);
-        }
+        self.insert(now + self.grace, stem);
+    }
+
+    /// This one is sealed, and has been for so long.
+    pub(super) fn found(
+        &mut self,
+        stem: FileStem,
+        sealed: Timestamp,
+        wall: Timestamp,
+        now: Duration,
+    ) {
+        let age = wall.as_micros().saturating_sub(sealed.as_micros());
+        let age = Duration::from_micros(u64::try_from(age).unwrap_or(0));
+        self.insert(now + self.grace.saturating_sub(age), stem);
     }
 
     fn insert(&mut self, at: Duration, stem: FileStem) {
-        let place = self.waiting.partition_point(|(other, _)| *other <= at);
-        self.waiting.insert(place, (at, stem));
+        if self.known.insert(stem.clone()) {
+            self.waiting.insert((at, stem));
+        }
     }
 
-    /// Takes in those of these live files that others sealed.
-    pub(super) fn look<'a>(
-        &mut self,
-        fs: &dyn Fs,
-        layout: &Layout,
-        live: impl Iterator<Item = &'a FileStem>,
-        wall: Timestamp,
-        now: Duration,
-    ) -> Result<()> {
-        for stem in live {
-            if self.waiting.iter().any(|(_, known)| known == stem) {
-                continue;
-            }
-            let sealed = layout.sealed(stem);
-            let found = fs
-                .identity(&sealed)
-                .map_err(Error::io("look at", &sealed))?;
-            if let Some(found) = found {
-                let age = wall.as_micros().saturating_sub(found.modified.as_micros());
-                let age = Duration::from_micros(u64::try_from(age).unwrap_or(0));
-                self.insert(now + self.grace.saturating_sub(age), stem.clone());
-            }
-        }
-        Ok(())
+    /// Room is needed: all may go now, whatever is left of their grace.
+    pub(super) fn let_all_go(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        self.waiting = waiting.map(|(_, stem)| (Duration::ZERO, stem)).collect();
     }
 
     /// The next one that may go by now.
     pub(super) fn take_due(&mut self, now: Duration) -> Option<FileStem> {
-        let (at, _) = self.waiting.front()?;
-        let due = *at <= now || self.waiting.len() > MOST;
-        due.then(|| self.waiting.pop_front())
-            .flatten()
-            .map(|(_, stem)| stem)
+        let (at, _) = self.waiting.first()?;
+        if *at > now && self.waiting.len() <= MOST {
+            return None;
+        }
+        let (_, stem) = self.waiting.pop_first()?;
+        self.known.remove(&stem);
+        Some(stem)
     }
 
     /// When the next one may go.
     pub(super) fn next(&self) -> Option<Duration> {
-        self.waiting.front().map(|(at, _)| *at)
+        let (at, _) = self.waiting.first()?;
+        Some(match self.waiting.len() > MOST {
+            true => Duration::ZERO,
+            false => *at,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::samples::stem;
+
+    #[test]
+    fn each_waits_once_for_what_is_left_of_its_grace() {
+        let mut twins = Twins::new(Duration::from_secs(60));
+        let wall = Timestamp::from_micros(1_000_000_000);
+        let ago = |seconds: i64| Timestamp::from_micros(wall.as_micros() - seconds * 1_000_000);
+        let now = Duration::from_secs(100);
+        twins.add(stem(1), now);
+        twins.found(stem(1), ago(60), wall, now);
+        twins.found(stem(2), ago(50), wall, now);
+        // From the future.
+        twins.found(stem(3), ago(-5), wall, now);
+        assert_eq!(twins.next(), Some(Duration::from_secs(110)));
+        assert_eq!(twins.take_due(now), None);
+        assert_eq!(twins.take_due(Duration::from_secs(110)), Some(stem(2)));
+        assert_eq!(twins.take_due(Duration::from_secs(110)), None);
+        twins.let_all_go();
+        let left = [twins.take_due(now), twins.take_due(now)];
+        assert_eq!(left, [Some(stem(1)), Some(stem(3))]);
+        assert_eq!(twins.take_due(now), None);
+        twins.add(stem(1), now);
+        assert_eq!(
+            twins.next(),
+            Some(Duration::from_secs(160)),
+            "it is known no longer"
+        );
+    }
+
+    #[test]
+    fn of_too_many_the_first_go_early() {
+        let mut twins = Twins::new(Duration::from_secs(60));
+        for number in 1..=MOST as u32 + 2 {
+            twins.add(stem(number), Duration::from_secs(u64::from(number)));
+        }
+        assert_eq!(twins.next(), Some(Duration::ZERO));
+        let early: Vec<_> = std::iter::from_fn(|| twins.take_due(Duration::ZERO)).collect();
+        assert_eq!(early, [stem(1), stem(2)]);
     }
 }

@@ -45,6 +45,7 @@ use super::{
     mend::set_aside,
     names::FileStem,
     reserve::Reserve,
+    root::Root,
     sealer::Job,
     space::{SpaceWatch, Watermarks},
     watch::Watch,
@@ -83,6 +84,7 @@ pub(super) struct Place {
 
 pub(super) struct Writer {
     pub(super) place: Place,
+    pub(super) root: Root,
     pub(super) consumer: Consumer,
     pub(super) durability: &'static Durability,
     pub(super) current: Current,
@@ -140,6 +142,7 @@ impl Writer {
             batch: Batch::new(&place.stream),
             reserve: Reserve::new(&place.layout, &place.stream),
             space: SpaceWatch::new(place.options.watermarks, now),
+            root: Root::of(&*place.fs, &place.layout),
             place,
             consumer,
             durability,
@@ -250,6 +253,7 @@ impl Writer {
 
     /// Creates the next file, for what follows the last release.
     fn begin_file(&mut self) -> Result<Live> {
+        self.root.check(&*self.place.fs, &self.place.layout)?;
         let stem = self.next_stem();
         let Place { fs, layout, .. } = &self.place;
         let begun = self.place.clock.monotonic();
@@ -285,7 +289,7 @@ impl Writer {
             return Ok(());
         };
         let path = self.place.layout.live(live.stem());
-        match live.sync(&*self.place.fs, &self.place.layout) {
+        match live.sync(&*self.place.fs, &self.place.layout, &self.root) {
             Ok(Ok(synced)) => {
                 self.release(&synced);
                 Ok(())
@@ -330,11 +334,17 @@ impl Writer {
         let Current::Open(live) = &self.current else {
             return Ok(());
         };
-        let options = &self.place.options;
+        let Place {
+            fs,
+            layout,
+            options,
+            ..
+        } = &self.place;
+        let another_day = live.stem().day() != self.place.clock.now().day();
         let due = live.len() >= options.rotate_bytes
-            || now.saturating_sub(live.begun()) >= options.rotate_age
-            || live.stem().day() != self.place.clock.now().day();
-        if !due {
+            || now.saturating_sub(live.begun()) >= options.rotate_age;
+        // In a directory that was renamed, the next file could not be created.
+        if !another_day && !(due && self.root.is_there(&**fs, layout)) {
             return Ok(());
         }
         if live.is_unsynced() {
@@ -365,7 +375,7 @@ impl Writer {
             let journal = self.place.layout.ring(&self.place.stream);
             return Err(Error::io("sync", journal)(error));
         }
-        match live.finish(&*self.place.fs, &self.place.layout) {
+        match live.finish(&*self.place.fs, &self.place.layout, &self.root) {
             Err((live, Unfinished::Failed(error))) => {
                 self.current = Current::Ending(*live);
                 return Err(Error::io("cut", path)(error));
@@ -425,8 +435,8 @@ impl Writer {
         }
         self.durability.fail(&error.to_string());
         if full {
-            let job = self.space.found_full(now, self.retry.is_none());
-            self.ask_sealer(job);
+            let jobs = self.space.found_full(now, self.retry.is_none());
+            self.ask_sealer(jobs);
         }
         // The reserve makes room for what is pending and the entry that says so: tried at once.
         let freed = full && self.reserve.release(&*self.place.fs);
@@ -462,9 +472,10 @@ impl Writer {
         if let Some(entry) = seen.entry {
             self.own.push(entry);
         }
-        self.ask_sealer(seen.job);
-        if self.space.is_enough() && self.retry.is_none() {
-            self.reserve.fill(&*self.place.fs);
+        self.ask_sealer(seen.jobs);
+        let Place { fs, layout, .. } = &self.place;
+        if self.space.is_enough() && self.retry.is_none() && self.root.is_there(&**fs, layout) {
+            self.reserve.fill(&**fs);
         }
         Ok(())
     }
@@ -476,7 +487,7 @@ impl Writer {
         };
         let path = layout.live(live.stem());
         let change = live
-            .changed(&**fs, layout)
+            .changed(&**fs, layout, &self.root)
             .map_err(Error::io("look at", path))?;
         change.map_or(Ok(()), |change| self.mend(change))
     }
@@ -485,15 +496,16 @@ impl Writer {
     /// a death, recovery could not tell our lines from those that others put there.
     fn clear_the_way(&mut self) -> Result<()> {
         while let Some(stem) = self.in_the_way.last() {
+            self.root.check(&*self.place.fs, &self.place.layout)?;
             set_aside(&*self.place.fs, &self.place.layout, stem)?;
             self.in_the_way.pop();
         }
         Ok(())
     }
 
-    fn ask_sealer(&self, job: Option<Job>) {
+    fn ask_sealer(&self, jobs: Vec<Job>) {
         // Without a sealer nobody prunes; that was reported when it ended.
-        job.into_iter()
+        jobs.into_iter()
             .for_each(|job| drop(self.place.sealer.send(job)));
     }
 

@@ -18,6 +18,8 @@ const SECTOR: usize = 512;
 pub(super) struct Content {
     there: There,
     durable: Vec<u8>,
+    /// What a failed sync threw away: it can be read, but no later sync writes it.
+    thrown_away: Range<usize>,
     pub(super) modified: Timestamp,
     /// How many have it open, and so keep its room when it has no name.
     pub(super) handles: usize,
@@ -42,6 +44,7 @@ impl Content {
         Self {
             there: There::Plain(bytes.clone()),
             durable: bytes,
+            thrown_away: 0..0,
             modified: Timestamp::MIN,
             handles: 0,
         }
@@ -52,6 +55,7 @@ impl Content {
         Self {
             durable: vec![0; words.len() * 8],
             there: There::Mapped(words, process),
+            thrown_away: 0..0,
             modified: Timestamp::MIN,
             handles: 0,
         }
@@ -61,6 +65,7 @@ impl Content {
         Self {
             there: There::Plain(self.current()),
             durable: self.durable.clone(),
+            thrown_away: self.thrown_away.clone(),
             modified: self.modified,
             handles: 0,
         }
@@ -104,9 +109,16 @@ impl Content {
 
     /// Makes a range durable, or all of it.
     pub(super) fn sync(&mut self, range: Option<Range<usize>>) {
-        let current = self.current();
+        let mut current = self.current();
         match range {
-            None => self.durable = current,
+            None => {
+                for at in self.thrown_away.clone() {
+                    if let Some(byte) = current.get_mut(at) {
+                        *byte = self.durable.get(at).copied().unwrap_or(0);
+                    }
+                }
+                self.durable = current;
+            }
             Some(range) => {
                 let whole = self.durable.get_mut(range.clone());
                 if let (Some(to), Some(from)) = (whole, current.get(range)) {
@@ -114,6 +126,22 @@ impl Content {
                 }
             }
         }
+    }
+
+    /// A sync failed: the pages that it was to write count as written now, although they are not.
+    pub(super) fn lose_writes(&mut self) {
+        let current = self.current();
+        let same = current.iter().zip(&self.durable);
+        let start = same.take_while(|(now, then)| now == then).count();
+        if start < current.len() {
+            self.thrown_away = start..current.len();
+        }
+    }
+
+    /// Cuts the file, or fills it up with zeros.
+    pub(super) fn resize(&mut self, len: usize) {
+        self.plain().resize(len, 0);
+        self.thrown_away.end = self.thrown_away.end.min(len);
     }
 
     /// The power fails.
@@ -147,6 +175,7 @@ impl Content {
             // Where nothing is durable, zeros.
             left.resize(end, 0);
         }
+        self.thrown_away = 0..0;
         self.durable = left.clone();
         self.there = There::Plain(left);
     }

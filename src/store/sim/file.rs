@@ -58,17 +58,23 @@ impl FsFile for SimFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let mut disk = self.begin("sync", false)?;
-        self.content.lock().unwrap().sync(None);
-        disk.commit();
-        Ok(())
+        let begun = self.begin("sync", false).map(|mut disk| {
+            self.content.lock().unwrap().sync(None);
+            disk.commit();
+        });
+        begun.inspect_err(|_| {
+            // A dead process synced nothing.
+            if self.fs.disk().alive(self.process).is_ok() {
+                self.content.lock().unwrap().lose_writes();
+            }
+        })
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
         let disk = self.begin("truncate", true)?;
         let mut content = self.content.lock().unwrap();
         let len = usize::try_from(len).map_err(io::Error::other)?;
-        content.plain().resize(len, 0);
+        content.resize(len);
         content.modified = disk.now;
         Ok(())
     }

@@ -4,7 +4,8 @@
 //! another one. The disk tells apart what is *there* and what is *durable*:
 //!
 //! - A file's bytes are durable once [`FsFile::sync`] returned; what was written or cut off since is
-//!   not. A mapped file's pages are durable once its region was synced.
+//!   not. A mapped file's pages are durable once its region was synced. A sync that fails throws away
+//!   what it was to write: it is still there, but no later sync makes it durable, as on Linux.
 //! - A name (a file's or directory's entry in its directory) is durable once [`Fs::sync_dir`] of
 //!   that directory returned.
 //!

@@ -117,6 +117,37 @@ fn a_full_disk_takes_a_part_and_then_nothing() {
 }
 
 #[test]
+fn a_failed_sync_throws_away_what_it_was_to_write() {
+    let sim = SimFs::new();
+    sim.put("/d/a", "");
+    let file = sim.open_write(at("/d/a")).unwrap();
+    file.append(b"12").unwrap();
+    file.sync().unwrap();
+    file.append(b"34").unwrap();
+    sim.fail_nth(0);
+    assert!(file.sync().is_err());
+    file.append(b"56").unwrap();
+    file.sync().unwrap();
+    assert_eq!(sim.bytes("/d/a").unwrap(), b"123456", "it is still there");
+    sim.crash();
+    assert_eq!(sim.bytes("/d/a").unwrap(), b"12\0\056");
+
+    let file = sim.open_write(at("/d/a")).unwrap();
+    file.append(b"78").unwrap();
+    sim.fail_nth(0);
+    assert!(file.sync().is_err());
+    file.truncate(6).unwrap();
+    file.append(b"78").unwrap();
+    file.sync().unwrap();
+    sim.crash();
+    assert_eq!(
+        sim.bytes("/d/a").unwrap(),
+        b"12\0\05678",
+        "it was written again"
+    );
+}
+
+#[test]
 fn operations_fail_when_told_to() {
     let sim = SimFs::new();
     let file = sim.create_new(at("/a")).unwrap();

@@ -10,6 +10,7 @@ mod journal;
 mod live_file;
 mod real_files;
 mod retries;
+mod sealing;
 
 use std::{
     collections::{BTreeSet, HashMap},

@@ -35,7 +35,10 @@ struct Real {
 
 impl Real {
     fn open() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::open_in(tempfile::tempdir().unwrap(), "", 1 << 20)
+    }
+
+    fn open_in(dir: tempfile::TempDir, below: &str, rotate_bytes: u64) -> Self {
         let problems = Arc::new(Mutex::new(Vec::new()));
         let noted = problems.clone();
         let note = move |problem: &Problem| noted.lock().unwrap().push(problem.to_string());
@@ -44,7 +47,7 @@ impl Real {
             source: "app".parse().unwrap(),
             journal_capacity: 1 << 16,
             writer: WriterOptions {
-                rotate_bytes: 1 << 20,
+                rotate_bytes,
                 rotate_age: Duration::from_secs(3600),
                 sync_interval: Duration::from_secs(1),
                 watermarks: Watermarks::default(),
@@ -56,7 +59,7 @@ impl Real {
             },
             health: Arc::new(Health::new(Some(Arc::new(note)))),
         };
-        let log = Store::open(dir.path(), options).unwrap();
+        let log = Store::open(&dir.path().join(below), options).unwrap();
         Self { dir, log, problems }
     }
 
@@ -195,4 +198,68 @@ fn what_others_append_is_removed() {
         log.wait_for_report();
         assert_eq!(log.finish(), 2);
     }
+}
+
+#[test]
+fn what_is_written_after_a_rename_lies_in_the_directory_that_was_opened() {
+    // Whether another log begins under the old name.
+    for is_followed in [false, true] {
+        let log = Real::open_in(tempfile::tempdir().unwrap(), "audit", 1_000);
+        let root = log.dir.path().canonicalize().unwrap();
+        let at = |name: &str| root.join(name);
+        log.record("one");
+        fs::rename(at("audit"), at("away")).unwrap();
+        let other = is_followed.then(|| {
+            let dir = tempfile::tempdir_in(&root).unwrap();
+            let other = Real::open_in(dir, "", 1_000);
+            other.record("another");
+            other.log.close().unwrap();
+            fs::rename(other.dir.path(), at("audit")).unwrap();
+            other
+        });
+        // Far beyond what a file may have, and until it was looked for it at least once.
+        let start = Instant::now();
+        let mut recorded = 1;
+        while recorded < 20 || start.elapsed() < Duration::from_millis(1_500) {
+            log.record("more");
+            recorded += 1;
+            thread::sleep(Duration::from_millis(5));
+        }
+        let live: Vec<_> = fs::read_dir(at("away/live")).unwrap().collect();
+        assert_eq!(live.len(), 1);
+        match &other {
+            Some(_) => {
+                fs::rename(at("audit"), at("other")).unwrap();
+                assert_eq!(count(&AuditReader::open(at("other")).unwrap()), 1);
+            }
+            None => assert!(!at("audit").exists(), "it was made anew"),
+        }
+        // Back at its place it goes on as if nothing had been.
+        fs::rename(at("away"), at("audit")).unwrap();
+        log.record("at home");
+        log.log.close().unwrap();
+        let reader = AuditReader::open(at("audit")).unwrap();
+        assert_eq!(count(&reader), recorded + 1);
+        let report = reader.verify(|_, _| {}).unwrap();
+        assert!(report.ok, "{:#?}", report.findings);
+    }
+}
+
+#[test]
+fn no_file_is_written_again_under_a_name_that_is_not_ours() {
+    let log = Real::open_in(tempfile::tempdir().unwrap(), "audit", 1 << 20);
+    let root = log.dir.path().canonicalize().unwrap();
+    let at = |name: &str| root.join(name);
+    log.record("one");
+    let name = fs::read_dir(at("audit/live")).unwrap().next().unwrap();
+    fs::rename(at("audit"), at("away")).unwrap();
+    fs::remove_file(at("away/live").join(name.unwrap().file_name())).unwrap();
+    let event = OwnRecord::new("test.event", Severity::Info, "two");
+    // It waits in the journal.
+    let _ = log.log.record(&event);
+    assert!(!at("audit").exists(), "it was made anew");
+    fs::rename(at("away"), at("audit")).unwrap();
+    log.wait_for_report();
+    in_time(move || log.log.close().unwrap());
+    assert_eq!(count(&AuditReader::open(at("audit")).unwrap()), 2);
 }

@@ -136,3 +136,43 @@ fn what_could_not_be_moved_away_is_moved_later() {
         assert!(log.judge("moved later").missing.is_empty());
     }
 }
+
+#[test]
+fn a_sync_that_succeeds_after_one_that_failed_proves_nothing() {
+    // Who sees the one that fails: the process that dies then, or the one that recovers.
+    for (writer, recovery) in [
+        (&["sync", "truncate"][..], &[][..]),
+        (&[], &["sync"]),
+        (&[], &["sync", "truncate"]),
+    ] {
+        let context = format!("{writer:?} fail in the writer, {recovery:?} in the recovery");
+        let mut log = Log::new();
+        log.record();
+        log.settle();
+        log.record();
+        log.step();
+        (0..3).for_each(|_| log.record());
+        log.step();
+        fail(&log, writer);
+        if !writer.is_empty() {
+            log.pass(1_100);
+            log.step();
+        }
+        assert!(log.durable().len() < 5, "{context}");
+        let (stream, layout) = (log.parts().stream.clone(), Layout::new(DIR));
+        log.kill();
+        fail(&log, recovery);
+        let recover = |log: &Log| {
+            let fs = log.disk.process();
+            let recovered = super::super::recover::recover(&fs, &layout, &*log.clock, &stream);
+            recovered.map(drop)
+        };
+        assert_eq!(recover(&log).is_err(), !recovery.is_empty(), "{context}");
+        log.disk.heal();
+        recover(&log).unwrap();
+        assert_eq!(log.disk.files(layout.journal_dir()).len(), 0, "{context}");
+        log.disk.crash();
+        log.take_over();
+        assert!(log.judge(&context).missing.is_empty(), "{context}");
+    }
+}

@@ -1,0 +1,171 @@
+//! Makes a live file sound that its process left, or that someone changed.
+//!
+//! In: a finished file, or what a death left of one. Out: a file that holds sound lines (see `sound`)
+//! and nothing else, all of them durable. What is no entry and may have been one is moved to
+//! `state/aside`.
+
+use std::{io, ops::Range};
+
+use super::{
+    fs::{self, Fs, FsFile},
+    layout::{LIVE, Layout},
+    mend::set_aside,
+    names::FileStem,
+    seal,
+    sound::{Held, Journaled, Sound},
+    tmp::TmpFile,
+};
+use crate::{
+    error::{Error, Result},
+    record::Seq,
+};
+
+/// So much of a damaged file is copied at a time.
+const CHUNK: usize = 256 * 1024;
+
+/// What a live file turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Sealed,
+    Sound,
+    Hollow,
+    /// None of ours; it was moved away.
+    Foreign,
+}
+
+/// Gives up what is not sound in a live file, and takes what is into `held`. What is left is durable.
+pub(super) fn repair(
+    fs: &dyn Fs,
+    layout: &Layout,
+    stem: &FileStem,
+    held: &mut Held<'_>,
+    journaled: &mut Journaled<'_>,
+    problems: &mut Vec<String>,
+) -> Result<Kind> {
+    let path = layout.live(stem);
+    let found = fs.identity(&path).map_err(Error::io("look at", &path))?;
+    match found {
+        None => return Ok(Kind::Foreign),
+        Some(found) if found.is_file => {}
+        Some(_) => {
+            let aside = set_aside(fs, layout, stem)?.unwrap_or_default();
+            let path = path.display();
+            problems.push(format!(
+                "{path} was not a regular file; it was moved to {aside}"
+            ));
+            return Ok(Kind::Foreign);
+        }
+    }
+    if let Some(index) = seal::verified(fs, layout, stem)? {
+        // Sealed before the process died. Its lines are not in the journal any longer: a file is
+        // durable and released before the next one begins.
+        held.pass(index.last_seq);
+        return Ok(Kind::Sealed);
+    }
+    let file = fs.open_write(&path).map_err(Error::io("open", &path))?;
+    let len = file.identity().map_err(Error::io("look at", &path))?.len;
+    let sound = held
+        .look(&*file, len, journaled)
+        .map_err(Error::io("read", &path))?;
+    // What follows the durable end is nothing but what a death left. Without a journal, all that was
+    // in the file was durable.
+    let tail_is_damage = sound.len < len && (held.before_durable_end() || held.all_was_durable());
+    if sound.damaged.is_empty() && !tail_is_damage {
+        if len == 0 {
+            return Ok(Kind::Hollow);
+        }
+        let made_durable = match sound.durable < len {
+            true => write_again(&*file, sound.durable..sound.len),
+            // The journal may have been set aside, and have had some of it.
+            false => file.sync(),
+        };
+        made_durable.map_err(Error::io("repair", &path))?;
+        return Ok(match sound.len {
+            0 => Kind::Hollow,
+            _ => Kind::Sound,
+        });
+    }
+    let aside = set_damage_aside(fs, layout, stem, &*file, &sound, len)?;
+    let path = path.display();
+    problems.push(format!(
+        "{path} was damaged; the lines that are not entries of its stream were moved to {aside}"
+    ));
+    Ok(match sound.len {
+        0 => Kind::Hollow,
+        _ => Kind::Sound,
+    })
+}
+
+/// Makes a file sound that its writer finished and someone changed since; true if it can be sealed
+/// then. The caller holds the lock of the file's stream.
+pub(super) fn repair_finished(
+    fs: &dyn Fs,
+    layout: &Layout,
+    stem: &FileStem,
+    problems: &mut Vec<String>,
+) -> Result<bool> {
+    // All of it was durable, and no journal has anything of it.
+    let mut held = Held::left(&stem.stream, Seq(u64::MAX), None);
+    let kind = repair(fs, layout, stem, &mut held, &mut Journaled::new(), problems)?;
+    Ok(matches!(kind, Kind::Sound | Kind::Sealed))
+}
+
+/// Cuts the file behind its durable lines and appends those after them once more.
+///
+/// A sync alone would not do. Whoever wrote these lines may have seen one fail: then the kernel may
+/// take their pages for written although they never reached the disk, and each later sync succeeds.
+/// Only pages that are written anew are synced for certain.
+///
+/// Cut short anywhere, this costs no event: until the journal is removed it has all of them.
+fn write_again(file: &dyn FsFile, lines: Range<u64>) -> io::Result<()> {
+    let mut bytes = vec![0; usize::try_from(lines.end - lines.start).map_err(io::Error::other)?];
+    if fs::read_full_at(file, &mut bytes, lines.start)? < bytes.len() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let cut = || file.truncate(lines.start);
+    cut()?;
+    // On a full disk a part of the lines would take the room that someone else can use.
+    let cut_back = |_: &_| drop(cut());
+    fs::append_all(file, &bytes).inspect_err(cut_back)?;
+    file.sync().inspect_err(cut_back)
+}
+
+/// Writes a damaged live file again without what is not sound in it, which is kept elsewhere.
+fn set_damage_aside(
+    fs: &dyn Fs,
+    layout: &Layout,
+    stem: &FileStem,
+    file: &dyn FsFile,
+    sound: &Sound,
+    len: u64,
+) -> Result<String> {
+    let path = layout.live(stem);
+    let (mut at, mut good, mut bad) = (0, Vec::new(), Vec::new());
+    let rest = std::iter::once(sound.len..len);
+    for range in sound.damaged.iter().cloned().chain(rest) {
+        good.push(at..range.start);
+        at = range.end;
+        bad.push(range);
+    }
+    let copy = |ranges: &[Range<u64>], to: &TmpFile<'_>| -> Result<()> {
+        for range in ranges {
+            for start in range.clone().step_by(CHUNK) {
+                let mut bytes = vec![0; CHUNK.min((range.end - start) as usize)];
+                let read = fs::read_full_at(file, &mut bytes, start);
+                bytes.truncate(read.map_err(Error::io("read", &path))?);
+                to.append(&bytes)?;
+            }
+        }
+        to.sync()
+    };
+    let dir = layout.aside_dir();
+    // The damage first: once the clean file is in its place, it is nowhere else.
+    let kept = TmpFile::create(fs, layout, &format!("{stem}.damage"))?;
+    copy(&bad, &kept)?;
+    let aside = dir.join(format!("{stem}.damage.{:016x}", fastrand::u64(..)));
+    kept.publish(&layout.state_dir(), &dir, &aside)?;
+    let clean = TmpFile::create(fs, layout, &format!("{stem}{LIVE}"))?;
+    copy(&good, &clean)?;
+    clean.publish(layout.root(), &layout.live_dir(), &path)?;
+    Ok(aside.display().to_string())
+}

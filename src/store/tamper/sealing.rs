@@ -1,0 +1,182 @@
+//! What becomes of files that are finished: changed before they are sealed, left by others, or twins.
+
+use super::*;
+use crate::store::{samples, seal, sealer::Job};
+
+/// A log with three durable events, whose file was finished and not sealed yet.
+fn log_with_a_finished_file() -> (Log, PathBuf) {
+    let mut log = Log::new();
+    (0..3).for_each(|_| log.record());
+    log.settle();
+    let file = log.live();
+    log.pass(3_600_000);
+    log.step();
+    (log, file)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// What someone does to a finished file, and how many events it costs.
+const CHANGES: [(&str, fn(&mut Vec<u8>), usize); 6] = [
+    (
+        "a line is appended",
+        |b| b.extend_from_slice(b"foreign\n"),
+        0,
+    ),
+    (
+        "half a line is appended",
+        |b| b.extend_from_slice(b"foreign"),
+        0,
+    ),
+    (
+        "our own line is appended",
+        |b| {
+            let end = b.iter().position(|byte| *byte == b'\n').unwrap();
+            b.extend_from_within(..=end);
+        },
+        0,
+    ),
+    ("a line is spoiled", |b| b[3] = b'#', 1),
+    (
+        "zeros stand in a text",
+        |b| {
+            let at = memchr::memmem::find(b, b"xxxx").unwrap();
+            b[at] = 0;
+        },
+        1,
+    ),
+    (
+        "a line is another stream's",
+        |b| {
+            let end = b.iter().position(|byte| *byte == b'-').unwrap();
+            b[end + 1] = if b[end + 1] == b'0' { b'1' } else { b'0' };
+        },
+        1,
+    ),
+];
+
+#[test]
+fn a_file_that_is_changed_before_it_is_sealed_is_sealed_without_the_change() {
+    for (what, change, lost) in CHANGES {
+        let (mut log, file) = log_with_a_finished_file();
+        log.disk.change(&file, change);
+        log.seal();
+        log.seal();
+        assert!(log.was_reported("tampered with"), "{what}");
+        let layout = Layout::new(DIR);
+        assert_eq!(log.disk.files(layout.sealed_dir()).len(), 1, "{what}");
+        assert_eq!(log.disk.files(layout.aside_dir()).len(), 1, "{what}");
+        log.pass(6_000);
+        log.settle();
+        assert!(log.close(), "{what}");
+        log.take_over();
+        let left = log.judge_if(lost == 0, what);
+        assert_eq!(left.missing.len(), lost, "{what}");
+    }
+}
+
+#[test]
+fn a_file_whose_number_has_a_gap_is_sealed() {
+    // Entries were lost, and the log says so: the file is as sound as it gets.
+    let mut log = Log::new();
+    (0..3).for_each(|_| log.record());
+    log.settle();
+    log.disk.change(log.live(), |bytes| {
+        let first = bytes.iter().position(|byte| *byte == b'\n').unwrap();
+        bytes.drain(first + 1..);
+    });
+    log.settle();
+    log.record();
+    log.settle();
+    log.pass(3_600_000);
+    log.settle();
+    let problems = log.problems();
+    assert!(!log.was_reported("could not be sealed"), "{problems:?}");
+    assert!(log.close());
+    log.take_over();
+    assert_eq!(log.judge("a gap").missing.len(), 2);
+}
+
+#[test]
+fn a_stream_that_is_to_be_recovered_again_outlives_the_next_look() {
+    let mut log = Log::new();
+    (0..3).for_each(|_| log.record());
+    log.settle();
+    let file = log.live();
+    assert!(log.close());
+    // It has no journal, so it is taken for whole.
+    log.disk.change(&file, |bytes| {
+        let spoiled = text(bytes).replacen("test.event", "test event\u{1}", 1);
+        *bytes = spoiled.into_bytes();
+    });
+    log.open();
+    log.seal();
+    log.pass(61_000);
+    (0..3).for_each(|_| log.seal());
+    let problems = log.problems();
+    assert!(log.was_reported("was damaged"), "{problems:?}");
+    assert!(!log.was_reported("could not be sealed"), "{problems:?}");
+    assert_eq!(log.disk.files(Layout::new(DIR).sealed_dir()).len(), 1);
+}
+
+#[test]
+fn a_recovery_that_fails_is_tried_again_soon() {
+    let mut log = Log::new();
+    log.record();
+    log.step();
+    log.record();
+    let journal = log.journal();
+    log.kill();
+    log.disk.fail(|_, op| {
+        let fails = op.what == "append" && op.path.starts_with(Layout::new(DIR).live_dir());
+        fails.then(|| std::io::ErrorKind::StorageFull.into())
+    });
+    log.open();
+    assert!(log.disk.bytes(&journal).is_some());
+    for seconds in [1, 2, 4] {
+        let wait = log.parts().sealer.turn();
+        assert_eq!(wait, Duration::from_secs(seconds));
+        log.pass(1_000 * seconds);
+    }
+    log.disk.heal();
+    log.seal();
+    assert!(log.disk.bytes(&journal).is_none());
+    assert!(log.close());
+    log.take_over();
+    assert!(log.judge("it was tried again").missing.is_empty());
+}
+
+#[test]
+fn where_room_is_short_twins_go_at_once() {
+    let (mut log, file) = log_with_a_finished_file();
+    log.seal();
+    assert!(log.disk.bytes(&file).is_some(), "its grace is not over");
+    let parts = log.parts();
+    parts.jobs.send(Job::RemoveTwins).unwrap();
+    parts.sealer.take_all();
+    assert!(log.disk.bytes(&file).is_none());
+    assert!(log.close());
+    log.take_over();
+    assert!(log.judge("twins went").missing.is_empty());
+}
+
+#[test]
+fn a_process_that_ends_removes_a_few_twins_and_no_more() {
+    let mut log = Log::new();
+    assert!(log.close());
+    let layout = Layout::new(DIR);
+    for number in 1..=20 {
+        let (stem, first) = (samples::stem(number), u64::from(number) * 10);
+        log.disk.put(layout.live(&stem), samples::lines(first, 10));
+        seal::seal(&log.disk, &layout, &stem, Level::FASTEST).unwrap();
+    }
+    log.pass(60_000);
+    log.open();
+    assert!(log.close());
+    assert_eq!(log.disk.files(layout.live_dir()).len(), 12);
+    log.open();
+    (0..2).for_each(|_| log.seal());
+    assert_eq!(log.disk.files(layout.live_dir()).len(), 0);
+}
