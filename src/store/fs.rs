@@ -66,6 +66,27 @@ pub(crate) trait Fs: fmt::Debug + Send + Sync + 'static {
         }
         Ok(())
     }
+    /// Creates a directory outside the log's for journals, where missing; an error if it is not the
+    /// log's owner's alone.
+    fn claim_journal_dir(&self, _: &Layout, dir: &Path, _: Option<Permissions>) -> Result<()> {
+        self.create_dir_all(dir).map_err(Error::io("create", dir))
+    }
+    /// Gives a journal in such a directory the mode that it would have in the log's.
+    fn settle_journal(&self, _: &Layout, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+    /// Whether a file is the log's owner's, or root's.
+    fn is_owners(&self, _: &Layout, _: &Path) -> io::Result<bool> {
+        Ok(true)
+    }
+    /// Whether a restart of the machine takes what is in this directory.
+    fn is_in_memory(&self, _: &Path) -> io::Result<bool> {
+        Ok(false)
+    }
+    /// The name of this start of the machine, where there is one.
+    fn boot_id(&self) -> Option<String> {
+        None
+    }
     /// Gives a file another name on the same file system, replacing what bears it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
@@ -254,6 +275,14 @@ impl Fs for ReadOnly {
         self.0.is_locked(path)
     }
 
+    fn is_owners(&self, layout: &Layout, path: &Path) -> io::Result<bool> {
+        self.0.is_owners(layout, path)
+    }
+
+    fn boot_id(&self) -> Option<String> {
+        self.0.boot_id()
+    }
+
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
         self.0.open_read(path)
     }
@@ -350,6 +379,39 @@ impl Fs for OsFs {
 
     fn claim(&self, layout: &Layout, permissions: Option<Permissions>) -> Result<()> {
         access::claim(layout, permissions)
+    }
+
+    fn claim_journal_dir(
+        &self,
+        layout: &Layout,
+        dir: &Path,
+        permissions: Option<Permissions>,
+    ) -> Result<()> {
+        access::claim_journal_dir(layout, dir, permissions)
+    }
+
+    fn settle_journal(&self, layout: &Layout, path: &Path) -> io::Result<()> {
+        access::settle_journal(layout, path)
+    }
+
+    fn is_owners(&self, layout: &Layout, path: &Path) -> io::Result<bool> {
+        access::is_owners(layout, path)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn is_in_memory(&self, path: &Path) -> io::Result<bool> {
+        const TMPFS: i128 = 0x0102_1994;
+        const RAMFS: i128 = 0x8584_58f6;
+        let kind = i128::from(rustix::fs::statfs(path)?.f_type);
+        Ok([TMPFS, RAMFS].contains(&(kind & 0xffff_ffff)))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn boot_id(&self) -> Option<String> {
+        let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let id = id.trim();
+        let is_word = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic());
+        is_word.then(|| id.to_owned())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -43,6 +43,7 @@ impl Real {
             permissions: None,
             source: "app".parse().unwrap(),
             journal_capacity: 1 << 16,
+            journal_dir: None,
             writer: WriterOptions {
                 rotate_bytes: 1 << 20,
                 rotate_age: Duration::from_secs(3600),
