@@ -143,6 +143,9 @@ pub(crate) fn recover_locked(
             &mut held,
             &mut stream_files,
         )?;
+    }
+    // Also after an attempt that recorded it and got no further.
+    if place.is_gone() || place.pointer().is_some() && held.journal_gone {
         problems.push(gone_journal::problem(&place));
     }
     place.remove(fs, layout, None)?;
