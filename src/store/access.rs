@@ -416,11 +416,42 @@ pub(crate) fn settle_journal(layout: &Layout, path: &Path) -> io::Result<()> {
     settle(&open_itself(path)?, &owner, Permissions::of(&owner).file())
 }
 
-/// Whether a file is the log's owner's, or root's, which may write any log.
+/// Whether a journal outside the log's directory is its owner's. Root's empty file counts too: with
+/// it, a person says that the journal is not coming back.
 pub(crate) fn is_owners(layout: &Layout, path: &Path) -> io::Result<bool> {
-    let owner = fs::metadata(layout.state_dir())?.uid();
-    let found = fs::symlink_metadata(path)?.uid();
-    Ok(found == owner || found == 0)
+    let found = fs::symlink_metadata(path)?;
+    Ok(found.uid() == 0 && found.len() == 0 || is_of_owner(layout, found.uid())?)
+}
+
+fn is_of_owner(layout: &Layout, uid: u32) -> io::Result<bool> {
+    Ok(fs::metadata(layout.state_dir())?.uid() == uid)
+}
+
+/// Opens such a journal for reading. The open file itself is checked: whoever can change the path
+/// meanwhile makes root read nobody else's file.
+pub(crate) fn open_journal(layout: &Layout, path: &Path) -> io::Result<File> {
+    let file = open_itself(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() || !is_of_owner(layout, found.uid())? {
+        let what = "it is not a regular file of the log's owner";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+    }
+    Ok(file)
+}
+
+/// Removes such a journal, and for the same reason no file of another owner.
+pub(crate) fn remove_journal(layout: &Layout, path: &Path) -> io::Result<()> {
+    use rustix::fs::{AtFlags, Mode, open, statat, unlinkat};
+
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let dir = open(parent(path), flags, Mode::empty())?;
+    let found = statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    if !(found.st_uid == 0 && found.st_size == 0 || is_of_owner(layout, found.st_uid)?) {
+        let what = "it does not belong to the log's owner";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+    }
+    Ok(unlinkat(&dir, name, AtFlags::empty())?)
 }
 
 /// Gives all below a directory the modes that are wanted.

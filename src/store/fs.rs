@@ -75,9 +75,17 @@ pub(crate) trait Fs: fmt::Debug + Send + Sync + 'static {
     fn settle_journal(&self, _: &Layout, _: &Path) -> io::Result<()> {
         Ok(())
     }
-    /// Whether a file is the log's owner's, or root's.
+    /// Whether such a journal is the log's owner's.
     fn is_owners(&self, _: &Layout, _: &Path) -> io::Result<bool> {
         Ok(true)
+    }
+    /// Opens such a journal for reading; an error if it is anything but the owner's regular file.
+    fn open_journal(&self, _: &Layout, path: &Path) -> io::Result<Box<dyn FsFile>> {
+        self.open_read(path)
+    }
+    /// Removes such a journal, and nobody else's file.
+    fn remove_journal(&self, _: &Layout, path: &Path) -> io::Result<()> {
+        self.remove_file(path)
     }
     /// Whether a restart of the machine takes what is in this directory.
     fn is_in_memory(&self, _: &Path) -> io::Result<bool> {
@@ -223,10 +231,14 @@ pub(crate) fn read_full_at(file: &dyn FsFile, buffer: &mut [u8], offset: u64) ->
 
 /// All of a file's bytes.
 pub(crate) fn read(fs: &dyn Fs, path: &Path) -> io::Result<Vec<u8>> {
-    let file = fs.open_read(path)?;
+    read_all(&*fs.open_read(path)?)
+}
+
+/// All of an open file's bytes.
+pub(crate) fn read_all(file: &dyn FsFile) -> io::Result<Vec<u8>> {
     let len = file.identity()?.len;
     let mut bytes = vec![0; usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?];
-    let read = read_full_at(&*file, &mut bytes, 0)?;
+    let read = read_full_at(file, &mut bytes, 0)?;
     bytes.truncate(read);
     Ok(bytes)
 }
@@ -277,6 +289,10 @@ impl Fs for ReadOnly {
 
     fn is_owners(&self, layout: &Layout, path: &Path) -> io::Result<bool> {
         self.0.is_owners(layout, path)
+    }
+
+    fn open_journal(&self, layout: &Layout, path: &Path) -> io::Result<Box<dyn FsFile>> {
+        self.0.open_journal(layout, path)
     }
 
     fn boot_id(&self) -> Option<String> {
@@ -396,6 +412,14 @@ impl Fs for OsFs {
 
     fn is_owners(&self, layout: &Layout, path: &Path) -> io::Result<bool> {
         access::is_owners(layout, path)
+    }
+
+    fn open_journal(&self, layout: &Layout, path: &Path) -> io::Result<Box<dyn FsFile>> {
+        Ok(Box::new(OsFile(access::open_journal(layout, path)?)))
+    }
+
+    fn remove_journal(&self, layout: &Layout, path: &Path) -> io::Result<()> {
+        access::remove_journal(layout, path)
     }
 
     #[cfg(target_os = "linux")]

@@ -52,6 +52,13 @@ enum State {
     Gone,
 }
 
+/// Why a journal that isn't there is not taken for gone, and what to do.
+const UNPROVEN: &str = "its directory is not there, or is not the one in which it was created, so \
+                        it may be on a file system that is not mounted here; mount that, or \
+                        recover the log where it is mounted. If the journal is gone for good, \
+                        create its directory and in it an empty file of this name: the stream is \
+                        then completed without it, and the log says so";
+
 impl JournalPlace {
     /// Where a new stream's journal is to be: in `state/journal`, or `elsewhere`.
     pub(super) fn new(layout: &Layout, stream: &StreamId, elsewhere: Option<&Path>) -> Self {
@@ -131,6 +138,14 @@ impl JournalPlace {
         &self.path
     }
 
+    /// All bytes of the journal's file.
+    pub(crate) fn read(&self, fs: &dyn Fs, layout: &Layout) -> io::Result<Vec<u8>> {
+        match self.pointer {
+            Some(_) => fs::read_all(&*fs.open_journal(layout, &self.path)?),
+            None => fs::read(fs, &self.path),
+        }
+    }
+
     /// The pointer, if the journal lies outside the log's directory.
     pub(super) fn pointer(&self) -> Option<&Path> {
         self.pointer.as_deref()
@@ -179,13 +194,7 @@ impl JournalPlace {
             Some(_) => Ok(State::Journal),
             None if self.is_proven_gone(fs, &pointer.home)? => Ok(State::Gone),
             None => Err(Error::io("find the journal", &self.path)(io::Error::other(
-                format!(
-                    "its directory is not there, or is not the one in which it was created, so it \
-                     may be on a file system that is not mounted here; mount that, or recover the \
-                     log where it is mounted. If the journal is gone for good, create an empty \
-                     file in its place: the stream is then completed without it, and the log says \
-                     so"
-                ),
+                UNPROVEN,
             ))),
         }
     }
@@ -300,7 +309,10 @@ impl JournalPlace {
     ) -> Result<()> {
         let log_dir = &self.log_dir;
         let Some(pointer) = &self.pointer else {
-            self.remove_file(fs, look_at(fs, &self.path)?, ours)?;
+            if is_ours(look_at(fs, &self.path)?, ours) {
+                let removed = fs::remove_if_there(fs, &self.path);
+                removed.map_err(Error::io("remove", &self.path))?;
+            }
             // Also if another attempt removed it.
             return fs.sync_dir(log_dir).map_err(Error::io("sync", log_dir));
         };
@@ -312,7 +324,12 @@ impl JournalPlace {
                 Some(_) => look_at(fs, &self.path)?,
                 None => self.file(fs, layout)?,
             };
-            self.remove_file(fs, found, ours)?;
+            if is_ours(found, ours) {
+                match fs.remove_journal(layout, &self.path) {
+                    Err(e) if is_absent(&e) => {}
+                    removed => removed.map_err(Error::io("remove", &self.path))?,
+                }
+            }
             match fs.sync_dir(&self.dir) {
                 Err(e) if is_absent(&e) => {}
                 synced => synced.map_err(Error::io("sync", &self.dir))?,
@@ -320,19 +337,6 @@ impl JournalPlace {
         }
         fs::remove_if_there(fs, pointer).map_err(Error::io("remove", pointer))?;
         fs.sync_dir(log_dir).map_err(Error::io("sync", log_dir))
-    }
-
-    fn remove_file(
-        &self,
-        fs: &dyn Fs,
-        found: Option<Identity>,
-        ours: Option<&Identity>,
-    ) -> Result<()> {
-        let is_ours = |found: Identity| ours.is_none_or(|ours| ours.is_same(&found));
-        if !found.is_some_and(is_ours) {
-            return Ok(());
-        }
-        fs::remove_if_there(fs, &self.path).map_err(Error::io("remove", &self.path))
     }
 
     /// Keeps a damaged journal under another name, in the log's directory; says which.
@@ -344,7 +348,7 @@ impl JournalPlace {
             return Ok(aside);
         };
         // A copy: the journal's own directory may not last.
-        let bytes = fs::read(fs, path).map_err(Error::io("read", path))?;
+        let bytes = self.read(fs, layout).map_err(Error::io("read", path))?;
         let aside = self.log_dir.join(name).with_extension("ring.damaged");
         let copy = TmpFile::create(fs, layout, &name.to_string_lossy())?;
         copy.append(&bytes)?;
@@ -352,6 +356,11 @@ impl JournalPlace {
         copy.publish(&layout.state_dir(), &self.log_dir, &aside)?;
         Ok(aside)
     }
+}
+
+/// Whether this is a file to be removed.
+fn is_ours(found: Option<Identity>, ours: Option<&Identity>) -> bool {
+    found.is_some_and(|found| ours.is_none_or(|ours| ours.is_same(&found)))
 }
 
 fn look_at(fs: &dyn Fs, path: &Path) -> Result<Option<Identity>> {

@@ -152,7 +152,14 @@ pub(super) fn mark(fs: &dyn Fs, path: &Path, step: Step) -> Result<()> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
         file => file.map_err(Error::io("open", path))?,
     };
-    let text = fs::read(fs, path).map_err(Error::io("read", path))?;
+    // Not through a link that someone put there.
+    let named = fs.identity(path).map_err(Error::io("look at", path))?;
+    let opened = file.identity().map_err(Error::io("look at", path))?;
+    if !named.is_some_and(|named| named.is_same(&opened)) {
+        let what = "another file took its place";
+        return Err(Error::io("write", path)(io::Error::other(what)));
+    }
+    let text = fs::read_all(&*file).map_err(Error::io("read", path))?;
     let whole = memchr::memrchr(b'\n', &text).map_or(0, |at| at + 1);
     if whole < text.len() {
         file.truncate(whole as u64)

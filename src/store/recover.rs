@@ -247,7 +247,7 @@ fn read_journal(
         }
     }
     let read = || {
-        let bytes = fs::read(fs, ring).map_err(Error::io("read", ring))?;
+        let bytes = place.read(fs, layout).map_err(Error::io("read", ring))?;
         let leftover = Leftover::parse(ring, bytes)?;
         match leftover {
             None if place.pointer().is_some() => {

@@ -4,22 +4,13 @@
 //! are in files, so the header proves it if the end of its stream is missing. A journal goes when
 //! its process closes the log, or when it is recovered.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, io, path::PathBuf};
 
 use crate::{
     error::{Error, Result},
     journal::Leftover,
     record::StreamId,
-    store::{
-        fs::{self, Fs},
-        journal_place::JournalPlace,
-        layout::Layout,
-        survey::Survey,
-    },
+    store::{fs::Fs, journal_place::JournalPlace, layout::Layout, survey::Survey},
 };
 
 /// How often a journal that looks damaged is read: its process may be writing the header.
@@ -84,7 +75,7 @@ impl Journals {
                 gone: Some(place.path().to_owned()),
             })
         } else if place.may_have_events() {
-            match read(fs, place.path()) {
+            match read(fs, layout, &place) {
                 Ok(leftover) => leftover.map(|leftover| Journal {
                     living,
                     durable: leftover.next_seq().saturating_sub(1),
@@ -123,11 +114,12 @@ pub(super) fn is_closed(fs: &dyn Fs, layout: &Layout, stream: &StreamId) -> Resu
 }
 
 /// `None` if there is no journal, or none that anything was ever written to.
-fn read(fs: &dyn Fs, path: &Path) -> Result<Option<Leftover>> {
+fn read(fs: &dyn Fs, layout: &Layout, place: &JournalPlace) -> Result<Option<Leftover>> {
+    let path = place.path();
     let mut attempts = 0;
     loop {
         attempts += 1;
-        let bytes = match fs::read(fs, path) {
+        let bytes = match place.read(fs, layout) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             bytes => bytes.map_err(Error::io("read", path))?,
         };
