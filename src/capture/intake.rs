@@ -16,7 +16,8 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WhenFull {
     /// Waits for room: no event is lost, and the application stands still with its audit trail. The
-    /// default.
+    /// default. While the disk refuses, a caller waits as long as that lasts; and as with
+    /// [`Drop`](Self::Drop), the kernel can hold a caller up before the journal is full.
     #[default]
     Wait,
     /// Drops the event. Dropped events are counted, and the count is written into the log as
@@ -24,8 +25,13 @@ pub enum WhenFull {
     ///
     /// A caller never waits for room then, but the kernel can still hold it up. The journal is a
     /// mapped file in the log's directory. While its file system is frozen (`fsfreeze`, some
-    /// snapshots) or hangs (network storage), a thread that writes to a page of the journal stands
-    /// until that is over.
+    /// snapshots) or hangs (network storage, a failing disk), a thread that writes to a page of the
+    /// journal waits in a page fault until that is over. With
+    /// [`journal_dir`](crate::AuditLogBuilder::journal_dir) on a file system in memory, a caller
+    /// waits for no disk, unless the machine swaps: then it may wait for a page of the journal as
+    /// for any other memory (mount the file system with `noswap`, or use ramfs).
+    ///
+    /// Whoever asks to wait still waits: `wait()`, `durable()`, closing and opening the log.
     Drop,
 }
 

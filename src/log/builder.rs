@@ -28,6 +28,7 @@ pub struct AuditLogBuilder {
     retention: Retention,
     when_full: WhenFull,
     journal_bytes: usize,
+    journal_dir: Option<PathBuf>,
     max_record_bytes: usize,
     rotate_bytes: u64,
     rotate_every: Duration,
@@ -50,6 +51,7 @@ impl AuditLogBuilder {
             retention: Retention::default(),
             when_full: WhenFull::default(),
             journal_bytes: journal::DEFAULT_CAPACITY,
+            journal_dir: None,
             max_record_bytes: 64 * 1024,
             rotate_bytes: 64 * 1024 * 1024,
             rotate_every: Duration::from_secs(3600),
@@ -103,6 +105,66 @@ impl AuditLogBuilder {
     /// Default: 16 MiB.
     pub fn journal_bytes(mut self, bytes: usize) -> Self {
         self.journal_bytes = bytes;
+        self
+    }
+
+    /// The directory in which the journal lies, for instance one in memory (tmpfs), like
+    /// `/dev/shm/billing`. Default: `state/journal` in the log's directory.
+    ///
+    /// A caller writes into the journal, which is a mapped file. While its file system is frozen or
+    /// hangs, a caller waits in the kernel, whatever [`WhenFull`] says. A journal in memory, or on
+    /// another disk, keeps callers away from trouble of the log's disk. It costs
+    /// [`journal_bytes`](Self::journal_bytes) and 4 KiB of memory there for each process that has
+    /// the log open; nothing else changes, and the calls are as fast.
+    ///
+    /// | with the journal in memory | the process is killed | power is lost, or the machine restarts |
+    /// |---|---|---|
+    /// | `audit!` has returned | kept | kept, if it was synced: every second by default ([`sync_every`](Self::sync_every)) |
+    /// | `wait()` or `durable()` has returned `Ok` | kept | kept: both wait until the event is synced to the live file |
+    ///
+    /// The first row is the same as without this setting, but for one thing: where a disk fails or
+    /// is full, so that nothing can be synced, a journal on a disk keeps the events over a restart
+    /// of the machine, and a journal in memory does not. On another disk, the journal survives all
+    /// that this disk survives.
+    ///
+    /// Where the journal of a dead process is gone, the log opens all the same, keeps what is in
+    /// its files, and says in an entry of the type `audit.log.lost` that events may be lost; their
+    /// number is unknown. That is reported once ([`Problem::RecoveryFailed`]), and a note of
+    /// [`AuditReader::verify`](crate::AuditReader::verify). A journal whose directory isn't there
+    /// may be on a file system that isn't mounted: it is reported, and looked for again every
+    /// minute.
+    ///
+    /// A file in `state/journal` leads to the journal, so recovery and `verify` need no setting.
+    /// But every process that writes or recovers the log has to see the same directory under this
+    /// path: containers that share a log need to share it as well. Nothing else may remove it:
+    /// systemd does at the end of a service (`RuntimeDirectory=`, unless
+    /// `RuntimeDirectoryPreserve=yes`) and, in `/dev/shm`, when an ordinary user logs out
+    /// (`RemoveIPC=`).
+    ///
+    /// The directory is created where it is missing, with the owner and the
+    /// [`permissions`](Self::permissions) of the log's own. Several logs may share one. The path is
+    /// resolved when the log is opened.
+    ///
+    /// # Errors
+    ///
+    /// [`open`](Self::open) fails with [`Error::Invalid`] if the directory belongs to another user
+    /// than the log, if every user can write in it (give a directory inside `/dev/shm`, not
+    /// `/dev/shm`), or if it is inside the log's directory; and with [`Error::Io`] if there is no
+    /// room for the journal.
+    ///
+    /// ```no_run
+    /// # fn main() -> tracing_audit::Result<()> {
+    /// use tracing_audit::{AuditLog, WhenFull};
+    ///
+    /// let log = AuditLog::builder("/var/log/billing/audit")
+    ///     .journal_dir("/dev/shm/billing")
+    ///     .when_full(WhenFull::Drop)
+    ///     .open()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn journal_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.journal_dir = Some(dir.into());
         self
     }
 
@@ -235,6 +297,7 @@ impl AuditLogBuilder {
             source: source.clone(),
             permissions: self.permissions,
             journal_capacity: self.journal_bytes,
+            journal_dir: self.journal_dir,
             writer: WriterOptions {
                 rotate_bytes: self.rotate_bytes.max(1),
                 rotate_age: self.rotate_every,

@@ -65,7 +65,11 @@ const RETRY: Duration = Duration::from_secs(1);
 
 impl Stores {
     /// `store` was opened with these options.
-    pub(super) fn new(store: Store, options: StoreOptions) -> Self {
+    pub(super) fn new(store: Store, mut options: StoreOptions) -> Self {
+        if let Some(dir) = &mut options.journal_dir {
+            // As it was resolved, for the same reason as the log's own directory.
+            *dir = store.journal_dir().unwrap_or(dir).to_owned();
+        }
         let root = store.layout.root();
         let here = Here::new(options.health.clone());
         let (layout, stream) = (store.layout.clone(), store.stream.clone());

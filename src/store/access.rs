@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | `live/`, `sealed/…`, `index/…` | 0700, files 0600 | 0750, files 0640 |
 //! | `state/journal/`, `state/tmp/`, `state/format` | 0700, files 0600 | 0750, files 0640 |
+//! | a directory for journals elsewhere, if the log creates it | 0700, files 0600 | 0750, files 0640 |
 //! | `state/locks/` | 0700, files 0600 | 0750, files 0600: who can open a lock can hold it |
 //! | `state/`, with tokens, keys, webhooks | 0700, files 0600 | 0710, files 0600 |
 //! | `state/aside/`, `state/dead-letters/` | 0700, files 0600 | 0700, files 0600 |
@@ -360,6 +361,97 @@ pub(crate) fn claim(layout: &Layout, permissions: Option<Permissions>) -> Result
         change(&state, &owner, |_| DIR | GROUP_PASSES)?;
     }
     Ok(())
+}
+
+/// Creates a directory outside the log's for journals, and those above it, where missing, as those
+/// of the log: its owner's, with its mode. Of one that is there nothing is changed, for others may
+/// use it too; an error if it is another user's, or if others can write in it.
+pub(crate) fn claim_journal_dir(
+    layout: &Layout,
+    dir: &Path,
+    permissions: Option<Permissions>,
+) -> Result<()> {
+    let state = layout.state_dir();
+    let owner = fs::metadata(&state).map_err(Error::io("look at", &state))?;
+    let wanted = permissions.unwrap_or(Permissions::of(&owner));
+    create_dirs_of(dir, &owner, wanted.dir()).map_err(Error::io("create", dir))?;
+    let found = fs::metadata(dir).map_err(Error::io("look at", dir))?;
+    let wrong = |what: String| {
+        let what = format!("{} {what}", dir.display());
+        Err(Error::invalid("journal_dir", what))
+    };
+    if found.mode() & OTHERS_WRITE != 0 {
+        return wrong(
+            "can be written by every user; give a directory inside it, which is created if it is \
+             missing"
+                .to_owned(),
+        );
+    }
+    if found.uid() != owner.uid() {
+        return wrong(format!(
+            "belongs to uid {}, and the log to uid {}; give another directory, which is created \
+             if it is missing",
+            found.uid(),
+            owner.uid()
+        ));
+    }
+    Ok(())
+}
+
+fn create_dirs_of(path: &Path, owner: &Metadata, mode: u32) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = parent(path);
+    if above != path {
+        create_dirs_of(above, owner, mode)?;
+    }
+    create_dir(path, owner, mode)
+}
+
+/// Gives a journal outside the log's directory the owner and mode that it would have in there,
+/// whatever those of its directory are.
+pub(crate) fn settle_journal(layout: &Layout, path: &Path) -> io::Result<()> {
+    let owner = fs::metadata(layout.state_dir())?;
+    settle(&open_itself(path)?, &owner, Permissions::of(&owner).file())
+}
+
+/// Whether a journal outside the log's directory is its owner's. Root's empty file counts too: with
+/// it, a person says that the journal is not coming back.
+pub(crate) fn is_owners(layout: &Layout, path: &Path) -> io::Result<bool> {
+    let found = fs::symlink_metadata(path)?;
+    Ok(found.uid() == 0 && found.len() == 0 || is_of_owner(layout, found.uid())?)
+}
+
+fn is_of_owner(layout: &Layout, uid: u32) -> io::Result<bool> {
+    Ok(fs::metadata(layout.state_dir())?.uid() == uid)
+}
+
+/// Opens such a journal for reading. The open file itself is checked: whoever can change the path
+/// meanwhile makes root read nobody else's file.
+pub(crate) fn open_journal(layout: &Layout, path: &Path) -> io::Result<File> {
+    let file = open_itself(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() || !is_of_owner(layout, found.uid())? {
+        let what = "it is not a regular file of the log's owner";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+    }
+    Ok(file)
+}
+
+/// Removes such a journal, and for the same reason no file of another owner.
+pub(crate) fn remove_journal(layout: &Layout, path: &Path) -> io::Result<()> {
+    use rustix::fs::{AtFlags, Mode, open, statat, unlinkat};
+
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let dir = open(parent(path), flags, Mode::empty())?;
+    let found = statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    if !(found.st_uid == 0 && found.st_size == 0 || is_of_owner(layout, found.st_uid)?) {
+        let what = "it does not belong to the log's owner";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+    }
+    Ok(unlinkat(&dir, name, AtFlags::empty())?)
 }
 
 /// Gives all below a directory the modes that are wanted.

@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::AtomicBool,
@@ -15,11 +15,12 @@ use super::{
     clock::Clock,
     fs::{Fs, FsLock},
     health::Health,
+    journal_place::JournalPlace,
     layout::Layout,
     open::StoreOptions,
-    prepare::prepare,
+    prepare::{prepare, prepare_journal_dir},
     prune::Pruner,
-    room,
+    room::Room,
     sealed::LocalSealed,
     sealer::{Job, Sealer, SealerPlace},
     watch::Watch,
@@ -27,7 +28,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    journal::{self, Consumer, Durability, Producer},
+    journal::{Consumer, Durability, Producer},
     record::{Source, StreamId},
 };
 
@@ -38,6 +39,8 @@ pub(super) struct Assembled {
     pub(super) lock: Box<dyn FsLock>,
     pub(super) producer: Producer,
     pub(super) durability: &'static Durability,
+    /// The journal's file.
+    pub(super) journal: PathBuf,
     pub(super) health: Arc<Health>,
     /// To the sealer.
     pub(super) jobs: Sender<Job>,
@@ -55,24 +58,44 @@ pub(super) fn assemble(
     options: StoreOptions,
 ) -> Result<Assembled> {
     let layout = prepare(&*fs, dir, options.permissions)?;
+    let journal_dir = match &options.journal_dir {
+        Some(dir) => prepare_journal_dir(&*fs, &layout, dir, options.permissions)?,
+        None => None,
+    };
     let health = options.health;
     let capacity = options.journal_capacity;
-    room::recover_first(&*fs, &layout, &*clock, &health, capacity as u64);
-    let begin = || begin_stream(&*fs, &layout, &options.source, capacity);
-    let level = options.sealer.level;
+    let begin = || {
+        begin_stream(
+            &*fs,
+            &layout,
+            &options.source,
+            journal_dir.as_deref(),
+            capacity,
+        )
+    };
+    let room = Room {
+        fs: &*fs,
+        layout: &layout,
+        clock: &*clock,
+        health: &health,
+        level: options.sealer.level,
+        journal_dir: journal_dir.as_deref(),
+        capacity: capacity as u64,
+    };
+    room.recover_first();
     let begun = match begin() {
-        Err(full) if is_full(&full) => {
-            room::make(&*fs, &layout, &*clock, &health, level, full, begin)?
-        }
+        Err(full) if is_full(&full) => room.make(full, begin)?,
         begun => begun?,
     };
     let BegunStream {
         stream,
         lock,
+        place,
         producer,
         consumer,
     } = begun;
-    let watch = Watch::new(&*fs, &layout, &stream, dir, clock.monotonic())?;
+    let journal = place.path().to_owned();
+    let watch = Watch::new(&*fs, &layout, place, dir, clock.monotonic())?;
     let durability = Durability::leak();
     let stopping = Arc::new(AtomicBool::new(false));
     let (jobs, queue) = mpsc::channel();
@@ -103,6 +126,7 @@ pub(super) fn assemble(
         lock,
         producer,
         durability,
+        journal,
         health,
         jobs,
         stopping,
@@ -115,6 +139,7 @@ pub(super) fn assemble(
 struct BegunStream {
     stream: StreamId,
     lock: Box<dyn FsLock>,
+    place: JournalPlace,
     producer: Producer,
     consumer: Consumer,
 }
@@ -123,13 +148,15 @@ fn begin_stream(
     fs: &dyn Fs,
     layout: &Layout,
     source: &Source,
+    journal_dir: Option<&Path>,
     capacity: usize,
 ) -> Result<BegunStream> {
-    let (stream, lock) = new_stream(fs, layout, source)?;
-    match new_journal(fs, layout, &stream, capacity) {
+    let (stream, lock, place) = new_stream(fs, layout, source, journal_dir)?;
+    match place.create(fs, layout, &stream, capacity) {
         Ok((producer, consumer)) => Ok(BegunStream {
             stream,
             lock,
+            place,
             producer,
             consumer,
         }),
@@ -147,40 +174,30 @@ fn new_stream(
     fs: &dyn Fs,
     layout: &Layout,
     source: &Source,
-) -> Result<(StreamId, Box<dyn FsLock>)> {
+    journal_dir: Option<&Path>,
+) -> Result<(StreamId, Box<dyn FsLock>, JournalPlace)> {
     loop {
         let mut suffix = [0; 8];
         getrandom::fill(&mut suffix).map_err(|e| {
             Error::io("name a stream in", layout.root())(io::Error::other(e.to_string()))
         })?;
         let stream = StreamId::new(source, u64::from_ne_bytes(suffix));
-        let ring = layout.ring(&stream);
-        let taken = fs.identity(&ring).map_err(Error::io("look at", &ring))?;
-        if taken.is_none()
+        let place = JournalPlace::new(layout, &stream, journal_dir);
+        if place.is_free(fs)?
             && let Some(lock) = fs.try_lock(&layout.lock(stream.as_str()))?
         {
-            return Ok((stream, lock));
+            return Ok((stream, lock, place));
         }
     }
 }
 
-/// Creates the journal of a stream; durable on return.
+/// Creates the journal of a stream in the log's directory; durable on return.
+#[cfg(test)]
 pub(crate) fn new_journal(
     fs: &dyn Fs,
     layout: &Layout,
     stream: &StreamId,
     capacity: usize,
 ) -> Result<(Producer, Consumer)> {
-    let path = layout.ring(stream);
-    let dir = layout.journal_dir();
-    let region = fs
-        .create_mapped(&path, journal::file_len(capacity)?)
-        .map_err(Error::io("create", &path))?;
-    let made = journal::create(region, stream)
-        .map_err(Error::io("begin", &path))
-        .and_then(|ends| {
-            fs.sync_dir(&dir).map_err(Error::io("sync", &dir))?;
-            Ok(ends)
-        });
-    made.inspect_err(|_| drop(fs.remove_file(&path)))
+    JournalPlace::new(layout, stream, None).create(fs, layout, stream, capacity)
 }

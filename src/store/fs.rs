@@ -66,6 +66,35 @@ pub(crate) trait Fs: fmt::Debug + Send + Sync + 'static {
         }
         Ok(())
     }
+    /// Creates a directory outside the log's for journals, where missing; an error if it is not the
+    /// log's owner's alone.
+    fn claim_journal_dir(&self, _: &Layout, dir: &Path, _: Option<Permissions>) -> Result<()> {
+        self.create_dir_all(dir).map_err(Error::io("create", dir))
+    }
+    /// Gives a journal in such a directory the mode that it would have in the log's.
+    fn settle_journal(&self, _: &Layout, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+    /// Whether such a journal is the log's owner's.
+    fn is_owners(&self, _: &Layout, _: &Path) -> io::Result<bool> {
+        Ok(true)
+    }
+    /// Opens such a journal for reading; an error if it is anything but the owner's regular file.
+    fn open_journal(&self, _: &Layout, path: &Path) -> io::Result<Box<dyn FsFile>> {
+        self.open_read(path)
+    }
+    /// Removes such a journal, and nobody else's file.
+    fn remove_journal(&self, _: &Layout, path: &Path) -> io::Result<()> {
+        self.remove_file(path)
+    }
+    /// Whether a restart of the machine takes what is in this directory.
+    fn is_in_memory(&self, _: &Path) -> io::Result<bool> {
+        Ok(false)
+    }
+    /// The name of this start of the machine, where there is one.
+    fn boot_id(&self) -> Option<String> {
+        None
+    }
     /// Gives a file another name on the same file system, replacing what bears it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
@@ -202,10 +231,14 @@ pub(crate) fn read_full_at(file: &dyn FsFile, buffer: &mut [u8], offset: u64) ->
 
 /// All of a file's bytes.
 pub(crate) fn read(fs: &dyn Fs, path: &Path) -> io::Result<Vec<u8>> {
-    let file = fs.open_read(path)?;
+    read_all(&*fs.open_read(path)?)
+}
+
+/// All of an open file's bytes.
+pub(crate) fn read_all(file: &dyn FsFile) -> io::Result<Vec<u8>> {
     let len = file.identity()?.len;
     let mut bytes = vec![0; usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?];
-    let read = read_full_at(&*file, &mut bytes, 0)?;
+    let read = read_full_at(file, &mut bytes, 0)?;
     bytes.truncate(read);
     Ok(bytes)
 }
@@ -252,6 +285,18 @@ impl Fs for ReadOnly {
 
     fn is_locked(&self, path: &Path) -> Result<bool> {
         self.0.is_locked(path)
+    }
+
+    fn is_owners(&self, layout: &Layout, path: &Path) -> io::Result<bool> {
+        self.0.is_owners(layout, path)
+    }
+
+    fn open_journal(&self, layout: &Layout, path: &Path) -> io::Result<Box<dyn FsFile>> {
+        self.0.open_journal(layout, path)
+    }
+
+    fn boot_id(&self) -> Option<String> {
+        self.0.boot_id()
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
@@ -350,6 +395,47 @@ impl Fs for OsFs {
 
     fn claim(&self, layout: &Layout, permissions: Option<Permissions>) -> Result<()> {
         access::claim(layout, permissions)
+    }
+
+    fn claim_journal_dir(
+        &self,
+        layout: &Layout,
+        dir: &Path,
+        permissions: Option<Permissions>,
+    ) -> Result<()> {
+        access::claim_journal_dir(layout, dir, permissions)
+    }
+
+    fn settle_journal(&self, layout: &Layout, path: &Path) -> io::Result<()> {
+        access::settle_journal(layout, path)
+    }
+
+    fn is_owners(&self, layout: &Layout, path: &Path) -> io::Result<bool> {
+        access::is_owners(layout, path)
+    }
+
+    fn open_journal(&self, layout: &Layout, path: &Path) -> io::Result<Box<dyn FsFile>> {
+        Ok(Box::new(OsFile(access::open_journal(layout, path)?)))
+    }
+
+    fn remove_journal(&self, layout: &Layout, path: &Path) -> io::Result<()> {
+        access::remove_journal(layout, path)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn is_in_memory(&self, path: &Path) -> io::Result<bool> {
+        const TMPFS: i128 = 0x0102_1994;
+        const RAMFS: i128 = 0x8584_58f6;
+        let kind = i128::from(rustix::fs::statfs(path)?.f_type);
+        Ok([TMPFS, RAMFS].contains(&(kind & 0xffff_ffff)))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn boot_id(&self) -> Option<String> {
+        let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let id = id.trim();
+        let is_word = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic());
+        is_word.then(|| id.to_owned())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -41,13 +41,16 @@ pub enum Problem {
     LiveFileLost(String),
     /// A file could not be sealed; it stays as it is and is tried again.
     SealFailed(String),
-    /// What a dead process left could not be recovered; it stays as it is.
+    /// What a dead process left could not be recovered; it stays as it is. Or its journal is gone
+    /// ([`journal_dir`](crate::AuditLogBuilder::journal_dir)), and the rest was recovered.
     RecoveryFailed(String),
     /// Files past their retention could not be removed.
     PruneFailed(String),
     /// Events were dropped because the journal was full.
     Dropped(u64),
-    /// The journal's file was deleted or replaced by someone else. Events are still written, but
+    /// The journal's file, or the one in the log's directory that leads to it
+    /// ([`journal_dir`](crate::AuditLogBuilder::journal_dir)), was deleted or replaced by someone
+    /// else. Events are still written, but
     /// those of the last milliseconds are lost if the process is killed: restart it.
     JournalLost(String),
     /// The log's directory is no longer where it was opened: it was moved, or a link to it now

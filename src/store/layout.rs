@@ -8,6 +8,7 @@
 //! state/<name>.json                     tokens, holds, keys
 //! state/pruning                         what was removed and isn't in the log yet
 //! state/journal/<stream>.ring           events on their way to the live file
+//! state/journal/<stream>.at             where that is, if it is elsewhere; see `pointer`
 //! state/locks/<name>.lock               held by whoever writes a stream, or prunes
 //! state/aside/…                         what stood in the place of our files and is not ours
 //! state/tmp/…                           half-made files; emptied at recovery
@@ -26,6 +27,8 @@ pub(crate) const SEALED: &str = ".jsonl.gz";
 pub(crate) const INDEX: &str = ".idx";
 /// The ending of a ring's name.
 pub(crate) const RING: &str = ".ring";
+/// The ending of a pointer's name.
+pub(crate) const POINTER: &str = ".at";
 /// The ending of a lock's name.
 pub(crate) const LOCK: &str = ".lock";
 
@@ -132,6 +135,11 @@ impl Layout {
 
     pub(crate) fn ring(&self, stream: &StreamId) -> PathBuf {
         self.journal_dir().join(format!("{stream}{RING}"))
+    }
+
+    /// The pointer to a journal that lies elsewhere.
+    pub(crate) fn pointer(&self, stream: &StreamId) -> PathBuf {
+        self.journal_dir().join(format!("{stream}{POINTER}"))
     }
 
     pub(crate) fn lock(&self, name: &str) -> PathBuf {

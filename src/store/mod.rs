@@ -24,6 +24,9 @@
 //! follows the log goes by them. Everything a process does to a stream's files, it does under that
 //! stream's lock.
 //!
+//! The journal may lie in another directory, in memory for instance. Then a pointer in
+//! `state/journal` leads to it (`pointer`), for recovery and for `verify` (`journal_place`).
+//!
 //! # What is always true
 //!
 //! 1. *An event is in the journal, or durable in a file, or both.* The journal lets go of an event
@@ -43,6 +46,9 @@
 //! 7. *What is not proven to be damaged is not treated so.* A read that fails is made again later.
 //!    What is damaged, and what others put in the place of our files, is moved to `state/aside`,
 //!    never deleted.
+//! 8. *A journal that is not found is not taken for empty.* Its pointer says whether events may be
+//!    in it; where that is so and the journal is proven to be gone, an entry says that events may
+//!    be lost, and their number is unknown (`gone_journal`).
 //!
 //! # The order of the fsyncs
 //!
@@ -54,6 +60,9 @@
 //! | a live file ends | the cut behind its last line, if there is one; the journal's header |
 //! | a file is sealed | the compressed file; its index and that one's name; then the sealed file's name |
 //! | the live twin goes | the sealed file's name, once more: who renamed it may have died |
+//! | a journal elsewhere is created | the pointer that names it |
+//! | the first event is taken | the journal, and the pointer's line `begun` |
+//! | a journal elsewhere is removed | as below, and the pointer's line `closed`; the pointer goes after that, durably |
 //! | a journal is removed | when closing: its header, which says that nothing is in it. In recovery: all that is kept and appended, and the live directory |
 //! | a recovered file is sealed | that the journal is gone: brought back by a power loss, its events would be written again |
 //! | files are pruned | the entry that names them, in the log or in `state/pruning` |
@@ -96,14 +105,17 @@ pub(crate) mod assemble;
 mod batch;
 pub(crate) mod clock;
 mod clock_guard;
+pub(crate) mod gone_journal;
 mod health;
 pub(crate) mod hold;
+pub(crate) mod journal_place;
 mod lines;
 mod live;
 pub(crate) mod lock;
 pub(crate) mod maintain;
 mod mend;
 mod open;
+mod pointer;
 mod prepare;
 mod prune;
 pub(crate) mod prune_intent;

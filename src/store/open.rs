@@ -3,7 +3,7 @@
 use std::{
     io,
     panic::{self, AssertUnwindSafe},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -38,6 +38,8 @@ pub(crate) struct StoreOptions {
     /// Who may read the log; without it, that stays as it is.
     pub(crate) permissions: Option<Permissions>,
     pub(crate) journal_capacity: usize,
+    /// Where the journal is to be, if not in the log's directory.
+    pub(crate) journal_dir: Option<PathBuf>,
     pub(crate) writer: WriterOptions,
     pub(crate) sealer: SealerOptions,
     pub(crate) health: Arc<Health>,
@@ -49,6 +51,8 @@ pub(crate) struct Store {
     pub(crate) stream: StreamId,
     pub(crate) producer: Producer,
     pub(crate) durability: &'static Durability,
+    /// The journal's file.
+    journal: PathBuf,
     sealer: Sender<Job>,
     stopping: Arc<AtomicBool>,
     threads: Mutex<Option<Threads>>,
@@ -92,6 +96,7 @@ impl Store {
             lock,
             producer,
             durability,
+            journal,
             health,
             jobs,
             stopping,
@@ -122,6 +127,7 @@ impl Store {
             stream,
             producer,
             durability,
+            journal,
             sealer: jobs,
             stopping,
             threads: Mutex::new(Some(threads)),
@@ -139,18 +145,17 @@ impl Store {
         if threads.as_ref().is_some_and(Threads::include_this) {
             let why = "`on_problem` runs on the log's own thread, which can't wait for itself: \
                        close the log on another one";
-            let ring = self.layout.ring(&self.stream);
-            return Err(Error::io("close", ring)(io::Error::other(why)));
+            return Err(Error::io("close", &self.journal)(io::Error::other(why)));
         }
         let taken = threads.take();
         drop(threads);
         let Some(threads) = taken else {
             return Ok(());
         };
-        let written = threads.writer.join().ok().flatten().unwrap_or_else(|| {
-            let ring = self.layout.ring(&self.stream);
-            Err(Error::damaged(ring, "the writer thread panicked"))
-        });
+        let written =
+            threads.writer.join().ok().flatten().unwrap_or_else(|| {
+                Err(Error::damaged(&self.journal, "the writer thread panicked"))
+            });
         self.stopping.store(true, Ordering::Release);
         let _ = self.sealer.send(Job::Stop);
         let _ = threads.sealer.join();
@@ -180,8 +185,8 @@ impl Store {
     }
 
     fn record_rendered(&self, record: &[u8]) -> Result<()> {
-        let ring = self.layout.ring(&self.stream);
-        let refused = |why: String| Error::io("write an entry to", &ring)(io::Error::other(why));
+        let journal = &self.journal;
+        let refused = |why: String| Error::io("write an entry to", journal)(io::Error::other(why));
         match self.producer.push(record) {
             Ok(position) => match self.durability.wait(position.0) {
                 Fate::Durable => Ok(()),
@@ -197,9 +202,15 @@ impl Store {
     #[cfg(feature = "webhook")]
     pub(crate) fn note(&self, own: &OwnRecord) -> Result<()> {
         let record = own.render(&self.stream.source().parse()?);
-        self.producer.push(&record).map(drop).map_err(|e| {
-            Error::io("write an entry to", self.layout.ring(&self.stream))(io::Error::other(e))
-        })
+        self.producer
+            .push(&record)
+            .map(drop)
+            .map_err(|e| Error::io("write an entry to", &self.journal)(io::Error::other(e)))
+    }
+
+    /// The directory in which the journal lies.
+    pub(crate) fn journal_dir(&self) -> Option<&Path> {
+        self.journal.parent()
     }
 
     /// Places a hold, then records it: a death in between keeps too much, not too little.

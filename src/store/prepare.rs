@@ -21,7 +21,10 @@ const FORMAT: &str = "tracing-audit 1\n";
 /// link moves the log.
 pub(super) fn prepare(fs: &dyn Fs, dir: &Path, permissions: Option<Permissions>) -> Result<Layout> {
     fs.check_owner(dir)?;
-    create_durably(fs, dir, permissions)?;
+    create_durably(fs, dir, || {
+        fs.create_root(dir, permissions)
+            .map_err(Error::io("create", dir))
+    })?;
     let root = fs.resolve(dir).map_err(Error::io("resolve", dir))?;
     let layout = Layout::new(root);
     let state = layout.root().join("state");
@@ -50,8 +53,34 @@ pub(super) fn prepare(fs: &dyn Fs, dir: &Path, permissions: Option<Permissions>)
     Ok(layout)
 }
 
+/// The same for the directory in which the journal is to be; `None` if that is the log's own. It may
+/// be on any file system, and journals of other logs may be in it.
+pub(super) fn prepare_journal_dir(
+    fs: &dyn Fs,
+    layout: &Layout,
+    dir: &Path,
+    permissions: Option<Permissions>,
+) -> Result<Option<PathBuf>> {
+    create_durably(fs, dir, || fs.claim_journal_dir(layout, dir, permissions))?;
+    let dir = fs.resolve(dir).map_err(Error::io("resolve", dir))?;
+    if dir == layout.journal_dir() {
+        return Ok(None);
+    }
+    let wrong = |what: &str| {
+        let what = format!("{} {what}", dir.display());
+        Err(Error::invalid("journal_dir", what))
+    };
+    if dir.starts_with(layout.root()) {
+        return wrong("is in the log's directory; give one outside of it, or none");
+    }
+    if dir.as_os_str().as_encoded_bytes().contains(&b'\n') {
+        return wrong("has a line feed in its name; give a directory without one");
+    }
+    Ok(Some(dir))
+}
+
 /// Creates a directory and those above it, where missing, and makes their names durable.
-fn create_durably(fs: &dyn Fs, dir: &Path, permissions: Option<Permissions>) -> Result<()> {
+fn create_durably(fs: &dyn Fs, dir: &Path, create: impl FnOnce() -> Result<()>) -> Result<()> {
     // The last one of a relative path is empty.
     let missing = |dir: &&Path| !dir.as_os_str().is_empty() && matches!(fs.identity(dir), Ok(None));
     let parent = |dir: &Path| match dir.parent() {
@@ -63,8 +92,7 @@ fn create_durably(fs: &dyn Fs, dir: &Path, permissions: Option<Permissions>) -> 
     if parents.is_empty() {
         parents.push(parent(dir));
     }
-    fs.create_root(dir, permissions)
-        .map_err(Error::io("create", dir))?;
+    create()?;
     for parent in parents {
         match fs.sync_dir(&parent) {
             // Who may not read it can't sync it, nor have created anything in it.

@@ -34,7 +34,9 @@ use std::{cmp::Reverse, path::Path};
 use super::{
     clock::Clock,
     fs::{self, Fs, FsLock},
+    gone_journal,
     index::Index,
+    journal_place::JournalPlace,
     layout::{self, Layout, SEALED},
     names::FileStem,
     repair::{Kind, repair},
@@ -85,7 +87,8 @@ pub(crate) fn recover_locked(
 ) -> Result<Recovered> {
     let mut problems = Vec::new();
     remove_half_made(fs, layout, survey, stream)?;
-    let leftover = read_journal(fs, layout, stream, &mut problems)?;
+    let place = JournalPlace::find_left(fs, layout, stream, &mut problems)?;
+    let leftover = read_journal(fs, layout, stream, &place, &mut problems)?;
     let mut journaled = Journaled::new();
     for event in leftover.iter().flat_map(Leftover::frames) {
         journaled.extend(id_of(event).map(|id| (id, event)));
@@ -126,11 +129,22 @@ pub(crate) fn recover_locked(
         }
         records = missing.len() as u64;
     }
-    let ring = layout.ring(stream);
-    fs::remove_if_there(fs, &ring).map_err(Error::io("remove", &ring))?;
-    // Also if another attempt removed it.
-    let dir = layout.journal_dir();
-    fs.sync_dir(&dir).map_err(Error::io("sync", dir))?;
+    if place.is_gone() {
+        record_gone(
+            fs,
+            layout,
+            clock,
+            stream,
+            &place,
+            &mut held,
+            &mut stream_files,
+        )?;
+    }
+    // Also after an attempt that recorded it and got no further.
+    if place.is_gone() || place.pointer().is_some() && held.journal_gone {
+        problems.push(gone_journal::problem(&place));
+    }
+    place.remove(fs, layout, None)?;
     for stem in stream_files.hollow {
         let path = layout.live(&stem);
         fs::remove_if_there(fs, &path).map_err(Error::io("remove", &path))?;
@@ -141,6 +155,33 @@ pub(crate) fn recover_locked(
         records,
         problems,
     })
+}
+
+/// Records that the journal is gone, unless an attempt that was cut short did.
+fn record_gone(
+    fs: &dyn Fs,
+    layout: &Layout,
+    clock: &dyn Clock,
+    stream: &StreamId,
+    place: &JournalPlace,
+    held: &mut Held<'_>,
+    files: &mut StreamFiles,
+) -> Result<()> {
+    if held.journal_gone {
+        return Ok(());
+    }
+    let mut last = files.last_number();
+    if let Some((number, last_seq)) = gone_journal::last_sealed(fs, layout, stream)? {
+        last = last.max(number);
+        held.pass(Seq(last_seq));
+    }
+    let mut own = lost_entries(held);
+    own.push(gone_journal::entry(place, held.last));
+    let source: Source = stream.source().parse()?;
+    let rendered: Vec<_> = own.iter().map(|entry| entry.render(&source)).collect();
+    let lines = rendered.iter().map(Vec::as_slice);
+    let lines = numbered(stream, Seq(held.last + 1), lines);
+    append(fs, layout, clock, stream, files, last + 1, &lines)
 }
 
 /// The live files of a stream.
@@ -176,25 +217,33 @@ fn read_journal(
     fs: &dyn Fs,
     layout: &Layout,
     stream: &StreamId,
+    place: &JournalPlace,
     problems: &mut Vec<String>,
 ) -> Result<Option<Leftover>> {
-    let ring = layout.ring(stream);
-    let found = fs.identity(&ring).map_err(Error::io("look at", &ring))?;
+    if !place.may_have_events() {
+        return Ok(None);
+    }
+    let ring = place.path();
+    let found = fs.identity(ring).map_err(Error::io("look at", ring))?;
     match found {
         None => return Ok(None),
         Some(found) if found.is_file => {}
         Some(_) => {
-            let what = Error::damaged(&ring, "it is no regular file");
-            return set_journal_aside(fs, &ring, &what, problems);
+            let what = Error::damaged(ring, "it is no regular file");
+            return set_journal_aside(fs, layout, place, &what, problems);
         }
     }
     let read = || {
-        let bytes = fs::read(fs, &ring).map_err(Error::io("read", &ring))?;
-        let leftover = Leftover::parse(&ring, bytes)?;
+        let bytes = place.read(fs, layout).map_err(Error::io("read", ring))?;
+        let leftover = Leftover::parse(ring, bytes)?;
         match leftover {
+            None if place.pointer().is_some() => {
+                let what = "nothing is in it, but its process had begun";
+                Err(Error::damaged(ring, what))
+            }
             Some(other) if other.stream() != stream => {
                 let what = format!("it belongs to {}", other.stream());
-                Err(Error::damaged(&ring, what))
+                Err(Error::damaged(ring, what))
             }
             leftover => Ok(leftover),
         }
@@ -204,19 +253,21 @@ fn read_journal(
         leftover => return leftover,
     }
     match read() {
-        Err(error @ Error::Damaged { .. }) => set_journal_aside(fs, &ring, &error, problems),
+        Err(error @ Error::Damaged { .. }) => {
+            set_journal_aside(fs, layout, place, &error, problems)
+        }
         leftover => leftover,
     }
 }
 
 fn set_journal_aside(
     fs: &dyn Fs,
-    ring: &Path,
+    layout: &Layout,
+    place: &JournalPlace,
     error: &Error,
     problems: &mut Vec<String>,
 ) -> Result<Option<Leftover>> {
-    let aside = ring.with_extension("ring.damaged");
-    fs.rename(ring, &aside).map_err(Error::io("rename", ring))?;
+    let aside = place.set_aside(fs, layout)?;
     problems.push(format!("{error}; it is kept as {}", aside.display()));
     Ok(None)
 }
@@ -280,14 +331,20 @@ fn missing<'a>(leftover: &'a Leftover, journaled: &Journaled<'_>) -> Vec<&'a [u8
     leftover.frames().filter(is_missing).collect()
 }
 
+/// What the log has to say about entries that are missing from the live files.
+fn lost_entries(held: &Held<'_>) -> Vec<OwnRecord> {
+    let lost = |(after, count)| {
+        let what = "Entries that were durable are missing from the live file";
+        OwnRecord::new("audit.log.lost", Severity::Critical, what)
+            .detail("count", count)
+            .detail("after_seq", after)
+    };
+    held.missing().into_iter().map(lost).collect()
+}
+
 /// What the log has to say about a recovery; nothing if there was nothing to do.
 fn own_entries(leftover: &Leftover, held: &Held<'_>, missing: usize) -> Vec<OwnRecord> {
-    let mut own = Vec::new();
-    for (after, count) in held.missing() {
-        let what = "Entries that were durable are missing from the live file";
-        let entry = OwnRecord::new("audit.log.lost", Severity::Critical, what);
-        own.push(entry.detail("count", count).detail("after_seq", after));
-    }
+    let mut own = lost_entries(held);
     let dropped = leftover.dropped();
     if dropped.total > held.drops && dropped.unreported > 0 {
         let what = "Events were dropped because the journal was full";

@@ -18,6 +18,7 @@ fn options() -> StoreOptions {
         permissions: None,
         source: "app".parse().unwrap(),
         journal_capacity: 1 << 16,
+        journal_dir: None,
         writer: WriterOptions {
             rotate_bytes: 1 << 20,
             rotate_age: Duration::from_secs(3600),

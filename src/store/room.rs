@@ -14,7 +14,7 @@
 //! Streams of living processes are left alone. A piece that fails is left to the sealer, which reports
 //! it.
 
-use std::io;
+use std::{io, path::Path};
 
 use super::{
     clock::Clock,
@@ -31,6 +31,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    journal,
     record::StreamId,
 };
 
@@ -39,73 +40,17 @@ const SCARCE: u64 = 4;
 /// So many journals are recovered before ours is created, if room stays scarce.
 const FIRST: usize = 8;
 
-/// Where room is scarce, dead processes' journals come before ours: it would take the room that their
-/// events need, and theirs goes when they have it. Failures are the sealer's to report, which makes
-/// the next attempt.
-pub(super) fn recover_first(
-    fs: &dyn Fs,
-    layout: &Layout,
-    clock: &dyn Clock,
-    health: &Health,
-    capacity: u64,
-) {
-    let scarce = || {
-        let space = fs.space(layout.root());
-        space.is_ok_and(|space| space.free < SCARCE.saturating_mul(capacity))
-    };
-    if !scarce() {
-        return;
-    }
-    let Ok(survey) = Survey::take(fs, layout) else {
-        return;
-    };
-    for stream in survey.journals().iter().take(FIRST) {
-        if let Ok(Some(recovered)) = recover::recover(fs, layout, clock, stream) {
-            report(health, &recovered);
-        }
-        if !scarce() {
-            return;
-        }
-    }
-}
-
-/// Tries `begin` again and again while room is made, the last time when nothing is left to be done.
-pub(super) fn make<T>(
-    fs: &dyn Fs,
-    layout: &Layout,
-    clock: &dyn Clock,
-    health: &Health,
-    level: Level,
-    full: Error,
-    begin: impl Fn() -> Result<T>,
-) -> Result<T> {
-    let room = Room {
-        fs,
-        layout,
-        clock,
-        health,
-        level,
-    };
-    let survey = Survey::take(fs, layout)?;
-    let half_made = survey.half_made_streams().cloned().map(Piece::HalfMade);
-    let twins = survey.all_live().cloned().map(Piece::Twin);
-    let journals = survey.journals().iter().cloned().map(Piece::Journal);
-    let mut pieces: Vec<_> = half_made.chain(twins).chain(journals).collect();
-    if let Some(begun) = room.try_pieces(&survey, &mut pieces, &begin)? {
-        return Ok(begun);
-    }
-    // What was recovered can be sealed as well.
-    let survey = Survey::take(fs, layout)?;
-    let mut unsealed = survey.unsealed(fs, layout)?;
-    unsealed.sort_by_key(|stem| {
-        let found = fs.identity(&layout.live(stem)).ok().flatten();
-        found.map_or(0, |found| found.len)
-    });
-    let mut pieces = unsealed.into_iter().map(Piece::Unsealed).collect();
-    match room.try_pieces(&survey, &mut pieces, &begin)? {
-        Some(begun) => Ok(begun),
-        None => Err(explain(fs, layout, full)),
-    }
+/// Where and how a log is opened.
+pub(super) struct Room<'a> {
+    pub(super) fs: &'a dyn Fs,
+    pub(super) layout: &'a Layout,
+    pub(super) clock: &'a dyn Clock,
+    pub(super) health: &'a Health,
+    pub(super) level: Level,
+    /// Where the journal is to be, if not in the log's directory.
+    pub(super) journal_dir: Option<&'a Path>,
+    /// The size of the journal.
+    pub(super) capacity: u64,
 }
 
 /// Something that takes room and may go.
@@ -116,15 +61,98 @@ enum Piece {
     Unsealed(FileStem),
 }
 
-struct Room<'a> {
-    fs: &'a dyn Fs,
-    layout: &'a Layout,
-    clock: &'a dyn Clock,
-    health: &'a Health,
-    level: Level,
-}
-
 impl Room<'_> {
+    /// Where room is scarce, dead processes' journals come before ours: it would take the room that
+    /// their events need, and theirs goes when they have it. Failures are the sealer's to report,
+    /// which makes the next attempt.
+    pub(super) fn recover_first(&self) {
+        let Self { fs, layout, .. } = *self;
+        let scarce = || {
+            let space = fs.space(self.journal_dir.unwrap_or(layout.root()));
+            space.is_ok_and(|space| space.free < SCARCE.saturating_mul(self.capacity))
+        };
+        if !scarce() {
+            return;
+        }
+        let Ok(survey) = Survey::take(fs, layout) else {
+            return;
+        };
+        for stream in survey.journals().iter().take(FIRST) {
+            if let Ok(Some(recovered)) = recover::recover(fs, layout, self.clock, stream) {
+                report(self.health, &recovered);
+            }
+            if !scarce() {
+                return;
+            }
+        }
+    }
+
+    /// Tries `begin` again and again while room is made, the last time when nothing is left to be
+    /// done.
+    pub(super) fn make<T>(&self, full: Error, begin: impl Fn() -> Result<T>) -> Result<T> {
+        let Self { fs, layout, .. } = *self;
+        let survey = Survey::take(fs, layout)?;
+        let journals = survey.journals().iter().cloned().map(Piece::Journal);
+        // What is on another file system makes no room for a journal elsewhere.
+        if let Some(dir) = self.journal_dir.filter(|dir| is_in(&full, dir)) {
+            let begun = self.try_pieces(&survey, &mut journals.collect(), &begin)?;
+            return begun.ok_or_else(|| self.explain_journal(full, dir));
+        }
+        let half_made = survey.half_made_streams().cloned().map(Piece::HalfMade);
+        let twins = survey.all_live().cloned().map(Piece::Twin);
+        let mut pieces: Vec<_> = half_made.chain(twins).chain(journals).collect();
+        if let Some(begun) = self.try_pieces(&survey, &mut pieces, &begin)? {
+            return Ok(begun);
+        }
+        // What was recovered can be sealed as well.
+        let survey = Survey::take(fs, layout)?;
+        let mut unsealed = survey.unsealed(fs, layout)?;
+        unsealed.sort_by_key(|stem| {
+            let found = fs.identity(&layout.live(stem)).ok().flatten();
+            found.map_or(0, |found| found.len)
+        });
+        let mut pieces = unsealed.into_iter().map(Piece::Unsealed).collect();
+        match self.try_pieces(&survey, &mut pieces, &begin)? {
+            Some(begun) => Ok(begun),
+            None => Err(self.explain(full)),
+        }
+    }
+
+    /// The same error, with what to do.
+    fn explain(&self, full: Error) -> Error {
+        let root = self.layout.root();
+        let free = self.free_bytes(root);
+        with(full, |source| {
+            format!(
+                "{source}: the file system of {} is full ({free}, or no file can be created on \
+                 it), and the log could not make room by itself; free some space and open the log \
+                 again: nothing is lost, and the journals of dead processes are recovered then",
+                root.display()
+            )
+        })
+    }
+
+    /// The same for a journal that is to be elsewhere.
+    fn explain_journal(&self, full: Error, dir: &Path) -> Error {
+        let free = self.free_bytes(dir);
+        let needed = journal::file_len(self.capacity as usize).unwrap_or(0);
+        with(full, |source| {
+            format!(
+                "{source}: the journal needs {needed} bytes, and the file system of {} is full \
+                 ({free}); free some space there, make that file system larger, or set smaller \
+                 `journal_bytes`",
+                dir.display()
+            )
+        })
+    }
+
+    fn free_bytes(&self, dir: &Path) -> String {
+        match self.fs.space(dir) {
+            Ok(space) => format!("{} of {} bytes are free", space.free, space.total),
+            Err(error) => format!("the free space is unknown: {error}"),
+        }
+    }
+
     fn try_pieces<T>(
         &self,
         survey: &Survey,
@@ -192,29 +220,23 @@ fn report(health: &Health, recovered: &Recovered) {
     }
 }
 
-/// The same error, with what to do.
-fn explain(fs: &dyn Fs, layout: &Layout, full: Error) -> Error {
-    let Error::Io {
-        operation,
-        path,
-        source,
-    } = full
-    else {
-        return full;
-    };
-    let free = match fs.space(layout.root()) {
-        Ok(space) => format!("{} of {} bytes are free", space.free, space.total),
-        Err(error) => format!("the free space is unknown: {error}"),
-    };
-    let what = format!(
-        "{source}: the file system of {} is full ({free}, or no file can be created on it), and the \
-         log could not make room by itself; free some space and open the log again: nothing is \
-         lost, and the journals of dead processes are recovered then",
-        layout.root().display()
-    );
-    Error::Io {
-        operation,
-        path,
-        source: io::Error::new(source.kind(), what),
+/// Whether the error is about something in this directory.
+fn is_in(error: &Error, dir: &Path) -> bool {
+    matches!(error, Error::Io { path, .. } if path.starts_with(dir))
+}
+
+/// The same error, with more to it.
+fn with(error: Error, explain: impl FnOnce(&io::Error) -> String) -> Error {
+    match error {
+        Error::Io {
+            operation,
+            path,
+            source,
+        } => Error::Io {
+            operation,
+            path,
+            source: io::Error::new(source.kind(), explain(&source)),
+        },
+        other => other,
     }
 }

@@ -15,7 +15,7 @@ use std::{
     ops::Range,
 };
 
-use super::{fs::FsFile, lines::Lines};
+use super::{fs::FsFile, gone_journal::JOURNAL, lines::Lines};
 use crate::record::{
     Seq, StreamId,
     scan::{self, Fields, scan},
@@ -40,6 +40,8 @@ pub(super) struct Held<'a> {
     pub(super) gaps: BTreeMap<u64, u64>,
     /// How many dropped events the last entry about them tells of.
     pub(super) drops: u64,
+    /// Whether an entry says that the stream's journal is gone.
+    pub(super) journal_gone: bool,
 }
 
 /// What is sound in one file.
@@ -65,6 +67,7 @@ impl<'a> Held<'a> {
             start_is_known: before.is_some(),
             gaps: BTreeMap::new(),
             drops: 0,
+            journal_gone: false,
         }
     }
 
@@ -195,7 +198,9 @@ impl<'a> Held<'a> {
         match fields.event_type {
             b"audit.log.dropped" => self.drops = detail(fields, "total").unwrap_or(self.drops),
             b"audit.log.lost" | b"audit.log.live_file_cut" => {
-                if let Some(before) = detail(fields, "after_seq") {
+                if scan::details_path(fields.details, JOURNAL).is_some() {
+                    self.journal_gone = true;
+                } else if let Some(before) = detail(fields, "after_seq") {
                     self.gaps.remove(&before);
                 }
             }

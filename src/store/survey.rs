@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     fs::{Entry, Fs},
-    layout::{INDEX, LIVE, LOCK, Layout, RING},
+    layout::{INDEX, LIVE, LOCK, Layout, POINTER, RING},
     names::FileStem,
 };
 use crate::{
@@ -40,7 +40,8 @@ impl Survey {
         }
         let stream = |name: &str, ending| name.strip_suffix(ending)?.parse::<StreamId>().ok();
         for entry in list(layout.journal_dir())? {
-            survey.journals.extend(stream(&entry.name, RING));
+            let found = stream(&entry.name, RING).or_else(|| stream(&entry.name, POINTER));
+            survey.journals.extend(found);
         }
         for entry in list(layout.locks_dir())? {
             survey.locks.extend(stream(&entry.name, LOCK));
@@ -138,10 +139,14 @@ impl Survey {
     }
 }
 
-/// The stream that a temporary file belongs to: an index, a sealed or live file, or a reserve.
+/// The stream that a temporary file belongs to: an index, a sealed or live file, a reserve, or the
+/// copy of a damaged journal.
 fn owner(name: &str) -> Option<StreamId> {
     if let Some(stream) = name.strip_suffix(".reserve") {
         return stream.parse().ok();
+    }
+    if let Some(Ok(stream)) = name.split_once(RING).map(|(stream, _)| stream.parse()) {
+        return Some(stream);
     }
     let endings = [".jsonl", INDEX, ".damage"];
     let stems = endings.iter().filter_map(|ending| name.split_once(ending));

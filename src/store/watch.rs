@@ -11,20 +11,21 @@ use std::{
 };
 
 use super::{
-    fs::{self, Fs, Identity},
+    fs::{Fs, Identity},
     health::Problem,
+    journal_place::JournalPlace,
     layout::Layout,
     writer::Place,
 };
-use crate::{
-    error::{Error, Result},
-    record::StreamId,
-};
+use crate::error::{Error, Result};
 
 /// What the names of the journal and the directory stood for when the log was opened.
 #[derive(Debug)]
 pub(super) struct Watch {
+    place: JournalPlace,
     journal: Identity,
+    /// If the journal lies outside the log's directory.
+    pointer: Option<Identity>,
     dir: Identity,
     /// The directory as the application named it, in the working directory of that time: another one
     /// is no other log.
@@ -39,7 +40,7 @@ impl Watch {
     pub(super) fn new(
         fs: &dyn Fs,
         layout: &Layout,
-        stream: &StreamId,
+        place: JournalPlace,
         named: &Path,
         now: Duration,
     ) -> Result<Self> {
@@ -48,7 +49,9 @@ impl Watch {
             found.ok_or_else(|| Error::io("look at", path)(io::ErrorKind::NotFound.into()))
         };
         Ok(Self {
-            journal: identity(&layout.ring(stream))?,
+            journal: identity(place.path())?,
+            pointer: place.pointer().map(identity).transpose()?,
+            place,
             dir: identity(layout.root())?,
             named: path::absolute(named).ok(),
             looked: now,
@@ -69,14 +72,21 @@ impl Watch {
     /// Reports what is no longer where it was. What can't be looked at is taken for there.
     pub(super) fn look(&mut self, place: &Place) {
         let (fs, layout, health) = (&*place.fs, &place.layout, &place.health);
-        let journal = layout.ring(&place.stream);
         let same = |path: &Path, ours: &Identity| match fs.identity(path) {
             Ok(found) => found.is_some_and(|found| found.is_same(ours)),
             Err(_) => true,
         };
-        if !self.journal_lost && !same(&journal, &self.journal) {
+        let journal = Some((self.place.path(), &self.journal));
+        let pointer = self.place.pointer().zip(self.pointer.as_ref());
+        let lost = journal
+            .into_iter()
+            .chain(pointer)
+            .find(|(path, ours)| !same(path, ours));
+        if let Some((path, _)) = lost
+            && !self.journal_lost
+        {
             self.journal_lost = true;
-            let what = format!("{} was deleted or replaced", journal.display());
+            let what = format!("{} was deleted or replaced", path.display());
             health.report(&Problem::JournalLost(what));
         }
         let named = self.named.as_deref().map(|named| fs.resolve(named));
@@ -99,14 +109,13 @@ impl Watch {
         }
     }
 
-    /// Removes the journal, unless its name stands for something else.
-    pub(super) fn remove_journal(&self, fs: &dyn Fs, journal: &Path) -> Result<()> {
-        let found = fs
-            .identity(journal)
-            .map_err(Error::io("look at", journal))?;
-        if !found.is_some_and(|found| found.is_same(&self.journal)) {
-            return Ok(());
-        }
-        fs::remove_if_there(fs, journal).map_err(Error::io("remove", journal))
+    /// The journal's file.
+    pub(super) fn journal(&self) -> &Path {
+        self.place.path()
+    }
+
+    /// Removes the journal durably, unless its name stands for something else.
+    pub(super) fn remove_journal(&self, fs: &dyn Fs, layout: &Layout) -> Result<()> {
+        self.place.remove(fs, layout, Some(&self.journal))
     }
 }

@@ -372,8 +372,7 @@ impl Writer {
         // write its events again.
         if let Err(error) = self.consumer.sync_header() {
             self.current = Current::Ending(live);
-            let journal = self.place.layout.ring(&self.place.stream);
-            return Err(Error::io("sync", journal)(error));
+            return Err(Error::io("sync", self.watch.journal())(error));
         }
         match live.finish(&*self.place.fs, &self.place.layout, &self.root) {
             Err((live, Unfinished::Failed(error))) => {
@@ -512,18 +511,13 @@ impl Writer {
     /// Everything is durable: the journal can go. What it holds then is nothing, durably, so it does
     /// no harm if a power loss brings it back.
     pub(super) fn finish(&mut self) -> Result<()> {
-        let Place {
-            fs, layout, stream, ..
-        } = &self.place;
-        let journal = layout.ring(stream);
+        let Place { fs, layout, .. } = &self.place;
         self.durability.close();
         self.reserve.release(&**fs);
         self.consumer
             .sync_header()
-            .map_err(Error::io("sync", &journal))?;
-        self.watch.remove_journal(&**fs, &journal)?;
-        let dir = layout.journal_dir();
-        fs.sync_dir(&dir).map_err(Error::io("sync", dir))
+            .map_err(Error::io("sync", self.watch.journal()))?;
+        self.watch.remove_journal(&**fs, layout)
     }
 }
 

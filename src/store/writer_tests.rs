@@ -15,6 +15,7 @@ use crate::{
         SpaceAction,
         assemble::new_journal,
         fs::FsLock,
+        journal_place::JournalPlace,
         recover,
         set_clock::SetClock,
         sim::{Model, SimFs},
@@ -72,7 +73,8 @@ impl Rig {
                 .very_low(0, SpaceAction::Report),
         };
         set(&mut options);
-        let watch = Watch::new(&fs, &layout, &stream, layout.root(), Duration::ZERO).unwrap();
+        let journal = JournalPlace::new(&layout, &stream, None);
+        let watch = Watch::new(&fs, &layout, journal, layout.root(), Duration::ZERO).unwrap();
         let place = Place {
             fs: Arc::new(fs.clone()),
             layout,

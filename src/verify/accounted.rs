@@ -18,6 +18,7 @@ use crate::{
         scan::{Fields, details_path, member, scan},
     },
     store::{
+        gone_journal::JOURNAL,
         names::FileStem,
         numbers::Numbers,
         prune_intent::Intents,
@@ -46,6 +47,8 @@ pub(super) struct OfStream {
     pub(super) unnumbered: BTreeSet<u32>,
     /// How many events were dropped.
     pub(super) dropped: u64,
+    /// Whether the journal was gone, and with it events of which nobody knows how many they were.
+    pub(super) journal_gone: bool,
 }
 
 /// Whether a line may account for something, and so is worth keeping until its file is read.
@@ -71,7 +74,9 @@ impl Accounted {
             self.pruned(fields.details);
         } else if fields.event_type == LOST.as_bytes() || fields.event_type == CUT.as_bytes() {
             // Only the stream itself knows what it lost.
-            if let (Some(after), Some(count)) = (
+            if details_path(fields.details, JOURNAL).is_some() {
+                self.stream(stream).journal_gone = true;
+            } else if let (Some(after), Some(count)) = (
                 number(fields.details, "after_seq"),
                 number(fields.details, "count"),
             ) {

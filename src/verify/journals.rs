@@ -4,21 +4,13 @@
 //! are in files, so the header proves it if the end of its stream is missing. A journal goes when
 //! its process closes the log, or when it is recovered.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, io, path::PathBuf};
 
 use crate::{
     error::{Error, Result},
     journal::Leftover,
     record::StreamId,
-    store::{
-        fs::{self, Fs},
-        layout::Layout,
-        survey::Survey,
-    },
+    store::{fs::Fs, journal_place::JournalPlace, layout::Layout, survey::Survey},
 };
 
 /// How often a journal that looks damaged is read: its process may be writing the header.
@@ -33,6 +25,8 @@ pub(super) struct Journal {
     pub(super) durable: u64,
     /// How many events are in it, at most, that are in no file yet.
     pub(super) waiting: u64,
+    /// The journal's file, if it is gone.
+    pub(super) gone: Option<PathBuf>,
 }
 
 /// The journals of a log.
@@ -55,23 +49,49 @@ impl Journals {
             }
         }
         for stream in Survey::take(fs, layout)?.journals() {
-            let path = layout.ring(stream);
             // Looked at first: a process that ends in between takes its journal along.
             let living = fs.is_locked(&layout.lock(stream.as_str()))?;
-            match read(fs, &path) {
-                Ok(None) => {}
-                Ok(Some(leftover)) => {
-                    let journal = Journal {
-                        living,
-                        durable: leftover.next_seq().saturating_sub(1),
-                        waiting: leftover.frames().len() as u64,
-                    };
-                    journals.by_stream.insert(stream.clone(), journal);
-                }
-                Err(error) => journals.unreadable.push((path, error)),
-            }
+            journals.take(fs, layout, stream, living);
         }
         Ok(journals)
+    }
+
+    fn take(&mut self, fs: &dyn Fs, layout: &Layout, stream: &StreamId, living: bool) {
+        let place = match JournalPlace::find(fs, layout, stream) {
+            Ok(place) => place,
+            // Its process sees it, wherever that is.
+            Err(Error::Io { .. }) if living => return,
+            Err(error) => {
+                self.unreadable.push((layout.pointer(stream), error));
+                return;
+            }
+        };
+        let journal = if place.is_gone() {
+            // What was durable is in the files, whatever that is.
+            (!living).then(|| Journal {
+                living,
+                durable: 0,
+                waiting: 0,
+                gone: Some(place.path().to_owned()),
+            })
+        } else if place.may_have_events() {
+            match read(fs, layout, &place) {
+                Ok(leftover) => leftover.map(|leftover| Journal {
+                    living,
+                    durable: leftover.next_seq().saturating_sub(1),
+                    waiting: leftover.frames().len() as u64,
+                    gone: None,
+                }),
+                Err(error) => {
+                    self.unreadable.push((place.path().to_owned(), error));
+                    return;
+                }
+            }
+        } else {
+            None
+        };
+        self.by_stream
+            .extend(journal.map(|journal| (stream.clone(), journal)));
     }
 
     /// How far the entries of a stream are durable if nobody writes it any more: what comes after
@@ -84,19 +104,22 @@ impl Journals {
 
 /// Whether nobody writes a stream, and its last process closed it in order or was recovered.
 pub(super) fn is_closed(fs: &dyn Fs, layout: &Layout, stream: &StreamId) -> Result<bool> {
-    let journal = layout.ring(stream);
-    let found = fs
-        .identity(&journal)
-        .map_err(Error::io("look at", journal))?;
-    Ok(found.is_none() && !fs.is_locked(&layout.lock(stream.as_str()))?)
+    for path in [layout.ring(stream), layout.pointer(stream)] {
+        let found = fs.identity(&path).map_err(Error::io("look at", path))?;
+        if found.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(!fs.is_locked(&layout.lock(stream.as_str()))?)
 }
 
 /// `None` if there is no journal, or none that anything was ever written to.
-fn read(fs: &dyn Fs, path: &Path) -> Result<Option<Leftover>> {
+fn read(fs: &dyn Fs, layout: &Layout, place: &JournalPlace) -> Result<Option<Leftover>> {
+    let path = place.path();
     let mut attempts = 0;
     loop {
         attempts += 1;
-        let bytes = match fs::read(fs, path) {
+        let bytes = match place.read(fs, layout) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             bytes => bytes.map_err(Error::io("read", path))?,
         };

@@ -150,6 +150,7 @@ impl AuditReader {
         }
         removed_meanwhile(survey);
         dropped(survey);
+        journals_gone(survey);
         Ok(())
     }
 }
@@ -242,6 +243,22 @@ fn dropped(survey: &mut Survey) {
     }
 }
 
+/// Streams whose journal was gone when they were recovered.
+fn journals_gone(survey: &mut Survey) {
+    let gone = survey.accounted.streams().filter(|(_, of)| of.journal_gone);
+    let gone: Vec<_> = gone.map(|(stream, _)| stream.clone()).collect();
+    for stream in gone {
+        survey.find(
+            FindingLevel::Note,
+            FindingKind::Lost,
+            format!("stream {stream}"),
+            "its process ended without closing its log, and its journal was gone: events that only \
+             the journal had, if any, are lost, and how many is unknown. The log records when, in \
+             its entry of the type audit.log.lost.",
+        );
+    }
+}
+
 /// What processes left that ended without closing their log.
 fn leftovers(survey: &mut Survey) {
     let journals = std::mem::take(&mut survey.journals);
@@ -258,6 +275,22 @@ fn leftovers(survey: &mut Survey) {
     }
     for (stream, journal) in &journals.by_stream {
         if journal.living {
+            continue;
+        }
+        if let Some(path) = &journal.gone {
+            survey.find(
+                FindingLevel::Note,
+                FindingKind::Lost,
+                format!("stream {stream}"),
+                format!(
+                    "its process ended without closing its log, and its journal {} is gone: \
+                     events that only the journal had, if any, are lost, and how many is unknown. \
+                     Unless the journal was in memory and the machine was started again, find out \
+                     who removed it. `tracing-audit recover`, or the next application that opens \
+                     the log, completes the stream.",
+                    path.display()
+                ),
+            );
             continue;
         }
         let waiting = match journal.waiting {

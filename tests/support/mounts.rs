@@ -26,6 +26,11 @@ impl Mounted {
         Self::new(&["--bind", what.to_str().unwrap()], at).unwrap()
     }
 
+    /// The file system in the file `image`, in the directory `at`; why not, where that can't be.
+    pub(crate) fn image(image: &Path, at: &Path) -> Result<Self, String> {
+        Self::new(&["-o", "loop", image.to_str().unwrap()], at)
+    }
+
     fn new(what: &[&str], at: &Path) -> Result<Self, String> {
         let mount = Command::new("mount").args(what).arg(at).output().unwrap();
         match mount.status.success() {

@@ -153,6 +153,7 @@ impl World {
             permissions: None,
             source: "app".parse().unwrap(),
             journal_capacity: 1 << 14,
+            journal_dir: None,
             writer: WriterOptions {
                 rotate_bytes: self.rotate_bytes,
                 rotate_age: Duration::from_secs(3600),

@@ -97,6 +97,7 @@ impl Log {
             permissions: None,
             source: "app".parse().unwrap(),
             journal_capacity: 1 << 14,
+            journal_dir: None,
             writer: WriterOptions {
                 rotate_bytes: 1 << 20,
                 rotate_age: Duration::from_secs(3600),

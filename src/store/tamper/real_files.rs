@@ -46,6 +46,7 @@ impl Real {
             permissions: None,
             source: "app".parse().unwrap(),
             journal_capacity: 1 << 16,
+            journal_dir: None,
             writer: WriterOptions {
                 rotate_bytes,
                 rotate_age: Duration::from_secs(3600),

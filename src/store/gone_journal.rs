@@ -1,0 +1,70 @@
+//! What recovery does where a dead process's journal is gone, as it is when the journal was in
+//! memory and the machine was started again.
+//!
+//! The files keep all that is sound in them. Nobody knows how many events only the journal had, nor
+//! how far the stream's numbers went, so the log says that, in one entry. The entry gets the number
+//! after the last that is left, in a new file: one more file than are left may have been begun.
+
+use super::{
+    blob::FileBlob,
+    fs::Fs,
+    index::Index,
+    journal_place::JournalPlace,
+    layout::{self, Layout, SEALED},
+    names::FileStem,
+    rebuild::rebuild,
+};
+use crate::{
+    error::{Error, Result},
+    record::{OwnRecord, Severity, StreamId},
+};
+
+/// The detail that tells this entry from others about lost entries.
+pub(crate) const JOURNAL: &str = "journal";
+
+/// The entry that says that the events are lost.
+pub(super) fn entry(place: &JournalPlace, last: u64) -> OwnRecord {
+    let what = "The process ended without closing its log, and its journal is gone: events that \
+                only the journal had, if any, are lost, and how many is unknown";
+    OwnRecord::new("audit.log.lost", Severity::Critical, what)
+        .detail("after_seq", last)
+        .detail(JOURNAL, place.path().display().to_string())
+}
+
+/// What is reported.
+pub(super) fn problem(place: &JournalPlace) -> String {
+    format!(
+        "the journal {} is gone: events that only it had, if any, are lost, and how many is \
+         unknown; the log says so in an entry of the type audit.log.lost. If the machine was not \
+         started again, find out who removed the journal",
+        place.path().display()
+    )
+}
+
+/// The last of a stream's sealed files: its number, and the number of its last entry.
+pub(super) fn last_sealed(
+    fs: &dyn Fs,
+    layout: &Layout,
+    stream: &StreamId,
+) -> Result<Option<(u32, u64)>> {
+    let root = layout.sealed_dir();
+    let mut last: Option<FileStem> = None;
+    for day in fs.list(&root).map_err(Error::io("list", &root))? {
+        if !day.is_dir || layout::parse_day_dir(&day.name).is_none() {
+            continue;
+        }
+        let dir = root.join(&day.name);
+        for entry in fs.list(&dir).map_err(Error::io("list", &dir))? {
+            let stem = FileStem::parse(&entry.name, SEALED).filter(|stem| stem.stream == *stream);
+            last = last.into_iter().chain(stem).max_by_key(|stem| stem.number);
+        }
+    }
+    let Some(stem) = last else {
+        return Ok(None);
+    };
+    let index = match Index::read(fs, &layout.index(&stem)) {
+        Ok(index) => index,
+        Err(_) => rebuild(&FileBlob::open(fs, layout.sealed(&stem))?, &stem)?.index,
+    };
+    Ok(Some((stem.number, index.last_seq.0)))
+}

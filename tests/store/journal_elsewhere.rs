@@ -1,0 +1,491 @@
+//! The journal lies in another directory (`journal_dir`): a kill loses nothing; a journal that is
+//! gone is recorded, and all that was durable is there; while the log's file system is frozen, no
+//! caller waits; a full directory, and one that is another's, are refused in plain words.
+
+#![allow(clippy::print_stdout, reason = "what was measured is for who runs it")]
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    forking::fork,
+    mounts::{Mounted, may_mount},
+    support::{Victim, say},
+};
+use tracing_audit::{
+    AuditLog, AuditLogBuilder, AuditReader, FindingKind, Problem, VerifyReport, WhenFull, audit,
+};
+use tracing_subscriber::prelude::*;
+
+fn builder(dir: &Path, journals: &Path) -> AuditLogBuilder {
+    AuditLog::builder(dir)
+        .source("victim")
+        .rotate_bytes(96 * 1024)
+        .compression_level(1)
+        .live_grace(Duration::from_millis(5))
+        .sync_every(Duration::from_millis(7))
+        .journal_bytes(1 << 20)
+        .journal_dir(journals)
+}
+
+fn verify(dir: &Path) -> VerifyReport {
+    AuditReader::open(dir).unwrap().verify(|_, _| {}).unwrap()
+}
+
+fn journals(dir: &Path) -> Vec<PathBuf> {
+    let mut files = crate::support::files(dir);
+    files.retain(|path| path.extension().is_some_and(|e| e == "ring"));
+    files
+}
+
+/// Waits until the pointers of dead processes are gone, and with them what they left.
+fn recovered(dir: &Path, living: usize) {
+    crate::support::until("what dead processes left is recovered", || {
+        crate::support::files(&dir.join("state/journal")).len() <= living
+    });
+}
+
+/// Records from two threads until it is killed; says each id, and `durable` before it once the
+/// event is.
+#[test]
+fn victim() {
+    let (Ok(dir), Ok(journals)) = (std::env::var("KILL_DIR"), std::env::var("KILL_JOURNALS"))
+    else {
+        return;
+    };
+    let log = builder(Path::new(&dir), Path::new(&journals))
+        .open()
+        .unwrap();
+    tracing_subscriber::registry().with(log.layer()).init();
+    let record = |thread: usize| {
+        for n in 0..200_000 {
+            let filler = "x".repeat(n % 300);
+            let receipt = audit!("worker.step", actor.id = thread, n, filler);
+            assert!(receipt.is_recorded());
+            say(receipt.id());
+            if n % 50 == 0 {
+                receipt.wait().unwrap();
+                say(format!("durable:{}", receipt.id()));
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for thread in 0..2 {
+            scope.spawn(move || record(thread));
+        }
+    });
+}
+
+fn is_victim() -> bool {
+    std::env::var("KILL_DIR").is_ok()
+}
+
+/// What a killed process recorded, and what of it was durable.
+fn killed(dir: &Path, journals: &Path, least: usize) -> (HashSet<String>, HashSet<String>) {
+    let vars = [
+        ("KILL_DIR", dir.to_str().unwrap()),
+        ("KILL_JOURNALS", journals.to_str().unwrap()),
+    ];
+    let victim = Victim::start(&mut crate::support::child(module_path!(), "victim", &vars));
+    crate::support::until("the victim records events", || {
+        victim.said::<String>().len() >= least
+    });
+    let (durable, recorded): (HashSet<_>, HashSet<_>) = victim
+        .kill::<String>()
+        .into_iter()
+        .partition(|said| said.starts_with("durable:"));
+    let id = |said: String| said["durable:".len()..].to_owned();
+    (recorded, durable.into_iter().map(id).collect())
+}
+
+fn missing<'a>(of: &'a HashSet<String>, ids: &HashMap<String, usize>) -> Vec<&'a String> {
+    of.iter().filter(|id| !ids.contains_key(*id)).collect()
+}
+
+#[test]
+fn a_kill_loses_nothing() {
+    if is_victim() {
+        return;
+    }
+    let (dir, memory) = (tempfile::tempdir().unwrap(), in_memory());
+    let shared = memory.path().join("a/shared");
+    let mut recorded = HashSet::new();
+    for round in 1..=12 {
+        let (more, _) = killed(dir.path(), &shared, round * 20);
+        recorded.extend(more);
+        let report = verify(dir.path());
+        assert!(report.ok, "killed in round {round}: {report:#?}");
+        assert!(
+            report
+                .notes()
+                .any(|note| note.kind == FindingKind::LeftOver)
+        );
+        // Recovery needs no setting.
+        if round % 3 == 0 {
+            let log = AuditLog::builder(dir.path()).source("next").open().unwrap();
+            recovered(dir.path(), 1);
+            log.close().unwrap();
+        }
+    }
+    let ids = crate::support::ids(dir.path());
+    assert_eq!(missing(&recorded, &ids), Vec::<&String>::new());
+    assert!(ids.values().all(|count| *count == 1));
+    assert_eq!(journals(memory.path()), Vec::<PathBuf>::new());
+    assert_eq!(
+        crate::support::files(&dir.path().join("state/journal")).len(),
+        0
+    );
+    let mode = shared.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o700);
+}
+
+/// A directory on a file system in memory, where there is one.
+fn in_memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
+}
+
+#[test]
+fn a_journal_that_is_gone_is_recorded_and_all_that_was_durable_is_there() {
+    if is_victim() {
+        return;
+    }
+    for whole_directory in [false, true] {
+        let (dir, memory) = (tempfile::tempdir().unwrap(), in_memory());
+        let elsewhere = memory.path().join("journals");
+        let (recorded, durable) = killed(dir.path(), &elsewhere, 300);
+        let gone = journals(&elsewhere);
+        assert_eq!(gone.len(), 1);
+        match whole_directory {
+            // As by a restart of the machine.
+            true => fs::remove_dir_all(&elsewhere).unwrap(),
+            false => fs::remove_file(&gone[0]).unwrap(),
+        }
+        if !whole_directory {
+            let report = verify(dir.path());
+            assert!(report.ok, "{report:#?}");
+            let lost: Vec<_> = report
+                .notes()
+                .filter(|note| note.kind == FindingKind::Lost)
+                .collect();
+            assert_eq!(lost.len(), 1, "{report:#?}");
+            assert!(lost[0].what.contains(gone[0].to_str().unwrap()), "{lost:?}");
+        }
+
+        let problems: Arc<Mutex<Vec<String>>> = Arc::default();
+        let told = problems.clone();
+        let log = builder(dir.path(), &elsewhere)
+            .on_problem(move |problem| told.lock().unwrap().push(problem.to_string()))
+            .open()
+            .unwrap();
+        recovered(dir.path(), 1);
+        log.close().unwrap();
+        let problems = problems.lock().unwrap();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(
+            problems[0].contains(gone[0].to_str().unwrap()),
+            "{problems:?}"
+        );
+
+        // Numbers go on without a gap, which `ids` checks.
+        let ids = crate::support::ids(dir.path());
+        assert_eq!(missing(&durable, &ids), Vec::<&String>::new());
+        let entries = crate::support::records(dir.path());
+        let lost: Vec<_> = entries
+            .iter()
+            .filter(|entry| entry["event_type"] == "audit.log.lost")
+            .collect();
+        assert_eq!(lost.len(), 1, "{lost:#?}");
+        assert!(
+            lost[0]["description"]
+                .as_str()
+                .unwrap()
+                .contains("how many is unknown")
+        );
+        assert_eq!(lost[0]["details"]["journal"], gone[0].to_str().unwrap());
+        let report = verify(dir.path());
+        assert!(report.ok, "{report:#?}");
+        let noted = report
+            .notes()
+            .filter(|note| note.kind == FindingKind::Lost)
+            .count();
+        assert_eq!(noted, 1, "{report:#?}");
+        assert!(recorded.len() >= durable.len());
+
+        // Nothing of it is left to be done, or to be said, again.
+        builder(dir.path(), &elsewhere)
+            .open()
+            .unwrap()
+            .close()
+            .unwrap();
+        let again = crate::support::records(dir.path());
+        let lost = again
+            .iter()
+            .filter(|entry| entry["event_type"] == "audit.log.lost");
+        assert_eq!(lost.count(), 1);
+    }
+}
+
+#[test]
+fn a_journal_that_is_deleted_while_the_log_is_open_is_reported() {
+    if is_victim() {
+        return;
+    }
+    let (dir, memory) = (tempfile::tempdir().unwrap(), in_memory());
+    let problems: Arc<Mutex<Vec<String>>> = Arc::default();
+    let told = problems.clone();
+    let log = builder(dir.path(), memory.path())
+        .on_problem(move |problem| {
+            if let Problem::JournalLost(what) = problem {
+                told.lock().unwrap().push(what.clone());
+            }
+        })
+        .open()
+        .unwrap();
+    let journal = journals(memory.path()).remove(0);
+    fs::remove_file(&journal).unwrap();
+    crate::support::until("it is reported", || !problems.lock().unwrap().is_empty());
+    assert!(problems.lock().unwrap()[0].contains(journal.to_str().unwrap()));
+    let dispatch = tracing::Dispatch::new(tracing_subscriber::registry().with(log.layer()));
+    tracing::dispatcher::with_default(&dispatch, || audit!("still.recorded").wait().unwrap());
+    log.close().unwrap();
+    // It was closed in order, so nothing is lost.
+    assert_eq!(
+        crate::support::files(&dir.path().join("state/journal")).len(),
+        0
+    );
+    let report = verify(dir.path());
+    assert!(report.findings.is_empty(), "{report:#?}");
+}
+
+#[test]
+fn a_forked_child_has_its_journal_there_too() {
+    if is_victim() {
+        return;
+    }
+    let (dir, memory) = (tempfile::tempdir().unwrap(), in_memory());
+    let log = builder(dir.path(), memory.path()).open().unwrap();
+    let dispatch = tracing::Dispatch::new(tracing_subscriber::registry().with(log.layer()));
+    let parents = journals(memory.path());
+    assert_eq!(parents.len(), 1);
+    fork(|| {
+        // A daemon does that; relative paths were resolved before.
+        std::env::set_current_dir("/").unwrap();
+        tracing::dispatcher::with_default(&dispatch, || audit!("child.step").wait().unwrap());
+        assert_eq!(journals(memory.path()).len(), 2);
+        log.close().unwrap();
+        assert_eq!(journals(memory.path()), parents);
+    })
+    .ends_well();
+    tracing::dispatcher::with_default(&dispatch, || audit!("parent.step").wait().unwrap());
+    log.close().unwrap();
+    assert_eq!(crate::support::ids(dir.path()).len(), 2);
+    assert_eq!(journals(memory.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn two_logs_may_share_a_directory_for_journals() {
+    if is_victim() {
+        return;
+    }
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let memory = in_memory();
+    fs::set_permissions(memory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let logs = [&one, &two].map(|dir| builder(dir.path(), memory.path()).open().unwrap());
+    let journals = journals(memory.path());
+    assert_eq!(journals.len(), 2);
+    for journal in journals {
+        let mode = journal.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600);
+    }
+    // The directory is as it was.
+    let mode = memory.path().metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o755);
+    for log in logs {
+        log.close().unwrap();
+    }
+}
+
+#[test]
+fn a_directory_that_is_not_the_logs_own_is_refused() {
+    if is_victim() {
+        return;
+    }
+    let (dir, memory) = (tempfile::tempdir().unwrap(), in_memory());
+    let refused = |journals: &Path, why: &str| {
+        let error = builder(dir.path(), journals).open().unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(journals.to_str().unwrap()), "{text}");
+        assert!(text.contains(why), "{text}");
+    };
+    let open = memory.path().join("open");
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).unwrap();
+    refused(&open, "can be written by every user");
+    // One inside it is ours.
+    let inside = open.join("ours");
+    builder(dir.path(), &inside)
+        .open()
+        .unwrap()
+        .close()
+        .unwrap();
+
+    refused(
+        &dir.path().canonicalize().unwrap().join("live/journals"),
+        "in the log's directory",
+    );
+    if rustix::process::geteuid().is_root() {
+        let others = memory.path().join("others");
+        fs::create_dir(&others).unwrap();
+        std::os::unix::fs::chown(&others, Some(12345), None).unwrap();
+        refused(&others, "belongs to uid 12345");
+    }
+    let text = memory.path().join("text");
+    fs::write(&text, "").unwrap();
+    assert!(builder(dir.path(), &text).open().is_err());
+}
+
+#[test]
+fn a_full_directory_for_journals_is_named_with_what_is_needed() {
+    const NAME: &str = "a_full_directory_for_journals_is_named_with_what_is_needed";
+    if is_victim() || !may_mount(module_path!(), NAME) {
+        return;
+    }
+    let (dir, at) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let memory = Mounted::tmpfs("size=2500k", at.path());
+    // The root of a file system in memory is everyone's.
+    let elsewhere = memory.path().join("journals");
+    // What dead processes left there makes room first.
+    for _ in 0..4 {
+        killed(dir.path(), &elsewhere, 1);
+    }
+    let error = builder(dir.path(), &elsewhere)
+        .journal_bytes(1 << 22)
+        .open()
+        .unwrap_err()
+        .to_string();
+    let resolved = elsewhere.canonicalize().unwrap();
+    for part in ["4198400 bytes", resolved.to_str().unwrap(), "journal_bytes"] {
+        assert!(error.contains(part), "{error}");
+    }
+    let log = builder(dir.path(), &elsewhere).open().unwrap();
+    recovered(dir.path(), 1);
+    log.close().unwrap();
+    assert_eq!(crate::support::files(memory.path()), Vec::<PathBuf>::new());
+    let report = verify(dir.path());
+    assert!(report.findings.is_empty(), "{report:#?}");
+}
+
+/// A frozen file system; dropping it lets it go on.
+struct Frozen<'a>(&'a Path);
+
+impl<'a> Frozen<'a> {
+    fn new(at: &'a Path) -> Result<Self, String> {
+        let frozen = Command::new("fsfreeze").arg("-f").arg(at).output();
+        let frozen = frozen.map_err(|e| format!("fsfreeze: {e}"))?;
+        match frozen.status.success() {
+            true => Ok(Self(at)),
+            false => Err(String::from_utf8_lossy(&frozen.stderr).into_owned()),
+        }
+    }
+}
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("fsfreeze").arg("-u").arg(self.0).status();
+    }
+}
+
+/// An ext4 in a file, mounted.
+fn ext4(image: &Path, at: &Path) -> Result<Mounted, String> {
+    fs::File::create(image).unwrap().set_len(64 << 20).unwrap();
+    let made = Command::new("mkfs.ext4").arg("-q").arg(image).output();
+    match made {
+        Ok(made) if made.status.success() => Mounted::image(image, at),
+        Ok(made) => Err(String::from_utf8_lossy(&made.stderr).into_owned()),
+        Err(e) => Err(format!("mkfs.ext4: {e}")),
+    }
+}
+
+#[test]
+fn no_caller_waits_while_the_logs_file_system_is_frozen() {
+    if is_victim() {
+        return;
+    }
+    let [image, at, memory] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let disk = match ext4(&image.path().join("image"), at.path()) {
+        Ok(disk) => disk,
+        Err(why) => {
+            println!("skipped: no file in a directory can be mounted here: {why}");
+            return;
+        }
+    };
+    let memory = Mounted::tmpfs("size=8m", memory.path());
+    let dir = disk.path().join("audit");
+    let log = builder(&dir, &memory.path().join("journals"))
+        .when_full(WhenFull::Drop)
+        .open()
+        .unwrap();
+    let dispatch = tracing::Dispatch::new(tracing_subscriber::registry().with(log.layer()));
+    let step = |n: usize| {
+        let filler = "x".repeat(400);
+        tracing::dispatcher::with_default(&dispatch, || audit!("worker.step", n, filler))
+    };
+    step(0).wait().unwrap();
+
+    let frozen = match Frozen::new(disk.path()) {
+        Ok(frozen) => frozen,
+        Err(why) => {
+            println!("skipped: nothing can be frozen here: {why}");
+            return;
+        }
+    };
+    let (mut recorded, mut dropped) = (1_u64, 0_u64);
+    let (mut longest, begun) = (Duration::ZERO, Instant::now());
+    // More events than the journal holds.
+    for n in 1..6_000 {
+        let call = Instant::now();
+        match step(n).is_recorded() {
+            true => recorded += 1,
+            false => dropped += 1,
+        }
+        longest = longest.max(call.elapsed());
+    }
+    let took = begun.elapsed();
+    drop(frozen);
+    println!(
+        "{recorded} recorded, {dropped} dropped in {took:?}, the longest call took {longest:?}"
+    );
+    assert!(took < Duration::from_secs(5), "6000 calls took {took:?}");
+    assert!(longest < Duration::from_secs(1), "a call took {longest:?}");
+    assert!(dropped > 100 && recorded > 100, "{recorded}, {dropped}");
+
+    // As soon as there is room again.
+    while !step(6_000).is_recorded() {
+        dropped += 1;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    log.close().unwrap();
+    assert_eq!(log.counters().dropped, dropped);
+    let entries = crate::support::records(&dir);
+    let of = |event_type: &str| {
+        let of_type = entries
+            .iter()
+            .filter(|entry| entry["event_type"] == event_type);
+        of_type.collect::<Vec<_>>()
+    };
+    assert_eq!(of("worker.step").len() as u64, recorded + 1);
+    let counted = of("audit.log.dropped")
+        .iter()
+        .map(|entry| entry["details"]["count"].as_u64().unwrap())
+        .sum::<u64>();
+    assert_eq!(counted, dropped);
+    let report = verify(&dir);
+    assert!(report.ok, "{report:#?}");
+}
