@@ -15,7 +15,7 @@ pub use builder::AuditLogBuilder;
 #[cfg(feature = "cli")]
 use crate::store::Retention;
 use crate::{
-    capture::{self, AuditLayer, Intake},
+    capture::{self, AuditLayer, Intake, NotDurable},
     error::{Error, Result},
     record::{HashKey, OwnRecord, Severity, StreamId},
     store::{Counters, Hold, Store, hold::Holds, keys, layout::Layout},
@@ -266,6 +266,35 @@ impl AuditLog {
     /// If they can't be read; nothing is pruned then either.
     pub fn holds(&self) -> Result<Vec<Hold>> {
         Holds::read(self.layout()).map(Holds::into_vec)
+    }
+
+    /// Waits until every event that this process recorded before is on stable storage, and in files
+    /// where it can be read: usually some milliseconds, as for [`Receipt::wait`](crate::Receipt::wait).
+    ///
+    /// ```
+    /// use tracing_audit::{AuditLog, AuditReader, Query, audit};
+    /// use tracing_subscriber::prelude::*;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let dir = dir.path();
+    /// let log = AuditLog::builder(dir).source("test").open()?;
+    /// tracing::subscriber::with_default(tracing_subscriber::registry().with(log.layer()), || {
+    ///     audit!("user.created", resource.id = 7);
+    /// });
+    /// log.flush()?;
+    /// let page = AuditReader::open(dir)?.page(&Query::parse([("event_type", "user.created")])?)?;
+    /// assert_eq!(page.entries.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the disk refuses just now, or the log was closed before all was written: see
+    /// [`NotDurable`](crate::NotDurable). The events are in the journal then.
+    pub fn flush(&self) -> std::result::Result<(), NotDurable> {
+        self.owner.stores.flush()
     }
 
     /// Takes no more events, writes those taken and makes them durable, and stops the log's

@@ -49,8 +49,8 @@ pub(crate) use intake::{Intake, Journal, Journals};
 pub use layer::AuditLayer;
 pub use nowhere::events_without_log;
 pub use parts::{ActorParts, ContextParts};
-pub(crate) use receipt::NotTaken;
 pub use receipt::{Durable, NotDurable, Receipt};
+pub(crate) use receipt::{NotTaken, flush};
 pub use redact::{
     Denied, Hashed, Hidden, Masked, Redactable, Redacted, Secret, Shown, Unredacted, hashed, mask,
     redact, unredacted,

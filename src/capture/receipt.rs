@@ -9,6 +9,7 @@ use std::{
 
 use uuid::Uuid;
 
+use super::intake::Journal;
 use crate::journal::{Durability, Fate};
 
 /// Why an event is not, or not known to be, on stable storage.
@@ -140,6 +141,11 @@ impl fmt::Debug for Receipt {
             .field("recorded", &self.is_recorded())
             .finish_non_exhaustive()
     }
+}
+
+/// Waits for all that was pushed into the journal before.
+pub(crate) fn flush(journal: &Journal) -> Result<(), NotDurable> {
+    outcome(journal.durability.wait(journal.producer.end().0))
 }
 
 fn outcome(fate: Fate) -> Result<(), NotDurable> {

@@ -205,6 +205,11 @@ impl<M: Memory> Producer<M> {
         Ok(Position(start + size))
     }
 
+    /// The position after all that was pushed.
+    pub(crate) fn end(&self) -> Position {
+        Position(self.ring.word(at::HEAD).load(Relaxed) & !CLOSED)
+    }
+
     /// How many bytes of the ring are taken: pushed or being pushed, and not yet released.
     pub(crate) fn used(&self) -> u64 {
         let tail = self.ring.word(at::TAIL).load(Relaxed);

@@ -19,7 +19,7 @@ use std::{
 };
 
 use crate::{
-    capture::{Journal, Journals, NotTaken},
+    capture::{self, Journal, Journals, NotDurable, NotTaken},
     contain::contain,
     error::{Error, Result},
     journal::{PerProcess, Process},
@@ -119,6 +119,12 @@ impl Stores {
     /// This process's store; a child opens it.
     pub(super) fn store(&self) -> Result<&Store> {
         Ok(&self.here().open(self)?.store)
+    }
+
+    /// Waits for all that this process recorded.
+    pub(super) fn flush(&self) -> Result<(), NotDurable> {
+        self.opened()
+            .map_or(Ok(()), |opened| capture::flush(&opened.journal))
     }
 
     /// The stream of this process's store, or while it has none, of that which opened the log.

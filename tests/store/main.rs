@@ -22,6 +22,7 @@ mod another_user_is_refused;
 mod another_user_reads;
 mod dead_streams_are_recovered_in_turns;
 mod directory_is_resolved_once;
+mod flush_reads_ones_own_writes;
 mod journal_elsewhere;
 mod kill_minus_nine_loses_nothing;
 mod two_containers_open_at_once;
