@@ -18,10 +18,14 @@ mod support;
 use std::{
     collections::{HashMap, HashSet},
     fs,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
-    process::Command,
-    sync::{Arc, Mutex},
+    process::{Command, Stdio},
+    sync::{
+        Arc, Mutex,
+        mpsc::{Sender, channel},
+    },
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -29,7 +33,8 @@ use forking::fork;
 use mounts::{Mounted, may_mount};
 use support::{Victim, say};
 use tracing_audit::{
-    AuditLog, AuditLogBuilder, AuditReader, FindingKind, Problem, VerifyReport, WhenFull, audit,
+    AuditLog, AuditLogBuilder, AuditReader, FindingKind, Permissions, Problem, VerifyReport,
+    WhenFull, audit,
 };
 use tracing_subscriber::prelude::*;
 
@@ -85,7 +90,7 @@ fn victim() {
             }
         }
     };
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for thread in 0..2 {
             scope.spawn(move || record(thread));
         }
@@ -355,6 +360,37 @@ fn a_directory_that_is_not_the_logs_own_is_refused() {
 }
 
 #[test]
+fn the_journal_is_the_log_owners_and_readable_by_who_may_read_the_log() {
+    if is_victim() {
+        return;
+    }
+    let (dir, memory) = (tempfile::tempdir().unwrap(), in_memory());
+    let audit = dir.path().join("audit");
+    fs::create_dir(&audit).unwrap();
+    let us = fs::metadata(&audit).unwrap().uid();
+    // Root works in the log of another user.
+    let owner = if us == 0 { 12345 } else { us };
+    std::os::unix::fs::chown(&audit, Some(owner), None).unwrap();
+    let elsewhere = memory.path().join("above/journals");
+    let log = builder(&audit, &elsewhere)
+        .permissions(Permissions::GroupRead)
+        .open()
+        .unwrap();
+    let journal = journals(&elsewhere).remove(0);
+    for (path, mode) in [
+        (elsewhere.parent().unwrap(), 0o750),
+        (&elsewhere, 0o750),
+        (&journal, 0o640),
+    ] {
+        let found = path.metadata().unwrap();
+        let found = (found.uid(), found.permissions().mode() & 0o777);
+        assert_eq!(found, (owner, mode), "{}", path.display());
+    }
+    log.close().unwrap();
+    assert!(!journal.exists());
+}
+
+#[test]
 fn a_full_directory_for_journals_is_named_with_what_is_needed() {
     const NAME: &str = "a_full_directory_for_journals_is_named_with_what_is_needed";
     if is_victim() || !may_mount(NAME) {
@@ -385,23 +421,41 @@ fn a_full_directory_for_journals_is_named_with_what_is_needed() {
     assert!(report.findings.is_empty(), "{report:#?}");
 }
 
-/// A frozen file system; dropping it lets it go on.
-struct Frozen<'a>(&'a Path);
+/// A frozen file system. Another process lets it go on when this is dropped, when this process dies,
+/// and when the test hangs.
+struct Frozen(Option<(Sender<()>, JoinHandle<()>)>);
 
-impl<'a> Frozen<'a> {
-    fn new(at: &'a Path) -> Result<Self, String> {
+impl Frozen {
+    fn new(at: &Path) -> Result<Self, String> {
+        // Ready before anything is frozen; it goes on when its input ends.
+        let mut thaw = Command::new("sh")
+            .args(["-c", "read line; fsfreeze -u \"$0\""])
+            .arg(at)
+            .stdin(Stdio::piped())
+            .spawn()
+            .map_err(|e| format!("sh: {e}"))?;
+        let (drop_me, dropped) = channel();
+        let thawing = thread::spawn(move || {
+            let _ = dropped.recv_timeout(Duration::from_secs(30));
+            drop(thaw.stdin.take());
+            thaw.wait().unwrap();
+        });
+        let ours = Self(Some((drop_me, thawing)));
         let frozen = Command::new("fsfreeze").arg("-f").arg(at).output();
         let frozen = frozen.map_err(|e| format!("fsfreeze: {e}"))?;
         match frozen.status.success() {
-            true => Ok(Self(at)),
+            true => Ok(ours),
             false => Err(String::from_utf8_lossy(&frozen.stderr).into_owned()),
         }
     }
 }
 
-impl Drop for Frozen<'_> {
+impl Drop for Frozen {
     fn drop(&mut self) {
-        let _ = Command::new("fsfreeze").arg("-u").arg(self.0).status();
+        if let Some((drop_me, thawing)) = self.0.take() {
+            drop(drop_me);
+            let _ = thawing.join();
+        }
     }
 }
 
@@ -472,7 +526,7 @@ fn no_caller_waits_while_the_logs_file_system_is_frozen() {
     // As soon as there is room again.
     while !step(6_000).is_recorded() {
         dropped += 1;
-        std::thread::sleep(Duration::from_millis(1));
+        thread::sleep(Duration::from_millis(1));
     }
     log.close().unwrap();
     assert_eq!(log.counters().dropped, dropped);
