@@ -70,8 +70,8 @@
 //! before the tail; only [`Consumer::release`] frees them, and it needs the consumer exclusively,
 //! so not while the slice lives.
 //!
-//! *Others.* Nobody else has the file open for writing: it is created exclusively, 0600 in a 0700
-//! directory, by the process that holds the stream's lock. Nobody truncates it, and its blocks are
+//! *Others.* Nobody else has the file open for writing: it is created exclusively, for its owner
+//! alone to write, by the process that holds the stream's lock. Nobody truncates it, and its blocks are
 //! allocated when it is created, so no access raises SIGBUS on a full disk. (A file system that
 //! allocates anew on every write, as ZFS does and btrfs after a snapshot, can't promise the
 //! latter.) A child of `fork` shares the mapping, but neither pushes nor closes: what it pushed

@@ -114,8 +114,9 @@ impl AuditLogBuilder {
     /// A caller writes into the journal, which is a mapped file. While its file system is frozen or
     /// hangs, a caller waits in the kernel, whatever [`WhenFull`] says. A journal in memory, or on
     /// another disk, keeps callers away from trouble of the log's disk. It costs
-    /// [`journal_bytes`](Self::journal_bytes) and 4 KiB of memory there for each process that has
-    /// the log open; nothing else changes, and the calls are as fast.
+    /// [`journal_bytes`](Self::journal_bytes) and 4 KiB of room there for each process that has the
+    /// log open (in memory, a container's limit includes it); nothing else changes, and the calls
+    /// are as fast.
     ///
     /// | with the journal in memory | the process is killed | power is lost, or the machine restarts |
     /// |---|---|---|
@@ -142,8 +143,8 @@ impl AuditLogBuilder {
     /// (`RemoveIPC=`).
     ///
     /// The directory is created where it is missing, with the owner and the
-    /// [`permissions`](Self::permissions) of the log's own. Several logs may share one. The path is
-    /// resolved when the log is opened.
+    /// [`permissions`](Self::permissions) of the log's own; one that is there stays as it is.
+    /// Several logs may share one. The path is resolved when the log is opened.
     ///
     /// # Errors
     ///

@@ -48,10 +48,10 @@ pub enum Problem {
     PruneFailed(String),
     /// Events were dropped because the journal was full.
     Dropped(u64),
-    /// The journal's file, or the one in the log's directory that leads to it
-    /// ([`journal_dir`](crate::AuditLogBuilder::journal_dir)), was deleted or replaced by someone
-    /// else. Events are still written, but
-    /// those of the last milliseconds are lost if the process is killed: restart it.
+    /// The journal's file was deleted or replaced by someone else, or the file in the log's
+    /// directory that leads to it ([`journal_dir`](crate::AuditLogBuilder::journal_dir)). Events
+    /// are still written, but those of the last milliseconds are lost if the process is killed:
+    /// restart it.
     JournalLost(String),
     /// The log's directory is no longer where it was opened: it was moved, or a link to it now
     /// points to another. The log goes on in the old one; restart the process to use the new one.
