@@ -54,7 +54,7 @@
 //! | a live file ends | the cut behind its last line, if there is one; the journal's header |
 //! | a file is sealed | the compressed file; its index and that one's name; then the sealed file's name |
 //! | the live twin goes | the sealed file's name, once more: who renamed it may have died |
-//! | a journal is removed | when closing: its header, which says that nothing is in it. In recovery: all that is kept and appended, and the live directory |
+//! | a journal is removed | when closing: its header, which says that nothing is in it. In recovery: all that is kept and appended, and the live directory; what may not be durable is written again first, because a sync may have failed before |
 //! | a recovered file is sealed | that the journal is gone: brought back by a power loss, its events would be written again |
 //! | files are pruned | the entry that names them, in the log or in `state/pruning` |
 //!
@@ -115,12 +115,16 @@ mod reserve;
 mod retention;
 mod room;
 mod root;
+mod rotate;
 mod sealer;
 mod sound;
 mod space;
 pub(crate) mod survey;
+mod take_over;
 #[cfg(test)]
 mod tamper;
+#[cfg(test)]
+mod test_options;
 mod trusted_time;
 mod twins;
 mod undelivered;
