@@ -58,7 +58,7 @@ impl Writer {
         let due = live.len() >= options.rotate_bytes
             || now.saturating_sub(live.begun()) >= options.rotate_age;
         // In a directory that was renamed, the next file could not be created.
-        if !another_day && !(due && self.root.is_there(&**fs, layout)) {
+        if !(another_day || due && self.root.is_there(&**fs, layout)) {
             return Ok(());
         }
         if live.is_unsynced() {

@@ -11,7 +11,7 @@ use super::{
     names::FileStem,
     recover::{self, damaged_journals},
     sealer::{RETRY, Sealer, SealerPlace},
-    survey::Survey,
+    survey::{LiveFiles, Survey},
 };
 use crate::{
     error::{Error, Result},
@@ -75,7 +75,10 @@ impl Sealer {
             ..
         } = &self.place;
         let survey = Survey::take(&**fs, layout)?;
-        let (mut unsealed, twins) = survey.unsealed_and_twins(&**fs, layout)?;
+        let LiveFiles {
+            mut unsealed,
+            twins,
+        } = survey.live_files(&**fs, layout)?;
         let mut busy: BTreeSet<_> = self.queue.iter().map(|p| p.stem.stream.clone()).collect();
         busy.insert(own.clone());
         for (stem, sealed) in twins {
