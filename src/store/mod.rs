@@ -63,7 +63,7 @@
 //! | a journal elsewhere is created | the pointer that names it |
 //! | the first event is taken | the journal, and the pointer's line `begun` |
 //! | a journal elsewhere is removed | as below, and the pointer's line `closed`; the pointer goes after that, durably |
-//! | a journal is removed | when closing: its header, which says that nothing is in it. In recovery: all that is kept and appended, and the live directory |
+//! | a journal is removed | when closing: its header, which says that nothing is in it. In recovery: all that is kept and appended, and the live directory; what may not be durable is written again first, because a sync may have failed before |
 //! | a recovered file is sealed | that the journal is gone: brought back by a power loss, its events would be written again |
 //! | files are pruned | the entry that names them, in the log or in `state/pruning` |
 //!
@@ -127,12 +127,16 @@ mod reserve;
 mod retention;
 mod room;
 mod root;
+mod rotate;
 mod sealer;
 mod sound;
 mod space;
 pub(crate) mod survey;
+mod take_over;
 #[cfg(test)]
 mod tamper;
+#[cfg(test)]
+mod test_options;
 mod trusted_time;
 mod twins;
 mod undelivered;

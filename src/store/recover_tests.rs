@@ -1,40 +1,15 @@
 //! What recovery adds is filed where it is looked for.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
 use super::*;
 use crate::{
     query::{AuditReader, Filter, Order},
     store::{
-        SpaceAction, Watermarks, assemble::assemble, gzip::Level, health::Health,
-        open::StoreOptions, retention::Retention, seal, sealer::SealerOptions, set_clock::SetClock,
-        sim::SimFs, writer::WriterOptions,
+        assemble::assemble, gzip::Level, seal, set_clock::SetClock, sim::SimFs,
+        test_options::options,
     },
 };
-
-fn options() -> StoreOptions {
-    let none = (0, SpaceAction::Report);
-    StoreOptions {
-        permissions: None,
-        source: "app".parse().unwrap(),
-        journal_capacity: 1 << 16,
-        journal_dir: None,
-        writer: WriterOptions {
-            rotate_bytes: 1 << 20,
-            rotate_age: Duration::from_secs(3600),
-            sync_interval: Duration::from_secs(1),
-            watermarks: Watermarks::default()
-                .low(none.0, none.1)
-                .very_low(none.0, none.1),
-        },
-        sealer: SealerOptions {
-            level: Level::FASTEST,
-            grace: Duration::ZERO,
-            retention: Retention::unlimited(),
-        },
-        health: Arc::new(Health::new(None)),
-    }
-}
 
 #[test]
 fn what_is_recovered_days_later_is_found_on_the_day_that_it_is_stamped_with() {
@@ -43,7 +18,7 @@ fn what_is_recovered_days_later_is_found_on_the_day_that_it_is_stamped_with() {
     let clock = Arc::new(SetClock::new("2026-01-10T10:00:00Z"));
     let dir = Path::new("/log");
     let process = fs.process();
-    let mut parts = assemble(Arc::new(process.clone()), clock.clone(), dir, options()).unwrap();
+    let mut parts = assemble(Arc::new(process.clone()), clock.clone(), dir, options(None)).unwrap();
     for _ in 0..2 {
         let source = "app".parse().unwrap();
         let event = OwnRecord::new("test.event", Severity::Info, "Something").render(&source);

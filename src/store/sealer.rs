@@ -3,7 +3,7 @@
 //!
 //! It works behind the writer and never holds it up, nor an `open`. Everything it does can be cut
 //! short and done again, by it or by another process. What thousands of short processes left is taken
-//! in turns, the journals first: at most [`LOCKS`] streams are held at a time, none longer than it is
+//! in turns, the journals first: few streams are held at a time, none longer than it is
 //! worked on, and a process that ends soon does a little more than it leaves.
 
 use std::{
@@ -25,12 +25,11 @@ use super::{
     names::FileStem,
     prune::Pruner,
     rebuild::remove_orphans,
-    recover::{self, damaged_journals},
     repair::repair_finished,
     retention::Retention,
     root::Root,
     seal,
-    survey::Survey,
+    take_over::Failed,
     twins::Twins,
 };
 use crate::{
@@ -76,15 +75,15 @@ pub(super) struct SealerPlace {
 }
 
 pub(super) struct Sealer {
-    place: SealerPlace,
+    pub(super) place: SealerPlace,
     root: Root,
     pruner: Pruner,
     jobs: Receiver<Job>,
-    queue: VecDeque<Pending>,
-    twins: Twins,
+    pub(super) queue: VecDeque<Pending>,
+    pub(super) twins: Twins,
     /// Streams that may have something to recover, those with a journal first.
-    left: VecDeque<StreamId>,
-    failed: Failed,
+    pub(super) left: VecDeque<StreamId>,
+    pub(super) failed: Failed,
     /// Those without a journal of which a file was not whole: recovered once.
     tried: BTreeSet<StreamId>,
     /// When it was last looked for what is left, and pruned.
@@ -93,44 +92,9 @@ pub(super) struct Sealer {
     orphans_looked_for: Duration,
 }
 
-/// Streams whose recovery failed, as on a full disk, and when it is tried again.
-#[derive(Default)]
-struct Failed {
-    streams: Vec<StreamId>,
-    pause: Duration,
-    at: Duration,
-}
-
-impl Failed {
-    fn add(&mut self, stream: StreamId) {
-        self.streams.push(stream);
-    }
-
-    /// Some may have been added now.
-    fn wait(&mut self, now: Duration) {
-        if self.streams.is_empty() {
-            self.pause = Duration::ZERO;
-        } else if self.at <= now {
-            self.pause = (self.pause * 2).clamp(RETRY.0, RETRY.1);
-            self.at = now + self.pause;
-        }
-    }
-
-    fn take_due(&mut self, now: Duration) -> Vec<StreamId> {
-        match self.at <= now {
-            true => std::mem::take(&mut self.streams),
-            false => Vec::new(),
-        }
-    }
-
-    fn next(&self) -> Option<Duration> {
-        (!self.streams.is_empty()).then_some(self.at)
-    }
-}
-
 /// A file to be sealed.
-struct Pending {
-    stem: FileStem,
+pub(super) struct Pending {
+    pub(super) stem: FileStem,
     /// Whether a dead process left it.
     left: bool,
     /// Whether what someone did to it was set aside.
@@ -140,11 +104,9 @@ struct Pending {
 }
 
 const MAINTENANCE: Duration = Duration::from_secs(60);
-const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+pub(super) const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// A backlog of this many files is sealed at the fast level.
 const BEHIND: usize = 2;
-/// So many streams of dead processes are held at a time, with a descriptor each.
-const LOCKS: usize = 8;
 /// So many files of dead processes are sealed by a process that ends.
 const LAST_FILES: usize = 2;
 /// So many twins are compared and removed at a time, and by a process that ends.
@@ -259,7 +221,7 @@ impl Sealer {
         found.is_ok_and(|found| found.is_some_and(|found| found.len <= SMALL))
     }
 
-    fn add(&mut self, stem: FileStem, left: bool) {
+    pub(super) fn add(&mut self, stem: FileStem, left: bool) {
         self.queue.push_back(Pending {
             stem,
             left,
@@ -431,137 +393,6 @@ impl Sealer {
         } = &self.place;
         if let Err(error) = remove_orphans(&**fs, layout, clock.now()) {
             self.report_failed(&error);
-        }
-    }
-
-    /// Looks which streams have something left, and which twins.
-    fn look_for_left(&mut self) {
-        match self.find_left() {
-            Ok(unsealed) => unsealed.into_iter().for_each(|stem| self.add(stem, true)),
-            Err(error) => self.report_failed(&error),
-        }
-    }
-
-    /// The files that need no recovery but to be sealed.
-    fn find_left(&mut self) -> Result<Vec<FileStem>> {
-        let SealerPlace {
-            fs,
-            layout,
-            clock,
-            own,
-            ..
-        } = &self.place;
-        let survey = Survey::take(&**fs, layout)?;
-        let (mut unsealed, twins) = survey.unsealed_and_twins(&**fs, layout)?;
-        let mut busy: BTreeSet<_> = self.queue.iter().map(|p| p.stem.stream.clone()).collect();
-        busy.insert(own.clone());
-        for (stem, sealed) in twins {
-            if !busy.contains(&stem.stream) {
-                self.twins
-                    .found(stem, sealed, clock.now(), clock.monotonic());
-            }
-        }
-        busy.extend(self.left.iter().chain(&self.failed.streams).cloned());
-        let left = survey.journals().iter().chain(survey.remains(&unsealed));
-        let left = left.filter(|stream| !busy.contains(stream));
-        self.left.extend(left.cloned());
-        let left = self.left.make_contiguous();
-        left.sort_by_key(|stream| !survey.has_journal(stream));
-        // Without a journal the files are whole: the log was closed, or recovered before.
-        unsealed.retain(|stem| !survey.has_journal(&stem.stream) && !busy.contains(&stem.stream));
-        Ok(unsealed)
-    }
-
-    /// Takes over some streams of processes that died.
-    fn recover_some(&mut self) {
-        let now = self.place.clock.monotonic();
-        self.left.extend(self.failed.take_due(now));
-        let locked = self.lock_some();
-        if !locked.is_empty() {
-            self.recover_locked(locked);
-        }
-        self.failed.wait(self.place.clock.monotonic());
-    }
-
-    fn lock_some(&mut self) -> Vec<(StreamId, Box<dyn FsLock>)> {
-        let mut locked = Vec::new();
-        while locked.len() < LOCKS
-            && let Some(stream) = self.left.pop_front()
-        {
-            let lock = self.place.layout.lock(stream.as_str());
-            match self.place.fs.try_lock(&lock) {
-                Ok(Some(lock)) => locked.push((stream, lock)),
-                // Its process lives.
-                Ok(None) => {}
-                Err(error) => {
-                    self.report_failed(&error);
-                    self.failed.add(stream);
-                }
-            }
-        }
-        locked
-    }
-
-    fn recover_locked(&mut self, locked: Vec<(StreamId, Box<dyn FsLock>)>) {
-        let (fs, layout) = (self.place.fs.clone(), self.place.layout.clone());
-        // After the locks were taken: nobody changes what is seen now.
-        let survey = match Survey::take(&*fs, &layout) {
-            Ok(survey) => survey,
-            Err(error) => {
-                locked
-                    .into_iter()
-                    .for_each(|(stream, _)| self.failed.add(stream));
-                return self.report_failed(&error);
-            }
-        };
-        for (stream, lock) in locked {
-            let clock = &*self.place.clock;
-            match recover::recover_locked(&*fs, &layout, clock, &stream, &survey, lock) {
-                Ok(recovered) => self.recovered(recovered),
-                Err(error) => {
-                    self.report_failed(&error);
-                    self.failed.add(stream);
-                }
-            }
-        }
-    }
-
-    fn recovered(&mut self, recovered: recover::Recovered) {
-        let health = &self.place.health;
-        health.count(health.recovered(), recovered.records);
-        for what in recovered.problems {
-            health.report(&Problem::RecoveryFailed(what));
-        }
-        if recovered.files.is_empty() {
-            let _ = recovered.lock.remove();
-        }
-        // Otherwise the lock's file stays until they are sealed.
-        for stem in recovered.files {
-            self.add(stem, true);
-        }
-    }
-
-    fn report_failed(&self, error: &Error) {
-        let problem = Problem::RecoveryFailed(error.to_string());
-        self.place.health.report(&problem);
-    }
-
-    /// What was set aside before is reported by each process, until a person has taken it away.
-    fn report_damaged(&self) {
-        let dir = self.place.layout.journal_dir();
-        match damaged_journals(&*self.place.fs, &dir) {
-            Ok(names) => {
-                for name in names {
-                    let path = dir.join(name);
-                    let what = format!(
-                        "{} was set aside as damaged: events in it may be missing from the \
-                         log; examine it, then move it out of the log's directory",
-                        path.display()
-                    );
-                    self.place.health.report(&Problem::RecoveryFailed(what));
-                }
-            }
-            Err(error) => self.report_failed(&error),
         }
     }
 

@@ -121,7 +121,7 @@ impl IndexBuilder {
     fn follows(&self, line: &[u8], fields: &Fields<'_>) -> bool {
         let ours = fields.stream == self.stem.stream.as_str().as_bytes();
         // A page that never reached the disk reads as zeros.
-        ours && fields.seq >= self.next_seq && line.iter().all(|byte| *byte >= b' ')
+        ours && fields.seq >= self.next_seq.max(1) && line.iter().all(|byte| *byte >= b' ')
     }
 
     fn number(&mut self, block: &mut Block, fields: Option<&Fields<'_>>) {

@@ -24,6 +24,14 @@ pub(crate) struct Survey {
     half_made: BTreeMap<StreamId, Vec<String>>,
 }
 
+/// The live files of all streams.
+#[derive(Debug, Default)]
+pub(super) struct LiveFiles {
+    pub(super) unsealed: Vec<FileStem>,
+    /// Those with a sealed twin, and when that was written.
+    pub(super) twins: Vec<(FileStem, Timestamp)>,
+}
+
 impl Survey {
     pub(crate) fn take(fs: &dyn Fs, layout: &Layout) -> Result<Self> {
         let list =
@@ -86,29 +94,23 @@ impl Survey {
 
     /// The live files without a sealed twin.
     pub(crate) fn unsealed(&self, fs: &dyn Fs, layout: &Layout) -> Result<Vec<FileStem>> {
-        self.unsealed_and_twins(fs, layout)
-            .map(|(unsealed, _)| unsealed)
+        Ok(self.live_files(fs, layout)?.unsealed)
     }
 
-    /// The live files without a sealed twin; and those with one, and when that was written.
-    pub(super) fn unsealed_and_twins(
-        &self,
-        fs: &dyn Fs,
-        layout: &Layout,
-    ) -> Result<(Vec<FileStem>, Vec<(FileStem, Timestamp)>)> {
-        let mut unsealed = Vec::new();
-        let mut twins = Vec::new();
+    /// The live files, apart by whether they are sealed.
+    pub(super) fn live_files(&self, fs: &dyn Fs, layout: &Layout) -> Result<LiveFiles> {
+        let mut files = LiveFiles::default();
         for stem in self.all_live() {
             let sealed = layout.sealed(stem);
             let found = fs
                 .identity(&sealed)
                 .map_err(Error::io("look at", &sealed))?;
             match found {
-                Some(found) => twins.push((stem.clone(), found.modified)),
-                None => unsealed.push(stem.clone()),
+                Some(found) => files.twins.push((stem.clone(), found.modified)),
+                None => files.unsealed.push(stem.clone()),
             }
         }
-        Ok((unsealed, twins))
+        Ok(files)
     }
 
     /// The streams with a lock or half-made files, but with no journal and nothing to seal: whoever

@@ -9,7 +9,7 @@
 //! 2. *A number is given for good with the sync.* When the writer goes back to the last release, it
 //!    goes back to the number of that release too.
 //! 3. *A file is complete and durable before the next one is created*, and the journal's header,
-//!    which says so, is durable as well: [`Writer::end_file`] is the only way out of a file. So
+//!    which says so, is durable as well: `rotate` is the only way out of a file. So
 //!    recovery never has to look for an event in a sealed file.
 //! 4. The log's own entries (`audit.log.…`) don't pass through the journal, which may be full when
 //!    they are needed. They are kept in `own` until they are durable.
@@ -41,7 +41,7 @@ use super::{
     fs::Fs,
     health::{Health, Problem},
     layout::Layout,
-    live::{Live, Synced, Unfinished},
+    live::{Live, Synced},
     mend::set_aside,
     names::FileStem,
     reserve::Reserve,
@@ -89,7 +89,7 @@ pub(super) struct Writer {
     pub(super) durability: &'static Durability,
     pub(super) current: Current,
     /// The number of the file begun last.
-    last_file: u32,
+    pub(super) last_file: u32,
     pub(super) batch: Batch,
     pub(super) own: OwnEntries,
     /// Up to where the journal was released.
@@ -98,7 +98,7 @@ pub(super) struct Writer {
     retry: Option<Retry>,
     pub(super) reserve: Reserve,
     space: SpaceWatch,
-    watch: Watch,
+    pub(super) watch: Watch,
     /// Names in `live/` under which something stands that is not to be read with the log, and could
     /// not be moved yet.
     pub(super) in_the_way: Vec<FileStem>,
@@ -251,28 +251,6 @@ impl Writer {
         Ok(true)
     }
 
-    /// Creates the next file, for what follows the last release.
-    fn begin_file(&mut self) -> Result<Live> {
-        self.root.check(&*self.place.fs, &self.place.layout)?;
-        let stem = self.next_stem();
-        let Place { fs, layout, .. } = &self.place;
-        let begun = self.place.clock.monotonic();
-        Live::create(&**fs, layout, stem, self.released, begun)
-    }
-
-    /// The name of the next file. Whatever becomes of it, its number is used up, for recovery too:
-    /// who follows the log knows a stream's files by their numbers, and has perhaps left this one
-    /// already.
-    pub(super) fn next_stem(&mut self) -> FileStem {
-        self.last_file += 1;
-        self.consumer.note_file(self.last_file);
-        FileStem {
-            born: self.place.clock.now(),
-            stream: self.place.stream.clone(),
-            number: self.last_file,
-        }
-    }
-
     fn sync_is_due(&self, now: Duration, more: bool) -> bool {
         let Current::Open(live) = &self.current else {
             return false;
@@ -321,76 +299,6 @@ impl Writer {
         self.own.rewind();
         self.batch.restart(self.released);
         self.end_current();
-    }
-
-    fn end_current(&mut self) {
-        self.current = match std::mem::replace(&mut self.current, Current::None) {
-            Current::Open(live) => Current::Ending(live),
-            current => current,
-        };
-    }
-
-    fn rotate_if_due(&mut self, now: Duration) -> Result<()> {
-        let Current::Open(live) = &self.current else {
-            return Ok(());
-        };
-        let Place {
-            fs,
-            layout,
-            options,
-            ..
-        } = &self.place;
-        let another_day = live.stem().day() != self.place.clock.now().day();
-        let due = live.len() >= options.rotate_bytes
-            || now.saturating_sub(live.begun()) >= options.rotate_age;
-        // In a directory that was renamed, the next file could not be created.
-        if !another_day && !(due && self.root.is_there(&**fs, layout)) {
-            return Ok(());
-        }
-        if live.is_unsynced() {
-            self.sync()?;
-        }
-        self.end_current();
-        self.end_ending()
-    }
-
-    fn end_ending(&mut self) -> Result<()> {
-        match std::mem::replace(&mut self.current, Current::None) {
-            Current::Ending(live) => self.end_file(live),
-            current => {
-                self.current = current;
-                Ok(())
-            }
-        }
-    }
-
-    /// Ends a file durably and hands it over to be sealed; an empty one is removed. Until that
-    /// succeeds, nothing else is written.
-    fn end_file(&mut self, live: Live) -> Result<()> {
-        let path = self.place.layout.live(live.stem());
-        // Before the file can be sealed: a header that is older than the file would let recovery
-        // write its events again.
-        if let Err(error) = self.consumer.sync_header() {
-            self.current = Current::Ending(live);
-            return Err(Error::io("sync", self.watch.journal())(error));
-        }
-        match live.finish(&*self.place.fs, &self.place.layout, &self.root) {
-            Err((live, Unfinished::Failed(error))) => {
-                self.current = Current::Ending(*live);
-                return Err(Error::io("cut", path)(error));
-            }
-            Err((live, Unfinished::Changed(change))) => {
-                self.current = Current::Ending(*live);
-                return self.mend(change);
-            }
-            // It is what is left to show that its entries are gone, until that is recorded.
-            Ok(finished) if finished.is_empty && finished.was_changed => {}
-            // Left behind, it is removed at the next recovery.
-            Ok(finished) if finished.is_empty => drop(self.place.fs.remove_file(&path)),
-            // Without a sealer the next process seals it.
-            Ok(finished) => drop(self.place.sealer.send(Job::Seal(finished.stem))),
-        }
-        Ok(())
     }
 
     fn report_drops(&mut self) {
@@ -532,5 +440,5 @@ pub(super) fn is_full(error: &Error) -> bool {
 }
 
 #[cfg(test)]
-#[path = "writer_tests.rs"]
+#[path = "writer_tests/mod.rs"]
 mod tests;

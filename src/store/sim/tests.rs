@@ -130,7 +130,7 @@ fn a_failed_sync_throws_away_what_it_was_to_write() {
     file.sync().unwrap();
     assert_eq!(sim.bytes("/d/a").unwrap(), b"123456", "it is still there");
     sim.crash();
-    assert_eq!(sim.bytes("/d/a").unwrap(), b"12\0\056");
+    assert_eq!(sim.bytes("/d/a").unwrap(), b"12\x00\x0056");
 
     let file = sim.open_write(at("/d/a")).unwrap();
     file.append(b"78").unwrap();
@@ -142,7 +142,7 @@ fn a_failed_sync_throws_away_what_it_was_to_write() {
     sim.crash();
     assert_eq!(
         sim.bytes("/d/a").unwrap(),
-        b"12\0\05678",
+        b"12\x00\x005678",
         "it was written again"
     );
 }

@@ -22,18 +22,15 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    SpaceAction, Watermarks,
     assemble::{Assembled, assemble},
     gzip::Level,
-    health::{Health, Problem},
+    health::Problem,
     layout::Layout,
-    open::StoreOptions,
     oracle::check,
-    retention::Retention,
-    sealer::SealerOptions,
     set_clock::SetClock,
     sim::SimFs,
-    writer::{self, WriterOptions},
+    test_options::options,
+    writer,
 };
 use crate::{
     query::AuditReader,
@@ -93,26 +90,8 @@ impl Log {
         let fs = self.disk.process();
         let problems = self.problems.clone();
         let note = move |problem: &Problem| problems.lock().unwrap().push(problem.clone());
-        let options = StoreOptions {
-            permissions: None,
-            source: "app".parse().unwrap(),
-            journal_capacity: 1 << 14,
-            journal_dir: None,
-            writer: WriterOptions {
-                rotate_bytes: 1 << 20,
-                rotate_age: Duration::from_secs(3600),
-                sync_interval: Duration::from_secs(1),
-                watermarks: Watermarks::default()
-                    .low(0, SpaceAction::Report)
-                    .very_low(0, SpaceAction::Report),
-            },
-            sealer: SealerOptions {
-                level: Level::FASTEST,
-                grace: Duration::from_secs(5),
-                retention: Retention::unlimited(),
-            },
-            health: Arc::new(Health::new(Some(Arc::new(note)))),
-        };
+        let mut options = options(Some(Arc::new(note)));
+        options.journal_capacity = 1 << 14;
         let (fs_of_log, clock) = (Arc::new(fs.clone()), self.clock.clone());
         let mut parts = assemble(fs_of_log, clock, Path::new(DIR), options).unwrap();
         parts.sealer.begin();

@@ -10,10 +10,7 @@ use std::{
 };
 
 use super::{
-    super::{
-        Level, Retention, Store, StoreOptions, Watermarks, WriterOptions, health::Health,
-        health::Problem, sealer::SealerOptions,
-    },
+    super::{Store, health::Problem, test_options::options},
     OwnRecord, Severity,
 };
 use crate::query::{AuditReader, Filter, Order};
@@ -42,24 +39,8 @@ impl Real {
         let problems = Arc::new(Mutex::new(Vec::new()));
         let noted = problems.clone();
         let note = move |problem: &Problem| noted.lock().unwrap().push(problem.to_string());
-        let options = StoreOptions {
-            permissions: None,
-            source: "app".parse().unwrap(),
-            journal_capacity: 1 << 16,
-            journal_dir: None,
-            writer: WriterOptions {
-                rotate_bytes,
-                rotate_age: Duration::from_secs(3600),
-                sync_interval: Duration::from_secs(1),
-                watermarks: Watermarks::default(),
-            },
-            sealer: SealerOptions {
-                level: Level::FASTEST,
-                grace: Duration::from_secs(5),
-                retention: Retention::unlimited(),
-            },
-            health: Arc::new(Health::new(Some(Arc::new(note)))),
-        };
+        let mut options = options(Some(Arc::new(note)));
+        options.writer.rotate_bytes = rotate_bytes;
         let log = Store::open(&dir.path().join(below), options).unwrap();
         Self { dir, log, problems }
     }

@@ -18,8 +18,10 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
+type Change = fn(&mut Vec<u8>);
+
 /// What someone does to a finished file, and how many events it costs.
-const CHANGES: [(&str, fn(&mut Vec<u8>), usize); 6] = [
+const CHANGES: [(&str, Change, usize); 6] = [
     (
         "a line is appended",
         |b| b.extend_from_slice(b"foreign\n"),

@@ -1,0 +1,110 @@
+//! How the writer begins and ends live files.
+//!
+//! A file ends when it is large or old enough, at midnight, and after a failure or another's change:
+//! always through [`Writer::end_file`], complete and durable. Until that has succeeded, no other file
+//! is begun.
+
+use std::time::Duration;
+
+use super::{
+    live::{Live, Unfinished},
+    names::FileStem,
+    sealer::Job,
+    writer::{Current, Place, Writer},
+};
+use crate::error::{Error, Result};
+
+impl Writer {
+    /// Creates the next file, for what follows the last release.
+    pub(super) fn begin_file(&mut self) -> Result<Live> {
+        self.root.check(&*self.place.fs, &self.place.layout)?;
+        let stem = self.next_stem();
+        let Place { fs, layout, .. } = &self.place;
+        let begun = self.place.clock.monotonic();
+        Live::create(&**fs, layout, stem, self.released, begun)
+    }
+
+    /// The name of the next file. Whatever becomes of it, its number is used up, for recovery too:
+    /// who follows the log knows a stream's files by their numbers, and has perhaps left this one
+    /// already.
+    pub(super) fn next_stem(&mut self) -> FileStem {
+        self.last_file += 1;
+        self.consumer.note_file(self.last_file);
+        FileStem {
+            born: self.place.clock.now(),
+            stream: self.place.stream.clone(),
+            number: self.last_file,
+        }
+    }
+
+    pub(super) fn end_current(&mut self) {
+        self.current = match std::mem::replace(&mut self.current, Current::None) {
+            Current::Open(live) => Current::Ending(live),
+            current => current,
+        };
+    }
+
+    pub(super) fn rotate_if_due(&mut self, now: Duration) -> Result<()> {
+        let Current::Open(live) = &self.current else {
+            return Ok(());
+        };
+        let Place {
+            fs,
+            layout,
+            options,
+            ..
+        } = &self.place;
+        let another_day = live.stem().day() != self.place.clock.now().day();
+        let due = live.len() >= options.rotate_bytes
+            || now.saturating_sub(live.begun()) >= options.rotate_age;
+        // In a directory that was renamed, the next file could not be created.
+        if !(another_day || due && self.root.is_there(&**fs, layout)) {
+            return Ok(());
+        }
+        if live.is_unsynced() {
+            self.sync()?;
+        }
+        self.end_current();
+        self.end_ending()
+    }
+
+    pub(super) fn end_ending(&mut self) -> Result<()> {
+        match std::mem::replace(&mut self.current, Current::None) {
+            Current::Ending(live) => self.end_file(live),
+            current => {
+                self.current = current;
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends a file durably and hands it over to be sealed; an empty one is removed. Until that
+    /// succeeds, nothing else is written.
+    fn end_file(&mut self, live: Live) -> Result<()> {
+        let path = self.place.layout.live(live.stem());
+        // Before the file can be sealed: a header that is older than the file would let recovery
+        // write its events again.
+        if let Err(error) = self.consumer.sync_header() {
+            self.current = Current::Ending(live);
+
+            return Err(Error::io("sync", self.watch.journal())(error));
+        }
+        match live.finish(&*self.place.fs, &self.place.layout, &self.root) {
+            Err((live, Unfinished::Failed(error))) => {
+                self.current = Current::Ending(*live);
+                return Err(Error::io("cut", path)(error));
+            }
+            Err((live, Unfinished::Changed(change))) => {
+                self.current = Current::Ending(*live);
+                return self.mend(change);
+            }
+            // It is what is left to show that its entries are gone, until that is recorded.
+            Ok(finished) if finished.is_empty && finished.was_changed => {}
+            // Left behind, it is removed at the next recovery.
+            Ok(finished) if finished.is_empty => drop(self.place.fs.remove_file(&path)),
+            // Without a sealer the next process seals it.
+            Ok(finished) => drop(self.place.sealer.send(Job::Seal(finished.stem))),
+        }
+        Ok(())
+    }
+}
