@@ -91,14 +91,13 @@ thread_local! {
 /// A buffer that once held a long record is not kept.
 const KEPT_CAPACITY: usize = 256 * 1024;
 
+#[inline]
 fn take_scratch() -> Box<Scratch> {
     // At the thread's end the slot may be gone.
-    SCRATCH
-        .try_with(Cell::take)
-        .ok()
-        .flatten()
-        .filter(|scratch| scratch.process.is_current())
-        .unwrap_or_else(Scratch::new)
+    match SCRATCH.try_with(Cell::take) {
+        Ok(Some(scratch)) if scratch.process.is_current() => scratch,
+        _ => Scratch::new(),
+    }
 }
 
 fn keep_scratch(mut scratch: Box<Scratch>) {
@@ -128,13 +127,9 @@ pub fn record(site: &'static Site, write: &dyn Fn(&mut Writer<'_>)) -> Receipt {
 
     let at = Instant::now();
     let id = at.uuid(scratch.random.u64(..));
-    let parts = render(&mut scratch, site.head(), at, id, intake.as_deref(), write);
-    let taken = match &intake {
-        Some(intake) => push(intake, &mut scratch),
-        None => Err(NotTaken::NoLog),
-    };
-
+    let (parts, taken) = take(&mut scratch, site.head(), at, id, intake.as_deref(), write);
     let mut receipt = Receipt::new(id, taken);
+    let is_refused = intake.is_some() && !receipt.is_recorded();
     let mirror = Mirror {
         event_type: site.event_type(),
         record: &scratch.out,
@@ -144,15 +139,14 @@ pub fn record(site: &'static Site, write: &dyn Fn(&mut Writer<'_>)) -> Receipt {
     let sent = mirror::send(site, mirror, intake.as_ref());
     if !sent.is_seen() {
         for other in mirror::take_missed() {
-            render(&mut scratch, site.head(), at, id, Some(&other), write);
-            let taken = push(&other, &mut scratch);
+            let (_, taken) = take(&mut scratch, site.head(), at, id, Some(&other), write);
             if !receipt.is_recorded() {
                 receipt = Receipt::new(id, taken);
             }
         }
     }
     // A closed log is let go of: its journal's memory should not outlive it on every thread.
-    if intake.is_none() || taken.is_ok() {
+    if !is_refused {
         scratch.intake = intake.or(scratch.intake);
     }
     keep_scratch(scratch);
@@ -187,10 +181,26 @@ pub(super) fn record_plain(
     gather(&mut scratch.inherited);
     let at = Instant::now();
     let id = at.uuid(scratch.random.u64(..));
-    render(&mut scratch, head, at, id, Some(intake), write);
     // There is no receipt; that a log is closed or full is counted and reported.
-    let _ = push(intake, &mut scratch);
+    take(&mut scratch, head, at, id, Some(intake), write);
     keep_scratch(scratch);
+}
+
+/// Renders the record into `scratch.out` and hands it to the log.
+fn take(
+    scratch: &mut Scratch,
+    head: &str,
+    at: Instant,
+    id: Uuid,
+    intake: Option<&Intake>,
+    write: &dyn Fn(&mut Writer<'_>),
+) -> (Parts, Taken) {
+    let parts = render(scratch, head, at, id, intake, write);
+    let taken = match intake {
+        Some(intake) => push(intake, scratch),
+        None => Err(NotTaken::NoLog),
+    };
+    (parts, taken)
 }
 
 /// Renders the record into `scratch.out`, all but `stream` and `seq`, which the writer puts before
@@ -235,9 +245,12 @@ fn push(intake: &Intake, scratch: &mut Scratch) -> Taken {
     if !scratch.process.is_current() {
         return Err(NotTaken::OtherProcess);
     }
-    if scratch.out.len() <= intake.longest {
-        intake.push(&scratch.out)
+    let shortened;
+    let record: &[u8] = if scratch.out.len() <= intake.longest {
+        &scratch.out
     } else {
-        intake.push(&shorten::shorten(&scratch.out, intake.longest))
-    }
+        shortened = shorten::shorten(&scratch.out, intake.longest);
+        &shortened
+    };
+    intake.push(record)
 }

@@ -94,33 +94,44 @@ impl Intake {
         }
     }
 
-    /// Puts a record into this process's journal.
+    /// Puts a record into this process's journal. Inlined, as it has one caller.
+    #[inline(always)]
     pub(super) fn push(&self, record: &[u8]) -> Taken {
         let journal = if self.process.is_current() {
             &self.journal
         } else {
             self.journals.of_child()?
         };
-        let pushed = match journal.producer.push(record) {
-            Err(PushError::Full) => self.push_when_full(journal, record),
-            pushed => pushed,
+        let position = match journal.producer.push(record) {
+            Ok(position) => position,
+            Err(why) => self.push_again(journal, record, why)?,
         };
-        match pushed {
-            Ok(position) => {
-                if journal.producer.used() > journal.producer.capacity() / 2 {
-                    journal.durability.nudge();
-                }
-                Ok((position.0, journal.durability))
-            }
-            Err(PushError::Closed) => {
-                self.journals.came_late();
-                Err(NotTaken::Closed)
-            }
-            Err(PushError::Full | PushError::TooLong) => Err(NotTaken::NoRoom),
+        if journal.producer.used() > journal.producer.capacity() / 2 {
+            journal.durability.nudge();
         }
+        Ok((position.0, journal.durability))
     }
 
     #[cold]
+    fn push_again(
+        &self,
+        journal: &Journal,
+        record: &[u8],
+        why: PushError,
+    ) -> Result<Position, NotTaken> {
+        let pushed = match why {
+            PushError::Full => self.push_when_full(journal, record),
+            why => Err(why),
+        };
+        pushed.map_err(|why| match why {
+            PushError::Closed => {
+                self.journals.came_late();
+                NotTaken::Closed
+            }
+            PushError::Full | PushError::TooLong => NotTaken::NoRoom,
+        })
+    }
+
     fn push_when_full(&self, journal: &Journal, record: &[u8]) -> Result<Position, PushError> {
         if self.when_full == WhenFull::Drop {
             let now = Timestamp::now().as_micros();

@@ -166,14 +166,14 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        ending::watch();
         let metadata = event.metadata();
-        if metadata.target() != TARGET {
-            return;
+        let is_audit = metadata.target() == TARGET;
+        if is_audit && metadata.name() == mirror::NAME {
+            // Whoever mirrors it watches, once all layers have had it.
+            return mirror::seen_by(&self.intake);
         }
-        if metadata.name() == mirror::NAME {
-            mirror::seen_by(&self.intake);
-        } else if *metadata.level() <= LevelFilter::INFO {
+        ending::watch();
+        if is_audit && *metadata.level() <= LevelFilter::INFO {
             self.hashing(|| {
                 plain::record(&self.intake, event, |into| {
                     gather(context.event_scope(event), into)

@@ -52,8 +52,11 @@ impl Mirror<'_> {
             .get(STAMP_ID)
             .and_then(|id| std::str::from_utf8(id).ok())
             .unwrap_or_default();
-        let [actor, resource, outcome, details] =
-            ["actor", "resource", "outcome", "details"].map(|name| display(Part { name, record }));
+        let part = |name| display(Part { name, record });
+        let actor = part("actor");
+        let resource = part("resource");
+        let outcome = part("outcome");
+        let details = part("details");
         let values: [Option<&dyn Value>; FIELDS.len()] = [
             Some(&description),
             Some(&self.event_type),
@@ -223,6 +226,7 @@ pub(super) fn send(
 }
 
 /// The logs that the mirrored event has reached and that lack its record.
+#[cold]
 pub(super) fn take_missed() -> Vec<Arc<Intake>> {
     MISSED.try_with(RefCell::take).unwrap_or_default()
 }

@@ -73,6 +73,7 @@ impl<'w, 'a> ActorParts<'w, 'a> {
         write(self.writer);
     }
 
+    #[inline]
     fn text(&mut self, key: &'static [u8], value: &dyn Argument) -> bool {
         write_text(self.writer.out, key, key.len(), value)
     }

@@ -263,8 +263,12 @@ impl<'a> Writer<'a> {
         self.reach(Place::IpAddress);
         self.next = Place::UserAgent;
         let start = self.out.len() + KEY.len();
-        self.text_or(KEY, Slot::IpAddress, value);
-        address::canonicalize(self.out, start);
+        if write_text(self.out, KEY, KEY.len(), value) {
+            address::canonicalize(self.out, start);
+        } else {
+            // A span's is canonical already.
+            self.inherit(KEY, Slot::IpAddress);
+        }
     }
 
     /// Sets `user_agent`.
@@ -321,7 +325,9 @@ const PART: [&[u8]; 5] = [
 
 /// Writes JSON that ends in a key of `key` bytes, and the value; if that is absent, takes the key
 /// back. Says where the value begins.
-#[inline]
+///
+/// Inlined, as is [`write_text`]: of a key that is a constant only a store or two is left.
+#[inline(always)]
 pub(super) fn write_field(
     out: &mut Buffer,
     json: &[u8],
@@ -339,6 +345,7 @@ pub(super) fn write_field(
 }
 
 /// As [`write_field`], of a value that must be a string. Says whether it is there.
+#[inline(always)]
 pub(super) fn write_text(out: &mut Buffer, json: &[u8], key: usize, value: &dyn Argument) -> bool {
     match write_field(out, json, key, value) {
         Some(start) => {

@@ -180,6 +180,7 @@ impl Durability {
     // The caller's side.
 
     /// Wakes the writer; once, until it is awake.
+    #[cold]
     pub(crate) fn nudge(&self) {
         if !self.nudged.load(Relaxed)
             && !self.nudged.swap(true, AcqRel)

@@ -46,10 +46,47 @@ pub const DENIED_FIELDS: &[&str] = &[
 const LONGEST_DENIED: usize = 20;
 
 /// Whether a field of this name is not shown.
-pub(crate) fn is_denied(name: &str) -> bool {
+#[inline]
+pub(crate) fn is_denied(name: &[u8]) -> bool {
+    has_denied_ends(name) && is_denied_whole(name)
+}
+
+/// Whether a name begins and ends as one of [`DENIED_FIELDS`] does, or with `_` or `-`. Few others
+/// do, so most names cost no more than this.
+#[inline]
+fn has_denied_ends(name: &[u8]) -> bool {
+    let (Some(first), Some(last)) = (name.first(), name.last()) else {
+        return false;
+    };
+    DENIED_ENDS[usize::from(*first)] & end_bit(*last) != 0
+}
+
+/// For each first byte of a name, a bit for each last one; see [`end_bit`].
+static DENIED_ENDS: [u32; 256] = {
+    let mut ends = [0; 256];
+    ends[b'_' as usize] = u32::MAX;
+    ends[b'-' as usize] = u32::MAX;
+    let mut at = 0;
+    while at < DENIED_FIELDS.len() {
+        let name = DENIED_FIELDS[at].as_bytes();
+        let (first, last) = (name[0], name[name.len() - 1]);
+        let bits = end_bit(last) | end_bit(b'_') | end_bit(b'-');
+        ends[first as usize] |= bits;
+        ends[first.to_ascii_uppercase() as usize] |= bits;
+        at += 1;
+    }
+    ends
+};
+
+/// The same for both cases of a letter; others share it.
+const fn end_bit(byte: u8) -> u32 {
+    1 << (byte & 31)
+}
+
+fn is_denied_whole(name: &[u8]) -> bool {
     let mut plain = [0; LONGEST_DENIED];
     let mut len = 0;
-    for byte in name.bytes().filter(|byte| !matches!(byte, b'_' | b'-')) {
+    for byte in name.iter().filter(|byte| !matches!(byte, b'_' | b'-')) {
         let Some(place) = plain.get_mut(len) else {
             return false;
         };
@@ -99,7 +136,12 @@ mod tests {
             "client_secret",
             "Proxy-Authorization",
         ] {
-            assert!(is_denied(name), "{name}");
+            assert!(is_denied(name.as_bytes()), "{name}");
+        }
+        for name in DENIED_FIELDS {
+            for name in [name.to_uppercase(), format!("_{name}"), format!("{name}-")] {
+                assert!(is_denied(name.as_bytes()), "{name}");
+            }
         }
         // What a form for a new password holds, and the settings of a database or a cloud.
         for name in [
@@ -110,7 +152,7 @@ mod tests {
             "AWS_SECRET_ACCESS_KEY",
             "session_token",
         ] {
-            assert!(is_denied(name), "{name}");
+            assert!(is_denied(name.as_bytes()), "{name}");
         }
         for name in [
             "",
@@ -123,7 +165,7 @@ mod tests {
             "proxyauthorization2",
             "ключ",
         ] {
-            assert!(!is_denied(name), "{name}");
+            assert!(!is_denied(name.as_bytes()), "{name}");
         }
     }
 }

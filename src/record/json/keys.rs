@@ -12,35 +12,48 @@ use std::{
     mem,
 };
 
-use crate::record::buffer::{Buffer, word};
+use crate::record::{
+    buffer::{Buffer, word},
+    scan,
+};
 
 /// Up to so many keys each is compared with each; more are sorted.
 const FEW: usize = 16;
 
-/// Where a key is, with its quotes.
-#[derive(Clone, Copy)]
-pub(in crate::record) struct Key {
-    hash: u64,
-    start: usize,
-    end: usize,
-}
+/// A key: its hash, and below that where in the buffer it begins, with its quote. One word, so that
+/// sorting keys is sorting numbers.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::record) struct Key(u64);
+
+/// How many bits of a key say where it begins: more than any memory has.
+const START: u32 = 40;
 
 impl Key {
-    pub(super) fn is_before(&self, place: usize) -> bool {
-        self.end <= place
+    /// The key that begins at `start`. `text` is what is between its quotes, or what that was before
+    /// it was escaped: for all keys of an object the one, or for all the other.
+    #[inline]
+    pub(super) fn new(start: usize, text: &[u8]) -> Self {
+        Self(hash(text) << START | start as u64)
     }
 
-    fn text<'a>(&self, out: &'a [u8]) -> &'a [u8] {
-        out.get(self.start..self.end).unwrap_or_default()
+    #[inline]
+    fn start(self) -> usize {
+        (self.0 & ((1 << START) - 1)) as usize
     }
-}
 
-/// Notes the key that begins at `start` and that nothing follows yet.
-#[inline]
-pub(super) fn note(out: &mut Buffer, start: usize) {
-    let end = out.len();
-    let hash = hash(out.get(start..).unwrap_or_default());
-    out.keys.push(Key { hash, start, end });
+    #[inline]
+    fn has_hash_of(self, other: Self) -> bool {
+        (self.0 ^ other.0) >> START == 0
+    }
+
+    pub(super) fn is_before(self, place: usize) -> bool {
+        self.start() < place
+    }
+
+    /// Between its quotes.
+    fn text(self, out: &[u8]) -> &[u8] {
+        scan::string(out, self.start()).unwrap_or_default()
+    }
 }
 
 /// Of equal texts the same; of others mostly not. Both ends and the length are enough to tell the
@@ -53,31 +66,31 @@ fn hash(text: &[u8]) -> u64 {
         }
         _ => word(text),
     };
-    ends.wrapping_add(text.len() as u64)
+    // The upper bits of a product depend on all bits of its factors.
+    (ends.wrapping_add(text.len() as u64)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> START
 }
 
 /// Ends the object whose keys are noted from `first` on, before its closing brace.
 #[inline]
 pub(super) fn end(out: &mut Buffer, first: usize) {
-    let mut keys = mem::take(&mut out.keys);
-    let own = keys.get_mut(first..).unwrap_or_default();
-    if has_twins(out, own) {
-        leave_last(out, own);
+    if has_equal_hashes(out.keys.get_mut(first..).unwrap_or_default()) {
+        leave_last(out, first);
     }
-    keys.truncate(first);
-    out.keys = keys;
+    out.keys.truncate(first);
 }
 
-/// Whether two of the keys are equal. Their order may change.
+/// Whether two of the keys have one hash. Their order may change.
 #[inline]
-fn has_twins(out: &[u8], keys: &mut [Key]) -> bool {
+fn has_equal_hashes(keys: &mut [Key]) -> bool {
     if keys.len() > FEW {
-        return many_have_twins(out, keys);
+        keys.sort_unstable();
+        return keys
+            .windows(2)
+            .any(|pair| matches!(pair, [a, b] if a.has_hash_of(*b)));
     }
     let mut rest = &*keys;
     while let [key, others @ ..] = rest {
-        let is_twin = |other: &Key| other.hash == key.hash && other.text(out) == key.text(out);
-        if others.iter().any(is_twin) {
+        if others.iter().any(|other| other.has_hash_of(*key)) {
             return true;
         }
         rest = others;
@@ -85,30 +98,40 @@ fn has_twins(out: &[u8], keys: &mut [Key]) -> bool {
     false
 }
 
-fn many_have_twins(out: &[u8], keys: &mut [Key]) -> bool {
-    // By their bytes where the hashes are equal, because a client can choose keys so that all are.
-    keys.sort_unstable_by(|a, b| {
-        a.hash
-            .cmp(&b.hash)
-            .then_with(|| a.text(out).cmp(b.text(out)))
-    });
-    let equal = |a: &Key, b: &Key| a.hash == b.hash && a.text(out) == b.text(out);
-    keys.windows(2)
-        .any(|pair| matches!(pair, [a, b] if equal(a, b)))
+/// If one of the keys is there twice, writes the members again: each key once, in the place of its
+/// first value, with its last.
+#[cold]
+fn leave_last(out: &mut Buffer, first: usize) {
+    let mut keys = mem::take(&mut out.keys);
+    let own = keys.get_mut(first..).unwrap_or_default();
+    own.sort_unstable();
+    if own
+        .chunk_by_mut(|a, b| a.has_hash_of(*b))
+        .any(|alike| has_twins(out, alike))
+    {
+        own.sort_unstable_by_key(|key| key.start());
+        write_last(out, own);
+    }
+    out.keys = keys;
 }
 
-/// Writes the members again: each key once, in the place of its first value, with its last.
-#[cold]
-fn leave_last(out: &mut Buffer, keys: &mut [Key]) {
-    keys.sort_unstable_by_key(|key| key.start);
-    let Some(start) = keys.first().map(|key| key.start) else {
+/// Whether two of the keys are equal. Their order may change.
+fn has_twins(out: &[u8], keys: &mut [Key]) -> bool {
+    // Sorted, because a client can choose keys so that the hashes of all are equal.
+    keys.sort_unstable_by_key(|key| key.text(out));
+    keys.windows(2)
+        .any(|pair| matches!(pair, [a, b] if a.text(out) == b.text(out)))
+}
+
+fn write_last(out: &mut Buffer, keys: &[Key]) {
+    let Some(start) = keys.first().map(|key| key.start()) else {
         return;
     };
-    let commas = keys.iter().skip(1).map(|next| next.start - 1);
+    let commas = keys.iter().skip(1).map(|next| next.start() - 1);
     let mut members: Vec<&[u8]> = Vec::with_capacity(keys.len());
     let mut places = HashMap::with_capacity(keys.len());
     for (key, end) in keys.iter().zip(commas.chain([out.len()])) {
-        let member = &out[key.start..end];
+        let member = &out[key.start()..end];
         match places.entry(key.text(out)) {
             Entry::Vacant(place) => {
                 place.insert(members.len());

@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 use serde::{Serialize, ser};
 
-use super::{AND_SO_ON, keys, replace, stringify, write_display, write_integer, write_str};
+use super::{AND_SO_ON, Key, keys, replace, stringify, write_display, write_integer, write_str};
 use crate::record::{
     buffer::Buffer,
     denied::{REDACTED, is_denied},
@@ -103,7 +103,7 @@ impl<'a> Value<'a> {
         write_str(self.out, variant);
         self.out.push(b':');
         match levels {
-            _ if is_denied(variant) => self.instead(REDACTED, b"}"),
+            _ if is_denied(variant.as_bytes()) => self.instead(REDACTED, b"}"),
             0 => self.instead(TOO_DEEP, b"}"),
             _ => self.open(&[open], close),
         }
@@ -396,7 +396,7 @@ impl<'a> Compound<'a> {
     fn key(&mut self, key: &str) {
         let start = self.out.len();
         write_str(self.out, key);
-        keys::note(self.out, start);
+        self.out.keys.push(Key::new(start, key.as_bytes()));
         self.out.push(b':');
     }
 
@@ -408,7 +408,7 @@ impl<'a> Compound<'a> {
             return Ok(());
         }
         self.key(key);
-        if is_denied(key) {
+        if is_denied(key.as_bytes()) {
             write_str(self.out, REDACTED);
             return Ok(());
         }
@@ -513,13 +513,12 @@ impl ser::SerializeMap for Compound<'_> {
         key.serialize(Value::inner(self.out, self.bounds))?;
         // JSON has no other keys than strings.
         stringify(self.out, start);
-        keys::note(self.out, start);
+        let name = self.out.get(start + 1..self.out.len() - 1);
+        let name = name.unwrap_or_default();
         // A denied name has nothing that JSON escapes.
-        let name = self
-            .out
-            .get(start + 1..self.out.len() - 1)
-            .and_then(|name| std::str::from_utf8(name).ok());
-        self.denied = name.is_some_and(is_denied);
+        self.denied = is_denied(name);
+        let key = Key::new(start, name);
+        self.out.keys.push(key);
         Ok(())
     }
 
