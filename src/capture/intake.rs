@@ -31,7 +31,7 @@ pub enum WhenFull {
     /// waits for no disk, unless the machine swaps: then it may wait for a page of the journal as
     /// for any other memory (mount the file system with `noswap`, or use ramfs).
     ///
-    /// Whoever asks to wait still waits: `wait()`, `durable()`, closing and opening the log.
+    /// Calls that are there to wait still do: `wait()`, `durable()`, opening and closing the log.
     Drop,
 }
 

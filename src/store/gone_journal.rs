@@ -1,5 +1,5 @@
-//! What recovery does where a dead process's journal is gone, as it is when the journal was in
-//! memory and the machine was started again.
+//! Recovery of a stream whose journal is gone, as it is when the journal was in memory and the
+//! machine was started again.
 //!
 //! The files keep all that is sound in them. Nobody knows how many events only the journal had, nor
 //! how far the stream's numbers went, so the log says that, in one entry. The entry gets the number
@@ -25,17 +25,17 @@ pub(crate) const JOURNAL: &str = "journal";
 /// The entry that says that the events are lost.
 pub(super) fn entry(place: &JournalPlace, last: u64) -> OwnRecord {
     let what = "The process ended without closing its log, and its journal is gone: events that \
-                only the journal had, if any, are lost, and how many is unknown";
+                only the journal had, if any, are lost; their number is unknown";
     OwnRecord::new("audit.log.lost", Severity::Critical, what)
         .detail("after_seq", last)
         .detail(JOURNAL, place.path().display().to_string())
 }
 
-/// What is reported.
+/// The text of the problem that is reported.
 pub(super) fn problem(place: &JournalPlace) -> String {
     format!(
-        "the journal {} is gone: events that only it had, if any, are lost, and how many is \
-         unknown; the log says so in an entry of the type audit.log.lost. If the machine was not \
+        "the journal {} is gone: events that only it had, if any, are lost; their number \
+         is unknown. An entry of the type audit.log.lost says so. If the machine was not \
          started again, find out who removed the journal",
         place.path().display()
     )

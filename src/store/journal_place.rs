@@ -29,7 +29,7 @@ use crate::{
     record::StreamId,
 };
 
-/// The place of a stream's journal, and what is there.
+/// The place of a stream's journal, and the state of the journal.
 #[derive(Clone, Debug)]
 pub(crate) struct JournalPlace {
     path: PathBuf,
@@ -41,7 +41,7 @@ pub(crate) struct JournalPlace {
     state: State,
 }
 
-/// What is known of a journal.
+/// The state of a journal, as far as it can be known without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Its file, if there is one, may have events.
@@ -358,7 +358,7 @@ impl JournalPlace {
     }
 }
 
-/// Whether this is a file to be removed.
+/// Whether this file is to be removed.
 fn is_ours(found: Option<Identity>, ours: Option<&Identity>) -> bool {
     found.is_some_and(|found| ours.is_none_or(|ours| ours.is_same(&found)))
 }

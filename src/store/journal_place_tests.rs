@@ -495,6 +495,10 @@ fn a_pointer_is_followed_to_nothing_but_the_journal() {
         std::fs::write(&journal, "not empty").unwrap();
         std::os::unix::fs::chown(&journal, Some(12345), None).unwrap();
         log.refused("does not belong to the log's owner");
+        // Nor is it read or removed by who looked before someone put it there.
+        assert!(OsFs.open_journal(&log.layout, &journal).is_err());
+        assert!(OsFs.remove_journal(&log.layout, &journal).is_err());
+        assert!(journal.exists());
         std::os::unix::fs::chown(log.layout.state_dir(), Some(12345), None).unwrap();
         assert_eq!(log.find().unwrap(), State::Journal);
     }

@@ -22,7 +22,7 @@ use std::{
 use super::fs::{self, Fs};
 use crate::error::{Error, Result};
 
-/// What a pointer says.
+/// The content of a pointer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pointer {
     /// The journal's file.
@@ -51,7 +51,7 @@ pub(super) enum Step {
     Closed,
 }
 
-/// What stands at the path of a pointer.
+/// The result of reading a pointer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Absent,
@@ -112,7 +112,7 @@ impl Pointer {
 }
 
 impl Home {
-    /// What is known of the directory in which a journal is about to be created.
+    /// The marks of a directory in which a journal is about to be created.
     pub(super) fn of(fs: &dyn Fs, dir: &Path) -> Result<Self> {
         if fs.is_in_memory(dir).map_err(Error::io("look at", dir))? {
             return Ok(Self::Memory { boot: fs.boot_id() });

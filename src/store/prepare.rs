@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
 };
 
 use super::{
@@ -61,20 +61,26 @@ pub(super) fn prepare_journal_dir(
     dir: &Path,
     permissions: Option<Permissions>,
 ) -> Result<Option<PathBuf>> {
+    let check = |dir: &Path| {
+        let wrong = |what: &str| {
+            let what = format!("{} {what}", dir.display());
+            Err(Error::invalid("journal_dir", what))
+        };
+        if dir.starts_with(layout.root()) && dir != layout.journal_dir() {
+            return wrong("is in the log's directory; give one outside of it, or none");
+        }
+        if dir.as_os_str().as_encoded_bytes().contains(&b'\n') {
+            return wrong("has a line feed in its name; give a directory without one");
+        }
+        Ok(())
+    };
+    // Before anything is created, as far as that can be known then.
+    check(&path::absolute(dir).map_err(Error::io("resolve", dir))?)?;
     create_durably(fs, dir, || fs.claim_journal_dir(layout, dir, permissions))?;
     let dir = fs.resolve(dir).map_err(Error::io("resolve", dir))?;
+    check(&dir)?;
     if dir == layout.journal_dir() {
         return Ok(None);
-    }
-    let wrong = |what: &str| {
-        let what = format!("{} {what}", dir.display());
-        Err(Error::invalid("journal_dir", what))
-    };
-    if dir.starts_with(layout.root()) {
-        return wrong("is in the log's directory; give one outside of it, or none");
-    }
-    if dir.as_os_str().as_encoded_bytes().contains(&b'\n') {
-        return wrong("has a line feed in its name; give a directory without one");
     }
     Ok(Some(dir))
 }

@@ -331,7 +331,7 @@ fn missing<'a>(leftover: &'a Leftover, journaled: &Journaled<'_>) -> Vec<&'a [u8
     leftover.frames().filter(is_missing).collect()
 }
 
-/// What the log has to say about entries that are missing from the live files.
+/// The entries that say which durable entries are missing from the live files.
 fn lost_entries(held: &Held<'_>) -> Vec<OwnRecord> {
     let lost = |(after, count)| {
         let what = "Entries that were durable are missing from the live file";

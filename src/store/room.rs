@@ -122,7 +122,7 @@ impl Room<'_> {
     fn explain(&self, full: Error) -> Error {
         let root = self.layout.root();
         let free = self.free_bytes(root);
-        with(full, |source| {
+        explained(full, |source| {
             format!(
                 "{source}: the file system of {} is full ({free}, or no file can be created on \
                  it), and the log could not make room by itself; free some space and open the log \
@@ -136,7 +136,7 @@ impl Room<'_> {
     fn explain_journal(&self, full: Error, dir: &Path) -> Error {
         let free = self.free_bytes(dir);
         let needed = journal::file_len(self.capacity as usize).unwrap_or(0);
-        with(full, |source| {
+        explained(full, |source| {
             format!(
                 "{source}: the journal needs {needed} bytes, and the file system of {} is full \
                  ({free}); free some space there, make that file system larger, or set smaller \
@@ -225,8 +225,8 @@ fn is_in(error: &Error, dir: &Path) -> bool {
     matches!(error, Error::Io { path, .. } if path.starts_with(dir))
 }
 
-/// The same error, with more to it.
-fn with(error: Error, explain: impl FnOnce(&io::Error) -> String) -> Error {
+/// The same error, with an explanation.
+fn explained(error: Error, explain: impl FnOnce(&io::Error) -> String) -> Error {
     match error {
         Error::Io {
             operation,

@@ -253,7 +253,7 @@ fn journals_gone(survey: &mut Survey) {
             FindingKind::Lost,
             format!("stream {stream}"),
             "its process ended without closing its log, and its journal was gone: events that only \
-             the journal had, if any, are lost, and how many is unknown. The log records when, in \
+             the journal had, if any, are lost; their number is unknown. The log records when, in \
              its entry of the type audit.log.lost.",
         );
     }
@@ -284,7 +284,7 @@ fn leftovers(survey: &mut Survey) {
                 format!("stream {stream}"),
                 format!(
                     "its process ended without closing its log, and its journal {} is gone: \
-                     events that only the journal had, if any, are lost, and how many is unknown. \
+                     events that only the journal had, if any, are lost; their number is unknown. \
                      Unless the journal was in memory and the machine was started again, find out \
                      who removed it. `tracing-audit recover`, or the next application that opens \
                      the log, completes the stream.",

@@ -230,7 +230,7 @@ fn a_journal_that_is_gone_is_recorded_and_all_that_was_durable_is_there() {
             lost[0]["description"]
                 .as_str()
                 .unwrap()
-                .contains("how many is unknown")
+                .contains("their number is unknown")
         );
         assert_eq!(lost[0]["details"]["journal"], gone[0].to_str().unwrap());
         let report = verify(dir.path());
@@ -375,6 +375,10 @@ fn a_directory_that_is_not_the_logs_own_is_refused() {
         &dir.path().canonicalize().unwrap().join("live/journals"),
         "in the log's directory",
     );
+    assert!(!dir.path().join("live/journals").exists());
+    // The log's own directory for journals is no other.
+    let own = dir.path().join("state/journal");
+    builder(dir.path(), &own).open().unwrap().close().unwrap();
     if rustix::process::geteuid().is_root() {
         let others = memory.path().join("others");
         fs::create_dir(&others).unwrap();
