@@ -205,7 +205,7 @@ fn nothing_is_begun_or_sealed_in_a_directory_that_is_not_the_one_opened() {
         log.seal();
     });
     let parts = log.parts();
-    parts.jobs.send(Job::MakeRoom(u64::MAX)).unwrap();
+    parts.jobs.send(Job::RemoveTwins).unwrap();
     parts.sealer.take_all();
     let changes = [
         "create_new",
