@@ -160,13 +160,13 @@ impl Sealer {
     }
 
     /// Whether the directory still has its name: what has it otherwise is none of ours.
-    fn is_at_home(&self) -> bool {
+    fn has_its_directory(&self) -> bool {
         self.root.is_there(&*self.place.fs, &self.place.layout)
     }
 
     /// Does a piece of what there is to do; says how long there is nothing then.
     pub(super) fn turn(&mut self) -> Duration {
-        if !self.is_at_home() {
+        if !self.has_its_directory() {
             return RETRY.1;
         }
         let now = self.place.clock.monotonic();
@@ -201,7 +201,7 @@ impl Sealer {
 
     /// The process ends. Were nothing done here, many short processes would leave more and more.
     pub(super) fn wind_up(&mut self) {
-        if !self.is_at_home() {
+        if !self.has_its_directory() {
             return;
         }
         self.recover_some();
@@ -374,8 +374,8 @@ impl Sealer {
     }
 
     fn remove_all_twins(&mut self) {
-        self.twins.let_all_go();
-        while self.is_at_home() && self.remove_twins() {
+        self.twins.end_grace();
+        while self.has_its_directory() && self.remove_twins() {
             if self.place.stopping.load(Ordering::Acquire) {
                 return;
             }
@@ -397,7 +397,7 @@ impl Sealer {
     }
 
     fn prune(&mut self, retention: Retention) {
-        if !self.is_at_home() {
+        if !self.has_its_directory() {
             return;
         }
         let SealerPlace {

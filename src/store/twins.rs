@@ -54,7 +54,7 @@ impl Twins {
     }
 
     /// Room is needed: all may go now, whatever is left of their grace.
-    pub(super) fn let_all_go(&mut self) {
+    pub(super) fn end_grace(&mut self) {
         let waiting = std::mem::take(&mut self.waiting).into_iter();
         self.waiting = waiting.map(|(_, stem)| (Duration::ZERO, stem)).collect();
     }
@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(twins.take_due(now), None);
         assert_eq!(twins.take_due(Duration::from_secs(110)), Some(stem(2)));
         assert_eq!(twins.take_due(Duration::from_secs(110)), None);
-        twins.let_all_go();
+        twins.end_grace();
         let left = [twins.take_due(now), twins.take_due(now)];
         assert_eq!(left, [Some(stem(1)), Some(stem(3))]);
         assert_eq!(twins.take_due(now), None);

@@ -10,10 +10,13 @@ use std::{
 };
 
 use super::{
-    super::{Store, health::Problem, test_options::options},
+    super::{Store, clock::Clock, fs::OsFs, health::Problem, test_options::options},
     OwnRecord, Severity,
 };
-use crate::query::{AuditReader, Filter, Order};
+use crate::{
+    query::{AuditReader, Filter, Order},
+    record::Timestamp,
+};
 
 /// Does this on another thread, and fails if it hangs.
 fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -22,6 +25,21 @@ fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     waiting
         .recv_timeout(Duration::from_secs(60))
         .expect("it hangs, or it panicked")
+}
+
+/// A clock that is never near midnight, when a file ends.
+#[derive(Debug)]
+struct Noon(Instant);
+
+impl Clock for Noon {
+    fn now(&self) -> Timestamp {
+        let noon: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+        Timestamp::from_micros(noon.as_micros() + self.0.elapsed().as_micros() as i64)
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.elapsed()
+    }
 }
 
 struct Real {
@@ -41,7 +59,9 @@ impl Real {
         let note = move |problem: &Problem| noted.lock().unwrap().push(problem.to_string());
         let mut options = options(Some(Arc::new(note)));
         options.writer.rotate_bytes = rotate_bytes;
-        let log = Store::open(&dir.path().join(below), options).unwrap();
+        let (fs, clock) = (Arc::new(OsFs), Arc::new(Noon(Instant::now())));
+        let thread = |name: &str| thread::Builder::new().name(name.to_owned());
+        let log = Store::open_on(fs, clock, thread, &dir.path().join(below), options).unwrap();
         Self { dir, log, problems }
     }
 

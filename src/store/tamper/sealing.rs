@@ -182,3 +182,52 @@ fn a_process_that_ends_removes_a_few_twins_and_no_more() {
     (0..2).for_each(|_| log.seal());
     assert_eq!(log.disk.files(layout.live_dir()).len(), 0);
 }
+
+#[test]
+fn nothing_is_begun_or_sealed_in_a_directory_that_is_not_the_one_opened() {
+    let (mut log, _) = log_with_a_finished_file();
+    log.record();
+    log.settle();
+    let layout = Layout::new(DIR);
+    let before = (
+        log.disk.files(layout.live_dir()),
+        log.disk.files(layout.sealed_dir()),
+    );
+    // Another directory has its name, as if that one had been renamed.
+    log.disk.take_away(DIR);
+    log.disk.put_dir(DIR);
+    log.pass(14 * 3_600_000);
+    log.record();
+    let ops = log.disk.op_count() as usize;
+    (0..4).for_each(|_| {
+        log.step();
+        log.pass(1_100);
+        log.seal();
+    });
+    let parts = log.parts();
+    parts.jobs.send(Job::RemoveTwins).unwrap();
+    parts.sealer.take_all();
+    let changes = [
+        "create_new",
+        "create_dir",
+        "rename",
+        "remove_file",
+        "append",
+    ];
+    let done = log.disk.ops().split_off(ops);
+    let done: Vec<_> = done
+        .iter()
+        .filter(|op| changes.contains(&op.what))
+        .collect();
+    assert!(done.is_empty(), "{done:?}");
+    let after = (
+        log.disk.files(layout.live_dir()),
+        log.disk.files(layout.sealed_dir()),
+    );
+    assert_eq!(after, before);
+    assert_eq!(log.durable().len(), 4, "the last one waits in the journal");
+    assert!(log.was_reported("not the directory in which the log was opened"));
+    log.kill();
+    log.take_over();
+    assert!(log.judge("another directory").missing.is_empty());
+}
