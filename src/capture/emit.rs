@@ -182,7 +182,7 @@ pub(super) fn record_plain(
     let at = Instant::now();
     let id = at.uuid(scratch.random.u64(..));
     // There is no receipt; that a log is closed or full is counted and reported.
-    take(&mut scratch, head, at, id, Some(intake), write);
+    let _ = take(&mut scratch, head, at, id, Some(intake), write);
     keep_scratch(scratch);
 }
 
