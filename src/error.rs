@@ -12,8 +12,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file operation failed. Check that the path exists, is writable and has room; the operation
-    /// had no effect.
+    /// A file operation failed. Check that the path exists, is writable and has room, then try
+    /// again: no entry is lost, and none is changed, by an operation that failed.
     #[error("cannot {operation} {}: {source}", path.display())]
     Io {
         /// What was being done: "create", "read", "rename" …
@@ -52,8 +52,7 @@ pub enum Error {
         /// What is wrong with it and what to write instead.
         problem: String,
     },
-    /// The log was closed. Events after that are not recorded; keep a handle of the log until the
-    /// last event.
+    /// The log was closed. Events after that are not recorded: close it after the last one.
     #[error("the audit log is closed")]
     Closed,
     /// A process-wide log was set before. Set it once, at the start of the program.
