@@ -17,7 +17,7 @@ use crate::{
     capture::{self, AuditLayer, Intake},
     error::{Error, Result},
     record::{HashKey, OwnRecord, Severity, StreamId},
-    store::{Counters, Hold, Store, hold::Holds, keys, layout::Layout},
+    store::{Counters, Hold, Store, fs::OsFs, hold::Holds, keys, layout::Layout},
 };
 use stores::Stores;
 
@@ -257,7 +257,7 @@ impl AuditLog {
     ///
     /// If they can't be read; nothing is pruned then either.
     pub fn holds(&self) -> Result<Vec<Hold>> {
-        Holds::read(self.layout()).map(Holds::into_vec)
+        Holds::read(Arc::new(OsFs), self.layout()).map(Holds::into_vec)
     }
 
     /// Takes no more events, writes those taken and makes them durable, and stops the log's

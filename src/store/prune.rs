@@ -151,7 +151,8 @@ impl fmt::Display for Waiting {
 pub(crate) struct Pruner {
     pub(super) sealed: Arc<LocalSealed>,
     pub(super) producer: Producer,
-    durability: &'static Durability,
+    /// Waits until a position of our journal is durable, or is known not to become so now.
+    pub(super) wait: Box<dyn FnMut(u64) -> Fate + Send>,
     source: Source,
     /// Where entries of `state/pruning` stand in our journal.
     pushed: BTreeMap<Vec<u8>, u64>,
@@ -175,7 +176,7 @@ impl Pruner {
         Self {
             sealed,
             producer,
-            durability,
+            wait: Box::new(|position| durability.wait(position)),
             source,
             pushed: BTreeMap::new(),
             recorded: BTreeSet::new(),
@@ -186,14 +187,14 @@ impl Pruner {
     /// Removes what is past its retention; `None` if another process is at it.
     pub(crate) fn prune(
         &mut self,
-        fs: &dyn Fs,
-        layout: &Layout,
         clock: &dyn Clock,
         retention: &Retention,
     ) -> Result<Option<Pruned>> {
-        let intents = Intents::new(layout);
+        let sealed = self.sealed.clone();
+        let (fs, layout) = (sealed.fs(), sealed.layout());
+        let intents = Intents::new(&**fs, layout);
         let unlimited = *retention == Retention::unlimited();
-        if unlimited && !layout.pruning().exists() {
+        if unlimited && matches!(fs.identity(&layout.pruning()), Ok(None)) {
             return Ok(Some(Pruned::default()));
         }
         let Some(_lock) = fs.try_lock(&layout.lock(hold::LOCK))? else {
@@ -206,11 +207,11 @@ impl Pruner {
         // Without it, a full disk can't be emptied; nothing else depends on it.
         let _ = intents.prepare();
         // Under the lock, so that no hold is placed while files go.
-        let mut times = times(layout, clock, &self.sealed, retention)?;
-        let selection = retention::select(&self.sealed, fs, layout, retention, &times)?;
+        let mut times = times(clock, &sealed, retention)?;
+        let selection = retention::select(&sealed, retention, &times)?;
         let waiting = Waiting::new(&selection, retention, &times);
         self.record_waiting(waiting.as_ref(), &mut times);
-        times.keep(layout);
+        times.keep(fs, layout);
         let mut pruned = Pruned {
             held: selection.held,
             waiting,
@@ -219,27 +220,20 @@ impl Pruner {
         let mut doomed = selection.doomed;
         let mut left = match doomed.is_empty() {
             true => BTreeSet::new(),
-            false => self.all_files(fs, layout)?,
+            false => all_files(&sealed)?,
         };
         while !doomed.is_empty() {
             let batch = self.record(&intents, retention, &mut doomed)?;
             self.carry_on(&intents, &batch, &mut left)?;
-            self.remove(fs, layout, batch, &mut pruned)?;
+            self.remove(batch, &mut pruned)?;
         }
         Ok(Some(pruned))
-    }
-
-    /// The sealed and the live files that there are.
-    fn all_files(&self, fs: &dyn Fs, layout: &Layout) -> Result<BTreeSet<FileStem>> {
-        let listing = Listing::since(fs, layout, &*self.sealed, None)?;
-        let live = listing.live.into_keys();
-        Ok(listing.sealed.into_iter().chain(live).collect())
     }
 
     /// Records again what these files say about removals. They are taken out of what is left.
     fn carry_on(
         &mut self,
-        intents: &Intents,
+        intents: &Intents<'_>,
         files: &[Doomed],
         left: &mut BTreeSet<FileStem>,
     ) -> Result<()> {
@@ -258,7 +252,7 @@ impl Pruner {
     /// returns, they may go.
     fn record(
         &mut self,
-        intents: &Intents,
+        intents: &Intents<'_>,
         retention: &Retention,
         doomed: &mut Vec<Doomed>,
     ) -> Result<Vec<Doomed>> {
@@ -302,9 +296,9 @@ impl Pruner {
         Ok(batch)
     }
 
-    fn record_durably(&mut self, intents: &Intents, entry: Vec<u8>) -> Result<()> {
+    fn record_durably(&mut self, intents: &Intents<'_>, entry: Vec<u8>) -> Result<()> {
         let position = match self.producer.push(&entry) {
-            Ok(position) => match self.durability.wait(position.0) {
+            Ok(position) => match (self.wait)(position.0) {
                 Fate::Durable => return Ok(()),
                 Fate::Closed => return Err(Error::Closed),
                 Fate::Failed(_) => Some(position.0),
@@ -320,7 +314,7 @@ impl Pruner {
     }
 
     /// Writes into the log what is kept in `state/pruning`.
-    fn pay(&mut self, intents: &Intents) -> Result<()> {
+    fn pay(&mut self, intents: &Intents<'_>) -> Result<()> {
         let owed = intents.owed()?;
         if owed.is_empty() {
             self.pushed.clear();
@@ -339,7 +333,7 @@ impl Pruner {
                     Err(PushError::Full | PushError::TooLong) => return Ok(()),
                 },
             };
-            match self.durability.wait(position) {
+            match (self.wait)(position) {
                 Fate::Durable => {}
                 Fate::Closed => return Err(Error::Closed),
                 Fate::Failed(_) => return Ok(()),
@@ -367,16 +361,10 @@ impl Pruner {
     }
 
     /// Removes files; one that can't be removed doesn't keep the others.
-    fn remove(
-        &mut self,
-        fs: &dyn Fs,
-        layout: &Layout,
-        files: Vec<Doomed>,
-        pruned: &mut Pruned,
-    ) -> Result<()> {
+    fn remove(&mut self, files: Vec<Doomed>, pruned: &mut Pruned) -> Result<()> {
         let mut failed = None;
         for file in files {
-            match remove(fs, layout, &file.stem) {
+            match remove(&**self.sealed.fs(), self.sealed.layout(), &file.stem) {
                 Ok(()) => {
                     self.recorded.remove(&file.stem);
                     pruned.bytes += file.bytes;
@@ -389,20 +377,25 @@ impl Pruner {
     }
 }
 
+/// The sealed and the live files that there are.
+fn all_files(sealed: &LocalSealed) -> Result<BTreeSet<FileStem>> {
+    let listing = Listing::since(&**sealed.fs(), sealed.layout(), sealed, None)?;
+    let live = listing.live.into_keys();
+    Ok(listing.sealed.into_iter().chain(live).collect())
+}
+
 /// What pruning would remove.
 pub(super) fn preview(
-    fs: &dyn Fs,
-    layout: &Layout,
     clock: &dyn Clock,
     sealed: &LocalSealed,
     retention: &Retention,
     trust_clock: bool,
 ) -> Result<Preview> {
-    let mut times = times(layout, clock, sealed, retention)?;
+    let mut times = times(clock, sealed, retention)?;
     if trust_clock {
-        times = times.confirmed(layout, clock);
+        times = times.confirmed(sealed.layout(), clock);
     }
-    let selection = retention::select(sealed, fs, layout, retention, &times)?;
+    let selection = retention::select(sealed, retention, &times)?;
     Ok(Preview {
         waiting: Waiting::new(&selection, retention, &times),
         files: selection.doomed,
@@ -410,14 +403,9 @@ pub(super) fn preview(
     })
 }
 
-fn times(
-    layout: &Layout,
-    clock: &dyn Clock,
-    sealed: &LocalSealed,
-    retention: &Retention,
-) -> Result<Times> {
+fn times(clock: &dyn Clock, sealed: &LocalSealed, retention: &Retention) -> Result<Times> {
     match retention.age_limit_days() {
-        Some(_) => Times::observe(layout, clock, sealed),
+        Some(_) => Times::observe(clock, sealed),
         None => Ok(Times::unknown()),
     }
 }

@@ -5,10 +5,8 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use super::{
     clock::Clock,
-    fs::Fs,
     health::{Health, Problem},
     hold,
-    layout::Layout,
     prune::{Pruned, Pruner, Waiting},
     retention::Retention,
 };
@@ -51,19 +49,13 @@ impl Since {
 
 impl Pruner {
     /// Prunes, counts and reports.
-    pub(super) fn turn(
-        &mut self,
-        fs: &dyn Fs,
-        layout: &Layout,
-        clock: &dyn Clock,
-        health: &Health,
-        retention: &Retention,
-    ) {
-        let pruned = self.prune(fs, layout, clock, retention);
+    pub(super) fn turn(&mut self, clock: &dyn Clock, health: &Health, retention: &Retention) {
+        let pruned = self.prune(clock, retention);
         let now = clock.monotonic();
         match pruned {
             Ok(None) => {
-                let lock = layout.lock(hold::LOCK).display().to_string();
+                let lock = self.sealed.layout().lock(hold::LOCK);
+                let lock = lock.display().to_string();
                 self.watch.locked(now, health, lock);
             }
             Ok(Some(Pruned { files, waiting, .. })) => {

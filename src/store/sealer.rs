@@ -72,7 +72,7 @@ pub(super) struct SealerPlace {
 
 pub(super) struct Sealer {
     place: SealerPlace,
-    pruner: Pruner,
+    pub(super) pruner: Pruner,
     jobs: Receiver<Job>,
     queue: VecDeque<Pending>,
     twins: Twins,
@@ -426,15 +426,8 @@ impl Sealer {
     }
 
     fn prune(&mut self, retention: Retention) {
-        let SealerPlace {
-            fs,
-            layout,
-            clock,
-            health,
-            ..
-        } = &self.place;
-        self.pruner
-            .turn(&**fs, layout, &**clock, health, &retention);
+        let SealerPlace { clock, health, .. } = &self.place;
+        self.pruner.turn(&**clock, health, &retention);
     }
 }
 

@@ -32,6 +32,20 @@ impl SimFile {
     }
 }
 
+impl SimFile {
+    /// Writes over a part of the file, which the power failing then may leave in parts.
+    pub(super) fn overwrite(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let disk = self.fs.disk();
+        let mut content = self.content.lock().unwrap();
+        content.modified = disk.now;
+        let at = usize::try_from(offset).map_err(io::Error::other)?;
+        let part = content.plain().get_mut(at..at + bytes.len());
+        part.ok_or(io::ErrorKind::UnexpectedEof)?
+            .copy_from_slice(bytes);
+        Ok(())
+    }
+}
+
 impl FsFile for SimFile {
     fn append(&self, bytes: &[u8]) -> io::Result<usize> {
         let disk = self.begin("append", true)?;

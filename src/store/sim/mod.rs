@@ -58,8 +58,8 @@ use file::{SimFile, SimLock};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Op {
     /// `create_new`, `create_mapped`, `open_write`, `open_read`, `append`, `read`, `sync`,
-    /// `sync_map`, `truncate`, `create_dir`, `rename`, `remove_file`, `remove_dir`, `sync_dir`,
-    /// `lock`.
+    /// `sync_map`, `truncate`, `overwrite` (then `sync`), `create_dir`, `rename`, `remove_file`,
+    /// `remove_dir`, `sync_dir`, `lock`.
     pub(crate) what: &'static str,
     /// The file or directory; of a rename, where from.
     pub(crate) path: PathBuf,
@@ -189,6 +189,22 @@ impl SimFs {
         self.disk().ops.clone()
     }
 
+    /// `watch` is called before each removal of a file that is going to succeed, with the disk as
+    /// it is then.
+    pub(crate) fn watch_removals(&self, watch: impl Fn(&Self, &Path) + Send + Sync + 'static) {
+        self.disk().watch = Some(Arc::new(watch));
+    }
+
+    /// Another disk, with what the power failing now would leave at its worst.
+    pub(crate) fn after_crash(&self) -> Self {
+        let other = Self {
+            disk: Arc::new(Mutex::new(self.disk().copy())),
+            ..Self::default()
+        };
+        other.crash();
+        other
+    }
+
     /// A file's bytes as they are there.
     pub(crate) fn bytes(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
         match self.disk().there.get(path.as_ref())? {
@@ -239,7 +255,7 @@ impl SimFs {
         disk.there.iter().filter_map(file).collect()
     }
 
-    fn open(&self, what: &'static str, path: &Path) -> io::Result<Box<dyn FsFile>> {
+    fn open(&self, what: &'static str, path: &Path) -> io::Result<SimFile> {
         let mut disk = self.disk();
         disk.begin(self.id(), what, path)?;
         match disk.there.get(path) {
@@ -259,16 +275,16 @@ impl SimFs {
         inode: u64,
         content: Arc<Mutex<Content>>,
         writable: bool,
-    ) -> Box<dyn FsFile> {
+    ) -> SimFile {
         content.lock().unwrap().handles += 1;
-        Box::new(SimFile {
+        SimFile {
             fs: self.clone(),
             path: path.to_owned(),
             inode,
             content,
             process: self.id(),
             writable,
-        })
+        }
     }
 
     fn create(
@@ -299,7 +315,7 @@ fn eio() -> io::Error {
 impl Fs for SimFs {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
         let (inode, content) = self.create("create_new", path, Content::default())?;
-        Ok(self.handle(path, inode, content, true))
+        Ok(Box::new(self.handle(path, inode, content, true)))
     }
 
     fn create_mapped(&self, path: &Path, len: usize) -> io::Result<Region> {
@@ -318,11 +334,11 @@ impl Fs for SimFs {
     }
 
     fn open_write(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        self.open("open_write", path)
+        Ok(Box::new(self.open("open_write", path)?))
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        self.open("open_read", path)
+        Ok(Box::new(self.open("open_read", path)?))
     }
 
     fn identity(&self, path: &Path) -> io::Result<Option<Identity>> {
@@ -389,6 +405,12 @@ impl Fs for SimFs {
         Ok(())
     }
 
+    fn overwrite(&self, path: &Path, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let file = self.open("overwrite", path)?;
+        file.overwrite(bytes, offset)?;
+        FsFile::sync(&file)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut disk = self.disk();
         disk.begin(self.id(), "rename", from)?;
@@ -413,10 +435,16 @@ impl Fs for SimFs {
         let mut disk = self.disk();
         disk.begin(self.id(), "remove_file", path)?;
         match disk.there.get(path) {
-            Some(Node::File(..)) => disk.set_name(path, None),
+            Some(Node::File(..)) => {}
             Some(Node::Dir) => return Err(io::ErrorKind::IsADirectory.into()),
             None => return Err(io::ErrorKind::NotFound.into()),
         }
+        if let Some(watch) = disk.watch.clone() {
+            drop(disk);
+            watch(self, path);
+            disk = self.disk();
+        }
+        disk.set_name(path, None);
         Ok(())
     }
 
