@@ -56,7 +56,7 @@
 //! | the live twin goes | the sealed file's name, once more: who renamed it may have died |
 //! | a journal is removed | when closing: its header, which says that nothing is in it. In recovery: all that is kept and appended, and the live directory |
 //! | a recovered file is sealed | that the journal is gone: brought back by a power loss, its events would be written again |
-//! | files are pruned | the entry that names them, in the log or in `state/pruning` |
+//! | files are pruned | the entry that names them, in the log or in `state/pruning`; that their live twins and their indexes are gone |
 //!
 //! A name is durable when its directory was synced; nothing is concluded from the order of two
 //! names. The crash oracle (`oracle`) plays deaths and power losses at every step, on a disk that
@@ -106,7 +106,9 @@ mod mend;
 mod open;
 mod prepare;
 mod prune;
+mod prune_entry;
 pub(crate) mod prune_intent;
+mod prune_remove;
 mod prune_watch;
 mod recover;
 pub(crate) mod removed;
@@ -133,10 +135,10 @@ pub use hold::Hold;
 pub(crate) use open::{Store, StoreOptions};
 pub(crate) use prepare::check_format;
 #[cfg(feature = "cli")]
-pub(crate) use prune::{Pruned, Waiting};
-#[cfg(feature = "cli")]
 pub(crate) use retention::Doomed;
 pub use retention::Retention;
 pub(crate) use sealer::SealerOptions;
 pub use space::{SpaceAction, Watermarks};
 pub(crate) use writer::WriterOptions;
+#[cfg(feature = "cli")]
+pub(crate) use {prune::Pruned, prune_watch::Waiting};

@@ -170,6 +170,66 @@ fn an_unlimited_retention_still_writes_what_is_owed() {
 }
 
 #[test]
+fn what_is_known_of_an_idle_stream_outlives_its_files() {
+    let mut rig = rig();
+    let idle: StreamId = "idle-00000a".parse().unwrap();
+    let _ends = new_journal(&rig.fs, &rig.layout, &idle, 1 << 16).unwrap();
+    let row = |stream: &str| {
+        let mut file = samples::stem(1);
+        file.stream = stream.parse().unwrap();
+        json!({"file": file.to_string(), "first_seq": 1, "last_seq": 10})
+    };
+    let told = OwnRecord::new(removed::PRUNED, Severity::Info, "")
+        .detail("files", vec![row("idle-00000a"), row("gone-00000a")]);
+    let stem = FileStem {
+        stream: "other-00000a".parse().unwrap(),
+        ..samples::stem(1)
+    };
+    set_now(Some(stem.born));
+    let entry = told.render(&"other".parse().unwrap());
+    set_now(None);
+    let line = [b"{\"stream\":\"other-00000a\",\"seq\":1,", &*entry, b"\n"].concat();
+    rig.fs.put(rig.layout.live(&stem), line);
+    seal(&rig.fs, &rig.layout, &stem, Level::FASTEST).unwrap();
+    let now = rig.after(5, 2 * MICROS_PER_DAY);
+    rig.prune(Retention::days(1), now).unwrap();
+    rig.recorded().unwrap();
+    let earlier = &rig.recorded().unwrap()["details"]["earlier"];
+    let known = json!([{"stream": "idle-00000a", "first_seq": 1, "last_seq": 10}]);
+    assert_eq!(*earlier, known);
+}
+
+#[test]
+fn a_pruned_file_takes_its_live_twin_and_its_index_along_durably() {
+    let mut rig = rig();
+    let clock = four_are_due(&rig);
+    // The one who sealed them still waits for the end of their grace.
+    for stem in &rig.stems {
+        let first = u64::from(stem.number) * (HOUR as u64) / 700;
+        let text = samples::lines(first, 200);
+        rig.fs.put(rig.layout.live(stem), text);
+    }
+    rig.fs.put(rig.layout.live(&rig.stems[1]), "not ours\n");
+    let layout = rig.layout.clone();
+    rig.fs.watch_removals(move |fs, path| {
+        if let Some(stem) = layout_stem(path) {
+            let after = fs.after_crash();
+            assert!(after.bytes(layout.live(&stem)).is_none() || stem.number == 2);
+            assert!(after.bytes(layout.index(&stem)).is_none());
+        }
+    });
+    rig.prune_by(Retention::days(DAY), &clock).unwrap();
+    let live = rig.fs.files(rig.layout.live_dir());
+    let kept = [2, 5].map(|number| rig.layout.live(&rig.stems[number - 1]));
+    assert_eq!(live, kept);
+}
+
+/// The stem of a sealed file.
+fn layout_stem(path: &std::path::Path) -> Option<FileStem> {
+    FileStem::parse(path.file_name()?.to_str()?, SEALED)
+}
+
+#[test]
 fn a_file_that_can_not_be_removed_keeps_no_other_and_is_recorded_once() {
     let mut rig = rig();
     let clock = four_are_due(&rig);

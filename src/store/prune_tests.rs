@@ -1,14 +1,27 @@
 //! Promise 7: nothing goes before its retention, nothing that is not ours ever, and what goes is in
 //! the log first.
 
-use std::time::Duration;
+use std::{io, time::Duration};
+
+use serde_json::json;
 
 use super::*;
 use crate::{
     journal::Consumer,
+    record::{OwnRecord, Severity, Timestamp, set_now},
     store::{
-        assemble::new_journal, clock::Uptime, fs::Fs, gzip::Level, samples, seal::seal,
-        sealed::SealedFiles as _, sim::SimFs, trusted_time,
+        assemble::new_journal,
+        clock::Uptime,
+        fs::Fs,
+        gzip::Level,
+        layout::{INDEX, Layout, SEALED},
+        prune_entry::hex,
+        retention::MICROS_PER_DAY,
+        samples,
+        seal::seal,
+        sealed::SealedFiles as _,
+        sim::SimFs,
+        trusted_time,
     },
 };
 

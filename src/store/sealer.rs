@@ -8,6 +8,7 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -192,6 +193,13 @@ impl Sealer {
         found.is_ok_and(|found| found.is_some_and(|found| found.len <= SMALL))
     }
 
+    /// Whether a file is neither live nor sealed any more.
+    fn is_gone(&self, stem: &FileStem) -> bool {
+        let SealerPlace { fs, layout, .. } = &self.place;
+        let gone = |path: PathBuf| matches!(fs.identity(&path), Ok(None));
+        gone(layout.live(stem)) && gone(layout.sealed(stem))
+    }
+
     fn add(&mut self, stem: FileStem, left: bool) {
         self.queue.push_back(Pending {
             stem,
@@ -265,6 +273,8 @@ impl Sealer {
                     let _ = lock.remove();
                 }
             }
+            // It was sealed before, and pruned since.
+            Err(_) if pending.left && self.is_gone(&pending.stem) => {}
             Err(error) => {
                 health.count(health.seal_errors(), 1);
                 let damaged = matches!(error, Error::Damaged { .. });
