@@ -37,7 +37,7 @@ use super::{
     layout::{self, LIVE, Layout, SEALED},
     mend::set_aside,
     names::FileStem,
-    seal,
+    removed, seal,
     sound::{Held, Journaled, Sound},
     survey::Survey,
     tmp::TmpFile,
@@ -263,7 +263,8 @@ fn number_before(fs: &dyn Fs, layout: &Layout, live: &[FileStem]) -> Result<Opti
     Ok(None)
 }
 
-/// The numbers of the entries in a stream's sealed files: the first and the last of each.
+/// The numbers of the entries in a stream's sealed files, and in those that were pruned: the first and
+/// the last of each.
 fn sealed_numbers(fs: &dyn Fs, layout: &Layout, stream: &StreamId) -> Result<Vec<(u64, u64)>> {
     let root = layout.sealed_dir();
     let mut numbers = Vec::new();
@@ -278,6 +279,8 @@ fn sealed_numbers(fs: &dyn Fs, layout: &Layout, stream: &StreamId) -> Result<Vec
             numbers.extend(index.map(|index| (index.first_seq.0, index.last_seq.0)));
         }
     }
+    // Removed ones are not lost.
+    numbers.extend(removed::numbers_of(fs, layout, stream)?);
     numbers.sort_unstable();
     Ok(numbers)
 }
