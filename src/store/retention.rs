@@ -33,7 +33,7 @@ const PATIENCE: i64 = 7 * MICROS_PER_DAY;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     pub(super) days: Option<u32>,
-    max_bytes: Option<u64>,
+    pub(super) max_bytes: Option<u64>,
     min_free_bytes: Option<u64>,
 }
 

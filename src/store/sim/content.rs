@@ -1,7 +1,8 @@
 //! A file's bytes: those that are there, and those that are durable.
 
 use std::{
-    ops::Range,
+    collections::BTreeMap,
+    ops::{Bound, Range, RangeBounds},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -18,6 +19,8 @@ const SECTOR: usize = 512;
 pub(super) struct Content {
     there: There,
     durable: Vec<u8>,
+    /// The sectors that a failed sync gave up, as they were then.
+    given_up: BTreeMap<usize, Vec<u8>>,
     pub(super) modified: Timestamp,
     /// How many have it open, and so keep its room when it has no name.
     pub(super) handles: usize,
@@ -42,6 +45,7 @@ impl Content {
         Self {
             there: There::Plain(bytes.clone()),
             durable: bytes,
+            given_up: BTreeMap::new(),
             modified: Timestamp::MIN,
             handles: 0,
         }
@@ -52,6 +56,7 @@ impl Content {
         Self {
             durable: vec![0; words.len() * 8],
             there: There::Mapped(words, process),
+            given_up: BTreeMap::new(),
             modified: Timestamp::MIN,
             handles: 0,
         }
@@ -61,6 +66,7 @@ impl Content {
         Self {
             there: There::Plain(self.current()),
             durable: self.durable.clone(),
+            given_up: self.given_up.clone(),
             modified: self.modified,
             handles: 0,
         }
@@ -83,8 +89,15 @@ impl Content {
         }
     }
 
-    /// The bytes of a file that is not mapped.
-    pub(super) fn plain(&mut self) -> &mut Vec<u8> {
+    /// The bytes of a file that is not mapped, to be changed in this range.
+    pub(super) fn plain(&mut self, range: impl RangeBounds<usize>) -> &mut Vec<u8> {
+        let of = |bound: Bound<&usize>| bound.map(|at| at / SECTOR);
+        let (start, end) = (of(range.start_bound()), of(range.end_bound()));
+        let end = match end {
+            Bound::Excluded(end) => Bound::Included(end),
+            end => end,
+        };
+        self.given_up.retain(|at, _| !(start, end).contains(at));
         self.unmap(None);
         match &mut self.there {
             There::Plain(bytes) => bytes,
@@ -105,13 +118,27 @@ impl Content {
     /// Makes a range durable, or all of it.
     pub(super) fn sync(&mut self, range: Option<Range<usize>>) {
         let current = self.current();
-        match range {
-            None => self.durable = current,
-            Some(range) => {
-                let whole = self.durable.get_mut(range.clone());
-                if let (Some(to), Some(from)) = (whole, current.get(range)) {
-                    to.copy_from_slice(from);
-                }
+        let sectors = sectors(&range, current.len());
+        self.durable.resize(current.len(), 0);
+        for at in sectors {
+            let now = sector(&current, at);
+            // A page that a process changed in its memory is written again.
+            if self.given_up.get(&at).is_none_or(|then| then != now) {
+                self.given_up.remove(&at);
+                let start = at * SECTOR;
+                self.durable[start..start + now.len()].copy_from_slice(now);
+            }
+        }
+    }
+
+    /// A sync fails. The system takes what it could not write for written: a later sync says that
+    /// all is well, and what was not changed since is not durable all the same.
+    pub(super) fn fail_sync(&mut self, range: Option<Range<usize>>) {
+        let current = self.current();
+        for at in sectors(&range, current.len()) {
+            let now = sector(&current, at);
+            if now != sector(&self.durable, at) {
+                self.given_up.insert(at, now.to_vec());
             }
         }
     }
@@ -147,7 +174,20 @@ impl Content {
             // Where nothing is durable, zeros.
             left.resize(end, 0);
         }
+        self.given_up.clear();
         self.durable = left.clone();
         self.there = There::Plain(left);
     }
+}
+
+/// The sectors of a range, or of all of a file of this length.
+fn sectors(range: &Option<Range<usize>>, len: usize) -> Range<usize> {
+    let all = 0..len;
+    let range = range.as_ref().unwrap_or(&all);
+    range.start / SECTOR..range.end.min(len).div_ceil(SECTOR)
+}
+
+fn sector(bytes: &[u8], at: usize) -> &[u8] {
+    let rest = bytes.get(at * SECTOR..).unwrap_or_default();
+    &rest[..rest.len().min(SECTOR)]
 }

@@ -39,7 +39,8 @@ impl SimFile {
         let mut content = self.content.lock().unwrap();
         content.modified = disk.now;
         let at = usize::try_from(offset).map_err(io::Error::other)?;
-        let part = content.plain().get_mut(at..at + bytes.len());
+        let range = at..at + bytes.len();
+        let part = content.plain(range.clone()).get_mut(range);
         part.ok_or(io::ErrorKind::UnexpectedEof)?
             .copy_from_slice(bytes);
         Ok(())
@@ -55,7 +56,8 @@ impl FsFile for SimFile {
         }
         let some = &bytes[..bytes.len().min(room)];
         let mut content = self.content.lock().unwrap();
-        content.plain().extend_from_slice(some);
+        let end = content.len() as usize;
+        content.plain(end..).extend_from_slice(some);
         content.modified = disk.now;
         Ok(some.len())
     }
@@ -72,7 +74,16 @@ impl FsFile for SimFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let mut disk = self.begin("sync", false)?;
+        let mut disk = match self.begin("sync", false) {
+            Err(error) => {
+                // Not if nothing is done any more: then nothing is given up either.
+                if error.raw_os_error().is_some() {
+                    self.content.lock().unwrap().fail_sync(None);
+                }
+                return Err(error);
+            }
+            disk => disk?,
+        };
         self.content.lock().unwrap().sync(None);
         disk.commit();
         Ok(())
@@ -82,7 +93,7 @@ impl FsFile for SimFile {
         let disk = self.begin("truncate", true)?;
         let mut content = self.content.lock().unwrap();
         let len = usize::try_from(len).map_err(io::Error::other)?;
-        content.plain().resize(len, 0);
+        content.plain(len..).resize(len, 0);
         content.modified = disk.now;
         Ok(())
     }

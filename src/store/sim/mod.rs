@@ -4,7 +4,8 @@
 //! another one. The disk tells apart what is *there* and what is *durable*:
 //!
 //! - A file's bytes are durable once [`FsFile::sync`] returned; what was written or cut off since is
-//!   not. A mapped file's pages are durable once its region was synced.
+//!   not. A mapped file's pages are durable once its region was synced. What a failed sync could not
+//!   make durable no later one does, whatever it says, unless it is written again.
 //! - A name (a file's or directory's entry in its directory) is durable once [`Fs::sync_dir`] of
 //!   that directory returned.
 //!
@@ -163,7 +164,7 @@ impl SimFs {
     /// After `n` more operations none is done any more: the process is as good as dead.
     pub(crate) fn stop_after(&self, n: u64) {
         let at = self.op_count() + n;
-        self.fail(move |number, _| (number >= at).then(eio));
+        self.fail(move |number, _| (number >= at).then(stopped));
     }
 
     /// The room for all files' bytes together; `None` for no limit.
@@ -189,8 +190,8 @@ impl SimFs {
         self.disk().ops.clone()
     }
 
-    /// `watch` is called before each removal of a file that is going to succeed, with the disk as
-    /// it is then.
+    /// `watch` is called before a file is removed, or a part of it is written over with zeros, with
+    /// the disk as it is then.
     pub(crate) fn watch_removals(&self, watch: impl Fn(&Self, &Path) + Send + Sync + 'static) {
         self.disk().watch = Some(Arc::new(watch));
     }
@@ -227,7 +228,7 @@ impl SimFs {
         let mut content = content.lock().unwrap();
         let mut bytes = content.current();
         change(&mut bytes);
-        *content.plain() = bytes;
+        *content.plain(..) = bytes;
         content.sync(None);
     }
 
@@ -308,6 +309,11 @@ impl SimFs {
     }
 }
 
+/// What an operation fails with that isn't done any more.
+pub(crate) fn stopped() -> io::Error {
+    io::Error::other("nothing is done any more")
+}
+
 fn eio() -> io::Error {
     io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error())
 }
@@ -325,8 +331,14 @@ impl Fs for SimFs {
         let (fs, path, process) = (self.clone(), path.to_owned(), self.id());
         let sync = move |range: std::ops::Range<usize>| {
             let mut disk = fs.disk();
-            disk.begin(process, "sync_map", &path)?;
-            content.lock().unwrap().sync(Some(range));
+            let mut content = content.lock().unwrap();
+            disk.begin(process, "sync_map", &path)
+                .inspect_err(|error| {
+                    if error.raw_os_error().is_some() {
+                        content.fail_sync(Some(range.clone()));
+                    }
+                })?;
+            content.sync(Some(range));
             disk.commit();
             Ok(())
         };
@@ -407,6 +419,10 @@ impl Fs for SimFs {
 
     fn overwrite(&self, path: &Path, bytes: &[u8], offset: u64) -> io::Result<()> {
         let file = self.open("overwrite", path)?;
+        let watch = self.disk().watch.clone();
+        if let Some(watch) = watch.filter(|_| bytes.iter().all(|byte| *byte == 0)) {
+            watch(self, path);
+        }
         file.overwrite(bytes, offset)?;
         FsFile::sync(&file)
     }
