@@ -18,7 +18,7 @@ use crate::{
     capture::{self, AuditLayer, Intake, NotDurable},
     error::{Error, Result},
     record::{HashKey, OwnRecord, Severity, StreamId},
-    store::{Counters, Hold, Store, hold::Holds, keys, layout::Layout},
+    store::{Counters, Hold, Store, fs::OsFs, hold::Holds, keys, layout::Layout},
 };
 use stores::Stores;
 
@@ -265,7 +265,7 @@ impl AuditLog {
     ///
     /// If they can't be read; nothing is pruned then either.
     pub fn holds(&self) -> Result<Vec<Hold>> {
-        Holds::read(self.layout()).map(Holds::into_vec)
+        Holds::read(Arc::new(OsFs), self.layout()).map(Holds::into_vec)
     }
 
     /// Waits until every event that this process recorded before is on stable storage, and in files

@@ -1,6 +1,9 @@
 //! `hold`: ranges of time whose entries stay.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    sync::Arc,
+};
 
 use super::{
     args::{DirArgs, HoldArgs, HoldCommand},
@@ -9,7 +12,7 @@ use super::{
 };
 use crate::{
     AuditLog, Hold,
-    store::{check_format, hold::Holds, layout::Layout},
+    store::{check_format, fs::OsFs, hold::Holds, layout::Layout},
 };
 
 pub(super) fn run(args: &HoldArgs) -> Result<Outcome, Failure> {
@@ -34,7 +37,7 @@ pub(super) fn run(args: &HoldArgs) -> Result<Outcome, Failure> {
             writeln!(out, "the hold {name} is placed")?;
         }
         HoldCommand::List { format, .. } => {
-            let holds = Holds::read(&layout)?.into_vec();
+            let holds = Holds::read(Arc::new(OsFs), &layout)?.into_vec();
             if holds.is_empty() {
                 warn("there are no holds");
             }

@@ -17,6 +17,10 @@ pub(crate) struct Instant {
 
 impl Instant {
     pub(crate) fn now() -> Self {
+        #[cfg(test)]
+        if let Some(set) = SET.get() {
+            return set;
+        }
         // Before 1970 a UUIDv7 has no representation; such a clock reads as its beginning.
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -34,6 +38,20 @@ impl Instant {
         let fraction = (u64::from(self.nanos % 1_000_000) << 12) / 1_000_000;
         uuid::Uuid::from_u64_pair(millis << 16 | 7 << 12 | fraction, 0b10 << 62 | random >> 2)
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    static SET: std::cell::Cell<Option<Instant>> = const { std::cell::Cell::new(None) };
+}
+
+/// For tests: what this thread records from now on is of this time; without one, of the clock's.
+#[cfg(test)]
+pub(crate) fn set_now(now: Option<Timestamp>) {
+    SET.set(now.map(|now| Instant {
+        seconds: now.as_micros().div_euclid(1_000_000),
+        nanos: now.as_micros().rem_euclid(1_000_000) as u32 * 1000,
+    }));
 }
 
 /// Writes the beginning of a record, `"id":"…","timestamp":"…",`; the part down to the second is

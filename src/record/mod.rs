@@ -19,6 +19,8 @@ mod time;
 
 pub(crate) use buffer::Buffer;
 pub use catalogue::{Catalogue, CatalogueEntry, FieldKind, Location};
+#[cfg(test)]
+pub(crate) use clock::set_now;
 pub(crate) use clock::{ID as STAMP_ID, Instant, Stamp};
 pub use denied::DENIED_FIELDS;
 pub(crate) use event_type::is_event_type;

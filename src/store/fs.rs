@@ -95,6 +95,9 @@ pub(crate) trait Fs: fmt::Debug + Send + Sync + 'static {
     fn boot_id(&self) -> Option<String> {
         None
     }
+    /// Writes over a part of an existing file, in place and durably. Most file systems need no room
+    /// for that; the file is never made longer.
+    fn overwrite(&self, path: &Path, bytes: &[u8], offset: u64) -> io::Result<()>;
     /// Gives a file another name on the same file system, replacing what bears it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
@@ -307,6 +310,10 @@ impl Fs for ReadOnly {
         Err(io::ErrorKind::ReadOnlyFilesystem.into())
     }
 
+    fn overwrite(&self, _: &Path, _: &[u8], _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
     fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
         Err(io::ErrorKind::ReadOnlyFilesystem.into())
     }
@@ -355,11 +362,13 @@ impl Fs for OsFs {
     }
 
     fn open_write(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        open_regular(path, fs::OpenOptions::new().read(true).append(true))
+        let file = open_regular(path, fs::OpenOptions::new().read(true).append(true))?;
+        Ok(Box::new(OsFile(file)))
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        open_regular(path, fs::OpenOptions::new().read(true))
+        let file = open_regular(path, fs::OpenOptions::new().read(true))?;
+        Ok(Box::new(OsFile(file)))
     }
 
     fn identity(&self, path: &Path) -> io::Result<Option<Identity>> {
@@ -438,6 +447,17 @@ impl Fs for OsFs {
         is_word.then(|| id.to_owned())
     }
 
+    fn overwrite(&self, path: &Path, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let file = open_regular(path, fs::OpenOptions::new().write(true))?;
+        if file.metadata()?.len() < offset + bytes.len() as u64 {
+            return Err(io::Error::other(
+                "it is shorter than what is written over it",
+            ));
+        }
+        file.write_all_at(bytes, offset)?;
+        file.sync_data()
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
     }
@@ -489,13 +509,13 @@ impl Fs for OsFs {
 }
 
 /// Opens what must be a regular file. Without waiting: opening a pipe would wait for its other end.
-fn open_regular(path: &Path, options: &mut fs::OpenOptions) -> io::Result<Box<dyn FsFile>> {
+fn open_regular(path: &Path, options: &mut fs::OpenOptions) -> io::Result<fs::File> {
     let no_wait = OFlags::NONBLOCK.bits().cast_signed();
     let file = options.custom_flags(no_wait).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
-    Ok(Box::new(OsFile(file)))
+    Ok(file)
 }
 
 #[derive(Debug)]

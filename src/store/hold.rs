@@ -4,9 +4,11 @@
 //! began before a hold was placed has ended when placing it returns. If the holds can't be read,
 //! nothing is pruned.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::{document::Document, layout::Layout};
+use super::{document::Document, fs::Fs, layout::Layout};
 use crate::{
     error::{Error, Result},
     record::{Day, Timestamp},
@@ -150,8 +152,8 @@ pub(crate) struct Holds {
 pub(super) const LOCK: &str = "prune";
 
 impl Holds {
-    pub(crate) fn read(layout: &Layout) -> Result<Self> {
-        Document::new(layout, "holds", LOCK).read()
+    pub(crate) fn read(fs: Arc<dyn Fs>, layout: &Layout) -> Result<Self> {
+        document(fs, layout).read()
     }
 
     pub(crate) fn into_vec(self) -> Vec<Hold> {
@@ -164,10 +166,19 @@ impl Holds {
     }
 }
 
+fn document(fs: Arc<dyn Fs>, layout: &Layout) -> Document {
+    Document::on(fs, layout, "holds", LOCK)
+}
+
 /// Places a hold.
-pub(crate) fn place(layout: &Layout, mut hold: Hold, now: Timestamp) -> Result<Hold> {
+pub(crate) fn place(
+    fs: Arc<dyn Fs>,
+    layout: &Layout,
+    mut hold: Hold,
+    now: Timestamp,
+) -> Result<Hold> {
     hold.placed = Some(now.to_string());
-    Document::new(layout, "holds", LOCK).change(|holds: &mut Holds| {
+    document(fs, layout).change(|holds: &mut Holds| {
         if holds.holds.iter().any(|other| other.name == hold.name) {
             return Err(Error::invalid(
                 "name",
@@ -184,12 +195,13 @@ pub(crate) fn place(layout: &Layout, mut hold: Hold, now: Timestamp) -> Result<H
 
 /// Releases the hold of this name; `recorded` runs before it is gone.
 pub(crate) fn release(
+    fs: Arc<dyn Fs>,
     layout: &Layout,
     name: &str,
     recorded: impl FnOnce(&Hold) -> Result<()>,
 ) -> Result<Option<Hold>> {
     let mut released = None;
-    let changed = Document::new(layout, "holds", LOCK).change(|holds: &mut Holds| {
+    let changed = document(fs, layout).change(|holds: &mut Holds| {
         let Some(at) = holds.holds.iter().position(|hold| hold.name == name) else {
             return Ok(());
         };

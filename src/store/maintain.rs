@@ -100,9 +100,9 @@ fn is_sealed(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<bool> {
 pub(crate) fn would_prune(dir: &Path, retention: &Retention, trust_clock: bool) -> Result<Preview> {
     let (fs, layout) = (Arc::new(OsFs), Layout::of(dir));
     check_format(&layout)?;
-    let sealed = LocalSealed::new(fs.clone(), layout.clone());
+    let sealed = LocalSealed::new(fs, layout);
     let clock = SystemClock::new();
-    prune::preview(&*fs, &layout, &clock, &sealed, retention, trust_clock)
+    prune::preview(&clock, &sealed, retention, trust_clock)
 }
 
 /// The lock that is held by whoever prunes a log or changes its holds.
@@ -114,16 +114,16 @@ impl Store {
     /// Removes what is past this retention, and says what went; `None` if another process is
     /// pruning.
     pub(crate) fn prune_now(&self, retention: &Retention) -> Result<Option<Pruned>> {
-        let fs = Arc::new(OsFs);
         let source: Source = self.stream.source().parse()?;
-        let sealed = Arc::new(LocalSealed::new(fs.clone(), self.layout.clone()));
+        let sealed = Arc::new(LocalSealed::new(Arc::new(OsFs), self.layout.clone()));
         let mut pruner = Pruner::new(sealed, self.producer.clone(), self.durability, source);
-        pruner.prune(&*fs, &self.layout, &SystemClock::new(), retention)
+        pruner.prune(&SystemClock::new(), retention)
     }
 
     /// Records that a person has checked the clock, then believes it.
     pub(crate) fn trust_clock(&self) -> Result<()> {
-        trusted_time::trust(&self.layout, &SystemClock::new(), |now| {
+        let fs: Arc<dyn Fs> = Arc::new(OsFs);
+        trusted_time::trust(&fs, &self.layout, &SystemClock::new(), |now| {
             self.record(
                 &OwnRecord::new(
                     "audit.log.clock_trusted",

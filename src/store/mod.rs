@@ -65,7 +65,7 @@
 //! | a journal elsewhere is removed | as below, and the pointer's line `closed`; the pointer goes after that, durably |
 //! | a journal is removed | when closing: its header, which says that nothing is in it. In recovery: all that is kept and appended, and the live directory; what may not be durable is written again first, because a sync may have failed before |
 //! | a recovered file is sealed | that the journal is gone: brought back by a power loss, its events would be written again |
-//! | files are pruned | the entry that names them, in the log or in `state/pruning` |
+//! | files are pruned | the entry that names them, in the log or in `state/pruning`; that their live twins and their indexes are gone |
 //!
 //! A name is durable when its directory was synced; nothing is concluded from the order of two
 //! names. The crash oracle (`oracle`) plays deaths and power losses at every step, on a disk that
@@ -118,7 +118,9 @@ mod open;
 mod pointer;
 mod prepare;
 mod prune;
+mod prune_entry;
 pub(crate) mod prune_intent;
+mod prune_remove;
 mod prune_watch;
 mod recover;
 pub(crate) mod removed;
@@ -151,10 +153,10 @@ pub use hold::Hold;
 pub(crate) use open::{Store, StoreOptions};
 pub(crate) use prepare::check_format;
 #[cfg(feature = "cli")]
-pub(crate) use prune::{Pruned, Waiting};
-#[cfg(feature = "cli")]
 pub(crate) use retention::Doomed;
 pub use retention::Retention;
 pub(crate) use sealer::SealerOptions;
 pub use space::{SpaceAction, Watermarks};
 pub(crate) use writer::WriterOptions;
+#[cfg(feature = "cli")]
+pub(crate) use {prune::Pruned, prune_watch::Waiting};

@@ -215,7 +215,7 @@ impl Store {
 
     /// Places a hold, then records it: a death in between keeps too much, not too little.
     pub(crate) fn place_hold(&self, hold: Hold) -> Result<()> {
-        let hold = hold::place(&self.layout, hold, Timestamp::now())?;
+        let hold = hold::place(Arc::new(OsFs), &self.layout, hold, Timestamp::now())?;
         self.record(
             &OwnRecord::new("audit.hold.placed", Severity::Warning, "Entries are held")
                 .detail("hold", json!(hold)),
@@ -234,7 +234,7 @@ impl Store {
                 .detail("hold", json!(hold)),
             )
         };
-        hold::release(&self.layout, name, record).map(|released| released.is_some())
+        hold::release(Arc::new(OsFs), &self.layout, name, record).map(|released| released.is_some())
     }
 
     /// Removes what is past its retention, soon.

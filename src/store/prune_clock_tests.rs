@@ -22,8 +22,7 @@ impl Machine {
     /// A day after the newest entry, with a clock that is trusted, and a retention of 90 days.
     fn new() -> Self {
         let machine = Self::new_to_it();
-        let trusted = trusted_time::trust(&machine.rig.layout, &machine.clock, |_| Ok(()));
-        trusted.unwrap();
+        machine.rig.trust(&machine.clock).unwrap();
         machine
     }
 
@@ -50,10 +49,8 @@ impl Machine {
     }
 
     fn turn_with(&mut self, retention: Retention) {
-        let Rig {
-            fs, layout, pruner, ..
-        } = &mut self.rig;
-        pruner.turn(fs, layout, &self.clock, &self.health, &retention);
+        let pruner = &mut self.rig.pruner;
+        pruner.turn(&self.clock, &self.health, &retention);
     }
 
     /// Turns every hour.
@@ -167,19 +164,20 @@ fn who_has_checked_the_clock_ends_the_waiting() {
     machine.run(2);
     let (layout, clock) = (machine.rig.layout.clone(), machine.clock.clone());
     // What can't be recorded is not done.
-    let refused = trusted_time::trust(&layout, &clock, |_| Err(Error::Closed));
+    let fs = machine.rig.fs();
+    let refused = trusted_time::trust(&fs, &layout, &clock, |_| Err(Error::Closed));
     assert!(matches!(refused, Err(Error::Closed)));
     machine.turn();
     assert_eq!(machine.rig.left(), [1, 2, 3, 4, 5]);
     // To look shows the same.
     let sealed = machine.rig.pruner.sealed.clone();
     let retention = Retention::days(90);
-    let look = |trust| preview(&machine.rig.fs, &layout, &clock, &sealed, &retention, trust);
+    let look = |trust| preview(&clock, &sealed, &retention, trust);
     let waits = look(false).unwrap();
     assert_eq!((waits.files.len(), waits.waiting.unwrap().files), (0, 5));
     let trusted = look(true).unwrap();
     assert_eq!((trusted.files.len(), trusted.waiting.is_none()), (5, true));
-    trusted_time::trust(&layout, &clock, |_| Ok(())).unwrap();
+    machine.rig.trust(&clock).unwrap();
     machine.turn();
     assert_eq!(machine.rig.left(), NONE);
     assert!(machine.health.trouble().is_empty());
@@ -215,9 +213,9 @@ fn a_lost_or_damaged_state_trusts_no_more_than_the_newest_file() {
         let mut machine = Machine::new();
         machine.run(1);
         let state = machine.rig.layout.document("clock");
-        std::fs::remove_file(&state).unwrap();
+        machine.rig.fs.take_away(&state);
         if let Some(text) = text {
-            std::fs::write(&state, text).unwrap();
+            machine.rig.fs.put(&state, text);
         }
         machine.clock.jump(YEAR);
         machine.run(71);

@@ -22,13 +22,14 @@
 //! The file is used under the lock of pruning.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write as _},
-    os::unix::fs::FileExt as _,
+    io,
     path::{Path, PathBuf},
 };
 
-use super::{access, layout::Layout};
+use super::{
+    fs::{self, Fs},
+    layout::Layout,
+};
 use crate::error::{Error, Result};
 
 const SLOT: usize = 4096;
@@ -37,48 +38,49 @@ const MAGIC: &[u8; 8] = b"pruning\n";
 const HEADER: usize = 16;
 
 #[derive(Debug)]
-pub(crate) struct Intents {
+pub(crate) struct Intents<'a> {
+    fs: &'a dyn Fs,
     path: PathBuf,
 }
 
-impl Intents {
-    pub(crate) fn new(layout: &Layout) -> Self {
+impl<'a> Intents<'a> {
+    pub(crate) fn new(fs: &'a dyn Fs, layout: &Layout) -> Self {
         Self {
+            fs,
             path: layout.pruning(),
         }
     }
 
     /// Makes the file if there is none yet.
     pub(super) fn prepare(&self) -> Result<()> {
-        match fs::metadata(&self.path) {
-            Ok(found) if found.len() == (SLOT * SLOTS) as u64 => return Ok(()),
-            Ok(_) => {}
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(Error::io("look at", &self.path)(e)),
+        if self.is_whole().map_err(Error::io("look at", &self.path))? {
+            return Ok(());
         }
         self.create().map_err(Error::io("create", &self.path))
+    }
+
+    /// Whether the file is there, as long as it was made.
+    fn is_whole(&self) -> io::Result<bool> {
+        let found = self.fs.identity(&self.path)?;
+        Ok(found.is_some_and(|found| found.len == (SLOT * SLOTS) as u64))
     }
 
     fn create(&self) -> io::Result<()> {
         let tmp = self.path.with_extension("tmp");
         // What a dead process left.
-        match fs::remove_file(&tmp) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
-        let written =
-            access::create_new(&tmp, OpenOptions::new().write(true)).and_then(|mut file| {
-                // Written, not only allocated: blocks that were never written take room when they
-                // are.
-                file.write_all(&vec![0; SLOT * SLOTS])?;
-                file.sync_all()?;
-                fs::rename(&tmp, &self.path)
-            });
+        fs::remove_if_there(self.fs, &tmp)?;
+        let written = self.fs.create_new(&tmp).and_then(|file| {
+            // Written, not only allocated: blocks that were never written take room when they are.
+            fs::append_all(&*file, &vec![0; SLOT * SLOTS])?;
+            file.sync()?;
+            self.fs.rename(&tmp, &self.path)
+        });
         if written.is_err() {
-            let _ = fs::remove_file(&tmp);
+            let _ = self.fs.remove_file(&tmp);
         }
         written?;
-        File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()
+        let dir = self.path.parent().unwrap_or(Path::new("."));
+        self.fs.sync_dir(dir)
     }
 
     /// The entries that the log doesn't have yet.
@@ -111,20 +113,16 @@ impl Intents {
     }
 
     fn overwrite(&self, bytes: &[u8], offset: usize) -> Result<()> {
-        let write = || {
-            let file = OpenOptions::new().write(true).open(&self.path)?;
-            if file.metadata()?.len() != (SLOT * SLOTS) as u64 {
-                return Err(io::Error::other("it is not as long as it was made"));
-            }
-            file.write_all_at(bytes, offset as u64)?;
-            file.sync_data()
+        let write = || match self.is_whole()? {
+            true => self.fs.overwrite(&self.path, bytes, offset as u64),
+            false => Err(io::Error::other("it is not as long as it was made")),
         };
         write().map_err(Error::io("write", &self.path))
     }
 
     /// The whole entries, each with where its blocks end.
     fn read(&self) -> Result<Vec<(usize, Vec<u8>)>> {
-        let bytes = match fs::read(&self.path) {
+        let bytes = match fs::read(self.fs, &self.path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             bytes => bytes.map_err(Error::io("read", &self.path))?,
         };
@@ -153,12 +151,15 @@ fn parse(bytes: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs;
 
-    fn intents() -> (tempfile::TempDir, Intents) {
+    use super::*;
+    use crate::store::fs::OsFs;
+
+    fn intents() -> (tempfile::TempDir, Intents<'static>) {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("state")).unwrap();
-        let intents = Intents::new(&Layout::new(dir.path()));
+        let intents = Intents::new(&OsFs, &Layout::new(dir.path()));
         (dir, intents)
     }
 

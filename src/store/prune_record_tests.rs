@@ -7,7 +7,7 @@ use super::*;
 /// Due are all files but the last.
 fn four_are_due(rig: &Rig) -> SetClock {
     let clock = SetClock::at(rig.after(5, MICROS_PER_DAY));
-    trusted_time::trust(&rig.layout, &clock, |_| Ok(())).unwrap();
+    rig.trust(&clock).unwrap();
     clock
 }
 
@@ -17,7 +17,13 @@ const DAY: u32 = 1;
 fn refuse(rig: &mut Rig) {
     rig.durability = Durability::leak();
     rig.durability.fail("no space left on device");
-    rig.pruner.durability = rig.durability;
+    wait_for(rig);
+}
+
+/// What the pruning waits for is another durability's to say.
+fn wait_for(rig: &mut Rig) {
+    let durability = rig.durability;
+    rig.pruner.wait = Box::new(|position| durability.wait(position));
 }
 
 fn fill(rig: &Rig) {
@@ -30,8 +36,9 @@ fn empty(rig: &mut Rig) {
     rig.consumer.release(read, 1);
 }
 
-fn intended(layout: &Layout) -> String {
-    let owed = Intents::new(layout).owed().unwrap_or_default();
+fn intended(fs: &SimFs) -> String {
+    let owed = Intents::new(fs, &Layout::new("/log")).owed();
+    let owed = owed.unwrap_or_default();
     owed.iter()
         .map(|entry| String::from_utf8_lossy(entry))
         .collect()
@@ -45,7 +52,7 @@ fn an_entry_too_long_for_the_journal_is_split() {
         rig.prune_by(Retention::days(DAY), &clock).unwrap(),
         [1, 2, 3, 4]
     );
-    assert_eq!(intended(&rig.layout), "");
+    assert_eq!(intended(&rig.fs), "");
     let first = rig.recorded().unwrap();
     assert_eq!(first["details"]["files"].as_array().unwrap().len(), 2);
     assert_eq!(rig.all_recorded(), [3, 4]);
@@ -69,14 +76,12 @@ fn what_a_full_journal_or_a_failing_disk_can_not_take_is_durable_elsewhere_befor
             "full" => fill(&rig),
             _ => refuse(&mut rig),
         }
-        let layout = rig.layout.clone();
-        rig.fs.fail(move |_, op| {
-            let name = op.path.file_name().unwrap().to_string_lossy().into_owned();
-            if op.what == "remove_file" {
+        rig.fs.watch_removals(|fs, path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.starts_with("/log/sealed") || path.starts_with("/log/index") {
                 let stem = name.split(".jsonl").next().unwrap().trim_end_matches(INDEX);
-                assert!(intended(&layout).contains(stem), "{name}");
+                assert!(intended(&fs.after_crash()).contains(stem), "{name}");
             }
-            None
         });
         assert_eq!(
             rig.prune_by(Retention::days(DAY), &clock).unwrap(),
@@ -85,14 +90,14 @@ fn what_a_full_journal_or_a_failing_disk_can_not_take_is_durable_elsewhere_befor
         );
         // As long as it stays so, the entry stays where it is, and is not written twice.
         rig.prune_by(Retention::days(DAY), &clock).unwrap();
-        assert_eq!(intended(&rig.layout).matches("audit.log.pruned").count(), 1);
+        assert_eq!(intended(&rig.fs).matches("audit.log.pruned").count(), 1);
         if way == "full" {
             empty(&mut rig);
         }
         rig.durability.recovered();
         rig.durability.advance(u64::MAX);
         rig.prune_by(Retention::days(DAY), &clock).unwrap();
-        assert_eq!(intended(&rig.layout), "", "{way}");
+        assert_eq!(intended(&rig.fs), "", "{way}");
         assert_eq!(rig.all_recorded(), [1, 2, 3, 4], "{way}");
     }
 }
@@ -102,7 +107,7 @@ fn a_writer_that_dies_keeps_no_removal_waiting() {
     let mut rig = rig();
     let clock = four_are_due(&rig);
     rig.durability = Durability::leak();
-    rig.pruner.durability = rig.durability;
+    wait_for(&mut rig);
     let (durability, producer) = (rig.durability, rig.pruner.producer.clone());
     let dies = std::thread::spawn(move || {
         while !durability.has_waiters() {
@@ -116,7 +121,7 @@ fn a_writer_that_dies_keeps_no_removal_waiting() {
     assert_eq!(pruned, [1, 2, 3, 4]);
     // The next process writes it into the log.
     for _ in 0..2 {
-        assert_eq!(intended(&rig.layout).matches("audit.log.pruned").count(), 1);
+        assert_eq!(intended(&rig.fs).matches("audit.log.pruned").count(), 1);
         let again = rig.prune_by(Retention::days(DAY), &clock).unwrap();
         assert!(again.is_empty());
     }
@@ -137,7 +142,7 @@ fn what_can_be_kept_nowhere_stays() {
             }
         }
         if way != "closed" {
-            let intents = Intents::new(&rig.layout);
+            let intents = Intents::new(&rig.fs, &rig.layout);
             intents.prepare().unwrap();
             while intents.add(b"x").is_ok() {}
         }
@@ -147,7 +152,7 @@ fn what_can_be_kept_nowhere_stays() {
     // Whether something is owed can't be known.
     let mut rig = rig();
     let clock = four_are_due(&rig);
-    std::fs::create_dir(rig.layout.pruning()).unwrap();
+    rig.fs.put_dir(rig.layout.pruning());
     assert!(rig.prune_by(Retention::days(DAY), &clock).is_err());
     assert_eq!(rig.left(), [1, 2, 3, 4, 5]);
 }
@@ -161,7 +166,67 @@ fn an_unlimited_retention_still_writes_what_is_owed() {
     rig.restart("tracing-audit-00000c");
     rig.prune_by(Retention::unlimited(), &clock).unwrap();
     assert_eq!(rig.all_recorded(), [1, 2, 3, 4]);
-    assert_eq!(intended(&rig.layout), "");
+    assert_eq!(intended(&rig.fs), "");
+}
+
+#[test]
+fn what_is_known_of_an_idle_stream_outlives_its_files() {
+    let mut rig = rig();
+    let idle: StreamId = "idle-00000a".parse().unwrap();
+    let _ends = new_journal(&rig.fs, &rig.layout, &idle, 1 << 16).unwrap();
+    let row = |stream: &str| {
+        let mut file = samples::stem(1);
+        file.stream = stream.parse().unwrap();
+        json!({"file": file.to_string(), "first_seq": 1, "last_seq": 10})
+    };
+    let told = OwnRecord::new(removed::PRUNED, Severity::Info, "")
+        .detail("files", vec![row("idle-00000a"), row("gone-00000a")]);
+    let stem = FileStem {
+        stream: "other-00000a".parse().unwrap(),
+        ..samples::stem(1)
+    };
+    set_now(Some(stem.born));
+    let entry = told.render(&"other".parse().unwrap());
+    set_now(None);
+    let line = [b"{\"stream\":\"other-00000a\",\"seq\":1,", &*entry, b"\n"].concat();
+    rig.fs.put(rig.layout.live(&stem), line);
+    seal(&rig.fs, &rig.layout, &stem, Level::FASTEST).unwrap();
+    let now = rig.after(5, 2 * MICROS_PER_DAY);
+    rig.prune(Retention::days(1), now).unwrap();
+    rig.recorded().unwrap();
+    let earlier = &rig.recorded().unwrap()["details"]["earlier"];
+    let known = json!([{"stream": "idle-00000a", "first_seq": 1, "last_seq": 10}]);
+    assert_eq!(*earlier, known);
+}
+
+#[test]
+fn a_pruned_file_takes_its_live_twin_and_its_index_along_durably() {
+    let mut rig = rig();
+    let clock = four_are_due(&rig);
+    // The one who sealed them still waits for the end of their grace.
+    for stem in &rig.stems {
+        let first = u64::from(stem.number) * (HOUR as u64) / 700;
+        let text = samples::lines(first, 200);
+        rig.fs.put(rig.layout.live(stem), text);
+    }
+    rig.fs.put(rig.layout.live(&rig.stems[1]), "not ours\n");
+    let layout = rig.layout.clone();
+    rig.fs.watch_removals(move |fs, path| {
+        if let Some(stem) = layout_stem(path) {
+            let after = fs.after_crash();
+            assert!(after.bytes(layout.live(&stem)).is_none() || stem.number == 2);
+            assert!(after.bytes(layout.index(&stem)).is_none());
+        }
+    });
+    rig.prune_by(Retention::days(DAY), &clock).unwrap();
+    let live = rig.fs.files(rig.layout.live_dir());
+    let kept = [2, 5].map(|number| rig.layout.live(&rig.stems[number - 1]));
+    assert_eq!(live, kept);
+}
+
+/// The stem of a sealed file.
+fn layout_stem(path: &std::path::Path) -> Option<FileStem> {
+    FileStem::parse(path.file_name()?.to_str()?, SEALED)
 }
 
 #[test]
@@ -199,7 +264,8 @@ fn a_death_between_any_two_steps_leaves_no_removal_unrecorded() {
             let counted = removals.clone();
             rig.fs.fail(move |_, op| {
                 let mut done = counted.lock().unwrap();
-                *done += usize::from(op.what.starts_with("remove_"));
+                let of_files = !op.path.starts_with("/log/state");
+                *done += usize::from(of_files && op.what.starts_with("remove_"));
                 (*done > step).then(|| io::Error::other("dead"))
             });
             let pruned = rig.prune_by(Retention::days(DAY), &clock);

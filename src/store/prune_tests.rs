@@ -1,14 +1,27 @@
 //! Promise 7: nothing goes before its retention, nothing that is not ours ever, and what goes is in
 //! the log first.
 
-use std::time::Duration;
+use std::{io, time::Duration};
+
+use serde_json::json;
 
 use super::*;
 use crate::{
     journal::Consumer,
+    record::{OwnRecord, Severity, Timestamp, set_now},
     store::{
-        assemble::new_journal, clock::Uptime, fs::OsFs, gzip::Level, samples, seal::seal,
-        sealed::SealedFiles as _, sim::SimFs, trusted_time,
+        assemble::new_journal,
+        clock::Uptime,
+        fs::Fs,
+        gzip::Level,
+        layout::{INDEX, Layout, SEALED},
+        prune_entry::hex,
+        retention::MICROS_PER_DAY,
+        samples,
+        seal::seal,
+        sealed::SealedFiles as _,
+        sim::SimFs,
+        trusted_time,
     },
 };
 
@@ -58,7 +71,6 @@ impl Clock for SetClock {
 
 /// A directory of five sealed files, one an hour, with lines up to their births.
 struct Rig {
-    _dir: tempfile::TempDir,
     fs: SimFs,
     layout: Layout,
     pruner: Pruner,
@@ -75,8 +87,7 @@ fn rig() -> Rig {
 }
 
 fn rig_with_journal(capacity: usize) -> Rig {
-    let dir = tempfile::tempdir().unwrap();
-    let (fs, layout) = (SimFs::new(), Layout::new(dir.path()));
+    let (fs, layout) = (SimFs::new(), Layout::new("/log"));
     for dir in [
         layout.live_dir(),
         layout.sealed_dir(),
@@ -85,8 +96,10 @@ fn rig_with_journal(capacity: usize) -> Rig {
         layout.locks_dir(),
         layout.tmp_dir(),
     ] {
-        std::fs::create_dir_all(&dir).unwrap();
         fs.create_dir_all(&dir).unwrap();
+    }
+    for dir in ["/", "/log", "/log/state"] {
+        fs.sync_dir(std::path::Path::new(dir)).unwrap();
     }
     let stems: Vec<_> = (1..=5).map(samples::stem).collect();
     for stem in &stems {
@@ -97,7 +110,7 @@ fn rig_with_journal(capacity: usize) -> Rig {
         fs.remove_file(&layout.live(stem)).unwrap();
     }
     let stream = "tracing-audit-00000b".parse().unwrap();
-    let (producer, consumer) = new_journal(&OsFs, &layout, &stream, capacity).unwrap();
+    let (producer, consumer) = new_journal(&fs, &layout, &stream, capacity).unwrap();
     let durability = Durability::leak();
     // As if a writer made durable whatever comes.
     durability.advance(u64::MAX);
@@ -105,7 +118,6 @@ fn rig_with_journal(capacity: usize) -> Rig {
     let source = "tracing-audit".parse().unwrap();
     let pruner = Pruner::new(sealed, producer, durability, source);
     Rig {
-        _dir: dir,
         fs,
         layout,
         pruner,
@@ -116,17 +128,25 @@ fn rig_with_journal(capacity: usize) -> Rig {
 }
 
 impl Rig {
+    fn fs(&self) -> Arc<dyn Fs> {
+        Arc::new(self.fs.clone())
+    }
+
+    fn trust(&self, clock: &SetClock) -> Result<()> {
+        trusted_time::trust(&self.fs(), &self.layout, clock, |_| Ok(()))
+    }
+
     /// Prunes with a clock that is trusted.
     fn prune(&mut self, retention: Retention, now: Timestamp) -> Result<Vec<u32>> {
         let clock = SetClock::at(now);
-        trusted_time::trust(&self.layout, &clock, |_| Ok(())).unwrap();
+        self.trust(&clock).unwrap();
         self.prune_by(retention, &clock)
     }
 
     fn prune_by(&mut self, retention: Retention, clock: &SetClock) -> Result<Vec<u32>> {
         let pruned = self
             .pruner
-            .prune(&self.fs, &self.layout, clock, &retention)?
+            .prune(clock, &retention)?
             .expect("nobody else prunes");
         Ok(pruned.files.iter().map(|file| file.stem.number).collect())
     }
@@ -142,8 +162,8 @@ impl Rig {
     /// The process dies, and another one opens the directory.
     fn restart(&mut self, stream: &str) {
         let stream = stream.parse().unwrap();
-        let (producer, consumer) = new_journal(&OsFs, &self.layout, &stream, 1 << 16).unwrap();
         self.fs.kill();
+        let (producer, consumer) = new_journal(&self.fs, &self.layout, &stream, 1 << 16).unwrap();
         self.durability = Durability::leak();
         self.durability.advance(u64::MAX);
         self.consumer = consumer;
@@ -236,8 +256,10 @@ fn what_is_not_ours_is_never_touched() {
 fn what_goes_is_in_the_log_first_with_its_hash() {
     let mut rig = rig();
     let sha256 = hex(rig.pruner.sealed.index(&rig.stems[0]).unwrap().sha256);
-    rig.fs
-        .fail(|_, op| (op.what == "remove_file").then(|| io::ErrorKind::PermissionDenied.into()));
+    rig.fs.fail(|_, op| {
+        let fails = op.what == "remove_file" && op.path.starts_with("/log/sealed");
+        fails.then(|| io::ErrorKind::PermissionDenied.into())
+    });
     let now = rig.after(1, MICROS_PER_DAY + 1);
     assert!(rig.prune(Retention::days(1), now).is_err());
     assert_eq!(rig.left(), [1, 2, 3, 4, 5]);
@@ -283,6 +305,8 @@ fn for_free_space_the_oldest_go_and_no_more_than_needed() {
         .unwrap()
         .len() as u64;
     let now = rig.after(5, 0);
+    // From now on, all that pruning writes for itself is there.
+    assert_eq!(rig.prune(Retention::days(30), now).unwrap(), NONE);
     rig.fs.limit(Some(rig.fs.used() + 1000));
     assert_eq!(
         rig.prune(Retention::days(30).min_free_bytes(1000), now)
@@ -315,6 +339,7 @@ fn what_is_held_stays_until_it_is_released() {
     // From the last entry of the second file on: that file is held for it, the first isn't.
     let hold = |name: &str, start: &str, end: &str| {
         hold::place(
+            rig.fs(),
             &rig.layout,
             hold::Hold::new(name, start, end).unwrap(),
             Timestamp::MIN,
@@ -345,6 +370,7 @@ fn what_is_held_stays_until_it_is_released() {
     let recorded = |_: &hold::Hold| Ok(());
     let place = |name: &str, start: &str, end: &str| {
         hold::place(
+            rig.fs(),
             &rig.layout,
             hold::Hold::new(name, start, end).unwrap(),
             Timestamp::MIN,
@@ -354,12 +380,12 @@ fn what_is_held_stays_until_it_is_released() {
     // held.
     place("other", "", &first).unwrap();
     assert!(
-        hold::release(&rig.layout, "nobody", recorded)
+        hold::release(rig.fs(), &rig.layout, "nobody", recorded)
             .unwrap()
             .is_none()
     );
     assert_eq!(
-        hold::release(&rig.layout, "case-17", recorded)
+        hold::release(rig.fs(), &rig.layout, "case-17", recorded)
             .unwrap()
             .unwrap()
             .name(),
@@ -374,24 +400,24 @@ fn what_is_held_stays_until_it_is_released() {
 #[test]
 fn without_knowing_what_is_held_nothing_goes() {
     let mut rig = rig();
-    std::fs::write(
+    rig.fs.put(
         rig.layout.document("holds"),
         "{\"version\":1,\"holds\":[{\"na",
-    )
-    .unwrap();
+    );
     assert!(matches!(
         rig.prune(Retention::days(1), Timestamp::MAX),
         Err(Error::Damaged { .. })
     ));
     // A release that can't be recorded is none.
-    std::fs::remove_file(rig.layout.document("holds")).unwrap();
+    rig.fs.take_away(rig.layout.document("holds"));
     hold::place(
+        rig.fs(),
         &rig.layout,
         hold::Hold::new("h", "", "").unwrap(),
         Timestamp::MIN,
     )
     .unwrap();
-    assert!(hold::release(&rig.layout, "h", |_| Err(Error::Closed)).is_err());
+    assert!(hold::release(rig.fs(), &rig.layout, "h", |_| Err(Error::Closed)).is_err());
     assert_eq!(rig.prune(Retention::days(1), Timestamp::MAX).unwrap(), NONE);
 }
 
@@ -407,7 +433,7 @@ fn what_a_webhook_has_not_got_stays_a_week_longer_unless_space_is_short() {
         })
     };
     let state = |name: &str, value: serde_json::Value| {
-        std::fs::write(rig.layout.document(name), value.to_string()).unwrap()
+        rig.fs.put(rig.layout.document(name), value.to_string());
     };
     state(
         "webhooks",
@@ -418,25 +444,25 @@ fn what_a_webhook_has_not_got_stays_a_week_longer_unless_space_is_short() {
     let due = rig.after(5, MICROS_PER_DAY + 1);
     assert_eq!(rig.prune(Retention::days(1), due).unwrap(), NONE);
     // Who waits is not known: nothing goes.
-    let known = std::fs::read(rig.layout.document("webhooks")).unwrap();
-    std::fs::write(rig.layout.document("webhooks"), "{").unwrap();
+    let known = rig.fs.bytes(rig.layout.document("webhooks")).unwrap();
+    rig.fs.put(rig.layout.document("webhooks"), "{");
     assert!(rig.prune(Retention::days(1), due).is_err());
-    std::fs::write(rig.layout.document("webhooks"), known).unwrap();
+    rig.fs.put(rig.layout.document("webhooks"), known);
     // It has read another file of the first one's number, and not that.
     let other = FileStem {
         born: Timestamp::from_micros(0),
         ..rig.stems[0].clone()
     };
-    std::fs::write(
+    rig.fs.put(
         rig.layout.document("webhook-hook.1"),
         outbox(&other, &rig.stems[1]).to_string(),
-    )
-    .unwrap();
+    );
     assert_eq!(rig.prune(Retention::days(1), due).unwrap(), NONE);
     // The request was delivered: nothing of the first file is needed any more.
     let mut delivered = outbox(&rig.stems[1], &rig.stems[0]);
     delivered["parcels"] = json!([]);
-    std::fs::write(rig.layout.document("webhook-hook.1"), delivered.to_string()).unwrap();
+    rig.fs
+        .put(rig.layout.document("webhook-hook.1"), delivered.to_string());
     assert_eq!(rig.prune(Retention::days(1), due).unwrap(), [1]);
     assert_eq!(
         rig.recorded().unwrap()["details"]["files"][0]["undelivered"],

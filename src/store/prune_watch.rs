@@ -1,23 +1,107 @@
 //! What keeps files from being pruned, and for how long: another process that holds the lock, or a
 //! clock that isn't trusted. Both are reported, and so is their end.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{fmt, sync::atomic::Ordering, time::Duration};
 
 use super::{
     clock::Clock,
-    fs::Fs,
+    clock_guard::{FIRST, PROOF},
     health::{Health, Problem},
     hold,
-    layout::Layout,
-    prune::{Pruned, Pruner, Waiting},
-    retention::Retention,
+    prune::{Pruned, Pruner},
+    retention::{MICROS_PER_DAY, Retention, Selection},
+    trusted_time::Times,
 };
-use crate::error::Error;
+use crate::{
+    error::Error,
+    record::{OwnRecord, Severity, Timestamp},
+};
 
 /// A pruning takes seconds; a lock that is held for longer than this is stuck.
 const LOCKED: Duration = Duration::from_secs(5 * 60);
 /// Files that wait for the clock make the log not ready after so long.
 const LASTING: Duration = Duration::from_secs(60 * 60);
+
+/// Files that stay only because the clock has not proved itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Waiting {
+    pub(crate) files: u64,
+    wall: Timestamp,
+    trusted: Timestamp,
+    /// How much longer the machine has to be up, in microseconds.
+    remaining: i64,
+    /// Whether it is worth a report: the clock is ahead by more than a tenth of the retention.
+    pub(crate) is_much: bool,
+}
+
+impl Waiting {
+    pub(super) fn new(selection: &Selection, retention: &Retention, times: &Times) -> Option<Self> {
+        let ahead = times
+            .wall
+            .as_micros()
+            .saturating_sub(times.trusted.as_micros());
+        let retention = i64::from(retention.days?) * MICROS_PER_DAY;
+        (selection.waiting > 0).then(|| Self {
+            files: selection.waiting,
+            wall: times.wall,
+            trusted: times.trusted,
+            remaining: times.guard.remaining(),
+            is_much: ahead > retention / 10,
+        })
+    }
+
+    pub(super) fn entry(&self) -> OwnRecord {
+        OwnRecord::new(
+            "audit.log.prune_held_back",
+            Severity::Warning,
+            "Files that are past their retention by this machine's clock stay, because the clock \
+             has not proved itself",
+        )
+        .detail("files", self.files)
+        .detail("clock", self.wall.to_string())
+        .detail("trusted", self.trusted_text())
+        .detail("uptime_needed_seconds", self.remaining / 1_000_000)
+    }
+
+    fn trusted_text(&self) -> Option<String> {
+        // A clock that never was trusted counts from the year 0.
+        let never = Timestamp::MIN.as_micros() + FIRST + PROOF.1;
+        (self.trusted.as_micros() > never).then(|| self.trusted.to_string())
+    }
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} past their retention at {}, which is what this machine's clock says, ",
+            if self.files == 1 {
+                "1 file is".to_owned()
+            } else {
+                format!("{} files are", self.files)
+            },
+            self.wall,
+        )?;
+        match self.trusted_text() {
+            Some(trusted) => write!(f, "but only {trusted} is proved")?,
+            None => f.write_str("but nothing has proved it yet")?,
+        }
+        let minutes = self.remaining / 60_000_000 + 1;
+        match self.remaining {
+            0 => f.write_str("; the clock of the file system disagrees with it")?,
+            _ => write!(
+                f,
+                "; the files go when the clock has kept on for {} h {} min more",
+                minutes / 60,
+                minutes % 60
+            )?,
+        }
+        f.write_str(
+            ". Check the clock; if it is right, run `tracing-audit prune --trust-clock`, and the \
+             files go at once",
+        )
+    }
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Watch {
@@ -51,19 +135,13 @@ impl Since {
 
 impl Pruner {
     /// Prunes, counts and reports.
-    pub(super) fn turn(
-        &mut self,
-        fs: &dyn Fs,
-        layout: &Layout,
-        clock: &dyn Clock,
-        health: &Health,
-        retention: &Retention,
-    ) {
-        let pruned = self.prune(fs, layout, clock, retention);
+    pub(super) fn turn(&mut self, clock: &dyn Clock, health: &Health, retention: &Retention) {
+        let pruned = self.prune(clock, retention);
         let now = clock.monotonic();
         match pruned {
             Ok(None) => {
-                let lock = layout.lock(hold::LOCK).display().to_string();
+                let lock = self.sealed.layout().lock(hold::LOCK);
+                let lock = lock.display().to_string();
                 self.watch.locked(now, health, lock);
             }
             Ok(Some(Pruned { files, waiting, .. })) => {

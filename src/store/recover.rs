@@ -39,6 +39,7 @@ use super::{
     journal_place::JournalPlace,
     layout::{self, Layout, SEALED},
     names::FileStem,
+    removed,
     repair::{Kind, repair},
     sound::{Held, Journaled},
     survey::Survey,
@@ -310,7 +311,8 @@ fn sealed_days(fs: &dyn Fs, layout: &Layout) -> Result<Vec<Day>> {
         .collect())
 }
 
-/// The numbers of the entries in a stream's sealed files: the first and the last of each.
+/// The numbers of the entries in a stream's sealed files, and in those that were pruned: the first and
+/// the last of each.
 fn sealed_numbers(fs: &dyn Fs, layout: &Layout, stream: &StreamId) -> Result<Vec<(u64, u64)>> {
     let mut numbers = Vec::new();
     for day in sealed_days(fs, layout)? {
@@ -321,6 +323,8 @@ fn sealed_numbers(fs: &dyn Fs, layout: &Layout, stream: &StreamId) -> Result<Vec
             numbers.extend(index.map(|index| (index.first_seq.0, index.last_seq.0)));
         }
     }
+    // Removed ones are not lost.
+    numbers.extend(removed::numbers_of(fs, layout, stream)?);
     numbers.sort_unstable();
     Ok(numbers)
 }

@@ -12,16 +12,20 @@ use memchr::memmem;
 use serde_json::{Value, json};
 
 use super::{
+    blob::FileBlob,
+    fs::{self, Fs},
     gzip::Unpacker,
-    index::Key,
-    layout::SEALED,
+    index::{Blooms, Key},
+    layout::{LIVE, Layout, SEALED},
     names::FileStem,
     numbers::Numbers,
-    sealed::{LocalSealed, SealedFiles as _},
+    prune_intent::Intents,
+    rebuild::{read_index, rebuild},
+    sealed::LocalSealed,
     summary::lines,
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     record::{OwnRecord, Severity, StreamId, scan::scan},
 };
 
@@ -77,7 +81,7 @@ pub(super) fn carried_on(
         // What can't be read is lost with its file.
         for Removed {
             stream, numbers, ..
-        } in told_in(sealed, file).unwrap_or_default()
+        } in told_in(&**sealed.fs(), sealed.layout(), file).unwrap_or_default()
         {
             if let Some((first, last)) = numbers.filter(|_| goes_on.contains(&stream)) {
                 earlier.entry(stream).or_default().add(first, last);
@@ -97,31 +101,65 @@ pub(super) fn carried_on(
     rows.chunks(ROWS).map(entry).collect()
 }
 
-/// What the entries in a file tell of removals. Reads only blocks that may have such entries.
-fn told_in(sealed: &LocalSealed, file: &FileStem) -> Result<Vec<Removed>> {
-    let index = sealed.index(file)?;
-    // The actor of an entry that the log itself writes is its source.
-    let own = sealed.blooms(file, Key::Actor)?;
+/// The numbers of a stream's entries whose removal is recorded: the first and the last of each row.
+pub(super) fn numbers_of(
+    fs: &dyn Fs,
+    layout: &Layout,
+    stream: &StreamId,
+) -> Result<Vec<(u64, u64)>> {
+    let mut told = Vec::new();
+    for entry in Intents::new(fs, layout).owed()? {
+        let entry: Value = serde_json::from_slice(&[b"{", &*entry].concat()).unwrap_or_default();
+        told.extend(removed(entry["details"].to_string().as_bytes()));
+    }
+    let live = layout.live_dir();
+    for entry in fs.list(&live).map_err(Error::io("list", &live))? {
+        if FileStem::parse(&entry.name, LIVE).is_some() {
+            let path = live.join(entry.name);
+            let text = fs::read(fs, &path).map_err(Error::io("read", path))?;
+            told.extend(told_by(&text));
+        }
+    }
+    let root = layout.sealed_dir();
+    for day in fs.list(&root).map_err(Error::io("list", &root))? {
+        let dir = root.join(&day.name);
+        for entry in fs.list(&dir).map_err(Error::io("list", &dir))? {
+            if let Some(stem) = FileStem::parse(&entry.name, SEALED) {
+                told.extend(told_in(fs, layout, &stem)?);
+            }
+        }
+    }
+    let ours = told.into_iter().filter(|row| row.stream == *stream);
+    Ok(ours.filter_map(|row| row.numbers).collect())
+}
+
+/// What lines tell of removals.
+fn told_by(text: &[u8]) -> Vec<Removed> {
+    let finder = memmem::Finder::new(PRUNED);
+    let told = lines(text).filter(|line| finder.find(line).is_some());
+    let told = told.filter_map(scan);
+    told.filter(|fields| fields.event_type == PRUNED.as_bytes())
+        .flat_map(|fields| removed(fields.details))
+        .collect()
+}
+
+/// What the entries in a sealed file tell of removals. Reads only blocks that may have such entries.
+fn told_in(fs: &dyn Fs, layout: &Layout, file: &FileStem) -> Result<Vec<Removed>> {
+    let blob = FileBlob::open(fs, layout.sealed(file))?;
+    let (index, own) = match read_index(fs, layout, &blob, file)? {
+        // The actor of an entry that the log itself writes is its source.
+        Some(index) => {
+            let own = index.blooms(fs, &layout.index(file), Key::Actor);
+            (index, own.unwrap_or_else(|_| Blooms::unknown()))
+        }
+        None => (rebuild(&blob, file)?.index, Blooms::unknown()),
+    };
     let source = file.stream.source().as_bytes();
     let (mut told, mut plain, mut unpacker) = (Vec::new(), Vec::new(), Unpacker::new());
-    let mut blob = None;
-    let finder = memmem::Finder::new(PRUNED);
     for (n, block) in index.blocks.iter().enumerate() {
-        if !own.may_contain(n, source) {
-            continue;
-        }
-        let blob = match &blob {
-            Some(blob) => blob,
-            None => blob.insert(sealed.open(file)?),
-        };
-        unpacker.block(&**blob, block, &mut plain)?;
-        for line in lines(&plain).filter(|line| finder.find(line).is_some()) {
-            let fields = scan(line).filter(|fields| fields.event_type == PRUNED.as_bytes());
-            told.extend(
-                fields
-                    .into_iter()
-                    .flat_map(|fields| removed(fields.details)),
-            );
+        if own.may_contain(n, source) {
+            unpacker.block(&blob, block, &mut plain)?;
+            told.extend(told_by(&plain));
         }
     }
     Ok(told)
@@ -132,7 +170,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::store::{fs::Fs as _, gzip::Level, layout::Layout, samples, seal::seal, sim::SimFs};
+    use crate::store::{gzip::Level, samples, seal::seal, sim::SimFs};
 
     fn entry(seq: u64, own: &OwnRecord) -> Vec<u8> {
         let mut line = format!(r#"{{"stream":"billing-7f3a9c","seq":{seq},"#).into_bytes();
@@ -175,6 +213,10 @@ mod tests {
         let sealed = LocalSealed::new(Arc::new(fs), layout);
         let carried = carried_on(&sealed, &[&stem], &BTreeSet::from([idle.clone()]));
         assert_eq!(carried.len(), 1, "{carried:?}");
+        // Also for a recovery, which would take them for lost.
+        let known = numbers_of(&**sealed.fs(), sealed.layout(), &idle);
+        let known: BTreeSet<_> = known.unwrap().into_iter().collect();
+        assert_eq!(known, BTreeSet::from([(1, 10), (11, 30)]));
         let once = Removed {
             stream: idle,
             file: None,

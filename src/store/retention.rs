@@ -6,9 +6,7 @@
 //! who has not got it. How files go is `prune`'s part.
 
 use super::{
-    fs::Fs,
     hold::Holds,
-    layout::Layout,
     names::FileStem,
     sealed::{LocalSealed, SealedFiles},
     trusted_time::Times,
@@ -35,7 +33,7 @@ const PATIENCE: i64 = 7 * MICROS_PER_DAY;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     pub(super) days: Option<u32>,
-    max_bytes: Option<u64>,
+    pub(super) max_bytes: Option<u64>,
     min_free_bytes: Option<u64>,
 }
 
@@ -138,13 +136,12 @@ pub(super) struct Selection {
 /// Chooses the files that have to go.
 pub(super) fn select(
     sealed: &LocalSealed,
-    fs: &dyn Fs,
-    layout: &Layout,
     retention: &Retention,
     times: &Times,
 ) -> Result<Selection> {
-    let holds = Holds::read(layout)?;
-    let undelivered = Undelivered::read(layout)?;
+    let layout = sealed.layout();
+    let holds = Holds::read(sealed.fs().clone(), layout)?;
+    let undelivered = Undelivered::read(&**sealed.fs(), layout)?;
     let mut selection = Selection::default();
     let mut kept = Vec::new();
     let cutoff = retention.cutoff(times.trusted);
@@ -177,7 +174,7 @@ pub(super) fn select(
             }
         }
     }
-    selection.make_room(kept, fs, layout, retention)?;
+    selection.make_room(kept, sealed, retention)?;
     Ok(selection)
 }
 
@@ -228,16 +225,15 @@ impl Selection {
     fn make_room(
         &mut self,
         kept: Vec<(Doomed, bool)>,
-        fs: &dyn Fs,
-        layout: &Layout,
+        sealed: &LocalSealed,
         retention: &Retention,
     ) -> Result<()> {
         let mut total: u64 = kept.iter().map(|(file, _)| file.bytes).sum();
         let mut free = match retention.min_free_bytes {
             Some(_) => {
-                fs.space(layout.root())
-                    .map_err(Error::io("look at the space of", layout.root()))?
-                    .free
+                let root = sealed.layout().root();
+                let space = sealed.fs().space(root);
+                space.map_err(Error::io("look at the space of", root))?.free
             }
             None => u64::MAX,
         };

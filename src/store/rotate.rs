@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::{
+    batch::Point,
     live::{Live, Unfinished},
     names::FileStem,
     sealer::Job,
@@ -85,6 +86,9 @@ impl Writer {
         // Before the file can be sealed: a header that is older than the file would let recovery
         // write its events again.
         if let Err(error) = self.consumer.sync_header() {
+            // The system may take it for written now. What is changed once more is written again.
+            let Point { position, next_seq } = self.released;
+            self.consumer.release(position, next_seq.0);
             self.current = Current::Ending(live);
 
             return Err(Error::io("sync", self.watch.journal())(error));

@@ -59,6 +59,14 @@ impl LocalSealed {
         }
     }
 
+    pub(super) fn fs(&self) -> &Arc<dyn Fs> {
+        &self.fs
+    }
+
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
     /// What is below `sealed/` and not ours: other names, other places, folders that aren't days.
     pub(crate) fn foreign(&self) -> Result<Vec<PathBuf>> {
         let mut foreign = Vec::new();

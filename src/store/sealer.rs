@@ -8,6 +8,7 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -77,7 +78,7 @@ pub(super) struct SealerPlace {
 pub(super) struct Sealer {
     pub(super) place: SealerPlace,
     root: Root,
-    pruner: Pruner,
+    pub(super) pruner: Pruner,
     jobs: Receiver<Job>,
     pub(super) queue: VecDeque<Pending>,
     pub(super) twins: Twins,
@@ -221,6 +222,13 @@ impl Sealer {
         found.is_ok_and(|found| found.is_some_and(|found| found.len <= SMALL))
     }
 
+    /// Whether a file is neither live nor sealed any more.
+    fn is_gone(&self, stem: &FileStem) -> bool {
+        let SealerPlace { fs, layout, .. } = &self.place;
+        let gone = |path: PathBuf| matches!(fs.identity(&path), Ok(None));
+        gone(layout.live(stem)) && gone(layout.sealed(stem))
+    }
+
     pub(super) fn add(&mut self, stem: FileStem, left: bool) {
         self.queue.push_back(Pending {
             stem,
@@ -292,6 +300,8 @@ impl Sealer {
                     let _ = lock.remove();
                 }
             }
+            // It was sealed before, and pruned since.
+            Err(_) if pending.left && self.is_gone(&pending.stem) => {}
             Err(error) => {
                 health.count(health.seal_errors(), 1);
                 let damaged = matches!(error, Error::Damaged { .. });
@@ -400,15 +410,8 @@ impl Sealer {
         if !self.has_its_directory() {
             return;
         }
-        let SealerPlace {
-            fs,
-            layout,
-            clock,
-            health,
-            ..
-        } = &self.place;
-        self.pruner
-            .turn(&**fs, layout, &**clock, health, &retention);
+        let SealerPlace { clock, health, .. } = &self.place;
+        self.pruner.turn(&**clock, health, &retention);
     }
 }
 

@@ -97,7 +97,8 @@ impl<'a> Held<'a> {
         ends_early || !self.gaps.is_empty()
     }
 
-    /// The stream has sealed files with these numbers, in order: the first and the last of each.
+    /// The stream has, or had, sealed files with these numbers, in order: the first and the last of
+    /// each.
     pub(super) fn cover(&mut self, sealed: &[(u64, u64)]) {
         for (after, count) in std::mem::take(&mut self.gaps) {
             let (mut after, end) = (after, after + count);
@@ -113,8 +114,8 @@ impl<'a> Held<'a> {
                 self.gaps.insert(after, end - after);
             }
         }
-        if let Some((_, last)) = sealed.last() {
-            self.pass(Seq(*last));
+        if let Some(last) = sealed.iter().map(|(_, last)| *last).max() {
+            self.pass(Seq(last));
         }
     }
 

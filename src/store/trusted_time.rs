@@ -1,13 +1,16 @@
 //! The trusted time on disk: `state/clock.json`. What is believed and when is said in
 //! [`clock_guard`](super::clock_guard).
 
+use std::sync::Arc;
+
 use super::{
     clock::Clock,
     clock_guard::{ClockGuard, Reading},
     document::Document,
+    fs::Fs,
     hold,
     layout::Layout,
-    sealed::SealedFiles,
+    sealed::{LocalSealed, SealedFiles as _},
 };
 use crate::{
     error::{Error, Result},
@@ -47,12 +50,10 @@ impl Times {
     }
 
     /// Reads the clocks and lets them prove themselves. Under the lock of pruning, or only to look.
-    pub(super) fn observe(
-        layout: &Layout,
-        clock: &dyn Clock,
-        sealed: &dyn SealedFiles,
-    ) -> Result<Self> {
-        let kept: ClockGuard = match document(layout).read() {
+    pub(super) fn observe(clock: &dyn Clock, sealed: &LocalSealed) -> Result<Self> {
+        let layout = sealed.layout();
+        let document = document(sealed.fs().clone(), layout, "clock");
+        let kept: ClockGuard = match document.read() {
             // A guard that begins anew trusts less, not more.
             Err(Error::Damaged { .. }) => ClockGuard::default(),
             kept => kept?,
@@ -76,9 +77,9 @@ impl Times {
 
     /// Writes down what the next process has to know. Evidence that can't be kept, on a full disk,
     /// only makes proofs longer.
-    pub(super) fn keep(&self, layout: &Layout) {
+    pub(super) fn keep(&self, fs: &Arc<dyn Fs>, layout: &Layout) {
         if self.guard.is_news(&self.kept) {
-            let _ = write(layout, "clock", |guard| {
+            let _ = write(fs, layout, "clock", |guard| {
                 *guard = self.guard.clone();
                 Ok(())
             });
@@ -88,12 +89,13 @@ impl Times {
 
 /// A person has checked the clock; `recorded` runs before it is believed.
 pub(super) fn trust(
+    fs: &Arc<dyn Fs>,
     layout: &Layout,
     clock: &dyn Clock,
     recorded: impl FnOnce(Timestamp) -> Result<()>,
 ) -> Result<()> {
     // Under the lock of pruning, so that no observation overwrites it.
-    write(layout, hold::LOCK, |guard| {
+    write(fs, layout, hold::LOCK, |guard| {
         let reading = read(layout, clock);
         recorded(reading.wall)?;
         guard.confirm(&reading);
@@ -101,18 +103,19 @@ pub(super) fn trust(
     })
 }
 
-fn document(layout: &Layout) -> Document {
-    Document::new(layout, "clock", "clock")
+fn document(fs: Arc<dyn Fs>, layout: &Layout, lock: &str) -> Document {
+    Document::on(fs, layout, "clock", lock)
 }
 
 fn write(
+    fs: &Arc<dyn Fs>,
     layout: &Layout,
     lock: &str,
     change: impl FnOnce(&mut ClockGuard) -> Result<()>,
 ) -> Result<()> {
-    let document = Document::new(layout, "clock", lock);
+    let document = document(fs.clone(), layout, lock);
     if let Err(Error::Damaged { path, .. }) = document.read::<ClockGuard>() {
-        std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        fs.remove_file(&path).map_err(Error::io("remove", &path))?;
     }
     document.change(change)
 }
@@ -128,7 +131,7 @@ fn read(layout: &Layout, clock: &dyn Clock) -> Reading {
 }
 
 /// The birth of the newest file that isn't in the future.
-fn newest_file(sealed: &dyn SealedFiles, now: Timestamp) -> Result<Option<Timestamp>> {
+fn newest_file(sealed: &LocalSealed, now: Timestamp) -> Result<Option<Timestamp>> {
     for day in sealed.days()?.into_iter().rev() {
         let births = sealed.list(day)?.into_iter().map(|stem| stem.born);
         if let Some(newest) = births.filter(|born| *born <= now).max() {

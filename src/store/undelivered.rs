@@ -9,7 +9,11 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{layout::Layout, names::FileStem};
+use super::{
+    fs::{self, Fs},
+    layout::Layout,
+    names::FileStem,
+};
 use crate::error::{Error, Result};
 
 /// The part of `state/webhooks.json` that says which outboxes count.
@@ -73,9 +77,9 @@ impl TryFrom<String> for FileName {
 pub(super) struct Undelivered(Vec<(String, Outbox, BTreeSet<FileStem>)>);
 
 impl Undelivered {
-    pub(super) fn read(layout: &Layout) -> Result<Self> {
+    pub(super) fn read(fs: &dyn Fs, layout: &Layout) -> Result<Self> {
         let path = layout.document("webhooks");
-        let text = match std::fs::read(&path) {
+        let text = match fs::read(fs, &path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Self(Vec::new())),
             // Without knowing who waits, nothing goes.
             read => read.map_err(Error::io("read", &path))?,
@@ -86,7 +90,7 @@ impl Undelivered {
         for Subscription { name, id } in all.subscriptions {
             let path = layout.document(&format!("webhook-{name}.{id}"));
             // One that can't be read needs all, for the week that is granted.
-            let outbox: Outbox = std::fs::read(&path)
+            let outbox: Outbox = fs::read(fs, &path)
                 .ok()
                 .and_then(|text| serde_json::from_slice(&text).ok())
                 .unwrap_or_default();

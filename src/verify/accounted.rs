@@ -101,7 +101,7 @@ impl Accounted {
             ControlFlow::Continue(())
         })?;
         // What was removed from a full disk, of which the log could not tell yet.
-        for entry in Intents::new(reader.layout()).owed()? {
+        for entry in Intents::new(&**reader.fs(), reader.layout()).owed()? {
             self.pruned(member(&entry, "details").unwrap_or_default());
         }
         Ok(())

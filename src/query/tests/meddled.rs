@@ -68,6 +68,9 @@ impl Fs for Meddled {
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         self.0.create_dir_all(path)
     }
+    fn overwrite(&self, path: &Path, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.overwrite(path, bytes, offset)
+    }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.0.rename(from, to)
     }

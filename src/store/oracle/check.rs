@@ -1,7 +1,7 @@
 //! Reads a log without the code that wrote it: gzip and JSON.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     io::Read as _,
     path::Path,
 };
@@ -25,19 +25,13 @@ pub(in crate::store) fn streams(
     };
     for path in disk.files(dir.join("live")) {
         let key = name(&path, ".jsonl").ok_or_else(|| format!("foreign: {}", path.display()))?;
-        let bytes = disk.bytes(&path).unwrap_or_default();
-        let text = String::from_utf8(bytes).map_err(|e| format!("{}: {e}", path.display()))?;
-        if files.insert(key, text).is_some() {
+        if files.insert(key, lines_of(disk, &path)?).is_some() {
             return Err(format!("{} has a number that another has", path.display()));
         }
     }
     for path in disk.files(dir.join("sealed")) {
         let key = name(&path, ".jsonl.gz").ok_or_else(|| format!("foreign: {}", path.display()))?;
-        let (bytes, mut text) = (disk.bytes(&path).unwrap_or_default(), String::new());
-        flate2::read::GzDecoder::new(&*bytes)
-            .read_to_string(&mut text)
-            .map_err(|e| format!("{}: {e}", path.display()))?;
-        files.insert(key, text);
+        files.insert(key, lines_of(disk, &path)?);
     }
     let mut streams: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for ((stream, _), text) in files {
@@ -50,40 +44,148 @@ pub(in crate::store) fn streams(
     Ok(streams)
 }
 
-/// Checks all that has to hold when no process runs.
-pub(super) fn check<'a>(
-    disk: &SimFs,
-    dir: &Path,
-    kept: impl Iterator<Item = &'a Promise>,
-) -> Result<(), String> {
-    let mut found: HashMap<String, usize> = HashMap::new();
-    for (stream, lines) in streams(disk, dir)? {
-        for (at, line) in lines.iter().enumerate() {
-            let entry: Value = serde_json::from_str(line).map_err(|e| format!("{e}: {line}"))?;
-            if entry["stream"] != *stream || entry["seq"] != at as u64 + 1 {
-                let around = &lines[at.saturating_sub(3)..(at + 2).min(lines.len())];
-                return Err(format!("not number {} of {stream}: {around:#?}", at + 1));
+/// What a live or a sealed file says.
+pub(super) fn lines_of(disk: &SimFs, path: &Path) -> Result<String, String> {
+    let bytes = disk.bytes(path).unwrap_or_default();
+    let text = match path.extension().is_some_and(|ending| ending == "gz") {
+        true => unpack(&bytes),
+        false => String::from_utf8(bytes).map_err(|e| e.to_string()),
+    };
+    text.map_err(|e| format!("{}: {e}", path.display()))
+}
+
+pub(super) fn unpack(bytes: &[u8]) -> Result<String, String> {
+    let mut text = String::new();
+    let read = flate2::read::GzDecoder::new(bytes).read_to_string(&mut text);
+    read.map(|_| text).map_err(|e| e.to_string())
+}
+
+/// What is known of a log by those who used it.
+pub(super) struct Known<'a> {
+    /// What has to be there.
+    pub(super) kept: Vec<&'a Promise>,
+    /// The entries that were in removed files, by their ids.
+    pub(super) pruned: &'a HashMap<String, Value>,
+    /// How many events of each stream its journal had no room for.
+    pub(super) dropped: &'a HashMap<String, u64>,
+}
+
+impl Known<'_> {
+    /// Each stream tells, or told, of the events that it dropped.
+    fn check_dropped(&self, entries: impl Iterator<Item = Value>) -> Result<(), String> {
+        let there = entries.filter(|entry| !self.pruned.contains_key(id_of(entry)));
+        let mut told: HashMap<String, u64> = HashMap::new();
+        for entry in there.chain(self.pruned.values().cloned()) {
+            if entry["event_type"] == "audit.log.dropped" {
+                let stream = entry["stream"].as_str().unwrap_or_default();
+                let count = entry["details"]["count"].as_u64().unwrap_or(0);
+                *told.entry(stream.to_owned()).or_default() += count;
             }
-            let told = entry["event_type"].as_str().unwrap_or_default();
-            if ["audit.log.lost", "audit.log.live_file_cut"].contains(&told) {
+        }
+        for (stream, count) in self.dropped {
+            let told = told.get(stream).copied().unwrap_or(0);
+            if told != *count {
+                let what = format!("{stream} dropped {count} events, and tells of {told}");
+                return Err(what);
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn id_of(entry: &Value) -> &str {
+    entry["id"].as_str().unwrap_or_default()
+}
+
+/// Checks all that has to hold when no process runs.
+pub(super) fn check(disk: &SimFs, dir: &Path, known: &Known<'_>) -> Result<(), String> {
+    let streams = streams(disk, dir)?;
+    let mut found = HashSet::new();
+    let mut removed = Removed::default();
+    let mut all = Vec::new();
+    for (stream, lines) in &streams {
+        for line in lines {
+            let entry: Value = serde_json::from_str(line).map_err(|e| format!("{e}: {line}"))?;
+            let event_type = entry["event_type"].as_str().unwrap_or_default();
+            if ["audit.log.lost", "audit.log.live_file_cut"].contains(&event_type) {
                 return Err(format!("nothing was lost, but: {line}"));
             }
-            let id = entry["id"].as_str().unwrap_or_default().to_owned();
-            *found.entry(id).or_default() += 1;
+            if event_type == "audit.log.pruned" {
+                removed.take(&entry["details"]);
+            }
+            let id = id_of(&entry).to_owned();
+            // What waited in `state/pruning` is recorded at least once.
+            let again = event_type == "audit.log.pruned";
+            if !found.insert(id) && !again {
+                return Err(format!("this is there twice: {line}"));
+            }
+            all.push((stream, entry));
         }
     }
-    if let Some((id, count)) = found.iter().find(|(_, count)| **count > 1) {
-        return Err(format!("{id} is there {count} times"));
-    }
-    let missing: Vec<_> = kept
-        .filter(|promise| !found.contains_key(&promise.id))
+    check_numbers(&all, &removed)?;
+    let excused = |id: &String| found.contains(id) || known.pruned.contains_key(id);
+    let missing: Vec<_> = known
+        .kept
+        .iter()
+        .filter(|promise| !excused(&promise.id))
         .collect();
     if !missing.is_empty() {
         return Err(format!("{} are missing: {missing:?}", missing.len()));
     }
+    known.check_dropped(all.into_iter().map(|(_, entry)| entry))?;
     let journals = disk.files(dir.join("state/journal"));
     match journals.is_empty() {
         true => Ok(()),
         false => Err(format!("nobody runs, but there are {journals:?}")),
+    }
+}
+
+/// In each stream they are 1, 2, 3 …, but for those of removed entries.
+fn check_numbers(entries: &[(&String, Value)], removed: &Removed) -> Result<(), String> {
+    let mut last: HashMap<&str, u64> = HashMap::new();
+    for (stream, entry) in entries {
+        let last = last.entry(stream).or_default();
+        let number = entry["seq"].as_u64().unwrap_or(0);
+        let excused = |number: &u64| removed.has(stream, *number);
+        let follows = number > *last && (*last + 1..number).all(|number| excused(&number));
+        if entry["stream"] != **stream || !follows {
+            return Err(format!("not number {} of {stream}: {entry:#}", *last + 1));
+        }
+        *last = number;
+    }
+    Ok(())
+}
+
+/// The numbers of entries whose removal the log tells of, by their streams.
+#[derive(Debug, Default)]
+struct Removed(HashMap<String, Vec<(u64, u64)>>);
+
+impl Removed {
+    /// Takes in the details of an entry about removals.
+    fn take(&mut self, details: &Value) {
+        let rows = |name: &str| details[name].as_array().into_iter().flatten();
+        for row in rows("files") {
+            // 20261121T101500.123456Z-app-7f3a9c-00000042
+            let file = row["file"].as_str().unwrap_or_default();
+            let stream = file.rsplit_once('-').map(|(rest, _)| rest);
+            self.add(stream.and_then(|rest| rest.get(24..)), row);
+        }
+        for row in rows("earlier") {
+            self.add(row["stream"].as_str(), row);
+        }
+    }
+
+    fn add(&mut self, stream: Option<&str>, row: &Value) {
+        let numbers = row["first_seq"].as_u64().zip(row["last_seq"].as_u64());
+        if let Some((stream, numbers)) = stream.zip(numbers) {
+            self.0.entry(stream.to_owned()).or_default().push(numbers);
+        }
+    }
+
+    fn has(&self, stream: &str, number: u64) -> bool {
+        let ranges = self.0.get(stream).into_iter().flatten();
+        ranges
+            .into_iter()
+            .any(|(first, last)| (*first..=*last).contains(&number))
     }
 }

@@ -1,28 +1,36 @@
 //! The disk, the processes on it, and what they were promised.
 
 use std::{
+    collections::HashMap,
     path::Path,
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use super::{
-    check,
+    check::{self, Known},
     plan::{Fault, Plan, Step},
+    process::{Process, Time},
+    witness::{self, Seen, Witness},
 };
 use crate::{
-    record::{OwnRecord, Severity},
+    AuditReader,
+    record::{OwnRecord, Severity, Timestamp, set_now},
     store::{
         SpaceAction, Watermarks,
-        assemble::{Assembled, assemble},
+        clock::Clock as _,
         gzip::Level,
         health::{Health, Problem},
+        hold::{self, Hold},
+        layout::Layout,
         open::StoreOptions,
         retention::Retention,
         sealer::SealerOptions,
-        set_clock::SetClock,
-        sim::SimFs,
-        writer::{self, WriterOptions},
+        sim::{Model, SimFs, stopped as stopped_error},
+        writer::WriterOptions,
     },
 };
 
@@ -36,6 +44,9 @@ pub(super) struct Tally {
     pub(super) faults: u64,
     pub(super) sealed: u64,
     pub(super) recovered: u64,
+    pub(super) pruned: u64,
+    pub(super) holds: u64,
+    pub(super) dropped: u64,
 }
 
 impl Tally {
@@ -47,6 +58,9 @@ impl Tally {
         self.faults += other.faults;
         self.sealed += other.sealed;
         self.recovered += other.recovered;
+        self.pruned += other.pruned;
+        self.holds += other.holds;
+        self.dropped += other.dropped;
     }
 }
 
@@ -58,50 +72,94 @@ pub(super) struct Promise {
     pub(super) kept: bool,
 }
 
-struct Process {
-    fs: SimFs,
-    parts: Assembled,
-    /// Which promises are its, and at which position each becomes durable.
-    recorded: Vec<(usize, u64)>,
-}
-
 pub(super) struct World {
     disk: SimFs,
-    clock: Arc<SetClock>,
+    time: Time,
     processes: [Option<Process>; 2],
     promises: Vec<Promise>,
+    /// How many events of each stream were dropped since the last power loss.
+    dropped: HashMap<String, u64>,
     rotate_bytes: u64,
     grace: Duration,
-    /// What was reported as damaged.
+    journal_bytes: usize,
+    retention: Retention,
+    faults: Arc<Mutex<Vec<Failing>>>,
+    holds: u64,
+    witness: Witness,
+    /// What was reported that should not be.
     alarms: Arc<Mutex<Vec<String>>>,
+    /// Whether the disk is: then nothing fails.
+    healthy: Arc<AtomicBool>,
     tally: Tally,
 }
 
+/// A fault, and how many operations it has met.
+struct Failing {
+    fault: Fault,
+    met: u64,
+}
+
+impl Failing {
+    fn fails(&mut self, what: &str) -> Option<std::io::Error> {
+        let Fault {
+            what: failing,
+            after,
+            count,
+            full,
+        } = self.fault;
+        if failing.is_some_and(|failing| failing != what) {
+            return None;
+        }
+        self.met += 1;
+        let fails = self.met > after && self.met <= after + count;
+        let error = if full { 28 } else { 5 };
+        fails.then(|| std::io::Error::from_raw_os_error(error))
+    }
+}
+
 const DIR: &str = "/log";
+
+impl Drop for World {
+    fn drop(&mut self) {
+        set_now(None);
+    }
+}
 
 impl World {
     pub(super) fn new(plan: &Plan) -> Self {
         let disk = SimFs::new();
         disk.put("/here", "");
         Self {
+            time: Time::new(disk.clone()),
+            witness: witness::watch(&disk, DIR),
             disk,
-            clock: Arc::new(SetClock::new("2026-11-21T10:00:00Z")),
             processes: [None, None],
             promises: Vec::new(),
+            dropped: HashMap::new(),
+            journal_bytes: plan.journal_bytes,
             rotate_bytes: plan.rotate_bytes,
             grace: plan.grace,
+            retention: plan.retention,
+            faults: Arc::default(),
+            holds: 0,
             alarms: Arc::default(),
+            healthy: Arc::default(),
             tally: Tally::default(),
         }
     }
 
     #[expect(clippy::print_stderr, reason = "only when one seed is asked for")]
     pub(super) fn say(&self, step: &str) {
-        for path in self.disk.files(Path::new(DIR).join("live")) {
-            let text = String::from_utf8_lossy(&self.disk.bytes(&path).unwrap()).into_owned();
-            let brief = |line: &str| line.chars().take(60).collect::<String>();
-            let lines: Vec<_> = text.lines().map(brief).collect();
-            eprintln!("    {} {lines:#?}", path.display());
+        for path in self.disk.files(DIR) {
+            let name = path.strip_prefix(DIR).unwrap();
+            if name.starts_with("live") || name.starts_with("sealed") {
+                let text = check::lines_of(&self.disk, &path);
+                let brief = |line: &str| line.chars().take(60).collect::<String>();
+                let lines = text.map(|text| text.lines().map(brief).collect::<Vec<_>>());
+                eprintln!("    {} {lines:#?}", name.display());
+            } else {
+                eprintln!("    {}", name.display());
+            }
         }
         eprintln!("{} ops, {step}", self.disk.op_count());
     }
@@ -110,49 +168,105 @@ impl World {
         match step {
             Step::Open(process) => self.open(*process),
             Step::Record(process, len) => self.record(*process, *len),
-            Step::Write(process) => self.write(*process),
-            Step::Seal(process) => self.seal(*process),
+            Step::Write(process) => self.on(*process, Process::write),
+            Step::Seal(process) => self.on(*process, Process::seal),
+            Step::Prune(process) => self.on(*process, Process::prune),
+            Step::Hold(before, after) => self.hold(*before, *after),
+            Step::Release => self.release(),
             Step::Close(process) => self.close(*process),
             Step::Kill(process) => self.kill(*process),
             Step::KillAfter(process, operations) => {
-                self.disk.stop_after(*operations);
-                for _ in 0..6 {
-                    self.record(*process, 100);
-                    self.write(*process);
-                    self.seal(*process);
-                    self.clock.pass(Duration::from_millis(600));
-                }
+                self.work_until(*process, *operations);
                 self.kill(*process);
-                self.disk.heal();
+                self.heal();
             }
-            Step::PowerLoss(model, seed) => {
-                self.note_durable();
-                self.tally.power_losses += 1;
-                // Their promises end here, but for those that are durable.
-                self.promises.retain(|promise| promise.kept);
-                self.processes = [None, None];
-                self.disk.crash_randomly(*model, *seed);
-                return self.check();
+            Step::PowerLoss(model, seed) => self.lose_power(*model, *seed)?,
+            Step::PowerLossAfter(process, operations, model, seed) => {
+                self.work_until(*process, *operations);
+                self.lose_power(*model, *seed)?;
             }
-            Step::Pass(time) => {
-                self.clock.pass(*time);
-                self.disk
-                    .set_time(crate::store::clock::Clock::now(&*self.clock));
+            Step::Pass(time) => self.time.pass(*time),
+            Step::Full(free) => {
+                self.tally.faults += 1;
+                self.disk.limit(Some(self.disk.used() + free));
             }
-            Step::Full(free) => self.disk.limit(Some(self.disk.used() + free)),
             Step::Freed => self.disk.limit(None),
-            Step::Fail(fault) => self.fail(*fault),
-            Step::Healed => self.disk.heal(),
+            Step::Fail(fault) => {
+                self.tally.faults += 1;
+                let (fault, met) = (*fault, 0);
+                self.faults.lock().unwrap().push(Failing { fault, met });
+                self.install(None);
+            }
+            Step::Healed => self.heal(),
         }
-        Ok(())
+        self.check_witness()
+    }
+
+    fn check_witness(&self) -> Result<(), String> {
+        let wrong = std::mem::take(&mut self.seen().wrong);
+        match wrong.is_empty() {
+            true => Ok(()),
+            false => Err(format!("{wrong:#?}")),
+        }
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.witness.lock().unwrap()
+    }
+
+    fn on(&mut self, process: usize, turn: impl FnOnce(&mut Process)) {
+        self.processes[process].as_mut().map(turn);
+    }
+
+    /// The process works on, until no operation is done any more.
+    fn work_until(&mut self, process: usize, operations: u64) {
+        self.install(Some(self.disk.op_count() + operations));
+        for turn in 0..6 {
+            self.record(process, 100);
+            self.on(process, Process::write);
+            match turn % 3 {
+                2 => self.on(process, Process::prune),
+                _ => self.on(process, Process::seal),
+            }
+            self.time.pass(Duration::from_millis(600));
+        }
+    }
+
+    fn lose_power(&mut self, model: Model, seed: u64) -> Result<(), String> {
+        self.note_durable();
+        self.tally.power_losses += 1;
+        // Their promises end here, but for those that are durable.
+        self.promises.retain(|promise| promise.kept);
+        self.dropped.clear();
+        for process in self.processes.iter_mut().filter_map(Option::take) {
+            process.kill();
+        }
+        self.disk.crash_randomly(model, seed);
+        self.check()
     }
 
     fn options(&self) -> StoreOptions {
         let alarms = self.alarms.clone();
+        let healthy = self.healthy.clone();
+        let seen = move |problem: &Problem| {
+            let text = problem.to_string();
+            let fails = matches!(
+                problem,
+                Problem::WriteFailed(_)
+                    | Problem::SealFailed(_)
+                    | Problem::RecoveryFailed(_)
+                    | Problem::PruneFailed(_)
+            );
+            let false_alarm =
+                text.contains("damaged") || matches!(problem, Problem::LiveFileLost(_));
+            if false_alarm || fails && healthy.load(Ordering::Relaxed) {
+                alarms.lock().unwrap().push(text);
+            }
+        };
         StoreOptions {
             permissions: None,
             source: "app".parse().unwrap(),
-            journal_capacity: 1 << 14,
+            journal_capacity: self.journal_bytes,
             journal_dir: None,
             writer: WriterOptions {
                 rotate_bytes: self.rotate_bytes,
@@ -165,40 +279,19 @@ impl World {
             sealer: SealerOptions {
                 level: Level::FASTEST,
                 grace: self.grace,
-                retention: Retention::unlimited(),
+                retention: self.retention,
             },
-            health: Arc::new(Health::new(Some(Arc::new(move |problem: &Problem| {
-                let text = problem.to_string();
-                if text.contains("damaged") || matches!(problem, Problem::LiveFileLost(_)) {
-                    alarms.lock().unwrap().push(text);
-                }
-            })))),
+            health: Arc::new(Health::new(Some(Arc::new(seen)))),
         }
     }
 
     fn open(&mut self, process: usize) {
-        if self.processes[process].is_some() {
-            return;
-        }
-        let fs = self.disk.process();
-        let options = self.options();
-        let parts = assemble(
-            Arc::new(fs.clone()),
-            self.clock.clone(),
-            Path::new(DIR),
-            options,
-        );
-        match parts {
-            Ok(mut parts) => {
-                parts.sealer.begin();
-                self.processes[process] = Some(Process {
-                    fs,
-                    parts,
-                    recorded: Vec::new(),
-                });
-            }
-            // A process that can't open its log ends.
-            Err(_) => fs.end(),
+        if self.processes[process].is_none() {
+            let witness = self.witness.clone();
+            let (disk, time) = (self.disk.clone(), self.time.clone());
+            let meanwhile = move || hold_everything(&disk, &time, &witness);
+            self.processes[process] =
+                Process::open(&self.time, Path::new(DIR), self.options(), meanwhile);
         }
     }
 
@@ -209,108 +302,88 @@ impl World {
         let event = OwnRecord::new("test.event", Severity::Info, "x".repeat(len))
             .render(&"app".parse().unwrap());
         let id = String::from_utf8(event[6..42].to_vec()).unwrap();
-        // A full journal takes nothing, and promises nothing.
-        if let Ok(position) = process.parts.producer.push(&event) {
-            process.recorded.push((self.promises.len(), position.0));
+        if process.record(&event, self.promises.len()) {
             self.promises.push(Promise { id, kept: false });
             self.tally.events += 1;
+        } else {
+            let stream = process.stream.to_string();
+            *self.dropped.entry(stream).or_default() += 1;
+            self.tally.dropped += 1;
         }
     }
 
-    fn write(&mut self, process: usize) {
-        if let Some(process) = &mut self.processes[process] {
-            let writer = &mut process.parts.writer;
-            if let Err(error) = writer.step() {
-                writer.failed(&error);
-            }
-        }
+    fn hold(&mut self, before: Duration, after: Duration) {
+        let at = |time: i64| Timestamp::from_micros(self.time.clock.now().as_micros() + time);
+        let start = at(-(before.as_micros() as i64)).to_string();
+        let end = at(after.as_micros() as i64).to_string();
+        self.holds += 1;
+        let hold = Hold::new(format!("hold-{}", self.holds), &start, &end).unwrap();
+        self.tally.holds += u64::from(place(&self.disk, &self.time, &self.witness, hold));
     }
 
-    fn seal(&mut self, process: usize) {
-        if let Some(process) = &mut self.processes[process] {
-            let sealer = &mut process.parts.sealer;
-            sealer.take_all();
-            sealer.turn();
-        }
-    }
-
-    /// As `Store::close` and the threads do it.
-    fn close(&mut self, number: usize) {
-        self.note_durable();
-        let Some(mut process) = self.processes[number].take() else {
+    fn release(&mut self) {
+        let Some(hold) = self.seen().holds.pop() else {
             return;
         };
-        let parts = &mut process.parts;
-        parts.producer.close();
-        let written = loop {
-            match parts.writer.step() {
-                Ok(writer::Step::Done) => break true,
-                Ok(_) => self.clock.pass(Duration::from_millis(3)),
-                Err(error) => {
-                    if !parts.writer.failed(&error) {
-                        break false;
-                    }
-                }
-            }
-        };
-        let written = written && parts.writer.finish().is_ok();
-        parts.sealer.take_all();
-        parts.stopping.store(true, Ordering::Relaxed);
-        parts.sealer.wind_up();
-        self.note_durable_of(&process);
-        self.tally_up(&process);
-        let Process { fs, parts, .. } = process;
-        if written {
-            let _ = parts.lock.remove();
-        } else {
-            drop(parts.lock);
-        }
+        let fs = self.disk.process();
+        let layout = Layout::new(DIR);
+        let _ = hold::release(Arc::new(fs.clone()), &layout, hold.name(), |_| Ok(()));
         fs.end();
     }
 
-    fn kill(&mut self, process: usize) {
-        self.note_durable();
-        if let Some(process) = self.processes[process].take() {
+    fn close(&mut self, number: usize) {
+        let Some(mut process) = self.processes[number].take() else {
+            return;
+        };
+        let written = process.close();
+        self.leave(&process);
+        process.end(written);
+    }
+
+    fn kill(&mut self, number: usize) {
+        if let Some(process) = self.processes[number].take() {
             self.tally.kills += 1;
-            self.tally_up(&process);
-            process.fs.end();
+            self.leave(&process);
+            process.kill();
         }
     }
 
-    fn tally_up(&mut self, process: &Process) {
-        let counters = process.parts.health.counters();
+    /// What a process that ends has done.
+    fn leave(&mut self, process: &Process) {
+        let counters = process.health().counters();
         self.tally.sealed += counters.sealed;
         self.tally.recovered += counters.recovered.min(1);
+        for promise in process.durable() {
+            self.promises[promise].kept = true;
+        }
     }
 
-    fn fail(&mut self, fault: Fault) {
-        let (mut met, error) = (0, if fault.full { 28 } else { 5 });
-        self.tally.faults += 1;
-        self.disk.fail(move |_, op| {
-            if fault.what.is_some_and(|what| what != op.what) {
-                return None;
-            }
-            met += 1;
-            let fails = met > fault.after && met <= fault.after + fault.count;
-            fails.then(|| std::io::Error::from_raw_os_error(error))
+    fn heal(&mut self) {
+        self.faults.lock().unwrap().clear();
+        self.disk.heal();
+    }
+
+    /// All faults that there are, together; and nothing is done any more from this operation on.
+    fn install(&self, stop: Option<u64>) {
+        let faults = self.faults.clone();
+        self.disk.fail(move |number, op| {
+            let stopped = stop.is_some_and(|stop| number >= stop);
+            let mut faults = faults.lock().unwrap();
+            let failed: Vec<_> = faults
+                .iter_mut()
+                .map(|fault| fault.fails(op.what))
+                .collect();
+            stopped
+                .then(stopped_error)
+                .or_else(|| failed.into_iter().flatten().next())
         });
     }
 
     /// What is durable now has to be there for ever.
     fn note_durable(&mut self) {
         for process in self.processes.iter().flatten() {
-            for (promise, position) in &process.recorded {
-                if process.parts.durability.is_durable(*position) {
-                    self.promises[*promise].kept = true;
-                }
-            }
-        }
-    }
-
-    fn note_durable_of(&mut self, process: &Process) {
-        for (promise, position) in &process.recorded {
-            if process.parts.durability.is_durable(*position) {
-                self.promises[*promise].kept = true;
+            for promise in process.durable() {
+                self.promises[promise].kept = true;
             }
         }
     }
@@ -323,29 +396,93 @@ impl World {
             .iter_mut()
             .for_each(|promise| promise.kept = true);
         self.check()?;
-        self.tally.durable += self.promises.len() as u64;
-        Ok(self.tally)
+        let mut tally = std::mem::take(&mut self.tally);
+        tally.durable += self.promises.len() as u64;
+        tally.pruned += self.seen().files;
+        Ok(tally)
+    }
+
+    /// The last pruning left no more bytes than it may, if nothing is held.
+    fn check_retention(&self, last: &str) -> Result<(), String> {
+        let Some(max) = self.retention.max_bytes.filter(|_| self.holds == 0) else {
+            return Ok(());
+        };
+        let sealed = self.disk.files(Path::new(DIR).join("sealed"));
+        // It goes on recording after that.
+        let sealed = sealed
+            .iter()
+            .filter(|path| !path.display().to_string().contains(last));
+        let len =
+            |path: &std::path::PathBuf| self.disk.bytes(path).map_or(0, |bytes| bytes.len() as u64);
+        match sealed.map(len).sum::<u64>() {
+            bytes if bytes > max => Err(format!("{bytes} bytes are left, not {max}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// What `verify` says of a log that nobody has harmed.
+    fn verify(&self) -> Result<(), String> {
+        let fs = Arc::new(self.disk.process());
+        let reader = AuditReader::open_on(fs, Layout::new(DIR)).map_err(|e| e.to_string())?;
+        let report = reader.verify(|_, _| {}).map_err(|e| e.to_string())?;
+        match report.ok {
+            true => Ok(()),
+            false => Err(format!("verify: {:#?}", report.findings)),
+        }
     }
 
     /// No process runs; one takes over what they left, and all is read.
     fn check(&mut self) -> Result<(), String> {
-        self.disk.heal();
+        self.heal();
         self.disk.limit(None);
+        self.healthy.store(true, Ordering::Relaxed);
         self.open(0);
-        let process = self.processes[0]
-            .as_mut()
-            .ok_or("the log can't be opened")?;
-        for _ in 0..200 {
-            process.parts.sealer.take_all();
-            process.parts.sealer.turn();
-        }
+        let process = self.processes[0].as_mut();
+        let process = process.ok_or("the log can't be opened")?;
+        (0..200).for_each(|_| process.seal());
+        process.prune();
+        let stream = process.stream.to_string();
         self.close(0);
-        let kept = self.promises.iter().filter(|promise| promise.kept);
-        check::check(&self.disk, Path::new(DIR), kept)?;
+        self.healthy.store(false, Ordering::Relaxed);
+        self.check_witness()?;
+        let known = Known {
+            kept: self
+                .promises
+                .iter()
+                .filter(|promise| promise.kept)
+                .collect(),
+            pruned: &self.seen().pruned,
+            dropped: &self.dropped,
+        };
+        check::check(&self.disk, Path::new(DIR), &known)?;
+        drop(known);
+        self.check_retention(&stream)?;
+        self.verify()?;
         let alarms = std::mem::take(&mut *self.alarms.lock().unwrap());
         match alarms.is_empty() {
             true => Ok(()),
             false => Err(format!("false alarms: {alarms:#?}")),
         }
+    }
+}
+
+/// Another process places a hold; whether it did.
+fn place(disk: &SimFs, time: &Time, witness: &Witness, hold: Hold) -> bool {
+    let fs = disk.process();
+    let layout = Layout::new(DIR);
+    let placed = hold::place(Arc::new(fs.clone()), &layout, hold, time.clock.now());
+    fs.end();
+    let placed = placed.ok();
+    let is_placed = placed.is_some();
+    witness.lock().unwrap().holds.extend(placed);
+    is_placed
+}
+
+/// Another process that waited to place a hold has its turn, if nobody keeps it from that.
+fn hold_everything(disk: &SimFs, time: &Time, witness: &Witness) {
+    let lock = Layout::new(DIR).lock("prune");
+    if !crate::store::fs::Fs::is_locked(disk, &lock).unwrap_or(true) {
+        let name = format!("meanwhile-{}", disk.op_count());
+        place(disk, time, witness, Hold::new(name, "", "").unwrap());
     }
 }

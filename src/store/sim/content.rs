@@ -1,7 +1,8 @@
 //! A file's bytes: those that are there, and those that are durable.
 
 use std::{
-    ops::Range,
+    collections::BTreeMap,
+    ops::{Bound, Range, RangeBounds},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -18,8 +19,8 @@ const SECTOR: usize = 512;
 pub(super) struct Content {
     there: There,
     durable: Vec<u8>,
-    /// What a failed sync threw away: it can be read, but no later sync writes it.
-    thrown_away: Range<usize>,
+    /// The sectors that a failed sync gave up, as they were then.
+    given_up: BTreeMap<usize, Vec<u8>>,
     pub(super) modified: Timestamp,
     /// How many have it open, and so keep its room when it has no name.
     pub(super) handles: usize,
@@ -44,7 +45,7 @@ impl Content {
         Self {
             there: There::Plain(bytes.clone()),
             durable: bytes,
-            thrown_away: 0..0,
+            given_up: BTreeMap::new(),
             modified: Timestamp::MIN,
             handles: 0,
         }
@@ -55,7 +56,7 @@ impl Content {
         Self {
             durable: vec![0; words.len() * 8],
             there: There::Mapped(words, process),
-            thrown_away: 0..0,
+            given_up: BTreeMap::new(),
             modified: Timestamp::MIN,
             handles: 0,
         }
@@ -65,7 +66,7 @@ impl Content {
         Self {
             there: There::Plain(self.current()),
             durable: self.durable.clone(),
-            thrown_away: self.thrown_away.clone(),
+            given_up: self.given_up.clone(),
             modified: self.modified,
             handles: 0,
         }
@@ -88,8 +89,15 @@ impl Content {
         }
     }
 
-    /// The bytes of a file that is not mapped.
-    pub(super) fn plain(&mut self) -> &mut Vec<u8> {
+    /// The bytes of a file that is not mapped, to be changed in this range.
+    pub(super) fn plain(&mut self, range: impl RangeBounds<usize>) -> &mut Vec<u8> {
+        let of = |bound: Bound<&usize>| bound.map(|at| at / SECTOR);
+        let (start, end) = (of(range.start_bound()), of(range.end_bound()));
+        let end = match end {
+            Bound::Excluded(end) => Bound::Included(end),
+            end => end,
+        };
+        self.given_up.retain(|at, _| !(start, end).contains(at));
         self.unmap(None);
         match &mut self.there {
             There::Plain(bytes) => bytes,
@@ -109,39 +117,30 @@ impl Content {
 
     /// Makes a range durable, or all of it.
     pub(super) fn sync(&mut self, range: Option<Range<usize>>) {
-        let mut current = self.current();
-        match range {
-            None => {
-                for at in self.thrown_away.clone() {
-                    if let Some(byte) = current.get_mut(at) {
-                        *byte = self.durable.get(at).copied().unwrap_or(0);
-                    }
-                }
-                self.durable = current;
-            }
-            Some(range) => {
-                let whole = self.durable.get_mut(range.clone());
-                if let (Some(to), Some(from)) = (whole, current.get(range)) {
-                    to.copy_from_slice(from);
-                }
-            }
-        }
-    }
-
-    /// A sync failed: the pages that it was to write count as written now, although they are not.
-    pub(super) fn lose_writes(&mut self) {
         let current = self.current();
-        let same = current.iter().zip(&self.durable);
-        let start = same.take_while(|(now, then)| now == then).count();
-        if start < current.len() {
-            self.thrown_away = start..current.len();
+        let sectors = sectors(&range, current.len());
+        self.durable.resize(current.len(), 0);
+        for at in sectors {
+            let now = sector(&current, at);
+            // A page that a process changed in its memory is written again.
+            if self.given_up.get(&at).is_none_or(|then| then != now) {
+                self.given_up.remove(&at);
+                let start = at * SECTOR;
+                self.durable[start..start + now.len()].copy_from_slice(now);
+            }
         }
     }
 
-    /// Cuts the file, or fills it up with zeros.
-    pub(super) fn resize(&mut self, len: usize) {
-        self.plain().resize(len, 0);
-        self.thrown_away.end = self.thrown_away.end.min(len);
+    /// A sync fails. The system takes what it could not write for written: a later sync says that
+    /// all is well, and what was not changed since is not durable all the same.
+    pub(super) fn fail_sync(&mut self, range: Option<Range<usize>>) {
+        let current = self.current();
+        for at in sectors(&range, current.len()) {
+            let now = sector(&current, at);
+            if now != sector(&self.durable, at) {
+                self.given_up.insert(at, now.to_vec());
+            }
+        }
     }
 
     /// The power fails.
@@ -175,8 +174,20 @@ impl Content {
             // Where nothing is durable, zeros.
             left.resize(end, 0);
         }
-        self.thrown_away = 0..0;
+        self.given_up.clear();
         self.durable = left.clone();
         self.there = There::Plain(left);
     }
+}
+
+/// The sectors of a range, or of all of a file of this length.
+fn sectors(range: &Option<Range<usize>>, len: usize) -> Range<usize> {
+    let all = 0..len;
+    let range = range.as_ref().unwrap_or(&all);
+    range.start / SECTOR..range.end.min(len).div_ceil(SECTOR)
+}
+
+fn sector(bytes: &[u8], at: usize) -> &[u8] {
+    let rest = bytes.get(at * SECTOR..).unwrap_or_default();
+    &rest[..rest.len().min(SECTOR)]
 }

@@ -7,11 +7,14 @@ use std::{
     sync::{Arc, Mutex, Weak},
 };
 
-use super::{Content, Identity, Model, Names, Op};
+use super::{Content, Identity, Model, Names, Op, SimFs};
 use crate::record::Timestamp;
 
 /// Decides which operations fail: called with each one's number (from 0) and what it is.
 pub(super) type Fault = Box<dyn FnMut(u64, &Op) -> Option<io::Error> + Send>;
+
+/// Called before a file is removed.
+pub(super) type Watch = Arc<dyn Fn(&SimFs, &Path) + Send + Sync>;
 
 pub(super) struct Disk {
     pub(super) there: Names,
@@ -31,6 +34,7 @@ pub(super) struct Disk {
     pub(super) locks: BTreeMap<PathBuf, u64>,
     pub(super) ops: Vec<Op>,
     pub(super) fault: Option<Fault>,
+    pub(super) watch: Option<Watch>,
 }
 
 impl Default for Disk {
@@ -49,6 +53,7 @@ impl Default for Disk {
             locks: BTreeMap::new(),
             ops: Vec::new(),
             fault: None,
+            watch: None,
         }
     }
 }

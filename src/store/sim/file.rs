@@ -32,6 +32,21 @@ impl SimFile {
     }
 }
 
+impl SimFile {
+    /// Writes over a part of the file, which the power failing then may leave in parts.
+    pub(super) fn overwrite(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let disk = self.fs.disk();
+        let mut content = self.content.lock().unwrap();
+        content.modified = disk.now;
+        let at = usize::try_from(offset).map_err(io::Error::other)?;
+        let range = at..at + bytes.len();
+        let part = content.plain(range.clone()).get_mut(range);
+        part.ok_or(io::ErrorKind::UnexpectedEof)?
+            .copy_from_slice(bytes);
+        Ok(())
+    }
+}
+
 impl FsFile for SimFile {
     fn append(&self, bytes: &[u8]) -> io::Result<usize> {
         let disk = self.begin("append", true)?;
@@ -41,7 +56,8 @@ impl FsFile for SimFile {
         }
         let some = &bytes[..bytes.len().min(room)];
         let mut content = self.content.lock().unwrap();
-        content.plain().extend_from_slice(some);
+        let end = content.len() as usize;
+        content.plain(end..).extend_from_slice(some);
         content.modified = disk.now;
         Ok(some.len())
     }
@@ -58,23 +74,26 @@ impl FsFile for SimFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let begun = self.begin("sync", false).map(|mut disk| {
-            self.content.lock().unwrap().sync(None);
-            disk.commit();
-        });
-        begun.inspect_err(|_| {
-            // A dead process synced nothing.
-            if self.fs.disk().alive(self.process).is_ok() {
-                self.content.lock().unwrap().lose_writes();
+        let mut disk = match self.begin("sync", false) {
+            Err(error) => {
+                // Not if nothing is done any more: then nothing is given up either.
+                if error.raw_os_error().is_some() {
+                    self.content.lock().unwrap().fail_sync(None);
+                }
+                return Err(error);
             }
-        })
+            disk => disk?,
+        };
+        self.content.lock().unwrap().sync(None);
+        disk.commit();
+        Ok(())
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
         let disk = self.begin("truncate", true)?;
         let mut content = self.content.lock().unwrap();
         let len = usize::try_from(len).map_err(io::Error::other)?;
-        content.resize(len);
+        content.plain(len..).resize(len, 0);
         content.modified = disk.now;
         Ok(())
     }

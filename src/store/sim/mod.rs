@@ -4,8 +4,8 @@
 //! another one. The disk tells apart what is *there* and what is *durable*:
 //!
 //! - A file's bytes are durable once [`FsFile::sync`] returned; what was written or cut off since is
-//!   not. A mapped file's pages are durable once its region was synced. A sync that fails throws away
-//!   what it was to write: it is still there, but no later sync makes it durable, as on Linux.
+//!   not. A mapped file's pages are durable once its region was synced. What a failed sync could not
+//!   make durable no later one does, whatever it says, unless it is written again.
 //! - A name (a file's or directory's entry in its directory) is durable once [`Fs::sync_dir`] of
 //!   that directory returned.
 //!
@@ -59,8 +59,8 @@ use file::{SimFile, SimLock};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Op {
     /// `create_new`, `create_mapped`, `open_write`, `open_read`, `append`, `read`, `sync`,
-    /// `sync_map`, `truncate`, `create_dir`, `rename`, `remove_file`, `remove_dir`, `sync_dir`,
-    /// `lock`.
+    /// `sync_map`, `truncate`, `overwrite` (then `sync`), `create_dir`, `rename`, `remove_file`,
+    /// `remove_dir`, `sync_dir`, `lock`.
     pub(crate) what: &'static str,
     /// The file or directory; of a rename, where from.
     pub(crate) path: PathBuf,
@@ -164,7 +164,7 @@ impl SimFs {
     /// After `n` more operations none is done any more: the process is as good as dead.
     pub(crate) fn stop_after(&self, n: u64) {
         let at = self.op_count() + n;
-        self.fail(move |number, _| (number >= at).then(eio));
+        self.fail(move |number, _| (number >= at).then(stopped));
     }
 
     /// The room for all files' bytes together; `None` for no limit.
@@ -190,6 +190,22 @@ impl SimFs {
         self.disk().ops.clone()
     }
 
+    /// `watch` is called before a file is removed, or a part of it is written over with zeros, with
+    /// the disk as it is then.
+    pub(crate) fn watch_removals(&self, watch: impl Fn(&Self, &Path) + Send + Sync + 'static) {
+        self.disk().watch = Some(Arc::new(watch));
+    }
+
+    /// Another disk, with what the power failing now would leave at its worst.
+    pub(crate) fn after_crash(&self) -> Self {
+        let other = Self {
+            disk: Arc::new(Mutex::new(self.disk().copy())),
+            ..Self::default()
+        };
+        other.crash();
+        other
+    }
+
     /// A file's bytes as they are there.
     pub(crate) fn bytes(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
         match self.disk().there.get(path.as_ref())? {
@@ -212,7 +228,7 @@ impl SimFs {
         let mut content = content.lock().unwrap();
         let mut bytes = content.current();
         change(&mut bytes);
-        *content.plain() = bytes;
+        *content.plain(..) = bytes;
         content.sync(None);
     }
 
@@ -240,7 +256,7 @@ impl SimFs {
         disk.there.iter().filter_map(file).collect()
     }
 
-    fn open(&self, what: &'static str, path: &Path) -> io::Result<Box<dyn FsFile>> {
+    fn open(&self, what: &'static str, path: &Path) -> io::Result<SimFile> {
         let mut disk = self.disk();
         disk.begin(self.id(), what, path)?;
         match disk.there.get(path) {
@@ -260,16 +276,16 @@ impl SimFs {
         inode: u64,
         content: Arc<Mutex<Content>>,
         writable: bool,
-    ) -> Box<dyn FsFile> {
+    ) -> SimFile {
         content.lock().unwrap().handles += 1;
-        Box::new(SimFile {
+        SimFile {
             fs: self.clone(),
             path: path.to_owned(),
             inode,
             content,
             process: self.id(),
             writable,
-        })
+        }
     }
 
     fn create(
@@ -293,6 +309,11 @@ impl SimFs {
     }
 }
 
+/// What an operation fails with that isn't done any more.
+pub(crate) fn stopped() -> io::Error {
+    io::Error::other("nothing is done any more")
+}
+
 fn eio() -> io::Error {
     io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error())
 }
@@ -300,7 +321,7 @@ fn eio() -> io::Error {
 impl Fs for SimFs {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
         let (inode, content) = self.create("create_new", path, Content::default())?;
-        Ok(self.handle(path, inode, content, true))
+        Ok(Box::new(self.handle(path, inode, content, true)))
     }
 
     fn create_mapped(&self, path: &Path, len: usize) -> io::Result<Region> {
@@ -310,8 +331,14 @@ impl Fs for SimFs {
         let (fs, path, process) = (self.clone(), path.to_owned(), self.id());
         let sync = move |range: std::ops::Range<usize>| {
             let mut disk = fs.disk();
-            disk.begin(process, "sync_map", &path)?;
-            content.lock().unwrap().sync(Some(range));
+            let mut content = content.lock().unwrap();
+            disk.begin(process, "sync_map", &path)
+                .inspect_err(|error| {
+                    if error.raw_os_error().is_some() {
+                        content.fail_sync(Some(range.clone()));
+                    }
+                })?;
+            content.sync(Some(range));
             disk.commit();
             Ok(())
         };
@@ -319,11 +346,11 @@ impl Fs for SimFs {
     }
 
     fn open_write(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        self.open("open_write", path)
+        Ok(Box::new(self.open("open_write", path)?))
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        self.open("open_read", path)
+        Ok(Box::new(self.open("open_read", path)?))
     }
 
     fn identity(&self, path: &Path) -> io::Result<Option<Identity>> {
@@ -390,6 +417,16 @@ impl Fs for SimFs {
         Ok(())
     }
 
+    fn overwrite(&self, path: &Path, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let file = self.open("overwrite", path)?;
+        let watch = self.disk().watch.clone();
+        if let Some(watch) = watch.filter(|_| bytes.iter().all(|byte| *byte == 0)) {
+            watch(self, path);
+        }
+        file.overwrite(bytes, offset)?;
+        FsFile::sync(&file)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut disk = self.disk();
         disk.begin(self.id(), "rename", from)?;
@@ -414,10 +451,16 @@ impl Fs for SimFs {
         let mut disk = self.disk();
         disk.begin(self.id(), "remove_file", path)?;
         match disk.there.get(path) {
-            Some(Node::File(..)) => disk.set_name(path, None),
+            Some(Node::File(..)) => {}
             Some(Node::Dir) => return Err(io::ErrorKind::IsADirectory.into()),
             None => return Err(io::ErrorKind::NotFound.into()),
         }
+        if let Some(watch) = disk.watch.clone() {
+            drop(disk);
+            watch(self, path);
+            disk = self.disk();
+        }
+        disk.set_name(path, None);
         Ok(())
     }
 

@@ -44,6 +44,28 @@ fn copy(sim: &SimFs) -> SimFs {
 }
 
 #[test]
+fn what_was_written_over_is_durable_in_any_parts_until_it_is_synced() {
+    let mut kinds = std::collections::BTreeSet::new();
+    for seed in 0..100 {
+        let sim = SimFs::new();
+        sim.put("/a", vec![b'1'; 1500]);
+        sim.fail(|_, op| (op.what == "sync").then(eio));
+        assert!(sim.overwrite(at("/a"), &[b'2'; 1000], 500).is_err());
+        sim.crash_randomly(Model::Posix, seed);
+        let bytes = sim.bytes("/a").unwrap();
+        assert!(bytes[..500].iter().all(|byte| *byte == b'1'));
+        kinds.insert([bytes[500], bytes[600], bytes[1400]]);
+    }
+    assert_eq!(kinds.len(), 8, "{kinds:?}");
+    let sim = SimFs::new();
+    sim.put("/a", "12345678");
+    sim.overwrite(at("/a"), b"xy", 6).unwrap();
+    assert!(sim.overwrite(at("/a"), b"xy", 7).is_err());
+    sim.crash();
+    assert_eq!(sim.bytes("/a").unwrap(), b"123456xy");
+}
+
+#[test]
 fn a_rename_is_durable_with_its_directory() {
     let sim = SimFs::new();
     sim.put("/log/tmp/a", "new");
@@ -114,37 +136,6 @@ fn a_full_disk_takes_a_part_and_then_nothing() {
     );
     drop(file);
     assert_eq!(sim.space(at("/")).unwrap().free, 6);
-}
-
-#[test]
-fn a_failed_sync_throws_away_what_it_was_to_write() {
-    let sim = SimFs::new();
-    sim.put("/d/a", "");
-    let file = sim.open_write(at("/d/a")).unwrap();
-    file.append(b"12").unwrap();
-    file.sync().unwrap();
-    file.append(b"34").unwrap();
-    sim.fail_nth(0);
-    assert!(file.sync().is_err());
-    file.append(b"56").unwrap();
-    file.sync().unwrap();
-    assert_eq!(sim.bytes("/d/a").unwrap(), b"123456", "it is still there");
-    sim.crash();
-    assert_eq!(sim.bytes("/d/a").unwrap(), b"12\x00\x0056");
-
-    let file = sim.open_write(at("/d/a")).unwrap();
-    file.append(b"78").unwrap();
-    sim.fail_nth(0);
-    assert!(file.sync().is_err());
-    file.truncate(6).unwrap();
-    file.append(b"78").unwrap();
-    file.sync().unwrap();
-    sim.crash();
-    assert_eq!(
-        sim.bytes("/d/a").unwrap(),
-        b"12\x00\x005678",
-        "it was written again"
-    );
 }
 
 #[test]

@@ -1,0 +1,128 @@
+//! How pruned files leave the disk, once it is recorded that they do.
+//!
+//! What belongs to a file goes before it, durably:
+//!
+//! 1. its live twin, and those before it in its stream, whatever is left of their grace: a twin that
+//!    outlived its sealed file would be sealed again, and a recovery that met one, and not the files
+//!    after it, would take their entries for lost;
+//! 2. its index: one that is left without its file is the trace of a file that someone took away;
+//! 3. the file itself. Should a power loss bring it back, it goes with the next pruning.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
+};
+
+use super::{
+    fs::{self, Fs},
+    layout::LIVE,
+    names::FileStem,
+    retention::Doomed,
+    sealed::LocalSealed,
+    sealer::remove_twin,
+};
+use crate::{
+    error::{Error, Result},
+    record::{Day, StreamId},
+};
+
+/// What became of files that were to go.
+pub(super) struct Removed {
+    /// Those that are gone.
+    pub(super) files: Vec<Doomed>,
+    /// Why others are not.
+    pub(super) failed: Option<Error>,
+}
+
+/// Removes files; one that can't be removed doesn't keep the others.
+pub(super) fn remove(sealed: &LocalSealed, files: Vec<Doomed>) -> Result<Removed> {
+    remove_twins(sealed, &files)?;
+    let (fs, layout) = (&**sealed.fs(), sealed.layout());
+    let mut removed = Removed {
+        files: Vec::new(),
+        failed: None,
+    };
+    let files = removed.try_each(files, |file| remove_if_there(fs, &layout.index(&file.stem)));
+    let days: BTreeSet<Day> = files.iter().map(|file| file.stem.day()).collect();
+    for day in &days {
+        sync_if_there(fs, &layout.index_day(*day))?;
+    }
+    let gone = removed.try_each(files, |file| {
+        remove_if_there(fs, &layout.sealed(&file.stem))
+    });
+    removed.files = gone;
+    for day in days {
+        remove_if_empty(fs, &layout.index_day(day));
+        remove_if_empty(fs, &layout.sealed_day(day));
+    }
+    Ok(removed)
+}
+
+impl Removed {
+    /// The files for which a step goes well; the first error of another one is kept.
+    fn try_each(
+        &mut self,
+        mut files: Vec<Doomed>,
+        step: impl Fn(&Doomed) -> Result<()>,
+    ) -> Vec<Doomed> {
+        files.retain(|file| match step(file) {
+            Ok(()) => true,
+            Err(error) => {
+                self.failed.get_or_insert(error);
+                false
+            }
+        });
+        files
+    }
+}
+
+fn remove_twins(sealed: &LocalSealed, files: &[Doomed]) -> Result<()> {
+    let (fs, layout) = (&**sealed.fs(), sealed.layout());
+    let mut last: BTreeMap<&StreamId, u32> = BTreeMap::new();
+    for FileStem { stream, number, .. } in files.iter().map(|file| &file.stem) {
+        let last = last.entry(stream).or_default();
+        *last = *number.max(last);
+    }
+    let goes = |stem: &FileStem| {
+        let last = last.get(&stem.stream);
+        last.is_some_and(|last| stem.number <= *last)
+    };
+    let dir = layout.live_dir();
+    let entries = fs.list(&dir).map_err(Error::io("list", &dir))?;
+    let stems = entries
+        .iter()
+        .filter_map(|entry| FileStem::parse(&entry.name, LIVE));
+    for stem in stems.filter(goes) {
+        let path = layout.sealed(&stem);
+        let found = fs.identity(&path).map_err(Error::io("look at", &path))?;
+        if found.is_none() {
+            continue;
+        }
+        match remove_twin(fs, layout, &stem) {
+            // Someone else put something in its place.
+            Err(Error::Damaged { .. }) => {}
+            removed => removed?,
+        }
+    }
+    // Also if others removed them.
+    fs.sync_dir(&dir).map_err(Error::io("sync", dir))
+}
+
+fn remove_if_there(fs: &dyn Fs, path: &Path) -> Result<()> {
+    fs::remove_if_there(fs, path).map_err(Error::io("remove", path))
+}
+
+fn sync_if_there(fs: &dyn Fs, dir: &Path) -> Result<()> {
+    match fs.sync_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        synced => synced.map_err(Error::io("sync", dir)),
+    }
+}
+
+fn remove_if_empty(fs: &dyn Fs, dir: &Path) {
+    if fs.list(dir).is_ok_and(|entries| entries.is_empty()) {
+        // Another file may come at this moment; then it stays.
+        let _ = fs.remove_dir(dir);
+    }
+}
