@@ -289,7 +289,7 @@ fn shorthand(path: Path, sigil: Sigil) -> Result<Field> {
     match path.only().cloned() {
         Some(name) if name == "self" => Err(Error::new_spanned(
             path,
-            "`self` is no name for a field; write `name = self`",
+            "`self` is not a name for a field; write `name = self`",
         )),
         Some(name) => {
             let Ok(variable) = syn::parse2::<ExprPath>(quote!(#name)) else {

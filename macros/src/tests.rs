@@ -88,7 +88,7 @@ fn names_and_values() {
         (
             "self",
             "self",
-            "`self` is no name for a field; write `name = self`",
+            "`self` is not a name for a field; write `name = self`",
         ),
         (
             "type",

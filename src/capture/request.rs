@@ -113,7 +113,7 @@ impl AuditContextLayer {
         let parse = |text: T| {
             let text = text.as_ref();
             text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
-                Error::invalid("trusted_proxies", format!("{text:?} is no address or network like 10.0.0.1, 10.0.0.0/8 or fd00::/8"))
+                Error::invalid("trusted_proxies", format!("{text:?} is not an address or a network such as 10.0.0.1, 10.0.0.0/8 or fd00::/8"))
             })
         };
         let proxies = networks.into_iter().map(parse).collect::<Result<_>>()?;

@@ -141,7 +141,7 @@ impl Job {
         };
         let (why, failed, told) = if missing > 0 {
             (
-                format!("{missing} of its entries are not in the log any more"),
+                format!("{missing} of its entries are no longer in the log"),
                 false,
                 None,
             )
@@ -242,7 +242,7 @@ impl Job {
         };
         let why = match missing {
             0 => why,
-            _ => format!("{why}; {missing} of its entries are not in the log any more"),
+            _ => format!("{why}; {missing} of its entries are no longer in the log"),
         };
         if entries.is_empty() {
             // There is nothing to put aside, and nothing that a replay could send.

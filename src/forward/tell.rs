@@ -129,7 +129,7 @@ impl Tell {
         let record = self.record(
             "audit.delivery.dead_lettered",
             Severity::Error,
-            "Entries could not be delivered and are put aside",
+            "Entries could not be delivered and are kept as dead letters",
         );
         let record = record.detail("count", entries).detail("requests", requests);
         (self.recorder)(record.detail("webhook_id", webhook_id).detail("why", why));

@@ -80,7 +80,7 @@ impl Leftover {
         if slot.tail >= CLOSED || !slot.tail.is_multiple_of(ALIGN as u64) {
             return Err(Error::damaged(
                 path,
-                format!("its tail, {}, is no place for a frame", slot.tail),
+                format!("its tail, {}, is not where a frame can be", slot.tail),
             ));
         }
 

@@ -161,7 +161,7 @@ impl<'a> BlockReader<'a> {
         entries.drain(..entries.len().saturating_sub(self.keep));
         let what = |n| {
             format!(
-                "line {n} after byte {} of its text is no entry",
+                "line {n} after byte {} of its text is not an entry",
                 piece.block.plain_offset
             )
         };

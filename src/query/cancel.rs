@@ -32,7 +32,7 @@ impl Cancel {
     pub(super) fn check(&self, log: &Path) -> Result<()> {
         match &self.0 {
             Some(gone) if gone() => Err(Error::io("go on reading", log)(io::Error::other(
-                "nobody waits for it any more",
+                "whoever asked for it has gone",
             ))),
             _ => Ok(()),
         }

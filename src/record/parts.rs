@@ -62,7 +62,7 @@ impl std::str::FromStr for Severity {
             .ok_or_else(|| {
                 crate::Error::invalid(
                     "severity",
-                    format!("{text:?} is none of info, warning, error, critical"),
+                    format!("{text:?} is not one of info, warning, error, critical"),
                 )
             })
     }

@@ -38,7 +38,10 @@ impl FromStr for Scope {
             .into_iter()
             .find(|scope| scope.to_string() == text)
             .ok_or_else(|| {
-                Error::invalid("scope", format!("{text:?} is none of read, export, admin"))
+                Error::invalid(
+                    "scope",
+                    format!("{text:?} is not one of read, export, admin"),
+                )
             })
     }
 }

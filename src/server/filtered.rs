@@ -39,8 +39,9 @@ impl FromStr for Format {
         let known = [Self::Zip, Self::Gz, Self::Ndjson]
             .into_iter()
             .find(|format| format.as_str() == text);
-        known
-            .ok_or_else(|| Error::invalid("format", format!("{text:?} is none of zip, gz, ndjson")))
+        known.ok_or_else(|| {
+            Error::invalid("format", format!("{text:?} is not one of zip, gz, ndjson"))
+        })
     }
 }
 

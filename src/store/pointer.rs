@@ -79,7 +79,7 @@ impl Pointer {
             step = match line {
                 b"begun" => Step::Begun,
                 b"closed" => Step::Closed,
-                _ => return Err(Error::damaged(path, "a line of it is no step")),
+                _ => return Err(Error::damaged(path, "a line of it is not one of its steps")),
             };
         }
         let journal = journal.and_then(|line| line.strip_prefix(b"journal "));

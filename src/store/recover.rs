@@ -230,7 +230,7 @@ fn read_journal(
         None => return Ok(None),
         Some(found) if found.is_file => {}
         Some(_) => {
-            let what = Error::damaged(ring, "it is no regular file");
+            let what = Error::damaged(ring, "it is not a regular file");
             return set_journal_aside(fs, layout, place, &what, problems);
         }
     }

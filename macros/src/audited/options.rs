@@ -195,7 +195,7 @@ fn unknown_group(word: &Ident) -> String {
         }
         "fields" => "write the fields without `fields(…)`: `name = value`".to_owned(),
         "skip" => "no argument is recorded unless it is named; leave `skip(…)` out".to_owned(),
-        _ => format!("`{word}(…)` is no group of `#[audited]`; {known}"),
+        _ => format!("`{word}(…)` is not a group of `#[audited]`; {known}"),
     }
 }
 

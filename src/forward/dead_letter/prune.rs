@@ -271,7 +271,7 @@ impl Going {
             return None;
         }
         let endpoint = key.rsplit_once('.').map_or(key, |(name, _)| name);
-        let description = "Entries that could not be delivered are put aside no longer";
+        let description = "Dead letters are removed";
         let told = OwnRecord::new(
             "audit.delivery.dead_letters_pruned",
             Severity::Warning,

@@ -99,7 +99,7 @@ async fn what_is_gone_is_given_up_without_a_letter() {
             other => panic!("{other:?}"),
         }
     }
-    let gone = "too many; 1 of its entries are not in the log any more";
+    let gone = "too many; 1 of its entries are no longer in the log";
     assert_eq!(told, [gone, gone, "too many"]);
     let letters = dead_letter::index(&delivery.layout, &delivery.endpoint.key).unwrap();
     assert_eq!(

@@ -100,7 +100,10 @@ impl Subscription {
                 ),
                 Some(header) => {
                     let wrong = |_| {
-                        Error::invalid("api_key_header", format!("{header:?} is no header's name"))
+                        Error::invalid(
+                            "api_key_header",
+                            format!("{header:?} is not the name of a header"),
+                        )
                     };
                     (
                         HeaderName::from_bytes(header.as_bytes()).map_err(wrong)?,

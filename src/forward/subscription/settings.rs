@@ -149,7 +149,7 @@ fn check(settings: &Settings) -> Result<()> {
             "paused" => {
                 return Err(Error::invalid(
                     name,
-                    "it is no setting: pause and resume it",
+                    "it is not a setting: pause and resume it",
                 ));
             }
             "id" | "revision" | "declared" => return Err(Error::invalid(name, "it can't be set")),

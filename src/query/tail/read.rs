@@ -181,7 +181,10 @@ impl Tail {
                 }
                 None => self.problem(
                     name(&follow.stem),
-                    format!("the line at byte {} of its text is no entry", follow.offset),
+                    format!(
+                        "the line at byte {} of its text is not an entry",
+                        follow.offset
+                    ),
                 ),
             }
             follow.offset += line.len() as u64 + 1;

@@ -31,7 +31,7 @@ const METRICS: [Metric; 9] = [
     (
         "dead_letters_pruned_total",
         "counter",
-        "Entries that were given up and are not put aside any more.",
+        "Dead letters that were removed.",
         |one| Some(one.dead_letters_pruned as f64),
     ),
     (

@@ -48,7 +48,7 @@ fn a_journal_that_is_no_file_is_set_aside() {
     log.disk.put_dir(&journal);
     log.take_over();
     assert!(
-        log.was_reported("it is no regular file"),
+        log.was_reported("it is not a regular file"),
         "{:#?}",
         log.problems()
     );
