@@ -30,7 +30,7 @@
 //! 9. What is left is no more than the retention allows, if nothing was held.
 //!
 //! Forks are not played: that a child closes nothing of its parent's hangs on process ids and on
-//! the locks of the real system, which the simulated disk doesn't have. `tests/fork_*.rs` fork.
+//! the locks of the real system, which the simulated disk doesn't have. `tests/fork/` forks.
 //!
 //! Changes that it was seen to catch, each made by hand:
 //!
