@@ -2,7 +2,7 @@
 //! process is never dropped, nor is the process-wide log.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, Weak, atomic::AtomicBool, mpsc},
+    sync::{Arc, Mutex, MutexGuard, Weak, atomic::AtomicBool, mpsc},
     thread,
     time::Duration,
 };
@@ -18,22 +18,32 @@ static OPEN: Mutex<Vec<Weak<Stores>>> = Mutex::new(Vec::new());
 /// Closes these stores when the process ends, unless they are closed by then.
 pub(super) fn close_at_exit(stores: &Arc<Stores>) {
     static ASKED: AtomicBool = AtomicBool::new(false);
-    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    // Without it, the next process recovers what this one leaves.
+    let Some(mut open) = lock() else { return };
     open.retain(|stores| stores.strong_count() > 0);
     open.push(Arc::downgrade(stores));
     drop(open);
     journal::at_exit(close_all, &ASKED);
 }
 
+/// Takes the list, which others hold for some microseconds. In a child by `fork` it may have been
+/// locked at the fork, for good: then gives up.
+fn lock() -> Option<MutexGuard<'static, Vec<Weak<Stores>>>> {
+    const TRIES: u32 = 100;
+    (0..TRIES).find_map(|_| {
+        let open = OPEN.try_lock().ok();
+        if open.is_none() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        open
+    })
+}
+
 extern "C" fn close_all() {
     contain(|| {
-        // In a child by `fork` it may have been locked at the fork, for good.
-        let Ok(open) = OPEN.try_lock() else { return };
-        let open: Vec<_> = open
-            .iter()
-            .filter_map(Weak::upgrade)
-            .filter(|stores| stores.is_open())
-            .collect();
+        let all = lock().map(|open| open.clone()).unwrap_or_default();
+        let mut open: Vec<_> = all.iter().filter_map(Weak::upgrade).collect();
+        open.retain(|stores| stores.is_open());
         if open.is_empty() {
             return;
         }

@@ -70,7 +70,7 @@ impl FromStr for Permissions {
 }
 
 impl Permissions {
-    /// What the mode of `state/` says. One that was made by hand is no wish.
+    /// What the mode of `state/` says. One that was set by hand asks for nothing.
     fn of(state: &Metadata) -> Self {
         if state.mode() & 0o077 == GROUP_PASSES {
             Self::GroupRead
