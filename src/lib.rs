@@ -184,8 +184,9 @@ mod verify;
 #[cfg(feature = "macros")]
 pub use attributes::{AuditEvent, audited};
 pub use capture::{
-    AuditContext, AuditEvent, AuditLayer, Durable, Hashed, Masked, NotDurable, Receipt, Redactable,
-    Scoped, Secret, Unredacted, WhenFull, catalogue, events_without_log, hashed, mask, unredacted,
+    AuditContext, AuditEvent, AuditLayer, Durable, Hashed, Masked, NotDurable, Receipt, Recordable,
+    Redactable, Scoped, Secret, Unredacted, WhenFull, catalogue, events_without_log, hashed, mask,
+    unredacted,
 };
 #[cfg(feature = "tower")]
 pub use capture::{AuditContextLayer, AuditContextService, RequestId};
@@ -236,9 +237,10 @@ pub mod __private {
 
     pub use crate::capture::audited::*;
     pub use crate::capture::{
-        ActorParts, Argument, AsDebug, AsDisplay, ContextParts, Denied, Hidden, Object, Parts,
-        Recordable, Redacted, SITES, Shown, Site, Writer, context_slot, debug, display, json,
-        literal, record, redact, whole_actor, whole_outcome, whole_resource,
+        ActorParts, Argument, AsDebug, AsDisplay, ContextParts, Denied, Head, Hidden, Object,
+        Parts, Redacted, SITES, Shown, Site, Writer, context_slot, debug, display,
+        given_event_type, given_severity, json, literal, record, record_dynamic, redact, site_of,
+        whole_actor, whole_outcome, whole_resource,
     };
     pub use crate::record::Severity;
 }

@@ -22,7 +22,8 @@
 ///
 /// ```text
 /// audit!( "event.type" [, field]… [, "message {}" [, argument]…] [,] )
-/// audit!( event )               a value whose type is an AuditEvent
+/// audit!( dyn kind [, field]… )  the same, with an event type that is only known at run time
+/// audit!( event )                a value whose type is an AuditEvent
 ///
 /// field:     path = value          anything that implements Serialize
 ///            path = %value         its Display text
@@ -36,6 +37,33 @@
 /// dots, at most 128 bytes; those that begin with `audit.` are the log's own. Values are borrowed,
 /// never moved, and evaluated once, in the order in which they are written. A value that is `None`
 /// leaves its field out.
+///
+/// The call is an expression whose value is the [`Receipt`](crate::Receipt). Where `()` is needed
+/// instead, in a `match` beside `tracing::info!` or in a closure, write `audit!(…).ignore()`.
+///
+/// # What is only known at run time
+///
+/// A severity is computed by an `if`, a `match` or a block that ends in the words, or by anything
+/// whose type is [`Severity`](crate::Severity):
+///
+/// ```
+/// use tracing_audit::{Severity, audit};
+/// # fn severity_of(attempts: u32) -> Severity { if attempts > 10 { Severity::Critical } else { Severity::Info } }
+/// # let attempts = 4;
+/// audit!("auth.login.failed", severity = if attempts > 3 { warning } else { info }, attempts);
+/// audit!("auth.login.failed", severity = severity_of(attempts), attempts);
+/// ```
+///
+/// An event type is written after `dyn`: a value of the type `&str` or `String`. The catalogue has
+/// all such calls under `*`. What is no event type, or begins with `audit.`, is recorded as the
+/// nearest that is one (`User.Created` as `user.created`, `login` as `app.login`), and the first of
+/// a call is reported on standard error and as an event of `tracing`.
+///
+/// ```
+/// # use tracing_audit::audit;
+/// # let (plugin, verb) = ("calendar", "synchronized");
+/// audit!(dyn format!("plugin.{plugin}.{verb}"), resource.id = plugin, "A plugin has done something");
+/// ```
 ///
 /// An event that is recorded in many places, or has many fields, can be a type: see
 /// [`AuditEvent`](derive@crate::AuditEvent). For the start and the end of a function there is
@@ -56,7 +84,7 @@
 /// | `user_agent` | text |
 /// | `session_id`, `request_id`, `trace_id`, `span_id` | text; the same as `context.session_id` … |
 /// | `context.<part>` | those four, and `environment`, `protocol`, `host` |
-/// | `severity` | `info` (if not given), `warning`, `error` or `critical`: a word, fixed while compiling |
+/// | `severity` | `info` (if not given), `warning`, `error` or `critical`: a word; or an expression, see above |
 /// | `category`, `action` | a string literal; if not given, the first and the last segment of the event type |
 /// | any other name | a value in `details`; dotted names nest: `order.id = 1` is `"details":{"order":{"id":1}}` |
 ///

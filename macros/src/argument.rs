@@ -51,6 +51,20 @@ pub(crate) fn at(value: &Expr) -> Span {
     Span::mixed_site().located_at(value.span())
 }
 
+/// A function of the library to call with a value, located where the value is: so that an error
+/// about the call points there, too.
+pub(crate) fn function_at(private: &TokenStream, name: &str, value: &Expr) -> TokenStream {
+    let place = value.span();
+    let located = private.clone().into_iter().map(|mut token| {
+        token.set_span(token.span().located_at(place));
+        token
+    });
+    let mut path: TokenStream = located.collect();
+    let function = Ident::new(name, at(value));
+    path.extend(quote_spanned!(at(value)=> ::#function));
+    path
+}
+
 /// `&value`, in parentheses where it needs them.
 pub(crate) fn borrowed(value: &Expr) -> ExprReference {
     ExprReference {

@@ -1,4 +1,5 @@
 //! A call of `audit!` as it is written: `$crate; "event.type", fields…, "message {}", arguments…`.
+//! Instead of the literal there may be `dyn expression`.
 //!
 //! Each mistake in one argument is noted and the next argument is read all the same, so that the
 //! author sees all of them at once.
@@ -11,19 +12,27 @@ use syn::{
     parse::{Parse, ParseStream},
 };
 
-use crate::field::{Field, Path, Sigil, is_assignment};
+use crate::field::{Field, Path, Sigil, at_end, is_assignment};
 
 /// What was read, and what was wrong with it.
 pub(crate) struct Call {
     /// The path of the `tracing-audit` crate, as seen from the call.
     pub(crate) krate: TokenStream,
-    pub(crate) event_type: Option<LitStr>,
+    pub(crate) event_type: Option<Named>,
     /// In source order.
     pub(crate) fields: Vec<Field>,
     pub(crate) message: Option<Message>,
     /// The names that open a group here, as in `name(…)`; `audit!` has none.
     pub(crate) groups: &'static [&'static str],
     pub(crate) errors: Errors,
+}
+
+/// Where the event type of a call comes from.
+pub(crate) enum Named {
+    /// It is checked while compiling.
+    Literal(LitStr),
+    /// `dyn kind`: it is checked at run time.
+    Dynamic(Box<Expr>),
 }
 
 /// The arguments of `format_args!`.
@@ -127,10 +136,14 @@ impl Call {
         if input.is_empty() {
             self.errors.push(Error::new(input.span(), NEEDED));
         } else if input.peek(LitStr) {
-            self.event_type = self.errors.keep(input.parse());
+            let literal = self.errors.keep(input.parse());
+            self.event_type = literal.map(Named::Literal);
+        } else if input.peek(Token![dyn]) {
+            self.dynamic_event_type(input);
         } else {
             let mistake = tokens_to_comma(input);
-            let why = "it is checked while compiling, and the catalogue lists it without running the program";
+            let why = "it is checked while compiling, and the catalogue lists it without running the program; \
+                       one that is only known at run time is written `dyn …`";
             let computed = !is_field(&mistake);
             self.errors.at(
                 mistake,
@@ -140,6 +153,29 @@ impl Call {
                     NEEDED.to_owned()
                 },
             );
+        }
+    }
+
+    /// `dyn kind`.
+    fn dynamic_event_type(&mut self, input: ParseStream<'_>) {
+        let Some(word) = self.errors.keep(input.parse::<Token![dyn]>()) else {
+            return;
+        };
+        if at_end(input) {
+            let message = "the event type is missing after `dyn`; write an expression whose value is text, such as `dyn kind.as_str()`";
+            self.errors.at(word, message);
+            return;
+        }
+        match input.parse::<Expr>() {
+            Ok(Expr::Lit(literal)) => self.errors.at(
+                literal,
+                "this event type is known while compiling; write it without `dyn`",
+            ),
+            Ok(value) => self.event_type = Some(Named::Dynamic(Box::new(value))),
+            Err(error) => {
+                self.errors.push(error);
+                tokens_to_comma(input);
+            }
         }
     }
 

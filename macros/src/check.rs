@@ -9,60 +9,47 @@ use quote::ToTokens;
 use syn::{Error, Expr, ExprLit, Lit, Result};
 
 use crate::{
-    call::{Call, Errors, Message},
+    call::{Call, Errors, Message, Named},
     event_type::EventType,
     field::{Field, Sigil},
-    slot::{canonical, list},
+    severity::{self, Severity},
+    slot::canonical,
 };
 
 /// A call that keeps every rule.
 pub(crate) struct Event {
     pub(crate) krate: TokenStream,
-    pub(crate) event_type: EventType,
-    pub(crate) category: String,
-    pub(crate) action: String,
-    pub(crate) severity: Severity,
-    /// The values in source order; the tree refers to them by position.
+    pub(crate) kind: Kind,
+    pub(crate) severity: Grade,
+    /// The values in source order; the rest refers to them by position.
     pub(crate) fields: Vec<Field>,
     pub(crate) tree: Tree,
     pub(crate) message: Option<Message>,
 }
 
-/// How grave an event is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Severity {
-    #[default]
-    Info,
-    Warning,
-    Error,
-    Critical,
+/// Which event it is.
+pub(crate) enum Kind {
+    Fixed {
+        event_type: EventType,
+        category: String,
+        action: String,
+    },
+    /// The value of a field. A category and an action that are not given follow from it.
+    Dynamic {
+        field: usize,
+        category: Option<String>,
+        action: Option<String>,
+    },
 }
 
-impl Severity {
-    const NAMES: [&str; 4] = ["info", "warning", "error", "critical"];
-
-    pub(crate) fn as_str(self) -> &'static str {
-        Self::NAMES[self as usize]
-    }
-
-    fn from_name(name: &str) -> Option<Self> {
-        [Self::Info, Self::Warning, Self::Error, Self::Critical]
-            .into_iter()
-            .find(|severity| severity.as_str() == name)
-    }
-
-    /// What a word from another vocabulary is called here.
-    fn nearest(word: &str) -> Option<Self> {
-        match word.to_ascii_lowercase().as_str() {
-            "info" | "information" | "informational" | "notice" | "debug" | "trace" | "low" => {
-                Some(Self::Info)
-            }
-            "warning" | "warn" | "medium" => Some(Self::Warning),
-            "error" | "err" | "high" => Some(Self::Error),
-            "critical" | "crit" | "fatal" | "alert" | "emergency" => Some(Self::Critical),
-            _ => None,
-        }
-    }
+/// How grave an event is.
+pub(crate) enum Grade {
+    Fixed(Severity),
+    /// The value of a field, which is one of these.
+    Computed {
+        field: usize,
+        possible: Vec<Severity>,
+    },
 }
 
 /// Values by canonical path.
@@ -133,12 +120,19 @@ pub(crate) fn check(call: Call) -> Result<Event> {
         mut errors,
         ..
     } = call;
-    let event_type = event_type.and_then(|literal| errors.keep(EventType::parse(&literal)));
+    let mut fields: Vec<Field> = Vec::with_capacity(given.len() + 1);
+    let named = event_type.and_then(|named| match named {
+        Named::Literal(literal) => errors.keep(EventType::parse(&literal)).map(Some),
+        Named::Dynamic(value) => {
+            fields.push(Field::computed("event_type", *value));
+            Some(None)
+        }
+    });
     let mut settings = Settings::default();
-    let mut fields: Vec<Field> = Vec::with_capacity(given.len());
     let mut tree = Tree::Parts(Vec::new());
     for field in given {
-        if settings.take(&field, &mut errors) {
+        if let Some(setting) = setting(&field) {
+            settings.take(setting, &field, &krate, &mut fields, &mut errors);
             continue;
         }
         let Some(path) = errors.keep(canonical(&field)) else {
@@ -152,23 +146,34 @@ pub(crate) fn check(call: Call) -> Result<Event> {
     if let (Some(message), Some(_)) = (&message, tree.get("description")) {
         errors.at(&message.format, "the message is the description, which is already given as `description = …`; leave one of them out");
     }
-    let Some(event_type) = event_type else {
+    let Some(named) = named else {
         return errors.into_result(()).and(Err(Error::new(
             proc_macro2::Span::call_site(),
             "the event type is missing",
         )));
     };
     errors.into_result(())?;
+    let Settings {
+        severity,
+        category,
+        action,
+    } = settings;
     Ok(Event {
-        category: settings
-            .category
-            .unwrap_or_else(|| event_type.first_segment().to_owned()),
-        action: settings
-            .action
-            .unwrap_or_else(|| event_type.last_segment().to_owned()),
-        severity: settings.severity.unwrap_or_default(),
+        kind: match named {
+            Some(event_type) => Kind::Fixed {
+                category: category.unwrap_or_else(|| event_type.first_segment().to_owned()),
+                action: action.unwrap_or_else(|| event_type.last_segment().to_owned()),
+                event_type,
+            },
+            // It was put before all others.
+            None => Kind::Dynamic {
+                field: 0,
+                category,
+                action,
+            },
+        },
+        severity: severity.unwrap_or(Grade::Fixed(Severity::default())),
         krate,
-        event_type,
         fields,
         tree,
         message,
@@ -208,34 +213,46 @@ fn conflict(field: &Field, in_the_way: &InTheWay, fields: &[Field]) -> Error {
 /// The fields that are settings, and not values in the record.
 pub(crate) const SETTINGS: [&str; 3] = ["severity", "category", "action"];
 
-/// What is fixed while compiling.
+/// The setting that a field is, if it is one.
+fn setting(field: &Field) -> Option<&'static str> {
+    let names = field.path.names();
+    let first = names.first()?;
+    SETTINGS.into_iter().find(|setting| setting == first)
+}
+
+/// What is said of the event itself.
 #[derive(Default)]
 struct Settings {
-    severity: Option<Severity>,
+    severity: Option<Grade>,
     category: Option<String>,
     action: Option<String>,
 }
 
 impl Settings {
-    /// Takes a field that is a setting; `false` if it is none.
-    fn take(&mut self, field: &Field, errors: &mut Errors) -> bool {
-        let names = field.path.names();
-        let setting = names.first().map(String::as_str).unwrap_or_default();
-        if !SETTINGS.contains(&setting) {
-            return false;
-        }
+    /// Takes a field that is this setting. What is computed becomes one of `fields`.
+    fn take(
+        &mut self,
+        setting: &str,
+        field: &Field,
+        krate: &TokenStream,
+        fields: &mut Vec<Field>,
+        errors: &mut Errors,
+    ) {
         let path = &field.path;
-        if names.len() > 1 {
+        if path.only().is_none() {
             errors.at(
                 path,
                 format!(
                     "`{setting}` has no parts; write `details.{path} = …` for a value of your own"
                 ),
             );
-            return true;
+            return;
         }
         let given_before = match setting {
-            "severity" => set(&mut self.severity, errors.keep(severity(field))),
+            "severity" => {
+                let given = errors.keep(severity::read(field, krate));
+                set(&mut self.severity, given.map(|given| grade(given, fields)))
+            }
             "category" => set(&mut self.category, errors.keep(word(field, setting))),
             _ => set(&mut self.action, errors.keep(word(field, setting))),
         };
@@ -245,7 +262,19 @@ impl Settings {
                 format!("`{path}` is already given above; leave one of them out"),
             );
         }
-        true
+    }
+}
+
+fn grade(given: severity::Given, fields: &mut Vec<Field>) -> Grade {
+    match given {
+        severity::Given::Fixed(severity) => Grade::Fixed(severity),
+        severity::Given::Computed { value, possible } => {
+            fields.push(Field::computed("severity", *value));
+            Grade::Computed {
+                field: fields.len() - 1,
+                possible,
+            }
+        }
     }
 }
 
@@ -254,63 +283,6 @@ fn set<T>(setting: &mut Option<T>, value: Option<T>) -> bool {
     let given_before = setting.is_some();
     *setting = setting.take().or(value);
     given_before
-}
-
-fn severity(field: &Field) -> Result<Severity> {
-    let all = list(&Severity::NAMES);
-    let value = &field.value;
-    if field.sigil != Sigil::Json {
-        return Err(Error::new_spanned(
-            value,
-            format!(
-                "`severity` is one of {all}; write it without `{}`",
-                field.sigil.as_str()
-            ),
-        ));
-    }
-    let message = match value {
-        Expr::Path(path) => {
-            let word = path
-                .path
-                .segments
-                .last()
-                .map(|segment| segment.ident.to_string())
-                .unwrap_or_default();
-            match (
-                path.path
-                    .get_ident()
-                    .and_then(|_| Severity::from_name(&word)),
-                Severity::nearest(&word),
-            ) {
-                (Some(severity), _) => return Ok(severity),
-                (None, Some(nearest)) => format!(
-                    "`severity` is one of {all}; write `severity = {}`",
-                    nearest.as_str()
-                ),
-                // The shorthand, `severity` alone, is its own value.
-                (None, None) if word == "severity" => {
-                    format!("`severity` needs a value, one of {all}, such as `severity = warning`")
-                }
-                (None, None) => format!(
-                    "`severity` is one of {all}, not `{word}`; it is fixed while compiling, so an event that can have two takes two calls"
-                ),
-            }
-        }
-        Expr::Lit(ExprLit {
-            lit: Lit::Str(literal),
-            ..
-        }) => match Severity::nearest(&literal.value()) {
-            Some(nearest) => format!(
-                "`severity` is written without quotes: `severity = {}`",
-                nearest.as_str()
-            ),
-            None => format!("`severity` is one of {all}, without quotes"),
-        },
-        _ => format!(
-            "`severity` is one of {all}; it is fixed while compiling, so an event that can have two takes two calls"
-        ),
-    };
-    Err(Error::new_spanned(value, message))
 }
 
 /// A category or an action.

@@ -6,15 +6,16 @@
 //! may be awaited in a future that is `Send`.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{format_ident, quote, quote_spanned};
 use syn::{Error, Expr, spanned::Spanned};
 
 use crate::{
-    argument::{borrowed, own, value_name},
-    check::{Event, Severity},
+    argument::{at, borrowed, own, value_name},
+    check::{Event, Grade, Kind},
     described,
     field::Field,
     literal::{json_of, json_string, key_of, message_of},
+    severity::Severity,
     writing::Writing,
 };
 
@@ -24,14 +25,6 @@ const SCHEMA_VERSION: &str = "1.0";
 pub(crate) fn expand(event: &Event) -> TokenStream {
     let krate = &event.krate;
     let private = quote!(#krate::__private);
-    let head = head(event);
-    let event_type = event.event_type.as_str();
-    let severity = match event.severity {
-        Severity::Info => quote!(Info),
-        Severity::Warning => quote!(Warning),
-        Severity::Error => quote!(Error),
-        Severity::Critical => quote!(Critical),
-    };
     let bound: Vec<(usize, &Field)> = event
         .fields
         .iter()
@@ -50,8 +43,7 @@ pub(crate) fn expand(event: &Event) -> TokenStream {
     });
     let message_name = computed.map(|_| own("message"));
     let message_name = message_name.into_iter();
-    let [writer, receipt, site, entry] = ["writer", "receipt", "SITE", "ENTRY"].map(own);
-    let (fields, description) = (described::fields(event), described::description(event));
+    let [writer, receipt] = ["writer", "receipt"].map(own);
     let calls = Writing {
         private: &private,
         event,
@@ -62,24 +54,75 @@ pub(crate) fn expand(event: &Event) -> TokenStream {
     } else {
         quote!(#writer)
     };
-    // The static is inside the arm, where no code of the caller's is: statics are not hygienic.
+    let (statics, site) = sites(event, &private);
+    let write = quote!(&|#writer: &mut #private::Writer<'_>| { #calls });
+    let record = match &event.kind {
+        Kind::Fixed { .. } => quote!(#private::record(#site, #write)),
+        Kind::Dynamic { field, .. } => {
+            let event_type = given(event, *field, "event_type", &private);
+            quote!(#private::record_dynamic(#site, #event_type, #write))
+        }
+    };
+    // The statics are inside the arm, where no code of the caller's is: statics are not hygienic.
     quote_spanned! {Span::mixed_site()=> {
         let #receipt = match (#(#values,)* #message) {
-            (#(#names,)* #(#message_name,)*) => {
-                static #site: #private::Site = #private::Site::new(
-                    #head,
-                    #event_type,
-                    #krate::Severity::#severity,
-                    (#fields, #description),
-                    (::core::file!(), ::core::line!(), ::core::module_path!()),
-                    &#site,
-                );
-                #private::register!(#entry = #site);
-                #private::record(&#site, &|#writer: &mut #private::Writer<'_>| { #calls })
-            }
+            (#(#names,)* #(#message_name,)*) => { #statics #record }
         };
         #receipt
     }}
+}
+
+/// The statics of a call, one for each severity that it can have, and the expression for the one
+/// that holds now.
+fn sites(event: &Event, private: &TokenStream) -> (TokenStream, TokenStream) {
+    let (possible, computed) = match &event.severity {
+        Grade::Fixed(severity) => (std::slice::from_ref(severity), None),
+        Grade::Computed { field, possible } => (possible.as_slice(), Some(*field)),
+    };
+    let name = |what: &str, severity: Severity| {
+        own(&match computed {
+            None => what.to_owned(),
+            Some(_) => format!("{what}_{}", severity.as_str().to_ascii_uppercase()),
+        })
+    };
+    let krate = &event.krate;
+    let (fields, description) = (described::fields(event), described::description(event));
+    let mut statics = TokenStream::new();
+    let mut names = Vec::new();
+    for severity in possible.iter().copied() {
+        let [site, entry] = ["SITE", "ENTRY"].map(|what| name(what, severity));
+        let (head, variant) = (head(event, severity), severity.variant());
+        statics.extend(quote! {
+            static #site: #private::Site = #private::Site::new(
+                #head,
+                #krate::Severity::#variant,
+                (#fields, #description),
+                (::core::file!(), ::core::line!(), ::core::module_path!()),
+                &#site,
+            );
+            #private::register!(#entry = #site);
+        });
+        names.push(site);
+    }
+    let site = match computed {
+        None => quote!(#(&#names)*),
+        Some(field) => {
+            let severity = given(event, field, "severity", private);
+            quote!(#private::site_of(&[#(&#names),*], #severity))
+        }
+    };
+    (statics, site)
+}
+
+/// A value that is asked for by a function of this name, so that an error about its type says what
+/// is needed.
+fn given(event: &Event, place: usize, function: &str, private: &TokenStream) -> TokenStream {
+    let Some(field) = event.fields.get(place) else {
+        return TokenStream::new();
+    };
+    let function = format_ident!("given_{function}", span = Span::mixed_site());
+    let value = value_name(place, field);
+    quote_spanned!(at(&field.value)=> #private::#function(#value))
 }
 
 /// An event that is a value.
@@ -100,16 +143,36 @@ pub(crate) fn errors(error: &Error) -> TokenStream {
     quote!({ #errors })
 }
 
-/// The part of the record that is known while compiling, as JSON without its braces.
-fn head(event: &Event) -> String {
-    let pairs = [
-        ("schema_version", SCHEMA_VERSION),
-        ("event_type", event.event_type.as_str()),
-        ("category", &event.category),
-        ("action", &event.action),
-        ("severity", event.severity.as_str()),
-    ];
-    pairs
-        .map(|(key, value)| key_of(key) + &json_string(value))
-        .join(",")
+/// The part of the record that is known while compiling.
+fn head(event: &Event, severity: Severity) -> TokenStream {
+    let krate = &event.krate;
+    match &event.kind {
+        Kind::Fixed {
+            event_type,
+            category,
+            action,
+        } => {
+            let event_type = event_type.as_str();
+            // As JSON, without its braces.
+            let json = [
+                ("schema_version", SCHEMA_VERSION),
+                ("event_type", event_type),
+                ("category", category),
+                ("action", action),
+                ("severity", severity.as_str()),
+            ]
+            .map(|(key, value)| key_of(key) + &json_string(value))
+            .join(",");
+            quote!(#krate::__private::Head::Fixed { event_type: #event_type, json: #json })
+        }
+        Kind::Dynamic {
+            category, action, ..
+        } => {
+            let [category, action] = [category, action].map(|word| match word {
+                Some(word) => quote!(::core::option::Option::Some(#word)),
+                None => quote!(::core::option::Option::None),
+            });
+            quote!(#krate::__private::Head::Dynamic { category: #category, action: #action })
+        }
+    }
 }

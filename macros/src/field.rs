@@ -9,6 +9,7 @@ use syn::{
     ext::IdentExt,
     parse::{Parse, ParseStream},
     punctuated::Punctuated,
+    spanned::Spanned,
 };
 
 /// A dotted name, such as `resource.type`. Keywords and raw identifiers are names like any other.
@@ -145,6 +146,19 @@ pub(crate) struct Field {
     /// What the catalogue says of the value where the expression does not tell: its kind, or of a
     /// description the text.
     pub(crate) told: Option<String>,
+}
+
+impl Field {
+    /// A value that the record has in another place than the fields.
+    pub(crate) fn computed(name: &str, value: Expr) -> Self {
+        Self {
+            path: Path::of(&[name], value.span()),
+            // Whatever it is, it is no JSON that is known while compiling.
+            sigil: Sigil::Captured,
+            value,
+            told: None,
+        }
+    }
 }
 
 impl Parse for Field {
@@ -331,7 +345,7 @@ fn ungrouped(value: Expr) -> Expr {
     }
 }
 
-fn at_end(input: ParseStream<'_>) -> bool {
+pub(crate) fn at_end(input: ParseStream<'_>) -> bool {
     input.is_empty() || input.peek(Token![,])
 }
 

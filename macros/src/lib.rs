@@ -7,7 +7,7 @@
 //! | file | from | to |
 //! |---|---|---|
 //! | `call`, `field` | tokens | a call as written, and a list of syntax errors |
-//! | `event_type`, `slot` | a literal, a field's path | a checked event type, a canonical path in the record |
+//! | `event_type`, `severity`, `slot` | a literal, an expression, a field's path | a checked event type, the possible severities, a canonical path in the record |
 //! | `check` | a call | an event that keeps every rule, or all the errors at once |
 //! | `expand`, `writing`, `argument` | an event | code |
 //!
@@ -38,6 +38,7 @@ mod event_type;
 mod expand;
 mod field;
 mod literal;
+mod severity;
 mod slot;
 #[cfg(test)]
 mod tests;

@@ -224,7 +224,7 @@ fn near_miss(names: &[String]) -> Option<String> {
 }
 
 /// Whether one letter is wrong, missing or too much, or two are swapped. A plural is another word.
-fn is_misspelt(word: &str, name: &str) -> bool {
+pub(crate) fn is_misspelt(word: &str, name: &str) -> bool {
     let (word, name) = (word.as_bytes(), name.as_bytes());
     let same = word.iter().zip(name).take_while(|(a, b)| a == b).count();
     let (word, name) = (&word[same..], &name[same..]);

@@ -46,8 +46,8 @@ fn refused(arguments: &str, pointed: &str, message: &str) {
 #[test]
 fn the_event_type() {
     const FIRST: &str = r#"the event type comes first, a string literal such as "user.updated""#;
-    const WHY: &str =
-        "it is checked while compiling, and the catalogue lists it without running the program";
+    const WHY: &str = "it is checked while compiling, and the catalogue lists it without running \
+                       the program; one that is only known at run time is written `dyn …`";
     refused("", "", FIRST);
     refused("actor.id = 1", "actor.id = 1", FIRST);
     refused("%ip, x = 1", "%ip", FIRST);
@@ -58,6 +58,16 @@ fn the_event_type() {
         &format!("{FIRST}: {WHY}"),
     );
     refused("12", "12", &format!("{FIRST}: {WHY}"));
+    refused(
+        "dyn, x = 1",
+        "dyn",
+        "the event type is missing after `dyn`; write an expression whose value is text, such as `dyn kind.as_str()`",
+    );
+    refused(
+        r#"dyn "a.b", x = 1"#,
+        r#""a.b""#,
+        "this event type is known while compiling; write it without `dyn`",
+    );
     refused(
         r#""User.Created""#,
         r#""User.Created""#,
@@ -394,16 +404,21 @@ fn slots() {
 #[test]
 fn settings() {
     const ALL: &str = "`info`, `warning`, `error` and `critical`";
-    const TWO: &str = "it is fixed while compiling, so an event that can have two takes two calls";
     for (arguments, pointed, message) in [
         ("severity = warn", "warn", format!("`severity` is one of {ALL}; write `severity = warning`")),
-        ("severity = Severity::Error", "Severity::Error", format!("`severity` is one of {ALL}; write `severity = error`")),
-        ("severity = grave", "grave", format!("`severity` is one of {ALL}, not `grave`; {TWO}")),
+        ("severity = waring", "waring", format!("`severity` is one of {ALL}; write `severity = warning`")),
+        ("severity = 3", "3", format!("`severity` is one of {ALL}")),
+        ("severity = if x { warn } else { info }", "warn", format!("`severity` is one of {ALL}; write `severity = warning`")),
+        ("severity = if x { warning }", "if", "`severity` needs an `else`, such as `else { info }`".to_owned()),
+        (
+            r#"severity = match x { 1 => "error", _ => info }"#,
+            r#""error""#,
+            "`severity` is written without quotes: `severity = error`".to_owned(),
+        ),
+        ("severity = { f(); }", "{ f(); }", format!("`severity` is one of {ALL}; this block gives none")),
         (r#"severity = "warning""#, r#""warning""#, "`severity` is written without quotes: `severity = warning`".to_owned()),
         (r#"severity = "grave""#, r#""grave""#, format!("`severity` is one of {ALL}, without quotes")),
         ("severity = %info", "info", format!("`severity` is one of {ALL}; write it without `%`")),
-        ("severity", "severity", format!("`severity` needs a value, one of {ALL}, such as `severity = warning`")),
-        ("severity = pick()", "pick()", format!("`severity` is one of {ALL}; {TWO}")),
         (
             "category = user",
             "user",

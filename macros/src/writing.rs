@@ -8,7 +8,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 
 use crate::{
-    argument::{at, denied, own, value_name, whole},
+    argument::{at, denied, function_at, own, value_name, whole},
     check::{Event, Tree},
     literal::{json_of, key_of, message_of},
     slot::{SLOTS, Slot},
@@ -332,10 +332,13 @@ impl Writing<'_> {
         if let Some(json) = json_of(field) {
             return quote!(&#private::literal(#json));
         }
-        let (function, value) = (own(field.sigil.function()), value_name(place, field));
+        let value = value_name(place, field);
         match denied(field, private, &value) {
             Some(denied) => quote!(&#denied),
-            None => quote_spanned!(at(&field.value)=> &#private::#function(#value)),
+            None => {
+                let function = function_at(private, field.sigil.function(), &field.value);
+                quote_spanned!(at(&field.value)=> &#function(#value))
+            }
         }
     }
 

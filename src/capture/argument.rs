@@ -48,9 +48,22 @@ impl Argument for Literal {
 #[derive(Debug)]
 pub struct Json<'a, T: ?Sized>(pub(super) &'a T);
 
-/// What a field of `audit!` takes without a sigil: whatever has `Serialize`. A trait of its own for
-/// the sake of its error message.
-#[doc(hidden)]
+/// What a field of `audit!` takes without a sigil: any value whose type implements
+/// [`serde::Serialize`].
+///
+/// There is nothing to implement: derive `Serialize`. The trait has a name of its own so that the
+/// compiler can say what else to write (`name = %value` for the `Display` text, `name = ?value` for
+/// the `Debug` text). Generic code that records a value asks for it:
+///
+/// ```
+/// use tracing_audit::{Recordable, audit};
+///
+/// fn changed<T: Recordable>(setting: &str, value: &T) {
+///     audit!("setting.changed", setting, value);
+/// }
+///
+/// changed("retention_days", &90);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a `{Self}` can't be recorded as it is",
     label = "this value has no `serde::Serialize`",
@@ -62,13 +75,14 @@ pub trait Recordable: Serialize {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + ?Sized> Recordable for T {}
 
+/// Asks nothing of the value: of one that can't be recorded, the bound of [`Argument`] is the only
+/// complaint then.
 #[doc(hidden)]
-// Opaque: of a value that can't be recorded, the bound here is the only complaint.
-pub fn json<T: Recordable + ?Sized>(value: &T) -> impl Argument {
+pub fn json<T: ?Sized>(value: &T) -> Json<'_, T> {
     Json(value)
 }
 
-impl<T: Serialize + ?Sized> Argument for Json<'_, T> {
+impl<T: Recordable + ?Sized> Argument for Json<'_, T> {
     fn write(&self, out: &mut Buffer) -> Written {
         Written(json::write_value(out, self.0))
     }
@@ -79,7 +93,7 @@ impl<T: Serialize + ?Sized> Argument for Json<'_, T> {
 pub struct Displayed<'a, T: ?Sized>(&'a T);
 
 #[doc(hidden)]
-pub fn display<T: Display + ?Sized>(value: &T) -> Displayed<'_, T> {
+pub fn display<T: ?Sized>(value: &T) -> Displayed<'_, T> {
     Displayed(value)
 }
 
@@ -95,7 +109,7 @@ impl<T: Display + ?Sized> Argument for Displayed<'_, T> {
 pub struct Debugged<'a, T: ?Sized>(&'a T);
 
 #[doc(hidden)]
-pub fn debug<T: Debug + ?Sized>(value: &T) -> Debugged<'_, T> {
+pub fn debug<T: ?Sized>(value: &T) -> Debugged<'_, T> {
     Debugged(value)
 }
 

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     journal::Process,
-    record::{Buffer, Instant, Stamp},
+    record::{Buffer, Instant, Stamp, is_free_event_type, nearest_event_type},
 };
 
 /// The log for events without a layer, and what keeps it open.
@@ -111,6 +111,25 @@ fn keep_scratch(mut scratch: Box<Scratch>) {
 ///
 /// Through a pointer, so that a thousand call sites share one copy of what follows.
 pub fn record(site: &'static Site, write: &dyn Fn(&mut Writer<'_>)) -> Receipt {
+    record_as(site, site.event_type(), write)
+}
+
+/// Records one event whose type is only known now. One of another shape than an event type has
+/// becomes the nearest that has it: an event is not lost for the sake of its name.
+pub fn record_dynamic(
+    site: &'static Site,
+    event_type: &str,
+    write: &dyn Fn(&mut Writer<'_>),
+) -> Receipt {
+    if is_free_event_type(event_type) {
+        return record_as(site, event_type, write);
+    }
+    let nearest = nearest_event_type(event_type);
+    site.report_malformed(event_type, &nearest);
+    record_as(site, &nearest, write)
+}
+
+fn record_as(site: &'static Site, event_type: &str, write: &dyn Fn(&mut Writer<'_>)) -> Receipt {
     let mut scratch = take_scratch();
     scratch.inherited.clear();
     scope::gather(&mut scratch.inherited);
@@ -127,11 +146,12 @@ pub fn record(site: &'static Site, write: &dyn Fn(&mut Writer<'_>)) -> Receipt {
 
     let at = Instant::now();
     let id = at.uuid(scratch.random.u64(..));
-    let (parts, taken) = take(&mut scratch, site.head(), at, id, intake.as_deref(), write);
+    let head = |out: &mut Buffer| site.write_head(out, event_type);
+    let (parts, taken) = take(&mut scratch, &head, at, id, intake.as_deref(), write);
     let mut receipt = Receipt::new(id, taken);
     let is_refused = intake.is_some() && !receipt.is_recorded();
     let mirror = Mirror {
-        event_type: site.event_type(),
+        event_type,
         record: &scratch.out,
         parts,
     };
@@ -139,7 +159,7 @@ pub fn record(site: &'static Site, write: &dyn Fn(&mut Writer<'_>)) -> Receipt {
     let sent = mirror::send(site, mirror, intake.as_ref());
     if !sent.is_seen() {
         for other in mirror::take_missed() {
-            let (_, taken) = take(&mut scratch, site.head(), at, id, Some(&other), write);
+            let (_, taken) = take(&mut scratch, &head, at, id, Some(&other), write);
             if !receipt.is_recorded() {
                 receipt = Receipt::new(id, taken);
             }
@@ -153,7 +173,7 @@ pub fn record(site: &'static Site, write: &dyn Fn(&mut Writer<'_>)) -> Receipt {
     sent.resume();
     recorded.returns();
     if receipt.met_no_log() {
-        nowhere::came(site);
+        nowhere::came(event_type);
     }
     receipt
 }
@@ -168,7 +188,8 @@ pub(super) fn key_of_log() -> Option<&'static CurrentKey> {
     layers.or_else(|| global().map(|global| global.hash_key))
 }
 
-/// Records an event that came through `tracing`. `head` is as in [`Site::new`].
+/// Records an event that came through `tracing`. `head` is the record's JSON from
+/// `schema_version` to `severity`.
 pub(super) fn record_plain(
     intake: &Arc<Intake>,
     head: &str,
@@ -181,15 +202,16 @@ pub(super) fn record_plain(
     gather(&mut scratch.inherited);
     let at = Instant::now();
     let id = at.uuid(scratch.random.u64(..));
+    let head = |out: &mut Buffer| out.append(head.as_bytes());
     // There is no receipt; that a log is closed or full is counted and reported.
-    let _ = take(&mut scratch, head, at, id, Some(intake), write);
+    let _ = take(&mut scratch, &head, at, id, Some(intake), write);
     keep_scratch(scratch);
 }
 
 /// Renders the record into `scratch.out` and hands it to the log.
 fn take(
     scratch: &mut Scratch,
-    head: &str,
+    head: &dyn Fn(&mut Buffer),
     at: Instant,
     id: Uuid,
     intake: Option<&Intake>,
@@ -207,7 +229,7 @@ fn take(
 /// it.
 fn render(
     scratch: &mut Scratch,
-    head: &str,
+    head: &dyn Fn(&mut Buffer),
     at: Instant,
     id: Uuid,
     intake: Option<&Intake>,
@@ -222,7 +244,7 @@ fn render(
     out.clear();
     out.limit_texts(intake.map_or(Buffer::LONGEST, |intake| intake.longest));
     stamp.write(out, at, id);
-    out.append(head.as_bytes());
+    head(out);
     let system: &[u8] = match intake {
         Some(intake) => {
             out.append(&intake.source);

@@ -34,7 +34,7 @@ pub(super) const FIELDS: [&str; 7] = [
 /// What the mirrored event shows: parts of the rendered record.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mirror<'a> {
-    pub(super) event_type: &'static str,
+    pub(super) event_type: &'a str,
     pub(super) record: &'a [u8],
     pub(super) parts: Parts,
 }
@@ -96,7 +96,7 @@ impl fmt::Display for Part<'_> {
 /// The event's description, or its type if it has none.
 #[derive(Debug)]
 struct Description<'a> {
-    event_type: &'static str,
+    event_type: &'a str,
     record: &'a [u8],
 }
 

@@ -40,8 +40,8 @@ mod whole;
 mod writer;
 
 pub use argument::{Argument, AsDebug, AsDisplay, Recordable, debug, display, json, literal};
-pub use emit::record;
 pub(crate) use emit::set_global;
+pub use emit::{record, record_dynamic};
 pub use event::AuditEvent;
 pub(crate) use hash::CurrentKey;
 pub use intake::WhenFull;
@@ -60,6 +60,6 @@ pub use request::{AuditContextLayer, AuditContextService, RequestId};
 pub use scope::{AuditContext, Scoped, context_slot};
 #[cfg(feature = "cli")]
 pub(crate) use site::demo_catalogue;
-pub use site::{SITES, Site, catalogue};
-pub use whole::{whole_actor, whole_outcome, whole_resource};
+pub use site::{Head, SITES, Site, catalogue, site_of};
+pub use whole::{given_event_type, given_severity, whole_actor, whole_outcome, whole_resource};
 pub use writer::{Object, Parts, Writer};

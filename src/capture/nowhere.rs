@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use super::site::Site;
 use crate::contain::alarm;
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -16,17 +15,16 @@ pub fn events_without_log() -> u64 {
     COUNT.load(Relaxed)
 }
 
-/// An event of this site met no log.
+/// An event of this type met no log.
 #[cold]
-pub(super) fn came(site: &Site) {
+pub(super) fn came(event_type: &str) {
     static REPORTED: AtomicBool = AtomicBool::new(false);
     COUNT.fetch_add(1, Relaxed);
     if !REPORTED.swap(true, Relaxed) {
         alarm(&format!(
-            "the event {} is not recorded, because there is no audit log here; open one with \
+            "the event {event_type} is not recorded, because there is no audit log here; open one with \
              AuditLog::builder and add its layer to the subscriber, or make it the process-wide \
-             one with set_global. Further events without a log are only counted",
-            site.event_type()
+             one with set_global. Further events without a log are only counted"
         ));
     }
 }

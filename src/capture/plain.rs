@@ -21,7 +21,7 @@ use super::{
     writer::{Parts, Writer},
 };
 use crate::record::{
-    Buffer, SCHEMA_VERSION, Severity, is_event_type,
+    Buffer, SCHEMA_VERSION, Severity, is_free_event_type,
     json::{self},
 };
 
@@ -96,7 +96,7 @@ impl PlainFields {
     fn take_head(&mut self, severity: Severity) -> String {
         let event_type = match self.take_text("event_type") {
             // Those of the log itself are not for others to write.
-            Some(text) if is_event_type(&text) && !text.starts_with("audit.") => text,
+            Some(text) if is_free_event_type(&text) => text,
             wrong => {
                 if let Some(wrong) = wrong {
                     put(&mut self.details, "event_type", wrong.into());

@@ -81,7 +81,25 @@ fn to_wait_for(taken: Taken) -> Result<(u64, &'static Durability), NotDurable> {
 /// Proof that an event was taken: free to ignore, free to copy.
 ///
 /// Once `audit!` has returned, a [recorded](Self::is_recorded) event survives the death of the
-/// process. To know that it survives a power failure as well, wait for [`durable`](Self::durable).
+/// process. To know that it survives a power failure as well, wait for [`durable`](Self::durable):
+/// so an operation is refused (*fails closed*) unless its event is on stable storage.
+///
+/// ```
+/// use tracing_audit::{NotDurable, audit};
+///
+/// struct Payment { id: u64, cents: u64 }
+///
+/// // A handler: without a record there is no payment.
+/// async fn approve(payment: Payment) -> Result<(), NotDurable> {
+///     audit!("payment.approved", resource.id = payment.id, cents = payment.cents).durable().await?;
+///     // … pay …
+///     Ok(())
+/// }
+/// # let _ = approve;
+/// ```
+///
+/// Where a call of `audit!` is the last expression of a block, a closure or an arm whose value is
+/// `()`, as it may be with `tracing::info!`, [`ignore`](Self::ignore) gives the receipt up.
 #[derive(Clone, Copy)]
 pub struct Receipt {
     id: Uuid,
@@ -106,6 +124,25 @@ impl Receipt {
     pub(super) fn met_no_log(&self) -> bool {
         matches!(self.taken, Err(NotTaken::NoLog))
     }
+
+    /// Gives the receipt up: `audit!(…).ignore()` has the value `()`, for places where an
+    /// expression of that type is needed. Nothing changes for the event.
+    ///
+    /// ```
+    /// use tracing_audit::audit;
+    ///
+    /// fn login(user: Result<u64, &str>) {
+    ///     match user {
+    ///         Ok(id) => audit!("auth.login.success", actor.id = id).ignore(),
+    ///         Err(why) => tracing::warn!(why, "no login"),
+    ///     }
+    /// }
+    ///
+    /// login(Ok(7));
+    /// [1, 2].iter().for_each(|page| audit!("page.opened", page).ignore());
+    /// ```
+    #[inline]
+    pub fn ignore(self) {}
 
     /// Resolves once the event is on stable storage; usually within a few milliseconds, as many
     /// events share one fsync.

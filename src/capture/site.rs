@@ -4,6 +4,8 @@
 //! layers know the mirrored event by its own file, line and module; all that is done with it is
 //! compiled once, here, and not at each call.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use tracing::{
     Level, Metadata,
     callsite::{DefaultCallsite, Identifier},
@@ -14,9 +16,13 @@ use tracing::{
 };
 
 use super::{layer::TARGET, mirror};
-use crate::record::{
-    Severity,
-    catalogue::{Catalogue, Described},
+use crate::{
+    contain::alarm,
+    record::{
+        Buffer, SCHEMA_VERSION, Severity,
+        catalogue::{Catalogue, DYNAMIC, Described},
+        json,
+    },
 };
 
 /// All calls of `audit!` in the program, gathered by the linker.
@@ -24,25 +30,41 @@ use crate::record::{
 #[linkme::distributed_slice]
 pub static SITES: [&'static Site];
 
-/// A call of `audit!` in the source.
+/// What is known of an event's first fields while compiling.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub enum Head {
+    /// `json` is the record's JSON from `schema_version` to `severity`, without braces.
+    Fixed {
+        event_type: &'static str,
+        json: &'static str,
+    },
+    /// The event type comes at run time; what is not given here follows from it.
+    Dynamic {
+        category: Option<&'static str>,
+        action: Option<&'static str>,
+    },
+}
+
+/// A call of `audit!` in the source; one of those that are alike but for their severity, if that
+/// is computed.
 #[derive(Debug)]
 pub struct Site {
-    head: &'static str,
-    event_type: &'static str,
+    head: Head,
     severity: Severity,
     fields: &'static str,
     description: &'static str,
     metadata: Metadata<'static>,
     callsite: DefaultCallsite,
+    /// Whether a malformed event type of it was reported.
+    is_reported: AtomicBool,
 }
 
 impl Site {
-    /// `head` is the record's JSON from `schema_version` to `severity`, without braces; `fields`
-    /// has a line for each, its path and its kind; `description` is the message as written, or
-    /// empty; `itself` is the static that this becomes.
+    /// `fields` has a line for each, its path and its kind; `description` is the message as
+    /// written, or empty; `itself` is the static that this becomes.
     pub const fn new(
-        head: &'static str,
-        event_type: &'static str,
+        head: Head,
         severity: Severity,
         (fields, description): (&'static str, &'static str),
         (file, line, module): (&'static str, u32, &'static str),
@@ -56,7 +78,6 @@ impl Site {
         let set = FieldSet::new(&mirror::FIELDS, Identifier(&itself.callsite));
         Self {
             head,
-            event_type,
             severity,
             fields,
             description,
@@ -71,12 +92,16 @@ impl Site {
                 Kind::EVENT,
             ),
             callsite: DefaultCallsite::new(&itself.metadata),
+            is_reported: AtomicBool::new(false),
         }
     }
 
-    /// The event type.
+    /// The event type; [`DYNAMIC`] if it comes at run time.
     pub fn event_type(&self) -> &'static str {
-        self.event_type
+        match self.head {
+            Head::Fixed { event_type, .. } => event_type,
+            Head::Dynamic { .. } => DYNAMIC,
+        }
     }
 
     /// The severity.
@@ -87,7 +112,7 @@ impl Site {
     /// What the catalogue says of it.
     pub(super) fn describe(&self) -> Described<'static> {
         Described {
-            event_type: self.event_type,
+            event_type: self.event_type(),
             severity: self.severity,
             description: self.description,
             fields: self.fields,
@@ -97,8 +122,54 @@ impl Site {
         }
     }
 
-    pub(super) fn head(&self) -> &'static str {
-        self.head
+    /// Writes the record's JSON from `schema_version` to `severity`, without braces.
+    #[inline]
+    pub(super) fn write_head(&self, out: &mut Buffer, event_type: &str) {
+        match self.head {
+            Head::Fixed { json, .. } => out.append(json.as_bytes()),
+            Head::Dynamic { category, action } => {
+                self.write_dynamic_head(out, event_type, category, action);
+            }
+        }
+    }
+
+    fn write_dynamic_head(
+        &self,
+        out: &mut Buffer,
+        event_type: &str,
+        category: Option<&str>,
+        action: Option<&str>,
+    ) {
+        let first = || event_type.split('.').next().unwrap_or_default();
+        let last = || event_type.rsplit('.').next().unwrap_or_default();
+        for (key, value) in [
+            ("\"schema_version\":", SCHEMA_VERSION),
+            (",\"event_type\":", event_type),
+            (",\"category\":", category.unwrap_or_else(first)),
+            (",\"action\":", action.unwrap_or_else(last)),
+            (",\"severity\":", self.severity.as_str()),
+        ] {
+            out.append(key.as_bytes());
+            json::write_str(out, value);
+        }
+    }
+
+    /// An event of this call has the event type `given`, which none has, and is recorded as
+    /// `nearest`. Reported once for each call.
+    #[cold]
+    pub(super) fn report_malformed(&self, given: &str, nearest: &str) {
+        if self.is_reported.swap(true, Relaxed) {
+            return;
+        }
+        let given: String = given.chars().take(128).collect();
+        alarm(&format!(
+            "{}:{}: {given:?} is not an event type, so the event is recorded as {nearest}; an event \
+             type is two or more segments of a-z, 0-9 and _, joined by dots, at most 128 bytes \
+             long, and does not begin with \"audit.\". Further events of this call are not \
+             reported",
+            self.metadata.file().unwrap_or_default(),
+            self.metadata.line().unwrap_or_default(),
+        ));
     }
 
     pub(super) fn metadata(&'static self) -> &'static Metadata<'static> {
@@ -115,6 +186,15 @@ impl Site {
             Interest::never()
         }
     }
+}
+
+/// Of the sites of one call, that for this severity.
+#[doc(hidden)]
+#[inline]
+pub fn site_of(sites: &[&'static Site], severity: Severity) -> &'static Site {
+    let first = sites[0];
+    let found = sites.iter().find(|site| site.severity == severity);
+    found.copied().unwrap_or(first)
 }
 
 /// The event types of all calls of `audit!` in the program, its libraries included, whether they

@@ -1,11 +1,12 @@
-//! The parts of a record that are given as a whole: `actor = …`, `resource = …`, `outcome = …`.
+//! What has a type of its own in a call: `actor = …`, `resource = …`, `outcome = …`, a severity and
+//! an event type that are only known at run time.
 //!
-//! The traits are there for the sake of their error messages. What points to such a part will do as
-//! well.
+//! The traits are there for the sake of their error messages. What points to such a value will do
+//! as well.
 
-use std::{rc::Rc, sync::Arc};
+use std::{borrow::Cow, rc::Rc, sync::Arc};
 
-use crate::record::{Actor, Outcome, Resource};
+use crate::record::{Actor, Outcome, Resource, Severity};
 
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
@@ -35,6 +36,76 @@ pub trait GivenResource {
 pub trait GivenOutcome {
     #[doc(hidden)]
     fn whole(&self) -> &Outcome;
+}
+
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`severity` takes a `Severity`, not `{Self}`",
+    label = "write `info`, `warning`, `error` or `critical`, or a value of the type `tracing_audit::Severity`"
+)]
+pub trait GivenSeverity {
+    #[doc(hidden)]
+    fn severity(&self) -> Severity;
+}
+
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "the event type after `dyn` is text, not `{Self}`",
+    label = "write an expression whose type is `&str` or `String`, such as `dyn kind.as_str()`"
+)]
+pub trait GivenEventType {
+    #[doc(hidden)]
+    fn event_type(&self) -> &str;
+}
+
+#[doc(hidden)]
+#[inline]
+pub fn given_severity<T: GivenSeverity + ?Sized>(value: &T) -> Severity {
+    value.severity()
+}
+
+#[doc(hidden)]
+#[inline]
+pub fn given_event_type<T: GivenEventType + ?Sized>(value: &T) -> &str {
+    value.event_type()
+}
+
+impl GivenSeverity for Severity {
+    #[inline]
+    fn severity(&self) -> Severity {
+        *self
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: GivenSeverity + ?Sized> GivenSeverity for &T {
+    #[inline]
+    fn severity(&self) -> Severity {
+        (**self).severity()
+    }
+}
+
+impl GivenEventType for str {
+    #[inline]
+    fn event_type(&self) -> &str {
+        self
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl GivenEventType for String {
+    #[inline]
+    fn event_type(&self) -> &str {
+        self
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl GivenEventType for Cow<'_, str> {
+    #[inline]
+    fn event_type(&self) -> &str {
+        self
+    }
 }
 
 #[doc(hidden)]
@@ -73,6 +144,30 @@ impl GivenOutcome for Outcome {
     #[inline]
     fn whole(&self) -> &Outcome {
         self
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: GivenEventType + ?Sized> GivenEventType for &T {
+    #[inline]
+    fn event_type(&self) -> &str {
+        (**self).event_type()
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: GivenEventType + ?Sized> GivenEventType for Box<T> {
+    #[inline]
+    fn event_type(&self) -> &str {
+        (**self).event_type()
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: GivenEventType + ?Sized> GivenEventType for Arc<T> {
+    #[inline]
+    fn event_type(&self) -> &str {
+        (**self).event_type()
     }
 }
 

@@ -1,5 +1,7 @@
 //! How a log is described and opened.
 
+mod env;
+
 use std::{
     fmt,
     path::{Path, PathBuf},

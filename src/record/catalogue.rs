@@ -11,6 +11,9 @@ use serde_json::{Map, Value, json};
 
 use super::Severity;
 
+/// The event type, in the catalogue, of the events whose own one is only known at run time.
+pub(crate) const DYNAMIC: &str = "*";
+
 /// What one call of `audit!` says of itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Described<'a> {
@@ -126,9 +129,15 @@ pub struct CatalogueEntry {
 }
 
 impl CatalogueEntry {
-    /// The event type.
+    /// The event type; `*` stands for those that are only known at run time, of all calls like
+    /// `audit!(dyn kind, …)`.
     pub fn event_type(&self) -> &str {
         &self.event_type
+    }
+
+    /// Whether the event type is only known at run time.
+    pub fn is_dynamic(&self) -> bool {
+        self.event_type == DYNAMIC
     }
 
     /// The severities it is recorded with; one, if all calls agree.
@@ -180,7 +189,11 @@ impl CatalogueEntry {
             "type": "object",
             "required": ["stream", "seq", "id", "timestamp", "schema_version", "event_type", "category", "action", "severity", "source", "actor"],
             "properties": {
-                "event_type": {"const": self.event_type},
+                "event_type": if self.is_dynamic() {
+                    json!({"type": "string"})
+                } else {
+                    json!({"const": self.event_type})
+                },
                 "severity": {"enum": self.severities},
             },
         });

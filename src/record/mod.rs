@@ -23,7 +23,7 @@ pub use catalogue::{Catalogue, CatalogueEntry, FieldKind, Location};
 pub(crate) use clock::set_now;
 pub(crate) use clock::{ID as STAMP_ID, Instant, Stamp};
 pub use denied::DENIED_FIELDS;
-pub(crate) use event_type::is_event_type;
+pub(crate) use event_type::{is_free_event_type, nearest_event_type};
 pub use hash::HashKey;
 pub(crate) use hash::{Prepared, stored_keys};
 pub(crate) use own::{Caller, OwnRecord};

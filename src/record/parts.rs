@@ -122,6 +122,13 @@ impl<const N: usize> Rendered<N> {
         }
     }
 
+    fn set_display(&mut self, field: usize, value: impl Display) {
+        self.set(field, |out| {
+            json::write_display(out, value);
+            Presence::Present
+        });
+    }
+
     fn put(&mut self, field: usize, value: &[u8]) {
         let start = self.json.len();
         self.json.extend_from_slice(value);
@@ -145,12 +152,13 @@ pub(crate) mod field {
     pub(crate) const ERROR: usize = 2;
 }
 
-/// Who did it: `actor` in a record.
+/// Who did it: `actor` in a record. Ids and names are whatever has a text: strings, numbers, UUIDs.
 ///
 /// ```
 /// use tracing_audit::Actor;
 ///
 /// let admin = Actor::user("user-456").name("admin@company.com");
+/// let by_number = Actor::user(7_u64);
 /// let job = Actor::service("nightly-scan").attributes(serde_json::json!({"host": "worker-3"}));
 /// ```
 #[derive(Clone)]
@@ -159,30 +167,30 @@ pub struct Actor(pub(crate) Rendered<5>);
 impl Actor {
     /// An actor of any type: `user`, `service`, `system`, `api_key`, `anonymous`, or the
     /// application's own word.
-    pub fn new(kind: &str, id: impl AsRef<str>) -> Self {
+    pub fn new(kind: &str, id: impl Display) -> Self {
         let mut part = Rendered::default();
         part.set_str(field::TYPE, kind);
-        part.set_str(field::ID, id.as_ref());
+        part.set_display(field::ID, id);
         Self(part)
     }
 
     /// A person.
-    pub fn user(id: impl AsRef<str>) -> Self {
+    pub fn user(id: impl Display) -> Self {
         Self::new("user", id)
     }
 
     /// Another service.
-    pub fn service(id: impl AsRef<str>) -> Self {
+    pub fn service(id: impl Display) -> Self {
         Self::new("service", id)
     }
 
     /// The system itself: a timer, a migration.
-    pub fn system(id: impl AsRef<str>) -> Self {
+    pub fn system(id: impl Display) -> Self {
         Self::new("system", id)
     }
 
     /// Whoever holds an API key, by the key's id (never the key).
-    pub fn api_key(id: impl AsRef<str>) -> Self {
+    pub fn api_key(id: impl Display) -> Self {
         Self::new("api_key", id)
     }
 
@@ -195,8 +203,8 @@ impl Actor {
 
     /// What people call it: an e-mail address, a login name.
     #[must_use]
-    pub fn name(mut self, name: impl AsRef<str>) -> Self {
-        self.0.set_str(field::NAME, name.as_ref());
+    pub fn name(mut self, name: impl Display) -> Self {
+        self.0.set_display(field::NAME, name);
         self
     }
 
@@ -209,7 +217,7 @@ impl Actor {
     }
 }
 
-/// What it was done to: `resource` in a record.
+/// What it was done to: `resource` in a record. Ids and names are as those of an [`Actor`].
 ///
 /// ```
 /// use tracing_audit::Resource;
@@ -221,17 +229,17 @@ pub struct Resource(pub(crate) Rendered<5>);
 
 impl Resource {
     /// The thing of this type with this id.
-    pub fn new(kind: &str, id: impl AsRef<str>) -> Self {
+    pub fn new(kind: &str, id: impl Display) -> Self {
         let mut part = Rendered::default();
         part.set_str(field::TYPE, kind);
-        part.set_str(field::ID, id.as_ref());
+        part.set_display(field::ID, id);
         Self(part)
     }
 
     /// What people call it.
     #[must_use]
-    pub fn name(mut self, name: impl AsRef<str>) -> Self {
-        self.0.set_str(field::NAME, name.as_ref());
+    pub fn name(mut self, name: impl Display) -> Self {
+        self.0.set_display(field::NAME, name);
         self
     }
 
@@ -280,10 +288,7 @@ impl Outcome {
     pub fn failure(reason: &str, error: impl Display) -> Self {
         let mut outcome = Self::new("failure");
         outcome.0.set_str(field::REASON, reason);
-        outcome.0.set(field::ERROR, |out| {
-            json::write_display(out, error);
-            Presence::Present
-        });
+        outcome.0.set_display(field::ERROR, error);
         outcome
     }
 

@@ -78,6 +78,19 @@ impl Retention {
         self
     }
 
+    /// The same with another age limit.
+    pub(crate) fn age_limit(self, days: u32) -> Self {
+        Self {
+            days: Some(days.max(1)),
+            ..self
+        }
+    }
+
+    /// The same without an age limit.
+    pub(crate) fn without_age_limit(self) -> Self {
+        Self { days: None, ..self }
+    }
+
     /// As [`min_free_bytes`](Self::min_free_bytes), unless more is asked for already.
     pub(super) fn at_least_free(self, bytes: u64) -> Self {
         self.min_free_bytes(self.min_free_bytes.map_or(bytes, |min| min.max(bytes)))

@@ -12,6 +12,7 @@ mod addresses_have_one_spelling;
 mod another_layer_panics;
 mod audit_events;
 mod audit_macro;
+mod audited_and_instrument;
 mod audited_functions;
 mod context_without_spans;
 mod events_after_close;
@@ -19,7 +20,9 @@ mod macros_anywhere;
 mod no_filter_loses_an_event;
 mod plain_events;
 mod redaction;
+mod run_time;
 mod spans_give_context;
 #[cfg(feature = "opentelemetry")]
 mod trace_ids;
 mod values_of_any_shape;
+mod values_of_other_crates;

@@ -10,13 +10,14 @@ use syn::{Error, Expr, LitStr, Result, parse_quote_spanned, spanned::Spanned};
 
 use super::options::{GROUPS, Group, Options};
 use crate::{
-    argument::{at, borrowed, denied, own, whole},
-    call::{Call, Errors},
-    check::{Event, SETTINGS, Severity, check},
+    argument::{at, borrowed, denied, function_at, own, whole},
+    call::{Call, Errors, Named},
+    check::{Event, Grade, SETTINGS, check},
     described::kind,
     event_type::EventType,
     field::{Field, Path, Sigil},
     literal::json_of,
+    severity::{self, Severity},
 };
 
 /// The events of a function, and what they need.
@@ -78,6 +79,15 @@ impl Events {
             Vec::new(),
         );
         errors.keep(alone.map(drop));
+        for field in base
+            .fields
+            .iter()
+            .filter(|field| is_computed_severity(field))
+        {
+            let message = "the severity of all events of a function is fixed while compiling; \
+                           one that is computed is `completed(severity = …)` or `failed(severity = …)`";
+            errors.at(&field.path, message);
+        }
         errors.into_result(())?;
 
         let (captures, fields) = capture(&base);
@@ -117,18 +127,21 @@ impl Events {
             field(&["outcome", "reason"], variable(names::REASON)),
         ];
         let ends_use_arguments = completed.has_values() || failed.has_values();
+        let without_values = failed.settings();
         let events = (
             outcome(completed, GROUPS[1], success),
             outcome(failed, GROUPS[2], failure),
-            outcome(&failed.settings(), GROUPS[2], broken),
+            outcome(&without_values, GROUPS[2], broken),
         );
         errors.into_result(())?;
         let (Some(completed), Some(mut failure), Some(mut broken)) = events else {
             return Err(Error::new(stem.span(), "an event is missing"));
         };
-        if !failed.gives("severity") {
-            for event in [&mut failure, &mut broken] {
-                event.severity = event.severity.max(Severity::Warning);
+        for (event, group) in [(&mut failure, failed), (&mut broken, &without_values)] {
+            if let Grade::Fixed(severity) = &mut event.severity
+                && !group.gives("severity")
+            {
+                *severity = (*severity).max(Severity::Warning);
             }
         }
         Ok(Self {
@@ -163,7 +176,10 @@ impl Group {
                 .call
                 .fields
                 .iter()
-                .any(|field| !is_setting(field) && json_of(field).is_none())
+                .any(|field| match is_setting(field) {
+                    true => is_computed_severity(field),
+                    false => json_of(field).is_none(),
+                })
     }
 
     /// The group without its values.
@@ -174,7 +190,7 @@ impl Group {
             .call
             .fields
             .iter()
-            .filter(|field| is_setting(field))
+            .filter(|field| is_setting(field) && !is_computed_severity(field))
             .cloned()
             .collect();
         settings
@@ -191,7 +207,7 @@ fn event(
     extra: Vec<Field>,
 ) -> Result<Event> {
     let mut call = Call::new(base.krate.clone());
-    call.event_type = Some(LitStr::new(event_type, span));
+    call.event_type = Some(Named::Literal(LitStr::new(event_type, span)));
     let described = group.call.message.is_some() || group.gives("description");
     let overridden = |field: &Field| {
         let path = field.path.to_string();
@@ -233,8 +249,8 @@ fn capture(base: &Call) -> (TokenStream, Vec<Field>) {
             }
             _ => {
                 let rendered = denied(given, &private, &argument).unwrap_or_else(|| {
-                    let function = own(given.sigil.function());
-                    quote_spanned!(at(&given.value)=> #private::#function(#argument))
+                    let function = function_at(&private, given.sigil.function(), &given.value);
+                    quote_spanned!(at(&given.value)=> #function(#argument))
                 });
                 quote_spanned!(at(&given.value)=> #private::capture(&#rendered))
             }
@@ -301,6 +317,11 @@ fn group_type(literal: &LitStr, group: &str) -> Result<()> {
 
 fn is_setting(field: &Field) -> bool {
     SETTINGS.contains(&field.path.to_string().as_str())
+}
+
+fn is_computed_severity(field: &Field) -> bool {
+    let given = || severity::read(field, &TokenStream::new());
+    field.path.to_string() == "severity" && matches!(given(), Ok(severity::Given::Computed { .. }))
 }
 
 fn unless_given(group: &Group, part: &str, value: Expr) -> Option<Field> {

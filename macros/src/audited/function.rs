@@ -14,7 +14,10 @@ use syn::{
     visit_mut::{self, VisitMut},
 };
 
-use super::events::{Events, names};
+use super::{
+    events::{Events, names},
+    instrumented::Instrumented,
+};
 use crate::{argument::own, expand::expand};
 
 pub(super) struct Function {
@@ -114,25 +117,42 @@ impl Function {
             inner_attributes,
             body,
         } = self;
-        let audited = match (&signature.asyncness, future_at_the_end(body)) {
-            (Some(_), _) => self.around(
+        let is_async = signature.asyncness.is_some();
+        let audited = match (future_at_the_end(body), Instrumented::find(body, is_async)) {
+            (_, Some(instrumented)) if is_async => {
+                let future = &instrumented.body;
+                let run = regrouped(body, quote_spanned!(Span::mixed_site()=> #future.await));
+                let awaited = self.awaited(events, &run, returned(&signature.output));
+                let around = self.around(events, &awaited);
+                instrumented.with(quote!(async move { #around }))
+            }
+            (_, None) if is_async => self.around(
                 events,
                 &self.awaited(events, body, returned(&signature.output)),
             ),
-            (None, Some(future)) => {
+            (Some(future), _) => {
                 let awaited = self.awaited(events, &future.body, output(&signature.output));
                 let body = Group::new(Delimiter::Brace, self.around(events, &awaited));
                 future.with(body)
             }
-            (None, None) => {
-                let private = private(events);
-                let output = returned(&signature.output).map(|output| quote!(-> #output));
-                let by_move = by_move(events);
-                self.around(events, &quote_spanned!(Span::mixed_site()=> #private::call_once(#by_move || #output #body)))
+            (None, Some(instrumented)) => {
+                let body = regrouped(body, instrumented.body.clone());
+                instrumented.with(self.called(events, &body))
             }
+            (None, None) => self.called(events, body),
         };
         let audited = regrouped(body, quote!(#(#inner_attributes)* #audited));
         quote!(#(#attributes)* #visibility #signature #audited)
+    }
+
+    /// The events around the body as a closure, called.
+    fn called(&self, events: &Events, body: &Group) -> TokenStream {
+        let private = private(events);
+        let output = returned(&self.signature.output).map(|output| quote!(-> #output));
+        let by_move = by_move(events);
+        let run =
+            quote_spanned!(Span::mixed_site()=> #private::call_once(#by_move || #output #body));
+        self.around(events, &run)
     }
 
     /// The events around an expression that runs the body.

@@ -1,12 +1,14 @@
 //! `#[audited]`: a function whose start and end are events.
 //!
 //! `options` reads what the attribute is given, `events` makes of it the events of each outcome,
-//! `function` puts them around the body. What always holds: the signature is the one that was
+//! `function` puts them around the body, inside the span that `#[tracing::instrument]` may have put
+//! there (`instrumented`). What always holds: the signature is the one that was
 //! written; with any mistake in the attribute the function is left as it is, so that the mistake is
 //! the only error.
 
 mod events;
 mod function;
+mod instrumented;
 mod options;
 
 use proc_macro2::TokenStream;

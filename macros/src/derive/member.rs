@@ -135,9 +135,23 @@ impl Member {
             told: None,
         };
         let told = (field.path.to_string() != "description").then(|| kind.to_owned());
-        let field = Field { told, ..field };
-        let path = &field.path;
+        let mut field = Field { told, ..field };
+        let path = field.path.clone();
+        let path = &path;
         let canonical = match path.only() {
+            Some(name) if name == "severity" => {
+                if field.sigil != Sigil::Json || kind == "text" {
+                    let message = "`severity` is for a field whose type is `Severity`; \
+                                   make this one a value of your own, `#[audit(details.severity)]`";
+                    return Err(Error::new_spanned(path, message));
+                }
+                if owner == Owner::Variant {
+                    // A variable by itself would be taken for one of the words.
+                    let value = &field.value;
+                    field.value = parse_quote_spanned!(value.span()=> *#value);
+                }
+                vec!["severity".to_owned()]
+            }
             Some(name) if SETTINGS.iter().any(|setting| name == setting) => {
                 let message = format!(
                     "`{path}` is fixed while compiling: write it in the attribute of the type, `#[audit(\"…\", {path} = …)]`, \
@@ -150,7 +164,7 @@ impl Member {
         };
         let whole = matches!(
             canonical.iter().map(String::as_str).collect::<Vec<_>>()[..],
-            ["actor" | "resource" | "outcome"]
+            ["actor" | "resource" | "outcome" | "severity"]
         );
         Ok(Some(Self {
             field,
@@ -213,7 +227,7 @@ fn written(
     };
     let redactable = quote!(#krate::Redactable);
     match form {
-        None => plain(Sigil::Json, quote!(#krate::__private::Recordable)),
+        None => plain(Sigil::Json, quote!(#krate::Recordable)),
         Some(Form::Display) => text(Sigil::Display, "AsDisplay", quote!(::core::fmt::Display)),
         Some(Form::Debug) => text(Sigil::Debug, "AsDebug", quote!(::core::fmt::Debug)),
         Some(Form::Mask(shown)) => of_each(ours("mask"), quote!(, #shown), redactable),
@@ -353,7 +367,10 @@ impl Options {
                 "write `mask = 5`, with the number of characters to show",
             )),
             // A word by itself that is neither would silently be another name for the field.
-            _ if path.only().is_some() && !TOP_LEVEL.contains(&word.as_str()) => {
+            _ if path.only().is_some()
+                && word != "severity"
+                && !TOP_LEVEL.contains(&word.as_str()) =>
+            {
                 Err(Error::new(start, unknown(&word)))
             }
             _ => self.place(path, start),

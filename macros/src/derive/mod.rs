@@ -17,7 +17,7 @@ use syn::{
 use self::member::{Member, Owner};
 use crate::{
     audited::{crate_path, default_crate},
-    call::{Call, Errors},
+    call::{Call, Errors, Named},
     check::check,
     expand::expand,
 };
@@ -145,7 +145,7 @@ fn one_event(
     };
     let mut call = container.call;
     call.krate.clone_from(krate);
-    call.event_type = Some(event_type);
+    call.event_type = Some(Named::Literal(event_type));
     for field in &call.fields {
         errors.keep(not_of_this_scope(&field.value, fields, owner));
     }

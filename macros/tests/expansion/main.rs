@@ -38,7 +38,7 @@ macro_rules! audit {
     ($($arguments:tt)*) => { $crate::__private::audit_impl!($crate; $($arguments)*) };
 }
 
-use runtime::{Actor, Receipt, last, last_site};
+use runtime::{Actor, Head, Receipt, last, last_site};
 
 #[test]
 fn the_least_call_records_nothing_but_its_type() {
@@ -196,14 +196,61 @@ fn the_site_holds_what_is_known_while_compiling() {
     let site = last_site();
     assert_eq!(
         site.head,
-        r#""schema_version":"1.0","event_type":"user.updated","category":"a \"b\"","action":"updated","severity":"critical""#
+        Head::Fixed {
+            event_type: "user.updated",
+            json: r#""schema_version":"1.0","event_type":"user.updated","category":"a \"b\"","action":"updated","severity":"critical""#
+        }
     );
-    assert_eq!(
-        (site.event_type, site.severity),
-        ("user.updated", Severity::Critical)
-    );
+    assert_eq!(site.severity, Severity::Critical);
     assert_eq!(site.place, (file!(), here, module_path!()));
     assert!(std::ptr::eq(site, site.itself));
+}
+
+#[test]
+fn a_computed_severity_has_a_site_for_each_that_is_possible() {
+    for grave in [false, true] {
+        audit!(
+            "user.updated",
+            severity = if grave { error } else { info },
+            grave
+        );
+        assert_eq!(last(), format!("| details[ grave:{grave} ]details"));
+        let site = last_site();
+        let (severity, text) = if grave {
+            (Severity::Error, "error")
+        } else {
+            (Severity::Info, "info")
+        };
+        assert_eq!(site.severity, severity);
+        assert!(
+            matches!(site.head, Head::Fixed { json, .. } if json.ends_with(&format!("\"severity\":\"{text}\"")))
+        );
+        assert!(std::ptr::eq(site, site.itself));
+    }
+    audit!("user.updated", severity = Severity::Critical);
+    assert_eq!(last_site().severity, Severity::Critical);
+}
+
+#[test]
+fn an_event_type_after_dyn_is_evaluated_first_and_given_at_run_time() {
+    let order = std::cell::RefCell::new(Vec::new());
+    let say = |what: &'static str| {
+        order.borrow_mut().push(what);
+        what
+    };
+    audit!(dyn say("a.b"), x = say("x"), category = "c", "Done");
+    assert_eq!(*order.borrow(), ["a.b", "x"]);
+    assert_eq!(
+        last(),
+        "<a.b> | =,\"description\":\"Done\" details[ x:\"x\" ]details"
+    );
+    assert_eq!(
+        last_site().head,
+        Head::Dynamic {
+            category: Some("c"),
+            action: None
+        }
+    );
 }
 
 #[test]

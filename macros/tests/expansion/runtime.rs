@@ -32,9 +32,20 @@ impl Receipt {
 
 pub(crate) struct Actor(pub(crate) &'static str);
 
+#[derive(Debug, PartialEq)]
+pub(crate) enum Head {
+    Fixed {
+        event_type: &'static str,
+        json: &'static str,
+    },
+    Dynamic {
+        category: Option<&'static str>,
+        action: Option<&'static str>,
+    },
+}
+
 pub(crate) struct Site {
-    pub(crate) head: &'static str,
-    pub(crate) event_type: &'static str,
+    pub(crate) head: Head,
     pub(crate) severity: crate::Severity,
     pub(crate) described: (&'static str, &'static str),
     pub(crate) place: (&'static str, u32, &'static str),
@@ -43,8 +54,7 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) const fn new(
-        head: &'static str,
-        event_type: &'static str,
+        head: Head,
         severity: crate::Severity,
         described: (&'static str, &'static str),
         place: (&'static str, u32, &'static str),
@@ -52,7 +62,6 @@ impl Site {
     ) -> Self {
         Self {
             head,
-            event_type,
             severity,
             described,
             place,
@@ -198,6 +207,28 @@ impl Scope<'_> {
         body(&mut Writer(self.0));
         self.0.push_str("] ");
     }
+}
+
+pub(crate) fn given_severity(severity: &crate::Severity) -> crate::Severity {
+    *severity
+}
+
+pub(crate) fn given_event_type<T: AsRef<str> + ?Sized>(text: &T) -> &str {
+    text.as_ref()
+}
+
+pub(crate) fn site_of(sites: &[&'static Site], severity: crate::Severity) -> &'static Site {
+    sites.iter().find(|site| site.severity == severity).unwrap()
+}
+
+pub(crate) fn record_dynamic(
+    site: &'static Site,
+    event_type: &str,
+    render: &dyn Fn(&mut Writer<'_>),
+) -> Receipt {
+    let receipt = record(site, render);
+    LAST.with_borrow_mut(|last| *last = format!("<{event_type}> {last}"));
+    receipt
 }
 
 pub(crate) fn record(site: &'static Site, render: &dyn Fn(&mut Writer<'_>)) -> Receipt {
