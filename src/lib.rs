@@ -236,9 +236,10 @@ pub mod __private {
 
     pub use crate::capture::audited::*;
     pub use crate::capture::{
-        ActorParts, Argument, AsDebug, AsDisplay, ContextParts, Denied, Hidden, Object, Parts,
-        Recordable, Redacted, SITES, Shown, Site, Writer, context_slot, debug, display, json,
-        literal, record, redact, whole_actor, whole_outcome, whole_resource,
+        ActorParts, Argument, AsDebug, AsDisplay, ClearDebug, ClearDisplay, ClearJson,
+        ContextParts, Denied, Hidden, Object, Parts, Recordable, Redacted, SITES, Shown, Site,
+        Writer, context_slot, debug, display, json, literal, record, redact, whole_actor,
+        whole_outcome, whole_resource,
     };
     pub use crate::record::Severity;
 }

@@ -76,7 +76,7 @@ impl<T: Serialize + ?Sized> Argument for Json<'_, T> {
 
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Displayed<'a, T: ?Sized>(&'a T);
+pub struct Displayed<'a, T: ?Sized>(pub(super) &'a T);
 
 #[doc(hidden)]
 pub fn display<T: Display + ?Sized>(value: &T) -> Displayed<'_, T> {
@@ -92,7 +92,7 @@ impl<T: Display + ?Sized> Argument for Displayed<'_, T> {
 
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Debugged<'a, T: ?Sized>(&'a T);
+pub struct Debugged<'a, T: ?Sized>(pub(super) &'a T);
 
 #[doc(hidden)]
 pub fn debug<T: Debug + ?Sized>(value: &T) -> Debugged<'_, T> {

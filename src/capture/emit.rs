@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     journal::Process,
-    record::{Buffer, Instant, Stamp},
+    record::{Buffer, Instant, Stamp, denied::FieldNames, hide::hide},
 };
 
 /// The log for events without a layer, and what keeps it open.
@@ -160,12 +160,20 @@ pub fn record(site: &'static Site, write: &dyn Fn(&mut Writer<'_>)) -> Receipt {
 
 /// The key of the log that would take an event now.
 pub(super) fn key_of_log() -> Option<&'static CurrentKey> {
-    let layers = dispatcher::get_default(|dispatch| {
-        dispatch
-            .downcast_ref::<AuditLayer>()
-            .map(|layer| layer.intake().hash_key)
+    of_log(|intake| intake.hash_key)
+}
+
+/// The names of the log that would take an event now.
+pub(crate) fn names_of_log() -> Option<&'static FieldNames> {
+    of_log(|intake| intake.names).flatten()
+}
+
+fn of_log<T>(what: impl Fn(&Intake) -> T) -> Option<T> {
+    let of_layer = dispatcher::get_default(|dispatch| {
+        let layer = dispatch.downcast_ref::<AuditLayer>();
+        layer.map(|layer| what(layer.intake()))
     });
-    layers.or_else(|| global().map(|global| global.hash_key))
+    of_layer.or_else(|| global().map(|global| what(global)))
 }
 
 /// Records an event that came through `tracing`. `head` is as in [`Site::new`].
@@ -221,6 +229,7 @@ fn render(
     } = scratch;
     out.clear();
     out.limit_texts(intake.map_or(Buffer::LONGEST, |intake| intake.longest));
+    out.set_names(intake.and_then(|intake| intake.names));
     stamp.write(out, at, id);
     out.append(head.as_bytes());
     let system: &[u8] = match intake {
@@ -232,10 +241,12 @@ fn render(
     };
     // An event in an event's argument may be another log's.
     let hashing = Hashing::with(intake.map(|intake| intake.hash_key));
+    let start = out.len();
     let mut writer = Writer::new(out, inherited, system);
     write(&mut writer);
     let parts = writer.finish();
     drop(hashing);
+    hide(out, start);
     out.push(b'}');
     parts
 }

@@ -41,7 +41,7 @@ mod writer;
 
 pub use argument::{Argument, AsDebug, AsDisplay, Recordable, debug, display, json, literal};
 pub use emit::record;
-pub(crate) use emit::set_global;
+pub(crate) use emit::{names_of_log, set_global};
 pub use event::AuditEvent;
 pub(crate) use hash::CurrentKey;
 pub use intake::WhenFull;
@@ -52,8 +52,8 @@ pub use parts::{ActorParts, ContextParts};
 pub use receipt::{Durable, NotDurable, Receipt};
 pub(crate) use receipt::{NotTaken, flush};
 pub use redact::{
-    Denied, Hashed, Hidden, Masked, Redactable, Redacted, Secret, Shown, Unredacted, hashed, mask,
-    redact, unredacted,
+    ClearDebug, ClearDisplay, ClearJson, Denied, Hashed, Hidden, Masked, Redactable, Redacted,
+    Secret, Shown, Unredacted, hashed, mask, redact, unredacted,
 };
 #[cfg(feature = "tower")]
 pub use request::{AuditContextLayer, AuditContextService, RequestId};

@@ -12,7 +12,10 @@ use crate::{
     capture::{self, CurrentKey, Intake, Journal, WhenFull},
     error::{Error, Result},
     journal,
-    record::{Catalogue, HashKey, Source},
+    record::{
+        Catalogue, HashKey, Source,
+        denied::{self, FieldNames},
+    },
     store::{
         Callback, Health, Level, Permissions, Problem, Retention, SealerOptions, Store,
         StoreOptions, Watermarks, WriterOptions, catalogue, keys,
@@ -37,6 +40,8 @@ pub struct AuditLogBuilder {
     live_grace: Duration,
     watermarks: Watermarks,
     hash_keys: Vec<HashKey>,
+    denied_fields: Vec<String>,
+    allowed_fields: Vec<String>,
     /// What the program can record; none if that is not to be kept.
     catalogue: Option<fn() -> Catalogue>,
     on_problem: Option<Callback>,
@@ -60,6 +65,8 @@ impl AuditLogBuilder {
             live_grace: Duration::from_secs(60),
             watermarks: Watermarks::default(),
             hash_keys: Vec::new(),
+            denied_fields: Vec::new(),
+            allowed_fields: Vec::new(),
             catalogue: Some(capture::catalogue),
             on_problem: None,
         }
@@ -225,6 +232,55 @@ impl AuditLogBuilder {
         self
     }
 
+    /// More names of fields whose values this log doesn't show, beside
+    /// [`DENIED_FIELDS`](crate::DENIED_FIELDS).
+    ///
+    /// They match as those do: `internal_note` also denies `internalNote` and
+    /// `customer_internal_note`, and not `internal_note_id`. They hold in `details`, in `attributes`
+    /// and in whatever is in them; the fields of an entry's own, such as `ip_address`, are not meant.
+    /// A value that is [`mask`](crate::mask)ed or [`hashed`](crate::hashed) is shown so, and one that
+    /// is [`unredacted`](crate::unredacted) is shown, where it is the field itself. May be called
+    /// more than once.
+    ///
+    /// ```no_run
+    /// # fn main() -> tracing_audit::Result<()> {
+    /// use tracing_audit::AuditLog;
+    ///
+    /// let log = AuditLog::builder("/var/log/billing/audit")
+    ///     .deny_fields(["internal_note", "salary"])
+    ///     .allow_fields(["token_family", "pin"])
+    ///     .open()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`open`](Self::open) fails with [`Error::Invalid`] for a name that is empty, a path, or has
+    /// other characters than letters, digits, `_` and `-`; for a field of an entry's own; and for a
+    /// name that is allowed as well.
+    pub fn deny_fields(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.denied_fields.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Names of fields whose values this log shows, though [`DENIED_FIELDS`](crate::DENIED_FIELDS)
+    /// or [`deny_fields`](Self::deny_fields) denies them.
+    ///
+    /// Each is the whole name of a field, in any spelling: `pin` allows `pin` and `PIN`, and not
+    /// `user_pin`. What is nested in a field of a denied name is hidden unless that name is allowed
+    /// too. To show one field of one event, write [`unredacted`](crate::unredacted) there. May be
+    /// called more than once.
+    ///
+    /// # Errors
+    ///
+    /// As [`deny_fields`](Self::deny_fields).
+    pub fn allow_fields(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.allowed_fields
+            .extend(names.into_iter().map(Into::into));
+        self
+    }
+
     /// What is done while the log's file system runs out of room. Default: see [`Watermarks`].
     pub fn watermarks(mut self, watermarks: Watermarks) -> Self {
         self.watermarks = watermarks;
@@ -266,6 +322,7 @@ impl AuditLogBuilder {
             None => program_name().parse()?,
         };
         self.watermarks.check()?;
+        let names = FieldNames::leak(&self.denied_fields, &self.allowed_fields)?;
         let level = Level::new(self.compression_level).ok_or_else(|| {
             Error::invalid(
                 "compression_level",
@@ -332,7 +389,7 @@ impl AuditLogBuilder {
         };
         let stores = Arc::new(Stores::new(store, options));
         close_at_exit(&stores);
-        let intake = Intake::new(
+        let mut intake = Intake::new(
             journal,
             stores.clone(),
             &source,
@@ -340,6 +397,10 @@ impl AuditLogBuilder {
             self.when_full,
             key,
         );
+        intake.names = names;
+        if names.is_some() {
+            denied::ask_log(capture::names_of_log);
+        }
         let hash_keys = if own_keys { Some(hash_keys) } else { None };
         Ok(AuditLog {
             owner: Arc::new(Owner {

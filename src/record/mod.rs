@@ -10,10 +10,12 @@ mod clock;
 pub(crate) mod denied;
 mod event_type;
 mod hash;
+pub(crate) mod hide;
 pub(crate) mod json;
 mod own;
 mod parts;
 pub(crate) mod scan;
+mod secret_names;
 mod stream;
 mod time;
 

@@ -13,7 +13,7 @@ use crate::{
     argument::{at, borrowed, denied, own, whole},
     call::{Call, Errors},
     check::{Event, SETTINGS, Severity, check},
-    described::kind,
+    described,
     event_type::EventType,
     field::{Field, Path, Sigil},
     literal::json_of,
@@ -243,7 +243,7 @@ fn capture(base: &Call) -> (TokenStream, Vec<Field>) {
         let told = if path == "description" {
             None
         } else {
-            Some(kind(&path, given).to_owned())
+            Some(described::told(&path, given))
         };
         let value = parse_quote_spanned!(Span::mixed_site()=> #name);
         fields.push(Field {
