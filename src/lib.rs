@@ -197,7 +197,7 @@ pub use query::{
 };
 pub use record::{
     Actor, Catalogue, CatalogueEntry, DENIED_FIELDS, Day, FieldKind, HashKey, Location, Outcome,
-    Resource, SCHEMA_VERSION, Seq, Severity, Source, StreamId, Timestamp,
+    Resource, SCHEMA_VERSION, SecretForm, Seq, Severity, Source, StreamId, Timestamp,
 };
 #[cfg(feature = "server")]
 pub use server::{

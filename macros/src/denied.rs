@@ -2,16 +2,15 @@
 
 use syn::Expr;
 
-use crate::{field::Field, secret_names::looks_secret};
+use crate::{field::Field, secret_names::path_looks_secret};
 
 /// Whether the field's value is not shown: it has such a name, or is in an object that has.
 pub(crate) fn is_denied(field: &Field) -> bool {
-    let names = field.path.names();
-    names.iter().any(|name| looks_secret(name.as_bytes()))
+    path_looks_secret(&field.path.to_string())
 }
 
-/// What makes the value of a denied field one that is shown, as far as the source tells: the
-/// catalogue's word for that, and the value itself.
+/// What a function makes of a value so that it is shown under a denied name, as far as the source
+/// tells: the catalogue's word for that, and the value.
 pub(crate) fn shown(value: &Expr) -> Option<(&'static str, &Expr)> {
     match value {
         Expr::Call(call) => {

@@ -7,12 +7,12 @@ use syn::{Expr, Lit};
 
 use crate::{
     check::{Event, Tree},
-    denied::{is_denied, shown},
+    denied::shown,
     field::{Field, Sigil},
 };
 
-/// A line for each field: its path in the record, a space, its kind; if its name is denied, another
-/// space and how it is recorded.
+/// A line for each field: its path in the record, its kind and, if it is not recorded plainly, how,
+/// with spaces between them.
 pub(crate) fn fields(event: &Event) -> String {
     let mut lines = Vec::new();
     describe(event, &event.tree, "", &mut lines);
@@ -66,14 +66,11 @@ fn describe(event: &Event, tree: &Tree, path: &str, lines: &mut Vec<String>) {
     }
 }
 
-/// What is told of a field's value: its kind, and how it is recorded if its name is denied.
+/// What is told of a field's value: its kind and, after a space, `masked`, `hashed` or `clear`, if a
+/// function says so.
 pub(crate) fn told(path: &str, field: &Field) -> String {
     if let (Sigil::Captured, Some(told)) = (field.sigil, &field.told) {
         return told.clone();
-    }
-    let kind = kind(path, field);
-    if !is_denied(field) {
-        return kind.to_owned();
     }
     match shown(&field.value) {
         Some(("clear", value)) => {
@@ -81,11 +78,11 @@ pub(crate) fn told(path: &str, field: &Field) -> String {
             format!("{kind} clear")
         }
         Some((how, _)) => format!("text {how}"),
-        None => "text redacted".to_owned(),
+        None => kind(path, field).to_owned(),
     }
 }
 
-/// The kind of a field's value, whatever its name.
+/// The kind of a field's value.
 fn kind<'a>(path: &str, field: &'a Field) -> &'a str {
     match path {
         "actor" | "resource" | "outcome" | "details" => return "object",

@@ -58,6 +58,7 @@ pub use redact::{
 #[cfg(feature = "tower")]
 pub use request::{AuditContextLayer, AuditContextService, RequestId};
 pub use scope::{AuditContext, Scoped, context_slot};
+pub(crate) use site::catalogue_of_log;
 #[cfg(feature = "cli")]
 pub(crate) use site::demo_catalogue;
 pub use site::{SITES, Site, catalogue};

@@ -43,9 +43,12 @@ pub struct AuditLogBuilder {
     denied_fields: Vec<String>,
     allowed_fields: Vec<String>,
     /// What the program can record; none if that is not to be kept.
-    catalogue: Option<fn() -> Catalogue>,
+    catalogue: Option<CatalogueOf>,
     on_problem: Option<Callback>,
 }
+
+/// The catalogue of a program whose log has these names.
+type CatalogueOf = fn(Option<&FieldNames>) -> Catalogue;
 
 impl AuditLogBuilder {
     pub(super) fn new(dir: PathBuf) -> Self {
@@ -67,7 +70,7 @@ impl AuditLogBuilder {
             hash_keys: Vec::new(),
             denied_fields: Vec::new(),
             allowed_fields: Vec::new(),
-            catalogue: Some(capture::catalogue),
+            catalogue: Some(capture::catalogue_of_log),
             on_problem: None,
         }
     }
@@ -296,7 +299,7 @@ impl AuditLogBuilder {
     }
 
     #[cfg(feature = "cli")]
-    pub(super) fn catalogue(mut self, of_program: Option<fn() -> Catalogue>) -> Self {
+    pub(super) fn catalogue(mut self, of_program: Option<CatalogueOf>) -> Self {
         self.catalogue = of_program;
         self
     }
@@ -371,7 +374,7 @@ impl AuditLogBuilder {
         };
         let store = open(&self.dir, options.clone())?;
         if let Some(of_program) = self.catalogue
-            && let Err(error) = catalogue::keep_catalogue(&store.layout, &source, of_program())
+            && let Err(error) = catalogue::keep_catalogue(&store.layout, &source, of_program(names))
         {
             // The log does without; it tells those who look what it is about.
             tracing::warn!(target: "tracing_audit", "the catalogue of event types could not be kept: {error}");

@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::record::secret_names::path_looks_secret;
 
 fn looks_denied(name: &str) -> bool {
     is_denied(name.as_bytes(), None)
@@ -169,9 +170,30 @@ fn names_of_something_else_pass() {
         "tokenized",
         "tokenizer",
         "tokens_used",
+        "tokens_per_minute",
         "ключ",
     ] {
         assert!(!looks_denied(name), "{name}");
+    }
+}
+
+#[test]
+fn a_path_is_denied_by_any_of_its_names() {
+    for (path, denied) in [
+        ("token", true),
+        ("password.value", true),
+        ("cookie.id", true),
+        ("user.pin", true),
+        ("secrets.db", true),
+        ("credentials.user", true),
+        ("tokens.count.token", true),
+        ("order.id", false),
+        ("secrets.found", false),
+        ("secrets.per_vault", false),
+        ("vault.tokens.total", false),
+        ("tokens.count", false),
+    ] {
+        assert_eq!(path_looks_secret(path), denied, "{path}");
     }
 }
 

@@ -15,12 +15,12 @@ pub(crate) mod json;
 mod own;
 mod parts;
 pub(crate) mod scan;
-mod secret_names;
+pub(crate) mod secret_names;
 mod stream;
 mod time;
 
 pub(crate) use buffer::Buffer;
-pub use catalogue::{Catalogue, CatalogueEntry, FieldKind, Location};
+pub use catalogue::{Catalogue, CatalogueEntry, FieldKind, Location, SecretForm};
 #[cfg(test)]
 pub(crate) use clock::set_now;
 pub(crate) use clock::{ID as STAMP_ID, Instant, Stamp};

@@ -192,6 +192,24 @@ pub(crate) fn looks_secret(name: &[u8]) -> bool {
     OF_SECRETS.are_in(name) && has_rule(name, &SECRETS)
 }
 
+/// Whether a field at this path, whose names are joined by dots, looks like a secret: because of its
+/// own name or of that of an object that it is in. Only a plural is read together with what is
+/// below it: `secrets.found` counts secrets, and `cookie.id` is a part of one.
+pub(crate) fn path_looks_secret(path: &str) -> bool {
+    let mut rest = path;
+    loop {
+        let (name, below) = rest.split_once('.').unwrap_or((rest, ""));
+        let is_counted = name.ends_with(['s', 'S']) && !below.is_empty();
+        if looks_secret(if is_counted { rest } else { name }.as_bytes()) {
+            return true;
+        }
+        if below.is_empty() {
+            return false;
+        }
+        rest = below;
+    }
+}
+
 /// Three letters of each of some rules. Most names have none of them, and are known by that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Telling {
@@ -238,7 +256,7 @@ pub(crate) fn has_rule(name: &[u8], rules: &[impl AsRef<str>]) -> bool {
             return false;
         };
         let found = after_rule(from, word, rest, rules);
-        if found.is_some_and(|after| !is_one_of(last_word(after), &ABOUT)) {
+        if found.is_some_and(|after| !is_about(after)) {
             return true;
         }
         if from.len() == name.len() && is_one_of(word, &WHETHER) {
@@ -254,12 +272,16 @@ fn is_one_of(word: &[u8], words: &[&str]) -> bool {
         .any(|one| one.as_bytes().eq_ignore_ascii_case(word))
 }
 
-fn last_word(mut name: &[u8]) -> &[u8] {
+/// Whether the words behind a rule tell that the value isn't the secret: `tokens_per_second`.
+fn is_about(mut words: &[u8]) -> bool {
     let mut last: &[u8] = &[];
-    while let Some(word) = next_word(&mut name) {
+    while let Some(word) = next_word(&mut words) {
+        if word.eq_ignore_ascii_case(b"per") {
+            return true;
+        }
         last = word;
     }
-    last
+    is_one_of(last, &ABOUT)
 }
 
 /// What is behind a rule with which a name begins; `rest` is what is behind its first word.
