@@ -198,7 +198,7 @@ pub use query::{
 };
 pub use record::{
     Actor, Catalogue, CatalogueEntry, DENIED_FIELDS, Day, FieldKind, HashKey, Location, Outcome,
-    Resource, SCHEMA_VERSION, Seq, Severity, Source, StreamId, Timestamp,
+    Resource, SCHEMA_VERSION, SecretForm, Seq, Severity, Source, StreamId, Timestamp,
 };
 #[cfg(feature = "server")]
 pub use server::{
@@ -237,10 +237,10 @@ pub mod __private {
 
     pub use crate::capture::audited::*;
     pub use crate::capture::{
-        ActorParts, Argument, AsDebug, AsDisplay, ContextParts, Denied, Head, Hidden, Object,
-        Parts, Redacted, SITES, Shown, Site, Writer, context_slot, debug, display,
-        given_event_type, given_severity, json, literal, record, record_dynamic, redact, site_of,
-        whole_actor, whole_outcome, whole_resource,
+        ActorParts, Argument, AsDebug, AsDisplay, ClearDebug, ClearDisplay, ClearJson,
+        ContextParts, Denied, Head, Hidden, Object, Parts, Redacted, SITES, Shown, Site, Writer,
+        context_slot, debug, display, given_event_type, given_severity, json, literal, record,
+        record_dynamic, redact, site_of, whole_actor, whole_outcome, whole_resource,
     };
     pub use crate::record::Severity;
 }

@@ -6,13 +6,30 @@
 use std::collections::HashMap;
 
 use tracing::info_span;
-use tracing_audit::{Actor, AuditLog, Outcome, Secret, audit, audit_context, hashed, mask};
+use tracing_audit::{
+    Actor, AuditEvent, AuditLog, Outcome, Secret, audit, audit_context, hashed, mask,
+};
 use tracing_subscriber::{EnvFilter, Layer, fmt, prelude::*};
 
 #[derive(serde::Serialize)]
 struct Pair {
     a: u8,
     b: [u8; 2],
+}
+
+#[derive(serde::Serialize)]
+struct Note<'a> {
+    pin: u8,
+    note: &'a str,
+    created_at: &'a str,
+}
+
+#[derive(AuditEvent)]
+#[audit("a.b")]
+struct Flat<'a> {
+    #[audit(flatten)]
+    note: Note<'a>,
+    of: &'a str,
 }
 
 /// How often `work` allocates, done once more than it takes to warm up.
@@ -31,6 +48,8 @@ fn a_call_allocates_nothing_whatever_it_records() {
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
         .source("frugal")
+        .deny_fields(["note", "unused"])
+        .allow_fields(["pin"])
         .open()
         .unwrap();
     let quiet = fmt::layer()
@@ -45,7 +64,7 @@ fn a_call_allocates_nothing_whatever_it_records() {
     let (count, none) = (7_u64, None::<&str>);
     let many: HashMap<_, _> = (0..40).map(|n| (n, Pair { a: n, b: [n, n] })).collect();
 
-    let cases: [(&str, &dyn Fn()); 9] = [
+    let cases: [(&str, &dyn Fn()); 11] = [
         ("nothing but the type", &|| _ = audit!("a.b")),
         (
             "fields",
@@ -78,6 +97,30 @@ fn a_call_allocates_nothing_whatever_it_records() {
             _ = audit!("a.b", many = many, one = one, resource.attributes = two)
         }),
         ("a denied name", &|| _ = audit!("a.b", password = user)),
+        ("names of the log's own", &|| {
+            let note = Note {
+                pin: 7,
+                note: &user,
+                created_at: &email,
+            };
+            let attributes = &note;
+            _ = audit!(
+                "a.b",
+                note = user,
+                pin = 7,
+                other_note = mask(&user, 2),
+                resource.attributes = attributes,
+                many = [&note, &note]
+            )
+        }),
+        ("members of a flattened field", &|| {
+            let note = Note {
+                pin: 7,
+                note: &user,
+                created_at: &email,
+            };
+            _ = audit!(Flat { note, of: "x" })
+        }),
     ];
     tracing::dispatcher::with_default(&subscriber.into(), || {
         for (what, call) in cases {

@@ -23,12 +23,18 @@ pub(crate) fn whole(
 
 /// The argument for a value that is not shown for the sake of its name, if it is one.
 pub(crate) fn denied(field: &Field, private: &TokenStream, value: &Ident) -> Option<TokenStream> {
-    // What was captured was denied then.
-    let denied = field.sigil != Sigil::Captured && is_denied(field);
-    denied.then(|| {
+    let clear = match field.sigil {
+        Sigil::Json => "ClearJson",
+        Sigil::Display => "ClearDisplay",
+        Sigil::Debug => "ClearDebug",
+        // What was captured was denied then, and what is flattened has names of its own.
+        Sigil::Captured | Sigil::Flatten => return None,
+    };
+    let (clear, path) = (own(clear), field.path.to_string());
+    is_denied(field).then(|| {
         quote_spanned!(Span::mixed_site()=> {
-            use #private::{Hidden as _, Shown as _};
-            (&#private::Denied(#value)).denied()
+            use #private::{#clear as _, Hidden as _, Shown as _};
+            (&&&#private::Denied(#path, #value)).denied()
         })
     })
 }

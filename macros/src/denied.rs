@@ -1,55 +1,36 @@
-//! Fields that are not shown for the sake of their names. The runtime has the same list, for what
-//! is inside values; a test there compares the two.
+//! Fields that are not shown for the sake of their names.
 
-use crate::field::Field;
+use syn::Expr;
 
-const DENIED_FIELDS: &[&str] = &[
-    "accesstoken",
-    "apikey",
-    "apisecret",
-    "authorization",
-    "authtoken",
-    "awssecretaccesskey",
-    "bearertoken",
-    "clientsecret",
-    "confirmpassword",
-    "cookie",
-    "currentpassword",
-    "cvc",
-    "cvv",
-    "dbpassword",
-    "idtoken",
-    "newpassword",
-    "oldpassword",
-    "passphrase",
-    "passwd",
-    "password",
-    "passwordconfirmation",
-    "passwordhash",
-    "privatekey",
-    "proxyauthorization",
-    "pwd",
-    "refreshtoken",
-    "secretaccesskey",
-    "secretkey",
-    "sessiontoken",
-    "setcookie",
-    "userpassword",
-    "xapikey",
-];
+use crate::{field::Field, secret_names::path_looks_secret};
 
-/// The JSON that stands in the place of a value that is not shown.
-pub(crate) const REDACTED: &str = "\"[redacted]\"";
-
-/// Whether the field's value is not shown: it has such a name, or is in an object that has. Case,
-/// `_` and `-` make no difference.
+/// Whether the field's value is not shown: it has such a name, or is in an object that has.
 pub(crate) fn is_denied(field: &Field) -> bool {
-    field.path.names().iter().any(|name| {
-        let plain: String = name
-            .chars()
-            .filter(|c| !matches!(c, '_' | '-'))
-            .map(|c| c.to_ascii_lowercase())
-            .collect();
-        DENIED_FIELDS.contains(&plain.as_str())
-    })
+    path_looks_secret(&field.path.to_string())
+}
+
+/// What a function makes of a value so that it is shown under a denied name, as far as the source
+/// tells: the catalogue's word for that, and the value.
+pub(crate) fn shown(value: &Expr) -> Option<(&'static str, &Expr)> {
+    match value {
+        Expr::Call(call) => {
+            let Expr::Path(function) = &*call.func else {
+                return None;
+            };
+            let word = match function.path.segments.last()?.ident.to_string().as_str() {
+                "mask" => "masked",
+                "hashed" => "hashed",
+                "unredacted" => "clear",
+                "Some" | "map" => return call.args.iter().find_map(shown),
+                _ => return None,
+            };
+            Some((word, call.args.first()?))
+        }
+        Expr::MethodCall(call) if call.method == "map" => call.args.iter().find_map(shown),
+        Expr::Closure(closure) => shown(&closure.body),
+        Expr::Reference(reference) => shown(&reference.expr),
+        Expr::Paren(paren) => shown(&paren.expr),
+        Expr::Group(group) => shown(&group.expr),
+        _ => None,
+    }
 }

@@ -7,11 +7,12 @@ use syn::{Expr, Lit};
 
 use crate::{
     check::{Event, Tree},
-    denied::is_denied,
+    denied::shown,
     field::{Field, Sigil},
 };
 
-/// A line for each field: its path in the record, a space, its kind.
+/// A line for each field: its path in the record, its kind and, if it is not recorded plainly, how,
+/// with spaces between them.
 pub(crate) fn fields(event: &Event) -> String {
     let mut lines = Vec::new();
     describe(event, &event.tree, "", &mut lines);
@@ -45,7 +46,11 @@ fn describe(event: &Event, tree: &Tree, path: &str, lines: &mut Vec<String>) {
             if let Some(field) = event.fields.get(*place)
                 && path != "description"
             {
-                lines.push(format!("{path} {}", kind(path, field)));
+                lines.push(match field.sigil {
+                    // Which members it has is not known.
+                    Sigil::Flatten => "details object".to_owned(),
+                    _ => format!("{path} {}", told(path, field)),
+                });
             }
         }
         Tree::Parts(parts) => {
@@ -61,8 +66,24 @@ fn describe(event: &Event, tree: &Tree, path: &str, lines: &mut Vec<String>) {
     }
 }
 
+/// What is told of a field's value: its kind and, after a space, `masked`, `hashed` or `clear`, if a
+/// function says so.
+pub(crate) fn told(path: &str, field: &Field) -> String {
+    if let (Sigil::Captured, Some(told)) = (field.sigil, &field.told) {
+        return told.clone();
+    }
+    match shown(&field.value) {
+        Some(("clear", value)) => {
+            let kind = field.told.as_deref().unwrap_or_else(|| of_value(value));
+            format!("{kind} clear")
+        }
+        Some((how, _)) => format!("text {how}"),
+        None => kind(path, field).to_owned(),
+    }
+}
+
 /// The kind of a field's value.
-pub(crate) fn kind<'a>(path: &str, field: &'a Field) -> &'a str {
+fn kind<'a>(path: &str, field: &'a Field) -> &'a str {
     match path {
         "actor" | "resource" | "outcome" | "details" => return "object",
         "tags" => return "list",
@@ -74,7 +95,7 @@ pub(crate) fn kind<'a>(path: &str, field: &'a Field) -> &'a str {
             .iter()
             .any(|part| path.starts_with(part))
             && !path.contains("attributes");
-    if text || is_denied(field) {
+    if text {
         return "text";
     }
     if let Some(kind) = &field.told {

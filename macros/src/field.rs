@@ -26,6 +26,14 @@ impl Path {
         }
     }
 
+    /// `details.name`.
+    pub(crate) fn below_details(name: Ident) -> Self {
+        let details = Ident::new("details", name.span());
+        Self {
+            segments: [details, name].into_iter().collect(),
+        }
+    }
+
     /// The names without `r#`.
     pub(crate) fn names(&self) -> Vec<String> {
         self.segments
@@ -101,12 +109,14 @@ pub(crate) enum Sigil {
     Debug,
     /// Nowhere in the source: the value was rendered before, as its own sigil said.
     Captured,
+    /// Nowhere in the source: the members of an object stand in its place.
+    Flatten,
 }
 
 impl Sigil {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Self::Json | Self::Captured => "",
+            Self::Json | Self::Captured | Self::Flatten => "",
             Self::Display => "%",
             Self::Debug => "?",
         }
@@ -117,7 +127,7 @@ impl Sigil {
     /// The runtime's function that makes an argument of the value.
     pub(crate) fn function(self) -> &'static str {
         match self {
-            Self::Json => "json",
+            Self::Json | Self::Flatten => "json",
             Self::Display => "display",
             Self::Debug => "debug",
             Self::Captured => "captured",

@@ -38,6 +38,7 @@ mod event_type;
 mod expand;
 mod field;
 mod literal;
+mod secret_names;
 mod severity;
 mod slot;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use syn::{Expr, Lit, LitInt, UnOp};
 
 use crate::{
     call::Message,
-    denied::{REDACTED, is_denied},
+    denied::is_denied,
     field::{Field, Sigil},
 };
 
@@ -16,12 +16,12 @@ use crate::{
 ///
 /// An actor, a resource and an outcome as a whole have no literals; their types say so.
 pub(crate) fn json_of(field: &Field) -> Option<String> {
-    let json = literal(field)?;
-    Some(if is_denied(field) {
-        REDACTED.to_owned()
+    // Whether a denied name is allowed depends on the log.
+    if is_denied(field) {
+        None
     } else {
-        json
-    })
+        literal(field)
+    }
 }
 
 fn literal(field: &Field) -> Option<String> {

@@ -10,6 +10,7 @@ use quote::{format_ident, quote, quote_spanned};
 use crate::{
     argument::{at, denied, function_at, own, value_name, whole},
     check::{Event, Tree},
+    field::Sigil,
     literal::{json_of, key_of, message_of},
     slot::{SLOTS, Slot},
 };
@@ -237,9 +238,11 @@ impl Writing<'_> {
         run: &mut Run,
         part: Option<&TokenStream>,
     ) {
-        let known_first = members
-            .first()
-            .is_some_and(|(key, tree)| self.known_member(key, tree, texts).is_some());
+        let flattens = members.iter().any(|(_, tree)| self.is_flattened(tree));
+        let known_first = !flattens
+            && members
+                .first()
+                .is_some_and(|(key, tree)| self.known_member(key, tree, texts).is_some());
         run.opened += 1;
         let object = format_ident!("object{}", run.opened, span = Span::mixed_site());
         if known_first {
@@ -255,7 +258,7 @@ impl Writing<'_> {
         }
         for (place, (key, tree)) in members.iter().enumerate() {
             match self.known_member(key, tree, texts) {
-                Some(member) if place == 0 => {
+                Some(member) if place == 0 && known_first => {
                     run.known.push('{');
                     run.known += &member[1..];
                 }
@@ -272,6 +275,9 @@ impl Writing<'_> {
             run.known.push('}');
         } else {
             run.flush(writer);
+            if flattens {
+                run.code.extend(quote!(#writer.leave_last(&#object);));
+            }
             run.code.extend(match part {
                 Some(part) => quote!(#writer.close_part(#object, #part);),
                 None => quote!(#writer.close(#object);),
@@ -287,18 +293,27 @@ impl Writing<'_> {
         }
     }
 
+    /// Whether the members of a field stand in its place.
+    fn is_flattened(&self, tree: &Tree) -> bool {
+        let Tree::Value(place) = tree else {
+            return false;
+        };
+        let field = self.event.fields.get(*place);
+        field.is_some_and(|field| field.sigil == Sigil::Flatten)
+    }
+
     /// One value under its key.
     fn field(&self, key: &str, field: usize, text: bool, writer: &Ident, run: &mut Run) {
         if let Some(member) = self.known_value(field, text) {
             run.known += &format!(",{}{member}", key_of(key));
         } else {
             let value = self.rendered(field);
-            run.value(
-                writer,
-                if text { "text" } else { "field" },
-                &format!(",{}", key_of(key)),
-                &value,
-            );
+            let method = match self.event.fields.get(field) {
+                Some(field) if field.sigil == Sigil::Flatten => "flatten",
+                _ if text => "text",
+                _ => "field",
+            };
+            run.value(writer, method, &format!(",{}", key_of(key)), &value);
         }
     }
 

@@ -90,7 +90,7 @@ impl<T: Recordable + ?Sized> Argument for Json<'_, T> {
 
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Displayed<'a, T: ?Sized>(&'a T);
+pub struct Displayed<'a, T: ?Sized>(pub(super) &'a T);
 
 #[doc(hidden)]
 pub fn display<T: ?Sized>(value: &T) -> Displayed<'_, T> {
@@ -106,7 +106,7 @@ impl<T: Display + ?Sized> Argument for Displayed<'_, T> {
 
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Debugged<'a, T: ?Sized>(&'a T);
+pub struct Debugged<'a, T: ?Sized>(pub(super) &'a T);
 
 #[doc(hidden)]
 pub fn debug<T: ?Sized>(value: &T) -> Debugged<'_, T> {

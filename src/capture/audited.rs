@@ -16,17 +16,26 @@ use super::{
     argument::{Argument, Written},
     mirror,
 };
-use crate::record::{Buffer, json::Presence};
+use crate::record::{Buffer, denied::names_of_log, json::Presence};
 
 /// An argument that was rendered before the body ran, which may have moved it since.
 #[derive(Debug)]
-pub struct Captured(Option<Vec<u8>>);
+pub struct Captured {
+    /// Nothing of a `None`.
+    json: Option<Vec<u8>>,
+    /// Whether it is shown under any name.
+    shown: bool,
+}
 
 /// Renders an argument, to be written later, and more than once.
 pub fn capture(argument: &impl Argument) -> Captured {
     let mut json = Buffer::default();
+    json.set_names(names_of_log());
     let present = argument.write(&mut json).is_present();
-    Captured(present.then(|| json.into_vec()))
+    Captured {
+        shown: json.is_shown(0),
+        json: present.then(|| json.into_vec()),
+    }
 }
 
 #[doc(hidden)]
@@ -40,8 +49,11 @@ pub fn captured(argument: &Captured) -> Again<'_> {
 
 impl Argument for Again<'_> {
     fn write(&self, out: &mut Buffer) -> Written {
-        Written(match &self.0.0 {
+        Written(match &self.0.json {
             Some(json) => {
+                if self.0.shown {
+                    out.note_shown();
+                }
                 out.append(json);
                 Presence::Present
             }
@@ -260,7 +272,7 @@ mod tests {
     #[test]
     fn no_more_is_captured_than_a_record_can_hold() {
         fn captured(value: &impl serde::Serialize) -> Vec<u8> {
-            capture(&argument::json(value)).0.unwrap()
+            capture(&argument::json(value)).json.unwrap()
         }
         let text = captured(&"t".repeat(10_000_000));
         assert_eq!(text.len(), Buffer::LONGEST + 2);
@@ -269,7 +281,7 @@ mod tests {
             "{text:?}{text:?}",
             text = "ä".repeat(700_000)
         )))
-        .0
+        .json
         .unwrap();
         assert!(
             pieces.len().abs_diff(Buffer::LONGEST) < 10 && pieces.ends_with("ä…\"".as_bytes()),

@@ -22,7 +22,10 @@ use super::{
 };
 use crate::{
     journal::Process,
-    record::{Buffer, Instant, Stamp, is_free_event_type, nearest_event_type},
+    record::{
+        Buffer, Instant, Stamp, denied::FieldNames, hide::hide, is_free_event_type,
+        nearest_event_type,
+    },
 };
 
 /// The log for events without a layer, and what keeps it open.
@@ -180,12 +183,20 @@ fn record_as(site: &'static Site, event_type: &str, write: &dyn Fn(&mut Writer<'
 
 /// The key of the log that would take an event now.
 pub(super) fn key_of_log() -> Option<&'static CurrentKey> {
-    let layers = dispatcher::get_default(|dispatch| {
-        dispatch
-            .downcast_ref::<AuditLayer>()
-            .map(|layer| layer.intake().hash_key)
+    of_log(|intake| intake.hash_key)
+}
+
+/// The names of the log that would take an event now.
+pub(crate) fn names_of_log() -> Option<&'static FieldNames> {
+    of_log(|intake| intake.names).flatten()
+}
+
+fn of_log<T>(what: impl Fn(&Intake) -> T) -> Option<T> {
+    let of_layer = dispatcher::get_default(|dispatch| {
+        let layer = dispatch.downcast_ref::<AuditLayer>();
+        layer.map(|layer| what(layer.intake()))
     });
-    layers.or_else(|| global().map(|global| global.hash_key))
+    of_layer.or_else(|| global().map(|global| what(global)))
 }
 
 /// Records an event that came through `tracing`. `head` is the record's JSON from
@@ -243,6 +254,7 @@ fn render(
     } = scratch;
     out.clear();
     out.limit_texts(intake.map_or(Buffer::LONGEST, |intake| intake.longest));
+    out.set_names(intake.and_then(|intake| intake.names));
     stamp.write(out, at, id);
     head(out);
     let system: &[u8] = match intake {
@@ -254,10 +266,12 @@ fn render(
     };
     // An event in an event's argument may be another log's.
     let hashing = Hashing::with(intake.map(|intake| intake.hash_key));
+    let start = out.len();
     let mut writer = Writer::new(out, inherited, system);
     write(&mut writer);
     let parts = writer.finish();
     drop(hashing);
+    hide(out, start);
     out.push(b'}');
     parts
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     journal::{Durability, Position, Process, Producer, PushError},
-    record::{Buffer, Source, Timestamp, json},
+    record::{Buffer, Source, Timestamp, denied::FieldNames, json},
 };
 
 /// What a caller does while the journal is full, which it is only when the disk has not kept up for
@@ -66,6 +66,8 @@ pub(crate) struct Intake {
     pub(super) longest: usize,
     when_full: WhenFull,
     pub(crate) hash_key: &'static CurrentKey,
+    /// The names of fields that the log denies and allows.
+    pub(crate) names: Option<&'static FieldNames>,
 }
 
 impl Intake {
@@ -91,6 +93,7 @@ impl Intake {
             longest,
             when_full,
             hash_key,
+            names: None,
         }
     }
 

@@ -40,7 +40,7 @@ mod whole;
 mod writer;
 
 pub use argument::{Argument, AsDebug, AsDisplay, Recordable, debug, display, json, literal};
-pub(crate) use emit::set_global;
+pub(crate) use emit::{names_of_log, set_global};
 pub use emit::{record, record_dynamic};
 pub use event::AuditEvent;
 pub(crate) use hash::CurrentKey;
@@ -52,12 +52,13 @@ pub use parts::{ActorParts, ContextParts};
 pub use receipt::{Durable, NotDurable, Receipt};
 pub(crate) use receipt::{NotTaken, flush};
 pub use redact::{
-    Denied, Hashed, Hidden, Masked, Redactable, Redacted, Secret, Shown, Unredacted, hashed, mask,
-    redact, unredacted,
+    ClearDebug, ClearDisplay, ClearJson, Denied, Hashed, Hidden, Masked, Redactable, Redacted,
+    Secret, Shown, Unredacted, hashed, mask, redact, unredacted,
 };
 #[cfg(feature = "tower")]
 pub use request::{AuditContextLayer, AuditContextService, RequestId};
 pub use scope::{AuditContext, Scoped, context_slot};
+pub(crate) use site::catalogue_of_log;
 #[cfg(feature = "cli")]
 pub(crate) use site::demo_catalogue;
 pub use site::{Head, SITES, Site, catalogue, site_of};

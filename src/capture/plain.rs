@@ -23,6 +23,7 @@ use super::{
 use crate::record::{
     Buffer, SCHEMA_VERSION, Severity, is_free_event_type,
     json::{self},
+    secret_names::{looks_secret, path_looks_secret},
 };
 
 /// The event type of events that have none.
@@ -200,9 +201,11 @@ fn is_own(name: &str) -> bool {
 }
 
 /// Sets a value at a dotted path; where the path runs into a value that is no object, or such a value
-/// comes to where paths lead through, these stay dotted keys.
+/// comes to where paths lead through, these stay dotted keys. So does a path that is shown although
+/// an object of its first name would be hidden: `secrets.found`.
 fn put(fields: &mut Map<String, Value>, path: &str, value: Value) {
     if let Some((first, rest)) = path.split_once('.')
+        && (!looks_secret(first.as_bytes()) || path_looks_secret(path))
         && let Value::Object(inner) = fields.entry(first).or_insert_with(|| Map::new().into())
     {
         return put(inner, rest, value);

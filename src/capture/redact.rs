@@ -7,18 +7,18 @@
 //! | a [`Secret`] | nothing: it does not compile |
 //! | a field whose name is [denied](crate::DENIED_FIELDS) | `[redacted]` |
 
-use std::fmt::{self, Display, Write};
+use std::fmt::{self, Debug, Display, Write};
 
 use serde::{Serialize, Serializer};
 
 use super::{
-    argument::{Argument, Json, Written},
+    argument::{Argument, Debugged, Displayed, Json, Written},
     hash,
 };
 use crate::record::{
     Buffer,
-    denied::REDACTED,
-    json::{Presence, write_str},
+    denied::{REDACTED, is_denied},
+    json::{Presence, SHOWN, write_str},
 };
 
 /// A value that [`mask`] and [`hashed`] take: whatever has a `Display`, and a [`Secret`] of that.
@@ -75,7 +75,7 @@ impl<T: Redactable + ?Sized> fmt::Debug for Masked<'_, T> {
 
 impl<T: Redactable + ?Sized> Serialize for Masked<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_newtype_struct(SHOWN, &format_args!("{self}"))
     }
 }
 
@@ -148,7 +148,7 @@ impl<T: Redactable + ?Sized> fmt::Debug for Hashed<'_, T> {
 
 impl<T: Redactable + ?Sized> Serialize for Hashed<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_newtype_struct(SHOWN, &format_args!("{self}"))
     }
 }
 
@@ -218,16 +218,17 @@ pub struct Unredacted<'a, T: ?Sized>(&'a T);
 
 impl<T: Serialize + ?Sized> Serialize for Unredacted<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+        serializer.serialize_newtype_struct(SHOWN, self.0)
     }
 }
 
-/// The value of a field whose name is denied. `audit!` calls `denied` on a reference to it: the
-/// method is found on [`Shown`] for what may be shown, and else, one reference further, on
-/// [`Hidden`].
+/// The value of a field whose name is denied, with the field's path. `audit!` calls `denied` on it,
+/// as `(&&&Denied(path, value)).denied()`: the method is found on [`Shown`] for what may be shown;
+/// else on one of [`ClearJson`], [`ClearDisplay`] and [`ClearDebug`], whichever the sigil asks for,
+/// if the value can be written so; and else on [`Hidden`].
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Denied<'a, T: ?Sized>(pub &'a T);
+pub struct Denied<'a, T: ?Sized>(pub &'static str, pub &'a T);
 
 #[doc(hidden)]
 pub trait Shown<'d> {
@@ -237,10 +238,10 @@ pub trait Shown<'d> {
 
 macro_rules! shown {
     ($($bound:ident: $value:ty;)*) => {$(
-        impl<'d, 'a, T: $bound + ?Sized> Shown<'d> for Denied<'d, $value> {
+        impl<'d, 'a, T: $bound + ?Sized> Shown<'d> for &&Denied<'d, $value> {
             type Value = $value;
             fn denied(&self) -> Json<'d, $value> {
-                Json(self.0)
+                Json(self.1)
             }
         }
     )*};
@@ -252,6 +253,49 @@ shown! {
     Redactable: Option<Masked<'a, T>>;
     Redactable: Option<Hashed<'a, T>>;
     Serialize: Unredacted<'a, T>;
+    Serialize: Option<Unredacted<'a, T>>;
+}
+
+macro_rules! clear {
+    ($($name:ident: $bound:ident, $argument:ident;)*) => {$(
+        #[doc(hidden)]
+        pub trait $name<'d> {
+            type Value: ?Sized + 'd;
+            fn denied(&self) -> Unless<$argument<'d, Self::Value>>;
+        }
+
+        impl<'d, T: $bound + ?Sized> $name<'d> for &Denied<'d, T> {
+            type Value = T;
+            fn denied(&self) -> Unless<$argument<'d, T>> {
+                Unless { path: self.0, argument: $argument(self.1) }
+            }
+        }
+    )*};
+}
+
+clear! {
+    ClearJson: Serialize, Json;
+    ClearDisplay: Display, Displayed;
+    ClearDebug: Debug, Debugged;
+}
+
+/// An argument that is shown if the log allows its names.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Unless<A> {
+    path: &'static str,
+    argument: A,
+}
+
+impl<A: Argument> Argument for Unless<A> {
+    fn write(&self, out: &mut Buffer) -> Written {
+        let is_denied = |name: &str| is_denied(name.as_bytes(), out.names());
+        if self.path.split('.').any(is_denied) {
+            Redacted.write(out)
+        } else {
+            self.argument.write(out)
+        }
+    }
 }
 
 #[doc(hidden)]
@@ -259,7 +303,7 @@ pub trait Hidden {
     fn denied(&self) -> Redacted;
 }
 
-impl<T: ?Sized> Hidden for &Denied<'_, T> {
+impl<T: ?Sized> Hidden for Denied<'_, T> {
     fn denied(&self) -> Redacted {
         Redacted
     }

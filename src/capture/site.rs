@@ -21,6 +21,7 @@ use crate::{
     record::{
         Buffer, SCHEMA_VERSION, Severity,
         catalogue::{Catalogue, DYNAMIC, Described},
+        denied::FieldNames,
         json,
     },
 };
@@ -61,8 +62,8 @@ pub struct Site {
 }
 
 impl Site {
-    /// `fields` has a line for each, its path and its kind; `description` is the message as
-    /// written, or empty; `itself` is the static that this becomes.
+    /// `fields` has a line for each, with its path, its kind and how it is recorded; `description`
+    /// is the message as written, or empty; `itself` is the static that this becomes.
     pub const fn new(
         head: Head,
         severity: Severity,
@@ -215,17 +216,23 @@ pub fn site_of(sites: &[&'static Site], severity: Severity) -> &'static Site {
 /// # let _ = never_called;
 /// ```
 pub fn catalogue() -> Catalogue {
-    gather(|site| !is_ours(site))
+    catalogue_of_log(None)
+}
+
+/// The same, as a log with these names records it.
+pub(crate) fn catalogue_of_log(names: Option<&FieldNames>) -> Catalogue {
+    gather(|site| !is_ours(site), names)
 }
 
 /// That of the demo, whose calls are part of this crate.
 #[cfg(feature = "cli")]
-pub(crate) fn demo_catalogue() -> Catalogue {
-    gather(is_ours)
+pub(crate) fn demo_catalogue(names: Option<&FieldNames>) -> Catalogue {
+    gather(is_ours, names)
 }
 
-fn gather(wanted: impl Fn(&Described<'_>) -> bool) -> Catalogue {
-    Catalogue::gather(SITES.iter().map(|site| site.describe()).filter(wanted))
+fn gather(wanted: impl Fn(&Described<'_>) -> bool, names: Option<&FieldNames>) -> Catalogue {
+    let sites = SITES.iter().map(|site| site.describe());
+    Catalogue::gather(sites.filter(wanted), names)
 }
 
 /// Whether it is the demo's.

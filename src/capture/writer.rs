@@ -9,8 +9,9 @@ use super::{
     argument::Argument,
     context::{Inherited, Slot},
     parts::{ActorParts, ContextParts},
+    redact::Redacted,
 };
-use crate::record::{Actor, Buffer, Outcome, Rendered, Resource, address, json};
+use crate::record::{Actor, Buffer, Outcome, Rendered, Resource, address, denied::is_denied, json};
 
 /// The places that are filled from the spans when the event leaves them empty, in the record's
 /// order.
@@ -198,6 +199,37 @@ impl<'a> Writer<'a> {
     /// bytes with its comma and colon; without a value the key is taken back.
     pub fn field(&mut self, json: &'static str, key: usize, value: &dyn Argument) {
         write_field(self.out, json.as_bytes(), key, value);
+    }
+
+    /// As [`field`](Self::field), of an object whose members stand in the field's place. What is
+    /// no object stays under the key, and so does what the key's name denies.
+    pub fn flatten(&mut self, json: &'static str, key: usize, value: &dyn Argument) {
+        let name = json.get(json.len() - key + 2..json.len() - 2);
+        let name = name.unwrap_or_default().as_bytes();
+        let names = self.out.names();
+        if is_denied(name, names) || names.is_some_and(|names| names.denies_also(name)) {
+            write_field(self.out, json.as_bytes(), key, &Redacted);
+            return;
+        }
+        let Some(start) = write_field(self.out, json.as_bytes(), key, value) else {
+            return;
+        };
+        let end = self.out.len() - 1;
+        match self.out.get(start..end) {
+            Some(b"{") => self.out.truncate(start - key),
+            Some([b'{', ..]) => {
+                self.out.truncate(end);
+                // The comma of the key is that of the first member.
+                self.out.replace(start - key + 1..start + 1, b"");
+            }
+            _ => {}
+        }
+    }
+
+    /// Leaves of members with one name the last one, in the place of the first; before its object
+    /// is closed.
+    pub fn leave_last(&mut self, object: &Object) {
+        json::leave_last(self.out, object.start);
     }
 
     /// As [`field`](Self::field), of a value that must be a string.

@@ -55,7 +55,10 @@ pub(super) fn run(args: &CatalogueArgs) -> Result<Outcome, Failure> {
                     .collect();
                 let fields: Vec<_> = entry
                     .fields()
-                    .map(|(path, kind)| format!("{path} ({kind})"))
+                    .map(|(path, kind)| match entry.looks_secret(path) {
+                        None => format!("{path} ({kind})"),
+                        Some(form) => format!("{path} ({kind}, looks secret: {form})"),
+                    })
                     .collect();
                 let places: Vec<_> = entry
                     .locations()

@@ -14,7 +14,10 @@ use crate::{
     capture::{self, CurrentKey, Intake, Journal, WhenFull},
     error::{Error, Result},
     journal,
-    record::{Catalogue, HashKey, Source},
+    record::{
+        Catalogue, HashKey, Source,
+        denied::{self, FieldNames},
+    },
     store::{
         Callback, Health, Level, Permissions, Problem, Retention, SealerOptions, Store,
         StoreOptions, Watermarks, WriterOptions, catalogue, keys,
@@ -39,10 +42,15 @@ pub struct AuditLogBuilder {
     live_grace: Duration,
     watermarks: Watermarks,
     hash_keys: Vec<HashKey>,
+    denied_fields: Vec<String>,
+    allowed_fields: Vec<String>,
     /// What the program can record; none if that is not to be kept.
-    catalogue: Option<fn() -> Catalogue>,
+    catalogue: Option<CatalogueOf>,
     on_problem: Option<Callback>,
 }
+
+/// The catalogue of a program whose log has these names.
+type CatalogueOf = fn(Option<&FieldNames>) -> Catalogue;
 
 impl AuditLogBuilder {
     pub(super) fn new(dir: PathBuf) -> Self {
@@ -62,7 +70,9 @@ impl AuditLogBuilder {
             live_grace: Duration::from_secs(60),
             watermarks: Watermarks::default(),
             hash_keys: Vec::new(),
-            catalogue: Some(capture::catalogue),
+            denied_fields: Vec::new(),
+            allowed_fields: Vec::new(),
+            catalogue: Some(capture::catalogue_of_log),
             on_problem: None,
         }
     }
@@ -227,6 +237,55 @@ impl AuditLogBuilder {
         self
     }
 
+    /// More names of fields whose values this log doesn't show, beside
+    /// [`DENIED_FIELDS`](crate::DENIED_FIELDS).
+    ///
+    /// They match as those do: `internal_note` also denies `internalNote` and
+    /// `customer_internal_note`, and not `internal_note_id`. They hold in `details`, in `attributes`
+    /// and in whatever is in them; the fields of an entry's own, such as `ip_address`, are not meant.
+    /// A value that is [`mask`](crate::mask)ed or [`hashed`](crate::hashed) is shown so, and one that
+    /// is [`unredacted`](crate::unredacted) is shown, where it is the field itself. May be called
+    /// more than once.
+    ///
+    /// ```no_run
+    /// # fn main() -> tracing_audit::Result<()> {
+    /// use tracing_audit::AuditLog;
+    ///
+    /// let log = AuditLog::builder("/var/log/billing/audit")
+    ///     .deny_fields(["internal_note", "salary"])
+    ///     .allow_fields(["token_family", "pin"])
+    ///     .open()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`open`](Self::open) fails with [`Error::Invalid`] for a name that is empty, a path, or has
+    /// other characters than letters, digits, `_` and `-`; for a field of an entry's own; and for a
+    /// name that is allowed as well.
+    pub fn deny_fields(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.denied_fields.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Names of fields whose values this log shows, though [`DENIED_FIELDS`](crate::DENIED_FIELDS)
+    /// or [`deny_fields`](Self::deny_fields) denies them.
+    ///
+    /// Each is the whole name of a field, in any spelling: `pin` allows `pin` and `PIN`, and not
+    /// `user_pin`. What is nested in a field of a denied name is hidden unless that name is allowed
+    /// too. To show one field of one event, write [`unredacted`](crate::unredacted) there. May be
+    /// called more than once.
+    ///
+    /// # Errors
+    ///
+    /// As [`deny_fields`](Self::deny_fields).
+    pub fn allow_fields(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.allowed_fields
+            .extend(names.into_iter().map(Into::into));
+        self
+    }
+
     /// What is done while the log's file system runs out of room. Default: see [`Watermarks`].
     pub fn watermarks(mut self, watermarks: Watermarks) -> Self {
         self.watermarks = watermarks;
@@ -242,7 +301,7 @@ impl AuditLogBuilder {
     }
 
     #[cfg(feature = "cli")]
-    pub(super) fn catalogue(mut self, of_program: Option<fn() -> Catalogue>) -> Self {
+    pub(super) fn catalogue(mut self, of_program: Option<CatalogueOf>) -> Self {
         self.catalogue = of_program;
         self
     }
@@ -268,6 +327,7 @@ impl AuditLogBuilder {
             None => program_name().parse()?,
         };
         self.watermarks.check()?;
+        let names = FieldNames::leak(&self.denied_fields, &self.allowed_fields)?;
         let level = Level::new(self.compression_level).ok_or_else(|| {
             Error::invalid(
                 "compression_level",
@@ -316,7 +376,7 @@ impl AuditLogBuilder {
         };
         let store = open(&self.dir, options.clone())?;
         if let Some(of_program) = self.catalogue
-            && let Err(error) = catalogue::keep_catalogue(&store.layout, &source, of_program())
+            && let Err(error) = catalogue::keep_catalogue(&store.layout, &source, of_program(names))
         {
             // The log does without; it tells those who look what it is about.
             tracing::warn!(target: "tracing_audit", "the catalogue of event types could not be kept: {error}");
@@ -334,7 +394,7 @@ impl AuditLogBuilder {
         };
         let stores = Arc::new(Stores::new(store, options));
         close_at_exit(&stores);
-        let intake = Intake::new(
+        let mut intake = Intake::new(
             journal,
             stores.clone(),
             &source,
@@ -342,6 +402,10 @@ impl AuditLogBuilder {
             self.when_full,
             key,
         );
+        intake.names = names;
+        if names.is_some() {
+            denied::ask_log(capture::names_of_log);
+        }
         let hash_keys = if own_keys { Some(hash_keys) } else { None };
         Ok(AuditLog {
             owner: Arc::new(Owner {

@@ -7,10 +7,10 @@
 
 use std::{
     io,
-    ops::{Deref, DerefMut},
+    ops::{Deref, DerefMut, Range},
 };
 
-use super::json::Key;
+use super::{denied::FieldNames, json::Key};
 
 /// A growing string of bytes. What it holds is seen through its slice.
 pub struct Buffer {
@@ -20,6 +20,10 @@ pub struct Buffer {
     longest: usize,
     /// The keys of the objects that are being written.
     pub(super) keys: Vec<Key>,
+    /// Which names are denied and allowed beside the usual ones.
+    names: Option<&'static FieldNames>,
+    /// Where values begin that are shown under any name.
+    shown: Vec<usize>,
 }
 
 impl Default for Buffer {
@@ -39,6 +43,8 @@ impl Buffer {
             len: 0,
             longest: Self::LONGEST,
             keys: Vec::new(),
+            names: None,
+            shown: Vec::new(),
         }
     }
 
@@ -62,6 +68,29 @@ impl Buffer {
         self.longest
     }
 
+    /// From now on a log's names are denied and allowed too.
+    #[inline]
+    pub(crate) fn set_names(&mut self, names: Option<&'static FieldNames>) {
+        self.names = names;
+    }
+
+    #[inline]
+    pub(crate) fn names(&self) -> Option<&'static FieldNames> {
+        self.names
+    }
+
+    /// Notes that the value which begins here is shown under any name.
+    pub(crate) fn note_shown(&mut self) {
+        if self.names.is_some() {
+            self.shown.push(self.len);
+        }
+    }
+
+    /// Whether that was noted of the value that began at `start`.
+    pub(crate) fn is_shown(&self, start: usize) -> bool {
+        self.shown.contains(&start)
+    }
+
     pub(crate) fn capacity(&self) -> usize {
         self.bytes.len()
     }
@@ -69,6 +98,7 @@ impl Buffer {
     #[inline]
     pub(crate) fn clear(&mut self) {
         self.len = 0;
+        self.shown.clear();
     }
 
     /// Drops what lies beyond `len`, if anything does.
@@ -159,6 +189,16 @@ impl Buffer {
     pub(crate) fn insert(&mut self, at: usize, bytes: &[u8]) {
         self.extend_from_slice(bytes);
         self[at..].rotate_right(bytes.len());
+    }
+
+    /// Puts bytes in the place of others.
+    pub(crate) fn replace(&mut self, place: Range<usize>, bytes: &[u8]) {
+        let len = self.len;
+        let behind = place.start + bytes.len();
+        self.room(bytes.len());
+        self.bytes.copy_within(place.end..len, behind);
+        self.bytes[place.start..behind].copy_from_slice(bytes);
+        self.len = behind + len - place.end;
     }
 
     pub(crate) fn into_vec(mut self) -> Vec<u8> {
@@ -352,7 +392,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_does_what_a_vector_does(pieces in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..80), 0u8..6, any::<prop::sample::Index>()), 0..40)) {
+        fn it_does_what_a_vector_does(pieces in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..80), 0u8..7, any::<prop::sample::Index>()), 0..40)) {
             let (mut buffer, mut vector) = (Buffer::default(), Vec::new());
             for (piece, what, place) in pieces {
                 let at = place.index(vector.len() + 1);
@@ -364,6 +404,11 @@ mod tests {
                     1 => {
                         buffer.insert(at, &piece);
                         vector.splice(at..at, piece);
+                    }
+                    3 => {
+                        let end = at + (vector.len() - at) / 2;
+                        buffer.replace(at..end, &piece);
+                        vector.splice(at..end, piece);
                     }
                     2 => {
                         buffer.push(7);

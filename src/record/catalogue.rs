@@ -9,7 +9,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::Severity;
+use super::{
+    Severity,
+    denied::{FieldNames, is_denied},
+    secret_names::path_looks_secret,
+};
 
 /// The event type, in the catalogue, of the events whose own one is only known at run time.
 pub(crate) const DYNAMIC: &str = "*";
@@ -20,7 +24,8 @@ pub(crate) struct Described<'a> {
     pub(crate) event_type: &'a str,
     pub(crate) severity: Severity,
     pub(crate) description: &'a str,
-    /// A line for each field: its path, a space, its kind.
+    /// A line for each field: its path, its kind and, if it is masked, hashed or insisted on, that,
+    /// with spaces between them.
     pub(crate) fields: &'a str,
     pub(crate) file: &'a str,
     pub(crate) line: u32,
@@ -102,6 +107,56 @@ impl fmt::Display for FieldKind {
     }
 }
 
+/// How a field that looks like a secret is recorded, as far as the source tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum SecretForm {
+    /// As `[redacted]`.
+    Redacted,
+    /// As a keyed hash: [`hashed`](crate::hashed).
+    Hashed,
+    /// As its first characters: [`mask`](crate::mask).
+    Masked,
+    /// As it is: [`unredacted`](crate::unredacted), or because the log allows the name.
+    Clear,
+}
+
+impl SecretForm {
+    /// That of a field whose name is denied, here or by a log's names; `None` of another field.
+    fn of(path: &str, how: Option<&str>, names: Option<&FieldNames>) -> Option<Self> {
+        let denied_by_log = names.is_some_and(|names| {
+            let own = path.strip_prefix("details.");
+            let own = own.or_else(|| path.split_once("attributes.").map(|(_, own)| own));
+            own.is_some_and(|own| {
+                own.split('.')
+                    .any(|name| names.denies_also(name.as_bytes()))
+            })
+        });
+        if !denied_by_log && !path_looks_secret(path) {
+            return None;
+        }
+        let mut parts = path.split('.').map(str::as_bytes);
+        Some(match how {
+            Some("hashed") => Self::Hashed,
+            Some("masked") => Self::Masked,
+            None if denied_by_log || parts.any(|name| is_denied(name, names)) => Self::Redacted,
+            _ => Self::Clear,
+        })
+    }
+}
+
+impl fmt::Display for SecretForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Redacted => "redacted",
+            Self::Hashed => "hashed",
+            Self::Masked => "masked",
+            Self::Clear => "clear",
+        })
+    }
+}
+
 /// Where an event is recorded.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -123,6 +178,9 @@ pub struct CatalogueEntry {
     descriptions: BTreeSet<String>,
     #[serde(default)]
     fields: BTreeMap<String, FieldKind>,
+    /// Of those, the ones that look like secrets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    looks_secret: BTreeMap<String, SecretForm>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     sources: BTreeSet<String>,
     locations: BTreeSet<Location>,
@@ -158,6 +216,24 @@ impl CatalogueEntry {
             .map(|(path, kind)| (path.as_str(), *kind))
     }
 
+    /// How a field is recorded whose name looks like that of a secret; `None` of any other field.
+    /// Where calls differ, what shows the most.
+    ///
+    /// ```
+    /// # use tracing_audit::{SecretForm, audit, catalogue, mask};
+    /// # let token = "abcdefghijklmno";
+    /// audit!("key.used", token = mask(token, 5), pin = 1234, pin_attempts = 1);
+    ///
+    /// let catalogue = catalogue();
+    /// let used = catalogue.get("key.used").expect("it is in the program");
+    /// assert_eq!(used.looks_secret("details.token"), Some(SecretForm::Masked));
+    /// assert_eq!(used.looks_secret("details.pin"), Some(SecretForm::Redacted));
+    /// assert_eq!(used.looks_secret("details.pin_attempts"), None);
+    /// ```
+    pub fn looks_secret(&self, path: &str) -> Option<SecretForm> {
+        self.looks_secret.get(path).copied()
+    }
+
     /// The sources that record it, in a catalogue that was read from a log's directory.
     pub fn sources(&self) -> impl Iterator<Item = &str> {
         self.sources.iter().map(String::as_str)
@@ -177,11 +253,38 @@ impl CatalogueEntry {
                 .and_modify(|known| *known = known.or(*kind))
                 .or_insert(*kind);
         }
+        for (path, form) in &other.looks_secret {
+            self.looks_secret
+                .entry(path.clone())
+                .and_modify(|known| *known = (*known).max(*form))
+                .or_insert(*form);
+        }
         self.sources.extend(other.sources.iter().cloned());
         self.locations.extend(other.locations.iter().cloned());
     }
 
-    /// The JSON Schema (2020-12) of this event type's records, as far as the source tells.
+    fn add_fields(&mut self, lines: &str, names: Option<&FieldNames>) {
+        for line in lines.lines() {
+            let mut words = line.split(' ');
+            let (Some(path), Some(kind)) = (words.next(), words.next()) else {
+                continue;
+            };
+            let form = SecretForm::of(path, words.next(), names);
+            let kind = if form == Some(SecretForm::Redacted) {
+                FieldKind::Text
+            } else {
+                FieldKind::parse(kind)
+            };
+            self.fields.insert(path.to_owned(), kind);
+            if let Some(form) = form {
+                self.looks_secret.insert(path.to_owned(), form);
+            }
+        }
+    }
+
+    /// The JSON Schema (2020-12) of this event type's records, as far as the source tells. A field
+    /// that looks like a secret has the annotation `"looks_secret": true`, and `recorded` says how
+    /// (`redacted`, `hashed`, `masked` or `clear`).
     pub fn json_schema(&self) -> Value {
         let mut schema = json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -221,6 +324,10 @@ impl CatalogueEntry {
                     }
                 });
                 at = place;
+                if last && let Some(form) = self.looks_secret(path) {
+                    at["looks_secret"] = true.into();
+                    at["recorded"] = form.to_string().into();
+                }
             }
         }
         schema
@@ -251,28 +358,30 @@ impl From<Catalogue> for Vec<CatalogueEntry> {
 }
 
 impl Catalogue {
-    pub(crate) fn gather<'a>(sites: impl Iterator<Item = Described<'a>>) -> Self {
+    /// What the sites record, into a log with these names.
+    pub(crate) fn gather<'a>(
+        sites: impl Iterator<Item = Described<'a>>,
+        names: Option<&FieldNames>,
+    ) -> Self {
         Self::merge(sites.map(|site| {
-            CatalogueEntry {
+            let mut entry = CatalogueEntry {
                 event_type: site.event_type.to_owned(),
                 severities: BTreeSet::from([site.severity]),
                 descriptions: Some(site.description.to_owned())
                     .filter(|text| !text.is_empty())
                     .into_iter()
                     .collect(),
-                fields: site
-                    .fields
-                    .lines()
-                    .filter_map(|line| line.rsplit_once(' '))
-                    .map(|(path, kind)| (path.to_owned(), FieldKind::parse(kind)))
-                    .collect(),
+                fields: BTreeMap::new(),
+                looks_secret: BTreeMap::new(),
                 sources: BTreeSet::new(),
                 locations: BTreeSet::from([Location {
                     file: site.file.to_owned(),
                     line: site.line,
                     module: site.module.to_owned(),
                 }]),
-            }
+            };
+            entry.add_fields(site.fields, names);
+            entry
         }))
     }
 
@@ -373,7 +482,10 @@ impl Catalogue {
             let fields: Vec<_> = entry
                 .fields
                 .iter()
-                .map(|(path, kind)| format!("`{path}` {kind}"))
+                .map(|(path, kind)| match entry.looks_secret(path) {
+                    None => format!("`{path}` {kind}"),
+                    Some(form) => format!("`{path}` {kind} (looks secret: {form})"),
+                })
                 .collect();
             let places: Vec<_> = entry
                 .locations
@@ -425,7 +537,7 @@ mod tests {
             site("a.b", "details.n integer\nactor.id text\ndetails.x text"),
             warning,
         ];
-        let catalogue = Catalogue::gather(sites.into_iter());
+        let catalogue = Catalogue::gather(sites.into_iter(), None);
         assert_eq!(
             catalogue
                 .iter()
@@ -465,7 +577,7 @@ mod tests {
     #[test]
     fn what_breaks_readers_is_said() {
         let of = |sites: &[(&'static str, &'static str)]| {
-            Catalogue::gather(sites.iter().map(|(kind, fields)| site(kind, fields)))
+            Catalogue::gather(sites.iter().map(|(kind, fields)| site(kind, fields)), None)
         };
         let old = of(&[
             ("a.gone", ""),
@@ -498,6 +610,7 @@ mod tests {
                 "details.a.b integer\ndetails.a.c text\ntags list",
             )]
             .into_iter(),
+            None,
         );
         let schema = catalogue.get("a.b").unwrap().json_schema();
         assert_eq!(schema["properties"]["event_type"], json!({"const": "a.b"}));
@@ -506,5 +619,85 @@ mod tests {
             json!({"type": "integer"})
         );
         assert_eq!(schema["properties"]["tags"], json!({"type": "array"}));
+    }
+
+    #[test]
+    fn a_field_that_looks_like_a_secret_is_marked() {
+        let fields = [
+            "actor.name text hashed",
+            "actor.attributes.pin integer",
+            "details.email text masked",
+            "details.jwt any clear",
+            "details.note any",
+            "details.note_id any",
+            "details.password.length integer",
+            "details.token text masked",
+            "details.token_count integer",
+        ]
+        .join("\n");
+        let gather = |names| {
+            Catalogue::gather(
+                [site("a.b", &fields), site("b.c", &fields)].into_iter(),
+                names,
+            )
+        };
+        let forms = |catalogue: &Catalogue| {
+            let entry = catalogue.get("a.b").unwrap();
+            let forms = entry.looks_secret.iter();
+            forms
+                .map(|(path, form)| format!("{path} {} {form}", entry.fields[path]))
+                .collect::<Vec<_>>()
+        };
+        let plain = gather(None);
+        assert_eq!(
+            forms(&plain),
+            [
+                "actor.attributes.pin text redacted",
+                "details.jwt any clear",
+                "details.password.length text redacted",
+                "details.token text masked",
+            ]
+        );
+        let owned = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>()
+        };
+        let names = FieldNames::leak(&owned(&["note", "email", "name"]), &owned(&["pin"])).unwrap();
+        assert_eq!(
+            forms(&gather(names)),
+            [
+                "actor.attributes.pin integer clear",
+                "details.email text masked",
+                "details.jwt any clear",
+                "details.note text redacted",
+                "details.password.length text redacted",
+                "details.token text masked",
+            ]
+        );
+        // Where calls differ, the mark says what shows the most.
+        let both = [
+            site("a.b", "details.pin any"),
+            site("a.b", "details.pin text hashed"),
+        ];
+        let both = Catalogue::gather(both.into_iter(), None);
+        assert_eq!(forms(&both), ["details.pin text hashed"]);
+
+        let schema = plain.get("a.b").unwrap().json_schema();
+        let details = &schema["properties"]["details"]["properties"];
+        assert_eq!(
+            details["token"],
+            json!({"type": "string", "looks_secret": true, "recorded": "masked"})
+        );
+        assert_eq!(details["token_count"], json!({"type": "integer"}));
+        let row = plain.to_markdown();
+        assert!(
+            row.contains("`details.token` text (looks secret: masked), "),
+            "{row}"
+        );
+        let read: Catalogue = serde_json::from_value(json!(plain)).unwrap();
+        assert_eq!(read, plain);
+        assert_eq!(json!(plain)[0]["looks_secret"]["details.jwt"], "clear");
     }
 }

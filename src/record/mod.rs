@@ -10,15 +10,17 @@ mod clock;
 pub(crate) mod denied;
 mod event_type;
 mod hash;
+pub(crate) mod hide;
 pub(crate) mod json;
 mod own;
 mod parts;
 pub(crate) mod scan;
+pub(crate) mod secret_names;
 mod stream;
 mod time;
 
 pub(crate) use buffer::Buffer;
-pub use catalogue::{Catalogue, CatalogueEntry, FieldKind, Location};
+pub use catalogue::{Catalogue, CatalogueEntry, FieldKind, Location, SecretForm};
 #[cfg(test)]
 pub(crate) use clock::set_now;
 pub(crate) use clock::{ID as STAMP_ID, Instant, Stamp};

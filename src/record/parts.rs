@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use super::{
     buffer::Buffer,
+    denied::names_of_log,
     json::{self, Presence},
 };
 
@@ -95,6 +96,7 @@ impl<const N: usize> Rendered<N> {
         const KEPT_CAPACITY: usize = 16 * 1024;
         let mut value = KEPT.try_with(Cell::take).unwrap_or_default();
         value.clear();
+        value.set_names(names_of_log());
         if write(&mut value) == Presence::Present {
             self.put(field, &value);
         }

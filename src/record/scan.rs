@@ -360,6 +360,13 @@ pub(super) fn string(json: &[u8], at: usize) -> Option<&[u8]> {
     Cursor { json, at }.string()
 }
 
+/// Where the value that begins at `at` ends.
+pub(super) fn value_end(json: &[u8], at: usize) -> Option<usize> {
+    let mut cursor = Cursor { json, at };
+    cursor.value()?;
+    Some(cursor.at)
+}
+
 /// A place in a JSON text.
 struct Cursor<'a> {
     json: &'a [u8],

@@ -11,7 +11,7 @@ use tracing_audit::{
 use tracing_subscriber::prelude::*;
 
 /// What `emit` writes into a log of its own.
-fn written(
+pub(super) fn written(
     open: impl FnOnce(tracing_audit::AuditLogBuilder) -> tracing_audit::AuditLogBuilder,
     emit: impl FnOnce(&AuditLog),
 ) -> Vec<Value> {

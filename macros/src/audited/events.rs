@@ -13,7 +13,7 @@ use crate::{
     argument::{at, borrowed, denied, function_at, own, whole},
     call::{Call, Errors, Named},
     check::{Event, Grade, SETTINGS, check},
-    described::kind,
+    described,
     event_type::EventType,
     field::{Field, Path, Sigil},
     literal::json_of,
@@ -259,7 +259,7 @@ fn capture(base: &Call) -> (TokenStream, Vec<Field>) {
         let told = if path == "description" {
             None
         } else {
-            Some(kind(&path, given).to_owned())
+            Some(described::told(&path, given))
         };
         let value = parse_quote_spanned!(Span::mixed_site()=> #name);
         fields.push(Field {

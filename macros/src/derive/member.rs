@@ -39,30 +39,37 @@ struct Options {
     form: Option<(Ident, Form)>,
     skip: Option<Ident>,
     skip_if_none: Option<Ident>,
+    flatten: Option<Ident>,
 }
 
 enum Form {
     Mask(Box<Expr>),
     Hashed,
     Redact,
+    Unredacted,
     Display,
     Debug,
 }
 
-const KNOWN: &str = "where it goes, as in `#[audit(actor.id)]`, or one of `rename = \"name\"`, `mask = 5`, `hashed`, `redact`, `display`, `debug`, `skip_if_none` and `skip`";
+const KNOWN: &str = "where it goes, as in `#[audit(actor.id)]`, or one of `rename = \"name\"`, `mask = 5`, `hashed`, `redact`, `unredacted`, `display`, `debug`, `flatten`, `skip_if_none` and `skip`";
 
 /// Words that other crates have for an option, or that are nearly one of ours.
-const MEANT: [(&str, &str); 18] = [
+const MEANT: [(&str, &str); 23] = [
     ("as_debug", "debug"),
     ("as_display", "display"),
     ("censor", "redact"),
+    ("clear", "unredacted"),
     ("confidential", "redact"),
+    ("embed", "flatten"),
     ("exclude", "skip"),
+    ("flat", "flatten"),
+    ("flattened", "flatten"),
     ("hash", "hashed"),
     ("hidden", "redact"),
     ("hide", "redact"),
     ("ignore", "skip"),
     ("ignored", "skip"),
+    ("inline", "flatten"),
     ("omit", "skip"),
     ("optional", "skip_if_none"),
     ("redacted", "redact"),
@@ -98,8 +105,9 @@ impl Member {
             (|input: ParseStream<'_>| options.read(input)).parse2(list.tokens.clone())?;
         }
         if let Some(skip) = &options.skip {
-            return match (&options.path, &options.form, &options.skip_if_none) {
-                (None, None, None) => Ok(None),
+            let rest = (&options.path, &options.form, &options.skip_if_none);
+            return match (rest, &options.flatten) {
+                ((None, None, None), None) => Ok(None),
                 _ => Err(Error::new_spanned(
                     skip,
                     "a field with `skip` is not recorded; leave out `skip`, or the rest",
@@ -114,11 +122,14 @@ impl Member {
                 "`skip_if_none` is for a field whose type is an `Option`; leave it out",
             ));
         }
+        if let Some(word) = &options.flatten {
+            options.check_flatten(word)?;
+            return Ok(Some(Self::flattened(name, &member.ty, owner, krate)));
+        }
         let path = options.path.unwrap_or_else(|| Path::from(name.clone()));
-        let kind = if options.form.is_some() {
-            "text"
-        } else {
-            of_type(&member.ty)
+        let kind = match &options.form {
+            None | Some((_, Form::Unredacted)) => of_type(&member.ty),
+            Some(_) => "text",
         };
         let (sigil, value, bound) = written(
             name,
@@ -170,6 +181,21 @@ impl Member {
             field,
             bound: if whole { None } else { Some(bound) },
         }))
+    }
+
+    /// A field whose members are details. What has no members is a detail of the field's name.
+    fn flattened(name: &Ident, ty: &Type, owner: Owner, krate: &TokenStream) -> Self {
+        let (_, value, bound) = written(name, ty, owner, None, false, krate);
+        let field = Field {
+            path: Path::below_details(name.clone()),
+            sigil: Sigil::Flatten,
+            value,
+            told: None,
+        };
+        Self {
+            field,
+            bound: Some(bound),
+        }
     }
 }
 
@@ -232,6 +258,10 @@ fn written(
         Some(Form::Debug) => text(Sigil::Debug, "AsDebug", quote!(::core::fmt::Debug)),
         Some(Form::Mask(shown)) => of_each(ours("mask"), quote!(, #shown), redactable),
         Some(Form::Hashed) => of_each(ours("hashed"), TokenStream::new(), redactable),
+        Some(Form::Unredacted) => {
+            let recordable = quote!(#krate::Recordable);
+            of_each(ours("unredacted"), TokenStream::new(), recordable)
+        }
         Some(Form::Redact) => {
             let redact = quote!(#krate::__private::redact);
             of_each(redact, TokenStream::new(), quote!(::core::marker::Sized))
@@ -352,6 +382,7 @@ impl Options {
             )),
             "hashed" => self.form(first, Form::Hashed),
             "redact" => self.form(first, Form::Redact),
+            "unredacted" => self.form(first, Form::Unredacted),
             "display" => self.form(first, Form::Display),
             "debug" => self.form(first, Form::Debug),
             "skip" => {
@@ -360,6 +391,10 @@ impl Options {
             }
             "skip_if_none" => {
                 self.skip_if_none = Some(first);
+                Ok(())
+            }
+            "flatten" => {
+                self.flatten = Some(first);
                 Ok(())
             }
             "masked" => Err(Error::new(
@@ -375,6 +410,25 @@ impl Options {
             }
             _ => self.place(path, start),
         }
+    }
+
+    /// Refuses what has no meaning beside `flatten`.
+    fn check_flatten(&self, flatten: &Ident) -> Result<()> {
+        let message = match (&self.path, &self.form) {
+            (None, None) => return Ok(()),
+            (Some(path), _) => format!(
+                "with `flatten` the members of the field are details under their own names; leave out `{path}`, or leave out `flatten` to \
+                 record the field there as a whole"
+            ),
+            (None, Some((_, Form::Display | Form::Debug))) => {
+                "a text has no members to flatten; leave out `flatten`, or the other".to_owned()
+            }
+            (None, Some((word, _))) => format!(
+                "`{word}` is for one value, and `flatten` for the members of an object; put `#[audit({word})]` on a field of its own, \
+                 or leave out `flatten` for the whole"
+            ),
+        };
+        Err(Error::new_spanned(flatten, message))
     }
 
     fn place(&mut self, path: Path, span: Span) -> Result<()> {

@@ -70,11 +70,28 @@ fn hash(text: &[u8]) -> u64 {
     (ends.wrapping_add(text.len() as u64)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> START
 }
 
+/// The same for members that were written without notes: those from `start` on, each with a comma
+/// before it.
+pub(crate) fn leave_last(out: &mut Buffer, start: usize) {
+    let first = out.keys.len();
+    let mut at = start;
+    while out.get(at) == Some(&b',') {
+        let Some(text) = scan::string(out, at + 1) else {
+            break;
+        };
+        let key = Key::new(at + 1, text);
+        let value = at + text.len() + 4;
+        out.keys.push(key);
+        at = scan::value_end(out, value).unwrap_or(out.len());
+    }
+    end(out, first);
+}
+
 /// Ends the object whose keys are noted from `first` on, before its closing brace.
 #[inline]
 pub(super) fn end(out: &mut Buffer, first: usize) {
     if has_equal_hashes(out.keys.get_mut(first..).unwrap_or_default()) {
-        leave_last(out, first);
+        leave_last_noted(out, first);
     }
     out.keys.truncate(first);
 }
@@ -101,7 +118,7 @@ fn has_equal_hashes(keys: &mut [Key]) -> bool {
 /// If one of the keys is there twice, writes the members again: each key once, in the place of its
 /// first value, with its last.
 #[cold]
-fn leave_last(out: &mut Buffer, first: usize) {
+fn leave_last_noted(out: &mut Buffer, first: usize) {
     let mut keys = mem::take(&mut out.keys);
     let own = keys.get_mut(first..).unwrap_or_default();
     own.sort_unstable();

@@ -20,6 +20,7 @@ mod value;
 use std::fmt::{self, Display, Write as _};
 
 pub(super) use keys::Key;
+pub(crate) use keys::leave_last;
 use serde::Serialize;
 use value::{Bounds, Value};
 
@@ -28,6 +29,9 @@ use super::buffer::{Buffer, SHORT, SLACK, copy_plain, copy_short_plain, special_
 /// What stands for the rest of what is too long: at the end of a text, as the last element of a
 /// list, as the last member of an object.
 pub(crate) const AND_SO_ON: &str = "…";
+
+/// The name of a newtype whose value is shown under any name.
+pub(crate) const SHOWN: &str = "$tracing_audit::private::Shown";
 
 /// Whether a value was written, or was a `None` that leaves its field out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,9 @@ use std::fmt::{self, Display};
 
 use serde::{Serialize, ser};
 
-use super::{AND_SO_ON, Key, keys, replace, stringify, write_display, write_integer, write_str};
+use super::{
+    AND_SO_ON, Key, SHOWN, keys, replace, stringify, write_display, write_integer, write_str,
+};
 use crate::record::{
     buffer::Buffer,
     denied::{REDACTED, is_denied},
@@ -103,7 +105,7 @@ impl<'a> Value<'a> {
         write_str(self.out, variant);
         self.out.push(b':');
         match levels {
-            _ if is_denied(variant.as_bytes()) => self.instead(REDACTED, b"}"),
+            _ if is_denied(variant.as_bytes(), self.out.names()) => self.instead(REDACTED, b"}"),
             0 => self.instead(TOO_DEEP, b"}"),
             _ => self.open(&[open], close),
         }
@@ -225,9 +227,12 @@ impl<'a> ser::Serializer for Value<'a> {
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
         self,
-        _name: &'static str,
+        name: &'static str,
         value: &T,
     ) -> Result<(), Failed> {
+        if name == SHOWN && self.absent.is_some() {
+            self.out.note_shown();
+        }
         value.serialize(self)
     }
 
@@ -408,7 +413,7 @@ impl<'a> Compound<'a> {
             return Ok(());
         }
         self.key(key);
-        if is_denied(key.as_bytes()) {
+        if is_denied(key.as_bytes(), self.out.names()) {
             write_str(self.out, REDACTED);
             return Ok(());
         }
@@ -515,8 +520,7 @@ impl ser::SerializeMap for Compound<'_> {
         stringify(self.out, start);
         let name = self.out.get(start + 1..self.out.len() - 1);
         let name = name.unwrap_or_default();
-        // A denied name has nothing that JSON escapes.
-        self.denied = is_denied(name);
+        self.denied = is_denied(name, self.out.names());
         let key = Key::new(start, name);
         self.out.keys.push(key);
         Ok(())

@@ -1,0 +1,379 @@
+//! Fields with the names of secrets are hidden, whichever way they come; a log can deny more names
+//! and allow some.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use tracing_audit::{
+    Actor, AuditEvent, AuditLog, Resource, Secret, audit, audited, hashed, mask, unredacted,
+};
+use tracing_subscriber::prelude::*;
+
+use super::redaction::written;
+
+const SECRET: &str = "hunter2";
+const HIDDEN: &str = "[redacted]";
+
+#[derive(Clone, Serialize)]
+struct Card {
+    #[serde(rename = "cardNumber")]
+    number: &'static str,
+    holder: &'static str,
+    cvv2: u16,
+    pin_attempts: u8,
+    meta: BTreeMap<&'static str, &'static str>,
+}
+
+fn card() -> Card {
+    Card {
+        number: SECRET,
+        holder: "ann",
+        cvv2: 123,
+        pin_attempts: 2,
+        meta: BTreeMap::from([("x-jwt", SECRET), ("jwt_issuer", "idp")]),
+    }
+}
+
+fn hidden_card() -> Value {
+    json!({
+        "cardNumber": HIDDEN, "holder": "ann", "cvv2": HIDDEN, "pin_attempts": 2,
+        "meta": {"x-jwt": HIDDEN, "jwt_issuer": "idp"},
+    })
+}
+
+#[derive(AuditEvent)]
+#[audit("card.issued")]
+struct Issued<'a> {
+    iban: &'a str,
+    pin: Option<u16>,
+    #[audit(unredacted)]
+    otp_hint: Option<&'a str>,
+    #[audit(mask = 2)]
+    token: &'a str,
+    token_count: u8,
+}
+
+#[audited("card.use", pin, token = mask(token, 3), resource.attributes.secret_key = token, secret_name = "db")]
+fn use_card(pin: &str, token: &str) {}
+
+#[test]
+fn a_name_is_denied_by_its_words_wherever_it_is() {
+    let records = written(
+        |builder| builder,
+        |_| {
+            audit!(
+                "card.changed",
+                password_salt = SECRET,
+                details.auth.ssn = %SECRET,
+                jwt = ?SECRET,
+                pin = "hunter2",
+                cvv = Secret::new(SECRET),
+                secrets_found = 3,
+                secrets.per_vault = 1,
+                secrets.db = SECRET,
+                token_type = "bearer",
+                spin = true,
+                actor = Actor::user("7").attributes(card()),
+                resource.attributes = card(),
+                card = card()
+            );
+            audit!(Issued {
+                iban: SECRET,
+                pin: Some(1234),
+                otp_hint: Some("by mail"),
+                token: "abcdefghijklm",
+                token_count: 2
+            });
+            use_card(SECRET, "hunter2hunter2");
+            tracing::info!(target: "audit", event_type = "card.seen", db.passwordHash = SECRET, refresh_token = SECRET, token_id = 7, secrets.found = 3, secrets.db = SECRET);
+        },
+    );
+    let text = serde_json::to_string(&records).unwrap();
+    assert!(!text.contains(SECRET), "{text}");
+    let details = |at: usize| &records[at]["details"];
+    assert_eq!(
+        details(0),
+        &json!({
+            "password_salt": HIDDEN, "auth": {"ssn": HIDDEN}, "jwt": HIDDEN, "pin": HIDDEN, "cvv": HIDDEN,
+            "secrets_found": 3, "secrets": {"per_vault": 1, "db": HIDDEN}, "token_type": "bearer", "spin": true, "card": hidden_card(),
+        })
+    );
+    assert_eq!(records[0]["actor"]["attributes"], hidden_card());
+    assert_eq!(records[0]["resource"]["attributes"], hidden_card());
+    assert_eq!(
+        details(1),
+        &json!({"iban": HIDDEN, "pin": HIDDEN, "otp_hint": "by mail", "token": "ab…", "token_count": 2})
+    );
+    for at in [2, 3] {
+        let (pin, token) = (&details(at)["pin"], &details(at)["token"]);
+        assert_eq!((pin, token), (&json!(HIDDEN), &json!("hun…")));
+        assert_eq!(records[at]["resource"]["attributes"]["secret_key"], HIDDEN);
+        assert_eq!(details(at)["secret_name"], "db");
+    }
+    assert_eq!(
+        details(4),
+        &json!({
+            "db": {"passwordHash": HIDDEN}, "refresh_token": HIDDEN, "token_id": 7, "secrets.found": 3, "secrets": HIDDEN,
+        })
+    );
+}
+
+#[derive(Clone, Serialize)]
+struct Customer {
+    name: &'static str,
+    internal_note: &'static str,
+    internal_note_count: u8,
+}
+
+fn customer() -> Customer {
+    Customer {
+        name: "ann",
+        internal_note: SECRET,
+        internal_note_count: 2,
+    }
+}
+
+fn hidden_customer() -> Value {
+    json!({"name": "ann", "internal_note": HIDDEN, "internal_note_count": 2})
+}
+
+#[derive(AuditEvent)]
+#[audit("customer.read")]
+struct Read<'a> {
+    internal_note: &'a str,
+    #[audit(hashed)]
+    salary: Option<&'a str>,
+    pages: u8,
+}
+
+#[audited("customer.load", internal_note = mask(note, 3), details.raw.internalNote = note)]
+fn load(note: &str) {}
+
+#[test]
+fn a_log_denies_more_names() {
+    let early = Actor::user("7").attributes(customer());
+    let records = written(
+        |builder| {
+            builder
+                .deny_fields(["internal_note"])
+                .deny_fields(vec!["salary".to_owned()])
+        },
+        |_| {
+            audit!(
+                "customer.changed",
+                internal_note = "hunter2",
+                salary = %SECRET,
+                details.of.internalNote = ?SECRET,
+                details.of.id = 7,
+                details.of.salary.net = SECRET,
+                customer = [customer()],
+                actor = early,
+                resource.attributes = customer(),
+                resource.prior_attributes.internal_note = SECRET,
+                name = "a \"long\": name",
+            );
+            audit!(
+                "customer.changed",
+                first = 1,
+                internal_note = mask("abcdefghi", 3),
+                salary = hashed("1000"),
+                customer_internal_note = unredacted("shown"),
+                last_internal_note = Some(mask("abcdefghi", 2)),
+                internal_notes = "hunter2",
+                resource = Resource::new("customer", "8").prior_attributes(customer()),
+                last = 2,
+            );
+            audit!(Read {
+                internal_note: SECRET,
+                salary: Some("1000"),
+                pages: 3
+            });
+            load("hunter2 and more");
+            tracing::info!(target: "audit", event_type = "customer.seen", salary = 7, crm.internal_note = SECRET, pages = 1);
+        },
+    );
+    let text = serde_json::to_string(&records).unwrap();
+    assert!(!text.contains(SECRET), "{text}");
+    let details = |at: usize| &records[at]["details"];
+    assert_eq!(
+        details(0),
+        &json!({
+            "internal_note": HIDDEN, "salary": HIDDEN,
+            "of": {"internalNote": HIDDEN, "id": 7, "salary": HIDDEN},
+            "customer": [hidden_customer()], "name": "a \"long\": name",
+        })
+    );
+    assert_eq!(records[0]["actor"]["attributes"], hidden_customer());
+    assert_eq!(records[0]["actor"]["id"], "7");
+    let resource = &records[0]["resource"];
+    assert_eq!(resource["attributes"], hidden_customer());
+    assert_eq!(resource["prior_attributes"]["internal_note"], HIDDEN);
+
+    let hash = &details(1)["salary"];
+    assert!(hash.as_str().unwrap().starts_with("hmac-sha256:"), "{hash}");
+    assert_eq!(
+        details(1),
+        &json!({
+            "first": 1, "internal_note": "abc…", "salary": hash, "customer_internal_note": "shown",
+            "last_internal_note": "ab…", "internal_notes": HIDDEN, "last": 2,
+        })
+    );
+    assert_eq!(
+        records[1]["resource"]["prior_attributes"],
+        hidden_customer()
+    );
+    assert_eq!(
+        details(2),
+        &json!({"internal_note": HIDDEN, "salary": hash, "pages": 3})
+    );
+    for at in [3, 4] {
+        assert_eq!(details(at)["internal_note"], "hun…");
+        assert_eq!(details(at)["raw"], json!({"internalNote": HIDDEN}));
+    }
+    assert_eq!(
+        details(5),
+        &json!({"salary": HIDDEN, "crm": {"internal_note": HIDDEN}, "pages": 1})
+    );
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Given {
+    Pin(u16),
+    Token { value: &'static str },
+}
+
+#[derive(AuditEvent)]
+#[audit("door.opened")]
+struct Opened {
+    pin: u16,
+    #[audit(debug)]
+    token_family: Option<u8>,
+    #[audit(redact)]
+    jwt: &'static str,
+}
+
+#[audited("door.open", pin, user_pin = pin)]
+fn open_door(pin: u16) {}
+
+#[test]
+fn a_log_allows_names() {
+    let records = written(
+        |builder| builder.allow_fields(["token_family", "pin", "jwt"]),
+        |_| {
+            audit!(
+                "door.opened",
+                pin = 1234,
+                token_family = %"t-7",
+                details.deep.PIN = ?"p",
+                details.door.pin.token = "hunter2",
+                jwt = Secret::new(SECRET),
+                user_pin = SECRET,
+                given = [Given::Pin(7), Given::Token { value: SECRET }],
+                actor = Actor::user("7").attributes(json!({"pin": 1, "token": SECRET})),
+                resource.attributes = json!({"tokenFamily": {"pin": 2, "secret": SECRET}}),
+                resource.prior_attributes.pin = None::<u8>,
+            );
+            audit!(Opened {
+                pin: 1,
+                token_family: Some(2),
+                jwt: SECRET
+            });
+            open_door(7);
+            tracing::info!(target: "audit", event_type = "door.seen", pin = 7, user_pin = SECRET);
+        },
+    );
+    let text = serde_json::to_string(&records).unwrap();
+    assert!(!text.contains(SECRET), "{text}");
+    let details = |at: usize| &records[at]["details"];
+    assert_eq!(
+        details(0),
+        &json!({
+            "pin": 1234, "door": {"pin": {"token": HIDDEN}}, "token_family": "t-7", "deep": {"PIN": "\"p\""}, "jwt": HIDDEN, "user_pin": HIDDEN,
+            "given": [{"pin": 7}, {"token": HIDDEN}],
+        })
+    );
+    assert_eq!(
+        records[0]["actor"]["attributes"],
+        json!({"pin": 1, "token": HIDDEN})
+    );
+    assert_eq!(
+        records[0]["resource"],
+        json!({"attributes": {"tokenFamily": {"pin": 2, "secret": HIDDEN}}})
+    );
+    assert_eq!(
+        details(1),
+        &json!({"pin": 1, "token_family": "Some(2)", "jwt": HIDDEN})
+    );
+    for at in [2, 3] {
+        let (pin, user_pin) = (&details(at)["pin"], &details(at)["user_pin"]);
+        assert_eq!((pin, user_pin), (&json!(7), &json!(HIDDEN)));
+    }
+    assert_eq!(details(4), &json!({"pin": 7, "user_pin": HIDDEN}));
+}
+
+#[test]
+fn each_log_goes_by_its_own_names() {
+    let dirs = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let open = |at: usize| AuditLog::builder(dirs[at].path()).source("names");
+    let logs = [
+        open(0).deny_fields(["note"]).open().unwrap(),
+        open(1).allow_fields(["pin"]).open().unwrap(),
+        open(2).open().unwrap(),
+    ];
+    let [first, second, third] = logs.each_ref().map(AuditLog::layer);
+    let stack = tracing_subscriber::registry()
+        .with(first)
+        .with(second)
+        .with(third);
+    tracing::dispatcher::with_default(&stack.into(), || {
+        audit!(
+            "door.opened",
+            pin = 1,
+            note = "n",
+            nested = json!({"pin": 2, "note": "m"})
+        );
+    });
+    for log in &logs {
+        log.close().unwrap();
+    }
+    let details = |pin: [Value; 2], note: [&str; 2]| {
+        let nested = json!({"pin": pin[1], "note": note[1]});
+        json!({"pin": pin[0], "note": note[0], "nested": nested})
+    };
+    let hidden = || [json!(HIDDEN), json!(HIDDEN)];
+    for (dir, expected) in dirs.iter().zip([
+        details(hidden(), [HIDDEN; 2]),
+        details([json!(1), json!(2)], ["n", "m"]),
+        details(hidden(), ["n", "m"]),
+    ]) {
+        let records = crate::support::records(dir.path());
+        assert_eq!(records[0]["details"], expected);
+    }
+}
+
+#[test]
+fn a_log_with_a_malformed_name_does_not_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let builder = || AuditLog::builder(dir.path()).source("names");
+    for (opened, error) in [
+        (
+            builder().deny_fields([""]).open(),
+            "deny_fields: a name is empty; leave it out",
+        ),
+        (
+            builder().allow_fields(["user.pin"]).open(),
+            "allow_fields: `user.pin` is a path; give the name of the field alone, it holds wherever that is",
+        ),
+        (
+            builder()
+                .deny_fields(["note"])
+                .allow_fields(["NOTE"])
+                .open(),
+            "allow_fields: `NOTE` is denied as well; leave one of the two out",
+        ),
+    ] {
+        assert_eq!(opened.unwrap_err().to_string(), error);
+    }
+}
