@@ -184,11 +184,14 @@ mod verify;
 #[cfg(feature = "macros")]
 pub use attributes::{AuditEvent, audited};
 pub use capture::{
-    AuditContext, AuditEvent, AuditLayer, Durable, Hashed, Masked, NotDurable, Receipt, Redactable,
-    Scoped, Secret, Unredacted, WhenFull, catalogue, events_without_log, hashed, mask, unredacted,
+    AuditContext, AuditEvent, AuditLayer, Durable, Hashed, InAuditContext, Masked, NotDurable,
+    Receipt, Redactable, Scoped, Secret, Unredacted, WhenFull, catalogue, events_without_log,
+    hashed, mask, unredacted,
 };
 #[cfg(feature = "tower")]
-pub use capture::{AuditContextLayer, AuditContextService, RequestId};
+pub use capture::{
+    AuditContextLayer, AuditContextService, AuditUpdateLayer, AuditUpdateService, RequestId,
+};
 pub use error::{Error, Result};
 pub use log::{AuditLog, AuditLogBuilder};
 pub use query::{
@@ -229,7 +232,7 @@ pub mod __private {
     pub use linkme;
 
     #[cfg(feature = "macros")]
-    pub use tracing_audit_macros::audit_impl;
+    pub use tracing_audit_macros::{audit_context_impl, audit_impl};
 
     #[cfg(feature = "macros")]
     pub use crate::__register as register;

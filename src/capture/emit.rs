@@ -11,12 +11,13 @@ use uuid::Uuid;
 use super::{
     context::Inherited,
     hash::{CurrentKey, Hashing},
+    in_force,
     intake::Intake,
     layer::{AuditLayer, KeepsOpen},
     mirror::{self, Mirror},
     nowhere,
     receipt::{NotTaken, Receipt, Taken},
-    scope, shorten,
+    shorten,
     site::Site,
     writer::{Parts, Writer},
 };
@@ -113,7 +114,6 @@ fn keep_scratch(mut scratch: Box<Scratch>) {
 pub fn record(site: &'static Site, write: &dyn Fn(&mut Writer<'_>)) -> Receipt {
     let mut scratch = take_scratch();
     scratch.inherited.clear();
-    scope::gather(&mut scratch.inherited);
     let found = dispatcher::get_default(|dispatch| {
         let Some(layer) = dispatch.downcast_ref::<AuditLayer>() else {
             return false;
@@ -122,6 +122,9 @@ pub fn record(site: &'static Site, write: &dyn Fn(&mut Writer<'_>)) -> Receipt {
         scratch.adopt(layer.intake());
         true
     });
+    if !found {
+        in_force::gather(&mut scratch.inherited);
+    }
     let found = found || global().map(|global| scratch.adopt(global)).is_some();
     let intake = if found { scratch.intake.take() } else { None };
 
@@ -177,7 +180,6 @@ pub(super) fn record_plain(
 ) {
     let mut scratch = take_scratch();
     scratch.inherited.clear();
-    scope::gather(&mut scratch.inherited);
     gather(&mut scratch.inherited);
     let at = Instant::now();
     let id = at.uuid(scratch.random.u64(..));
@@ -223,16 +225,12 @@ fn render(
     out.limit_texts(intake.map_or(Buffer::LONGEST, |intake| intake.longest));
     stamp.write(out, at, id);
     out.append(head.as_bytes());
-    let system: &[u8] = match intake {
-        Some(intake) => {
-            out.append(&intake.source);
-            &intake.system
-        }
-        None => br#"{"type":"system"}"#,
-    };
+    if let Some(intake) = intake {
+        out.append(&intake.source);
+    }
     // An event in an event's argument may be another log's.
     let hashing = Hashing::with(intake.map(|intake| intake.hash_key));
-    let mut writer = Writer::new(out, inherited, system);
+    let mut writer = Writer::new(out, inherited);
     write(&mut writer);
     let parts = writer.finish();
     drop(hashing);

@@ -13,6 +13,11 @@ mod another_layer_panics;
 mod audit_events;
 mod audit_macro;
 mod audited_functions;
+mod context_elsewhere;
+#[cfg(all(feature = "tower", feature = "server"))]
+mod context_of_requests;
+mod context_precedence;
+mod context_updates;
 mod context_without_spans;
 mod events_after_close;
 mod macros_anywhere;
@@ -22,4 +27,5 @@ mod redaction;
 mod spans_give_context;
 #[cfg(feature = "opentelemetry")]
 mod trace_ids;
+mod unknown_actors;
 mod values_of_any_shape;
