@@ -110,6 +110,9 @@
 //! # }
 //! ```
 //!
+//! Who acts and from where is known once per request or job: [`AuditContext`], with recipes for HTTP
+//! services, jobs and other threads in the guide, `tracing_audit::guide::context`.
+//!
 //! Fields are checked while compiling, with errors that say what to write instead. [`catalogue`]
 //! lists all event types of a program.
 //!
@@ -170,6 +173,8 @@ mod error;
 mod export;
 #[cfg(feature = "webhook")]
 mod forward;
+#[cfg(all(feature = "macros", feature = "server", feature = "tower"))]
+pub mod guide;
 mod journal;
 mod log;
 #[cfg(feature = "macros")]

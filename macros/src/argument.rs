@@ -2,7 +2,7 @@
 //! passed on.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, format_ident, quote_spanned};
+use quote::{format_ident, quote_spanned};
 use syn::{Expr, ExprReference, spanned::Spanned};
 
 use crate::{
@@ -15,7 +15,7 @@ pub(crate) fn whole(
     slot: &str,
     field: &Field,
     private: &TokenStream,
-    value: &impl ToTokens,
+    value: &Ident,
 ) -> TokenStream {
     let function = format_ident!("whole_{slot}", span = Span::mixed_site());
     quote_spanned!(at(&field.value)=> #private::#function(#value))

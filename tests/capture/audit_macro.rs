@@ -400,5 +400,8 @@ fn what_is_absent_leaves_the_text_around_it_as_if_it_were_not_named() {
             x = none
         );
     });
-    assert_eq!(alone, r#""tenant_id":"7","actor":{"type":"unknown","attributes":{"b":1}}}"#);
+    assert_eq!(
+        alone,
+        r#""tenant_id":"7","actor":{"type":"unknown","attributes":{"b":1}}}"#
+    );
 }

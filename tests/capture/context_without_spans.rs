@@ -164,6 +164,57 @@ fn a_variable_alone_names_its_field() {
 }
 
 #[test]
+fn every_slot_can_be_set() {
+    let records = written(|| {
+        let request = audit_context! {
+            actor = Actor::api_key("k-1").name("ci").attributes(json!({"scopes": ["read"]})),
+            environment = "prod", protocol = %"https", host = Some("h"), session_id = 1,
+            context.request_id = "r", trace_id = "t", context.span_id = "s",
+            user_agent = "curl", ip_address = "::ffff:192.0.2.1", tenant_id = "acme",
+        };
+        request.run(|| {
+            audit!("a.b");
+            audit_context! { actor.attributes = json!({"scopes": []}) }.run(|| audit!("a.b"));
+        });
+    });
+    let record = &records[0];
+    assert_eq!(
+        record["actor"],
+        json!({"type": "api_key", "id": "k-1", "name": "ci", "attributes": {"scopes": ["read"]}})
+    );
+    assert_eq!(
+        record["context"],
+        json!({
+            "environment": "prod", "session_id": "1", "request_id": "r", "protocol": "https",
+            "host": "h", "trace_id": "t", "span_id": "s"
+        })
+    );
+    assert_eq!(
+        (
+            &record["tenant_id"],
+            &record["ip_address"],
+            &record["user_agent"]
+        ),
+        (&json!("acme"), &json!("192.0.2.1"), &json!("curl"))
+    );
+    assert_eq!(
+        records[1]["actor"],
+        json!({"type": "api_key", "id": "k-1", "name": "ci", "attributes": {"scopes": []}})
+    );
+}
+
+/// Nothing of what makes the context is left while the future runs, so that it may be sent.
+#[test]
+fn a_future_in_a_context_may_be_sent() {
+    fn sent<F: Future + Send>(_: F) {}
+    sent(async {
+        audit_context! { tenant_id = *std::rc::Rc::new(7), actor = Actor::user(&*std::rc::Rc::<str>::from("ann")) }
+            .scope(std::future::ready(()))
+            .await;
+    });
+}
+
+#[test]
 fn nobody_known_has_nothing_of_the_actor_around() {
     let records = written(|| {
         audit_context! { actor.id = "ann", actor.name = "Ann", tenant_id = "acme" }.run(|| {
