@@ -110,6 +110,9 @@
 //! # }
 //! ```
 //!
+//! Who acts and from where is known once per request or job: [`AuditContext`], with recipes for HTTP
+//! services, jobs and other threads in the guide, `tracing_audit::guide::context`.
+//!
 //! Fields are checked while compiling, with errors that say what to write instead. [`catalogue`]
 //! lists all event types of a program.
 //!
@@ -170,6 +173,8 @@ mod error;
 mod export;
 #[cfg(feature = "webhook")]
 mod forward;
+#[cfg(all(feature = "macros", feature = "server", feature = "tower"))]
+pub mod guide;
 mod journal;
 mod log;
 #[cfg(feature = "macros")]
@@ -184,12 +189,14 @@ mod verify;
 #[cfg(feature = "macros")]
 pub use attributes::{AuditEvent, audited};
 pub use capture::{
-    AuditContext, AuditEvent, AuditLayer, Durable, Hashed, Masked, NotDurable, Receipt, Recordable,
-    Redactable, Scoped, Secret, Unredacted, WhenFull, catalogue, events_without_log, hashed, mask,
-    unredacted,
+    AuditContext, AuditEvent, AuditLayer, Durable, Hashed, InAuditContext, Masked, NotDurable,
+    Receipt, Recordable, Redactable, Scoped, Secret, Unredacted, WhenFull, catalogue,
+    events_without_log, hashed, mask, unredacted,
 };
 #[cfg(feature = "tower")]
-pub use capture::{AuditContextLayer, AuditContextService, RequestId};
+pub use capture::{
+    AuditContextLayer, AuditContextService, AuditUpdateLayer, AuditUpdateService, RequestId,
+};
 pub use error::{Error, Result};
 pub use log::{AuditLog, AuditLogBuilder};
 pub use query::{
@@ -230,7 +237,7 @@ pub mod __private {
     pub use linkme;
 
     #[cfg(feature = "macros")]
-    pub use tracing_audit_macros::audit_impl;
+    pub use tracing_audit_macros::{audit_context_impl, audit_impl};
 
     #[cfg(feature = "macros")]
     pub use crate::__register as register;

@@ -74,7 +74,7 @@
 /// | field | takes |
 /// |---|---|
 /// | `tenant_id` | text |
-/// | `actor` | an [`Actor`](crate::Actor), or part by part: `actor.type`, `.id`, `.name`, `.attributes` (a map or a struct) or `.attributes.<name>` … |
+/// | `actor` | an [`Actor`](crate::Actor), or part by part: `actor.type`, `.id`, `.name`, `.attributes` (a map or a struct) or `.attributes.<name>` …; an `id` without a type is a `user`'s, and where no actor is known, by the [context](crate::AuditContext#what-wins) either, it is `{"type":"unknown"}` |
 /// | `resource` | a [`Resource`](crate::Resource), or `resource.type`, `.id`, `.name`, `.attributes[.<name>]`, `.prior_attributes[.<name>]` |
 /// | `outcome` | an [`Outcome`](crate::Outcome), or `outcome.type` (`success`, `failure`, `unknown`), `.reason`, `.error` |
 /// | `description` | text; or a message at the end of the call |
@@ -162,66 +162,36 @@ macro_rules! __register {
 /// Makes an [`AuditContext`](crate::AuditContext): what events inherit while something runs in it.
 ///
 /// ```
-/// use tracing_audit::{audit, audit_context};
+/// use tracing_audit::{Actor, audit, audit_context};
 ///
 /// # let (user, ip) = ("user-7", std::net::Ipv4Addr::LOCALHOST);
-/// let context = audit_context! { actor.id = user, session_id = Some("s-1"), ip_address = %ip };
+/// let context = audit_context! {
+///     actor = Actor::user(user).name("Ann"),
+///     session_id = Some("s-1"),
+///     ip_address = %ip,
+///     environment = "prod",
+/// };
 /// context.run(|| audit!("report.opened"));
 /// ```
 ///
-/// The fields are `actor.type`, `actor.id`, `actor.name`, `tenant_id`, `ip_address`, `user_agent`,
-/// `session_id`, `request_id`, `trace_id`, `span_id`, `context.environment`, `context.protocol` and
-/// `context.host`; another one does not compile. Values are as in [`audit!`]: `Serialize`, `%` for
-/// `Display`, `?` for `Debug`, and `None` leaves the field out; a variable alone names its field.
+/// The fields are `tenant_id`, `actor` (an [`Actor`](crate::Actor)) or part by part `actor.type`,
+/// `actor.id`, `actor.name` and `actor.attributes`, `ip_address`, `user_agent`, and those of
+/// `context`, with that word before them or without: `environment`, `session_id`, `request_id`,
+/// `protocol`, `host`, `trace_id` and `span_id`. Another one does not compile. Values are as in
+/// [`audit!`]: `Serialize`, `%` for `Display`, `?` for `Debug`, and `None` leaves the field out; a
+/// variable alone names its field.
+///
+/// What wins where several contexts and spans say the same field is with
+/// [`AuditContext`](crate::AuditContext#what-wins).
 ///
 /// ```compile_fail
 /// # use tracing_audit::audit_context;
-/// let _ = audit_context! { user.id = 7 }; // error: no field of a context; there are actor.type, …
+/// let _ = audit_context! { user.id = 7 };
+/// // error: a context has no `user.id`; the one who acts is `actor.id = …`
 /// ```
 #[macro_export]
 macro_rules! audit_context {
-    (@set $context:ident) => {};
-    (@set $context:ident $first:ident $(. $rest:ident)* = % $value:expr $(, $($more:tt)*)?) => {
-        $context.set(
-            const { $crate::__private::context_slot(::core::concat!(::core::stringify!($first) $(, ".", ::core::stringify!($rest))*)) },
-            &$crate::__private::display(&$value),
-        );
-        $crate::audit_context!(@set $context $($($more)*)?);
+    ($($fields:tt)*) => {
+        $crate::__private::audit_context_impl! { $crate; $($fields)* }
     };
-    (@set $context:ident $first:ident $(. $rest:ident)* = ? $value:expr $(, $($more:tt)*)?) => {
-        $context.set(
-            const { $crate::__private::context_slot(::core::concat!(::core::stringify!($first) $(, ".", ::core::stringify!($rest))*)) },
-            &$crate::__private::debug(&$value),
-        );
-        $crate::audit_context!(@set $context $($($more)*)?);
-    };
-    (@set $context:ident $first:ident $(. $rest:ident)* = $value:expr $(, $($more:tt)*)?) => {
-        $context.set(
-            const { $crate::__private::context_slot(::core::concat!(::core::stringify!($first) $(, ".", ::core::stringify!($rest))*)) },
-            &$crate::__private::json(&$value),
-        );
-        $crate::audit_context!(@set $context $($($more)*)?);
-    };
-    (@set $context:ident % $name:ident $(, $($more:tt)*)?) => {
-        $crate::audit_context!(@set $context $name = % $name $(, $($more)*)?);
-    };
-    (@set $context:ident ? $name:ident $(, $($more:tt)*)?) => {
-        $crate::audit_context!(@set $context $name = ? $name $(, $($more)*)?);
-    };
-    (@set $context:ident $name:ident $(, $($more:tt)*)?) => {
-        $crate::audit_context!(@set $context $name = $name $(, $($more)*)?);
-    };
-    (@set $context:ident $($mistake:tt)*) => {
-        ::core::compile_error!(::core::concat!(
-            "a field of a context is `name = value`, such as `tenant_id = \"acme\"`, with a comma between two of them; not `",
-            ::core::stringify!($($mistake)*),
-            "`"
-        ));
-    };
-    ($($fields:tt)*) => {{
-        #[allow(unused_mut)]
-        let mut context = $crate::AuditContext::new();
-        $crate::audit_context!(@set context $($fields)*);
-        context
-    }};
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use tracing::info_span;
 use tracing_audit::{
-    Actor, AuditEvent, AuditLog, Outcome, Secret, audit, audit_context, hashed, mask,
+    Actor, AuditContext, AuditEvent, AuditLog, Outcome, Secret, audit, audit_context, hashed, mask,
 };
 use tracing_subscriber::{EnvFilter, Layer, fmt, prelude::*};
 
@@ -135,6 +135,17 @@ fn a_call_allocates_nothing_whatever_it_records() {
             assert_eq!(span.in_scope(|| allocations(call)), 0, "{what}, in a span");
             let context = audit_context! { tenant_id = "acme", ip_address = "192.0.2.50" };
             assert_eq!(context.run(|| allocations(call)), 0, "{what}, in a context");
+            let both = || span.in_scope(|| context.run(|| allocations(call)));
+            assert_eq!(both(), 0, "{what}, in a context in a span");
+            let updated = || {
+                AuditContext::update(audit_context! { actor = Actor::user("ann") });
+                span.in_scope(|| allocations(call))
+            };
+            assert_eq!(
+                context.run(updated),
+                0,
+                "{what}, in a span in an updated context"
+            );
         }
     });
     tracing::dispatcher::with_default(&tracing::Dispatch::none(), || {

@@ -81,7 +81,11 @@ impl Tree {
     }
 
     /// Puts a field in its place, or names the field that is in the way.
-    fn insert(&mut self, path: &[String], field: usize) -> std::result::Result<(), InTheWay> {
+    pub(crate) fn insert(
+        &mut self,
+        path: &[String],
+        field: usize,
+    ) -> std::result::Result<(), InTheWay> {
         match (self, path) {
             (Self::Value(whole), []) => Err(InTheWay::Same(*whole)),
             (Self::Value(whole), _) => Err(InTheWay::Whole(*whole)),
@@ -104,7 +108,7 @@ impl Tree {
 
 /// Why there is no place for a field: another one has the same path, or is the whole or a part of
 /// it.
-enum InTheWay {
+pub(crate) enum InTheWay {
     Same(usize),
     Whole(usize),
     Part(usize),
@@ -180,7 +184,7 @@ pub(crate) fn check(call: Call) -> Result<Event> {
     })
 }
 
-fn conflict(field: &Field, in_the_way: &InTheWay, fields: &[Field]) -> Error {
+pub(crate) fn conflict(field: &Field, in_the_way: &InTheWay, fields: &[Field]) -> Error {
     let path = &field.path;
     let name = |index: usize| {
         fields

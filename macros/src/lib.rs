@@ -11,6 +11,7 @@
 //! | `check` | a call | an event that keeps every rule, or all the errors at once |
 //! | `expand`, `writing`, `argument` | an event | code |
 //!
+//! `context` takes the fields of a call, and checks them by itself: in a context most have no place.
 //! `audited` and `derive` stand before `check`: they read an attribute and make calls of it, which
 //! then go the same way.
 //!
@@ -31,6 +32,7 @@ mod argument;
 mod audited;
 mod call;
 mod check;
+mod context;
 mod denied;
 mod derive;
 mod described;
@@ -54,6 +56,13 @@ use crate::call::Input;
 #[proc_macro]
 pub fn audit_impl(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     audit(input.into()).into()
+}
+
+/// What `tracing_audit::audit_context!` expands to; see there.
+#[doc(hidden)]
+#[proc_macro]
+pub fn audit_context_impl(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    context::expand(input.into()).into()
 }
 
 #[allow(

@@ -189,7 +189,7 @@ const WORDS: [&str; 1] = ["factor"];
 
 /// The field of the log that these names probably mean, which are in no slot. In `details` they
 /// would be unseen by whoever asks who did what to which thing.
-fn near_miss(names: &[String]) -> Option<String> {
+pub(crate) fn near_miss(names: &[String]) -> Option<String> {
     let [first, below @ ..] = names else {
         return None;
     };

@@ -1,13 +1,12 @@
-//! What an event inherits from the spans around it.
+//! What an event inherits from the spans and contexts around it.
 //!
 //! A span keeps the fields that mean something to an audit record, rendered as JSON, in its
-//! extensions. An event gathers them from the innermost span outwards; the innermost wins. An actor
-//! is one unit: the span that names its `id` hides the whole actor of the spans outside it, as does
-//! a context that is given an actor, so that one person's name never stands beside another's id.
+//! extensions (which ones, `span_names` says). An event gathers them from the innermost span or
+//! context outwards; the innermost wins. An actor is one unit: the span that names its `id` hides
+//! the whole actor of the spans outside it, as does a context that is given an actor, so that one
+//! person's name never stands beside another's id.
 
-use std::{fmt, ops::Range};
-
-use tracing::field::{Field, Visit};
+use std::ops::Range;
 
 use crate::record::{Buffer, address, json};
 
@@ -22,7 +21,7 @@ macro_rules! slots {
 
         impl Slot {
             pub(super) const ALL: &[Self] = &[$(Self::$slot,)*];
-            /// What each is called in `audit_context!`, in the same order.
+            /// What each is called, in the same order; those of `context` without that word.
             pub(super) const NAMES: &[&str] = &[$($name,)*];
         }
     };
@@ -33,13 +32,14 @@ slots! {
     ActorType: "actor.type",
     ActorId: "actor.id",
     ActorName: "actor.name",
+    ActorAttributes: "actor.attributes",
     IpAddress: "ip_address",
     UserAgent: "user_agent",
-    Environment: "context.environment",
+    Environment: "environment",
     SessionId: "session_id",
     RequestId: "request_id",
-    Protocol: "context.protocol",
-    Host: "context.host",
+    Protocol: "protocol",
+    Host: "host",
     TraceId: "trace_id",
     SpanId: "span_id",
 }
@@ -47,25 +47,16 @@ slots! {
 const SLOTS: usize = Slot::ALL.len();
 
 impl Slot {
-    /// The slot for a span's field: our own name for it, or OpenTelemetry's
-    /// (<https://opentelemetry.io/docs/specs/semconv/registry/attributes/>).
-    pub(super) fn of(name: &str) -> Option<Self> {
-        Some(match name {
-            "tenant_id" => Self::TenantId,
-            "actor.type" => Self::ActorType,
-            "actor.id" | "enduser.id" | "user.id" => Self::ActorId,
-            "actor.name" | "user.name" => Self::ActorName,
-            "ip_address" | "client.address" => Self::IpAddress,
-            "user_agent" | "user_agent.original" => Self::UserAgent,
-            "context.environment" | "deployment.environment.name" => Self::Environment,
-            "session_id" | "context.session_id" | "session.id" => Self::SessionId,
-            "request_id" | "context.request_id" => Self::RequestId,
-            "context.protocol" | "url.scheme" => Self::Protocol,
-            "context.host" | "server.address" => Self::Host,
-            "trace_id" | "context.trace_id" => Self::TraceId,
-            "span_id" | "context.span_id" => Self::SpanId,
-            _ => return None,
-        })
+    /// The slot of this name; those of `context` with that word or without.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        let part = name.strip_prefix("context.");
+        let place = Self::NAMES
+            .iter()
+            .position(|slot| *slot == part.unwrap_or(name))?;
+        Self::ALL
+            .get(place)
+            .copied()
+            .filter(|slot| part.is_none() || *slot as usize >= Self::Environment as usize)
     }
 
     #[inline]
@@ -74,9 +65,21 @@ impl Slot {
     }
 }
 
-const ACTOR: u16 = Slot::ActorType.bit() | Slot::ActorId.bit() | Slot::ActorName.bit();
+const ACTOR: u16 = Slot::ActorType.bit()
+    | Slot::ActorId.bit()
+    | Slot::ActorName.bit()
+    | Slot::ActorAttributes.bit();
 
-/// What one span says, each value a JSON string. Kept in the span's extensions.
+/// The slots of an actor, in the order of its fields.
+pub(super) const OF_ACTOR: [Slot; 4] = [
+    Slot::ActorType,
+    Slot::ActorId,
+    Slot::ActorName,
+    Slot::ActorAttributes,
+];
+
+/// What one span or context says, each value a JSON string, but for the actor's attributes. That of
+/// a span is kept in its extensions.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SpanFields {
     /// All values, one after the other, so that an event copies them at once.
@@ -85,20 +88,22 @@ pub(super) struct SpanFields {
     values: Vec<(Slot, Range<usize>)>,
     /// Whether the actor is known, even if it has no `id`.
     whole_actor: bool,
+    /// Whether it is all that is known: of what is further out nothing shows through.
+    complete: bool,
 }
 
 impl SpanFields {
-    fn set(&mut self, field: &Field, write: impl FnOnce(&mut Buffer)) {
-        if let Some(slot) = Slot::of(field.name()) {
-            self.set_slot(slot, write);
+    /// Says nothing, and that nothing else is known.
+    pub(super) fn complete() -> Self {
+        Self {
+            complete: true,
+            ..Self::default()
         }
     }
 
     /// From now on the actor is what is set after this, and of no other actor anything.
     pub(super) fn begin_actor(&mut self) {
-        [Slot::ActorType, Slot::ActorId, Slot::ActorName]
-            .into_iter()
-            .for_each(|slot| self.remove(slot));
+        OF_ACTOR.into_iter().for_each(|slot| self.remove(slot));
         self.whole_actor = true;
     }
 
@@ -122,11 +127,26 @@ impl SpanFields {
         }
     }
 
+    /// Says what the inner one says, and of what that leaves open what it said before.
+    pub(super) fn overlay(&mut self, inner: &Self) {
+        if inner.complete {
+            self.clone_from(inner);
+            return;
+        }
+        let names_actor = inner.values.iter().any(|(slot, _)| *slot == Slot::ActorId);
+        if inner.whole_actor || names_actor {
+            self.begin_actor();
+        }
+        self.add(inner);
+    }
+
     /// Sets a slot to the JSON that is written.
     pub(super) fn set_slot(&mut self, slot: Slot, write: impl FnOnce(&mut Buffer)) {
         let mut value = Buffer::default();
         write(&mut value);
-        json::stringify(&mut value, 0);
+        if slot != Slot::ActorAttributes {
+            json::stringify(&mut value, 0);
+        }
         if slot == Slot::IpAddress {
             address::canonicalize(&mut value, 0);
         }
@@ -134,18 +154,6 @@ impl SpanFields {
         let start = self.text.len();
         self.text.extend_from_slice(&value);
         self.values.push((slot, start..self.text.len()));
-    }
-}
-
-impl Visit for SpanFields {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.set(field, |out| json::write_str(out, value));
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.set(field, |out| {
-            json::write_display(out, format_args!("{value:?}"))
-        });
     }
 }
 
@@ -168,8 +176,11 @@ impl Inherited {
         (self.set, self.closed) = (0, 0);
     }
 
-    /// Adds what the next span outwards says.
+    /// Adds what the next span or context outwards says.
     pub(super) fn add(&mut self, span: &SpanFields) {
+        if self.closed == u16::MAX {
+            return;
+        }
         let start = self.bytes.len();
         self.bytes.append(&span.text);
         let mut said = 0;
@@ -180,7 +191,9 @@ impl Inherited {
             }
         }
         self.set |= said & !self.closed;
-        self.closed |= if span.whole_actor || said & Slot::ActorId.bit() != 0 {
+        self.closed |= if span.complete {
+            u16::MAX
+        } else if span.whole_actor || said & Slot::ActorId.bit() != 0 {
             said | ACTOR
         } else {
             said
@@ -193,11 +206,6 @@ impl Inherited {
         Slot::ALL
             .iter()
             .filter_map(|&slot| Some((Slot::NAMES[slot as usize], self.get(slot)?)))
-    }
-
-    /// Whether nobody further out has a say in who the actor is.
-    pub(super) fn has_whole_actor(&self) -> bool {
-        self.closed & ACTOR == ACTOR
     }
 
     /// Whether no span says anything.

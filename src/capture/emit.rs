@@ -11,12 +11,13 @@ use uuid::Uuid;
 use super::{
     context::Inherited,
     hash::{CurrentKey, Hashing},
+    in_force,
     intake::Intake,
     layer::{AuditLayer, KeepsOpen},
     mirror::{self, Mirror},
     nowhere,
     receipt::{NotTaken, Receipt, Taken},
-    scope, shorten,
+    shorten,
     site::Site,
     writer::{Parts, Writer},
 };
@@ -135,7 +136,6 @@ pub fn record_dynamic(
 fn record_as(site: &'static Site, event_type: &str, write: &dyn Fn(&mut Writer<'_>)) -> Receipt {
     let mut scratch = take_scratch();
     scratch.inherited.clear();
-    scope::gather(&mut scratch.inherited);
     let found = dispatcher::get_default(|dispatch| {
         let Some(layer) = dispatch.downcast_ref::<AuditLayer>() else {
             return false;
@@ -144,6 +144,9 @@ fn record_as(site: &'static Site, event_type: &str, write: &dyn Fn(&mut Writer<'
         scratch.adopt(layer.intake());
         true
     });
+    if !found {
+        in_force::gather(&mut scratch.inherited);
+    }
     let found = found || global().map(|global| scratch.adopt(global)).is_some();
     let intake = if found { scratch.intake.take() } else { None };
 
@@ -209,7 +212,6 @@ pub(super) fn record_plain(
 ) {
     let mut scratch = take_scratch();
     scratch.inherited.clear();
-    scope::gather(&mut scratch.inherited);
     gather(&mut scratch.inherited);
     let at = Instant::now();
     let id = at.uuid(scratch.random.u64(..));
@@ -257,17 +259,13 @@ fn render(
     out.set_names(intake.and_then(|intake| intake.names));
     stamp.write(out, at, id);
     head(out);
-    let system: &[u8] = match intake {
-        Some(intake) => {
-            out.append(&intake.source);
-            &intake.system
-        }
-        None => br#"{"type":"system"}"#,
-    };
+    if let Some(intake) = intake {
+        out.append(&intake.source);
+    }
     // An event in an event's argument may be another log's.
     let hashing = Hashing::with(intake.map(|intake| intake.hash_key));
     let start = out.len();
-    let mut writer = Writer::new(out, inherited, system);
+    let mut writer = Writer::new(out, inherited);
     write(&mut writer);
     let parts = writer.finish();
     drop(hashing);

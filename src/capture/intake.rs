@@ -60,8 +60,6 @@ pub(crate) struct Intake {
     journals: Arc<dyn Journals>,
     /// `,"source":"billing"`
     pub(super) source: Box<[u8]>,
-    /// `{"type":"system","id":"billing"}`
-    pub(super) system: Box<[u8]>,
     /// The longest record, without stream and number.
     pub(super) longest: usize,
     when_full: WhenFull,
@@ -82,14 +80,12 @@ impl Intake {
         let mut field = Buffer::default();
         field.append(b",\"source\":");
         json::write_str(&mut field, source.as_str());
-        let system = format!("{{\"type\":\"system\",\"id\":\"{source}\"}}");
         let longest = longest.min(journal.producer.max_payload());
         Self {
             process: Process::current(),
             journal,
             journals,
             source: field.into_vec().into(),
-            system: system.into_bytes().into(),
             longest,
             when_full,
             hash_key,

@@ -15,11 +15,13 @@ use tracing_subscriber::{
 };
 
 use super::{
-    context::{Inherited, Slot, SpanFields},
+    context::{Inherited, SpanFields},
     ending,
     hash::Hashing,
+    in_force::{self, Within},
     intake::Intake,
     mirror, plain,
+    span_names::{Reading, SpanNames},
 };
 
 /// The target of audit events in `tracing`.
@@ -40,8 +42,9 @@ pub struct AuditLayer {
     intake: Arc<Intake>,
     /// Keeps the log open.
     _open: KeepsOpen,
-    /// Gathers the spans' fields; knows the type of the subscriber below.
-    gather: fn(&Dispatch, &mut Inherited),
+    /// Gathers what the spans and contexts say; knows the type of the subscriber below.
+    gather: fn(&Self, &Dispatch, &mut Inherited),
+    pub(super) span_names: SpanNames,
     max_level: LevelFilter,
 }
 
@@ -53,7 +56,8 @@ impl AuditLayer {
         Self {
             intake,
             _open: open,
-            gather: gather_current::<Registry>,
+            gather: Self::gather_current::<Registry>,
+            span_names: SpanNames::default(),
             max_level: LevelFilter::INFO,
         }
     }
@@ -69,8 +73,59 @@ impl AuditLayer {
         &self.intake
     }
 
+    /// Gathers what an event inherits here, from the contexts in force, the current span and those
+    /// around it, whatever any layer's filter thinks of them.
     pub(super) fn gather(&self, dispatch: &Dispatch, into: &mut Inherited) {
-        (self.gather)(dispatch, into);
+        (self.gather)(self, dispatch, into);
+    }
+
+    fn gather_current<S>(&self, dispatch: &Dispatch, into: &mut Inherited)
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let current = dispatch.current_span();
+        let subscriber = dispatch.downcast_ref::<S>();
+        let span = subscriber
+            .zip(current.id())
+            .and_then(|(subscriber, id)| subscriber.span(id));
+        self.gather_scope(span.map(|span| span.scope()), into, |_into| {
+            #[cfg(feature = "opentelemetry")]
+            if let Some(id) = current.id() {
+                super::otel::gather(dispatch, id, _into);
+            }
+        });
+    }
+
+    /// Walks outwards from the innermost span. `of_trace` adds what is known of that one besides
+    /// its fields.
+    fn gather_scope<'a, S>(
+        &self,
+        mut spans: Option<Scope<'a, S>>,
+        into: &mut Inherited,
+        of_trace: impl Fn(&mut Inherited),
+    ) where
+        S: Subscriber + LookupSpan<'a>,
+    {
+        in_force::look(&mut |mut contexts| {
+            let mut of_trace = Some(&of_trace);
+            for (outwards, span) in spans.take().into_iter().flatten().enumerate() {
+                let inside = contexts.take_inside(Within::new(self, &span.id()));
+                if outwards > 0
+                    && !inside.is_empty()
+                    && let Some(of_trace) = of_trace.take()
+                {
+                    of_trace(into);
+                }
+                inside.add_to(into);
+                if let Some(fields) = span.extensions().get::<SpanFields>() {
+                    into.add(fields);
+                }
+            }
+            if let Some(of_trace) = of_trace {
+                of_trace(into);
+            }
+            contexts.add_to(into);
+        });
     }
 
     /// Renders values of spans: they are hashed with the key of this layer's log, which can't be
@@ -90,40 +145,12 @@ impl fmt::Debug for AuditLayer {
     }
 }
 
-/// The fields of the current span and those around it, whatever any layer's filter thinks of them.
-fn gather_current<S>(dispatch: &Dispatch, into: &mut Inherited)
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
-    let Some(subscriber) = dispatch.downcast_ref::<S>() else {
-        return;
-    };
-    let current = dispatch.current_span();
-    let Some(id) = current.id() else { return };
-    if let Some(span) = subscriber.span(id) {
-        gather(Some(span.scope()), into);
-    }
-    #[cfg(feature = "opentelemetry")]
-    super::otel::gather(dispatch, id, into);
-}
-
-fn gather<'a, S>(scope: Option<Scope<'a, S>>, into: &mut Inherited)
-where
-    S: Subscriber + LookupSpan<'a>,
-{
-    for span in scope.into_iter().flatten() {
-        if let Some(fields) = span.extensions().get::<SpanFields>() {
-            into.add(fields);
-        }
-    }
-}
-
 impl<S> Layer<S> for AuditLayer
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn on_layer(&mut self, _subscriber: &mut S) {
-        self.gather = gather_current::<S>;
+        self.gather = Self::gather_current::<S>;
     }
 
     fn register_callsite(&self, _metadata: &'static Metadata<'static>) -> Interest {
@@ -141,27 +168,27 @@ where
             .metadata()
             .fields()
             .iter()
-            .any(|field| Slot::of(field.name()).is_some())
+            .any(|field| self.span_names.slot(field.name()).is_some())
         {
             return;
         }
-        let mut fields = SpanFields::default();
-        self.hashing(|| attributes.record(&mut fields));
+        let mut reading = Reading::with(&self.span_names);
+        self.hashing(|| attributes.record(&mut reading));
         if let Some(span) = context.span(id) {
             // Kept even if empty: the values may come later, by `Span::record`.
-            span.extensions_mut().replace(fields);
+            span.extensions_mut().replace(reading.fields);
         }
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         // Rendered before the span is locked: a value's own code may record an event, which looks
         // at the span, or panic, which would leave the lock poisoned.
-        let mut added = SpanFields::default();
-        self.hashing(|| values.record(&mut added));
+        let mut reading = Reading::with(&self.span_names);
+        self.hashing(|| values.record(&mut reading));
         if let Some(span) = context.span(id)
             && let Some(fields) = span.extensions_mut().get_mut::<SpanFields>()
         {
-            fields.add(&added);
+            fields.add(&reading.fields);
         }
     }
 
@@ -176,7 +203,7 @@ where
         if is_audit && *metadata.level() <= LevelFilter::INFO {
             self.hashing(|| {
                 plain::record(&self.intake, event, |into| {
-                    gather(context.event_scope(event), into)
+                    self.gather_scope(context.event_scope(event), into, |_| {});
                 })
             });
         }

@@ -21,6 +21,7 @@ mod event;
 #[cfg(feature = "tower")]
 mod forwarded;
 mod hash;
+mod in_force;
 mod intake;
 mod layer;
 mod mirror;
@@ -36,6 +37,9 @@ mod request;
 mod scope;
 mod shorten;
 mod site;
+mod span_names;
+#[cfg(feature = "tower")]
+mod update_layer;
 mod whole;
 mod writer;
 
@@ -57,10 +61,12 @@ pub use redact::{
 };
 #[cfg(feature = "tower")]
 pub use request::{AuditContextLayer, AuditContextService, RequestId};
-pub use scope::{AuditContext, Scoped, context_slot};
+pub use scope::{AuditContext, InAuditContext, Scoped, context_slot};
 pub(crate) use site::catalogue_of_log;
 #[cfg(feature = "cli")]
 pub(crate) use site::demo_catalogue;
 pub use site::{Head, SITES, Site, catalogue, site_of};
+#[cfg(feature = "tower")]
+pub use update_layer::{AuditUpdateLayer, AuditUpdateService};
 pub use whole::{given_event_type, given_severity, whole_actor, whole_outcome, whole_resource};
 pub use writer::{Object, Parts, Writer};

@@ -2,84 +2,116 @@
 
 use super::{
     argument::Argument,
-    context::Slot,
-    writer::{Writer, write_text},
+    context::{OF_ACTOR, Slot},
+    writer::{Writer, write_field, write_text},
 };
 
-/// Fields of an actor. The spans fill what the event leaves empty, unless it names an `id`: then
-/// the actor is the event's alone.
+/// Fields of an actor. The spans and contexts fill what the event leaves empty, unless it names an
+/// `id`: then the actor is the event's alone.
+///
+/// Without a type, an actor with an `id` is a `user`, and one without is `unknown`: who acted is
+/// never guessed.
 #[derive(Debug)]
 pub struct ActorParts<'w, 'a> {
     writer: &'w mut Writer<'a>,
-    /// How many of type, id and name are dealt with.
+    /// How many of type, id, name and attributes are dealt with.
     done: usize,
+    /// Whether the type is written.
+    typed: bool,
     identified: bool,
 }
 
 impl<'w, 'a> ActorParts<'w, 'a> {
-    const KEYS: [(&'static [u8], Slot); 3] = [
-        (b",\"type\":", Slot::ActorType),
-        (b",\"id\":", Slot::ActorId),
-        (b",\"name\":", Slot::ActorName),
+    /// Each with the key after a type, and before it the type of who is given none.
+    const KEYS: [(&'static [u8], &'static [u8]); 4] = [
+        (b",\"type\":", b",\"type\":"),
+        (b",\"id\":", b",\"type\":\"user\",\"id\":"),
+        (b",\"name\":", b",\"type\":\"unknown\",\"name\":"),
+        (
+            b",\"attributes\":",
+            b",\"type\":\"unknown\",\"attributes\":",
+        ),
     ];
 
     pub(super) fn new(writer: &'w mut Writer<'a>) -> Self {
         Self {
             writer,
             done: 0,
+            typed: false,
             identified: false,
         }
     }
 
     /// Sets `type`.
     pub fn kind(&mut self, value: &dyn Argument) {
-        if self.text(b",\"type\":", value) {
-            self.done = 1;
-        }
+        self.text(0, value);
     }
 
-    /// Sets `id`. Without a type it is a `user`.
+    /// Sets `id`.
     pub fn id(&mut self, value: &dyn Argument) {
-        if self.text(
-            if self.done == 0 {
-                b",\"type\":\"user\",\"id\":"
-            } else {
-                b",\"id\":"
-            },
-            value,
-        ) {
-            self.done = 2;
-            self.identified = true;
-        }
+        self.identified = self.text(1, value);
     }
 
     /// Sets `name`.
     pub fn name(&mut self, value: &dyn Argument) {
         self.reach(2);
-        if self.text(b",\"name\":", value) {
-            self.done = 3;
-        }
+        self.text(2, value);
     }
 
     /// Sets `attributes`, whole.
     pub fn attributes(&mut self, value: &dyn Argument) {
         self.reach(3);
-        self.writer.field(",\"attributes\":", 14, value);
+        let key = self.key(3);
+        if write_field(self.writer.out, key, key.len(), value).is_some() {
+            self.written(3);
+        }
     }
 
     /// Sets `attributes`, field by field.
     pub fn attribute_fields(&mut self, write: impl FnOnce(&mut Writer<'a>)) {
         self.reach(3);
+        let before = self.writer.out.len();
+        if !self.typed {
+            self.writer.out.extend_from_slice(b",\"type\":\"unknown\"");
+        }
+        let start = self.writer.out.len();
         write(self.writer);
+        if self.writer.out.len() == start {
+            self.writer.out.truncate(before);
+        } else {
+            self.written(3);
+        }
+    }
+
+    fn key(&self, place: usize) -> &'static [u8] {
+        let (typed, untyped) = Self::KEYS[place];
+        if self.typed { typed } else { untyped }
     }
 
     #[inline]
-    fn text(&mut self, key: &'static [u8], value: &dyn Argument) -> bool {
-        write_text(self.writer.out, key, key.len(), value)
+    fn written(&mut self, place: usize) {
+        self.typed = true;
+        self.done = place + 1;
+    }
+
+    #[inline]
+    fn text(&mut self, place: usize, value: &dyn Argument) -> bool {
+        let (typed, untyped) = Self::KEYS[place];
+        let out = &mut *self.writer.out;
+        // Two calls, each with a key that is a constant.
+        let is_written = if self.typed {
+            write_text(out, typed, typed.len(), value)
+        } else {
+            write_text(out, untyped, untyped.len(), value)
+        };
+        if is_written {
+            self.written(place);
+        }
+        is_written
     }
 
     pub(super) fn finish(&mut self) {
-        self.reach(3);
+        self.reach(Self::KEYS.len());
     }
 
     #[inline]
@@ -94,21 +126,15 @@ impl<'w, 'a> ActorParts<'w, 'a> {
 
     fn fill_up_to(&mut self, place: usize) {
         let inherited = self.writer.inherited;
-        if self.done == 0
-            && place > 0
-            && inherited.get(Slot::ActorType).is_none()
-            && inherited.get(Slot::ActorId).is_some()
-        {
-            self.writer.out.extend_from_slice(USER);
-        }
-        for (key, slot) in Self::KEYS.get(self.done..place).unwrap_or_default() {
-            self.writer.inherit(key, *slot);
+        for place in self.done..place {
+            if let Some(value) = inherited.get(OF_ACTOR[place]) {
+                self.writer.out.append(self.key(place));
+                self.writer.out.append(value);
+                self.typed = true;
+            }
         }
     }
 }
-
-/// The type of an actor with an id and no type.
-const USER: &[u8] = b",\"type\":\"user\"";
 
 /// Fields of the context, each filled from the spans if the event leaves it empty.
 #[derive(Debug)]

@@ -56,7 +56,7 @@ type Hook<T> = Arc<dyn Fn(&Parts) -> Option<T> + Send + Sync>;
 /// | `context.protocol`, `context.host` | the URI, or `Host`; behind a trusted proxy the last in `X-Forwarded-Proto` and `X-Forwarded-Host` |
 /// | `session_id`, `actor` | the hooks |
 ///
-/// Texts are cut at 512 bytes, but for what the actor hook gives.
+/// Texts are cut at 512 bytes, but for what the actor hook gives, whose attributes are kept too.
 #[derive(Clone)]
 pub struct AuditContextLayer {
     settings: Arc<Settings>,
@@ -151,6 +151,8 @@ impl AuditContextLayer {
     }
 
     /// Tells who asks, from what layers outside this one have put among the request's extensions.
+    /// Where the authentication is inside, it becomes known later: see [`AuditUpdateLayer`] and
+    /// [`AuditContext::update`].
     #[must_use]
     pub fn actor(self, hook: impl Fn(&Parts) -> Option<Actor> + Send + Sync + 'static) -> Self {
         self.set(|settings| settings.actor = Some(Arc::new(hook)))
@@ -306,10 +308,7 @@ where
         parts.extensions.insert(RequestId(id));
         let inner = &mut self.inner;
         // Services may do their work here, before there is a future to poll.
-        let future = context
-            .clone()
-            .run(|| inner.call(Request::from_parts(parts, body)));
-        context.scope(future)
+        context.scope_made(|| inner.call(Request::from_parts(parts, body)))
     }
 }
 

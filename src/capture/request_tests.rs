@@ -3,7 +3,7 @@
 use std::{convert::Infallible, future::ready};
 
 use super::*;
-use crate::capture::{context::Inherited, scope};
+use crate::capture::{context::Inherited, in_force};
 
 /// What events inherit within a request.
 fn within(layer: &AuditContextLayer, request: Request<()>) -> Vec<(&'static str, String)> {
@@ -19,7 +19,7 @@ fn within(layer: &AuditContextLayer, request: Request<()>) -> Vec<(&'static str,
 
         fn call(&mut self, _: Request<()>) -> Self::Future {
             let mut inherited = Inherited::default();
-            scope::gather(&mut inherited);
+            in_force::gather(&mut inherited);
             ready(Ok(inherited
                 .named()
                 .map(|(name, value)| (name, String::from_utf8(value.to_vec()).unwrap()))
@@ -124,8 +124,8 @@ fn the_standard_header_is_read_where_proxies_write_it() {
         };
         (
             field("ip_address").unwrap(),
-            field("context.protocol"),
-            field("context.host"),
+            field("protocol"),
+            field("host"),
         )
     };
     let client = |forwarded: &[&str]| found(forwarded).0;
@@ -194,8 +194,8 @@ fn what_a_proxy_has_added_wins_over_what_the_client_has_sent() {
         .header("X-Forwarded-Proto", "gopher, https");
     let found = within(&layer, request.body(()).unwrap());
     for expected in [
-        ("context.host", "audit.example.com"),
-        ("context.protocol", "https"),
+        ("host", "audit.example.com"),
+        ("protocol", "https"),
         ("session_id", &"ä".repeat(256)),
     ] {
         assert!(
@@ -242,8 +242,8 @@ fn a_request_says_who_and_where() {
         ("user_agent", &"x".repeat(512)),
         ("session_id", "session of /reports"),
         ("request_id", "r-1"),
-        ("context.protocol", "https"),
-        ("context.host", "audit.example.com"),
+        ("protocol", "https"),
+        ("host", "audit.example.com"),
     ];
     assert_eq!(
         found,
@@ -252,8 +252,8 @@ fn a_request_says_who_and_where() {
     // From a peer that nobody trusts, the forwarded words are a stranger's.
     let found = within(&layer, request().body(()).unwrap());
     assert!(
-        found.contains(&("context.protocol", "\"http\"".into()))
-            && found.contains(&("context.host", "\"internal\"".into())),
+        found.contains(&("protocol", "\"http\"".into()))
+            && found.contains(&("host", "\"internal\"".into())),
         "{found:?}"
     );
 }

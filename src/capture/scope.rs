@@ -1,47 +1,67 @@
 //! Context without spans: what an event inherits from the code around it, whatever filters do to
 //! spans.
-//!
-//! A context is in force on a thread while a closure runs, or while a future is polled or dropped.
-//! The innermost wins over those around it, and all of them win over spans; an event's own fields
-//! win over all. An actor is one unit, as in `context`.
 
 use std::{
-    cell::RefCell,
     fmt::{self, Display},
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll},
 };
 
 use pin_project_lite::pin_project;
+use tracing::dispatcher;
 
 use super::{
     argument::Argument,
-    context::{Inherited, Slot, SpanFields},
+    context::{Inherited, OF_ACTOR, Slot, SpanFields},
+    in_force::{self, Frames, InForce},
+    layer::AuditLayer,
 };
-use crate::record::{Actor, Buffer, json};
-
-thread_local! {
-    /// The contexts in force, the innermost last.
-    static STACK: RefCell<Vec<Arc<SpanFields>>> = const { RefCell::new(Vec::new()) };
-}
+use crate::{
+    contain::alarm,
+    record::{Actor, Buffer, json},
+};
 
 /// Who and where: what events inherit while a closure or a future runs in this context. Cheap to
 /// clone.
 ///
 /// ```
-/// use tracing_audit::{AuditContext, audit, audit_context};
+/// use tracing_audit::{Actor, AuditContext, audit, audit_context};
 ///
-/// # struct User { id: u64 }
-/// # let (user, ip) = (User { id: 7 }, std::net::Ipv4Addr::LOCALHOST);
-/// audit_context! { actor.id = user.id, tenant_id = "acme", ip_address = %ip }.run(|| {
-///     audit!("report.opened"); // by user 7 of acme, from 127.0.0.1
+/// # let (user, ip) = ("user-456", std::net::Ipv4Addr::LOCALHOST);
+/// audit_context! { actor = Actor::user(user), tenant_id = "acme", ip_address = %ip }.run(|| {
+///     audit!("report.opened"); // by user-456 of acme, from 127.0.0.1
 /// });
 /// ```
 ///
-/// Spans do the same, but a global filter can remove them, and this it can't. To take a context to
-/// another thread or task, see [`current`](Self::current).
+/// Spans do the same, but a global filter can remove them, and this it can't. The guide,
+/// `tracing_audit::guide::context`, has recipes for HTTP services, background jobs and other
+/// threads.
+///
+/// # What wins
+///
+/// A field that several of these say is taken from the first that says it:
+///
+/// | | | |
+/// |---|---|---|
+/// | 1 | the event itself | the fields of the `audit!` call; `None` says nothing |
+/// | 2 | the innermost context or span around it | whichever was entered last, whether that is a context or a span |
+/// | 3 | the contexts and spans further out | in their order outwards; but a context from [`current`](Self::current) is complete, and what is around the place where it runs says nothing |
+/// | 4 | nobody | the field is left out; the actor is `{"type":"unknown"}` |
+///
+/// - The actor is one unit. Whoever says its `id`, or gives an [`Actor`] as a whole, says all of it:
+///   nothing of another actor further out is added. An `id` without a type is that of a `user`.
+/// - An [`update`](Self::update) counts as a context that was entered where it was made, and that
+///   ends with the context that it updates.
+/// - Of a span, what was given when it was made and what was recorded later count the same. The
+///   ids of `tracing-opentelemetry` (feature `opentelemetry`) come after the fields of all spans
+///   that were entered since the innermost context.
+/// - A span stands where `tracing` has it: inside its parent, and entered when its guard or its
+///   future says so. A context that was entered while a span was current is inside that span.
 #[derive(Clone, Default)]
 #[must_use = "a context does nothing until something runs in it"]
 pub struct AuditContext {
@@ -64,8 +84,9 @@ impl AuditContext {
         Self::default()
     }
 
-    /// What is in force on this thread, as one context: for a thread or task that goes on with the
-    /// work. Spans aren't in it; `tracing` has its own means to take those along.
+    /// What an event would inherit here, from contexts and from spans, as one context: for a thread
+    /// or a task that goes on with the work, where neither the contexts nor the spans of this
+    /// thread are in force.
     ///
     /// ```
     /// # use tracing_audit::{AuditContext, audit};
@@ -74,13 +95,21 @@ impl AuditContext {
     /// std::thread::spawn(move || context.run(|| audit!("report.made"))).join().unwrap();
     /// # });
     /// ```
+    ///
+    /// It is complete: while it is in force, an event inherits nothing of what is around it there.
+    /// A worker of a thread pool, say, may take up another job while it waits in the middle of one.
+    /// What is entered inside of it counts as ever. What is recorded in a span after this call is
+    /// not in it.
     pub fn current() -> Self {
         let mut inherited = Inherited::default();
-        gather(&mut inherited);
-        let mut fields = SpanFields::default();
-        if inherited.has_whole_actor() {
-            fields.begin_actor();
+        let has_layer = dispatcher::get_default(|dispatch| {
+            let layer = dispatch.downcast_ref::<AuditLayer>();
+            layer.map(|layer| layer.gather(dispatch, &mut inherited))
+        });
+        if has_layer.is_none() {
+            in_force::gather(&mut inherited);
         }
+        let mut fields = SpanFields::complete();
         for &slot in Slot::ALL {
             if let Some(value) = inherited.get(slot) {
                 fields.set_slot(slot, |out| out.append(value));
@@ -91,14 +120,58 @@ impl AuditContext {
         }
     }
 
-    /// Sets the actor, whole: of one around it nothing is left. Its attributes are not inherited.
+    /// Updates the innermost context in force, for the rest of its time: what this one says is said
+    /// from now on, and what it leaves open stays. For what becomes known in the middle of a
+    /// request, such as the actor when somebody is authenticated.
+    ///
+    /// ```
+    /// use tracing_audit::{Actor, AuditContext, audit, audit_context};
+    ///
+    /// # async fn authenticate() -> &'static str { "user-456" }
+    /// async fn handle() {
+    ///     let user = authenticate().await;
+    ///     AuditContext::update(audit_context! { actor = Actor::user(user) });
+    ///     audit!("report.opened"); // by user-456, from 192.0.2.50
+    /// }
+    ///
+    /// # async fn serve() {
+    /// audit_context! { ip_address = "192.0.2.50" }.scope(handle()).await;
+    /// # }
+    /// ```
+    ///
+    /// All that runs in that context sees it, after any `await` and on whatever thread, and so does
+    /// [`current`](Self::current); other requests don't, even if their contexts are clones of the
+    /// same one. An inner context that was entered before ends with what it says: update in the
+    /// context of the request, not in one around the authentication alone.
+    ///
+    /// It says whether there was a context to update. Where there is none, nothing changes, which is
+    /// reported once, on standard error and as an event of `tracing`.
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "that there is no context is reported anyway"
+    )]
+    pub fn update(with: Self) -> bool {
+        static REPORTED: AtomicBool = AtomicBool::new(false);
+        let updated = with.try_update();
+        if !updated && !REPORTED.swap(true, Relaxed) {
+            alarm(
+                "AuditContext::update changes nothing here, because no context is in force; run \
+                 the request in one, with AuditContext::scope or AuditContextLayer. Further such \
+                 updates are not reported",
+            );
+        }
+        updated
+    }
+
+    pub(super) fn try_update(&self) -> bool {
+        in_force::update(&self.fields)
+    }
+
+    /// Sets the actor, whole: of one around it nothing is left.
     pub fn actor(mut self, actor: &Actor) -> Self {
         let fields = Arc::make_mut(&mut self.fields);
         fields.begin_actor();
-        for (place, slot) in [Slot::ActorType, Slot::ActorId, Slot::ActorName]
-            .into_iter()
-            .enumerate()
-        {
+        for (place, slot) in OF_ACTOR.into_iter().enumerate() {
             if let Some(value) = actor.0.field(place) {
                 fields.set_slot(slot, |out| out.append(value));
             }
@@ -142,9 +215,26 @@ impl AuditContext {
     }
 
     /// Runs a closure in this context.
-    pub fn run<T>(self, work: impl FnOnce() -> T) -> T {
-        let _in_force = InForce::enter(self.fields);
+    pub fn run<T>(&self, work: impl FnOnce() -> T) -> T {
+        let mut frames = in_force::frames(self.fields.clone());
+        let _in_force = InForce::enter(&mut frames);
         work()
+    }
+
+    /// A closure that runs in this context, wherever it is called.
+    ///
+    /// ```
+    /// # use tracing_audit::{AuditContext, audit};
+    /// # AuditContext::new().tenant_id("acme").run(|| {
+    /// let job = AuditContext::current().bind(|| audit!("report.made"));
+    /// std::thread::spawn(job).join().unwrap();
+    /// # });
+    /// ```
+    ///
+    /// For one that is called more than once, or with arguments, [`run`](Self::run) the work inside
+    /// of it: `move |item| context.run(|| work(item))`.
+    pub fn bind<T, W: FnOnce() -> T>(self, work: W) -> impl FnOnce() -> T + use<T, W> {
+        move || self.run(work)
     }
 
     /// A future that runs in this context: each time it is polled, and when it is dropped, the
@@ -160,7 +250,21 @@ impl AuditContext {
     pub fn scope<F: Future>(self, future: F) -> Scoped<F> {
         Scoped {
             future: Some(future),
-            fields: self.fields,
+            frames: in_force::frames(self.fields),
+        }
+    }
+
+    /// As [`scope`](Self::scope), of a future whose making is work that belongs to it.
+    #[cfg(feature = "tower")]
+    pub(super) fn scope_made<F>(self, make: impl FnOnce() -> F) -> Scoped<F> {
+        let mut frames = in_force::frames(self.fields);
+        let future = {
+            let _in_force = InForce::enter(&mut frames);
+            make()
+        };
+        Scoped {
+            future: Some(future),
+            frames,
         }
     }
 }
@@ -171,22 +275,57 @@ impl fmt::Debug for AuditContext {
     }
 }
 
+/// Futures that take along the context of the place where they are made.
+pub trait InAuditContext: Future + Sized {
+    /// This future in the [current](AuditContext::current) context: for a task that goes on with the
+    /// work.
+    ///
+    /// ```
+    /// use tracing_audit::{AuditContext, InAuditContext as _, audit};
+    ///
+    /// # async fn make_report() { audit!("report.made"); }
+    /// # async fn handler() {
+    /// tokio::spawn(make_report().in_audit_context());
+    /// # }
+    /// ```
+    ///
+    /// With `tracing`'s `instrument`, call this last, `make_report().instrument(span).in_audit_context()`:
+    /// so the span is inside the context and its fields win.
+    fn in_audit_context(self) -> Scoped<Self> {
+        AuditContext::current().scope(self)
+    }
+}
+
+impl<F: Future> InAuditContext for F {}
+
 pin_project! {
-    /// A future in an [`AuditContext`]. Made by [`AuditContext::scope`].
+    /// A future in an [`AuditContext`]. Made by [`AuditContext::scope`] and
+    /// [`InAuditContext::in_audit_context`].
     #[must_use = "futures do nothing unless awaited"]
     pub struct Scoped<F> {
         // There until it is dropped.
         #[pin]
         future: Option<F>,
-        fields: Arc<SpanFields>,
+        frames: Frames,
     }
 
     impl<F> PinnedDrop for Scoped<F> {
         fn drop(this: Pin<&mut Self>) {
             // What is dropped with the future has something to say too: that it was cancelled.
             let mut this = this.project();
-            let _in_force = InForce::enter(this.fields.clone());
+            let _in_force = InForce::enter(this.frames);
             this.future.set(None);
+        }
+    }
+}
+
+#[cfg(feature = "tower")]
+impl<F> Scoped<F> {
+    /// A future in no context of its own.
+    pub(super) fn bare(future: F) -> Self {
+        Self {
+            future: Some(future),
+            frames: Frames::new(),
         }
     }
 }
@@ -202,44 +341,14 @@ impl<F: Future> Future for Scoped<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let _in_force = InForce::enter(this.fields.clone());
+        let _in_force = InForce::enter(this.frames);
         this.future
             .as_pin_mut()
             .map_or(Poll::Pending, |future| future.poll(cx))
     }
 }
 
-/// Ends a context's time on the stack, however its work ends.
-struct InForce;
-
-impl InForce {
-    fn enter(fields: Arc<SpanFields>) -> Option<Self> {
-        // At the thread's end the stack may be gone; the work is done all the same.
-        STACK
-            .try_with(|stack| stack.borrow_mut().push(fields))
-            .ok()
-            .map(|()| Self)
-    }
-}
-
-impl Drop for InForce {
-    fn drop(&mut self) {
-        // Dropped after the borrow: what a context holds is bytes, but the rule is cheap.
-        let _left = STACK.try_with(|stack| stack.borrow_mut().pop());
-    }
-}
-
-/// Adds what the contexts in force say.
-#[inline]
-pub(super) fn gather(into: &mut Inherited) {
-    let _ = STACK.try_with(|stack| {
-        for fields in stack.borrow().iter().rev() {
-            into.add(fields);
-        }
-    });
-}
-
-/// The place of a context's field; a name that is none does not compile.
+/// The place of a context's field, of which `audit_context!` knows that it exists.
 #[doc(hidden)]
 pub const fn context_slot(name: &str) -> usize {
     let mut place = 0;
@@ -249,10 +358,7 @@ pub const fn context_slot(name: &str) -> usize {
         }
         place += 1;
     }
-    panic!(
-        "no field of a context; there are actor.type, actor.id, actor.name, tenant_id, ip_address, user_agent, session_id, request_id, \
-         trace_id, span_id, context.environment, context.protocol and context.host"
-    )
+    panic!("no field of a context has this name")
 }
 
 const fn same(a: &[u8], b: &[u8]) -> bool {

@@ -57,19 +57,16 @@ pub struct Object {
 pub struct Writer<'a> {
     pub(super) out: &'a mut Buffer,
     pub(super) inherited: &'a Inherited,
-    /// The actor of an event that has none, as JSON.
-    system: &'a [u8],
     next: Place,
     parts: Parts,
 }
 
 impl<'a> Writer<'a> {
     /// Continues a record whose fields up to `source` are in `out`.
-    pub(super) fn new(out: &'a mut Buffer, inherited: &'a Inherited, system: &'a [u8]) -> Self {
+    pub(super) fn new(out: &'a mut Buffer, inherited: &'a Inherited) -> Self {
         Self {
             out,
             inherited,
-            system,
             next: Place::TenantId,
             parts: Parts::default(),
         }
@@ -150,8 +147,8 @@ impl<'a> Writer<'a> {
 
     fn close_actor(&mut self, object: Object) {
         if !self.close(object) {
-            self.out.extend_from_slice(b",\"actor\":");
-            self.out.append(self.system);
+            self.out
+                .extend_from_slice(br#","actor":{"type":"unknown"}"#);
         }
     }
 

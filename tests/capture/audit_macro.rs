@@ -310,7 +310,7 @@ fn written(call: impl FnOnce()) -> String {
 #[test]
 fn what_is_absent_leaves_the_text_around_it_as_if_it_were_not_named() {
     let (none, some) = (None::<u8>, Some(1_u8));
-    let nobody = r#""actor":{"type":"system","id":"raw"}"#;
+    let nobody = r#""actor":{"type":"unknown"}"#;
     for (call, expected) in [
         // An object that is known to have something in it, however much of the rest is absent.
         (
@@ -400,5 +400,8 @@ fn what_is_absent_leaves_the_text_around_it_as_if_it_were_not_named() {
             x = none
         );
     });
-    assert_eq!(alone, r#""tenant_id":"7","actor":{"attributes":{"b":1}}}"#);
+    assert_eq!(
+        alone,
+        r#""tenant_id":"7","actor":{"type":"unknown","attributes":{"b":1}}}"#
+    );
 }

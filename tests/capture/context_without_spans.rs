@@ -8,7 +8,6 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tracing::info_span;
 use tracing_audit::{Actor, AuditContext, AuditLog, audit, audit_context, audited};
 use tracing_subscriber::{EnvFilter, prelude::*};
 
@@ -61,30 +60,7 @@ fn the_innermost_context_wins_and_the_event_over_all() {
         json!({"type": "service", "id": "cron"})
     );
     assert_eq!(records[3]["actor"], records[0]["actor"]);
-    assert_eq!(records[4]["actor"]["type"], "system");
-}
-
-#[test]
-fn a_context_wins_over_spans() {
-    let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path())
-        .source("context")
-        .open()
-        .unwrap();
-    tracing::dispatcher::with_default(
-        &tracing_subscriber::registry().with(log.layer()).into(),
-        || {
-            info_span!("request", tenant_id = "of the span", session_id = "s").in_scope(|| {
-                audit_context! { tenant_id = "of the context" }.run(|| audit!("a.b"));
-            });
-        },
-    );
-    log.close().unwrap();
-    let record = crate::support::records(dir.path()).remove(0);
-    assert_eq!(
-        (&record["tenant_id"], &record["context"]["session_id"]),
-        (&json!("of the context"), &json!("s"))
-    );
+    assert_eq!(records[4]["actor"], json!({"type": "unknown"}));
 }
 
 /// Not ready at the first time.
@@ -185,6 +161,57 @@ fn a_variable_alone_names_its_field() {
         (&record["context"]["session_id"], &records[1]["tenant_id"]),
         (&json!("s"), &json!("acme"))
     );
+}
+
+#[test]
+fn every_slot_can_be_set() {
+    let records = written(|| {
+        let request = audit_context! {
+            actor = Actor::api_key("k-1").name("ci").attributes(json!({"scopes": ["read"]})),
+            environment = "prod", protocol = %"https", host = Some("h"), session_id = 1,
+            context.request_id = "r", trace_id = "t", context.span_id = "s",
+            user_agent = "curl", ip_address = "::ffff:192.0.2.1", tenant_id = "acme",
+        };
+        request.run(|| {
+            audit!("a.b");
+            audit_context! { actor.attributes = json!({"scopes": []}) }.run(|| audit!("a.b"));
+        });
+    });
+    let record = &records[0];
+    assert_eq!(
+        record["actor"],
+        json!({"type": "api_key", "id": "k-1", "name": "ci", "attributes": {"scopes": ["read"]}})
+    );
+    assert_eq!(
+        record["context"],
+        json!({
+            "environment": "prod", "session_id": "1", "request_id": "r", "protocol": "https",
+            "host": "h", "trace_id": "t", "span_id": "s"
+        })
+    );
+    assert_eq!(
+        (
+            &record["tenant_id"],
+            &record["ip_address"],
+            &record["user_agent"]
+        ),
+        (&json!("acme"), &json!("192.0.2.1"), &json!("curl"))
+    );
+    assert_eq!(
+        records[1]["actor"],
+        json!({"type": "api_key", "id": "k-1", "name": "ci", "attributes": {"scopes": []}})
+    );
+}
+
+/// Nothing of what makes the context is left while the future runs, so that it may be sent.
+#[test]
+fn a_future_in_a_context_may_be_sent() {
+    fn sent<F: Future + Send>(_: F) {}
+    sent(async {
+        audit_context! { tenant_id = *std::rc::Rc::new(7), actor = Actor::user(&*std::rc::Rc::<str>::from("ann")) }
+            .scope(std::future::ready(()))
+            .await;
+    });
 }
 
 #[test]

@@ -14,6 +14,11 @@ mod audit_events;
 mod audit_macro;
 mod audited_and_instrument;
 mod audited_functions;
+mod context_elsewhere;
+#[cfg(all(feature = "tower", feature = "server"))]
+mod context_of_requests;
+mod context_precedence;
+mod context_updates;
 mod context_without_spans;
 mod denied_names;
 mod events_after_close;
@@ -26,5 +31,6 @@ mod run_time;
 mod spans_give_context;
 #[cfg(feature = "opentelemetry")]
 mod trace_ids;
+mod unknown_actors;
 mod values_of_any_shape;
 mod values_of_other_crates;

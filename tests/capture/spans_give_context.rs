@@ -95,15 +95,106 @@ fn an_actor_is_one_person() {
     );
 }
 
+/// A span around "edit user" names the user who is edited.
 #[test]
-fn without_anybody_the_system_did_it() {
+fn the_victim_is_not_the_actor() {
     let records = recorded(|| {
-        audit!("actor.none");
+        let edit = || {
+            info_span!(
+                "edit user",
+                user.id = "victim",
+                user.name = "Vic",
+                user_id = 7
+            )
+        };
+        edit().in_scope(|| audit!("user.edited"));
+        let _admin = info_span!("request", enduser.id = "admin", actor.name = "Ann").entered();
+        edit().in_scope(|| audit!("user.edited"));
     });
+    assert_eq!(records[0]["actor"], serde_json::json!({"type": "unknown"}));
     assert_eq!(
-        records[0]["actor"].to_string(),
-        r#"{"type":"system","id":"spans"}"#
+        records[1]["actor"],
+        serde_json::json!({"type": "user", "id": "admin", "name": "Ann"})
     );
+}
+
+#[test]
+fn an_application_chooses_which_fields_mean_what() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .source("spans")
+        .open()
+        .unwrap();
+    let layer = log
+        .layer()
+        .span_field("user.id", "actor.id")
+        .and_then(|layer| layer.span_field("user.role", "actor.type"))
+        .and_then(|layer| layer.span_field("org", "tenant_id"))
+        .and_then(|layer| layer.span_field("session.id", "request_id"))
+        .and_then(|layer| layer.span_field("stage", "context.environment"))
+        .and_then(|layer| layer.ignore_span_field("actor.name"))
+        .unwrap();
+    let dispatch: Dispatch = tracing_subscriber::registry().with(layer).into();
+    dispatcher::with_default(&dispatch, || {
+        let span = info_span!(
+            "request",
+            user.id = "ann",
+            user.role = "admin",
+            org = Empty,
+            session.id = "r",
+            stage = "prod",
+            actor.name = "Bob"
+        );
+        span.record("org", "acme");
+        span.in_scope(|| audit!("a.b"));
+    });
+    log.close().unwrap();
+    let record = crate::support::records(dir.path()).remove(0);
+    assert_eq!(
+        (&record["actor"], &record["tenant_id"], &record["context"]),
+        (
+            &serde_json::json!({"type": "admin", "id": "ann"}),
+            &"acme".into(),
+            &serde_json::json!({"environment": "prod", "request_id": "r"})
+        )
+    );
+}
+
+#[test]
+fn a_mapping_that_cannot_be_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .source("spans")
+        .open()
+        .unwrap();
+    let refused = |field: &str, slot: &str| {
+        let refused = log.layer().span_field(field, slot);
+        refused.unwrap_err().to_string()
+    };
+    for slot in [
+        "actor",
+        "resource.id",
+        "actor.attributes",
+        "context.tenant_id",
+        "",
+    ] {
+        let error = refused("user.id", slot);
+        assert!(
+            error.contains(&format!("{slot:?} is not a field that a span can fill"))
+                && error.contains("actor.id"),
+            "{error}"
+        );
+    }
+    assert!(refused("", "actor.id").contains("empty"));
+    let mut layer = log.layer();
+    for n in 0..32 {
+        layer = layer.span_field(&format!("field{n}"), "tenant_id").unwrap();
+    }
+    // One that is chosen already is no other.
+    layer = layer.span_field("field7", "actor.id").unwrap();
+    let error = layer.span_field("more", "actor.id").unwrap_err();
+    assert!(error.to_string().contains("takes 32 names"), "{error}");
+    log.close().unwrap();
 }
 
 #[test]
@@ -136,7 +227,7 @@ fn a_field_may_be_recorded_later() {
             .find(|record| record["event_type"] == name)
             .unwrap()
     };
-    assert_eq!(of("later.before")["actor"]["id"], "spans");
+    assert_eq!(of("later.before")["actor"]["type"], "unknown");
     assert_eq!(
         (
             &of("later.before")["context"]["request_id"],

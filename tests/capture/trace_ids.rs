@@ -3,7 +3,7 @@
 use opentelemetry::trace::{TraceContextExt as _, TracerProvider as _};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::info_span;
-use tracing_audit::{AuditLog, audit};
+use tracing_audit::{AuditContext, AuditLog, audit};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::prelude::*;
 
@@ -18,7 +18,7 @@ fn an_event_has_the_ids_of_its_span_unless_it_was_given_others() {
     let subscriber = tracing_subscriber::registry()
         .with(tracing_opentelemetry::layer().with_tracer(tracer))
         .with(log.layer());
-    let mut told = Vec::new();
+    let (mut told, mut captured) = (Vec::new(), None);
     tracing::dispatcher::with_default(&subscriber.into(), || {
         audit!("a.outside");
         info_span!("request").in_scope(|| {
@@ -31,7 +31,15 @@ fn an_event_has_the_ids_of_its_span_unless_it_was_given_others() {
                 audit!("a.own", trace_id = "mine");
             });
             info_span!("named", trace_id = "of the field").in_scope(|| audit!("a.field"));
+            // The innermost wins here too.
+            let context = AuditContext::new().trace_id("of the context");
+            context.run(|| {
+                audit!("a.context");
+                info_span!("inner").in_scope(|| audit!("a.inside"));
+            });
+            captured = Some(AuditContext::current());
         });
+        captured.unwrap().run(|| audit!("a.captured"));
     });
     log.close().unwrap();
     let records = crate::support::records(dir.path());
@@ -49,4 +57,7 @@ fn an_event_has_the_ids_of_its_span_unless_it_was_given_others() {
     assert_eq!(ids(2).as_slice(), told);
     assert_eq!(ids(3)[0], "mine");
     assert_eq!(ids(4)[0], "of the field");
+    assert_eq!(ids(5)[0], "of the context");
+    assert_eq!(ids(6)[0], told[0]);
+    assert_eq!(ids(7), ids(1));
 }

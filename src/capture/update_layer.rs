@@ -1,0 +1,116 @@
+//! A tower layer for what becomes known of a request after its context was made: who it is from.
+
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, request::Parts};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::scope::{AuditContext, Scoped};
+
+type Hook = Arc<dyn Fn(&Parts) -> Option<AuditContext> + Send + Sync>;
+
+/// A tower layer to be put after the authentication: [updates](AuditContext::update) the context of
+/// the request with what the hook tells of it.
+///
+/// ```
+/// use axum::{Router, extract::Request, middleware, routing::post};
+/// use tracing_audit::{Actor, AuditContextLayer, AuditUpdateLayer, audit, audit_context};
+///
+/// #[derive(Clone)]
+/// struct Claims { subject: String, organization: String }
+///
+/// async fn authenticate(mut request: Request, next: middleware::Next) -> axum::response::Response {
+///     // …
+///     request.extensions_mut().insert(Claims { subject: "user-456".into(), organization: "acme".into() });
+///     next.run(request).await
+/// }
+///
+/// let known = AuditUpdateLayer::new(|request| {
+///     let claims = request.extensions.get::<Claims>()?;
+///     Some(audit_context! { actor = Actor::user(&claims.subject), tenant_id = claims.organization })
+/// });
+/// // In axum, a request meets the layer that was added last first.
+/// let app: Router = Router::new()
+///     .route("/reports", post(|| async { audit!("report.made"); }))
+///     .layer(known)
+///     .layer(middleware::from_fn(authenticate))
+///     .layer(AuditContextLayer::new());
+/// ```
+///
+/// The update lasts for the rest of the request: layers further out, as far as they are inside the
+/// [`AuditContextLayer`](crate::AuditContextLayer), see it when the response comes back. Without
+/// one, what the hook tells is a context of its own around the service below.
+#[derive(Clone)]
+pub struct AuditUpdateLayer {
+    hook: Hook,
+}
+
+impl AuditUpdateLayer {
+    /// A layer with this hook, which tells what is known of a request by now, from its head and
+    /// from what layers outside this one have put among its extensions.
+    pub fn new(hook: impl Fn(&Parts) -> Option<AuditContext> + Send + Sync + 'static) -> Self {
+        Self {
+            hook: Arc::new(hook),
+        }
+    }
+}
+
+impl fmt::Debug for AuditUpdateLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditUpdateLayer").finish_non_exhaustive()
+    }
+}
+
+impl<S> Layer<S> for AuditUpdateLayer {
+    type Service = AuditUpdateService<S>;
+
+    fn layer(&self, inner: S) -> AuditUpdateService<S> {
+        AuditUpdateService {
+            inner,
+            hook: Arc::clone(&self.hook),
+        }
+    }
+}
+
+/// A service that updates the context of its requests. Made by [`AuditUpdateLayer`].
+#[derive(Clone)]
+pub struct AuditUpdateService<S> {
+    inner: S,
+    hook: Hook,
+}
+
+impl<S: fmt::Debug> fmt::Debug for AuditUpdateService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditUpdateService")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S, B> Service<Request<B>> for AuditUpdateService<S>
+where
+    S: Service<Request<B>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Scoped<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (parts, body) = request.into_parts();
+        let known = (self.hook)(&parts);
+        let request = Request::from_parts(parts, body);
+        match known {
+            Some(known) if !known.try_update() => known.scope_made(|| self.inner.call(request)),
+            _ => Scoped::bare(self.inner.call(request)),
+        }
+    }
+}
