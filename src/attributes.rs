@@ -161,10 +161,38 @@ pub use tracing_audit_macros::audited;
 /// | `mask = 5` | only its first characters are recorded |
 /// | `hashed` | only its keyed hash is recorded |
 /// | `redact` | `[redacted]` is recorded in its place |
+/// | `unredacted` | is recorded although its name looks like that of a secret ([`DENIED_FIELDS`](crate::DENIED_FIELDS)) |
+/// | `flatten` | its members are details, see below |
 /// | `skip_if_none` | `None` is left out, also of a `display` or `debug` field; other fields do so anyway |
 /// | `skip` | is not recorded |
 ///
 /// Another word is an error, and not a name: a misspelt `redact` would record a secret.
+///
+/// # Flattened fields
+///
+/// With `flatten`, the members of a struct or a map stand in the field's place: each is a detail
+/// under its own name, whatever that is (`severity` is `details.severity`), and is hidden if its
+/// name is denied. What has no members, such as a number or a list, is a detail of the field's
+/// name. So is `[redacted]`, if the field's own name is denied. `None` is left out.
+///
+/// Of details that have one name, the last is recorded, in the place of the first, as everywhere in
+/// an entry. So what is written in the type's attribute and in the fields above gives way to a
+/// flattened member, and a flattened member to the fields below: put a map with names that others
+/// choose above the fields that it must not replace.
+///
+/// ```
+/// use std::collections::HashMap;
+///
+/// use tracing_audit::AuditEvent;
+///
+/// #[derive(AuditEvent)]
+/// #[audit("api.called")]
+/// struct Called {
+///     #[audit(flatten)]
+///     headers: HashMap<String, String>,
+///     status: u16, // this one, also if there is a header `status`
+/// }
+/// ```
 ///
 /// # On an enum
 ///

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use tracing_audit::{Actor, AuditContext, Outcome, Resource, Secret, audit, audited};
+use tracing_audit::{Actor, AuditContext, Outcome, Resource, Secret, audit, audited, unredacted};
 
 use super::CredentialManager;
 
@@ -205,7 +205,11 @@ impl CredentialManager {
         details.target = target,
         started(secret_count = self.secrets_in(source), "Sync from {source} to {target} started"),
         completed(synced_count = result, "Sync from {source} to {target} completed"),
-        failed(severity = error, failed_secrets = error.secrets, "Sync from {source} to {target} failed")
+        failed(
+            severity = error,
+            failed_secrets = unredacted(&error.secrets), // The names of secrets.
+            "Sync from {source} to {target} failed"
+        )
     )]
     fn copy(&mut self, id: &str, source: &str, target: &str) -> Result<usize, SyncError> {
         let no_vault = |name: &str| JobError::NoVault(name.to_owned());

@@ -5,7 +5,7 @@
 //! | [`mask`]`(&token, 5)` | `abcde…` |
 //! | [`hashed`]`(&email)` | `hmac-sha256:<key>:<32 hexadecimal digits>` |
 //! | a [`Secret`] | nothing: it does not compile |
-//! | a field whose name is [denied](crate::DENIED_FIELDS) | `[redacted]` |
+//! | a field whose name is [denied](crate::DENIED_FIELDS), by the crate or by the log | `[redacted]` |
 
 use std::fmt::{self, Debug, Display, Write};
 

@@ -53,6 +53,18 @@ enum Form {
 
 const KNOWN: &str = "where it goes, as in `#[audit(actor.id)]`, or one of `rename = \"name\"`, `mask = 5`, `hashed`, `redact`, `unredacted`, `display`, `debug`, `flatten`, `skip_if_none` and `skip`";
 
+/// The options that are a word alone.
+const PLAIN: [&str; 8] = [
+    "hashed",
+    "redact",
+    "unredacted",
+    "display",
+    "debug",
+    "flatten",
+    "skip_if_none",
+    "skip",
+];
+
 /// Words that other crates have for an option, or that are nearly one of ours.
 const MEANT: [(&str, &str); 23] = [
     ("as_debug", "debug"),
@@ -361,9 +373,13 @@ impl Options {
                 }
                 _ => {
                     let value: Expr = input.parse()?;
-                    let message = format!(
-                        "`{path} = …` belongs to the attribute of the type; a field's says {KNOWN}"
-                    );
+                    let message = if PLAIN.contains(&word.as_str()) {
+                        format!("`{word}` takes no value; write `#[audit({word})]`")
+                    } else {
+                        format!(
+                            "`{path} = …` belongs to the attribute of the type; a field's says {KNOWN}"
+                        )
+                    };
                     Err(Error::new(
                         path.span().join(value.span()).unwrap_or(start),
                         message,
@@ -420,13 +436,19 @@ impl Options {
                 "with `flatten` the members of the field are details under their own names; leave out `{path}`, or leave out `flatten` to \
                  record the field there as a whole"
             ),
-            (None, Some((_, Form::Display | Form::Debug))) => {
-                "a text has no members to flatten; leave out `flatten`, or the other".to_owned()
+            (None, Some((word, Form::Display | Form::Debug))) => {
+                format!("a text has no members; leave out `flatten`, or leave out `{word}`")
             }
-            (None, Some((word, _))) => format!(
-                "`{word}` is for one value, and `flatten` for the members of an object; put `#[audit({word})]` on a field of its own, \
-                 or leave out `flatten` for the whole"
-            ),
+            (None, Some((word, form))) => {
+                let form = match form {
+                    Form::Mask(_) => "mask = 5".to_owned(),
+                    _ => word.to_string(),
+                };
+                format!(
+                    "`{word}` is for a single value, and `flatten` for the members of an object; leave out `flatten`, or make the member that \
+                     is meant a field of the event, with `#[audit({form})]`"
+                )
+            }
         };
         Err(Error::new_spanned(flatten, message))
     }

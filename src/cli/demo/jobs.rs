@@ -13,7 +13,7 @@ use super::{
     model::{Answer, masked},
     request::LoggedIn,
 };
-use crate::{Outcome, audit};
+use crate::{Outcome, audit, unredacted};
 
 const VAULTS: [&str; 4] = ["kv-payments", "kv-shop", "kv-internal", "kv-legacy"];
 
@@ -174,7 +174,7 @@ pub(super) async fn sync(LoggedIn(_): LoggedIn, Json(sync): Json<Sync>) -> Answe
                 severity = error,
                 outcome = Outcome::failure("unknown", error),
                 error_message = error,
-                failed_secrets = ["db-password", "smtp-key"],
+                failed_secrets = unredacted(&["db-password", "smtp-key"]),
                 duration_ms,
                 "Sync from {source} to {target} failed"
             );
