@@ -238,7 +238,7 @@ mod tests {
             (r#"{"type":"user","id":"u-1","name":"Ann"}"#, "Ann"),
         ] {
             let line = format!(
-                r#"{{"id":"0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11","timestamp":"2026-11-21T23:59:59.999999Z","event_type":"a.b","actor":{actor}}}"#
+                r#"{{"stream":"a-7f3a9c","seq":1,"id":"0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11","timestamp":"2026-11-21T23:59:59.999999Z","event_type":"a.b","actor":{actor}}}"#
             );
             let entry = Entry::from_line(line.as_bytes()).unwrap();
             assert_eq!(row(&entry)[3], shown);
