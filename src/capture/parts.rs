@@ -126,8 +126,9 @@ impl<'w, 'a> ActorParts<'w, 'a> {
 
     fn fill_up_to(&mut self, place: usize) {
         let inherited = self.writer.inherited;
-        for place in self.done..place {
-            if let Some(value) = inherited.get(OF_ACTOR[place]) {
+        let slots = OF_ACTOR.into_iter().enumerate();
+        for (place, slot) in slots.take(place).skip(self.done) {
+            if let Some(value) = inherited.get(slot) {
                 self.writer.out.append(self.key(place));
                 self.writer.out.append(value);
                 self.typed = true;

@@ -146,10 +146,6 @@ impl AuditContext {
     ///
     /// It says whether there was a context to update. Where there is none, nothing changes, which is
     /// reported once, on standard error and as an event of `tracing`.
-    #[expect(
-        clippy::must_use_candidate,
-        reason = "that there is no context is reported anyway"
-    )]
     pub fn update(with: Self) -> bool {
         static REPORTED: AtomicBool = AtomicBool::new(false);
         let updated = with.try_update();

@@ -95,7 +95,7 @@ pub(super) const COLUMNS: [&str; 6] = [
 
 /// What an entry has in these columns.
 pub(super) fn row(entry: &Entry) -> [String; 6] {
-    let actor = first([entry.actor_name(), entry.actor_id()]);
+    let actor = first([entry.actor_name(), entry.actor_id(), entry.actor_type()]);
     let resource = match (
         entry.resource_type(),
         first([entry.resource_name(), entry.resource_id()]),
@@ -229,6 +229,21 @@ pub(super) fn count(number: u64, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_actor_without_a_name_or_an_id_is_shown_by_the_type() {
+        for (actor, shown) in [
+            (r#"{"type":"unknown"}"#, "unknown"),
+            (r#"{"type":"user","id":"u-1"}"#, "u-1"),
+            (r#"{"type":"user","id":"u-1","name":"Ann"}"#, "Ann"),
+        ] {
+            let line = format!(
+                r#"{{"stream":"a-7f3a9c","seq":1,"id":"0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11","timestamp":"2026-11-21T23:59:59.999999Z","event_type":"a.b","actor":{actor}}}"#
+            );
+            let entry = Entry::from_line(line.as_bytes()).unwrap();
+            assert_eq!(row(&entry)[3], shown);
+        }
+    }
 
     #[test]
     fn a_terminal_is_told_nothing_by_a_record() {

@@ -98,6 +98,8 @@ texts! {
     source: source,
     /// The tenant's id, or empty.
     tenant_id: tenant_id,
+    /// The actor's type, such as `user` or `unknown`, or empty.
+    actor_type: actor_type,
     /// The actor's id, or empty.
     actor_id: actor_id,
     /// The actor's name, or empty.

@@ -186,7 +186,8 @@ impl Actor {
         Self::new("service", id)
     }
 
-    /// The system itself: a timer, a migration.
+    /// The system itself: a timer, a migration. It is recorded only where somebody says so; where
+    /// nobody says who acted, the type of the actor is `unknown`.
     pub fn system(id: impl Display) -> Self {
         Self::new("system", id)
     }
@@ -196,7 +197,7 @@ impl Actor {
         Self::new("api_key", id)
     }
 
-    /// Nobody known.
+    /// Somebody who did not say who they are, such as a visitor who is not logged in.
     pub fn anonymous() -> Self {
         let mut part = Rendered::default();
         part.set_str(field::TYPE, "anonymous");

@@ -9,7 +9,7 @@ extern crate std;
 
 use std::{boxed::Box, primitive::{str, u64, u8, usize}, result::Result, string::String, vec::Vec};
 
-use ::trail::{audit, audited, Actor, AuditEvent, Outcome};
+use ::trail::{audit, audit_context, audited, Actor, AuditContext, AuditEvent, Outcome};
 
 /// What can go wrong.
 #[derive(Debug)]
@@ -59,6 +59,12 @@ pub fn record(lines: Vec<u8>, name: &str) {
     audit!(Read { by: Actor::user(name), token: name, email: std::option::Option::None, lines, size: 1, _rest: () });
     audit!(Door::Opened { width: 1, colour: 'b' });
     audit!(Door::Closed);
+}
+
+/// Who and where.
+pub fn context(name: &str, tenant_id: u64) -> AuditContext {
+    AuditContext::update(audit_context!());
+    audit_context! { actor = Actor::user(name), tenant_id, host = %name, session_id = ?tenant_id, environment = "prod" }
 }
 
 /// A function.
