@@ -15,12 +15,14 @@
 //! - Strings are copied and scanned in one go, sixteen bytes at a time; they are most of a record.
 
 mod keys;
+mod tree;
 mod value;
 
 use std::fmt::{self, Display, Write as _};
 
 pub(super) use keys::Key;
 use serde::Serialize;
+pub(crate) use tree::{Json, Members, check, members};
 use value::{Bounds, Value};
 
 use super::buffer::{Buffer, SHORT, SLACK, copy_plain, copy_short_plain, special_in};
