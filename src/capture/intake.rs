@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc, thread, time::Duration};
 
 use super::{
     hash::CurrentKey,
+    plain::PlainEvents,
     receipt::{NotTaken, Taken},
 };
 use crate::{
@@ -65,6 +66,7 @@ pub(crate) struct Intake {
     /// The longest record, without stream and number.
     pub(super) longest: usize,
     when_full: WhenFull,
+    pub(super) plain_events: PlainEvents,
     pub(crate) hash_key: &'static CurrentKey,
 }
 
@@ -75,6 +77,7 @@ impl Intake {
         source: &Source,
         longest: usize,
         when_full: WhenFull,
+        plain_events: PlainEvents,
         hash_key: &'static CurrentKey,
     ) -> Self {
         let mut field = Buffer::default();
@@ -90,6 +93,7 @@ impl Intake {
             system: system.into_bytes().into(),
             longest,
             when_full,
+            plain_events,
             hash_key,
         }
     }

@@ -46,9 +46,10 @@ pub use event::AuditEvent;
 pub(crate) use hash::CurrentKey;
 pub use intake::WhenFull;
 pub(crate) use intake::{Intake, Journal, Journals};
-pub use layer::AuditLayer;
+pub use layer::{AuditFilter, AuditLayer};
 pub use nowhere::events_without_log;
 pub use parts::{ActorParts, ContextParts};
+pub(crate) use plain::PlainEvents;
 pub use receipt::{Durable, NotDurable, Receipt};
 pub(crate) use receipt::{NotTaken, flush};
 pub use redact::{

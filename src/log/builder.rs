@@ -9,7 +9,7 @@ use std::{
 
 use super::{AuditLog, Owner, at_exit::close_at_exit, stores::Stores};
 use crate::{
-    capture::{self, CurrentKey, Intake, Journal, WhenFull},
+    capture::{self, CurrentKey, Intake, Journal, PlainEvents, WhenFull},
     error::{Error, Result},
     journal,
     record::{Catalogue, HashKey, Source},
@@ -27,6 +27,7 @@ pub struct AuditLogBuilder {
     permissions: Option<Permissions>,
     retention: Retention,
     when_full: WhenFull,
+    plain_events: PlainEvents,
     journal_bytes: usize,
     journal_dir: Option<PathBuf>,
     max_record_bytes: usize,
@@ -50,6 +51,7 @@ impl AuditLogBuilder {
             permissions: None,
             retention: Retention::default(),
             when_full: WhenFull::default(),
+            plain_events: PlainEvents::default(),
             journal_bytes: journal::DEFAULT_CAPACITY,
             journal_dir: None,
             max_record_bytes: 64 * 1024,
@@ -98,6 +100,43 @@ impl AuditLogBuilder {
     /// What a caller does while the journal is full. Default: it waits.
     pub fn when_full(mut self, when_full: WhenFull) -> Self {
         self.when_full = when_full;
+        self
+    }
+
+    /// Whose ordinary `tracing` events with the target `audit` are recorded: those of these modules
+    /// and of the modules in them, such as `my_app` or `my_lib::billing`. Default: everyone's.
+    ///
+    /// Any crate in the program can write such an event. Those of other modules are left to the
+    /// other layers. `audit!` is not affected. What such an event can say, and how its entry
+    /// differs, is told at [`AuditLayer`](crate::AuditLayer#ordinary-events).
+    ///
+    /// ```
+    /// # fn main() -> tracing_audit::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use tracing_audit::AuditLog;
+    ///
+    /// let log = AuditLog::builder(dir.path())
+    ///     .plain_events_from(["my_app", "my_lib::billing"])
+    ///     .open()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`open`](Self::open) fails with [`Error::Invalid`] if one of them can't be the path of a
+    /// module.
+    pub fn plain_events_from<P: Into<String>>(
+        mut self,
+        modules: impl IntoIterator<Item = P>,
+    ) -> Self {
+        self.plain_events = PlainEvents::from_modules(modules);
+        self
+    }
+
+    /// No ordinary `tracing` events are recorded, whatever their target: only those of `audit!`.
+    pub fn no_plain_events(mut self) -> Self {
+        self.plain_events = PlainEvents::From(Vec::new());
         self
     }
 
@@ -266,6 +305,7 @@ impl AuditLogBuilder {
             None => program_name().parse()?,
         };
         self.watermarks.check()?;
+        self.plain_events.check()?;
         let level = Level::new(self.compression_level).ok_or_else(|| {
             Error::invalid(
                 "compression_level",
@@ -338,6 +378,7 @@ impl AuditLogBuilder {
             &source,
             longest,
             self.when_full,
+            self.plain_events,
             key,
         );
         let hash_keys = if own_keys { Some(hash_keys) } else { None };

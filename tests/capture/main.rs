@@ -17,6 +17,7 @@ mod context_without_spans;
 mod events_after_close;
 mod macros_anywhere;
 mod no_filter_loses_an_event;
+mod others_see_what_they_would;
 mod plain_events;
 mod redaction;
 mod spans_give_context;
