@@ -2,7 +2,7 @@
 //! `audit!` pays for it with a receiver that lives and one that is dead, and the memory of a
 //! process that has a large backlog to forward.
 //!
-//! `cargo bench --features webhook --bench webhook` prints tables. The receiver is a process of its
+//! `cargo bench --features webhook-tls --bench webhook` prints tables. The receiver is a process of its
 //! own on loopback. `WEBHOOK_ONLY` names the parts to run (`latency,throughput,call,backlog`);
 //! `WEBHOOK_SINGLE` (10,000), `WEBHOOK_BATCHED` (200,000) and `WEBHOOK_BACKLOG` (1,000,000) are
 //! numbers of events. It writes below the system's temporary directory (`TMPDIR` chooses another).

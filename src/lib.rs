@@ -148,7 +148,8 @@
 //! | `macros` | yes | [`audit!`], [`#[audited]`](macro@audited), [`#[derive(AuditEvent)]`](derive@AuditEvent) |
 //! | `tower` | no | a tower layer that fills the context of events from HTTP requests |
 //! | `opentelemetry` | no | trace and span ids from `tracing-opentelemetry` |
-//! | `webhook` | no | webhooks: `AuditLog::subscribe` and `AuditLog::forward` |
+//! | `webhook` | no | webhooks: `AuditLog::subscribe` and `AuditLog::forward`; TLS with the `rustls` provider that the program has installed |
+//! | `webhook-tls` | no | `webhook`, with a provider of its own: `ring`, which it switches on in `rustls` |
 //! | `server` | no | the HTTP API as an axum router |
 //! | `cli` | no | the `tracing-audit` program |
 
@@ -189,8 +190,8 @@ mod verify;
 #[cfg(feature = "macros")]
 pub use attributes::{AuditEvent, audited};
 pub use capture::{
-    AuditContext, AuditEvent, AuditLayer, Durable, Hashed, InAuditContext, Masked, NotDurable,
-    Receipt, Recordable, Redactable, Scoped, Secret, Unredacted, WhenFull, catalogue,
+    AuditContext, AuditEvent, AuditFilter, AuditLayer, Durable, Hashed, InAuditContext, Masked,
+    NotDurable, Receipt, Recordable, Redactable, Scoped, Secret, Unredacted, WhenFull, catalogue,
     events_without_log, hashed, mask, unredacted,
 };
 #[cfg(feature = "tower")]

@@ -10,12 +10,15 @@ use std::{
     sync::Arc,
 };
 
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Filtered;
+
 pub use builder::AuditLogBuilder;
 
 #[cfg(feature = "cli")]
 use crate::store::Retention;
 use crate::{
-    capture::{self, AuditLayer, Intake, NotDurable},
+    capture::{self, AuditFilter, AuditLayer, Intake, NotDurable},
     error::{Error, Result},
     record::{HashKey, OwnRecord, Severity, StreamId},
     store::{Counters, Hold, Store, fs::OsFs, hold::Holds, keys, layout::Layout},
@@ -109,8 +112,23 @@ impl AuditLog {
         Self::builder(dir).catalogue(Some(capture::demo_catalogue))
     }
 
-    /// The layer that takes this log's events from `tracing`.
-    pub fn layer(&self) -> AuditLayer {
+    /// The layer that takes this log's events from `tracing`, and the context from spans of level
+    /// `INFO` and above.
+    pub fn layer<S>(&self) -> Filtered<AuditLayer, AuditFilter, S> {
+        self.layer_with_spans(LevelFilter::INFO)
+    }
+
+    /// The same, with the context from spans down to this level.
+    pub fn layer_with_spans<S>(&self, level: LevelFilter) -> Filtered<AuditLayer, AuditFilter, S> {
+        self.unfiltered_layer().filtered(level)
+    }
+
+    /// The same without its filter: for a subscriber that is not based on `Registry`, or to be put
+    /// in place later by `reload::Handle::reload`, which no layer with a filter can be.
+    ///
+    /// Without the filter `tracing` can't tell what the layer wants, so every line of the program,
+    /// `TRACE` ones included, is handed to it: more work, and the same entries.
+    pub fn unfiltered_layer(&self) -> AuditLayer {
         AuditLayer::new(self.owner.intake.clone(), self.owner.clone())
     }
 

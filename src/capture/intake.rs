@@ -4,7 +4,9 @@ use std::{fmt, sync::Arc, thread, time::Duration};
 
 use super::{
     hash::CurrentKey,
+    plain::PlainEvents,
     receipt::{NotTaken, Taken},
+    span_names::SpanNames,
 };
 use crate::{
     journal::{Durability, Position, Process, Producer, PushError},
@@ -63,9 +65,12 @@ pub(crate) struct Intake {
     /// The longest record, without stream and number.
     pub(super) longest: usize,
     when_full: WhenFull,
+    pub(super) plain_events: PlainEvents,
     pub(crate) hash_key: &'static CurrentKey,
     /// The names of fields that the log denies and allows.
     pub(crate) names: Option<&'static FieldNames>,
+    /// Which fields of spans mean what.
+    pub(crate) span_names: SpanNames,
 }
 
 impl Intake {
@@ -75,6 +80,7 @@ impl Intake {
         source: &Source,
         longest: usize,
         when_full: WhenFull,
+        plain_events: PlainEvents,
         hash_key: &'static CurrentKey,
     ) -> Self {
         let mut field = Buffer::default();
@@ -88,8 +94,10 @@ impl Intake {
             source: field.into_vec().into(),
             longest,
             when_full,
+            plain_events,
             hash_key,
             names: None,
+            span_names: SpanNames::default(),
         }
     }
 

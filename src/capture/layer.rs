@@ -1,6 +1,13 @@
 //! The `tracing` layer.
 
-use std::{any::Any, fmt, sync::Arc};
+use std::{
+    any::Any,
+    fmt, ptr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+};
 
 use tracing::{
     Dispatch, Event, Metadata, Subscriber,
@@ -10,7 +17,8 @@ use tracing::{
 };
 use tracing_subscriber::{
     Layer, Registry,
-    layer::Context,
+    filter::Filtered,
+    layer::{Context, Filter},
     registry::{LookupSpan, Scope},
 };
 
@@ -21,21 +29,49 @@ use super::{
     in_force::{self, Within},
     intake::Intake,
     mirror, plain,
-    span_names::{Reading, SpanNames},
+    span_names::Reading,
 };
 
 /// The target of audit events in `tracing`.
 pub(super) const TARGET: &str = "audit";
 
-/// The layer that takes audit events to a log. Made by [`AuditLog::layer`](crate::AuditLog::layer).
+/// The layer that takes audit events to a log. [`AuditLog::layer`](crate::AuditLog::layer) makes it,
+/// with its [`AuditFilter`].
 ///
 /// Put it anywhere in the stack, boxed or not; no filter, global or of a layer, keeps an `audit!`
-/// event from it. Do not give it a filter of its own with `with_filter`: it selects by itself, and
+/// event from it. Do not give it another filter with `with_filter`: the layer selects by itself, and
 /// a filter would only hide spans from it.
 ///
-/// It asks `tracing` for events and spans of level `INFO` and above. Where no layer has a filter,
-/// that is also what the other layers get; to let them see more, give them a filter
-/// (`.with_filter(LevelFilter::TRACE)`) or raise [`with_max_level`](Self::with_max_level).
+/// The layer has no influence on what other layers see. A line that no layer wants costs no more
+/// than without it.
+///
+/// # Ordinary events
+///
+/// An ordinary event of `tracing` with the target `audit` is recorded as well. `audit!` needs an
+/// event type that is known while compiling; this is a way to record one that is not:
+///
+/// ```
+/// # fn handle(kind: &str, user: u64) {
+/// tracing::info!(target: "audit", event_type = format!("import.{kind}").as_str(), actor.id = user, rows = 7, "Imported");
+/// # }
+/// ```
+///
+/// Fields mean what they mean in `audit!`: those of the entry by their names, all others become
+/// `details`. What `audit!` checks while compiling is checked when such an event comes, and never
+/// costs the event:
+///
+/// | what the event says | what is recorded |
+/// |---|---|
+/// | no `event_type`, a malformed one, or one that begins with `audit.` | the event type `tracing.event`; what was given is in `details.event_type` |
+/// | a `severity` that is none | the severity of the event's level; what was given is in `details.severity` |
+/// | a level below `INFO` | nothing |
+///
+/// Such an event is subject to all filters of `tracing`, is in no
+/// [`catalogue`](fn@crate::catalogue), and has no [`Receipt`](crate::Receipt). Any crate in the
+/// program can write one. So its entry shows that it came this way, and from which module:
+/// `"context":{"captured":"tracing","module":"billing::import"}`, see
+/// [`Entry::captured`](crate::Entry::captured). And a log can take those of some modules only, or
+/// none: [`plain_events_from`](crate::AuditLogBuilder::plain_events_from).
 ///
 /// The log stays open as long as a layer of it lives.
 pub struct AuditLayer {
@@ -44,8 +80,28 @@ pub struct AuditLayer {
     _open: KeepsOpen,
     /// Gathers what the spans and contexts say; knows the type of the subscriber below.
     gather: fn(&Self, &Dispatch, &mut Inherited),
-    pub(super) span_names: SpanNames,
-    max_level: LevelFilter,
+    /// Whether the subscriber knows that this layer has a filter of its own.
+    is_seen: Arc<AtomicBool>,
+    _living: Living,
+}
+
+/// How many layers of logs there are in the process.
+static LIVING: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts one of them.
+struct Living;
+
+impl Living {
+    fn new() -> Self {
+        LIVING.fetch_add(1, Relaxed);
+        Self
+    }
+}
+
+impl Drop for Living {
+    fn drop(&mut self) {
+        LIVING.fetch_sub(1, Relaxed);
+    }
 }
 
 /// A handle of the log, of which nothing is to be known here but that it is held.
@@ -57,16 +113,18 @@ impl AuditLayer {
             intake,
             _open: open,
             gather: Self::gather_current::<Registry>,
-            span_names: SpanNames::default(),
-            max_level: LevelFilter::INFO,
+            is_seen: Arc::default(),
+            _living: Living::new(),
         }
     }
 
-    /// Down to which level spans are asked for, for the fields they carry. Default: `INFO`.
-    #[must_use]
-    pub fn with_max_level(mut self, level: LevelFilter) -> Self {
-        self.max_level = level;
-        self
+    /// With the filter by which `tracing` knows what the layer wants, spans down to this level.
+    pub(crate) fn filtered<S>(self, spans: LevelFilter) -> Filtered<Self, AuditFilter, S> {
+        let filter = AuditFilter {
+            spans,
+            is_seen: self.is_seen.clone(),
+        };
+        Filtered::new(self, filter)
     }
 
     pub(super) fn intake(&self) -> &Arc<Intake> {
@@ -140,8 +198,59 @@ impl fmt::Debug for AuditLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuditLayer")
             .field("intake", &self.intake)
-            .field("max_level", &self.max_level)
             .finish_non_exhaustive()
+    }
+}
+
+/// What an [`AuditLayer`] wants of `tracing`: spans of level `INFO` and above, and events with the
+/// target `audit`.
+///
+/// This filter is only about what nobody else wants: `tracing` skips that where it is written.
+/// Whatever another layer gets, the audit layer gets as well and selects by itself.
+#[derive(Clone, Debug)]
+pub struct AuditFilter {
+    spans: LevelFilter,
+    is_seen: Arc<AtomicBool>,
+}
+
+impl AuditFilter {
+    fn wants(&self, metadata: &Metadata<'_>) -> bool {
+        if metadata.is_span() {
+            return *metadata.level() <= self.spans;
+        }
+        let is_audit = metadata.target() == TARGET && *metadata.level() <= LevelFilter::INFO;
+        is_audit && (metadata.name() != mirror::NAME || self.wants_mirrored())
+    }
+
+    /// An `audit!` event finds a layer that the dispatcher knows by itself. Only another one learns
+    /// of the event by its mirror. When one is added, `tracing` asks all filters anew.
+    fn wants_mirrored(&self) -> bool {
+        !self.is_seen.load(Relaxed) || LIVING.load(Relaxed) > 1
+    }
+}
+
+impl<S> Filter<S> for AuditFilter {
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.wants(metadata) {
+            Interest::always()
+        } else {
+            // That this is the end of it only if all other layers agree is what a filter of a layer
+            // is for: from a layer itself, "never" would hold for all of them.
+            Interest::never()
+        }
+    }
+
+    fn enabled(&self, _: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        // Where the question is all there is (`tracing::enabled!`), a "no" would stay behind and
+        // hide the next span or event from this layer (tokio-rs/tracing#2519).
+        true
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        // Inside a `reload::Layer`, nobody knows that this is the hint of one layer only, and it
+        // would hold for all of them.
+        let is_seen = self.is_seen.load(Relaxed);
+        is_seen.then(|| self.spans.max(LevelFilter::INFO))
     }
 }
 
@@ -149,17 +258,14 @@ impl<S> Layer<S> for AuditLayer
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        let found = dispatch.downcast_ref::<Self>();
+        let is_seen = found.is_some_and(|found| ptr::eq(found, self));
+        self.is_seen.store(is_seen, Relaxed);
+    }
+
     fn on_layer(&mut self, _subscriber: &mut S) {
         self.gather = Self::gather_current::<S>;
-    }
-
-    fn register_callsite(&self, _metadata: &'static Metadata<'static>) -> Interest {
-        // "Never" would silence the callsite for every other layer.
-        Interest::always()
-    }
-
-    fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.max_level)
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
@@ -168,11 +274,11 @@ where
             .metadata()
             .fields()
             .iter()
-            .any(|field| self.span_names.slot(field.name()).is_some())
+            .any(|field| self.intake.span_names.slot(field.name()).is_some())
         {
             return;
         }
-        let mut reading = Reading::with(&self.span_names);
+        let mut reading = Reading::with(&self.intake.span_names);
         self.hashing(|| attributes.record(&mut reading));
         if let Some(span) = context.span(id) {
             // Kept even if empty: the values may come later, by `Span::record`.
@@ -183,7 +289,7 @@ where
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         // Rendered before the span is locked: a value's own code may record an event, which looks
         // at the span, or panic, which would leave the lock poisoned.
-        let mut reading = Reading::with(&self.span_names);
+        let mut reading = Reading::with(&self.intake.span_names);
         self.hashing(|| values.record(&mut reading));
         if let Some(span) = context.span(id)
             && let Some(fields) = span.extensions_mut().get_mut::<SpanFields>()
@@ -200,7 +306,10 @@ where
             return mirror::seen_by(&self.intake);
         }
         ending::watch();
-        if is_audit && *metadata.level() <= LevelFilter::INFO {
+        if is_audit
+            && *metadata.level() <= LevelFilter::INFO
+            && self.intake.plain_events.takes(metadata.module_path())
+        {
             self.hashing(|| {
                 plain::record(&self.intake, event, |into| {
                     self.gather_scope(context.event_scope(event), into, |_| {});

@@ -50,9 +50,10 @@ pub use event::AuditEvent;
 pub(crate) use hash::CurrentKey;
 pub use intake::WhenFull;
 pub(crate) use intake::{Intake, Journal, Journals};
-pub use layer::AuditLayer;
+pub use layer::{AuditFilter, AuditLayer};
 pub use nowhere::events_without_log;
 pub use parts::{ActorParts, ContextParts};
+pub(crate) use plain::PlainEvents;
 pub use receipt::{Durable, NotDurable, Receipt};
 pub(crate) use receipt::{NotTaken, flush};
 pub use redact::{
@@ -66,6 +67,7 @@ pub(crate) use site::catalogue_of_log;
 #[cfg(feature = "cli")]
 pub(crate) use site::demo_catalogue;
 pub use site::{Head, SITES, Site, catalogue, site_of};
+pub(crate) use span_names::SpanNames;
 #[cfg(feature = "tower")]
 pub use update_layer::{AuditUpdateLayer, AuditUpdateService};
 pub use whole::{given_event_type, given_severity, whole_actor, whole_outcome, whole_resource};

@@ -5,6 +5,7 @@ use super::{
     context::{OF_ACTOR, Slot},
     writer::{Writer, write_field, write_text},
 };
+use crate::record::json;
 
 /// Fields of an actor. The spans and contexts fill what the event leaves empty, unless it names an
 /// `id`: then the actor is the event's alone.
@@ -157,6 +158,17 @@ impl<'w, 'a> ContextParts<'w, 'a> {
 
     pub(super) fn new(writer: &'w mut Writer<'a>) -> Self {
         Self { writer, done: 0 }
+    }
+
+    /// Says how the event came and from which module, before all other fields.
+    pub(super) fn captured(&mut self, how: &str, module: Option<&str>) {
+        let out = &mut *self.writer.out;
+        out.append(b",\"captured\":");
+        json::write_str(out, how);
+        if let Some(module) = module {
+            out.append(b",\"module\":");
+            json::write_str(out, module);
+        }
     }
 
     /// Sets a field; the key is JSON with its comma and colon, one of those of the context, in

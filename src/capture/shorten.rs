@@ -11,11 +11,9 @@ use std::{
     iter,
 };
 
-use serde_json::{Map, Value};
-
 use crate::record::{
     Buffer,
-    json::{self, AND_SO_ON},
+    json::{self, AND_SO_ON, Json, Members},
 };
 
 /// The least limit. A list or an object keeps as many values as there is room for if each gets so
@@ -62,7 +60,7 @@ pub(super) fn shorten(record: &[u8], longest: usize) -> Vec<u8> {
     let text = [b"{", record].concat();
     // The writer renders nothing but valid JSON. Should it ever not, the head of the record is
     // still worth more than nothing.
-    let Ok(Value::Object(record)) = serde_json::from_slice::<Value>(&text) else {
+    let Ok(record) = serde_json::from_slice::<Members>(&text) else {
         return headless(&text);
     };
 
@@ -110,7 +108,7 @@ pub(super) fn shorten(record: &[u8], longest: usize) -> Vec<u8> {
 }
 
 /// The record within these limits, without its opening brace, unless it is still too long.
-fn write(record: &Map<String, Value>, longest: usize, limits: Limits) -> Option<Vec<u8>> {
+fn write(record: &Members, longest: usize, limits: Limits) -> Option<Vec<u8>> {
     let mut cut = Cut {
         out: Buffer::with_capacity(longest),
         longest,
@@ -143,9 +141,9 @@ struct Cut {
 
 impl Cut {
     /// An object of the record's own.
-    fn own(&mut self, fields: &Map<String, Value>) {
+    fn own(&mut self, fields: &Members) {
         self.out.push(b'{');
-        for (key, value) in fields {
+        for (key, value) in fields.iter() {
             self.within(key, |cut| {
                 if cut.limits.without.contains(&cut.path.as_str()) {
                     return cut.note();
@@ -160,7 +158,7 @@ impl Cut {
                     _ => cut.limits.own,
                 };
                 match value {
-                    Value::Object(fields) if OWN.contains(&cut.path.as_str()) => cut.own(fields),
+                    Json::Object(fields) if OWN.contains(&cut.path.as_str()) => cut.own(fields),
                     value => cut.value(value, limit),
                 }
             });
@@ -168,9 +166,9 @@ impl Cut {
         self.out.push(b'}');
     }
 
-    fn value(&mut self, value: &Value, limit: usize) {
+    fn value(&mut self, value: &Json, limit: usize) {
         match value {
-            Value::String(text) => {
+            Json::Text(text) => {
                 let limit = limit.saturating_sub(2).max(SHORTEST);
                 if text.len() > limit {
                     self.note();
@@ -178,18 +176,18 @@ impl Cut {
                 self.out.limit_texts(limit);
                 json::write_str(&mut self.out, text);
             }
-            Value::Array(values) => self.list(values, limit),
-            Value::Object(fields) => self.object(fields, limit),
+            Json::List(values) => self.list(values, limit),
+            Json::Object(fields) => self.object(fields, limit),
             // Writing a number, a boolean or null into memory does not fail.
             other => _ = serde_json::to_writer(&mut self.out, other),
         }
     }
 
     /// The first elements of a list.
-    fn list(&mut self, values: &[Value], limit: usize) {
+    fn list(&mut self, values: &[Json], limit: usize) {
         let elements = match values {
             // Others were left out before.
-            [elements @ .., last] if *last == AND_SO_ON => elements,
+            [elements @ .., last] if last.as_str() == Some(AND_SO_ON) => elements,
             all => all,
         };
         let mut room = limit.saturating_sub(AROUND);
@@ -225,11 +223,11 @@ impl Cut {
 
     /// The first members of an object of the application's. A name that is too long does not hide
     /// those that come after it.
-    fn object(&mut self, fields: &Map<String, Value>, limit: usize) {
+    fn object(&mut self, fields: &Members, limit: usize) {
         let mut room = limit.saturating_sub(AROUND);
         let mut left = room;
         let mut kept = Vec::new();
-        for (key, value) in fields {
+        for (key, value) in fields.iter() {
             let (name, size) = (key.len() + 4, size(value, limit));
             if key != AND_SO_ON && take(&mut room, name + size.min(SHORTEST)) {
                 left -= name;
@@ -315,12 +313,12 @@ fn level(mut sizes: Vec<usize>, mut room: usize) -> usize {
 
 /// How many bytes a value is long; a little more than `most` if that is less, and 0 if there is no
 /// limit: nothing more than that is looked at.
-fn size(value: &Value, most: usize) -> usize {
+fn size(value: &Json, most: usize) -> usize {
     let mut sum = 2;
     match value {
         _ if most == usize::MAX => return 0,
-        Value::String(text) => sum += text.len(),
-        Value::Array(values) => {
+        Json::Text(text) => sum += text.len(),
+        Json::List(values) => {
             let mut values = values.iter();
             while sum <= most
                 && let Some(value) = values.next()
@@ -328,7 +326,7 @@ fn size(value: &Value, most: usize) -> usize {
                 sum += 1 + size(value, most - sum);
             }
         }
-        Value::Object(fields) => {
+        Json::Object(fields) => {
             let mut fields = fields.iter();
             while sum <= most
                 && let Some((key, value)) = fields.next()
@@ -345,7 +343,7 @@ fn size(value: &Value, most: usize) -> usize {
 /// What is left of a record that can't be parsed.
 fn headless(text: &[u8]) -> Vec<u8> {
     let mut fields = head(text);
-    fields.insert("truncated".into(), ["*"].as_slice().into());
+    fields.add("truncated", &["*"]);
     // A map of JSON values always serializes.
     let mut bytes = serde_json::to_vec(&fields).unwrap_or_default();
     bytes.drain(..bytes.len().min(1));
@@ -353,9 +351,9 @@ fn headless(text: &[u8]) -> Vec<u8> {
 }
 
 /// The leading fields of a record that can't be parsed: those that are well-formed strings.
-fn head(text: &[u8]) -> Map<String, Value> {
+fn head(text: &[u8]) -> Members {
     let text = String::from_utf8_lossy(text);
-    let mut fields = Map::new();
+    let mut fields = Members::default();
     for key in [
         "id",
         "timestamp",
@@ -370,7 +368,7 @@ fn head(text: &[u8]) -> Map<String, Value> {
             .split_once(&format!("\"{key}\":\""))
             .and_then(|(_, rest)| rest.split_once('"'));
         if let Some((value, _)) = found {
-            fields.insert(key.into(), value.into());
+            fields.add(key, value);
         }
     }
     fields

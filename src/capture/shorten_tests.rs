@@ -1,10 +1,12 @@
 //! What is cut of a record that is too long, what stays, and what it says.
 
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::record::json::members;
 
-fn shortened(record: &Value, longest: usize) -> Value {
+fn shortened(record: &impl Serialize, longest: usize) -> Value {
     let text = serde_json::to_vec(record).unwrap();
     let short = shorten(&text[1..], longest);
     assert!(short.len() <= longest, "{} > {longest}", short.len());
@@ -175,7 +177,7 @@ fn a_name_with_dots_is_not_taken_for_an_element() {
         .map(|n| if n == 9000 { json!(long) } else { json!(n) })
         .collect();
     let short = shortened(
-        &json!({"id": "1", "details": {"a.9000": long, "a": list}}),
+        &members! { "id": "1", "details": members! { "a.9000": long, "a": list } },
         65_536,
     );
     assert_eq!(short["truncated"], json!(["details.a.9000", "details.a"]));
@@ -185,10 +187,10 @@ fn a_name_with_dots_is_not_taken_for_an_element() {
 #[test]
 fn of_many_that_were_cut_it_names_sixteen_and_that_there_are_more() {
     let cut = |count: usize| {
-        let texts: Map<_, _> = (0..count)
-            .map(|n| (format!("t{n}"), json!("t".repeat(8000))))
+        let texts: Members = (0..count)
+            .map(|n| (format!("t{n}"), Json::Text("t".repeat(8000))))
             .collect();
-        let short = shortened(&json!({"id": "1", "details": texts}), 65_536);
+        let short = shortened(&members! { "id": "1", "details": texts }, 65_536);
         short["truncated"].as_array().unwrap().clone()
     };
     assert_eq!(
@@ -204,8 +206,11 @@ fn of_many_that_were_cut_it_names_sixteen_and_that_there_are_more() {
 #[test]
 fn many_short_fields_of_the_records_own_go_as_a_whole() {
     let text = "\u{1}".repeat(32);
-    let record = json!({"id": "1", "event_type": "a.b", "actor": {"id": text, "name": text}, "outcome": {"error": text}, "user_agent": text,
-        "description": text, "context": {"host": text, "session_id": text}, "details": {"a": 1}});
+    let record = members! {
+        "id": "1", "event_type": "a.b", "actor": members! { "id": text, "name": text },
+        "outcome": members! { "error": text }, "user_agent": text, "description": text,
+        "context": members! { "host": text, "session_id": text }, "details": members! { "a": 1 },
+    };
     let short = shortened(&record, 1024);
     assert_eq!(
         (&short["event_type"], &short["user_agent"]),

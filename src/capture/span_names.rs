@@ -2,16 +2,13 @@
 //!
 //! Only names that mean the one who acts become the actor: in a span around "edit user", `user.id`
 //! is as likely the user who is edited. An application whose `user.id` is the one who acts says so
-//! ([`AuditLayer::span_field`]).
+//! ([`AuditLogBuilder::span_field`](crate::AuditLogBuilder::span_field)).
 
 use std::fmt;
 
 use tracing::field::{Field, Visit};
 
-use super::{
-    context::{Slot, SpanFields},
-    layer::AuditLayer,
-};
+use super::context::{Slot, SpanFields};
 use crate::{
     error::{Error, Result},
     record::{Buffer, json},
@@ -21,13 +18,23 @@ use crate::{
 /// fields.
 const MOST: usize = 32;
 
-/// The names of one layer: those that the application chose, and those that are known anyway.
+/// The names of one log: those that the application chose, and those that are known anyway.
 #[derive(Clone, Debug, Default)]
-pub(super) struct SpanNames {
+pub(crate) struct SpanNames {
     chosen: Vec<(Box<str>, Option<Slot>)>,
 }
 
 impl SpanNames {
+    /// With these fields of spans for these fields of the record, or for nothing.
+    pub(crate) fn new(chosen: &[(String, Option<String>)]) -> Result<Self> {
+        let mut names = Self::default();
+        for (field, slot) in chosen {
+            let slot = slot.as_deref().map(named).transpose()?;
+            names.choose(field, slot)?;
+        }
+        Ok(names)
+    }
+
     /// The slot for a span's field.
     pub(super) fn slot(&self, field: &str) -> Option<Slot> {
         match self.chosen.iter().find(|(name, _)| **name == *field) {
@@ -50,12 +57,28 @@ impl SpanNames {
         if self.chosen.len() == MOST {
             return Err(Error::invalid(
                 "span_field",
-                format!("there is no room for {field:?}: a layer takes {MOST} names; choose fewer"),
+                format!("there is no room for {field:?}: a log takes {MOST} names; choose fewer"),
             ));
         }
         self.chosen.push((field.into(), slot));
         Ok(())
     }
+}
+
+/// The slot of this name, if a span can fill it.
+fn named(slot: &str) -> Result<Slot> {
+    let can_fill = |slot: &Slot| *slot != Slot::ActorAttributes;
+    Slot::named(slot).filter(can_fill).ok_or_else(|| {
+        let slots = Slot::NAMES.iter().copied();
+        let slots: Vec<&str> = slots.filter(|name| *name != "actor.attributes").collect();
+        Error::invalid(
+            "span_field",
+            format!(
+                "{slot:?} is not a field that a span can fill; give one of {}",
+                slots.join(", ")
+            ),
+        )
+    })
 }
 
 /// Our own name for a slot, or OpenTelemetry's
@@ -77,84 +100,6 @@ fn known(field: &str) -> Option<Slot> {
         "span_id" | "context.span_id" => Slot::SpanId,
         _ => return None,
     })
-}
-
-impl AuditLayer {
-    /// Takes a field of spans for a field of the record: `span_field("user.id", "actor.id")` in an
-    /// application whose spans name so the user who acts.
-    ///
-    /// Without that, the fields `user.id` and `user.name` of a span mean nothing here, because a
-    /// span may name so the user whose account is edited, and an audit trail must not take that one
-    /// for the actor.
-    ///
-    /// ```
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let dir = tempfile::tempdir()?;
-    /// # let log = tracing_audit::AuditLog::builder(dir.path()).source("docs").open()?;
-    /// use tracing_subscriber::prelude::*;
-    ///
-    /// let layer = log
-    ///     .layer()
-    ///     .span_field("user.id", "actor.id")?
-    ///     .span_field("organization", "tenant_id")?;
-    /// let subscriber = tracing_subscriber::registry().with(layer);
-    /// # let _default = tracing::subscriber::set_default(subscriber);
-    /// let span = tracing::info_span!("request", user.id = "user-456", organization = "acme");
-    /// span.in_scope(|| tracing_audit::audit!("report.opened")); // by user-456 of acme
-    /// # log.close()?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// These fields of spans are taken anyway, our own names and OpenTelemetry's:
-    ///
-    /// | field of the record | fields of spans |
-    /// |---|---|
-    /// | `tenant_id` | `tenant_id` |
-    /// | `actor.type`, `actor.name` | `actor.type`, `actor.name` |
-    /// | `actor.id` | `actor.id`, `enduser.id` |
-    /// | `ip_address` | `ip_address`, `client.address` |
-    /// | `user_agent` | `user_agent`, `user_agent.original` |
-    /// | `session_id` | `session_id`, `context.session_id`, `session.id` |
-    /// | `request_id`, `trace_id`, `span_id` | the same, and with `context.` before it |
-    /// | `environment` | `context.environment`, `deployment.environment.name` |
-    /// | `protocol` | `context.protocol`, `url.scheme` |
-    /// | `host` | `context.host`, `server.address` |
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Invalid`] if the record has no such field, or none that a span can fill; and after
-    /// 32 names.
-    pub fn span_field(mut self, field: &str, slot: &str) -> Result<Self> {
-        let found = Slot::named(slot).filter(|slot| *slot != Slot::ActorAttributes);
-        let Some(found) = found else {
-            let slots: Vec<&str> = Slot::NAMES
-                .iter()
-                .copied()
-                .filter(|name| *name != "actor.attributes")
-                .collect();
-            return Err(Error::invalid(
-                "span_field",
-                format!(
-                    "{slot:?} is not a field that a span can fill; give one of {}",
-                    slots.join(", ")
-                ),
-            ));
-        };
-        self.span_names.choose(field, Some(found))?;
-        Ok(self)
-    }
-
-    /// Takes a field of spans for nothing, though its name is one of those that
-    /// [`span_field`](Self::span_field) lists: in an application that means something else by it.
-    ///
-    /// # Errors
-    ///
-    /// As [`span_field`](Self::span_field).
-    pub fn ignore_span_field(mut self, field: &str) -> Result<Self> {
-        self.span_names.choose(field, None)?;
-        Ok(self)
-    }
 }
 
 /// What a span says, as it is read from its fields.

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     error::Error,
     query::{AuditReader, Page, PageStart, Query, Scanned},
+    record::json::Json,
 };
 
 pub(super) fn run(args: &QueryArgs) -> Result<Outcome, Failure> {
@@ -32,7 +33,7 @@ pub(super) fn run(args: &QueryArgs) -> Result<Outcome, Failure> {
             Format::Table => writeln!(out, "{}", output::entries_table([&entry]).trim_fmt())?,
             Format::Ndjson => output::write_lines(&mut out, [&entry])?,
             Format::Json => {
-                let pretty = serde_json::to_string_pretty(&entry.parse::<serde_json::Value>()?)
+                let pretty = serde_json::to_string_pretty(&entry.parse::<Json>()?)
                     .map_err(io::Error::other)?;
                 write_json(&mut out, &pretty)?;
             }

@@ -3,14 +3,16 @@
 
 use std::io::{self, Write};
 
-use serde_json::{Map, Value, json};
 use zip::{
     CompressionMethod, ZipWriter,
     result::ZipError,
     write::{SimpleFileOptions, StreamWriter},
 };
 
-use crate::query::{Filter, Scanned};
+use crate::{
+    query::{Filter, Scanned},
+    record::json::{Json, Members, members},
+};
 
 /// All lines are in this file.
 const NAME: &str = "audit.jsonl";
@@ -43,23 +45,25 @@ impl<W: Write> FilteredZip<W> {
 
     /// Adds the manifest and ends the file.
     pub(crate) fn finish(mut self, scanned: &Scanned) -> io::Result<W> {
-        let mut filters = Map::new();
+        let mut filters = Members::default();
         for (name, value) in self.filter {
-            if let Value::Array(values) = filters.entry(name).or_insert_with(|| json!([])) {
-                values.push(value.into());
+            let value = Json::Text(value);
+            match filters.get_mut(&name) {
+                Some(Json::List(values)) => values.push(value),
+                _ => drop(filters.insert(name, Json::List(vec![value]))),
             }
         }
         let problems: Vec<_> = scanned
             .problems
             .iter()
-            .map(|problem| json!({ "file": problem.file, "problem": problem.what }))
+            .map(|problem| members! { "file": problem.file, "problem": problem.what })
             .collect();
-        let manifest = json!({
+        let manifest = members! {
             "filters": filters,
-            "entries": [{ "name": NAME, "count": self.count }],
+            "entries": [members! { "name": NAME, "count": self.count }],
             "problems": problems,
             "more_problems": scanned.more_problems,
-        });
+        };
         self.zip
             .start_file("manifest.json", options())
             .map_err(as_io)?;

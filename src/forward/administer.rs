@@ -3,8 +3,6 @@
 //! What always holds: what is done is in the log, with who did it, before it is done; what can't be
 //! recorded is not done. What is declared somewhere is changed only there.
 
-use serde_json::{Value, json};
-
 use super::{
     history::DeliveryAttempt,
     manage::{self, MOST_SUBSCRIPTIONS},
@@ -15,7 +13,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     log::AuditLog,
-    record::{Caller, OwnRecord, Severity},
+    record::{Caller, OwnRecord, Severity, json::Json},
     store::layout::Layout,
 };
 
@@ -139,8 +137,8 @@ impl<'a> Administrator<'a> {
         );
         let mut record = record.detail("settings", differences.clone());
         for (setting, value) in [
-            ("url", Value::from(url_for_record(&after.url))),
-            ("event_types", json!(after.event_types)),
+            ("url", Json::of(&url_for_record(&after.url))),
+            ("event_types", Json::of(&after.event_types)),
         ] {
             if differences.contains(&setting) {
                 record = record.detail(setting, value);
@@ -300,7 +298,7 @@ impl<'a> Administrator<'a> {
             "Entries are sent to an endpoint again",
             name,
         );
-        self.record(&record.detail("what", replay.describe()))?;
+        self.record(&record.detail("what", &replay))?;
         Ok(replay::ask(self.layout(), name, replay)?)
     }
 

@@ -281,7 +281,7 @@ fn read(
         Content::Here(entries) => return Ok((entries.clone(), 0)),
         Content::Letter(at) => {
             return match dead_letter::read(layout, key, *at) {
-                Ok(Some(letter)) => Ok((letter.into_entries(), 0)),
+                Ok(Some(letter)) => Ok((letter.entries, 0)),
                 // It was pruned, or someone changed it.
                 Ok(None) | Err(Error::Damaged { .. }) => Ok((Vec::new(), 1)),
                 Err(error) => Err(error),

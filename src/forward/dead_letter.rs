@@ -16,15 +16,17 @@ use std::{
     os::unix::fs::{FileExt as _, MetadataExt as _},
 };
 
-use serde::{Deserialize, Serialize};
-use serde_json::{json, value::RawValue};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::manage;
 use crate::{
     error::{Error, Result},
     log::AuditLog,
     query::Entry,
-    record::Timestamp,
+    record::{
+        Timestamp,
+        json::{Json, check, members},
+    },
     store::{access, layout::Layout},
 };
 
@@ -44,7 +46,8 @@ pub struct DeadLetter {
     /// Why it was given up.
     pub why: String,
     /// Its entries, as they stand in the log.
-    pub entries: Vec<Box<RawValue>>,
+    #[serde(deserialize_with = "entries")]
+    pub entries: Vec<Entry>,
 }
 
 /// Where a letter stands.
@@ -79,7 +82,8 @@ impl DeadLetter {
             why: why.to_owned(),
             entries: entries
                 .iter()
-                .filter_map(|entry| serde_json::from_slice(entry.line()).ok())
+                .filter(|entry| check(entry.line()).is_ok())
+                .cloned()
                 .collect(),
         }
     }
@@ -90,17 +94,18 @@ impl DeadLetter {
         write(
             layout,
             key,
-            serde_json::to_vec(self).expect("texts, numbers and raw JSON are always JSON"),
+            serde_json::to_vec(self).expect("texts, numbers and entries are always JSON"),
         )
     }
+}
 
-    /// The entries in it.
-    pub(super) fn into_entries(self) -> Vec<Entry> {
-        self.entries
-            .iter()
-            .filter_map(|entry| Entry::from_line(entry.get().as_bytes()))
-            .collect()
-    }
+/// The entries of a dead letter, as they are read from its file.
+fn entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Entry>, D::Error> {
+    let entries = Vec::<Json>::deserialize(deserializer)?;
+    Ok(entries
+        .iter()
+        .filter_map(|entry| Entry::from_line(entry.to_string().as_bytes()))
+        .collect())
 }
 
 /// Notes that a request is delivered after all; durable on return.
@@ -108,7 +113,7 @@ pub(super) fn delivered(layout: &Layout, key: &str, id: &str) -> Result<()> {
     write(
         layout,
         key,
-        json!({"webhook_id": id, "delivered": Timestamp::now().to_string()})
+        members! { "webhook_id": id, "delivered": Timestamp::now().to_string() }
             .to_string()
             .into_bytes(),
     )
@@ -339,7 +344,7 @@ mod tests {
         letter("d", "x").append(&layout, "e.1").unwrap();
         assert_eq!(dead(0, 10).0, 3);
         let (_, mut found) = of_key(&layout, "e.1", 2, 1).unwrap();
-        assert_eq!(found.remove(0).into_entries().len(), 1);
+        assert_eq!(found.remove(0).entries.len(), 1);
     }
 
     #[test]

@@ -15,8 +15,6 @@ mod splunk_hec;
 
 use std::{borrow::Cow, fmt};
 
-use serde_json::value::RawValue;
-
 pub use self::{
     cloud_events::{CloudEvents, CloudEventsMode},
     name::{FormatName, FormatOptions},
@@ -27,7 +25,10 @@ pub use self::{
 };
 use crate::{
     query::Entry,
-    record::scan::{Fields, details_path, unescape},
+    record::{
+        json,
+        scan::{Fields, details_path, unescape},
+    },
 };
 
 pub(super) use own::own_format;
@@ -222,8 +223,8 @@ pub enum Verdict {
 
 /// An entry found to be JSON, so that it can stand in JSON: its fields, and its line.
 fn checked(entry: &Entry) -> Result<(Fields<'_>, &[u8]), Unencodable> {
-    match serde_json::from_slice::<&RawValue>(entry.line()) {
-        Ok(_) => Ok((entry.fields(), entry.line())),
+    match json::check(entry.line()) {
+        Ok(()) => Ok((entry.fields(), entry.line())),
         Err(e) => Err(Unencodable::entry(
             entry,
             format!("its line is not JSON: {e}"),

@@ -162,7 +162,7 @@ impl Parcel {
         Self {
             id,
             letter: Some(at),
-            ..Self::of("", letter.into_entries(), due)
+            ..Self::of("", letter.entries, due)
         }
     }
 

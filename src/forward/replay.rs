@@ -2,7 +2,6 @@
 //! that is.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::outbox::Outbox;
 use crate::{
@@ -50,11 +49,6 @@ impl Replay {
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
         ))
-    }
-
-    /// For the record of it.
-    pub(crate) fn describe(&self) -> Value {
-        json!(self)
     }
 
     /// [`Error::Invalid`](crate::Error::Invalid) names the parameter that can't be used.

@@ -1,7 +1,6 @@
 //! How a subscription is doing, as an administrator is told: without secrets.
 
-use serde::{Serialize, Serializer, ser::Error as _};
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
 
 use super::{
     dead_letter::prune,
@@ -10,7 +9,10 @@ use super::{
 };
 use crate::{
     query::{AuditReader, Places},
-    record::Timestamp,
+    record::{
+        Timestamp,
+        json::{Members, members},
+    },
     store::layout::Layout,
 };
 
@@ -145,59 +147,50 @@ impl SubscriptionReport {
     }
 
     /// As it is told.
-    pub(crate) fn told(&self) -> Map<String, Value> {
+    pub(crate) fn told(&self) -> Members {
         let mut told = self.subscription.shown();
         let status = &self.status;
-        let mut counts = json!({
+        let mut counts = members! {
             "delivered": status.delivered,
             "dead_lettered": status.dead_lettered,
             "dead_letters_pruned": self.dead_letters_pruned,
             "failed_attempts": status.failed_attempts,
-        });
+        };
         for (name, time) in [
             ("last_attempt", status.last_attempt),
             ("failing_since", status.failing_since),
         ] {
             if let Some(time) = time {
-                counts[name] = instant(time);
+                counts.add(name, &instant(time));
             }
         }
         if let Some(answer) = &status.last_answer {
-            counts["last_answer"] = answer.as_str().into();
+            counts.add("last_answer", answer);
         }
-        told.insert(
-            "declared".to_owned(),
-            self.subscription.declared.is_some().into(),
-        );
+        told.add("declared", &self.subscription.declared.is_some());
         if let Some(place) = self.subscription.declared_in() {
-            told.insert("declared_in".to_owned(), place.into());
+            told.add("declared_in", place);
         }
-        told.insert("state".to_owned(), self.state().into());
+        told.add("state", self.state());
         if self.problem.is_some() {
             // The reason names a file of the server.
-            told.insert(
-                "problem".to_owned(),
-                "what is kept of it can't be read: remove it, add it again, and replay".into(),
+            told.add(
+                "problem",
+                "what is kept of it can't be read: remove it, add it again, and replay",
             );
         }
-        told.insert("status".to_owned(), counts);
-        told.insert("waiting_requests".to_owned(), self.waiting_requests.into());
-        told.insert(
-            "oldest_waiting".to_owned(),
-            self.oldest_waiting.map_or(Value::Null, instant),
-        );
-        told.insert("lag_seconds".to_owned(), self.lag_seconds().into());
-        told.insert(
-            "unread_since".to_owned(),
-            self.unread_since.map_or(Value::Null, instant),
-        );
-        told.insert("unread_bytes".to_owned(), self.unread_bytes.into());
-        told.insert("behind_seconds".to_owned(), self.behind_seconds().into());
+        told.add("status", &counts);
+        told.add("waiting_requests", &self.waiting_requests);
+        told.add("oldest_waiting", &self.oldest_waiting.map(instant));
+        told.add("lag_seconds", &self.lag_seconds());
+        told.add("unread_since", &self.unread_since.map(instant));
+        told.add("unread_bytes", &self.unread_bytes);
+        told.add("behind_seconds", &self.behind_seconds());
         if self.unread_problem.is_some() {
             // The reason names a file of the server.
-            told.insert(
-                "unread_problem".to_owned(),
-                "what waits for it in the log can't be read".into(),
+            told.add(
+                "unread_problem",
+                "what waits for it in the log can't be read",
             );
         }
         told
@@ -211,14 +204,12 @@ fn seconds_since(micros: Option<i64>) -> f64 {
     (micros / 1000) as f64 / 1000.0
 }
 
-fn instant(micros: i64) -> Value {
-    Timestamp::from_micros(micros).to_string().into()
+fn instant(micros: i64) -> String {
+    Timestamp::from_micros(micros).to_string()
 }
 
 impl Serialize for SubscriptionReport {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serde_json::to_value(self.told())
-            .map_err(S::Error::custom)?
-            .serialize(serializer)
+        self.told().serialize(serializer)
     }
 }

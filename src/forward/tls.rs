@@ -1,15 +1,15 @@
-//! TLS for one endpoint: the system's roots and the endpoint's own CA, at least TLS 1.2, and a
-//! client certificate if it has one.
+//! TLS for one endpoint: the system's roots and the endpoint's own CA, at least TLS 1.2 (TLS 1.3
+//! without the feature `webhook-tls`, unless the program has TLS 1.2 switched on), and a client
+//! certificate if it has one.
 //!
 //! Certificates are always verified; there is no switch against it. Nothing is set process-wide.
 
 use std::sync::Arc;
 
 use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
+    ALL_VERSIONS, ClientConfig, RootCertStore,
+    crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-    version::{TLS12, TLS13},
 };
 use rustls_platform_verifier::Verifier;
 
@@ -23,13 +23,13 @@ pub(super) fn client_config(
     identity: Option<&[u8]>,
     needed: bool,
 ) -> Result<ClientConfig> {
-    let provider = Arc::new(ring::default_provider());
+    let provider = provider()?;
     let mut roots = Vec::new();
     for pem in ca {
         roots.extend(certificates("CA", pem)?);
     }
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(&[&TLS13, &TLS12])
+        .with_protocol_versions(ALL_VERSIONS)
         .map_err(|error| Error::invalid("TLS", error.to_string()))?;
     let verifier = if needed {
         Some(Verifier::new_with_extra_roots(
@@ -65,6 +65,21 @@ pub(super) fn client_config(
         )
     };
     builder.with_client_auth_cert(chain, key).map_err(unfit)
+}
+
+/// Ours, or with the feature `webhook` alone that of the program: a provider that is switched on in
+/// `rustls` is there for the whole program, which panics where it has two and has chosen none.
+fn provider() -> Result<Arc<CryptoProvider>> {
+    #[cfg(feature = "webhook-tls")]
+    let provider = Some(Arc::new(rustls::crypto::ring::default_provider()));
+    #[cfg(not(feature = "webhook-tls"))]
+    let provider = CryptoProvider::get_default().cloned();
+    provider.ok_or_else(|| {
+        let problem = "rustls has no provider in this program: switch on the feature webhook-tls of \
+                       tracing-audit, or install a provider before anything is forwarded \
+                       (rustls::crypto::CryptoProvider::install_default)";
+        Error::invalid("TLS", problem)
+    })
 }
 
 fn certificates(parameter: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {

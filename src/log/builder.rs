@@ -1,6 +1,7 @@
 //! How a log is described and opened.
 
 mod env;
+mod spans;
 
 use std::{
     fmt,
@@ -11,7 +12,7 @@ use std::{
 
 use super::{AuditLog, Owner, at_exit::close_at_exit, stores::Stores};
 use crate::{
-    capture::{self, CurrentKey, Intake, Journal, WhenFull},
+    capture::{self, CurrentKey, Intake, Journal, PlainEvents, SpanNames, WhenFull},
     error::{Error, Result},
     journal,
     record::{
@@ -32,6 +33,7 @@ pub struct AuditLogBuilder {
     permissions: Option<Permissions>,
     retention: Retention,
     when_full: WhenFull,
+    plain_events: PlainEvents,
     journal_bytes: usize,
     journal_dir: Option<PathBuf>,
     max_record_bytes: usize,
@@ -43,6 +45,8 @@ pub struct AuditLogBuilder {
     watermarks: Watermarks,
     hash_keys: Vec<HashKey>,
     denied_fields: Vec<String>,
+    /// Fields of spans, each with the field of the record that it is taken for.
+    span_fields: Vec<(String, Option<String>)>,
     allowed_fields: Vec<String>,
     /// What the program can record; none if that is not to be kept.
     catalogue: Option<CatalogueOf>,
@@ -60,6 +64,7 @@ impl AuditLogBuilder {
             permissions: None,
             retention: Retention::default(),
             when_full: WhenFull::default(),
+            plain_events: PlainEvents::default(),
             journal_bytes: journal::DEFAULT_CAPACITY,
             journal_dir: None,
             max_record_bytes: 64 * 1024,
@@ -71,6 +76,7 @@ impl AuditLogBuilder {
             watermarks: Watermarks::default(),
             hash_keys: Vec::new(),
             denied_fields: Vec::new(),
+            span_fields: Vec::new(),
             allowed_fields: Vec::new(),
             catalogue: Some(capture::catalogue_of_log),
             on_problem: None,
@@ -110,6 +116,43 @@ impl AuditLogBuilder {
     /// What a caller does while the journal is full. Default: it waits.
     pub fn when_full(mut self, when_full: WhenFull) -> Self {
         self.when_full = when_full;
+        self
+    }
+
+    /// Whose ordinary `tracing` events with the target `audit` are recorded: those of these modules
+    /// and of the modules in them, such as `my_app` or `my_lib::billing`. Default: everyone's.
+    ///
+    /// Any crate in the program can write such an event. Those of other modules are left to the
+    /// other layers. `audit!` is not affected. What such an event can say, and how its entry
+    /// differs, is told at [`AuditLayer`](crate::AuditLayer#ordinary-events).
+    ///
+    /// ```
+    /// # fn main() -> tracing_audit::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use tracing_audit::AuditLog;
+    ///
+    /// let log = AuditLog::builder(dir.path())
+    ///     .plain_events_from(["my_app", "my_lib::billing"])
+    ///     .open()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`open`](Self::open) fails with [`Error::Invalid`] if one of them can't be the path of a
+    /// module.
+    pub fn plain_events_from<P: Into<String>>(
+        mut self,
+        modules: impl IntoIterator<Item = P>,
+    ) -> Self {
+        self.plain_events = PlainEvents::from_modules(modules);
+        self
+    }
+
+    /// No ordinary `tracing` events are recorded, whatever their target: only those of `audit!`.
+    pub fn no_plain_events(mut self) -> Self {
+        self.plain_events = PlainEvents::From(Vec::new());
         self
     }
 
@@ -328,6 +371,8 @@ impl AuditLogBuilder {
         };
         self.watermarks.check()?;
         let names = FieldNames::leak(&self.denied_fields, &self.allowed_fields)?;
+        self.plain_events.check()?;
+        let span_names = SpanNames::new(&self.span_fields)?;
         let level = Level::new(self.compression_level).ok_or_else(|| {
             Error::invalid(
                 "compression_level",
@@ -400,9 +445,11 @@ impl AuditLogBuilder {
             &source,
             longest,
             self.when_full,
+            self.plain_events,
             key,
         );
         intake.names = names;
+        intake.span_names = span_names;
         if names.is_some() {
             denied::ask_log(capture::names_of_log);
         }

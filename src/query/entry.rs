@@ -3,20 +3,20 @@
 use std::borrow::Cow;
 
 use serde::{Serialize, Serializer, de::DeserializeOwned};
-use serde_json::value::RawValue;
 
 use super::order::Key;
 use crate::{
     error::{Error, Result},
     record::{
         Seq, Timestamp,
-        scan::{Fields, scan, unescape},
+        json::Json,
+        scan::{Fields, details_path, scan, unescape},
     },
 };
 
 /// One entry: the bytes of its line, and its fields.
 ///
-/// It serializes as the JSON object it is, byte by byte as stored.
+/// It serializes as the JSON object it is, its fields in the order in which they are stored.
 #[derive(Clone, Debug)]
 pub struct Entry {
     key: Key,
@@ -65,6 +65,23 @@ impl Entry {
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_slice(&self.line)
             .map_err(|e| Error::invalid("entry", format!("{}: {e}", self.id())))
+    }
+
+    /// How it came: `tracing` for an ordinary event of `tracing` with the target `audit`, which any
+    /// crate in the program can write; empty for an event of `audit!` and for the log's own.
+    pub fn captured(&self) -> Cow<'_, str> {
+        self.of_context("captured")
+    }
+
+    /// The module that wrote it, if it came as an ordinary event of `tracing`; or empty.
+    pub fn module(&self) -> Cow<'_, str> {
+        self.of_context("module")
+    }
+
+    fn of_context(&self, name: &str) -> Cow<'_, str> {
+        let value = details_path(self.fields().context, name);
+        let text = value.and_then(|value| value.strip_prefix(b"\"")?.strip_suffix(b"\""));
+        unescape(text.unwrap_or_default())
     }
 
     pub(crate) fn fields(&self) -> Fields<'_> {
@@ -120,8 +137,8 @@ texts! {
 
 impl Serialize for Entry {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match serde_json::from_slice::<&RawValue>(&self.line) {
-            Ok(raw) => raw.serialize(serializer),
+        match serde_json::from_slice::<Json>(&self.line) {
+            Ok(entry) => entry.serialize(serializer),
             // What the scan takes and a parser refuses was damaged before it was stored: shown as
             // text, so the rest can be shown.
             Err(_) => String::from_utf8_lossy(&self.line).serialize(serializer),

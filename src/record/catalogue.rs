@@ -298,6 +298,19 @@ impl CatalogueEntry {
                     json!({"const": self.event_type})
                 },
                 "severity": {"enum": self.severities},
+                "context": {
+                    "type": "object",
+                    "properties": {
+                        "captured": {
+                            "const": "tracing",
+                            "description": "Only of an ordinary event of tracing, which any crate in the program can write.",
+                        },
+                        "module": {
+                            "type": "string",
+                            "description": "The module that wrote it. Only with captured.",
+                        },
+                    },
+                },
             },
         });
         if let Some(description) = self.description() {

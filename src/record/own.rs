@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
+use serde::Serialize;
 
 use super::{Buffer, Instant, SCHEMA_VERSION, Severity, Source, Stamp, json};
 
@@ -13,7 +13,7 @@ pub(crate) struct OwnRecord {
     event_type: &'static str,
     severity: Severity,
     description: String,
-    details: Map<String, Value>,
+    details: json::Members,
     caller: Option<Caller>,
     failure: Option<String>,
 }
@@ -41,14 +41,14 @@ impl OwnRecord {
             event_type,
             severity,
             description: description.into(),
-            details: Map::new(),
+            details: json::Members::default(),
             caller: None,
             failure: None,
         }
     }
 
-    pub(crate) fn detail(mut self, key: &str, value: impl Into<Value>) -> Self {
-        self.details.insert(key.to_owned(), value.into());
+    pub(crate) fn detail(mut self, key: &str, value: impl Serialize) -> Self {
+        self.details.add(key, &value);
         self
     }
 

@@ -6,10 +6,13 @@ use axum::{
     http::{HeaderValue, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use serde::Serialize;
 
 use super::{access::Scope, params, problem::Problem, state::State};
-use crate::store::catalogue;
+use crate::{
+    record::json::{Json, members},
+    store::catalogue,
+};
 
 /// `GET /event-types`: the catalogue of all sources.
 pub(super) async fn event_types(
@@ -21,7 +24,7 @@ pub(super) async fn event_types(
     let catalogue = catalogue::catalogue(&app.layout)?;
     Ok(as_json(
         "application/json",
-        &json!({ "event_types": catalogue }),
+        &members! { "event_types": catalogue },
     ))
 }
 
@@ -51,10 +54,10 @@ fn none_given(request: &Parts) -> Result<(), Problem> {
     }
 }
 
-fn as_json(kind: &'static str, value: &serde_json::Value) -> Response {
+fn as_json(kind: &'static str, value: &impl Serialize) -> Response {
     (
         [(header::CONTENT_TYPE, HeaderValue::from_static(kind))],
-        Body::from(value.to_string()),
+        Body::from(Json::of(value).to_string()),
     )
         .into_response()
 }

@@ -11,13 +11,13 @@ use axum::{
     http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use serde_json::json;
 
 use super::{
     access::Scope,
     problem::Problem,
     state::{Slot, State},
 };
+use crate::record::json::members;
 
 /// `GET /healthz`: the process answers.
 pub(super) async fn healthz() -> Response {
@@ -44,7 +44,7 @@ pub(super) async fn readyz(Shared(app): Shared<State>) -> Response {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready")
     };
-    let body = json!({"status": text, "trouble": trouble}).to_string();
+    let body = members! { "status": text, "trouble": trouble }.to_string();
     (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 

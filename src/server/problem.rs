@@ -4,9 +4,8 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::{Map, Value};
 
-use crate::error::Error;
+use crate::{error::Error, record::json::members};
 
 /// An error as a client sees it. Its texts name no files and no internals.
 #[derive(Debug)]
@@ -107,15 +106,16 @@ impl From<Error> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut json = Map::new();
-        json.insert("type".to_owned(), "about:blank".into());
-        json.insert("title".to_owned(), self.title.into());
-        json.insert("status".to_owned(), self.status.as_u16().into());
-        json.insert("detail".to_owned(), self.detail.into());
+        let mut json = members! {
+            "type": "about:blank",
+            "title": self.title,
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+        };
         if let Some(parameter) = self.parameter {
-            json.insert("parameter".to_owned(), parameter.into());
+            json.add("parameter", &parameter);
         }
-        let body = Value::Object(json).to_string();
+        let body = json.to_string();
         let mut response = (
             self.status,
             [(header::CONTENT_TYPE, "application/problem+json")],

@@ -1,6 +1,7 @@
 //! What all requests share, and what one request is.
 
 use std::{
+    mem,
     net::SocketAddr,
     path::Path,
     sync::{Arc, atomic::AtomicU64},
@@ -10,7 +11,6 @@ use axum::{
     extract::{ConnectInfo, OriginalUri},
     http::{HeaderMap, HeaderName, header, request::Parts},
 };
-use serde_json::{Map, Value};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task,
@@ -29,7 +29,10 @@ use crate::{
     export::files::LogFiles,
     log::AuditLog,
     query::{AuditReader, cancel::Cancel},
-    record::{Caller, OwnRecord, Severity},
+    record::{
+        Caller, OwnRecord, Severity,
+        json::{Json, Members},
+    },
     store::{fs::OsFs, layout::Layout, sealed::LocalSealed},
 };
 
@@ -223,13 +226,13 @@ impl Asker {
         description: &str,
         params: &[(String, String)],
     ) -> OwnRecord {
-        let mut parameters = Map::new();
+        let mut parameters = Members::default();
         for (name, value) in params {
-            let value = Value::from(shorten(value));
+            let value = Json::Text(shorten(value));
             match parameters.get_mut(name) {
                 None => drop(parameters.insert(shorten(name), value)),
-                Some(Value::Array(values)) => values.push(value),
-                Some(one) => *one = Value::Array(vec![one.take(), value]),
+                Some(Json::List(values)) => values.push(value),
+                Some(one) => *one = Json::List(vec![mem::take(one), value]),
             }
         }
         let record = OwnRecord::new(event_type, Severity::Info, description);

@@ -15,7 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
 use super::{
     params,
@@ -25,6 +25,7 @@ use super::{
 use crate::{
     error::Error,
     forward::{self, Refusal},
+    record::json::{Json, Members, members},
 };
 
 /// Dead letters carry their entries, so fewer of them are given at once.
@@ -83,7 +84,7 @@ async fn list(
         .iter()
         .map(forward::SubscriptionReport::told)
         .collect();
-    Ok(answer(StatusCode::OK, &json!({ "webhooks": all })))
+    Ok(answer(StatusCode::OK, &members! { "webhooks": all }))
 }
 
 /// `GET /webhooks/{name}`
@@ -96,7 +97,7 @@ async fn one(
     none_given(&request)?;
     let told = told(&app, slot, name(&request)).await;
     seen(&app, &asker, "A webhook was looked at", &[], told.is_ok())?;
-    Ok(answer(StatusCode::OK, &told?.into()))
+    Ok(answer(StatusCode::OK, &told?))
 }
 
 /// `GET /webhooks/{name}/deliveries`
@@ -126,7 +127,7 @@ async fn deliveries(
     )?;
     let attempts = attempts.map_err(refused)?;
     let some: Vec<_> = attempts.iter().skip(offset).take(limit).collect();
-    Ok(answer(StatusCode::OK, &json!({ "deliveries": some })))
+    Ok(answer(StatusCode::OK, &members! { "deliveries": some }))
 }
 
 /// `GET /webhooks/{name}/dead-letters`
@@ -157,12 +158,12 @@ async fn dead_letters(
     let (total, letters) = letters.map_err(refused)?;
     Ok(answer(
         StatusCode::OK,
-        &json!({ "dead_letters": letters, "total": total }),
+        &members! { "dead_letters": letters, "total": total },
     ))
 }
 
 /// A webhook as it is told.
-async fn told(app: &State, slot: Slot, name: String) -> Result<Map<String, Value>, Problem> {
+async fn told(app: &State, slot: Slot, name: String) -> Result<Members, Problem> {
     let (layout, reader) = (app.layout.clone(), app.reader.clone());
     let report = app
         .blocking(slot, move |_| {
@@ -249,14 +250,14 @@ fn part(request: &Parts, usual: usize, most: usize) -> Result<Part, Problem> {
     }
 }
 
-fn answer(status: StatusCode, value: &Value) -> Response {
+fn answer(status: StatusCode, value: &impl Serialize) -> Response {
     (
         status,
         [(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/json"),
         )],
-        Body::from(value.to_string()),
+        Body::from(Json::of(value).to_string()),
     )
         .into_response()
 }

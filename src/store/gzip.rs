@@ -12,9 +12,11 @@
 //! first line that reaches [`BLOCK_LEN`] bytes, which is how [`Walk`] finds the blocks without an
 //! index: the four bytes can also occur by chance, but not there.
 
-use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+use std::io;
+
 use memchr::memmem;
 use sha2::{Digest, Sha256};
+use zlib_rs::{Deflate, DeflateFlush, Inflate, InflateFlush, Status};
 
 use super::{
     blob::{self, Blob},
@@ -41,7 +43,7 @@ const MAX_BLOCK_LEN: usize = 1 << 30;
 
 /// How hard to compress: 1 (fast) to 9 (small).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Level(u32);
+pub(crate) struct Level(i32);
 
 impl Level {
     /// When sealing falls behind.
@@ -51,6 +53,7 @@ impl Level {
     pub(crate) const DEFAULT: Self = Self(6);
 
     pub(crate) fn new(level: u32) -> Option<Self> {
+        let level = i32::try_from(level).ok()?;
         (1..=9).contains(&level).then_some(Self(level))
     }
 }
@@ -68,43 +71,64 @@ pub(crate) fn cut(plain: &[u8]) -> Option<usize> {
     memchr::memchr(b'\n', rest).map(|at| BLOCK_LEN + at)
 }
 
+/// How far back deflate refers: 32 KiB, as bits.
+const WINDOW: u8 = 15;
+
 /// Compresses block after block of one file.
-pub(crate) struct Packer(Compress);
+pub(crate) struct Packer(Deflate);
 
 impl Packer {
     pub(crate) fn new(level: Level) -> Self {
-        Self(Compress::new(Compression::new(level.0), false))
+        Self(Deflate::new(level.0, false, WINDOW))
     }
 
     /// Appends the block's deflate bytes to `packed`; says how many they are.
-    pub(crate) fn block(&mut self, plain: &[u8], packed: &mut Vec<u8>) -> std::io::Result<u32> {
+    pub(crate) fn block(&mut self, plain: &[u8], packed: &mut Vec<u8>) -> io::Result<u32> {
         let (start, before) = (self.0.total_in(), packed.len());
         loop {
             let rest = plain
                 .get((self.0.total_in() - start) as usize..)
                 .unwrap_or_default();
             // More than even random bytes need, so there is one round.
-            packed.reserve(rest.len() + rest.len() / 128 + 1024);
-            self.0
-                .compress_vec(rest, packed, FlushCompress::Full)
-                .map_err(std::io::Error::other)?;
-            if self.0.total_in() - start == plain.len() as u64 && packed.len() < packed.capacity() {
-                return u32::try_from(packed.len() - before).map_err(std::io::Error::other);
+            let room = rest.len() + rest.len() / 128 + 1024;
+            let full = append(packed, room, |out| {
+                let before = self.0.total_out();
+                self.0
+                    .compress(rest, out, DeflateFlush::FullFlush)
+                    .map_err(|error| io::Error::other(error.as_str()))?;
+                Ok::<_, io::Error>((self.0.total_out() - before) as usize)
+            })?;
+            if self.0.total_in() - start == plain.len() as u64 && !full {
+                return u32::try_from(packed.len() - before).map_err(io::Error::other);
             }
         }
     }
 }
 
+/// Has `write` write into so much room behind what there is, and keeps as much as it says. Says
+/// whether that was all of the room.
+fn append<E>(
+    out: &mut Vec<u8>,
+    room: usize,
+    write: impl FnOnce(&mut [u8]) -> std::result::Result<usize, E>,
+) -> std::result::Result<bool, E> {
+    let before = out.len();
+    out.resize(before + room, 0);
+    let written = write(out.get_mut(before..).unwrap_or_default());
+    out.truncate(before + written.as_ref().map_or(0, |written| *written));
+    written.map(|written| written == room)
+}
+
 /// Reads single blocks.
 pub(crate) struct Unpacker {
-    inflate: Decompress,
+    inflate: Inflate,
     packed: Vec<u8>,
 }
 
 impl Unpacker {
     pub(crate) fn new() -> Self {
         Self {
-            inflate: Decompress::new(false),
+            inflate: Inflate::new(false, WINDOW),
             packed: Vec::new(),
         }
     }
@@ -117,6 +141,15 @@ impl Unpacker {
         block: &Block,
         plain: &mut Vec<u8>,
     ) -> Result<()> {
+        // What was there is overwritten, which is faster than to make room anew.
+        let read = self.inflate(blob, block, plain);
+        if read.is_err() {
+            plain.clear();
+        }
+        read
+    }
+
+    fn inflate(&mut self, blob: &dyn Blob, block: &Block, plain: &mut Vec<u8>) -> Result<()> {
         let damaged = |what: &str| {
             let Block {
                 packed_offset,
@@ -131,7 +164,6 @@ impl Unpacker {
                 ),
             )
         };
-        plain.clear();
         let (packed_len, plain_len) = (u64::from(block.packed_len), u64::from(block.plain_len));
         if block.packed_offset.saturating_add(packed_len) > blob.len() {
             return Err(damaged("lies beyond the file's end"));
@@ -143,10 +175,11 @@ impl Unpacker {
         blob::read_exact(blob, &mut self.packed, block.packed_offset)?;
         self.inflate.reset(false);
         // Some room more than it should need, to see when it is more.
-        plain.reserve(block.plain_len as usize + 64);
+        plain.resize(block.plain_len as usize + 64, 0);
         let status = self
             .inflate
-            .decompress_vec(&self.packed, plain, FlushDecompress::Sync);
+            .decompress(&self.packed, plain, InflateFlush::SyncFlush);
+        plain.truncate(self.inflate.total_out() as usize);
         match status {
             Ok(Status::Ok | Status::BufError)
                 if self.inflate.total_in() == packed_len && plain.len() as u64 == plain_len => {}
@@ -165,7 +198,7 @@ impl Unpacker {
 /// check.
 pub(crate) struct Walk<'a> {
     blob: &'a dyn Blob,
-    inflate: Decompress,
+    inflate: Inflate,
     /// Bytes from the next block on.
     packed: Vec<u8>,
     /// Where the next block begins.
@@ -197,7 +230,7 @@ impl<'a> Walk<'a> {
         }
         let mut sha256 = Sha256::new();
         sha256.update(header);
-        let (inflate, crc) = (Decompress::new(false), crc32fast::Hasher::new());
+        let (inflate, crc) = (Inflate::new(false, WINDOW), crc32fast::Hasher::new());
         Ok(Self {
             blob,
             inflate,
@@ -270,10 +303,12 @@ impl<'a> Walk<'a> {
                 .get(self.inflate.total_in() as usize..range.end)
                 .unwrap_or_default();
             let before = (self.inflate.total_in(), plain.len());
-            plain.reserve(BLOCK_LEN / 4);
-            let status = self
-                .inflate
-                .decompress_vec(rest, plain, FlushDecompress::Sync);
+            let mut status = Ok(Status::Ok);
+            let _ = append(plain, BLOCK_LEN / 4, |out| {
+                let before = self.inflate.total_out();
+                status = self.inflate.decompress(rest, out, InflateFlush::SyncFlush);
+                Ok::<_, ()>((self.inflate.total_out() - before) as usize)
+            });
             let stuck = before == (self.inflate.total_in(), plain.len());
             if stuck
                 || plain.len() > MAX_BLOCK_LEN

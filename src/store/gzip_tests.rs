@@ -162,7 +162,7 @@ fn marks_that_are_there_by_chance_are_no_ends() {
             plain[at..at + 6].copy_from_slice(b"\x00\x00\xff\xff\x00\x00");
         }
     }
-    let mut stored = Packer(Compress::new(Compression::none(), false));
+    let mut stored = Packer::new(Level(0));
     let mut out = HEADER.to_vec();
     let mut rest = &plain[..];
     let mut count = 0;

@@ -12,8 +12,6 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use serde_json::json;
-
 use super::{
     access::Permissions,
     assemble::{Assembled, assemble},
@@ -218,7 +216,7 @@ impl Store {
         let hold = hold::place(Arc::new(OsFs), &self.layout, hold, Timestamp::now())?;
         self.record(
             &OwnRecord::new("audit.hold.placed", Severity::Warning, "Entries are held")
-                .detail("hold", json!(hold)),
+                .detail("hold", hold),
         )
     }
 
@@ -231,7 +229,7 @@ impl Store {
                     Severity::Warning,
                     "Entries are no longer held",
                 )
-                .detail("hold", json!(hold)),
+                .detail("hold", hold),
             )
         };
         hold::release(Arc::new(OsFs), &self.layout, name, record).map(|released| released.is_some())

@@ -1,14 +1,12 @@
 //! The entry that says what pruning removes.
 
-use serde_json::json;
-
 use super::{
     removed,
     retention::{Doomed, Retention},
 };
 use crate::{
     error::{Error, Result},
-    record::{OwnRecord, Severity, Source},
+    record::{OwnRecord, Severity, Source, json::members},
 };
 
 /// So many files are recorded and removed at a time, or fewer if their entry would be too long.
@@ -56,7 +54,7 @@ fn render(source: &Source, retention: &Retention, files: &[Doomed], names: usize
     let list: Vec<_> = files
         .iter()
         .map(|file| {
-            let mut about = json!({
+            let mut about = members! {
                 "file": file.stem.to_string(),
                 "reason": file.reason.as_str(),
                 "bytes": file.bytes,
@@ -64,11 +62,11 @@ fn render(source: &Source, retention: &Retention, files: &[Doomed], names: usize
                 "first_seq": file.seqs.map(|(first, _)| first),
                 "last_seq": file.seqs.map(|(_, last)| last),
                 "sha256": file.sha256.map(hex),
-            });
+            };
             if file.undelivered.len() <= names {
-                about["undelivered"] = json!(file.undelivered);
+                about.add("undelivered", &file.undelivered);
             } else {
-                about["undelivered_webhooks"] = json!(file.undelivered.len());
+                about.add("undelivered_webhooks", &file.undelivered.len());
             }
             about
         })

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use memchr::memmem;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     blob::FileBlob,
@@ -26,7 +26,11 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    record::{OwnRecord, Severity, StreamId, scan::scan},
+    record::{
+        OwnRecord, Severity, StreamId,
+        json::{Members, members},
+        scan::scan,
+    },
 };
 
 /// The type of the entries that tell of removed files.
@@ -89,14 +93,14 @@ pub(super) fn carried_on(
         }
     }
     let rows = |(stream, numbers): (&StreamId, &Numbers)| {
-        let row = |(first, last)| json!({"stream": stream.as_str(), "first_seq": first, "last_seq": last});
+        let row = |(first, last)| members! { "stream": stream.as_str(), "first_seq": first, "last_seq": last };
         let ranges = numbers.within(0, u64::MAX);
         ranges.into_iter().map(row).collect::<Vec<_>>()
     };
-    let rows: Vec<Value> = earlier.iter().flat_map(rows).collect();
-    let entry = |rows: &[Value]| {
+    let rows: Vec<Members> = earlier.iter().flat_map(rows).collect();
+    let entry = |rows: &[Members]| {
         let description = "Entries that recorded earlier removals are removed themselves";
-        OwnRecord::new(PRUNED, Severity::Info, description).detail("earlier", rows.to_vec())
+        OwnRecord::new(PRUNED, Severity::Info, description).detail("earlier", rows)
     };
     rows.chunks(ROWS).map(entry).collect()
 }
@@ -168,6 +172,8 @@ fn told_in(fs: &dyn Fs, layout: &Layout, file: &FileStem) -> Result<Vec<Removed>
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+
+    use serde_json::json;
 
     use super::*;
     use crate::store::{gzip::Level, samples, seal::seal, sim::SimFs};

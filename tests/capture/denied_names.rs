@@ -322,11 +322,10 @@ fn each_log_goes_by_its_own_names() {
         open(1).allow_fields(["pin"]).open().unwrap(),
         open(2).open().unwrap(),
     ];
-    let [first, second, third] = logs.each_ref().map(AuditLog::layer);
     let stack = tracing_subscriber::registry()
-        .with(first)
-        .with(second)
-        .with(third);
+        .with(logs[0].layer())
+        .with(logs[1].layer())
+        .with(logs[2].layer());
     tracing::dispatcher::with_default(&stack.into(), || {
         audit!(
             "door.opened",

@@ -25,6 +25,7 @@ mod events_after_close;
 mod flattened_fields;
 mod macros_anywhere;
 mod no_filter_loses_an_event;
+mod others_see_what_they_would;
 mod plain_events;
 mod redaction;
 mod run_time;

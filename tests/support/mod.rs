@@ -236,6 +236,16 @@ pub(crate) fn records(dir: &Path) -> Vec<serde_json::Value> {
         .collect()
 }
 
+/// An actor or a resource as it stands in its line; a parsed value has the names in their order.
+pub(crate) fn part(value: &serde_json::Value) -> String {
+    let members = ["type", "id", "name", "attributes", "prior_attributes"];
+    let members = members.iter().filter_map(|name| {
+        let value = value.get(name)?;
+        Some(format!("\"{name}\":{value}"))
+    });
+    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+}
+
 /// How often each id is in the log, after checking that every stream counts 1, 2, 3 … without a
 /// gap.
 pub(crate) fn ids(dir: &Path) -> HashMap<String, usize> {

@@ -2,8 +2,6 @@
 
 use std::io::{self, Write};
 
-use serde_json::Value;
-
 use crate::{
     cli::{
         args::Format,
@@ -12,6 +10,7 @@ use crate::{
     },
     forward::{self, DeadLetter, DeliveryAttempt, SubscriptionReport},
     query::AuditReader,
+    record::json::Json,
     store::layout::Layout,
 };
 
@@ -87,23 +86,25 @@ pub(super) fn one(
 ) -> Result<(), Failure> {
     let mut told = report.told();
     if output::format(format) != Format::Table {
-        told.insert(
-            "deliveries".to_owned(),
-            serde_json::json!(attempts.into_iter().take(LAST).collect::<Vec<_>>()),
-        );
-        return Ok(json_line(out, &Value::Object(told))?);
+        let last: Vec<_> = attempts.into_iter().take(LAST).collect();
+        told.add("deliveries", &last);
+        return Ok(json_line(out, &told)?);
     }
-    if let Some(Value::Object(status)) = told.remove("status") {
-        told.extend(status);
+    let (status, mut told): (Vec<_>, Vec<_>) =
+        told.into_iter().partition(|(name, _)| name == "status");
+    for (_, status) in status {
+        if let Json::Object(status) = status {
+            told.extend(status);
+        }
     }
-    let width = told.keys().map(String::len).max().unwrap_or(0);
+    let width = told.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     for (name, value) in &told {
         let text = match value {
-            Value::Null => continue,
-            Value::String(text) => text.clone(),
-            Value::Array(texts) if texts.iter().all(Value::is_string) => texts
+            Json::Null => continue,
+            Json::Text(text) => text.clone(),
+            Json::List(texts) if texts.iter().all(|text| text.as_str().is_some()) => texts
                 .iter()
-                .filter_map(Value::as_str)
+                .filter_map(Json::as_str)
                 .collect::<Vec<_>>()
                 .join(" "),
             value => value.to_string(),

@@ -7,10 +7,16 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{Batch, Encoded, Format, Unencodable, Verdict, checked, source, span_id, trace_id};
-use crate::{query::Entry, record::scan::unescape};
+use crate::{
+    query::Entry,
+    record::{
+        json::{Json, Members},
+        scan::unescape,
+    },
+};
 
 /// Readers of Protocol Buffers stop at 100 nested messages, and each level of a record is three.
 /// What is deeper is sent as JSON text.
@@ -129,11 +135,11 @@ fn log_record<'a>(
     batch: &Batch<'a>,
 ) -> Result<(Cow<'a, str>, Cow<'a, str>, LogRecord<'a>), Unencodable> {
     let (fields, line) = checked(entry)?;
-    let record: Map<String, Value> =
+    let record: Members =
         serde_json::from_slice(line).map_err(|e| Unencodable::entry(entry, e.to_string()))?;
     let version = record
         .get("schema_version")
-        .and_then(Value::as_str)
+        .and_then(Json::as_str)
         .unwrap_or_default()
         .to_owned();
     let outcome = if fields.outcome_type.is_empty() {
@@ -169,7 +175,7 @@ fn log_record<'a>(
         trace_id: trace_id(&fields),
         span_id: span_id(&fields),
         attributes,
-        body: AnyValue::Record(Value::Object(record)),
+        body: AnyValue::Record(Json::Object(record)),
     };
     Ok((source(&fields, batch), unescape(fields.stream), log_record))
 }
@@ -236,7 +242,7 @@ struct KeyValue<'a> {
 enum AnyValue<'a> {
     Text(Cow<'a, str>),
     Int(String),
-    Record(Value),
+    Record(Json),
 }
 
 impl Serialize for AnyValue<'_> {
@@ -250,30 +256,30 @@ impl Serialize for AnyValue<'_> {
 }
 
 /// A JSON value, this deep in the record.
-struct Nested<'a>(&'a Value, usize);
+struct Nested<'a>(&'a Json, usize);
 
 impl Serialize for Nested<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(value, depth) = *self;
         match value {
-            Value::Null => serializer.serialize_map(Some(0))?.end(),
-            Value::Bool(bool) => one(serializer, "boolValue", bool),
-            Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            Json::Null => serializer.serialize_map(Some(0))?.end(),
+            Json::Bool(bool) => one(serializer, "boolValue", bool),
+            Json::Number(number) => match (number.as_i64(), number.as_f64()) {
                 (Some(int), _) => one(serializer, "intValue", &int.to_string()),
                 (None, Some(double)) if !number.is_u64() => one(serializer, "doubleValue", &double),
                 // Beyond an int64; a double would be another number.
                 _ => one(serializer, "stringValue", &number.to_string()),
             },
-            Value::String(text) => one(serializer, "stringValue", text),
+            Json::Text(text) => one(serializer, "stringValue", text),
             deep if depth == DEEPEST => one(serializer, "stringValue", &deep.to_string()),
-            Value::Array(values) => one(serializer, "arrayValue", &Values(values, depth + 1)),
-            Value::Object(members) => one(serializer, "kvlistValue", &Members(members, depth + 1)),
+            Json::List(values) => one(serializer, "arrayValue", &Values(values, depth + 1)),
+            Json::Object(members) => one(serializer, "kvlistValue", &Pairs(members, depth + 1)),
         }
     }
 }
 
 /// `{"values":[…]}` of an array.
-struct Values<'a>(&'a [Value], usize);
+struct Values<'a>(&'a [Json], usize);
 
 impl Serialize for Values<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -286,9 +292,9 @@ impl Serialize for Values<'_> {
 }
 
 /// `{"values":[{"key":…,"value":…}]}` of an object.
-struct Members<'a>(&'a Map<String, Value>, usize);
+struct Pairs<'a>(&'a Members, usize);
 
-impl Serialize for Members<'_> {
+impl Serialize for Pairs<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct Member<'a> {

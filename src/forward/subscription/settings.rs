@@ -10,6 +10,7 @@ use super::{Subscription, check_name};
 use crate::{
     error::{Error, Result},
     forward::sign::SigningSecret,
+    record::json::{Json, Members, members},
 };
 
 type Settings = Map<String, Value>;
@@ -93,23 +94,33 @@ impl Subscription {
 
     /// The settings as they may be seen. Instead of a secret there is where it is read from, or
     /// that there is one.
-    pub(crate) fn shown(&self) -> Settings {
-        let mut settings = self.settings();
-        if let Some(Value::String(key)) = settings.get_mut("api_key") {
-            let shown = hidden(key);
-            settings.insert("api_key".to_owned(), shown);
-        }
-        if let Some(Value::Array(secrets)) = settings.get_mut("signing_secrets") {
-            secrets
-                .iter_mut()
-                .for_each(|secret| *secret = hidden(secret.as_str().unwrap_or_default()));
-        }
-        if let Some(Value::Object(headers)) = settings.get_mut("headers") {
-            headers
-                .values_mut()
-                .for_each(|value| *value = json!({"set": true}));
-        }
+    pub(crate) fn shown(&self) -> Members {
+        let Json::Object(all) = Json::of(self) else {
+            return Members::default();
+        };
+        let settings = all
+            .into_iter()
+            .filter(|(name, _)| !STATE.contains(&name.as_str()));
         settings
+            .map(|(name, value)| {
+                let shown = match (name.as_str(), value) {
+                    ("api_key", Json::Text(key)) => hidden(&key),
+                    ("signing_secrets", Json::List(secrets)) => Json::List(
+                        secrets
+                            .iter()
+                            .map(|secret| hidden(secret.as_str().unwrap_or_default()))
+                            .collect(),
+                    ),
+                    ("headers", Json::Object(headers)) => {
+                        let set = Json::Object(members! { "set": true });
+                        let hidden = headers.into_iter().map(|(name, _)| (name, set.clone()));
+                        Json::Object(hidden.collect())
+                    }
+                    (_, value) => value,
+                };
+                (name, shown)
+            })
+            .collect()
     }
 
     /// The names of the settings in which two differ.
@@ -123,17 +134,17 @@ impl Subscription {
 }
 
 /// What is shown of a secret. Of a key pair, the public key.
-fn hidden(secret: &str) -> Value {
+fn hidden(secret: &str) -> Json {
     if is_reference(secret) {
-        return secret.into();
+        return Json::of(secret);
     }
     match secret
         .parse::<SigningSecret>()
         .ok()
         .and_then(|secret| secret.public())
     {
-        Some(public) => json!({"set": true, "public_key": public}),
-        None => json!({"set": true}),
+        Some(public) => Json::Object(members! { "set": true, "public_key": public }),
+        None => Json::Object(members! { "set": true }),
     }
 }
 

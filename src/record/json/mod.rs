@@ -15,6 +15,7 @@
 //! - Strings are copied and scanned in one go, sixteen bytes at a time; they are most of a record.
 
 mod keys;
+mod tree;
 mod value;
 
 use std::fmt::{self, Display, Write as _};
@@ -22,6 +23,7 @@ use std::fmt::{self, Display, Write as _};
 pub(super) use keys::Key;
 pub(crate) use keys::leave_last;
 use serde::Serialize;
+pub(crate) use tree::{Json, Members, check, members};
 use value::{Bounds, Value};
 
 use super::buffer::{Buffer, SHORT, SLACK, copy_plain, copy_short_plain, special_in};

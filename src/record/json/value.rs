@@ -32,7 +32,7 @@ impl ser::Error for Failed {
 
 /// The names under which `serde_json` passes a number of arbitrary precision, and raw JSON, through
 /// `Serialize`.
-const JSON_NUMBER: &str = "$serde_json::private::Number";
+pub(super) const JSON_NUMBER: &str = "$serde_json::private::Number";
 const JSON_RAW: &str = "$serde_json::private::RawValue";
 
 /// How deep lists and objects nest in one value. What readers parse is 128 deep at most, with the

@@ -5,14 +5,17 @@ use axum::{
     http::{HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse as _, Response},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{answer, json_body, name, none_given, refused, told};
 use crate::{
     error::{Error, Result},
     forward::{Administrator, Refusal, Replay, Subscription, sign::SigningSecret},
     log::AuditLog,
-    record::{OwnRecord, Severity},
+    record::{
+        OwnRecord, Severity,
+        json::{Members, members},
+    },
     server::{
         problem::Problem,
         recorder::Refused,
@@ -72,7 +75,7 @@ pub(super) async fn add(
         if let Some(secret) = made {
             reveal(&mut told, &secret);
         }
-        let mut response = answer(StatusCode::CREATED, &told.into());
+        let mut response = answer(StatusCode::CREATED, &told);
         let location =
             HeaderValue::try_from(format!("{}/{name}", path(&head).trim_end_matches('/')));
         response
@@ -102,10 +105,7 @@ pub(super) async fn patch(
             })
         })
         .await?;
-        Ok(answer(
-            StatusCode::OK,
-            &told(&app, slot, name).await?.into(),
-        ))
+        Ok(answer(StatusCode::OK, &told(&app, slot, name).await?))
     })
     .await
 }
@@ -158,10 +158,7 @@ async fn set_paused(
             administrator.pause(&of, paused)
         })
         .await?;
-        Ok(answer(
-            StatusCode::OK,
-            &told(&app, slot, name).await?.into(),
-        ))
+        Ok(answer(StatusCode::OK, &told(&app, slot, name).await?))
     })
     .await
 }
@@ -171,7 +168,7 @@ pub(super) async fn test(Shared(app): Shared<State>, head: Parts) -> Result<Resp
     change(&app, &head, async |asker| {
         let administrator = Administrator::outside(log(&app)?, asker.caller, &asker.path);
         let attempt = administrator.test(&name(&head)).await.map_err(refused)?;
-        Ok(answer(StatusCode::OK, &json!(attempt)))
+        Ok(answer(StatusCode::OK, &attempt))
     })
     .await
 }
@@ -190,7 +187,7 @@ pub(super) async fn replay(
             administrator.replay(&name, replay)
         })
         .await?;
-        Ok(answer(StatusCode::ACCEPTED, &json!({ "replay": wanted })))
+        Ok(answer(StatusCode::ACCEPTED, &members! { "replay": wanted }))
     })
     .await
 }
@@ -254,7 +251,7 @@ pub(super) async fn rotate(
         .await?;
         let mut told = told(&app, slot, name).await?;
         reveal(&mut told, &secret);
-        Ok(answer(StatusCode::CREATED, &told.into()))
+        Ok(answer(StatusCode::CREATED, &told))
     })
     .await
 }
@@ -272,21 +269,18 @@ pub(super) async fn retire(
             administrator.retire(&of)
         })
         .await?;
-        Ok(answer(
-            StatusCode::OK,
-            &told(&app, slot, name).await?.into(),
-        ))
+        Ok(answer(StatusCode::OK, &told(&app, slot, name).await?))
     })
     .await
 }
 
 /// What the receiver needs to verify, this once.
-fn reveal(told: &mut Map<String, Value>, secret: &SigningSecret) {
+fn reveal(told: &mut Members, secret: &SigningSecret) {
     let (name, text) = match secret.public() {
         Some(public) => ("signing_public_key", public),
         None => ("signing_secret", secret.reveal()),
     };
-    told.insert(name.to_owned(), text.into());
+    told.add(name, &text);
 }
 
 /// Has an administrator change something. That it is refused is recorded: who, what and for which
