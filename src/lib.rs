@@ -170,6 +170,7 @@ mod error;
 mod export;
 #[cfg(feature = "webhook")]
 mod forward;
+pub mod guide;
 mod journal;
 mod log;
 #[cfg(feature = "macros")]
@@ -179,6 +180,7 @@ mod record;
 #[cfg(feature = "server")]
 mod server;
 mod store;
+pub mod testing;
 mod verify;
 
 #[cfg(feature = "macros")]

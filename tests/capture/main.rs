@@ -20,6 +20,7 @@ mod no_filter_loses_an_event;
 mod plain_events;
 mod redaction;
 mod spans_give_context;
+mod tests_of_an_application;
 #[cfg(feature = "opentelemetry")]
 mod trace_ids;
 mod values_of_any_shape;
