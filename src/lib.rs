@@ -67,7 +67,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let dir = tempfile::tempdir()?;
-//! # let log = tracing_audit::AuditLog::builder(dir.path()).source("docs").open()?;
+//! # let log = tracing_audit::AuditLog::builder(dir.path()).lifecycle(false).source("docs").open()?;
 //! # let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(log.layer()));
 //! # let admin = User { id: 7, name: "Ann", email: "ann@example.com" };
 //! # let (ip, token, before, after) = (std::net::Ipv4Addr::LOCALHOST, "abcdefghijklmnop", Role { role: "user" }, Role { role: "admin" });

@@ -104,7 +104,8 @@ impl TestLog {
             .retention(Retention::unlimited())
             .watermarks(no_watermarks())
             .hash_key(HashKey::new("test", &[7; 32])?)
-            .journal_bytes(JOURNAL);
+            .journal_bytes(JOURNAL)
+            .lifecycle(false);
         let log = settings(log).open()?;
         let dispatch = Dispatch::new(tracing_subscriber::registry().with(log.layer()));
         let opened = Opened {

@@ -15,6 +15,7 @@ use tracing_subscriber::{EnvFilter, prelude::*};
 fn written(emit: impl FnOnce()) -> Vec<Value> {
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("context")
         .open()
         .unwrap();
@@ -68,6 +69,7 @@ fn the_innermost_context_wins_and_the_event_over_all() {
 fn a_context_wins_over_spans() {
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("context")
         .open()
         .unwrap();

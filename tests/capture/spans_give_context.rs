@@ -7,6 +7,7 @@ use tracing_subscriber::prelude::*;
 fn recorded(emit: impl FnOnce()) -> Vec<serde_json::Value> {
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("spans")
         .open()
         .unwrap();
@@ -221,6 +222,7 @@ fn a_value_that_a_span_takes_later_may_record_an_event_or_panic() {
     }
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("spans")
         .open()
         .unwrap();
