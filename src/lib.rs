@@ -123,7 +123,8 @@
 //! Each event is in the log exactly once, numbered in its stream without a gap. No log filter can
 //! lose it. When the disk is full, callers wait (or, if so set, events are dropped, counted, and
 //! the count is written into the log). Nothing is deleted before its retention. A process that
-//! forks [loses nothing either](AuditLog#in-a-process-that-forks).
+//! forks [loses nothing either](AuditLog#in-a-process-that-forks). The log says when it was open,
+//! and which process [ended without closing it](AuditLogBuilder::lifecycle).
 //!
 //! # How it works
 //!
@@ -132,6 +133,11 @@
 //! them to a plain live file and syncs it; a sealer thread compresses finished files to `.jsonl.gz`
 //! with an index, reads them back, and only then removes the plain ones. The files are the
 //! database: [`AuditReader`] finds entries in them, and the `server` feature serves them over HTTP.
+//!
+//! # Testing
+//!
+//! [`AuditLog::for_tests`] opens a log that belongs to one test, with assertions on what was
+//! recorded: see [the guide](guide::testing).
 //!
 //! # What it is not
 //!

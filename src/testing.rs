@@ -1,11 +1,12 @@
 //! A log for the tests of an application's events, and what they can ask it.
 //!
-//! [`AuditLog::for_tests`] opens a log that belongs to one test, and the [`TestLog`] takes the events
-//! of a thread, a closure or a future. [`TestLog::entries`] waits for the events and gives their
-//! entries as a list to be narrowed down. [The guide](crate::guide::testing) has a chapter of
+//! [`AuditLog::for_tests`] opens a log that belongs to one test, and the [`TestLog`] takes the
+//! events of a thread, a closure or a future. [`TestLog::entries`] waits for the events and gives
+//! their entries as a list to be narrowed down. [The guide](crate::guide::testing) has a chapter of
 //! examples.
 
 mod entries;
+mod unsynced;
 
 use std::{
     fmt, fs, io,
@@ -14,6 +15,7 @@ use std::{
     path::{Path, PathBuf},
     process,
     sync::Arc,
+    thread,
 };
 
 use tracing::{
@@ -28,15 +30,17 @@ pub use entries::{TestEntries, TestEntry};
 use crate::{
     AuditLog, AuditLogBuilder, AuditReader, Error, Filter, HashKey, NotDurable, Order, Result,
     Retention, SpaceAction, Watermarks,
+    store::{Store, clock::SystemClock},
 };
+use unsynced::Unsynced;
 
 /// The smallest journal that takes the longest entry.
 const JOURNAL: usize = 512 * 1024;
 
 /// A log that belongs to one test, in a directory of its own.
 ///
-/// It gives whatever an [`AuditLog`] gives. Clones are handles of the same log: when the last one is
-/// dropped, the log is closed and its directory is removed. A process that is killed leaves the
+/// It gives whatever an [`AuditLog`] gives. Clones are handles of the same log: when the last one
+/// is dropped, the log is closed and its directory is removed. A process that is killed leaves the
 /// directory, `tracing-audit-test-…` in the directory for temporary files.
 #[derive(Clone, Debug)]
 pub struct TestLog {
@@ -64,8 +68,8 @@ impl AuditLog {
     /// assert_eq!(entry["resource"]["id"], "7");
     /// ```
     ///
-    /// Its source is `test`, its key for [`hashed`](crate::hashed) values is always the same, and it
-    /// keeps everything. [`TestLog::open_with`] changes that.
+    /// Its source is `test`, its key for [`hashed`](crate::hashed) values is always the same, and
+    /// it keeps everything. [`TestLog::open_with`] changes that.
     ///
     /// # Panics
     ///
@@ -106,7 +110,11 @@ impl TestLog {
             .hash_key(HashKey::new("test", &[7; 32])?)
             .journal_bytes(JOURNAL)
             .lifecycle(false);
-        let log = settings(log).open()?;
+        let log = settings(log).open_with(|dir, options| {
+            let clock = Arc::new(SystemClock::new());
+            let thread = |name: &str| thread::Builder::new().name(name.to_owned());
+            Store::open_on(Arc::new(Unsynced), clock, thread, dir, options)
+        })?;
         let dispatch = Dispatch::new(tracing_subscriber::registry().with(log.layer()));
         let opened = Opened {
             log,
@@ -134,15 +142,15 @@ impl TestLog {
         dispatcher::with_default(&self.opened.dispatch, run)
     }
 
-    /// Takes the events of a future, whichever threads poll it. A task that it spawns is a future of
-    /// its own: spawn `task.with_current_subscriber()` (from `tracing::instrument::WithSubscriber`),
-    /// or `log.scope(task)`.
+    /// Takes the events of a future, whichever threads poll it. A task that it spawns is a future
+    /// of its own: spawn `task.with_current_subscriber()` (from
+    /// `tracing::instrument::WithSubscriber`), or `log.scope(task)`.
     pub fn scope<F: Future>(&self, future: F) -> WithDispatch<F> {
         future.with_subscriber(self.opened.dispatch.clone())
     }
 
-    /// The entries of all events that were recorded before, in the order in which the log took them;
-    /// waits until they can be read. The log's own entries (`audit.…`) are left out: an
+    /// The entries of all events that were recorded before, in the order in which the log took
+    /// them; waits until they can be read. The log's own entries (`audit.…`) are left out: an
     /// [`AuditReader`] gives them as well.
     ///
     /// # Panics
@@ -197,8 +205,8 @@ impl fmt::Debug for Opened {
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        // Other handles of the log may be alive, which must not write into a directory that is gone.
-        // What can't be written is of no use any more.
+        // Other handles of the log may be alive, which must not write into a directory that is
+        // gone. What can't be written is of no use any more.
         let _ = self.log.close();
     }
 }

@@ -234,8 +234,8 @@ impl AuditLogBuilder {
     }
 
     /// Whether the log records that it was opened and closed, so that it can tell when it was down.
-    /// Default: it does. Switch it off in a program that runs briefly and often, and whose life is of
-    /// no interest.
+    /// Default: it does. Switch it off in a program that runs briefly and often, and whose life is
+    /// of no interest.
     ///
     /// | entry | when |
     /// |---|---|
@@ -245,12 +245,12 @@ impl AuditLogBuilder {
     ///
     /// The last of these says in `last_sign_of_life` until when the process surely lived: to the
     /// second where it was killed. After a power failure that time is earlier by as much as the
-    /// system had not written yet, half a minute usually; where the journal is lost, as one in memory
-    /// is, it is the time of the last entry. `last_entry` is the time of the last event.
+    /// system had not written yet, half a minute usually; where the journal is lost, as one in
+    /// memory is, it is the time of the last entry. `last_entry` is the time of the last event.
     ///
     /// A stream that has no `audit.log.opened`, because this is off or an older version wrote it,
-    /// gets no `audit.log.ended_without_closing` either. A child by `fork` that records something has
-    /// a stream of its own, with entries of its own.
+    /// gets no `audit.log.ended_without_closing` either. A child by `fork` that records something
+    /// has a stream of its own, with entries of its own.
     pub fn lifecycle(mut self, record: bool) -> Self {
         self.lifecycle = record;
         self
@@ -282,7 +282,7 @@ impl AuditLogBuilder {
     }
 
     /// The same, with another way to open the store.
-    pub(super) fn open_with(
+    pub(crate) fn open_with(
         self,
         open: impl FnOnce(&Path, StoreOptions) -> Result<Store>,
     ) -> Result<AuditLog> {

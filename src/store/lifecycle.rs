@@ -1,8 +1,8 @@
 //! The entries about the life of a stream: when was the log open, and when was it down?
 //!
-//! `audit.log.opened` is the first entry of a stream, and `audit.log.closed` the last. A process that
-//! dies writes no last entry; whoever recovers its stream writes `audit.log.ended_without_closing`
-//! there instead, with the last sign of life.
+//! `audit.log.opened` is the first entry of a stream, and `audit.log.closed` the last. A process
+//! that dies writes no last entry; whoever recovers its stream writes
+//! `audit.log.ended_without_closing` there instead, with the last sign of life.
 //!
 //! # One of the two, and once
 //!
@@ -13,8 +13,8 @@
 //!   such entries, because the application does without or an older version wrote it; so those
 //!   streams get none from recovery either.
 //! - Recovery writes `ended_without_closing` as the last of its entries, into a live file, and
-//!   removes the journal after that. A recovery that was cut short is run again, finds that the last
-//!   line of the stream says how it ended, and adds nothing.
+//!   removes the journal after that. A recovery that was cut short is run again, finds that the
+//!   last line of the stream says how it ended, and adds nothing.
 
 use serde_json::{Map, Value};
 

@@ -132,7 +132,7 @@ impl TestEntries {
         self.found.is_empty()
     }
 
-    /// Their event types in order: `assert_eq!(log.entries().types(), ["job.started", "job.failed"])`.
+    /// Their event types in order, to be compared with `["job.started", "job.failed"]`.
     pub fn types(&self) -> Vec<String> {
         self.iter()
             .map(|entry| entry.event_type().into_owned())
