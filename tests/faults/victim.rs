@@ -94,7 +94,6 @@ fn main() -> ExitCode {
 
 fn run(dir: &str, settings: &Settings) -> Result<(), tracing_audit::Error> {
     let log = AuditLog::builder(dir)
-        .lifecycle(false)
         .source(settings.text("--source").unwrap_or("victim"))
         .rotate_bytes(settings.number("--rotate-bytes", 64 * 1024))
         .rotate_every(settings.millis("--rotate-ms", 3_600_000))
