@@ -67,7 +67,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let dir = tempfile::tempdir()?;
-//! # let log = tracing_audit::AuditLog::builder(dir.path()).source("docs").open()?;
+//! # let log = tracing_audit::AuditLog::builder(dir.path()).lifecycle(false).source("docs").open()?;
 //! # let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(log.layer()));
 //! # let admin = User { id: 7, name: "Ann", email: "ann@example.com" };
 //! # let (ip, token, before, after) = (std::net::Ipv4Addr::LOCALHOST, "abcdefghijklmnop", Role { role: "user" }, Role { role: "admin" });
@@ -126,7 +126,8 @@
 //! Each event is in the log exactly once, numbered in its stream without a gap. No log filter can
 //! lose it. When the disk is full, callers wait (or, if so set, events are dropped, counted, and
 //! the count is written into the log). Nothing is deleted before its retention. A process that
-//! forks [loses nothing either](AuditLog#in-a-process-that-forks).
+//! forks [loses nothing either](AuditLog#in-a-process-that-forks). The log says when it was open,
+//! and which process [ended without closing it](AuditLogBuilder::lifecycle).
 //!
 //! # How it works
 //!
@@ -135,6 +136,11 @@
 //! them to a plain live file and syncs it; a sealer thread compresses finished files to `.jsonl.gz`
 //! with an index, reads them back, and only then removes the plain ones. The files are the
 //! database: [`AuditReader`] finds entries in them, and the `server` feature serves them over HTTP.
+//!
+//! # Testing
+//!
+//! [`AuditLog::for_tests`] opens a log that belongs to one test, with assertions on what was
+//! recorded: see [the guide](guide::testing).
 //!
 //! # What it is not
 //!
@@ -174,7 +180,6 @@ mod error;
 mod export;
 #[cfg(feature = "webhook")]
 mod forward;
-#[cfg(all(feature = "macros", feature = "server", feature = "tower"))]
 pub mod guide;
 mod journal;
 mod log;
@@ -185,6 +190,7 @@ mod record;
 #[cfg(feature = "server")]
 mod server;
 mod store;
+pub mod testing;
 mod verify;
 
 #[cfg(feature = "macros")]

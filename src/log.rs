@@ -96,14 +96,15 @@ impl AuditLog {
         AuditLogBuilder::new(dir.into())
     }
 
-    /// For what the `tracing-audit` program does to a log: it records that, prunes nothing by
-    /// itself and has no event types of its own.
+    /// For what the `tracing-audit` program does to a log: it records that, but not that it opened the
+    /// log for it, prunes nothing by itself and has no event types of its own.
     #[cfg(feature = "cli")]
     pub(crate) fn of_tool(dir: impl Into<PathBuf>) -> AuditLogBuilder {
         Self::builder(dir)
             .source("tracing-audit")
             .retention(Retention::unlimited())
             .catalogue(None)
+            .lifecycle(false)
     }
 
     /// For the demo: with its event types.

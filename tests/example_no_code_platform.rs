@@ -104,8 +104,10 @@ fn envelopes(log: &Written<()>, search: &[(&str, &str)]) -> Vec<Value> {
 #[test]
 fn every_element_is_in_every_envelope_and_says_what_the_entry_says() {
     let log = written();
-    assert_eq!(envelopes(&log, &[]).len(), 14);
-    let all = log.reader.page(&Query::default()).unwrap().entries;
+    // With those that the log was opened and closed.
+    assert_eq!(envelopes(&log, &[]).len(), 16);
+    let mut all = log.reader.page(&Query::default()).unwrap().entries;
+    all.retain(|entry| !entry.event_type().starts_with("audit.log."));
     assert_eq!(all.len(), 14);
     for entry in all {
         let envelope = &serde_json::to_value(Envelope::of(&entry).unwrap()).unwrap();

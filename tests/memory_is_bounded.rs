@@ -51,6 +51,7 @@ fn peak(test: &str, load: impl FnOnce(&AuditLog)) -> Option<u64> {
     };
     let before = memory("VmRSS");
     let log = AuditLog::builder(dir)
+        .lifecycle(false)
         .source("load")
         .live_grace(Duration::ZERO)
         .rotate_bytes(8 << 20)

@@ -47,6 +47,7 @@ fn allocations(work: impl Fn()) -> u64 {
 fn a_call_allocates_nothing_whatever_it_records() {
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("frugal")
         .deny_fields(["note", "unused"])
         .allow_fields(["pin"])

@@ -36,6 +36,7 @@ const ABREAST: usize = 4;
 
 fn builder(dir: &Path) -> AuditLogBuilder {
     AuditLog::builder(dir)
+        .lifecycle(false)
         .source("short")
         .journal_bytes(128 << 10)
         .max_record_bytes(16 << 10)

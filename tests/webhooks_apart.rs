@@ -119,7 +119,11 @@ fn dead(live: SocketAddr) -> (tokio::net::TcpSocket, Vec<(&'static str, String)>
 }
 
 fn open(dir: &Path) -> AuditLog {
-    AuditLog::builder(dir).source("shop").open().unwrap()
+    AuditLog::builder(dir)
+        .lifecycle(false)
+        .source("shop")
+        .open()
+        .unwrap()
 }
 
 fn to(name: &str, url: &str) -> Subscription {

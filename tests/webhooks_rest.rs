@@ -28,7 +28,11 @@ fn ticks() -> u64 {
 fn a_batch_that_waits_for_more_costs_next_to_nothing() {
     const MOST: u64 = 60;
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("shop").open().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
+        .source("shop")
+        .open()
+        .unwrap();
     let endpoint = Subscription::new("slow", "http://127.0.0.1:9/", ["order.*"])
         .allow_http()
         .egress(["loopback"]);

@@ -30,7 +30,7 @@ pub(super) fn run(
     // A mistyped directory should not become a log.
     check_format(&Layout::new(dir))?;
     // Its own stream: reads are recorded. What is kept how long is for the application to say.
-    let mut log = AuditLog::of_tool(dir);
+    let mut log = AuditLog::of_tool(dir).lifecycle(true);
     if let Some(permissions) = args.permissions {
         log = log.permissions(permissions);
     }

@@ -144,6 +144,13 @@ impl<M: Memory> Consumer<M> {
         self.ring.word(at::FILES).store(number.into(), Relaxed);
     }
 
+    /// Notes that the process is alive at `now_micros` since 1970. Survives the process, as a push
+    /// does.
+    pub(crate) fn note_alive(&mut self, now_micros: i64) {
+        let now = now_micros.max(1).cast_unsigned();
+        self.ring.word(at::ALIVE).store(now, Relaxed);
+    }
+
     /// Goes back to the last release: the frames from there are returned again.
     pub(crate) fn rewind(&mut self) {
         self.cursor = self.released.tail;

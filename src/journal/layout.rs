@@ -31,6 +31,7 @@ pub(super) mod at {
     pub(in crate::journal) const DROPPED_REPORTED: usize = 640;
     pub(in crate::journal) const SLOTS: [usize; 2] = [768, 896];
     pub(in crate::journal) const FILES: usize = 1024;
+    pub(in crate::journal) const ALIVE: usize = 1032;
 }
 
 const MAGIC: u64 = u64::from_le_bytes(*b"AUDITJR1");

@@ -15,6 +15,7 @@
 //!    512  dropped: total, since            640  of these reported
 //!    768  release slot 0                   896  release slot 1        (generation, tail, seq of the frame at tail, CRC)
 //!   1024  files: how many the stream has begun                       the consumer writes it; 0 where nobody did
+//!   1032  alive: when the process last lived, in µs since 1970       likewise
 //!   4096  data: `capacity` bytes, a power of two
 //!
 //!         tail             cursor                       head               tail + capacity

@@ -21,6 +21,7 @@ pub(crate) struct Leftover {
     stream: StreamId,
     next_seq: u64,
     files: u32,
+    alive: u64,
     /// One lap, turned so that it begins at the tail: no frame in it wraps.
     lap: Vec<u8>,
     payloads: Vec<Range<usize>>,
@@ -94,6 +95,7 @@ impl Leftover {
             stream: header.stream.clone(),
             next_seq: slot.next_seq,
             files: u32::try_from(layout::word(&page, at::FILES)).unwrap_or(0),
+            alive: layout::word(&page, at::ALIVE),
             lap,
             payloads: Vec::new(),
             #[cfg(test)]
@@ -160,6 +162,11 @@ impl Leftover {
     /// The number of the file that the stream began last; 0 if it began none, or nobody noted it.
     pub(crate) fn files(&self) -> u32 {
         self.files
+    }
+
+    /// When the process was last alive, in microseconds since 1970; `None` if nobody noted that.
+    pub(crate) fn alive_micros(&self) -> Option<i64> {
+        i64::try_from(self.alive).ok().filter(|alive| *alive > 0)
     }
 
     /// The payloads, oldest first.

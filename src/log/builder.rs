@@ -20,7 +20,7 @@ use crate::{
         denied::{self, FieldNames},
     },
     store::{
-        Callback, Health, Level, Permissions, Problem, Retention, SealerOptions, Store,
+        Callback, Health, Level, Permissions, Problem, Retention, SealerOptions, Settings, Store,
         StoreOptions, Watermarks, WriterOptions, catalogue, keys,
     },
 };
@@ -50,6 +50,7 @@ pub struct AuditLogBuilder {
     allowed_fields: Vec<String>,
     /// What the program can record; none if that is not to be kept.
     catalogue: Option<CatalogueOf>,
+    lifecycle: bool,
     on_problem: Option<Callback>,
 }
 
@@ -79,6 +80,7 @@ impl AuditLogBuilder {
             span_fields: Vec::new(),
             allowed_fields: Vec::new(),
             catalogue: Some(capture::catalogue_of_log),
+            lifecycle: true,
             on_problem: None,
         }
     }
@@ -335,6 +337,29 @@ impl AuditLogBuilder {
         self
     }
 
+    /// Whether the log records that it was opened and closed, so that it can tell when it was down.
+    /// Default: it does. Switch it off in a program that runs briefly and often, and whose life is
+    /// of no interest.
+    ///
+    /// | entry | when |
+    /// |---|---|
+    /// | `audit.log.opened` | the first of each stream: with the crate's version, the process id, the host's name, the retention and [`when_full`](Self::when_full) |
+    /// | `audit.log.closed` | the last of a stream whose log was closed, by [`close`](AuditLog::close) or at the end of the process |
+    /// | `audit.log.ended_without_closing` | the last of a stream whose process died: recorded by the next process that opens the log, once |
+    ///
+    /// The last of these says in `last_sign_of_life` until when the process surely lived: to the
+    /// second where it was killed. After a power failure that time is earlier by as much as the
+    /// system had not written yet, half a minute usually; where the journal is lost, as one in
+    /// memory is, it is the time of the last entry. `last_entry` is the time of the last event.
+    ///
+    /// A stream that has no `audit.log.opened`, because this is off or an older version wrote it,
+    /// gets no `audit.log.ended_without_closing` either. A child by `fork` that records something
+    /// has a stream of its own, with entries of its own.
+    pub fn lifecycle(mut self, record: bool) -> Self {
+        self.lifecycle = record;
+        self
+    }
+
     /// Called with every problem, on one of the log's own threads or on a thread that records an
     /// event. Keep it short, record no audit events in it that wait, and don't close the log in it,
     /// which is an error.
@@ -361,7 +386,7 @@ impl AuditLogBuilder {
     }
 
     /// The same, with another way to open the store.
-    pub(super) fn open_with(
+    pub(crate) fn open_with(
         self,
         open: impl FnOnce(&Path, StoreOptions) -> Result<Store>,
     ) -> Result<AuditLog> {
@@ -401,7 +426,9 @@ impl AuditLogBuilder {
                 ),
             ));
         }
+        let lifecycle = self.lifecycle.then(|| self.settings());
         let options = StoreOptions {
+            lifecycle,
             source: source.clone(),
             permissions: self.permissions,
             journal_capacity: self.journal_bytes,
@@ -461,6 +488,18 @@ impl AuditLogBuilder {
                 hash_keys,
             }),
         })
+    }
+
+    /// What an auditor wants to know of them.
+    fn settings(&self) -> Settings {
+        let mut settings = Settings::new();
+        let when_full = match self.when_full {
+            WhenFull::Wait => "wait",
+            WhenFull::Drop => "drop",
+        };
+        settings.insert("when_full".to_owned(), when_full.into());
+        settings.insert("retention".to_owned(), self.retention.to_json());
+        settings
     }
 }
 

@@ -44,6 +44,7 @@ fn no_caller_stands_before_the_full_journal_of_a_writer_that_died() {
     let problems = Arc::new(Mutex::new(Vec::new()));
     let told = problems.clone();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("app")
         .hash_key(HashKey::new("k", &[7; 32]).unwrap())
         .journal_bytes(1 << 15)

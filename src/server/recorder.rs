@@ -184,7 +184,11 @@ mod tests {
     #[test]
     fn a_flood_of_refusals_is_told_and_not_repeated() {
         let dir = tempfile::tempdir().unwrap();
-        let log = AuditLog::builder(dir.path()).source("a").open().unwrap();
+        let log = AuditLog::builder(dir.path())
+            .lifecycle(false)
+            .source("a")
+            .open()
+            .unwrap();
         let recorder = Recorder::new(Some(log.clone()), false);
         let (mut made, mut rounds) = (0_u32, 0_u64);
         let mut refuse = || {
@@ -218,6 +222,7 @@ mod tests {
     fn a_full_journal_refuses_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let log = AuditLog::builder(dir.path())
+            .lifecycle(false)
             .source("a")
             .journal_bytes(1 << 16)
             .max_record_bytes(4096)

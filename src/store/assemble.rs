@@ -17,6 +17,7 @@ use super::{
     health::Health,
     journal_place::JournalPlace,
     layout::Layout,
+    lifecycle,
     open::StoreOptions,
     prepare::{prepare, prepare_journal_dir},
     prune::Pruner,
@@ -92,9 +93,16 @@ pub(super) fn assemble(
         lock,
         place,
         producer,
-        consumer,
+        mut consumer,
     } = begun;
     let journal = place.path().to_owned();
+    if let Some(settings) = &options.lifecycle {
+        let opened = lifecycle::opened(settings).render(&options.source);
+        let refused = |why| Error::io("write an entry to", &journal)(io::Error::other(why));
+        producer.push(&opened).map_err(refused)?;
+        // After it, so that what says of itself that it was alive has said that it was opened.
+        consumer.note_alive(clock.now().as_micros());
+    }
     let watch = Watch::new(&*fs, &layout, place, dir, clock.monotonic())?;
     let durability = Durability::leak();
     let stopping = Arc::new(AtomicBool::new(false));
@@ -118,6 +126,7 @@ pub(super) fn assemble(
         source: options.source,
         health: health.clone(),
         sealer: jobs.clone(),
+        lifecycle: options.lifecycle.is_some(),
         options: options.writer,
     };
     Ok(Assembled {

@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 
+use super::lifecycle;
 use crate::{
     journal::{Consumer, Position},
     record::{OwnRecord, Seq, Source, StreamId},
@@ -53,18 +54,29 @@ impl Batch {
         }
     }
 
-    /// Reads what there is, the log's own entries first, until the batch is full.
+    /// Reads what there is, the log's own entries first, until the batch is full. Only a stream's
+    /// first entry comes from the journal if it can: it says that the log was opened.
     pub(super) fn fill(&mut self, consumer: &mut Consumer, own: &mut OwnEntries, source: &Source) {
+        if self.end.next_seq == Seq::FIRST {
+            self.read(consumer);
+        }
         while !self.is_full() {
             if let Some(rendered) = own.take(self.end.next_seq, source) {
                 self.push(&rendered);
-            } else if let Some(event) = consumer.next() {
-                self.push(event);
-                self.end.position = consumer.position();
-            } else {
+            } else if !self.read(consumer) {
                 break;
             }
         }
+    }
+
+    /// Reads the next event of the journal; false if there is none.
+    fn read(&mut self, consumer: &mut Consumer) -> bool {
+        let Some(event) = consumer.next() else {
+            return false;
+        };
+        self.push(event);
+        self.end.position = consumer.position();
+        true
     }
 
     fn push(&mut self, event: &[u8]) {
@@ -122,6 +134,17 @@ pub(super) struct OwnEntries {
     taken: Vec<(Seq, Own)>,
     /// How many dropped events they report, durably or not.
     reported_drops: u64,
+    closing: Closing,
+}
+
+/// The entry about the closing, which is the last of its stream: any other comes before it, and it
+/// is withdrawn where one follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Closing {
+    #[default]
+    No,
+    Waiting,
+    Taken,
 }
 
 #[derive(Debug)]
@@ -153,11 +176,33 @@ impl OwnEntries {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.waiting.is_empty() && self.closing != Closing::Waiting
+    }
+
+    /// Adds the entry about the closing; false if it was added before, and nothing came after it.
+    pub(super) fn push_closing(&mut self) -> bool {
+        let is_new = self.closing == Closing::No;
+        if is_new {
+            self.closing = Closing::Waiting;
+        }
+        is_new
+    }
+
+    /// Whether the entry about the closing waits or was taken.
+    pub(super) fn are_closing(&self) -> bool {
+        self.closing != Closing::No
     }
 
     fn take(&mut self, number: Seq, source: &Source) -> Option<Vec<u8>> {
-        let own = self.waiting.pop_front()?;
+        let Some(own) = self.waiting.pop_front() else {
+            let closes = self.closing == Closing::Waiting;
+            return closes.then(|| {
+                self.closing = Closing::Taken;
+                lifecycle::closed().render(source)
+            });
+        };
+        // What follows the entry about the closing has to be followed by another one.
+        self.closing = Closing::No;
         let rendered = own.entry.render(source);
         self.taken.push((number, own));
         Some(rendered)
@@ -174,6 +219,7 @@ impl OwnEntries {
 
     /// Those that were taken are to be taken again, before all others.
     pub(super) fn rewind(&mut self) {
+        self.closing = Closing::No;
         for (_, own) in self.taken.drain(..).rev() {
             self.waiting.push_front(own);
         }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    record::{OwnRecord, Severity, StreamId},
+    record::{OwnRecord, Seq, Severity, StreamId, Timestamp},
 };
 
 /// The detail that tells this entry from others about lost entries.
@@ -41,12 +41,18 @@ pub(super) fn problem(place: &JournalPlace) -> String {
     )
 }
 
-/// The last of a stream's sealed files: its number, and the number of its last entry.
+/// The last of a stream's sealed files.
+pub(super) struct LastSealed {
+    pub(super) number: u32,
+    pub(super) last_seq: Seq,
+    pub(super) newest: Timestamp,
+}
+
 pub(super) fn last_sealed(
     fs: &dyn Fs,
     layout: &Layout,
     stream: &StreamId,
-) -> Result<Option<(u32, u64)>> {
+) -> Result<Option<LastSealed>> {
     let root = layout.sealed_dir();
     let mut last: Option<FileStem> = None;
     for day in fs.list(&root).map_err(Error::io("list", &root))? {
@@ -66,5 +72,9 @@ pub(super) fn last_sealed(
         Ok(index) => index,
         Err(_) => rebuild(&FileBlob::open(fs, layout.sealed(&stem))?, &stem)?.index,
     };
-    Ok(Some((stem.number, index.last_seq.0)))
+    Ok(Some(LastSealed {
+        number: stem.number,
+        last_seq: index.last_seq,
+        newest: index.max,
+    }))
 }

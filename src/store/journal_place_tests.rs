@@ -43,6 +43,7 @@ fn options() -> StoreOptions {
         source: "app".parse().unwrap(),
         journal_capacity: 1 << 14,
         journal_dir: Some(ELSEWHERE.into()),
+        lifecycle: None,
         writer: WriterOptions {
             rotate_bytes: 900,
             rotate_age: Duration::from_secs(3600),

@@ -49,6 +49,8 @@
 //! 8. *A journal that is not found is not taken for empty.* Its pointer says whether events may be
 //!    in it; where that is so and the journal is proven to be gone, an entry says that events may
 //!    be lost, and their number is unknown (`gone_journal`).
+//! 9. *A stream that says that its log was opened says once how it ended*: that it was closed, or
+//!    that its process died (`lifecycle`).
 //!
 //! # The order of the fsyncs
 //!
@@ -109,6 +111,7 @@ pub(crate) mod gone_journal;
 mod health;
 pub(crate) mod hold;
 pub(crate) mod journal_place;
+mod lifecycle;
 mod lines;
 mod live;
 pub(crate) mod lock;
@@ -150,6 +153,7 @@ pub(crate) use gzip::Level;
 pub(crate) use health::{Callback, Health};
 pub use health::{Counters, Problem};
 pub use hold::Hold;
+pub(crate) use lifecycle::Settings;
 pub(crate) use open::{Store, StoreOptions};
 pub(crate) use prepare::check_format;
 #[cfg(feature = "cli")]

@@ -20,6 +20,7 @@ use super::{
     health::{Health, Problem},
     hold::{self, Hold},
     layout::Layout,
+    lifecycle::Settings,
     sealer::{Job, Sealer, SealerOptions},
     writer::{Writer, WriterOptions},
 };
@@ -38,6 +39,9 @@ pub(crate) struct StoreOptions {
     pub(crate) journal_capacity: usize,
     /// Where the journal is to be, if not in the log's directory.
     pub(crate) journal_dir: Option<PathBuf>,
+    /// What the entry about the opening says of the settings; without it, there are no entries
+    /// about opening and closing.
+    pub(crate) lifecycle: Option<Settings>,
     pub(crate) writer: WriterOptions,
     pub(crate) sealer: SealerOptions,
     pub(crate) health: Arc<Health>,
@@ -109,7 +113,7 @@ impl Store {
         let (writing, sealing) = match spawned {
             Ok(spawned) => spawned,
             Err(error) => {
-                // Nothing is in the journal. The next process removes what stays here.
+                // Nothing is in the journal but that the log was opened. The next process removes what stays here.
                 let _ = writer.finish();
                 let _ = lock.remove();
                 return Err(Error::io("start a thread for", dir)(error));

@@ -33,6 +33,7 @@ fn options(rotate_bytes: u64) -> (StoreOptions, Receiver<Problem>) {
         source: "app".parse().unwrap(),
         journal_capacity: 1 << 14,
         journal_dir: None,
+        lifecycle: None,
         writer: WriterOptions {
             rotate_bytes,
             rotate_age: Duration::from_secs(3600),

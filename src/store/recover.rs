@@ -16,6 +16,7 @@
 //! 4. Sync the file, then its directory. Then remove the journal: from here on the file alone has
 //!    the events. Sync the journal's directory as well, before the file can be sealed: a journal that
 //!    a power loss brought back later would be written again.
+//!    A damaged journal is kept under another name instead.
 //! 5. Remove the live files in which nothing is sound.
 //! 6. The other files are sealed as after any rotation.
 //!
@@ -89,7 +90,10 @@ pub(crate) fn recover_locked(
     let mut problems = Vec::new();
     remove_half_made(fs, layout, survey, stream)?;
     let place = JournalPlace::find_left(fs, layout, stream, &mut problems)?;
-    let leftover = read_journal(fs, layout, stream, &place, &mut problems)?;
+    let (leftover, damage) = match read_journal(fs, layout, stream, &place)? {
+        Read::Whole(leftover) => (leftover, None),
+        Read::Damaged(damage) => (None, Some(damage)),
+    };
     let mut journaled = Journaled::new();
     for event in leftover.iter().flat_map(Leftover::frames) {
         journaled.extend(id_of(event).map(|id| (id, event)));
@@ -114,15 +118,22 @@ pub(crate) fn recover_locked(
     if let Some(leftover) = &leftover {
         let source: Source = stream.source().parse()?;
         let missing = missing(leftover, &journaled);
-        let own = own_entries(leftover, &held, missing.len());
-        let rendered: Vec<_> = own.iter().map(|entry| entry.render(&source)).collect();
-        if !rendered.is_empty() {
-            let events = missing.iter().copied();
-            let events = events.chain(rendered.iter().map(Vec::as_slice));
-            // After a loss the numbers of the lost entries stay free; otherwise they go on without
-            // a gap.
-            let first = Seq((held.last + 1).max(leftover.next_seq()));
-            let lines = numbered(stream, first, events);
+        // After a loss the numbers of the lost entries stay free; otherwise they go on without a
+        // gap.
+        let first = Seq((held.last + 1).max(leftover.next_seq()));
+        let mut lines = numbered(stream, first, missing.iter().copied());
+        held.life.see_lines(&lines);
+        let mut own = own_entries(leftover, &held, missing.len());
+        let alive = leftover.alive_micros().map(Timestamp::from_micros);
+        // Of a stream without entries, a power failure took the first as well.
+        if first > Seq::FIRST || !missing.is_empty() {
+            own.extend(held.life.end(alive, true));
+        }
+        if !own.is_empty() {
+            let rendered: Vec<_> = own.iter().map(|entry| entry.render(&source)).collect();
+            let own = rendered.iter().map(Vec::as_slice);
+            let next = Seq(first.0 + missing.len() as u64);
+            lines.append(&mut numbered(stream, next, own));
             // A name has eight digits: what the journal notes beyond them is damage.
             let noted = Some(leftover.files()).filter(|noted| *noted < 99_999_999);
             let last = stream_files.last_number().max(noted.unwrap_or(0));
@@ -130,8 +141,10 @@ pub(crate) fn recover_locked(
         }
         records = missing.len() as u64;
     }
-    if place.is_gone() {
-        record_gone(
+    // Of a stream that says how it ended, nothing was only in the journal.
+    let is_gone = place.is_gone() && !held.life.has_end();
+    if is_gone || damage.is_some() {
+        record_without_journal(
             fs,
             layout,
             clock,
@@ -142,8 +155,12 @@ pub(crate) fn recover_locked(
         )?;
     }
     // Also after an attempt that recorded it and got no further.
-    if place.is_gone() || place.pointer().is_some() && held.journal_gone {
+    if is_gone || place.pointer().is_some() && held.journal_gone {
         problems.push(gone_journal::problem(&place));
+    }
+    if let Some(damage) = damage {
+        let aside = place.set_aside(fs, layout)?;
+        problems.push(format!("{damage}; it is kept as {}", aside.display()));
     }
     place.remove(fs, layout, None)?;
     for stem in stream_files.hollow {
@@ -158,8 +175,9 @@ pub(crate) fn recover_locked(
     })
 }
 
-/// Records that the journal is gone, unless an attempt that was cut short did.
-fn record_gone(
+/// Records that the journal is gone, if it is, and how the stream ended; unless an attempt that was
+/// cut short did.
+fn record_without_journal(
     fs: &dyn Fs,
     layout: &Layout,
     clock: &dyn Clock,
@@ -168,16 +186,23 @@ fn record_gone(
     held: &mut Held<'_>,
     files: &mut StreamFiles,
 ) -> Result<()> {
-    if held.journal_gone {
+    let mut last = files.last_number();
+    let sealed = gone_journal::last_sealed(fs, layout, stream)?;
+    if let Some(sealed) = &sealed {
+        last = last.max(sealed.number);
+        held.pass(sealed.last_seq);
+    }
+    let mut own = Vec::new();
+    if place.is_gone() && !held.journal_gone {
+        own = lost_entries(held);
+        own.push(gone_journal::entry(place, held.last));
+    }
+    if held.last > 0 {
+        own.extend(held.life.end(sealed.map(|sealed| sealed.newest), false));
+    }
+    if own.is_empty() {
         return Ok(());
     }
-    let mut last = files.last_number();
-    if let Some((number, last_seq)) = gone_journal::last_sealed(fs, layout, stream)? {
-        last = last.max(number);
-        held.pass(Seq(last_seq));
-    }
-    let mut own = lost_entries(held);
-    own.push(gone_journal::entry(place, held.last));
     let source: Source = stream.source().parse()?;
     let rendered: Vec<_> = own.iter().map(|entry| entry.render(&source)).collect();
     let lines = rendered.iter().map(Vec::as_slice);
@@ -212,26 +237,32 @@ impl StreamFiles {
     }
 }
 
-/// Reads what a dead process left in its journal. Damage is proven by finding it twice; then the
-/// journal is kept under another name: nobody else could read it either, but a person may want to.
+/// What a dead process left in its journal.
+enum Read {
+    /// Nothing, if there is no journal.
+    Whole(Option<Leftover>),
+    Damaged(Error),
+}
+
+/// Reads a journal. Damage is proven by finding it twice; then the journal is to be kept under
+/// another name: nobody else could read it either, but a person may want to.
 fn read_journal(
     fs: &dyn Fs,
     layout: &Layout,
     stream: &StreamId,
     place: &JournalPlace,
-    problems: &mut Vec<String>,
-) -> Result<Option<Leftover>> {
+) -> Result<Read> {
     if !place.may_have_events() {
-        return Ok(None);
+        return Ok(Read::Whole(None));
     }
     let ring = place.path();
     let found = fs.identity(ring).map_err(Error::io("look at", ring))?;
     match found {
-        None => return Ok(None),
+        None => return Ok(Read::Whole(None)),
         Some(found) if found.is_file => {}
         Some(_) => {
             let what = Error::damaged(ring, "it is not a regular file");
-            return set_journal_aside(fs, layout, place, &what, problems);
+            return Ok(Read::Damaged(what));
         }
     }
     let read = || {
@@ -249,28 +280,10 @@ fn read_journal(
             leftover => Ok(leftover),
         }
     };
-    match read() {
-        Err(Error::Damaged { .. }) => {}
-        leftover => return leftover,
+    match read().or_else(|_| read()) {
+        Err(damage @ Error::Damaged { .. }) => Ok(Read::Damaged(damage)),
+        leftover => leftover.map(Read::Whole),
     }
-    match read() {
-        Err(error @ Error::Damaged { .. }) => {
-            set_journal_aside(fs, layout, place, &error, problems)
-        }
-        leftover => leftover,
-    }
-}
-
-fn set_journal_aside(
-    fs: &dyn Fs,
-    layout: &Layout,
-    place: &JournalPlace,
-    error: &Error,
-    problems: &mut Vec<String>,
-) -> Result<Option<Leftover>> {
-    let aside = place.set_aside(fs, layout)?;
-    problems.push(format!("{error}; it is kept as {}", aside.display()));
-    Ok(None)
 }
 
 /// The number of the last entry before a stream's live files, if it can be told.

@@ -5,6 +5,8 @@
 //! as well, for a week longer at most; where space is short it goes, and the entry about it says
 //! who has not got it. How files go is `prune`'s part.
 
+use serde_json::{Map, Value};
+
 use super::{
     hold::Holds,
     names::FileStem,
@@ -94,6 +96,22 @@ impl Retention {
     /// As [`min_free_bytes`](Self::min_free_bytes), unless more is asked for already.
     pub(super) fn at_least_free(self, bytes: u64) -> Self {
         self.min_free_bytes(self.min_free_bytes.map_or(bytes, |min| min.max(bytes)))
+    }
+
+    /// As an entry tells it: its limits.
+    pub(crate) fn to_json(self) -> Value {
+        let limits = [
+            ("days", self.days.map(u64::from)),
+            ("max_bytes", self.max_bytes),
+            ("min_free_bytes", self.min_free_bytes),
+        ];
+        let limits = limits.into_iter();
+        let limits = limits.filter_map(|(name, limit)| Some((name.to_owned(), limit?.into())));
+        let limits: Map<_, _> = limits.collect();
+        match limits.is_empty() {
+            true => "unlimited".into(),
+            false => Value::Object(limits),
+        }
     }
 
     /// The age limit in days, if there is one.

@@ -15,7 +15,7 @@ use std::{
     ops::Range,
 };
 
-use super::{fs::FsFile, gone_journal::JOURNAL, lines::Lines};
+use super::{fs::FsFile, gone_journal::JOURNAL, lifecycle::Life, lines::Lines};
 use crate::record::{
     Seq, StreamId,
     scan::{self, Fields, scan},
@@ -42,6 +42,8 @@ pub(super) struct Held<'a> {
     pub(super) drops: u64,
     /// Whether an entry says that the stream's journal is gone.
     pub(super) journal_gone: bool,
+    /// What the entries say about the stream's life.
+    pub(super) life: Life,
 }
 
 /// What is sound in one file.
@@ -68,6 +70,7 @@ impl<'a> Held<'a> {
             gaps: BTreeMap::new(),
             drops: 0,
             journal_gone: false,
+            life: Life::default(),
         }
     }
 
@@ -193,6 +196,7 @@ impl<'a> Held<'a> {
             self.gaps.insert(self.last, fields.seq - self.last - 1);
         }
         self.last = fields.seq;
+        self.life.see(fields);
         if let Ok(id) = <[u8; 36]>::try_from(fields.id) {
             journaled.remove(&id);
         }

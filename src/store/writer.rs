@@ -79,6 +79,8 @@ pub(super) struct Place {
     pub(super) source: Source,
     pub(super) health: Arc<Health>,
     pub(super) sealer: Sender<Job>,
+    /// Whether the closing is recorded.
+    pub(super) lifecycle: bool,
     pub(super) options: WriterOptions,
 }
 
@@ -95,6 +97,8 @@ pub(super) struct Writer {
     /// Up to where the journal was released.
     pub(super) released: Point,
     last_sync: Duration,
+    /// When the journal was last told that this process is alive.
+    last_alive: Duration,
     retry: Option<Retry>,
     pub(super) reserve: Reserve,
     space: SpaceWatch,
@@ -151,6 +155,7 @@ impl Writer {
             own: OwnEntries::default(),
             released: Point::START,
             last_sync: now,
+            last_alive: now,
             retry: None,
             watch,
             in_the_way: Vec::new(),
@@ -188,6 +193,7 @@ impl Writer {
     /// One round: read, rotate, append, sync, as far as each is due.
     pub(super) fn step(&mut self) -> Result<Step> {
         let now = self.place.clock.monotonic();
+        self.note_alive(now);
         let resting = self.retry.as_ref().is_some_and(|retry| now < retry.at);
         if resting && !self.consumer.closed() {
             return Ok(Step::Idle);
@@ -213,9 +219,26 @@ impl Writer {
         self.succeeded();
         Ok(match wrote {
             true => Step::Busy,
-            false if self.is_done() => Step::Done,
+            false if self.is_done() => self.done(),
             false => Step::Idle,
         })
+    }
+
+    /// A stream whose process dies shows until when it lived.
+    fn note_alive(&mut self, now: Duration) {
+        if self.place.lifecycle && now.saturating_sub(self.last_alive) >= LOOK_INTERVAL {
+            self.last_alive = now;
+            let now = self.place.clock.now();
+            self.consumer.note_alive(now.as_micros());
+        }
+    }
+
+    /// Everything is written but that the log is closed.
+    fn done(&mut self) -> Step {
+        match self.place.lifecycle && self.own.push_closing() {
+            true => Step::Busy,
+            false => Step::Done,
+        }
     }
 
     /// Whether everything is read, appended and durable, and nothing more can come.
@@ -324,6 +347,10 @@ impl Writer {
 
     /// Notes that a step failed and when it is tried again. True if the reserve was freed for it.
     pub(super) fn failed(&mut self, error: &Error) -> bool {
+        if self.own.are_closing() {
+            // The entry about this failure comes before the one about the closing.
+            self.start_over();
+        }
         let now = self.place.clock.monotonic();
         let health = &self.place.health;
         health.count(health.write_errors(), 1);
@@ -355,6 +382,11 @@ impl Writer {
             at: if freed { now } else { now + pause },
             pause,
         });
+        if self.place.lifecycle && self.consumer.closed() && !freed {
+            // Whoever closes the log is told that it failed, so the file should not say that it was
+            // closed. Where the line can't be cut off, recovery makes it durable.
+            let _ = self.end_ending();
+        }
         freed
     }
 

@@ -44,6 +44,7 @@ fn its_callback_and_its_layers_end_no_thread_of_the_log() {
     subscriber::set_global_default(subscriber).unwrap();
     let called = callback.clone();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("app")
         .rotate_bytes(1)
         .on_problem(move |_| {

@@ -79,7 +79,11 @@ fn victim() {
     let (Ok(dir), Ok(order)) = (env::var(DIR), env::var(ORDER)) else {
         return;
     };
-    let log = AuditLog::builder(&dir).source("ending").open().unwrap();
+    let log = AuditLog::builder(&dir)
+        .lifecycle(false)
+        .source("ending")
+        .open()
+        .unwrap();
     let (order, filter) = order.split_once(", ").unwrap();
     let layers = tracing_subscriber::registry();
     match filter {

@@ -32,6 +32,7 @@ const SPELLINGS: [(&str, &str); 16] = [
 fn addresses(act: impl FnOnce()) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("addresses")
         .open()
         .unwrap();

@@ -32,7 +32,11 @@ impl<S: Subscriber> Layer<S> for Fragile {
 
 fn open(source: &str) -> (TempDir, AuditLog) {
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source(source).open().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
+        .source(source)
+        .open()
+        .unwrap();
     (dir, log)
 }
 

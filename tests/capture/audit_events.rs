@@ -13,6 +13,7 @@ use tracing_subscriber::prelude::*;
 fn recorded(act: impl FnOnce()) -> Vec<Value> {
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("events")
         .open()
         .unwrap();

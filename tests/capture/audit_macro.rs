@@ -300,7 +300,11 @@ fn what_a_macro_has_matched_is_as_if_it_were_written_there() {
 /// What stands in the log after the source, as it stands there.
 fn written(call: impl FnOnce()) -> String {
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("raw").open().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
+        .source("raw")
+        .open()
+        .unwrap();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(log.layer()), call);
     log.close().unwrap();
     let line = crate::support::lines(dir.path()).remove(0);

@@ -47,7 +47,11 @@ async fn task_instrumented_first(user: &str, vault: &str) -> u32 {
 #[test]
 fn both_orders_keep_the_context() {
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("test").open().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
+        .source("test")
+        .open()
+        .unwrap();
     let subscriber = tracing_subscriber::registry().with(log.layer());
     tracing::subscriber::with_default(subscriber, || {
         assert!(audited_first("ann", "v1").is_ok() && audited_first("ann", "").is_err());
@@ -90,7 +94,11 @@ fn returned(user: &str, count: u32) -> Result<u32, u32> {
 #[test]
 fn what_instrument_does_with_the_result_stays() {
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("test").open().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
+        .source("test")
+        .open()
+        .unwrap();
     let subscriber = tracing_subscriber::registry().with(log.layer());
     tracing::subscriber::with_default(subscriber, || {
         assert_eq!((returned("ann", 7), returned("", 8)), (Ok(7), Err(8)));

@@ -19,6 +19,7 @@ use tracing_subscriber::prelude::*;
 fn recorded(act: impl FnOnce()) -> Vec<Value> {
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("functions")
         .open()
         .unwrap();
@@ -872,6 +873,7 @@ fn a_body_has_one_end_even_if_another_layer_panics_over_it() {
     let run = |over: &'static str, work: fn()| {
         let dir = tempfile::tempdir().unwrap();
         let log = AuditLog::builder(dir.path())
+            .lifecycle(false)
             .source("functions")
             .open()
             .unwrap();

@@ -16,6 +16,7 @@ fn everywhere(name: &str, emit: impl FnOnce()) -> BTreeMap<String, Vec<Value>> {
     if crate::support::is_apart(module_path!(), name) {
         let dir = tempfile::tempdir().unwrap();
         let log = AuditLog::builder(dir.path())
+            .lifecycle(false)
             .source("elsewhere")
             .open()
             .unwrap();
@@ -250,6 +251,7 @@ fn a_worker_that_takes_up_another_job_keeps_them_apart() {
 fn without_a_layer_the_contexts_are_taken_along() {
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("elsewhere")
         .open()
         .unwrap();

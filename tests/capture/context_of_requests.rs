@@ -46,6 +46,7 @@ impl<S: Send + Sync> FromRequestParts<S> for User {
 fn served(app: Router, users: &[Option<&'static str>]) -> Vec<Value> {
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("requests")
         .open()
         .unwrap();

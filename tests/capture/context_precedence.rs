@@ -15,6 +15,7 @@ fn tenants(emit: impl FnOnce()) -> Vec<Option<String>> {
 fn recorded(emit: impl FnOnce()) -> Vec<Value> {
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("order")
         .open()
         .unwrap();
@@ -245,6 +246,7 @@ fn what_a_span_learns_later_counts_as_its_own() {
 fn the_contexts_of_another_subscriber_keep_their_order() {
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("order")
         .open()
         .unwrap();

@@ -14,6 +14,7 @@ use tracing_subscriber::prelude::*;
 fn recorded(emit: impl FnOnce()) -> Vec<Value> {
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("updates")
         .open()
         .unwrap();

@@ -316,7 +316,11 @@ fn a_log_allows_names() {
 #[test]
 fn each_log_goes_by_its_own_names() {
     let dirs = [(); 3].map(|()| tempfile::tempdir().unwrap());
-    let open = |at: usize| AuditLog::builder(dirs[at].path()).source("names");
+    let open = |at: usize| {
+        AuditLog::builder(dirs[at].path())
+            .lifecycle(false)
+            .source("names")
+    };
     let logs = [
         open(0).deny_fields(["note"]).open().unwrap(),
         open(1).allow_fields(["pin"]).open().unwrap(),
@@ -355,7 +359,11 @@ fn each_log_goes_by_its_own_names() {
 #[test]
 fn a_log_with_a_malformed_name_does_not_open() {
     let dir = tempfile::tempdir().unwrap();
-    let builder = || AuditLog::builder(dir.path()).source("names");
+    let builder = || {
+        AuditLog::builder(dir.path())
+            .lifecycle(false)
+            .source("names")
+    };
     for (opened, error) in [
         (
             builder().deny_fields([""]).open(),

@@ -32,6 +32,7 @@ fn they_are_counted_and_reported_once() {
     let problems = Arc::<Mutex<Vec<Problem>>>::default();
     let heard = problems.clone();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("app")
         // What a callback records in its turn is refused as well, and ends there.
         .on_problem(move |problem| {

@@ -104,6 +104,7 @@ fn every_event_is_recorded_wherever_it_happens() {
     }
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("anywhere")
         .open()
         .unwrap();

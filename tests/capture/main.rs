@@ -30,6 +30,7 @@ mod plain_events;
 mod redaction;
 mod run_time;
 mod spans_give_context;
+mod tests_of_an_application;
 #[cfg(feature = "opentelemetry")]
 mod trace_ids;
 mod unknown_actors;

@@ -8,7 +8,11 @@ use tracing_audit::{AuditLog, audit};
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, layer::Layered, prelude::*, reload};
 
 fn open(dir: &Path) -> AuditLog {
-    AuditLog::builder(dir).source("matrix").open().unwrap()
+    AuditLog::builder(dir)
+        .lifecycle(false)
+        .source("matrix")
+        .open()
+        .unwrap()
 }
 
 /// Emits under `subscriber`, on this thread and on a new one, and checks that both events are

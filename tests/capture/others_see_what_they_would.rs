@@ -43,7 +43,10 @@ impl Console {
 
 fn open() -> (tempfile::TempDir, AuditLog) {
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("others").open();
+    let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
+        .source("others")
+        .open();
     (dir, log.unwrap())
 }
 

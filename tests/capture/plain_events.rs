@@ -13,9 +13,13 @@ fn recorded_by(
     act: impl FnOnce(),
 ) -> Vec<Value> {
     let dir = tempfile::tempdir().unwrap();
-    let log = set_up(AuditLog::builder(dir.path()).source("plain"))
-        .open()
-        .unwrap();
+    let log = set_up(
+        AuditLog::builder(dir.path())
+            .lifecycle(false)
+            .source("plain"),
+    )
+    .open()
+    .unwrap();
     tracing::dispatcher::with_default(
         &tracing_subscriber::registry().with(log.layer()).into(),
         act,
@@ -69,7 +73,10 @@ fn types(entries: &[Value]) -> Vec<&str> {
 #[test]
 fn an_entry_shows_that_it_came_as_an_ordinary_event_and_whose_it_is() {
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).open().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
+        .open()
+        .unwrap();
     let subscriber = tracing_subscriber::registry().with(log.layer());
     tracing::subscriber::with_default(subscriber, || {
         // Nobody can say it of an event that came otherwise, or unsay it.
@@ -144,6 +151,7 @@ fn what_is_no_module_is_refused() {
         "*",
     ] {
         let opened = AuditLog::builder(dir.path())
+            .lifecycle(false)
             .plain_events_from([wrong])
             .open();
         let Err(Error::Invalid { parameter, .. }) = opened else {
@@ -152,6 +160,8 @@ fn what_is_no_module_is_refused() {
         assert_eq!(parameter, "plain_events_from");
     }
     // A package's name is not always that of its crate.
-    let named = AuditLog::builder(dir.path()).plain_events_from(["my-app"]);
+    let named = AuditLog::builder(dir.path())
+        .lifecycle(false)
+        .plain_events_from(["my-app"]);
     named.open().unwrap().close().unwrap();
 }

@@ -16,9 +16,13 @@ pub(super) fn written(
     emit: impl FnOnce(&AuditLog),
 ) -> Vec<Value> {
     let dir = tempfile::tempdir().unwrap();
-    let log = open(AuditLog::builder(dir.path()).source("redaction"))
-        .open()
-        .unwrap();
+    let log = open(
+        AuditLog::builder(dir.path())
+            .lifecycle(false)
+            .source("redaction"),
+    )
+    .open()
+    .unwrap();
     tracing::dispatcher::with_default(
         &tracing_subscriber::registry().with(log.layer()).into(),
         || emit(&log),
@@ -305,7 +309,12 @@ fn without_a_log_there_is_no_key_to_hash_with() {
 #[test]
 fn a_malformed_key_is_an_error_that_says_what_is_wrong_with_it() {
     let dir = tempfile::tempdir().unwrap();
-    let open = || AuditLog::builder(dir.path()).source("keys").open();
+    let open = || {
+        AuditLog::builder(dir.path())
+            .lifecycle(false)
+            .source("keys")
+            .open()
+    };
     let log = open().unwrap();
     log.rotate_hash_key("k2").unwrap();
     let hashes = log.hashes_of("ann").unwrap();

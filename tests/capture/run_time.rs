@@ -8,7 +8,11 @@ use crate::support::{lines, records};
 
 fn recorded(run: impl FnOnce()) -> Vec<Value> {
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("test").open().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
+        .source("test")
+        .open()
+        .unwrap();
     let subscriber = tracing_subscriber::registry().with(log.layer());
     tracing::subscriber::with_default(subscriber, run);
     log.close().unwrap();
@@ -164,7 +168,11 @@ fn a_computed_severity_is_the_level_that_others_see() {
     }
     let levels = Levels::default();
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("test").open().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
+        .source("test")
+        .open()
+        .unwrap();
     let subscriber = tracing_subscriber::registry()
         .with(log.layer())
         .with(levels.clone());
@@ -227,7 +235,11 @@ fn an_event_type_can_come_at_run_time() {
 #[test]
 fn the_fields_are_in_their_order_whatever_the_event_type() {
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("test").open().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
+        .source("test")
+        .open()
+        .unwrap();
     let subscriber = tracing_subscriber::registry().with(log.layer());
     tracing::subscriber::with_default(subscriber, || audit!(dyn "a.b".to_owned()).ignore());
     log.close().unwrap();

@@ -7,6 +7,7 @@ use tracing_subscriber::prelude::*;
 fn recorded(emit: impl FnOnce()) -> Vec<serde_json::Value> {
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("spans")
         .open()
         .unwrap();
@@ -122,6 +123,7 @@ fn the_victim_is_not_the_actor() {
 fn an_application_chooses_which_fields_mean_what() {
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("spans")
         .span_field("user.id", "actor.id")
         .span_field("user.role", "actor.type")
@@ -160,7 +162,11 @@ fn an_application_chooses_which_fields_mean_what() {
 #[test]
 fn a_mapping_that_cannot_be_says_why() {
     let dir = tempfile::tempdir().unwrap();
-    let described = || AuditLog::builder(dir.path()).source("spans");
+    let described = || {
+        AuditLog::builder(dir.path())
+            .lifecycle(false)
+            .source("spans")
+    };
     let refused = |field: &str, slot: &str| {
         let refused = described().span_field(field, slot).open();
         refused.unwrap_err().to_string()
@@ -309,6 +315,7 @@ fn a_value_that_a_span_takes_later_may_record_an_event_or_panic() {
     }
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("spans")
         .open()
         .unwrap();

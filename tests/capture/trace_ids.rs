@@ -11,6 +11,7 @@ use tracing_subscriber::prelude::*;
 fn an_event_has_the_ids_of_its_span_unless_it_was_given_others() {
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("traced")
         .open()
         .unwrap();

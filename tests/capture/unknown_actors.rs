@@ -8,6 +8,7 @@ use tracing_subscriber::prelude::*;
 fn actors(emit: impl FnOnce(&AuditLog)) -> Vec<Value> {
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("actors")
         .open()
         .unwrap();

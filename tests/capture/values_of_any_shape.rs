@@ -12,6 +12,7 @@ use tracing_subscriber::prelude::*;
 fn recorded(act: impl FnOnce()) -> Vec<Value> {
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("values")
         .open()
         .unwrap();
@@ -307,6 +308,7 @@ fn of_a_key_that_comes_twice_the_last_value_is_recorded() {
     let once = json!({"id": 2, "z": 3});
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("values")
         .open()
         .unwrap();

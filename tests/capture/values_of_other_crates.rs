@@ -12,7 +12,11 @@ use crate::support::{lines, records};
 #[test]
 fn ids_are_whatever_has_a_text() {
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("test").open().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
+        .source("test")
+        .open()
+        .unwrap();
     let subscriber = tracing_subscriber::registry().with(log.layer());
     let id = Uuid::from_u128(7);
     tracing::subscriber::with_default(subscriber, || {
@@ -44,7 +48,11 @@ fn ids_are_whatever_has_a_text() {
 #[test]
 fn times_of_all_three_crates_are_recorded() {
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("test").open().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
+        .source("test")
+        .open()
+        .unwrap();
     let subscriber = tracing_subscriber::registry().with(log.layer());
     let since = Duration::from_secs(1_700_000_000);
     let of_jiff = jiff::Timestamp::from_second(since.as_secs() as i64).unwrap();
@@ -70,7 +78,11 @@ fn times_of_all_three_crates_are_recorded() {
 #[test]
 fn a_secret_is_never_recorded() {
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("test").open().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
+        .source("test")
+        .open()
+        .unwrap();
     let subscriber = tracing_subscriber::registry().with(log.layer());
     let secret = SecretString::from("hunter2-hunter2-hunter2");
     tracing::subscriber::with_default(subscriber, || {

@@ -11,6 +11,7 @@ use tracing_subscriber::prelude::*;
 
 fn builder(dir: &Path) -> AuditLogBuilder {
     AuditLog::builder(dir)
+        .lifecycle(false)
         .source("app")
         .journal_bytes(1 << 20)
         .rotate_bytes(1000)

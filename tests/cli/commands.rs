@@ -19,6 +19,7 @@ fn log(events: u64) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     // Rotation is looked at once a batch, so the batches are many.
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("shop")
         .rotate_bytes(1000)
         .live_grace(Duration::ZERO)
@@ -554,7 +555,11 @@ fn prune_says_what_goes_and_records_it() {
 /// A log with one sealed file, all of whose entries are from the year 2020.
 fn log_of_2020() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("shop").open().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
+        .source("shop")
+        .open()
+        .unwrap();
     let subscriber = tracing_subscriber::registry().with(log.layer());
     tracing::subscriber::with_default(subscriber, || {
         audit!("user.updated", "Update").wait().unwrap();
@@ -689,7 +694,11 @@ fn a_hashed_value_is_found_by_its_plain_one() {
     assert_eq!(out(&run(dir, &["hash-key", "list"])), "k1\n");
     assert_eq!(code(&run(dir, &["hash-key", "rotate", "k2"])), 0);
     assert_eq!(code(&run(dir, &["hash-key", "rotate", "k2"])), 2);
-    let log = AuditLog::builder(dir).source("hashing").open().unwrap();
+    let log = AuditLog::builder(dir)
+        .lifecycle(false)
+        .source("hashing")
+        .open()
+        .unwrap();
     tracing::dispatcher::with_default(
         &tracing_subscriber::registry().with(log.layer()).into(),
         || {
@@ -765,6 +774,7 @@ fn recover_completes_what_a_killed_process_left() {
     const CHILD: &str = "CLI_TEST_CHILD_DIR";
     if let Some(dir) = std::env::var_os(CHILD) {
         let log = AuditLog::builder(PathBuf::from(dir))
+            .lifecycle(false)
             .source("shop")
             .open()
             .unwrap();
@@ -982,6 +992,7 @@ fn tail_gives_the_last_ones_and_then_all_that_come() {
     assert_eq!(numbers(&mut lines, 2), [9, 10]);
     // Rotates several times meanwhile.
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("shop")
         .rotate_bytes(1000)
         .live_grace(Duration::ZERO)

@@ -9,6 +9,7 @@ What a check finds is a list of `(what, text)`; `what` is one of
 | gap | the numbers of a stream don't go on, and no entry of the log says why |
 | garbage | a line is no JSON, or is torn |
 | gzip | `gzip -t` refuses a sealed file, or its live twin says something else |
+| life | a stream that says that its log was opened doesn't say once, in its last entry, how it ended |
 | pruned | something was pruned; nothing is past its retention |
 | left | a journal is still there although a process has recovered, or was set aside as damaged |
 | false alarm | nothing of the above, and `tracing-audit verify` sees a problem all the same |
@@ -37,6 +38,7 @@ def check(log, must, verify):
     if double:
         found.append(("twice", f"{len(double)} events: {double[:5]}"))
     found += gaps(entries)
+    found += lives(entries)
     pruned = sum(entry["event_type"] == "audit.log.pruned" for _, entry in entries)
     if pruned:
         found.append(("pruned", f"{pruned} entries say so"))
@@ -114,6 +116,24 @@ def gaps(entries):
             if seq != before + 1 and (stream, before, seq - before - 1) not in told:
                 found.append(("gap", f"{stream}: {seq} comes after {before}, in file {file}"))
             before = seq
+    return found[:5]
+
+
+ENDS = {"audit.log.closed", "audit.log.ended_without_closing"}
+
+
+def lives(entries):
+    """What begins with the opening of the log ends with its closing or with a death."""
+    streams = defaultdict(dict)
+    for _, entry in entries:
+        streams[entry["stream"]][entry["seq"]] = entry["event_type"]
+    found = []
+    for stream, types in streams.items():
+        ends = [seq for seq, event_type in types.items() if event_type in ENDS]
+        begins = types.get(1) == "audit.log.opened"
+        if "audit.log.lost" not in types.values() and ends != [max(types)] * begins:
+            last = [types[seq] for seq in sorted(types)[-3:]]
+            found.append(("life", f"{stream} begins with {types.get(1)} and ends with {last}"))
     return found[:5]
 
 

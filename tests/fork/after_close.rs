@@ -9,7 +9,11 @@ fn a_closed_log_stays_closed() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("app").open().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
+        .source("app")
+        .open()
+        .unwrap();
     log.set_global().unwrap();
     audit!("app.step").wait().unwrap();
     log.close().unwrap();

@@ -15,6 +15,7 @@ fn the_parent_goes_on_recording() {
     }
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("parent")
         .journal_bytes(1 << 20)
         .open()

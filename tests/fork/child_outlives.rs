@@ -12,6 +12,7 @@ const EVENTS: usize = 500;
 
 fn open(dir: impl AsRef<Path>) -> AuditLog {
     AuditLog::builder(dir.as_ref())
+        .lifecycle(false)
         .source("app")
         .journal_bytes(1 << 20)
         .open()

@@ -39,6 +39,7 @@ fn each_process_has_a_stream_of_its_own() {
     let dir = tempfile::tempdir().unwrap();
     let open = || {
         AuditLog::builder(dir.path())
+            .lifecycle(false)
             .source("app")
             .journal_bytes(1 << 20)
             .open()

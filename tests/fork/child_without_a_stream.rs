@@ -23,6 +23,7 @@ fn its_events_are_refused_and_that_is_reported() {
     let problems = Arc::<Mutex<Vec<Problem>>>::default();
     let heard = problems.clone();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("app")
         .journal_bytes(1 << 20)
         .on_problem(move |problem| heard.lock().unwrap().push(problem.clone()))
@@ -75,7 +76,13 @@ fn it_opens_none_in_another_directory() {
     let (name, link) = (dir.path().join("audit"), dir.path().join("link"));
     fs::create_dir(&name).unwrap();
     symlink(&name, &link).unwrap();
-    let open = || AuditLog::builder(&link).source("app").open().unwrap();
+    let open = || {
+        AuditLog::builder(&link)
+            .lifecycle(false)
+            .source("app")
+            .open()
+            .unwrap()
+    };
     let ended = dir.path().join("ended");
     fork(|| {
         let log = open();

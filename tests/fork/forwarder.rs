@@ -10,7 +10,11 @@ fn the_parent_goes_on_forwarding() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("app").open().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
+        .source("app")
+        .open()
+        .unwrap();
     let mut forwarder = Some(log.forward().unwrap());
     let lock = dir.path().join("state/locks/forward.lock");
     crate::support::until("it forwards", || lock.exists());

@@ -21,6 +21,7 @@ fn a_receipt_is_of_one_process() {
     }
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("app")
         // So that nothing is durable before it is waited for.
         .sync_every(Duration::from_secs(3600))
@@ -70,7 +71,11 @@ fn an_event_that_was_begun_before_the_fork_is_the_parents() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("app").open().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
+        .source("app")
+        .open()
+        .unwrap();
     let subscriber = tracing_subscriber::registry().with(log.layer());
     let _default = tracing::subscriber::set_default(subscriber);
 

@@ -55,6 +55,7 @@ fn children_record_and_end_whenever_they_are_forked() {
     let said = tempfile::tempdir().unwrap();
     let open = || {
         AuditLog::builder(dir.path())
+            .lifecycle(false)
             .source("app")
             .journal_bytes(1 << 18)
             .max_record_bytes(8192)

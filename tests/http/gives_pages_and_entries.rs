@@ -172,6 +172,7 @@ async fn readiness_follows_the_logs_trouble() {
     // More space is wanted free than any disk has.
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("full")
         .watermarks(
             Watermarks::default()
@@ -207,7 +208,11 @@ async fn readiness_tells_no_directory_whatever_it_is_called() {
     let well = served(1, RouterOptions::new());
     let above = tempfile::tempdir().unwrap();
     let dir = above.path().join("of the: customer/our secret, plan b");
-    let log = AuditLog::builder(&dir).source("full").open().unwrap();
+    let log = AuditLog::builder(&dir)
+        .lifecycle(false)
+        .source("full")
+        .open()
+        .unwrap();
     let app = axum::Router::new().nest("/audit", log.router(RouterOptions::new()).unwrap());
     let broken = crate::http::Served { log, app, ..well };
     crate::http::record_one(&broken.log);

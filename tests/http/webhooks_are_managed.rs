@@ -522,6 +522,7 @@ async fn what_is_declared_is_changed_where_it_is_declared() {
     // Again, by a new start: what is the same stays, paused as well; what changed goes on; what is
     // gone goes.
     let other = AuditLog::builder(served.dir.path())
+        .lifecycle(false)
         .source("billing")
         .open()
         .unwrap();
@@ -581,7 +582,13 @@ async fn what_is_declared_is_changed_where_it_is_declared() {
 fn two_processes_that_change_at_once_lose_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let logs: Vec<_> = ["a", "b", "c"]
-        .map(|source| AuditLog::builder(dir.path()).source(source).open().unwrap())
+        .map(|source| {
+            AuditLog::builder(dir.path())
+                .lifecycle(false)
+                .source(source)
+                .open()
+                .unwrap()
+        })
         .into();
     std::thread::scope(|scope| {
         for log in &logs {

@@ -17,6 +17,7 @@ const MIB: usize = 1 << 20;
 
 fn builder(dir: &Path, journal: usize) -> AuditLogBuilder {
     AuditLog::builder(dir)
+        .lifecycle(false)
         .source("full")
         .journal_bytes(journal)
         .when_full(WhenFull::Drop)

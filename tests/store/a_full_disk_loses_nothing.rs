@@ -36,6 +36,7 @@ fn callers_wait_and_everything_is_there_when_space_returns() {
     let problems = Arc::new(Mutex::new(Vec::new()));
     let seen = problems.clone();
     let log = AuditLog::builder(&dir)
+        .lifecycle(false)
         .source("full")
         .journal_bytes(1 << 20)
         .rotate_bytes(4 << 20)
@@ -142,6 +143,7 @@ fn who_waits_for_durability_is_told_at_once() {
         return;
     };
     let log = AuditLog::builder(small.path().join("audit"))
+        .lifecycle(false)
         .source("full")
         .journal_bytes(1 << 20)
         .open()

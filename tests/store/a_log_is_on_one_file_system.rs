@@ -9,7 +9,11 @@ use tracing_subscriber::prelude::*;
 
 /// Records an event durably.
 fn record(dir: &Path) {
-    let log = AuditLog::builder(dir).source("one").open().unwrap();
+    let log = AuditLog::builder(dir)
+        .lifecycle(false)
+        .source("one")
+        .open()
+        .unwrap();
     let dispatch = tracing::Dispatch::new(tracing_subscriber::registry().with(log.layer()));
     tracing::dispatcher::with_default(&dispatch, || audit!("disk.used").wait().unwrap());
     log.close().unwrap();
@@ -25,7 +29,11 @@ fn everything(dir: &Path) -> Vec<(std::path::PathBuf, u64)> {
 /// Opening the log fails, names both places, and writes nothing.
 fn refused(dir: &Path) {
     let before = everything(dir);
-    let error = AuditLog::builder(dir).source("one").open().unwrap_err();
+    let error = AuditLog::builder(dir)
+        .lifecycle(false)
+        .source("one")
+        .open()
+        .unwrap_err();
     let text = error.to_string();
     let sealed = dir.join("sealed");
     for part in [&sealed, dir] {

@@ -10,7 +10,11 @@ const DIR: &str = "NOBODY_HOLDS_DIR";
 
 /// Sets all up, and keeps nothing, as many programs do.
 fn init(dir: &Path, process_wide: bool) {
-    let log = AuditLog::builder(dir).source("app").open().unwrap();
+    let log = AuditLog::builder(dir)
+        .lifecycle(false)
+        .source("app")
+        .open()
+        .unwrap();
     if process_wide {
         log.set_global().unwrap();
     } else {
@@ -53,7 +57,11 @@ fn the_end_of_the_process_closes_it() {
 #[test]
 fn a_layer_keeps_it_open() {
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("app").open().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
+        .source("app")
+        .open()
+        .unwrap();
     let subscriber = tracing_subscriber::registry().with(log.layer());
     drop(log);
     tracing::subscriber::with_default(subscriber, || {

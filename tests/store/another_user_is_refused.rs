@@ -8,6 +8,7 @@ use tracing_audit::{AuditLog, NewToken, Scope, TokenStore};
 
 fn open(dir: &Path) -> tracing_audit::Result<AuditLog> {
     AuditLog::builder(dir)
+        .lifecycle(false)
         .source("app")
         .journal_bytes(1 << 20)
         .open()

@@ -12,6 +12,7 @@ use tracing_subscriber::prelude::*;
 /// An application at work, which dies of it.
 fn write(dir: &Path, permissions: Option<Permissions>) {
     let mut builder = AuditLog::builder(dir)
+        .lifecycle(false)
         .source("app")
         .journal_bytes(1 << 20)
         .rotate_bytes(1000)

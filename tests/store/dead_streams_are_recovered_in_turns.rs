@@ -26,6 +26,7 @@ fn open(dir: &Path) -> (AuditLog, Arc<Mutex<Vec<String>>>) {
     let problems = Arc::<Mutex<Vec<String>>>::default();
     let seen = problems.clone();
     let log = AuditLog::builder(dir)
+        .lifecycle(false)
         .source("dead")
         .journal_bytes(64 << 10)
         .max_record_bytes(8 << 10)

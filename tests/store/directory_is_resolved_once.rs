@@ -23,6 +23,7 @@ fn open(dir: impl AsRef<Path>) -> (AuditLog, Arc<Mutex<Vec<String>>>) {
     let moved = Arc::<Mutex<Vec<String>>>::default();
     let heard = moved.clone();
     let log = AuditLog::builder(dir.as_ref())
+        .lifecycle(false)
         .source("app")
         .journal_bytes(1 << 20)
         .rotate_bytes(2000)

@@ -9,6 +9,7 @@ use tracing_subscriber::prelude::*;
 fn what_was_recorded_before_can_be_read_after() {
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("app")
         .rotate_bytes(20_000)
         .open()

@@ -31,6 +31,7 @@ use tracing_subscriber::prelude::*;
 
 fn builder(dir: &Path, journals: &Path) -> AuditLogBuilder {
     AuditLog::builder(dir)
+        .lifecycle(false)
         .source("victim")
         .rotate_bytes(96 * 1024)
         .compression_level(1)
@@ -134,7 +135,11 @@ fn a_kill_loses_nothing() {
         );
         // Recovery needs no setting.
         if round % 3 == 0 {
-            let log = AuditLog::builder(dir.path()).source("next").open().unwrap();
+            let log = AuditLog::builder(dir.path())
+                .lifecycle(false)
+                .source("next")
+                .open()
+                .unwrap();
             recovered(dir.path(), 1);
             log.close().unwrap();
         }

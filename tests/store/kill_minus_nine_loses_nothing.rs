@@ -12,6 +12,7 @@ use tracing_subscriber::prelude::*;
 
 fn open(dir: &str) -> AuditLog {
     AuditLog::builder(dir)
+        .lifecycle(false)
         .source("victim")
         .rotate_bytes(96 * 1024)
         .compression_level(1)

@@ -28,3 +28,4 @@ mod kill_minus_nine_loses_nothing;
 mod two_containers_open_at_once;
 mod verify_names_the_place_of_a_hole;
 mod verify_tells_holes_from_kills;
+mod when_was_it_down;

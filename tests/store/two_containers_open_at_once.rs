@@ -20,7 +20,11 @@ fn opens() {
         return;
     };
     assert_eq!(std::process::id(), 1);
-    let log = AuditLog::builder(dir).source("one").open().unwrap();
+    let log = AuditLog::builder(dir)
+        .lifecycle(false)
+        .source("one")
+        .open()
+        .unwrap();
     let registry = tracing_subscriber::registry().with(log.layer());
     tracing::dispatcher::with_default(&tracing::Dispatch::new(registry), || {
         audit!("container.started").wait().unwrap();

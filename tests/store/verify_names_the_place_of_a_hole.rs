@@ -18,6 +18,7 @@ fn verify(dir: &Path) -> VerifyReport {
 
 fn small_files(dir: &Path) -> AuditLogBuilder {
     AuditLog::builder(dir)
+        .lifecycle(false)
         .source("shop")
         .rotate_bytes(1000)
         .live_grace(Duration::ZERO)

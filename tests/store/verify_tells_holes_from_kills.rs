@@ -19,6 +19,7 @@ fn verify(dir: &Path) -> VerifyReport {
 
 fn small_files(dir: &Path) -> AuditLogBuilder {
     AuditLog::builder(dir)
+        .lifecycle(false)
         .source("victim")
         .rotate_bytes(32 * 1024)
         .compression_level(1)

@@ -49,8 +49,17 @@ impl<T> Written<T> {
         found
     }
 
+    /// All entries but those that the log was opened and closed.
     pub(crate) fn all(&self) -> Vec<Value> {
-        self.matching(&Filter::new())
+        let mut all = self.matching(&Filter::new());
+        let is_own = |one: &Value| {
+            one["event_type"]
+                .as_str()
+                .unwrap()
+                .starts_with("audit.log.")
+        };
+        all.retain(|entry| !is_own(entry));
+        all
     }
 
     /// The event types in the log, without the log's own.

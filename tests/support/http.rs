@@ -67,6 +67,7 @@ impl Answer {
 /// are sealed.
 pub(crate) fn write(dir: &Path, count: usize) {
     let log = AuditLog::builder(dir)
+        .lifecycle(false)
         .source("billing")
         .rotate_bytes(400_000)
         .open()
@@ -93,6 +94,7 @@ pub(crate) fn write(dir: &Path, count: usize) {
 /// A log of a server's own in that directory, once what was written before is sealed.
 pub(crate) fn open(dir: &Path) -> AuditLog {
     let log = AuditLog::builder(dir)
+        .lifecycle(false)
         .source("tracing-audit")
         .live_grace(Duration::ZERO)
         .open()

@@ -29,6 +29,7 @@ fn to(receiver: &Receiver) -> Subscription {
 
 fn open(dir: &Path) -> AuditLog {
     AuditLog::builder(dir)
+        .lifecycle(false)
         .source("shop")
         .rotate_bytes(20_000)
         .live_grace(Duration::ZERO)

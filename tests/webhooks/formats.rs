@@ -170,7 +170,11 @@ fn write_case(
 /// Events as applications record them, of two streams.
 fn entries(dir: &Path) -> Vec<Entry> {
     for _ in 0..2 {
-        let log = AuditLog::builder(dir).source("billing").open().unwrap();
+        let log = AuditLog::builder(dir)
+            .lifecycle(false)
+            .source("billing")
+            .open()
+            .unwrap();
         let subscriber = tracing_subscriber::registry().with(log.layer());
         tracing::subscriber::with_default(subscriber, record);
         log.close().unwrap();

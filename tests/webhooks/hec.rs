@@ -115,7 +115,11 @@ impl Seen {
 }
 
 fn open(dir: &Path) -> AuditLog {
-    AuditLog::builder(dir).source("shop").open().unwrap()
+    AuditLog::builder(dir)
+        .lifecycle(false)
+        .source("shop")
+        .open()
+        .unwrap()
 }
 
 fn emit(log: &AuditLog, count: u64) {

@@ -44,6 +44,7 @@ const GONE_FROM: u64 = 2 * LIFE;
 
 fn open(dir: &Path) -> AuditLog {
     AuditLog::builder(dir)
+        .lifecycle(false)
         .source("shop")
         .rotate_bytes(50_000)
         .live_grace(Duration::ZERO)

@@ -23,7 +23,11 @@ const DIR: &str = "ONE_FORWARDER_DIR";
 const WHO: &str = "ONE_FORWARDER_WHO";
 
 fn open(dir: &Path) -> AuditLog {
-    AuditLog::builder(dir).source("shop").open().unwrap()
+    AuditLog::builder(dir)
+        .lifecycle(false)
+        .source("shop")
+        .open()
+        .unwrap()
 }
 
 /// One of the processes: forwards if it may, and records an event every few milliseconds.

@@ -71,7 +71,11 @@ fn age(files: &[std::path::PathBuf], state: &Path, days: u64) {
 fn old_dead_letters_go_and_it_is_told() {
     let receiver = Receiver::saying(500);
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("shop").open().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
+        .source("shop")
+        .open()
+        .unwrap();
     let endpoint = Subscription::new("test", &receiver.url, ["order.*"])
         .allow_http()
         .egress(["loopback"]);

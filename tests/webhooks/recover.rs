@@ -18,7 +18,11 @@ use tracing_subscriber::prelude::*;
 const HOUR: u64 = 3600;
 
 fn open(dir: &Path) -> AuditLog {
-    AuditLog::builder(dir).source("shop").open().unwrap()
+    AuditLog::builder(dir)
+        .lifecycle(false)
+        .source("shop")
+        .open()
+        .unwrap()
 }
 
 fn to(receiver: &Receiver) -> Subscription {
@@ -390,6 +394,7 @@ fn what_was_in_a_live_file_that_someone_deleted_is_sent_all_the_same() {
     let dir = tempfile::tempdir().unwrap();
     // The journal keeps what it wrote until it is durable: for long.
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("shop")
         .sync_every(Duration::from_secs(HOUR))
         .open()

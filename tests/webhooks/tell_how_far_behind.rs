@@ -46,6 +46,7 @@ fn it_counts_what_waits_in_the_log() {
     let dir = tempfile::tempdir().unwrap();
     // Some of it is sealed by then.
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("shop")
         .rotate_bytes(100_000)
         .live_grace(Duration::ZERO)

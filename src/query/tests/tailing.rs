@@ -487,6 +487,7 @@ fn what_is_recovered_beside_an_empty_file_is_given() {
     use crate::record::{OwnRecord, Severity};
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let log = crate::AuditLog::builder(one.path())
+        .lifecycle(false)
         .source("app")
         .open()
         .unwrap();
@@ -517,6 +518,7 @@ fn what_is_recovered_beside_an_empty_file_is_given() {
     assert_eq!(tail.poll(99).unwrap().len(), 0);
     let places = tail.places();
     let next = crate::AuditLog::builder(&copy)
+        .lifecycle(false)
         .source("app")
         .open()
         .unwrap();

@@ -72,6 +72,32 @@ pub(super) struct Known<'a> {
 
 impl Known<'_> {
     /// Each stream tells, or told, of the events that it dropped.
+    /// A stream that begins with the entry that its log was opened ends with one that says how,
+    /// as far as they were not removed.
+    fn check_life(&self, entries: &[(&String, Value)]) -> Result<(), String> {
+        let mut streams: BTreeMap<&str, BTreeMap<u64, &str>> = BTreeMap::new();
+        let there = entries.iter().map(|(_, entry)| entry);
+        for entry in there.chain(self.pruned.values()) {
+            let text = |name: &str| entry[name].as_str().unwrap_or_default();
+            let seq = entry["seq"].as_u64().unwrap_or(0);
+            let stream = streams.entry(text("stream")).or_default();
+            stream.insert(seq, text("event_type"));
+        }
+        for (stream, types) in streams {
+            let is_end = |what: &&&str| {
+                ["audit.log.closed", "audit.log.ended_without_closing"].contains(*what)
+            };
+            let begins = types.get(&1) == Some(&"audit.log.opened");
+            let ends = types.values().filter(is_end).count();
+            let last = types.values().next_back().is_some_and(|last| is_end(&last));
+            // A power failure can take the first entry, and leave others.
+            if ends != usize::from(begins) || last != begins {
+                return Err(format!("{stream} begins or ends wrongly: {types:?}"));
+            }
+        }
+        Ok(())
+    }
+
     fn check_dropped(&self, entries: impl Iterator<Item = Value>) -> Result<(), String> {
         let there = entries.filter(|entry| !self.pruned.contains_key(id_of(entry)));
         let mut told: HashMap<String, u64> = HashMap::new();
@@ -132,6 +158,7 @@ pub(super) fn check(disk: &SimFs, dir: &Path, known: &Known<'_>) -> Result<(), S
     if !missing.is_empty() {
         return Err(format!("{} are missing: {missing:?}", missing.len()));
     }
+    known.check_life(&all)?;
     known.check_dropped(all.into_iter().map(|(_, entry)| entry))?;
     let journals = disk.files(dir.join("state/journal"));
     match journals.is_empty() {

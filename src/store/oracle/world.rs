@@ -26,6 +26,7 @@ use crate::{
         health::{Health, Problem},
         hold::{self, Hold},
         layout::Layout,
+        lifecycle::Settings,
         open::StoreOptions,
         retention::Retention,
         sealer::SealerOptions,
@@ -268,6 +269,7 @@ impl World {
             source: "app".parse().unwrap(),
             journal_capacity: self.journal_bytes,
             journal_dir: None,
+            lifecycle: Some(Settings::new()),
             writer: WriterOptions {
                 rotate_bytes: self.rotate_bytes,
                 rotate_age: Duration::from_secs(3600),

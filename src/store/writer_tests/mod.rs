@@ -79,6 +79,7 @@ impl Rig {
         let journal = JournalPlace::new(&layout, &stream, None);
         let watch = Watch::new(&fs, &layout, journal, layout.root(), Duration::ZERO).unwrap();
         let place = Place {
+            lifecycle: false,
             fs: Arc::new(fs.clone()),
             layout,
             clock: clock.clone(),
