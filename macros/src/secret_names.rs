@@ -255,8 +255,8 @@ pub(crate) fn has_rule(name: &[u8], rules: &[impl AsRef<str>]) -> bool {
         let Some(word) = next_word(&mut rest) else {
             return false;
         };
-        let found = after_rule(from, word, rest, rules);
-        if found.is_some_and(|after| !is_about(after)) {
+        let mut rules = rules.iter().map(AsRef::as_ref);
+        if rules.any(|rule| is_secret_at(from, word, rest, rule)) {
             return true;
         }
         if from.len() == name.len() && is_one_of(word, &WHETHER) {
@@ -284,25 +284,19 @@ fn is_about(mut words: &[u8]) -> bool {
     is_one_of(last, &ABOUT)
 }
 
-/// What is behind a rule with which a name begins; `rest` is what is behind its first word.
-fn after_rule<'a>(
-    name: &'a [u8],
-    word: &[u8],
-    rest: &'a [u8],
-    rules: &[impl AsRef<str>],
-) -> Option<&'a [u8]> {
+/// Whether a name begins with a rule, and isn't about the secret. `rest` is what is behind its first
+/// word.
+fn is_secret_at(name: &[u8], word: &[u8], rest: &[u8], rule: &str) -> bool {
     let letters = singular(without_digits(word));
-    let first = word.first()?.to_ascii_lowercase();
-    let last = letters.last().map(u8::to_ascii_lowercase);
-    rules.iter().map(AsRef::as_ref).find_map(|rule: &str| {
-        let (begin, end) = (rule.as_bytes().first()?, rule.as_bytes().last()?);
-        if *begin == first
-            && let Some(after) = after_whole_words(name, rule)
-        {
-            return Some(after);
-        }
-        (Some(*end) == last && is_end_of(letters, rule)).then_some(rest)
-    })
+    let same = |a: Option<&u8>, b: Option<&u8>| match (a, b) {
+        (Some(a), Some(b)) => a.eq_ignore_ascii_case(b),
+        _ => false,
+    };
+    // Few rules have either end in common with the word.
+    let begins = same(word.first(), rule.as_bytes().first());
+    let ends = same(letters.last(), rule.as_bytes().last());
+    begins && after_whole_words(name, rule).is_some_and(|after| !is_about(after))
+        || ends && is_end_of(letters, rule) && !is_about(rest)
 }
 
 /// What is behind a rule that is one or more whole words.

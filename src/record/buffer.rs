@@ -86,6 +86,11 @@ impl Buffer {
         }
     }
 
+    /// Forgets that of the values that began at `start` or behind, which have moved.
+    pub(crate) fn forget_shown(&mut self, start: usize) {
+        self.shown.retain(|shown| *shown < start);
+    }
+
     /// Whether that was noted of the value that began at `start`.
     pub(crate) fn is_shown(&self, start: usize) -> bool {
         self.shown.contains(&start)

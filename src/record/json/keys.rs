@@ -84,7 +84,11 @@ pub(crate) fn leave_last(out: &mut Buffer, start: usize) {
         out.keys.push(key);
         at = scan::value_end(out, value).unwrap_or(out.len());
     }
+    let len = out.len();
     end(out, first);
+    if out.len() != len {
+        out.forget_shown(start);
+    }
 }
 
 /// Ends the object whose keys are noted from `first` on, before its closing brace.
