@@ -89,7 +89,11 @@ fn of_members_with_one_name_the_last_stands_in_the_place_of_the_first() {
         end: &'static str,
     }
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path()).source("flat").open().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
+        .source("flat")
+        .open()
+        .unwrap();
     tracing::dispatcher::with_default(
         &tracing_subscriber::registry().with(log.layer()).into(),
         || {
