@@ -141,8 +141,9 @@ impl AuditContext {
     ///
     /// All that runs in that context sees it, after any `await` and on whatever thread, and so does
     /// [`current`](Self::current); other requests don't, even if their contexts are clones of the
-    /// same one. An inner context that was entered before ends with what it says: update in the
-    /// context of the request, not in one around the authentication alone.
+    /// same one. Update in the context of the request: one around the authentication alone ends with
+    /// it, and takes the update along; one around `block_on` or a `LocalSet` is in force in every
+    /// task that runs there.
     ///
     /// It says whether there was a context to update. Where there is none, nothing changes, which is
     /// reported once, on standard error and as an event of `tracing`.
