@@ -1,10 +1,44 @@
 //! The guide, chapter by chapter.
+//!
+//! | chapter | answers |
+//! |---|---|
+//! | [Setting up](set_up) | Where does the log go in a program, with several subscribers, crates or processes? |
+//! | [Context](context/index.html) | Who did it, and from where, in HTTP services, tasks, threads and jobs? |
+//! | [Redaction](redaction) | How do secrets stay out of the log? |
+//! | [Failing closed](fail_closed/index.html) | How is an operation refused unless its event is on stable storage? |
+//! | [Shutting down](shutdown) | What survives which end of a process? |
+//! | [Testing](testing) | How does an application test what it records? |
+//! | [Migrating](migrating) | How does a program move from `tracing-appender` to `audit!`? |
+//!
+//! The chapters on context and on failing closed use axum, so they are there with the features
+//! `server` and `tower`.
+
+/// Where the log goes in a program.
+#[doc = include_str!("../docs/set_up.md")]
+pub mod set_up {}
 
 /// Who did it and from where: context for events.
 #[cfg(all(feature = "macros", feature = "server", feature = "tower"))]
 #[doc = include_str!("../docs/context.md")]
 pub mod context {}
 
+/// How secrets stay out of the log.
+#[doc = include_str!("../docs/redaction.md")]
+pub mod redaction {}
+
+/// How an operation is refused unless its event is on stable storage.
+#[cfg(all(feature = "macros", feature = "server", feature = "tower"))]
+#[doc = include_str!("../docs/fail_closed.md")]
+pub mod fail_closed {}
+
+/// What survives which end of a process, and how to end in order.
+#[doc = include_str!("../docs/shutdown.md")]
+pub mod shutdown {}
+
 /// How an application tests what it records.
 #[doc = include_str!("../docs/testing.md")]
 pub mod testing {}
+
+/// From `tracing` and `tracing-appender` to `audit!`.
+#[doc = include_str!("../docs/migrating.md")]
+pub mod migrating {}

@@ -110,8 +110,8 @@
 //! # }
 //! ```
 //!
-//! Who acts and from where is known once per request or job: [`AuditContext`], with recipes for HTTP
-//! services, jobs and other threads in the guide, `tracing_audit::guide::context`.
+//! Who acts and from where is known once per request or job: [`AuditContext`], with
+//! [recipes](guide/context/index.html) for HTTP services, jobs and other threads.
 //!
 //! Fields are checked while compiling, with errors that say what to write instead. [`catalogue`]
 //! lists all event types of a program.
@@ -137,10 +137,11 @@
 //! with an index, reads them back, and only then removes the plain ones. The files are the
 //! database: [`AuditReader`] finds entries in them, and the `server` feature serves them over HTTP.
 //!
-//! # Testing
+//! # The guide
 //!
-//! [`AuditLog::for_tests`] opens a log that belongs to one test, with assertions on what was
-//! recorded: see [the guide](guide::testing).
+//! [Setting up](guide::set_up) · [context](guide/context/index.html) · [redaction](guide::redaction) ·
+//! [failing closed](guide/fail_closed/index.html) · [shutting down](guide::shutdown) ·
+//! [testing](guide::testing) · [migrating from `tracing-appender`](guide::migrating)
 //!
 //! # What it is not
 //!

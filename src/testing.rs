@@ -42,6 +42,16 @@ const JOURNAL: usize = 512 * 1024;
 /// It gives whatever an [`AuditLog`] gives. Clones are handles of the same log: when the last one
 /// is dropped, the log is closed and its directory is removed. A process that is killed leaves the
 /// directory, `tracing-audit-test-…` in the directory for temporary files.
+///
+/// ```
+/// use tracing_audit::{AuditLog, audit};
+///
+/// let log = AuditLog::for_tests();
+/// log.run(|| audit!("user.created", resource.type = "user", resource.id = 7));
+///
+/// let entry = log.entries().of_type("user.created").only();
+/// assert_eq!(entry["resource"]["id"], "7");
+/// ```
 #[derive(Clone, Debug)]
 pub struct TestLog {
     opened: Arc<Opened>,

@@ -15,6 +15,18 @@ use crate::{
 
 /// What a caller does while the journal is full, which it is only when the disk has not kept up for
 /// millions of bytes, or refuses.
+///
+/// ```
+/// # fn main() -> tracing_audit::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let dir = dir.path();
+/// use tracing_audit::{AuditLog, WhenFull};
+///
+/// let log = AuditLog::builder(dir).when_full(WhenFull::Drop).open()?;
+/// assert_eq!(log.counters().dropped, 0); // watch it
+/// # log.close()
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WhenFull {
     /// Waits for room: no event is lost, and the application stands still with its audit trail. The

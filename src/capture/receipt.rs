@@ -13,6 +13,24 @@ use super::intake::Journal;
 use crate::journal::{Durability, Fate};
 
 /// Why an event is not, or not known to be, on stable storage.
+///
+/// ```
+/// use tracing_audit::{NotDurable, audit};
+///
+/// # let log = tracing_audit::AuditLog::for_tests();
+/// # log.run(|| -> Result<(), NotDurable> {
+/// let receipt = audit!("key.deleted", resource.id = 7);
+/// match receipt.wait() {
+///     Ok(()) => {}
+///     // Recorded, and written once the disk takes it again.
+///     Err(NotDurable::Storage(why)) => tracing::warn!("{why}"),
+///     // Not recorded, or not known to be.
+///     Err(why) => return Err(why),
+/// }
+/// # Ok(())
+/// # })?;
+/// # Ok::<(), NotDurable>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotDurable {

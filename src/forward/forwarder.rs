@@ -41,6 +41,20 @@ const BEGIN_AGAIN: Duration = Duration::from_secs(5);
 const UNUSABLE: Duration = Duration::from_secs(60);
 
 /// Forwards events to subscriptions for as long as it lives. Made by [`AuditLog::forward`].
+///
+/// ```
+/// # let log = tracing_audit::AuditLog::for_tests();
+/// use tracing_audit::webhook::Subscription;
+///
+/// log.subscribe(Subscription::new("siem", "https://siem.example.com/hooks/audit", ["auth.*"]))?;
+/// let forwarder = log.forward()?; // hold it as long as the application runs
+///
+/// for report in log.subscriptions()? {
+///     println!("{}: {} requests wait", report.subscription.name(), report.waiting_requests);
+/// }
+/// drop(forwarder); // before the log is closed
+/// # Ok::<(), tracing_audit::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Forwarder {
     process: Process,

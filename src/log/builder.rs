@@ -26,6 +26,25 @@ use crate::{
 };
 
 /// Describes a log; see [`AuditLog::builder`]. Every setting has a default that suits most.
+///
+/// ```
+/// # fn main() -> tracing_audit::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let dir = dir.path();
+/// use std::time::Duration;
+/// use tracing_audit::{AuditLog, Retention, WhenFull};
+///
+/// let log = AuditLog::builder(dir)
+///     .source("billing")
+///     .retention(Retention::days(365).min_free_bytes(10 << 30))
+///     .when_full(WhenFull::Drop)
+///     .sync_every(Duration::from_millis(200))
+///     .deny_fields(["salary"])
+///     .on_problem(|problem| eprintln!("audit log: {problem}"))
+///     .open()?;
+/// # log.close()
+/// # }
+/// ```
 #[must_use = "nothing happens until `open`"]
 pub struct AuditLogBuilder {
     dir: PathBuf,

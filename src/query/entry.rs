@@ -17,6 +17,25 @@ use crate::{
 /// One entry: the bytes of its line, and its fields.
 ///
 /// It serializes as the JSON object it is, its fields in the order in which they are stored.
+///
+/// ```
+/// # use tracing_audit::{AuditLog, AuditReader, Query, audit};
+/// # let log = AuditLog::for_tests();
+/// # log.run(|| audit!("role.changed", actor.id = "ann", resource.type = "user", resource.id = 7, role = "admin"));
+/// # log.flush()?;
+/// # let entry = AuditReader::open(log.dir())?.page(&Query::default())?.entries.remove(0);
+/// assert_eq!((entry.actor_type(), entry.actor_id()), ("user".into(), "ann".into()));
+/// println!("{} {} {}", entry.timestamp(), entry.event_type(), entry.resource_id());
+///
+/// // Everything else that is in it:
+/// let json: serde_json::Value = entry.parse()?;
+/// assert_eq!(json["details"]["role"], "admin");
+///
+/// // A line of a file, as others read it:
+/// let same = tracing_audit::Entry::from_line(entry.line()).expect("it is a line of a log");
+/// assert_eq!((same.id(), same.seq()), (entry.id(), entry.seq()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Entry {
     key: Key,

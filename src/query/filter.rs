@@ -36,6 +36,24 @@ const DETAILS: &str = "details.";
 /// | `ip_address` | it is this address, in any spelling |
 /// | `q` | the event type, the description, or id or name of actor or resource contain this text, whatever its case |
 /// | `details.<path>` | the value there is this text, number, `true`, `false` or `null` |
+///
+/// ```
+/// use tracing_audit::Filter;
+///
+/// let filter = Filter::parse([
+///     ("start_date", "2026-11-01"),
+///     ("end_date", "2026-11-30"),
+///     ("event_type", "auth.*"),
+///     ("event_type", "user.deleted"), // either of the two
+///     ("severity", "warning"),
+/// ])?;
+/// let of_acme = filter.with("tenant_id", "acme")?;
+///
+/// let wrong = Filter::parse([("actr", "ann")]).unwrap_err();
+/// assert!(wrong.to_string().contains("there is no such parameter"));
+/// # let _ = of_acme;
+/// # Ok::<(), tracing_audit::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Sorted by the parameters' order in `NAMES`, without repeats.

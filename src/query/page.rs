@@ -19,6 +19,22 @@ const MAX_LIMIT: usize = 1000;
 const OWN: [&str; 4] = ["limit", "order", "cursor", "offset"];
 
 /// A question for one page of entries.
+///
+/// ```
+/// use tracing_audit::{Filter, Order, PageStart, Query};
+///
+/// let query = Query::parse([("actor", "ann"), ("order", "asc"), ("limit", "50")])?;
+///
+/// // The same without texts:
+/// let same = Query {
+///     filter: Filter::parse([("actor", "ann")])?,
+///     order: Order::Asc,
+///     limit: 50,
+///     start: PageStart::First,
+/// };
+/// assert_eq!(query.filter.params(), same.filter.params());
+/// # Ok::<(), tracing_audit::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Query {
     /// Which entries.
@@ -105,6 +121,30 @@ impl Default for Query {
 }
 
 /// Some entries in order.
+///
+/// ```
+/// # use tracing_audit::{AuditLog, audit};
+/// # let log = AuditLog::for_tests();
+/// # log.run(|| (0..5).for_each(|page| audit!("page.read", page).ignore()));
+/// # log.flush()?;
+/// # let dir = log.dir();
+/// use tracing_audit::{AuditReader, PageStart, Query};
+///
+/// let reader = AuditReader::open(dir)?;
+/// let mut query = Query { limit: 2, ..Query::default() };
+/// let mut count = 0;
+/// loop {
+///     let page = reader.page(&query)?;
+///     count += page.entries.len();
+///     assert!(page.scanned.problems.is_empty(), "some entries can't be read");
+///     match page.next_cursor {
+///         Some(cursor) => query.start = PageStart::Cursor(cursor),
+///         None => break,
+///     }
+/// }
+/// assert_eq!(count, 5);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Serialize)]
 pub struct Page {
     /// At most as many as asked for.

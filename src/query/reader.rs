@@ -35,6 +35,33 @@ const FORMAT: &str = "tracing-audit 1";
 /// nothing on disk.
 ///
 /// Cheap to clone. Clones share what they remember of the files: keep one for the next question.
+///
+/// ```
+/// # use tracing_audit::{AuditLog, audit};
+/// # let log = AuditLog::for_tests();
+/// # log.run(|| {
+/// #     audit!("auth.login.success", actor.id = "ann");
+/// #     audit!("auth.login.failed", actor.id = "eve", severity = warning);
+/// # });
+/// # log.flush()?;
+/// # let dir = log.dir();
+/// use std::ops::ControlFlow;
+/// use tracing_audit::{AuditReader, Filter, Order, Query};
+///
+/// let reader = AuditReader::open(dir)?;
+/// let page = reader.page(&Query::parse([("event_type", "auth.*"), ("limit", "10")])?)?;
+/// assert_eq!(page.entries[0].actor_id(), "eve"); // the newest first
+/// assert!(reader.get(page.entries[0].id().parse()?)?.is_some());
+///
+/// // All entries, however many, in bounded memory:
+/// let mut types = Vec::new();
+/// reader.each(&Filter::new(), Order::Asc, |entry| {
+///     types.push(entry.event_type().into_owned());
+///     ControlFlow::Continue(())
+/// })?;
+/// assert_eq!(types, ["auth.login.success", "auth.login.failed"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct AuditReader {
     files: Arc<Files>,

@@ -58,6 +58,28 @@ pub enum TailStart {
 
 /// Gives new entries as they are written, in order per stream. Ask it again and again, with a pause
 /// when it has nothing.
+///
+/// ```
+/// # use tracing_audit::{AuditLog, audit};
+/// # let log = AuditLog::for_tests();
+/// # let dir = log.dir();
+/// use tracing_audit::{AuditReader, Filter, TailStart};
+///
+/// let mut tail = AuditReader::open(dir)?.tail(Filter::new(), TailStart::Now)?;
+/// # log.run(|| audit!("order.shipped").ignore());
+/// # log.flush()?;
+/// loop {
+///     let entries = tail.poll(100)?;
+///     for entry in &entries {
+///         println!("{} {}", entry.timestamp(), entry.description());
+///     }
+///     # if !entries.is_empty() { break; }
+///     if !tail.is_behind() {
+///         std::thread::sleep(std::time::Duration::from_millis(200));
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Tail {
     files: Arc<Files>,

@@ -350,6 +350,21 @@ impl CatalogueEntry {
 /// The event types of a program, or of all that write into one directory, in alphabetical order.
 ///
 /// As JSON (`serde`) it is a list of entries.
+///
+/// ```
+/// use tracing_audit::{audit, catalogue};
+///
+/// # fn create() {
+/// audit!("user.created", resource.type = "user", invited = true, "User created");
+/// # }
+/// let catalogue = catalogue(); // no call has to run for it
+/// let created = catalogue.get("user.created").expect("a call above records it");
+/// assert_eq!(created.description(), Some("User created"));
+/// assert!(created.fields().any(|(path, kind)| path == "details.invited" && kind.to_string() == "boolean"));
+/// for place in created.locations() {
+///     println!("{}:{}", place.file, place.line);
+/// }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<CatalogueEntry>", into = "Vec<CatalogueEntry>")]
 pub struct Catalogue {

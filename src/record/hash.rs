@@ -11,6 +11,24 @@ use crate::error::{Error, Result};
 
 /// A key for [`hashed`](crate::hashed) values. Nothing shows its secret: it has no `Serialize`, and
 /// its `Debug` shows the name alone.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let dir = dir.path();
+/// # let (old, new) = (dir.join("old"), dir.join("new"));
+/// # std::fs::write(&old, [1; 32])?;
+/// # std::fs::write(&new, [2; 32])?;
+/// use tracing_audit::{AuditLog, HashKey};
+///
+/// let log = AuditLog::builder(dir.join("audit"))
+///     .hash_key(HashKey::new("2025", &std::fs::read(old)?)?) // to find what it hashed
+///     .hash_key(HashKey::new("2026", &std::fs::read(new)?)?) // the last one hashes
+///     .open()?;
+/// assert!(log.hashes_of("ann@example.com")?[0].starts_with("hmac-sha256:2026:"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct HashKey {
     name: String,

@@ -13,6 +13,16 @@ use crate::error::Error;
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
 /// An instant in UTC with microseconds, as in a record's `timestamp`.
+///
+/// ```
+/// use tracing_audit::{Day, Timestamp};
+///
+/// let time: Timestamp = "2026-11-21T12:15:00+02:00".parse()?;
+/// assert_eq!(time.to_string(), "2026-11-21T10:15:00.000000Z");
+/// assert_eq!(time.day(), "2026-11-21".parse::<Day>()?);
+/// assert_eq!(time.day().next().to_string(), "2026-11-22");
+/// # Ok::<(), tracing_audit::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 

@@ -47,6 +47,21 @@ impl FromStr for Scope {
 }
 
 /// What one caller may do, and who it is in the records of its accesses.
+///
+/// An [`Authorizer`] gives it:
+///
+/// ```
+/// use tracing_audit::{Access, Scope};
+///
+/// let access = Access {
+///     actor_type: "user".into(),
+///     id: "user-456".into(),
+///     name: "ann@example.com".into(),
+///     scope: Scope::Read,
+///     tenant: Some("acme".into()), // sees entries of this tenant only
+/// };
+/// assert!(access.scope < Scope::Export);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     /// What it is: `actor.type` in the records, such as `user` or, for a token, `api_key`.

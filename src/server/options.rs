@@ -5,6 +5,19 @@ use std::{fmt, sync::Arc, time::Duration};
 use super::access::Authorizer;
 
 /// How the API is served. The defaults suit most.
+///
+/// ```
+/// # let log = tracing_audit::AuditLog::for_tests();
+/// use std::time::Duration;
+/// use tracing_audit::RouterOptions;
+///
+/// let options = RouterOptions::new()
+///     .open_metrics(true)
+///     .max_downloads(2)
+///     .request_time(Duration::from_secs(10));
+/// let app: axum::Router = axum::Router::new().nest("/audit", log.router(options)?);
+/// # Ok::<(), tracing_audit::Error>(())
+/// ```
 #[derive(Clone)]
 #[must_use]
 pub struct RouterOptions {

@@ -42,6 +42,15 @@ const CONNECTIONS: usize = 256;
 const HEAD_BYTES: usize = 32 * 1024;
 
 /// Where and how a server listens.
+///
+/// ```
+/// use tracing_audit::{RouterOptions, ServeOptions};
+///
+/// let options = ServeOptions::new(([127, 0, 0, 1], 8080).into())
+///     .path("/log")
+///     .router(RouterOptions::new().max_requests(16));
+/// # let _ = options;
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ServeOptions {
@@ -83,6 +92,25 @@ impl ServeOptions {
 }
 
 /// A log's HTTP server, listening.
+///
+/// ```
+/// # let log = tracing_audit::AuditLog::for_tests();
+/// # let log: &tracing_audit::AuditLog = &log;
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// # runtime.block_on(async {
+/// use tracing_audit::{ServeOptions, Server};
+///
+/// let server = Server::bind(log, ServeOptions::new(([127, 0, 0, 1], 0).into())).await?;
+/// println!("http://{}/audit/entries", server.local_addr());
+/// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+/// let running = tokio::spawn(server.run(async { drop(stopped.await) }));
+/// // … until the application stops:
+/// drop(stop);
+/// running.await?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Server {
     listener: TcpListener,
     local_addr: SocketAddr,

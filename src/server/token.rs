@@ -77,6 +77,26 @@ struct Tokens {
 }
 
 /// The tokens of one log. Cheap to clone.
+///
+/// ```
+/// # let log = tracing_audit::AuditLog::for_tests();
+/// # let dir = log.dir();
+/// use tracing_audit::{NewToken, Scope, Timestamp, TokenStore};
+///
+/// let tokens = TokenStore::open(dir);
+/// let (info, token) = tokens.create(NewToken {
+///     name: "auditor".into(),
+///     scope: Scope::Export,
+///     tenant: Some("acme".into()),
+///     expires: Some("2099-12-31T00:00:00Z".parse::<Timestamp>()?),
+/// })?;
+/// let access = tokens.verify(&token)?.expect("it is valid");
+/// assert_eq!((access.name.as_str(), access.scope), ("auditor", Scope::Export));
+///
+/// assert!(tokens.revoke(&info.id)?);
+/// assert!(tokens.verify(&token)?.is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct TokenStore {
     document: Document,

@@ -44,6 +44,17 @@ const STICKY: u32 = 0o1000;
 
 /// Who may read a log's files beside their owner; see
 /// [`AuditLogBuilder::permissions`](crate::AuditLogBuilder::permissions).
+///
+/// ```
+/// # fn main() -> tracing_audit::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let dir = dir.path();
+/// use tracing_audit::{AuditLog, Permissions};
+///
+/// let log = AuditLog::builder(dir).permissions(Permissions::GroupRead).open()?;
+/// # log.close()
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Permissions {

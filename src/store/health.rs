@@ -15,6 +15,22 @@ use crate::{
 };
 
 /// Something is wrong with the log, or right again.
+///
+/// ```
+/// # fn main() -> tracing_audit::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let dir = dir.path();
+/// use tracing_audit::{AuditLog, Problem};
+///
+/// let log = AuditLog::builder(dir)
+///     .on_problem(|problem| match problem {
+///         Problem::DiskFull(_) | Problem::WriteFailed(_) => eprintln!("page someone: {problem}"),
+///         _ => eprintln!("{problem}"),
+///     })
+///     .open()?;
+/// # log.close()
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
@@ -151,6 +167,13 @@ pub(crate) type Callback = Arc<dyn Fn(&Problem) + Send + Sync>;
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $name:ident: $kind:literal $metric:literal,)*) => {
         /// What the log counts.
+        ///
+        /// ```
+        /// # let log = tracing_audit::AuditLog::for_tests();
+        /// let counters = log.counters();
+        /// assert_eq!((counters.dropped, counters.refused), (0, 0)); // no event is missing
+        /// assert!(counters.prometheus().contains("tracing_audit_dropped_total 0"));
+        /// ```
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Counters {

@@ -4,6 +4,22 @@ use serde::Serialize;
 
 /// What [`AuditReader::verify`](crate::AuditReader::verify) found. As JSON it is what
 /// `tracing-audit verify --format json` prints.
+///
+/// ```
+/// # let log = tracing_audit::AuditLog::for_tests();
+/// # log.run(|| tracing_audit::audit!("user.created").ignore());
+/// # log.flush()?;
+/// # let dir = log.dir();
+/// use tracing_audit::AuditReader;
+///
+/// let report = AuditReader::open(dir)?.verify(|_, _| {})?;
+/// assert!(report.ok, "{:?}", report.problems().next());
+/// println!("{} entries in {} streams", report.entries, report.streams);
+/// for note in report.notes() {
+///     println!("{}: {}", note.place, note.what);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct VerifyReport {
