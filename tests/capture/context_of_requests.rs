@@ -244,6 +244,7 @@ fn what_a_service_learns_in_its_call_holds_for_its_future() {
     }
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
         .source("requests")
         .open()
         .unwrap();
