@@ -39,8 +39,8 @@ pub struct Site {
 
 impl Site {
     /// `head` is the record's JSON from `schema_version` to `severity`, without braces; `fields`
-    /// has a line for each, with its path, its kind and how it is recorded; `description` is the message as written, or
-    /// empty; `itself` is the static that this becomes.
+    /// has a line for each, with its path, its kind and how it is recorded; `description` is the
+    /// message as written, or empty; `itself` is the static that this becomes.
     pub const fn new(
         head: &'static str,
         event_type: &'static str,

@@ -364,14 +364,14 @@ fn a_log_with_a_malformed_name_does_not_open() {
         ),
         (
             builder().allow_fields(["user.pin"]).open(),
-            "allow_fields: `user.pin` is a path; give the name of the field alone, it holds wherever that is",
+            "allow_fields: `user.pin` is a path, and a name holds at any depth; write `pin`",
         ),
         (
             builder()
                 .deny_fields(["note"])
                 .allow_fields(["NOTE"])
                 .open(),
-            "allow_fields: `NOTE` is denied as well; leave one of the two out",
+            "allow_fields: `NOTE` is given to `deny_fields` as well; leave it out of one of the two",
         ),
     ] {
         assert_eq!(opened.unwrap_err().to_string(), error);
