@@ -54,7 +54,9 @@ use crate::{
 /// | 4 | nobody | the field is left out; the actor is `{"type":"unknown"}` |
 ///
 /// - The actor is one unit. Whoever says its `id`, or gives an [`Actor`] as a whole, says all of it:
-///   nothing of another actor further out is added. An `id` without a type is that of a `user`.
+///   nothing of another actor further out is added. An `id` without a type is that of a `user`. A
+///   type alone hides an actor of another type: a `system` inside of a user's request has not that
+///   user's id.
 /// - An [`update`](Self::update) counts as a context that was entered where it was made, and that
 ///   ends with the context that it updates.
 /// - Of a span, what was given when it was made and what was recorded later count the same. The
