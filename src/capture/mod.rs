@@ -35,6 +35,7 @@ mod redact;
 #[cfg(feature = "tower")]
 mod request;
 mod scope;
+mod scoped;
 mod shorten;
 mod site;
 mod span_names;
@@ -61,7 +62,8 @@ pub use redact::{
 };
 #[cfg(feature = "tower")]
 pub use request::{AuditContextLayer, AuditContextService, RequestId};
-pub use scope::{AuditContext, InAuditContext, Scoped, context_slot};
+pub use scope::{AuditContext, context_slot};
+pub use scoped::{InAuditContext, Scoped};
 #[cfg(feature = "cli")]
 pub(crate) use site::demo_catalogue;
 pub use site::{SITES, Site, catalogue};
