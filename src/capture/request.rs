@@ -16,10 +16,7 @@ use ipnet::IpNet;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{
-    forwarded::Header,
-    scope::{AuditContext, Scoped},
-};
+use super::{forwarded::Header, scope::AuditContext, scoped::Scoped};
 use crate::{
     error::{Error, Result},
     record::{Actor, Instant},
