@@ -151,7 +151,8 @@ impl AuditContextLayer {
     }
 
     /// Tells who asks, from what layers outside this one have put among the request's extensions.
-    /// Where the authentication is inside, it becomes known later: see [`AuditUpdateLayer`] and
+    /// Where the authentication is inside, it becomes known later: see
+    /// [`AuditUpdateLayer`](crate::AuditUpdateLayer) and
     /// [`AuditContext::update`].
     #[must_use]
     pub fn actor(self, hook: impl Fn(&Parts) -> Option<Actor> + Send + Sync + 'static) -> Self {
