@@ -9,6 +9,18 @@ use std::{
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong; each variant says what to do.
+///
+/// ```
+/// use tracing_audit::{AuditReader, Error};
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let dir = dir.path().join("none");
+/// match AuditReader::open(dir) {
+///     Ok(reader) => drop(reader),
+///     Err(Error::Io { path, source, .. }) => println!("{}: {source}", path.display()),
+///     Err(error) => println!("{error}"),
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

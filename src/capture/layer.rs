@@ -45,6 +45,25 @@ pub(super) const TARGET: &str = "audit";
 /// The layer has no influence on what other layers see. A line that no layer wants costs no more
 /// than without it.
 ///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let dir = dir.path();
+/// use tracing_audit::{AuditLog, audit};
+/// use tracing_subscriber::{filter::LevelFilter, prelude::*};
+///
+/// let log = AuditLog::builder(dir).source("billing").open()?;
+/// let subscriber = tracing_subscriber::registry()
+///     .with(LevelFilter::ERROR) // for every layer, but for `audit!`
+///     .with(tracing_subscriber::fmt::layer())
+///     .with(log.layer());
+/// # let _default = tracing::subscriber::set_default(subscriber);
+/// assert!(audit!("user.created", resource.id = 7).is_recorded());
+/// # log.close()?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Ordinary events
 ///
 /// An ordinary event of `tracing` with the target `audit` is recorded as well. `audit!` needs an

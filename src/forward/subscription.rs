@@ -31,6 +31,14 @@ pub enum DeliveryOrder {
 }
 
 /// How entries are gathered into one request.
+///
+/// ```
+/// use tracing_audit::webhook::{Batching, Subscription};
+///
+/// let lake = Subscription::new("lake", "https://lake.example.com/audit", ["*"])
+///     .batch(Batching { max_entries: 1000, max_wait_ms: 5000 });
+/// # let _ = lake;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Batching {

@@ -16,6 +16,19 @@ use super::{
 };
 
 /// How grave an event is.
+///
+/// ```
+/// use tracing_audit::{Severity, audit};
+///
+/// fn severity_of(attempts: u32) -> Severity {
+///     if attempts > 3 { Severity::Warning } else { Severity::Info }
+/// }
+///
+/// # let attempts = 4;
+/// audit!("auth.login.failed", severity = severity_of(attempts), attempts);
+/// assert_eq!("critical".parse::<Severity>()?, Severity::Critical);
+/// # Ok::<(), tracing_audit::Error>(())
+/// ```
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
