@@ -181,7 +181,7 @@ impl Session {
             resource.type = "key",
             resource.id = key,
             severity = warning,
-            outcome = Outcome::failure("authorization", &why),
+            outcome = Outcome::failure("authorization", why),
             command,
             "{command} {key} denied: {why}"
         );

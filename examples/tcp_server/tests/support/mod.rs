@@ -1,5 +1,11 @@
 //! A server that is started and killed, and its log as somebody else reads it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "what goes wrong here fails the test, which tells what it did"
+)]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -8,11 +14,11 @@ use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
-use tracing_audit::{AuditReader, Filter, FindingKind, Order};
+use tracing_audit::{AuditReader, Entry, Filter, FindingKind, Order};
 
 /// How long one test kills, and with which seed: `KILLED_SECONDS` and `KILLED_SEED`.
 pub(crate) fn settings() -> (Duration, u64) {
@@ -20,6 +26,28 @@ pub(crate) fn settings() -> (Duration, u64) {
     let seconds = number("KILLED_SECONDS").map_or(4, Result::unwrap);
     let seed = number("KILLED_SEED").map_or_else(|| fastrand::u64(..), Result::unwrap);
     (Duration::from_secs(seconds), seed)
+}
+
+/// A temporary directory, which is kept when the test fails.
+pub(crate) struct Dir(tempfile::TempDir);
+
+impl Dir {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.disable_cleanup(true);
+            println!("kept: {}", self.path().display());
+        }
+    }
 }
 
 /// A server process, which does not outlive this value.
@@ -74,6 +102,22 @@ impl Drop for Server {
     }
 }
 
+/// Waits until the process that runs has recovered what killed ones left: then the only journal is
+/// its own.
+pub(crate) fn recovered(log: &Path) {
+    let begin = Instant::now();
+    let is_journal = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "ring");
+    while files_below(&log.join("state/journal"))
+        .iter()
+        .filter(|path| is_journal(path))
+        .count()
+        > 1
+    {
+        assert!(begin.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// Reads the log without our reader: the lines of the live files and, by `gzip`, of the sealed ones,
 /// in the order of their streams.
 pub(crate) fn lines(dir: &Path) -> Vec<Value> {
@@ -120,12 +164,12 @@ fn stem(file: &Path) -> String {
 }
 
 /// What `tracing-audit query --order asc` finds with these filters.
-pub(crate) fn query(dir: &Path, filters: &[(&str, &str)]) -> Vec<Value> {
+pub(crate) fn query(dir: &Path, filters: &[(&str, &str)]) -> Vec<Entry> {
     let filter = Filter::parse(filters.iter().copied()).unwrap();
     let mut found = Vec::new();
     let reader = AuditReader::open(dir).unwrap();
-    let give = |entry: tracing_audit::Entry| {
-        found.push(entry.parse().unwrap());
+    let give = |entry| {
+        found.push(entry);
         ControlFlow::Continue(())
     };
     reader.each(&filter, Order::Asc, give).unwrap();
