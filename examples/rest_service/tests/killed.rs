@@ -37,7 +37,7 @@ use serde_json::{Value, json};
 use support::{
     Dir, Server, Tally, assert_unique, ids, lines, query, recovered, settings, text, verify,
 };
-use tracing_audit::{NewToken, Scope, Timestamp, TokenStore};
+use tracing_audit::{AuditReader, NewToken, Scope, Timestamp, TokenStore};
 
 const USERS: [&str; 4] = ["root", "ann", "bob", "eve"];
 const KILLS_OF_ONE_LOG: u32 = 8;
@@ -340,7 +340,7 @@ fn check(dir: &Path, operations: &[Operation], rng: &mut Rng, tally: &mut Tally)
     follow_database(dir, &entries);
     tally.questions += ask_by_http(dir, &entries);
     let questions = Questions {
-        log: &log,
+        reader: AuditReader::open(&log).unwrap(),
         operations,
         entries: &entries,
         asked: 0,
@@ -534,7 +534,7 @@ fn ask_by_http(dir: &Path, entries: &[Value]) -> u64 {
 
 /// What auditors ask.
 struct Questions<'a> {
-    log: &'a Path,
+    reader: AuditReader,
     operations: &'a [Operation],
     entries: &'a [Value],
     asked: u64,
@@ -585,7 +585,7 @@ impl Questions<'_> {
         of_operation: impl Fn(&Operation) -> bool,
     ) -> Vec<Value> {
         // What was recorded since, by the question over HTTP, is the answer to none of these.
-        let found = query(self.log, filters);
+        let found = query(&self.reader, filters);
         let mut found: Vec<Value> = found.iter().map(|entry| entry.parse().unwrap()).collect();
         found.retain(|e| !text(e, "/event_type").starts_with("audit."));
         let got = ids(&found);

@@ -27,7 +27,7 @@ use std::{
 use fastrand::Rng;
 use serde_json::Value;
 use support::{Dir, Server, Tally, assert_unique, lines, query, recovered, settings, text, verify};
-use tracing_audit::{Entry, Timestamp};
+use tracing_audit::{AuditReader, Entry, Timestamp};
 
 const USERS: &str = "ann:correct horse:write,bob:battery:write,eve:staple:read";
 const CLIENTS: [(&str, &str); 4] = [
@@ -281,7 +281,7 @@ fn one_log(rng: &mut Rng, until: Instant, tally: &mut Tally) {
     compare(&operations, &entries);
     follow_values(&entries);
     let questions = Questions {
-        log: &log,
+        reader: AuditReader::open(&log).unwrap(),
         operations: &operations,
         entries: &entries,
         asked: 0,
@@ -356,7 +356,7 @@ fn follow_values(entries: &[Value]) {
 
 /// What auditors ask.
 struct Questions<'a> {
-    log: &'a std::path::Path,
+    reader: AuditReader,
     operations: &'a [Operation],
     entries: &'a [Value],
     asked: u64,
@@ -401,7 +401,7 @@ impl Questions<'_> {
         of_entry: impl Fn(&Value) -> bool,
         of_operation: impl Fn(&Operation) -> bool,
     ) -> Vec<Entry> {
-        let found = query(self.log, filters);
+        let found = query(&self.reader, filters);
         let got: BTreeSet<_> = found.iter().map(|entry| entry.id().to_owned()).collect();
         assert_eq!(got.len(), found.len(), "{filters:?}");
         let wanted = self.entries.iter().filter(|e| of_entry(e));

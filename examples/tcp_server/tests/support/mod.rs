@@ -164,10 +164,9 @@ fn stem(file: &Path) -> String {
 }
 
 /// What `tracing-audit query --order asc` finds with these filters.
-pub(crate) fn query(dir: &Path, filters: &[(&str, &str)]) -> Vec<Entry> {
+pub(crate) fn query(reader: &AuditReader, filters: &[(&str, &str)]) -> Vec<Entry> {
     let filter = Filter::parse(filters.iter().copied()).unwrap();
     let mut found = Vec::new();
-    let reader = AuditReader::open(dir).unwrap();
     let give = |entry| {
         found.push(entry);
         ControlFlow::Continue(())
