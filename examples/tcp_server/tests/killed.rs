@@ -260,7 +260,7 @@ fn one_log(rng: &mut Rng, until: Instant, tally: &mut Tally) {
         let clients: Vec<_> = (0..CLIENTS.len())
             .map(|number| thread::spawn(move || client(number, address, life, seed)))
             .collect();
-        thread::sleep(Duration::from_millis(rng.u64(20..600)));
+        thread::sleep(Duration::from_millis(rng.u64(20..400)));
         if last {
             recovered(&log);
             assert!(server.terminate().success());
