@@ -31,8 +31,9 @@ impl App {
         let db = Connection::open(dir.join("notes.db"))?;
         db.pragma_update(None, "journal_mode", "wal")?;
         db.execute_batch(
-            "CREATE TABLE IF NOT EXISTS users (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
-                 email TEXT NOT NULL, role TEXT NOT NULL, salt BLOB NOT NULL, password BLOB NOT NULL);
+            "CREATE TABLE IF NOT EXISTS users (id INTEGER PRIMARY KEY,
+                 name TEXT NOT NULL UNIQUE, email TEXT NOT NULL, role TEXT NOT NULL,
+                 salt BLOB NOT NULL, password BLOB NOT NULL);
              CREATE TABLE IF NOT EXISTS sessions (token_sha256 BLOB PRIMARY KEY,
                  user INTEGER NOT NULL REFERENCES users, expires INTEGER NOT NULL);
              CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY AUTOINCREMENT,

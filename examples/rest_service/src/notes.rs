@@ -3,15 +3,19 @@
 //! Every change is a function with `#[audited]`, on the thread that works on the database:
 //!
 //! ```text
-//! note.update.started     by whom, on what                  before the commit
-//! note.updated            with the prior and the new text    after the commit, before the answer
-//! note.update.failed      with the reason, instead
+//! note.update.started    by whom, on what                   before the commit
+//! note.updated           with the prior and the new text    after the commit, before the answer
+//! note.update.failed     with the reason, instead
 //! ```
 //!
 //! `audit!` has no part in the database's transaction, so one of the two comes first. Recorded only
 //! after the commit, a kill in between would leave a change that nobody is known to have made;
 //! recorded only before it, an entry could tell of a change that never was. With both, a kill
 //! leaves a start without an end: the trail says who was at what, and that the end is not known.
+//!
+//! So much for a kill. A loss of power takes the entries of the last second, and not the commit,
+//! which SQLite has synced. Where that matters, flush the log before the commit, as for a role
+//! (`users.rs`).
 
 use axum::{
     Json,

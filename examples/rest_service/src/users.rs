@@ -102,8 +102,8 @@ fn insert(db: &Connection, new: &NewUser) -> Result<i64, Failure> {
     Ok(db.last_insert_rowid())
 }
 
-/// Fails closed: nobody gets a role before it is on stable storage who gave it. The end that is
-/// recorded is as safe as all other entries: power that is lost right then may leave the start only.
+/// Fails closed: nobody gets a role before it is on stable storage who gave it. The end is as safe
+/// as all other entries: power that is lost right then may leave the start only.
 #[audited(
     "user.role_change",
     resource.type = "user",

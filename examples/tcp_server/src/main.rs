@@ -79,8 +79,8 @@ async fn serve(address: &str, server: Arc<Server>) -> Result<(), Box<dyn Error>>
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    let served = session::serve(stream, peer, Arc::clone(&server), stopping.clone());
-                    connections.spawn(served);
+                    let (server, stopping) = (Arc::clone(&server), stopping.clone());
+                    connections.spawn(session::serve(stream, peer, server, stopping));
                 }
                 Err(error) => {
                     // Too many open files, say: some will be closed.

@@ -9,8 +9,8 @@
 //! QUIT                 BYE
 //! ```
 //!
-//! `id` is that of the entry in the trail, so that a client can say which one it asks about. What is
-//! denied is answered with `DENIED id`, and what can't be understood with `ERR why`.
+//! `id` is that of the entry in the trail, so that a client can say which one it asks about. What
+//! is denied is answered with `DENIED id`, and what can't be understood with `ERR why`.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 

@@ -2,12 +2,13 @@
 //!
 //! A change and its event are made under one lock. So the trail has the changes in the order in
 //! which they were made, and the prior value of an entry is what the entry before it made of the
-//! key. `audit!` takes a fraction of a microsecond and waits for no disk, so it may be called there.
+//! key. `audit!` takes a fraction of a microsecond and waits for no disk, so it may be called
+//! there.
 //!
-//! Each method changes the store first and records then, and the caller answers last. A kill between
-//! the two leaves a change without an entry, which matters to nobody here: the change was never
-//! acknowledged, and it dies with the process. Where changes outlive the process, record before
-//! them, as `delete` does, or as the example `rest_service`.
+//! Each method changes the store first and records then, and the caller answers last. A kill
+//! between the two leaves a change without an entry, which matters to nobody here: the change was
+//! never acknowledged, and it dies with the process. Where changes outlive the process, record
+//! before them, as `delete` does, or as the example `rest_service`.
 
 use std::{
     collections::HashMap,
@@ -38,8 +39,8 @@ impl Store {
         self.lock().get(key).map(|value| value.text.clone())
     }
 
-    /// The values are part of the trail: it can tell what a key was before. Where values are secret,
-    /// record `hashed(&text)` instead, or only their length.
+    /// The values are part of the trail, which can tell what a key was before. Where values are
+    /// secret, record `hashed(&text)` instead, or only their length.
     pub(crate) fn set(&self, key: &str, text: &str) -> Receipt {
         let mut keys = self.lock();
         let value = Value {
@@ -72,8 +73,8 @@ impl Store {
     }
 
     /// Fails closed: nothing is deleted before the request is on stable storage, and when this
-    /// returns, so is what came of it. Both events share their fsyncs with whatever else is recorded
-    /// at the time.
+    /// returns, so is what came of it. Both events share their fsyncs with whatever else is
+    /// recorded at the time.
     ///
     /// There are two events, because no lock is held while waiting for the disk: the key may have
     /// another value by then, or be gone. A request without an end means that the server was killed

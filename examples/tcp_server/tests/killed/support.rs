@@ -118,8 +118,8 @@ pub(crate) fn recovered(log: &Path) {
     }
 }
 
-/// Reads the log without our reader: the lines of the live files and, by `gzip`, of the sealed ones,
-/// in the order of their streams.
+/// Reads the log without our reader: the lines of the live files and, by `gzip`, of the sealed
+/// ones, in the order of their streams.
 pub(crate) fn lines(dir: &Path) -> Vec<Value> {
     let mut files = BTreeMap::new();
     for file in files_below(&dir.join("live")) {
@@ -228,8 +228,8 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} logs, {} kills, {} operations acknowledged, {} cut off; {} entries, 0 lost, 0 doubled; \
-             {} questions answered",
+            "{} logs, {} kills, {} operations acknowledged, {} cut off; {} entries, \
+             0 lost, 0 doubled; {} questions answered",
             self.logs, self.kills, self.acknowledged, self.open, self.entries, self.questions
         )
     }
