@@ -63,7 +63,8 @@ impl AuditReader {
     /// for finding in report.problems() {
     ///     eprintln!("{}: {}", finding.place, finding.what);
     /// }
-    /// assert!(report.ok && report.entries == 1);
+    /// // That the log was opened, the event, and that the log was closed.
+    /// assert!(report.ok && report.entries == 3);
     /// # Ok(())
     /// # }
     /// ```
