@@ -171,6 +171,13 @@ fn neighbour(features: &[&str], log: &Path) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
+/// The entries whose type begins like this.
+fn entries(lines: &[String], event_type: &str) -> Vec<String> {
+    let begins = format!("\"event_type\":\"{event_type}");
+    let found = lines.iter().filter(|line| line.contains(&begins));
+    found.cloned().collect()
+}
+
 /// From `"actor"` on: before it there are the stream, the id and the time.
 fn since_actor(line: &str) -> &str {
     line.split_once(",\"actor\":").unwrap().1
@@ -183,7 +190,7 @@ fn json_of_the_application_is_what_it_was_and_entries_have_their_order() {
     let raw = r#"{"$serde_json::private::RawValue":"[1]"}"#;
     assert_eq!(without[..3], [r#"{"a":2,"b":1}"#, "false", raw]);
 
-    let lines = &without[3..];
+    let lines = entries(&without, "invoice.");
     let (sent, long, plain) = (&lines[0], &lines[1], &lines[2]);
     assert!(
         sent.contains(
@@ -210,11 +217,16 @@ fn json_of_the_application_is_what_it_was_and_entries_have_their_order() {
     let everything = ["--no-default-features", "--features", "everything"];
     let with = neighbour(&everything, &dir.path().join("with"));
     assert_eq!(with[..2], [r#"{"b":1,"a":2}"#, "true"]);
-    let entries = |lines: &[String]| {
+    let rest = |lines: &[String]| -> Vec<String> {
         lines
             .iter()
-            .map(|l| since_actor(l).to_owned())
-            .collect::<Vec<_>>()
+            .map(|line| since_actor(line).to_owned())
+            .collect()
     };
-    assert_eq!(entries(&with[3..]), entries(lines));
+    assert_eq!(rest(&entries(&with, "invoice.")), rest(&lines));
+    for opened in [&without, &with].map(|lines| entries(lines, "audit.log.opened")) {
+        let places = ["\"pid\":", "\"when_full\":", "\"retention\":"];
+        let places = places.map(|name| opened[0].find(name).unwrap());
+        assert!(places.is_sorted(), "{}", opened[0]);
+    }
 }

@@ -18,6 +18,7 @@ use crate::{
     record::{
         Catalogue, HashKey, Source,
         denied::{self, FieldNames},
+        json::members,
     },
     store::{
         Callback, Health, Level, Permissions, Problem, Retention, SealerOptions, Settings, Store,
@@ -509,14 +510,11 @@ impl AuditLogBuilder {
 
     /// What an auditor wants to know of them.
     fn settings(&self) -> Settings {
-        let mut settings = Settings::new();
         let when_full = match self.when_full {
             WhenFull::Wait => "wait",
             WhenFull::Drop => "drop",
         };
-        settings.insert("when_full".to_owned(), when_full.into());
-        settings.insert("retention".to_owned(), self.retention.to_json());
-        settings
+        members! { "when_full": when_full, "retention": self.retention.to_json() }
     }
 }
 

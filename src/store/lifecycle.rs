@@ -16,10 +16,9 @@
 //!   removes the journal after that. A recovery that was cut short is run again, finds that the
 //!   last line of the stream says how it ended, and adds nothing.
 
-use serde_json::{Map, Value};
-
 use crate::record::{
     OwnRecord, Severity, Timestamp,
+    json::Members,
     scan::{Fields, scan},
 };
 
@@ -28,7 +27,7 @@ const CLOSED: &str = "audit.log.closed";
 const ENDED: &str = "audit.log.ended_without_closing";
 
 /// The settings of a log that the entry about its opening has.
-pub(crate) type Settings = Map<String, Value>;
+pub(crate) type Settings = Members;
 
 /// The first entry of a stream.
 pub(super) fn opened(settings: &Settings) -> OwnRecord {
@@ -41,9 +40,7 @@ pub(super) fn opened(settings: &Settings) -> OwnRecord {
         _ => entry,
     };
     let settings = settings.iter();
-    settings.fold(entry, |entry, (name, value)| {
-        entry.detail(name, value.clone())
-    })
+    settings.fold(entry, |entry, (name, value)| entry.detail(name, value))
 }
 
 /// The last entry of a stream that is closed.

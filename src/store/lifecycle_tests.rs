@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     error::Result,
-    record::{OwnRecord, Severity, Timestamp, set_now},
+    record::{OwnRecord, Severity, Timestamp, json::members, set_now},
     store::{
         assemble::{Assembled, assemble},
         clock::Clock as _,
@@ -120,7 +120,7 @@ impl World {
 }
 
 fn settings() -> Settings {
-    Settings::from_iter([("when_full".to_owned(), "wait".into())])
+    members! { "when_full": "wait" }
 }
 
 fn with_lifecycle() -> StoreOptions {

@@ -5,8 +5,6 @@
 //! as well, for a week longer at most; where space is short it goes, and the entry about it says
 //! who has not got it. How files go is `prune`'s part.
 
-use serde_json::{Map, Value};
-
 use super::{
     hold::Holds,
     names::FileStem,
@@ -16,7 +14,10 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    record::{Day, Timestamp},
+    record::{
+        Day, Timestamp,
+        json::{Json, Members},
+    },
 };
 
 pub(super) const MICROS_PER_DAY: i64 = 86_400_000_000;
@@ -99,18 +100,18 @@ impl Retention {
     }
 
     /// As an entry tells it: its limits.
-    pub(crate) fn to_json(self) -> Value {
+    pub(crate) fn to_json(self) -> Json {
         let limits = [
             ("days", self.days.map(u64::from)),
             ("max_bytes", self.max_bytes),
             ("min_free_bytes", self.min_free_bytes),
         ];
         let limits = limits.into_iter();
-        let limits = limits.filter_map(|(name, limit)| Some((name.to_owned(), limit?.into())));
-        let limits: Map<_, _> = limits.collect();
+        let limits = limits.filter_map(|(name, limit)| Some((name.to_owned(), Json::of(&limit?))));
+        let limits: Members = limits.collect();
         match limits.is_empty() {
-            true => "unlimited".into(),
-            false => Value::Object(limits),
+            true => Json::of("unlimited"),
+            false => Json::Object(limits),
         }
     }
 

@@ -269,7 +269,7 @@ impl World {
             source: "app".parse().unwrap(),
             journal_capacity: self.journal_bytes,
             journal_dir: None,
-            lifecycle: Some(Settings::new()),
+            lifecycle: Some(Settings::default()),
             writer: WriterOptions {
                 rotate_bytes: self.rotate_bytes,
                 rotate_age: Duration::from_secs(3600),
