@@ -153,7 +153,7 @@ impl Ends<'_> {
             Expr::If(condition) => {
                 let Some((_, otherwise)) = &mut condition.else_branch else {
                     let message = "`severity` needs an `else`, such as `else { info }`";
-                    return Err(Error::new_spanned(&condition.if_token, message));
+                    return Err(Error::new_spanned(condition.if_token, message));
                 };
                 self.expression(otherwise)?;
                 self.block(&mut condition.then_branch)
