@@ -161,7 +161,7 @@ pub use tracing_audit_macros::audited;
 /// | `mask = 5` | only its first characters are recorded |
 /// | `hashed` | only its keyed hash is recorded |
 /// | `redact` | `[redacted]` is recorded in its place |
-/// | `unredacted` | is recorded although its name looks like that of a secret ([`DENIED_FIELDS`](crate::DENIED_FIELDS)) |
+/// | `unredacted` | is recorded although its [name is denied](crate::DENIED_FIELDS) |
 /// | `flatten` | its members are details, see below |
 /// | `skip_if_none` | `None` is left out, also of a `display` or `debug` field; other fields do so anyway |
 /// | `skip` | is not recorded |
@@ -170,15 +170,16 @@ pub use tracing_audit_macros::audited;
 ///
 /// # Flattened fields
 ///
-/// With `flatten`, the members of a struct or a map stand in the field's place: each is a detail
-/// under its own name, whatever that is (`severity` is `details.severity`), and is hidden if its
-/// name is denied. What has no members, such as a number or a list, is a detail of the field's
-/// name. So is `[redacted]`, if the field's own name is denied. `None` is left out.
+/// With `flatten`, the members of a struct or a map stand in the field's place. Each member is a
+/// detail under its own name, whatever the name is (`severity` becomes `details.severity`), and is
+/// hidden if the name is denied. A value without members, such as a number or a list, becomes a
+/// detail under the field's name. If the field's name is denied, all of the field is recorded as
+/// `[redacted]` under it. `None` is left out.
 ///
-/// Of details that have one name, the last is recorded, in the place of the first, as everywhere in
-/// an entry. So what is written in the type's attribute and in the fields above gives way to a
-/// flattened member, and a flattened member to the fields below: put a map with names that others
-/// choose above the fields that it must not replace.
+/// Of several details with one name, the last is recorded, in the place of the first, as everywhere
+/// in an entry. So a flattened member replaces what the type's attribute and the fields above say,
+/// and the fields below replace a flattened member. Put a map whose keys others choose above the
+/// fields that it must not replace.
 ///
 /// ```
 /// use std::collections::HashMap;

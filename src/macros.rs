@@ -118,21 +118,22 @@
 ///
 /// # Names of secrets
 ///
-/// The value of a detail or an attribute whose name looks like that of a secret is not recorded, but
-/// `[redacted]` in its place: `password`, `user_token`, `cardNumber`, and whatever is in an object
-/// of such a name. [`DENIED_FIELDS`](crate::DENIED_FIELDS) says which names those are. So it is in
-/// values that are structs and maps, at any depth. To record something of the value, write
-/// [`mask`](crate::mask) or [`hashed`](crate::hashed); to record all of it,
-/// [`unredacted`](crate::unredacted). A log can deny more names and allow some
-/// ([`deny_fields`](crate::AuditLogBuilder::deny_fields),
-/// [`allow_fields`](crate::AuditLogBuilder::allow_fields)).
+/// A detail or an attribute whose name looks like that of a secret is recorded as `[redacted]`:
+/// `password`, `user_token`, `cardNumber` and others, see
+/// [`DENIED_FIELDS`](crate::DENIED_FIELDS). The same holds for what is in an object of such a name,
+/// and for the fields of a struct and the keys of a map, at any depth.
+///
+/// To record a part of the value, write [`mask`](crate::mask) or [`hashed`](crate::hashed); to
+/// record all of it, [`unredacted`](crate::unredacted). A log can deny more names and allow some:
+/// [`deny_fields`](crate::AuditLogBuilder::deny_fields),
+/// [`allow_fields`](crate::AuditLogBuilder::allow_fields).
 ///
 /// ```
 /// use tracing_audit::{audit, mask, unredacted};
 ///
 /// # let (token, pin) = ("abcdefghijklmnopq", 1234);
-/// audit!("token.used", token = mask(token, 5), token_count = 3, pin, secret = unredacted("of the vault"));
-/// // "details":{"token":"abcde…","token_count":3,"pin":"[redacted]","secret":"of the vault"}
+/// audit!("token.used", token = mask(token, 5), token_count = 3, pin, secret = unredacted("s-1"));
+/// // "details":{"token":"abcde…","token_count":3,"pin":"[redacted]","secret":"s-1"}
 /// ```
 ///
 /// # Errors

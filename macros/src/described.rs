@@ -66,8 +66,8 @@ fn describe(event: &Event, tree: &Tree, path: &str, lines: &mut Vec<String>) {
     }
 }
 
-/// What is told of a field's value: its kind and, after a space, `masked`, `hashed` or `clear`, if a
-/// function says so.
+/// What is told of a field's value: its kind and, if a function says so, `masked`, `hashed` or
+/// `clear`.
 pub(crate) fn told(path: &str, field: &Field) -> String {
     if let (Sigil::Captured, Some(told)) = (field.sigil, &field.told) {
         return told.clone();

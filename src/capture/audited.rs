@@ -21,9 +21,9 @@ use crate::record::{Buffer, denied::names_of_log, json::Presence};
 /// An argument that was rendered before the body ran, which may have moved it since.
 #[derive(Debug)]
 pub struct Captured {
-    /// Nothing of a `None`.
+    /// `None` if the argument was.
     json: Option<Vec<u8>>,
-    /// Whether it is shown under any name.
+    /// Whether the argument is recorded whatever its name.
     shown: bool,
 }
 

@@ -4,7 +4,7 @@
 //! extensions (which ones, `span_names` says). An event gathers them from the innermost span or
 //! context outwards; the innermost wins. An actor is one unit: the span that names its `id` hides
 //! the whole actor of the spans outside it, as does a context that is given an actor, so that one
-//! person's name never stands beside another's id.
+//! person's name never stands beside another's id. A type alone hides an actor of another type.
 
 use std::ops::Range;
 
@@ -78,6 +78,9 @@ pub(super) const OF_ACTOR: [Slot; 4] = [
     Slot::ActorAttributes,
 ];
 
+/// The type of an actor with an id and no type.
+const USER: &[u8] = b"\"user\"";
+
 /// What one span or context says, each value a JSON string, but for the actor's attributes. That of
 /// a span is kept in its extensions.
 #[derive(Clone, Debug, Default)]
@@ -127,14 +130,28 @@ impl SpanFields {
         }
     }
 
+    fn value(&self, slot: Slot) -> Option<&[u8]> {
+        let (_, value) = self.values.iter().find(|(set, _)| *set == slot)?;
+        self.text.get(value.clone())
+    }
+
+    /// Whether it names an actor, of another type than this: one who is not the one of that type.
+    fn has_actor_but_of(&self, kind: &[u8]) -> bool {
+        let named = self.whole_actor || self.value(Slot::ActorId).is_some();
+        named && self.value(Slot::ActorType).unwrap_or(USER) != kind
+    }
+
     /// Says what the inner one says, and of what that leaves open what it said before.
     pub(super) fn overlay(&mut self, inner: &Self) {
         if inner.complete {
             self.clone_from(inner);
             return;
         }
-        let names_actor = inner.values.iter().any(|(slot, _)| *slot == Slot::ActorId);
-        if inner.whole_actor || names_actor {
+        let names_actor = inner.whole_actor || inner.value(Slot::ActorId).is_some();
+        let is_other = inner
+            .value(Slot::ActorType)
+            .is_some_and(|kind| self.has_actor_but_of(kind));
+        if names_actor || is_other {
             self.begin_actor();
         }
         self.add(inner);
@@ -181,6 +198,12 @@ impl Inherited {
         if self.closed == u16::MAX {
             return;
         }
+        if self
+            .get(Slot::ActorType)
+            .is_some_and(|kind| span.has_actor_but_of(kind))
+        {
+            self.closed |= ACTOR;
+        }
         let start = self.bytes.len();
         self.bytes.append(&span.text);
         let mut said = 0;
@@ -206,6 +229,13 @@ impl Inherited {
         Slot::ALL
             .iter()
             .filter_map(|&slot| Some((Slot::NAMES[slot as usize], self.get(slot)?)))
+    }
+
+    /// Whether an actor of this type can be the one that is known.
+    pub(super) fn has_no_actor_but_of(&self, kind: &[u8]) -> bool {
+        let known = self.get(Slot::ActorType);
+        let user = self.get(Slot::ActorId).map(|_| USER);
+        known.or(user).is_none_or(|known| known == kind)
     }
 
     /// Whether no span says anything.

@@ -35,6 +35,7 @@ mod redact;
 #[cfg(feature = "tower")]
 mod request;
 mod scope;
+mod scoped;
 mod shorten;
 mod site;
 mod span_names;
@@ -62,7 +63,8 @@ pub use redact::{
 };
 #[cfg(feature = "tower")]
 pub use request::{AuditContextLayer, AuditContextService, RequestId};
-pub use scope::{AuditContext, InAuditContext, Scoped, context_slot};
+pub use scope::{AuditContext, context_slot};
+pub use scoped::{InAuditContext, Scoped};
 pub(crate) use site::catalogue_of_log;
 #[cfg(feature = "cli")]
 pub(crate) use site::demo_catalogue;

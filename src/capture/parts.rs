@@ -8,7 +8,7 @@ use super::{
 use crate::record::json;
 
 /// Fields of an actor. The spans and contexts fill what the event leaves empty, unless it names an
-/// `id`: then the actor is the event's alone.
+/// `id`, or the type of another actor: then the actor is the event's alone.
 ///
 /// Without a type, an actor with an `id` is a `user`, and one without is `unknown`: who acted is
 /// never guessed.
@@ -45,12 +45,18 @@ impl<'w, 'a> ActorParts<'w, 'a> {
 
     /// Sets `type`.
     pub fn kind(&mut self, value: &dyn Argument) {
-        self.text(0, value);
+        let start = self.writer.out.len() + Self::KEYS[0].0.len();
+        if self.text(0, value)
+            && let Some(kind) = self.writer.out.get(start..)
+        {
+            // Of an actor of another type nothing is taken.
+            self.identified = !self.writer.inherited.has_no_actor_but_of(kind);
+        }
     }
 
     /// Sets `id`.
     pub fn id(&mut self, value: &dyn Argument) {
-        self.identified = self.text(1, value);
+        self.identified |= self.text(1, value);
     }
 
     /// Sets `name`.

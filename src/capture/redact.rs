@@ -5,7 +5,7 @@
 //! | [`mask`]`(&token, 5)` | `abcde…` |
 //! | [`hashed`]`(&email)` | `hmac-sha256:<key>:<32 hexadecimal digits>` |
 //! | a [`Secret`] | nothing: it does not compile |
-//! | a field whose name is [denied](crate::DENIED_FIELDS), by the crate or by the log | `[redacted]` |
+//! | a field whose name is [denied](crate::DENIED_FIELDS) | `[redacted]` |
 
 use std::fmt::{self, Debug, Display, Write};
 
@@ -279,7 +279,7 @@ clear! {
     ClearDebug: Debug, Debugged;
 }
 
-/// An argument that is shown if the log allows its names.
+/// An argument that is hidden unless the log allows its names.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Unless<A> {

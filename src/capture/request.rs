@@ -16,10 +16,7 @@ use ipnet::IpNet;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{
-    forwarded::Header,
-    scope::{AuditContext, Scoped},
-};
+use super::{forwarded::Header, scope::AuditContext, scoped::Scoped};
 use crate::{
     error::{Error, Result},
     record::{Actor, Instant},
@@ -152,8 +149,7 @@ impl AuditContextLayer {
 
     /// Tells who asks, from what layers outside this one have put among the request's extensions.
     /// Where the authentication is inside, it becomes known later: see
-    /// [`AuditUpdateLayer`](crate::AuditUpdateLayer) and
-    /// [`AuditContext::update`].
+    /// [`AuditUpdateLayer`](crate::AuditUpdateLayer) and [`AuditContext::update`].
     #[must_use]
     pub fn actor(self, hook: impl Fn(&Parts) -> Option<Actor> + Send + Sync + 'static) -> Self {
         self.set(|settings| settings.actor = Some(Arc::new(hook)))

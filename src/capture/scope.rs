@@ -4,22 +4,20 @@
 use std::{
     fmt::{self, Display},
     future::Future,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    task::{Context, Poll},
 };
 
-use pin_project_lite::pin_project;
 use tracing::dispatcher;
 
 use super::{
     argument::Argument,
     context::{Inherited, OF_ACTOR, Slot, SpanFields},
-    in_force::{self, Frames, InForce},
+    in_force::{self, InForce},
     layer::AuditLayer,
+    scoped::Scoped,
 };
 use crate::{
     contain::alarm,
@@ -54,7 +52,9 @@ use crate::{
 /// | 4 | nobody | the field is left out; the actor is `{"type":"unknown"}` |
 ///
 /// - The actor is one unit. Whoever says its `id`, or gives an [`Actor`] as a whole, says all of it:
-///   nothing of another actor further out is added. An `id` without a type is that of a `user`.
+///   nothing of another actor further out is added. An `id` without a type is that of a `user`. A
+///   type alone hides an actor of another type: a `system` inside of a user's request has not that
+///   user's id.
 /// - An [`update`](Self::update) counts as a context that was entered where it was made, and that
 ///   ends with the context that it updates.
 /// - Of a span, what was given when it was made and what was recorded later count the same. The
@@ -141,8 +141,9 @@ impl AuditContext {
     ///
     /// All that runs in that context sees it, after any `await` and on whatever thread, and so does
     /// [`current`](Self::current); other requests don't, even if their contexts are clones of the
-    /// same one. An inner context that was entered before ends with what it says: update in the
-    /// context of the request, not in one around the authentication alone.
+    /// same one. Update in the context of the request: one around the authentication alone ends with
+    /// it, and takes the update along; one around `block_on` or a `LocalSet` is in force in every
+    /// task that runs there.
     ///
     /// It says whether there was a context to update. Where there is none, nothing changes, which is
     /// reported once, on standard error and as an event of `tracing`.
@@ -244,10 +245,7 @@ impl AuditContext {
     /// # }
     /// ```
     pub fn scope<F: Future>(self, future: F) -> Scoped<F> {
-        Scoped {
-            future: Some(future),
-            frames: in_force::frames(self.fields),
-        }
+        Scoped::new(future, in_force::frames(self.fields))
     }
 
     /// As [`scope`](Self::scope), of a future whose making is work that belongs to it.
@@ -258,89 +256,13 @@ impl AuditContext {
             let _in_force = InForce::enter(&mut frames);
             make()
         };
-        Scoped {
-            future: Some(future),
-            frames,
-        }
+        Scoped::new(future, frames)
     }
 }
 
 impl fmt::Debug for AuditContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuditContext").finish_non_exhaustive()
-    }
-}
-
-/// Futures that take along the context of the place where they are made.
-pub trait InAuditContext: Future + Sized {
-    /// This future in the [current](AuditContext::current) context: for a task that goes on with the
-    /// work.
-    ///
-    /// ```
-    /// use tracing_audit::{AuditContext, InAuditContext as _, audit};
-    ///
-    /// # async fn make_report() { audit!("report.made"); }
-    /// # async fn handler() {
-    /// tokio::spawn(make_report().in_audit_context());
-    /// # }
-    /// ```
-    ///
-    /// With `tracing`'s `instrument`, call this last, `make_report().instrument(span).in_audit_context()`:
-    /// so the span is inside the context and its fields win.
-    fn in_audit_context(self) -> Scoped<Self> {
-        AuditContext::current().scope(self)
-    }
-}
-
-impl<F: Future> InAuditContext for F {}
-
-pin_project! {
-    /// A future in an [`AuditContext`]. Made by [`AuditContext::scope`] and
-    /// [`InAuditContext::in_audit_context`].
-    #[must_use = "futures do nothing unless awaited"]
-    pub struct Scoped<F> {
-        // There until it is dropped.
-        #[pin]
-        future: Option<F>,
-        frames: Frames,
-    }
-
-    impl<F> PinnedDrop for Scoped<F> {
-        fn drop(this: Pin<&mut Self>) {
-            // What is dropped with the future has something to say too: that it was cancelled.
-            let mut this = this.project();
-            let _in_force = InForce::enter(this.frames);
-            this.future.set(None);
-        }
-    }
-}
-
-#[cfg(feature = "tower")]
-impl<F> Scoped<F> {
-    /// A future in no context of its own.
-    pub(super) fn bare(future: F) -> Self {
-        Self {
-            future: Some(future),
-            frames: Frames::new(),
-        }
-    }
-}
-
-impl<F> fmt::Debug for Scoped<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scoped").finish_non_exhaustive()
-    }
-}
-
-impl<F: Future> Future for Scoped<F> {
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        let _in_force = InForce::enter(this.frames);
-        this.future
-            .as_pin_mut()
-            .map_or(Poll::Pending, |future| future.poll(cx))
     }
 }
 

@@ -10,7 +10,7 @@ use http::{Request, request::Parts};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::scope::{AuditContext, Scoped};
+use super::{scope::AuditContext, scoped::Scoped};
 
 type Hook = Arc<dyn Fn(&Parts) -> Option<AuditContext> + Send + Sync>;
 

@@ -198,8 +198,8 @@ impl<'a> Writer<'a> {
         write_field(self.out, json.as_bytes(), key, value);
     }
 
-    /// As [`field`](Self::field), of an object whose members stand in the field's place. What is
-    /// no object stays under the key, and so does what the key's name denies.
+    /// As [`field`](Self::field), of an object whose members stand in the field's place. Another
+    /// value stays under the key, and so does `[redacted]` if the key is denied.
     pub fn flatten(&mut self, json: &'static str, key: usize, value: &dyn Argument) {
         let name = json.get(json.len() - key + 2..json.len() - 2);
         let name = name.unwrap_or_default().as_bytes();
@@ -223,8 +223,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Leaves of members with one name the last one, in the place of the first; before its object
-    /// is closed.
+    /// Of members that have one name, keeps the last, in the place of the first. To be called
+    /// before the object is closed.
     pub fn leave_last(&mut self, object: &Object) {
         json::leave_last(self.out, object.start);
     }

@@ -301,15 +301,14 @@ impl AuditLogBuilder {
         self
     }
 
-    /// More names of fields whose values this log doesn't show, beside
-    /// [`DENIED_FIELDS`](crate::DENIED_FIELDS).
+    /// Denies more field names in this log, in addition to [`DENIED_FIELDS`](crate::DENIED_FIELDS):
+    /// their values are recorded as `[redacted]`. Calls add up.
     ///
-    /// They match as those do: `internal_note` also denies `internalNote` and
-    /// `customer_internal_note`, and not `internal_note_id`. They hold in `details`, in `attributes`
-    /// and in whatever is in them; the fields of an entry's own, such as `ip_address`, are not meant.
-    /// A value that is [`mask`](crate::mask)ed or [`hashed`](crate::hashed) is shown so, and one that
-    /// is [`unredacted`](crate::unredacted) is shown, where it is the field itself. May be called
-    /// more than once.
+    /// The names match as those of the list do: `internal_note` also denies `internalNote` and
+    /// `customer_internal_notes`, but not `internal_note_id`. Denied names hold in `details` and in
+    /// `attributes`, at any depth, and not for an entry's own fields, such as `ip_address`. A
+    /// field that is a [`mask`](crate::mask)ed, [`hashed`](crate::hashed) or
+    /// [`unredacted`](crate::unredacted) value is recorded as such.
     ///
     /// ```no_run
     /// # fn main() -> tracing_audit::Result<()> {
@@ -325,21 +324,20 @@ impl AuditLogBuilder {
     ///
     /// # Errors
     ///
-    /// [`open`](Self::open) fails with [`Error::Invalid`] for a name that is empty, a path, or has
-    /// other characters than letters, digits, `_` and `-`; for a field of an entry's own; and for a
-    /// name that is allowed as well.
+    /// [`open`](Self::open) fails with [`Error::Invalid`] for a name that is empty, is a path, has
+    /// other characters than letters, digits, `_` and `-`, is one of an entry's own fields, or is
+    /// allowed as well.
     pub fn deny_fields(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.denied_fields.extend(names.into_iter().map(Into::into));
         self
     }
 
-    /// Names of fields whose values this log shows, though [`DENIED_FIELDS`](crate::DENIED_FIELDS)
-    /// or [`deny_fields`](Self::deny_fields) denies them.
+    /// Allows field names in this log that [`DENIED_FIELDS`](crate::DENIED_FIELDS) or
+    /// [`deny_fields`](Self::deny_fields) would deny: their values are recorded. Calls add up.
     ///
-    /// Each is the whole name of a field, in any spelling: `pin` allows `pin` and `PIN`, and not
-    /// `user_pin`. What is nested in a field of a denied name is hidden unless that name is allowed
-    /// too. To show one field of one event, write [`unredacted`](crate::unredacted) there. May be
-    /// called more than once.
+    /// A name is the whole name of a field, in any spelling: `pin` allows `pin` and `PIN`, but not
+    /// `user_pin`. An object that is allowed is searched for denied names as any other. To record
+    /// a single field of one event, write [`unredacted`](crate::unredacted) there instead.
     ///
     /// # Errors
     ///

@@ -20,9 +20,9 @@ pub struct Buffer {
     longest: usize,
     /// The keys of the objects that are being written.
     pub(super) keys: Vec<Key>,
-    /// Which names are denied and allowed beside the usual ones.
+    /// The names that the log denies and allows.
     names: Option<&'static FieldNames>,
-    /// Where values begin that are shown under any name.
+    /// Where the values begin that are recorded whatever their names.
     shown: Vec<usize>,
 }
 
@@ -68,7 +68,7 @@ impl Buffer {
         self.longest
     }
 
-    /// From now on a log's names are denied and allowed too.
+    /// From now on the names of this log are denied and allowed.
     #[inline]
     pub(crate) fn set_names(&mut self, names: Option<&'static FieldNames>) {
         self.names = names;
@@ -79,14 +79,19 @@ impl Buffer {
         self.names
     }
 
-    /// Notes that the value which begins here is shown under any name.
+    /// Notes that the value which begins here is recorded whatever its name.
     pub(crate) fn note_shown(&mut self) {
         if self.names.is_some() {
             self.shown.push(self.len);
         }
     }
 
-    /// Whether that was noted of the value that began at `start`.
+    /// Forgets what was noted of the values from `start` on, because they have moved.
+    pub(crate) fn forget_shown(&mut self, start: usize) {
+        self.shown.retain(|shown| *shown < start);
+    }
+
+    /// Whether the value that began at `start` is recorded whatever its name.
     pub(crate) fn is_shown(&self, start: usize) -> bool {
         self.shown.contains(&start)
     }
@@ -191,7 +196,7 @@ impl Buffer {
         self[at..].rotate_right(bytes.len());
     }
 
-    /// Puts bytes in the place of others.
+    /// Replaces some of the bytes by others.
     pub(crate) fn replace(&mut self, place: Range<usize>, bytes: &[u8]) {
         let len = self.len;
         let behind = place.start + bytes.len();

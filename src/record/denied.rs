@@ -1,9 +1,9 @@
-//! Fields that are not shown for the sake of their names.
+//! Fields whose values are not recorded because of their names.
 //!
 //! [`secret_names`](super::secret_names) knows which names look like secrets. An application can
-//! deny more names and allow some, for one log: [`FieldNames`]. What a log allows is asked where a
-//! value would be hidden. What it denies is hidden when its entry is rendered, see
-//! [`hide`](super::hide).
+//! deny more names and allow some for one log, see [`FieldNames`]. Whether the log allows a name is
+//! asked at the moment when its value would be hidden. Names that only the log denies are hidden
+//! after an entry has been rendered, see [`hide`](super::hide).
 
 use std::sync::OnceLock;
 
@@ -16,35 +16,38 @@ pub(crate) const REDACTED: &str = "[redacted]";
 /// The same as JSON.
 pub(crate) const REDACTED_JSON: &[u8] = b"\"[redacted]\"";
 
-/// Names of fields whose values are not shown, in `details`, `attributes` and whatever is in them:
+/// The field names whose values are not recorded in `details` and `attributes`, at any depth:
 /// `[redacted]` stands in their place.
 ///
-/// Each is a word or a run of words. It matches a name that has it among its words, which are what
-/// stands between `_`, `-`, `.`, digits and changes of case: `user_password`, `cardNumber`, `PIN2`;
-/// plurals match as well, and runs that are written together (`apikey`). A name whose last word says
-/// that the value is something about the secret is shown: `token_count`, `secret_id`,
-/// `password_changed_at`; and so is one that begins with `has`, `is`, `max` and the like.
+/// Each entry of the list is a word or a run of words, and denies every name that has it among its
+/// words. A name is split into words at `_`, `-` and `.`, after digits and at changes of case, so
+/// `token` denies `refresh_token`, `userToken`, `tokens` and `TOKEN2`, and `pin` does not deny
+/// `spin`. A run of words also matches when it is written together (`apikey`).
 ///
-/// A value that is [`mask`](crate::mask)ed or [`hashed`](crate::hashed) is shown so where it is the
-/// field itself; [`unredacted`](crate::unredacted) shows any. An application can deny more names
-/// and allow some: [`deny_fields`](crate::AuditLogBuilder::deny_fields),
+/// A name passes if its last word says that the value is something about the secret, and not the
+/// secret: `token_count`, `secret_id`, `password_changed_at`, `secrets_found`. So does a name that
+/// begins with a word such as `has`, `is`, `max` or `total`: `has_password`, `max_tokens`.
+///
+/// A field that is a [`mask`](crate::mask)ed or a [`hashed`](crate::hashed) value is recorded so
+/// whatever its name, and an [`unredacted`](crate::unredacted) value is recorded as it is. A log
+/// can deny more names and allow some: [`deny_fields`](crate::AuditLogBuilder::deny_fields),
 /// [`allow_fields`](crate::AuditLogBuilder::allow_fields).
 pub const DENIED_FIELDS: &[&str] = &SECRETS;
 
-/// The names that a log denies or allows beside [`DENIED_FIELDS`].
+/// The names that a log denies and allows in addition to [`DENIED_FIELDS`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct FieldNames {
-    /// As rules: in small letters, the words apart.
+    /// As rules: in lower case, with a space between two words.
     denied: Vec<String>,
-    /// Letters of each of them, if all have as many.
+    /// Letters of each denied name; `None` if a name is too short for that.
     telling: Option<Telling>,
-    /// In small letters, written together.
+    /// In lower case, without anything between the words.
     allowed: Vec<String>,
 }
 
 impl FieldNames {
-    /// `None` without any names. They stay for the process's life, so that threads can point to
-    /// them.
+    /// `None` if there are no names. The names are kept as long as the process runs, so that each
+    /// thread can refer to them without counting.
     pub(crate) fn leak(denied: &[String], allowed: &[String]) -> Result<Option<&'static Self>> {
         for name in denied {
             check("deny_fields", name)?;
@@ -52,8 +55,8 @@ impl FieldNames {
                 return Err(Error::invalid(
                     "deny_fields",
                     format!(
-                        "`{name}` is a field of the log's own, and is recorded if an event or its context has it; only names in `details` \
-                         and `attributes` can be denied"
+                        "`{name}` is one of an entry's own fields, and only details and attributes can be denied; leave it out here, and give \
+                         events and contexts no `{name}`"
                     ),
                 ));
             }
@@ -66,7 +69,9 @@ impl FieldNames {
             {
                 return Err(Error::invalid(
                     "allow_fields",
-                    format!("`{name}` is denied as well; leave one of the two out"),
+                    format!(
+                        "`{name}` is given to `deny_fields` as well; leave it out of one of the two"
+                    ),
                 ));
             }
         }
@@ -96,7 +101,7 @@ impl FieldNames {
         !self.denied.is_empty()
     }
 
-    /// Whether it denies this one, going by those alone.
+    /// Whether the log denies this name itself, whatever [`DENIED_FIELDS`] says.
     pub(crate) fn denies_also(&self, name: &[u8]) -> bool {
         self.telling
             .as_ref()
@@ -106,7 +111,7 @@ impl FieldNames {
     }
 }
 
-/// Fields of an entry that no name in `details` is meant by.
+/// An entry's own fields, which are recorded whatever the log denies.
 const OWN: [&str; 10] = [
     "tenant_id",
     "ip_address",
@@ -123,14 +128,14 @@ const OWN: [&str; 10] = [
 fn check(setting: &str, name: &str) -> Result<()> {
     let wrong = if name.is_empty() {
         "a name is empty; leave it out".to_owned()
-    } else if name.contains('.') {
-        format!("`{name}` is a path; give the name of the field alone, it holds wherever that is")
+    } else if let Some((_, last)) = name.rsplit_once('.') {
+        format!("`{name}` is a path, and a name holds at any depth; write `{last}`")
     } else if let Some(character) = name.chars().find(|c| !is_of_name(*c)) {
         format!(
-            "{name:?} is not the name of a field: it has a {character:?}; write letters, digits, `_` and `-`"
+            "{name:?} is not a field's name, because it has {character:?} in it; use letters, digits, `_` and `-`"
         )
     } else if !name.chars().any(char::is_alphabetic) {
-        format!("`{name}` is not the name of a field: it has no letter")
+        format!("`{name}` is not a field's name, because it has no letter")
     } else {
         return Ok(());
     };
@@ -156,7 +161,7 @@ fn together(name: &str) -> String {
     as_rule(name).replace(' ', "")
 }
 
-/// Three letters of each rule, unless one has no three that stand together.
+/// Three letters of each rule; `None` if a rule has no word of three letters.
 fn telling(rules: &[String]) -> Option<Telling> {
     let mut telling = Telling::none();
     for rule in rules {
@@ -168,16 +173,16 @@ fn telling(rules: &[String]) -> Option<Telling> {
     Some(telling)
 }
 
-/// Whether a field of this name is not shown, going by [`DENIED_FIELDS`] and what a log allows.
+/// Whether [`DENIED_FIELDS`] denies a name that the log does not allow.
 #[inline]
 pub(crate) fn is_denied(name: &[u8], names: Option<&FieldNames>) -> bool {
     looks_secret(name) && !names.is_some_and(|names| names.allows(name))
 }
 
-/// How to find the names of the log that would take an event now, once a log has any.
+/// Finds the names of the log that would take an event now. Set by the first log that has names.
 static OF_LOG: OnceLock<fn() -> Option<&'static FieldNames>> = OnceLock::new();
 
-/// From now on `of_log` is asked for the names of what is rendered before its entry is.
+/// From now on `of_log` says which names hold for values that are rendered before their entry.
 pub(crate) fn ask_log(of_log: fn() -> Option<&'static FieldNames>) {
     // It is the same function each time.
     let _ = OF_LOG.set(of_log);

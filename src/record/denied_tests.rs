@@ -258,7 +258,13 @@ fn a_log_denies_more_names_and_allows_some() {
 
 #[test]
 fn a_short_name_beside_long_ones_is_denied_too() {
-    for denied in [&["salary", "a"][..], &["salary"], &["a1", "bcd_e"]] {
+    for denied in [
+        &["salary", "a"][..],
+        &["salary"],
+        &["a1", "bcd_e"],
+        &["2fa_seed"],
+        &["internal", "internal_id"],
+    ] {
         let names = names(denied, &[]).unwrap().unwrap();
         for name in denied {
             assert!(names.denies_also(name.as_bytes()), "{name}");
@@ -275,22 +281,22 @@ fn a_malformed_name_is_an_error_that_says_what_to_write() {
         (
             "user.pin",
             "x",
-            "deny_fields: `user.pin` is a path; give the name of the field alone, it holds wherever that is",
+            "deny_fields: `user.pin` is a path, and a name holds at any depth; write `pin`",
         ),
         (
             "x",
             "a b",
-            "allow_fields: \"a b\" is not the name of a field: it has a ' '; write letters, digits, `_` and `-`",
+            "allow_fields: \"a b\" is not a field's name, because it has ' ' in it; use letters, digits, `_` and `-`",
         ),
         (
             "_1",
             "x",
-            "deny_fields: `_1` is not the name of a field: it has no letter",
+            "deny_fields: `_1` is not a field's name, because it has no letter",
         ),
         (
             "token_family",
             "TokenFamily",
-            "allow_fields: `TokenFamily` is denied as well; leave one of the two out",
+            "allow_fields: `TokenFamily` is given to `deny_fields` as well; leave it out of one of the two",
         ),
     ] {
         let refused = names(&[denied], &[allowed]).unwrap_err();
@@ -298,7 +304,7 @@ fn a_malformed_name_is_an_error_that_says_what_to_write() {
     }
     let refused = names(&["ip_address"], &[]).unwrap_err().to_string();
     assert!(
-        refused.starts_with("deny_fields: `ip_address` is a field of the log's own"),
+        refused.starts_with("deny_fields: `ip_address` is one of an entry's own fields"),
         "{refused}"
     );
 }

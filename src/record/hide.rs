@@ -1,8 +1,9 @@
-//! Hides what a log denies by names of its own, in an entry that was rendered.
+//! Hides the values whose names only the log denies, in an entry that has been rendered.
 //!
-//! Only then all names are together: those that are known while compiling, maybe with their values,
-//! those inside of values, and those of parts that were rendered before. A value that is masked,
-//! hashed or insisted on stays; the buffer knows where such values begin.
+//! Names come from several places: some are known while compiling, maybe with their values, some
+//! are inside serialized values, and some are in parts that were rendered earlier. All of them meet
+//! in the rendered entry. A masked, hashed or unredacted value stays: the buffer has noted where
+//! such values begin.
 
 use super::{
     buffer::Buffer,
@@ -26,7 +27,7 @@ pub(crate) fn hide(out: &mut Buffer, start: usize) {
 struct Hiding<'a> {
     out: &'a mut Buffer,
     names: &'static FieldNames,
-    /// How far what comes now was moved by what was hidden before.
+    /// How far the text from here on has moved, because values before it were hidden.
     moved: isize,
 }
 

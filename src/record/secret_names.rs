@@ -72,103 +72,21 @@ const ENDINGS: [&str; 9] = [
     "token",
 ];
 
-/// Rules that match at the beginning of a longer word as well: `passwordhash`, but `passwordless`.
+/// Rules that match at the beginning of a longer word as well: `passwordhash`, not `passwordless`.
 const BEGINNINGS: [&str; 3] = ["passphrase", "passwd", "password"];
 
 /// Last words of names whose value is something about the secret, and not the secret.
-const ABOUT: [&str; 86] = [
-    "accepted",
-    "added",
-    "age",
-    "algorithm",
-    "at",
-    "attempt",
-    "attempts",
-    "by",
-    "bytes",
-    "changed",
-    "consent",
-    "count",
-    "counts",
-    "created",
-    "days",
-    "deleted",
-    "disabled",
-    "domain",
-    "enabled",
-    "endpoint",
-    "expired",
-    "expires",
-    "expiry",
-    "exported",
-    "failed",
-    "failures",
-    "file",
-    "format",
-    "found",
-    "hours",
-    "id",
-    "ids",
-    "imported",
-    "issued",
-    "issuer",
-    "kind",
-    "leaked",
-    "left",
-    "len",
-    "length",
-    "lifetime",
-    "limit",
-    "manager",
-    "matched",
-    "matches",
-    "method",
-    "migrated",
-    "minutes",
-    "missing",
-    "ms",
-    "name",
-    "names",
-    "owner",
-    "path",
-    "policy",
-    "present",
-    "provider",
-    "reason",
-    "remaining",
-    "removed",
-    "required",
-    "revoked",
-    "rotated",
-    "scanned",
-    "scope",
-    "scopes",
-    "seconds",
-    "secs",
-    "size",
-    "skipped",
-    "source",
-    "state",
-    "status",
-    "store",
-    "strength",
-    "synced",
-    "total",
-    "ttl",
-    "type",
-    "types",
-    "updated",
-    "usage",
-    "used",
-    "valid",
-    "verified",
-    "version",
-];
+const ABOUT: &str = "\
+    accepted added age algorithm at attempt attempts by bytes changed consent count counts \
+    created days deleted disabled domain enabled endpoint expired expires expiry exported failed \
+    failures file format found hours id ids imported issued issuer kind leaked left len length \
+    lifetime limit manager matched matches method migrated minutes missing ms name names owner \
+    path policy present provider reason remaining removed required revoked rotated scanned scope \
+    scopes seconds secs size skipped source state status store strength synced total ttl type \
+    types updated usage used valid verified version";
 
 /// First words of such names: `has_password`, `max_tokens`.
-const WHETHER: [&str; 9] = [
-    "had", "has", "is", "max", "min", "needs", "num", "requires", "total",
-];
+const WHETHER: &str = "had has is max min needs num requires total";
 
 /// Three letters of each rule, which few other words have.
 const TELLING: [&[u8; 3]; 23] = [
@@ -192,9 +110,9 @@ pub(crate) fn looks_secret(name: &[u8]) -> bool {
     OF_SECRETS.are_in(name) && has_rule(name, &SECRETS)
 }
 
-/// Whether a field at this path, whose names are joined by dots, looks like a secret: because of its
-/// own name or of that of an object that it is in. Only a plural is read together with what is
-/// below it: `secrets.found` counts secrets, and `cookie.id` is a part of one.
+/// Whether a field at this path, whose names are joined by dots, looks like a secret because of its
+/// own name or the name of an object around it. Only a plural is read together with what is below
+/// it: `secrets.found` counts secrets, while `cookie.id` is a part of one.
 pub(crate) fn path_looks_secret(path: &str) -> bool {
     let mut rest = path;
     loop {
@@ -255,20 +173,20 @@ pub(crate) fn has_rule(name: &[u8], rules: &[impl AsRef<str>]) -> bool {
         let Some(word) = next_word(&mut rest) else {
             return false;
         };
-        let found = after_rule(from, word, rest, rules);
-        if found.is_some_and(|after| !is_about(after)) {
+        let mut rules = rules.iter().map(AsRef::as_ref);
+        if rules.any(|rule| is_secret_at(from, word, rest, rule)) {
             return true;
         }
-        if from.len() == name.len() && is_one_of(word, &WHETHER) {
+        if from.len() == name.len() && is_one_of(word, WHETHER) {
             return false;
         }
     }
 }
 
-fn is_one_of(word: &[u8], words: &[&str]) -> bool {
+fn is_one_of(word: &[u8], words: &str) -> bool {
     let word = without_digits(word);
     words
-        .iter()
+        .split(' ')
         .any(|one| one.as_bytes().eq_ignore_ascii_case(word))
 }
 
@@ -281,28 +199,22 @@ fn is_about(mut words: &[u8]) -> bool {
         }
         last = word;
     }
-    is_one_of(last, &ABOUT)
+    is_one_of(last, ABOUT)
 }
 
-/// What is behind a rule with which a name begins; `rest` is what is behind its first word.
-fn after_rule<'a>(
-    name: &'a [u8],
-    word: &[u8],
-    rest: &'a [u8],
-    rules: &[impl AsRef<str>],
-) -> Option<&'a [u8]> {
+/// Whether a name begins with a rule, and isn't about the secret. `rest` is the name without its
+/// first word.
+fn is_secret_at(name: &[u8], word: &[u8], rest: &[u8], rule: &str) -> bool {
     let letters = singular(without_digits(word));
-    let first = word.first()?.to_ascii_lowercase();
-    let last = letters.last().map(u8::to_ascii_lowercase);
-    rules.iter().map(AsRef::as_ref).find_map(|rule: &str| {
-        let (begin, end) = (rule.as_bytes().first()?, rule.as_bytes().last()?);
-        if *begin == first
-            && let Some(after) = after_whole_words(name, rule)
-        {
-            return Some(after);
-        }
-        (Some(*end) == last && is_end_of(letters, rule)).then_some(rest)
-    })
+    let same = |a: Option<&u8>, b: Option<&u8>| match (a, b) {
+        (Some(a), Some(b)) => a.eq_ignore_ascii_case(b),
+        _ => false,
+    };
+    // Few rules have either end in common with the word.
+    let begins = same(word.first(), rule.as_bytes().first());
+    let ends = same(letters.last(), rule.as_bytes().last());
+    begins && after_whole_words(name, rule).is_some_and(|after| !is_about(after))
+        || ends && is_end_of(letters, rule) && !is_about(rest)
 }
 
 /// What is behind a rule that is one or more whole words.

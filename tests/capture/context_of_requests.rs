@@ -1,6 +1,12 @@
 //! The context of an HTTP request, and the actor that becomes known in the middle of it: by an
 //! extractor, a middleware, or a layer after the authentication.
 
+use std::{
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
 use axum::{
     Router,
     body::Body,
@@ -11,6 +17,7 @@ use axum::{
     routing::get,
 };
 use serde_json::{Value, json};
+use tower_layer::Layer as _;
 use tower_service::Service as _;
 use tracing::{Instrument as _, field::Empty, info_span};
 use tracing_audit::{
@@ -211,4 +218,57 @@ fn a_span_between_the_layer_and_the_handler_hides_nothing() {
         &served(app, &USERS),
         &[("work.done", true), ("work.continued", true)],
     );
+}
+
+/// A service may do its work in `call`, before there is a future.
+#[test]
+fn what_a_service_learns_in_its_call_holds_for_its_future() {
+    #[derive(Clone)]
+    struct Early;
+    impl tower_service::Service<http::Request<()>> for Early {
+        type Response = ();
+        type Error = std::convert::Infallible;
+        type Future = std::pin::Pin<Box<dyn Future<Output = Result<(), Self::Error>>>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: http::Request<()>) -> Self::Future {
+            AuditContext::update(known(&User("ann".to_owned())));
+            Box::pin(async {
+                audit!("work.done");
+                Ok(())
+            })
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
+        .source("requests")
+        .open()
+        .unwrap();
+    let subscriber = tracing_subscriber::registry().with(log.layer());
+    tracing::dispatcher::with_default(&subscriber.into(), || {
+        let mut service = AuditContextLayer::new().layer(Early);
+        let mut made = [
+            pin!(service.call(http::Request::new(()))),
+            pin!(service.call(http::Request::new(()))),
+        ];
+        for future in &mut made {
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(future.as_mut().poll(&mut cx).is_ready());
+        }
+        audit!("work.outside");
+    });
+    log.close().unwrap();
+    let records = crate::support::records(dir.path());
+    let of = |event_type: &str| {
+        let of_type = records.iter().filter(|r| r["event_type"] == event_type);
+        of_type
+            .map(|r| r["actor"]["id"].as_str())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of("work.done"), [Some("ann"), Some("ann")]);
+    assert_eq!(of("work.outside"), [None]);
 }

@@ -182,6 +182,46 @@ fn an_actor_is_one_unit_in_spans_and_contexts() {
 }
 
 #[test]
+fn an_actor_of_another_type_is_another_actor() {
+    let actors: Vec<_> = recorded(|| {
+        let ann = || info_span!("request", actor.id = "ann", actor.name = "Ann");
+        ann().in_scope(|| {
+            audit!("a.b", actor.type = "system");
+            audit!("a.b", actor.type = "user");
+            audit!("a.b", actor.type = "system", actor.name = "timer");
+            info_span!("timer", actor.type = "system").in_scope(|| audit!("a.b"));
+            info_span!("person", actor.type = "user").in_scope(|| audit!("a.b"));
+            audit_context! { actor.type = "system" }.run(|| audit!("a.b"));
+        });
+        audit_context! { actor = Actor::service("cron").name("Cron") }.run(|| {
+            audit!("a.b", actor.type = "user");
+            audit!("a.b", actor.type = "service");
+            AuditContext::update(audit_context! { actor.type = "system" });
+            audit!("a.b");
+        });
+    })
+    .iter()
+    .map(|record| record["actor"].clone())
+    .collect();
+    let system = json!({"type": "system"});
+    let ann = json!({"type": "user", "id": "ann", "name": "Ann"});
+    assert_eq!(
+        actors,
+        [
+            system.clone(),
+            ann.clone(),
+            json!({"type": "system", "name": "timer"}),
+            system.clone(),
+            ann,
+            system.clone(),
+            json!({"type": "user"}),
+            json!({"type": "service", "id": "cron", "name": "Cron"}),
+            system,
+        ]
+    );
+}
+
+#[test]
 fn a_captured_context_is_complete() {
     let records = recorded(|| {
         let captured = context("captured").run(AuditContext::current);

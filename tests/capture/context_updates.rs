@@ -209,7 +209,10 @@ fn an_update_inside_a_span_keeps_its_place_across_awaits() {
 #[test]
 fn a_connection_may_be_updated_any_number_of_times() {
     let records = recorded(|| {
-        AuditContext::new().run(|| {
+        AuditContext::new().tenant_id("nobody's").run(|| {
+            info_span!("first").in_scope(|| {
+                AuditContext::update(audit_context! { actor.name = "lost", session_id = "s" });
+            });
             let mut spans = Vec::new();
             for n in 0..100 {
                 spans.push(info_span!("command", n).entered());
@@ -223,6 +226,9 @@ fn a_connection_may_be_updated_any_number_of_times() {
     for (n, record) in records.iter().enumerate() {
         assert_eq!(record["actor"]["id"], n.min(99).to_string());
         assert_eq!(record["tenant_id"], "acme");
+        // What only the first said still holds; of its actor nothing is left.
+        assert_eq!(record["context"]["session_id"], "s");
+        assert_eq!(record["actor"].get("name"), None);
     }
     assert_eq!(records.len(), 101);
 }

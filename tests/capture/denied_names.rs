@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tracing_audit::{
-    Actor, AuditEvent, AuditLog, Resource, Secret, audit, audited, hashed, mask, unredacted,
+    Actor, AuditEvent, AuditLog, Resource, Secret, SecretForm, audit, audited, catalogue, hashed,
+    mask, unredacted,
 };
 use tracing_subscriber::prelude::*;
 
@@ -357,6 +358,59 @@ fn each_log_goes_by_its_own_names() {
 }
 
 #[test]
+fn the_catalogue_says_how_what_looks_like_a_secret_is_recorded() {
+    let program = catalogue();
+    let form = |event_type: &str, path: &str| program.get(event_type).unwrap().looks_secret(path);
+    for (event_type, path, expected) in [
+        ("card.issued", "details.iban", Some(SecretForm::Redacted)),
+        ("card.issued", "details.otp_hint", Some(SecretForm::Clear)),
+        ("card.issued", "details.token", Some(SecretForm::Masked)),
+        ("card.issued", "details.token_count", None),
+        (
+            "card.use.completed",
+            "details.pin",
+            Some(SecretForm::Redacted),
+        ),
+        (
+            "card.use.completed",
+            "details.token",
+            Some(SecretForm::Masked),
+        ),
+        ("card.use.completed", "details.secret_name", None),
+        ("customer.read", "details.salary", None),
+    ] {
+        assert_eq!(form(event_type, path), expected, "{event_type} {path}");
+    }
+
+    // That of a log goes by its names.
+    let dir = tempfile::tempdir().unwrap();
+    let builder = AuditLog::builder(dir.path())
+        .lifecycle(false)
+        .source("names");
+    let builder = builder.deny_fields(["salary", "pages"]);
+    builder
+        .allow_fields(["pin"])
+        .open()
+        .unwrap()
+        .close()
+        .unwrap();
+    let kept = std::fs::read(dir.path().join("state/catalogue.json")).unwrap();
+    let kept: Value = serde_json::from_slice(&kept).unwrap();
+    let entries = kept["sources"]["names"].as_array().unwrap();
+    let marks = |event_type: &str| {
+        let entry = entries
+            .iter()
+            .find(|entry| entry["event_type"] == event_type);
+        entry.unwrap()["looks_secret"].clone()
+    };
+    assert_eq!(
+        marks("customer.read"),
+        json!({"details.pages": "redacted", "details.salary": "hashed"})
+    );
+    assert_eq!(marks("card.issued")["details.pin"], "clear");
+}
+
+#[test]
 fn a_log_with_a_malformed_name_does_not_open() {
     let dir = tempfile::tempdir().unwrap();
     let builder = || {
@@ -371,14 +425,14 @@ fn a_log_with_a_malformed_name_does_not_open() {
         ),
         (
             builder().allow_fields(["user.pin"]).open(),
-            "allow_fields: `user.pin` is a path; give the name of the field alone, it holds wherever that is",
+            "allow_fields: `user.pin` is a path, and a name holds at any depth; write `pin`",
         ),
         (
             builder()
                 .deny_fields(["note"])
                 .allow_fields(["NOTE"])
                 .open(),
-            "allow_fields: `NOTE` is denied as well; leave one of the two out",
+            "allow_fields: `NOTE` is given to `deny_fields` as well; leave it out of one of the two",
         ),
     ] {
         assert_eq!(opened.unwrap_err().to_string(), error);

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use tracing_audit::{AuditEvent, audit};
+use tracing_audit::{AuditEvent, AuditLog, audit, mask};
+use tracing_subscriber::prelude::*;
 
 use super::redaction::written;
 
@@ -77,15 +78,37 @@ fn the_members_of_a_flattened_field_are_details() {
 
 #[test]
 fn of_members_with_one_name_the_last_stands_in_the_place_of_the_first() {
-    let more = json!({"status": "of more", "b": 1, "path": {"x": [1, 2]}});
-    let last = json!({"b": 2, "service": "of last"});
-    assert_eq!(
-        details(&called(more, Some(last))),
-        json!({
-            "service": "of last", "method": "GET", "path": {"x": [1, 2]}, "token": "[redacted]",
-            "status": "of more", "b": 2,
-        })
+    #[derive(AuditEvent)]
+    #[audit("api.called", service = "billing", note = mask("abcdefghi", 3), last = "kept")]
+    struct Called {
+        #[audit(flatten)]
+        first: Value,
+        status: u16,
+        #[audit(flatten)]
+        second: Value,
+        end: &'static str,
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
+        .source("flat")
+        .open()
+        .unwrap();
+    tracing::dispatcher::with_default(
+        &tracing_subscriber::registry().with(log.layer()).into(),
+        || {
+            audit!(Called {
+                first: json!({"status": "hidden", "a": {"a": 1}, "service": "other", "end": 0}),
+                status: 200,
+                second: json!({"a": "a", "\"": 1, "second": {"status": 2}}),
+                end: "end",
+            })
+        },
     );
+    log.close().unwrap();
+    let line = crate::support::lines(dir.path()).remove(0);
+    let details = r#""details":{"service":"other","note":"abc…","last":"kept","status":200,"a":"a","end":"end","\"":1,"second":{"status":2}}"#;
+    assert!(line.contains(details), "{line}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::{
     panic::{self, AssertUnwindSafe},
     sync::{Arc, Barrier},
     thread,
+    time::Duration,
 };
 
 use tracing::instrument::WithSubscriber as _;
@@ -55,6 +56,26 @@ fn questions_narrow_down() {
     assert_eq!(created.event_type(), "user.created");
     entries.clone().on_resource("user", 8).none();
     assert_eq!(entries.exactly(3).into_iter().count(), 3);
+}
+
+/// A value whose rendering records an event of its own.
+struct Records;
+
+impl serde::Serialize for Records {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Both have different milliseconds, by which a search sorts.
+        thread::sleep(Duration::from_millis(2));
+        audit!("app.inner");
+        serializer.serialize_unit()
+    }
+}
+
+#[test]
+fn entries_come_in_the_order_in_which_the_log_took_them() {
+    let log = AuditLog::for_tests();
+    // The outer one has the earlier time.
+    log.run(|| audit!("app.outer", value = Records));
+    assert_eq!(log.entries().types(), ["app.inner", "app.outer"]);
 }
 
 #[test]

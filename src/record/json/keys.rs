@@ -70,8 +70,8 @@ fn hash(text: &[u8]) -> u64 {
     (ends.wrapping_add(text.len() as u64)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> START
 }
 
-/// The same for members that were written without notes: those from `start` on, each with a comma
-/// before it.
+/// Does for members that were written without notes what [`end`] does: the members from `start` on,
+/// each with a comma before it.
 pub(crate) fn leave_last(out: &mut Buffer, start: usize) {
     let first = out.keys.len();
     let mut at = start;
@@ -84,7 +84,11 @@ pub(crate) fn leave_last(out: &mut Buffer, start: usize) {
         out.keys.push(key);
         at = scan::value_end(out, value).unwrap_or(out.len());
     }
+    let len = out.len();
     end(out, first);
+    if out.len() != len {
+        out.forget_shown(start);
+    }
 }
 
 /// Ends the object whose keys are noted from `first` on, before its closing brace.

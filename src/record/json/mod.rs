@@ -32,7 +32,7 @@ use super::buffer::{Buffer, SHORT, SLACK, copy_plain, copy_short_plain, special_
 /// list, as the last member of an object.
 pub(crate) const AND_SO_ON: &str = "…";
 
-/// The name of a newtype whose value is shown under any name.
+/// The name of the newtypes whose values are recorded whatever the names of their fields.
 pub(crate) const SHOWN: &str = "$tracing_audit::private::Shown";
 
 /// Whether a value was written, or was a `None` that leaves its field out.
