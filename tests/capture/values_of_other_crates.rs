@@ -30,7 +30,8 @@ fn ids_are_whatever_has_a_text() {
             actor = Actor::service(id).name(id),
             resource.id = id
         );
-        audit!("id.text", actor = Actor::user(String::from("a\"b\n")), resource.id = %id);
+        let text: &String = &String::from("a\"b\n");
+        audit!("id.text", actor = Actor::user(text), resource.id = %id);
     });
     log.close().unwrap();
     let records = records(dir.path());
