@@ -126,6 +126,7 @@ fn main() {
     let idle = dir.path().join("idle");
     let log = AuditLog::builder(&idle)
         .source("bench")
+        .lifecycle(false)
         .rotate_bytes(u64::MAX)
         .open()
         .unwrap();
@@ -136,6 +137,7 @@ fn main() {
     let dir = dir.path().join("log");
     let log = AuditLog::builder(&dir)
         .source("bench")
+        .lifecycle(false)
         .live_grace(Duration::ZERO)
         .open()
         .unwrap();
@@ -143,6 +145,8 @@ fn main() {
     // The next process seals what is left.
     let log = AuditLog::builder(&dir)
         .source("next")
+        // Nothing of its own, so that nothing stays in `live/`.
+        .lifecycle(false)
         .live_grace(Duration::ZERO)
         .open()
         .unwrap();

@@ -253,7 +253,7 @@ pub mod __private {
     pub use crate::capture::audited::*;
     pub use crate::capture::{
         ActorParts, Argument, AsDebug, AsDisplay, ClearDebug, ClearDisplay, ClearJson,
-        ContextParts, Denied, Head, Hidden, Object, Parts, Redacted, SITES, Shown, Site, Writer,
+        ContextParts, Denied, Hidden, Object, Parts, Redacted, SITES, Shown, Site, Writer,
         context_slot, debug, display, given_event_type, given_severity, json, literal, record,
         record_dynamic, redact, site_of, whole_actor, whole_outcome, whole_resource,
     };

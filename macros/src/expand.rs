@@ -5,7 +5,7 @@
 //! argument is evaluated; every temporary is gone at the end of the expansion, so that a receipt
 //! may be awaited in a future that is `Send`.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{Error, Expr, spanned::Spanned};
 
@@ -91,9 +91,10 @@ fn sites(event: &Event, private: &TokenStream) -> (TokenStream, TokenStream) {
     let mut names = Vec::new();
     for severity in possible.iter().copied() {
         let [site, entry] = ["SITE", "ENTRY"].map(|what| name(what, severity));
-        let (head, variant) = (head(event, severity), severity.variant());
+        let (kind, head) = head(event, severity);
+        let variant = severity.variant();
         statics.extend(quote! {
-            static #site: #private::Site = #private::Site::new(
+            static #site: #private::Site = #private::Site::#kind(
                 #head,
                 #krate::Severity::#variant,
                 (#fields, #description),
@@ -143,9 +144,8 @@ pub(crate) fn errors(error: &Error) -> TokenStream {
     quote!({ #errors })
 }
 
-/// The part of the record that is known while compiling.
-fn head(event: &Event, severity: Severity) -> TokenStream {
-    let krate = &event.krate;
+/// What makes the site of such an event, and the part of the record that is known while compiling.
+fn head(event: &Event, severity: Severity) -> (Ident, TokenStream) {
     match &event.kind {
         Kind::Fixed {
             event_type,
@@ -163,7 +163,7 @@ fn head(event: &Event, severity: Severity) -> TokenStream {
             ]
             .map(|(key, value)| key_of(key) + &json_string(value))
             .join(",");
-            quote!(#krate::__private::Head::Fixed { event_type: #event_type, json: #json })
+            (own("fixed"), quote!((#event_type, #json)))
         }
         Kind::Dynamic {
             category, action, ..
@@ -172,7 +172,7 @@ fn head(event: &Event, severity: Severity) -> TokenStream {
                 Some(word) => quote!(::core::option::Option::Some(#word)),
                 None => quote!(::core::option::Option::None),
             });
-            quote!(#krate::__private::Head::Dynamic { category: #category, action: #action })
+            (own("dynamic"), quote!((#category, #action)))
         }
     }
 }

@@ -68,7 +68,7 @@ pub use scoped::{InAuditContext, Scoped};
 pub(crate) use site::catalogue_of_log;
 #[cfg(feature = "cli")]
 pub(crate) use site::demo_catalogue;
-pub use site::{Head, SITES, Site, catalogue, site_of};
+pub use site::{SITES, Site, catalogue, site_of};
 pub(crate) use span_names::SpanNames;
 #[cfg(feature = "tower")]
 pub use update_layer::{AuditUpdateLayer, AuditUpdateService};

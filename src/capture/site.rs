@@ -32,10 +32,8 @@ use crate::{
 pub static SITES: [&'static Site];
 
 /// What is known of an event's first fields while compiling.
-#[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
-pub enum Head {
-    /// `json` is the record's JSON from `schema_version` to `severity`, without braces.
+enum Head {
     Fixed {
         event_type: &'static str,
         json: &'static str,
@@ -62,9 +60,33 @@ pub struct Site {
 }
 
 impl Site {
-    /// `fields` has a line for each, with its path, its kind and how it is recorded; `description`
-    /// is the message as written, or empty; `itself` is the static that this becomes.
-    pub const fn new(
+    /// `json` is the record's JSON from `schema_version` to `severity`, without braces. `fields` has
+    /// a line for each, with its path, its kind and how it is recorded; `description` is the message
+    /// as written, or empty; `itself` is the static that this becomes.
+    pub const fn fixed(
+        (event_type, json): (&'static str, &'static str),
+        severity: Severity,
+        described: (&'static str, &'static str),
+        place: (&'static str, u32, &'static str),
+        itself: &'static Self,
+    ) -> Self {
+        let head = Head::Fixed { event_type, json };
+        Self::new(head, severity, described, place, itself)
+    }
+
+    /// The same, of an event type that comes at run time.
+    pub const fn dynamic(
+        (category, action): (Option<&'static str>, Option<&'static str>),
+        severity: Severity,
+        described: (&'static str, &'static str),
+        place: (&'static str, u32, &'static str),
+        itself: &'static Self,
+    ) -> Self {
+        let head = Head::Dynamic { category, action };
+        Self::new(head, severity, described, place, itself)
+    }
+
+    const fn new(
         head: Head,
         severity: Severity,
         (fields, description): (&'static str, &'static str),

@@ -53,15 +53,31 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    pub(crate) const fn new(
-        head: Head,
+    pub(crate) const fn fixed(
+        (event_type, json): (&'static str, &'static str),
         severity: crate::Severity,
         described: (&'static str, &'static str),
         place: (&'static str, u32, &'static str),
         itself: &'static Site,
     ) -> Self {
         Self {
-            head,
+            head: Head::Fixed { event_type, json },
+            severity,
+            described,
+            place,
+            itself,
+        }
+    }
+
+    pub(crate) const fn dynamic(
+        (category, action): (Option<&'static str>, Option<&'static str>),
+        severity: crate::Severity,
+        described: (&'static str, &'static str),
+        place: (&'static str, u32, &'static str),
+        itself: &'static Site,
+    ) -> Self {
+        Self {
+            head: Head::Dynamic { category, action },
             severity,
             described,
             place,
