@@ -176,6 +176,7 @@ mod capture;
 #[doc(hidden)]
 pub mod cli;
 mod contain;
+mod entry;
 mod error;
 #[cfg(any(feature = "server", test))]
 mod export;
@@ -187,7 +188,6 @@ mod log;
 #[cfg(feature = "macros")]
 mod macros;
 mod query;
-mod record;
 #[cfg(feature = "server")]
 mod server;
 mod store;
@@ -205,15 +205,15 @@ pub use capture::{
 pub use capture::{
     AuditContextLayer, AuditContextService, AuditUpdateLayer, AuditUpdateService, RequestId,
 };
+pub use entry::{
+    Actor, Catalogue, CatalogueEntry, DENIED_FIELDS, Day, FieldKind, HashKey, Location, Outcome,
+    Resource, SCHEMA_VERSION, SecretForm, Seq, Severity, Source, StreamId, Timestamp,
+};
 pub use error::{Error, Result};
 pub use log::{AuditLog, AuditLogBuilder};
 pub use query::{
     AuditReader, Entry, Filter, Order, Page, PageStart, Problem as ReadProblem, Query, Scanned,
     Tail, TailStart,
-};
-pub use record::{
-    Actor, Catalogue, CatalogueEntry, DENIED_FIELDS, Day, FieldKind, HashKey, Location, Outcome,
-    Resource, SCHEMA_VERSION, SecretForm, Seq, Severity, Source, StreamId, Timestamp,
 };
 #[cfg(feature = "server")]
 pub use server::{
@@ -257,5 +257,5 @@ pub mod __private {
         context_slot, debug, display, given_event_type, given_severity, json, literal, record,
         record_dynamic, redact, site_of, whole_actor, whole_outcome, whole_resource,
     };
-    pub use crate::record::Severity;
+    pub use crate::entry::Severity;
 }

@@ -19,8 +19,8 @@ pub use builder::AuditLogBuilder;
 use crate::store::Retention;
 use crate::{
     capture::{self, AuditFilter, AuditLayer, Intake, NotDurable},
+    entry::{HashKey, OwnEntry, Severity, StreamId},
     error::{Error, Result},
-    record::{HashKey, OwnRecord, Severity, StreamId},
     store::{Counters, Hold, Store, fs::OsFs, hold::Holds, keys, layout::Layout},
 };
 use stores::Stores;
@@ -248,7 +248,7 @@ impl AuditLog {
         }
         let key = keys::rotate_hash_key(self.layout(), name)?;
         self.owner.intake.hash_key.set(&key);
-        let record = OwnRecord::new(
+        let record = OwnEntry::new(
             "audit.hash_key.rotated",
             Severity::Warning,
             "Values are hashed with another key",

@@ -157,8 +157,8 @@
 ///
 /// # Cost
 ///
-/// The part of the record that is known while compiling is one static string. The values are
-/// rendered straight into a buffer of the thread, in the order of the record, without an allocation
+/// The part of the entry that is known while compiling is one static string. The values are
+/// rendered straight into a buffer of the thread, in the order of the entry, without an allocation
 /// of the macro's own; then the journal takes one copy. Nothing is evaluated lazily: with no log
 /// and no subscriber, the arguments are evaluated all the same.
 #[macro_export]

@@ -214,7 +214,7 @@ pub(crate) fn conflict(field: &Field, in_the_way: &InTheWay, fields: &[Field]) -
     Error::new_spanned(path, message)
 }
 
-/// The fields that are settings, and not values in the record.
+/// The fields that are settings, and not values in the entry.
 pub(crate) const SETTINGS: [&str; 3] = ["severity", "category", "action"];
 
 /// The setting that a field is, if it is one.

@@ -11,7 +11,7 @@ use crate::{
     field::{Field, Sigil},
 };
 
-/// A line for each field: its path in the record, its kind and, if it is not recorded plainly, how,
+/// A line for each field: its path in the entry, its kind and, if it is not recorded plainly, how,
 /// with spaces between them.
 pub(crate) fn fields(event: &Event) -> String {
     let mut lines = Vec::new();

@@ -1,7 +1,7 @@
 //! From a checked event to code.
 //!
 //! What always holds of it: every argument is evaluated once, in source order, and borrowed, not
-//! moved; the parts are written in the record's order; no name of ours is in scope where an
+//! moved; the parts are written in the entry's order; no name of ours is in scope where an
 //! argument is evaluated; every temporary is gone at the end of the expansion, so that a receipt
 //! may be awaited in a future that is `Send`.
 
@@ -19,7 +19,7 @@ use crate::{
     writing::Writing,
 };
 
-/// The version of the record's schema.
+/// The version of the entry's schema.
 const SCHEMA_VERSION: &str = "1.0";
 
 pub(crate) fn expand(event: &Event) -> TokenStream {
@@ -144,7 +144,7 @@ pub(crate) fn errors(error: &Error) -> TokenStream {
     quote!({ #errors })
 }
 
-/// What makes the site of such an event, and the part of the record that is known while compiling.
+/// What makes the site of such an event, and the part of the entry that is known while compiling.
 fn head(event: &Event, severity: Severity) -> (Ident, TokenStream) {
     match &event.kind {
         Kind::Fixed {

@@ -159,7 +159,7 @@ pub(crate) struct Field {
 }
 
 impl Field {
-    /// A value that the record has in another place than the fields.
+    /// A value that the entry has in another place than the fields.
     pub(crate) fn computed(name: &str, value: Expr) -> Self {
         Self {
             path: Path::of(&[name], value.span()),

@@ -7,7 +7,7 @@
 //! | file | from | to |
 //! |---|---|---|
 //! | `call`, `field` | tokens | a call as written, and a list of syntax errors |
-//! | `event_type`, `severity`, `slot` | a literal, an expression, a field's path | a checked event type, the possible severities, a canonical path in the record |
+//! | `event_type`, `severity`, `slot` | a literal, an expression, a field's path | a checked event type, the possible severities, a canonical path in the entry |
 //! | `check` | a call | an event that keeps every rule, or all the errors at once |
 //! | `expand`, `writing`, `argument` | an event | code |
 //!
@@ -20,7 +20,7 @@
 //! manifest is read. The code that comes out names only `$crate::Severity`, `$crate::__private` and
 //! `::core`, and works without a prelude.
 //!
-//! **A new slot** is a row in `slot::SLOTS`, in the order of the record; if the spans can fill it,
+//! **A new slot** is a row in `slot::SLOTS`, in the order of the entry; if the spans can fill it,
 //! also a method of the runtime's `Writer`, and else its name in `writing::OWN`.
 //!
 //! **Testing.** Everything but the entry points works on `proc_macro2`, so the unit tests (`tests`)

@@ -1,4 +1,4 @@
-//! Where a field's value goes in the record.
+//! Where a field's value goes in the entry.
 //!
 //! Every field has one canonical path: `["actor", "id"]`, `["context", "session_id"]`,
 //! `["details", "order", "id"]`. So "given twice" is two equal paths and "whole and part" is a path
@@ -8,16 +8,16 @@ use syn::{Error, Result};
 
 use crate::field::{Field, Sigil};
 
-/// One top-level place for values in the record.
+/// One top-level place for values in the entry.
 pub(crate) struct Slot {
     pub(crate) name: &'static str,
-    /// Its named parts, in the order of the record; empty if it has none, or any (`details`).
+    /// Its named parts, in the order of the entry; empty if it has none, or any (`details`).
     pub(crate) parts: &'static [&'static str],
     /// What the whole of it is called, if it may be given as a whole.
     whole: Option<&'static str>,
 }
 
-/// All of them, in the order of the record.
+/// All of them, in the order of the entry.
 pub(crate) const SLOTS: [Slot; 10] = [
     Slot {
         name: "tenant_id",
@@ -81,7 +81,7 @@ pub(crate) const SLOTS: [Slot; 10] = [
 
 const TEXT: &str = "text";
 
-/// The names of one word that have a place of their own in the record.
+/// The names of one word that have a place of their own in the entry.
 pub(crate) const TOP_LEVEL: [&str; 13] = [
     "tenant_id",
     "actor",

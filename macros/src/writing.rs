@@ -1,7 +1,7 @@
-//! The code that writes an event's values, in the record's order.
+//! The code that writes an event's values, in the entry's order.
 //!
 //! What is known while compiling is text, and all the text between two values is one piece, so that
-//! the code reads like the record: text, value, text, value. Where the spans may fill in what the
+//! the code reads like the entry: text, value, text, value. Where the spans may fill in what the
 //! event leaves empty, there is a method for each field instead.
 
 use proc_macro2::{Ident, Span, TokenStream};
@@ -227,7 +227,7 @@ impl Writing<'_> {
         }
     }
 
-    /// An object and what is in it. `part` says which part of the record it is, if it is one;
+    /// An object and what is in it. `part` says which part of the entry it is, if it is one;
     /// `texts`, that its values are strings, but for maps.
     fn object(
         &self,

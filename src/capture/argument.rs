@@ -5,7 +5,7 @@ use std::fmt::{Debug, Display};
 
 use serde::{Serialize, Serializer};
 
-use crate::record::{
+use crate::entry::{
     Buffer,
     json::{self, Presence},
 };

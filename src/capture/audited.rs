@@ -16,7 +16,7 @@ use super::{
     argument::{Argument, Written},
     mirror,
 };
-use crate::record::{Buffer, denied::names_of_log, json::Presence};
+use crate::entry::{Buffer, denied::names_of_log, json::Presence};
 
 /// An argument that was rendered before the body ran, which may have moved it since.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! What an event inherits from the spans and contexts around it.
 //!
-//! A span keeps the fields that mean something to an audit record, rendered as JSON, in its
+//! A span keeps the fields that mean something to an entry, rendered as JSON, in its
 //! extensions (which ones, `span_names` says). An event gathers them from the innermost span or
 //! context outwards; the innermost wins. An actor is one unit: the span that names its `id` hides
 //! the whole actor of the spans outside it, as does a context that is given an actor, so that one
@@ -8,11 +8,11 @@
 
 use std::ops::Range;
 
-use crate::record::{Buffer, address, json};
+use crate::entry::{Buffer, address, json};
 
 macro_rules! slots {
     ($($slot:ident: $name:literal,)*) => {
-        /// A field of the record that can come from the surroundings.
+        /// A field of the entry that can come from the surroundings.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(usize)]
         pub(super) enum Slot {

@@ -22,11 +22,11 @@ use super::{
     writer::{Parts, Writer},
 };
 use crate::{
-    journal::Process,
-    record::{
+    entry::{
         Buffer, Instant, Stamp, denied::FieldNames, hide::hide, is_free_event_type,
         nearest_event_type,
     },
+    journal::Process,
 };
 
 /// The log for events without a layer, and what keeps it open.
@@ -92,7 +92,7 @@ thread_local! {
     static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
 }
 
-/// A buffer that once held a long record is not kept.
+/// A buffer that once held a long entry is not kept.
 const KEPT_CAPACITY: usize = 256 * 1024;
 
 #[inline]
@@ -202,7 +202,7 @@ fn of_log<T>(what: impl Fn(&Intake) -> T) -> Option<T> {
     of_layer.or_else(|| global().map(|global| what(global)))
 }
 
-/// Records an event that came through `tracing`. `head` is the record's JSON from
+/// Records an event that came through `tracing`. `head` is the entry's JSON from
 /// `schema_version` to `severity`.
 pub(super) fn record_plain(
     intake: &Arc<Intake>,
@@ -221,7 +221,7 @@ pub(super) fn record_plain(
     keep_scratch(scratch);
 }
 
-/// Renders the record into `scratch.out` and hands it to the log.
+/// Renders the entry into `scratch.out` and hands it to the log.
 fn take(
     scratch: &mut Scratch,
     head: &dyn Fn(&mut Buffer),
@@ -238,7 +238,7 @@ fn take(
     (parts, taken)
 }
 
-/// Renders the record into `scratch.out`, all but `stream` and `seq`, which the writer puts before
+/// Renders the entry into `scratch.out`, all but `stream` and `seq`, which the writer puts before
 /// it.
 fn render(
     scratch: &mut Scratch,
@@ -274,7 +274,7 @@ fn render(
     parts
 }
 
-/// Hands the rendered record to the log.
+/// Hands the rendered entry to the log.
 fn push(intake: &Intake, scratch: &mut Scratch) -> Taken {
     if !scratch.process.is_current() {
         return Err(NotTaken::OtherProcess);

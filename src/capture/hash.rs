@@ -1,9 +1,9 @@
-//! Which key a thread hashes with: that of the log for which it renders a record.
+//! Which key a thread hashes with: that of the log for which it renders an entry.
 
 use std::{cell::Cell, fmt, sync::OnceLock};
 
 use super::emit;
-use crate::record::{HashKey, Prepared};
+use crate::entry::{HashKey, Prepared};
 
 /// The key that a log hashes with, read without a lock: a chain of the keys that were set, of which
 /// the last is in use. There are as many as somebody rotated in the process's life, and they stay,
@@ -81,7 +81,7 @@ impl Drop for Hashing {
     }
 }
 
-/// The key to hash with now, if there is one: that of the record that is being rendered, or else of
+/// The key to hash with now, if there is one: that of the entry that is being rendered, or else of
 /// the log that would take one.
 pub(super) fn current() -> Option<&'static Prepared> {
     CURRENT

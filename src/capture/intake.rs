@@ -9,8 +9,8 @@ use super::{
     span_names::SpanNames,
 };
 use crate::{
+    entry::{Buffer, Source, Timestamp, denied::FieldNames, json},
     journal::{Durability, Position, Process, Producer, PushError},
-    record::{Buffer, Source, Timestamp, denied::FieldNames, json},
 };
 
 /// What a caller does while the journal is full, which it is only when the disk has not kept up for
@@ -74,7 +74,7 @@ pub(crate) struct Intake {
     journals: Arc<dyn Journals>,
     /// `,"source":"billing"`
     pub(super) source: Box<[u8]>,
-    /// The longest record, without stream and number.
+    /// The longest entry, without stream and number.
     pub(super) longest: usize,
     when_full: WhenFull,
     pub(super) plain_events: PlainEvents,
@@ -113,17 +113,17 @@ impl Intake {
         }
     }
 
-    /// Puts a record into this process's journal. Inlined, as it has one caller.
+    /// Puts an entry into this process's journal. Inlined, as it has one caller.
     #[inline(always)]
-    pub(super) fn push(&self, record: &[u8]) -> Taken {
+    pub(super) fn push(&self, entry: &[u8]) -> Taken {
         let journal = if self.process.is_current() {
             &self.journal
         } else {
             self.journals.of_child()?
         };
-        let position = match journal.producer.push(record) {
+        let position = match journal.producer.push(entry) {
             Ok(position) => position,
-            Err(why) => self.push_again(journal, record, why)?,
+            Err(why) => self.push_again(journal, entry, why)?,
         };
         if journal.producer.used() > journal.producer.capacity() / 2 {
             journal.durability.nudge();
@@ -135,11 +135,11 @@ impl Intake {
     fn push_again(
         &self,
         journal: &Journal,
-        record: &[u8],
+        entry: &[u8],
         why: PushError,
     ) -> Result<Position, NotTaken> {
         let pushed = match why {
-            PushError::Full => self.push_when_full(journal, record),
+            PushError::Full => self.push_when_full(journal, entry),
             why => Err(why),
         };
         pushed.map_err(|why| match why {
@@ -151,7 +151,7 @@ impl Intake {
         })
     }
 
-    fn push_when_full(&self, journal: &Journal, record: &[u8]) -> Result<Position, PushError> {
+    fn push_when_full(&self, journal: &Journal, entry: &[u8]) -> Result<Position, PushError> {
         if self.when_full == WhenFull::Drop {
             let now = Timestamp::now().as_micros();
             journal.producer.count_dropped(now);
@@ -163,7 +163,7 @@ impl Intake {
             journal.durability.nudge();
             thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(5));
-            match journal.producer.push(record) {
+            match journal.producer.push(entry) {
                 Err(PushError::Full) => {}
                 pushed => return pushed,
             }

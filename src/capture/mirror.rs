@@ -15,7 +15,7 @@ use tracing::{
 };
 
 use super::{ending, intake::Intake, site::Site, writer::Parts};
-use crate::record::{STAMP_ID, scan};
+use crate::entry::{STAMP_ID, scan};
 
 /// The name by which the layer knows a mirrored event.
 pub(super) const NAME: &str = "audit!";
@@ -31,7 +31,7 @@ pub(super) const FIELDS: [&str; 7] = [
     "details",
 ];
 
-/// What the mirrored event shows: parts of the rendered record.
+/// What the mirrored event shows: parts of the rendered entry.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mirror<'a> {
     pub(super) event_type: &'a str,
@@ -47,7 +47,7 @@ impl Mirror<'_> {
             event_type: self.event_type,
             record,
         });
-        // The record's head is ASCII.
+        // The entry's head is ASCII.
         let id = record
             .get(STAMP_ID)
             .and_then(|id| std::str::from_utf8(id).ok())
@@ -73,7 +73,7 @@ impl Mirror<'_> {
     }
 }
 
-/// The text of a member of the record. It is looked for only when a layer shows it: usually none
+/// The text of a member of the entry. It is looked for only when a layer shows it: usually none
 /// does.
 fn text<'a>(record: &'a [u8], name: &str) -> &'a str {
     scan::member(record, name)
@@ -121,15 +121,15 @@ pub(super) enum Mirroring {
     /// None is under way.
     #[default]
     Idle,
-    /// One is, whose record this log (by its intake's address) has already; 0 for none.
+    /// One is, whose entry this log (by its intake's address) has already; 0 for none.
     Of(usize),
-    /// One is, and it has reached a log that lacks its record.
+    /// One is, and it has reached a log that lacks its entry.
     Missed(usize),
 }
 
 thread_local! {
     static MIRRORING: Cell<Mirroring> = const { Cell::new(Mirroring::Idle) };
-    /// The logs that saw the mirrored event and lack its record.
+    /// The logs that saw the mirrored event and lack its entry.
     static MISSED: RefCell<Vec<Arc<Intake>>> = const { RefCell::new(Vec::new()) };
     /// A call of `audit!` has unwound whose event was recorded by then.
     static UNWOUND: Cell<bool> = const { Cell::new(false) };
@@ -161,9 +161,9 @@ impl Drop for Recorded {
 /// How a mirrored event fared.
 #[must_use = "a log may lack the record"]
 pub(super) enum Sent {
-    /// Each log that saw it has its record.
+    /// Each log that saw it has its entry.
     Seen,
-    /// It has reached a log that lacks its record: [`take_missed`] has it.
+    /// It has reached a log that lacks its entry: [`take_missed`] has it.
     Missed,
     /// Another layer panicked over it; it may have reached such a log before.
     Panicked(Box<dyn Any + Send>),
@@ -225,7 +225,7 @@ pub(super) fn send(
     }
 }
 
-/// The logs that the mirrored event has reached and that lack its record.
+/// The logs that the mirrored event has reached and that lack its entry.
 #[cold]
 pub(super) fn take_missed() -> Vec<Arc<Intake>> {
     MISSED.try_with(RefCell::take).unwrap_or_default()

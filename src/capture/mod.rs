@@ -1,6 +1,6 @@
 //! From a call of `audit!` to a frame in the journal, on the caller's thread.
 //!
-//! In comes a call site with its arguments; out goes one rendered record, without its `stream` and
+//! In comes a call site with its arguments; out goes one rendered entry, without its `stream` and
 //! `seq`. What always holds:
 //!
 //! - No filter has a say. [`record`] finds the [`AuditLayer`] in the current dispatcher and hands
@@ -8,7 +8,7 @@
 //!   either does it depend on the event that it sends through `tracing`.
 //! - After the first call on a thread nothing is allocated, no lock is shared between threads and
 //!   no system call is made (the clock is read through the vDSO). The exceptions are a full journal
-//!   and a record that is too long.
+//!   and an entry that is too long.
 //! - An event of a call site is recorded once by each log, though its mirror passes through
 //!   `tracing` as well.
 

@@ -4,7 +4,7 @@ use opentelemetry::trace::TraceContextExt as _;
 use tracing::{Dispatch, span::Id};
 
 use super::context::{Inherited, Slot, SpanFields};
-use crate::record::json;
+use crate::entry::json;
 
 /// Adds the ids of the span's trace context; ids that a span has as fields win.
 pub(super) fn gather(dispatch: &Dispatch, span: &Id, into: &mut Inherited) {

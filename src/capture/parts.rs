@@ -1,11 +1,11 @@
-//! Writes the fields inside a record's parts, in their order.
+//! Writes the fields inside an entry's parts, in their order.
 
 use super::{
     argument::Argument,
     context::{OF_ACTOR, Slot},
     writer::{Writer, write_field, write_text},
 };
-use crate::record::json;
+use crate::entry::json;
 
 /// Fields of an actor. The spans and contexts fill what the event leaves empty, unless it names an
 /// `id`, or the type of another actor: then the actor is the event's alone.

@@ -22,12 +22,12 @@ use super::{
     intake::Intake,
     writer::{Parts, Writer},
 };
-use crate::error::{Error, Result};
-use crate::record::{
+use crate::entry::{
     Buffer, SCHEMA_VERSION, Severity, is_free_event_type,
     json::{self, Json, Members},
     secret_names::{looks_secret, path_looks_secret},
 };
+use crate::error::{Error, Result};
 
 /// The event type of events that have none.
 const UNTYPED: &str = "tracing.event";
@@ -94,7 +94,7 @@ pub(super) fn record(intake: &Arc<Intake>, event: &Event<'_>, gather: impl FnOnc
     });
 }
 
-/// The fields of one event: those of the record's own by name, the others as details.
+/// The fields of one event: those of the entry's own by name, the others as details.
 #[derive(Default)]
 struct PlainFields {
     own: Vec<(&'static str, Json)>,
@@ -146,7 +146,7 @@ impl PlainFields {
         }
     }
 
-    /// The record's JSON from `schema_version` to `severity`.
+    /// The entry's JSON from `schema_version` to `severity`.
     fn take_head(&mut self, severity: Severity) -> String {
         let event_type = match self.take_text("event_type") {
             // Those of the log itself are not for others to write.

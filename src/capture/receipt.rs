@@ -107,7 +107,7 @@ fn to_wait_for(taken: Taken) -> Result<(u64, &'static Durability), NotDurable> {
 ///
 /// struct Payment { id: u64, cents: u64 }
 ///
-/// // A handler: without a record there is no payment.
+/// // A handler: without an entry there is no payment.
 /// async fn approve(payment: Payment) -> Result<(), NotDurable> {
 ///     audit!("payment.approved", resource.id = payment.id, cents = payment.cents).durable().await?;
 ///     // … pay …
@@ -129,7 +129,7 @@ impl Receipt {
         Self { id, taken }
     }
 
-    /// The event's id, as in the record.
+    /// The event's id, as in the entry.
     pub fn id(&self) -> Uuid {
         self.id
     }

@@ -15,7 +15,7 @@ use super::{
     argument::{Argument, Debugged, Displayed, Json, Written},
     hash,
 };
-use crate::record::{
+use crate::entry::{
     Buffer,
     denied::{REDACTED, is_denied},
     json::{Presence, SHOWN, write_str},

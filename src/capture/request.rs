@@ -1,7 +1,7 @@
 //! A tower layer that fills the context of events from the HTTP request they belong to.
 //!
 //! What comes from a client is a claim: the client's address is taken from a header only as far as
-//! trusted proxies wrote it (see `forwarded`), and every text is cut to what an audit record has
+//! trusted proxies wrote it (see `forwarded`), and every text is cut to what an entry has
 //! use for.
 
 use std::{
@@ -18,8 +18,8 @@ use tower_service::Service;
 
 use super::{forwarded::Header, scope::AuditContext, scoped::Scoped};
 use crate::{
+    entry::{Actor, Instant},
     error::{Error, Result},
-    record::{Actor, Instant},
 };
 
 /// The longest text that is taken from a header, in bytes; the rest is cut off.

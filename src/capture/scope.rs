@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     contain::alarm,
-    record::{Actor, Buffer, json},
+    entry::{Actor, Buffer, json},
 };
 
 /// Who and where: what events inherit while a closure or a future runs in this context. Cheap to

@@ -1,6 +1,6 @@
-//! Makes a record that is too long fit: what is longest in it is cut, and it says what.
+//! Makes an entry that is too long fit: what is longest in it is cut, and it says what.
 //!
-//! The record is written again with a limit on each of its fields, and with half that limit, until
+//! The entry is written again with a limit on each of its fields, and with half that limit, until
 //! it fits. What is in a field shares its limit: short values stay whole, long ones get as much as
 //! each other. So however long one is, those beside it stay.
 //!
@@ -11,7 +11,7 @@ use std::{
     iter,
 };
 
-use crate::record::{
+use crate::entry::{
     Buffer,
     json::{self, AND_SO_ON, Json, Members},
 };
@@ -26,7 +26,7 @@ const AROUND: usize = 16;
 /// More paths than these are not named.
 const MOST_NAMES: usize = 16;
 
-/// The objects that have the record's own fields; all others are the application's.
+/// The objects that have the entry's own fields; all others are the application's.
 const OWN: [&str; 4] = ["actor", "resource", "outcome", "context"];
 
 /// The fields that go as a whole when there are too many short ones, in this order.
@@ -46,7 +46,7 @@ const GO_LAST: [&str; 10] = [
 /// How many bytes of each field are written.
 #[derive(Clone, Copy)]
 struct Limits {
-    /// Of the record's own fields.
+    /// Of the entry's own fields.
     own: usize,
     /// Of `details` and attributes, and what is in them.
     application: usize,
@@ -54,23 +54,23 @@ struct Limits {
     without: &'static [&'static str],
 }
 
-/// `record` is what was rendered: an object without its opening brace. The result is at most
+/// `entry` is what was rendered: an object without its opening brace. The result is at most
 /// `longest` bytes.
-pub(super) fn shorten(record: &[u8], longest: usize) -> Vec<u8> {
-    let text = [b"{", record].concat();
-    // The writer renders nothing but valid JSON. Should it ever not, the head of the record is
+pub(super) fn shorten(entry: &[u8], longest: usize) -> Vec<u8> {
+    let text = [b"{", entry].concat();
+    // The writer renders nothing but valid JSON. Should it ever not, the head of the entry is
     // still worth more than nothing.
-    let Ok(record) = serde_json::from_slice::<Members>(&text) else {
+    let Ok(entry) = serde_json::from_slice::<Members>(&text) else {
         return headless(&text);
     };
 
     let halves = |from: usize| {
         iter::successors(Some(from), |limit| Some(limit / 2)).take_while(|limit| *limit >= SHORTEST)
     };
-    // Where the record's own fields are nearly all of it, cutting the others alone would hide these
+    // Where the entry's own fields are nearly all of it, cutting the others alone would hide these
     // and help little.
     let own = write(
-        &record,
+        &entry,
         longest,
         Limits {
             own: usize::MAX,
@@ -103,12 +103,12 @@ pub(super) fn shorten(record: &[u8], longest: usize) -> Vec<u8> {
     first
         .chain(then)
         .chain(last)
-        .find_map(|limits| write(&record, longest, limits))
+        .find_map(|limits| write(&entry, longest, limits))
         .unwrap_or_else(|| headless(&text))
 }
 
-/// The record within these limits, without its opening brace, unless it is still too long.
-fn write(record: &Members, longest: usize, limits: Limits) -> Option<Vec<u8>> {
+/// The entry within these limits, without its opening brace, unless it is still too long.
+fn write(entry: &Members, longest: usize, limits: Limits) -> Option<Vec<u8>> {
     let mut cut = Cut {
         out: Buffer::with_capacity(longest),
         longest,
@@ -116,7 +116,7 @@ fn write(record: &Members, longest: usize, limits: Limits) -> Option<Vec<u8>> {
         path: String::new(),
         names: Vec::new(),
     };
-    cut.own(record);
+    cut.own(entry);
     let Cut { mut out, names, .. } = cut;
     if !names.is_empty() {
         out.truncate(out.len() - 1);
@@ -128,7 +128,7 @@ fn write(record: &Members, longest: usize, limits: Limits) -> Option<Vec<u8>> {
     (out.len() - 1 <= longest).then(|| out[1..].to_vec())
 }
 
-/// Writes a record within its limits.
+/// Writes an entry within its limits.
 struct Cut {
     out: Buffer,
     longest: usize,
@@ -140,7 +140,7 @@ struct Cut {
 }
 
 impl Cut {
-    /// An object of the record's own.
+    /// An object of the entry's own.
     fn own(&mut self, fields: &Members) {
         self.out.push(b'{');
         for (key, value) in fields.iter() {
@@ -340,7 +340,7 @@ fn size(value: &Json, most: usize) -> usize {
     sum
 }
 
-/// What is left of a record that can't be parsed.
+/// What is left of an entry that can't be parsed.
 fn headless(text: &[u8]) -> Vec<u8> {
     let mut fields = head(text);
     fields.add("truncated", &["*"]);
@@ -350,7 +350,7 @@ fn headless(text: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The leading fields of a record that can't be parsed: those that are well-formed strings.
+/// The leading fields of an entry that can't be parsed: those that are well-formed strings.
 fn head(text: &[u8]) -> Members {
     let text = String::from_utf8_lossy(text);
     let mut fields = Members::default();

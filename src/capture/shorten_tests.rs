@@ -1,13 +1,13 @@
-//! What is cut of a record that is too long, what stays, and what it says.
+//! What is cut of an entry that is too long, what stays, and what it says.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::record::json::members;
+use crate::entry::json::members;
 
-fn shortened(record: &impl Serialize, longest: usize) -> Value {
-    let text = serde_json::to_vec(record).unwrap();
+fn shortened(entry: &impl Serialize, longest: usize) -> Value {
+    let text = serde_json::to_vec(entry).unwrap();
     let short = shorten(&text[1..], longest);
     assert!(short.len() <= longest, "{} > {longest}", short.len());
     serde_json::from_slice(&[b"{", &short[..]].concat()).unwrap()
@@ -59,20 +59,20 @@ fn an_object_of_many_small_members_keeps_the_first() {
 #[test]
 fn what_is_the_records_own_stays_where_cutting_the_applications_parts_is_enough() {
     let id = "i".repeat(20_000);
-    let record = json!({"id": "1", "actor": {"type": "user", "id": id}, "description": "d".repeat(5000), "details": many(20_000)});
-    let short = shortened(&record, 65_536);
+    let entry = json!({"id": "1", "actor": {"type": "user", "id": id}, "description": "d".repeat(5000), "details": many(20_000)});
+    let short = shortened(&entry, 65_536);
     assert_eq!(
         (&short["actor"], &short["description"]),
-        (&record["actor"], &record["description"])
+        (&entry["actor"], &entry["description"])
     );
     assert_eq!(short["truncated"], json!(["details"]));
 
     let resource = json!({"type": "account", "id": "7", "attributes": {"all": many(20_000), "amount": 5}, "prior_attributes": many(20_000)});
-    let record = json!({"id": "1", "actor": {"id": "a".repeat(1000)}, "resource": resource, "tags": ["x", "y"]});
-    let short = shortened(&record, 65_536);
+    let entry = json!({"id": "1", "actor": {"id": "a".repeat(1000)}, "resource": resource, "tags": ["x", "y"]});
+    let short = shortened(&entry, 65_536);
     assert_eq!(
         (&short["actor"], &short["tags"]),
-        (&record["actor"], &record["tags"])
+        (&entry["actor"], &entry["tags"])
     );
     assert_eq!(
         (
@@ -117,13 +117,13 @@ fn a_value_of_whatever_shape_does_not_hide_those_beside_it() {
         json!("s".repeat(70_000)),
         json!("\n".repeat(70_000)),
     ] {
-        let record = json!({"id": "1", "actor": {"id": "ann"}, "details": {"body": shape, "approved_by": "mallory", "note": "n".repeat(2000)}});
-        let short = shortened(&record, 65_536);
+        let entry = json!({"id": "1", "actor": {"id": "ann"}, "details": {"body": shape, "approved_by": "mallory", "note": "n".repeat(2000)}});
+        let short = shortened(&entry, 65_536);
         assert_eq!(
             (&short["actor"], &short["details"]["approved_by"]),
-            (&record["actor"], &json!("mallory"))
+            (&entry["actor"], &json!("mallory"))
         );
-        assert_eq!(short["details"]["note"], record["details"]["note"]);
+        assert_eq!(short["details"]["note"], entry["details"]["note"]);
         let kept = short["details"]["body"].to_string().len();
         assert!((20_000..65_000).contains(&kept), "{kept} bytes are left");
     }
@@ -158,11 +158,11 @@ fn a_long_name_does_not_hide_its_siblings() {
 
 #[test]
 fn what_was_left_out_before_is_named_too() {
-    let record = json!({"id": "1", "details": {"body": "b".repeat(5000), "list": [1, "…"], "object": {"a": 1, "…": "…"}, "text": "a…"}});
-    let short = shortened(&record, 4096);
+    let entry = json!({"id": "1", "details": {"body": "b".repeat(5000), "list": [1, "…"], "object": {"a": 1, "…": "…"}, "text": "a…"}});
+    let short = shortened(&entry, 4096);
     assert_eq!(
         (&short["details"]["list"], &short["details"]["object"]),
-        (&record["details"]["list"], &record["details"]["object"])
+        (&entry["details"]["list"], &entry["details"]["object"])
     );
     assert_eq!(
         short["truncated"],
@@ -206,12 +206,12 @@ fn of_many_that_were_cut_it_names_sixteen_and_that_there_are_more() {
 #[test]
 fn many_short_fields_of_the_records_own_go_as_a_whole() {
     let text = "\u{1}".repeat(32);
-    let record = members! {
+    let entry = members! {
         "id": "1", "event_type": "a.b", "actor": members! { "id": text, "name": text },
         "outcome": members! { "error": text }, "user_agent": text, "description": text,
         "context": members! { "host": text, "session_id": text }, "details": members! { "a": 1 },
     };
-    let short = shortened(&record, 1024);
+    let short = shortened(&entry, 1024);
     assert_eq!(
         (&short["event_type"], &short["user_agent"]),
         (&json!("a.b"), &json!(text))

@@ -18,7 +18,7 @@ use tracing::{
 use super::{layer::TARGET, mirror};
 use crate::{
     contain::alarm,
-    record::{
+    entry::{
         Buffer, SCHEMA_VERSION, Severity,
         catalogue::{Catalogue, DYNAMIC, Described},
         denied::FieldNames,
@@ -60,7 +60,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// `json` is the record's JSON from `schema_version` to `severity`, without braces. `fields` has
+    /// `json` is the entry's JSON from `schema_version` to `severity`, without braces. `fields` has
     /// a line for each, with its path, its kind and how it is recorded; `description` is the message
     /// as written, or empty; `itself` is the static that this becomes.
     pub const fn fixed(
@@ -145,7 +145,7 @@ impl Site {
         }
     }
 
-    /// Writes the record's JSON from `schema_version` to `severity`, without braces.
+    /// Writes the entry's JSON from `schema_version` to `severity`, without braces.
     #[inline]
     pub(super) fn write_head(&self, out: &mut Buffer, event_type: &str) {
         match self.head {

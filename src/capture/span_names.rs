@@ -1,4 +1,4 @@
-//! Which fields of spans say something to an audit record.
+//! Which fields of spans say something to an entry.
 //!
 //! Only names that mean the one who acts become the actor: in a span around "edit user", `user.id`
 //! is as likely the user who is edited. An application whose `user.id` is the one who acts says so
@@ -10,8 +10,8 @@ use tracing::field::{Field, Visit};
 
 use super::context::{Slot, SpanFields};
 use crate::{
+    entry::{Buffer, json},
     error::{Error, Result},
-    record::{Buffer, json},
 };
 
 /// How many names an application may choose: each is compared with the names of every new span's
@@ -25,7 +25,7 @@ pub(crate) struct SpanNames {
 }
 
 impl SpanNames {
-    /// With these fields of spans for these fields of the record, or for nothing.
+    /// With these fields of spans for these fields of the entry, or for nothing.
     pub(crate) fn new(chosen: &[(String, Option<String>)]) -> Result<Self> {
         let mut names = Self::default();
         for (field, slot) in chosen {

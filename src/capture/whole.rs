@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, rc::Rc, sync::Arc};
 
-use crate::record::{Actor, Outcome, Resource, Severity};
+use crate::entry::{Actor, Outcome, Resource, Severity};
 
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(

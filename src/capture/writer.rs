@@ -1,6 +1,6 @@
-//! Renders one record.
+//! Renders one entry.
 //!
-//! The macro calls a [`Writer`] in the order of the record's fields. What it knows while compiling
+//! The macro calls a [`Writer`] in the order of the entry's fields. What it knows while compiling
 //! it gives as text, together with the key of the value that follows: [`field`](Writer::field). A
 //! field that the event doesn't set is filled, as the writer passes its place, with what the spans
 //! around the event say.
@@ -11,9 +11,9 @@ use super::{
     parts::{ActorParts, ContextParts},
     redact::Redacted,
 };
-use crate::record::{Actor, Buffer, Outcome, Rendered, Resource, address, denied::is_denied, json};
+use crate::entry::{Actor, Buffer, Outcome, Rendered, Resource, address, denied::is_denied, json};
 
-/// The places that are filled from the spans when the event leaves them empty, in the record's
+/// The places that are filled from the spans when the event leaves them empty, in the entry's
 /// order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
@@ -25,7 +25,7 @@ enum Place {
     End,
 }
 
-/// Of the parts that the mirrored event shows, those that the record has; every record has an
+/// Of the parts that the mirrored event shows, those that the entry has; every entry has an
 /// actor.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct Object {
     start: usize,
 }
 
-/// Writes the fields of one record, in their order.
+/// Writes the fields of one entry, in their order.
 #[derive(Debug)]
 pub struct Writer<'a> {
     pub(super) out: &'a mut Buffer,
@@ -62,7 +62,7 @@ pub struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    /// Continues a record whose fields up to `source` are in `out`.
+    /// Continues an entry whose fields up to `source` are in `out`.
     pub(super) fn new(out: &'a mut Buffer, inherited: &'a Inherited) -> Self {
         Self {
             out,
@@ -72,7 +72,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Fills what is left; the record lacks only its closing brace.
+    /// Fills what is left; the entry lacks only its closing brace.
     pub(super) fn finish(mut self) -> Parts {
         self.reach(Place::End);
         self.parts
@@ -273,14 +273,14 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// As [`close`](Self::close), of a part of the record.
+    /// As [`close`](Self::close), of a part of the entry.
     pub fn close_part(&mut self, object: Object, part: Parts) {
         if self.close(object) {
             self.has(part);
         }
     }
 
-    /// Says that the record has this part.
+    /// Says that the entry has this part.
     #[inline]
     pub fn has(&mut self, part: Parts) {
         self.parts.0 |= part.0;

@@ -13,8 +13,8 @@ use super::{
     output,
 };
 use crate::{
+    entry::Catalogue,
     error::Error,
-    record::Catalogue,
     store::{catalogue, check_format, layout::Layout},
 };
 

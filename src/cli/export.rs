@@ -22,9 +22,9 @@ use super::{
     stop::Stop,
 };
 use crate::{
+    entry::Timestamp,
     export::{files::LogFiles, filtered_zip::FilteredZip},
     query::{AuditReader, Filter, Order, Scanned},
-    record::Timestamp,
     store::{check_format, fs::OsFs, layout::Layout, sealed::LocalSealed},
 };
 

@@ -11,9 +11,9 @@ use super::{
     output,
 };
 use crate::{
+    entry::json::Json,
     error::Error,
     query::{AuditReader, Page, PageStart, Query, Scanned},
-    record::json::Json,
 };
 
 pub(super) fn run(args: &QueryArgs) -> Result<Outcome, Failure> {

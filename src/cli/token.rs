@@ -8,8 +8,8 @@ use super::{
     output,
 };
 use crate::{
+    entry::{Day, Timestamp},
     error::Error,
-    record::{Day, Timestamp},
     server::{NewToken, TokenInfo, TokenStore},
     store::{check_format, layout::Layout},
 };

@@ -18,8 +18,8 @@ use super::{
     pieces::Stored,
 };
 use crate::{
+    entry::{Seq, Timestamp, scan::scan},
     error::{Error, Result},
-    record::{Seq, Timestamp, scan::scan},
     store::{
         blob::{self, Blob},
         gzip::Unpacker,

@@ -9,8 +9,8 @@ use std::{
 
 use super::pieces::Stored;
 use crate::{
+    entry::{Day, StreamId, Timestamp},
     error::{Error, Result},
-    record::{Day, StreamId, Timestamp},
     store::{
         blob::{Blob, FileBlob},
         fs::Fs,

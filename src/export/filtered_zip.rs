@@ -10,8 +10,8 @@ use zip::{
 };
 
 use crate::{
+    entry::json::{Json, Members, members},
     query::{Filter, Scanned},
-    record::json::{Json, Members, members},
 };
 
 /// All lines are in this file.

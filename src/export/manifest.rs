@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt::Display, ops::Range};
 
 use serde::{Serialize, Serializer};
 
-use crate::record::{Day, Seq, StreamId, Timestamp};
+use crate::entry::{Day, Seq, StreamId, Timestamp};
 
 /// The manifest's place in the archive.
 pub(crate) const NAME: &str = "manifest.json";

@@ -19,8 +19,8 @@ use super::{
     zip::ZipLayout,
 };
 use crate::{
+    entry::{Day, StreamId, Timestamp},
     error::{Error, Result},
-    record::{Day, StreamId, Timestamp},
 };
 
 /// A range of the log, ready to be downloaded as a ZIP or gzip file.

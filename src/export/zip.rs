@@ -11,8 +11,8 @@ use super::{
     pieces::{Download, Pieces},
 };
 use crate::{
+    entry::Timestamp,
     error::{Error, Result},
-    record::Timestamp,
 };
 
 /// A 32-bit number that says: look in the ZIP64 field.

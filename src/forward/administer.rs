@@ -11,9 +11,9 @@ use super::{
     subscription::Subscription,
 };
 use crate::{
+    entry::{Caller, OwnEntry, Severity, json::Json},
     error::{Error, Result},
     log::AuditLog,
-    record::{Caller, OwnRecord, Severity, json::Json},
     store::layout::Layout,
 };
 
@@ -107,15 +107,15 @@ impl<'a> Administrator<'a> {
         severity: Severity,
         description: &str,
         name: &str,
-    ) -> OwnRecord {
-        let record = OwnRecord::new(event_type, severity, description).detail("endpoint", name);
+    ) -> OwnEntry {
+        let record = OwnEntry::new(event_type, severity, description).detail("endpoint", name);
         match &self.caller {
             Some((caller, path)) => record.caller(caller.clone()).detail("path", path.as_str()),
             None => record,
         }
     }
 
-    pub(super) fn added(&self, subscription: &Subscription) -> OwnRecord {
+    pub(super) fn added(&self, subscription: &Subscription) -> OwnEntry {
         let record = self.about(
             "audit.subscription.added",
             Severity::Warning,
@@ -127,7 +127,7 @@ impl<'a> Administrator<'a> {
             .detail("event_types", subscription.event_types.clone())
     }
 
-    pub(super) fn changed(&self, before: &Subscription, after: &Subscription) -> OwnRecord {
+    pub(super) fn changed(&self, before: &Subscription, after: &Subscription) -> OwnEntry {
         let differences = before.differences(after);
         let record = self.about(
             "audit.subscription.changed",
@@ -147,7 +147,7 @@ impl<'a> Administrator<'a> {
         record
     }
 
-    pub(super) fn removed(&self, name: &str) -> OwnRecord {
+    pub(super) fn removed(&self, name: &str) -> OwnEntry {
         self.about(
             "audit.subscription.removed",
             Severity::Warning,
@@ -157,7 +157,7 @@ impl<'a> Administrator<'a> {
     }
 
     /// Durable on return.
-    pub(super) fn record(&self, record: &OwnRecord) -> Result<()> {
+    pub(super) fn record(&self, record: &OwnEntry) -> Result<()> {
         self.log.store()?.record(record)
     }
 

@@ -16,10 +16,10 @@ use super::{
     subscription::{DeliveryOrder, Prepared},
 };
 use crate::{
+    entry::{OwnEntry, Severity},
     error::{Error, Result},
     log::AuditLog,
     query::{AuditReader, Entry, Place},
-    record::{OwnRecord, Severity},
     store::layout::Layout,
 };
 
@@ -348,7 +348,7 @@ impl AuditLog {
     ///
     /// If the subscription can't be used, or the event can't be recorded.
     pub async fn test_subscription(&self, name: &str) -> Result<Option<DeliveryAttempt>> {
-        let record = OwnRecord::new(
+        let record = OwnEntry::new(
             "audit.subscription.tested",
             Severity::Info,
             "An event was sent to an endpoint, to see whether it arrives",
@@ -360,7 +360,7 @@ impl AuditLog {
     pub(crate) async fn test_with(
         &self,
         name: &str,
-        record: OwnRecord,
+        record: OwnEntry,
     ) -> Result<Option<DeliveryAttempt>> {
         let (log, wanted) = (self.clone(), name.to_owned());
         let prepared = tokio::task::spawn_blocking(move || {

@@ -20,13 +20,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::manage;
 use crate::{
-    error::{Error, Result},
-    log::AuditLog,
-    query::Entry,
-    record::{
+    entry::{
         Timestamp,
         json::{Json, check, members},
     },
+    error::{Error, Result},
+    log::AuditLog,
+    query::Entry,
     store::{access, layout::Layout},
 };
 

@@ -37,9 +37,9 @@ use super::{
     tell::{Recorder, Tell},
 };
 use crate::{
+    entry::Timestamp,
     error::{Error, Result},
     query::AuditReader,
-    record::Timestamp,
     store::layout::Layout,
 };
 

@@ -24,11 +24,11 @@ pub use self::{
     splunk_hec::SplunkHec,
 };
 use crate::{
-    query::Entry,
-    record::{
+    entry::{
         json,
         scan::{Fields, details_path, unescape},
     },
+    query::Entry,
 };
 
 pub(super) use own::own_format;

@@ -25,11 +25,11 @@ use super::{
     tell::Recorder,
 };
 use crate::{
+    entry::{OwnEntry, Severity},
     error::{Error, Result},
     journal::Process,
     log::AuditLog,
     query::AuditReader,
-    record::{OwnRecord, Severity},
     store::{layout::Layout, lock::Lock},
 };
 
@@ -70,7 +70,7 @@ impl Forwarder {
         let log = log.clone();
         let source: Arc<str> = log.stream().source().into();
         let own = log.clone();
-        let recorder: Recorder = Arc::new(move |record: OwnRecord| {
+        let recorder: Recorder = Arc::new(move |record: OwnEntry| {
             // It need not be durable at once, and waits for nothing: what it tells of is also in
             // the outbox.
             let _ = own.store().and_then(|store| store.note(&record));
@@ -291,7 +291,7 @@ impl Forwarding {
                 Err(error) => {
                     let error = error.to_string();
                     if unusable.said.get(&name) != Some(&error) {
-                        let record = OwnRecord::new(
+                        let record = OwnEntry::new(
                             "audit.delivery.failing",
                             Severity::Error,
                             "A subscription can't be served",

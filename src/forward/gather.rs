@@ -21,9 +21,9 @@ use super::{
     subscription::{Batching, Prepared},
 };
 use crate::{
+    entry::Timestamp,
     error::{Error, Result},
     query::{AuditReader, Entry, Filter, Order, PageStart, Placed, Places, Query, Tail},
-    record::Timestamp,
     store::layout::Layout,
 };
 

@@ -23,9 +23,9 @@ use super::{
     subscription::Subscription,
 };
 use crate::{
+    entry::Timestamp,
     error::{Error, Result},
     query::{Entry, Place, Placed, Places, read_places, write_places},
-    record::Timestamp,
     store::{document::Document, layout::Layout},
 };
 

@@ -8,11 +8,11 @@ use super::{
     subscription::Subscription,
 };
 use crate::{
-    query::{AuditReader, Places},
-    record::{
+    entry::{
         Timestamp,
         json::{Members, members},
     },
+    query::{AuditReader, Places},
     store::layout::Layout,
 };
 

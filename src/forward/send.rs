@@ -13,7 +13,7 @@ use super::{
     sign,
     subscription::Prepared,
 };
-use crate::{query::Entry, record::Timestamp};
+use crate::{entry::Timestamp, query::Entry};
 
 /// What came of sending.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::format::{FormatName, FormatOptions};
 use crate::{
+    entry::Severity,
     error::{Error, Result},
-    record::Severity,
 };
 
 pub(crate) use outside::OutsidePolicy;

@@ -9,14 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::record::{OwnRecord, Severity};
+use crate::entry::{OwnEntry, Severity};
 
 /// What was put aside is recorded so often at most, and what could not be read.
 const DEAD_EVERY: Duration = Duration::from_secs(1);
 const UNREADABLE_EVERY: Duration = Duration::from_secs(300);
 
 /// Writes a record of the log's own.
-pub(super) type Recorder = Arc<dyn Fn(OwnRecord) + Send + Sync>;
+pub(super) type Recorder = Arc<dyn Fn(OwnEntry) + Send + Sync>;
 
 pub(super) struct Tell {
     recorder: Recorder,
@@ -47,8 +47,8 @@ impl Tell {
         }
     }
 
-    fn record(&self, event_type: &'static str, severity: Severity, text: &str) -> OwnRecord {
-        OwnRecord::new(event_type, severity, text).detail("endpoint", self.endpoint.as_str())
+    fn record(&self, event_type: &'static str, severity: Severity, text: &str) -> OwnEntry {
+        OwnEntry::new(event_type, severity, text).detail("endpoint", self.endpoint.as_str())
     }
 
     pub(super) fn failing(&self, answer: &str) {
@@ -170,7 +170,7 @@ mod tests {
         let told = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&told);
         let source = "a".parse().unwrap();
-        let recorder: Recorder = Arc::new(move |record: OwnRecord| {
+        let recorder: Recorder = Arc::new(move |record: OwnEntry| {
             sink.lock()
                 .unwrap()
                 .push(String::from_utf8(record.render(&source)).unwrap());

@@ -3,8 +3,8 @@
 //! Shared by both ends of the live ring and by recovery, so that they can't disagree.
 
 use crate::{
+    entry::StreamId,
     error::{Error, Result},
-    record::StreamId,
 };
 
 /// The capacity of a ring, unless told otherwise.

@@ -128,7 +128,7 @@ pub(crate) use producer::{Producer, PushError};
 pub(crate) use recover::Leftover;
 pub(crate) use region::Region;
 
-use crate::{error::Result, record::StreamId};
+use crate::{entry::StreamId, error::Result};
 use producer::Ring;
 
 /// A place in the ring, counted in bytes since its creation.

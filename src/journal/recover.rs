@@ -11,8 +11,8 @@ use super::{
     layout::{self, ALIGN, CLOSED, FRAME_HEADER, Header, PAGE, Slot, at},
 };
 use crate::{
+    entry::StreamId,
     error::{Error, Result},
-    record::StreamId,
 };
 
 /// What a dead process left: frames that it had not released, perhaps with holes between them.

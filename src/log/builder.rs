@@ -13,13 +13,13 @@ use std::{
 use super::{AuditLog, Owner, at_exit::close_at_exit, stores::Stores};
 use crate::{
     capture::{self, CurrentKey, Intake, Journal, PlainEvents, SpanNames, WhenFull},
-    error::{Error, Result},
-    journal,
-    record::{
+    entry::{
         Catalogue, HashKey, Source,
         denied::{self, FieldNames},
         json::members,
     },
+    error::{Error, Result},
+    journal,
     store::{
         Callback, Health, Level, Permissions, Problem, Retention, SealerOptions, Settings, Store,
         StoreOptions, Watermarks, WriterOptions, catalogue, keys,

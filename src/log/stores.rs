@@ -21,9 +21,9 @@ use std::{
 use crate::{
     capture::{self, Journal, Journals, NotDurable, NotTaken},
     contain::contain,
+    entry::StreamId,
     error::{Error, Result},
     journal::{PerProcess, Process},
-    record::StreamId,
     store::{Health, Problem, Store, StoreOptions, layout::Layout},
 };
 

@@ -8,8 +8,8 @@ use std::{
 
 use super::{files::Files, place::Places};
 use crate::{
+    entry::{Timestamp, scan::scan},
     error::{Error, Result},
-    record::{Timestamp, scan::scan},
     store::{gzip::Unpacker, index::Block, layout::Layout, names::FileStem},
 };
 

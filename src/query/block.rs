@@ -11,8 +11,8 @@ use super::{
     plan::{Pass, Piece, Source, Wanted},
 };
 use crate::{
+    entry::scan::scan,
     error::Result,
-    record::scan::scan,
     store::{blob::Blob, gzip::Unpacker, index::Block, names::FileStem, summary::lines},
 };
 

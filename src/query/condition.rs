@@ -6,8 +6,8 @@ use regex::bytes::Regex;
 
 use super::needle::{self, Needle};
 use crate::{
+    entry::scan::{Fields, details_path, escape},
     error::{Error, Result},
-    record::scan::{Fields, details_path, escape},
     store::index::Key,
 };
 

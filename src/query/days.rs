@@ -21,8 +21,8 @@ use super::{
     page::{Problem, told},
 };
 use crate::{
+    entry::{Day, Timestamp},
     error::Result,
-    record::{Day, Timestamp},
     store::{layout::Layout, names::FileStem},
 };
 

@@ -6,12 +6,12 @@ use serde::{Serialize, Serializer, de::DeserializeOwned};
 
 use super::order::Key;
 use crate::{
-    error::{Error, Result},
-    record::{
+    entry::{
         Seq, Timestamp,
         json::Json,
         scan::{Fields, details_path, scan, unescape},
     },
+    error::{Error, Result},
 };
 
 /// One entry: the bytes of its line, and its fields.

@@ -14,8 +14,8 @@ use super::{
     page::{Problem, told},
 };
 use crate::{
+    entry::Timestamp,
     error::{Error, Result},
-    record::Timestamp,
     store::{
         blob::Blob,
         fs::{Fs, ReadOnly},

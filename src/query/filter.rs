@@ -9,11 +9,11 @@ use super::{
     needle::{Haystack, Needle},
 };
 use crate::{
-    error::{Error, Result},
-    record::{
+    entry::{
         Day, Timestamp,
         scan::{Fields, escape},
     },
+    error::{Error, Result},
     store::index::Key,
 };
 

@@ -8,8 +8,8 @@
 use std::{fmt, str::FromStr};
 
 use crate::{
+    entry::{Timestamp, scan::Fields},
     error::{Error, Result},
-    record::{Timestamp, scan::Fields},
 };
 
 /// In which order entries come.

@@ -15,8 +15,8 @@ use super::{
     page::{Problem, told},
 };
 use crate::{
+    entry::Timestamp,
     error::Result,
-    record::Timestamp,
     store::{
         index::{Block, Blooms},
         layout::SEALED,

@@ -19,7 +19,7 @@ use super::{
     tail::{Tail, TailStart},
 };
 #[cfg(feature = "webhook")]
-use crate::record::Timestamp;
+use crate::entry::Timestamp;
 use crate::{
     error::{Error, Result},
     store::{

@@ -30,8 +30,8 @@ use super::{
     reader,
 };
 use crate::{
+    entry::{StreamId, Timestamp, scan::scan},
     error::{Error, Result},
-    record::{StreamId, Timestamp, scan::scan},
     store::names::FileStem,
 };
 

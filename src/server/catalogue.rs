@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{access::Scope, params, problem::Problem, state::State};
 use crate::{
-    record::json::{Json, members},
+    entry::json::{Json, members},
     store::catalogue,
 };
 

@@ -29,7 +29,7 @@ use super::{
     range::{self, Wanted},
     state::{Slot, State},
 };
-use crate::{export::pieces::Download, query::Filter, record::Timestamp};
+use crate::{entry::Timestamp, export::pieces::Download, query::Filter};
 
 /// How many plans are kept, and for how long after their last use.
 const KEPT: usize = 8;

@@ -17,7 +17,7 @@ use super::{
     problem::Problem,
     state::{Slot, State},
 };
-use crate::record::json::members;
+use crate::entry::json::members;
 
 /// `GET /healthz`: the process answers.
 pub(super) async fn healthz() -> Response {

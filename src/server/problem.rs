@@ -5,7 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{error::Error, record::json::members};
+use crate::{entry::json::members, error::Error};
 
 /// An error as a client sees it. Its texts name no files and no internals.
 #[derive(Debug)]

@@ -17,9 +17,9 @@ use axum::http::StatusCode;
 
 use super::{access::Denied, problem::Problem};
 use crate::{
+    entry::{Caller, OwnEntry, Severity, Source},
     journal::PushError,
     log::AuditLog,
-    record::{Caller, OwnRecord, Severity, Source},
     store::Store,
 };
 
@@ -97,7 +97,7 @@ impl Recorder {
     }
 
     /// Records an access before it is granted.
-    pub(super) fn record(&self, record: &OwnRecord) -> Result<(), Problem> {
+    pub(super) fn record(&self, record: &OwnEntry) -> Result<(), Problem> {
         let pushed = match &self.log {
             None => Err("this server can't write to the log"),
             Some((log, source)) => match log.store() {
@@ -134,7 +134,7 @@ impl Recorder {
             ),
         };
         self.refused(kind, || {
-            OwnRecord::new(
+            OwnEntry::new(
                 "audit.access.denied",
                 Severity::Warning,
                 "Access to the audit log was refused",
@@ -148,7 +148,7 @@ impl Recorder {
     }
 
     /// Records a refusal, if there were not too many of its kind.
-    pub(super) fn refused(&self, kind: Refused, record: impl FnOnce() -> OwnRecord) {
+    pub(super) fn refused(&self, kind: Refused, record: impl FnOnce() -> OwnEntry) {
         let left_out = {
             let mut refusals = self.refusals[kind as usize]
                 .lock()
@@ -194,7 +194,7 @@ mod tests {
         let mut refuse = || {
             recorder.refused(Refused::Unknown, || {
                 made += 1;
-                OwnRecord::new("audit.access.denied", Severity::Warning, "No")
+                OwnEntry::new("audit.access.denied", Severity::Warning, "No")
             })
         };
         for _ in 0..3000 {
@@ -233,7 +233,7 @@ mod tests {
         fs::write(dir.path().join("live"), "").unwrap();
         let recorder = Recorder::new(Some(log.clone()), false);
         let read = || {
-            OwnRecord::new("audit.access.read", Severity::Info, "x".repeat(2000))
+            OwnEntry::new("audit.access.read", Severity::Info, "x".repeat(2000))
                 .caller(Caller::default())
         };
         let taken = (0..1000)

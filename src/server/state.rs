@@ -25,14 +25,14 @@ use super::{
     token::TokenStore,
 };
 use crate::{
+    entry::{
+        Caller, OwnEntry, Severity,
+        json::{Json, Members},
+    },
     error::Result,
     export::files::LogFiles,
     log::AuditLog,
     query::{AuditReader, cancel::Cancel},
-    record::{
-        Caller, OwnRecord, Severity,
-        json::{Json, Members},
-    },
     store::{fs::OsFs, layout::Layout, sealed::LocalSealed},
 };
 
@@ -225,7 +225,7 @@ impl Asker {
         event_type: &'static str,
         description: &str,
         params: &[(String, String)],
-    ) -> OwnRecord {
+    ) -> OwnEntry {
         let mut parameters = Members::default();
         for (name, value) in params {
             let value = Json::Text(shorten(value));
@@ -235,7 +235,7 @@ impl Asker {
                 Some(one) => *one = Json::List(vec![mem::take(one), value]),
             }
         }
-        let record = OwnRecord::new(event_type, Severity::Info, description);
+        let record = OwnEntry::new(event_type, Severity::Info, description);
         record
             .caller(self.caller.clone())
             .detail("path", self.path.as_str())

@@ -19,8 +19,8 @@ use subtle::ConstantTimeEq as _;
 
 use super::access::{Access, Authorizer, Denied, Scope, bearer};
 use crate::{
+    entry::Timestamp,
     error::{Error, Result},
-    record::Timestamp,
     store::{
         document::{Document, Version},
         layout::Layout,

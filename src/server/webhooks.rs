@@ -23,9 +23,9 @@ use super::{
     state::{Asker, Slot, State},
 };
 use crate::{
+    entry::json::{Json, Members, members},
     error::Error,
     forward::{self, Refusal},
-    record::json::{Json, Members, members},
 };
 
 /// Dead letters carry their entries, so fewer of them are given at once.

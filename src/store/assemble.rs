@@ -28,9 +28,9 @@ use super::{
     writer::{Place, Writer, is_full},
 };
 use crate::{
+    entry::{Source, StreamId},
     error::{Error, Result},
     journal::{Consumer, Durability, Producer},
-    record::{Source, StreamId},
 };
 
 /// The parts of an open log.

@@ -10,8 +10,8 @@ use std::collections::VecDeque;
 
 use super::lifecycle;
 use crate::{
+    entry::{OwnEntry, Seq, Source, StreamId},
     journal::{Consumer, Position},
-    record::{OwnRecord, Seq, Source, StreamId},
 };
 
 /// Lines are gathered up to about this many bytes for one write.
@@ -149,13 +149,13 @@ enum Closing {
 
 #[derive(Debug)]
 struct Own {
-    entry: OwnRecord,
+    entry: OwnEntry,
     /// How many dropped events are reported with it and those before it.
     reports_drops: Option<u64>,
 }
 
 impl OwnEntries {
-    pub(super) fn push(&mut self, entry: OwnRecord) {
+    pub(super) fn push(&mut self, entry: OwnEntry) {
         self.waiting.push_back(Own {
             entry,
             reports_drops: None,
@@ -163,7 +163,7 @@ impl OwnEntries {
     }
 
     /// Adds the entry that reports dropped events, of which there are `total` since the start.
-    pub(super) fn push_drops(&mut self, entry: OwnRecord, total: u64) {
+    pub(super) fn push_drops(&mut self, entry: OwnEntry, total: u64) {
         self.reported_drops = total;
         self.waiting.push_back(Own {
             entry,

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{document::Document, layout::Layout};
 use crate::{
+    entry::{Catalogue, Source},
     error::Result,
-    record::{Catalogue, Source},
 };
 
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use std::{
 
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 
-use crate::record::Timestamp;
+use crate::entry::Timestamp;
 
 /// Where the store gets the time from.
 pub(crate) trait Clock: fmt::Debug + Send + Sync + 'static {

@@ -61,7 +61,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::clock::Uptime;
-use crate::record::Timestamp;
+use crate::entry::Timestamp;
 
 const SECOND: i64 = 1_000_000;
 const HOUR: i64 = 3600 * SECOND;

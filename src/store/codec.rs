@@ -1,6 +1,6 @@
 //! Numbers and texts of fixed size in a binary file, little-endian.
 
-use crate::record::Timestamp;
+use crate::entry::Timestamp;
 
 /// Writes one after the other.
 #[derive(Debug, Default)]

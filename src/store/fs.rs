@@ -22,9 +22,9 @@ use super::{
     lock::Lock,
 };
 use crate::{
+    entry::Timestamp,
     error::{Error, Result},
     journal::Region,
-    record::Timestamp,
 };
 
 /// The operations the store needs of a file system. Whose files and directories are when they are

@@ -15,18 +15,18 @@ use super::{
     rebuild::rebuild,
 };
 use crate::{
+    entry::{OwnEntry, Seq, Severity, StreamId, Timestamp},
     error::{Error, Result},
-    record::{OwnRecord, Seq, Severity, StreamId, Timestamp},
 };
 
 /// The detail that tells this entry from others about lost entries.
 pub(crate) const JOURNAL: &str = "journal";
 
 /// The entry that says that the events are lost.
-pub(super) fn entry(place: &JournalPlace, last: u64) -> OwnRecord {
+pub(super) fn entry(place: &JournalPlace, last: u64) -> OwnEntry {
     let what = "The process ended without closing its log, and its journal is gone: events that \
                 only the journal had, if any, are lost; their number is unknown";
-    OwnRecord::new("audit.log.lost", Severity::Critical, what)
+    OwnEntry::new("audit.log.lost", Severity::Critical, what)
         .detail("after_seq", last)
         .detail(JOURNAL, place.path().display().to_string())
 }

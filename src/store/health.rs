@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     contain::{alarm, contain},
-    record::Timestamp,
+    entry::Timestamp,
 };
 
 /// Something is wrong with the log, or right again.

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{document::Document, fs::Fs, layout::Layout};
 use crate::{
+    entry::{Day, Timestamp},
     error::{Error, Result},
-    record::{Day, Timestamp},
 };
 
 /// A range of time whose entries are kept until the hold is released.

@@ -22,8 +22,8 @@ use super::{
     names::FileStem,
 };
 use crate::{
+    entry::{Seq, Timestamp},
     error::{Error, Result},
-    record::{Seq, Timestamp},
 };
 
 const MAGIC: &[u8; 8] = b"AUDITIDX";
@@ -330,7 +330,7 @@ impl Blooms {
     }
 
     /// Whether the block may hold a line with this value, given as it stands in a line
-    /// ([`escape`](crate::record::scan::escape)d).
+    /// ([`escape`](crate::entry::scan::escape)d).
     pub(crate) fn may_contain(&self, block: usize, value: &[u8]) -> bool {
         self.may_contain_hash(block, bloom::hash(value))
     }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    record::scan::escape,
+    entry::scan::escape,
     store::{fs::OsFs, summary::IndexBuilder},
 };
 

@@ -24,9 +24,9 @@ use super::{
     tmp::TmpFile,
 };
 use crate::{
+    entry::StreamId,
     error::{Error, Result},
     journal::{self, Consumer, Producer},
-    record::StreamId,
 };
 
 /// The place of a stream's journal, and the state of the journal.

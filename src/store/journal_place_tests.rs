@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
+    entry::{OwnEntry, Severity},
     query::AuditReader,
-    record::{OwnRecord, Severity},
     store::{
         SpaceAction, Watermarks,
         assemble::assemble,
@@ -143,7 +143,7 @@ impl Run {
 
     /// Records an event; gives its position.
     fn record(&mut self, producer: &Producer) -> u64 {
-        let event = OwnRecord::new("test.event", Severity::Info, "x".repeat(60));
+        let event = OwnEntry::new("test.event", Severity::Info, "x".repeat(60));
         let event = event.render(&"app".parse().unwrap());
         let id = event[6..42].to_vec();
         self.recorded.push(String::from_utf8(id).unwrap());

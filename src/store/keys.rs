@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{document::Document, layout::Layout};
 use crate::{
+    entry::HashKey,
     error::{Error, Result},
-    record::HashKey,
 };
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Keys {
-    #[serde(with = "crate::record::stored_keys")]
+    #[serde(with = "crate::entry::stored_keys")]
     keys: Vec<HashKey>,
 }
 

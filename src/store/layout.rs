@@ -17,7 +17,7 @@
 use std::path::{Path, PathBuf};
 
 use super::names::FileStem;
-use crate::record::{Day, StreamId};
+use crate::entry::{Day, StreamId};
 
 /// The ending of a live file's name.
 pub(crate) const LIVE: &str = ".jsonl";

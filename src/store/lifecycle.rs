@@ -16,8 +16,8 @@
 //!   removes the journal after that. A recovery that was cut short is run again, finds that the
 //!   last line of the stream says how it ended, and adds nothing.
 
-use crate::record::{
-    OwnRecord, Severity, Timestamp,
+use crate::entry::{
+    OwnEntry, Severity, Timestamp,
     json::Members,
     scan::{Fields, scan},
 };
@@ -30,8 +30,8 @@ const ENDED: &str = "audit.log.ended_without_closing";
 pub(crate) type Settings = Members;
 
 /// The first entry of a stream.
-pub(super) fn opened(settings: &Settings) -> OwnRecord {
-    let entry = OwnRecord::new(OPENED, Severity::Info, "The log was opened")
+pub(super) fn opened(settings: &Settings) -> OwnEntry {
+    let entry = OwnEntry::new(OPENED, Severity::Info, "The log was opened")
         .detail("version", env!("CARGO_PKG_VERSION"))
         .detail("pid", std::process::id());
     let host = rustix::system::uname();
@@ -44,8 +44,8 @@ pub(super) fn opened(settings: &Settings) -> OwnRecord {
 }
 
 /// The last entry of a stream that is closed.
-pub(super) fn closed() -> OwnRecord {
-    OwnRecord::new(CLOSED, Severity::Info, "The log was closed")
+pub(super) fn closed() -> OwnEntry {
+    OwnEntry::new(CLOSED, Severity::Info, "The log was closed")
 }
 
 /// What the lines of a stream say about its life.
@@ -86,7 +86,7 @@ impl Life {
     /// The entry about a death, if the stream has to have one. `alive` is the journal's word;
     /// without a journal that can be read, a stream whose first entry was not seen is taken for one
     /// that has an entry about its opening.
-    pub(super) fn end(&self, alive: Option<Timestamp>, has_journal: bool) -> Option<OwnRecord> {
+    pub(super) fn end(&self, alive: Option<Timestamp>, has_journal: bool) -> Option<OwnEntry> {
         let has_opened = match self.opened {
             Some(opened) => opened,
             None => alive.is_some() || !has_journal,
@@ -95,7 +95,7 @@ impl Life {
             return None;
         }
         let what = "The process ended without closing its log";
-        let mut entry = OwnRecord::new(ENDED, Severity::Warning, what);
+        let mut entry = OwnEntry::new(ENDED, Severity::Warning, what);
         if let Some(last) = alive.max(self.last_entry) {
             entry = entry.detail("last_sign_of_life", last.to_string());
         }

@@ -9,8 +9,8 @@ use std::{
 use serde_json::Value;
 
 use crate::{
+    entry::{OwnEntry, Severity, Timestamp, json::members, set_now},
     error::Result,
-    record::{OwnRecord, Severity, Timestamp, json::members, set_now},
     store::{
         assemble::{Assembled, assemble},
         clock::Clock as _,
@@ -130,7 +130,7 @@ fn with_lifecycle() -> StoreOptions {
 }
 
 fn push(parts: &Assembled) {
-    let event = OwnRecord::new("test.event", Severity::Info, "Something");
+    let event = OwnEntry::new("test.event", Severity::Info, "Something");
     let event = event.render(&"app".parse().unwrap());
     parts.producer.push(&event).unwrap();
 }

@@ -9,8 +9,8 @@ use super::{
     sealed::SealedFiles,
 };
 use crate::{
+    entry::Timestamp,
     error::{Error, Result},
-    record::Timestamp,
 };
 
 /// The files of a log. Together they hold each line written until they were listed, once: of twins,

@@ -15,8 +15,8 @@ use super::{
     summary::IndexBuilder,
 };
 use crate::{
+    entry::Timestamp,
     error::{Error, Result},
-    record::Timestamp,
 };
 
 /// More than any line's length.

@@ -27,8 +27,8 @@ use super::{
     trusted_time,
 };
 use crate::{
+    entry::{OwnEntry, Severity, Source, StreamId},
     error::{Error, Result},
-    record::{OwnRecord, Severity, Source, StreamId},
 };
 
 /// What was done with one stream that a dead process left.
@@ -125,7 +125,7 @@ impl Store {
         let fs: Arc<dyn Fs> = Arc::new(OsFs);
         trusted_time::trust(&fs, &self.layout, &SystemClock::new(), |now| {
             self.record(
-                &OwnRecord::new(
+                &OwnEntry::new(
                     "audit.log.clock_trusted",
                     Severity::Warning,
                     "Someone confirmed the clock; files past their retention by it are removed",

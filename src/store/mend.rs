@@ -18,8 +18,8 @@ use super::{
     writer::{Current, Writer},
 };
 use crate::{
+    entry::{OwnEntry, Severity},
     error::{Error, Result},
-    record::{OwnRecord, Severity},
 };
 
 /// The durable part of a file that others changed.
@@ -44,7 +44,7 @@ impl Writer {
         if durable.lost > 0 {
             let what = "Durable entries were destroyed in the live file by someone else";
             self.own.push(
-                OwnRecord::new("audit.log.lost", Severity::Critical, what)
+                OwnEntry::new("audit.log.lost", Severity::Critical, what)
                     .detail("count", durable.lost)
                     .detail("after_seq", durable.last),
             );
@@ -91,7 +91,7 @@ impl Writer {
                 "Someone else wrote into the live file; what they wrote was removed",
             ),
         };
-        let entry = OwnRecord::new(event_type, Severity::Critical, what)
+        let entry = OwnEntry::new(event_type, Severity::Critical, what)
             .detail("file", file)
             .detail("bytes_before", ours)
             .detail("bytes_found", now)
@@ -140,7 +140,7 @@ impl Writer {
         }
         self.place.health.report(&Problem::LiveFileLost(what));
         let what = "The live file was deleted or replaced by someone else, and written again";
-        let entry = OwnRecord::new("audit.log.live_file_restored", Severity::Critical, what)
+        let entry = OwnEntry::new("audit.log.live_file_restored", Severity::Critical, what)
             .detail("file", old)
             .detail("restored_as", new);
         let copy = Live::adopt(file, stem, durable.len, gone, self.released);

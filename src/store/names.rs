@@ -3,8 +3,8 @@
 use std::{fmt, str::FromStr};
 
 use crate::{
+    entry::{Day, StreamId, Timestamp},
     error::Error,
-    record::{Day, StreamId, Timestamp},
 };
 
 /// What a log file is called, without folder and ending: when it was born, its stream, and its

@@ -25,9 +25,9 @@ use super::{
     writer::{Writer, WriterOptions},
 };
 use crate::{
+    entry::{OwnEntry, Severity, Source, StreamId, Timestamp},
     error::{Error, Result},
     journal::{Durability, Fate, Producer, PushError},
-    record::{OwnRecord, Severity, Source, StreamId, Timestamp},
 };
 
 /// How a directory is written.
@@ -170,13 +170,13 @@ impl Store {
     }
 
     /// Writes a record of the log's own; it is durable on return.
-    pub(crate) fn record(&self, own: &OwnRecord) -> Result<()> {
+    pub(crate) fn record(&self, own: &OwnEntry) -> Result<()> {
         self.record_rendered(&own.render(&self.stream.source().parse()?))
     }
 
     /// The same, with the id of the entry that it became.
     #[cfg(feature = "webhook")]
-    pub(crate) fn record_with_id(&self, own: &OwnRecord) -> Result<uuid::Uuid> {
+    pub(crate) fn record_with_id(&self, own: &OwnEntry) -> Result<uuid::Uuid> {
         let record = own.render(&self.stream.source().parse()?);
         self.record_rendered(&record)?;
         // It begins with its id.
@@ -202,7 +202,7 @@ impl Store {
 
     /// Writes a record of the log's own, if the journal has room; waits for nothing.
     #[cfg(feature = "webhook")]
-    pub(crate) fn note(&self, own: &OwnRecord) -> Result<()> {
+    pub(crate) fn note(&self, own: &OwnEntry) -> Result<()> {
         let record = own.render(&self.stream.source().parse()?);
         self.producer
             .push(&record)
@@ -219,7 +219,7 @@ impl Store {
     pub(crate) fn place_hold(&self, hold: Hold) -> Result<()> {
         let hold = hold::place(Arc::new(OsFs), &self.layout, hold, Timestamp::now())?;
         self.record(
-            &OwnRecord::new("audit.hold.placed", Severity::Warning, "Entries are held")
+            &OwnEntry::new("audit.hold.placed", Severity::Warning, "Entries are held")
                 .detail("hold", hold),
         )
     }
@@ -228,7 +228,7 @@ impl Store {
     pub(crate) fn release_hold(&self, name: &str) -> Result<bool> {
         let record = |hold: &Hold| {
             self.record(
-                &OwnRecord::new(
+                &OwnEntry::new(
                     "audit.hold.released",
                     Severity::Warning,
                     "Entries are no longer held",

@@ -98,7 +98,7 @@ fn until(what: &str, holds: impl Fn() -> bool) {
 }
 
 fn push(store: &Store, number: usize) -> std::result::Result<(String, u64), PushError> {
-    let event = OwnRecord::new("test.event", Severity::Info, format!("number {number}"))
+    let event = OwnEntry::new("test.event", Severity::Info, format!("number {number}"))
         .render(&"app".parse().unwrap());
     let id = String::from_utf8(event[6..42].to_vec()).unwrap();
     store.producer.push(&event).map(|end| (id, end.0))
@@ -155,7 +155,7 @@ fn a_writer_that_panics_keeps_nobody_waiting_and_loses_nothing() {
             assert!(why.contains("audit-writer panicked: on purpose"), "{why}");
         }
         assert_eq!(push(&store, 3), Err(PushError::Closed));
-        let own = OwnRecord::new("audit.test", Severity::Info, "Refused");
+        let own = OwnEntry::new("audit.test", Severity::Info, "Refused");
         assert!(store.record(&own).is_err());
         let told = problems.recv_timeout(Duration::from_secs(60));
         assert!(matches!(told, Ok(Problem::ThreadDied(_))), "{told:?}");

@@ -40,9 +40,9 @@ use super::{
     trusted_time::Times,
 };
 use crate::{
+    entry::{Source, StreamId},
     error::{Error, Result},
     journal::{Durability, Fate, Producer, PushError},
-    record::{Source, StreamId},
 };
 
 /// What was removed.

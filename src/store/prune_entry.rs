@@ -5,8 +5,8 @@ use super::{
     retention::{Doomed, Retention},
 };
 use crate::{
+    entry::{OwnEntry, Severity, Source, json::members},
     error::{Error, Result},
-    record::{OwnRecord, Severity, Source, json::members},
 };
 
 /// So many files are recorded and removed at a time, or fewer if their entry would be too long.
@@ -71,7 +71,7 @@ fn render(source: &Source, retention: &Retention, files: &[Doomed], names: usize
             about
         })
         .collect();
-    OwnRecord::new(
+    OwnEntry::new(
         removed::PRUNED,
         Severity::Info,
         "Files past their retention are removed; a file that is still there is removed later and \

@@ -179,7 +179,7 @@ fn what_is_known_of_an_idle_stream_outlives_its_files() {
         file.stream = stream.parse().unwrap();
         json!({"file": file.to_string(), "first_seq": 1, "last_seq": 10})
     };
-    let told = OwnRecord::new(removed::PRUNED, Severity::Info, "")
+    let told = OwnEntry::new(removed::PRUNED, Severity::Info, "")
         .detail("files", vec![row("idle-00000a"), row("gone-00000a")]);
     let stem = FileStem {
         stream: "other-00000a".parse().unwrap(),

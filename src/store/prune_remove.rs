@@ -23,8 +23,8 @@ use super::{
     sealer::remove_twin,
 };
 use crate::{
+    entry::{Day, StreamId},
     error::{Error, Result},
-    record::{Day, StreamId},
 };
 
 /// What became of files that were to go.

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::*;
 use crate::{
+    entry::{OwnEntry, Severity, Timestamp, set_now},
     journal::Consumer,
-    record::{OwnRecord, Severity, Timestamp, set_now},
     store::{
         assemble::new_journal,
         clock::Uptime,

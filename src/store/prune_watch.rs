@@ -13,8 +13,8 @@ use super::{
     trusted_time::Times,
 };
 use crate::{
+    entry::{OwnEntry, Severity, Timestamp},
     error::Error,
-    record::{OwnRecord, Severity, Timestamp},
 };
 
 /// A pruning takes seconds; a lock that is held for longer than this is stuck.
@@ -50,8 +50,8 @@ impl Waiting {
         })
     }
 
-    pub(super) fn entry(&self) -> OwnRecord {
-        OwnRecord::new(
+    pub(super) fn entry(&self) -> OwnEntry {
+        OwnEntry::new(
             "audit.log.prune_held_back",
             Severity::Warning,
             "Files that are past their retention by this machine's clock stay, because the clock \

@@ -14,8 +14,8 @@ use super::{
     tmp::TmpFile,
 };
 use crate::{
+    entry::Timestamp,
     error::{Error, Result},
-    record::Timestamp,
 };
 
 /// Reads a whole sealed file and makes its index. The file is checked on the way.

@@ -46,9 +46,9 @@ use super::{
     survey::Survey,
 };
 use crate::{
+    entry::{Day, OwnEntry, Seq, Severity, Source, StreamId, Timestamp},
     error::{Error, Result},
     journal::Leftover,
-    record::{Day, OwnRecord, Seq, Severity, Source, StreamId, Timestamp},
 };
 
 /// A stream made whole.
@@ -349,10 +349,10 @@ fn missing<'a>(leftover: &'a Leftover, journaled: &Journaled<'_>) -> Vec<&'a [u8
 }
 
 /// The entries that say which durable entries are missing from the live files.
-fn lost_entries(held: &Held<'_>) -> Vec<OwnRecord> {
+fn lost_entries(held: &Held<'_>) -> Vec<OwnEntry> {
     let lost = |(after, count)| {
         let what = "Entries that were durable are missing from the live file";
-        OwnRecord::new("audit.log.lost", Severity::Critical, what)
+        OwnEntry::new("audit.log.lost", Severity::Critical, what)
             .detail("count", count)
             .detail("after_seq", after)
     };
@@ -360,12 +360,12 @@ fn lost_entries(held: &Held<'_>) -> Vec<OwnRecord> {
 }
 
 /// What the log has to say about a recovery; nothing if there was nothing to do.
-fn own_entries(leftover: &Leftover, held: &Held<'_>, missing: usize) -> Vec<OwnRecord> {
+fn own_entries(leftover: &Leftover, held: &Held<'_>, missing: usize) -> Vec<OwnEntry> {
     let mut own = lost_entries(held);
     let dropped = leftover.dropped();
     if dropped.total > held.drops && dropped.unreported > 0 {
         let what = "Events were dropped because the journal was full";
-        let mut entry = OwnRecord::new("audit.log.dropped", Severity::Critical, what)
+        let mut entry = OwnEntry::new("audit.log.dropped", Severity::Critical, what)
             .detail("count", dropped.unreported)
             .detail("total", dropped.total);
         if let Some(since) = dropped.since_micros {
@@ -375,7 +375,7 @@ fn own_entries(leftover: &Leftover, held: &Held<'_>, missing: usize) -> Vec<OwnR
     }
     if missing > 0 || !own.is_empty() {
         let what = "The process ended without closing its log; its journal was recovered";
-        let entry = OwnRecord::new("audit.log.recovered", Severity::Warning, what)
+        let entry = OwnEntry::new("audit.log.recovered", Severity::Warning, what)
             .detail("records", missing)
             .detail("interrupted", leftover.holes());
         own.push(entry);

@@ -21,7 +21,7 @@ fn what_is_recovered_days_later_is_found_on_the_day_that_it_is_stamped_with() {
     let mut parts = assemble(Arc::new(process.clone()), clock.clone(), dir, options(None)).unwrap();
     for _ in 0..2 {
         let source = "app".parse().unwrap();
-        let event = OwnRecord::new("test.event", Severity::Info, "Something").render(&source);
+        let event = OwnEntry::new("test.event", Severity::Info, "Something").render(&source);
         parts.producer.push(&event).unwrap();
         if parts.producer.used() < 500 {
             parts.writer.step().unwrap();

@@ -25,12 +25,12 @@ use super::{
     summary::lines,
 };
 use crate::{
-    error::{Error, Result},
-    record::{
-        OwnRecord, Severity, StreamId,
+    entry::{
+        OwnEntry, Severity, StreamId,
         json::{Members, members},
         scan::scan,
     },
+    error::{Error, Result},
 };
 
 /// The type of the entries that tell of removed files.
@@ -79,7 +79,7 @@ pub(super) fn carried_on(
     sealed: &LocalSealed,
     files: &[&FileStem],
     goes_on: &BTreeSet<StreamId>,
-) -> Vec<OwnRecord> {
+) -> Vec<OwnEntry> {
     let mut earlier: BTreeMap<StreamId, Numbers> = BTreeMap::new();
     for file in files {
         // What can't be read is lost with its file.
@@ -100,7 +100,7 @@ pub(super) fn carried_on(
     let rows: Vec<Members> = earlier.iter().flat_map(rows).collect();
     let entry = |rows: &[Members]| {
         let description = "Entries that recorded earlier removals are removed themselves";
-        OwnRecord::new(PRUNED, Severity::Info, description).detail("earlier", rows)
+        OwnEntry::new(PRUNED, Severity::Info, description).detail("earlier", rows)
     };
     rows.chunks(ROWS).map(entry).collect()
 }
@@ -178,14 +178,14 @@ mod tests {
     use super::*;
     use crate::store::{gzip::Level, samples, seal::seal, sim::SimFs};
 
-    fn entry(seq: u64, own: &OwnRecord) -> Vec<u8> {
+    fn entry(seq: u64, own: &OwnEntry) -> Vec<u8> {
         let mut line = format!(r#"{{"stream":"billing-7f3a9c","seq":{seq},"#).into_bytes();
         line.extend(own.render(&"billing".parse().unwrap()));
         line.push(b'\n');
         line
     }
 
-    fn details(own: &OwnRecord) -> Vec<Removed> {
+    fn details(own: &OwnEntry) -> Vec<Removed> {
         let line = entry(1, own);
         removed(scan(&line[..line.len() - 1]).unwrap().details)
     }
@@ -201,9 +201,9 @@ mod tests {
         let mut file = samples::stem(1);
         file.stream = idle.clone();
         let gone = file.to_string().replace("idle", "gone");
-        let first = OwnRecord::new(PRUNED, Severity::Info, "")
+        let first = OwnEntry::new(PRUNED, Severity::Info, "")
             .detail("files", vec![row(file.to_string(), 1, 10), row(gone, 1, 5)]);
-        let second = OwnRecord::new(PRUNED, Severity::Info, "").detail(
+        let second = OwnEntry::new(PRUNED, Severity::Info, "").detail(
             "earlier",
             vec![json!({"stream": idle.as_str(), "first_seq": 11, "last_seq": 30})],
         );

@@ -16,8 +16,8 @@ use super::{
     tmp::TmpFile,
 };
 use crate::{
+    entry::Seq,
     error::{Error, Result},
-    record::Seq,
 };
 
 /// So much of a damaged file is copied at a time.

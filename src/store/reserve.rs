@@ -7,7 +7,7 @@ use super::{
     fs::{self, Fs},
     layout::Layout,
 };
-use crate::record::StreamId;
+use crate::entry::StreamId;
 
 /// More than the writer's largest batch.
 const SIZE: usize = 2 * 1024 * 1024;

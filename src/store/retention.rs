@@ -13,11 +13,11 @@ use super::{
     undelivered::Undelivered,
 };
 use crate::{
-    error::{Error, Result},
-    record::{
+    entry::{
         Day, Timestamp,
         json::{Json, Members},
     },
+    error::{Error, Result},
 };
 
 pub(super) const MICROS_PER_DAY: i64 = 86_400_000_000;

@@ -30,9 +30,9 @@ use super::{
     writer::is_full,
 };
 use crate::{
+    entry::StreamId,
     error::{Error, Result},
     journal,
-    record::StreamId,
 };
 
 /// Room for fewer journals than this is scarce.

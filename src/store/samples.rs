@@ -4,7 +4,7 @@
 use std::io::Write as _;
 
 use super::names::FileStem;
-use crate::record::Timestamp;
+use crate::entry::Timestamp;
 
 /// A file of the stream `billing-7f3a9c`, by its number there; one is born each hour.
 pub(crate) fn stem(number: u32) -> FileStem {

@@ -16,8 +16,8 @@ use super::{
     rebuild::{read_index, rebuild, write_index},
 };
 use crate::{
+    entry::Day,
     error::{Error, Result},
-    record::Day,
 };
 
 /// How many indexes stay in memory: some 16 KB each.

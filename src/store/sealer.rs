@@ -34,8 +34,8 @@ use super::{
     twins::Twins,
 };
 use crate::{
+    entry::StreamId,
     error::{Error, Result},
-    record::StreamId,
 };
 
 /// What the sealer is asked to do.

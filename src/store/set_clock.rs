@@ -3,7 +3,7 @@
 use std::{sync::Mutex, time::Duration};
 
 use super::clock::Clock;
-use crate::record::Timestamp;
+use crate::entry::Timestamp;
 
 #[derive(Debug)]
 pub(super) struct SetClock(Mutex<(Timestamp, Duration)>);

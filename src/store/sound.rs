@@ -16,7 +16,7 @@ use std::{
 };
 
 use super::{fs::FsFile, gone_journal::JOURNAL, lifecycle::Life, lines::Lines};
-use crate::record::{
+use crate::entry::{
     Seq, StreamId,
     scan::{self, Fields, scan},
 };

@@ -18,8 +18,8 @@ use super::{
     sealer::Job,
 };
 use crate::{
+    entry::{OwnEntry, Severity},
     error::{Error, Result},
-    record::{OwnRecord, Severity},
 };
 
 /// What to do when a watermark is passed. Each level is reported to the callback, in the metrics
@@ -143,7 +143,7 @@ pub(super) struct SpaceWatch {
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     /// To be written into the log.
-    pub(super) entry: Option<OwnRecord>,
+    pub(super) entry: Option<OwnEntry>,
     /// To be done by the sealer.
     pub(super) jobs: Vec<Job>,
 }
@@ -211,12 +211,12 @@ impl SpaceWatch {
 }
 
 impl SpaceLevel {
-    fn entry(self, free: u64, watermark: u64) -> OwnRecord {
+    fn entry(self, free: u64, watermark: u64) -> OwnEntry {
         let (event_type, severity) = match self {
             Self::VeryLow => ("audit.log.space_very_low", Severity::Critical),
             _ => ("audit.log.space_low", Severity::Warning),
         };
-        OwnRecord::new(event_type, severity, "Free space fell below the watermark")
+        OwnEntry::new(event_type, severity, "Free space fell below the watermark")
             .detail("free_bytes", free)
             .detail("watermark_bytes", watermark)
     }

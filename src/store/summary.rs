@@ -11,7 +11,7 @@ use super::{
     index::{Block, Built, Index, Key},
     names::FileStem,
 };
-use crate::record::{
+use crate::entry::{
     Seq, Timestamp,
     scan::{Fields, scan},
 };

@@ -11,8 +11,8 @@ use super::{
     names::FileStem,
 };
 use crate::{
+    entry::{StreamId, Timestamp},
     error::{Error, Result},
-    record::{StreamId, Timestamp},
 };
 
 /// The names of what streams have besides their sealed files.

@@ -14,8 +14,8 @@ use super::{
     survey::{LiveFiles, Survey},
 };
 use crate::{
+    entry::StreamId,
     error::{Error, Result},
-    record::StreamId,
 };
 
 /// So many streams of dead processes are held at a time, with a descriptor each.

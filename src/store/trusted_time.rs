@@ -13,8 +13,8 @@ use super::{
     sealed::{LocalSealed, SealedFiles as _},
 };
 use crate::{
+    entry::Timestamp,
     error::{Error, Result},
-    record::Timestamp,
 };
 
 /// The times that retention goes by.

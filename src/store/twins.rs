@@ -7,7 +7,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::names::FileStem;
-use crate::record::Timestamp;
+use crate::entry::Timestamp;
 
 /// So many twins may wait; of more, the first to go go early.
 const MOST: usize = 256;

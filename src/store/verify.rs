@@ -117,7 +117,7 @@ pub(crate) fn verify_sealed(
     let (mut line, mut seq, mut wrong) = (0, None, None);
     let mut judge = |text: &[u8]| {
         line += 1;
-        let Some(fields) = crate::record::scan::scan(text) else {
+        let Some(fields) = crate::entry::scan::scan(text) else {
             return Err(format!("line {line} is not a record"));
         };
         if fields.stream != stem.stream.as_str().as_bytes() {

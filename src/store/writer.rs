@@ -51,9 +51,9 @@ use super::{
     watch::Watch,
 };
 use crate::{
+    entry::{OwnEntry, Severity, Source, StreamId, Timestamp},
     error::{Error, Result},
     journal::{Consumer, Durability},
-    record::{OwnRecord, Severity, Source, StreamId, Timestamp},
 };
 
 /// When the writer syncs and rotates.
@@ -333,7 +333,7 @@ impl Writer {
             return;
         }
         let what = "Events were dropped because the journal was full";
-        let mut entry = OwnRecord::new("audit.log.dropped", Severity::Critical, what)
+        let mut entry = OwnEntry::new("audit.log.dropped", Severity::Critical, what)
             .detail("count", count)
             .detail("total", dropped.total);
         if let Some(since) = dropped.since_micros {
@@ -363,7 +363,7 @@ impl Writer {
             });
             let what = "Events could not be written and waited in the journal";
             self.own.push(
-                OwnRecord::new("audit.log.write_failed", Severity::Critical, what)
+                OwnEntry::new("audit.log.write_failed", Severity::Critical, what)
                     .detail("error", error.to_string()),
             );
         }
@@ -395,7 +395,7 @@ impl Writer {
             self.durability.recovered();
             self.place.health.report(&Problem::WriteRecovered);
             let what = "Events are written again";
-            let entry = OwnRecord::new("audit.log.write_recovered", Severity::Info, what);
+            let entry = OwnEntry::new("audit.log.write_recovered", Severity::Info, what);
             self.own.push(entry);
         }
     }

@@ -11,12 +11,12 @@ use std::{
 };
 
 use crate::{
-    error::Result,
-    query::{AuditReader, Filter, Order},
-    record::{
+    entry::{
         StreamId,
         scan::{Fields, details_path, member, scan},
     },
+    error::Result,
+    query::{AuditReader, Filter, Order},
     store::{
         gone_journal::JOURNAL,
         names::FileStem,

@@ -7,9 +7,9 @@
 use std::{collections::BTreeMap, io, path::PathBuf};
 
 use crate::{
+    entry::StreamId,
     error::{Error, Result},
     journal::Leftover,
-    record::StreamId,
     store::{fs::Fs, journal_place::JournalPlace, layout::Layout, survey::Survey},
 };
 

@@ -1,7 +1,7 @@
 //! What the lines of one file hold.
 
 use super::accounted;
-use crate::{record::scan::scan, store::names::FileStem};
+use crate::{entry::scan::scan, store::names::FileStem};
 
 /// The lines of a file, as far as they were read.
 #[derive(Debug, Default)]

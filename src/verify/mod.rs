@@ -38,9 +38,9 @@ use self::{
     survey::Survey,
 };
 use crate::{
+    entry::StreamId,
     error::Result,
     query::AuditReader,
-    record::StreamId,
     store::{index::Index, names::FileStem},
 };
 

@@ -8,7 +8,7 @@ use super::{
     report::{FindingKind, FindingLevel},
     survey::Part,
 };
-use crate::{record::StreamId, store::numbers::Numbers};
+use crate::{entry::StreamId, store::numbers::Numbers};
 
 /// What is known of one stream.
 pub(super) struct Stream<'a> {

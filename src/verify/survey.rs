@@ -15,8 +15,8 @@ use super::{
     report::{Finding, FindingKind, FindingLevel},
 };
 use crate::{
+    entry::StreamId,
     error::{Error, Result},
-    record::StreamId,
     store::{
         fs::{self, Fs},
         index::Index,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{DirArgs, Format};
-use crate::{cli::filter::FilterArgs, forward::format::FormatName, record::Severity};
+use crate::{cli::filter::FilterArgs, entry::Severity, forward::format::FormatName};
 
 /// Manages the endpoints that are told of events
 ///

@@ -10,8 +10,8 @@ use std::{
 
 use crate::{
     Result,
+    entry::Timestamp,
     query::{AuditReader, Filter, Order},
-    record::Timestamp,
 };
 
 pub(super) struct Guide<'a> {

@@ -24,11 +24,11 @@ use super::service;
 use crate::{
     AuditLog,
     cli::failure::Failure,
+    entry::Timestamp,
     forward::{
         Subscription,
         sign::{SigningSecret, sign},
     },
-    record::Timestamp,
 };
 
 /// The webhook's name, and what it is told of.

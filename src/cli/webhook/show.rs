@@ -8,9 +8,9 @@ use crate::{
         failure::{Failure, warn},
         output,
     },
+    entry::json::Json,
     forward::{self, DeadLetter, DeliveryAttempt, SubscriptionReport},
     query::AuditReader,
-    record::json::Json,
     store::layout::Layout,
 };
 

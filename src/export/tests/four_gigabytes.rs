@@ -13,13 +13,13 @@ use std::{
 
 use super::{block, memory, plan::time, tools::read};
 use crate::{
+    entry::{Day, Timestamp},
     error::Result,
     export::{
         deflate::Joined,
         files::LogFiles,
         pieces::{Download, Stored},
     },
-    record::{Day, Timestamp},
     store::{
         blob::Blob,
         fs::OsFs,

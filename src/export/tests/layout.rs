@@ -18,13 +18,13 @@ use super::{
     tools::{all_agree, all_test, by_java, by_python, listing, piped, read, write_sparse},
 };
 use crate::{
+    entry::Timestamp,
     error::{Error, Result},
     export::{
         deflate::Joined,
         pieces::{Download, Pieces, Stored},
         zip::ZipLayout,
     },
-    record::Timestamp,
     store::blob::Blob,
 };
 

@@ -15,8 +15,8 @@ use serde_json::Value;
 
 use super::tools::{all_agree, listing, piped, read, sha256};
 use crate::{
+    entry::Timestamp,
     export::{files::LogFiles, pieces::Download, plan::Plan},
-    record::Timestamp,
     store::{
         fs::{Fs, OsFs, append_all},
         gzip::Level,

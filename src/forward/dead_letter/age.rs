@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::files::LetterFile;
 use crate::{
+    entry::Timestamp,
     error::{Error, Result},
-    record::Timestamp,
     store::{document::Document, layout::Layout},
 };
 

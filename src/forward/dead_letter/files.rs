@@ -13,8 +13,8 @@ use std::{
 };
 
 use crate::{
+    entry::Timestamp,
     error::{Error, Result},
-    record::Timestamp,
     store::{access, layout::Layout},
 };
 

@@ -24,10 +24,10 @@ use super::{
     index, read,
 };
 use crate::{
+    entry::{OwnEntry, Severity, Timestamp},
     error::{Error, Result},
     forward::outbox::{self, Outbox},
     log::AuditLog,
-    record::{OwnRecord, Severity, Timestamp},
     store::{document::Document, layout::Layout},
 };
 
@@ -117,7 +117,7 @@ impl Known {
         layout: &Layout,
         now: (Timestamp, Instant),
         most_bytes: u64,
-        record: &dyn Fn(OwnRecord) -> Result<()>,
+        record: &dyn Fn(OwnEntry) -> Result<()>,
     ) -> Result<()> {
         let (all, steady) = (files::all(layout)?, now.1);
         let mut result = self
@@ -185,7 +185,7 @@ fn remove(
     most_bytes: u64,
     ages: &Ages,
     told: &mut Told,
-    record: &dyn Fn(OwnRecord) -> Result<()>,
+    record: &dyn Fn(OwnEntry) -> Result<()>,
 ) -> Result<()> {
     let is_there = outbox::document(layout, key).version()?.is_some();
     // What holds the place of those that are gone stays as long as its endpoint.
@@ -266,13 +266,13 @@ impl Going {
     }
 
     /// `None` if there is nothing to tell.
-    fn told(self, key: &str, reason: &str) -> Option<OwnRecord> {
+    fn told(self, key: &str, reason: &str) -> Option<OwnEntry> {
         if self.requests + self.unreadable == 0 {
             return None;
         }
         let endpoint = key.rsplit_once('.').map_or(key, |(name, _)| name);
         let description = "Dead letters are removed";
-        let told = OwnRecord::new(
+        let told = OwnEntry::new(
             "audit.delivery.dead_letters_pruned",
             Severity::Warning,
             description,

@@ -8,9 +8,9 @@ use std::fmt::Write as _;
 
 use super::{Batch, Encoded, Format, JSON, Unencodable, array, checked, source, span_id, trace_id};
 use crate::{
+    entry::scan::{Fields, escape, unescape},
     error::{Error, Result},
     query::Entry,
-    record::scan::{Fields, escape, unescape},
 };
 
 /// Servers take about 8 KiB of headers in all.

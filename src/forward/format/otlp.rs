@@ -11,11 +11,11 @@ use serde_json::Value;
 
 use super::{Batch, Encoded, Format, Unencodable, Verdict, checked, source, span_id, trace_id};
 use crate::{
-    query::Entry,
-    record::{
+    entry::{
         json::{Json, Members},
         scan::unescape,
     },
+    query::Entry,
 };
 
 /// Readers of Protocol Buffers stop at 100 nested messages, and each level of a record is three.

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::{Batch, Encoded, Format, Question, Unencodable, Verdict, checked, source};
 use crate::{
+    entry::{Timestamp, scan::escape},
     error::{Error, Result},
-    record::{Timestamp, scan::escape},
 };
 
 const CHANNEL: &str = "x-splunk-request-channel";

@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 
 use super::{Subscription, check_name};
 use crate::{
+    entry::json::{Json, Members, members},
     error::{Error, Result},
     forward::sign::SigningSecret,
-    record::json::{Json, Members, members},
 };
 
 type Settings = Map<String, Value>;

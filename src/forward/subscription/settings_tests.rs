@@ -14,7 +14,7 @@ const HEADER: &str = "header-2718281828";
 fn full() -> Subscription {
     Subscription::new("siem", "https://siem.example.com/hooks", ["auth.*"])
         .excluding(["auth.token.*"])
-        .severities([crate::record::Severity::Error])
+        .severities([crate::entry::Severity::Error])
         .tenant_id("acme")
         .format(
             FormatName::SplunkHec,

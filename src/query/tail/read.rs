@@ -2,6 +2,7 @@
 
 use super::{CHUNK, END, Follow, MAX_LINE, Tail};
 use crate::{
+    entry::scan::scan,
     error::{Error, Result},
     query::{
         entry::Entry,
@@ -10,7 +11,6 @@ use crate::{
         page,
         place::{Place, Placed},
     },
-    record::scan::scan,
     store::{
         gzip::Unpacker, index::Block, layout::SEALED, live_reader::LiveFile, names::FileStem,
         summary::lines,

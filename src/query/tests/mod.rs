@@ -13,7 +13,7 @@ use std::{io::Write as _, ops::ControlFlow, sync::Arc};
 
 use super::*;
 use crate::{
-    record::{Timestamp, scan::escape},
+    entry::{Timestamp, scan::escape},
     store::{fs::OsFs, gzip::Level, layout::Layout, names::FileStem, seal::seal},
 };
 

@@ -484,7 +484,7 @@ fn copied(from: &std::path::Path, to: &std::path::Path) {
 #[cfg(feature = "webhook")]
 #[test]
 fn what_is_recovered_beside_an_empty_file_is_given() {
-    use crate::record::{OwnRecord, Severity};
+    use crate::entry::{OwnEntry, Severity};
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let log = crate::AuditLog::builder(one.path())
         .lifecycle(false)
@@ -494,7 +494,7 @@ fn what_is_recovered_beside_an_empty_file_is_given() {
     for n in 0..3_u64 {
         log.store()
             .unwrap()
-            .note(&OwnRecord::new("audit.log.test", Severity::Info, "Noted").detail("n", n))
+            .note(&OwnEntry::new("audit.log.test", Severity::Info, "Noted").detail("n", n))
             .unwrap();
     }
     let live = one.path().join("live");

@@ -9,13 +9,13 @@ use serde_json::{Map, Value};
 
 use super::{answer, json_body, name, none_given, refused, told};
 use crate::{
+    entry::{
+        OwnEntry, Severity,
+        json::{Members, members},
+    },
     error::{Error, Result},
     forward::{Administrator, Refusal, Replay, Subscription, sign::SigningSecret},
     log::AuditLog,
-    record::{
-        OwnRecord, Severity,
-        json::{Members, members},
-    },
     server::{
         problem::Problem,
         recorder::Refused,
@@ -300,7 +300,7 @@ async fn change(
         && problem.status().is_client_error()
     {
         app.recorder.refused(Refused::Change, || {
-            let record = OwnRecord::new(
+            let record = OwnEntry::new(
                 "audit.subscription.refused",
                 Severity::Warning,
                 "A change of a webhook was refused",

@@ -8,8 +8,8 @@ use std::{
 };
 
 use crate::{
+    entry::{StreamId, set_now},
     journal::{Durability, Fate, Producer},
-    record::{StreamId, set_now},
     store::{
         assemble::{Assembled, assemble},
         clock::Clock as _,

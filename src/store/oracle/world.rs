@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     AuditReader,
-    record::{OwnRecord, Severity, Timestamp, set_now},
+    entry::{OwnEntry, Severity, Timestamp, set_now},
     store::{
         SpaceAction, Watermarks,
         clock::Clock as _,
@@ -301,7 +301,7 @@ impl World {
         let Some(process) = &mut self.processes[process] else {
             return;
         };
-        let event = OwnRecord::new("test.event", Severity::Info, "x".repeat(len))
+        let event = OwnEntry::new("test.event", Severity::Info, "x".repeat(len))
             .render(&"app".parse().unwrap());
         let id = String::from_utf8(event[6..42].to_vec()).unwrap();
         if process.record(&event, self.promises.len()) {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::Model;
-use crate::record::Timestamp;
+use crate::entry::Timestamp;
 
 /// What reaches the disk whole or not at all.
 const SECTOR: usize = 512;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{Content, Identity, Model, Names, Op, SimFs};
-use crate::record::Timestamp;
+use crate::entry::Timestamp;
 
 /// Decides which operations fail: called with each one's number (from 0) and what it is.
 pub(super) type Fault = Box<dyn FnMut(u64, &Op) -> Option<io::Error> + Send>;

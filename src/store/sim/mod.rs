@@ -50,7 +50,7 @@ use std::{
 };
 
 use super::fs::{Entry, Fs, FsFile, FsLock, Identity, Space};
-use crate::{error::Result, journal::Region, record::Timestamp};
+use crate::{entry::Timestamp, error::Result, journal::Region};
 use content::Content;
 use disk::{Disk, Node, enospc};
 use file::{SimFile, SimLock};

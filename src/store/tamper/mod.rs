@@ -33,8 +33,8 @@ use super::{
     writer,
 };
 use crate::{
+    entry::{OwnEntry, Severity},
     query::AuditReader,
-    record::{OwnRecord, Severity},
     verify::VerifyReport,
 };
 
@@ -103,7 +103,7 @@ impl Log {
     }
 
     fn record(&mut self) {
-        let event = OwnRecord::new("test.event", Severity::Info, "x".repeat(40));
+        let event = OwnEntry::new("test.event", Severity::Info, "x".repeat(40));
         let event = event.render(&"app".parse().unwrap());
         let id = String::from_utf8(event[6..42].to_vec()).unwrap();
         let position = self.parts().producer.push(&event).unwrap().0;

@@ -11,11 +11,11 @@ use std::{
 
 use super::{
     super::{Store, clock::Clock, fs::OsFs, health::Problem, test_options::options},
-    OwnRecord, Severity,
+    OwnEntry, Severity,
 };
 use crate::{
+    entry::Timestamp,
     query::{AuditReader, Filter, Order},
-    record::Timestamp,
 };
 
 /// Does this on another thread, and fails if it hangs.
@@ -66,7 +66,7 @@ impl Real {
     }
 
     fn record(&self, what: &'static str) {
-        let event = OwnRecord::new("test.event", Severity::Info, what);
+        let event = OwnEntry::new("test.event", Severity::Info, what);
         self.log.record(&event).unwrap();
     }
 
@@ -256,7 +256,7 @@ fn no_file_is_written_again_under_a_name_that_is_not_ours() {
     let name = fs::read_dir(at("audit/live")).unwrap().next().unwrap();
     fs::rename(at("audit"), at("away")).unwrap();
     fs::remove_file(at("away/live").join(name.unwrap().file_name())).unwrap();
-    let event = OwnRecord::new("test.event", Severity::Info, "two");
+    let event = OwnEntry::new("test.event", Severity::Info, "two");
     // It waits in the journal.
     let _ = log.log.record(&event);
     assert!(!at("audit").exists(), "it was made anew");

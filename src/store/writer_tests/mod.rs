@@ -12,8 +12,8 @@ use std::{
 
 use super::*;
 use crate::{
+    entry::{Timestamp, scan::scan},
     journal::Producer,
-    record::{Timestamp, scan::scan},
     store::{
         SpaceAction,
         assemble::new_journal,
@@ -110,7 +110,7 @@ impl Rig {
 
     /// Pushes one event and remembers its id and position.
     fn push(&mut self) {
-        let record = OwnRecord::new(
+        let record = OwnEntry::new(
             "test.event",
             Severity::Info,
             format!("number {}", self.pushed.len()),

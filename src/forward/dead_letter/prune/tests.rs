@@ -60,7 +60,7 @@ fn pruned_at(
     most_bytes: u64,
 ) -> Vec<(u64, String)> {
     let told = RefCell::new(Vec::new());
-    let record = |record: OwnRecord| {
+    let record = |record: OwnEntry| {
         let line: serde_json::Value =
             serde_json::from_slice(&[b"{", &record.render(&"a".parse()?)[..]].concat()).unwrap();
         told.borrow_mut().push((

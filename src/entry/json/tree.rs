@@ -33,7 +33,7 @@ pub(crate) struct Members(Vec<(String, Json)>);
 /// An object: `members! { "status": status, "trouble": trouble }`. A value is anything `Serialize`.
 macro_rules! members {
     ($($name:literal: $value:expr),* $(,)?) => {{
-        let mut members = $crate::record::json::Members::default();
+        let mut members = $crate::entry::json::Members::default();
         $(members.add($name, &$value);)*
         members
     }};

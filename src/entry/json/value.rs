@@ -7,7 +7,7 @@ use serde::{Serialize, ser};
 use super::{
     AND_SO_ON, Key, SHOWN, keys, replace, stringify, write_display, write_integer, write_str,
 };
-use crate::record::{
+use crate::entry::{
     buffer::Buffer,
     denied::{REDACTED, is_denied},
 };
@@ -36,13 +36,13 @@ pub(super) const JSON_NUMBER: &str = "$serde_json::private::Number";
 const JSON_RAW: &str = "$serde_json::private::RawValue";
 
 /// How deep lists and objects nest in one value. What readers parse is 128 deep at most, with the
-/// record and what a request puts around it.
+/// entry and what a request puts around it.
 const DEEPEST: u8 = 100;
 
 /// What stands in the place of a list or an object that is too deep inside others.
 const TOO_DEEP: &str = "(nested too deeply)";
 
-/// How many records long a value may become. A list ends when it is longer than one record; but one
+/// How many entries long a value may become. A list ends when it is longer than one entry; but one
 /// long field of an object must not hide those that come after it, so an object goes on.
 const MOST_RECORDS: usize = 16;
 

@@ -99,7 +99,7 @@ impl fmt::Display for StreamId {
     }
 }
 
-/// A record's place in its stream: 1, 2, 3 … without a gap.
+/// An entry's place in its stream: 1, 2, 3 … without a gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Seq(pub u64);
 

@@ -54,7 +54,7 @@ pub(crate) fn set_now(now: Option<Timestamp>) {
     }));
 }
 
-/// Writes the beginning of a record, `"id":"…","timestamp":"…",`; the part down to the second is
+/// Writes the beginning of an entry, `"id":"…","timestamp":"…",`; the part down to the second is
 /// kept from one to the next.
 #[derive(Debug)]
 pub(crate) struct Stamp {

@@ -208,7 +208,7 @@ impl CatalogueEntry {
         self.descriptions.first().map(String::as_str)
     }
 
-    /// The fields that calls set, by their paths in the record: `details.mode`. A call may leave
+    /// The fields that calls set, by their paths in the entry: `details.mode`. A call may leave
     /// some out.
     pub fn fields(&self) -> impl Iterator<Item = (&str, FieldKind)> {
         self.fields
@@ -282,7 +282,7 @@ impl CatalogueEntry {
         }
     }
 
-    /// The JSON Schema (2020-12) of this event type's records, as far as the source tells. A field
+    /// The JSON Schema (2020-12) of this event type's entries, as far as the source tells. A field
     /// that looks like a secret has the annotation `"looks_secret": true`, and `recorded` says how
     /// (`redacted`, `hashed`, `masked` or `clear`).
     pub fn json_schema(&self) -> Value {
@@ -459,7 +459,7 @@ impl Catalogue {
             .and_then(|at| self.entries.get(at))
     }
 
-    /// What in `newer` breaks those who read records by this catalogue: an event type or a field
+    /// What in `newer` breaks those who read entries by this catalogue: an event type or a field
     /// that is gone, a field of another kind. One sentence each; empty if nothing does. What was
     /// added breaks nobody.
     ///

@@ -6,13 +6,13 @@
 //! - A top-level `None` is told apart from `null`, because it leaves the field out.
 //! - An integer beyond ±(2^63-1) becomes a string: most readers of the files have no wider integer.
 //! - What nests deeper than readers parse is left out, and so are the elements of a list after more
-//!   than a record can hold and the members of an object after many times that. `…` stands in their
+//!   than an entry can hold and the members of an object after many times that. `…` stands in their
 //!   place, and at the end of a text that long.
 //! - Raw JSON from [`serde_json::value::RawValue`] is normalised, because it may hold line breaks.
 //!   What `serde_json` does not parse, as it does not beyond 127 levels, is replaced as a whole by
 //!   a text that says so.
 //! - A key that an object has already replaces its value; both would be written there.
-//! - Strings are copied and scanned in one go, sixteen bytes at a time; they are most of a record.
+//! - Strings are copied and scanned in one go, sixteen bytes at a time; they are most of an entry.
 
 mod keys;
 mod tree;

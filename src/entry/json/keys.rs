@@ -12,7 +12,7 @@ use std::{
     mem,
 };
 
-use crate::record::{
+use crate::entry::{
     buffer::{Buffer, word},
     scan,
 };
@@ -23,7 +23,7 @@ const FEW: usize = 16;
 /// A key: its hash, and below that where in the buffer it begins, with its quote. One word, so that
 /// sorting keys is sorting numbers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::record) struct Key(u64);
+pub(in crate::entry) struct Key(u64);
 
 /// How many bits of a key say where it begins: more than any memory has.
 const START: u32 = 40;

@@ -12,7 +12,7 @@ use crate::error::Error;
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
-/// An instant in UTC with microseconds, as in a record's `timestamp`.
+/// An instant in UTC with microseconds, as in an entry's `timestamp`.
 ///
 /// ```
 /// use tracing_audit::{Day, Timestamp};

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::{Buffer, Instant, SCHEMA_VERSION, Severity, Source, Stamp, json};
 
-/// A record that the log itself writes. Its event type begins with `audit.`, which no application's
+/// An entry that the log itself writes. Its event type begins with `audit.`, which no application's
 /// can.
 #[derive(Clone, Debug)]
-pub(crate) struct OwnRecord {
+pub(crate) struct OwnEntry {
     event_type: &'static str,
     severity: Severity,
     description: String,
@@ -31,7 +31,7 @@ pub(crate) struct Caller {
     pub(crate) request_id: String,
 }
 
-impl OwnRecord {
+impl OwnEntry {
     pub(crate) fn new(
         event_type: &'static str,
         severity: Severity,

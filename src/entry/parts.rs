@@ -1,4 +1,4 @@
-//! The parts of a record that are built as values: who acted, on what, with what outcome, and how
+//! The parts of an entry that are built as values: who acted, on what, with what outcome, and how
 //! grave it is.
 
 use std::{
@@ -49,7 +49,7 @@ impl Severity {
     /// All of them, the mildest first.
     pub const ALL: [Self; 4] = [Self::Info, Self::Warning, Self::Error, Self::Critical];
 
-    /// As in a record: `info`, `warning`, `error` or `critical`.
+    /// As in an entry: `info`, `warning`, `error` or `critical`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Info => "info",
@@ -167,7 +167,7 @@ pub(crate) mod field {
     pub(crate) const ERROR: usize = 2;
 }
 
-/// Who did it: `actor` in a record. Ids and names are whatever has a text: strings, numbers, UUIDs.
+/// Who did it: `actor` in an entry. Ids and names are whatever has a text: strings, numbers, UUIDs.
 ///
 /// ```
 /// use tracing_audit::Actor;
@@ -233,7 +233,7 @@ impl Actor {
     }
 }
 
-/// What it was done to: `resource` in a record. Ids and names are as those of an [`Actor`].
+/// What it was done to: `resource` in an entry. Ids and names are as those of an [`Actor`].
 ///
 /// ```
 /// use tracing_audit::Resource;
@@ -277,7 +277,7 @@ impl Resource {
     }
 }
 
-/// How it ended: `outcome` in a record.
+/// How it ended: `outcome` in an entry.
 ///
 /// ```
 /// use tracing_audit::Outcome;

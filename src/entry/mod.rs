@@ -1,7 +1,7 @@
 //! What one line of the log says: its types, their JSON, their validation.
 //!
-//! A record is one JSON object on one line, its fields in a fixed order and without white space, so
-//! equal records are equal bytes and a reader can find a field without parsing the whole line.
+//! An entry is one JSON object on one line, its fields in a fixed order and without white space, so
+//! equal entries are equal bytes and a reader can find a field without parsing the whole line.
 
 pub(crate) mod address;
 pub(crate) mod buffer;
@@ -28,11 +28,11 @@ pub use denied::DENIED_FIELDS;
 pub(crate) use event_type::{is_free_event_type, nearest_event_type};
 pub use hash::HashKey;
 pub(crate) use hash::{Prepared, stored_keys};
-pub(crate) use own::{Caller, OwnRecord};
+pub(crate) use own::{Caller, OwnEntry};
 pub(crate) use parts::Rendered;
 pub use parts::{Actor, Outcome, Resource, Severity};
 pub use stream::{Seq, Source, StreamId};
 pub use time::{Day, Timestamp};
 
-/// The version of the record's form, in its `schema_version`.
+/// The version of the entry's form, in its `schema_version`.
 pub const SCHEMA_VERSION: &str = "1.0";

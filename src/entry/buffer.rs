@@ -1,7 +1,7 @@
-//! The bytes of a record while it is rendered.
+//! The bytes of an entry while it is rendered.
 //!
 //! A `Vec<u8>` copies what it appends by calling `memmove`, for three bytes as for three thousand;
-//! a record is some fifty short pieces. This buffer always holds initialised bytes beyond its end,
+//! an entry is some fifty short pieces. This buffer always holds initialised bytes beyond its end,
 //! so a short piece is one or two stores of a fixed width, which may run over the piece's end into
 //! what the next piece will overwrite. No unsafe code is needed for that, only room.
 
@@ -33,8 +33,8 @@ impl Default for Buffer {
 }
 
 impl Buffer {
-    /// The longest text, for what is rendered before its record is: an eighth of the default
-    /// journal, the longest that a record can be there.
+    /// The longest text, for what is rendered before its entry is: an eighth of the default
+    /// journal, the longest that an entry can be there.
     pub(crate) const LONGEST: usize = 2 << 20;
 
     pub(crate) const fn new() -> Self {
@@ -61,7 +61,7 @@ impl Buffer {
         self.longest = longest.max(SHORT);
     }
 
-    /// The longest text that is taken. One that is longer than the whole record may be is cut there
+    /// The longest text that is taken. One that is longer than the whole entry may be is cut there
     /// in any case; this way it takes no memory before.
     #[inline]
     pub(crate) fn longest(&self) -> usize {
