@@ -1,6 +1,6 @@
-//! What forwarding brings and costs: from capture to receipt, how much arrives in a second, what
+//! What delivering brings and costs: from capture to receipt, how much arrives in a second, what
 //! `audit!` pays for it with a receiver that lives and one that is dead, and the memory of a
-//! process that has a large backlog to forward.
+//! process that has a large backlog to deliver.
 //!
 //! `cargo bench --features webhook-tls --bench webhook` prints tables. The receiver is a process of its
 //! own on loopback. `WEBHOOK_ONLY` names the parts to run (`latency,throughput,call,backlog`);
@@ -23,7 +23,7 @@ use std::{
 use tracing::{Dispatch, dispatcher};
 use tracing_audit::{
     AuditLog, audit,
-    webhook::{Batching, Subscription},
+    webhook::{Batching, Webhook},
 };
 use tracing_subscriber::prelude::*;
 
@@ -205,8 +205,8 @@ impl Receiver {
         self.asked("reset")
     }
 
-    fn subscription(&self, name: &str, batch: Option<usize>) -> Subscription {
-        subscription(name, self.port, batch)
+    fn webhook(&self, name: &str, batch: Option<usize>) -> Webhook {
+        webhook(name, self.port, batch)
     }
 }
 
@@ -217,8 +217,8 @@ impl Drop for Receiver {
     }
 }
 
-fn subscription(name: &str, port: u16, batch: Option<usize>) -> Subscription {
-    let new = Subscription::new(name, format!("http://127.0.0.1:{port}/"), ["order.*"])
+fn webhook(name: &str, port: u16, batch: Option<usize>) -> Webhook {
+    let new = Webhook::new(name, format!("http://127.0.0.1:{port}/"), ["order.*"])
         .allow_http()
         .egress(["loopback"]);
     let signed = new.signing_secret(
@@ -278,8 +278,8 @@ fn latency(receiver: &mut Receiver) {
     for _ in 0..ROUNDS {
         let dir = tempfile::tempdir().unwrap();
         let (log, dispatch) = open(dir.path());
-        log.subscribe(receiver.subscription("live", None)).unwrap();
-        let forwarder = log.forward().unwrap();
+        log.webhooks().add(receiver.webhook("live", None)).unwrap();
+        let dispatcher = log.webhooks().run().unwrap();
         let emit = |numbers: std::ops::Range<u64>| {
             let mut due = Instant::now();
             for n in numbers {
@@ -296,7 +296,7 @@ fn latency(receiver: &mut Receiver) {
             .iter()
             .zip(&mut rows)
             .for_each(|(took, row)| row.push(*took as f64 / 1000.0));
-        drop(forwarder);
+        drop(dispatcher);
         log.close().unwrap();
     }
     title(&format!(
@@ -311,7 +311,7 @@ fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 
-/// What is recorded already, from the start of forwarding until all of it arrived.
+/// What is recorded already, from the start of delivering until all of it arrived.
 fn throughput(receiver: &mut Receiver) {
     title("Events a second until all of a backlog arrived (3 rounds)");
     for (name, count, batch) in [
@@ -331,19 +331,19 @@ fn throughput(receiver: &mut Receiver) {
         for _ in 0..3 {
             let dir = tempfile::tempdir().unwrap();
             let (log, dispatch) = open(dir.path());
-            log.subscribe(receiver.subscription("live", batch)).unwrap();
+            log.webhooks().add(receiver.webhook("live", batch)).unwrap();
             dispatcher::with_default(&dispatch, || {
                 (0..count).for_each(record);
                 audit!("other.thing").wait().unwrap();
             });
             let start = Instant::now();
-            let forwarder = log.forward().unwrap();
+            let dispatcher = log.webhooks().run().unwrap();
             let [arrived, ..] = receiver.wait_for(count);
             row.push(arrived as f64 / start.elapsed().as_secs_f64());
             if arrived < count {
                 println!("{name}: {arrived} of {count} after {:?}", start.elapsed());
             }
-            drop(forwarder);
+            drop(dispatcher);
             log.close().unwrap();
             receiver.asked("reset");
         }
@@ -351,15 +351,15 @@ fn throughput(receiver: &mut Receiver) {
     }
 }
 
-/// `audit!` at 5,000 calls a second: without subscriptions, with one to a receiver that lives, and
+/// `audit!` at 5,000 calls a second: without webhooks, with one to a receiver that lives, and
 /// with one to a dead one.
 fn call(receiver: &mut Receiver) {
     const CALLS: u64 = 10_000;
     let (_port, dead) = refusing();
     let names = [
-        "nothing forwarded",
-        "forwarded to a live endpoint",
-        "forwarded to a dead endpoint",
+        "nothing delivered",
+        "delivered to a live webhook",
+        "delivered to a dead webhook",
     ];
     let mut rows = [const { (Vec::new(), Vec::new()) }; 3];
     for round in 0..ROUNDS {
@@ -369,22 +369,24 @@ fn call(receiver: &mut Receiver) {
             let (log, dispatch) = open(dir.path());
             match which {
                 1 => log
-                    .subscribe(receiver.subscription("live", Some(100)))
+                    .webhooks()
+                    .add(receiver.webhook("live", Some(100)))
                     .unwrap(),
                 2 => log
-                    .subscribe(
-                        subscription("dead", dead, Some(100))
+                    .webhooks()
+                    .add(
+                        webhook("dead", dead, Some(100))
                             .schedule([0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]),
                     )
                     .unwrap(),
                 _ => {}
             }
-            let forwarder = (which > 0).then(|| log.forward().unwrap());
+            let dispatcher = (which > 0).then(|| log.webhooks().run().unwrap());
             let mut took = dispatcher::with_default(&dispatch, || paced(CALLS));
             took.sort_unstable();
             rows[which].0.push(took[took.len() / 2] as f64);
             rows[which].1.push(took[took.len() * 99 / 100] as f64);
-            drop(forwarder);
+            drop(dispatcher);
             log.close().unwrap();
             receiver.asked("reset");
         }
@@ -412,15 +414,15 @@ fn paced(calls: u64) -> Vec<u64> {
     (0..calls).map(one).collect()
 }
 
-/// Forwards what there is, until its standard input ends.
-fn forwarder() {
+/// Delivers what there is, until its standard input ends.
+fn dispatcher() {
     let (log, _) = open(Path::new(&std::env::args_os().nth(1).unwrap()));
     println!("open");
     let mut lines = std::io::stdin().lines();
     lines.next();
-    let forwarder = log.forward().unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     lines.for_each(drop);
-    drop(forwarder);
+    drop(dispatcher);
     log.close().unwrap();
 }
 
@@ -439,20 +441,23 @@ fn memory(pid: u32, name: &str) -> f64 {
         / 1024.0
 }
 
-/// The memory of a process that does nothing but forward, while many events wait for an endpoint
+/// The memory of a process that does nothing but forward, while many events wait for a webhook
 /// that is dead, and while they go to one that lives.
 fn backlog(receiver: &mut Receiver) {
     let count = number("WEBHOOK_BACKLOG", 1_000_000);
     let (_port, dead) = refusing();
     let dir = tempfile::tempdir().unwrap();
     let (log, dispatch) = open(dir.path());
-    log.subscribe(subscription("dead", dead, Some(1000)))
+    log.webhooks()
+        .add(webhook("dead", dead, Some(1000)))
         .unwrap();
-    log.subscribe(subscription("dead-single", dead, None))
+    log.webhooks()
+        .add(webhook("dead-single", dead, None))
         .unwrap();
-    log.subscribe(receiver.subscription("live", Some(1000)))
+    log.webhooks()
+        .add(receiver.webhook("live", Some(1000)))
         .unwrap();
-    log.pause_subscription("live", true).unwrap();
+    log.webhooks().pause("live").unwrap();
     dispatcher::with_default(&dispatch, || (0..count).for_each(record));
     log.close().unwrap();
     drop((log, dispatch));
@@ -468,7 +473,7 @@ fn backlog(receiver: &mut Receiver) {
         thread::sleep(Duration::from_millis(50));
     }
 
-    let mut child = role("forwarder").arg(dir.path()).spawn().unwrap();
+    let mut child = role("dispatcher").arg(dir.path()).spawn().unwrap();
     let (mut ask, pid) = (child.stdin.take().unwrap(), child.id());
     BufReader::new(child.stdout.as_mut().unwrap())
         .read_line(&mut String::new())
@@ -480,7 +485,7 @@ fn backlog(receiver: &mut Receiver) {
     writeln!(ask, "go").unwrap();
     thread::sleep(Duration::from_secs(5));
     let while_dead = now();
-    log.pause_subscription("live", false).unwrap();
+    log.webhooks().resume("live").unwrap();
     let start = Instant::now();
     let (mut most, mut arrived) = (now(), 0);
     while arrived < count && start.elapsed() < PATIENCE {
@@ -498,15 +503,15 @@ fn backlog(receiver: &mut Receiver) {
     log.close().unwrap();
 
     println!(
-        "\nMemory of a process that forwards, MiB; {count} events, of which {arrived} arrived within {took:.1?}"
+        "\nMemory of a process that delivers, MiB; {count} events, of which {arrived} arrived within {took:.1?}"
     );
     println!(
         "{:44} {:>12} {:>12} {:>12}",
         "", kinds[0], kinds[1], kinds[2]
     );
     for (name, row) in [
-        ("before it forwards", before),
-        ("5 s with two dead endpoints", while_dead),
+        ("before it delivers", before),
+        ("5 s with two dead webhooks", while_dead),
         ("and a live one, the most", most),
     ] {
         println!(
@@ -520,7 +525,7 @@ fn backlog(receiver: &mut Receiver) {
 fn main() {
     match std::env::var(ROLE).as_deref() {
         Ok("receiver") => return receiver(),
-        Ok(_) => return forwarder(),
+        Ok(_) => return dispatcher(),
         Err(_) => {}
     }
     let only = std::env::var("WEBHOOK_ONLY")

@@ -155,7 +155,7 @@
 //! | `macros` | yes | [`audit!`], [`#[audited]`](macro@audited), [`#[derive(AuditEvent)]`](derive@AuditEvent) |
 //! | `tower` | no | a tower layer that fills the context of events from HTTP requests |
 //! | `opentelemetry` | no | trace and span ids from `tracing-opentelemetry` |
-//! | `webhook` | no | webhooks: `AuditLog::subscribe` and `AuditLog::forward`; TLS with the `rustls` provider that the program has installed |
+//! | `webhook` | no | [webhooks](webhook): `AuditLog::webhooks`; TLS with the `rustls` provider that the program has installed |
 //! | `webhook-tls` | no | `webhook`, with a provider of its own: `ring`, which it switches on in `rustls` |
 //! | `server` | no | the HTTP API as an axum router |
 //! | `cli` | no | the `tracing-audit` program |
@@ -180,8 +180,6 @@ mod entry;
 mod error;
 #[cfg(any(feature = "server", test))]
 mod export;
-#[cfg(feature = "webhook")]
-mod forward;
 pub mod guide;
 mod journal;
 mod log;
@@ -193,6 +191,8 @@ mod server;
 mod store;
 pub mod testing;
 mod verify;
+#[cfg(feature = "webhook")]
+pub mod webhook;
 
 #[cfg(feature = "macros")]
 pub use attributes::{AuditEvent, audited};
@@ -222,22 +222,6 @@ pub use server::{
 };
 pub use store::{Counters, Hold, Permissions, Problem, Retention, SpaceAction, Watermarks};
 pub use verify::{Finding, FindingKind, FindingLevel, VerifyReport};
-
-/// Webhooks: subscriptions, deliveries, and the signatures and formats of what is sent.
-#[cfg(feature = "webhook")]
-pub mod webhook {
-    pub use crate::forward::{
-        format::{
-            Batch, CloudEvents, CloudEventsMode, Encoded, Format, FormatName, FormatOptions,
-            Native, Otlp, Question, SplunkHec, Unencodable, Verdict, register_format,
-        },
-        sign::{SigningSecret, sign},
-        {
-            Batching, DeadLetter, DeliveryAttempt, DeliveryOrder, Forwarder, Replay, Subscription,
-            SubscriptionReport, SubscriptionStatus,
-        },
-    };
-}
 
 /// What the macros expand to. Not for use by hand: it changes without notice.
 #[doc(hidden)]

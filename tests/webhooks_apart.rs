@@ -1,4 +1,4 @@
-//! Endpoints do not see each other, and callers see none of them: nine dead ones cost the tenth
+//! Webhooks do not see each other, and callers see none of them: nine dead ones cost the tenth
 //! nothing. Nor does it matter what proxies the environment names.
 
 #![cfg(all(feature = "webhook", feature = "macros"))]
@@ -29,14 +29,14 @@ use receiver::{answering, request, server, status};
 use support::{HANGS, Victim, wait_for};
 use tracing_audit::{
     AuditLog, audit,
-    webhook::{Subscription, SubscriptionReport},
+    webhook::{Webhook, WebhookReport},
 };
 use tracing_subscriber::prelude::*;
 
 /// One test at a time: they measure.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// An endpoint that takes everything, and notes when each number came for the first time.
+/// A webhook that takes everything, and notes when each number came for the first time.
 #[derive(Clone)]
 struct Live {
     address: SocketAddr,
@@ -62,7 +62,7 @@ impl Live {
     }
 
     fn wait_for(&self, count: u64) -> HashMap<u64, Instant> {
-        wait_for("the live endpoint gets all", || {
+        wait_for("the live webhook gets all", || {
             let came = self.came.lock().unwrap();
             if came.len() as u64 >= count {
                 Ok(came.clone())
@@ -73,7 +73,7 @@ impl Live {
     }
 }
 
-/// Endpoints that never take anything, each in its way. The one that refuses connections is a bound
+/// Webhooks that never take anything, each in its way. The one that refuses connections is a bound
 /// port that nobody listens on.
 fn dead(live: SocketAddr) -> (tokio::net::TcpSocket, Vec<(&'static str, String)>) {
     let refusing = tokio::net::TcpSocket::new_v4().unwrap();
@@ -126,24 +126,24 @@ fn open(dir: &Path) -> AuditLog {
         .unwrap()
 }
 
-fn to(name: &str, url: &str) -> Subscription {
+fn to(name: &str, url: &str) -> Webhook {
     // Short, and without an end within the test.
     let schedule = [0, 0, 1, 1, 2, 2].into_iter().chain([5; 90]);
-    Subscription::new(name, url, ["order.*"])
+    Webhook::new(name, url, ["order.*"])
         .allow_http()
         .egress(["loopback"])
         .timeout(Duration::from_secs(1))
         .schedule(schedule)
 }
 
-/// What a caller and the live endpoint see of one event in the middle, and of one in a hundred.
+/// What a caller and the live webhook see of one event in the middle, and of one in a hundred.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     call: (Duration, Duration),
     arrival: (Duration, Duration),
 }
 
-/// Records a backlog for the dead, and then, when the live endpoint has it, one event every twenty
+/// Records a backlog for the dead, and then, when the live webhook has it, one event every twenty
 /// milliseconds: so slowly that a busy machine has time for all of it, and what is late has waited
 /// for something.
 fn measure(others: &[(&str, String)], live: &Live) -> Seen {
@@ -152,12 +152,13 @@ fn measure(others: &[(&str, String)], live: &Live) -> Seen {
     live.came.lock().unwrap().clear();
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
-    log.subscribe(to("live", &format!("http://{}/", live.address)))
+    log.webhooks()
+        .add(to("live", &format!("http://{}/", live.address)))
         .unwrap();
     for (name, url) in others {
-        log.subscribe(to(name, url)).unwrap();
+        log.webhooks().add(to(name, url)).unwrap();
     }
-    let forwarder = log.forward().unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     let (mut calls, mut before) = (Vec::new(), HashMap::new());
     tracing::dispatcher::with_default(
         &tracing_subscriber::registry().with(log.layer()).into(),
@@ -182,18 +183,18 @@ fn measure(others: &[(&str, String)], live: &Live) -> Seen {
         .collect();
     // Each was tried, and keeps what it can't deliver.
     wait_for("all are as they should be", || {
-        let reports = log.subscriptions().unwrap();
-        let is_fine = |SubscriptionReport {
-                           subscription,
+        let reports = log.webhooks().list().unwrap();
+        let is_fine = |WebhookReport {
+                           webhook,
                            status,
-                           waiting_requests: waiting,
+                           waiting_deliveries: waiting,
                            ..
-                       }: &SubscriptionReport| {
-            let is_live = subscription.name() == "live";
+                       }: &WebhookReport| {
+            let is_live = webhook.name() == "live";
             assert!(
                 status.dead_lettered == 0 && (is_live || status.delivered == 0),
                 "{}: {status:?}",
-                subscription.name()
+                webhook.name()
             );
             if is_live {
                 status.delivered == BACKLOG + COUNT
@@ -207,7 +208,7 @@ fn measure(others: &[(&str, String)], live: &Live) -> Seen {
             Err(reports)
         }
     });
-    drop(forwarder);
+    drop(dispatcher);
     log.close().unwrap();
     Seen {
         call: percentiles(calls),
@@ -221,7 +222,7 @@ fn percentiles(mut all: Vec<Duration>) -> (Duration, Duration) {
 }
 
 #[test]
-fn nine_dead_endpoints_cost_the_tenth_and_the_caller_nothing() {
+fn nine_dead_webhooks_cost_the_tenth_and_the_caller_nothing() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let live = Live::new();
     let (_port, dead) = dead(live.address);
@@ -295,7 +296,7 @@ fn proxied_sender() {
         return;
     };
     let log = open(Path::new(&dir));
-    let _forwarder = log.forward().unwrap();
+    let _dispatcher = log.webhooks().run().unwrap();
     tracing::dispatcher::with_default(
         &tracing_subscriber::registry().with(log.layer()).into(),
         || {
@@ -316,22 +317,25 @@ fn no_proxy_of_the_environment_is_used() {
     let proxy = server(move |_| {
         asking.fetch_add(1, Ordering::Relaxed);
     });
-    // A TLS endpoint that is never reached would do for the tunnel; what counts is that the proxy
+    // A TLS webhook that is never reached would do for the tunnel; what counts is that the proxy
     // isn't asked for one.
     let (live, tunnelled) = (Live::new(), answering("no TLS here"));
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
-    log.subscribe(to("plain", &format!("http://{}/", live.address)))
+    log.webhooks()
+        .add(to("plain", &format!("http://{}/", live.address)))
         .unwrap();
-    log.subscribe(
-        to(
-            "by-name",
-            &format!("http://localhost:{}/", live.address.port()),
+    log.webhooks()
+        .add(
+            to(
+                "by-name",
+                &format!("http://localhost:{}/", live.address.port()),
+            )
+            .egress(["localhost"]),
         )
-        .egress(["localhost"]),
-    )
-    .unwrap();
-    log.subscribe(to("tls", &format!("https://{tunnelled}/")))
+        .unwrap();
+    log.webhooks()
+        .add(to("tls", &format!("https://{tunnelled}/")))
         .unwrap();
     log.close().unwrap();
     let url = format!("http://{proxy}");
@@ -352,8 +356,8 @@ fn no_proxy_of_the_environment_is_used() {
     );
     let reader = open(dir.path());
     wait_for("all that can arrive does", || {
-        let reports = reader.subscriptions().unwrap();
-        let done = |report: &SubscriptionReport| match report.subscription.name() {
+        let reports = reader.webhooks().list().unwrap();
+        let done = |report: &WebhookReport| match report.webhook.name() {
             "tls" => report.status.failed_attempts > 0,
             _ => report.status.delivered == 20,
         };

@@ -8,7 +8,7 @@ use std::{thread, time::Duration};
 
 use tracing_audit::{
     AuditLog, audit,
-    webhook::{Batching, Subscription},
+    webhook::{Batching, Webhook},
 };
 use tracing_subscriber::prelude::*;
 
@@ -33,15 +33,16 @@ fn a_batch_that_waits_for_more_costs_next_to_nothing() {
         .source("shop")
         .open()
         .unwrap();
-    let endpoint = Subscription::new("slow", "http://127.0.0.1:9/", ["order.*"])
+    let webhook = Webhook::new("slow", "http://127.0.0.1:9/", ["order.*"])
         .allow_http()
         .egress(["loopback"]);
-    log.subscribe(endpoint.batch(Batching {
-        max_entries: 100,
-        max_wait_ms: 60_000,
-    }))
-    .unwrap();
-    let forwarder = log.forward().unwrap();
+    log.webhooks()
+        .add(webhook.batch(Batching {
+            max_entries: 100,
+            max_wait_ms: 60_000,
+        }))
+        .unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     tracing::dispatcher::with_default(
         &tracing_subscriber::registry().with(log.layer()).into(),
         || audit!("order.placed", n = 1),
@@ -57,11 +58,11 @@ fn a_batch_that_waits_for_more_costs_next_to_nothing() {
         }
     }
     assert_eq!(
-        log.subscriptions().unwrap()[0].status.failed_attempts,
+        log.webhooks().list().unwrap()[0].status.failed_attempts,
         0,
         "it waits"
     );
-    drop(forwarder);
+    drop(dispatcher);
     log.close().unwrap();
     assert!(used < MOST, "{used} of 200 ticks of a processor");
 }

@@ -17,9 +17,9 @@ use super::{
 use crate::{
     AuditLog,
     error::Error,
-    forward::{Administrator, Subscription},
     server::{RouterOptions, ServeOptions, Server},
     store::{check_format, layout::Layout},
+    webhook::{Administrator, Webhook},
 };
 
 pub(super) fn run(
@@ -49,7 +49,7 @@ pub(super) fn run(
         .path(&args.path)
         .router(router);
     // Webhooks too, unless an application that shares the directory sends them.
-    let forwarder = log.forward()?;
+    let dispatcher = log.webhooks().run()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -78,7 +78,7 @@ pub(super) fn run(
         Ok::<_, Failure>(())
     })?;
     drop(runtime);
-    drop(forwarder);
+    drop(dispatcher);
     log.close()?;
     Ok(Outcome::Fine)
 }
@@ -95,7 +95,7 @@ fn declare(log: &AuditLog, file: &Path, tables: &[Table]) -> Result<(), Failure>
     };
     let read = |(at, table): (usize, &Table)| {
         let settings = serde_json::to_value(table).map_err(|e| Failure::failed(e.to_string()))?;
-        Subscription::from_settings(settings.as_object().unwrap_or(&Map::new()))
+        Webhook::from_settings(settings.as_object().unwrap_or(&Map::new()))
             .map_err(|error| of_table(at, error))
     };
     let wanted = tables

@@ -1,4 +1,4 @@
-//! `webhook`: which endpoints are told of which events, and how they are doing.
+//! `webhook`: which webhooks are told of which events, and how they are doing.
 
 mod settings;
 mod show;
@@ -13,10 +13,8 @@ use super::{
 use crate::{
     AuditLog, AuditReader,
     error::Error,
-    forward::{
-        self, Administrator, Refusal, Replay, Subscription, SubscriptionReport, sign::SigningSecret,
-    },
     store::{check_format, layout::Layout},
+    webhook::{self, Administrator, Refusal, Replay, SigningSecret, Webhook, WebhookReport},
 };
 
 pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, Failure> {
@@ -26,7 +24,7 @@ pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, Failure> {
         C::List(list) => &list.dir,
         C::Set(set) => &set.named.dir,
         C::Replay(replay) => &replay.named.dir,
-        C::Show(shown) | C::Test(shown) | C::Deliveries(shown) | C::DeadLetters(shown) => {
+        C::Show(shown) | C::Test(shown) | C::Attempts(shown) | C::DeadLetters(shown) => {
             &shown.named.dir
         }
         C::RotateSecret(named)
@@ -46,7 +44,7 @@ pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, Failure> {
             show::one(
                 &mut out,
                 &report,
-                forward::attempts(&layout, &shown.named.name)?,
+                webhook::attempts(&layout, &shown.named.name)?,
                 shown.format,
             )?;
         }
@@ -58,14 +56,14 @@ pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, Failure> {
             let attempt = with_log(&shown.named.dir, |admin| {
                 runtime.block_on(admin.test(&shown.named.name))
             })?;
-            show::deliveries(&mut out, std::slice::from_ref(&attempt), shown.format)?;
+            show::attempts(&mut out, std::slice::from_ref(&attempt), shown.format)?;
             return Ok(Outcome::problem_if(!attempt.delivered));
         }
-        C::Deliveries(shown) => {
+        C::Attempts(shown) => {
             found(&layout, &shown.named)?;
-            show::deliveries(
+            show::attempts(
                 &mut out,
-                &forward::attempts(&layout, &shown.named.name)?,
+                &webhook::attempts(&layout, &shown.named.name)?,
                 shown.format,
             )?;
         }
@@ -102,16 +100,15 @@ pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, Failure> {
 }
 
 fn add(out: &mut impl io::Write, add: &AddArgs) -> Result<(), Failure> {
-    let subscription =
-        Subscription::from_settings(&settings::of_add(add)?).map_err(settings::of_flag)?;
+    let webhook = Webhook::from_settings(&settings::of_add(add)?).map_err(settings::of_flag)?;
     let mut made = None;
-    let subscription = if add.unsigned || !add.settings.signing_secret.is_empty() {
-        subscription
+    let webhook = if add.unsigned || !add.settings.signing_secret.is_empty() {
+        webhook
     } else {
         let secret = made.insert(SigningSecret::random()?);
-        subscription.signing_secret(secret.reveal())
+        webhook.signing_secret(secret.reveal())
     };
-    with_log(&add.dir, |admin| admin.add(subscription))?;
+    with_log(&add.dir, |admin| admin.add(webhook))?;
     match made {
         Some(secret) => show_secret(out, &add.name, &secret)?,
         None => writeln!(out, "the webhook {} is added", escaped(&add.name))?,
@@ -180,8 +177,8 @@ fn replay(out: &mut impl io::Write, args: &ReplayArgs) -> Result<(), Failure> {
     )?)
 }
 
-fn found(layout: &Layout, named: &NamedArgs) -> Result<SubscriptionReport, Failure> {
-    forward::report(layout, &AuditReader::open(layout.root())?, &named.name)?
+fn found(layout: &Layout, named: &NamedArgs) -> Result<WebhookReport, Failure> {
+    webhook::report(layout, &AuditReader::open(layout.root())?, &named.name)?
         .ok_or_else(|| failure(Refusal::NoSuch(named.name.clone())))
 }
 

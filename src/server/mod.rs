@@ -18,7 +18,7 @@
 //! recorder   writes the access into the log
 //! entries    pages and single entries             download   whole ranges of days, with byte ranges
 //! probes     health, readiness, metrics           filtered   what a filter wants, packed while it is found (body)
-//! webhooks   endpoints that are told of events: settings, how they are doing
+//! webhooks   webhooks that are told of events: settings, how they are doing
 //! ```
 
 mod access;
@@ -67,7 +67,7 @@ impl AuditLog {
     /// `name`, `url`, `event_types`, `exclude`, `severity`, `tenant_id`, `format`,
     /// `format_options`, `api_key`, `api_key_header`, `signing_secrets`, `headers`, `allow_http`,
     /// `egress`, `order`, `batch`, `timeout_ms`, `max_requests_per_second` and `schedule_seconds`,
-    /// as the methods of [`Subscription`](crate::webhook::Subscription) tell; answers have no
+    /// as the methods of [`Webhook`](crate::webhook::Webhook) tell; answers have no
     /// secrets.
     ///
     /// | route | |
@@ -80,10 +80,10 @@ impl AuditLog {
     /// | `POST /webhooks/{name}/test` | sends an event, now and once, and tells what came of it |
     /// | `POST /webhooks/{name}/replay` | sends again: `{"dead_letters": true}`, or `{"entries": {…}}` with the parameters of a filter |
     /// | `POST /webhooks/{name}/signing-secrets` | makes a new secret, which signs beside those before it; `…/retire` ends these |
-    /// | `GET /webhooks/{name}/deliveries`, `/dead-letters` | the last attempts; what was given up. `limit` and `offset` |
+    /// | `GET /webhooks/{name}/attempts`, `/dead-letters` | the last attempts; what was given up. `limit` and `offset` |
     ///
-    /// Each change is recorded as `audit.subscription.*`, with the caller, before it is made; one
-    /// that is refused as `audit.subscription.refused`, with the setting that it was refused for,
+    /// Each change is recorded as `audit.webhook.*`, with the caller, before it is made; one
+    /// that is refused as `audit.webhook.refused`, with the setting that it was refused for,
     /// and nothing of what was sent.
     ///
     /// Requests need a token of the log's [`TokenStore`], unless the options give an

@@ -56,7 +56,7 @@ pub(super) struct App {
     pub(super) counts: Counts,
     pub(super) plans: Plans,
     #[cfg(feature = "webhook")]
-    pub(super) webhook_policy: crate::forward::OutsidePolicy,
+    pub(super) webhook_policy: crate::webhook::OutsidePolicy,
     tokens: TokenStore,
 }
 
@@ -91,7 +91,7 @@ impl App {
             counts: Counts::default(),
             plans: Plans::default(),
             #[cfg(feature = "webhook")]
-            webhook_policy: crate::forward::OutsidePolicy::new(
+            webhook_policy: crate::webhook::OutsidePolicy::new(
                 &options.webhook_egress,
                 options.webhook_allow_http,
             )?,

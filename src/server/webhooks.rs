@@ -25,7 +25,7 @@ use super::{
 use crate::{
     entry::json::{Json, Members, members},
     error::Error,
-    forward::{self, Refusal},
+    webhook::{self, Refusal},
 };
 
 /// Dead letters carry their entries, so fewer of them are given at once.
@@ -51,7 +51,7 @@ pub(super) fn routes() -> Router<State> {
             "/webhooks/{name}/signing-secrets/retire",
             post(change::retire),
         )
-        .route("/webhooks/{name}/deliveries", get(deliveries))
+        .route("/webhooks/{name}/attempts", get(attempts))
         .route("/webhooks/{name}/dead-letters", get(dead_letters))
 }
 
@@ -77,13 +77,10 @@ async fn list(
     none_given(&request)?;
     let (layout, reader) = (app.layout.clone(), app.reader.clone());
     let reports = app
-        .blocking(slot, move |_| forward::reports(&layout, &reader))
+        .blocking(slot, move |_| webhook::reports(&layout, &reader))
         .await?;
     seen(&app, &asker, "The webhooks were looked at", &[], true)?;
-    let all: Vec<_> = reports
-        .iter()
-        .map(forward::SubscriptionReport::told)
-        .collect();
+    let all: Vec<_> = reports.iter().map(webhook::WebhookReport::told).collect();
     Ok(answer(StatusCode::OK, &members! { "webhooks": all }))
 }
 
@@ -100,8 +97,8 @@ async fn one(
     Ok(answer(StatusCode::OK, &told?))
 }
 
-/// `GET /webhooks/{name}/deliveries`
-async fn deliveries(
+/// `GET /webhooks/{name}/attempts`
+async fn attempts(
     Shared(app): Shared<State>,
     Extension(slot): Extension<Slot>,
     request: Parts,
@@ -113,21 +110,21 @@ async fn deliveries(
         limit,
     } = part(&request, MOST_ATTEMPTS, MOST_ATTEMPTS)?;
     let (layout, name) = (app.layout.clone(), name(&request));
-    let attempts = app.blocking(slot, move |_| match forward::find(&layout, &name)? {
-        Some(_) => forward::attempts(&layout, &name).map(Ok),
+    let attempts = app.blocking(slot, move |_| match webhook::find(&layout, &name)? {
+        Some(_) => webhook::attempts(&layout, &name).map(Ok),
         None => Ok(Err(Refusal::NoSuch(name))),
     });
     let attempts = attempts.await?;
     seen(
         &app,
         &asker,
-        "Deliveries of a webhook were looked at",
+        "Attempts of a webhook were looked at",
         &given,
         attempts.is_ok(),
     )?;
     let attempts = attempts.map_err(refused)?;
     let some: Vec<_> = attempts.iter().skip(offset).take(limit).collect();
-    Ok(answer(StatusCode::OK, &members! { "deliveries": some }))
+    Ok(answer(StatusCode::OK, &members! { "attempts": some }))
 }
 
 /// `GET /webhooks/{name}/dead-letters`
@@ -143,8 +140,8 @@ async fn dead_letters(
         limit,
     } = part(&request, LETTERS, MOST_LETTERS)?;
     let (layout, name) = (app.layout.clone(), name(&request));
-    let letters = app.blocking(slot, move |_| match forward::find(&layout, &name)? {
-        Some(_) => forward::letters(&layout, &name, offset, limit).map(Ok),
+    let letters = app.blocking(slot, move |_| match webhook::find(&layout, &name)? {
+        Some(_) => webhook::letters(&layout, &name, offset, limit).map(Ok),
         None => Ok(Err(Refusal::NoSuch(name))),
     });
     let letters = letters.await?;
@@ -167,7 +164,7 @@ async fn told(app: &State, slot: Slot, name: String) -> Result<Members, Problem>
     let (layout, reader) = (app.layout.clone(), app.reader.clone());
     let report = app
         .blocking(slot, move |_| {
-            Ok(forward::report(&layout, &reader, &name)?.ok_or(Refusal::NoSuch(name)))
+            Ok(webhook::report(&layout, &reader, &name)?.ok_or(Refusal::NoSuch(name)))
         })
         .await?;
     report.map(|report| report.told()).map_err(refused)

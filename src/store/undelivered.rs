@@ -16,24 +16,27 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// The part of `state/webhooks.json` that says which outboxes count.
+/// The part of `state/webhooks.json` that says which queues count.
 #[derive(Deserialize)]
-struct Subscriptions {
-    subscriptions: Vec<Subscription>,
+struct Webhooks {
+    #[serde(alias = "subscriptions")]
+    webhooks: Vec<Webhook>,
 }
 
 #[derive(Deserialize)]
-struct Subscription {
+struct Webhook {
     name: String,
     id: String,
 }
 
-/// The part of an outbox that says which files it needs.
+/// The part of an queue that says which files it needs.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Outbox {
-    places: BTreeMap<String, Place>,
-    parcels: Vec<Parcel>,
+struct Queue {
+    #[serde(alias = "places")]
+    cursor: BTreeMap<String, Place>,
+    #[serde(alias = "parcels")]
+    deliveries: Vec<Delivery>,
     status: Status,
 }
 
@@ -44,7 +47,7 @@ struct Place {
 }
 
 #[derive(Deserialize)]
-struct Parcel {
+struct Delivery {
     /// Those of a replay stand elsewhere, and are not waited for: they were sent once, or given up.
     #[serde(default)]
     entries: Vec<Entry>,
@@ -74,7 +77,7 @@ impl TryFrom<String> for FileName {
 }
 
 /// What the webhooks of a log still need.
-pub(super) struct Undelivered(Vec<(String, Outbox, BTreeSet<FileStem>)>);
+pub(super) struct Undelivered(Vec<(String, Queue, BTreeSet<FileStem>)>);
 
 impl Undelivered {
     pub(super) fn read(fs: &dyn Fs, layout: &Layout) -> Result<Self> {
@@ -85,33 +88,33 @@ impl Undelivered {
             read => read.map_err(Error::io("read", &path))?,
         };
         let wrong = |path: &Path, e: serde_json::Error| Error::damaged(path, e.to_string());
-        let all: Subscriptions = serde_json::from_slice(&text).map_err(|e| wrong(&path, e))?;
+        let all: Webhooks = serde_json::from_slice(&text).map_err(|e| wrong(&path, e))?;
         let mut needed = Vec::new();
-        for Subscription { name, id } in all.subscriptions {
+        for Webhook { name, id } in all.webhooks {
             let path = layout.document(&format!("webhook-{name}.{id}"));
             // One that can't be read needs all, for the week that is granted.
-            let outbox: Outbox = fs::read(fs, &path)
+            let queue: Queue = fs::read(fs, &path)
                 .ok()
                 .and_then(|text| serde_json::from_slice(&text).ok())
                 .unwrap_or_default();
-            if outbox.status.gone {
+            if queue.status.gone {
                 continue;
             }
-            let files = outbox
-                .parcels
+            let files = queue
+                .deliveries
                 .iter()
-                .flat_map(|parcel| parcel.entries.iter().map(|entry| entry.file.0.clone()))
+                .flat_map(|delivery| delivery.entries.iter().map(|entry| entry.file.0.clone()))
                 .collect();
-            needed.push((name, outbox, files));
+            needed.push((name, queue, files));
         }
         Ok(Self(needed))
     }
 
     /// The webhooks that have not got all of a file yet.
     pub(super) fn by(&self, stem: &FileStem) -> Vec<String> {
-        let waits = |(_, outbox, files): &&(String, Outbox, BTreeSet<FileStem>)| {
+        let waits = |(_, queue, files): &&(String, Queue, BTreeSet<FileStem>)| {
             files.contains(stem)
-                || outbox.places.get(stem.stream.as_str()).is_none_or(|place| {
+                || queue.cursor.get(stem.stream.as_str()).is_none_or(|place| {
                     // Files are read in the order of their numbers, and another one of the same
                     // number as well.
                     let at = &place.file.0;

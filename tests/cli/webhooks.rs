@@ -43,13 +43,7 @@ fn show(dir: &Path, name: &str) -> Value {
 fn types(dir: &Path) -> Vec<String> {
     let all = json_lines(&run(
         dir,
-        &[
-            "query",
-            "--event-type",
-            "audit.subscription.*",
-            "--order",
-            "asc",
-        ],
+        &["query", "--event-type", "audit.webhook.*", "--order", "asc"],
     ));
     all.iter()
         .map(|record| {
@@ -241,7 +235,7 @@ fn webhooks_are_added_changed_listed_and_removed() {
         "show",
         "set",
         "test",
-        "deliveries",
+        "attempts",
         "dead-letters",
         "replay",
         "rotate-secret",
@@ -318,7 +312,7 @@ fn webhooks_are_added_changed_listed_and_removed() {
 }
 
 #[test]
-fn a_variable_that_only_the_forwarder_has_hinders_no_change() {
+fn a_variable_that_only_the_dispatcher_has_hinders_no_change() {
     let log = new_log();
     let args = [
         "webhook",
@@ -429,7 +423,7 @@ fn what_arrives_and_what_does_not_is_shown() {
         "{table}"
     );
     receiver.say(200);
-    let id = letters[0]["webhook_id"].as_str().unwrap().to_owned();
+    let id = letters[0]["delivery_id"].as_str().unwrap().to_owned();
     assert_eq!(
         code(&webhook(dir, &["replay", "siem", "--dead-letters"])),
         0
@@ -455,7 +449,7 @@ fn what_arrives_and_what_does_not_is_shown() {
             .then_some(())
     });
     until("the attempts are kept", || {
-        json_lines(&webhook(dir, &["deliveries", "siem"])).len() >= 3
+        json_lines(&webhook(dir, &["attempts", "siem"])).len() >= 3
     });
     let shown = out(&webhook(dir, &["show", "siem", "--format", "table"]));
     assert!(

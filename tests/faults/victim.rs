@@ -35,7 +35,7 @@ use std::{
     time::Duration,
 };
 
-use tracing_audit::{AuditLog, Retention, audit, webhook::Subscription};
+use tracing_audit::{AuditLog, Retention, audit, webhook::Webhook};
 use tracing_subscriber::prelude::*;
 
 unsafe extern "C" {
@@ -110,10 +110,10 @@ fn run(dir: &str, settings: &Settings) -> Result<(), tracing_audit::Error> {
         .open()?;
     tracing_subscriber::registry().with(log.layer()).init();
     say(format_args!("opened {}", log.stream()));
-    let forwarder = match settings.text("--webhook") {
+    let dispatcher = match settings.text("--webhook") {
         Some(url) => {
             subscribe(&log, url)?;
-            Some(log.forward()?)
+            Some(log.webhooks().run()?)
         }
         None => None,
     };
@@ -130,7 +130,7 @@ fn run(dir: &str, settings: &Settings) -> Result<(), tracing_audit::Error> {
                 log = fork_child(log, settings.number("--fork-way", children % 4));
             }
         }
-        drop(forwarder);
+        drop(dispatcher);
         // Before the threads have ended: one may stand in `audit!` because the journal is full.
         log.close()
     })
@@ -196,13 +196,13 @@ fn fork_child(log: AuditLog, way: u64) -> AuditLog {
 
 /// Begins the webhook that all victims of a directory share, unless one has begun it already.
 fn subscribe(log: &AuditLog, url: &str) -> Result<(), tracing_audit::Error> {
-    if log.subscriptions()?.is_empty() {
-        let webhook = Subscription::new("test", url, ["fault.*"])
+    if log.webhooks().list()?.is_empty() {
+        let webhook = Webhook::new("test", url, ["fault.*"])
             .allow_http()
             .egress(["loopback"])
             // The driver's receiver refuses some; nothing may be given up for that, nor wait long.
             .schedule([0].into_iter().chain([1; 40]));
-        log.subscribe(webhook)?;
+        log.webhooks().add(webhook)?;
     }
     Ok(())
 }

@@ -13,6 +13,6 @@ mod child_lets_go;
 mod child_outlives;
 mod child_records;
 mod child_without_a_stream;
-mod forwarder;
+mod dispatcher;
 mod receipts;
 mod while_recording;

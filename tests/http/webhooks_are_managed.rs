@@ -11,7 +11,7 @@ use axum::{
 use serde_json::{Value, json};
 use tracing_audit::{
     AuditLog, RouterOptions, Scope, read_only_router,
-    webhook::{SigningSecret, Subscription},
+    webhook::{SigningSecret, Webhook},
 };
 
 const HOOKS: &str = "/audit/webhooks";
@@ -47,7 +47,7 @@ async fn a_webhook_is_added_looked_at_changed_and_removed() {
         assert_eq!(told["signing_secrets"], json!([{"set": true}]));
         assert_eq!(told["headers"], json!({"x-team": {"set": true}}));
         assert_eq!(
-            (&told["waiting_requests"], &told["oldest_waiting"]),
+            (&told["waiting_deliveries"], &told["oldest_waiting"]),
             (&json!(0), &Value::Null)
         );
         assert_eq!(
@@ -109,8 +109,8 @@ async fn a_webhook_is_added_looked_at_changed_and_removed() {
         "active"
     );
     assert_eq!(
-        served.get("/audit/webhooks/siem/deliveries").await.json(),
-        json!({"deliveries": []})
+        served.get("/audit/webhooks/siem/attempts").await.json(),
+        json!({"attempts": []})
     );
     assert_eq!(
         served
@@ -151,19 +151,19 @@ async fn a_webhook_is_added_looked_at_changed_and_removed() {
         ("resumed", 1),
         ("removed", 3),
     ] {
-        let found = served.records(&format!("audit.subscription.{event_type}"));
+        let found = served.records(&format!("audit.webhook.{event_type}"));
         assert_eq!(found.len(), count, "{event_type}");
         assert_eq!(
             (&found[0]["actor"]["type"], &found[0]["actor"]["name"]),
             (&json!("api_key"), &json!("admin key"))
         );
         assert_eq!(
-            (&found[0]["ip_address"], &found[0]["details"]["endpoint"]),
+            (&found[0]["ip_address"], &found[0]["details"]["webhook"]),
             (&json!("192.0.2.7"), &json!("siem"))
         );
     }
     assert_eq!(
-        served.records("audit.subscription.changed")[0]["details"]["settings"],
+        served.records("audit.webhook.changed")[0]["details"]["settings"],
         json!(["event_types", "tenant_id", "api_key"])
     );
     assert!(
@@ -226,7 +226,7 @@ async fn only_an_administrator_of_all_tenants_gets_in() {
         ("POST", "/siem/replay"),
         ("POST", "/siem/signing-secrets"),
         ("POST", "/siem/signing-secrets/retire"),
-        ("GET", "/siem/deliveries"),
+        ("GET", "/siem/attempts"),
         ("GET", "/siem/dead-letters"),
     ];
     for (method, route) in routes {
@@ -402,7 +402,7 @@ async fn what_cant_be_set_is_named() {
             .problem(400);
     }
     served
-        .get("/audit/webhooks/siem/deliveries?limit=0")
+        .get("/audit/webhooks/siem/attempts?limit=0")
         .await
         .problem(400);
     served
@@ -474,11 +474,12 @@ async fn what_cant_be_recorded_is_not_done() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_declared_is_changed_where_it_is_declared() {
     let served = served(0, RouterOptions::new());
-    let declared = || Subscription::new("siem", "https://siem.example.com/hooks", ["auth.*"]);
-    let chat = || Subscription::new("chat", "https://chat.example.com/hooks", ["auth.*"]);
+    let declared = || Webhook::new("siem", "https://siem.example.com/hooks", ["auth.*"]);
+    let chat = || Webhook::new("chat", "https://chat.example.com/hooks", ["auth.*"]);
     served
         .log
-        .declare_subscriptions(vec![declared(), chat()])
+        .webhooks()
+        .declare(vec![declared(), chat()])
         .unwrap();
     let told = served.get("/audit/webhooks/siem").await.json();
     assert_eq!(
@@ -511,12 +512,13 @@ async fn what_is_declared_is_changed_where_it_is_declared() {
     assert!(
         served
             .log
-            .unsubscribe("siem")
+            .webhooks()
+            .remove("siem")
             .unwrap_err()
             .to_string()
             .contains("is declared in")
     );
-    assert!(served.log.update_subscription(declared()).is_err());
+    assert!(served.log.webhooks().set(declared()).is_err());
     assert_eq!(served.act("/audit/webhooks/siem/pause").await.status, 200);
 
     // Again, by a new start: what is the same stays, paused as well; what changed goes on; what is
@@ -527,7 +529,8 @@ async fn what_is_declared_is_changed_where_it_is_declared() {
         .open()
         .unwrap();
     let error = other
-        .declare_subscriptions(vec![declared()])
+        .webhooks()
+        .declare(vec![declared()])
         .unwrap_err()
         .to_string();
     assert!(
@@ -535,18 +538,16 @@ async fn what_is_declared_is_changed_where_it_is_declared() {
         "{error}"
     );
     other
-        .subscribe(Subscription::new(
-            "by-hand",
-            "https://hand.example.com/",
-            ["*"],
-        ))
+        .webhooks()
+        .add(Webhook::new("by-hand", "https://hand.example.com/", ["*"]))
         .unwrap();
-    other.declare_subscriptions(vec![]).unwrap();
+    other.webhooks().declare(vec![]).unwrap();
     other.close().unwrap();
     for _ in 0..2 {
         served
             .log
-            .declare_subscriptions(vec![declared().tenant_id("acme")])
+            .webhooks()
+            .declare(vec![declared().tenant_id("acme")])
             .unwrap();
     }
     let all = served.get(HOOKS).await.json();
@@ -564,17 +565,17 @@ async fn what_is_declared_is_changed_where_it_is_declared() {
     assert_eq!(all, [("siem", "paused"), ("by-hand", "active")]);
     for wrong in [
         vec![declared(), declared()],
-        vec![declared(), Subscription::new("x", "http://x/", ["*"])],
+        vec![declared(), Webhook::new("x", "http://x/", ["*"])],
     ] {
-        served.log.declare_subscriptions(wrong).unwrap_err();
+        served.log.webhooks().declare(wrong).unwrap_err();
         assert_eq!(
-            served.log.subscriptions().unwrap().len(),
+            served.log.webhooks().list().unwrap().len(),
             2,
             "nothing was changed"
         );
     }
     let counts = ["added", "changed", "removed"]
-        .map(|what| served.records(&format!("audit.subscription.{what}")).len());
+        .map(|what| served.records(&format!("audit.webhook.{what}")).len());
     assert_eq!(counts, [3, 1, 1]);
 }
 
@@ -595,31 +596,35 @@ fn two_processes_that_change_at_once_lose_nothing() {
             scope.spawn(move || {
                 for n in 0..5 {
                     let name = format!("{}-{n}", log.stream().source());
-                    log.subscribe(Subscription::new(&name, "https://siem.example.com/", ["*"]))
+                    log.webhooks()
+                        .add(Webhook::new(&name, "https://siem.example.com/", ["*"]))
                         .unwrap();
-                    assert!(log.rotate_signing_secret(&name).unwrap().is_some());
-                    assert!(log.pause_subscription(&name, true).unwrap());
+                    assert!(log.webhooks().rotate_secret(&name).unwrap().is_some());
+                    assert!(log.webhooks().pause(&name).unwrap());
                 }
             });
         }
     });
-    let all = logs[0].subscriptions().unwrap();
+    let all = logs[0].webhooks().list().unwrap();
     assert_eq!(
         (
             all.len(),
-            all.iter()
-                .filter(|one| one.subscription.is_paused())
-                .count()
+            all.iter().filter(|one| one.webhook.is_paused()).count()
         ),
         (15, 15)
     );
     assert!(
-        logs[1].rotate_signing_secret("nobody").unwrap().is_none()
-            && !logs[1].retire_signing_secrets("nobody").unwrap()
+        logs[1]
+            .webhooks()
+            .rotate_secret("nobody")
+            .unwrap()
+            .is_none()
+            && !logs[1].webhooks().retire_secrets("nobody").unwrap()
     );
     assert!(
         !logs[1]
-            .update_subscription(Subscription::new("nobody", "https://a.example.com/", ["*"]))
+            .webhooks()
+            .set(Webhook::new("nobody", "https://a.example.com/", ["*"]))
             .unwrap()
     );
     let debug = format!("{all:?}");

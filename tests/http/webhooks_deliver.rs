@@ -44,7 +44,7 @@ async fn until(served: &Served, path: &str, is_wanted: impl Fn(&Value) -> bool) 
     }
 }
 
-/// Returns when the forwarder has seen what was changed before: it serves a webhook that was added
+/// Returns when the dispatcher has seen what was changed before: it serves a webhook that was added
 /// after that.
 async fn noticed(served: &Served, name: &str) {
     let witness = Receiver::new();
@@ -79,7 +79,7 @@ async fn a_secret_is_rotated_without_a_gap() {
         rotated.json()["signing_secrets"].as_array().unwrap().len(),
         2
     );
-    let _forwarder = served.log.forward().unwrap();
+    let _dispatcher = served.log.webhooks().run().unwrap();
     record_one(&served.log);
     receiver.wait_for("a delivery", |came| {
         came.iter()
@@ -134,7 +134,7 @@ async fn a_test_tells_what_came_of_it() {
     let came = receiver.wait_for("the test", |came| Some(came.first()?.request.entry()));
     assert_eq!(
         (&came["event_type"], &came["actor"]["name"]),
-        (&json!("audit.subscription.tested"), &json!("admin key"))
+        (&json!("audit.webhook.tested"), &json!("admin key"))
     );
     assert_eq!(came["id"], failed["first_entry_id"]);
 }
@@ -143,7 +143,7 @@ async fn a_test_tells_what_came_of_it() {
 async fn what_was_given_up_or_sent_long_ago_is_sent_again_under_the_same_ids() {
     let (served, receiver) = (allowing(), Receiver::new());
     served.post(HOOKS, to(&receiver)).await;
-    let _forwarder = served.log.forward().unwrap();
+    let _dispatcher = served.log.webhooks().run().unwrap();
     record_one(&served.log);
     let delivered = receiver.wait_for("a delivery", |came| {
         Some(came.first()?.request.id().to_owned())
@@ -175,18 +175,18 @@ async fn what_was_given_up_or_sent_long_ago_is_sent_again_under_the_same_ids() {
             .ends_with('Z'),
         "{status}"
     );
-    until(&served, "/audit/webhooks/siem/deliveries?limit=1", |told| {
-        told["deliveries"].as_array().unwrap().len() == 1
+    until(&served, "/audit/webhooks/siem/attempts?limit=1", |told| {
+        told["attempts"].as_array().unwrap().len() == 1
     })
     .await;
     let metrics = String::from_utf8(served.get("/audit/metrics").await.body).unwrap();
     for line in [
         "# TYPE tracing_audit_webhook_delivered_total counter",
-        "tracing_audit_webhook_delivered_total{endpoint=\"siem\"} 1",
-        "tracing_audit_webhook_dead_lettered_total{endpoint=\"siem\"} 1",
-        "tracing_audit_webhook_waiting_requests{endpoint=\"siem\"} 0",
-        "tracing_audit_webhook_lag_seconds{endpoint=\"siem\"} 0",
-        "tracing_audit_webhook_up{endpoint=\"siem\"} 0",
+        "tracing_audit_webhook_delivered_total{webhook=\"siem\"} 1",
+        "tracing_audit_webhook_dead_lettered_total{webhook=\"siem\"} 1",
+        "tracing_audit_webhook_waiting_deliveries{webhook=\"siem\"} 0",
+        "tracing_audit_webhook_lag_seconds{webhook=\"siem\"} 0",
+        "tracing_audit_webhook_up{webhook=\"siem\"} 0",
     ] {
         assert!(metrics.lines().any(|one| one == line), "{line}: {metrics}");
     }
@@ -196,7 +196,7 @@ async fn what_was_given_up_or_sent_long_ago_is_sent_again_under_the_same_ids() {
         .post("/audit/webhooks/siem/replay", json!({"dead_letters": true}))
         .await;
     assert_eq!(asked.status, 202);
-    let id = letter["webhook_id"].as_str().unwrap().to_owned();
+    let id = letter["delivery_id"].as_str().unwrap().to_owned();
     receiver.wait_for("the dead letter", |came| {
         came.iter()
             .any(|came| came.was_taken() && came.request.id() == id)
@@ -217,7 +217,7 @@ async fn what_was_given_up_or_sent_long_ago_is_sent_again_under_the_same_ids() {
         BTreeSet::from([delivered, id]),
         "the same ids again"
     );
-    let replayed = served.records("audit.subscription.replayed");
+    let replayed = served.records("audit.webhook.replayed");
     assert_eq!(
         (replayed.len(), &replayed[0]["actor"]["name"]),
         (2, &json!("admin key"))
@@ -228,7 +228,7 @@ async fn what_was_given_up_or_sent_long_ago_is_sent_again_under_the_same_ids() {
 async fn a_changed_webhook_goes_on_where_it_was() {
     let (served, first, second) = (allowing(), Receiver::new(), Receiver::new());
     served.post(HOOKS, to(&first)).await;
-    let _forwarder = served.log.forward().unwrap();
+    let _dispatcher = served.log.webhooks().run().unwrap();
     record_one(&served.log);
     first.wait_for("a delivery", |came| (came.len() == 1).then_some(()));
     served.act("/audit/webhooks/siem/pause").await;

@@ -1,4 +1,4 @@
-//! Receivers of webhooks on loopback. Below, one down to its bytes: for endpoints that are no HTTP
+//! Receivers of webhooks on loopback. Below, one down to its bytes: for webhooks that are no HTTP
 //! servers, and for measuring.
 
 #![allow(

@@ -8,10 +8,10 @@ use axum::{
     http::{Request, header},
 };
 use serde_json::json;
-use tracing_audit::{Error, RouterOptions, webhook::Subscription};
+use tracing_audit::{Error, RouterOptions, webhook::Webhook};
 
-fn hook(n: usize) -> Subscription {
-    Subscription::new(
+fn hook(n: usize) -> Webhook {
+    Webhook::new(
         format!("hook-{n}"),
         "https://siem.example.com/hooks",
         ["auth.*"],
@@ -22,18 +22,18 @@ fn hook(n: usize) -> Subscription {
 async fn the_hundred_and_first_is_refused_everywhere() {
     let served = served(0, RouterOptions::new());
     let log = &served.log;
-    log.declare_subscriptions((0..99).map(hook).collect())
-        .unwrap();
-    log.subscribe(hook(99)).unwrap();
+    log.webhooks().declare((0..99).map(hook).collect()).unwrap();
+    log.webhooks().add(hook(99)).unwrap();
 
     let says = "there are 100 webhooks already";
-    let refused = log.subscribe(hook(100)).unwrap_err();
+    let refused = log.webhooks().add(hook(100)).unwrap_err();
     assert!(
         matches!(&refused, Error::Invalid { problem, .. } if problem.contains(says)),
         "{refused}"
     );
     let refused = log
-        .declare_subscriptions((1..102).map(hook).collect())
+        .webhooks()
+        .declare((1..102).map(hook).collect())
         .unwrap_err()
         .to_string();
     assert!(refused.contains("100 webhooks"), "{refused}");
@@ -69,10 +69,11 @@ async fn the_hundred_and_first_is_refused_everywhere() {
     );
 
     let names: Vec<String> = log
-        .subscriptions()
+        .webhooks()
+        .list()
         .unwrap()
         .iter()
-        .map(|report| report.subscription.name().to_owned())
+        .map(|report| report.webhook.name().to_owned())
         .collect();
     assert_eq!(
         names,
@@ -81,9 +82,10 @@ async fn the_hundred_and_first_is_refused_everywhere() {
     );
     // Whoever removes one can add another, and declaring a hundred others in place of those that
     // were is no more than a hundred.
-    assert!(log.unsubscribe("hook-99").unwrap());
-    log.subscribe(hook(100)).unwrap();
-    log.declare_subscriptions((200..299).map(hook).collect())
+    assert!(log.webhooks().remove("hook-99").unwrap());
+    log.webhooks().add(hook(100)).unwrap();
+    log.webhooks()
+        .declare((200..299).map(hook).collect())
         .unwrap();
-    assert_eq!(log.subscriptions().unwrap().len(), 100);
+    assert_eq!(log.webhooks().list().unwrap().len(), 100);
 }

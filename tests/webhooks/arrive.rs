@@ -14,12 +14,12 @@ use crate::support::{HANGS, Victim, say, until, wait_for};
 use serde_json::Value;
 use tracing_audit::{
     AuditLog, audit,
-    webhook::{Batching, SigningSecret, Subscription},
+    webhook::{Batching, SigningSecret, Webhook},
 };
 use tracing_subscriber::prelude::*;
 
-fn to(receiver: &Receiver) -> Subscription {
-    Subscription::new("test", &receiver.url, ["order.*"])
+fn to(receiver: &Receiver) -> Webhook {
+    Webhook::new("test", &receiver.url, ["order.*"])
         .excluding(["order.secret.*"])
         .allow_http()
         .egress(["loopback"])
@@ -57,22 +57,23 @@ fn what_was_asked_for_arrives_signed_and_as_stored() {
     let log = open(dir.path());
     emit(&log, 1000..1003);
     let secret = SigningSecret::random().unwrap();
-    log.subscribe(
-        to(&receiver)
-            .signing_secret(secret.reveal())
-            .api_key("k-1")
-            .header("x-team", "audit"),
-    )
-    .unwrap();
-    let forwarder = log.forward().unwrap();
+    log.webhooks()
+        .add(
+            to(&receiver)
+                .signing_secret(secret.reveal())
+                .api_key("k-1")
+                .header("x-team", "audit"),
+        )
+        .unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     emit(&log, 0..50);
     let accepted = receiver.wait_for_numbers(50);
     assert_eq!(
         accepted.keys().copied().collect::<Vec<_>>(),
         (0..50).collect::<Vec<_>>(),
-        "only what came after the subscription"
+        "only what came after the webhook"
     );
-    drop(forwarder);
+    drop(dispatcher);
     log.close().unwrap();
     let stored = crate::support::lines(dir.path());
     receiver.look(|came| {
@@ -102,11 +103,11 @@ fn what_fails_is_tried_again_under_the_same_id_and_holds_nothing_up() {
     });
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
-    log.subscribe(to(&receiver)).unwrap();
-    let forwarder = log.forward().unwrap();
+    log.webhooks().add(to(&receiver)).unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     emit(&log, 0..20);
     receiver.wait_for_numbers(20);
-    drop(forwarder);
+    drop(dispatcher);
     let mut ids: BTreeMap<String, usize> = BTreeMap::new();
     receiver.look(|came| {
         came.iter()
@@ -114,8 +115,8 @@ fn what_fails_is_tried_again_under_the_same_id_and_holds_nothing_up() {
     });
     assert_eq!(ids.len(), 20);
     assert_eq!(ids.values().filter(|requests| **requests == 2).count(), 10);
-    let report = log.subscriptions().unwrap().remove(0);
-    let (status, waiting) = (report.status, report.waiting_requests);
+    let report = log.webhooks().list().unwrap().remove(0);
+    let (status, waiting) = (report.status, report.waiting_deliveries);
     assert_eq!(
         (
             status.delivered,
@@ -129,12 +130,13 @@ fn what_fails_is_tried_again_under_the_same_id_and_holds_nothing_up() {
 }
 
 #[test]
-fn another_forwarder_goes_on_where_the_first_was() {
+fn another_dispatcher_goes_on_where_the_first_was() {
     let receiver = Receiver::deciding(|n, _| if n % 5 == 4 { 502 } else { 200 });
     let dir = tempfile::tempdir().unwrap();
     let subscribed = open(dir.path());
     subscribed
-        .subscribe(to(&receiver).batch(Batching {
+        .webhooks()
+        .add(to(&receiver).batch(Batching {
             max_entries: 7,
             max_wait_ms: 50,
         }))
@@ -142,20 +144,20 @@ fn another_forwarder_goes_on_where_the_first_was() {
     subscribed.close().unwrap();
     for round in 0..4 {
         let log = open(dir.path());
-        let forwarder = log.forward().unwrap();
+        let dispatcher = log.webhooks().run().unwrap();
         let before = receiver.taken().len();
         emit(&log, round * 100..(round + 1) * 100);
         // It leaves some to the next.
         receiver.wait_for_numbers(before + 1);
-        drop(forwarder);
+        drop(dispatcher);
         log.close().unwrap();
     }
     let log = open(dir.path());
-    let forwarder = log.forward().unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     receiver.wait_for_numbers(400);
-    drop(forwarder);
-    let report = log.subscriptions().unwrap().remove(0);
-    let (status, waiting) = (report.status, report.waiting_requests);
+    drop(dispatcher);
+    let report = log.webhooks().list().unwrap().remove(0);
+    let (status, waiting) = (report.status, report.waiting_deliveries);
     let failed = receiver.look(|came| came.iter().filter(|came| !came.was_taken()).count() as u64);
     assert_eq!(
         (
@@ -186,19 +188,20 @@ fn too_big_is_split_and_what_never_works_is_put_aside() {
     });
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
-    log.subscribe(to(&receiver).batch(Batching {
-        max_entries: 16,
-        max_wait_ms: 20,
-    }))
-    .unwrap();
-    let forwarder = log.forward().unwrap();
+    log.webhooks()
+        .add(to(&receiver).batch(Batching {
+            max_entries: 16,
+            max_wait_ms: 20,
+        }))
+        .unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     emit(&log, 0..32);
     let accepted = receiver.wait_for_numbers(31);
     assert!(!accepted.contains_key(&13));
     until("it is put aside", || {
-        log.subscriptions().unwrap()[0].status.dead_lettered > 0
+        log.webhooks().list().unwrap()[0].status.dead_lettered > 0
     });
-    drop(forwarder);
+    drop(dispatcher);
     log.close().unwrap();
     let letters =
         std::fs::read_to_string(&crate::support::files(&dir.path().join("state/dead-letters"))[0])
@@ -208,7 +211,7 @@ fn too_big_is_split_and_what_never_works_is_put_aside() {
     let records = crate::support::records(dir.path());
     assert!(records.iter().any(
         |record| record["event_type"] == "audit.delivery.dead_lettered"
-            && record["details"]["endpoint"] == "test"
+            && record["details"]["webhook"] == "test"
     ));
 }
 
@@ -216,24 +219,24 @@ fn too_big_is_split_and_what_never_works_is_put_aside() {
 fn what_is_not_allowed_is_refused_when_it_is_set() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
-    let ok = || Subscription::new("x", "https://hooks.example.com/a", ["*"]);
-    for (subscription, named) in [
+    let ok = || Webhook::new("x", "https://hooks.example.com/a", ["*"]);
+    for (webhook, named) in [
         (
-            Subscription::new("a b", "https://hooks.example.com/", ["*"]),
+            Webhook::new("a b", "https://hooks.example.com/", ["*"]),
             "name",
         ),
-        (Subscription::new("x", "hooks.example.com", ["*"]), "url"),
+        (Webhook::new("x", "hooks.example.com", ["*"]), "url"),
         (
-            Subscription::new("x", "http://hooks.example.com/", ["*"]),
+            Webhook::new("x", "http://hooks.example.com/", ["*"]),
             "allow_http",
         ),
-        (Subscription::new("x", "https://127.1/", ["*"]), "loopback"),
+        (Webhook::new("x", "https://127.1/", ["*"]), "loopback"),
         (
-            Subscription::new("x", "https://hooks.example.com/", Vec::<String>::new()),
+            Webhook::new("x", "https://hooks.example.com/", Vec::<String>::new()),
             "event_types",
         ),
         (
-            Subscription::new("x", "https://hooks.example.com/", ["Auth.*"]),
+            Webhook::new("x", "https://hooks.example.com/", ["Auth.*"]),
             "event_type",
         ),
         (ok().signing_secret("whsec_short"), "sec"),
@@ -244,23 +247,24 @@ fn what_is_not_allowed_is_refused_when_it_is_set() {
         (ok().header("Host", "x"), "ost"),
         (ok().schedule([]), "schedule"),
     ] {
-        let error = log.subscribe(subscription).unwrap_err().to_string();
+        let error = log.webhooks().add(webhook).unwrap_err().to_string();
         assert!(error.contains(named), "{named}: {error}");
     }
-    log.subscribe(ok()).unwrap();
+    log.webhooks().add(ok()).unwrap();
     assert!(
-        log.subscribe(ok())
+        log.webhooks()
+            .add(ok())
             .unwrap_err()
             .to_string()
             .contains("already")
     );
-    assert!(log.unsubscribe("x").unwrap() && !log.unsubscribe("x").unwrap());
+    assert!(log.webhooks().remove("x").unwrap() && !log.webhooks().remove("x").unwrap());
     log.close().unwrap();
 }
 
 const SENDER: &str = "WEBHOOK_SENDER_DIR";
 
-/// The sender, a process of its own: forwards, and prints each number once its event is recorded.
+/// The sender, a process of its own: delivers, and prints each number once its event is recorded.
 #[test]
 fn sender() {
     let Some(dir) = std::env::var_os(SENDER) else {
@@ -271,7 +275,7 @@ fn sender() {
         .parse()
         .unwrap();
     let log = open(Path::new(&dir));
-    let _forwarder = log.forward().unwrap();
+    let _dispatcher = log.webhooks().run().unwrap();
     tracing::dispatcher::with_default(
         &tracing_subscriber::registry().with(log.layer()).into(),
         || {
@@ -304,11 +308,12 @@ fn a_sender_that_is_killed_loses_nothing() {
     });
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
-    log.subscribe(to(&receiver).batch(Batching {
-        max_entries: 5,
-        max_wait_ms: 20,
-    }))
-    .unwrap();
+    log.webhooks()
+        .add(to(&receiver).batch(Batching {
+            max_entries: 5,
+            max_wait_ms: 20,
+        }))
+        .unwrap();
     log.close().unwrap();
     let (mut sent, mut round, start) = (Vec::<u64>::new(), 0_u64, Instant::now());
     // Fifteen lives at least, and as many more as a slow machine needs for the events, and longer
@@ -333,7 +338,7 @@ fn a_sender_that_is_killed_loses_nothing() {
         round += 1;
     }
     let log = open(dir.path());
-    let forwarder = log.forward().unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     wait_for("all that was recorded arrives", || {
         let taken = receiver.taken();
         let missing = sent.iter().filter(|n| !taken.contains_key(n)).count();
@@ -343,7 +348,7 @@ fn a_sender_that_is_killed_loses_nothing() {
             Err(format!("{missing} of {} are missing", sent.len()))
         }
     });
-    drop(forwarder);
+    drop(dispatcher);
     log.close().unwrap();
     for (n, ids) in receiver.taken() {
         assert!(ids.iter().all(|id| *id == ids[0]), "{n} came as {ids:?}");

@@ -1,6 +1,6 @@
 //! An event collector that acknowledges later: what it took counts as delivered when it says that
 //! it has it, not before; and waiting for that holds up neither other events nor the end of
-//! forwarding.
+//! delivering.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +17,7 @@ use crate::support::{until, wait_for};
 use serde_json::{Value, json};
 use tracing_audit::{
     AuditLog, audit,
-    webhook::{Batching, FormatName, FormatOptions, Forwarder, Subscription},
+    webhook::{Batching, Dispatcher, FormatName, FormatOptions, Webhook},
 };
 use tracing_subscriber::prelude::*;
 
@@ -54,14 +54,13 @@ impl Collector {
         Self { address, seen }
     }
 
-    fn subscription(&self) -> Subscription {
+    fn webhook(&self) -> Webhook {
         let url = format!("http://{}/services/collector/event", self.address);
         let options = FormatOptions {
             channel: Some(CHANNEL.to_owned()),
             ..FormatOptions::default()
         };
-        let new =
-            Subscription::new("splunk", url, ["order.*"]).format(FormatName::SplunkHec, options);
+        let new = Webhook::new("splunk", url, ["order.*"]).format(FormatName::SplunkHec, options);
         new.api_key("t-1").allow_http().egress(["loopback"])
     }
 }
@@ -135,22 +134,23 @@ fn emit(log: &AuditLog, count: u64) {
 
 /// How many entries count as delivered, and how many requests wait.
 fn delivered(log: &AuditLog) -> (u64, usize) {
-    let report = log.subscriptions().unwrap().remove(0);
-    let (status, waiting) = (report.status, report.waiting_requests);
+    let report = log.webhooks().list().unwrap().remove(0);
+    let (status, waiting) = (report.status, report.waiting_deliveries);
     assert_eq!(status.dead_lettered, 0, "{status:?}");
     (status.delivered, waiting)
 }
 
 /// A collector that took five events and was asked whether it has them, which it doesn't say.
-fn taken() -> (Collector, tempfile::TempDir, AuditLog, Forwarder) {
+fn taken() -> (Collector, tempfile::TempDir, AuditLog, Dispatcher) {
     let (collector, dir) = (Collector::new(), tempfile::tempdir().unwrap());
     let log = open(dir.path());
-    log.subscribe(collector.subscription().batch(Batching {
-        max_entries: 5,
-        max_wait_ms: 60_000,
-    }))
-    .unwrap();
-    let forwarder = log.forward().unwrap();
+    log.webhooks()
+        .add(collector.webhook().batch(Batching {
+            max_entries: 5,
+            max_wait_ms: 60_000,
+        }))
+        .unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     emit(&log, 5);
     wait_for("an acknowledgement is asked for", || {
         let seen = collector.seen.lock().unwrap();
@@ -160,12 +160,12 @@ fn taken() -> (Collector, tempfile::TempDir, AuditLog, Forwarder) {
             Ok(())
         }
     });
-    (collector, dir, log, forwarder)
+    (collector, dir, log, dispatcher)
 }
 
 #[test]
 fn what_was_taken_is_delivered_once_it_is_acknowledged() {
-    let (collector, _dir, log, forwarder) = taken();
+    let (collector, _dir, log, dispatcher) = taken();
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(2) {
         assert_eq!(
@@ -179,7 +179,7 @@ fn what_was_taken_is_delivered_once_it_is_acknowledged() {
     until("it is delivered", || delivered(&log) == (5, 0));
     // It is asked every ten seconds.
     assert!(start.elapsed() < Duration::from_secs(25));
-    drop(forwarder);
+    drop(dispatcher);
     let seen = collector.seen.lock().unwrap();
     assert!(seen.wrong.is_empty(), "{:?}", seen.wrong);
     let numbers: Vec<u64> = seen
@@ -204,8 +204,8 @@ fn events_do_not_wait_for_what_others_are_acknowledged() {
     let collector = Collector::new();
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
-    log.subscribe(collector.subscription()).unwrap();
-    let forwarder = log.forward().unwrap();
+    log.webhooks().add(collector.webhook()).unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     emit(&log, 40);
     // More than go at once: they come before it says that it has any of them.
     wait_for("all come", || {
@@ -217,16 +217,16 @@ fn events_do_not_wait_for_what_others_are_acknowledged() {
     assert_eq!(delivered(&log).0, 0, "none was acknowledged yet");
     // Left to its end: this test is not about that.
     collector.seen.lock().unwrap().indexed = true;
-    drop(forwarder);
+    drop(dispatcher);
     log.close().unwrap();
 }
 
 #[test]
-fn forwarding_ends_although_nothing_is_acknowledged_and_sends_again_when_it_begins_again() {
-    let (collector, _dir, log, forwarder) = taken();
+fn delivering_ends_although_nothing_is_acknowledged_and_sends_again_when_it_begins_again() {
+    let (collector, _dir, log, dispatcher) = taken();
     let (ended, end) = mpsc::channel();
     let dropping = thread::spawn(move || {
-        drop(forwarder);
+        drop(dispatcher);
         let _ = ended.send(());
     });
     let stopped = end.recv_timeout(Duration::from_secs(20));
@@ -237,14 +237,14 @@ fn forwarding_ends_although_nothing_is_acknowledged_and_sends_again_when_it_begi
     };
     assert!(
         stopped.is_ok() && answered,
-        "dropping the forwarder took more than twenty seconds"
+        "dropping the dispatcher took more than twenty seconds"
     );
     assert_eq!(delivered(&log), (0, 1));
 
     collector.seen.lock().unwrap().indexed = true;
-    let forwarder = log.forward().unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     until("it is delivered", || delivered(&log) == (5, 0));
-    drop(forwarder);
+    drop(dispatcher);
     let seen = collector.seen.lock().unwrap();
     assert_eq!(
         seen.taken.len(),

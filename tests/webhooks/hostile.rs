@@ -31,7 +31,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tracing_audit::{
     AuditLog, audit,
-    webhook::{Batching, DeliveryOrder, SigningSecret, Subscription, SubscriptionReport},
+    webhook::{Batching, DeliveryOrder, SigningSecret, Webhook, WebhookReport},
 };
 use tracing_subscriber::prelude::*;
 
@@ -52,7 +52,7 @@ fn open(dir: &Path) -> AuditLog {
         .unwrap()
 }
 
-/// The sender, a process of its own: forwards, records, and says what it recorded.
+/// The sender, a process of its own: delivers, records, and says what it recorded.
 #[test]
 fn sender() {
     let Some(dir) = std::env::var_os(SENDER) else {
@@ -60,7 +60,7 @@ fn sender() {
     };
     let first: u64 = std::env::var(FIRST).unwrap().parse().unwrap();
     let log = open(Path::new(&dir));
-    let _forwarder = log.forward().unwrap();
+    let _dispatcher = log.webhooks().run().unwrap();
     tracing::dispatcher::with_default(
         &tracing_subscriber::registry().with(log.layer()).into(),
         || {
@@ -183,9 +183,9 @@ impl Receiver {
         }
     }
 
-    fn subscription(&self, path: &'static str, event_types: &str) -> Subscription {
+    fn webhook(&self, path: &'static str, event_types: &str) -> Webhook {
         let url = format!("http://127.0.0.1:{}{path}", self.port);
-        let new = Subscription::new(&path[1..], url, [event_types])
+        let new = Webhook::new(&path[1..], url, [event_types])
             .excluding(["order.secret.*"])
             .allow_http()
             .egress(["loopback"]);
@@ -246,33 +246,34 @@ fn whatever_the_receiver_does_each_event_arrives() {
     receiver.start(chance.u64(..), false);
 
     let log = open(&dir);
-    log.subscribe(
-        receiver
-            .subscription("/batched", "order.*")
-            .batch(Batching {
-                max_entries: 10,
-                max_wait_ms: 50,
-            }),
-    )
-    .unwrap();
-    log.subscribe(receiver.subscription("/single", "order.*"))
+    log.webhooks()
+        .add(receiver.webhook("/batched", "order.*").batch(Batching {
+            max_entries: 10,
+            max_wait_ms: 50,
+        }))
+        .unwrap();
+    log.webhooks()
+        .add(receiver.webhook("/single", "order.*"))
         .unwrap();
     let strict = receiver
-        .subscription("/strict", "order.*")
+        .webhook("/strict", "order.*")
         .order(DeliveryOrder::Strict);
-    log.subscribe(strict.batch(Batching {
-        max_entries: 6,
-        max_wait_ms: 30,
-    }))
-    .unwrap();
-    log.subscribe(receiver.subscription("/gone", "gone.*"))
+    log.webhooks()
+        .add(strict.batch(Batching {
+            max_entries: 6,
+            max_wait_ms: 30,
+        }))
         .unwrap();
-    log.subscribe(
-        receiver
-            .subscription("/overloaded", "rare.*")
-            .timeout(Duration::from_secs(2)),
-    )
-    .unwrap();
+    log.webhooks()
+        .add(receiver.webhook("/gone", "gone.*"))
+        .unwrap();
+    log.webhooks()
+        .add(
+            receiver
+                .webhook("/overloaded", "rare.*")
+                .timeout(Duration::from_secs(2)),
+        )
+        .unwrap();
     log.close().unwrap();
 
     let (over, kills) = (AtomicBool::new(false), Mutex::new(Vec::new()));
@@ -320,14 +321,15 @@ fn whatever_the_receiver_does_each_event_arrives() {
     receiver.start(chance.u64(..), true);
     let log = open(&dir);
     let status = |path: &str| {
-        log.subscriptions()
+        log.webhooks()
+            .list()
             .unwrap()
             .into_iter()
-            .find(|one| one.subscription.name() == &path[1..])
+            .find(|one| one.webhook.name() == &path[1..])
             .unwrap()
     };
     let was_gone = status("/gone").status.gone;
-    let forwarder = log.forward().unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     crate::support::recovered(&dir);
     let recorded: Vec<Event> = crate::support::records(&dir)
         .into_iter()
@@ -359,9 +361,9 @@ fn whatever_the_receiver_does_each_event_arrives() {
         let invalid = requests.iter().find_map(|request| request.invalid.as_ref());
         assert!(invalid.is_none(), "{invalid:?}");
         let done = |path: &&str| {
-            let SubscriptionReport {
+            let WebhookReport {
                 status,
-                waiting_requests: waiting,
+                waiting_deliveries: waiting,
                 ..
             } = status(path);
             let over =
@@ -378,7 +380,7 @@ fn whatever_the_receiver_does_each_event_arrives() {
                 path,
                 arrived(&requests, path).len(),
                 status(path).status,
-                status(path).waiting_requests,
+                status(path).waiting_deliveries,
             )
         });
         assert!(
@@ -388,7 +390,7 @@ fn whatever_the_receiver_does_each_event_arrives() {
         );
         thread::sleep(Duration::from_millis(100));
     }
-    drop(forwarder);
+    drop(dispatcher);
 
     let requests = receiver.requests();
     for request in &requests {
@@ -441,7 +443,7 @@ fn whatever_the_receiver_does_each_event_arrives() {
         "another sender tried it again"
     );
     let now = status("/overloaded");
-    let (overload, waiting) = (now.status, now.waiting_requests);
+    let (overload, waiting) = (now.status, now.waiting_deliveries);
     assert_eq!(overload.dead_lettered, 0, "{overload:?}");
     // What was taken just before a death waits as well.
     assert!(
@@ -527,11 +529,11 @@ fn in_order(requests: &[Request]) {
 fn gone(
     requests: &[Request],
     kills: &[f64],
-    SubscriptionReport {
+    WebhookReport {
         status,
-        waiting_requests: waiting,
+        waiting_deliveries: waiting,
         ..
-    }: &SubscriptionReport,
+    }: &WebhookReport,
 ) {
     assert!(
         status.gone && *waiting > 0 && status.dead_lettered == 0,

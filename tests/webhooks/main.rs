@@ -17,7 +17,7 @@ mod arrive;
 mod formats;
 mod hec;
 mod hostile;
-mod one_forwarder;
+mod one_dispatcher;
 mod prune_dead_letters;
 mod recover;
 mod refused_changes_are_recorded;

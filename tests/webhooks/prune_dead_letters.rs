@@ -11,7 +11,7 @@ use crate::receiver::Receiver;
 use serde_json::json;
 use tracing_audit::{
     AuditLog, audit,
-    webhook::{Replay, Subscription, SubscriptionReport},
+    webhook::{Replay, Webhook, WebhookReport},
 };
 use tracing_subscriber::prelude::*;
 
@@ -28,9 +28,9 @@ fn emit(log: &AuditLog, numbers: std::ops::Range<u64>) {
     );
 }
 
-fn wait(log: &AuditLog, what: &str, until: impl Fn(&SubscriptionReport) -> bool) {
+fn wait(log: &AuditLog, what: &str, until: impl Fn(&WebhookReport) -> bool) {
     crate::support::wait_for(what, || {
-        let report = log.subscriptions().unwrap().remove(0);
+        let report = log.webhooks().list().unwrap().remove(0);
         if until(&report) {
             Ok(())
         } else {
@@ -76,40 +76,40 @@ fn old_dead_letters_go_and_it_is_told() {
         .source("shop")
         .open()
         .unwrap();
-    let endpoint = Subscription::new("test", &receiver.url, ["order.*"])
+    let webhook = Webhook::new("test", &receiver.url, ["order.*"])
         .allow_http()
         .egress(["loopback"]);
-    log.subscribe(endpoint.schedule([0])).unwrap();
+    log.webhooks().add(webhook.schedule([0])).unwrap();
 
-    let forwarder = log.forward().unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     emit(&log, 0..3);
     wait(&log, "all are given up", |report| {
         report.status.dead_lettered == 3
     });
-    drop(forwarder);
+    drop(dispatcher);
     let state = dir.path().join("state");
     let letters = state.join("dead-letters");
     age(&crate::support::files(&letters), &state, 29);
-    drop(log.forward().unwrap());
+    drop(log.webhooks().run().unwrap());
     assert_eq!(
-        log.dead_letters("test", 0, 100).unwrap().len(),
+        log.webhooks().dead_letters("test", 0, 100).unwrap().len(),
         3,
         "these are young enough"
     );
 
     // What is given up on another day stands apart.
-    let forwarder = log.forward().unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     emit(&log, 3..5);
     wait(&log, "these as well", |report| {
         report.status.dead_lettered == 5
     });
-    drop(forwarder);
+    drop(dispatcher);
     let files = crate::support::files(&letters);
     assert_eq!(files.len(), 2, "{files:?}");
     // By their names, the first file is the last.
     age(&files[1..], &state, 31);
 
-    let forwarder = log.forward().unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     wait(&log, "the old ones go", |report| {
         report.dead_letters_pruned == 3
     });
@@ -120,23 +120,32 @@ fn old_dead_letters_go_and_it_is_told() {
     let details = &pruned["details"];
     assert_eq!(
         (
-            &details["endpoint"],
-            &details["requests"],
-            &details["count"]
+            &details["webhook"],
+            &details["deliveries"],
+            &details["entries"]
         ),
         (&"test".into(), &3.into(), &3.into()),
         "{pruned}"
     );
     assert_eq!(details["reason"], "age");
     crate::support::until("their files are gone", || {
-        log.dead_letters("test", 0, 100).unwrap().len() == 2
+        log.webhooks().dead_letters("test", 0, 100).unwrap().len() == 2
     });
 
     // Those that are left can still be sent.
     receiver.say(200);
-    assert!(log.replay("test", Replay::dead_letters()).unwrap());
+    assert!(
+        log.webhooks()
+            .replay("test", Replay::dead_letters())
+            .unwrap()
+    );
     wait(&log, "they arrive", |report| report.status.delivered == 2);
-    assert!(log.dead_letters("test", 0, 100).unwrap().is_empty());
-    drop(forwarder);
+    assert!(
+        log.webhooks()
+            .dead_letters("test", 0, 100)
+            .unwrap()
+            .is_empty()
+    );
+    drop(dispatcher);
     log.close().unwrap();
 }

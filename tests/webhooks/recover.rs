@@ -1,4 +1,4 @@
-//! Webhooks after trouble: what waited for an endpoint goes when that is back, and what was given
+//! Webhooks after trouble: what waited for a webhook goes when that is back, and what was given
 //! up when someone asks for it.
 
 use std::{
@@ -11,7 +11,7 @@ use crate::receiver::Receiver;
 use crate::support::until;
 use tracing_audit::{
     AuditLog, audit,
-    webhook::{Batching, Replay, Subscription, SubscriptionReport},
+    webhook::{Batching, Replay, Webhook, WebhookReport},
 };
 use tracing_subscriber::prelude::*;
 
@@ -25,8 +25,8 @@ fn open(dir: &Path) -> AuditLog {
         .unwrap()
 }
 
-fn to(receiver: &Receiver) -> Subscription {
-    Subscription::new("test", &receiver.url, ["order.*"])
+fn to(receiver: &Receiver) -> Webhook {
+    Webhook::new("test", &receiver.url, ["order.*"])
         .allow_http()
         .egress(["loopback"])
 }
@@ -42,17 +42,13 @@ fn emit(log: &AuditLog, numbers: std::ops::Range<u64>) {
     );
 }
 
-fn wait(
-    log: &AuditLog,
-    what: &str,
-    until: impl Fn(&SubscriptionReport) -> bool,
-) -> SubscriptionReport {
+fn wait(log: &AuditLog, what: &str, until: impl Fn(&WebhookReport) -> bool) -> WebhookReport {
     crate::support::wait_for(what, || {
-        let report = log.subscriptions().unwrap().remove(0);
+        let report = log.webhooks().list().unwrap().remove(0);
         if until(&report) {
             Ok(report)
         } else {
-            Err((report.status, report.waiting_requests))
+            Err((report.status, report.waiting_deliveries))
         }
     })
 }
@@ -69,9 +65,10 @@ fn what_waited_hours_for_an_endpoint_goes_when_that_is_back() {
     let receiver = Receiver::saying(500);
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
-    log.subscribe(to(&receiver).schedule([0, HOUR, HOUR, HOUR]))
+    log.webhooks()
+        .add(to(&receiver).schedule([0, HOUR, HOUR, HOUR]))
         .unwrap();
-    let (forwarder, start) = (log.forward().unwrap(), Instant::now());
+    let (dispatcher, start) = (log.webhooks().run().unwrap(), Instant::now());
     emit(&log, 0..300);
     wait(&log, "it fails", |report| {
         report.status.failed_attempts >= 7
@@ -80,19 +77,19 @@ fn what_waited_hours_for_an_endpoint_goes_when_that_is_back() {
     let (tried, seconds) = (receiver.count() as u64, start.elapsed().as_secs());
     assert!(
         tried <= 8 + seconds,
-        "{tried} requests within {seconds} s to an endpoint that takes none"
+        "{tried} requests within {seconds} s to a webhook that takes none"
     );
     receiver.say(200);
     let report = wait(&log, "all arrive", |report| report.status.delivered == 300);
     assert_eq!(
         (
-            report.waiting_requests,
+            report.waiting_deliveries,
             report.status.dead_lettered,
             report.state()
         ),
         (0, 0, "active")
     );
-    drop(forwarder);
+    drop(dispatcher);
     log.close().unwrap();
     assert_eq!(
         (
@@ -110,8 +107,10 @@ fn probes_cost_entries_no_attempt() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
     // A second failure that is due would be the last.
-    log.subscribe(to(&receiver).schedule([0, HOUR])).unwrap();
-    let forwarder = log.forward().unwrap();
+    log.webhooks()
+        .add(to(&receiver).schedule([0, HOUR]))
+        .unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     emit(&log, 0..6);
     // Six of their own, and a probe.
     wait(&log, "it is probed", |report| {
@@ -120,7 +119,7 @@ fn probes_cost_entries_no_attempt() {
     receiver.say(200);
     let report = wait(&log, "all arrive", |report| report.status.delivered == 6);
     assert_eq!(report.status.dead_lettered, 0);
-    drop(forwarder);
+    drop(dispatcher);
     log.close().unwrap();
 }
 
@@ -129,26 +128,27 @@ fn who_wants_no_more_is_left_alone_until_someone_changes_that() {
     let receiver = Receiver::saying(410);
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
-    log.subscribe(to(&receiver)).unwrap();
-    let forwarder = log.forward().unwrap();
+    log.webhooks().add(to(&receiver)).unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     emit(&log, 0..3);
     wait(&log, "it is gone", |report| report.state() == "gone");
     receiver.say(200);
     emit(&log, 3..6);
-    // Another endpoint gets them meanwhile.
+    // Another webhook gets them meanwhile.
     let other = Receiver::new();
-    log.subscribe(
-        Subscription::new("other", &other.url, ["order.*"])
-            .allow_http()
-            .egress(["loopback"]),
-    )
-    .unwrap();
+    log.webhooks()
+        .add(
+            Webhook::new("other", &other.url, ["order.*"])
+                .allow_http()
+                .egress(["loopback"]),
+        )
+        .unwrap();
     emit(&log, 6..9);
     other.wait_for_numbers(3);
     assert!(receiver.taken().is_empty());
-    log.pause_subscription("test", false).unwrap();
+    log.webhooks().resume("test").unwrap();
     receiver.wait_for_numbers(9);
-    drop(forwarder);
+    drop(dispatcher);
     log.close().unwrap();
 }
 
@@ -157,48 +157,59 @@ fn dead_letters_are_replayed_under_their_ids_and_are_dead_no_more() {
     let receiver = Receiver::saying(500);
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
-    log.subscribe(to(&receiver).schedule([0]).batch(Batching {
-        max_entries: 3,
-        max_wait_ms: 10,
-    }))
-    .unwrap();
-    let forwarder = log.forward().unwrap();
+    log.webhooks()
+        .add(to(&receiver).schedule([0]).batch(Batching {
+            max_entries: 3,
+            max_wait_ms: 10,
+        }))
+        .unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     emit(&log, 0..9);
     wait(&log, "all are given up", |report| {
         report.status.dead_lettered == 9
     });
-    let letters = log.dead_letters("test", 0, 100).unwrap();
+    let letters = log.webhooks().dead_letters("test", 0, 100).unwrap();
     assert!(
         letters.len() >= 3
             && letters
                 .iter()
-                .all(|letter| letter.attempts == 1 && letter.why.contains("500")),
+                .all(|letter| letter.attempts == 1 && letter.reason.contains("500")),
         "{letters:?}"
     );
-    let attempts = log.deliveries("test").unwrap();
+    let attempts = log.webhooks().attempts("test").unwrap();
     receiver.say(204);
     assert!(
-        log.replay("test", Replay::dead_letters()).unwrap()
-            && !log.replay("other", Replay::dead_letters()).unwrap()
+        log.webhooks()
+            .replay("test", Replay::dead_letters())
+            .unwrap()
+            && !log
+                .webhooks()
+                .replay("other", Replay::dead_letters())
+                .unwrap()
     );
     let accepted = receiver.wait_for_numbers(9);
     wait(&log, "they are delivered", |report| {
-        report.status.delivered == 9 && report.waiting_requests == 0
+        report.status.delivered == 9 && report.waiting_deliveries == 0
     });
     let mut ids: Vec<String> = accepted.values().flatten().cloned().collect();
     ids.sort_unstable();
     ids.dedup();
     let mut dead: Vec<String> = letters
         .iter()
-        .map(|letter| letter.webhook_id.clone())
+        .map(|letter| letter.delivery_id.clone())
         .collect();
     dead.sort_unstable();
     assert_eq!(ids, dead);
-    assert!(log.dead_letters("test", 0, 100).unwrap().is_empty());
-    drop(forwarder);
+    assert!(
+        log.webhooks()
+            .dead_letters("test", 0, 100)
+            .unwrap()
+            .is_empty()
+    );
+    drop(dispatcher);
     log.close().unwrap();
     let all = open(dir.path());
-    let later = all.deliveries("test").unwrap();
+    let later = all.webhooks().attempts("test").unwrap();
     assert!(
         attempts.len() < later.len() && later[0].delivered && later[0].status == Some(204),
         "{later:?}"
@@ -223,19 +234,21 @@ fn a_range_is_replayed_and_only_of_what_the_subscription_wants() {
             audit!("secret.thing", n = 9999);
         },
     );
-    log.subscribe(to(&receiver)).unwrap();
+    log.webhooks().add(to(&receiver)).unwrap();
     emit(&log, 700..710);
-    let forwarder = log.forward().unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     let before = receiver.wait_for_numbers(10);
     assert_eq!(
         before.keys().copied().collect::<Vec<_>>(),
         (700..710).collect::<Vec<_>>()
     );
     let wrong = log
+        .webhooks()
         .replay("test", Replay::entries([("event_tipe", "order.*")]))
         .unwrap_err();
     assert!(wrong.to_string().contains("event_tipe"), "{wrong}");
-    log.replay("test", Replay::entries([("event_type", "*")]))
+    log.webhooks()
+        .replay("test", Replay::entries([("event_type", "*")]))
         .unwrap();
     receiver.wait_for_numbers(710);
     wait(&log, "the replay ends", |report| {
@@ -254,17 +267,17 @@ fn a_range_is_replayed_and_only_of_what_the_subscription_wants() {
             .all(|(n, ids)| ids.iter().all(|id| *id == ids[0])
                 && (ids.len() == 2) == (700..710).contains(n))
     );
-    drop(forwarder);
+    drop(dispatcher);
     // A restart begins no replay anew: it would look for one before it reads on in the log.
-    let forwarder = log.forward().unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     emit(&log, 710..711);
     until("what is new arrives", || {
         receiver.taken().contains_key(&710)
     });
-    drop(forwarder);
+    drop(dispatcher);
     assert_eq!(receiver.taken().values().map(Vec::len).sum::<usize>(), 721);
     log.close().unwrap();
-    assert_eq!(recorded(dir.path(), "audit.subscription.replayed"), 1);
+    assert_eq!(recorded(dir.path(), "audit.webhook.replayed"), 1);
 }
 
 #[test]
@@ -272,17 +285,17 @@ fn a_test_event_tells_what_came_of_it() {
     let receiver = Receiver::saying(204);
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
-    log.subscribe(to(&receiver)).unwrap();
-    log.pause_subscription("test", true).unwrap();
+    log.webhooks().add(to(&receiver)).unwrap();
+    log.webhooks().pause("test").unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let told = runtime
-        .block_on(log.test_subscription("test"))
+        .block_on(log.webhooks().test("test"))
         .unwrap()
         .unwrap();
     assert!(told.delivered && told.status == Some(204), "{told:?}");
     receiver.say(401);
     let told = runtime
-        .block_on(log.test_subscription("test"))
+        .block_on(log.webhooks().test("test"))
         .unwrap()
         .unwrap();
     assert!(
@@ -291,14 +304,14 @@ fn a_test_event_tells_what_came_of_it() {
     );
     assert!(
         runtime
-            .block_on(log.test_subscription("other"))
+            .block_on(log.webhooks().test("other"))
             .unwrap()
             .is_none()
     );
     log.close().unwrap();
     let sent = crate::support::records(dir.path())
         .into_iter()
-        .filter(|record| record["event_type"] == "audit.subscription.tested")
+        .filter(|record| record["event_type"] == "audit.webhook.tested")
         .count();
     assert_eq!(sent, 2);
 }
@@ -312,15 +325,15 @@ fn a_name_that_is_used_again_begins_anew() {
     let receiver = Receiver::new();
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
-    let forwarder = log.forward().unwrap();
-    log.subscribe(to(&slow)).unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
+    log.webhooks().add(to(&slow)).unwrap();
     emit(&log, 0..50);
     wait(&log, "it is tried", |report| {
         report.status.failed_attempts > 0
     });
     // The old one has requests under way, and saves what becomes of them.
-    log.unsubscribe("test").unwrap();
-    log.subscribe(to(&receiver)).unwrap();
+    log.webhooks().remove("test").unwrap();
+    log.webhooks().add(to(&receiver)).unwrap();
     emit(&log, 50..60);
     receiver.wait_for_numbers(10);
     let outboxes = || {
@@ -337,18 +350,18 @@ fn a_name_that_is_used_again_begins_anew() {
     };
     until("the old one's outbox is cleared away", || outboxes() == 1);
     // It ends when nothing is under way any more.
-    drop(forwarder);
+    drop(dispatcher);
     assert_eq!(outboxes(), 1);
     assert_eq!(
         receiver.taken().keys().copied().collect::<Vec<_>>(),
         (50..60).collect::<Vec<_>>()
     );
-    let report = log.subscriptions().unwrap().remove(0);
+    let report = log.webhooks().list().unwrap().remove(0);
     assert_eq!(
         (
             report.status.delivered,
             report.status.failed_attempts,
-            report.waiting_requests
+            report.waiting_deliveries
         ),
         (10, 0, 0)
     );
@@ -360,15 +373,17 @@ fn no_more_is_sent_in_a_second_than_allowed() {
     let (receiver, free) = (Receiver::new(), Receiver::new());
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
-    log.subscribe(to(&receiver).max_requests_per_second(20))
+    log.webhooks()
+        .add(to(&receiver).max_requests_per_second(20))
         .unwrap();
-    log.subscribe(
-        Subscription::new("free", &free.url, ["order.*"])
-            .allow_http()
-            .egress(["loopback"]),
-    )
-    .unwrap();
-    let forwarder = log.forward().unwrap();
+    log.webhooks()
+        .add(
+            Webhook::new("free", &free.url, ["order.*"])
+                .allow_http()
+                .egress(["loopback"]),
+        )
+        .unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     let start = Instant::now();
     emit(&log, 0..50);
     let last = |receiver: &Receiver| {
@@ -384,7 +399,7 @@ fn no_more_is_sent_in_a_second_than_allowed() {
         took < 4.5 + 2.0 * freely,
         "50 requests took {took} s, and {freely} s where as many may go as can"
     );
-    drop(forwarder);
+    drop(dispatcher);
     log.close().unwrap();
 }
 
@@ -399,8 +414,10 @@ fn what_was_in_a_live_file_that_someone_deleted_is_sent_all_the_same() {
         .sync_every(Duration::from_secs(HOUR))
         .open()
         .unwrap();
-    log.subscribe(to(&receiver).schedule([0, HOUR])).unwrap();
-    let forwarder = log.forward().unwrap();
+    log.webhooks()
+        .add(to(&receiver).schedule([0, HOUR]))
+        .unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     emit(&log, 0..1);
     wait(&log, "it fails", |report| {
         report.status.failed_attempts == 1
@@ -411,16 +428,15 @@ fn what_was_in_a_live_file_that_someone_deleted_is_sent_all_the_same() {
     receiver.say(200);
     // What is to be durable finds that the file is gone, and what the journal still has is written
     // again. Then all is tried anew.
-    for paused in [true, false] {
-        log.pause_subscription("test", paused).unwrap();
-    }
+    log.webhooks().pause("test").unwrap();
+    log.webhooks().resume("test").unwrap();
     emit(&log, 1..2);
     let report = wait(&log, "both arrive", |report| report.status.delivered == 2);
     assert_eq!(
         (report.status.dead_lettered, receiver.taken().len()),
         (0, 2)
     );
-    drop(forwarder);
+    drop(dispatcher);
     log.close().unwrap();
 }
 
@@ -438,10 +454,11 @@ fn entries_that_fail_for_good_hold_up_no_others() {
     });
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
-    log.subscribe(to(&receiver).schedule([0, 0, HOUR, HOUR]))
+    log.webhooks()
+        .add(to(&receiver).schedule([0, 0, HOUR, HOUR]))
         .unwrap();
-    let forwarder = log.forward().unwrap();
-    // Some that it takes among them: the endpoint is well.
+    let dispatcher = log.webhooks().run().unwrap();
+    // Some that it takes among them: the webhook is well.
     let numbers = (0..REFUSED).flat_map(|n| [n, 10_000 + n]);
     tracing::dispatcher::with_default(
         &tracing_subscriber::registry().with(log.layer()).into(),
@@ -456,16 +473,16 @@ fn entries_that_fail_for_good_hold_up_no_others() {
     });
     // The last that it takes was read when room had been made for it.
     assert!(
-        report.status.dead_lettered >= 100 && report.waiting_requests <= 1500,
+        report.status.dead_lettered >= 100 && report.waiting_deliveries <= 1500,
         "{:?}",
         report.status
     );
     assert_eq!(
-        report.status.dead_lettered + report.waiting_requests as u64,
+        report.status.dead_lettered + report.waiting_deliveries as u64,
         REFUSED,
         "{:?}",
         report.status
     );
-    drop(forwarder);
+    drop(dispatcher);
     log.close().unwrap();
 }

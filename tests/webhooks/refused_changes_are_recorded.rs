@@ -133,7 +133,7 @@ fn refused(served: &Served, are_all: impl Fn(&[Value]) -> bool) -> Vec<Value> {
     let start = Instant::now();
     loop {
         let mut records = crate::support::records(served.dir.path());
-        records.retain(|record| record["event_type"] == "audit.subscription.refused");
+        records.retain(|record| record["event_type"] == "audit.webhook.refused");
         if are_all(&records) {
             return records;
         }

@@ -1,4 +1,4 @@
-//! How far behind an endpoint is counts what still waits in the log, whether anybody forwards or
+//! How far behind a webhook is counts what still waits in the log, whether a dispatcher runs or
 //! not.
 
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use crate::receiver::Receiver;
 use tracing_audit::{
     AuditLog, audit,
-    webhook::{Subscription, SubscriptionReport},
+    webhook::{Webhook, WebhookReport},
 };
 use tracing_subscriber::prelude::*;
 
-/// More than is made ahead for an endpoint that does not answer.
+/// More than is made ahead for a webhook that does not answer.
 const EVENTS: u64 = 1500;
 
 fn emit(log: &AuditLog, count: u64) {
@@ -25,13 +25,9 @@ fn emit(log: &AuditLog, count: u64) {
     );
 }
 
-fn wait(
-    log: &AuditLog,
-    what: &str,
-    until: impl Fn(&SubscriptionReport) -> bool,
-) -> SubscriptionReport {
+fn wait(log: &AuditLog, what: &str, until: impl Fn(&WebhookReport) -> bool) -> WebhookReport {
     crate::support::wait_for(what, || {
-        let report = log.subscriptions().unwrap().remove(0);
+        let report = log.webhooks().list().unwrap().remove(0);
         if until(&report) {
             Ok(report)
         } else {
@@ -52,11 +48,13 @@ fn it_counts_what_waits_in_the_log() {
         .live_grace(Duration::ZERO)
         .open()
         .unwrap();
-    let endpoint = Subscription::new("test", &receiver.url, ["order.*"])
+    let webhook = Webhook::new("test", &receiver.url, ["order.*"])
         .allow_http()
         .egress(["loopback"]);
-    log.subscribe(endpoint.schedule([0, 3600, 3600])).unwrap();
-    let report = log.subscriptions().unwrap().remove(0);
+    log.webhooks()
+        .add(webhook.schedule([0, 3600, 3600]))
+        .unwrap();
+    let report = log.webhooks().list().unwrap().remove(0);
     assert_eq!(
         (
             report.unread_since,
@@ -66,7 +64,7 @@ fn it_counts_what_waits_in_the_log() {
         (None, Some(0), Some(0.0))
     );
 
-    // Nobody forwards.
+    // No dispatcher runs.
     emit(&log, EVENTS);
     let first = crate::support::records(dir.path())
         .into_iter()
@@ -84,7 +82,7 @@ fn it_counts_what_waits_in_the_log() {
     assert_eq!(
         (
             report.unread_since,
-            report.waiting_requests,
+            report.waiting_deliveries,
             report.lag_seconds()
         ),
         (Some(first), 0, 0.0)
@@ -98,7 +96,7 @@ fn it_counts_what_waits_in_the_log() {
     let (live, away) = (dir.path().join("live"), dir.path().join("away"));
     std::fs::rename(&live, &away).unwrap();
     std::fs::write(&live, "").unwrap();
-    let report = log.subscriptions().unwrap().remove(0);
+    let report = log.webhooks().list().unwrap().remove(0);
     assert_eq!(
         (
             report.unread_since,
@@ -126,9 +124,9 @@ fn it_counts_what_waits_in_the_log() {
     std::fs::rename(&away, &live).unwrap();
 
     // Some are in requests, the others still in the log.
-    let forwarder = log.forward().unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     let report = wait(&log, "it fails", |report| {
-        report.status.failed_attempts >= 5 && report.waiting_requests > 100
+        report.status.failed_attempts >= 5 && report.waiting_deliveries > 100
     });
     assert_eq!(report.oldest_waiting, Some(first));
     assert!(
@@ -144,12 +142,12 @@ fn it_counts_what_waits_in_the_log() {
     });
     assert_eq!(
         (
-            report.waiting_requests,
+            report.waiting_deliveries,
             report.unread_bytes,
             report.behind_seconds()
         ),
         (0, Some(0), Some(0.0))
     );
-    drop(forwarder);
+    drop(dispatcher);
     log.close().unwrap();
 }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{DirArgs, Format};
-use crate::{cli::filter::FilterArgs, entry::Severity, forward::format::FormatName};
+use crate::{cli::filter::FilterArgs, entry::Severity, webhook::FormatName};
 
-/// Manages the endpoints that are told of events
+/// Manages the webhooks that are told of events
 ///
 /// An application that delivers webhooks, or `tracing-audit serve`, sends them; of the processes
 /// that share the directory, only one does.
@@ -39,7 +39,7 @@ pub(in crate::cli) enum WebhookCommand {
     /// while it is paused.
     Test(ShownArgs),
     /// Shows the last attempts, the newest first: at most 50 that failed and 50 that did not
-    Deliveries(ShownArgs),
+    Attempts(ShownArgs),
     /// Shows what could not be delivered
     DeadLetters(ShownArgs),
     Replay(Box<ReplayArgs>),
@@ -82,13 +82,13 @@ pub(in crate::cli) struct ShownArgs {
     pub(in crate::cli) format: Option<Format>,
 }
 
-/// Tells an endpoint of what is recorded from now on
+/// Tells a webhook of what is recorded from now on
 ///
 /// Requests are signed by Standard Webhooks. Unless a secret is given, one is made and printed,
 /// this once: it is for the receiver.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-A secret is its text, or env:NAME or file:/path, read when forwarding begins.")]
+A secret is its text, or env:NAME or file:/path, read when delivering begins.")]
 pub(in crate::cli) struct AddArgs {
     #[command(flatten)]
     pub(in crate::cli) dir: DirArgs,
@@ -147,7 +147,7 @@ pub(in crate::cli) struct SettingArgs {
     /// An option of the format, as in index=audit; repeatable
     #[arg(long, value_name = "NAME=VALUE")]
     pub(in crate::cli) format_option: Vec<String>,
-    /// The key that the endpoint wants, sent as Authorization: Bearer (for Splunk, Authorization:
+    /// The key that the webhook wants, sent as Authorization: Bearer (for Splunk, Authorization:
     /// Splunk)
     #[arg(long, value_name = "SECRET")]
     pub(in crate::cli) api_key: Option<String>,
@@ -197,7 +197,7 @@ pub(in crate::cli) struct SettingArgs {
 
 /// Has entries sent to a webhook again, under the ids that they had
 ///
-/// Whoever forwards begins with it within a second. Only what the webhook wants is sent.
+/// the dispatcher begins with it within a second. Only what the webhook wants is sent.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

@@ -106,7 +106,7 @@ async fn play(args: &DemoArgs, listener: TcpListener, log: &AuditLog) -> Result<
     let (stop, stopped) = watch::channel(false);
     let (end_receiver, receiver_ended) = watch::channel(false);
     let (receiver, receiver_address) = Receiver::start(log, receiver_ended).await?;
-    let forwarder = log.forward()?;
+    let dispatcher = log.webhooks().run()?;
     let serving = tokio::spawn(service::serve(listener, router, stopped.clone()));
     let bases = vec![
         format!("http://{address}"),
@@ -149,9 +149,9 @@ async fn play(args: &DemoArgs, listener: TcpListener, log: &AuditLog) -> Result<
     let served = serving.await;
     let second = tokio::task::spawn_blocking(|| second.finish()).await;
     // What is on its way still arrives.
-    let forwarded = tokio::task::spawn_blocking(|| drop(forwarder)).await;
+    let delivered = tokio::task::spawn_blocking(|| drop(dispatcher)).await;
     let _ = end_receiver.send(true);
-    forwarded.map_err(|e| Failure::failed(e.to_string()))?;
+    delivered.map_err(|e| Failure::failed(e.to_string()))?;
     crash?;
     for ended in [served, second] {
         ended

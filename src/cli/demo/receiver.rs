@@ -25,10 +25,7 @@ use crate::{
     AuditLog,
     cli::failure::Failure,
     entry::Timestamp,
-    forward::{
-        Subscription,
-        sign::{SigningSecret, sign},
-    },
+    webhook::{SigningSecret, Webhook, sign},
 };
 
 /// The webhook's name, and what it is told of.
@@ -82,11 +79,11 @@ impl Receiver {
             .route("/", get(show))
             .route("/hook", post(receive))
             .with_state(receiver.clone());
-        let subscription = Subscription::new(NAME, format!("http://{address}/hook"), EVENT_TYPES)
+        let webhook = Webhook::new(NAME, format!("http://{address}/hook"), EVENT_TYPES)
             .signing_secret(receiver.secret.reveal())
             .allow_http()
             .egress(["loopback"]);
-        log.declare_subscriptions(vec![subscription])?;
+        log.webhooks().declare(vec![webhook])?;
         tokio::spawn(service::serve(listener, router, stop));
         Ok((receiver, address))
     }

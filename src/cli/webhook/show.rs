@@ -8,10 +8,9 @@ use crate::{
         failure::{Failure, warn},
         output,
     },
-    entry::json::Json,
-    forward::{self, DeadLetter, DeliveryAttempt, SubscriptionReport},
     query::AuditReader,
     store::layout::Layout,
+    webhook::{self, Attempt, DeadLetter, WebhookReport},
 };
 
 /// How many attempts `show` has.
@@ -22,13 +21,13 @@ pub(super) fn list(
     layout: &Layout,
     format: Option<Format>,
 ) -> Result<(), Failure> {
-    let reports = forward::reports(layout, &AuditReader::open(layout.root())?)?;
+    let reports = webhook::reports(layout, &AuditReader::open(layout.root())?)?;
     if reports.is_empty() {
         warn("there are no webhooks");
     }
-    let row = |report: &SubscriptionReport| {
-        let (one, status) = (&report.subscription, &report.status);
-        let waiting = match report.waiting_requests {
+    let row = |report: &WebhookReport| {
+        let (one, status) = (&report.webhook, &report.status);
+        let waiting = match report.waiting_deliveries {
             0 => "0".to_owned(),
             waiting => format!("{waiting}, for {}", span(report.lag_seconds())),
         };
@@ -80,14 +79,14 @@ fn span(seconds: f64) -> String {
 
 pub(super) fn one(
     out: &mut impl Write,
-    report: &SubscriptionReport,
-    attempts: Vec<DeliveryAttempt>,
+    report: &WebhookReport,
+    attempts: Vec<Attempt>,
     format: Option<Format>,
 ) -> Result<(), Failure> {
     let mut told = report.told();
     if output::format(format) != Format::Table {
         let last: Vec<_> = attempts.into_iter().take(LAST).collect();
-        told.add("deliveries", &last);
+        told.add("attempts", &last);
         return Ok(json_line(out, &told)?);
     }
     let (status, mut told): (Vec<_>, Vec<_>) =
@@ -114,27 +113,27 @@ pub(super) fn one(
     if !attempts.is_empty() {
         writeln!(out)?;
         let attempts: Vec<_> = attempts.into_iter().take(LAST).collect();
-        deliveries(out, &attempts, Some(Format::Table))?;
+        self::attempts(out, &attempts, Some(Format::Table))?;
     }
     Ok(())
 }
 
-pub(super) fn deliveries(
+pub(super) fn attempts(
     out: &mut impl Write,
-    attempts: &[DeliveryAttempt],
+    attempts: &[Attempt],
     format: Option<Format>,
 ) -> Result<(), Failure> {
     if attempts.is_empty() {
         warn("nothing was sent to this webhook yet");
     }
-    let row = |one: &DeliveryAttempt| {
+    let row = |one: &Attempt| {
         let came = if one.delivered { "delivered" } else { "failed" };
         [
             one.ended.clone(),
             came.to_owned(),
             one.attempt.to_string(),
             one.entries.to_string(),
-            one.webhook_id.clone(),
+            one.delivery_id.clone(),
             one.result.clone(),
         ]
     };
@@ -147,7 +146,7 @@ pub(super) fn deliveries(
             "CAME OF IT",
             "ATTEMPT",
             "ENTRIES",
-            "WEBHOOK ID",
+            "DELIVERY ID",
             "RESULT",
         ],
         row,
@@ -162,14 +161,14 @@ pub(super) fn dead_letters(
 ) -> Result<(), Failure> {
     // A few at a time: together they can be more than memory.
     const AT_ONCE: usize = 50;
-    let (mut skip, total) = (0, forward::letters(layout, name, 0, 0)?.0);
+    let (mut skip, total) = (0, webhook::letters(layout, name, 0, 0)?.0);
     let format = output::format(format);
     if format == Format::Table && total == 0 {
         warn("there are no dead letters");
     }
     let mut rows = Vec::new();
     while skip < total {
-        let (_, letters) = forward::letters(layout, name, skip, AT_ONCE)?;
+        let (_, letters) = webhook::letters(layout, name, skip, AT_ONCE)?;
         if letters.is_empty() {
             break;
         }
@@ -186,7 +185,13 @@ pub(super) fn dead_letters(
             out,
             &rows,
             Some(Format::Table),
-            &["GIVEN UP (UTC)", "ATTEMPTS", "ENTRIES", "WEBHOOK ID", "WHY"],
+            &[
+                "GIVEN UP (UTC)",
+                "ATTEMPTS",
+                "ENTRIES",
+                "DELIVERY ID",
+                "REASON",
+            ],
             Clone::clone,
         )?;
     }
@@ -198,8 +203,8 @@ fn letter_row(letter: &DeadLetter) -> [String; 5] {
         letter.given_up.clone(),
         letter.attempts.to_string(),
         letter.entries.len().to_string(),
-        letter.webhook_id.clone(),
-        letter.why.clone(),
+        letter.delivery_id.clone(),
+        letter.reason.clone(),
     ]
 }
 

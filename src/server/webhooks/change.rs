@@ -14,13 +14,13 @@ use crate::{
         json::{Members, members},
     },
     error::{Error, Result},
-    forward::{Administrator, Refusal, Replay, Subscription, sign::SigningSecret},
     log::AuditLog,
     server::{
         problem::Problem,
         recorder::Refused,
         state::{Asker, Slot, State, path},
     },
+    webhook::{Administrator, Refusal, Replay, SigningSecret, Webhook},
 };
 
 const JSON: &str = "application/json";
@@ -56,18 +56,18 @@ pub(super) async fn add(
         }
         let state = State::clone(&app);
         let (name, made) = blocking(&app, &slot, asker, move |administrator| {
-            let mut subscription = Subscription::from_settings(&settings)?;
-            state.webhook_policy.check(None, &settings, &subscription)?;
+            let mut webhook = Webhook::from_settings(&settings)?;
+            state.webhook_policy.check(None, &settings, &webhook)?;
             let made = if unsigned || has_secrets {
                 None
             } else {
                 Some(SigningSecret::random()?)
             };
             if let Some(secret) = &made {
-                subscription = subscription.signing_secret(secret.reveal());
+                webhook = webhook.signing_secret(secret.reveal());
             }
-            let name = subscription.name().to_owned();
-            administrator.add(subscription)?;
+            let name = webhook.name().to_owned();
+            administrator.add(webhook)?;
             Ok((name, made))
         })
         .await?;
@@ -301,7 +301,7 @@ async fn change(
     {
         app.recorder.refused(Refused::Change, || {
             let record = OwnEntry::new(
-                "audit.subscription.refused",
+                "audit.webhook.refused",
                 Severity::Warning,
                 "A change of a webhook was refused",
             );

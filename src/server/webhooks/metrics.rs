@@ -3,23 +3,23 @@
 use std::fmt::Write as _;
 
 use crate::{
-    forward::{self, SubscriptionReport},
     server::state::{Slot, State},
+    webhook::{self, WebhookReport},
 };
 
-/// Name, kind and meaning of what is told of each endpoint, and how it is told, if it can be.
+/// Name, kind and meaning of what is told of each webhook, and how it is told, if it can be.
 type Metric = (
     &'static str,
     &'static str,
     &'static str,
-    fn(&SubscriptionReport) -> Option<f64>,
+    fn(&WebhookReport) -> Option<f64>,
 );
 
 const METRICS: [Metric; 9] = [
     (
         "delivered_total",
         "counter",
-        "Entries that the endpoint took.",
+        "Entries that the webhook took.",
         |one| Some(one.status.delivered as f64),
     ),
     (
@@ -41,10 +41,10 @@ const METRICS: [Metric; 9] = [
         |one| Some(one.status.failed_attempts as f64),
     ),
     (
-        "waiting_requests",
+        "waiting_deliveries",
         "gauge",
         "Requests that are made and not delivered.",
-        |one| Some(one.waiting_requests as f64),
+        |one| Some(one.waiting_deliveries as f64),
     ),
     (
         "lag_seconds",
@@ -56,7 +56,7 @@ const METRICS: [Metric; 9] = [
         "behind_seconds",
         "gauge",
         "How old the oldest entry is that waits in them or in the log.",
-        SubscriptionReport::behind_seconds,
+        WebhookReport::behind_seconds,
     ),
     (
         "unread_bytes",
@@ -67,19 +67,19 @@ const METRICS: [Metric; 9] = [
     (
         "up",
         "gauge",
-        "Whether the endpoint takes entries: 0 while it fails, is gone or paused.",
+        "Whether the webhook takes entries: 0 while it fails, is gone or paused.",
         |one| Some(f64::from(u8::from(one.state() == "active"))),
     ),
 ];
 
-/// Of each endpoint; nothing if that can't be read, for what else is watched is not to be missing
+/// Of each webhook; nothing if that can't be read, for what else is watched is not to be missing
 /// as well.
 pub(in crate::server) async fn metrics(app: &State, slot: Slot) -> String {
     let (layout, reader) = (app.layout.clone(), app.reader.clone());
     let mut text = String::new();
     // What is wrong is in the server's own messages.
     let Ok(reports) = app
-        .blocking(slot, move |_| forward::reports(&layout, &reader))
+        .blocking(slot, move |_| webhook::reports(&layout, &reader))
         .await
     else {
         return text;
@@ -95,8 +95,8 @@ pub(in crate::server) async fn metrics(app: &State, slot: Slot) -> String {
             let Some(value) = value(report) else { continue };
             let _ = writeln!(
                 text,
-                "{name}{{endpoint=\"{}\"}} {value}",
-                report.subscription.name()
+                "{name}{{webhook=\"{}\"}} {value}",
+                report.webhook.name()
             );
         }
     }

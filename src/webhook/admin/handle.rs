@@ -1,0 +1,267 @@
+//! The handle by which an application manages the webhooks of its log. In the log, the system did
+//! it.
+
+use super::{Administrator, Refusal, report::WebhookReport};
+use crate::{
+    error::{Error, Result},
+    log::AuditLog,
+    query::AuditReader,
+    webhook::{
+        http::sign::SigningSecret,
+        queue::{
+            attempts::{self, Attempt},
+            dead_letter::{DeadLetter, letters},
+            replay::Replay,
+        },
+        run::Dispatcher,
+        settings::{Webhook, stored},
+    },
+};
+
+/// The webhooks of a log. Made by [`AuditLog::webhooks`].
+///
+/// ```
+/// # let log = tracing_audit::AuditLog::for_tests();
+/// use tracing_audit::webhook::Webhook;
+///
+/// let webhooks = log.webhooks();
+/// webhooks.add(Webhook::new("siem", "https://siem.example.com/hooks/audit", ["auth.*"]))?;
+/// let dispatcher = webhooks.run()?; // hold it as long as the application runs
+///
+/// for report in webhooks.list()? {
+///     println!("{}: {} deliveries wait", report.webhook.name(), report.waiting_deliveries);
+/// }
+/// drop(dispatcher); // before the log is closed
+/// # Ok::<(), tracing_audit::Error>(())
+/// ```
+///
+/// Every change is recorded before it is made. What returns a `bool` or an `Option` returns `false`
+/// or `None` if there is no webhook of this name.
+#[derive(Clone, Copy, Debug)]
+pub struct Webhooks<'a> {
+    log: &'a AuditLog,
+}
+
+impl AuditLog {
+    /// The log's webhooks: to manage them, and to have them delivered.
+    pub fn webhooks(&self) -> Webhooks<'_> {
+        Webhooks { log: self }
+    }
+}
+
+impl Webhooks<'_> {
+    /// Delivers events to the log's webhooks until the [`Dispatcher`] is dropped, on a thread of
+    /// its own. Among the processes that share a directory one does it; when that dies, another
+    /// that called this goes on, within a second.
+    ///
+    /// # Errors
+    ///
+    /// If no thread can be started.
+    pub fn run(&self) -> Result<Dispatcher> {
+        Dispatcher::start(self.log)
+    }
+
+    /// Adds a webhook, which gets what is recorded from now on. It is recorded
+    /// (`audit.webhook.added`).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] names the setting that can't be used, or says that there are 100
+    /// already: a log has no more.
+    pub fn add(&self, webhook: Webhook) -> Result<()> {
+        self.administrator()
+            .add(webhook)
+            .map_err(Refusal::into_error)
+    }
+
+    /// Gives the webhook of this name other settings: all of them. It keeps its cursor, and stays
+    /// paused if it is. It is recorded (`audit.webhook.changed`).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] names the setting that can't be used, or says where the webhook is
+    /// declared.
+    pub fn set(&self, webhook: Webhook) -> Result<bool> {
+        let name = webhook.name().to_owned();
+        is_there(self.administrator().change(&name, |_| Ok((webhook, ()))))
+    }
+
+    /// Removes a webhook; what waits for it is not sent. It is recorded (`audit.webhook.removed`).
+    ///
+    /// # Errors
+    ///
+    /// If the webhooks can't be written, or if it is declared: then it is to be removed there.
+    pub fn remove(&self, name: &str) -> Result<bool> {
+        is_there(self.administrator().remove(name))
+    }
+
+    /// Makes the webhooks that this application declares these: those that are missing are added
+    /// and get what is recorded from now on, those whose settings changed keep their cursors, and
+    /// those that it declared before and no longer does are removed. Each change is recorded
+    /// (`audit.webhook.added`, `.changed`, `.removed`). One of a name that was added by hand is
+    /// taken over.
+    ///
+    /// Call it once, at the start, with all of them. What is declared can be paused, tested and
+    /// replayed from outside, and is changed and removed only here. An application is known by its
+    /// source.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// use tracing_audit::{AuditLog, webhook::Webhook};
+    ///
+    /// let log = AuditLog::builder(dir.path()).source("billing").open()?;
+    /// let siem = Webhook::new("siem", "https://siem.example.com/hooks/audit", ["auth.*"]);
+    /// log.webhooks().declare(vec![siem])?;
+    /// let report = log.webhooks().get("siem")?.expect("it was declared");
+    /// assert_eq!(report.webhook.declared_in(), Some("the application billing"));
+    /// log.webhooks().declare(vec![])?;
+    /// assert!(log.webhooks().list()?.is_empty());
+    /// # log.close()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] names the webhook and the setting that can't be used, or one that is
+    /// declared elsewhere, or says that there are too many: a log has 100 at most. Nothing is
+    /// changed then.
+    pub fn declare(&self, webhooks: Vec<Webhook>) -> Result<()> {
+        let names: Vec<String> = webhooks.iter().map(|one| one.name().to_owned()).collect();
+        let place = format!("the application {}", self.log.stream().source());
+        let declared = self.administrator().declare(&place, webhooks);
+        declared.map_err(
+            |(at, error)| match (at.and_then(|at| names.get(at)), error) {
+                (Some(name), Error::Invalid { parameter, problem }) => {
+                    Error::invalid(format!("{name}: {parameter}"), problem)
+                }
+                (_, error) => error,
+            },
+        )
+    }
+
+    /// Holds a webhook's deliveries back. What is recorded meanwhile waits in the log, as long as
+    /// its retention. It is recorded (`audit.webhook.paused`).
+    ///
+    /// # Errors
+    ///
+    /// If the webhooks can't be written.
+    pub fn pause(&self, name: &str) -> Result<bool> {
+        is_there(self.administrator().pause(name, true))
+    }
+
+    /// Lets the deliveries of a webhook go on that was paused, or whose receiver wanted no more
+    /// (410). It is recorded (`audit.webhook.resumed`).
+    ///
+    /// # Errors
+    ///
+    /// If the webhooks can't be written.
+    pub fn resume(&self, name: &str) -> Result<bool> {
+        is_there(self.administrator().pause(name, false))
+    }
+
+    /// Makes a new signing secret. From now on each request is signed with it as well as with those
+    /// before it, so the receiver can take it over when it likes; then
+    /// [retire](Self::retire_secrets) them. It is recorded (`audit.webhook.changed`).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if five secrets sign already.
+    pub fn rotate_secret(&self, name: &str) -> Result<Option<SigningSecret>> {
+        found(self.administrator().rotate(name))
+    }
+
+    /// Signs with the newest secret alone. It is recorded (`audit.webhook.changed`).
+    ///
+    /// # Errors
+    ///
+    /// If the webhooks can't be written.
+    pub fn retire_secrets(&self, name: &str) -> Result<bool> {
+        is_there(self.administrator().retire(name))
+    }
+
+    /// All webhooks, with how they are doing.
+    ///
+    /// # Errors
+    ///
+    /// If they can't be read.
+    pub fn list(&self) -> Result<Vec<WebhookReport>> {
+        stored::reports(self.log.layout(), &AuditReader::open(self.log.dir())?)
+    }
+
+    /// The webhook of this name, with how it is doing.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be read.
+    pub fn get(&self, name: &str) -> Result<Option<WebhookReport>> {
+        stored::report(self.log.layout(), &AuditReader::open(self.log.dir())?, name)
+    }
+
+    /// The last attempts of a webhook's deliveries, the newest first: the last 50 that failed and
+    /// the last 50 that did not. None, if there is no such webhook.
+    ///
+    /// # Errors
+    ///
+    /// If they can't be read.
+    pub fn attempts(&self, name: &str) -> Result<Vec<Attempt>> {
+        attempts::read(self.log.layout(), name)
+    }
+
+    /// The deliveries of a webhook that were given up and did not arrive since, the oldest first:
+    /// `most` of them after the first `skip`. None, if there is no such webhook. They stay for 30
+    /// days after they were given up, and so do at most 64 MiB of them; what goes is recorded
+    /// (`audit.delivery.dead_letters_pruned`). The days are counted while a dispatcher runs, and no
+    /// more than one for each time that none did: a clock that is put right, or was wrong for a
+    /// while, removes none of them.
+    ///
+    /// # Errors
+    ///
+    /// If they can't be read.
+    pub fn dead_letters(&self, name: &str, skip: usize, most: usize) -> Result<Vec<DeadLetter>> {
+        letters(self.log.layout(), name, skip, most).map(|(_, letters)| letters)
+    }
+
+    /// Has entries sent again, by the dispatcher; see [`Replay`]. It is recorded
+    /// (`audit.webhook.replayed`).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] names the parameter that can't be used.
+    pub fn replay(&self, name: &str, replay: Replay) -> Result<bool> {
+        is_there(self.administrator().replay(name, replay))
+    }
+
+    /// Sends one event to a webhook, now and once, and returns what came of it: whether the
+    /// receiver can be reached, takes our key and our signature. The event is recorded first
+    /// (`audit.webhook.tested`), and what is sent is its entry, whatever event types the webhook
+    /// gets and also while it is paused.
+    ///
+    /// It must be called within a tokio runtime, and takes as long as the webhook's timeout at most.
+    ///
+    /// # Errors
+    ///
+    /// If the webhook can't be used, or the event can't be recorded.
+    pub async fn test(&self, name: &str) -> Result<Option<Attempt>> {
+        found(self.administrator().test(name).await)
+    }
+
+    fn administrator(&self) -> Administrator<'_> {
+        Administrator::new(self.log)
+    }
+}
+
+/// `None` if there is no such webhook.
+fn found<T>(done: Result<T, Refusal>) -> Result<Option<T>> {
+    match done {
+        Ok(done) => Ok(Some(done)),
+        Err(Refusal::NoSuch(_)) => Ok(None),
+        Err(other) => Err(other.into_error()),
+    }
+}
+
+/// Whether there is such a webhook.
+fn is_there<T>(done: Result<T, Refusal>) -> Result<bool> {
+    found(done).map(|done| done.is_some())
+}

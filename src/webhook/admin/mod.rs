@@ -1,0 +1,322 @@
+//! What an administrator does with webhooks, through the library, the program or the HTTP API.
+//!
+//! What always holds: what is done is in the log, with who did it, before it is done; what can't be
+//! recorded is not done. What is declared somewhere is changed only there.
+
+pub(in crate::webhook) mod declare;
+pub(in crate::webhook) mod handle;
+pub(in crate::webhook) mod report;
+
+use crate::{
+    entry::{Caller, OwnEntry, Severity, json::Json},
+    error::{Error, Result},
+    log::AuditLog,
+    store::layout::Layout,
+    webhook::{
+        http::sign::SigningSecret,
+        queue::{
+            attempts::Attempt,
+            replay::{self, Replay},
+        },
+        settings::{
+            Webhook,
+            stored::{self, MOST_WEBHOOKS},
+        },
+    },
+};
+
+/// So many secrets sign at once, at most: each makes the requests longer.
+const MOST_SECRETS: usize = 5;
+
+/// Why something is not done.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// There is no webhook of this name.
+    NoSuch(String),
+    /// There is one already.
+    Exists(String),
+    /// There are as many as there may be.
+    Full,
+    /// It is declared at this place.
+    Declared(String, String),
+    Error(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl Refusal {
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::NoSuch(name) => format!("there is no webhook {name:?}"),
+            Self::Exists(name) => format!(
+                "there is a webhook {name:?} already; remove it first or choose another name"
+            ),
+            Self::Full => {
+                format!(
+                    "there are {MOST_WEBHOOKS} webhooks already, which is the limit: \
+                     first remove one that is not needed"
+                )
+            }
+            Self::Declared(name, place) => {
+                format!("the webhook {name:?} is declared in {place}: change it there")
+            }
+            Self::Error(error) => error.to_string(),
+        }
+    }
+
+    pub(in crate::webhook) fn into_error(self) -> Error {
+        match self {
+            Self::Error(error) => error,
+            other => Error::invalid("name", other.text()),
+        }
+    }
+}
+
+/// Someone who administers the webhooks of a log.
+#[derive(Debug)]
+pub(crate) struct Administrator<'a> {
+    pub(in crate::webhook) log: &'a AuditLog,
+    /// Without one, it is the log's own process.
+    caller: Option<(Caller, String)>,
+}
+
+impl<'a> Administrator<'a> {
+    pub(crate) fn new(log: &'a AuditLog) -> Self {
+        Self { log, caller: None }
+    }
+
+    /// Someone outside, who asks by this path.
+    pub(crate) fn outside(log: &'a AuditLog, caller: Caller, path: &str) -> Self {
+        Self {
+            log,
+            caller: Some((caller, path.to_owned())),
+        }
+    }
+
+    pub(in crate::webhook) fn layout(&self) -> &Layout {
+        self.log.layout()
+    }
+
+    pub(in crate::webhook) fn about(
+        &self,
+        event_type: &'static str,
+        severity: Severity,
+        description: &str,
+        name: &str,
+    ) -> OwnEntry {
+        let record = OwnEntry::new(event_type, severity, description).detail("webhook", name);
+        match &self.caller {
+            Some((caller, path)) => record.caller(caller.clone()).detail("path", path.as_str()),
+            None => record,
+        }
+    }
+
+    pub(in crate::webhook) fn added(&self, webhook: &Webhook) -> OwnEntry {
+        let record = self.about(
+            "audit.webhook.added",
+            Severity::Warning,
+            "A webhook was added",
+            &webhook.name,
+        );
+        record
+            .detail("url", url_for_record(&webhook.url))
+            .detail("event_types", webhook.event_types.clone())
+    }
+
+    pub(in crate::webhook) fn changed(&self, before: &Webhook, after: &Webhook) -> OwnEntry {
+        let differences = before.differences(after);
+        let record = self.about(
+            "audit.webhook.changed",
+            Severity::Warning,
+            "Settings of a webhook were changed",
+            &after.name,
+        );
+        let mut record = record.detail("settings", differences.clone());
+        for (setting, value) in [
+            ("url", Json::of(&url_for_record(&after.url))),
+            ("event_types", Json::of(&after.event_types)),
+        ] {
+            if differences.contains(&setting) {
+                record = record.detail(setting, value);
+            }
+        }
+        record
+    }
+
+    pub(in crate::webhook) fn removed(&self, name: &str) -> OwnEntry {
+        self.about(
+            "audit.webhook.removed",
+            Severity::Warning,
+            "A webhook was removed",
+            name,
+        )
+    }
+
+    /// Durable on return.
+    pub(in crate::webhook) fn record(&self, record: &OwnEntry) -> Result<()> {
+        self.log.store()?.record(record)
+    }
+
+    /// Begins a webhook with what is recorded from now on.
+    pub(crate) fn add(&self, mut webhook: Webhook) -> Result<(), Refusal> {
+        webhook.prepare()?;
+        webhook.declared = None;
+        stored::change(self.layout(), |all| {
+            if all.iter().any(|other| other.name == webhook.name) {
+                return Err(Refusal::Exists(webhook.name));
+            }
+            if all.len() >= MOST_WEBHOOKS {
+                return Err(Refusal::Full);
+            }
+            self.record(&self.added(&webhook))?;
+            Ok(stored::begin(self.layout(), all, webhook)?)
+        })
+    }
+
+    /// Changes the settings of a webhook, which goes on where it is.
+    pub(crate) fn change<R>(
+        &self,
+        name: &str,
+        change: impl FnOnce(&Webhook) -> Result<(Webhook, R)>,
+    ) -> Result<R, Refusal> {
+        self.with(name, true, |found| {
+            let (after, result) = change(found)?;
+            let after = after.in_place_of(found);
+            if after.name != name {
+                return Err(Error::invalid(
+                    "name",
+                    "a webhook keeps its name; add another one",
+                ));
+            }
+            after.check_after(found)?;
+            if !found.differences(&after).is_empty() {
+                self.record(&self.changed(found, &after))?;
+                *found = after;
+                found.revision += 1;
+            }
+            Ok(result)
+        })
+    }
+
+    /// Something done to one of the webhooks.
+    fn with<R>(
+        &self,
+        name: &str,
+        settings: bool,
+        act: impl FnOnce(&mut Webhook) -> Result<R>,
+    ) -> Result<R, Refusal> {
+        stored::change(self.layout(), |all| {
+            let found = all
+                .iter_mut()
+                .find(|one| one.name == name)
+                .ok_or_else(|| Refusal::NoSuch(name.to_owned()))?;
+            match found.declared_in() {
+                Some(place) if settings => {
+                    Err(Refusal::Declared(name.to_owned(), place.to_owned()))
+                }
+                _ => Ok(act(found)?),
+            }
+        })
+    }
+
+    /// Ends a webhook; what waits for it is not sent.
+    pub(crate) fn remove(&self, name: &str) -> Result<(), Refusal> {
+        stored::change(self.layout(), |all| {
+            let at = all
+                .iter()
+                .position(|one| one.name == name)
+                .ok_or_else(|| Refusal::NoSuch(name.to_owned()))?;
+            if let Some(place) = all[at].declared_in() {
+                return Err(Refusal::Declared(name.to_owned(), place.to_owned()));
+            }
+            self.record(&self.removed(name))?;
+            all.remove(at);
+            Ok(replay::forget(self.layout(), name)?)
+        })
+    }
+
+    /// Holds deliveries back, or lets them go on.
+    pub(crate) fn pause(&self, name: &str, paused: bool) -> Result<(), Refusal> {
+        let (event_type, description) = match paused {
+            true => ("audit.webhook.paused", "Deliveries are held back"),
+            false => ("audit.webhook.resumed", "Deliveries go on"),
+        };
+        self.with(name, false, |found| {
+            self.record(&self.about(event_type, Severity::Info, description, name))?;
+            found.paused = paused;
+            found.revision += 1;
+            Ok(())
+        })
+    }
+
+    /// Signs with a new secret as well, of the kind of the newest.
+    pub(crate) fn rotate(&self, name: &str) -> Result<SigningSecret, Refusal> {
+        self.change(name, |found| {
+            if found.signing_secrets.len() >= MOST_SECRETS {
+                let problem =
+                    format!("{MOST_SECRETS} secrets sign already: retire the older ones first");
+                return Err(Error::invalid("signing_secrets", problem));
+            }
+            let is_pair = found
+                .signing_secrets
+                .last()
+                .is_some_and(|newest| newest.starts_with("whsk_"));
+            let secret = if is_pair {
+                SigningSecret::random_key_pair()?
+            } else {
+                SigningSecret::random()?
+            };
+            let mut after = found.clone();
+            after.signing_secrets.push(secret.reveal());
+            Ok((after, secret))
+        })
+    }
+
+    /// Signs with the newest secret alone; tells how many no longer sign.
+    pub(crate) fn retire(&self, name: &str) -> Result<usize, Refusal> {
+        self.change(name, |found| {
+            let mut after = found.clone();
+            let older = after.signing_secrets.len().saturating_sub(1);
+            after.signing_secrets.drain(..older);
+            Ok((after, older))
+        })
+    }
+
+    /// Has entries sent again.
+    pub(crate) fn replay(&self, name: &str, replay: Replay) -> Result<(), Refusal> {
+        replay.check()?;
+        if stored::find(self.layout(), name)?.is_none() {
+            return Err(Refusal::NoSuch(name.to_owned()));
+        }
+        let record = self.about(
+            "audit.webhook.replayed",
+            Severity::Warning,
+            "Entries are sent to a webhook again",
+            name,
+        );
+        self.record(&record.detail("replay", &replay))?;
+        Ok(replay::ask(self.layout(), name, replay)?)
+    }
+
+    /// Sends an event, now and once.
+    pub(crate) async fn test(&self, name: &str) -> Result<Attempt, Refusal> {
+        let description = "An event was sent to a webhook, to see whether it arrives";
+        let record = self.about("audit.webhook.tested", Severity::Info, description, name);
+        self.log
+            .test_webhook(name, record)
+            .await?
+            .ok_or_else(|| Refusal::NoSuch(name.to_owned()))
+    }
+}
+
+/// A URL's query can be a secret, and more people read the log than may see a webhook.
+fn url_for_record(url: &str) -> String {
+    match url.split_once('?') {
+        Some((path, _)) => format!("{path}?…"),
+        None => url.to_owned(),
+    }
+}

@@ -1,0 +1,214 @@
+//! How a webhook is doing, as an administrator is told: without secrets.
+
+use serde::{Serialize, Serializer};
+
+use crate::{
+    entry::{
+        Timestamp,
+        json::{Members, members},
+    },
+    query::{AuditReader, Places},
+    store::layout::Layout,
+    webhook::{
+        queue::{self, Queue, Status, dead_letter::prune},
+        settings::Webhook,
+    },
+};
+
+/// A webhook, and how its webhook is doing.
+///
+/// It serializes as the HTTP API tells it: the settings without their secrets, times by RFC 3339.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct WebhookReport {
+    /// What was asked for.
+    pub webhook: Webhook,
+    /// What became of it so far.
+    pub status: Status,
+    /// Requests that are made and not delivered. What is not in a request yet waits in the log.
+    pub waiting_deliveries: usize,
+    /// When the oldest entry in them happened, in microseconds since 1970.
+    pub oldest_waiting: Option<i64>,
+    /// When the oldest entry happened, in microseconds since 1970, that waits in the log: it was
+    /// not even looked at for this webhook. Where it has read all, this can be what came in the
+    /// last seconds.
+    pub unread_since: Option<i64>,
+    /// About how many bytes of the log wait there, as they lie on the disk. `None` if that can't be
+    /// told.
+    pub unread_bytes: Option<u64>,
+    /// Why it can't be told.
+    pub unread_problem: Option<String>,
+    /// Entries that were given up and are not put aside any more, for they were too old or too
+    /// many.
+    pub dead_letters_pruned: u64,
+    /// Why nothing is sent: what is kept of it can't be read. Remove it, add it again, and replay.
+    pub problem: Option<String>,
+}
+
+/// How these webhooks are doing.
+pub(in crate::webhook) fn of(
+    layout: &Layout,
+    reader: &AuditReader,
+    webhooks: Vec<Webhook>,
+) -> Vec<WebhookReport> {
+    let (mut reports, mut places, mut whose) = (Vec::new(), Vec::new(), Vec::new());
+    for webhook in webhooks {
+        let noted = queue::noted(layout, &webhook.key());
+        let (mut report, read) = WebhookReport::without_unread(layout, webhook);
+        match noted {
+            _ if report.problem.is_some() => {
+                report.unread_problem = Some("how far it has read is not known".to_owned())
+            }
+            Ok(noted) => {
+                whose.push(reports.len());
+                places.push((read, noted));
+            }
+            Err(error) => report.unread_problem = Some(error.to_string()),
+        }
+        reports.push(report);
+    }
+    // One look at the log for all of them.
+    let backlogs = match reader.backlogs(&places) {
+        Ok(backlogs) => backlogs
+            .into_iter()
+            .map(|backlog| backlog.map_err(|error| error.to_string()))
+            .collect(),
+        Err(error) => vec![Err(error.to_string()); whose.len()],
+    };
+    for (at, backlog) in whose.into_iter().zip(backlogs) {
+        let Some(report) = reports.get_mut(at) else {
+            break;
+        };
+        match backlog {
+            Ok(backlog) => {
+                report.unread_since = backlog.oldest.map(|oldest| oldest.as_micros());
+                report.unread_bytes = Some(backlog.bytes);
+            }
+            Err(error) => report.unread_problem = Some(error),
+        }
+    }
+    reports
+}
+
+impl WebhookReport {
+    /// All but what waits in the log, and how far that was read. One whose state is damaged is told
+    /// as that: it takes nothing from the others.
+    fn without_unread(layout: &Layout, webhook: Webhook) -> (Self, Places) {
+        let (queue, problem) = match Queue::read(layout, &webhook.key()) {
+            Ok(Some(queue)) => (queue, None),
+            Ok(None) => (
+                Queue::default(),
+                Some("how far it is, is not known: its state is gone".to_owned()),
+            ),
+            Err(error) => (Queue::default(), Some(error.to_string())),
+        };
+        let report = Self {
+            waiting_deliveries: queue.deliveries.len(),
+            oldest_waiting: queue.oldest(),
+            unread_since: None,
+            unread_bytes: None,
+            unread_problem: None,
+            dead_letters_pruned: prune::pruned(layout, &webhook.key()),
+            status: queue.status,
+            webhook,
+            problem,
+        };
+        (report, queue.cursor)
+    }
+
+    /// `unusable`, `paused`, `gone`, `parked`, `failing` or `active`.
+    pub fn state(&self) -> &'static str {
+        match &self.status {
+            _ if self.problem.is_some() => "unusable",
+            _ if self.webhook.is_paused() => "paused",
+            status if status.gone => "gone",
+            status if status.parked => "parked",
+            status if status.failing_since.is_some() => "failing",
+            _ => "active",
+        }
+    }
+
+    /// For how long the oldest entry in a request has waited, in seconds; zero if nothing waits.
+    pub fn lag_seconds(&self) -> f64 {
+        seconds_since(self.oldest_waiting)
+    }
+
+    /// How far behind the webhook is, in seconds: how old the oldest entry is that waits in a
+    /// request or in the log. `None` if it can't be told what waits in the log.
+    pub fn behind_seconds(&self) -> Option<f64> {
+        self.unread_bytes?;
+        Some(seconds_since(
+            [self.oldest_waiting, self.unread_since]
+                .into_iter()
+                .flatten()
+                .min(),
+        ))
+    }
+
+    /// As it is told.
+    pub(crate) fn told(&self) -> Members {
+        let mut told = self.webhook.shown();
+        let status = &self.status;
+        let mut counts = members! {
+            "delivered": status.delivered,
+            "dead_lettered": status.dead_lettered,
+            "dead_letters_pruned": self.dead_letters_pruned,
+            "failed_attempts": status.failed_attempts,
+        };
+        for (name, time) in [
+            ("last_attempt", status.last_attempt),
+            ("failing_since", status.failing_since),
+        ] {
+            if let Some(time) = time {
+                counts.add(name, &instant(time));
+            }
+        }
+        if let Some(answer) = &status.last_answer {
+            counts.add("last_answer", answer);
+        }
+        told.add("declared", &self.webhook.declared.is_some());
+        if let Some(place) = self.webhook.declared_in() {
+            told.add("declared_in", place);
+        }
+        told.add("state", self.state());
+        if self.problem.is_some() {
+            // The reason names a file of the server.
+            told.add(
+                "problem",
+                "what is kept of it can't be read: remove it, add it again, and replay",
+            );
+        }
+        told.add("status", &counts);
+        told.add("waiting_deliveries", &self.waiting_deliveries);
+        told.add("oldest_waiting", &self.oldest_waiting.map(instant));
+        told.add("lag_seconds", &self.lag_seconds());
+        told.add("unread_since", &self.unread_since.map(instant));
+        told.add("unread_bytes", &self.unread_bytes);
+        told.add("behind_seconds", &self.behind_seconds());
+        if self.unread_problem.is_some() {
+            // The reason names a file of the server.
+            told.add(
+                "unread_problem",
+                "what waits for it in the log can't be read",
+            );
+        }
+        told
+    }
+}
+
+fn seconds_since(micros: Option<i64>) -> f64 {
+    let micros = micros.map_or(0, |since| {
+        Timestamp::now().as_micros().saturating_sub(since).max(0)
+    });
+    (micros / 1000) as f64 / 1000.0
+}
+
+fn instant(micros: i64) -> String {
+    Timestamp::from_micros(micros).to_string()
+}
+
+impl Serialize for WebhookReport {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.told().serialize(serializer)
+    }
+}

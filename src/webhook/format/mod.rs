@@ -1,0 +1,282 @@
+//! Formats: what a request carries.
+//!
+//! In comes a [`Batch`], out comes an [`Encoded`] request body with its headers. Whatever a format
+//! embeds of a record is its line, byte for byte as stored, after a check that it is JSON: a
+//! damaged line is refused by name, so that it can't take others with it. An encoding depends on
+//! nothing but the batch and the format's settings. Header values are visible ASCII whatever a
+//! record says.
+
+mod cloud_events;
+mod name;
+mod native;
+mod otlp;
+mod own;
+mod splunk_hec;
+
+use std::{borrow::Cow, fmt};
+
+pub use self::{
+    cloud_events::{CloudEvents, CloudEventsMode},
+    name::{FormatName, FormatOptions},
+    native::Native,
+    otlp::Otlp,
+    own::register_format,
+    splunk_hec::SplunkHec,
+};
+use crate::{
+    entry::{
+        json,
+        scan::{Fields, details_path, unescape},
+    },
+    query::Entry,
+};
+
+pub(super) use own::own_format;
+
+const JSON: &str = "application/json";
+
+/// Turns entries into the body of a request. The crate brings those of [`FormatName`]; implement it
+/// for your own, and [register](register_format) that.
+///
+/// Encoding must be repeatable: the same batch makes the same bytes, today and after a restart,
+/// because a retry has the same `webhook-id` and receivers may compare. So no clock and no
+/// randomness: what is unique comes from the batch's id and its entries.
+///
+/// ```
+/// use tracing_audit::webhook::{Batch, Encoded, Format, Unencodable};
+///
+/// /// One line of text for a chat room.
+/// #[derive(Debug)]
+/// struct ChatRoom;
+///
+/// impl Format for ChatRoom {
+///     fn encode(&self, batch: &Batch<'_>) -> Result<Encoded, Unencodable> {
+///         let [entry] = batch.entries else { return Err(Unencodable::batch("a message tells of one event")) };
+///         let text = format!("{} by {}", entry.event_type(), entry.actor_id());
+///         Ok(Encoded { content_type: "text/plain; charset=utf-8".into(), headers: vec![], body: text.into_bytes() })
+///     }
+///
+///     fn takes_several(&self) -> bool {
+///         false
+///     }
+/// }
+/// ```
+pub trait Format: Send + Sync + fmt::Debug {
+    /// Encodes a batch, which has at least one entry, and only one unless the format [takes
+    /// several](Self::takes_several).
+    ///
+    /// # Errors
+    ///
+    /// [`Unencodable`] for what can't be sent in this format, now or later. There are no passing
+    /// errors.
+    fn encode(&self, batch: &Batch<'_>) -> Result<Encoded, Unencodable>;
+
+    /// Whether one request can carry several entries. Yes, unless the format says otherwise.
+    fn takes_several(&self) -> bool {
+        true
+    }
+
+    /// What the body of a successful (2xx) answer says beyond that. By default, nothing: the
+    /// request was accepted.
+    fn read_answer(&self, body: &[u8]) -> Verdict {
+        let _ = body;
+        Verdict::Accepted
+    }
+
+    /// The request, to be sent by `POST` with the same authorization, that asks whether the
+    /// receiver at `url` has what it said was [pending](Verdict::Pending). `None` for formats that
+    /// know no such thing.
+    fn ask(&self, url: &str, acks: &[u64]) -> Option<Question> {
+        let _ = (url, acks);
+        None
+    }
+
+    /// Those that an answer to [`ask`](Self::ask) says the receiver has.
+    fn read_acks(&self, body: &[u8]) -> Vec<u64> {
+        let _ = body;
+        Vec::new()
+    }
+}
+
+/// Entries to be sent in one request.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// The `webhook-id`, the same in each attempt.
+    pub id: &'a str,
+    /// The source of the log that they come from, for entries that don't name their own.
+    pub source: &'a str,
+    /// The entries, in their order.
+    pub entries: &'a [Entry],
+    /// Whether the receiver wants batches: then even one entry is sent as a batch of one, so that
+    /// all requests have one form.
+    pub batched: bool,
+}
+
+impl<'a> Batch<'a> {
+    /// Its only entry.
+    fn single(&self) -> Result<&'a Entry, Unencodable> {
+        match self.entries {
+            [entry] => Ok(entry),
+            entries => Err(Unencodable::batch(format!(
+                "{} entries, where the format takes one",
+                entries.len()
+            ))),
+        }
+    }
+
+    /// Its entries, of which there is at least one.
+    fn several(&self) -> Result<&'a [Entry], Unencodable> {
+        if self.entries.is_empty() {
+            Err(Unencodable::batch("no entries"))
+        } else {
+            Ok(self.entries)
+        }
+    }
+}
+
+/// A request to be sent by `POST`, but for its signature and authorization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// The `content-type` header.
+    pub content_type: Cow<'static, str>,
+    /// Further headers: lower-case names, values of visible ASCII.
+    pub headers: Vec<(Cow<'static, str>, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Encoded {
+    fn json(body: Vec<u8>) -> Self {
+        Self {
+            content_type: JSON.into(),
+            headers: Vec::new(),
+            body,
+        }
+    }
+}
+
+/// A request that asks whether earlier ones have been worked in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Where to send it.
+    pub url: String,
+    /// What to send.
+    pub request: Encoded,
+}
+
+/// What can't be sent in a format, however often it is tried.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unencodable {
+    /// One entry can't be. Put it aside and encode the others without it.
+    #[error("entry {id}: {problem}")]
+    Entry {
+        /// Its id.
+        id: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The batch can't be as a whole. Encode its entries one by one.
+    #[error("batch: {problem}")]
+    Batch {
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl Unencodable {
+    /// This entry can't be encoded.
+    pub fn entry(entry: &Entry, problem: impl Into<String>) -> Self {
+        Self::Entry {
+            id: entry.id().to_owned(),
+            problem: problem.into(),
+        }
+    }
+
+    /// The batch as a whole can't be encoded.
+    pub fn batch(problem: impl Into<String>) -> Self {
+        Self::Batch {
+            problem: problem.into(),
+        }
+    }
+}
+
+/// What a receiver that answered 2xx says of the entries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// It has them.
+    Accepted,
+    /// It took them, and will tell under this number when it has them: ask until then.
+    Pending {
+        /// The number to ask for.
+        ack: u64,
+    },
+    /// It refused some of them for good: they must not be sent again.
+    Rejected {
+        /// How many; zero for a mere warning.
+        count: u64,
+        /// Why, in the receiver's words. Cut to 2 KiB.
+        message: String,
+    },
+}
+
+/// An entry found to be JSON, so that it can stand in JSON: its fields, and its line.
+fn checked(entry: &Entry) -> Result<(Fields<'_>, &[u8]), Unencodable> {
+    match json::check(entry.line()) {
+        Ok(()) => Ok((entry.fields(), entry.line())),
+        Err(e) => Err(Unencodable::entry(
+            entry,
+            format!("its line is not JSON: {e}"),
+        )),
+    }
+}
+
+/// The name of the application that an entry is from.
+fn source<'a>(fields: &Fields<'a>, batch: &Batch<'a>) -> Cow<'a, str> {
+    if fields.source.is_empty() {
+        batch.source.into()
+    } else {
+        unescape(fields.source)
+    }
+}
+
+/// The trace id of an entry, if it is one of W3C Trace Context.
+fn trace_id<'a>(fields: &Fields<'a>) -> Option<&'a str> {
+    hex(fields.context, "trace_id", 32)
+}
+
+/// The span id of an entry, if it is one of W3C Trace Context.
+fn span_id<'a>(fields: &Fields<'a>) -> Option<&'a str> {
+    hex(fields.context, "span_id", 16)
+}
+
+/// That many lower-case hexadecimal digits, not all zero.
+fn hex<'a>(context: &'a [u8], name: &str, digits: usize) -> Option<&'a str> {
+    let text = details_path(context, name)?
+        .strip_prefix(b"\"")?
+        .strip_suffix(b"\"")?;
+    let hex = text.len() == digits && text.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    str::from_utf8(text)
+        .ok()
+        .filter(|_| hex && text.iter().any(|b| *b != b'0'))
+}
+
+/// `[one,two]`, each written by `item`.
+fn array<T>(
+    items: &[T],
+    mut item: impl FnMut(&T, &mut Vec<u8>) -> Result<(), Unencodable>,
+) -> Result<Vec<u8>, Unencodable> {
+    let mut body = b"[".to_vec();
+    for one in items {
+        if body.len() > 1 {
+            body.push(b',');
+        }
+        item(one, &mut body)?;
+    }
+    body.push(b']');
+    Ok(body)
+}
+
+#[cfg(test)]
+mod tests;

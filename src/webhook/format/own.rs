@@ -1,0 +1,63 @@
+//! The formats of the application's own, by name: a webhook outlives the process that made it,
+//! so it can only name its format.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use super::Format;
+use crate::error::{Error, Result};
+
+static FORMATS: RwLock<BTreeMap<String, Arc<dyn Format>>> = RwLock::new(BTreeMap::new());
+
+/// Makes a format known to this process under a name, for
+/// [`Webhook::own_format`](crate::webhook::Webhook::own_format).
+///
+/// Do it before subscribing with it and before [`AuditLog::forward`](crate::AuditLog::forward), in
+/// each process that may deliver. Where it is not known its webhooks are not served, which is
+/// recorded; their events wait.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] for a name that is not 1 to 64 of `A-Z`, `a-z`, `0-9`, `_` and `-`, or that
+/// is taken.
+pub fn register_format(name: &str, format: impl Format + 'static) -> Result<()> {
+    if name.is_empty()
+        || name.len() > 64
+        || !name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+    {
+        return Err(Error::invalid(
+            "name",
+            format!("{name:?} is not 1 to 64 of A-Z, a-z, 0-9, '_' and '-'"),
+        ));
+    }
+    let mut formats = FORMATS.write().unwrap_or_else(PoisonError::into_inner);
+    if formats.contains_key(name) {
+        return Err(Error::invalid(
+            "name",
+            format!("there is a format {name:?} already"),
+        ));
+    }
+    formats.insert(name.to_owned(), Arc::new(format));
+    Ok(())
+}
+
+/// The format of this name.
+pub(in crate::webhook) fn own_format(name: &str) -> Result<Arc<dyn Format>> {
+    let formats = FORMATS.read().unwrap_or_else(PoisonError::into_inner);
+    formats.get(name).map(Arc::clone).ok_or_else(|| {
+        let known: Vec<_> = formats.keys().map(String::as_str).collect();
+        let known = if known.is_empty() {
+            "none".to_owned()
+        } else {
+            known.join(", ")
+        };
+        Error::invalid(
+            "own_format",
+            format!("this program has no format {name:?} registered; it has {known}"),
+        )
+    })
+}

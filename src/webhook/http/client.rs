@@ -1,0 +1,298 @@
+//! Posts one delivery to a webhook and tells what came of it.
+//!
+//! Each attempt ends within its time limit, reads at most 64 KiB of the answer, follows no redirect
+//! and sends nothing to a place that the egress refuses. Connections are kept and used again.
+
+use crate::webhook::{
+    http::{
+        answer::{Answer, Failure, FailureKind, MAX_READ, Outcome, excerpt},
+        connect::{Connector, Lookup, system_lookup},
+        egress::{Egress, Refused},
+        headers::CustomHeaders,
+        tls,
+    },
+    queue::schedule::retry_after,
+};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use http::{
+    HeaderMap, Method, Request, Response, Uri,
+    header::{LOCATION, RETRY_AFTER, USER_AGENT},
+};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper_util::{
+    client::legacy::Client,
+    rt::{TokioExecutor, TokioTimer},
+};
+use url::Url;
+
+use crate::error::{Error, Result};
+
+/// Shorter than servers commonly keep them: a connection that the other side closes while it is
+/// being used costs an attempt.
+const IDLE_CONNECTIONS_LAST: Duration = Duration::from_secs(30);
+const IDLE_CONNECTIONS: usize = 8;
+
+/// How to reach a webhook.
+#[derive(Clone)]
+pub(crate) struct ClientOptions {
+    /// Whether `http://` will do. Default: no.
+    pub(crate) allow_http: bool,
+    /// Whether TLS is used at all: its roots take a while to read. Default: yes.
+    pub(crate) tls: bool,
+    /// What may be reached. Default: the public internet.
+    pub(crate) egress: Egress,
+    /// For resolving, connecting and the TLS handshake together. Default: 5 s.
+    pub(crate) connect_timeout: Duration,
+    /// For an attempt from its start to the end of the answer. Default: 15 s.
+    pub(crate) timeout: Duration,
+    /// PEM certificates to trust besides the system's.
+    pub(crate) extra_ca: Vec<Vec<u8>>,
+    /// PEM of the client's certificate chain and private key.
+    pub(crate) identity: Option<Vec<u8>>,
+    /// Default: `tracing-audit/<version>`.
+    pub(crate) user_agent: String,
+    /// Sent with each delivery; their values are scrubbed from answers.
+    pub(crate) headers: CustomHeaders,
+    /// What else is to be scrubbed from answers.
+    pub(crate) secrets: Vec<String>,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            allow_http: false,
+            tls: true,
+            egress: Egress::default(),
+            connect_timeout: Duration::from_secs(5),
+            timeout: Duration::from_secs(15),
+            extra_ca: Vec::new(),
+            identity: None,
+            user_agent: concat!("tracing-audit/", env!("CARGO_PKG_VERSION")).to_owned(),
+            headers: CustomHeaders::default(),
+            secrets: Vec::new(),
+        }
+    }
+}
+
+impl fmt::Debug for ClientOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientOptions")
+            .field("allow_http", &self.allow_http)
+            .field("tls", &self.tls)
+            .field("egress", &format_args!("{}", self.egress))
+            .field("connect_timeout", &self.connect_timeout)
+            .field("timeout", &self.timeout)
+            .field("extra_ca", &self.extra_ca.len())
+            .field(
+                "identity",
+                &self.identity.as_ref().map(|_| format_args!("***")),
+            )
+            .field("user_agent", &self.user_agent)
+            .field("headers", &self.headers)
+            .field("secrets", &self.secrets.len())
+            .finish()
+    }
+}
+
+/// Sends deliveries to one webhook. Cheap to clone; clones share the connections.
+#[derive(Clone, Debug)]
+pub(crate) struct WebhookClient {
+    http: Client<Connector, Full<Bytes>>,
+    opened: Arc<AtomicU64>,
+    base: Arc<ClientOptions>,
+    fixed: HeaderMap,
+}
+
+impl WebhookClient {
+    /// [`Error::Invalid`] names the option that can't be used.
+    pub(crate) fn new(options: ClientOptions) -> Result<Self> {
+        Self::with_lookup(options, system_lookup())
+    }
+
+    pub(in crate::webhook) fn with_lookup(options: ClientOptions, lookup: Lookup) -> Result<Self> {
+        let mut fixed = options.headers.as_map().clone();
+        let user_agent = options.user_agent.parse().map_err(|_| {
+            Error::invalid("user_agent", "it may hold only visible ASCII characters")
+        })?;
+        fixed.insert(USER_AGENT, user_agent);
+        let tls = tls::client_config(&options.extra_ca, options.identity.as_deref(), options.tls)?;
+        let connector = Connector::new(
+            options.egress.clone(),
+            lookup,
+            tls,
+            options.allow_http,
+            options.connect_timeout,
+        );
+        let opened = connector.opened();
+        let http = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_CONNECTIONS_LAST)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .build(connector);
+        Ok(Self {
+            http,
+            opened,
+            base: Arc::new(options),
+            fixed,
+        })
+    }
+
+    /// One attempt. `headers` are the delivery's own; where a custom header has the same name, the
+    /// delivery's counts.
+    pub(crate) async fn post(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        let start = Instant::now();
+        let mut answer = self
+            .attempt(url, headers, body.into())
+            .await
+            .unwrap_or_else(Answer::failed);
+        answer.took = start.elapsed();
+        answer
+    }
+
+    async fn attempt(&self, url: &Url, headers: HeaderMap, body: Bytes) -> Result<Answer, Failure> {
+        let refused = |refused: Refused| Failure::new(FailureKind::Refused, refused.to_string());
+        self.base
+            .egress
+            .check_url(url, self.base.allow_http)
+            .map_err(refused)?;
+        let limit = self.base.timeout;
+        let late = |_| {
+            Failure::new(
+                FailureKind::Timeout,
+                format!("no complete answer within {limit:?}"),
+            )
+        };
+        tokio::time::timeout(limit, self.exchange(url, headers, body))
+            .await
+            .map_err(late)?
+    }
+
+    async fn exchange(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Answer, Failure> {
+        let uri: Uri = url
+            .as_str()
+            .parse()
+            .map_err(|_| Failure::new(FailureKind::Other, "the URL can't be sent over HTTP"))?;
+        let mut all = self.fixed.clone();
+        all.extend(headers);
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = all;
+        let response = self.send(request).await?;
+
+        let told = |name| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
+        let mut answer = Answer {
+            outcome: Outcome::Status(response.status().as_u16()),
+            retry_after: told(RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now())),
+            location_host: told(LOCATION)
+                .and_then(|place| url.join(place).ok()?.host_str().map(str::to_owned)),
+            body: Vec::new(),
+            excerpt: String::new(),
+            took: Duration::ZERO,
+        };
+        let body = first_bytes(response).await?;
+        answer.excerpt = excerpt(&body, self.secrets());
+        answer.body = body;
+        Ok(answer)
+    }
+
+    /// A text of the receiver's as it may be kept: short, and without the webhook's secrets.
+    pub(crate) fn scrubbed(&self, text: &str) -> String {
+        excerpt(text.as_bytes(), self.secrets())
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.base
+            .secrets
+            .iter()
+            .map(String::as_str)
+            .chain(self.base.headers.secrets())
+    }
+
+    /// A kept connection that was closed meanwhile says nothing about the webhook: then it is
+    /// tried once more, at once.
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
+        let opened = self.opened.load(Ordering::Relaxed);
+        let error = match self.http.request(request.clone()).await {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        let reused = opened == self.opened.load(Ordering::Relaxed);
+        let error = match reused {
+            true => match self.http.request(request).await {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            },
+            false => error,
+        };
+        let otherwise = if error.is_connect() {
+            FailureKind::Connect
+        } else {
+            FailureKind::Other
+        };
+        Err(Failure::from_chain(&error, otherwise))
+    }
+}
+
+/// At most [`MAX_READ`] bytes; the connection of a longer answer is closed, and not kept.
+async fn first_bytes(response: Response<Incoming>) -> Result<Vec<u8>, Failure> {
+    let mut body = response.into_body();
+    let mut read = Vec::new();
+    while read.len() < MAX_READ
+        && let Some(frame) = body.frame().await
+    {
+        let frame = frame.map_err(|error| Failure::from_chain(&error, FailureKind::Body))?;
+        if let Ok(data) = frame.into_data() {
+            read.extend_from_slice(&data[..data.len().min(MAX_READ - read.len())]);
+        }
+    }
+    Ok(read)
+}
+
+impl Answer {
+    fn failed(failure: Failure) -> Self {
+        let outcome = Outcome::Failed(failure);
+        Self {
+            outcome,
+            retry_after: None,
+            location_host: None,
+            body: Vec::new(),
+            excerpt: String::new(),
+            took: Duration::ZERO,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "ssrf_tests.rs"]
+mod ssrf_tests;
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;
+#[cfg(test)]
+#[path = "tls_tests.rs"]
+mod tls_tests;

@@ -1,0 +1,178 @@
+//! The one way to a connection: resolve, ask the egress about each address, connect, and speak TLS
+//! where the URL says so.
+//!
+//! Whatever asks for a connection comes through here, and an address is checked after the last
+//! resolution, so a name that changes its mind between the check of the URL and the connection
+//! gains nothing. The environment is not read: there is no proxy.
+
+use crate::webhook::http::egress::{Egress, Refused};
+use std::{
+    error::Error as StdError,
+    io,
+    net::{IpAddr, SocketAddr, ToSocketAddrs as _},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+    vec,
+};
+
+use http::Uri;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::{HttpConnector, dns::Name};
+use rustls::ClientConfig;
+use tokio::{sync::Semaphore, task::spawn_blocking};
+use tower_service::Service;
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Finds the addresses of a name.
+pub(in crate::webhook) type Lookup =
+    Arc<dyn Fn(String) -> BoxFuture<io::Result<Vec<IpAddr>>> + Send + Sync>;
+
+/// So many names are looked up at once for one webhook. A lookup can't be stopped, and has a
+/// thread until it ends by itself.
+const LOOKUPS: usize = 2;
+
+/// The system's resolver, `/etc/hosts` and all.
+pub(in crate::webhook) fn system_lookup() -> Lookup {
+    let free = Arc::new(Semaphore::new(LOOKUPS));
+    Arc::new(move |name| {
+        let free = Arc::clone(&free);
+        Box::pin(async move {
+            let slot = free.acquire_owned().await.map_err(io::Error::other)?;
+            let found = spawn_blocking(move || {
+                let found = (name.as_str(), 0).to_socket_addrs();
+                // Held until the thread is done with it, also when nobody waits any more.
+                drop(slot);
+                found
+            });
+            Ok(found.await??.map(|address| address.ip()).collect())
+        })
+    })
+}
+
+/// Opens connections to places that the egress allows.
+#[derive(Clone)]
+pub(in crate::webhook) struct Connector {
+    egress: Arc<Egress>,
+    inner: HttpsConnector<HttpConnector<Resolver>>,
+    limit: Duration,
+    opened: Arc<AtomicU64>,
+}
+
+impl Connector {
+    /// `limit` is for resolving, connecting and the TLS handshake together.
+    pub(in crate::webhook) fn new(
+        egress: Egress,
+        lookup: Lookup,
+        tls: ClientConfig,
+        allow_http: bool,
+        limit: Duration,
+    ) -> Self {
+        let egress = Arc::new(egress);
+        let mut tcp = HttpConnector::new_with_resolver(Resolver {
+            egress: Arc::clone(&egress),
+            lookup,
+        });
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(limit));
+        let https = HttpsConnectorBuilder::new().with_tls_config(tls);
+        let https = if allow_http {
+            https.https_or_http()
+        } else {
+            https.https_only()
+        };
+        Self {
+            egress,
+            inner: https.enable_http1().wrap_connector(tcp),
+            limit,
+            opened: Arc::default(),
+        }
+    }
+
+    /// How many connections were asked for so far, and goes on counting.
+    pub(in crate::webhook) fn opened(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.opened)
+    }
+
+    /// An address in the URL itself never comes to the resolver.
+    fn check_literal(&self, uri: &Uri) -> Result<(), Refused> {
+        let host = uri.host().unwrap_or_default();
+        match host.trim_matches(['[', ']']).parse() {
+            Ok(address) => self.egress.check_address(None, address),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = <HttpsConnector<HttpConnector<Resolver>> as Service<Uri>>::Response;
+    type Error = BoxError;
+    type Future = BoxFuture<Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        if let Err(refused) = self.check_literal(&uri) {
+            return Box::pin(async { Err(refused.into()) });
+        }
+        let (limit, connecting) = (self.limit, self.inner.call(uri));
+        Box::pin(async move {
+            let late = |_| {
+                io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!("no connection within {limit:?}"),
+                )
+            };
+            tokio::time::timeout(limit, connecting)
+                .await
+                .map_err(late)?
+        })
+    }
+}
+
+/// Gives only those addresses of a name to which it may go.
+#[derive(Clone)]
+pub(in crate::webhook) struct Resolver {
+    egress: Arc<Egress>,
+    lookup: Lookup,
+}
+
+impl Service<Name> for Resolver {
+    type Response = vec::IntoIter<SocketAddr>;
+    type Error = BoxError;
+    type Future = BoxFuture<Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let (egress, name) = (Arc::clone(&self.egress), name.as_str().to_owned());
+        let looked_up = (self.lookup)(name.clone());
+        Box::pin(async move {
+            let mut allowed = Vec::new();
+            let mut refused = None;
+            for address in looked_up.await? {
+                match egress.check_address(Some(&name), address) {
+                    Ok(()) => allowed.push(SocketAddr::new(address, 0)),
+                    Err(why) => refused = Some(why),
+                }
+            }
+            match refused {
+                Some(refused) if allowed.is_empty() => Err(refused.into()),
+                _ if allowed.is_empty() => Err(format!("{name} has no address").into()),
+                _ => Ok(allowed.into_iter()),
+            }
+        })
+    }
+}

@@ -1,0 +1,98 @@
+//! The last attempts to deliver to a webhook, for those who look why something does not arrive:
+//! `state/attempts-<name>.<id>.json`.
+//!
+//! Written at most once a second by the dispatcher, and never synced: it is no promise, and a death
+//! may take the last second of it.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::Result,
+    store::{document::Document, layout::Layout},
+    webhook::settings::stored,
+};
+
+/// So many of those that failed, and of those that did not, are kept.
+const KEPT: usize = 50;
+
+/// One attempt to deliver a request to a webhook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// The request's id, the same in each attempt.
+    #[serde(alias = "webhook_id")]
+    pub delivery_id: String,
+    /// When the attempt ended, by RFC 3339.
+    pub ended: String,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// Which attempt it was, from 1.
+    pub attempt: u32,
+    /// How many entries the request had.
+    pub entries: usize,
+    /// The id of the first of them.
+    pub first_entry_id: String,
+    /// Whether the webhook took it.
+    pub delivered: bool,
+    /// The answer's status, if there was an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// What came of it, in a sentence.
+    pub result: String,
+    /// The first 2 KiB of the answer, the webhook's secrets replaced.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub answer: String,
+}
+
+/// The last attempts, the newest first.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(in crate::webhook) struct History {
+    delivered: VecDeque<Attempt>,
+    failed: VecDeque<Attempt>,
+    #[serde(skip)]
+    pub(in crate::webhook) unsaved: bool,
+}
+
+impl History {
+    pub(in crate::webhook) fn push(&mut self, attempt: Attempt) {
+        let list = if attempt.delivered {
+            &mut self.delivered
+        } else {
+            &mut self.failed
+        };
+        list.push_front(attempt);
+        list.truncate(KEPT);
+        self.unsaved = true;
+    }
+
+    pub(in crate::webhook) fn load(layout: &Layout, key: &str) -> Self {
+        // What can't be read is not worth a delivery.
+        document(layout, key).read().unwrap_or_default()
+    }
+
+    pub(in crate::webhook) fn text(&self) -> Vec<u8> {
+        Document::text(self)
+    }
+}
+
+pub(in crate::webhook) fn document(layout: &Layout, key: &str) -> Document {
+    Document::new(layout, &format!("attempts-{key}"), "forward")
+}
+
+/// The last attempts of a webhook, the newest first; none if there is no such webhook.
+pub(crate) fn read(layout: &Layout, name: &str) -> Result<Vec<Attempt>> {
+    let Some(webhook) = stored::find(layout, name)? else {
+        return Ok(Vec::new());
+    };
+    let history: History = document(layout, &webhook.key()).read()?;
+    let mut all: Vec<_> = history
+        .delivered
+        .into_iter()
+        .chain(history.failed)
+        .collect();
+    all.sort_by(|a, b| b.ended.cmp(&a.ended));
+    Ok(all)
+}

@@ -1,0 +1,362 @@
+//! What a webhook is still to get: how far the log was read for it, and the deliveries that were
+//! made and are not delivered.
+//!
+//! A delivery is what one request carries. It holds no copy of its entries but where they stand. Its
+//! bounds are fixed before its first attempt, so an attempt after a crash has the same `webhook-id`
+//! and the same entries: those of a batch because they are durable by then; those of a single entry
+//! because it has no other bounds, so that needs no waiting for a disk.
+//!
+//! The order: read the log → make deliveries → *save* (batches) → attempt → *save*. A death before the
+//! first save reads the log again from where it was; one before the second sends a delivery again,
+//! under the same id.
+
+pub(in crate::webhook) mod attempts;
+pub(in crate::webhook) mod circuit;
+pub(in crate::webhook) mod dead_letter;
+pub(in crate::webhook) mod next;
+pub(in crate::webhook) mod replay;
+pub(in crate::webhook) mod save;
+pub(in crate::webhook) mod schedule;
+
+use std::{collections::VecDeque, fs, os::unix::fs::MetadataExt as _, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::{
+    entry::Timestamp,
+    error::{Error, Result},
+    query::{Entry, Place, Placed, Places, read_places, write_places},
+    store::{document::Document, layout::Layout},
+    webhook::{
+        queue::{
+            circuit::Circuit,
+            dead_letter::{At, DeadLetter, prune},
+        },
+        settings::Webhook,
+    },
+};
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(in crate::webhook) struct Queue {
+    /// How far the log was read.
+    #[serde(alias = "places")]
+    pub(in crate::webhook) cursor: Places,
+    /// What was read and did not arrive yet. An older version said `parcels`.
+    #[serde(alias = "parcels")]
+    pub(in crate::webhook) deliveries: VecDeque<Delivery>,
+    pub(in crate::webhook) status: Status,
+    pub(in crate::webhook) circuit: Circuit,
+    /// Which state of the webhook's settings this follows.
+    pub(in crate::webhook) revision: u64,
+    /// The number of the last replay that was begun.
+    pub(in crate::webhook) replay: u64,
+    /// How far it is, if it is not done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::webhook) replaying: Option<Replaying>,
+}
+
+/// How far a replay is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::webhook) enum Replaying {
+    /// Up to where the dead letters were replayed, and where they are to end.
+    DeadLetters { from: u64, to: u64 },
+    /// The parameters of a filter, and the cursor of the next page.
+    Entries {
+        parameters: Vec<(String, String)>,
+        cursor: Option<String>,
+    },
+}
+
+/// How a webhook is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Status {
+    /// Entries delivered.
+    pub delivered: u64,
+    /// Entries given up.
+    pub dead_lettered: u64,
+    /// Attempts that failed.
+    pub failed_attempts: u64,
+    /// What came of the last attempt, in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_answer: Option<String>,
+    /// When the last attempt ended, in microseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_attempt: Option<i64>,
+    /// Since when every attempt has failed, in microseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failing_since: Option<i64>,
+    /// When it was last recorded that it fails, if it was not since recorded that it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "said_failing")]
+    pub(in crate::webhook) reported_failing: Option<i64>,
+    /// Whether it is only probed once an hour, for it has failed for days.
+    pub parked: bool,
+    /// Whether it said that it wants no more (410). It is asked again when the webhook is
+    /// changed or resumed.
+    pub gone: bool,
+}
+
+/// What goes in one request.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(in crate::webhook) struct Delivery {
+    /// The `webhook-id`.
+    pub(in crate::webhook) id: String,
+    /// Where its entries stand; or their ids; or the dead letter that has them.
+    #[serde(
+        serialize_with = "write_places",
+        deserialize_with = "read_places",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub(in crate::webhook) entries: Vec<Place>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::webhook) ids: Vec<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::webhook) letter: Option<At>,
+    /// How many they are.
+    pub(in crate::webhook) count: usize,
+    /// When the first of them happened, in microseconds since 1970.
+    pub(in crate::webhook) since: i64,
+    pub(in crate::webhook) attempts: u32,
+    /// When the next attempt is due, in microseconds since 1970.
+    pub(in crate::webhook) due: i64,
+    /// What it held when it was made: for the first attempt only.
+    #[serde(skip)]
+    pub(in crate::webhook) fresh: Option<Vec<Entry>>,
+    /// By which it is told from others while this process runs.
+    #[serde(skip)]
+    pub(in crate::webhook) key: u64,
+    /// The save that makes its bounds durable.
+    #[serde(skip)]
+    pub(in crate::webhook) save: u64,
+    #[serde(skip)]
+    pub(in crate::webhook) in_flight: bool,
+    /// It was taken, and is not acknowledged.
+    #[serde(skip)]
+    pub(in crate::webhook) taken: bool,
+    /// When it may be tried though it is not due: the webhook is back.
+    #[serde(skip)]
+    pub(in crate::webhook) early: Option<i64>,
+}
+
+impl Delivery {
+    /// Of entries that stand in the log.
+    pub(in crate::webhook) fn placed(webhook: &str, placed: Vec<Placed>, due: i64) -> Self {
+        let (entries, places): (Vec<_>, Vec<_>) = placed
+            .into_iter()
+            .map(|placed| (placed.entry, placed.place))
+            .unzip();
+        Self {
+            entries: places,
+            ..Self::looked_up(webhook, entries, due)
+        }
+    }
+
+    /// Of entries that are looked up by their ids.
+    pub(in crate::webhook) fn looked_up(webhook: &str, entries: Vec<Entry>, due: i64) -> Self {
+        let ids = entries
+            .iter()
+            .filter_map(|entry| Uuid::try_parse(entry.id()).ok())
+            .collect();
+        Self {
+            ids,
+            ..Self::of(webhook, entries, due)
+        }
+    }
+
+    /// Of what was given up, under the id that it had.
+    pub(in crate::webhook) fn again(letter: DeadLetter, at: At, due: i64) -> Self {
+        let id = letter.delivery_id.clone();
+        Self {
+            id,
+            letter: Some(at),
+            ..Self::of("", letter.entries, due)
+        }
+    }
+
+    /// Its id says what is in it: the webhook and its entries.
+    fn of(webhook: &str, entries: Vec<Entry>, due: i64) -> Self {
+        Self {
+            id: delivery_id(webhook, &entries),
+            count: entries.len(),
+            since: entries
+                .first()
+                .map_or(due, |entry| entry.timestamp().as_micros()),
+            due,
+            fresh: Some(entries),
+            ..Self::default()
+        }
+    }
+
+    /// Its halves, each with an id of its own; the entries are those that it holds.
+    pub(in crate::webhook) fn split(
+        self,
+        webhook: &str,
+        mut entries: Vec<Entry>,
+        due: i64,
+    ) -> [Self; 2] {
+        let middle = entries.len() / 2;
+        let later = entries.split_off(middle);
+        if self.entries.len() != middle + later.len() {
+            return [entries, later].map(|half| Self::looked_up(webhook, half, due));
+        }
+        let (mut places, later_places) = (self.entries, middle);
+        let later_places = places.split_off(later_places);
+        [(places, entries), (later_places, later)].map(|(places, half)| Self {
+            entries: places,
+            ..Self::looked_up(webhook, half, due)
+        })
+    }
+}
+
+pub(in crate::webhook) fn delivery_id(webhook: &str, entries: &[Entry]) -> String {
+    let mut hash = Sha256::new();
+    for part in std::iter::once(webhook).chain(entries.iter().map(Entry::id)) {
+        hash.update(part);
+        hash.update([0]);
+    }
+    let digits: String = hash
+        .finalize()
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("msg_{digits}")
+}
+
+/// `state/webhook-<name>.<id>.json`: a webhook that is removed and added again has another, so
+/// that what still runs for the old one overwrites nothing.
+pub(in crate::webhook) fn document(layout: &Layout, key: &str) -> Document {
+    Document::new(layout, &format!("webhook-{key}"), "forward")
+}
+
+/// What is kept of none of these webhooks. Dead letters stay as long as others, for whoever
+/// looks for what did not arrive.
+pub(in crate::webhook) fn others(layout: &Layout, webhooks: &[Webhook]) -> Result<Vec<PathBuf>> {
+    let dir = layout.root().join("state");
+    let documents = |one: &Webhook| {
+        let key = one.key();
+        [
+            document(layout, &key),
+            attempts::document(layout, &key),
+            prune::document(layout, &key),
+        ]
+    };
+    let known: Vec<_> = webhooks
+        .iter()
+        .flat_map(documents)
+        .map(|document| document.path().to_owned())
+        .collect();
+    let mut others = Vec::new();
+    for found in fs::read_dir(&dir).map_err(Error::io("list", &dir))? {
+        let path = found.map_err(Error::io("list", &dir))?.path();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        let prefixed = ["webhook-", "attempts-", "letters-"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
+        if prefixed && name.ends_with(".json") && !known.contains(&path) {
+            others.push(path);
+        }
+    }
+    Ok(others)
+}
+
+/// When an queue was saved last.
+pub(in crate::webhook) fn noted(layout: &Layout, key: &str) -> Result<Timestamp> {
+    let path = document(layout, key).path().to_owned();
+    let found = fs::metadata(&path).map_err(Error::io("look at", &path))?;
+    Ok(Timestamp::from_micros(
+        found.mtime().saturating_mul(1_000_000),
+    ))
+}
+
+impl Queue {
+    /// `None` if there is none yet.
+    pub(in crate::webhook) fn read(layout: &Layout, key: &str) -> Result<Option<Self>> {
+        let document = document(layout, key);
+        if document.version()?.is_none() {
+            return Ok(None);
+        }
+        document.read().map(Some)
+    }
+
+    /// Durable on return. Only the dispatcher may do it, or who makes it.
+    pub(in crate::webhook) fn save(&self, layout: &Layout, key: &str) -> Result<()> {
+        document(layout, key).write(&self.text(), true)
+    }
+
+    /// As it is kept.
+    pub(in crate::webhook) fn text(&self) -> Vec<u8> {
+        Document::text(self)
+    }
+
+    /// When the oldest entry that waits happened.
+    pub(in crate::webhook) fn oldest(&self) -> Option<i64> {
+        self.deliveries.iter().map(|delivery| delivery.since).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(numbers: &[u8]) -> Vec<Entry> {
+        let line = |n| {
+            let id = format!("0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c{n:02x}");
+            format!(
+                r#"{{"stream":"a-1","seq":{n},"id":"{id}","timestamp":"2025-01-15T10:30:00.123456Z","event_type":"a.b"}}"#
+            )
+        };
+        numbers
+            .iter()
+            .map(|n| Entry::from_line(line(n).as_bytes()).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn an_id_says_what_is_in_the_parcel() {
+        let id = |webhook, numbers: &[u8]| delivery_id(webhook, &entries(numbers));
+        assert_eq!(id("siem", &[1, 2, 3]), id("siem", &[1, 2, 3]));
+        for other in [
+            id("siem", &[1, 3]),
+            id("siem", &[1, 2, 4]),
+            id("siem", &[1]),
+            id("chat", &[1, 2, 3]),
+        ] {
+            assert_ne!(other, id("siem", &[1, 2, 3]));
+        }
+    }
+
+    #[test]
+    fn halves_have_all_entries_and_come_back_as_they_were_kept() {
+        let delivery = Delivery::looked_up("siem", entries(&[1, 2, 3, 4, 5]), 7);
+        let ids = delivery.ids.clone();
+        let [mut first, second] = delivery.split("siem", entries(&[1, 2, 3, 4, 5]), 8);
+        assert_eq!([first.ids.clone(), second.ids.clone()].concat(), ids);
+        assert_eq!((first.count, second.count), (2, 3));
+        first.attempts = 3;
+        let queue = Queue {
+            deliveries: [first, second].into(),
+            ..Queue::default()
+        };
+        let read: Queue = serde_json::from_slice(&serde_json::to_vec(&queue).unwrap()).unwrap();
+        assert_eq!(
+            (read.deliveries[0].attempts, &read.deliveries[0].ids[..]),
+            (3, &ids[..2])
+        );
+        assert!(
+            read.deliveries
+                .iter()
+                .all(|delivery| delivery.fresh.is_none() && !delivery.in_flight)
+        );
+    }
+}

@@ -1,0 +1,235 @@
+//! Which delivery goes next: pure.
+
+use crate::webhook::{
+    queue::{Delivery, Queue, circuit::Circuit, schedule::LONGEST_DELAY},
+    settings::DeliveryOrder,
+};
+use std::collections::VecDeque;
+
+/// Requests at once, and how many of them may be for what failed before.
+pub(in crate::webhook) const AT_ONCE: usize = 4;
+const RETRIES_AT_ONCE: usize = 3;
+
+/// A delivery that may go.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::webhook) struct Next {
+    /// Where it is among the deliveries.
+    pub(in crate::webhook) at: usize,
+    /// It is not due yet: that it fails again costs it nothing.
+    pub(in crate::webhook) early: bool,
+}
+
+/// The delivery to be sent next, if one may be. `saved` is the last save that is durable.
+pub(in crate::webhook) fn next(
+    queue: &Queue,
+    order: DeliveryOrder,
+    saved: u64,
+    now: i64,
+) -> Option<Next> {
+    let (deliveries, circuit) = (&queue.deliveries, &queue.circuit);
+    match order {
+        DeliveryOrder::Strict => in_order(deliveries, circuit, saved, now),
+        DeliveryOrder::BestEffort => best_effort(deliveries, circuit, saved, now),
+    }
+}
+
+fn in_order(
+    deliveries: &VecDeque<Delivery>,
+    circuit: &Circuit,
+    saved: u64,
+    now: i64,
+) -> Option<Next> {
+    let first = deliveries
+        .front()
+        .filter(|first| !first.in_flight && first.save <= saved)?;
+    if is_due(first, now) && circuit.lets_due(now, 0, 1) {
+        return Some(Next {
+            at: 0,
+            early: false,
+        });
+    }
+    let may = circuit.lets_probe(now) || is_early(first, now) && circuit.lets_due(now, 0, 1);
+    may.then_some(Next { at: 0, early: true })
+}
+
+/// Fresh ones first: what failed has slots of its own, and no more.
+fn best_effort(
+    deliveries: &VecDeque<Delivery>,
+    circuit: &Circuit,
+    saved: u64,
+    now: i64,
+) -> Option<Next> {
+    let (mut under_way, mut retries) = (0, 0);
+    let (mut fresh, mut due, mut soonest): (Option<usize>, Option<usize>, Option<usize>) =
+        (None, None, None);
+    for (at, delivery) in deliveries.iter().enumerate() {
+        if delivery.taken {
+            // The receiver works on it; that is no reason to send it nothing else.
+        } else if delivery.in_flight {
+            under_way += 1;
+            retries += usize::from(delivery.attempts > 0);
+        } else if delivery.save > saved {
+            // Its bounds are not durable yet.
+        } else {
+            if delivery.attempts == 0 && is_due(delivery, now) {
+                fresh = fresh.or(Some(at));
+            } else if due.is_none() && (is_due(delivery, now) || is_early(delivery, now)) {
+                due = Some(at);
+            }
+            if soonest.is_none_or(|soonest| delivery.due < deliveries[soonest].due) {
+                soonest = Some(at);
+            }
+        }
+    }
+    if circuit.lets_due(now, under_way, AT_ONCE)
+        && let Some(at) = fresh.or(due.filter(|_| retries < RETRIES_AT_ONCE))
+    {
+        return Some(Next {
+            at,
+            early: deliveries[at].attempts > 0 && !is_due(&deliveries[at], now),
+        });
+    }
+    let at = soonest.filter(|_| under_way == 0 && circuit.lets_probe(now))?;
+    Some(Next { at, early: true })
+}
+
+/// A clock that was set back holds nothing up for longer than the longest delay.
+fn is_due(delivery: &Delivery, now: i64) -> bool {
+    let longest = i64::try_from(LONGEST_DELAY.as_micros()).unwrap_or(i64::MAX);
+    delivery.due <= now || delivery.due > now + longest + longest / 4
+}
+
+fn is_early(delivery: &Delivery, now: i64) -> bool {
+    delivery.early.is_some_and(|early| early <= now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_700_000_000_000_000;
+    const SECOND: i64 = 1_000_000;
+
+    fn delivery(attempts: u32, due_in: i64) -> Delivery {
+        Delivery {
+            attempts,
+            due: NOW + due_in * SECOND,
+            ..Delivery::default()
+        }
+    }
+
+    fn queue(deliveries: impl IntoIterator<Item = Delivery>) -> Queue {
+        Queue {
+            deliveries: deliveries.into_iter().collect(),
+            ..Queue::default()
+        }
+    }
+
+    /// Starts all that may start; gives where they are.
+    fn start(queue: &mut Queue, order: DeliveryOrder, now: i64) -> Vec<(usize, bool)> {
+        std::iter::from_fn(|| {
+            let next = next(queue, order, 0, now)?;
+            queue.deliveries[next.at].in_flight = true;
+            Some((next.at, next.early))
+        })
+        .collect()
+    }
+
+    #[test]
+    fn fresh_ones_overtake_what_failed_and_a_slot_is_theirs() {
+        let old = || (0..10).map(|_| delivery(1, -5));
+        let mut all = queue(old().chain([delivery(0, 0), delivery(0, 0)]));
+        assert_eq!(
+            start(&mut all, DeliveryOrder::BestEffort, NOW),
+            [(10, false), (11, false), (0, false), (1, false)]
+        );
+        let mut only_old = queue(old());
+        assert_eq!(
+            start(&mut only_old, DeliveryOrder::BestEffort, NOW).len(),
+            3,
+            "one is kept for what is fresh"
+        );
+        only_old.deliveries.push_back(delivery(0, 0));
+        assert_eq!(
+            start(&mut only_old, DeliveryOrder::BestEffort, NOW),
+            [(10, false)]
+        );
+    }
+
+    #[test]
+    fn in_strict_order_nothing_overtakes() {
+        let mut all = queue([delivery(1, 5), delivery(0, 0)]);
+        assert_eq!(start(&mut all, DeliveryOrder::Strict, NOW), []);
+        assert_eq!(
+            start(&mut all, DeliveryOrder::Strict, NOW + 5 * SECOND),
+            [(0, false)]
+        );
+        assert_eq!(
+            start(&mut all, DeliveryOrder::Strict, NOW + 50 * SECOND),
+            []
+        );
+    }
+
+    #[test]
+    fn what_is_not_durable_waits() {
+        let mut all = queue([
+            Delivery {
+                save: 3,
+                ..delivery(0, 0)
+            },
+            delivery(0, 0),
+        ]);
+        assert_eq!(
+            start(&mut all, DeliveryOrder::BestEffort, NOW),
+            [(1, false)]
+        );
+        assert_eq!(
+            next(&all, DeliveryOrder::BestEffort, 3, NOW),
+            Some(Next {
+                at: 0,
+                early: false
+            })
+        );
+    }
+
+    #[test]
+    fn an_open_circuit_lets_one_go_at_a_time_and_probes_with_what_is_due_next() {
+        let mut all = queue([delivery(2, 7200), delivery(2, 3600), delivery(2, 9000)]);
+        for _ in 0..5 {
+            all.circuit.failed(NOW, None, false, 0);
+        }
+        assert_eq!(
+            start(&mut all, DeliveryOrder::BestEffort, NOW + 4 * SECOND),
+            []
+        );
+        assert_eq!(
+            start(&mut all, DeliveryOrder::BestEffort, NOW + 5 * SECOND),
+            [(1, true)]
+        );
+        all.deliveries[1].in_flight = false;
+        all.deliveries.push_back(delivery(0, 0));
+        assert_eq!(
+            start(&mut all, DeliveryOrder::BestEffort, NOW + 5 * SECOND),
+            [(3, false)]
+        );
+    }
+
+    #[test]
+    fn what_waited_for_an_endpoint_goes_when_that_is_back() {
+        let mut all = queue([Delivery {
+            early: Some(NOW + SECOND),
+            ..delivery(2, 7200)
+        }]);
+        assert_eq!(start(&mut all, DeliveryOrder::BestEffort, NOW), []);
+        assert_eq!(
+            start(&mut all, DeliveryOrder::BestEffort, NOW + SECOND),
+            [(0, true)]
+        );
+    }
+
+    #[test]
+    fn a_clock_set_back_holds_nothing_up() {
+        let mut all = queue([delivery(2, 48 * 3600)]);
+        assert_eq!(start(&mut all, DeliveryOrder::Strict, NOW), [(0, false)]);
+    }
+}

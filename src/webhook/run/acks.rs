@@ -1,0 +1,169 @@
+//! What a receiver took and has not acknowledged yet: asked for by turns, all at once, while other
+//! requests go on.
+//!
+//! It is kept in memory only. After a death what was not acknowledged is sent again, under the same
+//! id.
+
+use std::{
+    future::pending,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::task::{JoinError, JoinHandle};
+
+use crate::{
+    error::Result,
+    webhook::{
+        run::{blocking::panicked, send},
+        settings::Prepared,
+    },
+};
+
+/// The pauses between two questions: doubled from the first to the last.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LAST_PAUSE: Duration = Duration::from_secs(10);
+/// What is not acknowledged after so long is sent again.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A delivery that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::webhook) struct Taken {
+    /// The delivery's key.
+    pub(in crate::webhook) key: u64,
+    /// It was sent before it was due.
+    pub(in crate::webhook) early: bool,
+    /// What to ask for.
+    pub(in crate::webhook) ack: u64,
+    since: Instant,
+}
+
+pub(in crate::webhook) struct Acks {
+    taken: Vec<Taken>,
+    /// What is asked for, and the answer.
+    asking: Option<(Vec<u64>, JoinHandle<Vec<u64>>)>,
+    /// A receiver that began anew counts anew: what was to be asked for under a number that it gave
+    /// again is not known to it any more.
+    lost: Vec<Taken>,
+    pause: Duration,
+    next: Instant,
+}
+
+impl Acks {
+    pub(in crate::webhook) fn new() -> Self {
+        Self {
+            taken: Vec::new(),
+            asking: None,
+            lost: Vec::new(),
+            pause: FIRST_PAUSE,
+            next: Instant::now(),
+        }
+    }
+
+    pub(in crate::webhook) fn add(&mut self, key: u64, early: bool, ack: u64) {
+        let now = Instant::now();
+        self.lost
+            .extend(self.taken.extract_if(.., |taken| taken.ack == ack));
+        self.taken.push(Taken {
+            key,
+            early,
+            ack,
+            since: now,
+        });
+        self.pause = FIRST_PAUSE;
+        self.next = self.next.min(now + FIRST_PAUSE);
+    }
+
+    /// Asks, if there is something to ask for and it is time.
+    pub(in crate::webhook) fn ask(&mut self, webhook: &Arc<Prepared>) {
+        if self.taken.is_empty() || self.asking.is_some() || Instant::now() < self.next {
+            return;
+        }
+        let acks: Vec<u64> = self.taken.iter().map(|taken| taken.ack).collect();
+        let keys = self.taken.iter().map(|taken| taken.key).collect();
+        let webhook = Arc::clone(webhook);
+        self.asking = Some((
+            keys,
+            tokio::spawn(async move { send::acknowledged(&webhook, &acks).await }),
+        ));
+    }
+
+    /// Waits for an answer: what is acknowledged, and what never was. For ever if nothing was
+    /// asked.
+    pub(in crate::webhook) async fn answered(&mut self) -> Result<(Vec<Taken>, Vec<Taken>)> {
+        let Some((keys, asking)) = &mut self.asking else {
+            return pending().await;
+        };
+        let answer: std::result::Result<_, JoinError> = asking.await;
+        let keys = std::mem::take(keys);
+        self.asking = None;
+        let answer = answer.map_err(|e| panicked("asking for acknowledgements", &e))?;
+        self.next = Instant::now() + self.pause;
+        self.pause = (self.pause * 2).min(LAST_PAUSE);
+        Ok(self.sort(&keys, &answer, Instant::now()))
+    }
+
+    /// An answer is about those that were asked for.
+    fn sort(
+        &mut self,
+        asked: &[u64],
+        acknowledged: &[u64],
+        now: Instant,
+    ) -> (Vec<Taken>, Vec<Taken>) {
+        let done = self
+            .taken
+            .extract_if(.., |taken| {
+                asked.contains(&taken.key) && acknowledged.contains(&taken.ack)
+            })
+            .collect();
+        let mut never = std::mem::take(&mut self.lost);
+        never.extend(
+            self.taken
+                .extract_if(.., |taken| now.duration_since(taken.since) >= PATIENCE),
+        );
+        (done, never)
+    }
+}
+
+impl Drop for Acks {
+    fn drop(&mut self) {
+        if let Some((_, asking)) = &self.asking {
+            asking.abort();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_acknowledged_is_done_and_what_never_is_goes_again() {
+        let mut acks = Acks::new();
+        for n in 0..3 {
+            acks.add(n, false, n + 10);
+        }
+        let keys = |taken: &[Taken]| taken.iter().map(|taken| taken.key).collect::<Vec<_>>();
+        let all = [0, 1, 2];
+        let (done, never) = acks.sort(&all, &[11, 99], Instant::now());
+        assert_eq!((keys(&done), keys(&never)), (vec![1], vec![]));
+        let (done, never) = acks.sort(&all, &[12], Instant::now() + PATIENCE);
+        assert_eq!((keys(&done), keys(&never)), (vec![2], vec![0]));
+        assert!(acks.taken.is_empty());
+    }
+
+    #[test]
+    fn a_receiver_that_counts_anew_acknowledges_nothing_of_before() {
+        let mut acks = Acks::new();
+        acks.add(1, false, 0);
+        // It was asked for the first; meanwhile it began anew, and gave the number again.
+        acks.add(2, false, 0);
+        let (done, never) = acks.sort(&[1], &[0], Instant::now());
+        assert!(
+            done.is_empty() && never.len() == 1 && never[0].key == 1,
+            "{done:?} {never:?}"
+        );
+        let (done, _) = acks.sort(&[2], &[0], Instant::now());
+        assert_eq!(done[0].key, 2);
+    }
+}

@@ -1,0 +1,216 @@
+//! What the log is told of a webhook: `audit.delivery.*`.
+//!
+//! Other webhooks may be told of it in turn, and fail as well: so what can happen often is
+//! gathered, and told once in a while with how often it was. Nothing of it is sent to the webhook
+//! that it is about.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::entry::{OwnEntry, Severity};
+
+/// What was put aside is recorded so often at most, and what could not be read.
+const DEAD_EVERY: Duration = Duration::from_secs(1);
+const UNREADABLE_EVERY: Duration = Duration::from_secs(300);
+
+/// Writes a record of the log's own.
+pub(in crate::webhook) type Recorder = Arc<dyn Fn(OwnEntry) + Send + Sync>;
+
+pub(in crate::webhook) struct Reporter {
+    recorder: Recorder,
+    webhook: String,
+    dead: Option<Dead>,
+    told_of_dead: Option<Instant>,
+    unreadable: usize,
+    told_of_unreadable: Option<Instant>,
+}
+
+/// What was put aside: how much, and of one request its id and reason.
+struct Dead {
+    requests: usize,
+    entries: usize,
+    delivery_id: String,
+    reason: String,
+}
+
+impl Reporter {
+    pub(in crate::webhook) fn new(recorder: Recorder, webhook: &str) -> Self {
+        Self {
+            recorder,
+            webhook: webhook.to_owned(),
+            dead: None,
+            told_of_dead: None,
+            unreadable: 0,
+            told_of_unreadable: None,
+        }
+    }
+
+    fn record(&self, event_type: &'static str, severity: Severity, text: &str) -> OwnEntry {
+        OwnEntry::new(event_type, severity, text).detail("webhook", self.webhook.as_str())
+    }
+
+    pub(in crate::webhook) fn failing(&self, answer: &str) {
+        let record = self.record(
+            "audit.delivery.failing",
+            Severity::Warning,
+            "A webhook takes no entries",
+        );
+        (self.recorder)(record.detail("answer", answer));
+    }
+
+    pub(in crate::webhook) fn parked(&self, answer: &str) {
+        let record = self.record(
+            "audit.delivery.parked",
+            Severity::Error,
+            "A webhook has failed for days and is only probed",
+        );
+        (self.recorder)(record.detail("answer", answer));
+    }
+
+    pub(in crate::webhook) fn recovered(&self) {
+        (self.recorder)(self.record(
+            "audit.delivery.recovered",
+            Severity::Info,
+            "A webhook takes entries again",
+        ));
+    }
+
+    pub(in crate::webhook) fn gone(&self, waiting_deliveries: usize) {
+        let record = self.record(
+            "audit.delivery.gone",
+            Severity::Error,
+            "A webhook wants no more events",
+        );
+        (self.recorder)(record.detail("waiting_deliveries", waiting_deliveries));
+    }
+
+    pub(in crate::webhook) fn rejected(&self, count: u64, reason: String) {
+        let record = self.record(
+            "audit.delivery.rejected",
+            Severity::Error,
+            "A webhook refused entries for good",
+        );
+        (self.recorder)(record.detail("entries", count).detail("reason", reason));
+    }
+
+    /// Notes that a request was put aside.
+    pub(in crate::webhook) fn dead(&mut self, delivery_id: String, entries: usize, reason: &str) {
+        let dead = self.dead.get_or_insert_with(|| Dead {
+            requests: 0,
+            entries: 0,
+            delivery_id,
+            reason: reason.to_owned(),
+        });
+        dead.requests += 1;
+        dead.entries += entries;
+    }
+
+    /// Records what was put aside, if it is time or it must be at once.
+    pub(in crate::webhook) fn of_dead(&mut self, at_once: bool) {
+        if !at_once
+            && self
+                .told_of_dead
+                .is_some_and(|last| last.elapsed() < DEAD_EVERY)
+        {
+            return;
+        }
+        let Some(Dead {
+            requests,
+            entries,
+            delivery_id,
+            reason,
+        }) = self.dead.take()
+        else {
+            return;
+        };
+        self.told_of_dead = Some(Instant::now());
+        let record = self.record(
+            "audit.delivery.dead_lettered",
+            Severity::Error,
+            "Entries could not be delivered and are kept as dead letters",
+        );
+        let record = record
+            .detail("entries", entries)
+            .detail("deliveries", requests);
+        (self.recorder)(
+            record
+                .detail("delivery_id", delivery_id)
+                .detail("reason", reason),
+        );
+    }
+
+    /// Records that something of the log could not be read.
+    pub(in crate::webhook) fn unreadable(&mut self, problems: &[String]) {
+        self.unreadable += problems.len();
+        let Some(last) = problems.last() else { return };
+        if self
+            .told_of_unreadable
+            .is_some_and(|last| last.elapsed() < UNREADABLE_EVERY)
+        {
+            return;
+        }
+        self.told_of_unreadable = Some(Instant::now());
+        let record = self.record(
+            "audit.delivery.unreadable",
+            Severity::Error,
+            "What a webhook should get could not be read",
+        );
+        (self.recorder)(
+            record
+                .detail("count", std::mem::take(&mut self.unreadable))
+                .detail("last", last.as_str()),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn what_happens_often_is_told_once_with_how_often() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&told);
+        let source = "a".parse().unwrap();
+        let recorder: Recorder = Arc::new(move |record: OwnEntry| {
+            sink.lock()
+                .unwrap()
+                .push(String::from_utf8(record.render(&source)).unwrap());
+        });
+        let mut tell = Reporter::new(recorder, "siem");
+        tell.dead("msg_1".into(), 2, "no");
+        tell.of_dead(false);
+        for n in 2..5 {
+            tell.dead(format!("msg_{n}"), 3, "no");
+            tell.of_dead(false);
+        }
+        tell.of_dead(true);
+        tell.of_dead(true);
+        for _ in 0..9 {
+            tell.unreadable(&["a block is damaged".to_owned()]);
+        }
+        let told = told.lock().unwrap();
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert!(
+            told[0].contains(
+                r#""details":{"webhook":"siem","entries":2,"deliveries":1,"delivery_id":"msg_1""#
+            ),
+            "{}",
+            told[0]
+        );
+        assert!(
+            told[1].contains(r#""entries":9,"deliveries":3,"delivery_id":"msg_2""#),
+            "{}",
+            told[1]
+        );
+        assert!(
+            told[2].contains(r#""count":1,"last":"a block is damaged""#),
+            "{}",
+            told[2]
+        );
+    }
+}

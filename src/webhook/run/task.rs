@@ -1,0 +1,319 @@
+//! The deliveries of one webhook: one task that has the log read on, makes deliveries, has them sent,
+//! and remembers what became of them (`outcome`).
+//!
+//! What always holds: an entry that the webhook wants is in the log behind the queue's places, in
+//! a delivery of the queue, was answered with 2xx, or was put in the dead letters. Whatever touches
+//! a disk runs on a thread for that, so no webhook waits for another's, and no writer of the log
+//! waits for anything here.
+
+mod outcome;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::watch,
+    task::{JoinSet, spawn_blocking},
+    time,
+};
+
+use self::outcome::Done;
+use crate::{
+    entry::Timestamp,
+    error::{Error, Result},
+    query::AuditReader,
+    store::layout::Layout,
+    webhook::{
+        queue::{
+            Queue,
+            attempts::{self, History},
+            circuit::Pace,
+            document, next,
+            save::Saves,
+        },
+        run::{
+            acks::Acks,
+            attempt::Job,
+            blocking::blocking,
+            pulse::Pulse,
+            read::{BatchReader, MOST_DELIVERIES, ReadBatch, Source},
+            reporter::{Recorder, Reporter},
+        },
+        settings::{DeliveryOrder, Prepared},
+    },
+};
+
+/// How often it is looked whether something may go now: while something will soon, and otherwise.
+const TICK: Duration = Duration::from_millis(10);
+const RETRY_TICK: Duration = Duration::from_millis(100);
+/// The last attempts are saved so often at most.
+const SAVE_HISTORY_EVERY: Duration = Duration::from_secs(1);
+/// Attempts under way have so long to end when it is to stop. Those cut off go again, under the
+/// same id.
+const STOP_WITHIN: Duration = Duration::from_secs(15);
+
+pub(in crate::webhook) struct DeliveryTask {
+    webhook: Arc<Prepared>,
+    layout: Layout,
+    reader: AuditReader,
+    source: Arc<str>,
+    queue: Queue,
+    batches: BatchReader,
+    attempts: JoinSet<Done>,
+    acks: Acks,
+    pulse: Pulse,
+    pace: Option<Pace>,
+    next_key: u64,
+    history: History,
+    history_saved: Instant,
+    saves: Saves,
+    tell: Reporter,
+}
+
+fn now() -> i64 {
+    Timestamp::now().as_micros()
+}
+
+impl DeliveryTask {
+    /// Reads what is kept of the webhook, so on a thread for that.
+    pub(in crate::webhook) fn new(
+        webhook: Prepared,
+        layout: Layout,
+        reader: AuditReader,
+        pulse: Pulse,
+        source: Arc<str>,
+        recorder: Recorder,
+    ) -> Result<Self> {
+        let mut queue = Queue::read(&layout, &webhook.key)?.ok_or_else(|| {
+            let path = document(&layout, &webhook.key).path().to_owned();
+            Error::damaged(path, "it is gone, and with it how far this webhook is; remove the webhook, add it again, and replay")
+        })?;
+        for (key, delivery) in (0..).zip(&mut queue.deliveries) {
+            delivery.key = key;
+        }
+        let changed = queue.revision != webhook.revision;
+        if changed {
+            // Someone did something about it.
+            (queue.revision, queue.circuit) = (webhook.revision, Default::default());
+            (queue.status.gone, queue.status.parked) = (false, false);
+            queue
+                .deliveries
+                .iter_mut()
+                .for_each(|delivery| delivery.early = Some(0));
+        }
+        Ok(Self {
+            tell: Reporter::new(recorder, &webhook.name),
+            history: History::load(&layout, &webhook.key),
+            batches: BatchReader::new(reader.clone(), layout.clone(), pulse.clone()),
+            acks: Acks::new(),
+            pulse,
+            pace: webhook.most_per_second.map(Pace::new),
+            webhook: Arc::new(webhook),
+            layout,
+            reader,
+            source,
+            next_key: queue.deliveries.len() as u64,
+            queue,
+            attempts: JoinSet::new(),
+            history_saved: Instant::now(),
+            saves: Saves::new(changed),
+        })
+    }
+
+    /// Delivers until it is told to stop; attempts under way are then finished, as long as their
+    /// timeout allows.
+    pub(in crate::webhook) async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<()> {
+        while !*stop.borrow() && !self.queue.status.gone {
+            self.batches.read_on(&self.webhook, &self.queue);
+            self.start();
+            self.make_room();
+            self.tell.of_dead(false);
+            self.save();
+            self.acks.ask(&self.webhook);
+            let tick = self.tick();
+            tokio::select! {
+                Some(done) = self.attempts.join_next() => self.finished(done)?,
+                gathered = self.batches.read() => self.gathered(gathered?),
+                answered = self.acks.answered() => self.answered(answered?),
+                saved = self.saves.saved() => self.saved(saved),
+                Ok(()) = self.pulse.changed() => {}
+                () = time::sleep(tick) => {}
+                _ = stop.changed() => {}
+            }
+            while let Some(done) = self.attempts.try_join_next() {
+                self.finished(done)?;
+            }
+        }
+        let patience = time::Instant::now() + STOP_WITHIN;
+        while let Ok(Some(done)) = time::timeout_at(patience, self.attempts.join_next()).await {
+            self.finished(done)?;
+        }
+        self.tell.of_dead(true);
+        if self.saves.are_under_way() {
+            let saved = self.saves.saved().await;
+            self.saved(saved);
+        }
+        let Self {
+            queue,
+            history,
+            layout,
+            webhook,
+            ..
+        } = self;
+        blocking("saving an queue", move || {
+            // The history is worth no error.
+            let _ = attempts::document(&layout, &webhook.key).write(&history.text(), false);
+            queue.save(&layout, &webhook.key)
+        })
+        .await?;
+        // A webhook that wants no more has a delivery that does nothing, until its webhook
+        // is changed.
+        let _ = stop.wait_for(|stop| *stop).await;
+        Ok(())
+    }
+
+    /// How long nothing need be looked at that doesn't say so by itself, as the log does, an
+    /// attempt, a read or a save.
+    fn tick(&self) -> Duration {
+        // What may go at once has gone, unless the pace held it back.
+        let soon = now().saturating_add(RETRY_TICK.as_micros() as i64);
+        let goes_soon =
+            || next::next(&self.queue, self.webhook.order, self.saves.done(), soon).is_some();
+        if self.batches.is_waiting() || self.saves.are_wanted() || goes_soon() {
+            TICK
+        } else {
+            RETRY_TICK
+        }
+    }
+
+    /// Takes in what was read: deliveries are made of it.
+    fn gathered(&mut self, gathered: ReadBatch) {
+        let batched = self.webhook.batch.is_some();
+        let save = if batched { self.saves.next() } else { 0 };
+        self.saves.soon |= batched && !gathered.deliveries.is_empty();
+        self.saves.unsaved |= !gathered.deliveries.is_empty();
+        self.tell.unreadable(&gathered.problems);
+        for mut delivery in gathered.deliveries {
+            // A dead letter can be asked for twice.
+            if delivery.letter.is_some()
+                && self
+                    .queue
+                    .deliveries
+                    .iter()
+                    .any(|other| other.id == delivery.id)
+            {
+                continue;
+            }
+            (delivery.key, delivery.save) = (self.next_key, save);
+            self.next_key += 1;
+            self.queue.deliveries.push_back(delivery);
+        }
+        match gathered.source {
+            Source::Log(Some(places)) => {
+                self.saves.moved |= places != self.queue.cursor;
+                self.queue.cursor = places;
+            }
+            Source::Log(None) | Source::Nothing => {}
+            Source::Replay(number, replaying) => {
+                (self.queue.replay, self.queue.replaying) = (number, replaying);
+                self.saves.unsaved = true;
+            }
+        }
+    }
+
+    /// Starts the attempts that may be, as many as may be under way.
+    fn start(&mut self) {
+        let now = now();
+        while let Some(next) = next::next(&self.queue, self.webhook.order, self.saves.done(), now) {
+            if self.pace.as_mut().is_some_and(|pace| !pace.take(now)) {
+                return;
+            }
+            let job = self.job(next.at, next.early);
+            let (key, early) = (self.queue.deliveries[next.at].key, next.early);
+            self.attempts.spawn(async move {
+                let (attempt, told) = job.run().await;
+                Done {
+                    key,
+                    early,
+                    attempt,
+                    told,
+                }
+            });
+        }
+    }
+
+    /// Makes room for what is fresh, where a webhook takes other entries and there are too many
+    /// that it does not take.
+    fn make_room(&mut self) {
+        let deliveries = &self.queue.deliveries;
+        if deliveries.len() < MOST_DELIVERIES
+            || self.webhook.order == DeliveryOrder::Strict
+            || self.queue.circuit.is_open()
+        {
+            return;
+        }
+        let leaving = deliveries
+            .iter()
+            .enumerate()
+            .filter(|(_, delivery)| delivery.attempts >= 2 && !delivery.in_flight);
+        let Some((at, _)) = leaving.max_by_key(|(_, delivery)| delivery.attempts) else {
+            return;
+        };
+        self.give_up(
+            at,
+            format!("it failed, others did not, and {MOST_DELIVERIES} requests waited"),
+        );
+    }
+
+    /// Puts a delivery aside without trying it once more.
+    fn give_up(&mut self, at: usize, reason: String) {
+        let (job, key) = (self.job(at, false), self.queue.deliveries[at].key);
+        self.attempts.spawn(async move {
+            Done {
+                key,
+                early: false,
+                attempt: job.give_up(reason).await,
+                told: None,
+            }
+        });
+    }
+
+    fn job(&mut self, at: usize, early: bool) -> Job {
+        let delivery = &mut self.queue.deliveries[at];
+        (delivery.in_flight, delivery.early) = (true, None);
+        Job::new(
+            Arc::clone(&self.webhook),
+            Arc::clone(&self.source),
+            self.reader.clone(),
+            self.layout.clone(),
+            delivery,
+            early,
+        )
+    }
+
+    /// Begins to save what changed, if it is time.
+    fn save(&mut self) {
+        if self.saves.is_time() {
+            self.saves
+                .begin(document(&self.layout, &self.webhook.key), self.queue.text());
+        }
+        if self.history.unsaved && self.history_saved.elapsed() >= SAVE_HISTORY_EVERY {
+            (self.history.unsaved, self.history_saved) = (false, Instant::now());
+            let (text, document) = (
+                self.history.text(),
+                attempts::document(&self.layout, &self.webhook.key),
+            );
+            drop(spawn_blocking(move || document.write(&text, false)));
+        }
+    }
+
+    fn saved(&self, saved: Result<()>) {
+        if let Err(error) = saved {
+            tracing::warn!(target: "tracing_audit", "the state of the webhook {:?} is saved again: {error}", self.webhook.name);
+        }
+    }
+}

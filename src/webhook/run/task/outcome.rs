@@ -1,0 +1,282 @@
+//! What becomes of attempts: noted in the queue, which says what is tried again and when; told
+//! where it matters.
+
+use std::time::Duration;
+
+use tokio::task::JoinError;
+
+use super::{DeliveryTask, now};
+use crate::{
+    error::Result,
+    query::Entry,
+    webhook::{
+        queue::{attempts::Attempt, schedule::Verdict},
+        run::{
+            acks::Taken,
+            attempt::{self, AttemptOutcome},
+            blocking::panicked,
+        },
+        settings::DeliveryOrder,
+    },
+};
+
+/// After so long with nothing but failures a webhook is only probed.
+const PARKED_AFTER: i64 = 5 * 24 * 3600 * 1_000_000;
+/// What was taken and never acknowledged is sent again after this at the earliest.
+const NEVER_ACKNOWLEDGED: Duration = Duration::from_secs(60);
+/// In strict order what failed for the last time of its schedule is tried again after this.
+const LAST_RESORT: i64 = 24 * 3600 * 1_000_000;
+/// That a webhook fails is recorded so often at most, in microseconds.
+const SAY_EVERY: i64 = 300 * 1_000_000;
+/// What could not be read is tried again after this, in microseconds.
+const READ_AGAIN: i64 = 5_000_000;
+/// What waited for a webhook goes within this time after it is back, in microseconds.
+const SPREAD: u64 = 2_000_000;
+
+/// An attempt that is over.
+pub(super) struct Done {
+    /// The delivery's key.
+    pub(super) key: u64,
+    /// The delivery was not due.
+    pub(super) early: bool,
+    pub(super) attempt: AttemptOutcome,
+    /// What is told of it, if anything was sent.
+    pub(super) told: Option<Attempt>,
+}
+
+impl DeliveryTask {
+    /// Notes what became of an attempt.
+    pub(super) fn finished(&mut self, done: std::result::Result<Done, JoinError>) -> Result<()> {
+        // After a panic its delivery is still there and goes again when the delivery begins anew.
+        let Done {
+            key,
+            early,
+            attempt,
+            told,
+        } = done.map_err(|e| panicked("an attempt of a webhook", &e))?;
+        let Some(at) = self
+            .queue
+            .deliveries
+            .iter()
+            .position(|delivery| delivery.key == key)
+        else {
+            return Ok(());
+        };
+        let now = now();
+        let delivery = &mut self.queue.deliveries[at];
+        (delivery.in_flight, delivery.taken) = (false, false);
+        let status = told.as_ref().and_then(|told| told.status);
+        // Only that it failed, and not that the webhook wants to be left alone.
+        let failed = matches!(
+            attempt,
+            AttemptOutcome::Failed {
+                verdict: Verdict::Retry { .. },
+                retry_after: None
+            } | AttemptOutcome::Unreadable(_)
+        ) && !matches!(status, Some(429 | 502..=504));
+        self.saves.failed |= failed;
+        self.saves.unsaved |= !failed;
+        // What is wrong with one request says nothing of others.
+        let of_entries = matches!(status, Some(400 | 406 | 409 | 411 | 413 | 414 | 415 | 422));
+        if let Some(told) = told {
+            (
+                self.queue.status.last_attempt,
+                self.queue.status.last_answer,
+            ) = (Some(now), Some(told.result.clone()));
+            self.history.push(told);
+        }
+        match attempt {
+            AttemptOutcome::Delivered => self.delivered(at, now),
+            AttemptOutcome::Taken { ack } => {
+                (delivery.in_flight, delivery.taken) = (true, true);
+                self.acks.add(key, early, ack);
+            }
+            AttemptOutcome::Rejected { count, message } => {
+                self.delivered(at, now);
+                self.tell.rejected(count, message);
+            }
+            AttemptOutcome::GivenUp { reason, failed } => {
+                self.given_up(at, &reason);
+                if failed {
+                    self.queue.status.failed_attempts += 1;
+                    self.failing(now, None, false, of_entries);
+                }
+            }
+            AttemptOutcome::Split(entries) => self.split(at, entries, now),
+            AttemptOutcome::Unreadable(error) => {
+                self.queue.deliveries[at].due = now + READ_AGAIN;
+                self.queue.status.last_answer = Some(error.to_string());
+            }
+            AttemptOutcome::Failed {
+                verdict,
+                retry_after,
+            } => {
+                self.queue.status.failed_attempts += 1;
+                let delivery = &mut self.queue.deliveries[at];
+                if !early {
+                    delivery.attempts += 1;
+                    let after = match verdict {
+                        Verdict::Retry { after, .. } => {
+                            i64::try_from(after.as_micros()).unwrap_or(i64::MAX)
+                        }
+                        _ => LAST_RESORT,
+                    };
+                    delivery.due = now.saturating_add(after);
+                }
+                let alert = matches!(verdict, Verdict::Retry { alert: true, .. });
+                self.failing(now, retry_after, alert, of_entries);
+                if verdict == Verdict::Gone {
+                    self.queue.status.gone = true;
+                    self.tell.gone(self.queue.deliveries.len());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What was acknowledged is delivered; what never was goes again.
+    pub(super) fn answered(&mut self, (done, never): (Vec<Taken>, Vec<Taken>)) {
+        for taken in done {
+            let Some(delivery) = self
+                .queue
+                .deliveries
+                .iter_mut()
+                .find(|delivery| delivery.key == taken.key)
+            else {
+                continue;
+            };
+            delivery.taken = false;
+            let (layout, key) = (self.layout.clone(), self.webhook.key.clone());
+            let noted = attempt::noted(
+                layout,
+                key,
+                delivery.id.clone(),
+                delivery.letter,
+                AttemptOutcome::Delivered,
+            );
+            self.attempts.spawn(async move {
+                Done {
+                    key: taken.key,
+                    early: taken.early,
+                    attempt: noted.await,
+                    told: None,
+                }
+            });
+        }
+        for taken in never {
+            let told = "the receiver took it, and did not say that it has it";
+            self.queue.status.last_answer = Some(told.to_owned());
+            let Some(at) = self
+                .queue
+                .deliveries
+                .iter()
+                .position(|delivery| delivery.key == taken.key)
+            else {
+                continue;
+            };
+            self.queue.deliveries[at].taken = false;
+            let kept = taken.early || self.webhook.order == DeliveryOrder::Strict;
+            match self
+                .webhook
+                .schedule
+                .after(self.queue.deliveries[at].attempts + 1)
+            {
+                None if !kept => {
+                    self.give_up(at, format!("all attempts failed; in the last {told}"))
+                }
+                after => {
+                    let after = after.unwrap_or(NEVER_ACKNOWLEDGED).max(NEVER_ACKNOWLEDGED);
+                    let attempt = AttemptOutcome::Failed {
+                        verdict: Verdict::Retry {
+                            after,
+                            alert: false,
+                        },
+                        retry_after: None,
+                    };
+                    self.attempts.spawn(async move {
+                        Done {
+                            key: taken.key,
+                            early: taken.early,
+                            attempt,
+                            told: None,
+                        }
+                    });
+                }
+            }
+        }
+    }
+
+    fn delivered(&mut self, at: usize, now: i64) {
+        let Some(delivery) = self.queue.deliveries.remove(at) else {
+            return;
+        };
+        let status = &mut self.queue.status;
+        status.delivered += delivery.count as u64;
+        status.failing_since = None;
+        let was_parked = std::mem::take(&mut status.parked);
+        if status.reported_failing.take().is_some() || was_parked {
+            self.tell.recovered();
+        }
+        if self.queue.circuit.succeeded() {
+            // Not all at the same moment, for a webhook that has just come back.
+            for waiting in self
+                .queue
+                .deliveries
+                .iter_mut()
+                .filter(|delivery| delivery.attempts > 0)
+            {
+                waiting.early = Some(now + fastrand::u64(..SPREAD) as i64);
+            }
+        }
+    }
+
+    fn failing(&mut self, now: i64, retry_after: Option<Duration>, alert: bool, of_entries: bool) {
+        let status = &mut self.queue.status;
+        let told = status.last_answer.clone().unwrap_or_default();
+        let since = *status.failing_since.get_or_insert(now);
+        let parked = !status.parked && now.saturating_sub(since) >= PARKED_AFTER;
+        status.parked |= parked;
+        let opened = !of_entries
+            && self
+                .queue
+                .circuit
+                .failed(now, retry_after, status.parked, fastrand::u32(..));
+        if parked {
+            self.tell.parked(&told);
+        } else if (opened || alert)
+            && self
+                .queue
+                .status
+                .reported_failing
+                .is_none_or(|said| !(said..said + SAY_EVERY).contains(&now))
+        {
+            self.queue.status.reported_failing = Some(now);
+            self.tell.failing(&told);
+        }
+    }
+
+    /// Notes that a delivery was put aside.
+    fn given_up(&mut self, at: usize, reason: &str) {
+        let Some(delivery) = self.queue.deliveries.remove(at) else {
+            return;
+        };
+        self.queue.status.dead_lettered += delivery.count as u64;
+        self.tell.dead(delivery.id, delivery.count, reason);
+    }
+
+    fn split(&mut self, at: usize, entries: Vec<Entry>, now: i64) {
+        let Some(delivery) = self.queue.deliveries.remove(at) else {
+            return;
+        };
+        for (offset, mut half) in delivery
+            .split(&self.webhook.name, entries, now)
+            .into_iter()
+            .enumerate()
+        {
+            (half.key, half.save) = (self.next_key, self.saves.next());
+            self.next_key += 1;
+            self.queue.deliveries.insert(at + offset, half);
+        }
+        self.saves.soon = true;
+    }
+}

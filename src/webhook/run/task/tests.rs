@@ -1,0 +1,116 @@
+//! When a delivery looks again, and what it gives up.
+
+use std::fs;
+
+use super::*;
+use crate::{
+    query::Entry,
+    webhook::{
+        queue::{
+            Delivery,
+            dead_letter::{self, At},
+        },
+        run::attempt::AttemptOutcome,
+        settings::Webhook,
+    },
+};
+
+const SECOND: i64 = 1_000_000;
+
+/// A delivery whose deliveries were tried so often and are due in so many seconds.
+fn delivery(
+    dir: &tempfile::TempDir,
+    settings: impl FnOnce(Webhook) -> Webhook,
+    deliveries: &[(u32, i64)],
+) -> DeliveryTask {
+    let layout = Layout::new(dir.path());
+    fs::create_dir_all(dir.path().join("state")).unwrap();
+    for part in [layout.live_dir(), layout.sealed_dir()] {
+        fs::create_dir_all(part).unwrap();
+    }
+    fs::write(layout.format_file(), "tracing-audit 1\n").unwrap();
+    let webhook = settings(Webhook::new("e", "https://example.com/", ["a.*"]))
+        .prepare()
+        .unwrap();
+    let delivery = |(attempts, due_in): &(u32, i64)| Delivery {
+        attempts: *attempts,
+        due: now() + due_in * SECOND,
+        ..Delivery::default()
+    };
+    let queue = Queue {
+        deliveries: deliveries.iter().map(delivery).collect(),
+        ..Queue::default()
+    };
+    queue.save(&layout, &webhook.key).unwrap();
+    let reader = AuditReader::open(dir.path()).unwrap();
+    DeliveryTask::new(
+        webhook,
+        layout,
+        reader,
+        watch::channel(0).1,
+        "a".into(),
+        Arc::new(|_| {}),
+    )
+    .unwrap()
+}
+
+#[tokio::test]
+async fn it_looks_often_only_while_something_may_go_soon() {
+    let dir = tempfile::tempdir().unwrap();
+    let same = |webhook: Webhook| webhook;
+    let strict = |webhook: Webhook| webhook.order(DeliveryOrder::Strict);
+    let paced = |webhook: Webhook| webhook.max_requests_per_second(1);
+    assert_eq!(
+        delivery(&dir, same, &[]).tick(),
+        RETRY_TICK,
+        "nothing waits"
+    );
+    assert_eq!(delivery(&dir, same, &[(0, 0)]).tick(), TICK);
+    assert_eq!(delivery(&dir, same, &[(2, 60)]).tick(), RETRY_TICK);
+    assert_eq!(
+        delivery(&dir, strict, &[(2, 60), (0, 0), (0, 0)]).tick(),
+        RETRY_TICK,
+        "only the first may go"
+    );
+    assert_eq!(
+        delivery(&dir, paced, &[(2, 60)]).tick(),
+        RETRY_TICK,
+        "the pace holds nothing back"
+    );
+    assert_eq!(delivery(&dir, paced, &[(2, 60), (0, 0)]).tick(), TICK);
+    let mut parked = delivery(&dir, same, &[(2, 60), (0, 0)]);
+    parked.queue.circuit.failed(now(), None, true, 0);
+    assert_eq!(parked.tick(), RETRY_TICK, "it is only probed");
+    let mut under_way = delivery(&dir, same, &[(0, 0)]);
+    under_way.queue.deliveries[0].in_flight = true;
+    assert_eq!(under_way.tick(), RETRY_TICK);
+}
+
+#[tokio::test]
+async fn what_is_gone_is_given_up_without_a_letter() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut delivery = delivery(&dir, |webhook| webhook, &[(3, 0), (3, 0), (3, 0)]);
+    let line = r#"{"stream":"a-1","seq":1,"id":"0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11","timestamp":"2025-01-15T10:30:00.123456Z","event_type":"a.b"}"#;
+    delivery.queue.deliveries[0].ids =
+        vec!["0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c22".parse().unwrap()];
+    delivery.queue.deliveries[1].letter = Some(At { offset: 0, len: 10 });
+    delivery.queue.deliveries[2].fresh = Some(vec![Entry::from_line(line.as_bytes()).unwrap()]);
+    let mut told = Vec::new();
+    for at in 0..3 {
+        match delivery.job(at, false).give_up("too many".to_owned()).await {
+            AttemptOutcome::GivenUp {
+                reason,
+                failed: false,
+            } => told.push(reason),
+            other => panic!("{other:?}"),
+        }
+    }
+    let gone = "too many; 1 of its entries are no longer in the log";
+    assert_eq!(told, [gone, gone, "too many"]);
+    let letters = dead_letter::index(&delivery.layout, &delivery.webhook.key).unwrap();
+    assert_eq!(
+        letters.len(),
+        1,
+        "what a replay could not send is no letter"
+    );
+}
