@@ -157,28 +157,18 @@
 //! | `opentelemetry` | no | trace and span ids from `tracing-opentelemetry` |
 //! | `webhook` | no | [webhooks](webhook): `AuditLog::webhooks`; TLS with the `rustls` provider that the program has installed |
 //! | `webhook-tls` | no | `webhook`, with a provider of its own: `ring`, which it switches on in `rustls` |
+//! | `export` | no | [`AuditReader::export`]: a part of the log as one ZIP or gzip file |
 //! | `server` | no | the HTTP API as an axum router |
-//! | `cli` | no | the `tracing-audit` program |
-
-#![cfg_attr(
-    not(feature = "cli"),
-    allow(
-        dead_code,
-        unused_imports,
-        reason = "the inner rooms also serve the server and the program; all is checked with all features"
-    )
-)]
+//!
+//! The `tracing-audit` program is a package of its own, `tracing-audit-cli`.
 
 #[cfg(feature = "macros")]
 mod attributes;
 mod capture;
-#[cfg(feature = "cli")]
-#[doc(hidden)]
-pub mod cli;
 mod contain;
 mod entry;
 mod error;
-#[cfg(any(feature = "server", test))]
+#[cfg(any(feature = "export", test))]
 mod export;
 pub mod guide;
 mod journal;
@@ -186,6 +176,7 @@ mod log;
 #[cfg(feature = "macros")]
 mod macros;
 mod query;
+mod reader;
 #[cfg(feature = "server")]
 mod server;
 mod store;
@@ -210,6 +201,8 @@ pub use entry::{
     Resource, SCHEMA_VERSION, SecretForm, Seq, Severity, Source, StreamId, Timestamp,
 };
 pub use error::{Error, Result};
+#[cfg(feature = "export")]
+pub use export::{Export, ExportFormat};
 pub use log::{AuditLog, AuditLogBuilder};
 pub use query::{
     AuditReader, Entry, Filter, Order, Page, PageStart, Problem as ReadProblem, Query, Scanned,
@@ -220,7 +213,10 @@ pub use server::{
     Access, Authorizer, Denied, NewToken, RouterOptions, Scope, ServeOptions, Server, TokenInfo,
     TokenStore, read_only_router,
 };
-pub use store::{Counters, Hold, Permissions, Problem, Retention, SpaceAction, Watermarks};
+pub use store::{
+    ClockWait, Counters, Hold, Permissions, Problem, PruneReason, Pruned, PrunedFile,
+    RecoveredStream, Retention, SpaceAction, Watermarks,
+};
 pub use verify::{Finding, FindingKind, FindingLevel, VerifyReport};
 
 /// What the macros expand to. Not for use by hand: it changes without notice.

@@ -40,6 +40,8 @@ mod queue;
 mod run;
 mod settings;
 
+// What the HTTP API manages them with.
+#[cfg(feature = "server")]
 pub(crate) use self::{
     admin::{Administrator, Refusal},
     queue::{attempts::read as attempts, dead_letter::letters},

@@ -1,10 +1,8 @@
 //! The log's directory under real faults: kills, full disks, other users, other file systems.
 
-#![cfg(all(target_os = "linux", feature = "cli"))]
+#![cfg(all(target_os = "linux", feature = "macros", feature = "server"))]
 #![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
 
-#[path = "../support/cli.rs"]
-mod cli;
 #[path = "../support/fork.rs"]
 mod forking;
 #[path = "../support/mounts.rs"]

@@ -1,6 +1,8 @@
 //! The handle by which an application manages the webhooks of its log. In the log, the system did
 //! it.
 
+use serde_json::{Map, Value};
+
 use super::{Administrator, Refusal, report::WebhookReport};
 use crate::{
     error::{Error, Result},
@@ -14,7 +16,7 @@ use crate::{
             replay::Replay,
         },
         run::Dispatcher,
-        settings::{Webhook, stored},
+        settings::Webhook,
     },
 };
 
@@ -66,8 +68,8 @@ impl Webhooks<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] names the setting that can't be used, or says that there are 100
-    /// already: a log has no more.
+    /// [`Error::Invalid`] names the setting that can't be used; [`Error::Conflict`] says that there
+    /// is one of this name, or that there are 100 already: a log has no more.
     pub fn add(&self, webhook: Webhook) -> Result<()> {
         self.administrator()
             .add(webhook)
@@ -79,11 +81,36 @@ impl Webhooks<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] names the setting that can't be used, or says where the webhook is
-    /// declared.
+    /// [`Error::Invalid`] names the setting that can't be used; [`Error::Conflict`] says where the
+    /// webhook is declared.
     pub fn set(&self, webhook: Webhook) -> Result<bool> {
         let name = webhook.name().to_owned();
         is_there(self.administrator().change(&name, |_| Ok((webhook, ()))))
+    }
+
+    /// Changes these settings of a webhook, as a JSON merge patch (RFC 7396) does: `null` is the
+    /// default again. The names of the settings are those of [`Webhook::from_settings`]. The
+    /// webhook keeps its cursor. It is recorded (`audit.webhook.changed`).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let log = tracing_audit::AuditLog::for_tests();
+    /// use serde_json::json;
+    /// use tracing_audit::webhook::Webhook;
+    ///
+    /// log.webhooks().add(Webhook::new("siem", "https://siem.example.com/hooks", ["auth.*"]))?;
+    /// let patch = json!({"severity": ["error", "critical"], "tenant_id": null});
+    /// assert!(log.webhooks().patch("siem", patch.as_object().unwrap())?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`set`](Self::set).
+    pub fn patch(&self, name: &str, patch: &Map<String, Value>) -> Result<bool> {
+        let changed = |found: &Webhook| Ok((found.patched(patch)?, ()));
+        is_there(self.administrator().change(name, changed))
     }
 
     /// Removes a webhook; what waits for it is not sent. It is recorded (`audit.webhook.removed`).
@@ -124,13 +151,24 @@ impl Webhooks<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] names the webhook and the setting that can't be used, or one that is
-    /// declared elsewhere, or says that there are too many: a log has 100 at most. Nothing is
-    /// changed then.
+    /// [`Error::Invalid`] names the webhook and the setting that can't be used, or says that there
+    /// are too many: a log has 100 at most. [`Error::Conflict`] names one that is declared
+    /// elsewhere. Nothing is changed then.
     pub fn declare(&self, webhooks: Vec<Webhook>) -> Result<()> {
-        let names: Vec<String> = webhooks.iter().map(|one| one.name().to_owned()).collect();
         let place = format!("the application {}", self.log.stream().source());
-        let declared = self.administrator().declare(&place, webhooks);
+        self.declare_in(&place, webhooks)
+    }
+
+    /// The same for webhooks that are declared elsewhere than in the application's code: in
+    /// `place`, such as the path of a configuration file. An error sends whoever wants to change
+    /// one there.
+    ///
+    /// # Errors
+    ///
+    /// As for [`declare`](Self::declare).
+    pub fn declare_in(&self, place: &str, webhooks: Vec<Webhook>) -> Result<()> {
+        let names: Vec<String> = webhooks.iter().map(|one| one.name().to_owned()).collect();
+        let declared = self.administrator().declare(place, webhooks);
         declared.map_err(
             |(at, error)| match (at.and_then(|at| names.get(at)), error) {
                 (Some(name), Error::Invalid { parameter, problem }) => {
@@ -172,13 +210,14 @@ impl Webhooks<'_> {
         found(self.administrator().rotate(name))
     }
 
-    /// Signs with the newest secret alone. It is recorded (`audit.webhook.changed`).
+    /// Signs with the newest secret alone, and returns how many no longer sign. It is recorded
+    /// (`audit.webhook.changed`).
     ///
     /// # Errors
     ///
     /// If the webhooks can't be written.
-    pub fn retire_secrets(&self, name: &str) -> Result<bool> {
-        is_there(self.administrator().retire(name))
+    pub fn retire_secrets(&self, name: &str) -> Result<Option<usize>> {
+        found(self.administrator().retire(name))
     }
 
     /// All webhooks, with how they are doing.
@@ -187,7 +226,7 @@ impl Webhooks<'_> {
     ///
     /// If they can't be read.
     pub fn list(&self) -> Result<Vec<WebhookReport>> {
-        stored::reports(self.log.layout(), &AuditReader::open(self.log.dir())?)
+        AuditReader::open(self.log.dir())?.webhooks()
     }
 
     /// The webhook of this name, with how it is doing.
@@ -196,7 +235,7 @@ impl Webhooks<'_> {
     ///
     /// If it can't be read.
     pub fn get(&self, name: &str) -> Result<Option<WebhookReport>> {
-        stored::report(self.log.layout(), &AuditReader::open(self.log.dir())?, name)
+        AuditReader::open(self.log.dir())?.webhook(name)
     }
 
     /// The last attempts of a webhook's deliveries, the newest first: the last 50 that failed and

@@ -5,6 +5,7 @@
 
 pub(in crate::webhook) mod declare;
 pub(in crate::webhook) mod handle;
+mod read;
 pub(in crate::webhook) mod report;
 
 use crate::{
@@ -71,7 +72,8 @@ impl Refusal {
     pub(in crate::webhook) fn into_error(self) -> Error {
         match self {
             Self::Error(error) => error,
-            other => Error::invalid("name", other.text()),
+            Self::NoSuch(_) => Error::invalid("name", self.text()),
+            other => Error::Conflict(other.text()),
         }
     }
 }
@@ -90,6 +92,7 @@ impl<'a> Administrator<'a> {
     }
 
     /// Someone outside, who asks by this path.
+    #[cfg(feature = "server")]
     pub(crate) fn outside(log: &'a AuditLog, caller: Caller, path: &str) -> Self {
         Self {
             log,

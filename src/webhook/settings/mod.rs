@@ -1,6 +1,7 @@
 //! Who wants to be told of what, where, and how.
 
 mod json;
+#[cfg(any(feature = "server", test))]
 mod outside;
 mod prepare;
 pub(in crate::webhook) mod stored;
@@ -15,6 +16,7 @@ use crate::{
     webhook::format::{FormatName, FormatOptions},
 };
 
+#[cfg(any(feature = "server", test))]
 pub(crate) use outside::OutsidePolicy;
 pub(in crate::webhook) use prepare::Prepared;
 

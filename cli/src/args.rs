@@ -1,0 +1,91 @@
+//! The commands and their flags, as `--help` shows them.
+
+mod keep;
+mod read;
+mod serve;
+mod webhook;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(super) use keep::{
+    HashArgs, HashKeyArgs, HashKeyCommand, HoldArgs, HoldCommand, PruneArgs, RecoverArgs,
+};
+pub(super) use read::{
+    CatalogueArgs, CatalogueFormat, ExportArgs, QueryArgs, ReportFormat, TailArgs, VerifyArgs,
+};
+pub(super) use serve::{DemoArgs, ServeArgs, TokenArgs, TokenCommand};
+pub(super) use webhook::{
+    AddArgs, NamedArgs, ReplayArgs, SetArgs, SettingArgs, WebhookArgs, WebhookCommand,
+};
+
+const AFTER: &str = "\
+Every flag can also be given as a variable, --start-date as TRACING_AUDIT_START_DATE, or in a TOML file named with --config:
+  dir = \"/var/lib/billing/audit\"
+  [query]
+  limit = 50
+A flag is stronger than a variable, and that is stronger than the file.
+
+Exit codes: 0 all is well, 1 a problem was found, 2 the command can't be understood.
+
+Examples:
+  tracing-audit query --dir /var/lib/billing/audit --event-type 'auth.*' --outcome failure
+  tracing-audit verify --dir /var/lib/billing/audit";
+
+/// Reads, checks, exports and keeps the audit trails that applications write with the tracing-audit
+/// crate
+///
+/// A log is a directory. Reading it never disturbs the applications that write it.
+#[derive(Debug, Parser)]
+#[command(name = "tracing-audit", version, after_help = AFTER, max_term_width = 110, disable_help_subcommand = true)]
+pub(super) struct Cli {
+    /// Take flags' values from this TOML file
+    // Read before all others, see `config`.
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Demo(DemoArgs),
+    Serve(ServeArgs),
+    Query(QueryArgs),
+    Tail(TailArgs),
+    Export(ExportArgs),
+    Verify(VerifyArgs),
+    Catalogue(CatalogueArgs),
+    Prune(PruneArgs),
+    Hold(HoldArgs),
+    Hash(HashArgs),
+    HashKey(HashKeyArgs),
+    Recover(RecoverArgs),
+    Token(TokenArgs),
+    Webhook(WebhookArgs),
+}
+
+/// Which log.
+#[derive(Args, Clone, Debug)]
+pub(super) struct DirArgs {
+    /// The log's directory
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "TRACING_AUDIT_DIR",
+        default_value = "./audit"
+    )]
+    pub(super) dir: PathBuf,
+}
+
+/// How entries are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    // For people
+    Table,
+    // One JSON object a line, each as it is stored
+    Ndjson,
+    // One JSON document
+    Json,
+}

@@ -1,0 +1,66 @@
+//! What a reader learns about the webhooks of a log, whoever delivers to them.
+
+use super::report::WebhookReport;
+use crate::{
+    error::Result,
+    query::AuditReader,
+    webhook::{
+        queue::{
+            attempts::{self, Attempt},
+            dead_letter::{DeadLetter, letters},
+        },
+        settings::stored,
+    },
+};
+
+impl AuditReader {
+    /// All webhooks, with how they are doing.
+    ///
+    /// ```
+    /// # let log = tracing_audit::AuditLog::for_tests();
+    /// # let dir = log.dir();
+    /// use tracing_audit::AuditReader;
+    ///
+    /// for report in AuditReader::open(dir)?.webhooks()? {
+    ///     println!("{} is {}", report.webhook.name(), report.state());
+    /// }
+    /// # Ok::<(), tracing_audit::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If they can't be read, which only the owner of the directory may.
+    pub fn webhooks(&self) -> Result<Vec<WebhookReport>> {
+        stored::reports(self.layout(), self)
+    }
+
+    /// The webhook of this name, with how it is doing; `None` if there is no such.
+    ///
+    /// # Errors
+    ///
+    /// As for [`webhooks`](Self::webhooks).
+    pub fn webhook(&self, name: &str) -> Result<Option<WebhookReport>> {
+        stored::report(self.layout(), self, name)
+    }
+
+    /// The last attempts of a webhook's deliveries, the newest first: the last 50 that failed and
+    /// the last 50 that did not. None, if there is no such webhook.
+    ///
+    /// # Errors
+    ///
+    /// As for [`webhooks`](Self::webhooks).
+    pub fn attempts(&self, webhook: &str) -> Result<Vec<Attempt>> {
+        attempts::read(self.layout(), webhook)
+    }
+
+    /// The deliveries of a webhook that were given up and did not arrive since, the oldest first:
+    /// `most` of them after the first `skip`. See
+    /// [`Webhooks::dead_letters`](crate::webhook::Webhooks::dead_letters).
+    ///
+    /// # Errors
+    ///
+    /// As for [`webhooks`](Self::webhooks).
+    pub fn dead_letters(&self, webhook: &str, skip: usize, most: usize) -> Result<Vec<DeadLetter>> {
+        letters(self.layout(), webhook, skip, most).map(|(_, letters)| letters)
+    }
+}
