@@ -10,7 +10,9 @@ use std::{
 
 use crate::mounts::{Mounted, may_mount};
 use crate::support::{Victim, say};
-use tracing_audit::{AuditLog, AuditLogBuilder, AuditReader, Retention, WhenFull, audit};
+use tracing_audit::{
+    AuditLog, AuditLogBuilder, AuditReader, Retention, SpaceAction, Watermarks, WhenFull, audit,
+};
 use tracing_subscriber::prelude::*;
 
 const MIB: usize = 1 << 20;
@@ -161,16 +163,25 @@ fn live_twins_make_room() {
         return;
     };
     let dir = disk.path().join("audit");
+    // This disk is below the default watermarks from the beginning, and a second later the twins
+    // would go for that alone.
+    let unwatched = Watermarks::default()
+        .low(0, SpaceAction::Report)
+        .very_low(0, SpaceAction::Report);
     let log = builder(&dir, 4 * MIB)
         .rotate_bytes(MIB as u64)
+        .watermarks(unwatched)
         .open()
         .unwrap();
     let mut events = Vec::new();
     audited(&log, || {
-        for _ in 0..12_000 {
+        for n in 0..12_000 {
             let receipt = audit!("disk.used", body = "x".repeat(500));
-            if receipt.is_recorded() {
-                events.push(receipt.id().to_string());
+            assert!(receipt.is_recorded());
+            events.push(receipt.id().to_string());
+            // However slow the writer is, the journal has room.
+            if n % 2000 == 0 {
+                log.flush().unwrap();
             }
         }
     });
@@ -178,6 +189,8 @@ fn live_twins_make_room() {
         crate::support::files(&dir.join("sealed")).len() >= 5
     });
     log.close().unwrap();
+    let twins = crate::support::files(&dir.join("live")).len();
+    assert!(twins >= 5, "{twins}");
     fill(disk.path());
     let log = builder(&dir, 4 * MIB).open().unwrap();
     events.push(record_one(&log));

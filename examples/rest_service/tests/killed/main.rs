@@ -6,7 +6,8 @@
 //! - A request that was cut off has the first of them, or none. So has a job.
 //! - Nothing else is in the log. No change is in the database whose start is not in the log, and no
 //!   end is in the log whose change is not in the database.
-//! - `verify` finds nothing, and every audit question has its answer.
+//! - `verify` finds nothing, and every audit question has its answer, also when the service was
+//!   down.
 //!
 //! `KILLED_SECONDS=300 KILLED_SEED=7 cargo test -p rest_service --test killed -- --nocapture`
 
@@ -19,6 +20,8 @@
 mod client;
 mod compare;
 mod database;
+#[path = "../../../tcp_server/tests/killed/down.rs"]
+mod down;
 mod http;
 mod questions;
 #[path = "../../../tcp_server/tests/killed/support.rs"]
@@ -34,6 +37,7 @@ use std::{
 use client::{Client, Operation, USERS, one_life, password, set_up};
 use compare::compare;
 use database::follow_database;
+use down::ask_when_it_was_down;
 use fastrand::Rng;
 use questions::{Questions, ask_by_http};
 use serde_json::Value;
@@ -76,6 +80,7 @@ fn one_log(rng: &mut Rng, until: Instant, tally: &mut Tally) {
             operations: Vec::new(),
         })
         .collect();
+    let mut lives = Vec::new();
     let mut life = 0;
     loop {
         let last = life > 1 && (Instant::now() > until || life >= KILLS_OF_ONE_LOG.into());
@@ -91,9 +96,9 @@ fn one_log(rng: &mut Rng, until: Instant, tally: &mut Tally) {
         thread::sleep(Duration::from_millis(rng.u64(20..1200)));
         if last {
             recovered(&dir.path().join("audit"));
-            assert!(server.terminate().success());
+            lives.push(server.terminate());
         } else {
-            server.kill();
+            lives.push(server.kill());
         }
         clients = threads.into_iter().map(|of| of.join().unwrap()).collect();
         if last {
@@ -104,9 +109,11 @@ fn one_log(rng: &mut Rng, until: Instant, tally: &mut Tally) {
     tally.kills += life;
     let operations: Vec<_> = clients.into_iter().flat_map(|c| c.operations).collect();
     let entries = check(dir.path(), &operations, life);
+    let reader = AuditReader::open(dir.path().join("audit")).unwrap();
+    tally.questions += ask_when_it_was_down(&reader, &lives);
     tally.questions += ask_by_http(dir.path(), &entries);
     let questions = Questions {
-        reader: AuditReader::open(dir.path().join("audit")).unwrap(),
+        reader,
         operations: &operations,
         entries: &entries,
         asked: 0,

@@ -42,7 +42,7 @@ pub(crate) fn ask_by_http(dir: &Path, entries: &[Value]) -> u64 {
     assert_eq!(ids(&found), ids(&denied.cloned().collect::<Vec<_>>()));
     let (status, _) = http.ask(("GET", path, None), Some("guess"), &[]).unwrap();
     assert_eq!(status, 401);
-    assert!(server.terminate().success());
+    server.terminate();
     1
 }
 

@@ -3,7 +3,8 @@
 //!
 //! - A command that was answered has its entry, the one that the answer names, exactly once.
 //! - A command that was cut off has its entries or not; a `DEL` may have only the first of its two.
-//! - Nothing else is in the log, `verify` finds nothing, and every audit question has its answer.
+//! - Nothing else is in the log, `verify` finds nothing, and every audit question has its answer,
+//!   also when the server was down.
 //!
 //! `KILLED_SECONDS=300 KILLED_SEED=7 cargo test -p tcp_server --test killed -- --nocapture`
 
@@ -15,6 +16,7 @@
 
 mod client;
 mod compare;
+mod down;
 mod questions;
 mod support;
 
@@ -26,6 +28,7 @@ use std::{
 
 use client::{CLIENTS, USERS, client};
 use compare::{compare, follow_values};
+use down::ask_when_it_was_down;
 use fastrand::Rng;
 use questions::Questions;
 use support::{Dir, Server, Tally, assert_unique, lines, recovered, settings, verify};
@@ -51,6 +54,7 @@ fn one_log(rng: &mut Rng, until: Instant, tally: &mut Tally) {
     let dir = Dir::new();
     let log = dir.path().join("audit");
     let mut operations = Vec::new();
+    let mut lives = Vec::new();
     for life in 0u64.. {
         let last = life > 1 && (Instant::now() > until || life >= KILLS_OF_ONE_LOG.into());
         let mut command = Command::new(env!("CARGO_BIN_EXE_tcp_server"));
@@ -63,9 +67,9 @@ fn one_log(rng: &mut Rng, until: Instant, tally: &mut Tally) {
         thread::sleep(Duration::from_millis(rng.u64(20..400)));
         if last {
             recovered(&log);
-            assert!(server.terminate().success());
+            lives.push(server.terminate());
         } else {
-            server.kill();
+            lives.push(server.kill());
         }
         for client in clients {
             operations.extend(client.join().unwrap());
@@ -80,8 +84,10 @@ fn one_log(rng: &mut Rng, until: Instant, tally: &mut Tally) {
     assert_unique(&entries);
     compare(&operations, &entries);
     follow_values(&entries);
+    let reader = AuditReader::open(&log).unwrap();
+    tally.questions += ask_when_it_was_down(&reader, &lives);
     let questions = Questions {
-        reader: AuditReader::open(&log).unwrap(),
+        reader,
         operations: &operations,
         entries: &entries,
         asked: 0,

@@ -13,12 +13,14 @@ use std::{
     net::SocketAddr,
     ops::ControlFlow,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
-use tracing_audit::{AuditReader, Entry, Filter, FindingKind, Order};
+use tracing_audit::{AuditReader, Entry, Filter, FindingKind, Order, Timestamp};
+
+use crate::down::Life;
 
 /// How long one test kills, and with which seed: `KILLED_SECONDS` and `KILLED_SEED`.
 pub(crate) fn settings() -> (Duration, u64) {
@@ -53,6 +55,8 @@ impl Drop for Dir {
 /// A server process, which does not outlive this value.
 pub(crate) struct Server {
     child: Child,
+    started: Timestamp,
+    ready: Timestamp,
     pub(crate) address: SocketAddr,
 }
 
@@ -64,6 +68,7 @@ impl Server {
             .create(true)
             .append(true)
             .open(dir.join("stderr.txt"));
+        let started = Timestamp::now();
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(stderr.unwrap())
@@ -77,21 +82,37 @@ impl Server {
         let Some(address) = address else {
             panic!("the server in {} did not start: {line:?}", dir.display());
         };
-        Self { child, address }
+        Self {
+            child,
+            started,
+            ready: Timestamp::now(),
+            address,
+        }
     }
 
     /// SIGKILL.
-    pub(crate) fn kill(mut self) {
+    pub(crate) fn kill(mut self) -> Life {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+        self.life(true)
     }
 
-    /// SIGTERM, and waits for the end.
-    pub(crate) fn terminate(mut self) -> ExitStatus {
+    /// SIGTERM, and waits for the end, which must be in order.
+    pub(crate) fn terminate(mut self) -> Life {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
         assert!(sent.success());
-        self.child.wait().unwrap()
+        assert!(self.child.wait().unwrap().success());
+        self.life(false)
+    }
+
+    fn life(&self, killed: bool) -> Life {
+        Life {
+            started: self.started,
+            ready: self.ready,
+            gone: Timestamp::now(),
+            killed,
+        }
     }
 }
 
