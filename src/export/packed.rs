@@ -7,9 +7,9 @@ use std::{
 
 use super::{files::LogFiles, filtered::Filtered, format::ExportFormat, pieces::Download};
 use crate::{
+    entry::Timestamp,
     error::Result,
     query::{AuditReader, Filter, Order, Problem, Scanned, cancel::Cancel},
-    record::Timestamp,
     store::sealed::LocalSealed,
 };
 
