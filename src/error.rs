@@ -64,6 +64,18 @@ pub enum Error {
         /// What is wrong with it and what to write instead.
         problem: String,
     },
+    /// Another process does the same, or something that must not happen meanwhile, and holds this
+    /// lock. Nothing was changed: try again when that process is done.
+    #[error("another process holds {}", path.display())]
+    Locked {
+        /// The lock's file; `lslocks` and `fuser` say who holds it.
+        path: PathBuf,
+    },
+    /// The log is not in a state that allows this: there is one of this name already, there are as
+    /// many as a log may have, or the change has to be made elsewhere. Nothing was changed; the
+    /// message says what to do.
+    #[error("{0}")]
+    Conflict(String),
     /// The log was closed. Events after that are not recorded: close it after the last one.
     #[error("the audit log is closed")]
     Closed,

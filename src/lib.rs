@@ -157,6 +157,7 @@
 //! | `opentelemetry` | no | trace and span ids from `tracing-opentelemetry` |
 //! | `webhook` | no | webhooks: `AuditLog::subscribe` and `AuditLog::forward`; TLS with the `rustls` provider that the program has installed |
 //! | `webhook-tls` | no | `webhook`, with a provider of its own: `ring`, which it switches on in `rustls` |
+//! | `export` | no | [`AuditReader::export`]: a part of the log as one ZIP or gzip file |
 //! | `server` | no | the HTTP API as an axum router |
 //! | `cli` | no | the `tracing-audit` program |
 
@@ -177,7 +178,7 @@ mod capture;
 pub mod cli;
 mod contain;
 mod error;
-#[cfg(any(feature = "server", test))]
+#[cfg(any(feature = "export", test))]
 mod export;
 #[cfg(feature = "webhook")]
 mod forward;
@@ -187,6 +188,7 @@ mod log;
 #[cfg(feature = "macros")]
 mod macros;
 mod query;
+mod reader;
 mod record;
 #[cfg(feature = "server")]
 mod server;
@@ -206,6 +208,8 @@ pub use capture::{
     AuditContextLayer, AuditContextService, AuditUpdateLayer, AuditUpdateService, RequestId,
 };
 pub use error::{Error, Result};
+#[cfg(feature = "export")]
+pub use export::{Export, ExportFormat};
 pub use log::{AuditLog, AuditLogBuilder};
 pub use query::{
     AuditReader, Entry, Filter, Order, Page, PageStart, Problem as ReadProblem, Query, Scanned,
@@ -220,7 +224,10 @@ pub use server::{
     Access, Authorizer, Denied, NewToken, RouterOptions, Scope, ServeOptions, Server, TokenInfo,
     TokenStore, read_only_router,
 };
-pub use store::{Counters, Hold, Permissions, Problem, Retention, SpaceAction, Watermarks};
+pub use store::{
+    ClockWait, Counters, Hold, Permissions, Problem, PruneReason, Pruned, PrunedFile,
+    RecoveredStream, Retention, SpaceAction, Watermarks,
+};
 pub use verify::{Finding, FindingKind, FindingLevel, VerifyReport};
 
 /// Webhooks: subscriptions, deliveries, and the signatures and formats of what is sent.

@@ -15,13 +15,14 @@ use tracing_subscriber::filter::Filtered;
 
 pub use builder::AuditLogBuilder;
 
-#[cfg(feature = "cli")]
-use crate::store::Retention;
 use crate::{
     capture::{self, AuditFilter, AuditLayer, Intake, NotDurable},
     error::{Error, Result},
     record::{HashKey, OwnRecord, Severity, StreamId},
-    store::{Counters, Hold, Store, fs::OsFs, hold::Holds, keys, layout::Layout},
+    store::{
+        Counters, Hold, Pruned, RecoveredStream, Retention, Store, fs::OsFs, hold::Holds, keys,
+        layout::Layout, recover_all,
+    },
 };
 use stores::Stores;
 
@@ -96,21 +97,29 @@ impl AuditLog {
         AuditLogBuilder::new(dir.into())
     }
 
-    /// For what the `tracing-audit` program does to a log: it records that, but not that it opened the
-    /// log for it, prunes nothing by itself and has no event types of its own.
-    #[cfg(feature = "cli")]
-    pub(crate) fn of_tool(dir: impl Into<PathBuf>) -> AuditLogBuilder {
-        Self::builder(dir)
-            .source("tracing-audit")
-            .retention(Retention::unlimited())
-            .catalogue(None)
-            .lifecycle(false)
-    }
-
-    /// For the demo: with its event types.
-    #[cfg(feature = "cli")]
-    pub(crate) fn of_demo(dir: impl Into<PathBuf>) -> AuditLogBuilder {
-        Self::builder(dir).catalogue(Some(capture::demo_catalogue))
+    /// Completes what processes left in a directory that ended without closing their log: writes
+    /// the events that are in their journals, seals their files, and calls `done` after each stream.
+    /// Streams of running processes are left alone.
+    ///
+    /// [`open`](AuditLogBuilder::open) does the same for a process that goes on with the log, in its
+    /// own time; this is for a directory that nobody opens again soon.
+    ///
+    /// ```
+    /// # let log = tracing_audit::AuditLog::for_tests();
+    /// # let dir = log.dir();
+    /// use tracing_audit::AuditLog;
+    ///
+    /// AuditLog::recover(dir, |stream| println!("{}: {} entries", stream.stream, stream.entries))?;
+    /// # Ok::<(), tracing_audit::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if there is no log in the directory, or if it can't be listed or written;
+    /// [`Error::Version`] if another version wrote it. What fails in one stream is among the
+    /// [`problems`](RecoveredStream::problems) of that stream.
+    pub fn recover(dir: impl AsRef<Path>, done: impl FnMut(RecoveredStream)) -> Result<()> {
+        recover_all(dir.as_ref(), done)
     }
 
     /// The layer that takes this log's events from `tracing`, and the context from spans of level
@@ -212,9 +221,30 @@ impl AuditLog {
         self.store()?.trust_clock()
     }
 
-    /// Removes what is past this retention before it returns; `None` if another process is at it.
-    #[cfg(feature = "cli")]
-    pub(crate) fn prune_now(&self, retention: &Retention) -> Result<Option<crate::store::Pruned>> {
+    /// Removes the sealed files that are past this retention, whatever the log's own is, before it
+    /// returns. It is recorded (`audit.log.pruned`).
+    /// [`AuditReader::prune_preview`](crate::AuditReader::prune_preview) only says which files these
+    /// are.
+    ///
+    /// ```
+    /// # fn main() -> tracing_audit::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path();
+    /// use tracing_audit::{AuditLog, Retention};
+    ///
+    /// let log = AuditLog::builder(dir).for_maintenance().open()?;
+    /// let pruned = log.prune_now(&Retention::days(365))?;
+    /// println!("{} files and {} bytes are gone", pruned.files.len(), pruned.bytes);
+    /// log.close()
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Locked`] while another process prunes or changes holds: try again in some seconds.
+    /// Otherwise, if the files or the holds can't be read, or if the removal can't be recorded: then
+    /// nothing is removed.
+    pub fn prune_now(&self, retention: &Retention) -> Result<Pruned> {
         self.store()?.prune_now(retention)
     }
 

@@ -66,8 +66,6 @@ pub use request::{AuditContextLayer, AuditContextService, RequestId};
 pub use scope::{AuditContext, context_slot};
 pub use scoped::{InAuditContext, Scoped};
 pub(crate) use site::catalogue_of_log;
-#[cfg(feature = "cli")]
-pub(crate) use site::demo_catalogue;
 pub use site::{SITES, Site, catalogue, site_of};
 pub(crate) use span_names::SpanNames;
 #[cfg(feature = "tower")]

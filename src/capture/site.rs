@@ -243,21 +243,5 @@ pub fn catalogue() -> Catalogue {
 
 /// The same, as a log with these names records it.
 pub(crate) fn catalogue_of_log(names: Option<&FieldNames>) -> Catalogue {
-    gather(|site| !is_ours(site), names)
-}
-
-/// That of the demo, whose calls are part of this crate.
-#[cfg(feature = "cli")]
-pub(crate) fn demo_catalogue(names: Option<&FieldNames>) -> Catalogue {
-    gather(is_ours, names)
-}
-
-fn gather(wanted: impl Fn(&Described<'_>) -> bool, names: Option<&FieldNames>) -> Catalogue {
-    let sites = SITES.iter().map(|site| site.describe());
-    Catalogue::gather(sites.filter(wanted), names)
-}
-
-/// Whether it is the demo's.
-fn is_ours(site: &Described<'_>) -> bool {
-    site.module.starts_with("tracing_audit::cli::")
+    Catalogue::gather(SITES.iter().map(|site| site.describe()), names)
 }

@@ -13,8 +13,7 @@ pub(super) use keep::{
     HashArgs, HashKeyArgs, HashKeyCommand, HoldArgs, HoldCommand, PruneArgs, RecoverArgs,
 };
 pub(super) use read::{
-    CatalogueArgs, CatalogueFormat, ExportArgs, ExportFormat, QueryArgs, ReportFormat, TailArgs,
-    VerifyArgs,
+    CatalogueArgs, CatalogueFormat, ExportArgs, QueryArgs, ReportFormat, TailArgs, VerifyArgs,
 };
 pub(super) use serve::{DemoArgs, ServeArgs, TokenArgs, TokenCommand};
 pub(super) use webhook::{

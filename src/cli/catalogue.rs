@@ -12,20 +12,12 @@ use super::{
     failure::{Failure, Outcome},
     output,
 };
-use crate::{
-    error::Error,
-    record::Catalogue,
-    store::{catalogue, check_format, layout::Layout},
-};
+use crate::{AuditReader, Catalogue};
 
 pub(super) fn run(args: &CatalogueArgs) -> Result<Outcome, Failure> {
     let catalogue = match &args.file {
         Some(file) => read(file)?,
-        None => {
-            let layout = Layout::new(&args.dir.dir);
-            check_format(&layout)?;
-            catalogue::catalogue(&layout)?
-        }
+        None => AuditReader::open(&args.dir.dir)?.catalogue()?,
     };
     let mut out = io::stdout().lock();
     if let Some(older) = &args.against {
@@ -91,8 +83,12 @@ pub(super) fn run(args: &CatalogueArgs) -> Result<Outcome, Failure> {
 }
 
 fn read(file: &Path) -> Result<Catalogue, Failure> {
-    let text = fs::read(file).map_err(Error::io("read", file))?;
+    let text = fs::read(file)
+        .map_err(|e| Failure::failed(format!("cannot read {}: {e}", file.display())))?;
     serde_json::from_slice(&text).map_err(|e| {
-        Error::damaged(file, format!("it is not a catalogue of event types: {e}")).into()
+        Failure::failed(format!(
+            "{} is not a catalogue of event types: {e}",
+            file.display()
+        ))
     })
 }

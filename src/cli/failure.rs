@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::output::escaped;
-use crate::error::Error;
+use crate::Error;
 
 /// How a command ended that did its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::failure::Failure;
-use crate::query::Filter;
+use crate::Filter;
 
 /// Which entries. Different filters must all hold.
 #[derive(Args, Clone, Debug, Default)]

@@ -5,16 +5,12 @@ use std::io::{self, Write as _};
 use super::{
     args::{HashArgs, HashKeyArgs, HashKeyCommand},
     failure::{Failure, Outcome},
+    maintain,
 };
-use crate::{
-    AuditLog,
-    store::{check_format, keys, layout::Layout},
-};
+use crate::AuditReader;
 
 pub(super) fn run(args: &HashArgs) -> Result<Outcome, Failure> {
-    let layout = Layout::new(&args.dir.dir);
-    check_format(&layout)?;
-    let keys = keys::hash_keys(&layout)?;
+    let keys = AuditReader::open(&args.dir.dir)?.hash_keys()?;
     if keys.is_empty() {
         return Err(Failure::failed(
             "there are no keys in this directory: no application hashed anything with one of its keys",
@@ -33,22 +29,20 @@ pub(super) fn run(args: &HashArgs) -> Result<Outcome, Failure> {
 
 pub(super) fn run_key(args: &HashKeyArgs) -> Result<Outcome, Failure> {
     let (HashKeyCommand::Rotate { dir, .. } | HashKeyCommand::List { dir }) = &args.command;
-    let layout = Layout::new(&dir.dir);
-    check_format(&layout)?;
+    let reader = AuditReader::open(&dir.dir)?;
     let mut out = io::stdout().lock();
     match &args.command {
         HashKeyCommand::Rotate { name, .. } => {
-            let log = AuditLog::of_tool(&dir.dir).open()?;
-            let rotated = log.rotate_hash_key(name);
-            log.close()?;
-            rotated.map_err(Failure::of_flag)?;
+            maintain::with_log(&dir.dir, |log| {
+                log.rotate_hash_key(name).map_err(Failure::of_flag)
+            })?;
             writeln!(
                 out,
                 "values are hashed with the key {name}, by each application from its next start on"
             )?;
         }
         HashKeyCommand::List { .. } => {
-            for key in keys::hash_keys(&layout)? {
+            for key in reader.hash_keys()? {
                 writeln!(out, "{}", key.name())?;
             }
         }

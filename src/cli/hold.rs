@@ -1,26 +1,21 @@
 //! `hold`: ranges of time whose entries stay.
 
-use std::{
-    io::{self, Write as _},
-    sync::Arc,
-};
+use std::io::{self, Write as _};
 
 use super::{
-    args::{DirArgs, HoldArgs, HoldCommand},
+    args::{HoldArgs, HoldCommand},
     failure::{Failure, Outcome, warn},
+    maintain::with_log,
     output,
 };
-use crate::{
-    AuditLog, Hold,
-    store::{check_format, fs::OsFs, hold::Holds, layout::Layout},
-};
+use crate::{AuditReader, Hold};
 
 pub(super) fn run(args: &HoldArgs) -> Result<Outcome, Failure> {
     let (HoldCommand::Place { dir, .. }
     | HoldCommand::List { dir, .. }
     | HoldCommand::Release { dir, .. }) = &args.command;
-    let layout = Layout::new(&dir.dir);
-    check_format(&layout)?;
+    let dir = &dir.dir;
+    let reader = AuditReader::open(dir)?;
     let mut out = io::stdout().lock();
     match &args.command {
         HoldCommand::Place {
@@ -37,7 +32,7 @@ pub(super) fn run(args: &HoldArgs) -> Result<Outcome, Failure> {
             writeln!(out, "the hold {name} is placed")?;
         }
         HoldCommand::List { format, .. } => {
-            let holds = Holds::read(Arc::new(OsFs), &layout)?.into_vec();
+            let holds = reader.holds()?;
             if holds.is_empty() {
                 warn("there are no holds");
             }
@@ -71,15 +66,4 @@ pub(super) fn run(args: &HoldArgs) -> Result<Outcome, Failure> {
         }
     }
     Ok(Outcome::Fine)
-}
-
-/// With the log open, for the record of what is done.
-fn with_log<T>(
-    dir: &DirArgs,
-    act: impl FnOnce(&AuditLog) -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    let log = AuditLog::of_tool(&dir.dir).open()?;
-    let done = act(&log);
-    log.close()?;
-    done
 }

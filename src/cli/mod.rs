@@ -18,6 +18,7 @@ mod failure;
 mod filter;
 mod hash;
 mod hold;
+mod maintain;
 mod output;
 mod output_file;
 mod progress;

@@ -11,7 +11,7 @@ use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, pres
 use serde::Serialize;
 
 use super::args::Format;
-use crate::{query::Entry, record::Timestamp};
+use crate::{Entry, Timestamp};
 
 /// The format asked for, or the one that suits where stdout leads.
 pub(super) fn format(asked: Option<Format>) -> Format {

@@ -9,17 +9,22 @@ pub(super) fn files(verb: &'static str) -> ProgressBar {
     bar(verb, "{msg} {wide_bar} {pos} of {len} files, {eta} left")
 }
 
-/// So many bytes of so many.
-pub(super) fn bytes(verb: &'static str) -> ProgressBar {
-    bar(
+/// So many bytes of this many.
+pub(super) fn bytes(verb: &'static str, total: u64) -> ProgressBar {
+    let bar = bar(
         verb,
         "{msg} {wide_bar} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left",
-    )
+    );
+    bar.set_length(total);
+    bar
 }
 
-/// So many entries, of nobody knows how many.
-pub(super) fn entries(verb: &'static str) -> ProgressBar {
-    bar(verb, "{spinner} {msg} {human_pos} entries, {per_sec}")
+/// So many bytes; how many there will be isn't known.
+pub(super) fn written(verb: &'static str) -> ProgressBar {
+    bar(
+        verb,
+        "{spinner} {msg} {binary_bytes}, {binary_bytes_per_sec}",
+    )
 }
 
 fn bar(verb: &'static str, template: &str) -> ProgressBar {

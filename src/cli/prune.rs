@@ -10,13 +10,11 @@ use std::{
 use super::{
     args::PruneArgs,
     failure::{Failure, Outcome, warn},
+    maintain,
     output::{bytes, count, table},
     stop::Stop,
 };
-use crate::{
-    AuditLog, Retention,
-    store::{Doomed, Pruned, Waiting, check_format, layout::Layout, maintain},
-};
+use crate::{AuditLog, AuditReader, ClockWait, Error, PruneReason, Pruned, PrunedFile, Retention};
 
 /// So long it is waited for others that prune the log, as its application does each minute.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,15 +36,15 @@ pub(super) fn run(args: &PruneArgs) -> Result<Outcome, Failure> {
     }
     let dir = &args.dir.dir;
     if args.dry_run {
-        let preview = maintain::would_prune(dir, &retention, args.trust_clock)?;
+        let preview = AuditReader::open(dir)?.prune_preview(&retention, args.trust_clock)?;
         show(&preview.files, preview.held, "would be removed")?;
         return Ok(outcome(preview.waiting));
     }
     // A log is opened for the record of what goes; a directory without one is left as it is.
-    check_format(&Layout::new(dir))?;
+    AuditReader::open(dir)?;
     // What was begun is finished: its record is already written.
     let stop = Stop::on_signal();
-    let log = AuditLog::of_tool(dir).open()?;
+    let log = maintain::log(dir).open()?;
     if args.trust_clock {
         log.trust_clock()?;
     }
@@ -66,18 +64,18 @@ fn prune_in_turn(
 ) -> Result<Pruned, Failure> {
     let start = Instant::now();
     loop {
-        if let Some(pruned) = log.prune_now(retention)? {
-            return Ok(pruned);
-        }
+        let lock = match log.prune_now(retention) {
+            Err(Error::Locked { path }) => path,
+            pruned => return Ok(pruned?),
+        };
         if stop.asked() || start.elapsed() >= patience {
-            return Err(still_held(log.dir(), start.elapsed()));
+            return Err(still_held(&lock, start.elapsed()));
         }
         thread::sleep(Duration::from_millis(50));
     }
 }
 
-fn still_held(dir: &Path, waited: Duration) -> Failure {
-    let lock = maintain::prune_lock(&Layout::of(dir));
+fn still_held(lock: &Path, waited: Duration) -> Failure {
     Failure::failed(format!(
         "nothing was removed: after {} s another process still holds {}. It may be the application, \
          `tracing-audit serve`, `prune` or `hold`; `lslocks` or `fuser` says which. Try again when it \
@@ -88,35 +86,35 @@ fn still_held(dir: &Path, waited: Duration) -> Failure {
 }
 
 /// Says what waits for the clock; a problem if the clock is far ahead of what it has proved.
-fn outcome(waiting: Option<Waiting>) -> Outcome {
+fn outcome(waiting: Option<ClockWait>) -> Outcome {
     let Some(waiting) = waiting else {
         return Outcome::Fine;
     };
     warn(&waiting.to_string());
-    match waiting.is_much {
+    match waiting.is_far_ahead() {
         true => Outcome::ProblemFound,
         false => Outcome::Fine,
     }
 }
 
-fn show(files: &[Doomed], held: u64, verb: &str) -> io::Result<()> {
+fn show(files: &[PrunedFile], held: u64, verb: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let total: u64 = files.iter().map(|file| file.bytes).sum();
+    let total: u64 = files.iter().map(PrunedFile::bytes).sum();
     if !files.is_empty() {
         let mut table = table(&["FILE", "ENTRIES", "SIZE", "BECAUSE OF"]);
         for file in files {
-            let lines = file
-                .lines
-                .map_or_else(|| "unreadable".to_owned(), |lines| lines.to_string());
-            let because = match file.reason.as_str() {
-                "age" => "its age",
-                "total_bytes" => "--max-bytes",
+            let entries = file
+                .entries()
+                .map_or_else(|| "unreadable".to_owned(), |entries| entries.to_string());
+            let because = match file.reason() {
+                PruneReason::Age => "its age",
+                PruneReason::TotalBytes => "--max-bytes",
                 _ => "--min-free-bytes",
             };
             table.add_row([
-                file.stem.to_string(),
-                lines,
-                bytes(file.bytes),
+                file.name(),
+                entries,
+                bytes(file.bytes()),
                 because.to_owned(),
             ]);
         }
@@ -140,16 +138,18 @@ fn show(files: &[Doomed], held: u64, verb: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
-    use crate::store::lock::Lock;
 
     #[test]
     fn it_waits_for_whoever_prunes_but_not_for_ever() {
         let dir = tempfile::tempdir().unwrap();
-        let log = AuditLog::of_tool(dir.path()).open().unwrap();
-        let path = maintain::prune_lock(&Layout::of(dir.path()));
+        let log = maintain::log(dir.path()).open().unwrap();
+        let path = dir.path().join("state/locks/prune.lock");
         let retention = Retention::unlimited().max_bytes(0);
-        let held = Lock::try_take(&path).unwrap().unwrap();
+        let held = File::create(&path).unwrap();
+        held.try_lock().unwrap();
         let in_turn = |patience| prune_in_turn(&log, &retention, &Stop::default(), patience);
 
         let Err(Failure::Failed(what)) = in_turn(Duration::from_millis(10)) else {

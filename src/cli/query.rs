@@ -10,11 +10,7 @@ use super::{
     failure::{Failure, Outcome, warn},
     output,
 };
-use crate::{
-    error::Error,
-    query::{AuditReader, Page, PageStart, Query, Scanned},
-    record::json::Json,
-};
+use crate::{AuditReader, Error, Page, PageStart, Query, Scanned};
 
 pub(super) fn run(args: &QueryArgs) -> Result<Outcome, Failure> {
     let filter = args.filter.filter()?;
@@ -33,8 +29,7 @@ pub(super) fn run(args: &QueryArgs) -> Result<Outcome, Failure> {
             Format::Table => writeln!(out, "{}", output::entries_table([&entry]).trim_fmt())?,
             Format::Ndjson => output::write_lines(&mut out, [&entry])?,
             Format::Json => {
-                let pretty = serde_json::to_string_pretty(&entry.parse::<Json>()?)
-                    .map_err(io::Error::other)?;
+                let pretty = serde_json::to_string_pretty(&entry).map_err(io::Error::other)?;
                 write_json(&mut out, &pretty)?;
             }
         }

@@ -8,7 +8,7 @@ use super::{
     output::{count, escaped},
     stop::Stop,
 };
-use crate::store::maintain;
+use crate::AuditLog;
 
 pub(super) fn run(args: &RecoverArgs) -> Result<Outcome, Failure> {
     // The signals wait: each step can be cut short, but then the next start has it to do.
@@ -16,20 +16,20 @@ pub(super) fn run(args: &RecoverArgs) -> Result<Outcome, Failure> {
     let mut out = io::stdout().lock();
     let (mut streams, mut problems) = (0, 0_u64);
     let mut written = Ok(());
-    maintain::recover_now(&args.dir.dir, |rescued| {
-        for problem in &rescued.problems {
+    AuditLog::recover(&args.dir.dir, |completed| {
+        for problem in &completed.problems {
             problems += 1;
-            warn(&format!("problem: stream {}: {problem}", rescued.stream));
+            warn(&format!("problem: stream {}: {problem}", completed.stream));
         }
-        if rescued.records == 0 && rescued.sealed == 0 {
+        if completed.entries == 0 && completed.sealed_files == 0 {
             return;
         }
         streams += 1;
-        let records = count(rescued.records, "entry");
-        let files = count(rescued.sealed, "file");
+        let entries = count(completed.entries, "entry");
+        let files = count(completed.sealed_files, "file");
         let what = format!(
-            "stream {}: {records} from its journal, {files} sealed",
-            rescued.stream
+            "stream {}: {entries} from its journal, {files} sealed",
+            completed.stream
         );
         if written.is_ok() {
             written = writeln!(out, "{}", escaped(&what));

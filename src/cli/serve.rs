@@ -11,15 +11,12 @@ use toml::Table;
 use super::{
     args::ServeArgs,
     failure::{Failure, Outcome},
+    maintain,
     output::escaped,
     stop,
 };
 use crate::{
-    AuditLog,
-    error::Error,
-    forward::{Administrator, Subscription},
-    server::{RouterOptions, ServeOptions, Server},
-    store::{check_format, layout::Layout},
+    AuditLog, AuditReader, Error, RouterOptions, ServeOptions, Server, webhook::Subscription,
 };
 
 pub(super) fn run(
@@ -28,9 +25,9 @@ pub(super) fn run(
 ) -> Result<Outcome, Failure> {
     let dir = &args.dir.dir;
     // A mistyped directory should not become a log.
-    check_format(&Layout::new(dir))?;
+    AuditReader::open(dir)?;
     // Its own stream: reads are recorded. What is kept how long is for the application to say.
-    let mut log = AuditLog::of_tool(dir).lifecycle(true);
+    let mut log = maintain::log(dir).lifecycle(true);
     if let Some(permissions) = args.permissions {
         log = log.permissions(permissions);
     }
@@ -85,30 +82,44 @@ pub(super) fn run(
 
 /// Makes the log's webhooks agree with the configuration file.
 fn declare(log: &AuditLog, file: &Path, tables: &[Table]) -> Result<(), Failure> {
-    let of_table = |at: usize, error: Error| match error {
+    let of_table = |number: usize, error: Error| match error {
         Error::Invalid { parameter, problem } => Failure::Usage(format!(
-            "{}: [[webhooks]] number {}: {parameter}: {problem}",
-            file.display(),
-            at + 1
+            "{}: [[webhooks]] number {number}: {parameter}: {problem}",
+            file.display()
         )),
         error => error.into(),
     };
     let read = |(at, table): (usize, &Table)| {
         let settings = serde_json::to_value(table).map_err(|e| Failure::failed(e.to_string()))?;
         Subscription::from_settings(settings.as_object().unwrap_or(&Map::new()))
-            .map_err(|error| of_table(at, error))
+            .map_err(|error| of_table(at + 1, error))
     };
     let wanted = tables
         .iter()
         .enumerate()
         .map(read)
         .collect::<Result<Vec<_>, _>>()?;
-    Administrator::new(log)
-        .declare(&file.display().to_string(), wanted)
-        .map_err(|(at, error)| match at {
-            Some(at) => of_table(at, error),
+    let names: Vec<String> = wanted.iter().map(|one| one.name().to_owned()).collect();
+    log.declare_subscriptions_in(&file.display().to_string(), wanted)
+        .map_err(|error| match of_named(&names, &error) {
+            Some((number, error)) => of_table(number, error),
             None => error.into(),
         })
+}
+
+/// The number of the webhook that an error names, and the error without the name.
+fn of_named(names: &[String], error: &Error) -> Option<(usize, Error)> {
+    let Error::Invalid { parameter, problem } = error else {
+        return None;
+    };
+    let (name, setting) = parameter.split_once(": ")?;
+    // Of two that have the same name, the second is wrong.
+    let at = names.iter().rposition(|one| one == name)?;
+    let error = Error::Invalid {
+        parameter: setting.to_owned(),
+        problem: problem.clone(),
+    };
+    Some((at + 1, error))
 }
 
 /// The library names its options, the operator's flags are called otherwise.

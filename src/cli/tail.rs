@@ -13,7 +13,7 @@ use super::{
     output,
     stop::Stop,
 };
-use crate::query::{AuditReader, Entry, Order, Query, TailStart};
+use crate::{AuditReader, Entry, Order, Query, TailStart};
 
 /// How often the log is looked at.
 const PAUSE: Duration = Duration::from_millis(200);

@@ -7,18 +7,14 @@ use super::{
     failure::{Failure, Outcome, warn},
     output,
 };
-use crate::{
-    error::Error,
-    record::{Day, Timestamp},
-    server::{NewToken, TokenInfo, TokenStore},
-    store::{check_format, layout::Layout},
-};
+use crate::{AuditReader, Day, Error, NewToken, Timestamp, TokenInfo, TokenStore};
 
 pub(super) fn run(args: &TokenArgs) -> Result<Outcome, Failure> {
     let (TokenCommand::Create { dir, .. }
     | TokenCommand::List { dir, .. }
     | TokenCommand::Revoke { dir, .. }) = &args.command;
-    check_format(&Layout::new(&dir.dir))?;
+    // A mistyped directory should not become a log.
+    AuditReader::open(&dir.dir)?;
     let tokens = TokenStore::open(&dir.dir);
     let mut out = io::stdout().lock();
     match &args.command {

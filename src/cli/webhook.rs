@@ -6,17 +6,14 @@ mod show;
 use std::io::{self, Write as _};
 
 use super::{
-    args::{AddArgs, DirArgs, NamedArgs, ReplayArgs, SetArgs, WebhookArgs, WebhookCommand},
+    args::{AddArgs, NamedArgs, ReplayArgs, SetArgs, WebhookArgs, WebhookCommand},
     failure::{Failure, Outcome, warn},
+    maintain,
     output::{count, escaped},
 };
 use crate::{
     AuditLog, AuditReader,
-    error::Error,
-    forward::{
-        self, Administrator, Refusal, Replay, Subscription, SubscriptionReport, sign::SigningSecret,
-    },
-    store::{check_format, layout::Layout},
+    webhook::{Replay, SigningSecret, Subscription, SubscriptionReport},
 };
 
 pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, Failure> {
@@ -35,52 +32,44 @@ pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, Failure> {
         | C::Resume(named)
         | C::Remove(named) => &named.dir,
     };
-    let layout = Layout::new(&dir.dir);
-    check_format(&layout)?;
+    let reader = AuditReader::open(&dir.dir)?;
     let mut out = io::stdout().lock();
     match &args.command {
         C::Add(add) => self::add(&mut out, add)?,
-        C::List(list) => show::list(&mut out, &layout, list.format)?,
+        C::List(list) => show::list(&mut out, &reader, list.format)?,
         C::Show(shown) => {
-            let report = found(&layout, &shown.named)?;
-            show::one(
-                &mut out,
-                &report,
-                forward::attempts(&layout, &shown.named.name)?,
-                shown.format,
-            )?;
+            let report = found(&reader, &shown.named)?;
+            let attempts = reader.deliveries(&shown.named.name)?;
+            show::one(&mut out, &report, attempts, shown.format)?;
         }
         C::Set(set) => change(&mut out, set)?,
         C::Test(shown) => {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
-            let attempt = with_log(&shown.named.dir, |admin| {
-                runtime.block_on(admin.test(&shown.named.name))
+            let attempt = of_webhook(&shown.named, |log, name| {
+                runtime.block_on(log.test_subscription(name))
             })?;
             show::deliveries(&mut out, std::slice::from_ref(&attempt), shown.format)?;
             return Ok(Outcome::problem_if(!attempt.delivered));
         }
         C::Deliveries(shown) => {
-            found(&layout, &shown.named)?;
-            show::deliveries(
-                &mut out,
-                &forward::attempts(&layout, &shown.named.name)?,
-                shown.format,
-            )?;
+            found(&reader, &shown.named)?;
+            let attempts = reader.deliveries(&shown.named.name)?;
+            show::deliveries(&mut out, &attempts, shown.format)?;
         }
         C::DeadLetters(shown) => {
-            found(&layout, &shown.named)?;
-            show::dead_letters(&mut out, &layout, &shown.named.name, shown.format)?;
+            found(&reader, &shown.named)?;
+            show::dead_letters(&mut out, &reader, &shown.named.name, shown.format)?;
         }
         C::Replay(args) => replay(&mut out, args)?,
         C::RotateSecret(named) => {
-            let secret = with_log(&named.dir, |admin| admin.rotate(&named.name))?;
+            let secret = of_webhook(named, AuditLog::rotate_signing_secret)?;
             show_secret(&mut out, &named.name, &secret)?;
             warn("The secrets before it sign as well, until tracing-audit webhook retire-secrets.");
         }
         C::RetireSecrets(named) => {
-            let retired = with_log(&named.dir, |admin| admin.retire(&named.name))?;
+            let retired = of_webhook(named, AuditLog::retire_signing_secrets)?;
             writeln!(
                 out,
                 "{} of the webhook {} retired",
@@ -88,15 +77,13 @@ pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, Failure> {
                 escaped(&named.name)
             )?;
         }
-        C::Pause(named) => act(&mut out, named, "paused", |admin| {
-            admin.pause(&named.name, true)
+        C::Pause(named) => act(&mut out, named, "paused", |log, name| {
+            log.pause_subscription(name, true)
         })?,
-        C::Resume(named) => act(&mut out, named, "resumed", |admin| {
-            admin.pause(&named.name, false)
+        C::Resume(named) => act(&mut out, named, "resumed", |log, name| {
+            log.pause_subscription(name, false)
         })?,
-        C::Remove(named) => act(&mut out, named, "removed", |admin| {
-            admin.remove(&named.name)
-        })?,
+        C::Remove(named) => act(&mut out, named, "removed", AuditLog::unsubscribe)?,
     }
     Ok(Outcome::Fine)
 }
@@ -111,7 +98,9 @@ fn add(out: &mut impl io::Write, add: &AddArgs) -> Result<(), Failure> {
         let secret = made.insert(SigningSecret::random()?);
         subscription.signing_secret(secret.reveal())
     };
-    with_log(&add.dir, |admin| admin.add(subscription))?;
+    maintain::with_log(&add.dir.dir, |log| {
+        log.subscribe(subscription).map_err(settings::of_flag)
+    })?;
     match made {
         Some(secret) => show_secret(out, &add.name, &secret)?,
         None => writeln!(out, "the webhook {} is added", escaped(&add.name))?,
@@ -147,11 +136,9 @@ fn show_secret(
 
 fn change(out: &mut impl io::Write, set: &SetArgs) -> Result<(), Failure> {
     let patch = settings::of_set(set)?;
-    let name = &set.named.name;
-    with_log(&set.named.dir, |admin| {
-        admin.change(name, |found| Ok((found.patched(&patch)?, ())))
-    })?;
-    Ok(writeln!(out, "the webhook {} is changed", escaped(name))?)
+    act(out, &set.named, "changed", |log, name| {
+        log.patch_subscription(name, &patch)
+    })
 }
 
 fn replay(out: &mut impl io::Write, args: &ReplayArgs) -> Result<(), Failure> {
@@ -171,27 +158,32 @@ fn replay(out: &mut impl io::Write, args: &ReplayArgs) -> Result<(), Failure> {
             ));
         }
     };
-    let NamedArgs { dir, name } = &args.named;
-    with_log(dir, |admin| admin.replay(name, replay))?;
+    of_webhook(&args.named, |log, name| {
+        log.replay(name, replay).map(|found| found.then_some(()))
+    })?;
     Ok(writeln!(
         out,
         "the entries are sent to {} again by the process that delivers webhooks",
-        escaped(name)
+        escaped(&args.named.name)
     )?)
 }
 
-fn found(layout: &Layout, named: &NamedArgs) -> Result<SubscriptionReport, Failure> {
-    forward::report(layout, &AuditReader::open(layout.root())?, &named.name)?
-        .ok_or_else(|| failure(Refusal::NoSuch(named.name.clone())))
+fn found(reader: &AuditReader, named: &NamedArgs) -> Result<SubscriptionReport, Failure> {
+    reader
+        .subscription(&named.name)?
+        .ok_or_else(|| no_such(&named.name))
 }
 
+/// Does something to a webhook, which says whether there is one of this name.
 fn act(
     out: &mut impl io::Write,
     named: &NamedArgs,
     done: &str,
-    act: impl FnOnce(&Administrator<'_>) -> Result<(), Refusal>,
+    act: impl FnOnce(&AuditLog, &str) -> crate::Result<bool>,
 ) -> Result<(), Failure> {
-    with_log(&named.dir, act)?;
+    of_webhook(named, |log, name| {
+        act(log, name).map(|found| found.then_some(()))
+    })?;
     Ok(writeln!(
         out,
         "the webhook {} is {done}",
@@ -199,20 +191,18 @@ fn act(
     )?)
 }
 
-fn failure(refusal: Refusal) -> Failure {
-    match refusal {
-        Refusal::Error(error @ Error::Invalid { .. }) => settings::of_flag(error),
-        other => Failure::failed(other.text()),
-    }
+/// Does something to a webhook, with the log open; `None` says that there is none of this name.
+fn of_webhook<T>(
+    named: &NamedArgs,
+    act: impl FnOnce(&AuditLog, &str) -> crate::Result<Option<T>>,
+) -> Result<T, Failure> {
+    maintain::with_log(&named.dir.dir, |log| {
+        act(log, &named.name)
+            .map_err(settings::of_flag)?
+            .ok_or_else(|| no_such(&named.name))
+    })
 }
 
-/// With the log open, for the record of what is done.
-fn with_log<T>(
-    dir: &DirArgs,
-    act: impl FnOnce(&Administrator<'_>) -> Result<T, Refusal>,
-) -> Result<T, Failure> {
-    let log = AuditLog::of_tool(&dir.dir).open()?;
-    let done = act(&Administrator::new(&log)).map_err(failure);
-    log.close()?;
-    done
+fn no_such(name: &str) -> Failure {
+    Failure::failed(format!("there is no webhook {name:?}"))
 }

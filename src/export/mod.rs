@@ -2,17 +2,23 @@
 //!
 //! In come a range of time and the log's files; out comes a [`pieces::Download`]: a ZIP or gzip
 //! file whose length, entity tag and every byte range are known before the first byte is read,
-//! because whole blocks of sealed files are copied as they are.
+//! because whole blocks of sealed files are copied as they are. What a filter on fields picks out
+//! (`filtered`) is packed while it is found, and its length is not known before.
 
 mod cut;
 mod deflate;
 pub(crate) mod files;
-#[cfg(feature = "server")]
-pub(crate) mod filtered_zip;
-pub(crate) mod manifest;
+pub(crate) mod filtered;
+mod filtered_zip;
+mod format;
+mod manifest;
+mod packed;
 pub(crate) mod pieces;
-pub(crate) mod plan;
+mod plan;
 mod zip;
+
+pub use format::ExportFormat;
+pub use packed::Export;
 
 #[cfg(test)]
 mod tests;

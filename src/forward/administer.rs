@@ -63,7 +63,8 @@ impl Refusal {
     pub(super) fn into_error(self) -> Error {
         match self {
             Self::Error(error) => error,
-            other => Error::invalid("name", other.text()),
+            Self::NoSuch(_) => Error::invalid("name", self.text()),
+            other => Error::Conflict(other.text()),
         }
     }
 

@@ -128,17 +128,32 @@ impl AuditLog {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] names the subscription and the setting that can't be used, or one that is
-    /// declared elsewhere, or says that there are too many: a log has 100 at most. Nothing is
-    /// changed then.
+    /// [`Error::Invalid`] names the subscription and the setting that can't be used, or says that
+    /// there are too many: a log has 100 at most. [`Error::Conflict`] names one that is declared
+    /// elsewhere. Nothing is changed then.
     pub fn declare_subscriptions(&self, subscriptions: Vec<Subscription>) -> Result<()> {
+        let place = format!("the application {}", self.stream().source());
+        self.declare_subscriptions_in(&place, subscriptions)
+    }
+
+    /// The same for subscriptions that are declared elsewhere than in the application's code: in
+    /// `place`, such as the path of a configuration file. That is where whoever wants to change one
+    /// is told to do it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`declare_subscriptions`](Self::declare_subscriptions).
+    pub fn declare_subscriptions_in(
+        &self,
+        place: &str,
+        subscriptions: Vec<Subscription>,
+    ) -> Result<()> {
         let names: Vec<String> = subscriptions
             .iter()
             .map(|one| one.name().to_owned())
             .collect();
-        let place = format!("the application {}", self.stream().source());
         Administrator::new(self)
-            .declare(&place, subscriptions)
+            .declare(place, subscriptions)
             .map_err(
                 |(at, error)| match (at.and_then(|at| names.get(at)), error) {
                     (Some(name), Error::Invalid { parameter, problem }) => {

@@ -43,6 +43,7 @@ mod manage;
 mod outbox;
 mod pulse;
 mod queue;
+mod read;
 #[cfg(test)]
 mod receiver;
 mod replay;

@@ -1,6 +1,8 @@
 //! What an application does with the subscriptions of its log. For the log it is the system that
 //! does it.
 
+use serde_json::{Map, Value};
+
 use super::{
     administer::{Administrator, Refusal},
     history::{self, DeliveryAttempt},
@@ -18,8 +20,9 @@ impl AuditLog {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`](crate::Error::Invalid) names the setting that can't be used, or says that
-    /// there are 100 already: a log has no more.
+    /// [`Error::Invalid`](crate::Error::Invalid) names the setting that can't be used;
+    /// [`Error::Conflict`](crate::Error::Conflict) says that there is one of this name, or that there
+    /// are 100 already: a log has no more.
     pub fn subscribe(&self, subscription: Subscription) -> Result<()> {
         Administrator::new(self)
             .add(subscription)
@@ -32,11 +35,41 @@ impl AuditLog {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`](crate::Error::Invalid) names the setting that can't be used, or says
-    /// where the subscription is declared.
+    /// [`Error::Invalid`](crate::Error::Invalid) names the setting that can't be used;
+    /// [`Error::Conflict`](crate::Error::Conflict) says where the subscription is declared.
     pub fn update_subscription(&self, subscription: Subscription) -> Result<bool> {
         let name = subscription.name.clone();
         let changed = Administrator::new(self).change(&name, |_| Ok((subscription, ())));
+        changed
+            .map(Some)
+            .or_else(Refusal::or_none)
+            .map(|found| found.is_some())
+    }
+
+    /// Changes these settings of a subscription, as a JSON merge patch (RFC 7396) does: `null` is the
+    /// default again. The names of the settings are those of
+    /// [`Subscription::from_settings`]. It goes on where it is in the log. It is recorded
+    /// (`audit.subscription.changed`). False if there is none of this name.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let log = tracing_audit::AuditLog::for_tests();
+    /// use serde_json::json;
+    /// use tracing_audit::webhook::Subscription;
+    ///
+    /// log.subscribe(Subscription::new("siem", "https://siem.example.com/hooks", ["auth.*"]))?;
+    /// let patch = json!({"severity": ["error", "critical"], "tenant_id": null});
+    /// assert!(log.patch_subscription("siem", patch.as_object().unwrap())?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`update_subscription`](Self::update_subscription).
+    pub fn patch_subscription(&self, name: &str, patch: &Map<String, Value>) -> Result<bool> {
+        let changed =
+            Administrator::new(self).change(name, |found| Ok((found.patched(patch)?, ())));
         changed
             .map(Some)
             .or_else(Refusal::or_none)
@@ -88,18 +121,17 @@ impl AuditLog {
             .or_else(Refusal::or_none)
     }
 
-    /// Signs with the newest secret alone. It is recorded (`audit.subscription.changed`). False if
-    /// there is no such subscription.
+    /// Signs with the newest secret alone, and says how many no longer sign. It is recorded
+    /// (`audit.subscription.changed`). `None` if there is no such subscription.
     ///
     /// # Errors
     ///
     /// If the subscriptions can't be written.
-    pub fn retire_signing_secrets(&self, name: &str) -> Result<bool> {
+    pub fn retire_signing_secrets(&self, name: &str) -> Result<Option<usize>> {
         Administrator::new(self)
             .retire(name)
             .map(Some)
             .or_else(Refusal::or_none)
-            .map(|found| found.is_some())
     }
 
     /// All subscriptions, with how they are doing.

@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Result},
     journal,
     record::{
-        Catalogue, HashKey, Source,
+        HashKey, Source,
         denied::{self, FieldNames},
         json::members,
     },
@@ -68,14 +68,10 @@ pub struct AuditLogBuilder {
     /// Fields of spans, each with the field of the record that it is taken for.
     span_fields: Vec<(String, Option<String>)>,
     allowed_fields: Vec<String>,
-    /// What the program can record; none if that is not to be kept.
-    catalogue: Option<CatalogueOf>,
+    keeps_catalogue: bool,
     lifecycle: bool,
     on_problem: Option<Callback>,
 }
-
-/// The catalogue of a program whose log has these names.
-type CatalogueOf = fn(Option<&FieldNames>) -> Catalogue;
 
 impl AuditLogBuilder {
     pub(super) fn new(dir: PathBuf) -> Self {
@@ -99,7 +95,7 @@ impl AuditLogBuilder {
             denied_fields: Vec::new(),
             span_fields: Vec::new(),
             allowed_fields: Vec::new(),
-            catalogue: Some(capture::catalogue_of_log),
+            keeps_catalogue: true,
             lifecycle: true,
             on_problem: None,
         }
@@ -386,9 +382,27 @@ impl AuditLogBuilder {
         self
     }
 
-    #[cfg(feature = "cli")]
-    pub(super) fn catalogue(mut self, of_program: Option<CatalogueOf>) -> Self {
-        self.catalogue = of_program;
+    /// For a tool that opens the log of an application to change something about it, such as a hold
+    /// or a webhook. The change is recorded, and nothing else: the tool prunes nothing by itself
+    /// ([`Retention::unlimited`]), does not record that it opened and closed the log
+    /// ([`lifecycle`](Self::lifecycle)), and keeps no [`catalogue`](crate::catalogue()) of its own
+    /// event types in the directory.
+    ///
+    /// ```
+    /// # fn main() -> tracing_audit::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let dir = dir.path();
+    /// use tracing_audit::{AuditLog, Hold};
+    ///
+    /// let log = AuditLog::builder(dir).source("legal-tool").for_maintenance().open()?;
+    /// log.place_hold(Hold::new("case-17", "2026-10-01", "2026-10-31")?)?;
+    /// log.close()
+    /// # }
+    /// ```
+    pub fn for_maintenance(mut self) -> Self {
+        self.retention = Retention::unlimited();
+        self.lifecycle = false;
+        self.keeps_catalogue = false;
         self
     }
 
@@ -465,11 +479,12 @@ impl AuditLogBuilder {
             health: Arc::new(Health::new(self.on_problem)),
         };
         let store = open(&self.dir, options.clone())?;
-        if let Some(of_program) = self.catalogue
-            && let Err(error) = catalogue::keep_catalogue(&store.layout, &source, of_program(names))
-        {
-            // The log does without; it tells those who look what it is about.
-            tracing::warn!(target: "tracing_audit", "the catalogue of event types could not be kept: {error}");
+        if self.keeps_catalogue {
+            let of_program = capture::catalogue_of_log(names);
+            if let Err(error) = catalogue::keep_catalogue(&store.layout, &source, of_program) {
+                // The log does without; it tells those who look what it is about.
+                tracing::warn!(target: "tracing_audit", "the catalogue of event types could not be kept: {error}");
+            }
         }
         let own_keys = !self.hash_keys.is_empty();
         let hash_keys = if own_keys {

@@ -28,13 +28,18 @@ impl Cancel {
         (Self::when(move || dropped.load(Ordering::Relaxed)), guard)
     }
 
+    /// Whether there is nobody to go on for.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.0.as_ref().is_some_and(|cancelled| cancelled())
+    }
+
     /// An error if there is nobody to go on for.
     pub(super) fn check(&self, log: &Path) -> Result<()> {
-        match &self.0 {
-            Some(gone) if gone() => Err(Error::io("go on reading", log)(io::Error::other(
+        match self.is_cancelled() {
+            true => Err(Error::io("go on reading", log)(io::Error::other(
                 "whoever asked for it has gone",
             ))),
-            _ => Ok(()),
+            false => Ok(()),
         }
     }
 }

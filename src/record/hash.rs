@@ -88,8 +88,9 @@ impl HashKey {
         &self.name
     }
 
-    /// The hash of a value with this key, as it stands in the log.
-    pub(crate) fn hash(&self, value: &str) -> String {
+    /// The hash of a value with this key, as it stands in the log:
+    /// `hmac-sha256:<name>:<32 hexadecimal digits>`.
+    pub fn hash(&self, value: &str) -> String {
         let mut text = String::new();
         let key = Prepared::new(self);
         let mut mac = key.start();

@@ -23,13 +23,17 @@ use axum::{
 use super::{
     access::Scope,
     body::body,
-    filtered::{self, Format},
+    filtered,
     params::{self, take},
     problem::Problem,
     range::{self, Wanted},
     state::{Slot, State},
 };
-use crate::{export::pieces::Download, query::Filter, record::Timestamp};
+use crate::{
+    export::{ExportFormat, filtered::Filtered, pieces::Download},
+    query::{Filter, Order},
+    record::Timestamp,
+};
 
 /// How many plans are kept, and for how long after their last use.
 const KEPT: usize = 8;
@@ -99,7 +103,7 @@ pub(super) async fn export(
     let asker = app.admit(&request, Scope::Export)?;
     let given = params::parse(request.uri.query())?;
     let mut params = given.clone();
-    let format: Format = take(&mut params, "format")?
+    let format: ExportFormat = take(&mut params, "format")?
         .as_deref()
         .unwrap_or("zip")
         .parse()?;
@@ -115,10 +119,10 @@ pub(super) async fn export(
         .detail("format", format.as_str());
     let name = file_name(&filter, format);
 
-    if format == Format::Ndjson || filter.has_field_filters() {
+    if format == ExportFormat::Ndjson || filter.has_field_filters() {
         let order = match (order, format) {
-            (Some(order), Format::Ndjson) => order.parse()?,
-            (None, _) => crate::query::Order::Asc,
+            (Some(order), ExportFormat::Ndjson) => order.parse()?,
+            (None, _) => Order::Asc,
             (Some(_), _) => {
                 return Err(Problem::parameter(
                     "order",
@@ -131,7 +135,14 @@ pub(super) async fn export(
         let content = if method == Method::HEAD {
             Body::empty()
         } else {
-            filtered::stream(&app, [slot, download], filter, order, format)
+            let reader = app.reader.clone();
+            let wanted = Filtered {
+                reader,
+                filter,
+                order,
+                format,
+            };
+            filtered::stream(&app, [slot, download], wanted)
         };
         return Ok((headers(format, &name), content).into_response());
     }
@@ -209,7 +220,7 @@ async fn plan(
     app: &State,
     slot: Slot,
     filter: &Filter,
-    format: Format,
+    format: ExportFormat,
 ) -> Result<Planned, Problem> {
     let now = Timestamp::now();
     let range = filter.start().unwrap_or(Timestamp::MIN)..filter.end().unwrap_or(Timestamp::MAX);
@@ -219,7 +230,7 @@ async fn plan(
         let plan = files.plan(range)?;
         let (lines, fixed) = (plan.lines(), plan.immutable() && past);
         let file = match format {
-            Format::Gz => plan.into_gzip(),
+            ExportFormat::Gzip => plan.into_gzip(),
             _ => plan.into_zip()?,
         };
         Ok(Planned {
@@ -251,20 +262,20 @@ fn download_slot(app: &State) -> Result<Slot, Problem> {
     Ok(Slot(Arc::new(slot)))
 }
 
-fn headers(format: Format, name: &str) -> [(header::HeaderName, HeaderValue); 2] {
+fn headers(format: ExportFormat, name: &str) -> [(header::HeaderName, HeaderValue); 2] {
     let disposition = HeaderValue::try_from(format!("attachment; filename=\"{name}\""))
         .expect("the name has letters, digits and dashes");
     [
         (
             header::CONTENT_TYPE,
-            HeaderValue::from_static(format.media_type()),
+            HeaderValue::from_static(media_type(format)),
         ),
         (header::CONTENT_DISPOSITION, disposition),
     ]
 }
 
 /// `audit-2026-11-01-2026-11-30.zip`: the first and the last day, made of our own texts only.
-fn file_name(filter: &Filter, format: Format) -> String {
+fn file_name(filter: &Filter, format: ExportFormat) -> String {
     let day = |time: Timestamp| time.day().to_string();
     let from = filter.start().map_or_else(|| "begin".to_owned(), day);
     // The end itself is outside.
@@ -277,5 +288,18 @@ fn file_name(filter: &Filter, format: Format) -> String {
     } else {
         ""
     };
-    format!("audit-{from}-{to}{filtered}.{}", format.ending())
+    let ending = match format {
+        ExportFormat::Zip => "zip",
+        ExportFormat::Gzip => "jsonl.gz",
+        ExportFormat::Ndjson => "jsonl",
+    };
+    format!("audit-{from}-{to}{filtered}.{ending}")
+}
+
+fn media_type(format: ExportFormat) -> &'static str {
+    match format {
+        ExportFormat::Zip => "application/zip",
+        ExportFormat::Gzip => "application/gzip",
+        ExportFormat::Ndjson => "application/x-ndjson",
+    }
 }

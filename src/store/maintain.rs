@@ -1,12 +1,9 @@
-//! What an operator does with a directory, at once and to the end: recover, prune, or only look
-//! what there would be to do.
+//! What an operator does with a log, at once and to the end: recover, prune, or only look which
+//! files a pruning would remove.
 //!
 //! The same steps as the sealer thread's, with the same locks, so that both may be at work.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use super::{
     Store,
@@ -16,8 +13,8 @@ use super::{
     hold,
     layout::Layout,
     names::FileStem,
-    prepare::{check_format, check_writable},
-    prune::{self, Preview, Pruned, Pruner},
+    prepare::check_writable,
+    prune::{self, Pruned, Pruner},
     recover,
     retention::Retention,
     seal,
@@ -31,55 +28,58 @@ use crate::{
     record::{OwnRecord, Severity, Source, StreamId},
 };
 
-/// What was done with one stream that a dead process left.
-#[derive(Debug)]
-pub(crate) struct Rescued {
-    pub(crate) stream: StreamId,
-    /// How many records came from its journal.
-    pub(crate) records: u64,
-    /// How many files were sealed, or were before.
-    pub(crate) sealed: u64,
-    /// What could not be done, and where it is.
-    pub(crate) problems: Vec<String>,
+/// A stream that a dead process left, as [`AuditLog::recover`](crate::AuditLog::recover) has
+/// completed it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RecoveredStream {
+    /// The stream.
+    pub stream: StreamId,
+    /// How many entries were taken from its journal.
+    pub entries: u64,
+    /// How many of the files that it left are sealed now.
+    pub sealed_files: u64,
+    /// Each failure in a sentence, with the file. The next recovery tries again.
+    pub problems: Vec<String>,
 }
 
 /// Makes whole what dead processes left, seals it and removes the live twins, one stream after the
 /// other. Those of living processes are left alone.
-pub(crate) fn recover_now(dir: &Path, mut done: impl FnMut(Rescued)) -> Result<()> {
+pub(crate) fn recover_all(dir: &Path, mut done: impl FnMut(RecoveredStream)) -> Result<()> {
     let (fs, layout, clock) = (OsFs, Layout::of(dir), SystemClock::new());
     fs.check_owner(layout.root())?;
     check_writable(&fs, &layout)?;
     for stream in Survey::take(&fs, &layout)?.streams(&fs, &layout)? {
-        let mut rescued = Rescued {
+        let mut completed = RecoveredStream {
             stream: stream.clone(),
-            records: 0,
-            sealed: 0,
+            entries: 0,
+            sealed_files: 0,
             problems: Vec::new(),
         };
         let recovered = match recover::recover(&fs, &layout, &clock, &stream) {
             Ok(None) => continue,
             Ok(Some(recovered)) => recovered,
             Err(error) => {
-                rescued.problems.push(error.to_string());
-                done(rescued);
+                completed.problems.push(error.to_string());
+                done(completed);
                 continue;
             }
         };
-        rescued.records = recovered.records;
-        rescued.problems = recovered.problems;
+        completed.entries = recovered.records;
+        completed.problems = recovered.problems;
         for stem in &recovered.files {
             let level = Level::new(6).unwrap_or(Level::FASTEST);
             let sealed = seal::seal_sound(&fs, &layout, stem, level);
             match sealed.and_then(|_| remove_twin(&fs, &layout, stem)) {
-                Ok(()) => rescued.sealed += 1,
-                Err(error) => rescued.problems.push(error.to_string()),
+                Ok(()) => completed.sealed_files += 1,
+                Err(error) => completed.problems.push(error.to_string()),
             }
         }
         // With files left to seal the lock's file stays, and whoever comes next finds them.
-        if rescued.sealed == recovered.files.len() as u64 {
+        if completed.sealed_files == recovered.files.len() as u64 {
             recovered.lock.remove()?;
         }
-        done(rescued);
+        done(completed);
     }
     // The twins of what was sealed before; their grace is cut short.
     for stem in Survey::take(&fs, &layout)?.all_live() {
@@ -96,28 +96,30 @@ fn is_sealed(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<bool> {
     Ok(found.is_some())
 }
 
-/// What pruning would remove now, if the clock is trusted or, with `trust_clock`, were it.
-pub(crate) fn would_prune(dir: &Path, retention: &Retention, trust_clock: bool) -> Result<Preview> {
-    let (fs, layout) = (Arc::new(OsFs), Layout::of(dir));
-    check_format(&layout)?;
-    let sealed = LocalSealed::new(fs, layout);
+/// The files that a pruning would remove now. With `trust_clock`, as if a person had confirmed the
+/// clock.
+pub(crate) fn prune_preview(
+    fs: Arc<dyn Fs>,
+    layout: &Layout,
+    retention: &Retention,
+    trust_clock: bool,
+) -> Result<Pruned> {
+    let sealed = LocalSealed::new(fs, layout.clone());
     let clock = SystemClock::new();
     prune::preview(&clock, &sealed, retention, trust_clock)
 }
 
-/// The lock that is held by whoever prunes a log or changes its holds.
-pub(crate) fn prune_lock(layout: &Layout) -> PathBuf {
-    layout.lock(hold::LOCK)
-}
-
 impl Store {
-    /// Removes what is past this retention, and says what went; `None` if another process is
-    /// pruning.
-    pub(crate) fn prune_now(&self, retention: &Retention) -> Result<Option<Pruned>> {
+    /// Removes the files that are past this retention; [`Error::Locked`] if another process prunes
+    /// or changes holds.
+    pub(crate) fn prune_now(&self, retention: &Retention) -> Result<Pruned> {
         let source: Source = self.stream.source().parse()?;
         let sealed = Arc::new(LocalSealed::new(Arc::new(OsFs), self.layout.clone()));
         let mut pruner = Pruner::new(sealed, self.producer.clone(), self.durability, source);
-        pruner.prune(&SystemClock::new(), retention)
+        let pruned = pruner.prune(&SystemClock::new(), retention)?;
+        pruned.ok_or_else(|| Error::Locked {
+            path: self.layout.lock(hold::LOCK),
+        })
     }
 
     /// Records that a person has checked the clock, then believes it.

@@ -115,7 +115,7 @@ mod lifecycle;
 mod lines;
 mod live;
 pub(crate) mod lock;
-pub(crate) mod maintain;
+mod maintain;
 mod mend;
 mod open;
 mod pointer;
@@ -154,13 +154,12 @@ pub(crate) use health::{Callback, Health};
 pub use health::{Counters, Problem};
 pub use hold::Hold;
 pub(crate) use lifecycle::Settings;
+pub use maintain::RecoveredStream;
+pub(crate) use maintain::{prune_preview, recover_all};
 pub(crate) use open::{Store, StoreOptions};
-pub(crate) use prepare::check_format;
-#[cfg(feature = "cli")]
-pub(crate) use retention::Doomed;
-pub use retention::Retention;
+pub use prune::Pruned;
+pub use prune_watch::ClockWait;
+pub use retention::{PruneReason, PrunedFile, Retention};
 pub(crate) use sealer::SealerOptions;
 pub use space::{SpaceAction, Watermarks};
 pub(crate) use writer::WriterOptions;
-#[cfg(feature = "cli")]
-pub(crate) use {prune::Pruned, prune_watch::Waiting};

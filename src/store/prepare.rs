@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     access::Permissions,
-    fs::{self, Fs, OsFs},
+    fs::{self, Fs},
     layout::Layout,
     tmp::TmpFile,
 };
@@ -35,7 +35,7 @@ pub(super) fn prepare(fs: &dyn Fs, dir: &Path, permissions: Option<Permissions>)
         checked => checked?,
     }
     fs.claim(&layout, permissions)?;
-    match check_format_on(fs, &layout) {
+    match check_format(fs, &layout) {
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             // Written whole and then renamed: a reader meets all of it or nothing. Two processes
             // write the same.
@@ -109,10 +109,10 @@ fn create_durably(fs: &dyn Fs, dir: &Path, create: impl FnOnce() -> Result<()>) 
     Ok(())
 }
 
-/// As [`check_format`], for whoever writes without a stream: also that files can be moved.
+/// As `check_format`, for whoever writes without a stream: also that files can be moved.
 pub(super) fn check_writable(fs: &dyn Fs, layout: &Layout) -> Result<()> {
     on_one_file_system(fs, layout)?;
-    check_format_on(fs, layout)
+    check_format(fs, layout)
 }
 
 /// Files are made in one directory and renamed into another. What isn't there yet will be made where
@@ -163,11 +163,7 @@ fn is_mounted(fs: &dyn Fs, root: &Path, dir: &Path) -> bool {
 }
 
 /// An error unless the directory has the format of this version.
-pub(crate) fn check_format(layout: &Layout) -> Result<()> {
-    check_format_on(&OsFs, layout)
-}
-
-fn check_format_on(fs: &dyn Fs, layout: &Layout) -> Result<()> {
+fn check_format(fs: &dyn Fs, layout: &Layout) -> Result<()> {
     let path = layout.format_file();
     let found = fs::read(fs, &path).map_err(Error::io("read", &path))?;
     if found == FORMAT.as_bytes() {

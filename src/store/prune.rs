@@ -32,9 +32,9 @@ use super::{
     prune_entry,
     prune_intent::Intents,
     prune_remove,
-    prune_watch::{Waiting, Watch},
+    prune_watch::{ClockWait, Watch},
     removed,
-    retention::{self, Doomed, Retention},
+    retention::{self, PrunedFile, Retention},
     sealed::LocalSealed,
     survey::Survey,
     trusted_time::Times,
@@ -45,22 +45,21 @@ use crate::{
     record::{Source, StreamId},
 };
 
-/// What was removed.
-#[derive(Debug, Default)]
-pub(crate) struct Pruned {
-    pub(crate) files: Vec<Doomed>,
-    pub(crate) bytes: u64,
-    /// How many files stay only because they are held.
-    pub(crate) held: u64,
-    pub(crate) waiting: Option<Waiting>,
-}
-
-/// What would be removed.
-#[derive(Debug, Default)]
-pub(crate) struct Preview {
-    pub(crate) files: Vec<Doomed>,
-    pub(crate) held: u64,
-    pub(crate) waiting: Option<Waiting>,
+/// Which sealed files a pruning has removed, or, in a
+/// [preview](crate::AuditReader::prune_preview), would remove.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Pruned {
+    /// The files, the oldest first.
+    pub files: Vec<PrunedFile>,
+    /// How many bytes these files take on the disk.
+    pub bytes: u64,
+    /// How many more files are past the retention, and stay because a [`Hold`](crate::Hold) keeps
+    /// them.
+    pub held: u64,
+    /// The files that are past the retention by this machine's clock, and stay because the clock
+    /// has not proved itself; `None` if there are none.
+    pub waiting: Option<ClockWait>,
 }
 
 /// Removes what is past its retention.
@@ -120,7 +119,7 @@ impl Pruner {
         // Under the lock, so that no hold is placed while files go.
         let mut times = times(clock, &sealed, retention)?;
         let selection = retention::select(&sealed, retention, &times)?;
-        let waiting = Waiting::new(&selection, retention, &times);
+        let waiting = ClockWait::new(&selection, retention, &times);
         self.record_waiting(waiting.as_ref(), &mut times);
         times.keep(fs, layout);
         let mut pruned = Pruned {
@@ -148,7 +147,12 @@ impl Pruner {
     }
 
     /// Records again what these files say about removals. They are taken out of what is left.
-    fn carry_on(&mut self, intents: &Intents<'_>, files: &[Doomed], left: &mut Left) -> Result<()> {
+    fn carry_on(
+        &mut self,
+        intents: &Intents<'_>,
+        files: &[PrunedFile],
+        left: &mut Left,
+    ) -> Result<()> {
         let files: Vec<&FileStem> = files.iter().map(|file| &file.stem).collect();
         for file in &files {
             left.files.remove(file);
@@ -165,8 +169,8 @@ impl Pruner {
         &mut self,
         intents: &Intents<'_>,
         retention: &Retention,
-        doomed: &mut Vec<Doomed>,
-    ) -> Result<Vec<Doomed>> {
+        doomed: &mut Vec<PrunedFile>,
+    ) -> Result<Vec<PrunedFile>> {
         // What failed to go is recorded already.
         let known = doomed
             .iter()
@@ -233,8 +237,8 @@ impl Pruner {
     }
 
     /// Says in the log, once, that files wait for the clock.
-    fn record_waiting(&mut self, waiting: Option<&Waiting>, times: &mut Times) {
-        let waiting = waiting.filter(|waiting| waiting.is_much);
+    fn record_waiting(&mut self, waiting: Option<&ClockWait>, times: &mut Times) {
+        let waiting = waiting.filter(|waiting| waiting.is_far_ahead());
         let recorded = match waiting {
             Some(waiting) if !times.guard.recorded => {
                 // With a full journal it is recorded at the next turn.
@@ -284,14 +288,15 @@ pub(super) fn preview(
     sealed: &LocalSealed,
     retention: &Retention,
     trust_clock: bool,
-) -> Result<Preview> {
+) -> Result<Pruned> {
     let mut times = times(clock, sealed, retention)?;
     if trust_clock {
         times = times.confirmed(sealed.layout(), clock);
     }
     let selection = retention::select(sealed, retention, &times)?;
-    Ok(Preview {
-        waiting: Waiting::new(&selection, retention, &times),
+    Ok(Pruned {
+        waiting: ClockWait::new(&selection, retention, &times),
+        bytes: selection.doomed.iter().map(|file| file.bytes).sum(),
         files: selection.doomed,
         held: selection.held,
     })

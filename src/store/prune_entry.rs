@@ -2,7 +2,7 @@
 
 use super::{
     removed,
-    retention::{Doomed, Retention},
+    retention::{PrunedFile, Retention},
 };
 use crate::{
     error::{Error, Result},
@@ -19,7 +19,7 @@ const MAX_ENTRY: usize = 32 * 1024;
 pub(super) fn first(
     source: &Source,
     retention: &Retention,
-    doomed: &[Doomed],
+    doomed: &[PrunedFile],
     longest: usize,
 ) -> Result<(Vec<u8>, usize)> {
     let longest = longest.min(MAX_ENTRY);
@@ -50,7 +50,7 @@ pub(super) fn first(
 }
 
 /// The entry that says what goes, with up to `names` webhooks that have not got it.
-fn render(source: &Source, retention: &Retention, files: &[Doomed], names: usize) -> Vec<u8> {
+fn render(source: &Source, retention: &Retention, files: &[PrunedFile], names: usize) -> Vec<u8> {
     let list: Vec<_> = files
         .iter()
         .map(|file| {

@@ -18,7 +18,7 @@ use super::{
     fs::{self, Fs},
     layout::LIVE,
     names::FileStem,
-    retention::Doomed,
+    retention::PrunedFile,
     sealed::LocalSealed,
     sealer::remove_twin,
 };
@@ -30,13 +30,13 @@ use crate::{
 /// What became of files that were to go.
 pub(super) struct Removed {
     /// Those that are gone.
-    pub(super) files: Vec<Doomed>,
+    pub(super) files: Vec<PrunedFile>,
     /// Why others are not.
     pub(super) failed: Option<Error>,
 }
 
 /// Removes files; one that can't be removed doesn't keep the others.
-pub(super) fn remove(sealed: &LocalSealed, files: Vec<Doomed>) -> Result<Removed> {
+pub(super) fn remove(sealed: &LocalSealed, files: Vec<PrunedFile>) -> Result<Removed> {
     remove_twins(sealed, &files)?;
     let (fs, layout) = (&**sealed.fs(), sealed.layout());
     let mut removed = Removed {
@@ -63,9 +63,9 @@ impl Removed {
     /// The files for which a step goes well; the first error of another one is kept.
     fn try_each(
         &mut self,
-        mut files: Vec<Doomed>,
-        step: impl Fn(&Doomed) -> Result<()>,
-    ) -> Vec<Doomed> {
+        mut files: Vec<PrunedFile>,
+        step: impl Fn(&PrunedFile) -> Result<()>,
+    ) -> Vec<PrunedFile> {
         files.retain(|file| match step(file) {
             Ok(()) => true,
             Err(error) => {
@@ -77,7 +77,7 @@ impl Removed {
     }
 }
 
-fn remove_twins(sealed: &LocalSealed, files: &[Doomed]) -> Result<()> {
+fn remove_twins(sealed: &LocalSealed, files: &[PrunedFile]) -> Result<()> {
     let (fs, layout) = (&**sealed.fs(), sealed.layout());
     let mut last: BTreeMap<&StreamId, u32> = BTreeMap::new();
     for FileStem { stream, number, .. } in files.iter().map(|file| &file.stem) {

@@ -22,19 +22,35 @@ const LOCKED: Duration = Duration::from_secs(5 * 60);
 /// Files that wait for the clock make the log not ready after so long.
 const LASTING: Duration = Duration::from_secs(60 * 60);
 
-/// Files that stay only because the clock has not proved itself.
+/// Files that are past their retention by this machine's clock, and stay until the clock has proved
+/// itself: by files and runs that agree with it, or by a person
+/// ([`AuditLog::trust_clock`](crate::AuditLog::trust_clock)).
+///
+/// Its `Display` says how many files wait, for how long, and what to do.
 #[derive(Clone, Debug)]
-pub(crate) struct Waiting {
-    pub(crate) files: u64,
+pub struct ClockWait {
+    files: u64,
     wall: Timestamp,
     trusted: Timestamp,
     /// How much longer the machine has to be up, in microseconds.
     remaining: i64,
-    /// Whether it is worth a report: the clock is ahead by more than a tenth of the retention.
-    pub(crate) is_much: bool,
+    is_far_ahead: bool,
 }
 
-impl Waiting {
+impl ClockWait {
+    /// How many files wait.
+    pub fn files(&self) -> u64 {
+        self.files
+    }
+
+    /// Whether the clock is ahead of the time that it has proved by more than a tenth of the
+    /// retention. Then it may be wrong, and someone has to look at it.
+    pub fn is_far_ahead(&self) -> bool {
+        self.is_far_ahead
+    }
+}
+
+impl ClockWait {
     pub(super) fn new(selection: &Selection, retention: &Retention, times: &Times) -> Option<Self> {
         let ahead = times
             .wall
@@ -46,7 +62,7 @@ impl Waiting {
             wall: times.wall,
             trusted: times.trusted,
             remaining: times.guard.remaining(),
-            is_much: ahead > retention / 10,
+            is_far_ahead: ahead > retention / 10,
         })
     }
 
@@ -70,7 +86,7 @@ impl Waiting {
     }
 }
 
-impl fmt::Display for Waiting {
+impl fmt::Display for ClockWait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -150,7 +166,7 @@ impl Pruner {
                     .fetch_add(files.len() as u64, Ordering::Relaxed);
                 self.watch.unlocked(health);
                 self.watch
-                    .waiting(now, health, waiting.filter(|waiting| waiting.is_much));
+                    .waiting(now, health, waiting.filter(ClockWait::is_far_ahead));
             }
             // The log is being closed: the next process prunes.
             Err(Error::Closed) => {}
@@ -176,7 +192,7 @@ impl Watch {
         }
     }
 
-    fn waiting(&mut self, now: Duration, health: &Health, waiting: Option<Waiting>) {
+    fn waiting(&mut self, now: Duration, health: &Health, waiting: Option<ClockWait>) {
         let Some(waiting) = waiting else {
             if self.waiting.take().is_some() {
                 health.report(&Problem::PruneResumed);

@@ -121,16 +121,21 @@ impl Retention {
     }
 }
 
-/// Why a file goes.
+/// Which limit of a [`Retention`] a file is past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reason {
+#[non_exhaustive]
+pub enum PruneReason {
+    /// Its age: [`Retention::days`].
     Age,
+    /// All sealed files together take too much: [`Retention::max_bytes`].
     TotalBytes,
+    /// Too little is free on the disk: [`Retention::min_free_bytes`].
     FreeSpace,
 }
 
-impl Reason {
-    pub(crate) fn as_str(self) -> &'static str {
+impl PruneReason {
+    /// As the entry `audit.log.pruned` says it: `age`, `total_bytes` or `free_space`.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Age => "age",
             Self::TotalBytes => "total_bytes",
@@ -139,14 +144,14 @@ impl Reason {
     }
 }
 
-/// A file that has to go.
-#[derive(Debug)]
-pub(crate) struct Doomed {
-    pub(crate) stem: FileStem,
-    pub(crate) reason: Reason,
-    pub(crate) bytes: u64,
+/// A sealed file that is past its retention.
+#[derive(Clone, Debug)]
+pub struct PrunedFile {
+    pub(super) stem: FileStem,
+    pub(super) reason: PruneReason,
+    pub(super) bytes: u64,
     /// `None` if it can't be read.
-    pub(crate) lines: Option<u64>,
+    pub(super) lines: Option<u64>,
     /// The numbers of its first and its last entry.
     pub(super) seqs: Option<(u64, u64)>,
     pub(super) sha256: Option<[u8; 32]>,
@@ -154,11 +159,33 @@ pub(crate) struct Doomed {
     pub(super) undelivered: Vec<String>,
 }
 
+impl PrunedFile {
+    /// The file's name, without the ending `.jsonl.gz`.
+    pub fn name(&self) -> String {
+        self.stem.to_string()
+    }
+
+    /// Which limit it is past.
+    pub fn reason(&self) -> PruneReason {
+        self.reason
+    }
+
+    /// How many bytes it takes on the disk.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// How many entries it has; `None` if it can't be read.
+    pub fn entries(&self) -> Option<u64> {
+        self.lines
+    }
+}
+
 /// What has to go, and what stays although it is past its retention.
 #[derive(Debug, Default)]
 pub(super) struct Selection {
     /// The oldest first.
-    pub(super) doomed: Vec<Doomed>,
+    pub(super) doomed: Vec<PrunedFile>,
     /// How many files stay only because they are held.
     pub(super) held: u64,
     /// How many files stay only because the clock has not proved itself.
@@ -229,7 +256,7 @@ fn look_at(
     stem: FileStem,
     day: Day,
     undelivered: &Undelivered,
-) -> (Doomed, Timestamp, Timestamp) {
+) -> (PrunedFile, Timestamp, Timestamp) {
     let index = sealed.index(&stem).ok();
     let bytes = sealed.open(&stem).map(|blob| blob.len());
     // A file whose entries can't be read is as old as it can be, a day more than its own, and as
@@ -238,8 +265,8 @@ fn look_at(
     let oldest = index
         .as_ref()
         .map_or(day.previous().start(), |index| index.min);
-    let file = Doomed {
-        reason: Reason::Age,
+    let file = PrunedFile {
+        reason: PruneReason::Age,
         bytes: bytes.unwrap_or_default(),
         lines: index.as_ref().map(|index| index.lines),
         seqs: index
@@ -256,7 +283,7 @@ impl Selection {
     /// Chooses the oldest of the files that are kept, until the limits in bytes are met.
     fn make_room(
         &mut self,
-        kept: Vec<(Doomed, bool)>,
+        kept: Vec<(PrunedFile, bool)>,
         sealed: &LocalSealed,
         retention: &Retention,
     ) -> Result<()> {
@@ -272,9 +299,9 @@ impl Selection {
         free = free.saturating_add(self.doomed.iter().map(|file| file.bytes).sum());
         for (mut file, held) in kept {
             file.reason = if retention.max_bytes.is_some_and(|max| total > max) {
-                Reason::TotalBytes
+                PruneReason::TotalBytes
             } else if retention.min_free_bytes.is_some_and(|min| free < min) {
-                Reason::FreeSpace
+                PruneReason::FreeSpace
             } else {
                 break;
             };

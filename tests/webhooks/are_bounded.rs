@@ -29,7 +29,7 @@ async fn the_hundred_and_first_is_refused_everywhere() {
     let says = "there are 100 webhooks already";
     let refused = log.subscribe(hook(100)).unwrap_err();
     assert!(
-        matches!(&refused, Error::Invalid { problem, .. } if problem.contains(says)),
+        matches!(&refused, Error::Conflict(problem) if problem.contains(says)),
         "{refused}"
     );
     let refused = log

@@ -1,11 +1,14 @@
 //! Flags of what reads a log.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{
+    Args, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser as _},
+};
 
 use super::{DirArgs, Format};
-use crate::{cli::filter::FilterArgs, query::Order};
+use crate::{ExportFormat, Order, cli::filter::FilterArgs};
 
 /// Shows entries, the newest first
 #[derive(Args, Debug)]
@@ -61,28 +64,6 @@ pub(in crate::cli) struct TailArgs {
     pub(in crate::cli) filter: FilterArgs,
 }
 
-/// How an export is packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(in crate::cli) enum ExportFormat {
-    // One file of lines per day and stream, and a manifest
-    Zip,
-    // All lines in one gzip file
-    Gz,
-    // All lines as they are
-    Ndjson,
-}
-
-impl ExportFormat {
-    /// What a file's name asks for: ZIP unless it says otherwise.
-    pub(in crate::cli) fn of_name(path: &Path) -> Self {
-        match path.extension().and_then(|ending| ending.to_str()) {
-            Some("gz") => Self::Gz,
-            Some("ndjson" | "jsonl") => Self::Ndjson,
-            _ => Self::Zip,
-        }
-    }
-}
-
 /// Writes a part of the log into one file, which is there whole or not at all
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -100,7 +81,7 @@ pub(in crate::cli) struct ExportArgs {
     #[arg(long, short, value_name = "FILE")]
     pub(in crate::cli) output: PathBuf,
     /// How to pack it [default: as the file's name ends, else zip]
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = PossibleValuesParser::new(["zip", "gz", "ndjson"]).try_map(|name| name.parse::<ExportFormat>()))]
     pub(in crate::cli) format: Option<ExportFormat>,
     #[command(flatten)]
     pub(in crate::cli) filter: FilterArgs,

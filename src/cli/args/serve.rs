@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Subcommand};
 
 use super::{DirArgs, Format};
-use crate::{Permissions, server::Scope};
+use crate::{Permissions, Scope};
 
 /// Runs a credential manager that writes an audit trail, with users at work, to look at
 ///

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{DirArgs, Format};
-use crate::{cli::filter::FilterArgs, forward::format::FormatName, record::Severity};
+use crate::{Severity, cli::filter::FilterArgs, webhook::FormatName};
 
 /// Manages the endpoints that are told of events
 ///

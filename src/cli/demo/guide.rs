@@ -8,11 +8,7 @@ use std::{
     path::Path,
 };
 
-use crate::{
-    Result,
-    query::{AuditReader, Filter, Order},
-    record::Timestamp,
-};
+use crate::{AuditReader, Filter, Order, Result, Timestamp};
 
 pub(super) struct Guide<'a> {
     pub(super) dir: &'a Path,

@@ -39,11 +39,7 @@ use super::{
     output::count,
     stop, verify,
 };
-use crate::{
-    AuditLog, AuditReader,
-    server::{NewToken, RouterOptions, Scope, TokenStore},
-    store::maintain,
-};
+use crate::{AuditLog, AuditReader, NewToken, RouterOptions, Scope, TokenStore};
 
 pub(super) fn run(args: &DemoArgs) -> Result<Outcome, Failure> {
     match &args.demo_dir {
@@ -186,7 +182,7 @@ async fn crash_and_recover(dir: &Path) -> Result<(), Failure> {
 
 fn sum_up(dir: &Path, receiver: &Receiver) -> Result<Outcome, Failure> {
     // Seals the last files, which otherwise the next process does that opens the directory.
-    maintain::recover_now(dir, |_| {})?;
+    AuditLog::recover(dir, |_| {})?;
     let report = AuditReader::open(dir)?.verify(|_, _| {})?;
     let mut out = io::stdout().lock();
     writeln!(out, "\nThe demo is over. What it recorded:")?;

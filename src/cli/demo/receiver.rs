@@ -22,13 +22,9 @@ use tokio::{net::TcpListener, sync::watch};
 
 use super::service;
 use crate::{
-    AuditLog,
+    AuditLog, Timestamp,
     cli::failure::Failure,
-    forward::{
-        Subscription,
-        sign::{SigningSecret, sign},
-    },
-    record::Timestamp,
+    webhook::{SigningSecret, Subscription, sign},
 };
 
 /// The webhook's name, and what it is told of.

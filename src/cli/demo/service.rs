@@ -14,7 +14,7 @@ use crate::{AuditLog, cli::failure::Failure};
 
 /// Opens the log of this process and makes it the one that `audit!` writes to.
 pub(super) fn open_log(dir: &Path, source: &str) -> Result<AuditLog, Failure> {
-    let log = AuditLog::of_demo(dir)
+    let log = AuditLog::builder(dir)
         .source(source)
         // Much sooner than in earnest, so that there are sealed files to look at.
         .rotate_every(Duration::from_secs(30))

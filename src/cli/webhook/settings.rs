@@ -3,11 +3,11 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
+    Error,
     cli::{
         args::{AddArgs, SetArgs, SettingArgs},
         failure::Failure,
     },
-    error::{Error, Result},
 };
 
 /// The flags that are called otherwise than their settings.

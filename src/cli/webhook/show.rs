@@ -1,17 +1,24 @@
 //! Webhooks, attempts and dead letters on stdout: tables for people, JSON for programs.
 
-use std::io::{self, Write};
+use std::{
+    fmt,
+    io::{self, Write},
+};
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{MapAccess, Visitor},
+};
+use serde_json::Value;
 
 use crate::{
+    AuditReader,
     cli::{
         args::Format,
         failure::{Failure, warn},
         output,
     },
-    forward::{self, DeadLetter, DeliveryAttempt, SubscriptionReport},
-    query::AuditReader,
-    record::json::Json,
-    store::layout::Layout,
+    webhook::{DeadLetter, DeliveryAttempt, SubscriptionReport},
 };
 
 /// How many attempts `show` has.
@@ -19,10 +26,10 @@ const LAST: usize = 5;
 
 pub(super) fn list(
     out: &mut impl Write,
-    layout: &Layout,
+    reader: &AuditReader,
     format: Option<Format>,
 ) -> Result<(), Failure> {
-    let reports = forward::reports(layout, &AuditReader::open(layout.root())?)?;
+    let reports = reader.subscriptions()?;
     if reports.is_empty() {
         warn("there are no webhooks");
     }
@@ -84,39 +91,82 @@ pub(super) fn one(
     attempts: Vec<DeliveryAttempt>,
     format: Option<Format>,
 ) -> Result<(), Failure> {
-    let mut told = report.told();
+    let last = &attempts[..attempts.len().min(LAST)];
     if output::format(format) != Format::Table {
-        let last: Vec<_> = attempts.into_iter().take(LAST).collect();
-        told.add("deliveries", &last);
-        return Ok(json_line(out, &told)?);
-    }
-    let (status, mut told): (Vec<_>, Vec<_>) =
-        told.into_iter().partition(|(name, _)| name == "status");
-    for (_, status) in status {
-        if let Json::Object(status) = status {
-            told.extend(status);
-        }
-    }
-    let width = told.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    for (name, value) in &told {
-        let text = match value {
-            Json::Null => continue,
-            Json::Text(text) => text.clone(),
-            Json::List(texts) if texts.iter().all(|text| text.as_str().is_some()) => texts
-                .iter()
-                .filter_map(Json::as_str)
-                .collect::<Vec<_>>()
-                .join(" "),
-            value => value.to_string(),
+        let shown = Shown {
+            report,
+            deliveries: last,
         };
-        writeln!(out, "{name:<width$}  {}", output::escaped(&text))?;
+        return Ok(json_line(out, &shown)?);
     }
-    if !attempts.is_empty() {
+    let lines = lines(report).map_err(io::Error::other)?;
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, text) in &lines {
+        writeln!(out, "{name:<width$}  {}", output::escaped(text))?;
+    }
+    if !last.is_empty() {
         writeln!(out)?;
-        let attempts: Vec<_> = attempts.into_iter().take(LAST).collect();
-        deliveries(out, &attempts, Some(Format::Table))?;
+        deliveries(out, last, Some(Format::Table))?;
     }
     Ok(())
+}
+
+/// A webhook and its last attempts, as one JSON object.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    report: &'a SubscriptionReport,
+    deliveries: &'a [DeliveryAttempt],
+}
+
+/// What is said of a webhook: the names and the texts, in their order.
+fn lines(report: &SubscriptionReport) -> serde_json::Result<Vec<(String, String)>> {
+    let Lines(values) = serde_json::from_slice(&serde_json::to_vec(report)?)?;
+    let text = |value: Value| match value {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        Value::Array(texts) if texts.iter().all(Value::is_string) => {
+            let texts: Vec<_> = texts.iter().filter_map(Value::as_str).collect();
+            Some(texts.join(" "))
+        }
+        value => Some(value.to_string()),
+    };
+    let lines = values
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, text(value)?)));
+    Ok(lines.collect())
+}
+
+/// The members of a JSON object, and then those of its member `status`.
+struct Lines(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Lines {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Lines;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Lines, A::Error> {
+                let mut lines = Vec::new();
+                let mut status = Vec::new();
+                while let Some(name) = members.next_key::<String>()? {
+                    match name.as_str() {
+                        "status" => status = members.next_value::<Lines>()?.0,
+                        _ => lines.push((name, members.next_value()?)),
+                    }
+                }
+                lines.append(&mut status);
+                Ok(Lines(lines))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder)
+    }
 }
 
 pub(super) fn deliveries(
@@ -156,20 +206,17 @@ pub(super) fn deliveries(
 
 pub(super) fn dead_letters(
     out: &mut impl Write,
-    layout: &Layout,
+    reader: &AuditReader,
     name: &str,
     format: Option<Format>,
 ) -> Result<(), Failure> {
     // A few at a time: together they can be more than memory.
     const AT_ONCE: usize = 50;
-    let (mut skip, total) = (0, forward::letters(layout, name, 0, 0)?.0);
     let format = output::format(format);
-    if format == Format::Table && total == 0 {
-        warn("there are no dead letters");
-    }
+    let mut skip = 0;
     let mut rows = Vec::new();
-    while skip < total {
-        let (_, letters) = forward::letters(layout, name, skip, AT_ONCE)?;
+    loop {
+        let letters = reader.dead_letters(name, skip, AT_ONCE)?;
         if letters.is_empty() {
             break;
         }
@@ -180,6 +227,9 @@ pub(super) fn dead_letters(
                 Format::Ndjson | Format::Json => json_line(out, &letter)?,
             }
         }
+    }
+    if format == Format::Table && rows.is_empty() {
+        warn("there are no dead letters");
     }
     if !rows.is_empty() {
         output::list(

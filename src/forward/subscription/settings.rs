@@ -44,9 +44,30 @@ const SETTINGS: [&str; 22] = [
 const STATE: [&str; 4] = ["id", "revision", "declared", "paused"];
 
 impl Subscription {
-    /// From settings, of which `name`, `url` and `event_types` must be there. They are not looked
-    /// at more closely than their types.
-    pub(crate) fn from_settings(settings: &Settings) -> Result<Self> {
+    /// From settings as a configuration file or the HTTP API has them, of which `name`, `url` and
+    /// `event_types` must be there. They have the names of this type's methods, the plural where a
+    /// method adds one to several (`headers`, `signing_secrets`), and a unit where it takes a
+    /// `Duration` (`timeout_ms`, `schedule_seconds`). Their values are checked when it is added.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use tracing_audit::webhook::Subscription;
+    ///
+    /// let settings = json!({
+    ///     "name": "siem",
+    ///     "url": "https://siem.example.com/hooks",
+    ///     "event_types": ["auth.*"],
+    ///     "timeout_ms": 5000,
+    /// });
+    /// let siem = Subscription::from_settings(settings.as_object().unwrap())?;
+    /// assert_eq!(siem.name(), "siem");
+    /// # Ok::<(), tracing_audit::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] names the setting that is missing, unknown, or of a wrong type.
+    pub fn from_settings(settings: &Settings) -> Result<Self> {
         check(settings)?;
         let given: Settings = settings
             .iter()

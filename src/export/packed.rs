@@ -1,0 +1,148 @@
+//! An export for whoever writes it to a file or sends it away.
+
+use std::{
+    io::{self, BufWriter, Write},
+    sync::Arc,
+};
+
+use super::{files::LogFiles, filtered::Filtered, format::ExportFormat, pieces::Download};
+use crate::{
+    error::Result,
+    query::{AuditReader, Filter, Order, Problem, Scanned, cancel::Cancel},
+    record::Timestamp,
+    store::sealed::LocalSealed,
+};
+
+/// A part of the log, ready to be written as one file; see [`AuditReader::export`].
+#[derive(Debug)]
+pub struct Export {
+    content: Content,
+    cancel: Cancel,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// Put together of what is packed already.
+    Copied(Arc<Download>, Vec<Problem>),
+    Filtered(Filtered),
+}
+
+impl AuditReader {
+    /// The entries that the filter wants as one file, the oldest first.
+    ///
+    /// A ZIP or gzip file of a range of time alone is put together of blocks of the sealed files as
+    /// they are on the disk, without compressing anything anew: so it is about as fast as copying.
+    /// With filters on fields, and as [`Ndjson`](ExportFormat::Ndjson), entries are packed while
+    /// they are found. Memory stays bounded, however many there are.
+    ///
+    /// ```
+    /// # let log = tracing_audit::AuditLog::for_tests();
+    /// # log.run(|| tracing_audit::audit!("user.created").ignore());
+    /// # log.flush()?;
+    /// # let dir = log.dir();
+    /// use std::fs::File;
+    /// use tracing_audit::{AuditReader, ExportFormat, Filter};
+    ///
+    /// let november = Filter::parse([("start_date", "2026-11-01"), ("end_date", "2026-11-30")])?;
+    /// let export = AuditReader::open(dir)?.export(&november, ExportFormat::Zip)?;
+    /// # let path = dir.join("november.zip");
+    /// # let bytes = export.bytes();
+    /// let scanned = export.write_to(File::create(&path)?)?;
+    /// assert!(scanned.problems.is_empty(), "entries may be missing");
+    /// # assert_eq!(Some(path.metadata()?.len()), bytes);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the directories of the log can't be listed. A file that can't be read is a problem that
+    /// [`write_to`](Export::write_to) tells.
+    pub fn export(&self, filter: &Filter, format: ExportFormat) -> Result<Export> {
+        let content = if format == ExportFormat::Ndjson || filter.has_field_filters() {
+            Content::Filtered(Filtered {
+                reader: self.clone(),
+                filter: filter.clone(),
+                order: Order::Asc,
+                format,
+            })
+        } else {
+            self.copied(filter, format)?
+        };
+        Ok(Export {
+            content,
+            cancel: Cancel::default(),
+        })
+    }
+
+    fn copied(&self, filter: &Filter, format: ExportFormat) -> Result<Content> {
+        let fs = Arc::clone(self.fs());
+        let layout = self.layout().clone();
+        let sealed = Arc::new(LocalSealed::new(Arc::clone(&fs), layout.clone()));
+        let start = filter.start().unwrap_or(Timestamp::MIN);
+        let end = filter.end().unwrap_or(Timestamp::MAX);
+        // Live files are read to their last line: the log is another process's, which doesn't say
+        // how much of it is durable.
+        let plan = LogFiles::new(fs, layout, sealed).plan(start..end)?;
+        let unreadable = plan.manifest().problems.iter().map(|problem| Problem {
+            file: problem.file.clone(),
+            what: problem.problem.clone(),
+        });
+        let unreadable = unreadable.collect();
+        let download = match format {
+            ExportFormat::Zip => plan.into_zip()?,
+            _ => plan.into_gzip(),
+        };
+        Ok(Content::Copied(Arc::new(download), unreadable))
+    }
+}
+
+impl Export {
+    /// How many bytes the file will have; `None` if that is known only when it is written.
+    pub fn bytes(&self) -> Option<u64> {
+        match &self.content {
+            Content::Copied(download, _) => Some(download.len()),
+            Content::Filtered(_) => None,
+        }
+    }
+
+    /// Ends [`write_to`](Self::write_to) with an error as soon as `cancelled` says so. It is asked
+    /// about once for each 256 KiB that are read.
+    #[must_use]
+    pub fn cancel_when(mut self, cancelled: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.cancel = Cancel::when(cancelled);
+        self
+    }
+
+    /// Writes the whole file. Says which parts of the log could not be read, so that entries may be
+    /// missing: for a copy of whole blocks that is all that it says.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`, as they are; and if a file of the log changes or goes while it is read, or if
+    /// the export is [cancelled](Self::cancel_when). Then the file is not whole.
+    pub fn write_to(self, mut out: impl Write) -> io::Result<Scanned> {
+        match self.content {
+            Content::Copied(download, problems) => {
+                let len = download.len();
+                for chunk in download.read_range(0..len).chunks() {
+                    if self.cancel.is_cancelled() {
+                        return Err(io::Error::other("the export was cancelled"));
+                    }
+                    out.write_all(&chunk?)?;
+                }
+                out.flush()?;
+                Ok(Scanned {
+                    problems,
+                    ..Scanned::default()
+                })
+            }
+            Content::Filtered(mut filtered) => {
+                filtered.reader = filtered.reader.cancelled_by(&self.cancel);
+                let mut out = BufWriter::with_capacity(128 * 1024, out);
+                let scanned = filtered.write_to(&mut out)?;
+                out.flush()?;
+                Ok(scanned)
+            }
+        }
+    }
+}

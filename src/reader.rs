@@ -1,0 +1,89 @@
+//! What a reader learns about a log besides its entries: holds, event types, keys, and which files a
+//! pruning would remove. Nothing is changed, and no log has to be open.
+
+use std::sync::Arc;
+
+use crate::{
+    error::Result,
+    query::AuditReader,
+    record::{Catalogue, HashKey},
+    store::{Hold, Pruned, Retention, catalogue, hold::Holds, keys, prune_preview},
+};
+
+impl AuditReader {
+    /// The event types of all sources that have written to the log, as they were when each of them
+    /// opened it last.
+    ///
+    /// ```
+    /// # let log = tracing_audit::AuditLog::for_tests();
+    /// # let dir = log.dir();
+    /// use tracing_audit::AuditReader;
+    ///
+    /// for entry in AuditReader::open(dir)?.catalogue()?.iter() {
+    ///     println!("{}: {}", entry.event_type(), entry.description().unwrap_or_default());
+    /// }
+    /// # Ok::<(), tracing_audit::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the catalogue can't be read.
+    pub fn catalogue(&self) -> Result<Catalogue> {
+        catalogue::catalogue(self.layout())
+    }
+
+    /// The holds there are, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// If they can't be read; nothing is pruned then either.
+    pub fn holds(&self) -> Result<Vec<Hold>> {
+        Holds::read(Arc::clone(self.fs()), self.layout()).map(Holds::into_vec)
+    }
+
+    /// The keys of [`hashed`](crate::hashed) values that are kept in the log's directory, the
+    /// current one last. None, if no application has hashed anything with such a key: one that was
+    /// given [keys of its own](crate::AuditLogBuilder::hash_key) keeps none here.
+    ///
+    /// ```
+    /// # let log = tracing_audit::AuditLog::for_tests();
+    /// # let dir = log.dir();
+    /// use tracing_audit::AuditReader;
+    ///
+    /// // What to search for, to find the entries about a person.
+    /// for key in AuditReader::open(dir)?.hash_keys()? {
+    ///     println!("{}", key.hash("ann@example.com"));
+    /// }
+    /// # Ok::<(), tracing_audit::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the keys can't be read, which only the owner of the directory may.
+    pub fn hash_keys(&self) -> Result<Vec<HashKey>> {
+        keys::hash_keys(self.layout())
+    }
+
+    /// The files that [`AuditLog::prune_now`](crate::AuditLog::prune_now) would remove now. With
+    /// `trust_clock`, as if someone had called
+    /// [`AuditLog::trust_clock`](crate::AuditLog::trust_clock) before.
+    ///
+    /// ```
+    /// # let log = tracing_audit::AuditLog::for_tests();
+    /// # let dir = log.dir();
+    /// use tracing_audit::{AuditReader, Retention};
+    ///
+    /// let preview = AuditReader::open(dir)?.prune_preview(&Retention::days(90), false)?;
+    /// for file in &preview.files {
+    ///     println!("{} has {} bytes", file.name(), file.bytes());
+    /// }
+    /// # Ok::<(), tracing_audit::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the files, the holds, or what webhooks have not got yet can't be read.
+    pub fn prune_preview(&self, retention: &Retention, trust_clock: bool) -> Result<Pruned> {
+        prune_preview(Arc::clone(self.fs()), self.layout(), retention, trust_clock)
+    }
+}
