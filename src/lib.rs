@@ -159,23 +159,12 @@
 //! | `webhook-tls` | no | `webhook`, with a provider of its own: `ring`, which it switches on in `rustls` |
 //! | `export` | no | [`AuditReader::export`]: a part of the log as one ZIP or gzip file |
 //! | `server` | no | the HTTP API as an axum router |
-//! | `cli` | no | the `tracing-audit` program |
-
-#![cfg_attr(
-    not(feature = "cli"),
-    allow(
-        dead_code,
-        unused_imports,
-        reason = "the inner rooms also serve the server and the program; all is checked with all features"
-    )
-)]
+//!
+//! The `tracing-audit` program is a package of its own, `tracing-audit-cli`.
 
 #[cfg(feature = "macros")]
 mod attributes;
 mod capture;
-#[cfg(feature = "cli")]
-#[doc(hidden)]
-pub mod cli;
 mod contain;
 mod error;
 #[cfg(any(feature = "export", test))]

@@ -91,6 +91,7 @@ impl<'a> Administrator<'a> {
     }
 
     /// Someone outside, who asks by this path.
+    #[cfg(feature = "server")]
     pub(crate) fn outside(log: &'a AuditLog, caller: Caller, path: &str) -> Self {
         Self {
             log,
@@ -304,6 +305,7 @@ impl<'a> Administrator<'a> {
     }
 
     /// Sends an event, now and once.
+    #[cfg(feature = "server")]
     pub(crate) async fn test(&self, name: &str) -> Result<DeliveryAttempt, Refusal> {
         let description = "An event was sent to an endpoint, to see whether it arrives";
         let record = self.about(

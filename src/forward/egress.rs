@@ -5,6 +5,7 @@
 //! addresses are refused even if granted. A refusal says what was refused, why, and which option
 //! allows it, if any does.
 
+#[cfg(any(feature = "server", test))]
 mod covers;
 
 use std::{fmt, net::IpAddr};

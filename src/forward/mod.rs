@@ -57,20 +57,25 @@ mod subscription;
 mod tell;
 mod tls;
 
-pub(crate) use administer::{Administrator, Refusal};
 pub(crate) use answer::Outcome;
 pub(crate) use client::{ClientOptions, EndpointClient};
 pub use dead_letter::DeadLetter;
-pub(crate) use dead_letter::letters;
 pub(crate) use egress::{Egress, Refused};
 pub use forwarder::Forwarder;
 pub(crate) use headers::CustomHeaders;
 pub use history::DeliveryAttempt;
-pub(crate) use history::read as attempts;
-pub(crate) use manage::{find, report, reports};
 pub use outbox::Status as SubscriptionStatus;
 pub use replay::Replay;
 pub use report::SubscriptionReport;
 pub(crate) use schedule::{Schedule, Verdict};
-pub(crate) use subscription::OutsidePolicy;
 pub use subscription::{Batching, DeliveryOrder, Subscription};
+
+// What the HTTP API administers them with.
+#[cfg(feature = "server")]
+pub(crate) use {
+    administer::{Administrator, Refusal},
+    dead_letter::letters,
+    history::read as attempts,
+    manage::{find, report, reports},
+    subscription::OutsidePolicy,
+};

@@ -1,5 +1,6 @@
 //! Who wants to be told of what, where, and how.
 
+#[cfg(any(feature = "server", test))]
 mod outside;
 mod prepare;
 mod settings;
@@ -14,6 +15,7 @@ use crate::{
     record::Severity,
 };
 
+#[cfg(any(feature = "server", test))]
 pub(crate) use outside::OutsidePolicy;
 pub(super) use prepare::Prepared;
 

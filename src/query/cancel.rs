@@ -1,13 +1,8 @@
 //! Ends a query that nobody waits for any more.
 
-use std::{
-    fmt, io,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+#[cfg(any(feature = "server", test))]
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::{fmt, io, path::Path, sync::Arc};
 
 use crate::error::{Error, Result};
 
@@ -17,11 +12,13 @@ pub(crate) struct Cancel(Option<Arc<dyn Fn() -> bool + Send + Sync>>);
 
 impl Cancel {
     /// Asks this, about once for each 256 KiB read.
+    #[cfg(any(feature = "export", test))]
     pub(crate) fn when(gone: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(gone)))
     }
 
     /// One that cancels once the guard is dropped.
+    #[cfg(any(feature = "server", test))]
     pub(crate) fn on_drop() -> (Self, CancelOnDrop) {
         let dropped = Arc::new(AtomicBool::new(false));
         let guard = CancelOnDrop(Arc::clone(&dropped));
@@ -55,9 +52,11 @@ impl fmt::Debug for Cancel {
 }
 
 /// Held by who waits.
+#[cfg(any(feature = "server", test))]
 #[derive(Debug)]
 pub(crate) struct CancelOnDrop(Arc<AtomicBool>);
 
+#[cfg(any(feature = "server", test))]
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);

@@ -37,6 +37,7 @@ pub use entry::Entry;
 pub use filter::Filter;
 pub use order::Order;
 pub use page::{Page, PageStart, Problem, Query, Scanned};
+#[cfg(any(feature = "webhook", test))]
 pub(crate) use place::{Place, Placed, Places, read_places, write_places};
 pub use reader::AuditReader;
 pub use tail::{Tail, TailStart};

@@ -1,15 +1,21 @@
 //! Where an entry stands, and how far each stream was read: what outlives the process that follows
 //! a log.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-use super::{entry::Entry, files::Files};
-use crate::{
-    error::{Error, Result},
-    store::{gzip::Unpacker, names::FileStem},
+#[cfg(any(feature = "webhook", test))]
+use {
+    super::files::Files,
+    crate::{
+        error::{Error, Result},
+        store::gzip::Unpacker,
+    },
+    serde::{Deserialize, Deserializer, Serialize, Serializer},
+    std::collections::BTreeMap,
 };
+
+use super::entry::Entry;
+use crate::store::names::FileStem;
 
 /// Where an entry stands: as long as the log has it, there, in the live file as in its sealed twin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,12 +39,14 @@ impl Place {
 }
 
 /// Places as they are kept: each file's name once for all the places in a row that are in it.
+#[cfg(any(feature = "webhook", test))]
 #[derive(Serialize, Deserialize)]
 struct InFile {
     file: String,
     at: Vec<(u64, u32)>,
 }
 
+#[cfg(any(feature = "webhook", test))]
 pub(crate) fn write_places<S: Serializer>(
     places: &[Place],
     serializer: S,
@@ -55,6 +63,7 @@ pub(crate) fn write_places<S: Serializer>(
     }))
 }
 
+#[cfg(any(feature = "webhook", test))]
 pub(crate) fn read_places<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Vec<Place>, D::Error> {
@@ -74,15 +83,21 @@ pub(crate) fn read_places<'de, D: Deserializer<'de>>(
 #[derive(Clone, Debug)]
 pub(crate) struct Placed {
     pub(crate) entry: Entry,
+    #[cfg_attr(
+        not(any(feature = "webhook", test)),
+        expect(dead_code, reason = "only webhooks keep where an entry stands")
+    )]
     pub(crate) place: Place,
 }
 
 /// How far each stream was read, by the stream's name.
+#[cfg(any(feature = "webhook", test))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Places(pub(super) BTreeMap<String, StreamPlace>);
 
 /// How far one stream was read.
+#[cfg(any(feature = "webhook", test))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StreamPlace {
     /// The name of the file that is being read.
@@ -95,6 +110,7 @@ pub(crate) struct StreamPlace {
 }
 
 /// The entry at a place; `None` if the file is gone.
+#[cfg(any(feature = "webhook", test))]
 pub(super) fn read(files: &Files, place: &Place) -> Result<Option<Entry>> {
     let stem: FileStem = place.file.parse()?;
     let mut plain = Vec::new();

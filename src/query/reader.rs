@@ -6,6 +6,8 @@ use uuid::Uuid;
 
 #[cfg(feature = "webhook")]
 use super::backlog::{self, Backlog};
+#[cfg(any(feature = "webhook", test))]
+use super::place::{self, Place, Places};
 use super::{
     cancel::Cancel,
     entry::Entry,
@@ -14,7 +16,6 @@ use super::{
     merge,
     order::{Key, Order},
     page::{Page, PageStart, Query, Scanned},
-    place::{self, Place, Places},
     plan::Wanted,
     tail::{Tail, TailStart},
 };
@@ -105,6 +106,7 @@ impl AuditReader {
     }
 
     /// This reader for a query that may be cancelled, which then ends with an error.
+    #[cfg(any(feature = "export", test))]
     pub(crate) fn cancelled_by(&self, cancel: &Cancel) -> Self {
         Self {
             files: Arc::clone(&self.files),
@@ -197,11 +199,13 @@ impl AuditReader {
     }
 
     /// Follows the log on from where another tail was.
+    #[cfg(any(feature = "webhook", test))]
     pub(crate) fn resume(&self, filter: Filter, places: &Places) -> Result<Tail> {
         Tail::resume(Arc::clone(&self.files), filter, places)
     }
 
     /// The entry at a place; `None` if its file is gone.
+    #[cfg(any(feature = "webhook", test))]
     pub(crate) fn at(&self, place: &Place) -> Result<Option<Entry>> {
         place::read(&self.files, place)
     }

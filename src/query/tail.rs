@@ -18,6 +18,8 @@ use std::{
 
 use uuid::Uuid;
 
+#[cfg(any(feature = "webhook", test))]
+use super::place::{Places, StreamPlace};
 use super::{
     cancel::Cancel,
     days::Days,
@@ -26,7 +28,7 @@ use super::{
     filter::Filter,
     order::millis,
     page::{self, Problem},
-    place::{Placed, Places, StreamPlace},
+    place::Placed,
     reader,
 };
 use crate::{
@@ -232,6 +234,7 @@ impl Tail {
     /// Goes on where another one was: what was written after these places, in new streams from
     /// their beginning. Streams of which the log has nothing any more are forgotten, unless that
     /// can't be said.
+    #[cfg(any(feature = "webhook", test))]
     pub(super) fn resume(files: Arc<Files>, filter: Filter, places: &Places) -> Result<Self> {
         let mut tail = Self {
             at_least_once: true,
@@ -268,6 +271,7 @@ impl Tail {
     }
 
     /// How far it has read.
+    #[cfg(any(feature = "webhook", test))]
     pub(crate) fn places(&self) -> Places {
         let place = |follow: &Follow| StreamPlace {
             file: follow.stem.to_string(),

@@ -28,7 +28,9 @@ pub use denied::DENIED_FIELDS;
 pub(crate) use event_type::{is_free_event_type, nearest_event_type};
 pub use hash::HashKey;
 pub(crate) use hash::{Prepared, stored_keys};
-pub(crate) use own::{Caller, OwnRecord};
+#[cfg(any(feature = "server", feature = "webhook"))]
+pub(crate) use own::Caller;
+pub(crate) use own::OwnRecord;
 pub(crate) use parts::Rendered;
 pub use parts::{Actor, Outcome, Resource, Severity};
 pub use stream::{Seq, Source, StreamId};

@@ -53,12 +53,14 @@ impl OwnRecord {
     }
 
     /// Who made the log do it; without, it is the log itself.
+    #[cfg(any(feature = "server", feature = "webhook"))]
     pub(crate) fn caller(mut self, caller: Caller) -> Self {
         self.caller = Some(caller);
         self
     }
 
     /// That it was refused: `outcome.reason`.
+    #[cfg(feature = "server")]
     pub(crate) fn failed(mut self, reason: impl Into<String>) -> Self {
         self.failure = Some(reason.into());
         self

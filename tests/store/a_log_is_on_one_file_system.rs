@@ -40,28 +40,22 @@ fn refused(dir: &Path) {
         assert!(text.contains(&*part.to_string_lossy()), "{text}");
     }
     assert!(text.contains("another file system"), "{text}");
-    // Where no log is yet, a command says that.
-    #[cfg(feature = "cli")]
+    // Where no log is yet, that is said.
     if dir.join("state/format").exists() {
-        commands_are_refused(dir);
+        maintenance_is_refused(dir);
     }
     assert_eq!(everything(dir), before);
 }
 
-#[cfg(feature = "cli")]
-fn commands_are_refused(dir: &Path) {
-    for arguments in [&["prune", "--retention-days", "30"][..], &["recover"]] {
-        let output = crate::cli::run(dir, arguments);
-        let said = crate::cli::err(&output);
-        assert_ne!(crate::cli::code(&output), 0, "{arguments:?}: {said}");
-        assert!(
-            said.contains("another file system"),
-            "{arguments:?}: {said}"
-        );
+fn maintenance_is_refused(dir: &Path) {
+    let opened = AuditLog::builder(dir).for_maintenance().open();
+    let recovered = AuditLog::recover(dir, |_| {});
+    for error in [opened.unwrap_err(), recovered.unwrap_err()] {
+        let text = error.to_string();
+        assert!(text.contains("another file system"), "{text}");
     }
 }
 
-#[cfg(feature = "cli")]
 #[test]
 fn sealed_files_elsewhere_are_refused() {
     if !may_mount(module_path!(), "sealed_files_elsewhere_are_refused") {

@@ -1,10 +1,8 @@
 //! Webhooks: what is sent, to whom, how often, and after what trouble.
 
-#![cfg(feature = "cli")]
+#![cfg(all(feature = "macros", feature = "server", feature = "webhook-tls"))]
 #![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
 
-#[path = "../support/cli.rs"]
-mod cli;
 #[path = "../support/http.rs"]
 mod http;
 #[path = "../support/receiver.rs"]

@@ -23,7 +23,9 @@ use std::fmt::{self, Display, Write as _};
 pub(super) use keys::Key;
 pub(crate) use keys::leave_last;
 use serde::Serialize;
-pub(crate) use tree::{Json, Members, check, members};
+#[cfg(any(feature = "webhook", test))]
+pub(crate) use tree::check;
+pub(crate) use tree::{Json, Members, members};
 use value::{Bounds, Value};
 
 use super::buffer::{Buffer, SHORT, SLACK, copy_plain, copy_short_plain, special_in};

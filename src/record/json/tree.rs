@@ -8,7 +8,7 @@ use std::{fmt, str};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{self, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::Number;
 
@@ -41,9 +41,10 @@ macro_rules! members {
 pub(crate) use members;
 
 /// Whether these bytes are one JSON value, so that they can stand in another.
+#[cfg(any(feature = "webhook", test))]
 pub(crate) fn check(text: &[u8]) -> Result<(), serde_json::Error> {
     let text = str::from_utf8(text).map_err(de::Error::custom)?;
-    serde_json::from_str::<IgnoredAny>(text).map(drop)
+    serde_json::from_str::<de::IgnoredAny>(text).map(drop)
 }
 
 impl Json {

@@ -1,0 +1,162 @@
+//! Flags of what reads a log.
+
+use std::path::PathBuf;
+
+use clap::{
+    Args, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser as _},
+};
+use tracing_audit::{ExportFormat, Order};
+
+use super::{DirArgs, Format};
+use crate::filter::FilterArgs;
+
+/// Shows entries, the newest first
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  tracing-audit query --actor ann@example.com --start-date 2026-11-01 --end-date 2026-11-30
+  tracing-audit query --severity error --severity critical --limit 20
+  tracing-audit query --q vault --details mode=full --format json | jq '.entries[].id'
+  tracing-audit query --id 0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11")]
+pub(crate) struct QueryArgs {
+    #[command(flatten)]
+    pub(crate) dir: DirArgs,
+    /// Show the one entry with this id
+    #[arg(long, value_name = "UUID", conflicts_with_all = ["offset", "cursor"])]
+    pub(crate) id: Option<String>,
+    /// So many entries at most; 0 for all of them
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) limit: usize,
+    /// desc, the newest first, or asc
+    #[arg(long, value_name = "ORDER", default_value_t)]
+    pub(crate) order: Order,
+    /// Leave out so many entries first
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) offset: usize,
+    /// Go on where a page ended: its next_cursor
+    #[arg(long, conflicts_with = "offset")]
+    pub(crate) cursor: Option<String>,
+    /// How to show them [default: table on a terminal, else ndjson]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+}
+
+/// Shows entries as they are written, by any application that shares the directory; ends with
+/// Ctrl-C
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  tracing-audit tail
+  tracing-audit tail -n 0 --severity error --severity critical
+  tracing-audit tail --event-type 'auth.*' --format ndjson | jq .actor.name")]
+pub(crate) struct TailArgs {
+    #[command(flatten)]
+    pub(crate) dir: DirArgs,
+    /// Show so many of the last entries first
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
+    pub(crate) lines: usize,
+    /// How to show them [default: table on a terminal, else ndjson]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+}
+
+/// Writes a part of the log into one file, which is there whole or not at all
+#[derive(Args, Debug)]
+#[command(after_help = "\
+With only dates nothing is packed anew, so it is about as fast as copying, and a ZIP has one file of lines per day and stream.
+With other filters a ZIP has all matching entries in one file.
+
+Examples:
+  tracing-audit export --start-date 2026-11-01 --end-date 2026-11-30 --output november.zip
+  tracing-audit export --actor ann@example.com --output ann.jsonl
+  tracing-audit export --start-date 2026-11-21 --format gz --output - | ssh backup 'cat > audit.jsonl.gz'")]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    pub(crate) dir: DirArgs,
+    /// The file to write, in the place of what is there; - for stdout
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// How to pack it [default: as the file's name ends, else zip]
+    #[arg(long, value_parser = PossibleValuesParser::new(["zip", "gz", "ndjson"]).try_map(|name| name.parse::<ExportFormat>()))]
+    pub(crate) format: Option<ExportFormat>,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+}
+
+/// Checks that the log is whole: every file, every number, nothing that doesn't belong there
+///
+/// Reads all of it and changes nothing. Prints a line for each finding; a problem makes the exit
+/// code 1, a note doesn't.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+What is checked:
+  - each sealed file is gzip to its last byte, each line in it an entry, its index true, its SHA-256 that of its sealing
+  - each stream's entries are there once, in order, without a gap, across its files; the first that is missing is a problem, too
+  - what the log itself records as removed by retention, lost or dropped is a note
+  - nothing foreign is among the sealed and live files, and no damaged journal was left over
+What can't be known: whether a stream that was closed in order has lost its last files together with their indexes.
+
+Examples:
+  tracing-audit verify --dir /var/lib/billing/audit
+  tracing-audit verify --format json | jq '.findings[] | select(.level == \"problem\")'")]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) dir: DirArgs,
+    /// How to show the findings
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: ReportFormat,
+}
+
+/// How the catalogue is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CatalogueFormat {
+    // For people
+    Table,
+    // What --file and --against read
+    Json,
+    // For documents
+    Markdown,
+}
+
+/// Lists the event types that applications record here, with their fields and where in the source
+/// they are
+///
+/// Applications leave their catalogue beside the log when they open it.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  tracing-audit catalogue --format markdown > EVENTS.md
+  tracing-audit catalogue --format json > catalogue.json
+  tracing-audit catalogue --against catalogue.json    (in CI: code 1 and a line for each breaking change)
+  tracing-audit catalogue --schema auth.login.failed")]
+pub(crate) struct CatalogueArgs {
+    #[command(flatten)]
+    pub(crate) dir: DirArgs,
+    /// Take the catalogue from this JSON file, not from the log's directory
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Compare with this older catalogue: report what is gone or of another kind, and exit with
+    /// code 1 if anything is
+    #[arg(long, value_name = "FILE", conflicts_with = "schema")]
+    pub(crate) against: Option<PathBuf>,
+    /// Show the JSON Schema of this event type's records
+    #[arg(long, value_name = "EVENT_TYPE")]
+    pub(crate) schema: Option<String>,
+    /// How to show it
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: CatalogueFormat,
+}
+
+/// How a report is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    // For people
+    Text,
+    // One JSON document
+    Json,
+}

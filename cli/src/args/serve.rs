@@ -1,0 +1,135 @@
+//! Flags of what serves a log, and of who may use that.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Subcommand};
+use tracing_audit::{Permissions, Scope};
+
+use super::{DirArgs, Format};
+
+/// Runs a credential manager that writes an audit trail, with users at work, to look at
+///
+/// Prints where it is, a token, and what to try. At the end its log is checked.
+#[derive(Args, Debug)]
+pub(crate) struct DemoArgs {
+    /// The log's directory [default: a new one among the system's temporary files]
+    // Neither a variable nor the configuration file sets it: they name the log of an application.
+    #[arg(long = "dir", value_name = "DIR")]
+    pub(crate) demo_dir: Option<PathBuf>,
+    /// The address to listen on; port 0 is any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub(crate) listen: SocketAddr,
+    /// Requests in a second, more or less
+    #[arg(long, value_name = "N", default_value_t = 20.0)]
+    pub(crate) rate: f64,
+    /// End after so many seconds [default: with Ctrl-C]
+    #[arg(long = "for", value_name = "SECONDS")]
+    pub(crate) run_for: Option<u64>,
+    /// Be the second instance
+    #[arg(long, hide = true)]
+    pub(crate) instance: bool,
+    /// Be the worker
+    #[arg(long, hide = true)]
+    pub(crate) worker: bool,
+}
+
+/// Serves the HTTP API of a log that applications write
+///
+/// Reads are recorded in the log. Requests need a token, see `tracing-audit token create`. Webhooks
+/// are sent as well, unless an application that shares the directory sends them.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Webhooks can be declared in the file given with --config; the log's are made to agree with it at each start:
+  [[webhooks]]
+  name = \"siem\"
+  url = \"https://siem.example.com/hooks\"
+  event_types = [\"auth.*\"]
+  signing_secrets = [\"file:/run/secrets/siem\"]
+
+Examples:
+  tracing-audit serve --dir /var/lib/billing/audit
+  curl -H \"Authorization: Bearer $TOKEN\" 'http://127.0.0.1:8080/audit/entries?event_type=auth.*&limit=10'")]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) dir: DirArgs,
+    /// The address to listen on; port 0 is any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// Listen beyond loopback without TLS: for behind a proxy that speaks it
+    #[arg(long)]
+    pub(crate) allow_plain_http: bool,
+    /// Where the API is
+    #[arg(long, value_name = "PATH", default_value = "/audit")]
+    pub(crate) path: String,
+    /// Refuse more requests at once than these
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub(crate) max_requests: usize,
+    /// Refuse more downloads at once than these
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub(crate) max_downloads: usize,
+    /// Answer /metrics without a token
+    #[arg(long)]
+    pub(crate) open_metrics: bool,
+    /// Who may read the log's files: owner or group-read [default: as it is]
+    ///
+    /// With group-read, files have mode 0640 and directories 0750, except for tokens, keys and
+    /// webhooks; with owner, 0600 and 0700
+    #[arg(long, value_name = "WHO")]
+    pub(crate) permissions: Option<Permissions>,
+    /// Let webhooks that are set over HTTP reach more than the public internet: private, loopback,
+    /// an address, a network or a host name; repeatable
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) webhook_egress: Vec<String>,
+    /// Let webhooks that are set over HTTP have an http:// URL, which anyone on the way can read
+    #[arg(long)]
+    pub(crate) webhook_allow_http: bool,
+}
+
+/// Manages the tokens by which the HTTP API knows who asks
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  tracing-audit token create --name splunk --scope export --expires 2027-01-01
+  tracing-audit token list
+  tracing-audit token revoke 4f1c09aa")]
+pub(crate) struct TokenArgs {
+    #[command(subcommand)]
+    pub(crate) command: TokenCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Makes a token and shows it, this once
+    Create {
+        #[command(flatten)]
+        dir: DirArgs,
+        /// What to call it in lists, and in the records of what is done with it
+        #[arg(long)]
+        name: String,
+        /// read, export (which can read as well) or admin (which can do all)
+        #[arg(long, default_value = "read")]
+        scope: Scope,
+        /// Show it only the entries of this tenant
+        #[arg(long, value_name = "ID")]
+        tenant_id: Option<String>,
+        /// The UTC day whose beginning, or the RFC 3339 instant which, ends it [default: it doesn't
+        /// end]
+        #[arg(long, value_name = "DATE")]
+        expires: Option<String>,
+    },
+    /// Shows all tokens, without their secrets
+    List {
+        #[command(flatten)]
+        dir: DirArgs,
+        /// How to show them [default: table on a terminal, else ndjson]
+        #[arg(long, value_enum)]
+        format: Option<Format>,
+    },
+    /// Ends a token, within a second
+    Revoke {
+        #[command(flatten)]
+        dir: DirArgs,
+        /// The token's id, as listed
+        id: String,
+    },
+}

@@ -1,0 +1,116 @@
+//! `export`: a part of the log as one file, or to stdout.
+
+use std::{
+    io::{self, IsTerminal as _, Write},
+    path::Path,
+};
+
+use indicatif::ProgressBar;
+use tracing_audit::{AuditReader, ExportFormat};
+
+use super::{
+    args::ExportArgs,
+    failure::{Failure, Outcome},
+    output_file::OutputFile,
+    progress,
+    query::tell_problems,
+    stop::Stop,
+};
+
+/// Where the file goes.
+struct Target {
+    place: Place,
+    bar: ProgressBar,
+    /// Why nothing more can be written.
+    failed: Option<Failure>,
+}
+
+enum Place {
+    Stdout(io::StdoutLock<'static>),
+    File(OutputFile),
+}
+
+pub(super) fn run(args: &ExportArgs) -> Result<Outcome, Failure> {
+    let filter = args.filter.filter()?;
+    let to_stdout = args.output.as_os_str() == "-";
+    let format = args.format.unwrap_or_else(|| format_of(&args.output));
+    if to_stdout && format != ExportFormat::Ndjson && io::stdout().is_terminal() {
+        return Err(Failure::Usage("--output: a packed file is nothing for a terminal; give a file, or lead stdout into one".into()));
+    }
+    let reader = AuditReader::open(&args.dir.dir)?;
+    let stop = Stop::on_signal();
+    let place = if to_stdout {
+        Place::Stdout(io::stdout().lock())
+    } else {
+        Place::File(OutputFile::create(&args.output)?)
+    };
+    let asked = stop.clone();
+    let export = reader
+        .export(&filter, format)?
+        .cancel_when(move || asked.asked());
+    let bar = match export.bytes() {
+        Some(bytes) => progress::bytes("exporting", bytes),
+        None => progress::written("exporting"),
+    };
+    let mut target = Target {
+        place,
+        bar,
+        failed: None,
+    };
+    let scanned = export.write_to(&mut target);
+    target.bar.finish_and_clear();
+    let scanned = scanned.map_err(|error| match target.failed.take() {
+        _ if stop.asked() => Failure::failed("interrupted; nothing was exported"),
+        Some(failure) => failure,
+        None => Failure::failed(format!("cannot read the log: {error}")),
+    })?;
+    if let Place::File(file) = target.place {
+        file.place()?;
+    }
+    Ok(tell_problems(&scanned))
+}
+
+/// The format that a file's name asks for: ZIP unless it says otherwise.
+fn format_of(path: &Path) -> ExportFormat {
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("gz") => ExportFormat::Gzip,
+        Some("ndjson" | "jsonl") => ExportFormat::Ndjson,
+        _ => ExportFormat::Zip,
+    }
+}
+
+impl Target {
+    /// Keeps the reason, with the file's name, for whoever asks why the export ended.
+    fn noted<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        result.map_err(|error| {
+            let again = io::Error::from(error.kind());
+            if error.kind() != io::ErrorKind::Interrupted {
+                self.failed = Some(match &self.place {
+                    Place::Stdout(_) => error.into(),
+                    Place::File(file) => file.failed(&error),
+                });
+            }
+            again
+        })
+    }
+}
+
+impl Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = match &mut self.place {
+            Place::Stdout(out) => out.write(bytes),
+            Place::File(file) => file.write(bytes),
+        };
+        let written = self.noted(written)?;
+        self.bar.inc(written as u64);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = match &mut self.place {
+            Place::Stdout(out) => out.flush(),
+            Place::File(file) => file.flush(),
+        };
+        self.noted(flushed)
+    }
+}

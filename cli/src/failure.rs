@@ -1,0 +1,110 @@
+//! How a command ends when it can't do what it was asked.
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use tracing_audit::Error;
+
+use super::output::escaped;
+
+/// How a command ended that did its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Fine,
+    /// It said what it found.
+    ProblemFound,
+}
+
+impl Outcome {
+    /// A problem if there is any.
+    pub(super) fn problem_if(found: bool) -> Self {
+        if found {
+            Self::ProblemFound
+        } else {
+            Self::Fine
+        }
+    }
+}
+
+/// Why a command could not do its work.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The command can't be understood: exit code 2.
+    Usage(String),
+    /// The same, said by clap; or a help text, which is no failure.
+    Clap(Box<clap::Error>),
+    /// It could not be done: exit code 1.
+    Failed(String),
+    /// Whoever read our output has enough.
+    ReaderGone,
+}
+
+impl Failure {
+    pub(super) fn failed(what: impl Into<String>) -> Self {
+        Self::Failed(what.into())
+    }
+
+    /// An error of the library about what a flag said. It calls the flag as the operator does.
+    pub(super) fn of_flag(error: Error) -> Self {
+        match error {
+            Error::Invalid { parameter, problem } => match parameter.split_once('.') {
+                Some((name, path)) => {
+                    Self::Usage(format!("--{} {path}: {problem}", name.replace('_', "-")))
+                }
+                None => Self::Usage(format!("--{}: {problem}", parameter.replace('_', "-"))),
+            },
+            other => other.into(),
+        }
+    }
+
+    /// Says it on stderr, and gives the exit code.
+    pub(super) fn report(self) -> ExitCode {
+        match self {
+            Self::Usage(what) => {
+                warn(&format!("error: {what}"));
+                warn("Try 'tracing-audit --help', or '--help' after a command.");
+                ExitCode::from(2)
+            }
+            Self::Clap(error) => {
+                // Nobody is left to tell if this fails.
+                let _ = error.print();
+                u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+            }
+            Self::Failed(what) => {
+                warn(&format!("error: {what}"));
+                ExitCode::from(1)
+            }
+            Self::ReaderGone => ExitCode::SUCCESS,
+        }
+    }
+}
+
+/// One line on stderr. File names and error texts may hold anything, so it is escaped.
+pub(super) fn warn(line: &str) {
+    // Nobody is left to tell if this fails.
+    let _ = writeln!(io::stderr().lock(), "{}", escaped(line));
+}
+
+impl From<clap::Error> for Failure {
+    fn from(error: clap::Error) -> Self {
+        Self::Clap(Box::new(error))
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Of writing to stdout: the only place where an `io::Error` comes without a path.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::ReaderGone,
+            _ => Self::Failed(format!("cannot write the output: {error}")),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The `tracing-audit` program: what an operator does with a log, from a shell.
+//!
+//! In come flags, `TRACING_AUDIT_*` variables and a configuration file; out come answers on stdout,
+//! messages on stderr, and an exit code: 0 all is well, 1 a problem was found, 2 the command can't
+//! be understood. What always holds: nothing from a record reaches a terminal unescaped, no
+//! half-written output file is left behind, and a reader that goes away (`| head`) is no error.
+//!
+//! Whatever is done to a log is done through the public interface of the crate `tracing-audit`.
+
+mod args;
+mod catalogue;
+mod config;
+#[allow(
+    unsafe_code,
+    reason = "each call of `audit!` has a static that the linker gathers, which this lint counts as unsafe"
+)]
+mod demo;
+mod export;
+mod failure;
+mod filter;
+mod hash;
+mod hold;
+mod maintain;
+mod output;
+mod output_file;
+mod progress;
+mod prune;
+mod query;
+mod recover;
+mod serve;
+mod stop;
+mod tail;
+mod token;
+mod verify;
+mod webhook;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use self::{
+    args::{Cli, Command},
+    failure::{Failure, Outcome},
+};
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let cli = match parse(&args) {
+        Ok(cli) => cli,
+        Err(failure) => return failure.report(),
+    };
+    match run(&cli.command, &args) {
+        Ok(Outcome::Fine) => ExitCode::SUCCESS,
+        Ok(Outcome::ProblemFound) => ExitCode::from(1),
+        Err(failure) => failure.report(),
+    }
+}
+
+fn parse(args: &[OsString]) -> Result<Cli, Failure> {
+    let command = config::prepare(Cli::command(), args)?;
+    let matches = command.try_get_matches_from(args)?;
+    Ok(Cli::from_arg_matches(&matches)?)
+}
+
+fn run(command: &Command, line: &[OsString]) -> Result<Outcome, Failure> {
+    match command {
+        Command::Demo(args) => demo::run(args),
+        Command::Serve(args) => serve::run(args, config::webhooks(line)?),
+        Command::Query(args) => query::run(args),
+        Command::Tail(args) => tail::run(args),
+        Command::Export(args) => export::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Catalogue(args) => catalogue::run(args),
+        Command::Prune(args) => prune::run(args),
+        Command::Hash(args) => hash::run(args),
+        Command::HashKey(args) => hash::run_key(args),
+        Command::Hold(args) => hold::run(args),
+        Command::Recover(args) => recover::run(args),
+        Command::Webhook(args) => webhook::run(args),
+        Command::Token(args) => token::run(args),
+    }
+}

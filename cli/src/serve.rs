@@ -1,0 +1,135 @@
+//! `serve`: the HTTP API of a log, by a process of its own.
+
+use std::{
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use serde_json::Map;
+use toml::Table;
+use tracing_audit::{
+    AuditLog, AuditReader, Error, RouterOptions, ServeOptions, Server, webhook::Subscription,
+};
+
+use super::{
+    args::ServeArgs,
+    failure::{Failure, Outcome},
+    maintain,
+    output::escaped,
+    stop,
+};
+
+pub(super) fn run(
+    args: &ServeArgs,
+    webhooks: Option<(PathBuf, Vec<Table>)>,
+) -> Result<Outcome, Failure> {
+    let dir = &args.dir.dir;
+    // A mistyped directory should not become a log.
+    AuditReader::open(dir)?;
+    // Its own stream: reads are recorded. What is kept how long is for the application to say.
+    let mut log = maintain::log(dir).lifecycle(true);
+    if let Some(permissions) = args.permissions {
+        log = log.permissions(permissions);
+    }
+    let log = log.open()?;
+    if let Some((file, tables)) = &webhooks {
+        declare(&log, file, tables)?;
+    }
+    let router = RouterOptions::new()
+        .max_requests(args.max_requests)
+        .max_downloads(args.max_downloads)
+        .open_metrics(args.open_metrics)
+        .webhook_egress(&args.webhook_egress)
+        .webhook_allow_http(args.webhook_allow_http);
+    let options = ServeOptions::new(args.listen)
+        .allow_plain_http(args.allow_plain_http)
+        .path(&args.path)
+        .router(router);
+    // Webhooks too, unless an application that shares the directory sends them.
+    let forwarder = log.forward()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let server = Server::bind(&log, options).await.map_err(of_option)?;
+        let address = server.local_addr();
+        // Before it is said that it serves: who reads that may end it.
+        let stopped = stop::signal();
+        {
+            let mut out = io::stdout().lock();
+            writeln!(
+                out,
+                "{}",
+                escaped(&format!(
+                    "serving {} at http://{address}{}",
+                    dir.display(),
+                    args.path
+                ))
+            )?;
+            out.flush()?;
+        }
+        let stopped = async {
+            stopped.await;
+        };
+        server.run(stopped).await;
+        Ok::<_, Failure>(())
+    })?;
+    drop(runtime);
+    drop(forwarder);
+    log.close()?;
+    Ok(Outcome::Fine)
+}
+
+/// Makes the log's webhooks agree with the configuration file.
+fn declare(log: &AuditLog, file: &Path, tables: &[Table]) -> Result<(), Failure> {
+    let of_table = |number: usize, error: Error| match error {
+        Error::Invalid { parameter, problem } => Failure::Usage(format!(
+            "{}: [[webhooks]] number {number}: {parameter}: {problem}",
+            file.display()
+        )),
+        error => error.into(),
+    };
+    let read = |(at, table): (usize, &Table)| {
+        let settings = serde_json::to_value(table).map_err(|e| Failure::failed(e.to_string()))?;
+        Subscription::from_settings(settings.as_object().unwrap_or(&Map::new()))
+            .map_err(|error| of_table(at + 1, error))
+    };
+    let wanted = tables
+        .iter()
+        .enumerate()
+        .map(read)
+        .collect::<Result<Vec<_>, _>>()?;
+    let names: Vec<String> = wanted.iter().map(|one| one.name().to_owned()).collect();
+    log.declare_subscriptions_in(&file.display().to_string(), wanted)
+        .map_err(|error| match of_named(&names, &error) {
+            Some((number, error)) => of_table(number, error),
+            None => error.into(),
+        })
+}
+
+/// The number of the webhook that an error names, and the error without the name.
+fn of_named(names: &[String], error: &Error) -> Option<(usize, Error)> {
+    let Error::Invalid { parameter, problem } = error else {
+        return None;
+    };
+    let (name, setting) = parameter.split_once(": ")?;
+    // Of two that have the same name, the second is wrong.
+    let at = names.iter().rposition(|one| one == name)?;
+    let error = Error::Invalid {
+        parameter: setting.to_owned(),
+        problem: problem.clone(),
+    };
+    Some((at + 1, error))
+}
+
+/// The library names its options, the operator's flags are called otherwise.
+fn of_option(error: Error) -> Failure {
+    match error {
+        Error::Invalid { parameter, problem } if parameter == "addr" => Failure::Usage(format!(
+            "--listen: {}",
+            problem.replace("give allow_plain_http", "give --allow-plain-http")
+        )),
+        Error::Invalid { .. } => Failure::of_flag(error),
+        error => error.into(),
+    }
+}

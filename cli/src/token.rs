@@ -1,0 +1,107 @@
+//! `token`: who may use the HTTP API.
+
+use std::io::{self, Write as _};
+
+use tracing_audit::{AuditReader, Day, Error, NewToken, Timestamp, TokenInfo, TokenStore};
+
+use super::{
+    args::{TokenArgs, TokenCommand},
+    failure::{Failure, Outcome, warn},
+    output,
+};
+
+pub(super) fn run(args: &TokenArgs) -> Result<Outcome, Failure> {
+    let (TokenCommand::Create { dir, .. }
+    | TokenCommand::List { dir, .. }
+    | TokenCommand::Revoke { dir, .. }) = &args.command;
+    // A mistyped directory should not become a log.
+    AuditReader::open(&dir.dir)?;
+    let tokens = TokenStore::open(&dir.dir);
+    let mut out = io::stdout().lock();
+    match &args.command {
+        TokenCommand::Create {
+            name,
+            scope,
+            tenant_id,
+            expires,
+            ..
+        } => {
+            let expires = expires.as_deref().map(instant).transpose()?;
+            let new = NewToken {
+                name: name.clone(),
+                scope: *scope,
+                tenant: tenant_id.clone(),
+                expires,
+            };
+            let (info, text) = tokens.create(new).map_err(of_flag)?;
+            // Alone on stdout, so that a script can take it.
+            writeln!(out, "{text}")?;
+            out.flush()?;
+            warn(&format!(
+                "This is the token {} ({}). It is shown only now; the log keeps no more than its hash.",
+                info.id, info.scope
+            ));
+        }
+        TokenCommand::List { format, .. } => {
+            let tokens = tokens.list()?;
+            if tokens.is_empty() {
+                warn("there are no tokens");
+            }
+            let row = |token: &TokenInfo| {
+                let token = token.clone();
+                let (tenant, expires) = (
+                    token.tenant.unwrap_or_default(),
+                    token.expires.unwrap_or_else(|| "never".to_owned()),
+                );
+                [
+                    token.id,
+                    token.name,
+                    token.scope.to_string(),
+                    tenant,
+                    token.created,
+                    expires,
+                ]
+            };
+            output::list(
+                &mut out,
+                &tokens,
+                *format,
+                &[
+                    "ID",
+                    "NAME",
+                    "SCOPE",
+                    "TENANT",
+                    "CREATED (UTC)",
+                    "EXPIRES (UTC)",
+                ],
+                row,
+            )?;
+        }
+        TokenCommand::Revoke { id, .. } => {
+            if !tokens.revoke(id)? {
+                return Err(Failure::failed(format!("there is no token {id:?}")));
+            }
+            writeln!(out, "the token {} is revoked", output::escaped(id))?;
+        }
+    }
+    Ok(Outcome::Fine)
+}
+
+fn instant(text: &str) -> Result<Timestamp, Failure> {
+    text.parse::<Day>().map(Day::start).or_else(|_| text.parse()).map_err(|_| {
+        Failure::Usage(format!("--expires: {text:?} must be a date like 2027-01-01 or an RFC 3339 instant like 2027-01-01T12:00:00Z"))
+    })
+}
+
+fn of_flag(error: Error) -> Failure {
+    match error {
+        Error::Invalid { parameter, problem } if parameter == "tenant" => {
+            Failure::of_flag(Error::Invalid {
+                parameter: "tenant_id".to_owned(),
+                problem,
+            })
+        }
+        Error::Invalid { .. } => Failure::of_flag(error),
+        error => error.into(),
+    }
+}

@@ -1,0 +1,209 @@
+//! `webhook`: which endpoints are told of which events, and how they are doing.
+
+mod settings;
+mod show;
+
+use std::io::{self, Write as _};
+
+use tracing_audit::{
+    AuditLog, AuditReader,
+    webhook::{Replay, SigningSecret, Subscription, SubscriptionReport},
+};
+
+use super::{
+    args::{AddArgs, NamedArgs, ReplayArgs, SetArgs, WebhookArgs, WebhookCommand},
+    failure::{Failure, Outcome, warn},
+    maintain,
+    output::{count, escaped},
+};
+
+pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, Failure> {
+    use WebhookCommand as C;
+    let dir = match &args.command {
+        C::Add(add) => &add.dir,
+        C::List(list) => &list.dir,
+        C::Set(set) => &set.named.dir,
+        C::Replay(replay) => &replay.named.dir,
+        C::Show(shown) | C::Test(shown) | C::Deliveries(shown) | C::DeadLetters(shown) => {
+            &shown.named.dir
+        }
+        C::RotateSecret(named)
+        | C::RetireSecrets(named)
+        | C::Pause(named)
+        | C::Resume(named)
+        | C::Remove(named) => &named.dir,
+    };
+    let reader = AuditReader::open(&dir.dir)?;
+    let mut out = io::stdout().lock();
+    match &args.command {
+        C::Add(add) => self::add(&mut out, add)?,
+        C::List(list) => show::list(&mut out, &reader, list.format)?,
+        C::Show(shown) => {
+            let report = found(&reader, &shown.named)?;
+            let attempts = reader.deliveries(&shown.named.name)?;
+            show::one(&mut out, &report, attempts, shown.format)?;
+        }
+        C::Set(set) => change(&mut out, set)?,
+        C::Test(shown) => {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            let attempt = of_webhook(&shown.named, |log, name| {
+                runtime.block_on(log.test_subscription(name))
+            })?;
+            show::deliveries(&mut out, std::slice::from_ref(&attempt), shown.format)?;
+            return Ok(Outcome::problem_if(!attempt.delivered));
+        }
+        C::Deliveries(shown) => {
+            found(&reader, &shown.named)?;
+            let attempts = reader.deliveries(&shown.named.name)?;
+            show::deliveries(&mut out, &attempts, shown.format)?;
+        }
+        C::DeadLetters(shown) => {
+            found(&reader, &shown.named)?;
+            show::dead_letters(&mut out, &reader, &shown.named.name, shown.format)?;
+        }
+        C::Replay(args) => replay(&mut out, args)?,
+        C::RotateSecret(named) => {
+            let secret = of_webhook(named, AuditLog::rotate_signing_secret)?;
+            show_secret(&mut out, &named.name, &secret)?;
+            warn("The secrets before it sign as well, until tracing-audit webhook retire-secrets.");
+        }
+        C::RetireSecrets(named) => {
+            let retired = of_webhook(named, AuditLog::retire_signing_secrets)?;
+            writeln!(
+                out,
+                "{} of the webhook {} retired",
+                count(retired as u64, "secret"),
+                escaped(&named.name)
+            )?;
+        }
+        C::Pause(named) => act(&mut out, named, "paused", |log, name| {
+            log.pause_subscription(name, true)
+        })?,
+        C::Resume(named) => act(&mut out, named, "resumed", |log, name| {
+            log.pause_subscription(name, false)
+        })?,
+        C::Remove(named) => act(&mut out, named, "removed", AuditLog::unsubscribe)?,
+    }
+    Ok(Outcome::Fine)
+}
+
+fn add(out: &mut impl io::Write, add: &AddArgs) -> Result<(), Failure> {
+    let subscription =
+        Subscription::from_settings(&settings::of_add(add)?).map_err(settings::of_flag)?;
+    let mut made = None;
+    let subscription = if add.unsigned || !add.settings.signing_secret.is_empty() {
+        subscription
+    } else {
+        let secret = made.insert(SigningSecret::random()?);
+        subscription.signing_secret(secret.reveal())
+    };
+    maintain::with_log(&add.dir.dir, |log| {
+        log.subscribe(subscription).map_err(settings::of_flag)
+    })?;
+    match made {
+        Some(secret) => show_secret(out, &add.name, &secret)?,
+        None => writeln!(out, "the webhook {} is added", escaped(&add.name))?,
+    }
+    warn("It is told of what is recorded from now on.");
+    Ok(())
+}
+
+/// Alone on stdout, so that a script can take it.
+fn show_secret(
+    out: &mut impl io::Write,
+    name: &str,
+    secret: &SigningSecret,
+) -> Result<(), Failure> {
+    match secret.public() {
+        None => {
+            writeln!(out, "{}", secret.reveal())?;
+            out.flush()?;
+            warn(&format!(
+                "This is a signing secret of the webhook {name}, for its receiver. It is shown only now."
+            ));
+        }
+        Some(public) => {
+            writeln!(out, "{public}")?;
+            out.flush()?;
+            warn(&format!(
+                "This is a public key of the webhook {name}, by which its receiver verifies."
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn change(out: &mut impl io::Write, set: &SetArgs) -> Result<(), Failure> {
+    let patch = settings::of_set(set)?;
+    act(out, &set.named, "changed", |log, name| {
+        log.patch_subscription(name, &patch)
+    })
+}
+
+fn replay(out: &mut impl io::Write, args: &ReplayArgs) -> Result<(), Failure> {
+    let parameters = args.filter.filter()?.params();
+    let replay = match (args.dead_letters, parameters.is_empty()) {
+        (true, true) => Replay::dead_letters(),
+        (false, false) => Replay::entries(parameters),
+        (true, false) => {
+            return Err(Failure::Usage(
+                "--dead-letters: these are all dead letters; leave out the filters".to_owned(),
+            ));
+        }
+        (false, true) => {
+            return Err(Failure::Usage(
+                "say which entries to send again: --dead-letters, or filters such as --start-date"
+                    .to_owned(),
+            ));
+        }
+    };
+    of_webhook(&args.named, |log, name| {
+        log.replay(name, replay).map(|found| found.then_some(()))
+    })?;
+    Ok(writeln!(
+        out,
+        "the entries are sent to {} again by the process that delivers webhooks",
+        escaped(&args.named.name)
+    )?)
+}
+
+fn found(reader: &AuditReader, named: &NamedArgs) -> Result<SubscriptionReport, Failure> {
+    reader
+        .subscription(&named.name)?
+        .ok_or_else(|| no_such(&named.name))
+}
+
+/// Does something to a webhook, which says whether there is one of this name.
+fn act(
+    out: &mut impl io::Write,
+    named: &NamedArgs,
+    done: &str,
+    act: impl FnOnce(&AuditLog, &str) -> tracing_audit::Result<bool>,
+) -> Result<(), Failure> {
+    of_webhook(named, |log, name| {
+        act(log, name).map(|found| found.then_some(()))
+    })?;
+    Ok(writeln!(
+        out,
+        "the webhook {} is {done}",
+        escaped(&named.name)
+    )?)
+}
+
+/// Does something to a webhook, with the log open; `None` says that there is none of this name.
+fn of_webhook<T>(
+    named: &NamedArgs,
+    act: impl FnOnce(&AuditLog, &str) -> tracing_audit::Result<Option<T>>,
+) -> Result<T, Failure> {
+    maintain::with_log(&named.dir.dir, |log| {
+        act(log, &named.name)
+            .map_err(settings::of_flag)?
+            .ok_or_else(|| no_such(&named.name))
+    })
+}
+
+fn no_such(name: &str) -> Failure {
+    Failure::failed(format!("there is no webhook {name:?}"))
+}

@@ -1,0 +1,260 @@
+//! Webhooks, attempts and dead letters on stdout: tables for people, JSON for programs.
+
+use std::{
+    fmt,
+    io::{self, Write},
+};
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{MapAccess, Visitor},
+};
+use serde_json::Value;
+use tracing_audit::{
+    AuditReader,
+    webhook::{DeadLetter, DeliveryAttempt, SubscriptionReport},
+};
+
+use crate::{
+    args::Format,
+    failure::{Failure, warn},
+    output,
+};
+
+/// How many attempts `show` has.
+const LAST: usize = 5;
+
+pub(super) fn list(
+    out: &mut impl Write,
+    reader: &AuditReader,
+    format: Option<Format>,
+) -> Result<(), Failure> {
+    let reports = reader.subscriptions()?;
+    if reports.is_empty() {
+        warn("there are no webhooks");
+    }
+    let row = |report: &SubscriptionReport| {
+        let (one, status) = (&report.subscription, &report.status);
+        let waiting = match report.waiting_requests {
+            0 => "0".to_owned(),
+            waiting => format!("{waiting}, for {}", span(report.lag_seconds())),
+        };
+        let (types, last) = (
+            one.event_types().join(" "),
+            status.last_answer.clone().unwrap_or_default(),
+        );
+        let (name, state, behind) = (
+            one.name().to_owned(),
+            report.state().to_owned(),
+            report
+                .behind_seconds()
+                .map_or_else(|| "unknown".to_owned(), span),
+        );
+        [
+            name,
+            state,
+            types,
+            status.delivered.to_string(),
+            waiting,
+            behind,
+            last,
+            one.url().to_owned(),
+        ]
+    };
+    let columns = [
+        "NAME",
+        "STATE",
+        "EVENT TYPES",
+        "DELIVERED",
+        "WAITING",
+        "BEHIND",
+        "LAST ATTEMPT",
+        "URL",
+    ];
+    Ok(output::list(out, &reports, format, &columns, row)?)
+}
+
+/// A time as people say it.
+fn span(seconds: f64) -> String {
+    let seconds = seconds.max(0.0) as u64;
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+pub(super) fn one(
+    out: &mut impl Write,
+    report: &SubscriptionReport,
+    attempts: Vec<DeliveryAttempt>,
+    format: Option<Format>,
+) -> Result<(), Failure> {
+    let last = &attempts[..attempts.len().min(LAST)];
+    if output::format(format) != Format::Table {
+        let shown = Shown {
+            report,
+            deliveries: last,
+        };
+        return Ok(json_line(out, &shown)?);
+    }
+    let lines = lines(report).map_err(io::Error::other)?;
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, text) in &lines {
+        writeln!(out, "{name:<width$}  {}", output::escaped(text))?;
+    }
+    if !last.is_empty() {
+        writeln!(out)?;
+        deliveries(out, last, Some(Format::Table))?;
+    }
+    Ok(())
+}
+
+/// A webhook and its last attempts, as one JSON object.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    report: &'a SubscriptionReport,
+    deliveries: &'a [DeliveryAttempt],
+}
+
+/// What is said of a webhook: the names and the texts, in their order.
+fn lines(report: &SubscriptionReport) -> serde_json::Result<Vec<(String, String)>> {
+    let Lines(values) = serde_json::from_slice(&serde_json::to_vec(report)?)?;
+    let text = |value: Value| match value {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        Value::Array(texts) if texts.iter().all(Value::is_string) => {
+            let texts: Vec<_> = texts.iter().filter_map(Value::as_str).collect();
+            Some(texts.join(" "))
+        }
+        value => Some(value.to_string()),
+    };
+    let lines = values
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, text(value)?)));
+    Ok(lines.collect())
+}
+
+/// The members of a JSON object, and then those of its member `status`.
+struct Lines(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Lines {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Lines;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Lines, A::Error> {
+                let mut lines = Vec::new();
+                let mut status = Vec::new();
+                while let Some(name) = members.next_key::<String>()? {
+                    match name.as_str() {
+                        "status" => status = members.next_value::<Lines>()?.0,
+                        _ => lines.push((name, members.next_value()?)),
+                    }
+                }
+                lines.append(&mut status);
+                Ok(Lines(lines))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+pub(super) fn deliveries(
+    out: &mut impl Write,
+    attempts: &[DeliveryAttempt],
+    format: Option<Format>,
+) -> Result<(), Failure> {
+    if attempts.is_empty() {
+        warn("nothing was sent to this webhook yet");
+    }
+    let row = |one: &DeliveryAttempt| {
+        let came = if one.delivered { "delivered" } else { "failed" };
+        [
+            one.ended.clone(),
+            came.to_owned(),
+            one.attempt.to_string(),
+            one.entries.to_string(),
+            one.webhook_id.clone(),
+            one.result.clone(),
+        ]
+    };
+    Ok(output::list(
+        out,
+        attempts,
+        format,
+        &[
+            "ENDED (UTC)",
+            "CAME OF IT",
+            "ATTEMPT",
+            "ENTRIES",
+            "WEBHOOK ID",
+            "RESULT",
+        ],
+        row,
+    )?)
+}
+
+pub(super) fn dead_letters(
+    out: &mut impl Write,
+    reader: &AuditReader,
+    name: &str,
+    format: Option<Format>,
+) -> Result<(), Failure> {
+    // A few at a time: together they can be more than memory.
+    const AT_ONCE: usize = 50;
+    let format = output::format(format);
+    let mut skip = 0;
+    let mut rows = Vec::new();
+    loop {
+        let letters = reader.dead_letters(name, skip, AT_ONCE)?;
+        if letters.is_empty() {
+            break;
+        }
+        skip += letters.len();
+        for letter in letters {
+            match format {
+                Format::Table => rows.push(letter_row(&letter)),
+                Format::Ndjson | Format::Json => json_line(out, &letter)?,
+            }
+        }
+    }
+    if format == Format::Table && rows.is_empty() {
+        warn("there are no dead letters");
+    }
+    if !rows.is_empty() {
+        output::list(
+            out,
+            &rows,
+            Some(Format::Table),
+            &["GIVEN UP (UTC)", "ATTEMPTS", "ENTRIES", "WEBHOOK ID", "WHY"],
+            Clone::clone,
+        )?;
+    }
+    Ok(())
+}
+
+fn letter_row(letter: &DeadLetter) -> [String; 5] {
+    [
+        letter.given_up.clone(),
+        letter.attempts.to_string(),
+        letter.entries.len().to_string(),
+        letter.webhook_id.clone(),
+        letter.why.clone(),
+    ]
+}
+
+fn json_line(out: &mut impl Write, value: &impl serde::Serialize) -> io::Result<()> {
+    let terminal = io::IsTerminal::is_terminal(&io::stdout());
+    out.write_all(&output::json_line(&serde_json::to_vec(value)?, terminal))?;
+    out.write_all(b"\n")
+}

@@ -1,0 +1,17 @@
+//! The `tracing-audit` program, as a shell sees it.
+
+#![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
+
+mod cli;
+#[path = "../../../tests/support/fork.rs"]
+mod forking;
+#[path = "../../../tests/support/receiver.rs"]
+mod receiver;
+#[path = "../../../tests/support/mod.rs"]
+mod support;
+#[path = "../../../tests/support/user.rs"]
+mod user;
+
+mod another_user_runs_commands;
+mod commands;
+mod webhooks;
