@@ -38,7 +38,12 @@ pub(super) fn run(args: &PruneArgs) -> Result<Outcome, Failure> {
     }
     let dir = &args.dir.dir;
     if args.dry_run {
-        let preview = maintain::would_prune(dir, &retention, args.trust_clock)?;
+        let preview = maintain::would_prune(
+            dir,
+            &retention,
+            args.trust_clock,
+            crate::webhook::unread::readings,
+        )?;
         show(&preview.files, preview.held, "would be removed")?;
         return Ok(outcome(preview.waiting));
     }

@@ -25,6 +25,7 @@ use super::{
     sealer::remove_twin,
     survey::Survey,
     trusted_time,
+    unread::Readers,
 };
 use crate::{
     error::{Error, Result},
@@ -97,10 +98,15 @@ fn is_sealed(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<bool> {
 }
 
 /// What pruning would remove now, if the clock is trusted or, with `trust_clock`, were it.
-pub(crate) fn would_prune(dir: &Path, retention: &Retention, trust_clock: bool) -> Result<Preview> {
+pub(crate) fn would_prune(
+    dir: &Path,
+    retention: &Retention,
+    trust_clock: bool,
+    readers: Readers,
+) -> Result<Preview> {
     let (fs, layout) = (Arc::new(OsFs), Layout::of(dir));
     check_format(&layout)?;
-    let sealed = LocalSealed::new(fs, layout);
+    let sealed = LocalSealed::new(fs, layout).read_by(readers);
     let clock = SystemClock::new();
     prune::preview(&clock, &sealed, retention, trust_clock)
 }
@@ -115,8 +121,13 @@ impl Store {
     /// pruning.
     pub(crate) fn prune_now(&self, retention: &Retention) -> Result<Option<Pruned>> {
         let source: Source = self.stream.source().parse()?;
-        let sealed = Arc::new(LocalSealed::new(Arc::new(OsFs), self.layout.clone()));
-        let mut pruner = Pruner::new(sealed, self.producer.clone(), self.durability, source);
+        let sealed = LocalSealed::new(Arc::new(OsFs), self.layout.clone()).read_by(self.readers);
+        let mut pruner = Pruner::new(
+            Arc::new(sealed),
+            self.producer.clone(),
+            self.durability,
+            source,
+        );
         pruner.prune(&SystemClock::new(), retention)
     }
 

@@ -119,8 +119,8 @@ fn another_working_directory_is_no_other_log() {
     for router in routers.iter().chain([&late]) {
         assert_eq!(served(router, &token), ids.len());
     }
-    assert!(log.subscriptions().unwrap().is_empty());
-    drop(log.forward().unwrap());
+    assert!(log.webhooks().list().unwrap().is_empty());
+    drop(log.webhooks().run().unwrap());
     log.prune();
     log.close().unwrap();
 

@@ -162,14 +162,15 @@ pub(super) fn dead_letters(
 ) -> Result<(), Failure> {
     // A few at a time: together they can be more than memory.
     const AT_ONCE: usize = 50;
-    let (mut skip, total) = (0, webhook::letters(layout, name, 0, 0)?.0);
+    let reader = AuditReader::open(layout.root())?;
+    let (mut skip, total) = (0, webhook::dead_letters(layout, &reader, name, 0, 0)?.0);
     let format = output::format(format);
     if format == Format::Table && total == 0 {
         warn("there are no dead letters");
     }
     let mut rows = Vec::new();
     while skip < total {
-        let (_, letters) = webhook::letters(layout, name, skip, AT_ONCE)?;
+        let (_, letters) = webhook::dead_letters(layout, &reader, name, skip, AT_ONCE)?;
         if letters.is_empty() {
             break;
         }
@@ -203,7 +204,7 @@ fn letter_row(letter: &DeadLetter) -> [String; 5] {
     [
         letter.given_up.clone(),
         letter.attempts.to_string(),
-        letter.entries.len().to_string(),
+        (letter.entries.len() + letter.missing).to_string(),
         letter.delivery_id.clone(),
         letter.reason.clone(),
     ]
