@@ -476,6 +476,7 @@ impl AuditLogBuilder {
                 grace: self.live_grace,
                 retention: self.retention,
             },
+            readers: crate::webhook::unread::readings,
             health: Arc::new(Health::new(self.on_problem)),
         };
         let store = open(&self.dir, options.clone())?;

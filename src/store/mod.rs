@@ -144,7 +144,7 @@ mod tamper;
 mod test_options;
 mod trusted_time;
 mod twins;
-mod undelivered;
+pub(crate) mod unread;
 mod watch;
 mod writer;
 

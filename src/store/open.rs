@@ -22,6 +22,7 @@ use super::{
     layout::Layout,
     lifecycle::Settings,
     sealer::{Job, Sealer, SealerOptions},
+    unread::Readers,
     writer::{Writer, WriterOptions},
 };
 use crate::{
@@ -44,6 +45,8 @@ pub(crate) struct StoreOptions {
     pub(crate) lifecycle: Option<Settings>,
     pub(crate) writer: WriterOptions,
     pub(crate) sealer: SealerOptions,
+    /// Who reads the log on: retention waits for them.
+    pub(crate) readers: Readers,
     pub(crate) health: Arc<Health>,
 }
 
@@ -53,6 +56,7 @@ pub(crate) struct Store {
     pub(crate) stream: StreamId,
     pub(crate) producer: Producer,
     pub(crate) durability: &'static Durability,
+    pub(super) readers: Readers,
     /// The journal's file.
     journal: PathBuf,
     sealer: Sender<Job>,
@@ -92,6 +96,7 @@ impl Store {
         dir: &Path,
         options: StoreOptions,
     ) -> Result<Self> {
+        let readers = options.readers;
         let Assembled {
             layout,
             stream,
@@ -129,6 +134,7 @@ impl Store {
             stream,
             producer,
             durability,
+            readers,
             journal,
             sealer: jobs,
             stopping,

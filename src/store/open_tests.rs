@@ -47,6 +47,7 @@ fn options(rotate_bytes: u64) -> (StoreOptions, Receiver<Problem>) {
             grace: Duration::ZERO,
             retention: Retention::unlimited(),
         },
+        readers: |_, _| Ok(Vec::new()),
         health: Arc::new(Health::new(Some(Arc::new(callback)))),
     };
     (options, problems)

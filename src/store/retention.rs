@@ -10,7 +10,7 @@ use super::{
     names::FileStem,
     sealed::{LocalSealed, SealedFiles},
     trusted_time::Times,
-    undelivered::Undelivered,
+    unread::Reading,
 };
 use crate::{
     entry::{
@@ -200,7 +200,7 @@ pub(super) fn select(
 ) -> Result<Selection> {
     let layout = sealed.layout();
     let holds = Holds::read(sealed.fs().clone(), layout)?;
-    let undelivered = Undelivered::read(&**sealed.fs(), layout)?;
+    let readings = sealed.readings()?;
     let mut selection = Selection::default();
     let mut kept = Vec::new();
     let cutoff = retention.cutoff(times.trusted);
@@ -216,7 +216,7 @@ pub(super) fn select(
             break;
         }
         for stem in sealed.list(day)? {
-            let (file, oldest, newest) = look_at(sealed, stem, day, &undelivered);
+            let (file, oldest, newest) = look_at(sealed, stem, day, &readings);
             let held = holds.keep(oldest, newest).is_some();
             let aged = times.guard.aged(newest);
             match cutoff.is_some_and(|cutoff| aged < cutoff) {
@@ -255,7 +255,7 @@ fn look_at(
     sealed: &LocalSealed,
     stem: FileStem,
     day: Day,
-    undelivered: &Undelivered,
+    readings: &[Reading],
 ) -> (PrunedFile, Timestamp, Timestamp) {
     let index = sealed.index(&stem).ok();
     let bytes = sealed.open(&stem).map(|blob| blob.len());
@@ -273,7 +273,11 @@ fn look_at(
             .as_ref()
             .map(|index| (index.first_seq.0, index.last_seq.0)),
         sha256: index.as_ref().map(|index| index.sha256),
-        undelivered: undelivered.by(&stem),
+        undelivered: readings
+            .iter()
+            .filter(|reading| reading.needs(&stem))
+            .map(|reading| reading.name.clone())
+            .collect(),
         stem,
     };
     (file, oldest, newest)
