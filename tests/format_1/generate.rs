@@ -219,7 +219,7 @@ fn wait(log: &AuditLog, name: &str, until: impl Fn(&WebhookReport) -> bool) {
         if until(&report) {
             Ok(())
         } else {
-            Err((report.status, report.waiting_requests))
+            Err((report.status, report.waiting_deliveries))
         }
     });
 }
@@ -234,10 +234,10 @@ fn summer(dir: &Path, receiver: &str) {
     log.webhooks()
         .add(webhook("siem", receiver).schedule([0]).batch(batch))
         .unwrap();
-    let forwarder = log.webhooks().run().unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     orders(&log, PRUNED);
     wait(&log, "siem", |report| report.status.dead_lettered == 3);
-    drop(forwarder);
+    drop(dispatcher);
     log.close().unwrap();
 }
 
@@ -317,16 +317,17 @@ fn webhooks(dir: &Path, receiver: &str) {
         .unwrap();
     log.webhooks().add(webhook("archive", receiver)).unwrap();
     log.declare_subscriptions(vec![lake()]).unwrap();
-    let forwarder = log.webhooks().run().unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     orders(&log, ATTEMPTED);
     wait(&log, "siem", |report| report.status.dead_lettered == 15);
     wait(&log, "crm", |report| {
-        report.status.failed_attempts >= 3 && report.waiting_requests == 3
+        report.status.failed_attempts >= 3 && report.waiting_deliveries == 3
     });
     wait(&log, "archive", |report| report.status.delivered == 12);
-    drop(forwarder);
+    drop(dispatcher);
     log.webhooks().pause("archive").unwrap();
-    log.replay("archive", Replay::entries([("event_type", "order.*")]))
+    log.webhooks()
+        .replay("archive", Replay::entries([("event_type", "order.*")]))
         .unwrap();
     log.close().unwrap();
 }
