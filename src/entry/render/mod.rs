@@ -16,6 +16,7 @@ mod inherited;
 mod joined;
 mod parts;
 mod rendered;
+mod values;
 mod writer;
 
 use uuid::Uuid;
@@ -27,7 +28,8 @@ pub(crate) use head::Head;
 pub(crate) use inherited::{Inherited, SpanFields};
 pub use parts::{ActorParts, ContextParts};
 pub(crate) use rendered::Rendered;
-pub use writer::{Object, Parts, Writer};
+pub use values::{Object, Parts};
+pub use writer::Writer;
 
 /// An event before its values are known.
 #[derive(Clone, Copy, Debug)]
