@@ -118,6 +118,7 @@ pub(crate) mod lock;
 mod maintain;
 mod mend;
 mod open;
+mod own_journal;
 mod pointer;
 mod prepare;
 mod prune;

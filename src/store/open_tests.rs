@@ -7,11 +7,14 @@ use std::{
 };
 
 use super::*;
-use crate::store::{
-    SpaceAction, Watermarks,
-    gzip::Level,
-    retention::Retention,
-    sim::{Op, SimFs},
+use crate::{
+    journal::{Fate, PushError},
+    store::{
+        SpaceAction, Watermarks,
+        gzip::Level,
+        retention::Retention,
+        sim::{Op, SimFs},
+    },
 };
 
 const DIR: &str = "/log";
