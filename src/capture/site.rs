@@ -60,9 +60,9 @@ pub struct Site {
 }
 
 impl Site {
-    /// `json` is the record's JSON from `schema_version` to `severity`, without braces. `fields` has
-    /// a line for each, with its path, its kind and how it is recorded; `description` is the message
-    /// as written, or empty; `itself` is the static that this becomes.
+    /// `json` is the record's JSON from `schema_version` to `severity`, without braces. `fields`
+    /// has a line for each, with its path, its kind and how it is recorded; `description` is the
+    /// message as written, or empty; `itself` is the static that this becomes.
     pub const fn fixed(
         (event_type, json): (&'static str, &'static str),
         severity: Severity,
@@ -223,7 +223,7 @@ pub fn site_of(sites: &[&'static Site], severity: Severity) -> &'static Site {
 /// The event types of all calls of `audit!` in the program, its libraries included, whether they
 /// run or not.
 ///
-/// It is gathered while linking and costs the program nothing until it is asked for.
+/// The catalogue is gathered while linking, and costs the program nothing until it is asked for.
 ///
 /// ```
 /// use tracing_audit::{audit, catalogue};

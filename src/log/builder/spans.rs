@@ -1,12 +1,12 @@
-//! What the fields of spans mean to the log.
+//! The meaning of spans' fields to the log.
 
 use super::AuditLogBuilder;
 
 impl AuditLogBuilder {
-    /// Takes a field of spans for a field of the record: `span_field("user.id", "actor.id")` in an
-    /// application where `user.id` is the one who acts. By default it isn't, because in a span
-    /// around "edit user" it is as likely the user who is edited: evidence against the wrong
-    /// person. Only names that mean the one who acts are taken for the actor.
+    /// Takes a field of spans for a field of the entry: `span_field("user.id", "actor.id")` in an
+    /// application where `user.id` is the acting user. By default it isn't, because in a span
+    /// around "edit user" it may well be the user who is edited, and the entry would be evidence
+    /// against the wrong person. Only names that mean the acting user are taken for the actor.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -28,7 +28,7 @@ impl AuditLogBuilder {
     /// # }
     /// ```
     ///
-    /// These fields of spans are taken anyway, our own names and OpenTelemetry's:
+    /// The following fields of spans have a meaning by default: our own names and OpenTelemetry's.
     ///
     /// | field of the record | fields of spans |
     /// |---|---|
@@ -52,8 +52,8 @@ impl AuditLogBuilder {
         self
     }
 
-    /// Takes a field of spans for nothing, though its name is one of those that
-    /// [`span_field`](Self::span_field) lists: in an application that means something else by it.
+    /// Ignores a field of spans although [`span_field`](Self::span_field) lists its name: for an
+    /// application that means something else by that name.
     ///
     /// # Errors
     ///
