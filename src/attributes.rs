@@ -34,10 +34,11 @@
 /// Each end has `details.duration_ms`, the whole milliseconds from the start of the body to its
 /// end.
 ///
-/// A `Result` is known by its type, so an alias of it will do; a type parameter is not, even if it
-/// happens to stand for one. The error's text is that of the error and of its sources, joined with
-/// `: `; of a type that is not an [`Error`](std::error::Error), its alternate `Display` (`{:#}`,
-/// which for `anyhow` and `eyre` is the chain), or else its `Debug`; without any, there is none.
+/// A `Result` is recognized by its type, so an alias of it works; a type parameter that stands for
+/// a `Result` isn't recognized. The text of an error is its own and that of its sources, joined
+/// with `: `. For a type that isn't an [`Error`](std::error::Error), the text is its alternate
+/// `Display` (`{:#}`, which for `anyhow` and `eyre` is the chain), or else its `Debug`, or else
+/// nothing.
 ///
 /// # Syntax
 ///
@@ -53,10 +54,10 @@
 /// group:     ["event.type"] [, field]… [, "message {}" [, argument]…]
 /// ```
 ///
-/// A group begins with an event type of its own, if it has another one than the attribute's with
-/// `.started`, `.completed` or `.failed`. A group's message, `severity`, `category` and `action`
-/// replace those of all the events; other fields are given once. (Without a `severity` of its own a
-/// failure is a `warning`, or graver if the whole is.)
+/// A group can begin with an event type, which then replaces the attribute's with `.started`,
+/// `.completed` or `.failed`. A group's message, `severity`, `category` and `action` replace those
+/// for all of the events; other fields are given once. (Without a `severity` of its own, a failure
+/// is a `warning`, or graver if the severity for all events is graver.)
 ///
 /// ```
 /// use tracing_audit::audited;
@@ -79,35 +80,37 @@
 /// }
 /// ```
 ///
-/// # What is evaluated when
+/// # When fields are evaluated
 ///
 /// - The fields for all events and those of `started(…)`: once, before the body, in the order in
-///   which they are written. They are rendered then, so the body may move the arguments, and the
-///   end says of them what the start said.
+///   which they are written. They are rendered at that moment, so the body may move the arguments,
+///   and the end has the same values as the start.
 /// - The fields of `completed(…)` and `failed(…)`: after the body, and only at that end; so they
-///   can use arguments that the body did not move (below `#[async_trait]` it moves all but shared
-///   references and what is `Copy`). At a panic or a dropped future those of `failed(…)` are left
-///   out, all but the event type, the severity, the category and the action.
+///   can use arguments that the body did not move (below `#[async_trait]` the body moves all but
+///   shared references and `Copy` values). At a panic or a dropped future, only the event type, the
+///   severity, the category and the action of `failed(…)` are used.
 ///
-/// # Where it goes
+/// # Where the attribute goes
 ///
 /// On functions and methods, `async` or not, of any signature. Write it on the methods of an
-/// `impl`, also below `#[async_trait]`. A function that ends in `async move { … }`,
-/// `Box::pin(async move { … })` or `async move { … }.boxed()` is taken for the future that it
-/// returns. Not on a function that returns a future and does not end so (what it returns would run
-/// after the end) or returns before that, on a `const fn`, or on a trait's method without a body.
+/// `impl`, also below `#[async_trait]`. Of a function that ends in `async move { … }`,
+/// `Box::pin(async move { … })` or `async move { … }.boxed()`, the future that it returns is
+/// recorded. The attribute can't go on another function that returns a future (the future would run
+/// after the function's end), on one that returns before such an end, on a `const fn`, or on a
+/// trait's method without a body.
 ///
 /// The body runs in a closure or an `async` block: `#[track_caller]` has no effect on what it
 /// calls. The future of an `async fn` owns its arguments, as ever, unless `completed(…)` or
 /// `failed(…)` compute something: then it borrows those that the body does not move, and is `Send`
 /// if they are `Sync`.
 ///
-/// A panic is recorded while it unwinds: not with `panic = "abort"`, where the start without an end
-/// is what tells. So it is with a process that is killed, and a future that is leaked.
+/// A panic is recorded while it unwinds. With `panic = "abort"` it isn't: then the log has a start
+/// without an end, as it has for a process that is killed and a future that is leaked.
 ///
 /// # Errors
 ///
-/// As with [`audit!`](crate::audit), they are found while compiling and say what to write instead.
+/// As with [`audit!`](crate::audit), mistakes are found while compiling, and the messages say what
+/// to write instead.
 ///
 /// ```compile_fail
 /// # use tracing_audit::audited;
@@ -118,8 +121,8 @@
 /// ```
 pub use tracing_audit_macros::audited;
 
-/// Makes an event of a struct or an enum: writes [`AuditEvent`](trait@crate::AuditEvent) for it, by
-/// a call of [`audit!`](crate::audit).
+/// Makes an event of a struct or an enum: implements [`AuditEvent`](trait@crate::AuditEvent) for
+/// it, with a call of [`audit!`](crate::audit).
 ///
 /// ```
 /// use tracing_audit::{Actor, AuditEvent, audit};
@@ -144,8 +147,8 @@ pub use tracing_audit_macros::audited;
 ///
 /// # On the type
 ///
-/// `#[audit("event.type", …)]`: all that `audit!` takes, and `crate = path` if Cargo.toml renames
-/// the crate. A field of the struct is `self.name`.
+/// `#[audit("event.type", …)]`, with the same arguments as `audit!`, and `crate = path` if
+/// Cargo.toml renames the crate. A field of the struct is `self.name`.
 ///
 /// # On a field
 ///
@@ -155,18 +158,18 @@ pub use tracing_audit_macros::audited;
 ///
 /// | `#[audit(…)]` | |
 /// |---|---|
-/// | `actor`, `resource.id`, `details.order.id`, … | where it goes |
-/// | `rename = "order.id"` | the same, as text: under which name |
-/// | `display`, `debug` | is written as its `Display`, its `Debug` |
+/// | `actor`, `resource.id`, `details.order.id`, … | the field's place in the entry |
+/// | `rename = "order.id"` | the field's name in the entry, as text |
+/// | `display`, `debug` | its `Display` or `Debug` text is recorded |
 /// | `mask = 5` | only its first characters are recorded |
 /// | `hashed` | only its keyed hash is recorded |
 /// | `redact` | `[redacted]` is recorded in its place |
-/// | `unredacted` | is recorded although its [name is denied](crate::DENIED_FIELDS) |
+/// | `unredacted` | the field is recorded although its [name is denied](crate::DENIED_FIELDS) |
 /// | `flatten` | its members are details, see below |
-/// | `skip_if_none` | `None` is left out, also of a `display` or `debug` field; other fields do so anyway |
-/// | `skip` | is not recorded |
+/// | `skip_if_none` | `None` is left out, also with `display` or `debug`; without those, `None` is always left out |
+/// | `skip` | the field is not recorded |
 ///
-/// Another word is an error, and not a name: a misspelt `redact` would record a secret.
+/// Any other word is an error, not a name: a misspelt `redact` would otherwise record a secret.
 ///
 /// # Flattened fields
 ///

@@ -1,14 +1,14 @@
-//! What can go wrong, and what to do about it.
+//! The error of this crate, with what to do about each.
 
 use std::{
     io,
     path::{Path, PathBuf},
 };
 
-/// The result of everything fallible in this crate.
+/// The result of fallible functions of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong; each variant says what to do.
+/// The error of this crate. Each variant's documentation says what to do.
 ///
 /// ```
 /// use tracing_audit::{AuditReader, Error};
@@ -28,11 +28,11 @@ pub enum Error {
     /// again: no entry is lost, and none is changed, by an operation that failed.
     #[error("cannot {operation} {}: {source}", path.display())]
     Io {
-        /// What was being done: "create", "read", "rename" …
+        /// The operation: "create", "read", "rename" …
         operation: &'static str,
-        /// The file or directory it was done to.
+        /// The file or directory that the operation was for.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The directory was written by another version of this crate. Open it with that version, or
@@ -41,27 +41,28 @@ pub enum Error {
     Version {
         /// The file that names the version.
         path: PathBuf,
-        /// What it says.
+        /// The version in that file.
         found: String,
-        /// What this crate writes.
+        /// The version that this crate writes.
         expected: &'static str,
     },
-    /// A stored file is not what it should be. It is left as it is; the message says what is wrong
-    /// and where.
+    /// A stored file is damaged. The file is left as it is. The message says what is wrong and
+    /// where. Restore the file from a copy if there is one, and let
+    /// [`AuditReader::verify`](crate::AuditReader::verify) look for more damage.
     #[error("{} is damaged: {what}", path.display())]
     Damaged {
         /// The damaged file.
         path: PathBuf,
-        /// What is wrong with it, and at which byte or line.
+        /// The damage, and at which byte or line.
         what: String,
     },
-    /// A setting or parameter can't be used. The message says which, why, and what to write
-    /// instead.
+    /// A setting or parameter can't be used. The message names it, with the reason and what to
+    /// write instead.
     #[error("{parameter}: {problem}")]
     Invalid {
         /// The setting or parameter.
         parameter: String,
-        /// What is wrong with it and what to write instead.
+        /// The reason, and what to write instead.
         problem: String,
     },
     /// Another process does the same, or something that must not happen meanwhile, and holds this

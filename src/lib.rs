@@ -71,7 +71,7 @@
 //! # let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(log.layer()));
 //! # let admin = User { id: 7, name: "Ann", email: "ann@example.com" };
 //! # let (ip, token, before, after) = (std::net::Ipv4Addr::LOCALHOST, "abcdefghijklmnop", Role { role: "user" }, Role { role: "admin" });
-//! // What events inherit, whatever filters do to spans.
+//! // Context that events inherit, whatever filters do to spans.
 //! audit_context! { tenant_id = "acme", ip_address = %ip }.run(|| {
 //!     audit!(
 //!         "user.updated",
@@ -110,8 +110,9 @@
 //! # }
 //! ```
 //!
-//! Who acts and from where is known once per request or job: [`AuditContext`], with
-//! [recipes](guide/context/index.html) for HTTP services, jobs and other threads.
+//! An application learns once per request or job who acts, and from where. An [`AuditContext`]
+//! carries that into every event; the guide has [recipes](guide/context/index.html) for HTTP
+//! services, jobs and other threads.
 //!
 //! Fields are checked while compiling, with errors that say what to write instead. [`catalogue`]
 //! lists all event types of a program.
@@ -124,14 +125,15 @@
 //! | [`Receipt::durable`] has returned `Ok` | kept | kept |
 //!
 //! Each event is in the log exactly once, numbered in its stream without a gap. No log filter can
-//! lose it. When the disk is full, callers wait (or, if so set, events are dropped, counted, and
-//! the count is written into the log). Nothing is deleted before its retention. A process that
-//! forks [loses nothing either](AuditLog#in-a-process-that-forks). The log says when it was open,
-//! and which process [ended without closing it](AuditLogBuilder::lifecycle).
+//! lose an event. On a full disk, events wait in the journal; when that is full too, callers wait
+//! (an application can choose to drop events instead, and then the log says how many). Nothing is
+//! deleted before its retention. A process that forks
+//! [loses nothing either](AuditLog#in-a-process-that-forks). The log says when it was open, and
+//! which process [ended without closing it](AuditLogBuilder::lifecycle).
 //!
 //! # How it works
 //!
-//! `audit!` renders one line of JSON on the caller's thread and puts it into a ring in a mapped
+//! `audit!` renders one line of JSON on the caller's thread and puts it into the journal, a mapped
 //! file, without a lock, a system call or an allocation. A writer thread numbers the lines, appends
 //! them to a plain live file and syncs it; a sealer thread compresses finished files to `.jsonl.gz`
 //! with an index, reads them back, and only then removes the plain ones. The files are the
@@ -139,14 +141,15 @@
 //!
 //! # The guide
 //!
-//! [Setting up](guide::set_up) · [context](guide/context/index.html) · [redaction](guide::redaction) ·
-//! [failing closed](guide/fail_closed/index.html) · [shutting down](guide::shutdown) ·
-//! [testing](guide::testing) · [migrating from `tracing-appender`](guide::migrating)
+//! [Setting up](guide::set_up) · [context](guide/context/index.html) ·
+//! [redaction](guide::redaction) · [failing closed](guide/fail_closed/index.html) · [shutting
+//! down](guide::shutdown) · [testing](guide::testing) · [migrating from
+//! `tracing-appender`](guide::migrating)
 //!
 //! # What it is not
 //!
-//! It does not ship logs elsewhere (but its files are made for shippers), it does not sample, and
-//! it is no place for debug output. It runs on Unix.
+//! This crate does not ship logs elsewhere (but its files are made for shippers), it does not
+//! sample, and it isn't meant for debug output. It runs on Unix only.
 //!
 //! # Features
 //!

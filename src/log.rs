@@ -28,10 +28,10 @@ use stores::Stores;
 
 /// An open audit log. Cheap to clone.
 ///
-/// It is open until [`close`](Self::close), or until the last handle and the last
+/// The log is open until [`close`](Self::close), or until the last handle and the last
 /// [layer](Self::layer) are dropped. A process that ends in order, by a return from `main` or by
 /// `std::process::exit`, closes the logs that are still open, for which it waits two seconds at
-/// most. Whatever ends it, the journal has the events that were not written yet.
+/// most. However the process ends, the journal keeps the events that were not written yet.
 ///
 /// ```
 /// use tracing_audit::{AuditLog, Retention};
@@ -52,13 +52,13 @@ use stores::Stores;
 /// # In a process that forks
 ///
 /// A child by `fork` may go on using the log that it inherited, its layer and the process-wide log:
-/// what it records goes to a stream of its own in the same directory. It opens that at its first
-/// event, which takes some milliseconds, with a journal and two threads, as
+/// the child's events go to a stream of its own in the same directory. The child opens that stream
+/// at its first event, which takes some milliseconds, with a journal and two threads, as
 /// [`open`](AuditLogBuilder::open) does. Closing the log in the child, or dropping all handles and
-/// layers of it there, closes what the child opened, and nothing of its parent's. A child that ends without closing (by `_exit`, or by
-/// starting another program) loses nothing: the next process that opens the directory recovers what
-/// it left, as after any death. Nor does a child that outlives its parent keep others from
-/// recovering what the parent left.
+/// layers of it there, closes only what the child opened. A child that ends without closing (by
+/// `_exit`, or by starting another program) loses nothing: the next process that opens the
+/// directory recovers what the child left, as after any death. A child that outlives its parent
+/// doesn't keep others from recovering what the parent left.
 ///
 /// - A log that was closed before the fork is closed in the child too.
 /// - Where the child can't open a stream, because it may not write to the directory any more or has
@@ -92,7 +92,8 @@ impl Drop for Owner {
 }
 
 impl AuditLog {
-    /// Begins to describe a log in this directory, which is created if it is missing.
+    /// Describes a log in this directory. [`open`](AuditLogBuilder::open) creates the directory if
+    /// it is missing.
     pub fn builder(dir: impl Into<PathBuf>) -> AuditLogBuilder {
         AuditLogBuilder::new(dir.into())
     }
@@ -133,17 +134,19 @@ impl AuditLog {
         self.unfiltered_layer().filtered(level)
     }
 
-    /// The same without its filter: for a subscriber that is not based on `Registry`, or to be put
-    /// in place later by `reload::Handle::reload`, which no layer with a filter can be.
+    /// The same without its filter: for a subscriber that isn't based on `Registry`, and for a
+    /// layer that is put in place later by `reload::Handle::reload`, because a layer with a filter
+    /// can't be.
     ///
-    /// Without the filter `tracing` can't tell what the layer wants, so every line of the program,
-    /// `TRACE` ones included, is handed to it: more work, and the same entries.
+    /// Without the filter `tracing` doesn't know which lines the layer wants, so it hands over
+    /// every line of the program, `TRACE` ones included: more work, and the same entries.
     pub fn unfiltered_layer(&self) -> AuditLayer {
         AuditLayer::new(self.owner.intake.clone(), self.owner.clone())
     }
 
     /// Makes this the log of all events in the process that meet no layer: before a subscriber is
-    /// set, in threads with another one, under a layer that hides ours. It can be set once.
+    /// set, on threads with another subscriber, under a layer that hides ours. A process can set
+    /// one such log, once.
     ///
     /// # Errors
     ///
@@ -179,7 +182,7 @@ impl AuditLog {
         self.owner.stores.store()
     }
 
-    /// What was counted since the log was opened; in a child by `fork`, what was counted there.
+    /// The counts since the log was opened; in a child by `fork`, those of the child.
     pub fn counters(&self) -> Counters {
         self.owner.stores.health().counters()
     }
@@ -201,7 +204,7 @@ impl AuditLog {
         trouble
     }
 
-    /// Removes what is past its retention now, rather than at the next turn.
+    /// Removes files that are past their retention now, rather than at the next turn.
     pub fn prune(&self) {
         // A child by `fork` without a stream prunes nothing, which is reported.
         if let Ok(store) = self.store() {
@@ -209,14 +212,14 @@ impl AuditLog {
         }
     }
 
-    /// Says that someone has checked this machine's clock and it is right, so that files which are
-    /// past their retention by it no longer wait until the clock has proved itself
-    /// ([`Problem::PruneHeldBack`](crate::Problem::PruneHeldBack)). It is recorded
+    /// Confirms that somebody has checked this machine's clock, and that the clock is right. Files
+    /// that are past their retention by this clock then no longer wait until it has proved itself
+    /// ([`Problem::PruneHeldBack`](crate::Problem::PruneHeldBack)). The confirmation is recorded
     /// (`audit.log.clock_trusted`).
     ///
     /// # Errors
     ///
-    /// If it can't be recorded or written; then the files wait.
+    /// If the confirmation can't be recorded or written; the files then still wait.
     pub fn trust_clock(&self) -> Result<()> {
         self.store()?.trust_clock()
     }
@@ -248,8 +251,8 @@ impl AuditLog {
         self.store()?.prune_now(retention)
     }
 
-    /// What [`hashed`](crate::hashed) makes of a value, with each of the log's keys, the current
-    /// one first: what to search for.
+    /// The hashes that [`hashed`](crate::hashed) makes of a value, one for each of the log's keys,
+    /// the current key first: the values to search for.
     ///
     /// # Errors
     ///
@@ -262,13 +265,14 @@ impl AuditLog {
         Ok(keys.iter().rev().map(|key| key.hash(value)).collect())
     }
 
-    /// Makes a new random key of this name, with which values are [`hashed`](crate::hashed) from
-    /// now on; by other processes from their next start. It is recorded (`audit.hash_key.rotated`).
+    /// Makes a new random key of this name. This process uses the key for [`hashed`](crate::hashed)
+    /// values from now on, other processes from their next start. The change is recorded
+    /// (`audit.hash_key.rotated`).
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if the name can't be or was used, or if the builder was given keys: then
-    /// rotate those.
+    /// [`Error::Invalid`] if the name is malformed or was used before, or if the builder was given
+    /// keys: then rotate those.
     pub fn rotate_hash_key(&self, name: &str) -> Result<()> {
         if self.owner.hash_keys.is_some() {
             return Err(Error::invalid(
@@ -287,23 +291,23 @@ impl AuditLog {
     }
 
     /// Keeps the entries of a range of time, whatever their retention says, until the hold is
-    /// released. It is recorded (`audit.hold.placed`), and no removal of held files is under way
-    /// any more when this returns.
+    /// released. The hold is recorded (`audit.hold.placed`). When this method returns, no removal
+    /// of held files is under way.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if there is a hold of this name, [`Error::Io`] if it can't be written, or
-    /// not be recorded: then it is placed all the same.
+    /// [`Error::Invalid`] if there is a hold of this name, [`Error::Io`] if the hold can't be
+    /// written, or can't be recorded: in the latter case it is placed all the same.
     pub fn place_hold(&self, hold: Hold) -> Result<()> {
         self.store()?.place_hold(hold)
     }
 
-    /// Ends a hold, which is recorded first (`audit.hold.released`). False if there is none of this
-    /// name.
+    /// Ends a hold, which is recorded first (`audit.hold.released`). False if there is no hold of
+    /// this name.
     ///
     /// # Errors
     ///
-    /// If it can't be recorded or written; then it still holds.
+    /// If the release can't be recorded or written; the entries are then still held.
     pub fn release_hold(&self, name: &str) -> Result<bool> {
         self.store()?.release_hold(name)
     }
@@ -318,7 +322,8 @@ impl AuditLog {
     }
 
     /// Waits until every event that this process recorded before is on stable storage, and in files
-    /// where it can be read: usually some milliseconds, as for [`Receipt::wait`](crate::Receipt::wait).
+    /// where it can be read: usually some milliseconds, as for
+    /// [`Receipt::wait`](crate::Receipt::wait).
     ///
     /// ```
     /// use tracing_audit::{AuditLog, AuditReader, Query, audit};
@@ -340,20 +345,20 @@ impl AuditLog {
     ///
     /// # Errors
     ///
-    /// If the disk refuses just now, or the log was closed before all was written: see
-    /// [`NotDurable`](crate::NotDurable). The events are in the journal then.
+    /// If the disk refuses at the moment, or the log was closed before all events were written: see
+    /// [`NotDurable`](crate::NotDurable). The events are then in the journal.
     pub fn flush(&self) -> std::result::Result<(), NotDurable> {
         self.owner.stores.flush()
     }
 
-    /// Takes no more events, writes those taken and makes them durable, and stops the log's
-    /// threads. Closing twice does nothing. Events that come later are not recorded, but counted
-    /// ([`Counters::refused`]) and reported.
+    /// Closes the log: it takes no more events, writes the events that it took, makes them durable,
+    /// and stops its threads. Closing twice does nothing. Events that come later are not recorded,
+    /// but counted ([`Counters::refused`]) and reported.
     ///
     /// # Errors
     ///
-    /// If the disk refuses. What could not be written is in the journal, and the next process that
-    /// opens the directory writes it.
+    /// If the disk refuses. Events that could not be written are in the journal, and the next
+    /// process that opens the directory writes them.
     pub fn close(&self) -> Result<()> {
         self.owner.stores.close()
     }

@@ -11,12 +11,12 @@
 /// audit!("auth.login.success", actor.id = user.id, actor.name = user.name, ip_address = %ip, "{} logged in", user.name);
 /// ```
 ///
-/// When it returns, the event is in the log's journal and survives the death of the process; the
-/// [`Receipt`](crate::Receipt) it returns tells the event's id and can be waited for until the
-/// event also survives a power loss. No log level and no filter of `tracing` has a say in this. The
-/// same event is then sent as an ordinary `tracing` event (target `audit`) to the other layers,
-/// under their filters; but not from the destructor of a thread-local value while the thread ends,
-/// when the layers' own thread-local values may be gone.
+/// When the call returns, the event is in the log's journal and survives the death of the process.
+/// The [`Receipt`](crate::Receipt) has the event's id, and can wait until the event also survives a
+/// loss of power. No log level and no filter of `tracing` has any effect on this. The same event is
+/// then sent as an ordinary `tracing` event (target `audit`) to the other layers, under their
+/// filters; but not from the destructor of a thread-local value while the thread ends, when the
+/// layers' own thread-local values may be gone.
 ///
 /// # Syntax
 ///
@@ -55,9 +55,9 @@
 /// ```
 ///
 /// An event type is written after `dyn`: a value of the type `&str` or `String`. The catalogue has
-/// all such calls under `*`. What is no event type, or begins with `audit.`, is recorded as the
-/// nearest that is one (`User.Created` as `user.created`, `login` as `app.login`), and the first of
-/// a call is reported on standard error and as an event of `tracing`.
+/// all such calls under `*`. A text that isn't an event type, or begins with `audit.`, is recorded
+/// as the nearest event type (`User.Created` as `user.created`, `login` as `app.login`); the first
+/// one of each call is reported on standard error and as an event of `tracing`.
 ///
 /// ```
 /// # use tracing_audit::audit;
@@ -88,8 +88,8 @@
 /// | `category`, `action` | a string literal; if not given, the first and the last segment of the event type |
 /// | any other name | a value in `details`; dotted names nest: `order.id = 1` is `"details":{"order":{"id":1}}` |
 ///
-/// No object has a key twice: of a key that the `Serialize` of a value writes again, as one with
-/// `#[serde(flatten)]` can, the last value is recorded, in the place of the first.
+/// No object has a key twice: if the `Serialize` of a value writes a key again, as one with
+/// `#[serde(flatten)]` can, the last value is recorded in the place of the first.
 ///
 /// `id`, `timestamp`, `stream`, `seq`, `schema_version`, `event_type` and `source` are set by the
 /// log. To have details of such a name, or of the name of a slot, write `details.<name> = …`.
@@ -138,8 +138,8 @@
 ///
 /// # Errors
 ///
-/// What can be wrong with a call is found while compiling, all of it at once, and each error says
-/// what to write instead: an event type of another shape, a field given twice (`session_id` and
+/// All mistakes in a call are found while compiling, at once, and each message says what to write
+/// instead: an event type of another shape, a field given twice (`session_id` and
 /// `context.session_id` are one), a whole and its part (`actor` and `actor.id`), an unknown part,
 /// an unknown severity, a field that the log sets, a value without a name, a message before a
 /// field.
@@ -151,9 +151,9 @@
 /// // error: `severity` is written without quotes: `severity = warning`
 /// ```
 ///
-/// At run time it never fails and never panics by itself (the code of a value may, and another
-/// layer over the event that it is sent: the event is recorded by then); whether the event was taken
-/// is in the receipt.
+/// At run time the call never fails and never panics by itself. (The code of a value may panic, and
+/// so may another layer to which the event is sent; by then the event is recorded.) The receipt
+/// says whether the event was taken.
 ///
 /// # Cost
 ///
@@ -201,13 +201,13 @@ macro_rules! __register {
 /// [`audit!`]: `Serialize`, `%` for `Display`, `?` for `Debug`, and `None` leaves the field out; a
 /// variable alone names its field.
 ///
-/// What wins where several contexts and spans say the same field is with
-/// [`AuditContext`](crate::AuditContext#what-wins).
+/// [`AuditContext`](crate::AuditContext#what-wins) says which value wins where several contexts and
+/// spans have the same field.
 ///
 /// ```compile_fail
 /// # use tracing_audit::audit_context;
 /// let _ = audit_context! { user.id = 7 };
-/// // error: a context has no `user.id`; the one who acts is `actor.id = …`
+/// // error: a context has no `user.id`; the acting user is `actor.id = …`
 /// ```
 #[macro_export]
 macro_rules! audit_context {

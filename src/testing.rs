@@ -1,4 +1,4 @@
-//! A log for the tests of an application's events, and what they can ask it.
+//! A log for the tests of an application's events, and assertions on its entries.
 //!
 //! [`AuditLog::for_tests`] opens a log that belongs to one test, and the [`TestLog`] takes the
 //! events of a thread, a closure or a future. [`TestLog::entries`] waits for the events and gives
@@ -39,9 +39,9 @@ const JOURNAL: usize = 512 * 1024;
 
 /// A log that belongs to one test, in a directory of its own.
 ///
-/// It gives whatever an [`AuditLog`] gives. Clones are handles of the same log: when the last one
-/// is dropped, the log is closed and its directory is removed. A process that is killed leaves the
-/// directory, `tracing-audit-test-…` in the directory for temporary files.
+/// A `TestLog` has all methods of an [`AuditLog`]. Clones are handles of the same log: when the
+/// last handle is dropped, the log is closed and its directory is removed. A process that is killed
+/// leaves the directory, `tracing-audit-test-…` in the directory for temporary files.
 ///
 /// ```
 /// use tracing_audit::{AuditLog, audit};
@@ -66,8 +66,8 @@ struct Opened {
 }
 
 impl AuditLog {
-    /// Opens a log for one test, in a new directory that goes with it. Nothing of it is shared with
-    /// other logs, so tests run in parallel.
+    /// Opens a log for one test, in a new directory that is removed with the log. Nothing is shared
+    /// with other logs, so tests run in parallel.
     ///
     /// ```
     /// use tracing_audit::{AuditLog, audit};
@@ -136,8 +136,8 @@ impl TestLog {
         })
     }
 
-    /// Takes this thread's events until the guard is dropped, in place of whatever subscriber is in
-    /// force. What the thread starts on other threads is not this thread's.
+    /// Takes this thread's events until the guard is dropped, in place of the subscriber that is in
+    /// force. Events of threads that this thread starts are not taken.
     ///
     /// In a `#[tokio::test]`, all tasks run on the test's thread, unless it asks for
     /// `flavor = "multi_thread"`.
@@ -160,7 +160,7 @@ impl TestLog {
     }
 
     /// The entries of all events that were recorded before, in the order in which the log took
-    /// them; waits until they can be read. The log's own entries (`audit.…`) are left out: an
+    /// them. Waits until they can be read. The log's own entries (`audit.…`) are left out; an
     /// [`AuditReader`] gives them as well.
     ///
     /// # Panics

@@ -143,7 +143,7 @@ impl Call {
         } else {
             let mistake = tokens_to_comma(input);
             let why = "it is checked while compiling, and the catalogue lists it without running the program; \
-                       one that is only known at run time is written `dyn …`";
+                       an event type that is only known at run time is written `dyn …`";
             let computed = !is_field(&mistake);
             self.errors.at(
                 mistake,
@@ -193,10 +193,9 @@ impl Call {
         if input.peek(Token![,]) {
             self.errors.keep(input.parse::<Token![,]>());
             while input.peek(Token![,]) {
-                self.errors
-                    .push(input.error(
-                        "an argument is missing between the two commas; remove one of them",
-                    ));
+                self.errors.push(
+                    input.error("an argument is missing between the two commas; remove one comma"),
+                );
                 self.errors.keep(input.parse::<Token![,]>());
             }
         } else if input.peek(Token![;]) {
@@ -229,7 +228,7 @@ impl Call {
         }
         if input.peek(Token![#]) {
             let attribute = tokens_to_comma(input);
-            let message = "a field has no attributes; for one that is only in some builds, write the call twice, each with its `#[cfg(…)]`";
+            let message = "a field can't have attributes; for a field that exists only in some builds, write the call twice, each with its `#[cfg(…)]`";
             self.errors.at(attribute, message);
             return;
         }

@@ -127,7 +127,7 @@ fn unknown(given: &str, names: &[String]) -> String {
     let first = names.first().map(String::as_str).unwrap_or_default();
     if let Some((_, meant)) = alias::OF_CONTEXT.iter().find(|(alias, _)| *alias == given) {
         let why = if meant.starts_with("actor") {
-            "the one who acts is"
+            "the acting user is"
         } else {
             "write"
         };
@@ -243,7 +243,7 @@ mod tests {
             (
                 "tenant_id = 1, user.id = 7",
                 "user.id",
-                "a context has no `user.id`; the one who acts is `actor.id = …`",
+                "a context has no `user.id`; the acting user is `actor.id = …`",
             ),
             (
                 "tenant = 7",
@@ -288,7 +288,7 @@ mod tests {
             (
                 "actor = %user",
                 "actor",
-                "`actor` takes an `Actor`, and `%` would make text of it; write `actor = …`",
+                "`actor` takes an `Actor`, and `%` would turn it into text; write `actor = …`",
             ),
             (
                 "session_id = 1, context.session_id = 2",

@@ -45,7 +45,7 @@ impl EventType {
 /// What is wrong with an event type, if anything is.
 fn fault(text: &str) -> Option<String> {
     if text.is_empty() {
-        return Some(r#"the event type is empty; write what it is about and what happened, such as "user.updated""#.to_owned());
+        return Some(r#"the event type is empty; write a subject and what happened to it, such as "user.updated""#.to_owned());
     }
     let corrected = correct(text);
     if corrected != text {
@@ -62,7 +62,7 @@ fn fault(text: &str) -> Option<String> {
     }
     if !text.contains('.') {
         return Some(format!(
-            "an event type has two or more segments, what it is about and what happened; write for example {:?}",
+            "an event type has two or more segments, a subject and what happened to it; write for example {:?}",
             two_segments(text)
         ));
     }

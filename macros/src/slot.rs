@@ -214,7 +214,7 @@ fn not_as_text(field: &Field, kind: &str, part: Option<&str>) -> Option<String> 
         .map(|part| format!(", or `{path}.{part} = {sigil}…`"))
         .unwrap_or_default();
     Some(format!(
-        "`{path}` takes {kind}, and `{sigil}` would make text of it; write `{path} = …`{part}"
+        "`{path}` takes {kind}, and `{sigil}` would turn it into text; write `{path} = …`{part}"
     ))
 }
 
@@ -229,7 +229,7 @@ fn outcome_fault(field: &Field) -> Option<String> {
     let given = literal.value();
     (!fields::OUTCOMES.contains(&given.as_str())).then(|| {
         format!(
-            "the type of an outcome is one of {}, not `{given}`; what went wrong is `outcome.reason = …`",
+            "the type of an outcome is one of {}, not `{given}`; the kind of a failure is `outcome.reason = …`",
             list(&fields::OUTCOMES)
         )
     })

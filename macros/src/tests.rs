@@ -47,7 +47,7 @@ fn refused(arguments: &str, pointed: &str, message: &str) {
 fn the_event_type() {
     const FIRST: &str = r#"the event type comes first, a string literal such as "user.updated""#;
     const WHY: &str = "it is checked while compiling, and the catalogue lists it without running \
-                       the program; one that is only known at run time is written `dyn …`";
+                       the program; an event type that is only known at run time is written `dyn …`";
     refused("", "", FIRST);
     refused("actor.id = 1", "actor.id = 1", FIRST);
     refused("%ip, x = 1", "%ip", FIRST);
@@ -76,7 +76,7 @@ fn the_event_type() {
     refused(
         r#""login", actor.id = 1"#,
         r#""login""#,
-        r#"an event type has two or more segments, what it is about and what happened; write for example "auth.login""#,
+        r#"an event type has two or more segments, a subject and what happened to it; write for example "auth.login""#,
     );
 }
 
@@ -200,7 +200,7 @@ fn names_and_values() {
         (
             "a = 1,, b = 2",
             ",",
-            "an argument is missing between the two commas; remove one of them",
+            "an argument is missing between the two commas; remove one comma",
         ),
     ] {
         refused(&call(arguments), pointed, message);
@@ -346,22 +346,22 @@ fn slots() {
         (
             "actor = %a",
             "actor",
-            "`actor` takes an `Actor`, and `%` would make text of it; write `actor = …`, or `actor.id = %…`",
+            "`actor` takes an `Actor`, and `%` would turn it into text; write `actor = …`, or `actor.id = %…`",
         ),
         (
             "tags = ?t",
             "tags",
-            "`tags` takes a list, and `?` would make text of it; write `tags = …`",
+            "`tags` takes a list, and `?` would turn it into text; write `tags = …`",
         ),
         (
             "?details",
             "details",
-            "`details` takes a map or a struct, and `?` would make text of it; write `details = …`",
+            "`details` takes a map or a struct, and `?` would turn it into text; write `details = …`",
         ),
         (
             "resource.attributes = ?t",
             "resource.attributes",
-            "`resource.attributes` takes a map or a struct, and `?` would make text of it; write `resource.attributes = …`",
+            "`resource.attributes` takes a map or a struct, and `?` would turn it into text; write `resource.attributes = …`",
         ),
         // What the log sets.
         (
@@ -377,7 +377,7 @@ fn slots() {
         (
             r#"outcome.type = "failed""#,
             "outcome.type",
-            "the type of an outcome is one of `success`, `failure` and `unknown`, not `failed`; what went wrong is `outcome.reason = …`",
+            "the type of an outcome is one of `success`, `failure` and `unknown`, not `failed`; the kind of a failure is `outcome.reason = …`",
         ),
     ] {
         refused(&call(arguments), pointed, message);

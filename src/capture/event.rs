@@ -2,10 +2,11 @@
 
 use super::receipt::Receipt;
 
-/// A value that is an event: its type says of what kind, its fields with what particulars.
+/// A value that is an event: its type is the kind of event, its fields are the particulars.
 ///
-/// `#[derive(AuditEvent)]` writes it; `audit!(event)` records it. Where an event has to be looked
-/// at before it is recorded, write it by hand, with [`audit!`](crate::audit) inside:
+/// `#[derive(AuditEvent)]` implements this trait; `audit!(event)` records such a value. Where the
+/// value decides how it is recorded, implement the trait by hand, with [`audit!`](crate::audit)
+/// inside:
 ///
 /// ```
 /// use tracing_audit::{AuditEvent, Receipt, audit};

@@ -13,8 +13,8 @@ use crate::{
     journal::{Durability, Position, Process, Producer, PushError},
 };
 
-/// What a caller does while the journal is full, which it is only when the disk has not kept up for
-/// millions of bytes, or refuses.
+/// The behaviour of callers while the journal is full. The journal is full only when the disk has
+/// not kept up for millions of bytes, or refuses.
 ///
 /// ```
 /// # fn main() -> tracing_audit::Result<()> {

@@ -33,15 +33,15 @@ use super::{
 };
 use crate::entry::render::{Inherited, SpanFields};
 
-/// The layer that takes audit events to a log. [`AuditLog::layer`](crate::AuditLog::layer) makes it,
-/// with its [`AuditFilter`].
+/// The layer that takes audit events to a log. [`AuditLog::layer`](crate::AuditLog::layer) makes
+/// it, with its [`AuditFilter`].
 ///
 /// Put it anywhere in the stack, boxed or not; no filter, global or of a layer, keeps an `audit!`
-/// event from it. Do not give it another filter with `with_filter`: the layer selects by itself, and
-/// a filter would only hide spans from it.
+/// event from it. Do not give it another filter with `with_filter`: the layer selects by itself,
+/// and a filter would only hide spans from it.
 ///
-/// The layer has no influence on what other layers see. A line that no layer wants costs no more
-/// than without it.
+/// The layer has no influence on other layers. A line that no layer wants costs no more than
+/// without it.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -73,9 +73,9 @@ use crate::entry::render::{Inherited, SpanFields};
 /// # }
 /// ```
 ///
-/// Fields mean what they mean in `audit!`: those of the entry by their names, all others become
-/// `details`. What `audit!` checks while compiling is checked when such an event comes, and never
-/// costs the event:
+/// Fields mean the same as in `audit!`: an entry's own fields go to their places, all others become
+/// `details`. The rules that `audit!` checks while compiling are checked when such an event comes,
+/// and a broken rule never costs the event:
 ///
 /// | what the event says | what is recorded |
 /// |---|---|
@@ -85,10 +85,10 @@ use crate::entry::render::{Inherited, SpanFields};
 ///
 /// Such an event is subject to all filters of `tracing`, is in no
 /// [`catalogue`](fn@crate::catalogue), and has no [`Receipt`](crate::Receipt). Any crate in the
-/// program can write one. So its entry shows that it came this way, and from which module:
-/// `"context":{"captured":"tracing","module":"billing::import"}`, see
-/// [`Entry::captured`](crate::Entry::captured). And a log can take those of some modules only, or
-/// none: [`plain_events_from`](crate::AuditLogBuilder::plain_events_from).
+/// program can write one. So its entry shows that the event was an ordinary one, and from which
+/// module it came: `"context":{"captured":"tracing","module":"billing::import"}`, see
+/// [`Entry::captured`](crate::Entry::captured). A log can take ordinary events of some modules
+/// only, or none: [`plain_events_from`](crate::AuditLogBuilder::plain_events_from).
 ///
 /// The log stays open as long as a layer of it lives.
 pub struct AuditLayer {
@@ -224,11 +224,12 @@ impl fmt::Debug for AuditLayer {
     }
 }
 
-/// What an [`AuditLayer`] wants of `tracing`: spans of level `INFO` and above, and events with the
-/// target `audit`.
+/// The spans and events that an [`AuditLayer`] wants from `tracing`: spans of level `INFO` and
+/// above, and events with the target `audit`.
 ///
-/// This filter is only about what nobody else wants: `tracing` skips that where it is written.
-/// Whatever another layer gets, the audit layer gets as well and selects by itself.
+/// The filter only decides about lines that no other layer wants, which `tracing` then skips where
+/// they are written. A line that another layer gets reaches the audit layer too, which selects by
+/// itself.
 #[derive(Clone, Debug)]
 pub struct AuditFilter {
     spans: LevelFilter,

@@ -6,10 +6,10 @@ use crate::contain::alarm;
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
-/// How many events of `audit!` this process did not record because there was no log for them:
-/// neither was a layer of one in force where they happened, nor was there a
-/// [process-wide](crate::AuditLog::set_global) one. The first is reported, on standard error and as
-/// an event of `tracing`. What comes after a log was closed is counted by
+/// The number of events of `audit!` that this process did not record because there was no log for
+/// them: no layer of a log was in force where they happened, and there was no
+/// [process-wide](crate::AuditLog::set_global) log. The first of them is reported, on standard
+/// error and as an event of `tracing`. Events that come after a log was closed are counted by
 /// [`Counters::refused`](crate::Counters::refused).
 pub fn events_without_log() -> u64 {
     COUNT.load(Relaxed)

@@ -33,25 +33,27 @@ use crate::journal::{Durability, Fate};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotDurable {
-    /// No log took the event: there is no [`AuditLayer`](crate::AuditLayer) in the current
-    /// dispatcher and no process-wide log, or it was full and set to drop events, or this process
-    /// is a child by `fork` and could not open a stream of its own. It is not recorded.
+    /// The event is not recorded, because no log took it: there is no
+    /// [`AuditLayer`](crate::AuditLayer) in the current dispatcher and no process-wide log, or the
+    /// log's journal was full and the log drops events, or this process is a child by `fork` that
+    /// could not open a stream of its own.
     #[error(
         "the event was not recorded: there is no audit log here, or it was full and drops events, \
          or this is a forked process that could not open a stream of its own"
     )]
     NotRecorded,
-    /// The disk is full or failing. The event is recorded, survives the end of the process and is
-    /// tried again; it would not survive a power failure now.
+    /// The disk is full or failing. The event is recorded and survives the end of the process, and
+    /// the log goes on trying to write it. At the moment, it would not survive a loss of power.
     #[error("the event is recorded but not yet on stable storage: {0}")]
     Storage(String),
-    /// The log was closed before the event was on stable storage, or before it came: then it is not
-    /// [recorded](Receipt::is_recorded). Close the log after the last event. A log whose writer has
-    /// died ([`Problem::ThreadDied`](crate::Problem::ThreadDied)) takes no more events either.
+    /// The log was closed before the event was on stable storage, or before the event came, which
+    /// is then not [recorded](Receipt::is_recorded). Close the log after the last event. A log
+    /// whose writer has died ([`Problem::ThreadDied`](crate::Problem::ThreadDied)) takes no more
+    /// events either.
     #[error("the audit log was closed before the event was on stable storage")]
     Closed,
-    /// The event was recorded by the process from which this one was forked, and only that one
-    /// learns when it is on stable storage. Wait there, or before the fork.
+    /// The event was recorded by the parent from which this process was forked, and only the parent
+    /// learns when the event is on stable storage. Wait in the parent, or before the fork.
     #[error("the event was recorded by another process, of which this one is a child by fork")]
     OtherProcess,
 }

@@ -1,4 +1,4 @@
-//! What keeps secrets out of the log: by the type of a value, and by the name of a field.
+//! Keeps secrets out of the log: by the type of a value, and by the name of a field.
 //!
 //! | | in the log |
 //! |---|---|
@@ -31,8 +31,8 @@ impl<T: Display + ?Sized> Redactable for T {
     }
 }
 
-/// The first `shown` characters of the value and `…`; never more than a third of it, so that a
-/// short secret is not told whole.
+/// The first `shown` characters of the value and `…`; never more than a third of the value, so that
+/// a short secret is not shown as a whole.
 ///
 /// ```
 /// use tracing_audit::{Secret, mask};
@@ -107,11 +107,11 @@ impl Write for First<'_, '_> {
 /// A keyed hash of the value: equal values have equal hashes, so that entries can be found by a
 /// value which the log does not have.
 ///
-/// It is an HMAC-SHA256 (RFC 2104) with the log's current [`HashKey`](crate::HashKey), cut to 128
-/// bits, and says which key that was. Who has the key computes it for a candidate with
+/// The hash is an HMAC-SHA256 (RFC 2104) with the log's current [`HashKey`](crate::HashKey), cut to
+/// 128 bits, and names the key. Somebody who has the key computes the hash of a value with
 /// [`AuditLog::hashes_of`](crate::AuditLog::hashes_of) or `tracing-audit hash`, and searches for
-/// that. Where no log takes the event, there is no key, and `[not hashed]` is shown. Costs about a
-/// microsecond.
+/// the hash. Where no log takes the event, there is no key, and `[not hashed]` is shown. A hash
+/// costs about a microsecond.
 ///
 /// ```
 /// use tracing_audit::{audit, hashed};
@@ -159,8 +159,8 @@ impl<T: Redactable + ?Sized> Serialize for Hashed<'_, T> {
 /// audit!("user.created", given = password);
 /// ```
 ///
-/// [`mask`] and [`hashed`] take it. It is cleared by nobody when it is dropped; for that, hold a
-/// type in it that clears itself.
+/// [`mask`] and [`hashed`] take a `Secret`. Its memory isn't cleared when it is dropped; for that,
+/// wrap a type that clears itself.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret<T>(T);
 
@@ -170,7 +170,7 @@ impl<T> Secret<T> {
         Self(value)
     }
 
-    /// The value, for where it is needed: not for the log.
+    /// The value, for the code that needs it: not for the log.
     pub fn expose(&self) -> &T {
         &self.0
     }
@@ -199,7 +199,7 @@ impl<T: Display> Redactable for Secret<T> {
     }
 }
 
-/// Shows a value whose field has a [denied](crate::DENIED_FIELDS) name all the same.
+/// Shows a value although its field has a [denied](crate::DENIED_FIELDS) name.
 ///
 /// ```
 /// use tracing_audit::{audit, unredacted};

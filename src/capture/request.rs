@@ -97,12 +97,12 @@ impl AuditContextLayer {
         self
     }
 
-    /// Whose `X-Forwarded-…` headers are believed: addresses and networks, such as `10.0.0.0/8`.
-    /// Default: nobody's.
+    /// The proxies whose `X-Forwarded-…` headers are believed: addresses and networks, such as
+    /// `10.0.0.0/8`. Default: none.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a text that is neither.
+    /// [`Error::Invalid`] for a text that is neither an address nor a network.
     pub fn trusted_proxies<T: AsRef<str>>(
         self,
         networks: impl IntoIterator<Item = T>,
@@ -118,8 +118,8 @@ impl AuditContextLayer {
     }
 
     /// Reads `Forwarded` (RFC 7239) instead of `X-Forwarded-For`, `-Proto` and `-Host`: for proxies
-    /// that write it. Never both, as a proxy passes on what it doesn't write, and then it is the
-    /// client's word.
+    /// that write it. The layer never reads both, because a proxy passes on the header that it
+    /// doesn't write, which then says what the client wants.
     #[must_use]
     pub fn forwarded_header(self) -> Self {
         self.set(|settings| settings.forwarded = Header::Standard)
@@ -131,14 +131,15 @@ impl AuditContextLayer {
         self.set(|settings| settings.request_id = name)
     }
 
-    /// Tells the address of the peer, where neither axum nor the request's extensions do.
+    /// A hook that gives the address of the peer, where neither axum nor the request's extensions
+    /// do.
     #[must_use]
     pub fn peer(self, hook: impl Fn(&Parts) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
         self.set(|settings| settings.peer = Some(Arc::new(hook)))
     }
 
-    /// Tells the session. It is recorded as it is: give a name for the session, not the secret that
-    /// opens it.
+    /// A hook that gives the session's id. The id is recorded as it is: give a name for the
+    /// session, not the secret that opens it.
     #[must_use]
     pub fn session_id(
         self,
@@ -147,8 +148,8 @@ impl AuditContextLayer {
         self.set(|settings| settings.session_id = Some(Arc::new(hook)))
     }
 
-    /// Tells who asks, from what layers outside this one have put among the request's extensions.
-    /// Where the authentication is inside, it becomes known later: see
+    /// A hook that gives the actor, from what layers outside this one have put into the request's
+    /// extensions. Where the authentication is inside, the actor becomes known later: see
     /// [`AuditUpdateLayer`](crate::AuditUpdateLayer) and [`AuditContext::update`].
     #[must_use]
     pub fn actor(self, hook: impl Fn(&Parts) -> Option<Actor> + Send + Sync + 'static) -> Self {

@@ -25,8 +25,8 @@ use crate::{
     },
 };
 
-/// Who and where: what events inherit while a closure or a future runs in this context. Cheap to
-/// clone.
+/// The actor, the tenant, the address and other facts that events inherit while a closure or a
+/// future runs in this context. Cheap to clone.
 ///
 /// ```
 /// use tracing_audit::{Actor, AuditContext, audit, audit_context};
@@ -37,13 +37,13 @@ use crate::{
 /// });
 /// ```
 ///
-/// Spans do the same, but a global filter can remove them, and this it can't. The guide,
+/// Spans do the same, but a global filter can remove spans. No filter removes a context. The guide,
 /// `tracing_audit::guide::context`, has recipes for HTTP services, background jobs and other
 /// threads.
 ///
 /// # What wins
 ///
-/// A field that several of these say is taken from the first that says it:
+/// A field that has several sources is taken from the first of these:
 ///
 /// | | | |
 /// |---|---|---|
@@ -52,10 +52,10 @@ use crate::{
 /// | 3 | the contexts and spans further out | in their order outwards; but a context from [`current`](Self::current) is complete, and what is around the place where it runs says nothing |
 /// | 4 | nobody | the field is left out; the actor is `{"type":"unknown"}` |
 ///
-/// - The actor is one unit. Whoever says its `id`, or gives an [`Actor`] as a whole, says all of it:
-///   nothing of another actor further out is added. An `id` without a type is that of a `user`. A
-///   type alone hides an actor of another type: a `system` inside of a user's request has not that
-///   user's id.
+/// - The actor is one unit. The source that gives its `id`, or an [`Actor`] as a whole, gives all
+///   of it: nothing of another actor further out is added. An `id` without a type is that of a
+///   `user`. A type alone hides an actor of another type: a `system` inside of a user's request
+///   doesn't get that user's id.
 /// - An [`update`](Self::update) counts as a context that was entered where it was made, and that
 ///   ends with the context that it updates.
 /// - Of a span, what was given when it was made and what was recorded later count the same. The
@@ -85,9 +85,9 @@ impl AuditContext {
         Self::default()
     }
 
-    /// What an event would inherit here, from contexts and from spans, as one context: for a thread
-    /// or a task that goes on with the work, where neither the contexts nor the spans of this
-    /// thread are in force.
+    /// Captures everything that an event would inherit here, from contexts and from spans, as one
+    /// context: for a thread or a task that goes on with the work, where neither the contexts nor
+    /// the spans of this thread are in force.
     ///
     /// ```
     /// # use tracing_audit::{AuditContext, audit};
@@ -97,10 +97,10 @@ impl AuditContext {
     /// # });
     /// ```
     ///
-    /// It is complete: while it is in force, an event inherits nothing of what is around it there.
-    /// A worker of a thread pool, say, may take up another job while it waits in the middle of one.
-    /// What is entered inside of it counts as ever. What is recorded in a span after this call is
-    /// not in it.
+    /// The captured context is complete: while it is in force, an event inherits nothing from
+    /// around it. (A worker of a thread pool, for example, may take up another job while it waits
+    /// in the middle of one.) Contexts and spans that are entered inside of it count as usual.
+    /// Fields that a span gets after this call are not in it.
     pub fn current() -> Self {
         let mut inherited = Inherited::default();
         current_log::gather(&mut inherited);
@@ -115,9 +115,9 @@ impl AuditContext {
         }
     }
 
-    /// Updates the innermost context in force, for the rest of its time: what this one says is said
-    /// from now on, and what it leaves open stays. For what becomes known in the middle of a
-    /// request, such as the actor when somebody is authenticated.
+    /// Updates the innermost context in force, for the rest of its time: the fields of `with`
+    /// replace those of that context, and its other fields stay. An update is for facts that become
+    /// known in the middle of a request, such as the actor when somebody is authenticated.
     ///
     /// ```
     /// use tracing_audit::{Actor, AuditContext, audit, audit_context};
@@ -136,11 +136,11 @@ impl AuditContext {
     ///
     /// All that runs in that context sees it, after any `await` and on whatever thread, and so does
     /// [`current`](Self::current); other requests don't, even if their contexts are clones of the
-    /// same one. Update in the context of the request: one around the authentication alone ends with
-    /// it, and takes the update along; one around `block_on` or a `LocalSet` is in force in every
-    /// task that runs there.
+    /// same one. Update in the context of the request: one around the authentication alone ends
+    /// with it, and takes the update along; one around `block_on` or a `LocalSet` is in force in
+    /// every task that runs there.
     ///
-    /// It says whether there was a context to update. Where there is none, nothing changes, which is
+    /// Returns whether there was a context to update. If there is none, nothing changes, which is
     /// reported once, on standard error and as an event of `tracing`.
     pub fn update(with: Self) -> bool {
         static REPORTED: AtomicBool = AtomicBool::new(false);
@@ -159,7 +159,7 @@ impl AuditContext {
         in_force::update(&self.fields, current_log::current_span())
     }
 
-    /// Sets the actor, whole: of one around it nothing is left.
+    /// Sets the actor as a whole: nothing is left of an actor further out.
     pub fn actor(mut self, actor: &Actor) -> Self {
         let fields = Arc::make_mut(&mut self.fields);
         fields.begin_actor();

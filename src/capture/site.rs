@@ -221,7 +221,7 @@ pub fn site_of(sites: &[&'static Site], severity: Severity) -> &'static Site {
 /// The event types of all calls of `audit!` in the program, its libraries included, whether they
 /// run or not.
 ///
-/// It is gathered while linking and costs the program nothing until it is asked for.
+/// The catalogue is gathered while linking, and costs the program nothing until it is asked for.
 ///
 /// ```
 /// use tracing_audit::{audit, catalogue};

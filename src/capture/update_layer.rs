@@ -14,8 +14,8 @@ use super::{scope::AuditContext, scoped::Scoped};
 
 type Hook = Arc<dyn Fn(&Parts) -> Option<AuditContext> + Send + Sync>;
 
-/// A tower layer to be put after the authentication: [updates](AuditContext::update) the context of
-/// the request with what the hook tells of it.
+/// A tower layer that goes behind the authentication. It [updates](AuditContext::update) the
+/// context of the request with what the hook gives.
 ///
 /// ```
 /// use axum::{Router, extract::Request, middleware, routing::post};
@@ -44,15 +44,15 @@ type Hook = Arc<dyn Fn(&Parts) -> Option<AuditContext> + Send + Sync>;
 ///
 /// The update lasts for the rest of the request: layers further out, as far as they are inside the
 /// [`AuditContextLayer`](crate::AuditContextLayer), see it when the response comes back. Without
-/// one, what the hook tells is a context of its own around the service below.
+/// one, the hook's result is a context of its own around the service below.
 #[derive(Clone)]
 pub struct AuditUpdateLayer {
     hook: Hook,
 }
 
 impl AuditUpdateLayer {
-    /// A layer with this hook, which tells what is known of a request by now, from its head and
-    /// from what layers outside this one have put among its extensions.
+    /// A layer with this hook, which gives the facts about a request that are known by now, from
+    /// its head and from what layers outside this one have put into its extensions.
     pub fn new(hook: impl Fn(&Parts) -> Option<AuditContext> + Send + Sync + 'static) -> Self {
         Self {
             hook: Arc::new(hook),

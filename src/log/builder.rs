@@ -26,7 +26,8 @@ use crate::{
     },
 };
 
-/// Describes a log; see [`AuditLog::builder`]. Every setting has a default that suits most.
+/// Describes a log; see [`AuditLog::builder`]. Every setting has a default that suits most
+/// applications.
 ///
 /// ```
 /// # fn main() -> tracing_audit::Result<()> {
@@ -101,48 +102,48 @@ impl AuditLogBuilder {
         }
     }
 
-    /// The name of what writes, as in `billing`: letters, digits, `.`, `_` and `-`, at most 64
-    /// bytes. Default: the program's name.
+    /// The name of the program that writes, such as `billing`: letters, digits, `.`, `_` and `-`,
+    /// at most 64 bytes. Default: the program's name.
     pub fn source(mut self, source: impl Into<String>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// How long records are kept. Default: 90 days.
+    /// How long entries are kept. Default: 90 days.
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
         self
     }
 
-    /// Who may read the log's files beside their owner. Default: who may now, and nobody while the
-    /// log is new.
+    /// Who may read the log's files besides their owner. Default: nobody for a new log; an existing
+    /// log stays as it is.
     ///
-    /// Modes are set as asked whatever the umask, also those of the files there are: with
+    /// Modes are set as asked, whatever the umask, also on files that exist. With
     /// [`Permissions::GroupRead`] a member of the files' group can read, verify and export the log,
-    /// and has no access to tokens, keys and webhooks. The group is that of the process; for another
-    /// one, make the directory beforehand with that group and the set-group-ID bit
-    /// (`install -d -o billing -g auditors -m 2750 …`), and the process's user a member of it. The
-    /// directories above are the administrator's, but for those that had to be created.
+    /// and has no access to tokens, keys and webhooks. The group is that of the process. For
+    /// another group, create the directory beforehand with that group and the set-group-ID bit
+    /// (`install -d -o billing -g auditors -m 2750 …`), and make the process's user a member of it.
+    /// Directories above it are left alone, unless the log has to create them.
     ///
-    /// All processes of a log run as its owner, or as root, which gives what it creates to the
-    /// owner. Others are refused before anything is written.
+    /// All processes of a log run as its owner or as root. Files that root creates are given to the
+    /// owner. Other users are refused before anything is written.
     pub fn permissions(mut self, permissions: Permissions) -> Self {
         self.permissions = Some(permissions);
         self
     }
 
-    /// What a caller does while the journal is full. Default: it waits.
+    /// The behaviour of callers while the journal is full. Default: they wait.
     pub fn when_full(mut self, when_full: WhenFull) -> Self {
         self.when_full = when_full;
         self
     }
 
-    /// Whose ordinary `tracing` events with the target `audit` are recorded: those of these modules
-    /// and of the modules in them, such as `my_app` or `my_lib::billing`. Default: everyone's.
+    /// Records ordinary `tracing` events with the target `audit` from these modules only, and from
+    /// the modules in them, such as `my_app` or `my_lib::billing`. Default: from all modules.
     ///
-    /// Any crate in the program can write such an event. Those of other modules are left to the
-    /// other layers. `audit!` is not affected. What such an event can say, and how its entry
-    /// differs, is told at [`AuditLayer`](crate::AuditLayer#ordinary-events).
+    /// Any crate in the program can write such an event. Events of other modules are left to the
+    /// other layers. `audit!` is not affected. [`AuditLayer`](crate::AuditLayer#ordinary-events)
+    /// describes what such an event can say, and how its entry differs.
     ///
     /// ```
     /// # fn main() -> tracing_audit::Result<()> {
@@ -158,8 +159,7 @@ impl AuditLogBuilder {
     ///
     /// # Errors
     ///
-    /// [`open`](Self::open) fails with [`Error::Invalid`] if one of them can't be the path of a
-    /// module.
+    /// [`open`](Self::open) fails with [`Error::Invalid`] if a name can't be the path of a module.
     pub fn plain_events_from<P: Into<String>>(
         mut self,
         modules: impl IntoIterator<Item = P>,
@@ -168,7 +168,7 @@ impl AuditLogBuilder {
         self
     }
 
-    /// No ordinary `tracing` events are recorded, whatever their target: only those of `audit!`.
+    /// Records no ordinary `tracing` events, whatever their target, but only those of `audit!`.
     pub fn no_plain_events(mut self) -> Self {
         self.plain_events = PlainEvents::From(Vec::new());
         self
@@ -196,10 +196,10 @@ impl AuditLogBuilder {
     /// | `audit!` has returned | kept | kept, if it was synced: every second by default ([`sync_every`](Self::sync_every)) |
     /// | `wait()` or `durable()` has returned `Ok` | kept | kept: both wait until the event is synced to the live file |
     ///
-    /// The first row is the same as without this setting, but for one thing: where a disk fails or
-    /// is full, so that nothing can be synced, a journal on a disk keeps the events over a restart
-    /// of the machine, and a journal in memory does not. On another disk, the journal survives all
-    /// that this disk survives.
+    /// The first row is the same as without this setting, with one exception: while the log's disk
+    /// fails or is full, so that nothing can be synced, a journal on a disk keeps the events over a
+    /// restart of the machine, and a journal in memory does not. A journal on another disk survives
+    /// whatever that disk survives.
     ///
     /// Where the journal of a dead process is gone, the log opens all the same, keeps what is in
     /// its files, and says in an entry of the type `audit.log.lost` that events may be lost; their
@@ -267,8 +267,8 @@ impl AuditLogBuilder {
         self
     }
 
-    /// How often the live file is synced while events come, so what a power failure can take.
-    /// Default: one second.
+    /// How often the live file is synced while events come. A loss of power can take the events
+    /// since the last sync. Default: one second.
     pub fn sync_every(mut self, interval: Duration) -> Self {
         self.sync_every = interval;
         self
@@ -281,18 +281,18 @@ impl AuditLogBuilder {
         self
     }
 
-    /// How long a live file stays after it was sealed, for whoever is reading it. Default: 60
-    /// seconds.
+    /// How long a live file stays after it was sealed, for programs that are still reading it.
+    /// Default: 60 seconds.
     pub fn live_grace(mut self, grace: Duration) -> Self {
         self.live_grace = grace;
         self
     }
 
-    /// A key for [`hashed`](crate::hashed) values. Given several times, the last one hashes, and
-    /// those before it are for [`AuditLog::hashes_of`]. Default: a random one, made once and kept
-    /// in the log's directory (0600), which [`AuditLog::rotate_hash_key`] replaces. Anyone
-    /// who has the owner's access to the directory then has the key as well; to keep the key apart,
-    /// give one.
+    /// A key for [`hashed`](crate::hashed) values. If several are given, the last one hashes, and
+    /// the earlier ones are for [`AuditLog::hashes_of`]. Default: a random key, made once and kept
+    /// in the log's directory (0600), which [`AuditLog::rotate_hash_key`] replaces. Anyone who has
+    /// the owner's access to the directory then has the key as well. To keep the key apart, give
+    /// one.
     pub fn hash_key(mut self, key: HashKey) -> Self {
         self.hash_keys.push(key);
         self
@@ -323,7 +323,7 @@ impl AuditLogBuilder {
     ///
     /// [`open`](Self::open) fails with [`Error::Invalid`] for a name that is empty, is a path, has
     /// other characters than letters, digits, `_` and `-`, is one of an entry's own fields, or is
-    /// allowed as well.
+    /// both denied and allowed.
     pub fn deny_fields(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.denied_fields.extend(names.into_iter().map(Into::into));
         self
@@ -333,8 +333,8 @@ impl AuditLogBuilder {
     /// [`deny_fields`](Self::deny_fields) would deny: their values are recorded. Calls add up.
     ///
     /// A name is the whole name of a field, in any spelling: `pin` allows `pin` and `PIN`, but not
-    /// `user_pin`. An object that is allowed is searched for denied names as any other. To record
-    /// a single field of one event, write [`unredacted`](crate::unredacted) there instead.
+    /// `user_pin`. An allowed object is searched for denied names like any other. To record a
+    /// single field of one event, write [`unredacted`](crate::unredacted) there instead.
     ///
     /// # Errors
     ///
@@ -345,15 +345,15 @@ impl AuditLogBuilder {
         self
     }
 
-    /// What is done while the log's file system runs out of room. Default: see [`Watermarks`].
+    /// What the log does while its file system runs out of room. Default: see [`Watermarks`].
     pub fn watermarks(mut self, watermarks: Watermarks) -> Self {
         self.watermarks = watermarks;
         self
     }
 
     /// Whether the log records that it was opened and closed, so that it can tell when it was down.
-    /// Default: it does. Switch it off in a program that runs briefly and often, and whose life is
-    /// of no interest.
+    /// Default: it does. Switch it off in a program that runs often and briefly, and whose start
+    /// and end nobody needs to know.
     ///
     /// | entry | when |
     /// |---|---|
@@ -361,10 +361,11 @@ impl AuditLogBuilder {
     /// | `audit.log.closed` | the last of a stream whose log was closed, by [`close`](AuditLog::close) or at the end of the process |
     /// | `audit.log.ended_without_closing` | the last of a stream whose process died: recorded by the next process that opens the log, once |
     ///
-    /// The last of these says in `last_sign_of_life` until when the process surely lived: to the
-    /// second where it was killed. After a power failure that time is earlier by as much as the
-    /// system had not written yet, half a minute usually; where the journal is lost, as one in
-    /// memory is, it is the time of the last entry. `last_entry` is the time of the last event.
+    /// In the last of these, `last_sign_of_life` is the last time at which the process was
+    /// certainly alive: to the second if the process was killed. After a loss of power that time is
+    /// earlier, usually by up to half a minute, by as much as the system had not written yet. If
+    /// the journal is lost, as one in memory is, `last_sign_of_life` is the time of the last entry.
+    /// `last_entry` is the time of the last event.
     ///
     /// A stream that has no `audit.log.opened`, because this is off or an older version wrote it,
     /// gets no `audit.log.ended_without_closing` either. A child by `fork` that records something
@@ -412,7 +413,7 @@ impl AuditLogBuilder {
     /// # Errors
     ///
     /// [`Error::Invalid`] for a setting that can't be used, [`Error::Io`] for a directory that
-    /// can't, [`Error::Version`] for one that another version wrote.
+    /// can't be used, [`Error::Version`] for a directory that another version wrote.
     pub fn open(self) -> Result<AuditLog> {
         self.open_with(Store::open)
     }

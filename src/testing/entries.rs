@@ -43,7 +43,7 @@ impl TestEntries {
         self
     }
 
-    /// Those of this event type.
+    /// The entries of this event type.
     #[must_use]
     pub fn of_type(self, event_type: &str) -> Self {
         self.narrow(&format!("of type {event_type}"), |entry| {
@@ -51,7 +51,7 @@ impl TestEntries {
         })
     }
 
-    /// Those of an actor with this id or this name.
+    /// The entries of an actor with this id or this name.
     #[must_use]
     pub fn by_actor(self, actor: impl fmt::Display) -> Self {
         let actor = actor.to_string();
@@ -60,7 +60,7 @@ impl TestEntries {
         })
     }
 
-    /// Those on a resource of this type with this id.
+    /// The entries on a resource of this type with this id.
     #[must_use]
     pub fn on_resource(self, resource_type: &str, id: impl fmt::Display) -> Self {
         let id = id.to_string();
@@ -69,12 +69,12 @@ impl TestEntries {
         })
     }
 
-    /// Those that have this value at this path, as in `.with("details.amount", 100)` or
+    /// The entries that have this value at this path, as in `.with("details.amount", 100)` or
     /// `.with("outcome.type", "failure")`. A number in the path is a place in a list.
     ///
     /// # Panics
     ///
-    /// If the value can't be made JSON.
+    /// If the value can't be turned into JSON.
     #[must_use]
     #[track_caller]
     pub fn with(self, path: &str, value: impl Serialize) -> Self {
@@ -86,7 +86,7 @@ impl TestEntries {
         })
     }
 
-    /// The one entry there is.
+    /// The one entry of the list.
     ///
     /// # Panics
     ///
@@ -96,7 +96,7 @@ impl TestEntries {
         self.exactly(1)[0].clone()
     }
 
-    /// Asserts that there is none.
+    /// Asserts that the list is empty.
     ///
     /// # Panics
     ///
@@ -106,7 +106,7 @@ impl TestEntries {
         self.exactly(0);
     }
 
-    /// Asserts how many there are.
+    /// Asserts the number of entries.
     ///
     /// # Panics
     ///
@@ -122,12 +122,12 @@ impl TestEntries {
         self
     }
 
-    /// How many there are.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.found.len()
     }
 
-    /// Whether there is none.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
@@ -195,8 +195,8 @@ impl fmt::Debug for TestEntries {
     }
 }
 
-/// An entry of a [`TestLog`](super::TestLog): what an [`Entry`] gives, and its JSON by index, as in
-/// `entry["details"]["amount"]`. What isn't there is `null`.
+/// An entry of a [`TestLog`](super::TestLog): an [`Entry`] whose JSON can be indexed, as in
+/// `entry["details"]["amount"]`. A missing value is `null`.
 #[derive(Clone)]
 pub struct TestEntry {
     entry: Arc<Entry>,

@@ -292,7 +292,7 @@ fn taken(field: &Field, base: bool) -> Result<()> {
     let path = &field.path;
     let message = match path.names().iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["outcome", ..] if base => {
-            format!("the outcome is how the function ends; what to say of a failure is `failed({path} = …)`")
+            format!("the end of the function decides the outcome; to describe a failure, write `failed({path} = …)`")
         }
         ["duration_ms"] | ["details", "duration_ms"] => {
             "`duration_ms` is how long the function took, and is set by `#[audited]`; choose another name".to_owned()

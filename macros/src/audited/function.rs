@@ -51,13 +51,13 @@ impl Parse for Function {
         if signature.asyncness.is_none() {
             let future = future_at_the_end(&body);
             if future.is_none() && is_future(&signature.output) {
-                let message = "what this function returns runs when the function has ended, and would be recorded as completed before; \
+                let message = "this function returns a future that runs after the function has ended, so it would be recorded as completed too early; \
                                write `async fn`, or end the body in `async move { … }` or `Box::pin(async move { … })`";
                 return Err(Error::new_spanned(&signature.output, message));
             }
             if let Some(early) = future.and_then(|future| return_in(future.before)) {
-                let message = "what returns here would not be recorded: the function is taken for the future that it ends in; \
-                               write this in the `async move { … }`";
+                let message = "this `return` would not be recorded, because only the future at the end of the function is; \
+                               write it in the `async move { … }`";
                 return Err(Error::new(early.span(), message));
             }
         }

@@ -52,7 +52,7 @@ enum Form {
     Debug,
 }
 
-const KNOWN: &str = "where it goes, as in `#[audit(actor.id)]`, or one of `rename = \"name\"`, `mask = 5`, `hashed`, `redact`, `unredacted`, `display`, `debug`, `flatten`, `skip_if_none` and `skip`";
+const KNOWN: &str = "the field's place, as in `#[audit(actor.id)]`, or one of `rename = \"name\"`, `mask = 5`, `hashed`, `redact`, `unredacted`, `display`, `debug`, `flatten`, `skip_if_none` and `skip`";
 
 /// The options that are a word alone.
 const PLAIN: [&str; 8] = [
@@ -112,7 +112,7 @@ impl Member {
             let Ok(list) = attribute.meta.require_list() else {
                 return Err(Error::new_spanned(
                     attribute,
-                    format!("what to do with the field is missing: {KNOWN}"),
+                    format!("`#[audit(…)]` on a field needs an option: {KNOWN}"),
                 ));
             };
             (|input: ParseStream<'_>| options.read(input)).parse2(list.tokens.clone())?;
@@ -305,14 +305,14 @@ fn unknown(word: &str) -> String {
         );
     }
     format!(
-        "there is no option `{word}`; to record the field under that name, write `rename = \"{word}\"`; else a field's attribute says {KNOWN}"
+        "there is no option `{word}`; to record the field under that name, write `rename = \"{word}\"`; otherwise give {KNOWN}"
     )
 }
 
 impl Options {
     fn read(&mut self, input: ParseStream<'_>) -> Result<()> {
         if input.is_empty() {
-            return Err(input.error(format!("what to do with the field is missing: {KNOWN}")));
+            return Err(input.error(format!("`#[audit(…)]` on a field needs an option: {KNOWN}")));
         }
         while !input.is_empty() {
             self.option(input)?;
@@ -325,7 +325,7 @@ impl Options {
 
     fn option(&mut self, input: ParseStream<'_>) -> Result<()> {
         if input.peek(LitStr) {
-            let message = "the name that a field has in the record is `rename = \"name\"`; a place in it is written without quotes";
+            let message = "the name of a field in the entry is `rename = \"name\"`; a place in it is written without quotes";
             return Err(input.error(message));
         }
         if input.peek(Token![%]) || input.peek(Token![?]) {
@@ -334,7 +334,9 @@ impl Options {
             } else {
                 "debug"
             };
-            return Err(input.error(format!("on a field it is a word: `#[audit({word})]`")));
+            return Err(input.error(format!(
+                "on a field, write the word alone: `#[audit({word})]`"
+            )));
         }
         let start = input.span();
         let path: Path = input
@@ -376,7 +378,7 @@ impl Options {
                         format!("`{word}` takes no value; write `#[audit({word})]`")
                     } else {
                         format!(
-                            "`{path} = …` belongs to the attribute of the type; a field's says {KNOWN}"
+                            "`{path} = …` belongs to the attribute of the type; on a field, give {KNOWN}"
                         )
                     };
                     Err(Error::new(
@@ -389,7 +391,7 @@ impl Options {
         match word.as_str() {
             "mask" => Err(Error::new(
                 start,
-                "how many characters to show is missing; write `mask = 5`",
+                "`mask` needs the number of characters to show; write `mask = 5`",
             )),
             "rename" => Err(Error::new(
                 start,
@@ -454,9 +456,7 @@ impl Options {
             None => Ok(()),
             Some(first) => Err(Error::new(
                 span,
-                format!(
-                    "where the field goes is already given as `{first}`; leave one of them out"
-                ),
+                format!("the field's place is already given as `{first}`; leave one of them out"),
             )),
         }
     }

@@ -100,7 +100,7 @@ fn body(
             Some(quote_spanned!(Span::mixed_site()=> match #matched { #arms }))
         }
         Data::Union(data) => {
-            errors.at(data.union_token, "a union cannot be an event: which of its fields holds is not known; use a struct or an enum");
+            errors.at(data.union_token, "a union can't be an event, because its valid field is unknown; use a struct or an enum");
             None
         }
     };
@@ -137,9 +137,7 @@ fn one_event(
     let Some(event_type) = container.event_type else {
         errors.at(
             name,
-            format!(
-                "which event `{name}` is, is missing; write `#[audit(\"thing.happened\")]` above it"
-            ),
+            format!("`{name}` has no event type; write `#[audit(\"thing.happened\")]` above it"),
         );
         return None;
     };
@@ -219,7 +217,7 @@ impl Container {
             if place > 0 {
                 errors.at(
                     attribute.path(),
-                    "there is one `#[audit(…)]` already above; put all of it into that",
+                    "there already is an `#[audit(…)]` above; put all options into that one",
                 );
                 continue;
             }

@@ -48,7 +48,7 @@ impl Argument for Literal {
 #[derive(Debug)]
 pub struct Json<'a, T: ?Sized>(pub(crate) &'a T);
 
-/// What a field of `audit!` takes without a sigil: any value whose type implements
+/// The values that a field of `audit!` takes without a sigil: those whose type implements
 /// [`serde::Serialize`].
 ///
 /// There is nothing to implement: derive `Serialize`. The trait has a name of its own so that the
@@ -68,7 +68,7 @@ pub struct Json<'a, T: ?Sized>(pub(crate) &'a T);
     message = "a `{Self}` can't be recorded as it is",
     label = "this value has no `serde::Serialize`",
     note = "derive `serde::Serialize` for its type, or record its text: `name = %value` (`Display`) or `name = ?value` (`Debug`)",
-    note = "of a `Secret`, record the beginning, `name = mask(&secret, 5)`, or the keyed hash, `name = hashed(&secret)`"
+    note = "a `Secret` can be recorded by its beginning, `name = mask(&secret, 5)`, or by its keyed hash, `name = hashed(&secret)`"
 )]
 pub trait Recordable: Serialize {}
 

@@ -13,7 +13,7 @@ use crate::{
 const PREFIX: &str = "TRACING_AUDIT_";
 
 impl AuditLogBuilder {
-    /// Describes the log in the directory `TRACING_AUDIT_DIR`, with what
+    /// Describes the log in the directory `TRACING_AUDIT_DIR`, with the settings that
     /// [`with_env`](Self::with_env) finds.
     ///
     /// ```no_run
@@ -27,14 +27,14 @@ impl AuditLogBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`], which names the variable, for one that can't be used, or if
+    /// [`Error::Invalid`], which names the variable, if a value can't be used or
     /// `TRACING_AUDIT_DIR` is not set.
     pub fn from_env() -> Result<Self> {
         Self::from_variables(&variable)
     }
 
-    /// Puts what the environment says in the place of what was set so far. What is set after this
-    /// call holds over the environment. A variable that is not set, or is empty, changes nothing.
+    /// Replaces earlier settings by those of the environment. A setting that follows this call
+    /// overrides the environment. A variable that is not set, or is empty, changes nothing.
     ///
     /// | variable | setting |
     /// |---|---|
@@ -69,7 +69,7 @@ impl AuditLogBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`], which names the variable, for one that can't be used.
+    /// [`Error::Invalid`], which names the variable, if a value can't be used.
     pub fn with_env(self) -> Result<Self> {
         self.with_variables(&variable)
     }

@@ -1,4 +1,4 @@
-//! What the fields of spans mean to the log.
+//! The meaning of spans' fields to the log.
 
 use super::AuditLogBuilder;
 
@@ -28,7 +28,7 @@ impl AuditLogBuilder {
     /// # }
     /// ```
     ///
-    /// These fields of spans are taken anyway, our own names and OpenTelemetry's:
+    /// The following fields of spans have a meaning by default: our own names and OpenTelemetry's.
     ///
     /// | field of the entry | fields of spans |
     /// |---|---|
@@ -52,8 +52,8 @@ impl AuditLogBuilder {
         self
     }
 
-    /// Takes a field of spans for nothing, though its name is one of those that
-    /// [`span_field`](Self::span_field) lists: in an application that means something else by it.
+    /// Ignores a field of spans although [`span_field`](Self::span_field) lists its name: for an
+    /// application that means something else by that name.
     ///
     /// # Errors
     ///
