@@ -189,13 +189,14 @@ pub mod webhook;
 pub use attributes::{AuditEvent, audited};
 pub use capture::{
     AuditContext, AuditEvent, AuditFilter, AuditLayer, Durable, Hashed, InAuditContext, Masked,
-    NotDurable, Receipt, Recordable, Redactable, Scoped, Secret, Unredacted, WhenFull, catalogue,
+    NotDurable, Receipt, Redactable, Scoped, Secret, Unredacted, WhenFull, catalogue,
     events_without_log, hashed, mask, unredacted,
 };
 #[cfg(feature = "tower")]
 pub use capture::{
     AuditContextLayer, AuditContextService, AuditUpdateLayer, AuditUpdateService, RequestId,
 };
+pub use entry::render::Recordable;
 pub use entry::{
     Actor, Catalogue, CatalogueEntry, DENIED_FIELDS, Day, FieldKind, HashKey, Location, Outcome,
     Resource, SCHEMA_VERSION, SecretForm, Seq, Severity, Source, StreamId, Timestamp,
@@ -232,10 +233,16 @@ pub mod __private {
 
     pub use crate::capture::audited::*;
     pub use crate::capture::{
-        ActorParts, Argument, AsDebug, AsDisplay, ClearDebug, ClearDisplay, ClearJson,
-        ContextParts, Denied, Hidden, Object, Parts, Redacted, SITES, Shown, Site, Writer,
-        context_slot, debug, display, given_event_type, given_severity, json, literal, record,
-        record_dynamic, redact, site_of, whole_actor, whole_outcome, whole_resource,
+        ClearDebug, ClearDisplay, ClearJson, Denied, Hidden, Redacted, SITES, Shown, Site,
+        given_event_type, given_severity, record, record_dynamic, redact, site_of, whole_actor,
+        whole_outcome, whole_resource,
     };
-    pub use crate::entry::Severity;
+    pub use crate::entry::{
+        Severity,
+        render::{
+            ActorParts, Argument, AsDebug, AsDisplay, ContextParts, Object, Parts, Writer, debug,
+            display, json, literal,
+        },
+    };
+    pub use tracing_audit_schema::Slot;
 }

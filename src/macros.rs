@@ -83,7 +83,7 @@
 /// | `ip_address` | text; an IP address is recorded in its canonical form (RFC 5952; `::ffff:192.0.2.1` as `192.0.2.1`) |
 /// | `user_agent` | text |
 /// | `session_id`, `request_id`, `trace_id`, `span_id` | text; the same as `context.session_id` … |
-/// | `context.<part>` | those four, and `environment`, `protocol`, `host` |
+/// | `context.<part>` | those four, and `environment`, `protocol`, `host`; these three by themselves do not compile, because they name fields of a context: write `context.host`, or `details.host` for a value of your own |
 /// | `severity` | `info` (if not given), `warning`, `error` or `critical`: a word; or an expression, see above |
 /// | `category`, `action` | a string literal; if not given, the first and the last segment of the event type |
 /// | any other name | a value in `details`; dotted names nest: `order.id = 1` is `"details":{"order":{"id":1}}` |

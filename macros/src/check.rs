@@ -7,12 +7,13 @@
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{Error, Expr, ExprLit, Lit, Result};
+use tracing_audit_schema::{fields, severity::Severity};
 
 use crate::{
     call::{Call, Errors, Message, Named},
     event_type::EventType,
     field::{Field, Sigil},
-    severity::{self, Severity},
+    severity,
     slot::canonical,
 };
 
@@ -147,7 +148,7 @@ pub(crate) fn check(call: Call) -> Result<Event> {
             Err(in_the_way) => errors.push(conflict(&field, &in_the_way, &fields)),
         }
     }
-    if let (Some(message), Some(_)) = (&message, tree.get("description")) {
+    if let (Some(message), Some(_)) = (&message, tree.get(fields::DESCRIPTION.name)) {
         errors.at(&message.format, "the message is the description, which is already given as `description = …`; leave one of them out");
     }
     let Some(named) = named else {
@@ -215,7 +216,11 @@ pub(crate) fn conflict(field: &Field, in_the_way: &InTheWay, fields: &[Field]) -
 }
 
 /// The fields that are settings, and not values in the entry.
-pub(crate) const SETTINGS: [&str; 3] = ["severity", "category", "action"];
+pub(crate) const SETTINGS: [&str; 3] = [
+    fields::SEVERITY.name,
+    fields::CATEGORY.name,
+    fields::ACTION.name,
+];
 
 /// The setting that a field is, if it is one.
 fn setting(field: &Field) -> Option<&'static str> {

@@ -7,41 +7,48 @@ use syn::{
     Error, Result, Token,
     parse::{ParseStream, Parser as _},
 };
+use tracing_audit_schema::{Slot, alias, fields};
 
 use crate::{
     argument::{at, borrowed, own, value_name, whole},
     call::Call,
-    check::{Tree, conflict},
+    check::{SETTINGS, Tree, conflict},
     expand,
     field::{Field, Sigil},
-    slot::{SLOTS, list, near_miss},
+    slot::{list, near_miss},
 };
 
-/// The slots of an event that a context can fill, but for the parts of `context`.
-const PLAIN: [&str; 8] = [
-    "tenant_id",
-    "actor",
-    "actor.type",
-    "actor.id",
-    "actor.name",
-    "actor.attributes",
-    "ip_address",
-    "user_agent",
-];
+/// A field of a context.
+#[derive(Clone, Copy)]
+enum Place {
+    Slot(Slot),
+    /// All of the actor.
+    Actor,
+}
 
-/// What others call them.
-const ALIASES: [(&str, &str); 10] = [
-    ("client.address", "ip_address"),
-    ("enduser.id", "actor.id"),
-    ("env", "environment"),
-    ("hostname", "host"),
-    ("scheme", "protocol"),
-    ("session.id", "session_id"),
-    ("user", "actor"),
-    ("user.id", "actor.id"),
-    ("user.name", "actor.name"),
-    ("user_id", "actor.id"),
-];
+impl Place {
+    fn named(name: &str) -> Option<Self> {
+        if name == fields::ACTOR.path {
+            return Some(Self::Actor);
+        }
+        Slot::named(name).map(Self::Slot)
+    }
+
+    /// All of them, in the order of the entry.
+    fn all() -> impl Iterator<Item = Self> {
+        let actor = |slot: &Slot| (*slot == Slot::ActorType).then_some(Self::Actor);
+        let slots = Slot::ALL.into_iter();
+        slots.flat_map(move |slot| actor(&slot).into_iter().chain([Self::Slot(slot)]))
+    }
+
+    /// What it is called in a context: its path, without the word `context`.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Slot(slot) => slot.name(),
+            Self::Actor => fields::ACTOR.path,
+        }
+    }
+}
 
 /// What `audit_context!` expands to.
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
@@ -80,7 +87,7 @@ fn checked(call: Call) -> Result<TokenStream> {
         let Some(place) = errors.keep(place(&field)) else {
             continue;
         };
-        let path: Vec<String> = place.split('.').map(str::to_owned).collect();
+        let path: Vec<String> = place.name().split('.').map(str::to_owned).collect();
         match tree.insert(&path, fields.len()) {
             Ok(()) => {
                 fields.push(field);
@@ -93,43 +100,32 @@ fn checked(call: Call) -> Result<TokenStream> {
     Ok(code(&call.krate, &fields, &places))
 }
 
-/// What the field is called in a context: its path, without the word `context`.
-fn place(field: &Field) -> Result<String> {
+/// Where the field goes.
+fn place(field: &Field) -> Result<Place> {
     let path = &field.path;
     let given = path.to_string();
-    let name = given.strip_prefix("context.").unwrap_or(&given);
-    if parts().contains(&name) || PLAIN.contains(&given.as_str()) {
-        let keeps_structure = matches!(name, "actor" | "actor.attributes");
-        if keeps_structure && field.sigil != Sigil::Json {
-            let kind = if name == "actor" {
-                "an `Actor`"
-            } else {
-                "a map or a struct"
-            };
-            let sigil = field.sigil.as_str();
-            return Err(Error::new_spanned(
-                path,
-                format!(
-                    "`{path}` takes {kind}, and `{sigil}` would make text of it; write `{path} = …`"
-                ),
-            ));
-        }
-        return Ok(name.to_owned());
+    let Some(place) = Place::named(&given) else {
+        return Err(Error::new_spanned(path, unknown(&given, &path.names())));
+    };
+    let kind = match place {
+        Place::Slot(slot) if slot.is_text() => return Ok(place),
+        Place::Slot(_) => "a map or a struct",
+        Place::Actor => "an `Actor`",
+    };
+    if field.sigil == Sigil::Json {
+        return Ok(place);
     }
-    Err(Error::new_spanned(path, unknown(&given, &path.names())))
-}
-
-fn parts() -> &'static [&'static str] {
-    SLOTS
-        .iter()
-        .find(|slot| slot.name == "context")
-        .map_or(&[], |slot| slot.parts)
+    let sigil = field.sigil.as_str();
+    Err(Error::new_spanned(
+        path,
+        format!("`{path}` takes {kind}, and `{sigil}` would make text of it; write `{path} = …`"),
+    ))
 }
 
 /// What to write instead of a field that a context doesn't have.
 fn unknown(given: &str, names: &[String]) -> String {
     let first = names.first().map(String::as_str).unwrap_or_default();
-    if let Some((_, meant)) = ALIASES.iter().find(|(alias, _)| *alias == given) {
+    if let Some((_, meant)) = alias::OF_CONTEXT.iter().find(|(alias, _)| *alias == given) {
         let why = if meant.starts_with("actor") {
             "the one who acts is"
         } else {
@@ -142,28 +138,23 @@ fn unknown(given: &str, names: &[String]) -> String {
                 `actor.attributes = …` with a map or a struct"
             .to_owned();
     }
-    let of_event = SLOTS.iter().any(|slot| slot.name == first) && first != "actor";
-    if of_event && first != "context" || ["severity", "category", "action"].contains(&first) {
+    let of_event = fields::of_event().any(|field| field.name == first && !Slot::fills(field));
+    if of_event || SETTINGS.contains(&first) {
         return format!(
             "`{first}` belongs to one event, not to a context; give it to `audit!`, `{given} = …`"
         );
     }
-    let all: Vec<&str> = PLAIN.iter().chain(parts()).copied().collect();
-    let meant = near_miss(names).filter(|meant| {
-        let name = meant.strip_prefix("context.").unwrap_or(meant);
-        all.contains(&name)
-    });
-    match meant {
+    match near_miss(names).filter(|meant| Place::named(meant).is_some()) {
         Some(meant) => format!("a context has no `{given}`; write `{meant} = …`"),
         None => format!(
             "a context has no `{given}`, only {}; a value of your own is for the details of an \
              event, `audit!(…, {given} = …)`",
-            list(&all)
+            list(&Place::all().map(Place::name).collect::<Vec<_>>())
         ),
     }
 }
 
-fn code(krate: &TokenStream, fields: &[Field], places: &[String]) -> TokenStream {
+fn code(krate: &TokenStream, fields: &[Field], places: &[Place]) -> TokenStream {
     let private = quote!(#krate::__private);
     let context = own("context");
     let values = fields.iter().map(|field| borrowed(&field.value));
@@ -177,16 +168,17 @@ fn code(krate: &TokenStream, fields: &[Field], places: &[String]) -> TokenStream
         .enumerate()
         .map(|(n, (field, place))| {
             let value = value_name(n, field);
-            if place == "actor" {
+            let Place::Slot(slot) = place else {
                 let actor = whole("actor", field, &private, &value);
                 return quote!(#context = #krate::AuditContext::actor(#context, #actor););
-            }
+            };
+            let slot = own(&format!("{slot:?}"));
             let function = own(field.sigil.function());
             let argument = quote_spanned!(at(&field.value)=> &#private::#function(#value));
             quote! {
                 #krate::AuditContext::set(
                     &mut #context,
-                    const { #private::context_slot(#place) },
+                    #private::Slot::#slot,
                     #argument,
                 );
             }
@@ -227,11 +219,16 @@ mod tests {
 
     #[test]
     fn every_slot_of_a_context_has_a_place() {
-        for name in PLAIN.iter().chain(parts()) {
+        for name in Place::all().map(Place::name) {
             assert_eq!(errors(&format!("{name} = value")), [], "{name}");
         }
-        for name in parts() {
-            assert_eq!(errors(&format!("context.{name} = value,")), [], "{name}");
+        for part in fields::CONTEXT.parts_of_event() {
+            assert_eq!(
+                errors(&format!("{} = value,", part.path)),
+                [],
+                "{}",
+                part.path
+            );
         }
         assert_eq!(errors(""), []);
         assert_eq!(

@@ -1,8 +1,9 @@
 //! Fields that are not shown for the sake of their names.
 
 use syn::Expr;
+use tracing_audit_schema::secret_names::path_looks_secret;
 
-use crate::{field::Field, secret_names::path_looks_secret};
+use crate::field::Field;
 
 /// Whether the field's value is not shown: it has such a name, or is in an object that has.
 pub(crate) fn is_denied(field: &Field) -> bool {

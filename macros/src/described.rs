@@ -4,6 +4,7 @@
 //! `boolean`, `list`, `object` or `any`.
 
 use syn::{Expr, Lit};
+use tracing_audit_schema::{Kind, fields};
 
 use crate::{
     check::{Event, Tree},
@@ -84,19 +85,17 @@ pub(crate) fn told(path: &str, field: &Field) -> String {
 
 /// The kind of a field's value.
 fn kind<'a>(path: &str, field: &'a Field) -> &'a str {
-    match path {
-        "actor" | "resource" | "outcome" | "details" => return "object",
-        "tags" => return "list",
-        _ => {}
-    }
-    let text = ["tenant_id", "ip_address", "user_agent"].contains(&path)
-        || path.starts_with("context.")
-        || ["actor.", "resource.", "outcome."]
-            .iter()
-            .any(|part| path.starts_with(part))
-            && !path.contains("attributes");
-    if text {
-        return "text";
+    match fields::at(path) {
+        Some(known) => match known.kind {
+            Kind::Text => return "text",
+            Kind::Number => return "integer",
+            Kind::List => return "list",
+            Kind::Object => return "object",
+            // Of attributes the type tells as much as of a detail.
+            Kind::Map if known.path == known.name => return "object",
+            Kind::Map => {}
+        },
+        None => {}
     }
     if let Some(kind) = &field.told {
         return kind;

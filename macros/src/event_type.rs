@@ -1,16 +1,11 @@
 //! The event type of a call: two or more lower-case segments joined by dots, such as
 //! `user.updated`.
 //!
-//! Always true: an `EventType` that exists has that shape, is at most `MAX_LEN` bytes, and is not
+//! Always true: an `EventType` that exists has that shape, is at most `LONGEST` bytes, and is not
 //! one of the log's own. Whoever writes another one is told the nearest event type that would do.
 
 use syn::{Error, LitStr, Result};
-
-/// The longest event type, in bytes.
-pub(crate) const MAX_LEN: usize = 128;
-
-/// The first segment of the events that the log writes about itself.
-const OWN: &str = "audit";
+use tracing_audit_schema::event_type::{self, LONGEST, OWN, below_own, is_well_formed};
 
 /// An event type that keeps the rules.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,12 +33,12 @@ impl EventType {
 
     /// The category of an event that names none: what it is about.
     pub(crate) fn first_segment(&self) -> &str {
-        self.0.split('.').next().unwrap_or_default()
+        event_type::category(&self.0)
     }
 
     /// The action of an event that names none: what happened.
     pub(crate) fn last_segment(&self) -> &str {
-        self.0.rsplit('.').next().unwrap_or_default()
+        event_type::action(&self.0)
     }
 }
 
@@ -58,7 +53,7 @@ fn fault(text: &str) -> Option<String> {
         return Some(
             if is_well_formed(&corrected) && fault(&corrected).is_none() {
                 format!("{shape}; write {corrected:?}")
-            } else if corrected.is_empty() || corrected.len() > MAX_LEN {
+            } else if corrected.is_empty() || corrected.len() > LONGEST {
                 format!(r#"{shape}, such as "user.updated""#)
             } else {
                 format!("{shape}, such as {:?}", two_segments(&corrected))
@@ -71,16 +66,13 @@ fn fault(text: &str) -> Option<String> {
             two_segments(text)
         ));
     }
-    if text.len() > MAX_LEN {
+    if text.len() > LONGEST {
         return Some(format!(
-            "the event type is {} bytes long, and {MAX_LEN} is the most; keep the kind of event here and put the particulars into fields",
+            "the event type is {} bytes long, and {LONGEST} is the most; keep the kind of event here and put the particulars into fields",
             text.len()
         ));
     }
-    if let Some(rest) = text
-        .strip_prefix(OWN)
-        .and_then(|rest| rest.strip_prefix('.'))
-    {
+    if let Some(rest) = below_own(text) {
         let instead = if rest.contains('.') {
             rest.to_owned()
         } else {
@@ -127,16 +119,6 @@ fn stem_fault(text: &str) -> Option<String> {
     }
     // `.completed` is the longest of what is added.
     fault(&format!("{text}.completed")).map(|message| message.replace(".completed\"", "\""))
-}
-
-fn is_well_formed(text: &str) -> bool {
-    text.contains('.')
-        && text.split('.').all(|segment| {
-            !segment.is_empty()
-                && segment
-                    .bytes()
-                    .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
-        })
 }
 
 /// An event type of two segments around a word that is only one.
@@ -276,7 +258,7 @@ mod tests {
                 .expect("nothing left")
                 .ends_with(r#"such as "user.updated""#)
         );
-        let longest = format!("a.{}", "b".repeat(MAX_LEN - 2));
+        let longest = format!("a.{}", "b".repeat(LONGEST - 2));
         assert_eq!(fault(&longest), None);
         assert!(
             fault(&format!("{longest}b"))

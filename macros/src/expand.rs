@@ -8,6 +8,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{Error, Expr, spanned::Spanned};
+use tracing_audit_schema::{SCHEMA_VERSION, fields, severity::Severity};
 
 use crate::{
     argument::{at, borrowed, own, value_name},
@@ -15,12 +16,9 @@ use crate::{
     described,
     field::Field,
     literal::{json_of, json_string, key_of, message_of},
-    severity::Severity,
+    severity::variant,
     writing::Writing,
 };
-
-/// The version of the entry's schema.
-const SCHEMA_VERSION: &str = "1.0";
 
 pub(crate) fn expand(event: &Event) -> TokenStream {
     let krate = &event.krate;
@@ -92,7 +90,7 @@ fn sites(event: &Event, private: &TokenStream) -> (TokenStream, TokenStream) {
     for severity in possible.iter().copied() {
         let [site, entry] = ["SITE", "ENTRY"].map(|what| name(what, severity));
         let (kind, head) = head(event, severity);
-        let variant = severity.variant();
+        let variant = variant(severity);
         statics.extend(quote! {
             static #site: #private::Site = #private::Site::#kind(
                 #head,
@@ -155,13 +153,13 @@ fn head(event: &Event, severity: Severity) -> (Ident, TokenStream) {
             let event_type = event_type.as_str();
             // As JSON, without its braces.
             let json = [
-                ("schema_version", SCHEMA_VERSION),
-                ("event_type", event_type),
-                ("category", category),
-                ("action", action),
-                ("severity", severity.as_str()),
+                (fields::SCHEMA_VERSION, SCHEMA_VERSION),
+                (fields::EVENT_TYPE, event_type),
+                (fields::CATEGORY, category),
+                (fields::ACTION, action),
+                (fields::SEVERITY, severity.as_str()),
             ]
-            .map(|(key, value)| key_of(key) + &json_string(value))
+            .map(|(field, value)| key_of(field.name) + &json_string(value))
             .join(",");
             (own("fixed"), quote!((#event_type, #json)))
         }

@@ -20,8 +20,8 @@
 //! manifest is read. The code that comes out names only `$crate::Severity`, `$crate::__private` and
 //! `::core`, and works without a prelude.
 //!
-//! **A new slot** is a row in `slot::SLOTS`, in the order of the entry; if the spans can fill it,
-//! also a method of the runtime's `Writer`, and else its name in `writing::OWN`.
+//! **A new field** is a row in a table of `tracing-audit-schema`, which this crate and the library
+//! share; if the spans can fill it, the runtime's `Writer` needs a method of its name.
 //!
 //! **Testing.** Everything but the entry points works on `proc_macro2`, so the unit tests (`tests`)
 //! expand calls from text: they hold every designed message of a call and the shape of the code.
@@ -40,7 +40,6 @@ mod event_type;
 mod expand;
 mod field;
 mod literal;
-mod secret_names;
 mod severity;
 mod slot;
 #[cfg(test)]

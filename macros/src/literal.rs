@@ -10,6 +10,7 @@ use crate::{
     call::Message,
     denied::is_denied,
     field::{Field, Sigil},
+    slot::type_of,
 };
 
 /// The JSON of a field's value, if it is a literal without a sigil.
@@ -25,12 +26,7 @@ pub(crate) fn json_of(field: &Field) -> Option<String> {
 }
 
 fn literal(field: &Field) -> Option<String> {
-    if field.sigil != Sigil::Json
-        || matches!(
-            field.path.to_string().as_str(),
-            "actor" | "resource" | "outcome"
-        )
-    {
+    if field.sigil != Sigil::Json || type_of(&field.path.to_string()).is_some() {
         return None;
     }
     match &field.value {

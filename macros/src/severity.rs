@@ -8,55 +8,12 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote_spanned;
 use syn::{Error, Expr, ExprLit, ExprPath, Lit, Result, Stmt, parse_quote, spanned::Spanned};
+use tracing_audit_schema::severity::{NAMES, Severity};
 
 use crate::{
     field::{Field, Sigil},
     slot::{is_misspelt, list},
 };
-
-/// How grave an event is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Severity {
-    #[default]
-    Info,
-    Warning,
-    Error,
-    Critical,
-}
-
-impl Severity {
-    pub(crate) const ALL: [Self; 4] = [Self::Info, Self::Warning, Self::Error, Self::Critical];
-    const NAMES: [&str; 4] = ["info", "warning", "error", "critical"];
-
-    pub(crate) fn as_str(self) -> &'static str {
-        Self::NAMES[self as usize]
-    }
-
-    /// The variant of the library's type.
-    pub(crate) fn variant(self) -> Ident {
-        let name = ["Info", "Warning", "Error", "Critical"][self as usize];
-        Ident::new(name, Span::mixed_site())
-    }
-
-    fn from_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|severity| severity.as_str() == name)
-    }
-
-    /// What a word from another vocabulary is called here.
-    fn nearest(word: &str) -> Option<Self> {
-        match word.to_ascii_lowercase().as_str() {
-            "info" | "information" | "informational" | "notice" | "debug" | "trace" | "low" => {
-                Some(Self::Info)
-            }
-            "warning" | "warn" | "medium" => Some(Self::Warning),
-            "error" | "err" | "high" => Some(Self::Error),
-            "critical" | "crit" | "fatal" | "alert" | "emergency" => Some(Self::Critical),
-            _ => None,
-        }
-    }
-}
 
 /// What `severity = …` says.
 pub(crate) enum Given {
@@ -102,8 +59,13 @@ pub(crate) fn read(field: &Field, krate: &TokenStream) -> Result<Given> {
     })
 }
 
+/// The variant of the library's type.
+pub(crate) fn variant(severity: Severity) -> Ident {
+    Ident::new(&format!("{severity:?}"), Span::mixed_site())
+}
+
 fn names() -> String {
-    list(&Severity::NAMES)
+    list(&NAMES)
 }
 
 /// The severity that a path names; `None` if it is the path of a value.
@@ -205,7 +167,7 @@ impl Ends<'_> {
 
     fn variant(&self, severity: Severity, span: Span) -> Expr {
         let krate = self.krate;
-        let variant = severity.variant();
+        let variant = variant(severity);
         let path = quote_spanned!(span=> #krate::Severity::#variant);
         parse_quote!(#path)
     }

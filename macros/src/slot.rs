@@ -5,146 +5,66 @@
 //! that begins with another, whatever the fields are called at the call.
 
 use syn::{Error, Result};
+use tracing_audit_schema::{self as schema, Kind, alias, fields};
 
 use crate::field::{Field, Sigil};
 
-/// One top-level place for values in the entry.
-pub(crate) struct Slot {
-    pub(crate) name: &'static str,
-    /// Its named parts, in the order of the entry; empty if it has none, or any (`details`).
-    pub(crate) parts: &'static [&'static str],
-    /// What the whole of it is called, if it may be given as a whole.
-    whole: Option<&'static str>,
+/// The fields that take a value of a type of ours, and what such a value is called.
+const TYPES: [(&str, &str); 3] = [
+    (fields::ACTOR.path, "an `Actor`"),
+    (fields::RESOURCE.path, "a `Resource`"),
+    (fields::OUTCOME.path, "an `Outcome`"),
+];
+
+const MAP: &str = "a map or a struct";
+
+/// What the value of a field is called that takes a value of a type of ours.
+pub(crate) fn type_of(path: &str) -> Option<&'static str> {
+    let mut types = TYPES.into_iter();
+    types.find(|(field, _)| *field == path).map(|(_, ty)| ty)
 }
 
-/// All of them, in the order of the entry.
-pub(crate) const SLOTS: [Slot; 10] = [
-    Slot {
-        name: "tenant_id",
-        parts: &[],
-        whole: Some(TEXT),
-    },
-    Slot {
-        name: "actor",
-        parts: &["type", "id", "name", "attributes"],
-        whole: Some("an `Actor`"),
-    },
-    Slot {
-        name: "resource",
-        parts: &["type", "id", "name", "attributes", "prior_attributes"],
-        whole: Some("a `Resource`"),
-    },
-    Slot {
-        name: "outcome",
-        parts: &["type", "reason", "error"],
-        whole: Some("an `Outcome`"),
-    },
-    Slot {
-        name: "description",
-        parts: &[],
-        whole: Some(TEXT),
-    },
-    Slot {
-        name: "details",
-        parts: &[],
-        whole: Some("a map or a struct"),
-    },
-    Slot {
-        name: "tags",
-        parts: &[],
-        whole: Some("a list"),
-    },
-    Slot {
-        name: "ip_address",
-        parts: &[],
-        whole: Some(TEXT),
-    },
-    Slot {
-        name: "user_agent",
-        parts: &[],
-        whole: Some(TEXT),
-    },
-    Slot {
-        name: "context",
-        parts: &[
-            "environment",
-            "session_id",
-            "request_id",
-            "protocol",
-            "host",
-            "trace_id",
-            "span_id",
-        ],
-        whole: None,
-    },
-];
+/// Whether a word by itself is a field of the entry, and no detail.
+pub(crate) fn is_field_of_one_word(word: &str) -> bool {
+    word != fields::CONTEXT.name && fields::of_one_word().any(|field| field.name == word)
+}
 
-const TEXT: &str = "text";
-
-/// The names of one word that have a place of their own in the entry.
-pub(crate) const TOP_LEVEL: [&str; 13] = [
-    "tenant_id",
-    "actor",
-    "resource",
-    "outcome",
-    "description",
-    "details",
-    "tags",
-    "ip_address",
-    "user_agent",
-    "session_id",
-    "request_id",
-    "trace_id",
-    "span_id",
-];
-
-/// Parts of `context` that need not be called so.
-const SHORT: [&str; 4] = ["session_id", "request_id", "trace_id", "span_id"];
-
-/// Top-level fields that only the log writes.
-const OWN: [&str; 7] = [
-    "id",
-    "timestamp",
-    "stream",
-    "seq",
-    "schema_version",
-    "event_type",
-    "source",
-];
-
-/// The parts that are maps: any name may follow.
-const MAPS: [&str; 2] = ["attributes", "prior_attributes"];
-
-/// The values of `outcome.type`.
-const OUTCOMES: [&str; 3] = ["success", "failure", "unknown"];
+/// Whether only the log sets a field. (`truncated` says nothing that a detail could be taken for.)
+fn is_set_by_log(word: &str) -> bool {
+    let mut known = fields::FIELDS.iter();
+    known.any(|field| field.name == word && field.required && !field.is_of_event())
+}
 
 /// Finds where a field's value goes.
 pub(crate) fn canonical(field: &Field) -> Result<Vec<String>> {
     let path = &field.path;
     let mut names = path.names();
     if names.len() == 1 {
-        if SHORT.contains(&names[0].as_str()) {
-            names.insert(0, "context".to_owned());
-        } else if OWN.contains(&names[0].as_str()) {
+        if fields::CONTEXT
+            .part(&names[0])
+            .is_some_and(|part| part.short)
+        {
+            names.insert(0, fields::CONTEXT.name.to_owned());
+        } else if is_set_by_log(&names[0]) {
             let message = format!(
                 "`{path}` is set by the log; write `details.{path} = …` for a value of your own"
             );
             return Err(Error::new_spanned(path, message));
         }
     }
-    let Some(slot) = SLOTS.iter().find(|slot| slot.name == names[0]) else {
+    let Some(slot) = fields::of_event().find(|slot| slot.name == names[0]) else {
         if let Some(meant) = near_miss(&names) {
             let message = format!(
                 "`{path}` looks like `{meant}`; write `{meant} = …`, or `details.{path} = …` for a value of your own"
             );
             return Err(Error::new_spanned(path, message));
         }
-        names.insert(0, "details".to_owned());
+        names.insert(0, fields::DETAILS.name.to_owned());
         return Ok(names);
     };
     let fault = match names.get(1).map(String::as_str) {
         None => whole_fault(slot, field),
-        Some(_) if slot.name == "details" => None,
+        Some(_) if slot.kind == Kind::Map => None,
         Some(part) => part_fault(slot, part, &names[2..], field),
     };
     match fault {
@@ -152,40 +72,6 @@ pub(crate) fn canonical(field: &Field) -> Result<Vec<String>> {
         Some(message) => Err(Error::new_spanned(path, message)),
     }
 }
-
-/// Other names that people have for a field of the log.
-const ALIASES: [(&str, &str); 12] = [
-    ("agent", "user_agent"),
-    ("client_ip", "ip_address"),
-    ("detail", "details"),
-    ("ip", "ip_address"),
-    ("ip_addr", "ip_address"),
-    ("ipaddress", "ip_address"),
-    ("remote_addr", "ip_address"),
-    ("remote_ip", "ip_address"),
-    ("tag", "tags"),
-    ("tenant", "tenant_id"),
-    ("tenantid", "tenant_id"),
-    ("useragent", "user_agent"),
-];
-
-/// Fields that no word of one other letter is likely to be: `scan_id` is not `span_id`, nor
-/// `content` `context`.
-const UNMISTAKABLE: [&str; 10] = [
-    "tenant_id",
-    "actor",
-    "resource",
-    "outcome",
-    "description",
-    "ip_address",
-    "user_agent",
-    "session_id",
-    "request_id",
-    "severity",
-];
-
-/// Words that are no misspelling, though they look like one.
-const WORDS: [&str; 1] = ["factor"];
 
 /// The field of the log that these names probably mean, which are in no slot. In `details` they
 /// would be unseen by whoever asks who did what to which thing.
@@ -200,26 +86,29 @@ pub(crate) fn near_miss(names: &[String]) -> Option<String> {
             .collect::<Vec<_>>()
             .join(".")
     };
-    if let Some((_, name)) = ALIASES.iter().find(|(alias, _)| alias == first) {
+    if let Some((_, name)) = alias::OF_EVENT.iter().find(|(alias, _)| alias == first) {
         return below.is_empty().then(|| (*name).to_owned());
     }
-    for slot in SLOTS.iter().filter(|slot| !slot.parts.is_empty()) {
+    // A slot of a context, which is called so there.
+    if let Some(part) = fields::CONTEXT.part(first).filter(|part| !part.short) {
+        return below.is_empty().then(|| part.path.to_owned());
+    }
+    for slot in fields::of_event().filter(|slot| slot.kind == Kind::Object) {
         let part = first
             .strip_prefix(slot.name)
             .and_then(|rest| rest.strip_prefix('_'));
-        if let Some(part) = part.filter(|part| slot.parts.contains(part)) {
-            return Some(with(&format!("{}.{part}", slot.name)));
+        if let Some(part) = part.and_then(|part| slot.part(part)) {
+            return Some(with(part.path));
         }
         // `acter.id`, whatever it is one letter from.
-        let is_part = below
-            .first()
-            .is_some_and(|part| slot.parts.contains(&part.as_str()));
+        let is_part = below.first().is_some_and(|part| slot.part(part).is_some());
         if is_part && is_misspelt(first, slot.name) {
             return Some(with(slot.name));
         }
     }
-    let misspelt = |name: &&&str| is_misspelt(first, name) && !WORDS.contains(&first.as_str());
-    let meant = UNMISTAKABLE.iter().find(misspelt)?;
+    let misspelt =
+        |name: &&&str| is_misspelt(first, name) && !alias::WORDS.contains(&first.as_str());
+    let meant = alias::UNMISTAKABLE.iter().find(misspelt)?;
     below.is_empty().then(|| (*meant).to_string())
 }
 
@@ -239,63 +128,80 @@ pub(crate) fn is_misspelt(word: &str, name: &str) -> bool {
 }
 
 /// What is wrong with giving all of a slot in one value, if anything is.
-fn whole_fault(slot: &Slot, field: &Field) -> Option<String> {
+fn whole_fault(slot: &schema::Field, field: &Field) -> Option<String> {
     let name = slot.name;
-    match slot.whole {
-        None => Some(format!(
-            "`{name}` is given part by part; write `{name}.{} = …` ({})",
-            slot.parts[1],
-            list(slot.parts)
-        )),
-        Some(kind) if kind != TEXT => not_as_text(
-            field,
-            kind,
-            match slot.parts {
-                [] => None,
-                parts => parts
-                    .iter()
-                    .find(|part| matches!(**part, "id" | "reason"))
-                    .copied(),
-            },
-        ),
-        Some(_) => None,
+    match slot.kind {
+        Kind::Text | Kind::Number => None,
+        Kind::List => not_as_text(field, "a list", None),
+        Kind::Map => not_as_text(field, MAP, None),
+        Kind::Object => match type_of(slot.path) {
+            Some(kind) => {
+                let mut parts = slot.parts_of_event().map(|part| part.name);
+                not_as_text(
+                    field,
+                    kind,
+                    parts.find(|part| matches!(*part, "id" | "reason")),
+                )
+            }
+            None => Some(format!(
+                "`{name}` is given part by part; write `{name}.{} = …` ({})",
+                slot.parts_of_event().nth(1).map_or("", |part| part.name),
+                parts_of(slot)
+            )),
+        },
     }
 }
 
 /// What is wrong with a part of a slot, if anything is.
-fn part_fault(slot: &Slot, part: &str, below: &[String], field: &Field) -> Option<String> {
-    let (name, path) = (slot.name, &field.path);
-    if slot.parts.is_empty() {
+fn part_fault(slot: &schema::Field, name: &str, below: &[String], field: &Field) -> Option<String> {
+    let path = &field.path;
+    if slot.kind != Kind::Object {
         return Some(format!(
-            "`{name}` has no parts; write `{name} = …`, or `details.{path} = …` for a value of your own"
+            "`{slot}` has no parts; write `{slot} = …`, or `details.{path} = …` for a value of your own",
+            slot = slot.name
         ));
     }
-    if !slot.parts.contains(&part) {
+    let Some(part) = slot.part(name) else {
         return Some(format!(
-            "`{name}` has no part `{part}`, only {}; for a value of your own write {}",
-            list(slot.parts),
-            {
-                let own = std::iter::once(part)
-                    .chain(below.iter().map(String::as_str))
-                    .collect::<Vec<_>>()
-                    .join(".");
-                if slot.parts.contains(&"attributes") {
-                    format!("`{name}.attributes.{own} = …`")
-                } else {
-                    format!("`{name}_{own} = …`")
-                }
-            }
+            "`{}` has no part `{name}`, only {}; for a value of your own write {}",
+            slot.name,
+            parts_of(slot),
+            instead_of_part(slot, name, below)
         ));
-    }
+    };
     match below {
-        [] if MAPS.contains(&part) => not_as_text(field, "a map or a struct", None),
-        [] if (name, part) == ("outcome", "type") => outcome_fault(field),
+        [] if part.kind == Kind::Map => not_as_text(field, MAP, None),
+        [] if part.path == fields::OUTCOME_TYPE.path => outcome_fault(field),
         [] => None,
-        _ if MAPS.contains(&part) => None,
+        _ if part.kind == Kind::Map => None,
         _ => Some(format!(
-            "`{name}.{part}` has no parts; write `{name}.{part} = …`"
+            "`{part}` has no parts; write `{part} = …`",
+            part = part.path
         )),
     }
+}
+
+/// What to write for a value of the application's own instead of a part that doesn't exist.
+fn instead_of_part(slot: &schema::Field, name: &str, below: &[String]) -> String {
+    let below = below.iter().map(String::as_str);
+    let own = std::iter::once(name)
+        .chain(below)
+        .collect::<Vec<_>>()
+        .join(".");
+    let attributes = slot.parts_of_event().find(|part| part.kind == Kind::Map);
+    match attributes {
+        Some(attributes) => format!("`{}.{own} = …`", attributes.path),
+        None => format!("`{}_{own} = …`", slot.name),
+    }
+}
+
+fn parts_of(slot: &schema::Field) -> String {
+    list(
+        &slot
+            .parts_of_event()
+            .map(|part| part.name)
+            .collect::<Vec<_>>(),
+    )
 }
 
 /// A sigil makes text of a value that has to keep its structure.
@@ -321,8 +227,12 @@ fn outcome_fault(field: &Field) -> Option<String> {
         return None;
     };
     let given = literal.value();
-    (!OUTCOMES.contains(&given.as_str()))
-        .then(|| format!("the type of an outcome is one of {}, not `{given}`; what went wrong is `outcome.reason = …`", list(&OUTCOMES)))
+    (!fields::OUTCOMES.contains(&given.as_str())).then(|| {
+        format!(
+            "the type of an outcome is one of {}, not `{given}`; what went wrong is `outcome.reason = …`",
+            list(&fields::OUTCOMES)
+        )
+    })
 }
 
 /// "`a`, `b` and `c`".
@@ -365,6 +275,9 @@ mod tests {
             ("descripton", "description"),
             ("sesion_id", "session_id"),
             ("ip", "ip_address"),
+            ("environment", "context.environment"),
+            ("host", "context.host"),
+            ("protocol", "context.protocol"),
         ] {
             assert_eq!(meant(given).as_deref(), Some(field), "{given}");
         }
@@ -373,6 +286,8 @@ mod tests {
             "actors",
             "content",
             "factor",
+            "host.name",
+            "hosts",
             "ip.version",
             "order.id",
             "outcome_code",

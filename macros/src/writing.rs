@@ -6,13 +6,13 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
+use tracing_audit_schema::{self as schema, Kind, Slot, fields};
 
 use crate::{
     argument::{at, denied, function_at, own, value_name, whole},
     check::{Event, Tree},
     field::Sigil,
     literal::{json_of, key_of, message_of},
-    slot::{SLOTS, Slot},
 };
 
 /// The code that writes an event's values.
@@ -60,16 +60,15 @@ impl Writing<'_> {
     /// All of it.
     pub(crate) fn code(&self, writer: &Ident) -> TokenStream {
         let mut run = Run::default();
-        for slot in &SLOTS {
-            match slot.name {
-                // Of these the spans say nothing, so they are one run of text and values.
-                name if OWN.contains(&name) => self.own_slot(slot, writer, &mut run),
-                _ => {
-                    let code = self.inherited_slot(slot, writer);
-                    if !code.is_empty() {
-                        run.call(writer, code);
-                    }
+        for slot in fields::of_event() {
+            // Of the others the spans say nothing, so they are one run of text and values.
+            if Slot::fills(slot) {
+                let code = self.inherited_slot(slot, writer);
+                if !code.is_empty() {
+                    run.call(writer, code);
                 }
+            } else {
+                self.own_slot(slot, writer, &mut run);
             }
         }
         run.flush(writer);
@@ -77,14 +76,10 @@ impl Writing<'_> {
     }
 
     /// A slot that the spans fill if the event leaves it empty.
-    fn inherited_slot(&self, slot: &Slot, writer: &Ident) -> TokenStream {
+    fn inherited_slot(&self, slot: &schema::Field, writer: &Ident) -> TokenStream {
         let Some(tree) = self.event.tree.get(slot.name) else {
             // The actor is filled at the latest before the first part that is not inherited.
-            let next = || {
-                SLOTS
-                    .iter()
-                    .any(|slot| OWN.contains(&slot.name) && self.is_given(slot))
-            };
+            let next = || fields::of_event().any(|slot| !Slot::fills(slot) && self.is_given(slot));
             return if slot.name == "actor" && next() {
                 quote!(#writer.after_actor();)
             } else {
@@ -109,24 +104,22 @@ impl Writing<'_> {
             },
             Tree::Parts(_) if slot.name == "context" => {
                 let calls: TokenStream = slot
-                    .parts
-                    .iter()
-                    .filter_map(|part| Some(self.context(part, tree.get(part)?, &scope)))
+                    .parts_of_event()
+                    .filter_map(|part| Some(self.context(part, tree.get(part.name)?, &scope)))
                     .collect();
                 quote!(#writer.context(|#scope| { #calls });)
             }
             Tree::Parts(_) => {
                 let calls: TokenStream = slot
-                    .parts
-                    .iter()
-                    .filter_map(|part| Some(self.actor(part, tree.get(part)?, &scope)))
+                    .parts_of_event()
+                    .filter_map(|part| Some(self.actor(part.name, tree.get(part.name)?, &scope)))
                     .collect();
                 quote!(#writer.actor_parts(|#scope| { #calls });)
             }
         }
     }
 
-    fn is_given(&self, slot: &Slot) -> bool {
+    fn is_given(&self, slot: &schema::Field) -> bool {
         self.event.tree.get(slot.name).is_some()
             || slot.name == "description" && self.event.message.is_some()
     }
@@ -151,30 +144,27 @@ impl Writing<'_> {
     }
 
     /// A field of the context.
-    fn context(&self, part: &str, tree: &Tree, scope: &Ident) -> TokenStream {
+    fn context(&self, part: &schema::Field, tree: &Tree, scope: &Ident) -> TokenStream {
         let Tree::Value(field) = tree else {
             return TokenStream::new();
         };
-        let (key, value) = (format!(",{}", key_of(part)), self.rendered(*field));
+        let key = part.key;
+        let value = self.rendered(*field);
         quote!(#scope.field(#key, #value);)
     }
 
     /// A slot that only the event fills.
-    fn own_slot(&self, slot: &Slot, writer: &Ident, run: &mut Run) {
+    fn own_slot(&self, slot: &schema::Field, writer: &Ident, run: &mut Run) {
         let private = self.private;
-        if slot.name == "description"
+        if slot.path == fields::DESCRIPTION.path
             && let Some(message) = &self.event.message
         {
             match message_of(message) {
-                Some(json) => run.known += &format!(",{}{json}", key_of("description")),
+                Some(json) => run.known += &format!("{}{json}", slot.key),
                 None => {
                     let message = own("message");
-                    run.value(
-                        writer,
-                        "text",
-                        &format!(",{}", key_of("description")),
-                        &quote!(&#private::display(&#message)),
-                    );
+                    let text = quote!(&#private::display(&#message));
+                    run.value(writer, "text", slot.key, &text);
                 }
             }
             return;
@@ -182,47 +172,32 @@ impl Writing<'_> {
         let Some(tree) = self.event.tree.get(slot.name) else {
             return;
         };
-        let part = match slot.name {
-            "resource" => Some(own("RESOURCE")),
-            "outcome" => Some(own("OUTCOME")),
-            "details" => Some(own("DETAILS")),
-            _ => None,
-        };
-        match (tree, part) {
-            (Tree::Value(field), None) if slot.name == "tags" => {
-                match self.known_value(*field, false) {
-                    Some(json) => run.known += &format!(",{}[{json}]", key_of(slot.name)),
-                    None => run.value(
-                        writer,
-                        "list",
-                        &format!(",{}", key_of(slot.name)),
-                        &self.rendered(*field),
-                    ),
-                }
-            }
-            (Tree::Value(field), None) => {
-                self.field(slot.name, *field, slot.name == "description", writer, run)
-            }
-            (Tree::Value(field), Some(_)) if slot.name == "details" => {
+        let part = own(&slot.name.to_ascii_uppercase());
+        let part = quote!(#private::Parts::#part);
+        match (tree, slot.kind) {
+            (Tree::Value(field), Kind::List) => match self.known_value(*field, false) {
+                Some(json) => run.known += &format!("{}[{json}]", slot.key),
+                None => run.value(writer, "list", slot.key, &self.rendered(*field)),
+            },
+            (Tree::Value(field), Kind::Map) => {
                 let value = self.rendered(*field);
                 run.call(writer, quote!(#writer.details_whole(#value);));
             }
-            (Tree::Value(field), Some(_)) => {
+            (Tree::Value(field), Kind::Object) => {
                 let (method, value) = (own(slot.name), self.whole(slot.name, *field));
                 run.call(writer, quote!(#writer.#method(#value);));
             }
-            (Tree::Parts(parts), part) => {
-                let texts = slot.name != "details";
-                let parts: Vec<_> = if texts {
-                    slot.parts
-                        .iter()
-                        .filter_map(|part| Some((*part, tree.get(part)?)))
-                        .collect()
-                } else {
-                    pairs(parts)
-                };
-                let part = part.map(|part| quote!(#private::Parts::#part));
-                self.object(slot.name, &parts, texts, writer, run, part.as_ref());
+            (Tree::Value(field), Kind::Text | Kind::Number) => {
+                self.field(slot.name, *field, true, writer, run);
+            }
+            (Tree::Parts(_), Kind::Object) => {
+                let parts = slot.parts_of_event();
+                let given = parts.filter_map(|part| Some((part.name, tree.get(part.name)?)));
+                let given: Vec<_> = given.collect();
+                self.object(slot.name, &given, true, writer, run, Some(&part));
+            }
+            (Tree::Parts(parts), _) => {
+                self.object(slot.name, &pairs(parts), false, writer, run, Some(&part));
             }
         }
     }
@@ -366,12 +341,13 @@ impl Writing<'_> {
     }
 }
 
-/// The slots that no span fills.
-const OWN: [&str; 5] = ["resource", "outcome", "description", "details", "tags"];
-
 /// Whether a part of an actor or a resource keeps its structure; the others are strings.
 fn is_map(part: &str) -> bool {
-    matches!(part, "attributes" | "prior_attributes")
+    [
+        fields::RESOURCE_ATTRIBUTES.name,
+        fields::RESOURCE_PRIOR_ATTRIBUTES.name,
+    ]
+    .contains(&part)
 }
 
 fn pairs(parts: &[(String, Tree)]) -> Vec<(&str, &Tree)> {

@@ -12,11 +12,13 @@ use std::{
     time::Instant,
 };
 
-use super::{
-    argument::{Argument, Written},
-    mirror,
+use super::mirror;
+use crate::entry::{
+    Buffer,
+    denied::names_of_log,
+    json::Presence,
+    render::{Argument, Written},
 };
-use crate::entry::{Buffer, denied::names_of_log, json::Presence};
 
 /// An argument that was rendered before the body ran, which may have moved it since.
 #[derive(Debug)]
@@ -248,7 +250,6 @@ fn chain<E: Error + ?Sized>(error: &E) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::argument;
 
     #[derive(Debug, thiserror::Error)]
     #[error("not rotated")]
@@ -272,12 +273,12 @@ mod tests {
     #[test]
     fn no_more_is_captured_than_a_record_can_hold() {
         fn captured(value: &impl serde::Serialize) -> Vec<u8> {
-            capture(&argument::json(value)).json.unwrap()
+            capture(&crate::entry::render::json(value)).json.unwrap()
         }
         let text = captured(&"t".repeat(10_000_000));
         assert_eq!(text.len(), Buffer::LONGEST + 2);
         assert!(text.ends_with("t…\"".as_bytes()));
-        let pieces = capture(&argument::display(&format_args!(
+        let pieces = capture(&crate::entry::render::display(&format_args!(
             "{text:?}{text:?}",
             text = "ä".repeat(700_000)
         )))

@@ -2,7 +2,6 @@
 
 use std::{cell::Cell, fmt, sync::OnceLock};
 
-use super::emit;
 use crate::entry::{HashKey, Prepared};
 
 /// The key that a log hashes with, read without a lock: a chain of the keys that were set, of which
@@ -38,7 +37,7 @@ impl CurrentKey {
         }
     }
 
-    fn last(&self) -> Option<&Prepared> {
+    pub(super) fn last(&self) -> Option<&Prepared> {
         let mut key = self.0.get()?;
         while let Some(next) = key.next.get() {
             key = next;
@@ -81,15 +80,9 @@ impl Drop for Hashing {
     }
 }
 
-/// The key to hash with now, if there is one: that of the entry that is being rendered, or else of
-/// the log that would take one.
-pub(super) fn current() -> Option<&'static Prepared> {
-    CURRENT
-        .try_with(Cell::get)
-        .ok()
-        .flatten()
-        .or_else(emit::key_of_log)?
-        .last()
+/// The key of the log for which this thread renders an entry now.
+pub(super) fn of_thread() -> Option<&'static CurrentKey> {
+    CURRENT.try_with(Cell::get).ok().flatten()
 }
 
 #[cfg(test)]

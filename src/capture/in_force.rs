@@ -11,12 +11,9 @@
 use std::{cell::RefCell, sync::Arc};
 
 use smallvec::SmallVec;
-use tracing::{dispatcher, span::Id};
+use tracing::span::Id;
 
-use super::{
-    context::{Inherited, SpanFields},
-    layer::AuditLayer,
-};
+use crate::entry::render::{Inherited, SpanFields};
 
 /// A span that can have contexts inside: the address of the layer through which it was seen (each
 /// subscriber numbers its own spans), and its id.
@@ -24,16 +21,8 @@ use super::{
 pub(super) struct Within(usize, u64);
 
 impl Within {
-    pub(super) fn new(layer: &AuditLayer, span: &Id) -> Self {
-        Self(std::ptr::from_ref(layer).addr(), span.into_u64())
-    }
-
-    /// The current span, if there is one, and a layer that would ask it.
-    fn current() -> Option<Self> {
-        dispatcher::get_default(|dispatch| {
-            let layer = dispatch.downcast_ref::<AuditLayer>()?;
-            Some(Self::new(layer, dispatch.current_span().id()?))
-        })
+    pub(super) fn new(layer: usize, span: &Id) -> Self {
+        Self(layer, span.into_u64())
     }
 }
 
@@ -69,8 +58,9 @@ pub(super) struct InForce<'a> {
 }
 
 impl<'a> InForce<'a> {
-    pub(super) fn enter(frames: &'a mut Frames) -> Option<Self> {
-        frames.first_mut()?.within = Within::current();
+    /// `within` is the current span.
+    pub(super) fn enter(frames: &'a mut Frames, within: Option<Within>) -> Option<Self> {
+        frames.first_mut()?.within = within;
         // At the thread's end the stack may be gone; the work is done all the same.
         let depth = STACK.try_with(|stack| {
             let mut stack = stack.borrow_mut();
@@ -96,9 +86,9 @@ impl Drop for InForce<'_> {
 /// of the context.
 const MOST_UPDATES: usize = 8;
 
-/// Updates the innermost context from here on; false if there is none.
-pub(super) fn update(fields: &Arc<SpanFields>) -> bool {
-    let within = Within::current();
+/// Updates the innermost context from here on; false if there is none. `within` is the current
+/// span.
+pub(super) fn update(fields: &Arc<SpanFields>, within: Option<Within>) -> bool {
     let updated = STACK.try_with(|stack| {
         let mut stack = stack.borrow_mut();
         let Some(innermost) = stack.last_mut() else {

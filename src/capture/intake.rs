@@ -4,12 +4,12 @@ use std::{fmt, sync::Arc, thread, time::Duration};
 
 use super::{
     hash::CurrentKey,
-    plain::PlainEvents,
-    receipt::{NotTaken, Taken},
+    plain_events::PlainEvents,
+    receipt::{self, NotDurable, NotTaken, Taken},
     span_names::SpanNames,
 };
 use crate::{
-    entry::{Buffer, Source, Timestamp, denied::FieldNames, json},
+    entry::{Source, Timestamp, denied::FieldNames},
     journal::{Durability, Position, Process, Producer, PushError},
 };
 
@@ -56,6 +56,13 @@ pub(crate) struct Journal {
     pub(crate) durability: &'static Durability,
 }
 
+impl Journal {
+    /// Waits for all that was pushed into the journal before.
+    pub(crate) fn flush(&self) -> Result<(), NotDurable> {
+        receipt::outcome(self.durability.wait(self.producer.end().0))
+    }
+}
+
 /// What the log does for an intake that can't put an event into the journal it knows.
 pub(crate) trait Journals: Send + Sync {
     /// The journal of this process, a child by `fork` of the one that opened the log. Where there
@@ -95,15 +102,12 @@ impl Intake {
         plain_events: PlainEvents,
         hash_key: &'static CurrentKey,
     ) -> Self {
-        let mut field = Buffer::default();
-        field.append(b",\"source\":");
-        json::write_str(&mut field, source.as_str());
         let longest = longest.min(journal.producer.max_payload());
         Self {
             process: Process::current(),
             journal,
             journals,
-            source: field.into_vec().into(),
+            source: source.to_field(),
             longest,
             when_full,
             plain_events,

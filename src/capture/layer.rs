@@ -23,17 +23,15 @@ use tracing_subscriber::{
 };
 
 use super::{
-    context::{Inherited, SpanFields},
     ending,
     hash::Hashing,
     in_force::{self, Within},
     intake::Intake,
     mirror, plain,
+    site::{MIRRORED, TARGET},
     span_names::Reading,
 };
-
-/// The target of audit events in `tracing`.
-pub(super) const TARGET: &str = "audit";
+use crate::entry::render::{Inherited, SpanFields};
 
 /// The layer that takes audit events to a log. [`AuditLog::layer`](crate::AuditLog::layer) makes it,
 /// with its [`AuditFilter`].
@@ -150,6 +148,11 @@ impl AuditLayer {
         &self.intake
     }
 
+    /// A span as this layer sees it.
+    pub(super) fn within(&self, span: &Id) -> Within {
+        Within::new(ptr::from_ref(self).addr(), span)
+    }
+
     /// Gathers what an event inherits here, from the contexts in force, the current span and those
     /// around it, whatever any layer's filter thinks of them.
     pub(super) fn gather(&self, dispatch: &Dispatch, into: &mut Inherited) {
@@ -186,7 +189,7 @@ impl AuditLayer {
         in_force::look(&mut |mut contexts| {
             let mut of_trace = Some(&of_trace);
             for (outwards, span) in spans.take().into_iter().flatten().enumerate() {
-                let inside = contexts.take_inside(Within::new(self, &span.id()));
+                let inside = contexts.take_inside(self.within(&span.id()));
                 if outwards > 0
                     && !inside.is_empty()
                     && let Some(of_trace) = of_trace.take()
@@ -238,7 +241,7 @@ impl AuditFilter {
             return *metadata.level() <= self.spans;
         }
         let is_audit = metadata.target() == TARGET && *metadata.level() <= LevelFilter::INFO;
-        is_audit && (metadata.name() != mirror::NAME || self.wants_mirrored())
+        is_audit && (metadata.name() != MIRRORED || self.wants_mirrored())
     }
 
     /// An `audit!` event finds a layer that the dispatcher knows by itself. Only another one learns
@@ -320,7 +323,7 @@ where
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let metadata = event.metadata();
         let is_audit = metadata.target() == TARGET;
-        if is_audit && metadata.name() == mirror::NAME {
+        if is_audit && metadata.name() == MIRRORED {
             // Whoever mirrors it watches, once all layers have had it.
             return mirror::seen_by(&self.intake);
         }

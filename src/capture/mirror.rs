@@ -3,7 +3,7 @@
 use std::{
     any::Any,
     cell::{Cell, RefCell},
-    fmt, mem,
+    mem,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::Arc,
     thread,
@@ -13,105 +13,45 @@ use tracing::{
     Dispatch, Event, Metadata, dispatcher,
     field::{Value, display},
 };
+use tracing_audit_schema::fields::{ACTOR, DETAILS, OUTCOME, RESOURCE};
 
-use super::{ending, intake::Intake, site::Site, writer::Parts};
-use crate::entry::{STAMP_ID, scan};
+use super::{
+    ending,
+    intake::Intake,
+    site::{MIRRORED_FIELDS, Site},
+};
+use crate::entry::render::{Parts, Rendered};
 
-/// The name by which the layer knows a mirrored event.
-pub(super) const NAME: &str = "audit!";
-
-/// The fields of a mirrored event, in the order of [`Mirror::send_to`].
-pub(super) const FIELDS: [&str; 7] = [
-    "message",
-    "event_type",
-    "id",
-    "actor",
-    "resource",
-    "outcome",
-    "details",
-];
-
-/// What the mirrored event shows: parts of the rendered entry.
+/// What the mirrored event shows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mirror<'a> {
     pub(super) event_type: &'a str,
-    pub(super) record: &'a [u8],
-    pub(super) parts: Parts,
+    pub(super) entry: Rendered<'a>,
 }
 
 impl Mirror<'_> {
     #[inline(always)]
     fn send_to(&self, dispatch: &Dispatch, metadata: &'static Metadata<'static>) {
-        let record = self.record;
-        let description = display(Description {
-            event_type: self.event_type,
-            record,
-        });
-        // The entry's head is ASCII.
-        let id = record
-            .get(STAMP_ID)
-            .and_then(|id| std::str::from_utf8(id).ok())
-            .unwrap_or_default();
-        let part = |name| display(Part { name, record });
-        let actor = part("actor");
-        let resource = part("resource");
-        let outcome = part("outcome");
-        let details = part("details");
-        let values: [Option<&dyn Value>; FIELDS.len()] = [
+        let entry = self.entry;
+        let description = display(entry.description_or(self.event_type));
+        let id = entry.id();
+        let actor = display(entry.json(&ACTOR));
+        let resource = display(entry.json(&RESOURCE));
+        let outcome = display(entry.json(&OUTCOME));
+        let details = display(entry.json(&DETAILS));
+        let values: [Option<&dyn Value>; MIRRORED_FIELDS.len()] = [
             Some(&description),
             Some(&self.event_type),
             Some(&id),
             Some(&actor),
-            self.parts.has(Parts::RESOURCE).then_some(&resource),
-            self.parts.has(Parts::OUTCOME).then_some(&outcome),
-            self.parts.has(Parts::DETAILS).then_some(&details),
+            entry.has(Parts::RESOURCE).then_some(&resource),
+            entry.has(Parts::OUTCOME).then_some(&outcome),
+            entry.has(Parts::DETAILS).then_some(&details),
         ];
         dispatch.event(&Event::new(
             metadata,
             &metadata.fields().value_set_all(&values),
         ));
-    }
-}
-
-/// The text of a member of the entry. It is looked for only when a layer shows it: usually none
-/// does.
-fn text<'a>(record: &'a [u8], name: &str) -> &'a str {
-    scan::member(record, name)
-        .and_then(|value| std::str::from_utf8(value).ok())
-        .unwrap_or_default()
-}
-
-#[derive(Debug)]
-struct Part<'a> {
-    name: &'static str,
-    record: &'a [u8],
-}
-
-impl fmt::Display for Part<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(text(self.record, self.name))
-    }
-}
-
-/// The event's description, or its type if it has none.
-#[derive(Debug)]
-struct Description<'a> {
-    event_type: &'a str,
-    record: &'a [u8],
-}
-
-impl fmt::Display for Description<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let quoted = text(self.record, "description");
-        if quoted.is_empty() {
-            return f.write_str(self.event_type);
-        }
-        match quoted.get(1..quoted.len() - 1) {
-            Some(plain) if !plain.contains('\\') => f.write_str(plain),
-            _ => f.write_str(
-                &serde_json::from_str::<String>(quoted).unwrap_or_else(|_| quoted.to_owned()),
-            ),
-        }
     }
 }
 

@@ -12,9 +12,8 @@
 //! - An event of a call site is recorded once by each log, though its mirror passes through
 //!   `tracing` as well.
 
-mod argument;
 pub(crate) mod audited;
-mod context;
+mod current_log;
 mod emit;
 mod ending;
 mod event;
@@ -28,8 +27,8 @@ mod mirror;
 mod nowhere;
 #[cfg(feature = "opentelemetry")]
 mod otel;
-mod parts;
 mod plain;
+mod plain_events;
 mod receipt;
 mod redact;
 #[cfg(feature = "tower")]
@@ -39,13 +38,12 @@ mod scoped;
 mod shorten;
 mod site;
 mod span_names;
+mod take;
 #[cfg(feature = "tower")]
 mod update_layer;
 mod whole;
-mod writer;
 
-pub use argument::{Argument, AsDebug, AsDisplay, Recordable, debug, display, json, literal};
-pub(crate) use emit::{names_of_log, set_global};
+pub(crate) use current_log::{names_of_log, set_global};
 pub use emit::{record, record_dynamic};
 pub use event::AuditEvent;
 pub(crate) use hash::CurrentKey;
@@ -53,17 +51,16 @@ pub use intake::WhenFull;
 pub(crate) use intake::{Intake, Journal, Journals};
 pub use layer::{AuditFilter, AuditLayer};
 pub use nowhere::events_without_log;
-pub use parts::{ActorParts, ContextParts};
-pub(crate) use plain::PlainEvents;
+pub(crate) use plain_events::PlainEvents;
+pub(crate) use receipt::NotTaken;
 pub use receipt::{Durable, NotDurable, Receipt};
-pub(crate) use receipt::{NotTaken, flush};
 pub use redact::{
     ClearDebug, ClearDisplay, ClearJson, Denied, Hashed, Hidden, Masked, Redactable, Redacted,
     Secret, Shown, Unredacted, hashed, mask, redact, unredacted,
 };
 #[cfg(feature = "tower")]
 pub use request::{AuditContextLayer, AuditContextService, RequestId};
-pub use scope::{AuditContext, context_slot};
+pub use scope::AuditContext;
 pub use scoped::{InAuditContext, Scoped};
 pub(crate) use site::catalogue_of_log;
 pub use site::{SITES, Site, catalogue, site_of};
@@ -71,4 +68,3 @@ pub(crate) use span_names::SpanNames;
 #[cfg(feature = "tower")]
 pub use update_layer::{AuditUpdateLayer, AuditUpdateService};
 pub use whole::{given_event_type, given_severity, whole_actor, whole_outcome, whole_resource};
-pub use writer::{Object, Parts, Writer};

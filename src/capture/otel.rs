@@ -2,9 +2,12 @@
 
 use opentelemetry::trace::TraceContextExt as _;
 use tracing::{Dispatch, span::Id};
+use tracing_audit_schema::Slot;
 
-use super::context::{Inherited, Slot, SpanFields};
-use crate::entry::json;
+use crate::entry::{
+    json,
+    render::{Inherited, SpanFields},
+};
 
 /// Adds the ids of the span's trace context; ids that a span has as fields win.
 pub(super) fn gather(dispatch: &Dispatch, span: &Id, into: &mut Inherited) {

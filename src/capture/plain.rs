@@ -8,90 +8,68 @@
 //! Any crate in the program can write them: the entry shows that it came this way, and a log can
 //! take those of some modules only.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use tracing::{
     Event, Level,
-    field::{Field, Visit},
+    field::{Field as EventField, Visit},
 };
-
-use super::{
-    argument::{Argument, Written},
-    context::Inherited,
-    emit,
-    intake::Intake,
-    writer::{Parts, Writer},
-};
-use crate::entry::{
-    Buffer, SCHEMA_VERSION, Severity, is_free_event_type,
-    json::{self, Json, Members},
+use tracing_audit_schema::{
+    Field, Kind, SetBy,
+    event_type::is_free,
+    fields::{
+        self, ACTION, ACTOR_ID, ACTOR_NAME, ACTOR_TYPE, CATEGORY, CONTEXT, DESCRIPTION, EVENT_TYPE,
+        IP_ADDRESS, OUTCOME, RESOURCE, SEVERITY, TENANT_ID, USER_AGENT,
+    },
     secret_names::{looks_secret, path_looks_secret},
 };
-use crate::error::{Error, Result};
+
+use super::{intake::Intake, take::Scratch};
+use crate::entry::{
+    Buffer, Severity,
+    json::{self as entry_json, Json, Members},
+    render::{Argument, Head, Inherited, Parts, Writer, Written, json},
+};
 
 /// The event type of events that have none.
 const UNTYPED: &str = "tracing.event";
 
-/// Whose ordinary events a log takes.
-#[derive(Clone, Debug, Default)]
-pub(crate) enum PlainEvents {
-    #[default]
-    All,
-    /// Those of these modules, and of the modules in them.
-    From(Vec<String>),
-}
-
-impl PlainEvents {
-    /// Those of these modules. A crate may be called by the name of its package.
-    pub(crate) fn from_modules<P: Into<String>>(modules: impl IntoIterator<Item = P>) -> Self {
-        let modules = modules
-            .into_iter()
-            .map(|path| path.into().replace('-', "_"));
-        Self::From(modules.collect())
-    }
-
-    /// A path that can be that of no module would take nothing, and nobody would notice.
-    pub(crate) fn check(&self) -> Result<()> {
-        let Self::From(modules) = self else {
-            return Ok(());
-        };
-        let is_name =
-            |name: &str| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_');
-        match modules.iter().find(|path| !path.split("::").all(is_name)) {
-            None => Ok(()),
-            Some(path) => Err(Error::invalid(
-                "plain_events_from",
-                format!("{path:?} is not the path of a module, such as my_app or my_app::billing"),
-            )),
-        }
-    }
-
-    pub(super) fn takes(&self, module: Option<&str>) -> bool {
-        let within = |path: &String| {
-            module
-                .and_then(|module| module.strip_prefix(path.as_str()))
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-        };
-        match self {
-            Self::All => true,
-            Self::From(modules) => modules.iter().any(within),
-        }
-    }
-}
-
-pub(super) fn record(intake: &Arc<Intake>, event: &Event<'_>, gather: impl FnOnce(&mut Inherited)) {
+/// Records an event. `gather` adds what it inherits.
+pub(super) fn record(intake: &Intake, event: &Event<'_>, gather: impl FnOnce(&mut Inherited)) {
     let mut fields = PlainFields::default();
     event.record(&mut fields);
-    let severity = match *event.metadata().level() {
+    let level = match *event.metadata().level() {
         Level::ERROR => Severity::Error,
         Level::WARN => Severity::Warning,
         _ => Severity::Info,
     };
-    let head = fields.take_head(severity);
+    let declared = fields.take_declared(level);
     let module = event.metadata().module_path();
-    emit::record_plain(intake, &head, gather, &|writer| {
-        fields.write(writer, module);
-    });
+    let mut scratch = Scratch::of_thread();
+    gather(&mut scratch.inherited);
+    let event = scratch.event(declared.head());
+    // There is no receipt; that a log is closed or full is counted and reported.
+    let _ = scratch.take(&event, Some(intake), &|writer| fields.write(writer, module));
+    scratch.keep();
+}
+
+/// What an event says of itself before its values.
+struct Declared {
+    event_type: String,
+    category: Option<String>,
+    action: Option<String>,
+    severity: Severity,
+}
+
+impl Declared {
+    fn head(&self) -> Head<'_> {
+        Head::Of {
+            event_type: &self.event_type,
+            category: self.category.as_deref(),
+            action: self.action.as_deref(),
+            severity: self.severity,
+        }
+    }
 }
 
 /// The fields of one event: those of the entry's own by name, the others as details.
@@ -106,12 +84,12 @@ struct Given<'a>(Option<&'a Json>);
 
 impl Argument for Given<'_> {
     fn write(&self, out: &mut Buffer) -> Written {
-        Written(json::write_value(out, &self.0))
+        Written(entry_json::write_value(out, &self.0))
     }
 }
 
 impl PlainFields {
-    fn set(&mut self, field: &Field, value: Json) {
+    fn set(&mut self, field: &EventField, value: Json) {
         let name = field.name();
         if is_own(name) {
             self.own.retain(|(own, _)| *own != name);
@@ -125,133 +103,105 @@ impl PlainFields {
         }
     }
 
-    fn get(&self, name: &str) -> Given<'_> {
-        Given(
-            self.own
-                .iter()
-                .find(|(own, _)| *own == name)
-                .map(|(_, value)| value),
-        )
+    fn get(&self, field: &Field) -> Given<'_> {
+        let name = field.given_as();
+        let found = self.own.iter().find(|(own, _)| *own == name);
+        Given(found.map(|(_, value)| value))
     }
 
-    fn has(&self, prefix: &str) -> bool {
-        self.own.iter().any(|(own, _)| own.starts_with(prefix))
+    fn has_part_of(&self, object: &Field) -> bool {
+        let given = |name: &str| object.parts.iter().any(|part| part.given_as() == name);
+        self.own.iter().any(|(own, _)| given(own))
     }
 
-    fn take_text(&mut self, name: &str) -> Option<String> {
-        let at = self.own.iter().position(|(own, _)| *own == name)?;
+    fn take_text(&mut self, field: &Field) -> Option<String> {
+        let at = self.own.iter().position(|(own, _)| *own == field.name)?;
         match self.own.swap_remove(at).1 {
             Json::Text(text) => Some(text),
             other => Some(other.to_string()),
         }
     }
 
-    /// The entry's JSON from `schema_version` to `severity`.
-    fn take_head(&mut self, severity: Severity) -> String {
-        let event_type = match self.take_text("event_type") {
+    /// Takes what the event says of itself. What it must not say becomes a detail.
+    fn take_declared(&mut self, level: Severity) -> Declared {
+        let event_type = match self.take_text(&EVENT_TYPE) {
             // Those of the log itself are not for others to write.
-            Some(text) if is_free_event_type(&text) => text,
+            Some(text) if is_free(&text) => text,
             wrong => {
                 if let Some(wrong) = wrong {
-                    put(&mut self.details, "event_type", Json::Text(wrong));
+                    put(&mut self.details, EVENT_TYPE.name, Json::Text(wrong));
                 }
                 UNTYPED.to_owned()
             }
         };
-        let category = self
-            .take_text("category")
-            .unwrap_or_else(|| event_type.split('.').next().unwrap_or_default().to_owned());
-        let action = self
-            .take_text("action")
-            .unwrap_or_else(|| event_type.rsplit('.').next().unwrap_or_default().to_owned());
-        let severity = match self.take_text("severity") {
-            None => severity,
+        let severity = match self.take_text(&SEVERITY) {
+            None => level,
             Some(text) => text.parse().unwrap_or_else(|_| {
-                put(&mut self.details, "severity", Json::Text(text));
-                severity
+                put(&mut self.details, SEVERITY.name, Json::Text(text));
+                level
             }),
         };
-        let mut head = Buffer::default();
-        for (key, value) in [
-            ("schema_version", SCHEMA_VERSION),
-            (",\"event_type", &event_type),
-            (",\"category", &category),
-            (",\"action", &action),
-            (",\"severity", severity.as_str()),
-        ] {
-            if !key.starts_with(',') {
-                head.push(b'"');
-            }
-            head.append(key.as_bytes());
-            head.extend_from_slice(b"\":");
-            json::write_str(&mut head, value);
+        Declared {
+            event_type,
+            category: self.take_text(&CATEGORY),
+            action: self.take_text(&ACTION),
+            severity,
         }
-        String::from_utf8_lossy(&head).into_owned()
     }
 
-    fn write(&self, w: &mut Writer<'_>, module: Option<&str>) {
-        w.tenant_id(&self.get("tenant_id"));
-        w.actor_parts(|p| {
-            p.kind(&self.get("actor.type"));
-            p.id(&self.get("actor.id"));
-            p.name(&self.get("actor.name"));
+    fn write(&self, writer: &mut Writer<'_>, module: Option<&str>) {
+        writer.tenant_id(&self.get(&TENANT_ID));
+        writer.actor_parts(|actor| {
+            actor.kind(&self.get(&ACTOR_TYPE));
+            actor.id(&self.get(&ACTOR_ID));
+            actor.name(&self.get(&ACTOR_NAME));
         });
-        w.after_actor();
-        if self.has("resource.") {
-            let resource = w.open(",\"resource\":", 12);
-            w.text(",\"type\":", 8, &self.get("resource.type"));
-            w.text(",\"id\":", 6, &self.get("resource.id"));
-            w.text(",\"name\":", 8, &self.get("resource.name"));
-            w.close_part(resource, Parts::RESOURCE);
+        writer.after_actor();
+        for (object, part) in [(&RESOURCE, Parts::RESOURCE), (&OUTCOME, Parts::OUTCOME)] {
+            if self.has_part_of(object) {
+                writer.own_part(object, part, |writer| {
+                    for part in object.parts.iter().filter(|part| part.kind == Kind::Text) {
+                        writer.own_text(part, &self.get(part));
+                    }
+                });
+            }
         }
-        if self.has("outcome.") {
-            let outcome = w.open(",\"outcome\":", 11);
-            w.text(",\"type\":", 8, &self.get("outcome.type"));
-            w.text(",\"reason\":", 10, &self.get("outcome.reason"));
-            w.text(",\"error\":", 9, &self.get("outcome.error"));
-            w.close_part(outcome, Parts::OUTCOME);
-        }
-        w.text(",\"description\":", 15, &self.get("message"));
+        let message = self.own.iter().find(|(own, _)| *own == MESSAGE);
+        writer.own_text(&DESCRIPTION, &Given(message.map(|(_, value)| value)));
         if !self.details.is_empty() {
-            w.details_whole(&super::argument::json(&self.details));
+            writer.details_whole(&json(&self.details));
         }
-        w.ip_address(&self.get("ip_address"));
-        w.user_agent(&self.get("user_agent"));
-        w.context(|c| {
-            c.captured("tracing", module);
-            c.field(",\"session_id\":", &self.get("session_id"));
-            c.field(",\"request_id\":", &self.get("request_id"));
-            c.field(",\"trace_id\":", &self.get("trace_id"));
-            c.field(",\"span_id\":", &self.get("span_id"));
+        writer.ip_address(&self.get(&IP_ADDRESS));
+        writer.user_agent(&self.get(&USER_AGENT));
+        writer.context(|context| {
+            context.captured("tracing", module);
+            for part in CONTEXT.parts.iter().filter(|part| part.short) {
+                context.field(part.key, &self.get(part));
+            }
         });
     }
 }
 
+/// The field of an event of `tracing` that is its message.
+const MESSAGE: &str = "message";
+
+/// Whether a field of an event is one of the entry's own, and no detail.
 fn is_own(name: &str) -> bool {
-    const OWN: [&str; 21] = [
-        "message",
-        "event_type",
-        "category",
-        "action",
-        "severity",
-        "tenant_id",
-        "actor.type",
-        "actor.id",
-        "actor.name",
-        "resource.type",
-        "resource.id",
-        "resource.name",
-        "outcome.type",
-        "outcome.reason",
-        "outcome.error",
-        "ip_address",
-        "user_agent",
-        "session_id",
-        "request_id",
-        "trace_id",
-        "span_id",
-    ];
-    OWN.contains(&name)
+    let is_head = |field: &Field| field.set_by == SetBy::Head && field.name == name;
+    name == MESSAGE || fields::FIELDS.iter().any(is_head) || is_own_text(name)
+}
+
+/// Whether an event can give the entry a text under this name.
+fn is_own_text(name: &str) -> bool {
+    let is_given = |field: &Field| field.kind == Kind::Text && field.given_as() == name;
+    fields::of_event().any(|field| match field.kind {
+        Kind::Object if field.path == CONTEXT.path => field
+            .parts
+            .iter()
+            .any(|part| part.short && part.name == name),
+        Kind::Object => field.parts.iter().any(is_given),
+        _ => is_given(field) && field.path != DESCRIPTION.path,
+    })
 }
 
 /// Sets a value at a dotted path; where the path runs into a value that is no object, or such a value
@@ -276,39 +226,39 @@ fn put(fields: &mut Members, path: &str, value: Json) {
 }
 
 impl Visit for PlainFields {
-    fn record_f64(&mut self, field: &Field, value: f64) {
+    fn record_f64(&mut self, field: &EventField, value: f64) {
         self.set(field, Json::of(&value));
     }
 
-    fn record_i64(&mut self, field: &Field, value: i64) {
+    fn record_i64(&mut self, field: &EventField, value: i64) {
         self.set(field, Json::of(&value));
     }
 
-    fn record_u64(&mut self, field: &Field, value: u64) {
+    fn record_u64(&mut self, field: &EventField, value: u64) {
         self.set(field, Json::of(&value));
     }
 
-    fn record_i128(&mut self, field: &Field, value: i128) {
+    fn record_i128(&mut self, field: &EventField, value: i128) {
         self.set(field, Json::Text(value.to_string()));
     }
 
-    fn record_u128(&mut self, field: &Field, value: u128) {
+    fn record_u128(&mut self, field: &EventField, value: u128) {
         self.set(field, Json::Text(value.to_string()));
     }
 
-    fn record_bool(&mut self, field: &Field, value: bool) {
+    fn record_bool(&mut self, field: &EventField, value: bool) {
         self.set(field, Json::of(&value));
     }
 
-    fn record_str(&mut self, field: &Field, value: &str) {
+    fn record_str(&mut self, field: &EventField, value: &str) {
         self.set(field, Json::of(&value));
     }
 
-    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+    fn record_error(&mut self, field: &EventField, value: &(dyn std::error::Error + 'static)) {
         self.set(field, Json::Text(value.to_string()));
     }
 
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+    fn record_debug(&mut self, field: &EventField, value: &dyn fmt::Debug) {
         self.set(field, Json::Text(format!("{value:?}")));
     }
 }

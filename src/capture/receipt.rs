@@ -9,7 +9,6 @@ use std::{
 
 use uuid::Uuid;
 
-use super::intake::Journal;
 use crate::journal::{Durability, Fate};
 
 /// Why an event is not, or not known to be, on stable storage.
@@ -198,12 +197,7 @@ impl fmt::Debug for Receipt {
     }
 }
 
-/// Waits for all that was pushed into the journal before.
-pub(crate) fn flush(journal: &Journal) -> Result<(), NotDurable> {
-    outcome(journal.durability.wait(journal.producer.end().0))
-}
-
-fn outcome(fate: Fate) -> Result<(), NotDurable> {
+pub(super) fn outcome(fate: Fate) -> Result<(), NotDurable> {
     match fate {
         Fate::Durable => Ok(()),
         Fate::Failed(error) => Err(NotDurable::Storage(error.to_string())),

@@ -11,14 +11,12 @@ use std::fmt::{self, Debug, Display, Write};
 
 use serde::{Serialize, Serializer};
 
-use super::{
-    argument::{Argument, Debugged, Displayed, Json, Written},
-    hash,
-};
+use super::current_log;
 use crate::entry::{
     Buffer,
     denied::{REDACTED, is_denied},
     json::{Presence, SHOWN, write_str},
+    render::{Argument, Debugged, Displayed, Json, Written},
 };
 
 /// A value that [`mask`] and [`hashed`] take: whatever has a `Display`, and a [`Secret`] of that.
@@ -131,7 +129,7 @@ pub struct Hashed<'a, T: ?Sized>(&'a T);
 
 impl<T: Redactable + ?Sized> Display for Hashed<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(key) = hash::current() else {
+        let Some(key) = current_log::hash_key() else {
             return f.write_str("[not hashed]");
         };
         let mut hashing = key.start();

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, future::ready};
 
 use super::*;
-use crate::capture::{context::Inherited, in_force};
+use crate::{capture::in_force, entry::render::Inherited};
 
 /// What events inherit within a request.
 fn within(layer: &AuditContextLayer, request: Request<()>) -> Vec<(&'static str, String)> {

@@ -10,18 +10,19 @@ use std::{
     },
 };
 
-use tracing::dispatcher;
+use tracing_audit_schema::Slot;
 
 use super::{
-    argument::Argument,
-    context::{Inherited, OF_ACTOR, Slot, SpanFields},
+    current_log,
     in_force::{self, InForce},
-    layer::AuditLayer,
     scoped::Scoped,
 };
 use crate::{
     contain::alarm,
-    entry::{Actor, Buffer, json},
+    entry::{
+        Actor, Buffer, json,
+        render::{Argument, Inherited, SpanFields},
+    },
 };
 
 /// Who and where: what events inherit while a closure or a future runs in this context. Cheap to
@@ -102,15 +103,9 @@ impl AuditContext {
     /// not in it.
     pub fn current() -> Self {
         let mut inherited = Inherited::default();
-        let has_layer = dispatcher::get_default(|dispatch| {
-            let layer = dispatch.downcast_ref::<AuditLayer>();
-            layer.map(|layer| layer.gather(dispatch, &mut inherited))
-        });
-        if has_layer.is_none() {
-            in_force::gather(&mut inherited);
-        }
+        current_log::gather(&mut inherited);
         let mut fields = SpanFields::complete();
-        for &slot in Slot::ALL {
+        for slot in Slot::ALL {
             if let Some(value) = inherited.get(slot) {
                 fields.set_slot(slot, |out| out.append(value));
             }
@@ -161,14 +156,14 @@ impl AuditContext {
     }
 
     pub(super) fn try_update(&self) -> bool {
-        in_force::update(&self.fields)
+        in_force::update(&self.fields, current_log::current_span())
     }
 
     /// Sets the actor, whole: of one around it nothing is left.
     pub fn actor(mut self, actor: &Actor) -> Self {
         let fields = Arc::make_mut(&mut self.fields);
         fields.begin_actor();
-        for (place, slot) in OF_ACTOR.into_iter().enumerate() {
+        for (place, slot) in Slot::OF_ACTOR.into_iter().enumerate() {
             if let Some(value) = actor.0.field(place) {
                 fields.set_slot(slot, |out| out.append(value));
             }
@@ -199,12 +194,9 @@ impl AuditContext {
         span_id: SpanId;
     }
 
-    /// Sets a field by its place: what `audit_context!` expands to.
+    /// Sets a field: what `audit_context!` expands to.
     #[doc(hidden)]
-    pub fn set(&mut self, slot: usize, value: &dyn Argument) {
-        let Some(slot) = Slot::ALL.get(slot).copied() else {
-            return;
-        };
+    pub fn set(&mut self, slot: Slot, value: &dyn Argument) {
         let mut out = Buffer::default();
         if value.write(&mut out).is_present() {
             Arc::make_mut(&mut self.fields).set_slot(slot, |to| to.append(&out));
@@ -214,7 +206,7 @@ impl AuditContext {
     /// Runs a closure in this context.
     pub fn run<T>(&self, work: impl FnOnce() -> T) -> T {
         let mut frames = in_force::frames(self.fields.clone());
-        let _in_force = InForce::enter(&mut frames);
+        let _in_force = InForce::enter(&mut frames, current_log::current_span());
         work()
     }
 
@@ -253,7 +245,7 @@ impl AuditContext {
     pub(super) fn scope_made<F>(self, make: impl FnOnce() -> F) -> Scoped<F> {
         let mut frames = in_force::frames(self.fields);
         let future = {
-            let _in_force = InForce::enter(&mut frames);
+            let _in_force = InForce::enter(&mut frames, current_log::current_span());
             make()
         };
         Scoped::new(future, frames)
@@ -264,25 +256,4 @@ impl fmt::Debug for AuditContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuditContext").finish_non_exhaustive()
     }
-}
-
-/// The place of a context's field, of which `audit_context!` knows that it exists.
-#[doc(hidden)]
-pub const fn context_slot(name: &str) -> usize {
-    let mut place = 0;
-    while place < Slot::NAMES.len() {
-        if same(Slot::NAMES[place].as_bytes(), name.as_bytes()) {
-            return place;
-        }
-        place += 1;
-    }
-    panic!("no field of a context has this name")
-}
-
-const fn same(a: &[u8], b: &[u8]) -> bool {
-    let mut at = 0;
-    while at < a.len() && at < b.len() && a[at] == b[at] {
-        at += 1;
-    }
-    at == a.len() && at == b.len()
 }

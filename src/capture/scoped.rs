@@ -10,6 +10,7 @@ use std::{
 use pin_project_lite::pin_project;
 
 use super::{
+    current_log,
     in_force::{Frames, InForce},
     scope::AuditContext,
 };
@@ -52,7 +53,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             // What is dropped with the future has something to say too: that it was cancelled.
             let mut this = this.project();
-            let _in_force = InForce::enter(this.frames);
+            let _in_force = InForce::enter(this.frames, current_log::current_span());
             this.future.set(None);
         }
     }
@@ -84,7 +85,7 @@ impl<F: Future> Future for Scoped<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let _in_force = InForce::enter(this.frames);
+        let _in_force = InForce::enter(this.frames, current_log::current_span());
         this.future
             .as_pin_mut()
             .map_or(Poll::Pending, |future| future.poll(cx))

@@ -11,6 +11,11 @@ use std::{
     iter,
 };
 
+use tracing_audit_schema::{
+    Field, Kind, SetBy,
+    fields::{self, FIELDS, TRUNCATED},
+};
+
 use crate::entry::{
     Buffer,
     json::{self, AND_SO_ON, Json, Members},
@@ -23,24 +28,24 @@ const SHORTEST: usize = 32;
 /// What the brackets take, and what stands for the rest.
 const AROUND: usize = 16;
 
+/// The fields that are never cut.
+const WHOLE: [&str; 2] = [fields::ID.path, fields::EVENT_TYPE.path];
+
 /// More paths than these are not named.
 const MOST_NAMES: usize = 16;
 
-/// The objects that have the entry's own fields; all others are the application's.
-const OWN: [&str; 4] = ["actor", "resource", "outcome", "context"];
-
 /// The fields that go as a whole when there are too many short ones, in this order.
 const GO_LAST: [&str; 10] = [
-    "details",
-    "tags",
-    "resource",
-    "actor",
-    "outcome",
-    "description",
-    "context",
-    "user_agent",
-    "ip_address",
-    "tenant_id",
+    fields::DETAILS.path,
+    fields::TAGS.path,
+    fields::RESOURCE.path,
+    fields::ACTOR.path,
+    fields::OUTCOME.path,
+    fields::DESCRIPTION.path,
+    fields::CONTEXT.path,
+    fields::USER_AGENT.path,
+    fields::IP_ADDRESS.path,
+    fields::TENANT_ID.path,
 ];
 
 /// How many bytes of each field are written.
@@ -120,7 +125,7 @@ fn write(entry: &Members, longest: usize, limits: Limits) -> Option<Vec<u8>> {
     let Cut { mut out, names, .. } = cut;
     if !names.is_empty() {
         out.truncate(out.len() - 1);
-        out.append(b",\"truncated\":");
+        out.append(TRUNCATED.key.as_bytes());
         out.limit_texts(longest);
         json::write_value(&mut out, &names);
         out.push(b'}');
@@ -141,24 +146,26 @@ struct Cut {
 
 impl Cut {
     /// An object of the entry's own.
-    fn own(&mut self, fields: &Members) {
+    fn own(&mut self, members: &Members) {
         self.out.push(b'{');
-        for (key, value) in fields.iter() {
+        for (key, value) in members.iter() {
             self.within(key, |cut| {
                 if cut.limits.without.contains(&cut.path.as_str()) {
                     return cut.note();
                 }
                 cut.key(key);
-                let limit = match cut.path.as_str() {
-                    "details"
-                    | "actor.attributes"
-                    | "resource.attributes"
-                    | "resource.prior_attributes" => cut.limits.application,
-                    "id" | "event_type" => usize::MAX,
+                let field = fields::at(&cut.path);
+                let limit = match field.map(|field| field.kind) {
+                    Some(Kind::Map) => cut.limits.application,
+                    _ if WHOLE.contains(&cut.path.as_str()) => usize::MAX,
                     _ => cut.limits.own,
                 };
                 match value {
-                    Json::Object(fields) if OWN.contains(&cut.path.as_str()) => cut.own(fields),
+                    Json::Object(members)
+                        if field.is_some_and(|field| field.kind == Kind::Object) =>
+                    {
+                        cut.own(members)
+                    }
                     value => cut.value(value, limit),
                 }
             });
@@ -343,7 +350,7 @@ fn size(value: &Json, most: usize) -> usize {
 /// What is left of an entry that can't be parsed.
 fn headless(text: &[u8]) -> Vec<u8> {
     let mut fields = head(text);
-    fields.add("truncated", &["*"]);
+    fields.add(TRUNCATED.name, &["*"]);
     // A map of JSON values always serializes.
     let mut bytes = serde_json::to_vec(&fields).unwrap_or_default();
     bytes.drain(..bytes.len().min(1));
@@ -354,16 +361,8 @@ fn headless(text: &[u8]) -> Vec<u8> {
 fn head(text: &[u8]) -> Members {
     let text = String::from_utf8_lossy(text);
     let mut fields = Members::default();
-    for key in [
-        "id",
-        "timestamp",
-        "schema_version",
-        "event_type",
-        "category",
-        "action",
-        "severity",
-        "source",
-    ] {
+    let of_head = |field: &&Field| matches!(field.set_by, SetBy::Log | SetBy::Head);
+    for key in FIELDS.iter().filter(of_head).map(|field| field.name) {
         let found = text
             .split_once(&format!("\"{key}\":\""))
             .and_then(|(_, rest)| rest.split_once('"'));

@@ -15,14 +15,13 @@ use tracing::{
     subscriber::Interest,
 };
 
-use super::{layer::TARGET, mirror};
 use crate::{
     contain::alarm,
     entry::{
-        Buffer, SCHEMA_VERSION, Severity,
+        Severity,
         catalogue::{Catalogue, DYNAMIC, Described},
         denied::FieldNames,
-        json,
+        render::Head,
     },
 };
 
@@ -31,9 +30,26 @@ use crate::{
 #[linkme::distributed_slice]
 pub static SITES: [&'static Site];
 
+/// The target of audit events in `tracing`.
+pub(super) const TARGET: &str = "audit";
+
+/// The name by which the layer knows a mirrored event.
+pub(super) const MIRRORED: &str = "audit!";
+
+/// The fields of a mirrored event.
+pub(super) const MIRRORED_FIELDS: [&str; 7] = [
+    "message",
+    "event_type",
+    "id",
+    "actor",
+    "resource",
+    "outcome",
+    "details",
+];
+
 /// What is known of an event's first fields while compiling.
 #[derive(Clone, Copy, Debug)]
-enum Head {
+enum Declared {
     Fixed {
         event_type: &'static str,
         json: &'static str,
@@ -49,7 +65,7 @@ enum Head {
 /// is computed.
 #[derive(Debug)]
 pub struct Site {
-    head: Head,
+    declared: Declared,
     severity: Severity,
     fields: &'static str,
     description: &'static str,
@@ -70,8 +86,8 @@ impl Site {
         place: (&'static str, u32, &'static str),
         itself: &'static Self,
     ) -> Self {
-        let head = Head::Fixed { event_type, json };
-        Self::new(head, severity, described, place, itself)
+        let declared = Declared::Fixed { event_type, json };
+        Self::new(declared, severity, described, place, itself)
     }
 
     /// The same, of an event type that comes at run time.
@@ -82,12 +98,12 @@ impl Site {
         place: (&'static str, u32, &'static str),
         itself: &'static Self,
     ) -> Self {
-        let head = Head::Dynamic { category, action };
-        Self::new(head, severity, described, place, itself)
+        let declared = Declared::Dynamic { category, action };
+        Self::new(declared, severity, described, place, itself)
     }
 
     const fn new(
-        head: Head,
+        declared: Declared,
         severity: Severity,
         (fields, description): (&'static str, &'static str),
         (file, line, module): (&'static str, u32, &'static str),
@@ -98,14 +114,14 @@ impl Site {
             Severity::Warning => Level::WARN,
             Severity::Error | Severity::Critical => Level::ERROR,
         };
-        let set = FieldSet::new(&mirror::FIELDS, Identifier(&itself.callsite));
+        let set = FieldSet::new(&MIRRORED_FIELDS, Identifier(&itself.callsite));
         Self {
-            head,
+            declared,
             severity,
             fields,
             description,
             metadata: Metadata::new(
-                mirror::NAME,
+                MIRRORED,
                 TARGET,
                 level,
                 Some(file),
@@ -121,9 +137,9 @@ impl Site {
 
     /// The event type; [`DYNAMIC`] if it comes at run time.
     pub fn event_type(&self) -> &'static str {
-        match self.head {
-            Head::Fixed { event_type, .. } => event_type,
-            Head::Dynamic { .. } => DYNAMIC,
+        match self.declared {
+            Declared::Fixed { event_type, .. } => event_type,
+            Declared::Dynamic { .. } => DYNAMIC,
         }
     }
 
@@ -145,35 +161,17 @@ impl Site {
         }
     }
 
-    /// Writes the entry's JSON from `schema_version` to `severity`, without braces.
+    /// What is known of an event of this type, before its values are.
     #[inline]
-    pub(super) fn write_head(&self, out: &mut Buffer, event_type: &str) {
-        match self.head {
-            Head::Fixed { json, .. } => out.append(json.as_bytes()),
-            Head::Dynamic { category, action } => {
-                self.write_dynamic_head(out, event_type, category, action);
-            }
-        }
-    }
-
-    fn write_dynamic_head(
-        &self,
-        out: &mut Buffer,
-        event_type: &str,
-        category: Option<&str>,
-        action: Option<&str>,
-    ) {
-        let first = || event_type.split('.').next().unwrap_or_default();
-        let last = || event_type.rsplit('.').next().unwrap_or_default();
-        for (key, value) in [
-            ("\"schema_version\":", SCHEMA_VERSION),
-            (",\"event_type\":", event_type),
-            (",\"category\":", category.unwrap_or_else(first)),
-            (",\"action\":", action.unwrap_or_else(last)),
-            (",\"severity\":", self.severity.as_str()),
-        ] {
-            out.append(key.as_bytes());
-            json::write_str(out, value);
+    pub(super) fn head<'a>(&self, event_type: &'a str) -> Head<'a> {
+        match self.declared {
+            Declared::Fixed { json, .. } => Head::Rendered(json),
+            Declared::Dynamic { category, action } => Head::Of {
+                event_type,
+                category,
+                action,
+                severity: self.severity,
+            },
         }
     }
 

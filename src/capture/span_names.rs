@@ -7,10 +7,10 @@
 use std::fmt;
 
 use tracing::field::{Field, Visit};
+use tracing_audit_schema::Slot;
 
-use super::context::{Slot, SpanFields};
 use crate::{
-    entry::{Buffer, json},
+    entry::{Buffer, json, render::SpanFields},
     error::{Error, Result},
 };
 
@@ -39,7 +39,7 @@ impl SpanNames {
     pub(super) fn slot(&self, field: &str) -> Option<Slot> {
         match self.chosen.iter().find(|(name, _)| **name == *field) {
             Some((_, slot)) => *slot,
-            None => known(field),
+            None => Slot::of_span(field),
         }
     }
 
@@ -67,39 +67,19 @@ impl SpanNames {
 
 /// The slot of this name, if a span can fill it.
 fn named(slot: &str) -> Result<Slot> {
-    let can_fill = |slot: &Slot| *slot != Slot::ActorAttributes;
-    Slot::named(slot).filter(can_fill).ok_or_else(|| {
-        let slots = Slot::NAMES.iter().copied();
-        let slots: Vec<&str> = slots.filter(|name| *name != "actor.attributes").collect();
-        Error::invalid(
-            "span_field",
-            format!(
-                "{slot:?} is not a field that a span can fill; give one of {}",
-                slots.join(", ")
-            ),
-        )
-    })
-}
-
-/// Our own name for a slot, or OpenTelemetry's
-/// (<https://opentelemetry.io/docs/specs/semconv/registry/attributes/>).
-fn known(field: &str) -> Option<Slot> {
-    Some(match field {
-        "tenant_id" => Slot::TenantId,
-        "actor.type" => Slot::ActorType,
-        "actor.id" | "enduser.id" => Slot::ActorId,
-        "actor.name" => Slot::ActorName,
-        "ip_address" | "client.address" => Slot::IpAddress,
-        "user_agent" | "user_agent.original" => Slot::UserAgent,
-        "context.environment" | "deployment.environment.name" => Slot::Environment,
-        "session_id" | "context.session_id" | "session.id" => Slot::SessionId,
-        "request_id" | "context.request_id" => Slot::RequestId,
-        "context.protocol" | "url.scheme" => Slot::Protocol,
-        "context.host" | "server.address" => Slot::Host,
-        "trace_id" | "context.trace_id" => Slot::TraceId,
-        "span_id" | "context.span_id" => Slot::SpanId,
-        _ => return None,
-    })
+    Slot::named(slot)
+        .filter(|slot| slot.is_text())
+        .ok_or_else(|| {
+            let slots = Slot::ALL.into_iter().filter(|slot| slot.is_text());
+            let slots: Vec<&str> = slots.map(Slot::name).collect();
+            Error::invalid(
+                "span_field",
+                format!(
+                    "{slot:?} is not a field that a span can fill; give one of {}",
+                    slots.join(", ")
+                ),
+            )
+        })
 }
 
 /// What a span says, as it is read from its fields.

@@ -8,11 +8,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use tracing_audit_schema::{fields::FIELDS, secret_names::path_looks_secret};
 
 use super::{
     Severity,
     denied::{FieldNames, is_denied},
-    secret_names::path_looks_secret,
 };
 
 /// The event type, in the catalogue, of the events whose own one is only known at run time.
@@ -286,11 +286,13 @@ impl CatalogueEntry {
     /// that looks like a secret has the annotation `"looks_secret": true`, and `recorded` says how
     /// (`redacted`, `hashed`, `masked` or `clear`).
     pub fn json_schema(&self) -> Value {
+        let required = FIELDS.iter().filter(|field| field.required);
+        let required: Vec<_> = required.map(|field| field.name).collect();
         let mut schema = json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "title": self.event_type,
             "type": "object",
-            "required": ["stream", "seq", "id", "timestamp", "schema_version", "event_type", "category", "action", "severity", "source", "actor"],
+            "required": required,
             "properties": {
                 "event_type": if self.is_dynamic() {
                     json!({"type": "string"})

@@ -1,13 +1,17 @@
 //! Fields whose values are not recorded because of their names.
 //!
-//! [`secret_names`](super::secret_names) knows which names look like secrets. An application can
+//! `tracing_audit_schema::secret_names` knows which names look like secrets. An application can
 //! deny more names and allow some for one log, see [`FieldNames`]. Whether the log allows a name is
 //! asked at the moment when its value would be hidden. Names that only the log denies are hidden
 //! after an entry has been rendered, see [`hide`](super::hide).
 
 use std::sync::OnceLock;
 
-use super::secret_names::{SECRETS, Telling, has_rule, is_part, looks_secret, next_word};
+use tracing_audit_schema::{
+    Kind, fields,
+    secret_names::{SECRETS, Telling, has_rule, is_part, looks_secret, next_word},
+};
+
 use crate::{Error, Result};
 
 /// What stands in the place of a value that is not shown.
@@ -51,7 +55,7 @@ impl FieldNames {
     pub(crate) fn leak(denied: &[String], allowed: &[String]) -> Result<Option<&'static Self>> {
         for name in denied {
             check("deny_fields", name)?;
-            if OWN.contains(&name.as_str()) {
+            if is_own(name) {
                 return Err(Error::invalid(
                     "deny_fields",
                     format!(
@@ -111,19 +115,11 @@ impl FieldNames {
     }
 }
 
-/// An entry's own fields, which are recorded whatever the log denies.
-const OWN: [&str; 10] = [
-    "tenant_id",
-    "ip_address",
-    "user_agent",
-    "description",
-    "tags",
-    "session_id",
-    "request_id",
-    "trace_id",
-    "span_id",
-    "details",
-];
+/// Whether a name is one of an entry's own fields, which are recorded whatever the log denies.
+fn is_own(name: &str) -> bool {
+    let mut own = fields::of_one_word().filter(|field| field.kind != Kind::Object);
+    own.any(|field| field.name == name)
+}
 
 fn check(setting: &str, name: &str) -> Result<()> {
     let wrong = if name.is_empty() {

@@ -5,6 +5,11 @@
 //! in the rendered entry. A masked, hashed or unredacted value stays: the buffer has noted where
 //! such values begin.
 
+use tracing_audit_schema::{
+    Field, Kind,
+    fields::{ACTOR, DETAILS, RESOURCE, RESOURCE_ATTRIBUTES, RESOURCE_PRIOR_ATTRIBUTES},
+};
+
 use super::{
     buffer::Buffer,
     denied::{FieldNames, REDACTED_JSON},
@@ -24,6 +29,22 @@ pub(crate) fn hide(out: &mut Buffer, start: usize) {
     }
 }
 
+/// The fields that hold what is the application's own, or parts that do.
+const HIDING: [Field; 5] = [
+    ACTOR,
+    RESOURCE,
+    DETAILS,
+    RESOURCE_ATTRIBUTES,
+    RESOURCE_PRIOR_ATTRIBUTES,
+];
+
+/// Whether a key of the entry, or of a part of it, is that of a field. (The attributes of an actor
+/// are called as those of a resource.)
+fn is_called(field: &Field, key: &[u8], of_entry: bool) -> bool {
+    let is_of_entry = field.path.len() == field.name.len();
+    is_of_entry == of_entry && field.name.as_bytes() == key
+}
+
 struct Hiding<'a> {
     out: &'a mut Buffer,
     names: &'static FieldNames,
@@ -38,11 +59,10 @@ impl Hiding<'_> {
         while matches!(self.out.get(at), Some(b',' | b'{')) {
             let key = scan::string(self.out, at + 1)?;
             let value = at + key.len() + 4;
-            match key {
-                b"details" if of_entry => self.inside(value)?,
-                b"actor" | b"resource" if of_entry => self.members(value, false)?,
-                b"attributes" | b"prior_attributes" if !of_entry => self.inside(value)?,
-                _ => {}
+            match HIDING.iter().find(|field| is_called(field, key, of_entry)) {
+                Some(field) if field.kind == Kind::Object => self.members(value, false)?,
+                Some(_) => self.inside(value)?,
+                None => {}
             }
             at = scan::value_end(self.out, value)?;
         }

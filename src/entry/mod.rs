@@ -14,8 +14,8 @@ pub(crate) mod hide;
 pub(crate) mod json;
 mod own;
 mod parts;
+pub(crate) mod render;
 pub(crate) mod scan;
-pub(crate) mod secret_names;
 mod stream;
 mod time;
 
@@ -25,16 +25,16 @@ pub use catalogue::{Catalogue, CatalogueEntry, FieldKind, Location, SecretForm};
 pub(crate) use clock::set_now;
 pub(crate) use clock::{ID as STAMP_ID, Instant, Stamp};
 pub use denied::DENIED_FIELDS;
-pub(crate) use event_type::{is_free_event_type, nearest_event_type};
+pub(crate) use event_type::nearest_event_type;
 pub use hash::HashKey;
 pub(crate) use hash::{Prepared, stored_keys};
 #[cfg(any(feature = "server", feature = "webhook"))]
 pub(crate) use own::Caller;
 pub(crate) use own::OwnEntry;
-pub(crate) use parts::Rendered;
+pub(crate) use parts::PartJson;
 pub use parts::{Actor, Outcome, Resource, Severity};
 pub use stream::{Seq, Source, StreamId};
 pub use time::{Day, Timestamp};
 
 /// The version of the entry's form, in its `schema_version`.
-pub const SCHEMA_VERSION: &str = "1.0";
+pub const SCHEMA_VERSION: &str = tracing_audit_schema::SCHEMA_VERSION;

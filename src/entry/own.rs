@@ -3,8 +3,15 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
+use tracing_audit_schema::fields::{
+    CONTEXT_REQUEST_ID, DESCRIPTION, OUTCOME, OUTCOME_REASON, OUTCOME_TYPE,
+};
 
-use super::{Buffer, Instant, SCHEMA_VERSION, Severity, Source, Stamp, json};
+use super::{
+    Buffer, Instant, Severity, Source, Stamp,
+    json::Members,
+    render::{Event, Head, Inherited, Parts, Writer, json},
+};
 
 /// An entry that the log itself writes. Its event type begins with `audit.`, which no application's
 /// can.
@@ -13,7 +20,7 @@ pub(crate) struct OwnEntry {
     event_type: &'static str,
     severity: Severity,
     description: String,
-    details: json::Members,
+    details: Members,
     caller: Option<Caller>,
     failure: Option<String>,
 }
@@ -41,7 +48,7 @@ impl OwnEntry {
             event_type,
             severity,
             description: description.into(),
-            details: json::Members::default(),
+            details: Members::default(),
             caller: None,
             failure: None,
         }
@@ -69,74 +76,61 @@ impl OwnEntry {
     /// As `audit!` would render it, now: without stream and number.
     pub(crate) fn render(&self, source: &Source) -> Vec<u8> {
         let at = Instant::now();
-        let mut out = Buffer::with_capacity(512);
-        Stamp::default().write(&mut out, at, at.uuid(fastrand::u64(..)));
-        let mut segments = self.event_type.split('.');
-        let (category, action) = (
-            segments.next().unwrap_or_default(),
-            segments.next_back().unwrap_or_default(),
-        );
-        let head = format!(
-            "\"schema_version\":\"{SCHEMA_VERSION}\",\"event_type\":\"{}\",\"category\":\"{category}\",\"action\":\"{action}\",\
-             \"severity\":\"{}\",\"source\":\"{source}\"",
-            self.event_type, self.severity
-        );
-        out.extend_from_slice(head.as_bytes());
-        let mut text = |name: &str, value: &str| {
-            out.extend_from_slice(name.as_bytes());
-            json::write_str(&mut out, value);
+        let event = Event {
+            at,
+            id: at.uuid(fastrand::u64(..)),
+            head: Head::of(self.event_type, self.severity),
         };
-        let caller = self.caller.as_ref();
-        if let Some(tenant) = caller.and_then(|caller| caller.tenant.as_ref()) {
-            text(",\"tenant_id\":", tenant);
-        }
-        match caller {
-            None => {
-                text(",\"actor\":{\"type\":", "system");
-                text(",\"id\":", source.as_str());
-            }
-            Some(caller) => {
-                text(",\"actor\":{\"type\":", &caller.kind);
-                for (name, value) in [(",\"id\":", &caller.id), (",\"name\":", &caller.name)] {
-                    if !value.is_empty() {
-                        text(name, value);
-                    }
-                }
-            }
-        }
-        match (&self.failure, caller) {
-            (Some(reason), _) => {
-                text("},\"outcome\":{\"type\":", "failure");
-                text(",\"reason\":", reason);
-                text("},\"description\":", &self.description);
-            }
-            (None, Some(_)) => {
-                text("},\"outcome\":{\"type\":", "success");
-                text("},\"description\":", &self.description);
-            }
-            (None, None) => text("},\"description\":", &self.description),
-        }
-        if !self.details.is_empty() {
-            out.extend_from_slice(b",\"details\":");
-            json::write_value(&mut out, &self.details);
-        }
-        if let Some(caller) = caller {
-            let mut text = |name: &str, value: &str| {
-                out.extend_from_slice(name.as_bytes());
-                json::write_str(&mut out, value);
-            };
-            for (name, value) in [
-                (",\"ip_address\":", &caller.ip_address),
-                (",\"user_agent\":", &caller.user_agent),
-            ] {
-                if let Some(value) = value {
-                    text(name, value);
-                }
-            }
-            text(",\"context\":{\"request_id\":", &caller.request_id);
-            out.push(b'}');
-        }
-        out.push(b'}');
+        let mut out = Buffer::with_capacity(512);
+        event.render(
+            &mut out,
+            &mut Stamp::default(),
+            &source.to_field(),
+            &Inherited::default(),
+            |writer| self.write(writer, source),
+        );
         out.into_vec()
     }
+
+    fn write(&self, writer: &mut Writer<'_>, source: &Source) {
+        let caller = self.caller.as_ref();
+        match caller {
+            None => writer.actor_parts(|actor| {
+                actor.kind(&json("system"));
+                actor.id(&json(source.as_str()));
+            }),
+            Some(caller) => {
+                writer.tenant_id(&json(&caller.tenant));
+                writer.actor_parts(|actor| {
+                    actor.kind(&json(&*caller.kind));
+                    actor.id(&json(&unless_empty(&caller.id)));
+                    actor.name(&json(&unless_empty(&caller.name)));
+                });
+            }
+        }
+        writer.after_actor();
+        // What the log does by itself has no outcome: it happens, or there is no entry.
+        if caller.is_some() || self.failure.is_some() {
+            let outcome = self.failure.as_ref().map_or("success", |_| "failure");
+            writer.own_part(&OUTCOME, Parts::OUTCOME, |writer| {
+                writer.own_text(&OUTCOME_TYPE, &json(outcome));
+                writer.own_text(&OUTCOME_REASON, &json(&self.failure));
+            });
+        }
+        writer.own_text(&DESCRIPTION, &json(&self.description));
+        if !self.details.is_empty() {
+            writer.details_whole(&json(&self.details));
+        }
+        if let Some(caller) = caller {
+            writer.ip_address(&json(&caller.ip_address));
+            writer.user_agent(&json(&caller.user_agent));
+            writer.context(|context| {
+                context.field(CONTEXT_REQUEST_ID.key, &json(&caller.request_id));
+            });
+        }
+    }
+}
+
+fn unless_empty(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
 }

@@ -8,6 +8,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
+use tracing_audit_schema::{
+    Field,
+    fields::{ACTOR_PARTS, OUTCOME_PARTS, RESOURCE_PARTS},
+    severity,
+};
 
 use super::{
     buffer::Buffer,
@@ -47,16 +52,12 @@ pub enum Severity {
 
 impl Severity {
     /// All of them, the mildest first.
-    pub const ALL: [Self; 4] = [Self::Info, Self::Warning, Self::Error, Self::Critical];
+    pub const ALL: [Self; severity::NAMES.len()] =
+        [Self::Info, Self::Warning, Self::Error, Self::Critical];
 
     /// As in an entry: `info`, `warning`, `error` or `critical`.
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Error => "error",
-            Self::Critical => "critical",
-        }
+        severity::NAMES[self as usize]
     }
 }
 
@@ -76,7 +77,7 @@ impl std::str::FromStr for Severity {
             .ok_or_else(|| {
                 crate::Error::invalid(
                     "severity",
-                    format!("{text:?} is not one of info, warning, error, critical"),
+                    format!("{text:?} is not one of {}", severity::NAMES.join(", ")),
                 )
             })
     }
@@ -85,13 +86,13 @@ impl std::str::FromStr for Severity {
 /// The fields of one part, rendered as JSON when they are given. 128 bytes are held in place, so a
 /// usual part allocates nothing.
 #[derive(Clone)]
-pub(crate) struct Rendered<const N: usize> {
+pub(crate) struct PartJson<const N: usize> {
     json: SmallVec<[u8; 128]>,
     /// Where each field's value lies in `json`; empty if it was not given.
     fields: [(u32, u32); N],
 }
 
-impl<const N: usize> Default for Rendered<N> {
+impl<const N: usize> Default for PartJson<N> {
     fn default() -> Self {
         Self {
             json: SmallVec::new(),
@@ -100,7 +101,7 @@ impl<const N: usize> Default for Rendered<N> {
     }
 }
 
-impl<const N: usize> Rendered<N> {
+impl<const N: usize> PartJson<N> {
     fn set(&mut self, field: usize, write: impl FnOnce(&mut Buffer) -> Presence) {
         thread_local! {
             /// Taken while it is written to, so that a part inside a part's value has another.
@@ -156,15 +157,21 @@ impl<const N: usize> Rendered<N> {
     }
 }
 
-/// The fields of an actor or a resource, as indices.
-pub(crate) mod field {
-    pub(crate) const TYPE: usize = 0;
-    pub(crate) const ID: usize = 1;
-    pub(crate) const NAME: usize = 2;
-    pub(crate) const ATTRIBUTES: usize = 3;
-    pub(crate) const PRIOR_ATTRIBUTES: usize = 4;
-    pub(crate) const REASON: usize = 1;
-    pub(crate) const ERROR: usize = 2;
+/// The places of the fields in their tables. Those of a resource are those of an actor, and one
+/// more.
+mod field {
+    use tracing_audit_schema::fields::{
+        OUTCOME_ERROR, OUTCOME_PARTS, OUTCOME_REASON, RESOURCE_ATTRIBUTES, RESOURCE_ID,
+        RESOURCE_NAME, RESOURCE_PARTS, RESOURCE_PRIOR_ATTRIBUTES, RESOURCE_TYPE, place,
+    };
+
+    pub(super) const TYPE: usize = place(&RESOURCE_PARTS, &RESOURCE_TYPE);
+    pub(super) const ID: usize = place(&RESOURCE_PARTS, &RESOURCE_ID);
+    pub(super) const NAME: usize = place(&RESOURCE_PARTS, &RESOURCE_NAME);
+    pub(super) const ATTRIBUTES: usize = place(&RESOURCE_PARTS, &RESOURCE_ATTRIBUTES);
+    pub(super) const PRIOR_ATTRIBUTES: usize = place(&RESOURCE_PARTS, &RESOURCE_PRIOR_ATTRIBUTES);
+    pub(super) const REASON: usize = place(&OUTCOME_PARTS, &OUTCOME_REASON);
+    pub(super) const ERROR: usize = place(&OUTCOME_PARTS, &OUTCOME_ERROR);
 }
 
 /// Who did it: `actor` in an entry. Ids and names are whatever has a text: strings, numbers, UUIDs.
@@ -177,13 +184,13 @@ pub(crate) mod field {
 /// let job = Actor::service("nightly-scan").attributes(serde_json::json!({"host": "worker-3"}));
 /// ```
 #[derive(Clone)]
-pub struct Actor(pub(crate) Rendered<5>);
+pub struct Actor(pub(crate) PartJson<4>);
 
 impl Actor {
     /// An actor of any type: `user`, `service`, `system`, `api_key`, `anonymous`, or the
     /// application's own word.
     pub fn new(kind: &str, id: impl Display) -> Self {
-        let mut part = Rendered::default();
+        let mut part = PartJson::default();
         part.set_str(field::TYPE, kind);
         part.set_display(field::ID, id);
         Self(part)
@@ -212,7 +219,7 @@ impl Actor {
 
     /// Somebody who did not say who they are, such as a visitor who is not logged in.
     pub fn anonymous() -> Self {
-        let mut part = Rendered::default();
+        let mut part = PartJson::default();
         part.set_str(field::TYPE, "anonymous");
         Self(part)
     }
@@ -241,12 +248,12 @@ impl Actor {
 /// let user = Resource::new("user", "user-7").name("bob").prior_attributes(["viewer"]).attributes(["editor"]);
 /// ```
 #[derive(Clone)]
-pub struct Resource(pub(crate) Rendered<5>);
+pub struct Resource(pub(crate) PartJson<5>);
 
 impl Resource {
     /// The thing of this type with this id.
     pub fn new(kind: &str, id: impl Display) -> Self {
-        let mut part = Rendered::default();
+        let mut part = PartJson::default();
         part.set_str(field::TYPE, kind);
         part.set_display(field::ID, id);
         Self(part)
@@ -285,11 +292,11 @@ impl Resource {
 /// let denied = Outcome::failure("authorization", "role admin required");
 /// ```
 #[derive(Clone)]
-pub struct Outcome(pub(crate) Rendered<3>);
+pub struct Outcome(pub(crate) PartJson<3>);
 
 impl Outcome {
     fn new(kind: &str) -> Self {
-        let mut part = Rendered::default();
+        let mut part = PartJson::default();
         part.set_str(field::TYPE, kind);
         Self(part)
     }
@@ -326,34 +333,35 @@ impl Outcome {
 fn debug_fields<const N: usize>(
     f: &mut fmt::Formatter<'_>,
     name: &str,
-    part: &Rendered<N>,
-    names: &[&str],
+    part: &PartJson<N>,
+    fields: &[Field; N],
 ) -> fmt::Result {
     let mut debug = f.debug_struct(name);
-    for (index, name) in names.iter().enumerate().take(N) {
+    for (index, field) in fields.iter().enumerate() {
         if let Some(value) = part.field(index) {
-            debug.field(name, &format_args!("{}", String::from_utf8_lossy(value)));
+            debug.field(
+                field.name,
+                &format_args!("{}", String::from_utf8_lossy(value)),
+            );
         }
     }
     debug.finish()
 }
 
-const NAMES: [&str; 5] = ["type", "id", "name", "attributes", "prior_attributes"];
-
 impl fmt::Debug for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        debug_fields(f, "Actor", &self.0, &NAMES)
+        debug_fields(f, "Actor", &self.0, &ACTOR_PARTS)
     }
 }
 
 impl fmt::Debug for Resource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        debug_fields(f, "Resource", &self.0, &NAMES)
+        debug_fields(f, "Resource", &self.0, &RESOURCE_PARTS)
     }
 }
 
 impl fmt::Debug for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        debug_fields(f, "Outcome", &self.0, &["type", "reason", "error"])
+        debug_fields(f, "Outcome", &self.0, &OUTCOME_PARTS)
     }
 }

@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 
 use memchr::memchr2;
+use tracing_audit_schema::{Field, fields};
 
 use super::Timestamp;
 
@@ -60,15 +61,16 @@ pub(crate) struct Fields<'a> {
 pub(crate) fn scan(line: &[u8]) -> Option<Fields<'_>> {
     let mut found: [&[u8]; KEYS.len()] = [&[]; KEYS.len()];
     let mut actor: [&[u8]; PART.len()] = [&[]; PART.len()];
-    let (mut resource, mut outcome) = (actor, actor);
-    let mut ids: [&[u8]; CONTEXT.len()] = [&[]; CONTEXT.len()];
+    let mut resource = actor;
+    let mut outcome = actor;
+    let mut ids: [&[u8]; IDS.len()] = [&[]; IDS.len()];
     let mut cursor = Cursor { json: line, at: 0 };
     cursor.known_members(&KEYS, |cursor, key| {
         let value = match key {
             ACTOR => cursor.part(&PART, &mut actor)?,
             RESOURCE => cursor.part(&PART, &mut resource)?,
             OUTCOME => cursor.part(&PART, &mut outcome)?,
-            CONTEXT_KEY => cursor.part(&CONTEXT, &mut ids)?,
+            CONTEXT => cursor.part(&IDS, &mut ids)?,
             SEQ | DETAILS | TAGS => cursor.value()?,
             _ => cursor.text()?,
         };
@@ -77,103 +79,82 @@ pub(crate) fn scan(line: &[u8]) -> Option<Fields<'_>> {
         }
         Some(())
     })?;
-    let [
-        stream,
-        seq,
-        id,
-        timestamp,
-        _schema_version,
-        event_type,
-        category,
-        action,
-        severity,
-        source,
-        tenant_id,
-        rest @ ..,
-    ] = found;
-    let [
-        actor_whole,
-        resource_whole,
-        outcome_whole,
-        description,
-        details,
-        tags,
-        ip_address,
-        user_agent,
-        context,
-    ] = rest;
-    let ([actor_type, actor_id, actor_name], [resource_type, resource_id, resource_name]) =
-        (actor, resource);
-    let ([outcome_type, ..], [session_id, request_id]) = (outcome, ids);
+    let [actor_type, actor_id, actor_name] = actor;
+    let [resource_type, resource_id, resource_name] = resource;
+    let [outcome_type, ..] = outcome;
+    let [session_id, request_id] = ids;
     let fields = Fields {
-        stream,
-        seq: number(seq)?,
-        id,
-        timestamp: parse_timestamp(timestamp)?,
-        event_type,
-        category,
-        action,
-        severity,
-        source,
-        tenant_id,
-        actor: actor_whole,
+        stream: found[const { place(&fields::STREAM) }],
+        seq: number(found[SEQ])?,
+        id: found[const { place(&fields::ID) }],
+        timestamp: parse_timestamp(found[const { place(&fields::TIMESTAMP) }])?,
+        event_type: found[const { place(&fields::EVENT_TYPE) }],
+        category: found[const { place(&fields::CATEGORY) }],
+        action: found[const { place(&fields::ACTION) }],
+        severity: found[const { place(&fields::SEVERITY) }],
+        source: found[const { place(&fields::SOURCE) }],
+        tenant_id: found[const { place(&fields::TENANT_ID) }],
+        actor: found[ACTOR],
         actor_type,
         actor_id,
         actor_name,
-        resource: resource_whole,
+        resource: found[RESOURCE],
         resource_type,
         resource_id,
         resource_name,
-        outcome: outcome_whole,
+        outcome: found[OUTCOME],
         outcome_type,
-        description,
-        details,
-        tags,
-        ip_address,
-        user_agent,
-        context,
+        description: found[const { place(&fields::DESCRIPTION) }],
+        details: found[DETAILS],
+        tags: found[TAGS],
+        ip_address: found[const { place(&fields::IP_ADDRESS) }],
+        user_agent: found[const { place(&fields::USER_AGENT) }],
+        context: found[CONTEXT],
         session_id,
         request_id,
     };
-    let whole =
-        cursor.at == line.len() && !stream.is_empty() && fields.seq > 0 && !event_type.is_empty();
-    (whole && id.len() == 36 && id.is_ascii()).then_some(fields)
+    let is_whole = cursor.at == line.len() && fields.id.len() == 36 && fields.id.is_ascii();
+    let is_numbered = !fields.stream.is_empty() && fields.seq > 0;
+    (is_whole && is_numbered && !fields.event_type.is_empty()).then_some(fields)
 }
 
 /// The members of a line, in their order there.
-const KEYS: [Name; 20] = [
-    Name::new("stream"),
-    Name::new("seq"),
-    Name::new("id"),
-    Name::new("timestamp"),
-    Name::new("schema_version"),
-    Name::new("event_type"),
-    Name::new("category"),
-    Name::new("action"),
-    Name::new("severity"),
-    Name::new("source"),
-    Name::new("tenant_id"),
-    Name::new("actor"),
-    Name::new("resource"),
-    Name::new("outcome"),
-    Name::new("description"),
-    Name::new("details"),
-    Name::new("tags"),
-    Name::new("ip_address"),
-    Name::new("user_agent"),
-    Name::new("context"),
+const KEYS: [Name; fields::FIELDS.len()] = {
+    let mut names = [Name::new(""); fields::FIELDS.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = Name::new(fields::FIELDS[at].name);
+        at += 1;
+    }
+    names
+};
+
+/// Where a field is among them.
+const fn place(field: &Field) -> usize {
+    fields::place(&fields::FIELDS, field)
+}
+
+const SEQ: usize = place(&fields::SEQ);
+const ACTOR: usize = place(&fields::ACTOR);
+const RESOURCE: usize = place(&fields::RESOURCE);
+const OUTCOME: usize = place(&fields::OUTCOME);
+const DETAILS: usize = place(&fields::DETAILS);
+const TAGS: usize = place(&fields::TAGS);
+const CONTEXT: usize = place(&fields::CONTEXT);
+
+/// The parts that we look for: those of an actor, of a resource and (the first of them) of an
+/// outcome.
+const PART: [Name; 3] = [
+    Name::new(fields::RESOURCE_TYPE.name),
+    Name::new(fields::RESOURCE_ID.name),
+    Name::new(fields::RESOURCE_NAME.name),
 ];
-const SEQ: usize = 1;
-const ACTOR: usize = 11;
-const RESOURCE: usize = 12;
-const OUTCOME: usize = 13;
-const DETAILS: usize = 15;
-const TAGS: usize = 16;
-const CONTEXT_KEY: usize = 19;
-/// Those of an actor, of a resource and (the first of them) of an outcome that we look for.
-const PART: [Name; 3] = [Name::new("type"), Name::new("id"), Name::new("name")];
+
 /// Those of the context.
-const CONTEXT: [Name; 2] = [Name::new("session_id"), Name::new("request_id")];
+const IDS: [Name; 2] = [
+    Name::new(fields::CONTEXT_SESSION_ID.name),
+    Name::new(fields::CONTEXT_REQUEST_ID.name),
+];
 
 /// A key with its quotes, 16 bytes at most, to be compared in one go.
 #[derive(Clone, Copy)]

@@ -2,6 +2,9 @@
 
 use std::{fmt, str::FromStr};
 
+use tracing_audit_schema::fields;
+
+use super::{Buffer, json};
 use crate::error::Error;
 
 /// The name of what writes: an application or service. `[A-Za-z0-9][A-Za-z0-9._-]*`, at most 64
@@ -15,6 +18,14 @@ impl Source {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The field of an entry: `,"source":"billing"`.
+    pub(crate) fn to_field(&self) -> Box<[u8]> {
+        let mut field = Buffer::default();
+        field.append(fields::SOURCE.key.as_bytes());
+        json::write_str(&mut field, &self.0);
+        field.into_vec().into()
     }
 }
 

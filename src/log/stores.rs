@@ -19,7 +19,7 @@ use std::{
 };
 
 use crate::{
-    capture::{self, Journal, Journals, NotDurable, NotTaken},
+    capture::{Journal, Journals, NotDurable, NotTaken},
     contain::contain,
     entry::StreamId,
     error::{Error, Result},
@@ -124,7 +124,7 @@ impl Stores {
     /// Waits for all that this process recorded.
     pub(super) fn flush(&self) -> Result<(), NotDurable> {
         self.opened()
-            .map_or(Ok(()), |opened| capture::flush(&opened.journal))
+            .map_or(Ok(()), |opened| opened.journal.flush())
     }
 
     /// The stream of this process's store, or while it has none, of that which opened the log.

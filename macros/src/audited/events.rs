@@ -7,6 +7,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{Error, Expr, LitStr, Result, parse_quote_spanned, spanned::Spanned};
+use tracing_audit_schema::severity::Severity;
 
 use super::options::{GROUPS, Group, Options};
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     event_type::EventType,
     field::{Field, Path, Sigil},
     literal::json_of,
-    severity::{self, Severity},
+    severity,
 };
 
 /// The events of a function, and what they need.

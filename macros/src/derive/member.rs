@@ -9,12 +9,13 @@ use syn::{
     parse_quote_spanned,
     spanned::Spanned,
 };
+use tracing_audit_schema::fields;
 
 use crate::{
     check::SETTINGS,
     described::of_type,
     field::{Field, Path, Sigil, is_assignment},
-    slot::{TOP_LEVEL, canonical},
+    slot::{canonical, is_field_of_one_word, type_of},
 };
 
 /// How the code of an event reaches its fields.
@@ -185,10 +186,8 @@ impl Member {
             _ => canonical(&field)
                 .map_err(|error| Error::new(error.span(), as_attribute(&error.to_string())))?,
         };
-        let whole = matches!(
-            canonical.iter().map(String::as_str).collect::<Vec<_>>()[..],
-            ["actor" | "resource" | "outcome" | "severity"]
-        );
+        let whole = canonical.join(".");
+        let whole = whole == fields::SEVERITY.path || type_of(&whole).is_some();
         Ok(Some(Self {
             field,
             bound: if whole { None } else { Some(bound) },
@@ -418,10 +417,7 @@ impl Options {
                 "write `mask = 5`, with the number of characters to show",
             )),
             // A word by itself that is neither would silently be another name for the field.
-            _ if path.only().is_some()
-                && word != "severity"
-                && !TOP_LEVEL.contains(&word.as_str()) =>
-            {
+            _ if path.only().is_some() && word != "severity" && !is_field_of_one_word(&word) => {
                 Err(Error::new(start, unknown(&word)))
             }
             _ => self.place(path, start),

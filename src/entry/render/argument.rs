@@ -19,10 +19,10 @@ pub trait Argument {
 /// Whether an argument left something behind.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Written(pub(super) Presence);
+pub struct Written(pub(crate) Presence);
 
 impl Written {
-    pub(super) fn is_present(&self) -> bool {
+    pub(crate) fn is_present(&self) -> bool {
         self.0 == Presence::Present
     }
 }
@@ -46,7 +46,7 @@ impl Argument for Literal {
 
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Json<'a, T: ?Sized>(pub(super) &'a T);
+pub struct Json<'a, T: ?Sized>(pub(crate) &'a T);
 
 /// What a field of `audit!` takes without a sigil: any value whose type implements
 /// [`serde::Serialize`].
@@ -90,7 +90,7 @@ impl<T: Recordable + ?Sized> Argument for Json<'_, T> {
 
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Displayed<'a, T: ?Sized>(pub(super) &'a T);
+pub struct Displayed<'a, T: ?Sized>(pub(crate) &'a T);
 
 #[doc(hidden)]
 pub fn display<T: ?Sized>(value: &T) -> Displayed<'_, T> {
@@ -106,7 +106,7 @@ impl<T: Display + ?Sized> Argument for Displayed<'_, T> {
 
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Debugged<'a, T: ?Sized>(pub(super) &'a T);
+pub struct Debugged<'a, T: ?Sized>(pub(crate) &'a T);
 
 #[doc(hidden)]
 pub fn debug<T: ?Sized>(value: &T) -> Debugged<'_, T> {

@@ -1,8 +1,16 @@
 //! Writes the fields inside an entry's parts, in their order.
 
+use tracing_audit_schema::{
+    Slot,
+    fields::{
+        ACTOR_ATTRIBUTES, ACTOR_ID, ACTOR_NAME, ACTOR_TYPE, CONTEXT_CAPTURED, CONTEXT_MODULE,
+        UNKNOWN, USER,
+    },
+};
+
 use super::{
     argument::Argument,
-    context::{OF_ACTOR, Slot},
+    joined::joined,
     writer::{Writer, write_field, write_text},
 };
 use crate::entry::json;
@@ -25,12 +33,18 @@ pub struct ActorParts<'w, 'a> {
 impl<'w, 'a> ActorParts<'w, 'a> {
     /// Each with the key after a type, and before it the type of who is given none.
     const KEYS: [(&'static [u8], &'static [u8]); 4] = [
-        (b",\"type\":", b",\"type\":"),
-        (b",\"id\":", b",\"type\":\"user\",\"id\":"),
-        (b",\"name\":", b",\"type\":\"unknown\",\"name\":"),
+        (ACTOR_TYPE.key.as_bytes(), ACTOR_TYPE.key.as_bytes()),
         (
-            b",\"attributes\":",
-            b",\"type\":\"unknown\",\"attributes\":",
+            ACTOR_ID.key.as_bytes(),
+            joined!(ACTOR_TYPE.key, "\"", USER, "\"", ACTOR_ID.key),
+        ),
+        (
+            ACTOR_NAME.key.as_bytes(),
+            joined!(ACTOR_TYPE.key, "\"", UNKNOWN, "\"", ACTOR_NAME.key),
+        ),
+        (
+            ACTOR_ATTRIBUTES.key.as_bytes(),
+            joined!(ACTOR_TYPE.key, "\"", UNKNOWN, "\"", ACTOR_ATTRIBUTES.key),
         ),
     ];
 
@@ -79,7 +93,8 @@ impl<'w, 'a> ActorParts<'w, 'a> {
         self.reach(3);
         let before = self.writer.out.len();
         if !self.typed {
-            self.writer.out.extend_from_slice(b",\"type\":\"unknown\"");
+            let unknown = joined!(ACTOR_TYPE.key, "\"", UNKNOWN, "\"");
+            self.writer.out.extend_from_slice(unknown);
         }
         let start = self.writer.out.len();
         write(self.writer);
@@ -133,7 +148,7 @@ impl<'w, 'a> ActorParts<'w, 'a> {
 
     fn fill_up_to(&mut self, place: usize) {
         let inherited = self.writer.inherited;
-        let slots = OF_ACTOR.into_iter().enumerate();
+        let slots = Slot::OF_ACTOR.into_iter().enumerate();
         for (place, slot) in slots.take(place).skip(self.done) {
             if let Some(value) = inherited.get(slot) {
                 self.writer.out.append(self.key(place));
@@ -152,27 +167,27 @@ pub struct ContextParts<'w, 'a> {
 }
 
 impl<'w, 'a> ContextParts<'w, 'a> {
-    const KEYS: [(&'static str, Slot); 7] = [
-        (",\"environment\":", Slot::Environment),
-        (",\"session_id\":", Slot::SessionId),
-        (",\"request_id\":", Slot::RequestId),
-        (",\"protocol\":", Slot::Protocol),
-        (",\"host\":", Slot::Host),
-        (",\"trace_id\":", Slot::TraceId),
-        (",\"span_id\":", Slot::SpanId),
-    ];
+    const KEYS: [&'static str; Slot::OF_CONTEXT.len()] = {
+        let mut keys = [""; Slot::OF_CONTEXT.len()];
+        let mut at = 0;
+        while at < keys.len() {
+            keys[at] = Slot::OF_CONTEXT[at].field().key;
+            at += 1;
+        }
+        keys
+    };
 
     pub(super) fn new(writer: &'w mut Writer<'a>) -> Self {
         Self { writer, done: 0 }
     }
 
     /// Says how the event came and from which module, before all other fields.
-    pub(super) fn captured(&mut self, how: &str, module: Option<&str>) {
+    pub(crate) fn captured(&mut self, how: &str, module: Option<&str>) {
         let out = &mut *self.writer.out;
-        out.append(b",\"captured\":");
+        out.append(CONTEXT_CAPTURED.key.as_bytes());
         json::write_str(out, how);
         if let Some(module) = module {
-            out.append(b",\"module\":");
+            out.append(CONTEXT_MODULE.key.as_bytes());
             json::write_str(out, module);
         }
     }
@@ -182,7 +197,7 @@ impl<'w, 'a> ContextParts<'w, 'a> {
     pub fn field(&mut self, key: &'static str, value: &dyn Argument) {
         let place = Self::KEYS
             .iter()
-            .position(|(name, _)| *name == key)
+            .position(|known| *known == key)
             .unwrap_or(self.done);
         self.reach(place);
         if write_text(self.writer.out, key.as_bytes(), key.len(), value) {
@@ -195,13 +210,13 @@ impl<'w, 'a> ContextParts<'w, 'a> {
     }
 
     fn reach(&mut self, place: usize) {
-        let keys = if self.writer.inherited.is_empty() {
+        let empty = if self.writer.inherited.is_empty() {
             None
         } else {
-            Self::KEYS.get(self.done..place)
+            Slot::OF_CONTEXT.get(self.done..place)
         };
-        for (key, slot) in keys.unwrap_or_default() {
-            self.writer.inherit(key.as_bytes(), *slot);
+        for slot in empty.unwrap_or_default() {
+            self.writer.inherit(*slot);
         }
         self.done = self.done.max(place);
     }

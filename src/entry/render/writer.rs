@@ -5,13 +5,22 @@
 //! field that the event doesn't set is filled, as the writer passes its place, with what the spans
 //! around the event say.
 
+use tracing_audit_schema::{
+    Field, Slot,
+    fields::{self, ACTOR, CONTEXT, DETAILS, OUTCOME, RESOURCE},
+};
+
 use super::{
     argument::Argument,
-    context::{Inherited, Slot},
+    inherited::Inherited,
+    joined::joined,
     parts::{ActorParts, ContextParts},
-    redact::Redacted,
 };
-use crate::entry::{Actor, Buffer, Outcome, Rendered, Resource, address, denied::is_denied, json};
+use crate::entry::{
+    Actor, Buffer, Outcome, PartJson, Resource, address,
+    denied::{REDACTED_JSON, is_denied},
+    json,
+};
 
 /// The places that are filled from the spans when the event leaves them empty, in the entry's
 /// order.
@@ -95,16 +104,16 @@ impl<'a> Writer<'a> {
             match self.next {
                 Place::TenantId => {
                     self.next = Place::Actor;
-                    self.inherit(b",\"tenant_id\":", Slot::TenantId);
+                    self.inherit(Slot::TenantId);
                 }
                 Place::Actor => self.actor_parts(|_| {}),
                 Place::IpAddress => {
                     self.next = Place::UserAgent;
-                    self.inherit(b",\"ip_address\":", Slot::IpAddress);
+                    self.inherit(Slot::IpAddress);
                 }
                 Place::UserAgent => {
                     self.next = Place::Context;
-                    self.inherit(b",\"user_agent\":", Slot::UserAgent);
+                    self.inherit(Slot::UserAgent);
                 }
                 Place::Context => self.context(|_| {}),
                 Place::End => {}
@@ -115,7 +124,7 @@ impl<'a> Writer<'a> {
     /// Sets `tenant_id`.
     pub fn tenant_id(&mut self, value: &dyn Argument) {
         self.next = Place::Actor;
-        self.text_or(b",\"tenant_id\":", Slot::TenantId, value);
+        self.text_or(Slot::TenantId, value);
     }
 
     /// Sets `tenant_id` to what is known while compiling: `,"tenant_id":"acme"`.
@@ -128,8 +137,8 @@ impl<'a> Writer<'a> {
     pub fn actor(&mut self, actor: &Actor) {
         self.reach(Place::Actor);
         self.next = Place::IpAddress;
-        let object = self.open(",\"actor\":", 9);
-        self.part(&actor.0, PART);
+        let object = self.open_field(&ACTOR);
+        self.part(&actor.0, &fields::ACTOR_PARTS);
         self.close_actor(object);
     }
 
@@ -138,7 +147,7 @@ impl<'a> Writer<'a> {
     pub fn actor_parts(&mut self, write: impl FnOnce(&mut ActorParts<'_, 'a>)) {
         self.reach(Place::Actor);
         self.next = Place::IpAddress;
-        let object = self.open(",\"actor\":", 9);
+        let object = self.open_field(&ACTOR);
         let mut parts = ActorParts::new(self);
         write(&mut parts);
         parts.finish();
@@ -147,8 +156,7 @@ impl<'a> Writer<'a> {
 
     fn close_actor(&mut self, object: Object) {
         if !self.close(object) {
-            self.out
-                .extend_from_slice(br#","actor":{"type":"unknown"}"#);
+            self.out.extend_from_slice(UNKNOWN_ACTOR);
         }
     }
 
@@ -160,22 +168,22 @@ impl<'a> Writer<'a> {
 
     /// Sets the whole resource.
     pub fn resource(&mut self, resource: &Resource) {
-        let object = self.open(",\"resource\":", 12);
-        self.part(&resource.0, PART);
+        let object = self.open_field(&RESOURCE);
+        self.part(&resource.0, &fields::RESOURCE_PARTS);
         self.close_part(object, Parts::RESOURCE);
     }
 
     /// Sets the whole outcome.
     pub fn outcome(&mut self, outcome: &Outcome) {
-        let object = self.open(",\"outcome\":", 11);
-        self.part(&outcome.0, [b",\"type\":", b",\"reason\":", b",\"error\":"]);
+        let object = self.open_field(&OUTCOME);
+        self.part(&outcome.0, &fields::OUTCOME_PARTS);
         self.close_part(object, Parts::OUTCOME);
     }
 
     /// Sets all of `details`. What is no object becomes `{"value":…}`, so that a path into
     /// `details` always means something.
     pub fn details_whole(&mut self, value: &dyn Argument) {
-        let Some(start) = write_field(self.out, b",\"details\":", 11, value) else {
+        let Some(start) = write_key(self.out, DETAILS.key, value) else {
             return;
         };
         if self.out.at(start).map(|first| *first) != Some(b'{') {
@@ -205,7 +213,8 @@ impl<'a> Writer<'a> {
         let name = name.unwrap_or_default().as_bytes();
         let names = self.out.names();
         if is_denied(name, names) || names.is_some_and(|names| names.denies_also(name)) {
-            write_field(self.out, json.as_bytes(), key, &Redacted);
+            self.out.append(json.as_bytes());
+            self.out.append(REDACTED_JSON);
             return;
         }
         let Some(start) = write_field(self.out, json.as_bytes(), key, value) else {
@@ -234,6 +243,23 @@ impl<'a> Writer<'a> {
         write_text(self.out, json.as_bytes(), key, value);
     }
 
+    /// Sets a text of the entry's own that no span fills.
+    pub(crate) fn own_text(&mut self, field: &'static Field, value: &dyn Argument) {
+        write_text(self.out, field.key.as_bytes(), field.key.len(), value);
+    }
+
+    /// Sets the texts of a part that no span fills, such as the resource.
+    pub(crate) fn own_part(
+        &mut self,
+        field: &'static Field,
+        part: Parts,
+        write: impl FnOnce(&mut Self),
+    ) {
+        let object = self.open_field(field);
+        write(self);
+        self.close_part(object, part);
+    }
+
     /// As [`field`](Self::field), of a value that must be a list: another one becomes the only
     /// element.
     pub fn list(&mut self, json: &'static str, key: usize, value: &dyn Argument) {
@@ -254,6 +280,17 @@ impl<'a> Writer<'a> {
         let start = self.out.len();
         Object {
             key: start - key,
+            start,
+        }
+    }
+
+    /// Opens an object of the entry's own.
+    #[inline]
+    fn open_field(&mut self, field: &Field) -> Object {
+        self.out.extend_from_slice(field.key.as_bytes());
+        let start = self.out.len();
+        Object {
+            key: start - field.key.len(),
             start,
         }
     }
@@ -288,15 +325,15 @@ impl<'a> Writer<'a> {
 
     /// Sets `ip_address`; an address is written in its canonical form.
     pub fn ip_address(&mut self, value: &dyn Argument) {
-        const KEY: &[u8] = b",\"ip_address\":";
+        const KEY: &str = fields::IP_ADDRESS.key;
         self.reach(Place::IpAddress);
         self.next = Place::UserAgent;
         let start = self.out.len() + KEY.len();
-        if write_text(self.out, KEY, KEY.len(), value) {
+        if write_text(self.out, KEY.as_bytes(), KEY.len(), value) {
             address::canonicalize(self.out, start);
         } else {
             // A span's is canonical already.
-            self.inherit(KEY, Slot::IpAddress);
+            self.inherit(Slot::IpAddress);
         }
     }
 
@@ -304,7 +341,7 @@ impl<'a> Writer<'a> {
     pub fn user_agent(&mut self, value: &dyn Argument) {
         self.reach(Place::UserAgent);
         self.next = Place::Context;
-        self.text_or(b",\"user_agent\":", Slot::UserAgent, value);
+        self.text_or(Slot::UserAgent, value);
     }
 
     /// Sets fields of `context`.
@@ -312,45 +349,50 @@ impl<'a> Writer<'a> {
     pub fn context(&mut self, write: impl FnOnce(&mut ContextParts<'_, 'a>)) {
         self.reach(Place::Context);
         self.next = Place::End;
-        let object = self.open(",\"context\":", 11);
+        let object = self.open_field(&CONTEXT);
         let mut parts = ContextParts::new(self);
         write(&mut parts);
         parts.finish();
         self.close(object);
     }
 
-    fn text_or(&mut self, key: &'static [u8], slot: Slot, value: &dyn Argument) {
-        if !write_text(self.out, key, key.len(), value) {
-            self.inherit(key, slot);
+    /// A field of the event's own, or else with what the spans say.
+    #[inline(always)]
+    fn text_or(&mut self, slot: Slot, value: &dyn Argument) {
+        let key = slot.field().key;
+        if !write_text(self.out, key.as_bytes(), key.len(), value) {
+            self.inherit(slot);
         }
     }
 
     /// Writes a field with what the spans say, if they do.
     #[inline]
-    pub(super) fn inherit(&mut self, key: &[u8], slot: Slot) {
+    pub(super) fn inherit(&mut self, slot: Slot) {
         if let Some(value) = self.inherited.get(slot) {
-            self.out.append(key);
+            self.out.append(slot.field().key.as_bytes());
             self.out.append(value);
         }
     }
 
-    fn part<const N: usize>(&mut self, part: &Rendered<N>, keys: [&[u8]; N]) {
-        for (index, key) in keys.iter().enumerate() {
+    fn part<const N: usize>(&mut self, part: &PartJson<N>, fields: &[Field; N]) {
+        for (index, field) in fields.iter().enumerate() {
             if let Some(value) = part.field(index) {
-                self.out.append(key);
+                self.out.append(field.key.as_bytes());
                 self.out.append(value);
             }
         }
     }
 }
 
-const PART: [&[u8]; 5] = [
-    b",\"type\":",
-    b",\"id\":",
-    b",\"name\":",
-    b",\"attributes\":",
-    b",\"prior_attributes\":",
-];
+/// The actor of an event of which nobody says who acted.
+const UNKNOWN_ACTOR: &[u8] = joined!(
+    ACTOR.key,
+    "{\"",
+    fields::ACTOR_TYPE.name,
+    "\":\"",
+    fields::UNKNOWN,
+    "\"}"
+);
 
 /// Writes JSON that ends in a key of `key` bytes, and the value; if that is absent, takes the key
 /// back. Says where the value begins.
@@ -371,6 +413,16 @@ pub(super) fn write_field(
         out.truncate(start - key);
         None
     }
+}
+
+/// As [`write_field`], of a key that nothing stands before.
+#[inline(always)]
+pub(super) fn write_key(
+    out: &mut Buffer,
+    key: &'static str,
+    value: &dyn Argument,
+) -> Option<usize> {
+    write_field(out, key.as_bytes(), key.len(), value)
 }
 
 /// As [`write_field`], of a value that must be a string. Says whether it is there.

@@ -4,14 +4,11 @@
 //! and `spin` has no `pin` in it. A name looks like a secret if a rule of [`SECRETS`] is among its
 //! words, unless its first or last word tells that the value is something about the secret:
 //! `has_token`, `token_count`.
-//!
-//! `tracing-audit` and `tracing-audit-macros` are published apart, so each has a copy of this file.
-//! A test of the former compares the two.
 
 /// The rules: a word or a run of words. Each also matches its plural, in any case, with or without
 /// digits. A run also matches when it is written together, and then, as the rules of [`ENDINGS`],
 /// at the end of a longer word.
-pub(crate) const SECRETS: [&str; 45] = [
+pub const SECRETS: [&str; 45] = [
     "access key",
     "api key",
     "auth code",
@@ -106,14 +103,14 @@ static OF_SECRETS: Telling = {
 
 /// Whether a field of this name looks like a secret.
 #[inline]
-pub(crate) fn looks_secret(name: &[u8]) -> bool {
+pub fn looks_secret(name: &[u8]) -> bool {
     OF_SECRETS.are_in(name) && has_rule(name, &SECRETS)
 }
 
 /// Whether a field at this path, whose names are joined by dots, looks like a secret because of its
 /// own name or the name of an object around it. Only a plural is read together with what is below
 /// it: `secrets.found` counts secrets, while `cookie.id` is a part of one.
-pub(crate) fn path_looks_secret(path: &str) -> bool {
+pub fn path_looks_secret(path: &str) -> bool {
     let mut rest = path;
     loop {
         let (name, below) = rest.split_once('.').unwrap_or((rest, ""));
@@ -130,22 +127,25 @@ pub(crate) fn path_looks_secret(path: &str) -> bool {
 
 /// Three letters of each of some rules. Most names have none of them, and are known by that.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Telling {
+pub struct Telling {
     /// For each two letters, a bit for each third one.
     third: [u32; 1024],
 }
 
 impl Telling {
-    pub(crate) const fn none() -> Self {
+    /// Of no rule.
+    pub const fn none() -> Self {
         Self { third: [0; 1024] }
     }
 
-    pub(crate) const fn add(&mut self, [first, second, third]: &[u8; 3]) {
+    /// Adds three letters.
+    pub const fn add(&mut self, [first, second, third]: &[u8; 3]) {
         self.third[Self::place(*first, *second)] |= Self::bit(*third);
     }
 
+    /// Whether some of the letters are in a name.
     #[inline]
-    pub(crate) fn are_in(&self, name: &[u8]) -> bool {
+    pub fn are_in(&self, name: &[u8]) -> bool {
         let known = |letters: &[u8]| match letters {
             [a, b, c] => self.third[Self::place(*a, *b)] & Self::bit(*c) != 0,
             _ => false,
@@ -166,7 +166,7 @@ impl Telling {
 /// Whether one of the rules is among the words of a name, and no other word tells that the value is
 /// something about the secret.
 #[inline(never)]
-pub(crate) fn has_rule(name: &[u8], rules: &[impl AsRef<str>]) -> bool {
+pub fn has_rule(name: &[u8], rules: &[impl AsRef<str>]) -> bool {
     let mut rest = name;
     loop {
         let from = rest;
@@ -277,7 +277,7 @@ fn without_digits(word: &[u8]) -> &[u8] {
 /// Takes the first word of a name: letters, and the digits behind them. A word ends before a
 /// capital letter that follows a small one or begins a word of small ones (`card|Number`,
 /// `API|Key`), and after its digits.
-pub(crate) fn next_word<'a>(name: &mut &'a [u8]) -> Option<&'a [u8]> {
+pub fn next_word<'a>(name: &mut &'a [u8]) -> Option<&'a [u8]> {
     let start = name.iter().position(|byte| is_part(*byte))?;
     let rest = &name[start..];
     let end = (1..rest.len())
@@ -306,7 +306,7 @@ fn ends_at(name: &[u8], at: usize) -> bool {
 }
 
 /// Whether a name's byte is part of a word: what isn't ASCII is taken for a letter.
-pub(crate) fn is_part(byte: u8) -> bool {
+pub fn is_part(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || !byte.is_ascii()
 }
 
