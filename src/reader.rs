@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use crate::{
+    entry::{Catalogue, HashKey},
     error::Result,
     query::AuditReader,
-    record::{Catalogue, HashKey},
     store::{Hold, Pruned, Retention, catalogue, hold::Holds, keys, prune_preview},
 };
 

@@ -7,9 +7,9 @@ use std::{
 
 use super::{files::LogFiles, filtered::Filtered, format::ExportFormat, pieces::Download};
 use crate::{
+    entry::Timestamp,
     error::Result,
     query::{AuditReader, Filter, Order, Problem, Scanned, cancel::Cancel},
-    record::Timestamp,
     store::sealed::LocalSealed,
 };
 
@@ -142,37 +142,6 @@ impl Export {
                 let scanned = filtered.write_to(&mut out)?;
                 out.flush()?;
                 Ok(scanned)
-            }
-        }
-    }
-}
-
-#[cfg(all(test, feature = "macros"))]
-mod tests {
-    use super::*;
-    use crate::{AuditLog, audit};
-
-    #[test]
-    fn an_export_ends_when_it_is_cancelled_and_is_whole_otherwise() {
-        let log = AuditLog::for_tests();
-        log.run(|| (0..20).for_each(|n| audit!("page.read", n).ignore()));
-        log.flush().unwrap();
-        let reader = AuditReader::open(log.dir()).unwrap();
-        let read = Filter::parse([("event_type", "page.read")]).unwrap();
-        for filter in [Filter::new(), read] {
-            for format in [ExportFormat::Zip, ExportFormat::Gzip, ExportFormat::Ndjson] {
-                let export = || reader.export(&filter, format).unwrap();
-                let cancelled = export().cancel_when(|| true).write_to(io::sink());
-                assert!(cancelled.is_err(), "{format:?}");
-                let mut written = Vec::new();
-                let bytes = export().bytes();
-                let scanned = export().write_to(&mut written).unwrap();
-                assert_eq!(scanned.problems, []);
-                assert!(!written.is_empty(), "{format:?}");
-                assert!(bytes.is_none_or(|bytes| bytes == written.len() as u64));
-                if format == ExportFormat::Ndjson {
-                    assert_eq!(written.split(|byte| *byte == b'\n').count(), 21);
-                }
             }
         }
     }

@@ -174,7 +174,7 @@ fn who_has_checked_the_clock_ends_the_waiting() {
     let retention = Retention::days(90);
     let look = |trust| preview(&clock, &sealed, &retention, trust);
     let waits = look(false).unwrap();
-    assert_eq!((waits.files.len(), waits.waiting.unwrap().files), (0, 5));
+    assert_eq!((waits.files.len(), waits.waiting.unwrap().files()), (0, 5));
     let trusted = look(true).unwrap();
     assert_eq!((trusted.files.len(), trusted.waiting.is_none()), (5, true));
     machine.rig.trust(&clock).unwrap();

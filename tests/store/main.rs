@@ -16,6 +16,7 @@ mod a_full_disk_is_opened_again;
 mod a_full_disk_loses_nothing;
 mod a_log_is_on_one_file_system;
 mod a_log_that_nobody_holds;
+mod an_export_is_whole_or_fails;
 mod another_user_is_refused;
 mod another_user_reads;
 mod dead_streams_are_recovered_in_turns;

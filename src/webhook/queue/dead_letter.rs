@@ -24,7 +24,6 @@ use crate::{
         json::{Json, check, members},
     },
     error::{Error, Result},
-    log::AuditLog,
     query::Entry,
     store::{access, layout::Layout},
     webhook::settings::stored,

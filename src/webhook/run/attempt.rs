@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 use crate::{
-    entry::{OwnEntry, Severity},
+    entry::OwnEntry,
     error::{Error, Result},
     log::AuditLog,
     query::{AuditReader, Entry, Place},
