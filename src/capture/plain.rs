@@ -21,7 +21,7 @@ use tracing_audit_schema::{
         self, ACTION, ACTOR_ID, ACTOR_NAME, ACTOR_TYPE, CATEGORY, CONTEXT, DESCRIPTION, EVENT_TYPE,
         IP_ADDRESS, OUTCOME, RESOURCE, SEVERITY, TENANT_ID, USER_AGENT,
     },
-    secret_names::{looks_secret, path_looks_secret},
+    secret_names::{looks_secret, looks_secret_in, path_looks_secret},
 };
 
 use super::{intake::Intake, take::Scratch};
@@ -208,14 +208,22 @@ fn is_own_text(name: &str) -> bool {
 /// comes to where paths lead through, these stay dotted keys. So does a path that is shown although
 /// an object of its first name would be hidden: `secrets.found`.
 fn put(fields: &mut Members, path: &str, value: Json) {
+    put_in(fields, "", path, value);
+}
+
+/// As [`put`], into an object of this name.
+fn put_in(fields: &mut Members, object: &str, path: &str, value: Json) {
+    let is_secret = |name: &str| looks_secret_in(object.as_bytes(), name.as_bytes());
     if let Some((first, rest)) = path.split_once('.')
-        && (!looks_secret(first.as_bytes()) || path_looks_secret(path))
+        && (!looks_secret(first.as_bytes()) && !is_secret(first)
+            || path_looks_secret(path)
+            || is_secret(path))
     {
         if fields.get(first).is_none() {
             fields.insert(first, Json::Object(Members::default()));
         }
         if let Some(Json::Object(inner)) = fields.get_mut(first) {
-            return put(inner, rest, value);
+            return put_in(inner, first, rest, value);
         }
     }
     if let Some(Json::Object(inner)) = fields.insert(path, value) {
