@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use serde::{Serialize, ser};
 
 use super::{
-    AND_SO_ON, Key, SHOWN, keys, replace, stringify, write_display, write_integer, write_str,
+    AND_SO_ON, Json, Key, SHOWN, keys, replace, stringify, write_display, write_integer, write_str,
 };
 use crate::entry::{
     buffer::Buffer,
@@ -456,7 +456,7 @@ impl<'a> Compound<'a> {
     fn embedded<T: Serialize + ?Sized>(&mut self, text: &T) -> Result<(), Failed> {
         let quoted = serde_json::to_vec(text).map_err(ser::Error::custom)?;
         let text: String = serde_json::from_slice(&quoted).map_err(ser::Error::custom)?;
-        let value: serde_json::Value = match serde_json::from_str(&text) {
+        let value: Json = match serde_json::from_str(&text) {
             Ok(value) => value,
             Err(error) => {
                 write_display(self.out, format_args!("(not serializable: {error})"));
@@ -465,7 +465,7 @@ impl<'a> Compound<'a> {
         };
         match &value {
             // Not through `Serialize`: with arbitrary precision that would lead here again.
-            serde_json::Value::Number(number) => {
+            Json::Number(number) => {
                 let text = number.to_string();
                 let integer = !text.contains(['.', 'e', 'E']);
                 if integer && !text.parse::<i64>().is_ok_and(|v| v != i64::MIN) {
