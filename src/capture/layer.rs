@@ -81,6 +81,9 @@ use crate::entry::render::{Inherited, SpanFields};
 /// |---|---|
 /// | no `event_type`, a malformed one, or one that begins with `audit.` | the event type `tracing.event`; what was given is in `details.event_type` |
 /// | a `severity` that is none | the severity of the event's level; what was given is in `details.severity` |
+/// | an `outcome.type` that is none | the outcome `unknown`; what was given is in `details.outcome.type` |
+/// | a `description` beside a message | the message; what was given is in `details.description` |
+/// | an `actor`, a `resource`, an `outcome`, a `context` or `attributes` as a whole | a detail of that name: the values of such an event are texts, numbers and truths. Their parts are given one by one, as `resource.attributes.size = 7` |
 /// | a level below `INFO` | nothing |
 ///
 /// Such an event is subject to all filters of `tracing`, is in no
