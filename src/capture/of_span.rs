@@ -1,5 +1,5 @@
-//! What a span says to the logs whose layers are in its subscriber: each log has names of its own for
-//! what means something to it.
+//! What a span says to the logs whose layers are in its subscriber: each log has names of its own
+//! for what means something to it.
 
 use smallvec::{SmallVec, smallvec};
 use tracing_subscriber::registry::ExtensionsMut;

@@ -1,9 +1,10 @@
 //! One entry of an ordinary event for each log, however many layers of that log see the event.
 //!
-//! `tracing` asks all layers of a subscriber whether they want an event before it shows the event to
-//! the first of them. So a layer that was asked knows that what was noted of the event since then is
-//! of this event and of no earlier one at the same address. A layer that wasn't asked, because a
-//! subscriber doesn't pass the question on, records the event: twice is better than never.
+//! `tracing` asks all layers of a subscriber whether they want an event before it shows the event
+//! to the first of them. So a layer that was asked knows that what was noted of the event since
+//! then is of this event and of no earlier one at the same address. A layer that wasn't asked,
+//! because a subscriber doesn't pass the question on, records the event: twice is better than
+//! never.
 
 use std::{cell::RefCell, ptr};
 
