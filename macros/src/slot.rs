@@ -86,20 +86,18 @@ pub(crate) fn near_miss(names: &[String]) -> Option<String> {
             .collect::<Vec<_>>()
             .join(".")
     };
-    if let Some((_, name)) = alias::OF_EVENT.iter().find(|(alias, _)| alias == first) {
+    let is_meant = |(alias, _): &&(&str, _)| letters(alias) == letters(first);
+    if let Some((_, name)) = alias::OF_EVENT.iter().find(is_meant) {
         return below.is_empty().then(|| (*name).to_owned());
+    }
+    if let Some(meant) = spelt_otherwise(first) {
+        return Some(with(meant));
     }
     // A slot of a context, which is called so there.
     if let Some(part) = fields::CONTEXT.part(first).filter(|part| !part.short) {
         return below.is_empty().then(|| part.path.to_owned());
     }
     for slot in fields::of_event().filter(|slot| slot.kind == Kind::Object) {
-        let part = first
-            .strip_prefix(slot.name)
-            .and_then(|rest| rest.strip_prefix('_'));
-        if let Some(part) = part.and_then(|part| slot.part(part)) {
-            return Some(with(part.path));
-        }
         // `acter.id`, whatever it is one letter from.
         let is_part = below.first().is_some_and(|part| slot.part(part).is_some());
         if is_part && is_misspelt(first, slot.name) {
@@ -112,17 +110,43 @@ pub(crate) fn near_miss(names: &[String]) -> Option<String> {
     below.is_empty().then(|| (*meant).to_string())
 }
 
-/// Whether one letter is wrong, missing or too much, or two are swapped. A plural is another word.
+/// The field, or the part of one, that a word is but for capital letters and what is between its
+/// words: `tenantId`, `actorid`, `actor_id`.
+fn spelt_otherwise(word: &str) -> Option<&'static str> {
+    let wanted = letters(word);
+    let objects = fields::of_event().filter(|field| field.kind == Kind::Object);
+    let mut parts = objects.flat_map(schema::Field::parts_of_event);
+    fields::of_one_word()
+        .find(|field| letters(field.name) == wanted)
+        .or_else(|| parts.find(|part| letters(part.path) == wanted))
+        .map(schema::Field::given_as)
+}
+
+fn letters(word: &str) -> String {
+    let letters = word.chars().filter(|letter| !matches!(letter, '_' | '.'));
+    letters.map(|letter| letter.to_ascii_lowercase()).collect()
+}
+
+/// Whether one letter is wrong, missing or too much, or two are swapped. A plural is another word,
+/// and so is one of two letters of which one is another: `request_ip` is not `request_id`.
 pub(crate) fn is_misspelt(word: &str, name: &str) -> bool {
     let (word, name) = (word.as_bytes(), name.as_bytes());
     let same = word.iter().zip(name).take_while(|(a, b)| a == b).count();
+    let is_between = |byte: &u8| *byte == b'_';
+    let begun = name[..same]
+        .iter()
+        .rev()
+        .take_while(|byte| !is_between(byte));
+    let left = name[same..].iter().take_while(|byte| !is_between(byte));
+    let is_short = begun.count() + left.count() <= 2;
     let (word, name) = (&word[same..], &name[same..]);
     match (word, name) {
         ([], []) | ([b's'], []) => false,
         ([a, b, rest @ ..], [c, d, others @ ..]) if a == d && b == c && rest == others => true,
         _ => {
             let (rest, others) = (word.get(1..), name.get(1..));
-            rest == Some(name) || others == Some(word) || rest.is_some() && rest == others
+            let is_other = rest.is_some() && rest == others;
+            rest == Some(name) || others == Some(word) || is_other && !is_short
         }
     }
 }
@@ -278,6 +302,23 @@ mod tests {
             ("environment", "context.environment"),
             ("host", "context.host"),
             ("protocol", "context.protocol"),
+            ("tenantId", "tenant_id"),
+            ("actorId", "actor.id"),
+            ("actorid", "actor.id"),
+            ("actor_id", "actor.id"),
+            ("Actor.id", "actor.id"),
+            ("actorAttributes.team", "actor.attributes.team"),
+            ("resourceId", "resource.id"),
+            ("resourceName", "resource.name"),
+            ("userAgent", "user_agent"),
+            ("ipAddress", "ip_address"),
+            ("clientIp", "ip_address"),
+            ("requestId", "request_id"),
+            ("sessionID", "session_id"),
+            ("traceid", "trace_id"),
+            ("spanId", "span_id"),
+            ("outcomeReason", "outcome.reason"),
+            ("Tags", "tags"),
         ] {
             assert_eq!(meant(given).as_deref(), Some(field), "{given}");
         }
@@ -289,6 +330,13 @@ mod tests {
             "host.name",
             "hosts",
             "ip.version",
+            "IP.version",
+            "request_ip",
+            "session_ip",
+            "tenant_ip",
+            "tenantIp",
+            "requestIds",
+            "actorIds",
             "order.id",
             "outcome_code",
             "resources",

@@ -216,6 +216,14 @@ pub fn at(path: &str) -> Option<&'static Field> {
     })
 }
 
+/// The path that a value of the application's own has in the [map](Kind::Map) it stands in:
+/// `order.id` is that of `details.order.id`.
+pub fn in_map(path: &str) -> Option<&str> {
+    let maps = of_event().flat_map(|field| std::iter::once(field).chain(field.parts_of_event()));
+    maps.filter(|field| field.kind == Kind::Map)
+        .find_map(|map| path.strip_prefix(map.path)?.strip_prefix('.'))
+}
+
 /// The place of a field in a table.
 ///
 /// # Panics

@@ -5,6 +5,8 @@
 //! words, unless its first or last word tells that the value is something about the secret:
 //! `has_token`, `token_count`.
 
+use crate::fields;
+
 /// The rules: a word or a run of words. Each also matches its plural, in any case, with or without
 /// digits. A run also matches when it is written together, and then, as the rules of [`ENDINGS`],
 /// at the end of a longer word.
@@ -107,22 +109,99 @@ pub fn looks_secret(name: &[u8]) -> bool {
     OF_SECRETS.are_in(name) && has_rule(name, &SECRETS)
 }
 
-/// Whether a field at this path, whose names are joined by dots, looks like a secret because of its
-/// own name or the name of an object around it. Only a plural is read together with what is below
-/// it: `secrets.found` counts secrets, while `cookie.id` is a part of one.
+/// Whether a field at this path, whose names are joined by dots, looks like a secret: because of its
+/// own name, of the name of an object around it, or of two neighbours together, as in `api.key`.
+/// Only a plural is read together with what is below it: `secrets.found` counts secrets, while
+/// `cookie.id` is a part of one.
 pub fn path_looks_secret(path: &str) -> bool {
-    let mut rest = path;
+    has_secret_name(path, |_| false)
+}
+
+/// As [`path_looks_secret`], without the names that are allowed. An allowed name of two neighbours
+/// is that of the second, or both with the dot between them.
+pub fn has_secret_name(path: &str, is_allowed: impl Fn(&str) -> bool) -> bool {
+    // `details` and `attributes` are plurals that count nothing.
+    let path = fields::in_map(path).unwrap_or(path);
+    let mut object = 0;
+    let mut start = 0;
     loop {
+        let rest = &path[start..];
         let (name, below) = rest.split_once('.').unwrap_or((rest, ""));
         let is_counted = name.ends_with(['s', 'S']) && !below.is_empty();
-        if looks_secret(if is_counted { rest } else { name }.as_bytes()) {
+        let read = if is_counted { rest } else { name }.as_bytes();
+        if looks_secret(name.as_bytes()) && looks_secret(read) && !is_allowed(name) {
+            return true;
+        }
+        let around = path[object..start].as_bytes();
+        if looks_secret_in(around, read)
+            && !is_allowed(name)
+            && !is_allowed(&path[object..start + name.len()])
+        {
             return true;
         }
         if below.is_empty() {
             return false;
         }
-        rest = below;
+        object = start;
+        start += name.len() + 1;
     }
+}
+
+/// Rules of one word that are also known when it is split into an object's and a member's name.
+const SPLIT: [&str; 3] = ["pass code", "pass phrase", "pass word"];
+
+/// The first letters of the words behind the first one of all rules.
+const LATER: [&[u8; 3]; 9] = [
+    b"aut", b"car", b"cod", b"key", b"num", b"phr", b"sec", b"str", b"wor",
+];
+
+/// Whether a member of an object looks like a secret because of both names together: `api` and
+/// `key`, `cards` and `number`.
+#[inline]
+pub fn looks_secret_in(object: &[u8], member: &[u8]) -> bool {
+    may_end_secret(member)
+        && (has_rule_across(object, member, &SECRETS) || has_rule_across(object, member, &SPLIT))
+}
+
+/// Whether a name can look like a secret together with that of an object around it. Most names
+/// can't, and need no look at the object.
+#[inline]
+pub fn may_end_secret(member: &[u8]) -> bool {
+    let mut letters = member.iter().skip_while(|byte| !is_part(**byte));
+    let mut next = || letters.next().map(u8::to_ascii_lowercase);
+    match (next(), next(), next()) {
+        (Some(a), Some(b), Some(c)) => LATER.contains(&&[a, b, c]),
+        _ => false,
+    }
+}
+
+/// Whether the first words of a rule end the name of an object, and the others begin the name of a
+/// member, whose value isn't only something about the secret.
+#[inline(never)]
+pub fn has_rule_across(object: &[u8], member: &[u8], rules: &[impl AsRef<str>]) -> bool {
+    let mut rest = object;
+    loop {
+        let from = rest;
+        let Some(word) = next_word(&mut rest) else {
+            return false;
+        };
+        let mut rules = rules.iter().map(AsRef::as_ref);
+        if rules.any(|rule| is_across(from, member, rule)) {
+            return true;
+        }
+        if from.len() == object.len() && is_one_of(word, WHETHER) {
+            return false;
+        }
+    }
+}
+
+fn is_across(object: &[u8], member: &[u8], rule: &str) -> bool {
+    let is_word = |byte: &u8| is_part(*byte) && !byte.is_ascii_digit();
+    rule.match_indices(' ').any(|(space, _)| {
+        let (first, later) = (&rule[..space], &rule[space + 1..]);
+        after_whole_words(object, first).is_some_and(|after| !after.iter().any(is_word))
+            && after_whole_words(member, later).is_some_and(|after| !is_about(after))
+    })
 }
 
 /// Three letters of each of some rules. Most names have none of them, and are known by that.
@@ -312,4 +391,88 @@ pub fn is_part(byte: u8) -> bool {
 
 fn is_small(byte: u8) -> bool {
     byte.is_ascii_lowercase() || !byte.is_ascii()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_denied_by_any_of_its_names_or_by_two_neighbours() {
+        for (path, denied) in [
+            ("token", true),
+            ("password.value", true),
+            ("cookie.id", true),
+            ("user.pin", true),
+            ("secrets.db", true),
+            ("credentials.user", true),
+            ("tokens.count.token", true),
+            ("access.key", true),
+            ("api.key", true),
+            ("user_api.key2", true),
+            ("apis.keys", true),
+            ("card.number", true),
+            ("cards.number", true),
+            ("card_2.number", true),
+            ("order.myCard.Number.value", true),
+            ("credit.card.last", true),
+            ("pass.phrase", true),
+            ("pass.word", true),
+            ("details.api.key", true),
+            ("details.details.api.key", true),
+            ("resource.attributes.card.number", true),
+            ("resource.prior_attributes.pin", true),
+            ("order.id", false),
+            ("secrets.found", false),
+            ("secrets.per_vault", false),
+            ("vault.tokens.total", false),
+            ("tokens.count", false),
+            ("max_tokens", false),
+            ("details.max_tokens", false),
+            ("details.has_password", false),
+            ("details.num_tokens", false),
+            ("actor.attributes.requires_token", false),
+            ("resource.attributes.has_password", false),
+            ("api.key_id", false),
+            ("api.keys.count", false),
+            ("card.number_of_digits.count", false),
+            ("card.meta.number", false),
+            ("phone.number", false),
+            ("status.code", false),
+            ("foreign.key", false),
+            ("boarding.pass.word", true),
+            ("has_card.number", false),
+            ("has.number", false),
+            ("p.in", false),
+            ("discard.number", false),
+            ("card.numbered", false),
+        ] {
+            assert_eq!(path_looks_secret(path), denied, "{path}");
+        }
+    }
+
+    #[test]
+    fn names_are_allowed_one_by_one_and_two_together() {
+        let with = |path: &str, allowed: &'static str| {
+            has_secret_name(path, |name| name.replace(['.', '_'], "") == allowed)
+        };
+        assert!(!with("api.key", "apikey") && !with("api.key", "key"));
+        assert!(!with("my.api.key", "apikey") && !with("details.access.key", "accesskey"));
+        assert!(with("api.key", "api") && with("my_api.key", "apikey"));
+        assert!(with("api.key.token", "apikey") && with("api.key", "myapikey"));
+    }
+
+    #[test]
+    fn each_rule_of_several_words_is_known_across_an_object_and_its_member() {
+        for rule in SECRETS.iter().chain(&SPLIT) {
+            for (space, _) in rule.match_indices(' ') {
+                let (object, member) = (&rule[..space], &rule[space + 1..]);
+                assert!(
+                    looks_secret_in(object.as_bytes(), member.as_bytes()),
+                    "{rule}"
+                );
+                assert!(path_looks_secret(&rule.replace(' ', ".")), "{rule}");
+            }
+        }
+    }
 }

@@ -75,6 +75,16 @@ pub(super) fn current_span() -> Option<Within> {
     })
 }
 
+/// The current span and those around it, the innermost first, if there is a layer that would ask
+/// them.
+pub(super) fn current_spans() -> Vec<Within> {
+    dispatcher::get_default(|dispatch| {
+        let layer = dispatch.downcast_ref::<AuditLayer>()?;
+        Some(layer.spans(dispatch))
+    })
+    .unwrap_or_default()
+}
+
 /// The key to hash with now, if there is one: that of the entry that is being rendered, or else of
 /// the log that would take one.
 pub(super) fn hash_key() -> Option<&'static Prepared> {

@@ -51,7 +51,8 @@ fn record_as(site: &'static Site, event_type: &str, write: &dyn Fn(&mut Writer<'
     };
     let sent = mirror::send(site, mirrored, intake.as_ref());
     if !sent.is_seen() {
-        for other in mirror::take_missed() {
+        for (other, inherited) in mirror::take_missed() {
+            scratch.inherited = inherited;
             let (_, taken) = scratch.take(&event, Some(&other), write);
             if !receipt.is_recorded() {
                 receipt = Receipt::new(event.id, taken);

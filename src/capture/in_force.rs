@@ -30,7 +30,16 @@ impl Within {
 pub(super) struct Frame {
     fields: Arc<SpanFields>,
     within: Option<Within>,
+    /// Of an update, the spans around that one: it stays inside of them when the innermost ends,
+    /// and before what they say.
+    around: Box<[Within]>,
     is_update: bool,
+}
+
+impl Frame {
+    fn is_inside(&self, span: Within) -> bool {
+        self.within == Some(span) || self.around.contains(&span)
+    }
 }
 
 /// A context with its updates, the latest last: what a future keeps from one poll to the next.
@@ -41,6 +50,7 @@ pub(super) fn frames(fields: Arc<SpanFields>) -> Frames {
     SmallVec::from_buf([Frame {
         fields,
         within: None,
+        around: Box::default(),
         is_update: false,
     }])
 }
@@ -86,9 +96,10 @@ impl Drop for InForce<'_> {
 /// of the context.
 const MOST_UPDATES: usize = 8;
 
-/// Updates the innermost context from here on; false if there is none. `within` is the current
-/// span.
-pub(super) fn update(fields: &Arc<SpanFields>, within: Option<Within>) -> bool {
+/// Updates the innermost context from here on; false if there is none. `spans` are the current span
+/// and those around it.
+pub(super) fn update(fields: &Arc<SpanFields>, spans: &[Within]) -> bool {
+    let within = spans.first().copied();
     let updated = STACK.try_with(|stack| {
         let mut stack = stack.borrow_mut();
         let Some(innermost) = stack.last_mut() else {
@@ -101,6 +112,7 @@ pub(super) fn update(fields: &Arc<SpanFields>, within: Option<Within>) -> bool {
         stack.push(Frame {
             fields: fields.clone(),
             within,
+            around: spans.get(1..).unwrap_or_default().into(),
             is_update: true,
         });
         let updates = stack.iter().rev().take_while(|frame| frame.is_update);
@@ -124,8 +136,7 @@ impl<'a> Outwards<'a> {
     /// Takes those that stand inside a span, and so come before it: the outermost of them with all
     /// that are further in.
     pub(super) fn take_inside(&mut self, span: Within) -> Self {
-        let within = |frame: &Frame| frame.within == Some(span);
-        let outermost = self.0.iter().position(within);
+        let outermost = self.0.iter().position(|frame| frame.is_inside(span));
         let (outside, inside) = self.0.split_at(outermost.unwrap_or(self.0.len()));
         self.0 = outside;
         Self(inside)

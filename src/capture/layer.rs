@@ -4,13 +4,14 @@ use std::{
     any::Any,
     fmt, ptr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
 };
 
 use tracing::{
     Dispatch, Event, Metadata, Subscriber,
+    dispatcher::WeakDispatch,
     level_filters::LevelFilter,
     span::{Attributes, Id, Record},
     subscriber::Interest,
@@ -27,11 +28,13 @@ use super::{
     hash::Hashing,
     in_force::{self, Within},
     intake::Intake,
-    mirror, plain,
+    mirror,
+    of_span::OfSpan,
+    once, plain,
     site::{MIRRORED, TARGET},
     span_names::Reading,
 };
-use crate::entry::render::{Inherited, SpanFields};
+use crate::entry::render::Inherited;
 
 /// The layer that takes audit events to a log. [`AuditLog::layer`](crate::AuditLog::layer) makes
 /// it, with its [`AuditFilter`].
@@ -81,6 +84,9 @@ use crate::entry::render::{Inherited, SpanFields};
 /// |---|---|
 /// | no `event_type`, a malformed one, or one that begins with `audit.` | the event type `tracing.event`; what was given is in `details.event_type` |
 /// | a `severity` that is none | the severity of the event's level; what was given is in `details.severity` |
+/// | an `outcome.type` that is none | the outcome `unknown`; what was given is in `details.outcome.type` |
+/// | a `description` beside a message | the message; what was given is in `details.description` |
+/// | an `actor`, a `resource`, an `outcome`, a `context` or `attributes` as a whole | a detail of that name: the values of such an event are texts, numbers and truths. Their parts are given one by one, as `resource.attributes.size = 7` |
 /// | a level below `INFO` | nothing |
 ///
 /// Such an event is subject to all filters of `tracing`, is in no
@@ -97,6 +103,12 @@ pub struct AuditLayer {
     _open: KeepsOpen,
     /// Gathers what the spans and contexts say; knows the type of the subscriber below.
     gather: fn(&Self, &Dispatch, &mut Inherited),
+    /// The current span and those around it, the innermost first; knows that type, too.
+    spans: fn(&Self, &Dispatch) -> Vec<Within>,
+    /// The subscriber that the layer is in, and the address of its first layer of ours: all of ours
+    /// that are in one subscriber agree by it on what a span is called.
+    dispatch: OnceLock<WeakDispatch>,
+    first: AtomicUsize,
     /// Whether the subscriber knows that this layer has a filter of its own.
     is_seen: Arc<AtomicBool>,
     _living: Living,
@@ -130,6 +142,9 @@ impl AuditLayer {
             intake,
             _open: open,
             gather: Self::gather_current::<Registry>,
+            spans: Self::spans_of::<Registry>,
+            dispatch: OnceLock::new(),
+            first: AtomicUsize::new(0),
             is_seen: Arc::default(),
             _living: Living::new(),
         }
@@ -148,9 +163,42 @@ impl AuditLayer {
         &self.intake
     }
 
-    /// A span as this layer sees it.
+    fn address(&self) -> usize {
+        ptr::from_ref(self).addr()
+    }
+
+    /// The log's, by which spans know what they say to it.
+    fn log(&self) -> usize {
+        Arc::as_ptr(&self.intake).addr()
+    }
+
+    /// A span of this layer's subscriber.
     pub(super) fn within(&self, span: &Id) -> Within {
-        Within::new(ptr::from_ref(self).addr(), span)
+        let first = match self.first.load(Relaxed) {
+            0 => self.address(),
+            first => first,
+        };
+        Within::new(first, span)
+    }
+
+    /// The current span and those around it, the innermost first.
+    pub(super) fn spans(&self, dispatch: &Dispatch) -> Vec<Within> {
+        (self.spans)(self, dispatch)
+    }
+
+    fn spans_of<S>(&self, dispatch: &Dispatch) -> Vec<Within>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let current = dispatch.current_span();
+        let Some(id) = current.id() else {
+            return Vec::new();
+        };
+        let subscriber = dispatch.downcast_ref::<S>();
+        match subscriber.and_then(|subscriber| subscriber.span(id)) {
+            Some(span) => span.scope().map(|span| self.within(&span.id())).collect(),
+            None => vec![self.within(id)],
+        }
     }
 
     /// Gathers what an event inherits here, from the contexts in force, the current span and those
@@ -197,7 +245,9 @@ impl AuditLayer {
                     of_trace(into);
                 }
                 inside.add_to(into);
-                if let Some(fields) = span.extensions().get::<SpanFields>() {
+                let extensions = span.extensions();
+                let of_span = extensions.get::<OfSpan>();
+                if let Some(fields) = of_span.and_then(|of_span| of_span.to(self.log())) {
                     into.add(fields);
                 }
             }
@@ -285,10 +335,14 @@ where
         let found = dispatch.downcast_ref::<Self>();
         let is_seen = found.is_some_and(|found| ptr::eq(found, self));
         self.is_seen.store(is_seen, Relaxed);
+        self.first.store(found.unwrap_or(self).address(), Relaxed);
+        // A layer is in one subscriber only.
+        let _ = self.dispatch.set(dispatch.downgrade());
     }
 
     fn on_layer(&mut self, _subscriber: &mut S) {
         self.gather = Self::gather_current::<S>;
+        self.spans = Self::spans_of::<S>;
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
@@ -305,7 +359,7 @@ where
         self.hashing(|| attributes.record(&mut reading));
         if let Some(span) = context.span(id) {
             // Kept even if empty: the values may come later, by `Span::record`.
-            span.extensions_mut().replace(reading.fields);
+            OfSpan::keep(self.log(), reading.fields, &mut span.extensions_mut());
         }
     }
 
@@ -315,10 +369,19 @@ where
         let mut reading = Reading::with(&self.intake.span_names);
         self.hashing(|| values.record(&mut reading));
         if let Some(span) = context.span(id)
-            && let Some(fields) = span.extensions_mut().get_mut::<SpanFields>()
+            && let Some(of_span) = span.extensions_mut().get_mut::<OfSpan>()
+            && let Some(fields) = of_span.to_mut(self.log())
         {
             fields.add(&reading.fields);
         }
+    }
+
+    fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
+        let metadata = event.metadata();
+        if metadata.target() == TARGET && metadata.name() != MIRRORED && LIVING.load(Relaxed) > 1 {
+            once::asked(event, self.address());
+        }
+        true
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
@@ -326,12 +389,18 @@ where
         let is_audit = metadata.target() == TARGET;
         if is_audit && metadata.name() == MIRRORED {
             // Whoever mirrors it watches, once all layers have had it.
-            return mirror::seen_by(&self.intake);
+            return mirror::seen_by(&self.intake, |into| {
+                match self.dispatch.get().and_then(WeakDispatch::upgrade) {
+                    Some(dispatch) => self.gather(&dispatch, into),
+                    None => self.gather_scope(context.event_scope(event), into, |_| {}),
+                }
+            });
         }
         ending::watch();
         if is_audit
             && *metadata.level() <= LevelFilter::INFO
             && self.intake.plain_events.takes(metadata.module_path())
+            && once::is_lacked(event, self.address(), self.log())
         {
             self.hashing(|| {
                 plain::record(&self.intake, event, |into| {

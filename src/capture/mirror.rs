@@ -20,7 +20,7 @@ use super::{
     intake::Intake,
     site::{MIRRORED_FIELDS, Site},
 };
-use crate::entry::render::{Parts, Rendered};
+use crate::entry::render::{Inherited, Parts, Rendered};
 
 /// What the mirrored event shows.
 #[derive(Clone, Copy, Debug)]
@@ -69,8 +69,9 @@ pub(super) enum Mirroring {
 
 thread_local! {
     static MIRRORING: Cell<Mirroring> = const { Cell::new(Mirroring::Idle) };
-    /// The logs that saw the mirrored event and lack its entry.
-    static MISSED: RefCell<Vec<Arc<Intake>>> = const { RefCell::new(Vec::new()) };
+    /// The logs that saw the mirrored event and lack its entry, each with what the event inherits
+    /// there.
+    static MISSED: RefCell<Vec<(Arc<Intake>, Inherited)>> = const { RefCell::new(Vec::new()) };
     /// A call of `audit!` has unwound whose event was recorded by then.
     static UNWOUND: Cell<bool> = const { Cell::new(false) };
 }
@@ -165,24 +166,27 @@ pub(super) fn send(
     }
 }
 
-/// The logs that the mirrored event has reached and that lack its entry.
+/// The logs that the mirrored event has reached and that lack its entry, each with what the event
+/// inherits there: a log has names of its own for what spans say.
 #[cold]
-pub(super) fn take_missed() -> Vec<Arc<Intake>> {
+pub(super) fn take_missed() -> Vec<(Arc<Intake>, Inherited)> {
     MISSED.try_with(RefCell::take).unwrap_or_default()
 }
 
-/// Called by a layer that sees a mirrored event.
-pub(super) fn seen_by(intake: &Arc<Intake>) {
+/// Called by a layer that sees a mirrored event, with the way to gather what it inherits.
+pub(super) fn seen_by(intake: &Arc<Intake>, gather: impl FnOnce(&mut Inherited)) {
     let Ok(Mirroring::Of(has) | Mirroring::Missed(has)) = MIRRORING.try_with(Cell::get) else {
         return;
     };
     if has != address(intake) {
         let _ = MIRRORING.try_with(|state| state.set(Mirroring::Missed(has)));
+        let mut inherited = Inherited::default();
+        gather(&mut inherited);
         let _ = MISSED.try_with(|missed| {
             let mut missed = missed.borrow_mut();
             // It may have two layers in the stack.
-            if !missed.iter().any(|other| Arc::ptr_eq(other, intake)) {
-                missed.push(intake.clone());
+            if !missed.iter().any(|(other, _)| Arc::ptr_eq(other, intake)) {
+                missed.push((intake.clone(), inherited));
             }
         });
     }

@@ -39,6 +39,8 @@ mod intake;
 mod layer;
 mod mirror;
 mod nowhere;
+mod of_span;
+mod once;
 #[cfg(feature = "opentelemetry")]
 mod otel;
 mod plain;

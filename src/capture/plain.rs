@@ -18,10 +18,11 @@ use tracing_audit_schema::{
     Field, Kind, SetBy,
     event_type::is_free,
     fields::{
-        self, ACTION, ACTOR_ID, ACTOR_NAME, ACTOR_TYPE, CATEGORY, CONTEXT, DESCRIPTION, EVENT_TYPE,
-        IP_ADDRESS, OUTCOME, RESOURCE, SEVERITY, TENANT_ID, USER_AGENT,
+        self, ACTION, ACTOR_ATTRIBUTES, ACTOR_ID, ACTOR_NAME, ACTOR_TYPE, CATEGORY, CONTEXT,
+        DESCRIPTION, EVENT_TYPE, FIELDS, IP_ADDRESS, OUTCOME, OUTCOME_TYPE, RESOURCE,
+        RESOURCE_ATTRIBUTES, RESOURCE_PRIOR_ATTRIBUTES, SEVERITY, TAGS, TENANT_ID, USER_AGENT,
     },
-    secret_names::{looks_secret, path_looks_secret},
+    secret_names::{looks_secret, looks_secret_in, path_looks_secret},
 };
 
 use super::{intake::Intake, take::Scratch};
@@ -72,10 +73,12 @@ impl Declared {
     }
 }
 
-/// The fields of one event: those of the entry's own by name, the others as details.
+/// The fields of one event: those of the entry's own by their paths, the attributes of its parts,
+/// the others as details.
 #[derive(Default)]
 struct PlainFields {
     own: Vec<(&'static str, Json)>,
+    attributes: Vec<(&'static str, Members)>,
     details: Members,
 }
 
@@ -91,31 +94,42 @@ impl Argument for Given<'_> {
 impl PlainFields {
     fn set(&mut self, field: &EventField, value: Json) {
         let name = field.name();
-        if is_own(name) {
-            self.own.retain(|(own, _)| *own != name);
-            self.own.push((name, value));
+        if let Some(path) = own(name) {
+            self.own.retain(|(own, _)| *own != path);
+            self.own.push((path, value));
+        } else if let Some((map, below)) = attribute(name) {
+            let mut maps = self.attributes.iter_mut();
+            match maps.find(|(path, _)| *path == map) {
+                Some((_, members)) => put(members, below, value),
+                None => {
+                    let mut members = Members::default();
+                    put(&mut members, below, value);
+                    self.attributes.push((map, members));
+                }
+            }
         } else {
-            put(
-                &mut self.details,
-                name.strip_prefix("details.").unwrap_or(name),
-                value,
-            );
+            let below = name.strip_prefix("details.");
+            put(&mut self.details, below.unwrap_or(name), value);
         }
     }
 
     fn get(&self, field: &Field) -> Given<'_> {
-        let name = field.given_as();
-        let found = self.own.iter().find(|(own, _)| *own == name);
+        let found = self.own.iter().find(|(own, _)| *own == field.path);
         Given(found.map(|(_, value)| value))
     }
 
+    fn attributes(&self, map: &Field) -> Option<&Members> {
+        let mut maps = self.attributes.iter();
+        maps.find_map(|(path, members)| (*path == map.path).then_some(members))
+    }
+
     fn has_part_of(&self, object: &Field) -> bool {
-        let given = |name: &str| object.parts.iter().any(|part| part.given_as() == name);
-        self.own.iter().any(|(own, _)| given(own))
+        let mut parts = object.parts.iter();
+        parts.any(|part| self.get(part).0.is_some() || self.attributes(part).is_some())
     }
 
     fn take_text(&mut self, field: &Field) -> Option<String> {
-        let at = self.own.iter().position(|(own, _)| *own == field.name)?;
+        let at = self.own.iter().position(|(own, _)| *own == field.path)?;
         match self.own.swap_remove(at).1 {
             Json::Text(text) => Some(text),
             other => Some(other.to_string()),
@@ -141,6 +155,12 @@ impl PlainFields {
                 level
             }),
         };
+        self.check_outcome();
+        if self.own.iter().any(|(own, _)| *own == MESSAGE)
+            && let Some(text) = self.take_text(&DESCRIPTION)
+        {
+            put(&mut self.details, DESCRIPTION.path, Json::Text(text));
+        }
         Declared {
             event_type,
             category: self.take_text(&CATEGORY),
@@ -149,58 +169,95 @@ impl PlainFields {
         }
     }
 
+    fn check_outcome(&mut self) {
+        let Some(text) = self.take_text(&OUTCOME_TYPE) else {
+            return;
+        };
+        let known = fields::OUTCOMES.contains(&text.as_str());
+        let outcome = if known {
+            text.clone()
+        } else {
+            fields::UNKNOWN.to_owned()
+        };
+        if !known {
+            put(&mut self.details, OUTCOME_TYPE.path, Json::Text(text));
+        }
+        self.own.push((OUTCOME_TYPE.path, Json::Text(outcome)));
+    }
+
     fn write(&self, writer: &mut Writer<'_>, module: Option<&str>) {
         writer.tenant_id(&self.get(&TENANT_ID));
         writer.actor_parts(|actor| {
             actor.kind(&self.get(&ACTOR_TYPE));
             actor.id(&self.get(&ACTOR_ID));
             actor.name(&self.get(&ACTOR_NAME));
+            if let Some(attributes) = self.attributes(&ACTOR_ATTRIBUTES) {
+                actor.attributes(&json(attributes));
+            }
         });
         writer.after_actor();
         for (object, part) in [(&RESOURCE, Parts::RESOURCE), (&OUTCOME, Parts::OUTCOME)] {
             if self.has_part_of(object) {
-                writer.own_part(object, part, |writer| {
-                    for part in object.parts.iter().filter(|part| part.kind == Kind::Text) {
-                        writer.own_text(part, &self.get(part));
-                    }
-                });
+                writer.own_part(object, part, |writer| self.write_parts(object, writer));
             }
         }
         let message = self.own.iter().find(|(own, _)| *own == MESSAGE);
-        writer.own_text(&DESCRIPTION, &Given(message.map(|(_, value)| value)));
+        let description =
+            message.map_or_else(|| self.get(&DESCRIPTION), |(_, value)| Given(Some(value)));
+        writer.own_text(&DESCRIPTION, &description);
         if !self.details.is_empty() {
             writer.details_whole(&json(&self.details));
         }
+        writer.list(TAGS.key, TAGS.key.len(), &self.get(&TAGS));
         writer.ip_address(&self.get(&IP_ADDRESS));
         writer.user_agent(&self.get(&USER_AGENT));
         writer.context(|context| {
             context.captured("tracing", module);
-            for part in CONTEXT.parts.iter().filter(|part| part.short) {
+            for part in CONTEXT.parts_of_event() {
                 context.field(part.key, &self.get(part));
             }
         });
+    }
+
+    fn write_parts(&self, object: &'static Field, writer: &mut Writer<'_>) {
+        for part in object.parts {
+            if let Some(attributes) = self.attributes(part) {
+                writer.field(part.key, part.key.len(), &json(attributes));
+            } else {
+                writer.own_text(part, &self.get(part));
+            }
+        }
     }
 }
 
 /// The field of an event of `tracing` that is its message.
 const MESSAGE: &str = "message";
 
-/// Whether a field of an event is one of the entry's own, and no detail.
-fn is_own(name: &str) -> bool {
-    let is_head = |field: &Field| field.set_by == SetBy::Head && field.name == name;
-    name == MESSAGE || fields::FIELDS.iter().any(is_head) || is_own_text(name)
+/// The path of the field of the entry that an event can give under this name: a text, or the tags.
+fn own(name: &str) -> Option<&'static str> {
+    if name == MESSAGE {
+        return Some(MESSAGE);
+    }
+    let mut head = FIELDS.iter().filter(|field| field.set_by == SetBy::Head);
+    if let Some(field) = head.find(|field| field.name == name) {
+        return Some(field.path);
+    }
+    let field = fields::of_one_word().find(|field| field.given_as() == name);
+    let field = field.or_else(|| fields::at(name))?;
+    matches!(field.kind, Kind::Text | Kind::List).then_some(field.path)
 }
 
-/// Whether an event can give the entry a text under this name.
-fn is_own_text(name: &str) -> bool {
-    let is_given = |field: &Field| field.kind == Kind::Text && field.given_as() == name;
-    fields::of_event().any(|field| match field.kind {
-        Kind::Object if field.path == CONTEXT.path => field
-            .parts
-            .iter()
-            .any(|part| part.short && part.name == name),
-        Kind::Object => field.parts.iter().any(is_given),
-        _ => is_given(field) && field.path != DESCRIPTION.path,
+/// The attributes that a field of this name is one of, by their path, and its own path in them.
+fn attribute(name: &str) -> Option<(&'static str, &str)> {
+    [
+        ACTOR_ATTRIBUTES,
+        RESOURCE_ATTRIBUTES,
+        RESOURCE_PRIOR_ATTRIBUTES,
+    ]
+    .into_iter()
+    .find_map(|map| {
+        let below = name.strip_prefix(map.path)?.strip_prefix('.')?;
+        Some((map.path, below))
     })
 }
 
@@ -208,14 +265,22 @@ fn is_own_text(name: &str) -> bool {
 /// comes to where paths lead through, these stay dotted keys. So does a path that is shown although
 /// an object of its first name would be hidden: `secrets.found`.
 fn put(fields: &mut Members, path: &str, value: Json) {
+    put_in(fields, "", path, value);
+}
+
+/// As [`put`], into an object of this name.
+fn put_in(fields: &mut Members, object: &str, path: &str, value: Json) {
+    let is_secret = |name: &str| looks_secret_in(object.as_bytes(), name.as_bytes());
     if let Some((first, rest)) = path.split_once('.')
-        && (!looks_secret(first.as_bytes()) || path_looks_secret(path))
+        && (!looks_secret(first.as_bytes()) && !is_secret(first)
+            || path_looks_secret(path)
+            || is_secret(path))
     {
         if fields.get(first).is_none() {
             fields.insert(first, Json::Object(Members::default()));
         }
         if let Some(Json::Object(inner)) = fields.get_mut(first) {
-            return put(inner, rest, value);
+            return put_in(inner, first, rest, value);
         }
     }
     if let Some(Json::Object(inner)) = fields.insert(path, value) {

@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer};
 use super::current_log;
 use crate::entry::{
     Buffer,
-    denied::{REDACTED, is_denied},
+    denied::{REDACTED, is_path_denied},
     json::{Presence, SHOWN, write_str},
     render::{Argument, Debugged, Displayed, Json, Written},
 };
@@ -287,12 +287,17 @@ pub struct Unless<A> {
 
 impl<A: Argument> Argument for Unless<A> {
     fn write(&self, out: &mut Buffer) -> Written {
-        let is_denied = |name: &str| is_denied(name.as_bytes(), out.names());
-        if self.path.split('.').any(is_denied) {
-            Redacted.write(out)
-        } else {
-            self.argument.write(out)
+        if !is_path_denied(self.path, out.names()) {
+            return self.argument.write(out);
         }
+        // Of a value that is absent nothing is recorded, and nothing hidden.
+        let start = out.len();
+        let written = self.argument.write(out);
+        if !written.is_present() {
+            return written;
+        }
+        out.truncate(start);
+        Redacted.write(out)
     }
 }
 

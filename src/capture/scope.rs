@@ -156,7 +156,7 @@ impl AuditContext {
     }
 
     pub(super) fn try_update(&self) -> bool {
-        in_force::update(&self.fields, current_log::current_span())
+        in_force::update(&self.fields, &current_log::current_spans())
     }
 
     /// Sets the actor as a whole: nothing is left of an actor further out.

@@ -86,7 +86,7 @@ impl Buffer {
         }
     }
 
-    /// Forgets what was noted of the values from `start` on, because they have moved.
+    /// Forgets what was noted of the values from `start` on, because they have moved or are gone.
     pub(crate) fn forget_shown(&mut self, start: usize) {
         self.shown.retain(|shown| *shown < start);
     }
@@ -110,6 +110,9 @@ impl Buffer {
     #[inline]
     pub(crate) fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
+        if !self.shown.is_empty() {
+            self.forget_shown(len);
+        }
     }
 
     /// At least `count` bytes beyond the end, to be written to; [`advance`](Self::advance) makes

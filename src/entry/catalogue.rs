@@ -8,11 +8,14 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use tracing_audit_schema::{fields::FIELDS, secret_names::path_looks_secret};
+use tracing_audit_schema::{
+    fields::{FIELDS, in_map},
+    secret_names::path_looks_secret,
+};
 
 use super::{
     Severity,
-    denied::{FieldNames, is_denied},
+    denied::{FieldNames, is_path_denied},
 };
 
 /// The event type, in the catalogue, of the events whose own one is only known at run time.
@@ -125,22 +128,15 @@ pub enum SecretForm {
 impl SecretForm {
     /// That of a field whose name is denied, here or by a log's names; `None` of another field.
     fn of(path: &str, how: Option<&str>, names: Option<&FieldNames>) -> Option<Self> {
-        let denied_by_log = names.is_some_and(|names| {
-            let own = path.strip_prefix("details.");
-            let own = own.or_else(|| path.split_once("attributes.").map(|(_, own)| own));
-            own.is_some_and(|own| {
-                own.split('.')
-                    .any(|name| names.denies_also(name.as_bytes()))
-            })
-        });
+        let denied_by_log =
+            names.is_some_and(|names| in_map(path).is_some_and(|own| names.denies_path_also(own)));
         if !denied_by_log && !path_looks_secret(path) {
             return None;
         }
-        let mut parts = path.split('.').map(str::as_bytes);
         Some(match how {
             Some("hashed") => Self::Hashed,
             Some("masked") => Self::Masked,
-            None if denied_by_log || parts.any(|name| is_denied(name, names)) => Self::Redacted,
+            None if denied_by_log || is_path_denied(path, names) => Self::Redacted,
             _ => Self::Clear,
         })
     }

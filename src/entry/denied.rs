@@ -9,7 +9,10 @@ use std::sync::OnceLock;
 
 use tracing_audit_schema::{
     Kind, fields,
-    secret_names::{SECRETS, Telling, has_rule, is_part, looks_secret, next_word},
+    secret_names::{
+        SECRETS, Telling, has_rule, has_rule_across, has_secret_name, is_part, looks_secret,
+        looks_secret_in, may_end_secret, next_word,
+    },
 };
 
 use crate::{Error, Result};
@@ -26,7 +29,9 @@ pub(crate) const REDACTED_JSON: &[u8] = b"\"[redacted]\"";
 /// Each entry of the list is a word or a run of words, and denies every name that has it among its
 /// words. A name is split into words at `_`, `-` and `.`, after digits and at changes of case, so
 /// `token` denies `refresh_token`, `userToken`, `tokens` and `TOKEN2`, and `pin` does not deny
-/// `spin`. A run of words also matches when it is written together (`apikey`).
+/// `spin`. A run of words also matches when it is written together (`apikey`), and when its first
+/// words end the name of an object and the others begin that of a member: `api.key = …`, or the
+/// field `number` of a `card`.
 ///
 /// A name passes if its last word says that the value is something about the secret, and not the
 /// secret: `token_count`, `secret_id`, `password_changed_at`, `secrets_found`. So does a name that
@@ -91,8 +96,14 @@ impl FieldNames {
     }
 
     fn allows(&self, name: &[u8]) -> bool {
+        self.allows_in(b"", name)
+    }
+
+    /// Whether it allows the name that an object's and a member's name are together.
+    fn allows_in(&self, object: &[u8], member: &[u8]) -> bool {
         let letters = || {
-            let parts = name.iter().filter(|byte| is_part(**byte));
+            let names = object.iter().chain(member);
+            let parts = names.filter(|byte| is_part(**byte));
             parts.map(u8::to_ascii_lowercase)
         };
         self.allowed
@@ -112,6 +123,25 @@ impl FieldNames {
             .is_none_or(|telling| telling.are_in(name))
             && has_rule(name, &self.denied)
             && !self.allows(name)
+    }
+
+    /// Whether the log denies a member of an object itself because of both names together.
+    pub(crate) fn denies_also_in(&self, object: &[u8], member: &[u8]) -> bool {
+        has_rule_across(object, member, &self.denied) && !self.allows_either(object, member)
+    }
+
+    /// Whether the log denies a field at this path itself: because of one of its names, or of two
+    /// neighbours together.
+    pub(crate) fn denies_path_also(&self, path: &str) -> bool {
+        let names = || path.split('.').map(str::as_bytes);
+        names().any(|name| self.denies_also(name))
+            || names()
+                .zip(names().skip(1))
+                .any(|(object, member)| self.denies_also_in(object, member))
+    }
+
+    fn allows_either(&self, object: &[u8], member: &[u8]) -> bool {
+        self.allows(member) || self.allows_in(object, member)
     }
 }
 
@@ -173,6 +203,33 @@ fn telling(rules: &[String]) -> Option<Telling> {
 #[inline]
 pub(crate) fn is_denied(name: &[u8], names: Option<&FieldNames>) -> bool {
     looks_secret(name) && !names.is_some_and(|names| names.allows(name))
+}
+
+/// Whether [`DENIED_FIELDS`] denies a member of an object, by its own name or together with that of
+/// the object, and the log does not allow it.
+#[inline]
+pub(crate) fn is_member_denied<'a>(
+    member: &[u8],
+    names: Option<&FieldNames>,
+    object: impl FnOnce() -> &'a [u8],
+) -> bool {
+    if is_denied(member, names) {
+        return true;
+    }
+    if !may_end_secret(member) {
+        return false;
+    }
+    let object = object();
+    looks_secret_in(object, member)
+        && !names.is_some_and(|names| names.allows_either(object, member))
+}
+
+/// Whether [`DENIED_FIELDS`] denies a field at this path, because of one of its names or of two
+/// neighbours together that the log does not allow.
+pub(crate) fn is_path_denied(path: &str, names: Option<&FieldNames>) -> bool {
+    has_secret_name(path, |name| {
+        names.is_some_and(|names| names.allows(name.as_bytes()))
+    })
 }
 
 /// Finds the names of the log that would take an event now. Set by the first log that has names.

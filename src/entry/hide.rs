@@ -10,6 +10,10 @@ use tracing_audit_schema::{
     fields::{ACTOR, DETAILS, RESOURCE, RESOURCE_ATTRIBUTES, RESOURCE_PRIOR_ATTRIBUTES},
 };
 
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
 use super::{
     buffer::Buffer,
     denied::{FieldNames, REDACTED_JSON},
@@ -73,10 +77,27 @@ impl Hiding<'_> {
     fn inside(&mut self, start: usize) -> Option<()> {
         let mut end = scan::value_end(self.out, start)?;
         let mut at = start;
+        // The keys of the objects around, each before the object that it holds, and the last key
+        // of this one. What is hidden holds none.
+        let mut around: SmallVec<[Range<usize>; 16]> = SmallVec::new();
+        let mut key = 0..0;
         while at < end {
-            if self.out.get(at) != Some(&b'"') {
-                at += 1;
-                continue;
+            match self.out.get(at) {
+                Some(b'"') => {}
+                Some(b'{') => {
+                    around.push(key.clone());
+                    at += 1;
+                    continue;
+                }
+                Some(b'}') => {
+                    key = around.pop().unwrap_or_default();
+                    at += 1;
+                    continue;
+                }
+                _ => {
+                    at += 1;
+                    continue;
+                }
             }
             let text = scan::string(self.out, at)?;
             let behind = at + text.len() + 2;
@@ -84,8 +105,9 @@ impl Hiding<'_> {
                 at = behind;
                 continue;
             }
+            key = at + 1..behind - 1;
             at = behind + 1;
-            if self.names.denies_also(text) {
+            if self.is_denied(around.last(), text) {
                 let value = at..scan::value_end(self.out, at)?;
                 at = value.end;
                 if !self
@@ -101,5 +123,11 @@ impl Hiding<'_> {
             }
         }
         Some(())
+    }
+
+    fn is_denied(&self, object: Option<&Range<usize>>, member: &[u8]) -> bool {
+        let object = object.and_then(|object| self.out.get(object.clone()));
+        self.names.denies_also(member)
+            || object.is_some_and(|object| self.names.denies_also_in(object, member))
     }
 }

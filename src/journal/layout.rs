@@ -51,7 +51,7 @@ fn stream_max(version: u32) -> Option<usize> {
 const IDENTITY_CRC: usize = STREAM + 96;
 
 /// An error unless a journal can have this capacity.
-pub(super) fn check_capacity(capacity: usize) -> Result<()> {
+pub(crate) fn check_capacity(capacity: usize) -> Result<()> {
     if capacity.is_power_of_two() && capacity >= MIN_CAPACITY && u32::try_from(capacity).is_ok() {
         return Ok(());
     }
@@ -59,7 +59,7 @@ pub(super) fn check_capacity(capacity: usize) -> Result<()> {
         "{capacity} must be a power of two from {MIN_CAPACITY} to {}, like {DEFAULT_CAPACITY}",
         1u64 << 31
     );
-    Err(Error::invalid("ring capacity", problem))
+    Err(Error::invalid("journal_bytes", problem))
 }
 
 /// What a ring is: fixed when it is created.

@@ -122,7 +122,7 @@ pub(crate) use at_exit::at_exit;
 pub(crate) use consumer::Consumer;
 pub(crate) use durable::{Durability, Fate};
 pub(crate) use fork::{Process, UnsharedFile};
-pub(crate) use layout::DEFAULT_CAPACITY;
+pub(crate) use layout::{DEFAULT_CAPACITY, check_capacity};
 pub(crate) use per_process::PerProcess;
 pub(crate) use producer::{Producer, PushError};
 pub(crate) use recover::Leftover;

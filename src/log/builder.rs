@@ -261,7 +261,7 @@ impl AuditLogBuilder {
         self
     }
 
-    /// The live file is rotated at this age. Default: one hour.
+    /// The live file is rotated at this age, which isn't zero. Default: one hour.
     pub fn rotate_every(mut self, age: Duration) -> Self {
         self.rotate_every = age;
         self
@@ -437,6 +437,12 @@ impl AuditLogBuilder {
                 format!("{} is not between 1 and 9", self.compression_level),
             )
         })?;
+        if self.rotate_every.is_zero() {
+            return Err(Error::invalid(
+                "rotate_every",
+                "it is zero, which would make a file of each entry; give at least a second",
+            ));
+        }
         // Stream, number and line end are added to what a caller renders.
         let overhead = source.as_str().len() + 64;
         let longest = self.max_record_bytes.saturating_sub(overhead);

@@ -274,3 +274,31 @@ fn updates_nothing() {
     assert!(!AuditContext::update(known("ann")));
     AuditContext::new().run(|| assert!(AuditContext::update(known("ann"))));
 }
+
+#[test]
+fn an_update_made_in_an_inner_span_stays_before_the_spans_around_it() {
+    let records = recorded(|| {
+        AuditContext::new().run(|| {
+            info_span!("request", actor.id = "gateway").in_scope(|| {
+                info_span!("authenticate").in_scope(|| {
+                    info_span!("ldap").in_scope(|| AuditContext::update(known("ann")));
+                });
+                audit!("a.here");
+                info_span!("job", actor.id = "cron").in_scope(|| audit!("a.inner"));
+                audit!("a.here_again");
+            });
+            audit!("a.behind");
+            info_span!("other", actor.id = "gateway").in_scope(|| audit!("a.other"));
+        });
+        audit!("a.outside");
+    });
+    let expected = [
+        Some("ann"),
+        Some("cron"),
+        Some("ann"),
+        Some("ann"),
+        Some("gateway"),
+        None,
+    ];
+    assert_eq!(actors(&records), expected);
+}

@@ -438,3 +438,274 @@ fn a_log_with_a_malformed_name_does_not_open() {
         assert_eq!(opened.unwrap_err().to_string(), error);
     }
 }
+
+#[derive(Serialize)]
+struct Number {
+    number: &'static str,
+    holder: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Api {
+    Key(&'static str),
+    Keys { count: u8, key: &'static str },
+    KeyId(&'static str),
+}
+
+#[derive(AuditEvent)]
+#[audit("key.made")]
+struct Made<'a> {
+    #[audit(details.api.key)]
+    plain: &'a str,
+    #[audit(resource.attributes.card.number, display)]
+    number: &'a str,
+    #[audit(details.credit.card, mask = 2)]
+    card: &'a str,
+    #[audit(details.other.api)]
+    other: Api,
+}
+
+#[audited("key.use", details.api.key = key, access.key = %key, access.key_id = 7)]
+fn use_key(key: &str) {}
+
+#[test]
+fn a_name_of_several_words_is_denied_across_dots_and_objects() {
+    let number = || Number {
+        number: SECRET,
+        holder: "ann",
+    };
+    let key = SECRET;
+    let records = written(
+        |builder| builder,
+        |_| {
+            audit!(
+                "iam.key.created",
+                access.key = key,
+                details.api.key = %key,
+                pass.phrase = "hunter2",
+                resource.attributes.card.number = ?key,
+                resource.attributes.card.brand = "visa",
+                actor.attributes.user_api.keys = key,
+                cards.number = key,
+                api.key_id = "k-1",
+                phone.number = 7,
+            );
+            audit!(
+                "iam.key.created",
+                card = number(),
+                cards = [number()],
+                details.my.credit =
+                    json!({"card": {"holder": SECRET}, "score": 7, "last": {"card": "ann"}}),
+                api = [
+                    Api::Key(SECRET),
+                    Api::Keys {
+                        count: 2,
+                        key: SECRET
+                    },
+                    Api::KeyId("k-1")
+                ],
+                phone = Number {
+                    number: "7",
+                    holder: "ann"
+                },
+            );
+            audit!(Made {
+                plain: SECRET,
+                number: SECRET,
+                card: "abcdefghi",
+                other: Api::Key(SECRET)
+            });
+            use_key(SECRET);
+            tracing::info!(target: "audit", event_type = "key.seen", api.key = %key, credit.card = key, api.keys.count = 3, api.key_id = "k-1", phone.number = 7);
+        },
+    );
+    let text = serde_json::to_string(&records).unwrap();
+    assert!(!text.contains(SECRET), "{text}");
+    let details = |at: usize| &records[at]["details"];
+    assert_eq!(
+        details(0),
+        &json!({
+            "access": {"key": HIDDEN}, "api": {"key": HIDDEN, "key_id": "k-1"}, "pass": {"phrase": HIDDEN},
+            "cards": {"number": HIDDEN}, "phone": {"number": 7},
+        })
+    );
+    assert_eq!(
+        records[0]["resource"]["attributes"],
+        json!({"card": {"number": HIDDEN, "brand": "visa"}})
+    );
+    assert_eq!(
+        records[0]["actor"]["attributes"],
+        json!({"user_api": {"keys": HIDDEN}})
+    );
+    let hidden = json!({"number": HIDDEN, "holder": "ann"});
+    assert_eq!(
+        details(1),
+        &json!({
+            "card": hidden, "cards": [hidden],
+            "my": {"credit": {"card": HIDDEN, "score": 7, "last": {"card": "ann"}}},
+            "api": [{"key": HIDDEN}, {"keys": HIDDEN}, {"key_id": "k-1"}],
+            "phone": {"number": "7", "holder": "ann"},
+        })
+    );
+    assert_eq!(
+        details(2),
+        &json!({"api": {"key": HIDDEN}, "credit": {"card": "ab…"}, "other": {"api": {"key": HIDDEN}}})
+    );
+    for at in [3, 4] {
+        assert_eq!(
+            details(at)["access"],
+            json!({"key": HIDDEN, "key_id": 7}),
+            "{at}"
+        );
+        assert_eq!(details(at)["api"], json!({"key": HIDDEN}), "{at}");
+    }
+    assert_eq!(
+        details(5),
+        &json!({
+            "api": {"key": HIDDEN, "keys.count": 3, "key_id": "k-1"},
+            "credit": {"card": HIDDEN}, "phone": {"number": 7},
+        })
+    );
+}
+
+#[test]
+fn a_log_denies_and_allows_names_across_dots_and_objects() {
+    let note = || json!({"note": SECRET, "notes": 2, "other": [{"note": "shown"}, 7]});
+    let records = written(
+        |builder| {
+            builder
+                .deny_fields(["internal_note"])
+                .allow_fields(["api_key", "number"])
+        },
+        |_| {
+            audit!(
+                "customer.changed",
+                internal.note = SECRET,
+                internal.note_count = 2,
+                details.crm.internal = [note(), note()],
+                resource.attributes.internal = note(),
+                api.key = "shown",
+                my.api = json!({"key": "shown"}),
+                my_api.key = SECRET,
+                card = json!({"number": "shown", "code": SECRET}),
+            );
+            tracing::info!(target: "audit", event_type = "customer.seen", internal.note = SECRET, api.key = "shown");
+        },
+    );
+    let text = serde_json::to_string(&records).unwrap();
+    assert!(!text.contains(SECRET), "{text}");
+    let hidden = json!({"note": HIDDEN, "notes": HIDDEN, "other": [{"note": "shown"}, 7]});
+    assert_eq!(
+        records[0]["details"],
+        json!({
+            "internal": {"note": HIDDEN, "note_count": 2}, "crm": {"internal": [hidden, hidden]},
+            "api": {"key": "shown"}, "my": {"api": {"key": "shown"}}, "my_api": {"key": HIDDEN},
+            "card": {"number": "shown", "code": HIDDEN},
+        })
+    );
+    assert_eq!(
+        records[0]["resource"]["attributes"],
+        json!({"internal": hidden})
+    );
+    assert_eq!(
+        records[1]["details"],
+        json!({"internal": {"note": HIDDEN}, "api": {"key": "shown"}})
+    );
+}
+
+#[derive(AuditEvent)]
+#[audit("login.tried")]
+struct Tried {
+    #[audit(skip_if_none)]
+    token: Option<String>,
+    #[audit(redact)]
+    jwt: Option<String>,
+    #[audit(redact)]
+    cookie: Option<String>,
+    pin: Option<u16>,
+}
+
+#[test]
+fn none_under_a_denied_name_is_left_out() {
+    let records = written(
+        |builder| builder,
+        |_| {
+            audit!("login.tried", token = None::<&str>, api.key = None::<u8>);
+            audit!(Tried {
+                token: None,
+                jwt: None,
+                cookie: Some(SECRET.to_owned()),
+                pin: None
+            });
+        },
+    );
+    assert_eq!(records[0].get("details"), None);
+    assert_eq!(records[1]["details"], json!({"cookie": HIDDEN}));
+}
+
+#[test]
+fn an_absent_value_shows_no_other() {
+    let records = written(
+        |builder| builder.deny_fields(["pay", "net"]),
+        |_| {
+            audit!(
+                "salary.changed",
+                details.pay = unredacted(&None::<u8>),
+                net = SECRET,
+            );
+            audit!(
+                "salary.changed",
+                resource.attributes.net = unredacted(&None::<u8>),
+                resource.attributes.pay = SECRET,
+                net = unredacted("shown"),
+                pay = SECRET,
+            );
+        },
+    );
+    let text = serde_json::to_string(&records).unwrap();
+    assert!(!text.contains(SECRET), "{text}");
+    assert_eq!(records[0]["details"], json!({"net": HIDDEN}));
+    assert_eq!(
+        records[1]["details"],
+        json!({"net": "shown", "pay": HIDDEN})
+    );
+    assert_eq!(records[1]["resource"]["attributes"], json!({"pay": HIDDEN}));
+}
+
+#[test]
+fn the_catalogue_knows_what_is_hidden_and_what_is_harmless() {
+    fn _written(key: &str) {
+        audit!(
+            "names.across",
+            access.key = key,
+            api.key = unredacted(key),
+            credit.card = hashed(key),
+            resource.attributes.card.number = key,
+            max_tokens = 5,
+            has_password = true,
+            num_tokens = 3,
+            resource.attributes.requires_token = false,
+            api.key_id = 7,
+        );
+    }
+    let catalogue = catalogue();
+    let entry = catalogue.get("names.across").unwrap();
+    for (path, form) in [
+        ("details.access.key", Some(SecretForm::Redacted)),
+        ("details.api.key", Some(SecretForm::Clear)),
+        ("details.credit.card", Some(SecretForm::Hashed)),
+        (
+            "resource.attributes.card.number",
+            Some(SecretForm::Redacted),
+        ),
+        ("details.max_tokens", None),
+        ("details.has_password", None),
+        ("details.num_tokens", None),
+        ("resource.attributes.requires_token", None),
+        ("details.api.key_id", None),
+    ] {
+        assert!(entry.fields().any(|(known, _)| known == path), "{path}");
+        assert_eq!(entry.looks_secret(path), form, "{path}");
+    }
+}

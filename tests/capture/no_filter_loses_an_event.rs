@@ -258,3 +258,37 @@ fn the_mirror_reaches_others_and_no_log_twice() {
         assert_eq!(types, ["matrix.info", "matrix.warned", "matrix.plain"]);
     }
 }
+
+/// Two layers of one log have an ordinary event once, too, wherever they are and whatever one of
+/// them is kept from.
+#[test]
+fn an_ordinary_event_is_recorded_once_for_each_log() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (first, second) = (open(one.path()), open(two.path()));
+    let emit = || {
+        for n in 0..3 {
+            tracing::info!(target: "audit", event_type = "matrix.plain", n);
+            tracing::error!(target: "audit", event_type = "matrix.failed", n);
+        }
+    };
+    let both: Dispatch = tracing_subscriber::registry()
+        .with(first.layer())
+        .with(second.layer())
+        .with(fmt::layer().with_writer(std::io::sink))
+        .with(second.layer())
+        .with(first.layer())
+        .into();
+    // A filter around one of them hides events from that one only.
+    let filtered: Dispatch = tracing_subscriber::registry()
+        .with(first.layer().with_filter(LevelFilter::ERROR))
+        .with(first.layer())
+        .into();
+    for dispatch in [&both, &filtered] {
+        dispatcher::with_default(dispatch, emit);
+    }
+    first.close().unwrap();
+    second.close().unwrap();
+    for (dir, expected) in [(&one, 12), (&two, 6)] {
+        assert_eq!(crate::support::records(dir.path()).len(), expected);
+    }
+}

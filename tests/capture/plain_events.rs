@@ -165,3 +165,50 @@ fn what_is_no_module_is_refused() {
         .plain_events_from(["my-app"]);
     named.open().unwrap().close().unwrap();
 }
+
+#[test]
+fn a_plain_event_fills_every_field_that_a_text_can() {
+    let records = recorded(|| {
+        tracing::info!(
+            target: "audit", event_type = "file.stored", tags = "nightly", description = "Stored",
+            actor.id = 7, actor.attributes.team = "blue", resource.type = "file", resource.attributes.size = 3,
+            resource.attributes.card.number = "4111", resource.prior_attributes.size = 2,
+            context.session_id = "s-1", context.environment = "prod", context.host = "web-1",
+            context.trace_id = "t-1", outcome.type = "failure", outcome.reason = "validation",
+            details.size = 4,
+        );
+        tracing::info!(target: "audit", event_type = "file.stored", context.session_id = "s-1", session_id = "s-2", outcome.type = "banana", description = "Kept", resource.attributes = "whole", "Message");
+    });
+    assert_eq!(
+        records[0]["actor"],
+        json!({"type": "user", "id": "7", "attributes": {"team": "blue"}})
+    );
+    assert_eq!(
+        records[0]["resource"],
+        json!({
+            "type": "file", "attributes": {"size": 3, "card": {"number": "[redacted]"}},
+            "prior_attributes": {"size": 2},
+        })
+    );
+    assert_eq!(
+        records[0]["outcome"],
+        json!({"type": "failure", "reason": "validation"})
+    );
+    assert_eq!(records[0]["description"], "Stored");
+    assert_eq!(records[0]["details"], json!({"size": 4}));
+    assert_eq!(records[0]["tags"], json!(["nightly"]));
+    assert_eq!(
+        records[0]["context"],
+        json!({
+            "captured": "tracing", "module": module_path!(), "environment": "prod",
+            "session_id": "s-1", "host": "web-1", "trace_id": "t-1",
+        })
+    );
+    assert_eq!(records[1]["description"], "Message");
+    assert_eq!(records[1]["outcome"], json!({"type": "unknown"}));
+    assert_eq!(records[1]["context"]["session_id"], "s-2");
+    assert_eq!(
+        records[1]["details"],
+        json!({"outcome": {"type": "banana"}, "description": "Kept", "resource": {"attributes": "whole"}})
+    );
+}

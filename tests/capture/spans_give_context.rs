@@ -1,7 +1,8 @@
 //! What an event inherits from the spans around it.
 
+use serde_json::{Value, json};
 use tracing::{Dispatch, dispatcher, field::Empty, info_span};
-use tracing_audit::{Actor, AuditLog, audit};
+use tracing_audit::{Actor, AuditContext, AuditLog, audit};
 use tracing_subscriber::prelude::*;
 
 fn recorded(emit: impl FnOnce()) -> Vec<serde_json::Value> {
@@ -352,4 +353,57 @@ fn a_value_that_a_span_takes_later_may_record_an_event_or_panic() {
     let [type_, tenant, ann] = ["user.seen", "acme", "ann"].map(serde_json::Value::from);
     assert_eq!(found.last(), Some(&(&type_, &tenant, &ann)));
     assert!(records.iter().all(|record| record["tenant_id"] == "acme"));
+}
+
+/// Each log has names of its own for what spans say, and takes nothing by those of another.
+#[test]
+fn two_logs_in_one_subscriber_each_read_the_spans_by_their_own_names() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let open = |dir: &std::path::Path| AuditLog::builder(dir).lifecycle(false).source("spans");
+    let first = open(one.path()).span_field("user.id", "actor.id").open();
+    let first = first.unwrap();
+    let second = open(two.path()).span_field("team", "tenant_id").open();
+    let second = second.unwrap();
+    let subscriber = tracing_subscriber::registry()
+        .with(first.layer())
+        .with(second.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        let span = tracing::info_span!("edit", user.id = "victim", team = "blue", session_id = "s");
+        let _entered = span.enter();
+        let inner = tracing::info_span!("later", team = tracing::field::Empty);
+        let emit = || {
+            audit!("user.edited");
+            tracing::info!(target: "audit", event_type = "user.seen");
+        };
+        emit();
+        AuditContext::new().session_id("u").run(|| {
+            inner.in_scope(|| {
+                inner.record("team", "red");
+                emit();
+            });
+        });
+    });
+    first.close().unwrap();
+    second.close().unwrap();
+    let told = |dir: &std::path::Path| -> Vec<Value> {
+        let records = crate::support::records(dir);
+        let told = records.iter().map(|record| {
+            json!([
+                record["actor"]["id"],
+                record["tenant_id"],
+                record["context"]["session_id"]
+            ])
+        });
+        told.collect()
+    };
+    let [outer, inner] = [json!(["victim", null, "s"]), json!(["victim", null, "u"])];
+    assert_eq!(
+        told(one.path()),
+        [&outer, &outer, &inner, &inner].map(Value::clone)
+    );
+    let [outer, inner] = [json!([null, "blue", "s"]), json!([null, "red", "u"])];
+    assert_eq!(
+        told(two.path()),
+        [&outer, &outer, &inner, &inner].map(Value::clone)
+    );
 }

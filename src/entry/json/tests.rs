@@ -74,6 +74,16 @@ fn raw_json_cannot_break_the_line() {
 }
 
 #[test]
+fn raw_json_keeps_the_order_of_its_members() {
+    let text = r#"{"z":1,"a":{"y":[{"d":2,"c":3}],"b":18446744073709551615,"token":4},"m":1.50}"#;
+    let raw = RawValue::from_string(text.into()).unwrap();
+    assert_eq!(
+        written(&raw),
+        r#"{"z":1,"a":{"y":[{"d":2,"c":3}],"b":"18446744073709551615","token":"[redacted]"},"m":1.5}"#
+    );
+}
+
+#[test]
 fn a_value_that_cannot_be_serialized_says_so() {
     struct Broken;
     impl Serialize for Broken {

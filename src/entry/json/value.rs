@@ -5,11 +5,11 @@ use std::fmt::{self, Display};
 use serde::{Serialize, ser};
 
 use super::{
-    AND_SO_ON, Key, SHOWN, keys, replace, stringify, write_display, write_integer, write_str,
+    AND_SO_ON, Json, Key, SHOWN, keys, replace, stringify, write_display, write_integer, write_str,
 };
 use crate::entry::{
     buffer::Buffer,
-    denied::{REDACTED, is_denied},
+    denied::{REDACTED, is_member_denied},
 };
 
 /// Why a value could not be serialized.
@@ -53,6 +53,8 @@ pub(super) struct Bounds {
     levels: u8,
     /// Where in the buffer no further element or field begins.
     end: usize,
+    /// Where in the buffer the value begins that the nearest key stands before.
+    named: usize,
 }
 
 impl Bounds {
@@ -63,8 +65,36 @@ impl Bounds {
             end: out
                 .len()
                 .saturating_add(out.longest().saturating_mul(MOST_RECORDS)),
+            named: out.len(),
         }
     }
+
+    /// Of a value whose key is written.
+    #[inline]
+    fn behind_key(self, out: &Buffer) -> Self {
+        Self {
+            named: out.len(),
+            ..self
+        }
+    }
+
+    /// Whether a member of a value inside of these bounds is hidden: for the sake of its name, or of
+    /// that name together with the nearest key around it.
+    #[inline]
+    fn deny(&self, member: &[u8], out: &Buffer) -> bool {
+        is_member_denied(member, out.names(), || key_before(out, self.named))
+    }
+}
+
+/// The key that stands before a value, if one does; of a key with a quote in it what is behind that.
+fn key_before(out: &[u8], value: usize) -> &[u8] {
+    let before = out.get(..value).unwrap_or_default();
+    let Some(key) = before.strip_suffix(b"\":") else {
+        return b"";
+    };
+    let quote = key.iter().rposition(|byte| *byte == b'"');
+    key.get(quote.map_or(0, |quote| quote + 1)..)
+        .unwrap_or_default()
 }
 
 /// Writes one value.
@@ -104,8 +134,10 @@ impl<'a> Value<'a> {
         self.out.push(b'{');
         write_str(self.out, variant);
         self.out.push(b':');
+        let is_denied = self.bounds.deny(variant.as_bytes(), self.out);
+        self.bounds = self.bounds.behind_key(self.out);
         match levels {
-            _ if is_denied(variant.as_bytes(), self.out.names()) => self.instead(REDACTED, b"}"),
+            _ if is_denied => self.instead(REDACTED, b"}"),
             0 => self.instead(TOO_DEEP, b"}"),
             _ => self.open(&[open], close),
         }
@@ -380,7 +412,7 @@ impl<'a> Compound<'a> {
 
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failed> {
         if self.begins() {
-            self.value(value)
+            self.value(value, self.bounds)
         } else {
             Ok(())
         }
@@ -388,9 +420,9 @@ impl<'a> Compound<'a> {
 
     /// A value inside. One that fails leaves whole JSON behind, as its error may be ignored.
     #[inline]
-    fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Failed> {
+    fn value<T: Serialize + ?Sized>(&mut self, value: &T, bounds: Bounds) -> Result<(), Failed> {
         let start = self.out.len();
-        let result = value.serialize(Value::inner(self.out, self.bounds));
+        let result = value.serialize(Value::inner(self.out, bounds));
         if let Err(error) = &result {
             replace(self.out, start, error);
         }
@@ -413,18 +445,18 @@ impl<'a> Compound<'a> {
             return Ok(());
         }
         self.key(key);
-        if is_denied(key.as_bytes(), self.out.names()) {
+        if self.bounds.deny(key.as_bytes(), self.out) {
             write_str(self.out, REDACTED);
             return Ok(());
         }
-        self.value(value)
+        self.value(value, self.bounds.behind_key(self.out))
     }
 
     /// Takes JSON text over, as a value.
     fn embedded<T: Serialize + ?Sized>(&mut self, text: &T) -> Result<(), Failed> {
         let quoted = serde_json::to_vec(text).map_err(ser::Error::custom)?;
         let text: String = serde_json::from_slice(&quoted).map_err(ser::Error::custom)?;
-        let value: serde_json::Value = match serde_json::from_str(&text) {
+        let value: Json = match serde_json::from_str(&text) {
             Ok(value) => value,
             Err(error) => {
                 write_display(self.out, format_args!("(not serializable: {error})"));
@@ -433,7 +465,7 @@ impl<'a> Compound<'a> {
         };
         match &value {
             // Not through `Serialize`: with arbitrary precision that would lead here again.
-            serde_json::Value::Number(number) => {
+            Json::Number(number) => {
                 let text = number.to_string();
                 let integer = !text.contains(['.', 'e', 'E']);
                 if integer && !text.parse::<i64>().is_ok_and(|v| v != i64::MIN) {
@@ -520,7 +552,7 @@ impl ser::SerializeMap for Compound<'_> {
         stringify(self.out, start);
         let name = self.out.get(start + 1..self.out.len() - 1);
         let name = name.unwrap_or_default();
-        self.denied = is_denied(name, self.out.names());
+        self.denied = self.bounds.deny(name, self.out);
         let key = Key::new(start, name);
         self.out.keys.push(key);
         Ok(())
@@ -535,7 +567,7 @@ impl ser::SerializeMap for Compound<'_> {
             write_str(self.out, REDACTED);
             return Ok(());
         }
-        self.value(value)
+        self.value(value, self.bounds.behind_key(self.out))
     }
 
     fn end(self) -> Result<(), Failed> {

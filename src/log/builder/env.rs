@@ -5,9 +5,14 @@ use std::{env, ffi::OsString, path::PathBuf, str::FromStr, time::Duration};
 use super::AuditLogBuilder;
 use crate::{
     capture::WhenFull,
+    entry::Source,
     error::{Error, Result},
-    store::Permissions,
+    journal::check_capacity,
+    store::{Level, Permissions},
 };
+
+/// The least for the longest entry.
+const LEAST_ENTRY: usize = 2048;
 
 /// How the variables begin.
 const PREFIX: &str = "TRACING_AUDIT_";
@@ -89,6 +94,8 @@ impl AuditLogBuilder {
             self.dir = dir;
         }
         if let Some(source) = get(variable, "SOURCE")? {
+            let expected = "1 to 64 letters, digits, `.`, `_` and `-`, a letter or a digit first";
+            parsed::<Source>("SOURCE", &source, expected)?;
             self.source = Some(source);
         }
         if let Some(days) = get(variable, "RETENTION_DAYS")? {
@@ -125,23 +132,43 @@ impl AuditLogBuilder {
             // On a machine of 32 bits more cannot be had in any case.
             Ok(bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)))
         };
-        if let Some(bytes) = size("JOURNAL_BYTES")? {
+        let journal_bytes = size("JOURNAL_BYTES")?;
+        if let Some(bytes) = journal_bytes {
+            check_capacity(bytes).map_err(|error| named("JOURNAL_BYTES", &error))?;
             self.journal_bytes = bytes;
         }
         if let Some(bytes) = size("MAX_RECORD_BYTES")? {
+            let text = bytes.to_string();
+            if bytes < LEAST_ENTRY {
+                return Err(wrong("MAX_RECORD_BYTES", &text, "at least 2048"));
+            }
+            // One of them alone may be made to fit by what is set in the code.
+            if journal_bytes.is_some_and(|journal| bytes > journal / 8) {
+                let expected = "at most an eighth of TRACING_AUDIT_JOURNAL_BYTES";
+                return Err(wrong("MAX_RECORD_BYTES", &text, expected));
+            }
             self.max_record_bytes = bytes;
         }
-        if let Some(bytes) = number("ROTATE_BYTES")? {
+        let at_least_one = |name| match number(name)? {
+            Some(0) => Err(wrong(name, "0", "at least 1")),
+            number => Ok(number),
+        };
+        if let Some(bytes) = at_least_one("ROTATE_BYTES")? {
             self.rotate_bytes = bytes;
         }
-        if let Some(seconds) = number("ROTATE_SECONDS")? {
+        if let Some(seconds) = at_least_one("ROTATE_SECONDS")? {
             self.rotate_every = Duration::from_secs(seconds);
         }
         if let Some(milliseconds) = number("SYNC_MILLISECONDS")? {
             self.sync_every = Duration::from_millis(milliseconds);
         }
         if let Some(text) = get(variable, "COMPRESSION_LEVEL")? {
-            self.compression_level = parsed("COMPRESSION_LEVEL", &text, "a number from 1 to 9")?;
+            let expected = "a number from 1 to 9";
+            let level = parsed("COMPRESSION_LEVEL", &text, expected)?;
+            if Level::new(level).is_none() {
+                return Err(wrong("COMPRESSION_LEVEL", &text, expected));
+            }
+            self.compression_level = level;
         }
         Ok(self)
     }
@@ -180,6 +207,15 @@ fn wrong(name: &str, text: &str, expected: &str) -> Error {
         format!("{PREFIX}{name}"),
         format!("{text:?} is not {expected}"),
     )
+}
+
+/// The error of a setting, as that of its variable.
+fn named(name: &str, error: &Error) -> Error {
+    let name = format!("{PREFIX}{name}");
+    match error {
+        Error::Invalid { problem, .. } => Error::invalid(name, problem.clone()),
+        other => Error::invalid(name, other.to_string()),
+    }
 }
 
 #[cfg(test)]
@@ -266,6 +302,20 @@ mod tests {
                 "best",
                 "\"best\" is not a number from 1 to 9",
             ),
+            (
+                "COMPRESSION_LEVEL",
+                "12",
+                "\"12\" is not a number from 1 to 9",
+            ),
+            ("SOURCE", "my app", "\"my app\" is not 1 to 64 letters"),
+            (
+                "JOURNAL_BYTES",
+                "1000",
+                "1000 must be a power of two from 4096",
+            ),
+            ("MAX_RECORD_BYTES", "10", "\"10\" is not at least 2048"),
+            ("ROTATE_SECONDS", "0", "\"0\" is not at least 1"),
+            ("ROTATE_BYTES", "0", "\"0\" is not at least 1"),
         ] {
             let name = format!("{PREFIX}{name}");
             let wrong = described(&[("TRACING_AUDIT_DIR", "audit"), (&name, value)]);
@@ -275,6 +325,16 @@ mod tests {
                 "{message}"
             );
         }
+        let both = [
+            ("TRACING_AUDIT_DIR", "audit"),
+            ("TRACING_AUDIT_JOURNAL_BYTES", "16384"),
+            ("TRACING_AUDIT_MAX_RECORD_BYTES", "4096"),
+        ];
+        let message = described(&both).unwrap_err().to_string();
+        assert!(
+            message.contains("TRACING_AUDIT_MAX_RECORD_BYTES") && message.contains("an eighth"),
+            "{message}"
+        );
         let message = described(&[]).unwrap_err().to_string();
         assert!(
             message.contains("TRACING_AUDIT_DIR") && message.contains("not set"),
