@@ -118,6 +118,7 @@ pub(crate) mod lock;
 mod maintain;
 mod mend;
 mod open;
+mod planted;
 mod pointer;
 mod prepare;
 mod prune;

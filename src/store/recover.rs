@@ -266,7 +266,7 @@ fn read_journal(
         }
     }
     let read = || {
-        let bytes = place.read(fs, layout).map_err(Error::io("read", ring))?;
+        let bytes = place.read(fs, layout)?;
         let leftover = Leftover::parse(ring, bytes)?;
         match leftover {
             None if place.pointer().is_some() => {

@@ -10,6 +10,7 @@ use std::{
 use serde::Deserialize;
 
 use super::{
+    document::LONGEST,
     fs::{self, Fs},
     layout::Layout,
     names::FileStem,
@@ -82,7 +83,7 @@ pub(super) struct Undelivered(Vec<(String, Queue, BTreeSet<FileStem>)>);
 impl Undelivered {
     pub(super) fn read(fs: &dyn Fs, layout: &Layout) -> Result<Self> {
         let path = layout.document("webhooks");
-        let text = match fs::read(fs, &path) {
+        let text = match fs::read_at_most(fs, &path, LONGEST) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Self(Vec::new())),
             // Without knowing who waits, nothing goes.
             read => read.map_err(Error::io("read", &path))?,
@@ -93,7 +94,7 @@ impl Undelivered {
         for Webhook { name, id } in all.webhooks {
             let path = layout.document(&format!("webhook-{name}.{id}"));
             // One that can't be read needs all, for the week that is granted.
-            let queue: Queue = fs::read(fs, &path)
+            let queue: Queue = fs::read_at_most(fs, &path, LONGEST)
                 .ok()
                 .and_then(|text| serde_json::from_slice(&text).ok())
                 .unwrap_or_default();

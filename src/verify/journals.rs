@@ -120,8 +120,10 @@ fn read(fs: &dyn Fs, layout: &Layout, place: &JournalPlace) -> Result<Option<Lef
     loop {
         attempts += 1;
         let bytes = match place.read(fs, layout) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            bytes => bytes.map_err(Error::io("read", path))?,
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Ok(None);
+            }
+            bytes => bytes?,
         };
         match Leftover::parse(path, bytes) {
             Err(Error::Damaged { .. }) if attempts < ATTEMPTS => {}
