@@ -85,6 +85,7 @@ pub(crate) mod keys;
 pub(crate) mod layout;
 pub(crate) mod listing;
 pub(crate) mod live_reader;
+pub(crate) mod living;
 pub(crate) mod names;
 pub(crate) mod numbers;
 #[cfg(test)]
