@@ -2,6 +2,8 @@
 //!
 //! Shared by both ends of the live ring and by recovery, so that they can't disagree.
 
+use std::path::Path;
+
 use crate::{
     entry::StreamId,
     error::{Error, Result},
@@ -98,6 +100,16 @@ impl Header {
             put(&mut page, at::SLOTS[0] + 8 * word, &value.to_ne_bytes());
         }
         page
+    }
+
+    /// An error unless the file at `path` has the length that this says.
+    pub(super) fn check_len(&self, path: &Path, len: u64) -> Result<()> {
+        let ours = (PAGE + self.capacity) as u64;
+        if len == ours {
+            return Ok(());
+        }
+        let what = format!("it has {len} bytes, its header says {ours}");
+        Err(Error::damaged(path, what))
     }
 
     /// Reads the identity; the error says in words what is wrong with it.

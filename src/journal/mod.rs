@@ -116,7 +116,7 @@ mod loom_model;
 #[cfg(test)]
 mod tests;
 
-use std::{io, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
 pub(crate) use at_exit::at_exit;
 pub(crate) use consumer::Consumer;
@@ -128,7 +128,10 @@ pub(crate) use producer::{Producer, PushError};
 pub(crate) use recover::Leftover;
 pub(crate) use region::Region;
 
-use crate::{entry::StreamId, error::Result};
+use crate::{
+    entry::StreamId,
+    error::{Error, Result},
+};
 use producer::Ring;
 
 /// A place in the ring, counted in bytes since its creation.
@@ -167,6 +170,22 @@ impl Dropped {
 pub(crate) fn file_len(capacity: usize) -> Result<usize> {
     layout::check_capacity(capacity)?;
     Ok(layout::PAGE + capacity)
+}
+
+/// More bytes than that no journal's file has.
+pub(crate) const LONGEST_FILE: u64 = layout::PAGE as u64 + (1 << 31);
+
+/// An error if a file of `len` bytes, which begins with `page`, can't be a journal by that alone.
+pub(crate) fn check_len(path: &Path, len: u64, page: &[u8]) -> Result<()> {
+    if len > LONGEST_FILE {
+        let what = format!("it has {len} bytes, which no journal has");
+        return Err(Error::damaged(path, what));
+    }
+    let header = page.first_chunk().map(layout::Header::parse);
+    match header {
+        Some(Ok(header)) => header.check_len(path, len),
+        _ => Ok(()),
+    }
 }
 
 /// Begins the journal of `stream` in a region of [`file_len`] zeros, and gives its two ends. Its

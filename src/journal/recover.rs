@@ -63,14 +63,7 @@ impl Leftover {
         let page = bytes.first_chunk::<PAGE>().copied();
         let page = page.ok_or_else(|| Error::damaged(path, "it has no header"))?;
         let header = Header::parse(&page).map_err(|what| Error::damaged(path, what))?;
-        if bytes.len() != PAGE + header.capacity {
-            let what = format!(
-                "it has {} bytes, its header says {}",
-                bytes.len(),
-                PAGE + header.capacity
-            );
-            return Err(Error::damaged(path, what));
-        }
+        header.check_len(path, bytes.len() as u64)?;
         let newest = Slot::newest(&page);
         let slot = newest.ok_or_else(|| {
             Error::damaged(

@@ -472,6 +472,7 @@ impl AuditLogBuilder {
             permissions: self.permissions,
             journal_capacity: self.journal_bytes,
             journal_dir: self.journal_dir,
+            needs_hash_keys: self.hash_keys.is_empty(),
             writer: WriterOptions {
                 rotate_bytes: self.rotate_bytes.max(1),
                 rotate_age: self.rotate_every,

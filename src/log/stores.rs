@@ -70,6 +70,8 @@ impl Stores {
             // As it was resolved, for the same reason as the log's own directory.
             *dir = store.journal_dir().unwrap_or(dir).to_owned();
         }
+        // A child hashes with the keys that its parent read.
+        options.needs_hash_keys = false;
         let root = store.layout.root();
         let here = Here::new(options.health.clone());
         let (layout, stream) = (store.layout.clone(), store.stream.clone());
@@ -170,7 +172,10 @@ impl Stores {
 
     /// Closes this process's store, if it has one, when nobody is left to hear of an error.
     pub(super) fn let_go(&self) {
-        let Some(opened) = self.opened() else { return };
+        // How it ended is known to who closed it.
+        let Some(opened) = self.opened().filter(|opened| !opened.store.is_over()) else {
+            return;
+        };
         self.here().closed.store(true, Relaxed);
         if let Err(error) = opened.store.close() {
             // This runs in destructors, where a panic of another's layer would abort the process.

@@ -1,6 +1,7 @@
 //! A writer that dies while callers stand before its full journal.
 
 use std::{
+    fs,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -13,7 +14,7 @@ use std::{
 use tracing_subscriber::prelude::*;
 
 use crate::{
-    AuditLog, HashKey, Problem,
+    AuditLog, Error, HashKey, Problem,
     store::{Store, clock::SystemClock, sim::SimFs},
 };
 
@@ -94,4 +95,24 @@ fn no_caller_stands_before_the_full_journal_of_a_writer_that_died() {
         problems.len() == 1 && problems.iter().all(died),
         "{problems:?}"
     );
+}
+
+#[test]
+fn a_log_whose_keys_are_damaged_begins_no_stream() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || AuditLog::builder(dir.path()).source("app").open();
+    open().unwrap().close().unwrap();
+    let keys = dir.path().join("state/hash-keys.json");
+    let whole = fs::read(&keys).unwrap();
+    fs::write(&keys, "{").unwrap();
+    let error = open().unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    for begun in ["state/journal", "state/locks"] {
+        let left = fs::read_dir(dir.path().join(begun)).unwrap();
+        let left = left.map(|entry| entry.unwrap().file_name());
+        let streams = left.filter(|name| name.to_string_lossy().starts_with("app-"));
+        assert_eq!(streams.count(), 0, "{begun}");
+    }
+    fs::write(&keys, whole).unwrap();
+    open().unwrap().close().unwrap();
 }

@@ -16,8 +16,9 @@ use super::{
     fs::{Fs, FsLock},
     health::Health,
     journal_place::JournalPlace,
+    keys,
     layout::Layout,
-    lifecycle,
+    lifecycle, living,
     open::StoreOptions,
     prepare::{prepare, prepare_journal_dir},
     prune::Pruner,
@@ -38,6 +39,8 @@ pub(super) struct Assembled {
     pub(super) layout: Layout,
     pub(super) stream: StreamId,
     pub(super) lock: Box<dyn FsLock>,
+    /// On the journal; see [`living`].
+    pub(super) journal_lock: Option<Box<dyn FsLock>>,
     pub(super) producer: Producer,
     pub(super) durability: &'static Durability,
     /// The journal's file.
@@ -66,6 +69,9 @@ pub(super) fn assemble(
     let health = options.health;
     let capacity = options.journal_capacity;
     let begin = || {
+        if options.needs_hash_keys {
+            keys::ensure_on(fs.clone(), &layout)?;
+        }
         begin_stream(
             &*fs,
             &layout,
@@ -96,14 +102,34 @@ pub(super) fn assemble(
         mut consumer,
     } = begun;
     let journal = place.path().to_owned();
-    if let Some(settings) = &options.lifecycle {
-        let opened = lifecycle::opened(settings).render(&options.source);
-        let refused = |why| Error::io("write an entry to", &journal)(io::Error::other(why));
-        producer.push(&opened).map_err(refused)?;
-        // After it, so that what says of itself that it was alive has said that it was opened.
-        consumer.note_alive(clock.now().as_micros());
-    }
-    let watch = Watch::new(&*fs, &layout, place, dir, clock.monotonic())?;
+    let journal_lock = living::hold(&*fs, &place);
+    let watched = Watch::new(
+        &*fs,
+        &layout,
+        &stream,
+        place.clone(),
+        dir,
+        clock.monotonic(),
+    );
+    let watched = watched.and_then(|watch| {
+        if let Some(settings) = &options.lifecycle {
+            let opened = lifecycle::opened(settings).render(&options.source);
+            let refused = |why| Error::io("write an entry to", &journal)(io::Error::other(why));
+            producer.push(&opened).map_err(refused)?;
+            // After it, so that what says of itself that it was alive has said that it was opened.
+            consumer.note_alive(clock.now().as_micros());
+        }
+        Ok(watch)
+    });
+    let watch = match watched {
+        Ok(watch) => watch,
+        Err(error) => {
+            // The log was not opened, so nobody is to find that its process died.
+            let _ = place.remove(&*fs, &layout, None);
+            let _ = lock.remove();
+            return Err(error);
+        }
+    };
     let durability = Durability::leak();
     let stopping = Arc::new(AtomicBool::new(false));
     let (jobs, queue) = mpsc::channel();
@@ -138,6 +164,7 @@ pub(super) fn assemble(
         layout,
         stream,
         lock,
+        journal_lock,
         producer,
         durability,
         journal,

@@ -175,6 +175,13 @@ impl OwnEntries {
         self.reported_drops
     }
 
+    /// Whether an entry that reports dropped events is not durable yet.
+    pub(super) fn have_drops(&self) -> bool {
+        let taken = self.taken.iter().map(|(_, own)| own);
+        let mut all = taken.chain(&self.waiting);
+        all.any(|own| own.reports_drops.is_some())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.closing != Closing::Waiting
     }

@@ -2,12 +2,15 @@
 
 use std::{
     fmt,
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
     time::{Duration, Instant},
 };
 
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 
+use super::access;
 use crate::entry::Timestamp;
 
 /// Where the store gets the time from.
@@ -73,7 +76,15 @@ impl Clock for SystemClock {
     }
 
     fn of_disk(&self, touched: &Path) -> Option<Timestamp> {
-        let file = std::fs::File::open(touched).ok()?;
+        let mut options = OpenOptions::new();
+        let file = options
+            .read(true)
+            .custom_flags(access::itself())
+            .open(touched)
+            .ok()?;
+        if !file.metadata().ok()?.is_file() {
+            return None;
+        }
         let times = Timestamps {
             last_access: Timespec {
                 tv_sec: 0,
@@ -142,5 +153,10 @@ mod tests {
         let touched = clock.of_disk(file.path()).unwrap();
         assert!(touched.as_micros() > now.as_micros() - 1_000_000);
         assert_eq!(clock.of_disk(Path::new("/nowhere/at/all")), None);
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
+        assert_eq!(clock.of_disk(&pipe), None, "at once");
     }
 }

@@ -23,6 +23,8 @@ use crate::error::{Error, Result};
 
 /// How long a change waits for others.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A document has some entries, each of some hundred bytes; the longest may be a webhook's queue.
+pub(super) const LONGEST: u64 = 256 << 20;
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Which file it is: device and inode, length, time of change. A replaced file is another inode.
@@ -77,7 +79,7 @@ impl Document {
 
     /// What it says; the default if there is none yet.
     pub(crate) fn read<T: DeserializeOwned + Default>(&self) -> Result<T> {
-        match fs::read(&*self.fs, &self.path) {
+        match fs::read_at_most(&*self.fs, &self.path, LONGEST) {
             Ok(text) => match serde_json::from_slice::<Versioned<T>>(&text) {
                 Ok(document) if document.version == 1 => Ok(document.content),
                 Ok(document) => Err(Error::damaged(

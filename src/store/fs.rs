@@ -232,6 +232,23 @@ pub(crate) fn read_full_at(file: &dyn FsFile, buffer: &mut [u8], offset: u64) ->
     Ok(filled)
 }
 
+/// All bytes of a file that is never longer than `most`. One that is, is not what was written: its
+/// length may be more than there is memory.
+pub(crate) fn read_at_most(fs: &dyn Fs, path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    read_all_at_most(&*fs.open_read(path)?, most)
+}
+
+/// The same of an open file.
+pub(crate) fn read_all_at_most(file: &dyn FsFile, most: u64) -> io::Result<Vec<u8>> {
+    let len = file.identity()?.len;
+    if len > most {
+        let what =
+            format!("it has {len} bytes, and nothing that is kept there has more than {most}");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
+    }
+    read_all(file)
+}
+
 /// All of a file's bytes.
 pub(crate) fn read(fs: &dyn Fs, path: &Path) -> io::Result<Vec<u8>> {
     read_all(&*fs.open_read(path)?)
@@ -362,7 +379,7 @@ impl Fs for OsFs {
     }
 
     fn open_write(&self, path: &Path) -> io::Result<Box<dyn FsFile>> {
-        let file = open_regular(path, fs::OpenOptions::new().read(true).append(true))?;
+        let file = open_itself(path, fs::OpenOptions::new().read(true).append(true))?;
         Ok(Box::new(OsFile(file)))
     }
 
@@ -448,7 +465,7 @@ impl Fs for OsFs {
     }
 
     fn overwrite(&self, path: &Path, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let file = open_regular(path, fs::OpenOptions::new().write(true))?;
+        let file = open_itself(path, fs::OpenOptions::new().write(true))?;
         if file.metadata()?.len() < offset + bytes.len() as u64 {
             return Err(io::Error::other(
                 "it is shorter than what is written over it",
@@ -510,8 +527,16 @@ impl Fs for OsFs {
 
 /// Opens what must be a regular file. Without waiting: opening a pipe would wait for its other end.
 fn open_regular(path: &Path, options: &mut fs::OpenOptions) -> io::Result<fs::File> {
-    let no_wait = OFlags::NONBLOCK.bits().cast_signed();
-    let file = options.custom_flags(no_wait).open(path)?;
+    open_with(path, options, OFlags::NONBLOCK.bits().cast_signed())
+}
+
+/// The same, and not what a link leads to: for what is written to.
+fn open_itself(path: &Path, options: &mut fs::OpenOptions) -> io::Result<fs::File> {
+    open_with(path, options, access::itself())
+}
+
+fn open_with(path: &Path, options: &mut fs::OpenOptions, flags: i32) -> io::Result<fs::File> {
+    let file = options.custom_flags(flags).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }

@@ -69,6 +69,10 @@ pub enum Problem {
     /// are still written, but those of the last milliseconds are lost if the process is killed:
     /// restart it.
     JournalLost(String),
+    /// The lock of the stream, a file in `state/locks`, was deleted or replaced by someone else.
+    /// Other processes take this one for dead, and tell it from a dead one by its journal alone:
+    /// restart it.
+    LockLost(String),
     /// The log's directory is no longer where it was opened: it was moved, or a link to it now
     /// points to another. The log goes on in the old one; restart the process to use the new one.
     /// If the directory itself was moved, nothing is created where it was: the log goes on in the file
@@ -137,6 +141,7 @@ impl fmt::Display for Problem {
                 "{count} audit events were dropped because the journal was full"
             ),
             Self::JournalLost(what) => write!(f, "the journal of the audit log is gone: {what}"),
+            Self::LockLost(what) => write!(f, "the lock of the audit log is gone: {what}"),
             Self::DirectoryMoved(what) => write!(f, "the audit log's directory was moved: {what}"),
             Self::ThreadDied(what) => write!(f, "a thread of the audit log died: {what}"),
             Self::PruneHeldBack { why, lasting: _ } => {
@@ -354,7 +359,10 @@ impl Health {
             Problem::PruneResumed => trouble.prune_clock = None,
             Problem::PruneLocked(_) => trouble.prune_lock = text(),
             Problem::PruneUnlocked => trouble.prune_lock = None,
-            Problem::JournalLost(_) | Problem::DirectoryMoved(_) | Problem::ThreadDied(_) => {
+            Problem::JournalLost(_)
+            | Problem::LockLost(_)
+            | Problem::DirectoryMoved(_)
+            | Problem::ThreadDied(_) => {
                 drop(trouble);
                 self.note_lasting(problem.to_string());
             }

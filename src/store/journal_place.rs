@@ -18,7 +18,7 @@ use std::{
 };
 
 use super::{
-    fs::{self, Fs, Identity},
+    fs::{self, Fs, FsFile, Identity},
     layout::{Layout, RING},
     pointer::{self, Found, Home, Pointer, Step},
     tmp::TmpFile,
@@ -138,11 +138,22 @@ impl JournalPlace {
         &self.path
     }
 
-    /// All bytes of the journal's file.
-    pub(crate) fn read(&self, fs: &dyn Fs, layout: &Layout) -> io::Result<Vec<u8>> {
+    /// All bytes of the journal's file. What is too long for one is [`Error::Damaged`], and not
+    /// read.
+    pub(crate) fn read(&self, fs: &dyn Fs, layout: &Layout) -> Result<Vec<u8>> {
+        let error = || Error::io("read", &self.path);
+        let file = self.open(fs, layout).map_err(error())?;
+        let len = file.identity().map_err(error())?.len;
+        let mut page = [0; 4096];
+        let read = fs::read_full_at(&*file, &mut page, 0).map_err(error())?;
+        journal::check_len(&self.path, len, page.get(..read).unwrap_or_default())?;
+        fs::read_all_at_most(&*file, journal::LONGEST_FILE).map_err(error())
+    }
+
+    fn open(&self, fs: &dyn Fs, layout: &Layout) -> io::Result<Box<dyn FsFile>> {
         match self.pointer {
-            Some(_) => fs::read_all(&*fs.open_journal(layout, &self.path)?),
-            None => fs::read(fs, &self.path),
+            Some(_) => fs.open_journal(layout, &self.path),
+            None => fs.open_read(&self.path),
         }
     }
 
@@ -348,7 +359,9 @@ impl JournalPlace {
             return Ok(aside);
         };
         // A copy: the journal's own directory may not last.
-        let bytes = self.read(fs, layout).map_err(Error::io("read", path))?;
+        let file = self.open(fs, layout).map_err(Error::io("read", path))?;
+        let bytes = fs::read_all_at_most(&*file, journal::LONGEST_FILE);
+        let bytes = bytes.map_err(Error::io("read", path))?;
         let aside = self.log_dir.join(name).with_extension("ring.damaged");
         let copy = TmpFile::create(fs, layout, &name.to_string_lossy())?;
         copy.append(&bytes)?;

@@ -43,6 +43,7 @@ fn options() -> StoreOptions {
         source: "app".parse().unwrap(),
         journal_capacity: 1 << 14,
         journal_dir: Some(ELSEWHERE.into()),
+        needs_hash_keys: false,
         lifecycle: None,
         writer: WriterOptions {
             rotate_bytes: 900,

@@ -1,8 +1,14 @@
 //! The keys of hashed values, in `state/hash-keys.json`: the newest last.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::{document::Document, layout::Layout};
+use super::{
+    document::Document,
+    fs::{Fs, OsFs},
+    layout::Layout,
+};
 use crate::{
     entry::HashKey,
     error::{Error, Result},
@@ -15,7 +21,11 @@ struct Keys {
 }
 
 fn document(layout: &Layout) -> Document {
-    Document::new(layout, "hash-keys", "hash-keys")
+    document_on(Arc::new(OsFs), layout)
+}
+
+fn document_on(fs: Arc<dyn Fs>, layout: &Layout) -> Document {
+    Document::on(fs, layout, "hash-keys", "hash-keys")
 }
 
 /// All keys, the current one last; none, if nothing was ever written here.
@@ -25,11 +35,17 @@ pub(crate) fn hash_keys(layout: &Layout) -> Result<Vec<HashKey>> {
 
 /// All keys; the first is made if there is none.
 pub(crate) fn ensure_hash_keys(layout: &Layout) -> Result<Vec<HashKey>> {
-    let keys = hash_keys(layout)?;
+    ensure_on(Arc::new(OsFs), layout)
+}
+
+/// The same on this file system.
+pub(super) fn ensure_on(fs: Arc<dyn Fs>, layout: &Layout) -> Result<Vec<HashKey>> {
+    let document = document_on(fs, layout);
+    let keys = document.read::<Keys>()?.keys;
     if !keys.is_empty() {
         return Ok(keys);
     }
-    document(layout).change(|keys: &mut Keys| {
+    document.change(|keys: &mut Keys| {
         if keys.keys.is_empty() {
             keys.keys.push(HashKey::random("k1")?);
         }

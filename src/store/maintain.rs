@@ -83,12 +83,20 @@ pub(crate) fn recover_all(dir: &Path, mut done: impl FnMut(RecoveredStream)) -> 
         done(completed);
     }
     // The twins of what was sealed before; their grace is cut short.
+    let mut failed = None;
     for stem in Survey::take(&fs, &layout)?.all_live() {
-        if !fs.is_locked(&layout.lock(stem.stream.as_str()))? && is_sealed(&fs, &layout, stem)? {
-            remove_twin(&fs, &layout, stem)?;
+        if let Err(error) = remove_left_twin(&fs, &layout, stem) {
+            failed.get_or_insert(error);
         }
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
+}
+
+fn remove_left_twin(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<()> {
+    if fs.is_locked(&layout.lock(stem.stream.as_str()))? || !is_sealed(fs, layout, stem)? {
+        return Ok(());
+    }
+    remove_twin(fs, layout, stem)
 }
 
 fn is_sealed(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<bool> {
@@ -138,5 +146,69 @@ impl Store {
                 .detail("clock", now.to_string()),
             )
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::store::{
+        prepare::prepare,
+        samples::{lines, stem},
+    };
+
+    fn recovered(dir: &Path) -> (Result<()>, Vec<String>) {
+        let mut problems = Vec::new();
+        let result = recover_all(dir, |stream| problems.extend(stream.problems));
+        (result, problems)
+    }
+
+    #[test]
+    fn a_twin_that_differs_keeps_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = prepare(&OsFs, dir.path(), None).unwrap();
+        for number in 1..=3 {
+            let text = lines(u64::from(number) * 1000, 100);
+            fs::write(layout.live(&stem(number)), text).unwrap();
+            seal::seal(&OsFs, &layout, &stem(number), Level::FASTEST).unwrap();
+        }
+        fs::write(layout.live(&stem(1)), "not ours\n").unwrap();
+        let (result, problems) = recovered(dir.path());
+        let error = result.unwrap_err();
+        assert!(matches!(error, Error::Damaged { .. }), "{error}");
+        assert_eq!(problems, [] as [String; 0]);
+        let left = [1, 2, 3].map(|number| layout.live(&stem(number)).exists());
+        assert_eq!(left, [true, false, false]);
+    }
+
+    #[test]
+    fn a_lock_that_is_a_pipe_and_a_journal_without_end_keep_nobody_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = prepare(&OsFs, dir.path(), None).unwrap();
+        let endless = |path: &Path| fs::File::create(path).unwrap().set_len(1 << 40).unwrap();
+        let stream = |name: &str| name.parse::<StreamId>().unwrap();
+        let ring = layout.ring(&stream("app-00000a"));
+        endless(&ring);
+        endless(&layout.pointer(&stream("app-00000b")));
+        fs::write(layout.ring(&stream("app-00000c")), "").unwrap();
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        let lock = layout.lock("app-00000c");
+        rustix::fs::mkfifoat(rustix::fs::CWD, lock, mode).unwrap();
+        let (result, problems) = recovered(dir.path());
+        result.unwrap();
+        for what in [
+            "no journal has",
+            "nothing that is kept",
+            "not a regular file",
+        ] {
+            let told = problems.iter().filter(|problem| problem.contains(what));
+            assert_eq!(told.count(), 1, "{what}: {problems:#?}");
+        }
+        assert!(ring.with_extension("ring.damaged").exists());
+        let keys = layout.document("hash-keys");
+        endless(&keys);
+        assert!(crate::store::keys::hash_keys(&layout).is_err());
     }
 }

@@ -85,6 +85,7 @@ pub(crate) mod keys;
 pub(crate) mod layout;
 pub(crate) mod listing;
 pub(crate) mod live_reader;
+pub(crate) mod living;
 pub(crate) mod names;
 pub(crate) mod numbers;
 #[cfg(test)]
@@ -119,6 +120,7 @@ mod maintain;
 mod mend;
 mod open;
 mod own_journal;
+mod planted;
 mod pointer;
 mod prepare;
 mod prune;

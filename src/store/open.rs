@@ -5,11 +5,11 @@ use std::{
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc::{self, Sender},
     },
-    thread::{self, JoinHandle},
+    thread::{self, JoinHandle, ThreadId},
 };
 
 use super::{
@@ -29,7 +29,7 @@ use super::{
 use crate::{
     entry::{OwnEntry, Severity, Source, StreamId, Timestamp},
     error::{Error, Result},
-    journal::{Durability, Producer},
+    journal::{Durability, Process, Producer},
 };
 
 /// How a directory is written.
@@ -41,6 +41,8 @@ pub(crate) struct StoreOptions {
     pub(crate) journal_capacity: usize,
     /// Where the journal is to be, if not in the log's directory.
     pub(crate) journal_dir: Option<PathBuf>,
+    /// Whether the directory has to have keys for hashed values before a stream is begun.
+    pub(crate) needs_hash_keys: bool,
     /// What the entry about the opening says of the settings; without it, there are no entries
     /// about opening and closing.
     pub(crate) lifecycle: Option<Settings>,
@@ -51,7 +53,7 @@ pub(crate) struct StoreOptions {
     pub(crate) health: Arc<Health>,
 }
 
-/// A directory that is open for writing by one stream.
+/// A directory that is open for writing by one stream. Dropping it closes it.
 pub(crate) struct Store {
     pub(crate) layout: Layout,
     pub(crate) stream: StreamId,
@@ -63,23 +65,27 @@ pub(crate) struct Store {
     journal: PathBuf,
     sealer: Sender<Job>,
     stopping: Arc<AtomicBool>,
-    threads: Mutex<Option<Threads>>,
+    /// The writer and the sealer.
+    ids: [ThreadId; 2],
+    /// Held while the log is closed: who closes it as well waits for the end of that.
+    running: Mutex<Running>,
+    /// In a child by `fork` it is the parent's.
+    process: Process,
+}
+
+enum Running {
+    Threads(Threads),
+    /// The log was closed, and how that ended.
+    Over(Result<()>),
 }
 
 struct Threads {
     /// `None` if it was never given its work.
     writer: JoinHandle<Option<Result<()>>>,
     sealer: JoinHandle<Option<()>>,
+    /// Free before the other: who gets that one finds this one free as well.
+    journal_lock: Option<Box<dyn FsLock>>,
     lock: Box<dyn FsLock>,
-}
-
-impl Threads {
-    fn include_this(&self) -> bool {
-        let this = thread::current().id();
-        [self.writer.thread(), self.sealer.thread()]
-            .iter()
-            .any(|thread| thread.id() == this)
-    }
 }
 
 impl Store {
@@ -104,6 +110,7 @@ impl Store {
             layout,
             stream,
             lock,
+            journal_lock,
             producer,
             durability,
             journal,
@@ -131,6 +138,7 @@ impl Store {
         let threads = Threads {
             writer: writing.begin(writer),
             sealer: sealing.begin(sealer),
+            journal_lock,
             lock,
         };
         Ok(Self {
@@ -143,28 +151,51 @@ impl Store {
             journal,
             sealer: jobs,
             stopping,
-            threads: Mutex::new(Some(threads)),
+            ids: [threads.writer.thread().id(), threads.sealer.thread().id()],
+            running: Mutex::new(Running::Threads(threads)),
+            process: Process::current(),
         })
     }
 
-    /// Takes no more events, writes and syncs those taken, and stops. Doing it twice does nothing.
+    /// Takes no more events, writes and syncs those taken, and stops. Done twice, also at once, it
+    /// ends the second time as it did the first.
     ///
     /// One of the threads that are to stop can't do it, as a callback on it would: then an error
     /// says so, and it is left to another thread.
     pub(crate) fn close(&self) -> Result<()> {
         self.producer.close();
         self.durability.nudge();
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        if threads.as_ref().is_some_and(Threads::include_this) {
+        // Before the lock: who holds it may be waiting for this thread.
+        if self.ids.contains(&thread::current().id()) {
             let why = "`on_problem` runs on the log's own thread, which can't wait for itself: \
                        close the log on another one";
             return Err(Error::io("close", &self.journal)(io::Error::other(why)));
         }
-        let taken = threads.take();
-        drop(threads);
-        let Some(threads) = taken else {
-            return Ok(());
+        let mut running = self.lock();
+        let over = Running::Over(Err(Error::Closed));
+        let result = match std::mem::replace(&mut *running, over) {
+            Running::Threads(threads) => self.end(threads),
+            Running::Over(result) => result,
         };
+        let again = match &result {
+            Ok(()) => Ok(()),
+            Err(error) => Err(again(error)),
+        };
+        *running = Running::Over(again);
+        result
+    }
+
+    /// Whether it was closed, well or not.
+    pub(crate) fn is_over(&self) -> bool {
+        let running = self.running.try_lock();
+        running.is_ok_and(|running| matches!(*running, Running::Over(_)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self, threads: Threads) -> Result<()> {
         let written =
             threads.writer.join().ok().flatten().unwrap_or_else(|| {
                 Err(Error::damaged(&self.journal, "the writer thread panicked"))
@@ -172,6 +203,7 @@ impl Store {
         self.stopping.store(true, Ordering::Release);
         let _ = self.sealer.send(Job::Stop);
         let _ = threads.sealer.join();
+        drop(threads.journal_lock);
         // After an error the journal is still there, and so is the lock's file; but it is free, and
         // the next process recovers.
         if written.is_ok() {
@@ -234,6 +266,36 @@ impl Store {
     /// Removes what is past its retention, soon.
     pub(crate) fn prune_soon(&self) {
         let _ = self.sealer.send(Job::Prune);
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // A child by `fork` has none of the threads, and the stream is not its own.
+        if self.process.is_current() {
+            // Who wants to know how that ends closes it.
+            drop(self.close());
+        }
+    }
+}
+
+/// The same error once more.
+fn again(error: &Error) -> Error {
+    match error {
+        Error::Io {
+            operation,
+            path,
+            source,
+        } => {
+            let source = match source.raw_os_error() {
+                Some(number) => io::Error::from_raw_os_error(number),
+                None => io::Error::new(source.kind(), source.to_string()),
+            };
+            Error::io(operation, path)(source)
+        }
+        Error::Damaged { path, what } => Error::damaged(path, what),
+        // No step of closing fails with another.
+        other => Error::Conflict(other.to_string()),
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
 
 use super::*;
 use crate::{
+    entry::json::members,
     journal::{Fate, PushError},
     store::{
         SpaceAction, Watermarks,
@@ -36,6 +37,7 @@ fn options(rotate_bytes: u64) -> (StoreOptions, Receiver<Problem>) {
         source: "app".parse().unwrap(),
         journal_capacity: 1 << 14,
         journal_dir: None,
+        needs_hash_keys: false,
         lifecycle: None,
         writer: WriterOptions {
             rotate_bytes,
@@ -295,4 +297,110 @@ fn a_thread_that_cannot_be_started_leaves_nothing_behind() {
         process.end();
         assert_eq!(recovered(&disk, &[id]), [1]);
     }
+}
+
+/// What a stream has beside its files.
+fn begun(disk: &SimFs) -> Vec<PathBuf> {
+    let mut left = disk.files("/log/state/journal");
+    left.extend(disk.files("/log/state/locks"));
+    left
+}
+
+#[test]
+fn what_is_dropped_is_closed() {
+    let disk = disk();
+    let process = disk.process();
+    let store = open(&process, options(1 << 20).0).unwrap();
+    let (id, _) = push(&store, 0).unwrap();
+    soon("drop", move || drop(store));
+    assert_eq!(begun(&disk), [] as [PathBuf; 0]);
+    process.end();
+    assert_eq!(recovered(&disk, &[id]), [1]);
+}
+
+#[test]
+fn an_opening_that_fails_begins_no_stream() {
+    let disk = disk();
+    // More than the journal takes.
+    let (mut refused, _) = options(1 << 20);
+    refused.lifecycle = Some(members! { "note": "x".repeat(1 << 14) });
+    open(&disk.process(), refused).err().unwrap();
+    assert_eq!(begun(&disk), [] as [PathBuf; 0]);
+    disk.put("/log/state/hash-keys.json", "{");
+    let (mut without_keys, _) = options(1 << 20);
+    without_keys.needs_hash_keys = true;
+    let error = open(&disk.process(), without_keys).err().unwrap();
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    assert_eq!(begun(&disk), [] as [PathBuf; 0]);
+}
+
+#[test]
+fn who_closes_a_log_again_is_told_the_same() {
+    let disk = disk();
+    let store = open(&disk.process(), options(1 << 20).0).unwrap();
+    disk.fail(|_, op| {
+        let fails = op.what == "append" && op.path.starts_with("/log/live");
+        fails.then(|| io::Error::from_raw_os_error(5))
+    });
+    push(&store, 0).unwrap();
+    let first = store.close().unwrap_err().to_string();
+    assert_eq!(store.close().unwrap_err().to_string(), first);
+    assert!(store.is_over());
+}
+
+#[test]
+fn who_closes_a_log_that_is_being_closed_waits_for_it() {
+    let disk = disk();
+    let store = Arc::new(open(&disk.process(), options(1 << 20).0).unwrap());
+    let (open_gate, gate) = channel::<()>();
+    let (arrived, arrives) = channel();
+    disk.fail(move |_, op| {
+        if op.what == "append" && op.path.starts_with("/log/live") {
+            let _ = arrived.send(());
+            let _ = gate.recv();
+        }
+        None
+    });
+    push(&store, 0).unwrap();
+    let (done, results) = channel();
+    for _ in 0..2 {
+        let (store, done) = (store.clone(), done.clone());
+        thread::spawn(move || done.send(store.close()));
+    }
+    arrives.recv_timeout(Duration::from_secs(60)).unwrap();
+    let early = results.recv_timeout(Duration::from_millis(200));
+    assert!(early.is_err(), "the writer still writes");
+    drop(open_gate);
+    for _ in 0..2 {
+        results
+            .recv_timeout(Duration::from_secs(60))
+            .unwrap()
+            .unwrap();
+    }
+}
+
+#[test]
+fn a_stream_whose_lock_was_deleted_is_not_recovered_while_its_process_lives() {
+    let disk = disk();
+    let (options_of_one, told_to_one) = options(1 << 20);
+    let one = open(&disk.process(), options_of_one).unwrap();
+    let (first, _) = push(&one, 0).unwrap();
+    let ring = one.layout.ring(&one.stream);
+    disk.take_away(one.layout.lock(one.stream.as_str()));
+    let (mut options_of_other, told) = options(1 << 20);
+    // It may seal the other's file at its end.
+    options_of_other.sealer.grace = Duration::from_secs(3600);
+    let other = open(&disk.process(), options_of_other).unwrap();
+    let problem = told.recv_timeout(Duration::from_secs(60)).unwrap();
+    let Problem::RecoveryFailed(what) = problem else {
+        panic!("{problem:?}");
+    };
+    assert!(what.contains("its process lives"), "{what}");
+    assert!(disk.bytes(&ring).is_some());
+    let problem = told_to_one.recv_timeout(Duration::from_secs(60)).unwrap();
+    assert!(matches!(problem, Problem::LockLost(_)), "{problem:?}");
+    let (second, _) = push(&one, 1).unwrap();
+    soon("close", move || one.close()).unwrap();
+    soon("close", move || other.close()).unwrap();
+    assert_eq!(recovered(&disk, &[first, second]), [1, 1]);
 }

@@ -60,12 +60,17 @@ pub(super) enum Found {
     Whole(Pointer),
 }
 
+/// A path and some words.
+const LONGEST: u64 = 64 << 10;
 const UNKNOWN: &str = "unknown";
 
 impl Pointer {
     pub(super) fn read(fs: &dyn Fs, path: &Path) -> Result<Found> {
-        match fs::read(fs, path) {
+        match fs::read_at_most(fs, path, LONGEST) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Found::Absent),
+            Err(e) if e.kind() == io::ErrorKind::FileTooLarge => {
+                Err(Error::damaged(path, e.to_string()))
+            }
             text => Self::parse(path, &text.map_err(Error::io("read", path))?),
         }
     }
@@ -159,7 +164,7 @@ pub(super) fn mark(fs: &dyn Fs, path: &Path, step: Step) -> Result<()> {
         let what = "another file took its place";
         return Err(Error::io("write", path)(io::Error::other(what)));
     }
-    let text = fs::read_all(&*file).map_err(Error::io("read", path))?;
+    let text = fs::read_all_at_most(&*file, LONGEST).map_err(Error::io("read", path))?;
     let whole = memchr::memrchr(b'\n', &text).map_or(0, |at| at + 1);
     if whole < text.len() {
         file.truncate(whole as u64)

@@ -165,7 +165,7 @@ fn is_mounted(fs: &dyn Fs, root: &Path, dir: &Path) -> bool {
 /// An error unless the directory has the format of this version.
 fn check_format(fs: &dyn Fs, layout: &Layout) -> Result<()> {
     let path = layout.format_file();
-    let found = fs::read(fs, &path).map_err(Error::io("read", &path))?;
+    let found = fs::read_at_most(fs, &path, 4096).map_err(Error::io("read", &path))?;
     if found == FORMAT.as_bytes() {
         return Ok(());
     }

@@ -73,6 +73,8 @@ pub(crate) struct Pruner {
     pushed: BTreeMap<Vec<u8>, u64>,
     /// Files whose removal is recorded, and failed.
     recorded: BTreeSet<FileStem>,
+    /// Those of them of which it is recorded again what they say of earlier removals.
+    carried_on: BTreeSet<FileStem>,
     pub(super) watch: Watch,
 }
 
@@ -90,6 +92,7 @@ impl Pruner {
             source,
             pushed: BTreeMap::new(),
             recorded: BTreeSet::new(),
+            carried_on: BTreeSet::new(),
             watch: Watch::default(),
         }
     }
@@ -100,19 +103,33 @@ impl Pruner {
         clock: &dyn Clock,
         retention: &Retention,
     ) -> Result<Option<Pruned>> {
+        match self.prune_most(clock, retention)? {
+            Some((_, Some(error))) => Err(error),
+            Some((pruned, None)) => Ok(Some(pruned)),
+            None => Ok(None),
+        }
+    }
+
+    /// The same. A file that can't be removed keeps no other: the first such error is told with
+    /// what is gone.
+    pub(super) fn prune_most(
+        &mut self,
+        clock: &dyn Clock,
+        retention: &Retention,
+    ) -> Result<Option<(Pruned, Option<Error>)>> {
         let sealed = self.sealed.clone();
         let (fs, layout) = (sealed.fs(), sealed.layout());
         let intents = Intents::new(&**fs, layout);
         let unlimited = *retention == Retention::unlimited();
         if unlimited && matches!(fs.identity(&layout.pruning()), Ok(None)) {
-            return Ok(Some(Pruned::default()));
+            return Ok(Some((Pruned::default(), None)));
         }
         let Some(_lock) = fs.try_lock(&layout.lock(hold::LOCK))? else {
             return Ok(None);
         };
         self.pay(&intents)?;
         if unlimited {
-            return Ok(Some(Pruned::default()));
+            return Ok(Some((Pruned::default(), None)));
         }
         // Without it, a full disk can't be emptied; nothing else depends on it.
         let _ = intents.prepare();
@@ -128,6 +145,9 @@ impl Pruner {
             ..Pruned::default()
         };
         let mut doomed = selection.doomed;
+        // Recorded already, and all that together: first, whatever their age.
+        doomed.sort_by_key(|file| !self.recorded.contains(&file.stem));
+        let mut failed = None;
         let mut left = match doomed.is_empty() {
             true => Left::default(),
             false => Left::look(&sealed)?,
@@ -135,18 +155,20 @@ impl Pruner {
         while !doomed.is_empty() {
             let batch = self.record(&intents, retention, &mut doomed)?;
             self.carry_on(&intents, &batch, &mut left)?;
-            let removed = prune_remove::remove(&sealed, batch)?;
+            let removed = prune_remove::remove(&sealed, batch);
             for file in &removed.files {
                 self.recorded.remove(&file.stem);
+                self.carried_on.remove(&file.stem);
             }
             pruned.bytes += removed.files.iter().map(|file| file.bytes).sum::<u64>();
             pruned.files.extend(removed.files);
-            removed.failed.map_or(Ok(()), Err)?;
+            failed = failed.or(removed.failed);
         }
-        Ok(Some(pruned))
+        Ok(Some((pruned, failed)))
     }
 
-    /// Records again what these files say about removals. They are taken out of what is left.
+    /// Records again what these files say about removals, once for each. They are taken out of what
+    /// is left.
     fn carry_on(
         &mut self,
         intents: &Intents<'_>,
@@ -157,9 +179,12 @@ impl Pruner {
         for file in &files {
             left.files.remove(file);
         }
-        for entry in removed::carried_on(&self.sealed, &files, &left.streams()) {
+        let is_new = |file: &&FileStem| !self.carried_on.contains(*file);
+        let new: Vec<&FileStem> = files.into_iter().filter(is_new).collect();
+        for entry in removed::carried_on(&self.sealed, &new, &left.streams()) {
             self.record_durably(intents, entry.render(&self.source))?;
         }
+        self.carried_on.extend(new.into_iter().cloned());
         Ok(())
     }
 

@@ -122,7 +122,7 @@ impl<'a> Intents<'a> {
 
     /// The whole entries, each with where its blocks end.
     fn read(&self) -> Result<Vec<(usize, Vec<u8>)>> {
-        let bytes = match fs::read(self.fs, &self.path) {
+        let bytes = match fs::read_at_most(self.fs, &self.path, (SLOT * SLOTS) as u64) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             bytes => bytes.map_err(Error::io("read", &self.path))?,
         };

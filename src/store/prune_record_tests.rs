@@ -192,11 +192,20 @@ fn what_is_known_of_an_idle_stream_outlives_its_files() {
     rig.fs.put(rig.layout.live(&stem), line);
     seal(&rig.fs, &rig.layout, &stem, Level::FASTEST).unwrap();
     let now = rig.after(5, 2 * MICROS_PER_DAY);
-    rig.prune(Retention::days(1), now).unwrap();
+    let stuck = rig.layout.sealed(&stem);
+    rig.fs.fail(move |_, op| {
+        let fails = op.what == "remove_file" && op.path == stuck;
+        fails.then(|| io::ErrorKind::PermissionDenied.into())
+    });
+    // Once, however often it fails.
+    for _ in 0..3 {
+        rig.prune(Retention::days(1), now).unwrap_err();
+    }
     rig.recorded().unwrap();
     let earlier = &rig.recorded().unwrap()["details"]["earlier"];
     let known = json!([{"stream": "idle-00000a", "first_seq": 1, "last_seq": 10}]);
     assert_eq!(*earlier, known);
+    assert_eq!(rig.recorded(), None);
 }
 
 #[test]
@@ -242,10 +251,44 @@ fn a_file_that_can_not_be_removed_keeps_no_other_and_is_recorded_once() {
         assert!(rig.prune_by(Retention::days(DAY), &clock).is_err());
         assert_eq!(rig.left(), [2, 5]);
     }
-    assert_eq!(rig.all_recorded(), [1, 2, 3, 4]);
+    // Nor those whose time comes later.
+    let clock = SetClock::at(rig.after(5, MICROS_PER_DAY + 1));
+    rig.trust(&clock).unwrap();
+    assert!(rig.prune_by(Retention::days(DAY), &clock).is_err());
+    assert_eq!(rig.left(), [2]);
+    assert_eq!(rig.all_recorded(), [1, 2, 3, 4, 5]);
     rig.fs.heal();
     assert_eq!(rig.prune_by(Retention::days(DAY), &clock).unwrap(), [2]);
     assert_eq!(rig.recorded(), None);
+}
+
+#[test]
+fn a_twin_that_can_not_be_removed_keeps_no_other_stream() {
+    let mut rig = rig();
+    let clock = four_are_due(&rig);
+    let other = FileStem {
+        stream: "other-00000a".parse().unwrap(),
+        ..samples::stem(1)
+    };
+    let text = samples::lines(1, 200);
+    let text = String::from_utf8(text).unwrap();
+    let text = text.replace(samples::stem(1).stream.as_str(), other.stream.as_str());
+    rig.fs.put(rig.layout.live(&other), text);
+    seal(&rig.fs, &rig.layout, &other, Level::FASTEST).unwrap();
+    rig.fs.remove_file(&rig.layout.live(&other)).unwrap();
+    let stuck = rig.layout.live(&rig.stems[0]);
+    rig.fs.put(&stuck, samples::lines((HOUR as u64) / 700, 200));
+    let fails = stuck.clone();
+    rig.fs.fail(move |_, op| {
+        let fails = op.what == "remove_file" && op.path == fails;
+        fails.then(|| io::ErrorKind::PermissionDenied.into())
+    });
+    assert!(rig.prune_by(Retention::days(DAY), &clock).is_err());
+    assert!(rig.fs.bytes(rig.layout.sealed(&other)).is_none());
+    assert_eq!(rig.left(), [1, 2, 3, 4, 5]);
+    rig.fs.heal();
+    rig.prune_by(Retention::days(DAY), &clock).unwrap();
+    assert_eq!(rig.left(), [5]);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::{
 
 use super::{
     fs::{self, Fs},
-    layout::LIVE,
+    layout::{LIVE, Layout},
     names::FileStem,
     retention::PrunedFile,
     sealed::LocalSealed,
@@ -36,17 +36,26 @@ pub(super) struct Removed {
 }
 
 /// Removes files; one that can't be removed doesn't keep the others.
-pub(super) fn remove(sealed: &LocalSealed, files: Vec<PrunedFile>) -> Result<Removed> {
-    remove_twins(sealed, &files)?;
+pub(super) fn remove(sealed: &LocalSealed, mut files: Vec<PrunedFile>) -> Removed {
     let (fs, layout) = (&**sealed.fs(), sealed.layout());
     let mut removed = Removed {
         files: Vec::new(),
         failed: None,
     };
-    let files = removed.try_each(files, |file| remove_if_there(fs, &layout.index(&file.stem)));
+    match remove_twins(sealed, &files, &mut removed.failed) {
+        Ok(stuck) => files.retain(|file| !stuck.contains(&file.stem.stream)),
+        Err(error) => {
+            removed.failed = removed.failed.or(Some(error));
+            return removed;
+        }
+    }
+    let mut files = removed.try_each(files, |file| remove_if_there(fs, &layout.index(&file.stem)));
     let days: BTreeSet<Day> = files.iter().map(|file| file.stem.day()).collect();
     for day in &days {
-        sync_if_there(fs, &layout.index_day(*day))?;
+        if let Err(error) = sync_if_there(fs, &layout.index_day(*day)) {
+            removed.failed.get_or_insert(error);
+            files.retain(|file| file.stem.day() != *day);
+        }
     }
     let gone = removed.try_each(files, |file| {
         remove_if_there(fs, &layout.sealed(&file.stem))
@@ -56,7 +65,7 @@ pub(super) fn remove(sealed: &LocalSealed, files: Vec<PrunedFile>) -> Result<Rem
         remove_if_empty(fs, &layout.index_day(day));
         remove_if_empty(fs, &layout.sealed_day(day));
     }
-    Ok(removed)
+    removed
 }
 
 impl Removed {
@@ -77,7 +86,12 @@ impl Removed {
     }
 }
 
-fn remove_twins(sealed: &LocalSealed, files: &[PrunedFile]) -> Result<()> {
+/// Removes the twins of these files and those before them; gives the streams that still have some.
+fn remove_twins(
+    sealed: &LocalSealed,
+    files: &[PrunedFile],
+    failed: &mut Option<Error>,
+) -> Result<BTreeSet<StreamId>> {
     let (fs, layout) = (&**sealed.fs(), sealed.layout());
     let mut last: BTreeMap<&StreamId, u32> = BTreeMap::new();
     for FileStem { stream, number, .. } in files.iter().map(|file| &file.stem) {
@@ -93,20 +107,28 @@ fn remove_twins(sealed: &LocalSealed, files: &[PrunedFile]) -> Result<()> {
     let stems = entries
         .iter()
         .filter_map(|entry| FileStem::parse(&entry.name, LIVE));
+    let mut stuck = BTreeSet::new();
     for stem in stems.filter(goes) {
-        let path = layout.sealed(&stem);
-        let found = fs.identity(&path).map_err(Error::io("look at", &path))?;
-        if found.is_none() {
-            continue;
-        }
-        match remove_twin(fs, layout, &stem) {
+        match remove_sealed_twin(fs, layout, &stem) {
             // Someone else put something in its place.
-            Err(Error::Damaged { .. }) => {}
-            removed => removed?,
+            Ok(()) | Err(Error::Damaged { .. }) => {}
+            Err(error) => {
+                failed.get_or_insert(error);
+                stuck.insert(stem.stream);
+            }
         }
     }
     // Also if others removed them.
-    fs.sync_dir(&dir).map_err(Error::io("sync", dir))
+    fs.sync_dir(&dir).map_err(Error::io("sync", dir))?;
+    Ok(stuck)
+}
+
+fn remove_sealed_twin(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<()> {
+    let path = layout.sealed(stem);
+    match fs.identity(&path).map_err(Error::io("look at", &path))? {
+        Some(_) => remove_twin(fs, layout, stem),
+        None => Ok(()),
+    }
 }
 
 fn remove_if_there(fs: &dyn Fs, path: &Path) -> Result<()> {

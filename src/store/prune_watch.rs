@@ -152,7 +152,7 @@ impl Since {
 impl Pruner {
     /// Prunes, counts and reports.
     pub(super) fn turn(&mut self, clock: &dyn Clock, health: &Health, retention: &Retention) {
-        let pruned = self.prune(clock, retention);
+        let pruned = self.prune_most(clock, retention);
         let now = clock.monotonic();
         match pruned {
             Ok(None) => {
@@ -160,13 +160,16 @@ impl Pruner {
                 let lock = lock.display().to_string();
                 self.watch.locked(now, health, lock);
             }
-            Ok(Some(Pruned { files, waiting, .. })) => {
+            Ok(Some((Pruned { files, waiting, .. }, failed))) => {
                 health
                     .pruned()
                     .fetch_add(files.len() as u64, Ordering::Relaxed);
                 self.watch.unlocked(health);
                 self.watch
                     .waiting(now, health, waiting.filter(ClockWait::is_far_ahead));
+                if let Some(error) = failed {
+                    health.report(&Problem::PruneFailed(error.to_string()));
+                }
             }
             // The log is being closed: the next process prunes.
             Err(Error::Closed) => {}

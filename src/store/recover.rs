@@ -6,7 +6,8 @@
 //!
 //! # The order, and why it can be cut short anywhere
 //!
-//! 1. Take the stream's lock. Whoever holds it is the only one to touch the stream's files.
+//! 1. Take the stream's lock. Whoever holds it is the only one to touch the stream's files; but
+//!    if its process still holds the journal, someone deleted the lock: then nothing is touched.
 //! 2. Give up what is not sound in each live file (see `repair`). The events that this costs are still
 //!    in the journal; damage before them is set aside, and what it cost is recorded as lost. Lines
 //!    that may not be durable are written again.
@@ -39,6 +40,7 @@ use super::{
     index::Index,
     journal_place::JournalPlace,
     layout::{self, Layout, SEALED},
+    living,
     names::FileStem,
     removed,
     repair::{Kind, repair},
@@ -87,6 +89,7 @@ pub(crate) fn recover_locked(
     survey: &Survey,
     lock: Box<dyn FsLock>,
 ) -> Result<Recovered> {
+    living::check_dead(fs, layout, stream)?;
     let mut problems = Vec::new();
     remove_half_made(fs, layout, survey, stream)?;
     let place = JournalPlace::find_left(fs, layout, stream, &mut problems)?;
@@ -266,7 +269,7 @@ fn read_journal(
         }
     }
     let read = || {
-        let bytes = place.read(fs, layout).map_err(Error::io("read", ring))?;
+        let bytes = place.read(fs, layout)?;
         let leftover = Leftover::parse(ring, bytes)?;
         match leftover {
             None if place.pointer().is_some() => {

@@ -175,7 +175,8 @@ fn compress(
         let (blocks, indexed) = mpsc::sync_channel::<(Vec<u8>, u32)>(INDEXED_LATER);
         let (emptied, buffers) = mpsc::channel();
         let mut builder = IndexBuilder::new(stem.clone());
-        let index = scope.spawn(move || {
+        let index = helper().spawn_scoped(scope, move || {
+            let mut builder = IndexBuilder::new(stem.clone());
             for (block, packed_len) in indexed {
                 builder.push(&block, packed_len);
                 // Nobody needs it any more after the last block.
@@ -184,6 +185,11 @@ fn compress(
             builder
         });
         let deflated = deflate(tmp, live, level, |plain, packed_len| {
+            if index.is_err() {
+                // There are no more threads for now: slower, but the file is sealed.
+                builder.push(plain, packed_len);
+                return;
+            }
             let mut block: Vec<u8> = buffers.try_recv().unwrap_or_default();
             block.clear();
             block.extend_from_slice(plain);
@@ -191,9 +197,11 @@ fn compress(
             let _ = blocks.send((block, packed_len));
         });
         drop(blocks);
-        let builder = index
-            .join()
-            .unwrap_or_else(|panic| panic::resume_unwind(panic));
+        if let Ok(index) = index {
+            builder = index
+                .join()
+                .unwrap_or_else(|panic| panic::resume_unwind(panic));
+        }
         let (mut packed_len, mut sha256) = deflated?;
         let trailer = gzip::trailer(builder.crc(), builder.plain_len());
         sha256.update(trailer);
@@ -255,13 +263,26 @@ fn compare(packed: &FileBlob, live: &FileBlob, index: &Index) -> Result<()> {
     }
     let (one, other) = index.blocks.split_at(index.blocks.len() / 2);
     thread::scope(|scope| {
-        let other = scope.spawn(|| compare_blocks(packed, live, other));
-        let one = compare_blocks(packed, live, one);
-        let other = other
-            .join()
-            .unwrap_or_else(|panic| panic::resume_unwind(panic));
-        one.and(other)
+        let helping = helper().spawn_scoped(scope, || compare_blocks(packed, live, other));
+        compare_blocks(packed, live, one)?;
+        match helping {
+            Ok(helping) => helping
+                .join()
+                .unwrap_or_else(|panic| panic::resume_unwind(panic)),
+            Err(_) => compare_blocks(packed, live, other),
+        }
     })
+}
+
+/// A thread that helps with a file, if there can be one.
+fn helper() -> thread::Builder {
+    let builder = thread::Builder::new().name("audit-sealer-2".to_owned());
+    #[cfg(test)]
+    if tests::ALONE.get() {
+        // More than there are addresses.
+        return builder.stack_size(1 << 50);
+    }
+    builder
 }
 
 /// Whether these blocks inflate to what the live file has in their places.

@@ -1,7 +1,7 @@
 //! Sealing loses nothing, whatever happens and whenever; and what is wrong with a sealed file is
 //! found.
 
-use std::{path::PathBuf, process::Command};
+use std::{cell::Cell, path::PathBuf, process::Command};
 
 use proptest::prelude::*;
 
@@ -12,6 +12,11 @@ use crate::store::{
     sim::{Model, SimFs},
     verify::verify_sealed,
 };
+
+thread_local! {
+    /// Whether this thread gets no other to help it.
+    pub(super) static ALONE: Cell<bool> = const { Cell::new(false) };
+}
 
 /// A log with one finished live file, on a simulated disk.
 fn sim(live: &[u8]) -> (SimFs, Layout) {
@@ -81,6 +86,18 @@ fn gzip_and_we_read_what_was_sealed() {
     );
     assert!(layout.live(&stem).exists() && verified(&OsFs, &layout, &stem).unwrap().is_some());
     assert_eq!(std::fs::read_dir(layout.tmp_dir()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_file_is_sealed_without_another_thread() {
+    let sealed = |alone| {
+        let (sim, layout) = sim(&lines(1, 3_000));
+        ALONE.set(alone);
+        let index = seal_it(&sim, &layout);
+        ALONE.set(false);
+        (index.unwrap(), sim.bytes(layout.sealed(&stem(1))).unwrap())
+    };
+    assert_eq!(sealed(true), sealed(false));
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub(super) fn options(on_problem: Option<Callback>) -> StoreOptions {
         source: "app".parse().unwrap(),
         journal_capacity: 1 << 16,
         journal_dir: None,
+        needs_hash_keys: false,
         lifecycle: None,
         writer: WriterOptions {
             rotate_bytes: 1 << 20,

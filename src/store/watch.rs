@@ -1,6 +1,6 @@
-//! Whether the journal and the directory are still where they were when the log was opened.
+//! Whether the journal, the lock and the directory are still where they were when the log was opened.
 //!
-//! Both keep working when their names are taken away: the journal is mapped, and paths were resolved
+//! All keep working when their names are taken away: the journal is mapped, and paths were resolved
 //! when the log was opened. But whoever looks for them by name, a recovery above all, finds something
 //! else. So it is reported, once, for a person to restart the process.
 
@@ -17,13 +17,18 @@ use super::{
     layout::Layout,
     writer::Place,
 };
-use crate::error::{Error, Result};
+use crate::{
+    entry::StreamId,
+    error::{Error, Result},
+};
 
 /// What the names of the journal and the directory stood for when the log was opened.
 #[derive(Debug)]
 pub(super) struct Watch {
     place: JournalPlace,
     journal: Identity,
+    /// The lock of the stream.
+    lock: (PathBuf, Identity),
     /// If the journal lies outside the log's directory.
     pointer: Option<Identity>,
     dir: Identity,
@@ -32,6 +37,7 @@ pub(super) struct Watch {
     named: Option<PathBuf>,
     looked: Duration,
     journal_lost: bool,
+    lock_lost: bool,
     dir_moved: bool,
 }
 
@@ -40,6 +46,7 @@ impl Watch {
     pub(super) fn new(
         fs: &dyn Fs,
         layout: &Layout,
+        stream: &StreamId,
         place: JournalPlace,
         named: &Path,
         now: Duration,
@@ -48,7 +55,9 @@ impl Watch {
             let found = fs.identity(path).map_err(Error::io("look at", path))?;
             found.ok_or_else(|| Error::io("look at", path)(io::ErrorKind::NotFound.into()))
         };
+        let lock = layout.lock(stream.as_str());
         Ok(Self {
+            lock: (lock.clone(), identity(&lock)?),
             journal: identity(place.path())?,
             pointer: place.pointer().map(identity).transpose()?,
             place,
@@ -56,6 +65,7 @@ impl Watch {
             named: path::absolute(named).ok(),
             looked: now,
             journal_lost: false,
+            lock_lost: false,
             dir_moved: false,
         })
     }
@@ -88,6 +98,11 @@ impl Watch {
             self.journal_lost = true;
             let what = format!("{} was deleted or replaced", path.display());
             health.report(&Problem::JournalLost(what));
+        }
+        if !same(&self.lock.0, &self.lock.1) && !self.lock_lost {
+            self.lock_lost = true;
+            let what = format!("{} was deleted or replaced", self.lock.0.display());
+            health.report(&Problem::LockLost(what));
         }
         let named = self.named.as_deref().map(|named| fs.resolve(named));
         let elsewhere = match named {

@@ -53,7 +53,7 @@ use super::{
 use crate::{
     entry::{OwnEntry, Severity, Source, StreamId, Timestamp},
     error::{Error, Result},
-    journal::{Consumer, Durability},
+    journal::{Consumer, Dropped, Durability},
 };
 
 /// When the writer syncs and rotates.
@@ -94,6 +94,8 @@ pub(super) struct Writer {
     pub(super) last_file: u32,
     pub(super) batch: Batch,
     pub(super) own: OwnEntries,
+    /// How many dropped events were counted and reported as a problem.
+    told_drops: u64,
     /// Up to where the journal was released.
     pub(super) released: Point,
     last_sync: Duration,
@@ -153,6 +155,7 @@ impl Writer {
             current: Current::None,
             last_file: 0,
             own: OwnEntries::default(),
+            told_drops: 0,
             released: Point::START,
             last_sync: now,
             last_alive: now,
@@ -249,6 +252,7 @@ impl Writer {
             Current::Ending(_) => false,
         };
         let written = self.consumer.drained() && self.batch.is_empty() && self.own.is_empty();
+        let written = written && self.drops().0 == 0;
         durable && written && self.in_the_way.is_empty()
     }
 
@@ -318,18 +322,37 @@ impl Writer {
 
     /// Goes back to the last release: what came after it is written again, into another file.
     pub(super) fn start_over(&mut self) {
+        if let Current::Open(live) = &mut self.current
+            && live.is_unsynced()
+        {
+            // Or it could not be ended.
+            live.give_up_unsynced();
+        }
         self.consumer.rewind();
         self.own.rewind();
         self.batch.restart(self.released);
         self.end_current();
     }
 
-    fn report_drops(&mut self) {
+    /// How many events were dropped that no entry reports, durable or not, and all drops.
+    fn drops(&self) -> (u64, Dropped) {
         let dropped = self.consumer.dropped();
         // What is reported but not durable yet still counts as unreported in the journal.
         let since_report = dropped.total.saturating_sub(self.own.reported_drops());
-        let count = dropped.unreported.min(since_report);
-        if count == 0 {
+        (dropped.unreported.min(since_report), dropped)
+    }
+
+    fn report_drops(&mut self) {
+        let (count, dropped) = self.drops();
+        let new = count.min(dropped.total.saturating_sub(self.told_drops));
+        if new > 0 {
+            self.told_drops = dropped.total;
+            let health = &self.place.health;
+            health.count(health.dropped(), new);
+            health.report(&Problem::Dropped(new));
+        }
+        // While one waits, as long as the disk refuses, its successor tells of all that follow.
+        if count == 0 || self.own.have_drops() {
             return;
         }
         let what = "Events were dropped because the journal was full";
@@ -340,9 +363,6 @@ impl Writer {
             entry = entry.detail("since", Timestamp::from_micros(since).to_string());
         }
         self.own.push_drops(entry, dropped.total);
-        let health = &self.place.health;
-        health.count(health.dropped(), count);
-        health.report(&Problem::Dropped(count));
     }
 
     /// Notes that a step failed and when it is tried again. True if the reserve was freed for it.

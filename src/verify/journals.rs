@@ -10,7 +10,7 @@ use crate::{
     entry::StreamId,
     error::{Error, Result},
     journal::Leftover,
-    store::{fs::Fs, journal_place::JournalPlace, layout::Layout, survey::Survey},
+    store::{fs::Fs, journal_place::JournalPlace, layout::Layout, living, survey::Survey},
 };
 
 /// How often a journal that looks damaged is read: its process may be writing the header.
@@ -50,7 +50,9 @@ impl Journals {
         }
         for stream in Survey::take(fs, layout)?.journals() {
             // Looked at first: a process that ends in between takes its journal along.
-            let living = fs.is_locked(&layout.lock(stream.as_str()))?;
+            let living = fs.is_locked(&layout.lock(stream.as_str()))?
+                || JournalPlace::find(fs, layout, stream)
+                    .is_ok_and(|place| living::is_held(fs, &place));
             journals.take(fs, layout, stream, living);
         }
         Ok(journals)
@@ -120,8 +122,10 @@ fn read(fs: &dyn Fs, layout: &Layout, place: &JournalPlace) -> Result<Option<Lef
     loop {
         attempts += 1;
         let bytes = match place.read(fs, layout) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            bytes => bytes.map_err(Error::io("read", path))?,
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Ok(None);
+            }
+            bytes => bytes?,
         };
         match Leftover::parse(path, bytes) {
             Err(Error::Damaged { .. }) if attempts < ATTEMPTS => {}

@@ -269,6 +269,7 @@ impl World {
             source: "app".parse().unwrap(),
             journal_capacity: self.journal_bytes,
             journal_dir: None,
+            needs_hash_keys: false,
             lifecycle: Some(Settings::default()),
             writer: WriterOptions {
                 rotate_bytes: self.rotate_bytes,

@@ -186,6 +186,8 @@ impl Disk {
     pub(super) fn take_away(&mut self, path: &Path) {
         self.there.remove(path);
         self.durable.remove(path);
+        // Who holds it holds a file without a name.
+        self.locks.remove(path);
         self.commit();
     }
 

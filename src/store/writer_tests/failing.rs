@@ -176,3 +176,69 @@ fn each_watermark_is_said_once_and_acted_on() {
     assert_eq!(with_free(30_000), (both.clone(), 0, vec![]));
     assert_eq!(with_free(60_000), (both, 0, vec![]));
 }
+
+#[test]
+fn drops_in_a_long_outage_wait_in_one_entry() {
+    let mut rig = Rig::new();
+    rig.push();
+    rig.settle();
+    rig.fs.fail(|_, op| (op.what == "append").then(full));
+    for outage in 1..=100 {
+        rig.producer.count_dropped(1_000_000 * outage);
+        rig.step();
+        rig.clock.pass(Duration::from_secs(2));
+    }
+    assert_eq!(rig.health.counters().dropped, 100, "it is known at once");
+    rig.fs.heal();
+    rig.producer.close();
+    rig.settle();
+    let reports = rig.lines();
+    let reports = reports
+        .iter()
+        .filter(|line| line.contains("audit.log.dropped"));
+    let counts: Vec<_> = reports
+        .map(|line| {
+            let entry: serde_json::Value = serde_json::from_str(line).unwrap();
+            entry["details"]["count"].as_u64().unwrap()
+        })
+        .collect();
+    assert_eq!(counts, [1, 99]);
+    assert_eq!(rig.health.counters().dropped, 100);
+}
+
+#[test]
+fn drops_that_wait_for_an_entry_are_told_before_the_end() {
+    let mut rig = Rig::new();
+    rig.producer.count_dropped(1_000_000);
+    rig.step();
+    rig.producer.count_dropped(2_000_000);
+    rig.producer.close();
+    while rig.writer.step().unwrap() != Step::Done {}
+    let told = rig.types();
+    assert_eq!(told, ["audit.log.dropped", "audit.log.dropped"]);
+}
+
+#[test]
+fn a_closing_that_fails_on_a_file_that_is_gone_is_made_up_for() {
+    let mut rig = Rig::new();
+    rig.writer.place.lifecycle = true;
+    rig.push();
+    rig.settle();
+    rig.producer.close();
+    // The entry about the closing waits.
+    while !rig.writer.own.are_closing() {
+        rig.step();
+    }
+    let live = rig.fs.files(rig.layout().live_dir()).pop().unwrap();
+    rig.fs.take_away(&live);
+    let tmp = rig.layout().tmp_dir();
+    rig.fs
+        .fail(move |_, op| (op.what == "create_new" && op.path.starts_with(&tmp)).then(full));
+    assert!(!rig.step());
+    rig.fs.heal();
+    rig.settle();
+    rig.all_there();
+    let types = rig.types();
+    assert_eq!(types.last().unwrap(), "audit.log.closed", "{types:?}");
+    assert_eq!(rig.writer.step().unwrap(), Step::Done);
+}

@@ -77,7 +77,15 @@ impl Rig {
         };
         set(&mut options);
         let journal = JournalPlace::new(&layout, &stream, None);
-        let watch = Watch::new(&fs, &layout, journal, layout.root(), Duration::ZERO).unwrap();
+        let watch = Watch::new(
+            &fs,
+            &layout,
+            &stream,
+            journal,
+            layout.root(),
+            Duration::ZERO,
+        )
+        .unwrap();
         let place = Place {
             lifecycle: false,
             fs: Arc::new(fs.clone()),
