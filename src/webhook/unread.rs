@@ -83,7 +83,7 @@ impl TryFrom<String> for FileName {
 /// How far each webhook is.
 pub(crate) fn readings(fs: &dyn Fs, layout: &Layout) -> Result<Vec<Reading>> {
     let path = layout.document("webhooks");
-    let text = match fs::read(fs, &path) {
+    let text = match fs::read_at_most(fs, &path, LONGEST) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         // Without knowing who waits, nothing goes.
         read => read.map_err(Error::io("read", &path))?,
@@ -94,7 +94,7 @@ pub(crate) fn readings(fs: &dyn Fs, layout: &Layout) -> Result<Vec<Reading>> {
     for Webhook { name, id } in all.webhooks {
         let path = layout.document(&format!("webhook-{name}.{id}"));
         // One that can't be read needs all, for the week that is granted.
-        let queue: Queue = fs::read(fs, &path)
+        let queue: Queue = fs::read_at_most(fs, &path, LONGEST)
             .ok()
             .and_then(|text| serde_json::from_slice(&text).ok())
             .unwrap_or_default();

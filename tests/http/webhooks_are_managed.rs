@@ -607,10 +607,7 @@ fn two_processes_that_change_at_once_lose_nothing() {
     });
     let all = logs[0].webhooks().list().unwrap();
     assert_eq!(
-        (
-            all.len(),
-            all.iter().filter(|one| one.webhook.is_paused()).count()
-        ),
+        (all.len(), all.iter().filter(|one| one.is_paused()).count()),
         (15, 15)
     );
     assert!(

@@ -7,8 +7,8 @@ use crate::{
         admin::{Administrator, Refusal},
         queue::replay,
         settings::{
-            Declared, Webhook,
-            stored::{self, MOST_WEBHOOKS},
+            Webhook,
+            stored::{self, Declared, MOST_WEBHOOKS, Stored},
         },
     },
 };
@@ -19,7 +19,7 @@ impl Administrator<'_> {
     pub(crate) fn declare(
         &self,
         place: &str,
-        mut wanted: Vec<Webhook>,
+        wanted: Vec<Webhook>,
     ) -> Result<(), (Option<usize>, Error)> {
         let by = self.log.stream().source();
         for at in 0..wanted.len() {
@@ -34,12 +34,12 @@ impl Administrator<'_> {
                 )));
             }
             wanted[at].prepare().map_err(of_this)?;
-            wanted[at].declared = Some(Declared {
-                by: by.to_owned(),
-                place: place.to_owned(),
-            });
         }
-        let is_ours = |one: &Webhook| {
+        let declared = Declared {
+            by: by.to_owned(),
+            place: place.to_owned(),
+        };
+        let is_ours = |one: &Stored| {
             one.declared
                 .as_ref()
                 .is_some_and(|declared| declared.by == by)
@@ -51,7 +51,7 @@ impl Administrator<'_> {
                 let other = all
                     .iter()
                     .find(|one| one.name == new.name && one.declared.is_some() && !is_ours(one));
-                if let Some(declared) = other.and_then(Webhook::declared_in) {
+                if let Some(declared) = other.and_then(Stored::declared_in) {
                     taken = Some(at);
                     return Err(Refusal::Declared(new.name.clone(), declared.to_owned()));
                 }
@@ -81,17 +81,14 @@ impl Administrator<'_> {
                 match all.iter_mut().find(|one| one.name == new.name) {
                     None => {
                         self.record(&self.added(&new).detail("declared_in", place))?;
-                        stored::begin(self.layout(), all, new)?;
+                        stored::begin(self.layout(), all, new, Some(declared.clone()))?;
                     }
                     Some(found) => {
-                        let declared = new.declared.clone();
-                        let new = new.in_place_of(found);
-                        if !found.differences(&new).is_empty() || found.declared.is_none() {
+                        if found.settings != new || found.declared.is_none() {
                             self.record(&self.changed(found, &new).detail("declared_in", place))?;
-                            *found = new;
-                            found.revision += 1;
+                            found.set(new);
                         }
-                        found.declared = declared;
+                        found.declared = Some(declared.clone());
                     }
                 }
             }

@@ -141,7 +141,7 @@ impl Webhooks<'_> {
     /// let siem = Webhook::new("siem", "https://siem.example.com/hooks/audit", ["auth.*"]);
     /// log.webhooks().declare(vec![siem])?;
     /// let report = log.webhooks().get("siem")?.expect("it was declared");
-    /// assert_eq!(report.webhook.declared_in(), Some("the application billing"));
+    /// assert_eq!(report.declared_in(), Some("the application billing"));
     /// log.webhooks().declare(vec![])?;
     /// assert!(log.webhooks().list()?.is_empty());
     /// # log.close()?;

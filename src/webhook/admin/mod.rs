@@ -21,7 +21,7 @@ use crate::{
         },
         settings::{
             Webhook,
-            stored::{self, MOST_WEBHOOKS},
+            stored::{self, MOST_WEBHOOKS, Stored},
         },
     },
 };
@@ -165,9 +165,8 @@ impl<'a> Administrator<'a> {
     }
 
     /// Begins a webhook with what is recorded from now on.
-    pub(crate) fn add(&self, mut webhook: Webhook) -> Result<(), Refusal> {
+    pub(crate) fn add(&self, webhook: Webhook) -> Result<(), Refusal> {
         webhook.prepare()?;
-        webhook.declared = None;
         stored::change(self.layout(), |all| {
             if all.iter().any(|other| other.name == webhook.name) {
                 return Err(Refusal::Exists(webhook.name));
@@ -176,7 +175,7 @@ impl<'a> Administrator<'a> {
                 return Err(Refusal::Full);
             }
             self.record(&self.added(&webhook))?;
-            Ok(stored::begin(self.layout(), all, webhook)?)
+            Ok(stored::begin(self.layout(), all, webhook, None)?)
         })
     }
 
@@ -188,7 +187,6 @@ impl<'a> Administrator<'a> {
     ) -> Result<R, Refusal> {
         self.with(name, true, |found| {
             let (after, result) = change(found)?;
-            let after = after.in_place_of(found);
             if after.name != name {
                 return Err(Error::invalid(
                     "name",
@@ -196,10 +194,9 @@ impl<'a> Administrator<'a> {
                 ));
             }
             after.check_after(found)?;
-            if !found.differences(&after).is_empty() {
+            if found.settings != after {
                 self.record(&self.changed(found, &after))?;
-                *found = after;
-                found.revision += 1;
+                found.set(after);
             }
             Ok(result)
         })
@@ -210,7 +207,7 @@ impl<'a> Administrator<'a> {
         &self,
         name: &str,
         settings: bool,
-        act: impl FnOnce(&mut Webhook) -> Result<R>,
+        act: impl FnOnce(&mut Stored) -> Result<R>,
     ) -> Result<R, Refusal> {
         stored::change(self.layout(), |all| {
             let found = all
@@ -273,7 +270,7 @@ impl<'a> Administrator<'a> {
             } else {
                 SigningSecret::random()?
             };
-            let mut after = found.clone();
+            let mut after = Webhook::clone(found);
             after.signing_secrets.push(secret.reveal());
             Ok((after, secret))
         })
@@ -282,7 +279,7 @@ impl<'a> Administrator<'a> {
     /// Signs with the newest secret alone; tells how many no longer sign.
     pub(crate) fn retire(&self, name: &str) -> Result<usize, Refusal> {
         self.change(name, |found| {
-            let mut after = found.clone();
+            let mut after = Webhook::clone(found);
             let older = after.signing_secrets.len().saturating_sub(1);
             after.signing_secrets.drain(..older);
             Ok((after, older))

@@ -11,18 +11,23 @@ use crate::{
     store::layout::Layout,
     webhook::{
         queue::{self, Queue, Status},
-        settings::Webhook,
+        settings::{
+            Webhook,
+            stored::{Declared, Stored},
+        },
     },
 };
 
-/// A webhook, and how its webhook is doing.
+/// A webhook, and how it is doing.
 ///
 /// It serializes as the HTTP API tells it: the settings without their secrets, times by RFC 3339.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct WebhookReport {
-    /// What was asked for.
+    /// Its settings.
     pub webhook: Webhook,
+    paused: bool,
+    declared: Option<Declared>,
     /// What became of it so far.
     pub status: Status,
     /// Requests that are made and not delivered. What is not in a request yet waits in the log.
@@ -46,7 +51,7 @@ pub struct WebhookReport {
 pub(in crate::webhook) fn of(
     layout: &Layout,
     reader: &AuditReader,
-    webhooks: Vec<Webhook>,
+    webhooks: Vec<Stored>,
 ) -> Vec<WebhookReport> {
     let (mut reports, mut places, mut whose) = (Vec::new(), Vec::new(), Vec::new());
     for webhook in webhooks {
@@ -90,8 +95,8 @@ pub(in crate::webhook) fn of(
 impl WebhookReport {
     /// All but what waits in the log, and how far that was read. One whose state is damaged is told
     /// as that: it takes nothing from the others.
-    fn without_unread(layout: &Layout, webhook: Webhook) -> (Self, Places) {
-        let (queue, problem) = match Queue::read(layout, &webhook.key()) {
+    fn without_unread(layout: &Layout, stored: Stored) -> (Self, Places) {
+        let (queue, problem) = match Queue::read(layout, &stored.key()) {
             Ok(Some(queue)) => (queue, None),
             Ok(None) => (
                 Queue::default(),
@@ -106,17 +111,31 @@ impl WebhookReport {
             unread_bytes: None,
             unread_problem: None,
             status: queue.status,
-            webhook,
+            paused: stored.paused,
+            declared: stored.declared,
+            webhook: stored.settings,
             problem,
         };
         (report, queue.cursor)
+    }
+
+    /// Whether it is paused.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Where it is [declared](crate::webhook::Webhooks::declare), if it is: only there it can be
+    /// changed and removed.
+    pub fn declared_in(&self) -> Option<&str> {
+        let declared = self.declared.as_ref();
+        declared.map(|declared| declared.place.as_str())
     }
 
     /// `unusable`, `paused`, `gone`, `parked`, `failing` or `active`.
     pub fn state(&self) -> &'static str {
         match &self.status {
             _ if self.problem.is_some() => "unusable",
-            _ if self.webhook.is_paused() => "paused",
+            _ if self.paused => "paused",
             status if status.gone => "gone",
             status if status.parked => "parked",
             status if status.failing_since.is_some() => "failing",
@@ -161,8 +180,8 @@ impl WebhookReport {
         if let Some(answer) = &status.last_answer {
             counts.add("last_answer", answer);
         }
-        told.add("declared", &self.webhook.declared.is_some());
-        if let Some(place) = self.webhook.declared_in() {
+        told.add("declared", &self.declared.is_some());
+        if let Some(place) = self.declared_in() {
             told.add("declared_in", place);
         }
         told.add("state", self.state());

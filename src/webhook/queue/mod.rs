@@ -31,7 +31,7 @@ use crate::{
     store::{document::Document, layout::Layout},
     webhook::{
         queue::{circuit::Circuit, contents::Contents, dead_letter::Kept},
-        settings::Webhook,
+        settings::stored::Stored,
     },
 };
 
@@ -224,9 +224,9 @@ pub(in crate::webhook) fn document(layout: &Layout, key: &str) -> Document {
 }
 
 /// What is kept of none of these webhooks, but for dead letters.
-pub(in crate::webhook) fn others(layout: &Layout, webhooks: &[Webhook]) -> Result<Vec<PathBuf>> {
+pub(in crate::webhook) fn others(layout: &Layout, webhooks: &[Stored]) -> Result<Vec<PathBuf>> {
     let dir = layout.root().join("state");
-    let documents = |one: &Webhook| {
+    let documents = |one: &Stored| {
         let key = one.key();
         [document(layout, &key), attempts::document(layout, &key)]
     };

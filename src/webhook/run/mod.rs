@@ -39,7 +39,7 @@ use crate::{
             reporter::Recorder,
             task::DeliveryTask,
         },
-        settings::{Webhook, stored},
+        settings::stored::{self, Stored},
     },
 };
 
@@ -230,7 +230,7 @@ impl Delivering {
     }
 
     /// The webhooks that are to be served.
-    async fn wanted(&self) -> Result<Vec<Webhook>> {
+    async fn wanted(&self) -> Result<Vec<Stored>> {
         let layout = self.layout.clone();
         blocking("reading the webhooks", move || {
             let all = stored::all(&layout)?;
@@ -243,7 +243,7 @@ impl Delivering {
     async fn arrange(
         &self,
         deliveries: &mut Deliveries,
-        wanted: Vec<Webhook>,
+        wanted: Vec<Stored>,
         unusable: &mut Unusable,
         pulse: &Pulse,
     ) {

@@ -4,6 +4,11 @@
 //! all of them. What always holds: an error names the setting, and no error and nothing that is
 //! shown has a secret in it.
 
+use serde::{
+    Deserialize as _,
+    de::{self, Deserializer, Visitor},
+    forward_to_deserialize_any,
+};
 use serde_json::{Map, Value, json};
 
 use super::{Webhook, check_name};
@@ -16,32 +21,38 @@ use crate::{
 type Settings = Map<String, Value>;
 
 /// All that can be set.
-const SETTINGS: [&str; 22] = [
-    "name",
-    "url",
-    "event_types",
-    "exclude",
-    "severity",
-    "tenant_id",
-    "format",
-    "format_options",
-    "own_format",
-    "api_key",
-    "api_key_header",
-    "signing_secrets",
-    "headers",
-    "allow_http",
-    "egress",
-    "order",
-    "batch",
-    "timeout_ms",
-    "max_requests_per_second",
-    "schedule_seconds",
-    "extra_ca",
-    "identity",
-];
-/// Kept with the settings, and none.
-const STATE: [&str; 4] = ["id", "revision", "declared", "paused"];
+pub(super) fn names() -> &'static [&'static str] {
+    let mut names: &[&str] = &[];
+    // It notes the names and fails.
+    let _ = Webhook::deserialize(FieldNames(&mut names));
+    names
+}
+
+/// Is asked for a struct, and notes which fields that has.
+struct FieldNames<'a>(&'a mut &'static [&'static str]);
+
+impl<'de> Deserializer<'de> for FieldNames<'_> {
+    type Error = de::value::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+        Err(de::Error::custom("it has no fields"))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        *self.0 = fields;
+        self.deserialize_any(visitor)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
 
 impl Webhook {
     /// From settings as a configuration file or the HTTP API has them, of which `name`, `url` and
@@ -88,29 +99,15 @@ impl Webhook {
         check(patch)?;
         let mut settings = self.settings();
         merge(&mut settings, patch);
-        let patched = Self::from_settings(&settings)?;
-        Ok(patched.in_place_of(self))
-    }
-
-    /// With the state of another one, whose settings it replaces.
-    pub(in crate::webhook) fn in_place_of(self, before: &Self) -> Self {
-        let (id, declared) = (before.id.clone(), before.declared.clone());
-        Self {
-            id,
-            revision: before.revision,
-            declared,
-            paused: before.paused,
-            ..self
-        }
+        Self::from_settings(&settings)
     }
 
     /// The settings, with their secrets.
     pub(in crate::webhook) fn settings(&self) -> Settings {
-        let Ok(Value::Object(mut settings)) = serde_json::to_value(self) else {
-            return Settings::new();
-        };
-        settings.retain(|name, _| !STATE.contains(&name.as_str()));
-        settings
+        match serde_json::to_value(self) {
+            Ok(Value::Object(settings)) => settings,
+            _ => Settings::new(),
+        }
     }
 
     /// The settings as they may be seen. Instead of a secret there is where it is read from, or
@@ -119,10 +116,7 @@ impl Webhook {
         let Json::Object(all) = Json::of(self) else {
             return Members::default();
         };
-        let settings = all
-            .into_iter()
-            .filter(|(name, _)| !STATE.contains(&name.as_str()));
-        settings
+        all.into_iter()
             .map(|(name, value)| {
                 let shown = match (name.as_str(), value) {
                     ("api_key", Json::Text(key)) => hidden(&key),
@@ -147,10 +141,8 @@ impl Webhook {
     /// The names of the settings in which two differ.
     pub(in crate::webhook) fn differences(&self, other: &Self) -> Vec<&'static str> {
         let (ours, theirs) = (self.settings(), other.settings());
-        SETTINGS
-            .into_iter()
-            .filter(|name| ours.get(*name) != theirs.get(*name))
-            .collect()
+        let differ = |name: &&&str| ours.get(**name) != theirs.get(**name);
+        names().iter().filter(differ).copied().collect()
     }
 }
 
@@ -199,14 +191,11 @@ fn check(settings: &Settings) -> Result<()> {
                     .try_for_each(|value| secret(name, value))?,
                 _ => return Err(Error::invalid(name, "it is an object of names and texts")),
             },
-            known if SETTINGS.contains(&known) => {}
+            known if names().contains(&known) => {}
             _ => {
                 return Err(Error::invalid(
                     shortened(name),
-                    format!(
-                        "there is no such setting; there are {}",
-                        SETTINGS.join(", ")
-                    ),
+                    format!("there is no such setting; there are {}", names().join(", ")),
                 ));
             }
         }

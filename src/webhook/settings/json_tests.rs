@@ -4,6 +4,7 @@ use super::*;
 use crate::webhook::{
     Batching, DeliveryOrder, OutsidePolicy,
     format::{FormatName, FormatOptions},
+    settings::stored::Stored,
 };
 
 const KEY: &str = "key-3141592653";
@@ -65,8 +66,9 @@ fn all_settings_are_known_and_come_back() {
     let (settings, shown) = (full().settings(), full().shown());
     let names: Vec<_> = shown.iter().map(|(name, _)| name).collect();
     assert_eq!(
-        names, SETTINGS,
-        "a setting that is not in the list can be neither set nor compared"
+        names,
+        super::names(),
+        "all of them can be set, compared and shown"
     );
     assert_eq!(
         Webhook::from_settings(&settings).unwrap().settings(),
@@ -150,21 +152,28 @@ fn a_wrong_setting_is_named_and_not_quoted() {
 
 #[test]
 fn a_patch_changes_what_it_names_and_keeps_the_state() {
-    let before = Webhook {
-        id: "i".to_owned(),
-        revision: 7,
-        paused: true,
-        ..full()
-    };
+    let before = full();
     let after = before
         .patched(&object(
             json!({"url": "https://b.example.com/", "tenant_id": null, "headers": {"x-more": "1"}}),
         ))
         .unwrap();
+    let mut stored = Stored {
+        id: "i".to_owned(),
+        revision: 7,
+        declared: None,
+        paused: true,
+        settings: before.clone(),
+    };
+    assert!(!stored.set(before.clone()) && stored.set(after.clone()));
     assert_eq!(
-        (after.id.as_str(), after.revision, after.paused),
-        ("i", 7, true)
+        (stored.id.as_str(), stored.revision, stored.paused),
+        ("i", 8, true)
     );
+    // What is kept comes back, the state beside the settings.
+    let text = serde_json::to_string(&stored).unwrap();
+    let kept: Stored = serde_json::from_str(&text).unwrap();
+    assert!(kept.settings == after && kept.revision == 8, "{text}");
     assert_eq!(before.differences(&after), ["url", "tenant_id", "headers"]);
     assert_eq!(
         (

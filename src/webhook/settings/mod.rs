@@ -61,7 +61,7 @@ impl Default for Batching {
     }
 }
 
-/// A webhook that is told of events as they are recorded.
+/// A webhook: where it sends which entries, and how. It gets them as they are recorded.
 ///
 /// ```
 /// use tracing_audit::webhook::Webhook;
@@ -74,19 +74,10 @@ impl Default for Batching {
 ///
 /// A secret is the text itself, kept in the log's directory (0600); or `env:NAME` or `file:/path`,
 /// which are read when delivering begins. Its `Debug` shows no secrets; serialized, it has them,
-/// for that is how it is kept.
-#[derive(Clone, Serialize, Deserialize)]
+/// because that is how it is kept. All but the name, the URL and the event types have defaults.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Webhook {
-    /// Tells it from an earlier one of the same name; given when it is added.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub(in crate::webhook) id: String,
-    /// Counts its changes.
-    #[serde(default)]
-    pub(in crate::webhook) revision: u64,
-    /// Who declares it, if someone does: then nobody else changes it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(in crate::webhook) declared: Option<Declared>,
     pub(in crate::webhook) name: String,
     pub(in crate::webhook) url: String,
     pub(in crate::webhook) event_types: Vec<String>,
@@ -128,8 +119,6 @@ pub struct Webhook {
     extra_ca: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     identity: Option<PathBuf>,
-    #[serde(default)]
-    pub(in crate::webhook) paused: bool,
 }
 
 impl Webhook {
@@ -140,32 +129,10 @@ impl Webhook {
         event_types: impl IntoIterator<Item = T>,
     ) -> Self {
         Self {
-            id: String::new(),
-            revision: 0,
-            declared: None,
             name: name.into(),
             url: url.into(),
             event_types: event_types.into_iter().map(Into::into).collect(),
-            exclude: Vec::new(),
-            severity: Vec::new(),
-            tenant_id: None,
-            format: FormatName::default(),
-            format_options: FormatOptions::default(),
-            own_format: None,
-            api_key: None,
-            api_key_header: None,
-            signing_secrets: Vec::new(),
-            headers: BTreeMap::new(),
-            allow_http: false,
-            egress: Vec::new(),
-            order: DeliveryOrder::default(),
-            batch: None,
-            timeout_ms: None,
-            max_requests_per_second: None,
-            schedule_seconds: None,
-            extra_ca: None,
-            identity: None,
-            paused: false,
+            ..Self::default()
         }
     }
 
@@ -319,11 +286,6 @@ impl Webhook {
         self
     }
 
-    /// By which what is kept of it is found: another one of the same name has another.
-    pub(in crate::webhook) fn key(&self) -> String {
-        format!("{}.{}", self.name, self.id)
-    }
-
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
@@ -338,27 +300,6 @@ impl Webhook {
     pub fn event_types(&self) -> &[String] {
         &self.event_types
     }
-
-    /// Whether it is paused.
-    pub fn is_paused(&self) -> bool {
-        self.paused
-    }
-
-    /// Where it is [declared](crate::webhook::Webhooks::declare), if it is: only there it can
-    /// be changed and removed.
-    pub fn declared_in(&self) -> Option<&str> {
-        self.declared
-            .as_ref()
-            .map(|declared| declared.place.as_str())
-    }
-}
-
-/// Who declares a webhook: of one such, all that it no longer declares are removed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::webhook) struct Declared {
-    pub(in crate::webhook) by: String,
-    /// For people.
-    pub(in crate::webhook) place: String,
 }
 
 impl fmt::Debug for Webhook {

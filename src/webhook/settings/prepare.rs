@@ -185,8 +185,9 @@ impl Webhook {
         );
         Ok(Prepared {
             name: name.clone(),
-            key: self.key(),
-            revision: self.revision,
+            // Those of what is kept; see `stored`.
+            key: String::new(),
+            revision: 0,
             most_per_second: self.max_requests_per_second,
             url,
             filter: Filter::parse(wanted).map_err(|error| match &error {
@@ -299,7 +300,7 @@ pub(in crate::webhook) struct Prepared {
     pub(in crate::webhook) most_per_second: Option<u32>,
     pub(in crate::webhook) url: Url,
     pub(in crate::webhook) filter: Filter,
-    excluded: Option<Filter>,
+    pub(in crate::webhook) excluded: Option<Filter>,
     pub(in crate::webhook) format: Arc<dyn Format>,
     pub(in crate::webhook) signing: Vec<SigningSecret>,
     pub(in crate::webhook) fixed: HeaderMap,

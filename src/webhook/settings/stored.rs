@@ -4,7 +4,7 @@
 //! directory finds the change within a second. Changes are made under a lock, so two processes lose
 //! nothing of each other's.
 
-use std::fs;
+use std::{fs, ops::Deref};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ use crate::{
     webhook::{
         admin::report::{self, WebhookReport},
         queue::{self, Queue},
-        settings::Webhook,
+        settings::{Prepared, Webhook},
     },
 };
 
@@ -24,9 +24,70 @@ use crate::{
 pub(in crate::webhook) const MOST_WEBHOOKS: usize = 100;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Stored {
+struct All {
     #[serde(alias = "subscriptions")]
-    webhooks: Vec<Webhook>,
+    webhooks: Vec<Stored>,
+}
+
+/// A webhook as it is kept: its settings, and its state.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Stored {
+    /// Tells it from an earlier one of the same name.
+    pub(in crate::webhook) id: String,
+    /// Counts its changes.
+    pub(in crate::webhook) revision: u64,
+    /// Who declares it, if someone does: then nobody else changes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::webhook) declared: Option<Declared>,
+    #[serde(default)]
+    pub(in crate::webhook) paused: bool,
+    #[serde(flatten)]
+    pub(in crate::webhook) settings: Webhook,
+}
+
+/// Who declares a webhook: of one such, all that it no longer declares are removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::webhook) struct Declared {
+    pub(in crate::webhook) by: String,
+    /// For people.
+    pub(in crate::webhook) place: String,
+}
+
+impl Deref for Stored {
+    type Target = Webhook;
+
+    fn deref(&self) -> &Webhook {
+        &self.settings
+    }
+}
+
+impl Stored {
+    /// By which what is kept of it is found: another one of the same name has another.
+    pub(in crate::webhook) fn key(&self) -> String {
+        format!("{}.{}", self.settings.name, self.id)
+    }
+
+    /// Gives it other settings; false if they are the same.
+    pub(in crate::webhook) fn set(&mut self, settings: Webhook) -> bool {
+        let changed = self.settings != settings;
+        self.settings = settings;
+        self.revision += u64::from(changed);
+        changed
+    }
+
+    /// Makes ready what a delivery needs.
+    pub(in crate::webhook) fn prepare(&self) -> Result<Prepared> {
+        Ok(Prepared {
+            key: self.key(),
+            revision: self.revision,
+            ..self.settings.prepare()?
+        })
+    }
+
+    pub(in crate::webhook) fn declared_in(&self) -> Option<&str> {
+        let declared = self.declared.as_ref();
+        declared.map(|declared| declared.place.as_str())
+    }
 }
 
 fn document(layout: &Layout) -> Document {
@@ -36,20 +97,26 @@ fn document(layout: &Layout) -> Document {
 /// Changes the webhooks, unless `change` fails; durable on return.
 pub(in crate::webhook) fn change<R, E: From<Error>>(
     layout: &Layout,
-    change: impl FnOnce(&mut Vec<Webhook>) -> Result<R, E>,
+    change: impl FnOnce(&mut Vec<Stored>) -> Result<R, E>,
 ) -> Result<R, E> {
-    document(layout).change_unless(|all: &mut Stored| change(&mut all.webhooks))
+    document(layout).change_unless(|all: &mut All| change(&mut all.webhooks))
 }
 
 /// Begins a webhook that was prepared once, with what is recorded from now on. For within a
 /// change.
 pub(in crate::webhook) fn begin(
     layout: &Layout,
-    all: &mut Vec<Webhook>,
-    mut webhook: Webhook,
+    all: &mut Vec<Stored>,
+    settings: Webhook,
+    declared: Option<Declared>,
 ) -> Result<()> {
-    webhook.id = format!("{:08x}", fastrand::u32(..));
-    webhook.revision = 0;
+    let webhook = Stored {
+        id: format!("{:08x}", fastrand::u32(..)),
+        revision: 0,
+        declared,
+        paused: false,
+        settings,
+    };
     // Where it begins is known before anything is delivered for it.
     let cursor = AuditReader::open(layout.root())?
         .tail(Filter::new(), TailStart::Now)?
@@ -64,16 +131,16 @@ pub(in crate::webhook) fn begin(
 }
 
 /// All webhooks.
-pub(in crate::webhook) fn read(layout: &Layout) -> Result<Vec<Webhook>> {
-    Ok(document(layout).read::<Stored>()?.webhooks)
+pub(in crate::webhook) fn read(layout: &Layout) -> Result<Vec<Stored>> {
+    Ok(document(layout).read::<All>()?.webhooks)
 }
 
 /// All webhooks, for the dispatcher. What is left of those that are no more is cleared away.
-pub(in crate::webhook) fn all(layout: &Layout) -> Result<Vec<Webhook>> {
+pub(in crate::webhook) fn all(layout: &Layout) -> Result<Vec<Stored>> {
     let all = read(layout)?;
     if !queue::others(layout, &all)?.is_empty() {
         // One that is just being added has its queue first.
-        document(layout).look(|now: Stored| {
+        document(layout).look(|now: All| {
             for path in queue::others(layout, &now.webhooks)? {
                 fs::remove_file(&path).map_err(Error::io("remove", &path))?;
             }
@@ -99,7 +166,7 @@ pub(crate) fn report(
 }
 
 /// The webhook of this name.
-pub(crate) fn find(layout: &Layout, name: &str) -> Result<Option<Webhook>> {
+pub(crate) fn find(layout: &Layout, name: &str) -> Result<Option<Stored>> {
     let all = read(layout)?;
     Ok(all.into_iter().find(|webhook| webhook.name == name))
 }

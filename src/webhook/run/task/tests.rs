@@ -26,9 +26,10 @@ fn delivery(
         fs::create_dir_all(part).unwrap();
     }
     fs::write(layout.format_file(), "tracing-audit 1\n").unwrap();
-    let webhook = settings(Webhook::new("e", "https://example.com/", ["a.*"]))
+    let mut webhook = settings(Webhook::new("e", "https://example.com/", ["a.*"]))
         .prepare()
         .unwrap();
+    webhook.key = "e.1".to_owned();
     let delivery = |(attempts, due_in): &(u32, i64)| Delivery {
         attempts: *attempts,
         due: now() + due_in * SECOND,
