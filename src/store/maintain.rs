@@ -71,7 +71,10 @@ pub(crate) fn recover_all(dir: &Path, mut done: impl FnMut(RecoveredStream)) -> 
             let level = Level::new(6).unwrap_or(Level::FASTEST);
             let sealed = seal::seal_sound(&fs, &layout, stem, level);
             match sealed.and_then(|_| remove_twin(&fs, &layout, stem)) {
-                Ok(()) => completed.sealed_files += 1,
+                Ok(changed) => {
+                    completed.problems.extend(changed);
+                    completed.sealed_files += 1;
+                }
                 Err(error) => completed.problems.push(error.to_string()),
             }
         }
@@ -84,7 +87,15 @@ pub(crate) fn recover_all(dir: &Path, mut done: impl FnMut(RecoveredStream)) -> 
     // The twins of what was sealed before; their grace is cut short.
     for stem in Survey::take(&fs, &layout)?.all_live() {
         if !fs.is_locked(&layout.lock(stem.stream.as_str()))? && is_sealed(&fs, &layout, stem)? {
-            remove_twin(&fs, &layout, stem)?;
+            let changed = remove_twin(&fs, &layout, stem)?;
+            if let Some(problem) = changed {
+                done(RecoveredStream {
+                    stream: stem.stream.clone(),
+                    entries: 0,
+                    sealed_files: 0,
+                    problems: vec![problem],
+                });
+            }
         }
     }
     Ok(())

@@ -94,6 +94,7 @@ mod rebuild;
 pub(crate) mod samples;
 pub(crate) mod seal;
 pub(crate) mod sealed;
+mod sealed_dir;
 #[cfg(test)]
 mod set_clock;
 #[cfg(test)]

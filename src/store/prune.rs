@@ -143,7 +143,7 @@ impl Pruner {
             pruned.files.extend(removed.files);
             removed.failed.map_or(Ok(()), Err)?;
         }
-        Ok(Some(pruned))
+        selection.unread.map_or(Ok(Some(pruned)), Err)
     }
 
     /// Records again what these files say about removals. They are taken out of what is left.
@@ -157,7 +157,7 @@ impl Pruner {
         for file in &files {
             left.files.remove(file);
         }
-        for entry in removed::carried_on(&self.sealed, &files, &left.streams()) {
+        for entry in removed::carried_on(&self.sealed, &files, &left.streams())? {
             self.record_durably(intents, entry.render(&self.source))?;
         }
         Ok(())
@@ -293,7 +293,8 @@ pub(super) fn preview(
     if trust_clock {
         times = times.confirmed(sealed.layout(), clock);
     }
-    let selection = retention::select(sealed, retention, &times)?;
+    let mut selection = retention::select(sealed, retention, &times)?;
+    selection.unread.take().map_or(Ok(()), Err)?;
     Ok(Pruned {
         waiting: ClockWait::new(&selection, retention, &times),
         bytes: selection.doomed.iter().map(|file| file.bytes).sum(),

@@ -19,8 +19,8 @@ use super::{
     layout::LIVE,
     names::FileStem,
     retention::PrunedFile,
+    seal,
     sealed::LocalSealed,
-    sealer::remove_twin,
 };
 use crate::{
     entry::{Day, StreamId},
@@ -99,10 +99,11 @@ fn remove_twins(sealed: &LocalSealed, files: &[PrunedFile]) -> Result<()> {
         if found.is_none() {
             continue;
         }
-        match remove_twin(fs, layout, &stem) {
-            // Someone else put something in its place.
-            Err(Error::Damaged { .. }) => {}
-            removed => removed?,
+        match seal::verified(fs, layout, &stem) {
+            Ok(Some(_)) => remove_if_there(fs, &layout.live(&stem))?,
+            // Someone else put something in its place, or the sealed file is damaged.
+            Ok(None) | Err(Error::Damaged { .. }) => {}
+            Err(error) => return Err(error),
         }
     }
     // Also if others removed them.

@@ -26,10 +26,10 @@ use super::{
     names::FileStem,
     prune::Pruner,
     rebuild::remove_orphans,
-    repair::repair_finished,
+    repair::{repair_finished, set_changed_twin_aside},
     retention::Retention,
     root::Root,
-    seal,
+    seal::{self, Twin},
     take_over::Failed,
     twins::Twins,
 };
@@ -376,8 +376,10 @@ impl Sealer {
             let Some(stem) = self.twins.take_due(clock.monotonic()) else {
                 return removed > 0;
             };
-            if let Err(error) = remove_twin(&**fs, layout, &stem) {
-                health.report(&Problem::SealFailed(error.to_string()));
+            match remove_twin(&**fs, layout, &stem) {
+                Ok(None) => {}
+                Ok(Some(what)) => health.report(&Problem::LiveFileLost(what)),
+                Err(error) => health.report(&Problem::SealFailed(error.to_string())),
             }
         }
         true
@@ -392,7 +394,7 @@ impl Sealer {
         }
     }
 
-    /// Removes the indexes whose files are gone: whoever pruned them was killed in between.
+    /// Removes the indexes whose files were pruned, and reports those whose files are just gone.
     fn look_for_orphans(&mut self, now: Duration) {
         if now.saturating_sub(self.orphans_looked_for) < ORPHANS {
             return;
@@ -401,8 +403,13 @@ impl Sealer {
         let SealerPlace {
             fs, layout, clock, ..
         } = &self.place;
-        if let Err(error) = remove_orphans(&**fs, layout, clock.now()) {
-            self.report_failed(&error);
+        match remove_orphans(&**fs, layout, clock.now()) {
+            Ok(problems) => {
+                for what in problems {
+                    self.place.health.report(&Problem::SealedFileLost(what));
+                }
+            }
+            Err(error) => self.report_failed(&error),
         }
     }
 
@@ -415,19 +422,25 @@ impl Sealer {
     }
 }
 
-/// Removes the live file whose sealed twin is whole.
-pub(super) fn remove_twin(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<()> {
+/// Removes the live file whose sealed twin is whole. One that someone changed since is moved away
+/// instead: then the problem to be reported is given.
+pub(super) fn remove_twin(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<Option<String>> {
     let path = layout.live(stem);
     if fs
         .identity(&path)
         .map_err(Error::io("look at", &path))?
         .is_none()
     {
-        return Ok(());
+        return Ok(None);
     }
-    if seal::verified(fs, layout, stem)?.is_none() {
-        let what = "it is not the whole of its live twin, which therefore stays";
-        return Err(Error::damaged(layout.sealed(stem), what));
+    match seal::twin(fs, layout, stem)? {
+        Twin::Whole(_) => {}
+        Twin::Changed(_) => return set_changed_twin_aside(fs, layout, stem),
+        Twin::Missing => {
+            let what = "it is not the whole of its live twin, which therefore stays";
+            return Err(Error::damaged(layout.sealed(stem), what));
+        }
     }
-    super::fs::remove_if_there(fs, &path).map_err(Error::io("remove", &path))
+    super::fs::remove_if_there(fs, &path).map_err(Error::io("remove", &path))?;
+    Ok(None)
 }

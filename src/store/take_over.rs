@@ -6,8 +6,9 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    fs::FsLock,
+    fs::{Fs, FsLock},
     health::Problem,
+    layout::Layout,
     names::FileStem,
     recover::{self, damaged_journals},
     sealer::{RETRY, Sealer, SealerPlace},
@@ -95,6 +96,9 @@ impl Sealer {
         left.sort_by_key(|stream| !survey.has_journal(stream));
         // Without a journal the files are whole: the log was closed, or recovered before.
         unsealed.retain(|stem| !survey.has_journal(&stem.stream) && !busy.contains(&stem.stream));
+        if !unsealed.is_empty() {
+            sync_journals(&**fs, layout)?;
+        }
         Ok(unsealed)
     }
 
@@ -190,4 +194,12 @@ impl Sealer {
             Err(error) => self.report_failed(&error),
         }
     }
+}
+
+/// Makes it durable that streams have no journal. Whoever removed one may have died before that, and
+/// a journal that a power loss brings back after its stream's files are sealed is recovered again:
+/// its events would be in the log twice.
+pub(super) fn sync_journals(fs: &dyn Fs, layout: &Layout) -> Result<()> {
+    let dir = layout.journal_dir();
+    fs.sync_dir(&dir).map_err(Error::io("sync", dir))
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::store::{samples, seal, sealer::Job};
 
 /// A log with three durable events, whose file was finished and not sealed yet.
-fn log_with_a_finished_file() -> (Log, PathBuf) {
+pub(super) fn log_with_a_finished_file() -> (Log, PathBuf) {
     let mut log = Log::new();
     (0..3).for_each(|_| log.record());
     log.settle();
