@@ -78,6 +78,7 @@ pub(crate) mod bloom;
 pub(crate) mod catalogue;
 mod codec;
 pub(crate) mod document;
+mod finished;
 pub(crate) mod fs;
 pub(crate) mod gzip;
 pub(crate) mod index;

@@ -61,7 +61,7 @@ impl Sealer {
     /// Looks which streams have something left, and which twins.
     pub(super) fn look_for_left(&mut self) {
         match self.find_left() {
-            Ok(unsealed) => unsealed.into_iter().for_each(|stem| self.add(stem, true)),
+            Ok(unsealed) => unsealed.into_iter().for_each(|stem| self.add_left(stem)),
             Err(error) => self.report_failed(&error),
         }
     }
@@ -167,7 +167,7 @@ impl Sealer {
         }
         // Otherwise the lock's file stays until they are sealed.
         for stem in recovered.files {
-            self.add(stem, true);
+            self.add_left(stem);
         }
     }
 
