@@ -150,7 +150,7 @@ pub use tracing_audit_macros::audited;
 /// # On a field
 ///
 /// Without an attribute a field is what it would be in `audit!`: a value that implements
-/// `Serialize`, in `details` or, if it has the name of another place in the record (`tenant_id`,
+/// `Serialize`, in `details` or, if it has the name of another place in the entry (`tenant_id`,
 /// `ip_address`), there. `None` is left out.
 ///
 /// | `#[audit(…)]` | |

@@ -184,6 +184,8 @@ pub mod testing;
 mod verify;
 #[cfg(feature = "webhook")]
 pub mod webhook;
+#[cfg(not(feature = "webhook"))]
+mod webhook;
 
 #[cfg(feature = "macros")]
 pub use attributes::{AuditEvent, audited};

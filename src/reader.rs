@@ -8,6 +8,7 @@ use crate::{
     error::Result,
     query::AuditReader,
     store::{Hold, Pruned, Retention, catalogue, hold::Holds, keys, prune_preview},
+    webhook::unread,
 };
 
 impl AuditReader {
@@ -84,6 +85,12 @@ impl AuditReader {
     ///
     /// If the files, the holds, or what webhooks have not got yet can't be read.
     pub fn prune_preview(&self, retention: &Retention, trust_clock: bool) -> Result<Pruned> {
-        prune_preview(Arc::clone(self.fs()), self.layout(), retention, trust_clock)
+        prune_preview(
+            Arc::clone(self.fs()),
+            self.layout(),
+            retention,
+            trust_clock,
+            unread::readings,
+        )
     }
 }

@@ -65,12 +65,12 @@ pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, Failure> {
         }
         C::Replay(args) => replay(&mut out, args)?,
         C::RotateSecret(named) => {
-            let secret = of_webhook(named, Webhooks::rotate_secret)?;
+            let secret = of_webhook(named, |webhooks, name| webhooks.rotate_secret(name))?;
             show_secret(&mut out, &named.name, &secret)?;
             warn("The secrets before it sign as well, until tracing-audit webhook retire-secrets.");
         }
         C::RetireSecrets(named) => {
-            let retired = of_webhook(named, Webhooks::retire_secrets)?;
+            let retired = of_webhook(named, |webhooks, name| webhooks.retire_secrets(name))?;
             writeln!(
                 out,
                 "{} of the webhook {} retired",
@@ -78,9 +78,15 @@ pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, Failure> {
                 escaped(&named.name)
             )?;
         }
-        C::Pause(named) => act(&mut out, named, "paused", Webhooks::pause)?,
-        C::Resume(named) => act(&mut out, named, "resumed", Webhooks::resume)?,
-        C::Remove(named) => act(&mut out, named, "removed", Webhooks::remove)?,
+        C::Pause(named) => act(&mut out, named, "paused", |webhooks, name| {
+            webhooks.pause(name)
+        })?,
+        C::Resume(named) => act(&mut out, named, "resumed", |webhooks, name| {
+            webhooks.resume(name)
+        })?,
+        C::Remove(named) => act(&mut out, named, "removed", |webhooks, name| {
+            webhooks.remove(name)
+        })?,
     }
     Ok(Outcome::Fine)
 }

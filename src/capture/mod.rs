@@ -1,7 +1,21 @@
 //! From a call of `audit!` to a frame in the journal, on the caller's thread.
 //!
 //! In comes a call site with its arguments; out goes one rendered entry, without its `stream` and
-//! `seq`. What always holds:
+//! `seq`. The way of a call:
+//!
+//! | file | does |
+//! |---|---|
+//! | `site` | what is known of the call while compiling |
+//! | `current_log` | finds the log that takes the event here, and gathers what the event inherits |
+//! | `take` | renders the event in a buffer of the thread, and pushes it into the journal |
+//! | `emit` | has these three do their work, and the mirror |
+//! | `mirror` | sends the event to the other layers |
+//!
+//! An ordinary event of `tracing` comes to `layer`, is read by `plain`, and goes on with `take`. No
+//! file of these uses one that uses it; only `scope` and `scoped` name each other, because a context
+//! makes a future that runs in it.
+//!
+//! What always holds:
 //!
 //! - No filter has a say. [`record`] finds the [`AuditLayer`] in the current dispatcher and hands
 //!   it the event itself; only without one does it turn to the process-wide log, and only without

@@ -167,7 +167,7 @@ impl<M: Memory> Consumer<M> {
         )
     }
 
-    /// Notes that a record tells of the first `total` dropped events.
+    /// Notes that an entry tells of the first `total` dropped events.
     pub(crate) fn mark_dropped_reported(&mut self, total: u64) {
         self.ring.word(at::DROPPED_REPORTED).store(total, Relaxed);
         let since = self.ring.word(at::DROPPED_SINCE);

@@ -1,6 +1,6 @@
 //! The crash-safe ring between application threads and the writer.
 //!
-//! Any number of [`Producer`]s push rendered records; one [`Consumer`], the writer thread, takes
+//! Any number of [`Producer`]s push rendered entries; one [`Consumer`], the writer thread, takes
 //! them out in order. The ring is a file mapped into memory, so what was pushed survives the death
 //! of the process by any signal: the kernel keeps the pages and writes them back. The next process
 //! reads the file with [`Leftover`]. Pushing takes no lock, no system call and no memory from the

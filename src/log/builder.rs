@@ -65,7 +65,7 @@ pub struct AuditLogBuilder {
     watermarks: Watermarks,
     hash_keys: Vec<HashKey>,
     denied_fields: Vec<String>,
-    /// Fields of spans, each with the field of the record that it is taken for.
+    /// Fields of spans, each with the field of the entry that it is taken for.
     span_fields: Vec<(String, Option<String>)>,
     allowed_fields: Vec<String>,
     keeps_catalogue: bool,
@@ -249,7 +249,7 @@ impl AuditLogBuilder {
     /// for, with `…` in the place of the others. `truncated` names the paths, sixteen at most, and
     /// `…` for any more. Of a text that is captured before its entry is rendered, as the arguments
     /// of an `#[audited]` function and the fields of an `Actor` are, no more than 2 MiB are taken,
-    /// however long a record may be.
+    /// however long an entry may be.
     pub fn max_record_bytes(mut self, bytes: usize) -> Self {
         self.max_record_bytes = bytes;
         self
@@ -476,6 +476,7 @@ impl AuditLogBuilder {
                 grace: self.live_grace,
                 retention: self.retention,
             },
+            readers: crate::webhook::unread::readings,
             health: Arc::new(Health::new(self.on_problem)),
         };
         let store = open(&self.dir, options.clone())?;

@@ -109,33 +109,61 @@ pub(crate) struct StreamPlace {
     pub(super) seq: u64,
 }
 
-/// The entry at a place; `None` if the file is gone.
-#[cfg(any(feature = "webhook", test))]
-pub(super) fn read(files: &Files, place: &Place) -> Result<Option<Entry>> {
-    let stem: FileStem = place.file.parse()?;
-    let mut plain = Vec::new();
-    let damaged = || {
-        Error::damaged(
-            &*place.file,
-            format!("there is no entry at byte {} of its text", place.offset),
-        )
-    };
-    if let Some(live) = files.open_live(&stem)?
-        && place.offset + u64::from(place.len) <= live.len
-    {
-        live.read(place.offset, place.len as usize, &mut plain)?;
-        return Entry::from_line(&plain).ok_or_else(damaged).map(Some);
+/// The entries at these places; `None` where the file is gone. Those in one block in a row are read
+/// with it.
+pub(super) fn read(files: &Files, places: &[Place]) -> Vec<Result<Option<Entry>>> {
+    let mut last = LastBlock::default();
+    let read = places.iter().map(|place| last.read(files, place));
+    read.collect()
+}
+
+/// The block of a sealed file that was read last.
+#[derive(Default)]
+struct LastBlock {
+    file: Option<Arc<str>>,
+    begin: u64,
+    plain: Vec<u8>,
+    line: Vec<u8>,
+}
+
+impl LastBlock {
+    fn read(&mut self, files: &Files, place: &Place) -> Result<Option<Entry>> {
+        let damaged = || {
+            Error::damaged(
+                &*place.file,
+                format!("there is no entry at byte {} of its text", place.offset),
+            )
+        };
+        if !self.has(place) {
+            let stem: FileStem = place.file.parse()?;
+            if let Some(live) = files.open_live(&stem)?
+                && place.offset + u64::from(place.len) <= live.len
+            {
+                live.read(place.offset, place.len as usize, &mut self.line)?;
+                return Entry::from_line(&self.line).ok_or_else(damaged).map(Some);
+            }
+            self.file = None;
+            let (Some(sealed), Some(blob)) = (files.index(&stem)?, files.open_sealed(&stem)?)
+            else {
+                return Ok(None);
+            };
+            let holds = |block: &&crate::store::index::Block| {
+                block.plain_offset <= place.offset
+                    && place.offset < block.plain_offset + u64::from(block.plain_len)
+            };
+            let block = *sealed.index.blocks.iter().find(holds).ok_or_else(damaged)?;
+            Unpacker::new().block(&*blob, &block, &mut self.plain)?;
+            self.file = Some(Arc::clone(&place.file));
+            self.begin = block.plain_offset;
+        }
+        let at = (place.offset - self.begin) as usize;
+        let line = self.plain.get(at..at + place.len as usize);
+        let line = line.ok_or_else(damaged)?;
+        Entry::from_line(line).ok_or_else(damaged).map(Some)
     }
-    let (Some(sealed), Some(blob)) = (files.index(&stem)?, files.open_sealed(&stem)?) else {
-        return Ok(None);
-    };
-    let holds = |block: &&crate::store::index::Block| {
-        block.plain_offset <= place.offset
-            && place.offset < block.plain_offset + u64::from(block.plain_len)
-    };
-    let block = *sealed.index.blocks.iter().find(holds).ok_or_else(damaged)?;
-    Unpacker::new().block(&*blob, &block, &mut plain)?;
-    let at = (place.offset - block.plain_offset) as usize;
-    let line = plain.get(at..at + place.len as usize).ok_or_else(damaged)?;
-    Entry::from_line(line).ok_or_else(damaged).map(Some)
+
+    fn has(&self, place: &Place) -> bool {
+        self.file.as_deref() == Some(&*place.file)
+            && (self.begin..self.begin + self.plain.len() as u64).contains(&place.offset)
+    }
 }

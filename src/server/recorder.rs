@@ -17,7 +17,7 @@ use axum::http::StatusCode;
 
 use super::{access::Denied, problem::Problem};
 use crate::{
-    entry::{Caller, OwnEntry, Severity, Source},
+    entry::{Caller, OwnEntry, Severity},
     journal::PushError,
     log::AuditLog,
     store::Store,
@@ -41,7 +41,7 @@ pub(super) enum Refused {
 /// Where accesses are recorded.
 #[derive(Debug)]
 pub(super) struct Recorder {
-    log: Option<(AuditLog, Source)>,
+    log: Option<AuditLog>,
     optional: bool,
     /// By `Refused`.
     refusals: [Mutex<Refusals>; 3],
@@ -56,30 +56,18 @@ struct Refusals {
     left_out: u64,
 }
 
-/// Puts a record into the journal, or says why it can't be, without waiting.
-fn push(store: &Store, record: &[u8]) -> Result<(), &'static str> {
-    match store.producer.push(record) {
-        Ok(_) => Ok(()),
-        Err(PushError::Full) => {
-            store.durability.nudge();
-            Err("the log's journal is full")
-        }
-        Err(PushError::Closed) => Err("the log is closed"),
-        Err(PushError::TooLong) => Err("its record is too long for the log's journal"),
-    }
+/// Puts an entry into the journal, or says why it can't be, without waiting.
+fn push(store: &Store, entry: &OwnEntry) -> Result<(), &'static str> {
+    store.own().push(entry).map(drop).map_err(|why| match why {
+        PushError::Full => "the log's journal is full",
+        PushError::Closed => "the log is closed",
+        PushError::TooLong => "its entry is too long for the log's journal",
+    })
 }
 
 impl Recorder {
     /// Without a log, nothing can be recorded; `optional` says that this stops no one.
     pub(super) fn new(log: Option<AuditLog>, optional: bool) -> Self {
-        let log = log.map(|log| {
-            let source = log
-                .stream()
-                .source()
-                .parse()
-                .expect("a stream's name begins with its source's");
-            (log, source)
-        });
         let refusals = std::array::from_fn(|_| {
             Mutex::new(Refusals {
                 since: Instant::now(),
@@ -100,8 +88,8 @@ impl Recorder {
     pub(super) fn record(&self, record: &OwnEntry) -> Result<(), Problem> {
         let pushed = match &self.log {
             None => Err("this server can't write to the log"),
-            Some((log, source)) => match log.store() {
-                Ok(store) => push(store, &record.render(source)),
+            Some(log) => match log.store() {
+                Ok(store) => push(store, record),
                 Err(_) => Err("this forked process has no stream in the log"),
             },
         };

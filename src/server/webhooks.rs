@@ -139,9 +139,10 @@ async fn dead_letters(
         offset,
         limit,
     } = part(&request, LETTERS, MOST_LETTERS)?;
-    let (layout, name) = (app.layout.clone(), name(&request));
+    let (layout, reader) = (app.layout.clone(), app.reader.clone());
+    let name = name(&request);
     let letters = app.blocking(slot, move |_| match webhook::find(&layout, &name)? {
-        Some(_) => webhook::letters(&layout, &name, offset, limit).map(Ok),
+        Some(_) => webhook::dead_letters(&layout, &reader, &name, offset, limit).map(Ok),
         None => Ok(Err(Refusal::NoSuch(name))),
     });
     let letters = letters.await?;

@@ -107,8 +107,13 @@ pub(super) fn assemble(
     let durability = Durability::leak();
     let stopping = Arc::new(AtomicBool::new(false));
     let (jobs, queue) = mpsc::channel();
-    let sealed = Arc::new(LocalSealed::new(fs.clone(), layout.clone()));
-    let pruner = Pruner::new(sealed, producer.clone(), durability, options.source.clone());
+    let sealed = LocalSealed::new(fs.clone(), layout.clone()).read_by(options.readers);
+    let pruner = Pruner::new(
+        Arc::new(sealed),
+        producer.clone(),
+        durability,
+        options.source.clone(),
+    );
     let sealer_place = SealerPlace {
         fs: fs.clone(),
         layout: layout.clone(),

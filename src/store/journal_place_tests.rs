@@ -58,6 +58,7 @@ fn options() -> StoreOptions {
             grace: Duration::ZERO,
             retention: Retention::unlimited(),
         },
+        readers: |_, _| Ok(Vec::new()),
         health: Arc::new(Health::new(None)),
     }
 }

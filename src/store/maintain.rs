@@ -22,6 +22,7 @@ use super::{
     sealer::remove_twin,
     survey::Survey,
     trusted_time,
+    unread::Readers,
 };
 use crate::{
     entry::{OwnEntry, Severity, Source, StreamId},
@@ -114,8 +115,9 @@ pub(crate) fn prune_preview(
     layout: &Layout,
     retention: &Retention,
     trust_clock: bool,
+    readers: Readers,
 ) -> Result<Pruned> {
-    let sealed = LocalSealed::new(fs, layout.clone());
+    let sealed = LocalSealed::new(fs, layout.clone()).read_by(readers);
     let clock = SystemClock::new();
     prune::preview(&clock, &sealed, retention, trust_clock)
 }
@@ -125,7 +127,8 @@ impl Store {
     /// or changes holds.
     pub(crate) fn prune_now(&self, retention: &Retention) -> Result<Pruned> {
         let source: Source = self.stream.source().parse()?;
-        let sealed = Arc::new(LocalSealed::new(Arc::new(OsFs), self.layout.clone()));
+        let sealed = LocalSealed::new(Arc::new(OsFs), self.layout.clone()).read_by(self.readers);
+        let sealed = Arc::new(sealed);
         let mut pruner = Pruner::new(sealed, self.producer.clone(), self.durability, source);
         let pruned = pruner.prune(&SystemClock::new(), retention)?;
         pruned.ok_or_else(|| Error::Locked {

@@ -120,6 +120,7 @@ pub(crate) mod lock;
 mod maintain;
 mod mend;
 mod open;
+mod own_journal;
 mod pointer;
 mod prepare;
 mod prune;
@@ -146,7 +147,7 @@ mod tamper;
 mod test_options;
 mod trusted_time;
 mod twins;
-mod undelivered;
+pub(crate) mod unread;
 mod watch;
 mod writer;
 

@@ -21,13 +21,15 @@ use super::{
     hold::{self, Hold},
     layout::Layout,
     lifecycle::Settings,
+    own_journal::OwnJournal,
     sealer::{Job, Sealer, SealerOptions},
+    unread::Readers,
     writer::{Writer, WriterOptions},
 };
 use crate::{
     entry::{OwnEntry, Severity, Source, StreamId, Timestamp},
     error::{Error, Result},
-    journal::{Durability, Fate, Producer, PushError},
+    journal::{Durability, Producer},
 };
 
 /// How a directory is written.
@@ -44,6 +46,8 @@ pub(crate) struct StoreOptions {
     pub(crate) lifecycle: Option<Settings>,
     pub(crate) writer: WriterOptions,
     pub(crate) sealer: SealerOptions,
+    /// Who reads the log on: retention waits for them.
+    pub(crate) readers: Readers,
     pub(crate) health: Arc<Health>,
 }
 
@@ -53,6 +57,8 @@ pub(crate) struct Store {
     pub(crate) stream: StreamId,
     pub(crate) producer: Producer,
     pub(crate) durability: &'static Durability,
+    pub(super) readers: Readers,
+    own: OwnJournal,
     /// The journal's file.
     journal: PathBuf,
     sealer: Sender<Job>,
@@ -92,6 +98,8 @@ impl Store {
         dir: &Path,
         options: StoreOptions,
     ) -> Result<Self> {
+        let readers = options.readers;
+        let source = options.source.clone();
         let Assembled {
             layout,
             stream,
@@ -105,6 +113,7 @@ impl Store {
             mut writer,
             sealer,
         } = assemble(fs, clock, dir, options)?;
+        let own = OwnJournal::new(producer.clone(), durability, source, &journal);
         let died = mourn(&writer, &producer, durability);
         let spawned = spawn(thread("audit-writer"), &health, Writer::run, died).and_then(|one| {
             let two = spawn(thread("audit-sealer"), &health, Sealer::run, |_| ())?;
@@ -129,6 +138,8 @@ impl Store {
             stream,
             producer,
             durability,
+            readers,
+            own,
             journal,
             sealer: jobs,
             stopping,
@@ -169,45 +180,26 @@ impl Store {
         written
     }
 
-    /// Writes a record of the log's own; it is durable on return.
+    /// The way of the log's own entries into it.
+    pub(crate) fn own(&self) -> &OwnJournal {
+        &self.own
+    }
+
+    /// Writes an entry of the log's own; it is durable on return.
     pub(crate) fn record(&self, own: &OwnEntry) -> Result<()> {
-        self.record_rendered(&own.render(&self.stream.source().parse()?))
+        self.own.record(own).map(drop)
     }
 
     /// The same, with the id of the entry that it became.
     #[cfg(feature = "webhook")]
     pub(crate) fn record_with_id(&self, own: &OwnEntry) -> Result<uuid::Uuid> {
-        let record = own.render(&self.stream.source().parse()?);
-        self.record_rendered(&record)?;
-        // It begins with its id.
-        Ok(record
-            .get(6..42)
-            .and_then(|id| uuid::Uuid::try_parse_ascii(id).ok())
-            .expect("what we render has an id"))
+        self.own.record(own)
     }
 
-    fn record_rendered(&self, record: &[u8]) -> Result<()> {
-        let journal = &self.journal;
-        let refused = |why: String| Error::io("write an entry to", journal)(io::Error::other(why));
-        match self.producer.push(record) {
-            Ok(position) => match self.durability.wait(position.0) {
-                Fate::Durable => Ok(()),
-                Fate::Failed(error) => Err(refused(error.to_string())),
-                Fate::Closed => Err(Error::Closed),
-            },
-            Err(PushError::Closed) => Err(Error::Closed),
-            Err(error) => Err(refused(error.to_string())),
-        }
-    }
-
-    /// Writes a record of the log's own, if the journal has room; waits for nothing.
+    /// Writes an entry of the log's own, if the journal has room; waits for nothing.
     #[cfg(feature = "webhook")]
     pub(crate) fn note(&self, own: &OwnEntry) -> Result<()> {
-        let record = own.render(&self.stream.source().parse()?);
-        self.producer
-            .push(&record)
-            .map(drop)
-            .map_err(|e| Error::io("write an entry to", &self.journal)(io::Error::other(e)))
+        self.own.note(own)
     }
 
     /// The directory in which the journal lies.

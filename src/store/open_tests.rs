@@ -7,11 +7,14 @@ use std::{
 };
 
 use super::*;
-use crate::store::{
-    SpaceAction, Watermarks,
-    gzip::Level,
-    retention::Retention,
-    sim::{Op, SimFs},
+use crate::{
+    journal::{Fate, PushError},
+    store::{
+        SpaceAction, Watermarks,
+        gzip::Level,
+        retention::Retention,
+        sim::{Op, SimFs},
+    },
 };
 
 const DIR: &str = "/log";
@@ -47,6 +50,7 @@ fn options(rotate_bytes: u64) -> (StoreOptions, Receiver<Problem>) {
             grace: Duration::ZERO,
             retention: Retention::unlimited(),
         },
+        readers: |_, _| Ok(Vec::new()),
         health: Arc::new(Health::new(Some(Arc::new(callback)))),
     };
     (options, problems)

@@ -114,7 +114,10 @@ fn rig_with_journal(capacity: usize) -> Rig {
     let durability = Durability::leak();
     // As if a writer made durable whatever comes.
     durability.advance(u64::MAX);
-    let sealed = Arc::new(LocalSealed::new(Arc::new(fs.clone()), layout.clone()));
+    let sealed = Arc::new(
+        LocalSealed::new(Arc::new(fs.clone()), layout.clone())
+            .read_by(crate::webhook::unread::readings),
+    );
     let source = "tracing-audit".parse().unwrap();
     let pruner = Pruner::new(sealed, producer, durability, source);
     Rig {
@@ -167,7 +170,8 @@ impl Rig {
         self.durability = Durability::leak();
         self.durability.advance(u64::MAX);
         self.consumer = consumer;
-        let sealed = LocalSealed::new(Arc::new(self.fs.clone()), self.layout.clone());
+        let sealed = LocalSealed::new(Arc::new(self.fs.clone()), self.layout.clone())
+            .read_by(crate::webhook::unread::readings);
         let source = "tracing-audit".parse().unwrap();
         self.pruner = Pruner::new(Arc::new(sealed), producer, self.durability, source);
     }

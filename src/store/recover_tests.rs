@@ -76,3 +76,30 @@ fn recover_and_find(fs: &SimFs, clock: &dyn Clock, stream: &StreamId) -> Vec<Day
     assert_eq!(found, 1);
     days
 }
+
+#[test]
+fn who_follows_a_dead_stream_sees_its_live_file_never_shorter() {
+    let fs = SimFs::new();
+    let clock = Arc::new(SetClock::new("2026-01-10T10:00:00Z"));
+    let dir = Path::new("/log");
+    let process = fs.process();
+    let mut parts = assemble(Arc::new(process.clone()), clock.clone(), dir, options(None)).unwrap();
+    let source = "app".parse().unwrap();
+    let event = OwnEntry::new("test.event", Severity::Info, "Something").render(&source);
+    parts.producer.push(&event).unwrap();
+    parts.writer.step().unwrap();
+    process.end();
+
+    let layout = Layout::new(dir);
+    let live = fs.files(layout.live_dir()).remove(0);
+    let before = fs.bytes(&live).unwrap();
+    assert!(before.ends_with(b"\n"), "a line was written");
+    let begun = fs.op_count() as usize;
+    recover(&fs, &layout, &*clock, &parts.stream)
+        .unwrap()
+        .unwrap();
+    assert!(fs.bytes(&live).unwrap().starts_with(&before));
+    let ops = fs.ops();
+    let cuts = ops[begun..].iter().filter(|op| op.what == "truncate");
+    assert_eq!(cuts.count(), 0, "{ops:?}");
+}

@@ -4,7 +4,7 @@
 //! and nothing else, all of them durable. What is no entry and may have been one is moved to
 //! `state/aside`.
 
-use std::{io, ops::Range};
+use std::{io, ops::Range, path::Path};
 
 use super::{
     fs::{self, Fs, FsFile},
@@ -83,7 +83,7 @@ pub(super) fn repair(
             return Ok(Kind::Hollow);
         }
         let made_durable = match sound.durable < len {
-            true => write_again(&*file, sound.durable..sound.len),
+            true => write_again(fs, &path, &*file, sound.durable..sound.len, len),
             // The journal may have been set aside, and have had some of it.
             false => file.sync(),
         };
@@ -135,24 +135,35 @@ pub(super) fn repair_finished(
     Ok(matches!(kind, Kind::Sound | Kind::Sealed))
 }
 
-/// Cuts the file behind its durable lines and appends those after them once more.
+/// Writes the lines behind the durable ones once more, where they stand, and cuts off what follows
+/// them.
 ///
 /// A sync alone would not do. Whoever wrote these lines may have seen one fail: then the kernel may
 /// take their pages for written although they never reached the disk, and each later sync succeeds.
 /// Only pages that are written anew are synced for certain.
 ///
+/// Whoever reads the file meanwhile finds each of these lines at its place: a webhook that has read
+/// them would otherwise take the file for another one, or its entries for lost.
+///
 /// Cut short anywhere, this costs no event: until the journal is removed it has all of them.
-fn write_again(file: &dyn FsFile, lines: Range<u64>) -> io::Result<()> {
+fn write_again(
+    fs: &dyn Fs,
+    path: &Path,
+    file: &dyn FsFile,
+    lines: Range<u64>,
+    len: u64,
+) -> io::Result<()> {
     let mut bytes = vec![0; usize::try_from(lines.end - lines.start).map_err(io::Error::other)?];
     if fs::read_full_at(file, &mut bytes, lines.start)? < bytes.len() {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    let cut = || file.truncate(lines.start);
-    cut()?;
-    // On a full disk a part of the lines would take the room that someone else can use.
-    let cut_back = |_: &_| drop(cut());
-    fs::append_all(file, &bytes).inspect_err(cut_back)?;
-    file.sync().inspect_err(cut_back)
+    if lines.end < len {
+        file.truncate(lines.end)?;
+    }
+    if !bytes.is_empty() {
+        fs.overwrite(path, &bytes, lines.start)?;
+    }
+    file.sync()
 }
 
 /// Writes a damaged live file again without what is not sound in it, which is kept elsewhere.

@@ -10,7 +10,7 @@ use super::{
     names::FileStem,
     sealed::{LocalSealed, SealedFiles},
     trusted_time::Times,
-    undelivered::Undelivered,
+    unread::Reading,
 };
 use crate::{
     entry::{
@@ -202,7 +202,7 @@ pub(super) fn select(
 ) -> Result<Selection> {
     let layout = sealed.layout();
     let holds = Holds::read(sealed.fs().clone(), layout)?;
-    let undelivered = Undelivered::read(&**sealed.fs(), layout)?;
+    let readings = sealed.readings()?;
     let mut selection = Selection::default();
     let mut kept = Vec::new();
     let cutoff = retention.cutoff(times.trusted);
@@ -218,7 +218,7 @@ pub(super) fn select(
             break;
         }
         for stem in sealed.list(day)? {
-            let LookedAt { file, span, read } = match look_at(sealed, stem, day, &undelivered) {
+            let LookedAt { file, span, read } = match look_at(sealed, stem, day, &readings) {
                 Ok(looked_at) => looked_at,
                 Err(error) if error.is_not_found() => continue,
                 // Nobody knows its age, nor whether it is held.
@@ -279,7 +279,7 @@ fn look_at(
     sealed: &LocalSealed,
     stem: FileStem,
     day: Day,
-    undelivered: &Undelivered,
+    readings: &[Reading],
 ) -> Result<LookedAt> {
     let bytes = sealed.open(&stem)?.len();
     let index = match sealed.index(&stem) {
@@ -300,7 +300,11 @@ fn look_at(
             .as_ref()
             .map(|index| (index.first_seq.0, index.last_seq.0)),
         sha256: index.as_ref().map(|index| index.sha256),
-        undelivered: undelivered.by(&stem),
+        undelivered: readings
+            .iter()
+            .filter(|reading| reading.needs(&stem))
+            .map(|reading| reading.name.clone())
+            .collect(),
         stem,
     };
     Ok(LookedAt {

@@ -14,6 +14,7 @@ use super::{
     layout::{Layout, SEALED, parse_day_dir},
     names::FileStem,
     rebuild::{read_index, rebuild, write_index},
+    unread::{Readers, Reading},
 };
 use crate::{
     entry::Day,
@@ -44,6 +45,8 @@ pub(crate) trait SealedFiles: fmt::Debug + Send + Sync {
 pub(crate) struct LocalSealed {
     fs: Arc<dyn Fs>,
     layout: Layout,
+    /// Who reads the log on; for pruning.
+    readers: Option<Readers>,
     cache: Mutex<Cache>,
     /// Held while an index is made anew, so that it is made once.
     rebuilding: Mutex<()>,
@@ -54,9 +57,24 @@ impl LocalSealed {
         Self {
             fs,
             layout,
+            readers: None,
             cache: Mutex::default(),
             rebuilding: Mutex::default(),
         }
+    }
+
+    /// The same, for pruning: what these readers have not read yet is waited for.
+    pub(super) fn read_by(self, readers: Readers) -> Self {
+        Self {
+            readers: Some(readers),
+            ..self
+        }
+    }
+
+    /// How far those who read the log on are.
+    pub(super) fn readings(&self) -> Result<Vec<Reading>> {
+        let readings = self.readers.map(|readers| readers(&*self.fs, &self.layout));
+        readings.unwrap_or_else(|| Ok(Vec::new()))
     }
 
     pub(super) fn fs(&self) -> &Arc<dyn Fs> {

@@ -28,6 +28,7 @@ pub(super) fn options(on_problem: Option<Callback>) -> StoreOptions {
             grace: Duration::from_secs(5),
             retention: Retention::unlimited(),
         },
+        readers: |_, _| Ok(Vec::new()),
         health: Arc::new(Health::new(on_problem)),
     }
 }

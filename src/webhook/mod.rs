@@ -33,23 +33,31 @@
 //  format    entries become the body of a request
 //  http      the request is signed, sent where it may go, and answered
 
+#[cfg(feature = "webhook")]
 mod admin;
+#[cfg(feature = "webhook")]
 mod format;
+#[cfg(feature = "webhook")]
 mod http;
+#[cfg(feature = "webhook")]
 mod queue;
+#[cfg(feature = "webhook")]
 mod run;
+#[cfg(feature = "webhook")]
 mod settings;
+pub(crate) mod unread;
 
 // What the HTTP API manages them with.
 #[cfg(feature = "server")]
 pub(crate) use self::{
     admin::{Administrator, Refusal},
-    queue::{attempts::read as attempts, dead_letter::letters},
+    queue::{attempts::read as attempts, dead_letter::dead_letters},
     settings::{
         OutsidePolicy,
         stored::{find, report, reports},
     },
 };
+#[cfg(feature = "webhook")]
 pub use self::{
     admin::{handle::Webhooks, report::WebhookReport},
     format::{
@@ -57,7 +65,12 @@ pub use self::{
         Otlp, Question, SplunkHec, Unencodable, Verdict, register_format,
     },
     http::sign::{SigningSecret, sign},
-    queue::{Status as WebhookStatus, attempts::Attempt, dead_letter::DeadLetter, replay::Replay},
+    queue::{
+        Status as WebhookStatus,
+        attempts::Attempt,
+        dead_letter::{DeadLetter, EntryRange},
+        replay::Replay,
+    },
     run::Dispatcher,
     settings::{Batching, DeliveryOrder, Webhook},
 };

@@ -15,10 +15,7 @@ use tempfile::TempDir;
 use tracing_audit::{
     AuditLog, AuditLogBuilder, Hold, NewToken, Outcome, Receipt, Retention, Scope, Severity,
     Timestamp, TokenStore, audit, hashed,
-    webhook::{
-        Batching, DeliveryOrder, FormatName, FormatOptions, Replay, Subscription,
-        SubscriptionReport,
-    },
+    webhook::{Batching, DeliveryOrder, FormatName, FormatOptions, Replay, Webhook, WebhookReport},
 };
 use tracing_subscriber::prelude::*;
 
@@ -181,20 +178,20 @@ fn orders(log: &AuditLog, numbers: impl IntoIterator<Item = u64>) {
     });
 }
 
-fn webhook(name: &str, receiver: &str) -> Subscription {
+fn webhook(name: &str, receiver: &str) -> Webhook {
     let url = receiver.replace("/hook", &format!("/{name}"));
-    Subscription::new(name, url, ["order.*"])
+    Webhook::new(name, url, ["order.*"])
         .allow_http()
         .egress(["loopback"])
 }
 
 /// A webhook with every setting that needs no file, to which nothing is ever sent.
-fn lake() -> Subscription {
+fn lake() -> Webhook {
     let options = FormatOptions {
         source: Some("/fixture".to_owned()),
         ..FormatOptions::default()
     };
-    Subscription::new(
+    Webhook::new(
         "lake",
         "https://lake.invalid/audit",
         ["payment.*", "auth.login.success"],
@@ -214,15 +211,15 @@ fn lake() -> Subscription {
     .schedule([0, 5, 60])
 }
 
-fn wait(log: &AuditLog, name: &str, until: impl Fn(&SubscriptionReport) -> bool) {
+fn wait(log: &AuditLog, name: &str, until: impl Fn(&WebhookReport) -> bool) {
     wait_for(name, || {
-        let mut reports = log.subscriptions().unwrap();
-        reports.retain(|report| report.subscription.name() == name);
+        let mut reports = log.webhooks().list().unwrap();
+        reports.retain(|report| report.webhook.name() == name);
         let report = reports.remove(0);
         if until(&report) {
             Ok(())
         } else {
-            Err((report.status, report.waiting_requests))
+            Err((report.status, report.waiting_deliveries))
         }
     });
 }
@@ -234,12 +231,13 @@ fn summer(dir: &Path, receiver: &str) {
         max_entries: 3,
         max_wait_ms: 500,
     };
-    log.subscribe(webhook("siem", receiver).schedule([0]).batch(batch))
+    log.webhooks()
+        .add(webhook("siem", receiver).schedule([0]).batch(batch))
         .unwrap();
-    let forwarder = log.forward().unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     orders(&log, PRUNED);
     wait(&log, "siem", |report| report.status.dead_lettered == 3);
-    drop(forwarder);
+    drop(dispatcher);
     log.close().unwrap();
 }
 
@@ -314,19 +312,22 @@ fn webhooks(dir: &Path, receiver: &str) {
         .signing_secret(SIGNING_SECRET)
         .api_key(API_KEY)
         .header("x-team", "audit");
-    log.subscribe(crm.schedule([0, HOUR, HOUR, HOUR])).unwrap();
-    log.subscribe(webhook("archive", receiver)).unwrap();
+    log.webhooks()
+        .add(crm.schedule([0, HOUR, HOUR, HOUR]))
+        .unwrap();
+    log.webhooks().add(webhook("archive", receiver)).unwrap();
     log.declare_subscriptions(vec![lake()]).unwrap();
-    let forwarder = log.forward().unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     orders(&log, ATTEMPTED);
     wait(&log, "siem", |report| report.status.dead_lettered == 15);
     wait(&log, "crm", |report| {
-        report.status.failed_attempts >= 3 && report.waiting_requests == 3
+        report.status.failed_attempts >= 3 && report.waiting_deliveries == 3
     });
     wait(&log, "archive", |report| report.status.delivered == 12);
-    drop(forwarder);
-    log.pause_subscription("archive", true).unwrap();
-    log.replay("archive", Replay::entries([("event_type", "order.*")]))
+    drop(dispatcher);
+    log.webhooks().pause("archive").unwrap();
+    log.webhooks()
+        .replay("archive", Replay::entries([("event_type", "order.*")]))
         .unwrap();
     log.close().unwrap();
 }

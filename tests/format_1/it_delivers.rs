@@ -56,7 +56,7 @@ fn what_was_not_delivered_arrives_under_its_ids() {
     let receiver = Receiver::new();
     fixture.send_to(&receiver.url);
     let log = fixture.open();
-    let forwarder = log.forward().unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
 
     let crm = arrived(&receiver, "crm", ATTEMPTED.chain(UNREAD));
     for (id, numbers) in &fixture.contents.unfinished {
@@ -77,9 +77,9 @@ fn what_was_not_delivered_arrives_under_its_ids() {
     }
     // It was paused after all that was there had been delivered, and asked for it once more.
     assert!(taken(&receiver, "archive").is_empty());
-    log.pause_subscription("archive", false).unwrap();
+    log.webhooks().resume("archive").unwrap();
     arrived(&receiver, "archive", ATTEMPTED.chain(UNREAD));
-    drop(forwarder);
+    drop(dispatcher);
     log.close().unwrap();
 }
 
@@ -88,7 +88,7 @@ fn what_was_not_delivered_arrives_under_its_ids() {
 fn settings_are_as_they_were() {
     let fixture = Fixture::unpack();
     let log = fixture.open();
-    let reports = log.subscriptions().unwrap();
+    let reports = log.webhooks().list().unwrap();
     let names: Vec<_> = reports
         .iter()
         .map(|report| (report.subscription.name(), report.state()))
@@ -136,8 +136,8 @@ fn dead_letters_are_still_there_and_can_be_replayed() {
     let receiver = Receiver::new();
     fixture.send_to(&receiver.url);
     let log = fixture.open();
-    let letters = log.dead_letters("siem", 0, 100).unwrap();
-    let ids: BTreeSet<_> = letters.iter().map(|letter| &letter.webhook_id).collect();
+    let letters = log.webhooks().dead_letters("siem", 0, 100).unwrap();
+    let ids: BTreeSet<_> = letters.iter().map(|letter| &letter.delivery_id).collect();
     assert_eq!(
         ids,
         fixture
@@ -152,17 +152,19 @@ fn dead_letters_are_still_there_and_can_be_replayed() {
             .all(|letter| letter.attempts == 1 && letter.why.contains("500"))
     );
 
-    log.replay("siem", Replay::dead_letters()).unwrap();
-    let forwarder = log.forward().unwrap();
+    log.webhooks()
+        .replay("siem", Replay::dead_letters())
+        .unwrap();
+    let dispatcher = log.webhooks().run().unwrap();
     let expected = PRUNED.into_iter().chain(ATTEMPTED).chain(UNREAD);
     let siem = arrived(&receiver, "siem", expected);
     for (id, numbers) in &fixture.contents.dead_letters {
         assert_eq!(siem.get(id), Some(numbers), "{id}");
     }
     wait_for("none is dead any more", || {
-        let left = log.dead_letters("siem", 0, 100).unwrap();
+        let left = log.webhooks().dead_letters("siem", 0, 100).unwrap();
         if left.is_empty() { Ok(()) } else { Err(left) }
     });
-    drop(forwarder);
+    drop(dispatcher);
     log.close().unwrap();
 }

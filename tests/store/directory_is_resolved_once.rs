@@ -120,7 +120,7 @@ fn another_working_directory_is_no_other_log() {
         assert_eq!(served(router, &token), ids.len());
     }
     assert!(log.webhooks().list().unwrap().is_empty());
-    drop(log.forward().unwrap());
+    drop(log.webhooks().run().unwrap());
     log.prune();
     log.close().unwrap();
 

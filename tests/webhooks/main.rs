@@ -12,11 +12,11 @@ mod support;
 
 mod are_bounded;
 mod arrive;
+mod dead_letters;
 mod formats;
 mod hec;
 mod hostile;
 mod one_dispatcher;
-mod prune_dead_letters;
 mod recover;
 mod refused_changes_are_recorded;
 mod tell_how_far_behind;

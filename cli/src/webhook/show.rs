@@ -253,7 +253,7 @@ fn letter_row(letter: &DeadLetter) -> [String; 5] {
     [
         letter.given_up.clone(),
         letter.attempts.to_string(),
-        letter.entries.len().to_string(),
+        (letter.entries.len() + letter.missing).to_string(),
         letter.delivery_id.clone(),
         letter.reason.clone(),
     ]

@@ -3,12 +3,15 @@
 //!
 //! In come the head, which is known before the event's values are ([`Head`]), and a closure that
 //! writes these values with a [`Writer`], in the order of the entry; what they leave empty is filled
-//! from the [`Inherited`]. Out goes the entry without its opening brace: the writer thread puts
-//! `stream` and `seq` before it. What always holds:
+//! from the spans and contexts around the event ([`Inherited`]). Out goes the entry without its
+//! opening brace: the writer thread puts `stream` and `seq` before it. What always holds:
 //!
 //! - The fields stand in the order of `tracing_audit_schema::FIELDS`, whatever the caller does.
 //! - A value that is absent leaves nothing behind, and neither does an object without members.
 //! - Nothing is allocated, but for what the buffer grows by.
+//!
+//! `writer`, `parts` and `values` are one type in three files: the fields in their order, the parts
+//! of those that have some, and how any value is written.
 
 mod argument;
 mod head;
@@ -16,6 +19,7 @@ mod inherited;
 mod joined;
 mod parts;
 mod rendered;
+mod values;
 mod writer;
 
 use uuid::Uuid;
@@ -27,7 +31,8 @@ pub(crate) use head::Head;
 pub(crate) use inherited::{Inherited, SpanFields};
 pub use parts::{ActorParts, ContextParts};
 pub(crate) use rendered::Rendered;
-pub use writer::{Object, Parts, Writer};
+pub use values::{Object, Parts};
+pub use writer::Writer;
 
 /// An event before its values are known.
 #[derive(Clone, Copy, Debug)]

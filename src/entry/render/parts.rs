@@ -11,7 +11,8 @@ use tracing_audit_schema::{
 use super::{
     argument::Argument,
     joined::joined,
-    writer::{Writer, write_field, write_text},
+    values::{write_field, write_text},
+    writer::Writer,
 };
 use crate::entry::json;
 

@@ -3,7 +3,7 @@
 use super::AuditLogBuilder;
 
 impl AuditLogBuilder {
-    /// Takes a field of spans for a field of the record: `span_field("user.id", "actor.id")` in an
+    /// Takes a field of spans for a field of the entry: `span_field("user.id", "actor.id")` in an
     /// application where `user.id` is the one who acts. By default it isn't, because in a span
     /// around "edit user" it is as likely the user who is edited: evidence against the wrong
     /// person. Only names that mean the one who acts are taken for the actor.
@@ -30,7 +30,7 @@ impl AuditLogBuilder {
     ///
     /// These fields of spans are taken anyway, our own names and OpenTelemetry's:
     ///
-    /// | field of the record | fields of spans |
+    /// | field of the entry | fields of spans |
     /// |---|---|
     /// | `tenant_id` | `tenant_id` |
     /// | `actor.type`, `actor.name` | `actor.type`, `actor.name` |
@@ -45,7 +45,7 @@ impl AuditLogBuilder {
     ///
     /// # Errors
     ///
-    /// [`open`](Self::open) fails with [`Error::Invalid`](crate::Error::Invalid) if the record has
+    /// [`open`](Self::open) fails with [`Error::Invalid`](crate::Error::Invalid) if the entry has
     /// no such field, or none that a span can fill; and with more than 32 names.
     pub fn span_field(mut self, field: impl Into<String>, slot: impl Into<String>) -> Self {
         self.span_fields.push((field.into(), Some(slot.into())));

@@ -15,7 +15,7 @@ type Metric = (
     fn(&WebhookReport) -> Option<f64>,
 );
 
-const METRICS: [Metric; 9] = [
+const METRICS: [Metric; 8] = [
     (
         "delivered_total",
         "counter",
@@ -27,12 +27,6 @@ const METRICS: [Metric; 9] = [
         "counter",
         "Entries that were given up.",
         |one| Some(one.status.dead_lettered as f64),
-    ),
-    (
-        "dead_letters_pruned_total",
-        "counter",
-        "Dead letters that were removed.",
-        |one| Some(one.dead_letters_pruned as f64),
     ),
     (
         "failed_attempts_total",

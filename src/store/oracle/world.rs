@@ -283,6 +283,7 @@ impl World {
                 grace: self.grace,
                 retention: self.retention,
             },
+            readers: |_, _| Ok(Vec::new()),
             health: Arc::new(Health::new(Some(Arc::new(seen)))),
         }
     }

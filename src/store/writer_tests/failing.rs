@@ -119,7 +119,7 @@ fn a_full_disk_is_said_and_waited_for() {
     for _ in 0..20 {
         rig.push();
     }
-    // The reserve makes room for what was pending and for the record that says so.
+    // The reserve makes room for what was pending and for the entry that says so.
     rig.settle();
     rig.all_there();
     assert!(

@@ -12,7 +12,7 @@ use crate::{
         http::sign::SigningSecret,
         queue::{
             attempts::{self, Attempt},
-            dead_letter::{DeadLetter, letters},
+            dead_letter::{self, DeadLetter},
             replay::Replay,
         },
         run::Dispatcher,
@@ -249,17 +249,20 @@ impl Webhooks<'_> {
     }
 
     /// The deliveries of a webhook that were given up and did not arrive since, the oldest first:
-    /// `most` of them after the first `skip`. None, if there is no such webhook. They stay for 30
-    /// days after they were given up, and so do at most 64 MiB of them; what goes is recorded
-    /// (`audit.delivery.dead_letters_pruned`). The days are counted while a dispatcher runs, and no
-    /// more than one for each time that none did: a clock that is put right, or was wrong for a
-    /// while, removes none of them.
+    /// `most` of them after the first `skip`. None, if there is no such webhook.
+    ///
+    /// A dead letter is a place in the log: it can be [replayed](Self::replay) as long as the log
+    /// has its entries, and says how many of them are [missing](DeadLetter::missing). Dead letters
+    /// hold up no retention. They stay as long as their webhook, and take at most 64 MiB; what goes
+    /// is recorded (`audit.delivery.dead_letters_removed`).
     ///
     /// # Errors
     ///
     /// If they can't be read.
     pub fn dead_letters(&self, name: &str, skip: usize, most: usize) -> Result<Vec<DeadLetter>> {
-        letters(self.log.layout(), name, skip, most).map(|(_, letters)| letters)
+        let reader = AuditReader::open(self.log.dir())?;
+        let layout = self.log.layout();
+        dead_letter::dead_letters(layout, &reader, name, skip, most).map(|(_, letters)| letters)
     }
 
     /// Has entries sent again, by the dispatcher; see [`Replay`]. It is recorded

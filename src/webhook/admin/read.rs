@@ -7,7 +7,7 @@ use crate::{
     webhook::{
         queue::{
             attempts::{self, Attempt},
-            dead_letter::{DeadLetter, letters},
+            dead_letter::{DeadLetter, dead_letters},
         },
         settings::stored,
     },
@@ -61,6 +61,6 @@ impl AuditReader {
     ///
     /// As for [`webhooks`](Self::webhooks).
     pub fn dead_letters(&self, webhook: &str, skip: usize, most: usize) -> Result<Vec<DeadLetter>> {
-        letters(self.layout(), webhook, skip, most).map(|(_, letters)| letters)
+        dead_letters(self.layout(), self, webhook, skip, most).map(|(_, found)| found)
     }
 }

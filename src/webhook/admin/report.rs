@@ -10,7 +10,7 @@ use crate::{
     query::{AuditReader, Places},
     store::layout::Layout,
     webhook::{
-        queue::{self, Queue, Status, dead_letter::prune},
+        queue::{self, Queue, Status},
         settings::Webhook,
     },
 };
@@ -38,9 +38,6 @@ pub struct WebhookReport {
     pub unread_bytes: Option<u64>,
     /// Why it can't be told.
     pub unread_problem: Option<String>,
-    /// Entries that were given up and are not put aside any more, for they were too old or too
-    /// many.
-    pub dead_letters_pruned: u64,
     /// Why nothing is sent: what is kept of it can't be read. Remove it, add it again, and replay.
     pub problem: Option<String>,
 }
@@ -108,7 +105,6 @@ impl WebhookReport {
             unread_since: None,
             unread_bytes: None,
             unread_problem: None,
-            dead_letters_pruned: prune::pruned(layout, &webhook.key()),
             status: queue.status,
             webhook,
             problem,
@@ -152,7 +148,6 @@ impl WebhookReport {
         let mut counts = members! {
             "delivered": status.delivered,
             "dead_lettered": status.dead_lettered,
-            "dead_letters_pruned": self.dead_letters_pruned,
             "failed_attempts": status.failed_attempts,
         };
         for (name, time) in [

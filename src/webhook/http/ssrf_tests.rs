@@ -342,7 +342,7 @@ fn a_proxy_in_the_environment_opens_no_hole() {
     let mut child = Command::new(std::env::current_exe().unwrap());
     child.args([
         "--exact",
-        "webhook::client::ssrf_tests::child_with_a_proxy_in_its_environment",
+        "webhook::http::client::ssrf_tests::child_with_a_proxy_in_its_environment",
     ]);
     for name in [
         "HTTP_PROXY",

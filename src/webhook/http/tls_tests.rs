@@ -202,11 +202,11 @@ fn what_is_no_pem_is_named_and_not_shown() {
 const CHILD: &str = "TRACING_AUDIT_TEST_NO_ROOTS";
 
 #[test]
-fn a_system_without_roots_is_named_unless_the_endpoint_does_without() {
+fn a_system_without_roots_is_named_unless_the_webhook_does_without() {
     let mut child = std::process::Command::new(std::env::current_exe().unwrap());
     child.args([
         "--exact",
-        "webhook::client::tls_tests::child_without_system_roots",
+        "webhook::http::client::tls_tests::child_without_system_roots",
     ]);
     let output = child
         .env("SSL_CERT_FILE", "/dev/null")

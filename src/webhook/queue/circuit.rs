@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_endpoint_gets_one_request_a_second_and_a_probe_now_and_then() {
+    fn a_dead_webhook_gets_one_request_a_second_and_a_probe_now_and_then() {
         let circuit = open();
         assert!(!circuit.lets_due(NOW, 0, 4) && !circuit.lets_due(NOW + SECOND - 1, 0, 4));
         assert!(circuit.lets_due(NOW + SECOND, 0, 4) && !circuit.lets_due(NOW + SECOND, 1, 4));

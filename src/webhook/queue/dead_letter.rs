@@ -1,13 +1,19 @@
-//! What could not be delivered: one line for each request, with its entries as they were stored, in
-//! the files of `state/dead-letters/`.
+//! Deliveries that were given up: one line for each, in `state/dead-letters/<name>.<id>.jsonl`.
 //!
-//! A file only grows: that a request was delivered after all is another line, and it is dead no
-//! more. A line that a death cut off is no line; what it would have said is still in the queue.
-//! The oldest files go as a whole, see `prune`.
+//! A dead letter is a place in the log and no copy: it says which entries the delivery had, and
+//! why it was given up. It can be replayed as long as the log still has them. Dead letters hold up
+//! no retention; one whose entries are gone stays, and says so.
+//!
+//! The file only grows: that a delivery arrived after all is another line, and it is dead no
+//! longer. A line that a death cut off is none; the queue still has what it would have said. Now
+//! and then the file is written anew, see `tidy`.
+//!
+//! An older version kept copies of the entries, in files with numbers. They are read as they are.
+//! Where `tidy` finds the entries in the log, it lets go of the copies; it keeps those of entries
+//! that the log no longer has, so that they can still be replayed.
 
-mod age;
 mod files;
-pub(in crate::webhook) mod prune;
+mod tidy;
 
 use std::{
     collections::HashMap,
@@ -16,51 +22,77 @@ use std::{
     os::unix::fs::{FileExt as _, MetadataExt as _},
 };
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     entry::{
         Timestamp,
-        json::{Json, check, members},
+        json::{Json, members},
     },
     error::{Error, Result},
-    query::Entry,
+    query::{AuditReader, Entry},
     store::{access, layout::Layout},
-    webhook::settings::stored,
+    webhook::{queue::contents::Contents, settings::stored},
 };
 
-/// A request that was given up: its entries are not sent again unless they are
+pub(in crate::webhook) use tidy::tidy_all;
+
+/// A delivery that was given up: its entries are not sent again unless they are
 /// [replayed](crate::webhook::Replay).
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct DeadLetter {
-    /// The request's id, which a replay keeps.
-    #[serde(alias = "webhook_id")]
+    /// The delivery's id, which a replay keeps.
     pub delivery_id: String,
     /// The webhook's name.
-    #[serde(alias = "endpoint")]
     pub webhook: String,
     /// When it was given up, by RFC 3339.
     pub given_up: String,
-    /// How often it was tried.
+    /// How many attempts were made.
     pub attempts: u32,
     /// Why it was given up.
-    #[serde(alias = "why")]
     pub reason: String,
-    /// Its entries, as they stand in the log.
-    #[serde(deserialize_with = "entries")]
+    /// Where its entries stand in the log.
+    pub places: Vec<EntryRange>,
+    /// Its entries, as far as the log still has them.
     pub entries: Vec<Entry>,
+    /// How many of its entries the log no longer has. If there are any, it can't be replayed.
+    pub missing: usize,
 }
 
-/// Where a letter stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::webhook) struct At {
-    /// In all the files together: see `files`.
-    pub(in crate::webhook) offset: u64,
-    pub(in crate::webhook) len: u32,
+/// Entries that follow each other in a stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct EntryRange {
+    /// The stream.
+    pub stream: String,
+    /// The number of the first of them.
+    pub first_seq: u64,
+    /// The number of the last of them.
+    pub last_seq: u64,
 }
 
-/// What is said of a line, without its entries.
+/// A dead letter as it is kept. Names in the aliases are an older version's.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(in crate::webhook) struct Kept {
+    #[serde(alias = "webhook_id")]
+    pub(in crate::webhook) delivery_id: String,
+    #[serde(alias = "endpoint")]
+    webhook: String,
+    given_up: String,
+    attempts: u32,
+    #[serde(alias = "why")]
+    reason: String,
+    #[serde(default)]
+    ranges: Vec<EntryRange>,
+    #[serde(default)]
+    contents: Contents,
+    /// Copies of the entries, by an older version.
+    #[serde(default, skip_serializing)]
+    entries: Vec<Json>,
+}
+
+/// What a line says first.
 #[derive(Deserialize)]
 struct Head {
     #[serde(alias = "webhook_id")]
@@ -69,57 +101,96 @@ struct Head {
     delivered: Option<String>,
 }
 
-impl DeadLetter {
+/// Where a dead letter stands in the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::webhook) struct At {
+    /// In all the files together: see `files`.
+    pub(in crate::webhook) offset: u64,
+    len: u32,
+}
+
+impl Kept {
+    /// Of the entries of `contents`, these were found.
     pub(in crate::webhook) fn new(
         webhook: &str,
-        id: &str,
+        delivery_id: &str,
         attempts: u32,
         reason: &str,
-        entries: &[Entry],
+        contents: Contents,
+        found: &[Entry],
     ) -> Self {
         Self {
-            delivery_id: id.to_owned(),
+            delivery_id: delivery_id.to_owned(),
             webhook: webhook.to_owned(),
             given_up: Timestamp::now().to_string(),
             attempts,
             reason: reason.to_owned(),
-            entries: entries
-                .iter()
-                .filter(|entry| check(entry.line()).is_ok())
-                .cloned()
-                .collect(),
+            ranges: ranges(found),
+            contents,
+            entries: Vec::new(),
         }
     }
 
-    /// Puts it aside; durable on return. A death just after it puts the request aside twice, never
-    /// not at all.
+    /// Keeps it; durable on return. A death just after it keeps the delivery twice, never not at
+    /// all.
     pub(in crate::webhook) fn append(&self, layout: &Layout, key: &str) -> Result<()> {
-        write(
-            layout,
-            key,
-            serde_json::to_vec(self).expect("texts, numbers and entries are always JSON"),
-        )
+        write(layout, key, self.line())
+    }
+
+    fn line(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("texts, numbers and lists are always JSON")
+    }
+
+    pub(in crate::webhook) fn contents(&self) -> Contents {
+        if self.entries.is_empty() {
+            self.contents.clone()
+        } else {
+            Contents::copied(self.entries.iter().map(Json::to_string).collect())
+        }
+    }
+
+    fn look(self, reader: &AuditReader) -> Result<DeadLetter> {
+        let (entries, missing) = self.contents().read(reader)?;
+        Ok(DeadLetter {
+            places: if self.ranges.is_empty() {
+                ranges(&entries)
+            } else {
+                self.ranges
+            },
+            delivery_id: self.delivery_id,
+            webhook: self.webhook,
+            given_up: self.given_up,
+            attempts: self.attempts,
+            reason: self.reason,
+            entries,
+            missing,
+        })
     }
 }
 
-/// The entries of a dead letter, as they are read from its file.
-fn entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Entry>, D::Error> {
-    let entries = Vec::<Json>::deserialize(deserializer)?;
-    Ok(entries
-        .iter()
-        .filter_map(|entry| Entry::from_line(entry.to_string().as_bytes()))
-        .collect())
+/// Where entries stand.
+fn ranges(entries: &[Entry]) -> Vec<EntryRange> {
+    let mut ranges: Vec<EntryRange> = Vec::new();
+    for entry in entries {
+        let (stream, seq) = (entry.stream(), entry.seq().0);
+        match ranges.last_mut() {
+            Some(last) if last.stream == stream && last.last_seq + 1 == seq => {
+                last.last_seq = seq;
+            }
+            _ => ranges.push(EntryRange {
+                stream: stream.into_owned(),
+                first_seq: seq,
+                last_seq: seq,
+            }),
+        }
+    }
+    ranges
 }
 
-/// Notes that a request is delivered after all; durable on return.
+/// Notes that a delivery arrived after all; durable on return.
 pub(in crate::webhook) fn delivered(layout: &Layout, key: &str, id: &str) -> Result<()> {
-    write(
-        layout,
-        key,
-        members! { "delivery_id": id, "delivered": Timestamp::now().to_string() }
-            .to_string()
-            .into_bytes(),
-    )
+    let delivered = members! { "delivery_id": id, "delivered": Timestamp::now().to_string() };
+    write(layout, key, delivered.to_string().into_bytes())
 }
 
 fn write(layout: &Layout, key: &str, mut line: Vec<u8>) -> Result<()> {
@@ -127,10 +198,10 @@ fn write(layout: &Layout, key: &str, mut line: Vec<u8>) -> Result<()> {
     access::create_dir_all(&dir).map_err(Error::io("create", &dir))?;
     line.push(b'\n');
     loop {
-        let path = files::current(layout, key, Timestamp::now())?;
+        let path = files::last(layout, key)?;
         let write = || -> io::Result<bool> {
             let file = access::open_private(&path, OpenOptions::new().append(true).read(true))?;
-            // Others of this webhook may be put aside at the same time, and what is old goes.
+            // Other attempts may write at the same time, and the file may be replaced.
             file.lock()?;
             if file.metadata()?.nlink() == 0 {
                 return Ok(false);
@@ -172,20 +243,25 @@ fn add(
     added
 }
 
-/// The place behind the last letter.
+/// The place behind the last line.
 pub(in crate::webhook) fn end(layout: &Layout, key: &str) -> Result<u64> {
     Ok(files::of(layout, key)?
         .last()
         .map_or(0, |last| last.start() + last.len))
 }
 
-/// The letters that are dead, in the order in which they were first put aside. One request that was
-/// put aside again counts once.
+/// How often the file was written anew: then all places in it are others.
+pub(in crate::webhook) fn generation(layout: &Layout, key: &str) -> Result<u64> {
+    files::generation(layout, key)
+}
+
+/// The dead letters there are, in the order in which they were first given up. A delivery that was
+/// given up again counts once.
 pub(in crate::webhook) fn index(layout: &Layout, key: &str) -> Result<Vec<At>> {
     let mut index = Index::default();
     for file in files::of(layout, key)? {
         match File::open(&file.path) {
-            // It was pruned meanwhile.
+            // It was written anew meanwhile, in another one.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             opened => opened
                 .and_then(|opened| index.add(file.start(), BufReader::new(opened)))
@@ -203,7 +279,7 @@ pub(in crate::webhook) fn index(layout: &Layout, key: &str) -> Result<Vec<At>> {
 
 #[derive(Default)]
 struct Index {
-    /// By id: the how manyeth letter it was, and where its last line is while it is dead.
+    /// By id: in which order it was first given up, and where its last line is while it is dead.
     dead: HashMap<String, (usize, Option<At>)>,
 }
 
@@ -224,19 +300,15 @@ impl Index {
                 };
                 let order = self.dead.len();
                 let known = self.dead.entry(head.delivery_id).or_insert((order, None));
-                known.1 = if head.delivered.is_some() {
-                    None
-                } else {
-                    Some(at)
-                };
+                known.1 = head.delivered.is_none().then_some(at);
             }
             offset += len as u64;
         }
     }
 }
 
-/// The letter at a place; `None` if it was pruned.
-pub(in crate::webhook) fn read(layout: &Layout, key: &str, at: At) -> Result<Option<DeadLetter>> {
+/// The dead letter at a place; `None` if the file was written anew.
+pub(in crate::webhook) fn read(layout: &Layout, key: &str, at: At) -> Result<Option<Kept>> {
     let (path, offset) = files::locate(layout, key, at.offset);
     let read = || -> io::Result<Vec<u8>> {
         let mut line = Vec::new();
@@ -254,9 +326,21 @@ pub(in crate::webhook) fn read(layout: &Layout, key: &str, at: At) -> Result<Opt
         .map_err(|e| Error::damaged(&path, format!("at byte {offset}: {e}")))
 }
 
-/// Some of the dead letters of a webhook, the oldest first, and how many there are.
-pub(crate) fn letters(
+/// What the dead letter with this id has; nothing, if there is none.
+pub(in crate::webhook) fn contents_of(layout: &Layout, key: &str, id: &str) -> Result<Contents> {
+    for at in index(layout, key)? {
+        if let Some(letter) = read(layout, key, at)?.filter(|letter| letter.delivery_id == id) {
+            return Ok(letter.contents());
+        }
+    }
+    Ok(Contents::default())
+}
+
+/// Some of the dead letters of a webhook, the oldest first, and how many there are. The reader is
+/// one of this log.
+pub(crate) fn dead_letters(
     layout: &Layout,
+    reader: &AuditReader,
     name: &str,
     skip: usize,
     most: usize,
@@ -264,91 +348,16 @@ pub(crate) fn letters(
     let Some(webhook) = stored::find(layout, name)? else {
         return Ok((0, Vec::new()));
     };
-    of_key(layout, &webhook.key(), skip, most)
-}
-
-fn of_key(
-    layout: &Layout,
-    key: &str,
-    skip: usize,
-    most: usize,
-) -> Result<(usize, Vec<DeadLetter>)> {
-    let index = index(layout, key)?;
-    let found = index
-        .iter()
-        .skip(skip)
-        .take(most)
-        .filter_map(|at| read(layout, key, *at).transpose())
-        .collect::<Result<_>>()?;
+    let key = webhook.key();
+    let index = index(layout, &key)?;
+    let mut found = Vec::new();
+    for at in index.iter().skip(skip).take(most) {
+        if let Some(letter) = read(layout, &key, *at)? {
+            found.push(letter.look(reader)?);
+        }
+    }
     Ok((index.len(), found))
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    fn letter(id: &str, reason: &str) -> DeadLetter {
-        let line = r#"{"stream":"a-1","seq":1,"id":"0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11","timestamp":"2025-01-15T10:30:00.123456Z","event_type":"a.b"}"#;
-        let entry = Entry::from_line(line.as_bytes()).unwrap();
-        DeadLetter::new("e", id, 3, reason, &[entry])
-    }
-
-    #[test]
-    fn what_was_delivered_since_is_dead_no_more_and_a_cut_line_costs_only_itself() {
-        let dir = tempfile::tempdir().unwrap();
-        let layout = Layout::new(dir.path());
-        assert_eq!(of_key(&layout, "e.1", 0, 10).unwrap().0, 0);
-        letter("a", "first").append(&layout, "e.1").unwrap();
-        letter("b", "x").append(&layout, "e.1").unwrap();
-        delivered(&layout, "e.1", "b").unwrap();
-        letter("c", "x").append(&layout, "e.1").unwrap();
-        letter("a", "again").append(&layout, "e.1").unwrap();
-        let dead = |skip, most| {
-            let (count, letters) = of_key(&layout, "e.1", skip, most).unwrap();
-            (
-                count,
-                letters
-                    .into_iter()
-                    .map(|letter| letter.delivery_id + " " + &letter.reason)
-                    .collect::<Vec<_>>(),
-            )
-        };
-        assert_eq!(
-            dead(0, 10),
-            (2, vec!["a again".to_owned(), "c x".to_owned()])
-        );
-        assert_eq!(dead(1, 10), (2, vec!["c x".to_owned()]));
-        // A death in the middle of a line.
-        let path = files::of(&layout, "e.1").unwrap().remove(0).path;
-        let text = fs::read(&path).unwrap();
-        fs::write(&path, &text[..text.len() - 20]).unwrap();
-        assert_eq!(
-            dead(0, 10),
-            (2, vec!["a first".to_owned(), "c x".to_owned()])
-        );
-        letter("d", "x").append(&layout, "e.1").unwrap();
-        assert_eq!(dead(0, 10).0, 3);
-        let (_, mut found) = of_key(&layout, "e.1", 2, 1).unwrap();
-        assert_eq!(found.remove(0).entries.len(), 1);
-    }
-
-    #[test]
-    fn a_write_that_fails_leaves_no_piece() {
-        let dir = tempfile::tempdir().unwrap();
-        let layout = Layout::new(dir.path());
-        letter("a", "first").append(&layout, "e.1").unwrap();
-        let path = files::of(&layout, "e.1").unwrap().remove(0).path;
-        let before = fs::read(&path).unwrap();
-        let full = |mut file: &File, text: &[u8]| {
-            file.write_all(&text[..text.len() / 2])?;
-            Err(io::ErrorKind::StorageFull.into())
-        };
-        let file = File::options().append(true).read(true).open(&path).unwrap();
-        for _ in 0..3 {
-            assert!(add(&file, b"{}\n", full).is_err());
-            assert_eq!(fs::read(&path).unwrap(), before);
-        }
-    }
-}
+mod tests;

@@ -12,6 +12,7 @@
 
 pub(in crate::webhook) mod attempts;
 pub(in crate::webhook) mod circuit;
+pub(in crate::webhook) mod contents;
 pub(in crate::webhook) mod dead_letter;
 pub(in crate::webhook) mod next;
 pub(in crate::webhook) mod replay;
@@ -20,20 +21,16 @@ pub(in crate::webhook) mod schedule;
 
 use std::{collections::VecDeque, fs, os::unix::fs::MetadataExt as _, path::PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 use crate::{
     entry::Timestamp,
     error::{Error, Result},
-    query::{Entry, Place, Placed, Places, read_places, write_places},
+    query::{Entry, Placed, Places},
     store::{document::Document, layout::Layout},
     webhook::{
-        queue::{
-            circuit::Circuit,
-            dead_letter::{At, DeadLetter, prune},
-        },
+        queue::{circuit::Circuit, contents::Contents, dead_letter::Kept},
         settings::Webhook,
     },
 };
@@ -62,8 +59,14 @@ pub(in crate::webhook) struct Queue {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::webhook) enum Replaying {
-    /// Up to where the dead letters were replayed, and where they are to end.
-    DeadLetters { from: u64, to: u64 },
+    /// Up to where the dead letters were replayed, and where they are to end, in the file of this
+    /// generation.
+    DeadLetters {
+        #[serde(default)]
+        generation: u64,
+        from: u64,
+        to: u64,
+    },
     /// The parameters of a filter, and the cursor of the next page.
     Entries {
         parameters: Vec<(String, String)>,
@@ -108,17 +111,14 @@ pub struct Status {
 pub(in crate::webhook) struct Delivery {
     /// The `webhook-id`.
     pub(in crate::webhook) id: String,
-    /// Where its entries stand; or their ids; or the dead letter that has them.
-    #[serde(
-        serialize_with = "write_places",
-        deserialize_with = "read_places",
-        skip_serializing_if = "Vec::is_empty"
-    )]
-    pub(in crate::webhook) entries: Vec<Place>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(in crate::webhook) ids: Vec<Uuid>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::webhook) letter: Option<At>,
+    #[serde(flatten)]
+    pub(in crate::webhook) contents: Contents,
+    /// It is a dead letter that is replayed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::webhook) dead: bool,
+    /// An older version noted here where the dead letter stands that has the entries.
+    #[serde(skip_serializing)]
+    pub(in crate::webhook) letter: Option<IgnoredAny>,
     /// How many they are.
     pub(in crate::webhook) count: usize,
     /// When the first of them happened, in microseconds since 1970.
@@ -148,42 +148,34 @@ pub(in crate::webhook) struct Delivery {
 impl Delivery {
     /// Of entries that stand in the log.
     pub(in crate::webhook) fn placed(webhook: &str, placed: Vec<Placed>, due: i64) -> Self {
-        let (entries, places): (Vec<_>, Vec<_>) = placed
-            .into_iter()
-            .map(|placed| (placed.entry, placed.place))
-            .unzip();
-        Self {
-            entries: places,
-            ..Self::looked_up(webhook, entries, due)
-        }
+        let (contents, entries) = Contents::placed(placed);
+        Self::of(webhook, contents, entries, due)
     }
 
     /// Of entries that are looked up by their ids.
     pub(in crate::webhook) fn looked_up(webhook: &str, entries: Vec<Entry>, due: i64) -> Self {
-        let ids = entries
-            .iter()
-            .filter_map(|entry| Uuid::try_parse(entry.id()).ok())
-            .collect();
-        Self {
-            ids,
-            ..Self::of(webhook, entries, due)
-        }
+        Self::of(webhook, Contents::by_id(&entries), entries, due)
     }
 
     /// Of what was given up, under the id that it had.
-    pub(in crate::webhook) fn again(letter: DeadLetter, at: At, due: i64) -> Self {
-        let id = letter.delivery_id.clone();
+    pub(in crate::webhook) fn again(letter: &Kept, due: i64) -> Self {
+        let contents = letter.contents();
         Self {
-            id,
-            letter: Some(at),
-            ..Self::of("", letter.entries, due)
+            id: letter.delivery_id.clone(),
+            count: contents.len(),
+            since: contents.since().unwrap_or(due),
+            contents,
+            dead: true,
+            due,
+            ..Self::default()
         }
     }
 
     /// Its id says what is in it: the webhook and its entries.
-    fn of(webhook: &str, entries: Vec<Entry>, due: i64) -> Self {
+    fn of(webhook: &str, contents: Contents, entries: Vec<Entry>, due: i64) -> Self {
         Self {
             id: delivery_id(webhook, &entries),
+            contents,
             count: entries.len(),
             since: entries
                 .first()
@@ -201,17 +193,12 @@ impl Delivery {
         mut entries: Vec<Entry>,
         due: i64,
     ) -> [Self; 2] {
-        let middle = entries.len() / 2;
-        let later = entries.split_off(middle);
-        if self.entries.len() != middle + later.len() {
-            return [entries, later].map(|half| Self::looked_up(webhook, half, due));
-        }
-        let (mut places, later_places) = (self.entries, middle);
-        let later_places = places.split_off(later_places);
-        [(places, entries), (later_places, later)].map(|(places, half)| Self {
-            entries: places,
-            ..Self::looked_up(webhook, half, due)
-        })
+        let later = entries.split_off(entries.len() / 2);
+        let [first, second] = self.contents.halved(&entries, &later);
+        [
+            Self::of(webhook, first, entries, due),
+            Self::of(webhook, second, later, due),
+        ]
     }
 }
 
@@ -236,17 +223,12 @@ pub(in crate::webhook) fn document(layout: &Layout, key: &str) -> Document {
     Document::new(layout, &format!("webhook-{key}"), "forward")
 }
 
-/// What is kept of none of these webhooks. Dead letters stay as long as others, for whoever
-/// looks for what did not arrive.
+/// What is kept of none of these webhooks, but for dead letters.
 pub(in crate::webhook) fn others(layout: &Layout, webhooks: &[Webhook]) -> Result<Vec<PathBuf>> {
     let dir = layout.root().join("state");
     let documents = |one: &Webhook| {
         let key = one.key();
-        [
-            document(layout, &key),
-            attempts::document(layout, &key),
-            prune::document(layout, &key),
-        ]
+        [document(layout, &key), attempts::document(layout, &key)]
     };
     let known: Vec<_> = webhooks
         .iter()
@@ -260,6 +242,7 @@ pub(in crate::webhook) fn others(layout: &Layout, webhooks: &[Webhook]) -> Resul
             .file_name()
             .and_then(|name| name.to_str())
             .unwrap_or_default();
+        // An older version counted in the last of these what it had removed.
         let prefixed = ["webhook-", "attempts-", "letters-"]
             .iter()
             .any(|prefix| name.starts_with(prefix));
@@ -270,7 +253,7 @@ pub(in crate::webhook) fn others(layout: &Layout, webhooks: &[Webhook]) -> Resul
     Ok(others)
 }
 
-/// When an queue was saved last.
+/// When a queue was saved last.
 pub(in crate::webhook) fn noted(layout: &Layout, key: &str) -> Result<Timestamp> {
     let path = document(layout, key).path().to_owned();
     let found = fs::metadata(&path).map_err(Error::io("look at", &path))?;
@@ -287,6 +270,18 @@ impl Queue {
             return Ok(None);
         }
         document.read().map(Some)
+    }
+
+    /// Takes over what an older version noted otherwise: where the dead letters stand that are
+    /// replayed.
+    pub(in crate::webhook) fn migrate(&mut self, layout: &Layout, key: &str) -> Result<()> {
+        for delivery in &mut self.deliveries {
+            if delivery.letter.take().is_some() {
+                delivery.dead = true;
+                delivery.contents = dead_letter::contents_of(layout, key, &delivery.id)?;
+            }
+        }
+        Ok(())
     }
 
     /// Durable on return. Only the dispatcher may do it, or who makes it.
@@ -323,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_says_what_is_in_the_parcel() {
+    fn an_id_says_what_is_in_the_delivery() {
         let id = |webhook, numbers: &[u8]| delivery_id(webhook, &entries(numbers));
         assert_eq!(id("siem", &[1, 2, 3]), id("siem", &[1, 2, 3]));
         for other in [
@@ -339,9 +334,12 @@ mod tests {
     #[test]
     fn halves_have_all_entries_and_come_back_as_they_were_kept() {
         let delivery = Delivery::looked_up("siem", entries(&[1, 2, 3, 4, 5]), 7);
-        let ids = delivery.ids.clone();
+        let ids = delivery.contents.ids.clone();
         let [mut first, second] = delivery.split("siem", entries(&[1, 2, 3, 4, 5]), 8);
-        assert_eq!([first.ids.clone(), second.ids.clone()].concat(), ids);
+        assert_eq!(
+            [first.contents.ids.clone(), second.contents.ids.clone()].concat(),
+            ids
+        );
         assert_eq!((first.count, second.count), (2, 3));
         first.attempts = 3;
         let queue = Queue {
@@ -350,7 +348,10 @@ mod tests {
         };
         let read: Queue = serde_json::from_slice(&serde_json::to_vec(&queue).unwrap()).unwrap();
         assert_eq!(
-            (read.deliveries[0].attempts, &read.deliveries[0].ids[..]),
+            (
+                read.deliveries[0].attempts,
+                &read.deliveries[0].contents.ids[..]
+            ),
             (3, &ids[..2])
         );
         assert!(

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waited_for_an_endpoint_goes_when_that_is_back() {
+    fn what_waited_for_a_receiver_goes_when_that_is_back() {
         let mut all = queue([Delivery {
             early: Some(NOW + SECOND),
             ..delivery(2, 7200)

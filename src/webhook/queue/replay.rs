@@ -103,11 +103,11 @@ pub(in crate::webhook) fn next(
 ) -> Result<Option<Asked>> {
     let document = document(layout);
     let replays: Replays = document.read()?;
-    let of_endpoint = |asked: &&Asked| asked.webhook == webhook;
+    let of_webhook = |asked: &&Asked| asked.webhook == webhook;
     if replays
         .asked
         .iter()
-        .filter(of_endpoint)
+        .filter(of_webhook)
         .any(|asked| asked.number <= after)
     {
         let begun = Queue::read(layout, key)?.unwrap_or_default().replay;

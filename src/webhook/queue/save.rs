@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_endpoint_that_fails_for_days_writes_little() {
+    async fn a_webhook_that_fails_for_days_writes_little() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("state")).unwrap();
         let mut saves = Saves::new(false);

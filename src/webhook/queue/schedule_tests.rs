@@ -34,7 +34,7 @@ fn after(answer: &Answer, attempts: u32) -> Option<u64> {
 }
 
 #[test]
-fn a_dead_endpoint_is_tried_eleven_times_within_three_days() {
+fn a_dead_webhook_is_tried_eleven_times_within_three_days() {
     let waits: Vec<_> = (1..=11)
         .map_while(|attempt| after(&status(500), attempt))
         .collect();

@@ -3,19 +3,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use uuid::Uuid;
-
 use crate::{
     entry::OwnEntry,
     error::{Error, Result},
     log::AuditLog,
-    query::{AuditReader, Entry, Place},
+    query::{AuditReader, Entry},
     store::layout::Layout,
     webhook::{
         queue::{
             Delivery,
             attempts::Attempt,
-            dead_letter::{self, At, DeadLetter},
+            contents::Contents,
+            dead_letter::{self, Kept},
             delivery_id,
             schedule::Verdict,
         },
@@ -43,7 +42,7 @@ pub(in crate::webhook) enum AttemptOutcome {
         count: u64,
         message: String,
     },
-    /// It is put aside.
+    /// It is a dead letter now.
     GivenUp {
         reason: String,
         /// The schedule is at its end: the webhook fails, and not this alone.
@@ -61,7 +60,7 @@ pub(in crate::webhook) enum AttemptOutcome {
     Unreadable(Error),
 }
 
-/// An attempt to deliver a delivery, with all that it needs.
+/// An attempt of a delivery, with all that it needs.
 pub(in crate::webhook) struct Job {
     webhook: Arc<Prepared>,
     source: Arc<str>,
@@ -71,17 +70,11 @@ pub(in crate::webhook) struct Job {
     number: u32,
     /// It is not due: nothing is given up for its failure.
     early: bool,
-    content: Content,
-    letter: Option<At>,
-}
-
-/// Where the entries are.
-enum Content {
-    Here(Vec<Entry>),
-    /// And their ids: a file that someone removed is written again under another name.
-    Placed(Vec<Place>, Vec<Uuid>),
-    LookedUp(Vec<Uuid>),
-    Letter(At),
+    /// The entries, if they are at hand.
+    fresh: Option<Vec<Entry>>,
+    contents: Contents,
+    /// It is a dead letter that is replayed.
+    dead: bool,
 }
 
 impl Job {
@@ -93,154 +86,73 @@ impl Job {
         delivery: &mut Delivery,
         early: bool,
     ) -> Self {
-        let content = match (delivery.fresh.take(), delivery.letter) {
-            (Some(entries), _) => Content::Here(entries),
-            (None, Some(at)) => Content::Letter(at),
-            (None, None) if !delivery.entries.is_empty() => {
-                Content::Placed(delivery.entries.clone(), delivery.ids.clone())
-            }
-            (None, None) => Content::LookedUp(delivery.ids.clone()),
-        };
-        let (id, number, letter) = (delivery.id.clone(), delivery.attempts + 1, delivery.letter);
         Self {
             webhook,
             source,
             reader,
             layout,
-            id,
-            number,
+            id: delivery.id.clone(),
+            number: delivery.attempts + 1,
             early,
-            content,
-            letter,
+            fresh: delivery.fresh.take(),
+            contents: delivery.contents.clone(),
+            dead: delivery.dead,
         }
     }
 
-    /// Also gives what is told of the attempt, if anything was sent.
-    pub(in crate::webhook) async fn run(self) -> (AttemptOutcome, Option<Attempt>) {
-        let Self {
-            webhook,
-            source,
-            reader,
-            layout,
-            id,
-            number,
-            early,
-            content,
-            letter,
-        } = self;
-        let key = webhook.key.clone();
-        let found = match content {
-            Content::Here(entries) => Ok((entries, 0)),
-            content => {
-                let (layout, key) = (layout.clone(), key.clone());
-                blocking("reading what is to be sent", move || {
-                    read(&content, &reader, &layout, &key)
-                })
-                .await
-            }
-        };
-        let (entries, missing) = match found {
+    /// Also gives what is shown of the attempt, if anything was sent.
+    pub(in crate::webhook) async fn run(mut self) -> (AttemptOutcome, Option<Attempt>) {
+        let (entries, missing) = match self.entries().await {
             Ok(found) => found,
             Err(error) => return (AttemptOutcome::Unreadable(error), None),
         };
-        let (reason, failed, told) = if missing > 0 {
-            (
-                format!("{missing} of its entries are no longer in the log"),
-                false,
-                None,
-            )
-        } else {
-            let (answer, told) = send(&webhook, &source, &id, &entries, number).await;
-            let kept = early || webhook.order == DeliveryOrder::Strict;
-            // One entry that can't be encoded takes no other with it.
-            if matches!(answer, Sent::Hopeless { .. }) && entries.len() > 1 {
-                return (AttemptOutcome::Split(entries), told);
-            }
-            let (reason, failed) = match answer {
-                Sent::Refused { count, message } => {
-                    return (
-                        noted(
-                            layout,
-                            key,
-                            id,
-                            letter,
-                            AttemptOutcome::Rejected { count, message },
-                        )
-                        .await,
-                        told,
-                    );
-                }
-                Sent::Judged(Verdict::Delivered, _) => {
-                    return (
-                        noted(layout, key, id, letter, AttemptOutcome::Delivered).await,
-                        told,
-                    );
-                }
-                Sent::Taken { ack } => return (AttemptOutcome::Taken { ack }, told),
-                Sent::Judged(Verdict::Split, _) => return (AttemptOutcome::Split(entries), told),
-                Sent::Judged(Verdict::Exhausted, retry_after) if kept => {
-                    return (
-                        AttemptOutcome::Failed {
-                            verdict: Verdict::Exhausted,
-                            retry_after,
-                        },
-                        told,
-                    );
-                }
-                Sent::Judged(verdict @ (Verdict::Retry { .. } | Verdict::Gone), retry_after) => {
-                    return (
-                        AttemptOutcome::Failed {
-                            verdict,
-                            retry_after,
-                        },
-                        told,
-                    );
-                }
-                Sent::Judged(Verdict::Exhausted, _) => {
-                    let last = told
-                        .as_ref()
-                        .map(|told| told.result.as_str())
-                        .unwrap_or_default();
-                    (format!("all attempts failed, the last with: {last}"), true)
-                }
-                Sent::Judged(Verdict::DeadLetter { reason }, _) | Sent::Hopeless { reason } => {
-                    (reason, false)
-                }
-            };
-            (reason, failed, told)
-        };
-        if entries.is_empty() {
-            // There is nothing to put aside, and nothing that a replay could send.
-            return (AttemptOutcome::GivenUp { reason, failed }, told);
+        if missing > 0 {
+            let reason = format!("{missing} of its entries are no longer in the log");
+            return (self.bury(self.number, reason, &entries, false).await, None);
         }
-        let letter = DeadLetter::new(&webhook.name, &id, number, &reason, &entries);
-        written("putting aside what could not be delivered", move || {
-            letter.append(&layout, &key)
-        })
-        .await;
-        (AttemptOutcome::GivenUp { reason, failed }, told)
+        let (sent, shown) =
+            send(&self.webhook, &self.source, &self.id, &entries, self.number).await;
+        let outcome = self.judge(sent, entries, shown.as_ref()).await;
+        (outcome, shown)
     }
 
-    /// Puts it aside without trying it once more.
-    pub(in crate::webhook) async fn give_up(self, reason: String) -> AttemptOutcome {
-        let Self {
-            webhook,
-            reader,
-            layout,
-            id,
-            number,
-            content,
-            ..
-        } = self;
-        let key = webhook.key.clone();
-        let found = {
-            let (layout, key) = (layout.clone(), key.clone());
-            blocking("reading what is given up", move || {
-                read(&content, &reader, &layout, &key)
-            })
-            .await
-        };
-        let (entries, missing) = match found {
+    async fn judge(
+        self,
+        sent: Sent,
+        entries: Vec<Entry>,
+        shown: Option<&Attempt>,
+    ) -> AttemptOutcome {
+        let kept = self.early || self.webhook.order == DeliveryOrder::Strict;
+        match sent {
+            // One entry that can't be encoded takes no other with it.
+            Sent::Hopeless { .. } | Sent::Judged(Verdict::Split, _) if entries.len() > 1 => {
+                AttemptOutcome::Split(entries)
+            }
+            Sent::Judged(Verdict::Split, _) => AttemptOutcome::Split(entries),
+            Sent::Refused { count, message } => {
+                self.noted(AttemptOutcome::Rejected { count, message })
+                    .await
+            }
+            Sent::Judged(Verdict::Delivered, _) => self.noted(AttemptOutcome::Delivered).await,
+            Sent::Taken { ack } => AttemptOutcome::Taken { ack },
+            Sent::Judged(Verdict::Exhausted, _) if !kept => {
+                let last = shown.map_or("", |shown| shown.result.as_str());
+                let reason = format!("all attempts failed, the last with: {last}");
+                self.bury(self.number, reason, &entries, true).await
+            }
+            Sent::Judged(Verdict::DeadLetter { reason }, _) | Sent::Hopeless { reason } => {
+                self.bury(self.number, reason, &entries, false).await
+            }
+            Sent::Judged(verdict, retry_after) => AttemptOutcome::Failed {
+                verdict,
+                retry_after,
+            },
+        }
+    }
+
+    /// Gives it up without another attempt.
+    pub(in crate::webhook) async fn give_up(mut self, reason: String) -> AttemptOutcome {
+        let (entries, missing) = match self.entries().await {
             Ok(found) => found,
             Err(error) => return AttemptOutcome::Unreadable(error),
         };
@@ -248,22 +160,47 @@ impl Job {
             0 => reason,
             _ => format!("{reason}; {missing} of its entries are no longer in the log"),
         };
-        if entries.is_empty() {
-            // There is nothing to put aside, and nothing that a replay could send.
-            return AttemptOutcome::GivenUp {
-                reason,
-                failed: false,
-            };
+        self.bury(self.number - 1, reason, &entries, false).await
+    }
+
+    /// The entries that are there, and how many are not.
+    async fn entries(&mut self) -> Result<(Vec<Entry>, usize)> {
+        if let Some(entries) = self.fresh.take() {
+            return Ok((entries, 0));
         }
-        let letter = DeadLetter::new(&webhook.name, &id, number - 1, &reason, &entries);
-        written("putting aside what is given up", move || {
-            letter.append(&layout, &key)
-        })
-        .await;
-        AttemptOutcome::GivenUp {
-            reason,
-            failed: false,
+        let (contents, reader) = (self.contents.clone(), self.reader.clone());
+        blocking("reading what is to be sent", move || contents.read(&reader)).await
+    }
+
+    /// Keeps it as a dead letter.
+    async fn bury(
+        &self,
+        attempts: u32,
+        reason: String,
+        entries: &[Entry],
+        failed: bool,
+    ) -> AttemptOutcome {
+        // Of one that an older version kept elsewhere, and that is gone, there is nothing to keep.
+        if !self.contents.is_empty() {
+            let letter = Kept::new(
+                &self.webhook.name,
+                &self.id,
+                attempts,
+                &reason,
+                self.contents.clone(),
+                entries,
+            );
+            let (layout, key) = (self.layout.clone(), self.webhook.key.clone());
+            written("keeping a dead letter", move || {
+                letter.append(&layout, &key)
+            })
+            .await;
         }
+        AttemptOutcome::GivenUp { reason, failed }
+    }
+
+    async fn noted(self, success: AttemptOutcome) -> AttemptOutcome {
+        noted(self.layout, &self.webhook.key, &self.id, self.dead, success).await
     }
 }
 
@@ -280,68 +217,21 @@ async fn written(what: &'static str, write: impl Fn() -> Result<()> + Send + Syn
     }
 }
 
-/// The entries that are there, and how many are not.
-fn read(
-    content: &Content,
-    reader: &AuditReader,
-    layout: &Layout,
-    key: &str,
-) -> Result<(Vec<Entry>, usize)> {
-    let found: Vec<Option<Entry>> = match content {
-        Content::Here(entries) => return Ok((entries.clone(), 0)),
-        Content::Letter(at) => {
-            return match dead_letter::read(layout, key, *at) {
-                Ok(Some(letter)) => Ok((letter.entries, 0)),
-                // It was pruned, or someone changed it.
-                Ok(None) | Err(Error::Damaged { .. }) => Ok((Vec::new(), 1)),
-                Err(error) => Err(error),
-            };
-        }
-        Content::Placed(places, ids) if places.len() == ids.len() => places
-            .iter()
-            .zip(ids)
-            .map(|(place, id)| placed(reader, place, *id))
-            .collect::<Result<_>>()?,
-        Content::Placed(places, _) => places
-            .iter()
-            .map(|place| reader.at(place))
-            .collect::<Result<_>>()?,
-        Content::LookedUp(ids) => ids
-            .iter()
-            .map(|id| reader.get(*id))
-            .collect::<Result<_>>()?,
-    };
-    let missing = found.iter().filter(|entry| entry.is_none()).count();
-    Ok((found.into_iter().flatten().collect(), missing))
-}
-
-/// The entry with this id, at its place or wherever it is now.
-fn placed(reader: &AuditReader, place: &Place, id: Uuid) -> Result<Option<Entry>> {
-    let there = match reader.at(place) {
-        Err(Error::Damaged { .. }) => None,
-        there => there?.filter(|entry| Uuid::try_parse(entry.id()) == Ok(id)),
-    };
-    match there {
-        None => reader.get(id),
-        there => Ok(there),
-    }
-}
-
-/// A success, after it was noted where the delivery was a dead letter.
+/// A success, after it was noted if the delivery was a dead letter.
 pub(in crate::webhook) async fn noted(
     layout: Layout,
-    key: String,
-    id: String,
-    letter: Option<At>,
+    key: &str,
+    id: &str,
+    dead: bool,
     success: AttemptOutcome,
 ) -> AttemptOutcome {
-    if letter.is_none() {
-        return success;
+    if dead {
+        let (key, id) = (key.to_owned(), id.to_owned());
+        written("noting a delivery", move || {
+            dead_letter::delivered(&layout, &key, &id)
+        })
+        .await;
     }
-    written("noting a delivery", move || {
-        dead_letter::delivered(&layout, &key, &id)
-    })
-    .await;
     success
 }
 

@@ -32,7 +32,7 @@ use crate::{
     query::AuditReader,
     store::{layout::Layout, lock::Lock},
     webhook::{
-        queue::dead_letter::prune::Pruning,
+        queue::dead_letter,
         run::{
             blocking::{blocking, panicked},
             pulse::Pulse,
@@ -47,6 +47,8 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A delivery that failed for a reason of this machine's (the disk) is begun anew after this; one
 /// whose settings can't be used (a secret's file is not there), after this.
+/// How often the dead letters are looked at.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
 const BEGIN_AGAIN: Duration = Duration::from_secs(5);
 const UNUSABLE: Duration = Duration::from_secs(60);
 
@@ -124,6 +126,33 @@ struct Delivering {
     recorder: Recorder,
 }
 
+/// Looks at the dead letters from time to time, on a thread for that.
+#[derive(Default)]
+struct Tidying {
+    begun: Option<Instant>,
+    under_way: Option<Task<()>>,
+}
+
+impl Tidying {
+    fn go_on(&mut self, log: &AuditLog, reader: &AuditReader) {
+        let is_done = self.under_way.as_ref().is_none_or(Task::is_finished);
+        if !is_done || self.begun.is_some_and(|last| last.elapsed() < TIDY_EVERY) {
+            return;
+        }
+        let (log, reader) = (log.clone(), reader.clone());
+        self.begun = Some(Instant::now());
+        self.under_way = Some(spawn_blocking(move || {
+            let record = |entry: &OwnEntry| log.store()?.record(entry);
+            if let Err(error) = dead_letter::tidy_all(log.layout(), &reader, &record) {
+                tracing::warn!(
+                    target: "tracing_audit",
+                    "dead letters of webhooks could not be tidied; it is tried again: {error}"
+                );
+            }
+        }));
+    }
+}
+
 /// The webhooks that can't be served now, by name.
 #[derive(Default)]
 struct Unusable {
@@ -167,9 +196,10 @@ impl Delivering {
             }
         };
         let mut deliveries = Deliveries::new();
-        let (mut unusable, mut pruning) = (Unusable::default(), Pruning::default());
+        let mut unusable = Unusable::default();
+        let mut tidying = Tidying::default();
         loop {
-            pruning.go_on(&self.log);
+            tidying.go_on(&self.log, &self.reader);
             unusable.until.retain(|_, time| *time > Instant::now());
             match self.wanted().await {
                 Ok(wanted) => {
@@ -284,7 +314,7 @@ impl Delivering {
                         let record = OwnEntry::new(
                             "audit.delivery.failing",
                             Severity::Error,
-                            "A webhook can't be served",
+                            "A webhook can't be delivered as it is set",
                         );
                         (self.recorder)(
                             record

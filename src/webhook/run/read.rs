@@ -6,6 +6,7 @@
 
 use std::{
     future::pending,
+    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -54,7 +55,7 @@ const MOST_HELD: usize = 4 << 20;
 
 pub(in crate::webhook) struct BatchReader {
     /// Away while it reads.
-    hand: Option<BatchSource>,
+    log_reader: Option<BatchSource>,
     reading: Option<JoinHandle<(BatchSource, Result<ReadBatch>)>>,
     last: Instant,
     pulse: Pulse,
@@ -92,7 +93,7 @@ struct BatchSource {
     layout: Layout,
     tail: Option<Tail>,
     /// Read, and not in a delivery yet: waiting for more to come with them.
-    gathered: Vec<Placed>,
+    read: Vec<Placed>,
     bytes: usize,
     since: Option<Instant>,
     /// The dead letters that are being replayed.
@@ -101,18 +102,18 @@ struct BatchSource {
 
 impl BatchReader {
     pub(in crate::webhook) fn new(reader: AuditReader, layout: Layout, pulse: Pulse) -> Self {
-        let hand = BatchSource {
+        let log_reader = BatchSource {
             reader,
             layout,
             tail: None,
-            gathered: Vec::new(),
+            read: Vec::new(),
             bytes: 0,
             since: None,
             letters: None,
         };
-        let (last, hand) = (Instant::now(), Some(hand));
+        let (last, log_reader) = (Instant::now(), Some(log_reader));
         Self {
-            hand,
+            log_reader,
             reading: None,
             last,
             pulse,
@@ -137,7 +138,7 @@ impl BatchReader {
         if !(wanted || self.last.elapsed() >= READ_QUIET_EVERY) || !has_room(queue) {
             return;
         }
-        let Some(mut hand) = self.hand.take() else {
+        let Some(mut log_reader) = self.log_reader.take() else {
             return;
         };
         let webhook = Arc::clone(webhook);
@@ -145,10 +146,10 @@ impl BatchReader {
             self.looked_for_replays = Some(Instant::now());
             let after = queue.replay;
             self.reading = Some(spawn_blocking(move || {
-                let found = hand
+                let found = log_reader
                     .look_for_replays(&webhook, after)
                     .unwrap_or_else(|error| ReadBatch::problem(&error));
-                (hand, Ok(found))
+                (log_reader, Ok(found))
             }));
             return;
         }
@@ -156,18 +157,18 @@ impl BatchReader {
         if let Some(replaying) = queue.replaying.clone().filter(|_| self.replays_turn) {
             let number = queue.replay;
             self.reading = Some(spawn_blocking(move || {
-                let found = hand
+                let found = log_reader
                     .replay(&webhook, number, replaying)
                     .unwrap_or_else(|error| ReadBatch::problem(&error));
-                (hand, Ok(found))
+                (log_reader, Ok(found))
             }));
             return;
         }
         self.pulse.mark_unchanged();
-        let places = hand.tail.is_none().then(|| queue.cursor.clone());
+        let places = log_reader.tail.is_none().then(|| queue.cursor.clone());
         self.reading = Some(spawn_blocking(move || {
-            let found = hand.read_log(&webhook, places);
-            (hand, found)
+            let found = log_reader.read_log(&webhook, places);
+            (log_reader, found)
         }));
     }
 
@@ -183,8 +184,8 @@ impl BatchReader {
         };
         let done: std::result::Result<_, JoinError> = reading.await;
         self.reading = None;
-        let (hand, found) = done.map_err(|e| panicked("reading the log", &e))?;
-        self.hand = Some(hand);
+        let (log_reader, found) = done.map_err(|e| panicked("reading the log", &e))?;
+        self.log_reader = Some(log_reader);
         let found = found?;
         self.last = Instant::now();
         match found.source {
@@ -230,7 +231,7 @@ impl BatchSource {
         let mut tail = match (self.tail.take(), places) {
             (Some(tail), _) => tail,
             (None, places) => {
-                (self.gathered, self.bytes, self.since) = (Vec::new(), 0, None);
+                (self.read, self.bytes, self.since) = (Vec::new(), 0, None);
                 self.reader
                     .resume(webhook.filter.clone(), &places.unwrap_or_default())?
             }
@@ -238,14 +239,14 @@ impl BatchSource {
         let limit = match webhook.batch {
             Some(batch) => (batch.max_entries * READ_BATCHES)
                 .min(2000)
-                .saturating_sub(self.gathered.len())
+                .saturating_sub(self.read.len())
                 .max(1),
             None => READ,
         };
         for placed in tail.poll_placed(limit)? {
             if webhook.wants(&placed.entry) {
                 self.bytes += placed.entry.line().len();
-                self.gathered.push(placed);
+                self.read.push(placed);
             }
         }
         let problems: Vec<String> = tail
@@ -256,11 +257,11 @@ impl BatchSource {
         let (places, behind) = (tail.places(), tail.is_behind());
         self.tail = Some(tail);
         let ready = match webhook.batch {
-            _ if self.gathered.is_empty() => true,
+            _ if self.read.is_empty() => true,
             None => true,
             Some(batch) => {
                 let since = *self.since.get_or_insert_with(Instant::now);
-                self.gathered.len() >= batch.max_entries
+                self.read.len() >= batch.max_entries
                     || self.bytes >= MOST_BYTES
                     || since.elapsed() >= Duration::from_millis(batch.max_wait_ms)
             }
@@ -273,10 +274,10 @@ impl BatchSource {
                 problems,
             });
         }
-        let gathered = std::mem::take(&mut self.gathered);
+        let read = std::mem::take(&mut self.read);
         (self.bytes, self.since) = (0, None);
         let now = now();
-        let bundles = bundles(gathered, webhook.batch, |placed| placed.entry.line().len());
+        let bundles = bundles(read, webhook.batch, |placed| placed.entry.line().len());
         let deliveries = bundles
             .into_iter()
             .map(|placed| Delivery::placed(&webhook.name, placed, now))
@@ -297,10 +298,7 @@ impl BatchSource {
             Some(asked) => Source::Replay(
                 asked.number,
                 Some(match asked.replay.0 {
-                    What::DeadLetters => Replaying::DeadLetters {
-                        from: 0,
-                        to: dead_letter::end(&self.layout, &webhook.key)?,
-                    },
+                    What::DeadLetters => self.all_dead_letters(webhook)?,
                     What::Entries(parameters) => Replaying::Entries {
                         parameters,
                         cursor: None,
@@ -324,7 +322,11 @@ impl BatchSource {
         replaying: Replaying,
     ) -> Result<ReadBatch> {
         let (deliveries, left) = match replaying {
-            Replaying::DeadLetters { from, to } => self.replay_letters(webhook, from, to)?,
+            Replaying::DeadLetters {
+                generation,
+                from,
+                to,
+            } => self.replay_letters(webhook, generation, from..to)?,
             Replaying::Entries { parameters, cursor } => {
                 self.replay_entries(webhook, parameters, cursor)?
             }
@@ -337,35 +339,49 @@ impl BatchSource {
         })
     }
 
+    /// From the first dead letter there is now to the last.
+    fn all_dead_letters(&self, webhook: &Prepared) -> Result<Replaying> {
+        Ok(Replaying::DeadLetters {
+            generation: dead_letter::generation(&self.layout, &webhook.key)?,
+            from: 0,
+            to: dead_letter::end(&self.layout, &webhook.key)?,
+        })
+    }
+
     fn replay_letters(
         &mut self,
         webhook: &Prepared,
-        from: u64,
-        to: u64,
+        generation: u64,
+        places: Range<u64>,
     ) -> Result<(Vec<Delivery>, Option<Replaying>)> {
+        let (layout, key) = (&self.layout, &webhook.key);
+        if dead_letter::generation(layout, key)? != generation {
+            // The file was written anew, so they stand elsewhere: those that are still dead go.
+            self.letters = None;
+            return Ok((Vec::new(), Some(self.all_dead_letters(webhook)?)));
+        }
         let mut all = match self.letters.take() {
             Some(letters) => letters,
-            None => dead_letter::index(&self.layout, &webhook.key)?,
+            None => dead_letter::index(layout, key)?,
         };
-        all.retain(|at| (from..to).contains(&at.offset));
+        all.retain(|at| places.contains(&at.offset));
         all.sort_unstable_by_key(|at| at.offset);
         let letters: Vec<At> = all.iter().copied().take(LETTERS).collect();
         let more = all.len() > LETTERS;
         self.letters = more.then_some(all);
         let now = now();
-        let again = |at| {
-            let letter = dead_letter::read(&self.layout, &webhook.key, at).transpose()?;
-            Some(letter.map(|letter| Delivery::again(letter, at, now)))
-        };
-        let next = letters.last().map_or(to, |at| at.offset + 1);
-        let deliveries = letters
-            .into_iter()
-            .filter_map(again)
-            .collect::<Result<_>>()?;
-        Ok((
-            lightened(deliveries),
-            more.then_some(Replaying::DeadLetters { from: next, to }),
-        ))
+        let next = letters.last().map_or(places.end, |at| at.offset + 1);
+        let mut deliveries = Vec::new();
+        for at in letters {
+            let letter = dead_letter::read(layout, key, at)?;
+            deliveries.extend(letter.map(|letter| Delivery::again(&letter, now)));
+        }
+        let left = more.then_some(Replaying::DeadLetters {
+            generation,
+            from: next,
+            to: places.end,
+        });
+        Ok((deliveries, left))
     }
 
     fn replay_entries(

@@ -1,7 +1,7 @@
-//! What the log is told of a webhook: `audit.delivery.*`.
+//! Reports in the log how a webhook is doing: `audit.delivery.*`.
 //!
-//! Other webhooks may be told of it in turn, and fail as well: so what can happen often is
-//! gathered, and told once in a while with how often it was. Nothing of it is sent to the webhook
+//! Other webhooks may get these entries in turn, and fail as well: so what can happen often is
+//! counted, and reported once in a while with how often it was. Nothing of it is sent to the webhook
 //! that it is about.
 
 use std::{
@@ -11,7 +11,7 @@ use std::{
 
 use crate::entry::{OwnEntry, Severity};
 
-/// What was put aside is recorded so often at most, and what could not be read.
+/// Dead letters are recorded so often at most, and what could not be read.
 const DEAD_EVERY: Duration = Duration::from_secs(1);
 const UNREADABLE_EVERY: Duration = Duration::from_secs(300);
 
@@ -27,7 +27,7 @@ pub(in crate::webhook) struct Reporter {
     told_of_unreadable: Option<Instant>,
 }
 
-/// What was put aside: how much, and of one request its id and reason.
+/// Deliveries that were given up: how many, and of one of them its id and reason.
 struct Dead {
     requests: usize,
     entries: usize,
@@ -55,7 +55,7 @@ impl Reporter {
         let record = self.record(
             "audit.delivery.failing",
             Severity::Warning,
-            "A webhook takes no entries",
+            "The receiver of a webhook takes no entries",
         );
         (self.recorder)(record.detail("answer", answer));
     }
@@ -64,7 +64,7 @@ impl Reporter {
         let record = self.record(
             "audit.delivery.parked",
             Severity::Error,
-            "A webhook has failed for days and is only probed",
+            "A webhook has failed for days, and is only probed",
         );
         (self.recorder)(record.detail("answer", answer));
     }
@@ -73,7 +73,7 @@ impl Reporter {
         (self.recorder)(self.record(
             "audit.delivery.recovered",
             Severity::Info,
-            "A webhook takes entries again",
+            "The receiver of a webhook takes entries again",
         ));
     }
 
@@ -81,7 +81,7 @@ impl Reporter {
         let record = self.record(
             "audit.delivery.gone",
             Severity::Error,
-            "A webhook wants no more events",
+            "The receiver of a webhook wants no more entries",
         );
         (self.recorder)(record.detail("waiting_deliveries", waiting_deliveries));
     }
@@ -90,12 +90,12 @@ impl Reporter {
         let record = self.record(
             "audit.delivery.rejected",
             Severity::Error,
-            "A webhook refused entries for good",
+            "The receiver of a webhook refused entries for good",
         );
         (self.recorder)(record.detail("entries", count).detail("reason", reason));
     }
 
-    /// Notes that a request was put aside.
+    /// Notes that a delivery was given up.
     pub(in crate::webhook) fn dead(&mut self, delivery_id: String, entries: usize, reason: &str) {
         let dead = self.dead.get_or_insert_with(|| Dead {
             requests: 0,
@@ -107,7 +107,7 @@ impl Reporter {
         dead.entries += entries;
     }
 
-    /// Records what was put aside, if it is time or it must be at once.
+    /// Records what was given up, if it is time or it must be at once.
     pub(in crate::webhook) fn of_dead(&mut self, at_once: bool) {
         if !at_once
             && self
@@ -129,7 +129,7 @@ impl Reporter {
         let record = self.record(
             "audit.delivery.dead_lettered",
             Severity::Error,
-            "Entries could not be delivered and are kept as dead letters",
+            "Deliveries were given up and are dead letters now",
         );
         let record = record
             .detail("entries", entries)
@@ -155,7 +155,7 @@ impl Reporter {
         let record = self.record(
             "audit.delivery.unreadable",
             Severity::Error,
-            "What a webhook should get could not be read",
+            "Entries for a webhook could not be read",
         );
         (self.recorder)(
             record
@@ -181,17 +181,17 @@ mod tests {
                 .unwrap()
                 .push(String::from_utf8(record.render(&source)).unwrap());
         });
-        let mut tell = Reporter::new(recorder, "siem");
-        tell.dead("msg_1".into(), 2, "no");
-        tell.of_dead(false);
+        let mut reporter = Reporter::new(recorder, "siem");
+        reporter.dead("msg_1".into(), 2, "no");
+        reporter.of_dead(false);
         for n in 2..5 {
-            tell.dead(format!("msg_{n}"), 3, "no");
-            tell.of_dead(false);
+            reporter.dead(format!("msg_{n}"), 3, "no");
+            reporter.of_dead(false);
         }
-        tell.of_dead(true);
-        tell.of_dead(true);
+        reporter.of_dead(true);
+        reporter.of_dead(true);
         for _ in 0..9 {
-            tell.unreadable(&["a block is damaged".to_owned()]);
+            reporter.unreadable(&["a block is damaged".to_owned()]);
         }
         let told = told.lock().unwrap();
         assert_eq!(told.len(), 3, "{told:?}");

@@ -71,7 +71,7 @@ pub(in crate::webhook) struct DeliveryTask {
     history: History,
     history_saved: Instant,
     saves: Saves,
-    tell: Reporter,
+    reporter: Reporter,
 }
 
 fn now() -> i64 {
@@ -92,6 +92,7 @@ impl DeliveryTask {
             let path = document(&layout, &webhook.key).path().to_owned();
             Error::damaged(path, "it is gone, and with it how far this webhook is; remove the webhook, add it again, and replay")
         })?;
+        queue.migrate(&layout, &webhook.key)?;
         for (key, delivery) in (0..).zip(&mut queue.deliveries) {
             delivery.key = key;
         }
@@ -106,7 +107,7 @@ impl DeliveryTask {
                 .for_each(|delivery| delivery.early = Some(0));
         }
         Ok(Self {
-            tell: Reporter::new(recorder, &webhook.name),
+            reporter: Reporter::new(recorder, &webhook.name),
             history: History::load(&layout, &webhook.key),
             batches: BatchReader::new(reader.clone(), layout.clone(), pulse.clone()),
             acks: Acks::new(),
@@ -131,13 +132,13 @@ impl DeliveryTask {
             self.batches.read_on(&self.webhook, &self.queue);
             self.start();
             self.make_room();
-            self.tell.of_dead(false);
+            self.reporter.of_dead(false);
             self.save();
             self.acks.ask(&self.webhook);
             let tick = self.tick();
             tokio::select! {
                 Some(done) = self.attempts.join_next() => self.finished(done)?,
-                gathered = self.batches.read() => self.gathered(gathered?),
+                read = self.batches.read() => self.take_in(read?),
                 answered = self.acks.answered() => self.answered(answered?),
                 saved = self.saves.saved() => self.saved(saved),
                 Ok(()) = self.pulse.changed() => {}
@@ -152,7 +153,7 @@ impl DeliveryTask {
         while let Ok(Some(done)) = time::timeout_at(patience, self.attempts.join_next()).await {
             self.finished(done)?;
         }
-        self.tell.of_dead(true);
+        self.reporter.of_dead(true);
         if self.saves.are_under_way() {
             let saved = self.saves.saved().await;
             self.saved(saved);
@@ -191,15 +192,15 @@ impl DeliveryTask {
     }
 
     /// Takes in what was read: deliveries are made of it.
-    fn gathered(&mut self, gathered: ReadBatch) {
+    fn take_in(&mut self, read: ReadBatch) {
         let batched = self.webhook.batch.is_some();
         let save = if batched { self.saves.next() } else { 0 };
-        self.saves.soon |= batched && !gathered.deliveries.is_empty();
-        self.saves.unsaved |= !gathered.deliveries.is_empty();
-        self.tell.unreadable(&gathered.problems);
-        for mut delivery in gathered.deliveries {
+        self.saves.soon |= batched && !read.deliveries.is_empty();
+        self.saves.unsaved |= !read.deliveries.is_empty();
+        self.reporter.unreadable(&read.problems);
+        for mut delivery in read.deliveries {
             // A dead letter can be asked for twice.
-            if delivery.letter.is_some()
+            if delivery.dead
                 && self
                     .queue
                     .deliveries
@@ -212,7 +213,7 @@ impl DeliveryTask {
             self.next_key += 1;
             self.queue.deliveries.push_back(delivery);
         }
-        match gathered.source {
+        match read.source {
             Source::Log(Some(places)) => {
                 self.saves.moved |= places != self.queue.cursor;
                 self.queue.cursor = places;

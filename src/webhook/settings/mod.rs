@@ -33,7 +33,7 @@ pub enum DeliveryOrder {
     Strict,
 }
 
-/// How entries are gathered into one request.
+/// How many entries go in one delivery.
 ///
 /// ```
 /// use tracing_audit::webhook::{Batching, Webhook};
@@ -344,7 +344,7 @@ impl Webhook {
         self.paused
     }
 
-    /// Where it is [declared](crate::AuditLog::declare_subscriptions), if it is: only there it can
+    /// Where it is [declared](crate::webhook::Webhooks::declare), if it is: only there it can
     /// be changed and removed.
     pub fn declared_in(&self) -> Option<&str> {
         self.declared

@@ -63,9 +63,14 @@ pub(in crate::webhook) fn begin(
     Ok(())
 }
 
+/// All webhooks.
+pub(in crate::webhook) fn read(layout: &Layout) -> Result<Vec<Webhook>> {
+    Ok(document(layout).read::<Stored>()?.webhooks)
+}
+
 /// All webhooks, for the dispatcher. What is left of those that are no more is cleared away.
 pub(in crate::webhook) fn all(layout: &Layout) -> Result<Vec<Webhook>> {
-    let all = document(layout).read::<Stored>()?.webhooks;
+    let all = read(layout)?;
     if !queue::others(layout, &all)?.is_empty() {
         // One that is just being added has its queue first.
         document(layout).look(|now: Stored| {
@@ -80,7 +85,7 @@ pub(in crate::webhook) fn all(layout: &Layout) -> Result<Vec<Webhook>> {
 
 /// All webhooks, with how they are doing. The reader is one of this log.
 pub(crate) fn reports(layout: &Layout, reader: &AuditReader) -> Result<Vec<WebhookReport>> {
-    let all = document(layout).read::<Stored>()?.webhooks;
+    let all = read(layout)?;
     Ok(report::of(layout, reader, all))
 }
 
@@ -95,6 +100,6 @@ pub(crate) fn report(
 
 /// The webhook of this name.
 pub(crate) fn find(layout: &Layout, name: &str) -> Result<Option<Webhook>> {
-    let all = document(layout).read::<Stored>()?.webhooks;
+    let all = read(layout)?;
     Ok(all.into_iter().find(|webhook| webhook.name == name))
 }

@@ -1,27 +1,23 @@
-//! The files that a webhook's dead letters are in: `state/dead-letters/<name>.<id>.jsonl`, then
-//! `<name>.<id>.00000001.jsonl` and so on.
+//! The file that a webhook's dead letters are in: `state/dead-letters/<name>.<id>.jsonl`.
 //!
-//! A file grows for a day, or to some megabytes; then another is begun. So the oldest letters go
-//! with whole files: nothing is rewritten, and where another letter stands stays true, whoever is
-//! reading it. When all go, an empty file with the next number stays.
+//! An older version began a file each day, `<name>.<id>.00000001.jsonl` and so on. While there are
+//! such files, the last of them grows; `tidy` makes one of them all.
 
 use std::{
     collections::BTreeMap,
-    fs, io,
-    os::unix::fs::MetadataExt as _,
+    fs,
+    io::{self, BufRead as _, BufReader},
     path::{Path, PathBuf},
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
-    entry::Timestamp,
     error::{Error, Result},
-    store::{access, layout::Layout},
+    store::layout::Layout,
 };
 
-/// A file gets no more letters when it has so many bytes.
-const FULL: u64 = 4 << 20;
-/// Where a letter stands is one number that only rises: the file's, and below these bits the place
-/// in it.
+/// A place is one number: the file's, and below these bits the place in it.
 const PLACE_BITS: u32 = 40;
 const ENDING: &str = ".jsonl";
 
@@ -31,8 +27,6 @@ pub(super) struct LetterFile {
     pub(super) number: u32,
     pub(super) path: PathBuf,
     pub(super) len: u64,
-    /// When the last letter came into it.
-    pub(super) changed: Timestamp,
 }
 
 impl LetterFile {
@@ -40,52 +34,22 @@ impl LetterFile {
     pub(super) fn start(&self) -> u64 {
         u64::from(self.number) << PLACE_BITS
     }
+}
 
-    pub(super) fn name(&self) -> String {
-        self.path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default()
-    }
-
-    /// Removes it, unless a letter came into it since.
-    pub(super) fn remove(&self) -> Result<()> {
-        let remove = || {
-            let file = fs::File::open(&self.path)?;
-            file.lock()?;
-            if file.metadata()?.len() == self.len {
-                fs::remove_file(&self.path)
-            } else {
-                Ok(())
-            }
-        };
-        match remove() {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed.map_err(Error::io("remove", &self.path)),
-        }
-    }
-
-    /// Begins the file after it, in which nothing is yet: so that numbers rise when all before it
-    /// are gone. Durable on return.
-    pub(super) fn begin_next(&self, layout: &Layout, key: &str) -> Result<()> {
-        let path = path(layout, key, self.number + 1);
-        let begin = || {
-            access::open_private(&path, fs::OpenOptions::new().append(true))?;
-            sync(&dir(layout))
-        };
-        begin().map_err(Error::io("create", &path))
-    }
+/// The first line of a file that was written anew.
+#[derive(Default, Deserialize, Serialize)]
+pub(super) struct Header {
+    pub(super) generation: u64,
 }
 
 pub(super) fn dir(layout: &Layout) -> PathBuf {
     layout.root().join("state/dead-letters")
 }
 
-fn path(layout: &Layout, key: &str, number: u32) -> PathBuf {
-    let name = if number == 0 {
-        format!("{key}{ENDING}")
-    } else {
-        format!("{key}.{number:08}{ENDING}")
+pub(super) fn path(layout: &Layout, key: &str, number: u32) -> PathBuf {
+    let name = match number {
+        0 => format!("{key}{ENDING}"),
+        _ => format!("{key}.{number:08}{ENDING}"),
     };
     dir(layout).join(name)
 }
@@ -96,46 +60,32 @@ pub(super) fn locate(layout: &Layout, key: &str, place: u64) -> (PathBuf, u64) {
     (path(layout, key, number), place & ((1 << PLACE_BITS) - 1))
 }
 
-/// The files of a webhook, the oldest first.
+/// The files of a webhook, in their order.
 pub(super) fn of(layout: &Layout, key: &str) -> Result<Vec<LetterFile>> {
-    Ok(list(layout, Some(key))?.remove(key).unwrap_or_default())
+    Ok(all(layout)?.remove(key).unwrap_or_default())
 }
 
 /// The files of each webhook that has some.
 pub(super) fn all(layout: &Layout) -> Result<BTreeMap<String, Vec<LetterFile>>> {
-    list(layout, None)
-}
-
-fn list(layout: &Layout, wanted: Option<&str>) -> Result<BTreeMap<String, Vec<LetterFile>>> {
-    let (dir, mut files) = (dir(layout), BTreeMap::<String, Vec<LetterFile>>::new());
+    let dir = dir(layout);
+    let mut files = BTreeMap::<String, Vec<LetterFile>>::new();
     let mut list = || -> io::Result<()> {
         for found in fs::read_dir(&dir)? {
             let path = found?.path();
-            let Some((key, number)) = path.file_name().and_then(|name| parse(name.to_str()?))
-            else {
+            let name = path.file_name().and_then(|name| name.to_str());
+            let Some((key, number)) = name.and_then(parse) else {
                 continue;
             };
-            if wanted.is_some_and(|wanted| wanted != key) {
-                continue;
-            }
             let key = key.to_owned();
-            let found = match fs::metadata(&path) {
-                // It was pruned meanwhile.
+            let len = match fs::metadata(&path) {
+                // It was made one with the others meanwhile.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                found => found?,
+                found => found?.len(),
             };
-            let changed = Timestamp::from_micros(
-                found
-                    .mtime()
-                    .saturating_mul(1_000_000)
-                    .saturating_add(found.mtime_nsec() / 1000),
-            );
-            files.entry(key).or_default().push(LetterFile {
-                number,
-                path,
-                len: found.len(),
-                changed,
-            });
+            files
+                .entry(key)
+                .or_default()
+                .push(LetterFile { number, path, len });
         }
         Ok(())
     };
@@ -143,9 +93,9 @@ fn list(layout: &Layout, wanted: Option<&str>) -> Result<BTreeMap<String, Vec<Le
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         listed => listed.map_err(Error::io("list", &dir))?,
     }
-    files
-        .values_mut()
-        .for_each(|files| files.sort_unstable_by_key(|file| file.number));
+    for files in files.values_mut() {
+        files.sort_unstable_by_key(|file| file.number);
+    }
     Ok(files)
 }
 
@@ -156,26 +106,31 @@ fn parse(name: &str) -> Option<(&str, u32)> {
         // A webhook's name has no dots.
         (key, number) if key.contains('.') => {
             let is_number = number.len() == 8 && number.bytes().all(|b| b.is_ascii_digit());
-            Some((
-                key,
-                number
-                    .parse()
-                    .ok()
-                    .filter(|number| is_number && *number > 0)?,
-            ))
+            let number = number.parse().ok()?;
+            (is_number && number > 0).then_some((key, number))
         }
         _ => Some((stem, 0)),
     }
 }
 
-/// The file that the next letter goes into.
-pub(super) fn current(layout: &Layout, key: &str, now: Timestamp) -> Result<PathBuf> {
-    let number = match of(layout, key)?.last() {
-        None => 0,
-        Some(last) if last.len < FULL && last.changed.day() == now.day() => last.number,
-        Some(last) => last.number + 1,
+/// The file that grows.
+pub(super) fn last(layout: &Layout, key: &str) -> Result<PathBuf> {
+    let last = of(layout, key)?.pop();
+    Ok(last.map_or_else(|| path(layout, key, 0), |last| last.path))
+}
+
+/// How often the file was written anew.
+pub(super) fn generation(layout: &Layout, key: &str) -> Result<u64> {
+    let path = path(layout, key, 0);
+    let mut line = String::new();
+    match fs::File::open(&path).and_then(|file| BufReader::new(file).read_line(&mut line)) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
+        // A line that is no text is no header.
+        Err(e) if e.kind() == io::ErrorKind::InvalidData => return Ok(0),
+        read => read.map_err(Error::io("read", &path))?,
     };
-    Ok(path(layout, key, number))
+    let header: Header = serde_json::from_str(&line).unwrap_or_default();
+    Ok(header.generation)
 }
 
 /// Makes durable which files there are.
@@ -206,20 +161,10 @@ mod tests {
         let layout = Layout::new("/log");
         for number in [0, 1, 12] {
             let path = path(&layout, "siem.00000007", number);
-            assert_eq!(
-                path.file_name().and_then(|name| parse(name.to_str()?)),
-                Some(("siem.00000007", number))
-            );
-            let file = LetterFile {
-                number,
-                path: path.clone(),
-                len: 0,
-                changed: Timestamp::MIN,
-            };
-            assert_eq!(
-                locate(&layout, "siem.00000007", file.start() + 77),
-                (path, 77)
-            );
+            let name = path.file_name().and_then(|name| name.to_str());
+            assert_eq!(name.and_then(parse), Some(("siem.00000007", number)));
+            let place = (u64::from(number) << PLACE_BITS) + 77;
+            assert_eq!(locate(&layout, "siem.00000007", place), (path, 77));
         }
     }
 }

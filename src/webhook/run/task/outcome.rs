@@ -1,7 +1,7 @@
 //! What becomes of attempts: noted in the queue, which says what is tried again and when; told
 //! where it matters.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinError;
 
@@ -93,7 +93,7 @@ impl DeliveryTask {
             }
             AttemptOutcome::Rejected { count, message } => {
                 self.delivered(at, now);
-                self.tell.rejected(count, message);
+                self.reporter.rejected(count, message);
             }
             AttemptOutcome::GivenUp { reason, failed } => {
                 self.given_up(at, &reason);
@@ -127,7 +127,7 @@ impl DeliveryTask {
                 self.failing(now, retry_after, alert, of_entries);
                 if verdict == Verdict::Gone {
                     self.queue.status.gone = true;
-                    self.tell.gone(self.queue.deliveries.len());
+                    self.reporter.gone(self.queue.deliveries.len());
                 }
             }
         }
@@ -146,19 +146,14 @@ impl DeliveryTask {
                 continue;
             };
             delivery.taken = false;
-            let (layout, key) = (self.layout.clone(), self.webhook.key.clone());
-            let noted = attempt::noted(
-                layout,
-                key,
-                delivery.id.clone(),
-                delivery.letter,
-                AttemptOutcome::Delivered,
-            );
+            let (layout, webhook) = (self.layout.clone(), Arc::clone(&self.webhook));
+            let (id, dead) = (delivery.id.clone(), delivery.dead);
             self.attempts.spawn(async move {
+                let success = AttemptOutcome::Delivered;
                 Done {
                     key: taken.key,
                     early: taken.early,
-                    attempt: noted.await,
+                    attempt: attempt::noted(layout, &webhook.key, &id, dead, success).await,
                     told: None,
                 }
             });
@@ -215,7 +210,7 @@ impl DeliveryTask {
         status.failing_since = None;
         let was_parked = std::mem::take(&mut status.parked);
         if status.reported_failing.take().is_some() || was_parked {
-            self.tell.recovered();
+            self.reporter.recovered();
         }
         if self.queue.circuit.succeeded() {
             // Not all at the same moment, for a webhook that has just come back.
@@ -242,7 +237,7 @@ impl DeliveryTask {
                 .circuit
                 .failed(now, retry_after, status.parked, fastrand::u32(..));
         if parked {
-            self.tell.parked(&told);
+            self.reporter.parked(&told);
         } else if (opened || alert)
             && self
                 .queue
@@ -251,17 +246,17 @@ impl DeliveryTask {
                 .is_none_or(|said| !(said..said + SAY_EVERY).contains(&now))
         {
             self.queue.status.reported_failing = Some(now);
-            self.tell.failing(&told);
+            self.reporter.failing(&told);
         }
     }
 
-    /// Notes that a delivery was put aside.
+    /// Notes that a delivery was given up.
     fn given_up(&mut self, at: usize, reason: &str) {
         let Some(delivery) = self.queue.deliveries.remove(at) else {
             return;
         };
         self.queue.status.dead_lettered += delivery.count as u64;
-        self.tell.dead(delivery.id, delivery.count, reason);
+        self.reporter.dead(delivery.id, delivery.count, reason);
     }
 
     fn split(&mut self, at: usize, entries: Vec<Entry>, now: i64) {

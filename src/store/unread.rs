@@ -1,0 +1,38 @@
+//! Which sealed files someone has not read to their end: retention waits for them.
+//!
+//! Who reads the log on, and how far, is known to the rooms above. They say so through [`Readers`],
+//! which is given when the log is opened.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{fs::Fs, layout::Layout, names::FileStem};
+use crate::error::Result;
+
+/// Finds out how far each reader of a log is. An error means that nobody knows, and nothing goes.
+pub(crate) type Readers = fn(&dyn Fs, &Layout) -> Result<Vec<Reading>>;
+
+/// How far a reader is.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    /// The reader's name, for the entry about what was pruned all the same.
+    pub(crate) name: String,
+    /// By the stream's name, the file that is being read; and whether not all of it was read yet.
+    pub(crate) cursor: BTreeMap<String, (FileStem, bool)>,
+    /// The files that are needed although they were read.
+    pub(crate) needed: BTreeSet<FileStem>,
+}
+
+impl Reading {
+    /// Whether this reader has not got all of a file yet.
+    pub(super) fn needs(&self, stem: &FileStem) -> bool {
+        self.needed.contains(stem)
+            || self
+                .cursor
+                .get(stem.stream.as_str())
+                .is_none_or(|(at, has_more)| {
+                    // Files are read in the order of their numbers, and another one of the same
+                    // number as well.
+                    stem.number > at.number || stem.number == at.number && (stem != at || *has_more)
+                })
+    }
+}
