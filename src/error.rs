@@ -98,6 +98,11 @@ impl Error {
         }
     }
 
+    /// Whether a file is missing.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+    }
+
     pub(crate) fn damaged(path: impl AsRef<Path>, what: impl Into<String>) -> Self {
         Self::Damaged {
             path: path.as_ref().to_owned(),

@@ -204,10 +204,15 @@ impl ClockGuard {
     /// How old an entry with this timestamp may be judged: the time itself, or a later one if the
     /// clock was wrong then.
     pub(super) fn aged(&self, newest: Timestamp) -> Timestamp {
-        let time = newest.as_micros();
-        let inside = |span: &&Misdated| span.from <= time && time <= span.to + STEP;
-        let by = self.misdated.iter().filter(inside).map(|span| span.by);
-        Timestamp::from_micros(time.saturating_add(by.max().unwrap_or(0)))
+        self.aged_within(newest, newest)
+    }
+
+    /// The same for an entry that may have any timestamp between these two.
+    pub(super) fn aged_within(&self, oldest: Timestamp, newest: Timestamp) -> Timestamp {
+        let (first, last) = (oldest.as_micros(), newest.as_micros());
+        let touches = |span: &&Misdated| span.from <= last && first <= span.to + STEP;
+        let by = self.misdated.iter().filter(touches).map(|span| span.by);
+        Timestamp::from_micros(last.saturating_add(by.max().unwrap_or(0)))
     }
 
     /// How much more uptime the clock needs to prove all of its leaps.

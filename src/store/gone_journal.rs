@@ -6,13 +6,16 @@
 //! after the last that is left, in a new file: one more file than are left may have been begun.
 
 use super::{
-    blob::FileBlob,
+    blob::{Blob as _, FileBlob},
     fs::Fs,
+    gzip::Walk,
     index::Index,
     journal_place::JournalPlace,
-    layout::{self, Layout, SEALED},
+    layout::Layout,
     names::FileStem,
-    rebuild::rebuild,
+    rebuild::index_of,
+    sealed_dir,
+    summary::IndexBuilder,
 };
 use crate::{
     entry::{OwnEntry, Seq, Severity, StreamId, Timestamp},
@@ -42,6 +45,7 @@ pub(super) fn problem(place: &JournalPlace) -> String {
 }
 
 /// The last of a stream's sealed files.
+#[derive(Debug)]
 pub(super) struct LastSealed {
     pub(super) number: u32,
     pub(super) last_seq: Seq,
@@ -53,28 +57,41 @@ pub(super) fn last_sealed(
     layout: &Layout,
     stream: &StreamId,
 ) -> Result<Option<LastSealed>> {
-    let root = layout.sealed_dir();
-    let mut last: Option<FileStem> = None;
-    for day in fs.list(&root).map_err(Error::io("list", &root))? {
-        if !day.is_dir || layout::parse_day_dir(&day.name).is_none() {
-            continue;
-        }
-        let dir = root.join(&day.name);
-        for entry in fs.list(&dir).map_err(Error::io("list", &dir))? {
-            let stem = FileStem::parse(&entry.name, SEALED).filter(|stem| stem.stream == *stream);
-            last = last.into_iter().chain(stem).max_by_key(|stem| stem.number);
-        }
-    }
-    let Some(stem) = last else {
+    let stems = sealed_dir::all(fs, layout)?.into_iter();
+    let ours = stems.filter(|stem| stem.stream == *stream);
+    let Some(stem) = ours.max_by_key(|stem| stem.number) else {
         return Ok(None);
     };
-    let index = match Index::read(fs, &layout.index(&stem)) {
-        Ok(index) => index,
-        Err(_) => rebuild(&FileBlob::open(fs, layout.sealed(&stem))?, &stem)?.index,
+    let index = match index_of(fs, layout, &stem) {
+        Err(Error::Damaged { .. }) => readable(fs, layout, &stem)?,
+        index => index?,
     };
     Ok(Some(LastSealed {
         number: stem.number,
         last_seq: index.last_seq,
-        newest: index.max,
+        newest: match index.blocks.is_empty() {
+            true => stem.born,
+            false => index.max,
+        },
     }))
+}
+
+/// The index of what can be read of a damaged file: its beginning.
+fn readable(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<Index> {
+    let mut builder = IndexBuilder::new(stem.clone());
+    let sealed = FileBlob::open(fs, layout.sealed(stem))?;
+    match read_on(&sealed, &mut builder) {
+        Ok(()) | Err(Error::Damaged { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(builder.finish(sealed.len(), [0; 32]).index)
+}
+
+fn read_on(sealed: &FileBlob, builder: &mut IndexBuilder) -> Result<()> {
+    let mut walk = Walk::new(sealed)?;
+    let mut plain = Vec::new();
+    while let Some(packed_len) = walk.next(&mut plain)? {
+        builder.push(&plain, packed_len);
+    }
+    Ok(())
 }

@@ -55,6 +55,9 @@ pub enum Problem {
     /// The live file was deleted, replaced or cut by someone else. It was written again as far as
     /// possible; the message says how far.
     LiveFileLost(String),
+    /// A sealed file is gone, and the log doesn't say that it was pruned. Find out who took it away;
+    /// reported every hour as long as the file's index is there.
+    SealedFileLost(String),
     /// A file could not be sealed; it stays as it is and is tried again.
     SealFailed(String),
     /// What a dead process left could not be recovered; it stays as it is. Or its journal is gone
@@ -131,6 +134,9 @@ impl fmt::Display for Problem {
                 f,
                 "the live file of the audit log was tampered with: {what}"
             ),
+            Self::SealedFileLost(what) => {
+                write!(f, "a sealed file of the audit log is gone: {what}")
+            }
             Self::SealFailed(error) => write!(f, "an audit file could not be sealed: {error}"),
             Self::RecoveryFailed(error) => {
                 write!(f, "files of a dead process could not be recovered: {error}")

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
-    entry::{OwnEntry, Severity},
+    entry::{OwnEntry, Severity, json::members},
     query::AuditReader,
     store::{
         SpaceAction, Watermarks,
@@ -24,6 +24,7 @@ use crate::{
         oracle::check::streams,
         recover::recover,
         retention::Retention,
+        samples,
         seal::seal,
         sealer::{SealerOptions, remove_twin},
         set_clock::SetClock,
@@ -374,6 +375,49 @@ fn the_numbers_go_on_where_all_files_are_sealed() {
             (&4.into(), &3.into())
         );
     }
+}
+
+#[test]
+fn the_numbers_go_on_where_all_files_are_pruned() {
+    let mut run = Run::new(0);
+    run.disk.heal();
+    let process = run.disk.process();
+    let fs = Arc::new(process.clone());
+    let mut parts = assemble(fs, run.clock.clone(), Path::new(DIR), options()).unwrap();
+    run.record(&parts.producer);
+    parts.writer.step().unwrap();
+    process.end();
+    let live = run.disk.files(run.layout.live_dir());
+    live.iter().for_each(|path| run.disk.take_away(path));
+    run.take_journal_away();
+    let mut file = samples::stem(7);
+    file.stream = parts.stream.clone();
+    let row = members! {"file": file.to_string(), "first_seq": 21, "last_seq": 40};
+    let pruned = OwnEntry::new("audit.log.pruned", Severity::Info, "").detail("files", vec![row]);
+    let mut line = br#"{"stream":"other-00000a","seq":1,"#.to_vec();
+    line.extend(pruned.render(&"other".parse().unwrap()));
+    line.push(b'\n');
+    file.stream = "other-00000a".parse().unwrap();
+    run.disk.put(run.layout.live(&file), line);
+    // Also if an attempt fails before, which leaves an empty file.
+    for operations in [20, 22, 24, u64::MAX / 2] {
+        let _ = run.recover(operations);
+    }
+    let streams = streams(&run.disk, Path::new(DIR)).unwrap();
+    let first: Value = serde_json::from_str(&streams[parts.stream.as_str()][0]).unwrap();
+    assert_eq!(
+        (&first["seq"], &first["details"]["after_seq"]),
+        (&41.into(), &40.into())
+    );
+    let files = run.disk.files(run.layout.sealed_dir());
+    let ours = |path: &&PathBuf| path.to_string_lossy().contains(parts.stream.as_str());
+    let last = files
+        .iter()
+        .rfind(ours)
+        .unwrap()
+        .to_string_lossy()
+        .into_owned();
+    assert!(last.ends_with("-00000009.jsonl.gz"), "{files:?}");
 }
 
 #[test]

@@ -5,18 +5,23 @@
 //! them until they are cut off, which happens before anything else is written or synced.
 //!
 //! A live file ends in one way: [`Live::finish`], which leaves nothing behind its durable lines.
-//! Only the stem that it gives is handed over to be sealed.
+//! Only what it gives is handed over to be sealed.
 
 use std::{io, time::Duration};
 
 use super::{
     batch::{Batch, Point},
+    finished::Written,
     fs::{self, Fs, FsFile},
     layout::Layout,
     names::FileStem,
+    numbers::Numbers,
     root::{Root, create_dir},
 };
-use crate::error::{Error, Result};
+use crate::{
+    entry::Seq,
+    error::{Error, Result},
+};
 
 #[derive(Debug)]
 pub(super) struct Live {
@@ -40,6 +45,8 @@ pub(super) struct Live {
     cut: bool,
     /// It is known, and was reported, that others changed it.
     changed: bool,
+    /// The numbers of entries that others destroyed in it, which are recorded as lost.
+    lost: Numbers,
 }
 
 /// A place between two lines of the file.
@@ -62,7 +69,7 @@ impl Synced {
 /// A file that is complete and durable: made by [`Live::finish`] alone.
 #[derive(Debug)]
 pub(super) struct Finished {
-    pub(super) stem: FileStem,
+    pub(super) written: Written,
     pub(super) is_empty: bool,
     /// Whether others changed it.
     pub(super) was_changed: bool,
@@ -130,6 +137,7 @@ impl Live {
             spoiled: false,
             cut: false,
             changed: false,
+            lost: Numbers::default(),
         })
     }
 
@@ -155,6 +163,7 @@ impl Live {
             spoiled: false,
             cut: false,
             changed: false,
+            lost: other.lost.clone(),
         }
     }
 
@@ -255,6 +264,11 @@ impl Live {
         self.give_up_unsynced();
     }
 
+    /// These entries are gone, and it is recorded that they are.
+    pub(super) fn note_lost(&mut self, first: Seq, last: Seq) {
+        self.lost.add(first.0, last.0);
+    }
+
     /// Ends the file. It has nothing then but lines that are durable, and still bears its name.
     ///
     /// # Errors
@@ -271,7 +285,13 @@ impl Live {
             Ok(None) => Ok(Finished {
                 is_empty: self.appended.len == 0,
                 was_changed: self.changed,
-                stem: self.stem,
+                written: Written {
+                    stem: self.stem,
+                    len: self.synced.len,
+                    first: self.first.next_seq,
+                    next: self.synced.point.next_seq,
+                    lost: self.lost,
+                },
             }),
             // It was reported that someone writes into it. That they go on is no news, and must not
             // fill the log.

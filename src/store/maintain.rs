@@ -72,7 +72,10 @@ pub(crate) fn recover_all(dir: &Path, mut done: impl FnMut(RecoveredStream)) -> 
             let level = Level::new(6).unwrap_or(Level::FASTEST);
             let sealed = seal::seal_sound(&fs, &layout, stem, level);
             match sealed.and_then(|_| remove_twin(&fs, &layout, stem)) {
-                Ok(()) => completed.sealed_files += 1,
+                Ok(changed) => {
+                    completed.problems.extend(changed);
+                    completed.sealed_files += 1;
+                }
                 Err(error) => completed.problems.push(error.to_string()),
             }
         }
@@ -85,16 +88,26 @@ pub(crate) fn recover_all(dir: &Path, mut done: impl FnMut(RecoveredStream)) -> 
     // The twins of what was sealed before; their grace is cut short.
     let mut failed = None;
     for stem in Survey::take(&fs, &layout)?.all_live() {
-        if let Err(error) = remove_left_twin(&fs, &layout, stem) {
-            failed.get_or_insert(error);
+        match remove_left_twin(&fs, &layout, stem) {
+            Ok(None) => {}
+            Ok(Some(problem)) => done(RecoveredStream {
+                stream: stem.stream.clone(),
+                entries: 0,
+                sealed_files: 0,
+                problems: vec![problem],
+            }),
+            Err(error) => {
+                failed.get_or_insert(error);
+            }
         }
     }
     failed.map_or(Ok(()), Err)
 }
 
-fn remove_left_twin(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<()> {
+/// The problem with it, if it is not what was sealed.
+fn remove_left_twin(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<Option<String>> {
     if fs.is_locked(&layout.lock(stem.stream.as_str()))? || !is_sealed(fs, layout, stem)? {
-        return Ok(());
+        return Ok(None);
     }
     remove_twin(fs, layout, stem)
 }

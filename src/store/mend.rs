@@ -18,7 +18,7 @@ use super::{
     writer::{Current, Writer},
 };
 use crate::{
-    entry::{OwnEntry, Severity},
+    entry::{OwnEntry, Seq, Severity},
     error::{Error, Result},
 };
 
@@ -48,6 +48,9 @@ impl Writer {
                     .detail("count", durable.lost)
                     .detail("after_seq", durable.last),
             );
+            if let Current::Open(live) | Current::Ending(live) = &mut self.current {
+                live.note_lost(Seq(durable.last + 1), Seq(durable.last + durable.lost));
+            }
         }
         Ok(())
     }

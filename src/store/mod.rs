@@ -78,6 +78,7 @@ pub(crate) mod bloom;
 pub(crate) mod catalogue;
 mod codec;
 pub(crate) mod document;
+mod finished;
 pub(crate) mod fs;
 pub(crate) mod gzip;
 pub(crate) mod index;
@@ -95,6 +96,7 @@ mod rebuild;
 pub(crate) mod samples;
 pub(crate) mod seal;
 pub(crate) mod sealed;
+mod sealed_dir;
 #[cfg(test)]
 mod set_clock;
 #[cfg(test)]

@@ -164,7 +164,7 @@ impl Pruner {
             pruned.files.extend(removed.files);
             failed = failed.or(removed.failed);
         }
-        Ok(Some((pruned, failed)))
+        Ok(Some((pruned, failed.or(selection.unread))))
     }
 
     /// Records again what these files say about removals, once for each. They are taken out of what
@@ -181,7 +181,7 @@ impl Pruner {
         }
         let is_new = |file: &&FileStem| !self.carried_on.contains(*file);
         let new: Vec<&FileStem> = files.into_iter().filter(is_new).collect();
-        for entry in removed::carried_on(&self.sealed, &new, &left.streams()) {
+        for entry in removed::carried_on(&self.sealed, &new, &left.streams())? {
             self.record_durably(intents, entry.render(&self.source))?;
         }
         self.carried_on.extend(new.into_iter().cloned());
@@ -318,7 +318,8 @@ pub(super) fn preview(
     if trust_clock {
         times = times.confirmed(sealed.layout(), clock);
     }
-    let selection = retention::select(sealed, retention, &times)?;
+    let mut selection = retention::select(sealed, retention, &times)?;
+    selection.unread.take().map_or(Ok(()), Err)?;
     Ok(Pruned {
         waiting: ClockWait::new(&selection, retention, &times),
         bytes: selection.doomed.iter().map(|file| file.bytes).sum(),

@@ -19,8 +19,8 @@ use super::{
     layout::{LIVE, Layout},
     names::FileStem,
     retention::PrunedFile,
+    seal,
     sealed::LocalSealed,
-    sealer::remove_twin,
 };
 use crate::{
     entry::{Day, StreamId},
@@ -123,12 +123,14 @@ fn remove_twins(
     Ok(stuck)
 }
 
+/// A twin that is not what was sealed stays, and so does one whose sealed file is damaged.
 fn remove_sealed_twin(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<()> {
     let path = layout.sealed(stem);
-    match fs.identity(&path).map_err(Error::io("look at", &path))? {
-        Some(_) => remove_twin(fs, layout, stem),
-        None => Ok(()),
+    let found = fs.identity(&path).map_err(Error::io("look at", &path))?;
+    if found.is_some() && seal::verified(fs, layout, stem)?.is_some() {
+        remove_if_there(fs, &layout.live(stem))?;
     }
+    Ok(())
 }
 
 fn remove_if_there(fs: &dyn Fs, path: &Path) -> Result<()> {

@@ -1,20 +1,21 @@
 //! Indexes on disk: written, read, made again from their sealed file when they are lost or damaged,
 //! and removed when that is gone.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 use super::{
-    blob::{self, Blob},
-    fs::{self, Fs},
+    blob::{self, Blob, FileBlob},
+    fs::{self, Entry, Fs},
     gzip::{self, Walk},
     index::{Built, Index},
     layout::{self, INDEX, LIVE, Layout, SEALED},
     names::FileStem,
+    removed,
     summary::IndexBuilder,
     tmp::TmpFile,
 };
 use crate::{
-    entry::Timestamp,
+    entry::{Day, Timestamp},
     error::{Error, Result},
 };
 
@@ -56,6 +57,18 @@ pub(crate) fn read_index(
     }
 }
 
+/// The index of a sealed file, made from the file itself if it is lost or damaged. What can't be
+/// read now is an error, because a later attempt may read it.
+pub(super) fn index_of(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<Index> {
+    match Index::read(fs, &layout.index(stem)) {
+        Err(Error::Damaged { .. }) => {}
+        Err(error) if error.is_not_found() => {}
+        index => return index,
+    }
+    let sealed = FileBlob::open(fs, layout.sealed(stem))?;
+    Ok(rebuild(&sealed, stem)?.index)
+}
+
 /// Whether the file has the length, the checksum and the plain length of its index.
 pub(crate) fn ends_as(blob: &dyn Blob, index: &Index) -> Result<bool> {
     if blob.len() != index.packed_len || blob.len() < gzip::TRAILER_LEN {
@@ -69,37 +82,81 @@ pub(crate) fn ends_as(blob: &dyn Blob, index: &Index) -> Result<bool> {
 /// An index without a file stays for so long: its file may be about to come.
 const ORPHAN_AGE_MICROS: i64 = 3_600_000_000;
 
-/// Removes the indexes that neither a sealed nor a live file needs. Whoever prunes removes a file
-/// first, then its index, and may be killed in between.
-pub(super) fn remove_orphans(fs: &dyn Fs, layout: &Layout, now: Timestamp) -> Result<()> {
-    let list = |dir: &std::path::Path| fs.list(dir).map_err(Error::io("list", dir));
+/// Removes the indexes of files that were pruned. Pruning removes an index before its file, so none is
+/// left unless a power loss brings it back.
+///
+/// Any other index without a file is the trace of a file that someone took away: it stays, for
+/// `verify`, and the problem to be reported is given.
+pub(super) fn remove_orphans(fs: &dyn Fs, layout: &Layout, now: Timestamp) -> Result<Vec<String>> {
+    let orphans = orphans(fs, layout, now)?;
+    if orphans.is_empty() {
+        return Ok(Vec::new());
+    }
+    let told = removed::all_told(fs, layout)?;
+    let mut problems = Vec::new();
+    for stem in orphans {
+        let path = layout.index(&stem);
+        let numbers = match Index::read(fs, &path) {
+            Ok(index) => Some((index.first_seq.0, index.last_seq.0)),
+            Err(Error::Damaged { .. }) => None,
+            Err(error) if error.is_not_found() => continue,
+            Err(error) => return Err(error),
+        };
+        if told.tells_of(&stem, numbers) {
+            fs::remove_if_there(fs, &path).map_err(Error::io("remove", &path))?;
+            remove_if_empty(fs, layout, stem.day())?;
+        } else {
+            problems.push(format!(
+                "{} is the index of a sealed file that is gone, and no entry of the type {} names \
+                 that file: find out who took the file away, then remove the index",
+                path.display(),
+                removed::PRUNED
+            ));
+        }
+    }
+    Ok(problems)
+}
+
+/// The files of which there is nothing but an index that is not new.
+fn orphans(fs: &dyn Fs, layout: &Layout, now: Timestamp) -> Result<Vec<FileStem>> {
+    let list = |dir: &Path| fs.list(dir).map_err(Error::io("list", dir));
     let live: BTreeSet<_> = list(&layout.live_dir())?
         .iter()
         .filter_map(|entry| FileStem::parse(&entry.name, LIVE))
         .collect();
+    let mut orphans = Vec::new();
     for entry in list(&layout.index_dir())? {
         let Some(day) = layout::parse_day_dir(&entry.name) else {
             continue;
         };
-        let dir = layout.index_day(day);
-        let indexes = list(&dir)?;
-        let sealed: BTreeSet<_> = list(&layout.sealed_day(day))?
+        let indexes = list(&layout.index_day(day))?;
+        let sealed = match list(&layout.sealed_day(day)) {
+            Err(error) if error.is_not_found() => Vec::new(),
+            sealed => sealed?,
+        };
+        let sealed: BTreeSet<_> = sealed
             .iter()
             .filter_map(|entry| FileStem::parse(&entry.name, SEALED))
             .collect();
-        for index in indexes {
+        let is_old = |index: &Entry| {
             let age = now.as_micros().saturating_sub(index.modified.as_micros());
-            let orphan = FileStem::parse(&index.name, INDEX)
-                .is_some_and(|stem| !sealed.contains(&stem) && !live.contains(&stem));
-            if orphan && age >= ORPHAN_AGE_MICROS {
-                let path = dir.join(&index.name);
-                fs::remove_if_there(fs, &path).map_err(Error::io("remove", &path))?;
-            }
-        }
-        if sealed.is_empty() && list(&dir)?.is_empty() {
-            // Another file may come at this moment; then it stays.
-            let _ = fs.remove_dir(&dir);
-        }
+            age >= ORPHAN_AGE_MICROS
+        };
+        let stems = indexes
+            .iter()
+            .filter(|index| is_old(index))
+            .filter_map(|index| FileStem::parse(&index.name, INDEX));
+        let has_no_file = |stem: &FileStem| !sealed.contains(stem) && !live.contains(stem);
+        orphans.extend(stems.filter(|stem| stem.day() == day && has_no_file(stem)));
+    }
+    Ok(orphans)
+}
+
+fn remove_if_empty(fs: &dyn Fs, layout: &Layout, day: Day) -> Result<()> {
+    let dir = layout.index_day(day);
+    if fs.list(&dir).map_err(Error::io("list", &dir))?.is_empty() {
+        // Another file may come at this moment; then it stays.
+        let _ = fs.remove_dir(&dir);
     }
     Ok(())
 }
@@ -110,7 +167,7 @@ mod tests {
     use crate::store::{gzip::Level, samples, seal::seal, sim::SimFs};
 
     #[test]
-    fn only_old_indexes_without_a_file_are_removed() {
+    fn only_old_indexes_of_pruned_files_are_removed() {
         let (sim, layout) = (SimFs::new(), Layout::new("/log"));
         for dir in layout.dirs() {
             sim.put_dir(&dir);
@@ -144,11 +201,26 @@ mod tests {
                 |number: &u32| sim.bytes(layout.index(&samples::stem(*number))).is_some();
             (1..=4).filter(has_index).collect()
         };
-        remove_orphans(&sim, &layout, time(0)).unwrap();
+        let reported = |hours| remove_orphans(&sim, &layout, time(hours)).unwrap().len();
+        // Nobody pruned them: someone took the files away.
+        assert_eq!([reported(0), reported(2), reported(3)], [0, 1, 2]);
         assert_eq!(left(&sim), [1, 2, 3, 4]);
-        remove_orphans(&sim, &layout, time(2)).unwrap();
-        assert_eq!(left(&sim), [1, 2, 4]);
-        remove_orphans(&sim, &layout, time(3)).unwrap();
-        assert_eq!(left(&sim), [1, 2]);
+        let pruned = |rows: &str| {
+            format!(
+                "{{\"stream\":\"other-00000a\",\"seq\":1,\
+                 \"id\":\"0193f2a4-7c1e-7d31-9f65-000000000001\",\
+                 \"timestamp\":\"2026-11-21T10:00:00.000000Z\",\"schema_version\":\"1.0\",\
+                 \"event_type\":\"audit.log.pruned\",\"details\":{{{rows}}}}}\n"
+            )
+        };
+        let mut file = samples::stem(9);
+        file.stream = "other-00000a".parse().unwrap();
+        let row = format!("\"files\":[{{\"file\":\"{}\"}}]", samples::stem(3));
+        sim.put(layout.live(&file), pruned(&row));
+        assert_eq!((reported(3), left(&sim)), (1, vec![1, 2, 4]));
+        // An entry that was carried on names numbers.
+        let row = "\"earlier\":[{\"stream\":\"billing-7f3a9c\",\"first_seq\":35,\"last_seq\":44}]";
+        sim.put(layout.live(&file), pruned(row));
+        assert_eq!((reported(3), left(&sim)), (0, vec![1, 2]));
     }
 }

@@ -37,18 +37,19 @@ use super::{
     clock::Clock,
     fs::{self, Fs, FsLock},
     gone_journal,
-    index::Index,
     journal_place::JournalPlace,
-    layout::{self, Layout, SEALED},
+    layout::Layout,
     living,
     names::FileStem,
-    removed,
+    rebuild::index_of,
+    removed::{self, Told},
     repair::{Kind, repair},
+    sealed_dir,
     sound::{Held, Journaled},
     survey::Survey,
 };
 use crate::{
-    entry::{Day, OwnEntry, Seq, Severity, Source, StreamId, Timestamp},
+    entry::{Day, OwnEntry, Seq, Severity, Source, StreamId, Timestamp, scan::scan},
     error::{Error, Result},
     journal::Leftover,
 };
@@ -91,6 +92,12 @@ pub(crate) fn recover_locked(
 ) -> Result<Recovered> {
     living::check_dead(fs, layout, stream)?;
     let mut problems = Vec::new();
+    let target = Target {
+        fs,
+        layout,
+        clock,
+        stream,
+    };
     remove_half_made(fs, layout, survey, stream)?;
     let place = JournalPlace::find_left(fs, layout, stream, &mut problems)?;
     let (leftover, damage) = match read_journal(fs, layout, stream, &place)? {
@@ -114,7 +121,8 @@ pub(crate) fn recover_locked(
     }
     if held.misses_any() {
         let sealed = sealed_numbers(fs, layout, stream)?;
-        held.cover(&sealed);
+        held.cover(&sealed.numbers);
+        problems.extend(leave_losses_open(stream, &mut held, &sealed.unread));
     }
 
     let mut records = 0;
@@ -140,22 +148,20 @@ pub(crate) fn recover_locked(
             // A name has eight digits: what the journal notes beyond them is damage.
             let noted = Some(leftover.files()).filter(|noted| *noted < 99_999_999);
             let last = stream_files.last_number().max(noted.unwrap_or(0));
-            append(fs, layout, clock, stream, &mut stream_files, last, &lines)?;
+            append(&target, &mut stream_files, last, &lines)?;
         }
         records = missing.len() as u64;
     }
     // Of a stream that says how it ended, nothing was only in the journal.
     let is_gone = place.is_gone() && !held.life.has_end();
     if is_gone || damage.is_some() {
-        record_without_journal(
-            fs,
-            layout,
-            clock,
-            stream,
-            &place,
-            &mut held,
-            &mut stream_files,
-        )?;
+        let unread = record_without_journal(&target, &place, &mut held, &mut stream_files)?;
+        problems.extend(unread.iter().map(|error| {
+            format!(
+                "{error}; if that file says that later entries of the stream {stream} were pruned, \
+                 their numbers are given again"
+            )
+        }));
     }
     // Also after an attempt that recorded it and got no further.
     if is_gone || place.pointer().is_some() && held.journal_gone {
@@ -178,39 +184,64 @@ pub(crate) fn recover_locked(
     })
 }
 
+/// The stream that is recovered, and where.
+struct Target<'a> {
+    fs: &'a dyn Fs,
+    layout: &'a Layout,
+    clock: &'a dyn Clock,
+    stream: &'a StreamId,
+}
+
 /// Records that the journal is gone, if it is, and how the stream ended; unless an attempt that was
-/// cut short did.
+/// cut short did. Gives the errors of damaged files, which may tell of later numbers of the stream.
 fn record_without_journal(
-    fs: &dyn Fs,
-    layout: &Layout,
-    clock: &dyn Clock,
-    stream: &StreamId,
-    place: &JournalPlace,
+    target: &Target<'_>,
+    journal: &JournalPlace,
     held: &mut Held<'_>,
     files: &mut StreamFiles,
-) -> Result<()> {
+) -> Result<Vec<Error>> {
+    let Target {
+        fs, layout, stream, ..
+    } = *target;
     let mut last = files.last_number();
     let sealed = gone_journal::last_sealed(fs, layout, stream)?;
     if let Some(sealed) = &sealed {
         last = last.max(sealed.number);
         held.pass(sealed.last_seq);
     }
+    // Pruning may have removed the last files of the stream.
+    let told = match files.open {
+        Some(_) => Told::default(),
+        None => removed::all_told(fs, layout)?,
+    };
+    last = last.max(told.last_file(stream));
+    if let Some(pruned) = told.numbers(stream).map(|(_, last)| last).max() {
+        held.pass(Seq(pruned));
+    }
     let mut own = Vec::new();
-    if place.is_gone() && !held.journal_gone {
+    if journal.is_gone() && !held.journal_gone {
         own = lost_entries(held);
-        own.push(gone_journal::entry(place, held.last));
+        own.push(gone_journal::entry(journal, held.last));
     }
     if held.last > 0 {
-        own.extend(held.life.end(sealed.map(|sealed| sealed.newest), false));
+        let newest = sealed.as_ref().map(|sealed| sealed.newest);
+        own.extend(held.life.end(newest, false));
     }
     if own.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let source: Source = stream.source().parse()?;
     let rendered: Vec<_> = own.iter().map(|entry| entry.render(&source)).collect();
     let lines = rendered.iter().map(Vec::as_slice);
     let lines = numbered(stream, Seq(held.last + 1), lines);
-    append(fs, layout, clock, stream, files, last + 1, &lines)
+    // The file that an attempt like this one began is used; one more than it may not have been begun.
+    let follows_sealed = sealed.is_some_and(|sealed| sealed.number + 1 == last);
+    let number = match !follows_sealed && files.was_begun_by_recovery(last) {
+        true => last,
+        false => last + 1,
+    };
+    append(target, files, number, &lines)?;
+    Ok(told.unread)
 }
 
 /// The live files of a stream.
@@ -232,6 +263,21 @@ impl StreamFiles {
             Kind::Hollow => self.hollow.push(stem),
             Kind::Foreign => {}
         }
+    }
+
+    /// Whether this is the number of an empty file that the recovery without a journal began, which
+    /// leaves a number out.
+    fn was_begun_by_recovery(&self, number: u32) -> bool {
+        let mut all = self.sound.iter().chain(&self.hollow);
+        let is_hollow = self.hollow.iter().any(|stem| stem.number == number);
+        number > 1 && is_hollow && !all.any(|stem| stem.number + 1 == number)
+    }
+
+    /// Takes out the empty file of this number, if it may have entries of this day.
+    fn take_hollow(&mut self, number: u32, day: Day) -> Option<FileStem> {
+        let fits = |stem: &FileStem| stem.number == number && stem.day() >= day;
+        let at = self.hollow.iter().position(fits)?;
+        Some(self.hollow.remove(at))
     }
 
     fn last_number(&self) -> u32 {
@@ -298,51 +344,66 @@ fn number_before(fs: &dyn Fs, layout: &Layout, live: &[FileStem]) -> Result<Opti
         return Ok(Some(0));
     }
     // It lies in the folder of the same day or, nearly always, of the one before.
-    let mut days = sealed_days(fs, layout)?;
+    let mut days = sealed_dir::days(fs, layout)?;
     days.sort_by_key(|day| (*day > first.day(), Reverse(*day)));
     for day in days {
-        let dir = layout.sealed_day(day);
-        let entries = fs.list(&dir).map_err(Error::io("list", &dir))?;
-        let mut stems = entries
-            .iter()
-            .filter_map(|entry| FileStem::parse(&entry.name, SEALED));
+        let mut stems = sealed_dir::of_day(fs, layout, day)?.into_iter();
         let before =
             stems.find(|stem| stem.stream == first.stream && stem.number == first.number - 1);
         if let Some(stem) = before {
-            // Without its index it is not worth reading the whole file.
-            let index = Index::read(fs, &layout.index(&stem));
-            return Ok(index.ok().map(|index| index.last_seq.0));
+            return match index_of(fs, layout, &stem) {
+                Err(Error::Damaged { .. }) => Ok(None),
+                index => Ok(Some(index?.last_seq.0)),
+            };
         }
     }
     Ok(None)
 }
 
-/// The days that have a folder of sealed files.
-fn sealed_days(fs: &dyn Fs, layout: &Layout) -> Result<Vec<Day>> {
-    let root = layout.sealed_dir();
-    let days = fs.list(&root).map_err(Error::io("list", &root))?;
-    let days = days.iter().filter(|day| day.is_dir);
-    Ok(days
-        .filter_map(|day| layout::parse_day_dir(&day.name))
-        .collect())
+/// The numbers that a stream's missing entries may have.
+struct SealedNumbers {
+    /// The first and the last of each range, in order.
+    numbers: Vec<(u64, u64)>,
+    /// Why others are not known: these files are damaged.
+    unread: Vec<Error>,
 }
 
-/// The numbers of the entries in a stream's sealed files, and in those that were pruned: the first and
-/// the last of each.
-fn sealed_numbers(fs: &dyn Fs, layout: &Layout, stream: &StreamId) -> Result<Vec<(u64, u64)>> {
-    let mut numbers = Vec::new();
-    for day in sealed_days(fs, layout)? {
-        let dir = layout.sealed_day(day);
-        for entry in fs.list(&dir).map_err(Error::io("list", &dir))? {
-            let stem = FileStem::parse(&entry.name, SEALED).filter(|stem| stem.stream == *stream);
-            let index = stem.and_then(|stem| Index::read(fs, &layout.index(&stem)).ok());
-            numbers.extend(index.map(|index| (index.first_seq.0, index.last_seq.0)));
+/// The numbers of the entries in a stream's sealed files, and in those that were pruned.
+fn sealed_numbers(fs: &dyn Fs, layout: &Layout, stream: &StreamId) -> Result<SealedNumbers> {
+    // Removed ones are not lost.
+    let told = removed::all_told(fs, layout)?;
+    let mut numbers: Vec<_> = told.numbers(stream).collect();
+    let mut unread = told.unread;
+    for stem in sealed_dir::all(fs, layout)? {
+        if stem.stream != *stream {
+            continue;
+        }
+        match index_of(fs, layout, &stem) {
+            Ok(index) => numbers.push((index.first_seq.0, index.last_seq.0)),
+            Err(error @ Error::Damaged { .. }) => unread.push(error),
+            // Pruned since.
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error),
         }
     }
-    // Removed ones are not lost.
-    numbers.extend(removed::numbers_of(fs, layout, stream)?);
     numbers.sort_unstable();
-    Ok(numbers)
+    Ok(SealedNumbers { numbers, unread })
+}
+
+/// Numbers are missing, and damaged files may say why: then no entry is called lost, and the problems
+/// to be reported are given.
+fn leave_losses_open(stream: &StreamId, held: &mut Held<'_>, unread: &[Error]) -> Vec<String> {
+    if unread.is_empty() || held.missing().is_empty() {
+        return Vec::new();
+    }
+    held.losses_are_unknown = true;
+    let problem = |error: &Error| {
+        format!(
+            "{error}; numbers are missing in the stream {stream}, and that file may say that they \
+             were pruned, so the log doesn't call these entries lost"
+        )
+    };
+    unread.iter().map(problem).collect()
 }
 
 /// The journal's events that no file has.
@@ -400,22 +461,27 @@ fn numbered<'a>(stream: &StreamId, first: Seq, events: impl Iterator<Item = &'a 
 
 /// Appends the lines to the stream's last file, or to a new one; durable on return. `last` is the
 /// number of the file that the stream began last.
-fn append(
-    fs: &dyn Fs,
-    layout: &Layout,
-    clock: &dyn Clock,
-    stream: &StreamId,
-    files: &mut StreamFiles,
-    last: u32,
-    lines: &[u8],
-) -> Result<()> {
-    let now = clock.now();
-    // An entry of today is looked for from today on: in an older file nobody would find it.
+fn append(target: &Target<'_>, files: &mut StreamFiles, last: u32, lines: &[u8]) -> Result<()> {
+    let Target {
+        fs,
+        layout,
+        clock,
+        stream,
+    } = *target;
+    // An entry is looked for in files of its day and later ones: in an older file nobody would find
+    // it. The clock may be behind the one that stamped the entries.
+    let born = clock.now().max(newest(lines).unwrap_or(Timestamp::MIN));
     let open = files
         .open
         .take()
-        .filter(|stem| stem.number == last && stem.day() == now.day());
-    let (path, file) = match open {
+        .filter(|stem| stem.number == last && stem.day() >= born.day());
+    let begun = match open {
+        Some(stem) => Some(stem),
+        None => files
+            .take_hollow(last, born.day())
+            .inspect(|stem| files.sound.push(stem.clone())),
+    };
+    let (path, file) = match begun {
         Some(stem) => {
             let path = layout.live(&stem);
             let file = fs.open_write(&path).map_err(Error::io("open", &path))?;
@@ -423,7 +489,7 @@ fn append(
         }
         None => {
             let stem = FileStem {
-                born: now,
+                born,
                 stream: stream.clone(),
                 number: last + 1,
             };
@@ -446,6 +512,13 @@ fn append(
         .map_err(Error::io("sync", &path))?;
     let dir = layout.live_dir();
     fs.sync_dir(&dir).map_err(Error::io("sync", dir))
+}
+
+/// The time of the newest of these lines.
+fn newest(lines: &[u8]) -> Option<Timestamp> {
+    let lines = lines.split(|byte| *byte == b'\n');
+    let times = lines.filter_map(scan).map(|fields| fields.timestamp);
+    times.max()
 }
 
 /// The id of an event as it is in the journal, which begins with it.

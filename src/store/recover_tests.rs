@@ -30,14 +30,33 @@ fn what_is_recovered_days_later_is_found_on_the_day_that_it_is_stamped_with() {
     process.end();
 
     clock.jump_to(&today.to_string());
-    let layout = Layout::new(dir);
-    let recovered = recover(&fs, &layout, &*clock, &parts.stream)
-        .unwrap()
-        .unwrap();
-    let days: Vec<_> = recovered.files.iter().map(FileStem::day).collect();
+    let days = recover_and_find(&fs, &*clock, &parts.stream);
     assert_eq!(days, ["2026-01-10".parse().unwrap(), today.day()]);
+}
+
+#[test]
+fn what_is_recovered_while_the_clock_is_behind_is_found_on_the_day_that_it_is_stamped_with() {
+    let (fs, today) = (SimFs::new(), Timestamp::now());
+    let clock = Arc::new(SetClock::new("2026-01-10T10:00:00Z"));
+    let process = fs.process();
+    let (fs_of_log, dir) = (Arc::new(process.clone()), Path::new("/log"));
+    let parts = assemble(fs_of_log, clock.clone(), dir, options(None)).unwrap();
+    let event = OwnEntry::new("test.event", Severity::Info, "Something");
+    let event = event.render(&"app".parse().unwrap());
+    parts.producer.push(&event).unwrap();
+    process.end();
+    let days = recover_and_find(&fs, &*clock, &parts.stream);
+    assert_eq!(days, [today.day()]);
+}
+
+/// Recovers the stream, seals its files, finds the entry about that by its day; gives the days of the
+/// files.
+fn recover_and_find(fs: &SimFs, clock: &dyn Clock, stream: &StreamId) -> Vec<Day> {
+    let (layout, today) = (Layout::new("/log"), Timestamp::now());
+    let recovered = recover(fs, &layout, clock, stream).unwrap().unwrap();
+    let days: Vec<_> = recovered.files.iter().map(FileStem::day).collect();
     for stem in &recovered.files {
-        seal::seal(&fs, &layout, stem, Level::FASTEST).unwrap();
+        seal::seal(fs, &layout, stem, Level::FASTEST).unwrap();
         fs.remove_file(&layout.live(stem)).unwrap();
     }
     let day = today.day().to_string();
@@ -45,7 +64,7 @@ fn what_is_recovered_days_later_is_found_on_the_day_that_it_is_stamped_with() {
         ("event_type", "audit.log.recovered"),
         ("start_date", day.as_str()),
     ];
-    let reader = AuditReader::open_on(Arc::new(fs), layout).unwrap();
+    let reader = AuditReader::open_on(Arc::new(fs.clone()), layout).unwrap();
     let mut found = 0;
     let filter = Filter::parse(of_today).unwrap();
     reader
@@ -55,6 +74,7 @@ fn what_is_recovered_days_later_is_found_on_the_day_that_it_is_stamped_with() {
         })
         .unwrap();
     assert_eq!(found, 1);
+    days
 }
 
 #[test]

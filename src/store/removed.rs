@@ -6,22 +6,27 @@
 //! would look like tampering. So before a file goes, what it says about streams that still have
 //! files is recorded again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use memchr::memmem;
 use serde_json::Value;
 
 use super::{
     blob::FileBlob,
-    fs::{self, Fs},
+    fs::Fs,
     gzip::Unpacker,
     index::{Blooms, Key},
     layout::{LIVE, Layout, SEALED},
+    lines::Lines,
     names::FileStem,
     numbers::Numbers,
     prune_intent::Intents,
     rebuild::{read_index, rebuild},
     sealed::LocalSealed,
+    sealed_dir,
     summary::lines,
 };
 use crate::{
@@ -79,13 +84,18 @@ pub(super) fn carried_on(
     sealed: &LocalSealed,
     files: &[&FileStem],
     goes_on: &BTreeSet<StreamId>,
-) -> Vec<OwnEntry> {
+) -> Result<Vec<OwnEntry>> {
     let mut earlier: BTreeMap<StreamId, Numbers> = BTreeMap::new();
     for file in files {
-        // What can't be read is lost with its file.
+        let told = match told_in(&**sealed.fs(), sealed.layout(), file) {
+            // What is damaged is lost with its file. What can't be read now is not: the file stays.
+            Err(Error::Damaged { .. }) => Vec::new(),
+            Err(error) if error.is_not_found() => Vec::new(),
+            told => told?,
+        };
         for Removed {
             stream, numbers, ..
-        } in told_in(&**sealed.fs(), sealed.layout(), file).unwrap_or_default()
+        } in told
         {
             if let Some((first, last)) = numbers.filter(|_| goes_on.contains(&stream)) {
                 earlier.entry(stream).or_default().add(first, last);
@@ -102,39 +112,93 @@ pub(super) fn carried_on(
         let description = "Entries that recorded earlier removals are removed themselves";
         OwnEntry::new(PRUNED, Severity::Info, description).detail("earlier", rows)
     };
-    rows.chunks(ROWS).map(entry).collect()
+    Ok(rows.chunks(ROWS).map(entry).collect())
 }
 
-/// The numbers of a stream's entries whose removal is recorded: the first and the last of each row.
-pub(super) fn numbers_of(
-    fs: &dyn Fs,
-    layout: &Layout,
-    stream: &StreamId,
-) -> Result<Vec<(u64, u64)>> {
-    let mut told = Vec::new();
+/// What the log records about removals.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub(super) removed: Vec<Removed>,
+    /// Why some files can't be read: they are damaged, and may record more.
+    pub(super) unread: Vec<Error>,
+}
+
+impl Told {
+    /// The numbers of a stream's entries whose removal is recorded: the first and the last of each
+    /// row.
+    pub(super) fn numbers<'a>(
+        &'a self,
+        stream: &'a StreamId,
+    ) -> impl Iterator<Item = (u64, u64)> + 'a {
+        self.of(stream).filter_map(|row| row.numbers)
+    }
+
+    /// The number of the last of a stream's files whose removal is recorded; 0 if there is none.
+    pub(super) fn last_file(&self, stream: &StreamId) -> u32 {
+        let files = self.of(stream).filter_map(|row| row.file.as_ref());
+        files.map(|file| file.number).max().unwrap_or(0)
+    }
+
+    /// Whether the removal of a file is recorded: by its name or, in an entry that was carried on, by
+    /// the numbers of its first and its last entry.
+    pub(super) fn tells_of(&self, file: &FileStem, numbers: Option<(u64, u64)>) -> bool {
+        let mut carried_on = Numbers::default();
+        for row in self.of(&file.stream) {
+            match &row.file {
+                Some(named) if named == file => return true,
+                Some(_) => {}
+                None => row
+                    .numbers
+                    .into_iter()
+                    .for_each(|(first, last)| carried_on.add(first, last)),
+            }
+        }
+        numbers.is_some_and(|(first, last)| carried_on.missing(first, last).is_empty())
+    }
+
+    fn of<'a>(&'a self, stream: &'a StreamId) -> impl Iterator<Item = &'a Removed> + 'a {
+        self.removed.iter().filter(move |row| row.stream == *stream)
+    }
+}
+
+/// What all files of the log record about removals.
+pub(super) fn all_told(fs: &dyn Fs, layout: &Layout) -> Result<Told> {
+    let mut told = Told::default();
     for entry in Intents::new(fs, layout).owed()? {
         let entry: Value = serde_json::from_slice(&[b"{", &*entry].concat()).unwrap_or_default();
-        told.extend(removed(entry["details"].to_string().as_bytes()));
+        let details = entry["details"].to_string();
+        told.removed.extend(removed(details.as_bytes()));
     }
+    // Live files first: one that is being sealed meanwhile is then met twice, and never not at all.
     let live = layout.live_dir();
-    for entry in fs.list(&live).map_err(Error::io("list", &live))? {
+    let entries = fs.list(&live).map_err(Error::io("list", &live))?;
+    for entry in entries.iter().filter(|entry| entry.is_file) {
         if FileStem::parse(&entry.name, LIVE).is_some() {
-            let path = live.join(entry.name);
-            let text = fs::read(fs, &path).map_err(Error::io("read", path))?;
-            told.extend(told_by(&text));
-        }
-    }
-    let root = layout.sealed_dir();
-    for day in fs.list(&root).map_err(Error::io("list", &root))? {
-        let dir = root.join(&day.name);
-        for entry in fs.list(&dir).map_err(Error::io("list", &dir))? {
-            if let Some(stem) = FileStem::parse(&entry.name, SEALED) {
-                told.extend(told_in(fs, layout, &stem)?);
+            match told_in_live(fs, &live.join(&entry.name)) {
+                Err(error) if error.is_not_found() => {}
+                rows => told.removed.extend(rows?),
             }
         }
     }
-    let ours = told.into_iter().filter(|row| row.stream == *stream);
-    Ok(ours.filter_map(|row| row.numbers).collect())
+    for stem in sealed_dir::all(fs, layout)? {
+        match told_in(fs, layout, &stem) {
+            Err(error @ Error::Damaged { .. }) => told.unread.push(error),
+            Err(error) if error.is_not_found() => {}
+            rows => told.removed.extend(rows?),
+        }
+    }
+    Ok(told)
+}
+
+fn told_in_live(fs: &dyn Fs, path: &Path) -> Result<Vec<Removed>> {
+    let file = fs.open_read(path).map_err(Error::io("open", path))?;
+    let len = file.identity().map_err(Error::io("look at", path))?.len;
+    let mut lines = Lines::new(&*file, len);
+    let mut told = Vec::new();
+    while let Some(line) = lines.next().map_err(Error::io("read", path))? {
+        told.extend(told_by(line.text));
+    }
+    Ok(told)
 }
 
 /// What lines tell of removals.
@@ -217,11 +281,13 @@ mod tests {
         fs.put(layout.live(&stem), text.concat());
         seal(&fs, &layout, &stem, Level::FASTEST).unwrap();
         let sealed = LocalSealed::new(Arc::new(fs), layout);
-        let carried = carried_on(&sealed, &[&stem], &BTreeSet::from([idle.clone()]));
+        let goes_on = BTreeSet::from([idle.clone()]);
+        let carried = carried_on(&sealed, &[&stem], &goes_on).unwrap();
         assert_eq!(carried.len(), 1, "{carried:?}");
         // Also for a recovery, which would take them for lost.
-        let known = numbers_of(&**sealed.fs(), sealed.layout(), &idle);
-        let known: BTreeSet<_> = known.unwrap().into_iter().collect();
+        let known = all_told(&**sealed.fs(), sealed.layout()).unwrap();
+        assert_eq!((known.last_file(&idle), known.unread.len()), (1, 0));
+        let known: BTreeSet<_> = known.numbers(&idle).collect();
         assert_eq!(known, BTreeSet::from([(1, 10), (11, 30)]));
         let once = Removed {
             stream: idle,
@@ -230,6 +296,7 @@ mod tests {
         };
         assert_eq!(details(&carried[0]), [once]);
         // Streams that are gone need no excuse.
-        assert!(carried_on(&sealed, &[&stem], &BTreeSet::new()).is_empty());
+        let carried = carried_on(&sealed, &[&stem], &BTreeSet::new());
+        assert!(carried.unwrap().is_empty());
     }
 }

@@ -11,7 +11,7 @@ use super::{
     layout::{LIVE, Layout},
     mend::set_aside,
     names::FileStem,
-    seal,
+    seal::{self, Twin},
     sound::{Held, Journaled, Sound},
     tmp::TmpFile,
 };
@@ -56,11 +56,19 @@ pub(super) fn repair(
             return Ok(Kind::Foreign);
         }
     }
-    if let Some(index) = seal::verified(fs, layout, stem)? {
-        // Sealed before the process died. Its lines are not in the journal any longer: a file is
-        // durable and released before the next one begins.
-        held.pass(index.last_seq);
-        return Ok(Kind::Sealed);
+    // Sealed before the process died. Its lines are not in the journal any longer: a file is durable
+    // and released before the next one begins.
+    match seal::twin(fs, layout, stem)? {
+        Twin::Whole(index) => {
+            held.pass(index.last_seq);
+            return Ok(Kind::Sealed);
+        }
+        Twin::Changed(index) => {
+            problems.extend(set_changed_twin_aside(fs, layout, stem)?);
+            held.pass(index.last_seq);
+            return Ok(Kind::Sealed);
+        }
+        Twin::Missing => {}
     }
     let file = fs.open_write(&path).map_err(Error::io("open", &path))?;
     let len = file.identity().map_err(Error::io("look at", &path))?.len;
@@ -94,6 +102,23 @@ pub(super) fn repair(
         0 => Kind::Hollow,
         _ => Kind::Sound,
     })
+}
+
+/// Moves the live twin of a whole sealed file out of the way that someone changed; says so.
+pub(super) fn set_changed_twin_aside(
+    fs: &dyn Fs,
+    layout: &Layout,
+    stem: &FileStem,
+) -> Result<Option<String>> {
+    let path = layout.live(stem);
+    let aside = set_aside(fs, layout, stem)?;
+    Ok(aside.map(|aside| {
+        let path = path.display();
+        format!(
+            "{path} was changed after it was sealed; the sealed file is whole and stays, and the \
+             changed one was moved to {aside}"
+        )
+    }))
 }
 
 /// Makes a file sound that its writer finished and someone changed since; true if it can be sealed

@@ -190,6 +190,8 @@ pub(super) struct Selection {
     pub(super) held: u64,
     /// How many files stay only because the clock has not proved itself.
     pub(super) waiting: u64,
+    /// Why a file could not be read now. It stays, whatever its age is.
+    pub(super) unread: Option<Error>,
 }
 
 /// Chooses the files that have to go.
@@ -216,9 +218,23 @@ pub(super) fn select(
             break;
         }
         for stem in sealed.list(day)? {
-            let (file, oldest, newest) = look_at(sealed, stem, day, &readings);
-            let held = holds.keep(oldest, newest).is_some();
-            let aged = times.guard.aged(newest);
+            let LookedAt { file, span, read } = match look_at(sealed, stem, day, &readings) {
+                Ok(looked_at) => looked_at,
+                Err(error) if error.is_not_found() => continue,
+                // Nobody knows its age, nor whether it is held.
+                Err(error) => {
+                    selection.unread.get_or_insert(error);
+                    continue;
+                }
+            };
+            let (oldest, newest) = span;
+            // Any entry of a damaged file may be the one that is held.
+            let first = if read { oldest } else { Timestamp::MIN };
+            let held = holds.keep(first, newest).is_some();
+            let aged = match read {
+                true => times.guard.aged(newest),
+                false => times.guard.aged_within(oldest, newest),
+            };
             match cutoff.is_some_and(|cutoff| aged < cutoff) {
                 true if held => selection.held += 1,
                 true if !file.undelivered.is_empty() && retention.is_patient(aged, cutoff) => {
@@ -250,24 +266,35 @@ impl Retention {
     }
 }
 
-/// A file, and the times of its oldest and newest entries.
+/// What is known of a file.
+struct LookedAt {
+    file: PrunedFile,
+    /// The times of its oldest and its newest entry.
+    span: (Timestamp, Timestamp),
+    /// Whether these could be read.
+    read: bool,
+}
+
 fn look_at(
     sealed: &LocalSealed,
     stem: FileStem,
     day: Day,
     readings: &[Reading],
-) -> (PrunedFile, Timestamp, Timestamp) {
-    let index = sealed.index(&stem).ok();
-    let bytes = sealed.open(&stem).map(|blob| blob.len());
+) -> Result<LookedAt> {
+    let bytes = sealed.open(&stem)?.len();
+    let index = match sealed.index(&stem) {
+        Err(Error::Damaged { .. }) => None,
+        index => Some(index?),
+    };
     // A file whose entries can't be read is as old as it can be, a day more than its own, and as
     // long.
-    let newest = index.as_ref().map_or(day.next().end(), |index| index.max);
-    let oldest = index
-        .as_ref()
-        .map_or(day.previous().start(), |index| index.min);
+    let span = match &index {
+        Some(index) => (index.min, index.max),
+        None => (day.previous().start(), day.next().end()),
+    };
     let file = PrunedFile {
         reason: PruneReason::Age,
-        bytes: bytes.unwrap_or_default(),
+        bytes,
         lines: index.as_ref().map(|index| index.lines),
         seqs: index
             .as_ref()
@@ -280,7 +307,11 @@ fn look_at(
             .collect(),
         stem,
     };
-    (file, oldest, newest)
+    Ok(LookedAt {
+        file,
+        span,
+        read: index.is_some(),
+    })
 }
 
 impl Selection {

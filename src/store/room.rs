@@ -27,6 +27,7 @@ use super::{
     seal::{self, seal_sound},
     sealer::remove_twin,
     survey::Survey,
+    take_over::sync_journals,
     writer::is_full,
 };
 use crate::{
@@ -107,6 +108,7 @@ impl Room<'_> {
         // What was recovered can be sealed as well.
         let survey = Survey::take(fs, layout)?;
         let mut unsealed = survey.unsealed(fs, layout)?;
+        sync_journals(fs, layout)?;
         unsealed.sort_by_key(|stem| {
             let found = fs.identity(&layout.live(stem)).ok().flatten();
             found.map_or(0, |found| found.len)

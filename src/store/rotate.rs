@@ -107,7 +107,7 @@ impl Writer {
             // Left behind, it is removed at the next recovery.
             Ok(finished) if finished.is_empty => drop(self.place.fs.remove_file(&path)),
             // Without a sealer the next process seals it.
-            Ok(finished) => drop(self.place.sealer.send(Job::Seal(finished.stem))),
+            Ok(finished) => drop(self.place.sealer.send(Job::Seal(finished.written))),
         }
         Ok(())
     }

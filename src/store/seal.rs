@@ -23,7 +23,7 @@ use super::{
     index::{Block, Built, Index},
     layout::{Layout, SEALED},
     names::FileStem,
-    rebuild::{ends_as, read_index, rebuild, write_index},
+    rebuild::{ends_as, rebuild, write_index},
     summary::IndexBuilder,
     tmp::{TmpFile, sync_dirs},
 };
@@ -61,8 +61,14 @@ fn seal_if(
     may_be_sealed: impl FnOnce(bool) -> bool,
 ) -> Result<Index> {
     let live = open(FileBlob::open(fs, layout.live(stem)))?;
-    if let Some(index) = sealed_twin(fs, layout, stem, live.as_ref())? {
-        return Ok(index);
+    match sealed_twin(fs, layout, stem, live.as_ref())? {
+        Twin::Whole(index) => return Ok(index),
+        // Compressed, the changed lines would replace the true ones.
+        Twin::Changed(_) => {
+            let what = "it is not what was sealed, and the sealed file is whole";
+            return Err(Error::damaged(layout.live(stem), what));
+        }
+        Twin::Missing => {}
     }
     // Neither is there, or what is in `sealed/` is not what was put there: only the live file can
     // mend that.
@@ -92,39 +98,79 @@ fn seal_if(
     Ok(built.index)
 }
 
+/// A live file's twin in `sealed/`.
+#[derive(Debug)]
+pub(crate) enum Twin {
+    /// The sealed file is not there, or is damaged: only the live file can mend that.
+    Missing,
+    /// The sealed file is whole and durable, and has what the live file has, which may go.
+    Whole(Index),
+    /// The sealed file is whole and durable. The live file has something else, because someone
+    /// changed it after it was sealed.
+    Changed(Index),
+}
+
 /// The index of the sealed twin, if that is there, durable, and has what the live file has, which may
 /// go then.
 pub(crate) fn verified(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<Option<Index>> {
+    Ok(match twin(fs, layout, stem)? {
+        Twin::Whole(index) => Some(index),
+        Twin::Missing | Twin::Changed(_) => None,
+    })
+}
+
+/// Compares a live file with its sealed twin.
+pub(crate) fn twin(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<Twin> {
     let live = open(FileBlob::open(fs, layout.live(stem)))?;
     sealed_twin(fs, layout, stem, live.as_ref())
 }
 
-/// The index of the sealed twin if that is complete: by its index, made again if need be, and its
-/// end; and by the length and checksum of the live file, if that is still there. Makes it durable.
+/// Looks whether the sealed twin is complete: by its index and its end, and by the length and
+/// checksum of the live file. Where these don't agree, the whole sealed file is read: it alone says
+/// whether it is sound, because anyone may have changed the live file. Makes a sound one durable.
 fn sealed_twin(
     fs: &dyn Fs,
     layout: &Layout,
     stem: &FileStem,
     live: Option<&FileBlob>,
-) -> Result<Option<Index>> {
+) -> Result<Twin> {
     let Some(sealed) = open(FileBlob::open(fs, layout.sealed(stem)))? else {
-        return Ok(None);
+        return Ok(Twin::Missing);
     };
-    let index = match read_index(fs, layout, &sealed, stem)? {
-        Some(index) => index,
-        None => match rebuild(&sealed, stem) {
-            Ok(built) => {
-                write_index(fs, layout, &built)?;
-                built.index
-            }
-            Err(Error::Damaged { .. }) if live.is_some() => return Ok(None),
-            Err(e) => return Err(e),
-        },
-    };
-    let whole = ends_as(&sealed, &index)? && live.map_or(Ok(true), |live| holds(live, &index))?;
     // Who renamed it may have died before this.
-    sync_dirs(fs, &[&layout.sealed_day(stem.day()), &layout.sealed_dir()])?;
-    Ok(whole.then_some(index))
+    let make_durable = || sync_dirs(fs, &[&layout.sealed_day(stem.day()), &layout.sealed_dir()]);
+    let is_whole = |index: &Index| live.map_or(Ok(true), |live| holds(live, index));
+    let noted = noted_index(fs, layout, stem)?;
+    if let Some(index) = &noted
+        && ends_as(&sealed, index)?
+        && is_whole(index)?
+    {
+        make_durable()?;
+        return Ok(Twin::Whole(index.clone()));
+    }
+    let built = match rebuild(&sealed, stem) {
+        Err(Error::Damaged { .. }) if live.is_some() => return Ok(Twin::Missing),
+        built => built?,
+    };
+    let differs = |noted: Index| noted.sha256 != built.index.sha256;
+    if live.is_some() && noted.is_some_and(differs) {
+        return Ok(Twin::Missing);
+    }
+    write_index(fs, layout, &built)?;
+    make_durable()?;
+    Ok(match is_whole(&built.index)? {
+        true => Twin::Whole(built.index),
+        false => Twin::Changed(built.index),
+    })
+}
+
+/// The index that was made when the file was sealed. `None` if it is lost or damaged.
+fn noted_index(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<Option<Index>> {
+    match Index::read(fs, &layout.index(stem)) {
+        Err(Error::Damaged { .. }) => Ok(None),
+        Err(error) if error.is_not_found() => Ok(None),
+        index => index.map(Some),
+    }
 }
 
 /// `None` if it isn't there.

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::store::{
     fs::OsFs,
+    rebuild::read_index,
     samples::{lines, stem},
     sim::{Model, SimFs},
     verify::verify_sealed,

@@ -19,6 +19,7 @@ use std::{
 
 use super::{
     clock::Clock,
+    finished::Written,
     fs::{Fs, FsLock},
     gzip::Level,
     health::{Health, Problem},
@@ -26,10 +27,10 @@ use super::{
     names::FileStem,
     prune::Pruner,
     rebuild::remove_orphans,
-    repair::repair_finished,
+    repair::{repair_finished, set_changed_twin_aside},
     retention::Retention,
     root::Root,
-    seal,
+    seal::{self, Twin},
     take_over::Failed,
     twins::Twins,
 };
@@ -42,7 +43,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) enum Job {
     /// Seal a file that is complete.
-    Seal(FileStem),
+    Seal(Written),
     /// Remove what is past its retention, now.
     Prune,
     /// Remove the live twins of sealed files, whatever is left of their grace.
@@ -96,6 +97,8 @@ pub(super) struct Sealer {
 /// A file to be sealed.
 pub(super) struct Pending {
     pub(super) stem: FileStem,
+    /// What its writer put into it, if it is our own.
+    pub(super) written: Option<Written>,
     /// Whether a dead process left it.
     left: bool,
     /// Whether what someone did to it was set aside.
@@ -184,7 +187,7 @@ impl Sealer {
 
     fn take(&mut self, job: Job) {
         match job {
-            Job::Seal(stem) => self.add(stem, false),
+            Job::Seal(written) => self.add_own(written),
             Job::Prune => self.prune(self.place.options.retention),
             Job::RemoveTwins => self.remove_all_twins(),
             Job::MakeRoom(bytes) => self.prune(self.place.options.retention.at_least_free(bytes)),
@@ -223,16 +226,26 @@ impl Sealer {
     }
 
     /// Whether a file is neither live nor sealed any more.
-    fn is_gone(&self, stem: &FileStem) -> bool {
+    pub(super) fn is_gone(&self, stem: &FileStem) -> bool {
         let SealerPlace { fs, layout, .. } = &self.place;
         let gone = |path: PathBuf| matches!(fs.identity(&path), Ok(None));
         gone(layout.live(stem)) && gone(layout.sealed(stem))
     }
 
-    pub(super) fn add(&mut self, stem: FileStem, left: bool) {
+    /// A file that a dead process left.
+    pub(super) fn add_left(&mut self, stem: FileStem) {
+        self.add(stem, None);
+    }
+
+    fn add_own(&mut self, written: Written) {
+        self.add(written.stem.clone(), Some(written));
+    }
+
+    fn add(&mut self, stem: FileStem, written: Option<Written>) {
         self.queue.push_back(Pending {
             stem,
-            left,
+            left: written.is_none(),
+            written,
             repaired: false,
             not_before: Duration::ZERO,
             pause: RETRY.0,
@@ -277,6 +290,11 @@ impl Sealer {
                 return self.count_backlog();
             }
         };
+        match self.is_changed(&pending) {
+            Ok(false) => {}
+            Ok(true) => return self.make_up_and_seal(pending),
+            Err(error) => return self.seal_later(pending, &error),
+        }
         let SealerPlace {
             fs,
             layout,
@@ -290,7 +308,14 @@ impl Sealer {
             _ => Level::FASTEST,
         };
         match seal::seal_sound(&**fs, layout, &pending.stem, level) {
-            Ok(_) => {
+            Ok(index) => {
+                // What is missing has the same length as what was put in its place.
+                let entries = pending.written.as_ref().map(Written::entries);
+                if entries.is_some_and(|entries| entries != index.lines)
+                    && let Err(error) = self.record_missing(&mut pending)
+                {
+                    return self.seal_later(pending, &error);
+                }
                 health.count(health.sealed(), 1);
                 let stream = pending.stem.stream.clone();
                 self.twins.add(pending.stem, clock.monotonic());
@@ -303,36 +328,63 @@ impl Sealer {
             // It was sealed before, and pruned since.
             Err(_) if pending.left && self.is_gone(&pending.stem) => {}
             Err(error) => {
-                health.count(health.seal_errors(), 1);
                 let damaged = matches!(error, Error::Damaged { .. });
-                if pending.left && damaged && self.tried.insert(pending.stem.stream.clone()) {
+                if damaged && !pending.left {
+                    health.count(health.seal_errors(), 1);
+                    return self.make_up_and_seal(pending);
+                }
+                if damaged && self.tried.insert(pending.stem.stream.clone()) {
                     // Its journal is gone, but it is not whole.
+                    health.count(health.seal_errors(), 1);
                     self.left.push_back(pending.stem.stream);
                     return self.count_backlog();
                 }
-                if damaged && !pending.left && !pending.repaired && self.repair(&pending.stem) {
-                    pending.repaired = true;
-                    self.queue.push_front(pending);
-                    return self.count_backlog();
-                }
-                health.report(&Problem::SealFailed(error.to_string()));
-                if !pending.left {
-                    // A damaged file is not going to get better, but someone may repair it.
-                    pending.pause = match damaged {
-                        true => RETRY.1,
-                        false => (pending.pause * 2).min(RETRY.1),
-                    };
-                    pending.not_before = clock.monotonic() + pending.pause;
-                    self.queue.push_back(pending);
-                }
+                return self.seal_later(pending, &error);
             }
         }
         self.count_backlog();
     }
 
+    /// One of our own files was changed after it was finished.
+    fn make_up_and_seal(&mut self, mut pending: Pending) {
+        match self.make_up(&mut pending) {
+            Ok(None) => {}
+            Ok(Some(true)) if !pending.repaired => {
+                pending.repaired = true;
+                self.queue.push_front(pending);
+            }
+            Ok(Some(_)) => {
+                // Whoever changes it goes on doing so, or the repair failed, which was reported.
+                pending.repaired = false;
+                pending.pause = RETRY.1;
+                self.queue_later(pending);
+            }
+            Err(error) => return self.seal_later(pending, &error),
+        }
+        self.count_backlog();
+    }
+
+    /// Reports why a file could not be sealed. One of our own is tried again later; one that was left
+    /// is met at the next look for what is left.
+    fn seal_later(&mut self, mut pending: Pending, error: &Error) {
+        let health = &self.place.health;
+        health.count(health.seal_errors(), 1);
+        health.report(&Problem::SealFailed(error.to_string()));
+        if !pending.left {
+            pending.pause = (pending.pause * 2).min(RETRY.1);
+            self.queue_later(pending);
+        }
+        self.count_backlog();
+    }
+
+    fn queue_later(&mut self, mut pending: Pending) {
+        pending.not_before = self.place.clock.monotonic() + pending.pause;
+        self.queue.push_back(pending);
+    }
+
     /// Makes one of our own files sound that someone changed after it was finished; true if it can be
     /// sealed then.
-    fn repair(&self, stem: &FileStem) -> bool {
+    pub(super) fn repair(&self, stem: &FileStem) -> bool {
         let SealerPlace {
             fs, layout, health, ..
         } = &self.place;
@@ -376,8 +428,10 @@ impl Sealer {
             let Some(stem) = self.twins.take_due(clock.monotonic()) else {
                 return removed > 0;
             };
-            if let Err(error) = remove_twin(&**fs, layout, &stem) {
-                health.report(&Problem::SealFailed(error.to_string()));
+            match remove_twin(&**fs, layout, &stem) {
+                Ok(None) => {}
+                Ok(Some(what)) => health.report(&Problem::LiveFileLost(what)),
+                Err(error) => health.report(&Problem::SealFailed(error.to_string())),
             }
         }
         true
@@ -392,7 +446,7 @@ impl Sealer {
         }
     }
 
-    /// Removes the indexes whose files are gone: whoever pruned them was killed in between.
+    /// Removes the indexes whose files were pruned, and reports those whose files are just gone.
     fn look_for_orphans(&mut self, now: Duration) {
         if now.saturating_sub(self.orphans_looked_for) < ORPHANS {
             return;
@@ -401,8 +455,13 @@ impl Sealer {
         let SealerPlace {
             fs, layout, clock, ..
         } = &self.place;
-        if let Err(error) = remove_orphans(&**fs, layout, clock.now()) {
-            self.report_failed(&error);
+        match remove_orphans(&**fs, layout, clock.now()) {
+            Ok(problems) => {
+                for what in problems {
+                    self.place.health.report(&Problem::SealedFileLost(what));
+                }
+            }
+            Err(error) => self.report_failed(&error),
         }
     }
 
@@ -415,19 +474,25 @@ impl Sealer {
     }
 }
 
-/// Removes the live file whose sealed twin is whole.
-pub(super) fn remove_twin(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<()> {
+/// Removes the live file whose sealed twin is whole. One that someone changed since is moved away
+/// instead: then the problem to be reported is given.
+pub(super) fn remove_twin(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<Option<String>> {
     let path = layout.live(stem);
     if fs
         .identity(&path)
         .map_err(Error::io("look at", &path))?
         .is_none()
     {
-        return Ok(());
+        return Ok(None);
     }
-    if seal::verified(fs, layout, stem)?.is_none() {
-        let what = "it is not the whole of its live twin, which therefore stays";
-        return Err(Error::damaged(layout.sealed(stem), what));
+    match seal::twin(fs, layout, stem)? {
+        Twin::Whole(_) => {}
+        Twin::Changed(_) => return set_changed_twin_aside(fs, layout, stem),
+        Twin::Missing => {
+            let what = "it is not the whole of its live twin, which therefore stays";
+            return Err(Error::damaged(layout.sealed(stem), what));
+        }
     }
-    super::fs::remove_if_there(fs, &path).map_err(Error::io("remove", &path))
+    super::fs::remove_if_there(fs, &path).map_err(Error::io("remove", &path))?;
+    Ok(None)
 }

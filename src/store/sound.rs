@@ -44,6 +44,9 @@ pub(super) struct Held<'a> {
     pub(super) journal_gone: bool,
     /// What the entries say about the stream's life.
     pub(super) life: Life,
+    /// Whether a file can't be read that may say why numbers are missing. Then nobody knows whether
+    /// these entries are lost, and none is called so.
+    pub(super) losses_are_unknown: bool,
 }
 
 /// What is sound in one file.
@@ -71,6 +74,7 @@ impl<'a> Held<'a> {
             drops: 0,
             journal_gone: false,
             life: Life::default(),
+            losses_are_unknown: false,
         }
     }
 
@@ -122,8 +126,11 @@ impl<'a> Held<'a> {
         }
     }
 
-    /// The numbers that are missing up to the durable end: the one before them, and how many.
+    /// The numbers that are lost up to the durable end: the one before them, and how many.
     pub(super) fn missing(&self) -> BTreeMap<u64, u64> {
+        if self.losses_are_unknown {
+            return BTreeMap::new();
+        }
         let mut missing = self.gaps.clone();
         if self.before_durable_end() {
             missing.insert(self.last, self.released.0 - self.last - 1);

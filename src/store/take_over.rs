@@ -6,8 +6,9 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    fs::FsLock,
+    fs::{Fs, FsLock},
     health::Problem,
+    layout::Layout,
     names::FileStem,
     recover::{self, damaged_journals},
     sealer::{RETRY, Sealer, SealerPlace},
@@ -60,7 +61,7 @@ impl Sealer {
     /// Looks which streams have something left, and which twins.
     pub(super) fn look_for_left(&mut self) {
         match self.find_left() {
-            Ok(unsealed) => unsealed.into_iter().for_each(|stem| self.add(stem, true)),
+            Ok(unsealed) => unsealed.into_iter().for_each(|stem| self.add_left(stem)),
             Err(error) => self.report_failed(&error),
         }
     }
@@ -95,6 +96,9 @@ impl Sealer {
         left.sort_by_key(|stream| !survey.has_journal(stream));
         // Without a journal the files are whole: the log was closed, or recovered before.
         unsealed.retain(|stem| !survey.has_journal(&stem.stream) && !busy.contains(&stem.stream));
+        if !unsealed.is_empty() {
+            sync_journals(&**fs, layout)?;
+        }
         Ok(unsealed)
     }
 
@@ -163,7 +167,7 @@ impl Sealer {
         }
         // Otherwise the lock's file stays until they are sealed.
         for stem in recovered.files {
-            self.add(stem, true);
+            self.add_left(stem);
         }
     }
 
@@ -190,4 +194,12 @@ impl Sealer {
             Err(error) => self.report_failed(&error),
         }
     }
+}
+
+/// Makes it durable that streams have no journal. Whoever removed one may have died before that, and
+/// a journal that a power loss brings back after its stream's files are sealed is recovered again:
+/// its events would be in the log twice.
+pub(super) fn sync_journals(fs: &dyn Fs, layout: &Layout) -> Result<()> {
+    let dir = layout.journal_dir();
+    fs.sync_dir(&dir).map_err(Error::io("sync", dir))
 }

@@ -11,6 +11,8 @@ mod live_file;
 mod real_files;
 mod retries;
 mod sealing;
+mod strangers;
+mod twins;
 
 use std::{
     collections::{BTreeSet, HashMap},

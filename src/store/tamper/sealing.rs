@@ -4,7 +4,7 @@ use super::*;
 use crate::store::{samples, seal, sealer::Job};
 
 /// A log with three durable events, whose file was finished and not sealed yet.
-fn log_with_a_finished_file() -> (Log, PathBuf) {
+pub(super) fn log_with_a_finished_file() -> (Log, PathBuf) {
     let mut log = Log::new();
     (0..3).for_each(|_| log.record());
     log.settle();
@@ -77,6 +77,59 @@ fn a_file_that_is_changed_before_it_is_sealed_is_sealed_without_the_change() {
         let left = log.judge_if(lost == 0, what);
         assert_eq!(left.missing.len(), lost, "{what}");
     }
+}
+
+#[test]
+fn what_is_removed_from_a_finished_file_before_it_is_sealed_is_recorded_as_lost() {
+    let changes: [(&str, Change, usize); 5] = [
+        ("the last line is removed", |b| drop(b.drain(line(b, 2))), 1),
+        ("a line is removed", |b| drop(b.drain(line(b, 1))), 1),
+        (
+            "two lines are removed",
+            |b| drop(b.drain(..line(b, 1).end)),
+            2,
+        ),
+        ("it is cut to nothing", Vec::clear, 3),
+        ("a line is written over by another", same_length, 1),
+    ];
+    for (what, change, lost) in changes {
+        let (mut log, file) = log_with_a_finished_file();
+        log.disk.change(&file, change);
+        (0..4).for_each(|_| log.seal());
+        assert!(log.was_reported("tampered with"), "{what}");
+        assert_eq!(log.parts().sealer.queue.len(), 0, "{what}");
+        log.settle();
+        assert!(log.close(), "{what}");
+        log.take_over();
+        let left = log.judge(what);
+        assert_eq!(left.missing.len(), lost, "{what}");
+    }
+}
+
+#[test]
+fn a_finished_file_that_is_removed_before_it_is_sealed_is_recorded_as_lost() {
+    let (mut log, file) = log_with_a_finished_file();
+    log.disk.take_away(&file);
+    (0..4).for_each(|_| log.seal());
+    assert_eq!(log.parts().sealer.queue.len(), 0);
+    log.settle();
+    assert!(log.close());
+    log.take_over();
+    assert_eq!(log.judge("it is gone").missing.len(), 3);
+}
+
+/// Where the line with this index, its end included, is.
+fn line(bytes: &[u8], index: usize) -> std::ops::Range<usize> {
+    let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    let start = lines.by_ref().take(index).map(<[u8]>::len).sum();
+    start..start + lines.next().unwrap().len()
+}
+
+/// The second line is removed, and the first one made longer by as much.
+fn same_length(bytes: &mut Vec<u8>) {
+    let len = bytes.drain(line(bytes, 1)).len();
+    let at = memchr::memmem::find(bytes, b"xxxx").unwrap();
+    bytes.splice(at..at, std::iter::repeat_n(b'x', len));
 }
 
 #[test]
