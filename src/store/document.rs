@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 /// How long a change waits for others.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A document has some entries, each of some hundred bytes; the longest may be a webhook's queue.
-pub(super) const LONGEST: u64 = 256 << 20;
+pub(crate) const LONGEST: u64 = 256 << 20;
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Which file it is: device and inode, length, time of change. A replaced file is another inode.

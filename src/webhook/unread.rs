@@ -10,6 +10,7 @@ use serde::Deserialize;
 use crate::{
     error::{Error, Result},
     store::{
+        document::LONGEST,
         fs::{self, Fs},
         layout::Layout,
         names::FileStem,
