@@ -85,8 +85,8 @@ pub(crate) fn told(path: &str, field: &Field) -> String {
 
 /// The kind of a field's value.
 fn kind<'a>(path: &str, field: &'a Field) -> &'a str {
-    match fields::at(path) {
-        Some(known) => match known.kind {
+    if let Some(known) = fields::at(path) {
+        match known.kind {
             Kind::Text => return "text",
             Kind::Number => return "integer",
             Kind::List => return "list",
@@ -94,8 +94,7 @@ fn kind<'a>(path: &str, field: &'a Field) -> &'a str {
             // Of attributes the type tells as much as of a detail.
             Kind::Map if known.path == known.name => return "object",
             Kind::Map => {}
-        },
-        None => {}
+        }
     }
     if let Some(kind) = &field.told {
         return kind;

@@ -213,6 +213,7 @@ impl Store {
     }
 
     /// The way of the log's own entries into it.
+    #[cfg(feature = "server")]
     pub(crate) fn own(&self) -> &OwnJournal {
         &self.own
     }

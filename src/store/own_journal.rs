@@ -43,6 +43,7 @@ impl OwnJournal {
     }
 
     /// Pushes an entry into the journal; waits for nothing.
+    #[cfg(any(feature = "server", feature = "webhook"))]
     pub(crate) fn push(&self, own: &OwnEntry) -> Result<Position, PushError> {
         self.push_rendered(&own.render(&self.source))
     }
