@@ -118,7 +118,7 @@ fn place(field: &Field) -> Result<Place> {
     let sigil = field.sigil.as_str();
     Err(Error::new_spanned(
         path,
-        format!("`{path}` takes {kind}, and `{sigil}` would make text of it; write `{path} = …`"),
+        format!("`{path}` takes {kind}, and `{sigil}` would turn it into text; write `{path} = …`"),
     ))
 }
 

@@ -249,11 +249,6 @@ pub(crate) fn read_all_at_most(file: &dyn FsFile, most: u64) -> io::Result<Vec<u
     read_all(file)
 }
 
-/// All of a file's bytes.
-pub(crate) fn read(fs: &dyn Fs, path: &Path) -> io::Result<Vec<u8>> {
-    read_all(&*fs.open_read(path)?)
-}
-
 /// All of an open file's bytes.
 pub(crate) fn read_all(file: &dyn FsFile) -> io::Result<Vec<u8>> {
     let len = file.identity()?.len;

@@ -316,7 +316,7 @@ fn webhooks(dir: &Path, receiver: &str) {
         .add(crm.schedule([0, HOUR, HOUR, HOUR]))
         .unwrap();
     log.webhooks().add(webhook("archive", receiver)).unwrap();
-    log.declare_subscriptions(vec![lake()]).unwrap();
+    log.webhooks().declare(vec![lake()]).unwrap();
     let dispatcher = log.webhooks().run().unwrap();
     orders(&log, ATTEMPTED);
     wait(&log, "siem", |report| report.status.dead_lettered == 15);

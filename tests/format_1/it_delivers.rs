@@ -91,7 +91,7 @@ fn settings_are_as_they_were() {
     let reports = log.webhooks().list().unwrap();
     let names: Vec<_> = reports
         .iter()
-        .map(|report| (report.subscription.name(), report.state()))
+        .map(|report| (report.webhook.name(), report.state()))
         .collect();
     assert_eq!(
         names,
@@ -103,10 +103,7 @@ fn settings_are_as_they_were() {
         ]
     );
     let lake = &reports[3];
-    assert_eq!(
-        lake.subscription.declared_in(),
-        Some("the application shop")
-    );
+    assert_eq!(lake.declared_in(), Some("the application shop"));
     let shown = serde_json::to_string(lake).unwrap();
     let settings = [
         "https://lake.invalid/audit",
@@ -149,7 +146,7 @@ fn dead_letters_are_still_there_and_can_be_replayed() {
     assert!(
         letters
             .iter()
-            .all(|letter| letter.attempts == 1 && letter.why.contains("500"))
+            .all(|letter| letter.attempts == 1 && letter.reason.contains("500"))
     );
 
     log.webhooks()
