@@ -132,7 +132,7 @@ pub fn has_secret_name(path: &str, is_allowed: impl Fn(&str) -> bool) -> bool {
         if looks_secret(name.as_bytes()) && looks_secret(read) && !is_allowed(name) {
             return true;
         }
-        let around = path[object..start].as_bytes();
+        let around = &path.as_bytes()[object..start];
         if looks_secret_in(around, read)
             && !is_allowed(name)
             && !is_allowed(&path[object..start + name.len()])
