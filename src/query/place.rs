@@ -111,6 +111,7 @@ pub(crate) struct StreamPlace {
 
 /// The entries at these places; `None` where the file is gone. Those in one block in a row are read
 /// with it.
+#[cfg(any(feature = "webhook", test))]
 pub(super) fn read(files: &Files, places: &[Place]) -> Vec<Result<Option<Entry>>> {
     let mut last = LastBlock::default();
     let read = places.iter().map(|place| last.read(files, place));
@@ -118,6 +119,7 @@ pub(super) fn read(files: &Files, places: &[Place]) -> Vec<Result<Option<Entry>>
 }
 
 /// The block of a sealed file that was read last.
+#[cfg(any(feature = "webhook", test))]
 #[derive(Default)]
 struct LastBlock {
     file: Option<Arc<str>>,
@@ -126,6 +128,7 @@ struct LastBlock {
     line: Vec<u8>,
 }
 
+#[cfg(any(feature = "webhook", test))]
 impl LastBlock {
     fn read(&mut self, files: &Files, place: &Place) -> Result<Option<Entry>> {
         let damaged = || {

@@ -48,7 +48,7 @@ mod settings;
 pub(crate) mod unread;
 
 // What the HTTP API manages them with.
-#[cfg(feature = "server")]
+#[cfg(all(feature = "server", feature = "webhook"))]
 pub(crate) use self::{
     admin::{Administrator, Refusal},
     queue::{attempts::read as attempts, dead_letter::dead_letters},
