@@ -6,13 +6,16 @@
 //! gives a strong `ETag`. What it holds never changes: if a stored file is gone or shorter when it
 //! is read, reading fails and gives no other bytes.
 
+#[cfg(any(feature = "server", test))]
+use std::fmt::Write as _;
 use std::{
-    fmt::{self, Write as _},
+    fmt,
     io::{self, Read},
     ops::Range,
     sync::Arc,
 };
 
+#[cfg(any(feature = "server", test))]
 use sha2::{Digest, Sha256};
 
 use crate::{error::Result, store::blob::Blob};
@@ -108,6 +111,7 @@ impl Pieces {
         });
         Download {
             ends: ends.collect(),
+            #[cfg(any(feature = "server", test))]
             etag: etag(&self.list),
             pieces: self.list,
         }
@@ -116,6 +120,7 @@ impl Pieces {
 
 /// Each piece is hashed with its kind and length before it, so that no two lists hash the same
 /// bytes.
+#[cfg(any(feature = "server", test))]
 fn etag(pieces: &[Piece]) -> String {
     let mut hash = Sha256::new();
     for piece in pieces {
@@ -150,6 +155,7 @@ pub(crate) struct Download {
     pieces: Vec<Piece>,
     /// Where each piece ends in the whole.
     ends: Vec<u64>,
+    #[cfg(any(feature = "server", test))]
     etag: String,
 }
 
@@ -161,6 +167,7 @@ impl Download {
 
     /// 64 hexadecimal digits that differ whenever its bytes differ. A strong entity tag once it is
     /// put in quotes.
+    #[cfg(any(feature = "server", test))]
     pub(crate) fn etag(&self) -> &str {
         &self.etag
     }

@@ -28,6 +28,7 @@ use crate::{
 pub(crate) struct Plan {
     entries: Vec<Entry>,
     manifest: Manifest,
+    #[cfg(any(feature = "server", test))]
     immutable: bool,
     start: Timestamp,
 }
@@ -49,6 +50,7 @@ impl LogFiles {
         let mut plan = Plan {
             entries: Vec::new(),
             manifest: Manifest::new(&range),
+            #[cfg(any(feature = "server", test))]
             immutable: true,
             start: range.start,
         };
@@ -63,7 +65,10 @@ impl LogFiles {
                 match cut {
                     Ok(None) => {}
                     Ok(Some(cut)) => {
-                        plan.immutable &= kind == Kind::Sealed;
+                        #[cfg(any(feature = "server", test))]
+                        {
+                            plan.immutable &= kind == Kind::Sealed;
+                        }
                         plan.note_unreadable(&name, cut.unreadable);
                         cuts.push((name, cut));
                     }
@@ -81,6 +86,7 @@ impl LogFiles {
 
 impl Plan {
     /// Whether everything in it is sealed, and so will never change.
+    #[cfg(any(feature = "server", test))]
     pub(crate) fn immutable(&self) -> bool {
         self.immutable
     }
@@ -91,6 +97,7 @@ impl Plan {
     }
 
     /// How many lines it has.
+    #[cfg(any(feature = "server", test))]
     pub(crate) fn lines(&self) -> u64 {
         self.manifest.entries.iter().map(|entry| entry.count).sum()
     }
