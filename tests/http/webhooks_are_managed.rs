@@ -534,7 +534,7 @@ async fn what_is_declared_is_changed_where_it_is_declared() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("siem: ") && error.contains("the application tracing-audit"),
+        error.contains("\"siem\"") && error.contains("the application tracing-audit"),
         "{error}"
     );
     other
