@@ -14,9 +14,9 @@ static FORMATS: RwLock<BTreeMap<String, Arc<dyn Format>>> = RwLock::new(BTreeMap
 /// Makes a format known to this process under a name, for
 /// [`Webhook::own_format`](crate::webhook::Webhook::own_format).
 ///
-/// Do it before subscribing with it and before [`AuditLog::forward`](crate::AuditLog::forward), in
-/// each process that may deliver. Where it is not known its webhooks are not served, which is
-/// recorded; their events wait.
+/// Do it before adding a webhook with it and before
+/// [`Webhooks::run`](crate::webhook::Webhooks::run), in each process that may deliver. Where it is
+/// not known its webhooks are not served, which is recorded; their events wait.
 ///
 /// # Errors
 ///
