@@ -8,7 +8,7 @@
 use crate::fields;
 
 /// The rules: a word or a run of words. Each also matches its plural, in any case, with or without
-/// digits. A run also matches when it is written together, and then, as the rules of [`ENDINGS`],
+/// digits. A run also matches when it is written together, and then, as the rules of `ENDINGS`,
 /// at the end of a longer word.
 pub const SECRETS: [&str; 45] = [
     "access key",
