@@ -17,7 +17,9 @@ pub(crate) mod pieces;
 mod plan;
 mod zip;
 
+#[cfg(feature = "export")]
 pub use format::ExportFormat;
+#[cfg(feature = "export")]
 pub use packed::Export;
 
 #[cfg(test)]

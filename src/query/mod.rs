@@ -37,8 +37,10 @@ pub use entry::Entry;
 pub use filter::Filter;
 pub use order::Order;
 pub use page::{Page, PageStart, Problem, Query, Scanned};
+#[cfg(feature = "webhook")]
+pub(crate) use place::{Place, read_places, write_places};
 #[cfg(any(feature = "webhook", test))]
-pub(crate) use place::{Place, Placed, Places, read_places, write_places};
+pub(crate) use place::{Placed, Places};
 pub use reader::AuditReader;
 pub use tail::{Tail, TailStart};
 

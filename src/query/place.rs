@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "webhook")]
+use serde::{Deserializer, Serializer};
 #[cfg(any(feature = "webhook", test))]
 use {
     super::files::Files,
@@ -10,7 +12,7 @@ use {
         error::{Error, Result},
         store::gzip::Unpacker,
     },
-    serde::{Deserialize, Deserializer, Serialize, Serializer},
+    serde::{Deserialize, Serialize},
     std::collections::BTreeMap,
 };
 
@@ -39,14 +41,14 @@ impl Place {
 }
 
 /// Places as they are kept: each file's name once for all the places in a row that are in it.
-#[cfg(any(feature = "webhook", test))]
+#[cfg(feature = "webhook")]
 #[derive(Serialize, Deserialize)]
 struct InFile {
     file: String,
     at: Vec<(u64, u32)>,
 }
 
-#[cfg(any(feature = "webhook", test))]
+#[cfg(feature = "webhook")]
 pub(crate) fn write_places<S: Serializer>(
     places: &[Place],
     serializer: S,
@@ -63,7 +65,7 @@ pub(crate) fn write_places<S: Serializer>(
     }))
 }
 
-#[cfg(any(feature = "webhook", test))]
+#[cfg(feature = "webhook")]
 pub(crate) fn read_places<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Vec<Place>, D::Error> {

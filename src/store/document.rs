@@ -28,7 +28,7 @@ pub(crate) const LONGEST: u64 = 256 << 20;
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Which file it is: device and inode, length, time of change. A replaced file is another inode.
-#[cfg(any(feature = "server", feature = "webhook", test))]
+#[cfg(any(feature = "server", feature = "webhook"))]
 pub(crate) type Version = (u64, u64, u64, i64);
 
 #[derive(Clone, Debug)]
@@ -61,13 +61,13 @@ impl Document {
         }
     }
 
-    #[cfg(any(feature = "server", feature = "webhook", test))]
+    #[cfg(any(feature = "server", feature = "webhook"))]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Which version of the file there is now, if there is one.
-    #[cfg(any(feature = "server", feature = "webhook", test))]
+    #[cfg(any(feature = "server", feature = "webhook"))]
     pub(crate) fn version(&self) -> Result<Option<Version>> {
         let found = self.fs.identity(&self.path);
         let found = found.map_err(Error::io("look at", &self.path))?;
