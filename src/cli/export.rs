@@ -22,10 +22,10 @@ use super::{
     stop::Stop,
 };
 use crate::{
-    export::{files::LogFiles, filtered_zip::FilteredZip},
+    export::{filtered_zip::FilteredZip, plan::Plan},
     query::{AuditReader, Filter, Order, Scanned},
     record::Timestamp,
-    store::{check_format, fs::OsFs, layout::Layout, sealed::LocalSealed},
+    store::{check_format, layout::Layout},
 };
 
 /// Where the file goes.
@@ -72,15 +72,14 @@ fn copy(
     target: &mut Target,
     stop: &Stop,
 ) -> Result<Outcome, Failure> {
-    let (fs, layout) = (Arc::new(OsFs), Layout::of(dir));
-    let sealed = Arc::new(LocalSealed::new(fs.clone(), layout.clone()));
+    let reader = AuditReader::open(dir)?;
     let range = Range {
         start: filter.start().unwrap_or(Timestamp::MIN),
         end: filter.end().unwrap_or(Timestamp::MAX),
     };
     // Live files are read to their last line: the log is another process's, which doesn't say how
     // much of it is durable.
-    let plan = LogFiles::new(fs, layout, sealed).plan(range)?;
+    let plan = Plan::new(reader.files(), range)?;
     for problem in &plan.manifest().problems {
         warn(&format!(
             "warning: entries may be missing: {}: {}",

@@ -6,12 +6,12 @@
 
 mod cut;
 mod deflate;
-pub(crate) mod files;
 #[cfg(feature = "server")]
 pub(crate) mod filtered_zip;
 pub(crate) mod manifest;
 pub(crate) mod pieces;
 pub(crate) mod plan;
+mod stored;
 mod zip;
 
 #[cfg(test)]

@@ -161,7 +161,7 @@ impl Forwarding {
                 return;
             }
         };
-        let pulse = match pulse::start(&self.layout) {
+        let pulse = match pulse::start(self.reader.files()) {
             Ok(pulse) => pulse,
             Err(error) => {
                 // Then the log is read once a second.

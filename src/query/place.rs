@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{entry::Entry, files::Files};
+use super::entry::Entry;
 use crate::{
-    error::{Error, Result},
-    store::{gzip::Unpacker, names::FileStem},
+    error::{Error, Result, if_there},
+    store::{files::Files, gzip::Unpacker, names::FileStem},
 };
 
 /// Where an entry stands: as long as the log has it, there, in the live file as in its sealed twin.
@@ -110,7 +110,10 @@ pub(super) fn read(files: &Files, place: &Place) -> Result<Option<Entry>> {
         live.read(place.offset, place.len as usize, &mut plain)?;
         return Entry::from_line(&plain).ok_or_else(damaged).map(Some);
     }
-    let (Some(sealed), Some(blob)) = (files.index(&stem)?, files.open_sealed(&stem)?) else {
+    let Some(sealed) = files.readable(&stem)? else {
+        return Ok(None);
+    };
+    let Some(blob) = if_there(files.open_sealed(&stem))? else {
         return Ok(None);
     };
     let holds = |block: &&crate::store::index::Block| {

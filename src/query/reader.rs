@@ -9,9 +9,8 @@ use super::backlog::{self, Backlog};
 use super::{
     cancel::Cancel,
     entry::Entry,
-    files::Files,
     filter::Filter,
-    merge,
+    look_up, merge,
     order::{Key, Order},
     page::{Page, PageStart, Query, Scanned},
     place::{self, Place, Places},
@@ -23,7 +22,8 @@ use crate::record::Timestamp;
 use crate::{
     error::{Error, Result},
     store::{
-        fs::{Fs, OsFs},
+        files::Files,
+        fs::{Fs, OsFs, ReadOnly},
         layout::Layout,
     },
 };
@@ -99,7 +99,7 @@ impl AuditReader {
             });
         }
         Ok(Self {
-            files: Arc::new(Files::new(fs, layout)),
+            files: Arc::new(Files::new(Arc::new(ReadOnly(fs)), layout)),
             cancel: Cancel::default(),
         })
     }
@@ -110,6 +110,11 @@ impl AuditReader {
             files: Arc::clone(&self.files),
             cancel: cancel.clone(),
         }
+    }
+
+    /// The log's files; nothing can be changed through it.
+    pub(crate) fn files(&self) -> &Arc<Files> {
+        &self.files
     }
 
     /// Where the files are; nothing can be changed through it.
@@ -163,7 +168,7 @@ impl AuditReader {
     ///
     /// An id that isn't a UUIDv7 says nothing about its time: then the whole log is read.
     pub fn get(&self, id: Uuid) -> Result<Option<Entry>> {
-        get(&self.files, id, self.cancel.clone())
+        look_up::get(&self.files, id, self.cancel.clone())
     }
 
     /// Gives every entry that the filter wants to `give`, in order, until that breaks. Memory stays
@@ -205,35 +210,4 @@ impl AuditReader {
     pub(crate) fn at(&self, place: &Place) -> Result<Option<Entry>> {
         place::read(&self.files, place)
     }
-}
-
-/// The millisecond that a UUIDv7 says.
-pub(super) fn millis_of(id: Uuid) -> Option<i64> {
-    let (seconds, nanos) = id
-        .get_timestamp()
-        .filter(|_| id.get_version_num() == 7)?
-        .to_unix();
-    i64::try_from(seconds)
-        .ok()?
-        .checked_mul(1000)?
-        .checked_add(i64::from(nanos / 1_000_000))
-}
-
-pub(super) fn get(files: &Files, id: Uuid, cancel: Cancel) -> Result<Option<Entry>> {
-    let mut text = [0; 36];
-    id.hyphenated().encode_lower(&mut text);
-    let span = millis_of(id).map(|millis| (millis, millis));
-    let wanted = Wanted {
-        filter: Filter::id(text),
-        order: Order::Desc,
-        after: None,
-        span,
-        cancel,
-    };
-    let mut found = None;
-    merge::run(files, &wanted, 1, &mut |entry| {
-        found = Some(entry);
-        ControlFlow::Break(())
-    })?;
-    Ok(found)
 }

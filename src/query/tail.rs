@@ -20,19 +20,20 @@ use uuid::Uuid;
 
 use super::{
     cancel::Cancel,
-    days::Days,
     entry::Entry,
-    files::Files,
     filter::Filter,
+    look_up,
     order::millis,
-    page::{self, Problem},
+    page::Problem,
     place::{Placed, Places, StreamPlace},
-    reader,
 };
 use crate::{
     error::{Error, Result},
     record::{StreamId, Timestamp, scan::scan},
-    store::names::FileStem,
+    store::{
+        files::{Files, Seen},
+        names::FileStem,
+    },
 };
 
 /// How far behind its neighbours of other streams an entry may be written.
@@ -85,7 +86,7 @@ pub struct Tail {
     files: Arc<Files>,
     filter: Filter,
     streams: BTreeMap<StreamId, Follow>,
-    days: Days,
+    seen: Seen,
     /// The stream to begin with.
     turn: Option<StreamId>,
     problems: Vec<Problem>,
@@ -201,7 +202,7 @@ impl Tail {
             files,
             filter,
             streams: BTreeMap::new(),
-            days: Days::default(),
+            seen: Seen::default(),
             turn: None,
             problems: Vec::new(),
             behind: false,
@@ -255,7 +256,7 @@ impl Tail {
             };
             tail.streams.extend(follow.map(|follow| (stream, follow)));
         }
-        if tail.days.is_blind() {
+        if tail.seen.is_blind() {
             for place in places.0.values() {
                 let stem: FileStem = place.file.parse()?;
                 let at = |stem| Follow::at(stem, place.offset.unwrap_or(END), place.seq);
@@ -311,7 +312,7 @@ impl Tail {
             };
             let had = entries.len();
             let done = self.follow(&mut follow, &live, limit, &mut entries);
-            let refused = done.as_ref().err().map(page::told);
+            let refused = done.as_ref().err().map(Error::without_path);
             if let Some(what) = refused.as_ref().filter(|_| refused != follow.refused) {
                 self.problem(format!("stream {stream}"), what.clone());
             }
@@ -348,12 +349,12 @@ impl Tail {
     }
 
     /// All files: the live ones, and by stream the sealed and the live.
-    fn list(&mut self) -> Result<(BTreeSet<FileStem>, Parts)> {
+    fn list(&mut self) -> Result<(BTreeMap<FileStem, u64>, Parts)> {
         // Live files first: one that is being sealed meanwhile is then met twice, and never not at
         // all.
         let live = self.files.live()?;
         let mut parts = Parts::new();
-        for stem in self.look(true)?.iter().chain(&live) {
+        for stem in self.look(true)?.iter().chain(live.keys()) {
             parts
                 .entry(stem.stream.clone())
                 .or_default()
@@ -362,21 +363,23 @@ impl Tail {
         Ok((live, parts))
     }
 
-    /// The sealed files that have come, of `all` days for certain.
+    /// The sealed files that have come since the last look. Of those that were not in `live/` then,
+    /// some may be given some seconds later, unless `all` are wanted.
     fn look(&mut self, all: bool) -> Result<Vec<FileStem>> {
-        let sealed = self.days.look(&self.files, all);
-        for Problem { file, what } in self.days.take_problems() {
-            self.problem(file, what);
+        let came = self.files.came(&mut self.seen, all)?;
+        for (day, what) in came.refused {
+            self.problem(format!("sealed/dt={day}"), what);
         }
-        sealed
+        Ok(came.files)
     }
 
     /// Takes in which files have come. Gives the live ones.
-    fn notice(&mut self) -> Result<BTreeSet<FileStem>> {
+    fn notice(&mut self) -> Result<BTreeMap<FileStem, u64>> {
         let live = self.files.live()?;
-        let sealed = self.look(false)?;
         let mut came = Parts::new();
-        if self.sort(&mut came, sealed.iter().chain(&live)) {
+        let gap = self.sort(&mut came, live.keys());
+        let sealed = self.look(gap)?;
+        if self.sort(&mut came, &sealed) && !gap {
             let sealed = self.look(true)?;
             self.sort(&mut came, &sealed);
         }
@@ -419,8 +422,8 @@ impl Tail {
     }
 
     /// The place after all that is in a file.
-    fn end_of(&self, stem: FileStem, live: &BTreeSet<FileStem>) -> Result<Follow> {
-        let file = if live.contains(&stem) {
+    fn end_of(&self, stem: FileStem, live: &BTreeMap<FileStem, u64>) -> Result<Follow> {
+        let file = if live.contains_key(&stem) {
             self.files.open_live(&stem)?
         } else {
             None
@@ -446,15 +449,15 @@ impl Tail {
     }
 
     /// Moves the places back to what was written after this entry.
-    fn go_back(&mut self, id: Uuid, live: &BTreeSet<FileStem>, all: Parts) -> Result<()> {
+    fn go_back(&mut self, id: Uuid, live: &BTreeMap<FileStem, u64>, all: Parts) -> Result<()> {
         let wrong = || {
             Error::invalid(
                 "after",
                 format!("{id} is not an entry's id; give one, or none to begin now"),
             )
         };
-        let millis_of = reader::millis_of(id).ok_or_else(wrong)?;
-        let entry = reader::get(&self.files, id, Cancel::default())?;
+        let millis_of = look_up::millis_of(id).ok_or_else(wrong)?;
+        let entry = look_up::get(&self.files, id, Cancel::default())?;
         let since = millis_of - SLACK;
         // A file has no younger lines than of the day of its birth, but by an unsteady clock.
         let first_day = Timestamp::from_micros(since.saturating_mul(1000))
@@ -481,11 +484,11 @@ impl Tail {
                     number,
                 };
                 let mut offset = 0;
-                if !live.contains(&stem) {
+                if !live.contains_key(&stem) {
                     if stem.day() < first_day {
                         continue;
                     }
-                    let Ok(Some(sealed)) = self.files.index(&stem) else {
+                    let Ok(Some(sealed)) = self.files.readable(&stem) else {
                         continue;
                     };
                     let index = &sealed.index;
@@ -518,13 +521,13 @@ impl Tail {
     fn follow(
         &mut self,
         follow: &mut Follow,
-        live: &BTreeSet<FileStem>,
+        live: &BTreeMap<FileStem, u64>,
         limit: usize,
         entries: &mut Vec<Placed>,
     ) -> Result<bool> {
         loop {
             if follow.offset != END {
-                let file = if live.contains(&follow.stem) {
+                let file = if live.contains_key(&follow.stem) {
                     self.files.open_live(&follow.stem)?
                 } else {
                     None
@@ -538,7 +541,7 @@ impl Tail {
                 }
             }
             // The next one was there before this one was read: it was finished.
-            if !follow.turn_over(self.days.is_blind()) {
+            if !follow.turn_over(self.seen.is_blind()) {
                 return Ok(true);
             }
         }

@@ -29,7 +29,11 @@ use super::{
     range::{self, Wanted},
     state::{Slot, State},
 };
-use crate::{export::pieces::Download, query::Filter, record::Timestamp};
+use crate::{
+    export::{pieces::Download, plan::Plan},
+    query::Filter,
+    record::Timestamp,
+};
 
 /// How many plans are kept, and for how long after their last use.
 const KEPT: usize = 8;
@@ -213,10 +217,10 @@ async fn plan(
 ) -> Result<Planned, Problem> {
     let now = Timestamp::now();
     let range = filter.start().unwrap_or(Timestamp::MIN)..filter.end().unwrap_or(Timestamp::MAX);
-    let files = Arc::clone(&app.files);
+    let files = Arc::clone(app.reader.files());
     app.blocking(slot, move |_| {
         let past = range.end <= now;
-        let plan = files.plan(range)?;
+        let plan = Plan::new(&files, range)?;
         let (lines, fixed) = (plan.lines(), plan.immutable() && past);
         let file = match format {
             Format::Gz => plan.into_gzip(),

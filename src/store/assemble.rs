@@ -13,6 +13,7 @@ use std::{
 
 use super::{
     clock::Clock,
+    files::Files,
     fs::{Fs, FsLock},
     health::Health,
     journal_place::JournalPlace,
@@ -22,7 +23,6 @@ use super::{
     prepare::{prepare, prepare_journal_dir},
     prune::Pruner,
     room::Room,
-    sealed::LocalSealed,
     sealer::{Job, Sealer, SealerPlace},
     watch::Watch,
     writer::{Place, Writer, is_full},
@@ -107,8 +107,8 @@ pub(super) fn assemble(
     let durability = Durability::leak();
     let stopping = Arc::new(AtomicBool::new(false));
     let (jobs, queue) = mpsc::channel();
-    let sealed = Arc::new(LocalSealed::new(fs.clone(), layout.clone()));
-    let pruner = Pruner::new(sealed, producer.clone(), durability, options.source.clone());
+    let files = Arc::new(Files::new(fs.clone(), layout.clone()));
+    let pruner = Pruner::new(files, producer.clone(), durability, options.source.clone());
     let sealer_place = SealerPlace {
         fs: fs.clone(),
         layout: layout.clone(),

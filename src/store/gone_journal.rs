@@ -6,16 +6,11 @@
 //! after the last that is left, in a new file: one more file than are left may have been begun.
 
 use super::{
-    blob::FileBlob,
-    fs::Fs,
-    index::Index,
-    journal_place::JournalPlace,
-    layout::{self, Layout, SEALED},
-    names::FileStem,
+    blob::FileBlob, files::dirs, fs::Fs, index::Index, journal_place::JournalPlace, layout::Layout,
     rebuild::rebuild,
 };
 use crate::{
-    error::{Error, Result},
+    error::Result,
     record::{OwnRecord, Seq, Severity, StreamId, Timestamp},
 };
 
@@ -53,19 +48,9 @@ pub(super) fn last_sealed(
     layout: &Layout,
     stream: &StreamId,
 ) -> Result<Option<LastSealed>> {
-    let root = layout.sealed_dir();
-    let mut last: Option<FileStem> = None;
-    for day in fs.list(&root).map_err(Error::io("list", &root))? {
-        if !day.is_dir || layout::parse_day_dir(&day.name).is_none() {
-            continue;
-        }
-        let dir = root.join(&day.name);
-        for entry in fs.list(&dir).map_err(Error::io("list", &dir))? {
-            let stem = FileStem::parse(&entry.name, SEALED).filter(|stem| stem.stream == *stream);
-            last = last.into_iter().chain(stem).max_by_key(|stem| stem.number);
-        }
-    }
-    let Some(stem) = last else {
+    let sealed = dirs::all_sealed(fs, layout)?.into_iter();
+    let of_stream = sealed.filter(|stem| stem.stream == *stream);
+    let Some(stem) = of_stream.max_by_key(|stem| stem.number) else {
         return Ok(None);
     };
     let index = match Index::read(fs, &layout.index(&stem)) {

@@ -11,6 +11,7 @@ use std::{
 use super::{
     Store,
     clock::SystemClock,
+    files::Files,
     fs::{Fs, OsFs},
     gzip::Level,
     hold,
@@ -21,7 +22,6 @@ use super::{
     recover,
     retention::Retention,
     seal,
-    sealed::LocalSealed,
     sealer::remove_twin,
     survey::Survey,
     trusted_time,
@@ -100,9 +100,8 @@ fn is_sealed(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<bool> {
 pub(crate) fn would_prune(dir: &Path, retention: &Retention, trust_clock: bool) -> Result<Preview> {
     let (fs, layout) = (Arc::new(OsFs), Layout::of(dir));
     check_format(&layout)?;
-    let sealed = LocalSealed::new(fs, layout);
-    let clock = SystemClock::new();
-    prune::preview(&clock, &sealed, retention, trust_clock)
+    let files = Files::new(fs, layout);
+    prune::preview(&SystemClock::new(), &files, retention, trust_clock)
 }
 
 /// The lock that is held by whoever prunes a log or changes its holds.
@@ -115,8 +114,8 @@ impl Store {
     /// pruning.
     pub(crate) fn prune_now(&self, retention: &Retention) -> Result<Option<Pruned>> {
         let source: Source = self.stream.source().parse()?;
-        let sealed = Arc::new(LocalSealed::new(Arc::new(OsFs), self.layout.clone()));
-        let mut pruner = Pruner::new(sealed, self.producer.clone(), self.durability, source);
+        let files = Arc::new(Files::new(Arc::new(OsFs), self.layout.clone()));
+        let mut pruner = Pruner::new(files, self.producer.clone(), self.durability, source);
         pruner.prune(&SystemClock::new(), retention)
     }
 

@@ -78,13 +78,12 @@ pub(crate) mod bloom;
 pub(crate) mod catalogue;
 mod codec;
 pub(crate) mod document;
+pub(crate) mod files;
 pub(crate) mod fs;
 pub(crate) mod gzip;
 pub(crate) mod index;
 pub(crate) mod keys;
 pub(crate) mod layout;
-pub(crate) mod listing;
-pub(crate) mod live_reader;
 pub(crate) mod names;
 pub(crate) mod numbers;
 #[cfg(test)]
@@ -93,7 +92,6 @@ mod rebuild;
 #[cfg(test)]
 pub(crate) mod samples;
 pub(crate) mod seal;
-pub(crate) mod sealed;
 #[cfg(test)]
 mod set_clock;
 #[cfg(test)]

@@ -15,11 +15,10 @@ use std::{
 };
 
 use super::{
+    files::{Files, dirs},
     fs::{self, Fs},
-    layout::LIVE,
     names::FileStem,
     retention::Doomed,
-    sealed::LocalSealed,
     sealer::remove_twin,
 };
 use crate::{
@@ -36,9 +35,9 @@ pub(super) struct Removed {
 }
 
 /// Removes files; one that can't be removed doesn't keep the others.
-pub(super) fn remove(sealed: &LocalSealed, files: Vec<Doomed>) -> Result<Removed> {
-    remove_twins(sealed, &files)?;
-    let (fs, layout) = (&**sealed.fs(), sealed.layout());
+pub(super) fn remove(log: &Files, files: Vec<Doomed>) -> Result<Removed> {
+    remove_twins(log, &files)?;
+    let (fs, layout) = (&**log.fs(), log.layout());
     let mut removed = Removed {
         files: Vec::new(),
         failed: None,
@@ -77,8 +76,8 @@ impl Removed {
     }
 }
 
-fn remove_twins(sealed: &LocalSealed, files: &[Doomed]) -> Result<()> {
-    let (fs, layout) = (&**sealed.fs(), sealed.layout());
+fn remove_twins(log: &Files, files: &[Doomed]) -> Result<()> {
+    let (fs, layout) = (&**log.fs(), log.layout());
     let mut last: BTreeMap<&StreamId, u32> = BTreeMap::new();
     for FileStem { stream, number, .. } in files.iter().map(|file| &file.stem) {
         let last = last.entry(stream).or_default();
@@ -89,11 +88,7 @@ fn remove_twins(sealed: &LocalSealed, files: &[Doomed]) -> Result<()> {
         last.is_some_and(|last| stem.number <= *last)
     };
     let dir = layout.live_dir();
-    let entries = fs.list(&dir).map_err(Error::io("list", &dir))?;
-    let stems = entries
-        .iter()
-        .filter_map(|entry| FileStem::parse(&entry.name, LIVE));
-    for stem in stems.filter(goes) {
+    for stem in dirs::live(fs, layout)?.into_keys().filter(goes) {
         let path = layout.sealed(&stem);
         let found = fs.identity(&path).map_err(Error::io("look at", &path))?;
         if found.is_none() {

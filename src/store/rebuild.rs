@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 
 use super::{
     blob::{self, Blob},
+    files::dirs,
     fs::{self, Fs},
     gzip::{self, Walk},
     index::{Built, Index},
-    layout::{self, INDEX, LIVE, Layout, SEALED},
+    layout::{self, INDEX, Layout},
     names::FileStem,
     summary::IndexBuilder,
     tmp::TmpFile,
@@ -73,24 +74,18 @@ const ORPHAN_AGE_MICROS: i64 = 3_600_000_000;
 /// first, then its index, and may be killed in between.
 pub(super) fn remove_orphans(fs: &dyn Fs, layout: &Layout, now: Timestamp) -> Result<()> {
     let list = |dir: &std::path::Path| fs.list(dir).map_err(Error::io("list", dir));
-    let live: BTreeSet<_> = list(&layout.live_dir())?
-        .iter()
-        .filter_map(|entry| FileStem::parse(&entry.name, LIVE))
-        .collect();
+    let live = dirs::live(fs, layout)?;
     for entry in list(&layout.index_dir())? {
         let Some(day) = layout::parse_day_dir(&entry.name) else {
             continue;
         };
         let dir = layout.index_day(day);
         let indexes = list(&dir)?;
-        let sealed: BTreeSet<_> = list(&layout.sealed_day(day))?
-            .iter()
-            .filter_map(|entry| FileStem::parse(&entry.name, SEALED))
-            .collect();
+        let sealed: BTreeSet<_> = dirs::sealed(fs, layout, day)?.into_iter().collect();
         for index in indexes {
             let age = now.as_micros().saturating_sub(index.modified.as_micros());
             let orphan = FileStem::parse(&index.name, INDEX)
-                .is_some_and(|stem| !sealed.contains(&stem) && !live.contains(&stem));
+                .is_some_and(|stem| !sealed.contains(&stem) && !live.contains_key(&stem));
             if orphan && age >= ORPHAN_AGE_MICROS {
                 let path = dir.join(&index.name);
                 fs::remove_if_there(fs, &path).map_err(Error::io("remove", &path))?;

@@ -34,11 +34,12 @@ use std::{cmp::Reverse, path::Path};
 
 use super::{
     clock::Clock,
+    files::dirs,
     fs::{self, Fs, FsLock},
     gone_journal,
     index::Index,
     journal_place::JournalPlace,
-    layout::{self, Layout, SEALED},
+    layout::Layout,
     names::FileStem,
     removed,
     repair::{Kind, repair},
@@ -48,7 +49,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     journal::Leftover,
-    record::{Day, OwnRecord, Seq, Severity, Source, StreamId, Timestamp},
+    record::{OwnRecord, Seq, Severity, Source, StreamId, Timestamp},
 };
 
 /// A stream made whole.
@@ -295,14 +296,10 @@ fn number_before(fs: &dyn Fs, layout: &Layout, live: &[FileStem]) -> Result<Opti
         return Ok(Some(0));
     }
     // It lies in the folder of the same day or, nearly always, of the one before.
-    let mut days = sealed_days(fs, layout)?;
+    let mut days = dirs::sealed_days(fs, layout)?;
     days.sort_by_key(|day| (*day > first.day(), Reverse(*day)));
     for day in days {
-        let dir = layout.sealed_day(day);
-        let entries = fs.list(&dir).map_err(Error::io("list", &dir))?;
-        let mut stems = entries
-            .iter()
-            .filter_map(|entry| FileStem::parse(&entry.name, SEALED));
+        let mut stems = dirs::sealed(fs, layout, day)?.into_iter();
         let before =
             stems.find(|stem| stem.stream == first.stream && stem.number == first.number - 1);
         if let Some(stem) = before {
@@ -314,28 +311,15 @@ fn number_before(fs: &dyn Fs, layout: &Layout, live: &[FileStem]) -> Result<Opti
     Ok(None)
 }
 
-/// The days that have a folder of sealed files.
-fn sealed_days(fs: &dyn Fs, layout: &Layout) -> Result<Vec<Day>> {
-    let root = layout.sealed_dir();
-    let days = fs.list(&root).map_err(Error::io("list", &root))?;
-    let days = days.iter().filter(|day| day.is_dir);
-    Ok(days
-        .filter_map(|day| layout::parse_day_dir(&day.name))
-        .collect())
-}
-
 /// The numbers of the entries in a stream's sealed files, and in those that were pruned: the first and
 /// the last of each.
 fn sealed_numbers(fs: &dyn Fs, layout: &Layout, stream: &StreamId) -> Result<Vec<(u64, u64)>> {
-    let mut numbers = Vec::new();
-    for day in sealed_days(fs, layout)? {
-        let dir = layout.sealed_day(day);
-        for entry in fs.list(&dir).map_err(Error::io("list", &dir))? {
-            let stem = FileStem::parse(&entry.name, SEALED).filter(|stem| stem.stream == *stream);
-            let index = stem.and_then(|stem| Index::read(fs, &layout.index(&stem)).ok());
-            numbers.extend(index.map(|index| (index.first_seq.0, index.last_seq.0)));
-        }
-    }
+    let sealed = dirs::all_sealed(fs, layout)?.into_iter();
+    let of_stream = sealed.filter(|stem| stem.stream == *stream);
+    let indexes = of_stream.filter_map(|stem| Index::read(fs, &layout.index(&stem)).ok());
+    let mut numbers: Vec<_> = indexes
+        .map(|index| (index.first_seq.0, index.last_seq.0))
+        .collect();
     // Removed ones are not lost.
     numbers.extend(removed::numbers_of(fs, layout, stream)?);
     numbers.sort_unstable();

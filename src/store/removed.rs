@@ -13,15 +13,15 @@ use serde_json::Value;
 
 use super::{
     blob::FileBlob,
+    files::{Files, dirs},
     fs::{self, Fs},
     gzip::Unpacker,
     index::{Blooms, Key},
-    layout::{LIVE, Layout, SEALED},
+    layout::{Layout, SEALED},
     names::FileStem,
     numbers::Numbers,
     prune_intent::Intents,
     rebuild::{read_index, rebuild},
-    sealed::LocalSealed,
     summary::lines,
 };
 use crate::{
@@ -76,7 +76,7 @@ pub(crate) fn removed(details: &[u8]) -> Vec<Removed> {
 /// The entries to be written before these files are removed, so that nothing they say about
 /// streams which go on is forgotten.
 pub(super) fn carried_on(
-    sealed: &LocalSealed,
+    log: &Files,
     files: &[&FileStem],
     goes_on: &BTreeSet<StreamId>,
 ) -> Vec<OwnRecord> {
@@ -85,7 +85,7 @@ pub(super) fn carried_on(
         // What can't be read is lost with its file.
         for Removed {
             stream, numbers, ..
-        } in told_in(&**sealed.fs(), sealed.layout(), file).unwrap_or_default()
+        } in told_in(&**log.fs(), log.layout(), file).unwrap_or_default()
         {
             if let Some((first, last)) = numbers.filter(|_| goes_on.contains(&stream)) {
                 earlier.entry(stream).or_default().add(first, last);
@@ -116,22 +116,13 @@ pub(super) fn numbers_of(
         let entry: Value = serde_json::from_slice(&[b"{", &*entry].concat()).unwrap_or_default();
         told.extend(removed(entry["details"].to_string().as_bytes()));
     }
-    let live = layout.live_dir();
-    for entry in fs.list(&live).map_err(Error::io("list", &live))? {
-        if FileStem::parse(&entry.name, LIVE).is_some() {
-            let path = live.join(entry.name);
-            let text = fs::read(fs, &path).map_err(Error::io("read", path))?;
-            told.extend(told_by(&text));
-        }
+    for stem in dirs::live(fs, layout)?.into_keys() {
+        let path = layout.live(&stem);
+        let text = fs::read(fs, &path).map_err(Error::io("read", path))?;
+        told.extend(told_by(&text));
     }
-    let root = layout.sealed_dir();
-    for day in fs.list(&root).map_err(Error::io("list", &root))? {
-        let dir = root.join(&day.name);
-        for entry in fs.list(&dir).map_err(Error::io("list", &dir))? {
-            if let Some(stem) = FileStem::parse(&entry.name, SEALED) {
-                told.extend(told_in(fs, layout, &stem)?);
-            }
-        }
+    for stem in dirs::all_sealed(fs, layout)? {
+        told.extend(told_in(fs, layout, &stem)?);
     }
     let ours = told.into_iter().filter(|row| row.stream == *stream);
     Ok(ours.filter_map(|row| row.numbers).collect())
@@ -216,11 +207,11 @@ mod tests {
         ];
         fs.put(layout.live(&stem), text.concat());
         seal(&fs, &layout, &stem, Level::FASTEST).unwrap();
-        let sealed = LocalSealed::new(Arc::new(fs), layout);
-        let carried = carried_on(&sealed, &[&stem], &BTreeSet::from([idle.clone()]));
+        let log = Files::new(Arc::new(fs), layout);
+        let carried = carried_on(&log, &[&stem], &BTreeSet::from([idle.clone()]));
         assert_eq!(carried.len(), 1, "{carried:?}");
         // Also for a recovery, which would take them for lost.
-        let known = numbers_of(&**sealed.fs(), sealed.layout(), &idle);
+        let known = numbers_of(&**log.fs(), log.layout(), &idle);
         let known: BTreeSet<_> = known.unwrap().into_iter().collect();
         assert_eq!(known, BTreeSet::from([(1, 10), (11, 30)]));
         let once = Removed {
@@ -230,6 +221,6 @@ mod tests {
         };
         assert_eq!(details(&carried[0]), [once]);
         // Streams that are gone need no excuse.
-        assert!(carried_on(&sealed, &[&stem], &BTreeSet::new()).is_empty());
+        assert!(carried_on(&log, &[&stem], &BTreeSet::new()).is_empty());
     }
 }

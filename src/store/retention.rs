@@ -6,9 +6,9 @@
 //! who has not got it. How files go is `prune`'s part.
 
 use super::{
+    files::{Files, dirs},
     hold::Holds,
     names::FileStem,
-    sealed::{LocalSealed, SealedFiles},
     trusted_time::Times,
     undelivered::Undelivered,
 };
@@ -166,19 +166,15 @@ pub(super) struct Selection {
 }
 
 /// Chooses the files that have to go.
-pub(super) fn select(
-    sealed: &LocalSealed,
-    retention: &Retention,
-    times: &Times,
-) -> Result<Selection> {
-    let layout = sealed.layout();
-    let holds = Holds::read(sealed.fs().clone(), layout)?;
-    let undelivered = Undelivered::read(&**sealed.fs(), layout)?;
+pub(super) fn select(files: &Files, retention: &Retention, times: &Times) -> Result<Selection> {
+    let (fs, layout) = (files.fs(), files.layout());
+    let holds = Holds::read(fs.clone(), layout)?;
+    let undelivered = Undelivered::read(&**fs, layout)?;
     let mut selection = Selection::default();
     let mut kept = Vec::new();
     let cutoff = retention.cutoff(times.trusted);
     let by_the_clock = retention.cutoff(times.wall);
-    for day in sealed.days()? {
+    for day in dirs::sealed_days(&**fs, layout)? {
         // Without limits in bytes, younger days need not be looked at.
         if retention.max_bytes.is_none()
             && retention.min_free_bytes.is_none()
@@ -188,8 +184,8 @@ pub(super) fn select(
         {
             break;
         }
-        for stem in sealed.list(day)? {
-            let (file, oldest, newest) = look_at(sealed, stem, day, &undelivered);
+        for stem in dirs::sealed(&**fs, layout, day)? {
+            let (file, oldest, newest) = look_at(files, stem, day, &undelivered);
             let held = holds.keep(oldest, newest).is_some();
             let aged = times.guard.aged(newest);
             match cutoff.is_some_and(|cutoff| aged < cutoff) {
@@ -206,7 +202,11 @@ pub(super) fn select(
             }
         }
     }
-    selection.make_room(kept, sealed, retention)?;
+    selection.make_room(kept, files, retention)?;
+    for file in &mut selection.doomed {
+        let index = files.index(&file.stem).ok();
+        file.sha256 = index.map(|index| index.sha256);
+    }
     Ok(selection)
 }
 
@@ -225,27 +225,26 @@ impl Retention {
 
 /// A file, and the times of its oldest and newest entries.
 fn look_at(
-    sealed: &LocalSealed,
+    files: &Files,
     stem: FileStem,
     day: Day,
     undelivered: &Undelivered,
 ) -> (Doomed, Timestamp, Timestamp) {
-    let index = sealed.index(&stem).ok();
-    let bytes = sealed.open(&stem).map(|blob| blob.len());
+    let span = files.span_of(&stem).ok();
+    let bytes = match &span {
+        Some(span) => span.bytes,
+        None => files.open_sealed(&stem).map_or(0, |blob| blob.len()),
+    };
     // A file whose entries can't be read is as old as it can be, a day more than its own, and as
     // long.
-    let newest = index.as_ref().map_or(day.next().end(), |index| index.max);
-    let oldest = index
-        .as_ref()
-        .map_or(day.previous().start(), |index| index.min);
+    let newest = span.map_or(day.next().end(), |span| span.max);
+    let oldest = span.map_or(day.previous().start(), |span| span.min);
     let file = Doomed {
         reason: Reason::Age,
-        bytes: bytes.unwrap_or_default(),
-        lines: index.as_ref().map(|index| index.lines),
-        seqs: index
-            .as_ref()
-            .map(|index| (index.first_seq.0, index.last_seq.0)),
-        sha256: index.as_ref().map(|index| index.sha256),
+        bytes,
+        lines: span.map(|span| span.lines),
+        seqs: span.map(|span| (span.first_seq.0, span.last_seq.0)),
+        sha256: None,
         undelivered: undelivered.by(&stem),
         stem,
     };
@@ -257,14 +256,14 @@ impl Selection {
     fn make_room(
         &mut self,
         kept: Vec<(Doomed, bool)>,
-        sealed: &LocalSealed,
+        files: &Files,
         retention: &Retention,
     ) -> Result<()> {
         let mut total: u64 = kept.iter().map(|(file, _)| file.bytes).sum();
         let mut free = match retention.min_free_bytes {
             Some(_) => {
-                let root = sealed.layout().root();
-                let space = sealed.fs().space(root);
+                let root = files.root();
+                let space = files.fs().space(root);
                 space.map_err(Error::io("look at the space of", root))?.free
             }
             None => u64::MAX,
