@@ -64,7 +64,7 @@ Try, in another terminal:
   # the webhook: what it got, how it is doing, its last deliveries, the same over HTTP
   curl -fsS http://{receiver}/ | jq
   {program} webhook list --dir {dir}
-  {program} webhook deliveries siem --dir {dir}
+  {program} webhook attempts siem --dir {dir}
   curl -fsS -H 'Authorization: Bearer {token}' http://{address}/audit/webhooks | jq
 
   # watch it being written: by this instance, or by all
