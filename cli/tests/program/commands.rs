@@ -1135,7 +1135,7 @@ fn the_demo_records_what_its_users_do_through_a_crash() {
         panic!("{webhook}")
     };
     assert!(
-        events > 0 && verified == requests && text.contains("webhook deliveries siem"),
+        events > 0 && verified == requests && text.contains("webhook attempts siem"),
         "{text}"
     );
 
