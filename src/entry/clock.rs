@@ -48,10 +48,17 @@ thread_local! {
 /// For tests: what this thread records from now on is of this time; without one, of the clock's.
 #[cfg(test)]
 pub(crate) fn set_now(now: Option<Timestamp>) {
-    SET.set(now.map(|now| Instant {
+    replace_now(now);
+}
+
+/// [`set_now`], giving the time that was set before.
+#[cfg(test)]
+pub(crate) fn replace_now(now: Option<Timestamp>) -> Option<Timestamp> {
+    let before = SET.replace(now.map(|now| Instant {
         seconds: now.as_micros().div_euclid(1_000_000),
         nanos: now.as_micros().rem_euclid(1_000_000) as u32 * 1000,
     }));
+    before.map(|at| Timestamp::from_micros(at.seconds * 1_000_000 + i64::from(at.nanos / 1000)))
 }
 
 /// Writes the beginning of an entry, `"id":"…","timestamp":"…",`; the part down to the second is
@@ -66,6 +73,8 @@ const TEXT: &[u8; 86] =
     br#""id":"00000000-0000-0000-0000-000000000000","timestamp":"0000-00-00T00:00:00.000000Z","#;
 /// Where the id lies in what a [`Stamp`] writes.
 pub(crate) const ID: Range<usize> = 6..42;
+/// Where the timestamp lies in it. As texts, timestamps are in the order of time.
+pub(crate) const TIMESTAMP: Range<usize> = 57..84;
 const SECONDS: Range<usize> = 57..77;
 const MICROS: Range<usize> = 77..83;
 

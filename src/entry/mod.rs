@@ -21,9 +21,9 @@ mod time;
 
 pub(crate) use buffer::Buffer;
 pub use catalogue::{Catalogue, CatalogueEntry, FieldKind, Location, SecretForm};
+pub(crate) use clock::{ID as STAMP_ID, Instant, Stamp, TIMESTAMP};
 #[cfg(test)]
-pub(crate) use clock::set_now;
-pub(crate) use clock::{ID as STAMP_ID, Instant, Stamp};
+pub(crate) use clock::{replace_now, set_now};
 pub use denied::DENIED_FIELDS;
 pub(crate) use event_type::nearest_event_type;
 pub use hash::HashKey;

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use super::lifecycle;
 use crate::{
-    entry::{OwnEntry, Seq, Source, StreamId},
+    entry::{OwnEntry, Seq, Source, StreamId, TIMESTAMP, Timestamp},
     journal::{Consumer, Position},
 };
 
@@ -39,6 +39,8 @@ impl Point {
 pub(super) struct Batch {
     lines: Vec<u8>,
     entries: u64,
+    /// The timestamp of its newest entry, as it is written.
+    newest: Option<[u8; TIMESTAMP.end - TIMESTAMP.start]>,
     end: Point,
     /// What every line begins with, up to the number.
     prefix: Vec<u8>,
@@ -49,6 +51,7 @@ impl Batch {
         Self {
             lines: Vec::with_capacity(BATCH + 128 * 1024),
             entries: 0,
+            newest: None,
             end: Point::START,
             prefix: format!("{{\"stream\":\"{stream}\",\"seq\":").into_bytes(),
         }
@@ -87,6 +90,8 @@ impl Batch {
         self.lines.push(b',');
         self.lines.extend_from_slice(event);
         self.lines.push(b'\n');
+        let timestamp = event.get(TIMESTAMP).and_then(|text| text.first_chunk());
+        self.newest = self.newest.max(timestamp.copied());
         self.entries += 1;
         self.end.next_seq = number.next();
     }
@@ -97,6 +102,12 @@ impl Batch {
 
     pub(super) fn entries(&self) -> u64 {
         self.entries
+    }
+
+    /// The time of its newest entry.
+    pub(super) fn newest(&self) -> Option<Timestamp> {
+        let text = str::from_utf8(self.newest.as_ref()?).ok()?;
+        text.parse().ok()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -116,6 +127,7 @@ impl Batch {
     pub(super) fn appended(&mut self) {
         self.lines.clear();
         self.entries = 0;
+        self.newest = None;
     }
 
     /// Gives up its lines; what comes next is read from `point` on.

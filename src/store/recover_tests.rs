@@ -14,7 +14,6 @@ use crate::{
 #[test]
 fn what_is_recovered_days_later_is_found_on_the_day_that_it_is_stamped_with() {
     let (fs, today) = (SimFs::new(), Timestamp::now());
-    // Long before the events that it records, which are stamped by the real clock.
     let clock = Arc::new(SetClock::new("2026-01-10T10:00:00Z"));
     let dir = Path::new("/log");
     let process = fs.process();
@@ -30,14 +29,14 @@ fn what_is_recovered_days_later_is_found_on_the_day_that_it_is_stamped_with() {
     process.end();
 
     clock.jump_to(&today.to_string());
-    let days = recover_and_find(&fs, &*clock, &parts.stream);
+    let days = recover_and_find(&fs, &*clock, &parts.stream, "audit.log.recovered");
     assert_eq!(days, ["2026-01-10".parse().unwrap(), today.day()]);
 }
 
 #[test]
 fn what_is_recovered_while_the_clock_is_behind_is_found_on_the_day_that_it_is_stamped_with() {
     let (fs, today) = (SimFs::new(), Timestamp::now());
-    let clock = Arc::new(SetClock::new("2026-01-10T10:00:00Z"));
+    let clock = Arc::new(SetClock::new(&today.to_string()));
     let process = fs.process();
     let (fs_of_log, dir) = (Arc::new(process.clone()), Path::new("/log"));
     let parts = assemble(fs_of_log, clock.clone(), dir, options(None)).unwrap();
@@ -45,13 +44,19 @@ fn what_is_recovered_while_the_clock_is_behind_is_found_on_the_day_that_it_is_st
     let event = event.render(&"app".parse().unwrap());
     parts.producer.push(&event).unwrap();
     process.end();
-    let days = recover_and_find(&fs, &*clock, &parts.stream);
+    clock.jump_to("2026-01-10T10:00:00Z");
+    let days = recover_and_find(&fs, &*clock, &parts.stream, "test.event");
     assert_eq!(days, [today.day()]);
 }
 
-/// Recovers the stream, seals its files, finds the entry about that by its day; gives the days of the
-/// files.
-fn recover_and_find(fs: &SimFs, clock: &dyn Clock, stream: &StreamId) -> Vec<Day> {
+/// Recovers the stream, seals its files, finds the entry of this type among those of today; gives
+/// the days of the files.
+fn recover_and_find(
+    fs: &SimFs,
+    clock: &dyn Clock,
+    stream: &StreamId,
+    event_type: &str,
+) -> Vec<Day> {
     let (layout, today) = (Layout::new("/log"), Timestamp::now());
     let recovered = recover(fs, &layout, clock, stream).unwrap().unwrap();
     let days: Vec<_> = recovered.files.iter().map(FileStem::day).collect();
@@ -60,10 +65,7 @@ fn recover_and_find(fs: &SimFs, clock: &dyn Clock, stream: &StreamId) -> Vec<Day
         fs.remove_file(&layout.live(stem)).unwrap();
     }
     let day = today.day().to_string();
-    let of_today = [
-        ("event_type", "audit.log.recovered"),
-        ("start_date", day.as_str()),
-    ];
+    let of_today = [("event_type", event_type), ("start_date", day.as_str())];
     let reader = AuditReader::open_on(Arc::new(fs.clone()), layout).unwrap();
     let mut found = 0;
     let filter = Filter::parse(of_today).unwrap();

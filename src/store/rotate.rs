@@ -13,7 +13,10 @@ use super::{
     sealer::Job,
     writer::{Current, Place, Writer},
 };
-use crate::error::{Error, Result};
+use crate::{
+    entry::Timestamp,
+    error::{Error, Result},
+};
 
 impl Writer {
     /// Creates the next file, for what follows the last release.
@@ -32,10 +35,18 @@ impl Writer {
         self.last_file += 1;
         self.consumer.note_file(self.last_file);
         FileStem {
-            born: self.place.clock.now(),
+            born: self.next_birth(),
             stream: self.place.stream.clone(),
             number: self.last_file,
         }
+    }
+
+    /// When a file that begins with the batch is born. The clock can have been set back since the
+    /// entries of the batch were stamped, while they waited or only just now; queries look for an
+    /// entry in the files of its day and of later ones.
+    fn next_birth(&self) -> Timestamp {
+        let now = self.place.clock.now();
+        self.batch.newest().map_or(now, |newest| newest.max(now))
     }
 
     pub(super) fn end_current(&mut self) {
@@ -55,7 +66,7 @@ impl Writer {
             options,
             ..
         } = &self.place;
-        let another_day = live.stem().day() != self.place.clock.now().day();
+        let another_day = live.stem().day() != self.next_birth().day();
         let due = live.len() >= options.rotate_bytes
             || now.saturating_sub(live.begun()) >= options.rotate_age;
         // In a directory that was renamed, the next file could not be created.

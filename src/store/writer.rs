@@ -13,8 +13,10 @@
 //!    recovery never has to look for an event in a sealed file.
 //! 4. The log's own entries (`audit.log.…`) don't pass through the journal, which may be full when
 //!    they are needed. They are kept in `own` until they are durable.
-//! 5. *An entry is never older than its file's day by more than a moment's clock jump*: the day is
-//!    looked at after a batch was read and before it is appended.
+//! 5. *No entry is newer than the day of its file*, because queries look for an entry in the files of
+//!    its day and of later ones. A file is born at the clock's time or at that of the newest entry it
+//!    begins with, whichever is later, and the day is looked at after a batch was read and before it
+//!    is appended.
 //!
 //! # The order of a step
 //!

@@ -27,18 +27,33 @@ fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
         .expect("it hangs, or it panicked")
 }
 
-/// A clock that is never near midnight, when a file ends.
+/// A clock that is never near midnight, when a file ends, and never behind the entries, which are
+/// stamped by the system's clock.
 #[derive(Debug)]
-struct Noon(Instant);
+struct Noon {
+    begun: Instant,
+    noon: Timestamp,
+}
+
+impl Noon {
+    fn of_tomorrow() -> Self {
+        const HALF_A_DAY: i64 = 12 * 3_600_000_000;
+        let tomorrow = Timestamp::now().day().next().start();
+        Self {
+            begun: Instant::now(),
+            noon: Timestamp::from_micros(tomorrow.as_micros() + HALF_A_DAY),
+        }
+    }
+}
 
 impl Clock for Noon {
     fn now(&self) -> Timestamp {
-        let noon: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
-        Timestamp::from_micros(noon.as_micros() + self.0.elapsed().as_micros() as i64)
+        let elapsed = self.begun.elapsed().as_micros() as i64;
+        Timestamp::from_micros(self.noon.as_micros() + elapsed)
     }
 
     fn monotonic(&self) -> Duration {
-        self.0.elapsed()
+        self.begun.elapsed()
     }
 }
 
@@ -59,7 +74,7 @@ impl Real {
         let note = move |problem: &Problem| noted.lock().unwrap().push(problem.to_string());
         let mut options = options(Some(Arc::new(note)));
         options.writer.rotate_bytes = rotate_bytes;
-        let (fs, clock) = (Arc::new(OsFs), Arc::new(Noon(Instant::now())));
+        let (fs, clock) = (Arc::new(OsFs), Arc::new(Noon::of_tomorrow()));
         let thread = |name: &str| thread::Builder::new().name(name.to_owned());
         let log = Store::open_on(fs, clock, thread, &dir.path().join(below), options).unwrap();
         Self { dir, log, problems }

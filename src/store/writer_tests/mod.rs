@@ -1,6 +1,7 @@
 //! The writer and recovery against a file system that fails, fills up, forgets and is tampered
 //! with.
 
+mod clocks;
 mod deaths;
 mod failing;
 
