@@ -5,11 +5,13 @@
 //! deleted, through the handle that wrote it; what is gone of them is recorded as lost. Of what others
 //! put in our place nothing is deleted: it is set aside.
 
+use std::path::Path;
+
 use super::{
     batch::BATCH,
     fs::{self, Fs, read_full_at},
     health::Problem,
-    layout::{LIVE, Layout},
+    layout::{LIVE, Layout, SEALED},
     live::{Change, Live},
     names::FileStem,
     root::create_dir,
@@ -174,29 +176,35 @@ fn copy_lines(from: &Live, to: &TmpFile<'_>, len: u64, layout: &Layout) -> Resul
 
 /// Moves what bears a live file's name, and is none of ours, out of the way; says where it is then.
 pub(super) fn set_aside(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<Option<String>> {
-    let path = layout.live(stem);
-    if fs
-        .identity(&path)
-        .map_err(Error::io("look at", &path))?
-        .is_none()
-    {
-        // Also if an attempt before this moved it.
-        let dir = layout.live_dir();
-        fs.sync_dir(&dir).map_err(Error::io("sync", dir))?;
+    let dir = layout.live_dir();
+    let aside = move_aside(fs, layout, &layout.live(stem), &format!("{stem}{LIVE}"))?;
+    // Also if an attempt before this moved it.
+    fs.sync_dir(&dir).map_err(Error::io("sync", dir))?;
+    Ok(aside)
+}
+
+/// Moves a damaged sealed file out of the way of the one that is made of its live twin: it may have
+/// entries that someone took out of the twin.
+pub(super) fn set_sealed_aside(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<()> {
+    let path = layout.sealed(stem);
+    move_aside(fs, layout, &path, &format!("{stem}{SEALED}"))?;
+    Ok(())
+}
+
+/// Moves a file, if it is there, to a name in the directory of such files that begins with `name`;
+/// says which. The new name is durable on return.
+fn move_aside(fs: &dyn Fs, layout: &Layout, path: &Path, name: &str) -> Result<Option<String>> {
+    let look = |path: &Path| fs.identity(path).map_err(Error::io("look at", path));
+    if look(path)?.is_none() {
         return Ok(None);
     }
     let dir = layout.aside_dir();
     create_dir(fs, layout.root(), &dir)?;
     for number in 0.. {
-        let aside = dir.join(format!("{stem}.jsonl.{number}"));
-        if fs
-            .identity(&aside)
-            .map_err(Error::io("look at", &aside))?
-            .is_none()
-        {
-            fs.rename(&path, &aside)
-                .map_err(Error::io("rename", &path))?;
-            for dir in [&layout.state_dir(), &dir, &layout.live_dir()] {
+        let aside = dir.join(format!("{name}.{number}"));
+        if look(&aside)?.is_none() {
+            fs.rename(path, &aside).map_err(Error::io("rename", path))?;
+            for dir in [&layout.state_dir(), &dir] {
                 fs.sync_dir(dir).map_err(Error::io("sync", dir))?;
             }
             return Ok(Some(aside.display().to_string()));

@@ -147,7 +147,8 @@ impl Pruner {
         let mut doomed = selection.doomed;
         // Recorded already, and all that together: first, whatever their age.
         doomed.sort_by_key(|file| !self.recorded.contains(&file.stem));
-        let mut failed = None;
+        // Before they are recorded as removed: a twin that stayed would be sealed again.
+        let mut failed = prune_remove::remove_twins_of(&sealed, &mut doomed)?;
         let mut left = match doomed.is_empty() {
             true => Left::default(),
             false => Left::look(&sealed)?,

@@ -21,6 +21,7 @@ use super::{
     retention::PrunedFile,
     seal,
     sealed::LocalSealed,
+    sealer::remove_twin,
 };
 use crate::{
     entry::{Day, StreamId},
@@ -33,6 +34,47 @@ pub(super) struct Removed {
     pub(super) files: Vec<PrunedFile>,
     /// Why others are not.
     pub(super) failed: Option<Error>,
+}
+
+/// Removes the live twins of files that are to go. A file whose twin has to stay is taken out of
+/// `doomed`: while a sealed file is damaged, only its twin has all entries, and is to be sealed again
+/// first. The first problem is given.
+pub(super) fn remove_twins_of(
+    sealed: &LocalSealed,
+    doomed: &mut Vec<PrunedFile>,
+) -> Result<Option<Error>> {
+    let mut failed = None;
+    if doomed.is_empty() {
+        return Ok(failed);
+    }
+    let (fs, layout) = (&**sealed.fs(), sealed.layout());
+    let live = live_files(fs, layout)?;
+    doomed.retain(|file| {
+        if !live.contains(&file.stem) {
+            return true;
+        }
+        match remove_twin(fs, layout, &file.stem) {
+            Ok(None) => true,
+            Ok(Some(what)) => {
+                failed.get_or_insert_with(|| Error::damaged(layout.live(&file.stem), what));
+                true
+            }
+            Err(error) => {
+                failed.get_or_insert(error);
+                false
+            }
+        }
+    });
+    Ok(failed)
+}
+
+fn live_files(fs: &dyn Fs, layout: &Layout) -> Result<BTreeSet<FileStem>> {
+    let dir = layout.live_dir();
+    let entries = fs.list(&dir).map_err(Error::io("list", dir))?;
+    let stems = entries
+        .iter()
+        .filter_map(|entry| FileStem::parse(&entry.name, LIVE));
+    Ok(stems.collect())
 }
 
 /// Removes files; one that can't be removed doesn't keep the others.
@@ -102,13 +144,8 @@ fn remove_twins(
         let last = last.get(&stem.stream);
         last.is_some_and(|last| stem.number <= *last)
     };
-    let dir = layout.live_dir();
-    let entries = fs.list(&dir).map_err(Error::io("list", &dir))?;
-    let stems = entries
-        .iter()
-        .filter_map(|entry| FileStem::parse(&entry.name, LIVE));
     let mut stuck = BTreeSet::new();
-    for stem in stems.filter(goes) {
+    for stem in live_files(fs, layout)?.into_iter().filter(goes) {
         match remove_sealed_twin(fs, layout, &stem) {
             // Someone else put something in its place.
             Ok(()) | Err(Error::Damaged { .. }) => {}
@@ -119,6 +156,7 @@ fn remove_twins(
         }
     }
     // Also if others removed them.
+    let dir = layout.live_dir();
     fs.sync_dir(&dir).map_err(Error::io("sync", dir))?;
     Ok(stuck)
 }

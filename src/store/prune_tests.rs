@@ -244,7 +244,6 @@ fn what_is_not_ours_is_never_touched() {
         name(format!("{stem}.jsonl.gz.bak")),
         name(format!("copy of {stem}.jsonl.gz")),
         rig.layout.sealed_dir().join(format!("{stem}.jsonl.gz")),
-        rig.layout.live_dir().join(format!("{stem}.jsonl")),
     ];
     for path in &foreign {
         rig.fs.put(path, "not a log file");

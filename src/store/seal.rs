@@ -22,6 +22,7 @@ use super::{
     gzip::{self, BLOCK_LEN, Level, Packer, Unpacker},
     index::{Block, Built, Index},
     layout::{Layout, SEALED},
+    mend::set_sealed_aside,
     names::FileStem,
     rebuild::{ends_as, rebuild, write_index},
     summary::IndexBuilder,
@@ -89,6 +90,7 @@ fn seal_if(
         &live,
         &built.index,
     )?;
+    set_sealed_aside(fs, layout, stem)?;
     write_index(fs, layout, &built)?;
     tmp.publish(
         &layout.sealed_dir(),
@@ -152,11 +154,14 @@ fn sealed_twin(
         Err(Error::Damaged { .. }) if live.is_some() => return Ok(Twin::Missing),
         built => built?,
     };
-    let differs = |noted: Index| noted.sha256 != built.index.sha256;
-    if live.is_some() && noted.is_some_and(differs) {
+    let differs = |noted: &Index| noted.sha256 != built.index.sha256;
+    if live.is_some() && noted.as_ref().is_some_and(differs) {
         return Ok(Twin::Missing);
     }
-    write_index(fs, layout, &built)?;
+    // Else it shows that someone changed the sealed file.
+    if noted.is_none() {
+        write_index(fs, layout, &built)?;
+    }
     make_durable()?;
     Ok(match is_whole(&built.index)? {
         true => Twin::Whole(built.index),

@@ -234,17 +234,17 @@ impl Sealer {
 
     /// A file that a dead process left.
     pub(super) fn add_left(&mut self, stem: FileStem) {
-        self.add(stem, None);
+        self.queue_up(stem, None, true);
     }
 
     fn add_own(&mut self, written: Written) {
-        self.add(written.stem.clone(), Some(written));
+        self.queue_up(written.stem.clone(), Some(written), false);
     }
 
-    fn add(&mut self, stem: FileStem, written: Option<Written>) {
+    fn queue_up(&mut self, stem: FileStem, written: Option<Written>, left: bool) {
         self.queue.push_back(Pending {
             stem,
-            left: written.is_none(),
+            left,
             written,
             repaired: false,
             not_before: Duration::ZERO,
@@ -424,17 +424,29 @@ impl Sealer {
             health,
             ..
         } = &self.place;
-        for removed in 0..TWINS {
-            let Some(stem) = self.twins.take_due(clock.monotonic()) else {
-                return removed > 0;
-            };
+        // Sealed files that are not the whole of their twins, which are sealed again.
+        let mut damaged = Vec::new();
+        let mut looked_at = 0;
+        while looked_at < TWINS
+            && let Some(stem) = self.twins.take_due(clock.monotonic())
+        {
+            looked_at += 1;
             match remove_twin(&**fs, layout, &stem) {
                 Ok(None) => {}
                 Ok(Some(what)) => health.report(&Problem::LiveFileLost(what)),
-                Err(error) => health.report(&Problem::SealFailed(error.to_string())),
+                Err(error) => {
+                    health.report(&Problem::SealFailed(error.to_string()));
+                    if matches!(error, Error::Damaged { .. }) {
+                        damaged.push(stem);
+                    }
+                }
             }
         }
-        true
+        for stem in damaged {
+            let left = stem.stream != self.place.own;
+            self.queue_up(stem, None, left);
+        }
+        looked_at > 0
     }
 
     fn remove_all_twins(&mut self) {
@@ -474,22 +486,25 @@ impl Sealer {
     }
 }
 
-/// Removes the live file whose sealed twin is whole. One that someone changed since is moved away
-/// instead: then the problem to be reported is given.
+/// Removes the live file whose sealed twin is whole. One that someone changed since, or put in its
+/// place, is moved away instead: then the problem to be reported is given.
+///
+/// # Errors
+///
+/// [`Error::Damaged`] if the sealed file is not the whole of the live one, which therefore stays.
 pub(super) fn remove_twin(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<Option<String>> {
     let path = layout.live(stem);
-    if fs
-        .identity(&path)
-        .map_err(Error::io("look at", &path))?
-        .is_none()
-    {
-        return Ok(None);
+    let found = fs.identity(&path).map_err(Error::io("look at", &path))?;
+    match found {
+        None => return Ok(None),
+        Some(found) if !found.is_file => return set_changed_twin_aside(fs, layout, stem),
+        Some(_) => {}
     }
     match seal::twin(fs, layout, stem)? {
         Twin::Whole(_) => {}
         Twin::Changed(_) => return set_changed_twin_aside(fs, layout, stem),
         Twin::Missing => {
-            let what = "it is not the whole of its live twin, which therefore stays";
+            let what = "it is not the whole of its live twin, which stays and is sealed again";
             return Err(Error::damaged(layout.sealed(stem), what));
         }
     }

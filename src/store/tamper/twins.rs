@@ -69,3 +69,24 @@ fn a_process_that_finds_the_twin_of_a_closed_log_keeps_the_sealed_file() {
     log.take_over();
     check(&log, &sealed, &live, "the log was closed");
 }
+
+#[test]
+fn a_sealed_file_that_was_damaged_in_the_grace_is_sealed_again_and_kept_aside() {
+    let (mut log, live) = log_with_a_twin();
+    let (path, whole) = sealed(&log);
+    log.disk
+        .change(&path, |bytes| bytes.truncate(bytes.len() / 2));
+    log.pass(61_000);
+    log.seal();
+    log.seal();
+    assert!(log.was_reported("sealed again"), "{:#?}", log.problems());
+    assert_eq!(log.disk.bytes(&path).unwrap(), whole);
+    let aside = log.disk.files(Layout::new(DIR).aside_dir());
+    assert_eq!(aside.len(), 1);
+    assert_eq!(log.disk.bytes(&aside[0]).unwrap(), whole[..whole.len() / 2]);
+    log.pass(61_000);
+    log.seal();
+    assert!(log.disk.bytes(&live).is_none(), "its grace is over");
+    assert!(log.close());
+    assert!(log.judge("sealed again").missing.is_empty());
+}
