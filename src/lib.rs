@@ -165,6 +165,9 @@
 //!
 //! The `tracing-audit` program is a package of its own, `tracing-audit-cli`.
 
+// Each item's page on docs.rs names the feature that it needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "macros")]
 mod attributes;
 mod capture;
@@ -203,8 +206,8 @@ pub use capture::{
 };
 pub use entry::render::Recordable;
 pub use entry::{
-    Actor, Catalogue, CatalogueEntry, DENIED_FIELDS, Day, FieldKind, HashKey, Location, Outcome,
-    Resource, SCHEMA_VERSION, SecretForm, Seq, Severity, Source, StreamId, Timestamp,
+    Actor, Catalogue, CatalogueEntry, DENIED_FIELDS, Day, EventType, FieldKind, HashKey, Location,
+    Outcome, Resource, SCHEMA_VERSION, SecretForm, Seq, Severity, Source, StreamId, Timestamp,
 };
 pub use error::{Error, Result};
 #[cfg(feature = "export")]

@@ -17,6 +17,7 @@ mod parts;
 pub(crate) mod render;
 pub(crate) mod scan;
 mod stream;
+mod text;
 mod time;
 
 pub(crate) use buffer::Buffer;
@@ -25,6 +26,7 @@ pub use catalogue::{Catalogue, CatalogueEntry, FieldKind, Location, SecretForm};
 pub(crate) use clock::set_now;
 pub(crate) use clock::{ID as STAMP_ID, Instant, Stamp};
 pub use denied::DENIED_FIELDS;
+pub use event_type::EventType;
 pub(crate) use event_type::nearest_event_type;
 pub use hash::HashKey;
 pub(crate) use hash::{Prepared, stored_keys};
