@@ -212,7 +212,7 @@ pub use entry::{
 pub use error::{Error, Result};
 #[cfg(feature = "export")]
 pub use export::{Export, ExportFormat};
-pub use log::{AuditLog, AuditLogBuilder};
+pub use log::{AuditLog, AuditLogBuilder, HealthReport, Holds};
 pub use query::{
     AuditReader, Entry, Filter, Order, Page, PageStart, Problem as ReadProblem, Query, Scanned,
     Tail, TailStart,
@@ -220,7 +220,7 @@ pub use query::{
 #[cfg(feature = "server")]
 pub use server::{
     Access, Authorizer, Denied, NewToken, RouterOptions, Scope, ServeOptions, Server, TokenInfo,
-    TokenStore, read_only_router,
+    Tokens, read_only_router,
 };
 pub use store::{
     ClockWait, Counters, Hold, Permissions, Problem, PruneReason, Pruned, PrunedFile,

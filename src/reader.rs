@@ -65,7 +65,7 @@ impl AuditReader {
         keys::hash_keys(self.layout())
     }
 
-    /// The files that [`AuditLog::prune_now`](crate::AuditLog::prune_now) would remove now. With
+    /// The files that [`AuditLog::prune_by`](crate::AuditLog::prune_by) would remove now. With
     /// `trust_clock`, as if someone had called
     /// [`AuditLog::trust_clock`](crate::AuditLog::trust_clock) before.
     ///

@@ -67,7 +67,7 @@ fn prune_in_turn(
 ) -> Result<Pruned, Failure> {
     let start = Instant::now();
     loop {
-        let lock = match log.prune_now(retention) {
+        let lock = match log.prune_by(retention) {
             Err(Error::Locked { path }) => path,
             pruned => return Ok(pruned?),
         };

@@ -36,6 +36,8 @@ pub(crate) use own::OwnEntry;
 pub(crate) use parts::PartJson;
 pub use parts::{Actor, Outcome, Resource, Severity};
 pub use stream::{Seq, Source, StreamId};
+#[cfg(feature = "webhook")]
+pub(crate) use time::timestamp_micros;
 pub use time::{Day, Timestamp};
 
 /// The version of the entry's form, in its `schema_version`.

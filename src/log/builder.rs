@@ -396,7 +396,7 @@ impl AuditLogBuilder {
     /// use tracing_audit::{AuditLog, Hold};
     ///
     /// let log = AuditLog::builder(dir).source("legal-tool").for_maintenance().open()?;
-    /// log.place_hold(Hold::new("case-17", "2026-10-01", "2026-10-31")?)?;
+    /// log.holds().place(Hold::new("case-17", "2026-10-01", "2026-10-31")?)?;
     /// log.close()
     /// # }
     /// ```

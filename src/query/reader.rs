@@ -105,6 +105,14 @@ impl AuditReader {
         })
     }
 
+    /// Opens a log that this process has open.
+    pub(crate) fn of_log(layout: Layout) -> Self {
+        Self {
+            files: Arc::new(Files::new(Arc::new(OsFs), layout)),
+            cancel: Cancel::default(),
+        }
+    }
+
     /// This reader for a query that may be cancelled, which then ends with an error.
     #[cfg(any(feature = "export", test))]
     pub(crate) fn cancelled_by(&self, cancel: &Cancel) -> Self {

@@ -37,6 +37,7 @@ mod recorder;
 mod serve;
 mod state;
 mod token;
+mod tokens;
 #[cfg(feature = "webhook")]
 mod webhooks;
 
@@ -45,7 +46,8 @@ use axum::{Router, middleware, routing::get};
 pub use access::{Access, Authorizer, Denied, Scope};
 pub use options::RouterOptions;
 pub use serve::{ServeOptions, Server};
-pub use token::{NewToken, TokenInfo, TokenStore};
+pub use token::{NewToken, TokenInfo};
+pub use tokens::Tokens;
 
 use crate::{error::Result, log::AuditLog};
 use state::{App, State};
@@ -86,7 +88,7 @@ impl AuditLog {
     /// that is refused as `audit.webhook.refused`, with the setting that it was refused for,
     /// and nothing of what was sent.
     ///
-    /// Requests need a token of the log's [`TokenStore`], unless the options give an
+    /// Requests need a token of the log's [`Tokens`], unless the options give an
     /// [`Authorizer`]. Each access is recorded as `audit.access.read`, `audit.access.exported` or
     /// `audit.access.denied`. For the caller's address in these, serve the application with axum's
     /// `into_make_service_with_connect_info::<SocketAddr>()`.

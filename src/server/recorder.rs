@@ -131,7 +131,7 @@ impl Recorder {
             .failed(reason)
             .detail("path", path)
             .detail("status", status.as_u16())
-            .detail("why", why.as_str())
+            .detail("reason", why.as_str())
         });
     }
 

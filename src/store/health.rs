@@ -93,7 +93,7 @@ pub enum Problem {
     /// clock has kept on for as long as it jumped, three days at most.
     PruneHeldBack {
         /// How many files, and what the clock says.
-        why: String,
+        reason: String,
         /// Whether they have waited for an hour: the log is not ready then.
         lasting: bool,
     },
@@ -150,8 +150,8 @@ impl fmt::Display for Problem {
             Self::LockLost(what) => write!(f, "the lock of the audit log is gone: {what}"),
             Self::DirectoryMoved(what) => write!(f, "the audit log's directory was moved: {what}"),
             Self::ThreadDied(what) => write!(f, "a thread of the audit log died: {what}"),
-            Self::PruneHeldBack { why, lasting: _ } => {
-                write!(f, "old audit files are not removed yet: {why}")
+            Self::PruneHeldBack { reason, lasting: _ } => {
+                write!(f, "old audit files are not removed yet: {reason}")
             }
             Self::PruneResumed => f.write_str("no audit files wait for the clock any longer"),
             Self::PruneLocked(lock) => write!(

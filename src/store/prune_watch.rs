@@ -204,7 +204,7 @@ impl Watch {
         };
         let report = |lasting| {
             health.report(&Problem::PruneHeldBack {
-                why: waiting.to_string(),
+                reason: waiting.to_string(),
                 lasting,
             });
         };

@@ -192,7 +192,8 @@ fn a_closed_log_refuses_and_can_be_read() {
 fn entries_of_the_log_itself_are_left_out() {
     let log = AuditLog::for_tests();
     log.run(|| pay("ann", 1));
-    log.place_hold(Hold::new("case-7", "2025-01-01", "2025-01-02").unwrap())
+    log.holds()
+        .place(Hold::new("case-7", "2025-01-01", "2025-01-02").unwrap())
         .unwrap();
     assert_eq!(log.entries().types(), ["payment.approved"]);
     let reader = AuditReader::open(log.dir()).unwrap();

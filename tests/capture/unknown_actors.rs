@@ -86,7 +86,7 @@ fn the_system_is_the_actor_where_that_is_said() {
             .run(|| audit!("actor.system"));
         // What the log says of itself.
         let hold = Hold::new("case-7", "2025-01-01", "2025-01-31").unwrap();
-        log.place_hold(hold).unwrap();
+        log.holds().place(hold).unwrap();
     });
     assert_eq!(
         actors,

@@ -133,7 +133,7 @@ fn nothing_that_living_processes_do_is_a_problem() {
             });
             scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
-                    log.prune();
+                    log.request_pruning();
                     std::thread::sleep(Duration::from_millis(3));
                 }
             });

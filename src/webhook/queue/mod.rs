@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    entry::Timestamp,
+    entry::{Timestamp, timestamp_micros},
     error::{Error, Result},
     query::{Entry, Placed, Places},
     store::{document::Document, layout::Layout},
@@ -79,29 +79,29 @@ pub(in crate::webhook) enum Replaying {
 #[serde(default)]
 #[non_exhaustive]
 pub struct Status {
-    /// Entries delivered.
+    /// The number of entries delivered.
     pub delivered: u64,
-    /// Entries given up.
+    /// The number of entries given up.
     pub dead_lettered: u64,
-    /// Attempts that failed.
+    /// The number of attempts that failed.
     pub failed_attempts: u64,
-    /// What came of the last attempt, in a sentence.
+    /// The result of the last attempt, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_answer: Option<String>,
-    /// When the last attempt ended, in microseconds since 1970.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_attempt: Option<i64>,
-    /// Since when every attempt has failed, in microseconds since 1970.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub failing_since: Option<i64>,
+    /// The time at which the last attempt ended.
+    #[serde(with = "timestamp_micros", skip_serializing_if = "Option::is_none")]
+    pub last_attempt: Option<Timestamp>,
+    /// The time since which every attempt has failed; `None` while attempts succeed.
+    #[serde(with = "timestamp_micros", skip_serializing_if = "Option::is_none")]
+    pub failing_since: Option<Timestamp>,
     /// When it was last recorded that it fails, if it was not since recorded that it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(alias = "said_failing")]
     pub(in crate::webhook) reported_failing: Option<i64>,
-    /// Whether it is only probed once an hour, for it has failed for days.
+    /// Whether the webhook is only probed once an hour, because it has failed for days.
     pub parked: bool,
-    /// Whether it said that it wants no more (410). It is asked again when the webhook is
-    /// changed or resumed.
+    /// Whether the receiver answered that it wants no more (410). The log asks again when the webhook
+    /// is changed or resumed.
     pub gone: bool,
 }
 

@@ -92,7 +92,7 @@ fn tell(answer: &Answer, id: &str, entries: &[Entry], number: u32) -> Attempt {
     let problem = answer.problem();
     Attempt {
         delivery_id: id.to_owned(),
-        ended: Timestamp::now().to_string(),
+        ended: Timestamp::now(),
         took_ms: u64::try_from(answer.took.as_millis()).unwrap_or(u64::MAX),
         attempt: number,
         entries: entries.len(),
