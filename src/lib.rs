@@ -206,15 +206,16 @@ pub use capture::{
 };
 pub use entry::render::Recordable;
 pub use entry::{
-    Actor, Catalogue, CatalogueEntry, DENIED_FIELDS, Day, EventType, FieldKind, HashKey, Location,
-    Outcome, Resource, SCHEMA_VERSION, SecretForm, Seq, Severity, Source, StreamId, Timestamp,
+    Actor, Catalogue, CatalogueEntry, DENIED_FIELDS, Day, Entry, EntryActor, EntryContext,
+    EntryOutcome, EntryResource, EventType, FieldKind, HashKey, Location, Outcome, Resource,
+    SCHEMA_VERSION, SecretForm, Seq, Severity, Source, StreamId, Timestamp,
 };
 pub use error::{Error, Result};
 #[cfg(feature = "export")]
 pub use export::{Export, ExportFormat};
 pub use log::{AuditLog, AuditLogBuilder, HealthReport, Holds};
 pub use query::{
-    AuditReader, Entry, Filter, Order, Page, PageStart, Problem as ReadProblem, Query, Scanned,
+    AuditReader, Filter, Order, Page, PageStart, Problem as ReadProblem, Query, RawEntry, Scanned,
     Tail, TailStart,
 };
 #[cfg(feature = "server")]

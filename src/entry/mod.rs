@@ -13,6 +13,7 @@ mod hash;
 pub(crate) mod hide;
 pub(crate) mod json;
 mod own;
+mod parsed;
 mod parts;
 pub(crate) mod render;
 pub(crate) mod scan;
@@ -33,6 +34,7 @@ pub(crate) use hash::{Prepared, stored_keys};
 #[cfg(any(feature = "server", feature = "webhook"))]
 pub(crate) use own::Caller;
 pub(crate) use own::OwnEntry;
+pub use parsed::{Entry, EntryActor, EntryContext, EntryOutcome, EntryResource};
 pub(crate) use parts::PartJson;
 pub use parts::{Actor, Outcome, Resource, Severity};
 pub use stream::{Seq, Source, StreamId};

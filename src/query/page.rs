@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    entry::Entry,
+    entry::RawEntry,
     filter::Filter,
     order::{Key, Order},
 };
@@ -148,7 +148,7 @@ impl Default for Query {
 #[derive(Clone, Debug, Serialize)]
 pub struct Page {
     /// At most as many as asked for.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<RawEntry>,
     /// Where the next page begins. `None`: there is none. The last page may turn out to be empty.
     pub next_cursor: Option<String>,
     /// What was read for it.

@@ -10,7 +10,7 @@ use super::backlog::{self, Backlog};
 use super::place::{self, Place, Places};
 use super::{
     cancel::Cancel,
-    entry::Entry,
+    entry::RawEntry,
     files::Files,
     filter::Filter,
     merge,
@@ -172,7 +172,7 @@ impl AuditReader {
     /// The entry with this id.
     ///
     /// An id that isn't a UUIDv7 says nothing about its time: then the whole log is read.
-    pub fn get(&self, id: Uuid) -> Result<Option<Entry>> {
+    pub fn get(&self, id: Uuid) -> Result<Option<RawEntry>> {
         get(&self.files, id, self.cancel.clone())
     }
 
@@ -182,7 +182,7 @@ impl AuditReader {
         &self,
         filter: &Filter,
         order: Order,
-        mut give: impl FnMut(Entry) -> ControlFlow<()>,
+        mut give: impl FnMut(RawEntry) -> ControlFlow<()>,
     ) -> Result<Scanned> {
         let wanted = Wanted {
             filter: filter.clone(),
@@ -214,12 +214,12 @@ impl AuditReader {
 
     /// The entries at these places; `None` where the file is gone.
     #[cfg(any(feature = "webhook", test))]
-    pub(crate) fn all_at(&self, places: &[Place]) -> Vec<Result<Option<Entry>>> {
+    pub(crate) fn all_at(&self, places: &[Place]) -> Vec<Result<Option<RawEntry>>> {
         place::read(&self.files, places)
     }
 
     #[cfg(test)]
-    pub(crate) fn at(&self, place: &Place) -> Result<Option<Entry>> {
+    pub(crate) fn at(&self, place: &Place) -> Result<Option<RawEntry>> {
         self.all_at(std::slice::from_ref(place))
             .pop()
             .unwrap_or(Ok(None))
@@ -238,7 +238,7 @@ pub(super) fn millis_of(id: Uuid) -> Option<i64> {
         .checked_add(i64::from(nanos / 1_000_000))
 }
 
-pub(super) fn get(files: &Files, id: Uuid, cancel: Cancel) -> Result<Option<Entry>> {
+pub(super) fn get(files: &Files, id: Uuid, cancel: Cancel) -> Result<Option<RawEntry>> {
     let mut text = [0; 36];
     id.hyphenated().encode_lower(&mut text);
     let span = millis_of(id).map(|millis| (millis, millis));

@@ -23,7 +23,7 @@ use super::place::{Places, StreamPlace};
 use super::{
     cancel::Cancel,
     days::Days,
-    entry::Entry,
+    entry::RawEntry,
     files::Files,
     filter::Filter,
     order::millis,
@@ -287,7 +287,7 @@ impl Tail {
     }
 
     /// What was written since the last call, `limit` entries at most. Nothing, if nothing was.
-    pub fn poll(&mut self, limit: usize) -> Result<Vec<Entry>> {
+    pub fn poll(&mut self, limit: usize) -> Result<Vec<RawEntry>> {
         Ok(self
             .poll_placed(limit)?
             .into_iter()

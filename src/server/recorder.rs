@@ -194,7 +194,7 @@ mod tests {
         log.close().unwrap();
         let reader = crate::AuditReader::open(dir.path()).unwrap();
         let mut left_out = 0;
-        let count = |entry: crate::Entry| {
+        let count = |entry: crate::RawEntry| {
             let record: serde_json::Value = serde_json::from_slice(entry.line()).unwrap();
             left_out += record["details"]["unrecorded_before"].as_u64().unwrap_or(0);
             std::ops::ControlFlow::Continue(())

@@ -30,7 +30,7 @@ use crate::{
         json::{Json, members},
     },
     error::{Error, Result},
-    query::{AuditReader, Entry},
+    query::{AuditReader, RawEntry},
     store::{access, layout::Layout},
     webhook::{queue::contents::Contents, settings::stored},
 };
@@ -55,7 +55,7 @@ pub struct DeadLetter {
     /// The places of its entries in the log.
     pub places: Vec<EntryRange>,
     /// Its entries, as far as the log still has them.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<RawEntry>,
     /// The number of its entries that the log no longer has. If there are any, the delivery can't
     /// be replayed.
     pub missing: usize,
@@ -118,7 +118,7 @@ impl Kept {
         attempts: u32,
         reason: &str,
         contents: Contents,
-        found: &[Entry],
+        found: &[RawEntry],
     ) -> Self {
         Self {
             delivery_id: delivery_id.to_owned(),
@@ -170,7 +170,7 @@ impl Kept {
 }
 
 /// Where entries stand.
-fn ranges(entries: &[Entry]) -> Vec<EntryRange> {
+fn ranges(entries: &[RawEntry]) -> Vec<EntryRange> {
     let mut ranges: Vec<EntryRange> = Vec::new();
     for entry in entries {
         let Ok(stream) = entry.stream().parse::<StreamId>() else {

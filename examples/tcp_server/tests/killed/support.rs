@@ -18,7 +18,7 @@ use std::{
 };
 
 use serde_json::Value;
-use tracing_audit::{AuditReader, Entry, Filter, FindingKind, Order, Timestamp};
+use tracing_audit::{AuditReader, Filter, FindingKind, Order, RawEntry, Timestamp};
 
 use crate::down::Life;
 
@@ -185,7 +185,7 @@ fn stem(file: &Path) -> String {
 }
 
 /// What `tracing-audit query --order asc` finds with these filters.
-pub(crate) fn query(reader: &AuditReader, filters: &[(&str, &str)]) -> Vec<Entry> {
+pub(crate) fn query(reader: &AuditReader, filters: &[(&str, &str)]) -> Vec<RawEntry> {
     let filter = Filter::parse(filters.iter().copied()).unwrap();
     let mut found = Vec::new();
     let give = |entry| {

@@ -9,7 +9,7 @@ use super::{DeliveryTask, now};
 use crate::{
     entry::Timestamp,
     error::Result,
-    query::Entry,
+    query::RawEntry,
     webhook::{
         queue::{attempts::Attempt, schedule::Verdict},
         run::{
@@ -263,7 +263,7 @@ impl DeliveryTask {
         self.reporter.dead(delivery.id, delivery.count, reason);
     }
 
-    fn split(&mut self, at: usize, entries: Vec<Entry>, now: i64) {
+    fn split(&mut self, at: usize, entries: Vec<RawEntry>, now: i64) {
         let Some(delivery) = self.queue.deliveries.remove(at) else {
             return;
         };
