@@ -65,7 +65,7 @@ use stores::Stores;
 /// - A log that was closed before the fork is closed in the child too.
 /// - Where the child can't open a stream, because it may not write to the directory any more or has
 ///   another root, its events are not recorded, which is counted
-///   ([`Counters::refused`](crate::Counters::refused)), reported
+///   ([`Counters::refused`](crate::health::Counters::refused)), reported
 ///   ([`on_problem`](AuditLogBuilder::on_problem)) and tried again once a second. So open the log
 ///   after `setuid` and `chroot`; whether before or after a daemon's `fork` makes no difference.
 /// - A [`Receipt`](crate::Receipt) from before the fork gives
@@ -196,7 +196,7 @@ impl AuditLog {
 
     /// Confirms that somebody has checked this machine's clock, and that the clock is right. Files
     /// that are past their retention by this clock then no longer wait until it has proved itself
-    /// ([`Problem::PruneHeldBack`](crate::Problem::PruneHeldBack)). The confirmation is recorded
+    /// ([`Problem::PruneHeldBack`](crate::health::Problem::PruneHeldBack)). The confirmation is recorded
     /// (`audit.log.clock_trusted`).
     ///
     /// # Errors
@@ -321,7 +321,7 @@ impl AuditLog {
 
     /// Closes the log: it takes no more events, writes the events that it took, makes them durable,
     /// and stops its threads. Closing twice does nothing. Events that come later are not recorded,
-    /// but counted ([`Counters::refused`]) and reported.
+    /// but counted ([`Counters::refused`](crate::health::Counters::refused)) and reported.
     ///
     /// # Errors
     ///

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use tracing_audit::{AuditReader, Hold, Timestamp};
+use tracing_audit::{AuditReader, Timestamp, retention::Hold};
 
 use super::{
     args::{HoldArgs, HoldCommand},

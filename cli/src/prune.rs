@@ -8,7 +8,8 @@ use std::{
 };
 
 use tracing_audit::{
-    AuditLog, AuditReader, ClockWait, Error, PruneReason, Pruned, PrunedFile, Retention,
+    AuditLog, AuditReader, Error, Retention,
+    retention::{ClockWait, PruneReason, Pruned, PrunedFile},
 };
 
 use super::{

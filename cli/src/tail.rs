@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use tracing_audit::{AuditReader, Order, Query, RawEntry, TailStart};
+use tracing_audit::{
+    AuditReader, Query, RawEntry,
+    reader::{Order, TailStart},
+};
 
 use super::{
     args::{Format, TailArgs},

@@ -2,7 +2,10 @@
 
 use std::io::{self, Write as _};
 
-use tracing_audit::{AuditLog, AuditReader, Day, Error, NewToken, Timestamp, TokenInfo};
+use tracing_audit::{
+    AuditLog, AuditReader, Day, Error, Timestamp,
+    http::{NewToken, TokenInfo},
+};
 
 use super::{
     args::{TokenArgs, TokenCommand},

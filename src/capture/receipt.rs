@@ -48,7 +48,7 @@ pub enum NotDurable {
     Storage(String),
     /// The log was closed before the event was on stable storage, or before the event came, which
     /// is then not [recorded](Receipt::is_recorded). Close the log after the last event. A log
-    /// whose writer has died ([`Problem::ThreadDied`](crate::Problem::ThreadDied)) takes no more
+    /// whose writer has died ([`Problem::ThreadDied`](crate::health::Problem::ThreadDied)) takes no more
     /// events either.
     #[error("the audit log was closed before the event was on stable storage")]
     Closed,

@@ -216,7 +216,7 @@ impl CatalogueEntry {
     /// Where calls differ, what shows the most.
     ///
     /// ```
-    /// # use tracing_audit::{SecretForm, audit, catalogue, mask};
+    /// # use tracing_audit::{audit, catalogue, mask, catalogue::SecretForm};
     /// # let token = "abcdefghijklmno";
     /// audit!("key.used", token = mask(token, 5), pin = 1234, pin_attempts = 1);
     ///
@@ -462,7 +462,7 @@ impl Catalogue {
     /// added breaks nobody.
     ///
     /// ```
-    /// # use tracing_audit::{Catalogue, catalogue};
+    /// # use tracing_audit::{catalogue, catalogue::Catalogue};
     /// # let committed: Catalogue = serde_json::from_str("[]").unwrap();
     /// // In a test of the application, against a file in its repository:
     /// assert_eq!(committed.breaking_changes(&catalogue()), Vec::<String>::new());

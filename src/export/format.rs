@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 /// How an export is packed.
 ///
 /// ```
-/// use tracing_audit::ExportFormat;
+/// use tracing_audit::reader::ExportFormat;
 ///
 /// assert_eq!("gz".parse::<ExportFormat>()?, ExportFormat::Gzip);
 /// # Ok::<(), tracing_audit::Error>(())

@@ -41,7 +41,7 @@ impl AuditReader {
     /// # log.flush()?;
     /// # let dir = log.dir();
     /// use std::fs::File;
-    /// use tracing_audit::{AuditReader, ExportFormat, Filter};
+    /// use tracing_audit::{AuditReader, Filter, reader::ExportFormat};
     ///
     /// let november = Filter::parse([("start_date", "2026-11-01"), ("end_date", "2026-11-30")])?;
     /// let export = AuditReader::open(dir)?.export(&november, ExportFormat::Zip)?;

@@ -298,7 +298,7 @@ impl AuditLogBuilder {
         self
     }
 
-    /// Denies more field names in this log, in addition to [`DENIED_FIELDS`](crate::DENIED_FIELDS):
+    /// Denies more field names in this log, in addition to [`DENIED_FIELDS`](crate::redact::DENIED_FIELDS):
     /// their values are recorded as `[redacted]`. Calls add up.
     ///
     /// The names match as those of the list do: `internal_note` also denies `internalNote` and
@@ -329,7 +329,7 @@ impl AuditLogBuilder {
         self
     }
 
-    /// Allows field names in this log that [`DENIED_FIELDS`](crate::DENIED_FIELDS) or
+    /// Allows field names in this log that [`DENIED_FIELDS`](crate::redact::DENIED_FIELDS) or
     /// [`deny_fields`](Self::deny_fields) would deny: their values are recorded. Calls add up.
     ///
     /// A name is the whole name of a field, in any spelling: `pin` allows `pin` and `PIN`, but not
@@ -393,7 +393,7 @@ impl AuditLogBuilder {
     /// # fn main() -> tracing_audit::Result<()> {
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let dir = dir.path();
-    /// use tracing_audit::{AuditLog, Hold};
+    /// use tracing_audit::{AuditLog, retention::Hold};
     ///
     /// let log = AuditLog::builder(dir).source("legal-tool").for_maintenance().open()?;
     /// log.holds().place(Hold::new("case-17", "2026-10-01", "2026-10-31")?)?;

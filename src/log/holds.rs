@@ -15,7 +15,7 @@ use crate::{
 ///
 /// ```
 /// # let log = tracing_audit::AuditLog::for_tests();
-/// use tracing_audit::Hold;
+/// use tracing_audit::retention::Hold;
 ///
 /// let hold = Hold::new("case-17", "2026-10-01", "2026-10-31")?.with_reason("Acme v. Example");
 /// log.holds().place(hold)?;

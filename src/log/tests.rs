@@ -14,7 +14,8 @@ use std::{
 use tracing_subscriber::prelude::*;
 
 use crate::{
-    AuditLog, Error, HashKey, Problem,
+    AuditLog, Error, HashKey,
+    health::Problem,
     store::{Store, clock::SystemClock, sim::SimFs},
 };
 

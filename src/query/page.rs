@@ -21,7 +21,7 @@ const OWN: [&str; 4] = ["limit", "order", "cursor", "offset"];
 /// A question for one page of entries.
 ///
 /// ```
-/// use tracing_audit::{Filter, Order, PageStart, Query};
+/// use tracing_audit::{Filter, Query, reader::{Order, PageStart}};
 ///
 /// let query = Query::parse([("actor", "ann"), ("order", "asc"), ("limit", "50")])?;
 ///
@@ -128,7 +128,7 @@ impl Default for Query {
 /// # log.run(|| (0..5).for_each(|page| audit!("page.read", page).ignore()));
 /// # log.flush()?;
 /// # let dir = log.dir();
-/// use tracing_audit::{AuditReader, PageStart, Query};
+/// use tracing_audit::{AuditReader, Query, reader::PageStart};
 ///
 /// let reader = AuditReader::open(dir)?;
 /// let mut query = Query { limit: 2, ..Query::default() };

@@ -47,7 +47,7 @@ const FORMAT: &str = "tracing-audit 1";
 /// # log.flush()?;
 /// # let dir = log.dir();
 /// use std::ops::ControlFlow;
-/// use tracing_audit::{AuditReader, Filter, Order, Query};
+/// use tracing_audit::{AuditReader, Filter, Query, reader::Order};
 ///
 /// let reader = AuditReader::open(dir)?;
 /// let page = reader.page(&Query::parse([("event_type", "auth.*"), ("limit", "10")])?)?;

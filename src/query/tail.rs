@@ -65,7 +65,7 @@ pub enum TailStart {
 /// # use tracing_audit::{AuditLog, audit};
 /// # let log = AuditLog::for_tests();
 /// # let dir = log.dir();
-/// use tracing_audit::{AuditReader, Filter, TailStart};
+/// use tracing_audit::{AuditReader, Filter, reader::TailStart};
 ///
 /// let mut tail = AuditReader::open(dir)?.tail(Filter::new(), TailStart::Now)?;
 /// # log.run(|| audit!("order.shipped").ignore());

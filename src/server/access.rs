@@ -51,7 +51,7 @@ impl FromStr for Scope {
 /// An [`Authorizer`] gives it:
 ///
 /// ```
-/// use tracing_audit::{Access, Scope};
+/// use tracing_audit::http::{Access, Scope};
 ///
 /// let access = Access {
 ///     actor_type: "user".into(),
@@ -95,7 +95,7 @@ pub enum Denied {
 ///
 /// ```
 /// use axum::http::request::Parts;
-/// use tracing_audit::{Access, Denied, RouterOptions, Scope};
+/// use tracing_audit::http::{Access, Denied, RouterOptions, Scope};
 ///
 /// #[derive(Clone)]
 /// struct User { id: String, email: String, is_auditor: bool } // put there by the application's own middleware

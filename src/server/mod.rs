@@ -60,7 +60,7 @@ impl AuditLog {
     /// | `GET /entries` | `read` | a page: the parameters of [`Filter`](crate::Filter), `limit` (100, at most 1000), `order`, and `cursor` or `offset` |
     /// | `GET /entries/{id}` | `read` | one entry |
     /// | `GET /export?format=zip` | `export` | a download (`zip`, `gz` or `ndjson`) with the parameters of a filter |
-    /// | `GET /event-types` | `read` | the [`Catalogue`](crate::Catalogue) of all sources |
+    /// | `GET /event-types` | `read` | the [`Catalogue`](crate::catalogue::Catalogue) of all sources |
     /// | `GET /event-types/{event_type}` | `read` | the JSON Schema of its records |
     /// | `GET /metrics` | `read` | Prometheus text |
     /// | `GET /healthz`, `/readyz` | none | whether the process answers; whether the log takes events |
@@ -95,7 +95,7 @@ impl AuditLog {
     ///
     /// ```no_run
     /// # fn main() -> tracing_audit::Result<()> {
-    /// use tracing_audit::{AuditLog, RouterOptions};
+    /// use tracing_audit::{AuditLog, http::RouterOptions};
     ///
     /// let log = AuditLog::builder("./audit").source("billing").open()?;
     /// let app: axum::Router = axum::Router::new().nest("/audit", log.router(RouterOptions::new())?);

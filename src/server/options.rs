@@ -9,7 +9,7 @@ use super::access::Authorizer;
 /// ```
 /// # let log = tracing_audit::AuditLog::for_tests();
 /// use std::time::Duration;
-/// use tracing_audit::RouterOptions;
+/// use tracing_audit::http::RouterOptions;
 ///
 /// let options = RouterOptions::new()
 ///     .open_metrics(true)

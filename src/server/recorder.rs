@@ -200,7 +200,7 @@ mod tests {
             std::ops::ControlFlow::Continue(())
         };
         reader
-            .each(&crate::Filter::new(), crate::Order::Asc, count)
+            .each(&crate::Filter::new(), crate::reader::Order::Asc, count)
             .unwrap();
         assert!(made < 300, "{made}");
         assert_eq!(u64::from(made) + left_out, rounds + 1);

@@ -19,7 +19,7 @@ use crate::{
 ///
 /// ```
 /// # let log = tracing_audit::AuditLog::for_tests();
-/// use tracing_audit::{NewToken, Scope};
+/// use tracing_audit::http::{NewToken, Scope};
 ///
 /// let (info, token) = log.tokens().create(NewToken {
 ///     name: "auditor".into(),

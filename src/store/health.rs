@@ -20,7 +20,7 @@ use crate::{
 /// # fn main() -> tracing_audit::Result<()> {
 /// # let dir = tempfile::tempdir().unwrap();
 /// # let dir = dir.path();
-/// use tracing_audit::{AuditLog, Problem};
+/// use tracing_audit::{AuditLog, health::Problem};
 ///
 /// let log = AuditLog::builder(dir)
 ///     .on_problem(|problem| match problem {

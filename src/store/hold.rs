@@ -17,7 +17,7 @@ use crate::{
 /// A range of time whose entries are kept until the hold is released.
 ///
 /// ```
-/// use tracing_audit::Hold;
+/// use tracing_audit::retention::Hold;
 ///
 /// let hold = Hold::new("case-17", "2026-10-01", "2026-10-31")?
 ///     .with_reason("Acme v. Example, asked for by legal@example.com");

@@ -54,7 +54,7 @@ pub struct Pruned {
     pub files: Vec<PrunedFile>,
     /// How many bytes these files take on the disk.
     pub bytes: u64,
-    /// How many more files are past the retention, and stay because a [`Hold`](crate::Hold) keeps
+    /// How many more files are past the retention, and stay because a [`Hold`](crate::retention::Hold) keeps
     /// them.
     pub held: u64,
     /// The files that are past the retention by this machine's clock, and stay because the clock

@@ -39,7 +39,7 @@ pub enum SpaceAction {
 /// The free space, in bytes, at which something is done, and what.
 ///
 /// ```
-/// use tracing_audit::{SpaceAction, Watermarks};
+/// use tracing_audit::health::{SpaceAction, Watermarks};
 ///
 /// // Rather lose the oldest month than stand still:
 /// let watermarks = Watermarks::default().low(4 << 30, SpaceAction::Prune).very_low(1 << 30, SpaceAction::PruneOldest);

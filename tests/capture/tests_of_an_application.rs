@@ -9,7 +9,9 @@ use std::{
 };
 
 use tracing::instrument::WithSubscriber as _;
-use tracing_audit::{AuditLog, AuditReader, Hold, Query, audit, hashed, testing::TestLog};
+use tracing_audit::{
+    AuditLog, AuditReader, Query, audit, hashed, retention::Hold, testing::TestLog,
+};
 use tracing_subscriber::prelude::*;
 
 /// What an assertion panics with.

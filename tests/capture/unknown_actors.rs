@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tracing::info_span;
-use tracing_audit::{Actor, AuditContext, AuditLog, Hold, audit, audit_context};
+use tracing_audit::{Actor, AuditContext, AuditLog, audit, audit_context, retention::Hold};
 use tracing_subscriber::prelude::*;
 
 fn actors(emit: impl FnOnce(&AuditLog)) -> Vec<Value> {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::forking::{exit, fork, limit_files};
-use tracing_audit::{AuditLog, NotDurable, Problem, audit};
+use tracing_audit::{AuditLog, NotDurable, audit, health::Problem};
 use tracing_subscriber::prelude::*;
 
 #[test]

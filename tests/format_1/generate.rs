@@ -13,8 +13,9 @@ use std::{
 
 use tempfile::TempDir;
 use tracing_audit::{
-    AuditLog, AuditLogBuilder, Hold, NewToken, Outcome, Receipt, Retention, Scope, Severity,
-    Timestamp, audit, hashed,
+    AuditLog, AuditLogBuilder, Outcome, Receipt, Retention, Severity, Timestamp, audit, hashed,
+    http::{NewToken, Scope},
+    retention::Hold,
     webhook::{Batching, DeliveryOrder, FormatName, FormatOptions, Replay, Webhook, WebhookReport},
 };
 use tracing_subscriber::prelude::*;

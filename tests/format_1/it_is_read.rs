@@ -8,7 +8,7 @@ use std::{
 };
 
 use axum::{Router, http::header};
-use tracing_audit::{AuditLog, AuditReader, RouterOptions};
+use tracing_audit::{AuditLog, AuditReader, http::RouterOptions};
 
 use crate::{
     fixture::{ATTEMPTED, EMAIL, Fixture, UNREAD},

@@ -3,7 +3,11 @@
 use crate::http::served;
 use axum::http::header;
 use serde_json::Value;
-use tracing_audit::{AuditLog, RouterOptions, SpaceAction, Watermarks};
+use tracing_audit::{
+    AuditLog,
+    health::{SpaceAction, Watermarks},
+    http::RouterOptions,
+};
 use tracing_subscriber::prelude::*;
 
 #[tokio::test]

@@ -15,7 +15,10 @@ use crate::{
     mounts::{Mounted, may_mount},
     support::{until, wait_for},
 };
-use tracing_audit::{AuditLog, NotDurable, SpaceAction, Watermarks, audit};
+use tracing_audit::{
+    AuditLog, NotDurable, audit,
+    health::{SpaceAction, Watermarks},
+};
 use tracing_subscriber::prelude::*;
 
 /// A small file system for the test `name`, if one can be mounted.

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, fs, io, path::Path, time::Duration};
 
 use crate::user::{APP, OTHER, STRANGER, all_belongs_to, home, is_root, play, tree};
-use tracing_audit::{AuditLog, AuditReader, NewToken, Permissions, Query, Scope, audit};
+use tracing_audit::{
+    AuditLog, AuditReader, Permissions, Query, audit,
+    http::{NewToken, Scope},
+};
 use tracing_subscriber::prelude::*;
 
 /// An application at work, which dies of it.

@@ -13,7 +13,9 @@ use std::{
 use axum::{Router, body::Body, http::Request};
 use tower::ServiceExt as _;
 use tracing_audit::{
-    AuditLog, AuditReader, NewToken, Problem, Query, RouterOptions, Scope, audit, read_only_router,
+    AuditLog, AuditReader, Query, audit,
+    health::Problem,
+    http::{NewToken, RouterOptions, Scope, read_only_router},
 };
 use tracing_subscriber::prelude::*;
 

@@ -8,7 +8,8 @@ use std::{
 };
 
 use tracing_audit::{
-    AuditLog, AuditLogBuilder, AuditReader, Finding, FindingKind, Retention, VerifyReport, audit,
+    AuditLog, AuditLogBuilder, AuditReader, Retention, audit,
+    reader::{Finding, FindingKind, VerifyReport},
 };
 use tracing_subscriber::prelude::*;
 

@@ -9,7 +9,8 @@ use std::{
 
 use crate::support::{Victim, say};
 use tracing_audit::{
-    AuditLog, AuditLogBuilder, AuditReader, FindingKind, Retention, VerifyReport, audit,
+    AuditLog, AuditLogBuilder, AuditReader, Retention, audit,
+    reader::{FindingKind, VerifyReport},
 };
 use tracing_subscriber::prelude::*;
 

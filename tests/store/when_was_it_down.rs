@@ -12,7 +12,7 @@ use crate::{
     support::{Victim, child, ids, records, recovered, say, until},
 };
 use serde_json::Value;
-use tracing_audit::{AuditLog, AuditReader, Hold, Timestamp, audit};
+use tracing_audit::{AuditLog, AuditReader, Timestamp, audit, retention::Hold};
 use tracing_subscriber::prelude::*;
 
 const DIR: &str = "WHEN_DOWN_DIR";

@@ -17,7 +17,10 @@ use axum::{
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tower::ServiceExt as _;
-use tracing_audit::{AuditLog, RouterOptions, Scope, Timestamp, audit};
+use tracing_audit::{
+    AuditLog, Timestamp, audit,
+    http::{RouterOptions, Scope},
+};
 use tracing_subscriber::prelude::*;
 
 use crate::support::{files, records, until, wait_for};

@@ -31,7 +31,10 @@ use std::{
 };
 
 use tokio::{net::TcpListener, sync::watch, time};
-use tracing_audit::{AuditLog, AuditReader, NewToken, RouterOptions, Scope};
+use tracing_audit::{
+    AuditLog, AuditReader,
+    http::{NewToken, RouterOptions, Scope},
+};
 
 use self::{children::Started, guide::Guide, receiver::Receiver, traffic::Traffic};
 use super::{

@@ -4,7 +4,10 @@ use std::{fs, path::Path, process::Command, time::Duration};
 
 use crate::cli::{code, err, program};
 use crate::user::{APP, all_belongs_to, home, is_root, play};
-use tracing_audit::{AuditLog, AuditLogBuilder, AuditReader, NewToken, Retention, Scope, audit};
+use tracing_audit::{
+    AuditLog, AuditLogBuilder, AuditReader, Retention, audit,
+    http::{NewToken, Scope},
+};
 use tracing_subscriber::prelude::*;
 
 fn builder(dir: &Path) -> AuditLogBuilder {

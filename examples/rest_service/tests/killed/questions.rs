@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, path::Path};
 
 use fastrand::Rng;
 use serde_json::Value;
-use tracing_audit::{AuditLog, AuditReader, NewToken, Scope, Timestamp};
+use tracing_audit::{
+    AuditLog, AuditReader, Timestamp,
+    http::{NewToken, Scope},
+};
 
 use crate::{
     client::{Operation, USERS},

@@ -18,7 +18,10 @@ use std::{
 };
 
 use serde_json::Value;
-use tracing_audit::{AuditReader, Filter, FindingKind, Order, RawEntry, Timestamp};
+use tracing_audit::{
+    AuditReader, Filter, RawEntry, Timestamp,
+    reader::{FindingKind, Order},
+};
 
 use crate::down::Life;
 
