@@ -243,7 +243,7 @@ pub mod future {
     pub use crate::capture::{Durable, Scoped};
 }
 
-/// How a log is doing: problems, counters, and what is done when room runs out.
+/// The health of a log: problems, counters, and the actions when room runs out.
 ///
 /// [`AuditLog::health`] says whether a log takes events, [`AuditLogBuilder::on_problem`] reports
 /// each problem when it begins and when it ends, [`AuditLog::counters`] is for metrics.
@@ -279,7 +279,7 @@ pub mod redact {
     };
 }
 
-/// How long entries stay: holds, pruning, recovery.
+/// The time that entries stay: holds, pruning, and the recovery of what dead processes left.
 ///
 /// [`Retention`] is the rule, given to [`AuditLogBuilder::retention`]. A [`Hold`](retention::Hold)
 /// exempts a range of time.

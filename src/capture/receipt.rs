@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use crate::journal::{Durability, Fate};
 
-/// Why an event is not, or not known to be, on stable storage.
+/// The reason why an event is not, or not known to be, on stable storage. Each variant says what
+/// became of the event.
 ///
 /// ```
 /// use tracing_audit::{NotDurable, audit};

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{EventType, Seq, Severity, Source, StreamId, Timestamp};
 use crate::error::Error;
 
-/// One entry of the log, parsed: one line of a file, one item of the HTTP API.
+/// An entry of the log, parsed: one line of a file, one item of the HTTP API.
 ///
 /// Parse a line with [`str::parse`], [`Entry::from_slice`] or serde, or an entry that a reader found
 /// with [`RawEntry::parse`](crate::RawEntry::parse). Serialized again, an entry has the same fields
@@ -57,7 +57,7 @@ pub struct Entry {
     pub category: String,
     /// The kind of action; the event type's last segment unless the event says otherwise.
     pub action: String,
-    /// How grave the event is.
+    /// The severity of the event.
     pub severity: Severity,
     /// The program that reported the event.
     pub source: Source,
@@ -79,7 +79,7 @@ pub struct Entry {
     /// The event's own fields.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub details: Map<String, Value>,
-    /// The tags.
+    /// The tags: texts, unless the application gave other values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Value>,
     /// The client's address, usually; an application may write another text.

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 
-/// How an export is packed.
+/// The form of an export.
 ///
 /// ```
 /// use tracing_audit::reader::ExportFormat;
@@ -38,7 +38,7 @@ impl FromStr for ExportFormat {
 }
 
 impl ExportFormat {
-    /// Its name, as it is parsed.
+    /// The format's name, as it is parsed.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Zip => "zip",

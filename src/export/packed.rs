@@ -97,7 +97,7 @@ impl AuditReader {
 }
 
 impl Export {
-    /// How many bytes the file will have; `None` if that is known only when it is written.
+    /// The length of the file in bytes; `None` if that is known only when it is written.
     pub fn bytes(&self) -> Option<u64> {
         match &self.content {
             Content::Copied(download, _) => Some(download.len()),

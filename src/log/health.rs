@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::AuditLog;
 use crate::store::Counters;
 
-/// How a log is doing at the moment. Made by [`AuditLog::health`].
+/// The state of a log at the moment. Made by [`AuditLog::health`].
 ///
 /// ```
 /// # let log = tracing_audit::AuditLog::for_tests();

@@ -68,7 +68,7 @@ pub(super) fn run(
         changed: Condvar::new(),
         state: Mutex::new(State::new(plan)),
     };
-    let read = thread::scope(|scope| {
+    let read: Result<()> = thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 shared.read_ahead(BlockReader::new(files, wanted, keep.saturating_add(1)))

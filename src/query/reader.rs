@@ -70,7 +70,11 @@ pub struct AuditReader {
 }
 
 impl AuditReader {
-    /// Opens the log in a directory. `Error::Io` if there is none, `Error::Version` if another
+    /// Opens the log in a directory.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if there is no log, or if it can't be read; [`Error::Version`] if another
     /// version wrote it.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
         Self::open_on(Arc::new(OsFs), Layout::of(dir.as_ref()))
@@ -131,7 +135,13 @@ impl AuditReader {
         self.files.layout()
     }
 
-    /// One page of entries.
+    /// Finds one page of entries. A part of the log that can't be read is named in
+    /// [`Page::scanned`], and ends nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a cursor that no page gave, [`Error::Io`] if the directory can't be
+    /// listed.
     pub fn page(&self, query: &Query) -> Result<Page> {
         let (after, skip) = match &query.start {
             PageStart::First => (None, 0),
@@ -169,15 +179,23 @@ impl AuditReader {
         })
     }
 
-    /// The entry with this id.
+    /// Finds the entry with this id; `None` if there is none. The time in a UUIDv7 leads to the block
+    /// that has the entry; for another id the whole log is read.
     ///
-    /// An id that isn't a UUIDv7 says nothing about its time: then the whole log is read.
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the directory can't be listed.
     pub fn get(&self, id: Uuid) -> Result<Option<RawEntry>> {
         get(&self.files, id, self.cancel.clone())
     }
 
     /// Gives every entry that the filter wants to `give`, in order, until that breaks. Memory stays
-    /// bounded, however many there are.
+    /// bounded, however many entries there are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the directory can't be listed. A part of the log that can't be read is among
+    /// [`Scanned::problems`].
     pub fn each(
         &self,
         filter: &Filter,
@@ -194,7 +212,11 @@ impl AuditReader {
         merge::run(&self.files, &wanted, usize::MAX, &mut give).map(|(scanned, _)| scanned)
     }
 
-    /// Follows the log: gives what is written from now on, or after an entry.
+    /// Follows the log: gives the entries that are written from now on, or after an entry.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the directory can't be listed.
     pub fn tail(&self, filter: Filter, start: TailStart) -> Result<Tail> {
         Tail::new(Arc::clone(&self.files), filter, start)
     }

@@ -46,7 +46,7 @@ const MAX_LINE: u64 = 64 << 20;
 /// The place after all of a finished file.
 const END: u64 = u64::MAX;
 
-/// Where a tail begins.
+/// The beginning of a tail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TailStart {
     /// With what is written from now on.
@@ -286,7 +286,7 @@ impl Tail {
         )
     }
 
-    /// What was written since the last call, `limit` entries at most. Nothing, if nothing was.
+    /// The entries that were written since the last call, `limit` at most; none if there were none.
     pub fn poll(&mut self, limit: usize) -> Result<Vec<RawEntry>> {
         Ok(self
             .poll_placed(limit)?
@@ -346,7 +346,7 @@ impl Tail {
         self.behind
     }
 
-    /// What could not be read since the last call of this.
+    /// The parts of the log that could not be read since the last call of this method.
     pub fn take_problems(&mut self) -> Vec<Problem> {
         std::mem::take(&mut self.problems)
     }

@@ -41,7 +41,7 @@ const STOP_TIME: Duration = Duration::from_secs(10);
 const CONNECTIONS: usize = 256;
 const HEAD_BYTES: usize = 32 * 1024;
 
-/// Where and how a server listens.
+/// Settings of a [`Server`]: its address, and the API that it serves.
 ///
 /// ```
 /// use tracing_audit::http::{RouterOptions, ServeOptions};
@@ -84,7 +84,7 @@ impl ServeOptions {
         self
     }
 
-    /// How the API is served.
+    /// The settings of the API.
     pub fn router(mut self, options: RouterOptions) -> Self {
         self.router = options;
         self
@@ -187,7 +187,7 @@ impl Server {
         })
     }
 
-    /// Where it listens.
+    /// The address at which the server listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }

@@ -177,7 +177,7 @@ pub(crate) type Callback = Arc<dyn Fn(&Problem) + Send + Sync>;
 
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $name:ident: $kind:literal $metric:literal,)*) => {
-        /// What the log counts.
+        /// The counters of a log.
         ///
         /// ```
         /// # let log = tracing_audit::AuditLog::for_tests();
@@ -228,7 +228,7 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Records written to live files.
+    /// Entries written to live files.
     records: "counter" "tracing_audit_records_total",
     /// Bytes written to live files.
     bytes: "counter" "tracing_audit_bytes_total",
@@ -249,7 +249,7 @@ counters! {
     seal_backlog: "gauge" "tracing_audit_seal_backlog_files",
     /// Files removed by retention.
     pruned: "counter" "tracing_audit_pruned_files_total",
-    /// Records recovered from the journals of dead processes.
+    /// Entries recovered from the journals of dead processes.
     recovered: "counter" "tracing_audit_recovered_records_total",
     /// Bytes free on the log's file system, as last seen.
     free_bytes: "gauge" "tracing_audit_free_bytes",

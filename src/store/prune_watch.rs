@@ -38,7 +38,7 @@ pub struct ClockWait {
 }
 
 impl ClockWait {
-    /// How many files wait.
+    /// The number of files that wait.
     pub fn files(&self) -> u64 {
         self.files
     }

@@ -22,7 +22,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// What to do when a watermark is passed. Each level is reported to the callback, in the metrics
+/// The action when a watermark is passed. Each level is reported to the callback, in the metrics
 /// and in the log, whatever is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -77,7 +77,7 @@ impl Watermarks {
         self
     }
 
-    /// When nothing more fits. Default: [`SpaceAction::Prune`].
+    /// The action when nothing more fits. Default: [`SpaceAction::Prune`].
     #[must_use]
     pub fn full(mut self, action: SpaceAction) -> Self {
         self.full = action;

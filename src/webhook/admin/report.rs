@@ -24,7 +24,7 @@ use crate::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct WebhookReport {
-    /// Its settings.
+    /// The webhook's settings.
     pub webhook: Webhook,
     paused: bool,
     declared: Option<Declared>,
@@ -149,7 +149,7 @@ impl WebhookReport {
         seconds_since(self.oldest_waiting)
     }
 
-    /// How far behind the webhook is, in seconds: how old the oldest entry is that waits in a
+    /// The delay of the webhook in seconds: the age of the oldest entry that waits in a
     /// request or in the log. `None` if it can't be told what waits in the log.
     pub fn behind_seconds(&self) -> Option<f64> {
         self.unread_bytes?;

@@ -158,13 +158,13 @@ impl Encoded {
 /// A request that asks whether earlier ones have been worked in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// Where to send it.
+    /// The URL of the question.
     pub url: String,
-    /// What to send.
+    /// The request's body and headers.
     pub request: Encoded,
 }
 
-/// What can't be sent in a format, however often it is tried.
+/// Entries that can't be sent in a format, however often that is tried.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unencodable {
@@ -201,7 +201,7 @@ impl Unencodable {
     }
 }
 
-/// What a receiver that answered 2xx says of the entries.
+/// The verdict of a receiver that answered 2xx.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {

@@ -74,7 +74,7 @@ pub(in crate::webhook) enum Replaying {
     },
 }
 
-/// How a webhook is doing.
+/// The results of a webhook so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
