@@ -94,6 +94,6 @@ pub(crate) fn read(layout: &Layout, name: &str) -> Result<Vec<Attempt>> {
         .into_iter()
         .chain(history.failed)
         .collect();
-    all.sort_by(|a, b| b.ended.cmp(&a.ended));
+    all.sort_by_key(|attempt| std::cmp::Reverse(attempt.ended));
     Ok(all)
 }
