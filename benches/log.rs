@@ -15,7 +15,9 @@ use std::{
 
 use tower::ServiceExt;
 use tracing::{Dispatch, dispatcher};
-use tracing_audit::{AuditLog, AuditReader, Filter, Order, Query, RouterOptions, audit};
+use tracing_audit::{
+    AuditLog, AuditReader, Filter, Query, audit, http::RouterOptions, reader::Order,
+};
 use tracing_subscriber::prelude::*;
 
 /// The process's resident memory in MiB.
@@ -212,11 +214,11 @@ fn main() {
         .build()
         .unwrap();
     let options = RouterOptions::new().authorizer(|_: &axum::http::request::Parts| {
-        Ok(tracing_audit::Access {
+        Ok(tracing_audit::http::Access {
             actor_type: "api_key".into(),
             id: "bench".into(),
             name: "bench".into(),
-            scope: tracing_audit::Scope::Export,
+            scope: tracing_audit::http::Scope::Export,
             tenant: None,
         })
     });

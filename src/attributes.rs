@@ -164,7 +164,7 @@ pub use tracing_audit_macros::audited;
 /// | `mask = 5` | only its first characters are recorded |
 /// | `hashed` | only its keyed hash is recorded |
 /// | `redact` | `[redacted]` is recorded in its place |
-/// | `unredacted` | the field is recorded although its [name is denied](crate::DENIED_FIELDS) |
+/// | `unredacted` | the field is recorded although its [name is denied](crate::redact::DENIED_FIELDS) |
 /// | `flatten` | its members are details, see below |
 /// | `skip_if_none` | `None` is left out, also with `display` or `debug`; without those, `None` is always left out |
 /// | `skip` | the field is not recorded |

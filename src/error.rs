@@ -5,10 +5,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The result of fallible functions of this crate.
+use crate::capture::NotDurable;
+
+/// The result of this crate's functions that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The error of this crate. Each variant's documentation says what to do.
+/// The error of this crate. Each variant's documentation says what to do, and each message names the
+/// file or the setting.
+///
+/// [`NotDurable`], the error of waiting for an event, becomes one by `?`.
 ///
 /// ```
 /// use tracing_audit::{AuditReader, Error};
@@ -80,6 +85,10 @@ pub enum Error {
     /// The log was closed. Events after that are not recorded: close it after the last one.
     #[error("the audit log is closed")]
     Closed,
+    /// An event isn't on stable storage, or not known to be. [`NotDurable`] says which, and what to
+    /// do: mostly to refuse the operation that the event is about.
+    #[error(transparent)]
+    NotDurable(#[from] NotDurable),
     /// A process-wide log was set before. Set it once, at the start of the program.
     #[error("a process-wide audit log is already set")]
     GlobalAlreadySet,

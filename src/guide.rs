@@ -13,11 +13,11 @@
 //! The chapters on context and on failing closed use axum, so they are there with the features
 //! `server` and `tower`.
 
-/// Where the log goes in a program.
+/// The places of a log in a program.
 #[doc = include_str!("../docs/set_up.md")]
 pub mod set_up {}
 
-/// Who did it and from where: context for events.
+/// Context for events: who acted, and from where.
 #[cfg(all(feature = "macros", feature = "server", feature = "tower"))]
 #[doc = include_str!("../docs/context.md")]
 pub mod context {}

@@ -114,7 +114,7 @@
 //! carries that into every event; the guide has [recipes](guide/context/index.html) for HTTP
 //! services, jobs and other threads.
 //!
-//! Fields are checked while compiling, with errors that say what to write instead. [`catalogue`]
+//! Fields are checked while compiling, with errors that say what to write instead. [`catalogue()`]
 //! lists all event types of a program.
 //!
 //! # What it promises
@@ -130,6 +130,26 @@
 //! deleted before its retention. A process that forks
 //! [loses nothing either](AuditLog#in-a-process-that-forks). The log says when it was open, and
 //! which process [ended without closing it](AuditLogBuilder::lifecycle).
+//!
+//! # The API on one page
+//!
+//! | to | see |
+//! |---|---|
+//! | open a log | [`AuditLog::builder`], [`AuditLogBuilder`], [`Retention`] |
+//! | connect it with `tracing` | [`AuditLog::layer`], [`AuditLog::set_global`] |
+//! | report events | [`audit!`], [`#[audited]`](macro@audited), [`#[derive(AuditEvent)]`](derive@AuditEvent) |
+//! | say who, what, how it ended | [`Actor`], [`Resource`], [`Outcome`], [`Severity`] |
+//! | say it once for many events | [`AuditContext`], [`audit_context!`]; for HTTP services `tower` |
+//! | keep secrets out | [`mask`], [`hashed`], [`unredacted`], [`redact`] |
+//! | wait until an event is durable | [`Receipt::wait`], [`Receipt::durable`], [`AuditLog::flush`] |
+//! | read | [`AuditLog::reader`] or [`AuditReader::open`], with a [`Filter`] or a [`Query`]; answers in [`reader`] |
+//! | parse a line | [`Entry`] |
+//! | keep entries longer, or remove them | [`AuditLog::holds`], [`AuditLog::prune_by`], [`retention`] |
+//! | watch the log | [`AuditLog::health`], [`AuditLogBuilder::on_problem`], [`AuditLog::counters`], [`health`] |
+//! | serve it over HTTP | `AuditLog::router`, `AuditLog::tokens`, `http` |
+//! | tell other systems | `AuditLog::webhooks`, `webhook` |
+//! | list the event types | [`catalogue()`], [`AuditReader::catalogue`], [`mod@catalogue`] |
+//! | test an application's events | [`AuditLog::for_tests`], [`testing`] |
 //!
 //! # How it works
 //!
@@ -156,14 +176,17 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `macros` | yes | [`audit!`], [`#[audited]`](macro@audited), [`#[derive(AuditEvent)]`](derive@AuditEvent) |
-//! | `tower` | no | a tower layer that fills the context of events from HTTP requests |
+//! | `tower` | no | `tower`: layers that fill the context of events from HTTP requests |
 //! | `opentelemetry` | no | trace and span ids from `tracing-opentelemetry` |
 //! | `webhook` | no | [webhooks](webhook): `AuditLog::webhooks`; TLS with the `rustls` provider that the program has installed |
 //! | `webhook-tls` | no | `webhook`, with a provider of its own: `ring`, which it switches on in `rustls` |
 //! | `export` | no | [`AuditReader::export`]: a part of the log as one ZIP or gzip file |
-//! | `server` | no | the HTTP API as an axum router |
+//! | `server` | no | `http`: the HTTP API as an axum router, or as a server |
 //!
 //! The `tracing-audit` program is a package of its own, `tracing-audit-cli`.
+
+// Each item's page on docs.rs names the feature that it needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "macros")]
 mod attributes;
@@ -179,7 +202,7 @@ mod log;
 #[cfg(feature = "macros")]
 mod macros;
 mod query;
-mod reader;
+pub mod reader;
 #[cfg(feature = "server")]
 mod server;
 mod store;
@@ -193,37 +216,91 @@ mod webhook;
 #[cfg(feature = "macros")]
 pub use attributes::{AuditEvent, audited};
 pub use capture::{
-    AuditContext, AuditEvent, AuditFilter, AuditLayer, Durable, Hashed, InAuditContext, Masked,
-    NotDurable, Receipt, Redactable, Scoped, Secret, Unredacted, WhenFull, catalogue,
-    events_without_log, hashed, mask, unredacted,
-};
-#[cfg(feature = "tower")]
-pub use capture::{
-    AuditContextLayer, AuditContextService, AuditUpdateLayer, AuditUpdateService, RequestId,
+    AuditContext, AuditEvent, AuditFilter, AuditLayer, InAuditContext, NotDurable, Receipt,
+    WhenFull, catalogue, hashed, mask, unredacted,
 };
 pub use entry::render::Recordable;
 pub use entry::{
-    Actor, Catalogue, CatalogueEntry, DENIED_FIELDS, Day, FieldKind, HashKey, Location, Outcome,
-    Resource, SCHEMA_VERSION, SecretForm, Seq, Severity, Source, StreamId, Timestamp,
+    Actor, Day, Entry, EventType, HashKey, Outcome, Resource, SCHEMA_VERSION, Seq, Severity,
+    Source, StreamId, Timestamp,
 };
 pub use error::{Error, Result};
-#[cfg(feature = "export")]
-pub use export::{Export, ExportFormat};
 pub use log::{AuditLog, AuditLogBuilder};
-pub use query::{
-    AuditReader, Entry, Filter, Order, Page, PageStart, Problem as ReadProblem, Query, Scanned,
-    Tail, TailStart,
-};
+pub use query::{AuditReader, Filter, Query, RawEntry};
+pub use store::{Permissions, Retention};
+
+/// The event types of a program: their fields, their JSON Schema, and whether a change breaks those
+/// who read them.
+///
+/// [`catalogue()`] lists the event types of this program, [`AuditReader::catalogue`] those of the
+/// programs that wrote a log.
+pub mod catalogue {
+    pub use crate::entry::{Catalogue, CatalogueEntry, FieldKind, Location, SecretForm};
+}
+
+/// Futures that other items return.
+pub mod future {
+    pub use crate::capture::{Durable, Scoped};
+}
+
+/// The health of a log: problems, counters, and the actions when room runs out.
+///
+/// [`AuditLog::health`] says whether a log takes events, [`AuditLogBuilder::on_problem`] reports
+/// each problem when it begins and when it ends, [`AuditLog::counters`] is for metrics.
+pub mod health {
+    pub use crate::{
+        capture::events_without_log,
+        log::HealthReport,
+        store::{Counters, Problem, SpaceAction, Watermarks},
+    };
+}
+
+/// The HTTP API: a router for an application's own server, or a server; tokens and access.
+///
+/// [`AuditLog::router`] makes the router, [`Server`](http::Server) serves it alone, and
+/// [`AuditLog::tokens`] says who may use it.
 #[cfg(feature = "server")]
-pub use server::{
-    Access, Authorizer, Denied, NewToken, RouterOptions, Scope, ServeOptions, Server, TokenInfo,
-    TokenStore, read_only_router,
-};
-pub use store::{
-    ClockWait, Counters, Hold, Permissions, Problem, PruneReason, Pruned, PrunedFile,
-    RecoveredStream, Retention, SpaceAction, Watermarks,
-};
-pub use verify::{Finding, FindingKind, FindingLevel, VerifyReport};
+pub mod http {
+    pub use crate::server::{
+        Access, Authorizer, Denied, NewToken, RouterOptions, Scope, ServeOptions, Server,
+        TokenInfo, Tokens, read_only_router,
+    };
+}
+
+/// Types that keep secrets out of the log.
+///
+/// [`mask`], [`hashed`] and [`unredacted`] wrap a value where an event is reported.
+/// [`Secret`](redact::Secret) is for a field of a struct. [The guide](guide::redaction) has a
+/// chapter about them.
+pub mod redact {
+    pub use crate::{
+        capture::{Hashed, Masked, Redactable, Secret, Unredacted},
+        entry::DENIED_FIELDS,
+    };
+}
+
+/// The time that entries stay: holds, pruning, and the recovery of what dead processes left.
+///
+/// [`Retention`] is the rule, given to [`AuditLogBuilder::retention`]. A [`Hold`](retention::Hold)
+/// exempts a range of time.
+pub mod retention {
+    pub use crate::{
+        log::Holds,
+        store::{ClockWait, Hold, PruneReason, Pruned, PrunedFile, RecoveredStream},
+    };
+}
+
+/// Layers for HTTP services of `tower`, such as axum's: the context of events comes from the request.
+///
+/// These are layers of `tower`, around a service. [`AuditLayer`] is a layer of `tracing`, in a
+/// subscriber.
+#[cfg(feature = "tower")]
+pub mod tower {
+    pub use crate::capture::{
+        RequestContextLayer, RequestContextService, RequestId, RequestUpdateLayer,
+        RequestUpdateService,
+    };
+}
 
 /// What the macros expand to. Not for use by hand: it changes without notice.
 #[doc(hidden)]

@@ -2,6 +2,8 @@
 
 mod at_exit;
 mod builder;
+mod health;
+mod holds;
 mod stores;
 
 use std::{
@@ -14,15 +16,15 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Filtered;
 
 pub use builder::AuditLogBuilder;
+pub use health::HealthReport;
+pub use holds::Holds;
 
 use crate::{
     capture::{self, AuditFilter, AuditLayer, Intake, NotDurable},
     entry::{HashKey, OwnEntry, Severity, StreamId},
     error::{Error, Result},
-    store::{
-        Counters, Hold, Pruned, RecoveredStream, Retention, Store, fs::OsFs, hold::Holds, keys,
-        layout::Layout, recover_all,
-    },
+    query::AuditReader,
+    store::{Pruned, RecoveredStream, Retention, Store, keys, layout::Layout, recover_all},
 };
 use stores::Stores;
 
@@ -63,7 +65,7 @@ use stores::Stores;
 /// - A log that was closed before the fork is closed in the child too.
 /// - Where the child can't open a stream, because it may not write to the directory any more or has
 ///   another root, its events are not recorded, which is counted
-///   ([`Counters::refused`](crate::Counters::refused)), reported
+///   ([`Counters::refused`](crate::health::Counters::refused)), reported
 ///   ([`on_problem`](AuditLogBuilder::on_problem)) and tried again once a second. So open the log
 ///   after `setuid` and `chroot`; whether before or after a daemon's `fork` makes no difference.
 /// - A [`Receipt`](crate::Receipt) from before the fork gives
@@ -182,30 +184,10 @@ impl AuditLog {
         self.owner.stores.store()
     }
 
-    /// The counts since the log was opened; in a child by `fork`, those of the child.
-    pub fn counters(&self) -> Counters {
-        self.owner.stores.health().counters()
-    }
-
-    /// Why the log can't take events as it should, each in a sentence; empty when all is well.
-    pub fn trouble(&self) -> Vec<String> {
-        let stores = &self.owner.stores;
-        let mut trouble = stores.health().trouble();
-        if let Some((used, capacity)) = stores.fill()
-            && used > capacity / 10 * 9
-        {
-            trouble.push(format!(
-                "the journal is nearly full: {used} of {capacity} bytes"
-            ));
-        }
-        if stores.is_closed() {
-            trouble.push("the log is closed".to_owned());
-        }
-        trouble
-    }
-
-    /// Removes files that are past their retention now, rather than at the next turn.
-    pub fn prune(&self) {
+    /// Has the log's own thread prune now, by the log's own retention, rather than at its next turn,
+    /// which is within a minute. Returns at once. [`prune_by`](Self::prune_by) waits, and prunes by
+    /// another retention.
+    pub fn request_pruning(&self) {
         // A child by `fork` without a stream prunes nothing, which is reported.
         if let Ok(store) = self.store() {
             store.prune_soon();
@@ -214,7 +196,7 @@ impl AuditLog {
 
     /// Confirms that somebody has checked this machine's clock, and that the clock is right. Files
     /// that are past their retention by this clock then no longer wait until it has proved itself
-    /// ([`Problem::PruneHeldBack`](crate::Problem::PruneHeldBack)). The confirmation is recorded
+    /// ([`Problem::PruneHeldBack`](crate::health::Problem::PruneHeldBack)). The confirmation is recorded
     /// (`audit.log.clock_trusted`).
     ///
     /// # Errors
@@ -224,8 +206,8 @@ impl AuditLog {
         self.store()?.trust_clock()
     }
 
-    /// Removes the sealed files that are past this retention, whatever the log's own is, before it
-    /// returns. It is recorded (`audit.log.pruned`).
+    /// Removes the sealed files that are past this retention, whatever the log's own is, and returns
+    /// when they are gone. The removal is recorded (`audit.log.pruned`).
     /// [`AuditReader::prune_preview`](crate::AuditReader::prune_preview) only says which files these
     /// are.
     ///
@@ -236,7 +218,7 @@ impl AuditLog {
     /// use tracing_audit::{AuditLog, Retention};
     ///
     /// let log = AuditLog::builder(dir).for_maintenance().open()?;
-    /// let pruned = log.prune_now(&Retention::days(365))?;
+    /// let pruned = log.prune_by(&Retention::days(365))?;
     /// println!("{} files and {} bytes are gone", pruned.files.len(), pruned.bytes);
     /// log.close()
     /// # }
@@ -247,7 +229,7 @@ impl AuditLog {
     /// [`Error::Locked`] while another process prunes or changes holds: try again in some seconds.
     /// Otherwise, if the files or the holds can't be read, or if the removal can't be recorded: then
     /// nothing is removed.
-    pub fn prune_now(&self, retention: &Retention) -> Result<Pruned> {
+    pub fn prune_by(&self, retention: &Retention) -> Result<Pruned> {
         self.store()?.prune_now(retention)
     }
 
@@ -290,35 +272,21 @@ impl AuditLog {
         self.store()?.record(&record.detail("key", name))
     }
 
-    /// Keeps the entries of a range of time, whatever their retention says, until the hold is
-    /// released. The hold is recorded (`audit.hold.placed`). When this method returns, no removal
-    /// of held files is under way.
+    /// A reader of this log's entries. [`flush`](Self::flush) first to find what was just recorded.
     ///
-    /// # Errors
+    /// The reader remembers what it read of the files: keep it for the next question.
     ///
-    /// [`Error::Invalid`] if there is a hold of this name, [`Error::Io`] if the hold can't be
-    /// written, or can't be recorded: in the latter case it is placed all the same.
-    pub fn place_hold(&self, hold: Hold) -> Result<()> {
-        self.store()?.place_hold(hold)
-    }
-
-    /// Ends a hold, which is recorded first (`audit.hold.released`). False if there is no hold of
-    /// this name.
-    ///
-    /// # Errors
-    ///
-    /// If the release can't be recorded or written; the entries are then still held.
-    pub fn release_hold(&self, name: &str) -> Result<bool> {
-        self.store()?.release_hold(name)
-    }
-
-    /// The holds there are, the oldest first.
-    ///
-    /// # Errors
-    ///
-    /// If they can't be read; nothing is pruned then either.
-    pub fn holds(&self) -> Result<Vec<Hold>> {
-        Holds::read(Arc::new(OsFs), self.layout()).map(Holds::into_vec)
+    /// ```
+    /// # use tracing_audit::{AuditLog, Query, audit};
+    /// # let log = AuditLog::for_tests();
+    /// # log.run(|| audit!("user.created", resource.id = 7).ignore());
+    /// log.flush()?;
+    /// let page = log.reader().page(&Query::parse([("event_type", "user.created")])?)?;
+    /// assert_eq!(page.entries.len(), 1);
+    /// # Ok::<(), tracing_audit::Error>(())
+    /// ```
+    pub fn reader(&self) -> AuditReader {
+        AuditReader::of_log(self.layout().clone())
     }
 
     /// Waits until every event that this process recorded before is on stable storage, and in files
@@ -326,7 +294,7 @@ impl AuditLog {
     /// [`Receipt::wait`](crate::Receipt::wait).
     ///
     /// ```
-    /// use tracing_audit::{AuditLog, AuditReader, Query, audit};
+    /// use tracing_audit::{AuditLog, Query, audit};
     /// use tracing_subscriber::prelude::*;
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -337,7 +305,7 @@ impl AuditLog {
     ///     audit!("user.created", resource.id = 7);
     /// });
     /// log.flush()?;
-    /// let page = AuditReader::open(dir)?.page(&Query::parse([("event_type", "user.created")])?)?;
+    /// let page = log.reader().page(&Query::parse([("event_type", "user.created")])?)?;
     /// assert_eq!(page.entries.len(), 1);
     /// # Ok(())
     /// # }
@@ -353,7 +321,7 @@ impl AuditLog {
 
     /// Closes the log: it takes no more events, writes the events that it took, makes them durable,
     /// and stops its threads. Closing twice does nothing. Events that come later are not recorded,
-    /// but counted ([`Counters::refused`]) and reported.
+    /// but counted ([`Counters::refused`](crate::health::Counters::refused)) and reported.
     ///
     /// # Errors
     ///

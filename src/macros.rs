@@ -120,7 +120,7 @@
 ///
 /// A detail or an attribute whose name looks like that of a secret is recorded as `[redacted]`:
 /// `password`, `user_token`, `cardNumber` and others, see
-/// [`DENIED_FIELDS`](crate::DENIED_FIELDS). The same holds for what is in an object of such a name,
+/// [`DENIED_FIELDS`](crate::redact::DENIED_FIELDS). The same holds for what is in an object of such a name,
 /// and for the fields of a struct and the keys of a map, at any depth.
 ///
 /// To record a part of the value, write [`mask`](crate::mask) or [`hashed`](crate::hashed); to

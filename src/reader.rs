@@ -1,5 +1,23 @@
-//! What a reader learns about a log besides its entries: holds, event types, keys, and which files a
-//! pruning would remove. Nothing is changed, and no log has to be open.
+//! What an [`AuditReader`] returns: pages, followers, downloads, and the report of a check.
+//!
+//! | question | answer |
+//! |---|---|
+//! | [`AuditReader::page`] | a [`Page`] of entries |
+//! | [`AuditReader::each`] | every entry, in an [`Order`] |
+//! | [`AuditReader::tail`] | a [`Tail`], which follows the log |
+//! | `AuditReader::export` (feature `export`) | an `Export`: a part of the log as one file |
+//! | [`AuditReader::verify`] | a [`VerifyReport`] |
+//!
+//! An [`Entry`](crate::Entry) is made of an [`EntryActor`], an [`EntryResource`], an
+//! [`EntryOutcome`] and an [`EntryContext`].
+
+#[cfg(feature = "export")]
+pub use crate::export::{Export, ExportFormat};
+pub use crate::{
+    entry::{EntryActor, EntryContext, EntryOutcome, EntryResource},
+    query::{Order, Page, PageStart, Problem as Unreadable, Scanned, Tail, TailStart},
+    verify::{Finding, FindingKind, FindingLevel, VerifyReport},
+};
 
 use std::sync::Arc;
 
@@ -65,7 +83,7 @@ impl AuditReader {
         keys::hash_keys(self.layout())
     }
 
-    /// The files that [`AuditLog::prune_now`](crate::AuditLog::prune_now) would remove now. With
+    /// The files that [`AuditLog::prune_by`](crate::AuditLog::prune_by) would remove now. With
     /// `trust_clock`, as if someone had called
     /// [`AuditLog::trust_clock`](crate::AuditLog::trust_clock) before.
     ///

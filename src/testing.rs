@@ -28,8 +28,9 @@ use tracing_subscriber::prelude::*;
 pub use entries::{TestEntries, TestEntry};
 
 use crate::{
-    AuditLog, AuditLogBuilder, AuditReader, Error, Filter, HashKey, NotDurable, Order, Result,
-    Retention, SpaceAction, Watermarks,
+    AuditLog, AuditLogBuilder, AuditReader, Error, Filter, HashKey, NotDurable, Result, Retention,
+    health::{SpaceAction, Watermarks},
+    reader::Order,
     store::{Store, clock::SystemClock},
 };
 use unsynced::Unsynced;

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use credential_manager::run;
 use example::{Written, at, known, types};
 use serde_json::{Value, json};
-use tracing_audit::{Filter, Query, Secret};
+use tracing_audit::{Filter, Query, redact::Secret};
 
 const BY: &str = "/actor/name";
 

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use example::{Written, known, types};
 use identity_provider::{SUBSCRIPTIONS, run};
 use serde_json::Value;
-use tracing_audit::{Secret, catalogue};
+use tracing_audit::{catalogue, redact::Secret};
 
 /// What the documents say can be observed, and what it is called here.
 const EVENTS: [(&str, &str); 16] = [

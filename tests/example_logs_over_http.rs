@@ -31,7 +31,7 @@ use axum::{
 use example::{Written, types};
 use http::{Served, open, token};
 use serde_json::Value;
-use tracing_audit::{RouterOptions, Scope};
+use tracing_audit::http::{RouterOptions, Scope};
 
 /// The log of an example, with its API.
 fn served<T>(run: impl FnOnce(&Path) -> Result<T, Box<dyn std::error::Error>>) -> Served {

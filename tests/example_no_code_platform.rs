@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use example::{Written, at, known, types};
 use no_code_platform::{PASSWORDS, envelope::Envelope, run, write_envelopes};
 use serde_json::{Value, json};
-use tracing_audit::{Entry, Filter, Query};
+use tracing_audit::{Filter, Query, RawEntry};
 
 /// The elements that every event has: where each is in the envelope, and where in our entry, if it
 /// is from there.
@@ -144,7 +144,7 @@ fn an_envelope_is_the_documents_to_the_byte() {
         r#""actor":{"type":"user","identifier":{"type":"user-id","value":"ann@example.com"},"attributes":{}},"#,
         r#""context":{"environment":"staging","sessionId":"s-1","clientIp":"192.0.2.50","protocol":"https","host":"a.example","userAgent":"curl/8"}}}"#,
     );
-    let envelope = Envelope::of(&Entry::from_line(line.as_bytes()).unwrap()).unwrap();
+    let envelope = Envelope::of(&RawEntry::from_line(line.as_bytes()).unwrap()).unwrap();
     assert_eq!(serde_json::to_string(&envelope).unwrap(), expected);
 }
 

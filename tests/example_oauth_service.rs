@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use example::{Written, at, known, types};
 use oauth_service::{ASSERTION, Issued, run};
-use tracing_audit::Secret;
+use tracing_audit::redact::Secret;
 
 /// What distinguishes an event from those of others.
 enum Whose {

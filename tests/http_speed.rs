@@ -19,7 +19,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
-use tracing_audit::{Scope, ServeOptions, Server};
+use tracing_audit::http::{Scope, ServeOptions, Server};
 
 /// A figure of `/proc/self/status`, in KiB.
 fn memory(name: &str) -> u64 {

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 
 use tracing::info_span;
 use tracing_audit::{
-    Actor, AuditContext, AuditEvent, AuditLog, Outcome, Secret, audit, audit_context, hashed, mask,
+    Actor, AuditContext, AuditEvent, AuditLog, Outcome, audit, audit_context, hashed, mask,
+    redact::Secret,
 };
 use tracing_subscriber::{EnvFilter, Layer, fmt, prelude::*};
 

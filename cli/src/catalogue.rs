@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use tracing_audit::{AuditReader, Catalogue};
+use tracing_audit::{AuditReader, catalogue::Catalogue};
 
 use super::{
     args::{CatalogueArgs, CatalogueFormat},

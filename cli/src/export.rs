@@ -6,7 +6,7 @@ use std::{
 };
 
 use indicatif::ProgressBar;
-use tracing_audit::{AuditReader, ExportFormat};
+use tracing_audit::{AuditReader, reader::ExportFormat};
 
 use super::{
     args::ExportArgs,

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use tracing_audit::{AuditReader, Hold};
+use tracing_audit::{AuditReader, Timestamp, retention::Hold};
 
 use super::{
     args::{HoldArgs, HoldCommand},
@@ -28,8 +28,8 @@ pub(super) fn run(args: &HoldArgs) -> Result<Outcome, Failure> {
         } => {
             let hold = Hold::new(name, start_date, end_date)
                 .map_err(Failure::of_flag)?
-                .reason(reason);
-            with_log(dir, |log| log.place_hold(hold).map_err(Failure::of_flag))?;
+                .with_reason(reason);
+            with_log(dir, |log| log.holds().place(hold).map_err(Failure::of_flag))?;
             writeln!(out, "the hold {name} is placed")?;
         }
         HoldCommand::List { format, .. } => {
@@ -38,29 +38,33 @@ pub(super) fn run(args: &HoldArgs) -> Result<Outcome, Failure> {
                 warn("there are no holds");
             }
             let row = |hold: &Hold| {
-                let (start, end) = (
-                    hold.start().unwrap_or("the beginning"),
-                    hold.end().unwrap_or("no end"),
-                );
+                let time = |time: Option<Timestamp>, none: &str| {
+                    time.map_or_else(|| none.to_owned(), |time| time.to_string())
+                };
                 [
-                    hold.name(),
-                    start,
-                    end,
-                    hold.placed().unwrap_or_default(),
-                    hold.why(),
+                    hold.name().to_owned(),
+                    time(hold.start(), "the beginning"),
+                    time(hold.end(), "no end"),
+                    time(hold.placed(), ""),
+                    hold.reason().to_owned(),
                 ]
-                .map(str::to_owned)
             };
             output::list(
                 &mut out,
                 &holds,
                 *format,
-                &["NAME", "FROM (UTC)", "UNTIL (UTC)", "PLACED (UTC)", "WHY"],
+                &[
+                    "NAME",
+                    "FROM (UTC)",
+                    "UNTIL (UTC)",
+                    "PLACED (UTC)",
+                    "REASON",
+                ],
                 row,
             )?;
         }
         HoldCommand::Release { name, .. } => {
-            if !with_log(dir, |log| Ok(log.release_hold(name)?))? {
+            if !with_log(dir, |log| Ok(log.holds().release(name)?))? {
                 return Err(Failure::failed(format!("there is no hold {name:?}")));
             }
             writeln!(out, "the hold {} is released", output::escaped(name))?;

@@ -9,7 +9,7 @@ use std::{
 
 use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
-use tracing_audit::{Entry, Timestamp};
+use tracing_audit::{RawEntry, Timestamp};
 
 use super::args::Format;
 
@@ -73,7 +73,7 @@ pub(super) fn json_line(line: &[u8], terminal: bool) -> Cow<'_, [u8]> {
 /// Writes entries as lines.
 pub(super) fn write_lines<'a>(
     out: &mut impl Write,
-    entries: impl IntoIterator<Item = &'a Entry>,
+    entries: impl IntoIterator<Item = &'a RawEntry>,
 ) -> io::Result<()> {
     let terminal = io::stdout().is_terminal();
     for entry in entries {
@@ -94,7 +94,7 @@ pub(super) const COLUMNS: [&str; 6] = [
 ];
 
 /// What an entry has in these columns.
-pub(super) fn row(entry: &Entry) -> [String; 6] {
+pub(super) fn row(entry: &RawEntry) -> [String; 6] {
     let actor = first([entry.actor_name(), entry.actor_id(), entry.actor_type()]);
     let resource = match (
         entry.resource_type(),
@@ -185,7 +185,7 @@ pub(super) fn list<T: Serialize, const N: usize>(
 }
 
 /// Entries as a table.
-pub(super) fn entries_table<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Table {
+pub(super) fn entries_table<'a>(entries: impl IntoIterator<Item = &'a RawEntry>) -> Table {
     let mut table = table(&COLUMNS);
     for entry in entries {
         let [time, event_type, severity, actor, resource, description] = row(entry);
@@ -240,7 +240,7 @@ mod tests {
             let line = format!(
                 r#"{{"stream":"a-7f3a9c","seq":1,"id":"0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11","timestamp":"2026-11-21T23:59:59.999999Z","event_type":"a.b","actor":{actor}}}"#
             );
-            let entry = Entry::from_line(line.as_bytes()).unwrap();
+            let entry = RawEntry::from_line(line.as_bytes()).unwrap();
             assert_eq!(row(&entry)[3], shown);
         }
     }

@@ -8,7 +8,8 @@ use std::{
 };
 
 use tracing_audit::{
-    AuditLog, AuditReader, ClockWait, Error, PruneReason, Pruned, PrunedFile, Retention,
+    AuditLog, AuditReader, Error, Retention,
+    retention::{ClockWait, PruneReason, Pruned, PrunedFile},
 };
 
 use super::{
@@ -67,7 +68,7 @@ fn prune_in_turn(
 ) -> Result<Pruned, Failure> {
     let start = Instant::now();
     loop {
-        let lock = match log.prune_now(retention) {
+        let lock = match log.prune_by(retention) {
             Err(Error::Locked { path }) => path,
             pruned => return Ok(pruned?),
         };

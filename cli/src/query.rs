@@ -5,7 +5,10 @@ use std::{
     ops::ControlFlow,
 };
 
-use tracing_audit::{AuditReader, Error, Page, PageStart, Query, Scanned};
+use tracing_audit::{
+    AuditReader, Error, Query,
+    reader::{Page, PageStart, Scanned},
+};
 
 use super::{
     args::{Format, QueryArgs},

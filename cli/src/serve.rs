@@ -8,7 +8,9 @@ use std::{
 use serde_json::Map;
 use toml::Table;
 use tracing_audit::{
-    AuditLog, AuditReader, Error, RouterOptions, ServeOptions, Server, webhook::Webhook,
+    AuditLog, AuditReader, Error,
+    http::{RouterOptions, ServeOptions, Server},
+    webhook::Webhook,
 };
 
 use super::{

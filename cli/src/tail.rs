@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use tracing_audit::{AuditReader, Entry, Order, Query, TailStart};
+use tracing_audit::{
+    AuditReader, Query, RawEntry,
+    reader::{Order, TailStart},
+};
 
 use super::{
     args::{Format, TailArgs},
@@ -67,7 +70,7 @@ pub(super) fn run(args: &TailArgs) -> Result<Outcome, Failure> {
     Ok(Outcome::Fine)
 }
 
-fn show(out: &mut impl Write, format: Format, entries: &[Entry]) -> io::Result<()> {
+fn show(out: &mut impl Write, format: Format, entries: &[RawEntry]) -> io::Result<()> {
     let mut text = Vec::new();
     match format {
         Format::Table => entries
@@ -80,7 +83,7 @@ fn show(out: &mut impl Write, format: Format, entries: &[Entry]) -> io::Result<(
 }
 
 /// Columns whose widths can't wait for the rows to come.
-fn line(out: &mut Vec<u8>, entry: &Entry) -> io::Result<()> {
+fn line(out: &mut Vec<u8>, entry: &RawEntry) -> io::Result<()> {
     let [time, event_type, severity, actor, resource, description] = output::row(entry);
     let color = match severity.as_str() {
         _ if !io::stdout().is_terminal() || !output::colored() => "",

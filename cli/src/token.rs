@@ -2,11 +2,15 @@
 
 use std::io::{self, Write as _};
 
-use tracing_audit::{AuditReader, Day, Error, NewToken, Timestamp, TokenInfo, TokenStore};
+use tracing_audit::{
+    AuditLog, AuditReader, Day, Error, Timestamp,
+    http::{NewToken, TokenInfo},
+};
 
 use super::{
     args::{TokenArgs, TokenCommand},
     failure::{Failure, Outcome, warn},
+    maintain::with_log,
     output,
 };
 
@@ -14,9 +18,9 @@ pub(super) fn run(args: &TokenArgs) -> Result<Outcome, Failure> {
     let (TokenCommand::Create { dir, .. }
     | TokenCommand::List { dir, .. }
     | TokenCommand::Revoke { dir, .. }) = &args.command;
+    let dir = &dir.dir;
     // A mistyped directory should not become a log.
-    AuditReader::open(&dir.dir)?;
-    let tokens = TokenStore::open(&dir.dir);
+    let reader = AuditReader::open(dir)?;
     let mut out = io::stdout().lock();
     match &args.command {
         TokenCommand::Create {
@@ -33,7 +37,8 @@ pub(super) fn run(args: &TokenArgs) -> Result<Outcome, Failure> {
                 tenant: tenant_id.clone(),
                 expires,
             };
-            let (info, text) = tokens.create(new).map_err(of_flag)?;
+            let create = |log: &AuditLog| log.tokens().create(new).map_err(of_flag);
+            let (info, text) = with_log(dir, create)?;
             // Alone on stdout, so that a script can take it.
             writeln!(out, "{text}")?;
             out.flush()?;
@@ -43,23 +48,19 @@ pub(super) fn run(args: &TokenArgs) -> Result<Outcome, Failure> {
             ));
         }
         TokenCommand::List { format, .. } => {
-            let tokens = tokens.list()?;
+            let tokens = reader.tokens()?;
             if tokens.is_empty() {
                 warn("there are no tokens");
             }
             let row = |token: &TokenInfo| {
-                let token = token.clone();
-                let (tenant, expires) = (
-                    token.tenant.unwrap_or_default(),
-                    token.expires.unwrap_or_else(|| "never".to_owned()),
-                );
+                let never = || "never".to_owned();
                 [
-                    token.id,
-                    token.name,
+                    token.id.clone(),
+                    token.name.clone(),
                     token.scope.to_string(),
-                    tenant,
-                    token.created,
-                    expires,
+                    token.tenant.clone().unwrap_or_default(),
+                    token.created.to_string(),
+                    token.expires.map_or_else(never, |time| time.to_string()),
                 ]
             };
             output::list(
@@ -78,7 +79,7 @@ pub(super) fn run(args: &TokenArgs) -> Result<Outcome, Failure> {
             )?;
         }
         TokenCommand::Revoke { id, .. } => {
-            if !tokens.revoke(id)? {
+            if !with_log(dir, |log| Ok(log.tokens().revoke(id)?))? {
                 return Err(Failure::failed(format!("there is no token {id:?}")));
             }
             writeln!(out, "the token {} is revoked", output::escaped(id))?;

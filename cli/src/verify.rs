@@ -2,7 +2,10 @@
 
 use std::io::{self, BufWriter, Write as _};
 
-use tracing_audit::{AuditReader, FindingLevel, VerifyReport};
+use tracing_audit::{
+    AuditReader,
+    reader::{FindingLevel, VerifyReport},
+};
 
 use super::{
     args::{ReportFormat, VerifyArgs},

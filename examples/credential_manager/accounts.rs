@@ -1,7 +1,7 @@
 //! People: they log in and out, are locked out, added, changed and removed.
 
 use serde_json::json;
-use tracing_audit::{Actor, Outcome, Resource, Secret, audit};
+use tracing_audit::{Actor, Outcome, Resource, audit, redact::Secret};
 
 use super::CredentialManager;
 

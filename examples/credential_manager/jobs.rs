@@ -3,7 +3,9 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use tracing_audit::{Actor, AuditContext, Outcome, Resource, Secret, audit, audited, unredacted};
+use tracing_audit::{
+    Actor, AuditContext, Outcome, Resource, audit, audited, redact::Secret, unredacted,
+};
 
 use super::CredentialManager;
 

@@ -17,7 +17,8 @@ use std::{
 
 use serde_json::{Value, json};
 use tracing_audit::{
-    AuditContext, AuditLog, AuditReader, Filter, Order, Query, Retention, Secret, audit_context,
+    AuditContext, AuditLog, AuditReader, Filter, Query, Retention, audit_context, reader::Order,
+    redact::Secret,
 };
 use tracing_subscriber::prelude::*;
 

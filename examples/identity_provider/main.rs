@@ -14,7 +14,8 @@ use std::{
 };
 
 use tracing_audit::{
-    Actor, AuditLog, AuditReader, Filter, Order, Retention, Secret, audit_context, catalogue,
+    Actor, AuditLog, AuditReader, Filter, Retention, audit_context, catalogue, reader::Order,
+    redact::Secret,
 };
 use tracing_subscriber::prelude::*;
 

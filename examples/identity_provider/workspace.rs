@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde_json::json;
-use tracing_audit::{Actor, Resource, Secret, audit};
+use tracing_audit::{Actor, Resource, audit, redact::Secret};
 
 /// What a caller learns of a refusal.
 #[derive(Debug)]

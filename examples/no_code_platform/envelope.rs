@@ -1,6 +1,6 @@
 //! Another encoding of the log's entries: the envelope that readers of this platform's logs know.
 //!
-//! In comes an [`Entry`], out goes one JSON object of theirs. Every element is always there, empty
+//! In comes an [`RawEntry`], out goes one JSON object of theirs. Every element is always there, empty
 //! if the entry says nothing, so that who reads it by position or by a fixed schema can; only the
 //! prior attributes and the reason of a failure come and go.
 //!
@@ -15,7 +15,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tracing_audit::{Entry, Result, Timestamp};
+use tracing_audit::{RawEntry, Result, Timestamp};
 
 /// The version of the envelope, whatever that of our record is.
 const SCHEMA_VERSION: &str = "1.0";
@@ -143,7 +143,7 @@ impl Envelope {
     /// # Errors
     ///
     /// If it is no entry of this platform's: one whose attributes are no map.
-    pub(crate) fn of(entry: &Entry) -> Result<Self> {
+    pub(crate) fn of(entry: &RawEntry) -> Result<Self> {
         let Record {
             event_type,
             category,

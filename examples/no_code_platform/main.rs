@@ -17,7 +17,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tracing_audit::{AuditLog, AuditReader, Filter, Order, Retention, Secret, audit_context};
+use tracing_audit::{
+    AuditLog, AuditReader, Filter, Retention, audit_context, reader::Order, redact::Secret,
+};
 use tracing_subscriber::prelude::*;
 
 pub(crate) mod envelope;

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use serde::Serialize;
-use tracing_audit::{Actor, AuditContext, Outcome, Resource, Secret, audit, audit_context};
+use tracing_audit::{Actor, AuditContext, Outcome, Resource, audit, audit_context, redact::Secret};
 
 /// Why a call failed. Whatever fails behind the login, and is no question of rights, is told as
 /// unknown.

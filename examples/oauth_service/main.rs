@@ -16,7 +16,9 @@ use std::{
 };
 
 use tracing::info_span;
-use tracing_audit::{Actor, AuditContext, AuditLog, AuditReader, Filter, Order, Secret, mask};
+use tracing_audit::{
+    Actor, AuditContext, AuditLog, AuditReader, Filter, mask, reader::Order, redact::Secret,
+};
 use tracing_subscriber::prelude::*;
 
 mod service;

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use serde_json::json;
-use tracing_audit::{Resource, Secret, audit, mask};
+use tracing_audit::{Resource, audit, mask, redact::Secret};
 
 /// So many symbols of a secret are shown.
 const SHOWN: usize = 5;

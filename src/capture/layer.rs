@@ -93,7 +93,7 @@ use crate::entry::render::Inherited;
 /// [`catalogue`](fn@crate::catalogue), and has no [`Receipt`](crate::Receipt). Any crate in the
 /// program can write one. So its entry shows that the event was an ordinary one, and from which
 /// module it came: `"context":{"captured":"tracing","module":"billing::import"}`, see
-/// [`Entry::captured`](crate::Entry::captured). A log can take ordinary events of some modules
+/// [`RawEntry::captured`](crate::RawEntry::captured). A log can take ordinary events of some modules
 /// only, or none: [`plain_events_from`](crate::AuditLogBuilder::plain_events_from).
 ///
 /// The log stays open as long as a layer of it lives.

@@ -75,12 +75,12 @@ pub use redact::{
     Secret, Shown, Unredacted, hashed, mask, redact, unredacted,
 };
 #[cfg(feature = "tower")]
-pub use request::{AuditContextLayer, AuditContextService, RequestId};
+pub use request::{RequestContextLayer, RequestContextService, RequestId};
 pub use scope::AuditContext;
 pub use scoped::{InAuditContext, Scoped};
 pub(crate) use site::catalogue_of_log;
 pub use site::{SITES, Site, catalogue, site_of};
 pub(crate) use span_names::SpanNames;
 #[cfg(feature = "tower")]
-pub use update_layer::{AuditUpdateLayer, AuditUpdateService};
+pub use update_layer::{RequestUpdateLayer, RequestUpdateService};
 pub use whole::{given_event_type, given_severity, whole_actor, whole_outcome, whole_resource};

@@ -10,7 +10,7 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 /// them: no layer of a log was in force where they happened, and there was no
 /// [process-wide](crate::AuditLog::set_global) log. The first of them is reported, on standard
 /// error and as an event of `tracing`. Events that come after a log was closed are counted by
-/// [`Counters::refused`](crate::Counters::refused).
+/// [`Counters::refused`](crate::health::Counters::refused).
 pub fn events_without_log() -> u64 {
     COUNT.load(Relaxed)
 }

@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use crate::journal::{Durability, Fate};
 
-/// Why an event is not, or not known to be, on stable storage.
+/// The reason why an event is not, or not known to be, on stable storage. Each variant says what
+/// became of the event.
 ///
 /// ```
 /// use tracing_audit::{NotDurable, audit};
@@ -48,7 +49,7 @@ pub enum NotDurable {
     Storage(String),
     /// The log was closed before the event was on stable storage, or before the event came, which
     /// is then not [recorded](Receipt::is_recorded). Close the log after the last event. A log
-    /// whose writer has died ([`Problem::ThreadDied`](crate::Problem::ThreadDied)) takes no more
+    /// whose writer has died ([`Problem::ThreadDied`](crate::health::Problem::ThreadDied)) takes no more
     /// events either.
     #[error("the audit log was closed before the event was on stable storage")]
     Closed,

@@ -5,7 +5,7 @@
 //! | [`mask`]`(&token, 5)` | `abcde…` |
 //! | [`hashed`]`(&email)` | `hmac-sha256:<key>:<32 hexadecimal digits>` |
 //! | a [`Secret`] | nothing: it does not compile |
-//! | a field whose name is [denied](crate::DENIED_FIELDS) | `[redacted]` |
+//! | a field whose name is [denied](crate::redact::DENIED_FIELDS) | `[redacted]` |
 
 use std::fmt::{self, Debug, Display, Write};
 
@@ -35,7 +35,7 @@ impl<T: Display + ?Sized> Redactable for T {
 /// a short secret is not shown as a whole.
 ///
 /// ```
-/// use tracing_audit::{Secret, mask};
+/// use tracing_audit::{mask, redact::Secret};
 ///
 /// assert_eq!(mask("abcdefghijklmnopqrst", 5).to_string(), "abcde…");
 /// assert_eq!(mask(&123_456, 5).to_string(), "12…");
@@ -154,7 +154,7 @@ impl<T: Redactable + ?Sized> Serialize for Hashed<'_, T> {
 /// nothing.
 ///
 /// ```compile_fail
-/// # use tracing_audit::{Secret, audit};
+/// # use tracing_audit::{audit, redact::Secret};
 /// let password = Secret::new("hunter2".to_owned());
 /// audit!("user.created", given = password);
 /// ```
@@ -199,7 +199,7 @@ impl<T: Display> Redactable for Secret<T> {
     }
 }
 
-/// Shows a value although its field has a [denied](crate::DENIED_FIELDS) name.
+/// Shows a value although its field has a [denied](crate::redact::DENIED_FIELDS) name.
 ///
 /// ```
 /// use tracing_audit::{audit, unredacted};

@@ -32,11 +32,11 @@ type Hook<T> = Arc<dyn Fn(&Parts) -> Option<T> + Send + Sync>;
 ///
 /// ```
 /// use axum::{Router, routing::post};
-/// use tracing_audit::{Actor, AuditContextLayer, audit};
+/// use tracing_audit::{Actor, audit, tower::RequestContextLayer};
 ///
 /// # #[derive(Clone)] struct Login { user: String }
 /// # fn main() -> tracing_audit::Result<()> {
-/// let context = AuditContextLayer::new()
+/// let context = RequestContextLayer::new()
 ///     .trusted_proxies(["10.0.0.0/8", "127.0.0.1"])?
 ///     .actor(|request| request.extensions.get::<Login>().map(|login| Actor::user(&login.user)));
 /// let app: Router = Router::new().route("/reports", post(|| async { audit!("report.made"); })).layer(context);
@@ -55,7 +55,7 @@ type Hook<T> = Arc<dyn Fn(&Parts) -> Option<T> + Send + Sync>;
 ///
 /// Texts are cut at 512 bytes, but for what the actor hook gives, whose attributes are kept too.
 #[derive(Clone)]
-pub struct AuditContextLayer {
+pub struct RequestContextLayer {
     settings: Arc<Settings>,
 }
 
@@ -69,13 +69,13 @@ struct Settings {
     actor: Option<Hook<Actor>>,
 }
 
-impl Default for AuditContextLayer {
+impl Default for RequestContextLayer {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl AuditContextLayer {
+impl RequestContextLayer {
     /// A layer that trusts no proxy.
     pub fn new() -> Self {
         let request_id = HeaderName::from_static("x-request-id");
@@ -150,16 +150,16 @@ impl AuditContextLayer {
 
     /// A hook that gives the actor, from what layers outside this one have put into the request's
     /// extensions. Where the authentication is inside, the actor becomes known later: see
-    /// [`AuditUpdateLayer`](crate::AuditUpdateLayer) and [`AuditContext::update`].
+    /// [`RequestUpdateLayer`](crate::tower::RequestUpdateLayer) and [`AuditContext::update`].
     #[must_use]
     pub fn actor(self, hook: impl Fn(&Parts) -> Option<Actor> + Send + Sync + 'static) -> Self {
         self.set(|settings| settings.actor = Some(Arc::new(hook)))
     }
 }
 
-impl fmt::Debug for AuditContextLayer {
+impl fmt::Debug for RequestContextLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuditContextLayer")
+        f.debug_struct("RequestContextLayer")
             .field("trusted_proxies", &self.settings.proxies)
             .finish_non_exhaustive()
     }
@@ -262,33 +262,33 @@ fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     Some(String::from_utf8_lossy(value.get(..LONGEST).unwrap_or(value)).into_owned())
 }
 
-impl<S> Layer<S> for AuditContextLayer {
-    type Service = AuditContextService<S>;
+impl<S> Layer<S> for RequestContextLayer {
+    type Service = RequestContextService<S>;
 
-    fn layer(&self, inner: S) -> AuditContextService<S> {
-        AuditContextService {
+    fn layer(&self, inner: S) -> RequestContextService<S> {
+        RequestContextService {
             inner,
             settings: Arc::clone(&self.settings),
         }
     }
 }
 
-/// A service in whose requests events inherit a context. Made by [`AuditContextLayer`].
+/// A service in whose requests events inherit a context. Made by [`RequestContextLayer`].
 #[derive(Clone)]
-pub struct AuditContextService<S> {
+pub struct RequestContextService<S> {
     inner: S,
     settings: Arc<Settings>,
 }
 
-impl<S: fmt::Debug> fmt::Debug for AuditContextService<S> {
+impl<S: fmt::Debug> fmt::Debug for RequestContextService<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuditContextService")
+        f.debug_struct("RequestContextService")
             .field("inner", &self.inner)
             .finish_non_exhaustive()
     }
 }
 
-impl<S, B> Service<Request<B>> for AuditContextService<S>
+impl<S, B> Service<Request<B>> for RequestContextService<S>
 where
     S: Service<Request<B>>,
 {

@@ -6,7 +6,7 @@ use super::*;
 use crate::{capture::in_force, entry::render::Inherited};
 
 /// What events inherit within a request.
-fn within(layer: &AuditContextLayer, request: Request<()>) -> Vec<(&'static str, String)> {
+fn within(layer: &RequestContextLayer, request: Request<()>) -> Vec<(&'static str, String)> {
     struct Look;
     impl Service<Request<()>> for Look {
         type Response = Vec<(&'static str, String)>;
@@ -36,7 +36,7 @@ fn within(layer: &AuditContextLayer, request: Request<()>) -> Vec<(&'static str,
     }
 }
 
-fn address(layer: &AuditContextLayer, peer: &str, forwarded: &[&str]) -> String {
+fn address(layer: &RequestContextLayer, peer: &str, forwarded: &[&str]) -> String {
     let mut request = Request::builder().extension(peer.parse::<IpAddr>().unwrap());
     for line in forwarded {
         request = request.header("X-Forwarded-For", *line);
@@ -51,8 +51,8 @@ fn address(layer: &AuditContextLayer, peer: &str, forwarded: &[&str]) -> String 
 
 #[test]
 fn an_address_is_believed_as_far_as_trusted_proxies_vouch_for_it() {
-    let nobody = AuditContextLayer::new();
-    let ours = AuditContextLayer::new()
+    let nobody = RequestContextLayer::new();
+    let ours = RequestContextLayer::new()
         .trusted_proxies(["10.0.0.0/8", "127.0.0.1", "fd00::/8"])
         .unwrap();
     assert_eq!(
@@ -90,7 +90,7 @@ fn an_address_is_believed_as_far_as_trusted_proxies_vouch_for_it() {
         );
     }
     assert!(
-        AuditContextLayer::new()
+        RequestContextLayer::new()
             .trusted_proxies(["10.0.0.0/40"])
             .unwrap_err()
             .to_string()
@@ -101,7 +101,7 @@ fn an_address_is_believed_as_far_as_trusted_proxies_vouch_for_it() {
 #[test]
 fn the_standard_header_is_read_where_proxies_write_it() {
     let ours = || {
-        AuditContextLayer::new()
+        RequestContextLayer::new()
             .trusted_proxies(["10.0.0.0/8", "fd00::/8"])
             .unwrap()
             .forwarded_header()
@@ -183,7 +183,7 @@ fn the_standard_header_is_read_where_proxies_write_it() {
 
 #[test]
 fn what_a_proxy_has_added_wins_over_what_the_client_has_sent() {
-    let layer = AuditContextLayer::new()
+    let layer = RequestContextLayer::new()
         .trusted_proxies(["10.0.0.1"])
         .unwrap()
         .session_id(|_| Some("ä".repeat(5000)));
@@ -207,7 +207,7 @@ fn what_a_proxy_has_added_wins_over_what_the_client_has_sent() {
 
 #[test]
 fn a_request_says_who_and_where() {
-    let layer = AuditContextLayer::new()
+    let layer = RequestContextLayer::new()
         .trusted_proxies(["10.0.0.1"])
         .unwrap()
         .session_id(|request| Some(format!("session of {}", request.uri.path())))
@@ -260,7 +260,7 @@ fn a_request_says_who_and_where() {
 
 #[test]
 fn without_an_id_a_request_gets_one() {
-    let layer = AuditContextLayer::new();
+    let layer = RequestContextLayer::new();
     let mut ids: Vec<_> = (0..2)
         .map(|_| {
             within(&layer, Request::new(()))

@@ -148,7 +148,7 @@ impl AuditContext {
         if !updated && !REPORTED.swap(true, Relaxed) {
             alarm(
                 "AuditContext::update changes nothing here, because no context is in force; run \
-                 the request in one, with AuditContext::scope or AuditContextLayer. Further such \
+                 the request in one, with AuditContext::scope or RequestContextLayer. Further such \
                  updates are not reported",
             );
         }

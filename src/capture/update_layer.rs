@@ -19,7 +19,9 @@ type Hook = Arc<dyn Fn(&Parts) -> Option<AuditContext> + Send + Sync>;
 ///
 /// ```
 /// use axum::{Router, extract::Request, middleware, routing::post};
-/// use tracing_audit::{Actor, AuditContextLayer, AuditUpdateLayer, audit, audit_context};
+/// use tracing_audit::{
+///     Actor, audit, audit_context, tower::{RequestContextLayer, RequestUpdateLayer},
+/// };
 ///
 /// #[derive(Clone)]
 /// struct Claims { subject: String, organization: String }
@@ -30,7 +32,7 @@ type Hook = Arc<dyn Fn(&Parts) -> Option<AuditContext> + Send + Sync>;
 ///     next.run(request).await
 /// }
 ///
-/// let known = AuditUpdateLayer::new(|request| {
+/// let known = RequestUpdateLayer::new(|request| {
 ///     let claims = request.extensions.get::<Claims>()?;
 ///     Some(audit_context! { actor = Actor::user(&claims.subject), tenant_id = claims.organization })
 /// });
@@ -39,18 +41,18 @@ type Hook = Arc<dyn Fn(&Parts) -> Option<AuditContext> + Send + Sync>;
 ///     .route("/reports", post(|| async { audit!("report.made"); }))
 ///     .layer(known)
 ///     .layer(middleware::from_fn(authenticate))
-///     .layer(AuditContextLayer::new());
+///     .layer(RequestContextLayer::new());
 /// ```
 ///
 /// The update lasts for the rest of the request: layers further out, as far as they are inside the
-/// [`AuditContextLayer`](crate::AuditContextLayer), see it when the response comes back. Without
+/// [`RequestContextLayer`](crate::tower::RequestContextLayer), see it when the response comes back. Without
 /// one, the hook's result is a context of its own around the service below.
 #[derive(Clone)]
-pub struct AuditUpdateLayer {
+pub struct RequestUpdateLayer {
     hook: Hook,
 }
 
-impl AuditUpdateLayer {
+impl RequestUpdateLayer {
     /// A layer with this hook, which gives the facts about a request that are known by now, from
     /// its head and from what layers outside this one have put into its extensions.
     pub fn new(hook: impl Fn(&Parts) -> Option<AuditContext> + Send + Sync + 'static) -> Self {
@@ -60,39 +62,39 @@ impl AuditUpdateLayer {
     }
 }
 
-impl fmt::Debug for AuditUpdateLayer {
+impl fmt::Debug for RequestUpdateLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuditUpdateLayer").finish_non_exhaustive()
+        f.debug_struct("RequestUpdateLayer").finish_non_exhaustive()
     }
 }
 
-impl<S> Layer<S> for AuditUpdateLayer {
-    type Service = AuditUpdateService<S>;
+impl<S> Layer<S> for RequestUpdateLayer {
+    type Service = RequestUpdateService<S>;
 
-    fn layer(&self, inner: S) -> AuditUpdateService<S> {
-        AuditUpdateService {
+    fn layer(&self, inner: S) -> RequestUpdateService<S> {
+        RequestUpdateService {
             inner,
             hook: Arc::clone(&self.hook),
         }
     }
 }
 
-/// A service that updates the context of its requests. Made by [`AuditUpdateLayer`].
+/// A service that updates the context of its requests. Made by [`RequestUpdateLayer`].
 #[derive(Clone)]
-pub struct AuditUpdateService<S> {
+pub struct RequestUpdateService<S> {
     inner: S,
     hook: Hook,
 }
 
-impl<S: fmt::Debug> fmt::Debug for AuditUpdateService<S> {
+impl<S: fmt::Debug> fmt::Debug for RequestUpdateService<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuditUpdateService")
+        f.debug_struct("RequestUpdateService")
             .field("inner", &self.inner)
             .finish_non_exhaustive()
     }
 }
 
-impl<S, B> Service<Request<B>> for AuditUpdateService<S>
+impl<S, B> Service<Request<B>> for RequestUpdateService<S>
 where
     S: Service<Request<B>>,
 {

@@ -35,7 +35,7 @@ pub(crate) struct Described<'a> {
     pub(crate) module: &'a str,
 }
 
-/// What is known of a field's values.
+/// The kind of values of a field, as far as the source tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -110,7 +110,7 @@ impl fmt::Display for FieldKind {
     }
 }
 
-/// How a field that looks like a secret is recorded, as far as the source tells.
+/// The form in which a field that looks like a secret is recorded, as far as the source tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -153,7 +153,7 @@ impl fmt::Display for SecretForm {
     }
 }
 
-/// Where an event is recorded.
+/// A place in the source where an event is recorded.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Location {
@@ -165,7 +165,7 @@ pub struct Location {
     pub module: String,
 }
 
-/// One event type.
+/// An event type: its fields, its severity, its places in the source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CatalogueEntry {
     event_type: String,
@@ -212,11 +212,12 @@ impl CatalogueEntry {
             .map(|(path, kind)| (path.as_str(), *kind))
     }
 
-    /// How a field is recorded whose name looks like that of a secret; `None` of any other field.
+    /// The form in which a field is recorded whose name looks like that of a secret; `None` for any
+    /// other field.
     /// Where calls differ, what shows the most.
     ///
     /// ```
-    /// # use tracing_audit::{SecretForm, audit, catalogue, mask};
+    /// # use tracing_audit::{audit, catalogue, mask, catalogue::SecretForm};
     /// # let token = "abcdefghijklmno";
     /// audit!("key.used", token = mask(token, 5), pin = 1234, pin_attempts = 1);
     ///
@@ -235,7 +236,7 @@ impl CatalogueEntry {
         self.sources.iter().map(String::as_str)
     }
 
-    /// Where it is recorded.
+    /// The places where the event is recorded.
     pub fn locations(&self) -> impl Iterator<Item = &Location> {
         self.locations.iter()
     }
@@ -439,7 +440,7 @@ impl Catalogue {
         self.entries.iter()
     }
 
-    /// How many event types there are.
+    /// The number of event types.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -462,7 +463,7 @@ impl Catalogue {
     /// added breaks nobody.
     ///
     /// ```
-    /// # use tracing_audit::{Catalogue, catalogue};
+    /// # use tracing_audit::{catalogue, catalogue::Catalogue};
     /// # let committed: Catalogue = serde_json::from_str("[]").unwrap();
     /// // In a test of the application, against a file in its repository:
     /// assert_eq!(committed.breaking_changes(&catalogue()), Vec::<String>::new());

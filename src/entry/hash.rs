@@ -83,7 +83,7 @@ impl HashKey {
         Self::new(name, &secret)
     }
 
-    /// Its name.
+    /// The key's name, which each hash begins with.
     pub fn name(&self) -> &str {
         &self.name
     }

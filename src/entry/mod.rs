@@ -13,10 +13,12 @@ mod hash;
 pub(crate) mod hide;
 pub(crate) mod json;
 mod own;
+mod parsed;
 mod parts;
 pub(crate) mod render;
 pub(crate) mod scan;
 mod stream;
+mod text;
 mod time;
 
 pub(crate) use buffer::Buffer;
@@ -25,15 +27,19 @@ pub(crate) use clock::{ID as STAMP_ID, Instant, Stamp, TIMESTAMP};
 #[cfg(test)]
 pub(crate) use clock::{replace_now, set_now};
 pub use denied::DENIED_FIELDS;
+pub use event_type::EventType;
 pub(crate) use event_type::nearest_event_type;
 pub use hash::HashKey;
 pub(crate) use hash::{Prepared, stored_keys};
 #[cfg(any(feature = "server", feature = "webhook"))]
 pub(crate) use own::Caller;
 pub(crate) use own::OwnEntry;
+pub use parsed::{Entry, EntryActor, EntryContext, EntryOutcome, EntryResource};
 pub(crate) use parts::PartJson;
 pub use parts::{Actor, Outcome, Resource, Severity};
 pub use stream::{Seq, Source, StreamId};
+#[cfg(feature = "webhook")]
+pub(crate) use time::timestamp_micros;
 pub use time::{Day, Timestamp};
 
 /// The version of the entry's form, in its `schema_version`.

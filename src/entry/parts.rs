@@ -174,7 +174,8 @@ mod field {
     pub(super) const ERROR: usize = place(&OUTCOME_PARTS, &OUTCOME_ERROR);
 }
 
-/// Who did it: `actor` in an entry. Ids and names are whatever has a text: strings, numbers, UUIDs.
+/// The one who acted: `actor` in an entry. Ids and names are whatever has a text: strings, numbers,
+/// UUIDs.
 ///
 /// ```
 /// use tracing_audit::Actor;
@@ -224,7 +225,7 @@ impl Actor {
         Self(part)
     }
 
-    /// What people call it: an e-mail address, a login name.
+    /// The name by which people know the actor: an e-mail address, a login name.
     #[must_use]
     pub fn name(mut self, name: impl Display) -> Self {
         self.0.set_display(field::NAME, name);
@@ -240,7 +241,7 @@ impl Actor {
     }
 }
 
-/// What it was done to: `resource` in an entry. Ids and names are as those of an [`Actor`].
+/// The thing that was acted on: `resource` in an entry. Ids and names are as those of an [`Actor`].
 ///
 /// ```
 /// use tracing_audit::Resource;
@@ -259,14 +260,14 @@ impl Resource {
         Self(part)
     }
 
-    /// What people call it.
+    /// The name by which people know the resource.
     #[must_use]
     pub fn name(mut self, name: impl Display) -> Self {
         self.0.set_display(field::NAME, name);
         self
     }
 
-    /// What it is like now: a map or struct.
+    /// The state after the event: a map or struct.
     #[must_use]
     pub fn attributes(mut self, attributes: impl Serialize) -> Self {
         self.0
@@ -274,7 +275,7 @@ impl Resource {
         self
     }
 
-    /// What it was like before the event.
+    /// The state before the event: a map or struct.
     #[must_use]
     pub fn prior_attributes(mut self, attributes: impl Serialize) -> Self {
         self.0.set(field::PRIOR_ATTRIBUTES, |out| {
@@ -284,7 +285,7 @@ impl Resource {
     }
 }
 
-/// How it ended: `outcome` in an entry.
+/// The outcome of an event: `outcome` in an entry.
 ///
 /// ```
 /// use tracing_audit::Outcome;
@@ -301,12 +302,12 @@ impl Outcome {
         Self(part)
     }
 
-    /// It worked.
+    /// The action succeeded.
     pub fn success() -> Self {
         Self::new("success")
     }
 
-    /// It did not. The reason is `authentication`, `authorization`, `validation`, `unknown`, or the
+    /// The action failed. The reason is `authentication`, `authorization`, `validation`, `unknown`, or the
     /// application's own word; the error is text for people.
     pub fn failure(reason: &str, error: impl Display) -> Self {
         let mut outcome = Self::new("failure");

@@ -2,15 +2,27 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
 use tracing_audit_schema::fields;
 
-use super::{Buffer, json};
+use super::{
+    Buffer, json,
+    text::{compare_with_text, serde_as_text},
+};
 use crate::error::Error;
 
-/// The name of what writes: an application or service. `[A-Za-z0-9][A-Za-z0-9._-]*`, at most 64
-/// bytes.
+/// The name of the program that writes, as in an entry's `source`: letters, digits, `.`, `_` and
+/// `-`, beginning with a letter or digit, at most 64 bytes. The name is part of file names, so
+/// nothing else is let in.
 ///
-/// It becomes part of file names, so nothing else is let in.
+/// ```
+/// use tracing_audit::Source;
+///
+/// let source: Source = "billing".parse()?;
+/// assert_eq!(source, "billing");
+/// assert!("../billing".parse::<Source>().is_err());
+/// # Ok::<(), tracing_audit::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source(String);
 
@@ -57,8 +69,16 @@ impl fmt::Display for Source {
     }
 }
 
-/// One writer: its source and twelve random hexadecimal digits, new for each process start, as in
-/// `billing-7f3a9c01b2d4`.
+/// The name of one writer, as in an entry's `stream`: the source and twelve random hexadecimal
+/// digits, such as `billing-7f3a9c01b2d4`. A process has a new one each time it opens the log.
+///
+/// ```
+/// use tracing_audit::StreamId;
+///
+/// let stream: StreamId = "billing-7f3a9c01b2d4".parse()?;
+/// assert_eq!(stream.source(), "billing");
+/// # Ok::<(), tracing_audit::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(String);
 
@@ -73,7 +93,7 @@ impl StreamId {
         &self.0
     }
 
-    /// The source it writes for.
+    /// The source, such as `billing`.
     pub fn source(&self) -> &str {
         self.0.rsplit_once('-').map_or("", |(source, _)| source)
     }
@@ -110,15 +130,25 @@ impl fmt::Display for StreamId {
     }
 }
 
-/// An entry's place in its stream: 1, 2, 3 … without a gap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The number of an entry in its stream: 1, 2, 3 … without a gap, so a missing entry shows. In JSON
+/// a number.
+///
+/// ```
+/// use tracing_audit::Seq;
+///
+/// assert_eq!("7".parse::<Seq>()?.next(), Seq(8));
+/// assert_eq!(Seq::FIRST, Seq(1));
+/// # Ok::<(), tracing_audit::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Seq(pub u64);
 
 impl Seq {
-    /// The first of a stream.
+    /// The first number of a stream: 1.
     pub const FIRST: Self = Self(1);
 
-    /// The one after.
+    /// The number after this one.
     pub fn next(self) -> Self {
         Self(self.0 + 1)
     }
@@ -128,4 +158,25 @@ impl fmt::Display for Seq {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+impl FromStr for Seq {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let number = text.parse().ok().filter(|number| *number > 0);
+        number.map(Self).ok_or_else(|| {
+            Error::invalid("seq", format!("{text:?} is not a whole number from 1 on"))
+        })
+    }
+}
+
+serde_as_text! {
+    Source: "the name of a source like billing",
+    StreamId: "a stream like billing-7f3a9c01b2d4",
+}
+
+compare_with_text! {
+    Source,
+    StreamId,
 }

@@ -8,11 +8,12 @@ use std::{
 
 use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, Utc};
 
+use super::text::serde_as_text;
 use crate::error::Error;
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
-/// An instant in UTC with microseconds, as in an entry's `timestamp`.
+/// An instant in UTC with microseconds, as in an entry's `timestamp`. In JSON an RFC 3339 text.
 ///
 /// ```
 /// use tracing_audit::{Day, Timestamp};
@@ -60,7 +61,7 @@ impl Timestamp {
         self.0
     }
 
-    /// The UTC day it lies in.
+    /// The UTC day of the instant.
     pub fn day(self) -> Day {
         Day(self.0.div_euclid(MICROS_PER_DAY) as i32)
     }
@@ -108,12 +109,22 @@ impl FromStr for Timestamp {
     }
 }
 
-/// A UTC day.
+/// A UTC day, such as `2026-11-21`. In JSON a text.
+///
+/// ```
+/// use tracing_audit::Day;
+///
+/// let day: Day = "2026-11-21".parse()?;
+/// assert_eq!(day.start().to_string(), "2026-11-21T00:00:00.000000Z");
+/// assert_eq!(day.end(), day.next().start());
+/// assert_eq!(day.plus(-21).to_string(), "2026-10-31");
+/// # Ok::<(), tracing_audit::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Day(i32);
 
 impl Day {
-    /// Its first instant.
+    /// The day's first instant.
     pub fn start(self) -> Timestamp {
         Timestamp::from_micros(i64::from(self.0) * MICROS_PER_DAY)
     }
@@ -174,6 +185,32 @@ impl FromStr for Day {
     }
 }
 
+serde_as_text! {
+    Timestamp: "an RFC 3339 instant like 2026-11-21T10:15:00Z",
+    Day: "a date like 2026-11-21",
+}
+
+/// For `#[serde(with)]`: an instant that is stored as microseconds since 1970.
+#[cfg(feature = "webhook")]
+pub(crate) mod timestamp_micros {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use super::Timestamp;
+
+    pub(crate) fn serialize<S: Serializer>(
+        time: &Option<Timestamp>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        time.map(Timestamp::as_micros).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Timestamp>, D::Error> {
+        Ok(Option::deserialize(from)?.map(Timestamp::from_micros))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,6 +222,20 @@ mod tests {
         assert_eq!(Timestamp::from_micros(day.end().as_micros() - 1).day(), day);
         assert_eq!(Timestamp::from_micros(-1).day().to_string(), "1969-12-31");
         assert!("2026-1-2".parse::<Day>().is_err());
+    }
+
+    #[test]
+    fn instants_and_days_are_texts_in_json() {
+        let text = r#"["2026-11-21T10:15:00.123456Z"]"#;
+        let times: Vec<Timestamp> = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&times).unwrap(), text);
+        let days: Vec<Day> = serde_json::from_str(r#"["2026-11-21"]"#).unwrap();
+        assert_eq!(serde_json::to_string(&days).unwrap(), r#"["2026-11-21"]"#);
+        let error = serde_json::from_str::<Timestamp>(r#""yesterday""#).unwrap_err();
+        assert!(
+            error.to_string().contains("is not an RFC 3339 instant"),
+            "{error}"
+        );
     }
 
     #[test]

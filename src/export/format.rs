@@ -4,10 +4,10 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 
-/// How an export is packed.
+/// The form of an export.
 ///
 /// ```
-/// use tracing_audit::ExportFormat;
+/// use tracing_audit::reader::ExportFormat;
 ///
 /// assert_eq!("gz".parse::<ExportFormat>()?, ExportFormat::Gzip);
 /// # Ok::<(), tracing_audit::Error>(())
@@ -38,7 +38,7 @@ impl FromStr for ExportFormat {
 }
 
 impl ExportFormat {
-    /// Its name, as it is parsed.
+    /// The format's name, as it is parsed.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Zip => "zip",

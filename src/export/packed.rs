@@ -41,7 +41,7 @@ impl AuditReader {
     /// # log.flush()?;
     /// # let dir = log.dir();
     /// use std::fs::File;
-    /// use tracing_audit::{AuditReader, ExportFormat, Filter};
+    /// use tracing_audit::{AuditReader, Filter, reader::ExportFormat};
     ///
     /// let november = Filter::parse([("start_date", "2026-11-01"), ("end_date", "2026-11-30")])?;
     /// let export = AuditReader::open(dir)?.export(&november, ExportFormat::Zip)?;
@@ -97,7 +97,7 @@ impl AuditReader {
 }
 
 impl Export {
-    /// How many bytes the file will have; `None` if that is known only when it is written.
+    /// The length of the file in bytes; `None` if that is known only when it is written.
     pub fn bytes(&self) -> Option<u64> {
         match &self.content {
             Content::Copied(download, _) => Some(download.len()),

@@ -109,14 +109,14 @@ impl AuditLogBuilder {
         self
     }
 
-    /// How long entries are kept. Default: 90 days.
+    /// The time that entries are kept. Default: 90 days.
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
         self
     }
 
-    /// Who may read the log's files besides their owner. Default: nobody for a new log; an existing
-    /// log stays as it is.
+    /// The users who may read the log's files besides their owner. Default: none for a new log; an
+    /// existing log stays as it is.
     ///
     /// Modes are set as asked, whatever the umask, also on files that exist. With
     /// [`Permissions::GroupRead`] a member of the files' group can read, verify and export the log,
@@ -242,7 +242,7 @@ impl AuditLogBuilder {
         self
     }
 
-    /// The longest record in bytes. Default: 64 KiB.
+    /// The longest entry in bytes. Default: 64 KiB.
     ///
     /// What is longest in a longer one is cut, in `details` and `attributes` first: long strings to
     /// their beginnings, and lists and objects to the first elements and members that there is room
@@ -267,7 +267,7 @@ impl AuditLogBuilder {
         self
     }
 
-    /// How often the live file is synced while events come. A loss of power can take the events
+    /// The time between two syncs of the live file while events come. A loss of power can take the events
     /// since the last sync. Default: one second.
     pub fn sync_every(mut self, interval: Duration) -> Self {
         self.sync_every = interval;
@@ -281,7 +281,7 @@ impl AuditLogBuilder {
         self
     }
 
-    /// How long a live file stays after it was sealed, for programs that are still reading it.
+    /// The time that a live file stays after it was sealed, for programs that still read it.
     /// Default: 60 seconds.
     pub fn live_grace(mut self, grace: Duration) -> Self {
         self.live_grace = grace;
@@ -298,7 +298,7 @@ impl AuditLogBuilder {
         self
     }
 
-    /// Denies more field names in this log, in addition to [`DENIED_FIELDS`](crate::DENIED_FIELDS):
+    /// Denies more field names in this log, in addition to [`DENIED_FIELDS`](crate::redact::DENIED_FIELDS):
     /// their values are recorded as `[redacted]`. Calls add up.
     ///
     /// The names match as those of the list do: `internal_note` also denies `internalNote` and
@@ -329,7 +329,7 @@ impl AuditLogBuilder {
         self
     }
 
-    /// Allows field names in this log that [`DENIED_FIELDS`](crate::DENIED_FIELDS) or
+    /// Allows field names in this log that [`DENIED_FIELDS`](crate::redact::DENIED_FIELDS) or
     /// [`deny_fields`](Self::deny_fields) would deny: their values are recorded. Calls add up.
     ///
     /// A name is the whole name of a field, in any spelling: `pin` allows `pin` and `PIN`, but not
@@ -345,7 +345,7 @@ impl AuditLogBuilder {
         self
     }
 
-    /// What the log does while its file system runs out of room. Default: see [`Watermarks`].
+    /// The actions of the log while its file system runs out of room. Default: see [`Watermarks`].
     pub fn watermarks(mut self, watermarks: Watermarks) -> Self {
         self.watermarks = watermarks;
         self
@@ -393,10 +393,10 @@ impl AuditLogBuilder {
     /// # fn main() -> tracing_audit::Result<()> {
     /// # let dir = tempfile::tempdir().unwrap();
     /// # let dir = dir.path();
-    /// use tracing_audit::{AuditLog, Hold};
+    /// use tracing_audit::{AuditLog, retention::Hold};
     ///
     /// let log = AuditLog::builder(dir).source("legal-tool").for_maintenance().open()?;
-    /// log.place_hold(Hold::new("case-17", "2026-10-01", "2026-10-31")?)?;
+    /// log.holds().place(Hold::new("case-17", "2026-10-01", "2026-10-31")?)?;
     /// log.close()
     /// # }
     /// ```

@@ -14,7 +14,8 @@ use std::{
 use tracing_subscriber::prelude::*;
 
 use crate::{
-    AuditLog, Error, HashKey, Problem,
+    AuditLog, Error, HashKey,
+    health::Problem,
     store::{Store, clock::SystemClock, sim::SimFs},
 };
 
@@ -85,7 +86,12 @@ fn no_caller_stands_before_the_full_journal_of_a_writer_that_died() {
     assert!((1..=CALLERS as u64).contains(&log.counters().refused));
     let died = |problem: &Problem| matches!(problem, Problem::ThreadDied(_));
     until("it is reported", || !problems.lock().unwrap().is_empty());
-    assert!(log.trouble().iter().any(|what| what.contains("on purpose")));
+    assert!(
+        log.health()
+            .problems
+            .iter()
+            .any(|what| what.contains("on purpose"))
+    );
     let (closed, waits) = channel();
     thread::spawn(move || closed.send(log.close()));
     let result = waits.recv_timeout(Duration::from_secs(60)).unwrap();

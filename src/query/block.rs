@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    entry::Entry,
+    entry::RawEntry,
     files::{Files, is_gone},
     needle::Haystack,
     order::{Key, Order},
@@ -20,7 +20,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Found {
     /// In order, the first last: it is taken from the end.
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<RawEntry>,
     pub(super) lines: u64,
     pub(super) bytes: u64,
     pub(super) problem: Option<Problem>,
@@ -101,7 +101,7 @@ impl<'a> BlockReader<'a> {
         let keep = std::mem::replace(&mut self.keep, usize::MAX);
         let found = self.search(piece);
         self.keep = keep;
-        let times = |entry: &Entry| entry.timestamp();
+        let times = |entry: &RawEntry| entry.timestamp();
         let again = found
             .entries
             .iter()
@@ -153,7 +153,7 @@ impl<'a> BlockReader<'a> {
                 &mut entries,
             );
         }
-        let after = |a: &Entry, b: &Entry| match self.wanted.order {
+        let after = |a: &RawEntry, b: &RawEntry| match self.wanted.order {
             Order::Desc => a.key().cmp(&b.key()),
             Order::Asc => b.key().cmp(&a.key()),
         };
@@ -177,7 +177,7 @@ impl<'a> BlockReader<'a> {
     }
 
     /// Looks at the lines that have in them what is looked for.
-    fn search_candidates(&self, lines: Haystack<'_>, entries: &mut Vec<Entry>) {
+    fn search_candidates(&self, lines: Haystack<'_>, entries: &mut Vec<RawEntry>) {
         let (filter, plain) = (&self.wanted.filter, lines.plain);
         let mut next = filter.first_candidate(lines);
         while let Some(at) = next {
@@ -194,12 +194,12 @@ impl<'a> BlockReader<'a> {
     }
 
     /// Takes a line if it is wanted; says whether it is an entry at all.
-    fn take(&self, line: &[u8], entries: &mut Vec<Entry>) -> bool {
+    fn take(&self, line: &[u8], entries: &mut Vec<RawEntry>) -> bool {
         let Some(fields) = scan(line) else {
             return false;
         };
         if self.wanted.filter.matches(&fields) && self.is_ahead(&Key::of(&fields)) {
-            entries.push(Entry::new(&fields, line));
+            entries.push(RawEntry::new(&fields, line));
         }
         true
     }

@@ -14,9 +14,11 @@ use crate::{
     error::{Error, Result},
 };
 
-/// One entry: the bytes of its line, and its fields.
+/// One entry as it is stored: the bytes of its line, and its fields read on demand, as texts.
 ///
-/// It serializes as the JSON object it is, its fields in the order in which they are stored.
+/// Cheap to make, and as long as its line. [`parse`](Self::parse) makes an
+/// [`Entry`](crate::Entry), whose fields have types. A `RawEntry` serializes as the JSON object that
+/// it is, its fields in the order in which they are stored.
 ///
 /// ```
 /// # use tracing_audit::{AuditLog, AuditReader, Query, audit};
@@ -27,22 +29,22 @@ use crate::{
 /// assert_eq!((entry.actor_type(), entry.actor_id()), ("user".into(), "ann".into()));
 /// println!("{} {} {}", entry.timestamp(), entry.event_type(), entry.resource_id());
 ///
-/// // Everything else that is in it:
-/// let json: serde_json::Value = entry.parse()?;
-/// assert_eq!(json["details"]["role"], "admin");
+/// // All fields, with their types:
+/// let parsed: tracing_audit::Entry = entry.parse()?;
+/// assert_eq!((parsed.seq, &parsed.details["role"]), (entry.seq(), &"admin".into()));
 ///
 /// // A line of a file, as others read it:
-/// let same = tracing_audit::Entry::from_line(entry.line()).expect("it is a line of a log");
+/// let same = tracing_audit::RawEntry::from_line(entry.line()).expect("it is a line of a log");
 /// assert_eq!((same.id(), same.seq()), (entry.id(), entry.seq()));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct RawEntry {
     key: Key,
     line: Box<[u8]>,
 }
 
-impl Entry {
+impl RawEntry {
     pub(super) fn new(fields: &Fields<'_>, line: &[u8]) -> Self {
         Self {
             key: Key::of(fields),
@@ -50,7 +52,7 @@ impl Entry {
         }
     }
 
-    /// Reads one line, given without its LF. `None` if it is not one of an audit log.
+    /// Reads one line, given without its LF. `None` if the line isn't an entry.
     pub fn from_line(line: &[u8]) -> Option<Self> {
         scan(line).map(|fields| Self::new(&fields, line))
     }
@@ -65,34 +67,39 @@ impl Entry {
         self.line.into()
     }
 
-    /// Its id, a UUIDv7 as text.
+    /// The entry's id, a UUIDv7 as text.
     pub fn id(&self) -> &str {
         str::from_utf8(&self.key.id).unwrap_or_default()
     }
 
-    /// When it happened.
+    /// The time at which the event was reported.
     pub fn timestamp(&self) -> Timestamp {
         self.fields().timestamp
     }
 
-    /// Its place in its stream.
+    /// The number of the entry in its stream.
     pub fn seq(&self) -> Seq {
         Seq(self.fields().seq)
     }
 
-    /// A full parse, for instance into `serde_json::Value`.
+    /// Parses the whole line: into an [`Entry`](crate::Entry), a `serde_json::Value`, or a type of
+    /// the application's own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if the line isn't JSON, or doesn't fit the type.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_slice(&self.line)
             .map_err(|e| Error::invalid("entry", format!("{}: {e}", self.id())))
     }
 
-    /// How it came: `tracing` for an ordinary event of `tracing` with the target `audit`, which any
+    /// The way the event came: `tracing` for an ordinary event of `tracing` with the target `audit`, which any
     /// crate in the program can write; empty for an event of `audit!` and for the log's own.
     pub fn captured(&self) -> Cow<'_, str> {
         self.of_context("captured")
     }
 
-    /// The module that wrote it, if it came as an ordinary event of `tracing`; or empty.
+    /// The module that wrote an ordinary event of `tracing`; or empty.
     pub fn module(&self) -> Cow<'_, str> {
         self.of_context("module")
     }
@@ -114,7 +121,7 @@ impl Entry {
 
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident: $field:ident,)+) => {
-        impl Entry {
+        impl RawEntry {
             $($(#[$doc])* pub fn $name(&self) -> Cow<'_, str> {
                 unescape(self.fields().$field)
             })+
@@ -124,13 +131,13 @@ macro_rules! texts {
 
 // What the line doesn't have is empty.
 texts! {
-    /// The stream that wrote it.
+    /// The stream that has the entry, such as `billing-7f3a9c01b2d4`.
     stream: stream,
-    /// Its event type.
+    /// The event type.
     event_type: event_type,
-    /// Its severity.
+    /// The severity: `info`, `warning`, `error` or `critical`.
     severity: severity,
-    /// The application it came from.
+    /// The program that reported the event.
     source: source,
     /// The tenant's id, or empty.
     tenant_id: tenant_id,
@@ -150,11 +157,11 @@ texts! {
     outcome: outcome_type,
     /// The description, or empty.
     description: description,
-    /// The address it came from, or empty.
+    /// The client's address, or empty.
     ip_address: ip_address,
 }
 
-impl Serialize for Entry {
+impl Serialize for RawEntry {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match serde_json::from_slice::<Json>(&self.line) {
             Ok(entry) => entry.serialize(serializer),

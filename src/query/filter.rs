@@ -23,7 +23,7 @@ const MAX_PARAMETERS: usize = 64;
 const MAX_LEN: usize = 1024;
 const DETAILS: &str = "details.";
 
-/// Which entries are wanted. The default wants all.
+/// A choice of entries. The default wants all.
 ///
 /// | parameter | an entry is wanted if |
 /// |---|---|

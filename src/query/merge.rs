@@ -14,7 +14,7 @@ use std::{
 
 use super::{
     block::{BlockReader, Found},
-    entry::Entry,
+    entry::RawEntry,
     files::Files,
     order::Order,
     page::Scanned,
@@ -34,7 +34,7 @@ pub(super) fn run(
     files: &Files,
     wanted: &Wanted,
     keep: usize,
-    give: &mut dyn FnMut(Entry) -> ControlFlow<()>,
+    give: &mut dyn FnMut(RawEntry) -> ControlFlow<()>,
 ) -> Result<(Scanned, bool)> {
     let mut plan = Plan::new(files, wanted)?;
     let mut merge = Merge {
@@ -68,7 +68,7 @@ pub(super) fn run(
         changed: Condvar::new(),
         state: Mutex::new(State::new(plan)),
     };
-    let read = thread::scope(|scope| {
+    let read: Result<()> = thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 shared.read_ahead(BlockReader::new(files, wanted, keep.saturating_add(1)))
@@ -103,7 +103,7 @@ struct Merge<'a> {
     runs: BinaryHeap<Run>,
     scanned: Scanned,
     seen: HashSet<FileStem>,
-    give: &'a mut dyn FnMut(Entry) -> ControlFlow<()>,
+    give: &'a mut dyn FnMut(RawEntry) -> ControlFlow<()>,
 }
 
 impl Merge<'_> {
@@ -135,7 +135,7 @@ impl Merge<'_> {
         }
     }
 
-    fn push(&mut self, entries: Vec<Entry>) {
+    fn push(&mut self, entries: Vec<RawEntry>) {
         if !entries.is_empty() {
             self.held += entries.len();
             self.runs.push(Run {
@@ -145,7 +145,7 @@ impl Merge<'_> {
         }
     }
 
-    fn pop(&mut self) -> Option<Entry> {
+    fn pop(&mut self) -> Option<RawEntry> {
         let mut run = self.runs.peek_mut()?;
         let entry = run.entries.pop();
         if run.entries.is_empty() {
@@ -184,14 +184,14 @@ impl Merge<'_> {
 /// A block's entries, the first last.
 struct Run {
     order: Order,
-    entries: Vec<Entry>,
+    entries: Vec<RawEntry>,
 }
 
 impl Ord for Run {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         let (a, b) = (
-            self.entries.last().map(Entry::key),
-            other.entries.last().map(Entry::key),
+            self.entries.last().map(RawEntry::key),
+            other.entries.last().map(RawEntry::key),
         );
         match self.order {
             Order::Desc => a.cmp(&b),

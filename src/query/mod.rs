@@ -33,7 +33,7 @@ mod plan;
 mod reader;
 mod tail;
 
-pub use entry::Entry;
+pub use entry::RawEntry;
 pub use filter::Filter;
 pub use order::Order;
 pub use page::{Page, PageStart, Problem, Query, Scanned};

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    entry::Entry,
+    entry::RawEntry,
     filter::Filter,
     order::{Key, Order},
 };
@@ -21,7 +21,7 @@ const OWN: [&str; 4] = ["limit", "order", "cursor", "offset"];
 /// A question for one page of entries.
 ///
 /// ```
-/// use tracing_audit::{Filter, Order, PageStart, Query};
+/// use tracing_audit::{Filter, Query, reader::{Order, PageStart}};
 ///
 /// let query = Query::parse([("actor", "ann"), ("order", "asc"), ("limit", "50")])?;
 ///
@@ -37,17 +37,18 @@ const OWN: [&str; 4] = ["limit", "order", "cursor", "offset"];
 /// ```
 #[derive(Clone, Debug)]
 pub struct Query {
-    /// Which entries.
+    /// The entries that are wanted.
     pub filter: Filter,
-    /// In which order.
+    /// The order of the entries.
     pub order: Order,
-    /// How many at most.
+    /// The most entries of a page. [`Query::parse`] allows 1 to 1000; here any number is allowed, and
+    /// all entries of a page are in memory at once.
     pub limit: usize,
-    /// Where the page begins.
+    /// The beginning of the page.
     pub start: PageStart,
 }
 
-/// Where a page begins.
+/// The beginning of a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PageStart {
     /// At the first entry.
@@ -128,7 +129,7 @@ impl Default for Query {
 /// # log.run(|| (0..5).for_each(|page| audit!("page.read", page).ignore()));
 /// # log.flush()?;
 /// # let dir = log.dir();
-/// use tracing_audit::{AuditReader, PageStart, Query};
+/// use tracing_audit::{AuditReader, Query, reader::PageStart};
 ///
 /// let reader = AuditReader::open(dir)?;
 /// let mut query = Query { limit: 2, ..Query::default() };
@@ -148,14 +149,14 @@ impl Default for Query {
 #[derive(Clone, Debug, Serialize)]
 pub struct Page {
     /// At most as many as asked for.
-    pub entries: Vec<Entry>,
-    /// Where the next page begins. `None`: there is none. The last page may turn out to be empty.
+    pub entries: Vec<RawEntry>,
+    /// The cursor of the next page; `None` if there is none. The last page may turn out to be empty.
     pub next_cursor: Option<String>,
-    /// What was read for it.
+    /// The work that the page took, and the files that could not be read.
     pub scanned: Scanned,
 }
 
-/// What was read for an answer.
+/// The work that an answer took, and the files that could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Scanned {
     /// Blocks of some 256 KiB.
@@ -164,20 +165,21 @@ pub struct Scanned {
     pub lines: u64,
     /// Bytes of these lines, uncompressed.
     pub bytes: u64,
-    /// How many files these blocks are of.
+    /// The number of files that have these blocks.
     pub files: u64,
-    /// What could not be read, so may be missing in the answer: the first 100 of them.
+    /// The first 100 parts of the log that could not be read: their entries may be missing in the
+    /// answer.
     pub problems: Vec<Problem>,
-    /// How many problems more there were.
+    /// The number of problems beyond these.
     pub more_problems: u64,
 }
 
-/// Something that could not be read.
+/// A part of the log that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Problem {
     /// The file, below the log's directory.
     pub file: String,
-    /// What is wrong with it.
+    /// The problem, in a sentence.
     pub what: String,
 }
 

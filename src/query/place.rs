@@ -16,7 +16,7 @@ use {
     std::collections::BTreeMap,
 };
 
-use super::entry::Entry;
+use super::entry::RawEntry;
 use crate::store::names::FileStem;
 
 /// Where an entry stands: as long as the log has it, there, in the live file as in its sealed twin.
@@ -84,7 +84,7 @@ pub(crate) fn read_places<'de, D: Deserializer<'de>>(
 /// An entry, and where it stands.
 #[derive(Clone, Debug)]
 pub(crate) struct Placed {
-    pub(crate) entry: Entry,
+    pub(crate) entry: RawEntry,
     #[cfg_attr(
         not(any(feature = "webhook", test)),
         expect(dead_code, reason = "only webhooks keep where an entry stands")
@@ -114,7 +114,7 @@ pub(crate) struct StreamPlace {
 /// The entries at these places; `None` where the file is gone. Those in one block in a row are read
 /// with it.
 #[cfg(any(feature = "webhook", test))]
-pub(super) fn read(files: &Files, places: &[Place]) -> Vec<Result<Option<Entry>>> {
+pub(super) fn read(files: &Files, places: &[Place]) -> Vec<Result<Option<RawEntry>>> {
     let mut last = LastBlock::default();
     let read = places.iter().map(|place| last.read(files, place));
     read.collect()
@@ -132,7 +132,7 @@ struct LastBlock {
 
 #[cfg(any(feature = "webhook", test))]
 impl LastBlock {
-    fn read(&mut self, files: &Files, place: &Place) -> Result<Option<Entry>> {
+    fn read(&mut self, files: &Files, place: &Place) -> Result<Option<RawEntry>> {
         let damaged = || {
             Error::damaged(
                 &*place.file,
@@ -145,7 +145,9 @@ impl LastBlock {
                 && place.offset + u64::from(place.len) <= live.len
             {
                 live.read(place.offset, place.len as usize, &mut self.line)?;
-                return Entry::from_line(&self.line).ok_or_else(damaged).map(Some);
+                return RawEntry::from_line(&self.line)
+                    .ok_or_else(damaged)
+                    .map(Some);
             }
             self.file = None;
             let (Some(sealed), Some(blob)) = (files.index(&stem)?, files.open_sealed(&stem)?)
@@ -164,7 +166,7 @@ impl LastBlock {
         let at = (place.offset - self.begin) as usize;
         let line = self.plain.get(at..at + place.len as usize);
         let line = line.ok_or_else(damaged)?;
-        Entry::from_line(line).ok_or_else(damaged).map(Some)
+        RawEntry::from_line(line).ok_or_else(damaged).map(Some)
     }
 
     fn has(&self, place: &Place) -> bool {

@@ -10,7 +10,7 @@ use super::backlog::{self, Backlog};
 use super::place::{self, Place, Places};
 use super::{
     cancel::Cancel,
-    entry::Entry,
+    entry::RawEntry,
     files::Files,
     filter::Filter,
     merge,
@@ -47,7 +47,7 @@ const FORMAT: &str = "tracing-audit 1";
 /// # log.flush()?;
 /// # let dir = log.dir();
 /// use std::ops::ControlFlow;
-/// use tracing_audit::{AuditReader, Filter, Order, Query};
+/// use tracing_audit::{AuditReader, Filter, Query, reader::Order};
 ///
 /// let reader = AuditReader::open(dir)?;
 /// let page = reader.page(&Query::parse([("event_type", "auth.*"), ("limit", "10")])?)?;
@@ -70,7 +70,11 @@ pub struct AuditReader {
 }
 
 impl AuditReader {
-    /// Opens the log in a directory. `Error::Io` if there is none, `Error::Version` if another
+    /// Opens the log in a directory.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if there is no log, or if it can't be read; [`Error::Version`] if another
     /// version wrote it.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
         Self::open_on(Arc::new(OsFs), Layout::of(dir.as_ref()))
@@ -105,6 +109,14 @@ impl AuditReader {
         })
     }
 
+    /// Opens a log that this process has open.
+    pub(crate) fn of_log(layout: Layout) -> Self {
+        Self {
+            files: Arc::new(Files::new(Arc::new(OsFs), layout)),
+            cancel: Cancel::default(),
+        }
+    }
+
     /// This reader for a query that may be cancelled, which then ends with an error.
     #[cfg(any(feature = "export", test))]
     pub(crate) fn cancelled_by(&self, cancel: &Cancel) -> Self {
@@ -123,7 +135,13 @@ impl AuditReader {
         self.files.layout()
     }
 
-    /// One page of entries.
+    /// Finds one page of entries. A part of the log that can't be read is named in
+    /// [`Page::scanned`], and ends nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a cursor that no page gave, [`Error::Io`] if the directory can't be
+    /// listed.
     pub fn page(&self, query: &Query) -> Result<Page> {
         let (after, skip) = match &query.start {
             PageStart::First => (None, 0),
@@ -161,20 +179,28 @@ impl AuditReader {
         })
     }
 
-    /// The entry with this id.
+    /// Finds the entry with this id; `None` if there is none. The time in a UUIDv7 leads to the block
+    /// that has the entry; for another id the whole log is read.
     ///
-    /// An id that isn't a UUIDv7 says nothing about its time: then the whole log is read.
-    pub fn get(&self, id: Uuid) -> Result<Option<Entry>> {
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the directory can't be listed.
+    pub fn get(&self, id: Uuid) -> Result<Option<RawEntry>> {
         get(&self.files, id, self.cancel.clone())
     }
 
     /// Gives every entry that the filter wants to `give`, in order, until that breaks. Memory stays
-    /// bounded, however many there are.
+    /// bounded, however many entries there are.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the directory can't be listed. A part of the log that can't be read is among
+    /// [`Scanned::problems`].
     pub fn each(
         &self,
         filter: &Filter,
         order: Order,
-        mut give: impl FnMut(Entry) -> ControlFlow<()>,
+        mut give: impl FnMut(RawEntry) -> ControlFlow<()>,
     ) -> Result<Scanned> {
         let wanted = Wanted {
             filter: filter.clone(),
@@ -186,7 +212,11 @@ impl AuditReader {
         merge::run(&self.files, &wanted, usize::MAX, &mut give).map(|(scanned, _)| scanned)
     }
 
-    /// Follows the log: gives what is written from now on, or after an entry.
+    /// Follows the log: gives the entries that are written from now on, or after an entry.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the directory can't be listed.
     pub fn tail(&self, filter: Filter, start: TailStart) -> Result<Tail> {
         Tail::new(Arc::clone(&self.files), filter, start)
     }
@@ -206,12 +236,12 @@ impl AuditReader {
 
     /// The entries at these places; `None` where the file is gone.
     #[cfg(any(feature = "webhook", test))]
-    pub(crate) fn all_at(&self, places: &[Place]) -> Vec<Result<Option<Entry>>> {
+    pub(crate) fn all_at(&self, places: &[Place]) -> Vec<Result<Option<RawEntry>>> {
         place::read(&self.files, places)
     }
 
     #[cfg(test)]
-    pub(crate) fn at(&self, place: &Place) -> Result<Option<Entry>> {
+    pub(crate) fn at(&self, place: &Place) -> Result<Option<RawEntry>> {
         self.all_at(std::slice::from_ref(place))
             .pop()
             .unwrap_or(Ok(None))
@@ -230,7 +260,7 @@ pub(super) fn millis_of(id: Uuid) -> Option<i64> {
         .checked_add(i64::from(nanos / 1_000_000))
 }
 
-pub(super) fn get(files: &Files, id: Uuid, cancel: Cancel) -> Result<Option<Entry>> {
+pub(super) fn get(files: &Files, id: Uuid, cancel: Cancel) -> Result<Option<RawEntry>> {
     let mut text = [0; 36];
     id.hyphenated().encode_lower(&mut text);
     let span = millis_of(id).map(|millis| (millis, millis));

@@ -23,7 +23,7 @@ use super::place::{Places, StreamPlace};
 use super::{
     cancel::Cancel,
     days::Days,
-    entry::Entry,
+    entry::RawEntry,
     files::Files,
     filter::Filter,
     order::millis,
@@ -46,7 +46,7 @@ const MAX_LINE: u64 = 64 << 20;
 /// The place after all of a finished file.
 const END: u64 = u64::MAX;
 
-/// Where a tail begins.
+/// The beginning of a tail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TailStart {
     /// With what is written from now on.
@@ -65,7 +65,7 @@ pub enum TailStart {
 /// # use tracing_audit::{AuditLog, audit};
 /// # let log = AuditLog::for_tests();
 /// # let dir = log.dir();
-/// use tracing_audit::{AuditReader, Filter, TailStart};
+/// use tracing_audit::{AuditReader, Filter, reader::TailStart};
 ///
 /// let mut tail = AuditReader::open(dir)?.tail(Filter::new(), TailStart::Now)?;
 /// # log.run(|| audit!("order.shipped").ignore());
@@ -286,8 +286,8 @@ impl Tail {
         )
     }
 
-    /// What was written since the last call, `limit` entries at most. Nothing, if nothing was.
-    pub fn poll(&mut self, limit: usize) -> Result<Vec<Entry>> {
+    /// The entries that were written since the last call, `limit` at most; none if there were none.
+    pub fn poll(&mut self, limit: usize) -> Result<Vec<RawEntry>> {
         Ok(self
             .poll_placed(limit)?
             .into_iter()
@@ -346,7 +346,7 @@ impl Tail {
         self.behind
     }
 
-    /// What could not be read since the last call of this.
+    /// The parts of the log that could not be read since the last call of this method.
     pub fn take_problems(&mut self) -> Vec<Problem> {
         std::mem::take(&mut self.problems)
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::problem::Problem;
 use crate::error::{Error, Result};
 
-/// What an access allows; each includes those before it.
+/// The routes that an access opens; each scope includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
@@ -46,12 +46,12 @@ impl FromStr for Scope {
     }
 }
 
-/// What one caller may do, and who it is in the records of its accesses.
+/// The rights of a caller, and its name in the entries about its accesses.
 ///
 /// An [`Authorizer`] gives it:
 ///
 /// ```
-/// use tracing_audit::{Access, Scope};
+/// use tracing_audit::http::{Access, Scope};
 ///
 /// let access = Access {
 ///     actor_type: "user".into(),
@@ -64,38 +64,37 @@ impl FromStr for Scope {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
-    /// What it is: `actor.type` in the records, such as `user` or, for a token, `api_key`.
+    /// The kind of caller: `actor.type` in the entries, such as `user` or, for a token, `api_key`.
     pub actor_type: String,
-    /// The id of the key or user: `actor.id` in the records.
+    /// The id of the token or user: `actor.id` in the entries.
     pub id: String,
-    /// What people call it: `actor.name`.
+    /// The name of the token or user: `actor.name` in the entries.
     pub name: String,
-    /// What it allows.
+    /// The routes that are open to the caller.
     pub scope: Scope,
-    /// The only tenant whose entries it sees, if it is bound to one.
+    /// The only tenant whose entries the caller sees; `None` for all.
     pub tenant: Option<String>,
 }
 
-/// Why a caller may not.
+/// The reason why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Denied {
-    /// It did not say who it is, or that is not true: 401. The text is for the log, the caller
-    /// isn't told.
+    /// The caller didn't prove who it is: 401. The text is for the log; the caller doesn't see it.
     Unauthenticated(String),
-    /// It is known, and may not: 403, with this text.
+    /// The caller is known, and lacks the right: 403, with this text.
     Forbidden(String),
 }
 
-/// Decides who may do what.
+/// Decides who may do what, in place of the log's tokens.
 ///
-/// It is asked for every request, on an async thread: it should not block. What takes longer
-/// belongs into a middleware of the application, which leaves its answer in the request's
-/// extensions.
+/// The server asks for every request, on an async thread, so an authorizer must not block. A look-up
+/// that takes longer belongs into a middleware of the application, which leaves its result in the
+/// request's extensions.
 ///
 /// ```
 /// use axum::http::request::Parts;
-/// use tracing_audit::{Access, Denied, RouterOptions, Scope};
+/// use tracing_audit::http::{Access, Denied, RouterOptions, Scope};
 ///
 /// #[derive(Clone)]
 /// struct User { id: String, email: String, is_auditor: bool } // put there by the application's own middleware
@@ -113,7 +112,11 @@ pub enum Denied {
 /// });
 /// ```
 pub trait Authorizer: Send + Sync + 'static {
-    /// What the sender of this request may do.
+    /// The access of the sender of this request.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`], which is recorded (`audit.access.denied`).
     fn authorize(&self, request: &Parts) -> Result<Access, Denied>;
 }
 

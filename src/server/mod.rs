@@ -37,6 +37,7 @@ mod recorder;
 mod serve;
 mod state;
 mod token;
+mod tokens;
 #[cfg(feature = "webhook")]
 mod webhooks;
 
@@ -45,7 +46,8 @@ use axum::{Router, middleware, routing::get};
 pub use access::{Access, Authorizer, Denied, Scope};
 pub use options::RouterOptions;
 pub use serve::{ServeOptions, Server};
-pub use token::{NewToken, TokenInfo, TokenStore};
+pub use token::{NewToken, TokenInfo};
+pub use tokens::Tokens;
 
 use crate::{error::Result, log::AuditLog};
 use state::{App, State};
@@ -58,7 +60,7 @@ impl AuditLog {
     /// | `GET /entries` | `read` | a page: the parameters of [`Filter`](crate::Filter), `limit` (100, at most 1000), `order`, and `cursor` or `offset` |
     /// | `GET /entries/{id}` | `read` | one entry |
     /// | `GET /export?format=zip` | `export` | a download (`zip`, `gz` or `ndjson`) with the parameters of a filter |
-    /// | `GET /event-types` | `read` | the [`Catalogue`](crate::Catalogue) of all sources |
+    /// | `GET /event-types` | `read` | the [`Catalogue`](crate::catalogue::Catalogue) of all sources |
     /// | `GET /event-types/{event_type}` | `read` | the JSON Schema of its records |
     /// | `GET /metrics` | `read` | Prometheus text |
     /// | `GET /healthz`, `/readyz` | none | whether the process answers; whether the log takes events |
@@ -86,14 +88,14 @@ impl AuditLog {
     /// that is refused as `audit.webhook.refused`, with the setting that it was refused for,
     /// and nothing of what was sent.
     ///
-    /// Requests need a token of the log's [`TokenStore`], unless the options give an
+    /// Requests need a token of the log's [`Tokens`], unless the options give an
     /// [`Authorizer`]. Each access is recorded as `audit.access.read`, `audit.access.exported` or
     /// `audit.access.denied`. For the caller's address in these, serve the application with axum's
     /// `into_make_service_with_connect_info::<SocketAddr>()`.
     ///
     /// ```no_run
     /// # fn main() -> tracing_audit::Result<()> {
-    /// use tracing_audit::{AuditLog, RouterOptions};
+    /// use tracing_audit::{AuditLog, http::RouterOptions};
     ///
     /// let log = AuditLog::builder("./audit").source("billing").open()?;
     /// let app: axum::Router = axum::Router::new().nest("/audit", log.router(RouterOptions::new())?);

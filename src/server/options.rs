@@ -4,12 +4,12 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::access::Authorizer;
 
-/// How the API is served. The defaults suit most.
+/// Settings of the HTTP API. The defaults suit most applications.
 ///
 /// ```
 /// # let log = tracing_audit::AuditLog::for_tests();
 /// use std::time::Duration;
-/// use tracing_audit::RouterOptions;
+/// use tracing_audit::http::RouterOptions;
 ///
 /// let options = RouterOptions::new()
 ///     .open_metrics(true)
@@ -58,7 +58,7 @@ impl RouterOptions {
         }
     }
 
-    /// Who may do what, instead of the log's tokens: a closure from the request's head to an
+    /// The authorizer in place of the log's tokens: a closure from the request's head to an
     /// [`Access`](super::Access), or a denial.
     pub fn authorizer(mut self, authorizer: impl Authorizer) -> Self {
         self.authorizer = Some(Arc::new(authorizer));
@@ -78,33 +78,34 @@ impl RouterOptions {
         self
     }
 
-    /// How many requests are answered at once; the next is refused with 503. Default: 64.
+    /// The most requests that are answered at once, 1 or more; the next is refused with 503.
+    /// Default: 64.
     pub fn max_requests(mut self, requests: usize) -> Self {
         self.requests = requests.max(1);
         self
     }
 
-    /// How many downloads run at once; the next is refused with 503. Each takes a thread and up to
-    /// a megabyte. Default: 4.
+    /// The most downloads that run at once, 1 or more; the next is refused with 503. Each takes a
+    /// thread and up to a megabyte. Default: 4.
     pub fn max_downloads(mut self, downloads: usize) -> Self {
         self.downloads = downloads.max(1);
         self
     }
 
-    /// How long an answer may take to begin. Default: 30 seconds.
+    /// The time within which an answer must begin. Default: 30 seconds.
     pub fn request_time(mut self, limit: Duration) -> Self {
         self.request_time = limit;
         self
     }
 
-    /// How long a client may take no byte of its download before it is given up. Default: 60
+    /// The time for which a client may take no byte of its download before it is given up. Default: 60
     /// seconds.
     pub fn stall_time(mut self, limit: Duration) -> Self {
         self.stall_time = limit;
         self
     }
 
-    /// What webhooks that are set over HTTP may be allowed to reach besides the public internet:
+    /// The addresses that webhooks set over HTTP may be allowed to reach besides the public internet:
     /// `private`, `loopback`, addresses, networks and host names. Default: nothing.
     #[cfg(feature = "webhook")]
     pub fn webhook_egress<T: Into<String>>(mut self, grants: impl IntoIterator<Item = T>) -> Self {

@@ -30,21 +30,21 @@ pub(super) async fn healthz() -> Response {
 
 /// `GET /readyz`: the log takes events. It tells anyone, so it tells no directories.
 pub(super) async fn readyz(Shared(app): Shared<State>) -> Response {
-    let trouble = app
+    let problems = app
         .log
         .as_ref()
-        .map(|log| log.trouble())
+        .map(|log| log.health().problems)
         .unwrap_or_default();
-    let trouble: Vec<_> = trouble
+    let problems: Vec<_> = problems
         .iter()
-        .map(|trouble| hide_directories(trouble, app.layout.root()))
+        .map(|problem| hide_directories(problem, app.layout.root()))
         .collect();
-    let (status, text) = if trouble.is_empty() {
+    let (status, text) = if problems.is_empty() {
         (StatusCode::OK, "ready")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready")
     };
-    let body = members! { "status": text, "trouble": trouble }.to_string();
+    let body = members! { "status": text, "problems": problems }.to_string();
     (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 

@@ -131,7 +131,7 @@ impl Recorder {
             .failed(reason)
             .detail("path", path)
             .detail("status", status.as_u16())
-            .detail("why", why.as_str())
+            .detail("reason", why.as_str())
         });
     }
 
@@ -194,13 +194,13 @@ mod tests {
         log.close().unwrap();
         let reader = crate::AuditReader::open(dir.path()).unwrap();
         let mut left_out = 0;
-        let count = |entry: crate::Entry| {
+        let count = |entry: crate::RawEntry| {
             let record: serde_json::Value = serde_json::from_slice(entry.line()).unwrap();
             left_out += record["details"]["unrecorded_before"].as_u64().unwrap_or(0);
             std::ops::ControlFlow::Continue(())
         };
         reader
-            .each(&crate::Filter::new(), crate::Order::Asc, count)
+            .each(&crate::Filter::new(), crate::reader::Order::Asc, count)
             .unwrap();
         assert!(made < 300, "{made}");
         assert_eq!(u64::from(made) + left_out, rounds + 1);

@@ -41,10 +41,10 @@ const STOP_TIME: Duration = Duration::from_secs(10);
 const CONNECTIONS: usize = 256;
 const HEAD_BYTES: usize = 32 * 1024;
 
-/// Where and how a server listens.
+/// Settings of a [`Server`]: its address, and the API that it serves.
 ///
 /// ```
-/// use tracing_audit::{RouterOptions, ServeOptions};
+/// use tracing_audit::http::{RouterOptions, ServeOptions};
 ///
 /// let options = ServeOptions::new(([127, 0, 0, 1], 8080).into())
 ///     .path("/log")
@@ -84,7 +84,7 @@ impl ServeOptions {
         self
     }
 
-    /// How the API is served.
+    /// The settings of the API.
     pub fn router(mut self, options: RouterOptions) -> Self {
         self.router = options;
         self
@@ -98,7 +98,7 @@ impl ServeOptions {
 /// # let log: &tracing_audit::AuditLog = &log;
 /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
 /// # runtime.block_on(async {
-/// use tracing_audit::{ServeOptions, Server};
+/// use tracing_audit::http::{ServeOptions, Server};
 ///
 /// let server = Server::bind(log, ServeOptions::new(([127, 0, 0, 1], 0).into())).await?;
 /// println!("http://{}/audit/entries", server.local_addr());
@@ -123,7 +123,7 @@ impl Server {
     ///
     /// ```no_run
     /// # async fn run() -> tracing_audit::Result<()> {
-    /// use tracing_audit::{AuditLog, ServeOptions, Server};
+    /// use tracing_audit::{AuditLog, http::{ServeOptions, Server}};
     ///
     /// // A handle of its own, so that reads are recorded, also while the application writes in the same directory.
     /// let log = AuditLog::builder("./audit").source("tracing-audit").open()?;
@@ -187,7 +187,7 @@ impl Server {
         })
     }
 
-    /// Where it listens.
+    /// The address at which the server listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }

@@ -31,36 +31,36 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 const SECRET_LEN: usize = 43;
 
-/// What is to be known of a token, and what is stored of it besides the hash.
+/// A token as it can be shown: everything but its text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TokenInfo {
-    /// 8 hexadecimal digits: names it in lists and in the records of its accesses.
+    /// The token's id, 8 hexadecimal digits: lists and the entries about accesses name it.
     pub id: String,
-    /// What people call it.
+    /// The name that people gave it.
     pub name: String,
-    /// What it allows.
+    /// The routes that the token opens.
     pub scope: Scope,
-    /// The only tenant whose entries it sees.
+    /// The only tenant whose entries the token shows; `None` for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
-    /// When it ends, an RFC 3339 instant.
+    /// The time from which the token is refused; `None` if it holds until it is revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires: Option<String>,
-    /// When it was made.
-    pub created: String,
+    pub expires: Option<Timestamp>,
+    /// The time at which the token was made.
+    pub created: Timestamp,
 }
 
 /// A token to be made.
 #[derive(Clone, Debug)]
 pub struct NewToken {
-    /// What people call it, at most 128 bytes.
+    /// A name by which people know it: 1 to 128 bytes, no control characters.
     pub name: String,
-    /// What it allows.
+    /// The routes that the token opens.
     pub scope: Scope,
-    /// The only tenant whose entries it sees.
+    /// The only tenant whose entries the token shows, as long as a name; `None` for all.
     pub tenant: Option<String>,
-    /// When it ends.
+    /// The time from which the token is refused; `None` if it holds until it is revoked.
     pub expires: Option<Timestamp>,
 }
 
@@ -76,29 +76,9 @@ struct Tokens {
     tokens: Vec<Stored>,
 }
 
-/// The tokens of one log. Cheap to clone.
-///
-/// ```
-/// # let log = tracing_audit::AuditLog::for_tests();
-/// # let dir = log.dir();
-/// use tracing_audit::{NewToken, Scope, Timestamp, TokenStore};
-///
-/// let tokens = TokenStore::open(dir);
-/// let (info, token) = tokens.create(NewToken {
-///     name: "auditor".into(),
-///     scope: Scope::Export,
-///     tenant: Some("acme".into()),
-///     expires: Some("2099-12-31T00:00:00Z".parse::<Timestamp>()?),
-/// })?;
-/// let access = tokens.verify(&token)?.expect("it is valid");
-/// assert_eq!((access.name.as_str(), access.scope), ("auditor", Scope::Export));
-///
-/// assert!(tokens.revoke(&info.id)?);
-/// assert!(tokens.verify(&token)?.is_none());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
+/// The tokens of one log, as they lie in its directory. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct TokenStore {
+pub(crate) struct TokenStore {
     document: Document,
     cache: Arc<Mutex<Option<Cache>>>,
 }
@@ -112,20 +92,20 @@ struct Cache {
 
 impl TokenStore {
     /// The tokens of the log in this directory.
-    pub fn open(dir: impl AsRef<Path>) -> Self {
+    pub(crate) fn open(dir: impl AsRef<Path>) -> Self {
         Self {
             document: Document::new(&Layout::of(dir.as_ref()), "tokens", "tokens"),
             cache: Arc::default(),
         }
     }
 
-    /// Makes a token; gives its text, which is stored nowhere and can't be had again.
-    ///
-    /// # Errors
-    ///
-    /// `Error::Invalid` for a name or tenant that can't be used, `Error::Io` if the tokens can't be
-    /// written.
-    pub fn create(&self, new: NewToken) -> Result<(TokenInfo, String)> {
+    /// Makes a token, and returns its text, which is stored nowhere. `record` runs before the token
+    /// is there.
+    pub(crate) fn create_recorded(
+        &self,
+        new: NewToken,
+        record: impl FnOnce(&TokenInfo) -> Result<()>,
+    ) -> Result<(TokenInfo, String)> {
         for (what, text) in [("name", Some(&new.name)), ("tenant", new.tenant.as_ref())] {
             if text.is_some_and(|text| {
                 text.is_empty() || text.len() > 128 || text.chars().any(char::is_control)
@@ -155,10 +135,11 @@ impl TokenStore {
                     name: new.name.clone(),
                     scope: new.scope,
                     tenant: new.tenant.clone(),
-                    expires: new.expires.map(|time| time.to_string()),
-                    created: Timestamp::now().to_string(),
+                    expires: new.expires,
+                    created: Timestamp::now(),
                     id,
                 };
+                record(&info)?;
                 let text = format!("ta_{}_{secret}", info.id);
                 tokens.tokens.push(Stored {
                     info: info.clone(),
@@ -170,11 +151,7 @@ impl TokenStore {
     }
 
     /// All tokens, the oldest first.
-    ///
-    /// # Errors
-    ///
-    /// If the tokens can't be read.
-    pub fn list(&self) -> Result<Vec<TokenInfo>> {
+    pub(crate) fn list(&self) -> Result<Vec<TokenInfo>> {
         Ok(self
             .document
             .read::<Tokens>()?
@@ -184,26 +161,23 @@ impl TokenStore {
             .collect())
     }
 
-    /// Ends a token, within a second also for servers that run. Says whether there was one with
-    /// this id.
-    ///
-    /// # Errors
-    ///
-    /// If the tokens can't be written.
-    pub fn revoke(&self, id: &str) -> Result<bool> {
+    /// Ends the token with this id; `record` runs before it is gone. False if there is none.
+    pub(crate) fn revoke_recorded(
+        &self,
+        id: &str,
+        record: impl FnOnce(&TokenInfo) -> Result<()>,
+    ) -> Result<bool> {
         self.change(|tokens| {
-            let before = tokens.tokens.len();
-            tokens.tokens.retain(|token| token.info.id != id);
-            Ok(tokens.tokens.len() < before)
+            let Some(at) = tokens.tokens.iter().position(|token| token.info.id == id) else {
+                return Ok(false);
+            };
+            record(&tokens.tokens.remove(at).info)?;
+            Ok(true)
         })
     }
 
-    /// What the holder of this token may do; `None` if it is none, or has ended.
-    ///
-    /// # Errors
-    ///
-    /// If the tokens can't be read.
-    pub fn verify(&self, token: &str) -> Result<Option<Access>> {
+    /// The access that the holder of this token has; `None` if the token is unknown or has ended.
+    pub(crate) fn verify(&self, token: &str) -> Result<Option<Access>> {
         let Some((id, secret)) = token
             .strip_prefix("ta_")
             .and_then(|rest| rest.split_once('_'))
@@ -219,13 +193,8 @@ impl TokenStore {
             return Ok(None);
         };
         let right = bool::from(stored.sha256.as_bytes().ct_eq(hash.as_bytes()));
-        let ended = match &stored.info.expires {
-            // An end that can't be read is no licence to last for ever.
-            Some(end) => end
-                .parse::<Timestamp>()
-                .map_or(true, |end| end <= Timestamp::now()),
-            None => false,
-        };
+        let expires = stored.info.expires;
+        let ended = expires.is_some_and(|end| end <= Timestamp::now());
         let TokenInfo {
             id,
             name,

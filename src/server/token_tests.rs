@@ -15,6 +15,10 @@ fn store() -> (tempfile::TempDir, TokenStore) {
     (dir, store)
 }
 
+fn unrecorded(_: &TokenInfo) -> Result<()> {
+    Ok(())
+}
+
 fn new(name: &str, expires: Option<Timestamp>) -> NewToken {
     NewToken {
         name: name.to_owned(),
@@ -27,7 +31,9 @@ fn new(name: &str, expires: Option<Timestamp>) -> NewToken {
 #[test]
 fn a_token_opens_until_it_is_revoked() {
     let (_dir, store) = store();
-    let (info, token) = store.create(new("auditor", None)).unwrap();
+    let (info, token) = store
+        .create_recorded(new("auditor", None), unrecorded)
+        .unwrap();
     assert_eq!(token.len(), "ta_".len() + 8 + 1 + 43);
     let access = store.verify(&token).unwrap().unwrap();
     assert_eq!(
@@ -35,16 +41,20 @@ fn a_token_opens_until_it_is_revoked() {
         (info.id.clone(), Scope::Export, Some("acme"))
     );
     assert_eq!(store.list().unwrap(), std::slice::from_ref(&info));
-    assert!(store.revoke(&info.id).unwrap());
-    assert!(!store.revoke(&info.id).unwrap());
+    assert!(store.revoke_recorded(&info.id, unrecorded).unwrap());
+    assert!(!store.revoke_recorded(&info.id, unrecorded).unwrap());
     assert_eq!(store.verify(&token).unwrap(), None);
 }
 
 #[test]
 fn no_other_text_opens() {
     let (_dir, store) = store();
-    let (_, token) = store.create(new("auditor", None)).unwrap();
-    let (_, other) = store.create(new("other", None)).unwrap();
+    let (_, token) = store
+        .create_recorded(new("auditor", None), unrecorded)
+        .unwrap();
+    let (_, other) = store
+        .create_recorded(new("other", None), unrecorded)
+        .unwrap();
     let swapped = format!("{}{}", &token[..12], &other[12..]);
     let last = if token.ends_with('A') { 'B' } else { 'A' };
     let changed = format!("{}{last}", &token[..token.len() - 1]);
@@ -70,8 +80,12 @@ fn a_token_ends_when_it_said() {
             Timestamp::now().as_micros() + seconds * 1_000_000,
         ))
     };
-    let (_, ended) = store.create(new("ended", after(-1))).unwrap();
-    let (_, lasts) = store.create(new("lasts", after(60))).unwrap();
+    let (_, ended) = store
+        .create_recorded(new("ended", after(-1)), unrecorded)
+        .unwrap();
+    let (_, lasts) = store
+        .create_recorded(new("lasts", after(60)), unrecorded)
+        .unwrap();
     assert_eq!(store.verify(&ended).unwrap(), None);
     assert!(store.verify(&lasts).unwrap().is_some());
 }
@@ -79,7 +93,9 @@ fn a_token_ends_when_it_said() {
 #[test]
 fn the_file_has_no_secret_and_is_its_owners() {
     let (dir, store) = store();
-    let (_, token) = store.create(new("auditor", None)).unwrap();
+    let (_, token) = store
+        .create_recorded(new("auditor", None), unrecorded)
+        .unwrap();
     let path = dir.path().join("state/tokens.json");
     let text = fs::read_to_string(&path).unwrap();
     assert!(!text.contains(&token[12..]));
@@ -92,9 +108,13 @@ fn the_file_has_no_secret_and_is_its_owners() {
 #[test]
 fn what_another_process_changes_counts_after_a_second() {
     let (dir, store) = store();
-    let (info, token) = store.create(new("auditor", None)).unwrap();
+    let (info, token) = store
+        .create_recorded(new("auditor", None), unrecorded)
+        .unwrap();
     assert!(store.verify(&token).unwrap().is_some());
-    TokenStore::open(dir.path()).revoke(&info.id).unwrap();
+    TokenStore::open(dir.path())
+        .revoke_recorded(&info.id, unrecorded)
+        .unwrap();
     // As if the second had passed.
     store.cache.lock().unwrap().as_mut().unwrap().looked =
         Instant::now().checked_sub(LOOK_EVERY).unwrap();
@@ -107,7 +127,11 @@ fn many_at_once_lose_none() {
     std::thread::scope(|scope| {
         for n in 0..8 {
             let store = store.clone();
-            scope.spawn(move || store.create(new(&format!("key {n}"), None)).unwrap());
+            scope.spawn(move || {
+                store
+                    .create_recorded(new(&format!("key {n}"), None), unrecorded)
+                    .unwrap()
+            });
         }
     });
     assert_eq!(store.list().unwrap().len(), 8);

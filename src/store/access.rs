@@ -42,7 +42,7 @@ const SET_GROUP: u32 = 0o2000;
 /// In a directory with this bit nobody removes what is another's.
 const STICKY: u32 = 0o1000;
 
-/// Who may read a log's files beside their owner; see
+/// The users who may read a log's files beside their owner; see
 /// [`AuditLogBuilder::permissions`](crate::AuditLogBuilder::permissions).
 ///
 /// ```

@@ -20,7 +20,7 @@ use crate::{
 /// # fn main() -> tracing_audit::Result<()> {
 /// # let dir = tempfile::tempdir().unwrap();
 /// # let dir = dir.path();
-/// use tracing_audit::{AuditLog, Problem};
+/// use tracing_audit::{AuditLog, health::Problem};
 ///
 /// let log = AuditLog::builder(dir)
 ///     .on_problem(|problem| match problem {
@@ -93,7 +93,7 @@ pub enum Problem {
     /// clock has kept on for as long as it jumped, three days at most.
     PruneHeldBack {
         /// How many files, and what the clock says.
-        why: String,
+        reason: String,
         /// Whether they have waited for an hour: the log is not ready then.
         lasting: bool,
     },
@@ -150,8 +150,8 @@ impl fmt::Display for Problem {
             Self::LockLost(what) => write!(f, "the lock of the audit log is gone: {what}"),
             Self::DirectoryMoved(what) => write!(f, "the audit log's directory was moved: {what}"),
             Self::ThreadDied(what) => write!(f, "a thread of the audit log died: {what}"),
-            Self::PruneHeldBack { why, lasting: _ } => {
-                write!(f, "old audit files are not removed yet: {why}")
+            Self::PruneHeldBack { reason, lasting: _ } => {
+                write!(f, "old audit files are not removed yet: {reason}")
             }
             Self::PruneResumed => f.write_str("no audit files wait for the clock any longer"),
             Self::PruneLocked(lock) => write!(
@@ -177,7 +177,7 @@ pub(crate) type Callback = Arc<dyn Fn(&Problem) + Send + Sync>;
 
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $name:ident: $kind:literal $metric:literal,)*) => {
-        /// What the log counts.
+        /// The counters of a log.
         ///
         /// ```
         /// # let log = tracing_audit::AuditLog::for_tests();
@@ -228,7 +228,7 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Records written to live files.
+    /// Entries written to live files.
     records: "counter" "tracing_audit_records_total",
     /// Bytes written to live files.
     bytes: "counter" "tracing_audit_bytes_total",
@@ -249,7 +249,7 @@ counters! {
     seal_backlog: "gauge" "tracing_audit_seal_backlog_files",
     /// Files removed by retention.
     pruned: "counter" "tracing_audit_pruned_files_total",
-    /// Records recovered from the journals of dead processes.
+    /// Entries recovered from the journals of dead processes.
     recovered: "counter" "tracing_audit_recovered_records_total",
     /// Bytes free on the log's file system, as last seen.
     free_bytes: "gauge" "tracing_audit_free_bytes",

@@ -17,22 +17,24 @@ use crate::{
 /// A range of time whose entries are kept until the hold is released.
 ///
 /// ```
-/// use tracing_audit::Hold;
+/// use tracing_audit::retention::Hold;
 ///
-/// let hold = Hold::new("case-17", "2026-10-01", "2026-10-31")?.reason("Acme v. Example, asked for by legal@example.com");
+/// let hold = Hold::new("case-17", "2026-10-01", "2026-10-31")?
+///     .with_reason("Acme v. Example, asked for by legal@example.com");
+/// assert_eq!(hold.end().unwrap().to_string(), "2026-11-01T00:00:00.000000Z");
 /// # Ok::<(), tracing_audit::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    start: Option<String>,
+    start: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    end: Option<String>,
+    end: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     reason: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    placed: Option<String>,
+    placed: Option<Timestamp>,
 }
 
 const MAX_NAME: usize = 64;
@@ -70,19 +72,18 @@ impl Hold {
                 format!("the hold ends at {end}, not after its start at {start}"),
             ));
         }
-        let text = |time: Option<Timestamp>| time.map(|time| time.to_string());
         Ok(Self {
             name,
-            start: text(start),
-            end: text(end),
+            start,
+            end,
             reason: String::new(),
             placed: None,
         })
     }
 
-    /// Why, and for whom; at most 1024 bytes are kept.
+    /// Says why the entries are held, and for whom; at most 1024 bytes are kept. Default: empty.
     #[must_use]
-    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+    pub fn with_reason(mut self, reason: impl Into<String>) -> Self {
         self.reason = reason.into();
         let end = (0..=MAX_REASON)
             .rev()
@@ -92,40 +93,34 @@ impl Hold {
         self
     }
 
-    /// Its name.
+    /// The hold's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The first instant held, an RFC 3339 text; `None` from the beginning.
-    pub fn start(&self) -> Option<&str> {
-        self.start.as_deref()
+    /// The first instant held; `None` from the log's beginning.
+    pub fn start(&self) -> Option<Timestamp> {
+        self.start
     }
 
     /// The first instant after those held; `None` without an end.
-    pub fn end(&self) -> Option<&str> {
-        self.end.as_deref()
+    pub fn end(&self) -> Option<Timestamp> {
+        self.end
     }
 
-    /// Why.
-    pub fn why(&self) -> &str {
+    /// The reason, or an empty text.
+    pub fn reason(&self) -> &str {
         &self.reason
     }
 
-    /// When it was placed.
-    pub fn placed(&self) -> Option<&str> {
-        self.placed.as_deref()
+    /// The time at which the hold was placed; `None` before that.
+    pub fn placed(&self) -> Option<Timestamp> {
+        self.placed
     }
 
     /// Whether an entry between these times, both included, can be held.
     fn covers(&self, min: Timestamp, max: Timestamp) -> bool {
-        // A bound that can't be read is no licence to remove anything.
-        let bound = |text: &Option<String>| {
-            text.as_ref()
-                .and_then(|text| text.parse::<Timestamp>().ok())
-        };
-        bound(&self.start).is_none_or(|start| start <= max)
-            && bound(&self.end).is_none_or(|end| min < end)
+        self.start.is_none_or(|start| start <= max) && self.end.is_none_or(|end| min < end)
     }
 }
 
@@ -177,7 +172,7 @@ pub(crate) fn place(
     mut hold: Hold,
     now: Timestamp,
 ) -> Result<Hold> {
-    hold.placed = Some(now.to_string());
+    hold.placed = Some(now);
     document(fs, layout).change(|holds: &mut Holds| {
         if holds.holds.iter().any(|other| other.name == hold.name) {
             return Err(Error::invalid(

@@ -36,9 +36,9 @@ use crate::{
 pub struct RecoveredStream {
     /// The stream.
     pub stream: StreamId,
-    /// How many entries were taken from its journal.
+    /// The number of entries that were taken from its journal.
     pub entries: u64,
-    /// How many of the files that it left are sealed now.
+    /// The number of its files that are sealed now.
     pub sealed_files: u64,
     /// Each failure in a sentence, with the file. The next recovery tries again.
     pub problems: Vec<String>,

@@ -45,16 +45,16 @@ use crate::{
     journal::{Durability, Fate, Producer, PushError},
 };
 
-/// Which sealed files a pruning has removed, or, in a
+/// The sealed files that a pruning has removed, or, in a
 /// [preview](crate::AuditReader::prune_preview), would remove.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Pruned {
     /// The files, the oldest first.
     pub files: Vec<PrunedFile>,
-    /// How many bytes these files take on the disk.
+    /// The bytes that these files take on the disk.
     pub bytes: u64,
-    /// How many more files are past the retention, and stay because a [`Hold`](crate::Hold) keeps
+    /// The number of files that are past the retention, and stay because a [`Hold`](crate::retention::Hold) keeps
     /// them.
     pub held: u64,
     /// The files that are past the retention by this machine's clock, and stay because the clock

@@ -96,7 +96,7 @@ fn a_clock_that_is_a_year_ahead_removes_nothing_and_is_reported() {
         let problems = machine.problems();
         let [
             Problem::PruneHeldBack {
-                why,
+                reason,
                 lasting: false,
             },
         ] = &*problems
@@ -104,10 +104,10 @@ fn a_clock_that_is_a_year_ahead_removes_nothing_and_is_reported() {
             panic!("{problems:?}");
         };
         assert!(
-            why.starts_with("5 files are past their retention at 202"),
-            "{why}"
+            reason.starts_with("5 files are past their retention at 202"),
+            "{reason}"
         );
-        assert!(why.contains("72 h 1 min more"), "{why}");
+        assert!(reason.contains("72 h 1 min more"), "{reason}");
         assert!(machine.health.trouble().is_empty());
         assert_eq!(machine.types(), ["audit.log.prune_held_back"]);
         // It lasts, through restarts of the process.

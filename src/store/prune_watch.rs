@@ -38,7 +38,7 @@ pub struct ClockWait {
 }
 
 impl ClockWait {
-    /// How many files wait.
+    /// The number of files that wait.
     pub fn files(&self) -> u64 {
         self.files
     }
@@ -204,7 +204,7 @@ impl Watch {
         };
         let report = |lasting| {
             health.report(&Problem::PruneHeldBack {
-                why: waiting.to_string(),
+                reason: waiting.to_string(),
                 lasting,
             });
         };

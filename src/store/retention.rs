@@ -24,7 +24,7 @@ pub(super) const MICROS_PER_DAY: i64 = 86_400_000_000;
 /// So long after its retention a file waits for webhooks.
 const PATIENCE: i64 = 7 * MICROS_PER_DAY;
 
-/// How long records are kept. The default is 90 days.
+/// The time and the room that entries get. The default is 90 days, and no limit of room.
 ///
 /// ```
 /// use tracing_audit::Retention;
@@ -121,7 +121,7 @@ impl Retention {
     }
 }
 
-/// Which limit of a [`Retention`] a file is past.
+/// The limit of a [`Retention`] that a file is past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PruneReason {
@@ -165,17 +165,17 @@ impl PrunedFile {
         self.stem.to_string()
     }
 
-    /// Which limit it is past.
+    /// The limit that the file is past.
     pub fn reason(&self) -> PruneReason {
         self.reason
     }
 
-    /// How many bytes it takes on the disk.
+    /// The bytes that the file takes on the disk.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// How many entries it has; `None` if it can't be read.
+    /// The number of entries in the file; `None` if it can't be read.
     pub fn entries(&self) -> Option<u64> {
         self.lines
     }

@@ -22,7 +22,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// What to do when a watermark is passed. Each level is reported to the callback, in the metrics
+/// The action when a watermark is passed. Each level is reported to the callback, in the metrics
 /// and in the log, whatever is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -39,7 +39,7 @@ pub enum SpaceAction {
 /// The free space, in bytes, at which something is done, and what.
 ///
 /// ```
-/// use tracing_audit::{SpaceAction, Watermarks};
+/// use tracing_audit::health::{SpaceAction, Watermarks};
 ///
 /// // Rather lose the oldest month than stand still:
 /// let watermarks = Watermarks::default().low(4 << 30, SpaceAction::Prune).very_low(1 << 30, SpaceAction::PruneOldest);
@@ -77,7 +77,7 @@ impl Watermarks {
         self
     }
 
-    /// When nothing more fits. Default: [`SpaceAction::Prune`].
+    /// The action when nothing more fits. Default: [`SpaceAction::Prune`].
     #[must_use]
     pub fn full(mut self, action: SpaceAction) -> Self {
         self.full = action;

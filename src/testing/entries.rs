@@ -5,7 +5,7 @@ use std::{fmt, ops::Index, slice, sync::Arc, vec};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{Entry, Result};
+use crate::{RawEntry, Result};
 
 /// Entries of a [`TestLog`](super::TestLog), in the order in which the log took them.
 ///
@@ -195,16 +195,16 @@ impl fmt::Debug for TestEntries {
     }
 }
 
-/// An entry of a [`TestLog`](super::TestLog): an [`Entry`] whose JSON can be indexed, as in
+/// An entry of a [`TestLog`](super::TestLog): an [`RawEntry`] whose JSON can be indexed, as in
 /// `entry["details"]["amount"]`. A missing value is `null`.
 #[derive(Clone)]
 pub struct TestEntry {
-    entry: Arc<Entry>,
+    entry: Arc<RawEntry>,
     value: Arc<Value>,
 }
 
 impl TestEntry {
-    pub(super) fn parse(entry: Entry) -> Result<Self> {
+    pub(super) fn parse(entry: RawEntry) -> Result<Self> {
         Ok(Self {
             value: Arc::new(entry.parse()?),
             entry: Arc::new(entry),
@@ -218,9 +218,9 @@ impl TestEntry {
 }
 
 impl std::ops::Deref for TestEntry {
-    type Target = Entry;
+    type Target = RawEntry;
 
-    fn deref(&self) -> &Entry {
+    fn deref(&self) -> &RawEntry {
         &self.entry
     }
 }

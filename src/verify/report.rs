@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-/// What [`AuditReader::verify`](crate::AuditReader::verify) found. As JSON it is what
-/// `tracing-audit verify --format json` prints.
+/// The result of [`AuditReader::verify`](crate::AuditReader::verify). `tracing-audit verify
+/// --format json` prints it as JSON.
 ///
 /// ```
 /// # let log = tracing_audit::AuditLog::for_tests();
@@ -25,13 +25,13 @@ use serde::Serialize;
 pub struct VerifyReport {
     /// Whether there are no problems; notes don't count.
     pub ok: bool,
-    /// How many streams have files.
+    /// The number of streams that have files.
     pub streams: u64,
-    /// How many sealed files were read.
+    /// The number of sealed files that were read.
     pub sealed_files: u64,
-    /// How many live files were read, without those that are sealed already.
+    /// The number of live files that were read, without those that are sealed already.
     pub live_files: u64,
-    /// How many entries these files hold.
+    /// The number of entries in these files.
     pub entries: u64,
     /// The problems and notes, in the order of the files and streams.
     pub findings: Vec<Finding>,
@@ -55,22 +55,22 @@ impl VerifyReport {
     }
 }
 
-/// One thing that was found.
+/// A fact about the log that someone who relies on it should know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
     /// Whether the finding is a problem, or only worth knowing.
     pub level: FindingLevel,
-    /// What it is.
+    /// The kind of finding.
     pub kind: FindingKind,
-    /// Where: a file below the log's directory, like `sealed/dt=2026-11-21/….jsonl.gz`, or a
+    /// The place: a file below the log's directory, like `sealed/dt=2026-11-21/….jsonl.gz`, or a
     /// stream, like `stream billing-7f3a9c`.
     pub place: String,
-    /// What was found there, whether entries may be missing, and what to do, in a sentence or two.
+    /// A sentence or two: the finding, whether entries may be missing, and what to do.
     pub what: String,
 }
 
-/// How serious a finding is.
+/// The gravity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -83,7 +83,7 @@ pub enum FindingLevel {
     Note,
 }
 
-/// What kind of finding it is.
+/// The kind of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

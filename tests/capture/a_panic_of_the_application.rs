@@ -67,7 +67,7 @@ fn its_callback_and_its_layers_end_no_thread_of_the_log() {
     until("the writer reports", || callback.load(Relaxed) > before);
     audit!("job.done").wait().unwrap();
     assert_eq!(layer.load(Relaxed), callback.load(Relaxed));
-    let trouble = log.trouble();
+    let trouble = log.health().problems;
     for whose in ["`on_problem` panicked", "a `tracing` layer panicked"] {
         let told = trouble.iter().filter(|what| what.contains(whose)).count();
         assert_eq!(told, 1, "{trouble:?}");

@@ -21,7 +21,8 @@ use tower_layer::Layer as _;
 use tower_service::Service as _;
 use tracing::{Instrument as _, field::Empty, info_span};
 use tracing_audit::{
-    Actor, AuditContext, AuditContextLayer, AuditLog, AuditUpdateLayer, audit, audit_context,
+    Actor, AuditContext, AuditLog, audit, audit_context,
+    tower::{RequestContextLayer, RequestUpdateLayer},
 };
 use tracing_subscriber::prelude::*;
 
@@ -124,7 +125,7 @@ fn an_extractor_makes_the_actor_known_for_the_rest_of_the_request() {
     let app = Router::new()
         .route("/", get(work))
         .layer(middleware::from_fn(around))
-        .layer(AuditContextLayer::new());
+        .layer(RequestContextLayer::new());
     let records = served(app, &USERS);
     each_of_its_user(
         &records,
@@ -157,12 +158,12 @@ fn a_layer_after_the_authentication_makes_it_known() {
     let inner = || {
         Router::new()
             .route("/", get(work))
-            .layer(AuditUpdateLayer::new(|request| {
+            .layer(RequestUpdateLayer::new(|request| {
                 request.extensions.get::<User>().map(known)
             }))
             .layer(middleware::from_fn(authenticate))
     };
-    let records = served(inner().layer(AuditContextLayer::new()), &USERS);
+    let records = served(inner().layer(RequestContextLayer::new()), &USERS);
     each_of_its_user(
         &records,
         &[
@@ -192,7 +193,7 @@ fn the_hook_of_the_layer_keeps_all_of_the_actor() {
     };
     let app = Router::new()
         .route("/", get(work))
-        .layer(AuditContextLayer::new().actor(hook));
+        .layer(RequestContextLayer::new().actor(hook));
     each_of_its_user(&served(app, &USERS), &[("work.done", true)]);
 }
 
@@ -213,7 +214,7 @@ fn a_span_between_the_layer_and_the_handler_hides_nothing() {
     let app = Router::new()
         .route("/", get(work))
         .layer(middleware::from_fn(in_span))
-        .layer(AuditContextLayer::new());
+        .layer(RequestContextLayer::new());
     each_of_its_user(
         &served(app, &USERS),
         &[("work.done", true), ("work.continued", true)],
@@ -250,7 +251,7 @@ fn what_a_service_learns_in_its_call_holds_for_its_future() {
         .unwrap();
     let subscriber = tracing_subscriber::registry().with(log.layer());
     tracing::dispatcher::with_default(&subscriber.into(), || {
-        let mut service = AuditContextLayer::new().layer(Early);
+        let mut service = RequestContextLayer::new().layer(Early);
         let mut made = [
             pin!(service.call(http::Request::new(()))),
             pin!(service.call(http::Request::new(()))),

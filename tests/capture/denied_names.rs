@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tracing_audit::{
-    Actor, AuditEvent, AuditLog, Resource, Secret, SecretForm, audit, audited, catalogue, hashed,
-    mask, unredacted,
+    Actor, AuditEvent, AuditLog, Resource, audit, audited, catalogue, catalogue::SecretForm,
+    hashed, mask, redact::Secret, unredacted,
 };
 use tracing_subscriber::prelude::*;
 

@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use tracing_audit::{AuditLog, NotDurable, Problem, audit};
+use tracing_audit::{AuditLog, NotDurable, audit, health::Problem};
 use tracing_subscriber::{fmt, prelude::*};
 
 #[derive(Clone, Default)]

@@ -103,7 +103,7 @@ fn an_entry_shows_that_it_came_as_an_ordinary_event_and_whose_it_is() {
     let mut read = Vec::new();
     let reader = AuditReader::open(dir.path()).unwrap();
     let filter = Filter::parse([("event_type", "import.*"), ("event_type", "plain.*")]).unwrap();
-    let scanned = reader.each(&filter, tracing_audit::Order::Asc, |entry| {
+    let scanned = reader.each(&filter, tracing_audit::reader::Order::Asc, |entry| {
         let captured = (entry.captured().into_owned(), entry.module().into_owned());
         read.push(captured);
         std::ops::ControlFlow::Continue(())

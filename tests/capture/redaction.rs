@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tracing_audit::{
-    Actor, AuditContext, AuditLog, HashKey, Resource, Secret, audit, audit_context, hashed, mask,
-    unredacted,
+    Actor, AuditContext, AuditLog, HashKey, Resource, audit, audit_context, hashed, mask,
+    redact::Secret, unredacted,
 };
 use tracing_subscriber::prelude::*;
 

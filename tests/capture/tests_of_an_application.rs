@@ -9,7 +9,9 @@ use std::{
 };
 
 use tracing::instrument::WithSubscriber as _;
-use tracing_audit::{AuditLog, AuditReader, Hold, Query, audit, hashed, testing::TestLog};
+use tracing_audit::{
+    AuditLog, AuditReader, Query, audit, hashed, retention::Hold, testing::TestLog,
+};
 use tracing_subscriber::prelude::*;
 
 /// What an assertion panics with.
@@ -192,7 +194,8 @@ fn a_closed_log_refuses_and_can_be_read() {
 fn entries_of_the_log_itself_are_left_out() {
     let log = AuditLog::for_tests();
     log.run(|| pay("ann", 1));
-    log.place_hold(Hold::new("case-7", "2025-01-01", "2025-01-02").unwrap())
+    log.holds()
+        .place(Hold::new("case-7", "2025-01-01", "2025-01-02").unwrap())
         .unwrap();
     assert_eq!(log.entries().types(), ["payment.approved"]);
     let reader = AuditReader::open(log.dir()).unwrap();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tracing::info_span;
-use tracing_audit::{Actor, AuditContext, AuditLog, Hold, audit, audit_context};
+use tracing_audit::{Actor, AuditContext, AuditLog, audit, audit_context, retention::Hold};
 use tracing_subscriber::prelude::*;
 
 fn actors(emit: impl FnOnce(&AuditLog)) -> Vec<Value> {
@@ -86,7 +86,7 @@ fn the_system_is_the_actor_where_that_is_said() {
             .run(|| audit!("actor.system"));
         // What the log says of itself.
         let hold = Hold::new("case-7", "2025-01-01", "2025-01-31").unwrap();
-        log.place_hold(hold).unwrap();
+        log.holds().place(hold).unwrap();
     });
     assert_eq!(
         actors,

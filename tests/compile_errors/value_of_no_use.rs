@@ -1,4 +1,4 @@
-use tracing_audit::{Secret, audit};
+use tracing_audit::{audit, redact::Secret};
 
 struct Plain;
 

@@ -21,7 +21,7 @@ fn a_closed_log_stays_closed() {
         let late = audit!("app.late");
         assert_eq!(late.wait(), Err(NotDurable::Closed));
         assert_eq!(log.counters().refused, 1);
-        assert_eq!(log.trouble(), ["the log is closed"]);
+        assert_eq!(log.health().problems, ["the log is closed"]);
         log.close().unwrap();
     })
     .ends_well();

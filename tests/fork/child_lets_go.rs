@@ -35,7 +35,7 @@ fn the_parent_goes_on_recording() {
             0 => Some(fork(|| drop(log.take()))),
             1 => Some(fork(|| log.as_ref().unwrap().close().unwrap())),
             2 => Some(fork(|| {
-                log.as_ref().unwrap().prune();
+                log.as_ref().unwrap().request_pruning();
                 log.as_ref().unwrap().close().unwrap();
                 drop(log.take());
             })),
@@ -58,7 +58,7 @@ fn the_parent_goes_on_recording() {
     }
     audit!("parent.done").wait().unwrap();
     let log = log.unwrap();
-    assert_eq!(log.trouble(), [""; 0]);
+    assert_eq!(log.health().problems, [""; 0]);
     log.close().unwrap();
 
     let found = crate::support::ids(dir.path());

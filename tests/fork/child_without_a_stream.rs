@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::forking::{exit, fork, limit_files};
-use tracing_audit::{AuditLog, NotDurable, Problem, audit};
+use tracing_audit::{AuditLog, NotDurable, audit, health::Problem};
 use tracing_subscriber::prelude::*;
 
 #[test]
@@ -42,7 +42,7 @@ fn its_events_are_refused_and_that_is_reported() {
         assert_eq!(log.counters().refused, 10);
         let said = problems.lock().unwrap().clone();
         assert!(matches!(&said[..], [Problem::StreamFailed(_)]), "{said:?}");
-        assert_eq!(log.trouble(), [said[0].to_string()]);
+        assert_eq!(log.health().problems, [said[0].to_string()]);
 
         limit_files(limit);
         let mut refused = 10;
@@ -53,7 +53,7 @@ fn its_events_are_refused_and_that_is_reported() {
         });
         assert_eq!(log.counters().refused, refused);
         assert_eq!(problems.lock().unwrap()[1..], [Problem::WriteRecovered]);
-        assert_eq!(log.trouble(), [""; 0]);
+        assert_eq!(log.health().problems, [""; 0]);
         log.close().unwrap();
     });
     child.ends_well();
@@ -99,7 +99,8 @@ fn it_opens_none_in_another_directory() {
             fs::create_dir(&name).unwrap();
             crate::support::until("it is tried again", || {
                 assert!(!audit!("child.step").is_recorded());
-                log.trouble()[0].contains("is not the directory in which the log was opened")
+                log.health().problems[0]
+                    .contains("is not the directory in which the log was opened")
             });
             fs::remove_dir(&name).unwrap();
             fs::rename(dir.path().join("moved"), &name).unwrap();

@@ -80,7 +80,7 @@ fn children_record_and_end_whenever_they_are_forked() {
                     if n % 64 == 0 {
                         receipt.wait().unwrap();
                         // Takes and releases locks of files.
-                        log.holds().unwrap();
+                        log.holds().list().unwrap();
                     }
                 }
             });

@@ -13,8 +13,9 @@ use std::{
 
 use tempfile::TempDir;
 use tracing_audit::{
-    AuditLog, AuditLogBuilder, Hold, NewToken, Outcome, Receipt, Retention, Scope, Severity,
-    Timestamp, TokenStore, audit, hashed,
+    AuditLog, AuditLogBuilder, Outcome, Receipt, Retention, Severity, Timestamp, audit, hashed,
+    http::{NewToken, Scope},
+    retention::Hold,
     webhook::{Batching, DeliveryOrder, FormatName, FormatOptions, Replay, Webhook, WebhookReport},
 };
 use tracing_subscriber::prelude::*;
@@ -279,7 +280,7 @@ fn webhooks(dir: &Path, receiver: &str) {
         .open()
         .unwrap();
     log.trust_clock().unwrap();
-    log.prune();
+    log.request_pruning();
     until("the summer is pruned", || {
         let sealed = files(&dir.join("sealed"));
         sealed.len() == 1 && !sealed[0].to_string_lossy().contains("2025-07")
@@ -290,10 +291,12 @@ fn webhooks(dir: &Path, receiver: &str) {
         tenant: None,
         expires: None,
     };
-    let (_, token) = TokenStore::open(dir).create(new).unwrap();
+    let (_, token) = log.tokens().create(new).unwrap();
     say(format_args!("token {token}"));
     let hold = Hold::new("case-7", "2025-11-01", "2025-11-30").unwrap();
-    log.place_hold(hold.reason("Acme v. Example")).unwrap();
+    log.holds()
+        .place(hold.with_reason("Acme v. Example"))
+        .unwrap();
     log.rotate_hash_key("k2").unwrap();
     audited(&log, || {
         said(audit!(

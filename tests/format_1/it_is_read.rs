@@ -8,7 +8,7 @@ use std::{
 };
 
 use axum::{Router, http::header};
-use tracing_audit::{AuditLog, AuditReader, RouterOptions};
+use tracing_audit::{AuditLog, AuditReader, http::RouterOptions};
 
 use crate::{
     fixture::{ATTEMPTED, EMAIL, Fixture, UNREAD},
@@ -111,7 +111,7 @@ fn every_entry_is_there_once_and_the_log_is_whole() {
 fn settings_hold_as_they_did() {
     let fixture = Fixture::unpack();
     let log = fixture.open();
-    let holds = log.holds().unwrap();
+    let holds = log.holds().list().unwrap();
     assert_eq!(holds.len(), 1);
     assert_eq!(holds[0].name(), "case-7");
 

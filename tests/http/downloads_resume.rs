@@ -14,7 +14,10 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
-use tracing_audit::{AuditLog, RouterOptions, Scope, ServeOptions, Server, Timestamp};
+use tracing_audit::{
+    AuditLog, Timestamp,
+    http::{RouterOptions, Scope, ServeOptions, Server},
+};
 
 /// The lines of all entries, the manifest left out.
 fn unzip(bytes: &[u8]) -> Vec<String> {

@@ -3,7 +3,11 @@
 use crate::http::served;
 use axum::http::header;
 use serde_json::Value;
-use tracing_audit::{AuditLog, RouterOptions, SpaceAction, Watermarks};
+use tracing_audit::{
+    AuditLog,
+    health::{SpaceAction, Watermarks},
+    http::RouterOptions,
+};
 use tracing_subscriber::prelude::*;
 
 #[tokio::test]
@@ -184,12 +188,14 @@ async fn readiness_follows_the_logs_trouble() {
     let app = axum::Router::new().nest("/audit", log.router(RouterOptions::new()).unwrap());
     let full = crate::http::Served { log, app, ..well };
     crate::http::record_one(&full.log);
-    crate::support::until("it is in trouble", || !full.log.trouble().is_empty());
+    crate::support::until("it is in trouble", || {
+        !full.log.health().problems.is_empty()
+    });
     let answer = full.get("/audit/readyz").await;
     assert_eq!(answer.status.as_u16(), 503);
     let json = answer.json();
     assert_eq!(json["status"], "not ready");
-    assert!(!json["trouble"].as_array().unwrap().is_empty());
+    assert!(!json["problems"].as_array().unwrap().is_empty());
     assert!(!json.to_string().contains(dir.path().to_str().unwrap()));
     assert_eq!(full.get("/audit/healthz").await.status, 200);
     full.log.close().unwrap();
@@ -225,9 +231,9 @@ async fn readiness_tells_no_directory_whatever_it_is_called() {
             layer,
             || tracing::info!(target: "audit", event_type = "invoice.sent"),
         );
-        !broken.log.trouble().is_empty()
+        !broken.log.health().problems.is_empty()
     });
-    let told = broken.log.trouble().concat();
+    let told = broken.log.health().problems.concat();
     assert!(told.contains(dir.to_str().unwrap()), "{told}");
     let answer = broken.get("/audit/readyz").await.json().to_string();
     for part in ["customer", "secret", "plan", "tmp/", "live/"] {

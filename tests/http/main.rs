@@ -13,5 +13,6 @@ mod support;
 mod downloads_resume;
 mod gives_pages_and_entries;
 mod says_who_may_read;
+mod tokens_are_recorded;
 mod webhooks_are_managed;
 mod webhooks_deliver;

@@ -7,7 +7,7 @@ use axum::{
     body::Body,
     http::{Method, Request, header},
 };
-use tracing_audit::{Access, Denied, RouterOptions, Scope, read_only_router};
+use tracing_audit::http::{Access, Denied, RouterOptions, Scope, read_only_router};
 
 async fn with(served: &Served, path: &str, authorization: Option<&str>) -> Answer {
     let mut request = Request::get(path);

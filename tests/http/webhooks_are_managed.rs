@@ -10,7 +10,8 @@ use axum::{
 };
 use serde_json::{Value, json};
 use tracing_audit::{
-    AuditLog, RouterOptions, Scope, read_only_router,
+    AuditLog,
+    http::{RouterOptions, Scope, read_only_router},
     webhook::{SigningSecret, Webhook},
 };
 

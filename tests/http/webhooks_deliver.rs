@@ -10,7 +10,7 @@ use crate::receiver::{Receiver, SAYS};
 use crate::support::HANGS;
 use axum::http::Method;
 use serde_json::{Value, json};
-use tracing_audit::RouterOptions;
+use tracing_audit::http::RouterOptions;
 
 const HOOKS: &str = "/audit/webhooks";
 

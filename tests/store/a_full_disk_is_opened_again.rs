@@ -11,7 +11,8 @@ use std::{
 use crate::mounts::{Mounted, may_mount};
 use crate::support::{Victim, say};
 use tracing_audit::{
-    AuditLog, AuditLogBuilder, AuditReader, Retention, SpaceAction, Watermarks, WhenFull, audit,
+    AuditLog, AuditLogBuilder, AuditReader, Retention, WhenFull, audit,
+    health::{SpaceAction, Watermarks},
 };
 use tracing_subscriber::prelude::*;
 

@@ -15,7 +15,10 @@ use crate::{
     mounts::{Mounted, may_mount},
     support::{until, wait_for},
 };
-use tracing_audit::{AuditLog, NotDurable, SpaceAction, Watermarks, audit};
+use tracing_audit::{
+    AuditLog, NotDurable, audit,
+    health::{SpaceAction, Watermarks},
+};
 use tracing_subscriber::prelude::*;
 
 /// A small file system for the test `name`, if one can be mounted.
@@ -71,13 +74,15 @@ fn callers_wait_and_everything_is_there_when_space_returns() {
             ids
         });
         until("the log notices that the disk is full", || {
-            log.trouble()
+            log.health()
+                .problems
                 .iter()
                 .any(|trouble| trouble.contains("can't be written"))
         });
         // The journal fills up, and the caller stands still.
         until("the caller waits", || {
-            log.trouble()
+            log.health()
+                .problems
                 .iter()
                 .any(|trouble| trouble.contains("nearly full"))
         });
@@ -93,13 +98,14 @@ fn callers_wait_and_everything_is_there_when_space_returns() {
             if finished.load(Ordering::Acquire) {
                 Ok(())
             } else {
-                Err(log.trouble())
+                Err(log.health().problems)
             }
         });
         emitter.join().unwrap()
     });
     until("all is well again", || {
-        !log.trouble()
+        !log.health()
+            .problems
             .iter()
             .any(|trouble| trouble.contains("can't be written"))
     });

@@ -80,7 +80,7 @@ fn an_event_without_a_log_is_told_of_once_and_counted() {
         for _ in 0..3 {
             assert!(!audit!("app.lost").is_recorded());
         }
-        assert_eq!(tracing_audit::events_without_log(), 3);
+        assert_eq!(tracing_audit::health::events_without_log(), 3);
         return;
     }
     // What it writes to standard error has to be seen.

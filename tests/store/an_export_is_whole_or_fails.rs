@@ -2,7 +2,7 @@
 
 use std::io;
 
-use tracing_audit::{AuditLog, AuditReader, ExportFormat, Filter, audit};
+use tracing_audit::{AuditLog, AuditReader, Filter, audit, reader::ExportFormat};
 
 #[test]
 fn an_export_is_whole_unless_it_is_cancelled() {

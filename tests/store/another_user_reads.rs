@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, fs, io, path::Path, time::Duration};
 
 use crate::user::{APP, OTHER, STRANGER, all_belongs_to, home, is_root, play, tree};
 use tracing_audit::{
-    AuditLog, AuditReader, NewToken, Permissions, Query, Scope, TokenStore, audit,
+    AuditLog, AuditReader, Permissions, Query, audit,
+    http::{NewToken, Scope},
 };
 use tracing_subscriber::prelude::*;
 
@@ -28,7 +29,7 @@ fn write(dir: &Path, permissions: Option<Permissions>) {
     crate::support::until("a file is sealed", || {
         !crate::support::files(&dir.join("sealed")).is_empty()
     });
-    TokenStore::open(dir).create(token("app")).unwrap();
+    log.tokens().create(token("app")).unwrap();
     let _ = log.hashes_of("ann@example.com");
     crate::forking::exit(0);
 }

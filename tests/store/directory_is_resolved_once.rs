@@ -13,8 +13,9 @@ use std::{
 use axum::{Router, body::Body, http::Request};
 use tower::ServiceExt as _;
 use tracing_audit::{
-    AuditLog, AuditReader, NewToken, Problem, Query, RouterOptions, Scope, TokenStore, audit,
-    read_only_router,
+    AuditLog, AuditReader, Query, audit,
+    health::Problem,
+    http::{NewToken, RouterOptions, Scope, read_only_router},
 };
 use tracing_subscriber::prelude::*;
 
@@ -96,10 +97,7 @@ fn another_working_directory_is_no_other_log() {
     env::set_current_dir(first.path()).unwrap();
     let (log, moved) = open("./audit");
     let mut ids = record(&log, 20);
-    let (reader, tokens) = (
-        AuditReader::open("audit").unwrap(),
-        TokenStore::open("audit"),
-    );
+    let reader = AuditReader::open("audit").unwrap();
     let options = || RouterOptions::new().unrecorded_reads(true);
     let routers = [
         log.router(options()).unwrap(),
@@ -108,9 +106,9 @@ fn another_working_directory_is_no_other_log() {
 
     env::set_current_dir(second.path()).unwrap();
     ids.extend(record(&log, 20));
-    let (_, token) = tokens.create(new_token("first")).unwrap();
-    let late = TokenStore::open(log.dir());
-    assert_eq!(late.list().unwrap().len(), 1);
+    let (_, token) = log.tokens().create(new_token("first")).unwrap();
+    assert_eq!(log.tokens().list().unwrap().len(), 1);
+    assert_eq!(reader.tokens().unwrap().len(), 1);
     let late = AuditReader::open(log.dir()).unwrap();
     for reader in [&reader, &late] {
         assert_eq!(found(reader), ids);
@@ -121,7 +119,7 @@ fn another_working_directory_is_no_other_log() {
     }
     assert!(log.webhooks().list().unwrap().is_empty());
     drop(log.webhooks().run().unwrap());
-    log.prune();
+    log.request_pruning();
     log.close().unwrap();
 
     assert_eq!(
@@ -156,7 +154,7 @@ fn a_release_that_is_swapped_takes_no_log_along() {
     symlink(at("1"), at("current")).unwrap();
     let named = at("current/audit");
     let (log, moved) = open(&named);
-    let (reader, tokens) = (AuditReader::open(&named).unwrap(), TokenStore::open(&named));
+    let reader = AuditReader::open(&named).unwrap();
     let options = RouterOptions::new().unrecorded_reads(true);
     let router = log.router(options).unwrap();
     let mut ids = record(&log, 20);
@@ -164,7 +162,7 @@ fn a_release_that_is_swapped_takes_no_log_along() {
     symlink(at("2"), at("next")).unwrap();
     fs::rename(at("next"), at("current")).unwrap();
     ids.extend(record(&log, 20));
-    let (_, token) = tokens.create(new_token("first")).unwrap();
+    let (_, token) = log.tokens().create(new_token("first")).unwrap();
     crate::support::until("it is reported", || {
         ids.extend(record(&log, 1));
         !moved.lock().unwrap().is_empty()

@@ -24,8 +24,9 @@ use crate::{
     support::{Victim, say},
 };
 use tracing_audit::{
-    AuditLog, AuditLogBuilder, AuditReader, FindingKind, Permissions, Problem, VerifyReport,
-    WhenFull, audit,
+    AuditLog, AuditLogBuilder, AuditReader, Permissions, WhenFull, audit,
+    health::Problem,
+    reader::{FindingKind, VerifyReport},
 };
 use tracing_subscriber::prelude::*;
 

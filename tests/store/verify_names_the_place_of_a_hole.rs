@@ -8,7 +8,8 @@ use std::{
 };
 
 use tracing_audit::{
-    AuditLog, AuditLogBuilder, AuditReader, Finding, FindingKind, Retention, VerifyReport, audit,
+    AuditLog, AuditLogBuilder, AuditReader, Retention, audit,
+    reader::{Finding, FindingKind, VerifyReport},
 };
 use tracing_subscriber::prelude::*;
 
@@ -372,7 +373,7 @@ fn a_removal_stays_known_when_its_entry_is_removed_itself() {
     let late = pruner("late", of("shop").iter().map(size).sum::<u64>() / 2);
     let live = || crate::support::files(&dir.path().join("live"));
     crate::support::until("the entry about it is removed", || {
-        late.prune();
+        late.request_pruning();
         let unsealed = live().iter().any(|path| name(path).contains("-early-"));
         !unsealed && of("early").is_empty()
     });

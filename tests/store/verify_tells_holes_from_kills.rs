@@ -9,7 +9,8 @@ use std::{
 
 use crate::support::{Victim, say};
 use tracing_audit::{
-    AuditLog, AuditLogBuilder, AuditReader, FindingKind, Retention, VerifyReport, audit,
+    AuditLog, AuditLogBuilder, AuditReader, Retention, audit,
+    reader::{FindingKind, VerifyReport},
 };
 use tracing_subscriber::prelude::*;
 
@@ -133,7 +134,7 @@ fn nothing_that_living_processes_do_is_a_problem() {
             });
             scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
-                    log.prune();
+                    log.request_pruning();
                     std::thread::sleep(Duration::from_millis(3));
                 }
             });

@@ -12,7 +12,7 @@ use crate::{
     support::{Victim, child, ids, records, recovered, say, until},
 };
 use serde_json::Value;
-use tracing_audit::{AuditLog, AuditReader, Hold, Timestamp, audit};
+use tracing_audit::{AuditLog, AuditReader, Timestamp, audit, retention::Hold};
 use tracing_subscriber::prelude::*;
 
 const DIR: &str = "WHEN_DOWN_DIR";
@@ -233,7 +233,7 @@ fn a_tool_records_what_it_does_and_not_that_it_ran() {
     let tool = AuditLog::builder(dir.path()).for_maintenance();
     let tool = tool.source("tool").open().unwrap();
     let hold = Hold::new("case-7", "2025-01-01", "2025-01-02").unwrap();
-    tool.place_hold(hold).unwrap();
+    tool.holds().place(hold).unwrap();
     tool.close().unwrap();
     let streams = streams(dir.path());
     assert_eq!(types(&streams[1]), ["audit.hold.placed"]);

@@ -11,7 +11,7 @@ use std::{collections::BTreeSet, error::Error, ops::ControlFlow, path::Path};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tracing_audit::{AuditReader, Filter, Order, catalogue};
+use tracing_audit::{AuditReader, Filter, catalogue, reader::Order};
 
 /// What an example wrote.
 pub(crate) struct Written<T> {

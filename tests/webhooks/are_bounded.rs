@@ -7,7 +7,7 @@ use axum::{
     http::{Request, header},
 };
 use serde_json::json;
-use tracing_audit::{Error, RouterOptions, webhook::Webhook};
+use tracing_audit::{Error, http::RouterOptions, webhook::Webhook};
 
 fn hook(n: usize) -> Webhook {
     Webhook::new(

@@ -205,7 +205,7 @@ fn too_big_is_split_and_what_never_works_is_put_aside() {
     let letter = log.webhooks().dead_letters("test", 0, 1).unwrap().remove(0);
     let entry: Value = letter.entries[0].parse().unwrap();
     assert_eq!((&entry["details"]["n"], letter.missing), (&13.into(), 0));
-    assert_eq!(letter.places[0].first_seq, letter.entries[0].seq().0);
+    assert_eq!(letter.places[0].first_seq, letter.entries[0].seq());
     log.close().unwrap();
     let records = crate::support::records(dir.path());
     assert!(records.iter().any(

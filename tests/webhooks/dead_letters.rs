@@ -97,7 +97,7 @@ fn a_dead_letter_has_no_copy_of_its_entries_and_says_when_they_are_gone() {
     let letters = log.webhooks().dead_letters("test", 0, 10).unwrap();
     let first = &letters[0];
     assert_eq!((first.missing, first.places.len()), (0, 1), "{first:?}");
-    assert_eq!(first.places[0].stream, first.entries[0].stream());
+    assert_eq!(first.places[0].stream, *first.entries[0].stream());
 
     let log = prune(dir.path(), log);
     let letters = log.webhooks().dead_letters("test", 0, 10).unwrap();

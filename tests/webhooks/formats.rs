@@ -13,7 +13,7 @@ use std::{
 
 use serde_json::json;
 use tracing_audit::{
-    Actor, AuditLog, Entry, Outcome, audit, audit_context,
+    Actor, AuditLog, Outcome, RawEntry, audit, audit_context,
     webhook::{Batch, Encoded, FormatName, FormatOptions, SigningSecret, sign},
 };
 use tracing_subscriber::prelude::*;
@@ -30,7 +30,7 @@ fn receivers_can_read_and_verify_every_format() {
     let mut written: BTreeMap<&str, usize> = BTreeMap::new();
     for name in FormatName::ALL {
         let format = name.build(&options(name)).unwrap();
-        let mut write = |entries: &[Entry], batched| {
+        let mut write = |entries: &[RawEntry], batched| {
             let count = written.entry(name.as_str()).or_default();
             *count += 1;
             let id = format!("msg_{name}_{count}");
@@ -126,7 +126,7 @@ fn write_case(
     format: FormatName,
     id: &str,
     encoded: Encoded,
-    entries: &[Entry],
+    entries: &[RawEntry],
     batched: bool,
 ) {
     let (old, new, pair) = (
@@ -168,7 +168,7 @@ fn write_case(
 }
 
 /// Events as applications record them, of two streams.
-fn entries(dir: &Path) -> Vec<Entry> {
+fn entries(dir: &Path) -> Vec<RawEntry> {
     for _ in 0..2 {
         let log = AuditLog::builder(dir)
             .lifecycle(false)
@@ -182,7 +182,7 @@ fn entries(dir: &Path) -> Vec<Entry> {
     let lines = crate::support::lines(dir);
     let entries: Vec<_> = lines
         .iter()
-        .filter_map(|line| Entry::from_line(line.as_bytes()))
+        .filter_map(|line| RawEntry::from_line(line.as_bytes()))
         .collect();
     assert!(entries.len() >= 8, "{lines:?}");
     entries

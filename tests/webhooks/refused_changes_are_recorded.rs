@@ -9,7 +9,7 @@ use axum::{
     http::{Request, StatusCode, header},
 };
 use serde_json::{Value, json};
-use tracing_audit::RouterOptions;
+use tracing_audit::http::RouterOptions;
 
 async fn send(served: &Served, method: &str, path: &str, body: &Value) -> StatusCode {
     let request = Request::builder()

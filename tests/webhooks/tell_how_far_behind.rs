@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::receiver::Receiver;
 use tracing_audit::{
-    AuditLog, audit,
+    AuditLog, Timestamp, audit,
     webhook::{Webhook, WebhookReport},
 };
 use tracing_subscriber::prelude::*;
@@ -70,12 +70,7 @@ fn it_counts_what_waits_in_the_log() {
         .into_iter()
         .find(|record| record["event_type"] == "order.placed")
         .unwrap();
-    let first: i64 = first["timestamp"]
-        .as_str()
-        .unwrap()
-        .parse::<chrono::DateTime<chrono::Utc>>()
-        .unwrap()
-        .timestamp_micros();
+    let first: Timestamp = first["timestamp"].as_str().unwrap().parse().unwrap();
     let report = wait(&log, "some is sealed", |_| {
         !crate::support::files(&dir.path().join("sealed")).is_empty()
     });

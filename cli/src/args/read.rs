@@ -6,7 +6,7 @@ use clap::{
     Args, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser as _},
 };
-use tracing_audit::{ExportFormat, Order};
+use tracing_audit::reader::{ExportFormat, Order};
 
 use super::{DirArgs, Format};
 use crate::filter::FilterArgs;

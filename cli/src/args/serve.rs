@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Subcommand};
-use tracing_audit::{Permissions, Scope};
+use tracing_audit::{Permissions, http::Scope};
 
 use super::{DirArgs, Format};
 

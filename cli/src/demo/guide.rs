@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use tracing_audit::{AuditReader, Filter, Order, Result, Timestamp};
+use tracing_audit::{AuditReader, Filter, Result, Timestamp, reader::Order};
 
 pub(super) struct Guide<'a> {
     pub(super) dir: &'a Path,

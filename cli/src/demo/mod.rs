@@ -31,7 +31,10 @@ use std::{
 };
 
 use tokio::{net::TcpListener, sync::watch, time};
-use tracing_audit::{AuditLog, AuditReader, NewToken, RouterOptions, Scope, TokenStore};
+use tracing_audit::{
+    AuditLog, AuditReader,
+    http::{NewToken, RouterOptions, Scope},
+};
 
 use self::{children::Started, guide::Guide, receiver::Receiver, traffic::Traffic};
 use super::{
@@ -91,7 +94,7 @@ async fn play(args: &DemoArgs, listener: TcpListener, log: &AuditLog) -> Result<
         tenant: None,
         expires: None,
     };
-    let (_, token) = TokenStore::open(dir).create(new)?;
+    let (_, token) = log.tokens().create(new)?;
     // So that more webhooks can be added to receivers on this machine.
     let options = RouterOptions::new()
         .webhook_egress(["loopback"])

@@ -180,7 +180,7 @@ pub(super) fn attempts(
     let row = |one: &Attempt| {
         let came = if one.delivered { "delivered" } else { "failed" };
         [
-            one.ended.clone(),
+            one.ended.to_string(),
             came.to_owned(),
             one.attempt.to_string(),
             one.entries.to_string(),
@@ -251,7 +251,7 @@ pub(super) fn dead_letters(
 
 fn letter_row(letter: &DeadLetter) -> [String; 5] {
     [
-        letter.given_up.clone(),
+        letter.given_up.to_string(),
         letter.attempts.to_string(),
         (letter.entries.len() + letter.missing).to_string(),
         letter.delivery_id.clone(),

@@ -5,7 +5,8 @@ use std::{fs, path::Path, process::Command, time::Duration};
 use crate::cli::{code, err, program};
 use crate::user::{APP, all_belongs_to, home, is_root, play};
 use tracing_audit::{
-    AuditLog, AuditLogBuilder, AuditReader, NewToken, Retention, Scope, TokenStore, audit,
+    AuditLog, AuditLogBuilder, AuditReader, Retention, audit,
+    http::{NewToken, Scope},
 };
 use tracing_subscriber::prelude::*;
 
@@ -42,10 +43,9 @@ fn go_on(dir: &Path) {
         .open()
         .unwrap();
     record(&log);
-    log.prune();
+    log.request_pruning();
     let _ = log.hashes_of("ann@example.com");
-    let tokens = TokenStore::open(log.dir());
-    tokens.create(token("app")).map(drop).unwrap();
+    log.tokens().create(token("app")).map(drop).unwrap();
     log.close().unwrap();
     let report = AuditReader::open(dir).unwrap().verify(|_, _| {}).unwrap();
     assert!(report.ok, "{report:?}");

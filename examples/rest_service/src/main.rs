@@ -14,7 +14,8 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 use tracing_audit::{
-    Actor, AuditContextLayer, AuditLog, Retention, RouterOptions, audit, audit_context,
+    Actor, AuditLog, Retention, audit, audit_context, http::RouterOptions,
+    tower::RequestContextLayer,
 };
 use tracing_subscriber::{filter::filter_fn, fmt, prelude::*};
 
@@ -72,7 +73,7 @@ async fn serve(address: &str, app: &App) -> Result<(), Box<dyn Error>> {
     let address = listener.local_addr()?;
     itself.run(|| audit!("server.started", address = %address, "Server listens on {address}"));
     announce(address);
-    // With the address of the peer, for `AuditContextLayer` and for who reads the trail.
+    // With the address of the peer, for `RequestContextLayer` and for who reads the trail.
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, service).with_graceful_shutdown(stopped);
     server.into_future().await?;
@@ -84,7 +85,7 @@ fn routes(app: &App) -> Result<Router, Box<dyn Error>> {
     // Whose word on the client's address is taken: that of these proxies, such as 10.0.0.0/8.
     let proxies = env::var("TRUSTED_PROXIES").unwrap_or_default();
     let proxies = proxies.split(',').filter(|network| !network.is_empty());
-    let context = AuditContextLayer::new().trusted_proxies(proxies)?;
+    let context = RequestContextLayer::new().trusted_proxies(proxies)?;
     let service = Router::new()
         .route("/sessions", post(auth::sign_in).delete(auth::sign_out))
         .route("/users", post(users::create))

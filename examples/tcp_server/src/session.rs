@@ -23,7 +23,7 @@ use tokio::{
     sync::watch,
 };
 use tracing_audit::{
-    Actor, AuditContext, NotDurable, Outcome, Receipt, Secret, audit, audit_context,
+    Actor, AuditContext, NotDurable, Outcome, Receipt, audit, audit_context, redact::Secret,
 };
 
 use crate::{Server, users::Right};

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tracing_audit::Secret;
+use tracing_audit::redact::Secret;
 
 /// What a user may do with keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -130,7 +130,8 @@ impl AuditLogBuilder {
         let size = |name| {
             let bytes: Option<u64> = number(name)?;
             // On a machine of 32 bits more cannot be had in any case.
-            Ok(bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)))
+            let bytes = bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+            Ok::<_, Error>(bytes)
         };
         let journal_bytes = size("JOURNAL_BYTES")?;
         if let Some(bytes) = journal_bytes {

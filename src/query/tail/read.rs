@@ -5,7 +5,7 @@ use crate::{
     entry::scan::scan,
     error::{Error, Result},
     query::{
-        entry::Entry,
+        entry::RawEntry,
         files::live_name,
         order::millis,
         page,
@@ -174,7 +174,7 @@ impl Tail {
                     if !old && self.filter.matches(&fields) {
                         let place = Place::new(&follow.stem, follow.offset, line.len());
                         entries.push(Placed {
-                            entry: Entry::new(&fields, line),
+                            entry: RawEntry::new(&fields, line),
                             place,
                         });
                     }

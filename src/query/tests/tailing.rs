@@ -8,7 +8,7 @@ fn lines(stream: usize, seqs: std::ops::RangeInclusive<u64>) -> Vec<String> {
         .collect()
 }
 
-fn seqs(entries: &[Entry]) -> Vec<(String, u64)> {
+fn seqs(entries: &[RawEntry]) -> Vec<(String, u64)> {
     entries
         .iter()
         .map(|entry| (entry.stream()[..4].to_owned(), entry.seq().0))
@@ -455,7 +455,7 @@ fn another_file_of_a_number_is_given_as_well() {
 }
 
 /// What comes next. Into days long past it is looked for every few seconds only.
-fn come(tail: &mut Tail) -> Vec<Entry> {
+fn come(tail: &mut Tail) -> Vec<RawEntry> {
     loop {
         let found = tail.poll(9).unwrap();
         if !found.is_empty() {

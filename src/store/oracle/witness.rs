@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::check::{id_of, lines_of, unpack};
 use crate::{
+    entry::Timestamp,
     journal::Leftover,
     store::{hold::Hold, sim::SimFs},
 };
@@ -131,6 +132,7 @@ fn not_in_journal(disk: &SimFs, dir: &Path, name: &str, text: &str) -> Result<()
 }
 
 fn is_held(hold: &Hold, time: &str) -> bool {
+    let time: Timestamp = time.parse().expect("a time of an entry");
     hold.start().is_none_or(|start| start <= time) && hold.end().is_none_or(|end| time < end)
 }
 

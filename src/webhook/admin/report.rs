@@ -24,26 +24,27 @@ use crate::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct WebhookReport {
-    /// Its settings.
+    /// The webhook's settings.
     pub webhook: Webhook,
     paused: bool,
     declared: Option<Declared>,
-    /// What became of it so far.
+    /// The results so far.
     pub status: Status,
-    /// Requests that are made and not delivered. What is not in a request yet waits in the log.
+    /// The number of deliveries that are made and not delivered. Entries that aren't in a delivery
+    /// yet wait in the log.
     pub waiting_deliveries: usize,
-    /// When the oldest entry in them happened, in microseconds since 1970.
-    pub oldest_waiting: Option<i64>,
-    /// When the oldest entry happened, in microseconds since 1970, that waits in the log: it was
-    /// not even looked at for this webhook. Where it has read all, this can be what came in the
-    /// last seconds.
-    pub unread_since: Option<i64>,
-    /// About how many bytes of the log wait there, as they lie on the disk. `None` if that can't be
+    /// The time of the oldest entry in these deliveries.
+    pub oldest_waiting: Option<Timestamp>,
+    /// The time of the oldest entry that waits in the log, because it wasn't read for this webhook
+    /// yet. Of a webhook that is up to date, this can be an entry of the last seconds.
+    pub unread_since: Option<Timestamp>,
+    /// The bytes of the log that wait there, about, as they lie on the disk. `None` if that can't be
     /// told.
     pub unread_bytes: Option<u64>,
-    /// Why it can't be told.
+    /// The reason why that can't be told.
     pub unread_problem: Option<String>,
-    /// Why nothing is sent: what is kept of it can't be read. Remove it, add it again, and replay.
+    /// The reason why nothing is sent: the webhook's state can't be read. Remove the webhook, add it
+    /// again, and replay.
     pub problem: Option<String>,
 }
 
@@ -83,7 +84,7 @@ pub(in crate::webhook) fn of(
         };
         match backlog {
             Ok(backlog) => {
-                report.unread_since = backlog.oldest.map(|oldest| oldest.as_micros());
+                report.unread_since = backlog.oldest;
                 report.unread_bytes = Some(backlog.bytes);
             }
             Err(error) => report.unread_problem = Some(error),
@@ -106,7 +107,7 @@ impl WebhookReport {
         };
         let report = Self {
             waiting_deliveries: queue.deliveries.len(),
-            oldest_waiting: queue.oldest(),
+            oldest_waiting: queue.oldest().map(Timestamp::from_micros),
             unread_since: None,
             unread_bytes: None,
             unread_problem: None,
@@ -148,7 +149,7 @@ impl WebhookReport {
         seconds_since(self.oldest_waiting)
     }
 
-    /// How far behind the webhook is, in seconds: how old the oldest entry is that waits in a
+    /// The delay of the webhook in seconds: the age of the oldest entry that waits in a
     /// request or in the log. `None` if it can't be told what waits in the log.
     pub fn behind_seconds(&self) -> Option<f64> {
         self.unread_bytes?;
@@ -174,7 +175,7 @@ impl WebhookReport {
             ("failing_since", status.failing_since),
         ] {
             if let Some(time) = time {
-                counts.add(name, &instant(time));
+                counts.add(name, &time);
             }
         }
         if let Some(answer) = &status.last_answer {
@@ -194,9 +195,9 @@ impl WebhookReport {
         }
         told.add("status", &counts);
         told.add("waiting_deliveries", &self.waiting_deliveries);
-        told.add("oldest_waiting", &self.oldest_waiting.map(instant));
+        told.add("oldest_waiting", &self.oldest_waiting);
         told.add("lag_seconds", &self.lag_seconds());
-        told.add("unread_since", &self.unread_since.map(instant));
+        told.add("unread_since", &self.unread_since);
         told.add("unread_bytes", &self.unread_bytes);
         told.add("behind_seconds", &self.behind_seconds());
         if self.unread_problem.is_some() {
@@ -210,15 +211,12 @@ impl WebhookReport {
     }
 }
 
-fn seconds_since(micros: Option<i64>) -> f64 {
-    let micros = micros.map_or(0, |since| {
-        Timestamp::now().as_micros().saturating_sub(since).max(0)
+fn seconds_since(time: Option<Timestamp>) -> f64 {
+    let micros = time.map_or(0, |since| {
+        let now = Timestamp::now().as_micros();
+        now.saturating_sub(since.as_micros()).max(0)
     });
     (micros / 1000) as f64 / 1000.0
-}
-
-fn instant(micros: i64) -> String {
-    Timestamp::from_micros(micros).to_string()
 }
 
 impl Serialize for WebhookReport {

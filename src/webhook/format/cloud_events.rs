@@ -10,7 +10,7 @@ use super::{Batch, Encoded, Format, JSON, Unencodable, array, checked, source, s
 use crate::{
     entry::scan::{Fields, escape, unescape},
     error::{Error, Result},
-    query::Entry,
+    query::RawEntry,
 };
 
 /// Servers take about 8 KiB of headers in all.
@@ -116,7 +116,7 @@ impl CloudEvents {
 
     fn write_object(
         &self,
-        entry: &Entry,
+        entry: &RawEntry,
         batch: &Batch<'_>,
         body: &mut Vec<u8>,
     ) -> Result<(), Unencodable> {

@@ -28,7 +28,7 @@ use crate::{
         json,
         scan::{Fields, details_path, unescape},
     },
-    query::Entry,
+    query::RawEntry,
 };
 
 pub(super) use own::own_format;
@@ -106,7 +106,7 @@ pub struct Batch<'a> {
     /// The source of the log that they come from, for entries that don't name their own.
     pub source: &'a str,
     /// The entries, in their order.
-    pub entries: &'a [Entry],
+    pub entries: &'a [RawEntry],
     /// Whether the receiver wants batches: then even one entry is sent as a batch of one, so that
     /// all requests have one form.
     pub batched: bool,
@@ -114,7 +114,7 @@ pub struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     /// Its only entry.
-    fn single(&self) -> Result<&'a Entry, Unencodable> {
+    fn single(&self) -> Result<&'a RawEntry, Unencodable> {
         match self.entries {
             [entry] => Ok(entry),
             entries => Err(Unencodable::batch(format!(
@@ -125,7 +125,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Its entries, of which there is at least one.
-    fn several(&self) -> Result<&'a [Entry], Unencodable> {
+    fn several(&self) -> Result<&'a [RawEntry], Unencodable> {
         if self.entries.is_empty() {
             Err(Unencodable::batch("no entries"))
         } else {
@@ -158,13 +158,13 @@ impl Encoded {
 /// A request that asks whether earlier ones have been worked in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// Where to send it.
+    /// The URL of the question.
     pub url: String,
-    /// What to send.
+    /// The request's body and headers.
     pub request: Encoded,
 }
 
-/// What can't be sent in a format, however often it is tried.
+/// Entries that can't be sent in a format, however often that is tried.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unencodable {
@@ -186,7 +186,7 @@ pub enum Unencodable {
 
 impl Unencodable {
     /// This entry can't be encoded.
-    pub fn entry(entry: &Entry, problem: impl Into<String>) -> Self {
+    pub fn entry(entry: &RawEntry, problem: impl Into<String>) -> Self {
         Self::Entry {
             id: entry.id().to_owned(),
             problem: problem.into(),
@@ -201,7 +201,7 @@ impl Unencodable {
     }
 }
 
-/// What a receiver that answered 2xx says of the entries.
+/// The verdict of a receiver that answered 2xx.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
@@ -222,7 +222,7 @@ pub enum Verdict {
 }
 
 /// An entry found to be JSON, so that it can stand in JSON: its fields, and its line.
-fn checked(entry: &Entry) -> Result<(Fields<'_>, &[u8]), Unencodable> {
+fn checked(entry: &RawEntry) -> Result<(Fields<'_>, &[u8]), Unencodable> {
     match json::check(entry.line()) {
         Ok(()) => Ok((entry.fields(), entry.line())),
         Err(e) => Err(Unencodable::entry(

@@ -1,7 +1,7 @@
 //! `native`: the payload that Standard Webhooks recommends.
 
 use super::{Batch, Encoded, Format, Unencodable, array, checked};
-use crate::query::Entry;
+use crate::query::RawEntry;
 
 /// `{"type":…,"timestamp":…,"data":…}` for one entry, its line as `data`; a JSON array of these for
 /// a batch.
@@ -19,7 +19,7 @@ impl Format for Native {
     }
 }
 
-fn payload(entry: &Entry, body: &mut Vec<u8>) -> Result<(), Unencodable> {
+fn payload(entry: &RawEntry, body: &mut Vec<u8>) -> Result<(), Unencodable> {
     let (fields, line) = checked(entry)?;
     let time = fields.timestamp.to_string();
     for part in [

@@ -15,7 +15,7 @@ use crate::{
         json::{Json, Members},
         scan::unescape,
     },
-    query::Entry,
+    query::RawEntry,
 };
 
 /// Readers of Protocol Buffers stop at 100 nested messages, and each level of a record is three.
@@ -131,7 +131,7 @@ impl<'a> Stream<'a> {
 }
 
 fn log_record<'a>(
-    entry: &'a Entry,
+    entry: &'a RawEntry,
     batch: &Batch<'a>,
 ) -> Result<(Cow<'a, str>, Cow<'a, str>, LogRecord<'a>), Unencodable> {
     let (fields, line) = checked(entry)?;

@@ -13,11 +13,15 @@ const LINE: &str = concat!(
     r#""context":{"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7"}}"#
 );
 
-fn entry(line: &str) -> Entry {
-    Entry::from_line(line.as_bytes()).unwrap()
+fn entry(line: &str) -> RawEntry {
+    RawEntry::from_line(line.as_bytes()).unwrap()
 }
 
-fn encode(format: &dyn Format, entries: &[Entry], batched: bool) -> Result<Encoded, Unencodable> {
+fn encode(
+    format: &dyn Format,
+    entries: &[RawEntry],
+    batched: bool,
+) -> Result<Encoded, Unencodable> {
     format.encode(&Batch {
         id: "msg_1",
         source: "fallback",
@@ -26,7 +30,7 @@ fn encode(format: &dyn Format, entries: &[Entry], batched: bool) -> Result<Encod
     })
 }
 
-fn body(format: &dyn Format, entries: &[Entry], batched: bool) -> String {
+fn body(format: &dyn Format, entries: &[RawEntry], batched: bool) -> String {
     String::from_utf8(encode(format, entries, batched).unwrap().body).unwrap()
 }
 

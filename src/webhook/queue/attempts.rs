@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    entry::Timestamp,
     error::Result,
     store::{document::Document, layout::Layout},
     webhook::settings::stored,
@@ -17,29 +18,29 @@ use crate::{
 /// So many of those that failed, and of those that did not, are kept.
 const KEPT: usize = 50;
 
-/// One attempt to deliver a request to a webhook.
+/// One HTTP request of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Attempt {
-    /// The request's id, the same in each attempt.
+    /// The delivery's id, the same in each attempt.
     #[serde(alias = "webhook_id")]
     pub delivery_id: String,
-    /// When the attempt ended, by RFC 3339.
-    pub ended: String,
-    /// How long it took, in milliseconds.
+    /// The time at which the attempt ended.
+    pub ended: Timestamp,
+    /// The time that the attempt took, in milliseconds.
     pub took_ms: u64,
-    /// Which attempt it was, from 1.
+    /// The number of the attempt among those of the delivery, from 1.
     pub attempt: u32,
-    /// How many entries the request had.
+    /// The number of entries in the request.
     pub entries: usize,
     /// The id of the first of them.
     pub first_entry_id: String,
-    /// Whether the webhook took it.
+    /// Whether the receiver took the delivery.
     pub delivered: bool,
     /// The answer's status, if there was an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// What came of it, in a sentence.
+    /// The result, in a sentence.
     pub result: String,
     /// The first 2 KiB of the answer, the webhook's secrets replaced.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -93,6 +94,6 @@ pub(crate) fn read(layout: &Layout, name: &str) -> Result<Vec<Attempt>> {
         .into_iter()
         .chain(history.failed)
         .collect();
-    all.sort_by(|a, b| b.ended.cmp(&a.ended));
+    all.sort_by_key(|attempt| std::cmp::Reverse(attempt.ended));
     Ok(all)
 }

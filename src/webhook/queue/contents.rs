@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{
     entry::json::check,
     error::{Error, Result},
-    query::{AuditReader, Entry, Place, Placed, read_places, write_places},
+    query::{AuditReader, Place, Placed, RawEntry, read_places, write_places},
 };
 
 /// Entries of the log, by their places and ids.
@@ -33,7 +33,7 @@ pub(in crate::webhook) struct Contents {
 
 impl Contents {
     /// Entries whose places are known; with the entries themselves.
-    pub(super) fn placed(placed: Vec<Placed>) -> (Self, Vec<Entry>) {
+    pub(super) fn placed(placed: Vec<Placed>) -> (Self, Vec<RawEntry>) {
         let (entries, places): (Vec<_>, Vec<_>) = placed
             .into_iter()
             .map(|placed| (placed.entry, placed.place))
@@ -46,8 +46,8 @@ impl Contents {
     }
 
     /// Entries that are found by their ids.
-    pub(in crate::webhook) fn by_id(entries: &[Entry]) -> Self {
-        let id = |entry: &Entry| Uuid::try_parse(entry.id()).ok();
+    pub(in crate::webhook) fn by_id(entries: &[RawEntry]) -> Self {
+        let id = |entry: &RawEntry| Uuid::try_parse(entry.id()).ok();
         Self {
             ids: entries.iter().filter_map(id).collect(),
             ..Self::default()
@@ -81,7 +81,7 @@ impl Contents {
     }
 
     /// The contents of the two halves of these entries, which are all of it.
-    pub(super) fn halved(mut self, first: &[Entry], second: &[Entry]) -> [Self; 2] {
+    pub(super) fn halved(mut self, first: &[RawEntry], second: &[RawEntry]) -> [Self; 2] {
         let mut halves = [first, second].map(Self::by_id);
         if self.places.len() == first.len() + second.len() {
             halves[1].places = self.places.split_off(first.len());
@@ -95,7 +95,7 @@ impl Contents {
     }
 
     /// The entries that are there, and how many are not.
-    pub(in crate::webhook) fn read(&self, reader: &AuditReader) -> Result<(Vec<Entry>, usize)> {
+    pub(in crate::webhook) fn read(&self, reader: &AuditReader) -> Result<(Vec<RawEntry>, usize)> {
         if !self.copies.is_empty() {
             return Ok((entries_of(&self.copies), 0));
         }
@@ -104,7 +104,7 @@ impl Contents {
         if self.places.is_empty() || self.has_ids() {
             found.resize(self.ids.len(), None);
             for (entry, id) in found.iter_mut().zip(&self.ids) {
-                let is_it = |entry: &Entry| Uuid::try_parse(entry.id()) == Ok(*id);
+                let is_it = |entry: &RawEntry| Uuid::try_parse(entry.id()) == Ok(*id);
                 if !entry.as_ref().is_some_and(is_it) {
                     *entry = reader.get(*id)?;
                 }
@@ -119,7 +119,7 @@ impl Contents {
         self.places.len() == self.ids.len()
     }
 
-    fn look_where_they_stood(&self, reader: &AuditReader) -> Result<Vec<Option<Entry>>> {
+    fn look_where_they_stood(&self, reader: &AuditReader) -> Result<Vec<Option<RawEntry>>> {
         let mut found = Vec::new();
         for entry in reader.all_at(&self.places) {
             found.push(match entry {
@@ -132,10 +132,10 @@ impl Contents {
 }
 
 /// The entries in copied lines.
-fn entries_of(copies: &[String]) -> Vec<Entry> {
+fn entries_of(copies: &[String]) -> Vec<RawEntry> {
     copies
         .iter()
-        .filter_map(|copy| Entry::from_line(copy.as_bytes()))
+        .filter_map(|copy| RawEntry::from_line(copy.as_bytes()))
         .filter(|entry| check(entry.line()).is_ok())
         .collect()
 }

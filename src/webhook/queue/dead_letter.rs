@@ -26,11 +26,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     entry::{
-        Timestamp,
+        Seq, StreamId, Timestamp,
         json::{Json, members},
     },
     error::{Error, Result},
-    query::{AuditReader, Entry},
+    query::{AuditReader, RawEntry},
     store::{access, layout::Layout},
     webhook::{queue::contents::Contents, settings::stored},
 };
@@ -46,17 +46,18 @@ pub struct DeadLetter {
     pub delivery_id: String,
     /// The webhook's name.
     pub webhook: String,
-    /// When it was given up, by RFC 3339.
-    pub given_up: String,
-    /// How many attempts were made.
+    /// The time at which it was given up.
+    pub given_up: Timestamp,
+    /// The number of attempts.
     pub attempts: u32,
-    /// Why it was given up.
+    /// The reason, in a sentence.
     pub reason: String,
-    /// Where its entries stand in the log.
+    /// The places of its entries in the log.
     pub places: Vec<EntryRange>,
     /// Its entries, as far as the log still has them.
-    pub entries: Vec<Entry>,
-    /// How many of its entries the log no longer has. If there are any, it can't be replayed.
+    pub entries: Vec<RawEntry>,
+    /// The number of its entries that the log no longer has. If there are any, the delivery can't
+    /// be replayed.
     pub missing: usize,
 }
 
@@ -65,11 +66,11 @@ pub struct DeadLetter {
 #[non_exhaustive]
 pub struct EntryRange {
     /// The stream.
-    pub stream: String,
+    pub stream: StreamId,
     /// The number of the first of them.
-    pub first_seq: u64,
+    pub first_seq: Seq,
     /// The number of the last of them.
-    pub last_seq: u64,
+    pub last_seq: Seq,
 }
 
 /// A dead letter as it is kept. Names in the aliases are an older version's.
@@ -79,7 +80,7 @@ pub(in crate::webhook) struct Kept {
     pub(in crate::webhook) delivery_id: String,
     #[serde(alias = "endpoint")]
     webhook: String,
-    given_up: String,
+    given_up: Timestamp,
     attempts: u32,
     #[serde(alias = "why")]
     reason: String,
@@ -117,12 +118,12 @@ impl Kept {
         attempts: u32,
         reason: &str,
         contents: Contents,
-        found: &[Entry],
+        found: &[RawEntry],
     ) -> Self {
         Self {
             delivery_id: delivery_id.to_owned(),
             webhook: webhook.to_owned(),
-            given_up: Timestamp::now().to_string(),
+            given_up: Timestamp::now(),
             attempts,
             reason: reason.to_owned(),
             ranges: ranges(found),
@@ -169,16 +170,20 @@ impl Kept {
 }
 
 /// Where entries stand.
-fn ranges(entries: &[Entry]) -> Vec<EntryRange> {
+fn ranges(entries: &[RawEntry]) -> Vec<EntryRange> {
     let mut ranges: Vec<EntryRange> = Vec::new();
     for entry in entries {
-        let (stream, seq) = (entry.stream(), entry.seq().0);
+        let Ok(stream) = entry.stream().parse::<StreamId>() else {
+            // The log writes no other names.
+            continue;
+        };
+        let seq = entry.seq();
         match ranges.last_mut() {
-            Some(last) if last.stream == stream && last.last_seq + 1 == seq => {
+            Some(last) if last.stream == stream && last.last_seq.next() == seq => {
                 last.last_seq = seq;
             }
             _ => ranges.push(EntryRange {
-                stream: stream.into_owned(),
+                stream,
                 first_seq: seq,
                 last_seq: seq,
             }),

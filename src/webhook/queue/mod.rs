@@ -25,9 +25,9 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    entry::Timestamp,
+    entry::{Timestamp, timestamp_micros},
     error::{Error, Result},
-    query::{Entry, Placed, Places},
+    query::{Placed, Places, RawEntry},
     store::{document::Document, layout::Layout},
     webhook::{
         queue::{circuit::Circuit, contents::Contents, dead_letter::Kept},
@@ -74,34 +74,34 @@ pub(in crate::webhook) enum Replaying {
     },
 }
 
-/// How a webhook is doing.
+/// The results of a webhook so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Status {
-    /// Entries delivered.
+    /// The number of entries delivered.
     pub delivered: u64,
-    /// Entries given up.
+    /// The number of entries given up.
     pub dead_lettered: u64,
-    /// Attempts that failed.
+    /// The number of attempts that failed.
     pub failed_attempts: u64,
-    /// What came of the last attempt, in a sentence.
+    /// The result of the last attempt, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_answer: Option<String>,
-    /// When the last attempt ended, in microseconds since 1970.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_attempt: Option<i64>,
-    /// Since when every attempt has failed, in microseconds since 1970.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub failing_since: Option<i64>,
+    /// The time at which the last attempt ended.
+    #[serde(with = "timestamp_micros", skip_serializing_if = "Option::is_none")]
+    pub last_attempt: Option<Timestamp>,
+    /// The time since which every attempt has failed; `None` while attempts succeed.
+    #[serde(with = "timestamp_micros", skip_serializing_if = "Option::is_none")]
+    pub failing_since: Option<Timestamp>,
     /// When it was last recorded that it fails, if it was not since recorded that it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(alias = "said_failing")]
     pub(in crate::webhook) reported_failing: Option<i64>,
-    /// Whether it is only probed once an hour, for it has failed for days.
+    /// Whether the webhook is only probed once an hour, because it has failed for days.
     pub parked: bool,
-    /// Whether it said that it wants no more (410). It is asked again when the webhook is
-    /// changed or resumed.
+    /// Whether the receiver answered that it wants no more (410). The log asks again when the webhook
+    /// is changed or resumed.
     pub gone: bool,
 }
 
@@ -128,7 +128,7 @@ pub(in crate::webhook) struct Delivery {
     pub(in crate::webhook) due: i64,
     /// What it held when it was made: for the first attempt only.
     #[serde(skip)]
-    pub(in crate::webhook) fresh: Option<Vec<Entry>>,
+    pub(in crate::webhook) fresh: Option<Vec<RawEntry>>,
     /// By which it is told from others while this process runs.
     #[serde(skip)]
     pub(in crate::webhook) key: u64,
@@ -153,7 +153,7 @@ impl Delivery {
     }
 
     /// Of entries that are looked up by their ids.
-    pub(in crate::webhook) fn looked_up(webhook: &str, entries: Vec<Entry>, due: i64) -> Self {
+    pub(in crate::webhook) fn looked_up(webhook: &str, entries: Vec<RawEntry>, due: i64) -> Self {
         Self::of(webhook, Contents::by_id(&entries), entries, due)
     }
 
@@ -172,7 +172,7 @@ impl Delivery {
     }
 
     /// Its id says what is in it: the webhook and its entries.
-    fn of(webhook: &str, contents: Contents, entries: Vec<Entry>, due: i64) -> Self {
+    fn of(webhook: &str, contents: Contents, entries: Vec<RawEntry>, due: i64) -> Self {
         Self {
             id: delivery_id(webhook, &entries),
             contents,
@@ -190,7 +190,7 @@ impl Delivery {
     pub(in crate::webhook) fn split(
         self,
         webhook: &str,
-        mut entries: Vec<Entry>,
+        mut entries: Vec<RawEntry>,
         due: i64,
     ) -> [Self; 2] {
         let later = entries.split_off(entries.len() / 2);
@@ -202,9 +202,9 @@ impl Delivery {
     }
 }
 
-pub(in crate::webhook) fn delivery_id(webhook: &str, entries: &[Entry]) -> String {
+pub(in crate::webhook) fn delivery_id(webhook: &str, entries: &[RawEntry]) -> String {
     let mut hash = Sha256::new();
-    for part in std::iter::once(webhook).chain(entries.iter().map(Entry::id)) {
+    for part in std::iter::once(webhook).chain(entries.iter().map(RawEntry::id)) {
         hash.update(part);
         hash.update([0]);
     }
@@ -304,7 +304,7 @@ impl Queue {
 mod tests {
     use super::*;
 
-    fn entries(numbers: &[u8]) -> Vec<Entry> {
+    fn entries(numbers: &[u8]) -> Vec<RawEntry> {
         let line = |n| {
             let id = format!("0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c{n:02x}");
             format!(
@@ -313,7 +313,7 @@ mod tests {
         };
         numbers
             .iter()
-            .map(|n| Entry::from_line(line(n).as_bytes()).unwrap())
+            .map(|n| RawEntry::from_line(line(n).as_bytes()).unwrap())
             .collect()
     }
 

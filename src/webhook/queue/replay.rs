@@ -10,7 +10,7 @@ use crate::{
     webhook::queue::Queue,
 };
 
-/// What is to be sent again to a webhook, under the ids that it had.
+/// A choice of deliveries or entries that are sent again to a webhook, under the ids that they had.
 ///
 /// Only what the webhook wants is sent. In batches, what was in one before may come in another
 /// now, whose id is then another.

@@ -7,7 +7,7 @@ use crate::{
     entry::OwnEntry,
     error::{Error, Result},
     log::AuditLog,
-    query::{AuditReader, Entry},
+    query::{AuditReader, RawEntry},
     store::layout::Layout,
     webhook::{
         queue::{
@@ -49,7 +49,7 @@ pub(in crate::webhook) enum AttemptOutcome {
         failed: bool,
     },
     /// Its halves are to be sent: these are its entries.
-    Split(Vec<Entry>),
+    Split(Vec<RawEntry>),
     /// `Retry`, `Gone`, or `Exhausted` where nothing is given up for that.
     Failed {
         verdict: Verdict,
@@ -71,7 +71,7 @@ pub(in crate::webhook) struct Job {
     /// It is not due: nothing is given up for its failure.
     early: bool,
     /// The entries, if they are at hand.
-    fresh: Option<Vec<Entry>>,
+    fresh: Option<Vec<RawEntry>>,
     contents: Contents,
     /// It is a dead letter that is replayed.
     dead: bool,
@@ -119,7 +119,7 @@ impl Job {
     async fn judge(
         self,
         sent: Sent,
-        entries: Vec<Entry>,
+        entries: Vec<RawEntry>,
         shown: Option<&Attempt>,
     ) -> AttemptOutcome {
         let kept = self.early || self.webhook.order == DeliveryOrder::Strict;
@@ -164,7 +164,7 @@ impl Job {
     }
 
     /// The entries that are there, and how many are not.
-    async fn entries(&mut self) -> Result<(Vec<Entry>, usize)> {
+    async fn entries(&mut self) -> Result<(Vec<RawEntry>, usize)> {
         if let Some(entries) = self.fresh.take() {
             return Ok((entries, 0));
         }
@@ -177,7 +177,7 @@ impl Job {
         &self,
         attempts: u32,
         reason: String,
-        entries: &[Entry],
+        entries: &[RawEntry],
         failed: bool,
     ) -> AttemptOutcome {
         // Of one that an older version kept elsewhere, and that is gone, there is nothing to keep.

@@ -16,7 +16,7 @@ use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use crate::{
     entry::Timestamp,
     error::{Error, Result},
-    query::{AuditReader, Entry, Filter, Order, PageStart, Placed, Places, Query, Tail},
+    query::{AuditReader, Filter, Order, PageStart, Placed, Places, Query, RawEntry, Tail},
     store::layout::Layout,
     webhook::{
         queue::{
@@ -404,7 +404,7 @@ impl BatchSource {
             .filter(|entry| webhook.filter.matches(&entry.fields()) && webhook.wants(entry))
             .collect();
         let now = now();
-        let bundles = bundles(wanted, webhook.batch, |entry: &Entry| entry.line().len());
+        let bundles = bundles(wanted, webhook.batch, |entry: &RawEntry| entry.line().len());
         let deliveries = bundles
             .into_iter()
             .map(|entries| Delivery::looked_up(&webhook.name, entries, now))

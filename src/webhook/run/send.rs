@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::{
     entry::Timestamp,
-    query::Entry,
+    query::RawEntry,
     webhook::{
         format::{self, Batch},
         http::{
@@ -43,7 +43,7 @@ pub(in crate::webhook) async fn send(
     webhook: &Prepared,
     source: &str,
     id: &str,
-    entries: &[Entry],
+    entries: &[RawEntry],
     number: u32,
 ) -> (Sent, Option<Attempt>) {
     let hopeless = |reason: String| (Sent::Hopeless { reason }, None);
@@ -84,7 +84,7 @@ pub(in crate::webhook) async fn send(
     (Sent::Judged(verdict, answer.retry_after), Some(told))
 }
 
-fn tell(answer: &Answer, id: &str, entries: &[Entry], number: u32) -> Attempt {
+fn tell(answer: &Answer, id: &str, entries: &[RawEntry], number: u32) -> Attempt {
     let status = match answer.outcome {
         Outcome::Status(status) => Some(status),
         Outcome::Failed(_) => None,
@@ -92,7 +92,7 @@ fn tell(answer: &Answer, id: &str, entries: &[Entry], number: u32) -> Attempt {
     let problem = answer.problem();
     Attempt {
         delivery_id: id.to_owned(),
-        ended: Timestamp::now().to_string(),
+        ended: Timestamp::now(),
         took_ms: u64::try_from(answer.took.as_millis()).unwrap_or(u64::MAX),
         attempt: number,
         entries: entries.len(),

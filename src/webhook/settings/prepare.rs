@@ -9,7 +9,7 @@ use url::Url;
 use super::{Batching, DeliveryOrder, Webhook, check_name};
 use crate::{
     error::{Error, Result},
-    query::{Entry, Filter},
+    query::{Filter, RawEntry},
     webhook::{
         format::{Format, own_format},
         http::{
@@ -313,7 +313,7 @@ pub(in crate::webhook) struct Prepared {
 impl Prepared {
     /// Whether an entry that its filter lets through is to be sent. What is said of the webhook's
     /// own failures is not sent to it: that would fail as well, and be said.
-    pub(in crate::webhook) fn wants(&self, entry: &Entry) -> bool {
+    pub(in crate::webhook) fn wants(&self, entry: &RawEntry) -> bool {
         if entry.event_type().starts_with("audit.delivery.") {
             let about = entry
                 .parse::<serde_json::Value>()

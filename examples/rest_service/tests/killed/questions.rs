@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, path::Path};
 
 use fastrand::Rng;
 use serde_json::Value;
-use tracing_audit::{AuditReader, NewToken, Scope, Timestamp, TokenStore};
+use tracing_audit::{
+    AuditLog, AuditReader, Timestamp,
+    http::{NewToken, Scope},
+};
 
 use crate::{
     client::{Operation, USERS},
@@ -22,7 +25,10 @@ pub(crate) fn ask_by_http(dir: &Path, entries: &[Value]) -> u64 {
         tenant: None,
         expires: None,
     };
-    let (_, token) = TokenStore::open(dir.join("audit")).create(new).unwrap();
+    let log = AuditLog::builder(dir.join("audit")).for_maintenance();
+    let log = log.open().unwrap();
+    let (_, token) = log.tokens().create(new).unwrap();
+    log.close().unwrap();
     let mut http = Http::connect(server.address).unwrap();
     let path = "/audit/entries?event_type=access.denied&limit=100";
     let denied = entries

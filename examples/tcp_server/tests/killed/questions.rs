@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use fastrand::Rng;
 use serde_json::Value;
-use tracing_audit::{AuditReader, Entry, Timestamp};
+use tracing_audit::{AuditReader, RawEntry, Timestamp};
 
 use crate::{
     client::{Kind, Operation},
@@ -57,7 +57,7 @@ impl Questions<'_> {
         filters: &[(&str, &str)],
         of_entry: impl Fn(&Value) -> bool,
         of_operation: impl Fn(&Operation) -> bool,
-    ) -> Vec<Entry> {
+    ) -> Vec<RawEntry> {
         let found = query(&self.reader, filters);
         let got: BTreeSet<_> = found.iter().map(|entry| entry.id().to_owned()).collect();
         assert_eq!(got.len(), found.len(), "{filters:?}");
@@ -126,7 +126,7 @@ impl Questions<'_> {
             between,
             during,
         );
-        let found: BTreeSet<_> = found.iter().map(Entry::id).collect();
+        let found: BTreeSet<_> = found.iter().map(RawEntry::id).collect();
         for operation in self.operations {
             let Some((id, (answered, _))) = operation.id().zip(operation.answer.as_ref()) else {
                 continue;

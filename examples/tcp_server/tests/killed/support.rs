@@ -18,7 +18,10 @@ use std::{
 };
 
 use serde_json::Value;
-use tracing_audit::{AuditReader, Entry, Filter, FindingKind, Order, Timestamp};
+use tracing_audit::{
+    AuditReader, Filter, RawEntry, Timestamp,
+    reader::{FindingKind, Order},
+};
 
 use crate::down::Life;
 
@@ -185,7 +188,7 @@ fn stem(file: &Path) -> String {
 }
 
 /// What `tracing-audit query --order asc` finds with these filters.
-pub(crate) fn query(reader: &AuditReader, filters: &[(&str, &str)]) -> Vec<Entry> {
+pub(crate) fn query(reader: &AuditReader, filters: &[(&str, &str)]) -> Vec<RawEntry> {
     let filter = Filter::parse(filters.iter().copied()).unwrap();
     let mut found = Vec::new();
     let give = |entry| {

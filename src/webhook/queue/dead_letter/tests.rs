@@ -9,7 +9,7 @@ const LINE: &str = r#"{"stream":"a-1","seq":1,"id":"0193f2a4-7c1e-7d31-9f65-1f0f
 const KEY: &str = "e.1";
 
 fn letter(id: &str, reason: &str) -> Kept {
-    let entry = [Entry::from_line(LINE.as_bytes()).unwrap()];
+    let entry = [RawEntry::from_line(LINE.as_bytes()).unwrap()];
     Kept::new("e", id, 3, reason, Contents::by_id(&entry), &entry)
 }
 

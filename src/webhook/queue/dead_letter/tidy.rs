@@ -18,7 +18,7 @@ use super::{
     index, read,
 };
 use crate::{
-    entry::{OwnEntry, Severity},
+    entry::{OwnEntry, Severity, Timestamp},
     error::{Error, Result},
     query::AuditReader,
     store::{access, layout::Layout},
@@ -200,16 +200,16 @@ impl Kept {
 struct Removed {
     deliveries: u64,
     entries: u64,
-    first: Option<String>,
-    last: Option<String>,
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
 }
 
 impl Removed {
     fn add(&mut self, letter: &Kept) {
         self.deliveries += 1;
         self.entries += letter.contents().len() as u64;
-        self.first.get_or_insert_with(|| letter.given_up.clone());
-        self.last = Some(letter.given_up.clone());
+        self.first.get_or_insert(letter.given_up);
+        self.last = Some(letter.given_up);
     }
 
     fn record(self, key: &str, reason: &str, record: Record<'_>) -> Result<()> {

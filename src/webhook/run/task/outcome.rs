@@ -7,8 +7,9 @@ use tokio::task::JoinError;
 
 use super::{DeliveryTask, now};
 use crate::{
+    entry::Timestamp,
     error::Result,
-    query::Entry,
+    query::RawEntry,
     webhook::{
         queue::{attempts::Attempt, schedule::Verdict},
         run::{
@@ -82,7 +83,7 @@ impl DeliveryTask {
             (
                 self.queue.status.last_attempt,
                 self.queue.status.last_answer,
-            ) = (Some(now), Some(told.result.clone()));
+            ) = (Some(Timestamp::from_micros(now)), Some(told.result.clone()));
             self.history.push(told);
         }
         match attempt {
@@ -228,7 +229,10 @@ impl DeliveryTask {
     fn failing(&mut self, now: i64, retry_after: Option<Duration>, alert: bool, of_entries: bool) {
         let status = &mut self.queue.status;
         let told = status.last_answer.clone().unwrap_or_default();
-        let since = *status.failing_since.get_or_insert(now);
+        let since = *status
+            .failing_since
+            .get_or_insert(Timestamp::from_micros(now));
+        let since = since.as_micros();
         let parked = !status.parked && now.saturating_sub(since) >= PARKED_AFTER;
         status.parked |= parked;
         let opened = !of_entries
@@ -259,7 +263,7 @@ impl DeliveryTask {
         self.reporter.dead(delivery.id, delivery.count, reason);
     }
 
-    fn split(&mut self, at: usize, entries: Vec<Entry>, now: i64) {
+    fn split(&mut self, at: usize, entries: Vec<RawEntry>, now: i64) {
         let Some(delivery) = self.queue.deliveries.remove(at) else {
             return;
         };

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::*;
 use crate::{
-    query::Entry,
+    query::RawEntry,
     webhook::{
         queue::{Delivery, contents::Contents, dead_letter},
         run::attempt::AttemptOutcome,
@@ -89,7 +89,7 @@ async fn what_is_gone_is_given_up_and_its_dead_letter_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let mut delivery = delivery(&dir, |webhook| webhook, &[(3, 0), (3, 0), (3, 0)]);
     let line = r#"{"stream":"a-1","seq":1,"id":"0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11","timestamp":"2025-01-15T10:30:00.123456Z","event_type":"a.b"}"#;
-    let entry = |line: &str| Entry::from_line(line.as_bytes()).unwrap();
+    let entry = |line: &str| RawEntry::from_line(line.as_bytes()).unwrap();
     let gone = [entry(&line.replace("2c11", "2c22"))];
     let there = [entry(line)];
     delivery.queue.deliveries[0].contents = Contents::by_id(&gone);

@@ -1,0 +1,127 @@
+//! The tokens of a log, from an application's side: each change is an entry.
+
+use super::{
+    access::Access,
+    token::{NewToken, TokenInfo, TokenStore},
+};
+use crate::{
+    entry::{OwnEntry, Severity},
+    error::Result,
+    log::AuditLog,
+    query::AuditReader,
+};
+
+/// The tokens of a log, by which callers of the HTTP API are known. Made by [`AuditLog::tokens`];
+/// costs nothing to make.
+///
+/// The log's directory keeps a hash of each token. Every change is recorded before it is made, and
+/// holds within a second in all processes that serve the log.
+///
+/// ```
+/// # let log = tracing_audit::AuditLog::for_tests();
+/// use tracing_audit::http::{NewToken, Scope};
+///
+/// let (info, token) = log.tokens().create(NewToken {
+///     name: "auditor".into(),
+///     scope: Scope::Export,
+///     tenant: Some("acme".into()),
+///     expires: Some("2099-12-31T00:00:00Z".parse()?),
+/// })?;
+/// let access = log.tokens().verify(&token)?.expect("the token is valid");
+/// assert_eq!((access.name.as_str(), access.scope), ("auditor", Scope::Export));
+///
+/// assert!(log.tokens().revoke(&info.id)?);
+/// assert!(log.tokens().verify(&token)?.is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Tokens<'a> {
+    log: &'a AuditLog,
+}
+
+impl AuditLog {
+    /// The log's tokens: to create, list and revoke them.
+    pub fn tokens(&self) -> Tokens<'_> {
+        Tokens { log: self }
+    }
+}
+
+impl AuditReader {
+    /// The tokens of the log, the oldest first. [`AuditLog::tokens`] changes them.
+    ///
+    /// # Errors
+    ///
+    /// If the tokens can't be read, which only the owner of the directory may.
+    pub fn tokens(&self) -> Result<Vec<TokenInfo>> {
+        TokenStore::open(self.layout().root()).list()
+    }
+}
+
+impl Tokens<'_> {
+    /// Makes a token, and returns its text, which the log doesn't keep: it can't be shown again.
+    /// The creation is recorded (`audit.token.created`).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`](crate::Error::Invalid) for a name or tenant that can't be used; otherwise
+    /// if the creation can't be recorded or the tokens can't be written: then there is no token.
+    pub fn create(&self, new: NewToken) -> Result<(TokenInfo, String)> {
+        let store = self.log.store()?;
+        self.store().create_recorded(new, |token| {
+            store.record(&entry_about(
+                token,
+                "audit.token.created",
+                "A token for the HTTP API is created",
+            ))
+        })
+    }
+
+    /// All tokens, the oldest first; expired ones too.
+    ///
+    /// # Errors
+    ///
+    /// If the tokens can't be read.
+    pub fn list(&self) -> Result<Vec<TokenInfo>> {
+        self.store().list()
+    }
+
+    /// Ends the token with this id, which is recorded first (`audit.token.revoked`). Returns
+    /// `false` if there is none. Servers that run refuse the token within a second.
+    ///
+    /// # Errors
+    ///
+    /// If the change can't be recorded or written; the token then still holds.
+    pub fn revoke(&self, id: &str) -> Result<bool> {
+        let store = self.log.store()?;
+        self.store().revoke_recorded(id, |token| {
+            store.record(&entry_about(
+                token,
+                "audit.token.revoked",
+                "A token for the HTTP API is revoked",
+            ))
+        })
+    }
+
+    /// The access that this text of a token gives; `None` if the token is unknown, revoked or
+    /// expired. Reads the tokens each time.
+    ///
+    /// # Errors
+    ///
+    /// If the tokens can't be read.
+    pub fn verify(&self, token: &str) -> Result<Option<Access>> {
+        self.store().verify(token)
+    }
+
+    fn store(&self) -> TokenStore {
+        TokenStore::open(self.log.dir())
+    }
+}
+
+fn entry_about(token: &TokenInfo, event_type: &'static str, description: &str) -> OwnEntry {
+    OwnEntry::new(event_type, Severity::Warning, description)
+        .detail("token_id", &token.id)
+        .detail("name", &token.name)
+        .detail("scope", token.scope)
+        .detail("tenant_id", &token.tenant)
+        .detail("expires", token.expires)
+}
