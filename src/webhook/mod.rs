@@ -72,5 +72,5 @@ pub use self::{
         replay::Replay,
     },
     run::Dispatcher,
-    settings::{Batching, DeliveryOrder, Webhook},
+    settings::{Batching, DeliveryOrder, Setting, SettingKind, Webhook},
 };

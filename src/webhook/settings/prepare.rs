@@ -4,6 +4,7 @@
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use serde_json::Value;
 use url::Url;
 
 use super::{Batching, DeliveryOrder, Webhook, check_name};
@@ -22,9 +23,6 @@ use crate::{
     },
 };
 
-/// The longest that an entry may wait for others to go with it.
-const MOST_WAIT_MS: u64 = 60_000;
-
 impl Webhook {
     /// Makes ready what a delivery needs.
     ///
@@ -34,6 +32,11 @@ impl Webhook {
     pub(in crate::webhook) fn prepare(&self) -> Result<Prepared> {
         let name = &self.name;
         check_name(name)?;
+        let settings = self.settings();
+        for setting in Self::SETTINGS {
+            let value = settings.get(setting.name).unwrap_or(&Value::Null);
+            setting.check_bounds(setting.name, value)?;
+        }
         if self.event_types.is_empty() {
             return Err(Error::invalid(
                 "event_types",
@@ -57,42 +60,10 @@ impl Webhook {
                 .build(&self.format_options)
                 .map_err(|error| under("format_options", error))?,
         };
-        if let Some(batch) = self.batch {
-            if !(1..=1000).contains(&batch.max_entries) {
-                return Err(Error::invalid(
-                    "batch.max_entries",
-                    format!("{} is not between 1 and 1000", batch.max_entries),
-                ));
-            }
-            if batch.max_wait_ms > MOST_WAIT_MS {
-                return Err(Error::invalid(
-                    "batch.max_wait_ms",
-                    format!("{} is more than {MOST_WAIT_MS}", batch.max_wait_ms),
-                ));
-            }
-            if !format.takes_several() {
-                let name = self.own_format.as_deref().unwrap_or(self.format.as_str());
-                return Err(Error::invalid(
-                    "batch",
-                    format!("the format {name} takes one entry a request"),
-                ));
-            }
-        }
-        if let Some(most) = self.max_requests_per_second
-            && !(1..=100_000).contains(&most)
-        {
-            return Err(Error::invalid(
-                "max_requests_per_second",
-                format!("{most} is not between 1 and 100000"),
-            ));
-        }
-        if let Some(timeout) = self.timeout_ms
-            && !(1..=600_000).contains(&timeout)
-        {
-            return Err(Error::invalid(
-                "timeout_ms",
-                format!("{timeout} is not between 1 and 600000"),
-            ));
+        if self.batch.is_some() && !format.takes_several() {
+            let name = self.own_format.as_deref().unwrap_or(self.format.as_str());
+            let problem = format!("the format {name} takes one entry a request");
+            return Err(Error::invalid("batch", problem));
         }
         let mut secrets = Vec::new();
         let mut fixed = HeaderMap::new();
