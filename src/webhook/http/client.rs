@@ -6,19 +6,18 @@
 use crate::webhook::{
     http::{
         answer::{Answer, Failure, FailureKind, MAX_READ, Outcome, excerpt},
-        connect::{Connector, Lookup, system_lookup},
+        connect::{Connector, Lookup, OPENED, system_lookup},
         egress::{Egress, Refused},
         headers::CustomHeaders,
+        proxy::Proxy,
         tls,
     },
     queue::schedule::retry_after,
 };
 use std::{
+    cell::Cell,
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -50,6 +49,8 @@ pub(crate) struct ClientOptions {
     pub(crate) tls: bool,
     /// What may be reached. Default: the public internet.
     pub(crate) egress: Egress,
+    /// The only way out, if there is one. Default: none.
+    pub(crate) proxy: Option<Proxy>,
     /// For resolving, connecting and the TLS handshake together. Default: 5 s.
     pub(crate) connect_timeout: Duration,
     /// For an attempt from its start to the end of the answer. Default: 15 s.
@@ -72,6 +73,7 @@ impl Default for ClientOptions {
             allow_http: false,
             tls: true,
             egress: Egress::default(),
+            proxy: None,
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(15),
             extra_ca: Vec::new(),
@@ -89,6 +91,7 @@ impl fmt::Debug for ClientOptions {
             .field("allow_http", &self.allow_http)
             .field("tls", &self.tls)
             .field("egress", &format_args!("{}", self.egress))
+            .field("proxy", &self.proxy)
             .field("connect_timeout", &self.connect_timeout)
             .field("timeout", &self.timeout)
             .field("extra_ca", &self.extra_ca.len())
@@ -107,7 +110,6 @@ impl fmt::Debug for ClientOptions {
 #[derive(Clone, Debug)]
 pub(crate) struct WebhookClient {
     http: Client<Connector, Full<Bytes>>,
-    opened: Arc<AtomicU64>,
     base: Arc<ClientOptions>,
     fixed: HeaderMap,
 }
@@ -127,12 +129,12 @@ impl WebhookClient {
         let tls = tls::client_config(&options.extra_ca, options.identity.as_deref(), options.tls)?;
         let connector = Connector::new(
             options.egress.clone(),
+            options.proxy.clone(),
             lookup,
             tls,
             options.allow_http,
             options.connect_timeout,
         );
-        let opened = connector.opened();
         let http = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_CONNECTIONS_LAST)
@@ -140,7 +142,6 @@ impl WebhookClient {
             .build(connector);
         Ok(Self {
             http,
-            opened,
             base: Arc::new(options),
             fixed,
         })
@@ -231,23 +232,24 @@ impl WebhookClient {
             .iter()
             .map(String::as_str)
             .chain(self.base.headers.secrets())
+            .chain(self.base.proxy.iter().filter_map(Proxy::password))
     }
 
     /// A kept connection that was closed meanwhile says nothing about the webhook: then it is
     /// tried once more, at once.
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
-        let opened = self.opened.load(Ordering::Relaxed);
-        let error = match self.http.request(request.clone()).await {
+        let again = request.clone();
+        let sent = OPENED.scope(Cell::new(false), async {
+            let sent = self.http.request(request).await;
+            (sent, OPENED.with(Cell::get))
+        });
+        let sent = match sent.await {
+            (Err(_), false) => self.http.request(again).await,
+            (sent, _) => sent,
+        };
+        let error = match sent {
             Ok(response) => return Ok(response),
             Err(error) => error,
-        };
-        let reused = opened == self.opened.load(Ordering::Relaxed);
-        let error = match reused {
-            true => match self.http.request(request).await {
-                Ok(response) => return Ok(response),
-                Err(error) => error,
-            },
-            false => error,
         };
         let otherwise = if error.is_connect() {
             FailureKind::Connect

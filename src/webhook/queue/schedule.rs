@@ -158,7 +158,10 @@ fn needs_a_human(outcome: &Outcome) -> bool {
         // Too slow, too early, too many: these pass.
         Outcome::Status(408 | 425 | 429) => false,
         Outcome::Status(status) => matches!(status, 300..=499),
-        Outcome::Failed(failure) => matches!(failure.kind, FailureKind::Refused | FailureKind::Tls),
+        Outcome::Failed(failure) => matches!(
+            failure.kind,
+            FailureKind::Refused | FailureKind::Proxy | FailureKind::Tls
+        ),
     }
 }
 

@@ -6,11 +6,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Setting, Webhook, check_name, setting::is_reference};
+use super::{Setting, SettingKind, Webhook, check_name, setting::is_reference};
 use crate::{
     entry::json::{Json, Members, members},
     error::{Error, Result},
-    webhook::http::sign::SigningSecret,
+    webhook::http::{proxy::Proxy, sign::SigningSecret},
 };
 
 type Settings = Map<String, Value>;
@@ -80,7 +80,7 @@ impl Webhook {
         all.into_iter()
             .map(|(name, value)| {
                 let shown = match (Self::setting(&name), value) {
-                    (Some(setting), value) if setting.secret => hidden(value),
+                    (Some(setting), value) if setting.secret => hidden(setting, value),
                     (_, value) => value,
                 };
                 (name, shown)
@@ -102,15 +102,30 @@ impl Webhook {
     }
 }
 
-/// What is shown of secrets. Of a key pair, the public key.
-fn hidden(secret: Json) -> Json {
+/// What is shown of a proxy, which can have a password.
+pub(in crate::webhook) fn shown_proxy(proxy: &str) -> String {
+    if is_reference(proxy) {
+        proxy.to_owned()
+    } else {
+        Proxy::shown(proxy)
+    }
+}
+
+/// What is shown of secrets: of a key pair the public key, of a proxy all but its password.
+fn hidden(setting: &Setting, secret: Json) -> Json {
     let set = members! { "set": true };
     match secret {
-        Json::List(secrets) => Json::List(secrets.into_iter().map(hidden).collect()),
+        Json::List(secrets) => {
+            let hidden = secrets.into_iter().map(|one| hidden(setting, one));
+            Json::List(hidden.collect())
+        }
         Json::Object(pairs) => {
             let set = Json::Object(set);
             let hidden = pairs.into_iter().map(|(name, _)| (name, set.clone()));
             Json::Object(hidden.collect())
+        }
+        Json::Text(proxy) if matches!(setting.kind, SettingKind::Proxy) => {
+            Json::Text(shown_proxy(&proxy))
         }
         Json::Text(secret) if is_reference(&secret) => Json::Text(secret),
         Json::Text(secret) => {

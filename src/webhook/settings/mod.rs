@@ -20,9 +20,10 @@ use crate::{
     webhook::format::{FormatName, FormatOptions},
 };
 
+pub(in crate::webhook) use json::shown_proxy;
 #[cfg(any(feature = "server", test))]
 pub(crate) use outside::OutsidePolicy;
-pub(in crate::webhook) use prepare::Prepared;
+pub(in crate::webhook) use prepare::{Prepared, read_proxy};
 pub use setting::{Setting, SettingKind};
 
 /// In which order a webhook gets its entries.
@@ -160,6 +161,8 @@ settings! {
         /// What may be reached: public (the default), private, loopback, an address, a network or
         /// a host name
         egress: Vec<String> = Setting::list("WHAT");
+        /// The HTTP proxy that is the only way out, http://[user:password@]host:port
+        proxy: Option<String> = Setting::new(SettingKind::Proxy, "URL").secret();
         /// Keep each stream's order, whatever fails: one request at a time
         order: DeliveryOrder = Setting::switch("\"strict\"").flagged("strict");
         /// Send several entries in one request
@@ -321,6 +324,33 @@ impl Webhook {
     #[must_use]
     pub fn egress<T: Into<String>>(mut self, grants: impl IntoIterator<Item = T>) -> Self {
         self.egress.extend(grants.into_iter().map(Into::into));
+        self
+    }
+
+    /// The HTTP proxy through which the receiver is reached, `http://[user:password@]host:port`, or
+    /// `https://` for TLS to the proxy. It is the only way out: where the proxy can't be reached or
+    /// refuses, the attempt fails. Each receiver, `http://` ones too, is reached by `CONNECT`.
+    ///
+    /// The proxy resolves the receiver's name, so [`egress`](Self::egress) sees only the name, and
+    /// an address that stands in the URL itself: which addresses a name may have is for the
+    /// proxy's rules. The proxy's own address may be any. It is a secret: `env:NAME` and
+    /// `file:/path` are read, and no password is shown.
+    ///
+    /// Default: what was set [for all webhooks](crate::webhook::Webhooks::set_proxy). Variables
+    /// such as `HTTP_PROXY` are not read.
+    ///
+    /// ```
+    /// use tracing_audit::webhook::Webhook;
+    ///
+    /// let siem = Webhook::new("siem", "https://siem.example.com/hooks", ["auth.*"])
+    ///     .proxy("http://proxy.corp.example:3128");
+    /// let same = Webhook::new("chat", "https://chat.example.com/hooks", ["auth.*"])
+    ///     .proxy("env:CORP_PROXY");
+    /// # let _ = (siem, same);
+    /// ```
+    #[must_use]
+    pub fn proxy(mut self, proxy: impl Into<String>) -> Self {
+        self.proxy = Some(proxy.into());
         self
     }
 

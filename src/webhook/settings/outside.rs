@@ -56,6 +56,11 @@ impl OutsidePolicy {
                 return Err(Error::invalid(setting.name, problem));
             }
         }
+        if before.map_or(&None, |before| &before.proxy) != &after.proxy {
+            let problem = "only this server's operator says how webhooks are reached: set it with \
+                           tracing-audit webhook or in the configuration file";
+            return Err(Error::invalid("proxy", problem));
+        }
         let moved = before.is_none_or(|before| before.url != after.url);
         if is_given("egress") || moved {
             self.check_egress(&after.egress)?;

@@ -17,6 +17,7 @@ use crate::{
             client::{ClientOptions, WebhookClient},
             egress::{Egress, Refused},
             headers::CustomHeaders,
+            proxy::Proxy,
             sign::SigningSecret,
         },
         queue::schedule::Schedule,
@@ -111,10 +112,12 @@ impl Webhook {
             fs::read(file)
                 .map_err(|e| Error::invalid(what, format!("can't read {}: {e}", file.display())))
         };
+        let proxy = self.proxy.as_deref().map(read_proxy).transpose()?;
         let options = ClientOptions {
             allow_http: self.allow_http,
-            tls: url.scheme() == "https",
+            tls: url.scheme() == "https" || proxy.as_ref().is_some_and(Proxy::speaks_tls),
             egress,
+            proxy,
             timeout: self
                 .timeout_ms
                 .map_or(ClientOptions::default().timeout, Duration::from_millis),
@@ -199,6 +202,9 @@ impl Webhook {
         }
         new.signing_secrets
             .retain(|secret| !before.signing_secrets.contains(secret));
+        if new.proxy == before.proxy {
+            new.proxy = None;
+        }
         if new.own_format == before.own_format {
             new.own_format = None;
         }
@@ -259,6 +265,11 @@ fn secret(setting: &'static str, text: &str) -> Result<String> {
         return Ok(read.trim_end().to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// The proxy of this setting.
+pub(in crate::webhook) fn read_proxy(text: &str) -> Result<Proxy> {
+    Proxy::parse(&secret("proxy", text)?)
 }
 
 /// A webhook, ready to deliver.

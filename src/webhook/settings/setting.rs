@@ -53,6 +53,8 @@ pub enum SettingKind {
     Pairs,
     /// The path of a file.
     File,
+    /// The URL of a proxy.
+    Proxy,
     /// An object of these settings.
     Parts(&'static [Setting]),
 }
@@ -156,7 +158,7 @@ impl Setting {
 
     /// Whether the value, or each of several, is a secret or says where the secret is.
     pub(super) fn can_be_reference(&self) -> bool {
-        self.secret && matches!(self.kind, SettingKind::Text | SettingKind::List)
+        self.secret && !matches!(self.kind, SettingKind::Pairs)
     }
 
     /// Checks that numbers are within their bounds; `path` is the setting's name.
