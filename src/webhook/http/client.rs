@@ -22,7 +22,7 @@ use std::{
 };
 
 use http::{
-    HeaderMap, Method, Request, Response, Uri,
+    HeaderMap, HeaderValue, Method, Request, Response, Uri,
     header::{LOCATION, RETRY_AFTER, USER_AGENT},
 };
 use http_body_util::{BodyExt as _, Full};
@@ -33,12 +33,14 @@ use hyper_util::{
 };
 use url::Url;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Shorter than servers commonly keep them: a connection that the other side closes while it is
 /// being used costs an attempt.
 const IDLE_CONNECTIONS_LAST: Duration = Duration::from_secs(30);
 const IDLE_CONNECTIONS: usize = 8;
+
+const PROGRAM: &str = concat!("tracing-audit/", env!("CARGO_PKG_VERSION"));
 
 /// How to reach a webhook.
 #[derive(Clone)]
@@ -59,8 +61,6 @@ pub(crate) struct ClientOptions {
     pub(crate) extra_ca: Vec<Vec<u8>>,
     /// PEM of the client's certificate chain and private key.
     pub(crate) identity: Option<Vec<u8>>,
-    /// Default: `tracing-audit/<version>`.
-    pub(crate) user_agent: String,
     /// Sent with each delivery; their values are scrubbed from answers.
     pub(crate) headers: CustomHeaders,
     /// What else is to be scrubbed from answers.
@@ -78,40 +78,25 @@ impl Default for ClientOptions {
             timeout: Duration::from_secs(15),
             extra_ca: Vec::new(),
             identity: None,
-            user_agent: concat!("tracing-audit/", env!("CARGO_PKG_VERSION")).to_owned(),
             headers: CustomHeaders::default(),
             secrets: Vec::new(),
         }
     }
 }
 
-impl fmt::Debug for ClientOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientOptions")
-            .field("allow_http", &self.allow_http)
-            .field("tls", &self.tls)
-            .field("egress", &format_args!("{}", self.egress))
-            .field("proxy", &self.proxy)
-            .field("connect_timeout", &self.connect_timeout)
-            .field("timeout", &self.timeout)
-            .field("extra_ca", &self.extra_ca.len())
-            .field(
-                "identity",
-                &self.identity.as_ref().map(|_| format_args!("***")),
-            )
-            .field("user_agent", &self.user_agent)
-            .field("headers", &self.headers)
-            .field("secrets", &self.secrets.len())
-            .finish()
-    }
-}
-
 /// Sends deliveries to one webhook. Cheap to clone; clones share the connections.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct WebhookClient {
     http: Client<Connector, Full<Bytes>>,
     base: Arc<ClientOptions>,
     fixed: HeaderMap,
+}
+
+/// What it has is secret.
+impl fmt::Debug for WebhookClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookClient").finish_non_exhaustive()
+    }
 }
 
 impl WebhookClient {
@@ -122,10 +107,7 @@ impl WebhookClient {
 
     pub(in crate::webhook) fn with_lookup(options: ClientOptions, lookup: Lookup) -> Result<Self> {
         let mut fixed = options.headers.as_map().clone();
-        let user_agent = options.user_agent.parse().map_err(|_| {
-            Error::invalid("user_agent", "it may hold only visible ASCII characters")
-        })?;
-        fixed.insert(USER_AGENT, user_agent);
+        fixed.insert(USER_AGENT, HeaderValue::from_static(PROGRAM));
         let tls = tls::client_config(&options.extra_ca, options.identity.as_deref(), options.tls)?;
         let connector = Connector::new(
             options.egress.clone(),

@@ -169,8 +169,8 @@ fn what_is_no_pem_is_named_and_not_shown() {
     );
     let mixed = one.certificate.pem() + &two.key.serialize_pem();
     for (extra_ca, identity, named) in [
-        (vec![b"s3cret".to_vec()], None, "CA: "),
-        (vec![], Some(b"s3cret".to_vec()), "client identity: "),
+        (vec![b"s3cret".to_vec()], None, "extra_ca: "),
+        (vec![], Some(b"s3cret".to_vec()), "identity: "),
         (
             vec![],
             Some(one.certificate.pem().into_bytes()),
