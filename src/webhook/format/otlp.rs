@@ -34,10 +34,12 @@ const LONGEST_MESSAGE: usize = 2048;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Otlp;
 
+/// The source and the stream of some records.
+type Stream<'a> = (Cow<'a, str>, Cow<'a, str>);
+
 impl Format for Otlp {
     fn encode(&self, batch: &Batch<'_>) -> Result<Encoded, Unencodable> {
-        // Of each source and stream, its records.
-        let mut streams: Vec<((Cow<'_, str>, Cow<'_, str>), Vec<Json>)> = Vec::new();
+        let mut streams: Vec<(Stream<'_>, Vec<Json>)> = Vec::new();
         for entry in batch.several()? {
             let (fields, line) = checked(entry)?;
             let record = log_record(&fields, line).map_err(|e| Unencodable::entry(entry, e))?;
