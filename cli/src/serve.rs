@@ -34,6 +34,10 @@ pub(super) fn run(
         log = log.permissions(permissions);
     }
     let log = log.open()?;
+    if let Some(proxy) = &args.webhook_proxy {
+        let proxy = Some(proxy.as_str()).filter(|proxy| *proxy != "none");
+        log.webhooks().set_proxy(proxy).map_err(of_proxy)?;
+    }
     if let Some((file, tables)) = &webhooks {
         declare(&log, file, tables)?;
     }
@@ -123,6 +127,13 @@ fn of_named(names: &[String], error: &Error) -> Option<(usize, Error)> {
         problem: problem.clone(),
     };
     Some((at + 1, error))
+}
+
+fn of_proxy(error: Error) -> Failure {
+    match error {
+        Error::Invalid { problem, .. } => Failure::Usage(format!("--webhook-proxy: {problem}")),
+        error => error.into(),
+    }
 }
 
 /// The library names its options, the operator's flags are called otherwise.

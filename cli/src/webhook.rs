@@ -92,9 +92,11 @@ pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, Failure> {
 }
 
 fn add(out: &mut impl io::Write, add: &AddArgs) -> Result<(), Failure> {
-    let webhook = Webhook::from_settings(&settings::of_add(add)?).map_err(settings::of_flag)?;
+    let settings = settings::of_flags(&add.settings.0)?;
+    let webhook = Webhook::from_settings(&settings).map_err(settings::of_flag)?;
+    let name = webhook.name().to_owned();
     let mut made = None;
-    let webhook = if add.unsigned || !add.settings.signing_secret.is_empty() {
+    let webhook = if add.unsigned || settings.contains_key("signing_secrets") {
         webhook
     } else {
         let secret = made.insert(SigningSecret::random()?);
@@ -104,8 +106,8 @@ fn add(out: &mut impl io::Write, add: &AddArgs) -> Result<(), Failure> {
         log.webhooks().add(webhook).map_err(settings::of_flag)
     })?;
     match made {
-        Some(secret) => show_secret(out, &add.name, &secret)?,
-        None => writeln!(out, "the webhook {} is added", escaped(&add.name))?,
+        Some(secret) => show_secret(out, &name, &secret)?,
+        None => writeln!(out, "the webhook {} is added", escaped(&name))?,
     }
     warn("It is told of what is recorded from now on.");
     Ok(())

@@ -8,7 +8,8 @@
 //!   in spite of deaths and outages, and a retry has the same id and entries.
 //! - No application thread waits for a receiver.
 //! - Nothing is sent to an address that the webhook's `egress` does not allow, whatever the name,
-//!   the spelling, the DNS, a redirect or the environment says.
+//!   the spelling, the DNS, a redirect or the environment says. Where a [proxy](Webhook::proxy) is
+//!   named, it is the only way out, and it resolves the names.
 //!
 //! | word | means |
 //! |---|---|
@@ -72,5 +73,5 @@ pub use self::{
         replay::Replay,
     },
     run::Dispatcher,
-    settings::{Batching, DeliveryOrder, Webhook},
+    settings::{Batching, DeliveryOrder, Setting, SettingKind, Webhook},
 };

@@ -10,6 +10,7 @@ mod receiver;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod a_proxy_is_the_only_way_out;
 mod are_bounded;
 mod arrive;
 mod dead_letters;

@@ -83,6 +83,14 @@ pub(crate) struct ServeArgs {
     /// Let webhooks that are set over HTTP have an http:// URL, which anyone on the way can read
     #[arg(long)]
     pub(crate) webhook_allow_http: bool,
+    /// Reach all webhooks that name no proxy through this HTTP proxy, the only way out then:
+    /// http://[user:password@]host:port, env:NAME or file:/path; or none, to take it back [default:
+    /// as it is]
+    ///
+    /// It is kept in the log's directory, for whichever process sends webhooks. HTTP_PROXY and its
+    /// like are not read
+    #[arg(long, value_name = "URL")]
+    pub(crate) webhook_proxy: Option<String>,
 }
 
 /// Manages the tokens by which the HTTP API knows who asks

@@ -1,9 +1,7 @@
 //! Flags of what manages webhooks.
 
-use std::path::PathBuf;
-
-use clap::{Args, Subcommand};
-use tracing_audit::{Severity, webhook::FormatName};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Subcommand};
+use tracing_audit::webhook::{Setting, SettingKind, Webhook};
 
 use super::{DirArgs, Format};
 use crate::filter::FilterArgs;
@@ -93,20 +91,11 @@ A secret is its text, or env:NAME or file:/path, read when delivering begins.")]
 pub(crate) struct AddArgs {
     #[command(flatten)]
     pub(crate) dir: DirArgs,
-    /// What to call it: letters, digits, '_' and '-'
-    #[arg(long)]
-    pub(crate) name: String,
-    /// Where to send to
-    #[arg(long)]
-    pub(crate) url: String,
-    /// An event type, all below auth.*, or *; repeatable
-    #[arg(long, value_name = "TYPE", required = true)]
-    pub(crate) event_type: Vec<String>,
-    /// Don't sign
-    #[arg(long, conflicts_with = "signing_secret")]
-    pub(crate) unsigned: bool,
     #[command(flatten)]
-    pub(crate) settings: SettingArgs,
+    pub(crate) settings: SettingArgs<true>,
+    /// Don't sign
+    #[arg(long, conflicts_with = "signing-secret")]
+    pub(crate) unsigned: bool,
 }
 
 /// Changes settings of a webhook, which goes on where it is
@@ -117,83 +106,116 @@ pub(crate) struct AddArgs {
 pub(crate) struct SetArgs {
     #[command(flatten)]
     pub(crate) named: NamedArgs,
-    /// Where to send to
-    #[arg(long)]
-    pub(crate) url: Option<String>,
-    /// An event type, all below auth.*, or *; repeatable
-    #[arg(long, value_name = "TYPE")]
-    pub(crate) event_type: Vec<String>,
     /// Take this setting back, as in --clear tenant-id; repeatable
     #[arg(long, value_name = "FLAG")]
     pub(crate) clear: Vec<String>,
     #[command(flatten)]
-    pub(crate) settings: SettingArgs,
+    pub(crate) settings: SettingArgs<false>,
 }
 
-/// What can be set when adding and when changing.
-#[derive(Args, Debug)]
-pub(crate) struct SettingArgs {
-    /// Event types to leave out; repeatable
-    #[arg(long, value_name = "TYPE")]
-    pub(crate) exclude: Vec<String>,
-    /// Only this severity; repeatable
-    #[arg(long)]
-    pub(crate) severity: Vec<Severity>,
-    /// Only this tenant's entries
-    #[arg(long, value_name = "ID")]
-    pub(crate) tenant_id: Option<String>,
-    /// native (the default), cloudevents, cloudevents-binary, cloudevents-batch, splunk-hec or otlp
-    #[arg(long)]
-    pub(crate) format: Option<FormatName>,
-    /// An option of the format, as in index=audit; repeatable
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub(crate) format_option: Vec<String>,
-    /// The key that the receiver wants, sent as Authorization: Bearer (for Splunk, Authorization:
-    /// Splunk)
-    #[arg(long, value_name = "SECRET")]
-    pub(crate) api_key: Option<String>,
-    /// Another header for the key
-    #[arg(long, value_name = "NAME")]
-    pub(crate) api_key_header: Option<String>,
-    /// Sign by Standard Webhooks with this whsec_… or whsk_… secret; repeatable, for rotation, the
-    /// newest last
-    #[arg(long, value_name = "SECRET")]
-    pub(crate) signing_secret: Vec<String>,
-    /// A header for each request, NAME=VALUE; repeatable
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub(crate) header: Vec<String>,
-    /// Let the URL be http://, which anyone on the way can read
-    #[arg(long)]
-    pub(crate) allow_http: bool,
-    /// What may be reached: public (the default), private, loopback, an address, a network or a
-    /// host name; repeatable
-    #[arg(long, value_name = "WHAT")]
-    pub(crate) egress: Vec<String>,
-    /// Keep each stream's order, whatever fails: one request at a time
-    #[arg(long)]
-    pub(crate) strict: bool,
-    /// Send so many entries in one request, at most
-    #[arg(long, value_name = "N")]
-    pub(crate) batch: Option<usize>,
-    /// Let the first entry of a request wait so long for others, in milliseconds
-    #[arg(long, value_name = "N")]
-    pub(crate) batch_wait_ms: Option<u64>,
-    /// How long an attempt takes at most, in milliseconds [default: 15000]
-    #[arg(long, value_name = "N")]
-    pub(crate) timeout_ms: Option<u64>,
-    /// Send no more requests in a second
-    #[arg(long, value_name = "N")]
-    pub(crate) max_requests_per_second: Option<u32>,
-    /// The delay before each attempt, in seconds, as in 0,5,30 [default: 11 attempts within 76
-    /// hours]
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    pub(crate) schedule_seconds: Vec<u64>,
-    /// A PEM file of certificates to trust besides the system's
-    #[arg(long, value_name = "FILE")]
-    pub(crate) extra_ca: Option<PathBuf>,
-    /// A PEM file of our own certificate chain and key
-    #[arg(long, value_name = "FILE")]
-    pub(crate) identity: Option<PathBuf>,
+/// The settings that are given as flags, with the texts of their values. There is a flag for each
+/// setting of a webhook; `NEW` says that the webhook is to be added, so those that it must have are
+/// required, and its name is one of them.
+#[derive(Clone, Debug)]
+pub(crate) struct SettingArgs<const NEW: bool>(pub(crate) Vec<(Flag, Vec<String>)>);
+
+/// A flag that sets a setting of a webhook, or a part of one.
+#[derive(Clone, Debug)]
+pub(crate) struct Flag {
+    pub(crate) name: String,
+    pub(crate) setting: &'static str,
+    pub(crate) part: Option<&'static str>,
+    pub(crate) of: &'static Setting,
+}
+
+impl Flag {
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        Webhook::SETTINGS.iter().flat_map(|setting| {
+            let (whole, parts) = match setting.kind {
+                SettingKind::Parts(parts) => (None, parts),
+                _ => (Some(setting), &[][..]),
+            };
+            let parts = parts.iter().map(|part| (Some(part.name), part));
+            let whole = whole.map(|whole| (None, whole));
+            whole.into_iter().chain(parts).filter_map(|(part, of)| {
+                Some(Self {
+                    name: of.flag()?,
+                    setting: setting.name,
+                    part,
+                    of,
+                })
+            })
+        })
+    }
+
+    fn arg(&self, new: bool) -> Arg {
+        let is_several = matches!(self.of.kind, SettingKind::List | SettingKind::Pairs);
+        let mut help = self.of.help.to_owned();
+        if is_several {
+            help.push_str("; repeatable");
+        }
+        if let Some(default) = self.of.default {
+            help.push_str(&format!(" [default: {default}]"));
+        }
+        let arg = Arg::new(self.name.clone())
+            .long(self.name.clone())
+            .help(help);
+        let several = match self.of.kind {
+            SettingKind::Switch(_) => return arg.action(ArgAction::SetTrue),
+            SettingKind::Numbers => arg.value_delimiter(',').action(ArgAction::Append),
+            _ if is_several => arg.action(ArgAction::Append),
+            _ => arg,
+        };
+        several
+            .value_name(self.of.value_name)
+            .required(new && self.of.is_required())
+    }
+
+    /// The texts that were given for it.
+    fn texts(&self, matches: &ArgMatches) -> Vec<String> {
+        match self.of.kind {
+            SettingKind::Switch(value) => {
+                let given = matches.get_flag(&self.name).then(|| value.to_owned());
+                given.into_iter().collect()
+            }
+            _ => {
+                let given = matches.get_many(&self.name);
+                given.into_iter().flatten().cloned().collect()
+            }
+        }
+    }
+}
+
+impl<const NEW: bool> SettingArgs<NEW> {
+    fn flags() -> impl Iterator<Item = Flag> {
+        Flag::all().filter(|flag| NEW || flag.setting != "name")
+    }
+}
+
+impl<const NEW: bool> Args for SettingArgs<NEW> {
+    fn augment_args(command: Command) -> Command {
+        command.args(Self::flags().map(|flag| flag.arg(NEW)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<const NEW: bool> FromArgMatches for SettingArgs<NEW> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = Self::flags().map(|flag| {
+            let texts = flag.texts(matches);
+            (flag, texts)
+        });
+        let given = given.filter(|(_, texts)| !texts.is_empty());
+        Ok(Self(given.collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 /// Has entries sent to a webhook again, under the ids that they had

@@ -625,3 +625,78 @@ fn the_hundred_and_first_is_refused() {
     let says = "there are 100 webhooks already";
     assert!(err(&added).contains(says), "{}", err(&added));
 }
+
+#[test]
+fn a_proxy_for_all_is_kept_with_the_log_and_shown_without_its_password() {
+    let log = new_log();
+    let dir = log.path();
+    let url = ["--url", "https://siem.example.com/"];
+    for (name, proxy) in [("siem", &[][..]), ("chat", &["--proxy", "env:CHAT_PROXY"])] {
+        let add = [
+            "add",
+            "--name",
+            name,
+            "--event-type",
+            "auth.*",
+            "--unsigned",
+        ];
+        let added = program()
+            .arg("webhook")
+            .args([&add[..], &url[..], proxy].concat())
+            .arg("--dir")
+            .arg(dir)
+            .env("CHAT_PROXY", "http://ann:hunter2@10.0.0.1:3128")
+            .output()
+            .unwrap();
+        assert_eq!(code(&added), 0, "{}", err(&added));
+    }
+    let serve = |more: &[&str]| {
+        let mut command = program();
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--dir"])
+            .arg(dir)
+            .args(more);
+        command
+    };
+    let wrong = serve(&["--webhook-proxy", "socks5://ann:hunter2@proxy"]);
+    let refused = { wrong }.output().unwrap();
+    assert!(
+        code(&refused) == 2
+            && err(&refused).starts_with("error: --webhook-proxy: it must begin with http://")
+            && !err(&refused).contains("hunter2"),
+        "{}",
+        err(&refused)
+    );
+    let proxy = "http://ann:hunter2@proxy.corp.example:3128";
+    for (more, shown) in [
+        (
+            &["--webhook-proxy", proxy][..],
+            json!("http://***@proxy.corp.example:3128"),
+        ),
+        (&[], json!("http://***@proxy.corp.example:3128")),
+        (&["--webhook-proxy", "none"], Value::Null),
+    ] {
+        let mut running = Running::start(&mut serve(more));
+        running.stdout().read_line(&mut String::new()).unwrap();
+        assert_eq!(running.interrupt(), Some(0));
+        assert_eq!(show(dir, "siem")["proxy_for_all"], shown, "{more:?}");
+        let chat = show(dir, "chat");
+        assert_eq!(
+            (&chat["proxy"], &chat["proxy_for_all"]),
+            (&json!("env:CHAT_PROXY"), &Value::Null)
+        );
+    }
+    assert_eq!(
+        types(dir),
+        ["added", "added", "proxy_changed", "proxy_changed"]
+    );
+    let refused = webhook(dir, &["set", "siem", "--proxy", "ftp://hunter2@proxy"]);
+    assert!(
+        code(&refused) == 2
+            && err(&refused).starts_with("error: --proxy: ")
+            && !err(&refused).contains("hunter2"),
+        "{}",
+        err(&refused)
+    );
+    assert!(!crate::support::lines(dir).join("\n").contains("hunter2"));
+}

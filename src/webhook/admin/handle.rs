@@ -179,6 +179,26 @@ impl Webhooks<'_> {
         )
     }
 
+    /// Names the HTTP proxy through which all webhooks are reached that name
+    /// [none of their own](Webhook::proxy), or takes it back. It is kept in the log's directory, so
+    /// it holds for each process that delivers or tests, and until it is changed here. It is
+    /// recorded (`audit.webhook.proxy_changed`), without its password.
+    ///
+    /// ```
+    /// # let log = tracing_audit::AuditLog::for_tests();
+    /// log.webhooks().set_proxy(Some("http://proxy.corp.example:3128"))?;
+    /// log.webhooks().set_proxy(None)?;
+    /// # Ok::<(), tracing_audit::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if it is no proxy's URL, or the variable or file that it names is not
+    /// there.
+    pub fn set_proxy(&self, proxy: Option<&str>) -> Result<()> {
+        self.administrator().set_proxy(proxy)
+    }
+
     /// Holds a webhook's deliveries back. What is recorded meanwhile waits in the log, as long as
     /// its retention. It is recorded (`audit.webhook.paused`).
     ///

@@ -20,7 +20,7 @@ use crate::{
             replay::{self, Replay},
         },
         settings::{
-            Webhook,
+            Webhook, read_proxy, shown_proxy,
             stored::{self, MOST_WEBHOOKS, Stored},
         },
     },
@@ -236,6 +236,29 @@ impl<'a> Administrator<'a> {
             self.record(&self.removed(name))?;
             all.remove(at);
             Ok(replay::forget(self.layout(), name)?)
+        })
+    }
+
+    /// Names the proxy for all webhooks that name none, or takes it back.
+    pub(crate) fn set_proxy(&self, proxy: Option<&str>) -> Result<()> {
+        proxy.map(read_proxy).transpose()?;
+        let shown = proxy.map(shown_proxy);
+        stored::change_all(self.layout(), |all| {
+            if all.proxy.as_deref() == proxy {
+                return Ok(());
+            }
+            let record = OwnEntry::new(
+                "audit.webhook.proxy_changed",
+                Severity::Warning,
+                "The proxy for all webhooks was changed",
+            );
+            self.record(&record.detail("proxy", shown.as_deref()))?;
+            all.proxy = proxy.map(str::to_owned);
+            // Whoever delivers begins them anew.
+            for webhook in &mut all.webhooks {
+                webhook.revision += u64::from(webhook.settings.proxy.is_none());
+            }
+            Ok(())
         })
     }
 

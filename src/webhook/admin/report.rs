@@ -12,7 +12,7 @@ use crate::{
     webhook::{
         queue::{self, Queue, Status},
         settings::{
-            Webhook,
+            Webhook, shown_proxy,
             stored::{Declared, Stored},
         },
     },
@@ -28,6 +28,7 @@ pub struct WebhookReport {
     pub webhook: Webhook,
     paused: bool,
     declared: Option<Declared>,
+    proxy_for_all: Option<String>,
     /// The results so far.
     pub status: Status,
     /// The number of deliveries that are made and not delivered. Entries that aren't in a delivery
@@ -114,6 +115,7 @@ impl WebhookReport {
             status: queue.status,
             paused: stored.paused,
             declared: stored.declared,
+            proxy_for_all: stored.proxy_for_all,
             webhook: stored.settings,
             problem,
         };
@@ -180,6 +182,9 @@ impl WebhookReport {
         }
         if let Some(answer) = &status.last_answer {
             counts.add("last_answer", answer);
+        }
+        if let Some(proxy) = &self.proxy_for_all {
+            told.add("proxy_for_all", &shown_proxy(proxy));
         }
         told.add("declared", &self.declared.is_some());
         if let Some(place) = self.declared_in() {

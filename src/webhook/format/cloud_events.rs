@@ -4,7 +4,7 @@
 //! mode they are headers, percent-encoded to visible ASCII. An attribute is left out rather than
 //! cut when it would be long: a cut identity is another one, and the whole of it is in the data.
 
-use std::fmt::Write as _;
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{Batch, Encoded, Format, JSON, Unencodable, array, checked, source, span_id, trace_id};
 use crate::{
@@ -72,13 +72,11 @@ impl CloudEvents {
     fn attributes(&self, fields: &Fields<'_>, batch: &Batch<'_>) -> Attributes {
         let mut attributes = Attributes(Vec::with_capacity(14));
         let source = self.source.clone().unwrap_or_else(|| {
-            let mut urn = "urn:tracing-audit:".to_owned();
-            percent_encode(
-                &source(fields, batch),
-                |byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte),
-                &mut urn,
-            );
-            urn
+            let source = source(fields, batch);
+            format!(
+                "urn:tracing-audit:{}",
+                utf8_percent_encode(&source, &OUTSIDE_URN)
+            )
         });
         attributes.required("specversion", "1.0");
         attributes.required("id", &unescape(fields.id));
@@ -234,25 +232,13 @@ fn auth_type(actor_type: &[u8]) -> &'static str {
 }
 
 fn header_value(text: &str) -> String {
-    let mut value = String::with_capacity(text.len());
-    percent_encode(
-        text,
-        |byte| matches!(byte, b'!'..=b'~') && !b"\"%".contains(&byte),
-        &mut value,
-    );
-    value
+    utf8_percent_encode(text, &OUTSIDE_HEADER).to_string()
 }
 
-fn percent_encode(text: &str, stays: impl Fn(u8) -> bool, encoded: &mut String) {
-    for byte in text.bytes() {
-        if stays(byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // A String takes any text.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-}
+/// What is encoded in a header's value: by the binding to HTTP, section 3.1.3.2.
+const OUTSIDE_HEADER: AsciiSet = CONTROLS.add(b' ').add(b'"').add(b'%');
+/// What is encoded in a name within a URN.
+const OUTSIDE_URN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
 /// RFC 3986, section 2: reserved and unreserved characters, and `%`.
 fn in_uri(byte: u8) -> bool {

@@ -6,16 +6,13 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Batch, Encoded, Format, Unencodable, Verdict, checked, source, span_id, trace_id};
-use crate::{
-    entry::{
-        json::{Json, Members},
-        scan::unescape,
-    },
-    query::RawEntry,
+use crate::entry::{
+    json::{Json, Members},
+    scan::{Fields, unescape},
 };
 
 /// Readers of Protocol Buffers stop at 100 nested messages, and each level of a record is three.
@@ -37,32 +34,33 @@ const LONGEST_MESSAGE: usize = 2048;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Otlp;
 
+/// The source and the stream of some records.
+type Stream<'a> = (Cow<'a, str>, Cow<'a, str>);
+
 impl Format for Otlp {
     fn encode(&self, batch: &Batch<'_>) -> Result<Encoded, Unencodable> {
-        let mut streams: Vec<Stream<'_>> = Vec::new();
+        let mut streams: Vec<(Stream<'_>, Vec<Json>)> = Vec::new();
         for entry in batch.several()? {
-            let (name, instance, record) = log_record(entry, batch)?;
-            match streams
-                .iter_mut()
-                .find(|stream| stream.name == name && stream.instance == instance)
-            {
-                Some(stream) => stream.records.push(record),
-                None => streams.push(Stream {
-                    name,
-                    instance,
-                    records: vec![record],
-                }),
+            let (fields, line) = checked(entry)?;
+            let record = log_record(&fields, line).map_err(|e| Unencodable::entry(entry, e))?;
+            let of = (source(&fields, batch), unescape(fields.stream));
+            match streams.iter_mut().find(|(known, _)| *known == of) {
+                Some((_, records)) => records.push(record),
+                None => streams.push((of, vec![record])),
             }
         }
-        let request = Request {
-            resource_logs: streams
-                .into_iter()
-                .map(Stream::into_resource_logs)
-                .collect(),
-        };
-        serde_json::to_vec(&request)
-            .map(Encoded::json)
-            .map_err(|e| Unencodable::batch(e.to_string()))
+        let resource_logs = streams.into_iter().map(|((name, instance), records)| {
+            let attributes =
+                attributes([("service.name", name), ("service.instance.id", instance)]);
+            let resource = object([("attributes", Json::List(attributes))]);
+            let logs = object([("scope", object([])), ("logRecords", Json::List(records))]);
+            object([
+                ("resource", resource),
+                ("scopeLogs", Json::List(vec![logs])),
+            ])
+        });
+        let request = object([("resourceLogs", Json::List(resource_logs.collect()))]);
+        Ok(Encoded::json(request.to_string().into_bytes()))
     }
 
     /// [`Verdict::Rejected`] if there is a `partialSuccess` that says anything.
@@ -108,230 +106,101 @@ impl Format for Otlp {
     }
 }
 
-struct Stream<'a> {
-    name: Cow<'a, str>,
-    instance: Cow<'a, str>,
-    records: Vec<LogRecord<'a>>,
-}
-
-impl<'a> Stream<'a> {
-    fn into_resource_logs(self) -> ResourceLogs<'a> {
-        let attributes = attributes([
-            ("service.name", self.name),
-            ("service.instance.id", self.instance),
-        ]);
-        ResourceLogs {
-            resource: Resource { attributes },
-            scope_logs: [ScopeLogs {
-                scope: Scope {},
-                log_records: self.records,
-            }],
-        }
-    }
-}
-
-fn log_record<'a>(
-    entry: &'a RawEntry,
-    batch: &Batch<'a>,
-) -> Result<(Cow<'a, str>, Cow<'a, str>, LogRecord<'a>), Unencodable> {
-    let (fields, line) = checked(entry)?;
-    let record: Members =
-        serde_json::from_slice(line).map_err(|e| Unencodable::entry(entry, e.to_string()))?;
-    let version = record
-        .get("schema_version")
-        .and_then(Json::as_str)
-        .unwrap_or_default()
-        .to_owned();
-    let outcome = if fields.outcome_type.is_empty() {
-        "unknown".into()
-    } else {
-        unescape(fields.outcome_type)
+fn log_record(fields: &Fields<'_>, line: &[u8]) -> Result<Json, String> {
+    let record: Members = serde_json::from_slice(line).map_err(|e| e.to_string())?;
+    let version = record.get("schema_version").and_then(Json::as_str);
+    let version = version.unwrap_or_default().to_owned();
+    let outcome = match fields.outcome_type {
+        [] => "unknown".into(),
+        outcome => unescape(outcome),
     };
+    let action = unescape(fields.action).to_uppercase();
     let mut attributes = attributes([
         ("audit.record.id", unescape(fields.id)),
         ("audit.actor.id", unescape(fields.actor_id)),
         ("audit.actor.type", unescape(fields.actor_type)),
-        (
-            "audit.action",
-            unescape(fields.action).to_uppercase().into(),
-        ),
+        ("audit.action", action.into()),
         ("audit.outcome", outcome),
         ("audit.target.id", unescape(fields.resource_id)),
         ("audit.target.type", unescape(fields.resource_type)),
         ("audit.schema.version", version.into()),
     ]);
-    attributes.push(KeyValue {
-        key: "audit.sequence.number",
-        value: AnyValue::Int(fields.seq.to_string()),
-    });
-    let nanos = u64::try_from(fields.timestamp.as_micros())
-        .unwrap_or(0)
-        .saturating_mul(1000)
-        .to_string();
-    let log_record = LogRecord {
-        time_unix_nano: nanos.clone(),
-        observed_time_unix_nano: nanos,
-        event_name: unescape(fields.event_type),
-        trace_id: trace_id(&fields),
-        span_id: span_id(&fields),
-        attributes,
-        body: AnyValue::Record(Json::Object(record)),
-    };
-    Ok((source(&fields, batch), unescape(fields.stream), log_record))
+    let sequence = object([("intValue", text(fields.seq.to_string()))]);
+    attributes.push(key_value("audit.sequence.number", sequence));
+    let micros = u64::try_from(fields.timestamp.as_micros()).unwrap_or(0);
+    let nanos = text(micros.saturating_mul(1000).to_string());
+    let ids = [("traceId", trace_id(fields)), ("spanId", span_id(fields))];
+    let ids = ids
+        .into_iter()
+        .filter_map(|(name, id)| Some((name, text(id?))));
+    let members = [
+        ("timeUnixNano", nanos.clone()),
+        ("observedTimeUnixNano", nanos),
+        ("eventName", text(unescape(fields.event_type))),
+    ];
+    let members = members.into_iter().chain(ids).chain([
+        ("attributes", Json::List(attributes)),
+        ("body", any_value(Json::Object(record), 0)),
+    ]);
+    Ok(object(members))
 }
 
 /// Those that have a text.
-fn attributes<'a, const N: usize>(texts: [(&'static str, Cow<'a, str>); N]) -> Vec<KeyValue<'a>> {
+fn attributes<const N: usize>(texts: [(&'static str, Cow<'_, str>); N]) -> Vec<Json> {
     let texts = texts.into_iter().filter(|(_, text)| !text.is_empty());
     texts
-        .map(|(key, text)| KeyValue {
-            key,
-            value: AnyValue::Text(text),
-        })
+        .map(|(key, value)| key_value(key, object([("stringValue", text(value))])))
         .collect()
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Request<'a> {
-    resource_logs: Vec<ResourceLogs<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ResourceLogs<'a> {
-    resource: Resource<'a>,
-    scope_logs: [ScopeLogs<'a>; 1],
-}
-
-#[derive(Serialize)]
-struct Resource<'a> {
-    attributes: Vec<KeyValue<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ScopeLogs<'a> {
-    scope: Scope,
-    log_records: Vec<LogRecord<'a>>,
-}
-
-#[derive(Serialize)]
-struct Scope {}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct LogRecord<'a> {
-    time_unix_nano: String,
-    observed_time_unix_nano: String,
-    event_name: Cow<'a, str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trace_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    span_id: Option<&'a str>,
-    attributes: Vec<KeyValue<'a>>,
-    body: AnyValue<'a>,
-}
-
-#[derive(Serialize)]
-struct KeyValue<'a> {
-    key: &'static str,
-    value: AnyValue<'a>,
-}
-
-enum AnyValue<'a> {
-    Text(Cow<'a, str>),
-    Int(String),
-    Record(Json),
-}
-
-impl Serialize for AnyValue<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Text(text) => one(serializer, "stringValue", text),
-            Self::Int(digits) => one(serializer, "intValue", digits),
-            Self::Record(record) => Nested(record, 0).serialize(serializer),
+/// A JSON value, this deep in the record, as an `AnyValue`.
+fn any_value(value: Json, depth: usize) -> Json {
+    let (kind, value) = match value {
+        Json::Null => return object([]),
+        Json::Bool(bool) => ("boolValue", Json::Bool(bool)),
+        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(int), _) => ("intValue", text(int.to_string())),
+            (None, Some(_)) if !number.is_u64() => ("doubleValue", Json::Number(number)),
+            // Beyond an int64; a double would be another number.
+            _ => ("stringValue", text(number.to_string())),
+        },
+        Json::Text(text) => ("stringValue", Json::Text(text)),
+        deep if depth == DEEPEST => ("stringValue", text(deep.to_string())),
+        Json::List(values) => {
+            let values = values.into_iter().map(|value| any_value(value, depth + 1));
+            (
+                "arrayValue",
+                object([("values", Json::List(values.collect()))]),
+            )
         }
-    }
-}
-
-/// A JSON value, this deep in the record.
-struct Nested<'a>(&'a Json, usize);
-
-impl Serialize for Nested<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(value, depth) = *self;
-        match value {
-            Json::Null => serializer.serialize_map(Some(0))?.end(),
-            Json::Bool(bool) => one(serializer, "boolValue", bool),
-            Json::Number(number) => match (number.as_i64(), number.as_f64()) {
-                (Some(int), _) => one(serializer, "intValue", &int.to_string()),
-                (None, Some(double)) if !number.is_u64() => one(serializer, "doubleValue", &double),
-                // Beyond an int64; a double would be another number.
-                _ => one(serializer, "stringValue", &number.to_string()),
-            },
-            Json::Text(text) => one(serializer, "stringValue", text),
-            deep if depth == DEEPEST => one(serializer, "stringValue", &deep.to_string()),
-            Json::List(values) => one(serializer, "arrayValue", &Values(values, depth + 1)),
-            Json::Object(members) => one(serializer, "kvlistValue", &Pairs(members, depth + 1)),
+        Json::Object(members) => {
+            let values = members
+                .into_iter()
+                .map(|(key, value)| key_value(key, any_value(value, depth + 1)));
+            (
+                "kvlistValue",
+                object([("values", Json::List(values.collect()))]),
+            )
         }
-    }
+    };
+    object([(kind, value)])
 }
 
-/// `{"values":[…]}` of an array.
-struct Values<'a>(&'a [Json], usize);
-
-impl Serialize for Values<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        one(
-            serializer,
-            "values",
-            &List(|| self.0.iter().map(|value| Nested(value, self.1))),
-        )
-    }
+fn key_value(key: impl Into<String>, value: Json) -> Json {
+    object([("key", text(key)), ("value", value)])
 }
 
-/// `{"values":[{"key":…,"value":…}]}` of an object.
-struct Pairs<'a>(&'a Members, usize);
-
-impl Serialize for Pairs<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Member<'a> {
-            key: &'a str,
-            value: Nested<'a>,
-        }
-        one(
-            serializer,
-            "values",
-            &List(|| {
-                self.0.iter().map(|(key, value)| Member {
-                    key,
-                    value: Nested(value, self.1),
-                })
-            }),
-        )
-    }
+fn text(text: impl Into<String>) -> Json {
+    Json::Text(text.into())
 }
 
-/// What an iterator gives.
-struct List<F>(F);
-
-impl<I: Iterator<Item: Serialize>, F: Fn() -> I> Serialize for List<F> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq((self.0)())
-    }
-}
-
-/// An object of one member.
-fn one<S: Serializer>(
-    serializer: S,
-    name: &str,
-    value: &(impl Serialize + ?Sized),
-) -> Result<S::Ok, S::Error> {
-    let mut map = serializer.serialize_map(Some(1))?;
-    map.serialize_entry(name, value)?;
-    map.end()
+fn object(members: impl IntoIterator<Item = (&'static str, Json)>) -> Json {
+    let members = members.into_iter();
+    Json::Object(
+        members
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+    )
 }
 
 #[cfg(test)]
@@ -339,7 +208,7 @@ mod tests {
     use super::*;
 
     fn value(json: &str) -> String {
-        serde_json::to_string(&Nested(&serde_json::from_str(json).unwrap(), 0)).unwrap()
+        any_value(serde_json::from_str(json).unwrap(), 0).to_string()
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! What is kept is short, names no secret of the webhook, and holds nothing that could act on a
 //! terminal.
 
-use crate::webhook::http::egress::Refused;
+use crate::webhook::http::{egress::Refused, proxy::ProxyError};
 use std::{error::Error as StdError, io, time::Duration};
 
 /// How much of an answer is read; the rest is cut off with its connection.
@@ -53,6 +53,8 @@ pub(crate) enum FailureKind {
     Refused,
     /// The name did not resolve, or nobody listens.
     Connect,
+    /// The proxy refuses to connect.
+    Proxy,
     /// The peer's certificate, or ours, was not accepted, or there is no common version.
     Tls,
     /// Connecting, or the whole exchange, took too long.
@@ -100,6 +102,9 @@ impl Failure {
         while let Some(error) = next {
             if let Some(refused) = error.downcast_ref::<Refused>() {
                 return Self::new(FailureKind::Refused, refused.to_string());
+            }
+            if let Some(error) = error.downcast_ref::<ProxyError>() {
+                return Self::new(error.kind, error.to_string());
             }
             if let Some(error) = error.downcast_ref::<rustls::Error>() {
                 return Self::new(FailureKind::Tls, tls_detail(error));

@@ -6,24 +6,23 @@
 use crate::webhook::{
     http::{
         answer::{Answer, Failure, FailureKind, MAX_READ, Outcome, excerpt},
-        connect::{Connector, Lookup, system_lookup},
+        connect::{Connector, Lookup, OPENED, system_lookup},
         egress::{Egress, Refused},
         headers::CustomHeaders,
+        proxy::Proxy,
         tls,
     },
     queue::schedule::retry_after,
 };
 use std::{
+    cell::Cell,
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
 use http::{
-    HeaderMap, Method, Request, Response, Uri,
+    HeaderMap, HeaderValue, Method, Request, Response, Uri,
     header::{LOCATION, RETRY_AFTER, USER_AGENT},
 };
 use http_body_util::{BodyExt as _, Full};
@@ -34,12 +33,14 @@ use hyper_util::{
 };
 use url::Url;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Shorter than servers commonly keep them: a connection that the other side closes while it is
 /// being used costs an attempt.
 const IDLE_CONNECTIONS_LAST: Duration = Duration::from_secs(30);
 const IDLE_CONNECTIONS: usize = 8;
+
+const PROGRAM: &str = concat!("tracing-audit/", env!("CARGO_PKG_VERSION"));
 
 /// How to reach a webhook.
 #[derive(Clone)]
@@ -50,6 +51,8 @@ pub(crate) struct ClientOptions {
     pub(crate) tls: bool,
     /// What may be reached. Default: the public internet.
     pub(crate) egress: Egress,
+    /// The only way out, if there is one. Default: none.
+    pub(crate) proxy: Option<Proxy>,
     /// For resolving, connecting and the TLS handshake together. Default: 5 s.
     pub(crate) connect_timeout: Duration,
     /// For an attempt from its start to the end of the answer. Default: 15 s.
@@ -58,8 +61,6 @@ pub(crate) struct ClientOptions {
     pub(crate) extra_ca: Vec<Vec<u8>>,
     /// PEM of the client's certificate chain and private key.
     pub(crate) identity: Option<Vec<u8>>,
-    /// Default: `tracing-audit/<version>`.
-    pub(crate) user_agent: String,
     /// Sent with each delivery; their values are scrubbed from answers.
     pub(crate) headers: CustomHeaders,
     /// What else is to be scrubbed from answers.
@@ -72,44 +73,30 @@ impl Default for ClientOptions {
             allow_http: false,
             tls: true,
             egress: Egress::default(),
+            proxy: None,
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(15),
             extra_ca: Vec::new(),
             identity: None,
-            user_agent: concat!("tracing-audit/", env!("CARGO_PKG_VERSION")).to_owned(),
             headers: CustomHeaders::default(),
             secrets: Vec::new(),
         }
     }
 }
 
-impl fmt::Debug for ClientOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientOptions")
-            .field("allow_http", &self.allow_http)
-            .field("tls", &self.tls)
-            .field("egress", &format_args!("{}", self.egress))
-            .field("connect_timeout", &self.connect_timeout)
-            .field("timeout", &self.timeout)
-            .field("extra_ca", &self.extra_ca.len())
-            .field(
-                "identity",
-                &self.identity.as_ref().map(|_| format_args!("***")),
-            )
-            .field("user_agent", &self.user_agent)
-            .field("headers", &self.headers)
-            .field("secrets", &self.secrets.len())
-            .finish()
-    }
-}
-
 /// Sends deliveries to one webhook. Cheap to clone; clones share the connections.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct WebhookClient {
     http: Client<Connector, Full<Bytes>>,
-    opened: Arc<AtomicU64>,
     base: Arc<ClientOptions>,
     fixed: HeaderMap,
+}
+
+/// What it has is secret.
+impl fmt::Debug for WebhookClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookClient").finish_non_exhaustive()
+    }
 }
 
 impl WebhookClient {
@@ -120,19 +107,16 @@ impl WebhookClient {
 
     pub(in crate::webhook) fn with_lookup(options: ClientOptions, lookup: Lookup) -> Result<Self> {
         let mut fixed = options.headers.as_map().clone();
-        let user_agent = options.user_agent.parse().map_err(|_| {
-            Error::invalid("user_agent", "it may hold only visible ASCII characters")
-        })?;
-        fixed.insert(USER_AGENT, user_agent);
+        fixed.insert(USER_AGENT, HeaderValue::from_static(PROGRAM));
         let tls = tls::client_config(&options.extra_ca, options.identity.as_deref(), options.tls)?;
         let connector = Connector::new(
             options.egress.clone(),
+            options.proxy.clone(),
             lookup,
             tls,
             options.allow_http,
             options.connect_timeout,
         );
-        let opened = connector.opened();
         let http = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_CONNECTIONS_LAST)
@@ -140,7 +124,6 @@ impl WebhookClient {
             .build(connector);
         Ok(Self {
             http,
-            opened,
             base: Arc::new(options),
             fixed,
         })
@@ -231,23 +214,24 @@ impl WebhookClient {
             .iter()
             .map(String::as_str)
             .chain(self.base.headers.secrets())
+            .chain(self.base.proxy.iter().filter_map(Proxy::password))
     }
 
     /// A kept connection that was closed meanwhile says nothing about the webhook: then it is
     /// tried once more, at once.
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
-        let opened = self.opened.load(Ordering::Relaxed);
-        let error = match self.http.request(request.clone()).await {
+        let again = request.clone();
+        let sent = OPENED.scope(Cell::new(false), async {
+            let sent = self.http.request(request).await;
+            (sent, OPENED.with(Cell::get))
+        });
+        let sent = match sent.await {
+            (Err(_), false) => self.http.request(again).await,
+            (sent, _) => sent,
+        };
+        let error = match sent {
             Ok(response) => return Ok(response),
             Err(error) => error,
-        };
-        let reused = opened == self.opened.load(Ordering::Relaxed);
-        let error = match reused {
-            true => match self.http.request(request).await {
-                Ok(response) => return Ok(response),
-                Err(error) => error,
-            },
-            false => error,
         };
         let otherwise = if error.is_connect() {
             FailureKind::Connect

@@ -3,28 +3,37 @@
 //!
 //! Whatever asks for a connection comes through here, and an address is checked after the last
 //! resolution, so a name that changes its mind between the check of the URL and the connection
-//! gains nothing. The environment is not read: there is no proxy.
+//! gains nothing.
+//!
+//! With a proxy the connection is one to the proxy, whose address is not checked because the
+//! operator named it. The proxy resolves the receiver's name, so of the receiver only an address
+//! that stands in the URL itself is checked here. The environment is not read.
 
-use crate::webhook::http::egress::{Egress, Refused};
+use crate::webhook::http::{
+    answer::{Failure, FailureKind},
+    egress::{Egress, Refused},
+    proxy::Proxy,
+};
 use std::{
+    cell::Cell,
     error::Error as StdError,
     io,
     net::{IpAddr, SocketAddr, ToSocketAddrs as _},
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
     vec,
 };
 
 use http::Uri;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::{HttpConnector, dns::Name};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::{
+    client::legacy::connect::{HttpConnector, dns::Name},
+    rt::TokioIo,
+};
 use rustls::ClientConfig;
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::{net::TcpStream, sync::Semaphore, task::spawn_blocking};
 use tower_service::Service;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -56,19 +65,25 @@ pub(in crate::webhook) fn system_lookup() -> Lookup {
     })
 }
 
+tokio::task_local! {
+    /// Whether a connection was asked for, which hyper does in the task of the request: without
+    /// that, the request went over a connection that was kept.
+    pub(in crate::webhook) static OPENED: Cell<bool>;
+}
+
 /// Opens connections to places that the egress allows.
 #[derive(Clone)]
 pub(in crate::webhook) struct Connector {
     egress: Arc<Egress>,
-    inner: HttpsConnector<HttpConnector<Resolver>>,
+    inner: HttpsConnector<Way>,
     limit: Duration,
-    opened: Arc<AtomicU64>,
 }
 
 impl Connector {
     /// `limit` is for resolving, connecting and the TLS handshake together.
     pub(in crate::webhook) fn new(
         egress: Egress,
+        proxy: Option<Proxy>,
         lookup: Lookup,
         tls: ClientConfig,
         allow_http: bool,
@@ -76,12 +91,20 @@ impl Connector {
     ) -> Self {
         let egress = Arc::new(egress);
         let mut tcp = HttpConnector::new_with_resolver(Resolver {
-            egress: Arc::clone(&egress),
+            egress: proxy.is_none().then(|| Arc::clone(&egress)),
             lookup,
         });
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(limit));
+        let to_proxy = HttpsConnectorBuilder::new().with_tls_config(tls.clone());
+        let way = match proxy {
+            None => Way::Direct(tcp),
+            Some(proxy) => Way::Through(
+                Arc::new(proxy),
+                to_proxy.https_or_http().enable_http1().wrap_connector(tcp),
+            ),
+        };
         let https = HttpsConnectorBuilder::new().with_tls_config(tls);
         let https = if allow_http {
             https.https_or_http()
@@ -90,15 +113,9 @@ impl Connector {
         };
         Self {
             egress,
-            inner: https.enable_http1().wrap_connector(tcp),
+            inner: https.enable_http1().wrap_connector(way),
             limit,
-            opened: Arc::default(),
         }
-    }
-
-    /// How many connections were asked for so far, and goes on counting.
-    pub(in crate::webhook) fn opened(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.opened)
     }
 
     /// An address in the URL itself never comes to the resolver.
@@ -112,7 +129,7 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = <HttpsConnector<HttpConnector<Resolver>> as Service<Uri>>::Response;
+    type Response = <HttpsConnector<Way> as Service<Uri>>::Response;
     type Error = BoxError;
     type Future = BoxFuture<Result<Self::Response, BoxError>>;
 
@@ -121,7 +138,8 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        self.opened.fetch_add(1, Ordering::Relaxed);
+        // Nobody wants to know outside of an attempt.
+        let _ = OPENED.try_with(|opened| opened.set(true));
         if let Err(refused) = self.check_literal(&uri) {
             return Box::pin(async { Err(refused.into()) });
         }
@@ -140,10 +158,51 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// Gives only those addresses of a name to which it may go.
+/// The way to a receiver, on which TLS with that is then spoken.
+#[derive(Clone)]
+pub(in crate::webhook) enum Way {
+    Direct(HttpConnector<Resolver>),
+    Through(Arc<Proxy>, HttpsConnector<HttpConnector<Resolver>>),
+}
+
+impl Service<Uri> for Way {
+    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Error = BoxError;
+    type Future = BoxFuture<Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        match self {
+            Self::Direct(tcp) => tcp.poll_ready(cx).map_err(Into::into),
+            Self::Through(_, to_proxy) => to_proxy.poll_ready(cx),
+        }
+    }
+
+    fn call(&mut self, receiver: Uri) -> Self::Future {
+        match self {
+            Self::Direct(tcp) => {
+                let connecting = tcp.call(receiver);
+                Box::pin(async { Ok(MaybeHttpsStream::Http(connecting.await?)) })
+            }
+            Self::Through(proxy, to_proxy) => {
+                let (proxy, connecting) = (Arc::clone(proxy), to_proxy.call(proxy.url().clone()));
+                Box::pin(async move {
+                    let stream = connecting.await.map_err(|error| {
+                        let why = Failure::from_chain(&*error, FailureKind::Connect);
+                        proxy.unreachable(&why.detail)
+                    })?;
+                    let mut stream = TokioIo::new(stream);
+                    proxy.connect(&mut stream, &receiver).await?;
+                    Ok(stream.into_inner())
+                })
+            }
+        }
+    }
+}
+
+/// Gives only those addresses of a name to which it may go: to any, where the name is a proxy's.
 #[derive(Clone)]
 pub(in crate::webhook) struct Resolver {
-    egress: Arc<Egress>,
+    egress: Option<Arc<Egress>>,
     lookup: Lookup,
 }
 
@@ -157,13 +216,16 @@ impl Service<Name> for Resolver {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        let (egress, name) = (Arc::clone(&self.egress), name.as_str().to_owned());
+        let (egress, name) = (self.egress.clone(), name.as_str().to_owned());
         let looked_up = (self.lookup)(name.clone());
         Box::pin(async move {
             let mut allowed = Vec::new();
             let mut refused = None;
             for address in looked_up.await? {
-                match egress.check_address(Some(&name), address) {
+                let checked = egress
+                    .as_ref()
+                    .map_or(Ok(()), |egress| egress.check_address(Some(&name), address));
+                match checked {
                     Ok(()) => allowed.push(SocketAddr::new(address, 0)),
                     Err(why) => refused = Some(why),
                 }

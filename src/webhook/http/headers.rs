@@ -57,7 +57,7 @@ impl CustomHeaders {
         let mut bytes = 0;
         for (name, value) in headers {
             let (name, value) = (name.as_ref().trim(), value.as_ref().trim());
-            let invalid = |problem: String| Error::invalid(format!("header {name:?}"), problem);
+            let invalid = |problem: String| Error::invalid(format!("headers.{name}"), problem);
             let parsed = HeaderName::try_from(name)
                 .map_err(|_| invalid("no header can have this name".to_owned()))?;
             if let Some(why) = reserved(parsed.as_str()) {

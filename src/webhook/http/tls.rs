@@ -26,7 +26,7 @@ pub(in crate::webhook) fn client_config(
     let provider = provider()?;
     let mut roots = Vec::new();
     for pem in ca {
-        roots.extend(certificates("CA", pem)?);
+        roots.extend(certificates("extra_ca", pem)?);
     }
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(ALL_VERSIONS)
@@ -48,19 +48,19 @@ pub(in crate::webhook) fn client_config(
             let problem = format!(
                 "{error}; install the system's CA certificates (package ca-certificates), or give the webhook a CA that can be used"
             );
-            return Err(Error::invalid("CA", problem));
+            return Err(Error::invalid("extra_ca", problem));
         }
     };
     let Some(pem) = identity else {
         return Ok(builder.with_no_client_auth());
     };
-    let chain = certificates("client identity", pem)?;
+    let chain = certificates("identity", pem)?;
     let key = PrivateKeyDer::from_pem_slice(pem)
-        .map_err(|_| Error::invalid("client identity", "no private key in PEM found in it"))?;
+        .map_err(|_| Error::invalid("identity", "no private key in PEM found in it"))?;
     // The key's own error could quote the key.
     let unfit = |_| {
         Error::invalid(
-            "client identity",
+            "identity",
             "the private key can't be used, or is not that of the first certificate",
         )
     };

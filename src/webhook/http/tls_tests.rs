@@ -8,6 +8,8 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 use super::{super::receiver::Receiver, tests::options, *};
 
 struct Identity {
@@ -167,8 +169,8 @@ fn what_is_no_pem_is_named_and_not_shown() {
     );
     let mixed = one.certificate.pem() + &two.key.serialize_pem();
     for (extra_ca, identity, named) in [
-        (vec![b"s3cret".to_vec()], None, "CA: "),
-        (vec![], Some(b"s3cret".to_vec()), "client identity: "),
+        (vec![b"s3cret".to_vec()], None, "extra_ca: "),
+        (vec![], Some(b"s3cret".to_vec()), "identity: "),
         (
             vec![],
             Some(one.certificate.pem().into_bytes()),
@@ -254,4 +256,73 @@ async fn child_without_system_roots() {
         )
         .await;
     assert_eq!(answer.outcome, Outcome::Status(200));
+}
+
+#[tokio::test]
+async fn through_a_proxy_the_receiver_is_believed_by_its_own_certificate() {
+    let authority = authority();
+    for (certified, expected) in [("siem.invalid", true), ("proxy.invalid", false)] {
+        let receiver = server(&issued(&authority, certified, |_| {}), None);
+        // The proxy, which takes each name for the receiver.
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = format!("http://{}", listener.local_addr().unwrap());
+        let address = receiver.address;
+        tokio::spawn(async move {
+            while let Ok((mut from, _)) = listener.accept().await {
+                let mut to = tokio::net::TcpStream::connect(address).await.unwrap();
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(from.read_u8().await.unwrap());
+                }
+                from.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut from, &mut to).await;
+            }
+        });
+        let options = ClientOptions {
+            allow_http: false,
+            extra_ca: vec![authority.pem().into_bytes()],
+            proxy: Some(Proxy::parse(&proxy).unwrap()),
+            ..options(&["public"])
+        };
+        let client = WebhookClient::new(options).unwrap();
+        let url = receiver.url("https", "siem.invalid");
+        let answer = client.post(&url, HeaderMap::new(), "{}").await;
+        if expected {
+            assert_eq!(answer.outcome, Outcome::Status(200));
+        } else {
+            assert!(
+                refused_for(&answer, "invalid peer certificate"),
+                "{answer:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_can_be_spoken_to_with_tls() {
+    let authority = authority();
+    // It takes CONNECT for a request and answers with 200; what then comes is answered as well.
+    let proxy = server(&issued(&authority, "localhost", |_| {}), None);
+    let post = async |ca: &CertifiedIssuer<'static, KeyPair>| {
+        let url = proxy.url("https", "localhost");
+        let options = ClientOptions {
+            extra_ca: vec![ca.pem().into_bytes()],
+            proxy: Some(Proxy::parse(&url.origin().ascii_serialization()).unwrap()),
+            ..options(&["public"])
+        };
+        let url = Url::parse("http://siem.invalid/hook").unwrap();
+        let client = WebhookClient::new(options).unwrap();
+        client.post(&url, HeaderMap::new(), "{}").await
+    };
+    let refused = post(&self::authority()).await;
+    let Outcome::Failed(failure) = &refused.outcome else {
+        panic!("{refused:?}");
+    };
+    assert!(
+        failure.detail.contains("can't be reached: TLS: "),
+        "{failure:?}"
+    );
+    assert!(proxy.requests().is_empty());
+    post(&authority).await;
+    assert!(proxy.requests()[0].starts_with("CONNECT siem.invalid:80 HTTP/1.1"));
 }

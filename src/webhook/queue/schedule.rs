@@ -7,8 +7,6 @@
 use crate::webhook::http::answer::{Answer, FailureKind, Outcome};
 use std::time::{Duration, SystemTime};
 
-use chrono::{DateTime, NaiveDateTime, Utc};
-
 use crate::error::{Error, Result};
 
 /// No wait is longer, whatever the receiver asks for.
@@ -43,6 +41,19 @@ pub(crate) enum Verdict {
     },
     /// The last attempt of the schedule failed.
     Exhausted,
+    /// It was taken, and is delivered when that is acknowledged under this number.
+    Taken {
+        ack: u64,
+    },
+    /// It was taken, but so many entries of it were refused for good.
+    Rejected {
+        count: u64,
+        message: String,
+    },
+    /// It can't be sent, now or later: the format has no request for it.
+    Unencodable {
+        reason: String,
+    },
 }
 
 impl Default for Schedule {
@@ -73,7 +84,7 @@ impl Schedule {
     pub(crate) fn new(steps: Vec<Duration>) -> Result<Self> {
         if steps.is_empty() || steps.len() > MAX_STEPS {
             return Err(Error::invalid(
-                "schedule",
+                "schedule_seconds",
                 format!(
                     "{} delays; give 1 to {MAX_STEPS}, one for each attempt",
                     steps.len()
@@ -82,7 +93,7 @@ impl Schedule {
         }
         if let Some(step) = steps.iter().find(|step| **step > LONGEST_DELAY) {
             return Err(Error::invalid(
-                "schedule",
+                "schedule_seconds",
                 format!("a delay of {step:?}; the longest is 24 hours"),
             ));
         }
@@ -158,7 +169,10 @@ fn needs_a_human(outcome: &Outcome) -> bool {
         // Too slow, too early, too many: these pass.
         Outcome::Status(408 | 425 | 429) => false,
         Outcome::Status(status) => matches!(status, 300..=499),
-        Outcome::Failed(failure) => matches!(failure.kind, FailureKind::Refused | FailureKind::Tls),
+        Outcome::Failed(failure) => matches!(
+            failure.kind,
+            FailureKind::Refused | FailureKind::Proxy | FailureKind::Tls
+        ),
     }
 }
 
@@ -179,26 +193,8 @@ pub(in crate::webhook) fn retry_after(value: &str, now: SystemTime) -> Option<Du
                 .map_or(LONGEST_DELAY, |asked| asked.min(LONGEST_DELAY)),
         );
     }
-    let then = http_date(value)?;
-    let asked = then
-        .signed_duration_since(DateTime::<Utc>::from(now))
-        .to_std()
-        .ok()?;
-    Some(asked.min(LONGEST_DELAY))
-}
-
-fn http_date(value: &str) -> Option<DateTime<Utc>> {
-    let fixed = DateTime::parse_from_rfc2822(value)
-        .ok()
-        .map(|then| then.to_utc());
-    let old = |form| {
-        NaiveDateTime::parse_from_str(value, form)
-            .ok()
-            .map(|then| then.and_utc())
-    };
-    fixed
-        .or_else(|| old("%A, %d-%b-%y %H:%M:%S GMT"))
-        .or_else(|| old("%a %b %e %H:%M:%S %Y"))
+    let then = httpdate::parse_http_date(value).ok()?;
+    Some(then.duration_since(now).ok()?.min(LONGEST_DELAY))
 }
 
 #[cfg(test)]

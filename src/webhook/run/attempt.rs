@@ -110,43 +110,37 @@ impl Job {
             let reason = format!("{missing} of its entries are no longer in the log");
             return (self.bury(self.number, reason, &entries, false).await, None);
         }
-        let (sent, shown) =
-            send(&self.webhook, &self.source, &self.id, &entries, self.number).await;
-        let outcome = self.judge(sent, entries, shown.as_ref()).await;
-        (outcome, shown)
+        let sent = send(&self.webhook, &self.source, &self.id, &entries, self.number).await;
+        let shown = sent.attempt.clone();
+        (self.judge(sent, entries).await, shown)
     }
 
-    async fn judge(
-        self,
-        sent: Sent,
-        entries: Vec<RawEntry>,
-        shown: Option<&Attempt>,
-    ) -> AttemptOutcome {
+    async fn judge(self, sent: Sent, entries: Vec<RawEntry>) -> AttemptOutcome {
         let kept = self.early || self.webhook.order == DeliveryOrder::Strict;
-        match sent {
+        match sent.verdict {
             // One entry that can't be encoded takes no other with it.
-            Sent::Hopeless { .. } | Sent::Judged(Verdict::Split, _) if entries.len() > 1 => {
-                AttemptOutcome::Split(entries)
-            }
-            Sent::Judged(Verdict::Split, _) => AttemptOutcome::Split(entries),
-            Sent::Refused { count, message } => {
+            Verdict::Unencodable { .. } if entries.len() > 1 => AttemptOutcome::Split(entries),
+            Verdict::Split => AttemptOutcome::Split(entries),
+            Verdict::Rejected { count, message } => {
                 self.noted(AttemptOutcome::Rejected { count, message })
                     .await
             }
-            Sent::Judged(Verdict::Delivered, _) => self.noted(AttemptOutcome::Delivered).await,
-            Sent::Taken { ack } => AttemptOutcome::Taken { ack },
-            Sent::Judged(Verdict::Exhausted, _) if !kept => {
-                let last = shown.map_or("", |shown| shown.result.as_str());
+            Verdict::Delivered => self.noted(AttemptOutcome::Delivered).await,
+            Verdict::Taken { ack } => AttemptOutcome::Taken { ack },
+            Verdict::Exhausted if !kept => {
+                let last = sent.attempt.map(|shown| shown.result).unwrap_or_default();
                 let reason = format!("all attempts failed, the last with: {last}");
                 self.bury(self.number, reason, &entries, true).await
             }
-            Sent::Judged(Verdict::DeadLetter { reason }, _) | Sent::Hopeless { reason } => {
+            Verdict::DeadLetter { reason } | Verdict::Unencodable { reason } => {
                 self.bury(self.number, reason, &entries, false).await
             }
-            Sent::Judged(verdict, retry_after) => AttemptOutcome::Failed {
-                verdict,
-                retry_after,
-            },
+            verdict @ (Verdict::Retry { .. } | Verdict::Gone | Verdict::Exhausted) => {
+                AttemptOutcome::Failed {
+                    verdict,
+                    retry_after: sent.retry_after,
+                }
+            }
         }
     }
 
@@ -264,10 +258,11 @@ impl AuditLog {
         };
         let entries = [entry];
         let id = delivery_id(name, &entries);
-        match send(&webhook, self.stream().source(), &id, &entries, 1).await {
-            (_, Some(told)) => Ok(Some(told)),
-            (Sent::Hopeless { reason }, None) => Err(Error::invalid("format", reason)),
-            (_, None) => Err(Error::damaged(self.dir(), "nothing was sent")),
+        let sent = send(&webhook, self.stream().source(), &id, &entries, 1).await;
+        match (sent.attempt, sent.verdict) {
+            (Some(told), _) => Ok(Some(told)),
+            (None, Verdict::Unencodable { reason }) => Err(Error::invalid("format", reason)),
+            (None, _) => Err(Error::damaged(self.dir(), "nothing was sent")),
         }
     }
 }

@@ -47,52 +47,46 @@ impl Reporter {
         }
     }
 
-    fn record(&self, event_type: &'static str, severity: Severity, text: &str) -> OwnEntry {
-        OwnEntry::new(event_type, severity, text).detail("webhook", self.webhook.as_str())
+    fn record(
+        &self,
+        event_type: &'static str,
+        severity: Severity,
+        text: &str,
+        details: impl FnOnce(OwnEntry) -> OwnEntry,
+    ) {
+        let record = OwnEntry::new(event_type, severity, text);
+        (self.recorder)(details(record.detail("webhook", self.webhook.as_str())));
     }
 
     pub(in crate::webhook) fn failing(&self, answer: &str) {
-        let record = self.record(
-            "audit.delivery.failing",
-            Severity::Warning,
-            "The receiver of a webhook takes no entries",
-        );
-        (self.recorder)(record.detail("answer", answer));
+        let text = "The receiver of a webhook takes no entries";
+        let details = |entry: OwnEntry| entry.detail("answer", answer);
+        self.record("audit.delivery.failing", Severity::Warning, text, details);
     }
 
     pub(in crate::webhook) fn parked(&self, answer: &str) {
-        let record = self.record(
-            "audit.delivery.parked",
-            Severity::Error,
-            "A webhook has failed for days, and is only probed",
-        );
-        (self.recorder)(record.detail("answer", answer));
+        let text = "A webhook has failed for days, and is only probed";
+        let details = |entry: OwnEntry| entry.detail("answer", answer);
+        self.record("audit.delivery.parked", Severity::Error, text, details);
     }
 
     pub(in crate::webhook) fn recovered(&self) {
-        (self.recorder)(self.record(
-            "audit.delivery.recovered",
-            Severity::Info,
-            "The receiver of a webhook takes entries again",
-        ));
+        let text = "The receiver of a webhook takes entries again";
+        self.record("audit.delivery.recovered", Severity::Info, text, |entry| {
+            entry
+        });
     }
 
     pub(in crate::webhook) fn gone(&self, waiting_deliveries: usize) {
-        let record = self.record(
-            "audit.delivery.gone",
-            Severity::Error,
-            "The receiver of a webhook wants no more entries",
-        );
-        (self.recorder)(record.detail("waiting_deliveries", waiting_deliveries));
+        let text = "The receiver of a webhook wants no more entries";
+        let details = |entry: OwnEntry| entry.detail("waiting_deliveries", waiting_deliveries);
+        self.record("audit.delivery.gone", Severity::Error, text, details);
     }
 
     pub(in crate::webhook) fn rejected(&self, count: u64, reason: String) {
-        let record = self.record(
-            "audit.delivery.rejected",
-            Severity::Error,
-            "The receiver of a webhook refused entries for good",
-        );
-        (self.recorder)(record.detail("entries", count).detail("reason", reason));
+        let text = "The receiver of a webhook refused entries for good";
+        let details = |entry: OwnEntry| entry.detail("entries", count).detail("reason", reason);
+        self.record("audit.delivery.rejected", Severity::Error, text, details);
     }
 
     /// Notes that a delivery was given up.
@@ -109,35 +103,26 @@ impl Reporter {
 
     /// Records what was given up, if it is time or it must be at once.
     pub(in crate::webhook) fn of_dead(&mut self, at_once: bool) {
-        if !at_once
-            && self
-                .told_of_dead
-                .is_some_and(|last| last.elapsed() < DEAD_EVERY)
-        {
+        if !at_once && is_recent(self.told_of_dead, DEAD_EVERY) {
             return;
         }
-        let Some(Dead {
-            requests,
-            entries,
-            delivery_id,
-            reason,
-        }) = self.dead.take()
-        else {
+        let Some(dead) = self.dead.take() else {
             return;
         };
         self.told_of_dead = Some(Instant::now());
-        let record = self.record(
+        let text = "Deliveries were given up and are dead letters now";
+        let details = |entry: OwnEntry| {
+            entry
+                .detail("entries", dead.entries)
+                .detail("deliveries", dead.requests)
+                .detail("delivery_id", dead.delivery_id)
+                .detail("reason", dead.reason)
+        };
+        self.record(
             "audit.delivery.dead_lettered",
             Severity::Error,
-            "Deliveries were given up and are dead letters now",
-        );
-        let record = record
-            .detail("entries", entries)
-            .detail("deliveries", requests);
-        (self.recorder)(
-            record
-                .detail("delivery_id", delivery_id)
-                .detail("reason", reason),
+            text,
+            details,
         );
     }
 
@@ -145,24 +130,19 @@ impl Reporter {
     pub(in crate::webhook) fn unreadable(&mut self, problems: &[String]) {
         self.unreadable += problems.len();
         let Some(last) = problems.last() else { return };
-        if self
-            .told_of_unreadable
-            .is_some_and(|last| last.elapsed() < UNREADABLE_EVERY)
-        {
+        if is_recent(self.told_of_unreadable, UNREADABLE_EVERY) {
             return;
         }
         self.told_of_unreadable = Some(Instant::now());
-        let record = self.record(
-            "audit.delivery.unreadable",
-            Severity::Error,
-            "Entries for a webhook could not be read",
-        );
-        (self.recorder)(
-            record
-                .detail("count", std::mem::take(&mut self.unreadable))
-                .detail("last", last.as_str()),
-        );
+        let count = std::mem::take(&mut self.unreadable);
+        let text = "Entries for a webhook could not be read";
+        let details = |entry: OwnEntry| entry.detail("count", count).detail("last", last.as_str());
+        self.record("audit.delivery.unreadable", Severity::Error, text, details);
     }
+}
+
+fn is_recent(last: Option<Instant>, every: Duration) -> bool {
+    last.is_some_and(|last| last.elapsed() < every)
 }
 
 #[cfg(test)]

@@ -21,32 +21,27 @@ use crate::{
 
 /// What came of sending.
 #[derive(Debug)]
-pub(in crate::webhook) enum Sent {
-    /// With how long the receiver wants to be left alone.
-    Judged(Verdict, Option<Duration>),
-    Refused {
-        count: u64,
-        message: String,
-    },
-    Taken {
-        ack: u64,
-    },
-    /// It can't be sent, now or later.
-    Hopeless {
-        reason: String,
-    },
+pub(in crate::webhook) struct Sent {
+    pub(in crate::webhook) verdict: Verdict,
+    /// How long the receiver wants to be left alone.
+    pub(in crate::webhook) retry_after: Option<Duration>,
+    /// What is told of it, if anything was sent.
+    pub(in crate::webhook) attempt: Option<Attempt>,
 }
 
-/// Sends entries once, which is the attempt of this number. Also gives what is told of it, if
-/// anything was sent.
+/// Sends entries once, which is the attempt of this number.
 pub(in crate::webhook) async fn send(
     webhook: &Prepared,
     source: &str,
     id: &str,
     entries: &[RawEntry],
     number: u32,
-) -> (Sent, Option<Attempt>) {
-    let hopeless = |reason: String| (Sent::Hopeless { reason }, None);
+) -> Sent {
+    let unencodable = |reason: String| Sent {
+        verdict: Verdict::Unencodable { reason },
+        retry_after: None,
+        attempt: None,
+    };
     let batch = Batch {
         id,
         source,
@@ -55,33 +50,35 @@ pub(in crate::webhook) async fn send(
     };
     let encoded = match webhook.format.encode(&batch) {
         Ok(encoded) => encoded,
-        Err(unencodable) => return hopeless(unencodable.to_string()),
+        Err(error) => return unencodable(error.to_string()),
     };
     let Some(headers) = headers(webhook, id, &encoded) else {
-        return hopeless("its format made a header that HTTP does not allow".to_owned());
+        return unencodable("its format made a header that HTTP does not allow".to_owned());
     };
-    let answer = webhook
-        .client
-        .post(&webhook.url, headers, encoded.body)
-        .await;
-    let verdict = webhook
+    let client = &webhook.client;
+    let answer = client.post(&webhook.url, headers, encoded.body).await;
+    let mut verdict = webhook
         .schedule
         .verdict(&answer, number, entries.len(), fastrand::u32(..));
     let mut told = tell(&answer, id, entries, number);
     if verdict == Verdict::Delivered {
-        match webhook.format.read_answer(&answer.body) {
-            format::Verdict::Rejected { count, message } if count > 0 => {
-                let message = webhook.client.scrubbed(&message);
-                return (Sent::Refused { count, message }, Some(told));
-            }
+        verdict = match webhook.format.read_answer(&answer.body) {
+            format::Verdict::Rejected { count, message } if count > 0 => Verdict::Rejected {
+                count,
+                message: client.scrubbed(&message),
+            },
             format::Verdict::Pending { ack } => {
                 "the receiver took it, and is to say when it has it".clone_into(&mut told.result);
-                return (Sent::Taken { ack }, Some(told));
+                Verdict::Taken { ack }
             }
-            _ => {}
-        }
+            _ => verdict,
+        };
     }
-    (Sent::Judged(verdict, answer.retry_after), Some(told))
+    Sent {
+        verdict,
+        retry_after: answer.retry_after,
+        attempt: Some(told),
+    }
 }
 
 fn tell(answer: &Answer, id: &str, entries: &[RawEntry], number: u32) -> Attempt {

@@ -30,14 +30,14 @@ use crate::{
     webhook::{
         queue::{
             Queue,
-            attempts::{self, History},
+            attempts::{self, Attempt, History},
             circuit::Pace,
             document, next,
             save::Saves,
         },
         run::{
             acks::Acks,
-            attempt::Job,
+            attempt::{AttemptOutcome, Job},
             blocking::blocking,
             pulse::Pulse,
             read::{BatchReader, MOST_DELIVERIES, ReadBatch, Source},
@@ -235,15 +235,7 @@ impl DeliveryTask {
             }
             let job = self.job(next.at, next.early);
             let (key, early) = (self.queue.deliveries[next.at].key, next.early);
-            self.attempts.spawn(async move {
-                let (attempt, told) = job.run().await;
-                Done {
-                    key,
-                    early,
-                    attempt,
-                    told,
-                }
-            });
+            self.spawn(key, early, job.run());
         }
     }
 
@@ -273,12 +265,23 @@ impl DeliveryTask {
     /// Puts a delivery aside without trying it once more.
     fn give_up(&mut self, at: usize, reason: String) {
         let (job, key) = (self.job(at, false), self.queue.deliveries[at].key);
+        self.spawn(key, false, async move { (job.give_up(reason).await, None) });
+    }
+
+    /// What comes of the future is noted as what became of the delivery of this key.
+    fn spawn(
+        &mut self,
+        key: u64,
+        early: bool,
+        attempt: impl Future<Output = (AttemptOutcome, Option<Attempt>)> + Send + 'static,
+    ) {
         self.attempts.spawn(async move {
+            let (attempt, told) = attempt.await;
             Done {
                 key,
-                early: false,
-                attempt: job.give_up(reason).await,
-                told: None,
+                early,
+                attempt,
+                told,
             }
         });
     }

@@ -4,55 +4,16 @@
 //! all of them. What always holds: an error names the setting, and no error and nothing that is
 //! shown has a secret in it.
 
-use serde::{
-    Deserialize as _,
-    de::{self, Deserializer, Visitor},
-    forward_to_deserialize_any,
-};
 use serde_json::{Map, Value, json};
 
-use super::{Webhook, check_name};
+use super::{Setting, SettingKind, Webhook, check_name, setting::is_reference};
 use crate::{
     entry::json::{Json, Members, members},
     error::{Error, Result},
-    webhook::http::sign::SigningSecret,
+    webhook::http::{proxy::Proxy, sign::SigningSecret},
 };
 
 type Settings = Map<String, Value>;
-
-/// All that can be set.
-pub(super) fn names() -> &'static [&'static str] {
-    let mut names: &[&str] = &[];
-    // It notes the names and fails.
-    let _ = Webhook::deserialize(FieldNames(&mut names));
-    names
-}
-
-/// Is asked for a struct, and notes which fields that has.
-struct FieldNames<'a>(&'a mut &'static [&'static str]);
-
-impl<'de> Deserializer<'de> for FieldNames<'_> {
-    type Error = de::value::Error;
-
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
-        Err(de::Error::custom("it has no fields"))
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Self::Error> {
-        *self.0 = fields;
-        self.deserialize_any(visitor)
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
-        unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
-    }
-}
 
 impl Webhook {
     /// From settings as a configuration file or the HTTP API has them, of which `name`, `url` and
@@ -85,9 +46,9 @@ impl Webhook {
             .filter(|(_, value)| !value.is_null())
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
-        for required in ["name", "url", "event_types"] {
-            if !given.contains_key(required) {
-                return Err(Error::invalid(required, "it is missing"));
+        for required in Self::SETTINGS.iter().filter(|setting| setting.required) {
+            if !given.contains_key(required.name) {
+                return Err(Error::invalid(required.name, "it is missing"));
             }
         }
         parse(given)
@@ -118,19 +79,8 @@ impl Webhook {
         };
         all.into_iter()
             .map(|(name, value)| {
-                let shown = match (name.as_str(), value) {
-                    ("api_key", Json::Text(key)) => hidden(&key),
-                    ("signing_secrets", Json::List(secrets)) => Json::List(
-                        secrets
-                            .iter()
-                            .map(|secret| hidden(secret.as_str().unwrap_or_default()))
-                            .collect(),
-                    ),
-                    ("headers", Json::Object(headers)) => {
-                        let set = Json::Object(members! { "set": true });
-                        let hidden = headers.into_iter().map(|(name, _)| (name, set.clone()));
-                        Json::Object(hidden.collect())
-                    }
+                let shown = match (Self::setting(&name), value) {
+                    (Some(setting), value) if setting.secret => hidden(setting, value),
                     (_, value) => value,
                 };
                 (name, shown)
@@ -138,32 +88,55 @@ impl Webhook {
             .collect()
     }
 
+    fn setting(name: &str) -> Option<&'static Setting> {
+        Self::SETTINGS.iter().find(|setting| setting.name == name)
+    }
+
     /// The names of the settings in which two differ.
     pub(in crate::webhook) fn differences(&self, other: &Self) -> Vec<&'static str> {
         let (ours, theirs) = (self.settings(), other.settings());
-        let differ = |name: &&&str| ours.get(**name) != theirs.get(**name);
-        names().iter().filter(differ).copied().collect()
+        let names = Self::SETTINGS.iter().map(|setting| setting.name);
+        names
+            .filter(|name| ours.get(*name) != theirs.get(*name))
+            .collect()
     }
 }
 
-/// What is shown of a secret. Of a key pair, the public key.
-fn hidden(secret: &str) -> Json {
-    if is_reference(secret) {
-        return Json::of(secret);
-    }
-    match secret
-        .parse::<SigningSecret>()
-        .ok()
-        .and_then(|secret| secret.public())
-    {
-        Some(public) => Json::Object(members! { "set": true, "public_key": public }),
-        None => Json::Object(members! { "set": true }),
+/// What is shown of a proxy, which can have a password.
+pub(in crate::webhook) fn shown_proxy(proxy: &str) -> String {
+    if is_reference(proxy) {
+        proxy.to_owned()
+    } else {
+        Proxy::shown(proxy)
     }
 }
 
-/// Whether a secret is not the text itself but says where that is.
-pub(super) fn is_reference(secret: &str) -> bool {
-    secret.starts_with("env:") || secret.starts_with("file:")
+/// What is shown of secrets: of a key pair the public key, of a proxy all but its password.
+fn hidden(setting: &Setting, secret: Json) -> Json {
+    let set = members! { "set": true };
+    match secret {
+        Json::List(secrets) => {
+            let hidden = secrets.into_iter().map(|one| hidden(setting, one));
+            Json::List(hidden.collect())
+        }
+        Json::Object(pairs) => {
+            let set = Json::Object(set);
+            let hidden = pairs.into_iter().map(|(name, _)| (name, set.clone()));
+            Json::Object(hidden.collect())
+        }
+        Json::Text(proxy) if matches!(setting.kind, SettingKind::Proxy) => {
+            Json::Text(shown_proxy(&proxy))
+        }
+        Json::Text(secret) if is_reference(&secret) => Json::Text(secret),
+        Json::Text(secret) => {
+            let secret = secret.parse::<SigningSecret>().ok();
+            Json::Object(match secret.and_then(|secret| secret.public()) {
+                Some(public) => members! { "set": true, "public_key": public },
+                None => set,
+            })
+        }
+        _ => Json::Object(set),
+    }
 }
 
 /// Checks the names, and what holds secrets: what the parser says against a value can quote it.
@@ -177,44 +150,21 @@ fn check(settings: &Settings) -> Result<()> {
                 ));
             }
             "id" | "revision" | "declared" => return Err(Error::invalid(name, "it can't be set")),
-            "api_key" if !value.is_null() => secret(name, value)?,
-            "signing_secrets" => match value {
-                Value::Null => {}
-                Value::Array(secrets) => secrets.iter().try_for_each(|one| secret(name, one))?,
-                _ => return Err(Error::invalid(name, "it is a list of texts")),
+            _ => match Webhook::setting(name) {
+                Some(setting) => setting.check_secret(value)?,
+                None => {
+                    let names: Vec<_> = Webhook::SETTINGS.iter().map(|one| one.name).collect();
+                    let problem =
+                        format!("there is no such setting; there are {}", names.join(", "));
+                    return Err(Error::invalid(shortened(name), problem));
+                }
             },
-            "headers" => match value {
-                Value::Null => {}
-                Value::Object(headers) => headers
-                    .values()
-                    .filter(|value| !value.is_null())
-                    .try_for_each(|value| secret(name, value))?,
-                _ => return Err(Error::invalid(name, "it is an object of names and texts")),
-            },
-            known if names().contains(&known) => {}
-            _ => {
-                return Err(Error::invalid(
-                    shortened(name),
-                    format!("there is no such setting; there are {}", names().join(", ")),
-                ));
-            }
         }
     }
     if let Some(Value::String(name)) = settings.get("name") {
         check_name(name)?;
     }
     Ok(())
-}
-
-fn secret(name: &str, value: &Value) -> Result<()> {
-    match value {
-        Value::String(_) => Ok(()),
-        Value::Object(shown) if shown.contains_key("set") => Err(Error::invalid(
-            name,
-            "this is what is shown in the place of a secret: send the secret itself, or leave it out to keep it",
-        )),
-        _ => Err(Error::invalid(name, "a secret is a text")),
-    }
 }
 
 fn shortened(name: &str) -> String {

@@ -9,6 +9,7 @@ use crate::webhook::{
 
 const KEY: &str = "key-3141592653";
 const SIGNING: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const PROXY: &str = "http://ann:password-1618@proxy.corp.example:3128";
 const HEADER: &str = "header-2718281828";
 
 /// With every setting set.
@@ -31,6 +32,7 @@ fn full() -> Webhook {
         .header("x-team", HEADER)
         .allow_http()
         .egress(["loopback"])
+        .proxy(PROXY)
         .order(DeliveryOrder::Strict)
         .batch(Batching::default())
         .timeout(std::time::Duration::from_secs(3))
@@ -65,9 +67,9 @@ fn all_settings_are_known_and_come_back() {
     let full = || full().own_format("lines");
     let (settings, shown) = (full().settings(), full().shown());
     let names: Vec<_> = shown.iter().map(|(name, _)| name).collect();
+    let declared: Vec<_> = Webhook::SETTINGS.iter().map(|one| one.name).collect();
     assert_eq!(
-        names,
-        super::names(),
+        names, declared,
         "all of them can be set, compared and shown"
     );
     assert_eq!(
@@ -85,7 +87,7 @@ fn all_settings_are_known_and_come_back() {
 fn no_secret_is_shown() {
     let shown = json!(full().shown());
     let text = shown.to_string();
-    for secret in [KEY, &SIGNING[6..20], HEADER] {
+    for secret in [KEY, &SIGNING[6..20], HEADER, "password-1618"] {
         assert!(!text.contains(secret), "{text}");
         assert!(!format!("{:?} {:#?}", full(), full()).contains(secret));
     }
@@ -95,6 +97,9 @@ fn no_secret_is_shown() {
         json!(["env:OLD_SECRET", {"set": true}])
     );
     assert_eq!(shown["headers"], json!({"x-team": {"set": true}}));
+    assert_eq!(shown["proxy"], "http://***@proxy.corp.example:3128");
+    let named = json!(full().proxy("env:CORP_PROXY").shown());
+    assert_eq!(named["proxy"], "env:CORP_PROXY");
     let pair = SigningSecret::random_key_pair().unwrap();
     let shown = json!(full().signing_secret(pair.reveal()).shown());
     assert_eq!(
@@ -164,6 +169,7 @@ fn a_patch_changes_what_it_names_and_keeps_the_state() {
         declared: None,
         paused: true,
         settings: before.clone(),
+        proxy_for_all: None,
     };
     assert!(!stored.set(before.clone()) && stored.set(after.clone()));
     assert_eq!(
@@ -210,6 +216,8 @@ fn from_outside_no_more_is_reached_than_the_operator_allows() {
         ("signing_secrets", json!([SIGNING, "file:/etc/passwd"])),
         ("extra_ca", json!("/etc/passwd")),
         ("identity", json!("/etc/passwd")),
+        ("proxy", json!("http://10.0.0.1:3128")),
+        ("proxy", json!("env:HOME")),
         ("egress", json!(["loopback"])),
         ("egress", json!(["public", "127.0.0.0/8"])),
     ] {
@@ -237,6 +245,11 @@ fn from_outside_no_more_is_reached_than_the_operator_allows() {
             .to_string()
             .starts_with("webhook_egress")
     );
+
+    // How a webhook is reached is for the operator to say, also that it is reached directly.
+    let proxied = || plain().proxy(PROXY);
+    patched(&some, proxied(), json!({"event_types": ["auth.*"]})).unwrap();
+    refused(patched(&some, proxied(), json!({"proxy": null})), "proxy");
 
     // What the operator set by hand stays, and is not turned to another place.
     let set = || plain().egress(["loopback"]).allow_http();

@@ -1,9 +1,13 @@
-//! Who wants to be told of what, where, and how.
+//! What a webhook is: which entries it gets, where they go, and how. Each setting is declared once,
+//! in [`Webhook`]; `setting` says what a declaration is, `json` reads and shows settings,
+//! `outside` says which of them an administrator may set over HTTP, and `prepare` checks them and
+//! makes them ready to deliver. `stored` keeps the webhooks of a log.
 
 mod json;
 #[cfg(any(feature = "server", test))]
 mod outside;
 mod prepare;
+mod setting;
 pub(in crate::webhook) mod stored;
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
@@ -16,9 +20,11 @@ use crate::{
     webhook::format::{FormatName, FormatOptions},
 };
 
+pub(in crate::webhook) use json::shown_proxy;
 #[cfg(any(feature = "server", test))]
 pub(crate) use outside::OutsidePolicy;
-pub(in crate::webhook) use prepare::Prepared;
+pub(in crate::webhook) use prepare::{Prepared, read_proxy};
+pub use setting::{Setting, SettingKind};
 
 /// In which order a webhook gets its entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +57,19 @@ pub struct Batching {
     pub max_wait_ms: u64,
 }
 
+impl Batching {
+    const SETTINGS: &[Setting] = &[
+        Setting::number(1, 1000).flagged("batch").named(
+            "max_entries",
+            "Send so many entries in one request, at most",
+        ),
+        Setting::number(0, 60_000).flagged("batch-wait-ms").named(
+            "max_wait_ms",
+            "Let the first entry of a request wait so long for others, in milliseconds",
+        ),
+    ];
+}
+
 impl Default for Batching {
     /// 100 entries, one second.
     fn default() -> Self {
@@ -61,64 +80,136 @@ impl Default for Batching {
     }
 }
 
-/// A webhook: where it sends which entries, and how. It gets them as they are recorded.
-///
-/// ```
-/// use tracing_audit::webhook::Webhook;
-///
-/// let siem = Webhook::new("siem", "https://siem.example.com/hooks/audit", ["auth.*", "user.deleted"])
-///     .excluding(["auth.token.*"])
-///     .api_key("env:SIEM_KEY")
-///     .signing_secret("file:/run/secrets/siem-signing");
-/// ```
-///
-/// A secret is the text itself, kept in the log's directory (0600); or `env:NAME` or `file:/path`,
-/// which are read when delivering begins. Its `Debug` shows no secrets; serialized, it has them,
-/// because that is how it is kept. All but the name, the URL and the event types have defaults.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Webhook {
-    pub(in crate::webhook) name: String,
-    pub(in crate::webhook) url: String,
-    pub(in crate::webhook) event_types: Vec<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    exclude: Vec<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    severity: Vec<Severity>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    tenant_id: Option<String>,
-    #[serde(default)]
-    pub(in crate::webhook) format: FormatName,
-    #[serde(default)]
-    format_options: FormatOptions,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    own_format: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    api_key: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    api_key_header: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(in crate::webhook) signing_secrets: Vec<String>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    headers: BTreeMap<String, String>,
-    #[serde(default)]
-    allow_http: bool,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    egress: Vec<String>,
-    #[serde(default)]
-    order: DeliveryOrder,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    batch: Option<Batching>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    timeout_ms: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    max_requests_per_second: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    schedule_seconds: Option<Vec<u64>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    extra_ca: Option<PathBuf>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    identity: Option<PathBuf>,
+/// Declares the settings: for each, what it does, its field, and what [`Setting`] says of it.
+macro_rules! settings {
+    (
+        $(#[$meta:meta])*
+        required { $( $(#[doc = $must_help:literal])+ $must:ident: $must_type:ty = $must_setting:expr; )+ }
+        optional { $( $(#[doc = $help:literal])+ $name:ident: $type:ty = $setting:expr; )+ }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct Webhook {
+            $( pub(in crate::webhook) $must: $must_type, )+
+            $(
+                #[serde(default, skip_serializing_if = "Unset::is_unset")]
+                pub(in crate::webhook) $name: $type,
+            )+
+        }
+
+        impl Webhook {
+            /// All settings of a webhook, each as it is declared.
+            pub const SETTINGS: &'static [Setting] = &[
+                $( $must_setting.required().named(stringify!($must), concat!($($must_help),+)), )+
+                $( $setting.named(stringify!($name), concat!($($help),+)), )+
+            ];
+        }
+    };
+}
+
+settings! {
+    /// A webhook: where it sends which entries, and how. It gets them as they are recorded.
+    ///
+    /// ```
+    /// use tracing_audit::webhook::Webhook;
+    ///
+    /// let siem = Webhook::new("siem", "https://siem.example.com/hooks/audit", ["auth.*", "user.deleted"])
+    ///     .excluding(["auth.token.*"])
+    ///     .api_key("env:SIEM_KEY")
+    ///     .signing_secret("file:/run/secrets/siem-signing");
+    /// ```
+    ///
+    /// A secret is the text itself, kept in the log's directory (0600); or `env:NAME` or
+    /// `file:/path`, which are read when delivering begins. Its `Debug` shows no secrets;
+    /// serialized, it has them, because that is how it is kept. All but the name, the URL and the
+    /// event types have defaults.
+    required {
+        /// What to call it: letters, digits, '_' and '-'
+        name: String = Setting::text("NAME");
+        /// Where to send to
+        url: String = Setting::text("URL");
+        /// An event type, all below auth.*, or *
+        event_types: Vec<String> = Setting::list("TYPE").flagged("event-type");
+    }
+    optional {
+        /// Event types to leave out
+        exclude: Vec<String> = Setting::list("TYPE");
+        /// Only this severity
+        severity: Vec<Severity> = Setting::list("SEVERITY");
+        /// Only this tenant's entries
+        tenant_id: Option<String> = Setting::text("ID");
+        /// native (the default), cloudevents, cloudevents-binary, cloudevents-batch, splunk-hec or
+        /// otlp
+        format: FormatName = Setting::text("FORMAT");
+        /// An option of the format, as in index=audit
+        format_options: FormatOptions = Setting::pairs().flagged("format-option");
+        /// A format that the delivering application has registered under this name
+        own_format: Option<String> = Setting::text("NAME").without_flag();
+        /// The key that the receiver wants, sent as Authorization: Bearer (for Splunk,
+        /// Authorization: Splunk)
+        api_key: Option<String> = Setting::text("SECRET").secret().of_receiver();
+        /// Another header for the key
+        api_key_header: Option<String> = Setting::text("NAME");
+        /// Sign by Standard Webhooks with this whsec_… or whsk_… secret; several sign at once, the
+        /// newest last
+        signing_secrets: Vec<String> = Setting::list("SECRET").flagged("signing-secret").secret();
+        /// A header for each request
+        headers: BTreeMap<String, String> = Setting::pairs().flagged("header").secret().of_receiver();
+        /// Let the URL be http://, which anyone on the way can read
+        allow_http: bool = Setting::switch("true");
+        /// What may be reached: public (the default), private, loopback, an address, a network or
+        /// a host name
+        egress: Vec<String> = Setting::list("WHAT");
+        /// The HTTP proxy that is the only way out, http://[user:password@]host:port
+        proxy: Option<String> = Setting::new(SettingKind::Proxy, "URL").secret();
+        /// Keep each stream's order, whatever fails: one request at a time
+        order: DeliveryOrder = Setting::switch("\"strict\"").flagged("strict");
+        /// Send several entries in one request
+        batch: Option<Batching> = Setting::new(SettingKind::Parts(Batching::SETTINGS), "").without_flag();
+        /// How long an attempt takes at most, in milliseconds
+        timeout_ms: Option<u64> = Setting::number(1, 600_000).or("15000");
+        /// Send no more requests in a second
+        max_requests_per_second: Option<u32> = Setting::number(1, 100_000);
+        /// The delay before each attempt, in seconds, as in 0,5,30
+        schedule_seconds: Option<Vec<u64>> =
+            Setting::new(SettingKind::Numbers, "LIST").or("11 attempts within 76 hours");
+        /// A PEM file of certificates to trust besides the system's
+        extra_ca: Option<PathBuf> = Setting::file();
+        /// A PEM file of our own certificate chain and key
+        identity: Option<PathBuf> = Setting::file();
+    }
+}
+
+/// Whether a setting need not be written: it is one that can be absent, and is. The others are
+/// always written, also where they are what they are by default.
+trait Unset {
+    fn is_unset(&self) -> bool {
+        false
+    }
+}
+
+impl Unset for bool {}
+impl Unset for FormatName {}
+impl Unset for FormatOptions {}
+impl Unset for DeliveryOrder {}
+
+impl<T> Unset for Option<T> {
+    fn is_unset(&self) -> bool {
+        self.is_none()
+    }
+}
+
+impl<T> Unset for Vec<T> {
+    fn is_unset(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+impl Unset for BTreeMap<String, String> {
+    fn is_unset(&self) -> bool {
+        self.is_empty()
+    }
 }
 
 impl Webhook {
@@ -233,6 +324,33 @@ impl Webhook {
     #[must_use]
     pub fn egress<T: Into<String>>(mut self, grants: impl IntoIterator<Item = T>) -> Self {
         self.egress.extend(grants.into_iter().map(Into::into));
+        self
+    }
+
+    /// The HTTP proxy through which the receiver is reached, `http://[user:password@]host:port`, or
+    /// `https://` for TLS to the proxy. It is the only way out: where the proxy can't be reached or
+    /// refuses, the attempt fails. Each receiver, `http://` ones too, is reached by `CONNECT`.
+    ///
+    /// The proxy resolves the receiver's name, so [`egress`](Self::egress) sees only the name, and
+    /// an address that stands in the URL itself: which addresses a name may have is for the
+    /// proxy's rules. The proxy's own address may be any. It is a secret: `env:NAME` and
+    /// `file:/path` are read, and no password is shown.
+    ///
+    /// Default: what was set [for all webhooks](crate::webhook::Webhooks::set_proxy). Variables
+    /// such as `HTTP_PROXY` are not read.
+    ///
+    /// ```
+    /// use tracing_audit::webhook::Webhook;
+    ///
+    /// let siem = Webhook::new("siem", "https://siem.example.com/hooks", ["auth.*"])
+    ///     .proxy("http://proxy.corp.example:3128");
+    /// let same = Webhook::new("chat", "https://chat.example.com/hooks", ["auth.*"])
+    ///     .proxy("env:CORP_PROXY");
+    /// # let _ = (siem, same);
+    /// ```
+    #[must_use]
+    pub fn proxy(mut self, proxy: impl Into<String>) -> Self {
+        self.proxy = Some(proxy.into());
         self
     }
 

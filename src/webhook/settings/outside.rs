@@ -5,12 +5,10 @@
 //! nothing is reached that the machine's operator does not allow; and no secret that was set for
 //! one server is handed to another, whoever says so.
 
-use std::path::PathBuf;
-
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{Webhook, json::is_reference};
+use super::{Webhook, setting::is_reference};
 use crate::{
     error::{Error, Result},
     webhook::http::egress::Egress,
@@ -46,18 +44,22 @@ impl OutsidePolicy {
         after: &Webhook,
     ) -> Result<()> {
         let is_given = |name: &str| given.get(name).is_some_and(|value| !value.is_null());
-        let named = |secret: &String| is_reference(secret);
-        for (name, reference) in [
-            ("api_key", after.api_key.iter().any(named)),
-            ("signing_secrets", after.signing_secrets.iter().any(named)),
-            ("extra_ca", true),
-            ("identity", true),
-        ] {
-            if reference && is_given(name) {
-                let problem = "over HTTP no file and no environment variable of the server can be named: set it there, with tracing-audit \
-                               webhook or in the configuration file";
-                return Err(Error::invalid(name, problem));
+        let settings = after.settings();
+        for setting in Webhook::SETTINGS {
+            let value = settings.get(setting.name).unwrap_or(&Value::Null);
+            let is_named =
+                setting.of_machine || setting.can_be_reference() && texts(value).any(is_reference);
+            if is_named && is_given(setting.name) {
+                let problem = "over HTTP no file and no environment variable of the server can be \
+                               named: set it there, with tracing-audit webhook or in the \
+                               configuration file";
+                return Err(Error::invalid(setting.name, problem));
             }
+        }
+        if before.map_or(&None, |before| &before.proxy) != &after.proxy {
+            let problem = "only this server's operator says how webhooks are reached: set it with \
+                           tracing-audit webhook or in the configuration file";
+            return Err(Error::invalid("proxy", problem));
         }
         let moved = before.is_none_or(|before| before.url != after.url);
         if is_given("egress") || moved {
@@ -69,7 +71,7 @@ impl OutsidePolicy {
             return Err(Error::invalid("allow_http", problem));
         }
         match before {
-            Some(before) if origin(before) != origin(after) => check_sent_again(given, after),
+            Some(before) if origin(before) != origin(after) => check_sent_again(given, &settings),
             _ => Ok(()),
         }
     }
@@ -93,26 +95,32 @@ fn origin(webhook: &Webhook) -> Option<url::Origin> {
     Url::parse(&webhook.url).ok().map(|url| url.origin())
 }
 
+/// The texts that a value has.
+fn texts(value: &Value) -> impl Iterator<Item = &str> {
+    let several = value.as_array().into_iter().flatten();
+    value
+        .as_str()
+        .into_iter()
+        .chain(several.filter_map(Value::as_str))
+}
+
 /// With a new server, all that it would be shown must be given anew.
-fn check_sent_again(given: &Map<String, Value>, after: &Webhook) -> Result<()> {
-    let headers = given.get("headers").and_then(Value::as_object);
-    let kept_header = after
-        .headers
-        .keys()
-        .any(|name| headers.is_none_or(|headers| !headers.contains_key(name)));
-    let is_file = |file: &Option<PathBuf>| file.is_some();
-    for (name, kept) in [
-        (
-            "api_key",
-            after.api_key.is_some() && !given.contains_key("api_key"),
-        ),
-        ("headers", kept_header),
-        ("extra_ca", is_file(&after.extra_ca)),
-        ("identity", is_file(&after.identity)),
-    ] {
+fn check_sent_again(given: &Map<String, Value>, after: &Map<String, Value>) -> Result<()> {
+    for setting in Webhook::SETTINGS
+        .iter()
+        .filter(|setting| setting.of_receiver)
+    {
+        let kept = match (after.get(setting.name), given.get(setting.name)) {
+            (None, _) => false,
+            (Some(Value::Object(pairs)), Some(Value::Object(given))) => {
+                pairs.keys().any(|name| !given.contains_key(name))
+            }
+            (Some(_), given) => given.is_none(),
+        };
         if kept {
-            let problem = "the new url is on another server, which is not shown what was set for this one: send it again, or null";
-            return Err(Error::invalid(name, problem));
+            let problem = "the new url is on another server, which is not shown what was set for \
+                           this one: send it again, or null";
+            return Err(Error::invalid(setting.name, problem));
         }
     }
     Ok(())

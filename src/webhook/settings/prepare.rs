@@ -4,6 +4,7 @@
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use serde_json::Value;
 use url::Url;
 
 use super::{Batching, DeliveryOrder, Webhook, check_name};
@@ -16,14 +17,12 @@ use crate::{
             client::{ClientOptions, WebhookClient},
             egress::{Egress, Refused},
             headers::CustomHeaders,
+            proxy::Proxy,
             sign::SigningSecret,
         },
         queue::schedule::Schedule,
     },
 };
-
-/// The longest that an entry may wait for others to go with it.
-const MOST_WAIT_MS: u64 = 60_000;
 
 impl Webhook {
     /// Makes ready what a delivery needs.
@@ -32,211 +31,165 @@ impl Webhook {
     ///
     /// [`Error::Invalid`] names the setting that can't be used.
     pub(in crate::webhook) fn prepare(&self) -> Result<Prepared> {
-        let name = &self.name;
-        check_name(name)?;
-        if self.event_types.is_empty() {
-            return Err(Error::invalid(
-                "event_types",
-                "give at least one event type, such as \"auth.*\"; \"*\" is all",
-            ));
+        check_name(&self.name)?;
+        let settings = self.settings();
+        for setting in Self::SETTINGS {
+            let value = settings.get(setting.name).unwrap_or(&Value::Null);
+            setting.check_bounds(setting.name, value)?;
         }
         let url = Url::parse(&self.url)
             .map_err(|e| Error::invalid("url", format!("{:?} is no URL: {e}", self.url)))?;
-        let egress = if self.egress.is_empty() {
-            Egress::default()
-        } else {
-            Egress::parse(&self.egress)?
-        };
-        egress
-            .check_url(&url, self.allow_http)
-            .map_err(Refused::into_error)?;
-        let format = match &self.own_format {
-            Some(name) => own_format(name)?,
-            None => self
-                .format
-                .build(&self.format_options)
-                .map_err(|error| under("format_options", error))?,
-        };
-        if let Some(batch) = self.batch {
-            if !(1..=1000).contains(&batch.max_entries) {
-                return Err(Error::invalid(
-                    "batch.max_entries",
-                    format!("{} is not between 1 and 1000", batch.max_entries),
-                ));
-            }
-            if batch.max_wait_ms > MOST_WAIT_MS {
-                return Err(Error::invalid(
-                    "batch.max_wait_ms",
-                    format!("{} is more than {MOST_WAIT_MS}", batch.max_wait_ms),
-                ));
-            }
-            if !format.takes_several() {
-                let name = self.own_format.as_deref().unwrap_or(self.format.as_str());
-                return Err(Error::invalid(
-                    "batch",
-                    format!("the format {name} takes one entry a request"),
-                ));
-            }
-        }
-        if let Some(most) = self.max_requests_per_second
-            && !(1..=100_000).contains(&most)
-        {
-            return Err(Error::invalid(
-                "max_requests_per_second",
-                format!("{most} is not between 1 and 100000"),
-            ));
-        }
-        if let Some(timeout) = self.timeout_ms
-            && !(1..=600_000).contains(&timeout)
-        {
-            return Err(Error::invalid(
-                "timeout_ms",
-                format!("{timeout} is not between 1 and 600000"),
-            ));
-        }
-        let mut secrets = Vec::new();
-        let mut fixed = HeaderMap::new();
-        if let Some(key) = &self.api_key {
-            let key = secret("api_key", key)?;
-            let (header, text) = match &self.api_key_header {
-                None => (
-                    header::AUTHORIZATION,
-                    format!("{} {key}", self.format.authorization_scheme()),
-                ),
-                Some(header) => {
-                    let wrong = |_| {
-                        Error::invalid(
-                            "api_key_header",
-                            format!("{header:?} is not the name of a header"),
-                        )
-                    };
-                    (
-                        HeaderName::from_bytes(header.as_bytes()).map_err(wrong)?,
-                        key.clone(),
-                    )
-                }
-            };
-            let mut value = HeaderValue::from_str(&text).map_err(|_| {
-                Error::invalid("api_key", "it has characters that a header can't have")
-            })?;
-            value.set_sensitive(true);
-            fixed.insert(header, value);
-            secrets.push(key);
-        }
-        let signing = |text: &String| {
-            secret("signing_secrets", text)?
-                .parse()
-                .map_err(|error| match error {
-                    Error::Invalid { problem, .. } => Error::invalid("signing_secrets", problem),
-                    error => error,
-                })
-        };
-        let signing = self
-            .signing_secrets
-            .iter()
-            .map(signing)
-            .collect::<Result<Vec<_>>>()?;
-        let read = |what, file: &PathBuf| {
-            fs::read(file)
-                .map_err(|e| Error::invalid(what, format!("can't read {}: {e}", file.display())))
-        };
-        let options = ClientOptions {
-            allow_http: self.allow_http,
-            tls: url.scheme() == "https",
-            egress,
-            timeout: self
-                .timeout_ms
-                .map_or(ClientOptions::default().timeout, Duration::from_millis),
-            extra_ca: self
-                .extra_ca
-                .iter()
-                .map(|file| read("extra_ca", file))
-                .collect::<Result<_>>()?,
-            identity: self
-                .identity
-                .as_ref()
-                .map(|file| read("identity", file))
-                .transpose()?,
-            headers: CustomHeaders::parse(&self.headers).map_err(of_header)?,
-            secrets,
-            ..ClientOptions::default()
-        };
+        let (filter, excluded) = self.filters()?;
+        let format = self.build_format()?;
+        let signing = self.signing_secrets.iter().map(|text| {
+            let secret = secret("signing_secrets", text)?.parse();
+            secret.map_err(|error| called("signing_secrets", error))
+        });
         let schedule = match &self.schedule_seconds {
-            Some(steps) => Schedule::new(steps.iter().copied().map(Duration::from_secs).collect())
-                .map_err(|error| called("schedule_seconds", error))?,
+            Some(steps) => Schedule::new(steps.iter().copied().map(Duration::from_secs).collect())?,
             None => Schedule::default(),
         };
-        let types = |types: &[String]| {
-            types
-                .iter()
-                .map(|kind| ("event_type".to_owned(), kind.clone()))
-                .collect::<Vec<_>>()
-        };
-        let mut wanted = types(&self.event_types);
-        wanted.extend(
-            self.severity
-                .iter()
-                .map(|severity| ("severity".to_owned(), severity.to_string())),
-        );
-        wanted.extend(
-            self.tenant_id
-                .iter()
-                .map(|tenant| ("tenant_id".to_owned(), tenant.clone())),
-        );
+        let mut fixed = HeaderMap::new();
+        let secrets = self.authorize(&mut fixed)?;
         Ok(Prepared {
-            name: name.clone(),
+            name: self.name.clone(),
             // Those of what is kept; see `stored`.
             key: String::new(),
             revision: 0,
             most_per_second: self.max_requests_per_second,
-            url,
-            filter: Filter::parse(wanted).map_err(|error| match &error {
-                Error::Invalid { parameter, .. } if parameter == "event_type" => {
-                    called("event_types", error)
-                }
-                _ => error,
-            })?,
-            excluded: match self.exclude[..] {
-                [] => None,
-                _ => Some(
-                    Filter::parse(types(&self.exclude))
-                        .map_err(|error| called("exclude", error))?,
-                ),
-            },
+            filter,
+            excluded,
             format,
-            signing,
+            signing: signing.collect::<Result<_>>()?,
             fixed,
-            client: WebhookClient::new(options).map_err(|error| match &error {
-                Error::Invalid { parameter, .. } if parameter == "CA" => called("extra_ca", error),
-                Error::Invalid { parameter, .. } if parameter == "client identity" => {
-                    called("identity", error)
-                }
-                _ => error,
-            })?,
+            client: self.client(&url, secrets)?,
+            url,
             schedule,
             order: self.order,
             batch: self.batch,
         })
     }
 
+    /// What is sent, and what of it is not.
+    fn filters(&self) -> Result<(Filter, Option<Filter>)> {
+        if self.event_types.is_empty() {
+            return Err(Error::invalid(
+                "event_types",
+                "give at least one event type, such as \"auth.*\"; \"*\" is all",
+            ));
+        }
+        let named = |name: &'static str, value: &dyn ToString| (name.to_owned(), value.to_string());
+        let types = |types: &[String]| -> Vec<_> {
+            types.iter().map(|one| named("event_type", one)).collect()
+        };
+        let mut wanted = types(&self.event_types);
+        wanted.extend(self.severity.iter().map(|one| named("severity", one)));
+        wanted.extend(self.tenant_id.iter().map(|one| named("tenant_id", one)));
+        let filter = Filter::parse(wanted).map_err(|error| match &error {
+            Error::Invalid { parameter, .. } if parameter == "event_type" => {
+                called("event_types", error)
+            }
+            _ => error,
+        })?;
+        let excluded = (!self.exclude.is_empty()).then(|| Filter::parse(types(&self.exclude)));
+        let excluded = excluded.transpose();
+        Ok((filter, excluded.map_err(|error| called("exclude", error))?))
+    }
+
+    fn build_format(&self) -> Result<Arc<dyn Format>> {
+        let format = match &self.own_format {
+            Some(name) => own_format(name)?,
+            None => self
+                .format
+                .build(&self.format_options)
+                .map_err(|error| match error {
+                    Error::Invalid { parameter, problem } => {
+                        Error::invalid(format!("format_options.{parameter}"), problem)
+                    }
+                    error => error,
+                })?,
+        };
+        if self.batch.is_some() && !format.takes_several() {
+            let name = self.own_format.as_deref().unwrap_or(self.format.as_str());
+            let problem = format!("the format {name} takes one entry a request");
+            return Err(Error::invalid("batch", problem));
+        }
+        Ok(format)
+    }
+
+    /// Sets the header that has the key; gives what is secret of it.
+    fn authorize(&self, headers: &mut HeaderMap) -> Result<Vec<String>> {
+        let Some(key) = &self.api_key else {
+            return Ok(Vec::new());
+        };
+        let key = secret("api_key", key)?;
+        let scheme = self.format.authorization_scheme();
+        let (header, text) = match &self.api_key_header {
+            None => (header::AUTHORIZATION, format!("{scheme} {key}")),
+            Some(name) => {
+                let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+                    let problem = format!("{name:?} is not the name of a header");
+                    Error::invalid("api_key_header", problem)
+                })?;
+                (header, key.clone())
+            }
+        };
+        let mut value = HeaderValue::from_str(&text)
+            .map_err(|_| Error::invalid("api_key", "it has characters that a header can't have"))?;
+        value.set_sensitive(true);
+        headers.insert(header, value);
+        Ok(vec![key])
+    }
+
+    /// What sends to the URL; these secrets are in no answer that is kept.
+    fn client(&self, url: &Url, secrets: Vec<String>) -> Result<WebhookClient> {
+        let egress = match &self.egress[..] {
+            [] => Egress::default(),
+            grants => Egress::parse(grants)?,
+        };
+        egress
+            .check_url(url, self.allow_http)
+            .map_err(Refused::into_error)?;
+        let read = |setting, file: &Option<PathBuf>| {
+            let read = file.as_ref().map(|file| {
+                let problem = |e| format!("can't read {}: {e}", file.display());
+                fs::read(file).map_err(|e| Error::invalid(setting, problem(e)))
+            });
+            read.transpose()
+        };
+        let proxy = self.proxy.as_deref().map(read_proxy).transpose()?;
+        let timeout = self.timeout_ms.map(Duration::from_millis);
+        let defaults = ClientOptions::default();
+        WebhookClient::new(ClientOptions {
+            allow_http: self.allow_http,
+            tls: url.scheme() == "https" || proxy.as_ref().is_some_and(Proxy::speaks_tls),
+            egress,
+            proxy,
+            timeout: timeout.unwrap_or(defaults.timeout),
+            extra_ca: read("extra_ca", &self.extra_ca)?.into_iter().collect(),
+            identity: read("identity", &self.identity)?,
+            headers: CustomHeaders::parse(&self.headers)?,
+            secrets,
+            ..defaults
+        })
+    }
+
     /// Checks what takes the place of `before`. What that has from the environment and from files
     /// is not looked for again: this may be another process, which has not got it.
     pub(in crate::webhook) fn check_after(&self, before: &Self) -> Result<()> {
-        let mut new = self.clone();
-        if new.api_key == before.api_key {
-            new.api_key = None;
+        fn only_new<T: PartialEq>(new: &mut Option<T>, before: &Option<T>) {
+            if new == before {
+                *new = None;
+            }
         }
+        let mut new = self.clone();
+        only_new(&mut new.api_key, &before.api_key);
+        only_new(&mut new.proxy, &before.proxy);
+        only_new(&mut new.own_format, &before.own_format);
+        only_new(&mut new.extra_ca, &before.extra_ca);
+        only_new(&mut new.identity, &before.identity);
         new.signing_secrets
             .retain(|secret| !before.signing_secrets.contains(secret));
-        if new.own_format == before.own_format {
-            new.own_format = None;
-        }
-        if new.extra_ca == before.extra_ca {
-            new.extra_ca = None;
-        }
-        if new.identity == before.identity {
-            new.identity = None;
-        }
         new.prepare().map(drop)
     }
 }
@@ -245,29 +198,6 @@ impl Webhook {
 fn called(setting: &str, error: Error) -> Error {
     match error {
         Error::Invalid { problem, .. } => Error::invalid(setting, problem),
-        error => error,
-    }
-}
-
-/// An error about a part of a setting.
-fn under(setting: &str, error: Error) -> Error {
-    match error {
-        Error::Invalid { parameter, problem } => {
-            Error::invalid(format!("{setting}.{parameter}"), problem)
-        }
-        error => error,
-    }
-}
-
-fn of_header(error: Error) -> Error {
-    match error {
-        Error::Invalid { parameter, problem } if parameter != "headers" => {
-            let name = parameter
-                .trim_start_matches("header ")
-                .trim_matches('"')
-                .to_owned();
-            under("headers", Error::invalid(name, problem))
-        }
         error => error,
     }
 }
@@ -288,6 +218,11 @@ fn secret(setting: &'static str, text: &str) -> Result<String> {
         return Ok(read.trim_end().to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// The proxy of this setting.
+pub(in crate::webhook) fn read_proxy(text: &str) -> Result<Proxy> {
+    Proxy::parse(&secret("proxy", text)?)
 }
 
 /// A webhook, ready to deliver.

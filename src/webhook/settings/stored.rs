@@ -24,9 +24,12 @@ use crate::{
 pub(in crate::webhook) const MOST_WEBHOOKS: usize = 100;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct All {
+pub(in crate::webhook) struct All {
     #[serde(alias = "subscriptions")]
-    webhooks: Vec<Stored>,
+    pub(in crate::webhook) webhooks: Vec<Stored>,
+    /// The proxy of those that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::webhook) proxy: Option<String>,
 }
 
 /// A webhook as it is kept: its settings, and its state.
@@ -43,6 +46,9 @@ pub(crate) struct Stored {
     pub(in crate::webhook) paused: bool,
     #[serde(flatten)]
     pub(in crate::webhook) settings: Webhook,
+    /// The proxy for all webhooks, where this one was read and names none.
+    #[serde(skip)]
+    pub(in crate::webhook) proxy_for_all: Option<String>,
 }
 
 /// Who declares a webhook: of one such, all that it no longer declares are removed.
@@ -77,10 +83,12 @@ impl Stored {
 
     /// Makes ready what a delivery needs.
     pub(in crate::webhook) fn prepare(&self) -> Result<Prepared> {
+        let mut settings = self.settings.clone();
+        settings.proxy = settings.proxy.or_else(|| self.proxy_for_all.clone());
         Ok(Prepared {
             key: self.key(),
             revision: self.revision,
-            ..self.settings.prepare()?
+            ..settings.prepare()?
         })
     }
 
@@ -99,7 +107,15 @@ pub(in crate::webhook) fn change<R, E: From<Error>>(
     layout: &Layout,
     change: impl FnOnce(&mut Vec<Stored>) -> Result<R, E>,
 ) -> Result<R, E> {
-    document(layout).change_unless(|all: &mut All| change(&mut all.webhooks))
+    change_all(layout, |all| change(&mut all.webhooks))
+}
+
+/// Changes the webhooks and what holds for all of them, unless `change` fails; durable on return.
+pub(in crate::webhook) fn change_all<R, E: From<Error>>(
+    layout: &Layout,
+    change: impl FnOnce(&mut All) -> Result<R, E>,
+) -> Result<R, E> {
+    document(layout).change_unless(change)
 }
 
 /// Begins a webhook that was prepared once, with what is recorded from now on. For within a
@@ -116,6 +132,7 @@ pub(in crate::webhook) fn begin(
         declared,
         paused: false,
         settings,
+        proxy_for_all: None,
     };
     // Where it begins is known before anything is delivered for it.
     let cursor = AuditReader::open(layout.root())?
@@ -132,7 +149,13 @@ pub(in crate::webhook) fn begin(
 
 /// All webhooks.
 pub(in crate::webhook) fn read(layout: &Layout) -> Result<Vec<Stored>> {
-    Ok(document(layout).read::<All>()?.webhooks)
+    let mut all: All = document(layout).read()?;
+    for webhook in &mut all.webhooks {
+        if webhook.settings.proxy.is_none() {
+            webhook.proxy_for_all.clone_from(&all.proxy);
+        }
+    }
+    Ok(all.webhooks)
 }
 
 /// All webhooks, for the dispatcher. What is left of those that are no more is cleared away.

@@ -55,12 +55,7 @@ impl DeliveryTask {
             attempt,
             told,
         } = done.map_err(|e| panicked("an attempt of a webhook", &e))?;
-        let Some(at) = self
-            .queue
-            .deliveries
-            .iter()
-            .position(|delivery| delivery.key == key)
-        else {
+        let Some(at) = self.at(key) else {
             return Ok(());
         };
         let now = now();
@@ -138,68 +133,49 @@ impl DeliveryTask {
     /// What was acknowledged is delivered; what never was goes again.
     pub(super) fn answered(&mut self, (done, never): (Vec<Taken>, Vec<Taken>)) {
         for taken in done {
-            let Some(delivery) = self
-                .queue
-                .deliveries
-                .iter_mut()
-                .find(|delivery| delivery.key == taken.key)
-            else {
+            let Some(at) = self.at(taken.key) else {
                 continue;
             };
+            let delivery = &mut self.queue.deliveries[at];
             delivery.taken = false;
-            let (layout, webhook) = (self.layout.clone(), Arc::clone(&self.webhook));
             let (id, dead) = (delivery.id.clone(), delivery.dead);
-            self.attempts.spawn(async move {
+            let (layout, webhook) = (self.layout.clone(), Arc::clone(&self.webhook));
+            self.spawn(taken.key, taken.early, async move {
                 let success = AttemptOutcome::Delivered;
-                Done {
-                    key: taken.key,
-                    early: taken.early,
-                    attempt: attempt::noted(layout, &webhook.key, &id, dead, success).await,
-                    told: None,
-                }
+                let noted = attempt::noted(layout, &webhook.key, &id, dead, success);
+                (noted.await, None)
             });
         }
         for taken in never {
             let told = "the receiver took it, and did not say that it has it";
             self.queue.status.last_answer = Some(told.to_owned());
-            let Some(at) = self
-                .queue
-                .deliveries
-                .iter()
-                .position(|delivery| delivery.key == taken.key)
-            else {
+            let Some(at) = self.at(taken.key) else {
                 continue;
             };
-            self.queue.deliveries[at].taken = false;
+            let delivery = &mut self.queue.deliveries[at];
+            delivery.taken = false;
             let kept = taken.early || self.webhook.order == DeliveryOrder::Strict;
-            match self
-                .webhook
-                .schedule
-                .after(self.queue.deliveries[at].attempts + 1)
-            {
+            match self.webhook.schedule.after(delivery.attempts + 1) {
                 None if !kept => {
                     self.give_up(at, format!("all attempts failed; in the last {told}"))
                 }
                 after => {
-                    let after = after.unwrap_or(NEVER_ACKNOWLEDGED).max(NEVER_ACKNOWLEDGED);
+                    let after = after.unwrap_or_default().max(NEVER_ACKNOWLEDGED);
+                    let alert = false;
                     let attempt = AttemptOutcome::Failed {
-                        verdict: Verdict::Retry {
-                            after,
-                            alert: false,
-                        },
+                        verdict: Verdict::Retry { after, alert },
                         retry_after: None,
                     };
-                    self.attempts.spawn(async move {
-                        Done {
-                            key: taken.key,
-                            early: taken.early,
-                            attempt,
-                            told: None,
-                        }
-                    });
+                    self.spawn(taken.key, taken.early, async { (attempt, None) });
                 }
             }
         }
+    }
+
+    /// Where the delivery of this key is, if it is still there.
+    fn at(&self, key: u64) -> Option<usize> {
+        let mut deliveries = self.queue.deliveries.iter();
+        deliveries.position(|delivery| delivery.key == key)
     }
 
     fn delivered(&mut self, at: usize, now: i64) {
