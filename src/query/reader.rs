@@ -11,9 +11,8 @@ use super::place::{self, Place, Places};
 use super::{
     cancel::Cancel,
     entry::Entry,
-    files::Files,
     filter::Filter,
-    merge,
+    look_up, merge,
     order::{Key, Order},
     page::{Page, PageStart, Query, Scanned},
     plan::Wanted,
@@ -24,7 +23,8 @@ use crate::entry::Timestamp;
 use crate::{
     error::{Error, Result},
     store::{
-        fs::{Fs, OsFs},
+        files::Files,
+        fs::{Fs, OsFs, ReadOnly},
         layout::Layout,
     },
 };
@@ -36,6 +36,7 @@ const FORMAT: &str = "tracing-audit 1";
 /// nothing on disk.
 ///
 /// Cheap to clone. Clones share what they remember of the files: keep one for the next question.
+/// Each [`open`](Self::open) begins with nothing remembered.
 ///
 /// ```
 /// # use tracing_audit::{AuditLog, audit};
@@ -72,6 +73,10 @@ pub struct AuditReader {
 impl AuditReader {
     /// Opens the log in a directory. `Error::Io` if there is none, `Error::Version` if another
     /// version wrote it.
+    ///
+    /// The reader that is given, and its clones, remember which files there are and their indexes,
+    /// some MiB at most, and share nothing with other readers of the same log. So open a log once,
+    /// not once for each question.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
         Self::open_on(Arc::new(OsFs), Layout::of(dir.as_ref()))
     }
@@ -100,7 +105,7 @@ impl AuditReader {
             });
         }
         Ok(Self {
-            files: Arc::new(Files::new(fs, layout)),
+            files: Arc::new(Files::new(Arc::new(ReadOnly(fs)), layout)),
             cancel: Cancel::default(),
         })
     }
@@ -112,6 +117,11 @@ impl AuditReader {
             files: Arc::clone(&self.files),
             cancel: cancel.clone(),
         }
+    }
+
+    /// The log's files; nothing can be changed through it.
+    pub(crate) fn files(&self) -> &Arc<Files> {
+        &self.files
     }
 
     /// Where the files are; nothing can be changed through it.
@@ -165,7 +175,7 @@ impl AuditReader {
     ///
     /// An id that isn't a UUIDv7 says nothing about its time: then the whole log is read.
     pub fn get(&self, id: Uuid) -> Result<Option<Entry>> {
-        get(&self.files, id, self.cancel.clone())
+        look_up::get(&self.files, id, self.cancel.clone())
     }
 
     /// Gives every entry that the filter wants to `give`, in order, until that breaks. Memory stays
@@ -216,35 +226,4 @@ impl AuditReader {
             .pop()
             .unwrap_or(Ok(None))
     }
-}
-
-/// The millisecond that a UUIDv7 says.
-pub(super) fn millis_of(id: Uuid) -> Option<i64> {
-    let (seconds, nanos) = id
-        .get_timestamp()
-        .filter(|_| id.get_version_num() == 7)?
-        .to_unix();
-    i64::try_from(seconds)
-        .ok()?
-        .checked_mul(1000)?
-        .checked_add(i64::from(nanos / 1_000_000))
-}
-
-pub(super) fn get(files: &Files, id: Uuid, cancel: Cancel) -> Result<Option<Entry>> {
-    let mut text = [0; 36];
-    id.hyphenated().encode_lower(&mut text);
-    let span = millis_of(id).map(|millis| (millis, millis));
-    let wanted = Wanted {
-        filter: Filter::id(text),
-        order: Order::Desc,
-        after: None,
-        span,
-        cancel,
-    };
-    let mut found = None;
-    merge::run(files, &wanted, 1, &mut |entry| {
-        found = Some(entry);
-        ControlFlow::Break(())
-    })?;
-    Ok(found)
 }

@@ -15,12 +15,12 @@ use std::{
 };
 
 use super::{
+    files::{Files, dirs},
     fs::{self, Fs},
-    layout::{LIVE, Layout},
+    layout::Layout,
     names::FileStem,
     retention::PrunedFile,
     seal,
-    sealed::LocalSealed,
 };
 use crate::{
     entry::{Day, StreamId},
@@ -36,13 +36,13 @@ pub(super) struct Removed {
 }
 
 /// Removes files; one that can't be removed doesn't keep the others.
-pub(super) fn remove(sealed: &LocalSealed, mut files: Vec<PrunedFile>) -> Removed {
-    let (fs, layout) = (&**sealed.fs(), sealed.layout());
+pub(super) fn remove(log: &Files, mut files: Vec<PrunedFile>) -> Removed {
+    let (fs, layout) = (&**log.fs(), log.layout());
     let mut removed = Removed {
         files: Vec::new(),
         failed: None,
     };
-    match remove_twins(sealed, &files, &mut removed.failed) {
+    match remove_twins(log, &files, &mut removed.failed) {
         Ok(stuck) => files.retain(|file| !stuck.contains(&file.stem.stream)),
         Err(error) => {
             removed.failed = removed.failed.or(Some(error));
@@ -88,11 +88,11 @@ impl Removed {
 
 /// Removes the twins of these files and those before them; gives the streams that still have some.
 fn remove_twins(
-    sealed: &LocalSealed,
+    log: &Files,
     files: &[PrunedFile],
     failed: &mut Option<Error>,
 ) -> Result<BTreeSet<StreamId>> {
-    let (fs, layout) = (&**sealed.fs(), sealed.layout());
+    let (fs, layout) = (&**log.fs(), log.layout());
     let mut last: BTreeMap<&StreamId, u32> = BTreeMap::new();
     for FileStem { stream, number, .. } in files.iter().map(|file| &file.stem) {
         let last = last.entry(stream).or_default();
@@ -103,12 +103,8 @@ fn remove_twins(
         last.is_some_and(|last| stem.number <= *last)
     };
     let dir = layout.live_dir();
-    let entries = fs.list(&dir).map_err(Error::io("list", &dir))?;
-    let stems = entries
-        .iter()
-        .filter_map(|entry| FileStem::parse(&entry.name, LIVE));
     let mut stuck = BTreeSet::new();
-    for stem in stems.filter(goes) {
+    for stem in dirs::live(fs, layout)?.into_keys().filter(goes) {
         match remove_sealed_twin(fs, layout, &stem) {
             // Someone else put something in its place.
             Ok(()) | Err(Error::Damaged { .. }) => {}
