@@ -74,9 +74,9 @@ impl AuditReader {
     /// Opens the log in a directory. `Error::Io` if there is none, `Error::Version` if another
     /// version wrote it.
     ///
-    /// The reader that is given, and its clones, remember which files there are and their indexes,
-    /// some MiB at most, and share nothing with other readers of the same log. So open a log once,
-    /// not once for each question.
+    /// The reader that is given, and its clones, remember in bounded memory which files there are
+    /// and what is in them. They share nothing with other readers of the same log, so open a log
+    /// once, not once for each question.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
         Self::open_on(Arc::new(OsFs), Layout::of(dir.as_ref()))
     }

@@ -152,11 +152,14 @@ fn sealed_twin(
         Err(Error::Damaged { .. }) if live.is_some() => return Ok(Twin::Missing),
         built => built?,
     };
-    let differs = |noted: Index| noted.sha256 != built.index.sha256;
-    if live.is_some() && noted.is_some_and(differs) {
+    let was_changed = noted.is_some_and(|noted| noted.sha256 != built.index.sha256);
+    if live.is_some() && was_changed {
         return Ok(Twin::Missing);
     }
-    write_index(fs, layout, &built)?;
+    // The index of a file that was changed is the proof of that.
+    if !was_changed {
+        write_index(fs, layout, &built)?;
+    }
     make_durable()?;
     Ok(match is_whole(&built.index)? {
         true => Twin::Whole(built.index),

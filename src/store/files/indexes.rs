@@ -149,8 +149,11 @@ impl Indexes {
             return Ok(blooms);
         }
         let known = self.make(stem)?;
-        let blooms = self.sealed.blooms(&known.index, key);
-        Ok(blooms.unwrap_or_else(|_| Blooms::unknown()))
+        let blooms = match known.state {
+            State::Kept => self.sealed.blooms(&known.index, key).ok(),
+            _ => None,
+        };
+        Ok(blooms.unwrap_or_else(Blooms::unknown))
     }
 
     /// A file is gone, or no longer what it was.

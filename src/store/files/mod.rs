@@ -24,7 +24,9 @@
 //!    What is remembered of a file that is gone costs an error when the file is opened.
 //! 3. *Memory is bounded*, however many files there are: names and spans by their number, indexes by
 //!    their bytes.
-//! 4. *Nothing is written* but an index that was lost, and that only through an [`Fs`] that can write.
+//! 4. *Nothing is written* but an index that was lost or damaged, and that only through an [`Fs`] that
+//!    can write. An index that is whole and of another file stays: it says what was sealed, which
+//!    proves that someone changed the file since. One that fits is then kept in memory only.
 //!
 //! Recovery, pruning and `verify` judge the files, so they trust nothing that is remembered of the
 //! directories: they list them through `dirs`, and `verify` reads every file itself.

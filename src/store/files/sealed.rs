@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use super::dirs;
 use crate::{
     entry::Day,
-    error::Result,
+    error::{Error, Result},
     store::{
         blob::{Blob, FileBlob},
         fs::{Fs, Stamp},
@@ -35,7 +35,8 @@ pub(crate) trait SealedFiles: fmt::Debug + Send + Sync {
     fn index(&self, stem: &FileStem) -> Result<Option<Index>>;
     /// One key's filters of a file with this index; an error if they are lost or damaged.
     fn blooms(&self, index: &Index, key: Key) -> Result<Blooms>;
-    /// Keeps an index that was made anew; says whether that went well.
+    /// Keeps an index that was made anew; says whether it is kept. One of another file is not
+    /// replaced: it is what sealing noted of a file that someone has changed.
     fn keep(&self, _index: &Built) -> bool {
         false
     }
@@ -86,6 +87,14 @@ impl SealedFiles for LocalSealed {
     }
 
     fn keep(&self, index: &Built) -> bool {
+        match Index::read(&*self.fs, &self.layout.index(&index.index.stem)) {
+            // The file was changed since it was sealed, and what sealing noted proves that.
+            Ok(noted) if noted.sha256 != index.index.sha256 => return false,
+            Ok(_) | Err(Error::Damaged { .. }) => {}
+            Err(error) if error.is_not_found() => {}
+            // It may prove the same, and can't be read now.
+            Err(_) => return false,
+        }
         // A log on a full or read-only disk can still be read.
         write_index(&*self.fs, &self.layout, index).is_ok()
     }
