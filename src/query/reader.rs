@@ -120,6 +120,7 @@ impl AuditReader {
     }
 
     /// The log's files; nothing can be changed through it.
+    #[cfg(any(feature = "export", feature = "webhook", test))]
     pub(crate) fn files(&self) -> &Arc<Files> {
         &self.files
     }

@@ -42,6 +42,20 @@ pub(crate) fn regular_live(fs: &dyn Fs, layout: &Layout) -> Result<Vec<FileStem>
     Ok(stems)
 }
 
+/// A number that changes when live files come, grow or go.
+#[cfg(any(feature = "webhook", test))]
+pub(crate) fn growth(fs: &dyn Fs, layout: &Layout) -> Result<u64> {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+    let dir = layout.live_dir();
+    let entries = fs.list(&dir).map_err(Error::io("list", &dir))?;
+    let mut hasher = DefaultHasher::new();
+    for file in entries {
+        (file.name, file.len, file.modified.as_micros()).hash(&mut hasher);
+    }
+    Ok(hasher.finish())
+}
+
 /// The days that have a folder of sealed files, in order.
 pub(crate) fn sealed_days(fs: &dyn Fs, layout: &Layout) -> Result<Vec<Day>> {
     days(fs, &layout.sealed_dir())

@@ -156,6 +156,7 @@ impl LiveFile {
     }
 
     /// Makes its bytes durable, whoever wrote them.
+    #[cfg(any(feature = "export", test))]
     pub(crate) fn make_durable(&self) -> Result<()> {
         self.file.sync().map_err(Error::io("sync", &self.path))
     }

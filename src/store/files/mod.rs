@@ -43,7 +43,6 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    hash::{DefaultHasher, Hash as _, Hasher as _},
     path::Path,
     sync::{Arc, Mutex},
 };
@@ -64,15 +63,12 @@ pub(crate) use self::{
 use super::{
     blob::Blob,
     fs::Fs,
-    index::{Blooms, Index, Key},
+    index::{Blooms, Key},
     layout::Layout,
     names::FileStem,
     unread::{Readers, Reading},
 };
-use crate::{
-    entry::Timestamp,
-    error::{Error, Result},
-};
+use crate::{entry::Timestamp, error::Result};
 
 /// All files of one log.
 #[derive(Debug)]
@@ -187,14 +183,9 @@ impl Files {
     }
 
     /// A number that changes when live files come, grow or go.
+    #[cfg(any(feature = "webhook", test))]
     pub(crate) fn growth(&self) -> Result<u64> {
-        let dir = self.layout.live_dir();
-        let entries = self.fs.list(&dir).map_err(Error::io("list", &dir))?;
-        let mut hasher = DefaultHasher::new();
-        for file in entries {
-            (file.name, file.len, file.modified.as_micros()).hash(&mut hasher);
-        }
-        Ok(hasher.finish())
+        dirs::growth(&*self.fs, &self.layout)
     }
 
     /// A sealed file's span, if its index was read before.
@@ -212,7 +203,8 @@ impl Files {
 
     /// A sealed file's index; made anew if it is lost or damaged, which reads the whole file. An
     /// error if the file is gone or damaged.
-    pub(crate) fn index(&self, stem: &FileStem) -> Result<Arc<Index>> {
+    #[cfg(any(feature = "export", test))]
+    pub(crate) fn index(&self, stem: &FileStem) -> Result<Arc<super::index::Index>> {
         self.indexes.index(stem)
     }
 
