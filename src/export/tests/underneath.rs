@@ -175,12 +175,15 @@ fn stem(stream: usize, number: u32) -> FileStem {
 fn line(stem: &FileStem, seq: u64) -> String {
     let time = Timestamp::from_micros(stem.born.as_micros() + seq as i64);
     let millis = time.as_micros() / 1000;
-    let id = format!(
-        "{:08x}-{:04x}-7000-8000-{seq:012x}",
-        millis >> 16,
-        millis & 0xffff
-    );
     let stream = &stem.stream;
+    // A page goes on after an id, so no two entries may have the same one.
+    let id = format!(
+        "{:08x}-{:04x}-7000-{:x}000-{seq:012x}",
+        millis >> 16,
+        millis & 0xffff,
+        8 + u8::from(stream.as_str().starts_with("app1"))
+            + 2 * u8::from(stream.as_str().starts_with("app2")),
+    );
     format!(
         r#"{{"stream":"{stream}","seq":{seq},"id":"{id}","timestamp":"{time}","event_type":"a.b"}}"#
     )
@@ -282,13 +285,14 @@ fn every_reader_gives_what_the_directory_has() {
     let mut told = Vec::new();
     std::thread::scope(|scope| {
         scope.spawn(|| {
+            // Also if a reader failed: then nothing more is done to the world.
+            let _done = SetOnDrop(&done);
             let until = Instant::now() + Duration::from_secs(3);
             while Instant::now() < until {
                 world.lock().unwrap().step();
                 // Else nobody else gets the lock.
                 std::thread::sleep(Duration::from_millis(1));
             }
-            done.store(true, Ordering::SeqCst);
         });
         for kind in 0..4 {
             let (world, done, dir) = (&world, &done, dir.path());
@@ -352,6 +356,14 @@ fn every_reader_gives_what_the_directory_has() {
             .unwrap()
             .remove(0);
         assert_eq!(behind.unwrap(), Default::default());
+    }
+}
+
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 
