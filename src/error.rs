@@ -125,4 +125,23 @@ impl Error {
             problem: problem.into(),
         }
     }
+
+    /// What it says about a file, without the file's path: that tells a reader where the log lies.
+    pub(crate) fn without_path(&self) -> String {
+        match self {
+            Self::Damaged { what, .. } => format!("it is damaged: {what}"),
+            Self::Io {
+                operation, source, ..
+            } => format!("cannot {operation} it: {source}"),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// `None` for what is not there.
+pub(crate) fn if_there<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Err(e) if e.is_not_found() => Ok(None),
+        result => result.map(Some),
+    }
 }

@@ -56,6 +56,44 @@ pub(crate) struct Fields<'a> {
     pub(crate) request_id: &'a [u8],
 }
 
+/// Where the fields of a line are in it: a scan to be kept beside the line.
+#[derive(Clone, Debug)]
+pub(crate) struct Scanned {
+    seq: u64,
+    timestamp: Timestamp,
+    /// Where each text begins and ends.
+    texts: [(u32, u32); TEXTS],
+}
+
+impl Scanned {
+    /// Of a line shorter than 4 GiB that is one of the log.
+    pub(crate) fn of(line: &[u8]) -> Option<Self> {
+        let mut fields = scan(line)?;
+        let mut texts = [(0, 0); TEXTS];
+        for (place, text) in texts.iter_mut().zip(fields.texts()) {
+            if !text.is_empty() {
+                let start = text.as_ptr().addr() - line.as_ptr().addr();
+                let end = start + text.len();
+                *place = (u32::try_from(start).ok()?, u32::try_from(end).ok()?);
+            }
+        }
+        Some(Self {
+            seq: fields.seq,
+            timestamp: fields.timestamp,
+            texts,
+        })
+    }
+
+    /// The fields of the line that was scanned.
+    pub(crate) fn fields<'a>(&self, line: &'a [u8]) -> Fields<'a> {
+        let mut fields = Fields::without_texts(self.seq, self.timestamp);
+        for ((start, end), text) in self.texts.iter().zip(fields.texts()) {
+            *text = line.get(*start as usize..*end as usize).unwrap_or_default();
+        }
+        fields
+    }
+}
+
 /// Reads one line, given without its LF. `None` if it isn't a line of the log: not a JSON object,
 /// or without one of `stream`, `seq`, `id`, `timestamp` and `event_type` as they must be.
 pub(crate) fn scan(line: &[u8]) -> Option<Fields<'_>> {
@@ -116,6 +154,33 @@ pub(crate) fn scan(line: &[u8]) -> Option<Fields<'_>> {
     let is_whole = cursor.at == line.len() && fields.id.len() == 36 && fields.id.is_ascii();
     let is_numbered = !fields.stream.is_empty() && fields.seq > 0;
     (is_whole && is_numbered && !fields.event_type.is_empty()).then_some(fields)
+}
+
+macro_rules! texts {
+    ($($name:ident,)+) => {
+        /// How many fields are slices of the line.
+        const TEXTS: usize = [$(stringify!($name)),+].len();
+
+        impl<'a> Fields<'a> {
+            fn without_texts(seq: u64, timestamp: Timestamp) -> Self {
+                Self { seq, timestamp, $($name: &[]),+ }
+            }
+
+            /// All that are slices of the line.
+            fn texts(&mut self) -> [&mut &'a [u8]; TEXTS] {
+                [$(&mut self.$name),+]
+            }
+        }
+    };
+}
+
+texts! {
+    stream, id, event_type, category, action, severity, source, tenant_id,
+    actor, actor_type, actor_id, actor_name,
+    resource, resource_type, resource_id, resource_name,
+    outcome, outcome_type,
+    description, details, tags, ip_address, user_agent,
+    context, session_id, request_id,
 }
 
 /// The members of a line, in their order there.

@@ -198,3 +198,18 @@ fn scanning_speed() {
         );
     }
 }
+
+#[test]
+fn a_scan_that_is_kept_gives_the_same_fields() {
+    let short = r#"{"stream":"a-1","seq":7,"id":"0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11","timestamp":"2025-01-15T10:30:00.123456Z","event_type":"a.b"}"#;
+    for line in [LINE, short] {
+        let kept = Scanned::of(line.as_bytes()).unwrap();
+        let again = line.to_owned();
+        let (kept, fresh) = (
+            kept.fields(again.as_bytes()),
+            scan(line.as_bytes()).unwrap(),
+        );
+        assert_eq!(format!("{kept:?}"), format!("{fresh:?}"));
+    }
+    assert!(Scanned::of(b"{}").is_none());
+}

@@ -9,29 +9,25 @@
 
 use std::{ops::Range, sync::Arc};
 
-use memchr::{memchr_iter, memrchr};
+use memchr::memchr_iter;
 
 use super::{
     deflate::Joined,
-    files::{Kind, LogFiles, Span},
     manifest::Place,
     pieces::Stored,
+    stored::{StoredLive, StoredSealed},
 };
 use crate::{
     entry::{Seq, Timestamp, scan::scan},
-    error::{Error, Result},
+    error::{Result, if_there},
     store::{
-        blob::{self, Blob},
+        blob,
+        files::{Files, LiveBlocks},
         gzip::Unpacker,
         index::{Block, Index},
         names::FileStem,
     },
 };
-
-/// How much of a live file is read at a time.
-const READ: usize = 256 * 1024;
-/// No line is longer; what is, isn't ours.
-const MAX_LINE: usize = 64 << 20;
 
 /// The lines of one file that are in the range.
 #[derive(Debug)]
@@ -47,10 +43,8 @@ pub(super) struct Cut {
     pub(super) unreadable: u64,
     pub(super) sha256: Option<String>,
     window: Range<Timestamp>,
-    /// The time of the line read last.
+    /// The time of the last line so far, or one that is as far inside or outside.
     time: Timestamp,
-    /// The times of all lines read, inside or not.
-    span: Span,
 }
 
 impl Cut {
@@ -65,8 +59,12 @@ impl Cut {
             sha256: None,
             window: window.clone(),
             time: stem.born,
-            span: Span::NOTHING,
         }
+    }
+
+    /// Passes over a block, all of whose lines are in the range, or none.
+    fn pass(&mut self, block: &Block) {
+        self.time = block.max;
     }
 
     /// Reads whole lines; hands each run of them that is inside to `keep`.
@@ -77,8 +75,6 @@ impl Cut {
             if let Some(record) = &record {
                 self.time = record.timestamp;
             }
-            self.span.min = self.span.min.min(self.time);
-            self.span.max = self.span.max.max(self.time);
             if self.window.contains(&self.time) {
                 self.count += 1;
                 self.youngest = self.youngest.max(self.time);
@@ -103,31 +99,22 @@ impl Cut {
     }
 }
 
-impl LogFiles {
-    /// What a sealed file has in the range; `None` if that is nothing.
-    pub(super) fn cut_sealed(
-        &self,
+impl Cut {
+    /// What a sealed file has in the range; `None` if there is no such file any more.
+    pub(super) fn sealed(
+        files: &Arc<Files>,
         stem: &FileStem,
         window: &Range<Timestamp>,
-    ) -> Result<Option<Cut>> {
-        if self
-            .span(stem, Kind::Sealed)
-            .is_some_and(|span| !span.overlaps(window))
-        {
-            return Ok(None);
+    ) -> Result<Option<Self>> {
+        let mut cut = Self::new(stem, window);
+        let span = files.span(stem);
+        if span.is_some_and(|span| span.min >= window.end || span.max < window.start) {
+            return Ok(Some(cut));
         }
-        let index = self.index(stem)?;
-        self.remember(
-            stem,
-            Kind::Sealed,
-            Span {
-                read: index.packed_len,
-                min: index.min,
-                max: index.max,
-            },
-        );
-        let file = self.sealed_file(&index);
-        let mut cut = Cut::new(stem, window);
+        let Some(index) = if_there(files.index(stem))? else {
+            return Ok(None);
+        };
+        let file = StoredSealed::new(files, &index);
         cut.sha256 = Some(file.sha256.clone());
         let file: Arc<dyn Stored> = Arc::new(file);
         let mut blocks = BlockReader::new(&file);
@@ -135,7 +122,7 @@ impl LogFiles {
         let mut copied_last = None;
         for (number, block) in index.blocks.iter().enumerate() {
             match Overlap::of(block, window) {
-                Overlap::None => {}
+                Overlap::None => cut.pass(block),
                 Overlap::Whole => {
                     if cut.first.is_none() {
                         cut.first = if number == 0 {
@@ -153,6 +140,7 @@ impl LogFiles {
                     );
                     cut.count += u64::from(block.lines);
                     cut.youngest = cut.youngest.max(block.max);
+                    cut.pass(block);
                     copied_last = Some((number, block));
                 }
                 Overlap::Part => {
@@ -170,54 +158,35 @@ impl LogFiles {
                 blocks.read(block)?.ends().1
             };
         }
-        Ok((cut.count > 0).then_some(cut))
+        Ok(Some(cut))
     }
 
-    /// What a live file has in the range, as far as it is whole lines.
-    pub(super) fn cut_live(
-        &self,
+    /// What a live file has in the range, as far as it is whole lines; `None` if there is no such
+    /// file any more.
+    pub(super) fn live(
+        files: &Files,
         stem: &FileStem,
         window: &Range<Timestamp>,
-    ) -> Result<Option<Cut>> {
-        let file = self.live_file(stem)?;
-        let blob = Arc::clone(&file.blob);
-        let end = blob.len();
-        let file: Arc<dyn Stored> = Arc::new(file);
-        let mut cut = Cut::new(stem, window);
-        // What was read before and has nothing in the range need not be read again: the file only
-        // grows.
-        if let Some(span) = self
-            .span(stem, Kind::Live)
-            .filter(|span| span.read <= end && !span.overlaps(window))
-        {
-            (cut.time, cut.span) = (span.max, span);
-        }
-        let (mut buffer, mut at) = (Vec::new(), cut.span.read);
-        while at < end {
-            let (torn, more) = (buffer.len(), READ.min((end - at) as usize));
-            buffer.resize(torn + more, 0);
-            blob::read_exact(&*blob, &mut buffer[torn..], at)?;
-            at += more as u64;
-            let Some(whole) = memrchr(b'\n', &buffer[torn..]).map(|lf| torn + lf + 1) else {
-                if buffer.len() > MAX_LINE {
-                    return Err(Error::damaged(
-                        blob.path(),
-                        format!("it has no line end before byte {at}"),
-                    ));
-                }
+    ) -> Result<Option<Self>> {
+        let Some(LiveBlocks { file, blocks }) = files.live_blocks(stem, &|_, _, _| true)? else {
+            return Ok(None);
+        };
+        let stored: Arc<dyn Stored> = Arc::new(StoredLive::new(Arc::clone(&file)));
+        let mut cut = Self::new(stem, window);
+        let mut plain = Vec::new();
+        for block in &blocks {
+            if matches!(Overlap::of(block, window), Overlap::None) {
+                cut.pass(block);
                 continue;
-            };
-            let from = cut.span.read;
-            let plain = &buffer[..whole];
-            cut.lines(plain, |content, run| {
+            }
+            file.read(block.plain_offset, block.plain_len as usize, &mut plain)?;
+            cut.lines(&plain, |content, run| {
                 let crc = crc32fast::hash(&plain[run.clone()]);
-                content.text_of(&file, from + run.start as u64, run.len() as u64, crc);
+                let offset = block.plain_offset + run.start as u64;
+                content.text_of(&stored, offset, run.len() as u64, crc);
             });
-            cut.span.read += whole as u64;
-            buffer.drain(..whole);
         }
-        self.remember(stem, Kind::Live, cut.span);
-        Ok((cut.count > 0).then_some(cut))
+        Ok(Some(cut))
     }
 }
 

@@ -7,14 +7,14 @@
 
 mod cut;
 mod deflate;
-pub(crate) mod files;
 pub(crate) mod filtered;
 mod filtered_zip;
 mod format;
 mod manifest;
 mod packed;
 pub(crate) mod pieces;
-mod plan;
+pub(crate) mod plan;
+mod stored;
 mod zip;
 
 #[cfg(feature = "export")]

@@ -5,12 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{files::LogFiles, filtered::Filtered, format::ExportFormat, pieces::Download};
+use super::{filtered::Filtered, format::ExportFormat, pieces::Download, plan::Plan};
 use crate::{
     entry::Timestamp,
     error::Result,
     query::{AuditReader, Filter, Order, Problem, Scanned, cancel::Cancel},
-    store::sealed::LocalSealed,
 };
 
 /// A part of the log, ready to be written as one file; see [`AuditReader::export`].
@@ -75,14 +74,11 @@ impl AuditReader {
     }
 
     fn copied(&self, filter: &Filter, format: ExportFormat) -> Result<Content> {
-        let fs = Arc::clone(self.fs());
-        let layout = self.layout().clone();
-        let sealed = Arc::new(LocalSealed::new(Arc::clone(&fs), layout.clone()));
         let start = filter.start().unwrap_or(Timestamp::MIN);
         let end = filter.end().unwrap_or(Timestamp::MAX);
         // Live files are read to their last line: the log is another process's, which doesn't say
         // how much of it is durable.
-        let plan = LogFiles::new(fs, layout, sealed).plan(start..end)?;
+        let plan = Plan::new(self.files(), start..end)?;
         let unreadable = plan.manifest().problems.iter().map(|problem| Problem {
             file: problem.file.clone(),
             what: problem.problem.clone(),

@@ -8,19 +8,23 @@
 //! A file that can't be read is left out and named in the manifest. The same files and range always
 //! give the same bytes.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use super::{
     cut::Cut,
     deflate::Joined,
-    files::{Kind, LogFiles},
     manifest::{self, Manifest, ManifestEntry, ManifestFile, Problem},
     pieces::Download,
     zip::ZipLayout,
 };
 use crate::{
     entry::{Day, StreamId, Timestamp},
-    error::{Error, Result},
+    error::Result,
+    store::{
+        files::{Files, Listing},
+        layout::{live_name, sealed_name},
+        names::FileStem,
+    },
 };
 
 /// A range of the log, ready to be downloaded as a ZIP or gzip file.
@@ -40,51 +44,101 @@ struct Entry {
     content: Joined,
 }
 
-impl LogFiles {
+/// Where a file is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// With how long it was.
+    Live(u64),
+    Sealed,
+}
+
+/// Files, each list in the order of their lines.
+type ByDayAndStream = BTreeMap<(Day, StreamId), Vec<(FileStem, Kind)>>;
+
+/// The files that may hold lines from `start` on.
+fn files_since(files: &Files, start: Timestamp) -> Result<ByDayAndStream> {
+    let Listing { sealed, live } = files.since(Some(start))?;
+    // As of the sealed ones.
+    let first = start.day().previous();
+    let live = live.into_iter().filter(|(stem, _)| stem.day() >= first);
+    let live = live.map(|(stem, len)| (stem, Kind::Live(len)));
+    let sealed = sealed.into_iter().map(|stem| (stem, Kind::Sealed));
+    let mut by_day_and_stream = ByDayAndStream::new();
+    for (stem, kind) in sealed.chain(live) {
+        let key = (stem.day(), stem.stream.clone());
+        by_day_and_stream.entry(key).or_default().push((stem, kind));
+    }
+    for list in by_day_and_stream.values_mut() {
+        list.sort_by_key(|(stem, _)| stem.number);
+    }
+    Ok(by_day_and_stream)
+}
+
+impl Plan {
     /// Plans a download of all lines with a time in `range`.
     ///
     /// A live file is read to where it ends now, and made durable that far before the first of its
     /// lines is given away: what was given is never lost. An error means that the log's directories
     /// can't be listed.
-    pub(crate) fn plan(&self, range: Range<Timestamp>) -> Result<Plan> {
-        let mut plan = Plan {
+    pub(crate) fn new(files: &Arc<Files>, range: Range<Timestamp>) -> Result<Self> {
+        let mut plan = Self {
             entries: Vec::new(),
             manifest: Manifest::new(&range),
             #[cfg(any(feature = "server", test))]
             immutable: true,
             start: range.start,
         };
-        for ((day, stream), files) in self.since(range.start)? {
+        for ((day, stream), list) in files_since(files, range.start)? {
             let mut cuts = Vec::new();
-            for (stem, kind) in files {
-                let cut = match kind {
-                    Kind::Sealed => self.cut_sealed(&stem, &range),
-                    Kind::Live => self.cut_live(&stem, &range),
-                };
-                let name = Self::name(&stem, kind);
-                match cut {
-                    Ok(None) => {}
-                    Ok(Some(cut)) => {
-                        #[cfg(any(feature = "server", test))]
-                        {
-                            plan.immutable &= kind == Kind::Sealed;
-                        }
-                        plan.note_unreadable(&name, cut.unreadable);
-                        cuts.push((name, cut));
-                    }
-                    Err(error) => plan.manifest.problems.push(Problem {
-                        file: name,
-                        problem: describe(&error),
-                    }),
-                }
+            for (stem, kind) in list {
+                cuts.extend(plan.cut(files, &stem, kind, &range));
             }
             plan.add(day, stream, cuts);
         }
         Ok(plan)
     }
-}
 
-impl Plan {
+    /// What a file has in the range, with its name; a file that can't be read becomes a problem.
+    fn cut(
+        &mut self,
+        files: &Arc<Files>,
+        stem: &FileStem,
+        kind: Kind,
+        range: &Range<Timestamp>,
+    ) -> Option<(String, Cut)> {
+        let live = match kind {
+            Kind::Live(_) => Cut::live(files, stem, range),
+            Kind::Sealed => Ok(None),
+        };
+        let is_live = !matches!(live, Ok(None));
+        // A live file that is gone was sealed since it was listed.
+        let cut = match is_live {
+            true => live,
+            false => Cut::sealed(files, stem, range),
+        };
+        let name = if is_live {
+            live_name(stem)
+        } else {
+            sealed_name(stem)
+        };
+        match cut {
+            Ok(Some(cut)) if cut.count > 0 => {
+                #[cfg(any(feature = "server", test))]
+                {
+                    self.immutable &= !is_live;
+                }
+                self.note_unreadable(&name, cut.unreadable);
+                return Some((name, cut));
+            }
+            // Retention took it, or it was an empty live file.
+            Ok(None) if matches!(kind, Kind::Sealed | Kind::Live(0)) => {}
+            Ok(Some(_)) => {}
+            Ok(None) => self.problem(live_name(stem), "it was removed before it was sealed"),
+            Err(error) => self.problem(name, error.without_path()),
+        }
+        None
+    }
+
     /// Whether everything in it is sealed, and so will never change.
     #[cfg(any(feature = "server", test))]
     pub(crate) fn immutable(&self) -> bool {
@@ -176,21 +230,12 @@ impl Plan {
             let problem = format!(
                 "{lines} of its lines in this archive are not records; they are where they stood"
             );
-            self.manifest.problems.push(Problem {
-                file: file.to_owned(),
-                problem,
-            });
+            self.problem(file.to_owned(), problem);
         }
     }
-}
 
-/// What went wrong, without the path: where the log lies is nobody's business who may only read it.
-fn describe(error: &Error) -> String {
-    match error {
-        Error::Io {
-            operation, source, ..
-        } => format!("cannot {operation} it: {source}"),
-        Error::Damaged { what, .. } => format!("it is damaged: {what}"),
-        other => other.to_string(),
+    fn problem(&mut self, file: String, problem: impl Into<String>) {
+        let problem = problem.into();
+        self.manifest.problems.push(Problem { file, problem });
     }
 }

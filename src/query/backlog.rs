@@ -1,16 +1,13 @@
 //! How much of the log is not read yet by who goes on from some places: by the names and lengths of
 //! files, and the first lines to be read.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    fs, io,
-};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::{files::Files, place::Places};
+use super::place::Places;
 use crate::{
     entry::{Timestamp, scan::scan},
-    error::{Error, Result},
-    store::{gzip::Unpacker, index::Block, layout::Layout, names::FileStem},
+    error::{Error, Result, if_there},
+    store::{files::Files, gzip::Unpacker, index::Block, names::FileStem},
 };
 
 /// Of so many streams, those whose unread file was born first, the time of the first line to be
@@ -78,10 +75,9 @@ pub(super) fn behind(files: &Files, of: &[(Places, Timestamp)]) -> Result<Vec<Re
             .map(|reader| reader.map(|_| Backlog::default()))
             .collect());
     };
-    let listing = files.list(Some(since))?;
+    let listing = files.since(Some(since))?;
     let mut looked = Looked {
         files,
-        layout: Layout::new(files.root()),
         sealed: listing.sealed.into_iter().collect(),
         live: listing.live.into_iter().collect(),
         lens: HashMap::new(),
@@ -96,7 +92,6 @@ pub(super) fn behind(files: &Files, of: &[(Places, Timestamp)]) -> Result<Vec<Re
 /// The files there are, and what was found out about them.
 struct Looked<'a> {
     files: &'a Files,
-    layout: Layout,
     /// In the order of their births.
     sealed: Vec<FileStem>,
     live: Vec<(FileStem, u64)>,
@@ -153,11 +148,10 @@ impl Looked<'_> {
         if let Some(len) = self.lens.get(stem) {
             return Ok(*len);
         }
-        let path = self.layout.sealed(stem);
-        let len = match fs::metadata(&path) {
-            // It was pruned meanwhile.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => 0,
-            found => found.map_err(Error::io("look at", &path))?.len(),
+        let len = match self.files.span(stem) {
+            Some(span) => span.bytes,
+            // What was pruned meanwhile is not to be read.
+            None => if_there(self.files.open_sealed(stem))?.map_or(0, |blob| blob.len()),
         };
         self.lens.insert(stem.clone(), len);
         Ok(len)
@@ -181,7 +175,7 @@ impl Looked<'_> {
 /// The block of a sealed file that has what is to be read from there on; `None` if there is nothing
 /// more.
 fn block_from(files: &Files, stem: &FileStem, offset: u64) -> Result<Option<Block>> {
-    let sealed = files.index(stem)?;
+    let sealed = files.readable(stem)?;
     let blocks = sealed.iter().flat_map(|sealed| &sealed.index.blocks);
     Ok(blocks
         .copied()
@@ -201,7 +195,7 @@ fn first_time(files: &Files, stem: &FileStem, offset: u64) -> Result<Option<Time
         let Some(block) = block_from(files, stem, offset)? else {
             return Ok(None);
         };
-        Unpacker::new().block(&*files.sealed().open(stem)?, &block, &mut plain)?;
+        Unpacker::new().block(&*files.open_sealed(stem)?, &block, &mut plain)?;
         skip = offset.saturating_sub(block.plain_offset) as usize;
     }
     let rest = plain.get(skip..).unwrap_or_default();
@@ -211,6 +205,8 @@ fn first_time(files: &Files, stem: &FileStem, offset: u64) -> Result<Option<Time
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::query::{
         Filter,

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use super::{
     entry::RawEntry,
-    files::{Files, is_gone},
     needle::Haystack,
     order::{Key, Order},
-    page::{Problem, told},
+    page::Problem,
     plan::{Pass, Piece, Source, Wanted},
 };
 use crate::{
     entry::scan::scan,
     error::Result,
-    store::{blob::Blob, gzip::Unpacker, index::Block, names::FileStem, summary::lines},
+    store::{
+        blob::Blob, files::Files, gzip::Unpacker, index::Block, names::FileStem, summary::lines,
+    },
 };
 
 /// What was found in one block.
@@ -67,12 +68,12 @@ impl<'a> BlockReader<'a> {
                     ..self.search(&piece)
                 },
             },
-            Err(e) if is_gone(&e) => Found {
+            Err(e) if e.is_not_found() => Found {
                 problem: Some(problem(&piece, "it was removed while it was read".into())),
                 ..Found::default()
             },
             Err(e) => Found {
-                problem: Some(problem(&piece, told(&e))),
+                problem: Some(problem(&piece, e.without_path())),
                 ..Found::default()
             },
         };
@@ -88,7 +89,7 @@ impl<'a> BlockReader<'a> {
         let blob = match &self.open {
             Some((open, blob)) if open == stem => Arc::clone(blob),
             _ => {
-                let blob = self.files.sealed().open(stem)?;
+                let blob = self.files.open_sealed(stem)?;
                 self.open = Some((Arc::clone(stem), Arc::clone(&blob)));
                 blob
             }

@@ -1,6 +1,6 @@
 //! One entry as it is stored.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::OnceLock};
 
 use serde::{Serialize, Serializer, de::DeserializeOwned};
 
@@ -9,7 +9,7 @@ use crate::{
     entry::{
         Seq, Timestamp,
         json::Json,
-        scan::{Fields, details_path, scan, unescape},
+        scan::{self, Fields, details_path, unescape},
     },
     error::{Error, Result},
 };
@@ -42,6 +42,8 @@ use crate::{
 pub struct RawEntry {
     key: Key,
     line: Box<[u8]>,
+    /// Where the fields are, once somebody asked for one: most entries are only passed on.
+    scanned: OnceLock<Box<scan::Scanned>>,
 }
 
 impl RawEntry {
@@ -49,12 +51,15 @@ impl RawEntry {
         Self {
             key: Key::of(fields),
             line: line.into(),
+            scanned: OnceLock::new(),
         }
     }
 
     /// Reads one line, given without its LF. `None` if the line isn't an entry.
     pub fn from_line(line: &[u8]) -> Option<Self> {
-        scan(line).map(|fields| Self::new(&fields, line))
+        let fields = scan::scan(line)?;
+        u32::try_from(line.len()).ok()?;
+        Some(Self::new(&fields, line))
     }
 
     /// The line as stored, without its LF.
@@ -111,7 +116,11 @@ impl RawEntry {
     }
 
     pub(crate) fn fields(&self) -> Fields<'_> {
-        scan(&self.line).expect("an entry is made only of a line that was scanned")
+        let scan = || {
+            let scanned = scan::Scanned::of(&self.line);
+            Box::new(scanned.expect("an entry is made only of a line that was scanned"))
+        };
+        self.scanned.get_or_init(scan).fields(&self.line)
     }
 
     pub(super) fn key(&self) -> Key {

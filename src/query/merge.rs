@@ -15,12 +15,14 @@ use std::{
 use super::{
     block::{BlockReader, Found},
     entry::RawEntry,
-    files::Files,
     order::Order,
     page::Scanned,
     plan::{Plan, Wanted},
 };
-use crate::{error::Result, store::names::FileStem};
+use crate::{
+    error::Result,
+    store::{files::Files, names::FileStem},
+};
 
 /// How many blocks are read before threads are started: most pages and look-ups need no more.
 const ALONE: usize = 4;

@@ -5,11 +5,12 @@
 //!
 //! ```text
 //! filter    parameters, compared as bytes with the fields of a line (condition), foreseen by what a line must contain (needle)
-//! files     a snapshot of live and sealed files, each line in one of them; what is remembered between questions
+//! snapshot  the live and sealed files at one moment, each line in one of them
 //! plan      their blocks in the order of time, without those that times and Bloom filters rule out
 //! block     the entries of one block
 //! merge     the blocks' entries in one order, read ahead by two threads
-//! reader    pages, look-ups, streams of them; tail: what is written from now on (days: what was sealed meanwhile)
+//! look_up   one entry by its id
+//! reader    pages, look-ups, streams of them; tail: what is written from now on
 //! ```
 //!
 //! Reading never blocks writing: it takes no locks and creates nothing. Damage costs the block it
@@ -20,10 +21,9 @@ mod backlog;
 mod block;
 pub(crate) mod cancel;
 mod condition;
-mod days;
 mod entry;
-mod files;
 mod filter;
+mod look_up;
 mod merge;
 mod needle;
 mod order;
@@ -31,6 +31,7 @@ mod page;
 mod place;
 mod plan;
 mod reader;
+mod snapshot;
 mod tail;
 
 pub use entry::RawEntry;

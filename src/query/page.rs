@@ -193,15 +193,3 @@ impl Scanned {
         }
     }
 }
-
-/// What an error says about a file, without the file's path: that tells a reader where the log
-/// lies.
-pub(super) fn told(error: &Error) -> String {
-    match error {
-        Error::Damaged { what, .. } => format!("it is damaged: {what}"),
-        Error::Io {
-            operation, source, ..
-        } => format!("cannot {operation} it: {source}"),
-        other => other.to_string(),
-    }
-}

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use serde::{Deserializer, Serializer};
 #[cfg(any(feature = "webhook", test))]
 use {
-    super::files::Files,
     crate::{
-        error::{Error, Result},
-        store::gzip::Unpacker,
+        error::{Error, Result, if_there},
+        store::{files::Files, gzip::Unpacker},
     },
     serde::{Deserialize, Serialize},
     std::collections::BTreeMap,
@@ -150,8 +149,10 @@ impl LastBlock {
                     .map(Some);
             }
             self.file = None;
-            let (Some(sealed), Some(blob)) = (files.index(&stem)?, files.open_sealed(&stem)?)
-            else {
+            let Some(sealed) = files.readable(&stem)? else {
+                return Ok(None);
+            };
+            let Some(blob) = if_there(files.open_sealed(&stem))? else {
                 return Ok(None);
             };
             let holds = |block: &&crate::store::index::Block| {

@@ -9,18 +9,18 @@ use std::{collections::BinaryHeap, sync::Arc};
 
 use super::{
     cancel::Cancel,
-    files::{Files, LiveBlocks, Snapshot, live_name},
     filter::Filter,
     order::{Key, Order, millis},
-    page::{Problem, told},
+    page::Problem,
+    snapshot::{Snapshot, live_blocks},
 };
 use crate::{
     entry::Timestamp,
     error::Result,
     store::{
+        files::{Files, LiveBlocks, LiveFile},
         index::{Block, Blooms},
-        layout::SEALED,
-        live_reader::LiveFile,
+        layout::{live_name, sealed_name},
         names::FileStem,
     },
 };
@@ -121,7 +121,7 @@ impl Source {
     /// The file's name below the log's directory.
     pub(super) fn name(&self) -> String {
         match self {
-            Self::Sealed(stem) => format!("sealed/dt={}/{stem}{SEALED}", stem.day()),
+            Self::Sealed(stem) => sealed_name(stem),
             Self::Live(file) => live_name(&file.stem),
         }
     }
@@ -160,7 +160,7 @@ impl<'a> Plan<'a> {
             sealed,
             live,
             problems,
-        } = files.snapshot(&wanted.filter, wanted.start())?;
+        } = Snapshot::take(files, &wanted.filter, wanted.start())?;
         let mut plan = Self {
             files,
             wanted,
@@ -174,7 +174,9 @@ impl<'a> Plan<'a> {
             // day after.
             let (min, max) = files
                 .span(&stem)
-                .unwrap_or((Timestamp::MIN, stem.day().next().end()));
+                .map_or((Timestamp::MIN, stem.day().next().end()), |span| {
+                    (span.min, span.max)
+                });
             if wanted.overlaps(min, max) {
                 plan.push(wanted.rank(min, max), Item::File(stem));
             }
@@ -236,16 +238,16 @@ impl<'a> Plan<'a> {
     fn open(&mut self, stem: FileStem) {
         let stem = Arc::new(stem);
         let source = Source::Sealed(Arc::clone(&stem));
-        let sealed = match self.files.index(&stem) {
+        let sealed = match self.files.readable(&stem) {
             Ok(Some(sealed)) => sealed,
             // Retention took it.
             Ok(None) => return,
-            Err(e) => return self.problem(&source, told(&e)),
+            Err(e) => return self.problem(&source, e.without_path()),
         };
         if let Some(damage) = sealed.damage {
             // Its live twin, if still there, has it all.
             if let Ok(Some(LiveBlocks { file, blocks })) =
-                self.files.live_blocks(&stem, &self.wanted.filter)
+                live_blocks(self.files, &stem, &self.wanted.filter)
             {
                 self.problem(
                     &source,
@@ -259,9 +261,9 @@ impl<'a> Plan<'a> {
         }
         let mut filters = Vec::new();
         for (key, value) in self.wanted.filter.keys() {
-            match self.files.sealed().blooms(&stem, *key) {
+            match self.files.blooms(&stem, *key) {
                 Ok(blooms) => filters.push((blooms, value)),
-                Err(e) => self.problem(&source, told(&e)),
+                Err(e) => self.problem(&source, e.without_path()),
             }
         }
         let may_have = |n: usize| {

@@ -11,9 +11,8 @@ use super::place::{self, Place, Places};
 use super::{
     cancel::Cancel,
     entry::RawEntry,
-    files::Files,
     filter::Filter,
-    merge,
+    look_up, merge,
     order::{Key, Order},
     page::{Page, PageStart, Query, Scanned},
     plan::Wanted,
@@ -24,7 +23,8 @@ use crate::entry::Timestamp;
 use crate::{
     error::{Error, Result},
     store::{
-        fs::{Fs, OsFs},
+        files::Files,
+        fs::{Fs, OsFs, ReadOnly},
         layout::Layout,
     },
 };
@@ -36,6 +36,7 @@ const FORMAT: &str = "tracing-audit 1";
 /// nothing on disk.
 ///
 /// Cheap to clone. Clones share what they remember of the files: keep one for the next question.
+/// Each [`open`](Self::open) begins with nothing remembered.
 ///
 /// ```
 /// # use tracing_audit::{AuditLog, audit};
@@ -76,6 +77,10 @@ impl AuditReader {
     ///
     /// [`Error::Io`] if there is no log, or if it can't be read; [`Error::Version`] if another
     /// version wrote it.
+    ///
+    /// The reader that is given, and its clones, remember in bounded memory which files there are
+    /// and what is in them. They share nothing with other readers of the same log, so open a log
+    /// once, not once for each question.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
         Self::open_on(Arc::new(OsFs), Layout::of(dir.as_ref()))
     }
@@ -104,7 +109,7 @@ impl AuditReader {
             });
         }
         Ok(Self {
-            files: Arc::new(Files::new(fs, layout)),
+            files: Arc::new(Files::new(Arc::new(ReadOnly(fs)), layout)),
             cancel: Cancel::default(),
         })
     }
@@ -124,6 +129,12 @@ impl AuditReader {
             files: Arc::clone(&self.files),
             cancel: cancel.clone(),
         }
+    }
+
+    /// The log's files; nothing can be changed through it.
+    #[cfg(any(feature = "export", feature = "webhook", test))]
+    pub(crate) fn files(&self) -> &Arc<Files> {
+        &self.files
     }
 
     /// Where the files are; nothing can be changed through it.
@@ -186,7 +197,7 @@ impl AuditReader {
     ///
     /// [`Error::Io`] if the directory can't be listed.
     pub fn get(&self, id: Uuid) -> Result<Option<RawEntry>> {
-        get(&self.files, id, self.cancel.clone())
+        look_up::get(&self.files, id, self.cancel.clone())
     }
 
     /// Gives every entry that the filter wants to `give`, in order, until that breaks. Memory stays
@@ -246,35 +257,4 @@ impl AuditReader {
             .pop()
             .unwrap_or(Ok(None))
     }
-}
-
-/// The millisecond that a UUIDv7 says.
-pub(super) fn millis_of(id: Uuid) -> Option<i64> {
-    let (seconds, nanos) = id
-        .get_timestamp()
-        .filter(|_| id.get_version_num() == 7)?
-        .to_unix();
-    i64::try_from(seconds)
-        .ok()?
-        .checked_mul(1000)?
-        .checked_add(i64::from(nanos / 1_000_000))
-}
-
-pub(super) fn get(files: &Files, id: Uuid, cancel: Cancel) -> Result<Option<RawEntry>> {
-    let mut text = [0; 36];
-    id.hyphenated().encode_lower(&mut text);
-    let span = millis_of(id).map(|millis| (millis, millis));
-    let wanted = Wanted {
-        filter: Filter::id(text),
-        order: Order::Desc,
-        after: None,
-        span,
-        cancel,
-    };
-    let mut found = None;
-    merge::run(files, &wanted, 1, &mut |entry| {
-        found = Some(entry);
-        ControlFlow::Break(())
-    })?;
-    Ok(found)
 }

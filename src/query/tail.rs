@@ -21,20 +21,16 @@ use uuid::Uuid;
 #[cfg(any(feature = "webhook", test))]
 use super::place::{Places, StreamPlace};
 use super::{
-    cancel::Cancel,
-    days::Days,
-    entry::RawEntry,
-    files::Files,
-    filter::Filter,
-    order::millis,
-    page::{self, Problem},
+    cancel::Cancel, entry::RawEntry, filter::Filter, look_up, order::millis, page::Problem,
     place::Placed,
-    reader,
 };
 use crate::{
     entry::{StreamId, Timestamp, scan::scan},
     error::{Error, Result},
-    store::names::FileStem,
+    store::{
+        files::{Files, Seen},
+        names::FileStem,
+    },
 };
 
 /// How far behind its neighbours of other streams an entry may be written.
@@ -87,7 +83,7 @@ pub struct Tail {
     files: Arc<Files>,
     filter: Filter,
     streams: BTreeMap<StreamId, Follow>,
-    days: Days,
+    seen: Seen,
     /// The stream to begin with.
     turn: Option<StreamId>,
     problems: Vec<Problem>,
@@ -203,7 +199,7 @@ impl Tail {
             files,
             filter,
             streams: BTreeMap::new(),
-            days: Days::default(),
+            seen: Seen::default(),
             turn: None,
             problems: Vec::new(),
             behind: false,
@@ -258,7 +254,7 @@ impl Tail {
             };
             tail.streams.extend(follow.map(|follow| (stream, follow)));
         }
-        if tail.days.is_blind() {
+        if tail.seen.is_blind() {
             for place in places.0.values() {
                 let stem: FileStem = place.file.parse()?;
                 let at = |stem| Follow::at(stem, place.offset.unwrap_or(END), place.seq);
@@ -315,7 +311,7 @@ impl Tail {
             };
             let had = entries.len();
             let done = self.follow(&mut follow, &live, limit, &mut entries);
-            let refused = done.as_ref().err().map(page::told);
+            let refused = done.as_ref().err().map(Error::without_path);
             if let Some(what) = refused.as_ref().filter(|_| refused != follow.refused) {
                 self.problem(format!("stream {stream}"), what.clone());
             }
@@ -352,12 +348,12 @@ impl Tail {
     }
 
     /// All files: the live ones, and by stream the sealed and the live.
-    fn list(&mut self) -> Result<(BTreeSet<FileStem>, Parts)> {
+    fn list(&mut self) -> Result<(BTreeMap<FileStem, u64>, Parts)> {
         // Live files first: one that is being sealed meanwhile is then met twice, and never not at
         // all.
         let live = self.files.live()?;
         let mut parts = Parts::new();
-        for stem in self.look(true)?.iter().chain(&live) {
+        for stem in self.look(true)?.iter().chain(live.keys()) {
             parts
                 .entry(stem.stream.clone())
                 .or_default()
@@ -366,21 +362,23 @@ impl Tail {
         Ok((live, parts))
     }
 
-    /// The sealed files that have come, of `all` days for certain.
+    /// The sealed files that have come since the last look. Of those that were not in `live/` then,
+    /// some may be given some seconds later, unless `all` are wanted.
     fn look(&mut self, all: bool) -> Result<Vec<FileStem>> {
-        let sealed = self.days.look(&self.files, all);
-        for Problem { file, what } in self.days.take_problems() {
-            self.problem(file, what);
+        let came = self.files.came(&mut self.seen, all)?;
+        for (day, what) in came.refused {
+            self.problem(format!("sealed/dt={day}"), what);
         }
-        sealed
+        Ok(came.files)
     }
 
     /// Takes in which files have come. Gives the live ones.
-    fn notice(&mut self) -> Result<BTreeSet<FileStem>> {
+    fn notice(&mut self) -> Result<BTreeMap<FileStem, u64>> {
         let live = self.files.live()?;
-        let sealed = self.look(false)?;
         let mut came = Parts::new();
-        if self.sort(&mut came, sealed.iter().chain(&live)) {
+        let gap = self.sort(&mut came, live.keys());
+        let sealed = self.look(gap)?;
+        if self.sort(&mut came, &sealed) && !gap {
             let sealed = self.look(true)?;
             self.sort(&mut came, &sealed);
         }
@@ -423,8 +421,8 @@ impl Tail {
     }
 
     /// The place after all that is in a file.
-    fn end_of(&self, stem: FileStem, live: &BTreeSet<FileStem>) -> Result<Follow> {
-        let file = if live.contains(&stem) {
+    fn end_of(&self, stem: FileStem, live: &BTreeMap<FileStem, u64>) -> Result<Follow> {
+        let file = if live.contains_key(&stem) {
             self.files.open_live(&stem)?
         } else {
             None
@@ -450,15 +448,15 @@ impl Tail {
     }
 
     /// Moves the places back to what was written after this entry.
-    fn go_back(&mut self, id: Uuid, live: &BTreeSet<FileStem>, all: Parts) -> Result<()> {
+    fn go_back(&mut self, id: Uuid, live: &BTreeMap<FileStem, u64>, all: Parts) -> Result<()> {
         let wrong = || {
             Error::invalid(
                 "after",
                 format!("{id} is not an entry's id; give one, or none to begin now"),
             )
         };
-        let millis_of = reader::millis_of(id).ok_or_else(wrong)?;
-        let entry = reader::get(&self.files, id, Cancel::default())?;
+        let millis_of = look_up::millis_of(id).ok_or_else(wrong)?;
+        let entry = look_up::get(&self.files, id, Cancel::default())?;
         let since = millis_of - SLACK;
         // A file has no younger lines than of the day of its birth, but by an unsteady clock.
         let first_day = Timestamp::from_micros(since.saturating_mul(1000))
@@ -485,11 +483,11 @@ impl Tail {
                     number,
                 };
                 let mut offset = 0;
-                if !live.contains(&stem) {
+                if !live.contains_key(&stem) {
                     if stem.day() < first_day {
                         continue;
                     }
-                    let Ok(Some(sealed)) = self.files.index(&stem) else {
+                    let Ok(Some(sealed)) = self.files.readable(&stem) else {
                         continue;
                     };
                     let index = &sealed.index;
@@ -522,13 +520,13 @@ impl Tail {
     fn follow(
         &mut self,
         follow: &mut Follow,
-        live: &BTreeSet<FileStem>,
+        live: &BTreeMap<FileStem, u64>,
         limit: usize,
         entries: &mut Vec<Placed>,
     ) -> Result<bool> {
         loop {
             if follow.offset != END {
-                let file = if live.contains(&follow.stem) {
+                let file = if live.contains_key(&follow.stem) {
                     self.files.open_live(&follow.stem)?
                 } else {
                     None
@@ -542,7 +540,7 @@ impl Tail {
                 }
             }
             // The next one was there before this one was read: it was finished.
-            if !follow.turn_over(self.days.is_blind()) {
+            if !follow.turn_over(self.seen.is_blind()) {
                 return Ok(true);
             }
         }

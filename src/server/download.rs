@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     entry::Timestamp,
-    export::{ExportFormat, filtered::Filtered, pieces::Download},
+    export::{ExportFormat, filtered::Filtered, pieces::Download, plan::Plan},
     query::{Filter, Order},
 };
 
@@ -224,10 +224,10 @@ async fn plan(
 ) -> Result<Planned, Problem> {
     let now = Timestamp::now();
     let range = filter.start().unwrap_or(Timestamp::MIN)..filter.end().unwrap_or(Timestamp::MAX);
-    let files = Arc::clone(&app.files);
+    let files = Arc::clone(app.reader.files());
     app.blocking(slot, move |_| {
         let past = range.end <= now;
-        let plan = files.plan(range)?;
+        let plan = Plan::new(&files, range)?;
         let (lines, fixed) = (plan.lines(), plan.immutable() && past);
         let file = match format {
             ExportFormat::Gzip => plan.into_gzip(),

@@ -30,10 +30,9 @@ use crate::{
         json::{Json, Members},
     },
     error::Result,
-    export::files::LogFiles,
     log::AuditLog,
     query::{AuditReader, cancel::Cancel},
-    store::{fs::OsFs, layout::Layout, sealed::LocalSealed},
+    store::layout::Layout,
 };
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -48,7 +47,6 @@ pub(super) struct App {
     pub(super) log: Option<AuditLog>,
     pub(super) reader: AuditReader,
     pub(super) layout: Layout,
-    pub(super) files: Arc<LogFiles>,
     pub(super) options: RouterOptions,
     pub(super) recorder: Recorder,
     pub(super) requests: Arc<Semaphore>,
@@ -75,16 +73,14 @@ pub(super) struct Counts {
 
 impl App {
     pub(super) fn new(dir: &Path, log: Option<AuditLog>, options: RouterOptions) -> Result<State> {
-        let (fs, layout) = (Arc::new(OsFs), Layout::of(dir));
+        let layout = Layout::of(dir);
         let tokens = TokenStore::open(layout.root());
         if options.authorizer.is_none() {
             // What is wrong with them is better said now than at the first request.
             tokens.list()?;
         }
-        let sealed = Arc::new(LocalSealed::new(Arc::<OsFs>::clone(&fs), layout.clone()));
         Ok(Arc::new(Self {
             reader: AuditReader::open(layout.root())?,
-            files: Arc::new(LogFiles::new(fs, layout.clone(), sealed)),
             recorder: Recorder::new(log.clone(), options.unrecorded_reads),
             requests: Arc::new(Semaphore::new(options.requests)),
             downloads: Arc::new(Semaphore::new(options.downloads)),

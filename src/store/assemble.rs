@@ -13,6 +13,7 @@ use std::{
 
 use super::{
     clock::Clock,
+    files::Files,
     fs::{Fs, FsLock},
     health::Health,
     journal_place::JournalPlace,
@@ -23,7 +24,6 @@ use super::{
     prepare::{prepare, prepare_journal_dir},
     prune::Pruner,
     room::Room,
-    sealed::LocalSealed,
     sealer::{Job, Sealer, SealerPlace},
     watch::Watch,
     writer::{Place, Writer, is_full},
@@ -133,9 +133,9 @@ pub(super) fn assemble(
     let durability = Durability::leak();
     let stopping = Arc::new(AtomicBool::new(false));
     let (jobs, queue) = mpsc::channel();
-    let sealed = LocalSealed::new(fs.clone(), layout.clone()).read_by(options.readers);
+    let files = Files::new(fs.clone(), layout.clone()).read_by(options.readers);
     let pruner = Pruner::new(
-        Arc::new(sealed),
+        Arc::new(files),
         producer.clone(),
         durability,
         options.source.clone(),

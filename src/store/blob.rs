@@ -53,12 +53,6 @@ impl FileBlob {
         let len = file.identity().map_err(Error::io("look at", &path))?.len;
         Ok(Self { path, file, len })
     }
-
-    /// Makes its bytes durable, whoever wrote them.
-    #[cfg(any(feature = "export", test))]
-    pub(crate) fn make_durable(&self) -> Result<()> {
-        self.file.sync().map_err(Error::io("sync", &self.path))
-    }
 }
 
 impl Blob for FileBlob {

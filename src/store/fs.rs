@@ -109,6 +109,20 @@ pub(crate) trait Fs: fmt::Debug + Send + Sync + 'static {
     /// What a directory holds, by name; an absent directory holds nothing. Names that aren't UTF-8
     /// are given with U+FFFD in them.
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
+    /// The names alone, in any order, which costs a fraction of [`list`](Self::list).
+    fn names(&self, path: &Path) -> io::Result<Vec<Name>> {
+        let name = |entry: Entry| Name {
+            name: entry.name,
+            is_dir: entry.is_dir,
+            is_file: entry.is_file,
+        };
+        Ok(self.list(path)?.into_iter().map(name).collect())
+    }
+    /// Something that differs whenever a directory holds other names than before; `None` if that
+    /// can't be said. Names that come within seconds of each other may leave it the same.
+    fn stamp(&self, _: &Path) -> Option<Stamp> {
+        None
+    }
     /// How much room the file system has.
     fn space(&self, path: &Path) -> io::Result<Space>;
 }
@@ -186,6 +200,38 @@ pub(crate) struct Entry {
     pub(crate) len: u64,
     /// When its content changed last, by the file system's clock.
     pub(crate) modified: Timestamp,
+}
+
+/// The name of one thing in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Name {
+    pub(crate) name: String,
+    pub(crate) is_dir: bool,
+    /// Whether it is a regular file: no directory, pipe, device or link.
+    pub(crate) is_file: bool,
+}
+
+/// Which directory it is, and when that changed by its content and at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    pub(crate) times: [i64; 4],
+}
+
+impl Stamp {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            times: [
+                metadata.mtime(),
+                metadata.mtime_nsec(),
+                metadata.ctime(),
+                metadata.ctime_nsec(),
+            ],
+        }
+    }
 }
 
 /// Room on a file system, in bytes, for us.
@@ -344,6 +390,14 @@ impl Fs for ReadOnly {
 
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
         self.0.list(path)
+    }
+
+    fn names(&self, path: &Path) -> io::Result<Vec<Name>> {
+        self.0.names(path)
+    }
+
+    fn stamp(&self, path: &Path) -> Option<Stamp> {
+        self.0.stamp(path)
     }
 
     fn space(&self, path: &Path) -> io::Result<Space> {
@@ -509,6 +563,31 @@ impl Fs for OsFs {
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
+    }
+
+    fn names(&self, path: &Path) -> io::Result<Vec<Name>> {
+        let dir = match fs::read_dir(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            dir => dir?,
+        };
+        let mut names = Vec::new();
+        for entry in dir {
+            let entry = entry?;
+            let kind = match entry.file_type() {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                kind => kind?,
+            };
+            names.push(Name {
+                name: entry.file_name().to_string_lossy().into_owned(),
+                is_dir: kind.is_dir(),
+                is_file: kind.is_file(),
+            });
+        }
+        Ok(names)
+    }
+
+    fn stamp(&self, path: &Path) -> Option<Stamp> {
+        Some(Stamp::of(&fs::metadata(path).ok()?))
     }
 
     fn space(&self, path: &Path) -> io::Result<Space> {

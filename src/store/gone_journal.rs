@@ -7,6 +7,7 @@
 
 use super::{
     blob::{Blob as _, FileBlob},
+    files::dirs,
     fs::Fs,
     gzip::Walk,
     index::Index,
@@ -14,7 +15,6 @@ use super::{
     layout::Layout,
     names::FileStem,
     rebuild::index_of,
-    sealed_dir,
     summary::IndexBuilder,
 };
 use crate::{
@@ -57,7 +57,7 @@ pub(super) fn last_sealed(
     layout: &Layout,
     stream: &StreamId,
 ) -> Result<Option<LastSealed>> {
-    let stems = sealed_dir::all(fs, layout)?.into_iter();
+    let stems = dirs::regular_sealed(fs, layout)?.into_iter();
     let ours = stems.filter(|stem| stem.stream == *stream);
     let Some(stem) = ours.max_by_key(|stem| stem.number) else {
         return Ok(None);

@@ -114,7 +114,7 @@ impl Layout {
     }
 
     pub(crate) fn live(&self, stem: &FileStem) -> PathBuf {
-        self.live_dir().join(format!("{stem}{LIVE}"))
+        self.root.join(live_name(stem))
     }
 
     pub(crate) fn sealed_day(&self, day: Day) -> PathBuf {
@@ -122,7 +122,7 @@ impl Layout {
     }
 
     pub(crate) fn sealed(&self, stem: &FileStem) -> PathBuf {
-        self.sealed_day(stem.day()).join(format!("{stem}{SEALED}"))
+        self.root.join(sealed_name(stem))
     }
 
     pub(crate) fn index_day(&self, day: Day) -> PathBuf {
@@ -145,6 +145,16 @@ impl Layout {
     pub(crate) fn lock(&self, name: &str) -> PathBuf {
         self.locks_dir().join(format!("{name}{LOCK}"))
     }
+}
+
+/// A live file's name below the log's directory.
+pub(crate) fn live_name(stem: &FileStem) -> String {
+    format!("live/{stem}{LIVE}")
+}
+
+/// A sealed file's name below the log's directory.
+pub(crate) fn sealed_name(stem: &FileStem) -> String {
+    format!("sealed/dt={}/{stem}{SEALED}", stem.day())
 }
 
 /// The day of a folder named `dt=2026-11-21`.

@@ -8,6 +8,7 @@ use std::{path::Path, sync::Arc};
 use super::{
     Store,
     clock::SystemClock,
+    files::Files,
     fs::{Fs, OsFs},
     gzip::Level,
     hold,
@@ -18,7 +19,6 @@ use super::{
     recover,
     retention::Retention,
     seal,
-    sealed::LocalSealed,
     sealer::remove_twin,
     survey::Survey,
     trusted_time,
@@ -127,9 +127,8 @@ pub(crate) fn prune_preview(
     trust_clock: bool,
     readers: Readers,
 ) -> Result<Pruned> {
-    let sealed = LocalSealed::new(fs, layout.clone()).read_by(readers);
-    let clock = SystemClock::new();
-    prune::preview(&clock, &sealed, retention, trust_clock)
+    let files = Files::new(fs, layout.clone()).read_by(readers);
+    prune::preview(&SystemClock::new(), &files, retention, trust_clock)
 }
 
 impl Store {
@@ -137,9 +136,9 @@ impl Store {
     /// or changes holds.
     pub(crate) fn prune_now(&self, retention: &Retention) -> Result<Pruned> {
         let source: Source = self.stream.source().parse()?;
-        let sealed = LocalSealed::new(Arc::new(OsFs), self.layout.clone()).read_by(self.readers);
-        let sealed = Arc::new(sealed);
-        let mut pruner = Pruner::new(sealed, self.producer.clone(), self.durability, source);
+        let files = Files::new(Arc::new(OsFs), self.layout.clone()).read_by(self.readers);
+        let files = Arc::new(files);
+        let mut pruner = Pruner::new(files, self.producer.clone(), self.durability, source);
         let pruned = pruner.prune(&SystemClock::new(), retention)?;
         pruned.ok_or_else(|| Error::Locked {
             path: self.layout.lock(hold::LOCK),

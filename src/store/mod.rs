@@ -24,6 +24,10 @@
 //! follows the log goes by them. Everything a process does to a stream's files, it does under that
 //! stream's lock.
 //!
+//! Whoever needs to know which files there are, and what is in them, asks `files`: queries, downloads,
+//! followers, webhooks and retention. Recovery and `verify` use its listings (`files::dirs`), and
+//! judge by nothing that is remembered.
+//!
 //! The journal may lie in another directory, in memory for instance. Then a pointer in
 //! `state/journal` leads to it (`pointer`), for recovery and for `verify` (`journal_place`).
 //!
@@ -78,14 +82,13 @@ pub(crate) mod bloom;
 pub(crate) mod catalogue;
 mod codec;
 pub(crate) mod document;
+pub(crate) mod files;
 mod finished;
 pub(crate) mod fs;
 pub(crate) mod gzip;
 pub(crate) mod index;
 pub(crate) mod keys;
 pub(crate) mod layout;
-pub(crate) mod listing;
-pub(crate) mod live_reader;
 pub(crate) mod living;
 pub(crate) mod names;
 pub(crate) mod numbers;
@@ -95,8 +98,6 @@ mod rebuild;
 #[cfg(test)]
 pub(crate) mod samples;
 pub(crate) mod seal;
-pub(crate) mod sealed;
-mod sealed_dir;
 #[cfg(test)]
 mod set_clock;
 #[cfg(test)]

@@ -26,8 +26,8 @@ use std::{
 
 use super::{
     clock::Clock,
+    files::{Files, dirs},
     hold,
-    listing::Listing,
     names::FileStem,
     prune_entry,
     prune_intent::Intents,
@@ -35,7 +35,6 @@ use super::{
     prune_watch::{ClockWait, Watch},
     removed,
     retention::{self, PrunedFile, Retention},
-    sealed::LocalSealed,
     survey::Survey,
     trusted_time::Times,
 };
@@ -64,7 +63,7 @@ pub struct Pruned {
 
 /// Removes what is past its retention.
 pub(crate) struct Pruner {
-    pub(super) sealed: Arc<LocalSealed>,
+    pub(super) files: Arc<Files>,
     pub(super) producer: Producer,
     /// Waits until a position of our journal is durable, or is known not to become so now.
     pub(super) wait: Box<dyn FnMut(u64) -> Fate + Send>,
@@ -80,13 +79,13 @@ pub(crate) struct Pruner {
 
 impl Pruner {
     pub(crate) fn new(
-        sealed: Arc<LocalSealed>,
+        files: Arc<Files>,
         producer: Producer,
         durability: &'static Durability,
         source: Source,
     ) -> Self {
         Self {
-            sealed,
+            files,
             producer,
             wait: Box::new(|position| durability.wait(position)),
             source,
@@ -117,8 +116,8 @@ impl Pruner {
         clock: &dyn Clock,
         retention: &Retention,
     ) -> Result<Option<(Pruned, Option<Error>)>> {
-        let sealed = self.sealed.clone();
-        let (fs, layout) = (sealed.fs(), sealed.layout());
+        let files = self.files.clone();
+        let (fs, layout) = (files.fs(), files.layout());
         let intents = Intents::new(&**fs, layout);
         let unlimited = *retention == Retention::unlimited();
         if unlimited && matches!(fs.identity(&layout.pruning()), Ok(None)) {
@@ -134,8 +133,8 @@ impl Pruner {
         // Without it, a full disk can't be emptied; nothing else depends on it.
         let _ = intents.prepare();
         // Under the lock, so that no hold is placed while files go.
-        let mut times = times(clock, &sealed, retention)?;
-        let selection = retention::select(&sealed, retention, &times)?;
+        let mut times = times(clock, &files, retention)?;
+        let selection = retention::select(&files, retention, &times)?;
         let waiting = ClockWait::new(&selection, retention, &times);
         self.record_waiting(waiting.as_ref(), &mut times);
         times.keep(fs, layout);
@@ -148,15 +147,15 @@ impl Pruner {
         // Recorded already, and all that together: first, whatever their age.
         doomed.sort_by_key(|file| !self.recorded.contains(&file.stem));
         // Before they are recorded as removed: a twin that stayed would be sealed again.
-        let mut failed = prune_remove::remove_twins_of(&sealed, &mut doomed)?;
+        let mut failed = prune_remove::remove_twins_of(&files, &mut doomed)?;
         let mut left = match doomed.is_empty() {
             true => Left::default(),
-            false => Left::look(&sealed)?,
+            false => Left::look(&files)?,
         };
         while !doomed.is_empty() {
             let batch = self.record(&intents, retention, &mut doomed)?;
             self.carry_on(&intents, &batch, &mut left)?;
-            let removed = prune_remove::remove(&sealed, batch);
+            let removed = prune_remove::remove(&files, batch);
             for file in &removed.files {
                 self.recorded.remove(&file.stem);
                 self.carried_on.remove(&file.stem);
@@ -182,7 +181,7 @@ impl Pruner {
         }
         let is_new = |file: &&FileStem| !self.carried_on.contains(*file);
         let new: Vec<&FileStem> = files.into_iter().filter(is_new).collect();
-        for entry in removed::carried_on(&self.sealed, &new, &left.streams())? {
+        for entry in removed::carried_on(&self.files, &new, &left.streams())? {
             self.record_durably(intents, entry.render(&self.source))?;
         }
         self.carried_on.extend(new.into_iter().cloned());
@@ -289,14 +288,14 @@ struct Left {
 }
 
 impl Left {
-    fn look(sealed: &LocalSealed) -> Result<Self> {
-        let (fs, layout) = (&**sealed.fs(), sealed.layout());
+    fn look(files: &Files) -> Result<Self> {
+        let (fs, layout) = (&**files.fs(), files.layout());
         // Before the files: a stream that ends meanwhile has some then.
         let open = Survey::take(fs, layout)?.journals().clone();
-        let listing = Listing::since(fs, layout, sealed, None)?;
-        let live = listing.live.into_keys();
+        let live = dirs::live(fs, layout)?.into_keys();
+        let sealed = dirs::all_sealed(fs, layout)?;
         Ok(Self {
-            files: listing.sealed.into_iter().chain(live).collect(),
+            files: live.chain(sealed).collect(),
             open,
         })
     }
@@ -311,15 +310,15 @@ impl Left {
 /// What pruning would remove.
 pub(super) fn preview(
     clock: &dyn Clock,
-    sealed: &LocalSealed,
+    files: &Files,
     retention: &Retention,
     trust_clock: bool,
 ) -> Result<Pruned> {
-    let mut times = times(clock, sealed, retention)?;
+    let mut times = times(clock, files, retention)?;
     if trust_clock {
-        times = times.confirmed(sealed.layout(), clock);
+        times = times.confirmed(files.layout(), clock);
     }
-    let mut selection = retention::select(sealed, retention, &times)?;
+    let mut selection = retention::select(files, retention, &times)?;
     selection.unread.take().map_or(Ok(()), Err)?;
     Ok(Pruned {
         waiting: ClockWait::new(&selection, retention, &times),
@@ -329,9 +328,9 @@ pub(super) fn preview(
     })
 }
 
-fn times(clock: &dyn Clock, sealed: &LocalSealed, retention: &Retention) -> Result<Times> {
+fn times(clock: &dyn Clock, files: &Files, retention: &Retention) -> Result<Times> {
     match retention.age_limit_days() {
-        Some(_) => Times::observe(clock, sealed),
+        Some(_) => Times::observe(clock, files),
         None => Ok(Times::unknown()),
     }
 }

@@ -170,9 +170,9 @@ fn who_has_checked_the_clock_ends_the_waiting() {
     machine.turn();
     assert_eq!(machine.rig.left(), [1, 2, 3, 4, 5]);
     // To look shows the same.
-    let sealed = machine.rig.pruner.sealed.clone();
+    let files = machine.rig.pruner.files.clone();
     let retention = Retention::days(90);
-    let look = |trust| preview(&clock, &sealed, &retention, trust);
+    let look = |trust| preview(&clock, &files, &retention, trust);
     let waits = look(false).unwrap();
     assert_eq!((waits.files.len(), waits.waiting.unwrap().files()), (0, 5));
     let trusted = look(true).unwrap();

@@ -15,12 +15,12 @@ use std::{
 };
 
 use super::{
+    files::{Files, dirs},
     fs::{self, Fs},
-    layout::{LIVE, Layout},
+    layout::Layout,
     names::FileStem,
     retention::PrunedFile,
     seal,
-    sealed::LocalSealed,
     sealer::remove_twin,
 };
 use crate::{
@@ -40,17 +40,17 @@ pub(super) struct Removed {
 /// `doomed`: while a sealed file is damaged, only its twin has all entries, and is to be sealed again
 /// first. The first problem is given.
 pub(super) fn remove_twins_of(
-    sealed: &LocalSealed,
+    log: &Files,
     doomed: &mut Vec<PrunedFile>,
 ) -> Result<Option<Error>> {
     let mut failed = None;
     if doomed.is_empty() {
         return Ok(failed);
     }
-    let (fs, layout) = (&**sealed.fs(), sealed.layout());
-    let live = live_files(fs, layout)?;
+    let (fs, layout) = (&**log.fs(), log.layout());
+    let live = dirs::live(fs, layout)?;
     doomed.retain(|file| {
-        if !live.contains(&file.stem) {
+        if !live.contains_key(&file.stem) {
             return true;
         }
         match remove_twin(fs, layout, &file.stem) {
@@ -68,23 +68,14 @@ pub(super) fn remove_twins_of(
     Ok(failed)
 }
 
-fn live_files(fs: &dyn Fs, layout: &Layout) -> Result<BTreeSet<FileStem>> {
-    let dir = layout.live_dir();
-    let entries = fs.list(&dir).map_err(Error::io("list", dir))?;
-    let stems = entries
-        .iter()
-        .filter_map(|entry| FileStem::parse(&entry.name, LIVE));
-    Ok(stems.collect())
-}
-
 /// Removes files; one that can't be removed doesn't keep the others.
-pub(super) fn remove(sealed: &LocalSealed, mut files: Vec<PrunedFile>) -> Removed {
-    let (fs, layout) = (&**sealed.fs(), sealed.layout());
+pub(super) fn remove(log: &Files, mut files: Vec<PrunedFile>) -> Removed {
+    let (fs, layout) = (&**log.fs(), log.layout());
     let mut removed = Removed {
         files: Vec::new(),
         failed: None,
     };
-    match remove_twins(sealed, &files, &mut removed.failed) {
+    match remove_twins(log, &files, &mut removed.failed) {
         Ok(stuck) => files.retain(|file| !stuck.contains(&file.stem.stream)),
         Err(error) => {
             removed.failed = removed.failed.or(Some(error));
@@ -130,11 +121,11 @@ impl Removed {
 
 /// Removes the twins of these files and those before them; gives the streams that still have some.
 fn remove_twins(
-    sealed: &LocalSealed,
+    log: &Files,
     files: &[PrunedFile],
     failed: &mut Option<Error>,
 ) -> Result<BTreeSet<StreamId>> {
-    let (fs, layout) = (&**sealed.fs(), sealed.layout());
+    let (fs, layout) = (&**log.fs(), log.layout());
     let mut last: BTreeMap<&StreamId, u32> = BTreeMap::new();
     for FileStem { stream, number, .. } in files.iter().map(|file| &file.stem) {
         let last = last.entry(stream).or_default();
@@ -145,7 +136,7 @@ fn remove_twins(
         last.is_some_and(|last| stem.number <= *last)
     };
     let mut stuck = BTreeSet::new();
-    for stem in live_files(fs, layout)?.into_iter().filter(goes) {
+    for stem in dirs::live(fs, layout)?.into_keys().filter(goes) {
         match remove_sealed_twin(fs, layout, &stem) {
             // Someone else put something in its place.
             Ok(()) | Err(Error::Damaged { .. }) => {}

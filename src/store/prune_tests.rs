@@ -19,7 +19,6 @@ use crate::{
         retention::MICROS_PER_DAY,
         samples,
         seal::seal,
-        sealed::SealedFiles as _,
         sim::SimFs,
         trusted_time,
     },
@@ -114,12 +113,10 @@ fn rig_with_journal(capacity: usize) -> Rig {
     let durability = Durability::leak();
     // As if a writer made durable whatever comes.
     durability.advance(u64::MAX);
-    let sealed = Arc::new(
-        LocalSealed::new(Arc::new(fs.clone()), layout.clone())
-            .read_by(crate::webhook::unread::readings),
-    );
+    let files = Files::new(Arc::new(fs.clone()), layout.clone());
+    let files = Arc::new(files.read_by(crate::webhook::unread::readings));
     let source = "tracing-audit".parse().unwrap();
-    let pruner = Pruner::new(sealed, producer, durability, source);
+    let pruner = Pruner::new(files, producer, durability, source);
     Rig {
         fs,
         layout,
@@ -170,10 +167,10 @@ impl Rig {
         self.durability = Durability::leak();
         self.durability.advance(u64::MAX);
         self.consumer = consumer;
-        let sealed = LocalSealed::new(Arc::new(self.fs.clone()), self.layout.clone())
+        let files = Files::new(Arc::new(self.fs.clone()), self.layout.clone())
             .read_by(crate::webhook::unread::readings);
         let source = "tracing-audit".parse().unwrap();
-        self.pruner = Pruner::new(Arc::new(sealed), producer, self.durability, source);
+        self.pruner = Pruner::new(Arc::new(files), producer, self.durability, source);
     }
 
     /// The files that the entries in the journal call pruned.
@@ -196,7 +193,7 @@ impl Rig {
 
     /// This long after the youngest line of the file with this number.
     fn after(&self, number: usize, micros: i64) -> Timestamp {
-        let index = self.pruner.sealed.index(&self.stems[number - 1]).unwrap();
+        let index = self.pruner.files.index(&self.stems[number - 1]).unwrap();
         Timestamp::from_micros(index.max.as_micros() + micros)
     }
 }
@@ -258,7 +255,7 @@ fn what_is_not_ours_is_never_touched() {
 #[test]
 fn what_goes_is_in_the_log_first_with_its_hash() {
     let mut rig = rig();
-    let sha256 = hex(rig.pruner.sealed.index(&rig.stems[0]).unwrap().sha256);
+    let sha256 = hex(rig.pruner.files.index(&rig.stems[0]).unwrap().sha256);
     rig.fs.fail(|_, op| {
         let fails = op.what == "remove_file" && op.path.starts_with("/log/sealed");
         fails.then(|| io::ErrorKind::PermissionDenied.into())
@@ -337,7 +334,7 @@ fn for_free_space_the_oldest_go_and_no_more_than_needed() {
 #[test]
 fn what_is_held_stays_until_it_is_released() {
     let mut rig = rig();
-    let index = rig.pruner.sealed.index(&rig.stems[1]).unwrap();
+    let index = rig.pruner.files.index(&rig.stems[1]).unwrap();
     let (first, last) = (index.min.to_string(), index.max.to_string());
     // From the last entry of the second file on: that file is held for it, the first isn't.
     let hold = |name: &str, start: &str, end: &str| {

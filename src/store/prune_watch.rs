@@ -156,7 +156,7 @@ impl Pruner {
         let now = clock.monotonic();
         match pruned {
             Ok(None) => {
-                let lock = self.sealed.layout().lock(hold::LOCK);
+                let lock = self.files.layout().lock(hold::LOCK);
                 let lock = lock.display().to_string();
                 self.watch.locked(now, health, lock);
             }

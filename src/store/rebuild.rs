@@ -5,10 +5,11 @@ use std::{collections::BTreeSet, path::Path};
 
 use super::{
     blob::{self, Blob, FileBlob},
+    files::dirs,
     fs::{self, Entry, Fs},
     gzip::{self, Walk},
     index::{Built, Index},
-    layout::{self, INDEX, LIVE, Layout, SEALED},
+    layout::{self, INDEX, Layout},
     names::FileStem,
     removed,
     summary::IndexBuilder,
@@ -120,24 +121,14 @@ pub(super) fn remove_orphans(fs: &dyn Fs, layout: &Layout, now: Timestamp) -> Re
 /// The files of which there is nothing but an index that is not new.
 fn orphans(fs: &dyn Fs, layout: &Layout, now: Timestamp) -> Result<Vec<FileStem>> {
     let list = |dir: &Path| fs.list(dir).map_err(Error::io("list", dir));
-    let live: BTreeSet<_> = list(&layout.live_dir())?
-        .iter()
-        .filter_map(|entry| FileStem::parse(&entry.name, LIVE))
-        .collect();
+    let live = dirs::live(fs, layout)?;
     let mut orphans = Vec::new();
     for entry in list(&layout.index_dir())? {
         let Some(day) = layout::parse_day_dir(&entry.name) else {
             continue;
         };
         let indexes = list(&layout.index_day(day))?;
-        let sealed = match list(&layout.sealed_day(day)) {
-            Err(error) if error.is_not_found() => Vec::new(),
-            sealed => sealed?,
-        };
-        let sealed: BTreeSet<_> = sealed
-            .iter()
-            .filter_map(|entry| FileStem::parse(&entry.name, SEALED))
-            .collect();
+        let sealed: BTreeSet<_> = dirs::sealed(fs, layout, day)?.into_iter().collect();
         let is_old = |index: &Entry| {
             let age = now.as_micros().saturating_sub(index.modified.as_micros());
             age >= ORPHAN_AGE_MICROS
@@ -146,7 +137,7 @@ fn orphans(fs: &dyn Fs, layout: &Layout, now: Timestamp) -> Result<Vec<FileStem>
             .iter()
             .filter(|index| is_old(index))
             .filter_map(|index| FileStem::parse(&index.name, INDEX));
-        let has_no_file = |stem: &FileStem| !sealed.contains(stem) && !live.contains(stem);
+        let has_no_file = |stem: &FileStem| !sealed.contains(stem) && !live.contains_key(stem);
         orphans.extend(stems.filter(|stem| stem.day() == day && has_no_file(stem)));
     }
     Ok(orphans)

@@ -35,6 +35,7 @@ use std::{cmp::Reverse, path::Path};
 
 use super::{
     clock::Clock,
+    files::dirs,
     fs::{self, Fs, FsLock},
     gone_journal,
     journal_place::JournalPlace,
@@ -44,7 +45,6 @@ use super::{
     rebuild::index_of,
     removed::{self, Told},
     repair::{Kind, repair},
-    sealed_dir,
     sound::{Held, Journaled},
     survey::Survey,
 };
@@ -344,10 +344,10 @@ fn number_before(fs: &dyn Fs, layout: &Layout, live: &[FileStem]) -> Result<Opti
         return Ok(Some(0));
     }
     // It lies in the folder of the same day or, nearly always, of the one before.
-    let mut days = sealed_dir::days(fs, layout)?;
+    let mut days = dirs::sealed_days(fs, layout)?;
     days.sort_by_key(|day| (*day > first.day(), Reverse(*day)));
     for day in days {
-        let mut stems = sealed_dir::of_day(fs, layout, day)?.into_iter();
+        let mut stems = dirs::regular_sealed_of(fs, layout, day)?.into_iter();
         let before =
             stems.find(|stem| stem.stream == first.stream && stem.number == first.number - 1);
         if let Some(stem) = before {
@@ -374,7 +374,7 @@ fn sealed_numbers(fs: &dyn Fs, layout: &Layout, stream: &StreamId) -> Result<Sea
     let told = removed::all_told(fs, layout)?;
     let mut numbers: Vec<_> = told.numbers(stream).collect();
     let mut unread = told.unread;
-    for stem in sealed_dir::all(fs, layout)? {
+    for stem in dirs::regular_sealed(fs, layout)? {
         if stem.stream != *stream {
             continue;
         }

@@ -16,17 +16,16 @@ use serde_json::Value;
 
 use super::{
     blob::FileBlob,
+    files::{Files, dirs},
     fs::Fs,
     gzip::Unpacker,
     index::{Blooms, Key},
-    layout::{LIVE, Layout, SEALED},
+    layout::{Layout, SEALED},
     lines::Lines,
     names::FileStem,
     numbers::Numbers,
     prune_intent::Intents,
     rebuild::{read_index, rebuild},
-    sealed::LocalSealed,
-    sealed_dir,
     summary::lines,
 };
 use crate::{
@@ -81,13 +80,13 @@ pub(crate) fn removed(details: &[u8]) -> Vec<Removed> {
 /// The entries to be written before these files are removed, so that nothing they say about
 /// streams which go on is forgotten.
 pub(super) fn carried_on(
-    sealed: &LocalSealed,
+    log: &Files,
     files: &[&FileStem],
     goes_on: &BTreeSet<StreamId>,
 ) -> Result<Vec<OwnEntry>> {
     let mut earlier: BTreeMap<StreamId, Numbers> = BTreeMap::new();
     for file in files {
-        let told = match told_in(&**sealed.fs(), sealed.layout(), file) {
+        let told = match told_in(&**log.fs(), log.layout(), file) {
             // What is damaged is lost with its file. What can't be read now is not: the file stays.
             Err(Error::Damaged { .. }) => Vec::new(),
             Err(error) if error.is_not_found() => Vec::new(),
@@ -170,17 +169,13 @@ pub(super) fn all_told(fs: &dyn Fs, layout: &Layout) -> Result<Told> {
         told.removed.extend(removed(details.as_bytes()));
     }
     // Live files first: one that is being sealed meanwhile is then met twice, and never not at all.
-    let live = layout.live_dir();
-    let entries = fs.list(&live).map_err(Error::io("list", &live))?;
-    for entry in entries.iter().filter(|entry| entry.is_file) {
-        if FileStem::parse(&entry.name, LIVE).is_some() {
-            match told_in_live(fs, &live.join(&entry.name)) {
-                Err(error) if error.is_not_found() => {}
-                rows => told.removed.extend(rows?),
-            }
+    for stem in dirs::regular_live(fs, layout)? {
+        match told_in_live(fs, &layout.live(&stem)) {
+            Err(error) if error.is_not_found() => {}
+            rows => told.removed.extend(rows?),
         }
     }
-    for stem in sealed_dir::all(fs, layout)? {
+    for stem in dirs::regular_sealed(fs, layout)? {
         match told_in(fs, layout, &stem) {
             Err(error @ Error::Damaged { .. }) => told.unread.push(error),
             Err(error) if error.is_not_found() => {}
@@ -280,12 +275,12 @@ mod tests {
         ];
         fs.put(layout.live(&stem), text.concat());
         seal(&fs, &layout, &stem, Level::FASTEST).unwrap();
-        let sealed = LocalSealed::new(Arc::new(fs), layout);
+        let log = Files::new(Arc::new(fs), layout);
         let goes_on = BTreeSet::from([idle.clone()]);
-        let carried = carried_on(&sealed, &[&stem], &goes_on).unwrap();
+        let carried = carried_on(&log, &[&stem], &goes_on).unwrap();
         assert_eq!(carried.len(), 1, "{carried:?}");
         // Also for a recovery, which would take them for lost.
-        let known = all_told(&**sealed.fs(), sealed.layout()).unwrap();
+        let known = all_told(&**log.fs(), log.layout()).unwrap();
         assert_eq!((known.last_file(&idle), known.unread.len()), (1, 0));
         let known: BTreeSet<_> = known.numbers(&idle).collect();
         assert_eq!(known, BTreeSet::from([(1, 10), (11, 30)]));
@@ -296,7 +291,7 @@ mod tests {
         };
         assert_eq!(details(&carried[0]), [once]);
         // Streams that are gone need no excuse.
-        let carried = carried_on(&sealed, &[&stem], &BTreeSet::new());
+        let carried = carried_on(&log, &[&stem], &BTreeSet::new());
         assert!(carried.unwrap().is_empty());
     }
 }

@@ -6,9 +6,9 @@
 //! who has not got it. How files go is `prune`'s part.
 
 use super::{
+    files::{Files, dirs},
     hold::Holds,
     names::FileStem,
-    sealed::{LocalSealed, SealedFiles},
     trusted_time::Times,
     unread::Reading,
 };
@@ -195,19 +195,15 @@ pub(super) struct Selection {
 }
 
 /// Chooses the files that have to go.
-pub(super) fn select(
-    sealed: &LocalSealed,
-    retention: &Retention,
-    times: &Times,
-) -> Result<Selection> {
-    let layout = sealed.layout();
-    let holds = Holds::read(sealed.fs().clone(), layout)?;
-    let readings = sealed.readings()?;
+pub(super) fn select(files: &Files, retention: &Retention, times: &Times) -> Result<Selection> {
+    let (fs, layout) = (files.fs(), files.layout());
+    let holds = Holds::read(fs.clone(), layout)?;
+    let readings = files.readings()?;
     let mut selection = Selection::default();
     let mut kept = Vec::new();
     let cutoff = retention.cutoff(times.trusted);
     let by_the_clock = retention.cutoff(times.wall);
-    for day in sealed.days()? {
+    for day in dirs::sealed_days(&**fs, layout)? {
         // Without limits in bytes, younger days need not be looked at.
         if retention.max_bytes.is_none()
             && retention.min_free_bytes.is_none()
@@ -217,8 +213,8 @@ pub(super) fn select(
         {
             break;
         }
-        for stem in sealed.list(day)? {
-            let LookedAt { file, span, read } = match look_at(sealed, stem, day, &readings) {
+        for stem in dirs::sealed(&**fs, layout, day)? {
+            let LookedAt { file, span, read } = match look_at(files, stem, day, &readings) {
                 Ok(looked_at) => looked_at,
                 Err(error) if error.is_not_found() => continue,
                 // Nobody knows its age, nor whether it is held.
@@ -249,7 +245,7 @@ pub(super) fn select(
             }
         }
     }
-    selection.make_room(kept, sealed, retention)?;
+    selection.make_room(kept, files, retention)?;
     Ok(selection)
 }
 
@@ -275,31 +271,24 @@ struct LookedAt {
     read: bool,
 }
 
-fn look_at(
-    sealed: &LocalSealed,
-    stem: FileStem,
-    day: Day,
-    readings: &[Reading],
-) -> Result<LookedAt> {
-    let bytes = sealed.open(&stem)?.len();
-    let index = match sealed.index(&stem) {
+fn look_at(files: &Files, stem: FileStem, day: Day, readings: &[Reading]) -> Result<LookedAt> {
+    let bytes = files.open_sealed(&stem)?.len();
+    let known = match files.span_of(&stem) {
         Err(Error::Damaged { .. }) => None,
-        index => Some(index?),
+        known => Some(known?),
     };
     // A file whose entries can't be read is as old as it can be, a day more than its own, and as
     // long.
-    let span = match &index {
-        Some(index) => (index.min, index.max),
+    let span = match &known {
+        Some(known) => (known.min, known.max),
         None => (day.previous().start(), day.next().end()),
     };
     let file = PrunedFile {
         reason: PruneReason::Age,
         bytes,
-        lines: index.as_ref().map(|index| index.lines),
-        seqs: index
-            .as_ref()
-            .map(|index| (index.first_seq.0, index.last_seq.0)),
-        sha256: index.as_ref().map(|index| index.sha256),
+        lines: known.map(|known| known.lines),
+        seqs: known.map(|known| (known.first_seq.0, known.last_seq.0)),
+        sha256: known.map(|known| known.sha256),
         undelivered: readings
             .iter()
             .filter(|reading| reading.needs(&stem))
@@ -310,7 +299,7 @@ fn look_at(
     Ok(LookedAt {
         file,
         span,
-        read: index.is_some(),
+        read: known.is_some(),
     })
 }
 
@@ -319,14 +308,14 @@ impl Selection {
     fn make_room(
         &mut self,
         kept: Vec<(PrunedFile, bool)>,
-        sealed: &LocalSealed,
+        files: &Files,
         retention: &Retention,
     ) -> Result<()> {
         let mut total: u64 = kept.iter().map(|(file, _)| file.bytes).sum();
         let mut free = match retention.min_free_bytes {
             Some(_) => {
-                let root = sealed.layout().root();
-                let space = sealed.fs().space(root);
+                let root = files.root();
+                let space = files.fs().space(root);
                 space.map_err(Error::io("look at the space of", root))?.free
             }
             None => u64::MAX,

@@ -154,12 +154,12 @@ fn sealed_twin(
         Err(Error::Damaged { .. }) if live.is_some() => return Ok(Twin::Missing),
         built => built?,
     };
-    let differs = |noted: &Index| noted.sha256 != built.index.sha256;
-    if live.is_some() && noted.as_ref().is_some_and(differs) {
+    let was_changed = noted.is_some_and(|noted| noted.sha256 != built.index.sha256);
+    if live.is_some() && was_changed {
         return Ok(Twin::Missing);
     }
-    // Else it shows that someone changed the sealed file.
-    if noted.is_none() {
+    // The index of a file that was changed is the proof of that.
+    if !was_changed {
         write_index(fs, layout, &built)?;
     }
     make_durable()?;

@@ -6,8 +6,9 @@ use std::{
 };
 
 use super::{
+    files::dirs,
     fs::{Entry, Fs},
-    layout::{INDEX, LIVE, LOCK, Layout, POINTER, RING},
+    layout::{INDEX, LOCK, Layout, POINTER, RING},
     names::FileStem,
 };
 use crate::{
@@ -37,11 +38,9 @@ impl Survey {
         let list =
             |dir: PathBuf| -> Result<Vec<Entry>> { fs.list(&dir).map_err(Error::io("list", dir)) };
         let mut survey = Self::default();
-        for entry in list(layout.live_dir())? {
-            if let Some(stem) = FileStem::parse(&entry.name, LIVE) {
-                let stems = survey.live.entry(stem.stream.clone()).or_default();
-                stems.push(stem);
-            }
+        for stem in dirs::live(fs, layout)?.into_keys() {
+            let stems = survey.live.entry(stem.stream.clone()).or_default();
+            stems.push(stem);
         }
         for stems in survey.live.values_mut() {
             stems.sort_by_key(|stem| (stem.number, stem.born));

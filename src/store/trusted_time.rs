@@ -7,10 +7,10 @@ use super::{
     clock::Clock,
     clock_guard::{ClockGuard, Reading},
     document::Document,
+    files::{Files, dirs},
     fs::Fs,
     hold,
     layout::Layout,
-    sealed::{LocalSealed, SealedFiles as _},
 };
 use crate::{
     entry::Timestamp,
@@ -50,9 +50,9 @@ impl Times {
     }
 
     /// Reads the clocks and lets them prove themselves. Under the lock of pruning, or only to look.
-    pub(super) fn observe(clock: &dyn Clock, sealed: &LocalSealed) -> Result<Self> {
-        let layout = sealed.layout();
-        let document = document(sealed.fs().clone(), layout, "clock");
+    pub(super) fn observe(clock: &dyn Clock, files: &Files) -> Result<Self> {
+        let layout = files.layout();
+        let document = document(files.fs().clone(), layout, "clock");
         let kept: ClockGuard = match document.read() {
             // A guard that begins anew trusts less, not more.
             Err(Error::Damaged { .. }) => ClockGuard::default(),
@@ -60,7 +60,7 @@ impl Times {
         };
         let reading = read(layout, clock);
         let newest = match kept == ClockGuard::default() {
-            true => newest_file(sealed, reading.wall)?,
+            true => newest_file(files, reading.wall)?,
             false => None,
         };
         let mut guard = kept.clone();
@@ -131,9 +131,11 @@ fn read(layout: &Layout, clock: &dyn Clock) -> Reading {
 }
 
 /// The birth of the newest file that isn't in the future.
-fn newest_file(sealed: &LocalSealed, now: Timestamp) -> Result<Option<Timestamp>> {
-    for day in sealed.days()?.into_iter().rev() {
-        let births = sealed.list(day)?.into_iter().map(|stem| stem.born);
+fn newest_file(files: &Files, now: Timestamp) -> Result<Option<Timestamp>> {
+    let (fs, layout) = (&**files.fs(), files.layout());
+    for day in dirs::sealed_days(fs, layout)?.into_iter().rev() {
+        let stems = dirs::sealed(fs, layout, day)?.into_iter();
+        let births = stems.map(|stem| stem.born);
         if let Some(newest) = births.filter(|born| *born <= now).max() {
             return Ok(Some(newest));
         }

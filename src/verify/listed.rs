@@ -1,15 +1,10 @@
 //! Which files a log has.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf};
 
 use crate::{
-    error::{Error, Result},
-    store::{
-        fs::Fs,
-        layout::{INDEX, LIVE, Layout, parse_day_dir},
-        names::FileStem,
-        sealed::{LocalSealed, SealedFiles as _},
-    },
+    error::Result,
+    store::{files::dirs, fs::Fs, layout::Layout, names::FileStem},
 };
 
 /// The files of a log at one moment.
@@ -34,23 +29,13 @@ pub(super) enum Place {
 impl Listed {
     /// A file goes from `live/` to `sealed/`, and has its index before: in this order, a file that
     /// moves while they are listed is met twice, and never not at all.
-    pub(super) fn read(fs: &Arc<dyn Fs>, layout: &Layout) -> Result<Self> {
+    pub(super) fn read(fs: &dyn Fs, layout: &Layout) -> Result<Self> {
         let mut listed = Self {
-            orphans: indexes(&**fs, layout)?,
-            ..Self::default()
+            orphans: dirs::all_indexes(fs, layout)?.into_iter().collect(),
+            live: dirs::live(fs, layout)?.into_keys().collect(),
+            sealed: dirs::all_sealed(fs, layout)?.into_iter().collect(),
+            foreign: dirs::foreign(fs, layout)?,
         };
-        let dir = layout.live_dir();
-        for entry in fs.list(&dir).map_err(Error::io("list", &dir))? {
-            match FileStem::parse(&entry.name, LIVE).filter(|_| !entry.is_dir) {
-                Some(stem) => drop(listed.live.insert(stem)),
-                None => listed.foreign.push(dir.join(entry.name)),
-            }
-        }
-        let sealed = LocalSealed::new(Arc::clone(fs), layout.clone());
-        for day in sealed.days()? {
-            listed.sealed.extend(sealed.list(day)?);
-        }
-        listed.foreign.extend(sealed.foreign()?);
         let is_there = |stem: &FileStem| listed.sealed.contains(stem) || listed.live.contains(stem);
         listed.orphans.retain(|stem| !is_there(stem));
         listed.live.retain(|stem| !listed.sealed.contains(stem));
@@ -70,21 +55,4 @@ impl Listed {
         files.sort_by_key(|(stem, _)| (&stem.stream, stem.number, stem.born));
         files
     }
-}
-
-fn indexes(fs: &dyn Fs, layout: &Layout) -> Result<BTreeSet<FileStem>> {
-    let root = layout.index_dir();
-    let mut stems = BTreeSet::new();
-    for day in fs.list(&root).map_err(Error::io("list", &root))? {
-        if !day.is_dir || parse_day_dir(&day.name).is_none() {
-            continue;
-        }
-        let dir = root.join(&day.name);
-        let entries = fs.list(&dir).map_err(Error::io("list", &dir))?;
-        let found = entries
-            .iter()
-            .filter_map(|entry| FileStem::parse(&entry.name, INDEX));
-        stems.extend(found);
-    }
-    Ok(stems)
 }

@@ -112,7 +112,7 @@ impl AuditReader {
     pub fn verify(&self, mut progress: impl FnMut(u64, u64)) -> Result<VerifyReport> {
         let (fs, layout) = (Arc::clone(self.fs()), self.layout().clone());
         let journals = Journals::read(&*fs, &layout)?;
-        let listed = Listed::read(&fs, &layout)?;
+        let listed = Listed::read(&*fs, &layout)?;
         let mut survey = Survey::new(fs, layout, journals);
         survey.foreign(&listed.foreign);
         let total = listed.count();
@@ -142,7 +142,9 @@ impl AuditReader {
         let open = !survey.gone.is_empty() || !indexes.is_empty();
         let missing = |stream: Stream<'_>| stream.has_unaccounted();
         if open || streams(survey, &indexes, &nothing).into_iter().any(missing) {
-            survey.accounted.refresh(self)?;
+            // With nothing remembered of the files.
+            let reader = Self::open_on(Arc::clone(self.fs()), self.layout().clone())?;
+            survey.accounted.refresh(&reader)?;
         }
         let judged = streams(survey, &indexes, &nothing);
         let found: Vec<_> = judged.iter().flat_map(Stream::judge).collect();

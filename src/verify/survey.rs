@@ -98,7 +98,7 @@ impl Survey {
                 Some(lines.runs)
             }
             Err(error) => {
-                if is_gone(&error) && !self.exists(&path)? {
+                if error.is_not_found() && !self.exists(&path)? {
                     self.gone.push(stem.clone());
                     return Ok(());
                 }
@@ -337,8 +337,4 @@ impl Survey {
             );
         }
     }
-}
-
-fn is_gone(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }

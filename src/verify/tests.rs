@@ -4,7 +4,14 @@ use std::sync::Arc;
 
 use super::*;
 use crate::store::{
-    assemble::new_journal, fs::Fs as _, gzip::Level, layout::Layout, samples, seal::seal,
+    assemble::new_journal,
+    files::Files,
+    fs::Fs as _,
+    gzip::Level,
+    index::Key,
+    layout::Layout,
+    samples,
+    seal::{self, seal},
     sim::SimFs,
 };
 
@@ -100,6 +107,32 @@ fn own(seq: u64, event_type: &str, details: &str) -> Vec<u8> {
 }
 
 const NOTHING: [&str; 0] = [];
+
+#[test]
+fn a_file_that_was_changed_is_reported_also_after_the_log_has_read_it() {
+    let (rig, other, stem) = (Rig::new(), Rig::new(), samples::stem(1));
+    rig.sealed(1, samples::lines(1, 10));
+    let text = String::from_utf8(samples::lines(1, 10)).unwrap();
+    let changed = text.replacen("2026-11-21T1", "2026-11-21T0", 3);
+    assert_ne!(changed, text);
+    other.sealed(1, changed);
+    let path = rig.layout.sealed(&stem);
+    rig.fs.put(&path, other.fs.bytes(&path).unwrap());
+    let noted = rig.fs.bytes(rig.layout.index(&stem)).unwrap();
+    assert_eq!(rig.finds(), ["problem damaged"]);
+    // As pruning reads it, which may write.
+    let files = Files::new(Arc::new(rig.fs.clone()), rig.layout.clone());
+    for _ in 0..2 {
+        let index = files.index(&stem).unwrap();
+        assert_eq!(index.packed_len, rig.fs.bytes(&path).unwrap().len() as u64);
+        let blooms = files.blooms(&stem, Key::Actor).unwrap();
+        assert!(blooms.may_contain(0, b"nobody"), "all is possible");
+    }
+    // As recovery does, with its live file gone.
+    seal::verified(&rig.fs, &rig.layout, &stem).unwrap();
+    assert_eq!(rig.fs.bytes(rig.layout.index(&stem)).unwrap(), noted);
+    assert_eq!(rig.finds(), ["problem damaged"]);
+}
 
 #[test]
 fn a_number_of_a_file_that_was_used_up_is_no_loss() {

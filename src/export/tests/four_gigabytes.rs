@@ -17,17 +17,17 @@ use crate::{
     error::Result,
     export::{
         deflate::Joined,
-        files::LogFiles,
         pieces::{Download, Stored},
+        plan::Plan,
     },
     store::{
         blob::Blob,
+        files::{Files, SealedFiles},
         fs::OsFs,
         gzip::{self, BLOCK_LEN},
         index::{Blooms, Index, Key},
         layout::Layout,
         names::FileStem,
-        sealed::SealedFiles,
         summary::IndexBuilder,
     },
 };
@@ -72,13 +72,13 @@ impl SealedFiles for Repeated {
         self.file.open()
     }
 
-    fn index(&self, stem: &FileStem) -> Result<Arc<Index>> {
+    fn index(&self, stem: &FileStem) -> Result<Option<Index>> {
         let mut index = self.index.clone();
         index.stem = stem.clone();
-        Ok(Arc::new(index))
+        Ok(Some(index))
     }
 
-    fn blooms(&self, _: &FileStem, _: Key) -> Result<Blooms> {
+    fn blooms(&self, _: &Index, _: Key) -> Result<Blooms> {
         Ok(Blooms::unknown())
     }
 }
@@ -120,8 +120,8 @@ fn archive(dir: &Path, sealed: Repeated) -> Arc<Download> {
         ..stem(1)
     };
     std::fs::write(layout.live(&after), line("later-000001", "short")).unwrap();
-    let files = LogFiles::new(Arc::new(OsFs), layout, Arc::new(sealed));
-    let plan = files.plan(Timestamp::MIN..Timestamp::MAX).unwrap();
+    let files = Files::with_sealed(Arc::new(OsFs), layout, Arc::new(sealed));
+    let plan = Plan::new(&Arc::new(files), Timestamp::MIN..Timestamp::MAX).unwrap();
     assert_eq!(plan.lines(), u64::from(FILES) * BLOCKS as u64 * 4 + 1);
     assert!(
         plan.manifest().problems.is_empty(),

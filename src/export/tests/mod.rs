@@ -7,6 +7,7 @@ mod layout;
 mod plan;
 mod speed;
 mod tools;
+mod underneath;
 
 use std::{io, path::Path, sync::Arc};
 

@@ -16,14 +16,14 @@ use serde_json::Value;
 use super::tools::{all_agree, listing, piped, read, sha256};
 use crate::{
     entry::Timestamp,
-    export::{files::LogFiles, pieces::Download, plan::Plan},
+    export::{pieces::Download, plan::Plan},
     store::{
+        files::Files,
         fs::{Fs, OsFs, append_all},
         gzip::Level,
         layout::Layout,
         names::FileStem,
         seal::seal,
-        sealed::LocalSealed,
         sim::SimFs,
     },
 };
@@ -138,17 +138,12 @@ impl Log {
         stem
     }
 
-    pub(super) fn files(&self) -> LogFiles {
-        let fs = Arc::new(OsFs);
-        LogFiles::new(
-            fs.clone(),
-            self.layout.clone(),
-            Arc::new(LocalSealed::new(fs, self.layout.clone())),
-        )
+    pub(super) fn files(&self) -> Arc<Files> {
+        Arc::new(Files::new(Arc::new(OsFs), self.layout.clone()))
     }
 
     fn plan(&self, range: Range<Timestamp>) -> Plan {
-        self.files().plan(range).unwrap()
+        Plan::new(&self.files(), range).unwrap()
     }
 
     fn zip(&self, range: Range<Timestamp>) -> Arc<Download> {
@@ -459,12 +454,8 @@ fn of_a_live_file_whole_lines_are_taken_and_made_durable_first() {
     append_all(&*file, b"{\"stream\":\"billing-7f3a9c\",\"seq\":4").unwrap();
 
     let shared: Arc<dyn Fs> = Arc::new(fs.clone());
-    let files = LogFiles::new(
-        shared.clone(),
-        layout.clone(),
-        Arc::new(LocalSealed::new(shared, layout.clone())),
-    );
-    let plan = files.plan(everything()).unwrap();
+    let files = Arc::new(Files::new(shared, layout.clone()));
+    let plan = Plan::new(&files, everything()).unwrap();
     assert_eq!(plan.lines(), 3);
     let archive = Arc::new(plan.into_zip().unwrap());
     // To its first line, which comes after the manifest.
@@ -537,7 +528,7 @@ fn what_was_learnt_of_a_live_file_is_not_held_against_its_later_lines() {
     let stem = log.live("billing-7f3a9c", 1, "2026-11-21T00:00:00Z", 500, SECOND);
     let files = log.files();
     let later = time("2026-11-21T01:00:00Z")..time("2026-11-21T02:00:00Z");
-    let lines = || files.plan(later.clone()).unwrap().lines();
+    let lines = || Plan::new(&files, later.clone()).unwrap().lines();
     assert_eq!(lines(), 0);
     log.append(&stem, later.start);
     assert_eq!(lines(), 1);

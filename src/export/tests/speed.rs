@@ -11,11 +11,14 @@ use std::{
 };
 
 use super::plan::{Log, time};
-use crate::store::{
-    fs::OsFs,
-    gzip::Level,
-    samples::{lines, stem},
-    seal::seal,
+use crate::{
+    export::plan::Plan,
+    store::{
+        fs::OsFs,
+        gzip::Level,
+        samples::{lines, stem},
+        seal::seal,
+    },
 };
 
 #[test]
@@ -41,7 +44,7 @@ fn a_gigabyte_of_log_is_downloaded_about_as_fast_as_it_is_copied() {
         ("cut at both ends", &cut),
     ] {
         let start = Instant::now();
-        let plan = files.plan(range.clone()).unwrap();
+        let plan = Plan::new(&files, range.clone()).unwrap();
         let lines = plan.lines();
         let zip = plan.into_zip().unwrap();
         println!(
@@ -51,7 +54,7 @@ fn a_gigabyte_of_log_is_downloaded_about_as_fast_as_it_is_copied() {
         );
     }
 
-    let zip = Arc::new(files.plan(all).unwrap().into_zip().unwrap());
+    let zip = Arc::new(Plan::new(&files, all).unwrap().into_zip().unwrap());
     let out = log.layout.root().join("out");
     let copy = || {
         std::fs::create_dir(&out).unwrap();

@@ -3,16 +3,18 @@
 use super::{CHUNK, END, Follow, MAX_LINE, Tail};
 use crate::{
     entry::scan::scan,
-    error::{Error, Result},
+    error::{Error, Result, if_there},
     query::{
         entry::RawEntry,
-        files::live_name,
         order::millis,
-        page,
         place::{Place, Placed},
     },
     store::{
-        gzip::Unpacker, index::Block, layout::SEALED, live_reader::LiveFile, names::FileStem,
+        files::LiveFile,
+        gzip::Unpacker,
+        index::Block,
+        layout::{live_name, sealed_name},
+        names::FileStem,
         summary::lines,
     },
 };
@@ -70,7 +72,7 @@ impl Tail {
         entries: &mut Vec<Placed>,
     ) -> Result<bool> {
         let removed = || "it was removed before all of it was read".to_owned();
-        let Some(sealed) = self.files.index(&follow.stem)? else {
+        let Some(sealed) = self.files.readable(&follow.stem)? else {
             // An empty file leaves nothing to seal.
             if follow.offset < follow.seen {
                 self.problem(live_name(&follow.stem), removed());
@@ -83,7 +85,7 @@ impl Tail {
             .blocks
             .last()
             .map_or(0, |block| block.plain_offset + u64::from(block.plain_len));
-        let Some(blob) = self.files.open_sealed(&follow.stem)? else {
+        let Some(blob) = if_there(self.files.open_sealed(&follow.stem))? else {
             if follow.offset < len {
                 self.problem(sealed_name(&follow.stem), removed());
             }
@@ -115,7 +117,7 @@ impl Tail {
                 if matches!(e, Error::Io { .. }) {
                     return Err(e);
                 }
-                self.problem(sealed_name(&follow.stem), page::told(&e));
+                self.problem(sealed_name(&follow.stem), e.without_path());
                 follow.offset = block.plain_offset + u64::from(block.plain_len);
                 continue;
             }
@@ -191,8 +193,4 @@ impl Tail {
         }
         true
     }
-}
-
-fn sealed_name(stem: &FileStem) -> String {
-    format!("sealed/dt={}/{stem}{SEALED}", stem.day())
 }

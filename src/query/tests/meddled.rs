@@ -9,7 +9,7 @@ use std::{
 use crate::{
     error::Result,
     journal::Region,
-    store::fs::{Entry, Fs, FsFile, FsLock, Identity, OsFs, ReadOnly, Space},
+    store::fs::{Entry, Fs, FsFile, FsLock, Identity, OsFs, ReadOnly, Space, Stamp},
 };
 
 /// Called before a file is opened or a directory is listed; may refuse it.
@@ -86,6 +86,9 @@ impl Fs for Meddled {
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
         (self.1)(path)?;
         self.0.list(path)
+    }
+    fn stamp(&self, path: &Path) -> Option<Stamp> {
+        self.0.stamp(path)
     }
     fn space(&self, path: &Path) -> io::Result<Space> {
         self.0.space(path)

@@ -1,7 +1,9 @@
 //! Logs for tests: made line by line, sealed by the store, and known by heart.
 
 mod cancelling;
+mod costs;
 mod damage;
+mod following;
 mod growing;
 mod laws;
 mod meddled;

@@ -187,7 +187,7 @@ impl Delivering {
                 return;
             }
         };
-        let pulse = match pulse::start(&self.layout) {
+        let pulse = match pulse::start(self.reader.files()) {
             Ok(pulse) => pulse,
             Err(error) => {
                 // Then the log is read once a second.

@@ -4,19 +4,23 @@
 //! remembers what is in each block, so that the next reader pays for what was appended since, and
 //! for nothing before it. What follows the last whole block, the *rest*, is read anew each time.
 
-use std::{io, path::PathBuf};
-
-use super::{
-    fs::{self, Fs, FsFile, Identity},
-    gzip::{self, BLOCK_LEN},
-    index::Block,
-    layout::Layout,
-    names::FileStem,
-    summary::IndexBuilder,
+use std::{
+    io,
+    path::{Path, PathBuf},
 };
+
 use crate::{
     entry::Timestamp,
     error::{Error, Result},
+    store::{
+        blob::Blob,
+        fs::{self, Fs, FsFile, Identity},
+        gzip::{self, BLOCK_LEN},
+        index::Block,
+        layout::Layout,
+        names::FileStem,
+        summary::IndexBuilder,
+    },
 };
 
 /// More than any line's length.
@@ -151,7 +155,13 @@ impl LiveFile {
         }
     }
 
-    /// The same for a block; what is known of its bytes is checked.
+    /// Makes its bytes durable, whoever wrote them.
+    #[cfg(any(feature = "export", test))]
+    pub(crate) fn make_durable(&self) -> Result<()> {
+        self.file.sync().map_err(Error::io("sync", &self.path))
+    }
+
+    /// Reads a block as [`read`](Self::read); what is known of its bytes is checked.
     pub(crate) fn block(&self, block: &Block, plain: &mut Vec<u8>) -> Result<()> {
         self.read(block.plain_offset, block.plain_len as usize, plain)?;
         if block.lines > 0 && crc32fast::hash(plain) != block.crc {
@@ -161,5 +171,19 @@ impl LiveFile {
             ));
         }
         Ok(())
+    }
+}
+
+impl Blob for LiveFile {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn len(&self) -> u64 {
+        self.len
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buffer, offset)
     }
 }

@@ -1,16 +1,21 @@
 //! Sealed files are found by day and name; their indexes come back when lost.
 
+use std::path::PathBuf;
+
 use super::*;
-use crate::store::{
-    gzip::Level,
-    index::Block,
-    samples::{lines, stem},
-    seal::seal,
-    sim::SimFs,
+use crate::{
+    error::Error,
+    store::{
+        gzip::Level,
+        index::Block,
+        samples::{lines, stem},
+        seal::seal,
+        sim::SimFs,
+    },
 };
 
 /// A log with these sealed files, 700 lines each.
-fn log(numbers: &[u32]) -> (SimFs, Layout, LocalSealed) {
+fn log(numbers: &[u32]) -> (SimFs, Layout, Files) {
     let (sim, layout) = (SimFs::new(), Layout::new("/log"));
     for &number in numbers {
         sim.put(
@@ -19,17 +24,17 @@ fn log(numbers: &[u32]) -> (SimFs, Layout, LocalSealed) {
         );
         seal(&sim, &layout, &stem(number), Level::FASTEST).unwrap();
     }
-    let sealed = LocalSealed::new(Arc::new(sim.clone()), layout.clone());
-    (sim, layout, sealed)
+    let files = Files::new(Arc::new(sim.clone()), layout.clone());
+    (sim, layout, files)
 }
 
-fn rows(sealed: &LocalSealed, number: u32) -> Vec<Block> {
-    sealed.index(&stem(number)).unwrap().blocks.clone()
+fn rows(files: &Files, number: u32) -> Vec<Block> {
+    files.index(&stem(number)).unwrap().blocks.clone()
 }
 
 #[test]
 fn files_are_listed_by_day_and_nothing_else_is() {
-    let (sim, layout, sealed) = log(&[30, 1, 2]);
+    let (sim, layout, files) = log(&[30, 1, 2]);
     let day = stem(1).day();
     let dir = layout.sealed_day(day);
     let foreign = [
@@ -43,11 +48,16 @@ fn files_are_listed_by_day_and_nothing_else_is() {
     for path in &foreign {
         sim.put(path, "x");
     }
-    assert_eq!(sealed.days().unwrap(), [day, stem(30).day()]);
-    assert_eq!(sealed.list(day).unwrap(), [stem(1), stem(2)]);
-    assert_eq!(sealed.list(stem(30).day()).unwrap(), [stem(30)]);
-    assert_eq!(sealed.list(day.plus(9)).unwrap(), []);
-    let mut found = sealed.foreign().unwrap();
+    let all = BTreeSet::from([stem(1), stem(2), stem(30)]);
+    assert_eq!(files.since(None).unwrap().sealed, all);
+    let days = dirs::sealed_days(&sim, &layout).unwrap();
+    assert_eq!(days, [day, stem(30).day()]);
+    assert_eq!(
+        dirs::sealed(&sim, &layout, day).unwrap(),
+        [stem(1), stem(2)]
+    );
+    assert_eq!(dirs::sealed(&sim, &layout, day.plus(9)).unwrap(), []);
+    let mut found = dirs::foreign(&sim, &layout).unwrap();
     let mut expected = foreign.to_vec();
     expected[1].pop();
     found.sort();
@@ -57,16 +67,16 @@ fn files_are_listed_by_day_and_nothing_else_is() {
 
 #[test]
 fn an_index_is_read_once() {
-    let (sim, _, sealed) = log(&[1]);
-    let first = sealed.index(&stem(1)).unwrap();
+    let (sim, _, files) = log(&[1]);
+    let first = files.index(&stem(1)).unwrap();
     let ops = sim.op_count();
-    assert!(Arc::ptr_eq(&first, &sealed.index(&stem(1)).unwrap()) && sim.op_count() == ops);
+    assert!(Arc::ptr_eq(&first, &files.index(&stem(1)).unwrap()) && sim.op_count() == ops);
 }
 
 #[test]
 fn a_lost_or_damaged_index_is_made_again() {
-    let (sim, layout, sealed) = log(&[1]);
-    let (rows_before, path) = (rows(&sealed, 1), layout.index(&stem(1)));
+    let (sim, layout, files) = log(&[1]);
+    let (rows_before, path) = (rows(&files, 1), layout.index(&stem(1)));
     let bytes = sim.bytes(&path).unwrap();
     for damage in [
         None,
@@ -78,18 +88,18 @@ fn a_lost_or_damaged_index_is_made_again() {
             Some(bytes) => sim.put(&path, bytes),
             None => sim.remove_file(&path).unwrap(),
         }
-        let sealed = LocalSealed::new(Arc::new(sim.clone()), layout.clone());
-        assert_eq!(rows(&sealed, 1), rows_before);
+        let files = Files::new(Arc::new(sim.clone()), layout.clone());
+        assert_eq!(rows(&files, 1), rows_before);
         assert_eq!(sim.bytes(&path).unwrap(), bytes);
     }
 }
 
 #[test]
 fn filters_that_were_damaged_after_their_index_was_read_are_made_again() {
-    let (sim, layout, sealed) = log(&[1]);
+    let (sim, layout, files) = log(&[1]);
     let path = layout.index(&stem(1));
     let ask = || {
-        sealed
+        files
             .blooms(&stem(1), Key::Request)
             .unwrap()
             .may_contain(0, b"nobody's")
@@ -108,15 +118,15 @@ fn filters_that_were_damaged_after_their_index_was_read_are_made_again() {
 
 #[test]
 fn a_log_on_a_full_disk_can_be_read_without_its_index() {
-    let (sim, layout, sealed) = log(&[1]);
-    let before = rows(&sealed, 1);
+    let (sim, layout, files) = log(&[1]);
+    let before = rows(&files, 1);
     sim.remove_file(&layout.index(&stem(1))).unwrap();
     sim.limit(Some(0));
-    let sealed = LocalSealed::new(Arc::new(sim.clone()), layout.clone());
-    assert_eq!(rows(&sealed, 1), before);
+    let files = Files::new(Arc::new(sim.clone()), layout.clone());
+    assert_eq!(rows(&files, 1), before);
     let ops = sim.op_count();
     assert!(
-        sealed
+        files
             .blooms(&stem(1), Key::Actor)
             .unwrap()
             .may_contain(0, b"nobody"),
@@ -132,14 +142,14 @@ fn a_log_on_a_full_disk_can_be_read_without_its_index() {
 
 #[test]
 fn what_is_being_read_stays_when_it_is_removed() {
-    let (sim, layout, sealed) = log(&[1]);
-    let blob = sealed.open(&stem(1)).unwrap();
+    let (sim, layout, files) = log(&[1]);
+    let blob = files.open_sealed(&stem(1)).unwrap();
     let bytes = sim.bytes(layout.sealed(&stem(1))).unwrap();
     sim.remove_file(&layout.sealed(&stem(1))).unwrap();
     let mut read = vec![0; bytes.len()];
     crate::store::blob::read_exact(&*blob, &mut read, 0).unwrap();
     assert!(read == bytes && blob.len() == bytes.len() as u64);
-    let Err(Error::Io { source, .. }) = sealed.open(&stem(1)) else {
+    let Err(Error::Io { source, .. }) = files.open_sealed(&stem(1)) else {
         panic!("it is gone")
     };
     assert_eq!(source.kind(), std::io::ErrorKind::NotFound);
@@ -151,27 +161,25 @@ fn a_damaged_file_has_no_index() {
     let path = layout.sealed(&stem(1));
     let bytes = sim.bytes(&path).unwrap();
     sim.put(&path, &bytes[..bytes.len() - 1]);
-    let sealed = LocalSealed::new(Arc::new(sim.clone()), layout);
+    let files = Files::new(Arc::new(sim.clone()), layout);
     assert!(
-        matches!(sealed.index(&stem(1)), Err(Error::Damaged { path: named, .. }) if named == path)
+        matches!(files.index(&stem(1)), Err(Error::Damaged { path: named, .. }) if named == path)
     );
 }
 
 #[test]
-fn the_cache_forgets_what_was_used_longest_ago() {
-    let (_, _, sealed) = log(&[1]);
-    let index = Index::clone(&sealed.index(&stem(1)).unwrap());
-    let mut cache = Cache::default();
-    for number in 0..CACHED as u32 + 50 {
-        cache.put(Cached {
-            index: Arc::new(Index {
-                stem: stem(number),
-                ..index.clone()
-            }),
-            on_disk: true,
-        });
-        assert!(cache.get(&stem(0)).is_some());
+fn live_files_that_come_grow_and_go_change_the_growth() {
+    let (sim, layout, files) = log(&[]);
+    let mut seen = vec![files.growth().unwrap()];
+    let mut look = || seen.push(files.growth().unwrap());
+    for (number, text) in [(1, ""), (1, "one\n"), (2, "two\n")] {
+        sim.put(layout.live(&stem(number)), text);
+        look();
     }
-    assert_eq!(cache.indexes.len(), CACHED);
-    assert!(cache.get(&stem(1)).is_none() && cache.get(&stem(CACHED as u32)).is_some());
+    sim.remove_file(&layout.live(&stem(1))).unwrap();
+    look();
+    let count = seen.len();
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), count);
 }

@@ -1,0 +1,39 @@
+//! Finds one entry by its id.
+
+use std::ops::ControlFlow;
+
+use uuid::Uuid;
+
+use super::{cancel::Cancel, entry::RawEntry, filter::Filter, merge, order::Order, plan::Wanted};
+use crate::{error::Result, store::files::Files};
+
+/// The millisecond that a UUIDv7 says.
+pub(super) fn millis_of(id: Uuid) -> Option<i64> {
+    let (seconds, nanos) = id
+        .get_timestamp()
+        .filter(|_| id.get_version_num() == 7)?
+        .to_unix();
+    i64::try_from(seconds)
+        .ok()?
+        .checked_mul(1000)?
+        .checked_add(i64::from(nanos / 1_000_000))
+}
+
+pub(super) fn get(files: &Files, id: Uuid, cancel: Cancel) -> Result<Option<RawEntry>> {
+    let mut text = [0; 36];
+    id.hyphenated().encode_lower(&mut text);
+    let span = millis_of(id).map(|millis| (millis, millis));
+    let wanted = Wanted {
+        filter: Filter::id(text),
+        order: Order::Desc,
+        after: None,
+        span,
+        cancel,
+    };
+    let mut found = None;
+    merge::run(files, &wanted, 1, &mut |entry| {
+        found = Some(entry);
+        ControlFlow::Break(())
+    })?;
+    Ok(found)
+}

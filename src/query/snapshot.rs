@@ -1,0 +1,64 @@
+//! The files of a log at the moment of a question, and what of the live ones can have an answer.
+
+use std::collections::BTreeSet;
+
+use super::{filter::Filter, page::Problem};
+use crate::{
+    entry::Timestamp,
+    error::Result,
+    store::{
+        files::{Files, Listing, LiveBlocks},
+        layout::live_name,
+        names::FileStem,
+    },
+};
+
+/// The files there were at one moment: together they hold each line written until then once.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    pub(super) sealed: BTreeSet<FileStem>,
+    pub(super) live: Vec<LiveBlocks>,
+    pub(super) problems: Vec<Problem>,
+}
+
+impl Snapshot {
+    /// The files, as they are now, that may have what is wanted, from this time on.
+    pub(super) fn take(files: &Files, filter: &Filter, start: Option<Timestamp>) -> Result<Self> {
+        let Listing { sealed, live } = files.since(start)?;
+        let mut snapshot = Self {
+            sealed,
+            live: Vec::new(),
+            problems: Vec::new(),
+        };
+        for (stem, len) in live {
+            match live_blocks(files, &stem, filter) {
+                Ok(Some(blocks)) => snapshot.live.push(blocks),
+                // It was sealed, and removed, since it was listed; or it was empty, and removed.
+                Ok(None) if files.is_sealed(&stem)? => drop(snapshot.sealed.insert(stem)),
+                Ok(None) if len == 0 => {}
+                Ok(None) => snapshot.problem(&stem, "it was removed before it was sealed".into()),
+                Err(e) => snapshot.problem(&stem, e.without_path()),
+            }
+        }
+        Ok(snapshot)
+    }
+
+    fn problem(&mut self, stem: &FileStem, what: String) {
+        let file = live_name(stem);
+        self.problems.push(Problem { file, what });
+    }
+}
+
+/// A live file as it is now, and those of its blocks that can have what is wanted. `None` if there
+/// is none.
+pub(super) fn live_blocks(
+    files: &Files,
+    stem: &FileStem,
+    filter: &Filter,
+) -> Result<Option<LiveBlocks>> {
+    files.live_blocks(stem, &|index, n, block| {
+        let mut keys = filter.keys().iter();
+        let may_have = keys.all(|(key, value)| index.may_contain(n, *key, value));
+        may_have && filter.overlaps(block.min, block.max)
+    })
+}
