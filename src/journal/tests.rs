@@ -41,6 +41,15 @@ fn heap(capacity: usize) -> (Producer, Consumer) {
     ends(Region::heap(&header), &header)
 }
 
+/// How often a test repeats something: fewer times under Miri, which is some thousand times slower.
+fn times(count: u32) -> u32 {
+    if cfg!(miri) {
+        count.div_ceil(50)
+    } else {
+        count
+    }
+}
+
 /// Bytes that differ from push to push.
 pub(super) fn payload(number: u64, len: usize) -> Vec<u8> {
     number.to_le_bytes().into_iter().cycle().take(len).collect()
@@ -71,7 +80,7 @@ pub(super) fn steps(die: u32) -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(times(200)) })]
 
     #[test]
     fn any_sequence_of_steps_equals_a_queue(steps in steps(0), close_at in 0..500usize) {
@@ -148,7 +157,8 @@ fn what_was_not_returned_is_never_released() {
 #[test]
 fn many_threads_lose_nothing_and_keep_their_own_order() {
     let (producer, mut consumer) = heap(8192);
-    let (threads, each) = (3, 20_000u32);
+    let threads = 3;
+    let each = times(20_000);
     thread::scope(|scope| {
         for thread in 0..threads {
             let producer = producer.clone();
@@ -184,7 +194,7 @@ fn many_threads_lose_nothing_and_keep_their_own_order() {
 
 #[test]
 fn closing_under_load_returns_exactly_what_was_pushed() {
-    for _ in 0..50 {
+    for _ in 0..times(50) {
         let (producer, mut consumer) = heap(4096);
         thread::scope(|scope| {
             let pushers = [(); 2].map(|()| {
