@@ -23,6 +23,7 @@ mod hold;
 mod maintain;
 mod output;
 mod output_file;
+mod owner;
 mod progress;
 mod prune;
 mod query;

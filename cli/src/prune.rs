@@ -48,7 +48,7 @@ pub(super) fn run(args: &PruneArgs) -> Result<Outcome, Failure> {
     AuditReader::open(dir)?;
     // What was begun is finished: its record is already written.
     let stop = Stop::on_signal();
-    let log = maintain::log(dir).open()?;
+    let log = maintain::log(dir)?.open()?;
     if args.trust_clock {
         log.trust_clock()?;
     }
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn it_waits_for_whoever_prunes_but_not_for_ever() {
         let dir = tempfile::tempdir().unwrap();
-        let log = maintain::log(dir.path()).open().unwrap();
+        let log = maintain::log(dir.path()).unwrap().open().unwrap();
         let path = dir.path().join("state/locks/prune.lock");
         let retention = Retention::unlimited().max_bytes(0);
         let held = File::create(&path).unwrap();

@@ -8,10 +8,12 @@ use super::{
     args::RecoverArgs,
     failure::{Failure, Outcome, warn},
     output::{count, escaped},
+    owner::act_as_owner,
     stop::Stop,
 };
 
 pub(super) fn run(args: &RecoverArgs) -> Result<Outcome, Failure> {
+    act_as_owner(&args.dir.dir)?;
     // The signals wait: each step can be cut short, but then the next start has it to do.
     let _stop = Stop::on_signal();
     let mut out = io::stdout().lock();

@@ -29,7 +29,7 @@ pub(super) fn run(
     // A mistyped directory should not become a log.
     AuditReader::open(dir)?;
     // Its own stream: reads are recorded. What is kept how long is for the application to say.
-    let mut log = maintain::log(dir).lifecycle(true);
+    let mut log = maintain::log(dir)?.lifecycle(true);
     if let Some(permissions) = args.permissions {
         log = log.permissions(permissions);
     }

@@ -1,8 +1,8 @@
 //! What root does to the log of another user closes nothing to that user.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{fs, io::BufRead as _, path::Path, process::Command, time::Duration};
 
-use crate::cli::{code, err, program};
+use crate::cli::{Running, code, err, program};
 use crate::user::{APP, all_belongs_to, home, is_root, play};
 use tracing_audit::{
     AuditLog, AuditLogBuilder, AuditReader, Retention, audit,
@@ -188,4 +188,36 @@ fn a_death_of_root_leaves_nothing_for_good() {
     play((0, 0), 0o022, (module_path!(), "close"), &dir);
     all_belongs_to(APP, &dir);
     play((APP, APP), 0o022, (module_path!(), "go on"), &dir);
+}
+
+/// Links that the owner puts into the log while a command runs lead nowhere that only root may go.
+#[test]
+fn root_acts_as_the_user_whose_the_log_is() {
+    if !is_root() {
+        return;
+    }
+    let (_dir, home) = home(APP, APP, 0o755);
+    let dir = home.join("audit");
+    play((APP, APP), 0o022, (module_path!(), "close"), &dir);
+    let mut serve = Running::start(
+        program()
+            .args(["serve", "--listen", "127.0.0.1:0", "--dir"])
+            .arg(&dir),
+    );
+    let mut line = String::new();
+    serve.stdout().read_line(&mut line).unwrap();
+    let status = fs::read_to_string(format!("/proc/{}/status", serve.0.id())).unwrap();
+    assert_eq!(serve.interrupt(), Some(0));
+    let of = |name: &str| {
+        let mut lines = status.lines();
+        let ids = lines.find_map(|line| line.strip_prefix(name)).unwrap();
+        ids.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let app = APP.to_string();
+    assert_eq!(of("Uid:"), [&*app; 4], "{status}");
+    assert!(!of("Gid:").contains(&"0".to_owned()), "{status}");
+    assert!(!of("Groups:").contains(&"0".to_owned()), "{status}");
+    all_belongs_to(APP, &home);
 }

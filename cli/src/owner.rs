@@ -1,0 +1,55 @@
+//! As whom root acts on a log: as the user whose the log is.
+//!
+//! That user can put links and pipes into the log's directories at any moment, also between a check
+//! and the use of what was checked. Whoever follows them with the rights of that user gives nothing
+//! away; root would. Files that are created belong to the right user, too.
+//!
+//! What only reads a log goes on as root: an auditor exports to where only root may write.
+
+use std::{fs, io, os::unix::fs::MetadataExt as _, path::Path};
+
+use nix::unistd::{Gid, Uid, User, initgroups, setgid, setgroups, setuid};
+
+use super::failure::Failure;
+
+/// Gives up the rights of root for those of the log's owner, for good. Nothing changes for another
+/// user, nor for a log of root's own, nor where there is no log.
+pub(super) fn act_as_owner(dir: &Path) -> Result<(), Failure> {
+    if !Uid::effective().is_root() {
+        return Ok(());
+    }
+    // The library takes the owner of this directory for that of the log.
+    let state = match fs::symlink_metadata(dir.join("state")) {
+        Ok(state) => state,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let (owner, group) = (Uid::from_raw(state.uid()), Gid::from_raw(state.gid()));
+    if owner.is_root() {
+        return Ok(());
+    }
+    become_user(owner, group).map_err(|error| {
+        Failure::failed(format!(
+            "cannot act as the user {owner}, to whom the log in {} belongs: {error}; run the \
+             command as that user",
+            dir.display()
+        ))
+    })
+}
+
+/// The groups first: without the rights of root they can't be changed any more.
+fn become_user(owner: Uid, group: Gid) -> nix::Result<()> {
+    match User::from_uid(owner)? {
+        Some(user) => {
+            let name = std::ffi::CString::new(user.name).map_err(|_| nix::Error::EINVAL)?;
+            initgroups(&name, user.gid)?;
+            setgid(user.gid)?;
+        }
+        // In a container users often have no name.
+        None => {
+            setgroups(&[group])?;
+            setgid(group)?;
+        }
+    }
+    setuid(owner)
+}
