@@ -24,7 +24,9 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// How much plain text a block has, at least, unless it is the last.
+/// How much plain text a block has, at least, unless it is the last. A part of the format: where an
+/// index is lost, or is checked, the ends of the blocks are found by this length. With another one,
+/// `verify` would call older files damaged.
 pub(crate) const BLOCK_LEN: usize = 256 * 1024;
 /// What a file begins with: deflate, no name, no time, no operating system.
 pub(crate) const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
