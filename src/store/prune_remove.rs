@@ -39,10 +39,7 @@ pub(super) struct Removed {
 /// Removes the live twins of files that are to go. A file whose twin has to stay is taken out of
 /// `doomed`: while a sealed file is damaged, only its twin has all entries, and is to be sealed again
 /// first. The first problem is given.
-pub(super) fn remove_twins_of(
-    log: &Files,
-    doomed: &mut Vec<PrunedFile>,
-) -> Result<Option<Error>> {
+pub(super) fn remove_twins_of(log: &Files, doomed: &mut Vec<PrunedFile>) -> Result<Option<Error>> {
     let mut failed = None;
     if doomed.is_empty() {
         return Ok(failed);
