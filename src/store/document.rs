@@ -7,7 +7,7 @@
 
 use std::{
     io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     thread,
     time::Duration,
@@ -63,7 +63,7 @@ impl Document {
     }
 
     #[cfg(any(feature = "server", feature = "webhook"))]
-    pub(crate) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &std::path::Path {
         &self.path
     }
 
