@@ -110,6 +110,7 @@ impl fmt::Debug for HashKey {
 
 /// Keys as they stand in the log's directory: the only form that shows their secrets.
 pub(crate) mod stored_keys {
+    use data_encoding::HEXLOWER_PERMISSIVE;
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
     use super::HashKey;
@@ -122,15 +123,9 @@ pub(crate) mod stored_keys {
     }
 
     pub(crate) fn serialize<S: Serializer>(keys: &[HashKey], to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(keys.iter().map(|key| {
-            Stored {
-                name: key.name.clone(),
-                secret: key
-                    .secret
-                    .iter()
-                    .map(|byte| format!("{byte:02x}"))
-                    .collect(),
-            }
+        to.collect_seq(keys.iter().map(|key| Stored {
+            name: key.name.clone(),
+            secret: HEXLOWER_PERMISSIVE.encode(&key.secret),
         }))
     }
 
@@ -139,20 +134,13 @@ pub(crate) mod stored_keys {
     ) -> Result<Vec<HashKey>, D::Error> {
         let stored: Vec<Stored> = Vec::deserialize(from)?;
         let keys = stored.iter().map(|Stored { name, secret }| {
-            let secret = from_hex(secret).ok_or("the secret is not pairs of hexadecimal digits");
-            secret
-                .map_err(str::to_owned)
+            HEXLOWER_PERMISSIVE
+                .decode(secret.as_bytes())
+                .map_err(|_| "the secret is not pairs of hexadecimal digits".to_owned())
                 .and_then(|secret| HashKey::new(name, &secret).map_err(|error| error.to_string()))
                 .map_err(|problem| D::Error::custom(format!("its key {name:?}: {problem}")))
         });
         keys.collect()
-    }
-
-    fn from_hex(text: &str) -> Option<Vec<u8>> {
-        let digit = |byte: u8| char::from(byte).to_digit(16);
-        let (pairs, rest) = text.as_bytes().as_chunks();
-        let byte = |[high, low]: &[u8; 2]| u8::try_from(digit(*high)? << 4 | digit(*low)?).ok();
-        rest.is_empty().then(|| pairs.iter().map(byte).collect())?
     }
 }
 

@@ -6,8 +6,6 @@
 //! gives a strong `ETag`. What it holds never changes: if a stored file is gone or shorter when it
 //! is read, reading fails and gives no other bytes.
 
-#[cfg(any(feature = "server", test))]
-use std::fmt::Write as _;
 use std::{
     fmt,
     io::{self, Read},
@@ -15,6 +13,8 @@ use std::{
     sync::Arc,
 };
 
+#[cfg(any(feature = "server", test))]
+use data_encoding::HEXLOWER;
 #[cfg(any(feature = "server", test))]
 use sha2::{Digest, Sha256};
 
@@ -140,13 +140,7 @@ fn etag(pieces: &[Piece]) -> String {
             }
         }
     }
-    hash.finalize()
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            // Writing to a String can't fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    HEXLOWER.encode(&hash.finalize())
 }
 
 /// A whole file made of pieces.

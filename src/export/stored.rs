@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use data_encoding::HEXLOWER;
+
 use super::pieces::Stored;
 use crate::{
     error::{Error, Result},
@@ -31,13 +33,9 @@ impl StoredSealed {
             files: Arc::clone(files),
             stem: index.stem.clone(),
             len: index.packed_len,
-            sha256: hex(&index.sha256),
+            sha256: HEXLOWER.encode(&index.sha256),
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Stored for StoredSealed {

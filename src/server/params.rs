@@ -1,6 +1,8 @@
 //! Parameters of a query string, read strictly: what can't be decoded is an error and not something
 //! else.
 
+use percent_encoding::percent_decode_str;
+
 use crate::error::{Error, Result};
 
 /// The longest query string.
@@ -34,24 +36,14 @@ pub(super) fn take(params: &mut Vec<(String, String)>, name: &str) -> Result<Opt
 }
 
 fn decode(text: &str) -> Option<String> {
-    let mut bytes = text.bytes();
-    let mut decoded = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        decoded.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let mut digit = || {
-                    bytes
-                        .next()
-                        .and_then(|digit| char::from(digit).to_digit(16))
-                };
-                let (high, low) = (digit()?, digit()?);
-                (high << 4 | low) as u8
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(decoded).ok()
+    let text = text.replace('+', " ");
+    // The crate leaves a `%` without its digits as it is.
+    let encoded = text.split('%').skip(1).all(|after| {
+        let digits = after.as_bytes().first_chunk::<2>();
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    });
+    let decoded = percent_decode_str(&text).decode_utf8();
+    encoded.then(|| decoded.ok().map(Into::into))?
 }
 
 #[cfg(test)]

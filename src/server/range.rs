@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use axum::http::{HeaderMap, HeaderName, header};
+use http_range_header::parse_range_header;
 
 /// What of a file is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,34 +51,15 @@ pub(super) fn if_range(headers: &HeaderMap) -> Option<&str> {
         .filter(|tag| tag.starts_with('"'))
 }
 
+/// A range that isn't one in bytes, or one of several, is ignored.
 fn parse(range: &str, len: u64) -> Wanted {
-    let Some((unit, range)) = range.split_once('=') else {
-        return Wanted::Whole;
+    let one = match parse_range_header(range) {
+        Ok(ranges) if ranges.len() == 1 => ranges,
+        _ => return Wanted::Whole,
     };
-    let (true, Some((first, last))) = (
-        unit.eq_ignore_ascii_case("bytes"),
-        range.trim().split_once('-'),
-    ) else {
-        return Wanted::Whole;
-    };
-    // What isn't digits only, such as several ranges, is no range that we know: then it is ignored.
-    let number = |text: &str| match text {
-        "" => Some(None),
-        digits if digits.bytes().all(|b| b.is_ascii_digit()) => {
-            Some(Some(digits.parse().unwrap_or(u64::MAX)))
-        }
-        _ => None,
-    };
-    match (number(first), number(last)) {
-        (Some(Some(first)), Some(last)) if last.is_some_and(|last| last < first) => Wanted::Whole,
-        (Some(Some(first)), Some(_)) if first >= len => Wanted::Nothing,
-        (Some(Some(first)), Some(last)) => {
-            Wanted::Part(first..last.map_or(len, |last| len.min(last.saturating_add(1))))
-        }
-        (Some(None), Some(Some(0))) => Wanted::Nothing,
-        (Some(None), Some(Some(_))) if len == 0 => Wanted::Nothing,
-        (Some(None), Some(Some(suffix))) => Wanted::Part(len - suffix.min(len)..len),
-        _ => Wanted::Whole,
+    match one.validate(len).as_deref() {
+        Ok([part]) => Wanted::Part(*part.start()..part.end() + 1),
+        _ => Wanted::Nothing,
     }
 }
 

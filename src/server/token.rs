@@ -13,6 +13,7 @@ use std::{
 };
 
 use axum::http::request::Parts;
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -28,7 +29,6 @@ use crate::{
 };
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 const SECRET_LEN: usize = 43;
 
 /// A token as it can be shown: everything but its text.
@@ -123,11 +123,11 @@ impl TokenStore {
             })
         };
         random(&mut secret)?;
-        let secret = base64url(&secret);
+        let secret = BASE64URL_NOPAD.encode(&secret);
         self.change(|tokens| {
             loop {
                 random(&mut id)?;
-                let id = hex(&id);
+                let id = HEXLOWER.encode(&id);
                 if tokens.tokens.iter().any(|token| token.info.id == id) {
                     continue;
                 }
@@ -143,7 +143,7 @@ impl TokenStore {
                 let text = format!("ta_{}_{secret}", info.id);
                 tokens.tokens.push(Stored {
                     info: info.clone(),
-                    sha256: hex(&Sha256::digest(&secret)),
+                    sha256: HEXLOWER.encode(&Sha256::digest(&secret)),
                 });
                 return Ok((info, text));
             }
@@ -187,7 +187,7 @@ impl TokenStore {
         if id.len() != 8 || secret.len() != SECRET_LEN {
             return Ok(None);
         }
-        let hash = hex(&Sha256::digest(secret));
+        let hash = HEXLOWER.encode(&Sha256::digest(secret));
         let tokens = self.current()?;
         let Some(stored) = tokens.tokens.iter().find(|token| token.info.id == id) else {
             return Ok(None);
@@ -258,25 +258,6 @@ impl Authorizer for TokenStore {
             }
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// RFC 4648, section 5, without padding.
-fn base64url(bytes: &[u8]) -> String {
-    let digit =
-        |number: u32, place: u32| char::from(ALPHABET[(number >> (6 * place) & 63) as usize]);
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let number = chunk
-            .iter()
-            .fold(0, |number, byte| number << 8 | u32::from(*byte))
-            << (8 * (3 - chunk.len()));
-        text.extend((0..=chunk.len() as u32).map(|n| digit(number, 3 - n)));
-    }
-    text
 }
 
 #[cfg(test)]

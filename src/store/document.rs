@@ -7,7 +7,7 @@
 
 use std::{
     io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     thread,
     time::Duration,
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{
     fs::{self, Fs, FsLock, OsFs},
     layout::Layout,
+    tmp,
 };
 use crate::error::{Error, Result};
 
@@ -62,7 +63,7 @@ impl Document {
     }
 
     #[cfg(any(feature = "server", feature = "webhook"))]
-    pub(crate) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &std::path::Path {
         &self.path
     }
 
@@ -122,8 +123,7 @@ impl Document {
         })
         .expect("texts, numbers and lists are always JSON");
         text.push(b'\n');
-        self.replace(&text, true)
-            .map_err(Error::io("write", &self.path))?;
+        tmp::replace(&*self.fs, &self.path, &text, true).map_err(Error::io("write", &self.path))?;
         Ok(result)
     }
 
@@ -150,8 +150,7 @@ impl Document {
     /// Replaces it, for who holds its lock; durable on return if `sync`.
     #[cfg(feature = "webhook")]
     pub(crate) fn write(&self, text: &[u8], sync: bool) -> Result<()> {
-        self.replace(text, sync)
-            .map_err(Error::io("write", &self.path))
+        tmp::replace(&*self.fs, &self.path, text, sync).map_err(Error::io("write", &self.path))
     }
 
     fn take_lock(&self) -> Result<Box<dyn FsLock>> {
@@ -168,21 +167,5 @@ impl Document {
             thread::sleep(PAUSE);
             waited += PAUSE;
         }
-    }
-
-    fn replace(&self, text: &[u8], sync: bool) -> io::Result<()> {
-        let (fs, tmp) = (&*self.fs, self.path.with_extension("json.tmp"));
-        // What a dead process left is not written to: another may have it open.
-        fs::remove_if_there(fs, &tmp)?;
-        let file = fs.create_new(&tmp)?;
-        fs::append_all(&*file, text)?;
-        if sync {
-            file.sync()?;
-        }
-        fs.rename(&tmp, &self.path)?;
-        if sync {
-            fs.sync_dir(self.path.parent().unwrap_or(Path::new(".")))?;
-        }
-        Ok(())
     }
 }

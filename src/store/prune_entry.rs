@@ -1,5 +1,7 @@
 //! The entry that says what pruning removes.
 
+use data_encoding::HEXLOWER;
+
 use super::{
     removed,
     retention::{PrunedFile, Retention},
@@ -61,7 +63,7 @@ fn render(source: &Source, retention: &Retention, files: &[PrunedFile], names: u
                 "lines": file.lines,
                 "first_seq": file.seqs.map(|(first, _)| first),
                 "last_seq": file.seqs.map(|(_, last)| last),
-                "sha256": file.sha256.map(hex),
+                "sha256": file.sha256.map(|sum| HEXLOWER.encode(&sum)),
             };
             if file.undelivered.len() <= names {
                 about.add("undelivered", &file.undelivered);
@@ -80,8 +82,4 @@ fn render(source: &Source, retention: &Retention, files: &[PrunedFile], names: u
     .detail("retention_days", retention.days)
     .detail("files", list)
     .render(source)
-}
-
-pub(super) fn hex(bytes: [u8; 32]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

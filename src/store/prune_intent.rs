@@ -21,14 +21,12 @@
 //! Where even overwriting takes room, as on btrfs, the write can fail: then nothing is removed.
 //! The file is used under the lock of pruning.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::PathBuf};
 
 use super::{
     fs::{self, Fs},
     layout::Layout,
+    tmp,
 };
 use crate::error::{Error, Result};
 
@@ -56,31 +54,15 @@ impl<'a> Intents<'a> {
         if self.is_whole().map_err(Error::io("look at", &self.path))? {
             return Ok(());
         }
-        self.create().map_err(Error::io("create", &self.path))
+        // Written, not only allocated: blocks that were never written take room when they are.
+        tmp::replace(self.fs, &self.path, &vec![0; SLOT * SLOTS], true)
+            .map_err(Error::io("create", &self.path))
     }
 
     /// Whether the file is there, as long as it was made.
     fn is_whole(&self) -> io::Result<bool> {
         let found = self.fs.identity(&self.path)?;
         Ok(found.is_some_and(|found| found.len == (SLOT * SLOTS) as u64))
-    }
-
-    fn create(&self) -> io::Result<()> {
-        let tmp = self.path.with_extension("tmp");
-        // What a dead process left.
-        fs::remove_if_there(self.fs, &tmp)?;
-        let written = self.fs.create_new(&tmp).and_then(|file| {
-            // Written, not only allocated: blocks that were never written take room when they are.
-            fs::append_all(&*file, &vec![0; SLOT * SLOTS])?;
-            file.sync()?;
-            self.fs.rename(&tmp, &self.path)
-        });
-        if written.is_err() {
-            let _ = self.fs.remove_file(&tmp);
-        }
-        written?;
-        let dir = self.path.parent().unwrap_or(Path::new("."));
-        self.fs.sync_dir(dir)
     }
 
     /// The entries that the log doesn't have yet.

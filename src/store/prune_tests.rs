@@ -3,6 +3,7 @@
 
 use std::{io, time::Duration};
 
+use data_encoding::HEXLOWER;
 use serde_json::json;
 
 use super::*;
@@ -15,7 +16,6 @@ use crate::{
         fs::Fs,
         gzip::Level,
         layout::{INDEX, Layout, SEALED},
-        prune_entry::hex,
         retention::MICROS_PER_DAY,
         samples,
         seal::seal,
@@ -255,7 +255,7 @@ fn what_is_not_ours_is_never_touched() {
 #[test]
 fn what_goes_is_in_the_log_first_with_its_hash() {
     let mut rig = rig();
-    let sha256 = hex(rig.pruner.files.index(&rig.stems[0]).unwrap().sha256);
+    let sha256 = HEXLOWER.encode(&rig.pruner.files.index(&rig.stems[0]).unwrap().sha256);
     rig.fs.fail(|_, op| {
         let fails = op.what == "remove_file" && op.path.starts_with("/log/sealed");
         fails.then(|| io::ErrorKind::PermissionDenied.into())

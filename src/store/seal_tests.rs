@@ -75,11 +75,7 @@ fn gzip_and_we_read_what_was_sealed() {
         .output()
         .unwrap()
         .stdout;
-    let hex: String = index
-        .sha256
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hex = data_encoding::HEXLOWER.encode(&index.sha256);
     assert!(sum.starts_with(hex.as_bytes()));
     assert_eq!(
         verify_sealed(&OsFs, &layout, &stem, &mut |_, _| Ok(false)).unwrap(),

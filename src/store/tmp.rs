@@ -104,3 +104,27 @@ pub(super) fn sync_dirs(fs: &dyn Fs, dirs: &[&Path]) -> Result<()> {
     dirs.iter()
         .try_for_each(|dir| fs.sync_dir(dir).map_err(Error::io("sync", dir)))
 }
+
+/// Gives a small file a new content, whole or not at all; durable on return if `sync`. Whoever
+/// calls this holds a lock, because the new content has the name `<path>.tmp` until it is whole.
+pub(super) fn replace(fs: &dyn Fs, path: &Path, content: &[u8], sync: bool) -> io::Result<()> {
+    let mut tmp = path.as_os_str().to_owned();
+    tmp.push(".tmp");
+    let tmp = Path::new(&tmp);
+    // What a dead process left is not written to: another may have it open.
+    fs::remove_if_there(fs, tmp)?;
+    let write = || {
+        let file = fs.create_new(tmp)?;
+        fs::append_all(&*file, content)?;
+        if sync {
+            file.sync()?;
+        }
+        fs.rename(tmp, path)
+    };
+    // A half-made file takes room on a disk that may be full.
+    write().inspect_err(|_| drop(fs.remove_file(tmp)))?;
+    if sync {
+        fs.sync_dir(path.parent().unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
+}

@@ -14,6 +14,7 @@
 //! - A key that an object has already replaces its value; both would be written there.
 //! - Strings are copied and scanned in one go, sixteen bytes at a time; they are most of an entry.
 
+mod compound;
 mod keys;
 mod tree;
 mod value;

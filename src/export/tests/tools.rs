@@ -18,10 +18,7 @@ use crate::export::pieces::Download;
 pub(super) type Listing = Vec<(String, u64, String)>;
 
 pub(super) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect()
+    data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
 pub(super) fn listing<'a>(entries: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Listing {
