@@ -84,7 +84,11 @@ impl Document {
                 Ok(document) if document.version == 1 => Ok(document.content),
                 Ok(document) => Err(Error::damaged(
                     &self.path,
-                    format!("its version is {} and not 1", document.version),
+                    format!(
+                        "it has version {}, and this version of tracing-audit reads version \
+                        1",
+                        document.version
+                    ),
                 )),
                 Err(e) => Err(Error::damaged(&self.path, e.to_string())),
             },
@@ -127,7 +131,7 @@ impl Document {
         Ok(result)
     }
 
-    /// What it says, while nobody changes it.
+    /// Reads the document under its lock, so that no process changes it meanwhile.
     #[cfg(feature = "webhook")]
     pub(crate) fn look<T: DeserializeOwned + Default, R>(
         &self,
@@ -147,7 +151,7 @@ impl Document {
         .expect("texts, numbers and lists are always JSON")
     }
 
-    /// Replaces it, for who holds its lock; durable on return if `sync`.
+    /// Replaces the document; the caller holds its lock. Durable on return if `sync`.
     #[cfg(feature = "webhook")]
     pub(crate) fn write(&self, text: &[u8], sync: bool) -> Result<()> {
         self.replace(text, sync)
@@ -172,7 +176,8 @@ impl Document {
 
     fn replace(&self, text: &[u8], sync: bool) -> io::Result<()> {
         let (fs, tmp) = (&*self.fs, self.path.with_extension("json.tmp"));
-        // What a dead process left is not written to: another may have it open.
+        // A file that a dead process left is not written to, because another process may have it
+        // open.
         fs::remove_if_there(fs, &tmp)?;
         let file = fs.create_new(&tmp)?;
         fs::append_all(&*file, text)?;

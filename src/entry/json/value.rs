@@ -35,8 +35,8 @@ impl ser::Error for Failed {
 pub(super) const JSON_NUMBER: &str = "$serde_json::private::Number";
 const JSON_RAW: &str = "$serde_json::private::RawValue";
 
-/// How deep lists and objects nest in one value. What readers parse is 128 deep at most, with the
-/// entry and what a request puts around it.
+/// How deep lists and objects nest in one value. Readers parse JSON that is 128 deep at most, with
+/// the entry and what a request puts around it.
 const DEEPEST: u8 = 100;
 
 /// What stands in the place of a list or an object that is too deep inside others.
@@ -361,7 +361,7 @@ pub(super) struct Compound<'a> {
     out: &'a mut Buffer,
     /// Those of each element or field.
     bounds: Bounds,
-    /// Where in the buffer none begins any more.
+    /// Where in the buffer no further one begins.
     end: usize,
     /// Where the notes of its keys begin.
     keys: usize,
