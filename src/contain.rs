@@ -22,7 +22,7 @@ pub(crate) fn contain(run: impl FnOnce()) -> bool {
 /// Says that events are lost, on standard error and to `tracing`: an application without a log need
 /// not have a subscriber either.
 pub(crate) fn alarm(text: &str) {
-    // Nobody may be there to read it.
+    // Standard error may be closed.
     let _ = writeln!(io::stderr(), "tracing-audit: {text}");
     contain(|| tracing::error!(target: "tracing_audit", "{text}"));
 }

@@ -42,7 +42,8 @@ pub enum Error {
     },
     /// The directory was written by another version of this crate. Open it with that version, or
     /// give another directory.
-    #[error("{} has format version {found:?}, this version reads and writes {expected:?}", path.display())]
+    #[error("{} has format version {found:?}, but this version of tracing-audit reads and writes \
+        {expected:?}", path.display())]
     Version {
         /// The file that names the version.
         path: PathBuf,
@@ -126,7 +127,7 @@ impl Error {
         }
     }
 
-    /// What it says about a file, without the file's path: that tells a reader where the log lies.
+    /// The error without the file's path, which would show a client where the log lies.
     pub(crate) fn without_path(&self) -> String {
         match self {
             Self::Damaged { what, .. } => format!("it is damaged: {what}"),

@@ -63,7 +63,7 @@ use stores::Stores;
 /// doesn't keep others from recovering what the parent left.
 ///
 /// - A log that was closed before the fork is closed in the child too.
-/// - Where the child can't open a stream, because it may not write to the directory any more or has
+/// - Where the child can't open a stream, because it may no longer write to the directory or has
 ///   another root, its events are not recorded, which is counted
 ///   ([`Counters::refused`](crate::health::Counters::refused)), reported
 ///   ([`on_problem`](AuditLogBuilder::on_problem)) and tried again once a second. So open the log
@@ -83,7 +83,7 @@ pub struct AuditLog {
 struct Owner {
     stores: Arc<Stores>,
     intake: Arc<Intake>,
-    /// Those that the application gave; else they are in the directory.
+    /// The keys that the application gave; otherwise they are in the directory.
     hash_keys: Option<Vec<HashKey>>,
 }
 
@@ -105,7 +105,7 @@ impl AuditLog {
     /// Streams of running processes are left alone.
     ///
     /// [`open`](AuditLogBuilder::open) does the same for a process that goes on with the log, in its
-    /// own time; this is for a directory that nobody opens again soon.
+    /// own time; this is for a directory that no application opens again soon.
     ///
     /// ```
     /// # let log = tracing_audit::AuditLog::for_tests();
@@ -119,7 +119,7 @@ impl AuditLog {
     /// # Errors
     ///
     /// [`Error::Io`] if there is no log in the directory, or if it can't be listed or written;
-    /// [`Error::Version`] if another version wrote it. What fails in one stream is among the
+    /// [`Error::Version`] if another version wrote it. A failure in one stream is among the
     /// [`problems`](RecoveredStream::problems) of that stream.
     pub fn recover(dir: impl AsRef<Path>, done: impl FnMut(RecoveredStream)) -> Result<()> {
         recover_all(dir.as_ref(), done)
@@ -267,7 +267,7 @@ impl AuditLog {
         let record = OwnEntry::new(
             "audit.hash_key.rotated",
             Severity::Warning,
-            "Values are hashed with another key",
+            "The key that hashes values was rotated",
         );
         self.store()?.record(&record.detail("key", name))
     }

@@ -1,4 +1,4 @@
-//! What an [`AuditReader`] returns: pages, followers, downloads, and the report of a check.
+//! The results of an [`AuditReader`]: pages, followers, downloads, and the report of a check.
 //!
 //! | question | answer |
 //! |---|---|

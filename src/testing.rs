@@ -217,7 +217,7 @@ impl fmt::Debug for Opened {
 impl Drop for Opened {
     fn drop(&mut self) {
         // Other handles of the log may be alive, which must not write into a directory that is
-        // gone. What can't be written is of no use any more.
+        // gone. Events that can't be written are no longer of use.
         let _ = self.log.close();
     }
 }

@@ -90,7 +90,7 @@ fn callers_faster_than_the_disk_fill_the_journal_and_no_more() {
                     assert!(audit!("load.made", n, body = body).is_recorded());
                 }
             });
-            assert!(log.counters().records > 0);
+            assert!(log.counters().entries > 0);
         },
     );
     if let Some(peak) = peak {

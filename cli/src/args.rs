@@ -21,11 +21,11 @@ pub(super) use webhook::{
 };
 
 const AFTER: &str = "\
-Every flag can also be given as a variable, --start-date as TRACING_AUDIT_START_DATE, or in a TOML file named with --config:
+Every flag can also be given as an environment variable (--start-date as TRACING_AUDIT_START_DATE) or in a TOML file named with --config:
   dir = \"/var/lib/billing/audit\"
   [query]
   limit = 50
-A flag is stronger than a variable, and that is stronger than the file.
+A flag overrides a variable, and a variable overrides the file.
 
 Exit codes: 0 all is well, 1 a problem was found, 2 the command can't be understood.
 
@@ -40,7 +40,7 @@ Examples:
 #[derive(Debug, Parser)]
 #[command(name = "tracing-audit", version, after_help = AFTER, max_term_width = 110, disable_help_subcommand = true)]
 pub(super) struct Cli {
-    /// Take flags' values from this TOML file
+    /// Read the values of flags from this TOML file
     // Read before all others, see `config`.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,

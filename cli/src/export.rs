@@ -35,7 +35,11 @@ pub(super) fn run(args: &ExportArgs) -> Result<Outcome, Failure> {
     let to_stdout = args.output.as_os_str() == "-";
     let format = args.format.unwrap_or_else(|| format_of(&args.output));
     if to_stdout && format != ExportFormat::Ndjson && io::stdout().is_terminal() {
-        return Err(Failure::Usage("--output: a packed file is nothing for a terminal; give a file, or lead stdout into one".into()));
+        return Err(Failure::Usage(
+            "--output: a compressed file can't be shown on a terminal; give \
+            a file, or redirect stdout"
+                .into(),
+        ));
     }
     let reader = AuditReader::open(&args.dir.dir)?;
     let stop = Stop::on_signal();

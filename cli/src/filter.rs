@@ -15,7 +15,7 @@ pub(super) struct FilterArgs {
     /// To the end of this UTC day, or before this RFC 3339 instant
     #[arg(long, value_name = "DATE")]
     end_date: Option<String>,
-    /// This event type, or all below it (auth.*); can be repeated
+    /// This event type, or all below it (auth.*); repeatable
     #[arg(long, value_name = "TYPE")]
     event_type: Vec<String>,
     /// This category, the event type's first part unless the application says otherwise
@@ -24,16 +24,16 @@ pub(super) struct FilterArgs {
     /// This action, the event type's last part unless the application says otherwise
     #[arg(long)]
     action: Option<String>,
-    /// The id or the name of who did it
+    /// The id or the name of the actor, who did it
     #[arg(long, value_name = "ID|NAME")]
     actor: Option<String>,
-    /// The id or the name of what it was done to
+    /// The id or the name of the resource, to which it was done
     #[arg(long, value_name = "ID|NAME")]
     resource: Option<String>,
     /// This tenant
     #[arg(long, value_name = "ID")]
     tenant_id: Option<String>,
-    /// info, warning, error or critical; can be repeated
+    /// info, warning, error or critical; repeatable
     #[arg(long)]
     severity: Vec<String>,
     /// success, failure or unknown
@@ -42,7 +42,7 @@ pub(super) struct FilterArgs {
     /// The application that recorded it
     #[arg(long)]
     source: Option<String>,
-    /// The address it came from
+    /// The IP address that it came from
     #[arg(long, value_name = "ADDRESS")]
     ip_address: Option<String>,
     /// This session
@@ -54,7 +54,7 @@ pub(super) struct FilterArgs {
     /// This text, in any case, in event type, actor, resource or description
     #[arg(long, value_name = "TEXT")]
     q: Option<String>,
-    /// This value in the details, as in mode=full or order.id=17; can be repeated
+    /// This value in the details, as in mode=full or order.id=17; repeatable
     #[arg(long, value_name = "PATH=VALUE")]
     details: Vec<String>,
 }

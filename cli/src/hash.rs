@@ -14,7 +14,7 @@ pub(super) fn run(args: &HashArgs) -> Result<Outcome, Failure> {
     let keys = AuditReader::open(&args.dir.dir)?.hash_keys()?;
     if keys.is_empty() {
         return Err(Failure::failed(
-            "there are no keys in this directory: no application hashed anything with one of its keys",
+            "this directory has no keys: no application has hashed a value with a key of this log",
         ));
     }
     let value = match &args.value {
@@ -39,7 +39,7 @@ pub(super) fn run_key(args: &HashKeyArgs) -> Result<Outcome, Failure> {
             })?;
             writeln!(
                 out,
-                "values are hashed with the key {name}, by each application from its next start on"
+                "each application hashes values with the key {name} from its next start on"
             )?;
         }
         HashKeyCommand::List { .. } => {

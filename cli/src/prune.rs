@@ -26,7 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) fn run(args: &PruneArgs) -> Result<Outcome, Failure> {
     if args.retention_days.is_none() && args.max_bytes.is_none() && args.min_free_bytes.is_none() {
         return Err(Failure::Usage(
-            "say which files to remove: --retention-days, --max-bytes or --min-free-bytes".into(),
+            "nothing says which files to remove; give --retention-days, --max-bytes or \
+             --min-free-bytes"
+                .into(),
         ));
     }
     let mut retention = args
@@ -133,7 +135,7 @@ fn show(files: &[PrunedFile], held: u64, verb: &str) -> io::Result<()> {
     if held > 0 {
         writeln!(
             out,
-            "{} more would be, but a hold keeps them; see `tracing-audit hold list`",
+            "holds keep {} that would be removed as well; see `tracing-audit hold list`",
             count(held, "file")
         )?;
     }

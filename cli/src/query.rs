@@ -106,7 +106,8 @@ fn note_rest(page: &Page, format: Format) {
         _ if page.entries.is_empty() && format == Format::Table => warn("no entries match"),
         Some(cursor) if format != Format::Json => {
             warn(&format!(
-                "there may be more: these are the first {}; go on with --cursor {cursor}, or raise --limit",
+                "there may be more: these are the first {}; continue with --cursor {cursor}, or \
+                 raise --limit",
                 page.entries.len()
             ));
         }

@@ -29,7 +29,9 @@ pub(super) fn run(args: &TailArgs) -> Result<Outcome, Failure> {
     let format = output::format(args.format);
     if format == Format::Json {
         return Err(Failure::Usage(
-            "--format: a document would never end; use ndjson".into(),
+            "--format: tail never ends, so its output can't be one JSON document; use \
+             ndjson"
+                .into(),
         ));
     }
     let reader = AuditReader::open(&args.dir.dir)?;

@@ -43,7 +43,7 @@ pub(super) fn run(args: &TokenArgs) -> Result<Outcome, Failure> {
             writeln!(out, "{text}")?;
             out.flush()?;
             warn(&format!(
-                "This is the token {} ({}). It is shown only now; the log keeps no more than its hash.",
+                "This is the token {} ({}). It is shown only now; the log keeps only its hash.",
                 info.id, info.scope
             ));
         }

@@ -109,7 +109,7 @@ fn add(out: &mut impl io::Write, add: &AddArgs) -> Result<(), Failure> {
         Some(secret) => show_secret(out, &name, &secret)?,
         None => writeln!(out, "the webhook {} is added", escaped(&name))?,
     }
-    warn("It is told of what is recorded from now on.");
+    warn("It gets the entries that are recorded from now on.");
     Ok(())
 }
 
@@ -152,12 +152,15 @@ fn replay(out: &mut impl io::Write, args: &ReplayArgs) -> Result<(), Failure> {
         (false, false) => Replay::entries(parameters),
         (true, false) => {
             return Err(Failure::Usage(
-                "--dead-letters: these are all dead letters; leave out the filters".to_owned(),
+                "--dead-letters: filters can't choose among dead letters; leave out the \
+                 filters"
+                    .to_owned(),
             ));
         }
         (false, true) => {
             return Err(Failure::Usage(
-                "say which entries to send again: --dead-letters, or filters such as --start-date"
+                "nothing says which entries to send again; give --dead-letters, or filters such \
+                 as --start-date"
                     .to_owned(),
             ));
         }

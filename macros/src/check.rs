@@ -207,7 +207,7 @@ pub(crate) fn conflict(field: &Field, in_the_way: &InTheWay, fields: &[Field]) -
         ),
         InTheWay::Part(first) => {
             format!(
-                "`{path}` is the whole of what `{}` above is a part of; give either the whole or its parts",
+                "`{}` above is a part of `{path}`; give either the whole or its parts",
                 name(first)
             )
         }

@@ -303,7 +303,7 @@ mod tests {
             (
                 "actor.id = 2, actor = a",
                 "actor",
-                "`actor` is the whole of what `actor.id` above is a part of; give either the whole or its parts",
+                "`actor.id` above is a part of `actor`; give either the whole or its parts",
             ),
             (
                 "tenant_id = 1 session_id = 2",

@@ -284,7 +284,7 @@ fn slots() {
         (
             "actor.id = 1, actor = a",
             "actor",
-            "`actor` is the whole of what `actor.id` above is a part of; give either the whole or its parts",
+            "`actor.id` above is a part of `actor`; give either the whole or its parts",
         ),
         (
             "order = o, order.id = 1",
@@ -294,7 +294,7 @@ fn slots() {
         (
             "order.id = 1, order",
             "order",
-            "`order` is the whole of what `order.id` above is a part of; give either the whole or its parts",
+            "`order.id` above is a part of `order`; give either the whole or its parts",
         ),
         (
             "details = d, mode = 1",

@@ -1,9 +1,8 @@
 //! What `#[audited]` expands to: values that outlive their arguments, the end of a body however it
 //! ends, and the error it ended with.
 //!
-//! What always holds: a body that was begun has one end. What it returned is recorded, or the
-//! [`Ending`] is dropped without having been told so, which is a panic or a future that nobody
-//! polls any more.
+//! What always holds: a body that was begun has one end. Its result is recorded, or the [`Ending`]
+//! is dropped without a result, which means a panic or a future that was dropped.
 
 use std::{
     error::Error,
@@ -80,8 +79,8 @@ pub fn never<R>() -> R {
     unreachable!("it stands behind `if false`")
 }
 
-/// A body that has begun. `failed` is told the reason and the milliseconds if it does not return,
-/// or if a value of its end panics.
+/// A body that has begun. `failed` gets the reason and the milliseconds if it does not return, or
+/// if a value of its end panics.
 #[derive(Debug)]
 pub struct Ending<F: Fn(&'static str, u64)> {
     began: Instant,

@@ -59,7 +59,8 @@ fn record_as(site: &'static Site, event_type: &str, write: &dyn Fn(&mut Writer<'
             }
         }
     }
-    // A closed log is let go of: its journal's memory should not outlive it on every thread.
+    // A closed log is dropped from the cache: its journal's memory should not outlive the log on
+    // every thread.
     if !is_refused {
         scratch.intake = intake.or(scratch.intake);
     }

@@ -61,8 +61,8 @@ impl Header {
     }
 }
 
-/// The pieces between the commas of all headers of a name, from the right. What is no text is no
-/// piece of its neighbours either.
+/// The pieces between the commas of all headers of a name, from the right. A piece that isn't text
+/// is empty.
 fn pieces<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = &'a str> {
     let lines: Vec<_> = headers.get_all(name).iter().collect();
     let piece = |bytes: &'a [u8]| std::str::from_utf8(bytes).unwrap_or_default().trim();

@@ -164,7 +164,7 @@ pub(super) fn look(look: &mut dyn FnMut(Outwards<'_>)) {
     }
 }
 
-/// Adds what the contexts in force say, where nobody asks the spans.
+/// Adds the values of the contexts in force, when the spans are not asked.
 pub(super) fn gather(into: &mut Inherited) {
     look(&mut |contexts| contexts.add_to(into));
 }

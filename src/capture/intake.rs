@@ -63,7 +63,7 @@ impl Journal {
     }
 }
 
-/// What the log does for an intake that can't put an event into the journal it knows.
+/// How the log helps an intake that can't put an event into its journal.
 pub(crate) trait Journals: Send + Sync {
     /// The journal of this process, a child by `fork` of the one that opened the log. Where there
     /// is none, that the event is not recorded is counted and reported.

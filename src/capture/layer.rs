@@ -320,7 +320,7 @@ impl<S> Filter<S> for AuditFilter {
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        // Inside a `reload::Layer`, nobody knows that this is the hint of one layer only, and it
+        // Inside a `reload::Layer`, the hint no longer counts as that of one layer only, and it
         // would hold for all of them.
         let is_seen = self.is_seen.load(Relaxed);
         is_seen.then(|| self.spans.max(LevelFilter::INFO))
@@ -388,7 +388,8 @@ where
         let metadata = event.metadata();
         let is_audit = metadata.target() == TARGET;
         if is_audit && metadata.name() == MIRRORED {
-            // Whoever mirrors it watches, once all layers have had it.
+            // `mirror` learns here that this log has the event, and checks the rest once all layers
+            // have had it.
             return mirror::seen_by(&self.intake, |into| {
                 match self.dispatch.get().and_then(WeakDispatch::upgrade) {
                     Some(dispatch) => self.gather(&dispatch, into),

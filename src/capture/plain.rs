@@ -1,9 +1,9 @@
 //! Ordinary `tracing` events with target `audit`:
 //! `tracing::info!(target: "audit", event_type = "user.created", actor.id = 7, "…")`.
 //!
-//! Their fields mean what they mean in `audit!`. What `audit!` would reject at compile time can't
-//! be rejected here: an event whose type is missing, malformed or the log's own is recorded as
-//! `tracing.event`, with all it said under `details`.
+//! Their fields mean what they mean in `audit!`. Fields that `audit!` would reject at compile time
+//! can't be rejected here: an event whose type is missing, malformed or the log's own is recorded
+//! as `tracing.event`, with all it said under `details`.
 //!
 //! Any crate in the program can write them: the entry shows that it came this way, and a log can
 //! take those of some modules only.
@@ -136,10 +136,10 @@ impl PlainFields {
         }
     }
 
-    /// Takes what the event says of itself. What it must not say becomes a detail.
+    /// Takes the event's own fields. A field that it must not set becomes a detail.
     fn take_declared(&mut self, level: Severity) -> Declared {
         let event_type = match self.take_text(&EVENT_TYPE) {
-            // Those of the log itself are not for others to write.
+            // Only the log itself writes events of these types.
             Some(text) if is_free(&text) => text,
             wrong => {
                 if let Some(wrong) = wrong {

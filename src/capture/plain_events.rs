@@ -20,7 +20,7 @@ impl PlainEvents {
         Self::From(modules.collect())
     }
 
-    /// A path that can be that of no module would take nothing, and nobody would notice.
+    /// A path that no module can have would take nothing, without anyone noticing.
     pub(crate) fn check(&self) -> Result<()> {
         let Self::From(modules) = self else {
             return Ok(());

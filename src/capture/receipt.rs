@@ -87,8 +87,8 @@ impl From<NotTaken> for NotDurable {
     }
 }
 
-/// An event's place, for who may wait for it: in a child by `fork` the writer is not there, and its
-/// locks may be held for ever.
+/// An event's place, for callers that may wait for it: in a child by `fork` the writer is not
+/// there, and its locks may be held for ever.
 fn to_wait_for(taken: Taken) -> Result<(u64, &'static Durability), NotDurable> {
     let (position, durability) = taken?;
     if durability.is_of_this_process() {

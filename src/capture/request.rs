@@ -192,8 +192,8 @@ impl Settings {
         told.or_else(among).map(|address| address.to_canonical())
     }
 
-    /// Goes back from the peer through the proxies, as far as each is trusted. What can't be read
-    /// ends the way: whoever comes before it is unknown.
+    /// Goes back from the peer through the proxies, as far as each is trusted. An address that
+    /// can't be read ends the way: the addresses before it are unknown.
     fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer;
         for hop in self.forwarded.hops(headers) {

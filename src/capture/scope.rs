@@ -50,7 +50,7 @@ use crate::{
 /// | 1 | the event itself | the fields of the `audit!` call; `None` says nothing |
 /// | 2 | the innermost context or span around it | whichever was entered last, whether that is a context or a span |
 /// | 3 | the contexts and spans further out | in their order outwards; but a context from [`current`](Self::current) is complete, and what is around the place where it runs says nothing |
-/// | 4 | nobody | the field is left out; the actor is `{"type":"unknown"}` |
+/// | 4 | none of them | the field is left out; the actor is `{"type":"unknown"}` |
 ///
 /// - The actor is one unit. The source that gives its `id`, or an [`Actor`] as a whole, gives all
 ///   of it: nothing of another actor further out is added. An `id` without a type is that of a

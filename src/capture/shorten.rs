@@ -1,8 +1,8 @@
 //! Makes an entry that is too long fit: what is longest in it is cut, and it says what.
 //!
 //! The entry is written again with a limit on each of its fields, and with half that limit, until
-//! it fits. What is in a field shares its limit: short values stay whole, long ones get as much as
-//! each other. So however long one is, those beside it stay.
+//! it fits. The values in a field share its limit: short values stay whole, long ones get as much
+//! as each other. So however long one is, those beside it stay.
 //!
 //! The slow path: it may allocate.
 

@@ -12,7 +12,7 @@ use std::{
 
 use super::{denied::FieldNames, json::Key};
 
-/// A growing string of bytes. What it holds is seen through its slice.
+/// A growing string of bytes. Its content is read as a slice.
 pub struct Buffer {
     /// All of it is initialised; what counts are the first `len` bytes.
     bytes: Vec<u8>,

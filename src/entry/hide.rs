@@ -78,7 +78,7 @@ impl Hiding<'_> {
         let mut end = scan::value_end(self.out, start)?;
         let mut at = start;
         // The keys of the objects around, each before the object that it holds, and the last key
-        // of this one. What is hidden holds none.
+        // of this one. A hidden value holds none.
         let mut around: SmallVec<[Range<usize>; 16]> = SmallVec::new();
         let mut key = 0..0;
         while at < end {

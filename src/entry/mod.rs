@@ -1,4 +1,4 @@
-//! What one line of the log says: its types, their JSON, their validation.
+//! The content of one line of the log: its types, their JSON, their validation.
 //!
 //! An entry is one JSON object on one line, its fields in a fixed order and without white space, so
 //! equal entries are equal bytes and a reader can find a field without parsing the whole line.

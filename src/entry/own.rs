@@ -1,4 +1,4 @@
-//! What the log says about itself: losses, recoveries, prunings, the disk.
+//! The log's own entries: losses, recoveries, prunings, the disk.
 
 use std::borrow::Cow;
 
@@ -59,7 +59,7 @@ impl OwnEntry {
         self
     }
 
-    /// Who made the log do it; without, it is the log itself.
+    /// The caller who made the log do it; without one, the actor is the log itself.
     #[cfg(any(feature = "server", feature = "webhook"))]
     pub(crate) fn caller(mut self, caller: Caller) -> Self {
         self.caller = Some(caller);
@@ -109,7 +109,7 @@ impl OwnEntry {
             }
         }
         writer.after_actor();
-        // What the log does by itself has no outcome: it happens, or there is no entry.
+        // An act of the log itself has no outcome: it happens, or there is no entry.
         if caller.is_some() || self.failure.is_some() {
             let outcome = self.failure.as_ref().map_or("success", |_| "failure");
             writer.own_part(&OUTCOME, Parts::OUTCOME, |writer| {

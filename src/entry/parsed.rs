@@ -104,7 +104,7 @@ pub struct Entry {
 #[non_exhaustive]
 pub struct EntryActor {
     /// `user`, `service`, `system`, `api_key`, `anonymous`, a word of the application's own, or
-    /// `unknown` where nobody said who acted.
+    /// `unknown` where nothing named the actor.
     #[serde(rename = "type", default)]
     pub kind: String,
     /// The actor's id.
@@ -232,7 +232,7 @@ impl Entry {
     /// which column.
     pub fn from_slice(line: &[u8]) -> Result<Self, Error> {
         serde_json::from_slice(line)
-            .map_err(|error| Error::invalid("entry", format!("the line is no entry: {error}")))
+            .map_err(|error| Error::invalid("entry", format!("the line isn't an entry: {error}")))
     }
 }
 

@@ -208,12 +208,12 @@ impl Actor {
     }
 
     /// The system itself: a timer, a migration. It is recorded only where somebody says so; where
-    /// nobody says who acted, the type of the actor is `unknown`.
+    /// nothing names the actor, its type is `unknown`.
     pub fn system(id: impl Display) -> Self {
         Self::new("system", id)
     }
 
-    /// Whoever holds an API key, by the key's id (never the key).
+    /// The holder of an API key, by the key's id (never the key).
     pub fn api_key(id: impl Display) -> Self {
         Self::new("api_key", id)
     }
@@ -316,7 +316,7 @@ impl Outcome {
         outcome
     }
 
-    /// Nobody can tell.
+    /// The outcome is unknown.
     pub fn unknown() -> Self {
         Self::new("unknown")
     }

@@ -1,4 +1,4 @@
-//! Who writes: the source, one stream of it, and the place in that stream.
+//! The writer of an entry: the source, one stream of it, and the entry's number in that stream.
 
 use std::{fmt, str::FromStr};
 

@@ -1,11 +1,11 @@
-//! What one file of the log has in a range of time, as parts of a deflate stream.
+//! The lines that one file of the log has in a range of time, as parts of a deflate stream.
 //!
-//! Blocks of a sealed file that lie wholly inside are copied unread; those that lie partly inside
+//! Blocks of a sealed file that lie wholly inside are copied unread; blocks that lie partly inside
 //! are read, and their lines that are inside stored as they are. A live file's lines are slices of
 //! it. The order of the lines stays.
 //!
-//! A line that is not a record has no time of its own and goes with the line before it: nothing is
-//! left out because it can't be read.
+//! A line that isn't an entry has no time of its own and goes with the line before it, so no line
+//! is left out because it can't be read.
 
 use std::{ops::Range, sync::Arc};
 
@@ -34,12 +34,12 @@ use crate::{
 pub(super) struct Cut {
     pub(super) content: Joined,
     pub(super) count: u64,
-    /// The first and the last record; `None` if no line is one.
+    /// The first and the last entry; `None` if no line is one.
     pub(super) first: Option<Place>,
     pub(super) last: Option<Place>,
     /// The time of the youngest line.
     pub(super) youngest: Timestamp,
-    /// How many lines are not records.
+    /// How many lines are not entries.
     pub(super) unreadable: u64,
     pub(super) sha256: Option<String>,
     window: Range<Timestamp>,
@@ -100,7 +100,7 @@ impl Cut {
 }
 
 impl Cut {
-    /// What a sealed file has in the range; `None` if there is no such file any more.
+    /// The part of a sealed file in the range; `None` if the file is gone.
     pub(super) fn sealed(
         files: &Arc<Files>,
         stem: &FileStem,
@@ -161,8 +161,7 @@ impl Cut {
         Ok(Some(cut))
     }
 
-    /// What a live file has in the range, as far as it is whole lines; `None` if there is no such
-    /// file any more.
+    /// The whole lines of a live file in the range; `None` if the file is gone.
     pub(super) fn live(
         files: &Files,
         stem: &FileStem,
@@ -248,7 +247,7 @@ impl<'a> BlockReader<'a> {
         Ok(self)
     }
 
-    /// The first and the last record of the block read last.
+    /// The first and the last entry of the block read last.
     fn ends(&self) -> (Option<Place>, Option<Place>) {
         let place = |line: &[u8]| {
             scan(line).map(|f| Place {

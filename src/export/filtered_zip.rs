@@ -1,5 +1,5 @@
-//! What a filter picks out, as a ZIP file written while it is found: `audit.jsonl`, and
-//! `manifest.json` with the filters, the count, and what could not be read.
+//! The entries that match a filter, as a ZIP file that is written while they are found:
+//! `audit.jsonl`, and `manifest.json` with the filters, the count, and what could not be read.
 
 use std::io::{self, Write};
 

@@ -1,4 +1,4 @@
-//! What an archive says about itself: `manifest.json`.
+//! The manifest of an archive, `manifest.json`.
 //!
 //! It names what was asked for, what is in each entry and which stored files that came from, and
 //! what could not be read. It says nothing about when or where the archive was made, so asking for
@@ -20,7 +20,7 @@ pub(crate) struct Manifest {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) filters: BTreeMap<String, Vec<String>>,
     pub(crate) entries: Vec<ManifestEntry>,
-    /// What should have been in the archive and could not be read.
+    /// Files that should have been in the archive and could not be read.
     pub(crate) problems: Vec<Problem>,
 }
 

@@ -2,8 +2,8 @@
 //!
 //! In come a range of time and the log's files; out comes a [`pieces::Download`]: a ZIP or gzip
 //! file whose length, entity tag and every byte range are known before the first byte is read,
-//! because whole blocks of sealed files are copied as they are. What a filter on fields picks out
-//! (`filtered`) is packed while it is found, and its length is not known before.
+//! because whole blocks of sealed files are copied as they are. The entries that a filter on fields
+//! selects (`filtered`) is packed while it is found, and its length is not known before.
 
 mod cut;
 mod deflate;

@@ -1,4 +1,4 @@
-//! An export for whoever writes it to a file or sends it away.
+//! An export as one stream of bytes, to be written to a file or sent.
 
 use std::{
     io::{self, BufWriter, Write},
@@ -21,13 +21,13 @@ pub struct Export {
 
 #[derive(Debug)]
 enum Content {
-    /// Put together of what is packed already.
+    /// Put together of blocks that are packed already.
     Copied(Arc<Download>, Vec<Problem>),
     Filtered(Filtered),
 }
 
 impl AuditReader {
-    /// The entries that the filter wants as one file, the oldest first.
+    /// The entries that match the filter as one file, the oldest first.
     ///
     /// A ZIP or gzip file of a range of time alone is put together of blocks of the sealed files as
     /// they are on the disk, without compressing anything anew: so it is about as fast as copying.
@@ -114,8 +114,8 @@ impl Export {
     ///
     /// # Errors
     ///
-    /// Those of `out`, as they are; and if a file of the log changes or goes while it is read, or if
-    /// the export is [cancelled](Self::cancel_when). Then the file is not whole.
+    /// The errors of `out`, unchanged; and an error if a file of the log changes or goes while it
+    /// is read, or if the export is [cancelled](Self::cancel_when). Then the file is not whole.
     pub fn write_to(self, mut out: impl Write) -> io::Result<Scanned> {
         match self.content {
             Content::Copied(download, problems) => {

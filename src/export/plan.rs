@@ -1,4 +1,4 @@
-//! What a range of time is made of, before any of it is read.
+//! The plan of an export: the parts of files in a range of time, before any is read.
 //!
 //! One entry per stream and day, in that order, `2026-11-21/billing-7f3a9c.jsonl`, its lines in the
 //! order of the stream; in front of them the manifest, so that a download that was cut off says
@@ -98,7 +98,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// What a file has in the range, with its name; a file that can't be read becomes a problem.
+    /// The part of a file in the range, with its name; a file that can't be read becomes a problem.
     fn cut(
         &mut self,
         files: &Arc<Files>,
@@ -145,7 +145,7 @@ impl Plan {
         self.immutable
     }
 
-    /// What its archive will say about itself.
+    /// The manifest of the archive.
     pub(crate) fn manifest(&self) -> &Manifest {
         &self.manifest
     }
@@ -228,7 +228,7 @@ impl Plan {
     fn note_unreadable(&mut self, file: &str, lines: u64) {
         if lines > 0 {
             let problem = format!(
-                "{lines} of its lines in this archive are not records; they are where they stood"
+                "{lines} of its lines in this archive are not entries; they are kept as they are"
             );
             self.problem(file.to_owned(), problem);
         }

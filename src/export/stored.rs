@@ -51,7 +51,7 @@ impl Stored for StoredSealed {
             Err(Error::damaged(
                 blob.path(),
                 format!(
-                    "it has {} bytes and not {} as when it was sealed",
+                    "it has {} bytes, and had {} when it was sealed",
                     blob.len(),
                     self.len
                 ),
@@ -91,10 +91,11 @@ impl Stored for StoredLive {
         let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
         match *durable {
             Some(true) => {}
-            // What a failed sync did not write may be gone, whatever the next one says.
+            // Bytes that a failed sync did not write may be gone, even if the next sync succeeds.
             Some(false) => {
                 return Err(Error::io("sync", self.file.path())(io::Error::other(
-                    "it failed before",
+                    "an earlier sync of it failed, and a later sync doesn't bring back what that \
+                     one lost",
                 )));
             }
             None => {

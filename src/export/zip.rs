@@ -1,8 +1,8 @@
 //! The layout of a ZIP file whose entries are pieces (PKWARE APPNOTE 6.3).
 //!
 //! Sizes and CRC-32 stand in front of each entry, never behind it, so the file can be unpacked from
-//! a pipe. ZIP64 is used exactly where a number needs it. The bytes depend on nothing but names,
-//! times and contents.
+//! a pipe. ZIP64 is used only where a number needs it. The bytes depend on nothing but names, times
+//! and contents.
 
 use chrono::{DateTime, Datelike, Timelike};
 
@@ -148,7 +148,7 @@ impl ZipLayout {
         let mut end = Vec::new();
         if many || needs_zip64(offset) || needs_zip64(len) {
             end.extend(b"PK\x06\x06");
-            // How much of this record is still to come; then its disk and the directory's.
+            // The length of the rest of this record; then its disk and the directory's.
             end.u64(44).u16(MADE_BY).u16(NEEDS_ZIP64).u32(0).u32(0);
             end.u64(self.entries)
                 .u64(self.entries)

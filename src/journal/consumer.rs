@@ -60,8 +60,8 @@ impl<M: Memory> Consumer<M> {
         if self.ring.word(frame).load(Acquire) != self.ring.commit_word(self.cursor) {
             return None;
         }
-        // SAFETY: the frame is committed (invariant 4) and not released, so nobody writes to it
-        // (invariants 2 and 3).
+        // SAFETY: the frame is committed (invariant 4) and not released, so no producer writes to
+        // it (invariants 2 and 3).
         let len = layout::described_len(unsafe { self.ring.memory().read_word(frame + 8) });
         assert!(
             len <= self.ring.max_payload(),
@@ -127,8 +127,8 @@ impl<M: Memory> Consumer<M> {
         };
         let slot = at::SLOTS[(self.released.generation & 1 ^ 1) as usize];
         let [generation, tail, seq, crc] = self.released.words();
-        // Nobody reads the slots while this process lives, so program order is all that counts:
-        // what a kill leaves behind.
+        // No process reads the slots while this process lives, so only program order counts: what a
+        // kill leaves behind.
         self.ring.word(slot).store(0, Relaxed);
         compiler_fence(Release);
         self.ring.word(slot + 8).store(tail, Relaxed);
@@ -167,7 +167,7 @@ impl<M: Memory> Consumer<M> {
         )
     }
 
-    /// Notes that an entry tells of the first `total` dropped events.
+    /// Notes that an entry counts the first `total` dropped events.
     pub(crate) fn mark_dropped_reported(&mut self, total: u64) {
         self.ring.word(at::DROPPED_REPORTED).store(total, Relaxed);
         let since = self.ring.word(at::DROPPED_SINCE);

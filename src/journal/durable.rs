@@ -49,7 +49,7 @@ struct Waiting {
     wakers: Vec<(u64, u64, Waker)>,
     next_key: u64,
     failure: Option<Arc<str>>,
-    /// Nothing will become durable any more.
+    /// No later position becomes durable.
     over: Option<Fate>,
 }
 
@@ -141,8 +141,8 @@ impl Durability {
         }
     }
 
-    /// Writing or syncing failed; those who wait now are told, and what they wait for is tried
-    /// again.
+    /// Writing or syncing failed; the callers that wait now get the error, and their events are
+    /// tried again.
     pub(crate) fn fail(&self, error: &str) {
         let mut waiting = self.lock();
         waiting.failure = Some(error.into());
@@ -260,7 +260,7 @@ impl Durability {
         fate
     }
 
-    /// Nobody polls under `key` any more.
+    /// The waiter under `key` no longer polls.
     pub(crate) fn forget(&self, key: u64) {
         self.waiters.fetch_sub(1, Relaxed);
         // Dropped when the lock is free.

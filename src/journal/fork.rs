@@ -121,7 +121,7 @@ impl Block {
             // SAFETY: it was leaked just now, or by the thread that was faster.
             Ok(_) => unsafe { &*new },
             Err(other) => {
-                // SAFETY: nobody else has seen it.
+                // SAFETY: no other thread has seen it.
                 drop(unsafe { Box::from_raw(new) });
                 // SAFETY: as above.
                 unsafe { &*other }

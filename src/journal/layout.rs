@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The capacity of a ring, unless told otherwise.
+/// The default capacity of a ring.
 pub(crate) const DEFAULT_CAPACITY: usize = 16 << 20;
 /// The smallest capacity of a ring in a file.
 pub(crate) const MIN_CAPACITY: usize = 4096;
@@ -20,7 +20,7 @@ pub(super) const PAGE: usize = 4096;
 pub(super) const ALIGN: usize = 16;
 /// Before the payload: commit word, length, CRC.
 pub(super) const FRAME_HEADER: usize = 16;
-/// Set in `head` when the ring takes no more.
+/// Set in `head` when the ring is closed.
 pub(super) const CLOSED: u64 = 1 << 63;
 
 /// Where the header's changing words lie.

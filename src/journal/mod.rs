@@ -71,11 +71,11 @@
 //! before the tail; only [`Consumer::release`] frees them, and it needs the consumer exclusively,
 //! so not while the slice lives.
 //!
-//! *Others.* Nobody else has the file open for writing: it is created exclusively, for its owner
-//! alone to write, by the process that holds the stream's lock. Nobody truncates it, and its blocks are
-//! allocated when it is created, so no access raises SIGBUS on a full disk. (A file system that
-//! allocates anew on every write, as ZFS does and btrfs after a snapshot, can't promise the
-//! latter.) A child of `fork` shares the mapping, but neither pushes nor closes: what it pushed
+//! *Other processes* don't have the file open for writing: it is created exclusively, for its owner
+//! alone to write, by the process that holds the stream's lock. No process truncates it, and its
+//! blocks are allocated when it is created, so no access raises SIGBUS on a full disk. (A file
+//! system that allocates anew on every write, as ZFS does and btrfs after a snapshot, can't promise
+//! the latter.) A child of `fork` shares the mapping, but neither pushes nor closes: what it pushed
 //! after its parent's end would be lost. [`Process`] tells it that the ring is not its own.
 //!
 //! # What a kill leaves
@@ -83,14 +83,14 @@
 //! A thread killed at any instruction has executed a prefix of its stores, in program order,
 //! because the compiler moves none of them past the release store or fence after it and a processor
 //! retires in order. So of each reservation either the commit word is there and with it the whole
-//! frame, or it is a *hole*, whose length nobody may know. A push that returned is never a hole.
+//! frame, or it is a *hole*, whose length may be unknown. A push that returned is never a hole.
 //! [`Leftover`] takes the pair of invariant 6 and looks through one lap from its tail, sixteen
 //! bytes at a time in a hole, and by invariant 4 finds exactly the committed frames. The consumer
 //! stops before a hole, so frames that were numbered by it all lie before the first.
 //!
-//! After a power loss pages may be of different ages. What is found is then still whole (each
-//! payload has a CRC) but perhaps not all, and the pair may be older than the live file; `Leftover`
-//! says how many frames lie before the first hole.
+//! After a power loss, pages may be of different ages. The frames that are found are then still
+//! whole (each payload has a CRC), but some may be missing, and the pair may be older than the live
+//! file; `Leftover` says how many frames lie before the first hole.
 
 #![allow(
     unsafe_code,
@@ -143,7 +143,7 @@ pub(crate) struct Position(pub(crate) u64);
 pub(crate) struct Dropped {
     /// How many since the ring's creation.
     pub(crate) total: u64,
-    /// How many of them no record tells of yet.
+    /// How many of them no entry counts yet.
     pub(crate) unreported: u64,
     /// When the first unreported one was dropped, in microseconds since 1970; never later than
     /// that, perhaps earlier.

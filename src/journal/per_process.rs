@@ -57,7 +57,7 @@ impl<T: Send + Sync> PerProcess<T> {
         let taken = match (self.newest).compare_exchange(parents, new, AcqRel, Acquire) {
             Ok(_) => new,
             Err(other) => {
-                // SAFETY: it was leaked just now, and nobody else has seen it.
+                // SAFETY: it was leaked just now, and no other thread has seen it.
                 drop(unsafe { Box::from_raw(new) });
                 other
             }
@@ -79,7 +79,7 @@ impl<T> Node<T> {
 impl<T> Drop for PerProcess<T> {
     fn drop(&mut self) {
         let newest = *self.newest.get_mut();
-        // SAFETY: the node was leaked by `Node::leak`, and nobody borrows from `self` any more.
+        // SAFETY: the node was leaked by `Node::leak`, and no borrow from `self` is left.
         let newest = unsafe { Box::from_raw(newest) };
         if !newest.process.is_current() {
             // Its threads are not here to be waited for, and its locks may never be released.

@@ -1,8 +1,7 @@
 //! The application's end of the ring: reserve, fill, commit.
 //!
-//! What comes in is a payload; once `push` returns, it is a committed frame that outlives the
-//! process. A producer never waits, and never writes where the consumer or another producer may
-//! look.
+//! In comes a payload; once `push` returns, it is a committed frame that outlives the process. A
+//! producer never waits, and never writes where the consumer or another producer may look.
 
 use std::{
     fmt,
@@ -31,7 +30,7 @@ pub(crate) enum PushError {
     /// There is no room now. Wait and try again, or count the event as dropped.
     #[error("the journal is full")]
     Full,
-    /// The ring takes no more.
+    /// The ring is closed.
     #[error("the journal is closed")]
     Closed,
     /// The payload is longer than an eighth of the ring. It will never fit.
@@ -105,7 +104,7 @@ impl<M: Memory> Ring<M> {
         let mut limit = self.word(at::LIMIT).load(Acquire);
         loop {
             if start & CLOSED != 0 {
-                // Pairs with `close`: whoever is refused sees why the ring was closed.
+                // Pairs with `close`: a refused producer sees why the ring was closed.
                 head.load(Acquire);
                 return Err(PushError::Closed);
             }

@@ -1,4 +1,4 @@
-//! What a dead process left in its ring.
+//! The ring of a dead process, read for recovery.
 //!
 //! The file is read like any other, without mapping it, and not changed: reading it again gives the
 //! same. Every frame that comes out was committed and has the CRC of its payload; they come in the
@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// What a dead process left: frames that it had not released, perhaps with holes between them.
+/// The frames that a dead process had not released, perhaps with holes between them.
 #[derive(Clone)]
 pub(crate) struct Leftover {
     stream: StreamId,
@@ -152,12 +152,13 @@ impl Leftover {
         self.next_seq
     }
 
-    /// The number of the file that the stream began last; 0 if it began none, or nobody noted it.
+    /// The number of the file that the stream began last; 0 if it began none, or if the number was
+    /// not noted.
     pub(crate) fn files(&self) -> u32 {
         self.files
     }
 
-    /// When the process was last alive, in microseconds since 1970; `None` if nobody noted that.
+    /// When the process was last alive, in microseconds since 1970; `None` if that was not noted.
     pub(crate) fn alive_micros(&self) -> Option<i64> {
         i64::try_from(self.alive).ok().filter(|alive| *alive > 0)
     }

@@ -63,7 +63,7 @@ unsafe impl std::marker::Sync for Region {}
 
 impl Region {
     /// Maps the first `len` bytes of a file, shared: what is written into it is the file's at once.
-    /// The file is as long, and nobody makes it shorter.
+    /// The file is at least as long, and no process makes it shorter.
     pub(crate) fn map(file: &File, len: usize) -> io::Result<Self> {
         let map = MmapOptions::new().len(len).map_raw(file)?;
         // Where the kernel knows how (Linux 5.14), the first push to each page finds it mapped;

@@ -10,7 +10,7 @@ use std::{
 use super::stores::Stores;
 use crate::{contain::contain, journal};
 
-/// For so long the end of the process waits. What is not written by then is in the journal.
+/// The end of the process waits this long. Events that are not written by then are in the journal.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 static OPEN: Mutex<Vec<Weak<Stores>>> = Mutex::new(Vec::new());
@@ -26,8 +26,8 @@ pub(super) fn close_at_exit(stores: &Arc<Stores>) {
     journal::at_exit(close_all, &ASKED);
 }
 
-/// Takes the list, which others hold for some microseconds. In a child by `fork` it may have been
-/// locked at the fork, for good: then gives up.
+/// Takes the list, which other threads hold for some microseconds. In a child by `fork` the list
+/// may have been locked at the fork, forever: then this gives up.
 fn lock() -> Option<MutexGuard<'static, Vec<Weak<Stores>>>> {
     const TRIES: u32 = 100;
     (0..TRIES).find_map(|_| {

@@ -2,9 +2,9 @@
 //! `fork` that records something.
 //!
 //! A child has none of the threads that write its parent's stream, and may outlive it. So it leaves
-//! the parent's store alone, and opens one with the same settings at its first event. What it must
-//! not do is wait for a lock that one of the parent's threads held at the fork: all that is used
-//! here in a child was made there.
+//! the parent's store alone, and opens one with the same settings at its first event. A child must
+//! not wait for a lock that one of the parent's threads held at the fork, so it uses only locks
+//! that were made in the child itself.
 
 use std::{
     cell::Cell,
@@ -39,14 +39,14 @@ pub(super) struct Stores {
     processes: PerProcess<Here>,
 }
 
-/// What one process has of the log.
+/// The state of the log in one process.
 struct Here {
     health: Arc<Health>,
     opened: OnceLock<Opened>,
-    /// Held by the thread that opens the store; why it could not be, if it could not.
+    /// Held by the thread that opens the store. The error, if the store could not be opened.
     failed: Mutex<Option<Failed>>,
     closed: AtomicBool,
-    /// That events come after the log was closed.
+    /// Whether it was reported that events come after the log was closed.
     reported: AtomicBool,
 }
 
@@ -107,7 +107,7 @@ impl Stores {
     fn here(&self) -> &Here {
         self.processes.get_or_make(|parents| {
             let here = Here::new(Arc::new(parents.health.for_child()));
-            // What was closed before the fork stays so.
+            // A log that was closed before the fork stays closed.
             here.closed.store(parents.closed.load(Relaxed), Relaxed);
             here
         })
@@ -155,7 +155,7 @@ impl Stores {
         Some((producer.used(), producer.capacity()))
     }
 
-    /// Closes this process's store; one that has none opens none any more.
+    /// Closes this process's store; a process without one can't open one afterwards.
     pub(super) fn close(&self) -> Result<()> {
         let here = self.here();
         here.closed.store(true, Relaxed);
@@ -170,7 +170,7 @@ impl Stores {
             .map_or(Ok(()), |opened| opened.store.close())
     }
 
-    /// Closes this process's store, if it has one, when nobody is left to hear of an error.
+    /// Closes this process's store, if it has one, when no caller is left to get an error.
     pub(super) fn let_go(&self) {
         // How it ended is known to who closed it.
         let Some(opened) = self.opened().filter(|opened| !opened.store.is_over()) else {

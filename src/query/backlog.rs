@@ -150,7 +150,7 @@ impl Looked<'_> {
         }
         let len = match self.files.span(stem) {
             Some(span) => span.bytes,
-            // What was pruned meanwhile is not to be read.
+            // Files that were pruned meanwhile don't count.
             None => if_there(self.files.open_sealed(stem))?.map_or(0, |blob| blob.len()),
         };
         self.lens.insert(stem.clone(), len);
@@ -163,7 +163,8 @@ impl Looked<'_> {
             return Ok(*time);
         }
         let time = match first_time(self.files, &at.0, offset) {
-            // What is damaged is about as old as its file, and no reason not to tell of the others.
+            // A damaged file counts as about as old as its name says, and doesn't keep the others
+            // from being counted.
             Err(Error::Damaged { .. }) => Some(at.0.born),
             time => time?,
         };

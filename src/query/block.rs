@@ -56,13 +56,13 @@ impl<'a> BlockReader<'a> {
         }
     }
 
-    /// Reads a block. What is wrong with it becomes a problem of the answer.
+    /// Reads a block. Damage in it becomes a problem of the answer.
     pub(super) fn find(&mut self, piece: Piece) -> Found {
         let mut found = match self.read(&piece) {
             Ok(()) => match piece.pass {
                 Pass::Only => self.search(&piece),
                 Pass::First => self.look(&piece),
-                // What is wrong with it was told before.
+                // The damage was reported before.
                 Pass::Second => Found {
                     problem: None,
                     ..self.search(&piece)

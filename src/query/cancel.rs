@@ -1,4 +1,4 @@
-//! Ends a query that nobody waits for any more.
+//! Ends a query whose client no longer waits.
 
 #[cfg(any(feature = "server", test))]
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,12 +25,12 @@ impl Cancel {
         (Self::when(move || dropped.load(Ordering::Relaxed)), guard)
     }
 
-    /// Whether there is nobody to go on for.
+    /// Whether the client has gone.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.0.as_ref().is_some_and(|cancelled| cancelled())
     }
 
-    /// An error if there is nobody to go on for.
+    /// An error if the client has gone.
     pub(super) fn check(&self, log: &Path) -> Result<()> {
         match self.is_cancelled() {
             true => Err(Error::io("go on reading", log)(io::Error::other(

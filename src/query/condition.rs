@@ -11,7 +11,7 @@ use crate::{
     store::index::Key,
 };
 
-/// What must hold. Texts are escaped, as they stand in a line.
+/// A condition on an entry. Texts are escaped, as they stand in a line.
 #[derive(Clone, Debug)]
 pub(super) enum Condition {
     /// The field is one of these.
@@ -50,7 +50,7 @@ pub(super) enum Field {
 pub(super) enum Types {
     All,
     One(Vec<u8>),
-    /// Those that begin with this, which ends in a dot.
+    /// Event types that begin with this text, which ends in a dot.
     Below(Vec<u8>),
 }
 
@@ -73,7 +73,7 @@ impl Types {
             (true, false) if name.contains('.') => Ok(Self::One(name.into())),
             (true, false) => Err(Error::invalid(
                 "event_type",
-                format!("{text:?} has one part only; write \"{text}.*\" for all below it"),
+                format!("{text:?} has only one part; write \"{text}.*\" for all below it"),
             )),
             (false, _) => {
                 let like = "like auth.login.success, or auth.* for all below auth, or * for all";
@@ -148,7 +148,7 @@ impl Condition {
         }
     }
 
-    /// What stands in every line that matches.
+    /// Bytes that every matching line contains.
     pub(super) fn needle(&self) -> Option<Needle> {
         match self {
             Self::Exact(field, values) => Needle::any(
@@ -231,7 +231,7 @@ impl Field {
         [one, one]
     }
 
-    /// What stands right before its value in a line.
+    /// The bytes right before its value in a line.
     fn before_value(self) -> &'static str {
         match self {
             Self::Id => "\"id\":",

@@ -42,7 +42,7 @@ use crate::{
 pub struct RawEntry {
     key: Key,
     line: Box<[u8]>,
-    /// Where the fields are, once somebody asked for one: most entries are only passed on.
+    /// Where the fields are; found when one is asked for, because most entries are only passed on.
     scanned: OnceLock<Box<scan::Scanned>>,
 }
 
@@ -174,8 +174,8 @@ impl Serialize for RawEntry {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match serde_json::from_slice::<Json>(&self.line) {
             Ok(entry) => entry.serialize(serializer),
-            // What the scan takes and a parser refuses was damaged before it was stored: shown as
-            // text, so the rest can be shown.
+            // A line that the scan takes and a parser refuses was damaged before it was stored:
+            // shown as text, so the rest can be shown.
             Err(_) => String::from_utf8_lossy(&self.line).serialize(serializer),
         }
     }

@@ -61,9 +61,9 @@ pub struct Filter {
     start: Option<Timestamp>,
     end: Option<Timestamp>,
     conditions: Vec<Condition>,
-    /// What every line that matches has in it, the rarest (so we guess) first.
+    /// Bytes that every matching line contains, the rarest (by a guess) first.
     needles: Vec<Needle>,
-    /// What a block's Bloom filters are asked for.
+    /// The values to look up in a block's Bloom filters.
     keys: Vec<(Key, Vec<u8>)>,
 }
 
@@ -101,7 +101,7 @@ impl Filter {
     }
 
     /// The same where parameters of these names exist too, which the caller has taken out: who
-    /// mistypes one is told of them.
+    /// mistypes one gets their names.
     pub(crate) fn parse_beside<N: AsRef<str>, V: AsRef<str>>(
         others: &[&str],
         params: impl IntoIterator<Item = (N, V)>,

@@ -107,7 +107,7 @@ fn what_is_wrong_is_said_with_what_to_write_instead() {
         ),
         (
             vec![("event_type", "auth")],
-            "event_type: \"auth\" has one part only; write \"auth.*\"",
+            "event_type: \"auth\" has only one part; write \"auth.*\"",
         ),
         (
             vec![("event_type", "Auth.Login")],

@@ -1,9 +1,9 @@
-//! Brings what was found in the blocks into order.
+//! Merges the entries that were found in blocks into order.
 //!
-//! Each block's entries are a sorted run. An entry is given away as soon as no block still to come
-//! can have one before it, so memory is bounded by how much blocks overlap in time. The first
-//! blocks are read here; if they aren't enough, two threads read ahead, by a few blocks only, and
-//! the order in which they finish makes no difference.
+//! Each block's entries are a sorted run. An entry is passed on as soon as no unread block can have
+//! an earlier one, so memory is bounded by the overlap of blocks in time. The first blocks are read
+//! here; if they aren't enough, two threads read ahead, by a few blocks only, and the order in
+//! which they finish makes no difference.
 
 use std::{
     collections::{BTreeMap, BinaryHeap, HashSet, VecDeque},
@@ -30,8 +30,8 @@ const THREADS: usize = 2;
 /// How many blocks may be read and not yet merged.
 const AHEAD: usize = 8;
 
-/// Gives what is wanted, in order, to `give` until it breaks or has `keep` entries. Says what was
-/// read, and whether there may be more.
+/// Passes the matching entries, in order, to `give`, until `give` breaks or has `keep` entries.
+/// Returns how much was read, and whether there may be more matches.
 pub(super) fn run(
     files: &Files,
     wanted: &Wanted,
@@ -122,7 +122,8 @@ impl Merge<'_> {
             self.scanned.problem(problem);
         }
         self.push(found.entries);
-        // Only when many blocks overlap: what stands behind all that are wanted is let go.
+        // Happens only when many blocks overlap: entries behind the last one that is wanted are
+        // dropped.
         if self.held > self.keep.saturating_mul(8).saturating_add(4096) {
             let mut entries = Vec::with_capacity(self.held);
             while entries.len() <= self.keep
@@ -229,7 +230,7 @@ struct State<'a> {
     merged: usize,
     /// The bounds before each block that was begun and not merged.
     bounds: VecDeque<i64>,
-    /// What was found in blocks not merged yet.
+    /// The entries found in blocks that are not merged yet.
     ready: BTreeMap<usize, Found>,
     /// How many threads may still add to it.
     threads: usize,
@@ -251,7 +252,7 @@ impl<'a> State<'a> {
 }
 
 impl<'a> Shared<'a> {
-    /// Reads blocks until there are no more, or nobody wants them.
+    /// Reads blocks until there are none left, or the query has ended.
     fn read_ahead(&self, mut reader: BlockReader<'_>) {
         let _leave = Leave(self);
         loop {
@@ -286,8 +287,8 @@ impl<'a> Shared<'a> {
         }
     }
 
-    /// What was found in the next block, and the bound of what comes after it. `None` when all is
-    /// read.
+    /// The entries found in the next block, and the bound of the blocks after it. `None` when all
+    /// blocks are read.
     fn next(&self) -> Option<(Found, Option<i64>)> {
         let missing =
             |state: &mut State<'_>| state.threads > 0 && !state.ready.contains_key(&state.merged);
@@ -316,7 +317,7 @@ impl<'a> Shared<'a> {
     }
 }
 
-/// Tells the threads to stop.
+/// Makes the threads stop.
 struct Stop<'a, 'b>(&'a Shared<'b>);
 
 impl Drop for Stop<'_, '_> {
@@ -326,7 +327,7 @@ impl Drop for Stop<'_, '_> {
     }
 }
 
-/// Tells that a thread ends, in whatever way.
+/// Notes the end of a thread, however it ends.
 struct Leave<'a, 'b>(&'a Shared<'b>);
 
 impl Drop for Leave<'_, '_> {

@@ -1,4 +1,4 @@
-//! What must stand somewhere in a line, or in a block, before it is worth a closer look.
+//! Bytes that every matching line contains: a line or a block without them needs no closer look.
 //!
 //! A needle never misses a line that matches; that what it finds does match is for the filter to
 //! say.

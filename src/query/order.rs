@@ -1,7 +1,7 @@
 //! The order of entries, and a place in it.
 //!
 //! Entries are ordered by the millisecond of their `timestamp`, then by `id`. An id is a UUIDv7
-//! made from the same clock reading, so for this crate's own records that is the order of the ids
+//! made from the same clock reading, so for this crate's own entries that is the order of the ids
 //! alone; for a line that came from elsewhere it still agrees with the times by which blocks are
 //! found.
 
@@ -102,7 +102,7 @@ impl FromStr for Key {
         parse().ok_or_else(|| {
             Error::invalid(
                 "cursor",
-                "it is not one that a page gave as next_cursor; leave it out to begin anew",
+                "it isn't the next_cursor of a page; leave it out to begin with the first page",
             )
         })
     }

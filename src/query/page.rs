@@ -1,4 +1,4 @@
-//! What is asked, and what is answered.
+//! The question and the answer of a page.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// How many problems are told one by one.
+/// How many problems are reported one by one.
 const MAX_PROBLEMS: usize = 100;
 
 /// The most entries that [`Query::parse`] lets a page have.

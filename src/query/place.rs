@@ -1,5 +1,5 @@
-//! Where an entry stands, and how far each stream was read: what outlives the process that follows
-//! a log.
+//! Where an entry stands, and how far each stream was read: the state of a follower that outlives
+//! its process.
 
 use std::sync::Arc;
 
@@ -110,8 +110,8 @@ pub(crate) struct StreamPlace {
     pub(super) seq: u64,
 }
 
-/// The entries at these places; `None` where the file is gone. Those in one block in a row are read
-/// with it.
+/// The entries at these places; `None` where the file is gone. Entries of one block that follow
+/// each other are read with it.
 #[cfg(any(feature = "webhook", test))]
 pub(super) fn read(files: &Files, places: &[Place]) -> Vec<Result<Option<RawEntry>>> {
     let mut last = LastBlock::default();

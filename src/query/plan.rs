@@ -28,7 +28,7 @@ use crate::{
 /// How many opaque blocks are read at once, as they come.
 const OPAQUE_AT_ONCE: usize = 4;
 
-/// What is wanted of the entries.
+/// The entries that are wanted.
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     pub(super) filter: Filter,
@@ -127,7 +127,7 @@ impl Source {
     }
 }
 
-/// What is still to be read.
+/// The blocks that are still to be read.
 #[derive(Debug)]
 pub(super) struct Plan<'a> {
     files: &'a Files,
@@ -251,7 +251,7 @@ impl<'a> Plan<'a> {
             {
                 self.problem(
                     &source,
-                    format!("it is damaged: {damage}; its live twin is read"),
+                    format!("it is damaged: {damage}; its live file is read instead"),
                 );
                 return self.push_blocks(&Source::Live(file), blocks);
             }

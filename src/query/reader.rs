@@ -232,8 +232,8 @@ impl AuditReader {
         Tail::new(Arc::clone(&self.files), filter, start)
     }
 
-    /// What is not read yet by each who goes on from such places, which were noted at that time.
-    /// What can't be told of one says nothing of the others.
+    /// For each reader that goes on from such places, which were noted at that time, the entries
+    /// that it has not read yet. An error for one reader doesn't affect the others.
     #[cfg(feature = "webhook")]
     pub(crate) fn backlogs(&self, of: &[(Places, Timestamp)]) -> Result<Vec<Result<Backlog>>> {
         backlog::behind(&self.files, of)

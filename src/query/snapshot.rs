@@ -1,4 +1,4 @@
-//! The files of a log at the moment of a question, and what of the live ones can have an answer.
+//! The files of a log at the moment of a query, and the blocks of live files that can have matches.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshot {
-    /// The files, as they are now, that may have what is wanted, from this time on.
+    /// The files, as they are now, that may have matches from this time on.
     pub(super) fn take(files: &Files, filter: &Filter, start: Option<Timestamp>) -> Result<Self> {
         let Listing { sealed, live } = files.since(start)?;
         let mut snapshot = Self {
@@ -49,8 +49,7 @@ impl Snapshot {
     }
 }
 
-/// A live file as it is now, and those of its blocks that can have what is wanted. `None` if there
-/// is none.
+/// A live file as it is now, with its blocks that can have matches. `None` if there is none.
 pub(super) fn live_blocks(
     files: &Files,
     stem: &FileStem,

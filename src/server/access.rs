@@ -1,4 +1,4 @@
-//! Who asks, and what it may.
+//! Callers and their rights.
 
 use std::{fmt, str::FromStr};
 
@@ -145,7 +145,7 @@ impl From<Denied> for Problem {
         match denied {
             Denied::Unauthenticated(_) => {
                 let detail = "send a valid token as \"Authorization: Bearer ta_…\"";
-                Self::new(StatusCode::UNAUTHORIZED, "Who is asking?", detail).with(
+                Self::new(StatusCode::UNAUTHORIZED, "No valid token", detail).with(
                     header::WWW_AUTHENTICATE,
                     HeaderValue::from_static("Bearer realm=\"audit\""),
                 )

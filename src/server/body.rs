@@ -1,8 +1,8 @@
 //! A body that is made on a blocking thread while it is sent.
 //!
-//! A few chunks wait between the two. Who makes it waits for the client, up to the time that a
-//! client may stall; when it gives up or fails, the body ends with an error and the connection
-//! breaks, so that no client takes a part for the whole.
+//! A few chunks wait between the thread and the client. The thread waits for the client, up to the
+//! time that a client may stall. When the thread gives up or fails, the body ends with an error and
+//! the connection breaks, so that no client takes a part for the whole.
 
 use std::{
     io::{self, Write},

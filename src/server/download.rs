@@ -2,7 +2,7 @@
 //!
 //! Without filters on fields, a ZIP or gzip file is planned before it is sent: its length, tag and
 //! byte ranges are known, and the blocks go out as they lie on disk. The plans of the last
-//! downloads are kept for some minutes: the log goes on, its own record of the download included,
+//! downloads are kept for some minutes: the log goes on, if only with the entry about the download,
 //! so a later plan of today would be another file, and a download that was cut off could not be
 //! resumed.
 
@@ -44,7 +44,7 @@ const KEPT_FOR: Duration = Duration::from_secs(15 * 60);
 pub(super) struct Planned {
     file: Arc<Download>,
     lines: u64,
-    /// The same question will always get the same file.
+    /// The same parameters always give the same file.
     fixed: bool,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Plans(Mutex<VecDeque<Kept>>);
 
 #[derive(Debug)]
 struct Kept {
-    /// What was asked for: a tag alone gives no access.
+    /// The parameters of the download: a tag alone gives no access.
     question: String,
     planned: Planned,
     used: Instant,
@@ -187,7 +187,7 @@ pub(super) async fn export(
             let all = HeaderValue::try_from(format!("bytes */{len}"))
                 .expect("digits may stand in a header");
             let detail = format!("the file has {len} bytes");
-            return Err(Problem::new(status, "No such range", detail)
+            return Err(Problem::new(status, "Range not satisfiable", detail)
                 .with(header::CONTENT_RANGE, all)
                 .with(header::ETAG, tag));
         }

@@ -73,7 +73,7 @@ pub(super) async fn one(
     let found = app
         .blocking(slot, move |cancel| reader.cancelled_by(cancel).get(wanted))
         .await?;
-    // What belongs to another tenant is not there.
+    // An entry of another tenant is not found.
     let found = found.filter(|entry| {
         asker
             .access
@@ -102,8 +102,8 @@ pub(super) async fn one(
     }
 }
 
-/// The page as JSON, each entry as it was stored. The slot is held until it was sent, for the page
-/// is in memory until then.
+/// The page as JSON, each entry as it was stored. The slot is held until the page was sent, because
+/// the page is in memory until then.
 fn answer(page: Page, slot: Slot) -> Response {
     let mut parts = VecDeque::new();
     let mut rest = b"{\"entries\":[".to_vec();

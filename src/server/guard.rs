@@ -47,7 +47,7 @@ pub(super) async fn guard(
     with_headers(response)
 }
 
-/// Adds what every answer says: nobody keeps it, and nobody guesses what it is.
+/// Adds the headers of every answer: no cache stores it, and no browser guesses its type.
 pub(super) fn with_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -64,15 +64,19 @@ async fn admit(app: &State, mut request: Request, next: Next) -> Result<Response
         .query()
         .is_some_and(|query| query.len() > MAX_QUERY)
     {
-        let detail = format!("the query string may have {MAX_QUERY} bytes");
-        return Err(Problem::new(StatusCode::URI_TOO_LONG, "Too long", detail));
+        let detail = format!("the query string is longer than {MAX_QUERY} bytes; shorten it");
+        return Err(Problem::new(
+            StatusCode::URI_TOO_LONG,
+            "URL too long",
+            detail,
+        ));
     }
     if !takes_body(&request) {
         if !request.body().is_end_stream() && request.body().size_hint().upper() != Some(0) {
             return Err(Problem::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                "Too large",
-                "this takes no body",
+                "Body too large",
+                "this path takes no body; send none",
             ));
         }
         *request.body_mut() = Body::empty();
@@ -87,8 +91,9 @@ async fn admit(app: &State, mut request: Request, next: Next) -> Result<Response
     }
     let in_time = time::timeout(app.options.request_time, next.run(request)).await;
     in_time.map_err(|_| {
-        let detail = "it took too long; ask for less, for instance a shorter range of time";
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Out of time", detail)
+        let detail = "the request took too long; ask for less, for instance a shorter range of \
+            time";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Timed out", detail)
     })
 }
 
@@ -109,6 +114,7 @@ pub(super) async fn wrong_method() -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "Method not allowed",
-        "this path does not answer this method; the Allow header says which it does",
+        "this path doesn't support this method; the Allow header names the methods that it \
+         supports",
     )
 }

@@ -3,14 +3,14 @@
 //! In comes a request; out goes what the caller's token lets it see, as the bytes that were stored.
 //! What always holds:
 //!
-//! - Whoever reads the log, or tries to, is written into it first; where that can't be done,
-//!   nothing is given out.
+//! - Each read of the log, and each refused one, is recorded in the log first; if that fails,
+//!   nothing is answered from the log.
 //! - Disks are read on blocking threads, and what they read goes through a channel of a few chunks:
 //!   a slow client makes its own download slow, and nothing else. Memory is bounded by the limits,
 //!   not by the log or the clients.
-//! - There are at most so many requests and downloads at once. One more is refused at once, never
-//!   queued.
-//! - Every error is `application/problem+json` (RFC 9457), and tells no paths.
+//! - The numbers of requests and downloads at a time are limited. One more is refused at once,
+//!   never queued.
+//! - Every error is `application/problem+json` (RFC 9457), and names no path of the server.
 //!
 //! ```text
 //! guard      limits, request id, headers that every answer has            serve   sockets: head and stall limits, graceful stop
@@ -18,7 +18,7 @@
 //! recorder   writes the access into the log
 //! entries    pages and single entries             download   whole ranges of days, with byte ranges
 //! probes     health, readiness, metrics           filtered   what a filter wants, packed while it is found (body)
-//! webhooks   webhooks that are told of events: settings, how they are doing
+//! webhooks   webhooks: their settings, and how they are doing
 //! ```
 
 mod access;
@@ -61,7 +61,7 @@ impl AuditLog {
     /// | `GET /entries/{id}` | `read` | one entry |
     /// | `GET /export?format=zip` | `export` | a download (`zip`, `gz` or `ndjson`) with the parameters of a filter |
     /// | `GET /event-types` | `read` | the [`Catalogue`](crate::catalogue::Catalogue) of all sources |
-    /// | `GET /event-types/{event_type}` | `read` | the JSON Schema of its records |
+    /// | `GET /event-types/{event_type}` | `read` | the JSON Schema of its entries |
     /// | `GET /metrics` | `read` | Prometheus text |
     /// | `GET /healthz`, `/readyz` | none | whether the process answers; whether the log takes events |
     ///
@@ -69,20 +69,19 @@ impl AuditLog {
     /// `name`, `url`, `event_types`, `exclude`, `severity`, `tenant_id`, `format`,
     /// `format_options`, `api_key`, `api_key_header`, `signing_secrets`, `headers`, `allow_http`,
     /// `egress`, `order`, `batch`, `timeout_ms`, `max_requests_per_second` and `schedule_seconds`,
-    /// as the methods of [`Webhook`](crate::webhook::Webhook) tell; answers have no
-    /// secrets.
+    /// as the methods of [`Webhook`](crate::webhook::Webhook) describe; answers have no secrets.
     ///
     /// | route | |
     /// |---|---|
     /// | `GET /webhooks`, `GET /webhooks/{name}` | settings, and how they are doing |
     /// | `POST /webhooks` | adds one, of 100 at most; the answer has the `signing_secret` that was made, this once, unless `signing_secrets` or `"unsigned": true` was sent |
     /// | `PATCH /webhooks/{name}` | changes settings: a JSON merge patch |
-    /// | `DELETE /webhooks/{name}` | removes it; what waits for it is not sent |
-    /// | `POST /webhooks/{name}/pause`, `/resume` | holds deliveries back, or lets them go on |
-    /// | `POST /webhooks/{name}/test` | sends an event, now and once, and tells what came of it |
+    /// | `DELETE /webhooks/{name}` | removes it; entries that wait for it are not sent |
+    /// | `POST /webhooks/{name}/pause`, `/resume` | pauses deliveries, or resumes them |
+    /// | `POST /webhooks/{name}/test` | sends a test event in one attempt, and answers with the result |
     /// | `POST /webhooks/{name}/replay` | sends again: `{"dead_letters": true}`, or `{"entries": {…}}` with the parameters of a filter |
-    /// | `POST /webhooks/{name}/signing-secrets` | makes a new secret, which signs beside those before it; `…/retire` ends these |
-    /// | `GET /webhooks/{name}/attempts`, `/dead-letters` | the last attempts; what was given up. `limit` and `offset` |
+    /// | `POST /webhooks/{name}/signing-secrets` | makes a new secret; older ones sign as well until `…/retire` removes them |
+    /// | `GET /webhooks/{name}/attempts`, `/dead-letters` | the last attempts; the dead letters. `limit` and `offset` |
     ///
     /// Each change is recorded as `audit.webhook.*`, with the caller, before it is made; one
     /// that is refused as `audit.webhook.refused`, with the setting that it was refused for,

@@ -63,7 +63,7 @@ pub(super) async fn metrics(
         .map(|log| log.counters().prometheus())
         .unwrap_or_default();
     text.push_str(
-        "# HELP tracing_audit_http_responses_total Answers by the class of their status.\n",
+        "# HELP tracing_audit_http_responses_total Responses by the class of their status.\n",
     );
     text.push_str("# TYPE tracing_audit_http_responses_total counter\n");
     for (class, count) in (1..).zip(&app.counts.by_status) {
@@ -77,17 +77,17 @@ pub(super) async fn metrics(
     let counters: [(&str, &str, &AtomicU64); 5] = [
         (
             "refused_total",
-            "Requests without a right to what they asked for.",
+            "Requests refused because of a missing token or a missing right.",
             &app.recorder.denied,
         ),
         (
             "shed_total",
-            "Requests refused because too much was going on.",
+            "Requests refused because too many were being answered.",
             &app.counts.shed,
         ),
         (
             "unrecorded_total",
-            "Accesses that could not be recorded.",
+            "Requests refused because they could not be recorded.",
             &app.recorder.unrecorded,
         ),
         (
@@ -97,7 +97,7 @@ pub(super) async fn metrics(
         ),
         (
             "cut_exports_total",
-            "Downloads that were cut off or miss what could not be read.",
+            "Downloads that were cut off or lack entries that could not be read.",
             &app.counts.cut_exports,
         ),
     ];

@@ -49,11 +49,7 @@ impl Problem {
     /// 409, and which setting it is about.
     #[cfg(feature = "webhook")]
     pub(super) fn conflict(name: impl Into<String>, detail: impl Into<String>) -> Self {
-        let problem = Self::new(
-            StatusCode::CONFLICT,
-            "It conflicts with what there is",
-            detail,
-        );
+        let problem = Self::new(StatusCode::CONFLICT, "Conflict", detail);
         Self {
             parameter: Some(name.into()),
             ..problem
@@ -75,7 +71,8 @@ impl Problem {
         self.status
     }
 
-    /// What it is about, if that is said: as the client may have chosen to call it.
+    /// The parameter or setting that it is about, if any, under the name that the client may have
+    /// chosen.
     #[cfg(feature = "webhook")]
     pub(super) fn about(&self) -> Option<&str> {
         self.parameter.as_deref()

@@ -1,9 +1,9 @@
-//! Writes into the log who read it, and who was refused.
+//! Records in the log each read of it, and each refusal.
 //!
-//! It never waits: a full journal is an answer of 503, not a request that hangs. Refusals cost an
-//! attacker nothing, so that they don't flood the log there are at most so many records of them in
-//! a second; the next one tells how many were left out. Those of each kind are counted by
-//! themselves: who is not let in at all keeps no record of the others out.
+//! The recorder never waits: with a full journal, the answer is 503, and no request hangs. A
+//! refusal costs an attacker nothing. So that refusals don't flood the log, only a few of each kind
+//! are recorded in a second, and the next entry counts the others. The kinds are counted apart, so
+//! that requests without a token don't crowd out entries about known callers.
 
 use std::{
     sync::{
@@ -26,12 +26,12 @@ use crate::{
 /// How many refusals of a kind are recorded one by one in a second.
 const REFUSALS: u32 = 20;
 
-/// What is refused, by what it takes to be refused it.
+/// The kind of a refusal, by what a caller needs to get that far.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Refused {
-    /// Access, to whoever asks.
+    /// Access, to an unknown caller.
     Unknown,
-    /// Access, to someone known.
+    /// Access, to a known caller.
     Forbidden,
     /// A change, to an administrator.
     #[cfg(feature = "webhook")]

@@ -1,8 +1,8 @@
 //! A server of its own: sockets, their limits, and stopping.
 //!
-//! A connection is closed when a request's head doesn't come in ten seconds, when the client takes
-//! no byte for as long as it may stall, and when the server has been stopping for ten seconds.
-//! There are at most 256; the next waits in the kernel's queue.
+//! A connection is closed when a request's head doesn't arrive within ten seconds, when the client
+//! takes no byte for as long as a client may stall, and when the server has been stopping for ten
+//! seconds. The server has at most 256 connections; the next one waits in the kernel's queue.
 
 use std::{
     fmt,
@@ -71,8 +71,8 @@ impl ServeOptions {
         }
     }
 
-    /// Listens beyond loopback, though tokens and entries go over the network unencrypted: a proxy
-    /// in front must speak TLS. Default: no.
+    /// Listens beyond loopback, although tokens and entries then go over the network unencrypted:
+    /// put a proxy that does TLS in front. Default: no.
     pub fn allow_plain_http(mut self, allow: bool) -> Self {
         self.allow_plain_http = allow;
         self
@@ -237,7 +237,7 @@ impl Server {
             );
             let watched = graceful.watch(connection);
             connections.spawn(async move {
-                // What a client does wrong ends its connection and is nobody's concern.
+                // A client's mistake ends its connection and isn't reported.
                 let _ = watched.await;
                 drop(slot);
             });
@@ -250,7 +250,7 @@ impl Server {
         if time::timeout(STOP_TIME, finished).await.is_err() {
             tracing::warn!(target: "tracing_audit", "connections were still open when the server had to stop");
         }
-        // What is left ends with the set.
+        // The connections that are left end with the set.
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) struct App {
 pub(super) struct Counts {
     /// Answers, by the first digit of their status.
     pub(super) by_status: [AtomicU64; 5],
-    /// Refused because too much was going on.
+    /// Requests refused because too many were being answered.
     pub(super) shed: AtomicU64,
     pub(super) exported_bytes: Arc<AtomicU64>,
     /// Downloads from which something was missing because it could not be read, or that the client
@@ -76,7 +76,7 @@ impl App {
         let layout = Layout::of(dir);
         let tokens = TokenStore::open(layout.root());
         if options.authorizer.is_none() {
-            // What is wrong with them is better said now than at the first request.
+            // A problem with the tokens should show now, and not at the first request.
             tokens.list()?;
         }
         Ok(Arc::new(Self {
@@ -113,7 +113,7 @@ impl App {
         caller.tenant = access.tenant.clone();
         if access.scope < scope {
             let why = format!(
-                "this needs the scope {scope:?}, and yours is {:?}",
+                "this request needs the scope {scope:?}, and your token has {:?}",
                 access.scope
             )
             .to_lowercase();
@@ -126,8 +126,8 @@ impl App {
         })
     }
 
-    /// Lets a request in that may administer what is not of one tenant, and that no other site's
-    /// page made a browser send.
+    /// Admits a request of an administrator of all tenants, unless another site's page made a
+    /// browser send it.
     #[cfg(feature = "webhook")]
     pub(super) fn admit_administrator(&self, request: &Parts) -> Result<Asker, Problem> {
         let asker = self.admit(request, Scope::Admin)?;
@@ -137,9 +137,12 @@ impl App {
             .is_some_and(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"));
         let why = match () {
             () if asker.access.tenant.is_some() => {
-                "this is for all tenants, and your token is for one"
+                "this request concerns all tenants, and your token is for one"
             }
-            () if elsewhere && !request.method.is_safe() => "a page of another site sent this",
+            () if elsewhere && !request.method.is_safe() => {
+                "a page of another site sent this \
+                request"
+            }
             () => return Ok(asker),
         };
         Err(self.refuse(asker.caller, Denied::Forbidden(why.to_owned()), request))
@@ -150,8 +153,8 @@ impl App {
         denied.into()
     }
 
-    /// Runs what reads the disk. The slot is held until it is done, also when nobody waits for it
-    /// any more: what asks `Cancel` ends soon then.
+    /// Reads the disk on a blocking thread. The slot is held until the read is done, even if the
+    /// client is gone: a read that checks `Cancel` then ends soon.
     pub(super) async fn blocking<T: Send + 'static>(
         &self,
         slot: Slot,
@@ -169,7 +172,7 @@ impl App {
                 let detail = "the request could not be finished; the server's own messages say why";
                 Err(Problem::new(
                     axum::http::StatusCode::INTERNAL_SERVER_ERROR,
-                    "It went wrong",
+                    "Internal error",
                     detail,
                 ))
             }
@@ -183,7 +186,7 @@ pub(super) struct Slot(
     #[allow(dead_code, reason = "held, not read")] pub(super) Arc<OwnedSemaphorePermit>,
 );
 
-/// Who was let in, and how it is recorded.
+/// An admitted caller, and how the access is recorded.
 #[derive(Debug)]
 pub(super) struct Asker {
     pub(super) access: Access,
@@ -215,7 +218,7 @@ impl Asker {
         Ok(params)
     }
 
-    /// A record of this access.
+    /// The entry about this access.
     pub(super) fn record(
         &self,
         event_type: &'static str,

@@ -248,7 +248,7 @@ impl Authorizer for TokenStore {
         match self.verify(token) {
             Ok(Some(access)) => Ok(access),
             Ok(None) => Err(Denied::Unauthenticated(
-                "the token is unknown, revoked or has ended".to_owned(),
+                "the token is unknown, revoked or expired".to_owned(),
             )),
             Err(error) => {
                 tracing::error!(target: "tracing_audit", "the tokens of the audit log can't be read: {error}");

@@ -71,7 +71,7 @@ impl Tokens<'_> {
             store.record(&entry_about(
                 token,
                 "audit.token.created",
-                "A token for the HTTP API is created",
+                "A token for the HTTP API was created",
             ))
         })
     }
@@ -97,7 +97,7 @@ impl Tokens<'_> {
             store.record(&entry_about(
                 token,
                 "audit.token.revoked",
-                "A token for the HTTP API is revoked",
+                "A token for the HTTP API was revoked",
             ))
         })
     }

@@ -1,7 +1,8 @@
-//! Webhooks over HTTP: what there is and how it is doing here, what changes it in `change`.
+//! Webhooks over HTTP. This file shows webhooks and how they are doing; `change` changes them.
 //!
-//! What always holds: only an administrator of all tenants gets here; no answer has a secret but
-//! the one that made it; nobody reaches from here what the server's operator does not allow.
+//! What always holds: only an administrator of all tenants gets here; only the answer that makes a
+//! secret shows it; webhooks that are set here reach only destinations that the server's operator
+//! allows.
 
 mod change;
 mod json_body;
@@ -79,7 +80,7 @@ async fn list(
     let reports = app
         .blocking(slot, move |_| webhook::reports(&layout, &reader))
         .await?;
-    seen(&app, &asker, "The webhooks were looked at", &[], true)?;
+    seen(&app, &asker, "The list of webhooks was read", &[], true)?;
     let all: Vec<_> = reports.iter().map(webhook::WebhookReport::told).collect();
     Ok(answer(StatusCode::OK, &members! { "webhooks": all }))
 }
@@ -92,9 +93,9 @@ async fn one(
 ) -> Result<Response, Problem> {
     let asker = app.admit_administrator(&request)?;
     none_given(&request)?;
-    let told = told(&app, slot, name(&request)).await;
-    seen(&app, &asker, "A webhook was looked at", &[], told.is_ok())?;
-    Ok(answer(StatusCode::OK, &told?))
+    let shown = shown(&app, slot, name(&request)).await;
+    seen(&app, &asker, "A webhook was read", &[], shown.is_ok())?;
+    Ok(answer(StatusCode::OK, &shown?))
 }
 
 /// `GET /webhooks/{name}/attempts`
@@ -118,7 +119,7 @@ async fn attempts(
     seen(
         &app,
         &asker,
-        "Attempts of a webhook were looked at",
+        "Attempts of a webhook were read",
         &given,
         attempts.is_ok(),
     )?;
@@ -160,8 +161,8 @@ async fn dead_letters(
     ))
 }
 
-/// A webhook as it is told.
-async fn told(app: &State, slot: Slot, name: String) -> Result<Members, Problem> {
+/// A webhook as answers show it.
+async fn shown(app: &State, slot: Slot, name: String) -> Result<Members, Problem> {
     let (layout, reader) = (app.layout.clone(), app.reader.clone());
     let report = app
         .blocking(slot, move |_| {
@@ -238,7 +239,7 @@ fn part(request: &Parts, usual: usize, most: usize) -> Result<Part, Problem> {
     match rest.first() {
         Some((name, _)) => Err(Problem::parameter(
             name,
-            "there is no such parameter; there are limit and offset",
+            "there is no such parameter; use limit or offset",
         )),
         None => Ok(Part {
             given,
@@ -260,7 +261,7 @@ fn answer(status: StatusCode, value: &impl Serialize) -> Response {
         .into_response()
 }
 
-/// What an administrator is told of a refusal.
+/// The answer to a refused change.
 fn refused(refusal: Refusal) -> Problem {
     let text = refusal.text();
     match refusal {
@@ -272,13 +273,13 @@ fn refused(refusal: Refusal) -> Problem {
             Problem::setting(parameter, problem)
         }
         Refusal::Error(Error::Closed) => {
-            Problem::busy("what can't be recorded is not done, and the log is closed")
+            Problem::busy("a change that can't be recorded is not made, and the log is closed")
         }
         Refusal::Error(error) => {
             tracing::error!(target: "tracing_audit", "a webhook could not be administered: {error}");
             let detail =
-                "it could not be recorded, or not be written; the server's own messages say why";
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Not done", detail)
+                "the change could not be recorded or written; the server's own messages say why";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Not changed", detail)
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Whose the files of a log are, and who may read them.
 //!
-//! Directories settle both. What root creates in a directory of another user is given to that user:
-//! a command that an administrator runs leaves nothing that the application can't open. And what is
-//! created in a directory that its group can list, the group can read: all processes create alike,
-//! whichever settings they were given.
+//! Directories settle both. Files that root creates in a directory of another user are given to
+//! that user: a command that an administrator runs leaves nothing that the application can't open.
+//! And what is created in a directory that its group can list, the group can read: all processes
+//! create alike, whichever settings they were given.
 //!
 //! | | owner only | readable by the group |
 //! |---|---|---|
@@ -39,7 +39,7 @@ const GROUP_PASSES: u32 = 0o010;
 const OTHERS_WRITE: u32 = 0o002;
 /// What is created in a directory with this bit gets its group.
 const SET_GROUP: u32 = 0o2000;
-/// In a directory with this bit nobody removes what is another's.
+/// In a directory with this bit, users can't remove each other's files.
 const STICKY: u32 = 0o1000;
 
 /// The users who may read a log's files beside their owner; see
@@ -58,7 +58,7 @@ const STICKY: u32 = 0o1000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Permissions {
-    /// Nobody: files have mode 0600, directories 0700.
+    /// No other user: files have mode 0600, directories 0700.
     Owner,
     /// The files' group can read entries: files have mode 0640, directories 0750. Tokens, keys,
     /// webhooks and locks stay the owner's.
@@ -349,7 +349,8 @@ pub(crate) fn claim(layout: &Layout, permissions: Option<Permissions>) -> Result
         change(&state, &owner, |_| DIR)?;
     }
     if our_uid() == 0 || our_uid() == root_now.uid() {
-        // Who can write here can take the log away. Else it is as its maker wants it.
+        // A user who can write here can take the log away. All else is the choice of the
+        // directory's maker.
         let sticky = root_now.mode() & STICKY != 0;
         let others_write = if sticky { 0 } else { OTHERS_WRITE };
         change(root, &root_now, |mode| match wanted {
@@ -449,8 +450,8 @@ fn is_of_owner(layout: &Layout, uid: u32) -> io::Result<bool> {
     Ok(fs::metadata(layout.state_dir())?.uid() == uid)
 }
 
-/// Opens such a journal for reading. The open file itself is checked: whoever can change the path
-/// meanwhile makes root read nobody else's file.
+/// Opens such a journal for reading. The open file itself is checked, so that a user who changes
+/// the path meanwhile can't make root read a third user's file.
 pub(crate) fn open_journal(layout: &Layout, path: &Path) -> io::Result<File> {
     let file = open_itself(path)?;
     let found = file.metadata()?;

@@ -124,7 +124,7 @@ pub(super) fn assemble(
     let watch = match watched {
         Ok(watch) => watch,
         Err(error) => {
-            // The log was not opened, so nobody is to find that its process died.
+            // The log was not opened, so no recovery should find that its process died.
             let _ = place.remove(&*fs, &layout, None);
             let _ = lock.remove();
             return Err(error);

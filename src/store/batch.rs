@@ -2,9 +2,9 @@
 //!
 //! The way has three stations. An entry is *read*: numbered and rendered as a line of a [`Batch`].
 //! It is *appended*: its line is in the live file. It is *synced*: its line is durable. Each station
-//! ends at a [`Point`] of the stream; only `live` can say that one is synced, and nothing else lets
-//! go of the journal. A batch that could not be appended stays as it is, whatever is rotated, synced
-//! or released meanwhile.
+//! ends at a [`Point`] of the stream; only `live` can say that a point is synced, and only a synced
+//! point releases events from the journal. A batch that could not be appended stays as it is,
+//! whatever is rotated, synced or released meanwhile.
 
 use std::collections::VecDeque;
 
@@ -42,7 +42,7 @@ pub(super) struct Batch {
     /// The timestamp of its newest entry, as it is written.
     newest: Option<[u8; TIMESTAMP.end - TIMESTAMP.start]>,
     end: Point,
-    /// What every line begins with, up to the number.
+    /// The beginning of every line, up to the number.
     prefix: Vec<u8>,
 }
 
@@ -58,7 +58,7 @@ impl Batch {
     }
 
     /// Reads what there is, the log's own entries first, until the batch is full. Only a stream's
-    /// first entry comes from the journal if it can: it says that the log was opened.
+    /// first entry comes from the journal before them, because it says that the log was opened.
     pub(super) fn fill(&mut self, consumer: &mut Consumer, own: &mut OwnEntries, source: &Source) {
         if self.end.next_seq == Seq::FIRST {
             self.read(consumer);
@@ -220,7 +220,7 @@ impl OwnEntries {
                 lifecycle::closed().render(source)
             });
         };
-        // What follows the entry about the closing has to be followed by another one.
+        // After events that follow the entry about the closing, another such entry is needed.
         self.closing = Closing::No;
         let rendered = own.entry.render(source);
         self.taken.push((number, own));
@@ -236,7 +236,7 @@ impl OwnEntries {
         durable.filter_map(|(_, own)| own.reports_drops).max()
     }
 
-    /// Those that were taken are to be taken again, before all others.
+    /// The events that were taken are taken again, before all others.
     pub(super) fn rewind(&mut self) {
         self.closing = Closing::No;
         for (_, own) in self.taken.drain(..).rev() {

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 /// An immutable file, local or remote.
 pub(crate) trait Blob: fmt::Debug + Send + Sync {
-    /// What it is called, for messages.
+    /// The file's path, for messages.
     fn path(&self) -> &Path;
     /// Its length.
     fn len(&self) -> u64;

@@ -1,5 +1,5 @@
-//! The catalogues of those who write here, in `state/catalogue.json`: so that whoever serves the
-//! log alone knows its event types.
+//! The catalogues of the applications that write here, in `state/catalogue.json`, so that a program
+//! that serves the log alone knows its event types.
 
 use std::collections::BTreeMap;
 

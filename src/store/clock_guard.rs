@@ -1,30 +1,30 @@
-//! The time that retention goes by: not what the clock says, but what it has proved.
+//! The time by which retention measures age: the trusted time, which a clock has to prove.
 //!
-//! Files go for good once they are past their retention, so one wrong reading of one clock must
-//! not be enough to remove them. A machine whose battery is empty starts in the wrong year, a wrong
-//! time server moves the clock, a person mistypes a date: a clock that is a year ahead makes
-//! everything look a year old.
+//! Files that are past their retention are removed for good, so one wrong reading of one clock must
+//! not be enough. A machine whose battery is empty starts in the wrong year, a wrong time server
+//! moves the clock, a person mistypes a date: a clock that is a year ahead makes everything look a
+//! year old.
 //!
 //! # What is believed
 //!
 //! [`ClockGuard`] keeps a *trusted time* in `state/clock.json` and moves it at each observation,
 //! once a minute while a log is open:
 //!
-//! 1. The trusted time goes on with the machine's uptime (`CLOCK_BOOTTIME`), which nobody can set
+//! 1. The trusted time goes on with the machine's uptime (`CLOCK_BOOTTIME`), which can't be set,
 //!    and which counts on while the machine sleeps and while no process of ours runs.
-//! 2. The trusted time never follows the wall clock forward at once. What the wall clock is ahead
-//!    is a *leap*. A leap is believed after the clock kept on for as long as it leapt, an hour at
-//!    least and three days at most ([`PROOF`]), measured in uptime: across restarts of the
-//!    process, and across those of the machine, whose time without power counts for nothing. Each
-//!    leap has its own proof; a later one doesn't profit from an earlier one. A clock that goes
-//!    back by more than a tenth of its leaps begins all of their proofs anew.
+//! 2. The trusted time never follows the wall clock forward at once. The distance by which the wall
+//!    clock is ahead is a *leap*. A leap is believed after the clock kept on for as long as it
+//!    leapt, an hour at least and three days at most ([`PROOF`]), measured in uptime: across
+//!    restarts of the process, and across those of the machine, whose time without power counts for
+//!    nothing. Each leap has its own proof; a later one doesn't profit from an earlier one. A clock
+//!    that goes back by more than a tenth of its leaps begins all of their proofs anew.
 //! 3. The trusted time follows the wall clock backward at once. The time that was trusted before is
 //!    remembered until the earlier clock has proved itself as long as a leap over the difference
 //!    would have to: a machine without a battery starts in 1970 each time, and when it learns the
 //!    time from the network, only the time that it was off is a leap.
 //! 4. The file system's clock has a say as well: the reading is the earlier of the two. On a
 //!    network file system that clock is another machine's; on a local one it is the kernel's, which
-//!    differs where a process is told another time than the kernel's.
+//!    differs where a process sees another time than the kernel's (`faketime`).
 //! 5. The first clock that a log ever has must prove itself for a day ([`FIRST`]), the shortest
 //!    retention there is, so a new log never waits. A log that has files and no trusted time yet
 //!    begins with the birth of its newest file that isn't in the future.
@@ -68,7 +68,7 @@ const HOUR: i64 = 3600 * SECOND;
 const DAY: i64 = 24 * HOUR;
 
 /// How long a clock has to keep on after a leap: as long as the leap, within these bounds. The
-/// longer one is a weekend, in which nobody may look.
+/// longer one is a weekend, in which no person may look.
 pub(super) const PROOF: (i64, i64) = (HOUR, 3 * DAY);
 /// How long a log's first clock has to keep on.
 pub(super) const FIRST: i64 = DAY;
@@ -267,7 +267,7 @@ impl ClockGuard {
             setback.proved += passed;
             if setback.proved >= proof(setback.time - time - passed) {
                 self.before_setback = None;
-                // What was believed in the later time was wrong.
+                // The time that was believed before was wrong.
                 self.misdated
                     .retain(|span| span.from + span.by <= time + passed);
             }

@@ -85,7 +85,11 @@ impl Document {
                 Ok(document) if document.version == 1 => Ok(document.content),
                 Ok(document) => Err(Error::damaged(
                     &self.path,
-                    format!("its version is {} and not 1", document.version),
+                    format!(
+                        "it has version {}, and this version of tracing-audit reads version \
+                        1",
+                        document.version
+                    ),
                 )),
                 Err(e) => Err(Error::damaged(&self.path, e.to_string())),
             },
@@ -127,7 +131,7 @@ impl Document {
         Ok(result)
     }
 
-    /// What it says, while nobody changes it.
+    /// Reads the document under its lock, so that no process changes it meanwhile.
     #[cfg(feature = "webhook")]
     pub(crate) fn look<T: DeserializeOwned + Default, R>(
         &self,
@@ -147,7 +151,7 @@ impl Document {
         .expect("texts, numbers and lists are always JSON")
     }
 
-    /// Replaces it, for who holds its lock; durable on return if `sync`.
+    /// Replaces the document; the caller holds its lock. Durable on return if `sync`.
     #[cfg(feature = "webhook")]
     pub(crate) fn write(&self, text: &[u8], sync: bool) -> Result<()> {
         tmp::replace(&*self.fs, &self.path, text, sync).map_err(Error::io("write", &self.path))

@@ -1,4 +1,4 @@
-//! What a writer put into a file that it finished, and how the sealer makes up for a change.
+//! The digest of a file that a writer finished, and how the sealer makes up for a later change.
 //!
 //! Between the end of a file and its sealing anyone may take lines out of it, and what is left may
 //! still be sound. So the writer hands over with a file how long it is and which numbers it has; what
@@ -101,7 +101,7 @@ impl Sealer {
         let source: Source = own.source().parse()?;
         for (first, last) in missing {
             let count = last - first + 1;
-            let what = "Entries were removed from a finished file before it was sealed";
+            let what = "Someone else removed entries from a finished file before it was sealed";
             let entry = OwnEntry::new("audit.log.lost", Severity::Critical, what)
                 .detail("count", count)
                 .detail("after_seq", first - 1)

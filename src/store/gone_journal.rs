@@ -1,9 +1,10 @@
 //! Recovery of a stream whose journal is gone, as it is when the journal was in memory and the
 //! machine was started again.
 //!
-//! The files keep all that is sound in them. Nobody knows how many events only the journal had, nor
-//! how far the stream's numbers went, so the log says that, in one entry. The entry gets the number
-//! after the last that is left, in a new file: one more file than are left may have been begun.
+//! The files keep their sound lines. The number of events that only the journal had is unknown, and
+//! so is the stream's last number; one entry says so. The entry gets the number after the last one
+//! that is left. The entry goes into a new file, whose number leaves one out, because the process
+//! may have begun one more file than are left.
 
 use super::{
     blob::{Blob as _, FileBlob},
@@ -22,7 +23,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The detail that tells this entry from others about lost entries.
+/// The detail that distinguishes this entry from other entries about lost events.
 pub(crate) const JOURNAL: &str = "journal";
 
 /// The entry that says that the events are lost.

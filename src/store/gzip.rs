@@ -40,7 +40,7 @@ pub(crate) const TRAILER_LEN: u64 = 10;
 const MARK: [u8; 4] = [0, 0, 0xff, 0xff];
 /// Deflate can't do better than this.
 const MAX_RATIO: u64 = 1032;
-/// More than any line's length. What inflates to more isn't ours.
+/// More than any line's length. A line that inflates to more isn't ours.
 const MAX_BLOCK_LEN: usize = 1 << 30;
 
 /// How hard to compress: 1 (fast) to 9 (small).

@@ -60,8 +60,8 @@ pub enum Problem {
     SealedFileLost(String),
     /// A file could not be sealed; it stays as it is and is tried again.
     SealFailed(String),
-    /// What a dead process left could not be recovered; it stays as it is. Or its journal is gone
-    /// ([`journal_dir`](crate::AuditLogBuilder::journal_dir)), and the rest was recovered.
+    /// The stream of a dead process could not be recovered; it stays as it is. Or its journal is
+    /// gone ([`journal_dir`](crate::AuditLogBuilder::journal_dir)), and the rest was recovered.
     RecoveryFailed(String),
     /// Files past their retention could not be removed.
     PruneFailed(String),
@@ -73,8 +73,7 @@ pub enum Problem {
     /// restart it.
     JournalLost(String),
     /// The lock of the stream, a file in `state/locks`, was deleted or replaced by someone else.
-    /// Other processes take this one for dead, and tell it from a dead one by its journal alone:
-    /// restart it.
+    /// Other processes take this one for dead, unless its journal shows that it lives: restart it.
     LockLost(String),
     /// The log's directory is no longer where it was opened: it was moved, or a link to it now
     /// points to another. The log goes on in the old one; restart the process to use the new one.
@@ -137,11 +136,19 @@ impl fmt::Display for Problem {
             Self::SealedFileLost(what) => {
                 write!(f, "a sealed file of the audit log is gone: {what}")
             }
-            Self::SealFailed(error) => write!(f, "an audit file could not be sealed: {error}"),
+            Self::SealFailed(error) => write!(
+                f,
+                "a live file of the audit log could not be \
+                sealed: {error}"
+            ),
             Self::RecoveryFailed(error) => {
                 write!(f, "files of a dead process could not be recovered: {error}")
             }
-            Self::PruneFailed(error) => write!(f, "old audit files could not be removed: {error}"),
+            Self::PruneFailed(error) => write!(
+                f,
+                "old files of the audit log could not be \
+                pruned: {error}"
+            ),
             Self::Dropped(count) => write!(
                 f,
                 "{count} audit events were dropped because the journal was full"
@@ -151,14 +158,17 @@ impl fmt::Display for Problem {
             Self::DirectoryMoved(what) => write!(f, "the audit log's directory was moved: {what}"),
             Self::ThreadDied(what) => write!(f, "a thread of the audit log died: {what}"),
             Self::PruneHeldBack { reason, lasting: _ } => {
-                write!(f, "old audit files are not removed yet: {reason}")
+                write!(f, "old files of the audit log are not pruned yet: {reason}")
             }
-            Self::PruneResumed => f.write_str("no audit files wait for the clock any longer"),
+            Self::PruneResumed => {
+                f.write_str("no files of the audit log wait for the clock any longer")
+            }
             Self::PruneLocked(lock) => write!(
                 f,
-                "old audit files are not removed, because another process holds the lock {lock}"
+                "old files of the audit log are not pruned, because another process holds the \
+                 lock {lock}"
             ),
-            Self::PruneUnlocked => f.write_str("old audit files are removed again"),
+            Self::PruneUnlocked => f.write_str("old files of the audit log are pruned again"),
             Self::Closed => f.write_str(
                 "the audit log is closed, and events that come now are not recorded: \
                  close it after the last event",
@@ -229,7 +239,7 @@ macro_rules! counters {
 
 counters! {
     /// Entries written to live files.
-    records: "counter" "tracing_audit_records_total",
+    entries: "counter" "tracing_audit_entries_total",
     /// Bytes written to live files.
     bytes: "counter" "tracing_audit_bytes_total",
     /// Times the live file was synced.
@@ -250,7 +260,7 @@ counters! {
     /// Files removed by retention.
     pruned: "counter" "tracing_audit_pruned_files_total",
     /// Entries recovered from the journals of dead processes.
-    recovered: "counter" "tracing_audit_recovered_records_total",
+    recovered: "counter" "tracing_audit_recovered_entries_total",
     /// Bytes free on the log's file system, as last seen.
     free_bytes: "gauge" "tracing_audit_free_bytes",
     /// How much room there is: 0 enough, 1 below the low watermark, 2 below the very low one.
@@ -259,7 +269,7 @@ counters! {
     last_sync_micros: "gauge" "tracing_audit_last_sync_microseconds",
 }
 
-/// Shared by the log's threads and whoever asks.
+/// Shared by the log's threads and the application.
 pub(crate) struct Health {
     cells: Cells,
     trouble: Mutex<Trouble>,
@@ -317,13 +327,13 @@ impl Health {
         );
     }
 
-    /// Notes a problem and tells the application.
+    /// Notes a problem and reports it to the application.
     ///
-    /// The application's code runs here: its callback, and its `tracing` layers. A panic of theirs
-    /// is theirs, and must not end the thread that writes the log.
+    /// The application's code runs here: its callback and its `tracing` layers. A panic in that
+    /// code must not end the thread that writes the log.
     pub(crate) fn report(&self, problem: &Problem) {
         self.note(problem);
-        let told = contain(|| match problem {
+        let logged = contain(|| match problem {
             Problem::WriteRecovered
             | Problem::SpaceRecovered
             | Problem::PruneResumed
@@ -341,7 +351,7 @@ impl Health {
                 callback(problem);
             }
         });
-        for (fine, whose) in [(told, "a `tracing` layer"), (called, "`on_problem`")] {
+        for (fine, whose) in [(logged, "a `tracing` layer"), (called, "`on_problem`")] {
             if !fine {
                 self.note_lasting(format!(
                     "{whose} panicked when a problem of the log was reported"

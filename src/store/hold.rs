@@ -1,4 +1,4 @@
-//! Legal holds: ranges of time whose entries stay, whatever their retention says.
+//! Legal holds: ranges of time whose entries stay, whatever the retention.
 //!
 //! Holds stand in `state/holds.json`. They are changed under the lock of pruning, so a pruning that
 //! began before a hold was placed has ended when placing it returns. If the holds can't be read,
@@ -48,7 +48,7 @@ impl Hold {
     /// # Errors
     ///
     /// [`Error::Invalid`] for a name that isn't 1 to 64 of `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`,
-    /// or a range that can't be.
+    /// or a range that ends before it begins.
     pub fn new(name: impl Into<String>, start_date: &str, end_date: &str) -> Result<Self> {
         let name = name.into();
         if name.is_empty()

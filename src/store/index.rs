@@ -1,4 +1,5 @@
-//! What is where in a sealed file: its blocks, their times, and what they can't hold.
+//! The index of a sealed file: its blocks, their times, and filters that say which values they
+//! can't hold.
 //!
 //! One index per sealed file. It says nothing that the file doesn't say, so it is rebuilt when lost
 //! or damaged, and a reader takes its "not here" at its word. Two rules follow: a block with a line
@@ -141,7 +142,8 @@ impl Index {
         if crc != Some(crc32fast::hash(head.get(PREFIX..).unwrap_or_default())) {
             return Err(damaged("the checksum of its tables differs"));
         }
-        let index = Self::decode(&head).ok_or_else(|| damaged("its tables make no sense"))?;
+        let index =
+            Self::decode(&head).ok_or_else(|| damaged("its tables contradict each other"))?;
         if path
             .file_stem()
             .is_none_or(|name| name != index.stem.to_string().as_str())
@@ -321,7 +323,7 @@ impl Blooms {
         }
     }
 
-    /// What is known when there is no index: nothing, so every block may hold everything.
+    /// The filters when there is no index: every block may hold everything.
     pub(crate) fn unknown() -> Self {
         Self {
             section: Vec::new(),

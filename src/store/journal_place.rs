@@ -138,8 +138,8 @@ impl JournalPlace {
         &self.path
     }
 
-    /// All bytes of the journal's file. What is too long for one is [`Error::Damaged`], and not
-    /// read.
+    /// All bytes of the journal's file. A file that is too long for a journal is
+    /// [`Error::Damaged`], and not read.
     pub(crate) fn read(&self, fs: &dyn Fs, layout: &Layout) -> Result<Vec<u8>> {
         let error = || Error::io("read", &self.path);
         let file = self.open(fs, layout).map_err(error())?;

@@ -53,7 +53,7 @@ pub(super) fn ensure_on(fs: Arc<dyn Fs>, layout: &Layout) -> Result<Vec<HashKey>
     })
 }
 
-/// Makes a new key, with which all hash from their next start on; the others are kept for
+/// Makes a new key, which applications use from their next start on; the others are kept for
 /// searching.
 pub(crate) fn rotate_hash_key(layout: &Layout, name: &str) -> Result<HashKey> {
     document(layout).change(|keys: &mut Keys| {

@@ -9,8 +9,8 @@
 //! state/pruning                         what was removed and isn't in the log yet
 //! state/journal/<stream>.ring           events on their way to the live file
 //! state/journal/<stream>.at             where that is, if it is elsewhere; see `pointer`
-//! state/locks/<name>.lock               held by whoever writes a stream, or prunes
-//! state/aside/…                         what stood in the place of our files and is not ours
+//! state/locks/<name>.lock               held by the process that writes a stream, or prunes
+//! state/aside/…                         foreign files from the place of ours, and damaged ones
 //! state/tmp/…                           half-made files; emptied at recovery
 //! ```
 
@@ -94,7 +94,7 @@ impl Layout {
         self.root.join("state/tmp")
     }
 
-    /// What others put in the place of the log's files, and what was damaged in them.
+    /// The directory for foreign files from the place of the log's own, and for damaged ones.
     pub(crate) fn aside_dir(&self) -> PathBuf {
         self.root.join("state/aside")
     }
@@ -108,7 +108,7 @@ impl Layout {
         self.root.join("state").join(format!("{name}.json"))
     }
 
-    /// What is removed before the log can take it; see `prune_intent`.
+    /// The removals that the log has no room for yet; see `prune_intent`.
     pub(crate) fn pruning(&self) -> PathBuf {
         self.root.join("state/pruning")
     }

@@ -1,8 +1,8 @@
 //! The entries about the life of a stream: when was the log open, and when was it down?
 //!
 //! `audit.log.opened` is the first entry of a stream, and `audit.log.closed` the last. A process
-//! that dies writes no last entry; whoever recovers its stream writes
-//! `audit.log.ended_without_closing` there instead, with the last sign of life.
+//! that dies writes no last entry; instead, the process that recovers its stream writes
+//! `audit.log.ended_without_closing`, with the last sign of life.
 //!
 //! # One of the two, and once
 //!

@@ -6,7 +6,7 @@ use super::fs::{self, FsFile};
 
 /// How much is read at a time.
 const CHUNK: usize = 256 * 1024;
-/// Longer than any entry. What goes on for longer without a line end is one broken line.
+/// Longer than any entry. More bytes without a line end are one broken line.
 const MAX_LINE: usize = 64 << 20;
 
 /// Reads a file from its beginning to where it ended when this was made.

@@ -33,7 +33,7 @@ pub(super) struct Live {
     first: Point,
     appended: Mark,
     synced: Mark,
-    /// How long the file is if nobody else touched it.
+    /// How long the file is if no other process touched it.
     len: u64,
     /// Bytes of a failed write may lie behind what was appended.
     ragged: bool,
@@ -293,14 +293,14 @@ impl Live {
                     lost: self.lost,
                 },
             }),
-            // It was reported that someone writes into it. That they go on is no news, and must not
+            // It was reported that someone writes into it. A repetition isn't news, and must not
             // fill the log.
             Ok(Some(Change::Length { now, ours })) if now > ours && self.changed => {
                 self.ragged = true;
                 self.len = now;
                 self.cut_failed = false;
                 self.spoiled = false;
-                let error = io::Error::other("someone else keeps writing into it");
+                let error = io::Error::other("another process keeps writing into it");
                 Err((Box::new(self), Unfinished::Failed(error)))
             }
             Ok(Some(change)) => Err((Box::new(self), Unfinished::Changed(change))),
@@ -320,7 +320,7 @@ impl Live {
         Ok(())
     }
 
-    /// Whether the file may have this length if nobody else touched it.
+    /// Whether the file may have this length if no other process touched it.
     fn may_be(&self, len: u64) -> bool {
         len == self.len || self.cut_failed && len == self.appended.len
     }

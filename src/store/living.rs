@@ -24,7 +24,7 @@ pub(super) fn hold(fs: &dyn Fs, place: &JournalPlace) -> Option<Box<dyn FsLock>>
 
 /// An error if the process of this stream holds its journal.
 pub(super) fn check_dead(fs: &dyn Fs, layout: &Layout, stream: &StreamId) -> Result<()> {
-    // What can't be found or looked at is for the recovery to tell.
+    // The recovery reports journals that can't be found or looked at.
     let Ok(place) = JournalPlace::find(fs, layout, stream) else {
         return Ok(());
     };

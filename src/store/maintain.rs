@@ -45,7 +45,7 @@ pub struct RecoveredStream {
 }
 
 /// Makes whole what dead processes left, seals it and removes the live twins, one stream after the
-/// other. Those of living processes are left alone.
+/// other. Streams of living processes are left alone.
 pub(crate) fn recover_all(dir: &Path, mut done: impl FnMut(RecoveredStream)) -> Result<()> {
     let (fs, layout, clock) = (OsFs, Layout::of(dir), SystemClock::new());
     fs.check_owner(layout.root())?;
@@ -66,7 +66,7 @@ pub(crate) fn recover_all(dir: &Path, mut done: impl FnMut(RecoveredStream)) -> 
                 continue;
             }
         };
-        completed.entries = recovered.records;
+        completed.entries = recovered.entries;
         completed.problems = recovered.problems;
         for stem in &recovered.files {
             let level = Level::new(6).unwrap_or(Level::FASTEST);
@@ -79,7 +79,7 @@ pub(crate) fn recover_all(dir: &Path, mut done: impl FnMut(RecoveredStream)) -> 
                 Err(error) => completed.problems.push(error.to_string()),
             }
         }
-        // With files left to seal the lock's file stays, and whoever comes next finds them.
+        // With files left to seal, the lock's file stays, so that the next process finds them.
         if completed.sealed_files == recovered.files.len() as u64 {
             recovered.lock.remove()?;
         }
@@ -153,7 +153,8 @@ impl Store {
                 &OwnEntry::new(
                     "audit.log.clock_trusted",
                     Severity::Warning,
-                    "Someone confirmed the clock; files past their retention by it are removed",
+                    "An operator confirmed that the clock is right; files past their retention by \
+                     it are removed",
                 )
                 .detail("clock", now.to_string()),
             )

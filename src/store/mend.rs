@@ -1,9 +1,9 @@
 //! What the writer does about a live file that someone else deleted, replaced, cut or wrote into.
 //!
-//! What is not durable is still in the journal and is written again, into another file. So only the
-//! durable lines matter: those that are still sound are kept, from the file itself or, if it is
-//! deleted, through the handle that wrote it; what is gone of them is recorded as lost. Of what others
-//! put in our place nothing is deleted: it is set aside.
+//! Lines that are not durable are still in the journal, and are written again into another file. So
+//! only the durable lines matter. Sound ones are kept, from the file itself or, if it was deleted,
+//! through the handle that wrote it; missing ones are recorded as lost. Foreign files in the place
+//! of ours are set aside, never deleted.
 
 use std::path::Path;
 
@@ -44,7 +44,7 @@ impl Writer {
             Change::Length { now, ours } => self.cut_back(&durable, now, ours),
         }
         if durable.lost > 0 {
-            let what = "Durable entries were destroyed in the live file by someone else";
+            let what = "Someone else destroyed durable entries in the live file";
             self.own.push(
                 OwnEntry::new("audit.log.lost", Severity::Critical, what)
                     .detail("count", durable.lost)
@@ -87,10 +87,7 @@ impl Writer {
         );
         self.place.health.report(&Problem::LiveFileLost(what));
         let (event_type, what) = match now < ours {
-            true => (
-                "audit.log.live_file_cut",
-                "The live file was cut by someone else",
-            ),
+            true => ("audit.log.live_file_cut", "Someone else cut the live file"),
             false => (
                 "audit.log.live_file_written",
                 "Someone else wrote into the live file; what they wrote was removed",
@@ -129,7 +126,7 @@ impl Writer {
                 return Err(error);
             }
         };
-        // After the copy is durable: what was put in our place may have our lines.
+        // After the copy is durable, because the foreign file may have our lines.
         let aside = set_aside(fs, layout, gone.stem());
 
         let (old, new) = (gone.stem().to_string(), stem.to_string());
@@ -144,7 +141,7 @@ impl Writer {
             }
         }
         self.place.health.report(&Problem::LiveFileLost(what));
-        let what = "The live file was deleted or replaced by someone else, and written again";
+        let what = "Someone else deleted or replaced the live file; it was written again";
         let entry = OwnEntry::new("audit.log.live_file_restored", Severity::Critical, what)
             .detail("file", old)
             .detail("restored_as", new);
@@ -174,7 +171,7 @@ fn copy_lines(from: &Live, to: &TmpFile<'_>, len: u64, layout: &Layout) -> Resul
     Ok(())
 }
 
-/// Moves what bears a live file's name, and is none of ours, out of the way; says where it is then.
+/// Moves a foreign file with a live file's name out of the way; returns where to.
 pub(super) fn set_aside(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<Option<String>> {
     let dir = layout.live_dir();
     let aside = move_aside(fs, layout, &layout.live(stem), &format!("{stem}{LIVE}"))?;

@@ -1,8 +1,8 @@
 //! From the journal to immutable files.
 //!
 //! In come events that callers pushed into a journal. Out come numbered entries, first in a plain
-//! live file, then in an immutable, compressed and indexed one. Nothing else in the crate changes
-//! files of the log; the rooms to the right read them.
+//! live file, then in an immutable, compressed and indexed one. No other room of the crate changes
+//! files of the log; the other rooms only read them.
 //!
 //! ```text
 //!  callers      writer thread                    sealer thread
@@ -20,41 +20,40 @@
 //!
 //! `layout` draws the directory. Each *stream* (one process that has the log open) has a lock, a
 //! journal, at most one live file that grows, and a reserve of 2 MiB for the moment when the disk
-//! is full. Files of a stream count 1, 2, 3 … in their names, and no number is given twice: whoever
-//! follows the log goes by them. Everything a process does to a stream's files, it does under that
+//! is full. Files of a stream count 1, 2, 3 … in their names, and no number is given twice, because
+//! followers of the log go by these numbers. A process changes a stream's files only under that
 //! stream's lock.
 //!
-//! Whoever needs to know which files there are, and what is in them, asks `files`: queries, downloads,
-//! followers, webhooks and retention. Recovery and `verify` use its listings (`files::dirs`), and
-//! judge by nothing that is remembered.
+//! Queries, downloads, followers, webhooks and retention ask `files` which files there are, and
+//! what is in them. Recovery and `verify` use only its listings (`files::dirs`), and rely on
+//! nothing that `files` remembers.
 //!
 //! The journal may lie in another directory, in memory for instance. Then a pointer in
 //! `state/journal` leads to it (`pointer`), for recovery and for `verify` (`journal_place`).
 //!
 //! # What is always true
 //!
-//! 1. *An event is in the journal, or durable in a file, or both.* The journal lets go of an event
-//!    only with a `Synced`, and only a sync of the file that has it makes one (`live`). So a failed
-//!    write, a failed sync, a full disk, and a live file that someone else deleted or cut, lose
-//!    nothing that the journal has.
-//! 2. *An event is in one file at most.* What is written again elsewhere was cut off before,
-//!    durably; what a dead process wrote and did not release is known by its id, and compared byte
-//!    by byte with the journal.
-//! 3. *Numbers have no gap* within a stream, but where durable entries were destroyed by someone
-//!    else: then the numbers stay free, and `audit.log.lost` says which.
-//! 4. *Nothing of a finished file is in the journal*, durably: so a sealed file is never looked
-//!    into for events to recover.
-//! 5. *What is in `sealed/` is whole*, was read back and compared, and never changes. Its live twin
-//!    goes only after that was found true once more.
+//! 1. *An event is in the journal, or durable in a file, or both.* The journal releases an event
+//!    only against a `Synced`, which only a sync of the file that has the event makes (`live`). So
+//!    a failed write, a failed sync, a full disk, and a live file that someone else deleted or cut,
+//!    lose nothing that the journal has.
+//! 2. *An event is in one file at most.* Lines that are written again elsewhere were cut off
+//!    before, durably. Lines that a dead process wrote and did not release are known by their ids,
+//!    and compared byte by byte with the journal.
+//! 3. *Numbers have no gap* within a stream, except where someone else destroyed durable entries:
+//!    their numbers stay free, and `audit.log.lost` names them.
+//! 4. *A finished file has no events in the journal*, durably, so recovery never looks into a
+//!    sealed file for events.
+//! 5. *Each file in `sealed/` is whole*, was read back and compared, and never changes. Its live
+//!    twin is removed only after a second comparison.
 //! 6. *A file is removed only after the log says so*, durably (`prune`).
-//! 7. *What is not proven to be damaged is not treated so.* A read that fails is made again later.
-//!    What is damaged, and what others put in the place of our files, is moved to `state/aside`,
-//!    never deleted.
-//! 8. *A journal that is not found is not taken for empty.* Its pointer says whether events may be
-//!    in it; where that is so and the journal is proven to be gone, an entry says that events may
-//!    be lost, and their number is unknown (`gone_journal`).
-//! 9. *A stream that says that its log was opened says once how it ended*: that it was closed, or
-//!    that its process died (`lifecycle`).
+//! 7. *Nothing counts as damaged without proof.* A read that fails is made again later. Damaged
+//!    files, and foreign files in the place of ours, are moved to `state/aside`, never deleted.
+//! 8. *A missing journal doesn't count as empty.* Its pointer says whether events may be in it. If
+//!    they may, and the journal is proven to be gone, an entry says that an unknown number of
+//!    events may be lost (`gone_journal`).
+//! 9. *A stream that records the opening of its log also records its end, once*: that the log was
+//!    closed, or that the process died (`lifecycle`).
 //!
 //! # The order of the fsyncs
 //!
@@ -73,9 +72,9 @@
 //! | a recovered file is sealed | that the journal is gone: brought back by a power loss, its events would be written again |
 //! | files are pruned | the entry that names them, in the log or in `state/pruning`; that their live twins and their indexes are gone |
 //!
-//! A name is durable when its directory was synced; nothing is concluded from the order of two
-//! names. The crash oracle (`oracle`) plays deaths and power losses at every step, on a disk that
-//! promises no more than POSIX does, and on one that behaves like ext4.
+//! A name is durable when its directory was synced; the order of two names proves nothing. The
+//! crash oracle (`oracle`) plays deaths and power losses at every step, on a disk that promises no
+//! more than POSIX does, and on one that behaves like ext4.
 
 pub(crate) mod blob;
 pub(crate) mod bloom;

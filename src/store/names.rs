@@ -7,9 +7,9 @@ use crate::{
     error::Error,
 };
 
-/// What a log file is called, without folder and ending: when it was born, its stream, and its
-/// number in the stream, as in `20261121T101500.123456Z-billing-7f3a9c-00000042`. The live file,
-/// its sealed twin and its index share it.
+/// The name of a log file, without folder and ending: when it was born, its stream, and its number
+/// in the stream, as in `20261121T101500.123456Z-billing-7f3a9c-00000042`. The live file, its
+/// sealed twin and its index share it.
 ///
 /// Ordered by birth, then stream, then number.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

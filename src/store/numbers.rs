@@ -14,7 +14,7 @@ impl Numbers {
         }
         let mut first = first;
         let mut last = last;
-        // Those that overlap the new range or touch it become part of it.
+        // Ranges that overlap the new range or touch it become part of it.
         while let Some((&from, &to)) = self.0.range(..=last.saturating_add(1)).next_back()
             && to.saturating_add(1) >= first
         {

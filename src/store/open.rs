@@ -36,7 +36,7 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct StoreOptions {
     pub(crate) source: Source,
-    /// Who may read the log; without it, that stays as it is.
+    /// The users who may read the log; without it, permissions stay as they are.
     pub(crate) permissions: Option<Permissions>,
     pub(crate) journal_capacity: usize,
     /// Where the journal is to be, if not in the log's directory.
@@ -48,7 +48,7 @@ pub(crate) struct StoreOptions {
     pub(crate) lifecycle: Option<Settings>,
     pub(crate) writer: WriterOptions,
     pub(crate) sealer: SealerOptions,
-    /// Who reads the log on: retention waits for them.
+    /// The readers for which retention waits.
     pub(crate) readers: Readers,
     pub(crate) health: Arc<Health>,
 }
@@ -157,8 +157,8 @@ impl Store {
         })
     }
 
-    /// Takes no more events, writes and syncs those taken, and stops. Done twice, also at once, it
-    /// ends the second time as it did the first.
+    /// Refuses further events, writes and syncs the events that were taken, and stops. Done twice,
+    /// also at once, it ends the second time as it did the first.
     ///
     /// One of the threads that are to stop can't do it, as a callback on it would: then an error
     /// says so, and it is left to another thread.
@@ -244,8 +244,13 @@ impl Store {
     pub(crate) fn place_hold(&self, hold: Hold) -> Result<()> {
         let hold = hold::place(Arc::new(OsFs), &self.layout, hold, Timestamp::now())?;
         self.record(
-            &OwnEntry::new("audit.hold.placed", Severity::Warning, "Entries are held")
-                .detail("hold", hold),
+            &OwnEntry::new(
+                "audit.hold.placed",
+                Severity::Warning,
+                "A hold was placed: entries in \
+                its range of time are kept",
+            )
+            .detail("hold", hold),
         )
     }
 
@@ -256,7 +261,7 @@ impl Store {
                 &OwnEntry::new(
                     "audit.hold.released",
                     Severity::Warning,
-                    "Entries are no longer held",
+                    "A hold was released: retention applies to its entries again",
                 )
                 .detail("hold", hold),
             )
@@ -274,7 +279,7 @@ impl Drop for Store {
     fn drop(&mut self) {
         // A child by `fork` has none of the threads, and the stream is not its own.
         if self.process.is_current() {
-            // Who wants to know how that ends closes it.
+            // An application that wants the result closes the log.
             drop(self.close());
         }
     }
@@ -342,7 +347,7 @@ fn mourn(
 ) -> impl FnOnce(&str) -> Result<()> + Send + use<> {
     let (producer, stream) = (producer.clone(), writer.place.stream.clone());
     move |what| {
-        // No caller waits for room that nobody makes, nor for a sync that never comes.
+        // No caller should wait for room or for a sync that never comes.
         producer.close();
         durability.die(what);
         let why = io::Error::other(what.to_owned());
@@ -362,7 +367,8 @@ fn guarded<T>(health: &Health, run: impl FnOnce() -> T, died: impl FnOnce(&str) 
             text.unwrap_or("without a message")
         );
         let problem = Problem::ThreadDied(what.clone());
-        // Known before an event is refused for it, but told after: the application's code may wait.
+        // Noted before an event is refused for it, and reported afterwards, because the
+        // application's code may block.
         health.note(&problem);
         let result = died(&what);
         health.report(&problem);

@@ -200,7 +200,7 @@ fn a_sealer_that_panics_is_reported_and_the_writer_goes_on() {
     assert!(matches!(fate, Fate::Durable), "{fate:?}");
     store.prune_soon();
     soon("close", move || store.close()).unwrap();
-    assert_eq!(health.counters().records, 3);
+    assert_eq!(health.counters().entries, 3);
     process.end();
     let ids = [first.0, second.0, third.0];
     disk.heal();

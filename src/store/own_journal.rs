@@ -1,10 +1,10 @@
 //! The way of the log's own entries to the file: through the journal, as events go.
 //!
-//! Two kinds of them can't go this way. Those of the writer thread may be about a full journal, so
-//! they are numbered beside it ([`batch`](super::batch)). Those about a dead process belong to its
-//! stream, whose journal has no writer any more: recovery appends them to the stream's last file
-//! ([`recover`](super::recover)). Pruning goes the same way by itself, because it keeps what the
-//! journal refuses ([`prune`](super::prune)). All are rendered by [`OwnEntry::render`].
+//! Two kinds of them can't go this way. Entries of the writer thread may be about a full journal,
+//! so they are numbered beside it ([`batch`](super::batch)). Entries about a dead process belong to
+//! its stream, whose journal no longer has a writer: recovery appends them to the stream's last
+//! file ([`recover`](super::recover)). Pruning goes the same way by itself, because it keeps what
+//! the journal refuses ([`prune`](super::prune)). All are rendered by [`OwnEntry::render`].
 
 use std::{
     io,

@@ -1,4 +1,4 @@
-//! What the owner of a log may have put there for root to stumble over.
+//! Traps that the owner of a log may have laid for root: links to files elsewhere.
 //!
 //! An administrator runs commands on the log of an application, whose user can put a link in the
 //! place of each of its directories. Root would follow it, and write where that user can't. So root
@@ -9,8 +9,8 @@ use std::{fs, io, os::unix::fs::MetadataExt as _, path::Path};
 use crate::error::{Error, Result};
 
 /// An error if something stands in the log of another user that would have root write elsewhere: a
-/// link, or what is neither that user's nor root's. Who plants it later than this may win, but the
-/// files that root writes to are opened without following links.
+/// link, or a file that is neither that user's nor root's. A link that is planted after this check
+/// may win, but the files that root writes to are opened without following links.
 pub(super) fn check_for_root(root: &Path) -> Result<()> {
     let Ok(root_now) = fs::metadata(root) else {
         return Ok(());
@@ -49,7 +49,7 @@ fn check_kind(path: &Path, owner: u32, is_dir: bool) -> Result<()> {
         found => found.map_err(Error::io("look at", path))?,
     };
     let is_kind = found.is_dir() || !is_dir && found.is_file();
-    // What a root that died left is root's.
+    // Leftovers of a process that ran as root belong to root.
     if is_kind && [owner, 0].contains(&found.uid()) {
         return Ok(());
     }

@@ -101,7 +101,7 @@ fn create_durably(fs: &dyn Fs, dir: &Path, create: impl FnOnce() -> Result<()>) 
     create()?;
     for parent in parents {
         match fs.sync_dir(&parent) {
-            // Who may not read it can't sync it, nor have created anything in it.
+            // A process that may not read it can't sync it, and can't have created anything in it.
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {}
             synced => synced.map_err(Error::io("sync", parent))?,
         }
@@ -109,14 +109,15 @@ fn create_durably(fs: &dyn Fs, dir: &Path, create: impl FnOnce() -> Result<()>) 
     Ok(())
 }
 
-/// As `check_format`, for whoever writes without a stream: also that files can be moved.
+/// As `check_format`, for processes that write without a stream: checks as well that files can be
+/// moved.
 pub(super) fn check_writable(fs: &dyn Fs, layout: &Layout) -> Result<()> {
     on_one_file_system(fs, layout)?;
     check_format(fs, layout)
 }
 
-/// Files are made in one directory and renamed into another. What isn't there yet will be made where
-/// the root is.
+/// Files are made in one directory and renamed into another. A directory that isn't there yet will
+/// be made where the root is.
 fn on_one_file_system(fs: &dyn Fs, layout: &Layout) -> Result<()> {
     let root = layout.root();
     let device = |dir: &Path| -> Result<Option<u64>> {

@@ -1,7 +1,7 @@
-//! How files go.
+//! Removes files.
 //!
-//! What is about to be removed is recorded first, with the files' hashes, and only when that entry
-//! is durable the files go, and their indexes before them. The order of a pruning, under the lock
+//! The removal of files is recorded first, with their hashes. Only when that entry is durable are
+//! the files removed, and their indexes before them. The order of a pruning, under the lock
 //! `prune`:
 //!
 //! 1. Entries of earlier prunings that the log doesn't have yet are written into it.
@@ -10,14 +10,14 @@
 //! 3. For up to 64 files: an entry `audit.log.pruned` goes through the journal like any event, and
 //!    is waited for. If the journal is full or the disk refuses, the entry is kept in
 //!    `state/pruning` instead, durably ([`prune_intent`](super::prune_intent)): a full disk may
-//!    have to be emptied before anything can be written into the log. If that fails too, nothing
-//!    goes.
+//!    have to be emptied before anything can be written into the log. If that fails too, nothing is
+//!    removed.
 //! 4. Their live twins and their indexes are removed, durably, and then these files.
 //!
 //! A death at any moment leaves each removed file recorded: in the log, in the journal of a dead
-//! process, or in `state/pruning`. After a death between 3 and 4 files are still there that the log
-//! calls pruned; they go with the next pruning, which records them again. Names are parsed whole:
-//! what is not ours is never touched.
+//! process, or in `state/pruning`. After a death between 3 and 4, files are still there that the
+//! log calls pruned; the next pruning records them again and removes them. Names are parsed whole,
+//! so foreign files are never touched.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -72,7 +72,7 @@ pub(crate) struct Pruner {
     pushed: BTreeMap<Vec<u8>, u64>,
     /// Files whose removal is recorded, and failed.
     recorded: BTreeSet<FileStem>,
-    /// Those of them of which it is recorded again what they say of earlier removals.
+    /// The files among them whose entries about earlier removals were recorded again.
     carried_on: BTreeSet<FileStem>,
     pub(super) watch: Watch,
 }
@@ -109,8 +109,8 @@ impl Pruner {
         }
     }
 
-    /// The same. A file that can't be removed keeps no other: the first such error is told with
-    /// what is gone.
+    /// The same. A file that can't be removed doesn't keep others from being removed: the first
+    /// such error is returned with the files that are gone.
     pub(super) fn prune_most(
         &mut self,
         clock: &dyn Clock,

@@ -1,4 +1,4 @@
-//! What is about to be removed, kept where a full disk can still take it.
+//! The files that are about to be removed, noted where even a full disk has room.
 //!
 //! Pruning has to be recorded before it is done, and on a full disk it has to be done before
 //! anything can be recorded. `state/pruning` breaks that circle: a file of [`SLOTS`] blocks that

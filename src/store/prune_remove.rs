@@ -1,6 +1,6 @@
 //! How pruned files leave the disk, once it is recorded that they do.
 //!
-//! What belongs to a file goes before it, durably:
+//! The files that belong to a sealed file are removed before it, durably:
 //!
 //! 1. its live twin, and those before it in its stream, whatever is left of their grace: a twin that
 //!    outlived its sealed file would be sealed again, and a recovery that met one, and not the files
@@ -28,9 +28,9 @@ use crate::{
     error::{Error, Result},
 };
 
-/// What became of files that were to go.
+/// The result of removing files.
 pub(super) struct Removed {
-    /// Those that are gone.
+    /// The files that are gone.
     pub(super) files: Vec<PrunedFile>,
     /// Why others are not.
     pub(super) failed: Option<Error>,

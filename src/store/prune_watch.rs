@@ -1,5 +1,5 @@
-//! What keeps files from being pruned, and for how long: another process that holds the lock, or a
-//! clock that isn't trusted. Both are reported, and so is their end.
+//! The reasons why files are not pruned, and for how long: another process that holds the lock, or
+//! a clock that isn't trusted. Both are reported, and so is their end.
 
 use std::{fmt, sync::atomic::Ordering, time::Duration};
 
@@ -99,22 +99,22 @@ impl fmt::Display for ClockWait {
             self.wall,
         )?;
         match self.trusted_text() {
-            Some(trusted) => write!(f, "but only {trusted} is proved")?,
-            None => f.write_str("but nothing has proved it yet")?,
+            Some(trusted) => write!(f, "but the clock has proved itself only up to {trusted}")?,
+            None => f.write_str("but nothing has proved that clock yet")?,
         }
         let minutes = self.remaining / 60_000_000 + 1;
         match self.remaining {
             0 => f.write_str("; the clock of the file system disagrees with it")?,
             _ => write!(
                 f,
-                "; the files go when the clock has kept on for {} h {} min more",
+                "; the files are removed when the clock has run steadily for {} h {} min more",
                 minutes / 60,
                 minutes % 60
             )?,
         }
         f.write_str(
-            ". Check the clock; if it is right, run `tracing-audit prune --trust-clock`, and the \
-             files go at once",
+            ". Check the clock; if it is right, run `tracing-audit prune --trust-clock` to remove \
+             the files at once",
         )
     }
 }

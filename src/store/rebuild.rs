@@ -93,7 +93,7 @@ pub(super) fn remove_orphans(fs: &dyn Fs, layout: &Layout, now: Timestamp) -> Re
     if orphans.is_empty() {
         return Ok(Vec::new());
     }
-    let told = removed::all_told(fs, layout)?;
+    let recorded = removed::all_recorded(fs, layout)?;
     let mut problems = Vec::new();
     for stem in orphans {
         let path = layout.index(&stem);
@@ -103,7 +103,7 @@ pub(super) fn remove_orphans(fs: &dyn Fs, layout: &Layout, now: Timestamp) -> Re
             Err(error) if error.is_not_found() => continue,
             Err(error) => return Err(error),
         };
-        if told.tells_of(&stem, numbers) {
+        if recorded.has_file(&stem, numbers) {
             fs::remove_if_there(fs, &path).map_err(Error::io("remove", &path))?;
             remove_if_empty(fs, layout, stem.day())?;
         } else {
@@ -193,7 +193,7 @@ mod tests {
             (1..=4).filter(has_index).collect()
         };
         let reported = |hours| remove_orphans(&sim, &layout, time(hours)).unwrap().len();
-        // Nobody pruned them: someone took the files away.
+        // These files were not pruned: someone took them away.
         assert_eq!([reported(0), reported(2), reported(3)], [0, 1, 2]);
         assert_eq!(left(&sim), [1, 2, 3, 4]);
         let pruned = |rows: &str| {

@@ -1,19 +1,18 @@
-//! What a dead process left, made whole.
+//! Makes the stream of a dead process whole.
 //!
-//! In: a stream that nobody writes, which is known by its lock being free. Out: its live files hold
-//! sound lines and nothing else, the events that were only in its journal are appended, its journal
-//! is gone.
+//! In: a stream that no process writes: its lock is free. Out: its live files hold sound lines and
+//! nothing else, the events that were only in its journal are appended, its journal is gone.
 //!
 //! # The order, and why it can be cut short anywhere
 //!
-//! 1. Take the stream's lock. Whoever holds it is the only one to touch the stream's files; but
-//!    if its process still holds the journal, someone deleted the lock: then nothing is touched.
-//! 2. Give up what is not sound in each live file (see `repair`). The events that this costs are still
-//!    in the journal; damage before them is set aside, and what it cost is recorded as lost. Lines
-//!    that may not be durable are written again.
+//! 1. Take the stream's lock. Only the lock's holder touches the stream's files. If a process still
+//!    holds the journal, someone deleted that process's lock: then nothing is touched.
+//! 2. Remove the unsound lines of each live file (see `repair`). Behind the durable end, their
+//!    events are still in the journal; damage before it is set aside, and the missing entries are
+//!    recorded as lost. Lines that may not be durable are written again.
 //! 3. Find the journal's events that no live file has, by their ids, and append them with the
-//!    numbers that follow, in one write. Cut short here, the next attempt finds a torn line, or fewer
-//!    events missing.
+//!    numbers that follow, in one write. After an interruption here, the next recovery finds a torn
+//!    line, or fewer events missing.
 //! 4. Sync the file, then its directory. Then remove the journal: from here on the file alone has
 //!    the events. Sync the journal's directory as well, before the file can be sealed: a journal that
 //!    a power loss brought back later would be written again.
@@ -21,15 +20,16 @@
 //! 5. Remove the live files in which nothing is sound.
 //! 6. The other files are sealed as after any rotation.
 //!
-//! What can't be read now is no damage: the attempt fails, is reported, and is made again later.
+//! A file that can't be read now isn't damaged: the recovery fails, is reported, and is tried again
+//! later.
 //!
 //! # No number is given again
 //!
-//! Who follows the log goes from file to file by their numbers and never back. So what is appended
-//! goes behind all that was ever there: into the last file that the stream began, if that was today,
-//! or into a new one with the number that follows. The journal says which one was the last; what was
-//! begun by an attempt that was cut short is still there, because empty files are removed only when
-//! nothing is left to be appended.
+//! A follower goes from file to file by their numbers and never back. So recovery appends behind
+//! all that was ever there: to the last file that the stream began, if that was today, or to a new
+//! file with the next number. The journal has the number of the last file. A file that an
+//! interrupted recovery began is still there, because empty files are removed only when nothing is
+//! left to append.
 
 use std::{cmp::Reverse, path::Path};
 
@@ -43,7 +43,7 @@ use super::{
     living,
     names::FileStem,
     rebuild::index_of,
-    removed::{self, Told},
+    removed::{self, RecordedRemovals},
     repair::{Kind, repair},
     sound::{Held, Journaled},
     survey::Survey,
@@ -61,9 +61,9 @@ pub(crate) struct Recovered {
     pub(crate) lock: Box<dyn FsLock>,
     /// The live files, to be sealed.
     pub(crate) files: Vec<FileStem>,
-    /// How many records came from the journal.
-    pub(crate) records: u64,
-    /// What could not be recovered, and where it still is.
+    /// How many entries came from the journal.
+    pub(crate) entries: u64,
+    /// Problems to report: what could not be recovered, and where it still is.
     pub(crate) problems: Vec<String>,
 }
 
@@ -125,7 +125,7 @@ pub(crate) fn recover_locked(
         problems.extend(leave_losses_open(stream, &mut held, &sealed.unread));
     }
 
-    let mut records = 0;
+    let mut entries = 0;
     if let Some(leftover) = &leftover {
         let source: Source = stream.source().parse()?;
         let missing = missing(leftover, &journaled);
@@ -136,7 +136,7 @@ pub(crate) fn recover_locked(
         held.life.see_lines(&lines);
         let mut own = own_entries(leftover, &held, missing.len());
         let alive = leftover.alive_micros().map(Timestamp::from_micros);
-        // Of a stream without entries, a power failure took the first as well.
+        // A stream without entries lost its first entry to a power failure as well.
         if first > Seq::FIRST || !missing.is_empty() {
             own.extend(held.life.end(alive, true));
         }
@@ -150,9 +150,9 @@ pub(crate) fn recover_locked(
             let last = stream_files.last_number().max(noted.unwrap_or(0));
             append(&target, &mut stream_files, last, &lines)?;
         }
-        records = missing.len() as u64;
+        entries = missing.len() as u64;
     }
-    // Of a stream that says how it ended, nothing was only in the journal.
+    // If the stream records how it ended, no event was only in the journal.
     let is_gone = place.is_gone() && !held.life.has_end();
     if is_gone || damage.is_some() {
         let unread = record_without_journal(&target, &place, &mut held, &mut stream_files)?;
@@ -163,7 +163,7 @@ pub(crate) fn recover_locked(
             )
         }));
     }
-    // Also after an attempt that recorded it and got no further.
+    // Also after a recovery that recorded the loss and was interrupted then.
     if is_gone || place.pointer().is_some() && held.journal_gone {
         problems.push(gone_journal::problem(&place));
     }
@@ -179,7 +179,7 @@ pub(crate) fn recover_locked(
     Ok(Recovered {
         lock,
         files: stream_files.sound,
-        records,
+        entries,
         problems,
     })
 }
@@ -192,8 +192,8 @@ struct Target<'a> {
     stream: &'a StreamId,
 }
 
-/// Records that the journal is gone, if it is, and how the stream ended; unless an attempt that was
-/// cut short did. Gives the errors of damaged files, which may tell of later numbers of the stream.
+/// Records that the journal is gone, if it is, and how the stream ended, unless an interrupted
+/// recovery did. Returns the errors of damaged files, which may have later numbers of the stream.
 fn record_without_journal(
     target: &Target<'_>,
     journal: &JournalPlace,
@@ -210,12 +210,12 @@ fn record_without_journal(
         held.pass(sealed.last_seq);
     }
     // Pruning may have removed the last files of the stream.
-    let told = match files.open {
-        Some(_) => Told::default(),
-        None => removed::all_told(fs, layout)?,
+    let recorded = match files.open {
+        Some(_) => RecordedRemovals::default(),
+        None => removed::all_recorded(fs, layout)?,
     };
-    last = last.max(told.last_file(stream));
-    if let Some(pruned) = told.numbers(stream).map(|(_, last)| last).max() {
+    last = last.max(recorded.last_file(stream));
+    if let Some(pruned) = recorded.numbers(stream).map(|(_, last)| last).max() {
         held.pass(Seq(pruned));
     }
     let mut own = Vec::new();
@@ -241,15 +241,15 @@ fn record_without_journal(
         false => last + 1,
     };
     append(target, files, number, &lines)?;
-    Ok(told.unread)
+    Ok(recorded.unread)
 }
 
 /// The live files of a stream.
 #[derive(Debug, Default)]
 struct StreamFiles {
-    /// Those with sound lines, sealed or not.
+    /// The files with sound lines, sealed or not.
     sound: Vec<FileStem>,
-    /// Those with nothing.
+    /// The files without any.
     hollow: Vec<FileStem>,
     /// The last of the sound ones, if it is not sealed.
     open: Option<FileStem>,
@@ -286,7 +286,7 @@ impl StreamFiles {
     }
 }
 
-/// What a dead process left in its journal.
+/// The journal of a dead process, as it was read.
 enum Read {
     /// Nothing, if there is no journal.
     Whole(Option<Leftover>),
@@ -294,7 +294,7 @@ enum Read {
 }
 
 /// Reads a journal. Damage is proven by finding it twice; then the journal is to be kept under
-/// another name: nobody else could read it either, but a person may want to.
+/// another name: no later recovery could read it either, but a person may want to.
 fn read_journal(
     fs: &dyn Fs,
     layout: &Layout,
@@ -319,11 +319,11 @@ fn read_journal(
         let leftover = Leftover::parse(ring, bytes)?;
         match leftover {
             None if place.pointer().is_some() => {
-                let what = "nothing is in it, but its process had begun";
+                let what = "it is empty, but its process had begun to write to it";
                 Err(Error::damaged(ring, what))
             }
             Some(other) if other.stream() != stream => {
-                let what = format!("it belongs to {}", other.stream());
+                let what = format!("it is the journal of the stream {}", other.stream());
                 Err(Error::damaged(ring, what))
             }
             leftover => Ok(leftover),
@@ -335,7 +335,7 @@ fn read_journal(
     }
 }
 
-/// The number of the last entry before a stream's live files, if it can be told.
+/// The number of the last entry before a stream's live files, if it is known.
 fn number_before(fs: &dyn Fs, layout: &Layout, live: &[FileStem]) -> Result<Option<u64>> {
     let Some(first) = live.first() else {
         return Ok(None);
@@ -371,9 +371,9 @@ struct SealedNumbers {
 /// The numbers of the entries in a stream's sealed files, and in those that were pruned.
 fn sealed_numbers(fs: &dyn Fs, layout: &Layout, stream: &StreamId) -> Result<SealedNumbers> {
     // Removed ones are not lost.
-    let told = removed::all_told(fs, layout)?;
-    let mut numbers: Vec<_> = told.numbers(stream).collect();
-    let mut unread = told.unread;
+    let recorded = removed::all_recorded(fs, layout)?;
+    let mut numbers: Vec<_> = recorded.numbers(stream).collect();
+    let mut unread = recorded.unread;
     for stem in dirs::regular_sealed(fs, layout)? {
         if stem.stream != *stream {
             continue;
@@ -415,7 +415,7 @@ fn missing<'a>(leftover: &'a Leftover, journaled: &Journaled<'_>) -> Vec<&'a [u8
 /// The entries that say which durable entries are missing from the live files.
 fn lost_entries(held: &Held<'_>) -> Vec<OwnEntry> {
     let lost = |(after, count)| {
-        let what = "Entries that were durable are missing from the live file";
+        let what = "Durable entries are missing from the live file";
         OwnEntry::new("audit.log.lost", Severity::Critical, what)
             .detail("count", count)
             .detail("after_seq", after)
@@ -423,7 +423,7 @@ fn lost_entries(held: &Held<'_>) -> Vec<OwnEntry> {
     held.missing().into_iter().map(lost).collect()
 }
 
-/// What the log has to say about a recovery; nothing if there was nothing to do.
+/// The log's own entries about a recovery; none if there was nothing to do.
 fn own_entries(leftover: &Leftover, held: &Held<'_>, missing: usize) -> Vec<OwnEntry> {
     let mut own = lost_entries(held);
     let dropped = leftover.dropped();
@@ -440,7 +440,7 @@ fn own_entries(leftover: &Leftover, held: &Held<'_>, missing: usize) -> Vec<OwnE
     if missing > 0 || !own.is_empty() {
         let what = "The process ended without closing its log; its journal was recovered";
         let entry = OwnEntry::new("audit.log.recovered", Severity::Warning, what)
-            .detail("records", missing)
+            .detail("entries", missing)
             .detail("interrupted", leftover.holes());
         own.push(entry);
     }
@@ -468,8 +468,8 @@ fn append(target: &Target<'_>, files: &mut StreamFiles, last: u32, lines: &[u8])
         clock,
         stream,
     } = *target;
-    // An entry is looked for in files of its day and later ones: in an older file nobody would find
-    // it. The clock may be behind the one that stamped the entries.
+    // An entry is looked for in files of its day and later ones: in an older file no reader would
+    // find it. The clock may be behind the one that stamped the entries.
     let born = clock.now().max(newest(lines).unwrap_or(Timestamp::MIN));
     let open = files
         .open

@@ -1,10 +1,11 @@
-//! What the log records about files that pruning removed, and how that outlives its own removal.
+//! The log's entries about pruned files, and how their facts outlive the pruning of the entries
+//! themselves.
 //!
-//! An entry `audit.log.pruned` is removed like any other when its time has come. Its stream, or the
-//! one that it tells of, may still go on then: a process that was idle for long, or a file that is
-//! held. Without that entry nothing would say why the stream doesn't begin with entry 1, and it
-//! would look like tampering. So before a file goes, what it says about streams that still have
-//! files is recorded again.
+//! An entry `audit.log.pruned` is pruned like any other when it is past its retention. The stream
+//! that it names may still go on then, because its process was idle for long, or because one of its
+//! files is held. Without the entry, nothing would explain why that stream doesn't begin with entry
+//! 1: a reader would suspect tampering. So before a file is pruned, its entries about streams that
+//! still have files are recorded again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -37,7 +38,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The type of the entries that tell of removed files.
+/// The type of the entries about pruned files.
 pub(crate) const PRUNED: &str = "audit.log.pruned";
 /// So many rows at most are in one entry, which keeps it short enough for any journal.
 const ROWS: usize = 50;
@@ -86,15 +87,15 @@ pub(super) fn carried_on(
 ) -> Result<Vec<OwnEntry>> {
     let mut earlier: BTreeMap<StreamId, Numbers> = BTreeMap::new();
     for file in files {
-        let told = match told_in(&**log.fs(), log.layout(), file) {
-            // What is damaged is lost with its file. What can't be read now is not: the file stays.
+        let recorded = match recorded_in(&**log.fs(), log.layout(), file) {
+            // Entries in a damaged file are lost with it. A file that can't be read now stays.
             Err(Error::Damaged { .. }) => Vec::new(),
             Err(error) if error.is_not_found() => Vec::new(),
-            told => told?,
+            recorded => recorded?,
         };
         for Removed {
             stream, numbers, ..
-        } in told
+        } in recorded
         {
             if let Some((first, last)) = numbers.filter(|_| goes_on.contains(&stream)) {
                 earlier.entry(stream).or_default().add(first, last);
@@ -114,15 +115,15 @@ pub(super) fn carried_on(
     Ok(rows.chunks(ROWS).map(entry).collect())
 }
 
-/// What the log records about removals.
+/// All removals that the log records.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct RecordedRemovals {
     pub(super) removed: Vec<Removed>,
     /// Why some files can't be read: they are damaged, and may record more.
     pub(super) unread: Vec<Error>,
 }
 
-impl Told {
+impl RecordedRemovals {
     /// The numbers of a stream's entries whose removal is recorded: the first and the last of each
     /// row.
     pub(super) fn numbers<'a>(
@@ -140,7 +141,7 @@ impl Told {
 
     /// Whether the removal of a file is recorded: by its name or, in an entry that was carried on, by
     /// the numbers of its first and its last entry.
-    pub(super) fn tells_of(&self, file: &FileStem, numbers: Option<(u64, u64)>) -> bool {
+    pub(super) fn has_file(&self, file: &FileStem, numbers: Option<(u64, u64)>) -> bool {
         let mut carried_on = Numbers::default();
         for row in self.of(&file.stream) {
             match &row.file {
@@ -160,54 +161,56 @@ impl Told {
     }
 }
 
-/// What all files of the log record about removals.
-pub(super) fn all_told(fs: &dyn Fs, layout: &Layout) -> Result<Told> {
-    let mut told = Told::default();
+/// Reads the removals that are recorded in all files of the log.
+pub(super) fn all_recorded(fs: &dyn Fs, layout: &Layout) -> Result<RecordedRemovals> {
+    let mut recorded = RecordedRemovals::default();
     for entry in Intents::new(fs, layout).owed()? {
         let entry: Value = serde_json::from_slice(&[b"{", &*entry].concat()).unwrap_or_default();
         let details = entry["details"].to_string();
-        told.removed.extend(removed(details.as_bytes()));
+        recorded.removed.extend(removed(details.as_bytes()));
     }
-    // Live files first: one that is being sealed meanwhile is then met twice, and never not at all.
+    // Live files first, so that a file which is sealed meanwhile is read twice rather than not at
+    // all.
     for stem in dirs::regular_live(fs, layout)? {
-        match told_in_live(fs, &layout.live(&stem)) {
+        match recorded_in_live(fs, &layout.live(&stem)) {
             Err(error) if error.is_not_found() => {}
-            rows => told.removed.extend(rows?),
+            rows => recorded.removed.extend(rows?),
         }
     }
     for stem in dirs::regular_sealed(fs, layout)? {
-        match told_in(fs, layout, &stem) {
-            Err(error @ Error::Damaged { .. }) => told.unread.push(error),
+        match recorded_in(fs, layout, &stem) {
+            Err(error @ Error::Damaged { .. }) => recorded.unread.push(error),
             Err(error) if error.is_not_found() => {}
-            rows => told.removed.extend(rows?),
+            rows => recorded.removed.extend(rows?),
         }
     }
-    Ok(told)
+    Ok(recorded)
 }
 
-fn told_in_live(fs: &dyn Fs, path: &Path) -> Result<Vec<Removed>> {
+fn recorded_in_live(fs: &dyn Fs, path: &Path) -> Result<Vec<Removed>> {
     let file = fs.open_read(path).map_err(Error::io("open", path))?;
     let len = file.identity().map_err(Error::io("look at", path))?.len;
     let mut lines = Lines::new(&*file, len);
-    let mut told = Vec::new();
+    let mut recorded = Vec::new();
     while let Some(line) = lines.next().map_err(Error::io("read", path))? {
-        told.extend(told_by(line.text));
+        recorded.extend(recorded_in_lines(line.text));
     }
-    Ok(told)
+    Ok(recorded)
 }
 
-/// What lines tell of removals.
-fn told_by(text: &[u8]) -> Vec<Removed> {
+/// The removals that these lines record.
+fn recorded_in_lines(text: &[u8]) -> Vec<Removed> {
     let finder = memmem::Finder::new(PRUNED);
-    let told = lines(text).filter(|line| finder.find(line).is_some());
-    let told = told.filter_map(scan);
-    told.filter(|fields| fields.event_type == PRUNED.as_bytes())
+    let recorded = lines(text).filter(|line| finder.find(line).is_some());
+    let recorded = recorded.filter_map(scan);
+    recorded
+        .filter(|fields| fields.event_type == PRUNED.as_bytes())
         .flat_map(|fields| removed(fields.details))
         .collect()
 }
 
-/// What the entries in a sealed file tell of removals. Reads only blocks that may have such entries.
-fn told_in(fs: &dyn Fs, layout: &Layout, file: &FileStem) -> Result<Vec<Removed>> {
+/// The removals that entries in a sealed file record. Reads only blocks that may have such entries.
+fn recorded_in(fs: &dyn Fs, layout: &Layout, file: &FileStem) -> Result<Vec<Removed>> {
     let blob = FileBlob::open(fs, layout.sealed(file))?;
     let (index, own) = match read_index(fs, layout, &blob, file)? {
         // The actor of an entry that the log itself writes is its source.
@@ -218,14 +221,14 @@ fn told_in(fs: &dyn Fs, layout: &Layout, file: &FileStem) -> Result<Vec<Removed>
         None => (rebuild(&blob, file)?.index, Blooms::unknown()),
     };
     let source = file.stream.source().as_bytes();
-    let (mut told, mut plain, mut unpacker) = (Vec::new(), Vec::new(), Unpacker::new());
+    let (mut recorded, mut plain, mut unpacker) = (Vec::new(), Vec::new(), Unpacker::new());
     for (n, block) in index.blocks.iter().enumerate() {
         if own.may_contain(n, source) {
             unpacker.block(&blob, block, &mut plain)?;
-            told.extend(told_by(&plain));
+            recorded.extend(recorded_in_lines(&plain));
         }
     }
-    Ok(told)
+    Ok(recorded)
 }
 
 #[cfg(test)]
@@ -280,7 +283,7 @@ mod tests {
         let carried = carried_on(&log, &[&stem], &goes_on).unwrap();
         assert_eq!(carried.len(), 1, "{carried:?}");
         // Also for a recovery, which would take them for lost.
-        let known = all_told(&**log.fs(), log.layout()).unwrap();
+        let known = all_recorded(&**log.fs(), log.layout()).unwrap();
         assert_eq!((known.last_file(&idle), known.unread.len()), (1, 0));
         let known: BTreeSet<_> = known.numbers(&idle).collect();
         assert_eq!(known, BTreeSet::from([(1, 10), (11, 30)]));
@@ -290,7 +293,7 @@ mod tests {
             numbers: Some((1, 30)),
         };
         assert_eq!(details(&carried[0]), [once]);
-        // Streams that are gone need no excuse.
+        // Of streams that are gone, nothing is carried on.
         let carried = carried_on(&log, &[&stem], &BTreeSet::new());
         assert!(carried.unwrap().is_empty());
     }

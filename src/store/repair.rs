@@ -1,8 +1,8 @@
-//! Makes a live file sound that its process left, or that someone changed.
+//! Repairs a live file that a dead process left, or that someone changed.
 //!
-//! In: a finished file, or what a death left of one. Out: a file that holds sound lines (see `sound`)
-//! and nothing else, all of them durable. What is no entry and may have been one is moved to
-//! `state/aside`.
+//! In: a finished file, or the rest of one after a death. Out: a file that holds only sound lines
+//! (see `sound`), all of them durable. Bytes that may have been an entry, and no longer are, are
+//! moved to `state/aside`.
 
 use std::{io, ops::Range, path::Path};
 
@@ -33,7 +33,8 @@ pub(super) enum Kind {
     Foreign,
 }
 
-/// Gives up what is not sound in a live file, and takes what is into `held`. What is left is durable.
+/// Removes unsound lines from a live file, and adds its sound lines to `held`. The file is durable
+/// on return.
 pub(super) fn repair(
     fs: &dyn Fs,
     layout: &Layout,
@@ -75,8 +76,8 @@ pub(super) fn repair(
     let sound = held
         .look(&*file, len, journaled)
         .map_err(Error::io("read", &path))?;
-    // What follows the durable end is nothing but what a death left. Without a journal, all that was
-    // in the file was durable.
+    // Only bytes that a death left follow the durable end. Without a journal, the whole file was
+    // durable.
     let tail_is_damage = sound.len < len && (held.before_durable_end() || held.all_was_durable());
     if sound.damaged.is_empty() && !tail_is_damage {
         if len == 0 {
@@ -84,7 +85,7 @@ pub(super) fn repair(
         }
         let made_durable = match sound.durable < len {
             true => write_again(fs, &path, &*file, sound.durable..sound.len, len),
-            // The journal may have been set aside, and have had some of it.
+            // The journal may have been set aside, and may have some of these events.
             false => file.sync(),
         };
         made_durable.map_err(Error::io("repair", &path))?;
@@ -104,7 +105,8 @@ pub(super) fn repair(
     })
 }
 
-/// Moves the live twin of a whole sealed file out of the way that someone changed; says so.
+/// Moves a changed live file, whose sealed file is whole, out of the way; returns the problem to
+/// report.
 pub(super) fn set_changed_twin_aside(
     fs: &dyn Fs,
     layout: &Layout,
@@ -121,8 +123,8 @@ pub(super) fn set_changed_twin_aside(
     }))
 }
 
-/// Makes a file sound that its writer finished and someone changed since; true if it can be sealed
-/// then. The caller holds the lock of the file's stream.
+/// Repairs a file that someone changed after its writer finished it; true if it can be sealed now.
+/// The caller holds the lock of the file's stream.
 pub(super) fn repair_finished(
     fs: &dyn Fs,
     layout: &Layout,
@@ -138,14 +140,14 @@ pub(super) fn repair_finished(
 /// Writes the lines behind the durable ones once more, where they stand, and cuts off what follows
 /// them.
 ///
-/// A sync alone would not do. Whoever wrote these lines may have seen one fail: then the kernel may
-/// take their pages for written although they never reached the disk, and each later sync succeeds.
-/// Only pages that are written anew are synced for certain.
+/// A sync alone is not enough. A sync by the dead process may have failed: the kernel may then
+/// consider the pages written although they never reached the disk, and each later sync succeeds.
+/// Only pages that are written anew are certain to be synced.
 ///
-/// Whoever reads the file meanwhile finds each of these lines at its place: a webhook that has read
-/// them would otherwise take the file for another one, or its entries for lost.
+/// Readers find each of these lines at its place all the time. Otherwise a webhook that has read
+/// them would take the file for another one, or its entries for lost.
 ///
-/// Cut short anywhere, this costs no event: until the journal is removed it has all of them.
+/// An interruption costs no event, because the journal has all of them until it is removed.
 fn write_again(
     fs: &dyn Fs,
     path: &Path,
@@ -166,7 +168,7 @@ fn write_again(
     file.sync()
 }
 
-/// Writes a damaged live file again without what is not sound in it, which is kept elsewhere.
+/// Writes a damaged live file again without its unsound bytes, which are kept elsewhere.
 fn set_damage_aside(
     fs: &dyn Fs,
     layout: &Layout,

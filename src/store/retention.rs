@@ -1,9 +1,9 @@
 //! How long sealed files stay, and which of them have to go.
 //!
-//! A file goes only when every entry in it is past the retention, by the time that the clock has
-//! proved; see `clock_guard`. What is held stays, see `hold`. What a webhook has not got yet stays
-//! as well, for a week longer at most; where space is short it goes, and the entry about it says
-//! who has not got it. How files go is `prune`'s part.
+//! A file is pruned only when every entry in it is past the retention, by the time that the clock
+//! has proved (`clock_guard`). Files with held entries stay (`hold`). Files that a webhook has not
+//! read yet stay as well, for a week longer at most; if space is short they are pruned, and the
+//! entry about them names the webhooks. `prune` removes the files.
 
 use super::{
     files::{Files, dirs},
@@ -181,7 +181,7 @@ impl PrunedFile {
     }
 }
 
-/// What has to go, and what stays although it is past its retention.
+/// The files to prune, and the reasons why other files stay past their retention.
 #[derive(Debug, Default)]
 pub(super) struct Selection {
     /// The oldest first.
@@ -217,7 +217,7 @@ pub(super) fn select(files: &Files, retention: &Retention, times: &Times) -> Res
             let LookedAt { file, span, read } = match look_at(files, stem, day, &readings) {
                 Ok(looked_at) => looked_at,
                 Err(error) if error.is_not_found() => continue,
-                // Nobody knows its age, nor whether it is held.
+                // Its age is unknown, and whether it is held.
                 Err(error) => {
                     selection.unread.get_or_insert(error);
                     continue;

@@ -1,8 +1,8 @@
 //! A log that is opened on a full disk: what room can be made for its journal without losing anything.
 //!
 //! In: the error that says that the disk is full. Out: what could be begun after all, or an error that
-//! says what to do. What costs least and needs no room itself comes first, and after each piece it is
-//! tried again:
+//! says what to do. The cheapest pieces, which need no room themselves, come first; after each
+//! piece the opening is tried again:
 //!
 //! 1. the half-made files and reserves of dead processes;
 //! 2. the live twins of sealed files, whatever is left of their grace;
@@ -94,7 +94,7 @@ impl Room<'_> {
         let Self { fs, layout, .. } = *self;
         let survey = Survey::take(fs, layout)?;
         let journals = survey.journals().iter().cloned().map(Piece::Journal);
-        // What is on another file system makes no room for a journal elsewhere.
+        // Files on another file system make no room for a journal elsewhere.
         if let Some(dir) = self.journal_dir.filter(|dir| is_in(&full, dir)) {
             let begun = self.try_pieces(&survey, &mut journals.collect(), &begin)?;
             return begun.ok_or_else(|| self.explain_journal(full, dir));
@@ -105,7 +105,7 @@ impl Room<'_> {
         if let Some(begun) = self.try_pieces(&survey, &mut pieces, &begin)? {
             return Ok(begun);
         }
-        // What was recovered can be sealed as well.
+        // Recovered files can be sealed as well.
         let survey = Survey::take(fs, layout)?;
         let mut unsealed = survey.unsealed(fs, layout)?;
         sync_journals(fs, layout)?;
@@ -216,7 +216,7 @@ impl Room<'_> {
 }
 
 fn report(health: &Health, recovered: &Recovered) {
-    health.count(health.recovered(), recovered.records);
+    health.count(health.recovered(), recovered.entries);
     for what in &recovered.problems {
         health.report(&Problem::RecoveryFailed(what.clone()));
     }

@@ -1,8 +1,9 @@
 //! The log's directory, known by what it is and not by its name.
 //!
 //! Paths are resolved when a log is opened. When someone renames the directory later, the old name
-//! leads nowhere, or to another log. What is open stays usable: the live file and the journal go with
-//! the directory. But nothing is created under the old name, or entries of one log would lie in two.
+//! leads nowhere, or to another log. Open files stay usable: the live file and the journal go with
+//! the directory. But nothing is created under the old name, or entries of one log would lie in
+//! two.
 
 use std::{io, path::Path};
 
@@ -21,7 +22,7 @@ impl Root {
         Self(fs.identity(layout.root()).ok().flatten())
     }
 
-    /// Whether its name still stands for it. What can't be looked at is taken for there.
+    /// Whether its name still stands for it. A name that can't be looked at counts as there.
     pub(super) fn is_there(&self, fs: &dyn Fs, layout: &Layout) -> bool {
         match (&self.0, fs.identity(layout.root())) {
             (Some(ours), Ok(found)) => found.is_some_and(|found| found.is_same(ours)),

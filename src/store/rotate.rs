@@ -97,7 +97,8 @@ impl Writer {
         // Before the file can be sealed: a header that is older than the file would let recovery
         // write its events again.
         if let Err(error) = self.consumer.sync_header() {
-            // The system may take it for written now. What is changed once more is written again.
+            // The system may consider it written now. A page that is changed once more is written
+            // again.
             let Point { position, next_seq } = self.released;
             self.consumer.release(position, next_seq.0);
             self.current = Current::Ending(live);

@@ -7,10 +7,11 @@
 //! 3. put the index in its place;
 //! 4. rename the compressed file into `sealed/`, sync the folder.
 //!
-//! The index comes first so that no reader ever meets a sealed file without it and reads the whole
-//! to make one. An index whose file never came is replaced by the next try: nobody looks for an
-//! index but from its file. Each step can be cut short and all of them repeated; what is in
-//! `sealed/` is complete, always. The live twin stays: it goes when [`verified`] says so.
+//! The index comes first so that no reader ever finds a sealed file without one, and reads the
+//! whole file to make it. An index whose file never came is replaced when sealing is tried again;
+//! readers look for an index only when they have its file. Each step can be interrupted, and all of
+//! them repeated; files in `sealed/` are always complete. The live twin stays until [`verified`]
+//! allows its removal.
 
 use std::{io, panic, sync::mpsc, thread};
 
@@ -33,7 +34,8 @@ use crate::error::{Error, Result};
 /// How many blocks may be deflated and not yet indexed.
 const INDEXED_LATER: usize = 2;
 
-/// Seals a live file that nobody writes to any more. If it was sealed before, there is nothing to do.
+/// Seals a live file to which no process writes any longer. If it was sealed before, there is
+/// nothing to do.
 ///
 /// # Errors
 ///
@@ -71,8 +73,7 @@ fn seal_if(
         }
         Twin::Missing => {}
     }
-    // Neither is there, or what is in `sealed/` is not what was put there: only the live file can
-    // mend that.
+    // There is no sealed file, or someone changed it: only the live file can mend that.
     let live = live.map_or_else(|| FileBlob::open(fs, layout.live(stem)), Ok)?;
     ends_with_a_line(&live)?;
 
@@ -139,7 +140,7 @@ fn sealed_twin(
     let Some(sealed) = open(FileBlob::open(fs, layout.sealed(stem)))? else {
         return Ok(Twin::Missing);
     };
-    // Who renamed it may have died before this.
+    // The process that renamed it may have died before this sync.
     let make_durable = || sync_dirs(fs, &[&layout.sealed_day(stem.day()), &layout.sealed_dir()]);
     let is_whole = |index: &Index| live.map_or(Ok(true), |live| holds(live, index));
     let noted = noted_index(fs, layout, stem)?;
@@ -230,7 +231,7 @@ fn compress(
             let mut builder = IndexBuilder::new(stem.clone());
             for (block, packed_len) in indexed {
                 builder.push(&block, packed_len);
-                // Nobody needs it any more after the last block.
+                // After the last block, the buffer is no longer needed.
                 let _ = emptied.send(block);
             }
             builder

@@ -353,7 +353,7 @@ fn verifying_says_which_line_is_wrong() {
     let gap = [lines(1, 700), lines(702, 70)].concat();
     assert!(verify_after(&gap, |_, _| {}).ends_with("line 701 has the number 702, after 700"));
     let torn = [&lines(1, 3)[..], b"{\"torn\n", &lines(5, 2)].concat();
-    assert!(verify_after(&torn, |_, _| {}).ends_with("line 4 is not a record"));
+    assert!(verify_after(&torn, |_, _| {}).ends_with("line 4 is not an entry"));
     let foreign =
         String::from_utf8(lines(1, 3))
             .unwrap()

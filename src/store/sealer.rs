@@ -1,10 +1,11 @@
 //! The sealer thread: seals rotated files, removes their live twins after a grace, recovers what
 //! dead processes left, prunes.
 //!
-//! It works behind the writer and never holds it up, nor an `open`. Everything it does can be cut
-//! short and done again, by it or by another process. What thousands of short processes left is taken
-//! in turns, the journals first: few streams are held at a time, none longer than it is
-//! worked on, and a process that ends soon does a little more than it leaves.
+//! The sealer works behind the writer and never holds up the writer or an `open`. Each of its steps
+//! can be interrupted and done again, by this process or another one. The leftovers of thousands of
+//! short processes are taken in turns, journals first: few streams are locked at a time, none
+//! longer than the work on it takes, and a process that ends soon does a little more work than it
+//! leaves to others.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -39,7 +40,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// What the sealer is asked to do.
+/// A request to the sealer.
 #[derive(Debug)]
 pub(crate) enum Job {
     /// Seal a file that is complete.
@@ -58,7 +59,7 @@ pub(crate) enum Job {
 #[derive(Clone, Debug)]
 pub(crate) struct SealerOptions {
     pub(crate) level: Level,
-    /// How long a sealed file's live twin stays, for whoever is reading it.
+    /// How long a sealed file's live twin stays, because a program may be reading it.
     pub(crate) grace: Duration,
     pub(crate) retention: Retention,
 }
@@ -86,7 +87,7 @@ pub(super) struct Sealer {
     /// Streams that may have something to recover, those with a journal first.
     pub(super) left: VecDeque<StreamId>,
     pub(super) failed: Failed,
-    /// Those without a journal of which a file was not whole: recovered once.
+    /// Streams without a journal that had a broken file: each is recovered once.
     tried: BTreeSet<StreamId>,
     /// When it was last looked for what is left, and pruned.
     maintained: Duration,
@@ -137,7 +138,7 @@ impl Sealer {
         }
     }
 
-    /// Runs until it is told to stop or the writer is gone.
+    /// Runs until the log stops it or the writer is gone.
     pub(super) fn run(mut self) {
         self.begin();
         loop {
@@ -163,7 +164,7 @@ impl Sealer {
         self.orphans_looked_for = self.maintained;
     }
 
-    /// Whether the directory still has its name: what has it otherwise is none of ours.
+    /// Whether the directory still has its name; another directory of that name is not ours.
     fn has_its_directory(&self) -> bool {
         self.root.is_there(&*self.place.fs, &self.place.layout)
     }
@@ -195,7 +196,7 @@ impl Sealer {
         }
     }
 
-    /// Takes what it is asked to do, without waiting for more.
+    /// Takes the requests that are there, without waiting for more.
     #[cfg(test)]
     pub(super) fn take_all(&mut self) {
         while let Ok(job) = self.jobs.try_recv() {
@@ -225,7 +226,7 @@ impl Sealer {
         found.is_ok_and(|found| found.is_some_and(|found| found.len <= SMALL))
     }
 
-    /// Whether a file is neither live nor sealed any more.
+    /// Whether a file is no longer there, neither live nor sealed.
     pub(super) fn is_gone(&self, stem: &FileStem) -> bool {
         let SealerPlace { fs, layout, .. } = &self.place;
         let gone = |path: PathBuf| matches!(fs.identity(&path), Ok(None));
@@ -309,7 +310,7 @@ impl Sealer {
         };
         match seal::seal_sound(&**fs, layout, &pending.stem, level) {
             Ok(index) => {
-                // What is missing has the same length as what was put in its place.
+                // Foreign lines of the same length stand in the place of the missing ones.
                 let entries = pending.written.as_ref().map(Written::entries);
                 if entries.is_some_and(|entries| entries != index.lines)
                     && let Err(error) = self.record_missing(&mut pending)
@@ -319,7 +320,7 @@ impl Sealer {
                 health.count(health.sealed(), 1);
                 let stream = pending.stem.stream.clone();
                 self.twins.add(pending.stem, clock.monotonic());
-                // A dead stream that is all sealed needs its lock no more.
+                // A dead stream whose files are all sealed no longer needs its lock.
                 let more = self.queue.iter().any(|other| other.stem.stream == stream);
                 if let Some(lock) = lock.filter(|_| !more) {
                     let _ = lock.remove();
@@ -354,7 +355,7 @@ impl Sealer {
                 self.queue.push_front(pending);
             }
             Ok(Some(_)) => {
-                // Whoever changes it goes on doing so, or the repair failed, which was reported.
+                // Either someone keeps changing the file, or the repair failed, which was reported.
                 pending.repaired = false;
                 pending.pause = RETRY.1;
                 self.queue_later(pending);
@@ -382,8 +383,8 @@ impl Sealer {
         self.queue.push_back(pending);
     }
 
-    /// Makes one of our own files sound that someone changed after it was finished; true if it can be
-    /// sealed then.
+    /// Repairs one of our own files that someone changed after it was finished; true if it can be
+    /// sealed now.
     pub(super) fn repair(&self, stem: &FileStem) -> bool {
         let SealerPlace {
             fs, layout, health, ..

@@ -1,4 +1,4 @@
-//! A clock for tests that stands still until it is told otherwise. Entries are stamped by it, too:
+//! A clock for tests that stands still until the test moves it. Entries are stamped by it, too:
 //! those of the thread that sets it, as long as the clock is there.
 
 use std::{sync::Mutex, time::Duration};

@@ -5,9 +5,10 @@
 //! the journal still has the event, the line has to be what the journal has: a page that never
 //! reached the disk reads as zeros, which can leave a line that still looks like an entry.
 //!
-//! What is not sound is of two kinds. Behind the last durable entry it is what a death left of
-//! entries that the journal has: from there on, all of the file is given up and written again.
-//! Before it, it is damage: the lines after it are kept, and the numbers that are missing are lost.
+//! There are two kinds of unsound bytes. Behind the last durable entry, they are traces of a death,
+//! and the journal has the entries: from there on, the file is cut and written again. Before the
+//! last durable entry, they are damage: the lines after them are kept, and the missing numbers are
+//! lost.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -38,14 +39,14 @@ pub(super) struct Held<'a> {
     start_is_known: bool,
     /// Numbers that are missing: the one before them, and how many.
     pub(super) gaps: BTreeMap<u64, u64>,
-    /// How many dropped events the last entry about them tells of.
+    /// How many dropped events the last entry about drops counts.
     pub(super) drops: u64,
     /// Whether an entry says that the stream's journal is gone.
     pub(super) journal_gone: bool,
     /// What the entries say about the stream's life.
     pub(super) life: Life,
-    /// Whether a file can't be read that may say why numbers are missing. Then nobody knows whether
-    /// these entries are lost, and none is called so.
+    /// Whether a file that may explain missing numbers can't be read. Then it is unknown whether
+    /// these entries are lost, and none is recorded as lost.
     pub(super) losses_are_unknown: bool,
 }
 
@@ -78,8 +79,8 @@ impl<'a> Held<'a> {
         }
     }
 
-    /// For the live file of a living process, which begins with the number `first`: what of it can be
-    /// relied on, and is not in the journal any longer.
+    /// For the live file of a living process, which begins with the number `first`: the part that
+    /// can be relied on, and that the journal no longer has.
     pub(super) fn durable(stream: &'a StreamId, first: Seq, released: Seq) -> Self {
         Self {
             only_durable: true,

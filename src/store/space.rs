@@ -2,14 +2,14 @@
 //!
 //! | level | when | by default |
 //! |---|---|---|
-//! | low | fewer than 256 MiB are free | it is reported, and what is past its retention goes now |
-//! | very low | fewer than 64 MiB are free | it is reported, and `/readyz` says so |
-//! | full | a write found no room | what is past its retention goes now; the reserve lets the log say so |
-//! | error | a write failed otherwise | it is tried again, at most a second apart |
+//! | low | fewer than 256 MiB are free | reported; files past their retention are pruned now |
+//! | very low | fewer than 64 MiB are free | reported, and by `/readyz` as well |
+//! | full | a write found no room | files past their retention are pruned now; the reserve has room for the entry |
+//! | error | a write failed otherwise | the write is tried again, at most a second later |
 //!
-//! Wherever room is short, the live twins of sealed files go first, whatever is left of their grace.
-//! In the last two, events wait in the journal; what callers do once that is full is
-//! [`WhenFull`](crate::WhenFull)'s to say.
+//! Whenever room is short, the live twins of sealed files are removed first, whatever is left of
+//! their grace. At the last two levels, events wait in the journal; [`WhenFull`](crate::WhenFull)
+//! says what callers do once the journal is full.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -29,14 +29,14 @@ use crate::{
 pub enum SpaceAction {
     /// Only report it.
     Report,
-    /// Remove what is past its retention at once, not at the next turn within a minute.
+    /// Remove files that are past their retention at once, not at the next turn within a minute.
     Prune,
-    /// Remove the oldest sealed files as well, however young, until the level is left. Files that
-    /// are held stay.
+    /// Remove the oldest sealed files as well, whatever their age, until there is more room than
+    /// that. Held files stay.
     PruneOldest,
 }
 
-/// The free space, in bytes, at which something is done, and what.
+/// The amounts of free space, in bytes, at which the log acts, and its actions.
 ///
 /// ```
 /// use tracing_audit::health::{SpaceAction, Watermarks};
@@ -77,7 +77,7 @@ impl Watermarks {
         self
     }
 
-    /// The action when nothing more fits. Default: [`SpaceAction::Prune`].
+    /// The action when the disk is full. Default: [`SpaceAction::Prune`].
     #[must_use]
     pub fn full(mut self, action: SpaceAction) -> Self {
         self.full = action;
@@ -139,7 +139,7 @@ pub(super) struct SpaceWatch {
     acted: Duration,
 }
 
-/// What a look at the free space calls for.
+/// What has to be done after a look at the free space.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     /// To be written into the log.

@@ -29,7 +29,7 @@ pub(crate) struct Survey {
 #[derive(Debug, Default)]
 pub(super) struct LiveFiles {
     pub(super) unsealed: Vec<FileStem>,
-    /// Those with a sealed twin, and when that was written.
+    /// The live files that have a sealed twin, and when that was written.
     pub(super) twins: Vec<(FileStem, Timestamp)>,
 }
 

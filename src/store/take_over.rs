@@ -1,7 +1,7 @@
 //! How the sealer takes over what dead processes left: their journals first, then their files.
 //!
-//! What thousands of short processes left is taken in turns. A stream whose recovery fails is tried
-//! again, with pauses up to a minute: a disk that is full now has room later.
+//! The leftovers of thousands of short processes are taken in turns. A stream whose recovery fails
+//! is tried again, with pauses up to a minute: a disk that is full now has room later.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -134,7 +134,7 @@ impl Sealer {
 
     fn recover_locked(&mut self, locked: Vec<(StreamId, Box<dyn FsLock>)>) {
         let (fs, layout) = (self.place.fs.clone(), self.place.layout.clone());
-        // After the locks were taken: nobody changes what is seen now.
+        // After the locks were taken, no other process changes what is seen now.
         let survey = match Survey::take(&*fs, &layout) {
             Ok(survey) => survey,
             Err(error) => {
@@ -158,7 +158,7 @@ impl Sealer {
 
     fn recovered(&mut self, recovered: recover::Recovered) {
         let health = &self.place.health;
-        health.count(health.recovered(), recovered.records);
+        health.count(health.recovered(), recovered.entries);
         for what in recovered.problems {
             health.report(&Problem::RecoveryFailed(what));
         }
@@ -176,7 +176,8 @@ impl Sealer {
         self.place.health.report(&problem);
     }
 
-    /// What was set aside before is reported by each process, until a person has taken it away.
+    /// Each process reports the journals that were set aside before, until a person has moved them
+    /// away.
     pub(super) fn report_damaged(&self) {
         let dir = self.place.layout.journal_dir();
         match damaged_journals(&*self.place.fs, &dir) {
@@ -196,9 +197,9 @@ impl Sealer {
     }
 }
 
-/// Makes it durable that streams have no journal. Whoever removed one may have died before that, and
-/// a journal that a power loss brings back after its stream's files are sealed is recovered again:
-/// its events would be in the log twice.
+/// Makes it durable that streams have no journal. The process that removed one may have died before
+/// that, and a journal that a power loss brings back after its stream's files are sealed is
+/// recovered again: its events would be in the log twice.
 pub(super) fn sync_journals(fs: &dyn Fs, layout: &Layout) -> Result<()> {
     let dir = layout.journal_dir();
     fs.sync_dir(&dir).map_err(Error::io("sync", dir))

@@ -31,7 +31,7 @@ struct Name<'a> {
 impl Drop for Name<'_> {
     fn drop(&mut self) {
         if !self.published {
-            // What can't be removed now is removed when the stream is recovered.
+            // A file that can't be removed now is removed when the stream is recovered.
             let _ = self.fs.remove_file(&self.path);
         }
     }
@@ -43,7 +43,7 @@ impl<'a> TmpFile<'a> {
         let dir = layout.tmp_dir();
         root::create_dir(fs, layout.root(), &dir)?;
         loop {
-            // Random: neither a process id nor a counter tells two containers apart.
+            // Random, because neither a process id nor a counter distinguishes two containers.
             let path = dir.join(format!("{name}.{:016x}.tmp", fastrand::u64(..)));
             match fs.create_new(&path) {
                 Ok(file) => {

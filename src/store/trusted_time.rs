@@ -1,4 +1,4 @@
-//! The trusted time on disk: `state/clock.json`. What is believed and when is said in
+//! The trusted time on disk: `state/clock.json`. The rules of belief are in
 //! [`clock_guard`](super::clock_guard).
 
 use std::sync::Arc;

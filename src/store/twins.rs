@@ -1,15 +1,16 @@
-//! Live files whose sealed twin is there. They stay for a grace, for whoever is tailing them.
+//! Live files whose sealed twin exists. They stay for a grace, because a program may be tailing
+//! them.
 //!
-//! The grace counts from the sealing, whoever did it: by the age of the sealed file, so that many
-//! short processes don't each begin it anew. Where the clock says nonsense (a file from the future)
-//! it counts from when the twin was first seen.
+//! The grace begins with the sealing, by any process, and is measured by the age of the sealed
+//! file: many short processes would otherwise each begin it anew. If the sealed file is from the
+//! future by the clock, the grace begins when this process first sees the twin.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use super::names::FileStem;
 use crate::entry::Timestamp;
 
-/// So many twins may wait; of more, the first to go go early.
+/// This many twins may wait; when there are more, the first of them are removed early.
 const MOST: usize = 256;
 
 #[derive(Debug)]

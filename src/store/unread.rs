@@ -1,14 +1,15 @@
 //! Which sealed files someone has not read to their end: retention waits for them.
 //!
-//! Who reads the log on, and how far, is known to the rooms above. They say so through [`Readers`],
-//! which is given when the log is opened.
+//! Only the rooms above know the readers of the log and their cursors. They report them through
+//! [`Readers`], which is given when the log is opened.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{fs::Fs, layout::Layout, names::FileStem};
 use crate::error::Result;
 
-/// Finds out how far each reader of a log is. An error means that nobody knows, and nothing goes.
+/// Finds out how far each reader of a log is. After an error, the cursors are unknown, and nothing
+/// is pruned.
 pub(crate) type Readers = fn(&dyn Fs, &Layout) -> Result<Vec<Reading>>;
 
 /// How far a reader is.

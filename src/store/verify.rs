@@ -118,7 +118,7 @@ pub(crate) fn verify_sealed(
     let mut judge = |text: &[u8]| {
         line += 1;
         let Some(fields) = crate::entry::scan::scan(text) else {
-            return Err(format!("line {line} is not a record"));
+            return Err(format!("line {line} is not an entry"));
         };
         if fields.stream != stem.stream.as_str().as_bytes() {
             let stream = String::from_utf8_lossy(fields.stream);

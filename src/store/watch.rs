@@ -1,8 +1,9 @@
 //! Whether the journal, the lock and the directory are still where they were when the log was opened.
 //!
-//! All keep working when their names are taken away: the journal is mapped, and paths were resolved
-//! when the log was opened. But whoever looks for them by name, a recovery above all, finds something
-//! else. So it is reported, once, for a person to restart the process.
+//! All three keep working for this process when their names are gone: the journal is mapped, and
+//! paths were resolved when the log was opened. But other processes look for them by name, above
+//! all for a recovery, and find something else. So the loss is reported, once, and a person should
+//! restart the process.
 
 use std::{
     io,
@@ -32,8 +33,8 @@ pub(super) struct Watch {
     /// If the journal lies outside the log's directory.
     pointer: Option<Identity>,
     dir: Identity,
-    /// The directory as the application named it, in the working directory of that time: another one
-    /// is no other log.
+    /// The directory as the application named it, in the working directory of that time: another
+    /// working directory doesn't make it another log.
     named: Option<PathBuf>,
     looked: Duration,
     journal_lost: bool,
@@ -79,7 +80,8 @@ impl Watch {
         due
     }
 
-    /// Reports what is no longer where it was. What can't be looked at is taken for there.
+    /// Reports each of them that is no longer where it was. A name that can't be looked at counts
+    /// as there.
     pub(super) fn look(&mut self, place: &Place) {
         let (fs, layout, health) = (&*place.fs, &place.layout, &place.health);
         let same = |path: &Path, ours: &Identity| match fs.identity(path) {

@@ -97,11 +97,11 @@ pub(super) struct Writer {
     pub(super) batch: Batch,
     pub(super) own: OwnEntries,
     /// How many dropped events were counted and reported as a problem.
-    told_drops: u64,
+    reported_drops: u64,
     /// Up to where the journal was released.
     pub(super) released: Point,
     last_sync: Duration,
-    /// When the journal was last told that this process is alive.
+    /// When the sign of life was last written into the journal.
     last_alive: Duration,
     retry: Option<Retry>,
     pub(super) reserve: Reserve,
@@ -127,7 +127,7 @@ struct Retry {
     pause: Duration,
 }
 
-/// What a step left to do.
+/// What is left to do after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// More at once.
@@ -157,7 +157,7 @@ impl Writer {
             current: Current::None,
             last_file: 0,
             own: OwnEntries::default(),
-            told_drops: 0,
+            reported_drops: 0,
             released: Point::START,
             last_sync: now,
             last_alive: now,
@@ -184,8 +184,8 @@ impl Writer {
                 Err(error) => {
                     let freed = self.failed(&error);
                     if self.consumer.closed() && !freed {
-                        // Whoever closes the log waits for us and is told; nothing is lost, it
-                        // stays in the journal.
+                        // The caller that closes the log waits for us and gets the error; nothing
+                        // is lost, it stays in the journal.
                         self.durability.close();
                         return Err(error);
                     }
@@ -274,7 +274,7 @@ impl Writer {
         let path = self.place.layout.live(live.stem());
         live.append(&self.batch).map_err(Error::io("write", path))?;
         let health = &self.place.health;
-        health.count(health.records(), self.batch.entries());
+        health.count(health.entries(), self.batch.entries());
         health.count(health.bytes(), self.batch.lines().len() as u64);
         self.batch.appended();
         Ok(true)
@@ -290,7 +290,7 @@ impl Writer {
         live.is_unsynced() && (pressing || waited_for || due || self.consumer.drained())
     }
 
-    /// Makes what was appended durable, and lets go of it in the journal.
+    /// Makes the appended lines durable, and releases their events in the journal.
     pub(super) fn sync(&mut self) -> Result<()> {
         let Current::Open(live) = &mut self.current else {
             return Ok(());
@@ -339,21 +339,21 @@ impl Writer {
     /// How many events were dropped that no entry reports, durable or not, and all drops.
     fn drops(&self) -> (u64, Dropped) {
         let dropped = self.consumer.dropped();
-        // What is reported but not durable yet still counts as unreported in the journal.
+        // Drops whose entry is not durable yet still count as unreported in the journal.
         let since_report = dropped.total.saturating_sub(self.own.reported_drops());
         (dropped.unreported.min(since_report), dropped)
     }
 
     fn report_drops(&mut self) {
         let (count, dropped) = self.drops();
-        let new = count.min(dropped.total.saturating_sub(self.told_drops));
+        let new = count.min(dropped.total.saturating_sub(self.reported_drops));
         if new > 0 {
-            self.told_drops = dropped.total;
+            self.reported_drops = dropped.total;
             let health = &self.place.health;
             health.count(health.dropped(), new);
             health.report(&Problem::Dropped(new));
         }
-        // While one waits, as long as the disk refuses, its successor tells of all that follow.
+        // While such an entry waits because the disk refuses, the next one counts all later drops.
         if count == 0 || self.own.have_drops() {
             return;
         }
@@ -405,7 +405,7 @@ impl Writer {
             pause,
         });
         if self.place.lifecycle && self.consumer.closed() && !freed {
-            // Whoever closes the log is told that it failed, so the file should not say that it was
+            // The caller that closes the log gets an error, so the file should not say that it was
             // closed. Where the line can't be cut off, recovery makes it durable.
             let _ = self.end_ending();
         }
@@ -454,7 +454,7 @@ impl Writer {
     }
 
     /// Moves away what could not be moved before. Nothing else is written until that succeeds: after
-    /// a death, recovery could not tell our lines from those that others put there.
+    /// a death, recovery could not distinguish our lines from foreign ones.
     fn clear_the_way(&mut self) -> Result<()> {
         while let Some(stem) = self.in_the_way.last() {
             self.root.check(&*self.place.fs, &self.place.layout)?;
@@ -465,7 +465,7 @@ impl Writer {
     }
 
     fn ask_sealer(&self, jobs: Vec<Job>) {
-        // Without a sealer nobody prunes; that was reported when it ended.
+        // Without a sealer nothing is pruned; the end of the sealer was reported.
         jobs.into_iter()
             .for_each(|job| drop(self.place.sealer.send(job)));
     }

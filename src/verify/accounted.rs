@@ -1,4 +1,4 @@
-//! What the log itself says about entries that are not in it.
+//! The log's own entries that account for missing entries.
 //!
 //! The log records when retention removes files (`audit.log.pruned`), when entries that were on
 //! stable storage are gone (`audit.log.lost`, `audit.log.live_file_cut`), and when events were
@@ -43,11 +43,11 @@ pub(super) struct OfStream {
     pub(super) removed: Numbers,
     /// The files that retention removed.
     pub(super) removed_files: BTreeSet<FileStem>,
-    /// Those of them whose entries' numbers were not recorded, by the file's number.
+    /// The files among them whose entries' numbers were not recorded, by the file's number.
     pub(super) unnumbered: BTreeSet<u32>,
     /// How many events were dropped.
     pub(super) dropped: u64,
-    /// Whether the journal was gone, and with it events of which nobody knows how many they were.
+    /// Whether the journal was gone, and with it an unknown number of events.
     pub(super) journal_gone: bool,
 }
 
@@ -100,7 +100,7 @@ impl Accounted {
             }
             ControlFlow::Continue(())
         })?;
-        // What was removed from a full disk, of which the log could not tell yet.
+        // Files removed from a full disk, which the log could not record yet.
         for entry in Intents::new(&**reader.fs(), reader.layout()).owed()? {
             self.pruned(member(&entry, "details").unwrap_or_default());
         }

@@ -1,4 +1,4 @@
-//! What journals say about their streams: who still writes, and how far each stream was durable.
+//! The journals of streams: which processes still write, and how far each stream was durable.
 //!
 //! A journal's header says which entry is the first that is not durable yet. All entries before it
 //! are in files, so the header proves it if the end of its stream is missing. A journal goes when
@@ -33,9 +33,9 @@ pub(super) struct Journal {
 #[derive(Debug, Default)]
 pub(super) struct Journals {
     pub(super) by_stream: BTreeMap<StreamId, Journal>,
-    /// Those that cannot be read, and why.
+    /// The journals that can't be read, and why.
     pub(super) unreadable: Vec<(PathBuf, Error)>,
-    /// Those that recovery set aside because they are damaged.
+    /// The journals that recovery set aside because they are damaged.
     pub(super) set_aside: Vec<PathBuf>,
 }
 
@@ -96,7 +96,7 @@ impl Journals {
             .extend(journal.map(|journal| (stream.clone(), journal)));
     }
 
-    /// How far the entries of a stream are durable if nobody writes it any more: what comes after
+    /// How far the entries of a stream are durable if no process writes it any longer: bytes after
     /// that in its live file may be anything until it is recovered.
     pub(super) fn dead(&self, stream: &StreamId) -> Option<u64> {
         let journal = self.by_stream.get(stream)?;
@@ -104,7 +104,7 @@ impl Journals {
     }
 }
 
-/// Whether nobody writes a stream, and its last process closed it in order or was recovered.
+/// Whether no process writes a stream, and its last process closed it in order or was recovered.
 pub(super) fn is_closed(fs: &dyn Fs, layout: &Layout, stream: &StreamId) -> Result<bool> {
     for path in [layout.ring(stream), layout.pointer(stream)] {
         let found = fs.identity(&path).map_err(Error::io("look at", path))?;

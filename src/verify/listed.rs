@@ -11,7 +11,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Listed {
     sealed: BTreeSet<FileStem>,
-    /// Those that are not sealed yet.
+    /// The live files that are not sealed yet.
     live: BTreeSet<FileStem>,
     /// Indexes whose file is neither sealed nor live.
     pub(super) orphans: BTreeSet<FileStem>,

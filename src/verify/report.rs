@@ -1,4 +1,4 @@
-//! What verifying found.
+//! The findings of a verification.
 
 use serde::Serialize;
 

@@ -28,7 +28,7 @@ pub(super) struct Proof {
     pub(super) by: String,
 }
 
-/// What is to be reported of a stream.
+/// The findings about a stream.
 pub(super) struct Found {
     pub(super) level: FindingLevel,
     pub(super) kind: FindingKind,
@@ -102,7 +102,7 @@ impl Stream<'_> {
         (there, found)
     }
 
-    /// The numbers from 1 on that no file has. Those that may be in a file that can't be read are
+    /// The numbers from 1 on that no file has. Numbers that may be in a file that can't be read are
     /// not among them: that file is reported.
     fn holes(&self, there: &Numbers) -> Vec<Hole<'_>> {
         let end = self.proof.as_ref().map_or(0, |proof| proof.last);

@@ -153,7 +153,7 @@ impl Survey {
         Ok(())
     }
 
-    /// The lines of a live file, as far as it goes now. `None` if it isn't there any more.
+    /// The lines of a live file, as far as it goes now. `None` if the file is gone.
     fn live_lines(&self, stem: &FileStem, path: &Path) -> Result<Option<Lines>> {
         let file = match self.fs.open_read(path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -179,7 +179,8 @@ impl Survey {
             let whole = memchr::memrchr(b'\n', &text).map_or(0, |at| at + 1);
             for line in crate::store::summary::lines(text.get(..whole).unwrap_or_default()) {
                 let last = lines.last().unwrap_or(before);
-                // What was not durable when the process died may be anything. Its journal has it.
+                // Bytes that were not durable when the process died may be anything. The journal
+                // has their events.
                 if durable.is_some_and(|durable| last >= durable)
                     && !lines::follows(stem, line, last)
                 {
@@ -193,8 +194,8 @@ impl Survey {
         Ok(Some(lines))
     }
 
-    /// Whether the last line of this live file, which has no end, won't get one: nobody writes the
-    /// stream, and no journal has the line.
+    /// Whether the last line of this live file, which has no end, won't get one: no process writes
+    /// the stream, and no journal has the line.
     fn stays_torn(&self, stem: &FileStem, path: &Path) -> Result<bool> {
         if !journals::is_closed(&*self.fs, &self.layout, &stem.stream)? {
             return Ok(false);

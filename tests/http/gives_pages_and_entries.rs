@@ -259,7 +259,7 @@ async fn metrics_count_the_log_and_the_answers() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line}: {text}");
     }
-    assert!(text.contains("\ntracing_audit_records_total "));
+    assert!(text.contains("\ntracing_audit_entries_total "));
 }
 
 #[tokio::test]

@@ -186,9 +186,9 @@ fn what_the_proxy_refuses_does_not_go_another_way() {
         (
             "other",
             Ok(Proxy::saying("SSH-2.0-OpenSSH")),
-            "is no HTTP proxy",
+            "isn't an HTTP proxy",
         ),
-        ("mute", Ok(Proxy::saying("")), "is no HTTP proxy"),
+        ("mute", Ok(Proxy::saying("")), "isn't an HTTP proxy"),
     ] {
         let address = match &proxy {
             Ok(proxy) => proxy.address,

@@ -6,12 +6,13 @@ use super::{DirArgs, Format};
 
 /// Removes sealed files that are past their retention, and records that in the log
 ///
-/// A file goes when the youngest entry in it is old enough. Applications prune by themselves; this
-/// is for those that don't run.
+/// A file is removed when its newest entry is old enough. Applications prune by themselves; this
+/// command is for a log whose applications don't run.
 ///
-/// Age goes by the time that this machine's clock has proved, run by run and while an application
-/// has the log open. Where no application runs and the machine restarts between any two runs,
-/// nothing can prove it: check the clock and give --trust-clock.
+/// A file's age counts only by a clock that has proved itself: it has run steadily from one run of
+/// this command to the next, or while an application had the log open. If no application runs and
+/// the machine restarts between any two runs, nothing can prove the clock: check it and give
+/// --trust-clock.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -20,26 +21,28 @@ Examples:
 pub(crate) struct PruneArgs {
     #[command(flatten)]
     pub(crate) dir: DirArgs,
-    /// Remove what is older than so many days
+    /// Remove files whose newest entry is older than N days
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) retention_days: Option<u32>,
-    /// Remove the oldest files, however young, while the sealed files take more than so many bytes
+    /// Remove the oldest files, whatever their age, until the sealed files take at most this many
+    /// bytes
     #[arg(long, value_name = "BYTES")]
     pub(crate) max_bytes: Option<u64>,
-    /// Remove the oldest files, however young, while fewer bytes than these are free on the disk
+    /// Remove the oldest files, whatever their age, until at least this many bytes are free on the
+    /// disk
     #[arg(long, value_name = "BYTES")]
     pub(crate) min_free_bytes: Option<u64>,
-    /// Trust this machine's clock at once: you have checked that it is right. Without this, a clock
-    /// that jumped or a machine that was off must keep on for as long, three days at most, before
-    /// files that are past --retention-days by it are removed
+    /// Trust this machine's clock at once: you have checked that it is right. Without this flag,
+    /// after the clock jumped or the machine was off, files past --retention-days stay until the
+    /// machine has run steadily for as long, three days at most
     #[arg(long, requires = "retention_days")]
     pub(crate) trust_clock: bool,
-    /// Only show what would go
+    /// Only show which files would be removed
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
 
-/// Keeps entries of a range of time, whatever their retention says: a legal hold
+/// Keeps the entries of a range of time, whatever the retention: a legal hold
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -57,7 +60,7 @@ pub(crate) enum HoldCommand {
     Place {
         #[command(flatten)]
         dir: DirArgs,
-        /// What to call it: letters, digits, '.', '_' and '-'
+        /// The hold's name: letters, digits, '.', '_' and '-'
         #[arg(long)]
         name: String,
         /// The first UTC day, or RFC 3339 instant, that is held [default: from the beginning]
@@ -77,7 +80,7 @@ pub(crate) enum HoldCommand {
             hide_default_value = true
         )]
         end_date: String,
-        /// Why, and for whom
+        /// Why the entries are held, and for whom
         #[arg(long, default_value = "", hide_default_value = true)]
         reason: String,
     },
@@ -85,7 +88,7 @@ pub(crate) enum HoldCommand {
     List {
         #[command(flatten)]
         dir: DirArgs,
-        /// How to show them [default: table on a terminal, else ndjson]
+        /// The output's format [default: table on a terminal, else ndjson]
         #[arg(long, value_enum)]
         format: Option<Format>,
     },
@@ -93,15 +96,15 @@ pub(crate) enum HoldCommand {
     Release {
         #[command(flatten)]
         dir: DirArgs,
-        /// Its name
+        /// The hold's name
         name: String,
     },
 }
 
-/// Shows what the log has for a value that an application hashed, to search for that
+/// Shows the hash that the log has in place of a value, to search for it
 ///
-/// One line for each of the log's keys, the current one first. Needs the keys in the log's
-/// directory; an application that was given keys of its own computes this itself.
+/// Prints one line for each of the log's keys, the current key first. Reads the keys from the log's
+/// directory; an application that was given keys of its own computes its hashes itself.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -123,12 +126,12 @@ pub(crate) struct HashKeyArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum HashKeyCommand {
-    /// Makes a new key, which applications use from their next start on; the old ones are kept for
+    /// Makes a new key, which applications use from their next start on; older keys are kept for
     /// searching
     Rotate {
         #[command(flatten)]
         dir: DirArgs,
-        /// What to call it: letters, digits, '.', '_' and '-'; it stands in every hash
+        /// The key's name: letters, digits, '.', '_' and '-'; every hash begins with it
         name: String,
     },
     /// Shows the names of all keys, the current one last
@@ -138,9 +141,10 @@ pub(crate) enum HashKeyCommand {
     },
 }
 
-/// Completes what applications left that ended without closing their log: no event in it is lost
+/// Recovers the streams of applications that ended without closing their log; no event is lost
 ///
-/// The next application that opens the directory does the same; this is for when none will.
+/// The next application that opens the directory does the same; this command is for a directory
+/// that no application opens again soon.
 #[derive(Args, Debug)]
 pub(crate) struct RecoverArgs {
     #[command(flatten)]

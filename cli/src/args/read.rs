@@ -22,22 +22,22 @@ Examples:
 pub(crate) struct QueryArgs {
     #[command(flatten)]
     pub(crate) dir: DirArgs,
-    /// Show the one entry with this id
+    /// Show only the entry with this id
     #[arg(long, value_name = "UUID", conflicts_with_all = ["offset", "cursor"])]
     pub(crate) id: Option<String>,
-    /// So many entries at most; 0 for all of them
+    /// Show at most this many entries; 0 shows all
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub(crate) limit: usize,
-    /// desc, the newest first, or asc
+    /// desc (newest first) or asc (oldest first)
     #[arg(long, value_name = "ORDER", default_value_t)]
     pub(crate) order: Order,
-    /// Leave out so many entries first
+    /// Skip this many entries first
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) offset: usize,
-    /// Go on where a page ended: its next_cursor
+    /// Continue behind the page that gave this next_cursor
     #[arg(long, conflicts_with = "offset")]
     pub(crate) cursor: Option<String>,
-    /// How to show them [default: table on a terminal, else ndjson]
+    /// The output's format [default: table on a terminal, else ndjson]
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
     #[command(flatten)]
@@ -55,21 +55,21 @@ Examples:
 pub(crate) struct TailArgs {
     #[command(flatten)]
     pub(crate) dir: DirArgs,
-    /// Show so many of the last entries first
+    /// Show this many of the last entries first
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
     pub(crate) lines: usize,
-    /// How to show them [default: table on a terminal, else ndjson]
+    /// The output's format [default: table on a terminal, else ndjson]
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
 }
 
-/// Writes a part of the log into one file, which is there whole or not at all
+/// Writes a part of the log into one file, which appears complete or not at all
 #[derive(Args, Debug)]
 #[command(after_help = "\
-With only dates nothing is packed anew, so it is about as fast as copying, and a ZIP has one file of lines per day and stream.
-With other filters a ZIP has all matching entries in one file.
+With no filters but dates, compressed data is copied as it is, about as fast as files are copied, and a ZIP has one file per day and stream.
+With other filters, a ZIP has all matching entries in one file.
 
 Examples:
   tracing-audit export --start-date 2026-11-01 --end-date 2026-11-30 --output november.zip
@@ -78,28 +78,28 @@ Examples:
 pub(crate) struct ExportArgs {
     #[command(flatten)]
     pub(crate) dir: DirArgs,
-    /// The file to write, in the place of what is there; - for stdout
+    /// The file to write, replacing an existing one; - for stdout
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: PathBuf,
-    /// How to pack it [default: as the file's name ends, else zip]
+    /// The file's format [default: by the ending of its name, else zip]
     #[arg(long, value_parser = PossibleValuesParser::new(["zip", "gz", "ndjson"]).try_map(|name| name.parse::<ExportFormat>()))]
     pub(crate) format: Option<ExportFormat>,
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
 }
 
-/// Checks that the log is whole: every file, every number, nothing that doesn't belong there
+/// Checks that the log is whole: every file, every entry's number, and no foreign files
 ///
-/// Reads all of it and changes nothing. Prints a line for each finding; a problem makes the exit
-/// code 1, a note doesn't.
+/// Reads the whole log and changes nothing. Prints a line for each finding; a problem makes the
+/// exit code 1, a note doesn't.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 What is checked:
-  - each sealed file is gzip to its last byte, each line in it an entry, its index true, its SHA-256 that of its sealing
-  - each stream's entries are there once, in order, without a gap, across its files; the first that is missing is a problem, too
-  - what the log itself records as removed by retention, lost or dropped is a note
-  - nothing foreign is among the sealed and live files, and no damaged journal was left over
-What can't be known: whether a stream that was closed in order has lost its last files together with their indexes.
+  - each sealed file is gzip to its last byte, each line in it is an entry, and its index and SHA-256 are right
+  - each stream's entries are there once, in order, without a gap, across its files; a missing first entry is a problem, too
+  - entries that the log itself records as removed by retention, lost or dropped are a note
+  - there are no foreign files among the sealed and live files, and no damaged journal was left over
+Not checked, because nothing proves it: whether a stream that was closed in order has lost its last files together with their indexes.
 
 Examples:
   tracing-audit verify --dir /var/lib/billing/audit
@@ -107,7 +107,7 @@ Examples:
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub(crate) dir: DirArgs,
-    /// How to show the findings
+    /// The output's format
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) format: ReportFormat,
 }
@@ -123,10 +123,10 @@ pub(crate) enum CatalogueFormat {
     Markdown,
 }
 
-/// Lists the event types that applications record here, with their fields and where in the source
-/// they are
+/// Lists the event types that applications record in this log, with their fields and their places
+/// in the source
 ///
-/// Applications leave their catalogue beside the log when they open it.
+/// Applications write their catalogue into the log's directory when they open the log.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -140,14 +140,14 @@ pub(crate) struct CatalogueArgs {
     /// Take the catalogue from this JSON file, not from the log's directory
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// Compare with this older catalogue: report what is gone or of another kind, and exit with
-    /// code 1 if anything is
+    /// Compare with this older catalogue: report event types and fields that are gone or have
+    /// another kind, and exit with code 1 if there are any
     #[arg(long, value_name = "FILE", conflicts_with = "schema")]
     pub(crate) against: Option<PathBuf>,
-    /// Show the JSON Schema of this event type's records
+    /// Show the JSON Schema of this event type's entries
     #[arg(long, value_name = "EVENT_TYPE")]
     pub(crate) schema: Option<String>,
-    /// How to show it
+    /// The output's format
     #[arg(long, value_enum, default_value = "table")]
     pub(crate) format: CatalogueFormat,
 }

@@ -7,22 +7,22 @@ use tracing_audit::{Permissions, http::Scope};
 
 use super::{DirArgs, Format};
 
-/// Runs a credential manager that writes an audit trail, with users at work, to look at
+/// Runs a demo: a credential manager with simulated users, which writes an audit trail
 ///
-/// Prints where it is, a token, and what to try. At the end its log is checked.
+/// Prints its address, a token, and commands to try. At the end, its log is verified.
 #[derive(Args, Debug)]
 pub(crate) struct DemoArgs {
     /// The log's directory [default: a new one among the system's temporary files]
     // Neither a variable nor the configuration file sets it: they name the log of an application.
     #[arg(long = "dir", value_name = "DIR")]
     pub(crate) demo_dir: Option<PathBuf>,
-    /// The address to listen on; port 0 is any free one
+    /// The address to listen on; port 0 takes any free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub(crate) listen: SocketAddr,
-    /// Requests in a second, more or less
+    /// About how many requests are made per second
     #[arg(long, value_name = "N", default_value_t = 20.0)]
     pub(crate) rate: f64,
-    /// End after so many seconds [default: with Ctrl-C]
+    /// End after this many seconds [default: with Ctrl-C]
     #[arg(long = "for", value_name = "SECONDS")]
     pub(crate) run_for: Option<u64>,
     /// Be the second instance
@@ -35,11 +35,12 @@ pub(crate) struct DemoArgs {
 
 /// Serves the HTTP API of a log that applications write
 ///
-/// Reads are recorded in the log. Requests need a token, see `tracing-audit token create`. Webhooks
-/// are sent as well, unless an application that shares the directory sends them.
+/// Each read is recorded in the log. Each request needs a token, see `tracing-audit token create`.
+/// The server also delivers the log's webhooks, unless an application that shares the directory
+/// does.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Webhooks can be declared in the file given with --config; the log's are made to agree with it at each start:
+Webhooks can be declared in the file given with --config; at each start, the log's webhooks are made to match:
   [[webhooks]]
   name = \"siem\"
   url = \"https://siem.example.com/hooks\"
@@ -52,25 +53,25 @@ Examples:
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) dir: DirArgs,
-    /// The address to listen on; port 0 is any free one
+    /// The address to listen on; port 0 takes any free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
-    /// Listen beyond loopback without TLS: for behind a proxy that speaks it
+    /// Listen beyond loopback without TLS, behind a proxy that does TLS
     #[arg(long)]
     pub(crate) allow_plain_http: bool,
-    /// Where the API is
+    /// The URL path of the API
     #[arg(long, value_name = "PATH", default_value = "/audit")]
     pub(crate) path: String,
-    /// Refuse more requests at once than these
+    /// Answer at most this many requests at once, and refuse more
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) max_requests: usize,
-    /// Refuse more downloads at once than these
+    /// Serve at most this many downloads at once, and refuse more
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub(crate) max_downloads: usize,
     /// Answer /metrics without a token
     #[arg(long)]
     pub(crate) open_metrics: bool,
-    /// Who may read the log's files: owner or group-read [default: as it is]
+    /// Who may read the log's files: owner or group-read [default: unchanged]
     ///
     /// With group-read, files have mode 0640 and directories 0750, except for tokens, keys and
     /// webhooks; with owner, 0600 and 0700
@@ -83,17 +84,17 @@ pub(crate) struct ServeArgs {
     /// Let webhooks that are set over HTTP have an http:// URL, which anyone on the way can read
     #[arg(long)]
     pub(crate) webhook_allow_http: bool,
-    /// Reach all webhooks that name no proxy through this HTTP proxy, the only way out then:
-    /// http://[user:password@]host:port, env:NAME or file:/path; or none, to take it back [default:
-    /// as it is]
+    /// Reach all webhooks that have no proxy of their own only through this HTTP proxy:
+    /// http://[user:password@]host:port, env:NAME or file:/path; none removes the proxy [default:
+    /// unchanged]
     ///
-    /// It is kept in the log's directory, for whichever process sends webhooks. HTTP_PROXY and its
-    /// like are not read
+    /// The proxy is kept in the log's directory, for whichever process delivers webhooks.
+    /// HTTP_PROXY and similar variables are not read
     #[arg(long, value_name = "URL")]
     pub(crate) webhook_proxy: Option<String>,
 }
 
-/// Manages the tokens by which the HTTP API knows who asks
+/// Manages the tokens of the HTTP API
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -107,21 +108,21 @@ pub(crate) struct TokenArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
-    /// Makes a token and shows it, this once
+    /// Makes a token and shows it, only this once
     Create {
         #[command(flatten)]
         dir: DirArgs,
-        /// What to call it in lists, and in the records of what is done with it
+        /// The token's name, in lists and in the entries about its requests
         #[arg(long)]
         name: String,
         /// read, export (which can read as well) or admin (which can do all)
         #[arg(long, default_value = "read")]
         scope: Scope,
-        /// Show it only the entries of this tenant
+        /// Limit the token to the entries of this tenant
         #[arg(long, value_name = "ID")]
         tenant_id: Option<String>,
-        /// The UTC day whose beginning, or the RFC 3339 instant which, ends it [default: it doesn't
-        /// end]
+        /// The UTC day at whose beginning the token expires, or an RFC 3339 instant [default:
+        /// never]
         #[arg(long, value_name = "DATE")]
         expires: Option<String>,
     },
@@ -129,11 +130,11 @@ pub(crate) enum TokenCommand {
     List {
         #[command(flatten)]
         dir: DirArgs,
-        /// How to show them [default: table on a terminal, else ndjson]
+        /// The output's format [default: table on a terminal, else ndjson]
         #[arg(long, value_enum)]
         format: Option<Format>,
     },
-    /// Ends a token, within a second
+    /// Revokes a token, within a second
     Revoke {
         #[command(flatten)]
         dir: DirArgs,

@@ -6,10 +6,10 @@ use tracing_audit::webhook::{Setting, SettingKind, Webhook};
 use super::{DirArgs, Format};
 use crate::filter::FilterArgs;
 
-/// Manages the webhooks that are told of events
+/// Manages webhooks: URLs that get entries as they are recorded
 ///
-/// An application that delivers webhooks, or `tracing-audit serve`, sends them; of the processes
-/// that share the directory, only one does.
+/// An application that runs webhooks, or `tracing-audit serve`, makes the deliveries; of the
+/// processes that share the directory, only one does at a time.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -31,27 +31,27 @@ pub(crate) enum WebhookCommand {
     /// Shows a webhook's settings, without their secrets, how it is doing, and its last attempts
     Show(ShownArgs),
     Set(Box<SetArgs>),
-    /// Sends an event to a webhook, now and once, and shows what came of it; code 1 if it was not
-    /// delivered
+    /// Sends a test event to a webhook in one attempt, and shows the result; exit code 1 if it was
+    /// not delivered
     ///
-    /// The event is recorded and its entry is sent, whatever event types the webhook gets, even
+    /// The event is recorded, and its entry is sent whatever event types the webhook gets, even
     /// while it is paused.
     Test(ShownArgs),
     /// Shows the last attempts, the newest first: at most 50 that failed and 50 that did not
     Attempts(ShownArgs),
-    /// Shows what could not be delivered
+    /// Shows the dead letters: deliveries that were given up
     DeadLetters(ShownArgs),
     Replay(Box<ReplayArgs>),
-    /// Makes a new signing secret and shows it, this once; those before it sign as well until they
-    /// are retired
+    /// Makes a new signing secret and shows it, only this once; older secrets sign as well until
+    /// they are retired
     RotateSecret(NamedArgs),
-    /// Signs with the newest secret alone
+    /// Removes all signing secrets but the newest
     RetireSecrets(NamedArgs),
-    /// Holds deliveries back; what is recorded meanwhile waits in the log
+    /// Pauses deliveries; entries that are recorded meanwhile wait in the log
     Pause(NamedArgs),
-    /// Lets deliveries go on
+    /// Resumes deliveries
     Resume(NamedArgs),
-    /// Ends a webhook; what waits for it is not sent
+    /// Removes a webhook; entries that wait for it are not sent
     Remove(NamedArgs),
 }
 
@@ -59,7 +59,7 @@ pub(crate) enum WebhookCommand {
 pub(crate) struct ListArgs {
     #[command(flatten)]
     pub(crate) dir: DirArgs,
-    /// How to show them [default: table on a terminal, else ndjson]
+    /// The output's format [default: table on a terminal, else ndjson]
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
 }
@@ -76,37 +76,37 @@ pub(crate) struct NamedArgs {
 pub(crate) struct ShownArgs {
     #[command(flatten)]
     pub(crate) named: NamedArgs,
-    /// How to show it [default: table on a terminal, else ndjson]
+    /// The output's format [default: table on a terminal, else ndjson]
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
 }
 
-/// Tells a webhook of what is recorded from now on
+/// Adds a webhook, which gets the entries that are recorded from now on
 ///
-/// Requests are signed by Standard Webhooks. Unless a secret is given, one is made and printed,
-/// this once: it is for the receiver.
+/// Requests are signed as Standard Webhooks specifies. Unless a secret is given, a new secret is
+/// made and printed, only this once: give it to the receiver.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-A secret is its text, or env:NAME or file:/path, read when delivering begins.")]
+A secret is given as text, or as env:NAME or file:/path, which is read when delivery begins.")]
 pub(crate) struct AddArgs {
     #[command(flatten)]
     pub(crate) dir: DirArgs,
     #[command(flatten)]
     pub(crate) settings: SettingArgs<true>,
-    /// Don't sign
+    /// Don't sign requests
     #[arg(long, conflicts_with = "signing-secret")]
     pub(crate) unsigned: bool,
 }
 
-/// Changes settings of a webhook, which goes on where it is
+/// Changes settings of a webhook, which keeps its cursor
 ///
-/// Settings that are not named stay as they are. A list replaces the one before; a header is added
-/// to the existing ones.
+/// Settings that are not named stay as they are. A list replaces the previous list; a header is
+/// added to the existing headers.
 #[derive(Args, Debug)]
 pub(crate) struct SetArgs {
     #[command(flatten)]
     pub(crate) named: NamedArgs,
-    /// Take this setting back, as in --clear tenant-id; repeatable
+    /// Reset this setting to its default, as in --clear tenant-id; repeatable
     #[arg(long, value_name = "FLAG")]
     pub(crate) clear: Vec<String>,
     #[command(flatten)]
@@ -218,9 +218,10 @@ impl<const NEW: bool> FromArgMatches for SettingArgs<NEW> {
     }
 }
 
-/// Has entries sent to a webhook again, under the ids that they had
+/// Sends entries to a webhook again, under the ids that they had
 ///
-/// The process that delivers begins with it within a second. Only what the webhook wants is sent.
+/// The process that delivers begins within a second. Only entries that the webhook's settings
+/// select are sent.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -229,7 +230,7 @@ Examples:
 pub(crate) struct ReplayArgs {
     #[command(flatten)]
     pub(crate) named: NamedArgs,
-    /// What was given up and not delivered since
+    /// Send all dead letters that were not delivered since
     #[arg(long)]
     pub(crate) dead_letters: bool,
     #[command(flatten)]

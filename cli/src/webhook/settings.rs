@@ -17,13 +17,15 @@ pub(super) fn of_set(set: &SetArgs) -> Result<Map<String, Value>, Failure> {
         let setting =
             known.map_or_else(|| flag.replace('-', "_"), |known| known.setting.to_owned());
         if patch.insert(setting, Value::Null).is_some() {
-            return Err(Failure::Usage(format!("--clear: {flag} is set as well")));
+            return Err(Failure::Usage(format!(
+                "--clear: {flag} is also set; leave one of the two \
+                out"
+            )));
         }
     }
     if patch.is_empty() {
         return Err(Failure::Usage(
-            "nothing is to be changed; give a flag, see tracing-audit webhook set --help"
-                .to_owned(),
+            "no setting is given; give one, see tracing-audit webhook set --help".to_owned(),
         ));
     }
     Ok(patch)

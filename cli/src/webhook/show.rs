@@ -175,7 +175,7 @@ pub(super) fn attempts(
     format: Option<Format>,
 ) -> Result<(), Failure> {
     if attempts.is_empty() {
-        warn("nothing was sent to this webhook yet");
+        warn("no attempts have been made for this webhook yet");
     }
     let row = |one: &Attempt| {
         let came = if one.delivered { "delivered" } else { "failed" };
@@ -194,7 +194,7 @@ pub(super) fn attempts(
         format,
         &[
             "ENDED (UTC)",
-            "CAME OF IT",
+            "RESULT",
             "ATTEMPT",
             "ENTRIES",
             "DELIVERY ID",

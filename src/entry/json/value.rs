@@ -37,8 +37,8 @@ impl ser::Error for Failed {
 pub(super) const JSON_NUMBER: &str = "$serde_json::private::Number";
 const JSON_RAW: &str = "$serde_json::private::RawValue";
 
-/// How deep lists and objects nest in one value. What readers parse is 128 deep at most, with the
-/// entry and what a request puts around it.
+/// How deep lists and objects nest in one value. Readers parse JSON that is 128 deep at most, with
+/// the entry and what a request puts around it.
 const DEEPEST: u8 = 100;
 
 /// What stands in the place of a list or an object that is too deep inside others.

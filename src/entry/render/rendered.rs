@@ -1,4 +1,4 @@
-//! An entry that has just been rendered, for who shows some of it.
+//! An entry that has just been rendered, for layers that show some of it.
 
 use std::fmt::{self, Display};
 
@@ -7,8 +7,7 @@ use tracing_audit_schema::{Field, fields};
 use super::Parts;
 use crate::entry::{STAMP_ID, scan};
 
-/// A rendered entry. What is asked of it is looked for only when it is displayed: usually no layer
-/// does.
+/// A rendered entry. A field is looked for only when it is displayed: usually no layer does.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rendered<'a> {
     /// Without its opening brace.

@@ -1,9 +1,9 @@
 //! Renders one entry.
 //!
-//! The macro calls a [`Writer`] in the order of the entry's fields. What it knows while compiling
-//! it gives as text, together with the key of the value that follows: [`field`](Writer::field). A
-//! field that the event doesn't set is filled, as the writer passes its place, with what the spans
-//! around the event say.
+//! The macro calls a [`Writer`] in the order of the entry's fields. The parts that it knows while
+//! compiling it gives as text, together with the key of the value that follows:
+//! [`field`](Writer::field). A field that the event doesn't set is filled, as the writer passes its
+//! place, with what the spans around the event say.
 
 use tracing_audit_schema::{
     Slot,
@@ -150,8 +150,8 @@ impl<'a> Writer<'a> {
         self.close_part(object, Parts::OUTCOME);
     }
 
-    /// Sets all of `details`. What is no object becomes `{"value":…}`, so that a path into
-    /// `details` always means something.
+    /// Sets all of `details`. A value that isn't an object becomes `{"value":…}`, so that a path
+    /// into `details` always means something.
     pub fn details_whole(&mut self, value: &dyn Argument) {
         let Some(start) = write_key(self.out, DETAILS.key, value) else {
             return;
@@ -215,7 +215,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// The actor of an event of which nobody says who acted.
+/// The actor of an event whose actor nothing names.
 const UNKNOWN_ACTOR: &[u8] = joined!(
     ACTOR.key,
     "{\"",

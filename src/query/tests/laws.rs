@@ -337,7 +337,7 @@ fn a_query_is_read_from_text() {
         ),
         (
             vec![("cursor", "x")],
-            "cursor: it is not one that a page gave",
+            "cursor: it isn't the next_cursor of a page",
         ),
         (
             vec![("page", "2")],

@@ -7,7 +7,7 @@ use axum::{
 };
 use serde_json::{Map, Value};
 
-use super::{answer, json_body, name, none_given, refused, told};
+use super::{answer, json_body, name, none_given, refused, shown};
 use crate::{
     entry::{
         OwnEntry, Severity,
@@ -38,7 +38,7 @@ pub(super) async fn add(
         let unsigned = match settings.remove("unsigned") {
             None | Some(Value::Bool(false)) => false,
             Some(Value::Bool(true)) => true,
-            Some(_) => return Err(Problem::setting("unsigned", "it is true or false")),
+            Some(_) => return Err(Problem::setting("unsigned", "it must be true or false")),
         };
         let has_secrets = settings
             .get("signing_secrets")
@@ -51,7 +51,7 @@ pub(super) async fn add(
         {
             return Err(Problem::setting(
                 "unsigned",
-                "there are signing_secrets as well; send one of the two",
+                "signing_secrets are given as well; send one of the two",
             ));
         }
         let state = State::clone(&app);
@@ -71,11 +71,11 @@ pub(super) async fn add(
             Ok((name, made))
         })
         .await?;
-        let mut told = told(&app, slot, name.clone()).await?;
+        let mut shown = shown(&app, slot, name.clone()).await?;
         if let Some(secret) = made {
-            reveal(&mut told, &secret);
+            reveal(&mut shown, &secret);
         }
-        let mut response = answer(StatusCode::CREATED, &told);
+        let mut response = answer(StatusCode::CREATED, &shown);
         let location =
             HeaderValue::try_from(format!("{}/{name}", path(&head).trim_end_matches('/')));
         response
@@ -105,7 +105,7 @@ pub(super) async fn patch(
             })
         })
         .await?;
-        Ok(answer(StatusCode::OK, &told(&app, slot, name).await?))
+        Ok(answer(StatusCode::OK, &shown(&app, slot, name).await?))
     })
     .await
 }
@@ -158,7 +158,7 @@ async fn set_paused(
             administrator.pause(&of, paused)
         })
         .await?;
-        Ok(answer(StatusCode::OK, &told(&app, slot, name).await?))
+        Ok(answer(StatusCode::OK, &shown(&app, slot, name).await?))
     })
     .await
 }
@@ -199,7 +199,7 @@ fn what(wanted: &Map<String, Value>) -> Result<Replay, Problem> {
     {
         return Err(Problem::setting(
             name,
-            "there is no such field; there are dead_letters and entries",
+            "there is no such field; send dead_letters or entries",
         ));
     }
     match (wanted.get("dead_letters"), wanted.get("entries")) {
@@ -216,7 +216,11 @@ fn what(wanted: &Map<String, Value>) -> Result<Replay, Problem> {
                         Value::String(text) => text.clone(),
                         Value::Number(_) | Value::Bool(_) => value.to_string(),
                         _ => {
-                            return Err(Problem::setting(name, "it is a text, or a list of texts"));
+                            return Err(Problem::setting(
+                                name,
+                                "it must be a text or a list of \
+                                texts",
+                            ));
                         }
                     };
                     parameters.push((name.clone(), text));
@@ -226,9 +230,12 @@ fn what(wanted: &Map<String, Value>) -> Result<Replay, Problem> {
         }
         (None, Some(_)) => Err(Problem::setting(
             "entries",
-            "it is an object with parameters of a filter, at least one: start_date, end_date, …",
+            "it must be an object with at least one parameter of a filter: start_date, end_date, …",
         )),
-        (Some(_), None) => Err(Problem::setting("dead_letters", "it is true, or left out")),
+        (Some(_), None) => Err(Problem::setting(
+            "dead_letters",
+            "it must be true or left out",
+        )),
         _ => Err(Problem::setting(
             "entries",
             "send {\"dead_letters\": true} or {\"entries\": {\"start_date\": …}}",
@@ -249,9 +256,9 @@ pub(super) async fn rotate(
             administrator.rotate(&of)
         })
         .await?;
-        let mut told = told(&app, slot, name).await?;
-        reveal(&mut told, &secret);
-        Ok(answer(StatusCode::CREATED, &told))
+        let mut shown = shown(&app, slot, name).await?;
+        reveal(&mut shown, &secret);
+        Ok(answer(StatusCode::CREATED, &shown))
     })
     .await
 }
@@ -269,18 +276,18 @@ pub(super) async fn retire(
             administrator.retire(&of)
         })
         .await?;
-        Ok(answer(StatusCode::OK, &told(&app, slot, name).await?))
+        Ok(answer(StatusCode::OK, &shown(&app, slot, name).await?))
     })
     .await
 }
 
-/// What the receiver needs to verify, this once.
-fn reveal(told: &mut Members, secret: &SigningSecret) {
+/// Shows the secret, or the public key, that the receiver needs to verify; only this once.
+fn reveal(shown: &mut Members, secret: &SigningSecret) {
     let (name, text) = match secret.public() {
         Some(public) => ("signing_public_key", public),
         None => ("signing_secret", secret.reveal()),
     };
-    told.add(name, &text);
+    shown.add(name, &text);
 }
 
 /// Has an administrator change something. That it is refused is recorded: who, what and for which

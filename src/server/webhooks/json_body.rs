@@ -27,27 +27,28 @@ pub(super) async fn object(
         let detail = format!("send a body of the type {}", types.join(" or "));
         return Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "Unknown type",
+            "Unsupported type",
             detail,
         ));
     }
     let too_large = || {
         Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            "Too large",
-            format!("the body may have {MOST} bytes"),
+            "Body too large",
+            format!("the body is longer than {MOST} bytes; shorten it"),
         )
     };
-    let told = head
+    let declared = head
         .headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if told.is_some_and(|told| told > MOST) {
+    if declared.is_some_and(|declared| declared > MOST) {
         return Err(too_large());
     }
-    // It may also be that the client went away; then nobody reads the answer.
+    // The client may also have gone away; then the answer is not read.
     let bytes = to_bytes(body, MOST).await.map_err(|_| too_large())?;
-    let malformed = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "Malformed", detail);
+    let malformed =
+        |detail: String| Problem::new(StatusCode::BAD_REQUEST, "Malformed body", detail);
     match serde_json::from_slice(&bytes) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(malformed("the body must be a JSON object".to_owned())),

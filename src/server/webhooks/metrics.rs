@@ -1,4 +1,4 @@
-//! What `/metrics` has of webhooks.
+//! The metrics of webhooks in `/metrics`.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use crate::{
     webhook::{self, WebhookReport},
 };
 
-/// Name, kind and meaning of what is told of each webhook, and how it is told, if it can be.
+/// Name, kind and help of a webhook's metric, and its value, if that is known.
 type Metric = (
     &'static str,
     &'static str,
@@ -19,13 +19,13 @@ const METRICS: [Metric; 8] = [
     (
         "delivered_total",
         "counter",
-        "Entries that the webhook took.",
+        "Entries that were delivered.",
         |one| Some(one.status.delivered as f64),
     ),
     (
         "dead_lettered_total",
         "counter",
-        "Entries that were given up.",
+        "Entries in deliveries that were given up.",
         |one| Some(one.status.dead_lettered as f64),
     ),
     (
@@ -37,41 +37,41 @@ const METRICS: [Metric; 8] = [
     (
         "waiting_deliveries",
         "gauge",
-        "Requests that are made and not delivered.",
+        "Deliveries that wait for their next attempt or are in flight.",
         |one| Some(one.waiting_deliveries as f64),
     ),
     (
         "lag_seconds",
         "gauge",
-        "For how long the oldest entry in them has waited.",
+        "How long the oldest entry in the waiting deliveries has waited.",
         |one| Some(one.lag_seconds()),
     ),
     (
         "behind_seconds",
         "gauge",
-        "How old the oldest entry is that waits in them or in the log.",
+        "How old the oldest entry is that waits in a delivery or in the log.",
         WebhookReport::behind_seconds,
     ),
     (
         "unread_bytes",
         "gauge",
-        "About how many bytes of the log were not looked at for it yet.",
+        "About how many bytes of the log were not read for the webhook yet.",
         |one| one.unread_bytes.map(|bytes| bytes as f64),
     ),
     (
         "up",
         "gauge",
-        "Whether the webhook takes entries: 0 while it fails, is gone or paused.",
+        "1 while deliveries succeed; 0 while the webhook fails, is gone or is paused.",
         |one| Some(f64::from(u8::from(one.state() == "active"))),
     ),
 ];
 
-/// Of each webhook; nothing if that can't be read, for what else is watched is not to be missing
-/// as well.
+/// The metrics of each webhook; none if webhooks can't be read, because the other metrics must not
+/// be missing as well.
 pub(in crate::server) async fn metrics(app: &State, slot: Slot) -> String {
     let (layout, reader) = (app.layout.clone(), app.reader.clone());
     let mut text = String::new();
-    // What is wrong is in the server's own messages.
+    // The reason is in the server's own messages.
     let Ok(reports) = app
         .blocking(slot, move |_| webhook::reports(&layout, &reader))
         .await

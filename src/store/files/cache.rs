@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::store::names::FileStem;
 
-/// Keeps what was used last, as long as all of it takes no more than `limit` bytes.
+/// Keeps the values that were used last, at most `limit` bytes of them.
 #[derive(Debug)]
 pub(super) struct Cache<T> {
     items: HashMap<FileStem, Item<T>>,
@@ -89,7 +89,7 @@ mod tests {
         cache.retain(|stem| stem.number != 149);
         cache.remove(&stem(0));
         assert_eq!((cache.items.len(), cache.bytes), (97, 970));
-        // What alone is too large is kept until the next comes.
+        // A value that is too large by itself is kept until the next one comes.
         cache.put(&stem(1), 1, 5000);
         assert_eq!((cache.items.len(), cache.bytes), (1, 5000));
         cache.put(&stem(2), 2, 10);

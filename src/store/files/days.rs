@@ -1,13 +1,13 @@
-//! Which sealed files there are, without listing thousands of them for each question.
+//! The list of sealed files, kept so that not each question lists thousands of names.
 //!
 //! A file is filed under the day of its birth by its writer's clock, and that can be any day: a
 //! machine without a clock of its own begins in 1970, and a clock that is wrong is put right. So no
-//! day is ever over. What says that something came into a directory, or went, is the directory's
-//! own time of change, and to look at that costs a microsecond. A question looks at all its days.
-//! A follower knows what came from `live/`, by the numbers of the files there. It looks at all days
-//! when a number is missing; else it looks every few seconds, because a file may have been sealed
-//! and removed from `live/` between two of its polls. All followers share these looks, and each is
-//! given the files of the days that have changed since its last one.
+//! day is ever over. The directory's own time of change says whether a file came or went, and a
+//! look at that costs a microsecond. A question looks at all its days. A follower knows what came
+//! from `live/`, by the numbers of the files there. It looks at all days when a number is missing;
+//! else it looks every few seconds, because a file may have been sealed and removed from `live/`
+//! between two of its polls. All followers share these looks, and each is given the files of the
+//! days that have changed since its last one.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -52,7 +52,7 @@ pub(crate) struct Seen {
     refused: BTreeMap<Day, String>,
 }
 
-/// What a follower is given.
+/// The answer to a follower.
 #[derive(Debug, Default)]
 pub(crate) struct Came {
     /// The files of all days that have changed: each that came at least once, some again.

@@ -39,7 +39,7 @@ pub(crate) struct Span {
     pub(crate) sha256: [u8; 32],
 }
 
-/// What can be read of a sealed file.
+/// The readable part of a sealed file.
 #[derive(Clone, Debug)]
 pub(crate) struct Readable {
     pub(crate) index: Arc<Index>,

@@ -1,4 +1,4 @@
-//! What is in live files, found out once for all who read them.
+//! The blocks of live files, found once for all readers.
 
 use std::sync::{Arc, Mutex};
 

@@ -2,7 +2,8 @@
 //!
 //! A live file is read up to its last whole line. [`LiveIndex`] cuts it where sealing will and
 //! remembers what is in each block, so that the next reader pays for what was appended since, and
-//! for nothing before it. What follows the last whole block, the *rest*, is read anew each time.
+//! for nothing before it. The lines behind the last whole block, the *rest*, are read anew each
+//! time.
 
 use std::{
     io,
@@ -55,7 +56,7 @@ impl LiveIndex {
         }
     }
 
-    /// Opens the file and takes in what was appended since. `None` if it isn't there any more.
+    /// Opens the file and reads the lines that were appended since. `None` if the file is gone.
     pub(crate) fn refresh(&mut self, fs: &dyn Fs, layout: &Layout) -> Result<Option<LiveFile>> {
         let Some(mut live) = LiveFile::open(fs, layout, &self.stem)? else {
             return Ok(None);
@@ -122,7 +123,7 @@ impl LiveIndex {
 }
 
 impl LiveFile {
-    /// Opens a live file; its last line may be in the making. `None` if it isn't there any more.
+    /// Opens a live file; its last line may be incomplete. `None` if the file is gone.
     pub(crate) fn open(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<Option<Self>> {
         let path = layout.live(stem);
         let file = match fs.open_read(&path) {
@@ -155,7 +156,7 @@ impl LiveFile {
         }
     }
 
-    /// Makes its bytes durable, whoever wrote them.
+    /// Makes its bytes durable, whichever process wrote them.
     #[cfg(any(feature = "export", test))]
     pub(crate) fn make_durable(&self) -> Result<()> {
         self.file.sync().map_err(Error::io("sync", &self.path))

@@ -1,4 +1,4 @@
-//! Which files a log has, what is known of each, and how their bytes are read.
+//! The files of a log: which there are, their spans and indexes, and how their bytes are read.
 //!
 //! In come the directories of a log, in which other threads and processes write, seal and prune.
 //! Out come the files that there are, by day, stream and number, the span that each has of time and
@@ -19,9 +19,9 @@
 //!    same name, and leaves `live/` after a grace. Live files are listed first, so that a file which
 //!    is sealed meanwhile is met twice; then only the sealed one counts. A live file that was listed
 //!    and is gone when it is opened was sealed, unless it was empty ([`Files::is_sealed`]).
-//! 2. *Nothing is remembered of what can change.* Sealed files don't change. Live files are looked
-//!    at again for each question, and a directory is listed again when its time of change says so.
-//!    What is remembered of a file that is gone costs an error when the file is opened.
+//! 2. *Only facts that can't change are remembered.* Sealed files don't change. Live files are
+//!    looked at again for each question, and a directory is listed again when its time of change
+//!    says so. If a remembered file is gone, opening it fails.
 //! 3. *Memory is bounded*, however many files there are: names and spans by their number, indexes by
 //!    their bytes.
 //! 4. *Nothing is written* but an index that was lost or damaged, and that only through an [`Fs`] that
@@ -79,7 +79,7 @@ pub(crate) struct Files {
     days: Mutex<Days>,
     indexes: Indexes,
     live: LiveIndexes,
-    /// Who reads the log on; for pruning.
+    /// The cursors of readers; for pruning.
     readers: Option<Readers>,
 }
 
@@ -115,7 +115,7 @@ impl Files {
         }
     }
 
-    /// The same, for pruning: what these readers have not read yet is waited for.
+    /// The same, for pruning, which waits until these readers have read a file.
     pub(super) fn read_by(self, readers: Readers) -> Self {
         Self {
             readers: Some(readers),
@@ -123,7 +123,7 @@ impl Files {
         }
     }
 
-    /// How far those who read the log on are.
+    /// The cursors of the readers for which pruning waits.
     pub(super) fn readings(&self) -> Result<Vec<Reading>> {
         let readings = self.readers.map(|readers| readers(&*self.fs, &self.layout));
         readings.unwrap_or_else(|| Ok(Vec::new()))
@@ -145,8 +145,9 @@ impl Files {
     /// All live files, and those sealed ones that may have lines from this time on.
     ///
     /// A file is finished on the day of its birth, so it has no younger lines but by an unsteady
-    /// clock, for which a day more is looked at. It may well have older ones: those that a process
-    /// left in its ring and another recovered days later. So nothing follows from a late birth.
+    /// clock, for which a day more is looked at. It may well have older lines, of events that a
+    /// dead process left in its journal and another one recovered days later. So a late birth
+    /// proves nothing.
     pub(crate) fn since(&self, start: Option<Timestamp>) -> Result<Listing> {
         let first = start.map(|start| start.day().previous());
         let mut live = self.live()?;

@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Sealed files, local or remote. What is listed is complete and never changes, but retention may
+/// Sealed files, local or remote. A listed file is complete and never changes, but retention may
 /// remove it at any time: `open` and `index` fail with `NotFound` then. Nothing is remembered here.
 pub(crate) trait SealedFiles: fmt::Debug + Send + Sync {
     /// The days that have files, in order.
@@ -42,7 +42,7 @@ pub(crate) trait SealedFiles: fmt::Debug + Send + Sync {
     }
 }
 
-/// Those in a log's directory.
+/// The sealed files in a log's directory.
 #[derive(Debug)]
 pub(super) struct LocalSealed {
     fs: Arc<dyn Fs>,

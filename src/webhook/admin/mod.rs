@@ -265,8 +265,11 @@ impl<'a> Administrator<'a> {
     /// Holds deliveries back, or lets them go on.
     pub(crate) fn pause(&self, name: &str, paused: bool) -> Result<(), Refusal> {
         let (event_type, description) = match paused {
-            true => ("audit.webhook.paused", "Deliveries are held back"),
-            false => ("audit.webhook.resumed", "Deliveries go on"),
+            true => (
+                "audit.webhook.paused",
+                "A webhook was paused; its entries wait in the log",
+            ),
+            false => ("audit.webhook.resumed", "A webhook was resumed"),
         };
         self.with(name, false, |found| {
             self.record(&self.about(event_type, Severity::Info, description, name))?;
@@ -318,7 +321,7 @@ impl<'a> Administrator<'a> {
         let record = self.about(
             "audit.webhook.replayed",
             Severity::Warning,
-            "Entries are sent to a webhook again",
+            "A replay was started: entries are sent to a webhook again",
             name,
         );
         self.record(&record.detail("replay", &replay))?;
@@ -327,7 +330,7 @@ impl<'a> Administrator<'a> {
 
     /// Sends an event, now and once.
     pub(crate) async fn test(&self, name: &str) -> Result<Attempt, Refusal> {
-        let description = "An event was sent to a webhook, to see whether it arrives";
+        let description = "A test event was sent to a webhook";
         let record = self.about("audit.webhook.tested", Severity::Info, description, name);
         self.log
             .test_webhook(name, record)

@@ -61,7 +61,7 @@ pub(in crate::webhook) fn of(
         let (mut report, read) = WebhookReport::without_unread(layout, webhook);
         match noted {
             _ if report.problem.is_some() => {
-                report.unread_problem = Some("how far it has read is not known".to_owned())
+                report.unread_problem = Some("its cursor is not known".to_owned())
             }
             Ok(noted) => {
                 whose.push(reports.len());
@@ -102,7 +102,7 @@ impl WebhookReport {
             Ok(Some(queue)) => (queue, None),
             Ok(None) => (
                 Queue::default(),
-                Some("how far it is, is not known: its state is gone".to_owned()),
+                Some("its state is gone, so its cursor is not known".to_owned()),
             ),
             Err(error) => (Queue::default(), Some(error.to_string())),
         };
@@ -195,7 +195,7 @@ impl WebhookReport {
             // The reason names a file of the server.
             told.add(
                 "problem",
-                "what is kept of it can't be read: remove it, add it again, and replay",
+                "its state can't be read: remove the webhook, add it again, and replay",
             );
         }
         told.add("status", &counts);
@@ -209,7 +209,7 @@ impl WebhookReport {
             // The reason names a file of the server.
             told.add(
                 "unread_problem",
-                "what waits for it in the log can't be read",
+                "entries that wait for it in the log can't be read",
             );
         }
         told

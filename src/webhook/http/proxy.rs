@@ -55,7 +55,7 @@ impl Proxy {
         }
         if url.username() == HIDDEN {
             return Err(wrong(
-                "this is what is shown of it: send it with its user name and password",
+                "this URL is shown without its user name and password: send it with them",
             ));
         }
         let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
@@ -152,7 +152,10 @@ impl Proxy {
             _ => FailureKind::Proxy,
         };
         let problem = match (status, &self.credentials) {
-            (None, _) => format!("what answers at the proxy {self} is no HTTP proxy"),
+            (None, _) => format!(
+                "the server at the address of the proxy {self} isn't an HTTP \
+                proxy"
+            ),
             (Some(407), None) => format!(
                 "the proxy {self} answered 407: it wants a user name and a password; give them in \
                  the proxy's URL"

@@ -56,7 +56,7 @@ pub(in crate::webhook) fn client_config(
     };
     let chain = certificates("identity", pem)?;
     let key = PrivateKeyDer::from_pem_slice(pem)
-        .map_err(|_| Error::invalid("identity", "no private key in PEM found in it"))?;
+        .map_err(|_| Error::invalid("identity", "it has no private key in PEM"))?;
     // The key's own error could quote the key.
     let unfit = |_| {
         Error::invalid(
@@ -85,12 +85,9 @@ fn provider() -> Result<Arc<CryptoProvider>> {
 fn certificates(parameter: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
     let found: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
-        .map_err(|error| Error::invalid(parameter, format!("it is no PEM: {error}")))?;
+        .map_err(|error| Error::invalid(parameter, format!("it isn't PEM: {error}")))?;
     if found.is_empty() {
-        Err(Error::invalid(
-            parameter,
-            "no certificate in PEM found in it",
-        ))
+        Err(Error::invalid(parameter, "it has no certificate in PEM"))
     } else {
         Ok(found)
     }

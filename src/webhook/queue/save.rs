@@ -106,7 +106,7 @@ impl Saves {
         };
         let saved: std::result::Result<_, JoinError> = saving.await;
         self.under_way = None;
-        let saved = saved.unwrap_or_else(|e| Err(panicked("saving an queue", &e)));
+        let saved = saved.unwrap_or_else(|e| Err(panicked("saving a queue", &e)));
         match saved {
             Ok(()) => (self.done, self.not_before) = (self.next - 1, None),
             Err(_) => (self.soon, self.not_before) = (true, Some(Instant::now() + AGAIN)),

@@ -116,7 +116,7 @@ impl Schedule {
             Outcome::Status(413) if batch_len > 1 => Verdict::Split,
             Outcome::Status(413) => Verdict::DeadLetter {
                 reason:
-                    "the receiver answered 413 to this event alone: it takes none that is so big"
+                    "the receiver answered 413 to this entry alone: the entry is too large for it"
                         .to_owned(),
             },
             _ => match self.delay(answer, attempts, chance) {

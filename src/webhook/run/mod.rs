@@ -314,7 +314,7 @@ impl Delivering {
                         let record = OwnEntry::new(
                             "audit.delivery.failing",
                             Severity::Error,
-                            "A webhook can't be delivered as it is set",
+                            "A webhook's settings don't work, so nothing is delivered to it",
                         );
                         (self.recorder)(
                             record

@@ -59,32 +59,32 @@ impl Reporter {
     }
 
     pub(in crate::webhook) fn failing(&self, answer: &str) {
-        let text = "The receiver of a webhook takes no entries";
+        let text = "Deliveries to a webhook fail";
         let details = |entry: OwnEntry| entry.detail("answer", answer);
         self.record("audit.delivery.failing", Severity::Warning, text, details);
     }
 
     pub(in crate::webhook) fn parked(&self, answer: &str) {
-        let text = "A webhook has failed for days, and is only probed";
+        let text = "Deliveries to a webhook have failed for days; only probes are sent now";
         let details = |entry: OwnEntry| entry.detail("answer", answer);
         self.record("audit.delivery.parked", Severity::Error, text, details);
     }
 
     pub(in crate::webhook) fn recovered(&self) {
-        let text = "The receiver of a webhook takes entries again";
+        let text = "Deliveries to a webhook succeed again";
         self.record("audit.delivery.recovered", Severity::Info, text, |entry| {
             entry
         });
     }
 
     pub(in crate::webhook) fn gone(&self, waiting_deliveries: usize) {
-        let text = "The receiver of a webhook wants no more entries";
+        let text = "The receiver of a webhook answered that it is gone; no entries are sent to it any longer";
         let details = |entry: OwnEntry| entry.detail("waiting_deliveries", waiting_deliveries);
         self.record("audit.delivery.gone", Severity::Error, text, details);
     }
 
     pub(in crate::webhook) fn rejected(&self, count: u64, reason: String) {
-        let text = "The receiver of a webhook refused entries for good";
+        let text = "The receiver of a webhook rejected entries; they are not sent again";
         let details = |entry: OwnEntry| entry.detail("entries", count).detail("reason", reason);
         self.record("audit.delivery.rejected", Severity::Error, text, details);
     }
@@ -110,7 +110,7 @@ impl Reporter {
             return;
         };
         self.told_of_dead = Some(Instant::now());
-        let text = "Deliveries were given up and are dead letters now";
+        let text = "Deliveries to a webhook were given up; they are dead letters now";
         let details = |entry: OwnEntry| {
             entry
                 .detail("entries", dead.entries)

@@ -68,7 +68,8 @@ pub(in crate::webhook) async fn send(
                 message: client.scrubbed(&message),
             },
             format::Verdict::Pending { ack } => {
-                "the receiver took it, and is to say when it has it".clone_into(&mut told.result);
+                "the receiver accepted it, and has not acknowledged it yet"
+                    .clone_into(&mut told.result);
                 Verdict::Taken { ack }
             }
             _ => verdict,

@@ -90,7 +90,11 @@ impl DeliveryTask {
     ) -> Result<Self> {
         let mut queue = Queue::read(&layout, &webhook.key)?.ok_or_else(|| {
             let path = document(&layout, &webhook.key).path().to_owned();
-            Error::damaged(path, "it is gone, and with it how far this webhook is; remove the webhook, add it again, and replay")
+            Error::damaged(
+                path,
+                "it is gone, and with it the webhook's cursor; remove the \
+                webhook, add it again, and replay",
+            )
         })?;
         queue.migrate(&layout, &webhook.key)?;
         for (key, delivery) in (0..).zip(&mut queue.deliveries) {
@@ -165,7 +169,7 @@ impl DeliveryTask {
             webhook,
             ..
         } = self;
-        blocking("saving an queue", move || {
+        blocking("saving a queue", move || {
             // The history is worth no error.
             let _ = attempts::document(&layout, &webhook.key).write(&history.text(), false);
             queue.save(&layout, &webhook.key)
@@ -258,7 +262,10 @@ impl DeliveryTask {
         };
         self.give_up(
             at,
-            format!("it failed, others did not, and {MOST_DELIVERIES} requests waited"),
+            format!(
+                "it failed while others succeeded, and {MOST_DELIVERIES} deliveries were \
+                waiting"
+            ),
         );
     }
 

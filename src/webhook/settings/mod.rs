@@ -61,11 +61,11 @@ impl Batching {
     const SETTINGS: &[Setting] = &[
         Setting::number(1, 1000).flagged("batch").named(
             "max_entries",
-            "Send so many entries in one request, at most",
+            "Send at most this many entries in one request",
         ),
         Setting::number(0, 60_000).flagged("batch-wait-ms").named(
             "max_wait_ms",
-            "Let the first entry of a request wait so long for others, in milliseconds",
+            "Let the first entry of a request wait at most this long for others, in milliseconds",
         ),
     ];
 }
@@ -125,19 +125,19 @@ settings! {
     /// serialized, it has them, because that is how it is kept. All but the name, the URL and the
     /// event types have defaults.
     required {
-        /// What to call it: letters, digits, '_' and '-'
+        /// The webhook's name: letters, digits, '_' and '-'
         name: String = Setting::text("NAME");
-        /// Where to send to
+        /// The URL to send to
         url: String = Setting::text("URL");
-        /// An event type, all below auth.*, or *
+        /// An event type to send; auth.* is all below auth, * is all
         event_types: Vec<String> = Setting::list("TYPE").flagged("event-type");
     }
     optional {
-        /// Event types to leave out
+        /// An event type to leave out
         exclude: Vec<String> = Setting::list("TYPE");
-        /// Only this severity
+        /// Send only entries of this severity
         severity: Vec<Severity> = Setting::list("SEVERITY");
-        /// Only this tenant's entries
+        /// Send only entries of this tenant
         tenant_id: Option<String> = Setting::text("ID");
         /// native (the default), cloudevents, cloudevents-binary, cloudevents-batch, splunk-hec or
         /// otlp
@@ -158,25 +158,25 @@ settings! {
         headers: BTreeMap<String, String> = Setting::pairs().flagged("header").secret().of_receiver();
         /// Let the URL be http://, which anyone on the way can read
         allow_http: bool = Setting::switch("true");
-        /// What may be reached: public (the default), private, loopback, an address, a network or
-        /// a host name
+        /// A destination that may be reached: public (the default), private, loopback, an address,
+        /// a network or a host name
         egress: Vec<String> = Setting::list("WHAT");
-        /// The HTTP proxy that is the only way out, http://[user:password@]host:port
+        /// Reach the receiver only through this HTTP proxy, http://[user:password@]host:port
         proxy: Option<String> = Setting::new(SettingKind::Proxy, "URL").secret();
         /// Keep each stream's order, whatever fails: one request at a time
         order: DeliveryOrder = Setting::switch("\"strict\"").flagged("strict");
         /// Send several entries in one request
         batch: Option<Batching> = Setting::new(SettingKind::Parts(Batching::SETTINGS), "").without_flag();
-        /// How long an attempt takes at most, in milliseconds
+        /// The longest that an attempt may take, in milliseconds
         timeout_ms: Option<u64> = Setting::number(1, 600_000).or("15000");
-        /// Send no more requests in a second
+        /// Send at most this many requests per second
         max_requests_per_second: Option<u32> = Setting::number(1, 100_000);
         /// The delay before each attempt, in seconds, as in 0,5,30
         schedule_seconds: Option<Vec<u64>> =
             Setting::new(SettingKind::Numbers, "LIST").or("11 attempts within 76 hours");
         /// A PEM file of certificates to trust besides the system's
         extra_ca: Option<PathBuf> = Setting::file();
-        /// A PEM file of our own certificate chain and key
+        /// A PEM file of the client's certificate chain and private key
         identity: Option<PathBuf> = Setting::file();
     }
 }

@@ -50,14 +50,14 @@ impl OutsidePolicy {
             let is_named =
                 setting.of_machine || setting.can_be_reference() && texts(value).any(is_reference);
             if is_named && is_given(setting.name) {
-                let problem = "over HTTP no file and no environment variable of the server can be \
-                               named: set it there, with tracing-audit webhook or in the \
-                               configuration file";
+                let problem = "a file or environment variable of the server can't be named over \
+                    HTTP: set it on the server, with tracing-audit webhook or in the \
+                    configuration file";
                 return Err(Error::invalid(setting.name, problem));
             }
         }
         if before.map_or(&None, |before| &before.proxy) != &after.proxy {
-            let problem = "only this server's operator says how webhooks are reached: set it with \
+            let problem = "only this server's operator sets how webhooks are reached: set it with \
                            tracing-audit webhook or in the configuration file";
             return Err(Error::invalid("proxy", problem));
         }
@@ -118,8 +118,8 @@ fn check_sent_again(given: &Map<String, Value>, after: &Map<String, Value>) -> R
             (Some(_), given) => given.is_none(),
         };
         if kept {
-            let problem = "the new url is on another server, which is not shown what was set for \
-                           this one: send it again, or null";
+            let problem = "the new url is on another server, which must not get a secret that was \
+                set for the old one: send this setting again, or null";
             return Err(Error::invalid(setting.name, problem));
         }
     }

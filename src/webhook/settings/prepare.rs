@@ -38,7 +38,7 @@ impl Webhook {
             setting.check_bounds(setting.name, value)?;
         }
         let url = Url::parse(&self.url)
-            .map_err(|e| Error::invalid("url", format!("{:?} is no URL: {e}", self.url)))?;
+            .map_err(|e| Error::invalid("url", format!("{:?} isn't a URL: {e}", self.url)))?;
         let (filter, excluded) = self.filters()?;
         let format = self.build_format()?;
         let signing = self.signing_secrets.iter().map(|text| {

@@ -189,14 +189,15 @@ impl Setting {
             (SettingKind::List, Value::Array(secrets)) => {
                 secrets.iter().try_for_each(|one| is_secret(name, one))
             }
-            (SettingKind::List, _) => Err(Error::invalid(name, "it is a list of texts")),
+            (SettingKind::List, _) => Err(Error::invalid(name, "it must be a list of texts")),
             (SettingKind::Pairs, Value::Object(pairs)) => pairs
                 .values()
                 .filter(|value| !value.is_null())
                 .try_for_each(|value| is_secret(name, value)),
-            (SettingKind::Pairs, _) => {
-                Err(Error::invalid(name, "it is an object of names and texts"))
-            }
+            (SettingKind::Pairs, _) => Err(Error::invalid(
+                name,
+                "it must be an object of names and texts",
+            )),
             (_, value) => is_secret(name, value),
         }
     }
@@ -207,10 +208,10 @@ fn is_secret(name: &str, value: &Value) -> Result<()> {
         Value::String(_) => Ok(()),
         Value::Object(shown) if shown.contains_key("set") => Err(Error::invalid(
             name,
-            "this is what is shown in the place of a secret: send the secret itself, or leave it \
-             out to keep it",
+            "this text only stands for a secret: send the secret itself, or leave it out to keep \
+             it",
         )),
-        _ => Err(Error::invalid(name, "a secret is a text")),
+        _ => Err(Error::invalid(name, "it must be a text")),
     }
 }
 

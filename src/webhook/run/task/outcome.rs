@@ -147,7 +147,7 @@ impl DeliveryTask {
             });
         }
         for taken in never {
-            let told = "the receiver took it, and did not say that it has it";
+            let told = "the receiver accepted it, but never acknowledged it";
             self.queue.status.last_answer = Some(told.to_owned());
             let Some(at) = self.at(taken.key) else {
                 continue;
@@ -157,7 +157,7 @@ impl DeliveryTask {
             let kept = taken.early || self.webhook.order == DeliveryOrder::Strict;
             match self.webhook.schedule.after(delivery.attempts + 1) {
                 None if !kept => {
-                    self.give_up(at, format!("all attempts failed; in the last {told}"))
+                    self.give_up(at, format!("all attempts failed, the last with: {told}"))
                 }
                 after => {
                     let after = after.unwrap_or_default().max(NEVER_ACKNOWLEDGED);
