@@ -5,13 +5,7 @@
 //! it → rename it into place → sync the directory. A death before the rename leaves the old
 //! document and a temporary file, which the next change removes.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use std::{io, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -63,7 +57,7 @@ impl Document {
     }
 
     #[cfg(any(feature = "server", feature = "webhook"))]
-    pub(crate) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &std::path::Path {
         &self.path
     }
 
