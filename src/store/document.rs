@@ -5,13 +5,7 @@
 //! it → rename it into place → sync the directory. A death before the rename leaves the old
 //! document and a temporary file, which the next change removes.
 
-use std::{
-    io,
-    path::PathBuf,
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use std::{io, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
