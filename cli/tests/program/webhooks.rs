@@ -506,7 +506,7 @@ fn webhooks_of_the_configuration_file_are_those_of_the_log() {
         ),
         (
             format!("{chat}{}", secret.replace("[", "").replace("]", "")),
-            "[[webhooks]] number 1: signing_secrets: it is a list",
+            "[[webhooks]] number 1: signing_secrets: it must be a list",
         ),
         (
             format!("{chat}{}", secret.replace("\"]", "]")),
