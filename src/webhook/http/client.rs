@@ -22,7 +22,7 @@ use std::{
 };
 
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, Uri,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri,
     header::{LOCATION, RETRY_AFTER, USER_AGENT},
 };
 use http_body_util::{BodyExt as _, Full};
@@ -206,6 +206,11 @@ impl WebhookClient {
     /// A text of the receiver's as it may be kept: short, and without the webhook's secrets.
     pub(crate) fn scrubbed(&self, text: &str) -> String {
         excerpt(text.as_bytes(), self.secrets())
+    }
+
+    /// Whether the administrator added this header.
+    pub(in crate::webhook) fn adds(&self, name: &HeaderName) -> bool {
+        self.base.headers.as_map().contains_key(name)
     }
 
     fn secrets(&self) -> impl Iterator<Item = &str> {

@@ -16,7 +16,7 @@ use crate::{
         http::{
             client::{ClientOptions, WebhookClient},
             egress::{Egress, Refused},
-            headers::CustomHeaders,
+            headers::{CustomHeaders, SetBy, settable},
             proxy::Proxy,
             sign::SigningSecret,
         },
@@ -32,6 +32,7 @@ impl Webhook {
     /// [`Error::Invalid`] names the setting that can't be used.
     pub(in crate::webhook) fn prepare(&self) -> Result<Prepared> {
         check_name(&self.name)?;
+        let headers = self.check_headers()?;
         let settings = self.settings();
         for setting in Self::SETTINGS {
             let value = settings.get(setting.name).unwrap_or(&Value::Null);
@@ -62,7 +63,7 @@ impl Webhook {
             format,
             signing: signing.collect::<Result<_>>()?,
             fixed,
-            client: self.client(&url, secrets)?,
+            client: self.client(&url, headers, secrets)?,
             url,
             schedule,
             order: self.order,
@@ -117,32 +118,53 @@ impl Webhook {
         Ok(format)
     }
 
+    /// The headers that were added, none of which is the one that has the key.
+    fn check_headers(&self) -> Result<CustomHeaders> {
+        let headers = CustomHeaders::parse(&self.headers)?;
+        let of_key = self.key_header()?;
+        let has_key = self.api_key.is_some() || self.api_key_header.is_some();
+        if has_key && headers.as_map().contains_key(&of_key) {
+            let problem = "this header has the API key; give it in one of the two";
+            return Err(Error::invalid(format!("headers.{of_key}"), problem));
+        }
+        Ok(headers)
+    }
+
+    /// The header that has the key, if there is a key.
+    fn key_header(&self) -> Result<HeaderName> {
+        let Some(name) = &self.api_key_header else {
+            return Ok(header::AUTHORIZATION);
+        };
+        settable(name, SetBy::Administrator).map_err(|problem| {
+            let problem = format!("{name:?}: {problem}");
+            Error::invalid("api_key_header", problem)
+        })
+    }
+
     /// Sets the header that has the key; gives what is secret of it.
     fn authorize(&self, headers: &mut HeaderMap) -> Result<Vec<String>> {
         let Some(key) = &self.api_key else {
             return Ok(Vec::new());
         };
         let key = secret("api_key", key)?;
-        let scheme = self.format.authorization_scheme();
-        let (header, text) = match &self.api_key_header {
-            None => (header::AUTHORIZATION, format!("{scheme} {key}")),
-            Some(name) => {
-                let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-                    let problem = format!("{name:?} is not the name of a header");
-                    Error::invalid("api_key_header", problem)
-                })?;
-                (header, key.clone())
-            }
+        let text = match &self.api_key_header {
+            None => format!("{} {key}", self.format.authorization_scheme()),
+            Some(_) => key.clone(),
         };
         let mut value = HeaderValue::from_str(&text)
             .map_err(|_| Error::invalid("api_key", "it has characters that a header can't have"))?;
         value.set_sensitive(true);
-        headers.insert(header, value);
+        headers.insert(self.key_header()?, value);
         Ok(vec![key])
     }
 
     /// What sends to the URL; these secrets are in no answer that is kept.
-    fn client(&self, url: &Url, secrets: Vec<String>) -> Result<WebhookClient> {
+    fn client(
+        &self,
+        url: &Url,
+        headers: CustomHeaders,
+        secrets: Vec<String>,
+    ) -> Result<WebhookClient> {
         let egress = match &self.egress[..] {
             [] => Egress::default(),
             grants => Egress::parse(grants)?,
@@ -168,7 +190,7 @@ impl Webhook {
             timeout: timeout.unwrap_or(defaults.timeout),
             extra_ca: read("extra_ca", &self.extra_ca)?.into_iter().collect(),
             identity: read("identity", &self.identity)?,
-            headers: CustomHeaders::parse(&self.headers)?,
+            headers,
             secrets,
             ..defaults
         })
@@ -182,6 +204,8 @@ impl Webhook {
                 *new = None;
             }
         }
+        // Before the key is taken out, whose header could be one of the others.
+        self.check_headers()?;
         let mut new = self.clone();
         only_new(&mut new.api_key, &before.api_key);
         only_new(&mut new.proxy, &before.proxy);
