@@ -19,7 +19,7 @@ const HIDDEN: &str = "***";
 pub(crate) struct Answer {
     /// The status, or why there is none.
     pub(crate) outcome: Outcome,
-    /// How long the receiver wants to be left alone.
+    /// How long the receiver wants to be left alone; only with 429 and 503.
     pub(crate) retry_after: Option<Duration>,
     /// Where a redirect points to; it is never followed.
     pub(crate) location_host: Option<String>,

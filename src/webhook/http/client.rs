@@ -12,13 +12,13 @@ use crate::webhook::{
         proxy::Proxy,
         tls,
     },
-    queue::schedule::retry_after,
+    queue::schedule,
 };
 use std::{
     cell::Cell,
     fmt,
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use http::{
@@ -190,7 +190,7 @@ impl WebhookClient {
         };
         let mut answer = Answer {
             outcome: Outcome::Status(response.status().as_u16()),
-            retry_after: told(RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now())),
+            retry_after: schedule::asked(response.status().as_u16(), told(RETRY_AFTER)),
             location_host: told(LOCATION)
                 .and_then(|place| url.join(place).ok()?.host_str().map(str::to_owned)),
             body: Vec::new(),

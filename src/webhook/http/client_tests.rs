@@ -253,3 +253,22 @@ async fn what_is_kept_of_an_answer_holds_no_secret() {
         "{shown}"
     );
 }
+
+#[tokio::test]
+async fn only_429_and_503_can_ask_to_be_left_alone() {
+    let day = Some(Duration::from_secs(86_400));
+    for (status, asked) in [
+        ("429 Too Many Requests", day),
+        ("503 Service Unavailable", day),
+        ("200 OK", None),
+        ("302 Found", None),
+        ("404 Not Found", None),
+        ("500 Internal Server Error", None),
+    ] {
+        let answer =
+            format!("HTTP/1.1 {status}\r\nretry-after: 86400\r\ncontent-length: 0\r\n\r\n");
+        let receiver = Receiver::scripted(move |_, to| to.write_all(answer.as_bytes()).is_ok());
+        let answer = post(&local(|_| {}), &receiver).await;
+        assert_eq!(answer.retry_after, asked, "{status}");
+    }
+}
