@@ -21,3 +21,4 @@ mod one_dispatcher;
 mod recover;
 mod refused_changes_are_recorded;
 mod tell_how_far_behind;
+mod texts_of_receivers_are_cut;
