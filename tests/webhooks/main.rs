@@ -14,6 +14,7 @@ mod a_proxy_is_the_only_way_out;
 mod are_bounded;
 mod arrive;
 mod dead_letters;
+mod files_declare_their_own;
 mod formats;
 mod hec;
 mod hostile;

@@ -39,7 +39,8 @@ pub(crate) struct DemoArgs {
 /// are sent as well, unless an application that shares the directory sends them.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Webhooks can be declared in the file given with --config; the log's are made to agree with it at each start:
+Webhooks can be declared in the file given with --config. At each start, those that the file declared
+before are made to agree with it; without [[webhooks]] nothing changes, and webhooks = [] removes them:
   [[webhooks]]
   name = \"siem\"
   url = \"https://siem.example.com/hooks\"

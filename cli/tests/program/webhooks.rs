@@ -597,7 +597,10 @@ fn webhooks_of_the_configuration_file_are_those_of_the_log() {
         code(&run(dir, &["query", "--config", file.to_str().unwrap()])),
         0
     );
+    // Nor with a file that doesn't speak of them.
     assert_eq!(start("").interrupt(), Some(0));
+    assert_eq!(json_lines(&webhook(dir, &["list"])).len(), 2);
+    assert_eq!(start("webhooks = []\n").interrupt(), Some(0));
     assert_eq!(json_lines(&webhook(dir, &["list"])).len(), 1);
     assert_eq!(
         types(dir),

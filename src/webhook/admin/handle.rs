@@ -160,8 +160,12 @@ impl Webhooks<'_> {
     }
 
     /// The same for webhooks that are declared elsewhere than in the application's code: in
-    /// `place`, such as the path of a configuration file. An error sends whoever wants to change
-    /// one there.
+    /// `place`, such as the absolute path of a configuration file. An error sends whoever wants to
+    /// change one there.
+    ///
+    /// Each place of an application owns the webhooks that it declares: those of another place are
+    /// not removed, and a name that another place has is refused. Where that other place is a file
+    /// that is gone, the webhook is taken over.
     ///
     /// # Errors
     ///

@@ -51,11 +51,13 @@ pub(crate) struct Stored {
     pub(in crate::webhook) proxy_for_all: Option<String>,
 }
 
-/// Who declares a webhook: of one such, all that it no longer declares are removed.
+/// Who declares a webhook, and where: the two own it together, and all of theirs that are no longer
+/// declared there are removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::webhook) struct Declared {
+    /// The source of the log.
     pub(in crate::webhook) by: String,
-    /// For people.
+    /// The application, or the absolute path of a file.
     pub(in crate::webhook) place: String,
 }
 
