@@ -25,7 +25,7 @@ impl Administrator<'_> {
     pub(crate) fn declare(
         &self,
         place: &str,
-        wanted: Vec<Webhook>,
+        mut wanted: Vec<Webhook>,
     ) -> Result<(), (Option<usize>, Error)> {
         let by = self.log.stream().source();
         for at in 0..wanted.len() {
@@ -39,6 +39,10 @@ impl Administrator<'_> {
                     format!("{:?} is declared twice", wanted[at].name),
                 )));
             }
+            wanted[at] = wanted[at]
+                .clone()
+                .with_absolute_paths(None)
+                .map_err(of_this)?;
             wanted[at].prepare().map_err(of_this)?;
         }
         let declared = Declared {

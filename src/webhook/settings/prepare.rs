@@ -1,13 +1,13 @@
 //! A webhook made ready to deliver: its settings checked, its secrets read from where they
 //! are.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::Value;
 use url::Url;
 
-use super::{Batching, DeliveryOrder, Webhook, check_name};
+use super::{Batching, DeliveryOrder, Webhook, check_name, files};
 use crate::{
     error::{Error, Result},
     query::{Filter, RawEntry},
@@ -173,10 +173,7 @@ impl Webhook {
             .check_url(url, self.allow_http)
             .map_err(Refused::into_error)?;
         let read = |setting, file: &Option<PathBuf>| {
-            let read = file.as_ref().map(|file| {
-                let problem = |e| format!("can't read {}: {e}", file.display());
-                fs::read(file).map_err(|e| Error::invalid(setting, problem(e)))
-            });
+            let read = file.as_ref().map(|file| files::read(setting, file));
             read.transpose()
         };
         let proxy = self.proxy.as_deref().map(read_proxy).transpose()?;
@@ -236,9 +233,11 @@ fn secret(setting: &'static str, text: &str) -> Result<String> {
             )
         });
     }
-    if let Some(path) = text.strip_prefix("file:") {
-        let read = fs::read_to_string(path)
-            .map_err(|e| Error::invalid(setting, format!("can't read {path}: {e}")))?;
+    if let Some(path) = files::of_secret(text) {
+        let read = String::from_utf8(files::read(setting, path)?).map_err(|_| {
+            let problem = format!("what is in {} is no text", path.display());
+            Error::invalid(setting, problem)
+        })?;
         return Ok(read.trim_end().to_owned());
     }
     Ok(text.to_owned())
