@@ -21,5 +21,6 @@ mod hostile;
 mod one_dispatcher;
 mod recover;
 mod refused_changes_are_recorded;
+mod stopping_takes_seconds;
 mod tell_how_far_behind;
 mod texts_of_receivers_are_cut;

@@ -92,6 +92,10 @@ pub(crate) struct ServeArgs {
     /// like are not read
     #[arg(long, value_name = "URL")]
     pub(crate) webhook_proxy: Option<String>,
+    /// End within so many seconds when it is told to: requests and deliveries that take longer are
+    /// cut off, and these deliveries are made again at the next start
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) stop_within: u64,
 }
 
 /// Manages the tokens by which the HTTP API knows who asks

@@ -45,25 +45,41 @@ use crate::{
 
 /// How often the webhooks are looked at, and whether another dispatcher has died.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A delivery that failed for a reason of this machine's (the disk) is begun anew after this; one
-/// whose settings can't be used (a secret's file is not there), after this.
 /// How often the dead letters are looked at.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
+/// A delivery that failed for a reason of this machine's (the disk) is begun anew after this.
 const BEGIN_AGAIN: Duration = Duration::from_secs(5);
+/// A delivery whose settings can't be used (a secret's file is not there) is begun anew after this.
 const UNUSABLE: Duration = Duration::from_secs(60);
+/// Stopping takes so long at most. What ends processes rarely waits more than ten seconds.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// Until when what is under way may end: `None` while it isn't to stop.
+pub(in crate::webhook) type Stop = watch::Receiver<Option<time::Instant>>;
+type Stopper = watch::Sender<Option<time::Instant>>;
+
+/// When attempts end that stop within this time: what became of the others is saved in the rest.
+fn attempts_end(within: Duration) -> time::Instant {
+    time::Instant::now() + within / 5 * 4
+}
 
 /// Delivers events to webhooks for as long as it lives. Made by
 /// [`Webhooks::run`](crate::webhook::Webhooks::run).
+///
+/// Dropping it lets attempts under way end, and keeps what became of them. One that takes longer
+/// than [`stop_within`](Self::stop_within) allows is cut off: it counts as not made, and the next
+/// dispatcher makes it again under the same id.
 #[derive(Debug)]
 pub struct Dispatcher {
     process: Process,
+    stop_within: Duration,
     /// Until it is dropped.
-    thread: Option<(watch::Sender<bool>, JoinHandle<()>)>,
+    thread: Option<(Stopper, JoinHandle<()>)>,
 }
 
 impl Dispatcher {
     pub(in crate::webhook) fn start(log: &AuditLog) -> Result<Self> {
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(None);
         let layout = log.layout().clone();
         let reader = AuditReader::open(layout.root())?;
         let log = log.clone();
@@ -90,20 +106,36 @@ impl Dispatcher {
             .name("audit-webhooks".into())
             .spawn(move || {
                 runtime.block_on(delivering.run(stopped));
-                // A lookup of a name or a read of a long log may be under way, which nobody waits
+                // A look-up of a name or a read of a long log may be under way, which nobody waits
                 // for any more.
-                runtime.shutdown_timeout(Duration::from_secs(1));
+                runtime.shutdown_timeout(Duration::from_millis(200));
             })
             .map_err(Error::io("start a thread for", layout.root()))?;
         Ok(Self {
             process: Process::current(),
+            stop_within: STOP_WITHIN,
             thread: Some((stop, thread)),
         })
+    }
+
+    /// How long dropping it takes at most. Default: 5 seconds.
+    ///
+    /// ```
+    /// # let log = tracing_audit::AuditLog::for_tests();
+    /// use std::time::Duration;
+    ///
+    /// let dispatcher = log.webhooks().run()?.stop_within(Duration::from_secs(2));
+    /// drop(dispatcher);
+    /// # Ok::<(), tracing_audit::Error>(())
+    /// ```
+    #[must_use]
+    pub fn stop_within(mut self, limit: Duration) -> Self {
+        self.stop_within = limit;
+        self
     }
 }
 
 impl Drop for Dispatcher {
-    /// Lets attempts under way end, 15 seconds at most, and keeps what became of them.
     fn drop(&mut self) {
         let Some((stop, thread)) = self.thread.take() else {
             return;
@@ -113,7 +145,7 @@ impl Drop for Dispatcher {
             mem::forget((stop, thread));
             return;
         }
-        let _ = stop.send(true);
+        let _ = stop.send(Some(attempts_end(self.stop_within)));
         let _ = thread.join();
     }
 }
@@ -169,12 +201,12 @@ struct Running {
     /// Which webhook of the name, and which state of its settings.
     id: String,
     revision: u64,
-    stop: watch::Sender<bool>,
+    stop: Stopper,
     task: Task<Result<()>>,
 }
 
 impl Delivering {
-    async fn run(self, mut stop: watch::Receiver<bool>) {
+    async fn run(self, mut stop: Stop) {
         let lock = loop {
             match Lock::try_take(&self.layout.lock("forward")) {
                 Ok(Some(lock)) => break lock,
@@ -214,8 +246,9 @@ impl Delivering {
                 break;
             }
         }
+        let until = *stop.borrow();
         for running in deliveries.values() {
-            let _ = running.stop.send(true);
+            let _ = running.stop.send(until);
         }
         for running in deliveries.into_values() {
             ended(running).await;
@@ -224,9 +257,9 @@ impl Delivering {
     }
 
     /// Waits for the next look; true if it is to stop.
-    async fn rest(&self, stop: &mut watch::Receiver<bool>) -> bool {
-        let _ = time::timeout(LOOK_EVERY, stop.wait_for(|stop| *stop)).await;
-        *stop.borrow()
+    async fn rest(&self, stop: &mut Stop) -> bool {
+        let _ = time::timeout(LOOK_EVERY, stop.wait_for(Option::is_some)).await;
+        stop.borrow().is_some()
     }
 
     /// The webhooks that are to be served.
@@ -265,7 +298,9 @@ impl Delivering {
             .partition(|(_, finished, _)| *finished);
         // They stop side by side; whoever is slow to end must not be met by its successor.
         for (name, ..) in &unwanted {
-            let _ = deliveries.get(name).map(|running| running.stop.send(true));
+            if let Some(running) = deliveries.get(name) {
+                let _ = running.stop.send(Some(attempts_end(STOP_WITHIN)));
+            }
         }
         for (name, ..) in over {
             if let Some(running) = deliveries.remove(&name)
@@ -295,7 +330,7 @@ impl Delivering {
                 .unwrap_or_else(|e| Err(panicked("beginning a delivery", &e)))
             {
                 Ok(delivery) => {
-                    let (stop, stopped) = watch::channel(false);
+                    let (stop, stopped) = watch::channel(None);
                     unusable.said.remove(&name);
                     let task = tokio::spawn(delivery.run(stopped));
                     deliveries.insert(
