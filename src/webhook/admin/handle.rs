@@ -15,8 +15,8 @@ use crate::{
             dead_letter::{self, DeadLetter},
             replay::Replay,
         },
-        run::Dispatcher,
-        settings::Webhook,
+        run::{Dispatcher, presence::DispatcherReport},
+        settings::{Webhook, stored},
     },
 };
 
@@ -260,6 +260,15 @@ impl Webhooks<'_> {
     /// If it can't be read.
     pub fn get(&self, name: &str) -> Result<Option<WebhookReport>> {
         AuditReader::open(self.log.dir())?.webhook(name)
+    }
+
+    /// The process that delivers the log's webhooks; `None` if none does, so that everything waits.
+    ///
+    /// # Errors
+    ///
+    /// If that can't be read.
+    pub fn dispatcher(&self) -> Result<Option<DispatcherReport>> {
+        stored::dispatcher(self.log.layout())
     }
 
     /// The last attempts of a webhook's deliveries, the newest first: the last 50 that failed and

@@ -11,6 +11,7 @@ use crate::{
     store::layout::Layout,
     webhook::{
         queue::{self, Queue, Status},
+        run::presence::Presence,
         settings::{
             Webhook, shown_proxy,
             stored::{Declared, Stored},
@@ -44,9 +45,12 @@ pub struct WebhookReport {
     pub unread_bytes: Option<u64>,
     /// The reason why that can't be told.
     pub unread_problem: Option<String>,
-    /// The reason why nothing is sent: the webhook's state can't be read. Remove the webhook, add it
-    /// again, and replay.
+    /// The reason why nothing is sent: the process that delivers can't use a setting, such as a
+    /// secret whose file is not there, and tries it again; or the webhook's state can't be read, and
+    /// the webhook must be removed, added again, and replayed.
     pub problem: Option<String>,
+    /// The problem is the webhook's state.
+    is_damaged: bool,
 }
 
 /// How these webhooks are doing.
@@ -56,11 +60,14 @@ pub(in crate::webhook) fn of(
     webhooks: Vec<Stored>,
 ) -> Vec<WebhookReport> {
     let (mut reports, mut places, mut whose) = (Vec::new(), Vec::new(), Vec::new());
+    // What is not known of the process that delivers hides nothing else.
+    let presence = Presence::read(layout).unwrap_or_default();
     for webhook in webhooks {
-        let noted = queue::noted(layout, &webhook.key());
+        let (key, revision) = (webhook.key(), webhook.revision);
+        let noted = queue::noted(layout, &key);
         let (mut report, read) = WebhookReport::without_unread(layout, webhook);
         match noted {
-            _ if report.problem.is_some() => {
+            _ if report.is_damaged => {
                 report.unread_problem = Some("how far it has read is not known".to_owned())
             }
             Ok(noted) => {
@@ -68,6 +75,9 @@ pub(in crate::webhook) fn of(
                 places.push((read, noted));
             }
             Err(error) => report.unread_problem = Some(error.to_string()),
+        }
+        if report.problem.is_none() {
+            report.problem = presence.problem(&key, revision).map(str::to_owned);
         }
         reports.push(report);
     }
@@ -117,6 +127,7 @@ impl WebhookReport {
             declared: stored.declared,
             proxy_for_all: stored.proxy_for_all,
             webhook: stored.settings,
+            is_damaged: problem.is_some(),
             problem,
         };
         (report, queue.cursor)
@@ -191,12 +202,14 @@ impl WebhookReport {
             told.add("declared_in", place);
         }
         told.add("state", self.state());
-        if self.problem.is_some() {
-            // The reason names a file of the server.
-            told.add(
+        match &self.problem {
+            // The reason names a file of the server's that nobody has set.
+            Some(_) if self.is_damaged => told.add(
                 "problem",
                 "what is kept of it can't be read: remove it, add it again, and replay",
-            );
+            ),
+            Some(problem) => told.add("problem", problem),
+            None => {}
         }
         told.add("status", &counts);
         told.add("waiting_deliveries", &self.waiting_deliveries);

@@ -15,6 +15,7 @@ use crate::{
     webhook::{
         admin::report::{self, WebhookReport},
         queue::{self, Queue},
+        run::presence::{DispatcherReport, Presence},
         settings::{Prepared, Webhook},
     },
 };
@@ -173,6 +174,11 @@ pub(in crate::webhook) fn all(layout: &Layout) -> Result<Vec<Stored>> {
         })?;
     }
     Ok(all)
+}
+
+/// The process that delivers, if one does.
+pub(crate) fn dispatcher(layout: &Layout) -> Result<Option<DispatcherReport>> {
+    Ok(Presence::read(layout)?.dispatcher)
 }
 
 /// All webhooks, with how they are doing. The reader is one of this log.
