@@ -67,7 +67,7 @@ pub use self::{
     },
     http::sign::{SigningSecret, sign},
     queue::{
-        Status as WebhookStatus,
+        LastFailure, Status as WebhookStatus,
         attempts::Attempt,
         dead_letter::{DeadLetter, EntryRange},
         replay::Replay,

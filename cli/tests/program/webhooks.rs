@@ -258,7 +258,7 @@ fn webhooks_are_added_changed_listed_and_removed() {
     }
     let table = out(&webhook(dir, &["list", "--format", "table"]));
     assert!(
-        table.contains("EVENT TYPES") && table.contains("siem") && table.contains("active"),
+        table.contains("NEXT ATTEMPT") && table.contains("siem") && table.contains("active"),
         "{table}"
     );
     let table = out(&webhook(dir, &["show", "siem", "--format", "table"]));
@@ -409,6 +409,18 @@ fn what_arrives_and_what_does_not_is_shown() {
             Err(status)
         }
     });
+    let line = out(&webhook(dir, &["list", "--format", "table"]));
+    for told in [
+        "delivers: process ",
+        "failing: every attempt has failed since 20",
+        "404: what the receiver says",
+    ] {
+        assert!(line.contains(told), "{told}: {line}");
+    }
+    let listed = json_lines(&webhook(dir, &["list"])).remove(0);
+    assert_eq!(listed["dead_letters"], 1, "{listed}");
+    assert_eq!(listed["status"]["failures_in_a_row"], 1, "{listed}");
+    assert_eq!(listed["status"]["last_failure"]["status"], 404, "{listed}");
     let letters = json_lines(&webhook(dir, &["dead-letters", "siem"]));
     assert_eq!(
         (letters.len(), &letters[0]["entries"][0]["event_type"]),
@@ -457,6 +469,12 @@ fn what_arrives_and_what_does_not_is_shown() {
         "{shown}"
     );
     assert_eq!(serve.interrupt(), Some(0));
+    let listed = json_lines(&webhook(dir, &["list"])).remove(0);
+    assert_eq!(listed["dead_letters"], 0, "{listed}");
+    assert_eq!(listed["status"]["failures_in_a_row"], 0, "{listed}");
+    assert!(listed["status"]["last_delivered"].is_string(), "{listed}");
+    let nobody = webhook(dir, &["list"]);
+    assert!(err(&nobody).contains("nobody delivers"), "{}", err(&nobody));
 }
 
 #[test]

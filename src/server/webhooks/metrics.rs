@@ -15,7 +15,7 @@ type Metric = (
     fn(&WebhookReport) -> Option<f64>,
 );
 
-const METRICS: [Metric; 8] = [
+const METRICS: [Metric; 10] = [
     (
         "delivered_total",
         "counter",
@@ -33,6 +33,18 @@ const METRICS: [Metric; 8] = [
         "counter",
         "Attempts that failed.",
         |one| Some(one.status.failed_attempts as f64),
+    ),
+    (
+        "failures_in_a_row",
+        "gauge",
+        "Attempts that failed since one last succeeded.",
+        |one| Some(one.status.failures_in_a_row as f64),
+    ),
+    (
+        "dead_letters",
+        "gauge",
+        "Deliveries that are given up now.",
+        |one| one.dead_letters.map(|count| count as f64),
     ),
     (
         "waiting_deliveries",
