@@ -58,5 +58,11 @@ fn a_file_removes_only_its_own() {
     declare(&link, &["chat", "new"]).unwrap();
     declare(&link, &["new"]).unwrap();
     assert_eq!(names(&log), ["code", "new"]);
+
+    // What nobody can declare any longer can be removed by hand.
+    assert!(log.webhooks().remove("new").is_err());
+    fs::remove_file(&moved).unwrap();
+    assert!(log.webhooks().remove("new").unwrap());
+    assert!(log.webhooks().remove("code").is_err());
     log.close().unwrap();
 }

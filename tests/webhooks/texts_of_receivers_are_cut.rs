@@ -44,7 +44,7 @@ fn of_a_long_location_no_more_than_a_kibibyte_is_kept() {
         let report = log.webhooks().list().unwrap().remove(0);
         match report.status.dead_lettered {
             1 => Ok(()),
-            _ => Err(report.status),
+            _ => Err(Box::new(report.status)),
         }
     });
     until("the attempts are kept", || {

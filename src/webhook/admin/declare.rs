@@ -122,7 +122,7 @@ fn is_same(one: &str, other: &str) -> bool {
 }
 
 /// Whether a place is a file that is no longer there.
-fn is_gone(place: &str) -> bool {
+pub(super) fn is_gone(place: &str) -> bool {
     let path = Path::new(place);
     path.is_absolute() && matches!(path.try_exists(), Ok(false))
 }

@@ -117,7 +117,8 @@ impl Webhooks<'_> {
     ///
     /// # Errors
     ///
-    /// If the webhooks can't be written, or if it is declared: then it is to be removed there.
+    /// If the webhooks can't be written, or if it is declared: then it is to be removed there, unless
+    /// it was declared by a file that is gone.
     pub fn remove(&self, name: &str) -> Result<bool> {
         is_there(self.administrator().remove(name))
     }

@@ -232,7 +232,9 @@ impl<'a> Administrator<'a> {
                 .iter()
                 .position(|one| one.name == name)
                 .ok_or_else(|| Refusal::NoSuch(name.to_owned()))?;
-            if let Some(place) = all[at].declared_in() {
+            // What a file declared that is gone can be removed only here.
+            let place = all[at].declared_in();
+            if let Some(place) = place.filter(|place| !declare::is_gone(place)) {
                 return Err(Refusal::Declared(name.to_owned(), place.to_owned()));
             }
             self.record(&self.removed(name))?;
