@@ -98,14 +98,14 @@ fn read(path: &Path) -> Result<Table, Failure> {
     })
 }
 
-/// The webhooks that the configuration file declares, with where that is; `None` without such a
-/// file.
+/// The webhooks that the configuration file declares, with where that is. `None` without such a
+/// file, and for one that doesn't speak of webhooks: `webhooks = []` says that there are none.
 pub(super) fn webhooks(args: &[OsString]) -> Result<Option<(PathBuf, Vec<Table>)>, Failure> {
     let Some(path) = config_file(args) else {
         return Ok(None);
     };
     let tables = match read(&path)?.remove(WEBHOOKS) {
-        None => Vec::new(),
+        None => return Ok(None),
         Some(Value::Array(tables)) => tables
             .into_iter()
             .map(|table| match table {
@@ -123,7 +123,8 @@ pub(super) fn webhooks(args: &[OsString]) -> Result<Option<(PathBuf, Vec<Table>)
             )));
         }
     };
-    let path = fs::canonicalize(&path).unwrap_or(path);
+    // Its links aren't followed: what they lead to can have another name after each change.
+    let path = std::path::absolute(&path).unwrap_or(path);
     Ok(Some((path, tables)))
 }
 

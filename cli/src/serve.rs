@@ -3,9 +3,11 @@
 use std::{
     io::{self, Write as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde_json::Map;
+use tokio::{sync::oneshot, time};
 use toml::Table;
 use tracing_audit::{
     AuditLog, AuditReader, Error,
@@ -15,7 +17,7 @@ use tracing_audit::{
 
 use super::{
     args::ServeArgs,
-    failure::{Failure, Outcome},
+    failure::{Failure, Outcome, warn},
     maintain,
     output::escaped,
     stop,
@@ -52,7 +54,8 @@ pub(super) fn run(
         .path(&args.path)
         .router(router);
     // Webhooks too, unless an application that shares the directory sends them.
-    let dispatcher = log.webhooks().run()?;
+    let within = Duration::from_secs(args.stop_within);
+    let dispatcher = log.webhooks().run()?.stop_within(within);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -74,14 +77,20 @@ pub(super) fn run(
             )?;
             out.flush()?;
         }
-        let stopped = async {
-            stopped.await;
-        };
-        server.run(stopped).await;
+        let (stop, told) = oneshot::channel::<()>();
+        let serving = tokio::spawn(server.run(async { drop(told.await) }));
+        stopped.await;
+        drop(stop);
+        // Both at once, because together they may take no longer than one.
+        let delivering = tokio::task::spawn_blocking(move || drop(dispatcher));
+        let both = async { drop((serving.await, delivering.await)) };
+        if time::timeout(within, both).await.is_err() {
+            warn("requests were still being answered when the server had to stop");
+        }
         Ok::<_, Failure>(())
     })?;
-    drop(runtime);
-    drop(dispatcher);
+    // A download that is still being read ends with the process.
+    runtime.shutdown_background();
     log.close()?;
     Ok(Outcome::Fine)
 }

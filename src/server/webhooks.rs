@@ -77,12 +77,18 @@ async fn list(
     let asker = app.admit_administrator(&request)?;
     none_given(&request)?;
     let (layout, reader) = (app.layout.clone(), app.reader.clone());
-    let reports = app
-        .blocking(slot, move |_| webhook::reports(&layout, &reader))
+    let (reports, dispatcher) = app
+        .blocking(slot, move |_| {
+            let dispatcher = webhook::dispatcher(&layout)?;
+            Ok((webhook::reports(&layout, &reader)?, dispatcher))
+        })
         .await?;
     seen(&app, &asker, "The list of webhooks was read", &[], true)?;
     let all: Vec<_> = reports.iter().map(webhook::WebhookReport::told).collect();
-    Ok(answer(StatusCode::OK, &members! { "webhooks": all }))
+    Ok(answer(
+        StatusCode::OK,
+        &members! { "webhooks": all, "dispatcher": dispatcher },
+    ))
 }
 
 /// `GET /webhooks/{name}`

@@ -55,7 +55,7 @@ pub(crate) use self::{
     queue::{attempts::read as attempts, dead_letter::dead_letters},
     settings::{
         OutsidePolicy,
-        stored::{find, report, reports},
+        stored::{dispatcher, find, report, reports},
     },
 };
 #[cfg(feature = "webhook")]
@@ -67,11 +67,11 @@ pub use self::{
     },
     http::sign::{SigningSecret, sign},
     queue::{
-        Status as WebhookStatus,
+        LastFailure, Status as WebhookStatus,
         attempts::Attempt,
         dead_letter::{DeadLetter, EntryRange},
         replay::Replay,
     },
-    run::Dispatcher,
+    run::{Dispatcher, presence::DispatcherReport},
     settings::{Batching, DeliveryOrder, Setting, SettingKind, Webhook},
 };

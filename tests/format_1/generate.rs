@@ -220,7 +220,7 @@ fn wait(log: &AuditLog, name: &str, until: impl Fn(&WebhookReport) -> bool) {
         if until(&report) {
             Ok(())
         } else {
-            Err((report.status, report.waiting_deliveries))
+            Err((Box::new(report.status), report.waiting_deliveries))
         }
     });
 }

@@ -385,7 +385,7 @@ async fn what_cant_be_set_is_named() {
         .problem(400);
     assert_eq!(
         served.get(HOOKS).await.json(),
-        json!({"webhooks": []}),
+        json!({"webhooks": [], "dispatcher": null}),
         "none of them was added"
     );
 

@@ -48,7 +48,7 @@ fn wait(log: &AuditLog, what: &str, until: impl Fn(&WebhookReport) -> bool) -> W
         if until(&report) {
             Ok(report)
         } else {
-            Err((report.status, report.waiting_deliveries))
+            Err((Box::new(report.status), report.waiting_deliveries))
         }
     })
 }

@@ -40,7 +40,8 @@ pub(crate) struct DemoArgs {
 /// does.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Webhooks can be declared in the file given with --config; at each start, the log's webhooks are made to match:
+Webhooks can be declared in the file given with --config. At each start, the webhooks that the file
+declared before are made to match it; without [[webhooks]] nothing changes, and webhooks = [] removes them:
   [[webhooks]]
   name = \"siem\"
   url = \"https://siem.example.com/hooks\"
@@ -92,6 +93,10 @@ pub(crate) struct ServeArgs {
     /// HTTP_PROXY and similar variables are not read
     #[arg(long, value_name = "URL")]
     pub(crate) webhook_proxy: Option<String>,
+    /// End within so many seconds when it is told to: requests and deliveries that take longer are
+    /// cut off, and these deliveries are made again at the next start
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) stop_within: u64,
 }
 
 /// Manages the tokens of the HTTP API

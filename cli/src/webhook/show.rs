@@ -11,7 +11,7 @@ use serde::{
 };
 use serde_json::Value;
 use tracing_audit::{
-    AuditReader,
+    AuditReader, Timestamp,
     webhook::{Attempt, DeadLetter, WebhookReport},
 };
 
@@ -33,45 +33,65 @@ pub(super) fn list(
     if reports.is_empty() {
         warn("there are no webhooks");
     }
-    let row = |report: &WebhookReport| {
-        let (one, status) = (&report.webhook, &report.status);
-        let waiting = match report.waiting_deliveries {
-            0 => "0".to_owned(),
-            waiting => format!("{waiting}, for {}", span(report.lag_seconds())),
-        };
-        let (types, last) = (
-            one.event_types().join(" "),
-            status.last_answer.clone().unwrap_or_default(),
-        );
-        let (name, state, behind) = (
-            one.name().to_owned(),
-            report.state().to_owned(),
-            report
-                .behind_seconds()
-                .map_or_else(|| "unknown".to_owned(), span),
-        );
-        [
-            name,
-            state,
-            types,
-            status.delivered.to_string(),
-            waiting,
-            behind,
-            last,
-            one.url().to_owned(),
-        ]
-    };
-    let columns = [
-        "NAME",
-        "STATE",
-        "EVENT TYPES",
-        "DELIVERED",
-        "WAITING",
-        "BEHIND",
-        "LAST ATTEMPT",
-        "URL",
-    ];
-    Ok(output::list(out, &reports, format, &columns, row)?)
+    match reader.webhook_dispatcher()? {
+        Some(who) if output::format(format) == Format::Table => writeln!(
+            out,
+            "{} delivers: process {} on {}, since {}",
+            output::escaped(&who.source),
+            who.pid,
+            output::escaped(&who.host),
+            who.since
+        )?,
+        Some(_) => {}
+        None if reports.is_empty() => {}
+        None => warn(
+            "nobody delivers: start an application that does, or tracing-audit serve; until then \
+             everything waits",
+        ),
+    }
+    Ok(output::list(out, &reports, format, &COLUMNS, row)?)
+}
+
+const COLUMNS: [&str; 10] = [
+    "NAME",
+    "STATE",
+    "DELIVERED",
+    "LAST SUCCESS",
+    "LAST FAILURE",
+    "IN A ROW",
+    "NEXT ATTEMPT",
+    "BEHIND",
+    "DEAD LETTERS",
+    "URL",
+];
+
+/// All that is needed to understand why a webhook fails.
+fn row(report: &WebhookReport) -> [String; 10] {
+    let (one, status) = (&report.webhook, &report.status);
+    let state = report.state();
+    let time = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
+    let failure = status.last_failure.as_ref().map(|last| {
+        let status = last.status.map(|status| format!("{status}: "));
+        let status = status.unwrap_or_default();
+        format!("{} {status}{}", last.ended, last.answer)
+    });
+    let letters = report.dead_letters.map(|count| count.to_string());
+    [
+        one.name().to_owned(),
+        report
+            .reason()
+            .map_or_else(|| state.to_owned(), |reason| format!("{state}: {reason}")),
+        status.delivered.to_string(),
+        time(status.last_delivered),
+        failure.unwrap_or_default(),
+        status.failures_in_a_row.to_string(),
+        time(report.next_attempt),
+        report
+            .behind_seconds()
+            .map_or_else(|| "unknown".to_owned(), span),
+        letters.unwrap_or_else(|| "unknown".to_owned()),
+        one.url().to_owned(),
+    ]
 }
 
 /// A time as people say it.

@@ -258,7 +258,7 @@ fn webhooks_are_added_changed_listed_and_removed() {
     }
     let table = out(&webhook(dir, &["list", "--format", "table"]));
     assert!(
-        table.contains("EVENT TYPES") && table.contains("siem") && table.contains("active"),
+        table.contains("NEXT ATTEMPT") && table.contains("siem") && table.contains("active"),
         "{table}"
     );
     let table = out(&webhook(dir, &["show", "siem", "--format", "table"]));
@@ -409,6 +409,18 @@ fn what_arrives_and_what_does_not_is_shown() {
             Err(status)
         }
     });
+    let line = out(&webhook(dir, &["list", "--format", "table"]));
+    for told in [
+        "delivers: process ",
+        "failing: every attempt has failed since 20",
+        "404: what the receiver says",
+    ] {
+        assert!(line.contains(told), "{told}: {line}");
+    }
+    let listed = json_lines(&webhook(dir, &["list"])).remove(0);
+    assert_eq!(listed["dead_letters"], 1, "{listed}");
+    assert_eq!(listed["status"]["failures_in_a_row"], 1, "{listed}");
+    assert_eq!(listed["status"]["last_failure"]["status"], 404, "{listed}");
     let letters = json_lines(&webhook(dir, &["dead-letters", "siem"]));
     assert_eq!(
         (letters.len(), &letters[0]["entries"][0]["event_type"]),
@@ -454,6 +466,12 @@ fn what_arrives_and_what_does_not_is_shown() {
     let shown = out(&webhook(dir, &["show", "siem", "--format", "table"]));
     assert!(shown.contains("RESULT") && shown.contains(&id), "{shown}");
     assert_eq!(serve.interrupt(), Some(0));
+    let listed = json_lines(&webhook(dir, &["list"])).remove(0);
+    assert_eq!(listed["dead_letters"], 0, "{listed}");
+    assert_eq!(listed["status"]["failures_in_a_row"], 0, "{listed}");
+    assert!(listed["status"]["last_delivered"].is_string(), "{listed}");
+    let nobody = webhook(dir, &["list"]);
+    assert!(err(&nobody).contains("nobody delivers"), "{}", err(&nobody));
 }
 
 #[test]
@@ -594,7 +612,10 @@ fn webhooks_of_the_configuration_file_are_those_of_the_log() {
         code(&run(dir, &["query", "--config", file.to_str().unwrap()])),
         0
     );
+    // Nor with a file that doesn't speak of them.
     assert_eq!(start("").interrupt(), Some(0));
+    assert_eq!(json_lines(&webhook(dir, &["list"])).len(), 2);
+    assert_eq!(start("webhooks = []\n").interrupt(), Some(0));
     assert_eq!(json_lines(&webhook(dir, &["list"])).len(), 1);
     assert_eq!(
         types(dir),

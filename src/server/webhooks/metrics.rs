@@ -15,7 +15,7 @@ type Metric = (
     fn(&WebhookReport) -> Option<f64>,
 );
 
-const METRICS: [Metric; 8] = [
+const METRICS: [Metric; 10] = [
     (
         "delivered_total",
         "counter",
@@ -33,6 +33,18 @@ const METRICS: [Metric; 8] = [
         "counter",
         "Attempts that failed.",
         |one| Some(one.status.failed_attempts as f64),
+    ),
+    (
+        "failures_in_a_row",
+        "gauge",
+        "Attempts that failed since one last succeeded.",
+        |one| Some(one.status.failures_in_a_row as f64),
+    ),
+    (
+        "dead_letters",
+        "gauge",
+        "Deliveries that are given up now.",
+        |one| one.dead_letters.map(|count| count as f64),
     ),
     (
         "waiting_deliveries",
@@ -61,7 +73,7 @@ const METRICS: [Metric; 8] = [
     (
         "up",
         "gauge",
-        "1 while deliveries succeed; 0 while the webhook fails, is gone or is paused.",
+        "1 while deliveries succeed; 0 while the webhook fails, is gone or paused, or can't be served.",
         |one| Some(f64::from(u8::from(one.state() == "active"))),
     ),
 ];
@@ -72,14 +84,35 @@ pub(in crate::server) async fn metrics(app: &State, slot: Slot) -> String {
     let (layout, reader) = (app.layout.clone(), app.reader.clone());
     let mut text = String::new();
     // The reason is in the server's own messages.
-    let Ok(reports) = app
-        .blocking(slot, move |_| webhook::reports(&layout, &reader))
+    let Ok((reports, dispatcher)) = app
+        .blocking(slot, move |_| {
+            let dispatcher = webhook::dispatcher(&layout)?;
+            Ok((webhook::reports(&layout, &reader)?, dispatcher))
+        })
         .await
     else {
         return text;
     };
     if reports.is_empty() {
         return text;
+    }
+    text.push_str(
+        "# HELP tracing_audit_webhook_dispatcher_up Whether a process delivers webhooks.\n\
+         # TYPE tracing_audit_webhook_dispatcher_up gauge\n",
+    );
+    let up = u8::from(dispatcher.is_some());
+    let _ = writeln!(text, "tracing_audit_webhook_dispatcher_up {up}");
+    if let Some(who) = dispatcher {
+        let name = "tracing_audit_webhook_dispatcher_start_time_seconds";
+        let _ = writeln!(
+            text,
+            "# HELP {name} Since when it does, in seconds since 1970.\n# TYPE {name} gauge\n\
+             {name}{{source=\"{}\",host=\"{}\",pid=\"{}\"}} {}",
+            label(&who.source),
+            label(&who.host),
+            who.pid,
+            who.since.as_micros() as f64 / 1e6
+        );
     }
     for (name, kind, help, value) in METRICS {
         let name = format!("tracing_audit_webhook_{name}");
@@ -95,4 +128,10 @@ pub(in crate::server) async fn metrics(app: &State, slot: Slot) -> String {
         }
     }
     text
+}
+
+/// A text as the value of a label.
+fn label(text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
+    escaped.replace('\n', "\\n")
 }

@@ -1,5 +1,11 @@
 //! Webhooks that are declared: by an application's code, or by a configuration file. The log
 //! is made to agree with it.
+//!
+//! A webhook belongs to the source and the place that declare it, and no other place changes or
+//! removes it. A place that is a file which is gone leaves its webhooks to whichever place of the
+//! same source declares them next.
+
+use std::{fs, path::Path};
 
 use crate::{
     error::{Error, Result},
@@ -14,12 +20,12 @@ use crate::{
 };
 
 impl Administrator<'_> {
-    /// Makes those that this log's source declares these. An error tells which of them it is about,
+    /// Makes those that this log's source declares in this place these. An error tells which of them it is about,
     /// if it is about one; then nothing was changed.
     pub(crate) fn declare(
         &self,
         place: &str,
-        wanted: Vec<Webhook>,
+        mut wanted: Vec<Webhook>,
     ) -> Result<(), (Option<usize>, Error)> {
         let by = self.log.stream().source();
         for at in 0..wanted.len() {
@@ -33,6 +39,10 @@ impl Administrator<'_> {
                     format!("{:?} is declared twice", wanted[at].name),
                 )));
             }
+            wanted[at] = wanted[at]
+                .clone()
+                .with_absolute_paths(None)
+                .map_err(of_this)?;
             wanted[at].prepare().map_err(of_this)?;
         }
         let declared = Declared {
@@ -40,17 +50,19 @@ impl Administrator<'_> {
             place: place.to_owned(),
         };
         let is_ours = |one: &Stored| {
-            one.declared
-                .as_ref()
-                .is_some_and(|declared| declared.by == by)
+            let declared = one.declared.as_ref();
+            declared.is_some_and(|found| found.by == by && is_same(&found.place, place))
+        };
+        // One that was added by hand, or by a file that was moved, is taken over.
+        let is_free = |one: &Stored| {
+            let declared = one.declared.as_ref();
+            declared.is_none_or(|found| found.by == by && is_gone(&found.place))
         };
         let mut taken = None;
         let changed = stored::change(self.layout(), |all| {
             for (at, new) in wanted.iter().enumerate() {
-                // One that was added by hand is taken over.
-                let other = all
-                    .iter()
-                    .find(|one| one.name == new.name && one.declared.is_some() && !is_ours(one));
+                let mut others = all.iter().filter(|one| !is_ours(one) && !is_free(one));
+                let other = others.find(|one| one.name == new.name);
                 if let Some(declared) = other.and_then(Stored::declared_in) {
                     taken = Some(at);
                     return Err(Refusal::Declared(new.name.clone(), declared.to_owned()));
@@ -96,4 +108,21 @@ impl Administrator<'_> {
         });
         changed.map_err(|refusal| (taken, refusal.into_error()))
     }
+}
+
+/// Whether two places are one. An older version followed the links of a file's path.
+fn is_same(one: &str, other: &str) -> bool {
+    let followed = |place: &str| {
+        let path = Path::new(place);
+        path.is_absolute()
+            .then(|| fs::canonicalize(path).ok())
+            .flatten()
+    };
+    one == other || followed(one).is_some_and(|one| followed(other) == Some(one))
+}
+
+/// Whether a place is a file that is no longer there.
+pub(super) fn is_gone(place: &str) -> bool {
+    let path = Path::new(place);
+    path.is_absolute() && matches!(path.try_exists(), Ok(false))
 }

@@ -15,8 +15,8 @@ use crate::{
             dead_letter::{self, DeadLetter},
             replay::Replay,
         },
-        run::Dispatcher,
-        settings::Webhook,
+        run::{Dispatcher, presence::DispatcherReport},
+        settings::{Webhook, stored},
     },
 };
 
@@ -117,7 +117,8 @@ impl Webhooks<'_> {
     ///
     /// # Errors
     ///
-    /// If the webhooks can't be written, or if it is declared: then it is to be removed there.
+    /// If the webhooks can't be written, or if it is declared: then it is to be removed there, unless
+    /// it was declared by a file that is gone.
     pub fn remove(&self, name: &str) -> Result<bool> {
         is_there(self.administrator().remove(name))
     }
@@ -160,8 +161,12 @@ impl Webhooks<'_> {
     }
 
     /// The same for webhooks that are declared elsewhere than in the application's code: in
-    /// `place`, such as the path of a configuration file. An error sends whoever wants to change
-    /// one there.
+    /// `place`, such as the absolute path of a configuration file. An error sends whoever wants to
+    /// change one there.
+    ///
+    /// Each place of an application owns the webhooks that it declares: those of another place are
+    /// not removed, and a name that another place has is refused. Where that other place is a file
+    /// that is gone, the webhook is taken over.
     ///
     /// # Errors
     ///
@@ -256,6 +261,15 @@ impl Webhooks<'_> {
     /// If it can't be read.
     pub fn get(&self, name: &str) -> Result<Option<WebhookReport>> {
         AuditReader::open(self.log.dir())?.webhook(name)
+    }
+
+    /// The process that delivers the log's webhooks; `None` if none does, so that everything waits.
+    ///
+    /// # Errors
+    ///
+    /// If that can't be read.
+    pub fn dispatcher(&self) -> Result<Option<DispatcherReport>> {
+        stored::dispatcher(self.log.layout())
     }
 
     /// The last attempts of a webhook's deliveries, the newest first: the last 50 that failed and

@@ -20,7 +20,7 @@ use crate::{
             replay::{self, Replay},
         },
         settings::{
-            Webhook, read_proxy, shown_proxy,
+            Webhook, absolute_secret, read_proxy, shown_proxy,
             stored::{self, MOST_WEBHOOKS, Stored},
         },
     },
@@ -166,6 +166,7 @@ impl<'a> Administrator<'a> {
 
     /// Begins a webhook with what is recorded from now on.
     pub(crate) fn add(&self, webhook: Webhook) -> Result<(), Refusal> {
+        let webhook = webhook.with_absolute_paths(None)?;
         webhook.prepare()?;
         stored::change(self.layout(), |all| {
             if all.iter().any(|other| other.name == webhook.name) {
@@ -187,6 +188,7 @@ impl<'a> Administrator<'a> {
     ) -> Result<R, Refusal> {
         self.with(name, true, |found| {
             let (after, result) = change(found)?;
+            let after = after.with_absolute_paths(Some(found))?;
             if after.name != name {
                 return Err(Error::invalid(
                     "name",
@@ -230,7 +232,9 @@ impl<'a> Administrator<'a> {
                 .iter()
                 .position(|one| one.name == name)
                 .ok_or_else(|| Refusal::NoSuch(name.to_owned()))?;
-            if let Some(place) = all[at].declared_in() {
+            // What a file declared that is gone can be removed only here.
+            let place = all[at].declared_in();
+            if let Some(place) = place.filter(|place| !declare::is_gone(place)) {
                 return Err(Refusal::Declared(name.to_owned(), place.to_owned()));
             }
             self.record(&self.removed(name))?;
@@ -241,6 +245,9 @@ impl<'a> Administrator<'a> {
 
     /// Names the proxy for all webhooks that name none, or takes it back.
     pub(crate) fn set_proxy(&self, proxy: Option<&str>) -> Result<()> {
+        let absolute = proxy.map(|proxy| absolute_secret("proxy", proxy));
+        let proxy = absolute.transpose()?;
+        let proxy = proxy.as_deref();
         proxy.map(read_proxy).transpose()?;
         let shown = proxy.map(shown_proxy);
         stored::change_all(self.layout(), |all| {

@@ -9,6 +9,7 @@ use crate::{
             attempts::{self, Attempt},
             dead_letter::{DeadLetter, dead_letters},
         },
+        run::presence::DispatcherReport,
         settings::stored,
     },
 };
@@ -41,6 +42,27 @@ impl AuditReader {
     /// As for [`webhooks`](Self::webhooks).
     pub fn webhook(&self, name: &str) -> Result<Option<WebhookReport>> {
         stored::report(self.layout(), self, name)
+    }
+
+    /// The process that delivers the log's webhooks; `None` if none does, so that everything waits.
+    ///
+    /// ```
+    /// # let log = tracing_audit::AuditLog::for_tests();
+    /// # let dir = log.dir();
+    /// use tracing_audit::AuditReader;
+    ///
+    /// match AuditReader::open(dir)?.webhook_dispatcher()? {
+    ///     Some(who) => println!("{} on {} delivers since {}", who.pid, who.host, who.since),
+    ///     None => println!("nobody delivers webhooks"),
+    /// }
+    /// # Ok::<(), tracing_audit::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`webhooks`](Self::webhooks).
+    pub fn webhook_dispatcher(&self) -> Result<Option<DispatcherReport>> {
+        stored::dispatcher(self.layout())
     }
 
     /// The last attempts of a webhook's deliveries, the newest first: the last 50 that failed and

@@ -10,7 +10,8 @@ use crate::{
     query::{AuditReader, Places},
     store::layout::Layout,
     webhook::{
-        queue::{self, Queue, Status},
+        queue::{self, Queue, Status, dead_letter, next},
+        run::presence::Presence,
         settings::{
             Webhook, shown_proxy,
             stored::{Declared, Stored},
@@ -34,6 +35,11 @@ pub struct WebhookReport {
     /// The number of deliveries that are made and not delivered. Entries that aren't in a delivery
     /// yet wait in the log.
     pub waiting_deliveries: usize,
+    /// The time of the next attempt, if a delivery waits and nothing holds it back: as far as the
+    /// process that delivers has saved it, which takes some seconds.
+    pub next_attempt: Option<Timestamp>,
+    /// The number of dead letters that there are now. `None` if they can't be read.
+    pub dead_letters: Option<usize>,
     /// The time of the oldest entry in these deliveries.
     pub oldest_waiting: Option<Timestamp>,
     /// The time of the oldest entry that waits in the log, because it wasn't read for this webhook
@@ -44,9 +50,12 @@ pub struct WebhookReport {
     pub unread_bytes: Option<u64>,
     /// The reason why that can't be told.
     pub unread_problem: Option<String>,
-    /// The reason why nothing is sent: the webhook's state can't be read. Remove the webhook, add it
-    /// again, and replay.
+    /// The reason why nothing is sent: the process that delivers can't use a setting, such as a
+    /// secret whose file is not there, and tries it again; or the webhook's state can't be read, and
+    /// the webhook must be removed, added again, and replayed.
     pub problem: Option<String>,
+    /// The problem is the webhook's state.
+    is_damaged: bool,
 }
 
 /// How these webhooks are doing.
@@ -56,11 +65,14 @@ pub(in crate::webhook) fn of(
     webhooks: Vec<Stored>,
 ) -> Vec<WebhookReport> {
     let (mut reports, mut places, mut whose) = (Vec::new(), Vec::new(), Vec::new());
+    // What is not known of the process that delivers hides nothing else.
+    let presence = Presence::read(layout).unwrap_or_default();
     for webhook in webhooks {
-        let noted = queue::noted(layout, &webhook.key());
+        let (key, revision) = (webhook.key(), webhook.revision);
+        let noted = queue::noted(layout, &key);
         let (mut report, read) = WebhookReport::without_unread(layout, webhook);
         match noted {
-            _ if report.problem.is_some() => {
+            _ if report.is_damaged => {
                 report.unread_problem = Some("its cursor is not known".to_owned())
             }
             Ok(noted) => {
@@ -69,6 +81,10 @@ pub(in crate::webhook) fn of(
             }
             Err(error) => report.unread_problem = Some(error.to_string()),
         }
+        if report.problem.is_none() {
+            report.problem = presence.problem(&key, revision).map(str::to_owned);
+        }
+        report.next_attempt = report.next_attempt.filter(|_| report.problem.is_none());
         reports.push(report);
     }
     // One look at the log for all of them.
@@ -108,6 +124,12 @@ impl WebhookReport {
         };
         let report = Self {
             waiting_deliveries: queue.deliveries.len(),
+            next_attempt: next::next_attempt(&queue, stored.settings.order)
+                .filter(|_| !stored.paused && !queue.status.gone)
+                .map(Timestamp::from_micros),
+            dead_letters: dead_letter::index(layout, &stored.key())
+                .ok()
+                .map(|found| found.len()),
             oldest_waiting: queue.oldest().map(Timestamp::from_micros),
             unread_since: None,
             unread_bytes: None,
@@ -117,6 +139,7 @@ impl WebhookReport {
             declared: stored.declared,
             proxy_for_all: stored.proxy_for_all,
             webhook: stored.settings,
+            is_damaged: problem.is_some(),
             problem,
         };
         (report, queue.cursor)
@@ -146,6 +169,21 @@ impl WebhookReport {
         }
     }
 
+    /// The reason for the [state](Self::state), in a sentence; `None` while it is active or paused.
+    pub fn reason(&self) -> Option<String> {
+        let since = self.status.failing_since;
+        let since = since.map_or_else(String::new, |since| format!(" since {since}"));
+        match self.state() {
+            "unusable" => self.problem.clone(),
+            "gone" => Some("the receiver wants no more (410)".to_owned()),
+            "parked" => Some(format!(
+                "every attempt has failed{since}, and it is only probed"
+            )),
+            "failing" => Some(format!("every attempt has failed{since}")),
+            _ => None,
+        }
+    }
+
     /// For how long the oldest entry in a request has waited, in seconds; zero if nothing waits.
     pub fn lag_seconds(&self) -> f64 {
         seconds_since(self.oldest_waiting)
@@ -171,14 +209,19 @@ impl WebhookReport {
             "delivered": status.delivered,
             "dead_lettered": status.dead_lettered,
             "failed_attempts": status.failed_attempts,
+            "failures_in_a_row": status.failures_in_a_row,
         };
         for (name, time) in [
             ("last_attempt", status.last_attempt),
+            ("last_delivered", status.last_delivered),
             ("failing_since", status.failing_since),
         ] {
             if let Some(time) = time {
                 counts.add(name, &time);
             }
+        }
+        if let Some(failure) = &status.last_failure {
+            counts.add("last_failure", failure);
         }
         if let Some(answer) = &status.last_answer {
             counts.add("last_answer", answer);
@@ -191,15 +234,22 @@ impl WebhookReport {
             told.add("declared_in", place);
         }
         told.add("state", self.state());
-        if self.problem.is_some() {
-            // The reason names a file of the server.
-            told.add(
+        if let Some(reason) = self.reason().filter(|_| !self.is_damaged) {
+            told.add("reason", &reason);
+        }
+        match &self.problem {
+            // The reason names a file of the server's that nobody has set.
+            Some(_) if self.is_damaged => told.add(
                 "problem",
                 "its state can't be read: remove the webhook, add it again, and replay",
-            );
+            ),
+            Some(problem) => told.add("problem", problem),
+            None => {}
         }
         told.add("status", &counts);
         told.add("waiting_deliveries", &self.waiting_deliveries);
+        told.add("next_attempt", &self.next_attempt);
+        told.add("dead_letters", &self.dead_letters);
         told.add("oldest_waiting", &self.oldest_waiting);
         told.add("lag_seconds", &self.lag_seconds());
         told.add("unread_since", &self.unread_since);

@@ -139,7 +139,9 @@ impl<'a> Batch<'a> {
 pub struct Encoded {
     /// The `content-type` header.
     pub content_type: Cow<'static, str>,
-    /// Further headers: lower-case names, values of visible ASCII.
+    /// Further headers: lower-case names, values of visible ASCII. None is named twice, and none is
+    /// one that the delivery sets itself (`host`, `content-*`, `webhook-*` and those that concern
+    /// the connection) or that a setting of the webhook sets: such a request is not sent.
     pub headers: Vec<(Cow<'static, str>, String)>,
     /// The body.
     pub body: Vec<u8>,

@@ -10,7 +10,10 @@ use std::{error::Error as StdError, io, time::Duration};
 pub(in crate::webhook) const MAX_READ: usize = 64 * 1024;
 /// How much of it is kept.
 const MAX_KEPT: usize = 2 * 1024;
-/// A certificate that is refused is named with all its names, and the peer chooses how many.
+/// The longest name of a host, in bytes.
+pub(in crate::webhook) const MAX_HOST: usize = 255;
+/// So many bytes of a failure are kept. A certificate that is refused is named with all its names,
+/// and the peer chooses how many.
 const MAX_DETAIL: usize = 1000;
 const HIDDEN: &str = "***";
 
@@ -19,9 +22,9 @@ const HIDDEN: &str = "***";
 pub(crate) struct Answer {
     /// The status, or why there is none.
     pub(crate) outcome: Outcome,
-    /// How long the receiver wants to be left alone.
+    /// How long the receiver wants to be left alone; only with 429 and 503.
     pub(crate) retry_after: Option<Duration>,
-    /// Where a redirect points to; it is never followed.
+    /// Where a redirect points to, 255 bytes at most; it is never followed.
     pub(crate) location_host: Option<String>,
     /// The answer's body, 64 KiB at most: for who understands it, not to be kept.
     pub(crate) body: Vec<u8>,
@@ -84,11 +87,9 @@ impl Answer {
 
 impl Failure {
     pub(in crate::webhook) fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
-        let detail: String = detail.into();
-        Self {
-            kind,
-            detail: detail.chars().take(MAX_DETAIL).collect(),
-        }
+        let mut detail: String = detail.into();
+        cut(&mut detail, MAX_DETAIL);
+        Self { kind, detail }
     }
 
     /// From an error of the HTTP client; `otherwise` is its kind if nothing in the chain of its
@@ -142,6 +143,14 @@ fn tls_detail(error: &rustls::Error) -> String {
         _ => "",
     };
     format!("TLS: {error}{advice}")
+}
+
+/// Cuts a text to so many bytes at most.
+pub(in crate::webhook) fn cut(text: &mut String, most: usize) {
+    if text.len() > most {
+        let end = (0..=most).rev().find(|at| text.is_char_boundary(*at));
+        text.truncate(end.unwrap_or(0));
+    }
 }
 
 /// The first bytes of a body as they are kept. A secret that begins among them is replaced whole,
@@ -209,8 +218,11 @@ mod tests {
 
     #[test]
     fn a_peer_can_not_make_a_failure_long() {
-        let failure = Failure::new(FailureKind::Tls, "ä".repeat(5000));
-        assert_eq!(failure.detail, "ä".repeat(MAX_DETAIL));
+        let failure = Failure::new(FailureKind::Tls, format!("x{}", "ä".repeat(5000)));
+        assert_eq!(
+            failure.detail,
+            format!("x{}", "ä".repeat((MAX_DETAIL - 1) / 2))
+        );
     }
 
     proptest! {

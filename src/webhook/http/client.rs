@@ -5,24 +5,24 @@
 
 use crate::webhook::{
     http::{
-        answer::{Answer, Failure, FailureKind, MAX_READ, Outcome, excerpt},
+        answer::{Answer, Failure, FailureKind, MAX_HOST, MAX_READ, Outcome, cut, excerpt},
         connect::{Connector, Lookup, OPENED, system_lookup},
         egress::{Egress, Refused},
         headers::CustomHeaders,
         proxy::Proxy,
         tls,
     },
-    queue::schedule::retry_after,
+    queue::schedule,
 };
 use std::{
     cell::Cell,
     fmt,
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, Uri,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri,
     header::{LOCATION, RETRY_AFTER, USER_AGENT},
 };
 use http_body_util::{BodyExt as _, Full};
@@ -39,6 +39,8 @@ use crate::error::Result;
 /// being used costs an attempt.
 const IDLE_CONNECTIONS_LAST: Duration = Duration::from_secs(30);
 const IDLE_CONNECTIONS: usize = 8;
+/// The head of an answer that is longer is not read to its end: the attempt fails.
+const MAX_HEAD: usize = 64 * 1024;
 
 const PROGRAM: &str = concat!("tracing-audit/", env!("CARGO_PKG_VERSION"));
 
@@ -121,6 +123,7 @@ impl WebhookClient {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_CONNECTIONS_LAST)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .http1_max_buf_size(MAX_HEAD)
             .build(connector);
         Ok(Self {
             http,
@@ -190,9 +193,9 @@ impl WebhookClient {
         };
         let mut answer = Answer {
             outcome: Outcome::Status(response.status().as_u16()),
-            retry_after: told(RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now())),
+            retry_after: schedule::asked(response.status().as_u16(), told(RETRY_AFTER)),
             location_host: told(LOCATION)
-                .and_then(|place| url.join(place).ok()?.host_str().map(str::to_owned)),
+                .and_then(|place| Some(self.host_as_kept(url.join(place).ok()?.host_str()?))),
             body: Vec::new(),
             excerpt: String::new(),
             took: Duration::ZERO,
@@ -206,6 +209,18 @@ impl WebhookClient {
     /// A text of the receiver's as it may be kept: short, and without the webhook's secrets.
     pub(crate) fn scrubbed(&self, text: &str) -> String {
         excerpt(text.as_bytes(), self.secrets())
+    }
+
+    /// A host that a receiver names, as it may be kept: no longer than a host can be.
+    fn host_as_kept(&self, host: &str) -> String {
+        let mut host = self.scrubbed(host);
+        cut(&mut host, MAX_HOST);
+        host
+    }
+
+    /// Whether the administrator added this header.
+    pub(in crate::webhook) fn adds(&self, name: &HeaderName) -> bool {
+        self.base.headers.as_map().contains_key(name)
     }
 
     fn secrets(&self) -> impl Iterator<Item = &str> {

@@ -253,3 +253,49 @@ async fn what_is_kept_of_an_answer_holds_no_secret() {
         "{shown}"
     );
 }
+
+#[tokio::test]
+async fn only_429_and_503_can_ask_to_be_left_alone() {
+    let day = Some(Duration::from_secs(86_400));
+    for (status, asked) in [
+        ("429 Too Many Requests", day),
+        ("503 Service Unavailable", day),
+        ("200 OK", None),
+        ("302 Found", None),
+        ("404 Not Found", None),
+        ("500 Internal Server Error", None),
+    ] {
+        let answer =
+            format!("HTTP/1.1 {status}\r\nretry-after: 86400\r\ncontent-length: 0\r\n\r\n");
+        let receiver = Receiver::scripted(move |_, to| to.write_all(answer.as_bytes()).is_ok());
+        let answer = post(&local(|_| {}), &receiver).await;
+        assert_eq!(answer.retry_after, asked, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_location_is_cut_where_it_comes_in() {
+    for length in [100, 300, 30_000, 300_000] {
+        let host = "a".repeat(length);
+        let answer =
+            format!("HTTP/1.1 302 Found\r\nlocation: http://{host}/\r\ncontent-length: 0\r\n\r\n");
+        let receiver = Receiver::scripted(move |_, to| to.write_all(answer.as_bytes()).is_ok());
+        let answer = post(&local(|_| {}), &receiver).await;
+        let kept = answer.location_host.as_ref().map_or(0, String::len);
+        assert!(kept <= 255, "{kept} bytes of {length}");
+        assert!(answer.problem().unwrap().len() < 1024, "{length}");
+        // A head of more than 64 KiB isn't read to its end.
+        let is_read = matches!(answer.outcome, Outcome::Status(302));
+        assert_eq!(is_read, length < 64 * 1024, "{:?}", answer.outcome);
+    }
+}
+
+#[tokio::test]
+async fn a_location_that_echoes_a_secret_is_kept_without_it() {
+    let receiver = Receiver::saying(
+        "HTTP/1.1 302 Found\r\nlocation: http://k3y-k3y.example/\r\ncontent-length: 0\r\n\r\n",
+    );
+    let client = local(|options| options.secrets = vec!["k3y-k3y".to_owned()]);
+    let answer = post(&client, &receiver).await;
+    assert_eq!(answer.location_host.as_deref(), Some("***.example"));
+}

@@ -1,7 +1,9 @@
-//! The headers an administrator adds to a webhook's deliveries, an API key among them.
+//! Headers of a delivery that it doesn't set itself: those an administrator adds, the one that has
+//! the API key, and those of a format.
 //!
-//! They can't replace what a delivery itself says (signature, host, length, type) nor what only
-//! concerns the connection. Their values are secret: Debug shows the names.
+//! None of them can replace what a delivery itself says (signature, host, length, type) nor what
+//! only concerns the connection, and no two of them have one name. The values that an administrator
+//! sets are secret: Debug shows the names.
 
 use std::fmt;
 
@@ -15,8 +17,8 @@ use crate::error::{Error, Result};
 const MAX_HEADERS: usize = 32;
 const MAX_BYTES: usize = 8 * 1024;
 
-/// What a delivery sets itself, and who does.
-const RESERVED: [(&str, &str); 16] = [
+/// The headers that nobody sets but the delivery itself, and why.
+const RESERVED: [(&str, &str); 13] = [
     ("host", "it follows from the URL"),
     ("content-length", "it follows from the body"),
     ("content-type", "it follows from the format"),
@@ -29,9 +31,6 @@ const RESERVED: [(&str, &str); 16] = [
     ("expect", HOP_BY_HOP),
     ("http2-settings", HOP_BY_HOP),
     ("keep-alive", HOP_BY_HOP),
-    ("proxy-authenticate", HOP_BY_HOP),
-    ("proxy-authorization", HOP_BY_HOP),
-    ("proxy-connection", HOP_BY_HOP),
     ("te", HOP_BY_HOP),
     ("trailer", HOP_BY_HOP),
     ("transfer-encoding", HOP_BY_HOP),
@@ -39,9 +38,34 @@ const RESERVED: [(&str, &str); 16] = [
 ];
 const RESERVED_PREFIXES: [(&str, &str); 2] = [
     ("webhook-", "it is part of the signature"),
-    ("ce-", "it follows from the format"),
+    ("proxy-", HOP_BY_HOP),
 ];
+/// The headers of a format that has them, which nobody else sets.
+const OF_FORMATS: &str = "ce-";
 const HOP_BY_HOP: &str = "it concerns the connection, not the delivery";
+
+/// Who sets a header besides the delivery itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::webhook) enum SetBy {
+    /// In a setting of the webhook.
+    Administrator,
+    /// With each request that the format encodes.
+    Format,
+}
+
+/// The header of this name, if it can be set. Otherwise the problem with it, which does not repeat
+/// the name.
+pub(in crate::webhook) fn settable(
+    name: &str,
+    by: SetBy,
+) -> std::result::Result<HeaderName, String> {
+    let parsed =
+        HeaderName::try_from(name).map_err(|_| "no header can have this name".to_owned())?;
+    match reserved(parsed.as_str(), by) {
+        Some(why) => Err(format!("can't be set: {why}")),
+        None => Ok(parsed),
+    }
+}
 
 /// Headers for each delivery to a webhook, checked.
 #[derive(Clone, Default)]
@@ -58,11 +82,7 @@ impl CustomHeaders {
         for (name, value) in headers {
             let (name, value) = (name.as_ref().trim(), value.as_ref().trim());
             let invalid = |problem: String| Error::invalid(format!("headers.{name}"), problem);
-            let parsed = HeaderName::try_from(name)
-                .map_err(|_| invalid("no header can have this name".to_owned()))?;
-            if let Some(why) = reserved(parsed.as_str()) {
-                return Err(invalid(format!("can't be set: {why}")));
-            }
+            let parsed = settable(name, SetBy::Administrator).map_err(invalid)?;
             // `HeaderValue` takes any byte above, which receivers read in one encoding or another.
             let visible = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
             let secret = HeaderValue::from_str(value).ok().filter(|_| visible);
@@ -107,15 +127,18 @@ impl CustomHeaders {
     }
 }
 
-/// Why the header of this lower-case name is not for the administrator to set.
-fn reserved(name: &str) -> Option<&'static str> {
-    let whole = RESERVED.iter().find(|(reserved, _)| *reserved == name);
-    let prefix = || {
-        RESERVED_PREFIXES
-            .iter()
-            .find(|(prefix, _)| name.starts_with(prefix))
-    };
-    whole.or_else(prefix).map(|(_, why)| *why)
+/// Why nobody may set the header of this lower-case name, or not this one.
+fn reserved(name: &str, by: SetBy) -> Option<&'static str> {
+    let prefixes = RESERVED_PREFIXES.iter();
+    let prefixed = prefixes.filter(|(prefix, _)| name.starts_with(prefix));
+    let whole = RESERVED.iter().filter(|(reserved, _)| *reserved == name);
+    let of_format = by == SetBy::Administrator && name.starts_with(OF_FORMATS);
+    let of_format = of_format.then_some("it follows from the format");
+    whole
+        .chain(prefixed)
+        .map(|(_, why)| *why)
+        .next()
+        .or(of_format)
 }
 
 impl fmt::Debug for CustomHeaders {

@@ -91,6 +91,16 @@ impl Circuit {
             && !(self.last_failure..self.probe_at).contains(&now)
     }
 
+    /// When something may be sent again of which the first is due at this time.
+    pub(in crate::webhook) fn earliest(&self, due: i64) -> i64 {
+        let lets_go = match (self.parked, self.is_open()) {
+            (true, _) => self.probe_at,
+            (false, true) => due.max(self.last_failure + SECOND).min(self.probe_at),
+            (false, false) => due,
+        };
+        lets_go.max(self.alone_until)
+    }
+
     fn left_alone(&self, now: i64) -> bool {
         now >= self.alone_until
             || self.alone_until > now + i64::try_from(LONGEST_DELAY.as_micros()).unwrap_or(i64::MAX)

@@ -93,6 +93,16 @@ fn best_effort(
     Some(Next { at, early: true })
 }
 
+/// When the next attempt is to be made, in microseconds since 1970, if anything waits.
+pub(in crate::webhook) fn next_attempt(queue: &Queue, order: DeliveryOrder) -> Option<i64> {
+    let deliveries = &queue.deliveries;
+    let due = match order {
+        DeliveryOrder::Strict => deliveries.front().map(|first| first.due),
+        DeliveryOrder::BestEffort => deliveries.iter().map(|one| one.due).min(),
+    };
+    due.map(|due| queue.circuit.earliest(due))
+}
+
 /// A clock that was set back holds nothing up for longer than the longest delay.
 fn is_due(delivery: &Delivery, now: i64) -> bool {
     let longest = i64::try_from(LONGEST_DELAY.as_micros()).unwrap_or(i64::MAX);
@@ -225,6 +235,22 @@ mod tests {
             start(&mut all, DeliveryOrder::BestEffort, NOW + SECOND),
             [(0, true)]
         );
+    }
+
+    #[test]
+    fn the_next_attempt_is_made_when_it_is_said_to_be() {
+        for failures in [0, 1, 5, 9] {
+            for order in [DeliveryOrder::Strict, DeliveryOrder::BestEffort] {
+                let mut all = queue([delivery(1, 7200), delivery(2, 3600)]);
+                for _ in 0..failures {
+                    all.circuit.failed(NOW, None, false, 0);
+                }
+                let at = next_attempt(&all, order).unwrap();
+                assert_eq!(next(&all, order, 0, at - 1), None, "{failures} {order:?}");
+                assert!(next(&all, order, 0, at).is_some(), "{failures} {order:?}");
+            }
+        }
+        assert_eq!(next_attempt(&queue([]), DeliveryOrder::Strict), None);
     }
 
     #[test]

@@ -143,10 +143,7 @@ impl Schedule {
         } else {
             Duration::ZERO
         };
-        let asked = match answer.outcome {
-            Outcome::Status(429 | 503) => answer.retry_after.unwrap_or_default(),
-            _ => Duration::ZERO,
-        };
+        let asked = answer.retry_after.unwrap_or_default();
         let base = step.max(floor).max(asked).min(LONGEST_DELAY);
         // A fifth of a day in nanoseconds times 2^32 is well within 128 bits, and the quotient
         // within 64.
@@ -176,9 +173,19 @@ fn needs_a_human(outcome: &Outcome) -> bool {
     }
 }
 
+/// How long a receiver that answers with this status asks to be left alone. Of a `Retry-After`
+/// counts what comes with 429 or 503: with another status, a single answer would silence the webhook
+/// for a day.
+pub(in crate::webhook) fn asked(status: u16, header: Option<&str>) -> Option<Duration> {
+    match status {
+        429 | 503 => retry_after(header?, SystemTime::now()),
+        _ => None,
+    }
+}
+
 /// The value of a `Retry-After`: seconds, or an HTTP date in any of its three forms (RFC 9110,
 /// 5.6.7). What is neither is ignored, and so is a time that has passed.
-pub(in crate::webhook) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if value.is_empty() {
         return None;

@@ -132,11 +132,14 @@ fn a_receiver_may_ask_for_more_time_but_not_for_less() {
         );
     }
     assert_eq!(after(&with(Outcome::Status(503), Some(90)), 3), Some(300));
-    assert_eq!(
-        after(&with(Outcome::Status(500), Some(90)), 1),
-        Some(5),
-        "only 429 and 503 mean it so"
-    );
+    let minute_and_a_half = Duration::from_secs(90);
+    for status in [429, 503] {
+        assert_eq!(asked(status, Some("90")), Some(minute_and_a_half));
+        assert_eq!(asked(status, None), None);
+    }
+    for status in [200, 302, 404, 500, 502] {
+        assert_eq!(asked(status, Some("90")), None, "{status}");
+    }
 }
 
 #[test]

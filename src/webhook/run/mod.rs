@@ -3,6 +3,7 @@
 pub(in crate::webhook) mod acks;
 pub(in crate::webhook) mod attempt;
 pub(in crate::webhook) mod blocking;
+pub(in crate::webhook) mod presence;
 pub(in crate::webhook) mod pulse;
 pub(in crate::webhook) mod read;
 pub(in crate::webhook) mod reporter;
@@ -35,6 +36,7 @@ use crate::{
         queue::dead_letter,
         run::{
             blocking::{blocking, panicked},
+            presence::Presence,
             pulse::Pulse,
             reporter::Recorder,
             task::DeliveryTask,
@@ -45,25 +47,41 @@ use crate::{
 
 /// How often the webhooks are looked at, and whether another dispatcher has died.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A delivery that failed for a reason of this machine's (the disk) is begun anew after this; one
-/// whose settings can't be used (a secret's file is not there), after this.
 /// How often the dead letters are looked at.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
+/// A delivery that failed for a reason of this machine's (the disk) is begun anew after this.
 const BEGIN_AGAIN: Duration = Duration::from_secs(5);
+/// A delivery whose settings can't be used (a secret's file is not there) is begun anew after this.
 const UNUSABLE: Duration = Duration::from_secs(60);
+/// Stopping takes so long at most. What ends processes rarely waits more than ten seconds.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// Until when what is under way may end: `None` while it isn't to stop.
+pub(in crate::webhook) type Stop = watch::Receiver<Option<time::Instant>>;
+type Stopper = watch::Sender<Option<time::Instant>>;
+
+/// When attempts end that stop within this time: what became of the others is saved in the rest.
+fn attempts_end(within: Duration) -> time::Instant {
+    time::Instant::now() + within / 5 * 4
+}
 
 /// Delivers events to webhooks for as long as it lives. Made by
 /// [`Webhooks::run`](crate::webhook::Webhooks::run).
+///
+/// Dropping it lets attempts under way end, and keeps what became of them. One that takes longer
+/// than [`stop_within`](Self::stop_within) allows is cut off: it counts as not made, and the next
+/// dispatcher makes it again under the same id.
 #[derive(Debug)]
 pub struct Dispatcher {
     process: Process,
+    stop_within: Duration,
     /// Until it is dropped.
-    thread: Option<(watch::Sender<bool>, JoinHandle<()>)>,
+    thread: Option<(Stopper, JoinHandle<()>)>,
 }
 
 impl Dispatcher {
     pub(in crate::webhook) fn start(log: &AuditLog) -> Result<Self> {
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(None);
         let layout = log.layout().clone();
         let reader = AuditReader::open(layout.root())?;
         let log = log.clone();
@@ -90,20 +108,36 @@ impl Dispatcher {
             .name("audit-webhooks".into())
             .spawn(move || {
                 runtime.block_on(delivering.run(stopped));
-                // A lookup of a name or a read of a long log may be under way, which nobody waits
+                // A look-up of a name or a read of a long log may be under way, which nobody waits
                 // for any more.
-                runtime.shutdown_timeout(Duration::from_secs(1));
+                runtime.shutdown_timeout(Duration::from_millis(200));
             })
             .map_err(Error::io("start a thread for", layout.root()))?;
         Ok(Self {
             process: Process::current(),
+            stop_within: STOP_WITHIN,
             thread: Some((stop, thread)),
         })
+    }
+
+    /// How long dropping it takes at most. Default: 5 seconds.
+    ///
+    /// ```
+    /// # let log = tracing_audit::AuditLog::for_tests();
+    /// use std::time::Duration;
+    ///
+    /// let dispatcher = log.webhooks().run()?.stop_within(Duration::from_secs(2));
+    /// drop(dispatcher);
+    /// # Ok::<(), tracing_audit::Error>(())
+    /// ```
+    #[must_use]
+    pub fn stop_within(mut self, limit: Duration) -> Self {
+        self.stop_within = limit;
+        self
     }
 }
 
 impl Drop for Dispatcher {
-    /// Lets attempts under way end, 15 seconds at most, and keeps what became of them.
     fn drop(&mut self) {
         let Some((stop, thread)) = self.thread.take() else {
             return;
@@ -113,7 +147,7 @@ impl Drop for Dispatcher {
             mem::forget((stop, thread));
             return;
         }
-        let _ = stop.send(true);
+        let _ = stop.send(Some(attempts_end(self.stop_within)));
         let _ = thread.join();
     }
 }
@@ -153,13 +187,50 @@ impl Tidying {
     }
 }
 
-/// The webhooks that can't be served now, by name.
+/// The webhooks that can't be served now, by their keys.
 #[derive(Default)]
-struct Unusable {
-    /// What did not work out is not begun again at once.
-    until: HashMap<String, Instant>,
-    /// Why, as it was recorded last.
-    said: HashMap<String, String>,
+struct Unusable(HashMap<String, Unserved>);
+
+/// A webhook that can't be served.
+struct Unserved {
+    /// Which state of its settings: another one is tried at once.
+    revision: u64,
+    /// What did not work out is not begun again before this.
+    again: Instant,
+    reason: String,
+}
+
+impl Unusable {
+    /// Forgets webhooks that are gone, were changed or are paused.
+    fn keep(&mut self, wanted: &[Stored]) {
+        self.0.retain(|key, found| {
+            let mut wanted = wanted.iter();
+            wanted.any(|one| one.key() == *key && one.revision == found.revision)
+        });
+    }
+
+    fn waits(&self, key: &str) -> bool {
+        let found = self.0.get(key);
+        found.is_some_and(|found| found.again > Instant::now())
+    }
+
+    /// Notes a reason; true if it is another one than before.
+    fn note(&mut self, key: String, revision: u64, reason: String, pause: Duration) -> bool {
+        let again = Instant::now() + pause;
+        let is_new = self.0.get(&key).is_none_or(|one| one.reason != reason);
+        let unserved = Unserved {
+            revision,
+            again,
+            reason,
+        };
+        self.0.insert(key, unserved);
+        is_new
+    }
+
+    fn reasons(&self) -> impl Iterator<Item = (String, u64, String)> {
+        let all = self.0.iter();
+        all.map(|(key, one)| (key.clone(), one.revision, one.reason.clone()))
+    }
 }
 
 /// The delivery of one webhook, under its name.
@@ -167,16 +238,16 @@ type Deliveries = HashMap<String, Running>;
 
 struct Running {
     /// Which webhook of the name, and which state of its settings.
-    id: String,
+    key: String,
     revision: u64,
-    stop: watch::Sender<bool>,
+    stop: Stopper,
     task: Task<Result<()>>,
 }
 
 impl Delivering {
-    async fn run(self, mut stop: watch::Receiver<bool>) {
+    async fn run(self, mut stop: Stop) {
         let lock = loop {
-            match Lock::try_take(&self.layout.lock("forward")) {
+            match Lock::try_take(&self.layout.lock(presence::LOCK)) {
                 Ok(Some(lock)) => break lock,
                 Ok(None) => {}
                 Err(error) => {
@@ -195,14 +266,16 @@ impl Delivering {
                 watch::channel(0).1
             }
         };
+        let begun = Presence::begin(&self.source);
+        let mut presence = Presence::default();
         let mut deliveries = Deliveries::new();
         let mut unusable = Unusable::default();
         let mut tidying = Tidying::default();
         loop {
             tidying.go_on(&self.log, &self.reader);
-            unusable.until.retain(|_, time| *time > Instant::now());
             match self.wanted().await {
                 Ok(wanted) => {
+                    unusable.keep(&wanted);
                     self.arrange(&mut deliveries, wanted, &mut unusable, &pulse)
                         .await
                 }
@@ -210,23 +283,41 @@ impl Delivering {
                     tracing::warn!(target: "tracing_audit", "the webhooks can't be read: {error}")
                 }
             }
+            self.say(&begun, &mut presence, &unusable).await;
             if self.rest(&mut stop).await {
                 break;
             }
         }
+        let until = *stop.borrow();
         for running in deliveries.values() {
-            let _ = running.stop.send(true);
+            let _ = running.stop.send(until);
         }
         for running in deliveries.into_values() {
-            ended(running).await;
+            // It was told, and this process begins nothing again.
+            let _ = ended(running).await;
         }
         drop(lock);
     }
 
     /// Waits for the next look; true if it is to stop.
-    async fn rest(&self, stop: &mut watch::Receiver<bool>) -> bool {
-        let _ = time::timeout(LOOK_EVERY, stop.wait_for(|stop| *stop)).await;
-        *stop.borrow()
+    async fn rest(&self, stop: &mut Stop) -> bool {
+        let _ = time::timeout(LOOK_EVERY, stop.wait_for(Option::is_some)).await;
+        stop.borrow().is_some()
+    }
+
+    /// Says who delivers, and what can't be served, if that is not what was said last.
+    async fn say(&self, begun: &Presence, said: &mut Presence, unusable: &Unusable) {
+        let now = begun.without(unusable.reasons());
+        if now == *said {
+            return;
+        }
+        let (layout, presence) = (self.layout.clone(), now.clone());
+        match blocking("saying who delivers", move || presence.write(&layout)).await {
+            Ok(()) => *said = now,
+            Err(error) => {
+                tracing::warn!(target: "tracing_audit", "who delivers webhooks can't be written: {error}");
+            }
+        }
     }
 
     /// The webhooks that are to be served.
@@ -248,9 +339,8 @@ impl Delivering {
         pulse: &Pulse,
     ) {
         let is_wanted = |name: &str, running: &Running| {
-            wanted.iter().any(|now| {
-                now.name == name && now.id == running.id && now.revision == running.revision
-            })
+            let mut wanted = wanted.iter().filter(|now| now.name == name);
+            wanted.any(|now| now.key() == running.key && now.revision == running.revision)
         };
         let (over, unwanted): (Vec<_>, Vec<_>) = deliveries
             .iter()
@@ -265,43 +355,47 @@ impl Delivering {
             .partition(|(_, finished, _)| *finished);
         // They stop side by side; whoever is slow to end must not be met by its successor.
         for (name, ..) in &unwanted {
-            let _ = deliveries.get(name).map(|running| running.stop.send(true));
+            if let Some(running) = deliveries.get(name) {
+                let _ = running.stop.send(Some(attempts_end(STOP_WITHIN)));
+            }
         }
         for (name, ..) in over {
-            if let Some(running) = deliveries.remove(&name)
-                && ended(running).await
-            {
-                unusable.until.insert(name, Instant::now() + BEGIN_AGAIN);
+            let Some(running) = deliveries.remove(&name) else {
+                continue;
+            };
+            let (key, revision) = (running.key.clone(), running.revision);
+            if let Err(reason) = ended(running).await {
+                unusable.note(key, revision, reason, BEGIN_AGAIN);
             }
         }
         // Each reads certificates and what is kept of it, so side by side.
         let mut beginning = Vec::new();
         for webhook in wanted {
             let name = webhook.name.clone();
-            if deliveries.contains_key(&name) || unusable.until.contains_key(&name) {
+            let (key, revision) = (webhook.key(), webhook.revision);
+            if deliveries.contains_key(&name) || unusable.waits(&key) {
                 continue;
             }
-            let (id, revision) = (webhook.id.clone(), webhook.revision);
             let (layout, reader, pulse) = (self.layout.clone(), self.reader.clone(), pulse.clone());
             let (source, recorder) = (Arc::clone(&self.source), Arc::clone(&self.recorder));
             let begin = spawn_blocking(move || {
                 DeliveryTask::new(webhook.prepare()?, layout, reader, pulse, source, recorder)
             });
-            beginning.push((name, id, revision, begin));
+            beginning.push((name, key, revision, begin));
         }
-        for (name, id, revision, begin) in beginning {
+        for (name, key, revision, begin) in beginning {
             match begin
                 .await
                 .unwrap_or_else(|e| Err(panicked("beginning a delivery", &e)))
             {
                 Ok(delivery) => {
-                    let (stop, stopped) = watch::channel(false);
-                    unusable.said.remove(&name);
+                    let (stop, stopped) = watch::channel(None);
+                    unusable.0.remove(&key);
                     let task = tokio::spawn(delivery.run(stopped));
                     deliveries.insert(
                         name,
                         Running {
-                            id,
+                            key,
                             revision,
                             stop,
                             task,
@@ -310,37 +404,31 @@ impl Delivering {
                 }
                 Err(error) => {
                     let error = error.to_string();
-                    if unusable.said.get(&name) != Some(&error) {
+                    if unusable.note(key, revision, error.clone(), UNUSABLE) {
                         let record = OwnEntry::new(
                             "audit.delivery.failing",
                             Severity::Error,
                             "A webhook's settings don't work, so nothing is delivered to it",
                         );
-                        (self.recorder)(
-                            record
-                                .detail("webhook", name.as_str())
-                                .detail("answer", error.as_str()),
-                        );
-                        unusable.said.insert(name.clone(), error);
+                        (self.recorder)(record.detail("webhook", name).detail("answer", error));
                     }
-                    unusable.until.insert(name, Instant::now() + UNUSABLE);
                 }
             }
         }
     }
 }
 
-/// Waits for the end of a delivery; true if it is to be begun again, and not at once.
-async fn ended(running: Running) -> bool {
+/// Waits for the end of a delivery; the error says why it is to be begun again, and not at once.
+async fn ended(running: Running) -> std::result::Result<(), String> {
     match running.task.await {
-        Ok(Ok(())) => false,
+        Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => {
             tracing::warn!(target: "tracing_audit", "a webhook's delivery ended and begins again: {error}");
-            true
+            Err(error.to_string())
         }
         Err(error) => {
             tracing::error!(target: "tracing_audit", "a webhook's delivery panicked and begins again: {error}");
-            true
+            Err(error.to_string())
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 
 use crate::{
     entry::Timestamp,
@@ -12,6 +12,7 @@ use crate::{
         format::{self, Batch},
         http::{
             answer::{Answer, Outcome},
+            headers::{SetBy, settable},
             sign,
         },
         queue::{attempts::Attempt, schedule::Verdict},
@@ -52,8 +53,9 @@ pub(in crate::webhook) async fn send(
         Ok(encoded) => encoded,
         Err(error) => return unencodable(error.to_string()),
     };
-    let Some(headers) = headers(webhook, id, &encoded) else {
-        return unencodable("its format made a header that HTTP does not allow".to_owned());
+    let headers = match headers(webhook, id, &encoded) {
+        Ok(headers) => headers,
+        Err(problem) => return unencodable(problem),
     };
     let client = &webhook.client;
     let answer = client.post(&webhook.url, headers, encoded.body).await;
@@ -117,7 +119,7 @@ pub(in crate::webhook) async fn acknowledged(webhook: &Prepared, acks: &[u64]) -
     let Some(question) = webhook.format.ask(webhook.url.as_str(), acks) else {
         return acks.to_vec();
     };
-    let (Ok(url), Some(headers)) = (
+    let (Ok(url), Ok(headers)) = (
         question.url.parse(),
         headers(webhook, "", &question.request),
     ) else {
@@ -134,27 +136,131 @@ pub(in crate::webhook) async fn acknowledged(webhook: &Prepared, acks: &[u64]) -
     }
 }
 
-/// The headers of one request; signed if it has an id.
-fn headers(webhook: &Prepared, id: &str, encoded: &format::Encoded) -> Option<HeaderMap> {
+/// The headers of one request; signed if it has an id. An error says which header of the format
+/// can't be sent.
+fn headers(webhook: &Prepared, id: &str, encoded: &format::Encoded) -> Result<HeaderMap, String> {
+    let unfit = |name: &str| format!("its format made a value of {name} that HTTP does not allow");
+    let value = |name: &str, value: &str| HeaderValue::from_str(value).map_err(|_| unfit(name));
     let mut headers = webhook.fixed.clone();
     headers.insert(
         header::CONTENT_TYPE,
-        HeaderValue::from_str(&encoded.content_type).ok()?,
+        value("content-type", &encoded.content_type)?,
     );
-    for (name, value) in &encoded.headers {
-        headers.insert(
-            HeaderName::from_bytes(name.as_bytes()).ok()?,
-            HeaderValue::from_str(value).ok()?,
-        );
+    for (name, text) in &encoded.headers {
+        let parsed = settable(name, SetBy::Format)
+            .map_err(|problem| format!("its format made the header {name}: {problem}"))?;
+        if headers.contains_key(&parsed) || webhook.client.adds(&parsed) {
+            return Err(format!(
+                "its format made the header {name}, which is set already"
+            ));
+        }
+        headers.insert(parsed, value(name, text)?);
     }
     if !id.is_empty() {
         let timestamp = Timestamp::now().as_micros() / 1_000_000;
-        headers.insert("webhook-id", HeaderValue::from_str(id).ok()?);
+        headers.insert("webhook-id", value("webhook-id", id)?);
         headers.insert("webhook-timestamp", timestamp.into());
         if !webhook.signing.is_empty() {
             let signature = sign::sign(&webhook.signing, id, timestamp, &encoded.body);
-            headers.insert("webhook-signature", HeaderValue::from_str(&signature).ok()?);
+            headers.insert("webhook-signature", value("webhook-signature", &signature)?);
         }
     }
-    Some(headers)
+    Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::webhook::{format::Encoded, settings::Webhook};
+
+    /// Every header that a delivery sets itself, or that concerns the connection.
+    const RESERVED: [&str; 20] = [
+        "host",
+        "content-length",
+        "content-type",
+        "content-encoding",
+        "user-agent",
+        "connection",
+        "expect",
+        "http2-settings",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "proxy-anything",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "webhook-id",
+        "webhook-timestamp",
+        "webhook-signature",
+    ];
+
+    fn webhook() -> Webhook {
+        Webhook::new("siem", "https://siem.example.com/", ["*"])
+    }
+
+    fn with_headers(names: &[&'static str], webhook: &Webhook) -> Result<HeaderMap, String> {
+        let named = |name: &&'static str| ((*name).into(), "x".to_owned());
+        let encoded = Encoded {
+            content_type: "text/plain".into(),
+            headers: names.iter().map(named).collect(),
+            body: Vec::new(),
+        };
+        headers(&webhook.prepare().unwrap(), "msg_1", &encoded)
+    }
+
+    #[test]
+    fn no_header_that_can_be_set_is_one_that_a_delivery_sets_itself() {
+        let upper: Vec<&str> = RESERVED
+            .iter()
+            .map(|name| &*name.to_ascii_uppercase().leak())
+            .collect();
+        for name in RESERVED.into_iter().chain(upper).chain(["x y", "x:", ""]) {
+            let refused = webhook()
+                .header(name, "x")
+                .prepare()
+                .unwrap_err()
+                .to_string();
+            assert!(refused.contains("headers"), "{name:?}: {refused}");
+            let of_key = webhook().api_key("k").api_key_header(name);
+            let refused = of_key.prepare().expect_err(name).to_string();
+            assert!(refused.contains("api_key_header"), "{name:?}: {refused}");
+            let refused = with_headers(&[name], &webhook()).expect_err(name);
+            assert!(refused.contains(name), "{name:?}: {refused}");
+        }
+        // These name what a format says, so a format may set them, and nobody else.
+        assert!(with_headers(&["ce-id", "x-channel"], &webhook()).is_ok());
+        assert!(webhook().header("ce-id", "x").prepare().is_err());
+        assert!(
+            webhook()
+                .api_key("k")
+                .api_key_header("ce-id")
+                .prepare()
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn no_header_is_set_twice() {
+        let tenant = || webhook().header("X-Tenant", "acme");
+        let keyed = tenant().api_key("k").api_key_header("x-tenant");
+        assert!(keyed.prepare().is_err());
+        let keyed = webhook().header("authorization", "Basic x").api_key("k");
+        assert!(keyed.prepare().is_err());
+        assert!(with_headers(&["x-a", "X-A"], &webhook()).is_err());
+        assert!(with_headers(&["x-tenant"], &tenant()).is_err());
+        assert!(with_headers(&["authorization"], &webhook().api_key("k")).is_err());
+        assert!(with_headers(&["x-a", "x-b"], &tenant().api_key("k")).is_ok());
+    }
+
+    #[test]
+    fn a_change_beside_the_key_is_checked_as_well() {
+        let before = webhook().api_key("k");
+        let after = before.clone().api_key_header("content-length");
+        assert!(after.check_after(&before).is_err());
+        let after = before.clone().header("authorization", "Basic x");
+        assert!(after.check_after(&before).is_err());
+    }
 }

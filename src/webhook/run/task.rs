@@ -16,7 +16,6 @@ use std::{
 };
 
 use tokio::{
-    sync::watch,
     task::{JoinSet, spawn_blocking},
     time,
 };
@@ -36,6 +35,7 @@ use crate::{
             save::Saves,
         },
         run::{
+            Stop,
             acks::Acks,
             attempt::{AttemptOutcome, Job},
             blocking::blocking,
@@ -52,9 +52,8 @@ const TICK: Duration = Duration::from_millis(10);
 const RETRY_TICK: Duration = Duration::from_millis(100);
 /// The last attempts are saved so often at most.
 const SAVE_HISTORY_EVERY: Duration = Duration::from_secs(1);
-/// Attempts under way have so long to end when it is to stop. Those cut off go again, under the
-/// same id.
-const STOP_WITHIN: Duration = Duration::from_secs(15);
+/// The attempts under way have so long to end when the receiver wants no more.
+const GONE_WITHIN: Duration = Duration::from_secs(15);
 
 pub(in crate::webhook) struct DeliveryTask {
     webhook: Arc<Prepared>,
@@ -129,10 +128,11 @@ impl DeliveryTask {
         })
     }
 
-    /// Delivers until it is told to stop; attempts under way are then finished, as long as their
-    /// timeout allows.
-    pub(in crate::webhook) async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<()> {
-        while !*stop.borrow() && !self.queue.status.gone {
+    /// Delivers until it is told to stop. Attempts under way may then end until the instant that it
+    /// is told. Those that don't are cut off, and go again under the same id, as if they had not
+    /// been made.
+    pub(in crate::webhook) async fn run(mut self, mut stop: Stop) -> Result<()> {
+        while stop.borrow().is_none() && !self.queue.status.gone {
             self.batches.read_on(&self.webhook, &self.queue);
             self.start();
             self.make_room();
@@ -153,9 +153,16 @@ impl DeliveryTask {
                 self.finished(done)?;
             }
         }
-        let patience = time::Instant::now() + STOP_WITHIN;
-        while let Ok(Some(done)) = time::timeout_at(patience, self.attempts.join_next()).await {
-            self.finished(done)?;
+        let gone_until = time::Instant::now() + GONE_WITHIN;
+        loop {
+            let until = stop.borrow_and_update().unwrap_or(gone_until);
+            tokio::select! {
+                done = time::timeout_at(until, self.attempts.join_next()) => match done {
+                    Ok(Some(done)) => self.finished(done)?,
+                    Ok(None) | Err(_) => break,
+                },
+                Ok(()) = stop.changed() => {}
+            }
         }
         self.reporter.of_dead(true);
         if self.saves.are_under_way() {
@@ -177,7 +184,7 @@ impl DeliveryTask {
         .await?;
         // A webhook that wants no more has a delivery that does nothing, until its webhook
         // is changed.
-        let _ = stop.wait_for(|stop| *stop).await;
+        let _ = stop.wait_for(Option::is_some).await;
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 //! `outside` says which of them an administrator may set over HTTP, and `prepare` checks them and
 //! makes them ready to deliver. `stored` keeps the webhooks of a log.
 
+mod files;
 mod json;
 #[cfg(any(feature = "server", test))]
 mod outside;
@@ -20,6 +21,7 @@ use crate::{
     webhook::format::{FormatName, FormatOptions},
 };
 
+pub(in crate::webhook) use files::absolute_secret;
 pub(in crate::webhook) use json::shown_proxy;
 #[cfg(any(feature = "server", test))]
 pub(crate) use outside::OutsidePolicy;
@@ -121,7 +123,8 @@ settings! {
     /// ```
     ///
     /// A secret is the text itself, kept in the log's directory (0600); or `env:NAME` or
-    /// `file:/path`, which are read when delivering begins. Its `Debug` shows no secrets;
+    /// `file:/path`, which are read when delivering begins. A file is a regular one of 1 MiB at
+    /// most, and a relative path is that from the working directory of who sets it. Its `Debug` shows no secrets;
     /// serialized, it has them, because that is how it is kept. All but the name, the URL and the
     /// event types have defaults.
     required {

@@ -1,13 +1,13 @@
 //! A webhook made ready to deliver: its settings checked, its secrets read from where they
 //! are.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::Value;
 use url::Url;
 
-use super::{Batching, DeliveryOrder, Webhook, check_name};
+use super::{Batching, DeliveryOrder, Webhook, check_name, files};
 use crate::{
     error::{Error, Result},
     query::{Filter, RawEntry},
@@ -16,7 +16,7 @@ use crate::{
         http::{
             client::{ClientOptions, WebhookClient},
             egress::{Egress, Refused},
-            headers::CustomHeaders,
+            headers::{CustomHeaders, SetBy, settable},
             proxy::Proxy,
             sign::SigningSecret,
         },
@@ -32,6 +32,7 @@ impl Webhook {
     /// [`Error::Invalid`] names the setting that can't be used.
     pub(in crate::webhook) fn prepare(&self) -> Result<Prepared> {
         check_name(&self.name)?;
+        let headers = self.check_headers()?;
         let settings = self.settings();
         for setting in Self::SETTINGS {
             let value = settings.get(setting.name).unwrap_or(&Value::Null);
@@ -62,7 +63,7 @@ impl Webhook {
             format,
             signing: signing.collect::<Result<_>>()?,
             fixed,
-            client: self.client(&url, secrets)?,
+            client: self.client(&url, headers, secrets)?,
             url,
             schedule,
             order: self.order,
@@ -117,32 +118,53 @@ impl Webhook {
         Ok(format)
     }
 
+    /// The headers that were added, none of which is the one that has the key.
+    fn check_headers(&self) -> Result<CustomHeaders> {
+        let headers = CustomHeaders::parse(&self.headers)?;
+        let of_key = self.key_header()?;
+        let has_key = self.api_key.is_some() || self.api_key_header.is_some();
+        if has_key && headers.as_map().contains_key(&of_key) {
+            let problem = "this header has the API key; give it in one of the two";
+            return Err(Error::invalid(format!("headers.{of_key}"), problem));
+        }
+        Ok(headers)
+    }
+
+    /// The header that has the key, if there is a key.
+    fn key_header(&self) -> Result<HeaderName> {
+        let Some(name) = &self.api_key_header else {
+            return Ok(header::AUTHORIZATION);
+        };
+        settable(name, SetBy::Administrator).map_err(|problem| {
+            let problem = format!("{name:?}: {problem}");
+            Error::invalid("api_key_header", problem)
+        })
+    }
+
     /// Sets the header that has the key; gives what is secret of it.
     fn authorize(&self, headers: &mut HeaderMap) -> Result<Vec<String>> {
         let Some(key) = &self.api_key else {
             return Ok(Vec::new());
         };
         let key = secret("api_key", key)?;
-        let scheme = self.format.authorization_scheme();
-        let (header, text) = match &self.api_key_header {
-            None => (header::AUTHORIZATION, format!("{scheme} {key}")),
-            Some(name) => {
-                let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-                    let problem = format!("{name:?} is not the name of a header");
-                    Error::invalid("api_key_header", problem)
-                })?;
-                (header, key.clone())
-            }
+        let text = match &self.api_key_header {
+            None => format!("{} {key}", self.format.authorization_scheme()),
+            Some(_) => key.clone(),
         };
         let mut value = HeaderValue::from_str(&text)
             .map_err(|_| Error::invalid("api_key", "it has characters that a header can't have"))?;
         value.set_sensitive(true);
-        headers.insert(header, value);
+        headers.insert(self.key_header()?, value);
         Ok(vec![key])
     }
 
     /// What sends to the URL; these secrets are in no answer that is kept.
-    fn client(&self, url: &Url, secrets: Vec<String>) -> Result<WebhookClient> {
+    fn client(
+        &self,
+        url: &Url,
+        headers: CustomHeaders,
+        secrets: Vec<String>,
+    ) -> Result<WebhookClient> {
         let egress = match &self.egress[..] {
             [] => Egress::default(),
             grants => Egress::parse(grants)?,
@@ -151,10 +173,7 @@ impl Webhook {
             .check_url(url, self.allow_http)
             .map_err(Refused::into_error)?;
         let read = |setting, file: &Option<PathBuf>| {
-            let read = file.as_ref().map(|file| {
-                let problem = |e| format!("can't read {}: {e}", file.display());
-                fs::read(file).map_err(|e| Error::invalid(setting, problem(e)))
-            });
+            let read = file.as_ref().map(|file| files::read(setting, file));
             read.transpose()
         };
         let proxy = self.proxy.as_deref().map(read_proxy).transpose()?;
@@ -168,7 +187,7 @@ impl Webhook {
             timeout: timeout.unwrap_or(defaults.timeout),
             extra_ca: read("extra_ca", &self.extra_ca)?.into_iter().collect(),
             identity: read("identity", &self.identity)?,
-            headers: CustomHeaders::parse(&self.headers)?,
+            headers,
             secrets,
             ..defaults
         })
@@ -182,6 +201,8 @@ impl Webhook {
                 *new = None;
             }
         }
+        // Before the key is taken out, whose header could be one of the others.
+        self.check_headers()?;
         let mut new = self.clone();
         only_new(&mut new.api_key, &before.api_key);
         only_new(&mut new.proxy, &before.proxy);
@@ -212,9 +233,11 @@ fn secret(setting: &'static str, text: &str) -> Result<String> {
             )
         });
     }
-    if let Some(path) = text.strip_prefix("file:") {
-        let read = fs::read_to_string(path)
-            .map_err(|e| Error::invalid(setting, format!("can't read {path}: {e}")))?;
+    if let Some(path) = files::of_secret(text) {
+        let read = String::from_utf8(files::read(setting, path)?).map_err(|_| {
+            let problem = format!("what is in {} is no text", path.display());
+            Error::invalid(setting, problem)
+        })?;
         return Ok(read.trim_end().to_owned());
     }
     Ok(text.to_owned())

@@ -157,6 +157,7 @@ impl Setting {
     }
 
     /// Whether the value, or each of several, is a secret or says where the secret is.
+    #[cfg(any(feature = "server", test))]
     pub(super) fn can_be_reference(&self) -> bool {
         self.secret && !matches!(self.kind, SettingKind::Pairs)
     }

@@ -15,6 +15,7 @@ use crate::{
     webhook::{
         admin::report::{self, WebhookReport},
         queue::{self, Queue},
+        run::presence::{DispatcherReport, Presence},
         settings::{Prepared, Webhook},
     },
 };
@@ -51,11 +52,13 @@ pub(crate) struct Stored {
     pub(in crate::webhook) proxy_for_all: Option<String>,
 }
 
-/// Who declares a webhook: of one such, all that it no longer declares are removed.
+/// Who declares a webhook, and where: the two own it together, and all of theirs that are no longer
+/// declared there are removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::webhook) struct Declared {
+    /// The source of the log.
     pub(in crate::webhook) by: String,
-    /// For people.
+    /// The application, or the absolute path of a file.
     pub(in crate::webhook) place: String,
 }
 
@@ -171,6 +174,11 @@ pub(in crate::webhook) fn all(layout: &Layout) -> Result<Vec<Stored>> {
         })?;
     }
     Ok(all)
+}
+
+/// The process that delivers, if one does.
+pub(crate) fn dispatcher(layout: &Layout) -> Result<Option<DispatcherReport>> {
+    Ok(Presence::read(layout)?.dispatcher)
 }
 
 /// All webhooks, with how they are doing. The reader is one of this log.

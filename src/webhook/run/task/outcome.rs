@@ -11,7 +11,7 @@ use crate::{
     error::Result,
     query::RawEntry,
     webhook::{
-        queue::{attempts::Attempt, schedule::Verdict},
+        queue::{LastFailure, attempts::Attempt, schedule::Verdict},
         run::{
             acks::Taken,
             attempt::{self, AttemptOutcome},
@@ -73,6 +73,9 @@ impl DeliveryTask {
         self.saves.failed |= failed;
         self.saves.unsaved |= !failed;
         // What is wrong with one request says nothing of others.
+        let failure = told
+            .as_ref()
+            .map(|told| LastFailure::new(Timestamp::from_micros(now), told));
         let of_entries = matches!(status, Some(400 | 406 | 409 | 411 | 413 | 414 | 415 | 422));
         if let Some(told) = told {
             (
@@ -94,7 +97,7 @@ impl DeliveryTask {
             AttemptOutcome::GivenUp { reason, failed } => {
                 self.given_up(at, &reason);
                 if failed {
-                    self.queue.status.failed_attempts += 1;
+                    self.queue.status.failed(failure);
                     self.failing(now, None, false, of_entries);
                 }
             }
@@ -107,7 +110,7 @@ impl DeliveryTask {
                 verdict,
                 retry_after,
             } => {
-                self.queue.status.failed_attempts += 1;
+                self.queue.status.failed(failure);
                 let delivery = &mut self.queue.deliveries[at];
                 if !early {
                     delivery.attempts += 1;
@@ -185,6 +188,8 @@ impl DeliveryTask {
         let status = &mut self.queue.status;
         status.delivered += delivery.count as u64;
         status.failing_since = None;
+        status.failures_in_a_row = 0;
+        status.last_delivered = Some(Timestamp::from_micros(now));
         let was_parked = std::mem::take(&mut status.parked);
         if status.reported_failing.take().is_some() || was_parked {
             self.reporter.recovered();

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use tokio::sync::watch;
+
 use super::*;
 use crate::{
     query::RawEntry,
