@@ -4,7 +4,8 @@
 //! and the use of what was checked. Whoever follows them with the rights of that user gives nothing
 //! away; root would. Files that are created belong to the right user, too.
 //!
-//! What only reads a log goes on as root: an auditor exports to where only root may write.
+//! A command that only reads a log stays root, because an auditor exports to where only root may
+//! write.
 
 use std::{fs, io, os::unix::fs::MetadataExt as _, path::Path};
 
@@ -37,7 +38,7 @@ pub(super) fn act_as_owner(dir: &Path) -> Result<(), Failure> {
     })
 }
 
-/// The groups first: without the rights of root they can't be changed any more.
+/// The groups change first, because only root can change them.
 fn become_user(owner: Uid, group: Gid) -> nix::Result<()> {
     match User::from_uid(owner)? {
         Some(user) => {
