@@ -28,12 +28,12 @@ fn small_files(dir: &Path) -> AuditLogBuilder {
 
 /// A log of one stream: six sealed files or more, and a live one of 20 entries at the end.
 fn log() -> tempfile::TempDir {
-    // The last file is larger than it may be, so it is sealed before the log is closed where that
-    // takes long.
+    // The last 20 entries are more than a file may hold: a slow machine writes them in two batches
+    // and rotates between these, or seals their file before the log is closed.
     let mut logs = (0..100).map(|_| written());
     let dir = logs
-        .find(|dir| !crate::support::files(&dir.path().join("live")).is_empty())
-        .expect("a log is closed before its last file is sealed");
+        .find(|dir| lines_of_the_last_live_file(dir.path()) >= 20)
+        .expect("a log whose last 20 entries are in its live file");
     seal_but_last(dir.path());
     dir
 }
@@ -53,6 +53,12 @@ fn written() -> tempfile::TempDir {
     });
     log.close().unwrap();
     dir
+}
+
+fn lines_of_the_last_live_file(dir: &Path) -> usize {
+    crate::support::files(&dir.join("live"))
+        .pop()
+        .map_or(0, |live| fs::read_to_string(live).unwrap().lines().count())
 }
 
 /// Another process seals what the first left; the last file stays live, as it came.
