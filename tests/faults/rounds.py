@@ -144,6 +144,11 @@ class Round:
             self.found.append(("not recorded", f"{unrecorded} events, by a log that was open"))
         self.found += [("panic", text) for text in panics(self.notes)]
 
+    def check_pruned(self):
+        """The same for a log of which some is pruned: what is left is whole."""
+        self.found += oracle.false_alarms(self.log, self.programs.verify)
+        self.found += [("panic", text) for text in panics(self.notes)]
+
     def run(self, body):
         """Runs the kind's body; what was found is in `found`."""
         try:

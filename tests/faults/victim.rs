@@ -68,6 +68,17 @@ impl Settings {
             .map_or(default, |text| text.parse().expect("a number"))
     }
 
+    fn retention(&self) -> Retention {
+        let retention = match self.number("--retention-days", 90) {
+            0 => Retention::unlimited(),
+            days => Retention::days(days as u32),
+        };
+        match self.number("--retention-bytes", 0) {
+            0 => retention,
+            bytes => retention.max_bytes(bytes),
+        }
+    }
+
     fn millis(&self, name: &str, default: u64) -> Duration {
         Duration::from_millis(self.number(name, default))
     }
@@ -102,10 +113,7 @@ fn run(dir: &str, settings: &Settings) -> Result<(), tracing_audit::Error> {
         .sync_every(settings.millis("--sync-ms", 7))
         .journal_bytes(settings.number("--journal-bytes", 1 << 20) as usize)
         .max_record_bytes(settings.number("--record-bytes", 8192) as usize)
-        .retention(match settings.number("--retention-days", 90) {
-            0 => Retention::unlimited(),
-            days => Retention::days(days as u32),
-        })
+        .retention(settings.retention())
         .on_problem(|problem| say(format_args!("problem {problem}")))
         .open()?;
     tracing_subscriber::registry().with(log.layer()).init();

@@ -161,16 +161,18 @@ class Victim:
         self.end()
 
     def stacks(self):
-        """What the threads of its session wait for, as far as the kernel says so."""
+        """What the threads of its session wait for, as far as the kernel says so, and how much
+        CPU time each has had: one that spins has had much, one that starves has had little."""
         waits = []
         for task in Path("/proc").glob("[0-9]*/task/*"):
             try:
                 name, place = (task / "comm").read_text(), (task / "wchan").read_text()
-                session = (task / "stat").read_text().rpartition(")")[2].split()[3]
+                stat = (task / "stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue
-            if int(session) == self.process.pid:
-                waits.append(f"{name.strip()} in {place}")
+            if int(stat[3]) == self.process.pid:
+                seconds = (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+                waits.append(f"{name.strip()} ({stat[0]}, {seconds:.2f} s) in {place}")
         return ", ".join(waits)
 
     def end(self):
