@@ -11,6 +11,7 @@ use super::{
     lines::Lines,
     names::FileStem,
     numbers::Numbers,
+    removed,
     sealer::{Pending, Sealer, SealerPlace},
 };
 use crate::{
@@ -28,7 +29,7 @@ pub(crate) struct Written {
     /// The number of its first entry, and the one after its last.
     pub(super) first: Seq,
     pub(super) next: Seq,
-    /// The numbers between these that are recorded as lost.
+    /// The numbers between these that are recorded as lost or as removed.
     pub(super) lost: Numbers,
 }
 
@@ -84,7 +85,8 @@ impl Sealer {
         Ok((len > 0).then_some(is_sound))
     }
 
-    /// Records as lost what a file of ours had and has no longer.
+    /// Records as lost what a file of ours had and has no longer, unless its removal is recorded:
+    /// another process may have pruned a file that this one only thinks it could not seal.
     pub(super) fn record_missing(&self, pending: &mut Pending) -> Result<()> {
         let SealerPlace {
             fs,
@@ -97,7 +99,14 @@ impl Sealer {
             return Ok(());
         };
         let path = layout.live(&pending.stem);
-        let missing = written.missing(numbers_in(&**fs, layout, &pending.stem)?);
+        let present = numbers_in(&**fs, layout, &pending.stem)?;
+        if !written.missing(present.clone()).is_empty() {
+            let recorded = removed::all_recorded(&**fs, layout)?;
+            for (first, last) in recorded.numbers(&pending.stem.stream) {
+                written.lost.add(first, last);
+            }
+        }
+        let missing = written.missing(present);
         let source: Source = own.source().parse()?;
         for (first, last) in missing {
             let count = last - first + 1;

@@ -22,6 +22,8 @@ WEBHOOKS = {
 }
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 DAY = 86_400
+# Deliveries go on within so many seconds.
+PATIENCE = 45
 
 
 def deliveries(round):
@@ -171,12 +173,27 @@ class Hostile:
         self.rates = {"refused": 0, "unanswered": 0, "too_large": self.rates["too_large"]}
         self.tell_receiver()
         last = self.round.start(threads=0, webhook="yes")
-        end = time.monotonic() + 60
-        while any(self.missing().values()) and time.monotonic() < end:
-            if self.prunes and not any(self.excess(self.missing()).values()):
+        end, came = time.monotonic() + PATIENCE, 0
+        while time.monotonic() < end:
+            if self.has_come():
                 break
-            time.sleep(0.1)
+            # A busy machine takes long; what matters is that it goes on.
+            now = len(self.takes())
+            if now > came:
+                end, came = time.monotonic() + PATIENCE, now
+            time.sleep(0.2)
         last.stop()
+
+    def has_come(self):
+        """Whether all that can still come has come."""
+        missing = self.missing()
+        if not self.prunes or not any(missing.values()):
+            return not any(missing.values())
+        try:
+            return not any(self.excess(missing).values())
+        except FileNotFoundError:
+            # A file was sealed or pruned just now.
+            return False
 
     def takes(self):
         if not self.file.exists():

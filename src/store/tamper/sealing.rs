@@ -1,7 +1,10 @@
 //! What becomes of files that are finished: changed before they are sealed, left by others, or twins.
 
 use super::*;
-use crate::store::{samples, seal, sealer::Job};
+use crate::{
+    entry::json::members,
+    store::{samples, seal, sealer::Job},
+};
 
 /// A log with three durable events, whose file was finished and not sealed yet.
 pub(super) fn log_with_a_finished_file() -> (Log, PathBuf) {
@@ -116,6 +119,34 @@ fn a_finished_file_that_is_removed_before_it_is_sealed_is_recorded_as_lost() {
     assert!(log.close());
     log.take_over();
     assert_eq!(log.judge("it is gone").missing.len(), 3);
+}
+
+#[test]
+fn a_finished_file_that_another_process_pruned_is_not_recorded_as_lost() {
+    // This process failed to seal it, and tries again. Meanwhile the other found it sealed (the
+    // failure came after the rename), recorded its removal and removed it.
+    let (mut log, file) = log_with_a_finished_file();
+    let name = file.file_stem().unwrap().to_str().unwrap();
+    let row = members! { "file": name, "first_seq": 1, "last_seq": 3 };
+    let pruned = OwnEntry::new("audit.log.pruned", Severity::Info, "x").detail("files", [row]);
+    let entry = pruned.render(&"app".parse().unwrap());
+    log.parts().producer.push(&entry).unwrap();
+    for _ in 0..4 {
+        log.step();
+        log.pass(1_100);
+    }
+    log.disk.take_away(&file);
+    (0..4).for_each(|_| log.seal());
+    assert_eq!(log.problems(), [""; 0]);
+    assert_eq!(log.parts().sealer.queue.len(), 0);
+    log.settle();
+    assert!(log.close());
+    log.take_over();
+    assert!(
+        !log.judge_if(false, "")
+            .types
+            .contains(&"audit.log.lost".to_owned())
+    );
 }
 
 /// Where the line with this index, its end included, is.
