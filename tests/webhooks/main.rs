@@ -23,5 +23,6 @@ mod recover;
 mod refused_changes_are_recorded;
 mod stopping_takes_seconds;
 mod tell_how_far_behind;
+mod tell_of_each_other;
 mod texts_of_receivers_are_cut;
 mod what_cannot_be_served;
