@@ -25,4 +25,5 @@ mod stopping_takes_seconds;
 mod tell_how_far_behind;
 mod tell_of_each_other;
 mod texts_of_receivers_are_cut;
+mod urls_that_are_secrets;
 mod what_cannot_be_served;

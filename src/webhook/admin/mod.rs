@@ -126,7 +126,7 @@ impl<'a> Administrator<'a> {
             &webhook.name,
         );
         record
-            .detail("url", url_for_record(&webhook.url))
+            .detail("url", webhook.shown_url())
             .detail("event_types", webhook.event_types.clone())
     }
 
@@ -140,7 +140,7 @@ impl<'a> Administrator<'a> {
         );
         let mut record = record.detail("settings", differences.clone());
         for (setting, value) in [
-            ("url", Json::of(&url_for_record(&after.url))),
+            ("url", Json::of(&after.shown_url())),
             ("event_types", Json::of(&after.event_types)),
         ] {
             if differences.contains(&setting) {
@@ -343,13 +343,5 @@ impl<'a> Administrator<'a> {
             .test_webhook(name, record)
             .await?
             .ok_or_else(|| Refusal::NoSuch(name.to_owned()))
-    }
-}
-
-/// A URL's query can be a secret, and more people read the log than may see a webhook.
-fn url_for_record(url: &str) -> String {
-    match url.split_once('?') {
-        Some((path, _)) => format!("{path}?…"),
-        None => url.to_owned(),
     }
 }
