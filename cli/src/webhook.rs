@@ -31,6 +31,7 @@ pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, Failure> {
         | C::RetireSecrets(named)
         | C::Pause(named)
         | C::Resume(named)
+        | C::TakeOver(named)
         | C::Remove(named) => &named.dir,
     };
     let reader = AuditReader::open(&dir.dir)?;
@@ -83,6 +84,9 @@ pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, Failure> {
         })?,
         C::Resume(named) => act(&mut out, named, "resumed", |webhooks, name| {
             webhooks.resume(name)
+        })?,
+        C::TakeOver(named) => act(&mut out, named, "taken over", |webhooks, name| {
+            webhooks.take_over(name)
         })?,
         C::Remove(named) => act(&mut out, named, "removed", |webhooks, name| {
             webhooks.remove(name)

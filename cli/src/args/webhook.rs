@@ -51,6 +51,11 @@ pub(crate) enum WebhookCommand {
     Pause(NamedArgs),
     /// Resumes deliveries
     Resume(NamedArgs),
+    /// Takes over a webhook that an application or a file declares which is gone, so that it can be
+    /// changed and removed here
+    ///
+    /// What still declares the webhook takes it back at its next start.
+    TakeOver(NamedArgs),
     /// Removes a webhook; entries that wait for it are not sent
     Remove(NamedArgs),
 }

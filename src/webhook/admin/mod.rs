@@ -63,7 +63,11 @@ impl Refusal {
                 )
             }
             Self::Declared(name, place) => {
-                format!("the webhook {name:?} is declared in {place}: change it there")
+                format!(
+                    "the webhook {name:?} is declared in {place}: change it there; if nothing \
+                     declares it any longer, take it over first, with tracing-audit webhook \
+                     take-over or Webhooks::take_over"
+                )
             }
             Self::Error(error) => error.to_string(),
         }
@@ -240,6 +244,25 @@ impl<'a> Administrator<'a> {
             self.record(&self.removed(name))?;
             all.remove(at);
             Ok(replay::forget(self.layout(), name)?)
+        })
+    }
+
+    /// Makes a declared webhook one that is changed and removed here. Whoever declares it takes it
+    /// back.
+    pub(crate) fn take_over(&self, name: &str) -> Result<(), Refusal> {
+        self.with(name, false, |found| {
+            let Some(place) = found.declared_in() else {
+                return Ok(());
+            };
+            let record = self.about(
+                "audit.webhook.taken_over",
+                Severity::Warning,
+                "A declared webhook was taken over: it can be changed and removed here",
+                name,
+            );
+            self.record(&record.detail("declared_in", place))?;
+            found.declared = None;
+            Ok(())
         })
     }
 
