@@ -19,6 +19,7 @@ mod formats;
 mod hec;
 mod hostile;
 mod one_dispatcher;
+mod receivers;
 mod recover;
 mod refused_changes_are_recorded;
 mod stopping_takes_seconds;
