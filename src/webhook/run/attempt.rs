@@ -219,8 +219,9 @@ impl Job {
 /// given up or rejected is not recorded: if two webhooks got each other's reports and both failed,
 /// each report would make the next one, for ever.
 fn is_report(entries: &[RawEntry]) -> bool {
-    let mut entries = entries.iter();
-    entries.all(|entry| entry.event_type().starts_with("audit.delivery."))
+    let is_report = |entry: &RawEntry| entry.event_type().starts_with("audit.delivery.");
+    // Of a delivery whose entries are gone it isn't known, so that is recorded.
+    !entries.is_empty() && entries.iter().all(is_report)
 }
 
 /// Tries until it is written: nothing is sent again because a disk is full.
