@@ -8,10 +8,11 @@
 //! | [Failing closed](fail_closed/index.html) | How is an operation refused unless its event is on stable storage? |
 //! | [Shutting down](shutdown) | What survives which end of a process? |
 //! | [Testing](testing) | How does an application test what it records? |
+//! | [Webhooks](webhooks/index.html) | How does a receiver verify and read deliveries, and how does an operator look after webhooks? |
 //! | [Migrating](migrating) | How does a program move from `tracing-appender` to `audit!`? |
 //!
 //! The chapters on context and on failing closed use axum, so they are there with the features
-//! `server` and `tower`.
+//! `server` and `tower`. The one on webhooks comes with the feature `webhook`.
 
 /// The places of a log in a program.
 #[doc = include_str!("../docs/set_up.md")]
@@ -38,6 +39,11 @@ pub mod shutdown {}
 /// How an application tests what it records.
 #[doc = include_str!("../docs/testing.md")]
 pub mod testing {}
+
+/// For who receives deliveries, and who looks after webhooks.
+#[cfg(feature = "webhook")]
+#[doc = include_str!("../docs/webhooks.md")]
+pub mod webhooks {}
 
 /// From `tracing` and `tracing-appender` to `audit!`.
 #[doc = include_str!("../docs/migrating.md")]

@@ -17,7 +17,7 @@ pub(super) use read::{
 };
 pub(super) use serve::{DemoArgs, ServeArgs, TokenArgs, TokenCommand};
 pub(super) use webhook::{
-    AddArgs, Flag, NamedArgs, ReplayArgs, SetArgs, WebhookArgs, WebhookCommand,
+    AddArgs, Flag, Given, NamedArgs, ReplayArgs, SetArgs, WebhookArgs, WebhookCommand,
 };
 
 const AFTER: &str = "\

@@ -31,6 +31,7 @@ pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, Failure> {
         | C::RetireSecrets(named)
         | C::Pause(named)
         | C::Resume(named)
+        | C::TakeOver(named)
         | C::Remove(named) => &named.dir,
     };
     let reader = AuditReader::open(&dir.dir)?;
@@ -84,6 +85,9 @@ pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, Failure> {
         C::Resume(named) => act(&mut out, named, "resumed", |webhooks, name| {
             webhooks.resume(name)
         })?,
+        C::TakeOver(named) => act(&mut out, named, "taken over", |webhooks, name| {
+            webhooks.take_over(name)
+        })?,
         C::Remove(named) => act(&mut out, named, "removed", |webhooks, name| {
             webhooks.remove(name)
         })?,
@@ -93,7 +97,8 @@ pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, Failure> {
 
 fn add(out: &mut impl io::Write, add: &AddArgs) -> Result<(), Failure> {
     let settings = settings::of_flags(&add.settings.0)?;
-    let webhook = Webhook::from_settings(&settings).map_err(settings::of_flag)?;
+    let of_flag = |error| settings::of_flag(&add.settings.0, error);
+    let webhook = Webhook::from_settings(&settings).map_err(of_flag)?;
     let name = webhook.name().to_owned();
     let mut made = None;
     let webhook = if add.unsigned || settings.contains_key("signing_secrets") {
@@ -103,7 +108,7 @@ fn add(out: &mut impl io::Write, add: &AddArgs) -> Result<(), Failure> {
         webhook.signing_secret(secret.reveal())
     };
     maintain::with_log(&add.dir.dir, |log| {
-        log.webhooks().add(webhook).map_err(settings::of_flag)
+        log.webhooks().add(webhook).map_err(of_flag)
     })?;
     match made {
         Some(secret) => show_secret(out, &name, &secret)?,
@@ -140,9 +145,19 @@ fn show_secret(
 
 fn change(out: &mut impl io::Write, set: &SetArgs) -> Result<(), Failure> {
     let patch = settings::of_set(set)?;
-    act(out, &set.named, "changed", |webhooks, name| {
-        webhooks.patch(name, &patch)
-    })
+    let named = &set.named;
+    maintain::with_log(&named.dir.dir, |log| {
+        let changed = log.webhooks().patch(&named.name, &patch);
+        match changed.map_err(|error| settings::of_flag(&set.settings.0, error))? {
+            true => Ok(()),
+            false => Err(no_such(&named.name)),
+        }
+    })?;
+    Ok(writeln!(
+        out,
+        "the webhook {} is changed",
+        escaped(&named.name)
+    )?)
 }
 
 fn replay(out: &mut impl io::Write, args: &ReplayArgs) -> Result<(), Failure> {
@@ -207,7 +222,7 @@ fn of_webhook<T>(
 ) -> Result<T, Failure> {
     maintain::with_log(&named.dir.dir, |log| {
         act(&log.webhooks(), &named.name)
-            .map_err(settings::of_flag)?
+            .map_err(|error| settings::of_flag(&[], error))?
             .ok_or_else(|| no_such(&named.name))
     })
 }

@@ -51,6 +51,11 @@ pub(crate) enum WebhookCommand {
     Pause(NamedArgs),
     /// Resumes deliveries
     Resume(NamedArgs),
+    /// Takes over a webhook that an application or a file declares which is gone, so that it can be
+    /// changed and removed here
+    ///
+    /// What still declares the webhook takes it back at its next start.
+    TakeOver(NamedArgs),
     /// Removes a webhook; entries that wait for it are not sent
     Remove(NamedArgs),
 }
@@ -87,14 +92,22 @@ pub(crate) struct ShownArgs {
 /// made and printed, only this once: give it to the receiver.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-A secret is given as text, or as env:NAME or file:/path, which is read when delivery begins.")]
+A secret on the command line can be seen by other users of this machine, and stays in the shell's
+history. Better ways, here for the API key:
+  --api-key-file FILE     read from FILE now; from standard input if FILE is -
+  --api-key file:/path    read when delivery begins, by the process that delivers
+  --api-key env:NAME      the same, from an environment variable of that process
+
+Examples:
+  tracing-audit webhook add --name siem --url https://siem.example.com/hooks --event-type 'auth.*' --api-key-file siem.key
+  pass show ops-chat | tracing-audit webhook add --name chat --url-file - --event-type 'audit.delivery.*'")]
 pub(crate) struct AddArgs {
     #[command(flatten)]
     pub(crate) dir: DirArgs,
     #[command(flatten)]
     pub(crate) settings: SettingArgs<true>,
     /// Don't sign requests
-    #[arg(long, conflicts_with = "signing-secret")]
+    #[arg(long, conflicts_with_all = ["signing-secret", "signing-secret-file"])]
     pub(crate) unsigned: bool,
 }
 
@@ -113,11 +126,19 @@ pub(crate) struct SetArgs {
     pub(crate) settings: SettingArgs<false>,
 }
 
-/// The settings that are given as flags, with the texts of their values. There is a flag for each
-/// setting of a webhook; `NEW` says that the webhook is to be added, so those that it must have are
-/// required, and its name is one of them.
+/// The settings that are given as flags. There is a flag for each setting of a webhook; `NEW` says
+/// that the webhook is to be added, so those that it must have are required, and its name is one of
+/// them.
 #[derive(Clone, Debug)]
-pub(crate) struct SettingArgs<const NEW: bool>(pub(crate) Vec<(Flag, Vec<String>)>);
+pub(crate) struct SettingArgs<const NEW: bool>(pub(crate) Vec<Given>);
+
+/// A flag, with the texts of its values and the files that its values are in.
+#[derive(Clone, Debug)]
+pub(crate) struct Given {
+    pub(crate) flag: Flag,
+    pub(crate) texts: Vec<String>,
+    pub(crate) files: Vec<String>,
+}
 
 /// A flag that sets a setting of a webhook, or a part of one.
 #[derive(Clone, Debug)]
@@ -148,8 +169,47 @@ impl Flag {
         })
     }
 
-    fn arg(&self, new: bool) -> Arg {
-        let is_several = matches!(self.of.kind, SettingKind::List | SettingKind::Pairs);
+    /// The flag that reads the same from a file, so that no secret has to be on a command line.
+    pub(crate) fn of_file(&self) -> String {
+        format!("{}-file", self.name)
+    }
+
+    fn is_several(&self) -> bool {
+        matches!(self.of.kind, SettingKind::List | SettingKind::Pairs)
+    }
+
+    fn args(&self, new: bool) -> Vec<Arg> {
+        let arg = self.arg();
+        let is_required = new && self.of.is_required();
+        if !self.of.is_secret() {
+            return vec![arg.required(is_required)];
+        }
+        let file = self.of_file();
+        let arg = match is_required {
+            true => arg.required_unless_present(&file),
+            false => arg,
+        };
+        let value_name = match self.of.kind {
+            SettingKind::Pairs => "NAME=FILE",
+            _ => "FILE",
+        };
+        let help = format!(
+            "The same as --{}, read from this file; - is standard input",
+            self.name
+        );
+        let read = Arg::new(file.clone())
+            .long(file)
+            .help(help)
+            .value_name(value_name);
+        let read = match self.is_several() {
+            true => read.action(ArgAction::Append),
+            false => read.conflicts_with(&self.name),
+        };
+        vec![arg, read]
+    }
+
+    fn arg(&self) -> Arg {
+        let is_several = self.is_several();
         let mut help = self.of.help.to_owned();
         if is_several {
             help.push_str("; repeatable");
@@ -166,9 +226,16 @@ impl Flag {
             _ if is_several => arg.action(ArgAction::Append),
             _ => arg,
         };
-        several
-            .value_name(self.of.value_name)
-            .required(new && self.of.is_required())
+        several.value_name(self.of.value_name)
+    }
+
+    /// The files that its values are in.
+    fn files(&self, matches: &ArgMatches) -> Vec<String> {
+        if !self.of.is_secret() {
+            return Vec::new();
+        }
+        let given = matches.get_many(&self.of_file());
+        given.into_iter().flatten().cloned().collect()
     }
 
     /// The texts that were given for it.
@@ -194,7 +261,7 @@ impl<const NEW: bool> SettingArgs<NEW> {
 
 impl<const NEW: bool> Args for SettingArgs<NEW> {
     fn augment_args(command: Command) -> Command {
-        command.args(Self::flags().map(|flag| flag.arg(NEW)))
+        command.args(Self::flags().flat_map(|flag| flag.args(NEW)))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -204,11 +271,12 @@ impl<const NEW: bool> Args for SettingArgs<NEW> {
 
 impl<const NEW: bool> FromArgMatches for SettingArgs<NEW> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let given = Self::flags().map(|flag| {
-            let texts = flag.texts(matches);
-            (flag, texts)
+        let given = Self::flags().map(|flag| Given {
+            texts: flag.texts(matches),
+            files: flag.files(matches),
+            flag,
         });
-        let given = given.filter(|(_, texts)| !texts.is_empty());
+        let given = given.filter(|given| !(given.texts.is_empty() && given.files.is_empty()));
         Ok(Self(given.collect()))
     }
 

@@ -1,10 +1,15 @@
 //! From flags to settings, and from what is wrong with a setting back to its flag.
 
+use std::{
+    fs::File,
+    io::{self, Read},
+};
+
 use serde_json::{Map, Value};
 use tracing_audit::{Error, webhook::SettingKind};
 
 use crate::{
-    args::{Flag, SetArgs},
+    args::{Flag, Given, SetArgs},
     failure::Failure,
 };
 
@@ -32,10 +37,16 @@ pub(super) fn of_set(set: &SetArgs) -> Result<Map<String, Value>, Failure> {
 }
 
 /// The settings that the flags give, as the HTTP API and a configuration file have them.
-pub(super) fn of_flags(given: &[(Flag, Vec<String>)]) -> Result<Map<String, Value>, Failure> {
+pub(super) fn of_flags(given: &[Given]) -> Result<Map<String, Value>, Failure> {
     let mut settings = Map::new();
-    for (flag, texts) in given {
-        let value = value(flag, texts)?;
+    let mut files = Files::default();
+    for one in given {
+        let flag = &one.flag;
+        let mut texts = one.texts.clone();
+        for file in &one.files {
+            texts.push(files.read(flag, file)?);
+        }
+        let value = value(flag, &texts)?;
         match flag.part {
             None => drop(settings.insert(flag.setting.to_owned(), value)),
             Some(part) => {
@@ -45,6 +56,60 @@ pub(super) fn of_flags(given: &[(Flag, Vec<String>)]) -> Result<Map<String, Valu
         }
     }
     Ok(settings)
+}
+
+/// No file of a secret is longer.
+const MOST: u64 = 1024 * 1024;
+
+/// Reads the files that flags name, and standard input once.
+#[derive(Default)]
+struct Files {
+    /// The flag for which standard input was read.
+    stdin: Option<String>,
+}
+
+impl Files {
+    /// A value of this flag, from this file; for a pair, its name is before the file's.
+    fn read(&mut self, flag: &Flag, file: &str) -> Result<String, Failure> {
+        let named = flag.of_file();
+        if !matches!(flag.of.kind, SettingKind::Pairs) {
+            return self.text(&named, file);
+        }
+        let Some((name, file)) = file.split_once('=') else {
+            return Err(Failure::Usage(format!("--{named}: write it NAME=FILE")));
+        };
+        Ok(format!("{name}={}", self.text(&named, file)?))
+    }
+
+    /// What is in the file, without the white space at its end.
+    fn text(&mut self, flag: &str, file: &str) -> Result<String, Failure> {
+        let wrong = |problem: String| Failure::Usage(format!("--{flag}: {problem}"));
+        let unread = |error: io::Error| wrong(format!("can't read {file}: {error}"));
+        let text = if file == "-" {
+            if let Some(other) = self.stdin.replace(flag.to_owned()) {
+                let problem = format!(
+                    "standard input was read for --{other} already; give one of the two as a file"
+                );
+                return Err(wrong(problem));
+            }
+            limited(io::stdin().lock()).map_err(unread)?
+        } else {
+            limited(File::open(file).map_err(unread)?).map_err(unread)?
+        };
+        match text.trim_end() {
+            "" => Err(wrong(format!("there is nothing in {file}"))),
+            text => Ok(text.to_owned()),
+        }
+    }
+}
+
+fn limited(source: impl Read) -> io::Result<String> {
+    let mut text = String::new();
+    source.take(MOST + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MOST {
+        return Err(io::Error::other("it is longer than 1 MiB"));
+    }
+    Ok(text)
 }
 
 fn value(flag: &Flag, texts: &[String]) -> Result<Value, Failure> {
@@ -81,8 +146,9 @@ fn pairs(flag: &str, texts: &[String]) -> Result<Value, Failure> {
     Ok(pairs.into())
 }
 
-/// An error about a setting, as one about its flag.
-pub(super) fn of_flag(error: Error) -> Failure {
+/// An error about a setting, as one about its flag: the one that was given, if it was one of a
+/// file.
+pub(super) fn of_flag(given: &[Given], error: Error) -> Failure {
     let Error::Invalid { parameter, problem } = error else {
         return error.into();
     };
@@ -94,10 +160,21 @@ pub(super) fn of_flag(error: Error) -> Failure {
     let begins = || {
         let (setting, rest) = parameter.split_once('.')?;
         let flag = Flag::all().find(|flag| flag.part.is_none() && flag.setting == setting)?;
-        Some(format!("--{} {rest}", flag.name))
+        Some(format!("{} {rest}", as_given(given, &flag)))
     };
-    match whole.map(|flag| format!("--{}", flag.name)).or_else(begins) {
+    match whole.map(|flag| as_given(given, &flag)).or_else(begins) {
         Some(flag) => Failure::Usage(format!("{flag}: {problem}")),
         None => Failure::of_flag(Error::Invalid { parameter, problem }),
+    }
+}
+
+/// The flag as it stands on the command line.
+fn as_given(given: &[Given], flag: &Flag) -> String {
+    let from_file = given
+        .iter()
+        .any(|one| one.flag.name == flag.name && one.texts.is_empty());
+    match from_file {
+        true => format!("--{}", flag.of_file()),
+        false => format!("--{}", flag.name),
     }
 }

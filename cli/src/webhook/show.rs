@@ -90,7 +90,7 @@ fn row(report: &WebhookReport) -> [String; 10] {
             .behind_seconds()
             .map_or_else(|| "unknown".to_owned(), span),
         letters.unwrap_or_else(|| "unknown".to_owned()),
-        one.url().to_owned(),
+        one.shown_url(),
     ]
 }
 

@@ -14,4 +14,5 @@ mod user;
 
 mod another_user_runs_commands;
 mod commands;
+mod webhook_secrets;
 mod webhooks;

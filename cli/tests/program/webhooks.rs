@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tracing_audit::{AuditLog, audit, webhook::Webhook};
 use tracing_subscriber::prelude::*;
 
-fn new_log() -> tempfile::TempDir {
+pub(crate) fn new_log() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     record(dir.path(), 0);
     dir
@@ -30,17 +30,17 @@ fn record(dir: &Path, events: u64) {
     log.close().unwrap();
 }
 
-fn webhook(dir: &Path, args: &[&str]) -> Output {
+pub(crate) fn webhook(dir: &Path, args: &[&str]) -> Output {
     run(dir, &[&["webhook"], args].concat())
 }
 
-fn show(dir: &Path, name: &str) -> Value {
+pub(crate) fn show(dir: &Path, name: &str) -> Value {
     let shown = webhook(dir, &["show", name]);
     assert_eq!(code(&shown), 0, "{}", err(&shown));
     json_lines(&shown).remove(0)
 }
 
-fn types(dir: &Path) -> Vec<String> {
+pub(crate) fn types(dir: &Path) -> Vec<String> {
     let all = json_lines(&run(
         dir,
         &["query", "--event-type", "audit.webhook.*", "--order", "asc"],
@@ -242,6 +242,7 @@ fn webhooks_are_added_changed_listed_and_removed() {
         "retire-secrets",
         "pause",
         "resume",
+        "take-over",
         "remove",
     ] {
         let more: &[&str] = match command {

@@ -184,6 +184,32 @@ impl Webhooks<'_> {
         )
     }
 
+    /// Takes over a webhook that is declared by an application or a file that is gone, so that it
+    /// can be changed and removed like one that was [added](Self::add). It keeps its settings and
+    /// its cursor. What still declares it takes it back with its next
+    /// [`declare`](Self::declare). It is recorded (`audit.webhook.taken_over`). A webhook that
+    /// isn't declared stays as it is.
+    ///
+    /// ```
+    /// use tracing_audit::webhook::Webhook;
+    ///
+    /// # let log = tracing_audit::AuditLog::for_tests();
+    /// let siem = Webhook::new("siem", "https://siem.example.com/hooks", ["auth.*"]);
+    /// log.webhooks().declare(vec![siem])?;
+    /// assert!(log.webhooks().remove("siem").is_err());
+    ///
+    /// log.webhooks().take_over("siem")?;
+    /// log.webhooks().remove("siem")?;
+    /// # Ok::<(), tracing_audit::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the webhooks can't be written.
+    pub fn take_over(&self, name: &str) -> Result<bool> {
+        is_there(self.administrator().take_over(name))
+    }
+
     /// Names the HTTP proxy through which all webhooks are reached that name
     /// [none of their own](Webhook::proxy), or takes it back. It is kept in the log's directory, so
     /// it holds for each process that delivers or tests, and until it is changed here. It is

@@ -63,7 +63,11 @@ impl Refusal {
                 )
             }
             Self::Declared(name, place) => {
-                format!("the webhook {name:?} is declared in {place}: change it there")
+                format!(
+                    "the webhook {name:?} is declared in {place}: change it there; if nothing \
+                     declares it any longer, take it over first, with tracing-audit webhook \
+                     take-over or Webhooks::take_over"
+                )
             }
             Self::Error(error) => error.to_string(),
         }
@@ -126,7 +130,7 @@ impl<'a> Administrator<'a> {
             &webhook.name,
         );
         record
-            .detail("url", url_for_record(&webhook.url))
+            .detail("url", webhook.shown_url())
             .detail("event_types", webhook.event_types.clone())
     }
 
@@ -140,7 +144,7 @@ impl<'a> Administrator<'a> {
         );
         let mut record = record.detail("settings", differences.clone());
         for (setting, value) in [
-            ("url", Json::of(&url_for_record(&after.url))),
+            ("url", Json::of(&after.shown_url())),
             ("event_types", Json::of(&after.event_types)),
         ] {
             if differences.contains(&setting) {
@@ -240,6 +244,25 @@ impl<'a> Administrator<'a> {
             self.record(&self.removed(name))?;
             all.remove(at);
             Ok(replay::forget(self.layout(), name)?)
+        })
+    }
+
+    /// Makes a declared webhook one that is changed and removed here. Whoever declares it takes it
+    /// back.
+    pub(crate) fn take_over(&self, name: &str) -> Result<(), Refusal> {
+        self.with(name, false, |found| {
+            let Some(place) = found.declared_in() else {
+                return Ok(());
+            };
+            let record = self.about(
+                "audit.webhook.taken_over",
+                Severity::Warning,
+                "A declared webhook was taken over: it can be changed and removed here",
+                name,
+            );
+            self.record(&record.detail("declared_in", place))?;
+            found.declared = None;
+            Ok(())
         })
     }
 
@@ -343,13 +366,5 @@ impl<'a> Administrator<'a> {
             .test_webhook(name, record)
             .await?
             .ok_or_else(|| Refusal::NoSuch(name.to_owned()))
-    }
-}
-
-/// A URL's query can be a secret, and more people read the log than may see a webhook.
-fn url_for_record(url: &str) -> String {
-    match url.split_once('?') {
-        Some((path, _)) => format!("{path}?…"),
-        None => url.to_owned(),
     }
 }

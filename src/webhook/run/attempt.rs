@@ -41,12 +41,16 @@ pub(in crate::webhook) enum AttemptOutcome {
     Rejected {
         count: u64,
         message: String,
+        /// Its entries only report on deliveries.
+        is_report: bool,
     },
     /// It is a dead letter now.
     GivenUp {
         reason: String,
         /// The schedule is at its end: the webhook fails, and not this alone.
         failed: bool,
+        /// Its entries only report on deliveries.
+        is_report: bool,
     },
     /// Its halves are to be sent: these are its entries.
     Split(Vec<RawEntry>),
@@ -122,8 +126,12 @@ impl Job {
             Verdict::Unencodable { .. } if entries.len() > 1 => AttemptOutcome::Split(entries),
             Verdict::Split => AttemptOutcome::Split(entries),
             Verdict::Rejected { count, message } => {
-                self.noted(AttemptOutcome::Rejected { count, message })
-                    .await
+                let rejected = AttemptOutcome::Rejected {
+                    count,
+                    message,
+                    is_report: is_report(&entries),
+                };
+                self.noted(rejected).await
             }
             Verdict::Delivered => self.noted(AttemptOutcome::Delivered).await,
             Verdict::Taken { ack } => AttemptOutcome::Taken { ack },
@@ -135,12 +143,17 @@ impl Job {
             Verdict::DeadLetter { reason } | Verdict::Unencodable { reason } => {
                 self.bury(self.number, reason, &entries, false).await
             }
-            verdict @ (Verdict::Retry { .. } | Verdict::Gone | Verdict::Exhausted) => {
-                AttemptOutcome::Failed {
-                    verdict,
-                    retry_after: sent.retry_after,
-                }
-            }
+            Verdict::Retry { after, alert } => AttemptOutcome::Failed {
+                verdict: Verdict::Retry {
+                    after,
+                    alert: alert && !is_report(&entries),
+                },
+                retry_after: sent.retry_after,
+            },
+            verdict @ (Verdict::Gone | Verdict::Exhausted) => AttemptOutcome::Failed {
+                verdict,
+                retry_after: sent.retry_after,
+            },
         }
     }
 
@@ -190,12 +203,25 @@ impl Job {
             })
             .await;
         }
-        AttemptOutcome::GivenUp { reason, failed }
+        AttemptOutcome::GivenUp {
+            reason,
+            failed,
+            is_report: is_report(entries),
+        }
     }
 
     async fn noted(self, success: AttemptOutcome) -> AttemptOutcome {
         noted(self.layout, &self.webhook.key, &self.id, self.dead, success).await
     }
+}
+
+/// Whether these entries only report on deliveries, `audit.delivery.*`. That such a delivery is
+/// given up or rejected is not recorded: if two webhooks got each other's reports and both failed,
+/// each report would make the next one, for ever.
+fn is_report(entries: &[RawEntry]) -> bool {
+    let is_report = |entry: &RawEntry| entry.event_type().starts_with("audit.delivery.");
+    // Of a delivery whose entries are gone it isn't known, so that is recorded.
+    !entries.is_empty() && entries.iter().all(is_report)
 }
 
 /// Tries until it is written: nothing is sent again because a disk is full.

@@ -6,7 +6,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Setting, SettingKind, Webhook, check_name, setting::is_reference};
+use super::{
+    Setting, SettingKind, Webhook, check_name, setting::is_reference, shown_url::shown_url,
+};
 use crate::{
     entry::json::{Json, Members, members},
     error::{Error, Result},
@@ -72,7 +74,7 @@ impl Webhook {
     }
 
     /// The settings as they may be seen. Instead of a secret there is where it is read from, or
-    /// that there is one.
+    /// that there is one; the URL is shortened.
     pub(crate) fn shown(&self) -> Members {
         let Json::Object(all) = Json::of(self) else {
             return Members::default();
@@ -81,6 +83,11 @@ impl Webhook {
             .map(|(name, value)| {
                 let shown = match (Self::setting(&name), value) {
                     (Some(setting), value) if setting.secret => hidden(setting, value),
+                    (Some(setting), Json::Text(url))
+                        if matches!(setting.kind, SettingKind::Url) =>
+                    {
+                        Json::Text(shown_url(&url))
+                    }
                     (_, value) => value,
                 };
                 (name, shown)

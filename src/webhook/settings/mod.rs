@@ -9,6 +9,7 @@ mod json;
 mod outside;
 mod prepare;
 mod setting;
+mod shown_url;
 pub(in crate::webhook) mod stored;
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
@@ -131,7 +132,7 @@ settings! {
         /// The webhook's name: letters, digits, '_' and '-'
         name: String = Setting::text("NAME");
         /// The URL to send to
-        url: String = Setting::text("URL");
+        url: String = Setting::new(SettingKind::Url, "URL");
         /// An event type to send; auth.* is all below auth, * is all
         event_types: Vec<String> = Setting::list("TYPE").flagged("event-type");
     }
@@ -412,7 +413,7 @@ impl Webhook {
         &self.name
     }
 
-    /// Where it sends to.
+    /// The whole URL, which can be a secret: see [`shown_url`](Self::shown_url).
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -427,13 +428,7 @@ impl fmt::Debug for Webhook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Webhook")
             .field("name", &self.name)
-            // Its path can be a secret.
-            .field(
-                "host",
-                &url::Url::parse(&self.url)
-                    .ok()
-                    .and_then(|url| url.host_str().map(str::to_owned)),
-            )
+            .field("url", &self.shown_url())
             .field("event_types", &self.event_types)
             .finish_non_exhaustive()
     }

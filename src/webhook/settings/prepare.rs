@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::Value;
 use url::Url;
 
-use super::{Batching, DeliveryOrder, Webhook, check_name, files};
+use super::{Batching, DeliveryOrder, Webhook, check_name, files, shown_url};
 use crate::{
     error::{Error, Result},
     query::{Filter, RawEntry},
@@ -39,7 +39,7 @@ impl Webhook {
             setting.check_bounds(setting.name, value)?;
         }
         let url = Url::parse(&self.url)
-            .map_err(|e| Error::invalid("url", format!("{:?} isn't a URL: {e}", self.url)))?;
+            .map_err(|e| Error::invalid("url", format!("it isn't a URL: {e}")))?;
         let (filter, excluded) = self.filters()?;
         let format = self.build_format()?;
         let signing = self.signing_secrets.iter().map(|text| {
@@ -51,7 +51,8 @@ impl Webhook {
             None => Schedule::default(),
         };
         let mut fixed = HeaderMap::new();
-        let secrets = self.authorize(&mut fixed)?;
+        let mut secrets = self.authorize(&mut fixed)?;
+        secrets.extend(shown_url::secrets(&url));
         Ok(Prepared {
             name: self.name.clone(),
             // Those of what is kept; see `stored`.

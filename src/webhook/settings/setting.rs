@@ -7,6 +7,7 @@
 
 use serde_json::Value;
 
+use super::shown_url::is_shortened;
 use crate::error::{Error, Result};
 
 /// A setting of a webhook, as it is declared; see [`Webhook::SETTINGS`](super::Webhook::SETTINGS).
@@ -53,6 +54,8 @@ pub enum SettingKind {
     Pairs,
     /// The path of a file.
     File,
+    /// The URL of a receiver, whose path can be a secret.
+    Url,
     /// The URL of a proxy.
     Proxy,
     /// An object of these settings.
@@ -156,6 +159,11 @@ impl Setting {
         self.required
     }
 
+    /// Whether its value is a secret, or can be one, as the path of a URL can.
+    pub fn is_secret(&self) -> bool {
+        self.secret || matches!(self.kind, SettingKind::Url)
+    }
+
     /// Whether the value, or each of several, is a secret or says where the secret is.
     #[cfg(any(feature = "server", test))]
     pub(super) fn can_be_reference(&self) -> bool {
@@ -185,6 +193,11 @@ impl Setting {
     pub(super) fn check_secret(&self, value: &Value) -> Result<()> {
         let name = self.name;
         match (&self.kind, value) {
+            (SettingKind::Url, Value::String(url)) if is_shortened(url) => Err(Error::invalid(
+                name,
+                "this is the URL as it is shown, shortened: send the whole URL, or leave it out \
+                 to keep it",
+            )),
             _ if !self.secret => Ok(()),
             (_, Value::Null) => Ok(()),
             (SettingKind::List, Value::Array(secrets)) => {

@@ -90,12 +90,22 @@ impl DeliveryTask {
                 (delivery.in_flight, delivery.taken) = (true, true);
                 self.acks.add(key, early, ack);
             }
-            AttemptOutcome::Rejected { count, message } => {
+            AttemptOutcome::Rejected {
+                count,
+                message,
+                is_report,
+            } => {
                 self.delivered(at, now);
-                self.reporter.rejected(count, message);
+                if !is_report {
+                    self.reporter.rejected(count, message);
+                }
             }
-            AttemptOutcome::GivenUp { reason, failed } => {
-                self.given_up(at, &reason);
+            AttemptOutcome::GivenUp {
+                reason,
+                failed,
+                is_report,
+            } => {
+                self.given_up(at, &reason, is_report);
                 if failed {
                     self.queue.status.failed(failure);
                     self.failing(now, None, false, of_entries);
@@ -235,13 +245,16 @@ impl DeliveryTask {
         }
     }
 
-    /// Notes that a delivery was given up.
-    fn given_up(&mut self, at: usize, reason: &str) {
+    /// Notes that a delivery was given up, and has it recorded unless the delivery is itself a
+    /// report on another one.
+    fn given_up(&mut self, at: usize, reason: &str, is_report: bool) {
         let Some(delivery) = self.queue.deliveries.remove(at) else {
             return;
         };
         self.queue.status.dead_lettered += delivery.count as u64;
-        self.reporter.dead(delivery.id, delivery.count, reason);
+        if !is_report {
+            self.reporter.dead(delivery.id, delivery.count, reason);
+        }
     }
 
     fn split(&mut self, at: usize, entries: Vec<RawEntry>, now: i64) {

@@ -106,6 +106,7 @@ async fn what_is_gone_is_given_up_and_its_dead_letter_says_so() {
             AttemptOutcome::GivenUp {
                 reason,
                 failed: false,
+                is_report: false,
             } => told.push(reason),
             other => panic!("{other:?}"),
         }
