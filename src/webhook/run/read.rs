@@ -24,17 +24,20 @@ use crate::{
             dead_letter::{self, At},
             replay::{self, What},
         },
-        run::{blocking::panicked, pulse::Pulse},
+        run::{
+            blocking::panicked,
+            pulse::{Noticed, Pulse},
+        },
         settings::{Batching, Prepared},
     },
 };
 
-/// A log that does not seem to grow is read so often all the same; so is what is asked to be
-/// replayed.
-const READ_QUIET_EVERY: Duration = Duration::from_secs(1);
-/// While what was read waits for more to come with it.
-const WAITING_READ_EVERY: Duration = Duration::from_millis(10);
+/// A log that does not seem to grow is read so often all the same.
+const READ_QUIET_EVERY: Duration = Duration::from_secs(60);
+/// So is one in which a stream could not be read, and one of which nobody says whether it grows.
+const READ_AGAIN_EVERY: Duration = Duration::from_secs(1);
 const REPLAY_AGAIN: Duration = Duration::from_secs(5);
+/// While replays may have been asked for that nobody tells of.
 const LOOK_FOR_REPLAYS_EVERY: Duration = Duration::from_secs(1);
 /// About so many deliveries, and entries in them, are made ahead at most; the rest waits in the log.
 pub(in crate::webhook) const MOST_DELIVERIES: usize = 1000;
@@ -61,9 +64,14 @@ pub(in crate::webhook) struct BatchReader {
     pulse: Pulse,
     /// There is more to read than was read.
     behind: bool,
-    /// What was read waits for more to come with it.
-    waiting: bool,
-    looked_for_replays: Option<Instant>,
+    /// A stream could not be read.
+    hindered: bool,
+    /// Until when what was read waits for more to come with it.
+    waits_until: Option<Instant>,
+    /// Up to what the log was read, and it was looked for replays.
+    done: Noticed,
+    /// When it is looked for replays though nothing was noticed.
+    look_for_replays_at: Option<Instant>,
     replays_turn: bool,
     /// A replay that can't be read is not tried before.
     no_replay_before: Instant,
@@ -74,6 +82,8 @@ pub(in crate::webhook) struct ReadBatch {
     pub(in crate::webhook) deliveries: Vec<Delivery>,
     pub(in crate::webhook) source: Source,
     behind: bool,
+    hindered: bool,
+    waits_until: Option<Instant>,
     /// What could not be read. Of the log, it is skipped; a replay is tried again.
     pub(in crate::webhook) problems: Vec<String>,
 }
@@ -118,32 +128,74 @@ impl BatchReader {
             last,
             pulse,
             behind: true,
-            waiting: false,
-            looked_for_replays: None,
+            hindered: false,
+            waits_until: None,
+            done: Noticed::default(),
+            look_for_replays_at: Some(last),
             replays_turn: false,
             no_replay_before: last,
         }
     }
 
-    /// Begins to read, if there is room for what may be found and it is time.
-    pub(in crate::webhook) fn read_on(&mut self, webhook: &Arc<Prepared>, queue: &Queue) {
-        let look_for_replays = queue.replaying.is_none()
-            && self
-                .looked_for_replays
-                .is_none_or(|last| last.elapsed() >= LOOK_FOR_REPLAYS_EVERY);
-        let grown = self.pulse.has_changed().unwrap_or(false);
-        let replaying = queue.replaying.is_some() && Instant::now() >= self.no_replay_before;
-        let waited = self.waiting && self.last.elapsed() >= WAITING_READ_EVERY;
-        let wanted = self.behind || waited || grown || look_for_replays || replaying;
-        if !(wanted || self.last.elapsed() >= READ_QUIET_EVERY) || !has_room(queue) {
+    /// When there is something to read, if there is room for what may be found and nothing is being
+    /// read.
+    pub(in crate::webhook) fn due(&self, queue: &Queue) -> Option<Instant> {
+        if self.log_reader.is_none() || !has_room(queue) {
+            return None;
+        }
+        let noticed = *self.pulse.borrow();
+        if self.behind || noticed.grown != self.done.grown {
+            return Some(self.last);
+        }
+        let is_blind = self.pulse.has_changed().is_err();
+        let every = match self.hindered || is_blind {
+            true => READ_AGAIN_EVERY,
+            false => READ_QUIET_EVERY,
+        };
+        let replays = match &queue.replaying {
+            Some(_) => Some(self.no_replay_before),
+            None if noticed.replays != self.done.replays => Some(self.last),
+            None => self.look_for_replays_at,
+        };
+        let others = self.waits_until.into_iter().chain(replays);
+        Some(
+            others
+                .min()
+                .map_or(self.last + every, |due| due.min(self.last + every)),
+        )
+    }
+
+    /// Whether it is time to look for replays.
+    fn looks_for_replays(&self, queue: &Queue, noticed: Noticed) -> bool {
+        let is_due = |due| due <= Instant::now();
+        queue.replaying.is_none()
+            && (noticed.replays != self.done.replays
+                || self.look_for_replays_at.is_some_and(is_due))
+    }
+
+    /// Begins to read, if it is time. `saved` says whether the queue on disk is as this one.
+    pub(in crate::webhook) fn read_on(
+        &mut self,
+        webhook: &Arc<Prepared>,
+        queue: &Queue,
+        saved: bool,
+    ) {
+        let now = Instant::now();
+        if self.due(queue).is_none_or(|due| due > now) {
             return;
         }
+        let noticed = *self.pulse.borrow_and_update();
+        let replaying = queue.replaying.is_some() && now >= self.no_replay_before;
+        let looks_for_replays = self.looks_for_replays(queue, noticed);
         let Some(mut log_reader) = self.log_reader.take() else {
             return;
         };
         let webhook = Arc::clone(webhook);
-        if look_for_replays {
-            self.looked_for_replays = Some(Instant::now());
+        if looks_for_replays {
+            self.done.replays = noticed.replays;
+            // What a queue that isn't saved has begun can't be forgotten yet.
+            let again = !saved || self.pulse.has_changed().is_err();
+            self.look_for_replays_at = again.then(|| now + LOOK_FOR_REPLAYS_EVERY);
             let after = queue.replay;
             self.reading = Some(spawn_blocking(move || {
                 let found = log_reader
@@ -164,17 +216,12 @@ impl BatchReader {
             }));
             return;
         }
-        self.pulse.mark_unchanged();
+        self.done.grown = noticed.grown;
         let places = log_reader.tail.is_none().then(|| queue.cursor.clone());
         self.reading = Some(spawn_blocking(move || {
             let found = log_reader.read_log(&webhook, places);
             (log_reader, found)
         }));
-    }
-
-    /// What was read waits for more to come with it, but not for long.
-    pub(in crate::webhook) fn is_waiting(&self) -> bool {
-        self.waiting
     }
 
     /// Waits for what is being read; for ever if nothing is.
@@ -189,24 +236,42 @@ impl BatchReader {
         let found = found?;
         self.last = Instant::now();
         match found.source {
-            Source::Log(ref places) => {
-                (self.behind, self.waiting) = (found.behind, places.is_none())
+            Source::Log(_) => {
+                self.behind = found.behind;
+                self.hindered = found.hindered;
+                self.waits_until = found.waits_until;
             }
-            Source::Replay(..) => {}
+            // The next one is looked for when this one is done, and this one forgotten then.
+            Source::Replay(..) => {
+                self.look_for_replays_at = Some(self.last + LOOK_FOR_REPLAYS_EVERY);
+            }
             Source::Nothing if found.problems.is_empty() => {}
-            Source::Nothing => self.no_replay_before = self.last + REPLAY_AGAIN,
+            Source::Nothing => {
+                self.no_replay_before = self.last + REPLAY_AGAIN;
+                self.look_for_replays_at = Some(self.no_replay_before);
+            }
         }
         Ok(found)
     }
 }
 
 impl ReadBatch {
+    /// Not of the log, so nothing is known of that.
+    fn other(source: Source, deliveries: Vec<Delivery>) -> Self {
+        Self {
+            deliveries,
+            source,
+            behind: false,
+            hindered: false,
+            waits_until: None,
+            problems: Vec::new(),
+        }
+    }
+
     fn problem(error: &Error) -> Self {
         Self {
-            deliveries: Vec::new(),
-            source: Source::Nothing,
-            behind: false,
             problems: vec![error.to_string()],
+            ..Self::other(Source::Nothing, Vec::new())
         }
     }
 }
@@ -255,23 +320,16 @@ impl BatchSource {
             .map(|problem| format!("{}: {}", problem.file, problem.what))
             .collect();
         let (places, behind) = (tail.places(), tail.is_behind());
+        let hindered = tail.is_hindered();
         self.tail = Some(tail);
-        let ready = match webhook.batch {
-            _ if self.read.is_empty() => true,
-            None => true,
-            Some(batch) => {
-                let since = *self.since.get_or_insert_with(Instant::now);
-                self.read.len() >= batch.max_entries
-                    || self.bytes >= MOST_BYTES
-                    || since.elapsed() >= Duration::from_millis(batch.max_wait_ms)
-            }
-        };
-        if !ready {
+        let waits_until = self.waits_until(webhook);
+        if waits_until.is_some() {
             return Ok(ReadBatch {
-                deliveries: Vec::new(),
-                source: Source::Log(None),
                 behind,
+                hindered,
+                waits_until,
                 problems,
+                ..ReadBatch::other(Source::Log(None), Vec::new())
             });
         }
         let read = std::mem::take(&mut self.read);
@@ -283,11 +341,20 @@ impl BatchSource {
             .map(|placed| Delivery::placed(&webhook.name, placed, now))
             .collect();
         Ok(ReadBatch {
-            deliveries: lightened(deliveries),
-            source: Source::Log(Some(places)),
             behind,
+            hindered,
             problems,
+            ..ReadBatch::other(Source::Log(Some(places)), lightened(deliveries))
         })
+    }
+
+    /// Until when what was read waits for more to come with it, if it does.
+    fn waits_until(&mut self, webhook: &Prepared) -> Option<Instant> {
+        let batch = webhook.batch.filter(|_| !self.read.is_empty())?;
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let until = since + Duration::from_millis(batch.max_wait_ms);
+        let is_full = self.read.len() >= batch.max_entries || self.bytes >= MOST_BYTES;
+        (!is_full && Instant::now() < until).then_some(until)
     }
 
     /// The next replay, if one was asked for.
@@ -307,12 +374,7 @@ impl BatchSource {
             ),
         };
         self.letters = None;
-        Ok(ReadBatch {
-            deliveries: Vec::new(),
-            source,
-            behind: false,
-            problems: Vec::new(),
-        })
+        Ok(ReadBatch::other(source, Vec::new()))
     }
 
     fn replay(
@@ -331,12 +393,7 @@ impl BatchSource {
                 self.replay_entries(webhook, parameters, cursor)?
             }
         };
-        Ok(ReadBatch {
-            deliveries,
-            source: Source::Replay(number, left),
-            behind: false,
-            problems: Vec::new(),
-        })
+        Ok(ReadBatch::other(Source::Replay(number, left), deliveries))
     }
 
     /// From the first dead letter there is now to the last.
