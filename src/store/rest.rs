@@ -19,9 +19,9 @@ impl Writer {
     /// Waits until there may be something to do.
     pub(super) fn rest(&mut self) {
         let now = self.place.clock.monotonic();
-        if let Some(again) = self.tries_again_at() {
+        if let Some(retry) = &self.retry {
             // The journal is not read before, so events need not wake the writer.
-            return thread::park_timeout(again.saturating_sub(now).max(POLL));
+            return thread::park_timeout(retry.at.saturating_sub(now).max(POLL));
         }
         if !self.own.is_empty() {
             // The end of the last step had something to report.

@@ -105,7 +105,7 @@ pub(super) struct Writer {
     pub(super) last_event: Duration,
     /// When the sign of life was last written into the journal.
     last_alive: Duration,
-    retry: Option<Retry>,
+    pub(super) retry: Option<Retry>,
     pub(super) reserve: Reserve,
     space: SpaceWatch,
     pub(super) watch: Watch,
@@ -124,8 +124,8 @@ pub(super) enum Current {
     Ending(Live),
 }
 
-struct Retry {
-    at: Duration,
+pub(super) struct Retry {
+    pub(super) at: Duration,
     pause: Duration,
 }
 
@@ -320,11 +320,6 @@ impl Writer {
         self.released = point;
         self.last_sync = self.place.clock.monotonic();
         self.durability.advance(point.position.0);
-    }
-
-    /// When a step that failed is tried again, if one did.
-    pub(super) fn tries_again_at(&self) -> Option<Duration> {
-        self.retry.as_ref().map(|retry| retry.at)
     }
 
     /// Goes back to the last release: what came after it is written again, into another file.

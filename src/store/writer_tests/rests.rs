@@ -59,11 +59,6 @@ fn a_writer_that_has_something_to_report_does_not_rest() {
     rig.push();
     assert!(!rig.step());
     rig.fs.heal();
-    rig.settle();
-    rig.push();
-    rig.fs.fail(|_, op| (op.what == "append").then(full));
-    rig.step();
-    rig.fs.heal();
     rig.clock.pass(Duration::from_secs(2));
     assert!(rig.step());
     assert!(!rig.writer.own.is_empty(), "that it writes again");

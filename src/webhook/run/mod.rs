@@ -7,6 +7,7 @@ mod live_watch;
 pub(in crate::webhook) mod presence;
 pub(in crate::webhook) mod pulse;
 pub(in crate::webhook) mod read;
+mod read_times;
 pub(in crate::webhook) mod reporter;
 pub(in crate::webhook) mod send;
 pub(in crate::webhook) mod task;

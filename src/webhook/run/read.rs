@@ -24,21 +24,11 @@ use crate::{
             dead_letter::{self, At},
             replay::{self, What},
         },
-        run::{
-            blocking::panicked,
-            pulse::{Noticed, Pulse},
-        },
+        run::{blocking::panicked, pulse::Pulse, read_times::ReadTimes},
         settings::{Batching, Prepared},
     },
 };
 
-/// A log that does not seem to grow is read so often all the same.
-const READ_QUIET_EVERY: Duration = Duration::from_secs(60);
-/// So is one in which a stream could not be read, and one of which nobody says whether it grows.
-const READ_AGAIN_EVERY: Duration = Duration::from_secs(1);
-const REPLAY_AGAIN: Duration = Duration::from_secs(5);
-/// While replays may have been asked for that nobody tells of.
-const LOOK_FOR_REPLAYS_EVERY: Duration = Duration::from_secs(1);
 /// About so many deliveries, and entries in them, are made ahead at most; the rest waits in the log.
 pub(in crate::webhook) const MOST_DELIVERIES: usize = 1000;
 const MOST_ENTRIES: usize = 20_000;
@@ -60,30 +50,17 @@ pub(in crate::webhook) struct BatchReader {
     /// Away while it reads.
     log_reader: Option<BatchSource>,
     reading: Option<JoinHandle<(BatchSource, Result<ReadBatch>)>>,
-    last: Instant,
-    pulse: Pulse,
-    /// There is more to read than was read.
-    behind: bool,
-    /// A stream could not be read.
-    hindered: bool,
-    /// Until when what was read waits for more to come with it.
-    waits_until: Option<Instant>,
-    /// Up to what the log was read, and it was looked for replays.
-    done: Noticed,
-    /// When it is looked for replays though nothing was noticed.
-    look_for_replays_at: Option<Instant>,
+    times: ReadTimes,
     replays_turn: bool,
-    /// A replay that can't be read is not tried before.
-    no_replay_before: Instant,
 }
 
 /// What one read found.
 pub(in crate::webhook) struct ReadBatch {
     pub(in crate::webhook) deliveries: Vec<Delivery>,
     pub(in crate::webhook) source: Source,
-    behind: bool,
-    hindered: bool,
-    waits_until: Option<Instant>,
+    pub(super) behind: bool,
+    pub(super) hindered: bool,
+    pub(super) waits_until: Option<Instant>,
     /// What could not be read. Of the log, it is skipped; a replay is tried again.
     pub(in crate::webhook) problems: Vec<String>,
 }
@@ -121,56 +98,19 @@ impl BatchReader {
             since: None,
             letters: None,
         };
-        let (last, log_reader) = (Instant::now(), Some(log_reader));
         Self {
-            log_reader,
+            log_reader: Some(log_reader),
             reading: None,
-            last,
-            pulse,
-            behind: true,
-            hindered: false,
-            waits_until: None,
-            done: Noticed::default(),
-            look_for_replays_at: Some(last),
+            times: ReadTimes::new(pulse),
             replays_turn: false,
-            no_replay_before: last,
         }
     }
 
     /// When there is something to read, if there is room for what may be found and nothing is being
     /// read.
     pub(in crate::webhook) fn due(&self, queue: &Queue) -> Option<Instant> {
-        if self.log_reader.is_none() || !has_room(queue) {
-            return None;
-        }
-        let noticed = *self.pulse.borrow();
-        if self.behind || noticed.grown != self.done.grown {
-            return Some(self.last);
-        }
-        let is_blind = self.pulse.has_changed().is_err();
-        let every = match self.hindered || is_blind {
-            true => READ_AGAIN_EVERY,
-            false => READ_QUIET_EVERY,
-        };
-        let replays = match &queue.replaying {
-            Some(_) => Some(self.no_replay_before),
-            None if noticed.replays != self.done.replays => Some(self.last),
-            None => self.look_for_replays_at,
-        };
-        let others = self.waits_until.into_iter().chain(replays);
-        Some(
-            others
-                .min()
-                .map_or(self.last + every, |due| due.min(self.last + every)),
-        )
-    }
-
-    /// Whether it is time to look for replays.
-    fn looks_for_replays(&self, queue: &Queue, noticed: Noticed) -> bool {
-        let is_due = |due| due <= Instant::now();
-        queue.replaying.is_none()
-            && (noticed.replays != self.done.replays
-                || self.look_for_replays_at.is_some_and(is_due))
+        let is_free = self.log_reader.is_some() && has_room(queue);
+        is_free.then(|| self.times.due(queue.replaying.is_some()))
     }
 
     /// Begins to read, if it is time. `saved` says whether the queue on disk is as this one.
@@ -180,22 +120,15 @@ impl BatchReader {
         queue: &Queue,
         saved: bool,
     ) {
-        let now = Instant::now();
-        if self.due(queue).is_none_or(|due| due > now) {
+        if self.due(queue).is_none_or(|due| due > Instant::now()) {
             return;
         }
-        let noticed = *self.pulse.borrow_and_update();
-        let replaying = queue.replaying.is_some() && now >= self.no_replay_before;
-        let looks_for_replays = self.looks_for_replays(queue, noticed);
         let Some(mut log_reader) = self.log_reader.take() else {
             return;
         };
         let webhook = Arc::clone(webhook);
-        if looks_for_replays {
-            self.done.replays = noticed.replays;
-            // What a queue that isn't saved has begun can't be forgotten yet.
-            let again = !saved || self.pulse.has_changed().is_err();
-            self.look_for_replays_at = again.then(|| now + LOOK_FOR_REPLAYS_EVERY);
+        let replaying = queue.replaying.is_some();
+        if !replaying && self.times.looks_for_replays(saved) {
             let after = queue.replay;
             self.reading = Some(spawn_blocking(move || {
                 let found = log_reader
@@ -205,7 +138,7 @@ impl BatchReader {
             }));
             return;
         }
-        self.replays_turn = !self.replays_turn && replaying;
+        self.replays_turn = !self.replays_turn && replaying && self.times.may_replay();
         if let Some(replaying) = queue.replaying.clone().filter(|_| self.replays_turn) {
             let number = queue.replay;
             self.reading = Some(spawn_blocking(move || {
@@ -216,7 +149,7 @@ impl BatchReader {
             }));
             return;
         }
-        self.done.grown = noticed.grown;
+        self.times.reads_log();
         let places = log_reader.tail.is_none().then(|| queue.cursor.clone());
         self.reading = Some(spawn_blocking(move || {
             let found = log_reader.read_log(&webhook, places);
@@ -234,23 +167,7 @@ impl BatchReader {
         let (log_reader, found) = done.map_err(|e| panicked("reading the log", &e))?;
         self.log_reader = Some(log_reader);
         let found = found?;
-        self.last = Instant::now();
-        match found.source {
-            Source::Log(_) => {
-                self.behind = found.behind;
-                self.hindered = found.hindered;
-                self.waits_until = found.waits_until;
-            }
-            // The next one is looked for when this one is done, and this one forgotten then.
-            Source::Replay(..) => {
-                self.look_for_replays_at = Some(self.last + LOOK_FOR_REPLAYS_EVERY);
-            }
-            Source::Nothing if found.problems.is_empty() => {}
-            Source::Nothing => {
-                self.no_replay_before = self.last + REPLAY_AGAIN;
-                self.look_for_replays_at = Some(self.no_replay_before);
-            }
-        }
+        self.times.found(&found);
         Ok(found)
     }
 }
