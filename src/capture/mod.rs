@@ -21,8 +21,9 @@
 //!   it the event itself; only without one does it turn to the process-wide log, and only without
 //!   either does it depend on the event that it sends through `tracing`.
 //! - After the first call on a thread nothing is allocated, no lock is shared between threads and
-//!   no system call is made (the clock is read through the vDSO). The exceptions are a full journal
-//!   and an entry that is too long.
+//!   no system call is made (the clock is read through the vDSO). The exceptions are a full
+//!   journal, an entry that is too long, and the first event after a pause of a tenth of a second,
+//!   which wakes the writer with one system call.
 //! - An event of a call site is recorded once by each log, though its mirror passes through
 //!   `tracing` as well.
 

@@ -12,6 +12,7 @@ use std::{
             compiler_fence,
         },
     },
+    time::Duration,
 };
 
 use super::{
@@ -20,6 +21,7 @@ use super::{
     memory::{Memory, Word as _},
     producer::Ring,
     region::Region,
+    sleep::Barrier,
 };
 
 /// The end that the writer thread takes frames from.
@@ -31,6 +33,7 @@ pub(crate) struct Consumer<M = Region> {
     released: Slot,
     /// Holds a payload that wraps around the ring's end.
     scratch: Vec<u8>,
+    barrier: Barrier,
 }
 
 impl<M> fmt::Debug for Consumer<M> {
@@ -50,16 +53,17 @@ impl<M: Memory> Consumer<M> {
             cursor: 0,
             released: Slot::FIRST,
             scratch: Vec::new(),
+            barrier: Barrier::default(),
         }
     }
 
     /// The next payload, if it is there. A frame still being filled holds back those after it.
     #[inline]
     pub(crate) fn next(&mut self) -> Option<&[u8]> {
-        let frame = self.ring.place(self.cursor);
-        if self.ring.word(frame).load(Acquire) != self.ring.commit_word(self.cursor) {
+        if !is_committed(&self.ring, self.cursor) {
             return None;
         }
+        let frame = self.ring.place(self.cursor);
         // SAFETY: the frame is committed (invariant 4) and not released, so no producer writes to
         // it (invariants 2 and 3).
         let len = layout::described_len(unsafe { self.ring.memory().read_word(frame + 8) });
@@ -87,6 +91,15 @@ impl<M: Memory> Consumer<M> {
             memory.read(PAGE, len - first, &mut self.scratch);
         }
         Some(&self.scratch)
+    }
+
+    /// Parks the calling thread until something is pushed, the ring is closed, another thread
+    /// unparks it, or `limit` is over. True if something was pushed, or the ring closed.
+    pub(crate) fn sleep(&mut self, limit: Duration) -> bool {
+        let (ring, cursor) = (&self.ring, self.cursor);
+        let is_closed = || ring.word(at::HEAD).load(Relaxed) & CLOSED != 0;
+        let something = || is_committed(ring, cursor) || is_closed();
+        ring.sleep().sleep(&mut self.barrier, something, limit)
     }
 
     /// The end of the last frame that [`next`](Self::next) returned.
@@ -184,6 +197,13 @@ impl<M: Memory> Consumer<M> {
     pub(crate) fn capacity(&self) -> u64 {
         self.ring.capacity()
     }
+}
+
+/// Whether a whole frame begins at `position`.
+#[inline]
+fn is_committed<M: Memory>(ring: &Ring<M>, position: u64) -> bool {
+    let word = ring.word(ring.place(position)).load(Acquire);
+    word == ring.commit_word(position)
 }
 
 impl Consumer {

@@ -116,8 +116,12 @@ impl Durability {
     }
 
     /// The writer is awake and will look at everything.
+    ///
+    /// The fence pairs with that of [`count_waiter`](Self::count_waiter): a waiter who finds that
+    /// the writer was nudged before, and leaves it at that, is seen by the writer's next look.
     pub(crate) fn awake(&self) {
         self.nudged.store(false, Release);
+        fence(SeqCst);
     }
 
     /// Everything before `position` is durable.

@@ -6,6 +6,7 @@
 //! the reuse of a payload's place as a commit word is checked too.
 
 mod durable;
+mod sleep;
 
 use loom::{cell::UnsafeCell, model::Builder, sync::atomic::AtomicU64, thread};
 use std::sync::atomic::Ordering::{self, Relaxed};

@@ -3,8 +3,8 @@
 //! Any number of [`Producer`]s push rendered entries; one [`Consumer`], the writer thread, takes
 //! them out in order. The ring is a file mapped into memory, so what was pushed survives the death
 //! of the process by any signal: the kernel keeps the pages and writes them back. The next process
-//! reads the file with [`Leftover`]. Pushing takes no lock, no system call and no memory from the
-//! allocator.
+//! reads the file with [`Leftover`]. Pushing takes no lock and no memory from the allocator, and no
+//! system call unless the writer sleeps ([`sleep`]).
 //!
 //! # The file
 //!
@@ -107,6 +107,7 @@ mod per_process;
 mod producer;
 mod recover;
 mod region;
+mod sleep;
 
 #[cfg(test)]
 mod killed;

@@ -1,7 +1,8 @@
 //! The application's end of the ring: reserve, fill, commit.
 //!
 //! In comes a payload; once `push` returns, it is a committed frame that outlives the process. A
-//! producer never waits, and never writes where the consumer or another producer may look.
+//! producer never waits, and never writes where the consumer or another producer may look. Of the
+//! producers that come while the writer sleeps, one makes a system call to wake it.
 
 use std::{
     fmt,
@@ -16,6 +17,7 @@ use super::{
     layout::{self, CLOSED, FRAME_HEADER, Header, PAGE, at},
     memory::{Memory, Word as _},
     region::Region,
+    sleep::Sleep,
 };
 
 /// How far ahead of itself a push asks for the cache lines that later ones will write.
@@ -45,6 +47,7 @@ pub(super) struct Ring<M> {
     capacity: u64,
     max_payload: usize,
     key: u64,
+    sleep: Sleep,
 }
 
 impl<M: Memory> Ring<M> {
@@ -55,6 +58,7 @@ impl<M: Memory> Ring<M> {
             capacity: header.capacity as u64,
             max_payload: header.capacity / 8,
             key: header.key,
+            sleep: Sleep::default(),
         }
     }
 
@@ -76,6 +80,11 @@ impl<M: Memory> Ring<M> {
     #[inline]
     pub(super) fn max_payload(&self) -> usize {
         self.max_payload
+    }
+
+    #[inline]
+    pub(super) fn sleep(&self) -> &Sleep {
+        &self.sleep
     }
 
     #[inline]
@@ -201,6 +210,7 @@ impl<M: Memory> Producer<M> {
             .prefetch(self.ring.place(start + size + AHEAD), size as usize);
         // SAFETY: the range was just reserved, with this length.
         unsafe { self.ring.fill(start, payload) };
+        self.ring.sleep.end();
         Ok(Position(start + size))
     }
 
@@ -251,6 +261,7 @@ impl<M: Memory> Producer<M> {
     /// consumer, or is refused.
     pub(crate) fn close(&self) {
         self.ring.word(at::HEAD).fetch_or(CLOSED, Release);
+        self.ring.sleep.end();
     }
 
     /// Reserves room for a payload of `len` and never commits it, as a thread killed in the middle

@@ -342,6 +342,13 @@ impl Tail {
         self.behind
     }
 
+    /// Whether a stream or a day could not be read, so that the next call tries again.
+    #[cfg(feature = "webhook")]
+    pub(crate) fn is_hindered(&self) -> bool {
+        let mut streams = self.streams.values();
+        self.seen.is_blind() || streams.any(|follow| follow.refused.is_some())
+    }
+
     /// The parts of the log that could not be read since the last call of this method.
     pub fn take_problems(&mut self) -> Vec<Problem> {
         std::mem::take(&mut self.problems)

@@ -134,6 +134,7 @@ mod recover;
 pub(crate) mod removed;
 mod repair;
 mod reserve;
+mod rest;
 mod retention;
 mod room;
 mod root;

@@ -80,6 +80,11 @@ impl Watch {
         due
     }
 
+    /// When it was last looked.
+    pub(super) fn looked(&self) -> Duration {
+        self.looked
+    }
+
     /// Reports each of them that is no longer where it was. A name that can't be looked at counts
     /// as there.
     pub(super) fn look(&mut self, place: &Place) {

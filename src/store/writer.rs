@@ -68,7 +68,7 @@ pub(crate) struct WriterOptions {
 }
 
 /// How often the files are looked at for what others did to them, and the file system for space.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Pauses between attempts while the disk refuses.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
@@ -100,10 +100,12 @@ pub(super) struct Writer {
     reported_drops: u64,
     /// Up to where the journal was released.
     pub(super) released: Point,
-    last_sync: Duration,
+    pub(super) last_sync: Duration,
+    /// When an event last came.
+    pub(super) last_event: Duration,
     /// When the sign of life was last written into the journal.
     last_alive: Duration,
-    retry: Option<Retry>,
+    pub(super) retry: Option<Retry>,
     pub(super) reserve: Reserve,
     space: SpaceWatch,
     pub(super) watch: Watch,
@@ -122,8 +124,8 @@ pub(super) enum Current {
     Ending(Live),
 }
 
-struct Retry {
-    at: Duration,
+pub(super) struct Retry {
+    pub(super) at: Duration,
     pause: Duration,
 }
 
@@ -160,6 +162,7 @@ impl Writer {
             reported_drops: 0,
             released: Point::START,
             last_sync: now,
+            last_event: now,
             last_alive: now,
             retry: None,
             watch,
@@ -170,16 +173,13 @@ impl Writer {
     /// Runs until the journal is closed and written. An error means that the rest stays in the
     /// journal, for the next process.
     pub(super) fn run(mut self) -> Result<()> {
-        /// Slept when there is nothing to do. Callers don't wake the writer for an event, so this
-        /// is also how stale `tail -f` may be.
-        const POLL: Duration = Duration::from_millis(3);
         self.durability.attach_writer();
         self.reserve.fill(&*self.place.fs);
         loop {
             self.durability.awake();
             match self.step() {
-                Ok(Step::Busy) => {}
-                Ok(Step::Idle) => std::thread::park_timeout(POLL),
+                Ok(Step::Busy) => self.last_event = self.place.clock.monotonic(),
+                Ok(Step::Idle) => self.rest(),
                 Ok(Step::Done) => break,
                 Err(error) => {
                     let freed = self.failed(&error);

@@ -18,6 +18,7 @@ mod files_declare_their_own;
 mod formats;
 mod hec;
 mod hostile;
+mod idle_costs_little;
 mod one_dispatcher;
 mod receivers;
 mod recover;

@@ -4,6 +4,7 @@
 mod clocks;
 mod deaths;
 mod failing;
+mod rests;
 
 use std::{
     collections::{BTreeMap, HashMap},

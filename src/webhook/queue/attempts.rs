@@ -1,10 +1,13 @@
 //! The last attempts to deliver to a webhook, for those who look why something does not arrive:
 //! `state/attempts-<name>.<id>.json`.
 //!
-//! Written at most once a second by the dispatcher, and never synced: it is no promise, and a death
-//! may take the last second of it.
+//! The dispatcher writes it at most once a second, and that of a failing webhook at a pace. It is
+//! never synced: it isn't a promise, and a death may take the last of it.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,11 +15,16 @@ use crate::{
     entry::Timestamp,
     error::Result,
     store::{document::Document, layout::Layout},
-    webhook::settings::stored,
+    webhook::{queue::allowance::Allowance, settings::stored},
 };
 
 /// So many of those that failed, and of those that did not, are kept.
 const KEPT: usize = 50;
+/// They are saved so often at most.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// What is saved of a failing webhook's: bytes a second, and at once. That is 3.5 MB a day.
+const FAILING_PACE: u64 = 40;
+const FAILING_AT_ONCE: u64 = 512 * 1024;
 
 /// One HTTP request of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,8 +61,49 @@ pub struct Attempt {
 pub(in crate::webhook) struct History {
     delivered: VecDeque<Attempt>,
     failed: VecDeque<Attempt>,
-    #[serde(skip)]
-    pub(in crate::webhook) unsaved: bool,
+}
+
+/// When the last attempts are saved.
+#[derive(Debug)]
+pub(in crate::webhook) struct HistorySaves {
+    unsaved: bool,
+    last: Instant,
+    allowance: Allowance,
+}
+
+impl HistorySaves {
+    pub(in crate::webhook) fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            unsaved: false,
+            last: now,
+            allowance: Allowance::new(FAILING_PACE, FAILING_AT_ONCE, now),
+        }
+    }
+
+    /// Notes that an attempt was made.
+    pub(in crate::webhook) fn changed(&mut self) {
+        self.unsaved = true;
+    }
+
+    /// When they are to be saved, if something changed.
+    pub(in crate::webhook) fn due(&self, failing: bool) -> Option<Instant> {
+        let soonest = self.last + SAVE_EVERY;
+        let due = match failing {
+            true => soonest.max(self.allowance.next()),
+            false => soonest,
+        };
+        self.unsaved.then_some(due)
+    }
+
+    /// Notes that they are saved in so many bytes.
+    pub(in crate::webhook) fn saved(&mut self, len: usize, failing: bool, now: Instant) {
+        if failing {
+            self.allowance.spend(len, now);
+        }
+        self.unsaved = false;
+        self.last = now;
+    }
 }
 
 impl History {
@@ -66,7 +115,6 @@ impl History {
         };
         list.push_front(attempt);
         list.truncate(KEPT);
-        self.unsaved = true;
     }
 
     pub(in crate::webhook) fn load(layout: &Layout, key: &str) -> Self {

@@ -126,6 +126,11 @@ impl Pace {
         }
     }
 
+    /// When the next one may be sent.
+    pub(in crate::webhook) fn next(&self) -> i64 {
+        self.next - self.burst
+    }
+
     /// Whether one may be sent now; it is then counted.
     pub(in crate::webhook) fn take(&mut self, now: i64) -> bool {
         // A clock that was set back holds nothing up for long.

@@ -10,6 +10,7 @@
 //! first save reads the log again from where it was; one before the second sends a delivery again,
 //! under the same id.
 
+mod allowance;
 pub(in crate::webhook) mod attempts;
 pub(in crate::webhook) mod circuit;
 pub(in crate::webhook) mod contents;

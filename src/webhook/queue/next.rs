@@ -103,6 +103,19 @@ pub(in crate::webhook) fn next_attempt(queue: &Queue, order: DeliveryOrder) -> O
     due.map(|due| queue.circuit.earliest(due))
 }
 
+/// When time alone may let a delivery go, in microseconds since 1970: `None` if something else has
+/// to happen first, which is noticed by itself. `saved` is the last save that is durable.
+pub(in crate::webhook) fn wakes_at(queue: &Queue, order: DeliveryOrder, saved: u64) -> Option<i64> {
+    let waits = |one: &&Delivery| !one.in_flight && !one.taken && one.save <= saved;
+    let at = |one: &Delivery| one.early.map_or(one.due, |early| early.min(one.due));
+    let deliveries = &queue.deliveries;
+    let first = match order {
+        DeliveryOrder::Strict => deliveries.front().filter(waits).map(at),
+        DeliveryOrder::BestEffort => deliveries.iter().filter(waits).map(at).min(),
+    };
+    first.map(|at| queue.circuit.earliest(at))
+}
+
 /// A clock that was set back holds nothing up for longer than the longest delay.
 fn is_due(delivery: &Delivery, now: i64) -> bool {
     let longest = i64::try_from(LONGEST_DELAY.as_micros()).unwrap_or(i64::MAX);
@@ -251,6 +264,41 @@ mod tests {
             }
         }
         assert_eq!(next_attempt(&queue([]), DeliveryOrder::Strict), None);
+    }
+
+    #[test]
+    fn a_webhook_is_woken_when_time_lets_a_delivery_go_and_not_before() {
+        for failures in [0, 1, 5, 9] {
+            for early in [None, Some(NOW + 30 * SECOND)] {
+                for order in [DeliveryOrder::Strict, DeliveryOrder::BestEffort] {
+                    let first = Delivery {
+                        early,
+                        ..delivery(1, 3600)
+                    };
+                    let mut all = queue([first, delivery(2, 7200)]);
+                    for _ in 0..failures {
+                        all.circuit.failed(NOW, None, false, 0);
+                    }
+                    let at = wakes_at(&all, order, 0).unwrap();
+                    assert_eq!(next(&all, order, 0, at - 1), None, "{failures} {early:?}");
+                    assert!(next(&all, order, 0, at).is_some(), "{failures} {early:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_woken_for_what_is_under_way_or_not_durable() {
+        for order in [DeliveryOrder::Strict, DeliveryOrder::BestEffort] {
+            let mut all = queue([delivery(1, 60)]);
+            all.deliveries[0].in_flight = true;
+            assert_eq!(wakes_at(&all, order, 0), None);
+            all.deliveries[0].in_flight = false;
+            all.deliveries[0].save = 2;
+            assert_eq!(wakes_at(&all, order, 1), None);
+            assert_eq!(wakes_at(&all, order, 2), Some(NOW + 60 * SECOND));
+        }
+        assert_eq!(wakes_at(&queue([]), DeliveryOrder::Strict, 0), None);
     }
 
     #[test]

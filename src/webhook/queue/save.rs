@@ -11,16 +11,20 @@ use std::{
 
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
-use crate::{error::Result, store::document::Document, webhook::run::blocking::panicked};
+use crate::{
+    error::Result,
+    store::document::Document,
+    webhook::{queue::allowance::Allowance, run::blocking::panicked},
+};
 
 /// So often at most while deliveries go well; when nothing was found in the log but it was read on;
 /// and after a save that failed.
 const EVERY: Duration = Duration::from_millis(50);
 const MOVED_EVERY: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(5);
-/// What only counts failed attempts is saved at this pace, in bytes a second: a webhook can fail
-/// for days, with a thousand requests waiting.
-const FAILED_PACE: usize = 64 * 1024;
+/// What a failing webhook may save: bytes a second, and at once. That is 5 MB a day.
+const FAILING_PACE: u64 = 60;
+const FAILING_AT_ONCE: u64 = 512 * 1024;
 
 #[derive(Debug)]
 pub(in crate::webhook) struct Saves {
@@ -32,8 +36,10 @@ pub(in crate::webhook) struct Saves {
     pub(in crate::webhook) moved: bool,
     /// An attempt failed. Who forgets that tries once more.
     pub(in crate::webhook) failed: bool,
-    /// How long the last save was.
-    len: usize,
+    /// The circuit is open, so nothing is delivered, and a death can at worst repeat attempts and
+    /// reads: every save is paced.
+    pub(in crate::webhook) failing: bool,
+    allowance: Allowance,
     next: u64,
     done: u64,
     under_way: Option<JoinHandle<Result<()>>>,
@@ -43,16 +49,18 @@ pub(in crate::webhook) struct Saves {
 
 impl Saves {
     pub(in crate::webhook) fn new(unsaved: bool) -> Self {
+        let now = Instant::now();
         Self {
             unsaved,
             soon: false,
             moved: false,
             failed: false,
-            len: 0,
+            failing: false,
+            allowance: Allowance::new(FAILING_PACE, FAILING_AT_ONCE, now),
             next: 1,
             done: 0,
             under_way: None,
-            last: Instant::now(),
+            last: now,
             not_before: None,
         }
     }
@@ -68,30 +76,51 @@ impl Saves {
     }
 
     /// Whether it is time to save; then it must be [begun](Self::begin).
-    pub(in crate::webhook) fn is_time(&self) -> bool {
-        let ago = self.last.elapsed();
-        let paced = Duration::from_millis((self.len * 1000 / FAILED_PACE) as u64).max(EVERY);
-        let wanted = self.soon
-            || self.unsaved && ago >= EVERY
-            || self.failed && ago >= paced
-            || self.moved && ago >= MOVED_EVERY;
-        wanted
-            && self.under_way.is_none()
-            && self.not_before.is_none_or(|time| time <= Instant::now())
+    pub(in crate::webhook) fn is_time(&self, now: Instant) -> bool {
+        self.due().is_some_and(|due| due <= now)
     }
 
-    pub(in crate::webhook) fn begin(&mut self, document: Document, text: Vec<u8>) {
-        (self.unsaved, self.soon, self.moved, self.failed) = (false, false, false, false);
-        (self.len, self.last) = (text.len(), Instant::now());
+    /// When it is time to save; `None` if nothing changed, or a save is under way.
+    pub(in crate::webhook) fn due(&self) -> Option<Instant> {
+        if self.under_way.is_some() {
+            return None;
+        }
+        let paced = self.allowance.next();
+        let failed = self.failed.then(|| paced.max(self.last + EVERY));
+        let others = [
+            self.soon.then_some(self.last),
+            self.unsaved.then_some(self.last + EVERY),
+            self.moved.then_some(self.last + MOVED_EVERY),
+        ];
+        let others = others.into_iter().flatten().map(|due| match self.failing {
+            true => due.max(paced),
+            false => due,
+        });
+        let due = others.chain(failed).min()?;
+        Some(self.not_before.map_or(due, |time| due.max(time)))
+    }
+
+    pub(in crate::webhook) fn begin(&mut self, document: Document, text: Vec<u8>, now: Instant) {
+        self.note(text.len(), now);
         self.next += 1;
         self.under_way = Some(spawn_blocking(move || document.write(&text, true)));
     }
 
-    /// Whether something waits to be saved soon. The end of a save that is under way tells itself.
-    pub(in crate::webhook) fn are_wanted(&self) -> bool {
-        (self.soon || self.unsaved)
-            && self.under_way.is_none()
-            && self.not_before.is_none_or(|time| time <= Instant::now())
+    /// Notes that everything is being saved in so many bytes.
+    fn note(&mut self, len: usize, now: Instant) {
+        if self.failing || self.failed && !self.unsaved {
+            self.allowance.spend(len, now);
+        }
+        self.unsaved = false;
+        self.soon = false;
+        self.moved = false;
+        self.failed = false;
+        self.last = now;
+    }
+
+    /// Whether everything is saved.
+    pub(in crate::webhook) fn are_done(&self) -> bool {
+        !(self.soon || self.unsaved || self.failed || self.are_under_way())
     }
 
     /// Whether a save is under way.
@@ -120,52 +149,82 @@ mod tests {
     use super::*;
     use crate::store::layout::Layout;
 
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
     #[tokio::test]
     async fn what_waits_for_a_save_waits_for_one_that_worked() {
         let dir = tempfile::tempdir().unwrap();
         let document = || Document::new(&Layout::new(dir.path()), "queue", "queue");
         let mut saves = Saves::new(false);
-        assert!(!saves.is_time());
+        let now = Instant::now();
+        assert!(!saves.is_time(now));
         (saves.soon, saves.unsaved) = (true, true);
         let waits_for = saves.next();
-        assert!(saves.is_time());
+        assert!(saves.is_time(now));
         // There is no directory for it.
-        saves.begin(document(), b"one".to_vec());
-        assert!(!saves.is_time());
+        saves.begin(document(), b"one".to_vec(), now);
+        assert!(!saves.is_time(now));
         let changed_meanwhile = saves.next();
         assert!(saves.saved().await.is_err() && saves.done() < waits_for);
         assert!(
-            saves.soon && !saves.is_time(),
+            saves.soon && !saves.is_time(now),
             "it is tried again, and not at once"
         );
         std::fs::create_dir(dir.path().join("state")).unwrap();
         saves.not_before = None;
-        assert!(saves.is_time());
-        saves.begin(document(), b"two".to_vec());
+        assert!(saves.is_time(now));
+        saves.begin(document(), b"two".to_vec(), now);
         saves.saved().await.unwrap();
         assert!(saves.done() >= changed_meanwhile && saves.done() < saves.next());
     }
 
-    #[tokio::test]
-    async fn a_webhook_that_fails_for_days_writes_little() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("state")).unwrap();
+    /// How many bytes are saved in a day in which something changes each second.
+    fn saved_in_a_day(len: usize, change: impl Fn(&mut Saves)) -> usize {
+        let begun = Instant::now();
         let mut saves = Saves::new(false);
-        saves.begin(
-            Document::new(&Layout::new(dir.path()), "queue", "queue"),
-            vec![b'x'; 3 * FAILED_PACE],
-        );
-        saves.saved().await.unwrap();
-        fn after(saves: &mut Saves, seconds: u64) -> bool {
-            saves.last = Instant::now()
-                .checked_sub(Duration::from_secs(seconds))
-                .unwrap();
-            saves.is_time()
+        let mut bytes = 0;
+        for second in 0..DAY.as_secs() {
+            change(&mut saves);
+            let now = begun + Duration::from_secs(second);
+            if saves.is_time(now) {
+                saves.note(len, now);
+                bytes += len;
+            }
         }
-        assert!(!after(&mut saves, 60), "nothing happened");
+        bytes
+    }
+
+    #[test]
+    fn a_dead_webhook_saves_little_in_a_day() {
+        for len in [2_000, 50_000, 250_000] {
+            let failing = |saves: &mut Saves| saves.failed = true;
+            let all = |saves: &mut Saves| {
+                saves.failing = true;
+                (saves.unsaved, saves.soon, saves.moved) = (true, true, true);
+            };
+            for saved in [saved_in_a_day(len, failing), saved_in_a_day(len, all)] {
+                assert!(saved > 1_000_000 && saved < 7_000_000, "{len}: {saved}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_failures_and_all_of_a_webhook_that_works_are_saved_soon() {
+        let begun = Instant::now();
+        let after = |millis| begun + Duration::from_millis(millis);
+        let mut saves = Saves::new(false);
+        saves.last = begun;
         saves.failed = true;
-        assert!(!after(&mut saves, 1) && after(&mut saves, 3));
+        assert_eq!(saves.due(), Some(after(50)));
+        saves.note(1_000_000, begun);
+        assert_eq!(saves.due(), None, "nothing happened");
+        saves.failed = true;
+        assert!(saves.due() > Some(after(3_600_000)));
         saves.unsaved = true;
-        assert!(after(&mut saves, 1));
+        assert_eq!(saves.due(), Some(after(50)));
+        saves.soon = true;
+        assert_eq!(saves.due(), Some(begun));
+        saves.failing = true;
+        assert!(saves.due() > Some(after(3_600_000)));
     }
 }

@@ -74,9 +74,14 @@ impl Acks {
         self.next = self.next.min(now + FIRST_PAUSE);
     }
 
+    /// When it is time to ask, if there is something to ask for and nothing is being asked.
+    pub(in crate::webhook) fn due(&self) -> Option<Instant> {
+        (!self.taken.is_empty() && self.asking.is_none()).then_some(self.next)
+    }
+
     /// Asks, if there is something to ask for and it is time.
     pub(in crate::webhook) fn ask(&mut self, webhook: &Arc<Prepared>) {
-        if self.taken.is_empty() || self.asking.is_some() || Instant::now() < self.next {
+        if self.due().is_none_or(|due| Instant::now() < due) {
             return;
         }
         let acks: Vec<u64> = self.taken.iter().map(|taken| taken.ack).collect();

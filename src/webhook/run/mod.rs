@@ -3,9 +3,11 @@
 pub(in crate::webhook) mod acks;
 pub(in crate::webhook) mod attempt;
 pub(in crate::webhook) mod blocking;
+mod live_watch;
 pub(in crate::webhook) mod presence;
 pub(in crate::webhook) mod pulse;
 pub(in crate::webhook) mod read;
+mod read_times;
 pub(in crate::webhook) mod reporter;
 pub(in crate::webhook) mod send;
 pub(in crate::webhook) mod task;
@@ -263,7 +265,7 @@ impl Delivering {
             Err(error) => {
                 // Then the log is read once a second.
                 tracing::warn!(target: "tracing_audit", "webhooks are delivered with delay: {error}");
-                watch::channel(0).1
+                pulse::none()
             }
         };
         let begun = Presence::begin(&self.source);

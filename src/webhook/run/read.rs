@@ -24,18 +24,11 @@ use crate::{
             dead_letter::{self, At},
             replay::{self, What},
         },
-        run::{blocking::panicked, pulse::Pulse},
+        run::{blocking::panicked, pulse::Pulse, read_times::ReadTimes},
         settings::{Batching, Prepared},
     },
 };
 
-/// A log that does not seem to grow is read so often all the same; so is what is asked to be
-/// replayed.
-const READ_QUIET_EVERY: Duration = Duration::from_secs(1);
-/// While what was read waits for more to come with it.
-const WAITING_READ_EVERY: Duration = Duration::from_millis(10);
-const REPLAY_AGAIN: Duration = Duration::from_secs(5);
-const LOOK_FOR_REPLAYS_EVERY: Duration = Duration::from_secs(1);
 /// About so many deliveries, and entries in them, are made ahead at most; the rest waits in the log.
 pub(in crate::webhook) const MOST_DELIVERIES: usize = 1000;
 const MOST_ENTRIES: usize = 20_000;
@@ -57,23 +50,17 @@ pub(in crate::webhook) struct BatchReader {
     /// Away while it reads.
     log_reader: Option<BatchSource>,
     reading: Option<JoinHandle<(BatchSource, Result<ReadBatch>)>>,
-    last: Instant,
-    pulse: Pulse,
-    /// There is more to read than was read.
-    behind: bool,
-    /// What was read waits for more to come with it.
-    waiting: bool,
-    looked_for_replays: Option<Instant>,
+    times: ReadTimes,
     replays_turn: bool,
-    /// A replay that can't be read is not tried before.
-    no_replay_before: Instant,
 }
 
 /// What one read found.
 pub(in crate::webhook) struct ReadBatch {
     pub(in crate::webhook) deliveries: Vec<Delivery>,
     pub(in crate::webhook) source: Source,
-    behind: bool,
+    pub(super) behind: bool,
+    pub(super) hindered: bool,
+    pub(super) waits_until: Option<Instant>,
     /// What could not be read. Of the log, it is skipped; a replay is tried again.
     pub(in crate::webhook) problems: Vec<String>,
 }
@@ -111,39 +98,37 @@ impl BatchReader {
             since: None,
             letters: None,
         };
-        let (last, log_reader) = (Instant::now(), Some(log_reader));
         Self {
-            log_reader,
+            log_reader: Some(log_reader),
             reading: None,
-            last,
-            pulse,
-            behind: true,
-            waiting: false,
-            looked_for_replays: None,
+            times: ReadTimes::new(pulse),
             replays_turn: false,
-            no_replay_before: last,
         }
     }
 
-    /// Begins to read, if there is room for what may be found and it is time.
-    pub(in crate::webhook) fn read_on(&mut self, webhook: &Arc<Prepared>, queue: &Queue) {
-        let look_for_replays = queue.replaying.is_none()
-            && self
-                .looked_for_replays
-                .is_none_or(|last| last.elapsed() >= LOOK_FOR_REPLAYS_EVERY);
-        let grown = self.pulse.has_changed().unwrap_or(false);
-        let replaying = queue.replaying.is_some() && Instant::now() >= self.no_replay_before;
-        let waited = self.waiting && self.last.elapsed() >= WAITING_READ_EVERY;
-        let wanted = self.behind || waited || grown || look_for_replays || replaying;
-        if !(wanted || self.last.elapsed() >= READ_QUIET_EVERY) || !has_room(queue) {
+    /// When there is something to read, if there is room for what may be found and nothing is being
+    /// read.
+    pub(in crate::webhook) fn due(&self, queue: &Queue) -> Option<Instant> {
+        let is_free = self.log_reader.is_some() && has_room(queue);
+        is_free.then(|| self.times.due(queue.replaying.is_some()))
+    }
+
+    /// Begins to read, if it is time. `saved` says whether the queue on disk is as this one.
+    pub(in crate::webhook) fn read_on(
+        &mut self,
+        webhook: &Arc<Prepared>,
+        queue: &Queue,
+        saved: bool,
+    ) {
+        if self.due(queue).is_none_or(|due| due > Instant::now()) {
             return;
         }
         let Some(mut log_reader) = self.log_reader.take() else {
             return;
         };
         let webhook = Arc::clone(webhook);
-        if look_for_replays {
-            self.looked_for_replays = Some(Instant::now());
+        let replaying = queue.replaying.is_some();
+        if !replaying && self.times.looks_for_replays(saved) {
             let after = queue.replay;
             self.reading = Some(spawn_blocking(move || {
                 let found = log_reader
@@ -153,7 +138,7 @@ impl BatchReader {
             }));
             return;
         }
-        self.replays_turn = !self.replays_turn && replaying;
+        self.replays_turn = !self.replays_turn && replaying && self.times.may_replay();
         if let Some(replaying) = queue.replaying.clone().filter(|_| self.replays_turn) {
             let number = queue.replay;
             self.reading = Some(spawn_blocking(move || {
@@ -164,17 +149,12 @@ impl BatchReader {
             }));
             return;
         }
-        self.pulse.mark_unchanged();
+        self.times.reads_log();
         let places = log_reader.tail.is_none().then(|| queue.cursor.clone());
         self.reading = Some(spawn_blocking(move || {
             let found = log_reader.read_log(&webhook, places);
             (log_reader, found)
         }));
-    }
-
-    /// What was read waits for more to come with it, but not for long.
-    pub(in crate::webhook) fn is_waiting(&self) -> bool {
-        self.waiting
     }
 
     /// Waits for what is being read; for ever if nothing is.
@@ -187,26 +167,28 @@ impl BatchReader {
         let (log_reader, found) = done.map_err(|e| panicked("reading the log", &e))?;
         self.log_reader = Some(log_reader);
         let found = found?;
-        self.last = Instant::now();
-        match found.source {
-            Source::Log(ref places) => {
-                (self.behind, self.waiting) = (found.behind, places.is_none())
-            }
-            Source::Replay(..) => {}
-            Source::Nothing if found.problems.is_empty() => {}
-            Source::Nothing => self.no_replay_before = self.last + REPLAY_AGAIN,
-        }
+        self.times.found(&found);
         Ok(found)
     }
 }
 
 impl ReadBatch {
+    /// Not of the log, so nothing is known of that.
+    fn other(source: Source, deliveries: Vec<Delivery>) -> Self {
+        Self {
+            deliveries,
+            source,
+            behind: false,
+            hindered: false,
+            waits_until: None,
+            problems: Vec::new(),
+        }
+    }
+
     fn problem(error: &Error) -> Self {
         Self {
-            deliveries: Vec::new(),
-            source: Source::Nothing,
-            behind: false,
             problems: vec![error.to_string()],
+            ..Self::other(Source::Nothing, Vec::new())
         }
     }
 }
@@ -255,23 +237,16 @@ impl BatchSource {
             .map(|problem| format!("{}: {}", problem.file, problem.what))
             .collect();
         let (places, behind) = (tail.places(), tail.is_behind());
+        let hindered = tail.is_hindered();
         self.tail = Some(tail);
-        let ready = match webhook.batch {
-            _ if self.read.is_empty() => true,
-            None => true,
-            Some(batch) => {
-                let since = *self.since.get_or_insert_with(Instant::now);
-                self.read.len() >= batch.max_entries
-                    || self.bytes >= MOST_BYTES
-                    || since.elapsed() >= Duration::from_millis(batch.max_wait_ms)
-            }
-        };
-        if !ready {
+        let waits_until = self.waits_until(webhook);
+        if waits_until.is_some() {
             return Ok(ReadBatch {
-                deliveries: Vec::new(),
-                source: Source::Log(None),
                 behind,
+                hindered,
+                waits_until,
                 problems,
+                ..ReadBatch::other(Source::Log(None), Vec::new())
             });
         }
         let read = std::mem::take(&mut self.read);
@@ -283,11 +258,20 @@ impl BatchSource {
             .map(|placed| Delivery::placed(&webhook.name, placed, now))
             .collect();
         Ok(ReadBatch {
-            deliveries: lightened(deliveries),
-            source: Source::Log(Some(places)),
             behind,
+            hindered,
             problems,
+            ..ReadBatch::other(Source::Log(Some(places)), lightened(deliveries))
         })
+    }
+
+    /// Until when what was read waits for more to come with it, if it does.
+    fn waits_until(&mut self, webhook: &Prepared) -> Option<Instant> {
+        let batch = webhook.batch.filter(|_| !self.read.is_empty())?;
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let until = since + Duration::from_millis(batch.max_wait_ms);
+        let is_full = self.read.len() >= batch.max_entries || self.bytes >= MOST_BYTES;
+        (!is_full && Instant::now() < until).then_some(until)
     }
 
     /// The next replay, if one was asked for.
@@ -307,12 +291,7 @@ impl BatchSource {
             ),
         };
         self.letters = None;
-        Ok(ReadBatch {
-            deliveries: Vec::new(),
-            source,
-            behind: false,
-            problems: Vec::new(),
-        })
+        Ok(ReadBatch::other(source, Vec::new()))
     }
 
     fn replay(
@@ -331,12 +310,7 @@ impl BatchSource {
                 self.replay_entries(webhook, parameters, cursor)?
             }
         };
-        Ok(ReadBatch {
-            deliveries,
-            source: Source::Replay(number, left),
-            behind: false,
-            problems: Vec::new(),
-        })
+        Ok(ReadBatch::other(Source::Replay(number, left), deliveries))
     }
 
     /// From the first dead letter there is now to the last.

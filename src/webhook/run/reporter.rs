@@ -101,6 +101,14 @@ impl Reporter {
         dead.entries += entries;
     }
 
+    /// When what was given up is to be recorded, if something was.
+    pub(in crate::webhook) fn due(&self) -> Option<Instant> {
+        let next = self.told_of_dead.map(|last| last + DEAD_EVERY);
+        self.dead
+            .is_some()
+            .then(|| next.unwrap_or_else(Instant::now))
+    }
+
     /// Records what was given up, if it is time or it must be at once.
     pub(in crate::webhook) fn of_dead(&mut self, at_once: bool) {
         if !at_once && is_recent(self.told_of_dead, DEAD_EVERY) {

@@ -29,7 +29,7 @@ use crate::{
     webhook::{
         queue::{
             Queue,
-            attempts::{self, Attempt, History},
+            attempts::{self, Attempt, History, HistorySaves},
             circuit::Pace,
             document, next,
             save::Saves,
@@ -47,11 +47,11 @@ use crate::{
     },
 };
 
-/// How often it is looked whether something may go now: while something will soon, and otherwise.
-const TICK: Duration = Duration::from_millis(10);
-const RETRY_TICK: Duration = Duration::from_millis(100);
-/// The last attempts are saved so often at most.
-const SAVE_HISTORY_EVERY: Duration = Duration::from_secs(1);
+/// A delivery that is due by the machine's clock is waited for no longer than this at a time,
+/// because the clock can be set.
+const CLOCK_CHECK: Duration = Duration::from_secs(60);
+/// Nothing is looked at again sooner, whatever is due.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 /// The attempts under way have so long to end when the receiver wants no more.
 const GONE_WITHIN: Duration = Duration::from_secs(15);
 
@@ -68,7 +68,7 @@ pub(in crate::webhook) struct DeliveryTask {
     pace: Option<Pace>,
     next_key: u64,
     history: History,
-    history_saved: Instant,
+    history_saves: HistorySaves,
     saves: Saves,
     reporter: Reporter,
 }
@@ -123,7 +123,7 @@ impl DeliveryTask {
             next_key: queue.deliveries.len() as u64,
             queue,
             attempts: JoinSet::new(),
-            history_saved: Instant::now(),
+            history_saves: HistorySaves::new(),
             saves: Saves::new(changed),
         })
     }
@@ -133,20 +133,21 @@ impl DeliveryTask {
     /// been made.
     pub(in crate::webhook) async fn run(mut self, mut stop: Stop) -> Result<()> {
         while stop.borrow().is_none() && !self.queue.status.gone {
-            self.batches.read_on(&self.webhook, &self.queue);
+            let saved = self.saves.are_done();
+            self.batches.read_on(&self.webhook, &self.queue, saved);
             self.start();
             self.make_room();
             self.reporter.of_dead(false);
             self.save();
             self.acks.ask(&self.webhook);
-            let tick = self.tick();
+            let wait = self.wait();
             tokio::select! {
                 Some(done) = self.attempts.join_next() => self.finished(done)?,
                 read = self.batches.read() => self.take_in(read?),
                 answered = self.acks.answered() => self.answered(answered?),
                 saved = self.saves.saved() => self.saved(saved),
                 Ok(()) = self.pulse.changed() => {}
-                () = time::sleep(tick) => {}
+                () = time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
                 _ = stop.changed() => {}
             }
             while let Some(done) = self.attempts.try_join_next() {
@@ -188,18 +189,35 @@ impl DeliveryTask {
         Ok(())
     }
 
-    /// How long nothing need be looked at that doesn't say so by itself, as the log does, an
-    /// attempt, a read or a save.
-    fn tick(&self) -> Duration {
-        // What may go at once has gone, unless the pace held it back.
-        let soon = now().saturating_add(RETRY_TICK.as_micros() as i64);
-        let goes_soon =
-            || next::next(&self.queue, self.webhook.order, self.saves.done(), soon).is_some();
-        if self.batches.is_waiting() || self.saves.are_wanted() || goes_soon() {
-            TICK
-        } else {
-            RETRY_TICK
-        }
+    /// How long nothing is due. What happens meanwhile ends the wait: the log grows, or an attempt, a
+    /// read, a save or a question ends.
+    fn wait(&self) -> Option<Duration> {
+        let failing = self.queue.circuit.is_open();
+        let due = [
+            self.batches.due(&self.queue),
+            self.saves.due(),
+            self.history_saves.due(failing),
+            self.acks.due(),
+            self.reporter.due(),
+        ];
+        let now = Instant::now();
+        let waits = due.into_iter().flatten();
+        let waits = waits.map(|due| due.saturating_duration_since(now));
+        let wait = waits.chain(self.next_goes_in()).min();
+        wait.map(|wait| wait.max(SHORTEST_WAIT))
+    }
+
+    /// How long it takes until a delivery may go, if only time has to pass.
+    fn next_goes_in(&self) -> Option<Duration> {
+        let order = self.webhook.order;
+        let now = now();
+        let (queue, saved) = (&self.queue, self.saves.done());
+        let goes_at = match &self.pace {
+            Some(pace) if next::next(queue, order, saved, now).is_some() => pace.next(),
+            _ => next::wakes_at(queue, order, saved).filter(|at| *at > now)?,
+        };
+        let micros = u64::try_from(goes_at.saturating_sub(now)).unwrap_or_default();
+        Some(Duration::from_micros(micros).min(CLOCK_CHECK))
     }
 
     /// Takes in what was read: deliveries are made of it.
@@ -315,16 +333,17 @@ impl DeliveryTask {
 
     /// Begins to save what changed, if it is time.
     fn save(&mut self) {
-        if self.saves.is_time() {
-            self.saves
-                .begin(document(&self.layout, &self.webhook.key), self.queue.text());
+        let now = Instant::now();
+        let failing = self.queue.circuit.is_open();
+        self.saves.failing = failing;
+        if self.saves.is_time(now) {
+            let document = document(&self.layout, &self.webhook.key);
+            self.saves.begin(document, self.queue.text(), now);
         }
-        if self.history.unsaved && self.history_saved.elapsed() >= SAVE_HISTORY_EVERY {
-            (self.history.unsaved, self.history_saved) = (false, Instant::now());
-            let (text, document) = (
-                self.history.text(),
-                attempts::document(&self.layout, &self.webhook.key),
-            );
+        if (self.history_saves.due(failing)).is_some_and(|due| due <= now) {
+            let document = attempts::document(&self.layout, &self.webhook.key);
+            let text = self.history.text();
+            self.history_saves.saved(text.len(), failing, now);
             drop(spawn_blocking(move || document.write(&text, false)));
         }
     }

@@ -83,6 +83,7 @@ impl DeliveryTask {
                 self.queue.status.last_answer,
             ) = (Some(Timestamp::from_micros(now)), Some(told.result.clone()));
             self.history.push(told);
+            self.history_saves.changed();
         }
         match attempt {
             AttemptOutcome::Delivered => self.delivered(at, now),

@@ -1,20 +1,29 @@
 //! When a delivery looks again, and what it gives up.
 
-use std::fs;
-
-use tokio::sync::watch;
+use std::{fs, path::Path};
 
 use super::*;
 use crate::{
     query::RawEntry,
     webhook::{
         queue::{Delivery, contents::Contents, dead_letter},
-        run::attempt::AttemptOutcome,
+        run::{attempt::AttemptOutcome, pulse},
         settings::Webhook,
     },
 };
 
 const SECOND: i64 = 1_000_000;
+
+/// A directory made ready for a log.
+fn dir_of_log(dir: &tempfile::TempDir) -> &Path {
+    let layout = Layout::new(dir.path());
+    fs::create_dir_all(dir.path().join("state")).unwrap();
+    for part in [layout.live_dir(), layout.sealed_dir()] {
+        fs::create_dir_all(part).unwrap();
+    }
+    fs::write(layout.format_file(), "tracing-audit 1\n").unwrap();
+    dir.path()
+}
 
 /// A delivery whose deliveries were tried so often and are due in so many seconds.
 fn delivery(
@@ -22,12 +31,7 @@ fn delivery(
     settings: impl FnOnce(Webhook) -> Webhook,
     deliveries: &[(u32, i64)],
 ) -> DeliveryTask {
-    let layout = Layout::new(dir.path());
-    fs::create_dir_all(dir.path().join("state")).unwrap();
-    for part in [layout.live_dir(), layout.sealed_dir()] {
-        fs::create_dir_all(part).unwrap();
-    }
-    fs::write(layout.format_file(), "tracing-audit 1\n").unwrap();
+    let layout = Layout::new(dir_of_log(dir));
     let mut webhook = settings(Webhook::new("e", "https://example.com/", ["a.*"]))
         .prepare()
         .unwrap();
@@ -47,43 +51,61 @@ fn delivery(
         webhook,
         layout,
         reader,
-        watch::channel(0).1,
+        pulse::none(),
         "a".into(),
         Arc::new(|_| {}),
     )
     .unwrap()
 }
 
+/// In how many seconds the next one goes, if only time has to pass.
+fn goes_in(task: &DeliveryTask) -> Option<u64> {
+    task.next_goes_in()
+        .map(|wait| wait.as_secs_f64().round() as u64)
+}
+
 #[tokio::test]
-async fn it_looks_often_only_while_something_may_go_soon() {
+async fn it_wakes_when_the_next_one_goes() {
     let dir = tempfile::tempdir().unwrap();
     let same = |webhook: Webhook| webhook;
     let strict = |webhook: Webhook| webhook.order(DeliveryOrder::Strict);
     let paced = |webhook: Webhook| webhook.max_requests_per_second(1);
-    assert_eq!(
-        delivery(&dir, same, &[]).tick(),
-        RETRY_TICK,
-        "nothing waits"
-    );
-    assert_eq!(delivery(&dir, same, &[(0, 0)]).tick(), TICK);
-    assert_eq!(delivery(&dir, same, &[(2, 60)]).tick(), RETRY_TICK);
-    assert_eq!(
-        delivery(&dir, strict, &[(2, 60), (0, 0), (0, 0)]).tick(),
-        RETRY_TICK,
-        "only the first may go"
-    );
-    assert_eq!(
-        delivery(&dir, paced, &[(2, 60)]).tick(),
-        RETRY_TICK,
-        "the pace holds nothing back"
-    );
-    assert_eq!(delivery(&dir, paced, &[(2, 60), (0, 0)]).tick(), TICK);
-    let mut parked = delivery(&dir, same, &[(2, 60), (0, 0)]);
+    assert_eq!(goes_in(&delivery(&dir, same, &[])), None, "nothing waits");
+    assert_eq!(goes_in(&delivery(&dir, same, &[(2, 30)])), Some(30));
+    let first = delivery(&dir, strict, &[(2, 40), (1, 20)]);
+    assert_eq!(goes_in(&first), Some(40), "only the first may go");
+    let far = delivery(&dir, same, &[(2, 3600)]);
+    assert_eq!(goes_in(&far), Some(CLOCK_CHECK.as_secs()));
+    let unpaced = delivery(&dir, paced, &[(2, 30)]);
+    assert_eq!(goes_in(&unpaced), Some(30), "the pace holds nothing back");
+    let mut held = delivery(&dir, paced, &[(2, 30), (0, 0)]);
+    while held.pace.as_mut().unwrap().take(now()) {}
+    assert_eq!(goes_in(&held), Some(1));
+    let mut parked = delivery(&dir, same, &[(2, 30), (0, 0)]);
     parked.queue.circuit.failed(now(), None, true, 0);
-    assert_eq!(parked.tick(), RETRY_TICK, "it is only probed");
+    assert_eq!(goes_in(&parked), Some(60), "it is only probed");
     let mut under_way = delivery(&dir, same, &[(0, 0)]);
     under_way.queue.deliveries[0].in_flight = true;
-    assert_eq!(under_way.tick(), RETRY_TICK);
+    assert_eq!(goes_in(&under_way), None);
+}
+
+#[tokio::test]
+async fn it_waits_for_nothing_while_nothing_is_due() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = AuditReader::open(dir_of_log(&dir)).unwrap();
+    let pulse = pulse::start(files.files()).unwrap();
+    let mut quiet = delivery(&dir, |webhook| webhook, &[]);
+    quiet.batches = BatchReader::new(quiet.reader.clone(), quiet.layout.clone(), pulse);
+    let begun = Instant::now();
+    while quiet.wait().unwrap() < Duration::from_secs(20) {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        quiet.batches.read_on(&quiet.webhook, &quiet.queue, true);
+        let wait = quiet.wait();
+        tokio::select! {
+            read = quiet.batches.read() => quiet.take_in(read.unwrap()),
+            () = time::sleep(wait.unwrap_or(Duration::MAX)) => {}
+        }
+    }
 }
 
 #[tokio::test]

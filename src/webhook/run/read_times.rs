@@ -1,0 +1,123 @@
+//! When the log is read for a webhook, and when it is looked for what is to be replayed.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    pulse::{Noticed, Pulse},
+    read::{ReadBatch, Source},
+};
+
+/// A log that does not seem to grow is read so often all the same.
+const READ_QUIET_EVERY: Duration = Duration::from_secs(60);
+/// So is one in which a stream could not be read, and one of which nobody says whether it grows.
+const READ_AGAIN_EVERY: Duration = Duration::from_secs(1);
+const REPLAY_AGAIN: Duration = Duration::from_secs(5);
+/// While replays may have been asked for that nobody tells of.
+const LOOK_FOR_REPLAYS_EVERY: Duration = Duration::from_secs(1);
+
+pub(super) struct ReadTimes {
+    pulse: Pulse,
+    /// Up to what the log was read, and it was looked for replays.
+    done: Noticed,
+    /// When the last read ended.
+    last: Instant,
+    /// There is more to read than was read.
+    behind: bool,
+    /// A stream could not be read.
+    hindered: bool,
+    /// Until when what was read waits for more to come with it.
+    waits_until: Option<Instant>,
+    /// When it is looked for replays though nothing was noticed.
+    look_for_replays_at: Option<Instant>,
+    /// A replay that can't be read is not tried before.
+    no_replay_before: Instant,
+}
+
+impl ReadTimes {
+    pub(super) fn new(pulse: Pulse) -> Self {
+        let now = Instant::now();
+        Self {
+            pulse,
+            done: Noticed::default(),
+            last: now,
+            behind: true,
+            hindered: false,
+            waits_until: None,
+            look_for_replays_at: Some(now),
+            no_replay_before: now,
+        }
+    }
+
+    /// When there is something to read next, while something is `replaying` or not.
+    pub(super) fn due(&self, replaying: bool) -> Instant {
+        let noticed = *self.pulse.borrow();
+        if self.behind || noticed.grown != self.done.grown {
+            return self.last;
+        }
+        let quiet = match self.hindered || self.is_blind() {
+            true => self.last + READ_AGAIN_EVERY,
+            false => self.last + READ_QUIET_EVERY,
+        };
+        let replays = if replaying {
+            Some(self.no_replay_before)
+        } else if noticed.replays != self.done.replays {
+            Some(self.last)
+        } else {
+            self.look_for_replays_at
+        };
+        let others = self.waits_until.into_iter().chain(replays);
+        others.min().map_or(quiet, |due| due.min(quiet))
+    }
+
+    /// Nothing is noticed of what happens.
+    fn is_blind(&self) -> bool {
+        self.pulse.has_changed().is_err()
+    }
+
+    /// Whether a replay may be read on.
+    pub(super) fn may_replay(&self) -> bool {
+        Instant::now() >= self.no_replay_before
+    }
+
+    /// Whether it is to be looked for replays; that is then noted. `saved` says whether the queue on
+    /// disk is as it is in memory.
+    pub(super) fn looks_for_replays(&mut self, saved: bool) -> bool {
+        let now = Instant::now();
+        let noticed = self.pulse.borrow().replays;
+        let is_due = self.look_for_replays_at.is_some_and(|due| due <= now);
+        if noticed == self.done.replays && !is_due {
+            return false;
+        }
+        self.done.replays = noticed;
+        // What a queue that isn't saved has begun can't be forgotten yet.
+        let again = !saved || self.is_blind();
+        self.look_for_replays_at = again.then(|| now + LOOK_FOR_REPLAYS_EVERY);
+        true
+    }
+
+    /// Notes that the log is read now.
+    pub(super) fn reads_log(&mut self) {
+        self.done.grown = self.pulse.borrow().grown;
+    }
+
+    /// Notes what a read found.
+    pub(super) fn found(&mut self, found: &ReadBatch) {
+        self.last = Instant::now();
+        match found.source {
+            Source::Log(_) => {
+                self.behind = found.behind;
+                self.hindered = found.hindered;
+                self.waits_until = found.waits_until;
+            }
+            // The next one is looked for when this one is done, and this one forgotten then.
+            Source::Replay(..) => {
+                self.look_for_replays_at = Some(self.last + LOOK_FOR_REPLAYS_EVERY);
+            }
+            Source::Nothing if found.problems.is_empty() => {}
+            Source::Nothing => {
+                self.no_replay_before = self.last + REPLAY_AGAIN;
+                self.look_for_replays_at = Some(self.no_replay_before);
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! A process that has nothing to do sleeps, and is there when something happens.
+//!
+//! Each case runs in a process of its own, because all of a process's threads are counted.
+
+use std::{
+    fs,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use tracing_audit::{AuditLog, audit, webhook::Webhook};
+use tracing_subscriber::prelude::*;
+
+use crate::{
+    receiver::Receiver,
+    support::{is_apart, lines, until},
+};
+
+/// How long is counted.
+const WHILE: Duration = Duration::from_secs(5);
+/// What a process may do until it is quiet.
+const SETTLES: Duration = Duration::from_secs(3);
+
+/// How often the threads of this process have gone to sleep so far, and how long they have run.
+fn spent() -> (u64, Duration) {
+    let mut switches = 0;
+    let mut ran = 0;
+    for task in fs::read_dir("/proc/self/task").unwrap().flatten() {
+        // A thread may end meanwhile.
+        let read = |name| fs::read_to_string(task.path().join(name)).unwrap_or_default();
+        let status = read("status");
+        let voluntary = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        switches += voluntary.map_or(0, |count| count.trim().parse::<u64>().unwrap());
+        let schedule = read("schedstat");
+        let nanos = schedule.split_whitespace().next();
+        ran += nanos.map_or(0, |nanos| nanos.parse::<u64>().unwrap());
+    }
+    (switches, Duration::from_nanos(ran))
+}
+
+/// Fails if this process sleeps and wakes more often than that while it should be idle.
+fn assert_idle(case: &str, most_per_second: u64) {
+    thread::sleep(SETTLES);
+    let (before, ran_before) = spent();
+    thread::sleep(WHILE);
+    let (after, ran_after) = spent();
+    let seconds = WHILE.as_secs_f64();
+    let per_second = after.saturating_sub(before) as f64 / seconds;
+    let load = ran_after.saturating_sub(ran_before).as_secs_f64() / seconds;
+    let figures = format!(
+        "{case}: {per_second:.1} wake-ups a second, {:.3} %",
+        load * 100.0
+    );
+    println!("{figures}");
+    assert!(per_second <= most_per_second as f64, "{figures}");
+}
+
+fn open(dir: &Path) -> AuditLog {
+    AuditLog::builder(dir).source("shop").open().unwrap()
+}
+
+fn emit(log: &AuditLog, event: impl FnOnce()) {
+    let subscriber = tracing_subscriber::registry().with(log.layer());
+    tracing::dispatcher::with_default(&subscriber.into(), event);
+}
+
+fn webhook(name: &str, url: &str) -> Webhook {
+    Webhook::new(name, url, ["order.*"])
+        .allow_http()
+        .egress(["loopback"])
+}
+
+#[test]
+fn an_open_log_sleeps() {
+    if !is_apart(module_path!(), "an_open_log_sleeps") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    emit(&log, || audit!("order.placed").ignore());
+    assert_idle("a log", 4);
+    log.close().unwrap();
+}
+
+#[test]
+fn a_dispatcher_without_webhooks_sleeps() {
+    if !is_apart(module_path!(), "a_dispatcher_without_webhooks_sleeps") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    let _dispatcher = log.webhooks().run().unwrap();
+    assert_idle("a dispatcher", 10);
+}
+
+#[test]
+fn fifty_quiet_webhooks_sleep() {
+    if !is_apart(module_path!(), "fifty_quiet_webhooks_sleep") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let receiver = Receiver::new();
+    let log = open(dir.path());
+    for n in 0..50 {
+        let webhook = webhook(&format!("quiet-{n}"), &receiver.url);
+        log.webhooks().add(webhook).unwrap();
+    }
+    let _dispatcher = log.webhooks().run().unwrap();
+    emit(&log, || audit!("order.placed").ignore());
+    until("each webhook gets the event", || receiver.count() == 50);
+    assert_idle("50 quiet webhooks", 10);
+}
+
+#[test]
+fn twenty_dead_receivers_cost_little() {
+    if !is_apart(module_path!(), "twenty_dead_receivers_cost_little") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", port.local_addr().unwrap());
+    drop(port);
+    for n in 0..20 {
+        let webhook = webhook(&format!("dead-{n}"), &url).schedule([3600; 10]);
+        log.webhooks().add(webhook).unwrap();
+    }
+    let _dispatcher = log.webhooks().run().unwrap();
+    emit(&log, || {
+        for n in 0..10_u64 {
+            audit!("order.placed", n);
+        }
+    });
+    until("each fails", || {
+        let reports = log.webhooks().list().unwrap();
+        reports
+            .iter()
+            .all(|report| report.status.failures_in_a_row >= 5)
+    });
+    // Of these, the probes are most.
+    assert_idle("20 dead receivers", 150);
+}
+
+#[test]
+fn an_event_after_a_pause_is_written_and_synced_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    let mut written = Vec::new();
+    let mut synced = Vec::new();
+    for _ in 0..9 {
+        let before = lines(dir.path()).len();
+        thread::sleep(Duration::from_millis(300));
+        let begun = Instant::now();
+        emit(&log, || audit!("order.placed").ignore());
+        while lines(dir.path()).len() == before {}
+        written.push(begun.elapsed());
+        thread::sleep(Duration::from_millis(300));
+        let begun = Instant::now();
+        emit(&log, || audit!("order.placed").wait().unwrap());
+        synced.push(begun.elapsed());
+    }
+    for mut times in [written, synced] {
+        times.sort();
+        assert!(times[4] < Duration::from_millis(100), "{times:?}");
+    }
+}
+
+#[test]
+fn an_event_after_a_pause_is_delivered_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let receiver = Receiver::new();
+    let log = open(dir.path());
+    log.webhooks().add(webhook("siem", &receiver.url)).unwrap();
+    let _dispatcher = log.webhooks().run().unwrap();
+    let mut took = Vec::new();
+    for n in 1..10 {
+        thread::sleep(Duration::from_millis(1300));
+        let begun = Instant::now();
+        emit(&log, || audit!("order.placed").ignore());
+        while receiver.count() < n {
+            thread::sleep(Duration::from_millis(1));
+        }
+        took.push(begun.elapsed());
+    }
+    took.sort();
+    assert!(took[4] < Duration::from_millis(200), "{took:?}");
+}
