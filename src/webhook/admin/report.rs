@@ -1,5 +1,7 @@
 //! How a webhook is doing, as an administrator is told: without secrets.
 
+use std::sync::Arc;
+
 use serde::{Serialize, Serializer};
 
 use crate::{
@@ -8,7 +10,7 @@ use crate::{
         json::{Members, members},
     },
     query::{AuditReader, Places},
-    store::layout::Layout,
+    store::{clock::SystemClock, layout::Layout},
     webhook::{
         queue::{self, Queue, Status, dead_letter, next},
         run::presence::Presence,
@@ -114,7 +116,7 @@ impl WebhookReport {
     /// All but what waits in the log, and how far that was read. One whose state is damaged is told
     /// as that: it takes nothing from the others.
     fn without_unread(layout: &Layout, stored: Stored) -> (Self, Places) {
-        let (queue, problem) = match Queue::read(layout, &stored.key()) {
+        let (mut queue, problem) = match Queue::read(layout, &stored.key()) {
             Ok(Some(queue)) => (queue, None),
             Ok(None) => (
                 Queue::default(),
@@ -122,11 +124,12 @@ impl WebhookReport {
             ),
             Err(error) => (Queue::default(), Some(error.to_string())),
         };
+        let clock = queue.resume_clock(Arc::new(SystemClock::new()));
         let report = Self {
             waiting_deliveries: queue.deliveries.len(),
             next_attempt: next::next_attempt(&queue, stored.settings.order)
                 .filter(|_| !stored.paused && !queue.status.gone)
-                .map(Timestamp::from_micros),
+                .map(|time| clock.wall(time)),
             dead_letters: dead_letter::index(layout, &stored.key())
                 .ok()
                 .map(|found| found.len()),

@@ -80,7 +80,7 @@ pub(in crate::webhook) struct Kept {
     pub(in crate::webhook) delivery_id: String,
     #[serde(alias = "endpoint")]
     webhook: String,
-    given_up: Timestamp,
+    pub(in crate::webhook) given_up: Timestamp,
     attempts: u32,
     #[serde(alias = "why")]
     reason: String,

@@ -14,7 +14,6 @@ use std::{
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use crate::{
-    entry::Timestamp,
     error::{Error, Result},
     query::{AuditReader, Filter, Order, PageStart, Placed, Places, Query, RawEntry, Tail},
     store::layout::Layout,
@@ -276,11 +275,10 @@ impl BatchSource {
         }
         let read = std::mem::take(&mut self.read);
         (self.bytes, self.since) = (0, None);
-        let now = now();
         let bundles = bundles(read, webhook.batch, |placed| placed.entry.line().len());
         let deliveries = bundles
             .into_iter()
-            .map(|placed| Delivery::placed(&webhook.name, placed, now))
+            .map(|placed| Delivery::placed(&webhook.name, placed))
             .collect();
         Ok(ReadBatch {
             deliveries: lightened(deliveries),
@@ -369,12 +367,11 @@ impl BatchSource {
         let letters: Vec<At> = all.iter().copied().take(LETTERS).collect();
         let more = all.len() > LETTERS;
         self.letters = more.then_some(all);
-        let now = now();
         let next = letters.last().map_or(places.end, |at| at.offset + 1);
         let mut deliveries = Vec::new();
         for at in letters {
             let letter = dead_letter::read(layout, key, at)?;
-            deliveries.extend(letter.map(|letter| Delivery::again(&letter, now)));
+            deliveries.extend(letter.map(|letter| Delivery::again(&letter)));
         }
         let left = more.then_some(Replaying::DeadLetters {
             generation,
@@ -403,11 +400,10 @@ impl BatchSource {
             .into_iter()
             .filter(|entry| webhook.filter.matches(&entry.fields()) && webhook.wants(entry))
             .collect();
-        let now = now();
         let bundles = bundles(wanted, webhook.batch, |entry: &RawEntry| entry.line().len());
         let deliveries = bundles
             .into_iter()
-            .map(|entries| Delivery::looked_up(&webhook.name, entries, now))
+            .map(|entries| Delivery::looked_up(&webhook.name, entries))
             .collect();
         let left = page.next_cursor.map(|cursor| Replaying::Entries {
             parameters,
@@ -415,10 +411,6 @@ impl BatchSource {
         });
         Ok((lightened(deliveries), left))
     }
-}
-
-fn now() -> i64 {
-    Timestamp::now().as_micros()
 }
 
 /// What goes in a request each, in order.

@@ -22,15 +22,18 @@ use tokio::{
 
 use self::outcome::Done;
 use crate::{
-    entry::Timestamp,
     error::{Error, Result},
     query::AuditReader,
-    store::layout::Layout,
+    store::{
+        clock::{Clock, SystemClock},
+        layout::Layout,
+    },
     webhook::{
         queue::{
             Queue,
             attempts::{self, Attempt, History},
             circuit::Pace,
+            clock::QueueClock,
             document, next,
             save::Saves,
         },
@@ -61,6 +64,7 @@ pub(in crate::webhook) struct DeliveryTask {
     reader: AuditReader,
     source: Arc<str>,
     queue: Queue,
+    clock: QueueClock,
     batches: BatchReader,
     attempts: JoinSet<Done>,
     acks: Acks,
@@ -73,13 +77,22 @@ pub(in crate::webhook) struct DeliveryTask {
     reporter: Reporter,
 }
 
-fn now() -> i64 {
-    Timestamp::now().as_micros()
-}
-
 impl DeliveryTask {
     /// Reads what is kept of the webhook, so on a thread for that.
     pub(in crate::webhook) fn new(
+        webhook: Prepared,
+        layout: Layout,
+        reader: AuditReader,
+        pulse: Pulse,
+        source: Arc<str>,
+        recorder: Recorder,
+    ) -> Result<Self> {
+        let clock = Arc::new(SystemClock::new());
+        Self::by_clock(clock, webhook, layout, reader, pulse, source, recorder)
+    }
+
+    fn by_clock(
+        clock: Arc<dyn Clock>,
         webhook: Prepared,
         layout: Layout,
         reader: AuditReader,
@@ -99,6 +112,7 @@ impl DeliveryTask {
         for (key, delivery) in (0..).zip(&mut queue.deliveries) {
             delivery.key = key;
         }
+        let clock = queue.resume_clock(clock);
         let changed = queue.revision != webhook.revision;
         if changed {
             // Someone did something about it.
@@ -122,6 +136,7 @@ impl DeliveryTask {
             source,
             next_key: queue.deliveries.len() as u64,
             queue,
+            clock,
             attempts: JoinSet::new(),
             history_saved: Instant::now(),
             saves: Saves::new(changed),
@@ -133,6 +148,7 @@ impl DeliveryTask {
     /// been made.
     pub(in crate::webhook) async fn run(mut self, mut stop: Stop) -> Result<()> {
         while stop.borrow().is_none() && !self.queue.status.gone {
+            self.clock.count_sleep();
             self.batches.read_on(&self.webhook, &self.queue);
             self.start();
             self.make_room();
@@ -169,6 +185,7 @@ impl DeliveryTask {
             let saved = self.saves.saved().await;
             self.saved(saved);
         }
+        self.queue.clock = Some(self.clock.moment());
         let Self {
             queue,
             history,
@@ -192,7 +209,10 @@ impl DeliveryTask {
     /// attempt, a read or a save.
     fn tick(&self) -> Duration {
         // What may go at once has gone, unless the pace held it back.
-        let soon = now().saturating_add(RETRY_TICK.as_micros() as i64);
+        let soon = self
+            .clock
+            .now()
+            .saturating_add(RETRY_TICK.as_micros() as i64);
         let goes_soon =
             || next::next(&self.queue, self.webhook.order, self.saves.done(), soon).is_some();
         if self.batches.is_waiting() || self.saves.are_wanted() || goes_soon() {
@@ -209,6 +229,7 @@ impl DeliveryTask {
         self.saves.soon |= batched && !read.deliveries.is_empty();
         self.saves.unsaved |= !read.deliveries.is_empty();
         self.reporter.unreadable(&read.problems);
+        let now = self.clock.now();
         for mut delivery in read.deliveries {
             // A dead letter can be asked for twice.
             if delivery.dead
@@ -221,6 +242,7 @@ impl DeliveryTask {
                 continue;
             }
             (delivery.key, delivery.save) = (self.next_key, save);
+            delivery.due = now;
             self.next_key += 1;
             self.queue.deliveries.push_back(delivery);
         }
@@ -239,7 +261,7 @@ impl DeliveryTask {
 
     /// Starts the attempts that may be, as many as may be under way.
     fn start(&mut self) {
-        let now = now();
+        let now = self.clock.now();
         while let Some(next) = next::next(&self.queue, self.webhook.order, self.saves.done(), now) {
             if self.pace.as_mut().is_some_and(|pace| !pace.take(now)) {
                 return;
@@ -316,6 +338,7 @@ impl DeliveryTask {
     /// Begins to save what changed, if it is time.
     fn save(&mut self) {
         if self.saves.is_time() {
+            self.queue.clock = Some(self.clock.moment());
             self.saves
                 .begin(document(&self.layout, &self.webhook.key), self.queue.text());
         }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinError;
 
-use super::{DeliveryTask, now};
+use super::DeliveryTask;
 use crate::{
     entry::Timestamp,
     error::Result,
@@ -58,7 +58,8 @@ impl DeliveryTask {
         let Some(at) = self.at(key) else {
             return Ok(());
         };
-        let now = now();
+        let now = self.clock.now();
+        let ended = Timestamp::now();
         let delivery = &mut self.queue.deliveries[at];
         (delivery.in_flight, delivery.taken) = (false, false);
         let status = told.as_ref().and_then(|told| told.status);
@@ -73,15 +74,13 @@ impl DeliveryTask {
         self.saves.failed |= failed;
         self.saves.unsaved |= !failed;
         // What is wrong with one request says nothing of others.
-        let failure = told
-            .as_ref()
-            .map(|told| LastFailure::new(Timestamp::from_micros(now), told));
+        let failure = told.as_ref().map(|told| LastFailure::new(ended, told));
         let of_entries = matches!(status, Some(400 | 406 | 409 | 411 | 413 | 414 | 415 | 422));
         if let Some(told) = told {
             (
                 self.queue.status.last_attempt,
                 self.queue.status.last_answer,
-            ) = (Some(Timestamp::from_micros(now)), Some(told.result.clone()));
+            ) = (Some(ended), Some(told.result.clone()));
             self.history.push(told);
         }
         match attempt {
@@ -188,8 +187,9 @@ impl DeliveryTask {
         let status = &mut self.queue.status;
         status.delivered += delivery.count as u64;
         status.failing_since = None;
+        self.queue.first_failure = None;
         status.failures_in_a_row = 0;
-        status.last_delivered = Some(Timestamp::from_micros(now));
+        status.last_delivered = Some(Timestamp::now());
         let was_parked = std::mem::take(&mut status.parked);
         if status.reported_failing.take().is_some() || was_parked {
             self.reporter.recovered();
@@ -207,13 +207,17 @@ impl DeliveryTask {
         }
     }
 
-    fn failing(&mut self, now: i64, retry_after: Option<Duration>, alert: bool, of_entries: bool) {
+    pub(super) fn failing(
+        &mut self,
+        now: i64,
+        retry_after: Option<Duration>,
+        alert: bool,
+        of_entries: bool,
+    ) {
         let status = &mut self.queue.status;
         let told = status.last_answer.clone().unwrap_or_default();
-        let since = *status
-            .failing_since
-            .get_or_insert(Timestamp::from_micros(now));
-        let since = since.as_micros();
+        status.failing_since.get_or_insert_with(Timestamp::now);
+        let since = *self.queue.first_failure.get_or_insert(now);
         let parked = !status.parked && now.saturating_sub(since) >= PARKED_AFTER;
         status.parked |= parked;
         let opened = !of_entries
@@ -228,7 +232,7 @@ impl DeliveryTask {
                 .queue
                 .status
                 .reported_failing
-                .is_none_or(|said| !(said..said + SAY_EVERY).contains(&now))
+                .is_none_or(|said| now >= said + SAY_EVERY)
         {
             self.queue.status.reported_failing = Some(now);
             self.reporter.failing(&told);
@@ -249,11 +253,12 @@ impl DeliveryTask {
             return;
         };
         for (offset, mut half) in delivery
-            .split(&self.webhook.name, entries, now)
+            .split(&self.webhook.name, entries)
             .into_iter()
             .enumerate()
         {
             (half.key, half.save) = (self.next_key, self.saves.next());
+            half.due = now;
             self.next_key += 1;
             self.queue.deliveries.insert(at + offset, half);
         }
