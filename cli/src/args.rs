@@ -17,7 +17,8 @@ pub(super) use read::{
 };
 pub(super) use serve::{DemoArgs, ServeArgs, TokenArgs, TokenCommand};
 pub(super) use webhook::{
-    AddArgs, Flag, NamedArgs, ReplayArgs, SetArgs, WebhookArgs, WebhookCommand,
+    AddArgs, DeliveryArgs, Flag, NamedArgs, ReplayArgs, ResendArgs, SetArgs, SkipArgs, WebhookArgs,
+    WebhookCommand,
 };
 
 const AFTER: &str = "\

@@ -12,7 +12,7 @@ use serde::{
 use serde_json::Value;
 use tracing_audit::{
     AuditReader, Timestamp,
-    webhook::{Attempt, DeadLetter, WebhookReport},
+    webhook::{Attempt, DeadLetter, DeliveryReport, DeliveryState, WebhookReport},
 };
 
 use crate::{
@@ -222,6 +222,52 @@ pub(super) fn attempts(
         ],
         row,
     )?)
+}
+
+/// One delivery: what is said of it, its request as HTTP has it, and its attempts.
+pub(super) fn delivery(
+    out: &mut impl Write,
+    delivery: &DeliveryReport,
+    format: Option<Format>,
+) -> Result<(), Failure> {
+    if output::format(format) != Format::Table {
+        return Ok(json_line(out, delivery)?);
+    }
+    let state = match delivery.state {
+        DeliveryState::Waiting => "waits for its next attempt",
+        DeliveryState::DeadLetter => "is a dead letter",
+        DeliveryState::Delivered => "was delivered",
+        _ => "neither waits nor was delivered",
+    };
+    let id = output::escaped(&delivery.delivery_id).into_owned();
+    let entries = output::count(delivery.entries as u64, "entry");
+    writeln!(out, "{id}, with {entries}, {state}")?;
+    if let Some(problem) = &delivery.problem {
+        writeln!(
+            out,
+            "its request can't be shown: {}",
+            output::escaped(problem)
+        )?;
+    }
+    if let Some(request) = &delivery.request {
+        writeln!(out, "\nPOST {}", output::escaped(&request.url))?;
+        for (name, value) in &request.headers {
+            writeln!(out, "{}: {}", output::escaped(name), output::escaped(value))?;
+        }
+        writeln!(out, "\n{}", output::escaped(&request.body))?;
+    }
+    for attempt in &delivery.attempts {
+        let result = output::escaped(&attempt.result);
+        writeln!(
+            out,
+            "\nattempt {} ended {}: {result}",
+            attempt.attempt, attempt.ended
+        )?;
+        if !attempt.answer.is_empty() {
+            writeln!(out, "{}", output::escaped(&attempt.answer))?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn dead_letters(

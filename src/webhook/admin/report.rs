@@ -12,7 +12,10 @@ use crate::{
     query::{AuditReader, Places},
     store::{clock::SystemClock, layout::Layout},
     webhook::{
-        queue::{self, Queue, Status, dead_letter, next},
+        queue::{
+            self, Queue, Status, dead_letter, next,
+            replay::{self, ReplayReport, ReplayState},
+        },
         run::presence::Presence,
         settings::{
             Webhook, shown_proxy,
@@ -42,6 +45,8 @@ pub struct WebhookReport {
     pub next_attempt: Option<Timestamp>,
     /// The number of dead letters that there are now. `None` if they can't be read.
     pub dead_letters: Option<usize>,
+    /// How far its last replay is, if there was one.
+    pub replay: Option<ReplayReport>,
     /// The time of the oldest entry in these deliveries.
     pub oldest_waiting: Option<Timestamp>,
     /// The time of the oldest entry that waits in the log, because it wasn't read for this webhook
@@ -137,6 +142,7 @@ impl WebhookReport {
             unread_since: None,
             unread_bytes: None,
             unread_problem: None,
+            replay: last_replay(layout, stored.settings.name(), &queue),
             status: queue.status,
             paused: stored.paused,
             declared: stored.declared,
@@ -253,6 +259,9 @@ impl WebhookReport {
         told.add("waiting_deliveries", &self.waiting_deliveries);
         told.add("next_attempt", &self.next_attempt);
         told.add("dead_letters", &self.dead_letters);
+        if let Some(replay) = &self.replay {
+            told.add("replay", replay);
+        }
         told.add("oldest_waiting", &self.oldest_waiting);
         told.add("lag_seconds", &self.lag_seconds());
         told.add("unread_since", &self.unread_since);
@@ -267,6 +276,18 @@ impl WebhookReport {
         }
         told
     }
+}
+
+/// The replay that is under way, or waits, or ended last.
+fn last_replay(layout: &Layout, name: &str, queue: &Queue) -> Option<ReplayReport> {
+    let begun = queue.progress.clone();
+    if begun.as_ref().is_some_and(ReplayReport::is_under_way) {
+        return begun;
+    }
+    // If that can't be read, the dispatcher reports it.
+    let waiting = replay::waiting(layout, name, queue.replay).unwrap_or_default();
+    let waiting = waiting.map(|number| ReplayReport::new(number, ReplayState::Waiting));
+    waiting.or(begun)
 }
 
 fn seconds_since(time: Option<Timestamp>) -> f64 {

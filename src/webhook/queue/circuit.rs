@@ -46,6 +46,14 @@ impl Circuit {
         was_open
     }
 
+    /// Closes it because someone mended something; the receiver is still left alone as it asked.
+    pub(in crate::webhook) fn close(&mut self) {
+        *self = Self {
+            alone_until: self.alone_until,
+            ..Self::default()
+        };
+    }
+
     /// Notes a failure; true if that opened the circuit.
     pub(in crate::webhook) fn failed(
         &mut self,

@@ -80,7 +80,7 @@ pub(in crate::webhook) struct Kept {
     pub(in crate::webhook) delivery_id: String,
     #[serde(alias = "endpoint")]
     webhook: String,
-    pub(in crate::webhook) given_up: Timestamp,
+    given_up: Timestamp,
     attempts: u32,
     #[serde(alias = "why")]
     reason: String,
@@ -339,6 +339,11 @@ pub(in crate::webhook) fn contents_of(layout: &Layout, key: &str, id: &str) -> R
         }
     }
     Ok(Contents::default())
+}
+
+/// Whether the delivery with this id is dead.
+pub(in crate::webhook) fn is_dead(layout: &Layout, key: &str, id: &str) -> Result<bool> {
+    Ok(!contents_of(layout, key, id)?.is_empty())
 }
 
 /// Some of the dead letters of a webhook, the oldest first, and how many there are. The reader is

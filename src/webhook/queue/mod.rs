@@ -17,6 +17,7 @@ pub(in crate::webhook) mod contents;
 pub(in crate::webhook) mod dead_letter;
 pub(in crate::webhook) mod next;
 pub(in crate::webhook) mod replay;
+pub(in crate::webhook) mod request;
 pub(in crate::webhook) mod save;
 pub(in crate::webhook) mod schedule;
 
@@ -37,7 +38,7 @@ use crate::{
             circuit::Circuit,
             clock::{Moment, QueueClock},
             contents::Contents,
-            dead_letter::Kept,
+            replay::ReplayReport,
             schedule::LONGEST_DELAY,
         },
         settings::stored::Stored,
@@ -69,6 +70,13 @@ pub(in crate::webhook) struct Queue {
     /// How far it is, if it is not done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::webhook) replaying: Option<Replaying>,
+    /// What came of the last replay so far.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::webhook) progress: Option<ReplayReport>,
+    /// The number of the last replay that was cancelled.
+    pub(in crate::webhook) cancelled: u64,
+    /// The number of the last request that was done.
+    pub(in crate::webhook) request: u64,
 }
 
 /// How far a replay is.
@@ -185,6 +193,12 @@ pub(in crate::webhook) struct Delivery {
     /// It is a dead letter that is replayed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::webhook) dead: bool,
+    /// The number of the replay that made it; zero if none did.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(in crate::webhook) replay: u64,
+    /// An administrator gave it up.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::webhook) skipped: bool,
     /// An older version noted here where the dead letter stands that has the entries.
     #[serde(skip_serializing)]
     pub(in crate::webhook) letter: Option<IgnoredAny>,
@@ -214,6 +228,10 @@ pub(in crate::webhook) struct Delivery {
     pub(in crate::webhook) early: Option<i64>,
 }
 
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl Delivery {
     /// Of entries that stand in the log.
     pub(in crate::webhook) fn placed(webhook: &str, placed: Vec<Placed>) -> Self {
@@ -226,15 +244,16 @@ impl Delivery {
         Self::of(webhook, Contents::by_id(&entries), entries)
     }
 
-    /// Of what was given up, under the id that it had.
-    pub(in crate::webhook) fn again(letter: &Kept) -> Self {
-        let contents = letter.contents();
+    /// Of what was sent before, under the id that it had.
+    pub(in crate::webhook) fn again(id: String, contents: Contents, dead: bool) -> Self {
         Self {
-            id: letter.delivery_id.clone(),
+            id,
             count: contents.len(),
-            since: contents.since().unwrap_or(letter.given_up.as_micros()),
+            since: contents
+                .since()
+                .unwrap_or_else(|| Timestamp::now().as_micros()),
             contents,
-            dead: true,
+            dead,
             ..Self::default()
         }
     }

@@ -6,9 +6,8 @@ use crate::webhook::{
 };
 use std::collections::VecDeque;
 
-/// Requests at once, and how many of them may be for what failed before.
+/// So many requests are under way at once, unless a webhook's settings say otherwise.
 pub(in crate::webhook) const AT_ONCE: usize = 4;
-const RETRIES_AT_ONCE: usize = 3;
 
 /// A delivery that may go.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,17 +18,19 @@ pub(in crate::webhook) struct Next {
     pub(in crate::webhook) early: bool,
 }
 
-/// The delivery to be sent next, if one may be. `saved` is the last save that is durable.
+/// The delivery to be sent next, if one may be, while so many at most are under way at once. `saved`
+/// is the last save that is durable.
 pub(in crate::webhook) fn next(
     queue: &Queue,
     order: DeliveryOrder,
+    at_once: usize,
     saved: u64,
     now: i64,
 ) -> Option<Next> {
     let (deliveries, circuit) = (&queue.deliveries, &queue.circuit);
     match order {
         DeliveryOrder::Strict => in_order(deliveries, circuit, saved, now),
-        DeliveryOrder::BestEffort => best_effort(deliveries, circuit, saved, now),
+        DeliveryOrder::BestEffort => best_effort(deliveries, circuit, at_once, saved, now),
     }
 }
 
@@ -56,6 +57,7 @@ fn in_order(
 fn best_effort(
     deliveries: &VecDeque<Delivery>,
     circuit: &Circuit,
+    at_once: usize,
     saved: u64,
     now: i64,
 ) -> Option<Next> {
@@ -81,8 +83,10 @@ fn best_effort(
             }
         }
     }
-    if circuit.lets_due(now, under_way, AT_ONCE)
-        && let Some(at) = fresh.or(due.filter(|_| retries < RETRIES_AT_ONCE))
+    // One slot is kept for what is fresh, where there are several.
+    let retries_at_once = at_once.saturating_sub(1).max(1);
+    if circuit.lets_due(now, under_way, at_once)
+        && let Some(at) = fresh.or(due.filter(|_| retries < retries_at_once))
     {
         return Some(Next {
             at,
@@ -136,7 +140,7 @@ mod tests {
     /// Starts all that may start; gives where they are.
     fn start(queue: &mut Queue, order: DeliveryOrder, now: i64) -> Vec<(usize, bool)> {
         std::iter::from_fn(|| {
-            let next = next(queue, order, 0, now)?;
+            let next = next(queue, order, AT_ONCE, 0, now)?;
             queue.deliveries[next.at].in_flight = true;
             Some((next.at, next.early))
         })
@@ -162,6 +166,23 @@ mod tests {
             start(&mut only_old, DeliveryOrder::BestEffort, NOW),
             [(10, false)]
         );
+    }
+
+    #[test]
+    fn no_more_are_under_way_than_may_be() {
+        for (at_once, retries) in [(1, 1), (2, 1), (8, 7), (64, 63)] {
+            for (attempts, most) in [(0, at_once), (1, retries)] {
+                let mut all = queue((0..100).map(|_| delivery(attempts, -5)));
+                let under_way = (0..)
+                    .map_while(|_| {
+                        let next = next(&all, DeliveryOrder::BestEffort, at_once, 0, NOW)?;
+                        all.deliveries[next.at].in_flight = true;
+                        Some(())
+                    })
+                    .count();
+                assert_eq!(under_way, most, "{at_once} at once, after {attempts}");
+            }
+        }
     }
 
     #[test]
@@ -192,7 +213,7 @@ mod tests {
             [(1, false)]
         );
         assert_eq!(
-            next(&all, DeliveryOrder::BestEffort, 3, NOW),
+            next(&all, DeliveryOrder::BestEffort, AT_ONCE, 3, NOW),
             Some(Next {
                 at: 0,
                 early: false
@@ -244,8 +265,15 @@ mod tests {
                     all.circuit.failed(NOW, None, false, 0);
                 }
                 let at = next_attempt(&all, order).unwrap();
-                assert_eq!(next(&all, order, 0, at - 1), None, "{failures} {order:?}");
-                assert!(next(&all, order, 0, at).is_some(), "{failures} {order:?}");
+                assert_eq!(
+                    next(&all, order, AT_ONCE, 0, at - 1),
+                    None,
+                    "{failures} {order:?}"
+                );
+                assert!(
+                    next(&all, order, AT_ONCE, 0, at).is_some(),
+                    "{failures} {order:?}"
+                );
             }
         }
         assert_eq!(next_attempt(&queue([]), DeliveryOrder::Strict), None);

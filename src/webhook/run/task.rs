@@ -7,6 +7,7 @@
 //! waits for anything here.
 
 mod outcome;
+mod requests;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use std::{
 };
 
 use tokio::{
+    sync::watch,
     task::{JoinSet, spawn_blocking},
     time,
 };
@@ -34,7 +36,9 @@ use crate::{
             attempts::{self, Attempt, History},
             circuit::Pace,
             clock::QueueClock,
-            document, next,
+            document,
+            next::{self, Next},
+            request::Request,
             save::Saves,
         },
         run::{
@@ -42,6 +46,7 @@ use crate::{
             acks::Acks,
             attempt::{AttemptOutcome, Job},
             blocking::blocking,
+            count::Counting,
             pulse::Pulse,
             read::{BatchReader, MOST_DELIVERIES, ReadBatch, Source},
             reporter::{Recorder, Reporter},
@@ -55,6 +60,8 @@ const TICK: Duration = Duration::from_millis(10);
 const RETRY_TICK: Duration = Duration::from_millis(100);
 /// The last attempts are saved so often at most.
 const SAVE_HISTORY_EVERY: Duration = Duration::from_secs(1);
+/// What could not be read is tried again after this.
+const READ_AGAIN: Duration = Duration::from_secs(5);
 /// The attempts under way have so long to end when the receiver wants no more.
 const GONE_WITHIN: Duration = Duration::from_secs(15);
 
@@ -66,6 +73,7 @@ pub(in crate::webhook) struct DeliveryTask {
     queue: Queue,
     clock: QueueClock,
     batches: BatchReader,
+    counting: Counting,
     attempts: JoinSet<Done>,
     acks: Acks,
     pulse: Pulse,
@@ -127,6 +135,7 @@ impl DeliveryTask {
             reporter: Reporter::new(recorder, &webhook.name),
             history: History::load(&layout, &webhook.key),
             batches: BatchReader::new(reader.clone(), layout.clone(), pulse.clone()),
+            counting: Counting::default(),
             acks: Acks::new(),
             pulse,
             pace: webhook.most_per_second.map(Pace::new),
@@ -146,10 +155,18 @@ impl DeliveryTask {
     /// Delivers until it is told to stop. Attempts under way may then end until the instant that it
     /// is told. Those that don't are cut off, and go again under the same id, as if they had not
     /// been made.
-    pub(in crate::webhook) async fn run(mut self, mut stop: Stop) -> Result<()> {
+    pub(in crate::webhook) async fn run(
+        mut self,
+        mut stop: Stop,
+        mut requests: watch::Receiver<Vec<Request>>,
+    ) -> Result<()> {
+        self.count_replay();
+        self.asked(&requests.borrow_and_update().clone());
         while stop.borrow().is_none() && !self.queue.status.gone {
             self.clock.count_sleep();
             self.batches.read_on(&self.webhook, &self.queue);
+            self.drop_cancelled();
+            self.give_up_skipped();
             self.start();
             self.make_room();
             self.reporter.of_dead(false);
@@ -161,6 +178,11 @@ impl DeliveryTask {
                 read = self.batches.read() => self.take_in(read?),
                 answered = self.acks.answered() => self.answered(answered?),
                 saved = self.saves.saved() => self.saved(saved),
+                (number, entries) = self.counting.counted() => self.counted(number, entries),
+                Ok(()) = requests.changed() => {
+                    let asked = requests.borrow_and_update().clone();
+                    self.asked(&asked);
+                }
                 Ok(()) = self.pulse.changed() => {}
                 () = time::sleep(tick) => {}
                 _ = stop.changed() => {}
@@ -213,8 +235,7 @@ impl DeliveryTask {
             .clock
             .now()
             .saturating_add(RETRY_TICK.as_micros() as i64);
-        let goes_soon =
-            || next::next(&self.queue, self.webhook.order, self.saves.done(), soon).is_some();
+        let goes_soon = || self.next(soon).is_some();
         if self.batches.is_waiting() || self.saves.are_wanted() || goes_soon() {
             TICK
         } else {
@@ -224,6 +245,12 @@ impl DeliveryTask {
 
     /// Takes in what was read: deliveries are made of it.
     fn take_in(&mut self, read: ReadBatch) {
+        let replay = match read.source {
+            // It was cancelled meanwhile.
+            Source::Replay(number, _) if number <= self.queue.cancelled => return,
+            Source::Replay(number, _) => number,
+            _ => 0,
+        };
         let batched = self.webhook.batch.is_some();
         let save = if batched { self.saves.next() } else { 0 };
         self.saves.soon |= batched && !read.deliveries.is_empty();
@@ -232,17 +259,15 @@ impl DeliveryTask {
         let now = self.clock.now();
         for mut delivery in read.deliveries {
             // A dead letter can be asked for twice.
+            let mut others = self.queue.deliveries.iter_mut();
             if delivery.dead
-                && self
-                    .queue
-                    .deliveries
-                    .iter()
-                    .any(|other| other.id == delivery.id)
+                && let Some(waiting) = others.find(|other| other.id == delivery.id)
             {
+                waiting.replay = replay;
                 continue;
             }
             (delivery.key, delivery.save) = (self.next_key, save);
-            delivery.due = now;
+            (delivery.due, delivery.replay) = (now, replay);
             self.next_key += 1;
             self.queue.deliveries.push_back(delivery);
         }
@@ -251,18 +276,26 @@ impl DeliveryTask {
                 self.saves.moved |= places != self.queue.cursor;
                 self.queue.cursor = places;
             }
-            Source::Log(None) | Source::Nothing => {}
+            Source::Log(None) | Source::Nothing | Source::Outdated => {}
             Source::Replay(number, replaying) => {
                 (self.queue.replay, self.queue.replaying) = (number, replaying);
+                self.note_replay(number);
                 self.saves.unsaved = true;
             }
         }
     }
 
+    /// The delivery that may go next at this time.
+    fn next(&self, now: i64) -> Option<Next> {
+        let webhook = &self.webhook;
+        let saved = self.saves.done();
+        next::next(&self.queue, webhook.order, webhook.concurrency, saved, now)
+    }
+
     /// Starts the attempts that may be, as many as may be under way.
     fn start(&mut self) {
         let now = self.clock.now();
-        while let Some(next) = next::next(&self.queue, self.webhook.order, self.saves.done(), now) {
+        while let Some(next) = self.next(now) {
             if self.pace.as_mut().is_some_and(|pace| !pace.take(now)) {
                 return;
             }
@@ -301,7 +334,13 @@ impl DeliveryTask {
     /// Puts a delivery aside without trying it once more.
     fn give_up(&mut self, at: usize, reason: String) {
         let (job, key) = (self.job(at, false), self.queue.deliveries[at].key);
-        self.spawn(key, false, async move { (job.give_up(reason).await, None) });
+        self.spawn(key, false, async move {
+            let outcome = job.give_up(reason).await;
+            if let AttemptOutcome::Unreadable(_) = outcome {
+                time::sleep(READ_AGAIN).await;
+            }
+            (outcome, None)
+        });
     }
 
     /// What comes of the future is noted as what became of the delivery of this key.

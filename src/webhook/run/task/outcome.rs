@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinError;
 
-use super::DeliveryTask;
+use super::{DeliveryTask, READ_AGAIN};
 use crate::{
     entry::Timestamp,
     error::Result,
@@ -29,8 +29,6 @@ const NEVER_ACKNOWLEDGED: Duration = Duration::from_secs(60);
 const LAST_RESORT: i64 = 24 * 3600 * 1_000_000;
 /// That a webhook fails is recorded so often at most, in microseconds.
 const SAY_EVERY: i64 = 300 * 1_000_000;
-/// What could not be read is tried again after this, in microseconds.
-const READ_AGAIN: i64 = 5_000_000;
 /// What waited for a webhook goes within this time after it is back, in microseconds.
 const SPREAD: u64 = 2_000_000;
 
@@ -81,7 +79,7 @@ impl DeliveryTask {
                 self.queue.status.last_attempt,
                 self.queue.status.last_answer,
             ) = (Some(ended), Some(told.result.clone()));
-            self.history.push(told);
+            self.history.push(told, delivery.contents.clone());
         }
         match attempt {
             AttemptOutcome::Delivered => self.delivered(at, now),
@@ -102,7 +100,7 @@ impl DeliveryTask {
             }
             AttemptOutcome::Split(entries) => self.split(at, entries, now),
             AttemptOutcome::Unreadable(error) => {
-                self.queue.deliveries[at].due = now + READ_AGAIN;
+                self.queue.deliveries[at].due = now + READ_AGAIN.as_micros() as i64;
                 self.queue.status.last_answer = Some(error.to_string());
             }
             AttemptOutcome::Failed {
@@ -194,6 +192,7 @@ impl DeliveryTask {
         if status.reported_failing.take().is_some() || was_parked {
             self.reporter.recovered();
         }
+        self.settled(&delivery, true);
         if self.queue.circuit.succeeded() {
             // Not all at the same moment, for a webhook that has just come back.
             for waiting in self
@@ -245,6 +244,7 @@ impl DeliveryTask {
             return;
         };
         self.queue.status.dead_lettered += delivery.count as u64;
+        self.settled(&delivery, false);
         self.reporter.dead(delivery.id, delivery.count, reason);
     }
 
@@ -252,6 +252,7 @@ impl DeliveryTask {
         let Some(delivery) = self.queue.deliveries.remove(at) else {
             return;
         };
+        let (replay, skipped) = (delivery.replay, delivery.skipped);
         for (offset, mut half) in delivery
             .split(&self.webhook.name, entries)
             .into_iter()
@@ -259,6 +260,7 @@ impl DeliveryTask {
         {
             (half.key, half.save) = (self.next_key, self.saves.next());
             half.due = now;
+            (half.replay, half.skipped) = (replay, skipped);
             self.next_key += 1;
             self.queue.deliveries.insert(at + offset, half);
         }
