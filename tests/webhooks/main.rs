@@ -17,6 +17,7 @@ mod changed_settings_hold_at_once;
 mod concurrency;
 mod dead_letters;
 mod deliveries;
+mod deliveries_over_http;
 mod files_declare_their_own;
 mod formats;
 mod hec;

@@ -74,6 +74,7 @@ fn a_replay_says_how_far_it_is_until_it_is_done() {
     log.webhooks()
         .add(to(&receiver).excluding(["order.seen"]).batch(batch))
         .unwrap();
+    log.flush().unwrap();
     let count = log
         .webhooks()
         .count_replay("test", &all())

@@ -99,3 +99,62 @@ pub(in crate::webhook) fn open(layout: &Layout) -> Result<Open> {
     }
     Ok(open)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{log::AuditLog, webhook::Webhook};
+
+    impl Request {
+        pub(in crate::webhook) fn of(number: u64, key: &str, act: Act) -> Self {
+            Self {
+                number,
+                key: key.to_owned(),
+                act,
+            }
+        }
+    }
+
+    #[test]
+    fn a_request_is_kept_until_its_webhook_is_gone_or_its_queue_says_that_it_is_done() {
+        let log = AuditLog::for_tests();
+        let layout = log.layout();
+        for name in ["siem", "chat"] {
+            let webhook = Webhook::new(name, "https://example.com/", ["*"]);
+            log.webhooks().add(webhook).unwrap();
+            log.webhooks().pause(name).unwrap();
+        }
+        let keys: Vec<_> = stored::read(layout)
+            .unwrap()
+            .iter()
+            .map(Stored::key)
+            .collect();
+        let skip = |key: &String| {
+            let delivery_id = "msg_1".to_owned();
+            ask(layout, key.clone(), Act::Skip { delivery_id }).unwrap();
+        };
+        keys.iter().chain(&keys).for_each(skip);
+        let numbers = |key: &String| -> Vec<u64> {
+            let open = open(layout).unwrap();
+            open.get(key)
+                .into_iter()
+                .flatten()
+                .map(|one| one.number)
+                .collect()
+        };
+        assert_eq!(
+            (numbers(&keys[0]), numbers(&keys[1])),
+            (vec![1, 3], vec![2, 4])
+        );
+        let mut queue = Queue::read(layout, &keys[0]).unwrap().unwrap();
+        queue.request = 1;
+        queue.save(layout, &keys[0]).unwrap();
+        log.webhooks().remove("chat").unwrap();
+        assert_eq!((numbers(&keys[0]), numbers(&keys[1])), (vec![3], vec![]));
+        let kept: Requests = document(layout).read().unwrap();
+        assert_eq!(kept.open.len(), 1);
+        // Numbers go on.
+        skip(&keys[0]);
+        assert_eq!(numbers(&keys[0]), [3, 5]);
+    }
+}

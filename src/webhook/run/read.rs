@@ -207,6 +207,17 @@ impl BatchReader {
 }
 
 impl ReadBatch {
+    /// One delivery of a replay.
+    #[cfg(test)]
+    pub(super) fn of_replay(number: u64, left: Option<Replaying>) -> Self {
+        Self {
+            deliveries: vec![Delivery::default()],
+            source: Source::Replay(number, left),
+            behind: false,
+            problems: Vec::new(),
+        }
+    }
+
     fn outdated() -> Self {
         Self {
             deliveries: Vec::new(),

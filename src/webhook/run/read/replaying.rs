@@ -156,3 +156,41 @@ impl BatchSource {
 pub(in crate::webhook) fn replay_page(batch: Option<Batching>) -> usize {
     batch.map_or(READ, |batch| batch.max_entries)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::{
+        log::AuditLog,
+        query::AuditReader,
+        webhook::{Replay, Webhook, run::read::BatchReader, settings::stored},
+    };
+
+    #[test]
+    fn a_replay_is_not_begun_by_earlier_settings_than_those_that_it_was_asked_for_with() {
+        let log = AuditLog::for_tests();
+        let webhook = || Webhook::new("siem", "https://example.com/", ["*"]);
+        let prepared = || {
+            let stored = stored::find(log.layout(), "siem").unwrap().unwrap();
+            stored.prepare().unwrap()
+        };
+        log.webhooks().add(webhook()).unwrap();
+        let before = prepared();
+        log.webhooks().set(webhook().excluding(["b.*"])).unwrap();
+        log.webhooks()
+            .replay("siem", Replay::dead_letters())
+            .unwrap();
+        let reader = AuditReader::open(log.dir()).unwrap();
+        let pulse = watch::channel(0).1;
+        let mut batches = BatchReader::new(reader, log.layout().clone(), pulse);
+        let source = batches.log_reader.as_mut().unwrap();
+        let mut begins = |webhook: &Prepared| {
+            let found = source.look_for_replays(webhook, 0).unwrap();
+            matches!(found.source, Source::Replay(1, Some(_)))
+        };
+        assert!(!begins(&before));
+        assert!(begins(&prepared()));
+    }
+}

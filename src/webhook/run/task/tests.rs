@@ -9,7 +9,13 @@ use crate::{
     query::RawEntry,
     store::set_clock::SetClock,
     webhook::{
-        queue::{Delivery, contents::Contents, dead_letter},
+        queue::{
+            Delivery, Replaying,
+            contents::Contents,
+            dead_letter,
+            replay::{ReplayReport, ReplayState},
+            request::{Act, Request},
+        },
         run::attempt::AttemptOutcome,
         settings::Webhook,
     },
@@ -132,6 +138,62 @@ async fn what_is_gone_is_given_up_and_its_dead_letter_says_so() {
     assert_eq!(told, [gone, "too many", "too many"]);
     let letters = dead_letter::index(&delivery.layout, &delivery.webhook.key).unwrap();
     assert_eq!(letters.len(), 2, "one without contents is no dead letter");
+}
+
+#[tokio::test]
+async fn in_strict_order_the_next_delivery_goes_at_once_when_the_first_is_skipped() {
+    let dir = tempfile::tempdir().unwrap();
+    let strict = |webhook: Webhook| webhook.order(DeliveryOrder::Strict);
+    let mut task = delivery(&dir, strict, &[(9, 3600), (0, 0)]);
+    task.queue.deliveries[0].id = "first".to_owned();
+    let now = task.clock.now();
+    task.queue.circuit.failed(now, None, true, 0);
+    task.queue.status.parked = true;
+    assert!(task.next(now + SECOND).is_none());
+
+    let skip = Act::Skip {
+        delivery_id: "first".to_owned(),
+    };
+    let asked = [Request::of(1, "e.1", skip)];
+    task.asked(&asked);
+    task.give_up_skipped();
+    let done = task.attempts.join_next().await.unwrap();
+    task.finished(done).unwrap();
+    assert_eq!(task.queue.status.dead_lettered, 0, "it had no entries");
+    assert_eq!((task.queue.deliveries.len(), task.queue.request), (1, 1));
+    assert!(task.next(task.clock.now()).is_some() && !task.queue.status.parked);
+    // Handed over again, as after a restart of the dispatcher, it skips nothing more.
+    task.queue.deliveries[0].id = "first".to_owned();
+    task.asked(&asked);
+    assert!(!task.queue.deliveries[0].skipped);
+}
+
+#[tokio::test]
+async fn what_a_cancelled_replay_still_reads_is_not_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut task = delivery(&dir, |same| same, &[(0, 0), (0, 0)]);
+    task.queue.deliveries[0].replay = 3;
+    (task.queue.replay, task.queue.replaying) = (3, Some(replaying()));
+    task.queue.progress = Some(ReplayReport::new(3, ReplayState::Running));
+    let cancel = Act::CancelReplays { last: 4 };
+    task.asked(&[Request::of(1, "e.1", cancel)]);
+    assert_eq!(task.queue.deliveries.len(), 1, "what is no replay stays");
+    for number in [3, 4] {
+        task.take_in(ReadBatch::of_replay(number, Some(replaying())));
+    }
+    assert_eq!(
+        (task.queue.deliveries.len(), &task.queue.replaying),
+        (1, &None)
+    );
+    task.take_in(ReadBatch::of_replay(5, Some(replaying())));
+    assert_eq!((task.queue.deliveries.len(), task.queue.replay), (2, 5));
+}
+
+fn replaying() -> Replaying {
+    Replaying::Entries {
+        parameters: Vec::new(),
+        cursor: None,
+    }
 }
 
 const DAY_BEFORE: &str = "2026-11-28T12:00:00Z";
