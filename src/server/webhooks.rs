@@ -291,6 +291,10 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::Full => Problem::new(StatusCode::CONFLICT, "Too many webhooks", text),
         Refusal::Nothing(field, _) => Problem::conflict(field, text),
         Refusal::Declared(..) => Problem::conflict("declared", text),
+        // The id is in the path.
+        Refusal::Error(Error::Invalid { parameter, problem }) if parameter == "delivery_id" => {
+            Problem::not_found(problem)
+        }
         Refusal::Error(Error::Invalid { parameter, problem }) => {
             Problem::setting(parameter, problem)
         }

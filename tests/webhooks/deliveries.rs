@@ -179,7 +179,7 @@ fn a_delivery_is_shown_without_secrets_and_sent_again_as_it_was() {
     let report = wait_for("it is delivered", || {
         match log.webhooks().delivery("test", &id) {
             Ok(Some(report)) if report.state == DeliveryState::Delivered => Ok(report),
-            other => Err(other),
+            other => Err(Box::new(other)),
         }
     });
     assert_eq!((report.entries, report.missing), (3, 0));

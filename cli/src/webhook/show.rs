@@ -12,7 +12,10 @@ use serde::{
 use serde_json::Value;
 use tracing_audit::{
     AuditReader, Timestamp,
-    webhook::{Attempt, DeadLetter, DeliveryReport, DeliveryState, WebhookReport},
+    webhook::{
+        Attempt, DeadLetter, DeliveryReport, DeliveryState, ReplayReport, ReplayState,
+        WebhookReport,
+    },
 };
 
 use crate::{
@@ -68,7 +71,6 @@ const COLUMNS: [&str; 10] = [
 /// All that is needed to understand why a webhook fails.
 fn row(report: &WebhookReport) -> [String; 10] {
     let (one, status) = (&report.webhook, &report.status);
-    let state = report.state();
     let time = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
     let failure = status.last_failure.as_ref().map(|last| {
         let status = last.status.map(|status| format!("{status}: "));
@@ -78,9 +80,7 @@ fn row(report: &WebhookReport) -> [String; 10] {
     let letters = report.dead_letters.map(|count| count.to_string());
     [
         one.name().to_owned(),
-        report
-            .reason()
-            .map_or_else(|| state.to_owned(), |reason| format!("{state}: {reason}")),
+        state_and_replay(report),
         status.delivered.to_string(),
         time(status.last_delivered),
         failure.unwrap_or_default(),
@@ -92,6 +92,35 @@ fn row(report: &WebhookReport) -> [String; 10] {
         letters.unwrap_or_else(|| "unknown".to_owned()),
         one.url().to_owned(),
     ]
+}
+
+/// The state and its reason, and how far a replay is that is under way.
+fn state_and_replay(report: &WebhookReport) -> String {
+    let state = report.state();
+    let state = report
+        .reason()
+        .map_or_else(|| state.to_owned(), |reason| format!("{state}: {reason}"));
+    match &report.replay {
+        Some(replay) if replay.is_under_way() => format!("{state}; replay {}", progress(replay)),
+        _ => state,
+    }
+}
+
+/// How far a replay is.
+fn progress(replay: &ReplayReport) -> String {
+    let state = match replay.state {
+        ReplayState::Waiting => return "waits".to_owned(),
+        ReplayState::Running => "is under way",
+        ReplayState::Done => "is done",
+        _ => "was cancelled",
+    };
+    let of = replay.entries.map(|all| format!(" of {all}"));
+    format!(
+        "{state}: {}{} delivered, {} given up",
+        replay.delivered,
+        of.unwrap_or_default(),
+        replay.given_up
+    )
 }
 
 /// A time as people say it.
@@ -151,9 +180,13 @@ fn lines(report: &WebhookReport) -> serde_json::Result<Vec<(String, String)>> {
         }
         value => Some(value.to_string()),
     };
-    let lines = values
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, text(value)?)));
+    let lines = values.into_iter().filter_map(|(name, value)| {
+        let text = match &report.replay {
+            Some(replay) if name == "replay" => progress(replay),
+            _ => text(value)?,
+        };
+        Some((name, text))
+    });
     Ok(lines.collect())
 }
 

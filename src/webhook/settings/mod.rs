@@ -37,7 +37,8 @@ pub enum DeliveryOrder {
     /// for it. Several requests at once: see [`Webhook::concurrency`].
     #[default]
     BestEffort,
-    /// In each stream's order, one request at a time. What fails holds up all that follows.
+    /// In each stream's order, one request at a time. What fails holds up all that follows, until it
+    /// is delivered or [skipped](crate::webhook::Webhooks::skip).
     Strict,
 }
 

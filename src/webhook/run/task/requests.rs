@@ -90,6 +90,9 @@ impl DeliveryTask {
     /// Takes what is not under way of cancelled replays out of the queue. Dead letters stay dead.
     pub(super) fn drop_cancelled(&mut self) {
         let cancelled = self.queue.cancelled;
+        if cancelled == 0 {
+            return;
+        }
         let stays = |one: &Delivery| one.in_flight || one.replay == 0 || one.replay > cancelled;
         let deliveries = &mut self.queue.deliveries;
         let before = deliveries.len();
@@ -129,7 +132,9 @@ impl DeliveryTask {
             && progress.number == number
             && progress.is_under_way()
         {
-            progress.entries = entries;
+            // Dead letters that arrived meanwhile were no longer there to be counted.
+            let settled = progress.delivered + progress.given_up;
+            progress.entries = entries.map(|entries| entries.max(settled));
             self.saves.unsaved = true;
         }
     }
