@@ -17,7 +17,8 @@ pub(super) use read::{
 };
 pub(super) use serve::{DemoArgs, ServeArgs, TokenArgs, TokenCommand};
 pub(super) use webhook::{
-    AddArgs, Flag, Given, NamedArgs, ReplayArgs, SetArgs, WebhookArgs, WebhookCommand,
+    AddArgs, DeliveryArgs, Flag, Given, NamedArgs, ReplayArgs, ResendArgs, SetArgs, SkipArgs,
+    WebhookArgs, WebhookCommand,
 };
 
 const AFTER: &str = "\

@@ -9,6 +9,11 @@ pub(super) fn files(verb: &'static str) -> ProgressBar {
     bar(verb, "{msg} {wide_bar} {pos} of {len} files, {eta} left")
 }
 
+/// So many entries of so many.
+pub(super) fn entries(verb: &'static str) -> ProgressBar {
+    bar(verb, "{msg} {wide_bar} {pos} of {len} entries")
+}
+
 /// So many bytes of this many.
 pub(super) fn bytes(verb: &'static str, total: u64) -> ProgressBar {
     let bar = bar(

@@ -1,5 +1,6 @@
 //! `webhook`: which webhooks are told of which events, and how they are doing.
 
+mod deliveries;
 mod settings;
 mod show;
 
@@ -7,11 +8,11 @@ use std::io::{self, Write as _};
 
 use tracing_audit::{
     AuditReader,
-    webhook::{Replay, SigningSecret, Webhook, WebhookReport, Webhooks},
+    webhook::{SigningSecret, Webhook, WebhookReport, Webhooks},
 };
 
 use super::{
-    args::{AddArgs, NamedArgs, ReplayArgs, SetArgs, WebhookArgs, WebhookCommand},
+    args::{AddArgs, NamedArgs, SetArgs, WebhookArgs, WebhookCommand},
     failure::{Failure, Outcome, warn},
     maintain,
     output::{count, escaped},
@@ -24,6 +25,9 @@ pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, Failure> {
         C::List(list) => &list.dir,
         C::Set(set) => &set.named.dir,
         C::Replay(replay) => &replay.named.dir,
+        C::Deliveries(delivery) => &delivery.shown.named.dir,
+        C::Resend(resend) => &resend.named.dir,
+        C::Skip(skip) => &skip.named.dir,
         C::Show(shown) | C::Test(shown) | C::Attempts(shown) | C::DeadLetters(shown) => {
             &shown.named.dir
         }
@@ -50,7 +54,8 @@ pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, Failure> {
                 .enable_all()
                 .build()?;
             let attempt = of_webhook(&shown.named, |webhooks, name| {
-                runtime.block_on(webhooks.test(name))
+                let tested = runtime.block_on(webhooks.test(name));
+                tested.map_err(|error| settings::of_flag(&[], error))
             })?;
             show::attempts(&mut out, std::slice::from_ref(&attempt), shown.format)?;
             return Ok(Outcome::problem_if(!attempt.delivered));
@@ -64,14 +69,25 @@ pub(super) fn run(args: &WebhookArgs) -> Result<Outcome, Failure> {
             found(&reader, &shown.named)?;
             show::dead_letters(&mut out, &reader, &shown.named.name, shown.format)?;
         }
-        C::Replay(args) => replay(&mut out, args)?,
+        C::Replay(args) => return deliveries::replay(&mut out, &reader, args),
+        C::Deliveries(args) => deliveries::show(&mut out, &reader, args)?,
+        C::Resend(args) => deliveries::resend(&mut out, &reader, args)?,
+        C::Skip(args) => deliveries::skip(&mut out, &reader, args)?,
         C::RotateSecret(named) => {
-            let secret = of_webhook(named, |webhooks, name| webhooks.rotate_secret(name))?;
+            let secret = of_webhook(named, |webhooks, name| {
+                webhooks
+                    .rotate_secret(name)
+                    .map_err(|error| settings::of_flag(&[], error))
+            })?;
             show_secret(&mut out, &named.name, &secret)?;
             warn("The secrets before it sign as well, until tracing-audit webhook retire-secrets.");
         }
         C::RetireSecrets(named) => {
-            let retired = of_webhook(named, |webhooks, name| webhooks.retire_secrets(name))?;
+            let retired = of_webhook(named, |webhooks, name| {
+                webhooks
+                    .retire_secrets(name)
+                    .map_err(|error| settings::of_flag(&[], error))
+            })?;
             writeln!(
                 out,
                 "{} of the webhook {} retired",
@@ -160,38 +176,6 @@ fn change(out: &mut impl io::Write, set: &SetArgs) -> Result<(), Failure> {
     )?)
 }
 
-fn replay(out: &mut impl io::Write, args: &ReplayArgs) -> Result<(), Failure> {
-    let parameters = args.filter.filter()?.params();
-    let replay = match (args.dead_letters, parameters.is_empty()) {
-        (true, true) => Replay::dead_letters(),
-        (false, false) => Replay::entries(parameters),
-        (true, false) => {
-            return Err(Failure::Usage(
-                "--dead-letters: filters can't choose among dead letters; leave out the \
-                 filters"
-                    .to_owned(),
-            ));
-        }
-        (false, true) => {
-            return Err(Failure::Usage(
-                "nothing says which entries to send again; give --dead-letters, or filters such \
-                 as --start-date"
-                    .to_owned(),
-            ));
-        }
-    };
-    of_webhook(&args.named, |webhooks, name| {
-        webhooks
-            .replay(name, replay)
-            .map(|found| found.then_some(()))
-    })?;
-    Ok(writeln!(
-        out,
-        "the entries are sent to {} again by the process that delivers webhooks",
-        escaped(&args.named.name)
-    )?)
-}
-
 fn found(reader: &AuditReader, named: &NamedArgs) -> Result<WebhookReport, Failure> {
     reader
         .webhook(&named.name)?
@@ -206,7 +190,8 @@ fn act(
     act: impl FnOnce(&Webhooks<'_>, &str) -> tracing_audit::Result<bool>,
 ) -> Result<(), Failure> {
     of_webhook(named, |webhooks, name| {
-        act(webhooks, name).map(|found| found.then_some(()))
+        let is_there = act(webhooks, name).map_err(|error| settings::of_flag(&[], error))?;
+        Ok(is_there.then_some(()))
     })?;
     Ok(writeln!(
         out,
@@ -218,12 +203,10 @@ fn act(
 /// Does something to a webhook, with the log open; `None` says that there is none of this name.
 fn of_webhook<T>(
     named: &NamedArgs,
-    act: impl FnOnce(&Webhooks<'_>, &str) -> tracing_audit::Result<Option<T>>,
+    act: impl FnOnce(&Webhooks<'_>, &str) -> Result<Option<T>, Failure>,
 ) -> Result<T, Failure> {
     maintain::with_log(&named.dir.dir, |log| {
-        act(&log.webhooks(), &named.name)
-            .map_err(|error| settings::of_flag(&[], error))?
-            .ok_or_else(|| no_such(&named.name))
+        act(&log.webhooks(), &named.name)?.ok_or_else(|| no_such(&named.name))
     })
 }
 

@@ -68,8 +68,9 @@ impl AuditLog {
     /// With the feature `webhook` these too, all for the scope `admin` of all tenants. Settings are
     /// `name`, `url`, `event_types`, `exclude`, `severity`, `tenant_id`, `format`,
     /// `format_options`, `api_key`, `api_key_header`, `signing_secrets`, `headers`, `allow_http`,
-    /// `egress`, `order`, `batch`, `timeout_ms`, `max_requests_per_second` and `schedule_seconds`,
-    /// as the methods of [`Webhook`](crate::webhook::Webhook) describe; answers have no secrets.
+    /// `egress`, `order`, `batch`, `timeout_ms`, `concurrency`, `max_requests_per_second` and
+    /// `schedule_seconds`, as the methods of [`Webhook`](crate::webhook::Webhook) describe; answers
+    /// have no secrets.
     ///
     /// | route | |
     /// |---|---|
@@ -79,9 +80,16 @@ impl AuditLog {
     /// | `DELETE /webhooks/{name}` | removes it; entries that wait for it are not sent |
     /// | `POST /webhooks/{name}/pause`, `/resume` | pauses deliveries, or resumes them |
     /// | `POST /webhooks/{name}/test` | sends a test event in one attempt, and answers with the result |
-    /// | `POST /webhooks/{name}/replay` | sends again: `{"dead_letters": true}`, or `{"entries": {…}}` with the parameters of a filter |
+    /// | `POST /webhooks/{name}/replay` | sends again: `{"dead_letters": true}`, or `{"entries": {…}}` with the parameters of a filter; with `"dry_run": true` it only counts the entries and deliveries |
+    /// | `DELETE /webhooks/{name}/replay` | cancels the replay that is under way, and those that wait |
+    /// | `POST /webhooks/{name}/skip`, `…/deliveries/{id}/skip` | gives up the first delivery that waits, or this one: it becomes a dead letter |
+    /// | `GET /webhooks/{name}/deliveries/{id}` | one delivery: its state, its request without secrets, its last attempts with their answers |
+    /// | `POST /webhooks/{name}/deliveries/{id}/resend` | sends one delivery again, under its id |
     /// | `POST /webhooks/{name}/signing-secrets` | makes a new secret; older ones sign as well until `…/retire` removes them |
     /// | `GET /webhooks/{name}/attempts`, `/dead-letters` | the last attempts; the dead letters. `limit` and `offset` |
+    ///
+    /// The process that delivers does what concerns deliveries: the answer is 202, and its
+    /// `dispatcher` is that process, or `null` while nobody delivers and it has to wait.
     ///
     /// Each change is recorded as `audit.webhook.*`, with the caller, before it is made; one
     /// that is refused as `audit.webhook.refused`, with the setting that it was refused for,

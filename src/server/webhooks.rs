@@ -1,10 +1,12 @@
-//! Webhooks over HTTP. This file shows webhooks and how they are doing; `change` changes them.
+//! Webhooks over HTTP. This file shows webhooks and how they are doing; `change` changes them, and
+//! `deliveries` is about what is sent to them.
 //!
 //! What always holds: only an administrator of all tenants gets here; only the answer that makes a
 //! secret shows it; webhooks that are set here reach only destinations that the server's operator
 //! allows.
 
 mod change;
+mod deliveries;
 mod json_body;
 mod metrics;
 
@@ -46,7 +48,20 @@ pub(super) fn routes() -> Router<State> {
         .route("/webhooks/{name}/pause", post(change::pause))
         .route("/webhooks/{name}/resume", post(change::resume))
         .route("/webhooks/{name}/test", post(change::test))
-        .route("/webhooks/{name}/replay", post(change::replay))
+        .route(
+            "/webhooks/{name}/replay",
+            post(deliveries::replay).delete(deliveries::cancel_replay),
+        )
+        .route("/webhooks/{name}/skip", post(deliveries::skip_first))
+        .route("/webhooks/{name}/deliveries/{id}", get(deliveries::one))
+        .route(
+            "/webhooks/{name}/deliveries/{id}/skip",
+            post(deliveries::skip),
+        )
+        .route(
+            "/webhooks/{name}/deliveries/{id}/resend",
+            post(deliveries::resend),
+        )
         .route("/webhooks/{name}/signing-secrets", post(change::rotate))
         .route(
             "/webhooks/{name}/signing-secrets/retire",
@@ -274,7 +289,12 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::NoSuch(_) => Problem::not_found(text),
         Refusal::Exists(_) => Problem::conflict("name", text),
         Refusal::Full => Problem::new(StatusCode::CONFLICT, "Too many webhooks", text),
+        Refusal::Nothing(field, _) => Problem::conflict(field, text),
         Refusal::Declared(..) => Problem::conflict("declared", text),
+        // The id is in the path.
+        Refusal::Error(Error::Invalid { parameter, problem }) if parameter == "delivery_id" => {
+            Problem::not_found(problem)
+        }
         Refusal::Error(Error::Invalid { parameter, problem }) => {
             Problem::setting(parameter, problem)
         }

@@ -98,7 +98,7 @@ mod rebuild;
 pub(crate) mod samples;
 pub(crate) mod seal;
 #[cfg(test)]
-mod set_clock;
+pub(crate) mod set_clock;
 #[cfg(test)]
 pub(crate) mod sim;
 pub(crate) mod summary;

@@ -51,7 +51,7 @@ pub(crate) mod unread;
 // What the HTTP API manages them with.
 #[cfg(all(feature = "server", feature = "webhook"))]
 pub(crate) use self::{
-    admin::{Administrator, Refusal},
+    admin::{Administrator, Refusal, delivery::report as delivery},
     queue::{attempts::read as attempts, dead_letter::dead_letters},
     settings::{
         OutsidePolicy,
@@ -60,7 +60,11 @@ pub(crate) use self::{
 };
 #[cfg(feature = "webhook")]
 pub use self::{
-    admin::{handle::Webhooks, report::WebhookReport},
+    admin::{
+        delivery::{DeliveryReport, DeliveryRequest, DeliveryState},
+        handle::Webhooks,
+        report::WebhookReport,
+    },
     format::{
         Batch, CloudEvents, CloudEventsMode, Encoded, Format, FormatName, FormatOptions, Native,
         Otlp, Question, SplunkHec, Unencodable, Verdict, register_format,
@@ -70,7 +74,7 @@ pub use self::{
         LastFailure, Status as WebhookStatus,
         attempts::Attempt,
         dead_letter::{DeadLetter, EntryRange},
-        replay::Replay,
+        replay::{Replay, ReplayCount, ReplayReport, ReplayState},
     },
     run::{Dispatcher, presence::DispatcherReport},
     settings::{Batching, DeliveryOrder, Setting, SettingKind, Webhook},

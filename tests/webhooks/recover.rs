@@ -431,12 +431,12 @@ fn what_was_in_a_live_file_that_someone_deleted_is_sent_all_the_same() {
     log.webhooks().pause("test").unwrap();
     log.webhooks().resume("test").unwrap();
     emit(&log, 1..2);
-    let report = wait(&log, "both arrive", |report| report.status.delivered == 2);
-    assert_eq!(
-        (report.status.dead_lettered, receiver.taken().len()),
-        (0, 2)
-    );
+    let taken = receiver.wait_for_numbers(2);
+    // The first may come twice, because it is written again; then it has its id.
+    assert!(taken.values().all(|ids| ids.iter().all(|id| *id == ids[0])));
     drop(dispatcher);
+    let report = log.webhooks().list().unwrap().remove(0);
+    assert_eq!(report.status.dead_lettered, 0);
     log.close().unwrap();
 }
 

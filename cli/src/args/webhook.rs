@@ -42,6 +42,14 @@ pub(crate) enum WebhookCommand {
     /// Shows the dead letters: deliveries that were given up
     DeadLetters(ShownArgs),
     Replay(Box<ReplayArgs>),
+    /// Shows one delivery: its state, its request without secrets, and the answers to its attempts
+    ///
+    /// A delivery is found that waits, that is a dead letter, or that is among the last attempts.
+    /// The body is made anew from the log.
+    Deliveries(DeliveryArgs),
+    /// Sends one delivery again, under its id and with the same entries
+    Resend(ResendArgs),
+    Skip(SkipArgs),
     /// Makes a new signing secret and shows it, only this once; older secrets sign as well until
     /// they are retired
     RotateSecret(NamedArgs),
@@ -84,6 +92,41 @@ pub(crate) struct ShownArgs {
     /// The output's format [default: table on a terminal, else ndjson]
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DeliveryArgs {
+    #[command(flatten)]
+    pub(crate) shown: ShownArgs,
+    /// The delivery's id, as attempts and dead-letters show it
+    #[arg(long)]
+    pub(crate) id: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ResendArgs {
+    #[command(flatten)]
+    pub(crate) named: NamedArgs,
+    /// The delivery's id, as attempts and dead-letters show it
+    pub(crate) id: String,
+}
+
+/// Gives up a delivery that waits: it becomes a dead letter, and the next one goes on
+///
+/// In strict order, a delivery that the receiver never accepts holds up all that follow. The
+/// process that delivers gives it up within a second or two; an attempt that is under way may still
+/// succeed. A dead letter can be replayed.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  tracing-audit webhook skip siem
+  tracing-audit webhook skip siem --id msg_0b1c2d3e4f5061728394a5b6c7d8e9f0")]
+pub(crate) struct SkipArgs {
+    #[command(flatten)]
+    pub(crate) named: NamedArgs,
+    /// Give up the delivery with this id [default: the first one that waits]
+    #[arg(long)]
+    pub(crate) id: Option<String>,
 }
 
 /// Adds a webhook, which gets the entries that are recorded from now on
@@ -288,12 +331,15 @@ impl<const NEW: bool> FromArgMatches for SettingArgs<NEW> {
 
 /// Sends entries to a webhook again, under the ids that they had
 ///
-/// The process that delivers begins within a second. Only entries that the webhook's settings
-/// select are sent.
+/// The process that delivers begins within a second or two. Only entries that the webhook's settings
+/// select are sent. A batch has the same id only if it has the same entries, so dead letters keep
+/// theirs.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  tracing-audit webhook replay siem --dead-letters
+  tracing-audit webhook replay siem --dead-letters --wait
+  tracing-audit webhook replay siem --start-date 2026-11-20 --dry-run
+  tracing-audit webhook replay siem --cancel
   tracing-audit webhook replay siem --start-date 2026-11-20 --event-type 'auth.*'")]
 pub(crate) struct ReplayArgs {
     #[command(flatten)]
@@ -301,6 +347,16 @@ pub(crate) struct ReplayArgs {
     /// Send all dead letters that were not delivered since
     #[arg(long)]
     pub(crate) dead_letters: bool,
+    /// Only count the entries and deliveries that would be sent
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Wait until all entries are delivered or given up, and show how many are; exit code 1 if any
+    /// were given up
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) wait: bool,
+    /// Cancel the replay that is under way, and those that wait
+    #[arg(long, conflicts_with_all = ["dead_letters", "dry_run", "wait"])]
+    pub(crate) cancel: bool,
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
 }

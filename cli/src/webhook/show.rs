@@ -12,7 +12,10 @@ use serde::{
 use serde_json::Value;
 use tracing_audit::{
     AuditReader, Timestamp,
-    webhook::{Attempt, DeadLetter, WebhookReport},
+    webhook::{
+        Attempt, DeadLetter, DeliveryReport, DeliveryState, ReplayReport, ReplayState,
+        WebhookReport,
+    },
 };
 
 use crate::{
@@ -68,7 +71,6 @@ const COLUMNS: [&str; 10] = [
 /// All that is needed to understand why a webhook fails.
 fn row(report: &WebhookReport) -> [String; 10] {
     let (one, status) = (&report.webhook, &report.status);
-    let state = report.state();
     let time = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
     let failure = status.last_failure.as_ref().map(|last| {
         let status = last.status.map(|status| format!("{status}: "));
@@ -78,9 +80,7 @@ fn row(report: &WebhookReport) -> [String; 10] {
     let letters = report.dead_letters.map(|count| count.to_string());
     [
         one.name().to_owned(),
-        report
-            .reason()
-            .map_or_else(|| state.to_owned(), |reason| format!("{state}: {reason}")),
+        state_and_replay(report),
         status.delivered.to_string(),
         time(status.last_delivered),
         failure.unwrap_or_default(),
@@ -92,6 +92,35 @@ fn row(report: &WebhookReport) -> [String; 10] {
         letters.unwrap_or_else(|| "unknown".to_owned()),
         one.shown_url(),
     ]
+}
+
+/// The state and its reason, and how far a replay is that is under way.
+fn state_and_replay(report: &WebhookReport) -> String {
+    let state = report.state();
+    let state = report
+        .reason()
+        .map_or_else(|| state.to_owned(), |reason| format!("{state}: {reason}"));
+    match &report.replay {
+        Some(replay) if replay.is_under_way() => format!("{state}; replay {}", progress(replay)),
+        _ => state,
+    }
+}
+
+/// How far a replay is.
+fn progress(replay: &ReplayReport) -> String {
+    let state = match replay.state {
+        ReplayState::Waiting => return "waits".to_owned(),
+        ReplayState::Running => "is under way",
+        ReplayState::Done => "is done",
+        _ => "was cancelled",
+    };
+    let of = replay.entries.map(|all| format!(" of {all}"));
+    format!(
+        "{state}: {}{} delivered, {} given up",
+        replay.delivered,
+        of.unwrap_or_default(),
+        replay.given_up
+    )
 }
 
 /// A time as people say it.
@@ -151,9 +180,13 @@ fn lines(report: &WebhookReport) -> serde_json::Result<Vec<(String, String)>> {
         }
         value => Some(value.to_string()),
     };
-    let lines = values
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, text(value)?)));
+    let lines = values.into_iter().filter_map(|(name, value)| {
+        let text = match &report.replay {
+            Some(replay) if name == "replay" => progress(replay),
+            _ => text(value)?,
+        };
+        Some((name, text))
+    });
     Ok(lines.collect())
 }
 
@@ -222,6 +255,52 @@ pub(super) fn attempts(
         ],
         row,
     )?)
+}
+
+/// One delivery: what is said of it, its request as HTTP has it, and its attempts.
+pub(super) fn delivery(
+    out: &mut impl Write,
+    delivery: &DeliveryReport,
+    format: Option<Format>,
+) -> Result<(), Failure> {
+    if output::format(format) != Format::Table {
+        return Ok(json_line(out, delivery)?);
+    }
+    let state = match delivery.state {
+        DeliveryState::Waiting => "waits for its next attempt",
+        DeliveryState::DeadLetter => "is a dead letter",
+        DeliveryState::Delivered => "was delivered",
+        _ => "neither waits nor was delivered",
+    };
+    let id = output::escaped(&delivery.delivery_id).into_owned();
+    let entries = output::count(delivery.entries as u64, "entry");
+    writeln!(out, "{id}, with {entries}, {state}")?;
+    if let Some(problem) = &delivery.problem {
+        writeln!(
+            out,
+            "its request can't be shown: {}",
+            output::escaped(problem)
+        )?;
+    }
+    if let Some(request) = &delivery.request {
+        writeln!(out, "\nPOST {}", output::escaped(&request.url))?;
+        for (name, value) in &request.headers {
+            writeln!(out, "{}: {}", output::escaped(name), output::escaped(value))?;
+        }
+        writeln!(out, "\n{}", output::escaped(&request.body))?;
+    }
+    for attempt in &delivery.attempts {
+        let result = output::escaped(&attempt.result);
+        writeln!(
+            out,
+            "\nattempt {} ended {}: {result}",
+            attempt.attempt, attempt.ended
+        )?;
+        if !attempt.answer.is_empty() {
+            writeln!(out, "{}", output::escaped(&attempt.answer))?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn dead_letters(

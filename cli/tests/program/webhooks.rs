@@ -223,6 +223,11 @@ fn webhooks_are_added_changed_listed_and_removed() {
             &["replay", "siem", "--start-date", "yesterday"],
             "--start-date",
         ),
+        (&["replay", "siem", "--cancel", "--actor", "a"], "--cancel"),
+        (&["skip", "siem", "--id", "msg_none"], "--id"),
+        (&["resend", "siem", "msg_none"], "the delivery's id"),
+        (&["deliveries", "siem", "--id", "msg_none"], "--id"),
+        (&["set", "siem", "--concurrency", "65"], "--concurrency"),
     ] {
         let refused = webhook(dir, wrong);
         assert!(
@@ -238,6 +243,9 @@ fn webhooks_are_added_changed_listed_and_removed() {
         "attempts",
         "dead-letters",
         "replay",
+        "skip",
+        "resend",
+        "deliveries",
         "rotate-secret",
         "retire-secrets",
         "pause",
@@ -248,6 +256,8 @@ fn webhooks_are_added_changed_listed_and_removed() {
         let more: &[&str] = match command {
             "set" => &["--strict"],
             "replay" => &["--dead-letters"],
+            "resend" => &["msg_none"],
+            "deliveries" => &["--id", "msg_none"],
             _ => &[],
         };
         let missing = webhook(dir, &[&[command, "nobody"], more].concat());
@@ -473,6 +483,121 @@ fn what_arrives_and_what_does_not_is_shown() {
     assert!(listed["status"]["last_delivered"].is_string(), "{listed}");
     let nobody = webhook(dir, &["list"]);
     assert!(err(&nobody).contains("nobody delivers"), "{}", err(&nobody));
+}
+
+#[test]
+fn deliveries_are_skipped_shown_resent_and_replayed_while_another_process_delivers() {
+    let log = new_log();
+    let dir = log.path();
+    let receiver = Receiver::deciding(|_, request| match request.numbers() == [0] {
+        true => 500,
+        false => 200,
+    });
+    let mut add = vec![
+        "add",
+        "--name",
+        "siem",
+        "--url",
+        &receiver.url,
+        "--allow-http",
+    ];
+    add.extend([
+        "--egress",
+        "loopback",
+        "--event-type",
+        "order.*",
+        "--unsigned",
+        "--strict",
+    ]);
+    add.extend(["--header", "X-Tenant=secret-27182"]);
+    assert_eq!(code(&webhook(dir, &add)), 0);
+    let mut serve = Running::start(
+        program()
+            .args(["serve", "--listen", "127.0.0.1:0", "--dir"])
+            .arg(dir),
+    );
+    let mut ready = String::new();
+    serve.stdout().read_line(&mut ready).unwrap();
+    record(dir, 3);
+    until("the first one fails", || {
+        show(dir, "siem")["status"]["failed_attempts"] != 0
+    });
+    let skipped = webhook(dir, &["skip", "siem"]);
+    assert_eq!((code(&skipped), err(&skipped).as_str()), (0, ""));
+    receiver.wait_for_numbers(2);
+    until("the dead letter is there", || {
+        show(dir, "siem")["dead_letters"] == 1
+    });
+    let letter = json_lines(&webhook(dir, &["dead-letters", "siem"])).remove(0);
+    let id = letter["delivery_id"].as_str().unwrap();
+    assert!(out(&skipped).contains(id), "{}", out(&skipped));
+
+    let shown = webhook(dir, &["deliveries", "siem", "--id", id]);
+    let shown = json_lines(&shown).remove(0);
+    assert_eq!(shown["state"], "dead_letter", "{shown}");
+    let table = webhook(
+        dir,
+        &["deliveries", "siem", "--id", id, "--format", "table"],
+    );
+    for told in [
+        "is a dead letter",
+        "POST http",
+        "x-tenant: (secret)",
+        "order.placed",
+        "500",
+    ] {
+        assert!(out(&table).contains(told), "{told}: {}", out(&table));
+    }
+    assert_eq!(code(&webhook(dir, &["resend", "siem", id])), 0);
+    until("it fails once more", || {
+        receiver.look(|came| came.last().is_some_and(|one| one.request.id() == id))
+    });
+    assert_eq!(code(&webhook(dir, &["skip", "siem", "--id", id])), 0);
+    until("it is given up again", || {
+        show(dir, "siem")["waiting_deliveries"] == 0
+    });
+
+    let of_type = ["replay", "siem", "--event-type", "order.placed"];
+    let dry = out(&webhook(dir, &[&of_type[..], &["--dry-run"]].concat()));
+    assert!(
+        dry.starts_with("3 entries would be sent again, in 3 deliveries, from 20"),
+        "{dry}"
+    );
+    let letters = webhook(dir, &["replay", "siem", "--dead-letters", "--dry-run"]);
+    let letters = out(&letters);
+    assert!(
+        letters.starts_with("1 entry would be sent again, in 1 delivery"),
+        "{letters}"
+    );
+    receiver.look(|came| assert!(came.last().unwrap().request.id() == id));
+    assert_eq!(code(&webhook(dir, &of_type)), 0);
+    until("the replay is under way", || {
+        show(dir, "siem")["replay"]["entries"] == 3
+    });
+    let cancelled = webhook(dir, &["replay", "siem", "--cancel"]);
+    assert_eq!(code(&cancelled), 0, "{}", err(&cancelled));
+    until("it is cancelled", || {
+        show(dir, "siem")["replay"]["state"] == "cancelled"
+    });
+    let mut waited = vec!["replay", "siem", "--wait", "--event-type", "order.placed"];
+    let day = "2001-01-01";
+    waited.extend(["--end-date", day]);
+    let waited = webhook(dir, &waited);
+    assert_eq!(
+        out(&waited).lines().last(),
+        Some("0 of 0 entries were delivered, 0 given up")
+    );
+    assert_eq!(serve.interrupt(), Some(0));
+    let nobody = webhook(dir, &of_type);
+    assert!(
+        err(&nobody).contains("Nobody delivers now"),
+        "{}",
+        err(&nobody)
+    );
+    let types = types(dir);
+    for wanted in ["skipped", "resent", "replay_cancelled"] {
+        assert!(types.iter().any(|one| one == wanted), "{wanted}: {types:?}");
+    }
 }
 
 #[test]

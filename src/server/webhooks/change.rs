@@ -1,18 +1,15 @@
-//! What changes webhooks, has them tested and has entries sent again.
+//! What changes webhooks, and has them tested.
 
 use axum::{
     extract::{Extension, Request, State as Shared},
     http::{HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse as _, Response},
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{answer, json_body, name, none_given, refused, shown};
 use crate::{
-    entry::{
-        OwnEntry, Severity,
-        json::{Members, members},
-    },
+    entry::{OwnEntry, Severity, json::Members},
     error::{Error, Result},
     log::AuditLog,
     server::{
@@ -20,10 +17,10 @@ use crate::{
         recorder::Refused,
         state::{Asker, Slot, State, path},
     },
-    webhook::{Administrator, Refusal, Replay, SigningSecret, Webhook},
+    webhook::{Administrator, Refusal, SigningSecret, Webhook},
 };
 
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
 /// `POST /webhooks`
@@ -173,76 +170,6 @@ pub(super) async fn test(Shared(app): Shared<State>, head: Parts) -> Result<Resp
     .await
 }
 
-/// `POST /webhooks/{name}/replay`
-pub(super) async fn replay(
-    Shared(app): Shared<State>,
-    Extension(slot): Extension<Slot>,
-    request: Request,
-) -> Result<Response, Problem> {
-    let (head, body) = request.into_parts();
-    change(&app, &head, async |asker| {
-        let (wanted, name) = (json_body::object(&head, body, &[JSON]).await?, name(&head));
-        let replay = what(&wanted)?;
-        blocking(&app, &slot, asker, move |administrator| {
-            administrator.replay(&name, replay)
-        })
-        .await?;
-        Ok(answer(StatusCode::ACCEPTED, &members! { "replay": wanted }))
-    })
-    .await
-}
-
-fn what(wanted: &Map<String, Value>) -> Result<Replay, Problem> {
-    if let Some(name) = wanted
-        .keys()
-        .find(|name| !matches!(name.as_str(), "dead_letters" | "entries"))
-    {
-        return Err(Problem::setting(
-            name,
-            "there is no such field; send dead_letters or entries",
-        ));
-    }
-    match (wanted.get("dead_letters"), wanted.get("entries")) {
-        (Some(Value::Bool(true)), None) => Ok(Replay::dead_letters()),
-        (None, Some(Value::Object(filter))) if !filter.is_empty() => {
-            let mut parameters = Vec::new();
-            for (name, value) in filter {
-                let values = match value {
-                    Value::Array(values) => values.as_slice(),
-                    value => std::slice::from_ref(value),
-                };
-                for value in values {
-                    let text = match value {
-                        Value::String(text) => text.clone(),
-                        Value::Number(_) | Value::Bool(_) => value.to_string(),
-                        _ => {
-                            return Err(Problem::setting(
-                                name,
-                                "it must be a text or a list of \
-                                texts",
-                            ));
-                        }
-                    };
-                    parameters.push((name.clone(), text));
-                }
-            }
-            Ok(Replay::entries(parameters))
-        }
-        (None, Some(_)) => Err(Problem::setting(
-            "entries",
-            "it must be an object with at least one parameter of a filter: start_date, end_date, …",
-        )),
-        (Some(_), None) => Err(Problem::setting(
-            "dead_letters",
-            "it must be true or left out",
-        )),
-        _ => Err(Problem::setting(
-            "entries",
-            "send {\"dead_letters\": true} or {\"entries\": {\"start_date\": …}}",
-        )),
-    }
-}
-
 /// `POST /webhooks/{name}/signing-secrets`
 pub(super) async fn rotate(
     Shared(app): Shared<State>,
@@ -292,7 +219,7 @@ fn reveal(shown: &mut Members, secret: &SigningSecret) {
 
 /// Has an administrator change something. That it is refused is recorded: who, what and for which
 /// setting, but nothing of what was sent, which can be secret.
-async fn change(
+pub(super) async fn change(
     app: &State,
     head: &Parts,
     act: impl AsyncFnOnce(Asker) -> Result<Response, Problem>,
@@ -335,7 +262,7 @@ fn is_name(name: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b"._".contains(&b))
 }
 
-fn log(app: &State) -> Result<&AuditLog, Problem> {
+pub(super) fn log(app: &State) -> Result<&AuditLog, Problem> {
     let detail =
         "a change that can't be recorded is not made, and this server can't write to the log";
     app.log
@@ -344,7 +271,7 @@ fn log(app: &State) -> Result<&AuditLog, Problem> {
 }
 
 /// Has an administrator do what waits for disks.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     app: &State,
     slot: &Slot,
     asker: Asker,

@@ -87,7 +87,7 @@ impl Administrator<'_> {
             for name in gone {
                 self.record(&self.removed(&name))?;
                 all.retain(|one| one.name != name);
-                replay::forget(self.layout(), &name)?;
+                replay::forget(self.layout(), &name, u64::MAX)?;
             }
             for new in wanted {
                 match all.iter_mut().find(|one| one.name == new.name) {

@@ -3,7 +3,11 @@
 
 use serde_json::{Map, Value};
 
-use super::{Administrator, Refusal, report::WebhookReport};
+use super::{
+    Administrator, Refusal,
+    delivery::{self, DeliveryReport},
+    report::WebhookReport,
+};
 use crate::{
     error::{Error, Result},
     log::AuditLog,
@@ -13,7 +17,7 @@ use crate::{
         queue::{
             attempts::{self, Attempt},
             dead_letter::{self, DeadLetter},
-            replay::Replay,
+            replay::{Replay, ReplayCount},
         },
         run::{Dispatcher, presence::DispatcherReport},
         settings::{Webhook, stored},
@@ -325,7 +329,8 @@ impl Webhooks<'_> {
         dead_letter::dead_letters(layout, &reader, name, skip, most).map(|(_, letters)| letters)
     }
 
-    /// Has entries sent again, by the dispatcher; see [`Replay`]. It is recorded
+    /// Has entries sent again, by the dispatcher; see [`Replay`]. Settings that were changed before
+    /// this call hold for all of it. [`WebhookReport::replay`] says how far it is. It is recorded
     /// (`audit.webhook.replayed`).
     ///
     /// # Errors
@@ -333,6 +338,78 @@ impl Webhooks<'_> {
     /// [`Error::Invalid`] names the parameter that can't be used.
     pub fn replay(&self, name: &str, replay: Replay) -> Result<bool> {
         is_there(self.administrator().replay(name, replay))
+    }
+
+    /// Counts what a replay would send with the webhook's settings as they are, and sends nothing.
+    /// It reads the part of the log that the replay would read.
+    ///
+    /// ```
+    /// # let log = tracing_audit::AuditLog::for_tests();
+    /// use tracing_audit::webhook::{Replay, Webhook};
+    ///
+    /// log.webhooks().add(Webhook::new("siem", "https://siem.example.com/hooks", ["auth.*"]))?;
+    /// let week = Replay::entries([("start_date", "2026-11-16"), ("end_date", "2026-11-22")]);
+    /// let count = log.webhooks().count_replay("siem", &week)?.expect("it was added");
+    /// assert_eq!((count.entries, count.deliveries), (0, 0));
+    /// # Ok::<(), tracing_audit::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`replay`](Self::replay), or if the log can't be read.
+    pub fn count_replay(&self, name: &str, replay: &Replay) -> Result<Option<ReplayCount>> {
+        let reader = AuditReader::open(self.log.dir())?;
+        found(self.administrator().count_replay(name, replay, &reader))
+    }
+
+    /// Cancels the replay of a webhook that is under way, and those that wait. What was sent stays
+    /// sent; an attempt that is under way may still arrive. It is recorded
+    /// (`audit.webhook.replay_cancelled`).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] if there is no such replay.
+    pub fn cancel_replay(&self, name: &str) -> Result<bool> {
+        is_there(self.administrator().cancel_replay(name))
+    }
+
+    /// Gives up a delivery that waits, the first one or the one with this id, and returns its id. It
+    /// becomes a dead letter, and in [strict order](crate::webhook::DeliveryOrder::Strict) the next
+    /// one goes on. It is recorded (`audit.webhook.skipped`).
+    ///
+    /// The process that delivers does it within about a second, or when one begins to. An attempt
+    /// that is under way may still succeed; then there is nothing to give up.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if no delivery with this id waits, [`Error::Conflict`] if none waits at
+    /// all.
+    pub fn skip(&self, name: &str, delivery_id: Option<&str>) -> Result<Option<String>> {
+        found(self.administrator().skip(name, delivery_id))
+    }
+
+    /// One delivery of a webhook: its state, its last attempts, and its request without secrets.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if no delivery that waits has this id, no dead letter, and none of the
+    /// [last attempts](Self::attempts).
+    pub fn delivery(&self, name: &str, delivery_id: &str) -> Result<Option<DeliveryReport>> {
+        let reader = AuditReader::open(self.log.dir())?;
+        delivery::report(self.log.layout(), &reader, name, delivery_id)
+    }
+
+    /// Has one delivery sent again, under its id and with the same entries: one that waits, a dead
+    /// letter, or one of the [last attempts](Self::attempts). It is recorded
+    /// (`audit.webhook.resent`).
+    ///
+    /// # Errors
+    ///
+    /// As for [`delivery`](Self::delivery), and [`Error::Conflict`] if the log no longer has its
+    /// entries.
+    pub fn resend(&self, name: &str, delivery_id: &str) -> Result<bool> {
+        let reader = AuditReader::open(self.log.dir())?;
+        is_there(self.administrator().resend(name, delivery_id, &reader))
     }
 
     /// Sends one event to a webhook, now and once, and returns what came of it: whether the

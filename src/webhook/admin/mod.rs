@@ -4,6 +4,8 @@
 //! recorded is not done. What is declared somewhere is changed only there.
 
 pub(in crate::webhook) mod declare;
+mod deliveries;
+pub(in crate::webhook) mod delivery;
 pub(in crate::webhook) mod handle;
 mod read;
 pub(in crate::webhook) mod report;
@@ -15,10 +17,7 @@ use crate::{
     store::layout::Layout,
     webhook::{
         http::sign::SigningSecret,
-        queue::{
-            attempts::Attempt,
-            replay::{self, Replay},
-        },
+        queue::{attempts::Attempt, replay},
         settings::{
             Webhook, absolute_secret, read_proxy, shown_proxy,
             stored::{self, MOST_WEBHOOKS, Stored},
@@ -40,6 +39,9 @@ pub(crate) enum Refusal {
     Full,
     /// It is declared at this place.
     Declared(String, String),
+    /// There is nothing that it could be done with, as this text says; with the field that is about
+    /// it.
+    Nothing(&'static str, String),
     Error(Error),
 }
 
@@ -69,6 +71,7 @@ impl Refusal {
                      take-over or Webhooks::take_over"
                 )
             }
+            Self::Nothing(_, text) => text.clone(),
             Self::Error(error) => error.to_string(),
         }
     }
@@ -243,7 +246,7 @@ impl<'a> Administrator<'a> {
             }
             self.record(&self.removed(name))?;
             all.remove(at);
-            Ok(replay::forget(self.layout(), name)?)
+            Ok(replay::forget(self.layout(), name, u64::MAX)?)
         })
     }
 
@@ -340,22 +343,6 @@ impl<'a> Administrator<'a> {
             after.signing_secrets.drain(..older);
             Ok((after, older))
         })
-    }
-
-    /// Has entries sent again.
-    pub(crate) fn replay(&self, name: &str, replay: Replay) -> Result<(), Refusal> {
-        replay.check()?;
-        if stored::find(self.layout(), name)?.is_none() {
-            return Err(Refusal::NoSuch(name.to_owned()));
-        }
-        let record = self.about(
-            "audit.webhook.replayed",
-            Severity::Warning,
-            "A replay was started: entries are sent to a webhook again",
-            name,
-        );
-        self.record(&record.detail("replay", &replay))?;
-        Ok(replay::ask(self.layout(), name, replay)?)
     }
 
     /// Sends an event, now and once.

@@ -1,6 +1,9 @@
 //! What a reader learns about the webhooks of a log, whoever delivers to them.
 
-use super::report::WebhookReport;
+use super::{
+    delivery::{self, DeliveryReport},
+    report::WebhookReport,
+};
 use crate::{
     error::Result,
     query::AuditReader,
@@ -73,6 +76,18 @@ impl AuditReader {
     /// As for [`webhooks`](Self::webhooks).
     pub fn attempts(&self, webhook: &str) -> Result<Vec<Attempt>> {
         attempts::read(self.layout(), webhook)
+    }
+
+    /// One delivery of a webhook: its state, its last attempts, and its request without secrets.
+    /// `None` if there is no such webhook. See
+    /// [`Webhooks::delivery`](crate::webhook::Webhooks::delivery).
+    ///
+    /// # Errors
+    ///
+    /// As for [`webhooks`](Self::webhooks), and [`Error::Invalid`](crate::Error::Invalid) if no
+    /// delivery that is known has this id.
+    pub fn delivery(&self, webhook: &str, delivery_id: &str) -> Result<Option<DeliveryReport>> {
+        delivery::report(self.layout(), self, webhook, delivery_id)
     }
 
     /// The deliveries of a webhook that were given up and did not arrive since, the oldest first:

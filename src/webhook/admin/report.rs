@@ -1,5 +1,7 @@
 //! How a webhook is doing, as an administrator is told: without secrets.
 
+use std::sync::Arc;
+
 use serde::{Serialize, Serializer};
 
 use crate::{
@@ -8,9 +10,12 @@ use crate::{
         json::{Members, members},
     },
     query::{AuditReader, Places},
-    store::layout::Layout,
+    store::{clock::SystemClock, layout::Layout},
     webhook::{
-        queue::{self, Queue, Status, dead_letter, next},
+        queue::{
+            self, Queue, Status, dead_letter, next,
+            replay::{self, ReplayReport, ReplayState},
+        },
         run::presence::Presence,
         settings::{
             Webhook, shown_proxy,
@@ -42,6 +47,8 @@ pub struct WebhookReport {
     pub next_attempt: Option<Timestamp>,
     /// The number of dead letters that there are now. `None` if they can't be read.
     pub dead_letters: Option<usize>,
+    /// How far its last replay is, if there was one.
+    pub replay: Option<ReplayReport>,
     /// The time of the oldest entry in these deliveries.
     pub oldest_waiting: Option<Timestamp>,
     /// The time of the oldest entry that waits in the log, because it wasn't read for this webhook
@@ -116,7 +123,7 @@ impl WebhookReport {
     /// All but what waits in the log, and how far that was read. One whose state is damaged is told
     /// as that: it takes nothing from the others.
     fn without_unread(layout: &Layout, stored: Stored) -> (Self, Places) {
-        let (queue, problem) = match Queue::read(layout, &stored.key()) {
+        let (mut queue, problem) = match Queue::read(layout, &stored.key()) {
             Ok(Some(queue)) => (queue, None),
             Ok(None) => (
                 Queue::default(),
@@ -124,11 +131,12 @@ impl WebhookReport {
             ),
             Err(error) => (Queue::default(), Some(error.to_string())),
         };
+        let clock = queue.resume_clock(Arc::new(SystemClock::new()));
         let report = Self {
             waiting_deliveries: queue.deliveries.len(),
             next_attempt: next::next_attempt(&queue, stored.settings.order)
                 .filter(|_| !stored.paused && !queue.status.gone)
-                .map(Timestamp::from_micros),
+                .map(|time| clock.wall(time)),
             dead_letters: dead_letter::index(layout, &stored.key())
                 .ok()
                 .map(|found| found.len()),
@@ -136,6 +144,7 @@ impl WebhookReport {
             unread_since: None,
             unread_bytes: None,
             unread_problem: None,
+            replay: last_replay(layout, stored.settings.name(), &queue),
             status: queue.status,
             paused: stored.paused,
             declared: stored.declared,
@@ -252,6 +261,9 @@ impl WebhookReport {
         told.add("waiting_deliveries", &self.waiting_deliveries);
         told.add("next_attempt", &self.next_attempt);
         told.add("dead_letters", &self.dead_letters);
+        if let Some(replay) = &self.replay {
+            told.add("replay", replay);
+        }
         told.add("oldest_waiting", &self.oldest_waiting);
         told.add("lag_seconds", &self.lag_seconds());
         told.add("unread_since", &self.unread_since);
@@ -266,6 +278,18 @@ impl WebhookReport {
         }
         told
     }
+}
+
+/// The replay that is under way, or waits, or ended last.
+fn last_replay(layout: &Layout, name: &str, queue: &Queue) -> Option<ReplayReport> {
+    let begun = queue.progress.clone();
+    if begun.as_ref().is_some_and(ReplayReport::is_under_way) {
+        return begun;
+    }
+    // If that can't be read, the dispatcher reports it.
+    let waiting = replay::waiting(layout, name, queue.replay).unwrap_or_default();
+    let waiting = waiting.map(|number| ReplayReport::new(number, ReplayState::Waiting));
+    waiting.or(begun)
 }
 
 fn seconds_since(time: Option<Timestamp>) -> f64 {

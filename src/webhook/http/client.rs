@@ -38,7 +38,8 @@ use crate::error::Result;
 /// Shorter than servers commonly keep them: a connection that the other side closes while it is
 /// being used costs an attempt.
 const IDLE_CONNECTIONS_LAST: Duration = Duration::from_secs(30);
-const IDLE_CONNECTIONS: usize = 8;
+/// As many as there may be attempts at once.
+const IDLE_CONNECTIONS: usize = 64;
 /// The head of an answer that is longer is not read to its end: the attempt fails.
 const MAX_HEAD: usize = 64 * 1024;
 

@@ -15,7 +15,10 @@ use crate::{
     entry::Timestamp,
     error::Result,
     store::{document::Document, layout::Layout},
-    webhook::{queue::allowance::Allowance, settings::stored},
+    webhook::{
+        queue::{allowance::Allowance, contents::Contents},
+        settings::stored,
+    },
 };
 
 /// So many of those that failed, and of those that did not, are kept.
@@ -25,6 +28,8 @@ const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// What is saved of a failing webhook's: bytes a second, and at once. That is 3.5 MB a day.
 const FAILING_PACE: u64 = 40;
 const FAILING_AT_ONCE: u64 = 512 * 1024;
+/// It is known of the newest of them which entries they sent, of so many entries together.
+const MOST_ENTRIES: usize = 10_000;
 
 /// One HTTP request of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,12 +60,21 @@ pub struct Attempt {
     pub answer: String,
 }
 
+/// An attempt, and which entries it sent.
+#[derive(Debug, Serialize, Deserialize)]
+struct Made {
+    #[serde(flatten)]
+    attempt: Attempt,
+    #[serde(default, skip_serializing_if = "Contents::is_empty")]
+    contents: Contents,
+}
+
 /// The last attempts, the newest first.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(in crate::webhook) struct History {
-    delivered: VecDeque<Attempt>,
-    failed: VecDeque<Attempt>,
+    delivered: VecDeque<Made>,
+    failed: VecDeque<Made>,
 }
 
 /// When the last attempts are saved.
@@ -107,14 +121,35 @@ impl HistorySaves {
 }
 
 impl History {
-    pub(in crate::webhook) fn push(&mut self, attempt: Attempt) {
+    pub(in crate::webhook) fn push(&mut self, attempt: Attempt, contents: Contents) {
         let list = if attempt.delivered {
             &mut self.delivered
         } else {
             &mut self.failed
         };
-        list.push_front(attempt);
+        let mut entries = contents.len();
+        for made in list.iter_mut() {
+            entries += made.contents.len();
+            if made.attempt.delivery_id == attempt.delivery_id || entries > MOST_ENTRIES {
+                made.contents = Contents::default();
+            }
+        }
+        list.push_front(Made { attempt, contents });
         list.truncate(KEPT);
+    }
+
+    /// Whether the delivery with this id was delivered, and its entries, if they are known.
+    pub(in crate::webhook) fn find(&self, id: &str) -> Option<(bool, Contents)> {
+        let all = self.delivered.iter().chain(&self.failed);
+        let of_delivery = all.filter(|made| made.attempt.delivery_id == id);
+        let (mut delivered, mut contents) = (None, Contents::default());
+        for made in of_delivery {
+            *delivered.get_or_insert(false) |= made.attempt.delivered;
+            if contents.is_empty() {
+                contents = made.contents.clone();
+            }
+        }
+        Some((delivered?, contents))
     }
 
     pub(in crate::webhook) fn load(layout: &Layout, key: &str) -> Self {
@@ -131,17 +166,19 @@ pub(in crate::webhook) fn document(layout: &Layout, key: &str) -> Document {
     Document::new(layout, &format!("attempts-{key}"), "forward")
 }
 
+/// The last attempts of the webhook with this key.
+pub(in crate::webhook) fn history(layout: &Layout, key: &str) -> Result<History> {
+    document(layout, key).read()
+}
+
 /// The last attempts of a webhook, the newest first; none if there is no such webhook.
 pub(crate) fn read(layout: &Layout, name: &str) -> Result<Vec<Attempt>> {
     let Some(webhook) = stored::find(layout, name)? else {
         return Ok(Vec::new());
     };
-    let history: History = document(layout, &webhook.key()).read()?;
-    let mut all: Vec<_> = history
-        .delivered
-        .into_iter()
-        .chain(history.failed)
-        .collect();
+    let history = history(layout, &webhook.key())?;
+    let made = history.delivered.into_iter().chain(history.failed);
+    let mut all: Vec<_> = made.map(|made| made.attempt).collect();
     all.sort_by_key(|attempt| std::cmp::Reverse(attempt.ended));
     Ok(all)
 }

@@ -65,14 +65,15 @@ impl Contents {
 
     /// When the first of them happened, in microseconds since 1970, as its id says.
     pub(super) fn since(&self) -> Option<i64> {
-        let (seconds, nanos) = self.ids.first()?.get_timestamp()?.to_unix();
-        i64::try_from(seconds)
-            .ok()?
-            .checked_mul(1_000_000)?
-            .checked_add(i64::from(nanos / 1000))
+        self.ids.first().and_then(time_of)
     }
 
-    pub(super) fn len(&self) -> usize {
+    /// When its entries happened, as their ids say.
+    pub(in crate::webhook) fn times(&self) -> impl Iterator<Item = i64> {
+        self.ids.iter().filter_map(time_of)
+    }
+
+    pub(in crate::webhook) fn len(&self) -> usize {
         self.copies.len().max(self.places.len()).max(self.ids.len())
     }
 
@@ -129,6 +130,15 @@ impl Contents {
         }
         Ok(found)
     }
+}
+
+/// The time in an id, in microseconds since 1970.
+fn time_of(id: &Uuid) -> Option<i64> {
+    let (seconds, nanos) = id.get_timestamp()?.to_unix();
+    i64::try_from(seconds)
+        .ok()?
+        .checked_mul(1_000_000)?
+        .checked_add(i64::from(nanos / 1000))
 }
 
 /// The entries in copied lines.

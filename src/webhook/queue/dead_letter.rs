@@ -341,6 +341,11 @@ pub(in crate::webhook) fn contents_of(layout: &Layout, key: &str, id: &str) -> R
     Ok(Contents::default())
 }
 
+/// Whether the delivery with this id is dead.
+pub(in crate::webhook) fn is_dead(layout: &Layout, key: &str, id: &str) -> Result<bool> {
+    Ok(!contents_of(layout, key, id)?.is_empty())
+}
+
 /// Some of the dead letters of a webhook, the oldest first, and how many there are. The reader is
 /// one of this log.
 pub(crate) fn dead_letters(

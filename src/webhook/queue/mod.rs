@@ -13,14 +13,16 @@
 mod allowance;
 pub(in crate::webhook) mod attempts;
 pub(in crate::webhook) mod circuit;
+pub(in crate::webhook) mod clock;
 pub(in crate::webhook) mod contents;
 pub(in crate::webhook) mod dead_letter;
 pub(in crate::webhook) mod next;
 pub(in crate::webhook) mod replay;
+pub(in crate::webhook) mod request;
 pub(in crate::webhook) mod save;
 pub(in crate::webhook) mod schedule;
 
-use std::{collections::VecDeque, fs, os::unix::fs::MetadataExt as _, path::PathBuf};
+use std::{collections::VecDeque, fs, os::unix::fs::MetadataExt as _, path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use sha2::{Digest, Sha256};
@@ -29,10 +31,17 @@ use crate::{
     entry::{Timestamp, timestamp_micros},
     error::{Error, Result},
     query::{Placed, Places, RawEntry},
-    store::{document::Document, layout::Layout},
+    store::{clock::Clock, document::Document, layout::Layout},
     webhook::{
         http::answer::cut,
-        queue::{attempts::Attempt, circuit::Circuit, contents::Contents, dead_letter::Kept},
+        queue::{
+            attempts::Attempt,
+            circuit::Circuit,
+            clock::{Moment, QueueClock},
+            contents::Contents,
+            replay::ReplayReport,
+            schedule::LONGEST_DELAY,
+        },
         settings::stored::Stored,
     },
 };
@@ -48,6 +57,13 @@ pub(in crate::webhook) struct Queue {
     pub(in crate::webhook) deliveries: VecDeque<Delivery>,
     pub(in crate::webhook) status: Status,
     pub(in crate::webhook) circuit: Circuit,
+    /// When the first of the failures in a row was, by the queue's clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::webhook) first_failure: Option<i64>,
+    /// The last moment of the queue's clock, by which all times here are to be read. An earlier
+    /// version went by the wall clock, and kept none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::webhook) clock: Option<Moment>,
     /// Which state of the webhook's settings this follows.
     pub(in crate::webhook) revision: u64,
     /// The number of the last replay that was begun.
@@ -55,6 +71,13 @@ pub(in crate::webhook) struct Queue {
     /// How far it is, if it is not done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::webhook) replaying: Option<Replaying>,
+    /// What came of the last replay so far.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::webhook) progress: Option<ReplayReport>,
+    /// The number of the last replay that was cancelled.
+    pub(in crate::webhook) cancelled: u64,
+    /// The number of the last request that was done.
+    pub(in crate::webhook) request: u64,
 }
 
 /// How far a replay is.
@@ -104,7 +127,8 @@ pub struct Status {
     pub last_failure: Option<LastFailure>,
     /// The number of attempts that failed since one last succeeded.
     pub failures_in_a_row: u64,
-    /// When it was last recorded that it fails, if it was not since recorded that it does not.
+    /// When it was last recorded that it fails, by the queue's clock, if it was not since recorded
+    /// that it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(alias = "said_failing")]
     pub(in crate::webhook) reported_failing: Option<i64>,
@@ -170,6 +194,12 @@ pub(in crate::webhook) struct Delivery {
     /// It is a dead letter that is replayed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::webhook) dead: bool,
+    /// The number of the replay that made it; zero if none did.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(in crate::webhook) replay: u64,
+    /// An administrator gave it up.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::webhook) skipped: bool,
     /// An older version noted here where the dead letter stands that has the entries.
     #[serde(skip_serializing)]
     pub(in crate::webhook) letter: Option<IgnoredAny>,
@@ -178,7 +208,7 @@ pub(in crate::webhook) struct Delivery {
     /// When the first of them happened, in microseconds since 1970.
     pub(in crate::webhook) since: i64,
     pub(in crate::webhook) attempts: u32,
-    /// When the next attempt is due, in microseconds since 1970.
+    /// When the next attempt is due, by the queue's clock.
     pub(in crate::webhook) due: i64,
     /// What it held when it was made: for the first attempt only.
     #[serde(skip)]
@@ -199,59 +229,57 @@ pub(in crate::webhook) struct Delivery {
     pub(in crate::webhook) early: Option<i64>,
 }
 
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl Delivery {
     /// Of entries that stand in the log.
-    pub(in crate::webhook) fn placed(webhook: &str, placed: Vec<Placed>, due: i64) -> Self {
+    pub(in crate::webhook) fn placed(webhook: &str, placed: Vec<Placed>) -> Self {
         let (contents, entries) = Contents::placed(placed);
-        Self::of(webhook, contents, entries, due)
+        Self::of(webhook, contents, entries)
     }
 
     /// Of entries that are looked up by their ids.
-    pub(in crate::webhook) fn looked_up(webhook: &str, entries: Vec<RawEntry>, due: i64) -> Self {
-        Self::of(webhook, Contents::by_id(&entries), entries, due)
+    pub(in crate::webhook) fn looked_up(webhook: &str, entries: Vec<RawEntry>) -> Self {
+        Self::of(webhook, Contents::by_id(&entries), entries)
     }
 
-    /// Of what was given up, under the id that it had.
-    pub(in crate::webhook) fn again(letter: &Kept, due: i64) -> Self {
-        let contents = letter.contents();
+    /// Of what was sent before, under the id that it had.
+    pub(in crate::webhook) fn again(id: String, contents: Contents, dead: bool) -> Self {
         Self {
-            id: letter.delivery_id.clone(),
+            id,
             count: contents.len(),
-            since: contents.since().unwrap_or(due),
+            since: contents
+                .since()
+                .unwrap_or_else(|| Timestamp::now().as_micros()),
             contents,
-            dead: true,
-            due,
+            dead,
             ..Self::default()
         }
     }
 
     /// Its id says what is in it: the webhook and its entries.
-    fn of(webhook: &str, contents: Contents, entries: Vec<RawEntry>, due: i64) -> Self {
+    fn of(webhook: &str, contents: Contents, entries: Vec<RawEntry>) -> Self {
         Self {
             id: delivery_id(webhook, &entries),
             contents,
             count: entries.len(),
             since: entries
                 .first()
-                .map_or(due, |entry| entry.timestamp().as_micros()),
-            due,
+                .map_or(0, |entry| entry.timestamp().as_micros()),
             fresh: Some(entries),
             ..Self::default()
         }
     }
 
     /// Its halves, each with an id of its own; the entries are those that it holds.
-    pub(in crate::webhook) fn split(
-        self,
-        webhook: &str,
-        mut entries: Vec<RawEntry>,
-        due: i64,
-    ) -> [Self; 2] {
+    pub(in crate::webhook) fn split(self, webhook: &str, mut entries: Vec<RawEntry>) -> [Self; 2] {
         let later = entries.split_off(entries.len() / 2);
         let [first, second] = self.contents.halved(&entries, &later);
         [
-            Self::of(webhook, first, entries, due),
-            Self::of(webhook, second, later, due),
+            Self::of(webhook, first, entries),
+            Self::of(webhook, second, later),
         ]
     }
 }
@@ -338,6 +366,25 @@ impl Queue {
         Ok(())
     }
 
+    /// Goes on with the queue's clock. No wait is then longer than the longest delay, also where an
+    /// earlier version noted it by a wall clock that was set back since.
+    pub(in crate::webhook) fn resume_clock(&mut self, clock: Arc<dyn Clock>) -> QueueClock {
+        let clock = QueueClock::resume(self.clock.as_ref(), clock);
+        let now = clock.now();
+        let latest = now.saturating_add(LONGEST_DELAY.as_micros() as i64);
+        for delivery in &mut self.deliveries {
+            delivery.due = delivery.due.min(latest);
+        }
+        self.circuit.bound(now);
+        let reported = &mut self.status.reported_failing;
+        *reported = reported.map(|reported| reported.min(now));
+        if self.clock.is_none() {
+            let since = self.status.failing_since;
+            self.first_failure = since.map(|since| since.as_micros().min(now));
+        }
+        clock
+    }
+
     /// Durable on return. Only the dispatcher may do it, or who makes it.
     pub(in crate::webhook) fn save(&self, layout: &Layout, key: &str) -> Result<()> {
         document(layout, key).write(&self.text(), true)
@@ -387,9 +434,9 @@ mod tests {
 
     #[test]
     fn halves_have_all_entries_and_come_back_as_they_were_kept() {
-        let delivery = Delivery::looked_up("siem", entries(&[1, 2, 3, 4, 5]), 7);
+        let delivery = Delivery::looked_up("siem", entries(&[1, 2, 3, 4, 5]));
         let ids = delivery.contents.ids.clone();
-        let [mut first, second] = delivery.split("siem", entries(&[1, 2, 3, 4, 5]), 8);
+        let [mut first, second] = delivery.split("siem", entries(&[1, 2, 3, 4, 5]));
         assert_eq!(
             [first.contents.ids.clone(), second.contents.ids.clone()].concat(),
             ids

@@ -4,16 +4,19 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    entry::Timestamp,
     error::Result,
     query::Filter,
     store::{document::Document, layout::Layout},
-    webhook::queue::Queue,
+    webhook::{queue::Queue, settings::stored::Stored},
 };
 
-/// A choice of deliveries or entries that are sent again to a webhook, under the ids that they had.
+/// A choice of deliveries or entries that are sent again to a webhook.
 ///
-/// Only what the webhook wants is sent. In batches, what was in one before may come in another
-/// now, whose id is then another.
+/// A dead letter is sent under the id that it had, with the same entries, also if it is a batch.
+/// Of the entries of the log, only those are sent that the webhook's settings select. Each goes
+/// under the id that it had, unless the webhook sends batches: a batch of other entries has another
+/// id.
 ///
 /// ```
 /// use tracing_audit::webhook::Replay;
@@ -30,6 +33,70 @@ pub struct Replay(pub(in crate::webhook) What);
 pub(in crate::webhook) enum What {
     DeadLetters,
     Entries(Vec<(String, String)>),
+}
+
+/// How far the last replay of a webhook is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct ReplayReport {
+    /// The replay's number; a later one of the same log has a higher number.
+    pub number: u64,
+    /// Whether it has begun, and has ended.
+    pub state: ReplayState,
+    /// The number of entries that it sends. `None` while they are being counted.
+    pub entries: Option<u64>,
+    /// How many of them were delivered.
+    pub delivered: u64,
+    /// How many of them were given up, and are dead letters.
+    pub given_up: u64,
+}
+
+impl ReplayReport {
+    pub(in crate::webhook) fn new(number: u64, state: ReplayState) -> Self {
+        Self {
+            number,
+            state,
+            ..Self::default()
+        }
+    }
+
+    /// Whether it has neither ended nor been cancelled.
+    pub fn is_under_way(&self) -> bool {
+        matches!(self.state, ReplayState::Waiting | ReplayState::Running)
+    }
+}
+
+/// The state of a replay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ReplayState {
+    /// The dispatcher has not begun it yet.
+    #[default]
+    Waiting,
+    /// Its entries are being sent.
+    Running,
+    /// Each of its entries was delivered or given up.
+    Done,
+    /// An administrator cancelled it.
+    Cancelled,
+}
+
+/// What a replay would send now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ReplayCount {
+    /// The number of entries.
+    pub entries: u64,
+    /// The number of deliveries.
+    pub deliveries: u64,
+    /// The time of the first of these entries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first: Option<Timestamp>,
+    /// The time of the last of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<Timestamp>,
 }
 
 impl Replay {
@@ -66,6 +133,10 @@ pub(in crate::webhook) struct Asked {
     pub(in crate::webhook) number: u64,
     #[serde(alias = "endpoint")]
     pub(in crate::webhook) webhook: String,
+    /// The revision of the settings that the replay was asked for with: an earlier one doesn't
+    /// begin it.
+    #[serde(default)]
+    pub(in crate::webhook) revision: u64,
     pub(in crate::webhook) replay: Replay,
 }
 
@@ -81,16 +152,31 @@ pub(in crate::webhook) fn document(layout: &Layout) -> Document {
 }
 
 /// Asks for a replay that was checked.
-pub(in crate::webhook) fn ask(layout: &Layout, webhook: &str, replay: Replay) -> Result<()> {
+pub(in crate::webhook) fn ask(layout: &Layout, webhook: &Stored, replay: Replay) -> Result<()> {
     document(layout).change(|replays: &mut Replays| {
         replays.last += 1;
         replays.asked.push(Asked {
             number: replays.last,
-            webhook: webhook.to_owned(),
+            webhook: webhook.name().to_owned(),
+            revision: webhook.revision,
             replay,
         });
         Ok(())
     })
+}
+
+/// The last replay that was asked for this webhook, after the one of this number.
+pub(in crate::webhook) fn waiting(
+    layout: &Layout,
+    webhook: &str,
+    after: u64,
+) -> Result<Option<u64>> {
+    let replays: Replays = document(layout).read()?;
+    let asked = replays.asked.iter().filter(|one| one.webhook == webhook);
+    Ok(asked
+        .map(|asked| asked.number)
+        .filter(|number| *number > after)
+        .max())
 }
 
 /// The next replay for a webhook after the one of this number. What its queue on disk has begun
@@ -124,14 +210,15 @@ pub(in crate::webhook) fn next(
         .find(|asked| asked.webhook == webhook && asked.number > after))
 }
 
-/// Forgets what was asked for a webhook.
-pub(in crate::webhook) fn forget(layout: &Layout, webhook: &str) -> Result<()> {
+/// Forgets what was asked for a webhook, up to the replay of this number.
+pub(in crate::webhook) fn forget(layout: &Layout, webhook: &str, last: u64) -> Result<()> {
     let document = document(layout);
     if document.version()?.is_none() {
         return Ok(());
     }
     document.change(|replays: &mut Replays| {
-        replays.asked.retain(|asked| asked.webhook != webhook);
+        let stays = |asked: &Asked| asked.webhook != webhook || asked.number > last;
+        replays.asked.retain(stays);
         Ok(())
     })
 }

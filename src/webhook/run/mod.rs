@@ -3,6 +3,7 @@
 pub(in crate::webhook) mod acks;
 pub(in crate::webhook) mod attempt;
 pub(in crate::webhook) mod blocking;
+pub(in crate::webhook) mod count;
 mod live_watch;
 pub(in crate::webhook) mod presence;
 pub(in crate::webhook) mod pulse;
@@ -35,7 +36,10 @@ use crate::{
     query::AuditReader,
     store::{layout::Layout, lock::Lock},
     webhook::{
-        queue::dead_letter,
+        queue::{
+            dead_letter,
+            request::{self, Open, Request},
+        },
         run::{
             blocking::{blocking, panicked},
             presence::Presence,
@@ -243,7 +247,22 @@ struct Running {
     key: String,
     revision: u64,
     stop: Stopper,
+    requests: watch::Sender<Vec<Request>>,
     task: Task<Result<()>>,
+}
+
+impl Running {
+    /// Hands on what administrators ask for, if there is anything new.
+    fn ask(&self, open: Vec<Request>) {
+        let last = |requests: &[Request]| requests.last().map_or(0, |last| last.number);
+        self.requests.send_if_modified(|asked| {
+            let is_new = last(&open) > last(asked);
+            if is_new {
+                *asked = open;
+            }
+            is_new
+        });
+    }
 }
 
 impl Delivering {
@@ -276,10 +295,13 @@ impl Delivering {
         loop {
             tidying.go_on(&self.log, &self.reader);
             match self.wanted().await {
-                Ok(wanted) => {
+                Ok((wanted, mut open)) => {
                     unusable.keep(&wanted);
                     self.arrange(&mut deliveries, wanted, &mut unusable, &pulse)
-                        .await
+                        .await;
+                    for running in deliveries.values() {
+                        running.ask(open.remove(&running.key).unwrap_or_default());
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(target: "tracing_audit", "the webhooks can't be read: {error}")
@@ -322,12 +344,13 @@ impl Delivering {
         }
     }
 
-    /// The webhooks that are to be served.
-    async fn wanted(&self) -> Result<Vec<Stored>> {
+    /// The webhooks that are to be served, and what is asked for about them.
+    async fn wanted(&self) -> Result<(Vec<Stored>, Open)> {
         let layout = self.layout.clone();
         blocking("reading the webhooks", move || {
+            let open = request::open(&layout)?;
             let all = stored::all(&layout)?;
-            Ok(all.into_iter().filter(|one| !one.paused).collect())
+            Ok((all.into_iter().filter(|one| !one.paused).collect(), open))
         })
         .await
     }
@@ -392,14 +415,16 @@ impl Delivering {
             {
                 Ok(delivery) => {
                     let (stop, stopped) = watch::channel(None);
+                    let (requests, asked) = watch::channel(Vec::new());
                     unusable.0.remove(&key);
-                    let task = tokio::spawn(delivery.run(stopped));
+                    let task = tokio::spawn(delivery.run(stopped, asked));
                     deliveries.insert(
                         name,
                         Running {
                             key,
                             revision,
                             stop,
+                            requests,
                             task,
                         },
                     );

@@ -164,11 +164,7 @@ mod tests {
     use std::{fs, io::Write as _, path::Path};
 
     use super::*;
-    use crate::{
-        query::AuditReader,
-        store::layout::Layout,
-        webhook::queue::replay::{self, Replay},
-    };
+    use crate::{query::AuditReader, store::layout::Layout, webhook::queue::replay};
 
     /// Whether the pulse changes soon.
     async fn comes(pulse: &mut Pulse) -> bool {
@@ -213,7 +209,7 @@ mod tests {
         settle(&mut pulse).await;
         let grown = *pulse.borrow_and_update();
         assert!(grown.grown > created.grown);
-        replay::ask(&layout, "siem", Replay::dead_letters()).unwrap();
+        replay::document(&layout).write(b"{}", false).unwrap();
         assert!(comes(&mut pulse).await);
         assert_eq!(pulse.borrow_and_update().replays, grown.replays + 1);
     }

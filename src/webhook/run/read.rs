@@ -4,9 +4,10 @@
 //! Reading runs on a thread of its own, one read at a time, and only while there is room: what is
 //! not in a delivery waits in the log.
 
+pub(in crate::webhook) mod replaying;
+
 use std::{
     future::pending,
-    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,18 +15,13 @@ use std::{
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use crate::{
-    entry::Timestamp,
     error::{Error, Result},
-    query::{AuditReader, Filter, Order, PageStart, Placed, Places, Query, RawEntry, Tail},
+    query::{AuditReader, Placed, Places, Tail},
     store::layout::Layout,
     webhook::{
-        queue::{
-            Delivery, Queue, Replaying,
-            dead_letter::{self, At},
-            replay::{self, What},
-        },
+        queue::{Delivery, Queue, Replaying, dead_letter::At},
         run::{blocking::panicked, pulse::Pulse, read_times::ReadTimes},
-        settings::{Batching, Prepared},
+        settings::{Batching, Prepared, stored::Watch},
     },
 };
 
@@ -39,8 +35,6 @@ const KEPT_FOR_FRESH: usize = 8;
 /// Entries read at a time, and batches of them.
 const READ: usize = 256;
 const READ_BATCHES: usize = 8;
-/// Dead letters taken up at a time.
-const LETTERS: usize = 64;
 /// A batch has no more bytes of entries, unless one alone has.
 const MOST_BYTES: usize = 256 * 1024;
 /// What the deliveries of one read hold of their entries until they are sent; the rest is read again.
@@ -68,6 +62,8 @@ pub(in crate::webhook) struct ReadBatch {
 /// From where it is, and how far that is read with it.
 pub(in crate::webhook) enum Source {
     Nothing,
+    /// The webhook's settings were changed since, so they decide what is sent.
+    Outdated,
     /// Nothing new if what was read still waits for more to come with it.
     Log(Option<Places>),
     /// The replay's number, and what is left of it.
@@ -85,6 +81,7 @@ struct BatchSource {
     since: Option<Instant>,
     /// The dead letters that are being replayed.
     letters: Option<Vec<At>>,
+    settings: Watch,
 }
 
 impl BatchReader {
@@ -97,6 +94,7 @@ impl BatchReader {
             bytes: 0,
             since: None,
             letters: None,
+            settings: Watch::default(),
         };
         Self {
             log_reader: Some(log_reader),
@@ -185,6 +183,16 @@ impl ReadBatch {
         }
     }
 
+    /// One delivery of a replay.
+    #[cfg(test)]
+    pub(super) fn of_replay(number: u64, left: Option<Replaying>) -> Self {
+        Self::other(Source::Replay(number, left), vec![Delivery::default()])
+    }
+
+    fn outdated() -> Self {
+        Self::other(Source::Outdated, Vec::new())
+    }
+
     fn problem(error: &Error) -> Self {
         Self {
             problems: vec![error.to_string()],
@@ -214,8 +222,10 @@ impl BatchSource {
             (Some(tail), _) => tail,
             (None, places) => {
                 (self.read, self.bytes, self.since) = (Vec::new(), 0, None);
-                self.reader
-                    .resume(webhook.filter.clone(), &places.unwrap_or_default())?
+                self.reader.resume(
+                    webhook.selection.filter.clone(),
+                    &places.unwrap_or_default(),
+                )?
             }
         };
         let limit = match webhook.batch {
@@ -225,8 +235,16 @@ impl BatchSource {
                 .max(1),
             None => READ,
         };
-        for placed in tail.poll_placed(limit)? {
-            if webhook.wants(&placed.entry) {
+        let found = tail.poll_placed(limit)?;
+        // An entry that was recorded after a change of the settings is sent as they say. So they
+        // are looked at after the log; the tail is dropped, and with it how far it has read.
+        // Settings that can't be read let nothing be sent; the dispatcher reports them.
+        let outdated = self.settings.is_outdated(&self.layout, webhook);
+        if outdated.unwrap_or(true) {
+            return Ok(ReadBatch::outdated());
+        }
+        for placed in found {
+            if webhook.selection.wants(&placed.entry) {
                 self.bytes += placed.entry.line().len();
                 self.read.push(placed);
             }
@@ -251,11 +269,10 @@ impl BatchSource {
         }
         let read = std::mem::take(&mut self.read);
         (self.bytes, self.since) = (0, None);
-        let now = now();
         let bundles = bundles(read, webhook.batch, |placed| placed.entry.line().len());
         let deliveries = bundles
             .into_iter()
-            .map(|placed| Delivery::placed(&webhook.name, placed, now))
+            .map(|placed| Delivery::placed(&webhook.name, placed))
             .collect();
         Ok(ReadBatch {
             behind,
@@ -273,130 +290,14 @@ impl BatchSource {
         let is_full = self.read.len() >= batch.max_entries || self.bytes >= MOST_BYTES;
         (!is_full && Instant::now() < until).then_some(until)
     }
-
-    /// The next replay, if one was asked for.
-    fn look_for_replays(&mut self, webhook: &Prepared, after: u64) -> Result<ReadBatch> {
-        let asked = replay::next(&self.layout, &webhook.name, &webhook.key, after)?;
-        let source = match asked {
-            None => Source::Nothing,
-            Some(asked) => Source::Replay(
-                asked.number,
-                Some(match asked.replay.0 {
-                    What::DeadLetters => self.all_dead_letters(webhook)?,
-                    What::Entries(parameters) => Replaying::Entries {
-                        parameters,
-                        cursor: None,
-                    },
-                }),
-            ),
-        };
-        self.letters = None;
-        Ok(ReadBatch::other(source, Vec::new()))
-    }
-
-    fn replay(
-        &mut self,
-        webhook: &Prepared,
-        number: u64,
-        replaying: Replaying,
-    ) -> Result<ReadBatch> {
-        let (deliveries, left) = match replaying {
-            Replaying::DeadLetters {
-                generation,
-                from,
-                to,
-            } => self.replay_letters(webhook, generation, from..to)?,
-            Replaying::Entries { parameters, cursor } => {
-                self.replay_entries(webhook, parameters, cursor)?
-            }
-        };
-        Ok(ReadBatch::other(Source::Replay(number, left), deliveries))
-    }
-
-    /// From the first dead letter there is now to the last.
-    fn all_dead_letters(&self, webhook: &Prepared) -> Result<Replaying> {
-        Ok(Replaying::DeadLetters {
-            generation: dead_letter::generation(&self.layout, &webhook.key)?,
-            from: 0,
-            to: dead_letter::end(&self.layout, &webhook.key)?,
-        })
-    }
-
-    fn replay_letters(
-        &mut self,
-        webhook: &Prepared,
-        generation: u64,
-        places: Range<u64>,
-    ) -> Result<(Vec<Delivery>, Option<Replaying>)> {
-        let (layout, key) = (&self.layout, &webhook.key);
-        if dead_letter::generation(layout, key)? != generation {
-            // The file was written anew, so they stand elsewhere: those that are still dead go.
-            self.letters = None;
-            return Ok((Vec::new(), Some(self.all_dead_letters(webhook)?)));
-        }
-        let mut all = match self.letters.take() {
-            Some(letters) => letters,
-            None => dead_letter::index(layout, key)?,
-        };
-        all.retain(|at| places.contains(&at.offset));
-        all.sort_unstable_by_key(|at| at.offset);
-        let letters: Vec<At> = all.iter().copied().take(LETTERS).collect();
-        let more = all.len() > LETTERS;
-        self.letters = more.then_some(all);
-        let now = now();
-        let next = letters.last().map_or(places.end, |at| at.offset + 1);
-        let mut deliveries = Vec::new();
-        for at in letters {
-            let letter = dead_letter::read(layout, key, at)?;
-            deliveries.extend(letter.map(|letter| Delivery::again(&letter, now)));
-        }
-        let left = more.then_some(Replaying::DeadLetters {
-            generation,
-            from: next,
-            to: places.end,
-        });
-        Ok((deliveries, left))
-    }
-
-    fn replay_entries(
-        &self,
-        webhook: &Prepared,
-        parameters: Vec<(String, String)>,
-        cursor: Option<String>,
-    ) -> Result<(Vec<Delivery>, Option<Replaying>)> {
-        let start = cursor.map_or(PageStart::First, PageStart::Cursor);
-        let limit = webhook.batch.map_or(READ, |batch| batch.max_entries);
-        let page = self.reader.page(&Query {
-            filter: Filter::parse(parameters.clone())?,
-            order: Order::Asc,
-            limit,
-            start,
-        })?;
-        let wanted = page
-            .entries
-            .into_iter()
-            .filter(|entry| webhook.filter.matches(&entry.fields()) && webhook.wants(entry))
-            .collect();
-        let now = now();
-        let bundles = bundles(wanted, webhook.batch, |entry: &RawEntry| entry.line().len());
-        let deliveries = bundles
-            .into_iter()
-            .map(|entries| Delivery::looked_up(&webhook.name, entries, now))
-            .collect();
-        let left = page.next_cursor.map(|cursor| Replaying::Entries {
-            parameters,
-            cursor: Some(cursor),
-        });
-        Ok((lightened(deliveries), left))
-    }
-}
-
-fn now() -> i64 {
-    Timestamp::now().as_micros()
 }
 
 /// What goes in a request each, in order.
-fn bundles<T>(items: Vec<T>, batch: Option<Batching>, len: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+pub(in crate::webhook) fn bundles<T>(
+    items: Vec<T>,
+    batch: Option<Batching>,
+    len: impl Fn(&T) -> usize,
+) -> Vec<Vec<T>> {
     let most = batch.map_or(1, |batch| batch.max_entries);
     let (mut bundles, mut bytes): (Vec<Vec<T>>, usize) = (Vec::new(), 0);
     for item in items {

@@ -11,6 +11,9 @@ use super::{
 const READ_QUIET_EVERY: Duration = Duration::from_secs(60);
 /// So is one in which a stream could not be read, and one of which nobody says whether it grows.
 const READ_AGAIN_EVERY: Duration = Duration::from_secs(1);
+/// What was found under settings that were changed since is read again after this at the earliest:
+/// by the task that the dispatcher begins with the new settings, as a rule.
+const OUTDATED_AGAIN: Duration = Duration::from_secs(1);
 const REPLAY_AGAIN: Duration = Duration::from_secs(5);
 /// While replays may have been asked for that nobody tells of.
 const LOOK_FOR_REPLAYS_EVERY: Duration = Duration::from_secs(1);
@@ -31,6 +34,8 @@ pub(super) struct ReadTimes {
     look_for_replays_at: Option<Instant>,
     /// A replay that can't be read is not tried before.
     no_replay_before: Instant,
+    /// Nothing is read before, because the settings were changed.
+    not_before: Instant,
 }
 
 impl ReadTimes {
@@ -45,11 +50,16 @@ impl ReadTimes {
             waits_until: None,
             look_for_replays_at: Some(now),
             no_replay_before: now,
+            not_before: now,
         }
     }
 
     /// When there is something to read next, while something is `replaying` or not.
     pub(super) fn due(&self, replaying: bool) -> Instant {
+        self.wanted(replaying).max(self.not_before)
+    }
+
+    fn wanted(&self, replaying: bool) -> Instant {
         let noticed = *self.pulse.borrow();
         if self.behind || noticed.grown != self.done.grown {
             return self.last;
@@ -112,6 +122,11 @@ impl ReadTimes {
             // The next one is looked for when this one is done, and this one forgotten then.
             Source::Replay(..) => {
                 self.look_for_replays_at = Some(self.last + LOOK_FOR_REPLAYS_EVERY);
+            }
+            Source::Outdated => {
+                self.behind = true;
+                self.not_before = self.last + OUTDATED_AGAIN;
+                self.look_for_replays_at = Some(self.not_before);
             }
             Source::Nothing if found.problems.is_empty() => {}
             Source::Nothing => {

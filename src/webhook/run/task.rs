@@ -7,6 +7,7 @@
 //! waits for anything here.
 
 mod outcome;
+mod requests;
 #[cfg(test)]
 mod tests;
 
@@ -16,22 +17,28 @@ use std::{
 };
 
 use tokio::{
+    sync::watch,
     task::{JoinSet, spawn_blocking},
     time,
 };
 
 use self::outcome::Done;
 use crate::{
-    entry::Timestamp,
     error::{Error, Result},
     query::AuditReader,
-    store::layout::Layout,
+    store::{
+        clock::{Clock, SystemClock},
+        layout::Layout,
+    },
     webhook::{
         queue::{
             Queue,
             attempts::{self, Attempt, History, HistorySaves},
             circuit::Pace,
-            document, next,
+            clock::QueueClock,
+            document,
+            next::{self, Next},
+            request::Request,
             save::Saves,
         },
         run::{
@@ -39,6 +46,7 @@ use crate::{
             acks::Acks,
             attempt::{AttemptOutcome, Job},
             blocking::blocking,
+            count::Counting,
             pulse::Pulse,
             read::{BatchReader, MOST_DELIVERIES, ReadBatch, Source},
             reporter::{Recorder, Reporter},
@@ -47,11 +55,13 @@ use crate::{
     },
 };
 
-/// A delivery that is due by the machine's clock is waited for no longer than this at a time,
-/// because the clock can be set.
+/// A delivery that is due later is waited for no longer than this at a time, because timers stand
+/// still while the machine sleeps.
 const CLOCK_CHECK: Duration = Duration::from_secs(60);
 /// Nothing is looked at again sooner, whatever is due.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+/// What could not be read is tried again after this.
+const READ_AGAIN: Duration = Duration::from_secs(5);
 /// The attempts under way have so long to end when the receiver wants no more.
 const GONE_WITHIN: Duration = Duration::from_secs(15);
 
@@ -61,7 +71,9 @@ pub(in crate::webhook) struct DeliveryTask {
     reader: AuditReader,
     source: Arc<str>,
     queue: Queue,
+    clock: QueueClock,
     batches: BatchReader,
+    counting: Counting,
     attempts: JoinSet<Done>,
     acks: Acks,
     pulse: Pulse,
@@ -73,13 +85,22 @@ pub(in crate::webhook) struct DeliveryTask {
     reporter: Reporter,
 }
 
-fn now() -> i64 {
-    Timestamp::now().as_micros()
-}
-
 impl DeliveryTask {
     /// Reads what is kept of the webhook, so on a thread for that.
     pub(in crate::webhook) fn new(
+        webhook: Prepared,
+        layout: Layout,
+        reader: AuditReader,
+        pulse: Pulse,
+        source: Arc<str>,
+        recorder: Recorder,
+    ) -> Result<Self> {
+        let clock = Arc::new(SystemClock::new());
+        Self::by_clock(clock, webhook, layout, reader, pulse, source, recorder)
+    }
+
+    fn by_clock(
+        clock: Arc<dyn Clock>,
         webhook: Prepared,
         layout: Layout,
         reader: AuditReader,
@@ -99,6 +120,7 @@ impl DeliveryTask {
         for (key, delivery) in (0..).zip(&mut queue.deliveries) {
             delivery.key = key;
         }
+        let clock = queue.resume_clock(clock);
         let changed = queue.revision != webhook.revision;
         if changed {
             // Someone did something about it.
@@ -113,6 +135,7 @@ impl DeliveryTask {
             reporter: Reporter::new(recorder, &webhook.name),
             history: History::load(&layout, &webhook.key),
             batches: BatchReader::new(reader.clone(), layout.clone(), pulse.clone()),
+            counting: Counting::default(),
             acks: Acks::new(),
             pulse,
             pace: webhook.most_per_second.map(Pace::new),
@@ -122,6 +145,7 @@ impl DeliveryTask {
             source,
             next_key: queue.deliveries.len() as u64,
             queue,
+            clock,
             attempts: JoinSet::new(),
             history_saves: HistorySaves::new(),
             saves: Saves::new(changed),
@@ -131,10 +155,19 @@ impl DeliveryTask {
     /// Delivers until it is told to stop. Attempts under way may then end until the instant that it
     /// is told. Those that don't are cut off, and go again under the same id, as if they had not
     /// been made.
-    pub(in crate::webhook) async fn run(mut self, mut stop: Stop) -> Result<()> {
+    pub(in crate::webhook) async fn run(
+        mut self,
+        mut stop: Stop,
+        mut requests: watch::Receiver<Vec<Request>>,
+    ) -> Result<()> {
+        self.count_replay();
+        self.asked(&requests.borrow_and_update().clone());
         while stop.borrow().is_none() && !self.queue.status.gone {
+            self.clock.count_sleep();
             let saved = self.saves.are_done();
             self.batches.read_on(&self.webhook, &self.queue, saved);
+            self.drop_cancelled();
+            self.give_up_skipped();
             self.start();
             self.make_room();
             self.reporter.of_dead(false);
@@ -146,6 +179,11 @@ impl DeliveryTask {
                 read = self.batches.read() => self.take_in(read?),
                 answered = self.acks.answered() => self.answered(answered?),
                 saved = self.saves.saved() => self.saved(saved),
+                (number, entries) = self.counting.counted() => self.counted(number, entries),
+                Ok(()) = requests.changed() => {
+                    let asked = requests.borrow_and_update().clone();
+                    self.asked(&asked);
+                }
                 Ok(()) = self.pulse.changed() => {}
                 () = time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
                 _ = stop.changed() => {}
@@ -170,6 +208,7 @@ impl DeliveryTask {
             let saved = self.saves.saved().await;
             self.saved(saved);
         }
+        self.queue.clock = Some(self.clock.moment());
         let Self {
             queue,
             history,
@@ -209,12 +248,11 @@ impl DeliveryTask {
 
     /// How long it takes until a delivery may go, if only time has to pass.
     fn next_goes_in(&self) -> Option<Duration> {
-        let order = self.webhook.order;
-        let now = now();
-        let (queue, saved) = (&self.queue, self.saves.done());
+        let now = self.clock.now();
         let goes_at = match &self.pace {
-            Some(pace) if next::next(queue, order, saved, now).is_some() => pace.next(),
-            _ => next::wakes_at(queue, order, saved).filter(|at| *at > now)?,
+            Some(pace) if self.next(now).is_some() => pace.next(),
+            _ => next::wakes_at(&self.queue, self.webhook.order, self.saves.done())
+                .filter(|at| *at > now)?,
         };
         let micros = u64::try_from(goes_at.saturating_sub(now)).unwrap_or_default();
         Some(Duration::from_micros(micros).min(CLOCK_CHECK))
@@ -222,23 +260,29 @@ impl DeliveryTask {
 
     /// Takes in what was read: deliveries are made of it.
     fn take_in(&mut self, read: ReadBatch) {
+        let replay = match read.source {
+            // It was cancelled meanwhile.
+            Source::Replay(number, _) if number <= self.queue.cancelled => return,
+            Source::Replay(number, _) => number,
+            _ => 0,
+        };
         let batched = self.webhook.batch.is_some();
         let save = if batched { self.saves.next() } else { 0 };
         self.saves.soon |= batched && !read.deliveries.is_empty();
         self.saves.unsaved |= !read.deliveries.is_empty();
         self.reporter.unreadable(&read.problems);
+        let now = self.clock.now();
         for mut delivery in read.deliveries {
             // A dead letter can be asked for twice.
+            let mut others = self.queue.deliveries.iter_mut();
             if delivery.dead
-                && self
-                    .queue
-                    .deliveries
-                    .iter()
-                    .any(|other| other.id == delivery.id)
+                && let Some(waiting) = others.find(|other| other.id == delivery.id)
             {
+                waiting.replay = replay;
                 continue;
             }
             (delivery.key, delivery.save) = (self.next_key, save);
+            (delivery.due, delivery.replay) = (now, replay);
             self.next_key += 1;
             self.queue.deliveries.push_back(delivery);
         }
@@ -247,18 +291,26 @@ impl DeliveryTask {
                 self.saves.moved |= places != self.queue.cursor;
                 self.queue.cursor = places;
             }
-            Source::Log(None) | Source::Nothing => {}
+            Source::Log(None) | Source::Nothing | Source::Outdated => {}
             Source::Replay(number, replaying) => {
                 (self.queue.replay, self.queue.replaying) = (number, replaying);
+                self.note_replay(number);
                 self.saves.unsaved = true;
             }
         }
     }
 
+    /// The delivery that may go next at this time.
+    fn next(&self, now: i64) -> Option<Next> {
+        let webhook = &self.webhook;
+        let saved = self.saves.done();
+        next::next(&self.queue, webhook.order, webhook.concurrency, saved, now)
+    }
+
     /// Starts the attempts that may be, as many as may be under way.
     fn start(&mut self) {
-        let now = now();
-        while let Some(next) = next::next(&self.queue, self.webhook.order, self.saves.done(), now) {
+        let now = self.clock.now();
+        while let Some(next) = self.next(now) {
             if self.pace.as_mut().is_some_and(|pace| !pace.take(now)) {
                 return;
             }
@@ -297,7 +349,13 @@ impl DeliveryTask {
     /// Puts a delivery aside without trying it once more.
     fn give_up(&mut self, at: usize, reason: String) {
         let (job, key) = (self.job(at, false), self.queue.deliveries[at].key);
-        self.spawn(key, false, async move { (job.give_up(reason).await, None) });
+        self.spawn(key, false, async move {
+            let outcome = job.give_up(reason).await;
+            if let AttemptOutcome::Unreadable(_) = outcome {
+                time::sleep(READ_AGAIN).await;
+            }
+            (outcome, None)
+        });
     }
 
     /// What comes of the future is noted as what became of the delivery of this key.
@@ -337,6 +395,7 @@ impl DeliveryTask {
         let failing = self.queue.circuit.is_open();
         self.saves.failing = failing;
         if self.saves.is_time(now) {
+            self.queue.clock = Some(self.clock.moment());
             let document = document(&self.layout, &self.webhook.key);
             self.saves.begin(document, self.queue.text(), now);
         }

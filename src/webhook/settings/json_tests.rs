@@ -36,6 +36,7 @@ fn full() -> Webhook {
         .order(DeliveryOrder::Strict)
         .batch(Batching::default())
         .timeout(std::time::Duration::from_secs(3))
+        .concurrency(1)
         .max_requests_per_second(10)
         .schedule([0, 1])
         .extra_ca("/etc/ca.pem")

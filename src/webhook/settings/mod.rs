@@ -26,7 +26,7 @@ pub(in crate::webhook) use files::absolute_secret;
 pub(in crate::webhook) use json::shown_proxy;
 #[cfg(any(feature = "server", test))]
 pub(crate) use outside::OutsidePolicy;
-pub(in crate::webhook) use prepare::{Prepared, read_proxy};
+pub(in crate::webhook) use prepare::{Prepared, Selection, read_proxy};
 pub use setting::{Setting, SettingKind};
 
 /// In which order a webhook gets its entries.
@@ -35,10 +35,11 @@ pub use setting::{Setting, SettingKind};
 #[non_exhaustive]
 pub enum DeliveryOrder {
     /// In order while all goes well; what fails is tried again later, and fresh entries don't wait
-    /// for it. Four requests at once.
+    /// for it. Several requests at once: see [`Webhook::concurrency`].
     #[default]
     BestEffort,
-    /// In each stream's order, one request at a time. What fails holds up all that follows.
+    /// In each stream's order, one request at a time. What fails holds up all that follows, until it
+    /// is delivered or [skipped](crate::webhook::Webhooks::skip).
     Strict,
 }
 
@@ -173,6 +174,8 @@ settings! {
         batch: Option<Batching> = Setting::new(SettingKind::Parts(Batching::SETTINGS), "").without_flag();
         /// The longest that an attempt may take, in milliseconds
         timeout_ms: Option<u64> = Setting::number(1, 600_000).or("15000");
+        /// Have at most this many attempts under way at once; 1 with strict order
+        concurrency: Option<u32> = Setting::number(1, 64).or("4");
         /// Send at most this many requests per second
         max_requests_per_second: Option<u32> = Setting::number(1, 100_000);
         /// The delay before each attempt, in seconds, as in 0,5,30
@@ -376,6 +379,15 @@ impl Webhook {
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout_ms = Some(timeout.as_millis().try_into().unwrap_or(u64::MAX));
+        self
+    }
+
+    /// The attempts that may be under way at once, 1 to 64. Default: 4, or 1 in
+    /// [strict order](DeliveryOrder::Strict), which takes no other number. All but one of them may
+    /// be for deliveries that failed before; with 1, fresh deliveries go first.
+    #[must_use]
+    pub fn concurrency(mut self, most: u32) -> Self {
+        self.concurrency = Some(most);
         self
     }
 

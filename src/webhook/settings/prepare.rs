@@ -20,7 +20,7 @@ use crate::{
             proxy::Proxy,
             sign::SigningSecret,
         },
-        queue::schedule::Schedule,
+        queue::{next::AT_ONCE, schedule::Schedule},
     },
 };
 
@@ -40,7 +40,7 @@ impl Webhook {
         }
         let url = Url::parse(&self.url)
             .map_err(|e| Error::invalid("url", format!("it isn't a URL: {e}")))?;
-        let (filter, excluded) = self.filters()?;
+        let selection = self.selection()?;
         let format = self.build_format()?;
         let signing = self.signing_secrets.iter().map(|text| {
             let secret = secret("signing_secrets", text)?.parse();
@@ -59,8 +59,7 @@ impl Webhook {
             key: String::new(),
             revision: 0,
             most_per_second: self.max_requests_per_second,
-            filter,
-            excluded,
+            selection,
             format,
             signing: signing.collect::<Result<_>>()?,
             fixed,
@@ -68,12 +67,13 @@ impl Webhook {
             url,
             schedule,
             order: self.order,
+            concurrency: self.attempts_at_once()?,
             batch: self.batch,
         })
     }
 
-    /// What is sent, and what of it is not.
-    fn filters(&self) -> Result<(Filter, Option<Filter>)> {
+    /// Which entries are sent.
+    pub(in crate::webhook) fn selection(&self) -> Result<Selection> {
         if self.event_types.is_empty() {
             return Err(Error::invalid(
                 "event_types",
@@ -95,10 +95,26 @@ impl Webhook {
         })?;
         let excluded = (!self.exclude.is_empty()).then(|| Filter::parse(types(&self.exclude)));
         let excluded = excluded.transpose();
-        Ok((filter, excluded.map_err(|error| called("exclude", error))?))
+        Ok(Selection {
+            webhook: self.name.clone(),
+            filter,
+            excluded: excluded.map_err(|error| called("exclude", error))?,
+        })
     }
 
-    fn build_format(&self) -> Result<Arc<dyn Format>> {
+    fn attempts_at_once(&self) -> Result<usize> {
+        match (self.order, self.concurrency) {
+            (DeliveryOrder::Strict, None | Some(1)) => Ok(1),
+            (DeliveryOrder::Strict, Some(most)) => {
+                let problem =
+                    format!("{most}, but in strict order only one attempt is under way at once");
+                Err(Error::invalid("concurrency", problem))
+            }
+            (DeliveryOrder::BestEffort, most) => Ok(most.map_or(AT_ONCE, |most| most as usize)),
+        }
+    }
+
+    pub(in crate::webhook) fn build_format(&self) -> Result<Arc<dyn Format>> {
         let format = match &self.own_format {
             Some(name) => own_format(name)?,
             None => self
@@ -258,19 +274,33 @@ pub(in crate::webhook) struct Prepared {
     pub(in crate::webhook) revision: u64,
     pub(in crate::webhook) most_per_second: Option<u32>,
     pub(in crate::webhook) url: Url,
-    pub(in crate::webhook) filter: Filter,
-    pub(in crate::webhook) excluded: Option<Filter>,
+    pub(in crate::webhook) selection: Selection,
     pub(in crate::webhook) format: Arc<dyn Format>,
     pub(in crate::webhook) signing: Vec<SigningSecret>,
     pub(in crate::webhook) fixed: HeaderMap,
     pub(in crate::webhook) client: WebhookClient,
     pub(in crate::webhook) schedule: Schedule,
     pub(in crate::webhook) order: DeliveryOrder,
+    /// So many attempts are under way at once, at most.
+    pub(in crate::webhook) concurrency: usize,
     pub(in crate::webhook) batch: Option<Batching>,
 }
 
-impl Prepared {
-    /// Whether an entry that its filter lets through is to be sent. What is said of the webhook's
+/// Which entries a webhook gets.
+#[derive(Debug)]
+pub(in crate::webhook) struct Selection {
+    webhook: String,
+    pub(in crate::webhook) filter: Filter,
+    excluded: Option<Filter>,
+}
+
+impl Selection {
+    /// Whether an entry is to be sent.
+    pub(in crate::webhook) fn selects(&self, entry: &RawEntry) -> bool {
+        self.filter.matches(&entry.fields()) && self.wants(entry)
+    }
+
+    /// Whether an entry that the filter lets through is to be sent. What is said of the webhook's
     /// own failures is not sent to it: that would fail as well, and be said.
     pub(in crate::webhook) fn wants(&self, entry: &RawEntry) -> bool {
         if entry.event_type().starts_with("audit.delivery.") {
@@ -278,7 +308,7 @@ impl Prepared {
                 .parse::<serde_json::Value>()
                 .ok()
                 .and_then(|entry| webhook_of(&entry["details"]));
-            if about.is_none_or(|about| about == self.name) {
+            if about.is_none_or(|about| about == self.webhook) {
                 return false;
             }
         }

@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::{Error, Result},
     query::{AuditReader, Filter, TailStart},
-    store::{document::Document, layout::Layout},
+    store::{
+        document::{Document, Version},
+        layout::Layout,
+    },
     webhook::{
         admin::report::{self, WebhookReport},
         queue::{self, Queue},
@@ -174,6 +177,33 @@ pub(in crate::webhook) fn all(layout: &Layout) -> Result<Vec<Stored>> {
         })?;
     }
     Ok(all)
+}
+
+/// Looks whether the settings by which a webhook is delivered are still the current ones.
+#[derive(Debug, Default)]
+pub(in crate::webhook) struct Watch {
+    /// The document that was read last.
+    seen: Option<Version>,
+}
+
+impl Watch {
+    /// Whether the webhook has other settings by now, or is gone. A change that was made before
+    /// this call is always found.
+    pub(in crate::webhook) fn is_outdated(
+        &mut self,
+        layout: &Layout,
+        webhook: &Prepared,
+    ) -> Result<bool> {
+        let version = document(layout).version()?;
+        if version.is_some() && version == self.seen {
+            return Ok(false);
+        }
+        let found = find(layout, &webhook.name)?;
+        let is_current = found
+            .is_some_and(|found| found.key() == webhook.key && found.revision == webhook.revision);
+        self.seen = version.filter(|_| is_current);
+        Ok(!is_current)
+    }
 }
 
 /// The process that delivers, if one does.

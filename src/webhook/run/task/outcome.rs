@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinError;
 
-use super::{DeliveryTask, now};
+use super::{DeliveryTask, READ_AGAIN};
 use crate::{
     entry::Timestamp,
     error::Result,
@@ -29,8 +29,6 @@ const NEVER_ACKNOWLEDGED: Duration = Duration::from_secs(60);
 const LAST_RESORT: i64 = 24 * 3600 * 1_000_000;
 /// That a webhook fails is recorded so often at most, in microseconds.
 const SAY_EVERY: i64 = 300 * 1_000_000;
-/// What could not be read is tried again after this, in microseconds.
-const READ_AGAIN: i64 = 5_000_000;
 /// What waited for a webhook goes within this time after it is back, in microseconds.
 const SPREAD: u64 = 2_000_000;
 
@@ -58,7 +56,8 @@ impl DeliveryTask {
         let Some(at) = self.at(key) else {
             return Ok(());
         };
-        let now = now();
+        let now = self.clock.now();
+        let ended = Timestamp::now();
         let delivery = &mut self.queue.deliveries[at];
         (delivery.in_flight, delivery.taken) = (false, false);
         let status = told.as_ref().and_then(|told| told.status);
@@ -73,16 +72,14 @@ impl DeliveryTask {
         self.saves.failed |= failed;
         self.saves.unsaved |= !failed;
         // What is wrong with one request says nothing of others.
-        let failure = told
-            .as_ref()
-            .map(|told| LastFailure::new(Timestamp::from_micros(now), told));
+        let failure = told.as_ref().map(|told| LastFailure::new(ended, told));
         let of_entries = matches!(status, Some(400 | 406 | 409 | 411 | 413 | 414 | 415 | 422));
         if let Some(told) = told {
             (
                 self.queue.status.last_attempt,
                 self.queue.status.last_answer,
-            ) = (Some(Timestamp::from_micros(now)), Some(told.result.clone()));
-            self.history.push(told);
+            ) = (Some(ended), Some(told.result.clone()));
+            self.history.push(told, delivery.contents.clone());
             self.history_saves.changed();
         }
         match attempt {
@@ -114,7 +111,7 @@ impl DeliveryTask {
             }
             AttemptOutcome::Split(entries) => self.split(at, entries, now),
             AttemptOutcome::Unreadable(error) => {
-                self.queue.deliveries[at].due = now + READ_AGAIN;
+                self.queue.deliveries[at].due = now + READ_AGAIN.as_micros() as i64;
                 self.queue.status.last_answer = Some(error.to_string());
             }
             AttemptOutcome::Failed {
@@ -199,12 +196,14 @@ impl DeliveryTask {
         let status = &mut self.queue.status;
         status.delivered += delivery.count as u64;
         status.failing_since = None;
+        self.queue.first_failure = None;
         status.failures_in_a_row = 0;
-        status.last_delivered = Some(Timestamp::from_micros(now));
+        status.last_delivered = Some(Timestamp::now());
         let was_parked = std::mem::take(&mut status.parked);
         if status.reported_failing.take().is_some() || was_parked {
             self.reporter.recovered();
         }
+        self.settled(&delivery, true);
         if self.queue.circuit.succeeded() {
             // Not all at the same moment, for a webhook that has just come back.
             for waiting in self
@@ -218,13 +217,17 @@ impl DeliveryTask {
         }
     }
 
-    fn failing(&mut self, now: i64, retry_after: Option<Duration>, alert: bool, of_entries: bool) {
+    pub(super) fn failing(
+        &mut self,
+        now: i64,
+        retry_after: Option<Duration>,
+        alert: bool,
+        of_entries: bool,
+    ) {
         let status = &mut self.queue.status;
         let told = status.last_answer.clone().unwrap_or_default();
-        let since = *status
-            .failing_since
-            .get_or_insert(Timestamp::from_micros(now));
-        let since = since.as_micros();
+        status.failing_since.get_or_insert_with(Timestamp::now);
+        let since = *self.queue.first_failure.get_or_insert(now);
         let parked = !status.parked && now.saturating_sub(since) >= PARKED_AFTER;
         status.parked |= parked;
         let opened = !of_entries
@@ -239,7 +242,7 @@ impl DeliveryTask {
                 .queue
                 .status
                 .reported_failing
-                .is_none_or(|said| !(said..said + SAY_EVERY).contains(&now))
+                .is_none_or(|said| now >= said + SAY_EVERY)
         {
             self.queue.status.reported_failing = Some(now);
             self.reporter.failing(&told);
@@ -253,6 +256,7 @@ impl DeliveryTask {
             return;
         };
         self.queue.status.dead_lettered += delivery.count as u64;
+        self.settled(&delivery, false);
         if !is_report {
             self.reporter.dead(delivery.id, delivery.count, reason);
         }
@@ -262,12 +266,15 @@ impl DeliveryTask {
         let Some(delivery) = self.queue.deliveries.remove(at) else {
             return;
         };
+        let (replay, skipped) = (delivery.replay, delivery.skipped);
         for (offset, mut half) in delivery
-            .split(&self.webhook.name, entries, now)
+            .split(&self.webhook.name, entries)
             .into_iter()
             .enumerate()
         {
             (half.key, half.save) = (self.next_key, self.saves.next());
+            half.due = now;
+            (half.replay, half.skipped) = (replay, skipped);
             self.next_key += 1;
             self.queue.deliveries.insert(at + offset, half);
         }

@@ -1,12 +1,19 @@
-//! When a delivery looks again, and what it gives up.
+//! When a delivery looks again, what it gives up, and that no wall clock moves its attempts.
 
 use std::{fs, path::Path};
 
 use super::*;
 use crate::{
     query::RawEntry,
+    store::set_clock::SetClock,
     webhook::{
-        queue::{Delivery, contents::Contents, dead_letter},
+        queue::{
+            Delivery, Replaying,
+            contents::Contents,
+            dead_letter,
+            replay::{ReplayReport, ReplayState},
+            request::{Act, Request},
+        },
         run::{attempt::AttemptOutcome, pulse},
         settings::Webhook,
     },
@@ -31,23 +38,39 @@ fn delivery(
     settings: impl FnOnce(Webhook) -> Webhook,
     deliveries: &[(u32, i64)],
 ) -> DeliveryTask {
+    let clock = Arc::new(SystemClock::new());
+    with_queue(dir, clock.clone(), settings, |queue| {
+        let clock = queue.resume_clock(clock);
+        let delivery = |(attempts, due_in): &(u32, i64)| Delivery {
+            attempts: *attempts,
+            due: clock.now() + due_in * SECOND,
+            ..Delivery::default()
+        };
+        queue.deliveries = deliveries.iter().map(delivery).collect();
+        queue.clock = Some(clock.moment());
+    })
+}
+
+/// The same by this clock, with the queue that is on disk, changed as it says.
+fn with_queue(
+    dir: &tempfile::TempDir,
+    clock: Arc<dyn Clock>,
+    settings: impl FnOnce(Webhook) -> Webhook,
+    change: impl FnOnce(&mut Queue),
+) -> DeliveryTask {
     let layout = Layout::new(dir_of_log(dir));
     let mut webhook = settings(Webhook::new("e", "https://example.com/", ["a.*"]))
         .prepare()
         .unwrap();
     webhook.key = "e.1".to_owned();
-    let delivery = |(attempts, due_in): &(u32, i64)| Delivery {
-        attempts: *attempts,
-        due: now() + due_in * SECOND,
-        ..Delivery::default()
-    };
-    let queue = Queue {
-        deliveries: deliveries.iter().map(delivery).collect(),
-        ..Queue::default()
-    };
+    let mut queue = Queue::read(&layout, &webhook.key)
+        .unwrap()
+        .unwrap_or_default();
+    change(&mut queue);
     queue.save(&layout, &webhook.key).unwrap();
     let reader = AuditReader::open(dir.path()).unwrap();
-    DeliveryTask::new(
+    DeliveryTask::by_clock(
+        clock,
         webhook,
         layout,
         reader,
@@ -79,10 +102,12 @@ async fn it_wakes_when_the_next_one_goes() {
     let unpaced = delivery(&dir, paced, &[(2, 30)]);
     assert_eq!(goes_in(&unpaced), Some(30), "the pace holds nothing back");
     let mut held = delivery(&dir, paced, &[(2, 30), (0, 0)]);
-    while held.pace.as_mut().unwrap().take(now()) {}
+    let now = held.clock.now();
+    while held.pace.as_mut().unwrap().take(now) {}
     assert_eq!(goes_in(&held), Some(1));
     let mut parked = delivery(&dir, same, &[(2, 30), (0, 0)]);
-    parked.queue.circuit.failed(now(), None, true, 0);
+    let now = parked.clock.now();
+    parked.queue.circuit.failed(now, None, true, 0);
     assert_eq!(goes_in(&parked), Some(60), "it is only probed");
     let mut under_way = delivery(&dir, same, &[(0, 0)]);
     under_way.queue.deliveries[0].in_flight = true;
@@ -137,4 +162,174 @@ async fn what_is_gone_is_given_up_and_its_dead_letter_says_so() {
     assert_eq!(told, [gone, "too many", "too many"]);
     let letters = dead_letter::index(&delivery.layout, &delivery.webhook.key).unwrap();
     assert_eq!(letters.len(), 2, "one without contents is no dead letter");
+}
+
+#[tokio::test]
+async fn in_strict_order_the_next_delivery_goes_at_once_when_the_first_is_skipped() {
+    let dir = tempfile::tempdir().unwrap();
+    let strict = |webhook: Webhook| webhook.order(DeliveryOrder::Strict);
+    let mut task = delivery(&dir, strict, &[(9, 3600), (0, 0)]);
+    task.queue.deliveries[0].id = "first".to_owned();
+    let now = task.clock.now();
+    task.queue.circuit.failed(now, None, true, 0);
+    task.queue.status.parked = true;
+    assert!(task.next(now + SECOND).is_none());
+
+    let skip = Act::Skip {
+        delivery_id: "first".to_owned(),
+    };
+    let asked = [Request::of(1, "e.1", skip)];
+    task.asked(&asked);
+    task.give_up_skipped();
+    let done = task.attempts.join_next().await.unwrap();
+    task.finished(done).unwrap();
+    assert_eq!(task.queue.status.dead_lettered, 0, "it had no entries");
+    assert_eq!((task.queue.deliveries.len(), task.queue.request), (1, 1));
+    assert!(task.next(task.clock.now()).is_some() && !task.queue.status.parked);
+    // Handed over again, as after a restart of the dispatcher, it skips nothing more.
+    task.queue.deliveries[0].id = "first".to_owned();
+    task.asked(&asked);
+    assert!(!task.queue.deliveries[0].skipped);
+}
+
+#[tokio::test]
+async fn what_a_cancelled_replay_still_reads_is_not_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut task = delivery(&dir, |same| same, &[(0, 0), (0, 0)]);
+    task.queue.deliveries[0].replay = 3;
+    (task.queue.replay, task.queue.replaying) = (3, Some(replaying()));
+    task.queue.progress = Some(ReplayReport::new(3, ReplayState::Running));
+    let cancel = Act::CancelReplays { last: 4 };
+    task.asked(&[Request::of(1, "e.1", cancel)]);
+    assert_eq!(task.queue.deliveries.len(), 1, "what is no replay stays");
+    for number in [3, 4] {
+        task.take_in(ReadBatch::of_replay(number, Some(replaying())));
+    }
+    assert_eq!(
+        (task.queue.deliveries.len(), &task.queue.replaying),
+        (1, &None)
+    );
+    task.take_in(ReadBatch::of_replay(5, Some(replaying())));
+    assert_eq!((task.queue.deliveries.len(), task.queue.replay), (2, 5));
+}
+
+fn replaying() -> Replaying {
+    Replaying::Entries {
+        parameters: Vec::new(),
+        cursor: None,
+    }
+}
+
+const DAY_BEFORE: &str = "2026-11-28T12:00:00Z";
+const NOON: &str = "2026-11-29T12:00:00Z";
+const DAY_AFTER: &str = "2026-11-30T12:00:00Z";
+
+/// The task of a webhook with so many deliveries that failed and are due in a minute.
+fn waiting(dir: &tempfile::TempDir, machine: &Arc<SetClock>, count: usize) -> DeliveryTask {
+    with_queue(
+        dir,
+        machine.clone(),
+        |same| same,
+        |queue| {
+            let clock = queue.resume_clock(machine.clone());
+            let delivery = |_| Delivery {
+                attempts: 2,
+                due: clock.now() + 60 * SECOND,
+                ..Delivery::default()
+            };
+            queue.deliveries = (0..count).map(delivery).collect();
+            queue.clock = Some(clock.moment());
+        },
+    )
+}
+
+/// Another process goes on with what is on disk.
+fn again(dir: &tempfile::TempDir, machine: &Arc<SetClock>) -> DeliveryTask {
+    with_queue(dir, machine.clone(), |same| same, |_| ())
+}
+
+/// How many attempts the task begins now.
+fn begun(task: &mut DeliveryTask) -> usize {
+    task.start();
+    task.attempts.len()
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[tokio::test]
+async fn a_wall_clock_that_is_set_back_holds_no_attempt_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = Arc::new(SetClock::new(NOON));
+    let mut task = waiting(&dir, &machine, 1);
+    machine.pass(seconds(30));
+    machine.jump_to(DAY_BEFORE);
+    assert_eq!(begun(&mut task), 0);
+    machine.pass(seconds(30));
+    assert_eq!(begun(&mut task), 1);
+
+    let mut next = again(&dir, &machine);
+    assert_eq!(begun(&mut next), 1, "after a restart");
+}
+
+#[tokio::test]
+async fn a_wall_clock_that_is_set_forward_sends_nothing_early() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = Arc::new(SetClock::new(NOON));
+    let mut task = waiting(&dir, &machine, 100);
+    machine.jump_to(DAY_AFTER);
+    assert_eq!(begun(&mut task), 0);
+    assert_eq!(begun(&mut again(&dir, &machine)), 0, "after a restart");
+    machine.pass(seconds(60));
+    assert_eq!(begun(&mut task), 3);
+}
+
+#[tokio::test]
+async fn after_another_boot_no_wait_is_longer_than_what_was_left_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = Arc::new(SetClock::new(NOON));
+    drop(waiting(&dir, &machine, 1));
+    machine.reboot("1970-01-01T00:00:00Z");
+    let mut task = again(&dir, &machine);
+    assert_eq!(begun(&mut task), 0);
+    machine.pass(seconds(60));
+    assert_eq!(begun(&mut task), 1);
+
+    machine.reboot("2026-11-29T12:01:00Z");
+    let mut task = again(&dir, &machine);
+    assert_eq!(begun(&mut task), 1, "the minute has passed meanwhile");
+}
+
+#[tokio::test]
+async fn a_receiver_is_left_alone_and_parked_by_time_that_passes() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = Arc::new(SetClock::new(NOON));
+    let mut task = waiting(&dir, &machine, 1);
+    let now = task.clock.now();
+    let asked = Some(seconds(90));
+    task.failing(now, asked, false, false);
+    machine.jump_to("2026-12-29T12:00:00Z");
+    task.failing(task.clock.now(), None, false, false);
+    assert!(!task.queue.status.parked, "its first failure was just now");
+    machine.pass(seconds(89));
+    assert_eq!(begun(&mut task), 0);
+    machine.pass(seconds(1));
+    assert_eq!(begun(&mut task), 1);
+    machine.pass(seconds(5 * 24 * 3600));
+    task.failing(task.clock.now(), None, false, false);
+    assert!(task.queue.status.parked);
+}
+
+#[tokio::test]
+async fn a_queue_of_an_earlier_version_waits_a_day_at_most() {
+    let dir = tempfile::tempdir().unwrap();
+    let machine = Arc::new(SetClock::new(NOON));
+    drop(waiting(&dir, &machine, 1));
+    machine.jump_to("2026-10-29T12:00:00Z");
+    let earlier = |queue: &mut Queue| queue.clock = None;
+    let mut task = with_queue(&dir, machine.clone(), |same| same, earlier);
+    assert_eq!(begun(&mut task), 0);
+    machine.pass(seconds(24 * 3600));
+    assert_eq!(begun(&mut task), 1);
 }

@@ -1,0 +1,207 @@
+//! One delivery, as an administrator is shown it: its state, its attempts, and the request that
+//! carries it, made anew from the log and without secrets.
+
+use serde::Serialize;
+
+use crate::{
+    entry::{StreamId, Timestamp},
+    error::{Error, Result},
+    query::{AuditReader, RawEntry},
+    store::layout::Layout,
+    webhook::{
+        format::Batch,
+        queue::{
+            Queue,
+            attempts::{self, Attempt},
+            contents::Contents,
+            dead_letter,
+        },
+        run::presence::Presence,
+        settings::{
+            Webhook,
+            stored::{self, Stored},
+        },
+    },
+};
+
+/// Stands for a header's value that is a secret.
+const SECRET: &str = "(secret)";
+
+/// One delivery of a webhook. Made by [`AuditReader::delivery`].
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct DeliveryReport {
+    /// The delivery's id.
+    pub delivery_id: String,
+    /// The webhook's name.
+    pub webhook: String,
+    /// Its state.
+    pub state: DeliveryState,
+    /// The number of its entries.
+    pub entries: usize,
+    /// The number of its entries that the log no longer has.
+    pub missing: usize,
+    /// The time of the first entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first: Option<Timestamp>,
+    /// The request, as the webhook's settings make it now. `None` if it can't be made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<DeliveryRequest>,
+    /// The reason why the request can't be shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Its attempts that are remembered, with their answers, the newest first.
+    pub attempts: Vec<Attempt>,
+}
+
+/// The state of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DeliveryState {
+    /// It waits for its next attempt.
+    Waiting,
+    /// It was given up.
+    DeadLetter,
+    /// The receiver took it.
+    Delivered,
+    /// It is in none of these states: for example, it was too large and its halves were sent.
+    Ended,
+}
+
+/// The request that carries a delivery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct DeliveryRequest {
+    /// The URL, to which the request is a `POST`.
+    pub url: String,
+    /// The headers that the webhook's settings and format make, with `(secret)` for the value of
+    /// each secret one. The signature and the time of an attempt are not among them.
+    pub headers: Vec<(String, String)>,
+    /// The body; bytes that are no UTF-8 are replaced.
+    pub body: String,
+}
+
+/// A delivery that is known.
+pub(super) struct Found {
+    pub(super) contents: Contents,
+    pub(super) state: DeliveryState,
+}
+
+/// The delivery of this id, among those that wait, the dead letters, and the last attempts.
+pub(super) fn find(layout: &Layout, webhook: &Stored, id: &str) -> Result<Option<Found>> {
+    let key = webhook.key();
+    let queue = Queue::read(layout, &key)?.unwrap_or_default();
+    if let Some(waiting) = queue.deliveries.into_iter().find(|one| one.id == id) {
+        return Ok(Some(Found {
+            contents: waiting.contents,
+            state: DeliveryState::Waiting,
+        }));
+    }
+    if dead_letter::is_dead(layout, &key, id)? {
+        return Ok(Some(Found {
+            contents: dead_letter::contents_of(layout, &key, id)?,
+            state: DeliveryState::DeadLetter,
+        }));
+    }
+    let history = attempts::history(layout, &key)?;
+    Ok(history.find(id).map(|(delivered, contents)| Found {
+        contents,
+        state: if delivered {
+            DeliveryState::Delivered
+        } else {
+            DeliveryState::Ended
+        },
+    }))
+}
+
+/// The error for an id that no delivery has.
+pub(super) fn unknown(id: &str) -> Error {
+    let problem = format!(
+        "{id:?} is neither a delivery that waits, nor a dead letter, nor among the last attempts"
+    );
+    Error::invalid("delivery_id", problem)
+}
+
+/// The delivery of this id; `None` if there is no such webhook. The reader is one of this log.
+pub(crate) fn report(
+    layout: &Layout,
+    reader: &AuditReader,
+    name: &str,
+    id: &str,
+) -> Result<Option<DeliveryReport>> {
+    let Some(webhook) = stored::find(layout, name)? else {
+        return Ok(None);
+    };
+    let found = find(layout, &webhook, id)?.ok_or_else(|| unknown(id))?;
+    let (entries, missing) = found.contents.read(reader)?;
+    let request = match missing {
+        0 if entries.is_empty() => Err("it is not known which entries it had".to_owned()),
+        0 => request(layout, &webhook, id, &entries).map_err(|error| error.to_string()),
+        _ => Err(format!("{missing} of its entries are no longer in the log")),
+    };
+    let (request, problem) = match request {
+        Ok(request) => (Some(request), None),
+        Err(problem) => (None, Some(problem)),
+    };
+    let mut attempts = attempts::read(layout, name)?;
+    attempts.retain(|attempt| attempt.delivery_id == id);
+    Ok(Some(DeliveryReport {
+        delivery_id: id.to_owned(),
+        webhook: name.to_owned(),
+        state: found.state,
+        entries: entries.len() + missing,
+        missing,
+        first: entries.first().map(RawEntry::timestamp),
+        request,
+        problem,
+        attempts,
+    }))
+}
+
+/// The request for these entries. No secret is read for it.
+fn request(
+    layout: &Layout,
+    webhook: &Webhook,
+    id: &str,
+    entries: &[RawEntry],
+) -> Result<DeliveryRequest> {
+    let source = source(layout, entries);
+    let batch = Batch {
+        id,
+        source: &source,
+        entries,
+        batched: webhook.batch.is_some(),
+    };
+    let encoded = webhook.build_format()?.encode(&batch);
+    let encoded = encoded.map_err(|error| Error::invalid("format", error.to_string()))?;
+    let mut headers = vec![
+        ("content-type".to_owned(), encoded.content_type.into_owned()),
+        ("webhook-id".to_owned(), id.to_owned()),
+    ];
+    let made = encoded.headers.into_iter();
+    headers.extend(made.map(|(name, value)| (name.into_owned(), value)));
+    let key_header = webhook.api_key_header.as_deref().unwrap_or("authorization");
+    let of_key = webhook.api_key.as_ref().map(|_| key_header);
+    let secret = webhook.headers.keys().map(String::as_str).chain(of_key);
+    headers.extend(secret.map(|name| (name.to_ascii_lowercase(), SECRET.to_owned())));
+    Ok(DeliveryRequest {
+        url: webhook.url.clone(),
+        headers,
+        body: String::from_utf8_lossy(&encoded.body).into_owned(),
+    })
+}
+
+/// The source that the dispatcher names; that of the first entry while nobody delivers.
+fn source(layout: &Layout, entries: &[RawEntry]) -> String {
+    let presence = Presence::read(layout).unwrap_or_default();
+    let of_stream = || {
+        let stream = entries.first()?.stream().parse::<StreamId>().ok()?;
+        Some(stream.source().to_owned())
+    };
+    presence
+        .dispatcher
+        .map(|dispatcher| dispatcher.source)
+        .or_else(of_stream)
+        .unwrap_or_default()
+}

@@ -1,0 +1,188 @@
+//! Reads on what is replayed: entries of the log, or dead letters.
+
+use std::ops::Range;
+
+use super::{BatchSource, READ, ReadBatch, Source, bundles, lightened};
+use crate::{
+    error::Result,
+    query::{Filter, Order, PageStart, Query, RawEntry},
+    webhook::{
+        queue::{
+            Delivery, Replaying,
+            dead_letter::{self, At},
+            replay::{self, What},
+        },
+        settings::{Batching, Prepared},
+    },
+};
+
+/// Dead letters taken up at a time.
+const LETTERS: usize = 64;
+
+impl BatchSource {
+    /// The next replay, if one was asked for.
+    pub(super) fn look_for_replays(&mut self, webhook: &Prepared, after: u64) -> Result<ReadBatch> {
+        let asked = replay::next(&self.layout, &webhook.name, &webhook.key, after)?;
+        if asked
+            .as_ref()
+            .is_some_and(|asked| asked.revision > webhook.revision)
+        {
+            return Ok(ReadBatch::outdated());
+        }
+        let source = match asked {
+            None => Source::Nothing,
+            Some(asked) => Source::Replay(
+                asked.number,
+                Some(match asked.replay.0 {
+                    What::DeadLetters => self.all_dead_letters(webhook)?,
+                    What::Entries(parameters) => Replaying::Entries {
+                        parameters,
+                        cursor: None,
+                    },
+                }),
+            ),
+        };
+        self.letters = None;
+        Ok(ReadBatch::other(source, Vec::new()))
+    }
+
+    pub(super) fn replay(
+        &mut self,
+        webhook: &Prepared,
+        number: u64,
+        replaying: Replaying,
+    ) -> Result<ReadBatch> {
+        let (deliveries, left) = match replaying {
+            Replaying::DeadLetters {
+                generation,
+                from,
+                to,
+            } => self.replay_letters(webhook, generation, from..to)?,
+            Replaying::Entries { parameters, cursor } => {
+                self.replay_entries(webhook, parameters, cursor)?
+            }
+        };
+        Ok(ReadBatch::other(Source::Replay(number, left), deliveries))
+    }
+
+    /// From the first dead letter there is now to the last.
+    fn all_dead_letters(&self, webhook: &Prepared) -> Result<Replaying> {
+        Ok(Replaying::DeadLetters {
+            generation: dead_letter::generation(&self.layout, &webhook.key)?,
+            from: 0,
+            to: dead_letter::end(&self.layout, &webhook.key)?,
+        })
+    }
+
+    fn replay_letters(
+        &mut self,
+        webhook: &Prepared,
+        generation: u64,
+        places: Range<u64>,
+    ) -> Result<(Vec<Delivery>, Option<Replaying>)> {
+        let (layout, key) = (&self.layout, &webhook.key);
+        if dead_letter::generation(layout, key)? != generation {
+            // The file was written anew, so they stand elsewhere: those that are still dead go.
+            self.letters = None;
+            return Ok((Vec::new(), Some(self.all_dead_letters(webhook)?)));
+        }
+        let mut all = match self.letters.take() {
+            Some(letters) => letters,
+            None => dead_letter::index(layout, key)?,
+        };
+        all.retain(|at| places.contains(&at.offset));
+        all.sort_unstable_by_key(|at| at.offset);
+        let letters: Vec<At> = all.iter().copied().take(LETTERS).collect();
+        let more = all.len() > LETTERS;
+        self.letters = more.then_some(all);
+        let next = letters.last().map_or(places.end, |at| at.offset + 1);
+        let mut deliveries = Vec::new();
+        for at in letters {
+            let letter = dead_letter::read(layout, key, at)?;
+            deliveries.extend(letter.map(|letter| {
+                Delivery::again(letter.delivery_id.clone(), letter.contents(), true)
+            }));
+        }
+        let left = more.then_some(Replaying::DeadLetters {
+            generation,
+            from: next,
+            to: places.end,
+        });
+        Ok((deliveries, left))
+    }
+
+    fn replay_entries(
+        &self,
+        webhook: &Prepared,
+        parameters: Vec<(String, String)>,
+        cursor: Option<String>,
+    ) -> Result<(Vec<Delivery>, Option<Replaying>)> {
+        let start = cursor.map_or(PageStart::First, PageStart::Cursor);
+        let page = self.reader.page(&Query {
+            filter: Filter::parse(parameters.clone())?,
+            order: Order::Asc,
+            limit: replay_page(webhook.batch),
+            start,
+        })?;
+        let wanted = page
+            .entries
+            .into_iter()
+            .filter(|entry| webhook.selection.selects(entry))
+            .collect();
+        let bundles = bundles(wanted, webhook.batch, |entry: &RawEntry| entry.line().len());
+        let deliveries = bundles
+            .into_iter()
+            .map(|entries| Delivery::looked_up(&webhook.name, entries))
+            .collect();
+        let left = page.next_cursor.map(|cursor| Replaying::Entries {
+            parameters,
+            cursor: Some(cursor),
+        });
+        Ok((lightened(deliveries), left))
+    }
+}
+
+/// So many entries of the log make a page of a replay.
+pub(in crate::webhook) fn replay_page(batch: Option<Batching>) -> usize {
+    batch.map_or(READ, |batch| batch.max_entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        log::AuditLog,
+        query::AuditReader,
+        webhook::{
+            Replay, Webhook,
+            run::{pulse, read::BatchReader},
+            settings::stored,
+        },
+    };
+
+    #[test]
+    fn a_replay_is_not_begun_by_earlier_settings_than_those_that_it_was_asked_for_with() {
+        let log = AuditLog::for_tests();
+        let webhook = || Webhook::new("siem", "https://example.com/", ["*"]);
+        let prepared = || {
+            let stored = stored::find(log.layout(), "siem").unwrap().unwrap();
+            stored.prepare().unwrap()
+        };
+        log.webhooks().add(webhook()).unwrap();
+        let before = prepared();
+        log.webhooks().set(webhook().excluding(["b.*"])).unwrap();
+        log.webhooks()
+            .replay("siem", Replay::dead_letters())
+            .unwrap();
+        let reader = AuditReader::open(log.dir()).unwrap();
+        let pulse = pulse::none();
+        let mut batches = BatchReader::new(reader, log.layout().clone(), pulse);
+        let source = batches.log_reader.as_mut().unwrap();
+        let mut begins = |webhook: &Prepared| {
+            let found = source.look_for_replays(webhook, 0).unwrap();
+            matches!(found.source, Source::Replay(1, Some(_)))
+        };
+        assert!(!begins(&before));
+        assert!(begins(&prepared()));
+    }
+}
