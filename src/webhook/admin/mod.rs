@@ -39,9 +39,15 @@ pub(crate) enum Refusal {
     Full,
     /// It is declared at this place.
     Declared(String, String),
-    /// There is nothing that it could be done with, as this text says; with the field that is about
-    /// it.
-    Nothing(&'static str, String),
+    /// There is nothing to do it with, as this text says; with the field of the API that names it.
+    Nothing(
+        #[cfg_attr(
+            not(feature = "server"),
+            expect(dead_code, reason = "only the HTTP API names the field")
+        )]
+        &'static str,
+        String,
+    ),
     Error(Error),
 }
 
