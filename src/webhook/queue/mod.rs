@@ -11,9 +11,11 @@
 //! under the same id.
 
 pub(in crate::webhook) mod attempts;
+pub(in crate::webhook) mod body;
 pub(in crate::webhook) mod circuit;
 pub(in crate::webhook) mod contents;
 pub(in crate::webhook) mod dead_letter;
+pub(in crate::webhook) mod memory;
 pub(in crate::webhook) mod next;
 pub(in crate::webhook) mod replay;
 pub(in crate::webhook) mod save;
@@ -31,7 +33,9 @@ use crate::{
     store::{document::Document, layout::Layout},
     webhook::{
         http::answer::cut,
-        queue::{attempts::Attempt, circuit::Circuit, contents::Contents, dead_letter::Kept},
+        queue::{
+            attempts::Attempt, body::Body, circuit::Circuit, contents::Contents, dead_letter::Kept,
+        },
         settings::stored::Stored,
     },
 };
@@ -179,9 +183,9 @@ pub(in crate::webhook) struct Delivery {
     pub(in crate::webhook) attempts: u32,
     /// When the next attempt is due, in microseconds since 1970.
     pub(in crate::webhook) due: i64,
-    /// What it held when it was made: for the first attempt only.
+    /// Its body, made with it, if there was memory for that: for the first attempt only.
     #[serde(skip)]
-    pub(in crate::webhook) fresh: Option<Vec<RawEntry>>,
+    pub(in crate::webhook) body: Option<Body>,
     /// By which it is told from others while this process runs.
     #[serde(skip)]
     pub(in crate::webhook) key: u64,
@@ -199,15 +203,24 @@ pub(in crate::webhook) struct Delivery {
 }
 
 impl Delivery {
-    /// Of entries that stand in the log.
-    pub(in crate::webhook) fn placed(webhook: &str, placed: Vec<Placed>, due: i64) -> Self {
+    /// Of entries that stand in the log; with these.
+    pub(in crate::webhook) fn placed(
+        webhook: &str,
+        placed: Vec<Placed>,
+        due: i64,
+    ) -> (Self, Vec<RawEntry>) {
         let (contents, entries) = Contents::placed(placed);
-        Self::of(webhook, contents, entries, due)
+        (Self::of(webhook, contents, &entries, due), entries)
     }
 
-    /// Of entries that are looked up by their ids.
-    pub(in crate::webhook) fn looked_up(webhook: &str, entries: Vec<RawEntry>, due: i64) -> Self {
-        Self::of(webhook, Contents::by_id(&entries), entries, due)
+    /// Of entries that are looked up by their ids; with these.
+    pub(in crate::webhook) fn looked_up(
+        webhook: &str,
+        entries: Vec<RawEntry>,
+        due: i64,
+    ) -> (Self, Vec<RawEntry>) {
+        let contents = Contents::by_id(&entries);
+        (Self::of(webhook, contents, &entries, due), entries)
     }
 
     /// Of what was given up, under the id that it had.
@@ -225,32 +238,31 @@ impl Delivery {
     }
 
     /// Its id says what is in it: the webhook and its entries.
-    fn of(webhook: &str, contents: Contents, entries: Vec<RawEntry>, due: i64) -> Self {
+    fn of(webhook: &str, contents: Contents, entries: &[RawEntry], due: i64) -> Self {
         Self {
-            id: delivery_id(webhook, &entries),
+            id: delivery_id(webhook, entries),
             contents,
             count: entries.len(),
             since: entries
                 .first()
                 .map_or(due, |entry| entry.timestamp().as_micros()),
             due,
-            fresh: Some(entries),
             ..Self::default()
         }
     }
 
-    /// Its halves, each with an id of its own; the entries are those that it holds.
+    /// Its halves, each with an id of its own and its entries, which are those of the delivery.
     pub(in crate::webhook) fn split(
         self,
         webhook: &str,
         mut entries: Vec<RawEntry>,
         due: i64,
-    ) -> [Self; 2] {
+    ) -> [(Self, Vec<RawEntry>); 2] {
         let later = entries.split_off(entries.len() / 2);
         let [first, second] = self.contents.halved(&entries, &later);
         [
-            Self::of(webhook, first, entries, due),
-            Self::of(webhook, second, later, due),
+            (Self::of(webhook, first, &entries, due), entries),
+            (Self::of(webhook, second, &later, due), later),
         ]
     }
 }
@@ -386,9 +398,11 @@ mod tests {
 
     #[test]
     fn halves_have_all_entries_and_come_back_as_they_were_kept() {
-        let delivery = Delivery::looked_up("siem", entries(&[1, 2, 3, 4, 5]), 7);
+        let (delivery, _) = Delivery::looked_up("siem", entries(&[1, 2, 3, 4, 5]), 7);
         let ids = delivery.contents.ids.clone();
-        let [mut first, second] = delivery.split("siem", entries(&[1, 2, 3, 4, 5]), 8);
+        let all = entries(&[1, 2, 3, 4, 5]);
+        let [(mut first, of_first), (second, of_second)] = delivery.split("siem", all, 8);
+        assert_eq!((of_first.len(), of_second.len()), (2, 3));
         assert_eq!(
             [first.contents.ids.clone(), second.contents.ids.clone()].concat(),
             ids
@@ -410,7 +424,7 @@ mod tests {
         assert!(
             read.deliveries
                 .iter()
-                .all(|delivery| delivery.fresh.is_none() && !delivery.in_flight)
+                .all(|delivery| delivery.body.is_none() && !delivery.in_flight)
         );
     }
 }

@@ -1,27 +1,33 @@
 //! What is to be sent: read from the log behind where it was read before, and from what is to be
-//! replayed, and put into deliveries.
+//! replayed, and put into deliveries. Their bodies are made here too, so that no delivery is longer
+//! than a body may be; those that there is memory for are kept until they are sent.
 //!
 //! Reading runs on a thread of its own, one read at a time, and only while there is room: what is
 //! not in a delivery waits in the log.
 
 use std::{
-    future::pending,
+    future::{pending, ready},
     ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    task::{JoinError, JoinHandle, spawn_blocking},
+};
 
 use crate::{
     entry::Timestamp,
     error::{Error, Result},
-    query::{AuditReader, Filter, Order, PageStart, Placed, Places, Query, RawEntry, Tail},
+    query::{AuditReader, Filter, Order, PageStart, Placed, Places, Query, RawEntry, Room, Tail},
     store::layout::Layout,
     webhook::{
         queue::{
             Delivery, Queue, Replaying,
+            body::{self, Body, LONGEST},
             dead_letter::{self, At},
+            memory::Share,
             replay::{self, What},
         },
         run::{blocking::panicked, pulse::Pulse},
@@ -48,15 +54,16 @@ const READ: usize = 256;
 const READ_BATCHES: usize = 8;
 /// Dead letters taken up at a time.
 const LETTERS: usize = 64;
-/// A batch has no more bytes of entries, unless one alone has.
-const MOST_BYTES: usize = 256 * 1024;
-/// What the deliveries of one read hold of their entries until they are sent; the rest is read again.
-const MOST_HELD: usize = 4 << 20;
+/// Bytes of entries read at a time.
+const READ_BYTES: usize = 256 * 1024;
+/// Bytes of the log that are looked at in one read: others wait for their turn meanwhile.
+const SCAN_BYTES: usize = 16 << 20;
 
 pub(in crate::webhook) struct BatchReader {
     /// Away while it reads.
     log_reader: Option<BatchSource>,
-    reading: Option<JoinHandle<(BatchSource, Result<ReadBatch>)>>,
+    share: Arc<Share>,
+    reading: Option<JoinHandle<DoneReading>>,
     last: Instant,
     pulse: Pulse,
     /// There is more to read than was read.
@@ -68,6 +75,9 @@ pub(in crate::webhook) struct BatchReader {
     /// A replay that can't be read is not tried before.
     no_replay_before: Instant,
 }
+
+/// What reads, and what it found; an error is a panic.
+type DoneReading = std::result::Result<(BatchSource, Result<ReadBatch>), JoinError>;
 
 /// What one read found.
 pub(in crate::webhook) struct ReadBatch {
@@ -91,6 +101,9 @@ pub(in crate::webhook) enum Source {
 struct BatchSource {
     reader: AuditReader,
     layout: Layout,
+    /// The log's source, for formats.
+    source: Arc<str>,
+    share: Arc<Share>,
     tail: Option<Tail>,
     /// Read, and not in a delivery yet: waiting for more to come with them.
     read: Vec<Placed>,
@@ -101,10 +114,18 @@ struct BatchSource {
 }
 
 impl BatchReader {
-    pub(in crate::webhook) fn new(reader: AuditReader, layout: Layout, pulse: Pulse) -> Self {
+    pub(in crate::webhook) fn new(
+        reader: AuditReader,
+        layout: Layout,
+        pulse: Pulse,
+        source: Arc<str>,
+        share: Arc<Share>,
+    ) -> Self {
         let log_reader = BatchSource {
             reader,
             layout,
+            source,
+            share: Arc::clone(&share),
             tail: None,
             read: Vec::new(),
             bytes: 0,
@@ -114,6 +135,7 @@ impl BatchReader {
         let (last, log_reader) = (Instant::now(), Some(log_reader));
         Self {
             log_reader,
+            share,
             reading: None,
             last,
             pulse,
@@ -145,7 +167,7 @@ impl BatchReader {
         if look_for_replays {
             self.looked_for_replays = Some(Instant::now());
             let after = queue.replay;
-            self.reading = Some(spawn_blocking(move || {
+            self.reading = Some(begun(ready(None), move || {
                 let found = log_reader
                     .look_for_replays(&webhook, after)
                     .unwrap_or_else(|error| ReadBatch::problem(&error));
@@ -156,7 +178,8 @@ impl BatchReader {
         self.replays_turn = !self.replays_turn && replaying;
         if let Some(replaying) = queue.replaying.clone().filter(|_| self.replays_turn) {
             let number = queue.replay;
-            self.reading = Some(spawn_blocking(move || {
+            // Without a turn: a filter that lets few through looks at much of the log.
+            self.reading = Some(begun(ready(None), move || {
                 let found = log_reader
                     .replay(&webhook, number, replaying)
                     .unwrap_or_else(|error| ReadBatch::problem(&error));
@@ -166,7 +189,9 @@ impl BatchReader {
         }
         self.pulse.mark_unchanged();
         let places = log_reader.tail.is_none().then(|| queue.cursor.clone());
-        self.reading = Some(spawn_blocking(move || {
+        let share = Arc::clone(&self.share);
+        let turn = async move { share.reading().await };
+        self.reading = Some(begun(turn, move || {
             let found = log_reader.read_log(&webhook, places);
             (log_reader, found)
         }));
@@ -182,7 +207,7 @@ impl BatchReader {
         let Some(reading) = &mut self.reading else {
             return pending().await;
         };
-        let done: std::result::Result<_, JoinError> = reading.await;
+        let done = reading.await.flatten();
         self.reading = None;
         let (log_reader, found) = done.map_err(|e| panicked("reading the log", &e))?;
         self.log_reader = Some(log_reader);
@@ -198,6 +223,21 @@ impl BatchReader {
         }
         Ok(found)
     }
+}
+
+/// Begins a read on a thread for that, when it is its turn.
+fn begun(
+    turn: impl Future<Output = Option<OwnedSemaphorePermit>> + Send + 'static,
+    read: impl FnOnce() -> (BatchSource, Result<ReadBatch>) + Send + 'static,
+) -> JoinHandle<DoneReading> {
+    tokio::spawn(async move {
+        let turn = turn.await;
+        let read = spawn_blocking(move || {
+            let _turn = turn;
+            read()
+        });
+        read.await
+    })
 }
 
 impl ReadBatch {
@@ -243,7 +283,12 @@ impl BatchSource {
                 .max(1),
             None => READ,
         };
-        for placed in tail.poll_placed(limit)? {
+        let room = Room {
+            entries: limit,
+            bytes: READ_BYTES,
+            scanned: SCAN_BYTES,
+        };
+        for placed in tail.poll_within(room)? {
             if webhook.wants(&placed.entry) {
                 self.bytes += placed.entry.line().len();
                 self.read.push(placed);
@@ -262,7 +307,7 @@ impl BatchSource {
             Some(batch) => {
                 let since = *self.since.get_or_insert_with(Instant::now);
                 self.read.len() >= batch.max_entries
-                    || self.bytes >= MOST_BYTES
+                    || self.bytes >= self.most_bytes()
                     || since.elapsed() >= Duration::from_millis(batch.max_wait_ms)
             }
         };
@@ -277,13 +322,15 @@ impl BatchSource {
         let read = std::mem::take(&mut self.read);
         (self.bytes, self.since) = (0, None);
         let now = now();
-        let bundles = bundles(read, webhook.batch, |placed| placed.entry.line().len());
+        let most = self.most_bytes();
+        let bundles = bundles(read, webhook.batch, most, |placed| {
+            placed.entry.line().len()
+        });
         let deliveries = bundles
             .into_iter()
-            .map(|placed| Delivery::placed(&webhook.name, placed, now))
-            .collect();
+            .map(|placed| Delivery::placed(&webhook.name, placed, now));
         Ok(ReadBatch {
-            deliveries: lightened(deliveries),
+            deliveries: self.with_bodies(webhook, deliveries),
             source: Source::Log(Some(places)),
             behind,
             problems,
@@ -404,16 +451,73 @@ impl BatchSource {
             .filter(|entry| webhook.filter.matches(&entry.fields()) && webhook.wants(entry))
             .collect();
         let now = now();
-        let bundles = bundles(wanted, webhook.batch, |entry: &RawEntry| entry.line().len());
+        let most = self.most_bytes();
+        let bundles = bundles(wanted, webhook.batch, most, |entry: &RawEntry| {
+            entry.line().len()
+        });
         let deliveries = bundles
             .into_iter()
-            .map(|entries| Delivery::looked_up(&webhook.name, entries, now))
-            .collect();
+            .map(|entries| Delivery::looked_up(&webhook.name, entries, now));
+        let deliveries = self.with_bodies(webhook, deliveries);
         let left = page.next_cursor.map(|cursor| Replaying::Entries {
             parameters,
             cursor: Some(cursor),
         });
-        Ok((lightened(deliveries), left))
+        Ok((deliveries, left))
+    }
+
+    /// How many bytes of lines make a full body, or all that may wait for more to come with it.
+    fn most_bytes(&self) -> usize {
+        // Entries differ: one body in a few would be too long otherwise.
+        let full = self.share.lines_for(LONGEST / 10 * 9);
+        full.min(self.share.size() / 4)
+    }
+
+    /// The deliveries, none of which is too long, with their bodies as far as there is memory.
+    fn with_bodies(
+        &self,
+        webhook: &Prepared,
+        made: impl Iterator<Item = (Delivery, Vec<RawEntry>)>,
+    ) -> Vec<Delivery> {
+        let mut deliveries = Vec::new();
+        for (delivery, entries) in made {
+            self.with_body(webhook, delivery, entries, &mut deliveries);
+        }
+        deliveries
+    }
+
+    fn with_body(
+        &self,
+        webhook: &Prepared,
+        mut delivery: Delivery,
+        entries: Vec<RawEntry>,
+        deliveries: &mut Vec<Delivery>,
+    ) {
+        let batch = webhook.batch.is_some();
+        if !batch
+            && !self
+                .share
+                .has_room(self.share.expected(body::lines(&entries)))
+        {
+            // It can't be too long, and would not be kept.
+            deliveries.push(delivery);
+            return;
+        }
+        // What the format can't have is found again by the attempt, which says so.
+        if let Ok(mut body) = Body::of(webhook, &self.source, &delivery.id, &entries) {
+            self.share.saw(body::lines(&entries), body.len());
+            if body.is_too_long() {
+                drop(body);
+                let due = delivery.due;
+                for (half, entries) in delivery.split(&webhook.name, entries, due) {
+                    self.with_body(webhook, half, entries, deliveries);
+                }
+                return;
+            }
+            body.held = self.share.try_hold(body.len());
+            delivery.body = body.held.is_some().then_some(body);
+        }
+        deliveries.push(delivery);
     }
 }
 
@@ -421,15 +525,20 @@ fn now() -> i64 {
     Timestamp::now().as_micros()
 }
 
-/// What goes in a request each, in order.
-fn bundles<T>(items: Vec<T>, batch: Option<Batching>, len: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+/// What goes in a request each, in order: no more than so many bytes, unless one alone has.
+fn bundles<T>(
+    items: Vec<T>,
+    batch: Option<Batching>,
+    most_bytes: usize,
+    len: impl Fn(&T) -> usize,
+) -> Vec<Vec<T>> {
     let most = batch.map_or(1, |batch| batch.max_entries);
     let (mut bundles, mut bytes): (Vec<Vec<T>>, usize) = (Vec::new(), 0);
     for item in items {
         let len = len(&item);
         match bundles
             .last_mut()
-            .filter(|bundle| bundle.len() < most && bytes + len <= MOST_BYTES)
+            .filter(|bundle| bundle.len() < most && bytes + len <= most_bytes)
         {
             Some(bundle) => bundle.push(item),
             None => {
@@ -440,23 +549,6 @@ fn bundles<T>(items: Vec<T>, batch: Option<Batching>, len: impl Fn(&T) -> usize)
         bytes += len;
     }
     bundles
-}
-
-/// Deliveries that together hold no more than they may.
-fn lightened(mut deliveries: Vec<Delivery>) -> Vec<Delivery> {
-    let mut held = 0;
-    for delivery in &mut deliveries {
-        held += delivery
-            .fresh
-            .iter()
-            .flatten()
-            .map(|entry| entry.line().len())
-            .sum::<usize>();
-        if held > MOST_HELD {
-            delivery.fresh = None;
-        }
-    }
-    deliveries
 }
 
 #[cfg(test)]
@@ -472,11 +564,11 @@ mod tests {
             most in proptest::option::of(1_usize..10),
         ) {
             let batch = most.map(|max_entries| Batching { max_entries, ..Batching::default() });
-            let bundles = bundles(lens.clone(), batch, |len| *len);
+            let bundles = bundles(lens.clone(), batch, LONGEST, |len| *len);
             prop_assert_eq!(bundles.concat(), lens);
             for bundle in bundles {
                 prop_assert!(!bundle.is_empty() && bundle.len() <= most.unwrap_or(1));
-                prop_assert!(bundle.len() == 1 || bundle.iter().sum::<usize>() <= MOST_BYTES);
+                prop_assert!(bundle.len() == 1 || bundle.iter().sum::<usize>() <= LONGEST);
             }
         }
     }

@@ -16,7 +16,7 @@ use std::{
 };
 
 use tokio::{
-    task::{JoinSet, spawn_blocking},
+    task::{JoinHandle, JoinSet, spawn_blocking},
     time,
 };
 
@@ -31,13 +31,15 @@ use crate::{
             Queue,
             attempts::{self, Attempt, History},
             circuit::Pace,
-            document, next,
+            document,
+            memory::{Held, Memory, Share},
+            next,
             save::Saves,
         },
         run::{
             Stop,
             acks::Acks,
-            attempt::{AttemptOutcome, Job},
+            attempt::{AttemptOutcome, Job, Letters},
             blocking::blocking,
             pulse::Pulse,
             read::{BatchReader, MOST_DELIVERIES, ReadBatch, Source},
@@ -60,6 +62,10 @@ pub(in crate::webhook) struct DeliveryTask {
     layout: Layout,
     reader: AuditReader,
     source: Arc<str>,
+    letters: Letters,
+    share: Arc<Share>,
+    /// The next attempt waits for the memory of others of this webhook.
+    lacks_memory: bool,
     queue: Queue,
     batches: BatchReader,
     attempts: JoinSet<Done>,
@@ -69,6 +75,7 @@ pub(in crate::webhook) struct DeliveryTask {
     next_key: u64,
     history: History,
     history_saved: Instant,
+    history_saving: Option<JoinHandle<Result<()>>>,
     saves: Saves,
     reporter: Reporter,
 }
@@ -86,6 +93,7 @@ impl DeliveryTask {
         pulse: Pulse,
         source: Arc<str>,
         recorder: Recorder,
+        memory: &Arc<Memory>,
     ) -> Result<Self> {
         let mut queue = Queue::read(&layout, &webhook.key)?.ok_or_else(|| {
             let path = document(&layout, &webhook.key).path().to_owned();
@@ -109,10 +117,20 @@ impl DeliveryTask {
                 .iter_mut()
                 .for_each(|delivery| delivery.early = Some(0));
         }
+        let share = memory.share();
         Ok(Self {
             reporter: Reporter::new(recorder, &webhook.name),
             history: History::load(&layout, &webhook.key),
-            batches: BatchReader::new(reader.clone(), layout.clone(), pulse.clone()),
+            batches: BatchReader::new(
+                reader.clone(),
+                layout.clone(),
+                pulse.clone(),
+                Arc::clone(&source),
+                Arc::clone(&share),
+            ),
+            letters: Letters::new(layout.clone(), &webhook.key),
+            share,
+            lacks_memory: false,
             acks: Acks::new(),
             pulse,
             pace: webhook.most_per_second.map(Pace::new),
@@ -124,6 +142,7 @@ impl DeliveryTask {
             queue,
             attempts: JoinSet::new(),
             history_saved: Instant::now(),
+            history_saving: None,
             saves: Saves::new(changed),
         })
     }
@@ -195,6 +214,7 @@ impl DeliveryTask {
         let soon = now().saturating_add(RETRY_TICK.as_micros() as i64);
         let goes_soon =
             || next::next(&self.queue, self.webhook.order, self.saves.done(), soon).is_some();
+        let goes_soon = || !self.lacks_memory && goes_soon();
         if self.batches.is_waiting() || self.saves.are_wanted() || goes_soon() {
             TICK
         } else {
@@ -240,14 +260,49 @@ impl DeliveryTask {
     /// Starts the attempts that may be, as many as may be under way.
     fn start(&mut self) {
         let now = now();
+        self.lacks_memory = false;
         while let Some(next) = next::next(&self.queue, self.webhook.order, self.saves.done(), now) {
+            if !self.has_memory(next.at) {
+                self.lacks_memory = true;
+                return;
+            }
             if self.pace.as_mut().is_some_and(|pace| !pace.take(now)) {
                 return;
             }
-            let job = self.job(next.at, next.early);
+            let held = self.hold(next.at);
+            let job = self.job(next.at, next.early, held);
             let (key, early) = (self.queue.deliveries[next.at].key, next.early);
             self.spawn(key, early, job.run());
         }
+    }
+
+    /// The memory that the body of a delivery is expected to take, beside its entries, if it is
+    /// still to be made.
+    fn needs(&self, at: usize) -> Option<usize> {
+        let delivery = &self.queue.deliveries[at];
+        let lines = delivery.contents.bytes();
+        let body = delivery.body.as_ref();
+        body.is_none().then(|| lines + self.share.expected(lines))
+    }
+
+    /// Whether there is memory for an attempt. If not, bodies go that only wait; the last ones
+    /// first. An attempt that nothing else of the webhook holds up may go in any case.
+    fn has_memory(&mut self, at: usize) -> bool {
+        let Some(needs) = self.needs(at) else {
+            return true;
+        };
+        let mut waiting = self.queue.deliveries.iter_mut().rev();
+        while !self.share.has_room(needs) {
+            match waiting.find(|delivery| delivery.body.is_some()) {
+                Some(delivery) => delivery.body = None,
+                None => return self.share.held() == 0,
+            }
+        }
+        true
+    }
+
+    fn hold(&self, at: usize) -> Option<Held> {
+        Some(self.share.hold(self.needs(at)?))
     }
 
     /// Makes room for what is fresh, where a webhook takes other entries and there are too many
@@ -278,7 +333,7 @@ impl DeliveryTask {
 
     /// Puts a delivery aside without trying it once more.
     fn give_up(&mut self, at: usize, reason: String) {
-        let (job, key) = (self.job(at, false), self.queue.deliveries[at].key);
+        let (job, key) = (self.job(at, false, None), self.queue.deliveries[at].key);
         self.spawn(key, false, async move { (job.give_up(reason).await, None) });
     }
 
@@ -300,17 +355,24 @@ impl DeliveryTask {
         });
     }
 
-    fn job(&mut self, at: usize, early: bool) -> Job {
+    fn job(&mut self, at: usize, early: bool, held: Option<Held>) -> Job {
         let delivery = &mut self.queue.deliveries[at];
         (delivery.in_flight, delivery.early) = (true, None);
-        Job::new(
-            Arc::clone(&self.webhook),
-            Arc::clone(&self.source),
-            self.reader.clone(),
-            self.layout.clone(),
-            delivery,
+        let (body, contents) = (delivery.body.take(), delivery.contents.clone());
+        Job {
+            webhook: Arc::clone(&self.webhook),
+            source: Arc::clone(&self.source),
+            reader: self.reader.clone(),
+            letters: self.letters.clone(),
+            share: Arc::clone(&self.share),
+            id: delivery.id.clone(),
+            number: delivery.attempts + 1,
             early,
-        )
+            body,
+            held,
+            contents,
+            dead: delivery.dead,
+        }
     }
 
     /// Begins to save what changed, if it is time.
@@ -319,13 +381,17 @@ impl DeliveryTask {
             self.saves
                 .begin(document(&self.layout, &self.webhook.key), self.queue.text());
         }
-        if self.history.unsaved && self.history_saved.elapsed() >= SAVE_HISTORY_EVERY {
+        let saving = self.history_saving.as_ref();
+        if self.history.unsaved
+            && self.history_saved.elapsed() >= SAVE_HISTORY_EVERY
+            && saving.is_none_or(JoinHandle::is_finished)
+        {
             (self.history.unsaved, self.history_saved) = (false, Instant::now());
             let (text, document) = (
                 self.history.text(),
                 attempts::document(&self.layout, &self.webhook.key),
             );
-            drop(spawn_blocking(move || document.write(&text, false)));
+            self.history_saving = Some(spawn_blocking(move || document.write(&text, false)));
         }
     }
 
