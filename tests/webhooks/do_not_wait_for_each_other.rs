@@ -63,7 +63,6 @@ fn one_whose_certificates_cannot_be_read_yet_holds_up_no_other() {
     for (name, url) in urls {
         log.webhooks().add(to(name, url)).unwrap();
     }
-    log.close().unwrap();
     // Opening a pipe that nobody writes takes as long as a disk that doesn't answer.
     let pipe = dir.path().join("certificates");
     assert!(
@@ -85,7 +84,13 @@ fn one_whose_certificates_cannot_be_read_yet_holds_up_no_other() {
     );
     let dispatching = Victim::start(&mut child);
     receiver.wait_for_numbers(1);
+    // Nor is the look at the webhooks held up.
+    let later = Receiver::new();
+    log.webhooks().add(to("later", &later.url)).unwrap();
+    record(&log, 2);
+    later.wait_for_numbers(1);
     drop(dispatching);
+    log.close().unwrap();
 }
 
 #[test]
