@@ -153,7 +153,8 @@ impl BatchReader {
             && self
                 .looked_for_replays
                 .is_none_or(|last| last.elapsed() >= LOOK_FOR_REPLAYS_EVERY);
-        let grown = self.pulse.has_changed().unwrap_or(false);
+        // A webhook that is only probed has no use for entries at once: it reads many together.
+        let grown = !queue.circuit.is_open() && self.pulse.has_changed().unwrap_or(false);
         let replaying = queue.replaying.is_some() && Instant::now() >= self.no_replay_before;
         let waited = self.waiting && self.last.elapsed() >= WAITING_READ_EVERY;
         let wanted = self.behind || waited || grown || look_for_replays || replaying;
