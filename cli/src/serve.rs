@@ -55,7 +55,10 @@ pub(super) fn run(
         .router(router);
     // Webhooks too, unless an application that shares the directory sends them.
     let within = Duration::from_secs(args.stop_within);
-    let dispatcher = log.webhooks().run()?.stop_within(within);
+    let dispatcher = log.webhooks().run()?;
+    let dispatcher = dispatcher
+        .stop_within(within)
+        .memory_bytes(args.webhook_memory_bytes);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

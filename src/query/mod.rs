@@ -43,6 +43,8 @@ pub(crate) use place::{Place, read_places, write_places};
 #[cfg(any(feature = "webhook", test))]
 pub(crate) use place::{Placed, Places};
 pub use reader::AuditReader;
+#[cfg(feature = "webhook")]
+pub(crate) use tail::Room;
 pub use tail::{Tail, TailStart};
 
 #[cfg(test)]

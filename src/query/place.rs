@@ -16,6 +16,7 @@ use {
 };
 
 use super::entry::RawEntry;
+#[cfg(any(feature = "webhook", test))]
 use crate::store::names::FileStem;
 
 /// Where an entry stands: as long as the log has it, there, in the live file as in its sealed twin.
@@ -30,12 +31,18 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(super) fn new(stem: &FileStem, offset: u64, len: usize) -> Self {
+    pub(super) fn new(file: &Arc<str>, offset: u64, len: usize) -> Self {
         Self {
-            file: stem.to_string().into(),
+            file: Arc::clone(file),
             offset,
             len: u32::try_from(len).unwrap_or(u32::MAX),
         }
+    }
+
+    /// How long the line is, without its LF.
+    #[cfg(feature = "webhook")]
+    pub(crate) fn len(&self) -> usize {
+        self.len as usize
     }
 }
 

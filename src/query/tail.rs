@@ -42,6 +42,30 @@ const MAX_LINE: u64 = 64 << 20;
 /// The place after all of a finished file.
 const END: u64 = u64::MAX;
 
+/// How much a call still gives, and reads for that.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) entries: usize,
+    /// Of their lines; one entry is given however long it is.
+    pub(crate) bytes: usize,
+    /// Of all lines that are looked at: a filter that lets few through holds nobody up for long.
+    pub(crate) scanned: usize,
+}
+
+impl Room {
+    fn of_entries(entries: usize) -> Self {
+        Self {
+            entries,
+            bytes: usize::MAX,
+            scanned: usize::MAX,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.entries == 0 || self.bytes == 0 || self.scanned == 0
+    }
+}
+
 /// The beginning of a tail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TailStart {
@@ -293,6 +317,11 @@ impl Tail {
 
     /// The same, with where each entry stands.
     pub(crate) fn poll_placed(&mut self, limit: usize) -> Result<Vec<Placed>> {
+        self.poll_within(Room::of_entries(limit))
+    }
+
+    /// The same, with bounds for more than the number of entries.
+    pub(crate) fn poll_within(&mut self, mut room: Room) -> Result<Vec<Placed>> {
         let live = self.notice()?;
         let due: BTreeSet<StreamId> = self
             .streams
@@ -309,8 +338,9 @@ impl Tail {
             let Some(mut follow) = self.streams.remove(stream) else {
                 continue;
             };
-            let had = entries.len();
-            let done = self.follow(&mut follow, &live, limit, &mut entries);
+            let from = (follow.stem.number, follow.offset);
+            let done = self.follow(&mut follow, &live, &mut room, &mut entries);
+            let moved = from != (follow.stem.number, follow.offset);
             let refused = done.as_ref().err().map(Error::without_path);
             if let Some(what) = refused.as_ref().filter(|_| refused != follow.refused) {
                 self.problem(format!("stream {stream}"), what.clone());
@@ -325,11 +355,7 @@ impl Tail {
                     self.behind = true;
                     // The next one first, so that a stream that never ends starves no other.
                     let next = || due.range((Excluded(stream), Unbounded)).next().cloned();
-                    self.turn = if entries.len() > had {
-                        next()
-                    } else {
-                        Some(stream.clone())
-                    };
+                    self.turn = if moved { next() } else { Some(stream.clone()) };
                     break;
                 }
             }
@@ -337,7 +363,7 @@ impl Tail {
         Ok(entries)
     }
 
-    /// Whether the last [`poll`](Self::poll) stopped at its limit: there is more to give at once.
+    /// Whether the last [`poll`](Self::poll) stopped at its limit: there may be more to give at once.
     pub fn is_behind(&self) -> bool {
         self.behind
     }
@@ -528,7 +554,7 @@ impl Tail {
         &mut self,
         follow: &mut Follow,
         live: &BTreeMap<FileStem, u64>,
-        limit: usize,
+        room: &mut Room,
         entries: &mut Vec<Placed>,
     ) -> Result<bool> {
         loop {
@@ -539,8 +565,8 @@ impl Tail {
                     None
                 };
                 let read = match file {
-                    Some(file) => self.read_live(&file, follow, limit, entries)?,
-                    None => self.read_sealed(follow, limit, entries)?,
+                    Some(file) => self.read_live(&file, follow, room, entries)?,
+                    None => self.read_sealed(follow, room, entries)?,
                 };
                 if !read {
                     return Ok(false);

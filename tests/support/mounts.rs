@@ -26,6 +26,11 @@ impl Mounted {
         Self::new(&["--bind", what.to_str().unwrap()], at).unwrap()
     }
 
+    /// The file `what` in the place of the file `at`; why not, where that can't be.
+    pub(crate) fn file(what: &Path, at: &Path) -> Result<Self, String> {
+        Self::new(&["--bind", what.to_str().unwrap()], at)
+    }
+
     /// The file system in the file `image`, in the directory `at`; why not, where that can't be.
     pub(crate) fn image(image: &Path, at: &Path) -> Result<Self, String> {
         Self::new(&["-o", "loop", image.to_str().unwrap()], at)

@@ -1,6 +1,8 @@
 //! Reads one file of a stream on, from the place reached.
 
-use super::{CHUNK, END, Follow, MAX_LINE, Tail};
+use std::sync::Arc;
+
+use super::{CHUNK, END, Follow, MAX_LINE, Room, Tail};
 use crate::{
     entry::scan::scan,
     error::{Error, Result, if_there},
@@ -24,7 +26,7 @@ impl Tail {
         &mut self,
         live: &LiveFile,
         follow: &mut Follow,
-        limit: usize,
+        room: &mut Room,
         entries: &mut Vec<Placed>,
     ) -> Result<bool> {
         let (mut plain, mut len) = (Vec::new(), CHUNK);
@@ -57,7 +59,7 @@ impl Tail {
                 plain.get(..whole).unwrap_or_default(),
                 live_name,
                 follow,
-                limit,
+                room,
                 entries,
             ) {
                 return Ok(false);
@@ -68,7 +70,7 @@ impl Tail {
     pub(super) fn read_sealed(
         &mut self,
         follow: &mut Follow,
-        limit: usize,
+        room: &mut Room,
         entries: &mut Vec<Placed>,
     ) -> Result<bool> {
         let removed = || "it was removed before all of it was read".to_owned();
@@ -129,14 +131,14 @@ impl Tail {
             {
                 // It was cut off where it had been read, and other lines came instead.
                 follow.offset = 0;
-                return self.read_sealed(follow, limit, entries);
+                return self.read_sealed(follow, room, entries);
             }
             follow.offset = follow.offset.max(block.plain_offset);
             if !self.take(
                 plain.get(read..).unwrap_or_default(),
                 sealed_name,
                 follow,
-                limit,
+                room,
                 entries,
             ) {
                 return Ok(false);
@@ -152,13 +154,15 @@ impl Tail {
         plain: &[u8],
         name: fn(&FileStem) -> String,
         follow: &mut Follow,
-        limit: usize,
+        room: &mut Room,
         entries: &mut Vec<Placed>,
     ) -> bool {
+        let file: Arc<str> = follow.stem.to_string().into();
         for line in lines(plain) {
-            if entries.len() >= limit {
+            if room.is_over() {
                 return false;
             }
+            room.scanned = room.scanned.saturating_sub(line.len() + 1);
             if follow.catch_up.as_ref().is_some_and(|until| {
                 (follow.stem.number, follow.offset) >= (until.number, until.offset)
             }) {
@@ -174,7 +178,9 @@ impl Tail {
                         .as_ref()
                         .is_some_and(|until| millis(fields.timestamp) < until.since);
                     if !old && self.filter.matches(&fields) {
-                        let place = Place::new(&follow.stem, follow.offset, line.len());
+                        let place = Place::new(&file, follow.offset, line.len());
+                        room.entries -= 1;
+                        room.bytes = room.bytes.saturating_sub(line.len());
                         entries.push(Placed {
                             entry: RawEntry::new(&fields, line),
                             place,

@@ -6,16 +6,16 @@
 use crate::webhook::{
     http::{
         answer::{Answer, Failure, FailureKind, MAX_HOST, MAX_READ, Outcome, cut, excerpt},
-        connect::{Connector, Lookup, OPENED, system_lookup},
+        connect::{Connector, OPENED_BY, Opener},
         egress::{Egress, Refused},
         headers::CustomHeaders,
+        look_up::{Lookup, system_lookup},
         proxy::Proxy,
         tls,
     },
     queue::schedule,
 };
 use std::{
-    cell::Cell,
     fmt,
     sync::Arc,
     time::{Duration, Instant},
@@ -28,7 +28,7 @@ use http::{
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::{
-    client::legacy::Client,
+    client::legacy::{Client, connect::capture_connection},
     rt::{TokioExecutor, TokioTimer},
 };
 use url::Url;
@@ -91,6 +91,8 @@ impl Default for ClientOptions {
 #[derive(Clone)]
 pub(crate) struct WebhookClient {
     http: Client<Connector, Full<Bytes>>,
+    /// Opens a connection for each request, and keeps none.
+    unpooled: Client<Connector, Full<Bytes>>,
     base: Arc<ClientOptions>,
     fixed: HeaderMap,
 }
@@ -120,14 +122,16 @@ impl WebhookClient {
             options.allow_http,
             options.connect_timeout,
         );
-        let http = Client::builder(TokioExecutor::new())
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_CONNECTIONS_LAST)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .http1_max_buf_size(MAX_HEAD)
-            .build(connector);
+            .http1_max_buf_size(MAX_HEAD);
         Ok(Self {
-            http,
+            unpooled: builder.pool_max_idle_per_host(0).build(connector.clone()),
+            http: builder
+                .pool_max_idle_per_host(IDLE_CONNECTIONS)
+                .build(connector),
             base: Arc::new(options),
             fixed,
         })
@@ -233,17 +237,22 @@ impl WebhookClient {
             .chain(self.base.proxy.iter().filter_map(Proxy::password))
     }
 
-    /// A kept connection that was closed meanwhile says nothing about the webhook: then it is
-    /// tried once more, at once.
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
+    /// A kept connection that was closed meanwhile says nothing about the webhook: then the request
+    /// is sent once more, at once. It gets a connection of its own, because other kept ones may be
+    /// closed as well.
+    async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
         let again = request.clone();
-        let sent = OPENED.scope(Cell::new(false), async {
-            let sent = self.http.request(request).await;
-            (sent, OPENED.with(Cell::get))
-        });
-        let sent = match sent.await {
-            (Err(_), false) => self.http.request(again).await,
-            (sent, _) => sent,
+        let captured = capture_connection(&mut request);
+        let this = Opener::new();
+        let sent = OPENED_BY.scope(this, self.http.request(request)).await;
+        let was_kept = || {
+            let connection = captured.connection_metadata();
+            let opener = connection.as_ref().and_then(Opener::of);
+            opener.is_some_and(|opener| opener != this)
+        };
+        let sent = match sent {
+            Err(_) if was_kept() => self.unpooled.request(again).await,
+            sent => sent,
         };
         let error = match sent {
             Ok(response) => return Ok(response),

@@ -1,8 +1,19 @@
 //! One attempt, against receivers on real sockets that behave well and badly.
 
-use std::{sync::mpsc, thread};
+use std::{
+    io::Write as _,
+    net::{SocketAddr, TcpListener},
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+};
 
-use super::{super::receiver::Receiver, *};
+use super::{
+    super::receiver::{Receiver, read_request},
+    *,
+};
 
 pub(super) fn options(egress: &[&str]) -> ClientOptions {
     ClientOptions {
@@ -96,7 +107,69 @@ async fn a_kept_connection_that_was_closed_costs_no_attempt() {
     for _ in 0..3 {
         assert_eq!(post(&client, &receiver).await.outcome, Outcome::Status(204));
     }
-    assert_eq!((receiver.requests().len(), receiver.connections()), (4, 2));
+    // The connection of the second try isn't kept.
+    assert_eq!((receiver.requests().len(), receiver.connections()), (4, 3));
+}
+
+/// Answers the first request of each connection; takes the second, and hangs up without an answer
+/// when others had time to open connections. Gives how many requests were answered.
+fn closing_after_one() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let answered = Arc::<AtomicUsize>::default();
+    let count = Arc::clone(&answered);
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let count = Arc::clone(&count);
+            thread::spawn(move || {
+                if read_request(&mut stream).is_none() {
+                    return;
+                }
+                count.fetch_add(1, Ordering::SeqCst);
+                let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n");
+                let _ = read_request(&mut stream);
+                thread::sleep(Duration::from_millis(10));
+            });
+        }
+    });
+    (address, answered)
+}
+
+#[tokio::test]
+async fn attempts_side_by_side_know_each_whether_its_own_connection_was_a_kept_one() {
+    const AT_ONCE: usize = 4;
+    const ROUNDS: usize = 25;
+    let (address, answered) = closing_after_one();
+    let url = Url::parse(&format!("http://{address}/hook")).unwrap();
+    let client = local(|_| {});
+    let mut posters = tokio::task::JoinSet::new();
+    for _ in 0..AT_ONCE {
+        let (client, url) = (client.clone(), url.clone());
+        posters.spawn(async move {
+            for _ in 0..ROUNDS {
+                let answer = client.post(&url, HeaderMap::new(), "{}").await;
+                assert_eq!(answer.outcome, Outcome::Status(204), "{answer:?}");
+            }
+        });
+    }
+    while let Some(posted) = posters.join_next().await {
+        posted.unwrap();
+    }
+    assert_eq!(answered.load(Ordering::SeqCst), AT_ONCE * ROUNDS);
+}
+
+#[tokio::test]
+async fn the_second_try_goes_over_a_connection_of_its_own() {
+    // Both kept connections take one more request, and hang up.
+    let (address, answered) = closing_after_one();
+    let url = Url::parse(&format!("http://{address}/hook")).unwrap();
+    let client = local(|_| {});
+    let post = || client.post(&url, HeaderMap::new(), "{}");
+    let (one, other) = tokio::join!(post(), post());
+    assert!(one.problem().is_none() && other.problem().is_none());
+    let answer = post().await;
+    assert_eq!(answer.outcome, Outcome::Status(204), "{answer:?}");
+    assert_eq!(answered.load(Ordering::SeqCst), 3);
 }
 
 #[tokio::test]

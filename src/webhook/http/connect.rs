@@ -12,63 +12,61 @@
 use crate::webhook::http::{
     answer::{Failure, FailureKind},
     egress::{Egress, Refused},
+    look_up::Lookup,
     proxy::Proxy,
 };
 use std::{
-    cell::Cell,
     error::Error as StdError,
-    io,
-    net::{IpAddr, SocketAddr, ToSocketAddrs as _},
+    io::{self, IoSlice},
+    net::SocketAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
     vec,
 };
 
-use http::Uri;
+use http::{Extensions, Uri};
+use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{
-    client::legacy::connect::{HttpConnector, dns::Name},
+    client::legacy::connect::{Connected, Connection, HttpConnector, dns::Name},
     rt::TokioIo,
 };
 use rustls::ClientConfig;
-use tokio::{net::TcpStream, sync::Semaphore, task::spawn_blocking};
+use tokio::net::TcpStream;
 use tower_service::Service;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Finds the addresses of a name.
-pub(in crate::webhook) type Lookup =
-    Arc<dyn Fn(String) -> BoxFuture<io::Result<Vec<IpAddr>>> + Send + Sync>;
+/// An attempt, as the one that had a connection opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::webhook) struct Opener(u64);
 
-/// So many names are looked up at once for one webhook. A lookup can't be stopped, and has a
-/// thread until it ends by itself.
-const LOOKUPS: usize = 2;
+impl Opener {
+    /// Another than any before.
+    pub(in crate::webhook) fn new() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed))
+    }
 
-/// The system's resolver, `/etc/hosts` and all.
-pub(in crate::webhook) fn system_lookup() -> Lookup {
-    let free = Arc::new(Semaphore::new(LOOKUPS));
-    Arc::new(move |name| {
-        let free = Arc::clone(&free);
-        Box::pin(async move {
-            let slot = free.acquire_owned().await.map_err(io::Error::other)?;
-            let found = spawn_blocking(move || {
-                let found = (name.as_str(), 0).to_socket_addrs();
-                // Held until the thread is done with it, also when nobody waits any more.
-                drop(slot);
-                found
-            });
-            Ok(found.await??.map(|address| address.ip()).collect())
-        })
-    })
+    /// The one that had this connection opened.
+    pub(in crate::webhook) fn of(connection: &Connected) -> Option<Self> {
+        let mut extras = Extensions::new();
+        connection.get_extras(&mut extras);
+        extras.get().copied()
+    }
 }
 
 tokio::task_local! {
-    /// Whether a connection was asked for, which hyper does in the task of the request: without
-    /// that, the request went over a connection that was kept.
-    pub(in crate::webhook) static OPENED: Cell<bool>;
+    /// The attempt that a request belongs to. hyper asks for a connection in the task of the
+    /// request. But it then takes one that others leave meanwhile, if that comes first: so only the
+    /// connection itself can say whether it is the one that the attempt had opened.
+    pub(in crate::webhook) static OPENED_BY: Opener;
 }
 
 /// Opens connections to places that the egress allows.
@@ -129,7 +127,7 @@ impl Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = <HttpsConnector<Way> as Service<Uri>>::Response;
+    type Response = Opened<<HttpsConnector<Way> as Service<Uri>>::Response>;
     type Error = BoxError;
     type Future = BoxFuture<Result<Self::Response, BoxError>>;
 
@@ -138,8 +136,7 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        // Nobody wants to know outside of an attempt.
-        let _ = OPENED.try_with(|opened| opened.set(true));
+        let by = OPENED_BY.try_with(|attempt| *attempt).ok();
         if let Err(refused) = self.check_literal(&uri) {
             return Box::pin(async { Err(refused.into()) });
         }
@@ -151,10 +148,67 @@ impl Service<Uri> for Connector {
                     format!("no connection within {limit:?}"),
                 )
             };
-            tokio::time::timeout(limit, connecting)
+            let stream = tokio::time::timeout(limit, connecting)
                 .await
-                .map_err(late)?
+                .map_err(late)??;
+            Ok(Opened { stream, by })
         })
+    }
+}
+
+/// A connection that knows which attempt had it opened.
+pub(in crate::webhook) struct Opened<S> {
+    stream: S,
+    by: Option<Opener>,
+}
+
+impl<S: Connection> Connection for Opened<S> {
+    fn connected(&self) -> Connected {
+        let connected = self.stream.connected();
+        match self.by {
+            Some(by) => connected.extra(by),
+            None => connected,
+        }
+    }
+}
+
+impl<S: Read + Unpin> Read for Opened<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: Write + Unpin> Write for Opened<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 }
 

@@ -28,6 +28,7 @@ pub(super) mod client;
 pub(super) mod connect;
 pub(super) mod egress;
 pub(super) mod headers;
+pub(super) mod look_up;
 pub(super) mod proxy;
 #[cfg(test)]
 pub(super) mod receiver;

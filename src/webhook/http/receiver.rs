@@ -114,7 +114,7 @@ fn serve(mut stream: impl Read + Write, requests: &Mutex<Vec<String>>, script: &
     }
 }
 
-fn read_request(stream: &mut impl Read) -> Option<String> {
+pub(in crate::webhook) fn read_request(stream: &mut impl Read) -> Option<String> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {

@@ -15,7 +15,7 @@ use std::{
 };
 
 use super::{
-    super::{connect::Lookup, receiver::Receiver},
+    super::{look_up::Lookup, receiver::Receiver},
     tests::options,
     *,
 };

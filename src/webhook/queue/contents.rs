@@ -55,7 +55,7 @@ impl Contents {
     }
 
     /// What an older version copied from the log.
-    pub(super) fn copied(copies: Vec<String>) -> Self {
+    pub(in crate::webhook) fn copied(copies: Vec<String>) -> Self {
         let entries = entries_of(&copies);
         Self {
             copies,
@@ -75,6 +75,18 @@ impl Contents {
 
     pub(in crate::webhook) fn len(&self) -> usize {
         self.copies.len().max(self.places.len()).max(self.ids.len())
+    }
+
+    /// How many bytes the lines of its entries have; roughly, where it isn't known.
+    pub(in crate::webhook) fn bytes(&self) -> usize {
+        const UNKNOWN: usize = 1024;
+        if !self.copies.is_empty() {
+            return self.copies.iter().map(String::len).sum();
+        }
+        if self.places.is_empty() {
+            return self.ids.len() * UNKNOWN;
+        }
+        self.places.iter().map(Place::len).sum()
     }
 
     pub(in crate::webhook) fn is_empty(&self) -> bool {

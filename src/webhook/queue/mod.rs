@@ -12,10 +12,12 @@
 
 mod allowance;
 pub(in crate::webhook) mod attempts;
+pub(in crate::webhook) mod body;
 pub(in crate::webhook) mod circuit;
 pub(in crate::webhook) mod clock;
 pub(in crate::webhook) mod contents;
 pub(in crate::webhook) mod dead_letter;
+pub(in crate::webhook) mod memory;
 pub(in crate::webhook) mod next;
 pub(in crate::webhook) mod replay;
 pub(in crate::webhook) mod request;
@@ -36,6 +38,7 @@ use crate::{
         http::answer::cut,
         queue::{
             attempts::Attempt,
+            body::Body,
             circuit::Circuit,
             clock::{Moment, QueueClock},
             contents::Contents,
@@ -210,9 +213,9 @@ pub(in crate::webhook) struct Delivery {
     pub(in crate::webhook) attempts: u32,
     /// When the next attempt is due, by the queue's clock.
     pub(in crate::webhook) due: i64,
-    /// What it held when it was made: for the first attempt only.
+    /// Its body, made with it, if there was memory for that: for the first attempt only.
     #[serde(skip)]
-    pub(in crate::webhook) fresh: Option<Vec<RawEntry>>,
+    pub(in crate::webhook) body: Option<Body>,
     /// By which it is told from others while this process runs.
     #[serde(skip)]
     pub(in crate::webhook) key: u64,
@@ -234,15 +237,19 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Delivery {
-    /// Of entries that stand in the log.
-    pub(in crate::webhook) fn placed(webhook: &str, placed: Vec<Placed>) -> Self {
+    /// Of entries that stand in the log; with these.
+    pub(in crate::webhook) fn placed(webhook: &str, placed: Vec<Placed>) -> (Self, Vec<RawEntry>) {
         let (contents, entries) = Contents::placed(placed);
-        Self::of(webhook, contents, entries)
+        (Self::of(webhook, contents, &entries), entries)
     }
 
-    /// Of entries that are looked up by their ids.
-    pub(in crate::webhook) fn looked_up(webhook: &str, entries: Vec<RawEntry>) -> Self {
-        Self::of(webhook, Contents::by_id(&entries), entries)
+    /// Of entries that are looked up by their ids; with these.
+    pub(in crate::webhook) fn looked_up(
+        webhook: &str,
+        entries: Vec<RawEntry>,
+    ) -> (Self, Vec<RawEntry>) {
+        let contents = Contents::by_id(&entries);
+        (Self::of(webhook, contents, &entries), entries)
     }
 
     /// Of what was sent before, under the id that it had.
@@ -260,26 +267,29 @@ impl Delivery {
     }
 
     /// Its id says what is in it: the webhook and its entries.
-    fn of(webhook: &str, contents: Contents, entries: Vec<RawEntry>) -> Self {
+    fn of(webhook: &str, contents: Contents, entries: &[RawEntry]) -> Self {
         Self {
-            id: delivery_id(webhook, &entries),
+            id: delivery_id(webhook, entries),
             contents,
             count: entries.len(),
             since: entries
                 .first()
                 .map_or(0, |entry| entry.timestamp().as_micros()),
-            fresh: Some(entries),
             ..Self::default()
         }
     }
 
-    /// Its halves, each with an id of its own; the entries are those that it holds.
-    pub(in crate::webhook) fn split(self, webhook: &str, mut entries: Vec<RawEntry>) -> [Self; 2] {
+    /// Its halves, each with an id of its own and its entries, which are those of the delivery.
+    pub(in crate::webhook) fn split(
+        self,
+        webhook: &str,
+        mut entries: Vec<RawEntry>,
+    ) -> [(Self, Vec<RawEntry>); 2] {
         let later = entries.split_off(entries.len() / 2);
         let [first, second] = self.contents.halved(&entries, &later);
         [
-            Self::of(webhook, first, entries),
-            Self::of(webhook, second, later),
+            (Self::of(webhook, first, &entries), entries),
+            (Self::of(webhook, second, &later), later),
         ]
     }
 }
@@ -434,9 +444,11 @@ mod tests {
 
     #[test]
     fn halves_have_all_entries_and_come_back_as_they_were_kept() {
-        let delivery = Delivery::looked_up("siem", entries(&[1, 2, 3, 4, 5]));
+        let (delivery, _) = Delivery::looked_up("siem", entries(&[1, 2, 3, 4, 5]));
         let ids = delivery.contents.ids.clone();
-        let [mut first, second] = delivery.split("siem", entries(&[1, 2, 3, 4, 5]));
+        let all = entries(&[1, 2, 3, 4, 5]);
+        let [(mut first, of_first), (second, of_second)] = delivery.split("siem", all);
+        assert_eq!((of_first.len(), of_second.len()), (2, 3));
         assert_eq!(
             [first.contents.ids.clone(), second.contents.ids.clone()].concat(),
             ids
@@ -458,7 +470,7 @@ mod tests {
         assert!(
             read.deliveries
                 .iter()
-                .all(|delivery| delivery.fresh.is_none() && !delivery.in_flight)
+                .all(|delivery| delivery.body.is_none() && !delivery.in_flight)
         );
     }
 }

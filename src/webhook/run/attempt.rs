@@ -3,6 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::sync::Semaphore;
+
 use crate::{
     entry::OwnEntry,
     error::{Error, Result},
@@ -11,11 +13,12 @@ use crate::{
     store::layout::Layout,
     webhook::{
         queue::{
-            Delivery,
             attempts::Attempt,
+            body::{self, Body},
             contents::Contents,
             dead_letter::{self, Kept},
             delivery_id,
+            memory::{Held, Share},
             schedule::Verdict,
         },
         run::{
@@ -64,89 +67,152 @@ pub(in crate::webhook) enum AttemptOutcome {
     Unreadable(Error),
 }
 
+/// The dead letters of a webhook, written one after the other.
+#[derive(Clone)]
+pub(in crate::webhook) struct Letters {
+    layout: Layout,
+    key: Arc<str>,
+    turn: Arc<Semaphore>,
+}
+
+impl Letters {
+    pub(in crate::webhook) fn new(layout: Layout, key: &str) -> Self {
+        Self {
+            layout,
+            key: key.into(),
+            turn: Arc::new(Semaphore::new(1)),
+        }
+    }
+
+    async fn keep(&self, letter: Kept) {
+        self.written("keeping a dead letter", move |layout, key| {
+            letter.append(layout, key)
+        })
+        .await;
+    }
+
+    /// Notes that a delivery has arrived, if it was a dead letter.
+    pub(in crate::webhook) async fn noted(&self, id: &str, dead: bool) {
+        if dead {
+            let id = id.to_owned();
+            self.written("noting a delivery", move |layout, key| {
+                dead_letter::delivered(layout, key, &id)
+            })
+            .await;
+        }
+    }
+
+    /// Tries until it is written: nothing is sent again because a disk is full.
+    async fn written(
+        &self,
+        what: &'static str,
+        write: impl Fn(&Layout, &str) -> Result<()> + Send + Sync + 'static,
+    ) {
+        let write = Arc::new(write);
+        loop {
+            let turn = Arc::clone(&self.turn).acquire_owned().await;
+            let (write, letters) = (Arc::clone(&write), self.clone());
+            let done = blocking(what, move || {
+                let _turn = turn;
+                write(&letters.layout, &letters.key)
+            });
+            match done.await {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::warn!(target: "tracing_audit", "{what} is tried again: {error}")
+                }
+            }
+            tokio::time::sleep(WRITE_AGAIN).await;
+        }
+    }
+}
+
 /// An attempt of a delivery, with all that it needs.
 pub(in crate::webhook) struct Job {
-    webhook: Arc<Prepared>,
-    source: Arc<str>,
-    reader: AuditReader,
-    layout: Layout,
-    id: String,
-    number: u32,
+    pub(super) webhook: Arc<Prepared>,
+    pub(super) source: Arc<str>,
+    pub(super) reader: AuditReader,
+    pub(super) letters: Letters,
+    pub(super) share: Arc<Share>,
+    pub(super) id: String,
+    pub(super) number: u32,
     /// It is not due: nothing is given up for its failure.
-    early: bool,
-    /// The entries, if they are at hand.
-    fresh: Option<Vec<RawEntry>>,
-    contents: Contents,
+    pub(super) early: bool,
+    /// What is sent, if it is at hand; otherwise the memory that it is expected to take.
+    pub(super) body: Option<Body>,
+    pub(super) held: Option<Held>,
+    pub(super) contents: Contents,
     /// It is a dead letter that is replayed.
-    dead: bool,
+    pub(super) dead: bool,
+}
+
+/// What became of the entries that are to be sent.
+enum Made {
+    Body(Body),
+    /// The format can't have them, for this reason.
+    Unencodable(Vec<RawEntry>, String),
+    /// So many are no longer in the log; these are.
+    Missing(usize, Vec<RawEntry>),
 }
 
 impl Job {
-    pub(in crate::webhook) fn new(
-        webhook: Arc<Prepared>,
-        source: Arc<str>,
-        reader: AuditReader,
-        layout: Layout,
-        delivery: &mut Delivery,
-        early: bool,
-    ) -> Self {
-        Self {
-            webhook,
-            source,
-            reader,
-            layout,
-            id: delivery.id.clone(),
-            number: delivery.attempts + 1,
-            early,
-            fresh: delivery.fresh.take(),
-            contents: delivery.contents.clone(),
-            dead: delivery.dead,
-        }
-    }
-
     /// Also gives what is shown of the attempt, if anything was sent.
     pub(in crate::webhook) async fn run(mut self) -> (AttemptOutcome, Option<Attempt>) {
-        let (entries, missing) = match self.entries().await {
-            Ok(found) => found,
+        let made = match self.body.take() {
+            Some(body) => Ok(Made::Body(body)),
+            None => self.make().await,
+        };
+        let body = match made {
+            Ok(Made::Body(body)) => body,
+            Ok(Made::Unencodable(entries, _)) if entries.len() > 1 => {
+                // One entry that can't be encoded takes no other with it.
+                return (AttemptOutcome::Split(entries), None);
+            }
+            Ok(Made::Unencodable(entries, reason)) => {
+                return (self.bury(self.number, reason, &entries, false).await, None);
+            }
+            Ok(Made::Missing(missing, entries)) => {
+                let reason = format!("{missing} of its entries are no longer in the log");
+                return (self.bury(self.number, reason, &entries, false).await, None);
+            }
             Err(error) => return (AttemptOutcome::Unreadable(error), None),
         };
-        if missing > 0 {
-            let reason = format!("{missing} of its entries are no longer in the log");
-            return (self.bury(self.number, reason, &entries, false).await, None);
-        }
-        let sent = send(&self.webhook, &self.source, &self.id, &entries, self.number).await;
+        let (count, is_report) = (body.entries, body.is_report);
+        let sent = send(&self.webhook, &self.id, body, self.number).await;
         let shown = sent.attempt.clone();
-        (self.judge(sent, entries).await, shown)
+        (self.judge(sent, count, is_report).await, shown)
     }
 
-    async fn judge(self, sent: Sent, entries: Vec<RawEntry>) -> AttemptOutcome {
+    async fn judge(self, sent: Sent, count: usize, is_report: bool) -> AttemptOutcome {
         let kept = self.early || self.webhook.order == DeliveryOrder::Strict;
         match sent.verdict {
-            // One entry that can't be encoded takes no other with it.
-            Verdict::Unencodable { .. } if entries.len() > 1 => AttemptOutcome::Split(entries),
-            Verdict::Split => AttemptOutcome::Split(entries),
+            Verdict::Unencodable { .. } if count > 1 => self.split().await,
+            Verdict::Split => self.split().await,
             Verdict::Rejected { count, message } => {
-                let rejected = AttemptOutcome::Rejected {
+                self.letters.noted(&self.id, self.dead).await;
+                AttemptOutcome::Rejected {
                     count,
                     message,
-                    is_report: is_report(&entries),
-                };
-                self.noted(rejected).await
+                    is_report,
+                }
             }
-            Verdict::Delivered => self.noted(AttemptOutcome::Delivered).await,
+            Verdict::Delivered => {
+                self.letters.noted(&self.id, self.dead).await;
+                AttemptOutcome::Delivered
+            }
             Verdict::Taken { ack } => AttemptOutcome::Taken { ack },
             Verdict::Exhausted if !kept => {
                 let last = sent.attempt.map(|shown| shown.result).unwrap_or_default();
                 let reason = format!("all attempts failed, the last with: {last}");
-                self.bury(self.number, reason, &entries, true).await
+                self.give_up_after(self.number, reason, true).await
             }
             Verdict::DeadLetter { reason } | Verdict::Unencodable { reason } => {
-                self.bury(self.number, reason, &entries, false).await
+                self.give_up_after(self.number, reason, false).await
             }
             Verdict::Retry { after, alert } => AttemptOutcome::Failed {
                 verdict: Verdict::Retry {
                     after,
-                    alert: alert && !is_report(&entries),
+                    alert: alert && !is_report,
                 },
                 retry_after: sent.retry_after,
             },
@@ -158,7 +224,11 @@ impl Job {
     }
 
     /// Gives it up without another attempt.
-    pub(in crate::webhook) async fn give_up(mut self, reason: String) -> AttemptOutcome {
+    pub(in crate::webhook) async fn give_up(self, reason: String) -> AttemptOutcome {
+        self.give_up_after(self.number - 1, reason, false).await
+    }
+
+    async fn give_up_after(&self, attempts: u32, reason: String, failed: bool) -> AttemptOutcome {
         let (entries, missing) = match self.entries().await {
             Ok(found) => found,
             Err(error) => return AttemptOutcome::Unreadable(error),
@@ -167,16 +237,62 @@ impl Job {
             0 => reason,
             _ => format!("{reason}; {missing} of its entries are no longer in the log"),
         };
-        self.bury(self.number - 1, reason, &entries, false).await
+        self.bury(attempts, reason, &entries, failed).await
+    }
+
+    async fn split(&self) -> AttemptOutcome {
+        match self.entries().await {
+            Ok((entries, 0)) => AttemptOutcome::Split(entries),
+            Ok((entries, missing)) => {
+                let reason = format!("{missing} of its entries are no longer in the log");
+                self.bury(self.number, reason, &entries, false).await
+            }
+            Err(error) => AttemptOutcome::Unreadable(error),
+        }
     }
 
     /// The entries that are there, and how many are not.
-    async fn entries(&mut self) -> Result<(Vec<RawEntry>, usize)> {
-        if let Some(entries) = self.fresh.take() {
-            return Ok((entries, 0));
+    async fn entries(&self) -> Result<(Vec<RawEntry>, usize)> {
+        let (contents, reader) = (self.contents.clone(), self.reader.clone());
+        let turn = self.share.reading().await;
+        blocking("reading what is to be sent", move || {
+            let _turn = turn;
+            contents.read(&reader)
+        })
+        .await
+    }
+
+    /// Makes the body, of the log.
+    async fn make(&mut self) -> Result<Made> {
+        let mut held = self.held.take();
+        if let Some(held) = &mut held {
+            held.wait_if_long().await;
         }
         let (contents, reader) = (self.contents.clone(), self.reader.clone());
-        blocking("reading what is to be sent", move || contents.read(&reader)).await
+        let (webhook, source) = (Arc::clone(&self.webhook), Arc::clone(&self.source));
+        let (id, share) = (self.id.clone(), Arc::clone(&self.share));
+        let turn = self.share.reading().await;
+        let made = blocking("making what is to be sent", move || {
+            let _turn = turn;
+            let (entries, missing) = contents.read(&reader)?;
+            if missing > 0 {
+                return Ok(Made::Missing(missing, entries));
+            }
+            Ok(match Body::of(&webhook, &source, &id, &entries) {
+                Ok(body) => {
+                    share.saw(body::lines(&entries), body.len());
+                    Made::Body(body)
+                }
+                Err(reason) => Made::Unencodable(entries, reason),
+            })
+        });
+        let mut made = made.await?;
+        if let (Made::Body(body), Some(mut held)) = (&mut made, held) {
+            held.resize(body.len());
+            held.wait_if_long().await;
+            body.held = Some(held);
+        }
+        Ok(made)
     }
 
     /// Keeps it as a dead letter.
@@ -197,62 +313,14 @@ impl Job {
                 self.contents.clone(),
                 entries,
             );
-            let (layout, key) = (self.layout.clone(), self.webhook.key.clone());
-            written("keeping a dead letter", move || {
-                letter.append(&layout, &key)
-            })
-            .await;
+            self.letters.keep(letter).await;
         }
         AttemptOutcome::GivenUp {
             reason,
             failed,
-            is_report: is_report(entries),
+            is_report: body::is_report(entries),
         }
     }
-
-    async fn noted(self, success: AttemptOutcome) -> AttemptOutcome {
-        noted(self.layout, &self.webhook.key, &self.id, self.dead, success).await
-    }
-}
-
-/// Whether these entries only report on deliveries, `audit.delivery.*`. That such a delivery is
-/// given up or rejected is not recorded: if two webhooks got each other's reports and both failed,
-/// each report would make the next one, for ever.
-fn is_report(entries: &[RawEntry]) -> bool {
-    let is_report = |entry: &RawEntry| entry.event_type().starts_with("audit.delivery.");
-    // Of a delivery whose entries are gone it isn't known, so that is recorded.
-    !entries.is_empty() && entries.iter().all(is_report)
-}
-
-/// Tries until it is written: nothing is sent again because a disk is full.
-async fn written(what: &'static str, write: impl Fn() -> Result<()> + Send + Sync + 'static) {
-    let write = Arc::new(write);
-    loop {
-        let now = Arc::clone(&write);
-        match blocking(what, move || now()).await {
-            Ok(()) => return,
-            Err(error) => tracing::warn!(target: "tracing_audit", "{what} is tried again: {error}"),
-        }
-        tokio::time::sleep(WRITE_AGAIN).await;
-    }
-}
-
-/// A success, after it was noted if the delivery was a dead letter.
-pub(in crate::webhook) async fn noted(
-    layout: Layout,
-    key: &str,
-    id: &str,
-    dead: bool,
-    success: AttemptOutcome,
-) -> AttemptOutcome {
-    if dead {
-        let (key, id) = (key.to_owned(), id.to_owned());
-        written("noting a delivery", move || {
-            dead_letter::delivered(&layout, &key, &id)
-        })
-        .await;
-    }
-    success
 }
 
 impl AuditLog {
@@ -284,7 +352,9 @@ impl AuditLog {
         };
         let entries = [entry];
         let id = delivery_id(name, &entries);
-        let sent = send(&webhook, self.stream().source(), &id, &entries, 1).await;
+        let body = Body::of(&webhook, self.stream().source(), &id, &entries)
+            .map_err(|reason| Error::invalid("format", reason))?;
+        let sent = send(&webhook, &id, body, 1).await;
         match (sent.attempt, sent.verdict) {
             (Some(told), _) => Ok(Some(told)),
             (None, Verdict::Unencodable { reason }) => Err(Error::invalid("format", reason)),

@@ -12,7 +12,9 @@ use crate::{
     store::layout::Layout,
     webhook::{
         queue::{
-            Replaying, dead_letter,
+            Replaying,
+            body::LONGEST,
+            dead_letter,
             replay::{Replay, ReplayCount, What},
         },
         run::read::{bundles, replaying::replay_page},
@@ -65,7 +67,7 @@ fn count_entries(
     let mut page = Vec::new();
     let mut read = 0;
     let mut end_page = |page: &mut Vec<usize>| {
-        count.deliveries += bundles(std::mem::take(page), batch, |len| *len).len() as u64;
+        count.deliveries += bundles(std::mem::take(page), batch, LONGEST, |len| *len).len() as u64;
     };
     let (mut entries, mut first, mut last) = (0, None, None);
     let filter = Filter::parse(parameters)?;

@@ -24,7 +24,7 @@ use std::{
 use tokio::{
     runtime,
     sync::watch,
-    task::{JoinHandle as Task, spawn_blocking},
+    task::{JoinHandle as Task, JoinSet, spawn_blocking},
     time,
 };
 
@@ -38,16 +38,14 @@ use crate::{
     webhook::{
         queue::{
             dead_letter,
+            memory::Memory,
             request::{self, Open, Request},
         },
         run::{
-            blocking::{blocking, panicked},
-            presence::Presence,
-            pulse::Pulse,
-            reporter::Recorder,
+            blocking::blocking, presence::Presence, pulse::Pulse, reporter::Recorder,
             task::DeliveryTask,
         },
-        settings::stored::{self, Stored},
+        settings::stored::{self, MOST_WEBHOOKS, Stored},
     },
 };
 
@@ -59,6 +57,11 @@ const TIDY_EVERY: Duration = Duration::from_secs(60);
 const BEGIN_AGAIN: Duration = Duration::from_secs(5);
 /// A delivery whose settings can't be used (a secret's file is not there) is begun anew after this.
 const UNUSABLE: Duration = Duration::from_secs(60);
+/// Threads that a webhook needs for disks at most: one reads the log, one saves the queue, one the
+/// last attempts, one writes dead letters.
+const THREADS_EACH: usize = 4;
+/// Threads for what is done for all of them, and for attempts that read what they send.
+const THREADS_FOR_ALL: usize = 32;
 /// Stopping takes so long at most. What ends processes rarely waits more than ten seconds.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 
@@ -81,6 +84,7 @@ fn attempts_end(within: Duration) -> time::Instant {
 pub struct Dispatcher {
     process: Process,
     stop_within: Duration,
+    memory: Arc<Memory>,
     /// Until it is dropped.
     thread: Option<(Stopper, JoinHandle<()>)>,
 }
@@ -100,10 +104,13 @@ impl Dispatcher {
         });
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
-            .max_blocking_threads(64)
+            // As many as there can be use for: no webhook waits for another's disk.
+            .max_blocking_threads(MOST_WEBHOOKS * THREADS_EACH + THREADS_FOR_ALL)
             .build();
         let runtime = runtime.map_err(Error::io("start delivering from", layout.root()))?;
+        let memory = Arc::<Memory>::default();
         let delivering = Delivering {
+            memory: Arc::clone(&memory),
             log,
             layout: layout.clone(),
             reader,
@@ -114,14 +121,14 @@ impl Dispatcher {
             .name("audit-webhooks".into())
             .spawn(move || {
                 runtime.block_on(delivering.run(stopped));
-                // A look-up of a name or a read of a long log may be under way, which nobody waits
-                // for any more.
+                // A read of a long log may be under way, which nobody waits for any more.
                 runtime.shutdown_timeout(Duration::from_millis(200));
             })
             .map_err(Error::io("start a thread for", layout.root()))?;
         Ok(Self {
             process: Process::current(),
             stop_within: STOP_WITHIN,
+            memory,
             thread: Some((stop, thread)),
         })
     }
@@ -139,6 +146,26 @@ impl Dispatcher {
     #[must_use]
     pub fn stop_within(mut self, limit: Duration) -> Self {
         self.stop_within = limit;
+        self
+    }
+
+    /// How many bytes the bodies of requests take in memory at most, those of all webhooks together
+    /// and with what is read for them. Default: 64 MiB.
+    ///
+    /// Half of it belongs to the webhooks in equal shares, so a receiver that takes nothing leaves
+    /// the others theirs. Bodies that a share has no room for are made again when their turn comes,
+    /// and attempts wait for others of the same webhook; a small limit makes delivering slower, and
+    /// loses nothing. A single entry whose body is longer than all of it is sent all the same.
+    ///
+    /// ```
+    /// # let log = tracing_audit::AuditLog::for_tests();
+    /// let dispatcher = log.webhooks().run()?.memory_bytes(16 << 20);
+    /// # drop(dispatcher);
+    /// # Ok::<(), tracing_audit::Error>(())
+    /// ```
+    #[must_use]
+    pub fn memory_bytes(self, limit: usize) -> Self {
+        self.memory.limit(limit);
         self
     }
 }
@@ -159,6 +186,7 @@ impl Drop for Dispatcher {
 }
 
 struct Delivering {
+    memory: Arc<Memory>,
     log: AuditLog,
     layout: Layout,
     reader: AuditReader,
@@ -239,8 +267,23 @@ impl Unusable {
     }
 }
 
-/// The delivery of one webhook, under its name.
-type Deliveries = HashMap<String, Running>;
+/// The deliveries of webhooks, under their names.
+#[derive(Default)]
+struct Deliveries {
+    running: HashMap<String, Running>,
+    /// Those that are being prepared, which may take long: files of secrets can be anywhere.
+    beginning: JoinSet<Begun>,
+    /// Which webhook and state of its settings is being prepared last.
+    begun: HashMap<String, (String, u64)>,
+}
+
+/// A delivery that has been prepared.
+struct Begun {
+    name: String,
+    key: String,
+    revision: u64,
+    task: Result<DeliveryTask>,
+}
 
 struct Running {
     /// Which webhook of the name, and which state of its settings.
@@ -275,7 +318,7 @@ impl Delivering {
                     tracing::warn!(target: "tracing_audit", "webhooks can't be delivered: {error}")
                 }
             }
-            if self.rest(&mut stop).await {
+            if rest(&mut stop).await {
                 return;
             }
         };
@@ -289,7 +332,7 @@ impl Delivering {
         };
         let begun = Presence::begin(&self.source);
         let mut presence = Presence::default();
-        let mut deliveries = Deliveries::new();
+        let mut deliveries = Deliveries::default();
         let mut unusable = Unusable::default();
         let mut tidying = Tidying::default();
         loop {
@@ -299,7 +342,7 @@ impl Delivering {
                     unusable.keep(&wanted);
                     self.arrange(&mut deliveries, wanted, &mut unusable, &pulse)
                         .await;
-                    for running in deliveries.values() {
+                    for running in deliveries.running.values() {
                         running.ask(open.remove(&running.key).unwrap_or_default());
                     }
                 }
@@ -308,25 +351,96 @@ impl Delivering {
                 }
             }
             self.say(&begun, &mut presence, &unusable).await;
-            if self.rest(&mut stop).await {
+            if self
+                .run_begun(&mut stop, &mut deliveries, &mut unusable)
+                .await
+            {
                 break;
             }
         }
         let until = *stop.borrow();
-        for running in deliveries.values() {
+        for running in deliveries.running.values() {
             let _ = running.stop.send(until);
         }
-        for running in deliveries.into_values() {
+        for running in deliveries.running.into_values() {
             // It was told, and this process begins nothing again.
             let _ = ended(running).await;
         }
         drop(lock);
     }
 
-    /// Waits for the next look; true if it is to stop.
-    async fn rest(&self, stop: &mut Stop) -> bool {
-        let _ = time::timeout(LOOK_EVERY, stop.wait_for(Option::is_some)).await;
-        stop.borrow().is_some()
+    /// Runs the deliveries that have been prepared, until the next look; true if it is to stop.
+    async fn run_begun(
+        &self,
+        stop: &mut Stop,
+        deliveries: &mut Deliveries,
+        unusable: &mut Unusable,
+    ) -> bool {
+        let look = rest(stop);
+        tokio::pin!(look);
+        loop {
+            tokio::select! {
+                stops = &mut look => return stops,
+                Some(begun) = deliveries.beginning.join_next() => match begun {
+                    Ok(begun) => self.run_one(begun, deliveries, unusable),
+                    Err(error) => {
+                        tracing::error!(target: "tracing_audit", "preparing a webhook panicked: {error}");
+                    }
+                },
+            }
+        }
+    }
+
+    fn run_one(&self, begun: Begun, deliveries: &mut Deliveries, unusable: &mut Unusable) {
+        let Begun {
+            name,
+            key,
+            revision,
+            task,
+        } = begun;
+        let is_last = |last: &(String, u64)| *last == (key.clone(), revision);
+        if !deliveries.begun.get(&name).is_some_and(is_last) {
+            // The webhook was changed or removed meanwhile.
+            return;
+        }
+        deliveries.begun.remove(&name);
+        let task = match task {
+            Ok(task) => task,
+            Err(error) => {
+                self.note_unusable(unusable, name, key, revision, error.to_string());
+                return;
+            }
+        };
+        unusable.0.remove(&key);
+        let (stop, stopped) = watch::channel(None);
+        let (requests, asked) = watch::channel(Vec::new());
+        let task = tokio::spawn(task.run(stopped, asked));
+        let running = Running {
+            key,
+            revision,
+            stop,
+            requests,
+            task,
+        };
+        deliveries.running.insert(name, running);
+    }
+
+    fn note_unusable(
+        &self,
+        unusable: &mut Unusable,
+        name: String,
+        key: String,
+        revision: u64,
+        reason: String,
+    ) {
+        if unusable.note(key, revision, reason.clone(), UNUSABLE) {
+            let record = OwnEntry::new(
+                "audit.delivery.failing",
+                Severity::Error,
+                "A webhook's settings don't work, so nothing is delivered to it",
+            );
+            (self.recorder)(record.detail("webhook", name).detail("answer", reason));
+        }
     }
 
     /// Says who delivers, and what can't be served, if that is not what was said last.
@@ -363,86 +477,66 @@ impl Delivering {
         unusable: &mut Unusable,
         pulse: &Pulse,
     ) {
-        let is_wanted = |name: &str, running: &Running| {
+        let is_wanted = |name: &str, key: &str, revision: u64| {
             let mut wanted = wanted.iter().filter(|now| now.name == name);
-            wanted.any(|now| now.key() == running.key && now.revision == running.revision)
+            wanted.any(|now| now.key() == key && now.revision == revision)
         };
-        let (over, unwanted): (Vec<_>, Vec<_>) = deliveries
-            .iter()
-            .map(|(name, running)| {
-                (
-                    name.clone(),
-                    running.task.is_finished(),
-                    is_wanted(name, running),
-                )
-            })
-            .filter(|(_, finished, wanted)| *finished || !wanted)
-            .partition(|(_, finished, _)| *finished);
-        // They stop side by side; whoever is slow to end must not be met by its successor.
-        for (name, ..) in &unwanted {
-            if let Some(running) = deliveries.get(name) {
-                let _ = running.stop.send(Some(attempts_end(STOP_WITHIN)));
-            }
-        }
-        for (name, ..) in over {
-            let Some(running) = deliveries.remove(&name) else {
-                continue;
-            };
+        let begun = &mut deliveries.begun;
+        begun.retain(|name, (key, revision)| is_wanted(name, key, *revision));
+        let over = |_: &String, running: &mut Running| running.task.is_finished();
+        for (_, running) in deliveries.running.extract_if(over) {
             let (key, revision) = (running.key.clone(), running.revision);
             if let Err(reason) = ended(running).await {
                 unusable.note(key, revision, reason, BEGIN_AGAIN);
             }
         }
-        // Each reads certificates and what is kept of it, so side by side.
-        let mut beginning = Vec::new();
+        // They stop side by side; whoever is slow to end must not be met by its successor.
+        for (name, running) in &deliveries.running {
+            if !is_wanted(name, &running.key, running.revision) {
+                running.stop.send_if_modified(|until| {
+                    let is_first = until.is_none();
+                    until.get_or_insert_with(|| attempts_end(STOP_WITHIN));
+                    is_first
+                });
+            }
+        }
         for webhook in wanted {
             let name = webhook.name.clone();
-            let (key, revision) = (webhook.key(), webhook.revision);
-            if deliveries.contains_key(&name) || unusable.waits(&key) {
+            let state = (webhook.key(), webhook.revision);
+            let is_begun = deliveries.begun.get(&name) == Some(&state);
+            if is_begun || deliveries.running.contains_key(&name) || unusable.waits(&state.0) {
                 continue;
             }
-            let (layout, reader, pulse) = (self.layout.clone(), self.reader.clone(), pulse.clone());
-            let (source, recorder) = (Arc::clone(&self.source), Arc::clone(&self.recorder));
-            let begin = spawn_blocking(move || {
-                DeliveryTask::new(webhook.prepare()?, layout, reader, pulse, source, recorder)
-            });
-            beginning.push((name, key, revision, begin));
+            deliveries.begun.insert(name, state);
+            deliveries.beginning.spawn(self.begin(webhook, pulse));
         }
-        for (name, key, revision, begin) in beginning {
-            match begin
-                .await
-                .unwrap_or_else(|e| Err(panicked("beginning a delivery", &e)))
-            {
-                Ok(delivery) => {
-                    let (stop, stopped) = watch::channel(None);
-                    let (requests, asked) = watch::channel(Vec::new());
-                    unusable.0.remove(&key);
-                    let task = tokio::spawn(delivery.run(stopped, asked));
-                    deliveries.insert(
-                        name,
-                        Running {
-                            key,
-                            revision,
-                            stop,
-                            requests,
-                            task,
-                        },
-                    );
-                }
-                Err(error) => {
-                    let error = error.to_string();
-                    if unusable.note(key, revision, error.clone(), UNUSABLE) {
-                        let record = OwnEntry::new(
-                            "audit.delivery.failing",
-                            Severity::Error,
-                            "A webhook's settings don't work, so nothing is delivered to it",
-                        );
-                        (self.recorder)(record.detail("webhook", name).detail("answer", error));
-                    }
-                }
+    }
+
+    /// Prepares the delivery of a webhook: reads certificates, and what is kept of it.
+    fn begin(&self, webhook: Stored, pulse: &Pulse) -> impl Future<Output = Begun> + use<> {
+        let (name, key, revision) = (webhook.name.clone(), webhook.key(), webhook.revision);
+        let (layout, reader, pulse) = (self.layout.clone(), self.reader.clone(), pulse.clone());
+        let (source, recorder) = (Arc::clone(&self.source), Arc::clone(&self.recorder));
+        let memory = Arc::clone(&self.memory);
+        let prepare = move || {
+            let webhook = webhook.prepare()?;
+            DeliveryTask::new(webhook, layout, reader, pulse, source, recorder, &memory)
+        };
+        async move {
+            Begun {
+                task: blocking("preparing a webhook", prepare).await,
+                name,
+                key,
+                revision,
             }
         }
     }
+}
+
+/// Waits for the next look; true if it is to stop.
+async fn rest(stop: &mut Stop) -> bool {
+    let _ = time::timeout(LOOK_EVERY, stop.wait_for(Option::is_some)).await;
+    stop.borrow().is_some()
 }
 
 /// Waits for the end of a delivery; the error says why it is to be begun again, and not at once.

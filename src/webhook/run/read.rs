@@ -1,5 +1,6 @@
 //! What is to be sent: read from the log behind where it was read before, and from what is to be
-//! replayed, and put into deliveries.
+//! replayed, and put into deliveries. Their bodies are made here too, so that no delivery is longer
+//! than a body may be; those that there is memory for are kept until they are sent.
 //!
 //! Reading runs on a thread of its own, one read at a time, and only while there is room: what is
 //! not in a delivery waits in the log.
@@ -7,19 +8,27 @@
 pub(in crate::webhook) mod replaying;
 
 use std::{
-    future::pending,
+    future::{pending, ready},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    task::{JoinError, JoinHandle, spawn_blocking},
+};
 
 use crate::{
     error::{Error, Result},
-    query::{AuditReader, Placed, Places, Tail},
+    query::{AuditReader, Placed, Places, RawEntry, Room, Tail},
     store::layout::Layout,
     webhook::{
-        queue::{Delivery, Queue, Replaying, dead_letter::At},
+        queue::{
+            Delivery, Queue, Replaying,
+            body::{self, Body, LONGEST},
+            dead_letter::At,
+            memory::Share,
+        },
         run::{blocking::panicked, pulse::Pulse, read_times::ReadTimes},
         settings::{Batching, Prepared, stored::Watch},
     },
@@ -35,18 +44,22 @@ const KEPT_FOR_FRESH: usize = 8;
 /// Entries read at a time, and batches of them.
 const READ: usize = 256;
 const READ_BATCHES: usize = 8;
-/// A batch has no more bytes of entries, unless one alone has.
-const MOST_BYTES: usize = 256 * 1024;
-/// What the deliveries of one read hold of their entries until they are sent; the rest is read again.
-const MOST_HELD: usize = 4 << 20;
+/// Bytes of entries read at a time.
+const READ_BYTES: usize = 256 * 1024;
+/// Bytes of the log that are looked at in one read: others wait for their turn meanwhile.
+const SCAN_BYTES: usize = 16 << 20;
 
 pub(in crate::webhook) struct BatchReader {
     /// Away while it reads.
     log_reader: Option<BatchSource>,
-    reading: Option<JoinHandle<(BatchSource, Result<ReadBatch>)>>,
+    share: Arc<Share>,
+    reading: Option<JoinHandle<DoneReading>>,
     times: ReadTimes,
     replays_turn: bool,
 }
+
+/// What reads, and what it found; an error is a panic.
+type DoneReading = std::result::Result<(BatchSource, Result<ReadBatch>), JoinError>;
 
 /// What one read found.
 pub(in crate::webhook) struct ReadBatch {
@@ -74,6 +87,9 @@ pub(in crate::webhook) enum Source {
 struct BatchSource {
     reader: AuditReader,
     layout: Layout,
+    /// The log's source, for formats.
+    source: Arc<str>,
+    share: Arc<Share>,
     tail: Option<Tail>,
     /// Read, and not in a delivery yet: waiting for more to come with them.
     read: Vec<Placed>,
@@ -85,10 +101,18 @@ struct BatchSource {
 }
 
 impl BatchReader {
-    pub(in crate::webhook) fn new(reader: AuditReader, layout: Layout, pulse: Pulse) -> Self {
+    pub(in crate::webhook) fn new(
+        reader: AuditReader,
+        layout: Layout,
+        pulse: Pulse,
+        source: Arc<str>,
+        share: Arc<Share>,
+    ) -> Self {
         let log_reader = BatchSource {
             reader,
             layout,
+            source,
+            share: Arc::clone(&share),
             tail: None,
             read: Vec::new(),
             bytes: 0,
@@ -98,6 +122,7 @@ impl BatchReader {
         };
         Self {
             log_reader: Some(log_reader),
+            share,
             reading: None,
             times: ReadTimes::new(pulse),
             replays_turn: false,
@@ -108,7 +133,9 @@ impl BatchReader {
     /// read.
     pub(in crate::webhook) fn due(&self, queue: &Queue) -> Option<Instant> {
         let is_free = self.log_reader.is_some() && has_room(queue);
-        is_free.then(|| self.times.due(queue.replaying.is_some()))
+        // A webhook that is only probed has no use for entries at once: it reads many together.
+        let probed = queue.circuit.is_open();
+        is_free.then(|| self.times.due(queue.replaying.is_some(), probed))
     }
 
     /// Begins to read, if it is time. `saved` says whether the queue on disk is as this one.
@@ -128,7 +155,7 @@ impl BatchReader {
         let replaying = queue.replaying.is_some();
         if !replaying && self.times.looks_for_replays(saved) {
             let after = queue.replay;
-            self.reading = Some(spawn_blocking(move || {
+            self.reading = Some(begun(ready(None), move || {
                 let found = log_reader
                     .look_for_replays(&webhook, after)
                     .unwrap_or_else(|error| ReadBatch::problem(&error));
@@ -139,7 +166,8 @@ impl BatchReader {
         self.replays_turn = !self.replays_turn && replaying && self.times.may_replay();
         if let Some(replaying) = queue.replaying.clone().filter(|_| self.replays_turn) {
             let number = queue.replay;
-            self.reading = Some(spawn_blocking(move || {
+            // Without a turn: a filter that lets few through looks at much of the log.
+            self.reading = Some(begun(ready(None), move || {
                 let found = log_reader
                     .replay(&webhook, number, replaying)
                     .unwrap_or_else(|error| ReadBatch::problem(&error));
@@ -149,7 +177,9 @@ impl BatchReader {
         }
         self.times.reads_log();
         let places = log_reader.tail.is_none().then(|| queue.cursor.clone());
-        self.reading = Some(spawn_blocking(move || {
+        let share = Arc::clone(&self.share);
+        let turn = async move { share.reading().await };
+        self.reading = Some(begun(turn, move || {
             let found = log_reader.read_log(&webhook, places);
             (log_reader, found)
         }));
@@ -160,7 +190,7 @@ impl BatchReader {
         let Some(reading) = &mut self.reading else {
             return pending().await;
         };
-        let done: std::result::Result<_, JoinError> = reading.await;
+        let done = reading.await.flatten();
         self.reading = None;
         let (log_reader, found) = done.map_err(|e| panicked("reading the log", &e))?;
         self.log_reader = Some(log_reader);
@@ -168,6 +198,21 @@ impl BatchReader {
         self.times.found(&found);
         Ok(found)
     }
+}
+
+/// Begins a read on a thread for that, when it is its turn.
+fn begun(
+    turn: impl Future<Output = Option<OwnedSemaphorePermit>> + Send + 'static,
+    read: impl FnOnce() -> (BatchSource, Result<ReadBatch>) + Send + 'static,
+) -> JoinHandle<DoneReading> {
+    tokio::spawn(async move {
+        let turn = turn.await;
+        let read = spawn_blocking(move || {
+            let _turn = turn;
+            read()
+        });
+        read.await
+    })
 }
 
 impl ReadBatch {
@@ -235,7 +280,12 @@ impl BatchSource {
                 .max(1),
             None => READ,
         };
-        let found = tail.poll_placed(limit)?;
+        let room = Room {
+            entries: limit,
+            bytes: READ_BYTES,
+            scanned: SCAN_BYTES,
+        };
+        let found = tail.poll_within(room)?;
         // An entry that was recorded after a change of the settings is sent as they say. So they
         // are looked at after the log; the tail is dropped, and with it how far it has read.
         // Settings that can't be read let nothing be sent; the dispatcher reports them.
@@ -269,16 +319,19 @@ impl BatchSource {
         }
         let read = std::mem::take(&mut self.read);
         (self.bytes, self.since) = (0, None);
-        let bundles = bundles(read, webhook.batch, |placed| placed.entry.line().len());
+        let most = self.most_bytes();
+        let bundles = bundles(read, webhook.batch, most, |placed| {
+            placed.entry.line().len()
+        });
         let deliveries = bundles
             .into_iter()
-            .map(|placed| Delivery::placed(&webhook.name, placed))
-            .collect();
+            .map(|placed| Delivery::placed(&webhook.name, placed));
+        let deliveries = self.with_bodies(webhook, deliveries);
         Ok(ReadBatch {
             behind,
             hindered,
             problems,
-            ..ReadBatch::other(Source::Log(Some(places)), lightened(deliveries))
+            ..ReadBatch::other(Source::Log(Some(places)), deliveries)
         })
     }
 
@@ -287,15 +340,69 @@ impl BatchSource {
         let batch = webhook.batch.filter(|_| !self.read.is_empty())?;
         let since = *self.since.get_or_insert_with(Instant::now);
         let until = since + Duration::from_millis(batch.max_wait_ms);
-        let is_full = self.read.len() >= batch.max_entries || self.bytes >= MOST_BYTES;
+        let is_full = self.read.len() >= batch.max_entries || self.bytes >= self.most_bytes();
         (!is_full && Instant::now() < until).then_some(until)
+    }
+
+    /// How many bytes of lines make a full body, or all that may wait for more to come with it.
+    fn most_bytes(&self) -> usize {
+        // Entries differ: one body in a few would be too long otherwise.
+        let full = self.share.lines_for(LONGEST / 10 * 9);
+        full.min(self.share.size() / 4)
+    }
+
+    /// The deliveries, none of which is too long, with their bodies as far as there is memory.
+    fn with_bodies(
+        &self,
+        webhook: &Prepared,
+        made: impl Iterator<Item = (Delivery, Vec<RawEntry>)>,
+    ) -> Vec<Delivery> {
+        let mut deliveries = Vec::new();
+        for (delivery, entries) in made {
+            self.with_body(webhook, delivery, entries, &mut deliveries);
+        }
+        deliveries
+    }
+
+    fn with_body(
+        &self,
+        webhook: &Prepared,
+        mut delivery: Delivery,
+        entries: Vec<RawEntry>,
+        deliveries: &mut Vec<Delivery>,
+    ) {
+        let batch = webhook.batch.is_some();
+        if !batch
+            && !self
+                .share
+                .has_room(self.share.expected(body::lines(&entries)))
+        {
+            // It can't be too long, and would not be kept.
+            deliveries.push(delivery);
+            return;
+        }
+        // What the format can't have is found again by the attempt, which says so.
+        if let Ok(mut body) = Body::of(webhook, &self.source, &delivery.id, &entries) {
+            self.share.saw(body::lines(&entries), body.len());
+            if body.is_too_long() {
+                drop(body);
+                for (half, entries) in delivery.split(&webhook.name, entries) {
+                    self.with_body(webhook, half, entries, deliveries);
+                }
+                return;
+            }
+            body.held = self.share.try_hold(body.len());
+            delivery.body = body.held.is_some().then_some(body);
+        }
+        deliveries.push(delivery);
     }
 }
 
-/// What goes in a request each, in order.
+/// What goes in a request each, in order: no more than so many bytes, unless one alone has.
 pub(in crate::webhook) fn bundles<T>(
     items: Vec<T>,
     batch: Option<Batching>,
+    most_bytes: usize,
     len: impl Fn(&T) -> usize,
 ) -> Vec<Vec<T>> {
     let most = batch.map_or(1, |batch| batch.max_entries);
@@ -304,7 +411,7 @@ pub(in crate::webhook) fn bundles<T>(
         let len = len(&item);
         match bundles
             .last_mut()
-            .filter(|bundle| bundle.len() < most && bytes + len <= MOST_BYTES)
+            .filter(|bundle| bundle.len() < most && bytes + len <= most_bytes)
         {
             Some(bundle) => bundle.push(item),
             None => {
@@ -315,23 +422,6 @@ pub(in crate::webhook) fn bundles<T>(
         bytes += len;
     }
     bundles
-}
-
-/// Deliveries that together hold no more than they may.
-fn lightened(mut deliveries: Vec<Delivery>) -> Vec<Delivery> {
-    let mut held = 0;
-    for delivery in &mut deliveries {
-        held += delivery
-            .fresh
-            .iter()
-            .flatten()
-            .map(|entry| entry.line().len())
-            .sum::<usize>();
-        if held > MOST_HELD {
-            delivery.fresh = None;
-        }
-    }
-    deliveries
 }
 
 #[cfg(test)]
@@ -347,11 +437,11 @@ mod tests {
             most in proptest::option::of(1_usize..10),
         ) {
             let batch = most.map(|max_entries| Batching { max_entries, ..Batching::default() });
-            let bundles = bundles(lens.clone(), batch, |len| *len);
+            let bundles = bundles(lens.clone(), batch, LONGEST, |len| *len);
             prop_assert_eq!(bundles.concat(), lens);
             for bundle in bundles {
                 prop_assert!(!bundle.is_empty() && bundle.len() <= most.unwrap_or(1));
-                prop_assert!(bundle.len() == 1 || bundle.iter().sum::<usize>() <= MOST_BYTES);
+                prop_assert!(bundle.len() == 1 || bundle.iter().sum::<usize>() <= LONGEST);
             }
         }
     }

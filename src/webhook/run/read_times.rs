@@ -54,17 +54,19 @@ impl ReadTimes {
         }
     }
 
-    /// When there is something to read next, while something is `replaying` or not.
-    pub(super) fn due(&self, replaying: bool) -> Instant {
-        self.wanted(replaying).max(self.not_before)
+    /// When there is something to read next, while something is `replaying` or not, and while the
+    /// webhook is only `probed` or not.
+    pub(super) fn due(&self, replaying: bool, probed: bool) -> Instant {
+        self.wanted(replaying, probed).max(self.not_before)
     }
 
-    fn wanted(&self, replaying: bool) -> Instant {
+    fn wanted(&self, replaying: bool, probed: bool) -> Instant {
         let noticed = *self.pulse.borrow();
-        if self.behind || noticed.grown != self.done.grown {
+        let has_grown = noticed.grown != self.done.grown;
+        if self.behind || has_grown && !probed {
             return self.last;
         }
-        let quiet = match self.hindered || self.is_blind() {
+        let quiet = match self.hindered || self.is_blind() || has_grown {
             true => self.last + READ_AGAIN_EVERY,
             false => self.last + READ_QUIET_EVERY,
         };

@@ -1,4 +1,4 @@
-//! Sends one request and reads the answer: entries become a signed request, and the answer what is
+//! Sends one request and reads the answer: a body becomes a signed request, and the answer what is
 //! to be done next.
 
 use std::time::Duration;
@@ -7,15 +7,14 @@ use http::{HeaderMap, HeaderValue, header};
 
 use crate::{
     entry::Timestamp,
-    query::RawEntry,
     webhook::{
-        format::{self, Batch},
+        format,
         http::{
             answer::{Answer, Outcome},
             headers::{SetBy, settable},
             sign,
         },
-        queue::{attempts::Attempt, schedule::Verdict},
+        queue::{attempts::Attempt, body::Body, schedule::Verdict},
         settings::Prepared,
     },
 };
@@ -30,39 +29,30 @@ pub(in crate::webhook) struct Sent {
     pub(in crate::webhook) attempt: Option<Attempt>,
 }
 
-/// Sends entries once, which is the attempt of this number.
+/// Sends a delivery's body once, which is the attempt of this number.
 pub(in crate::webhook) async fn send(
     webhook: &Prepared,
-    source: &str,
     id: &str,
-    entries: &[RawEntry],
+    mut body: Body,
     number: u32,
 ) -> Sent {
-    let unencodable = |reason: String| Sent {
-        verdict: Verdict::Unencodable { reason },
-        retry_after: None,
-        attempt: None,
-    };
-    let batch = Batch {
-        id,
-        source,
-        entries,
-        batched: webhook.batch.is_some(),
-    };
-    let encoded = match webhook.format.encode(&batch) {
-        Ok(encoded) => encoded,
-        Err(error) => return unencodable(error.to_string()),
-    };
-    let headers = match headers(webhook, id, &encoded) {
+    let headers = match headers(webhook, id, &body.encoded) {
         Ok(headers) => headers,
-        Err(problem) => return unencodable(problem),
+        Err(reason) => {
+            return Sent {
+                verdict: Verdict::Unencodable { reason },
+                retry_after: None,
+                attempt: None,
+            };
+        }
     };
     let client = &webhook.client;
-    let answer = client.post(&webhook.url, headers, encoded.body).await;
+    let bytes = std::mem::take(&mut body.encoded.body);
+    let answer = client.post(&webhook.url, headers, bytes).await;
     let mut verdict = webhook
         .schedule
-        .verdict(&answer, number, entries.len(), fastrand::u32(..));
-    let mut told = tell(&answer, id, entries, number);
+        .verdict(&answer, number, body.entries, fastrand::u32(..));
+    let mut told = tell(&answer, id, &body, number);
     if verdict == Verdict::Delivered {
         verdict = match webhook.format.read_answer(&answer.body) {
             format::Verdict::Rejected { count, message } if count > 0 => Verdict::Rejected {
@@ -84,7 +74,7 @@ pub(in crate::webhook) async fn send(
     }
 }
 
-fn tell(answer: &Answer, id: &str, entries: &[RawEntry], number: u32) -> Attempt {
+fn tell(answer: &Answer, id: &str, body: &Body, number: u32) -> Attempt {
     let status = match answer.outcome {
         Outcome::Status(status) => Some(status),
         Outcome::Failed(_) => None,
@@ -95,11 +85,8 @@ fn tell(answer: &Answer, id: &str, entries: &[RawEntry], number: u32) -> Attempt
         ended: Timestamp::now(),
         took_ms: u64::try_from(answer.took.as_millis()).unwrap_or(u64::MAX),
         attempt: number,
-        entries: entries.len(),
-        first_entry_id: entries
-            .first()
-            .map(|entry| entry.id().to_owned())
-            .unwrap_or_default(),
+        entries: body.entries,
+        first_entry_id: body.first_entry_id.clone(),
         delivered: problem.is_none(),
         status,
         result: problem.unwrap_or_else(|| {

@@ -18,7 +18,7 @@ use std::{
 
 use tokio::{
     sync::watch,
-    task::{JoinSet, spawn_blocking},
+    task::{JoinHandle, JoinSet, spawn_blocking},
     time,
 };
 
@@ -37,6 +37,7 @@ use crate::{
             circuit::Pace,
             clock::QueueClock,
             document,
+            memory::{Held, Memory, Share},
             next::{self, Next},
             request::Request,
             save::Saves,
@@ -44,7 +45,7 @@ use crate::{
         run::{
             Stop,
             acks::Acks,
-            attempt::{AttemptOutcome, Job},
+            attempt::{AttemptOutcome, Job, Letters},
             blocking::blocking,
             count::Counting,
             pulse::Pulse,
@@ -70,6 +71,10 @@ pub(in crate::webhook) struct DeliveryTask {
     layout: Layout,
     reader: AuditReader,
     source: Arc<str>,
+    letters: Letters,
+    share: Arc<Share>,
+    /// The next attempt waits for the memory of others of this webhook.
+    lacks_memory: bool,
     queue: Queue,
     clock: QueueClock,
     batches: BatchReader,
@@ -81,6 +86,7 @@ pub(in crate::webhook) struct DeliveryTask {
     next_key: u64,
     history: History,
     history_saves: HistorySaves,
+    history_saving: Option<JoinHandle<Result<()>>>,
     saves: Saves,
     reporter: Reporter,
 }
@@ -94,11 +100,18 @@ impl DeliveryTask {
         pulse: Pulse,
         source: Arc<str>,
         recorder: Recorder,
+        memory: &Arc<Memory>,
     ) -> Result<Self> {
         let clock = Arc::new(SystemClock::new());
-        Self::by_clock(clock, webhook, layout, reader, pulse, source, recorder)
+        Self::by_clock(
+            clock, webhook, layout, reader, pulse, source, recorder, memory,
+        )
     }
 
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "for tests, what `new` takes and a clock"
+    )]
     fn by_clock(
         clock: Arc<dyn Clock>,
         webhook: Prepared,
@@ -107,6 +120,7 @@ impl DeliveryTask {
         pulse: Pulse,
         source: Arc<str>,
         recorder: Recorder,
+        memory: &Arc<Memory>,
     ) -> Result<Self> {
         let mut queue = Queue::read(&layout, &webhook.key)?.ok_or_else(|| {
             let path = document(&layout, &webhook.key).path().to_owned();
@@ -131,11 +145,21 @@ impl DeliveryTask {
                 .iter_mut()
                 .for_each(|delivery| delivery.early = Some(0));
         }
+        let share = memory.share();
         Ok(Self {
             reporter: Reporter::new(recorder, &webhook.name),
             history: History::load(&layout, &webhook.key),
-            batches: BatchReader::new(reader.clone(), layout.clone(), pulse.clone()),
+            batches: BatchReader::new(
+                reader.clone(),
+                layout.clone(),
+                pulse.clone(),
+                Arc::clone(&source),
+                Arc::clone(&share),
+            ),
             counting: Counting::default(),
+            letters: Letters::new(layout.clone(), &webhook.key),
+            share,
+            lacks_memory: false,
             acks: Acks::new(),
             pulse,
             pace: webhook.most_per_second.map(Pace::new),
@@ -148,6 +172,7 @@ impl DeliveryTask {
             clock,
             attempts: JoinSet::new(),
             history_saves: HistorySaves::new(),
+            history_saving: None,
             saves: Saves::new(changed),
         })
     }
@@ -231,26 +256,36 @@ impl DeliveryTask {
     /// How long nothing is due. What happens meanwhile ends the wait: the log grows, or an attempt, a
     /// read, a save or a question ends.
     fn wait(&self) -> Option<Duration> {
-        let failing = self.queue.circuit.is_open();
+        let now = Instant::now();
         let due = [
             self.batches.due(&self.queue),
             self.saves.due(),
-            self.history_saves.due(failing),
+            self.history_due(now),
             self.acks.due(),
             self.reporter.due(),
         ];
-        let now = Instant::now();
         let waits = due.into_iter().flatten();
         let waits = waits.map(|due| due.saturating_duration_since(now));
         let wait = waits.chain(self.next_goes_in()).min();
         wait.map(|wait| wait.max(SHORTEST_WAIT))
     }
 
+    /// When the last attempts are to be saved. A save that is under way is given a second to end.
+    fn history_due(&self, now: Instant) -> Option<Instant> {
+        let due = self.history_saves.due(self.queue.circuit.is_open())?;
+        let saving = self.history_saving.as_ref();
+        match saving.is_some_and(|saving| !saving.is_finished()) {
+            true => Some(due.max(now + Duration::from_secs(1))),
+            false => Some(due),
+        }
+    }
+
     /// How long it takes until a delivery may go, if only time has to pass.
     fn next_goes_in(&self) -> Option<Duration> {
         let now = self.clock.now();
         let goes_at = match &self.pace {
-            Some(pace) if self.next(now).is_some() => pace.next(),
+            // The end of an attempt that holds the memory is noticed by itself.
+            Some(pace) if !self.lacks_memory && self.next(now).is_some() => pace.next(),
             _ => next::wakes_at(&self.queue, self.webhook.order, self.saves.done())
                 .filter(|at| *at > now)?,
         };
@@ -310,14 +345,49 @@ impl DeliveryTask {
     /// Starts the attempts that may be, as many as may be under way.
     fn start(&mut self) {
         let now = self.clock.now();
+        self.lacks_memory = false;
         while let Some(next) = self.next(now) {
+            if !self.has_memory(next.at) {
+                self.lacks_memory = true;
+                return;
+            }
             if self.pace.as_mut().is_some_and(|pace| !pace.take(now)) {
                 return;
             }
-            let job = self.job(next.at, next.early);
+            let held = self.hold(next.at);
+            let job = self.job(next.at, next.early, held);
             let (key, early) = (self.queue.deliveries[next.at].key, next.early);
             self.spawn(key, early, job.run());
         }
+    }
+
+    /// The memory that the body of a delivery is expected to take, beside its entries, if it is
+    /// still to be made.
+    fn needs(&self, at: usize) -> Option<usize> {
+        let delivery = &self.queue.deliveries[at];
+        let lines = delivery.contents.bytes();
+        let body = delivery.body.as_ref();
+        body.is_none().then(|| lines + self.share.expected(lines))
+    }
+
+    /// Whether there is memory for an attempt. If not, bodies go that only wait; the last ones
+    /// first. An attempt that nothing else of the webhook holds up may go in any case.
+    fn has_memory(&mut self, at: usize) -> bool {
+        let Some(needs) = self.needs(at) else {
+            return true;
+        };
+        let mut waiting = self.queue.deliveries.iter_mut().rev();
+        while !self.share.has_room(needs) {
+            match waiting.find(|delivery| delivery.body.is_some()) {
+                Some(delivery) => delivery.body = None,
+                None => return self.share.held() == 0,
+            }
+        }
+        true
+    }
+
+    fn hold(&self, at: usize) -> Option<Held> {
+        Some(self.share.hold(self.needs(at)?))
     }
 
     /// Makes room for what is fresh, where a webhook takes other entries and there are too many
@@ -348,7 +418,7 @@ impl DeliveryTask {
 
     /// Puts a delivery aside without trying it once more.
     fn give_up(&mut self, at: usize, reason: String) {
-        let (job, key) = (self.job(at, false), self.queue.deliveries[at].key);
+        let (job, key) = (self.job(at, false, None), self.queue.deliveries[at].key);
         self.spawn(key, false, async move {
             let outcome = job.give_up(reason).await;
             if let AttemptOutcome::Unreadable(_) = outcome {
@@ -376,17 +446,24 @@ impl DeliveryTask {
         });
     }
 
-    fn job(&mut self, at: usize, early: bool) -> Job {
+    fn job(&mut self, at: usize, early: bool, held: Option<Held>) -> Job {
         let delivery = &mut self.queue.deliveries[at];
         (delivery.in_flight, delivery.early) = (true, None);
-        Job::new(
-            Arc::clone(&self.webhook),
-            Arc::clone(&self.source),
-            self.reader.clone(),
-            self.layout.clone(),
-            delivery,
+        let (body, contents) = (delivery.body.take(), delivery.contents.clone());
+        Job {
+            webhook: Arc::clone(&self.webhook),
+            source: Arc::clone(&self.source),
+            reader: self.reader.clone(),
+            letters: self.letters.clone(),
+            share: Arc::clone(&self.share),
+            id: delivery.id.clone(),
+            number: delivery.attempts + 1,
             early,
-        )
+            body,
+            held,
+            contents,
+            dead: delivery.dead,
+        }
     }
 
     /// Begins to save what changed, if it is time.
@@ -399,11 +476,11 @@ impl DeliveryTask {
             let document = document(&self.layout, &self.webhook.key);
             self.saves.begin(document, self.queue.text(), now);
         }
-        if (self.history_saves.due(failing)).is_some_and(|due| due <= now) {
+        if self.history_due(now).is_some_and(|due| due <= now) {
             let document = attempts::document(&self.layout, &self.webhook.key);
             let text = self.history.text();
             self.history_saves.saved(text.len(), failing, now);
-            drop(spawn_blocking(move || document.write(&text, false)));
+            self.history_saving = Some(spawn_blocking(move || document.write(&text, false)));
         }
     }
 

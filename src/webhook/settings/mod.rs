@@ -45,6 +45,10 @@ pub enum DeliveryOrder {
 
 /// How many entries go in one delivery.
 ///
+/// A request's body, as its format makes it, has 256 KiB at most: a batch that would be longer is
+/// more than one delivery, and a single entry that is longer goes alone. Where many webhooks share
+/// the [memory](crate::webhook::Dispatcher::memory_bytes), batches are shorter.
+///
 /// ```
 /// use tracing_audit::webhook::{Batching, Webhook};
 ///

@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
-use super::{BatchSource, READ, ReadBatch, Source, bundles, lightened};
+use super::{BatchSource, READ, ReadBatch, Source, bundles};
 use crate::{
     error::Result,
     query::{Filter, Order, PageStart, Query, RawEntry},
     webhook::{
         queue::{
             Delivery, Replaying,
+            body::LONGEST,
             dead_letter::{self, At},
             replay::{self, What},
         },
@@ -129,16 +130,18 @@ impl BatchSource {
             .into_iter()
             .filter(|entry| webhook.selection.selects(entry))
             .collect();
-        let bundles = bundles(wanted, webhook.batch, |entry: &RawEntry| entry.line().len());
+        // Always the same bundles, so that a second replay sends them under the same ids.
+        let len = |entry: &RawEntry| entry.line().len();
+        let bundles = bundles(wanted, webhook.batch, LONGEST, len);
         let deliveries = bundles
             .into_iter()
-            .map(|entries| Delivery::looked_up(&webhook.name, entries))
-            .collect();
+            .map(|entries| Delivery::looked_up(&webhook.name, entries));
+        let deliveries = self.with_bodies(webhook, deliveries);
         let left = page.next_cursor.map(|cursor| Replaying::Entries {
             parameters,
             cursor: Some(cursor),
         });
-        Ok((lightened(deliveries), left))
+        Ok((deliveries, left))
     }
 }
 
@@ -149,12 +152,15 @@ pub(in crate::webhook) fn replay_page(batch: Option<Batching>) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::{
         log::AuditLog,
         query::AuditReader,
         webhook::{
             Replay, Webhook,
+            queue::memory::Memory,
             run::{pulse, read::BatchReader},
             settings::stored,
         },
@@ -176,7 +182,13 @@ mod tests {
             .unwrap();
         let reader = AuditReader::open(log.dir()).unwrap();
         let pulse = pulse::none();
-        let mut batches = BatchReader::new(reader, log.layout().clone(), pulse);
+        let mut batches = BatchReader::new(
+            reader,
+            log.layout().clone(),
+            pulse,
+            "a".into(),
+            Arc::<Memory>::default().share(),
+        );
         let source = batches.log_reader.as_mut().unwrap();
         let mut begins = |webhook: &Prepared| {
             let found = source.look_for_replays(webhook, 0).unwrap();

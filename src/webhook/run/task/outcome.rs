@@ -1,7 +1,7 @@
 //! What becomes of attempts: noted in the queue, which says what is tried again and when; told
 //! where it matters.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio::task::JoinError;
 
@@ -12,11 +12,7 @@ use crate::{
     query::RawEntry,
     webhook::{
         queue::{LastFailure, attempts::Attempt, schedule::Verdict},
-        run::{
-            acks::Taken,
-            attempt::{self, AttemptOutcome},
-            blocking::panicked,
-        },
+        run::{acks::Taken, attempt::AttemptOutcome, blocking::panicked},
         settings::DeliveryOrder,
     },
 };
@@ -150,11 +146,10 @@ impl DeliveryTask {
             let delivery = &mut self.queue.deliveries[at];
             delivery.taken = false;
             let (id, dead) = (delivery.id.clone(), delivery.dead);
-            let (layout, webhook) = (self.layout.clone(), Arc::clone(&self.webhook));
+            let letters = self.letters.clone();
             self.spawn(taken.key, taken.early, async move {
-                let success = AttemptOutcome::Delivered;
-                let noted = attempt::noted(layout, &webhook.key, &id, dead, success);
-                (noted.await, None)
+                letters.noted(&id, dead).await;
+                (AttemptOutcome::Delivered, None)
             });
         }
         for taken in never {
@@ -267,7 +262,7 @@ impl DeliveryTask {
             return;
         };
         let (replay, skipped) = (delivery.replay, delivery.skipped);
-        for (offset, mut half) in delivery
+        for (offset, (mut half, _)) in delivery
             .split(&self.webhook.name, entries)
             .into_iter()
             .enumerate()

@@ -7,8 +7,10 @@ use crate::{
     query::RawEntry,
     store::set_clock::SetClock,
     webhook::{
+        format::Encoded,
         queue::{
             Delivery, Replaying,
+            body::Body,
             contents::Contents,
             dead_letter,
             replay::{ReplayReport, ReplayState},
@@ -77,6 +79,7 @@ fn with_queue(
         pulse::none(),
         "a".into(),
         Arc::new(|_| {}),
+        &Arc::default(),
     )
     .unwrap()
 }
@@ -120,7 +123,13 @@ async fn it_waits_for_nothing_while_nothing_is_due() {
     let files = AuditReader::open(dir_of_log(&dir)).unwrap();
     let pulse = pulse::start(files.files()).unwrap();
     let mut quiet = delivery(&dir, |webhook| webhook, &[]);
-    quiet.batches = BatchReader::new(quiet.reader.clone(), quiet.layout.clone(), pulse);
+    quiet.batches = BatchReader::new(
+        quiet.reader.clone(),
+        quiet.layout.clone(),
+        pulse,
+        Arc::clone(&quiet.source),
+        Arc::clone(&quiet.share),
+    );
     let begun = Instant::now();
     while quiet.wait().unwrap() < Duration::from_secs(20) {
         assert!(begun.elapsed() < Duration::from_secs(60));
@@ -140,16 +149,18 @@ async fn what_is_gone_is_given_up_and_its_dead_letter_says_so() {
     let line = r#"{"stream":"a-1","seq":1,"id":"0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11","timestamp":"2025-01-15T10:30:00.123456Z","event_type":"a.b"}"#;
     let entry = |line: &str| RawEntry::from_line(line.as_bytes()).unwrap();
     let gone = [entry(&line.replace("2c11", "2c22"))];
-    let there = [entry(line)];
     delivery.queue.deliveries[0].contents = Contents::by_id(&gone);
-    delivery.queue.deliveries[2].contents = Contents::by_id(&there);
-    delivery.queue.deliveries[2].fresh = Some(there.to_vec());
+    delivery.queue.deliveries[2].contents = Contents::copied(vec![line.to_owned()]);
     for (at, id) in ["a", "b", "c"].into_iter().enumerate() {
         delivery.queue.deliveries[at].id = id.to_owned();
     }
     let mut told = Vec::new();
     for at in 0..3 {
-        match delivery.job(at, false).give_up("too many".to_owned()).await {
+        match delivery
+            .job(at, false, None)
+            .give_up("too many".to_owned())
+            .await
+        {
             AttemptOutcome::GivenUp {
                 reason,
                 failed: false,
@@ -332,4 +343,57 @@ async fn a_queue_of_an_earlier_version_waits_a_day_at_most() {
     assert_eq!(begun(&mut task), 0);
     machine.pass(seconds(24 * 3600));
     assert_eq!(begun(&mut task), 1);
+}
+
+/// A body of so many bytes, which are held.
+fn body(task: &DeliveryTask, bytes: usize) -> Option<Body> {
+    Some(Body {
+        encoded: Encoded {
+            content_type: "text/plain".into(),
+            headers: Vec::new(),
+            body: vec![b'x'; bytes],
+        },
+        entries: 1,
+        first_entry_id: String::new(),
+        is_report: false,
+        held: task.share.try_hold(bytes),
+    })
+}
+
+#[tokio::test]
+async fn bodies_that_wait_make_room_for_one_that_is_to_be_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut task = delivery(&dir, |webhook| webhook, &[(2, 0), (0, 60), (0, 60)]);
+    let size = task.share.size();
+    task.queue.deliveries[0].contents = Contents::copied(vec!["x".repeat(size / 8)]);
+    for at in [1, 2] {
+        task.queue.deliveries[at].body = body(&task, size / 2 - 1);
+    }
+    assert!(task.has_memory(1), "it has its body already");
+    assert!(!task.share.has_room(size / 8));
+    assert!(task.has_memory(0));
+    let has_body = |at: usize| task.queue.deliveries[at].body.is_some();
+    assert!(has_body(1) && !has_body(2), "the last goes first");
+}
+
+#[tokio::test]
+async fn an_attempt_waits_for_the_memory_of_others_of_its_webhook_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut task = delivery(&dir, |webhook| webhook, &[(0, 0), (0, 0)]);
+    let size = task.share.size();
+    for one in &mut task.queue.deliveries {
+        one.contents = Contents::copied(vec!["x".repeat(size)]);
+    }
+    // Longer than the whole share, but alone.
+    task.start();
+    let in_flight = |task: &DeliveryTask| {
+        let deliveries = task.queue.deliveries.iter();
+        deliveries.filter(|one| one.in_flight).count()
+    };
+    assert_eq!((in_flight(&task), task.lacks_memory), (1, true));
+    assert_eq!(goes_in(&task), None, "the end of the other tells itself");
+    let done = task.attempts.join_next().await.unwrap();
+    task.finished(done).unwrap();
+    task.start();
+    assert_eq!(in_flight(&task), 1, "the other's turn");
 }
