@@ -14,7 +14,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::{
     receiver::Receiver,
-    support::{is_apart, lines, until},
+    support::{is_apart, lines, say, until},
 };
 
 /// How long is counted.
@@ -54,7 +54,7 @@ fn assert_idle(case: &str, most_per_second: u64) {
         "{case}: {per_second:.1} wake-ups a second, {:.3} %",
         load * 100.0
     );
-    println!("{figures}");
+    say(&figures);
     assert!(per_second <= most_per_second as f64, "{figures}");
 }
 
