@@ -109,7 +109,7 @@ pub(super) async fn export(
         .parse()?;
     let order = take(&mut params, "order")?;
     let filter = Filter::parse_beside(&["format", "order"], asker.narrow(&params)?)?;
-    let record = asker
+    let entry = asker
         .record(
             "audit.access.exported",
             "Entries of the audit log were downloaded",
@@ -119,19 +119,20 @@ pub(super) async fn export(
         .detail("format", format.as_str());
     let name = file_name(&filter, format);
 
+    let order = match order {
+        None => Order::Asc,
+        Some(order) if format == ExportFormat::Ndjson => order.parse()?,
+        Some(_) => {
+            return Err(Problem::parameter(
+                "order",
+                "only format=ndjson can be ordered; a file is in the order of time",
+            ));
+        }
+    };
+
     if format == ExportFormat::Ndjson || filter.has_field_filters() {
-        let order = match (order, format) {
-            (Some(order), ExportFormat::Ndjson) => order.parse()?,
-            (None, _) => Order::Asc,
-            (Some(_), _) => {
-                return Err(Problem::parameter(
-                    "order",
-                    "only format=ndjson can be ordered; a file is in the order of time",
-                ));
-            }
-        };
         let download = download_slot(&app)?;
-        app.recorder.record(&record.detail("status", 200))?;
+        app.recorder.record(&entry.detail("status", 200))?;
         let content = if method == Method::HEAD {
             Body::empty()
         } else {
@@ -145,12 +146,6 @@ pub(super) async fn export(
             filtered::stream(&app, [slot, download], wanted)
         };
         return Ok((headers(format, &name), content).into_response());
-    }
-    if order.is_some() {
-        return Err(Problem::parameter(
-            "order",
-            "only format=ndjson can be ordered; a file is in the order of time",
-        ));
     }
 
     let question = format!("{} {:?}", format.as_str(), filter.params());
@@ -174,7 +169,7 @@ pub(super) async fn export(
     let gives = method != Method::HEAD && !part.is_empty();
     let download = gives.then(|| download_slot(&app)).transpose()?;
     app.recorder.record(
-        &record
+        &entry
             .detail("status", status.as_u16())
             .detail("entries", planned.lines)
             .detail("bytes", part.end - part.start),
