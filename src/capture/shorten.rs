@@ -1,7 +1,7 @@
 //! Makes an entry fit that is too long, and names what was cut of it.
 //!
 //! The longest values are cut, in `details` and attributes first: the entry is written with a limit
-//! on each value, and again with half that limit, until it fits. Short values stay whole, so a long
+//! on each value, and again with a smaller one, until it fits. Short values stay whole, so a long
 //! one never hides those beside it. A text, a list or an object that is cut keeps its beginning,
 //! and `…` stands for the rest.
 //!
@@ -34,6 +34,10 @@ const AROUND: usize = 16;
 /// The fields that are never cut.
 const WHOLE: [&str; 2] = [fields::ID.path, fields::EVENT_TYPE.path];
 
+/// A long value in a list or an object leaves so many bytes to each value after it, as far as they
+/// are no more than half of the room.
+const RESERVED: usize = 256;
+
 /// `truncated` names so many paths at most.
 const MOST_NAMES: usize = 16;
 
@@ -64,12 +68,12 @@ struct Limits {
     without: &'static [&'static str],
 }
 
-/// The limits to try, one after the other: on single values in `details` and
-/// attributes, then these as a whole, then the entry's own fields too.
+/// The limits to try, one after the other: on single values in `details` and attributes, then on
+/// these as a whole, then on the entry's own fields too.
 fn steps(longest: usize) -> impl Iterator<Item = Limits> {
     const ALL: usize = usize::MAX;
-    let halves = move |least: usize| {
-        iter::successors(Some(longest / 2), |limit| Some(limit / 2))
+    let down_to = move |least: usize| {
+        iter::successors(Some(longest / 4 * 3), |limit| Some(limit / 4 * 3))
             .take_while(move |limit| *limit >= least)
     };
     let limits = |own, map, value| Limits {
@@ -78,11 +82,10 @@ fn steps(longest: usize) -> impl Iterator<Item = Limits> {
         value,
         without: &[],
     };
-    // A value may take half of its map, so that there is room for others.
-    let values = halves(LEAST_VALUE).map(move |limit| limits(ALL, ALL, limit));
-    let maps = halves(longest / 16).map(move |limit| limits(ALL, limit, limit / 2));
-    let own = halves(LEAST_VALUE).map(move |limit| limits(limit, ALL, limit));
-    let all = halves(SHORTEST).map(move |limit| limits(limit, limit, limit / 2));
+    let values = down_to(LEAST_VALUE).map(move |limit| limits(ALL, ALL, limit));
+    let maps = down_to(longest / 16).map(move |limit| limits(ALL, limit, limit));
+    let own = down_to(LEAST_VALUE).map(move |limit| limits(limit, ALL, limit));
+    let all = down_to(SHORTEST).map(move |limit| limits(limit, limit, limit));
     let without = (1..=GO_LAST.len()).map(move |count| Limits {
         without: &GO_LAST[..count],
         ..limits(SHORTEST, SHORTEST, SHORTEST)
@@ -115,7 +118,13 @@ fn write(entry: &Members, longest: usize, limits: Limits) -> Option<Vec<u8>> {
         names: Vec::new(),
     };
     cut.own(entry);
-    let Cut { mut out, names, .. } = cut;
+    let Cut {
+        mut out, mut names, ..
+    } = cut;
+    if names.len() > MOST_NAMES {
+        names.truncate(MOST_NAMES);
+        names.push(AND_SO_ON.to_owned());
+    }
     if !names.is_empty() {
         out.truncate(out.len() - 1);
         out.append(TRUNCATED.key.as_bytes());
@@ -205,16 +214,18 @@ impl Cut {
             all => all,
         };
         let end = self.end(limit);
+        let names = self.names.len();
         let mut kept = 0;
         self.out.push(b'[');
         for value in elements {
             let Some(room) = self.room(end, 0) else { break };
+            let limit = share(room, elements.len() - kept - 1);
             self.separate();
-            self.within(kept, |cut| cut.value(value, room));
+            self.within(kept, |cut| cut.value(value, limit));
             kept += 1;
         }
         if kept < values.len() {
-            self.note();
+            self.names.insert(names, self.path.clone());
             self.separate();
             json::write_str(&mut self.out, AND_SO_ON);
         }
@@ -225,18 +236,20 @@ impl Cut {
     /// is too long does not hide the members after it.
     fn object(&mut self, fields: &Members, limit: usize, of_each: usize) {
         let end = self.end(limit);
+        let names = self.names.len();
         let mut kept = 0;
         self.out.push(b'{');
-        for (key, value) in fields.iter().filter(|(key, _)| *key != AND_SO_ON) {
-            let Some(room) = self.room(end, key.len()) else {
+        for (place, (key, value)) in fields.iter().enumerate() {
+            let Some(room) = self.room(end, key.len()).filter(|_| key != AND_SO_ON) else {
                 continue;
             };
+            let limit = share(room, fields.len() - place - 1).min(of_each);
             self.key(key);
-            self.within(key, |cut| cut.value(value, room.min(of_each)));
+            self.within(key, |cut| cut.value(value, limit));
             kept += 1;
         }
         if kept < fields.len() {
-            self.note();
+            self.names.insert(names, self.path.clone());
             self.key(AND_SO_ON);
             json::write_str(&mut self.out, AND_SO_ON);
         }
@@ -278,12 +291,13 @@ impl Cut {
     }
 
     fn note(&mut self) {
-        match self.names.len() {
-            ..MOST_NAMES => self.names.push(self.path.clone()),
-            MOST_NAMES => self.names.push(AND_SO_ON.to_owned()),
-            _ => {}
-        }
+        self.names.push(self.path.clone());
     }
+}
+
+/// How many of the bytes of `room` a value gets that so many others follow.
+fn share(room: usize, followers: usize) -> usize {
+    (room / 2).max(room.saturating_sub(RESERVED * followers))
 }
 
 /// The head of an entry that can't be parsed.

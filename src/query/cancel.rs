@@ -34,7 +34,7 @@ impl Cancel {
     pub(super) fn check(&self, log: &Path) -> Result<()> {
         match self.is_cancelled() {
             true => Err(Error::io("go on reading", log)(io::Error::other(
-                "its caller no longer waits for it",
+                "its caller has gone",
             ))),
             false => Ok(()),
         }
