@@ -272,9 +272,7 @@ fn held_in_option(ty: &Type) -> Option<&Type> {
 
 /// The error for a word that is neither an option nor a field of the log.
 fn unknown(word: &str) -> String {
-    format!(
-        "there is no option `{word}`; to record the field under that name, write `rename = \"{word}\"`; otherwise give {KNOWN}"
-    )
+    format!("there is no option `{word}`; give {KNOWN}")
 }
 
 impl Options {
