@@ -1,4 +1,4 @@
-//! What a caller pays: `audit!` beside `tracing-subscriber`'s JSON over `tracing-appender`'s
+//! The price of a call: `audit!` beside `tracing-subscriber`'s JSON over `tracing-appender`'s
 //! non-blocking writer, in one run, with the same ten fields, each behind a subscriber with an
 //! `EnvFilter`: alone, inside a span, and (ours) with redaction.
 //!

@@ -1,4 +1,4 @@
-//! What the log does behind the caller: sustained throughput, memory, look-ups, and the ZIP of
+//! The work of the log behind the caller: sustained throughput, memory, look-ups, and the ZIP of
 //! whole days beside `cp` of the same compressed bytes.
 //!
 //! `cargo bench --features server --bench log` writes and reads about 1 GB below the system's
@@ -91,7 +91,8 @@ fn sustained(name: &str, log: &AuditLog, events: usize) {
     let written = start.elapsed();
     let bytes = log.counters().bytes;
     println!(
-        "{name}: {:.0} events/s emitted, {:.0} events/s durable, {} B an event, {:.0} MB/s; {:.0} MiB resident more at the peak; {} syncs",
+        "{name}: {:.0} events/s emitted, {:.0} events/s durable, {} B an event, {:.0} MB/s; \
+         {:.0} MiB resident more at the peak; {} syncs",
         events as f64 / emitted.as_secs_f64(),
         events as f64 / written.as_secs_f64(),
         bytes / events as u64,
@@ -263,7 +264,8 @@ fn main() {
     to_now.sort_unstable();
     sealed_only.sort_unstable();
     println!(
-        "  that is {:.2} times cp; first byte after {:.1?} (median; {:.1?} of sealed files alone), {:.0} MiB resident more at the peak",
+        "  that is {:.2} times cp; first byte after {:.1?} (median; {:.1?} of sealed files alone), \
+         {:.0} MiB resident more at the peak",
         zip.as_secs_f64() / cp.as_secs_f64(),
         to_now[to_now.len() / 2],
         sealed_only[sealed_only.len() / 2],

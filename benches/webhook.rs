@@ -2,8 +2,8 @@
 //! `audit!` pays for it with a receiver that lives and one that is dead, and the memory of a
 //! process that has a large backlog to deliver.
 //!
-//! `cargo bench --features webhook-tls --bench webhook` prints tables. The receiver is a process of its
-//! own on loopback. `WEBHOOK_ONLY` names the parts to run (`latency,throughput,call,backlog`);
+//! `cargo bench --features webhook-tls --bench webhook` prints tables. The receiver is a process of
+//! its own on loopback. `WEBHOOK_ONLY` names the parts to run (`latency,throughput,call,backlog`);
 //! `WEBHOOK_SINGLE` (10,000), `WEBHOOK_BATCHED` (200,000) and `WEBHOOK_BACKLOG` (1,000,000) are
 //! numbers of events. It writes below the system's temporary directory (`TMPDIR` chooses another).
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
@@ -503,7 +503,8 @@ fn backlog(receiver: &mut Receiver) {
     log.close().unwrap();
 
     println!(
-        "\nMemory of a process that delivers, MiB; {count} events, of which {arrived} arrived within {took:.1?}"
+        "\nMemory of a process that delivers, MiB; {count} events, of which {arrived} arrived within \
+         {took:.1?}"
     );
     println!(
         "{:44} {:>12} {:>12} {:>12}",

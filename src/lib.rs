@@ -84,7 +84,7 @@
 //!         outcome = Outcome::failure("authorization", "not yours"),
 //!         changed_fields = ["role"],                          // any other name lands in details
 //!         token = mask(token, 5),                             // "abcde…"
-//!         email = hashed(admin.email),                        // a keyed hash, searchable by who has the key
+//!         email = hashed(admin.email),                        // a keyed hash, searchable with the key
 //!         "Role of {} changed", admin.name
 //!     );
 //! });
@@ -147,7 +147,7 @@
 //! | keep entries longer, or remove them | [`AuditLog::holds`], [`AuditLog::prune_by`], [`retention`] |
 //! | watch the log | [`AuditLog::health`], [`AuditLogBuilder::on_problem`], [`AuditLog::counters`], [`health`] |
 //! | serve it over HTTP | `AuditLog::router`, `AuditLog::tokens`, `http` |
-//! | tell other systems | `AuditLog::webhooks`, `webhook` |
+//! | notify other systems | `AuditLog::webhooks`, `webhook` |
 //! | list the event types | [`catalogue()`], [`AuditReader::catalogue`], [`mod@catalogue`] |
 //! | test an application's events | [`AuditLog::for_tests`], [`testing`] |
 //!
@@ -290,7 +290,8 @@ pub mod retention {
     };
 }
 
-/// Layers for HTTP services of `tower`, such as axum's: the context of events comes from the request.
+/// Layers for HTTP services of `tower`, such as axum's: the context of events comes from the
+/// request.
 ///
 /// These are layers of `tower`, around a service. [`AuditLayer`] is a layer of `tracing`, in a
 /// subscriber.
@@ -302,7 +303,7 @@ pub mod tower {
     };
 }
 
-/// What the macros expand to. Not for use by hand: it changes without notice.
+/// The runtime of the macros. Not for use by hand: it changes without notice.
 #[doc(hidden)]
 pub mod __private {
     pub use linkme;

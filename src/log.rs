@@ -101,11 +101,11 @@ impl AuditLog {
     }
 
     /// Completes what processes left in a directory that ended without closing their log: writes
-    /// the events that are in their journals, seals their files, and calls `done` after each stream.
-    /// Streams of running processes are left alone.
+    /// the events that are in their journals, seals their files, and calls `done` after each
+    /// stream. Streams of running processes are left alone.
     ///
-    /// [`open`](AuditLogBuilder::open) does the same for a process that goes on with the log, in its
-    /// own time; this is for a directory that no application opens again soon.
+    /// [`open`](AuditLogBuilder::open) does the same for a process that goes on with the log, in
+    /// its own time; this is for a directory that no application opens again soon.
     ///
     /// ```
     /// # let log = tracing_audit::AuditLog::for_tests();
@@ -184,9 +184,9 @@ impl AuditLog {
         self.owner.stores.store()
     }
 
-    /// Has the log's own thread prune now, by the log's own retention, rather than at its next turn,
-    /// which is within a minute. Returns at once. [`prune_by`](Self::prune_by) waits, and prunes by
-    /// another retention.
+    /// Has the log's own thread prune now, by the log's own retention, rather than at its next
+    /// turn, which is within a minute. Returns at once. [`prune_by`](Self::prune_by) waits, and
+    /// prunes by another retention.
     pub fn request_pruning(&self) {
         // A child by `fork` without a stream prunes nothing, which is reported.
         if let Ok(store) = self.store() {
@@ -196,8 +196,8 @@ impl AuditLog {
 
     /// Confirms that somebody has checked this machine's clock, and that the clock is right. Files
     /// that are past their retention by this clock then no longer wait until it has proved itself
-    /// ([`Problem::PruneHeldBack`](crate::health::Problem::PruneHeldBack)). The confirmation is recorded
-    /// (`audit.log.clock_trusted`).
+    /// ([`Problem::PruneHeldBack`](crate::health::Problem::PruneHeldBack)). The confirmation is
+    /// recorded (`audit.log.clock_trusted`).
     ///
     /// # Errors
     ///
@@ -206,10 +206,10 @@ impl AuditLog {
         self.store()?.trust_clock()
     }
 
-    /// Removes the sealed files that are past this retention, whatever the log's own is, and returns
-    /// when they are gone. The removal is recorded (`audit.log.pruned`).
-    /// [`AuditReader::prune_preview`](crate::AuditReader::prune_preview) only says which files these
-    /// are.
+    /// Removes the sealed files that are past this retention, whatever the log's own is, and
+    /// returns when they are gone. The removal is recorded (`audit.log.pruned`).
+    /// [`AuditReader::prune_preview`](crate::AuditReader::prune_preview) only says which files
+    /// these are.
     ///
     /// ```
     /// # fn main() -> tracing_audit::Result<()> {
@@ -227,8 +227,8 @@ impl AuditLog {
     /// # Errors
     ///
     /// [`Error::Locked`] while another process prunes or changes holds: try again in some seconds.
-    /// Otherwise, if the files or the holds can't be read, or if the removal can't be recorded: then
-    /// nothing is removed.
+    /// Otherwise, if the files or the holds can't be read, or if the removal can't be recorded:
+    /// then nothing is removed.
     pub fn prune_by(&self, retention: &Retention) -> Result<Pruned> {
         self.store()?.prune_now(retention)
     }
@@ -264,12 +264,12 @@ impl AuditLog {
         }
         let key = keys::rotate_hash_key(self.layout(), name)?;
         self.owner.intake.hash_key.set(&key);
-        let record = OwnEntry::new(
+        let entry = OwnEntry::new(
             "audit.hash_key.rotated",
             Severity::Warning,
             "The key that hashes values was rotated",
         );
-        self.store()?.record(&record.detail("key", name))
+        self.store()?.record(&entry.detail("key", name))
     }
 
     /// A reader of this log's entries. [`flush`](Self::flush) first to find what was just recorded.

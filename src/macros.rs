@@ -120,8 +120,8 @@
 ///
 /// A detail or an attribute whose name looks like that of a secret is recorded as `[redacted]`:
 /// `password`, `user_token`, `cardNumber` and others, see
-/// [`DENIED_FIELDS`](crate::redact::DENIED_FIELDS). The same holds for what is in an object of such a name,
-/// and for the fields of a struct and the keys of a map, at any depth.
+/// [`DENIED_FIELDS`](crate::redact::DENIED_FIELDS). The same holds for what is in an object of such
+/// a name, and for the fields of a struct and the keys of a map, at any depth.
 ///
 /// To record a part of the value, write [`mask`](crate::mask) or [`hashed`](crate::hashed); to
 /// record all of it, [`unredacted`](crate::unredacted). A log can deny more names and allow some:
@@ -160,7 +160,7 @@
 /// The part of the entry that is known while compiling is one static string. The values are
 /// rendered straight into a buffer of the thread, in the order of the entry, without an allocation
 /// of the macro's own; then the journal takes one copy. Nothing is evaluated lazily: with no log
-/// and no subscriber, the arguments are evaluated all the same.
+/// and no subscriber, the arguments are evaluated nevertheless.
 #[macro_export]
 macro_rules! audit {
     ($($arguments:tt)*) => {

@@ -199,7 +199,7 @@ fn each_row_of_the_tables_is_recorded_with_each_of_its_details() {
         if found.is_empty() {
             missing.push(event_type.to_owned());
         }
-        // What the system does by itself is in no request, so it has no name to tell.
+        // The system's own work is in no request, so it names no user.
         for entry in found
             .iter()
             .filter(|entry| entry["actor"]["type"] != "system")

@@ -237,7 +237,7 @@ impl Issued {
     }
 }
 
-/// What somebody looks for who has the secret in hand: its first five symbols.
+/// The search of a person who has the secret: its first five symbols.
 fn first_symbols(secret: &Secret<String>) -> String {
     format!("{}…", &secret.expose()[..5])
 }

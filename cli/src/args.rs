@@ -22,7 +22,8 @@ pub(super) use webhook::{
 };
 
 const AFTER: &str = "\
-Every flag can also be given as an environment variable (--start-date as TRACING_AUDIT_START_DATE) or in a TOML file named with --config:
+Every flag can also be given as an environment variable (--start-date as \
+TRACING_AUDIT_START_DATE) or in a TOML file named with --config:
   dir = \"/var/lib/billing/audit\"
   [query]
   limit = 50
@@ -39,10 +40,16 @@ Examples:
 ///
 /// A log is a directory. Reading it never disturbs the applications that write it.
 #[derive(Debug, Parser)]
-#[command(name = "tracing-audit", version, after_help = AFTER, max_term_width = 110, disable_help_subcommand = true)]
+#[command(
+    name = "tracing-audit",
+    version,
+    after_help = AFTER,
+    max_term_width = 110,
+    disable_help_subcommand = true
+)]
 pub(super) struct Cli {
     /// Read the values of flags from this TOML file
-    // Read before all others, see `config`.
+    // `config` reads this flag before all others.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -67,7 +74,7 @@ pub(super) enum Command {
     Webhook(WebhookArgs),
 }
 
-/// Which log.
+/// The log that a command is for.
 #[derive(Args, Clone, Debug)]
 pub(super) struct DirArgs {
     /// The log's directory

@@ -31,7 +31,7 @@ pub(super) fn run(args: &CatalogueArgs) -> Result<Outcome, Failure> {
     if let Some(event_type) = &args.schema {
         let Some(entry) = catalogue.get(event_type) else {
             return Err(Failure::failed(format!(
-                "there is no event type {event_type:?} in the catalogue"
+                "the catalogue has no event type {event_type:?}"
             )));
         };
         writeln!(out, "{:#}", entry.json_schema())?;

@@ -26,13 +26,13 @@ use super::failure::Failure;
 
 /// The variables of all flags begin with this.
 const PREFIX: &str = "TRACING_AUDIT_";
-/// Writes events of its own making, so it takes a directory only when it is told to on its own
+/// Writes events of its own making, so it takes a directory only from its own
 /// command line.
 const DEMO: &str = "demo";
-/// What these do is on their command line and nowhere else: a filter for `query` must not change a
+/// These take their settings from the command line alone: a filter for `query` must not change a
 /// webhook.
 const ONLY_FLAGS: [&str; 2] = ["set", "replay"];
-/// The tables of `serve`, which are no flags.
+/// The tables of `serve`, which aren't flags.
 const WEBHOOKS: &str = "webhooks";
 
 /// Adds the variables and what the configuration file says to the flags of all commands.
@@ -48,7 +48,7 @@ pub(super) fn prepare(command: Command, args: &[OsString]) -> Result<Command, Fa
         .get_subcommands()
         .map(|sub| sub.get_name().to_owned())
         .collect();
-    // Those of one command are set later, so they are stronger.
+    // The values of one command are set later, so they override these.
     for (key, value) in table.iter().filter(|(_, value)| !value.is_table()) {
         let mut known = false;
         for name in names.iter().filter(|name| *name != DEMO) {
@@ -77,7 +77,7 @@ pub(super) fn prepare(command: Command, args: &[OsString]) -> Result<Command, Fa
     Ok(command)
 }
 
-/// Reads the file. What is wrong is told without the line that it is in, which can have a secret.
+/// Reads the file. An error doesn't quote the line that is wrong, because a secret may be in it.
 fn read(path: &Path) -> Result<Table, Failure> {
     let text = fs::read_to_string(path)
         .map_err(|e| Failure::Usage(format!("--config: cannot read {}: {e}", path.display())))?;
@@ -144,7 +144,7 @@ fn with_variable(arg: clap::Arg) -> clap::Arg {
     else {
         return arg;
     };
-    // One that names its own keeps it.
+    // An argument that names its own variable keeps it.
     if arg.get_env().is_some() || arg.get_id() == "demo_dir" {
         return arg;
     }

@@ -17,15 +17,15 @@ use super::{
     stop::Stop,
 };
 
-/// Where the file goes.
+/// The output of the export.
 struct Target {
-    place: Place,
+    sink: Sink,
     bar: ProgressBar,
     /// Why nothing more can be written.
     failed: Option<Failure>,
 }
 
-enum Place {
+enum Sink {
     Stdout(io::StdoutLock<'static>),
     File(OutputFile),
 }
@@ -43,10 +43,10 @@ pub(super) fn run(args: &ExportArgs) -> Result<Outcome, Failure> {
     }
     let reader = AuditReader::open(&args.dir.dir)?;
     let stop = Stop::on_signal();
-    let place = if to_stdout {
-        Place::Stdout(io::stdout().lock())
+    let sink = if to_stdout {
+        Sink::Stdout(io::stdout().lock())
     } else {
-        Place::File(OutputFile::create(&args.output)?)
+        Sink::File(OutputFile::create(&args.output)?)
     };
     let asked = stop.clone();
     let export = reader
@@ -57,7 +57,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<Outcome, Failure> {
         None => progress::written("exporting"),
     };
     let mut target = Target {
-        place,
+        sink,
         bar,
         failed: None,
     };
@@ -68,7 +68,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<Outcome, Failure> {
         Some(failure) => failure,
         None => Failure::failed(format!("cannot read the log: {error}")),
     })?;
-    if let Place::File(file) = target.place {
+    if let Sink::File(file) = target.sink {
         file.place()?;
     }
     Ok(tell_problems(&scanned))
@@ -84,14 +84,14 @@ fn format_of(path: &Path) -> ExportFormat {
 }
 
 impl Target {
-    /// Keeps the reason, with the file's name, for whoever asks why the export ended.
+    /// Keeps the reason, with the file's name, for the error of the command.
     fn noted<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
         result.map_err(|error| {
             let again = io::Error::from(error.kind());
             if error.kind() != io::ErrorKind::Interrupted {
-                self.failed = Some(match &self.place {
-                    Place::Stdout(_) => error.into(),
-                    Place::File(file) => file.failed(&error),
+                self.failed = Some(match &self.sink {
+                    Sink::Stdout(_) => error.into(),
+                    Sink::File(file) => file.failed(&error),
                 });
             }
             again
@@ -101,9 +101,9 @@ impl Target {
 
 impl Write for Target {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = match &mut self.place {
-            Place::Stdout(out) => out.write(bytes),
-            Place::File(file) => file.write(bytes),
+        let written = match &mut self.sink {
+            Sink::Stdout(out) => out.write(bytes),
+            Sink::File(file) => file.write(bytes),
         };
         let written = self.noted(written)?;
         self.bar.inc(written as u64);
@@ -111,9 +111,9 @@ impl Write for Target {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let flushed = match &mut self.place {
-            Place::Stdout(out) => out.flush(),
-            Place::File(file) => file.flush(),
+        let flushed = match &mut self.sink {
+            Sink::Stdout(out) => out.flush(),
+            Sink::File(file) => file.flush(),
         };
         self.noted(flushed)
     }

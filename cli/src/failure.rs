@@ -13,7 +13,7 @@ use super::output::escaped;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Fine,
-    /// It said what it found.
+    /// The command printed what it found.
     ProblemFound,
 }
 
@@ -33,11 +33,11 @@ impl Outcome {
 pub(super) enum Failure {
     /// The command can't be understood: exit code 2.
     Usage(String),
-    /// The same, said by clap; or a help text, which is no failure.
+    /// The same, reported by clap; or a help text, which isn't a failure.
     Clap(Box<clap::Error>),
-    /// It could not be done: exit code 1.
+    /// The command failed: exit code 1.
     Failed(String),
-    /// Whoever read our output has enough.
+    /// The reader of our output is gone, as with `| head`.
     ReaderGone,
 }
 

@@ -1,11 +1,11 @@
-//! The `tracing-audit` program: what an operator does with a log, from a shell.
+//! The `tracing-audit` program: an operator's work on a log, from a shell.
 //!
 //! In come flags, `TRACING_AUDIT_*` variables and a configuration file; out come answers on stdout,
 //! messages on stderr, and an exit code: 0 all is well, 1 a problem was found, 2 the command can't
-//! be understood. What always holds: nothing from a record reaches a terminal unescaped, no
-//! half-written output file is left behind, and a reader that goes away (`| head`) is no error.
+//! be understood. Always true: nothing from an entry reaches a terminal unescaped, no
+//! half-written output file is left behind, and a reader that goes away (`| head`) isn't an error.
 //!
-//! Whatever is done to a log is done through the public interface of the crate `tracing-audit`.
+//! The program works on logs only through the public interface of the crate `tracing-audit`.
 
 mod args;
 mod catalogue;

@@ -93,7 +93,7 @@ pub(super) const COLUMNS: [&str; 6] = [
     "DESCRIPTION",
 ];
 
-/// What an entry has in these columns.
+/// The texts of an entry in these columns.
 pub(super) fn row(entry: &RawEntry) -> [String; 6] {
     let actor = first([entry.actor_name(), entry.actor_id(), entry.actor_type()]);
     let resource = match (

@@ -67,7 +67,7 @@ impl OutputFile {
         Ok(())
     }
 
-    /// What a failed write means.
+    /// The meaning of a failed write.
     pub(super) fn failed(&self, error: &io::Error) -> Failure {
         Failure::failed(format!("cannot write {}: {error}", self.path.display()))
     }

@@ -1,8 +1,8 @@
-//! As whom root acts on a log: as the user whose the log is.
+//! Run by root, a command acts on a log as the user who owns the log.
 //!
 //! That user can put links and pipes into the log's directories at any moment, also between a check
-//! and the use of what was checked. Whoever follows them with the rights of that user gives nothing
-//! away; root would. Files that are created belong to the right user, too.
+//! and the use of what was checked. Root would follow them with all its rights; a process with the
+//! user's own rights gives nothing away. The files that it creates belong to the right user, too.
 //!
 //! A command that only reads a log stays root, because an auditor exports to where only root may
 //! write.
@@ -13,8 +13,8 @@ use nix::unistd::{Gid, Uid, User, initgroups, setgid, setgroups, setuid};
 
 use super::failure::Failure;
 
-/// Gives up the rights of root for those of the log's owner, for good. Nothing changes for another
-/// user, nor for a log of root's own, nor where there is no log.
+/// Gives up the rights of root for those of the log's owner, for good. Nothing changes if the
+/// process isn't root's, if the log is root's own, or if there is no log.
 pub(super) fn act_as_owner(dir: &Path) -> Result<(), Failure> {
     if !Uid::effective().is_root() {
         return Ok(());

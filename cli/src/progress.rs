@@ -33,7 +33,7 @@ pub(super) fn written(verb: &'static str) -> ProgressBar {
 }
 
 fn bar(verb: &'static str, template: &str) -> ProgressBar {
-    // Draws on stderr, and nothing at all if that is no terminal.
+    // Draws on stderr, and nothing at all if that isn't a terminal.
     let bar = ProgressBar::new(0).with_message(verb);
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);

@@ -46,9 +46,9 @@ pub(super) fn run(args: &PruneArgs) -> Result<Outcome, Failure> {
         show(&preview.files, preview.held, "would be removed")?;
         return Ok(outcome(preview.waiting));
     }
-    // A log is opened for the record of what goes; a directory without one is left as it is.
+    // The log is opened to record what is removed. A directory without a log is left as it is.
     AuditReader::open(dir)?;
-    // What was begun is finished: its record is already written.
+    // A removal that was begun is finished: the log has already recorded it.
     let stop = Stop::on_signal();
     let log = maintain::log(dir)?.open()?;
     if args.trust_clock {

@@ -89,7 +89,7 @@ pub(super) fn run(args: &QueryArgs) -> Result<Outcome, Failure> {
 }
 
 fn write_json(out: &mut impl io::Write, text: &str) -> io::Result<()> {
-    // A pretty document has line ends, which are no part of its texts.
+    // A pretty document has line ends between its texts.
     for line in text.split('\n') {
         out.write_all(&output::json_line(
             line.as_bytes(),

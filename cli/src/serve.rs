@@ -65,7 +65,8 @@ pub(super) fn run(
     runtime.block_on(async {
         let server = Server::bind(&log, options).await.map_err(of_option)?;
         let address = server.local_addr();
-        // Before it is said that it serves: who reads that may end it.
+        // The signals are caught before the address is printed: a reader of it may send one at
+        // once.
         let stopped = stop::signal();
         {
             let mut out = io::stdout().lock();

@@ -13,7 +13,7 @@ use super::CredentialManager;
 pub(crate) struct Vault {
     pub(crate) subscription: String,
     pub(crate) secrets: BTreeMap<String, Secret<String>>,
-    /// What it answers to whoever wants to read or write, if it doesn't let them.
+    /// The error that it returns for reads and writes, if it refuses them.
     pub(crate) broken: Option<&'static str>,
 }
 

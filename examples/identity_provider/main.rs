@@ -1,4 +1,4 @@
-//! An identity provider whose trail tells the business of it: who logged in, consented and was
+//! An identity provider whose trail records its business: who logged in, consented and was
 //! authorized, and when. Why something was refused is a technical matter: it goes to `tracing` for
 //! those who run the service, and never into the trail.
 //!

@@ -96,7 +96,7 @@ impl Workspace {
         secret
     }
 
-    /// An authorizer tells of a service that it protects from now on.
+    /// An authorizer announces a service that it protects from now on.
     pub(crate) fn discover_service(&self, authorizer: &str, service: &str) {
         audit!(
             "service.discovered",

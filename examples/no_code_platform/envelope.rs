@@ -1,8 +1,8 @@
 //! Another encoding of the log's entries: the envelope that readers of this platform's logs know.
 //!
-//! In comes an [`RawEntry`], out goes one JSON object of theirs. Every element is always there, empty
-//! if the entry says nothing, so that who reads it by position or by a fixed schema can; only the
-//! prior attributes and the reason of a failure come and go.
+//! In comes an [`RawEntry`], out goes one JSON object of theirs. Every element is always there,
+//! empty if the entry says nothing, so that who reads it by position or by a fixed schema can; only
+//! the prior attributes and the reason of a failure come and go.
 //!
 //! | theirs | ours |
 //! |---|---|
@@ -142,7 +142,7 @@ impl Envelope {
     ///
     /// # Errors
     ///
-    /// If it is no entry of this platform's: one whose attributes are no map.
+    /// If the entry isn't one of this platform's: its attributes aren't a map.
     pub(crate) fn of(entry: &RawEntry) -> Result<Self> {
         let Record {
             event_type,

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 use tracing_audit::{Actor, AuditContext, Outcome, Resource, audit, audit_context, redact::Secret};
 
-/// Why a call failed. Whatever fails behind the login, and is no question of rights, is told as
+/// Why a call failed. A failure behind the login that isn't about rights is reported as
 /// unknown.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Failure {

@@ -1,8 +1,8 @@
 //! An OAuth 2.0 service with many tenants, whose events are found by action, key, tenant and
 //! account.
 //!
-//! Codes and tokens are in the trail by their first five symbols: who has one finds its events, who
-//! has the trail can use none.
+//! Codes and tokens are in the trail by their first five symbols: a person who has one finds its
+//! events, a person who has the trail can use none.
 //!
 //! `cargo run --example oauth_service [directory]`
 

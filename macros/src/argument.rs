@@ -27,7 +27,8 @@ pub(crate) fn denied(field: &Field, private: &TokenStream, value: &Ident) -> Opt
         Sigil::Json => "ClearJson",
         Sigil::Display => "ClearDisplay",
         Sigil::Debug => "ClearDebug",
-        // What was captured was denied then, and what is flattened has names of its own.
+        // A captured value was checked when it was captured; flattened members have their own
+        // names.
         Sigil::Captured | Sigil::Flatten => return None,
     };
     let (clear, path) = (own(clear), field.path.to_string());
@@ -44,15 +45,15 @@ pub(crate) fn own(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
 }
 
-/// What the value of a field is called in the expansion. It has the span of the value, so that an
+/// The name of a field's value in the expansion. It has the span of the value, so that an
 /// error about its type points there; with that, the name is subject to the lints of the call
 /// (names of one length are not too similar).
 pub(crate) fn value_name(place: usize, field: &Field) -> Ident {
     Ident::new(&format!("value{place:03}"), field.value.span())
 }
 
-/// Where a value is, with the names of the expansion: so that all that is wrong with a value is
-/// told there, and once.
+/// Where a value is, with the names of the expansion: so that an error in a value is
+/// reported there, and once.
 pub(crate) fn at(value: &Expr) -> Span {
     Span::mixed_site().located_at(value.span())
 }

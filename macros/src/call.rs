@@ -14,7 +14,7 @@ use syn::{
 
 use crate::field::{Field, Path, Sigil, at_end, is_assignment};
 
-/// What was read, and what was wrong with it.
+/// A call as it was read, with its errors.
 pub(crate) struct Call {
     /// The path of the `tracing-audit` crate, as seen from the call.
     pub(crate) krate: TokenStream,
@@ -29,7 +29,7 @@ pub(crate) struct Call {
 
 /// Where the event type of a call comes from.
 pub(crate) enum Named {
-    /// It is checked while compiling.
+    /// Checked while compiling.
     Literal(LitStr),
     /// `dyn kind`: it is checked at run time.
     Dynamic(Box<Expr>),
@@ -76,7 +76,7 @@ impl Errors {
     }
 }
 
-/// What `audit!` is given after its crate: an event in so many words, or a value that is one.
+/// The arguments of `audit!` after the crate: an event written out, or a value that is one.
 pub(crate) enum Input {
     Call(Call),
     Value {

@@ -43,7 +43,7 @@ pub(crate) enum Kind {
     },
 }
 
-/// How grave an event is.
+/// The severity of an event.
 pub(crate) enum Grade {
     Fixed(Severity),
     /// The value of a field, which is one of these.
@@ -107,7 +107,7 @@ impl Tree {
     }
 }
 
-/// Why there is no place for a field: another one has the same path, or is the whole or a part of
+/// The field that is in the way of another one: it has the same path, or is the whole or a part of
 /// it.
 pub(crate) enum InTheWay {
     Same(usize),
@@ -170,7 +170,7 @@ pub(crate) fn check(call: Call) -> Result<Event> {
                 action: action.unwrap_or_else(|| event_type.last_segment().to_owned()),
                 event_type,
             },
-            // It was put before all others.
+            // The computed event type is the first field.
             None => Kind::Dynamic {
                 field: 0,
                 category,
@@ -229,7 +229,7 @@ fn setting(field: &Field) -> Option<&'static str> {
     SETTINGS.into_iter().find(|setting| setting == first)
 }
 
-/// What is said of the event itself.
+/// The settings of the event itself.
 #[derive(Default)]
 struct Settings {
     severity: Option<Grade>,

@@ -41,7 +41,7 @@ impl Place {
         slots.flat_map(move |slot| actor(&slot).into_iter().chain([Self::Slot(slot)]))
     }
 
-    /// What it is called in a context: its path, without the word `context`.
+    /// Its name in a context: its path, without the word `context`.
     fn name(self) -> &'static str {
         match self {
             Self::Slot(slot) => slot.name(),
@@ -50,7 +50,7 @@ impl Place {
     }
 }
 
-/// What `audit_context!` expands to.
+/// The expansion of `audit_context!`.
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let expanded = parse.parse2(input).and_then(checked);
     expanded.unwrap_or_else(|error| expand::errors(&error))
@@ -122,7 +122,7 @@ fn place(field: &Field) -> Result<Place> {
     ))
 }
 
-/// What to write instead of a field that a context doesn't have.
+/// The error for a field that a context doesn't have.
 fn unknown(given: &str, names: &[String]) -> String {
     let first = names.first().map(String::as_str).unwrap_or_default();
     if let Some((_, meant)) = alias::OF_CONTEXT.iter().find(|(alias, _)| *alias == given) {
@@ -201,7 +201,7 @@ fn code(krate: &TokenStream, fields: &[Field], places: &[Place]) -> TokenStream 
 mod tests {
     use super::*;
 
-    /// What is wrong with a context, and where.
+    /// The errors of a context, each with the text that it points at.
     fn errors(fields: &str) -> Vec<(String, String)> {
         let tokens: TokenStream = format!("tracing_audit; {fields}").parse().expect("tokens");
         let Err(all) = parse.parse2(tokens).and_then(checked) else {

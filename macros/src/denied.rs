@@ -10,8 +10,8 @@ pub(crate) fn is_denied(field: &Field) -> bool {
     path_looks_secret(&field.path.to_string())
 }
 
-/// What a function makes of a value so that it is shown under a denied name, as far as the source
-/// tells: the catalogue's word for that, and the value.
+/// The form that a function gives a value so that it may stand under a denied name, as far as the
+/// source shows: the catalogue's word for that, and the value.
 pub(crate) fn shown(value: &Expr) -> Option<(&'static str, &Expr)> {
     match value {
         Expr::Call(call) => {

@@ -1,4 +1,4 @@
-//! What the catalogue says of a call: its fields with their kinds, and its message.
+//! A call as the catalogue describes it: its fields with their kinds, and its message.
 //!
 //! A kind is what is known of a value's JSON without its type: `text`, `integer`, `number`,
 //! `boolean`, `list`, `object` or `any`.
@@ -67,8 +67,8 @@ fn describe(event: &Event, tree: &Tree, path: &str, lines: &mut Vec<String>) {
     }
 }
 
-/// What is told of a field's value: its kind and, if a function says so, `masked`, `hashed` or
-/// `clear`.
+/// The catalogue's words for a field's value: its kind and, if a function says so, `masked`,
+/// `hashed` or `clear`.
 pub(crate) fn told(path: &str, field: &Field) -> String {
     if let (Sigil::Captured, Some(told)) = (field.sigil, &field.told) {
         return told.clone();
@@ -91,7 +91,7 @@ fn kind<'a>(path: &str, field: &'a Field) -> &'a str {
             Kind::Number => return "integer",
             Kind::List => return "list",
             Kind::Object => return "object",
-            // Of attributes the type tells as much as of a detail.
+            // The type shows as much of attributes as of a detail.
             Kind::Map if known.path == known.name => return "object",
             Kind::Map => {}
         }
@@ -129,7 +129,7 @@ fn of_value(value: &Expr) -> &'static str {
                 .map(|segment| segment.ident.to_string())
                 .as_deref()
             {
-                // What hides a value shows a text in its place.
+                // A function that hides a value puts a text in its place.
                 Some("mask" | "hashed") => "text",
                 _ => "any",
             },

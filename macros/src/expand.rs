@@ -1,6 +1,6 @@
 //! From a checked event to code.
 //!
-//! What always holds of it: every argument is evaluated once, in source order, and borrowed, not
+//! Always true of it: every argument is evaluated once, in source order, and borrowed, not
 //! moved; the parts are written in the entry's order; no name of ours is in scope where an
 //! argument is evaluated; every temporary is gone at the end of the expansion, so that a receipt
 //! may be awaited in a future that is `Send`.
@@ -142,7 +142,8 @@ pub(crate) fn errors(error: &Error) -> TokenStream {
     quote!({ #errors })
 }
 
-/// What makes the site of such an event, and the part of the entry that is known while compiling.
+/// The statement that makes the site of such an event, and the head of the entry, which is known
+/// while compiling.
 fn head(event: &Event, severity: Severity) -> (Ident, TokenStream) {
     match &event.kind {
         Kind::Fixed {

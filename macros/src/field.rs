@@ -1,6 +1,6 @@
 //! One field of a call as it is written: `path = %value`, or a variable's name alone.
 //!
-//! What the path means is not known here; see `slot`.
+//! The meaning of the path is found in `slot`.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -153,7 +153,7 @@ pub(crate) struct Field {
     pub(crate) path: Path,
     pub(crate) sigil: Sigil,
     pub(crate) value: Expr,
-    /// What the catalogue says of the value where the expression does not tell: its kind, or of a
+    /// The catalogue's word for the value where the expression doesn't show it: its kind, or of a
     /// description the text.
     pub(crate) told: Option<String>,
 }
@@ -163,7 +163,7 @@ impl Field {
     pub(crate) fn computed(name: &str, value: Expr) -> Self {
         Self {
             path: Path::of(&[name], value.span()),
-            // Whatever it is, it is no JSON that is known while compiling.
+            // Whatever it is, its JSON isn't known while compiling.
             sigil: Sigil::Captured,
             value,
             told: None,
@@ -267,7 +267,7 @@ fn assigns(rest: ParseStream<'_>) -> bool {
     false
 }
 
-/// What follows a sigil that opens a field: one variable, which names the field.
+/// Reads what follows a sigil that opens a field: one variable, which names the field.
 fn variable_with_sigil(input: ParseStream<'_>, sigil: Sigil) -> Result<Field> {
     let ahead = input.fork();
     match ahead.parse::<Path>() {
@@ -287,7 +287,7 @@ fn variable_with_sigil(input: ParseStream<'_>, sigil: Sigil) -> Result<Field> {
     }
 }
 
-/// What follows a path without a `=`: nothing (then it names itself), or a mistake that has a name.
+/// Reads what follows a path without a `=`: nothing (then it names itself), or a known mistake.
 fn no_assignment(input: ParseStream<'_>, path: Path) -> Result<Field> {
     let instead = if input.peek(Token![:]) {
         Some((input.parse::<Token![:]>()?.into_token_stream(), ":"))
@@ -343,7 +343,7 @@ fn nameless(sigil: Sigil) -> String {
     format!("a value needs a name; write `name = {}…`", sigil.as_str())
 }
 
-/// What a macro has matched as a literal or a name, without the group in which it arrives.
+/// A literal or a name that a macro has matched, without the group in which it arrives.
 fn ungrouped(value: Expr) -> Expr {
     match value {
         Expr::Group(group)

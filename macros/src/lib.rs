@@ -11,9 +11,9 @@
 //! | `check` | a call | an event that keeps every rule, or all the errors at once |
 //! | `expand`, `writing`, `argument` | an event | code |
 //!
-//! `context` takes the fields of a call, and checks them by itself: in a context most have no place.
-//! `audited` and `derive` stand before `check`: they read an attribute and make calls of it, which
-//! then go the same way.
+//! `context` takes the fields of a call, and checks them by itself: in a context most have no
+//! place. `audited` and `derive` stand before `check`: they read an attribute and make calls of it,
+//! which then go the same way.
 //!
 //! **Hooks.** `tracing_audit::audit!` is a `macro_rules!` that passes its `$crate`, a `;` and its
 //! arguments to [`audit_impl`]: so the crate may be renamed by those who depend on it, and no
@@ -50,14 +50,14 @@ use proc_macro2::TokenStream;
 
 use crate::call::Input;
 
-/// What `tracing_audit::audit!` expands to; see there.
+/// The expansion of `tracing_audit::audit!`; see there.
 #[doc(hidden)]
 #[proc_macro]
 pub fn audit_impl(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     audit(input.into()).into()
 }
 
-/// What `tracing_audit::audit_context!` expands to; see there.
+/// The expansion of `tracing_audit::audit_context!`; see there.
 #[doc(hidden)]
 #[proc_macro]
 pub fn audit_context_impl(input: proc_macro::TokenStream) -> proc_macro::TokenStream {

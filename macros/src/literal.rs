@@ -1,8 +1,8 @@
 //! Values that are written as plain literals: their JSON is known while compiling, and is what the
 //! runtime would write.
 //!
-//! What would need its type to be known (a float, an integer beyond the type it would have) is left
-//! to the runtime, or to the compiler's own error.
+//! A literal whose type would have to be known (a float, an integer beyond the type it would have)
+//! is left to the runtime, or to the compiler's own error.
 
 use syn::{Expr, Lit, LitInt, UnOp};
 

@@ -1,4 +1,4 @@
-//! How grave an event is: a word that is fixed while compiling, or an expression that says so at
+//! The severity of an event: a word that is fixed while compiling, or an expression that says so at
 //! run time.
 //!
 //! An expression is an `if`, a `match` or a block whose ends are the same words, or anything whose
@@ -12,10 +12,10 @@ use tracing_audit_schema::severity::{NAMES, Severity};
 
 use crate::{
     field::{Field, Sigil},
-    slot::{is_misspelt, list},
+    slot::list,
 };
 
-/// What `severity = …` says.
+/// The value of `severity = …`.
 pub(crate) enum Given {
     Fixed(Severity),
     Computed {
@@ -76,12 +76,7 @@ fn word(path: &ExprPath) -> Result<Option<Severity>> {
     if let Some(severity) = Severity::from_name(&name) {
         return Ok(Some(severity));
     }
-    let misspelt = || {
-        Severity::ALL
-            .into_iter()
-            .find(|severity| is_misspelt(&name, severity.as_str()))
-    };
-    match Severity::nearest(&name).or_else(misspelt) {
+    match Severity::nearest(&name) {
         None => Ok(None),
         Some(nearest) => Err(Error::new_spanned(
             path,

@@ -18,7 +18,7 @@ const TYPES: [(&str, &str); 3] = [
 
 const MAP: &str = "a map or a struct";
 
-/// What the value of a field is called that takes a value of a type of ours.
+/// The type, with its article, of a field that takes a value of one of our types.
 pub(crate) fn type_of(path: &str) -> Option<&'static str> {
     let mut types = TYPES.into_iter();
     types.find(|(field, _)| *field == path).map(|(_, ty)| ty)
@@ -73,8 +73,8 @@ pub(crate) fn canonical(field: &Field) -> Result<Vec<String>> {
     }
 }
 
-/// The field of the log that these names probably mean, which are in no slot. In `details` they
-/// would be unseen by whoever asks who did what to which thing.
+/// The field of the log that these names probably mean, although no field has them. In `details`,
+/// no search for an actor or a resource would find the value.
 pub(crate) fn near_miss(names: &[String]) -> Option<String> {
     let [first, below @ ..] = names else {
         return None;
@@ -129,7 +129,7 @@ fn letters(word: &str) -> String {
 
 /// Whether one letter is wrong, missing or too much, or two are swapped. A plural is another word,
 /// and so is one of two letters of which one is another: `request_ip` is not `request_id`.
-pub(crate) fn is_misspelt(word: &str, name: &str) -> bool {
+fn is_misspelt(word: &str, name: &str) -> bool {
     let (word, name) = (word.as_bytes(), name.as_bytes());
     let same = word.iter().zip(name).take_while(|(a, b)| a == b).count();
     let is_between = |byte: &u8| *byte == b'_';
@@ -151,7 +151,7 @@ pub(crate) fn is_misspelt(word: &str, name: &str) -> bool {
     }
 }
 
-/// What is wrong with giving all of a slot in one value, if anything is.
+/// The error in giving all of a slot in one value, if there is one.
 fn whole_fault(slot: &schema::Field, field: &Field) -> Option<String> {
     let name = slot.name;
     match slot.kind {
@@ -176,7 +176,7 @@ fn whole_fault(slot: &schema::Field, field: &Field) -> Option<String> {
     }
 }
 
-/// What is wrong with a part of a slot, if anything is.
+/// The error in a part of a slot, if there is one.
 fn part_fault(slot: &schema::Field, name: &str, below: &[String], field: &Field) -> Option<String> {
     let path = &field.path;
     if slot.kind != Kind::Object {
@@ -205,7 +205,7 @@ fn part_fault(slot: &schema::Field, name: &str, below: &[String], field: &Field)
     }
 }
 
-/// What to write for a value of the application's own instead of a part that doesn't exist.
+/// The place for a value of the application's own, instead of a part that doesn't exist.
 fn instead_of_part(slot: &schema::Field, name: &str, below: &[String]) -> String {
     let below = below.iter().map(String::as_str);
     let own = std::iter::once(name)

@@ -76,7 +76,7 @@ fn the_event_type() {
     refused(
         r#""login", actor.id = 1"#,
         r#""login""#,
-        r#"an event type has two or more segments, a subject and what happened to it; write for example "auth.login""#,
+        r#"an event type has two or more segments, a subject and what happened to it, such as "user.updated""#,
     );
 }
 
@@ -406,7 +406,6 @@ fn settings() {
     const ALL: &str = "`info`, `warning`, `error` and `critical`";
     for (arguments, pointed, message) in [
         ("severity = warn", "warn", format!("`severity` is one of {ALL}; write `severity = warning`")),
-        ("severity = waring", "waring", format!("`severity` is one of {ALL}; write `severity = warning`")),
         ("severity = 3", "3", format!("`severity` is one of {ALL}")),
         ("severity = if x { warn } else { info }", "warn", format!("`severity` is one of {ALL}; write `severity = warning`")),
         ("severity = if x { warning }", "if", "`severity` needs an `else`, such as `else { info }`".to_owned()),

@@ -1,19 +1,16 @@
-//! Other names that people have for a field, so that a mistake is told what to write.
+//! Other names that people have for a field, so that an error can name the right one.
 
 /// In an event: the name, and the field that is meant.
-pub const OF_EVENT: [(&str, &str); 12] = [
+pub const OF_EVENT: [(&str, &str); 9] = [
     ("agent", "user_agent"),
     ("client_ip", "ip_address"),
     ("detail", "details"),
     ("ip", "ip_address"),
     ("ip_addr", "ip_address"),
-    ("ipaddress", "ip_address"),
     ("remote_addr", "ip_address"),
     ("remote_ip", "ip_address"),
     ("tag", "tags"),
     ("tenant", "tenant_id"),
-    ("tenantid", "tenant_id"),
-    ("useragent", "user_agent"),
 ];
 
 /// In a context: the name, and the field that is meant.
@@ -45,5 +42,5 @@ pub const UNMISTAKABLE: [&str; 10] = [
     "severity",
 ];
 
-/// Words that are no misspelling, though they look like one.
+/// Words that look like a misspelling and aren't.
 pub const WORDS: [&str; 1] = ["factor"];

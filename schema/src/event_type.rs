@@ -18,7 +18,7 @@ pub fn is_free(text: &str) -> bool {
     text.len() <= LONGEST && is_well_formed(text) && below_own(text).is_none()
 }
 
-/// What is behind `audit.` in an event type of the log's own.
+/// The rest after `audit.` of an event type of the log's own.
 pub fn below_own(text: &str) -> Option<&str> {
     text.strip_prefix(OWN)?.strip_prefix('.')
 }

@@ -7,9 +7,9 @@ pub struct Field {
     pub name: &'static str,
     /// As it is called in the entry: `actor.id`.
     pub path: &'static str,
-    /// What stands before its value: `,"id":`.
+    /// The text before its value: `,"id":`.
     pub key: &'static str,
-    /// What its value is in JSON.
+    /// The kind of its value in JSON.
     pub kind: Kind,
     /// Where its value comes from.
     pub set_by: SetBy,
@@ -21,7 +21,7 @@ pub struct Field {
     pub parts: &'static [Field],
 }
 
-/// What the value of a field is in JSON.
+/// The kind of a field's value in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A string. Another value becomes one.
@@ -148,8 +148,8 @@ fields! {
 /// The values of [`OUTCOME_TYPE`].
 pub const OUTCOMES: [&str; 3] = ["success", "failure", "unknown"];
 
-/// Words of the entry's own for [`ACTOR_TYPE`]: that of an actor who has an id and is given no
-/// type, and that of one of whom nothing is known.
+/// The log's own words for [`ACTOR_TYPE`]: of an actor who has an id and was given no type, and of
+/// an unknown actor.
 pub const USER: &str = "user";
 /// See [`USER`].
 pub const UNKNOWN: &str = "unknown";
@@ -174,7 +174,7 @@ impl Field {
         }
     }
 
-    /// What an event calls it: its path, or its name if that is enough.
+    /// Its name in an event: its path, or its last name if that is enough.
     pub const fn given_as(&self) -> &'static str {
         if self.short { self.name } else { self.path }
     }

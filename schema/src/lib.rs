@@ -1,4 +1,4 @@
-//! What an entry of `tracing-audit` consists of: its fields and their order, the severities, the
+//! The parts of an entry of `tracing-audit`: its fields and their order, the severities, the
 //! shape of an event type, and the names that are taken for those of secrets.
 //!
 //! Each of these is declared here once, for `tracing-audit` and for `tracing-audit-macros`, which

@@ -109,10 +109,10 @@ pub fn looks_secret(name: &[u8]) -> bool {
     OF_SECRETS.are_in(name) && has_rule(name, &SECRETS)
 }
 
-/// Whether a field at this path, whose names are joined by dots, looks like a secret: because of its
-/// own name, of the name of an object around it, or of two neighbours together, as in `api.key`.
-/// Only a plural is read together with what is below it: `secrets.found` counts secrets, while
-/// `cookie.id` is a part of one.
+/// Whether a field at this path, whose names are joined by dots, looks like a secret: because of
+/// its own name, of the name of an object around it, or of two neighbours together, as in
+/// `api.key`. Only a plural is read together with what is below it: `secrets.found` counts secrets,
+/// while `cookie.id` is a part of one.
 pub fn path_looks_secret(path: &str) -> bool {
     has_secret_name(path, |_| false)
 }
@@ -296,7 +296,7 @@ fn is_secret_at(name: &[u8], word: &[u8], rest: &[u8], rule: &str) -> bool {
         || ends && is_end_of(letters, rule) && !is_about(rest)
 }
 
-/// What is behind a rule that is one or more whole words.
+/// The rest of a name after a rule that is one or more whole words.
 fn after_whole_words<'a>(name: &'a [u8], rule: &str) -> Option<&'a [u8]> {
     /// Letters that stand apart in a name make a short word by chance: `p_in`.
     const LONGEST_IN_ONE: usize = 4;
@@ -334,7 +334,8 @@ fn is_end_of(word: &[u8], rule: &str) -> bool {
         && wanted.all(|byte| letters.next() == Some(byte))
 }
 
-/// Whether only a plural's `s` and digits are left of a word after a rule. `2` is no part of `22`.
+/// Whether only a plural's `s` and digits are left of a word after a rule. `2` isn't a part of
+/// `22`.
 fn is_plural_or_number(left: &[u8], rule: &str) -> bool {
     let is_number = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
     let other_number = is_number(rule.as_bytes().last()) && is_number(left.first());

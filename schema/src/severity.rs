@@ -1,6 +1,6 @@
-//! How grave an event is.
+//! The severity of an event.
 
-/// How grave an event is. `tracing_audit::Severity` is the same, for applications.
+/// The severity of an event. `tracing_audit::Severity` is the same, for applications.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// Business as usual.
@@ -14,7 +14,7 @@ pub enum Severity {
     Critical,
 }
 
-/// What each severity is called, the mildest first.
+/// The name of each severity, the mildest first.
 pub const NAMES: [&str; 4] = ["info", "warning", "error", "critical"];
 
 impl Severity {

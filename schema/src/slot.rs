@@ -1,4 +1,4 @@
-//! What an event inherits from the spans and contexts around it.
+//! The fields that an event inherits from the spans and contexts around it.
 
 use crate::fields::{
     self, ACTOR_ATTRIBUTES, ACTOR_ID, ACTOR_NAME, ACTOR_TYPE, CONTEXT_ENVIRONMENT, CONTEXT_HOST,
@@ -26,7 +26,7 @@ macro_rules! slots {
                 }
             }
 
-            /// What spans call it besides its own name: OpenTelemetry's names
+            /// Its names in spans besides its own: OpenTelemetry's names
             /// (<https://opentelemetry.io/docs/specs/semconv/registry/attributes/>).
             const fn other_names(self) -> &'static [&'static str] {
                 match self {
@@ -56,13 +56,13 @@ slots! {
 }
 
 impl Slot {
-    /// Those of the actor.
+    /// The slots of the actor.
     pub const OF_ACTOR: [Self; 4] = from(Self::ActorType);
 
-    /// Those of the context.
+    /// The slots of the context.
     pub const OF_CONTEXT: [Self; 7] = from(Self::Environment);
 
-    /// What a context calls it: its path, and without the word `context`, which goes without
+    /// Its name in a context: its path, without the word `context`, which goes without
     /// saying there.
     pub fn name(self) -> &'static str {
         let field = self.field();

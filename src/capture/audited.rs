@@ -1,7 +1,7 @@
-//! What `#[audited]` expands to: values that outlive their arguments, the end of a body however it
+//! The runtime of `#[audited]`: values that outlive their arguments, the end of a body however it
 //! ends, and the error it ended with.
 //!
-//! What always holds: a body that was begun has one end. Its result is recorded, or the [`Ending`]
+//! Always true: a body that was begun has one end. Its result is recorded, or the [`Ending`]
 //! is dropped without a result, which means a panic or a future that was dropped.
 
 use std::{
@@ -136,8 +136,8 @@ impl<F: Fn(&'static str, u64)> Drop for Ending<F> {
     }
 }
 
-/// What a body returned. For a `Result`, under whatever name, the method of this type is found; for
-/// all else, that of [`Whole`].
+/// The value that a body returned. For a `Result`, under whatever name, the method of this type is
+/// found; for all else, that of [`Whole`].
 #[derive(Debug)]
 pub struct Returned<'a, R: ?Sized>(pub &'a R);
 

@@ -1,4 +1,4 @@
-//! What proxies write into a request's headers of whom they forward it for.
+//! The headers in which proxies name the client that they forward a request for.
 //!
 //! Each proxy adds to the right what it saw; to the left is what came with the request, which its
 //! client may have made up. So all is read from the right, piece by piece, and nothing to the left

@@ -1,9 +1,9 @@
 //! The contexts in force on a thread, and where they stand among its spans.
 //!
 //! A context is in force on a thread while a closure runs, or while a future is polled or dropped.
-//! It notes which span was current when it was entered, and stands inside that one. So on the way
-//! from the current span outwards each context comes in its turn, and the innermost wins, whether
-//! it is a span or a context.
+//! A context notes which span was current when it was entered, and stands inside that one. So on
+//! the way from the current span outwards each context comes in its turn, and the innermost wins,
+//! whether it is a span or a context.
 //!
 //! An update stands where it was made, as if a context had been entered there; it ends with the
 //! context that it updates.
@@ -71,7 +71,7 @@ impl<'a> InForce<'a> {
     /// `within` is the current span.
     pub(super) fn enter(frames: &'a mut Frames, within: Option<Within>) -> Option<Self> {
         frames.first_mut()?.within = within;
-        // At the thread's end the stack may be gone; the work is done all the same.
+        // At the thread's end the stack may be gone; the work is done nevertheless.
         let depth = STACK.try_with(|stack| {
             let mut stack = stack.borrow_mut();
             let depth = stack.len();

@@ -1,4 +1,4 @@
-//! Where a log takes events in.
+//! The entrance of a log: how it takes events in.
 
 use std::{fmt, sync::Arc, thread, time::Duration};
 
@@ -65,8 +65,8 @@ impl Journal {
 
 /// How the log helps an intake that can't put an event into its journal.
 pub(crate) trait Journals: Send + Sync {
-    /// The journal of this process, a child by `fork` of the one that opened the log. Where there
-    /// is none, that the event is not recorded is counted and reported.
+    /// The journal of this process, a child by `fork` of the one that opened the log. If there
+    /// is none, the lost event is counted and reported.
     fn of_child(&self) -> Result<&Journal, NotTaken>;
 
     /// Counts and reports that an event came after the log was closed.
@@ -88,7 +88,7 @@ pub(crate) struct Intake {
     pub(crate) hash_key: &'static CurrentKey,
     /// The names of fields that the log denies and allows.
     pub(crate) names: Option<&'static FieldNames>,
-    /// Which fields of spans mean what.
+    /// The fields of spans that the log reads.
     pub(crate) span_names: SpanNames,
 }
 

@@ -93,8 +93,8 @@ use crate::entry::render::Inherited;
 /// [`catalogue`](fn@crate::catalogue), and has no [`Receipt`](crate::Receipt). Any crate in the
 /// program can write one. So its entry shows that the event was an ordinary one, and from which
 /// module it came: `"context":{"captured":"tracing","module":"billing::import"}`, see
-/// [`RawEntry::captured`](crate::RawEntry::captured). A log can take ordinary events of some modules
-/// only, or none: [`plain_events_from`](crate::AuditLogBuilder::plain_events_from).
+/// [`RawEntry::captured`](crate::RawEntry::captured). A log can take ordinary events of some
+/// modules only, or none: [`plain_events_from`](crate::AuditLogBuilder::plain_events_from).
 ///
 /// The log stays open as long as a layer of it lives.
 pub struct AuditLayer {
@@ -133,7 +133,7 @@ impl Drop for Living {
     }
 }
 
-/// A handle of the log, of which nothing is to be known here but that it is held.
+/// A handle of the log, which only has to be held: it keeps the log open.
 pub(crate) type KeepsOpen = Arc<dyn Any + Send + Sync>;
 
 impl AuditLayer {

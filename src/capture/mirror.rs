@@ -22,7 +22,7 @@ use super::{
 };
 use crate::entry::render::{Inherited, Parts, Rendered};
 
-/// What the mirrored event shows.
+/// The fields that the mirrored event shows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mirror<'a> {
     pub(super) event_type: &'a str,
@@ -55,15 +55,15 @@ impl Mirror<'_> {
     }
 }
 
-/// What the layers on this thread should do with a mirrored event.
+/// What the layers on this thread do with a mirrored event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Mirroring {
     /// None is under way.
     #[default]
     Idle,
-    /// One is, whose entry this log (by its intake's address) has already; 0 for none.
+    /// An event is mirrored whose entry this log (by its intake's address) has already; 0 for none.
     Of(usize),
-    /// One is, and it has reached a log that lacks its entry.
+    /// An event is mirrored, and has reached a log that lacks its entry.
     Missed(usize),
 }
 
@@ -99,12 +99,12 @@ impl Drop for Recorded {
     }
 }
 
-/// How a mirrored event fared.
-#[must_use = "a log may lack the record"]
+/// The outcome of mirroring an event.
+#[must_use = "a log may lack the entry"]
 pub(super) enum Sent {
     /// Each log that saw it has its entry.
     Seen,
-    /// It has reached a log that lacks its entry: [`take_missed`] has it.
+    /// The event has reached a log that lacks its entry: [`take_missed`] has it.
     Missed,
     /// Another layer panicked over it; it may have reached such a log before.
     Panicked(Box<dyn Any + Send>),

@@ -12,10 +12,10 @@
 //! | `mirror` | sends the event to the other layers |
 //!
 //! An ordinary event of `tracing` comes to `layer`, is read by `plain`, and goes on with `take`. No
-//! file of these uses one that uses it; only `scope` and `scoped` name each other, because a context
-//! makes a future that runs in it.
+//! file of these uses one that uses it; only `scope` and `scoped` name each other, because a
+//! context makes a future that runs in it.
 //!
-//! What always holds:
+//! Always true:
 //!
 //! - No filter has a say. [`record`] finds the [`AuditLayer`] in the current dispatcher and hands
 //!   it the event itself; only without one does it turn to the process-wide log, and only without

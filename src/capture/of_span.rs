@@ -1,5 +1,5 @@
-//! What a span says to the logs whose layers are in its subscriber: each log has names of its own
-//! for what means something to it.
+//! The fields of a span for the logs whose layers are in its subscriber: each log has its own names
+//! of the fields that it reads.
 
 use smallvec::{SmallVec, smallvec};
 use tracing_subscriber::registry::ExtensionsMut;
@@ -10,7 +10,7 @@ use crate::entry::render::SpanFields;
 pub(super) struct OfSpan(SmallVec<[(usize, SpanFields); 1]>);
 
 impl OfSpan {
-    /// What a span says to a log; nothing if it has no field that means something to this one.
+    /// The fields of a span that a log reads; `None` if it reads none of them.
     pub(super) fn to(&self, log: usize) -> Option<&SpanFields> {
         let mut logs = self.0.iter();
         logs.find_map(|(of, fields)| (*of == log).then_some(fields))

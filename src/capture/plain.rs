@@ -54,7 +54,7 @@ pub(super) fn record(intake: &Intake, event: &Event<'_>, gather: impl FnOnce(&mu
     scratch.keep();
 }
 
-/// What an event says of itself before its values.
+/// The parts of an event that are known before its values.
 struct Declared {
     event_type: String,
     category: Option<String>,
@@ -261,9 +261,9 @@ fn attribute(name: &str) -> Option<(&'static str, &str)> {
     })
 }
 
-/// Sets a value at a dotted path; where the path runs into a value that is no object, or such a value
-/// comes to where paths lead through, these stay dotted keys. So does a path that is shown although
-/// an object of its first name would be hidden: `secrets.found`.
+/// Sets a value at a dotted path; where the path runs into a value that isn't an object, or such a
+/// value comes to where paths lead through, these stay dotted keys. So does a path that is shown
+/// although an object of its first name would be hidden: `secrets.found`.
 fn put(fields: &mut Members, path: &str, value: Json) {
     put_in(fields, "", path, value);
 }

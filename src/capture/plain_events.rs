@@ -1,18 +1,18 @@
-//! Whose ordinary events of `tracing` a log takes.
+//! The modules whose ordinary events of `tracing` a log takes.
 
 use crate::error::{Error, Result};
 
-/// Whose ordinary events a log takes.
+/// The modules whose ordinary events a log takes.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum PlainEvents {
     #[default]
     All,
-    /// Those of these modules, and of the modules in them.
+    /// The events of these modules, and of the modules in them.
     From(Vec<String>),
 }
 
 impl PlainEvents {
-    /// Those of these modules. A crate may be called by the name of its package.
+    /// The events of these modules. A crate may be called by the name of its package.
     pub(crate) fn from_modules<P: Into<String>>(modules: impl IntoIterator<Item = P>) -> Self {
         let modules = modules
             .into_iter()

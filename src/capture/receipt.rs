@@ -1,4 +1,4 @@
-//! What `audit!` gives back.
+//! The receipt that `audit!` returns.
 
 use std::{
     fmt,
@@ -49,8 +49,8 @@ pub enum NotDurable {
     Storage(String),
     /// The log was closed before the event was on stable storage, or before the event came, which
     /// is then not [recorded](Receipt::is_recorded). Close the log after the last event. A log
-    /// whose writer has died ([`Problem::ThreadDied`](crate::health::Problem::ThreadDied)) takes no more
-    /// events either.
+    /// whose writer has died ([`Problem::ThreadDied`](crate::health::Problem::ThreadDied)) takes no
+    /// more events either.
     #[error("the audit log was closed before the event was on stable storage")]
     Closed,
     /// The event was recorded by the parent from which this process was forked, and only the parent
@@ -66,7 +66,7 @@ pub(crate) enum NotTaken {
     NoLog,
     /// Its journal is full, and it drops events then.
     NoRoom,
-    /// It was closed.
+    /// The log was closed.
     Closed,
     /// This is a child by `fork` that could not open a stream of its own.
     NoStream,

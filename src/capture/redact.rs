@@ -312,7 +312,7 @@ impl<T: ?Sized> Hidden for Denied<'_, T> {
     }
 }
 
-/// What is not shown.
+/// A value that is not shown.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Redacted;
@@ -323,7 +323,7 @@ impl Serialize for Redacted {
     }
 }
 
-/// What stands for a field of a derived event that is not shown.
+/// The value in place of a field of a derived event that is not shown.
 #[doc(hidden)]
 pub fn redact<T: ?Sized>(_: &T) -> Redacted {
     Redacted

@@ -1,6 +1,6 @@
 //! A tower layer that fills the context of events from the HTTP request they belong to.
 //!
-//! What comes from a client is a claim: the client's address is taken from a header only as far as
+//! A client's headers are claims: the client's address is taken from a header only as far as
 //! trusted proxies wrote it (see `forwarded`), and every text is cut to what an entry has
 //! use for.
 
@@ -40,7 +40,7 @@ type Hook<T> = Arc<dyn Fn(&Parts) -> Option<T> + Send + Sync>;
 ///     .trusted_proxies(["10.0.0.0/8", "127.0.0.1"])?
 ///     .actor(|request| request.extensions.get::<Login>().map(|login| Actor::user(&login.user)));
 /// let app: Router = Router::new().route("/reports", post(|| async { audit!("report.made"); })).layer(context);
-/// // With axum, `app.into_make_service_with_connect_info::<SocketAddr>()` tells the address of the peer.
+/// // With axum, `app.into_make_service_with_connect_info::<SocketAddr>()` gives the address of the peer.
 /// # Ok(())
 /// # }
 /// ```

@@ -17,8 +17,8 @@ use super::{
 
 /// Futures that take along the context of the place where they are made.
 pub trait InAuditContext: Future + Sized {
-    /// This future in the [current](AuditContext::current) context: for a task that goes on with the
-    /// work.
+    /// This future in the [current](AuditContext::current) context: for a task that goes on with
+    /// the work.
     ///
     /// ```
     /// use tracing_audit::{AuditContext, InAuditContext as _, audit};
@@ -29,8 +29,9 @@ pub trait InAuditContext: Future + Sized {
     /// # }
     /// ```
     ///
-    /// With `tracing`'s `instrument`, call this last, `make_report().instrument(span).in_audit_context()`:
-    /// so the span is inside the context and its fields win.
+    /// With `tracing`'s `instrument`, call this last,
+    /// `make_report().instrument(span).in_audit_context()`: so the span is inside the context and
+    /// its fields win.
     fn in_audit_context(self) -> Scoped<Self> {
         AuditContext::current().scope(self)
     }
@@ -51,7 +52,8 @@ pin_project! {
 
     impl<F> PinnedDrop for Scoped<F> {
         fn drop(this: Pin<&mut Self>) {
-            // What is dropped with the future has something to say too: that it was cancelled.
+            // Values that are dropped with the future may record an event too: that it was
+            // cancelled.
             let mut this = this.project();
             let _in_force = InForce::enter(this.frames, current_log::current_span());
             this.future.set(None);

@@ -1,8 +1,9 @@
-//! Makes an entry that is too long fit: what is longest in it is cut, and it says what.
+//! Makes an entry fit that is too long, and names what was cut of it.
 //!
-//! The entry is written again with a limit on each of its fields, and with half that limit, until
-//! it fits. The values in a field share its limit: short values stay whole, long ones get as much
-//! as each other. So however long one is, those beside it stay.
+//! The longest values are cut, in `details` and attributes first: the entry is written with a limit
+//! on each value, and again with a smaller one, until it fits. Short values stay whole, so a long
+//! one never hides those beside it. A text, a list or an object that is cut keeps its beginning,
+//! and `…` stands for the rest.
 //!
 //! The slow path: it may allocate.
 
@@ -21,20 +22,26 @@ use crate::entry::{
     json::{self, AND_SO_ON, Json, Members},
 };
 
-/// The least limit. A list or an object keeps as many values as there is room for if each gets so
-/// much, or what it needs if that is less.
+/// The least limit, in bytes, and the room that a value in a list or an object must find.
 const SHORTEST: usize = 32;
 
-/// What the brackets take, and what stands for the rest.
+/// Where each of many values would get less than this, the last ones are left out instead.
+const LEAST_VALUE: usize = 512;
+
+/// The bytes of the brackets of a list or an object, and of the `…` that stands for its rest.
 const AROUND: usize = 16;
 
 /// The fields that are never cut.
 const WHOLE: [&str; 2] = [fields::ID.path, fields::EVENT_TYPE.path];
 
-/// More paths than these are not named.
+/// A long value in a list or an object leaves so many bytes to each value after it, as far as they
+/// are no more than half of the room.
+const RESERVED: usize = 256;
+
+/// `truncated` names so many paths at most.
 const MOST_NAMES: usize = 16;
 
-/// The fields that go as a whole when there are too many short ones, in this order.
+/// The fields that are left out, in this order, where cutting is not enough.
 const GO_LAST: [&str; 10] = [
     fields::DETAILS.path,
     fields::TAGS.path,
@@ -48,66 +55,54 @@ const GO_LAST: [&str; 10] = [
     fields::TENANT_ID.path,
 ];
 
-/// How many bytes of each field are written.
+/// How many bytes are written of each value.
 #[derive(Clone, Copy)]
 struct Limits {
-    /// Of the entry's own fields.
+    /// Of a field of the entry itself.
     own: usize,
-    /// Of `details` and attributes, and what is in them.
-    application: usize,
-    /// Fields that are left out.
+    /// Of `details` or attributes as a whole.
+    map: usize,
+    /// Of one value in them.
+    value: usize,
+    /// The fields that are left out.
     without: &'static [&'static str],
 }
 
-/// `entry` is what was rendered: an object without its opening brace. The result is at most
+/// The limits to try, one after the other: on single values in `details` and attributes, then on
+/// these as a whole, then on the entry's own fields too.
+fn steps(longest: usize) -> impl Iterator<Item = Limits> {
+    const ALL: usize = usize::MAX;
+    let down_to = move |least: usize| {
+        iter::successors(Some(longest / 4 * 3), |limit| Some(limit / 4 * 3))
+            .take_while(move |limit| *limit >= least)
+    };
+    let limits = |own, map, value| Limits {
+        own,
+        map,
+        value,
+        without: &[],
+    };
+    let values = down_to(LEAST_VALUE).map(move |limit| limits(ALL, ALL, limit));
+    let maps = down_to(longest / 16).map(move |limit| limits(ALL, limit, limit));
+    let own = down_to(LEAST_VALUE).map(move |limit| limits(limit, ALL, limit));
+    let all = down_to(SHORTEST).map(move |limit| limits(limit, limit, limit));
+    let without = (1..=GO_LAST.len()).map(move |count| Limits {
+        without: &GO_LAST[..count],
+        ..limits(SHORTEST, SHORTEST, SHORTEST)
+    });
+    values.chain(maps).chain(own).chain(all).chain(without)
+}
+
+/// `entry` is an object as it was rendered, without its opening brace. The result is at most
 /// `longest` bytes.
 pub(super) fn shorten(entry: &[u8], longest: usize) -> Vec<u8> {
     let text = [b"{", entry].concat();
-    // The writer renders nothing but valid JSON. Should it ever not, the head of the entry is
-    // still worth more than nothing.
+    // The writer renders only valid JSON. If that ever fails, the head of the entry is still worth
+    // keeping.
     let Ok(entry) = serde_json::from_slice::<Members>(&text) else {
         return headless(&text);
     };
-
-    let halves = |from: usize| {
-        iter::successors(Some(from), |limit| Some(limit / 2)).take_while(|limit| *limit >= SHORTEST)
-    };
-    // Where the entry's own fields are nearly all of it, cutting the others alone would hide these
-    // and help little.
-    let own = write(
-        &entry,
-        longest,
-        Limits {
-            own: usize::MAX,
-            application: 0,
-            without: &[],
-        },
-    );
-    let room = own.map_or(0, |own| longest - own.len());
-    let room = if room < longest / 16 {
-        0
-    } else {
-        room - room / 8
-    };
-
-    let first = halves(room).map(|limit| Limits {
-        own: usize::MAX,
-        application: limit,
-        without: &[],
-    });
-    let then = halves(longest / 2).map(|limit| Limits {
-        own: limit,
-        application: limit,
-        without: &[],
-    });
-    let last = (1..=GO_LAST.len()).map(|count| Limits {
-        own: SHORTEST,
-        application: SHORTEST,
-        without: &GO_LAST[..count],
-    });
-    first
-        .chain(then)
-        .chain(last)
+    steps(longest)
         .find_map(|limits| write(&entry, longest, limits))
         .unwrap_or_else(|| headless(&text))
 }
@@ -118,11 +113,18 @@ fn write(entry: &Members, longest: usize, limits: Limits) -> Option<Vec<u8>> {
         out: Buffer::with_capacity(longest),
         longest,
         limits,
+        whole: false,
         path: String::new(),
         names: Vec::new(),
     };
     cut.own(entry);
-    let Cut { mut out, names, .. } = cut;
+    let Cut {
+        mut out, mut names, ..
+    } = cut;
+    if names.len() > MOST_NAMES {
+        names.truncate(MOST_NAMES);
+        names.push(AND_SO_ON.to_owned());
+    }
     if !names.is_empty() {
         out.truncate(out.len() - 1);
         out.append(TRUNCATED.key.as_bytes());
@@ -138,6 +140,8 @@ struct Cut {
     out: Buffer,
     longest: usize,
     limits: Limits,
+    /// Whether a value is written to see if it fits.
+    whole: bool,
     /// Of the value that is being written.
     path: String,
     /// The paths of what was cut.
@@ -145,7 +149,7 @@ struct Cut {
 }
 
 impl Cut {
-    /// An object of the entry's own.
+    /// The entry, or an object of its schema.
     fn own(&mut self, members: &Members) {
         self.out.push(b'{');
         for (key, value) in members.iter() {
@@ -154,29 +158,41 @@ impl Cut {
                     return cut.note();
                 }
                 cut.key(key);
-                let field = fields::at(&cut.path);
-                let limit = match field.map(|field| field.kind) {
-                    Some(Kind::Map) => cut.limits.application,
-                    _ if WHOLE.contains(&cut.path.as_str()) => usize::MAX,
-                    _ => cut.limits.own,
-                };
-                match value {
-                    Json::Object(members)
-                        if field.is_some_and(|field| field.kind == Kind::Object) =>
-                    {
-                        cut.own(members)
+                match (value, fields::at(&cut.path).map(|field| field.kind)) {
+                    (Json::Object(members), Some(Kind::Object)) => cut.own(members),
+                    (Json::Object(members), Some(Kind::Map)) => {
+                        cut.object(members, cut.limits.map, cut.limits.value);
                     }
-                    value => cut.value(value, limit),
+                    _ if WHOLE.contains(&cut.path.as_str()) => cut.value(value, usize::MAX),
+                    _ => cut.value(value, cut.limits.own),
                 }
             });
         }
         self.out.push(b'}');
     }
 
+    /// A value: whole if it fits into this limit, else its beginning.
     fn value(&mut self, value: &Json, limit: usize) {
+        if self.whole {
+            return self.cut(value, usize::MAX);
+        }
+        let start = self.out.len();
+        let names = self.names.len();
+        self.whole = true;
+        self.cut(value, usize::MAX);
+        self.whole = false;
+        if self.out.len() - start > limit {
+            self.out.truncate(start);
+            self.names.truncate(names);
+            self.cut(value, limit);
+        }
+    }
+
+    /// The beginning of a value. What is escaped may become longer than the limit.
+    fn cut(&mut self, value: &Json, limit: usize) {
         match value {
             Json::Text(text) => {
-                let limit = limit.saturating_sub(2).max(SHORTEST);
+                let limit = limit.saturating_sub(2).clamp(SHORTEST, self.longest);
                 if text.len() > limit {
                     self.note();
                 }
@@ -184,7 +200,7 @@ impl Cut {
                 json::write_str(&mut self.out, text);
             }
             Json::List(values) => self.list(values, limit),
-            Json::Object(fields) => self.object(fields, limit),
+            Json::Object(fields) => self.object(fields, limit, limit),
             // Writing a number, a boolean or null into memory does not fail.
             other => _ = serde_json::to_writer(&mut self.out, other),
         }
@@ -197,70 +213,59 @@ impl Cut {
             [elements @ .., last] if last.as_str() == Some(AND_SO_ON) => elements,
             all => all,
         };
-        let mut room = limit.saturating_sub(AROUND);
-        let mut sizes = Vec::new();
-        for value in elements {
-            let size = size(value, limit);
-            if !take(&mut room, 1 + size.min(SHORTEST)) {
-                break;
-            }
-            sizes.push(size);
-        }
-        let cut = sizes.len() < values.len();
-        if cut {
-            self.note();
-        }
-        let level = level(sizes.clone(), limit.saturating_sub(AROUND + sizes.len()));
+        let end = self.end(limit);
+        let names = self.names.len();
+        let mut kept = 0;
         self.out.push(b'[');
-        for (index, (value, size)) in elements.iter().zip(sizes).enumerate() {
-            if self.is_full() {
-                return;
-            }
+        for value in elements {
+            let Some(room) = self.room(end, 0) else { break };
+            let limit = share(room, elements.len() - kept - 1);
             self.separate();
-            self.within(index, |cut| {
-                cut.value(value, if size > level { level } else { usize::MAX })
-            });
+            self.within(kept, |cut| cut.value(value, limit));
+            kept += 1;
         }
-        if cut {
+        if kept < values.len() {
+            self.names.insert(names, self.path.clone());
             self.separate();
             json::write_str(&mut self.out, AND_SO_ON);
         }
         self.out.push(b']');
     }
 
-    /// The first members of an object of the application's. A name that is too long does not hide
-    /// those that come after it.
-    fn object(&mut self, fields: &Members, limit: usize) {
-        let mut room = limit.saturating_sub(AROUND);
-        let mut left = room;
-        let mut kept = Vec::new();
-        for (key, value) in fields.iter() {
-            let (name, size) = (key.len() + 4, size(value, limit));
-            if key != AND_SO_ON && take(&mut room, name + size.min(SHORTEST)) {
-                left -= name;
-                kept.push((key, value, size));
-            }
-        }
-        let cut = kept.len() < fields.len();
-        if cut {
-            self.note();
-        }
-        let level = level(kept.iter().map(|(_, _, size)| *size).collect(), left);
+    /// The first members of an object of the application's, with so much of each value. A name that
+    /// is too long does not hide the members after it.
+    fn object(&mut self, fields: &Members, limit: usize, of_each: usize) {
+        let end = self.end(limit);
+        let names = self.names.len();
+        let mut kept = 0;
         self.out.push(b'{');
-        for (key, value, size) in kept {
-            if self.is_full() {
-                return;
-            }
+        for (place, (key, value)) in fields.iter().enumerate() {
+            let Some(room) = self.room(end, key.len()).filter(|_| key != AND_SO_ON) else {
+                continue;
+            };
+            let limit = share(room, fields.len() - place - 1).min(of_each);
             self.key(key);
-            self.within(key, |cut| {
-                cut.value(value, if size > level { level } else { usize::MAX })
-            });
+            self.within(key, |cut| cut.value(value, limit));
+            kept += 1;
         }
-        if cut {
+        if kept < fields.len() {
+            self.names.insert(names, self.path.clone());
             self.key(AND_SO_ON);
             json::write_str(&mut self.out, AND_SO_ON);
         }
         self.out.push(b'}');
+    }
+
+    /// Where the last value of a list or an object that begins here must end.
+    fn end(&self, limit: usize) -> usize {
+        self.out.len().saturating_add(limit.saturating_sub(AROUND))
+    }
+
+    /// The room for one more value up to `end`, if that is enough for one, and if the entry isn't
+    /// too long already.
+    fn room(&self, end: usize, key: usize) -> Option<usize> {
+        let room = end.checked_sub(self.out.len() + key + 4)?;
+        (room >= SHORTEST && self.out.len() <= self.longest).then_some(room)
     }
 
     fn key(&mut self, key: &str) {
@@ -276,11 +281,6 @@ impl Cut {
         }
     }
 
-    /// Whether these limits are of no use, whatever comes.
-    fn is_full(&self) -> bool {
-        self.out.len() > self.longest
-    }
-
     fn within(&mut self, name: impl Display, write: impl FnOnce(&mut Self)) {
         let len = self.path.len();
         let dot = if len == 0 { "" } else { "." };
@@ -291,63 +291,16 @@ impl Cut {
     }
 
     fn note(&mut self) {
-        match self.names.len() {
-            ..MOST_NAMES => self.names.push(self.path.clone()),
-            MOST_NAMES => self.names.push(AND_SO_ON.to_owned()),
-            _ => {}
-        }
+        self.names.push(self.path.clone());
     }
 }
 
-/// Takes bytes from those that are left, if there are so many.
-fn take(left: &mut usize, bytes: usize) -> bool {
-    left.checked_sub(bytes).map(|rest| *left = rest).is_some()
+/// How many of the bytes of `room` a value gets that so many others follow.
+fn share(room: usize, followers: usize) -> usize {
+    (room / 2).max(room.saturating_sub(RESERVED * followers))
 }
 
-/// How much each of these may get, so that all have room: the short ones what they need, the others
-/// as much as each other.
-fn level(mut sizes: Vec<usize>, mut room: usize) -> usize {
-    sizes.sort_unstable();
-    let shares = (1..=sizes.len()).rev();
-    for (size, shares) in sizes.into_iter().zip(shares) {
-        if size > room / shares {
-            return room / shares;
-        }
-        room -= size;
-    }
-    usize::MAX
-}
-
-/// How many bytes a value is long; a little more than `most` if that is less, and 0 if there is no
-/// limit: nothing more than that is looked at.
-fn size(value: &Json, most: usize) -> usize {
-    let mut sum = 2;
-    match value {
-        _ if most == usize::MAX => return 0,
-        Json::Text(text) => sum += text.len(),
-        Json::List(values) => {
-            let mut values = values.iter();
-            while sum <= most
-                && let Some(value) = values.next()
-            {
-                sum += 1 + size(value, most - sum);
-            }
-        }
-        Json::Object(fields) => {
-            let mut fields = fields.iter();
-            while sum <= most
-                && let Some((key, value)) = fields.next()
-            {
-                sum += key.len() + 4;
-                sum += size(value, most.saturating_sub(sum));
-            }
-        }
-        other => sum = other.to_string().len(),
-    }
-    sum
-}
-
-/// What is left of an entry that can't be parsed.
+/// The head of an entry that can't be parsed.
 fn headless(text: &[u8]) -> Vec<u8> {
     let mut fields = head(text);
     fields.add(TRUNCATED.name, &["*"]);

@@ -245,14 +245,27 @@ fn a_long_list_is_cut_and_what_is_beside_it_stays() {
 }
 
 #[test]
-fn a_list_of_long_strings_keeps_its_length() {
+fn a_list_of_long_strings_keeps_its_length_and_the_first_whole() {
     let texts = vec!["t".repeat(30_000); 3];
     let short = shortened(&json!({"id": "1", "details": {"texts": texts}}), 65_536);
-    assert_eq!(short["details"]["texts"].as_array().unwrap().len(), 3);
+    let kept = short["details"]["texts"].as_array().unwrap();
+    assert_eq!((kept.len(), &kept[0]), (3, &json!(texts[0])));
     assert_eq!(
         short["truncated"],
-        json!(["details.texts.0", "details.texts.1", "details.texts.2"])
+        json!(["details.texts.1", "details.texts.2"])
     );
+}
+
+/// What is long is first: the values after it stay, at any depth.
+#[test]
+fn a_long_value_inside_of_others_does_not_hide_those_after_it() {
+    let pair = json!(["p".repeat(70_000), "mallory"]);
+    let body = json!({"a": "a".repeat(70_000), "approved_by": "mallory", "pair": pair});
+    let short = shortened(&json!({"id": "1", "details": {"body": body}}), 65_536);
+    let body = &short["details"]["body"];
+    assert_eq!(body["approved_by"], json!("mallory"));
+    assert_eq!(body["pair"][1], json!("mallory"));
+    assert!(body["a"].as_str().unwrap().len() > 20_000);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! What a call site of `audit!` says while compiling, and its place in `tracing`.
+//! The facts about a call site of `audit!` that are known while compiling, and its place in
+//! `tracing`.
 //!
 //! One static for each call. It is also the call site that `tracing` registers, so that filters and
 //! layers know the mirrored event by its own file, line and module; all that is done with it is
@@ -47,7 +48,7 @@ pub(super) const MIRRORED_FIELDS: [&str; 7] = [
     "details",
 ];
 
-/// What is known of an event's first fields while compiling.
+/// The first fields of an event, as far as they are known while compiling.
 #[derive(Clone, Copy, Debug)]
 enum Declared {
     Fixed {
@@ -77,8 +78,8 @@ pub struct Site {
 
 impl Site {
     /// `json` is the entry's JSON from `schema_version` to `severity`, without braces. `fields` has
-    /// a line for each, with its path, its kind and how it is recorded; `description` is the message
-    /// as written, or empty; `itself` is the static that this becomes.
+    /// a line for each, with its path, its kind and how it is recorded; `description` is the
+    /// message as written, or empty; `itself` is the static that this becomes.
     pub const fn fixed(
         (event_type, json): (&'static str, &'static str),
         severity: Severity,
@@ -148,7 +149,7 @@ impl Site {
         self.severity
     }
 
-    /// What the catalogue says of it.
+    /// Its description in the catalogue.
     pub(super) fn describe(&self) -> Described<'static> {
         Described {
             event_type: self.event_type(),
@@ -161,7 +162,7 @@ impl Site {
         }
     }
 
-    /// What is known of an event of this type, before its values are.
+    /// The head of an event of this type, before its values.
     #[inline]
     pub(super) fn head<'a>(&self, event_type: &'a str) -> Head<'a> {
         match self.declared {
@@ -197,7 +198,7 @@ impl Site {
         &self.metadata
     }
 
-    /// What the subscribers of the process think of the mirrored event, as far as that is known
+    /// The interest of the process's subscribers in the mirrored event, as far as that is known
     /// without asking them again.
     pub(super) fn interest(&'static self) -> Interest {
         let level = *self.metadata.level();

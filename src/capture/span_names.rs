@@ -82,7 +82,7 @@ fn named(slot: &str) -> Result<Slot> {
         })
 }
 
-/// What a span says, as it is read from its fields.
+/// The fields of a span while they are read.
 pub(super) struct Reading<'a> {
     pub(super) names: &'a SpanNames,
     pub(super) fields: SpanFields,

@@ -1,5 +1,5 @@
 //! Takes an event into a log: renders it in a buffer of the thread and pushes it into the journal.
-//! What `audit!` and ordinary events of `tracing` share.
+//! `audit!` and ordinary events of `tracing` share this way.
 
 use std::{cell::Cell, sync::Arc};
 
@@ -17,10 +17,10 @@ use crate::{
     journal::Process,
 };
 
-/// What a thread keeps from one event to the next.
+/// The buffers that a thread keeps from one event to the next.
 pub(super) struct Scratch {
     out: Buffer,
-    /// What the event inherits.
+    /// The fields that the event inherits.
     pub(super) inherited: Inherited,
     random: fastrand::Rng,
     stamp: Stamp,

@@ -1,5 +1,5 @@
-//! What has a type of its own in a call: `actor = …`, `resource = …`, `outcome = …`, a severity and
-//! an event type that are only known at run time.
+//! The values of a call that have a type of ours: `actor = …`, `resource = …`, `outcome = …`, a
+//! severity and an event type that are only known at run time.
 //!
 //! The traits are there for the sake of their error messages. What points to such a value will do
 //! as well.

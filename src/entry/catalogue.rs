@@ -17,7 +17,7 @@ use super::{Severity, denied::FieldNames};
 /// The event type, in the catalogue, of the events whose own one is only known at run time.
 pub(crate) const DYNAMIC: &str = "*";
 
-/// What one call of `audit!` says of itself.
+/// The description of one call of `audit!`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Described<'a> {
     pub(crate) event_type: &'a str,
@@ -70,7 +70,7 @@ impl From<Catalogue> for Vec<CatalogueEntry> {
 }
 
 impl Catalogue {
-    /// What the sites record, into a log with these names.
+    /// The event types that the sites record, into a log with these names.
     pub(crate) fn gather<'a>(
         sites: impl Iterator<Item = Described<'a>>,
         names: Option<&FieldNames>,
@@ -110,7 +110,7 @@ impl Catalogue {
         }
     }
 
-    /// One of several sources'.
+    /// The catalogue of several sources.
     pub(crate) fn of_sources(sources: BTreeMap<String, Self>) -> Self {
         Self::merge(sources.into_iter().flat_map(|(source, catalogue)| {
             catalogue.entries.into_iter().map(move |mut entry| {
@@ -143,7 +143,7 @@ impl Catalogue {
             .and_then(|at| self.entries.get(at))
     }
 
-    /// What in `newer` breaks those who read entries by this catalogue: an event type or a field
+    /// The changes in `newer` that break readers of this catalogue: an event type or a field
     /// that is gone, a field of another kind. One sentence each; empty if nothing does. What was
     /// added breaks nobody.
     ///

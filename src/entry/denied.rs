@@ -17,7 +17,7 @@ use tracing_audit_schema::{
 
 use crate::{Error, Result};
 
-/// What stands in the place of a value that is not shown.
+/// The text in place of a value that is not shown.
 pub(crate) const REDACTED: &str = "[redacted]";
 
 /// The same as JSON.
@@ -237,7 +237,7 @@ static OF_LOG: OnceLock<fn() -> Option<&'static FieldNames>> = OnceLock::new();
 
 /// From now on `of_log` says which names hold for values that are rendered before their entry.
 pub(crate) fn ask_log(of_log: fn() -> Option<&'static FieldNames>) {
-    // It is the same function each time.
+    // The function is the same each time.
     let _ = OF_LOG.set(of_log);
 }
 

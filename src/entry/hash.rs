@@ -146,7 +146,7 @@ pub(crate) mod stored_keys {
 
 /// A key, ready to hash: its two blocks are worked in.
 pub(crate) struct Prepared {
-    /// What each of its hashes begins with.
+    /// The beginning of each of its hashes.
     prefix: String,
     mac: Hmac<Sha256>,
 }
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn a_key_is_not_serialized_but_where_it_is_kept() {
         use std::marker::PhantomData;
-        // What has the trait has the constant itself; all else has it from the fallback.
+        // A type that has the trait has the constant itself; any other has it from the fallback.
         struct Is<T>(PhantomData<T>);
         trait Fallback {
             const SERIALIZE: bool = false;

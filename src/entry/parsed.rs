@@ -1,6 +1,6 @@
 //! An entry as a value: every field parsed, for programs that read the log's lines.
 //!
-//! In comes the JSON of a line, out goes an [`Entry`]. What always holds: the lines of a log parse,
+//! In comes the JSON of a line, out goes an [`Entry`]. Always true: the lines of a log parse,
 //! also those that an older or a newer version wrote, because fields that this version doesn't know
 //! are kept as they are.
 
@@ -15,10 +15,10 @@ use crate::error::Error;
 
 /// An entry of the log, parsed: one line of a file, one item of the HTTP API.
 ///
-/// Parse a line with [`str::parse`], [`Entry::from_slice`] or serde, or an entry that a reader found
-/// with [`RawEntry::parse`](crate::RawEntry::parse). Serialized again, an entry has the same fields
-/// in the same order; the members of `details` and of attributes come in the order of their names.
-/// [`RawEntry::line`](crate::RawEntry::line) has the very bytes.
+/// Parse a line with [`str::parse`], [`Entry::from_slice`] or serde, or an entry that a reader
+/// found with [`RawEntry::parse`](crate::RawEntry::parse). Serialized again, an entry has the same
+/// fields in the same order; the members of `details` and of attributes come in the order of their
+/// names. [`RawEntry::line`](crate::RawEntry::line) has the very bytes.
 ///
 /// ```
 /// use tracing_audit::{Entry, Seq, Severity};

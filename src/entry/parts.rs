@@ -20,7 +20,7 @@ use super::{
     json::{self, Presence},
 };
 
-/// How grave an event is.
+/// The severity of an event.
 ///
 /// ```
 /// use tracing_audit::{Severity, audit};
@@ -307,8 +307,8 @@ impl Outcome {
         Self::new("success")
     }
 
-    /// The action failed. The reason is `authentication`, `authorization`, `validation`, `unknown`, or the
-    /// application's own word; the error is text for people.
+    /// The action failed. The reason is `authentication`, `authorization`, `validation`, `unknown`,
+    /// or the application's own word; the error is text for people.
     pub fn failure(reason: &str, error: impl Display) -> Self {
         let mut outcome = Self::new("failure");
         outcome.0.set_str(field::REASON, reason);

@@ -19,13 +19,13 @@ use super::Timestamp;
 /// How deep a path into `details` may go: as deep as `serde_json` parses.
 const MAX_DEPTH: usize = 128;
 
-/// What a line says. Texts are as they stand between their quotes, escapes and all; `actor`,
+/// The fields of a line. Texts are as they stand between their quotes, escapes and all; `actor`,
 /// `resource`, `outcome`, `details`, `tags` and `context` are whole JSON values. What the line
 /// doesn't have, or has in another type, is empty.
 #[derive(Clone, Copy, Debug)]
 #[allow(
     dead_code,
-    reason = "all that a record has; what nobody asks for costs a slice"
+    reason = "all fields of an entry; one that nobody reads costs a slice"
 )]
 pub(crate) struct Fields<'a> {
     pub(crate) stream: &'a [u8],
@@ -218,7 +218,7 @@ const PART: [Name; 3] = [
     Name::new(fields::RESOURCE_NAME.name),
 ];
 
-/// Those of the context.
+/// The ids of the context.
 const IDS: [Name; 2] = [
     Name::new(fields::CONTEXT_SESSION_ID.name),
     Name::new(fields::CONTEXT_REQUEST_ID.name),

@@ -13,7 +13,7 @@ use memchr::memchr_iter;
 
 use super::{
     deflate::Joined,
-    manifest::Place,
+    manifest::ManifestPlace,
     pieces::Stored,
     stored::{StoredLive, StoredSealed},
 };
@@ -35,8 +35,8 @@ pub(super) struct Cut {
     pub(super) content: Joined,
     pub(super) count: u64,
     /// The first and the last entry; `None` if no line is one.
-    pub(super) first: Option<Place>,
-    pub(super) last: Option<Place>,
+    pub(super) first: Option<ManifestPlace>,
+    pub(super) last: Option<ManifestPlace>,
     /// The time of the youngest line.
     pub(super) youngest: Timestamp,
     /// How many lines are not entries.
@@ -71,16 +71,16 @@ impl Cut {
     fn lines(&mut self, plain: &[u8], mut keep: impl FnMut(&mut Joined, Range<usize>)) {
         let (mut start, mut run) = (0, 0..0);
         for end in memchr_iter(b'\n', plain).map(|lf| lf + 1) {
-            let record = scan(&plain[start..end - 1]);
-            if let Some(record) = &record {
-                self.time = record.timestamp;
+            let fields = scan(&plain[start..end - 1]);
+            if let Some(fields) = &fields {
+                self.time = fields.timestamp;
             }
             if self.window.contains(&self.time) {
                 self.count += 1;
                 self.youngest = self.youngest.max(self.time);
-                match record.map(|record| Place {
-                    id: String::from_utf8_lossy(record.id).into_owned(),
-                    seq: Seq(record.seq),
+                match fields.map(|fields| ManifestPlace {
+                    id: String::from_utf8_lossy(fields.id).into_owned(),
+                    seq: Seq(fields.seq),
                 }) {
                     None => self.unreadable += 1,
                     Some(place) => {
@@ -208,15 +208,15 @@ impl Overlap {
     }
 }
 
-fn first_of(index: &Index) -> Place {
-    Place {
+fn first_of(index: &Index) -> ManifestPlace {
+    ManifestPlace {
         id: index.first_id.clone(),
         seq: index.first_seq,
     }
 }
 
-fn last_of(index: &Index) -> Place {
-    Place {
+fn last_of(index: &Index) -> ManifestPlace {
+    ManifestPlace {
         id: index.last_id.clone(),
         seq: index.last_seq,
     }
@@ -248,9 +248,9 @@ impl<'a> BlockReader<'a> {
     }
 
     /// The first and the last entry of the block read last.
-    fn ends(&self) -> (Option<Place>, Option<Place>) {
+    fn ends(&self) -> (Option<ManifestPlace>, Option<ManifestPlace>) {
         let place = |line: &[u8]| {
-            scan(line).map(|f| Place {
+            scan(line).map(|f| ManifestPlace {
                 id: String::from_utf8_lossy(f.id).into_owned(),
                 seq: Seq(f.seq),
             })

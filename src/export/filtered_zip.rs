@@ -72,7 +72,7 @@ impl<W: Write> FilteredZip<W> {
     }
 }
 
-/// It may become longer than 4 GiB, which must be said before.
+/// The entry may become longer than 4 GiB, which its header must say.
 fn options() -> SimpleFileOptions {
     SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)

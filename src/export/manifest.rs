@@ -1,6 +1,6 @@
 //! The manifest of an archive, `manifest.json`.
 //!
-//! It names what was asked for, what is in each entry and which stored files that came from, and
+//! The manifest names the range, what is in each entry and which stored files that came from, and
 //! what could not be read. It says nothing about when or where the archive was made, so asking for
 //! the same again gives the same bytes.
 
@@ -21,7 +21,7 @@ pub(crate) struct Manifest {
     pub(crate) filters: BTreeMap<String, Vec<String>>,
     pub(crate) entries: Vec<ManifestEntry>,
     /// Files that should have been in the archive and could not be read.
-    pub(crate) problems: Vec<Problem>,
+    pub(crate) problems: Vec<ManifestProblem>,
 }
 
 /// From `start` until just before `end`.
@@ -49,15 +49,15 @@ pub(crate) struct ManifestEntry {
     pub(crate) crc32: String,
     /// The first and the last record; absent if no line is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) first: Option<Place>,
+    pub(crate) first: Option<ManifestPlace>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) last: Option<Place>,
+    pub(crate) last: Option<ManifestPlace>,
     pub(crate) files: Vec<ManifestFile>,
 }
 
-/// Which record.
+/// The entry that is the first or the last of an archive entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Place {
+pub(crate) struct ManifestPlace {
     pub(crate) id: String,
     #[serde(serialize_with = "number")]
     pub(crate) seq: Seq,
@@ -77,7 +77,7 @@ pub(crate) struct ManifestFile {
 
 /// A file that could not be read, and why.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Problem {
+pub(crate) struct ManifestProblem {
     pub(crate) file: String,
     pub(crate) problem: String,
 }

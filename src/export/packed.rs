@@ -55,7 +55,7 @@ impl AuditReader {
     /// # Errors
     ///
     /// If the directories of the log can't be listed. A file that can't be read is a problem that
-    /// [`write_to`](Export::write_to) tells.
+    /// [`write_to`](Export::write_to) returns.
     pub fn export(&self, filter: &Filter, format: ExportFormat) -> Result<Export> {
         let content = if format == ExportFormat::Ndjson || filter.has_field_filters() {
             Content::Filtered(Filtered {

@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc};
 use super::{
     cut::Cut,
     deflate::Joined,
-    manifest::{self, Manifest, ManifestEntry, ManifestFile, Problem},
+    manifest::{self, Manifest, ManifestEntry, ManifestFile, ManifestProblem},
     pieces::Download,
     zip::ZipLayout,
 };
@@ -236,6 +236,8 @@ impl Plan {
 
     fn problem(&mut self, file: String, problem: impl Into<String>) {
         let problem = problem.into();
-        self.manifest.problems.push(Problem { file, problem });
+        self.manifest
+            .problems
+            .push(ManifestProblem { file, problem });
     }
 }

@@ -1,29 +1,18 @@
 //! How a log is described and opened.
 
 mod env;
+mod open;
 mod spans;
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{AuditLog, Owner, at_exit::close_at_exit, stores::Stores};
+use super::AuditLog;
 use crate::{
-    capture::{self, CurrentKey, Intake, Journal, PlainEvents, SpanNames, WhenFull},
-    entry::{
-        HashKey, Source,
-        denied::{self, FieldNames},
-        json::members,
-    },
-    error::{Error, Result},
+    capture::{PlainEvents, WhenFull},
+    entry::HashKey,
+    error::Result,
     journal,
-    store::{
-        Callback, Health, Level, Permissions, Problem, Retention, SealerOptions, Settings, Store,
-        StoreOptions, Watermarks, WriterOptions, catalogue, keys,
-    },
+    store::{Callback, Permissions, Problem, Retention, Store, Watermarks},
 };
 
 /// Describes a log; see [`AuditLog::builder`]. Every setting has a default that suits most
@@ -159,7 +148,8 @@ impl AuditLogBuilder {
     ///
     /// # Errors
     ///
-    /// [`open`](Self::open) fails with [`Error::Invalid`] if a name can't be the path of a module.
+    /// [`open`](Self::open) fails with [`Error::Invalid`](crate::Error::Invalid) if a name can't be
+    /// the path of a module.
     pub fn plain_events_from<P: Into<String>>(
         mut self,
         modules: impl IntoIterator<Item = P>,
@@ -201,8 +191,8 @@ impl AuditLogBuilder {
     /// restart of the machine, and a journal in memory does not. A journal on another disk survives
     /// whatever that disk survives.
     ///
-    /// Where the journal of a dead process is gone, the log opens all the same, keeps what is in
-    /// its files, and says in an entry of the type `audit.log.lost` that events may be lost; their
+    /// If the journal of a dead process is gone, the log opens nevertheless, keeps what is in its
+    /// files, and records in an entry of the type `audit.log.lost` that events may be lost; their
     /// number is unknown. That is reported once ([`Problem::RecoveryFailed`]), and a note of
     /// [`AuditReader::verify`](crate::AuditReader::verify). A journal whose directory isn't there
     /// may be on a file system that isn't mounted: it is reported, and looked for again every
@@ -221,10 +211,10 @@ impl AuditLogBuilder {
     ///
     /// # Errors
     ///
-    /// [`open`](Self::open) fails with [`Error::Invalid`] if the directory belongs to another user
-    /// than the log, if every user can write in it (give a directory inside `/dev/shm`, not
-    /// `/dev/shm`), or if it is inside the log's directory; and with [`Error::Io`] if there is no
-    /// room for the journal.
+    /// [`open`](Self::open) fails with [`Error::Invalid`](crate::Error::Invalid) if the directory
+    /// belongs to another user than the log, if every user can write in it (give a directory inside
+    /// `/dev/shm`, not `/dev/shm`), or if it is inside the log's directory; and with
+    /// [`Error::Io`](crate::Error::Io) if there is no room for the journal.
     ///
     /// ```no_run
     /// # fn main() -> tracing_audit::Result<()> {
@@ -244,12 +234,12 @@ impl AuditLogBuilder {
 
     /// The longest entry in bytes. Default: 64 KiB.
     ///
-    /// What is longest in a longer one is cut, in `details` and `attributes` first: long strings to
-    /// their beginnings, and lists and objects to the first elements and members that there is room
-    /// for, with `…` in the place of the others. `truncated` names the paths, sixteen at most, and
-    /// `…` for any more. Of a text that is captured before its entry is rendered, as the arguments
-    /// of an `#[audited]` function and the fields of an `Actor` are, no more than 2 MiB are taken,
-    /// however long an entry may be.
+    /// In a longer one, the longest values are cut, in `details` and `attributes` first: long
+    /// strings to their beginnings, and lists and objects to the first elements and members that
+    /// there is room for, with `…` in the place of the others. `truncated` names the paths, sixteen
+    /// at most, and `…` for the others. Of a text that is captured before its entry is rendered, as
+    /// the arguments of an `#[audited]` function and the fields of an `Actor` are, no more than 2
+    /// MiB are taken, however long an entry may be.
     pub fn max_record_bytes(mut self, bytes: usize) -> Self {
         self.max_record_bytes = bytes;
         self
@@ -267,8 +257,8 @@ impl AuditLogBuilder {
         self
     }
 
-    /// The time between two syncs of the live file while events come. A loss of power can take the events
-    /// since the last sync. Default: one second.
+    /// The time between two syncs of the live file while events come. A loss of power can take the
+    /// events since the last sync. Default: one second.
     pub fn sync_every(mut self, interval: Duration) -> Self {
         self.sync_every = interval;
         self
@@ -298,8 +288,9 @@ impl AuditLogBuilder {
         self
     }
 
-    /// Denies more field names in this log, in addition to [`DENIED_FIELDS`](crate::redact::DENIED_FIELDS):
-    /// their values are recorded as `[redacted]`. Calls add up.
+    /// Denies more field names in this log, in addition to
+    /// [`DENIED_FIELDS`](crate::redact::DENIED_FIELDS): their values are recorded as `[redacted]`.
+    /// Calls add up.
     ///
     /// The names match as those of the list do: `internal_note` also denies `internalNote` and
     /// `customer_internal_notes`, but not `internal_note_id`. Denied names hold in `details` and in
@@ -321,9 +312,9 @@ impl AuditLogBuilder {
     ///
     /// # Errors
     ///
-    /// [`open`](Self::open) fails with [`Error::Invalid`] for a name that is empty, is a path, has
-    /// other characters than letters, digits, `_` and `-`, is one of an entry's own fields, or is
-    /// both denied and allowed.
+    /// [`open`](Self::open) fails with [`Error::Invalid`](crate::Error::Invalid) for a name that is
+    /// empty, is a path, has other characters than letters, digits, `_` and `-`, is one of an
+    /// entry's own fields, or is both denied and allowed.
     pub fn deny_fields(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.denied_fields.extend(names.into_iter().map(Into::into));
         self
@@ -351,7 +342,7 @@ impl AuditLogBuilder {
         self
     }
 
-    /// Whether the log records that it was opened and closed, so that it can tell when it was down.
+    /// Whether the log records that it was opened and closed, so that a gap shows when it was down.
     /// Default: it does. Switch it off in a program that runs often and briefly, and whose start
     /// and end nobody needs to know.
     ///
@@ -412,133 +403,11 @@ impl AuditLogBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a setting that can't be used, [`Error::Io`] for a directory that
-    /// can't be used, [`Error::Version`] for a directory that another version wrote.
+    /// [`Error::Invalid`](crate::Error::Invalid) for a setting that can't be used,
+    /// [`Error::Io`](crate::Error::Io) for a directory that can't be used,
+    /// [`Error::Version`](crate::Error::Version) for a directory that another version wrote.
     pub fn open(self) -> Result<AuditLog> {
         self.open_with(Store::open)
-    }
-
-    /// The same, with another way to open the store.
-    pub(crate) fn open_with(
-        self,
-        open: impl FnOnce(&Path, StoreOptions) -> Result<Store>,
-    ) -> Result<AuditLog> {
-        let source: Source = match &self.source {
-            Some(source) => source.parse()?,
-            None => program_name().parse()?,
-        };
-        self.watermarks.check()?;
-        let names = FieldNames::leak(&self.denied_fields, &self.allowed_fields)?;
-        self.plain_events.check()?;
-        let span_names = SpanNames::new(&self.span_fields)?;
-        let level = Level::new(self.compression_level).ok_or_else(|| {
-            Error::invalid(
-                "compression_level",
-                format!("{} is not between 1 and 9", self.compression_level),
-            )
-        })?;
-        if self.rotate_every.is_zero() {
-            return Err(Error::invalid(
-                "rotate_every",
-                "it is zero, which would make a file of each entry; give at least a second",
-            ));
-        }
-        // Stream, number and line end are added to what a caller renders.
-        let overhead = source.as_str().len() + 64;
-        let longest = self.max_record_bytes.saturating_sub(overhead);
-        if longest < 1024 {
-            return Err(Error::invalid(
-                "max_record_bytes",
-                format!(
-                    "{} is too little, give at least 2048",
-                    self.max_record_bytes
-                ),
-            ));
-        }
-        if self.max_record_bytes > self.journal_bytes / 8 {
-            let most = self.journal_bytes / 8;
-            return Err(Error::invalid(
-                "max_record_bytes",
-                format!(
-                    "{} is more than an eighth of the journal, {most}",
-                    self.max_record_bytes
-                ),
-            ));
-        }
-        let lifecycle = self.lifecycle.then(|| self.settings());
-        let options = StoreOptions {
-            lifecycle,
-            source: source.clone(),
-            permissions: self.permissions,
-            journal_capacity: self.journal_bytes,
-            journal_dir: self.journal_dir,
-            needs_hash_keys: self.hash_keys.is_empty(),
-            writer: WriterOptions {
-                rotate_bytes: self.rotate_bytes.max(1),
-                rotate_age: self.rotate_every,
-                sync_interval: self.sync_every,
-                watermarks: self.watermarks,
-            },
-            sealer: SealerOptions {
-                level,
-                grace: self.live_grace,
-                retention: self.retention,
-            },
-            readers: crate::webhook::unread::readings,
-            health: Arc::new(Health::new(self.on_problem)),
-        };
-        let store = open(&self.dir, options.clone())?;
-        if self.keeps_catalogue {
-            let of_program = capture::catalogue_of_log(names);
-            if let Err(error) = catalogue::keep_catalogue(&store.layout, &source, of_program) {
-                // The log does without; it tells those who look what it is about.
-                tracing::warn!(target: "tracing_audit", "the catalogue of event types could not be kept: {error}");
-            }
-        }
-        let own_keys = !self.hash_keys.is_empty();
-        let hash_keys = if own_keys {
-            self.hash_keys
-        } else {
-            keys::ensure_hash_keys(&store.layout)?
-        };
-        let key = CurrentKey::leak(hash_keys.last());
-        let journal = Journal {
-            producer: store.producer.clone(),
-            durability: store.durability,
-        };
-        let stores = Arc::new(Stores::new(store, options));
-        close_at_exit(&stores);
-        let mut intake = Intake::new(
-            journal,
-            stores.clone(),
-            &source,
-            longest,
-            self.when_full,
-            self.plain_events,
-            key,
-        );
-        intake.names = names;
-        intake.span_names = span_names;
-        if names.is_some() {
-            denied::ask_log(capture::names_of_log);
-        }
-        let hash_keys = if own_keys { Some(hash_keys) } else { None };
-        Ok(AuditLog {
-            owner: Arc::new(Owner {
-                stores,
-                intake: Arc::new(intake),
-                hash_keys,
-            }),
-        })
-    }
-
-    /// What an auditor wants to know of them.
-    fn settings(&self) -> Settings {
-        let when_full = match self.when_full {
-            WhenFull::Wait => "wait",
-            WhenFull::Drop => "drop",
-        };
-        members! { "when_full": when_full, "retention": self.retention.to_json() }
     }
 }
 
@@ -548,28 +417,5 @@ impl fmt::Debug for AuditLogBuilder {
             .field("dir", &self.dir)
             .field("source", &self.source)
             .finish_non_exhaustive()
-    }
-}
-
-/// The running program's file name, as far as it can be a source.
-fn program_name() -> String {
-    let path = std::env::args_os()
-        .next()
-        .map(PathBuf::from)
-        .unwrap_or_default();
-    let name = path
-        .file_stem()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    let name: String = name
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
-        .take(64)
-        .collect();
-    let name = name.trim_start_matches(['.', '_', '-']);
-    if name.is_empty() {
-        "app".to_owned()
-    } else {
-        name.to_owned()
     }
 }

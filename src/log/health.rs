@@ -1,4 +1,4 @@
-//! How a log is doing.
+//! The health of a log.
 
 use serde::Serialize;
 

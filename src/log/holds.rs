@@ -45,7 +45,7 @@ impl Holds<'_> {
     ///
     /// [`Error::Invalid`](crate::Error::Invalid) if there is a hold of this name,
     /// [`Error::Io`](crate::Error::Io) if the hold can't be written, or can't be recorded: in the
-    /// latter case it is placed all the same.
+    /// latter case it is in force nevertheless.
     pub fn place(&self, hold: Hold) -> Result<()> {
         self.log.store()?.place_hold(hold)
     }

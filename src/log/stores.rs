@@ -172,7 +172,7 @@ impl Stores {
 
     /// Closes this process's store, if it has one, when no caller is left to get an error.
     pub(super) fn let_go(&self) {
-        // How it ended is known to who closed it.
+        // The caller of `close` knows how it ended.
         let Some(opened) = self.opened().filter(|opened| !opened.store.is_over()) else {
             return;
         };
@@ -261,7 +261,7 @@ impl Here {
             let why = io::Error::other(why.to_owned());
             Error::io("open a stream for a forked process in", &stores.dir)(why)
         };
-        // What an application's callback records while we are at it can't wait for the end of it.
+        // An event that an application's callback records meanwhile can't wait for the end of this.
         let Some(_opening) = Opening::begin() else {
             return Err(refused("this thread is about to"));
         };

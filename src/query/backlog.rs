@@ -1,4 +1,4 @@
-//! How much of the log is not read yet by who goes on from some places: by the names and lengths of
+//! The part of the log that a follower has not read yet, by its places: by the names and lengths of
 //! files, and the first lines to be read.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -16,7 +16,7 @@ const LOOKED_INTO: usize = 32;
 /// More than most lines.
 const LINE: u64 = 256 * 1024;
 
-/// What is not read yet.
+/// The entries that are not read yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Backlog {
     /// The time of the oldest entry in it.
@@ -25,7 +25,7 @@ pub(crate) struct Backlog {
     pub(crate) bytes: u64,
 }
 
-/// How far someone has read, and from when on it is looked for what came behind.
+/// How far a follower has read, and the time from which entries behind its places are looked for.
 #[derive(Debug)]
 struct Reader<'a> {
     /// Of each stream the number of the file that is being read, and where its next line begins, if
@@ -35,8 +35,8 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// What is older than when the places were noted is only looked for where a file was not read
-    /// to its end.
+    /// Entries older than the time at which the places were noted are looked for only where a file
+    /// was not read to its end.
     fn new(places: &'a Places, noted: Timestamp) -> Result<Self> {
         let (mut streams, mut since) = (BTreeMap::new(), noted);
         for (stream, place) in &places.0 {
@@ -62,7 +62,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What came behind the places of each, which were noted at these times. The files are listed and
+/// The entries behind the places of each, which were noted at these times. The files are listed and
 /// looked into once for all.
 pub(super) fn behind(files: &Files, of: &[(Places, Timestamp)]) -> Result<Vec<Result<Backlog>>> {
     let readers: Vec<Result<Reader<'_>>> = of
@@ -309,8 +309,8 @@ mod tests {
         for ((places, noted), backlog) in of.iter().zip(together) {
             assert_eq!(backlog.unwrap(), one(&log, places, *noted), "{places:?}");
         }
-        // A name that is none costs only who has it, and a directory that can't be read says
-        // nothing of what is in it.
+        // An invalid file name fails only for the cursor that has it, and a directory that can't
+        // be read proves nothing about its files.
         let mut damaged = of.remove(0);
         damaged.0.0.insert(
             "x".to_owned(),

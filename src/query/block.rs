@@ -7,7 +7,7 @@ use super::{
     needle::Haystack,
     order::{Key, Order},
     page::Problem,
-    plan::{Pass, Piece, Source, Wanted},
+    plan::{BlockFile, Pass, Piece, Wanted},
 };
 use crate::{
     entry::scan::scan,
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// What was found in one block.
+/// The entries that were found in one block.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     /// In order, the first last: it is taken from the end.
@@ -25,7 +25,7 @@ pub(super) struct Found {
     pub(super) lines: u64,
     pub(super) bytes: u64,
     pub(super) problem: Option<Problem>,
-    pub(super) file: Option<Source>,
+    pub(super) file: Option<BlockFile>,
     /// The block, to be read again in its place.
     pub(super) again: Option<Piece>,
 }
@@ -34,7 +34,7 @@ pub(super) struct Found {
 pub(super) struct BlockReader<'a> {
     files: &'a Files,
     wanted: &'a Wanted,
-    /// How many entries of a block are needed at most: one more than are wanted tells that there
+    /// How many entries of a block are needed at most: one more than are wanted shows that there
     /// are more.
     keep: usize,
     unpacker: Unpacker,
@@ -83,8 +83,8 @@ impl<'a> BlockReader<'a> {
 
     fn read(&mut self, piece: &Piece) -> Result<()> {
         let stem = match &piece.of {
-            Source::Live(file) => return file.block(&piece.block, &mut self.plain),
-            Source::Sealed(stem) => stem,
+            BlockFile::Live(file) => return file.block(&piece.block, &mut self.plain),
+            BlockFile::Sealed(stem) => stem,
         };
         let blob = match &self.open {
             Some((open, blob)) if open == stem => Arc::clone(blob),

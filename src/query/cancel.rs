@@ -17,7 +17,7 @@ impl Cancel {
         Self(Some(Arc::new(gone)))
     }
 
-    /// One that cancels once the guard is dropped.
+    /// A `Cancel` that cancels once the guard is dropped.
     #[cfg(any(feature = "server", test))]
     pub(crate) fn on_drop() -> (Self, CancelOnDrop) {
         let dropped = Arc::new(AtomicBool::new(false));
@@ -34,7 +34,7 @@ impl Cancel {
     pub(super) fn check(&self, log: &Path) -> Result<()> {
         match self.is_cancelled() {
             true => Err(Error::io("go on reading", log)(io::Error::other(
-                "whoever asked for it has gone",
+                "its caller has gone",
             ))),
             false => Ok(()),
         }
@@ -51,7 +51,7 @@ impl fmt::Debug for Cancel {
     }
 }
 
-/// Held by who waits.
+/// Held by the caller that waits.
 #[cfg(any(feature = "server", test))]
 #[derive(Debug)]
 pub(crate) struct CancelOnDrop(Arc<AtomicBool>);

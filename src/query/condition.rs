@@ -1,4 +1,4 @@
-//! One thing that must hold of an entry.
+//! A condition that an entry must meet.
 
 use std::borrow::Cow;
 

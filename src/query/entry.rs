@@ -16,9 +16,9 @@ use crate::{
 
 /// One entry as it is stored: the bytes of its line, and its fields read on demand, as texts.
 ///
-/// Cheap to make, and as long as its line. [`parse`](Self::parse) makes an
-/// [`Entry`](crate::Entry), whose fields have types. A `RawEntry` serializes as the JSON object that
-/// it is, its fields in the order in which they are stored.
+/// Cheap to make, and as long as its line. [`parse`](Self::parse) makes an [`Entry`](crate::Entry),
+/// whose fields have types. A `RawEntry` serializes as the JSON object that it is, its fields in
+/// the order in which they are stored.
 ///
 /// ```
 /// # use tracing_audit::{AuditLog, AuditReader, Query, audit};
@@ -98,8 +98,9 @@ impl RawEntry {
             .map_err(|e| Error::invalid("entry", format!("{}: {e}", self.id())))
     }
 
-    /// The way the event came: `tracing` for an ordinary event of `tracing` with the target `audit`, which any
-    /// crate in the program can write; empty for an event of `audit!` and for the log's own.
+    /// The way the event came: `tracing` for an ordinary event of `tracing` with the target
+    /// `audit`, which any crate in the program can write; empty for an event of `audit!` and for
+    /// the log's own.
     pub fn captured(&self) -> Cow<'_, str> {
         self.of_context("captured")
     }
@@ -138,7 +139,7 @@ macro_rules! texts {
     };
 }
 
-// What the line doesn't have is empty.
+// A field that the line doesn't have is empty.
 texts! {
     /// The stream that has the entry, such as `billing-7f3a9c01b2d4`.
     stream: stream,

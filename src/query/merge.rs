@@ -17,7 +17,7 @@ use super::{
     entry::RawEntry,
     order::Order,
     page::Scanned,
-    plan::{Plan, Wanted},
+    plan::{BlockPlan, Wanted},
 };
 use crate::{
     error::Result,
@@ -38,7 +38,7 @@ pub(super) fn run(
     keep: usize,
     give: &mut dyn FnMut(RawEntry) -> ControlFlow<()>,
 ) -> Result<(Scanned, bool)> {
-    let mut plan = Plan::new(files, wanted)?;
+    let mut plan = BlockPlan::new(files, wanted)?;
     let mut merge = Merge {
         wanted,
         keep,
@@ -174,7 +174,7 @@ impl Merge<'_> {
         ControlFlow::Break(())
     }
 
-    fn finish(mut self, mut plan: Plan<'_>) -> (Scanned, bool) {
+    fn finish(mut self, mut plan: BlockPlan<'_>) -> (Scanned, bool) {
         let more = self.held > 0 || plan.bound().is_some();
         for problem in std::mem::take(&mut plan.problems) {
             self.scanned.problem(problem);
@@ -224,7 +224,7 @@ struct Shared<'a> {
 }
 
 struct State<'a> {
-    plan: Plan<'a>,
+    plan: BlockPlan<'a>,
     /// How many blocks were begun, and how many were merged.
     begun: usize,
     merged: usize,
@@ -238,7 +238,7 @@ struct State<'a> {
 }
 
 impl<'a> State<'a> {
-    fn new(plan: Plan<'a>) -> Self {
+    fn new(plan: BlockPlan<'a>) -> Self {
         Self {
             plan,
             begun: 0,

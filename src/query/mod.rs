@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Reading never blocks writing: it takes no locks and creates nothing. Damage costs the block it
-//! is in, is told, and ends nothing.
+//! is in, is reported, and ends nothing.
 
 #[cfg(feature = "webhook")]
 mod backlog;

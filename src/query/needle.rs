@@ -13,7 +13,7 @@ pub(super) enum Needle {
     /// Lower-case ASCII, found in lower-case text: much faster than a pattern, which stops at
     /// whatever begins as it does.
     Lower(Box<memmem::Finder<'static>>),
-    /// One of several, or whatever the case.
+    /// One of several texts, or a text whatever its case.
     Pattern(Regex),
 }
 

@@ -60,8 +60,8 @@ pub(crate) fn millis(time: Timestamp) -> i64 {
 
 impl Key {
     pub(crate) fn of(fields: &Fields<'_>) -> Self {
-        // `scan` gives no other length; should it ever, such ids share the first place of their
-        // millisecond.
+        // `scan` gives ids of one length. Ids of any other length would share the first place of
+        // their millisecond.
         Self {
             millis: millis(fields.timestamp),
             id: fields.id.try_into().unwrap_or([0; 36]),

@@ -87,7 +87,7 @@ impl Wanted {
 /// A block to read.
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
-    pub(super) of: Source,
+    pub(super) of: BlockFile,
     pub(super) block: Block,
     pub(super) pass: Pass,
 }
@@ -105,12 +105,12 @@ pub(super) enum Pass {
 
 /// The file of a block.
 #[derive(Clone, Debug)]
-pub(super) enum Source {
+pub(super) enum BlockFile {
     Sealed(Arc<FileStem>),
     Live(Arc<LiveFile>),
 }
 
-impl Source {
+impl BlockFile {
     pub(super) fn stem(&self) -> &FileStem {
         match self {
             Self::Sealed(stem) => stem,
@@ -129,7 +129,7 @@ impl Source {
 
 /// The blocks that are still to be read.
 #[derive(Debug)]
-pub(super) struct Plan<'a> {
+pub(super) struct BlockPlan<'a> {
     files: &'a Files,
     wanted: &'a Wanted,
     heap: BinaryHeap<Ranked>,
@@ -154,7 +154,7 @@ enum Item {
     Block(Piece),
 }
 
-impl<'a> Plan<'a> {
+impl<'a> BlockPlan<'a> {
     pub(super) fn new(files: &'a Files, wanted: &'a Wanted) -> Result<Self> {
         let Snapshot {
             sealed,
@@ -182,7 +182,7 @@ impl<'a> Plan<'a> {
             }
         }
         for LiveBlocks { file, blocks } in live {
-            plan.push_blocks(&Source::Live(file), blocks);
+            plan.push_blocks(&BlockFile::Live(file), blocks);
         }
         Ok(plan)
     }
@@ -237,7 +237,7 @@ impl<'a> Plan<'a> {
     /// Puts a sealed file's blocks in its place.
     fn open(&mut self, stem: FileStem) {
         let stem = Arc::new(stem);
-        let source = Source::Sealed(Arc::clone(&stem));
+        let source = BlockFile::Sealed(Arc::clone(&stem));
         let sealed = match self.files.readable(&stem) {
             Ok(Some(sealed)) => sealed,
             // Retention took it.
@@ -253,7 +253,7 @@ impl<'a> Plan<'a> {
                     &source,
                     format!("it is damaged: {damage}; its live file is read instead"),
                 );
-                return self.push_blocks(&Source::Live(file), blocks);
+                return self.push_blocks(&BlockFile::Live(file), blocks);
             }
             self.problem(&source, format!("it is damaged: {damage}"));
         } else if !self.wanted.overlaps(sealed.index.min, sealed.index.max) {
@@ -281,7 +281,7 @@ impl<'a> Plan<'a> {
         self.push_blocks(&source, blocks);
     }
 
-    fn push_blocks(&mut self, of: &Source, blocks: impl IntoIterator<Item = Block>) {
+    fn push_blocks(&mut self, of: &BlockFile, blocks: impl IntoIterator<Item = Block>) {
         for block in blocks {
             if self.wanted.overlaps(block.min, block.max) {
                 let rank = self.wanted.rank(block.min, block.max);
@@ -306,7 +306,7 @@ impl<'a> Plan<'a> {
         self.count += 1;
     }
 
-    fn problem(&mut self, source: &Source, what: String) {
+    fn problem(&mut self, source: &BlockFile, what: String) {
         self.problems.push(Problem {
             file: source.name(),
             what,

@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// What `state/format` says.
+/// The text of `state/format`.
 const FORMAT: &str = "tracing-audit 1";
 
 /// Reads a log, also while it is written, by this process or another. It takes no locks and changes
@@ -190,8 +190,8 @@ impl AuditReader {
         })
     }
 
-    /// Finds the entry with this id; `None` if there is none. The time in a UUIDv7 leads to the block
-    /// that has the entry; for another id the whole log is read.
+    /// Finds the entry with this id; `None` if there is none. The time in a UUIDv7 leads to the
+    /// block that has the entry; for another id the whole log is read.
     ///
     /// # Errors
     ///
@@ -205,8 +205,8 @@ impl AuditReader {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the directory can't be listed. A part of the log that can't be read is among
-    /// [`Scanned::problems`].
+    /// [`Error::Io`] if the directory can't be listed. A part of the log that can't be read is
+    /// among [`Scanned::problems`].
     pub fn each(
         &self,
         filter: &Filter,

@@ -33,7 +33,8 @@ impl Snapshot {
         for (stem, len) in live {
             match live_blocks(files, &stem, filter) {
                 Ok(Some(blocks)) => snapshot.live.push(blocks),
-                // It was sealed, and removed, since it was listed; or it was empty, and removed.
+                // The file was sealed and removed since it was listed; or it was empty, and
+                // removed.
                 Ok(None) if files.is_sealed(&stem)? => drop(snapshot.sealed.insert(stem)),
                 Ok(None) if len == 0 => {}
                 Ok(None) => snapshot.problem(&stem, "it was removed before it was sealed".into()),

@@ -107,9 +107,9 @@ pub(super) fn body(
             if !client_gone {
                 tracing::error!(target: "tracing_audit", "a download from the audit log was cut off: {error}");
             }
-            // It must reach the connection: the mere end of the channel would look like the end of
-            // the file. A client that has stalled leaves no room for it, so it is handed to a task
-            // that costs no thread.
+            // The error must reach the connection: the mere end of the channel would look like the
+            // end of the file. A client that has stalled leaves no room for it, so it is handed to
+            // a task that costs no thread.
             drop(
                 writer
                     .runtime

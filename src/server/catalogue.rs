@@ -28,7 +28,7 @@ pub(super) async fn event_types(
     ))
 }
 
-/// `GET /event-types/{event_type}`: the JSON Schema of its records.
+/// `GET /event-types/{event_type}`: the JSON Schema of its entries.
 pub(super) async fn schema(
     Shared(app): Shared<State>,
     request: Parts,

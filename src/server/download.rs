@@ -16,7 +16,7 @@ use std::{
 use axum::{
     body::Body,
     extract::{Extension, State as Shared},
-    http::{HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 
@@ -109,7 +109,7 @@ pub(super) async fn export(
         .parse()?;
     let order = take(&mut params, "order")?;
     let filter = Filter::parse_beside(&["format", "order"], asker.narrow(&params)?)?;
-    let record = asker
+    let entry = asker
         .record(
             "audit.access.exported",
             "Entries of the audit log were downloaded",
@@ -119,50 +119,34 @@ pub(super) async fn export(
         .detail("format", format.as_str());
     let name = file_name(&filter, format);
 
+    let order = match order {
+        None => Order::Asc,
+        Some(order) if format == ExportFormat::Ndjson => order.parse()?,
+        Some(_) => {
+            return Err(Problem::parameter(
+                "order",
+                "only format=ndjson can be ordered; a file is in the order of time",
+            ));
+        }
+    };
+
     if format == ExportFormat::Ndjson || filter.has_field_filters() {
-        let order = match (order, format) {
-            (Some(order), ExportFormat::Ndjson) => order.parse()?,
-            (None, _) => Order::Asc,
-            (Some(_), _) => {
-                return Err(Problem::parameter(
-                    "order",
-                    "only format=ndjson can be ordered; a file is in the order of time",
-                ));
-            }
-        };
         let download = download_slot(&app)?;
-        app.recorder.record(&record.detail("status", 200))?;
-        let content = if method == Method::HEAD {
-            Body::empty()
-        } else {
-            let reader = app.reader.clone();
-            let wanted = Filtered {
-                reader,
-                filter,
-                order,
-                format,
-            };
-            filtered::stream(&app, [slot, download], wanted)
+        app.recorder.record(&entry.detail("status", 200))?;
+        let wanted = Filtered {
+            reader: app.reader.clone(),
+            filter,
+            order,
+            format,
+        };
+        let content = match method {
+            Method::HEAD => Body::empty(),
+            _ => filtered::stream(&app, [slot, download], wanted),
         };
         return Ok((headers(format, &name), content).into_response());
     }
-    if order.is_some() {
-        return Err(Problem::parameter(
-            "order",
-            "only format=ndjson can be ordered; a file is in the order of time",
-        ));
-    }
 
-    let question = format!("{} {:?}", format.as_str(), filter.params());
-    let known = range::if_range(&request.headers).and_then(|etag| app.plans.find(&question, etag));
-    let planned = match known {
-        Some(planned) => planned,
-        None => {
-            let planned = plan(&app, slot.clone(), &filter, format).await?;
-            app.plans.keep(question, planned.clone());
-            planned
-        }
-    };
+    let planned = planned(&app, &slot, &request.headers, &filter, format).await?;
     let (len, etag) = (planned.file.len(), planned.etag());
     let wanted = range::wanted(&request.headers, len, &etag, planned.fixed);
     let (status, part) = match wanted {
@@ -174,28 +158,21 @@ pub(super) async fn export(
     let gives = method != Method::HEAD && !part.is_empty();
     let download = gives.then(|| download_slot(&app)).transpose()?;
     app.recorder.record(
-        &record
+        &entry
             .detail("status", status.as_u16())
             .detail("entries", planned.lines)
             .detail("bytes", part.end - part.start),
     )?;
     let tag =
         HeaderValue::try_from(etag).expect("hexadecimal digits in quotes may stand in a header");
+    if status == StatusCode::RANGE_NOT_SATISFIABLE {
+        return Err(not_satisfiable(len, tag));
+    }
     let mut response = match status {
         StatusCode::NOT_MODIFIED => status.into_response(),
-        StatusCode::RANGE_NOT_SATISFIABLE => {
-            let all = HeaderValue::try_from(format!("bytes */{len}"))
-                .expect("digits may stand in a header");
-            let detail = format!("the file has {len} bytes");
-            return Err(Problem::new(status, "Range not satisfiable", detail)
-                .with(header::CONTENT_RANGE, all)
-                .with(header::ETAG, tag));
-        }
         _ => {
-            let content_len = [(
-                header::CONTENT_LENGTH,
-                HeaderValue::from(part.end - part.start),
-            )];
+            let content_len = HeaderValue::from(part.end - part.start);
+            let content_len = [(header::CONTENT_LENGTH, content_len)];
             let content = match download {
                 Some(download) => send(&app, [slot, download], planned.file, part.clone()),
                 None => Body::empty(),
@@ -206,14 +183,44 @@ pub(super) async fn export(
     let answer = response.headers_mut();
     if status == StatusCode::PARTIAL_CONTENT {
         let range = format!("bytes {}-{}/{len}", part.start, part.end - 1);
-        answer.insert(
-            header::CONTENT_RANGE,
-            HeaderValue::try_from(range).expect("digits may stand in a header"),
-        );
+        answer.insert(header::CONTENT_RANGE, digits(range));
     }
     answer.insert(header::ETAG, tag);
     answer.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     Ok(response)
+}
+
+fn not_satisfiable(len: u64, tag: HeaderValue) -> Problem {
+    let detail = format!("the file has {len} bytes");
+    Problem::new(
+        StatusCode::RANGE_NOT_SATISFIABLE,
+        "Range not satisfiable",
+        detail,
+    )
+    .with(header::CONTENT_RANGE, digits(format!("bytes */{len}")))
+    .with(header::ETAG, tag)
+}
+
+fn digits(range: String) -> HeaderValue {
+    HeaderValue::try_from(range).expect("digits may stand in a header")
+}
+
+/// The plan that the request's tag stands for, if it is still kept, else a new one.
+async fn planned(
+    app: &State,
+    slot: &Slot,
+    headers: &HeaderMap,
+    filter: &Filter,
+    format: ExportFormat,
+) -> Result<Planned, Problem> {
+    let question = format!("{} {:?}", format.as_str(), filter.params());
+    let known = range::if_range(headers).and_then(|etag| app.plans.find(&question, etag));
+    if let Some(planned) = known {
+        return Ok(planned);
+    }
+    let planned = plan(app, slot.clone(), filter, format).await?;
+    app.plans.keep(question, planned.clone());
+    Ok(planned)
 }
 
 async fn plan(

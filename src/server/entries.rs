@@ -42,13 +42,13 @@ pub(super) async fn page(
             reader.cancelled_by(cancel).page(&query)
         })
         .await?;
-    let record = asker.record(
+    let entry = asker.record(
         "audit.access.read",
         "Entries of the audit log were read",
         &given,
     );
     app.recorder.record(
-        &record
+        &entry
             .detail("status", 200)
             .detail("entries", page.entries.len()),
     )?;
@@ -82,13 +82,13 @@ pub(super) async fn one(
             .is_none_or(|tenant| entry.tenant_id() == tenant.as_str())
     });
     let status = if found.is_some() { 200 } else { 404 };
-    let record = asker.record(
+    let entry = asker.record(
         "audit.access.read",
         "An entry of the audit log was read",
         &[("id".to_owned(), wanted.to_string())],
     );
     app.recorder.record(
-        &record
+        &entry
             .detail("status", status)
             .detail("entries", u8::from(found.is_some())),
     )?;

@@ -1,4 +1,4 @@
-//! What holds for every request: its limits, its id, and the headers of its answer.
+//! The rules for every request: its limits, its id, and the headers of its answer.
 
 use std::sync::{Arc, atomic::Ordering};
 

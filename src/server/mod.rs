@@ -1,7 +1,7 @@
 //! The log over HTTP: pages, single entries, downloads, and how the server is doing.
 //!
 //! In comes a request; out goes what the caller's token lets it see, as the bytes that were stored.
-//! What always holds:
+//! Always true:
 //!
 //! - Each read of the log, and each refused one, is recorded in the log first; if that fails,
 //!   nothing is answered from the log.
@@ -14,7 +14,7 @@
 //!
 //! ```text
 //! guard      limits, request id, headers that every answer has            serve   sockets: head and stall limits, graceful stop
-//! access     who asks, and what it may: tokens (token), or the app's own
+//! access     the caller and its rights: tokens (token), or the app's own
 //! recorder   writes the access into the log
 //! entries    pages and single entries             download   whole ranges of days, with byte ranges
 //! probes     health, readiness, metrics           filtered   what a filter wants, packed while it is found (body)
@@ -118,8 +118,8 @@ impl AuditLog {
     }
 }
 
-/// The same API for a log that this process does not write, which can't record who reads: it
-/// answers 503 unless the options allow [`unrecorded_reads`](RouterOptions::unrecorded_reads).
+/// The same API for a log that this process does not write. Such an API can't record its reads, so
+/// it answers 503 unless the options allow [`unrecorded_reads`](RouterOptions::unrecorded_reads).
 /// Better open an [`AuditLog`] of your own in the directory.
 ///
 /// # Errors

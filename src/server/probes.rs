@@ -1,4 +1,4 @@
-//! How the server and the log are doing, for whoever watches them.
+//! The health of the server and of the log, for monitoring.
 
 use std::{
     fmt::Write as _,
@@ -28,7 +28,7 @@ pub(super) async fn healthz() -> Response {
         .into_response()
 }
 
-/// `GET /readyz`: the log takes events. It tells anyone, so it tells no directories.
+/// `GET /readyz`: whether the log takes events. Anyone may ask, so the answer names no directories.
 pub(super) async fn readyz(Shared(app): Shared<State>) -> Response {
     let problems = app
         .log

@@ -1,4 +1,4 @@
-//! What went wrong, as `application/problem+json` (RFC 9457).
+//! Errors as `application/problem+json` (RFC 9457).
 
 use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},

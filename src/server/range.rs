@@ -5,7 +5,7 @@ use std::ops::Range;
 use axum::http::{HeaderMap, HeaderName, header};
 use http_range_header::parse_range_header;
 
-/// What of a file is wanted.
+/// The part of a file that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// 200
@@ -18,7 +18,7 @@ pub(super) enum Wanted {
     Known,
 }
 
-/// What of a file of this length and tag (in its quotes) the headers ask for.
+/// The part of a file of this length and tag (in its quotes) that the headers ask for.
 ///
 /// A range without `If-Range` says that the client has some bytes and not of which version. It is
 /// honoured only if there is no other version: `fixed`. Several ranges are answered with the whole.

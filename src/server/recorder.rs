@@ -85,11 +85,11 @@ impl Recorder {
     }
 
     /// Records an access before it is granted.
-    pub(super) fn record(&self, record: &OwnEntry) -> Result<(), Problem> {
+    pub(super) fn record(&self, entry: &OwnEntry) -> Result<(), Problem> {
         let pushed = match &self.log {
             None => Err("this server can't write to the log"),
             Some(log) => match log.store() {
-                Ok(store) => push(store, record),
+                Ok(store) => push(store, entry),
                 Err(_) => Err("this forked process has no stream in the log"),
             },
         };
@@ -136,7 +136,7 @@ impl Recorder {
     }
 
     /// Records a refusal, if there were not too many of its kind.
-    pub(super) fn refused(&self, kind: Refused, record: impl FnOnce() -> OwnEntry) {
+    pub(super) fn refused(&self, kind: Refused, entry: impl FnOnce() -> OwnEntry) {
         let left_out = {
             let mut refusals = self.refusals[kind as usize]
                 .lock()
@@ -151,14 +151,12 @@ impl Recorder {
             refusals.recorded += 1;
             std::mem::take(&mut refusals.left_out)
         };
-        let record = record();
-        let record = if left_out > 0 {
-            record.detail("unrecorded_before", left_out)
-        } else {
-            record
-        };
-        // It is refused in any case.
-        let _ = self.record(&record);
+        let mut entry = entry();
+        if left_out > 0 {
+            entry = entry.detail("unrecorded_before", left_out);
+        }
+        // The request is refused in any case.
+        let _ = self.record(&entry);
     }
 }
 

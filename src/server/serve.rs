@@ -201,7 +201,7 @@ impl Server {
         let mut stop = std::pin::pin!(stop);
         loop {
             let accepted = async {
-                // It is never closed.
+                // The semaphore is never closed.
                 let slot = Arc::clone(&slots).acquire_owned().await;
                 (slot, self.listener.accept().await)
             };
@@ -219,7 +219,7 @@ impl Server {
                     continue;
                 }
             };
-            // It only costs some latency if the kernel refuses.
+            // If the kernel refuses, that only costs some latency.
             let _ = socket.set_nodelay(true);
             let router = self.router.clone();
             let service = service_fn(move |request: Request<Incoming>| {

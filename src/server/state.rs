@@ -1,4 +1,4 @@
-//! What all requests share, and what one request is.
+//! The state that all requests share, and the facts about one request.
 
 use std::{
     mem,
@@ -41,7 +41,7 @@ const MAX_TEXT: usize = 512;
 
 pub(super) type State = Arc<App>;
 
-/// What all requests share.
+/// The state that all requests share.
 #[derive(Debug)]
 pub(super) struct App {
     pub(super) log: Option<AuditLog>,
@@ -58,7 +58,7 @@ pub(super) struct App {
     tokens: TokenStore,
 }
 
-/// What is counted for `/metrics`.
+/// The counters for `/metrics`.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     /// Answers, by the first digit of their status.
@@ -180,7 +180,8 @@ impl App {
     }
 }
 
-/// One of so many. The guard puts it into the request, and what works on the request holds it.
+/// One of a limited number of permits. The guard puts it into the request, and whatever works on
+/// the request holds it.
 #[derive(Clone, Debug)]
 pub(super) struct Slot(
     #[allow(dead_code, reason = "held, not read")] pub(super) Arc<OwnedSemaphorePermit>,
@@ -234,8 +235,7 @@ impl Asker {
                 Some(one) => *one = Json::List(vec![mem::take(one), value]),
             }
         }
-        let record = OwnEntry::new(event_type, Severity::Info, description);
-        record
+        OwnEntry::new(event_type, Severity::Info, description)
             .caller(self.caller.clone())
             .detail("path", self.path.as_str())
             .detail("parameters", parameters)

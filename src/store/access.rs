@@ -1,6 +1,6 @@
-//! Whose the files of a log are, and who may read them.
+//! The owner and the modes of a log's files.
 //!
-//! Directories settle both. Files that root creates in a directory of another user are given to
+//! Directories decide both. Files that root creates in a directory of another user are given to
 //! that user: a command that an administrator runs leaves nothing that the application can't open.
 //! And what is created in a directory that its group can list, the group can read: all processes
 //! create alike, whichever settings they were given.
@@ -14,7 +14,9 @@
 //! | `state/`, with tokens, keys, webhooks | 0700, files 0600 | 0710, files 0600 |
 //! | `state/aside/`, `state/dead-letters/` | 0700, files 0600 | 0700, files 0600 |
 //!
-//! The mode of `state/` is what says which of both a log is, and its owner is whose the log is.
+//! The mode of `state/` says which of the two columns holds for a log, and its owner owns the log.
+
+mod journal;
 
 use std::{
     fs::{self, DirBuilder, File, Metadata, OpenOptions},
@@ -28,6 +30,10 @@ use std::{
 
 use rustix::fs::OFlags;
 
+pub(crate) use journal::{
+    claim_journal_dir, is_owners, open_journal, remove_journal, settle_journal,
+};
+
 use super::{layout::Layout, planted};
 use crate::error::{Error, Result};
 
@@ -37,7 +43,7 @@ const GROUP_READS_FILE: u32 = 0o040;
 const GROUP_READS_DIR: u32 = 0o050;
 const GROUP_PASSES: u32 = 0o010;
 const OTHERS_WRITE: u32 = 0o002;
-/// What is created in a directory with this bit gets its group.
+/// A file that is created in a directory with this bit gets the directory's group.
 const SET_GROUP: u32 = 0o2000;
 /// In a directory with this bit, users can't remove each other's files.
 const STICKY: u32 = 0o1000;
@@ -81,7 +87,8 @@ impl FromStr for Permissions {
 }
 
 impl Permissions {
-    /// What the mode of `state/` says. One that was set by hand asks for nothing.
+    /// The permissions that the mode of `state/` stands for. A mode that was set by hand counts as
+    /// the owner's.
     fn of(state: &Metadata) -> Self {
         if state.mode() & 0o077 == GROUP_PASSES {
             Self::GroupRead
@@ -105,8 +112,8 @@ impl Permissions {
         }
     }
 
-    /// What a directory says of what is created in it. Where others may enter or the group write,
-    /// we did not set its mode.
+    /// The permissions of what is created in a directory. Where others may enter or the group
+    /// write, we did not set its mode.
     fn below(dir: &Metadata) -> Self {
         if dir.mode() & 0o077 == GROUP_READS_DIR {
             Self::GroupRead
@@ -162,8 +169,8 @@ fn create(path: &Path, options: &OpenOptions, dir: &Metadata, mode: u32) -> io::
     settled.map(|()| file)
 }
 
-/// Creates a file without a name, and names it when it is as it should be: so a death leaves none
-/// that its owner can't open. `None` where that can't be done.
+/// Creates a file without a name, and names it once its owner and mode are right: so a death never
+/// leaves a file that its owner can't open. `None` where the file system can't do that.
 #[cfg(target_os = "linux")]
 fn create_whole(
     path: &Path,
@@ -190,8 +197,8 @@ fn create_whole(
     }
 }
 
-/// Gives what was just created to the owner of `dir`, if we are root, and the mode that was asked
-/// for, whatever the umask took from it.
+/// Gives a new file to the owner of `dir`, if we are root, and the mode that was asked
+/// for, whatever the umask is.
 fn settle(created: &File, dir: &Metadata, mode: u32) -> io::Result<()> {
     let found = created.metadata()?;
     if our_uid() == 0 && found.uid() != dir.uid() {
@@ -237,28 +244,28 @@ fn set_mode_by(
 
 /// Creates a directory of the log and those above it, where missing, each as the one above it says.
 pub(crate) fn create_dir_all(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let above = parent(path);
-    if above != path {
-        create_dir_all(above)?;
-    }
-    let dir = fs::metadata(above)?;
-    create_dir(path, &dir, Permissions::below(&dir).dir())
+    create_missing(path, &|path| {
+        let above = fs::metadata(parent(path))?;
+        create_dir(path, &above, Permissions::below(&above).dir())
+    })
 }
 
 /// Creates the directory of a log and those above it, where missing. They are ours, whoever owns
 /// what is above: a log that root begins is not its neighbour's.
 pub(crate) fn create_root(path: &Path, permissions: Permissions) -> io::Result<()> {
+    create_missing(path, &|path| make_dir(path, permissions.dir()).map(drop))
+}
+
+/// Creates a directory and those above it, where missing, the uppermost first.
+fn create_missing(path: &Path, create: &dyn Fn(&Path) -> io::Result<()>) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
     let above = parent(path);
     if above != path {
-        create_root(above, permissions)?;
+        create_missing(above, create)?;
     }
-    make_dir(path, permissions.dir()).map(drop)
+    create(path)
 }
 
 fn create_dir(path: &Path, owner: &Metadata, mode: u32) -> io::Result<()> {
@@ -283,7 +290,7 @@ fn make_dir(path: &Path, mode: u32) -> io::Result<Option<File>> {
     Ok(Some(created))
 }
 
-/// Opens a file or directory that is there, and not what it links to: what stands in a directory of
+/// Opens a file or directory that is there, and not what it links to: a file in a directory of
 /// another user may be a trap for root.
 fn open_itself(path: &Path) -> io::Result<File> {
     OpenOptions::new()
@@ -306,8 +313,8 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-/// An error if the log of this directory, be it there or to be, is another user's: its files would
-/// be closed to that user, or to us. Root may write any log.
+/// An error if the log of this directory, new or not, is another user's: either that user couldn't
+/// open our files, or we couldn't open theirs. Root may write any log.
 pub(crate) fn check_owner(root: &Path) -> Result<()> {
     let us = our_uid();
     if us == 0 {
@@ -316,7 +323,7 @@ pub(crate) fn check_owner(root: &Path) -> Result<()> {
     let state = root.join("state");
     let (path, owner) = match (fs::metadata(&state), fs::metadata(root)) {
         (Ok(state_now), _) => (state.as_path(), state_now.uid()),
-        // Root prepares directories for others, which then are theirs to write by their group.
+        // Root prepares directories for other users, who may write them by their group.
         (Err(_), Ok(dir)) if dir.uid() != 0 => (root, dir.uid()),
         _ => return Ok(()),
     };
@@ -331,11 +338,11 @@ pub(crate) fn check_owner(root: &Path) -> Result<()> {
     Err(Error::io("write the log in", path)(refused))
 }
 
-/// Makes the directories of a log, its owner and who may read it settled. Without `permissions` it
-/// stays as it is.
+/// Creates the directories of a log and gives all of it its owner and modes. Without `permissions`
+/// the modes stay.
 ///
-/// The log is whose `state/` is, so of two users who begin it at once one is refused. A death in
-/// between leaves what the next one to open it settles.
+/// The owner of `state/` owns the log, so of two users who begin it at once one is refused. If the
+/// process dies halfway, the next one that opens the log finishes.
 pub(crate) fn claim(layout: &Layout, permissions: Option<Permissions>) -> Result<()> {
     let (root, state) = (layout.root(), layout.root().join("state"));
     let look = |path: &Path| fs::metadata(path).map_err(Error::io("look at", path));
@@ -349,8 +356,8 @@ pub(crate) fn claim(layout: &Layout, permissions: Option<Permissions>) -> Result
         change(&state, &owner, |_| DIR)?;
     }
     if our_uid() == 0 || our_uid() == root_now.uid() {
-        // A user who can write here can take the log away. All else is the choice of the
-        // directory's maker.
+        // A user who can write here can move the log away. The rest of the mode is the choice of
+        // whoever made the directory.
         let sticky = root_now.mode() & STICKY != 0;
         let others_write = if sticky { 0 } else { OTHERS_WRITE };
         change(root, &root_now, |mode| match wanted {
@@ -384,97 +391,6 @@ pub(crate) fn claim(layout: &Layout, permissions: Option<Permissions>) -> Result
         change(&state, &owner, |_| DIR | GROUP_PASSES)?;
     }
     Ok(())
-}
-
-/// Creates a directory outside the log's for journals, and those above it, where missing, as those
-/// of the log: its owner's, with its mode. Of one that is there nothing is changed, for others may
-/// use it too; an error if it is another user's, or if others can write in it.
-pub(crate) fn claim_journal_dir(
-    layout: &Layout,
-    dir: &Path,
-    permissions: Option<Permissions>,
-) -> Result<()> {
-    let state = layout.state_dir();
-    let owner = fs::metadata(&state).map_err(Error::io("look at", &state))?;
-    let wanted = permissions.unwrap_or(Permissions::of(&owner));
-    create_dirs_of(dir, &owner, wanted.dir()).map_err(Error::io("create", dir))?;
-    let found = fs::metadata(dir).map_err(Error::io("look at", dir))?;
-    let wrong = |what: String| {
-        let what = format!("{} {what}", dir.display());
-        Err(Error::invalid("journal_dir", what))
-    };
-    if found.mode() & OTHERS_WRITE != 0 {
-        return wrong(
-            "can be written by every user; give a directory inside it, which is created if it is \
-             missing"
-                .to_owned(),
-        );
-    }
-    if found.uid() != owner.uid() {
-        return wrong(format!(
-            "belongs to uid {}, and the log to uid {}; give another directory, which is created \
-             if it is missing",
-            found.uid(),
-            owner.uid()
-        ));
-    }
-    Ok(())
-}
-
-fn create_dirs_of(path: &Path, owner: &Metadata, mode: u32) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let above = parent(path);
-    if above != path {
-        create_dirs_of(above, owner, mode)?;
-    }
-    create_dir(path, owner, mode)
-}
-
-/// Gives a journal outside the log's directory the owner and mode that it would have in there,
-/// whatever those of its directory are.
-pub(crate) fn settle_journal(layout: &Layout, path: &Path) -> io::Result<()> {
-    let owner = fs::metadata(layout.state_dir())?;
-    settle(&open_itself(path)?, &owner, Permissions::of(&owner).file())
-}
-
-/// Whether a journal outside the log's directory is its owner's. Root's empty file counts too: with
-/// it, a person says that the journal is not coming back.
-pub(crate) fn is_owners(layout: &Layout, path: &Path) -> io::Result<bool> {
-    let found = fs::symlink_metadata(path)?;
-    Ok(found.uid() == 0 && found.len() == 0 || is_of_owner(layout, found.uid())?)
-}
-
-fn is_of_owner(layout: &Layout, uid: u32) -> io::Result<bool> {
-    Ok(fs::metadata(layout.state_dir())?.uid() == uid)
-}
-
-/// Opens such a journal for reading. The open file itself is checked, so that a user who changes
-/// the path meanwhile can't make root read a third user's file.
-pub(crate) fn open_journal(layout: &Layout, path: &Path) -> io::Result<File> {
-    let file = open_itself(path)?;
-    let found = file.metadata()?;
-    if !found.is_file() || !is_of_owner(layout, found.uid())? {
-        let what = "it is not a regular file of the log's owner";
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
-    }
-    Ok(file)
-}
-
-/// Removes such a journal, and for the same reason no file of another owner.
-pub(crate) fn remove_journal(layout: &Layout, path: &Path) -> io::Result<()> {
-    use rustix::fs::{AtFlags, Mode, open, statat, unlinkat};
-
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let dir = open(parent(path), flags, Mode::empty())?;
-    let found = statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    if !(found.st_uid == 0 && found.st_size == 0 || is_of_owner(layout, found.st_uid)?) {
-        let what = "it does not belong to the log's owner";
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
-    }
-    Ok(unlinkat(&dir, name, AtFlags::empty())?)
 }
 
 /// Gives all below a directory the modes that are wanted.

@@ -1,4 +1,4 @@
-//! What an open log is made of, before its threads run: the stream, its journal, the writer, the
+//! The parts of an open log, before its threads run: the stream, its journal, the writer, the
 //! sealer.
 
 use std::{
@@ -209,8 +209,8 @@ fn begin_stream(
     }
 }
 
-/// A stream with a name of its own, and its lock. Its 48 random bits make it one of its own without a
-/// look at all that was ever written.
+/// A stream with a name of its own, and its lock. Its 48 random bits make it one of its own without
+/// a look at all that was ever written.
 fn new_stream(
     fs: &dyn Fs,
     layout: &Layout,

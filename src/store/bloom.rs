@@ -1,6 +1,6 @@
 //! A Bloom filter whose bytes are part of the index format.
 //!
-//! It is sized for what it holds: 14.4 bits a value and 10 probes give one false "maybe" in a
+//! A filter is sized for what it holds: 14.4 bits a value and 10 probes give one false "maybe" in a
 //! thousand. A value is hashed once, by XXH3-64; the ten probes walk on from it by a second number
 //! derived from the first (double hashing), each scaled to the filter's bits. Changing any of this
 //! changes the format: raise the index's version.

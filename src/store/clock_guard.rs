@@ -80,7 +80,7 @@ const MAX_LEAPS: usize = 32;
 const MAX_MISDATED: usize = 16;
 const MAX_BOOTS: usize = 16;
 
-/// What the clocks say at one moment.
+/// The clocks' times at one moment.
 #[derive(Clone, Debug)]
 pub(super) struct Reading {
     pub(super) wall: Timestamp,
@@ -115,7 +115,7 @@ struct Leap {
     by: i64,
     need: i64,
     proved: i64,
-    /// What this boot stamped before the leap, if it happened within a boot.
+    /// The entries that this boot stamped before the leap, if it happened within a boot.
     misdated: Option<Misdated>,
 }
 
@@ -221,8 +221,8 @@ impl ClockGuard {
         self.leaps.iter().map(left).max().unwrap_or(0)
     }
 
-    /// Whether `before` is worth replacing on disk. Uptime that passed isn't by itself: the next
-    /// process of the same boot sees it as well. Every five minutes it is, for the next boot.
+    /// Whether `before` is worth replacing on disk. Uptime alone isn't, because the next process of
+    /// the same boot sees it as well; but every five minutes it is kept for the next boot.
     pub(super) fn is_news(&self, before: &Self) -> bool {
         let shape = |guard: &Self| {
             (

@@ -4,9 +4,9 @@ use crate::entry::Timestamp;
 
 /// Writes one after the other.
 #[derive(Debug, Default)]
-pub(super) struct Writer(Vec<u8>);
+pub(super) struct Encoder(Vec<u8>);
 
-impl Writer {
+impl Encoder {
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         self.0.extend_from_slice(bytes);
         self
@@ -39,9 +39,9 @@ impl Writer {
 }
 
 /// Reads one after the other; `None` at the end.
-pub(super) struct Reader<'a>(&'a [u8]);
+pub(super) struct Decoder<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> Decoder<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }

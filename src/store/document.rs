@@ -1,9 +1,9 @@
 //! A small JSON document in `state/`, shared by processes: tokens, holds, keys.
 //!
-//! It is replaced whole, under a lock, so that a reader meets the old one or the new one and two
-//! writers lose nothing of each other. The order of a change: lock → read → write a new file → sync
-//! it → rename it into place → sync the directory. A death before the rename leaves the old
-//! document and a temporary file, which the next change removes.
+//! A document is replaced whole, under a lock, so that a reader meets the old one or the new one
+//! and two writers lose nothing of each other. The order of a change: lock → read → write a new
+//! file → sync it → rename it into place → sync the directory. A death before the rename leaves the
+//! old document and a temporary file, which the next change removes.
 
 use std::{io, path::PathBuf, sync::Arc, thread, time::Duration};
 
@@ -33,7 +33,7 @@ pub(crate) struct Document {
     lock: PathBuf,
 }
 
-/// What stands in the file.
+/// The content of the file.
 #[derive(Serialize, Deserialize)]
 struct Versioned<T> {
     version: u32,
@@ -72,7 +72,7 @@ impl Document {
         }))
     }
 
-    /// What it says; the default if there is none yet.
+    /// The value in the document; the default if there is no document yet.
     pub(crate) fn read<T: DeserializeOwned + Default>(&self) -> Result<T> {
         match fs::read_at_most(&*self.fs, &self.path, LONGEST) {
             Ok(text) => match serde_json::from_slice::<Versioned<T>>(&text) {

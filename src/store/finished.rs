@@ -1,8 +1,8 @@
 //! The digest of a file that a writer finished, and how the sealer makes up for a later change.
 //!
 //! Between the end of a file and its sealing anyone may take lines out of it, and what is left may
-//! still be sound. So the writer hands over with a file how long it is and which numbers it has; what
-//! is missing is recorded as lost before the file is sealed.
+//! still be sound. So the writer hands over with a file how long it is and which numbers it has;
+//! what is missing is recorded as lost before the file is sealed.
 
 use super::{
     fs::Fs,
@@ -66,14 +66,15 @@ impl Sealer {
     }
 
     /// Makes one of our own files sound that someone changed, records what is missing in it, and
-    /// reports that. Says whether it can be sealed now; `None` if there is nothing left to be sealed.
+    /// reports that. Says whether it can be sealed now; `None` if there is nothing left to be
+    /// sealed.
     pub(super) fn make_up(&self, pending: &mut Pending) -> Result<Option<bool>> {
         let SealerPlace { fs, layout, .. } = &self.place;
         let path = layout.live(&pending.stem);
         let is_sound = self.repair(&pending.stem);
         let found = fs.identity(&path).map_err(Error::io("look at", &path))?;
         if found.is_none() && !self.is_gone(&pending.stem) {
-            // It is sealed; what someone put in the place of its twin was moved away.
+            // The file is sealed; a foreign file in the place of its twin was moved away.
             return Ok(Some(is_sound));
         }
         self.record_missing(pending)?;

@@ -28,12 +28,12 @@ pub(crate) trait Fs: fmt::Debug + Send + Sync + 'static {
     /// Creates a file of `len` zeros that must not exist yet, all its blocks allocated and durable,
     /// and maps it. A file that can't be finished is removed again.
     fn create_mapped(&self, path: &Path, len: usize) -> io::Result<Region>;
-    /// Opens an existing file for writing and reading. What is no regular file is an error, and
+    /// Opens an existing file for writing and reading. Anything but a regular file is an error, and
     /// never waited for.
     fn open_write(&self, path: &Path) -> io::Result<Box<dyn FsFile>>;
     /// Opens an existing file for reading, as [`open_write`](Self::open_write).
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn FsFile>>;
-    /// What bears this name now, itself and not what it links to; `None` if nothing does.
+    /// The file that has this name now, itself and not what it links to; `None` if there is none.
     fn identity(&self, path: &Path) -> io::Result<Option<Identity>>;
     /// The path without links, relative parts and `..`.
     fn resolve(&self, path: &Path) -> io::Result<PathBuf>;
@@ -99,8 +99,8 @@ pub(crate) trait Fs: fmt::Debug + Send + Sync + 'static {
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
     /// Makes the directory's own entries durable: what was created, renamed and removed in it.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
-    /// What a directory holds, by name; an absent directory holds nothing. Names that aren't UTF-8
-    /// are given with U+FFFD in them.
+    /// The entries of a directory, by name; an absent directory holds nothing. Names that aren't
+    /// UTF-8 are given with U+FFFD in them.
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
     /// The names alone, in any order, which costs a fraction of [`list`](Self::list).
     fn names(&self, path: &Path) -> io::Result<Vec<Name>> {

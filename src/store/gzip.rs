@@ -28,15 +28,15 @@ use crate::error::{Error, Result};
 /// index is lost, or is checked, the ends of the blocks are found by this length. With another one,
 /// `verify` would call older files damaged.
 pub(crate) const BLOCK_LEN: usize = 256 * 1024;
-/// What a file begins with: deflate, no name, no time, no operating system.
+/// The header of a file: deflate, no name, no time, no operating system.
 pub(crate) const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 /// The length of [`HEADER`], after which the first block begins.
 pub(crate) const HEADER_LEN: u64 = HEADER.len() as u64;
-/// What ends the deflate stream: a last block, empty.
+/// The end of the deflate stream: a last block, empty.
 pub(crate) const END: [u8; 2] = [0x03, 0x00];
 /// The length of what follows the last block.
 pub(crate) const TRAILER_LEN: u64 = 10;
-/// What a full flush ends with: an empty stored block.
+/// The end of a full flush: an empty stored block.
 const MARK: [u8; 4] = [0, 0, 0xff, 0xff];
 /// Deflate can't do better than this.
 const MAX_RATIO: u64 = 1032;
@@ -60,7 +60,7 @@ impl Level {
     }
 }
 
-/// What follows the last block.
+/// The bytes after the last block.
 pub(crate) fn trailer(crc: u32, plain_len: u64) -> [u8; TRAILER_LEN as usize] {
     let ([a, b, c, d], [e, f, g, h]) = (crc.to_le_bytes(), (plain_len as u32).to_le_bytes());
     let [end0, end1] = END;
@@ -143,7 +143,7 @@ impl Unpacker {
         block: &Block,
         plain: &mut Vec<u8>,
     ) -> Result<()> {
-        // What was there is overwritten, which is faster than to make room anew.
+        // The old bytes are overwritten, which is faster than to make room anew.
         let read = self.inflate(blob, block, plain);
         if read.is_err() {
             plain.clear();

@@ -55,8 +55,8 @@ pub enum Problem {
     /// The live file was deleted, replaced or cut by someone else. It was written again as far as
     /// possible; the message says how far.
     LiveFileLost(String),
-    /// A sealed file is gone, and the log doesn't say that it was pruned. Find out who took it away;
-    /// reported every hour as long as the file's index is there.
+    /// A sealed file is gone, and the log doesn't say that it was pruned. Find out who took it
+    /// away; reported every hour as long as the file's index is there.
     SealedFileLost(String),
     /// A file could not be sealed; it stays as it is and is tried again.
     SealFailed(String),
@@ -77,8 +77,8 @@ pub enum Problem {
     LockLost(String),
     /// The log's directory is no longer where it was opened: it was moved, or a link to it now
     /// points to another. The log goes on in the old one; restart the process to use the new one.
-    /// If the directory itself was moved, nothing is created where it was: the log goes on in the file
-    /// that is open, until midnight at most, and then events wait in the journal.
+    /// If the directory itself was moved, nothing is created where it was: the log goes on in the
+    /// file that is open, until midnight at most, and then events wait in the journal.
     DirectoryMoved(String),
     /// A thread of the log panicked, which is a bug in this crate. Without the writer, events are
     /// refused and counted as [`refused`](Counters::refused), and no caller waits for it. Without
@@ -276,14 +276,14 @@ pub(crate) struct Health {
     callback: Option<Callback>,
 }
 
-/// What is wrong now, each in a sentence.
+/// The problems of now, each in a sentence.
 #[derive(Clone, Debug, Default)]
 struct Trouble {
     write: Option<String>,
     space: Option<String>,
     prune_clock: Option<String>,
     prune_lock: Option<String>,
-    /// What stays until the process is restarted.
+    /// The problems that stay until the process is restarted.
     lasting: Vec<String>,
 }
 

@@ -18,7 +18,7 @@ use std::path::Path;
 
 use super::{
     bloom,
-    codec::{Reader, Writer},
+    codec::{Decoder, Encoder},
     fs::{self, Fs},
     names::FileStem,
 };
@@ -36,7 +36,7 @@ const STEM: usize = 128;
 const ROW: usize = 64;
 const OPAQUE: u32 = 1;
 
-/// What has a Bloom filter in each block. An actor or resource is found by id and by name.
+/// A field with a Bloom filter in each block. An actor or resource is found by id and by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
     Actor,
@@ -76,11 +76,11 @@ pub(crate) struct Block {
     /// of order.
     pub(crate) min: Timestamp,
     pub(crate) max: Timestamp,
-    /// It has a line that can't be scanned, so neither times nor filters exclude anything.
+    /// The block has a line that can't be scanned, so neither times nor filters exclude it.
     pub(crate) opaque: bool,
 }
 
-/// What is where in one sealed file.
+/// The index of one sealed file: which entries are in which block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Index {
     pub(crate) stem: FileStem,
@@ -127,7 +127,7 @@ impl Index {
             }
         };
         let mut head = read(HEAD, 0)?;
-        let mut reader = Reader::new(&head);
+        let mut reader = Decoder::new(&head);
         if reader.array() != Some(*MAGIC) || reader.u32() != Some(VERSION) {
             return Err(damaged("it doesn't begin as an index of this version does"));
         }
@@ -181,7 +181,7 @@ impl Index {
 
     /// The head and the rows.
     fn encode(&self) -> Vec<u8> {
-        let mut out = Writer::default();
+        let mut out = Encoder::default();
         out.u32(self.blocks.len() as u32).u32(HEAD as u32);
         out.u64(self.plain_len)
             .u64(self.packed_len)
@@ -209,7 +209,7 @@ impl Index {
             out.u32(if block.opaque { OPAQUE } else { 0 }).u32(0);
         }
         let tables = out.done();
-        let mut file = Writer::default();
+        let mut file = Encoder::default();
         file.bytes(MAGIC)
             .u32(VERSION)
             .u32(crc32fast::hash(&tables))
@@ -218,7 +218,7 @@ impl Index {
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut r = Reader::new(bytes.get(PREFIX..)?);
+        let mut r = Decoder::new(bytes.get(PREFIX..)?);
         let count = r.u32()? as usize;
         if r.u32()? as usize != HEAD {
             return None;
@@ -344,7 +344,7 @@ impl Blooms {
         }
         let filters = (self.opaque.len() + 1) * 4;
         let offset = |n: usize| {
-            Reader::new(self.section.get(n * 4..)?)
+            Decoder::new(self.section.get(n * 4..)?)
                 .u32()
                 .map(|offset| filters + offset as usize)
         };

@@ -1,9 +1,9 @@
 //! Where the journal of a stream lies: in `state/journal`, or in another directory, to which a
 //! [`Pointer`] leads.
 //!
-//! A pointer is followed only to a file that can be nothing but the stream's journal: a regular
-//! file of the log's owner, named for the stream, in a directory that is reached without a link.
-//! Anything else is an error, and stays as it is.
+//! A pointer is followed only to a file that must be the stream's journal: a regular file of the
+//! log's owner, named for the stream, in a directory that is reached without a link. Anything else
+//! is an error, and stays as it is.
 //!
 //! # When the journal is gone
 //!
@@ -310,8 +310,8 @@ impl JournalPlace {
         made.inspect_err(|_| drop(fs.remove_file(path)))
     }
 
-    /// Removes the journal and its pointer, durably: all its events are in files, or gone. If `ours`
-    /// is given, another file of this name stays.
+    /// Removes the journal and its pointer, durably: all its events are in files, or gone. If
+    /// `ours` is given, another file of this name stays.
     pub(super) fn remove(
         &self,
         fs: &dyn Fs,

@@ -26,10 +26,11 @@ use crate::{
         retention::Retention,
         samples,
         seal::seal,
-        sealer::{SealerOptions, remove_twin},
+        sealer::SealerOptions,
         set_clock::SetClock,
         sim::{Model, SimFs},
         survey::Survey,
+        twins::remove_twin,
         writer::{Step as Written, WriterOptions},
     },
     verify::{FindingKind, VerifyReport},
@@ -299,7 +300,7 @@ fn a_journal_that_is_gone_is_recorded_once_and_only_if_it_was_missed() {
             }
             run.disk.heal();
             let missed = run.journal_is_missed();
-            // Whoever recorded an event and did not close the log, is known to have.
+            // A process that recorded an event and did not close the log is known to have ended so.
             assert!(missed || !run.opened || run.closing, "{context}");
             assert!(!missed || !run.closed, "{context}");
             run.take_journal_away();

@@ -48,7 +48,7 @@ pub(super) fn closed() -> OwnEntry {
     OwnEntry::new(CLOSED, Severity::Info, "The log was closed")
 }
 
-/// What the lines of a stream say about its life.
+/// The opening and the end of a stream, as its lines record them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Life {
     /// Whether the stream's first entry says that the log was opened, if that entry was seen.

@@ -21,11 +21,11 @@ use crate::{
         oracle::check::streams,
         recover::recover,
         seal::seal,
-        sealer::remove_twin,
         set_clock::SetClock,
         sim::SimFs,
         survey::Survey,
         test_options::options,
+        twins::remove_twin,
         writer::Step,
     },
 };

@@ -1,6 +1,6 @@
 //! The live file: where lines are appended.
 //!
-//! What holds between two calls: the file's first `appended.len` bytes are complete lines that we
+//! Always true between two calls: the file's first `appended.len` bytes are complete lines that we
 //! wrote, and the first `synced.len` of them are durable. Bytes of a failed write may lie behind
 //! them until they are cut off, which happens before anything else is written or synced.
 //!
@@ -37,13 +37,13 @@ pub(super) struct Live {
     len: u64,
     /// Bytes of a failed write may lie behind what was appended.
     ragged: bool,
-    /// An attempt to cut them off failed, and may have done so all the same.
+    /// An attempt to cut them off returned an error, but may have cut them off.
     cut_failed: bool,
-    /// It was not as long as it should have been when it was to be cut, so what is in it is unknown.
+    /// The file had another length than ours when it was to be cut, so its content is unknown.
     spoiled: bool,
-    /// Something was cut off and the cut may not be durable.
+    /// Bytes were cut off, and the cut may not be durable.
     cut: bool,
-    /// It is known, and was reported, that others changed it.
+    /// A change by others is known and was reported.
     changed: bool,
     /// The numbers of entries that others destroyed in it, which are recorded as lost.
     lost: Numbers,
@@ -82,16 +82,16 @@ pub(super) enum Unfinished {
     Changed(Change),
 }
 
-/// What others did to the file.
+/// A change that others made to the file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Change {
     /// Its name is gone, or something else bears it. Ours is still readable.
     Gone,
-    /// It is not as long as what was written.
+    /// The file has another length than what was written.
     Length {
         /// Its length now.
         now: u64,
-        /// What was written.
+        /// The length that was written.
         ours: u64,
     },
 }
@@ -229,7 +229,7 @@ impl Live {
     }
 
     /// Makes what was appended durable. It is so only if the file was ours all the time: else it is
-    /// told what others did to it.
+    /// told which change others made to it.
     pub(super) fn sync(
         &mut self,
         fs: &dyn Fs,
@@ -247,8 +247,8 @@ impl Live {
         Ok(Ok(Synced(self.synced.point)))
     }
 
-    /// Gives up what is not durable: the kernel may have thrown it away after a failed sync, whatever
-    /// a second one says.
+    /// Gives up what is not durable: the kernel may have thrown it away after a failed sync,
+    /// whatever a second one says.
     pub(super) fn give_up_unsynced(&mut self) {
         self.appended = self.synced;
         self.ragged = true;
@@ -264,7 +264,7 @@ impl Live {
         self.give_up_unsynced();
     }
 
-    /// These entries are gone, and it is recorded that they are.
+    /// Notes that these entries are gone, which the log has recorded.
     pub(super) fn note_lost(&mut self, first: Seq, last: Seq) {
         self.lost.add(first.0, last.0);
     }

@@ -1,8 +1,9 @@
 //! Whether the process of a stream lives although the lock of its stream is free.
 //!
-//! A lock is a file, and who deletes it lets another process take its successor. That must not
-//! recover a stream that is being written: its journal would be read and removed under its process.
-//! So that process holds the journal's file as well, which is asked before anything is touched.
+//! A lock is a file. If somebody deletes it, another process can create and take it again, and
+//! would recover a stream that is still being written: it would read the journal and remove it. So
+//! the writing process holds the journal's file as well, and recovery looks at that before it
+//! touches anything.
 
 use std::io;
 

@@ -51,8 +51,8 @@ impl Lock {
     }
 
     /// Whether someone holds the lock. Creates nothing; while it looks, an attempt to take the lock
-    /// can fail. A reader of the owner's group can't open it, and takes one that is there for held:
-    /// who closes a log, or recovers it, removes its lock.
+    /// can fail. A reader of the owner's group can't open it, and counts an existing lock as
+    /// held, because closing or recovering a log removes its lock.
     pub(crate) fn is_held(path: &Path) -> Result<bool> {
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(access::itself());

@@ -1,4 +1,4 @@
-//! What an operator does with a log, at once and to the end: recover, prune, or only look which
+//! The work of an operator on a log, at once and to the end: recover, prune, or only look which
 //! files a pruning would remove.
 //!
 //! The same steps as the sealer thread's, with the same locks, so that both may be at work.
@@ -19,9 +19,9 @@ use super::{
     recover,
     retention::Retention,
     seal,
-    sealer::remove_twin,
     survey::Survey,
     trusted_time,
+    twins::remove_twin,
     unread::Readers,
 };
 use crate::{

@@ -1,4 +1,4 @@
-//! What the writer does about a live file that someone else deleted, replaced, cut or wrote into.
+//! How the writer mends a live file that someone else deleted, replaced, cut or wrote into.
 //!
 //! Lines that are not durable are still in the journal, and are written again into another file. So
 //! only the durable lines matter. Sound ones are kept, from the file itself or, if it was deleted,

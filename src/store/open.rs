@@ -43,7 +43,7 @@ pub(crate) struct StoreOptions {
     pub(crate) journal_dir: Option<PathBuf>,
     /// Whether the directory has to have keys for hashed values before a stream is begun.
     pub(crate) needs_hash_keys: bool,
-    /// What the entry about the opening says of the settings; without it, there are no entries
+    /// The settings in the entry about the opening; without them, there are no entries
     /// about opening and closing.
     pub(crate) lifecycle: Option<Settings>,
     pub(crate) writer: WriterOptions,
@@ -67,7 +67,7 @@ pub(crate) struct Store {
     stopping: Arc<AtomicBool>,
     /// The writer and the sealer.
     ids: [ThreadId; 2],
-    /// Held while the log is closed: who closes it as well waits for the end of that.
+    /// Held while the log is being closed: a second caller of `close` waits for the first.
     running: Mutex<Running>,
     /// In a child by `fork` it is the parent's.
     process: Process,
@@ -129,7 +129,8 @@ impl Store {
         let (writing, sealing) = match spawned {
             Ok(spawned) => spawned,
             Err(error) => {
-                // Nothing is in the journal but that the log was opened. The next process removes what stays here.
+                // Nothing is in the journal but that the log was opened. The next process removes
+                // what stays here.
                 let _ = writer.finish();
                 let _ = lock.remove();
                 return Err(Error::io("start a thread for", dir)(error));
@@ -160,7 +161,7 @@ impl Store {
     /// Refuses further events, writes and syncs the events that were taken, and stops. Done twice,
     /// also at once, it ends the second time as it did the first.
     ///
-    /// One of the threads that are to stop can't do it, as a callback on it would: then an error
+    /// A thread that is to stop itself, as a callback on it would, can't: then an error
     /// says so, and it is left to another thread.
     pub(crate) fn close(&self) -> Result<()> {
         self.producer.close();
@@ -339,7 +340,7 @@ fn named(name: &str) -> thread::Builder {
     thread::Builder::new().name(name.to_owned())
 }
 
-/// What is done when the writer has died.
+/// The work to do when the writer has died.
 fn mourn(
     writer: &Writer,
     producer: &Producer,
@@ -355,7 +356,7 @@ fn mourn(
     }
 }
 
-/// Runs a thread of the log. Should it panic, that is known: nothing waits for it any longer.
+/// Runs a thread of the log. If it panics, that is reported, and nothing waits for it any longer.
 fn guarded<T>(health: &Health, run: impl FnOnce() -> T, died: impl FnOnce(&str) -> T) -> T {
     panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);

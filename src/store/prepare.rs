@@ -13,12 +13,12 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// What `state/format` says.
+/// The text of `state/format`.
 const FORMAT: &str = "tracing-audit 1\n";
 
 /// Creates what is missing, checks the version of what is there, and makes all of it durable. The
-/// paths of the layout are resolved, once: neither another working directory nor another target of a
-/// link moves the log.
+/// paths of the layout are resolved, once: neither another working directory nor another target of
+/// a link moves the log.
 pub(super) fn prepare(fs: &dyn Fs, dir: &Path, permissions: Option<Permissions>) -> Result<Layout> {
     fs.check_owner(dir)?;
     create_durably(fs, dir, || {
@@ -53,8 +53,8 @@ pub(super) fn prepare(fs: &dyn Fs, dir: &Path, permissions: Option<Permissions>)
     Ok(layout)
 }
 
-/// The same for the directory in which the journal is to be; `None` if that is the log's own. It may
-/// be on any file system, and journals of other logs may be in it.
+/// The same for the directory in which the journal is to be; `None` if that is the log's own. It
+/// may be on any file system, and journals of other logs may be in it.
 pub(super) fn prepare_journal_dir(
     fs: &dyn Fs,
     layout: &Layout,
@@ -155,8 +155,8 @@ fn on_one_file_system(fs: &dyn Fs, layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-/// Whether `dir` was mounted into `root`, perhaps from the same file system, as containers do it. The
-/// system refuses to move anything there, even a file that isn't.
+/// Whether `dir` was mounted into `root`, perhaps from the same file system, as containers do it.
+/// The system refuses to move anything there, even a file that isn't.
 fn is_mounted(fs: &dyn Fs, root: &Path, dir: &Path) -> bool {
     let name = format!("nothing.{:016x}", fastrand::u64(..));
     let moved = fs.rename(&root.join(&name), &dir.join(&name));

@@ -53,8 +53,8 @@ pub struct Pruned {
     pub files: Vec<PrunedFile>,
     /// The bytes that these files take on the disk.
     pub bytes: u64,
-    /// The number of files that are past the retention, and stay because a [`Hold`](crate::retention::Hold) keeps
-    /// them.
+    /// The number of files that are past the retention, and stay because a
+    /// [`Hold`](crate::retention::Hold) keeps them.
     pub held: u64,
     /// The files that are past the retention by this machine's clock, and stay because the clock
     /// has not proved itself; `None` if there are none.
@@ -196,7 +196,7 @@ impl Pruner {
         retention: &Retention,
         doomed: &mut Vec<PrunedFile>,
     ) -> Result<Vec<PrunedFile>> {
-        // What failed to go is recorded already.
+        // The log has already recorded the files that failed to go.
         let known = doomed
             .iter()
             .take_while(|file| self.recorded.contains(&file.stem))
@@ -278,7 +278,7 @@ impl Pruner {
     }
 }
 
-/// What a pruning leaves.
+/// The result of a pruning.
 #[derive(Default)]
 struct Left {
     /// The sealed and the live files.
@@ -307,7 +307,7 @@ impl Left {
     }
 }
 
-/// What pruning would remove.
+/// The files that pruning would remove.
 pub(super) fn preview(
     clock: &dyn Clock,
     files: &Files,

@@ -21,7 +21,7 @@ use super::{
     names::FileStem,
     retention::PrunedFile,
     seal,
-    sealer::remove_twin,
+    twins::remove_twin,
 };
 use crate::{
     entry::{Day, StreamId},
@@ -37,8 +37,8 @@ pub(super) struct Removed {
 }
 
 /// Removes the live twins of files that are to go. A file whose twin has to stay is taken out of
-/// `doomed`: while a sealed file is damaged, only its twin has all entries, and is to be sealed again
-/// first. The first problem is given.
+/// `doomed`: while a sealed file is damaged, only its twin has all entries, and is to be sealed
+/// again first. The first problem is given.
 pub(super) fn remove_twins_of(log: &Files, doomed: &mut Vec<PrunedFile>) -> Result<Option<Error>> {
     let mut failed = None;
     if doomed.is_empty() {

@@ -458,7 +458,7 @@ fn what_a_webhook_has_not_got_stays_a_week_longer_unless_space_is_short() {
         outbox(&other, &rig.stems[1]).to_string(),
     );
     assert_eq!(rig.prune(Retention::days(1), due).unwrap(), NONE);
-    // The request was delivered: nothing of the first file is needed any more.
+    // The request was delivered: the first file is no longer needed.
     let mut delivered = outbox(&rig.stems[1], &rig.stems[0]);
     delivered["parcels"] = json!([]);
     rig.fs

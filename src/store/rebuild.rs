@@ -83,8 +83,8 @@ pub(crate) fn ends_as(blob: &dyn Blob, index: &Index) -> Result<bool> {
 /// An index without a file stays for so long: its file may be about to come.
 const ORPHAN_AGE_MICROS: i64 = 3_600_000_000;
 
-/// Removes the indexes of files that were pruned. Pruning removes an index before its file, so none is
-/// left unless a power loss brings it back.
+/// Removes the indexes of files that were pruned. Pruning removes an index before its file, so none
+/// is left unless a power loss brings it back.
 ///
 /// Any other index without a file is the trace of a file that someone took away: it stays, for
 /// `verify`, and the problem to be reported is given.
@@ -118,7 +118,7 @@ pub(super) fn remove_orphans(fs: &dyn Fs, layout: &Layout, now: Timestamp) -> Re
     Ok(problems)
 }
 
-/// The files of which there is nothing but an index that is not new.
+/// The files of which only an index is left, except for indexes that were written just now.
 fn orphans(fs: &dyn Fs, layout: &Layout, now: Timestamp) -> Result<Vec<FileStem>> {
     let list = |dir: &Path| fs.list(dir).map_err(Error::io("list", dir));
     let live = dirs::live(fs, layout)?;

@@ -31,25 +31,29 @@
 //! interrupted recovery began is still there, because empty files are removed only when nothing is
 //! left to append.
 
-use std::{cmp::Reverse, path::Path};
+mod files;
+mod numbers;
+
+use std::path::Path;
+
+use files::{StreamFiles, Target, append, numbered};
+use numbers::{number_before, sealed_numbers};
 
 use super::{
     clock::Clock,
-    files::dirs,
     fs::{self, Fs, FsLock},
     gone_journal,
     journal_place::JournalPlace,
     layout::Layout,
     living,
     names::FileStem,
-    rebuild::index_of,
     removed::{self, RecordedRemovals},
-    repair::{Kind, repair},
+    repair::repair,
     sound::{Held, Journaled},
     survey::Survey,
 };
 use crate::{
-    entry::{Day, OwnEntry, Seq, Severity, Source, StreamId, Timestamp, scan::scan},
+    entry::{OwnEntry, Seq, Severity, Source, StreamId, Timestamp},
     error::{Error, Result},
     journal::Leftover,
 };
@@ -114,44 +118,14 @@ pub(crate) fn recover_locked(
         .map_or(Seq(u64::MAX), |leftover| Seq(leftover.next_seq()));
     let before = number_before(fs, layout, survey.live(stream))?;
     let mut held = Held::left(stream, released, before);
-    let mut stream_files = StreamFiles::default();
-    for stem in survey.live(stream) {
-        let kind = repair(fs, layout, stem, &mut held, &mut journaled, &mut problems)?;
-        stream_files.add(stem.clone(), kind);
-    }
-    if held.misses_any() {
-        let sealed = sealed_numbers(fs, layout, stream)?;
-        held.cover(&sealed.numbers);
-        problems.extend(leave_losses_open(stream, &mut held, &sealed.unread));
-    }
+    let mut stream_files = repair_all(&target, survey, &mut held, &mut journaled, &mut problems)?;
 
-    let mut entries = 0;
-    if let Some(leftover) = &leftover {
-        let source: Source = stream.source().parse()?;
-        let missing = missing(leftover, &journaled);
-        // After a loss the numbers of the lost entries stay free; otherwise they go on without a
-        // gap.
-        let first = Seq((held.last + 1).max(leftover.next_seq()));
-        let mut lines = numbered(stream, first, missing.iter().copied());
-        held.life.see_lines(&lines);
-        let mut own = own_entries(leftover, &held, missing.len());
-        let alive = leftover.alive_micros().map(Timestamp::from_micros);
-        // A stream without entries lost its first entry to a power failure as well.
-        if first > Seq::FIRST || !missing.is_empty() {
-            own.extend(held.life.end(alive, true));
+    let entries = match &leftover {
+        Some(leftover) => {
+            append_missing(&target, leftover, &journaled, &mut held, &mut stream_files)?
         }
-        if !own.is_empty() {
-            let rendered: Vec<_> = own.iter().map(|entry| entry.render(&source)).collect();
-            let own = rendered.iter().map(Vec::as_slice);
-            let next = Seq(first.0 + missing.len() as u64);
-            lines.append(&mut numbered(stream, next, own));
-            // A name has eight digits: what the journal notes beyond them is damage.
-            let noted = Some(leftover.files()).filter(|noted| *noted < 99_999_999);
-            let last = stream_files.last_number().max(noted.unwrap_or(0));
-            append(&target, &mut stream_files, last, &lines)?;
-        }
-        entries = missing.len() as u64;
-    }
+        None => 0,
+    };
     // If the stream records how it ended, no event was only in the journal.
     let is_gone = place.is_gone() && !held.life.has_end();
     if is_gone || damage.is_some() {
@@ -184,12 +158,68 @@ pub(crate) fn recover_locked(
     })
 }
 
-/// The stream that is recovered, and where.
-struct Target<'a> {
-    fs: &'a dyn Fs,
-    layout: &'a Layout,
-    clock: &'a dyn Clock,
-    stream: &'a StreamId,
+/// Removes the unsound lines of the stream's live files, and finds out which entries are missing.
+fn repair_all(
+    target: &Target<'_>,
+    survey: &Survey,
+    held: &mut Held<'_>,
+    journaled: &mut Journaled<'_>,
+    problems: &mut Vec<String>,
+) -> Result<StreamFiles> {
+    let Target {
+        fs, layout, stream, ..
+    } = *target;
+    let mut files = StreamFiles::default();
+    for stem in survey.live(stream) {
+        let kind = repair(fs, layout, stem, held, journaled, problems)?;
+        files.add(stem.clone(), kind);
+    }
+    if held.misses_any() {
+        let sealed = sealed_numbers(fs, layout, stream)?;
+        held.cover(&sealed.numbers);
+        problems.extend(leave_losses_open(stream, held, &sealed.unread));
+    }
+    Ok(files)
+}
+
+/// Appends the journal's events that no file has, and the log's own entries about the recovery.
+/// Returns the number of events.
+fn append_missing(
+    target: &Target<'_>,
+    leftover: &Leftover,
+    journaled: &Journaled<'_>,
+    held: &mut Held<'_>,
+    files: &mut StreamFiles,
+) -> Result<u64> {
+    let stream = target.stream;
+    let missing = missing(leftover, journaled);
+    // After a loss the numbers of the lost entries stay free; otherwise they go on without a gap.
+    let first = Seq((held.last + 1).max(leftover.next_seq()));
+    let mut lines = numbered(stream, first, missing.iter().copied());
+    held.life.see_lines(&lines);
+    let mut own = own_entries(leftover, held, missing.len());
+    let alive = leftover.alive_micros().map(Timestamp::from_micros);
+    // If the stream has no entries at all, a power failure took its first entry too.
+    if first > Seq::FIRST || !missing.is_empty() {
+        own.extend(held.life.end(alive, true));
+    }
+    if own.is_empty() {
+        return Ok(missing.len() as u64);
+    }
+    let next = Seq(first.0 + missing.len() as u64);
+    lines.append(&mut own_lines(stream, next, &own)?);
+    // A name has eight digits: what the journal notes beyond them is damage.
+    let noted = Some(leftover.files()).filter(|noted| *noted < 99_999_999);
+    let last = files.last_number().max(noted.unwrap_or(0));
+    append(target, files, last, &lines)?;
+    Ok(missing.len() as u64)
+}
+
+/// The log's own entries as lines of a stream.
+fn own_lines(stream: &StreamId, first: Seq, own: &[OwnEntry]) -> Result<Vec<u8>> {
+    let source: Source = stream.source().parse()?;
+    let rendered: Vec<_> = own.iter().map(|entry| entry.render(&source)).collect();
+    Ok(numbered(stream, first, rendered.iter().map(Vec::as_slice)))
 }
 
 /// Records that the journal is gone, if it is, and how the stream ended, unless an interrupted
@@ -230,11 +260,9 @@ fn record_without_journal(
     if own.is_empty() {
         return Ok(Vec::new());
     }
-    let source: Source = stream.source().parse()?;
-    let rendered: Vec<_> = own.iter().map(|entry| entry.render(&source)).collect();
-    let lines = rendered.iter().map(Vec::as_slice);
-    let lines = numbered(stream, Seq(held.last + 1), lines);
-    // The file that an attempt like this one began is used; one more than it may not have been begun.
+    let lines = own_lines(stream, Seq(held.last + 1), &own)?;
+    // The file that an attempt like this one began is used; one more than it may not have been
+    // begun.
     let follows_sealed = sealed.is_some_and(|sealed| sealed.number + 1 == last);
     let number = match !follows_sealed && files.was_begun_by_recovery(last) {
         true => last,
@@ -242,48 +270,6 @@ fn record_without_journal(
     };
     append(target, files, number, &lines)?;
     Ok(recorded.unread)
-}
-
-/// The live files of a stream.
-#[derive(Debug, Default)]
-struct StreamFiles {
-    /// The files with sound lines, sealed or not.
-    sound: Vec<FileStem>,
-    /// The files without any.
-    hollow: Vec<FileStem>,
-    /// The last of the sound ones, if it is not sealed.
-    open: Option<FileStem>,
-}
-
-impl StreamFiles {
-    fn add(&mut self, stem: FileStem, kind: Kind) {
-        self.open = (kind == Kind::Sound).then(|| stem.clone());
-        match kind {
-            Kind::Sealed | Kind::Sound => self.sound.push(stem),
-            Kind::Hollow => self.hollow.push(stem),
-            Kind::Foreign => {}
-        }
-    }
-
-    /// Whether this is the number of an empty file that the recovery without a journal began, which
-    /// leaves a number out.
-    fn was_begun_by_recovery(&self, number: u32) -> bool {
-        let mut all = self.sound.iter().chain(&self.hollow);
-        let is_hollow = self.hollow.iter().any(|stem| stem.number == number);
-        number > 1 && is_hollow && !all.any(|stem| stem.number + 1 == number)
-    }
-
-    /// Takes out the empty file of this number, if it may have entries of this day.
-    fn take_hollow(&mut self, number: u32, day: Day) -> Option<FileStem> {
-        let fits = |stem: &FileStem| stem.number == number && stem.day() >= day;
-        let at = self.hollow.iter().position(fits)?;
-        Some(self.hollow.remove(at))
-    }
-
-    fn last_number(&self) -> u32 {
-        let all = self.sound.iter().chain(&self.hollow);
-        all.map(|stem| stem.number).max().unwrap_or(0)
-    }
 }
 
 /// The journal of a dead process, as it was read.
@@ -335,63 +321,8 @@ fn read_journal(
     }
 }
 
-/// The number of the last entry before a stream's live files, if it is known.
-fn number_before(fs: &dyn Fs, layout: &Layout, live: &[FileStem]) -> Result<Option<u64>> {
-    let Some(first) = live.first() else {
-        return Ok(None);
-    };
-    if first.number == 1 {
-        return Ok(Some(0));
-    }
-    // It lies in the folder of the same day or, nearly always, of the one before.
-    let mut days = dirs::sealed_days(fs, layout)?;
-    days.sort_by_key(|day| (*day > first.day(), Reverse(*day)));
-    for day in days {
-        let mut stems = dirs::regular_sealed_of(fs, layout, day)?.into_iter();
-        let before =
-            stems.find(|stem| stem.stream == first.stream && stem.number == first.number - 1);
-        if let Some(stem) = before {
-            return match index_of(fs, layout, &stem) {
-                Err(Error::Damaged { .. }) => Ok(None),
-                index => Ok(Some(index?.last_seq.0)),
-            };
-        }
-    }
-    Ok(None)
-}
-
-/// The numbers that a stream's missing entries may have.
-struct SealedNumbers {
-    /// The first and the last of each range, in order.
-    numbers: Vec<(u64, u64)>,
-    /// Why others are not known: these files are damaged.
-    unread: Vec<Error>,
-}
-
-/// The numbers of the entries in a stream's sealed files, and in those that were pruned.
-fn sealed_numbers(fs: &dyn Fs, layout: &Layout, stream: &StreamId) -> Result<SealedNumbers> {
-    // Removed ones are not lost.
-    let recorded = removed::all_recorded(fs, layout)?;
-    let mut numbers: Vec<_> = recorded.numbers(stream).collect();
-    let mut unread = recorded.unread;
-    for stem in dirs::regular_sealed(fs, layout)? {
-        if stem.stream != *stream {
-            continue;
-        }
-        match index_of(fs, layout, &stem) {
-            Ok(index) => numbers.push((index.first_seq.0, index.last_seq.0)),
-            Err(error @ Error::Damaged { .. }) => unread.push(error),
-            // Pruned since.
-            Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(error),
-        }
-    }
-    numbers.sort_unstable();
-    Ok(SealedNumbers { numbers, unread })
-}
-
-/// Numbers are missing, and damaged files may say why: then no entry is called lost, and the problems
-/// to be reported are given.
+/// Numbers are missing, and damaged files may say why: then no entry is called lost, and the
+/// problems to be reported are given.
 fn leave_losses_open(stream: &StreamId, held: &mut Held<'_>, unread: &[Error]) -> Vec<String> {
     if unread.is_empty() || held.missing().is_empty() {
         return Vec::new();
@@ -445,80 +376,6 @@ fn own_entries(leftover: &Leftover, held: &Held<'_>, missing: usize) -> Vec<OwnE
         own.push(entry);
     }
     own
-}
-
-fn numbered<'a>(stream: &StreamId, first: Seq, events: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
-    let mut lines = Vec::new();
-    let mut number = first;
-    for event in events {
-        lines.extend_from_slice(format!("{{\"stream\":\"{stream}\",\"seq\":{number},").as_bytes());
-        lines.extend_from_slice(event);
-        lines.push(b'\n');
-        number = number.next();
-    }
-    lines
-}
-
-/// Appends the lines to the stream's last file, or to a new one; durable on return. `last` is the
-/// number of the file that the stream began last.
-fn append(target: &Target<'_>, files: &mut StreamFiles, last: u32, lines: &[u8]) -> Result<()> {
-    let Target {
-        fs,
-        layout,
-        clock,
-        stream,
-    } = *target;
-    // An entry is looked for in files of its day and later ones: in an older file no reader would
-    // find it. The clock may be behind the one that stamped the entries.
-    let born = clock.now().max(newest(lines).unwrap_or(Timestamp::MIN));
-    let open = files
-        .open
-        .take()
-        .filter(|stem| stem.number == last && stem.day() >= born.day());
-    let begun = match open {
-        Some(stem) => Some(stem),
-        None => files
-            .take_hollow(last, born.day())
-            .inspect(|stem| files.sound.push(stem.clone())),
-    };
-    let (path, file) = match begun {
-        Some(stem) => {
-            let path = layout.live(&stem);
-            let file = fs.open_write(&path).map_err(Error::io("open", &path))?;
-            (path, file)
-        }
-        None => {
-            let stem = FileStem {
-                born,
-                stream: stream.clone(),
-                number: last + 1,
-            };
-            let path = layout.live(&stem);
-            let file = fs.create_new(&path).map_err(Error::io("create", &path))?;
-            files.sound.push(stem);
-            (path, file)
-        }
-    };
-    let before = file.identity().map_err(Error::io("look at", &path))?.len;
-    // On a full disk a part of the lines would take the room that someone else can use; and after a
-    // failed sync nothing proves that they ever reach the disk. Should the cut fail or not last, the
-    // next attempt finds what is there.
-    let cut_back = |_: &_| drop(file.truncate(before));
-    fs::append_all(&*file, lines)
-        .inspect_err(cut_back)
-        .map_err(Error::io("write", &path))?;
-    file.sync()
-        .inspect_err(cut_back)
-        .map_err(Error::io("sync", &path))?;
-    let dir = layout.live_dir();
-    fs.sync_dir(&dir).map_err(Error::io("sync", dir))
-}
-
-/// The time of the newest of these lines.
-fn newest(lines: &[u8]) -> Option<Timestamp> {
-    let lines = lines.split(|byte| *byte == b'\n');
-    let times = lines.filter_map(scan).map(|fields| fields.timestamp);
-    times.max()
 }
 
 /// The id of an event as it is in the journal, which begins with it.

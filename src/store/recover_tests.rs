@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use super::*;
 use crate::{
+    entry::Day,
     query::{AuditReader, Filter, Order},
     store::{
         assemble::assemble, gzip::Level, seal, set_clock::SetClock, sim::SimFs,

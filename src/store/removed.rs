@@ -53,7 +53,7 @@ pub(crate) struct Removed {
     pub(crate) numbers: Option<(u64, u64)>,
 }
 
-/// What the `details` of an entry of the type [`PRUNED`] say.
+/// The removals in the `details` of an entry of the type [`PRUNED`].
 pub(crate) fn removed(details: &[u8]) -> Vec<Removed> {
     let details: Value = serde_json::from_slice(details).unwrap_or_default();
     let rows = |name| details.get(name).and_then(Value::as_array).into_iter();
@@ -139,8 +139,8 @@ impl RecordedRemovals {
         files.map(|file| file.number).max().unwrap_or(0)
     }
 
-    /// Whether the removal of a file is recorded: by its name or, in an entry that was carried on, by
-    /// the numbers of its first and its last entry.
+    /// Whether the removal of a file is recorded: by its name or, in an entry that was carried on,
+    /// by the numbers of its first and its last entry.
     pub(super) fn has_file(&self, file: &FileStem, numbers: Option<(u64, u64)>) -> bool {
         let mut carried_on = Numbers::default();
         for row in self.of(&file.stream) {

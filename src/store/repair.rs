@@ -23,7 +23,7 @@ use crate::{
 /// So much of a damaged file is copied at a time.
 const CHUNK: usize = 256 * 1024;
 
-/// What a live file turned out to be.
+/// The state in which a live file was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Sealed,
@@ -57,8 +57,8 @@ pub(super) fn repair(
             return Ok(Kind::Foreign);
         }
     }
-    // Sealed before the process died. Its lines are not in the journal any longer: a file is durable
-    // and released before the next one begins.
+    // Sealed before the process died. Its lines are not in the journal any longer: a file is
+    // durable and released before the next one begins.
     match seal::twin(fs, layout, stem)? {
         Twin::Whole(index) => {
             held.pass(index.last_seq);

@@ -99,7 +99,7 @@ impl Retention {
         self.min_free_bytes(self.min_free_bytes.map_or(bytes, |min| min.max(bytes)))
     }
 
-    /// As an entry tells it: its limits.
+    /// Its limits, as an entry has them.
     pub(crate) fn to_json(self) -> Json {
         let limits = [
             ("days", self.days.map(u64::from)),
@@ -250,7 +250,7 @@ pub(super) fn select(files: &Files, retention: &Retention, times: &Times) -> Res
 }
 
 impl Retention {
-    /// What is older than this is past its retention.
+    /// Files whose newest entry is older than this are past their retention.
     fn cutoff(&self, now: Timestamp) -> Option<Timestamp> {
         let span = i64::from(self.days?) * MICROS_PER_DAY;
         Some(Timestamp::from_micros(now.as_micros().saturating_sub(span)))
@@ -262,7 +262,7 @@ impl Retention {
     }
 }
 
-/// What is known of a file.
+/// A file as pruning sees it.
 struct LookedAt {
     file: PrunedFile,
     /// The times of its oldest and its newest entry.

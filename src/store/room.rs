@@ -1,7 +1,8 @@
-//! A log that is opened on a full disk: what room can be made for its journal without losing anything.
+//! A log that is opened on a full disk: what room can be made for its journal without losing
+//! anything.
 //!
-//! In: the error that says that the disk is full. Out: what could be begun after all, or an error that
-//! says what to do. The cheapest pieces, which need no room themselves, come first; after each
+//! In: the error that says that the disk is full. Out: what could be begun after all, or an error
+//! that says what to do. The cheapest pieces, which need no room themselves, come first; after each
 //! piece the opening is tried again:
 //!
 //! 1. the half-made files and reserves of dead processes;
@@ -11,8 +12,8 @@
 //! 4. the live files of dead processes are sealed, which takes a tenth of what it frees, the smallest
 //!    first.
 //!
-//! Streams of living processes are left alone. A piece that fails is left to the sealer, which reports
-//! it.
+//! Streams of living processes are left alone. A piece that fails is left to the sealer, which
+//! reports it.
 
 use std::{io, path::Path};
 
@@ -25,9 +26,9 @@ use super::{
     names::FileStem,
     recover::{self, Recovered},
     seal::{self, seal_sound},
-    sealer::remove_twin,
     survey::Survey,
     take_over::sync_journals,
+    twins::remove_twin,
     writer::is_full,
 };
 use crate::{

@@ -1,4 +1,4 @@
-//! The log's directory, known by what it is and not by its name.
+//! The log's directory, known by its device and inode and not by its name.
 //!
 //! Paths are resolved when a log is opened. When someone renames the directory later, the old name
 //! leads nowhere, or to another log. Open files stay usable: the live file and the journal go with

@@ -39,8 +39,8 @@ const INDEXED_LATER: usize = 2;
 ///
 /// # Errors
 ///
-/// [`Error::Damaged`] if a line is not an entry of the file's stream with a number above those before
-/// it: someone changed the file after its writer finished it.
+/// [`Error::Damaged`] if a line is not an entry of the file's stream with a number above those
+/// before it: someone changed the file after its writer finished it.
 pub(crate) fn seal_sound(
     fs: &dyn Fs,
     layout: &Layout,
@@ -113,8 +113,8 @@ pub(crate) enum Twin {
     Changed(Index),
 }
 
-/// The index of the sealed twin, if that is there, durable, and has what the live file has, which may
-/// go then.
+/// The index of the sealed twin, if that is there, durable, and has what the live file has, which
+/// may go then.
 pub(crate) fn verified(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<Option<Index>> {
     Ok(match twin(fs, layout, stem)? {
         Twin::Whole(index) => Some(index),
@@ -216,7 +216,8 @@ fn ends_with_a_line(live: &FileBlob) -> Result<()> {
 }
 
 /// Deflates on this thread and makes the index on another: both take about as long at the fast
-/// level, and it is when sealing is behind that time matters. Says as well whether the lines are sound.
+/// level, and it is when sealing is behind that time matters. Says as well whether the lines are
+/// sound.
 fn compress(
     tmp: &TmpFile<'_>,
     live: &FileBlob,
@@ -245,7 +246,7 @@ fn compress(
             let mut block: Vec<u8> = buffers.try_recv().unwrap_or_default();
             block.clear();
             block.extend_from_slice(plain);
-            // It only fails if that thread panicked, which is passed on below.
+            // Joining fails only if that thread panicked, which is passed on below.
             let _ = blocks.send((block, packed_len));
         });
         drop(blocks);

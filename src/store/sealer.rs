@@ -28,17 +28,14 @@ use super::{
     names::FileStem,
     prune::Pruner,
     rebuild::remove_orphans,
-    repair::{repair_finished, set_changed_twin_aside},
+    repair::repair_finished,
     retention::Retention,
     root::Root,
-    seal::{self, Twin},
+    seal,
     take_over::Failed,
     twins::Twins,
 };
-use crate::{
-    entry::StreamId,
-    error::{Error, Result},
-};
+use crate::{entry::StreamId, error::Error};
 
 /// A request to the sealer.
 #[derive(Debug)]
@@ -73,7 +70,7 @@ pub(super) struct SealerPlace {
     pub(super) options: SealerOptions,
     /// Our own stream, whose files are not leftovers.
     pub(super) own: StreamId,
-    /// Set when the log closes: what is at hand is finished, the rest is left to the next process.
+    /// Set when the log closes: the file at hand is finished, the rest is left to the next process.
     pub(super) stopping: Arc<AtomicBool>,
 }
 
@@ -98,11 +95,11 @@ pub(super) struct Sealer {
 /// A file to be sealed.
 pub(super) struct Pending {
     pub(super) stem: FileStem,
-    /// What its writer put into it, if it is our own.
+    /// The entries that its writer put into it, if it is our own.
     pub(super) written: Option<Written>,
     /// Whether a dead process left it.
     left: bool,
-    /// Whether what someone did to it was set aside.
+    /// Whether a change by someone else was set aside.
     repaired: bool,
     not_before: Duration,
     pause: Duration,
@@ -114,8 +111,6 @@ pub(super) const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration
 const BEHIND: usize = 2;
 /// So many files of dead processes are sealed by a process that ends.
 const LAST_FILES: usize = 2;
-/// So many twins are compared and removed at a time, and by a process that ends.
-const TWINS: usize = 8;
 /// How often it is looked for indexes without a file.
 const ORPHANS: Duration = Duration::from_secs(3600);
 /// A file of so many bytes is sealed in no time.
@@ -165,11 +160,11 @@ impl Sealer {
     }
 
     /// Whether the directory still has its name; another directory of that name is not ours.
-    fn has_its_directory(&self) -> bool {
+    pub(super) fn has_its_directory(&self) -> bool {
         self.root.is_there(&*self.place.fs, &self.place.layout)
     }
 
-    /// Does a piece of what there is to do; says how long there is nothing then.
+    /// Does a part of the work that there is; returns how long to wait before the next.
     pub(super) fn turn(&mut self) -> Duration {
         if !self.has_its_directory() {
             return RETRY.1;
@@ -204,7 +199,7 @@ impl Sealer {
         }
     }
 
-    /// The process ends. Were nothing done here, many short processes would leave more and more.
+    /// The process ends. Without this, many short processes would leave more and more files.
     pub(super) fn wind_up(&mut self) {
         if !self.has_its_directory() {
             return;
@@ -242,7 +237,7 @@ impl Sealer {
         self.queue_up(written.stem.clone(), Some(written), false);
     }
 
-    fn queue_up(&mut self, stem: FileStem, written: Option<Written>, left: bool) {
+    pub(super) fn queue_up(&mut self, stem: FileStem, written: Option<Written>, left: bool) {
         self.queue.push_back(Pending {
             stem,
             left,
@@ -259,8 +254,8 @@ impl Sealer {
         backlog.store(self.queue.len() as u64, Ordering::Relaxed);
     }
 
-    /// Seals one file and removes the twins whose grace is over; says how long there is nothing to do
-    /// then.
+    /// Seals one file and removes the twins whose grace is over; returns how long to wait for more
+    /// work.
     fn work(&mut self) -> Option<Duration> {
         let now = self.place.clock.monotonic();
         let ready = |pending: &Pending| pending.not_before <= now;
@@ -283,7 +278,7 @@ impl Sealer {
     fn seal(&mut self, mut pending: Pending) {
         let lock = match self.lock_left(&pending) {
             Ok(lock) => lock,
-            // Another process is at it, or it is met again at the next look for what is left.
+            // Another process seals it, or the next look for leftovers finds it again.
             Err(problem) => {
                 if let Some(problem) = problem {
                     self.report_failed(&problem);
@@ -326,7 +321,7 @@ impl Sealer {
                     let _ = lock.remove();
                 }
             }
-            // It was sealed before, and pruned since.
+            // The file was sealed before, and pruned since.
             Err(_) if pending.left && self.is_gone(&pending.stem) => {}
             Err(error) => {
                 let damaged = matches!(error, Error::Damaged { .. });
@@ -335,7 +330,7 @@ impl Sealer {
                     return self.make_up_and_seal(pending);
                 }
                 if damaged && self.tried.insert(pending.stem.stream.clone()) {
-                    // Its journal is gone, but it is not whole.
+                    // The stream's journal is gone, but the file is not whole.
                     health.count(health.seal_errors(), 1);
                     self.left.push_back(pending.stem.stream);
                     return self.count_backlog();
@@ -365,8 +360,8 @@ impl Sealer {
         self.count_backlog();
     }
 
-    /// Reports why a file could not be sealed. One of our own is tried again later; one that was left
-    /// is met at the next look for what is left.
+    /// Reports why a file could not be sealed. One of our own is tried again later; one that was
+    /// left is met at the next look for what is left.
     fn seal_later(&mut self, mut pending: Pending, error: &Error) {
         let health = &self.place.health;
         health.count(health.seal_errors(), 1);
@@ -401,10 +396,7 @@ impl Sealer {
     }
 
     /// The lock of a dead process's stream; none is needed for our own.
-    fn lock_left(
-        &self,
-        pending: &Pending,
-    ) -> std::result::Result<Option<Box<dyn FsLock>>, Option<Error>> {
+    fn lock_left(&self, pending: &Pending) -> Result<Option<Box<dyn FsLock>>, Option<Error>> {
         if !pending.left {
             return Ok(None);
         }
@@ -413,49 +405,6 @@ impl Sealer {
             Ok(Some(lock)) => Ok(Some(lock)),
             Ok(None) => Err(None),
             Err(error) => Err(Some(error)),
-        }
-    }
-
-    /// Removes some of the twins whose grace is over; false if there were none.
-    fn remove_twins(&mut self) -> bool {
-        let SealerPlace {
-            fs,
-            layout,
-            clock,
-            health,
-            ..
-        } = &self.place;
-        // Sealed files that are not the whole of their twins, which are sealed again.
-        let mut damaged = Vec::new();
-        let mut looked_at = 0;
-        while looked_at < TWINS
-            && let Some(stem) = self.twins.take_due(clock.monotonic())
-        {
-            looked_at += 1;
-            match remove_twin(&**fs, layout, &stem) {
-                Ok(None) => {}
-                Ok(Some(what)) => health.report(&Problem::LiveFileLost(what)),
-                Err(error) => {
-                    health.report(&Problem::SealFailed(error.to_string()));
-                    if matches!(error, Error::Damaged { .. }) {
-                        damaged.push(stem);
-                    }
-                }
-            }
-        }
-        for stem in damaged {
-            let left = stem.stream != self.place.own;
-            self.queue_up(stem, None, left);
-        }
-        looked_at > 0
-    }
-
-    fn remove_all_twins(&mut self) {
-        self.twins.end_grace();
-        while self.has_its_directory() && self.remove_twins() {
-            if self.place.stopping.load(Ordering::Acquire) {
-                return;
-            }
         }
     }
 
@@ -485,30 +434,4 @@ impl Sealer {
         let SealerPlace { clock, health, .. } = &self.place;
         self.pruner.turn(&**clock, health, &retention);
     }
-}
-
-/// Removes the live file whose sealed twin is whole. One that someone changed since, or put in its
-/// place, is moved away instead: then the problem to be reported is given.
-///
-/// # Errors
-///
-/// [`Error::Damaged`] if the sealed file is not the whole of the live one, which therefore stays.
-pub(super) fn remove_twin(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<Option<String>> {
-    let path = layout.live(stem);
-    let found = fs.identity(&path).map_err(Error::io("look at", &path))?;
-    match found {
-        None => return Ok(None),
-        Some(found) if !found.is_file => return set_changed_twin_aside(fs, layout, stem),
-        Some(_) => {}
-    }
-    match seal::twin(fs, layout, stem)? {
-        Twin::Whole(_) => {}
-        Twin::Changed(_) => return set_changed_twin_aside(fs, layout, stem),
-        Twin::Missing => {
-            let what = "it is not the whole of its live twin, which stays and is sealed again";
-            return Err(Error::damaged(layout.sealed(stem), what));
-        }
-    }
-    super::fs::remove_if_there(fs, &path).map_err(Error::io("remove", &path))?;
-    Ok(None)
 }

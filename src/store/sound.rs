@@ -1,9 +1,9 @@
 //! Which lines of a live file are sound, after something happened to it: a power loss, a failed
 //! write, or another's hand.
 //!
-//! A line is sound if it is an entry of the stream, whole, with a number above those before it. Where
-//! the journal still has the event, the line has to be what the journal has: a page that never
-//! reached the disk reads as zeros, which can leave a line that still looks like an entry.
+//! A line is sound if it is an entry of the stream, whole, with a number above those before it.
+//! Where the journal still has the event, the line has to be what the journal has: a page that
+//! never reached the disk reads as zeros, which can leave a line that still looks like an entry.
 //!
 //! There are two kinds of unsound bytes. Behind the last durable entry, they are traces of a death,
 //! and the journal has the entries: from there on, the file is cut and written again. Before the
@@ -25,7 +25,7 @@ use crate::entry::{
 /// Events that the journal has, by the ids they begin with.
 pub(super) type Journaled<'a> = HashMap<[u8; 36], &'a [u8]>;
 
-/// What the files of a stream hold, in the order of their numbers.
+/// The entries that a stream's files hold, in the order of their numbers.
 #[derive(Debug)]
 pub(super) struct Held<'a> {
     stream: &'a StreamId,
@@ -43,27 +43,27 @@ pub(super) struct Held<'a> {
     pub(super) drops: u64,
     /// Whether an entry says that the stream's journal is gone.
     pub(super) journal_gone: bool,
-    /// What the entries say about the stream's life.
+    /// The opening and the end of the stream, as its entries record them.
     pub(super) life: Life,
     /// Whether a file that may explain missing numbers can't be read. Then it is unknown whether
     /// these entries are lost, and none is recorded as lost.
     pub(super) losses_are_unknown: bool,
 }
 
-/// What is sound in one file.
+/// The sound lines of one file.
 #[derive(Debug, Default)]
 pub(super) struct Sound {
     /// Up to the end of the last sound line.
     pub(super) len: u64,
     /// Up to the end of the last sound line that the journal has released.
     pub(super) durable: u64,
-    /// What is not sound before that.
+    /// The ranges before that which are not sound.
     pub(super) damaged: Vec<Range<u64>>,
 }
 
 impl<'a> Held<'a> {
-    /// For all files that a dead process left: begins with the first of them. `before` is the number
-    /// of the last entry before it, if that is known.
+    /// For all files that a dead process left: begins with the first of them. `before` is the
+    /// number of the last entry before it, if that is known.
     pub(super) fn left(stream: &'a StreamId, released: Seq, before: Option<u64>) -> Self {
         Self {
             stream,
@@ -188,8 +188,8 @@ impl<'a> Held<'a> {
         (ours && self.follows(fields.seq) && as_journaled).then_some(fields)
     }
 
-    /// Whether an entry of this number can come next. Before the durable end numbers may be missing,
-    /// where the log was damaged; behind it, the writer left none out.
+    /// Whether an entry of this number can come next. Before the durable end numbers may be
+    /// missing, where the log was damaged; behind it, the writer left none out.
     fn follows(&self, number: u64) -> bool {
         if number < self.released.0 {
             number > self.last

@@ -126,8 +126,7 @@ impl SpaceLevel {
     }
 }
 
-/// What is freed by removing files may not be enough, or not be free yet: then it is tried again
-/// this much later.
+/// Removing files may not free enough, or not at once: then the log tries again this much later.
 const ACT_AGAIN: Duration = Duration::from_secs(10);
 
 /// Watches the free space and says what is to be done about it.
@@ -135,11 +134,11 @@ const ACT_AGAIN: Duration = Duration::from_secs(10);
 pub(super) struct SpaceWatch {
     marks: Watermarks,
     level: SpaceLevel,
-    /// When files were last removed for want of room.
+    /// When files were last removed because space was short.
     acted: Duration,
 }
 
-/// What has to be done after a look at the free space.
+/// The work to do after a look at the free space.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     /// To be written into the log.

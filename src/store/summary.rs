@@ -24,7 +24,7 @@ pub(crate) struct IndexBuilder {
     /// Per key: each block's end in `filters`, and the filters.
     ends: [Vec<u32>; Key::ALL.len()],
     filters: [Vec<u8>; Key::ALL.len()],
-    /// What the current block holds of each key; kept for its room.
+    /// The hashes of each key in the current block; kept for their room.
     hashes: [Vec<u64>; Key::ALL.len()],
     plain_len: u64,
     packed_len: u64,
@@ -155,7 +155,8 @@ impl IndexBuilder {
         }
     }
 
-    /// Whether each line so far is an entry of the file's stream, and comes after the one before it.
+    /// Whether each line so far is an entry of the file's stream, and comes after the one before
+    /// it.
     pub(crate) fn is_sound(&self) -> bool {
         self.sound
     }

@@ -112,8 +112,8 @@ impl Survey {
         Ok(files)
     }
 
-    /// The streams with a lock or half-made files, but with no journal and nothing to seal: whoever
-    /// sealed their files was killed, or their process lives.
+    /// The streams with a lock or half-made files, but with no journal and nothing to seal: either
+    /// the process that sealed their files was killed, or their own process lives.
     pub(crate) fn remains<'a>(
         &'a self,
         unsealed: &'a [FileStem],

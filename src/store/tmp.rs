@@ -20,7 +20,7 @@ pub(super) struct TmpFile<'a> {
     root: PathBuf,
 }
 
-/// What a half-made file is called.
+/// The name of a half-made file.
 #[derive(Debug)]
 struct Name<'a> {
     fs: &'a dyn Fs,
@@ -79,7 +79,7 @@ impl<'a> TmpFile<'a> {
     ///
     /// # Errors
     ///
-    /// The file may have its name all the same, if that could not be made durable.
+    /// After an error the file may have its name, without that being durable.
     pub(super) fn publish(
         mut self,
         parent: &Path,
@@ -105,13 +105,13 @@ pub(super) fn sync_dirs(fs: &dyn Fs, dirs: &[&Path]) -> Result<()> {
         .try_for_each(|dir| fs.sync_dir(dir).map_err(Error::io("sync", dir)))
 }
 
-/// Gives a small file a new content, whole or not at all; durable on return if `sync`. Whoever
-/// calls this holds a lock, because the new content has the name `<path>.tmp` until it is whole.
+/// Gives a small file a new content, whole or not at all; durable on return if `sync`. The
+/// caller holds a lock, because the new content has the name `<path>.tmp` until it is whole.
 pub(super) fn replace(fs: &dyn Fs, path: &Path, content: &[u8], sync: bool) -> io::Result<()> {
     let mut tmp = path.as_os_str().to_owned();
     tmp.push(".tmp");
     let tmp = Path::new(&tmp);
-    // What a dead process left is not written to: another may have it open.
+    // A leftover of a dead process is not written to: another process may have it open.
     fs::remove_if_there(fs, tmp)?;
     let write = || {
         let file = fs.create_new(tmp)?;

@@ -20,12 +20,12 @@ use crate::{
 /// The times that retention goes by.
 #[derive(Clone, Debug)]
 pub(super) struct Times {
-    /// What the wall clock says.
+    /// The time of the wall clock.
     pub(super) wall: Timestamp,
-    /// What is believed of it.
+    /// The part of it that is trusted.
     pub(super) trusted: Timestamp,
     pub(super) guard: ClockGuard,
-    /// What is on disk.
+    /// The state on disk.
     kept: ClockGuard,
 }
 

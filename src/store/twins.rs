@@ -5,13 +5,27 @@
 //! file: many short processes would otherwise each begin it anew. If the sealed file is from the
 //! future by the clock, the grace begins when this process first sees the twin.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 
-use super::names::FileStem;
-use crate::entry::Timestamp;
+use super::{
+    fs::{self, Fs},
+    health::Problem,
+    layout::Layout,
+    names::FileStem,
+    repair::set_changed_twin_aside,
+    seal::{self, Twin},
+    sealer::{Sealer, SealerPlace},
+};
+use crate::{
+    entry::Timestamp,
+    error::{Error, Result},
+};
 
 /// This many twins may wait; when there are more, the first of them are removed early.
 const MOST: usize = 256;
+
+/// So many twins are compared and removed at a time, and by a process that ends.
+const AT_A_TIME: usize = 8;
 
 #[derive(Debug)]
 pub(super) struct Twins {
@@ -30,12 +44,12 @@ impl Twins {
         }
     }
 
-    /// This one was sealed now.
+    /// Adds a twin that was sealed now.
     pub(super) fn add(&mut self, stem: FileStem, now: Duration) {
         self.insert(now + self.grace, stem);
     }
 
-    /// This one is sealed, and has been for so long.
+    /// Adds a twin that was sealed at this time.
     pub(super) fn found(
         &mut self,
         stem: FileStem,
@@ -54,7 +68,7 @@ impl Twins {
         }
     }
 
-    /// Room is needed: all may go now, whatever is left of their grace.
+    /// Lets all go now, whatever is left of their grace, because room is needed.
     pub(super) fn end_grace(&mut self) {
         let waiting = std::mem::take(&mut self.waiting).into_iter();
         self.waiting = waiting.map(|(_, stem)| (Duration::ZERO, stem)).collect();
@@ -79,6 +93,77 @@ impl Twins {
             false => *at,
         })
     }
+}
+
+impl Sealer {
+    /// Removes some of the twins whose grace is over; false if there were none.
+    pub(super) fn remove_twins(&mut self) -> bool {
+        let SealerPlace {
+            fs,
+            layout,
+            clock,
+            health,
+            ..
+        } = &self.place;
+        // Twins whose sealed file lacks something: they are sealed again.
+        let mut damaged = Vec::new();
+        let mut looked_at = 0;
+        while looked_at < AT_A_TIME
+            && let Some(stem) = self.twins.take_due(clock.monotonic())
+        {
+            looked_at += 1;
+            match remove_twin(&**fs, layout, &stem) {
+                Ok(None) => {}
+                Ok(Some(what)) => health.report(&Problem::LiveFileLost(what)),
+                Err(error) => {
+                    health.report(&Problem::SealFailed(error.to_string()));
+                    if matches!(error, Error::Damaged { .. }) {
+                        damaged.push(stem);
+                    }
+                }
+            }
+        }
+        for stem in damaged {
+            let left = stem.stream != self.place.own;
+            self.queue_up(stem, None, left);
+        }
+        looked_at > 0
+    }
+
+    pub(super) fn remove_all_twins(&mut self) {
+        self.twins.end_grace();
+        while self.has_its_directory() && self.remove_twins() {
+            if self.place.stopping.load(Ordering::Acquire) {
+                return;
+            }
+        }
+    }
+}
+
+/// Removes the live file whose sealed twin is whole. One that someone changed since, or put in its
+/// place, is moved away instead: then the problem to be reported is given.
+///
+/// # Errors
+///
+/// [`Error::Damaged`] if the sealed file is not the whole of the live one, which therefore stays.
+pub(super) fn remove_twin(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<Option<String>> {
+    let path = layout.live(stem);
+    let found = fs.identity(&path).map_err(Error::io("look at", &path))?;
+    match found {
+        None => return Ok(None),
+        Some(found) if !found.is_file => return set_changed_twin_aside(fs, layout, stem),
+        Some(_) => {}
+    }
+    match seal::twin(fs, layout, stem)? {
+        Twin::Whole(_) => {}
+        Twin::Changed(_) => return set_changed_twin_aside(fs, layout, stem),
+        Twin::Missing => {
+            let what = "it is not the whole of its live twin, which stays and is sealed again";
+            return Err(Error::damaged(layout.sealed(stem), what));
+        }
+    }
+    fs::remove_if_there(fs, &path).map_err(Error::io("remove", &path))?;
+    Ok(None)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Which sealed files someone has not read to their end: retention waits for them.
+//! The sealed files that a reader of the log has not finished: retention waits for them.
 //!
-//! Only the rooms above know the readers of the log and their cursors. They report them through
-//! [`Readers`], which is given when the log is opened.
+//! Only the rooms above know these readers and their cursors. The store asks for them through
+//! [`Readers`], a function that it is given when the log is opened.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ pub(crate) type Readers = fn(&dyn Fs, &Layout) -> Result<Vec<Reading>>;
 /// How far a reader is.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
-    /// The reader's name, for the entry about what was pruned all the same.
+    /// The reader's name, for the entry about files that are pruned although it needs them.
     pub(crate) name: String,
     /// By the stream's name, the file that is being read; and whether not all of it was read yet.
     pub(crate) cursor: BTreeMap<String, (FileStem, bool)>,

@@ -1,4 +1,5 @@
-//! Whether the journal, the lock and the directory are still where they were when the log was opened.
+//! Whether the journal, the lock and the directory are still where they were when the log was
+//! opened.
 //!
 //! All three keep working for this process when their names are gone: the journal is mapped, and
 //! paths were resolved when the log was opened. But other processes look for them by name, above
@@ -23,7 +24,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// What the names of the journal and the directory stood for when the log was opened.
+/// The files that the names of the journal and the directory stood for when the log was opened.
 #[derive(Debug)]
 pub(super) struct Watch {
     place: JournalPlace,

@@ -23,7 +23,7 @@ use crate::{RawEntry, Result};
 pub struct TestEntries {
     all: Arc<[TestEntry]>,
     found: Vec<TestEntry>,
-    /// What was asked for, for the message of an assertion that fails.
+    /// The questions so far, for the message of an assertion that fails.
     asked: String,
 }
 

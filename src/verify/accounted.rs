@@ -30,11 +30,11 @@ const LOST: &str = "audit.log.lost";
 const CUT: &str = "audit.log.live_file_cut";
 const DROPPED: &str = "audit.log.dropped";
 
-/// What entries of the log account for, by stream.
+/// The numbers that entries of the log account for, by stream.
 #[derive(Debug, Default)]
 pub(super) struct Accounted(BTreeMap<StreamId, OfStream>);
 
-/// What they account for in one stream.
+/// The numbers that they account for in one stream.
 #[derive(Debug, Default)]
 pub(super) struct OfStream {
     /// The numbers of entries that were lost.

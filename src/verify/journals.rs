@@ -69,7 +69,7 @@ impl Journals {
             }
         };
         let journal = if place.is_gone() {
-            // What was durable is in the files, whatever that is.
+            // Durable events are in the files, whatever the journal says.
             (!living).then(|| Journal {
                 living,
                 durable: 0,
@@ -115,7 +115,7 @@ pub(super) fn is_closed(fs: &dyn Fs, layout: &Layout, stream: &StreamId) -> Resu
     Ok(!fs.is_locked(&layout.lock(stream.as_str()))?)
 }
 
-/// `None` if there is no journal, or none that anything was ever written to.
+/// `None` if there is no journal, or if nothing was ever written to it.
 fn read(fs: &dyn Fs, layout: &Layout, place: &JournalPlace) -> Result<Option<Leftover>> {
     let path = place.path();
     let mut attempts = 0;

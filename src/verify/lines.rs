@@ -1,4 +1,4 @@
-//! What the lines of one file hold.
+//! The numbers and faults of the lines of one file.
 
 use super::accounted;
 use crate::{entry::scan::scan, store::names::FileStem};

@@ -15,13 +15,13 @@ pub(super) struct Listed {
     live: BTreeSet<FileStem>,
     /// Indexes whose file is neither sealed nor live.
     pub(super) orphans: BTreeSet<FileStem>,
-    /// What doesn't belong there.
+    /// The files that don't belong there.
     pub(super) foreign: Vec<PathBuf>,
 }
 
-/// Where a file is.
+/// The folder of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Folder {
     Sealed,
     Live,
 }
@@ -48,9 +48,9 @@ impl Listed {
 
     /// Stream by stream, in the order of the files' numbers. Clocks may have run backwards, so that
     /// isn't the order of their births.
-    pub(super) fn in_order(&self) -> Vec<(&FileStem, Place)> {
-        let sealed = self.sealed.iter().map(|stem| (stem, Place::Sealed));
-        let live = self.live.iter().map(|stem| (stem, Place::Live));
+    pub(super) fn in_order(&self) -> Vec<(&FileStem, Folder)> {
+        let sealed = self.sealed.iter().map(|stem| (stem, Folder::Sealed));
+        let live = self.live.iter().map(|stem| (stem, Folder::Live));
         let mut files: Vec<_> = sealed.chain(live).collect();
         files.sort_by_key(|(stem, _)| (&stem.stream, stem.number, stem.born));
         files

@@ -11,7 +11,7 @@
 //! streams    is each number there once (numbers), and does the log account for those that aren't?
 //! ```
 //!
-//! What always holds: nothing is changed and no lock is kept. Other processes may write, rotate,
+//! Always true: nothing is changed and no lock is kept. Other processes may write, rotate,
 //! seal, prune and recover at the same time and cause no false alarm, because evidence is read
 //! before what it is evidence of: journals before files, and what the log accounts for (again, if
 //! something is missing) after them.
@@ -69,7 +69,7 @@ impl AuditReader {
     /// # }
     /// ```
     ///
-    /// # What is checked
+    /// # Checks
     ///
     /// - Each sealed file is gzip to its last byte, its checksums are right, its index agrees with
     ///   it, and its SHA-256 is the one that sealing noted in the index.
@@ -174,7 +174,7 @@ fn streams<'a>(survey: &'a Survey, indexes: &[Index], nothing: &'a OfStream) -> 
         .collect()
 }
 
-/// What proves how far this stream goes.
+/// The proof of how far this stream goes.
 fn proof(survey: &Survey, indexes: &[Index], stream: &StreamId) -> Option<Proof> {
     let journal = survey.journals.by_stream.get(stream).map(|journal| Proof {
         last: journal.durable,
@@ -262,7 +262,7 @@ fn journals_gone(survey: &mut Survey) {
     }
 }
 
-/// What processes left that ended without closing their log.
+/// The leftovers of processes that ended without closing their log.
 fn leftovers(survey: &mut Survey) {
     let journals = std::mem::take(&mut survey.journals);
     for (path, error) in &journals.unreadable {

@@ -98,7 +98,7 @@ pub enum FindingKind {
     OutOfOrder,
     /// The operating system refuses to read a file, so it could not be checked.
     Unreadable,
-    /// What a process that ended without closing its log left behind.
+    /// The leftovers of a process that ended without closing its log.
     LeftOver,
     /// Entries that retention removed, as an entry of the log records.
     Pruned,

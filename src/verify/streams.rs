@@ -10,17 +10,17 @@ use super::{
 };
 use crate::{entry::StreamId, store::numbers::Numbers};
 
-/// What is known of one stream.
+/// One stream as it was found.
 pub(super) struct Stream<'a> {
     pub(super) id: StreamId,
     /// Its files, in the order of their numbers.
     pub(super) parts: &'a [Part],
     pub(super) accounted: &'a OfStream,
-    /// What proves that it has entries up to a number, which may lie beyond its files.
+    /// The proof that it has entries up to a number, which may lie beyond its files.
     pub(super) proof: Option<Proof>,
 }
 
-/// What proves how far a stream goes.
+/// A proof of how far a stream goes.
 #[derive(Clone, Debug)]
 pub(super) struct Proof {
     pub(super) last: u64,
@@ -145,7 +145,7 @@ impl Stream<'_> {
         rest
     }
 
-    /// What accounts for a hole.
+    /// The entries that account for a hole.
     fn notes(&self, hole: &Hole<'_>) -> Vec<Found> {
         let OfStream {
             lost,

@@ -11,7 +11,7 @@ use super::{
     accounted::Accounted,
     journals::{self, Journals},
     lines::{self, Lines},
-    listed::{Listed, Place},
+    listed::{Folder, Listed},
     report::{Finding, FindingKind, FindingLevel},
 };
 use crate::{
@@ -32,7 +32,7 @@ const CHUNK: usize = 256 * 1024;
 /// what was not written whole.
 const ATTEMPTS: u32 = 3;
 
-/// What the files hold, and what is wrong with them.
+/// The content of the files, and the findings about them.
 pub(super) struct Survey {
     fs: Arc<dyn Fs>,
     layout: Layout,
@@ -77,8 +77,8 @@ impl Survey {
     pub(super) fn read(&mut self, listed: &Listed, mut progress: impl FnMut(u64)) -> Result<()> {
         for (done, (stem, place)) in listed.in_order().into_iter().enumerate() {
             match place {
-                Place::Sealed => self.sealed(stem)?,
-                Place::Live => self.live(stem)?,
+                Folder::Sealed => self.sealed(stem)?,
+                Folder::Live => self.live(stem)?,
             }
             progress(done as u64 + 1);
         }
@@ -122,7 +122,8 @@ impl Survey {
             attempts += 1;
             match self.live_lines(stem, &path) {
                 Ok(None) if self.exists(&self.layout.sealed(stem))? => return self.sealed(stem),
-                // It was empty, so it was removed. Or it was sealed, and retention removed it.
+                // The file was empty, so it was removed. Or it was sealed, and retention removed
+                // it.
                 Ok(None) => return Ok(()),
                 Ok(Some(lines)) if lines.are_whole() || attempts == ATTEMPTS => break lines,
                 Ok(Some(_)) => {}
@@ -200,7 +201,7 @@ impl Survey {
         if !journals::is_closed(&*self.fs, &self.layout, &stem.stream)? {
             return Ok(false);
         }
-        // It was written to its end since, or recovered.
+        // The file was written to its end since, or recovered.
         let lines = self.live_lines(stem, path)?;
         Ok(lines.is_some_and(|lines| lines.torn))
     }

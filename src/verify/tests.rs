@@ -284,7 +284,7 @@ fn the_log_accounts_for_what_is_missing_in_it() {
         };
         assert_eq!(rig.finds(), [format!("note {kind}")], "{details}");
     }
-    // What an application says of another stream, or what is no hole, accounts for nothing.
+    // An application's entry about another stream, or about no hole, accounts for nothing.
     let rig = Rig::new();
     rig.sealed(1, samples::lines(1, 10));
     rig.sealed(3, samples::lines(21, 10));

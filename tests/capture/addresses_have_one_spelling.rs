@@ -2,8 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use tracing_audit::{AuditContext, AuditEvent, AuditLog, audit, audit_context, audited};
-use tracing_subscriber::prelude::*;
+use tracing_audit::{AuditContext, AuditEvent, audit, audit_context, audited};
 
 /// How each is given, and how it is stored.
 const SPELLINGS: [(&str, &str); 16] = [
@@ -30,18 +29,7 @@ const SPELLINGS: [(&str, &str); 16] = [
 ];
 
 fn addresses(act: impl FnOnce()) -> Vec<String> {
-    let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path())
-        .lifecycle(false)
-        .source("addresses")
-        .open()
-        .unwrap();
-    tracing::dispatcher::with_default(
-        &tracing_subscriber::registry().with(log.layer()).into(),
-        act,
-    );
-    log.close().unwrap();
-    crate::support::records(dir.path())
+    crate::recorded(act)
         .iter()
         .map(|record| record["ip_address"].as_str().unwrap().to_owned())
         .collect()

@@ -1,4 +1,4 @@
-//! Another layer of the stack panics over the mirrored event: every log has the event all the same,
+//! Another layer of the stack panics over the mirrored event: every log has the event nevertheless,
 //! once, and nothing of it is left behind for the events after it.
 
 use std::{
@@ -97,7 +97,7 @@ fn two_layers_of_a_log_that_only_the_mirror_reaches_record_an_event_once() {
     assert_eq!(types(&dir), ["job.done"]);
 }
 
-/// What an unwinding records on its way is no end of the body.
+/// An event that unwinding records on its way isn't the end of the body.
 #[test]
 fn a_body_has_an_end_though_something_is_recorded_while_its_values_panic() {
     struct Leaving;

@@ -5,23 +5,10 @@
 use std::{fmt::Display, net::IpAddr, time::Duration};
 
 use serde::Serialize;
-use serde_json::{Value, json};
-use tracing_audit::{Actor, AuditEvent, AuditLog, Outcome, Receipt, audit, catalogue};
-use tracing_subscriber::prelude::*;
+use serde_json::json;
+use tracing_audit::{Actor, AuditEvent, Outcome, Receipt, audit, catalogue};
 
-/// What the log has after `act`.
-fn recorded(act: impl FnOnce()) -> Vec<Value> {
-    let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path())
-        .lifecycle(false)
-        .source("events")
-        .open()
-        .unwrap();
-    let subscriber = tracing_subscriber::registry().with(log.layer());
-    tracing::subscriber::with_default(subscriber, act);
-    log.close().unwrap();
-    crate::support::records(dir.path())
-}
+use crate::recorded;
 
 /// A struct, with all that a field can say.
 #[derive(AuditEvent)]

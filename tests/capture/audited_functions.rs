@@ -15,19 +15,7 @@ use serde_json::{Value, json};
 use tracing_audit::{Actor, AuditLog, Resource, audit, audited, catalogue, hashed, mask};
 use tracing_subscriber::prelude::*;
 
-/// What the log has after `act`.
-fn recorded(act: impl FnOnce()) -> Vec<Value> {
-    let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path())
-        .lifecycle(false)
-        .source("functions")
-        .open()
-        .unwrap();
-    let subscriber = tracing_subscriber::registry().with(log.layer());
-    tracing::subscriber::with_default(subscriber, act);
-    log.close().unwrap();
-    crate::support::records(dir.path())
-}
+use crate::recorded;
 
 fn types(records: &[Value]) -> Vec<&str> {
     records

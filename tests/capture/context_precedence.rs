@@ -6,23 +6,12 @@ use tracing::{Span, info_span};
 use tracing_audit::{Actor, AuditContext, AuditLog, audit, audit_context};
 use tracing_subscriber::prelude::*;
 
+use crate::recorded;
+
 /// What the tenants of the events are.
 fn tenants(emit: impl FnOnce()) -> Vec<Option<String>> {
     let tenant = |record: &Value| record["tenant_id"].as_str().map(str::to_owned);
     recorded(emit).iter().map(tenant).collect()
-}
-
-fn recorded(emit: impl FnOnce()) -> Vec<Value> {
-    let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path())
-        .lifecycle(false)
-        .source("order")
-        .open()
-        .unwrap();
-    let subscriber = tracing_subscriber::registry().with(log.layer());
-    tracing::dispatcher::with_default(&subscriber.into(), emit);
-    log.close().unwrap();
-    crate::support::records(dir.path())
 }
 
 fn span(tenant: &str) -> Span {

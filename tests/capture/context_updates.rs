@@ -8,21 +8,9 @@ use std::{
 
 use serde_json::{Value, json};
 use tracing::{Instrument as _, Span, info_span};
-use tracing_audit::{Actor, AuditContext, AuditLog, InAuditContext as _, audit, audit_context};
-use tracing_subscriber::prelude::*;
+use tracing_audit::{Actor, AuditContext, InAuditContext as _, audit, audit_context};
 
-fn recorded(emit: impl FnOnce()) -> Vec<Value> {
-    let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path())
-        .lifecycle(false)
-        .source("updates")
-        .open()
-        .unwrap();
-    let subscriber = tracing_subscriber::registry().with(log.layer());
-    tracing::dispatcher::with_default(&subscriber.into(), emit);
-    log.close().unwrap();
-    crate::support::records(dir.path())
-}
+use crate::recorded;
 
 fn actors(records: &[Value]) -> Vec<Option<&str>> {
     records

@@ -36,3 +36,15 @@ mod trace_ids;
 mod unknown_actors;
 mod values_of_any_shape;
 mod values_of_other_crates;
+
+use tracing_subscriber::prelude::*;
+
+/// The entries of the events that `act` reports to a layer of a log of its own.
+fn recorded(act: impl FnOnce()) -> Vec<serde_json::Value> {
+    let dir = tempfile::tempdir().unwrap();
+    let log = support::builder(dir.path()).open().unwrap();
+    let subscriber = tracing_subscriber::registry().with(log.layer());
+    tracing::subscriber::with_default(subscriber, act);
+    log.close().unwrap();
+    support::records(dir.path())
+}

@@ -4,20 +4,7 @@ use serde_json::Value;
 use tracing_audit::{AuditEvent, AuditLog, Severity, audit, audited, catalogue};
 use tracing_subscriber::prelude::*;
 
-use crate::support::{lines, records};
-
-fn recorded(run: impl FnOnce()) -> Vec<Value> {
-    let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path())
-        .lifecycle(false)
-        .source("test")
-        .open()
-        .unwrap();
-    let subscriber = tracing_subscriber::registry().with(log.layer());
-    tracing::subscriber::with_default(subscriber, run);
-    log.close().unwrap();
-    records(dir.path())
-}
+use crate::{recorded, support::lines};
 
 fn severities(records: &[Value]) -> Vec<&str> {
     records

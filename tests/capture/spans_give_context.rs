@@ -5,18 +5,7 @@ use tracing::{Dispatch, dispatcher, field::Empty, info_span};
 use tracing_audit::{Actor, AuditContext, AuditLog, audit};
 use tracing_subscriber::prelude::*;
 
-fn recorded(emit: impl FnOnce()) -> Vec<serde_json::Value> {
-    let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path())
-        .lifecycle(false)
-        .source("spans")
-        .open()
-        .unwrap();
-    let dispatch: Dispatch = tracing_subscriber::registry().with(log.layer()).into();
-    dispatcher::with_default(&dispatch, emit);
-    log.close().unwrap();
-    crate::support::records(dir.path())
-}
+use crate::recorded;
 
 #[test]
 fn the_innermost_wins_and_the_event_over_all() {
@@ -191,7 +180,7 @@ fn a_mapping_that_cannot_be_says_why() {
     for n in 0..32 {
         many = many.span_field(format!("field{n}"), "tenant_id");
     }
-    // One that is chosen already is no other.
+    // Choosing a field twice chooses one field.
     many = many.span_field("field7", "actor.id");
     let error = many.span_field("more", "actor.id").open().unwrap_err();
     assert!(error.to_string().contains("takes 32 names"), "{error}");

@@ -1,5 +1,5 @@
 //! The log for an application's tests: it takes what its test records and nothing else, many at a
-//! time, and what it says of a failed assertion tells why.
+//! time, and a failed assertion says why it failed.
 
 use std::{
     panic::{self, AssertUnwindSafe},
@@ -117,7 +117,7 @@ fn a_guard_a_closure_and_a_future_each_have_their_log() {
     let guard = outer.set_default();
     pay("ann", 1);
     inner.run(|| pay("ann", 2));
-    // Whoever starts a thread gives it the log.
+    // The code that starts a thread gives it the log.
     let given = inner.clone();
     thread::spawn(move || given.run(|| pay("ann", 3)))
         .join()

@@ -1,4 +1,4 @@
-//! With tracing-opentelemetry in the stack, events tell the trace and the span they belong to.
+//! With tracing-opentelemetry in the stack, events name the trace and the span they belong to.
 
 use opentelemetry::trace::{TraceContextExt as _, TracerProvider as _};
 use opentelemetry_sdk::trace::SdkTracerProvider;

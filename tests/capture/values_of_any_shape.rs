@@ -9,20 +9,7 @@ use serde_json::{Value, json};
 use tracing_audit::{AuditLog, audit};
 use tracing_subscriber::prelude::*;
 
-fn recorded(act: impl FnOnce()) -> Vec<Value> {
-    let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path())
-        .lifecycle(false)
-        .source("values")
-        .open()
-        .unwrap();
-    tracing::dispatcher::with_default(
-        &tracing_subscriber::registry().with(log.layer()).into(),
-        act,
-    );
-    log.close().unwrap();
-    crate::support::records(dir.path())
-}
+use crate::recorded;
 
 /// A value inside so many lists.
 fn nested(value: Value, depth: u32) -> Value {

@@ -1,7 +1,7 @@
 //! A log that was closed before a `fork` is closed in the child too.
 
 use crate::forking::fork;
-use tracing_audit::{AuditLog, NotDurable, audit};
+use tracing_audit::{NotDurable, audit};
 
 #[test]
 fn a_closed_log_stays_closed() {
@@ -9,11 +9,7 @@ fn a_closed_log_stays_closed() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path())
-        .lifecycle(false)
-        .source("app")
-        .open()
-        .unwrap();
+    let log = crate::support::builder(dir.path()).open().unwrap();
     log.set_global().unwrap();
     audit!("app.step").wait().unwrap();
     log.close().unwrap();

@@ -11,12 +11,7 @@ use tracing_subscriber::prelude::*;
 const EVENTS: usize = 500;
 
 fn open(dir: impl AsRef<Path>) -> AuditLog {
-    AuditLog::builder(dir.as_ref())
-        .lifecycle(false)
-        .source("app")
-        .journal_bytes(1 << 20)
-        .open()
-        .unwrap()
+    crate::support::builder(dir.as_ref()).open().unwrap()
 }
 
 /// Records, forks and is killed; the child waits to be told to go on.

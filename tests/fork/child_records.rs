@@ -8,7 +8,7 @@ use std::{
 
 use crate::forking::fork;
 use tracing::dispatcher;
-use tracing_audit::{AuditLog, audit};
+use tracing_audit::audit;
 use tracing_subscriber::prelude::*;
 
 const EVENTS: usize = 100;
@@ -37,14 +37,7 @@ fn each_process_has_a_stream_of_its_own() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let open = || {
-        AuditLog::builder(dir.path())
-            .lifecycle(false)
-            .source("app")
-            .journal_bytes(1 << 20)
-            .open()
-            .unwrap()
-    };
+    let open = || crate::support::builder(dir.path()).open().unwrap();
     let log = open();
     log.set_global().unwrap();
     let subscriber = tracing_subscriber::registry().with(log.layer());

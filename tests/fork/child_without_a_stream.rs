@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::forking::{exit, fork, limit_files};
-use tracing_audit::{AuditLog, NotDurable, audit, health::Problem};
+use tracing_audit::{NotDurable, audit, health::Problem};
 use tracing_subscriber::prelude::*;
 
 #[test]
@@ -22,10 +22,7 @@ fn its_events_are_refused_and_that_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let problems = Arc::<Mutex<Vec<Problem>>>::default();
     let heard = problems.clone();
-    let log = AuditLog::builder(dir.path())
-        .lifecycle(false)
-        .source("app")
-        .journal_bytes(1 << 20)
+    let log = crate::support::builder(dir.path())
         .on_problem(move |problem| heard.lock().unwrap().push(problem.clone()))
         .open()
         .unwrap();
@@ -76,13 +73,7 @@ fn it_opens_none_in_another_directory() {
     let (name, link) = (dir.path().join("audit"), dir.path().join("link"));
     fs::create_dir(&name).unwrap();
     symlink(&name, &link).unwrap();
-    let open = || {
-        AuditLog::builder(&link)
-            .lifecycle(false)
-            .source("app")
-            .open()
-            .unwrap()
-    };
+    let open = || crate::support::builder(&link).open().unwrap();
     let ended = dir.path().join("ended");
     fork(|| {
         let log = open();

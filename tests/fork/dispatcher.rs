@@ -1,8 +1,7 @@
-//! A child of `fork` that drops the dispatcher it inherited waits for no thread of its parent's, and
-//! the parent goes on delivering.
+//! A child of `fork` that drops the dispatcher it inherited waits for no thread of its parent's,
+//! and the parent goes on delivering.
 
 use crate::forking::fork;
-use tracing_audit::AuditLog;
 
 #[test]
 fn the_parent_goes_on_delivering() {
@@ -10,11 +9,7 @@ fn the_parent_goes_on_delivering() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path())
-        .lifecycle(false)
-        .source("app")
-        .open()
-        .unwrap();
+    let log = crate::support::builder(dir.path()).open().unwrap();
     let mut dispatcher = Some(log.webhooks().run().unwrap());
     let lock = dir.path().join("state/locks/forward.lock");
     crate::support::until("it delivers", || lock.exists());

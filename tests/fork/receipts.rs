@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::forking::{Forked, exit, fork, try_fork};
-use tracing_audit::{AuditLog, NotDurable, audit};
+use tracing_audit::{NotDurable, audit};
 use tracing_subscriber::prelude::*;
 
 #[test]
@@ -20,9 +20,7 @@ fn a_receipt_is_of_one_process() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path())
-        .lifecycle(false)
-        .source("app")
+    let log = crate::support::builder(dir.path())
         // So that nothing is durable before it is waited for.
         .sync_every(Duration::from_secs(3600))
         .open()
@@ -71,11 +69,7 @@ fn an_event_that_was_begun_before_the_fork_is_the_parents() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let log = AuditLog::builder(dir.path())
-        .lifecycle(false)
-        .source("app")
-        .open()
-        .unwrap();
+    let log = crate::support::builder(dir.path()).open().unwrap();
     let subscriber = tracing_subscriber::registry().with(log.layer());
     let _default = tracing::subscriber::set_default(subscriber);
 

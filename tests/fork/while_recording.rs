@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::forking::fork;
-use tracing_audit::{AuditLog, audit};
+use tracing_audit::audit;
 
 const OF_A_CHILD: usize = 20;
 
@@ -54,9 +54,7 @@ fn children_record_and_end_whenever_they_are_forked() {
     let dir = tempfile::tempdir().unwrap();
     let said = tempfile::tempdir().unwrap();
     let open = || {
-        AuditLog::builder(dir.path())
-            .lifecycle(false)
-            .source("app")
+        crate::support::builder(dir.path())
             .journal_bytes(1 << 18)
             .max_record_bytes(8192)
             .rotate_bytes(1 << 20)

@@ -74,7 +74,7 @@ fn sealed_files_elsewhere_are_refused() {
         let mounted = Mounted::tmpfs("size=1m", &sealed);
         refused(&dir);
         drop(mounted);
-        // The same file system: `st_dev` doesn't tell, and `rename` is refused all the same.
+        // The same file system: `st_dev` is equal, and `rename` is refused nevertheless.
         let mounted = Mounted::bind(&elsewhere, &sealed);
         refused(&dir);
         drop(mounted);

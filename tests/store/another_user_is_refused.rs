@@ -1,5 +1,5 @@
-//! Nobody but the owner of a log and root writes to it: who tries is told whose it is, and changes
-//! nothing.
+//! Only the owner of a log and root write to it: any other user gets an error that names the owner,
+//! and changes nothing.
 
 use std::{fs, path::Path, process::Stdio};
 
@@ -7,11 +7,7 @@ use crate::user::{APP, OTHER, become_user, ends_well, home, is_root, play, tree}
 use tracing_audit::AuditLog;
 
 fn open(dir: &Path) -> tracing_audit::Result<AuditLog> {
-    AuditLog::builder(dir)
-        .lifecycle(false)
-        .source("app")
-        .journal_bytes(1 << 20)
-        .open()
+    crate::support::builder(dir).open()
 }
 
 #[test]
@@ -27,7 +23,7 @@ fn act() {
                 assert!(text.contains(part), "{text}");
             }
         }
-        // Whoever comes first: the exit code says who.
+        // The first user succeeds; the exit code shows which one that was.
         _ => match open(&dir) {
             Ok(log) => log.close().unwrap(),
             Err(error) => {

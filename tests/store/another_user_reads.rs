@@ -2,19 +2,13 @@
 
 use std::{collections::BTreeMap, fs, io, path::Path, time::Duration};
 
-use crate::user::{APP, OTHER, STRANGER, all_belongs_to, home, is_root, play, tree};
-use tracing_audit::{
-    AuditLog, AuditReader, Permissions, Query, audit,
-    http::{NewToken, Scope},
-};
+use crate::user::{APP, OTHER, STRANGER, all_belongs_to, home, is_root, play, token, tree};
+use tracing_audit::{AuditLog, AuditReader, Permissions, Query, audit};
 use tracing_subscriber::prelude::*;
 
 /// An application at work, which dies of it.
 fn write(dir: &Path, permissions: Option<Permissions>) {
-    let mut builder = AuditLog::builder(dir)
-        .lifecycle(false)
-        .source("app")
-        .journal_bytes(1 << 20)
+    let mut builder = crate::support::builder(dir)
         .rotate_bytes(1000)
         .live_grace(Duration::ZERO);
     if let Some(permissions) = permissions {
@@ -40,15 +34,6 @@ fn read(dir: &Path) -> tracing_audit::Result<usize> {
     let report = reader.verify(|_, _| {})?;
     assert!(report.ok, "{report:?}");
     Ok(page.entries.len())
-}
-
-fn token(name: &str) -> NewToken {
-    NewToken {
-        name: name.to_owned(),
-        scope: Scope::Read,
-        tenant: None,
-        expires: None,
-    }
 }
 
 #[test]
@@ -125,7 +110,7 @@ fn a_member_of_the_group_reads_entries_and_no_secrets() {
         play((OTHER, APP), umask, (module_path!(), "read"), &dir);
         refused((STRANGER, STRANGER), &dir);
 
-        // It stays so, whoever comes: one that was told nothing, and root.
+        // The permissions stay for a process without the setting, and for root.
         play((APP, APP), umask, (module_path!(), "write"), &dir);
         let mut problems = Vec::new();
         AuditLog::recover(&dir, |stream| problems.extend(stream.problems)).unwrap();

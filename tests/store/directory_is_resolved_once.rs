@@ -68,7 +68,7 @@ fn new_token(name: &str) -> NewToken {
     }
 }
 
-/// How many entries the API gives to who has this token.
+/// How many entries the API gives for this token.
 fn served(router: &Router, token: &str) -> usize {
     let request = Request::get("/entries?event_type=user.updated&limit=1000")
         .header("host", "localhost")

@@ -1,4 +1,4 @@
-//! `flush` waits for every event that was recorded before, whoever recorded it: it can be read then.
+//! `flush` waits for every event that any thread recorded before: then all can be read.
 
 use std::{sync::Barrier, thread};
 

@@ -378,7 +378,7 @@ fn a_directory_that_is_not_the_logs_own_is_refused() {
         "in the log's directory",
     );
     assert!(!dir.path().join("live/journals").exists());
-    // The log's own directory for journals is no other.
+    // The log's own directory for journals isn't another one.
     let own = dir.path().join("state/journal");
     builder(dir.path(), &own).open().unwrap().close().unwrap();
     if rustix::process::geteuid().is_root() {
@@ -454,8 +454,8 @@ fn a_full_directory_for_journals_is_named_with_what_is_needed() {
     assert!(report.findings.is_empty(), "{report:#?}");
 }
 
-/// A frozen file system. Another process lets it go on when this is dropped, when this process dies,
-/// and when the test hangs.
+/// A frozen file system. Another process lets it go on when this is dropped, when this process
+/// dies, and when the test hangs.
 struct Frozen(Option<(Sender<()>, JoinHandle<()>)>);
 
 impl Frozen {

@@ -325,7 +325,7 @@ fn what_retention_removed_is_a_note_and_what_someone_else_did_is_not() {
         report.notes().any(|note| note.kind == FindingKind::Pruned),
         "{report:#?}"
     );
-    // The record says which entries retention removed, so it is no excuse for more.
+    // The entry says which entries retention removed, so it doesn't excuse more.
     let left = crate::support::files(&dir.path().join("sealed"));
     let victim = left
         .iter()

@@ -20,6 +20,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// The settings of a log with a small journal that records only what the test does.
+pub(crate) fn builder(dir: impl Into<PathBuf>) -> tracing_audit::AuditLogBuilder {
+    tracing_audit::AuditLog::builder(dir)
+        .lifecycle(false)
+        .source("app")
+        .journal_bytes(1 << 20)
+}
+
 /// Ends a test that would hang. It says nothing of how long anything may take, for a machine can be
 /// busy with other things.
 pub(crate) const HANGS: Duration = Duration::from_secs(300);
@@ -66,8 +74,8 @@ pub(crate) fn full_name(module_path: &str, name: &str) -> String {
     }
 }
 
-/// Whether this is the process of the test `name` alone: for a test that changes what all tests of a
-/// process share. In any other process it starts that one, which must end well.
+/// Whether this is the process of the test `name` alone: for a test that changes what all tests of
+/// a process share. In any other process it starts that one, which must end well.
 pub(crate) fn is_apart(module_path: &str, name: &str) -> bool {
     const APART: &str = "TEST_APART";
     if std::env::var_os(APART).is_some_and(|apart| apart == name) {

@@ -19,6 +19,7 @@ use std::{
 };
 
 use rustix::{fs::Mode, process};
+use tracing_audit::http::{NewToken, Scope};
 
 use crate::support::full_name;
 
@@ -44,8 +45,8 @@ pub(crate) fn role() -> Option<(String, PathBuf)> {
     Some((var("USER_TEST_ROLE")?, var("USER_TEST_DIR")?.into()))
 }
 
-/// This test program again as a user with one group, running only the test `act` of a module to play
-/// a role.
+/// This test program again as a user with one group, running only the test `act` of a module to
+/// play a role.
 pub(crate) fn become_user(
     (uid, gid): (u32, u32),
     umask: u32,
@@ -81,6 +82,16 @@ pub(crate) fn ends_well(output: &Output, what: &str) {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+/// A token that can read everything.
+pub(crate) fn token(name: &str) -> NewToken {
+    NewToken {
+        name: name.to_owned(),
+        scope: Scope::Read,
+        tenant: None,
+        expires: None,
+    }
 }
 
 /// A directory that everyone can pass, and in it one of this user and mode.

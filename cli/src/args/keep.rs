@@ -1,4 +1,4 @@
-//! Flags of what keeps a log: retention, holds, keys, recovery.
+//! The flags of the commands that keep a log in order: retention, holds, keys, recovery.
 
 use clap::{Args, Subcommand};
 
@@ -9,10 +9,9 @@ use super::{DirArgs, Format};
 /// A file is removed when its newest entry is old enough. Applications prune by themselves; this
 /// command is for a log whose applications don't run.
 ///
-/// A file's age counts only by a clock that has proved itself: it has run steadily from one run of
+/// The command trusts the machine's clock only after the clock has run steadily from one run of
 /// this command to the next, or while an application had the log open. If no application runs and
-/// the machine restarts between any two runs, nothing can prove the clock: check it and give
-/// --trust-clock.
+/// the machine restarts between any two runs, check the clock yourself and give --trust-clock.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -46,7 +45,8 @@ pub(crate) struct PruneArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  tracing-audit hold place --name case-17 --start-date 2026-10-01 --end-date 2026-10-31 --reason 'Acme v. Example'
+  tracing-audit hold place --name case-17 --start-date 2026-10-01 --end-date 2026-10-31 \
+--reason 'Acme v. Example'
   tracing-audit hold list
   tracing-audit hold release case-17")]
 pub(crate) struct HoldArgs {

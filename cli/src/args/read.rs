@@ -1,4 +1,4 @@
-//! Flags of what reads a log.
+//! The flags of the commands that read a log.
 
 use std::path::PathBuf;
 
@@ -34,7 +34,7 @@ pub(crate) struct QueryArgs {
     /// Skip this many entries first
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) offset: usize,
-    /// Continue behind the page that gave this next_cursor
+    /// Continue after the page that gave this next_cursor
     #[arg(long, conflicts_with = "offset")]
     pub(crate) cursor: Option<String>,
     /// The output's format [default: table on a terminal, else ndjson]
@@ -68,13 +68,15 @@ pub(crate) struct TailArgs {
 /// Writes a part of the log into one file, which appears complete or not at all
 #[derive(Args, Debug)]
 #[command(after_help = "\
-With no filters but dates, compressed data is copied as it is, about as fast as files are copied, and a ZIP has one file per day and stream.
+With no filters but dates, compressed data is copied as it is, about as fast as files are copied, \
+and a ZIP has one file per day and stream.
 With other filters, a ZIP has all matching entries in one file.
 
 Examples:
   tracing-audit export --start-date 2026-11-01 --end-date 2026-11-30 --output november.zip
   tracing-audit export --actor ann@example.com --output ann.jsonl
-  tracing-audit export --start-date 2026-11-21 --format gz --output - | ssh backup 'cat > audit.jsonl.gz'")]
+  tracing-audit export --start-date 2026-11-21 --format gz --output - \
+| ssh backup 'cat > audit.jsonl.gz'")]
 pub(crate) struct ExportArgs {
     #[command(flatten)]
     pub(crate) dir: DirArgs,
@@ -82,7 +84,11 @@ pub(crate) struct ExportArgs {
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: PathBuf,
     /// The file's format [default: by the ending of its name, else zip]
-    #[arg(long, value_parser = PossibleValuesParser::new(["zip", "gz", "ndjson"]).try_map(|name| name.parse::<ExportFormat>()))]
+    #[arg(
+        long,
+        value_parser = PossibleValuesParser::new(["zip", "gz", "ndjson"])
+            .try_map(|name| name.parse::<ExportFormat>())
+    )]
     pub(crate) format: Option<ExportFormat>,
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
@@ -94,12 +100,15 @@ pub(crate) struct ExportArgs {
 /// exit code 1, a note doesn't.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-What is checked:
-  - each sealed file is gzip to its last byte, each line in it is an entry, and its index and SHA-256 are right
-  - each stream's entries are there once, in order, without a gap, across its files; a missing first entry is a problem, too
+Checks:
+  - each sealed file is gzip to its last byte, each line in it is an entry, and its index and \
+SHA-256 are right
+  - each stream's entries are there once, in order, without a gap, across its files; a missing \
+first entry is a problem, too
   - entries that the log itself records as removed by retention, lost or dropped are a note
   - there are no foreign files among the sealed and live files, and no damaged journal was left over
-Not checked, because nothing proves it: whether a stream that was closed in order has lost its last files together with their indexes.
+The check can't find out whether a stream that was closed in order has lost its last files \
+together with their indexes.
 
 Examples:
   tracing-audit verify --dir /var/lib/billing/audit
@@ -117,7 +126,7 @@ pub(crate) struct VerifyArgs {
 pub(crate) enum CatalogueFormat {
     // For people
     Table,
-    // What --file and --against read
+    // For --file and --against
     Json,
     // For documents
     Markdown,
@@ -132,7 +141,8 @@ pub(crate) enum CatalogueFormat {
 Examples:
   tracing-audit catalogue --format markdown > EVENTS.md
   tracing-audit catalogue --format json > catalogue.json
-  tracing-audit catalogue --against catalogue.json    (in CI: code 1 and a line for each breaking change)
+  tracing-audit catalogue --against catalogue.json    (in CI: code 1 and a line for each breaking \
+change)
   tracing-audit catalogue --schema auth.login.failed")]
 pub(crate) struct CatalogueArgs {
     #[command(flatten)]

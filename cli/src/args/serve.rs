@@ -1,4 +1,4 @@
-//! Flags of what serves a log, and of who may use that.
+//! The flags of the commands that serve a log over HTTP, and of its tokens.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -41,7 +41,8 @@ pub(crate) struct DemoArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Webhooks can be declared in the file given with --config. At each start, the webhooks that the file
-declared before are made to match it; without [[webhooks]] nothing changes, and webhooks = [] removes them:
+declared before are changed to match it; without [[webhooks]] nothing changes, and webhooks = []
+removes them:
   [[webhooks]]
   name = \"siem\"
   url = \"https://siem.example.com/hooks\"
@@ -50,7 +51,8 @@ declared before are made to match it; without [[webhooks]] nothing changes, and 
 
 Examples:
   tracing-audit serve --dir /var/lib/billing/audit
-  curl -H \"Authorization: Bearer $TOKEN\" 'http://127.0.0.1:8080/audit/entries?event_type=auth.*&limit=10'")]
+  curl -H \"Authorization: Bearer $TOKEN\" \
+'http://127.0.0.1:8080/audit/entries?event_type=auth.*&limit=10'")]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) dir: DirArgs,
@@ -72,11 +74,11 @@ pub(crate) struct ServeArgs {
     /// Answer /metrics without a token
     #[arg(long)]
     pub(crate) open_metrics: bool,
-    /// Who may read the log's files: owner or group-read [default: unchanged]
+    /// The users who may read the log's files: owner or group-read [default: unchanged]
     ///
     /// With group-read, files have mode 0640 and directories 0750, except for tokens, keys and
     /// webhooks; with owner, 0600 and 0700
-    #[arg(long, value_name = "WHO")]
+    #[arg(long, value_name = "USERS")]
     pub(crate) permissions: Option<Permissions>,
     /// Let webhooks that are set over HTTP reach more than the public internet: private, loopback,
     /// an address, a network or a host name; repeatable
@@ -97,9 +99,14 @@ pub(crate) struct ServeArgs {
     /// webhooks together
     #[arg(long, value_name = "N", default_value_t = 64 << 20)]
     pub(crate) webhook_memory_bytes: usize,
-    /// End within so many seconds when it is told to: requests and deliveries that take longer are
-    /// cut off, and these deliveries are made again at the next start
-    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    /// End within so many seconds of SIGTERM or Ctrl-C: requests and deliveries that take longer
+    /// are cut off, and these deliveries are made again at the next start
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 5,
+        value_parser = clap::value_parser!(u64).range(1..=3600)
+    )]
     pub(crate) stop_within: u64,
 }
 

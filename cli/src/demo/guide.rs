@@ -1,4 +1,4 @@
-//! What the demo says: where everything is, and what to try.
+//! The text that the demo prints: where everything is, and what to try.
 
 use std::{
     collections::BTreeMap,

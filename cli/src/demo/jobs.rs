@@ -1,6 +1,6 @@
 //! Long work that a request begins and that goes on after its answer: scans, rotations, syncs.
 //!
-//! The work runs in the request's span, so what it records still tells who asked for it.
+//! The work runs in the request's span, so its events still name the user who asked for it.
 
 use std::time::Duration;
 

@@ -147,7 +147,7 @@ async fn play(args: &DemoArgs, listener: TcpListener, log: &AuditLog) -> Result<
     let _ = traffic.await;
     let served = serving.await;
     let second = tokio::task::spawn_blocking(|| second.finish()).await;
-    // What is on its way still arrives.
+    // The deliveries on their way still arrive.
     let delivered = tokio::task::spawn_blocking(|| drop(dispatcher)).await;
     let _ = end_receiver.send(true);
     delivered.map_err(|e| Failure::failed(e.to_string()))?;

@@ -1,4 +1,4 @@
-//! What the demo's credential manager holds, in memory.
+//! The data of the demo's credential manager, in memory.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub(super) const PASSWORD: &str = "correct-horse-battery";
 /// So many failed logins lock an account.
 pub(super) const MAX_ATTEMPTS: u32 = 3;
-/// Those who are there from the start, with their roles.
+/// The users who are there from the start, with their roles.
 pub(super) const STAFF: [(&str, &str); 5] = [
     ("ann", "admin"),
     ("bela", "operator"),
@@ -21,7 +21,7 @@ pub(super) const STAFF: [(&str, &str); 5] = [
     ("emre", "operator"),
 ];
 
-/// What a client is told.
+/// The answer to a client.
 pub(super) type Answer = (StatusCode, Json<serde_json::Value>);
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -109,7 +109,8 @@ pub(super) fn refused(status: StatusCode, why: &str) -> Answer {
     (status, Json(serde_json::json!({ "error": why })))
 }
 
-/// The first five characters of a secret, as in `abcde…`: enough to tell which, too little to use.
+/// The first five characters of a secret, as in `abcde…`: enough to know it by, too little to use
+/// it.
 pub(super) fn masked(secret: &str) -> String {
     secret.chars().take(5).chain(['…']).collect()
 }

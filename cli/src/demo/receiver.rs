@@ -1,7 +1,7 @@
-//! What receives the demo's webhook: another system, which believes nothing that is not signed.
+//! The receiver of the demo's webhook: another system, which takes only signed requests.
 //!
 //! It verifies as any receiver of Standard Webhooks does: the time within five minutes of its own,
-//! the signature that of the very bytes that came. `GET /` tells what it got.
+//! the signature that of the very bytes that came. `GET /` shows what it got.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -27,7 +27,7 @@ use tracing_audit::{
 use super::service;
 use crate::failure::Failure;
 
-/// The webhook's name, and what it is told of.
+/// The webhook's name, and the event types that it gets.
 pub(super) const NAME: &str = "siem";
 const EVENT_TYPES: [&str; 4] = [
     "auth.login.failed",
@@ -92,7 +92,7 @@ impl Receiver {
         self.received.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether this came from who has the secret, unchanged and lately.
+    /// Whether a holder of the secret sent this, unchanged and within the last minutes.
     fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Option<String> {
         let text = |name| headers.get(name)?.to_str().ok();
         let (id, timestamp) = (

@@ -1,4 +1,4 @@
-//! Who asks and from where: known once per request, and in every event that is recorded on its
+//! The user of a request and its address: found once, and in every event that is recorded on its
 //! behalf.
 
 use std::{net::SocketAddr, sync::Arc};

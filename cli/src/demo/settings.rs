@@ -1,4 +1,4 @@
-//! What administrators set: settings, subscriptions, alert rules.
+//! The things that administrators change: settings, subscriptions, alert rules.
 
 use std::sync::Arc;
 

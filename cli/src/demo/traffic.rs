@@ -94,8 +94,8 @@ impl Person {
         }
     }
 
-    /// One that doesn't know the password, and locks an account by trying. An administrator unlocks
-    /// it in time.
+    /// A person who doesn't know the password, and locks an account by trying. An administrator
+    /// unlocks it in time.
     async fn guess(mut self) {
         loop {
             for password in ["letmein", "password1", "hunter2", "qwertz"] {

@@ -3,18 +3,12 @@
 use std::{fs, io::BufRead as _, path::Path, process::Command, time::Duration};
 
 use crate::cli::{Running, code, err, program};
-use crate::user::{APP, all_belongs_to, home, is_root, play};
-use tracing_audit::{
-    AuditLog, AuditLogBuilder, AuditReader, Retention, audit,
-    http::{NewToken, Scope},
-};
+use crate::user::{APP, all_belongs_to, home, is_root, play, token};
+use tracing_audit::{AuditLog, AuditLogBuilder, AuditReader, Retention, audit};
 use tracing_subscriber::prelude::*;
 
 fn builder(dir: &Path) -> AuditLogBuilder {
-    AuditLog::builder(dir)
-        .lifecycle(false)
-        .source("app")
-        .journal_bytes(1 << 20)
+    crate::support::builder(dir)
         .rotate_bytes(1000)
         .live_grace(Duration::ZERO)
 }
@@ -49,15 +43,6 @@ fn go_on(dir: &Path) {
     log.close().unwrap();
     let report = AuditReader::open(dir).unwrap().verify(|_, _| {}).unwrap();
     assert!(report.ok, "{report:?}");
-}
-
-fn token(name: &str) -> NewToken {
-    NewToken {
-        name: name.to_owned(),
-        scope: Scope::Read,
-        tenant: None,
-        expires: None,
-    }
 }
 
 #[test]

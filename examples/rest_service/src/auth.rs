@@ -52,7 +52,7 @@ impl FromRequestParts<App> for User {
     }
 }
 
-/// What the trail calls a session: enough to tell it from others, and nothing to get in with.
+/// What the trail calls a session: enough to know it by, too little to log in with.
 fn name_of(session: &[u8; 32]) -> String {
     session[..8]
         .iter()
@@ -141,7 +141,7 @@ pub(crate) async fn sign_in(
             Ok(row.optional()?)
         })
         .await?;
-    // As much work for a name that isn't there, so that the time does not tell.
+    // As much work for an unknown name, so that the time doesn't reveal that it is unknown.
     let (id, salt, known): (i64, _, _) = found.unwrap_or_default();
     let stretched = tokio::task::spawn_blocking(move || stretch(&password, &salt))
         .await
@@ -214,7 +214,7 @@ pub(crate) fn stretch(password: &str, salt: &[u8; 16]) -> [u8; 32] {
     stretched
 }
 
-/// Compares in a time that does not tell where they differ.
+/// Compares in a time that doesn't depend on where they differ.
 fn same(one: &[u8; 32], other: &[u8; 32]) -> bool {
     let differ = |differ, (a, b): (&u8, &u8)| differ | (a ^ b);
     one.iter().zip(other).fold(0, differ) == 0

@@ -1,5 +1,5 @@
-//! A REST service on axum and SQLite whose trail tells who signed in from where, who changed which
-//! note and what it was before, and who was denied what.
+//! A REST service on axum and SQLite whose trail records who signed in from where, who changed
+//! which note and what it was before, and who was denied what.
 //!
 //! `ADMIN_PASSWORD=secret cargo run -p rest_service [address] [directory]`
 
@@ -73,7 +73,7 @@ async fn serve(address: &str, app: &App) -> Result<(), Box<dyn Error>> {
     let address = listener.local_addr()?;
     itself.run(|| audit!("server.started", address = %address, "Server listens on {address}"));
     announce(address);
-    // With the address of the peer, for `RequestContextLayer` and for who reads the trail.
+    // With the address of the peer, for `RequestContextLayer` and the trail.
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, service).with_graceful_shutdown(stopped);
     server.into_future().await?;
@@ -99,7 +99,7 @@ fn routes(app: &App) -> Result<Router, Box<dyn Error>> {
         // Outside of what authenticates: there the context is updated with the user.
         .layer(context)
         .with_state(app.clone());
-    // The trail itself, for who has a token: `tracing-audit token create --dir data/audit …`
+    // The trail itself, for holders of a token: `tracing-audit token create --dir data/audit …`
     Ok(service.nest("/audit", app.log().router(RouterOptions::new())?))
 }
 

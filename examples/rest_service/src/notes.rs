@@ -10,7 +10,7 @@
 //!
 //! `audit!` has no part in the database's transaction, so one of the two comes first. Recorded only
 //! after the commit, a kill in between would leave a change that nobody is known to have made;
-//! recorded only before it, an entry could tell of a change that never was. With both, a kill
+//! recorded only before it, an entry could report a change that never happened. With both, a kill
 //! leaves a start without an end: the trail says who was at what, and that the end is not known.
 //!
 //! So much for a kill. A loss of power takes the entries of the last second, and not the commit,

@@ -1,5 +1,5 @@
-//! A key-value server on plain tokio whose trail tells who changed which key, from where, and what
-//! was denied.
+//! A key-value server on plain tokio whose trail records who changed which key, from where, and
+//! what was denied.
 //!
 //! `KV_USERS=ann:secret:write cargo run -p tcp_server [address] [directory]`
 

@@ -39,7 +39,7 @@ impl Store {
         self.lock().get(key).map(|value| value.text.clone())
     }
 
-    /// The values are part of the trail, which can tell what a key was before. Where values are
+    /// The values are part of the trail, which shows what a key was before. Where values are
     /// secret, record `hashed(&text)` instead, or only their length.
     pub(crate) fn set(&self, key: &str, text: &str) -> Receipt {
         let mut keys = self.lock();

@@ -82,7 +82,7 @@ impl Parse for Function {
 
 const NEEDED: &str = "`#[audited]` is for functions and methods with a body";
 
-/// Says what stands here, if it is not a function.
+/// The error for an item that is not a function.
 fn not_a_function(item: ParseStream<'_>, error: Error) -> Error {
     let (text, start) = (item.to_string(), item.span());
     let first = text
@@ -175,7 +175,7 @@ impl Function {
             "taken",
         ]
         .map(own);
-        // These two are the caller's to use.
+        // The caller's fields may use these two names.
         let [result, error] = ["result", "error"].map(|name| Ident::new(name, Span::call_site()));
         let started = started.as_ref().map(expand).map(|event| quote!(#event;));
         let [completed, failed, broken] = [completed, failed, broken].map(expand);

@@ -7,14 +7,14 @@
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
-/// What enters a span in a function that is not `async`.
+/// The guard that enters a span in a function that is not `async`.
 const GUARD: &str = "__tracing_attr_guard";
 /// The future that is run in the span, in one that is.
 const FUTURE: &str = "__tracing_instrument_future";
 
 /// A body in a span.
 pub(super) struct Instrumented {
-    /// What makes and enters the span.
+    /// The statements that make and enter the span.
     before: Vec<TokenTree>,
     /// The body as it was written, more or less: statements, or the future that is run.
     pub(super) body: TokenStream,

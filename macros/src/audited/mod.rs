@@ -2,7 +2,7 @@
 //!
 //! `options` reads what the attribute is given, `events` makes of it the events of each outcome,
 //! `function` puts them around the body, inside the span that `#[tracing::instrument]` may have put
-//! there (`instrumented`). What always holds: the signature is the one that was
+//! there (`instrumented`). Always true: the signature is the one that was
 //! written; with any mistake in the attribute the function is left as it is, so that the mistake is
 //! the only error.
 
@@ -17,7 +17,7 @@ use quote::quote;
 pub(crate) use self::options::{crate_path, default_crate};
 use self::{events::Events, function::Function, options::Options};
 
-/// What the attribute with these options makes of this item.
+/// The expansion of the attribute with these options on this item.
 pub(crate) fn audited(options: TokenStream, item: TokenStream) -> TokenStream {
     let function = syn::parse2::<Function>(item.clone());
     let events = syn::parse2::<Options>(options).and_then(Events::of);

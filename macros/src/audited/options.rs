@@ -1,4 +1,4 @@
-//! What `#[audited]` is given: the beginning of the event types, fields for all events, and groups
+//! The options of `#[audited]`: the beginning of the event types, fields for all events, and groups
 //! of fields for the start and each end.
 
 use proc_macro2::{Ident, Span, TokenStream};
@@ -21,7 +21,7 @@ pub(super) struct Options {
     pub(super) skip_started: bool,
 }
 
-/// What one of the events has besides the base.
+/// The fields of one of the events besides those of all.
 pub(super) struct Group {
     pub(super) event_type: Option<LitStr>,
     pub(super) call: Call,
@@ -183,19 +183,13 @@ fn is_last(input: ParseStream<'_>) -> bool {
 }
 
 fn unknown_group(word: &Ident) -> String {
-    let known = "there are `started(…)`, `completed(…)` and `failed(…)`";
     match word.to_string().as_str() {
-        "success" | "succeeded" | "ok" | "done" | "finished" | "complete" | "ended"
-        | "returned" => {
-            format!("write `completed(…)` instead of `{word}(…)`")
-        }
-        "failure" | "fail" | "err" | "error" => format!("write `failed(…)` instead of `{word}(…)`"),
-        "start" | "begin" | "begun" | "starting" => {
-            format!("write `started(…)` instead of `{word}(…)`")
-        }
         "fields" => "write the fields without `fields(…)`: `name = value`".to_owned(),
         "skip" => "no argument is recorded unless it is named; leave `skip(…)` out".to_owned(),
-        _ => format!("`{word}(…)` is not a group of `#[audited]`; {known}"),
+        _ => format!(
+            "`{word}(…)` is not a group of `#[audited]`; write `started(…)`, `completed(…)` or \
+             `failed(…)`"
+        ),
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) struct Member {
     pub(super) bound: Option<(Type, TokenStream)>,
 }
 
-/// What `#[audit(…)]` on a field says.
+/// The options of `#[audit(…)]` on a field.
 #[derive(Default)]
 struct Options {
     path: Option<Path>,
@@ -64,33 +64,6 @@ const PLAIN: [&str; 8] = [
     "flatten",
     "skip_if_none",
     "skip",
-];
-
-/// Words that other crates have for an option, or that are nearly one of ours.
-const MEANT: [(&str, &str); 23] = [
-    ("as_debug", "debug"),
-    ("as_display", "display"),
-    ("censor", "redact"),
-    ("clear", "unredacted"),
-    ("confidential", "redact"),
-    ("embed", "flatten"),
-    ("exclude", "skip"),
-    ("flat", "flatten"),
-    ("flattened", "flatten"),
-    ("hash", "hashed"),
-    ("hidden", "redact"),
-    ("hide", "redact"),
-    ("ignore", "skip"),
-    ("ignored", "skip"),
-    ("inline", "flatten"),
-    ("omit", "skip"),
-    ("optional", "skip_if_none"),
-    ("redacted", "redact"),
-    ("secret", "redact"),
-    ("sensitive", "redact"),
-    ("skip_none", "skip_if_none"),
-    ("skip_serializing", "skip"),
-    ("skip_serializing_if", "skip_if_none"),
 ];
 
 impl Member {
@@ -297,16 +270,9 @@ fn held_in_option(ty: &Type) -> Option<&Type> {
     }
 }
 
-/// What to write instead of a word that is neither an option nor a field of the log.
+/// The error for a word that is neither an option nor a field of the log.
 fn unknown(word: &str) -> String {
-    if let Some((_, meant)) = MEANT.iter().find(|(other, _)| *other == word) {
-        return format!(
-            "there is no option `{word}`; write `{meant}`, or `rename = \"{word}\"` if the field is to be called so"
-        );
-    }
-    format!(
-        "there is no option `{word}`; to record the field under that name, write `rename = \"{word}\"`; otherwise give {KNOWN}"
-    )
+    format!("there is no option `{word}`; give {KNOWN}")
 }
 
 impl Options {
@@ -351,42 +317,7 @@ impl Options {
             .cloned()
             .unwrap_or_else(|| Ident::new("path", start));
         if is_assignment(input) {
-            input.parse::<Token![=]>()?;
-            return match word.as_str() {
-                "rename" => {
-                    let name: LitStr = input.parse().map_err(|error| {
-                        Error::new(
-                            error.span(),
-                            "the name is a string literal: `rename = \"name\"`",
-                        )
-                    })?;
-                    let renamed = name.parse::<Path>().map_err(|_| {
-                        Error::new(
-                            name.span(),
-                            "the name of a field is identifiers, joined by dots where they nest: `rename = \"order.id\"`",
-                        )
-                    })?;
-                    self.place(renamed, start)
-                }
-                "mask" => {
-                    let shown = input.parse()?;
-                    self.form(first, Form::Mask(Box::new(shown)))
-                }
-                _ => {
-                    let value: Expr = input.parse()?;
-                    let message = if PLAIN.contains(&word.as_str()) {
-                        format!("`{word}` takes no value; write `#[audit({word})]`")
-                    } else {
-                        format!(
-                            "`{path} = …` belongs to the attribute of the type; on a field, give {KNOWN}"
-                        )
-                    };
-                    Err(Error::new(
-                        path.span().join(value.span()).unwrap_or(start),
-                        message,
-                    ))
-                }
-            };
+            return self.assigned(input, first, &path, start);
         }
         match word.as_str() {
             "mask" => Err(Error::new(
@@ -414,15 +345,56 @@ impl Options {
                 self.flatten = Some(first);
                 Ok(())
             }
-            "masked" => Err(Error::new(
-                start,
-                "write `mask = 5`, with the number of characters to show",
-            )),
             // A word by itself that is neither would silently be another name for the field.
             _ if path.only().is_some() && word != "severity" && !is_field_of_one_word(&word) => {
                 Err(Error::new(start, unknown(&word)))
             }
             _ => self.place(path, start),
+        }
+    }
+
+    /// Reads `= …` after a word and what it sets.
+    fn assigned(
+        &mut self,
+        input: ParseStream<'_>,
+        word: Ident,
+        path: &Path,
+        start: Span,
+    ) -> Result<()> {
+        input.parse::<Token![=]>()?;
+        let name = path
+            .only()
+            .map(|word| word.unraw().to_string())
+            .unwrap_or_default();
+        match name.as_str() {
+            "rename" => {
+                let name: LitStr = input.parse().map_err(|error| {
+                    let message = "the name is a string literal: `rename = \"name\"`";
+                    Error::new(error.span(), message)
+                })?;
+                let renamed = name.parse::<Path>().map_err(|_| {
+                    let message = "the name of a field is identifiers, joined by dots where they \
+                                   nest: `rename = \"order.id\"`";
+                    Error::new(name.span(), message)
+                })?;
+                self.place(renamed, start)
+            }
+            "mask" => {
+                let shown = input.parse()?;
+                self.form(word, Form::Mask(Box::new(shown)))
+            }
+            _ => {
+                let value: Expr = input.parse()?;
+                let message = if PLAIN.contains(&name.as_str()) {
+                    format!("`{name}` takes no value; write `#[audit({name})]`")
+                } else {
+                    format!(
+                        "`{path} = …` belongs to the attribute of the type; on a field, give {KNOWN}"
+                    )
+                };
+                let span = path.span().join(value.span()).unwrap_or(start);
+                Err(Error::new(span, message))
+            }
         }
     }
 
@@ -475,8 +447,8 @@ impl Options {
     }
 }
 
-/// A message about a field of a call, told of a field of a type: `` `a.b = …` `` is ``
-/// `#[audit(a.b)]` `` there.
+/// A message about a field of a call, turned into one about a field of a type: `` `a.b = …` `` is
+/// `` `#[audit(a.b)]` `` there.
 fn as_attribute(message: &str) -> String {
     let pieces =
         message

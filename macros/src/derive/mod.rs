@@ -28,7 +28,7 @@ pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
     let mut generics = input.generics.clone();
     let body = match body(input, &mut krate, &mut generics) {
         Ok(body) => body,
-        // With an implementation all the same: whoever records the event has no error of their own.
+        // The type gets an implementation too, so that calls which record it have no second error.
         Err(error) => {
             let errors = error.to_compile_error();
             quote!(#errors ::core::unreachable!())
@@ -197,7 +197,7 @@ fn not_of_this_scope(value: &Expr, fields: &Fields, owner: Owner) -> Result<()> 
     Ok(())
 }
 
-/// What `#[audit(…)]` on a type or a variant says.
+/// The options of `#[audit(…)]` on a type or a variant.
 struct Container {
     event_type: Option<LitStr>,
     call: Call,

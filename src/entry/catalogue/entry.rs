@@ -138,9 +138,9 @@ impl CatalogueEntry {
         }
     }
 
-    /// The JSON Schema (2020-12) of this event type's entries, as far as the source tells. A field
-    /// that looks like a secret has the annotation `"looks_secret": true`, and `recorded` says how
-    /// (`redacted`, `hashed`, `masked` or `clear`).
+    /// The JSON Schema (2020-12) of this event type's entries, as far as the source shows it. A
+    /// field that looks like a secret has the annotation `"looks_secret": true`, and `recorded`
+    /// says how (`redacted`, `hashed`, `masked` or `clear`).
     pub fn json_schema(&self) -> Value {
         let required = FIELDS.iter().filter(|field| field.required);
         let required: Vec<_> = required.map(|field| field.name).collect();

@@ -1,4 +1,4 @@
-//! What the catalogue knows of a field: its kind, and how it is recorded if it looks like a secret.
+//! A field in the catalogue: its kind, and how it is recorded if it looks like a secret.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use tracing_audit_schema::{fields::in_map, secret_names::path_looks_secret};
 
 use crate::entry::denied::{FieldNames, is_path_denied};
 
-/// The kind of values of a field, as far as the source tells.
+/// The kind of values of a field, as far as the source shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -25,7 +25,7 @@ pub enum FieldKind {
     List,
     /// An object.
     Object,
-    /// Nothing is known: the source doesn't tell the type.
+    /// Unknown: the source doesn't show the type.
     Any,
 }
 
@@ -42,7 +42,7 @@ impl FieldKind {
         }
     }
 
-    /// What a value of either kind is.
+    /// The kind of a value that is of one or the other.
     pub(super) fn or(self, other: Self) -> Self {
         match (self, other) {
             (a, b) if a == b => a,
@@ -83,7 +83,7 @@ impl fmt::Display for FieldKind {
     }
 }
 
-/// The form in which a field that looks like a secret is recorded, as far as the source tells.
+/// The form in which a field that looks like a secret is recorded, as far as the source shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]

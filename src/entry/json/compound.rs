@@ -13,7 +13,7 @@ use crate::entry::{buffer::Buffer, denied::REDACTED};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Taken {
     All,
-    /// Those before the value was too long.
+    /// The members before the value was too long.
     Some,
     /// A text stands in their place.
     Nothing,
@@ -22,9 +22,9 @@ pub(super) enum Taken {
 /// Writes the elements or fields of one value.
 pub(super) struct Compound<'a> {
     out: &'a mut Buffer,
-    /// Those of each element or field.
+    /// The bounds of each element or field.
     bounds: Bounds,
-    /// Where in the buffer none begins any more.
+    /// No element begins behind this place in the buffer.
     pub(super) end: usize,
     /// Where the notes of its keys begin.
     keys: usize,

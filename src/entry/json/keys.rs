@@ -29,8 +29,8 @@ pub(in crate::entry) struct Key(u64);
 const START: u32 = 40;
 
 impl Key {
-    /// The key that begins at `start`. `text` is what is between its quotes, or what that was before
-    /// it was escaped: for all keys of an object the one, or for all the other.
+    /// The key that begins at `start`. `text` is what is between its quotes, or what that was
+    /// before it was escaped: for all keys of an object the one, or for all the other.
     #[inline]
     pub(super) fn new(start: usize, text: &[u8]) -> Self {
         Self(hash(text) << START | start as u64)
@@ -56,7 +56,7 @@ impl Key {
     }
 }
 
-/// Of equal texts the same; of others mostly not. Both ends and the length are enough to tell the
+/// Of equal texts the same; of others mostly not. Both ends and the length are enough to know the
 /// keys of one object apart.
 #[inline]
 fn hash(text: &[u8]) -> u64 {

@@ -1,9 +1,9 @@
 //! Writing JSON: straight into a byte buffer, without allocating, and so that nothing written can
 //! break a line.
 //!
-//! What differs from `serde_json`, and why it is not used here:
+//! The differences from `serde_json`, and why it is not used here:
 //!
-//! - A top-level `None` is told apart from `null`, because it leaves the field out.
+//! - A top-level `None` differs from `null`, because it leaves the field out.
 //! - An integer beyond ±(2^63-1) becomes a string: most readers of the files have no wider integer.
 //! - What nests deeper than readers parse is left out, and so are the elements of a list after more
 //!   than an entry can hold and the members of an object after many times that. `…` stands in their
@@ -31,8 +31,8 @@ use value::{Bounds, Value};
 
 use super::buffer::{Buffer, SHORT, SLACK, copy_plain, copy_short_plain, special_in};
 
-/// What stands for the rest of what is too long: at the end of a text, as the last element of a
-/// list, as the last member of an object.
+/// The sign for the rest of a value that is too long: at the end of a text, as the last element of
+/// a list, as the last member of an object.
 pub(crate) const AND_SO_ON: &str = "…";
 
 /// The name of the newtypes whose values are recorded whatever the names of their fields.

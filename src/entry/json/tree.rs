@@ -48,7 +48,7 @@ pub(crate) fn check(text: &[u8]) -> Result<(), serde_json::Error> {
 }
 
 impl Json {
-    /// What a value is as JSON. One whose `Serialize` fails becomes a text that says so.
+    /// A value as JSON. If its `Serialize` fails, it becomes a text that says so.
     pub(crate) fn of<T: Serialize + ?Sized>(value: &T) -> Self {
         serde_json::to_vec(value)
             .and_then(|text| serde_json::from_slice(&text))

@@ -41,7 +41,7 @@ const JSON_RAW: &str = "$serde_json::private::RawValue";
 /// the entry and what a request puts around it.
 const DEEPEST: u8 = 100;
 
-/// What stands in the place of a list or an object that is too deep inside others.
+/// The text in place of a list or an object that is too deep inside others.
 const TOO_DEEP: &str = "(nested too deeply)";
 
 /// How many entries long a value may become. A list ends when it is longer than one entry; but one
@@ -80,15 +80,16 @@ impl Bounds {
         }
     }
 
-    /// Whether a member of a value inside of these bounds is hidden: for the sake of its name, or of
-    /// that name together with the nearest key around it.
+    /// Whether a member of a value inside of these bounds is hidden: for the sake of its name, or
+    /// of that name together with the nearest key around it.
     #[inline]
     pub(super) fn deny(&self, member: &[u8], out: &Buffer) -> bool {
         is_member_denied(member, out.names(), || key_before(out, self.named))
     }
 }
 
-/// The key that stands before a value, if one does; of a key with a quote in it what is behind that.
+/// The key that stands before a value, if one does; of a key with a quote in it what is behind
+/// that.
 fn key_before(out: &[u8], value: usize) -> &[u8] {
     let before = out.get(..value).unwrap_or_default();
     let Some(key) = before.strip_suffix(b"\":") else {

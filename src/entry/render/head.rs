@@ -1,10 +1,10 @@
-//! What an entry says before its values: from `schema_version` to `severity`.
+//! The head of an entry, before its values: from `schema_version` to `severity`.
 
 use tracing_audit_schema::{SCHEMA_VERSION, event_type, fields};
 
 use crate::entry::{Buffer, Severity, json};
 
-/// What is known of an event before its values.
+/// The head of an event, before its values.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Head<'a> {
     /// The JSON, as the macro has rendered it: from `schema_version` to `severity`, without braces.

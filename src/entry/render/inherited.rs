@@ -1,4 +1,4 @@
-//! What an event inherits from the spans and contexts around it.
+//! The fields that an event inherits from the spans and contexts around it.
 //!
 //! A span keeps the fields that mean something to an entry, rendered as JSON, in its extensions. An
 //! event gathers them from the innermost span or context outwards; the innermost wins. An actor is
@@ -28,8 +28,8 @@ const fn bit(slot: Slot) -> u16 {
     1 << slot as u16
 }
 
-/// What one span or context says, each value a JSON string, but for the actor's attributes. That of
-/// a span is kept in its extensions.
+/// The fields of one span or context, each value a JSON string, but for the actor's attributes.
+/// The fields of a span are kept in its extensions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SpanFields {
     /// All values, one after the other, so that an event copies them at once.
@@ -123,7 +123,8 @@ impl SpanFields {
     }
 }
 
-/// What an event inherits: copied, so that no span stays locked while the event is rendered.
+/// The fields that an event inherits: copied, so that no span stays locked while the event is
+/// rendered.
 #[derive(Debug, Default)]
 pub(crate) struct Inherited {
     bytes: Buffer,

@@ -2,9 +2,9 @@
 //! an entry of the log's own become JSON.
 //!
 //! In come the head, which is known before the event's values are ([`Head`]), and a closure that
-//! writes these values with a [`Writer`], in the order of the entry; what they leave empty is filled
-//! from the spans and contexts around the event ([`Inherited`]). Out goes the entry without its
-//! opening brace: the writer thread puts `stream` and `seq` before it. What always holds:
+//! writes these values with a [`Writer`], in the order of the entry; what they leave empty is
+//! filled from the spans and contexts around the event ([`Inherited`]). Out goes the entry without
+//! its opening brace: the writer thread puts `stream` and `seq` before it. Always true:
 //!
 //! - The fields stand in the order of `tracing_audit_schema::FIELDS`, whatever the caller does.
 //! - A value that is absent leaves nothing behind, and neither does an object without members.

@@ -19,10 +19,10 @@ use super::{
 };
 use crate::entry::{Actor, Buffer, Outcome, Resource, address};
 
-/// The places that are filled from the spans when the event leaves them empty, in the entry's
+/// The fields that are filled from the spans when the event leaves them empty, in the entry's
 /// order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
+enum NextField {
     TenantId,
     Actor,
     IpAddress,
@@ -36,7 +36,7 @@ enum Place {
 pub struct Writer<'a> {
     pub(super) out: &'a mut Buffer,
     pub(super) inherited: &'a Inherited,
-    next: Place,
+    next: NextField,
     pub(super) parts: Parts,
 }
 
@@ -46,67 +46,67 @@ impl<'a> Writer<'a> {
         Self {
             out,
             inherited,
-            next: Place::TenantId,
+            next: NextField::TenantId,
             parts: Parts::default(),
         }
     }
 
     /// Fills what is left; the entry lacks only its closing brace.
     pub(super) fn finish(mut self) -> Parts {
-        self.reach(Place::End);
+        self.reach(NextField::End);
         self.parts
     }
 
-    /// Fills the places before `place` that the event left empty.
+    /// Fills the fields before `field` that the event left empty.
     #[inline]
-    fn reach(&mut self, place: Place) {
-        if self.next < place {
-            if self.next > Place::Actor && self.inherited.is_empty() {
-                self.next = place;
+    fn reach(&mut self, field: NextField) {
+        if self.next < field {
+            if self.next > NextField::Actor && self.inherited.is_empty() {
+                self.next = field;
             } else {
-                self.fill_up_to(place);
+                self.fill_up_to(field);
             }
         }
     }
 
-    fn fill_up_to(&mut self, place: Place) {
-        while self.next < place {
+    fn fill_up_to(&mut self, field: NextField) {
+        while self.next < field {
             match self.next {
-                Place::TenantId => {
-                    self.next = Place::Actor;
+                NextField::TenantId => {
+                    self.next = NextField::Actor;
                     self.inherit(Slot::TenantId);
                 }
-                Place::Actor => self.actor_parts(|_| {}),
-                Place::IpAddress => {
-                    self.next = Place::UserAgent;
+                NextField::Actor => self.actor_parts(|_| {}),
+                NextField::IpAddress => {
+                    self.next = NextField::UserAgent;
                     self.inherit(Slot::IpAddress);
                 }
-                Place::UserAgent => {
-                    self.next = Place::Context;
+                NextField::UserAgent => {
+                    self.next = NextField::Context;
                     self.inherit(Slot::UserAgent);
                 }
-                Place::Context => self.context(|_| {}),
-                Place::End => {}
+                NextField::Context => self.context(|_| {}),
+                NextField::End => {}
             }
         }
     }
 
     /// Sets `tenant_id`.
     pub fn tenant_id(&mut self, value: &dyn Argument) {
-        self.next = Place::Actor;
+        self.next = NextField::Actor;
         self.text_or(Slot::TenantId, value);
     }
 
     /// Sets `tenant_id` to what is known while compiling: `,"tenant_id":"acme"`.
     pub fn known_tenant_id(&mut self, field: &'static str) {
-        self.next = Place::Actor;
+        self.next = NextField::Actor;
         self.out.append(field.as_bytes());
     }
 
     /// Sets the whole actor.
     pub fn actor(&mut self, actor: &Actor) {
-        self.reach(Place::Actor);
-        self.next = Place::IpAddress;
+        self.reach(NextField::Actor);
+        self.next = NextField::IpAddress;
         let object = self.open_field(&ACTOR);
         self.part(&actor.0, &fields::ACTOR_PARTS);
         self.close_actor(object);
@@ -115,8 +115,8 @@ impl<'a> Writer<'a> {
     /// Sets parts of the actor.
     #[inline]
     pub fn actor_parts(&mut self, write: impl FnOnce(&mut ActorParts<'_, 'a>)) {
-        self.reach(Place::Actor);
-        self.next = Place::IpAddress;
+        self.reach(NextField::Actor);
+        self.next = NextField::IpAddress;
         let object = self.open_field(&ACTOR);
         let mut parts = ActorParts::new(self);
         write(&mut parts);
@@ -133,7 +133,7 @@ impl<'a> Writer<'a> {
     /// Goes on to the parts between the actor and the address, which no span fills.
     #[inline]
     pub fn after_actor(&mut self) {
-        self.reach(Place::IpAddress);
+        self.reach(NextField::IpAddress);
     }
 
     /// Sets the whole resource.
@@ -166,8 +166,8 @@ impl<'a> Writer<'a> {
     /// Sets `ip_address`; an address is written in its canonical form.
     pub fn ip_address(&mut self, value: &dyn Argument) {
         const KEY: &str = fields::IP_ADDRESS.key;
-        self.reach(Place::IpAddress);
-        self.next = Place::UserAgent;
+        self.reach(NextField::IpAddress);
+        self.next = NextField::UserAgent;
         let start = self.out.len() + KEY.len();
         if write_text(self.out, KEY.as_bytes(), KEY.len(), value) {
             address::canonicalize(self.out, start);
@@ -179,16 +179,16 @@ impl<'a> Writer<'a> {
 
     /// Sets `user_agent`.
     pub fn user_agent(&mut self, value: &dyn Argument) {
-        self.reach(Place::UserAgent);
-        self.next = Place::Context;
+        self.reach(NextField::UserAgent);
+        self.next = NextField::Context;
         self.text_or(Slot::UserAgent, value);
     }
 
     /// Sets fields of `context`.
     #[inline]
     pub fn context(&mut self, write: impl FnOnce(&mut ContextParts<'_, 'a>)) {
-        self.reach(Place::Context);
-        self.next = Place::End;
+        self.reach(NextField::Context);
+        self.next = NextField::End;
         let object = self.open_field(&CONTEXT);
         let mut parts = ContextParts::new(self);
         write(&mut parts);

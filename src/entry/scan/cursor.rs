@@ -26,7 +26,7 @@ fn quote_or_escape(json: &[u8], mut at: usize) -> Option<usize> {
     Some(at + memchr2(b'"', b'\\', json.get(at..)?)?)
 }
 
-/// What is between the quotes of the string that begins at `at`.
+/// The bytes between the quotes of the string that begins at `at`.
 pub(in crate::entry) fn string(json: &[u8], at: usize) -> Option<&[u8]> {
     Cursor { json, at }.string()
 }

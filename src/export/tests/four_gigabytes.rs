@@ -1,7 +1,7 @@
 //! A range of the log beyond what 32 bits count: unpacked, and in the archive.
 //!
 //! The log is one file of a few blocks that stands in for many, so that it needs neither the room
-//! nor the time of a real one. Who plans and who reads the archive can't tell.
+//! nor the time of a real one. Planning and reading an archive see no difference.
 
 use std::{
     fs::File,
@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{block, memory, plan::time, tools::read};
+use super::{block, log::time, memory, tools::read};
 use crate::{
     entry::{Day, Timestamp},
     error::Result,

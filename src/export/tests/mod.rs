@@ -4,6 +4,7 @@
 
 mod four_gigabytes;
 mod layout;
+mod log;
 mod plan;
 mod speed;
 mod tools;

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::plan::{Log, time};
+use super::log::{Log, time};
 use crate::{
     export::plan::Plan,
     store::{

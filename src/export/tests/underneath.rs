@@ -256,7 +256,7 @@ fn archive(reader: &AuditReader) -> Option<Lines> {
     Some(once(lines, "an archive"))
 }
 
-/// What a reader may tell of: files that pruning took from under it.
+/// The problems that a reader may report: files that pruning took from under it.
 fn only_removed<'a>(problems: impl Iterator<Item = &'a str>) {
     for problem in problems {
         let is_removal = problem.contains("removed") || problem.contains("No such file");

@@ -143,7 +143,7 @@ impl AuditLogBuilder {
             if bytes < LEAST_ENTRY {
                 return Err(wrong("MAX_RECORD_BYTES", &text, "at least 2048"));
             }
-            // One of them alone may be made to fit by what is set in the code.
+            // If only one of the two is in the environment, the code may set the other to fit.
             if journal_bytes.is_some_and(|journal| bytes > journal / 8) {
                 let expected = "at most an eighth of TRACING_AUDIT_JOURNAL_BYTES";
                 return Err(wrong("MAX_RECORD_BYTES", &text, expected));

@@ -37,7 +37,7 @@ impl Tail {
                 plain != b"\n"
             })
         {
-            // It is another file than it was.
+            // Another file has this name now.
             follow.offset = 0;
         }
         loop {
@@ -102,7 +102,7 @@ impl Tail {
         }
         let (mut unpacker, mut plain) = (Unpacker::new(), Vec::new());
         if self.at_least_once && follow.offset > len {
-            // It was cut off after it was read, so what came instead may stand in it.
+            // The file was cut off after it was read, so other lines may stand in it now.
             follow.offset = 0;
         }
         let ends = |block: &&Block| block.plain_offset + u64::from(block.plain_len) > follow.offset;
@@ -115,7 +115,7 @@ impl Tail {
             .collect::<Vec<_>>()
         {
             if let Err(e) = unpacker.block(&*blob, &block, &mut plain) {
-                // What is damaged stays so; what the disk refuses now, it may give later.
+                // Damage stays; a read that the disk refuses now may succeed later.
                 if matches!(e, Error::Io { .. }) {
                     return Err(e);
                 }
@@ -129,7 +129,7 @@ impl Tail {
                 .and_then(|before| plain.get(before))
                 .is_some_and(|byte| *byte != b'\n')
             {
-                // It was cut off where it had been read, and other lines came instead.
+                // The file was cut off where it had been read, and other lines came instead.
                 follow.offset = 0;
                 return self.read_sealed(follow, room, entries);
             }

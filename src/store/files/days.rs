@@ -90,8 +90,8 @@ impl Seen {
 }
 
 impl Days {
-    /// The files there are now, of this day and all after it. An error if one of these days can't be
-    /// listed.
+    /// The files there are now, of this day and all after it. An error if one of these days can't
+    /// be listed.
     pub(super) fn since(
         &mut self,
         sealed: &dyn SealedFiles,
@@ -109,8 +109,8 @@ impl Days {
         Ok(all.into_iter().collect())
     }
 
-    /// What came since this follower's last call. A file that it never saw live may come some seconds
-    /// later, unless `all` are wanted.
+    /// The files that came since this follower's last call. A file that it never saw live may come
+    /// some seconds later, unless `all` are wanted.
     pub(super) fn came(
         &mut self,
         sealed: &dyn SealedFiles,

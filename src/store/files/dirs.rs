@@ -2,9 +2,9 @@
 //!
 //! Nothing is remembered here: recovery, pruning and `verify` judge by what these functions say.
 //!
-//! What has the name of one of the log's files and isn't a directory is given as that file. Someone
-//! else may have put a pipe or a link there, and opening it says so. Recovery must not be stopped by
-//! such a thing, so it asks for the *regular* files only.
+//! Anything that has the name of one of the log's files and isn't a directory is given as that
+//! file. Someone else may have put a pipe or a link there, and opening it says so. Recovery must
+//! not be stopped by such a thing, so it asks for the *regular* files only.
 
 use std::{
     collections::BTreeMap,
@@ -102,7 +102,7 @@ pub(crate) fn all_indexes(fs: &dyn Fs, layout: &Layout) -> Result<Vec<FileStem>>
     Ok(indexes)
 }
 
-/// What is below `live/` and `sealed/` and not ours: other names, other places, folders that aren't
+/// The foreign files below `live/` and `sealed/`: other names, other places, folders that aren't
 /// days.
 pub(crate) fn foreign(fs: &dyn Fs, layout: &Layout) -> Result<Vec<PathBuf>> {
     let mut foreign = Vec::new();
@@ -136,7 +136,7 @@ fn days(fs: &dyn Fs, dir: &Path) -> Result<Vec<Day>> {
     Ok(days)
 }
 
-/// What is in the folder of a day; nothing if pruning has just removed that.
+/// The names in the folder of a day; none if pruning has just removed that.
 fn names_of_day(fs: &dyn Fs, dir: &Path) -> Result<Vec<Name>> {
     match names(fs, dir) {
         Err(error) if error.is_not_found() => Ok(Vec::new()),

@@ -1,4 +1,4 @@
-//! What is known of sealed files, which never change: the span of each, and of those used last the
+//! The memory of sealed files, which never change: the span of each, and of those used last the
 //! whole index.
 
 use std::{

@@ -27,7 +27,7 @@ use crate::{
 /// More than any line's length.
 const MAX_REST: usize = 64 << 20;
 
-/// What the whole blocks of one live file hold.
+/// An index of the whole blocks of one live file.
 #[derive(Debug)]
 pub(crate) struct LiveIndex {
     stem: FileStem,
@@ -93,13 +93,13 @@ impl LiveIndex {
         Ok(Some(live))
     }
 
-    /// What the whole blocks hold.
+    /// The index of the whole blocks.
     pub(crate) fn blocks(&self) -> &IndexBuilder {
         &self.builder
     }
 
-    /// What follows them in a file that [`refresh`](Self::refresh) gave: a block of which nothing
-    /// is known.
+    /// The rest after them, in a file that [`refresh`](Self::refresh) gave, as a block that may
+    /// hold anything.
     pub(crate) fn rest(&self, file: &LiveFile) -> Option<Block> {
         let plain_offset = self.builder.plain_len();
         let plain_len = u32::try_from(file.len.checked_sub(plain_offset)?)
@@ -168,7 +168,7 @@ impl LiveFile {
         if block.lines > 0 && crc32fast::hash(plain) != block.crc {
             return Err(Error::damaged(
                 &self.path,
-                format!("what stood at byte {} was changed", block.plain_offset),
+                format!("the lines from byte {} on were changed", block.plain_offset),
             ));
         }
         Ok(())

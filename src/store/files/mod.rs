@@ -144,10 +144,10 @@ impl Files {
 
     /// All live files, and those sealed ones that may have lines from this time on.
     ///
-    /// A file is finished on the day of its birth, so it has no younger lines but by an unsteady
-    /// clock, for which a day more is looked at. It may well have older lines, of events that a
-    /// dead process left in its journal and another one recovered days later. So a late birth
-    /// proves nothing.
+    /// A file is finished on the day of its birth, so its lines are of that day or older; one day
+    /// more is looked at because a clock may be unsteady. Much older lines are possible: of events
+    /// that a dead process left in its journal and another process recovered days later. So files
+    /// born later than the range are looked at too.
     pub(crate) fn since(&self, start: Option<Timestamp>) -> Result<Listing> {
         let first = start.map(|start| start.day().previous());
         let mut live = self.live()?;

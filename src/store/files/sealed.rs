@@ -92,7 +92,7 @@ impl SealedFiles for LocalSealed {
             Ok(noted) if noted.sha256 != index.index.sha256 => return false,
             Ok(_) | Err(Error::Damaged { .. }) => {}
             Err(error) if error.is_not_found() => {}
-            // It may prove the same, and can't be read now.
+            // The index may prove the same, and can't be read now.
             Err(_) => return false,
         }
         // A log on a full or read-only disk can still be read.

@@ -269,7 +269,7 @@ fn allocate(file: &fs::File, len: u64) -> io::Result<()> {
     }
 }
 
-/// What [`allocate`] does where the file system can't: a block that was written is there.
+/// The way of [`allocate`] where the file system can't: a block that was written is there.
 fn write_zeros(mut file: &fs::File, len: u64) -> io::Result<()> {
     io::copy(&mut io::Read::take(io::repeat(0), len), &mut file)?;
     file.flush()

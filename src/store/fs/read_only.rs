@@ -12,8 +12,7 @@ use crate::{
     journal::Region,
     store::layout::Layout,
 };
-/// Another file system, of which only the reading side works: whoever is given this can't change
-/// anything.
+/// The reading side of another file system: every change through it fails.
 #[derive(Debug)]
 pub(crate) struct ReadOnly(pub(crate) Arc<dyn Fs>);
 

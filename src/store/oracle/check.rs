@@ -71,7 +71,7 @@ pub(super) struct Known<'a> {
 }
 
 impl Known<'_> {
-    /// Each stream tells, or told, of the events that it dropped.
+    /// Each stream reports, or reported, the events that it dropped.
     /// A stream that begins with the entry that its log was opened ends with one that says how,
     /// as far as they were not removed.
     fn check_life(&self, entries: &[(&String, Value)]) -> Result<(), String> {
@@ -183,7 +183,7 @@ fn check_numbers(entries: &[(&String, Value)], removed: &Removed) -> Result<(), 
     Ok(())
 }
 
-/// The numbers of entries whose removal the log tells of, by their streams.
+/// The numbers of entries whose removal the log has recorded, by their streams.
 #[derive(Debug, Default)]
 struct Removed(HashMap<String, Vec<(u64, u64)>>);
 

@@ -1,11 +1,11 @@
 //! A crash oracle: sequences of everything that a log does, with faults, alone and in pairs, and
 //! deaths in the middle, checked against the promises.
 //!
-//! A sequence is made from a seed ([`plan`]). Up to two processes share a simulated disk: they open,
-//! record, write, rotate, seal, prune, recover each other's remains, close, stand still for a while,
-//! and die; holds are placed and released. The disk fills up, and operations fail, once or for a
-//! while. Deaths are of two kinds: a process is killed, or the power fails, in one of the two models
-//! of [`sim`](super::sim), between two steps or at any operation.
+//! A sequence is made from a seed ([`plan`]). Up to two processes share a simulated disk: they
+//! open, record, write, rotate, seal, prune, recover each other's remains, close, stand still for a
+//! while, and die; holds are placed and released. The disk fills up, and operations fail, once or
+//! for a while. Deaths are of two kinds: a process is killed, or the power fails, in one of the two
+//! models of [`sim`](super::sim), between two steps or at any operation.
 //!
 //! Some things are looked at as they happen ([`witness`]), on the disk that the power failing at
 //! that moment would leave at its worst:
@@ -17,13 +17,14 @@
 //! 3. `state/pruning` forgets an entry only when the log has it.
 //!
 //! After each power failure, and at the end, a process opens the log on a healthy disk, on which
-//! nothing may fail. Then everything is read back by code that knows only gzip and JSON ([`check`]):
+//! nothing may fail. Then everything is read back by code that knows only gzip and JSON
+//! ([`check`]):
 //!
 //! 4. Each event whose push returned is there, once, unless the power failed since.
 //! 5. Each event that was called durable is there, once, whatever happened. Events of both kinds may
 //!    be gone with a pruned file.
 //! 6. The numbers of each stream are 1, 2, 3 … in the order of its files, but for those that
-//!    `audit.log.pruned` tells of, and no line is anything but an entry.
+//!    `audit.log.pruned` lists, and no line is anything but an entry.
 //! 7. The events that had no room in a journal are counted in the log, unless the power failed.
 //! 8. Nothing is reported as damaged or lost, and `verify` finds no problem: nobody but the log
 //!    touches its files here.
@@ -66,14 +67,15 @@
 //!
 //! (\* with an earlier generator.)
 //!
-//! Three changes that it doesn't catch: without the sync of the directory after a seal's rename, the
-//! twin's removal syncs it. Without a look at the live file's identity before a release, only others
-//! could do harm, which `tamper` plays. And a journal's header that is not written again after its
-//! sync failed does harm only if the power failing then leaves that header old and its events new.
+//! Three changes that it doesn't catch: without the sync of the directory after a seal's rename,
+//! the twin's removal syncs it. Without a look at the live file's identity before a release, only
+//! others could do harm, which `tamper` plays. And a journal's header that is not written again
+//! after its sync failed does harm only if the power failing then leaves that header old and its
+//! events new.
 //!
-//! It found that recovery took pruned entries for lost ones (seed 356: a hold on the file before, and
-//! a process that was killed while idle), that the live twin of a pruned file was sealed again (seed
-//! 9), and that an index without its file made `verify` find a loss (seed 201).
+//! It found that recovery took pruned entries for lost ones (seed 356: a hold on the file before,
+//! and a process that was killed while idle), that the live twin of a pruned file was sealed again
+//! (seed 9), and that an index without its file made `verify` find a loss (seed 201).
 //!
 //! `ORACLE_SEED` runs one seed and prints what it does; `ORACLE_ROUNDS` runs more of them. Names of
 //! streams are random, so a seed may find something in one run and not in the next.

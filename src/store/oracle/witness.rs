@@ -88,7 +88,8 @@ impl Seen {
         }
     }
 
-    /// A live file has nothing, or a durable twin with the same. And no journal would write it again.
+    /// A live file has nothing, or a durable twin with the same. And no journal would write it
+    /// again.
     fn live_goes(&self, disk: &SimFs, dir: &Path, path: &Path, name: &str) -> Result<(), String> {
         let bytes = disk.bytes(path).unwrap_or_default();
         let after = disk.after_crash();
@@ -136,7 +137,7 @@ fn is_held(hold: &Hold, time: &str) -> bool {
     hold.start().is_none_or(|start| start <= time) && hold.end().is_none_or(|end| time < end)
 }
 
-/// Whether this disk has an entry that tells of the removal of a file.
+/// Whether this disk has an entry about the removal of a file.
 fn is_recorded(disk: &SimFs, dir: &Path, stem: &str) -> bool {
     let intents = disk.bytes(dir.join(PRUNING)).unwrap_or_default();
     is_in_log(disk, dir, stem) || tells(&String::from_utf8_lossy(&intents), stem)

@@ -219,7 +219,7 @@ impl World {
         self.processes[process].as_mut().map(turn);
     }
 
-    /// The process works on, until no operation is done any more.
+    /// The process works on, until the disk refuses all operations.
     fn work_until(&mut self, process: usize, operations: u64) {
         self.install(Some(self.disk.op_count() + operations));
         for turn in 0..6 {
@@ -367,7 +367,7 @@ impl World {
         self.disk.heal();
     }
 
-    /// All faults that there are, together; and nothing is done any more from this operation on.
+    /// All faults that there are, together; from this operation on, the disk refuses all.
     fn install(&self, stop: Option<u64>) {
         let faults = self.faults.clone();
         self.disk.fail(move |number, op| {

@@ -7,8 +7,8 @@ use std::{
     sync::{Arc, Mutex, Weak},
 };
 
-use super::{Content, Identity, Model, Names, Op, SimFs};
-use crate::entry::Timestamp;
+use super::{Content, Model, Names, Op, SimFs};
+use crate::{entry::Timestamp, store::fs::Identity};
 
 /// Decides which operations fail: called with each one's number (from 0) and what it is.
 pub(super) type Fault = Box<dyn FnMut(u64, &Op) -> Option<io::Error> + Send>;
@@ -19,7 +19,8 @@ pub(super) type Watch = Arc<dyn Fn(&SimFs, &Path) + Send + Sync>;
 pub(super) struct Disk {
     pub(super) there: Names,
     durable: Names,
-    /// The names after each change since the last sync: what an ordered file system may fall back to.
+    /// The names after each change since the last sync: what an ordered file system may fall back
+    /// to.
     history: Vec<Names>,
     /// Inodes of directories.
     pub(super) dirs: BTreeMap<PathBuf, u64>,

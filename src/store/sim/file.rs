@@ -6,8 +6,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use super::{Content, Disk, FsFile, FsLock, Identity, SimFs, enospc};
-use crate::error::{Error, Result};
+use super::{Content, Disk, SimFs, enospc};
+use crate::{
+    error::{Error, Result},
+    store::fs::{FsFile, FsLock, Identity},
+};
 
 /// An open file.
 pub(super) struct SimFile {
@@ -76,7 +79,7 @@ impl FsFile for SimFile {
     fn sync(&self) -> io::Result<()> {
         let mut disk = match self.begin("sync", false) {
             Err(error) => {
-                // Not if nothing is done any more: then nothing is given up either.
+                // Unless all operations are refused: then nothing is given up either.
                 if error.raw_os_error().is_some() {
                     self.content.lock().unwrap().fail_sync(None);
                 }

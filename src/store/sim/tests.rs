@@ -1,7 +1,7 @@
 //! The double does to files what it says.
 
 use super::*;
-use crate::store::fs::append_all;
+use crate::store::fs::{Fs, append_all};
 
 fn at(path: &str) -> &Path {
     Path::new(path)

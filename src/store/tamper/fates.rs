@@ -69,7 +69,7 @@ fn a_log_that_closes_while_an_operation_fails_loses_nothing() {
         let met = log.disk.op_count() - before > n;
         log.disk.heal();
         log.take_over();
-        // Whoever is told that it failed may find what only the dead handle had missing.
+        // The caller knows that it failed, so entries that only the dead handle had may be missing.
         let left = log.judge_killed(tampering, &context);
         let mut allowed = gone;
         if !closed && tampering.takes_the_file_away() {

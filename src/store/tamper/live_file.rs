@@ -39,7 +39,7 @@ impl Tampering {
         Self::AppendZeros,
     ];
 
-    /// Does it. Gives the events that may be missing then, as they are nowhere any more.
+    /// Does it. Returns the events that may be missing then, because no file has them.
     pub(super) fn act(self, log: &Log) -> BTreeSet<String> {
         let live = log.live();
         let bytes = log.disk.bytes(&live).unwrap();

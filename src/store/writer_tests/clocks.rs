@@ -3,6 +3,16 @@
 use super::*;
 
 impl Rig {
+    /// Pushes an event and settles, twice. Then all is there, each entry where queries look for it.
+    fn goes_on(&mut self) {
+        for _ in 0..2 {
+            self.push();
+            self.settle();
+        }
+        self.all_there();
+        self.filed_where_queries_look();
+    }
+
     /// No entry is newer than the day of its file.
     fn filed_where_queries_look(&self) {
         for path in self.fs.files(self.layout().live_dir()) {
@@ -25,12 +35,7 @@ fn entries_that_waited_while_the_clock_was_set_back_are_filed_under_their_day() 
     assert!(!rig.step());
     rig.clock.jump_to("2026-11-10T10:00:00Z");
     rig.fs.heal();
-    rig.push();
-    rig.settle();
-    rig.push();
-    rig.settle();
-    rig.all_there();
-    rig.filed_where_queries_look();
+    rig.goes_on();
 }
 
 #[test]
@@ -41,12 +46,7 @@ fn a_clock_that_is_set_forward_and_back_between_two_steps_is_seen() {
     rig.clock.jump_to("2026-11-28T10:00:00Z");
     rig.push();
     rig.clock.jump_to("2026-11-21T11:00:00Z");
-    rig.push();
-    rig.settle();
-    rig.push();
-    rig.settle();
-    rig.all_there();
-    rig.filed_where_queries_look();
+    rig.goes_on();
 }
 
 #[test]
@@ -61,8 +61,5 @@ fn what_is_written_again_after_a_failed_sync_is_filed_under_its_day() {
     rig.clock.jump_to("2026-11-10T10:00:00Z");
     rig.fs.heal();
     rig.settle();
-    rig.push();
-    rig.settle();
-    rig.all_there();
-    rig.filed_where_queries_look();
+    rig.goes_on();
 }

@@ -16,53 +16,23 @@ fn death_at_any_operation_loses_nothing_and_recovery_may_die_as_well() {
                 seen.look();
             }
             rig.fs.kill();
-            // The process is gone: its lock is free.
-            let Rig {
-                dir,
-                fs,
-                clock,
-                producer,
-                durability,
-                health,
-                jobs,
-                writer,
-                _lock,
-                pushed,
-            } = rig;
-            let stream = writer.place.stream.clone();
-            drop((writer, _lock));
-            let layout = Layout::new(dir.path());
+            rig.die();
             if let Some(k) = recovery_dies_at {
-                fs.stop_after(k);
-                let _ = recover::recover(&fs, &layout, &*clock, &stream);
-                fs.kill();
+                rig.fs.stop_after(k);
+                let _ = rig.recover();
+                rig.fs.kill();
                 seen.look();
-                clock.pass(Duration::from_millis(600));
+                rig.clock.pass(Duration::from_millis(600));
             }
-            let recovered = recover::recover(&fs, &layout, &*clock, &stream)
-                .unwrap()
-                .unwrap();
+            let _recovered = rig.recover().unwrap().unwrap();
             seen.look();
+            let live = rig.fs.files(rig.layout().live_dir());
             assert!(
-                fs.files(layout.live_dir())
-                    .iter()
-                    .all(|path| !fs.bytes(path).unwrap().is_empty()),
+                live.iter()
+                    .all(|path| !rig.fs.bytes(path).unwrap().is_empty()),
                 "empty files are gone"
             );
-            assert!(fs.bytes(layout.ring(&stream)).is_none());
-            let again = Rig::new();
-            let rig = Rig {
-                dir,
-                fs,
-                clock,
-                producer,
-                durability,
-                health,
-                jobs,
-                writer: again.writer,
-                _lock: recovered.lock,
-                pushed,
-            };
+            assert!(rig.fs.bytes(rig.layout().ring(&rig.stream)).is_none());
             rig.all_there();
         }
     }
@@ -137,29 +107,16 @@ fn recovery_gives_no_number_again_and_appends_to_no_file_that_others_followed() 
                 rig.pushed.remove(0);
             }
             rig.fs.kill();
-            let Rig {
-                dir,
-                fs,
-                clock,
-                writer,
-                _lock,
-                pushed,
-                producer: _producer,
-                ..
-            } = rig;
-            let (stream, layout) = (writer.place.stream.clone(), Layout::new(dir.path()));
-            drop((writer, _lock));
+            rig.die();
             if let Some(k) = cut_short {
-                fs.stop_after(k);
-                clock.pass(Duration::from_secs(1));
-                let _ = recover::recover(&fs, &layout, &*clock, &stream);
-                fs.kill();
+                rig.fs.stop_after(k);
+                rig.clock.pass(Duration::from_secs(1));
+                let _ = rig.recover();
+                rig.fs.kill();
                 seen.look();
             }
-            clock.pass(Duration::from_secs(1));
-            let recovered = recover::recover(&fs, &layout, &*clock, &stream)
-                .unwrap()
-                .unwrap();
+            rig.clock.pass(Duration::from_secs(1));
+            let recovered = rig.recover().unwrap().unwrap();
             seen.look();
             let last = recovered.files.last().unwrap();
             assert_eq!(
@@ -171,9 +128,9 @@ fn recovery_gives_no_number_again_and_appends_to_no_file_that_others_followed() 
                 last.number > 1 || way.ends_with("at once"),
                 "{way} {cut_short:?}"
             );
-            let text = String::from_utf8(fs.bytes(layout.live(last)).unwrap()).unwrap();
+            let text = String::from_utf8(rig.fs.bytes(rig.layout().live(last)).unwrap()).unwrap();
             assert!(
-                text.contains(&pushed.last().unwrap().0),
+                text.contains(&rig.pushed.last().unwrap().0),
                 "{way} {cut_short:?}: {text}"
             );
         }
@@ -202,39 +159,11 @@ fn what_was_called_durable_survives_a_power_failure_at_any_operation() {
             } else {
                 rig.fs.crash_randomly(Model::Posix, seed)
             }
-            let Rig {
-                dir,
-                fs,
-                clock,
-                producer,
-                durability,
-                health,
-                jobs,
-                writer,
-                _lock,
-                ..
-            } = rig;
-            let stream = writer.place.stream.clone();
-            drop((writer, _lock));
-            let layout = Layout::new(dir.path());
+            rig.die();
             // The worst for the journal: all of it is gone.
-            fs.remove_file(&layout.ring(&stream)).unwrap();
-            let recovered = recover::recover(&fs, &layout, &*clock, &stream)
-                .unwrap()
-                .unwrap();
-            let again = Rig::new();
-            let rig = Rig {
-                dir,
-                fs,
-                clock,
-                producer,
-                durability,
-                health,
-                jobs,
-                writer: again.writer,
-                _lock: recovered.lock,
-                pushed: durable,
-            };
+            rig.fs.remove_file(&rig.layout().ring(&rig.stream)).unwrap();
+            let _recovered = rig.recover().unwrap().unwrap();
+            rig.pushed = durable;
             rig.all_there();
         }
     }

@@ -56,36 +56,9 @@ fn a_failed_sync_and_a_failed_cut_double_nothing() {
         );
         rig.fs.heal();
         if recovered_by_another {
-            let Rig {
-                dir,
-                fs,
-                clock,
-                producer,
-                durability,
-                health,
-                jobs,
-                writer,
-                _lock,
-                pushed,
-            } = rig;
-            fs.kill();
-            let stream = writer.place.stream.clone();
-            drop((writer, _lock));
-            recover::recover(&fs, &Layout::new(dir.path()), &*clock, &stream)
-                .unwrap()
-                .unwrap();
-            let again = Rig::new();
-            rig = Rig {
-                dir,
-                fs,
-                clock,
-                producer,
-                durability,
-                health,
-                jobs,
-                pushed,
-                ..again
-            };
+            rig.fs.kill();
+            rig.die();
+            rig.recover().unwrap().unwrap();
         } else {
             rig.settle();
         }
@@ -114,7 +87,8 @@ fn a_full_disk_is_said_and_waited_for() {
     let mut rig = Rig::new();
     rig.push();
     rig.settle();
-    rig.writer.reserve.fill(&rig.fs);
+    let fs = rig.fs.clone();
+    rig.writer().reserve.fill(&fs);
     rig.fs.limit(Some(rig.fs.used() + 700));
     for _ in 0..20 {
         rig.push();
@@ -213,7 +187,7 @@ fn drops_that_wait_for_an_entry_are_told_before_the_end() {
     rig.step();
     rig.producer.count_dropped(2_000_000);
     rig.producer.close();
-    while rig.writer.step().unwrap() != Step::Done {}
+    while rig.writer().step().unwrap() != Step::Done {}
     let told = rig.types();
     assert_eq!(told, ["audit.log.dropped", "audit.log.dropped"]);
 }
@@ -221,12 +195,12 @@ fn drops_that_wait_for_an_entry_are_told_before_the_end() {
 #[test]
 fn a_closing_that_fails_on_a_file_that_is_gone_is_made_up_for() {
     let mut rig = Rig::new();
-    rig.writer.place.lifecycle = true;
+    rig.writer().place.lifecycle = true;
     rig.push();
     rig.settle();
     rig.producer.close();
     // The entry about the closing waits.
-    while !rig.writer.own.are_closing() {
+    while !rig.writer().own.are_closing() {
         rig.step();
     }
     let live = rig.fs.files(rig.layout().live_dir()).pop().unwrap();
@@ -240,5 +214,5 @@ fn a_closing_that_fails_on_a_file_that_is_gone_is_made_up_for() {
     rig.all_there();
     let types = rig.types();
     assert_eq!(types.last().unwrap(), "audit.log.closed", "{types:?}");
-    assert_eq!(rig.writer.step().unwrap(), Step::Done);
+    assert_eq!(rig.writer().step().unwrap(), Step::Done);
 }

@@ -21,7 +21,7 @@ use crate::{
         assemble::new_journal,
         fs::FsLock,
         journal_place::JournalPlace,
-        recover,
+        recover::{self, Recovered},
         set_clock::SetClock,
         sim::{Model, SimFs},
     },
@@ -36,8 +36,9 @@ struct Rig {
     durability: &'static Durability,
     health: Arc<Health>,
     jobs: Receiver<Job>,
-    writer: Writer,
-    _lock: Box<dyn FsLock>,
+    stream: StreamId,
+    /// The writer and the lock of its stream, until the process dies.
+    alive: Option<(Writer, Box<dyn FsLock>)>,
     pushed: Vec<(String, u64)>,
 }
 
@@ -93,7 +94,7 @@ impl Rig {
             fs: Arc::new(fs.clone()),
             layout,
             clock: clock.clone(),
-            stream,
+            stream: stream.clone(),
             source: "test".parse().unwrap(),
             health: health.clone(),
             sealer: sender,
@@ -108,14 +109,27 @@ impl Rig {
             durability,
             health,
             jobs,
-            writer,
-            _lock: lock,
+            stream,
+            alive: Some((writer, lock)),
             pushed: Vec::new(),
         }
     }
 
     fn layout(&self) -> Layout {
         Layout::new(self.dir.path())
+    }
+
+    fn writer(&mut self) -> &mut Writer {
+        &mut self.alive.as_mut().unwrap().0
+    }
+
+    /// The process is gone: its lock is free.
+    fn die(&mut self) {
+        self.alive = None;
+    }
+
+    fn recover(&self) -> Result<Option<Recovered>> {
+        recover::recover(&self.fs, &self.layout(), &*self.clock, &self.stream)
     }
 
     /// Pushes one event and remembers its id and position.
@@ -133,10 +147,11 @@ impl Rig {
 
     /// One step, as `run` does it.
     fn step(&mut self) -> bool {
-        match self.writer.step() {
+        let writer = self.writer();
+        match writer.step() {
             Ok(_) => true,
             Err(error) => {
-                self.writer.failed(&error);
+                writer.failed(&error);
                 false
             }
         }

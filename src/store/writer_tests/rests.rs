@@ -3,9 +3,9 @@
 use super::*;
 
 /// How long it rests now, in milliseconds.
-fn rest_of(rig: &Rig) -> u128 {
+fn rest_of(rig: &mut Rig) -> u128 {
     let now = rig.clock.monotonic();
-    let due = rig.writer.next_due(now);
+    let due = rig.writer().next_due(now);
     due.saturating_sub(now).as_millis()
 }
 
@@ -19,9 +19,9 @@ fn a_writer_without_events_rests_until_it_looks_at_the_files() {
     let mut rig = Rig::new();
     rig.clock.pass(Duration::from_secs(5));
     rig.step();
-    assert_eq!(rest_of(&rig), 1000);
+    assert_eq!(rest_of(&mut rig), 1000);
     pass(&mut rig, 400);
-    assert_eq!(rest_of(&rig), 600);
+    assert_eq!(rest_of(&mut rig), 600);
 }
 
 #[test]
@@ -34,10 +34,10 @@ fn a_writer_rests_until_its_sync_is_due() {
     pass(&mut rig, 100);
     rig.push();
     rig.step();
-    assert_eq!(rest_of(&rig), 200);
+    assert_eq!(rest_of(&mut rig), 200);
     pass(&mut rig, 200);
     assert!(rig.durability.is_durable(rig.pushed[1].1));
-    assert_eq!(rest_of(&rig), 700, "nothing is left to sync");
+    assert_eq!(rest_of(&mut rig), 700, "nothing is left to sync");
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn a_writer_rests_until_its_file_is_too_old() {
     rig.step();
     pass(&mut rig, 1000);
     pass(&mut rig, 1000);
-    assert_eq!(rest_of(&rig), 300);
+    assert_eq!(rest_of(&mut rig), 300);
     pass(&mut rig, 300);
     assert_eq!(rig.jobs.try_iter().count(), 1, "the file is to be sealed");
 }
@@ -61,8 +61,8 @@ fn a_writer_that_has_something_to_report_does_not_rest() {
     rig.fs.heal();
     rig.clock.pass(Duration::from_secs(2));
     assert!(rig.step());
-    assert!(!rig.writer.own.is_empty(), "that it writes again");
+    assert!(!rig.writer().own.is_empty(), "that it writes again");
     let begun = std::time::Instant::now();
-    rig.writer.rest();
+    rig.writer().rest();
     assert!(begun.elapsed() < Duration::from_millis(900));
 }
