@@ -255,10 +255,10 @@ fn objects_with_many_keys_and_deep_ones_take_no_longer_than_their_text() {
 }
 
 proptest! {
-    /// As `serde_json` reads what it writes.
+    /// As `serde_json` reads what it writes. No key is a name whose value is hidden (`pwd`).
     #[test]
     fn no_object_has_a_key_twice(
-        members in prop::collection::vec(("[a-c\"\n]{0,2}|[a-z]{7}-[ab]", prop::collection::vec(("[ab]", 0..9), 0..4)), 0..60)
+        members in prop::collection::vec(("[a-c\"\n]{0,2}|[bcdf-h]{7}-[ab]", prop::collection::vec(("[ab]", 0..9), 0..4)), 0..60)
     ) {
         let mut once = super::tree::Members::default();
         for (key, inner) in &members {

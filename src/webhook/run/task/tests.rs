@@ -17,7 +17,10 @@ use crate::{
             request::{Act, Request},
         },
         run::{attempt::AttemptOutcome, pulse},
-        settings::Webhook,
+        settings::{
+            Webhook,
+            stored::{self, Stored},
+        },
     },
 };
 
@@ -130,6 +133,18 @@ async fn it_waits_for_nothing_while_nothing_is_due() {
         Arc::clone(&quiet.source),
         Arc::clone(&quiet.share),
     );
+    // Its settings are the current ones, or nothing would be read by them.
+    fs::create_dir_all(quiet.layout.locks_dir()).unwrap();
+    let current = Stored {
+        id: "1".to_owned(),
+        revision: quiet.webhook.revision,
+        declared: None,
+        paused: false,
+        settings: Webhook::new("e", "https://example.com/", ["a.*"]),
+        proxy_for_all: None,
+    };
+    let store = |all: &mut Vec<Stored>| Ok::<_, Error>(all.push(current));
+    stored::change(&quiet.layout, store).unwrap();
     let begun = Instant::now();
     while quiet.wait().unwrap() < Duration::from_secs(20) {
         assert!(begun.elapsed() < Duration::from_secs(60));
