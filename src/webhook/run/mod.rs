@@ -34,7 +34,7 @@ use crate::{
     journal::Process,
     log::AuditLog,
     query::AuditReader,
-    store::{layout::Layout, lock::Lock},
+    store::{document::Version, layout::Layout, lock::Lock},
     webhook::{
         queue::{
             dead_letter,
@@ -267,6 +267,13 @@ impl Unusable {
     }
 }
 
+/// The webhooks that are to be served, as they were read last.
+#[derive(Default)]
+struct Known {
+    version: Option<Version>,
+    wanted: Vec<Stored>,
+}
+
 /// The deliveries of webhooks, under their names.
 #[derive(Default)]
 struct Deliveries {
@@ -332,15 +339,16 @@ impl Delivering {
         };
         let begun = Presence::begin(&self.source);
         let mut presence = Presence::default();
+        let mut known = Known::default();
         let mut deliveries = Deliveries::default();
         let mut unusable = Unusable::default();
         let mut tidying = Tidying::default();
         loop {
             tidying.go_on(&self.log, &self.reader);
-            match self.wanted().await {
-                Ok((wanted, mut open)) => {
-                    unusable.keep(&wanted);
-                    self.arrange(&mut deliveries, wanted, &mut unusable, &pulse)
+            match self.look(&mut known).await {
+                Ok(mut open) => {
+                    unusable.keep(&known.wanted);
+                    self.arrange(&mut deliveries, &known.wanted, &mut unusable, &pulse)
                         .await;
                     for running in deliveries.running.values() {
                         running.ask(open.remove(&running.key).unwrap_or_default());
@@ -458,22 +466,33 @@ impl Delivering {
         }
     }
 
-    /// The webhooks that are to be served, and what is asked for about them.
-    async fn wanted(&self) -> Result<(Vec<Stored>, Open)> {
-        let layout = self.layout.clone();
-        blocking("reading the webhooks", move || {
+    /// Reads what is asked for about webhooks; and the webhooks, if they changed.
+    async fn look(&self, known: &mut Known) -> Result<Open> {
+        let (layout, last) = (self.layout.clone(), known.version);
+        let looked = blocking("reading the webhooks", move || {
             let open = request::open(&layout)?;
-            let all = stored::all(&layout)?;
-            Ok((all.into_iter().filter(|one| !one.paused).collect(), open))
-        })
-        .await
+            // Before the webhooks: a change meanwhile is found at the next look.
+            let version = stored::version(&layout)?;
+            let is_known = version.is_some() && version == last;
+            let all = match is_known {
+                true => None,
+                false => Some(stored::all(&layout)?),
+            };
+            Ok((open, version, all))
+        });
+        let (open, version, all) = looked.await?;
+        if let Some(all) = all {
+            known.version = version;
+            known.wanted = all.into_iter().filter(|one| !one.paused).collect();
+        }
+        Ok(open)
     }
 
     /// Ends deliveries whose webhooks changed or went, and begins those that are missing.
     async fn arrange(
         &self,
         deliveries: &mut Deliveries,
-        wanted: Vec<Stored>,
+        wanted: &[Stored],
         unusable: &mut Unusable,
         pulse: &Pulse,
     ) {
@@ -508,7 +527,9 @@ impl Delivering {
                 continue;
             }
             deliveries.begun.insert(name, state);
-            deliveries.beginning.spawn(self.begin(webhook, pulse));
+            deliveries
+                .beginning
+                .spawn(self.begin(webhook.clone(), pulse));
         }
     }
 

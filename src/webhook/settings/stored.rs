@@ -108,6 +108,11 @@ fn document(layout: &Layout) -> Document {
     Document::new(layout, "webhooks", "webhooks")
 }
 
+/// Which version of the webhooks there is now, if there is one.
+pub(in crate::webhook) fn version(layout: &Layout) -> Result<Option<Version>> {
+    document(layout).version()
+}
+
 /// Changes the webhooks, unless `change` fails; durable on return.
 pub(in crate::webhook) fn change<R, E: From<Error>>(
     layout: &Layout,
