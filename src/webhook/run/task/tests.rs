@@ -143,7 +143,10 @@ async fn it_waits_for_nothing_while_nothing_is_due() {
         settings: Webhook::new("e", "https://example.com/", ["a.*"]),
         proxy_for_all: None,
     };
-    let store = |all: &mut Vec<Stored>| Ok::<_, Error>(all.push(current));
+    let store = |all: &mut Vec<Stored>| {
+        all.push(current);
+        Ok::<_, Error>(())
+    };
     stored::change(&quiet.layout, store).unwrap();
     let begun = Instant::now();
     while quiet.wait().unwrap() < Duration::from_secs(20) {
