@@ -1,12 +1,13 @@
 //! How the writer sleeps while nothing comes, and how a push wakes it.
 //!
 //! The writer announces that it sleeps, looks at the ring once more, and parks. A push commits its
-//! frame, or closes the ring, and then looks for the announcement. One of the two has to see the other, or the event
-//! would wait until something else ends the sleep. On each side a store comes before a load, and a
-//! processor may swap the two, so a full barrier has to stand between them. The callers of `audit!`
-//! don't pay for theirs: the writer, which is about to sleep anyway, makes the kernel execute a
-//! barrier on every processor that runs a thread of this process (`membarrier`). On the side of a
-//! push there remain a load of a flag that rarely changes, and a barrier for the compiler.
+//! frame, or closes the ring, and then looks for the announcement. One of the two has to see the
+//! other, or the event would wait until something else ends the sleep. On each side a store comes
+//! before a load, and a processor may swap the two, so a full barrier has to stand between them. The
+//! callers of `audit!` don't pay for theirs: the writer, which is about to sleep anyway, makes the
+//! kernel execute a barrier on every processor that runs a thread of this process (`membarrier`). On
+//! the side of a push there remain a load of a flag that rarely changes, and a barrier for the
+//! compiler.
 //!
 //! Where the kernel has no `membarrier`, a push can miss the announcement, so the writer sleeps for
 //! [`UNSURE`] at most.
@@ -22,7 +23,7 @@ use std::{
 use std::{
     sync::{
         OnceLock,
-        atomic::Ordering::{AcqRel, Relaxed, Release, SeqCst},
+        atomic::Ordering::{AcqRel, Relaxed, SeqCst},
     },
     time::Duration,
 };
@@ -72,7 +73,9 @@ impl Sleep {
         limit: Duration,
     ) -> bool {
         self.writer.get_or_init(thread::current);
-        self.asleep.store(true, Release);
+        // A swap, so that it is ordered behind the swaps of earlier pushes: loom takes a store for
+        // unordered with them, and then sees a push that misses the announcement.
+        self.asleep.swap(true, AcqRel);
         let limit = match barrier.writers_side() {
             true => limit,
             false => limit.min(UNSURE),
