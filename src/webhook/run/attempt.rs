@@ -57,6 +57,13 @@ pub(in crate::webhook) enum AttemptOutcome {
     },
     /// Its halves are to be sent: these are its entries.
     Split(Vec<RawEntry>),
+    /// The log no longer has so many of its entries, which are a dead letter. The others are to be
+    /// sent by themselves.
+    Reduced {
+        entries: Vec<RawEntry>,
+        missing: usize,
+        reason: String,
+    },
     /// `Retry`, `Gone`, or `Exhausted` where nothing is given up for that.
     Failed {
         verdict: Verdict,
@@ -172,8 +179,7 @@ impl Job {
                 return (self.bury(self.number, reason, &entries, false).await, None);
             }
             Ok(Made::Missing(missing, entries)) => {
-                let reason = format!("{missing} of its entries are no longer in the log");
-                return (self.bury(self.number, reason, &entries, false).await, None);
+                return (self.without_missing(missing, entries).await, None);
             }
             Err(error) => return (AttemptOutcome::Unreadable(error), None),
         };
@@ -243,11 +249,22 @@ impl Job {
     async fn split(&self) -> AttemptOutcome {
         match self.entries().await {
             Ok((entries, 0)) => AttemptOutcome::Split(entries),
-            Ok((entries, missing)) => {
-                let reason = format!("{missing} of its entries are no longer in the log");
-                self.bury(self.number, reason, &entries, false).await
-            }
+            Ok((entries, missing)) => self.without_missing(missing, entries).await,
             Err(error) => AttemptOutcome::Unreadable(error),
+        }
+    }
+
+    /// Gives up the entries that the log no longer has; these are the others.
+    async fn without_missing(&self, missing: usize, entries: Vec<RawEntry>) -> AttemptOutcome {
+        let reason = format!("{missing} of its entries are no longer in the log");
+        let given_up = (self.bury(self.number, reason.clone(), &entries, false)).await;
+        if entries.is_empty() {
+            return given_up;
+        }
+        AttemptOutcome::Reduced {
+            entries,
+            missing,
+            reason,
         }
     }
 

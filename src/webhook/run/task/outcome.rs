@@ -11,7 +11,7 @@ use crate::{
     error::Result,
     query::RawEntry,
     webhook::{
-        queue::{LastFailure, attempts::Attempt, schedule::Verdict},
+        queue::{Delivery, LastFailure, attempts::Attempt, schedule::Verdict},
         run::{acks::Taken, attempt::AttemptOutcome, blocking::panicked},
         settings::DeliveryOrder,
     },
@@ -106,6 +106,11 @@ impl DeliveryTask {
                 }
             }
             AttemptOutcome::Split(entries) => self.split(at, entries, now),
+            AttemptOutcome::Reduced {
+                entries,
+                missing,
+                reason,
+            } => self.reduce(at, entries, missing, &reason, now),
             AttemptOutcome::Unreadable(error) => {
                 self.queue.deliveries[at].due = now + READ_AGAIN.as_micros() as i64;
                 self.queue.status.last_answer = Some(error.to_string());
@@ -273,6 +278,30 @@ impl DeliveryTask {
             self.next_key += 1;
             self.queue.deliveries.insert(at + offset, half);
         }
+        self.saves.soon = true;
+    }
+
+    /// Puts the entries that the log still has in the place of a delivery, under an id of their own.
+    fn reduce(
+        &mut self,
+        at: usize,
+        entries: Vec<RawEntry>,
+        missing: usize,
+        reason: &str,
+        now: i64,
+    ) {
+        let Some(mut delivery) = self.queue.deliveries.remove(at) else {
+            return;
+        };
+        let (mut rest, _) = Delivery::looked_up(&self.webhook.name, entries);
+        (rest.key, rest.save) = (self.next_key, self.saves.next());
+        (rest.due, rest.replay, rest.skipped) = (now, delivery.replay, delivery.skipped);
+        self.next_key += 1;
+        self.queue.deliveries.insert(at, rest);
+        self.queue.status.dead_lettered += missing as u64;
+        delivery.count = missing;
+        self.settled(&delivery, false);
+        self.reporter.dead(delivery.id, missing, reason);
         self.saves.soon = true;
     }
 }

@@ -4,6 +4,8 @@ use std::{fs, path::Path};
 
 use super::*;
 use crate::{
+    entry::{OwnEntry, Severity},
+    log::AuditLog,
     query::RawEntry,
     store::set_clock::SetClock,
     webhook::{
@@ -18,7 +20,7 @@ use crate::{
         },
         run::{attempt::AttemptOutcome, pulse},
         settings::{
-            Webhook,
+            Batching, Webhook,
             stored::{self, Stored},
         },
     },
@@ -191,6 +193,32 @@ async fn what_is_gone_is_given_up_and_its_dead_letter_says_so() {
     assert_eq!(told, [gone, "too many", "too many"]);
     let letters = dead_letter::index(&delivery.layout, &delivery.webhook.key).unwrap();
     assert_eq!(letters.len(), 2, "one without contents is no dead letter");
+}
+
+#[tokio::test]
+async fn entries_of_a_batch_that_the_log_still_has_are_sent_though_others_are_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = AuditLog::builder(dir.path()).source("a").open().unwrap();
+    let entry = OwnEntry::new("a.b", Severity::Info, "x");
+    let id = log.store().unwrap().record_with_id(&entry).unwrap();
+    let reader = AuditReader::open(dir.path()).unwrap();
+    let there = reader.get(id).unwrap().unwrap();
+    let line = there.line().to_vec();
+    let gone = String::from_utf8(line).unwrap();
+    let gone = gone.replace(there.id(), "0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11");
+    let gone = RawEntry::from_line(gone.as_bytes()).unwrap();
+
+    let batched = |webhook: Webhook| webhook.batch(Batching::default());
+    let mut task = delivery(&dir, batched, &[(0, 0), (0, 60)]);
+    task.queue.deliveries[0].contents = Contents::by_id(&[gone, there.clone()]);
+    task.queue.deliveries[0].count = 2;
+    task.start();
+    let done = task.attempts.join_next().await.unwrap();
+    task.finished(done).unwrap();
+    let rest = &task.queue.deliveries[0];
+    assert_eq!((rest.count, task.queue.deliveries.len()), (1, 2));
+    assert_eq!(rest.contents.read(&reader).unwrap().0[0].id(), there.id());
+    assert_eq!(task.queue.status.dead_lettered, 1);
 }
 
 #[tokio::test]
