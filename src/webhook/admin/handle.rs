@@ -293,7 +293,7 @@ impl Webhooks<'_> {
         AuditReader::open(self.log.dir())?.webhook(name)
     }
 
-    /// The process that delivers the log's webhooks; `None` if none does, so that everything waits.
+    /// The process that delivers the log's webhooks; `None` if none does, so that deliveries wait.
     ///
     /// # Errors
     ///
@@ -317,7 +317,7 @@ impl Webhooks<'_> {
     ///
     /// A dead letter is a place in the log: it can be [replayed](Self::replay) as long as the log
     /// has its entries, and says how many of them are [missing](DeadLetter::missing). Dead letters
-    /// hold up no retention. They stay as long as their webhook, and take at most 64 MiB; what goes
+    /// hold up no retention. They stay as long as their webhook, and take at most 64 MiB; a removal
     /// is recorded (`audit.delivery.dead_letters_removed`).
     ///
     /// # Errors
