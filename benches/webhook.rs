@@ -503,8 +503,8 @@ fn backlog(receiver: &mut Receiver) {
     log.close().unwrap();
 
     println!(
-        "\nMemory of a process that delivers, MiB; {count} events, of which {arrived} arrived within \
-         {took:.1?}"
+        "\nMemory of a process that delivers, MiB; {count} events, of which {arrived} arrived \
+         within {took:.1?}"
     );
     println!(
         "{:44} {:>12} {:>12} {:>12}",

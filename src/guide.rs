@@ -40,7 +40,7 @@ pub mod shutdown {}
 #[doc = include_str!("../docs/testing.md")]
 pub mod testing {}
 
-/// For who receives deliveries, and who looks after webhooks.
+/// For the developers of receivers, and the operators of webhooks.
 #[cfg(feature = "webhook")]
 #[doc = include_str!("../docs/webhooks.md")]
 pub mod webhooks {}

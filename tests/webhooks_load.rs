@@ -1,7 +1,7 @@
-//! Sixty of a hundred webhooks are broken, each in its way. The other forty deliver all, memory and
-//! descriptors are bounded, and how long delivering takes is printed, beside what it takes without
-//! the broken ones. Only a build with optimizations is judged by that (`cargo test --release`): in
-//! others the processors, which all share, are what it depends on.
+//! Sixty of a hundred webhooks are broken, each in its way. The other forty deliver all entries,
+//! and memory and descriptors are bounded. The test prints how long the deliveries take, with and
+//! without the broken webhooks. Only an optimized build (`cargo test --release`) fails if they take
+//! much longer: in other builds that depends on the processors, which all webhooks share.
 //!
 //! The process has the names of a resolver that never answers, where it may have a namespace of its
 //! own. `WEBHOOKS_LOAD_EVENTS` makes the run longer (30).

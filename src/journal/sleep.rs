@@ -3,11 +3,11 @@
 //! The writer announces that it sleeps, looks at the ring once more, and parks. A push commits its
 //! frame, or closes the ring, and then looks for the announcement. One of the two has to see the
 //! other, or the event would wait until something else ends the sleep. On each side a store comes
-//! before a load, and a processor may swap the two, so a full barrier has to stand between them. The
-//! callers of `audit!` don't pay for theirs: the writer, which is about to sleep anyway, makes the
-//! kernel execute a barrier on every processor that runs a thread of this process (`membarrier`). On
-//! the side of a push there remain a load of a flag that rarely changes, and a barrier for the
-//! compiler.
+//! before a load, and a processor may swap the two, so a full barrier has to stand between them.
+//! The callers of `audit!` don't pay for theirs: the writer, which is about to sleep anyway, makes
+//! the kernel execute a barrier on every processor that runs a thread of this process
+//! (`membarrier`). On the side of a push there remain a load of a flag that rarely changes, and a
+//! barrier for the compiler.
 //!
 //! Where the kernel has no `membarrier`, a push can miss the announcement, so the writer sleeps for
 //! [`UNSURE`] at most.
@@ -34,7 +34,8 @@ use loom::{
     thread::{self, Thread},
 };
 
-/// The longest sleep that may be missed by a push.
+/// The longest sleep where the kernel has no `membarrier`, so that a push may miss the
+/// announcement.
 const UNSURE: Duration = Duration::from_millis(50);
 
 /// The announcement that the writer sleeps, and whom to wake.

@@ -313,7 +313,7 @@ impl AuditLogBuilder {
     /// # Errors
     ///
     /// [`open`](Self::open) fails with [`Error::Invalid`](crate::Error::Invalid) for a name that is
-    /// empty, is a path, has other characters than letters, digits, `_` and `-`, is one of an
+    /// empty, is a path, has characters other than letters, digits, `_` and `-`, is one of an
     /// entry's own fields, or is both denied and allowed.
     pub fn deny_fields(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.denied_fields.extend(names.into_iter().map(Into::into));
@@ -343,8 +343,8 @@ impl AuditLogBuilder {
     }
 
     /// Whether the log records that it was opened and closed, so that a gap shows when it was down.
-    /// Default: it does. Switch it off in a program that runs often and briefly, and whose start
-    /// and end nobody needs to know.
+    /// Default: it does. Switch it off for a program that runs often and briefly, if nobody needs
+    /// to know when it starts and ends.
     ///
     /// | entry | when |
     /// |---|---|

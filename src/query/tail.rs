@@ -260,7 +260,7 @@ impl Tail {
         Ok(entries)
     }
 
-    /// Whether the last [`poll`](Self::poll) stopped at its limit: there may be more to give at once.
+    /// Whether the last [`poll`](Self::poll) stopped at its limit, so there may be more to give.
     pub fn is_behind(&self) -> bool {
         self.behind
     }

@@ -88,8 +88,9 @@ impl AuditLog {
     /// | `POST /webhooks/{name}/signing-secrets` | makes a new secret; older ones sign as well until `…/retire` removes them |
     /// | `GET /webhooks/{name}/attempts`, `/dead-letters` | the last attempts; the dead letters. `limit` and `offset` |
     ///
-    /// The process that delivers does what concerns deliveries: the answer is 202, and its
-    /// `dispatcher` is that process, or `null` while nobody delivers and it has to wait.
+    /// The process that delivers carries out the requests about deliveries and replays: the answer
+    /// is 202, and its `dispatcher` is that process, or `null` if none delivers now and the request
+    /// waits.
     ///
     /// Each change is recorded as `audit.webhook.*`, with the caller, before it is made; one
     /// that is refused as `audit.webhook.refused`, with the setting that it was refused for,

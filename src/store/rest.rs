@@ -1,4 +1,4 @@
-//! How long the writer does nothing.
+//! How long the writer waits when it has nothing to do.
 //!
 //! For a while after an event the writer looks for the next one every [`POLL`], so that callers of
 //! `audit!` that come one after another never have to wake it. After [`LINGER`] without an event it
@@ -20,7 +20,7 @@ impl Writer {
     pub(super) fn rest(&mut self) {
         let now = self.place.clock.monotonic();
         if let Some(retry) = &self.retry {
-            // The journal is not read before, so events need not wake the writer.
+            // The writer doesn't read the journal until then, so events need not wake it.
             return thread::park_timeout(retry.at.saturating_sub(now).max(POLL));
         }
         if !self.own.is_empty() {

@@ -1,5 +1,5 @@
-//! The body that goes out has 256 KiB at most, whatever a format makes of the entries' lines; a
-//! single entry that is longer goes alone.
+//! The body of a request has 256 KiB at most, however long the format makes it; a single entry that
+//! is longer goes alone.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! What is recorded or replayed after a change of a webhook's settings goes by the new ones, though
-//! the process that delivers looks at the settings only once a second.
+//! A change of a webhook's settings holds for everything that is recorded or replayed after it,
+//! though the process that delivers looks at the settings only once a second.
 
 use crate::receiver::Receiver;
 use tracing_audit::{

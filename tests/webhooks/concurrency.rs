@@ -1,4 +1,4 @@
-//! How many attempts of a webhook are under way at once.
+//! The setting `concurrency` limits the attempts of a webhook that are under way at once.
 
 use std::{
     io::Write as _,

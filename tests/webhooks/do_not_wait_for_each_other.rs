@@ -1,4 +1,4 @@
-//! Whatever keeps one webhook busy, no other waits for it.
+//! A webhook that waits for its disk, its files or its receiver holds up no other webhook.
 
 use std::{
     path::Path,

@@ -95,11 +95,10 @@ pub(crate) struct ServeArgs {
     /// HTTP_PROXY and similar variables are not read
     #[arg(long, value_name = "URL")]
     pub(crate) webhook_proxy: Option<String>,
-    /// Hold the bodies of webhooks' requests in at most this many bytes of memory, those of all
-    /// webhooks together
+    /// Hold at most this many bytes of requests in memory, for all webhooks together
     #[arg(long, value_name = "N", default_value_t = 64 << 20)]
     pub(crate) webhook_memory_bytes: usize,
-    /// End within so many seconds of SIGTERM or Ctrl-C: requests and deliveries that take longer
+    /// Stop within this many seconds of SIGTERM or Ctrl-C: requests and deliveries that take longer
     /// are cut off, and these deliveries are made again at the next start
     #[arg(
         long,

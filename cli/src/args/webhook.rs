@@ -1,4 +1,4 @@
-//! Flags of what manages webhooks.
+//! The flags of the commands that manage webhooks.
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Subcommand};
 use tracing_audit::webhook::{Setting, SettingKind, Webhook};
@@ -13,7 +13,8 @@ use crate::filter::FilterArgs;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  tracing-audit webhook add --name siem --url https://siem.example.com/hooks --event-type 'auth.*' --event-type user.deleted
+  tracing-audit webhook add --name siem --url https://siem.example.com/hooks --event-type 'auth.*' \
+--event-type user.deleted
   tracing-audit webhook test siem
   tracing-audit webhook list
   tracing-audit webhook set siem --severity error --severity critical --clear tenant-id
@@ -44,7 +45,7 @@ pub(crate) enum WebhookCommand {
     Replay(Box<ReplayArgs>),
     /// Shows one delivery: its state, its request without secrets, and the answers to its attempts
     ///
-    /// A delivery is found that waits, that is a dead letter, or that is among the last attempts.
+    /// The command finds deliveries that wait, dead letters, and deliveries of the last attempts.
     /// The body is made anew from the log.
     Deliveries(DeliveryArgs),
     /// Sends one delivery again, under its id and with the same entries
@@ -59,10 +60,10 @@ pub(crate) enum WebhookCommand {
     Pause(NamedArgs),
     /// Resumes deliveries
     Resume(NamedArgs),
-    /// Takes over a webhook that an application or a file declares which is gone, so that it can be
-    /// changed and removed here
+    /// Takes over a webhook whose application or file is gone, so that it can be changed and
+    /// removed here
     ///
-    /// What still declares the webhook takes it back at its next start.
+    /// An application or a file that still declares the webhook takes it back at its next start.
     TakeOver(NamedArgs),
     /// Removes a webhook; entries that wait for it are not sent
     Remove(NamedArgs),
@@ -142,8 +143,10 @@ history. Better ways, here for the API key:
   --api-key env:NAME      the same, from an environment variable of that process
 
 Examples:
-  tracing-audit webhook add --name siem --url https://siem.example.com/hooks --event-type 'auth.*' --api-key-file siem.key
-  pass show ops-chat | tracing-audit webhook add --name chat --url-file - --event-type 'audit.delivery.*'")]
+  tracing-audit webhook add --name siem --url https://siem.example.com/hooks --event-type 'auth.*' \
+--api-key-file siem.key
+  pass show ops-chat | tracing-audit webhook add --name chat --url-file - \
+--event-type 'audit.delivery.*'")]
 pub(crate) struct AddArgs {
     #[command(flatten)]
     pub(crate) dir: DirArgs,
@@ -212,7 +215,7 @@ impl Flag {
         })
     }
 
-    /// The flag that reads the same from a file, so that no secret has to be on a command line.
+    /// The flag that reads the value from a file, so that no secret has to be on a command line.
     pub(crate) fn of_file(&self) -> String {
         format!("{}-file", self.name)
     }
@@ -331,9 +334,9 @@ impl<const NEW: bool> FromArgMatches for SettingArgs<NEW> {
 
 /// Sends entries to a webhook again, under the ids that they had
 ///
-/// The process that delivers begins within a second or two. Only entries that the webhook's settings
-/// select are sent. A batch has the same id only if it has the same entries, so dead letters keep
-/// theirs.
+/// The process that delivers begins within a second or two. Only entries that the webhook's
+/// settings select are sent. A batch keeps its id only if it has the same entries, as a dead letter
+/// always has.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

@@ -16,7 +16,7 @@ use crate::{
     webhook::show,
 };
 
-/// How often it is looked how far a replay is.
+/// The pause between two looks at how far a replay is.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 pub(super) fn show(
@@ -90,8 +90,8 @@ pub(super) fn replay(
         }
         (false, true) => {
             return Err(Failure::Usage(
-                "nothing says which entries to send again; give --dead-letters, or filters such \
-                 as --start-date"
+                "no entries to send again were chosen; give --dead-letters, or filters such as \
+                 --start-date"
                     .to_owned(),
             ));
         }
@@ -161,7 +161,7 @@ fn cancel(
     Ok(Outcome::Fine)
 }
 
-/// Waits until no replay of the webhook is under way, and shows how far it is.
+/// Waits until no replay of the webhook is under way, and shows the progress meanwhile.
 fn wait(
     out: &mut impl io::Write,
     reader: &AuditReader,
@@ -203,7 +203,7 @@ fn wait(
     Ok(Outcome::problem_if(is_cancelled || last.given_up > 0))
 }
 
-/// Says so if the request has to wait.
+/// Warns if the request has to wait.
 fn say_when(reader: &AuditReader, named: &NamedArgs) -> Result<(), Failure> {
     if reader.webhook_dispatcher()?.is_none() {
         warn(

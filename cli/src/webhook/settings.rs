@@ -58,7 +58,7 @@ pub(super) fn of_flags(given: &[Given]) -> Result<Map<String, Value>, Failure> {
     Ok(settings)
 }
 
-/// No file of a secret is longer.
+/// The longest file of a secret, in bytes.
 const MOST: u64 = 1024 * 1024;
 
 /// Reads the files that flags name, and standard input once.
@@ -69,7 +69,7 @@ struct Files {
 }
 
 impl Files {
-    /// A value of this flag, from this file; for a pair, its name is before the file's.
+    /// The value of this flag, read from this file. A flag of pairs takes NAME=FILE.
     fn read(&mut self, flag: &Flag, file: &str) -> Result<String, Failure> {
         let named = flag.of_file();
         if !matches!(flag.of.kind, SettingKind::Pairs) {
@@ -81,14 +81,14 @@ impl Files {
         Ok(format!("{name}={}", self.text(&named, file)?))
     }
 
-    /// What is in the file, without the white space at its end.
+    /// The text of the file, without the white space at its end.
     fn text(&mut self, flag: &str, file: &str) -> Result<String, Failure> {
         let wrong = |problem: String| Failure::Usage(format!("--{flag}: {problem}"));
         let unread = |error: io::Error| wrong(format!("can't read {file}: {error}"));
         let text = if file == "-" {
             if let Some(other) = self.stdin.replace(flag.to_owned()) {
                 let problem = format!(
-                    "standard input was read for --{other} already; give one of the two as a file"
+                    "--{other} reads standard input already; give one of the two as a file"
                 );
                 return Err(wrong(problem));
             }
@@ -97,7 +97,7 @@ impl Files {
             limited(File::open(file).map_err(unread)?).map_err(unread)?
         };
         match text.trim_end() {
-            "" => Err(wrong(format!("there is nothing in {file}"))),
+            "" => Err(wrong(format!("nothing was read from {file}"))),
             text => Ok(text.to_owned()),
         }
     }
@@ -146,8 +146,8 @@ fn pairs(flag: &str, texts: &[String]) -> Result<Value, Failure> {
     Ok(pairs.into())
 }
 
-/// An error about a setting, as one about its flag: the one that was given, if it was one of a
-/// file.
+/// Turns an error about a setting into one about its flag, or about the flag that reads its value
+/// from a file if that one was given.
 pub(super) fn of_flag(given: &[Given], error: Error) -> Failure {
     let Error::Invalid { parameter, problem } = error else {
         return error.into();

@@ -94,7 +94,7 @@ fn row(report: &WebhookReport) -> [String; 10] {
     ]
 }
 
-/// The state and its reason, and how far a replay is that is under way.
+/// The state and its reason, and the progress of a replay that is under way.
 fn state_and_replay(report: &WebhookReport) -> String {
     let state = report.state();
     let state = report
@@ -257,7 +257,7 @@ pub(super) fn attempts(
     )?)
 }
 
-/// One delivery: what is said of it, its request as HTTP has it, and its attempts.
+/// One delivery: its state, its request as HTTP has it, and its attempts.
 pub(super) fn delivery(
     out: &mut impl Write,
     delivery: &DeliveryReport,

@@ -124,12 +124,12 @@ fn what_is_wrong_with_a_secret_of_a_file_is_said_of_the_flag_that_was_given() {
         ),
         (
             &["--api-key-file", &empty],
-            "--api-key-file: there is nothing in ",
+            "--api-key-file: nothing was read from ",
         ),
         (&["--api-key-file", &long], "it is longer than 1 MiB"),
         (
             &["--api-key-file", "-", "--proxy-file", "-"],
-            "was read for --api-key-file already",
+            "--proxy-file: --api-key-file reads standard input already",
         ),
         (
             &["--api-key", "hunter2", "--api-key-file", &wrong],

@@ -389,7 +389,8 @@ impl Options {
                     format!("`{name}` takes no value; write `#[audit({name})]`")
                 } else {
                     format!(
-                        "`{path} = …` belongs to the attribute of the type; on a field, give {KNOWN}"
+                        "`{path} = …` belongs to the attribute of the type; on a field, give \
+                         {KNOWN}"
                     )
                 };
                 let span = path.span().join(value.span()).unwrap_or(start);

@@ -134,11 +134,14 @@ impl AuditLogBuilder {
 }
 
 /// Keeps the program's event types beside the log. If that fails, the log works without them: they
-/// only tell a person what it is about.
+/// only describe its entries to people.
 fn keep_catalogue(store: &Store, source: &Source, names: Option<&'static FieldNames>) {
     let of_program = capture::catalogue_of_log(names);
     if let Err(error) = catalogue::keep_catalogue(&store.layout, source, of_program) {
-        tracing::warn!(target: "tracing_audit", "the catalogue of event types could not be kept: {error}");
+        tracing::warn!(
+            target: "tracing_audit",
+            "the catalogue of event types could not be kept: {error}"
+        );
     }
 }
 

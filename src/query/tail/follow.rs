@@ -24,14 +24,14 @@ pub(super) struct Follow {
     pub(super) catch_up: Option<CatchUp>,
     /// The stream's files after this one.
     pub(super) ahead: Ahead,
-    /// When others of this one's number were born, which were read before it.
+    /// The births of other files with the same number, which were read before this one.
     pub(super) left: Vec<Timestamp>,
-    /// Why it could not be read on the last time.
+    /// Why the last read of this stream failed.
     pub(super) refused: Option<String>,
 }
 
-/// Up to this place, what was there before the tail began, only entries from this millisecond on
-/// are given.
+/// The end of what was there before the tail began. Up to this place, only entries from this
+/// millisecond on are given.
 #[derive(Clone, Debug)]
 pub(super) struct CatchUp {
     pub(super) since: i64,
@@ -94,7 +94,7 @@ impl Follow {
         true
     }
 
-    /// Whether it has this file behind it, before it, or at hand.
+    /// Whether this file is known: it was read, is being read, or is still to be read.
     pub(super) fn knows(&self, stem: &FileStem) -> bool {
         let ahead = || self.ahead.contains(&(stem.number, stem.born));
         match stem.number.cmp(&self.stem.number) {

@@ -171,8 +171,8 @@ async fn count(
     Ok(answer(StatusCode::OK, &count.map_err(refused)?))
 }
 
-/// The answer that something is going to be done, and by whom: `null` says that nobody delivers
-/// now.
+/// The answer that the request is accepted, with the process that will carry it out: `null` if none
+/// delivers now.
 async fn accepted(app: &State, slot: Slot, mut told: Members) -> Result<Response, Problem> {
     let layout = app.layout.clone();
     let dispatcher = app
@@ -215,8 +215,7 @@ fn what(wanted: &Map<String, Value>) -> Result<Replay, Problem> {
                         _ => {
                             return Err(Problem::setting(
                                 name,
-                                "it must be a text or a list of \
-                                texts",
+                                "it must be a text or a list of texts",
                             ));
                         }
                     };

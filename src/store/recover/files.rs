@@ -127,9 +127,9 @@ pub(super) fn append(
         }
     };
     let before = file.identity().map_err(Error::io("look at", &path))?.len;
-    // On a full disk, a part of the lines would take room that others can use; and after a
-    // failed sync nothing proves that they ever reach the disk. Should the cut fail or not last, the
-    // next attempt finds what is there.
+    // On a full disk, a part of the lines would take room that others can use; and after a failed
+    // sync nothing proves that they ever reach the disk. Should the cut fail or not last, the next
+    // attempt finds what is there.
     let cut_back = |_: &_| drop(file.truncate(before));
     fs::append_all(&*file, lines)
         .inspect_err(cut_back)

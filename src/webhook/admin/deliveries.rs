@@ -1,5 +1,5 @@
-//! What an administrator does with deliveries: has them sent again, or given up. The dispatcher does
-//! it, which may be another process, or start later.
+//! An administrator has deliveries sent again, or gives them up. The dispatcher, which may be in
+//! another process or start later, carries that out.
 
 use super::{Administrator, Refusal};
 use crate::{
@@ -68,7 +68,7 @@ impl Administrator<'_> {
         let record = self.about(
             "audit.webhook.replay_cancelled",
             Severity::Warning,
-            "A replay was cancelled: what was not sent of it yet is not sent",
+            "A replay was cancelled: its remaining entries are not sent to the webhook",
             name,
         );
         self.record(&record)?;
@@ -132,7 +132,7 @@ impl Administrator<'_> {
         let record = self.about(
             "audit.webhook.resent",
             Severity::Warning,
-            "A delivery is sent to a webhook again",
+            "A delivery of a webhook was resent: it is sent again under its id",
             name,
         );
         let record = record.detail("delivery_id", delivery_id);

@@ -44,13 +44,13 @@ pub struct DeliveryReport {
     /// The time of the first entry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first: Option<Timestamp>,
-    /// The request, as the webhook's settings make it now. `None` if it can't be made.
+    /// The request, made with the webhook's current settings. `None` if it can't be made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<DeliveryRequest>,
     /// The reason why the request can't be shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// Its attempts that are remembered, with their answers, the newest first.
+    /// Its attempts among the webhook's last ones, with their answers, the newest first.
     pub attempts: Vec<Attempt>,
 }
 
@@ -59,13 +59,13 @@ pub struct DeliveryReport {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DeliveryState {
-    /// It waits for its next attempt.
+    /// The delivery waits for its next attempt.
     Waiting,
-    /// It was given up.
+    /// The delivery was given up.
     DeadLetter,
-    /// The receiver took it.
+    /// The receiver accepted the delivery.
     Delivered,
-    /// It is in none of these states: for example, it was too large and its halves were sent.
+    /// The delivery has ended otherwise: for example, it was too large, and its halves were sent.
     Ended,
 }
 
@@ -78,7 +78,7 @@ pub struct DeliveryRequest {
     /// The headers that the webhook's settings and format make, with `(secret)` for the value of
     /// each secret one. The signature and the time of an attempt are not among them.
     pub headers: Vec<(String, String)>,
-    /// The body; bytes that are no UTF-8 are replaced.
+    /// The body; bytes that aren't UTF-8 are replaced.
     pub body: String,
 }
 
@@ -136,7 +136,7 @@ pub(crate) fn report(
     let found = find(layout, &webhook, id)?.ok_or_else(|| unknown(id))?;
     let (entries, missing) = found.contents.read(reader)?;
     let request = match missing {
-        0 if entries.is_empty() => Err("it is not known which entries it had".to_owned()),
+        0 if entries.is_empty() => Err("the entries of this delivery are not known".to_owned()),
         0 => request(layout, &webhook, id, &entries).map_err(|error| error.to_string()),
         _ => Err(format!("{missing} of its entries are no longer in the log")),
     };

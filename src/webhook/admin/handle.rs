@@ -190,7 +190,7 @@ impl Webhooks<'_> {
 
     /// Takes over a webhook that is declared by an application or a file that is gone, so that it
     /// can be changed and removed like one that was [added](Self::add). It keeps its settings and
-    /// its cursor. What still declares it takes it back with its next
+    /// its cursor. An application or a file that still declares it takes it back with its next
     /// [`declare`](Self::declare). It is recorded (`audit.webhook.taken_over`). A webhook that
     /// isn't declared stays as it is.
     ///
@@ -293,7 +293,7 @@ impl Webhooks<'_> {
         AuditReader::open(self.log.dir())?.webhook(name)
     }
 
-    /// The process that delivers the log's webhooks; `None` if none does, so that everything waits.
+    /// The process that delivers the log's webhooks; `None` if none does, so that deliveries wait.
     ///
     /// # Errors
     ///
@@ -317,7 +317,7 @@ impl Webhooks<'_> {
     ///
     /// A dead letter is a place in the log: it can be [replayed](Self::replay) as long as the log
     /// has its entries, and says how many of them are [missing](DeadLetter::missing). Dead letters
-    /// hold up no retention. They stay as long as their webhook, and take at most 64 MiB; what goes
+    /// hold up no retention. They stay as long as their webhook, and take at most 64 MiB; a removal
     /// is recorded (`audit.delivery.dead_letters_removed`).
     ///
     /// # Errors
@@ -340,8 +340,8 @@ impl Webhooks<'_> {
         is_there(self.administrator().replay(name, replay))
     }
 
-    /// Counts what a replay would send with the webhook's settings as they are, and sends nothing.
-    /// It reads the part of the log that the replay would read.
+    /// Counts the entries and deliveries that a replay would send with the webhook's current
+    /// settings, and sends nothing. The count reads the part of the log that the replay would read.
     ///
     /// ```
     /// # let log = tracing_audit::AuditLog::for_tests();
@@ -362,8 +362,8 @@ impl Webhooks<'_> {
         found(self.administrator().count_replay(name, replay, &reader))
     }
 
-    /// Cancels the replay of a webhook that is under way, and those that wait. What was sent stays
-    /// sent; an attempt that is under way may still arrive. It is recorded
+    /// Cancels the replay of a webhook that is under way, and those that wait. Entries that were
+    /// sent are not taken back; an attempt that is under way may still arrive. It is recorded
     /// (`audit.webhook.replay_cancelled`).
     ///
     /// # Errors
@@ -373,12 +373,13 @@ impl Webhooks<'_> {
         is_there(self.administrator().cancel_replay(name))
     }
 
-    /// Gives up a delivery that waits, the first one or the one with this id, and returns its id. It
-    /// becomes a dead letter, and in [strict order](crate::webhook::DeliveryOrder::Strict) the next
-    /// one goes on. It is recorded (`audit.webhook.skipped`).
+    /// Gives up a delivery that waits, the first one or the one with this id, and returns its id.
+    /// It becomes a dead letter, and in [strict order](crate::webhook::DeliveryOrder::Strict) the
+    /// next one goes on. It is recorded (`audit.webhook.skipped`).
     ///
-    /// The process that delivers does it within about a second, or when one begins to. An attempt
-    /// that is under way may still succeed; then there is nothing to give up.
+    /// The process that delivers does it within a second or two; if none delivers now, the next one
+    /// does it when it starts. An attempt that is under way may still succeed; then there is
+    /// nothing to give up.
     ///
     /// # Errors
     ///
@@ -392,8 +393,8 @@ impl Webhooks<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if no delivery that waits has this id, no dead letter, and none of the
-    /// [last attempts](Self::attempts).
+    /// [`Error::Invalid`] if this is neither the id of a delivery that waits, nor of a dead letter,
+    /// nor of one of the [last attempts](Self::attempts).
     pub fn delivery(&self, name: &str, delivery_id: &str) -> Result<Option<DeliveryReport>> {
         let reader = AuditReader::open(self.log.dir())?;
         delivery::report(self.log.layout(), &reader, name, delivery_id)

@@ -39,7 +39,8 @@ pub(crate) enum Refusal {
     Full,
     /// It is declared at this place.
     Declared(String, String),
-    /// There is nothing to do it with, as this text says; with the field of the API that names it.
+    /// There is no such delivery or replay, as the text says; the first value is its field in the
+    /// API.
     Nothing(
         #[cfg_attr(
             not(feature = "server"),
@@ -72,8 +73,8 @@ impl Refusal {
             }
             Self::Declared(name, place) => {
                 format!(
-                    "the webhook {name:?} is declared in {place}: change it there; if nothing \
-                     declares it any longer, take it over first, with tracing-audit webhook \
+                    "the webhook {name:?} is declared in {place}: change it there; if it is no \
+                     longer declared there, take it over first, with tracing-audit webhook \
                      take-over or Webhooks::take_over"
                 )
             }
@@ -256,8 +257,8 @@ impl<'a> Administrator<'a> {
         })
     }
 
-    /// Makes a declared webhook one that is changed and removed here. Whoever declares it takes it
-    /// back.
+    /// Makes a declared webhook one that is changed and removed here. An application or a file that
+    /// still declares it takes it back.
     pub(crate) fn take_over(&self, name: &str) -> Result<(), Refusal> {
         self.with(name, false, |found| {
             let Some(place) = found.declared_in() else {

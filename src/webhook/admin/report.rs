@@ -41,13 +41,13 @@ pub struct WebhookReport {
     /// yet wait in the log.
     pub waiting_deliveries: usize,
     /// The time of the next attempt, if a delivery waits and nothing holds it back: as far as the
-    /// process that delivers has saved it, which takes some seconds. What changes while a webhook
-    /// fails for long is saved at 60 bytes a second on average, so with a thousand deliveries
+    /// process that delivers has saved it, which takes some seconds. While a webhook fails for
+    /// long, its state is saved at 60 bytes a second on average, so with a thousand deliveries
     /// waiting this and the other figures can be an hour old.
     pub next_attempt: Option<Timestamp>,
     /// The number of dead letters that there are now. `None` if they can't be read.
     pub dead_letters: Option<usize>,
-    /// How far its last replay is, if there was one.
+    /// The progress of its last replay, if there was one.
     pub replay: Option<ReplayReport>,
     /// The time of the oldest entry in these deliveries.
     pub oldest_waiting: Option<Timestamp>,

@@ -43,18 +43,18 @@ use tower_service::Service;
 type BoxError = Box<dyn StdError + Send + Sync>;
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// An attempt, as the one that had a connection opened.
+/// The attempt for which a connection is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::webhook) struct Opener(u64);
 
 impl Opener {
-    /// Another than any before.
+    /// A new one, different from all before.
     pub(in crate::webhook) fn new() -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
         Self(LAST.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// The one that had this connection opened.
+    /// The attempt that had this connection opened.
     pub(in crate::webhook) fn of(connection: &Connected) -> Option<Self> {
         let mut extras = Extensions::new();
         connection.get_extras(&mut extras);

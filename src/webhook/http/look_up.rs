@@ -1,11 +1,11 @@
 //! Looks up names, with the system's resolver: `/etc/hosts`, `nsswitch.conf` and all.
 //!
 //! In comes a name, out go its addresses. `getaddrinfo` can't be stopped, and takes as long as
-//! `resolv.conf` lets it: minutes, where no server answers. So a look-up has a thread of its own and
-//! none of the runtime's, which the log's reads and the saves of all webhooks need. What always
-//! holds: a name is looked up once at a time for a webhook, and whoever asks meanwhile waits for the
-//! same answer. So there are no more such threads than webhooks, however many attempts give up
-//! waiting.
+//! `resolv.conf` lets it: minutes, where no server answers. So a look-up has a thread of its own
+//! and takes none from the runtime, whose threads read the log and save the queues of all webhooks.
+//! Always true: for each webhook, a name has one look-up at a time, and attempts that need the same
+//! name meanwhile wait for its answer. So there is at most one such thread for each webhook and
+//! name, however many attempts give up waiting.
 
 use std::{
     collections::HashMap,
@@ -63,7 +63,7 @@ fn joined(
     resolve: &Arc<impl Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync + 'static>,
 ) -> io::Result<watch::Receiver<Answer>> {
     let mut names = locked(under_way);
-    // One whose thread panicked has nobody left who answers.
+    // A look-up whose thread panicked never gets an answer, so a new one is begun.
     let answering = |answer: &&watch::Receiver<Answer>| answer.has_changed().is_ok();
     if let Some(answer) = names.get(&name).filter(answering) {
         return Ok(answer.clone());
@@ -75,7 +75,7 @@ fn joined(
         .name("audit-look-up".into())
         .spawn(move || {
             let found = resolve(&wanted).map_err(|error| (error.kind(), error.to_string()));
-            // Whoever asks from now on gets a look-up of their own.
+            // An attempt that asks from now on begins a new look-up.
             locked(&of).remove(&wanted);
             sender.send_replace(Some(found));
         })?;

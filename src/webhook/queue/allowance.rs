@@ -1,8 +1,8 @@
-//! How much of a failing webhook's state may be written: pure, with time given from outside.
+//! How many bytes of a failing webhook's state may be written. The time is given from outside.
 //!
 //! A webhook can fail for months, with a thousand deliveries waiting. Every attempt changes its
-//! state, and losing the change costs one attempt more. So the first changes are saved soon, for
-//! those who look why something does not arrive, and later ones at a pace.
+//! state, and a change that is lost costs only one more attempt. So the first changes are saved
+//! soon, because an administrator may look why nothing arrives, and later ones at a steady pace.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ pub(in crate::webhook) struct Allowance {
     begun: Instant,
     bytes_per_second: u64,
     at_once: Duration,
-    /// When what was written so far would have been written at an even pace, since `begun`.
+    /// The time by which the bytes written since `begun` would have been written at an even pace.
     paid: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! The last attempts to deliver to a webhook, for those who look why something does not arrive:
+//! The last attempts to deliver to a webhook, which show an administrator why nothing arrives:
 //! `state/attempts-<name>.<id>.json`.
 //!
 //! The dispatcher writes it at most once a second, and that of a failing webhook at a pace. It is
@@ -25,10 +25,11 @@ use crate::{
 const KEPT: usize = 50;
 /// They are saved so often at most.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
-/// What is saved of a failing webhook's: bytes a second, and at once. That is 3.5 MB a day.
+/// The bytes that are saved of a failing webhook's attempts: a second on average, and at once. That
+/// is 3.5 MB a day.
 const FAILING_PACE: u64 = 40;
 const FAILING_AT_ONCE: u64 = 512 * 1024;
-/// It is known of the newest of them which entries they sent, of so many entries together.
+/// The entries that the newest attempts sent are kept with them, so many at most.
 const MOST_ENTRIES: usize = 10_000;
 
 /// One HTTP request of a delivery.

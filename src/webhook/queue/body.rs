@@ -10,10 +10,10 @@ use crate::{
     },
 };
 
-/// The longest body of more than one entry, in bytes. What would be longer is more deliveries.
+/// The longest body of more than one entry, in bytes. A longer one is split into more deliveries.
 pub(in crate::webhook) const LONGEST: usize = 256 * 1024;
 
-/// What is sent of a delivery.
+/// The body of a delivery, with facts about its entries.
 #[derive(Debug)]
 pub(in crate::webhook) struct Body {
     pub(in crate::webhook) encoded: Encoded,
@@ -27,7 +27,7 @@ pub(in crate::webhook) struct Body {
 }
 
 impl Body {
-    /// Of the entries of a delivery. An error says why the format can't have them.
+    /// The body's length in bytes.
     pub(in crate::webhook) fn of(
         webhook: &Prepared,
         source: &str,
@@ -61,7 +61,7 @@ impl Body {
         self.encoded.body.len()
     }
 
-    /// Whether it has to be more than one delivery.
+    /// Whether its entries have to go in more than one delivery.
     pub(in crate::webhook) fn is_too_long(&self) -> bool {
         self.entries > 1 && self.len() > LONGEST
     }
@@ -72,8 +72,8 @@ pub(in crate::webhook) fn lines(entries: &[RawEntry]) -> usize {
     entries.iter().map(|entry| entry.line().len()).sum()
 }
 
-/// Whether these entries only report on deliveries, `audit.delivery.*`. That such a delivery is
-/// given up or rejected is not recorded: if two webhooks got each other's reports and both failed,
+/// Whether these entries only report on deliveries, `audit.delivery.*`. If such a delivery is given
+/// up or rejected, that isn't recorded: if two webhooks got each other's reports and both failed,
 /// each report would make the next one, for ever.
 pub(in crate::webhook) fn is_report(entries: &[RawEntry]) -> bool {
     let is_report = |entry: &RawEntry| entry.event_type().starts_with("audit.delivery.");

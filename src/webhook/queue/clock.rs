@@ -19,9 +19,9 @@ use crate::{
     store::clock::{Clock, Uptime},
 };
 
-/// How often the clock looks whether the machine has slept.
+/// How often the clock checks whether the machine has slept.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// A shorter sleep is none: the uptime is read in hundredths of a second.
+/// Shorter sleeps are ignored, because the uptime is read in hundredths of a second.
 const SLEPT: i64 = 1_000_000;
 
 /// One moment by three clocks, in microseconds each.
@@ -37,7 +37,7 @@ pub(in crate::webhook) struct Moment {
 }
 
 impl Moment {
-    /// What the queue's clock says now.
+    /// The time of the queue's clock now.
     fn continued(&self, uptime: &Uptime, wall: i64) -> i64 {
         let up = micros(uptime.time);
         // An uptime that went back belongs to another container of the same boot.

@@ -1,11 +1,14 @@
 //! The memory that deliveries take, for all webhooks together.
 //!
-//! In come the lengths of bodies before they are made, out go permissions to hold them. What always
-//! holds: half of the limit belongs to the webhooks in equal shares, and none can take anything of
-//! another's, so a receiver that hangs costs only itself. A share that is full holds up the webhook's
-//! next attempt, and no body waits there for its turn: it is made again of the log. A quarter of the
-//! limit is for single bodies that are longer than a share, which take turns. The rest is for what is
-//! being read and isn't a body yet, for which there are turns too.
+//! In come the expected lengths of bodies, out go permissions to hold them. The limit has three
+//! parts:
+//!
+//! - Half of it belongs to the webhooks in equal shares. No webhook can take anything of another's
+//!   share, so a receiver that hangs holds up only its own webhook. While a share is full, the next
+//!   attempt of its webhook waits, but its body doesn't wait in memory: the body is made from the
+//!   log when its turn comes.
+//! - A quarter is for single bodies that are longer than a share. They take turns.
+//! - A quarter is for entries that are read and aren't a body yet. Reads take turns as well.
 
 use std::sync::{
     Arc,
@@ -18,9 +21,9 @@ use crate::webhook::settings::stored::MOST_WEBHOOKS;
 
 /// The limit by default.
 const MOST: usize = 64 << 20;
-/// So many webhooks read at once. A read is of the log, and short, whatever receivers do.
+/// The number of webhooks that read at once. A read is short, because it waits for no receiver.
 const READERS: usize = 8;
-/// Parts of the memory for long bodies.
+/// The number of units in which the memory for long bodies is given out.
 const PARTS: usize = 256;
 
 /// The limit, and what is shared of it.
@@ -32,12 +35,12 @@ pub(in crate::webhook) struct Memory {
     readers: Arc<Semaphore>,
 }
 
-/// What belongs to one webhook.
+/// The share of one webhook.
 #[derive(Debug)]
 pub(in crate::webhook) struct Share {
     memory: Arc<Memory>,
     held: AtomicUsize,
-    /// How long bodies are, in hundredths of their entries' lines: the last that was made.
+    /// The length of the last body, in hundredths of the length of its entries' lines.
     expansion: AtomicUsize,
 }
 
@@ -103,7 +106,7 @@ impl Share {
         self.has_room(bytes).then(|| self.hold(bytes))
     }
 
-    /// Takes so many bytes, for whoever has seen that there is room, or that nothing else is held.
+    /// Takes so many bytes. The caller has seen that there is room, or that nothing else is held.
     pub(in crate::webhook) fn hold(self: &Arc<Self>, bytes: usize) -> Held {
         self.held.fetch_add(bytes, Ordering::Relaxed);
         Held {

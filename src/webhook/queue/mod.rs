@@ -74,7 +74,7 @@ pub(in crate::webhook) struct Queue {
     /// How far it is, if it is not done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::webhook) replaying: Option<Replaying>,
-    /// What came of the last replay so far.
+    /// The progress of the last replay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::webhook) progress: Option<ReplayReport>,
     /// The number of the last replay that was cancelled.

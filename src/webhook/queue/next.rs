@@ -18,8 +18,8 @@ pub(in crate::webhook) struct Next {
     pub(in crate::webhook) early: bool,
 }
 
-/// The delivery to be sent next, if one may be, while so many at most are under way at once. `saved`
-/// is the last save that is durable.
+/// The delivery to be sent next, if one may be, while so many at most are under way at once.
+/// `saved` is the last save that is durable.
 pub(in crate::webhook) fn next(
     queue: &Queue,
     order: DeliveryOrder,

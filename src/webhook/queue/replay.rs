@@ -13,7 +13,7 @@ use crate::{
 
 /// A choice of deliveries or entries that are sent again to a webhook.
 ///
-/// A dead letter is sent under the id that it had, with the same entries, also if it is a batch.
+/// A dead letter is sent under the id that it had, with the same entries, even if it is a batch.
 /// Of the entries of the log, only those are sent that the webhook's settings select. Each goes
 /// under the id that it had, unless the webhook sends batches: a batch of other entries has another
 /// id.
@@ -83,7 +83,7 @@ pub enum ReplayState {
     Cancelled,
 }
 
-/// What a replay would send now.
+/// The entries and deliveries that a replay would send now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ReplayCount {

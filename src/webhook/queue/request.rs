@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// What is to be done.
+/// The act that an administrator asks for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::webhook) enum Act {
@@ -30,7 +30,7 @@ pub(in crate::webhook) enum Act {
     Resend {
         delivery_id: String,
         contents: Contents,
-        /// It is a dead letter.
+        /// Whether the delivery is a dead letter.
         dead: bool,
     },
 }
@@ -68,7 +68,8 @@ pub(in crate::webhook) fn ask(layout: &Layout, key: String, act: Act) -> Result<
     })
 }
 
-/// What is to be done. Requests are forgotten here that are done, or whose webhook is gone.
+/// The requests that are still to be done. Those that are done, or whose webhook is gone, are
+/// removed from the file.
 pub(in crate::webhook) fn open(layout: &Layout) -> Result<Open> {
     let document = document(layout);
     let requests: Requests = document.read()?;

@@ -22,7 +22,7 @@ use crate::{
 const EVERY: Duration = Duration::from_millis(50);
 const MOVED_EVERY: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(5);
-/// What a failing webhook may save: bytes a second, and at once. That is 5 MB a day.
+/// The bytes that a failing webhook may save: a second on average, and at once. That is 5 MB a day.
 const FAILING_PACE: u64 = 60;
 const FAILING_AT_ONCE: u64 = 512 * 1024;
 

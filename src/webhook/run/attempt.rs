@@ -143,22 +143,22 @@ pub(in crate::webhook) struct Job {
     pub(super) share: Arc<Share>,
     pub(super) id: String,
     pub(super) number: u32,
-    /// It is not due: nothing is given up for its failure.
+    /// Whether the attempt is made before it is due: then nothing is given up for its failure.
     pub(super) early: bool,
-    /// What is sent, if it is at hand; otherwise the memory that it is expected to take.
+    /// The body, if it is made already; otherwise the memory that it is expected to take.
     pub(super) body: Option<Body>,
     pub(super) held: Option<Held>,
     pub(super) contents: Contents,
-    /// It is a dead letter that is replayed.
+    /// Whether the delivery is a dead letter that is replayed.
     pub(super) dead: bool,
 }
 
-/// What became of the entries that are to be sent.
+/// The body that was made of the entries, or why there is none.
 enum Made {
     Body(Body),
     /// The format can't have them, for this reason.
     Unencodable(Vec<RawEntry>, String),
-    /// So many are no longer in the log; these are.
+    /// So many entries are no longer in the log; the others are these.
     Missing(usize, Vec<RawEntry>),
 }
 

@@ -1,5 +1,5 @@
-//! How much a replay sends: counted in one pass over the log, or over the dead letters, while
-//! nothing is changed.
+//! Counts the entries and deliveries of a replay in one pass over the log, or over the dead
+//! letters, and changes nothing.
 
 use std::{future::pending, ops::ControlFlow, sync::Arc};
 

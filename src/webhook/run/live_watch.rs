@@ -1,8 +1,9 @@
-//! Has the kernel tell when a file in `live/` comes or grows (inotify).
+//! Learns from the kernel (inotify) that a file in `live/` was created or has grown.
 //!
-//! That is known of every process on this machine, in whatever container, but of no other machine.
-//! So only of file systems that one machine alone writes to does the kernel tell all. A file system
-//! counts as such if its kind is known here; every other is taken for a shared one.
+//! The kernel reports the changes that any process on this machine makes, in whatever container,
+//! but none that other machines make. So the reports are complete only on a file system to which
+//! one machine alone writes. The kinds of such file systems are listed here; every other kind is
+//! taken for a shared one.
 
 use std::{
     path::{Path, PathBuf},
@@ -59,12 +60,12 @@ impl LiveWatch {
         watch
     }
 
-    /// Whether the kernel tells of changes that are made on this machine.
+    /// Whether the kernel reports changes that are made on this machine.
     pub(super) fn tells(&self) -> bool {
         self.tells
     }
 
-    /// Whether it tells of all changes.
+    /// Whether the kernel reports all changes.
     pub(super) fn tells_all(&self) -> bool {
         self.tells && self.is_of_one_machine
     }

@@ -98,13 +98,14 @@ impl Dispatcher {
         let source: Arc<str> = log.stream().source().into();
         let own = log.clone();
         let recorder: Recorder = Arc::new(move |record: OwnEntry| {
-            // It need not be durable at once, and waits for nothing: what it tells of is also in
-            // the queue.
+            // The entry need not be durable at once, and waits for nothing: the queue has the same
+            // facts.
             let _ = own.store().and_then(|store| store.note(&record));
         });
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
-            // As many as there can be use for: no webhook waits for another's disk.
+            // One for all work on disk that can be under way at once: no webhook waits for
+            // another's.
             .max_blocking_threads(MOST_WEBHOOKS * THREADS_EACH + THREADS_FOR_ALL)
             .build();
         let runtime = runtime.map_err(Error::io("start delivering from", layout.root()))?;
@@ -121,7 +122,7 @@ impl Dispatcher {
             .name("audit-webhooks".into())
             .spawn(move || {
                 runtime.block_on(delivering.run(stopped));
-                // A read of a long log may be under way, which nobody waits for any more.
+                // A read of a long log may be under way, but nobody waits for it now.
                 runtime.shutdown_timeout(Duration::from_millis(200));
             })
             .map_err(Error::io("start a thread for", layout.root()))?;
@@ -149,13 +150,14 @@ impl Dispatcher {
         self
     }
 
-    /// How many bytes the bodies of requests take in memory at most, those of all webhooks together
-    /// and with what is read for them. Default: 64 MiB.
+    /// The most memory, in bytes, that the requests of all webhooks take together, with the entries
+    /// that are read for them. Default: 64 MiB.
     ///
-    /// Half of it belongs to the webhooks in equal shares, so a receiver that takes nothing leaves
-    /// the others theirs. Bodies that a share has no room for are made again when their turn comes,
-    /// and attempts wait for others of the same webhook; a small limit makes delivering slower, and
-    /// loses nothing. A single entry whose body is longer than all of it is sent all the same.
+    /// Half of it belongs to the webhooks in equal shares, so a receiver that accepts nothing
+    /// leaves the others theirs. A body that its share has no room for is made again when its turn
+    /// comes, and its attempt waits for others of the same webhook. A small limit makes deliveries
+    /// slower, and loses nothing. A single entry whose body is longer than the limit is sent all
+    /// the same.
     ///
     /// ```
     /// # let log = tracing_audit::AuditLog::for_tests();
@@ -392,7 +394,10 @@ impl Delivering {
                 Some(begun) = deliveries.beginning.join_next() => match begun {
                     Ok(begun) => self.run_one(begun, deliveries, unusable),
                     Err(error) => {
-                        tracing::error!(target: "tracing_audit", "preparing a webhook panicked: {error}");
+                        tracing::error!(
+                            target: "tracing_audit",
+                            "preparing a webhook panicked: {error}"
+                        );
                     }
                 },
             }

@@ -1,11 +1,11 @@
-//! Notices that the log has grown, or that a replay was asked for, once for all webhooks: they look
-//! only then.
+//! Notices that the log has grown, or that a replay was asked for, on one thread for all webhooks.
+//! The webhooks look only then.
 //!
-//! The kernel tells of every change of a live file on this machine, whichever process makes it
-//! (`live_watch`). Once a second the files are looked at all the same, for files that came sealed,
-//! and for what the kernel did not tell of. On a file system that other machines may write to as
-//! well, the live files are looked at ten times a second. Where the kernel tells of nothing, they
-//! are looked at every few milliseconds while the log grows.
+//! The kernel reports every change of a live file on this machine, whichever process makes it
+//! (`live_watch`). Once a second the files are looked at all the same, because new sealed files and
+//! some changes are not reported. On a file system that other machines may write to as well, the
+//! live files are looked at ten times a second. Where the kernel reports nothing, they are looked
+//! at every few milliseconds while the log grows.
 
 use std::{
     sync::Arc,
@@ -29,11 +29,11 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often the live files are looked at where others may write to them unnoticed.
 const LOOK_AT_SHARED_EVERY: Duration = Duration::from_millis(100);
-/// How often they are looked at while a log grows of which the kernel tells nothing, and how long it
-/// is expected to grow on.
+/// How often they are looked at while the log grows and the kernel reports nothing, and how long
+/// after its last growth the log is expected to grow on.
 const LOOK_AT_GROWING_EVERY: Duration = Duration::from_millis(5);
 const GROWS_ON: Duration = Duration::from_secs(1);
-/// The webhooks are told of a log that grows all the time no more often than this.
+/// The shortest pause between two notices that the log has grown.
 const TELL_EVERY: Duration = Duration::from_millis(5);
 
 /// Counts the changes that were noticed.
@@ -45,7 +45,7 @@ pub(in crate::webhook) struct Noticed {
     pub(in crate::webhook) replays: u64,
 }
 
-/// Changes when something was noticed. Its sender is gone where nothing ever will be.
+/// Changes when something was noticed. Its sender is gone if nothing will ever be noticed.
 pub(in crate::webhook) type Pulse = watch::Receiver<Noticed>;
 
 /// A pulse that notices nothing.
@@ -53,7 +53,8 @@ pub(in crate::webhook) fn none() -> Pulse {
     watch::channel(Noticed::default()).1
 }
 
-/// Begins to look, on a thread that ends within a second when no webhook listens any longer.
+/// Begins to look, on a thread that ends within a second after the last webhook has stopped
+/// listening.
 pub(in crate::webhook) fn start(files: &Arc<Files>) -> Result<Pulse> {
     let (sender, pulse) = watch::channel(Noticed::default());
     let looker = Looker {
@@ -112,7 +113,7 @@ impl Looker {
         }
     }
 
-    /// How long nothing need be looked at that the kernel tells of.
+    /// How long to wait for a report of the kernel before the live files are looked at.
     fn pause(&self) -> Duration {
         if self.live.tells_all() {
             let looked = self.looked.map_or(LOOK_EVERY, |last| last.elapsed());
@@ -124,7 +125,7 @@ impl Looker {
         }
     }
 
-    /// Whether the look at everything is due while the kernel tells of one change after another.
+    /// Whether the look at everything is due while the kernel reports one change after another.
     fn is_late(&self) -> bool {
         self.looked.is_none_or(|last| last.elapsed() >= LOOK_EVERY)
     }

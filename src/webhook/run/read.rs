@@ -46,7 +46,7 @@ const READ: usize = 256;
 const READ_BATCHES: usize = 8;
 /// Bytes of entries read at a time.
 const READ_BYTES: usize = 256 * 1024;
-/// Bytes of the log that are looked at in one read: others wait for their turn meanwhile.
+/// Bytes of the log that are looked at in one read, because other webhooks wait for their turn.
 const SCAN_BYTES: usize = 16 << 20;
 
 pub(in crate::webhook) struct BatchReader {
@@ -335,7 +335,7 @@ impl BatchSource {
         })
     }
 
-    /// Until when what was read waits for more to come with it, if it does.
+    /// Until when entries that were read wait for others to fill their batch, if they do.
     fn waits_until(&mut self, webhook: &Prepared) -> Option<Instant> {
         let batch = webhook.batch.filter(|_| !self.read.is_empty())?;
         let since = *self.since.get_or_insert_with(Instant::now);
@@ -344,7 +344,8 @@ impl BatchSource {
         (!is_full && Instant::now() < until).then_some(until)
     }
 
-    /// How many bytes of lines make a full body, or all that may wait for more to come with it.
+    /// The bytes of lines that make a full body; so many at most wait for others to fill their
+    /// batch.
     fn most_bytes(&self) -> usize {
         // Entries differ: one body in a few would be too long otherwise.
         let full = self.share.lines_for(LONGEST / 10 * 9);
@@ -398,7 +399,7 @@ impl BatchSource {
     }
 }
 
-/// What goes in a request each, in order: no more than so many bytes, unless one alone has.
+/// The items of each request, in order: no more bytes than `most_bytes`, unless one item has more.
 pub(in crate::webhook) fn bundles<T>(
     items: Vec<T>,
     batch: Option<Batching>,

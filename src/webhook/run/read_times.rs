@@ -1,4 +1,4 @@
-//! When the log is read for a webhook, and when it is looked for what is to be replayed.
+//! When the log is read for a webhook, and when the webhook looks for replays that were asked for.
 
 use std::time::{Duration, Instant};
 
@@ -7,34 +7,35 @@ use super::{
     read::{ReadBatch, Source},
 };
 
-/// A log that does not seem to grow is read so often all the same.
+/// The pause between reads of a log that does not seem to grow.
 const READ_QUIET_EVERY: Duration = Duration::from_secs(60);
-/// So is one in which a stream could not be read, and one of which nobody says whether it grows.
+/// The pause if a stream could not be read, if nobody notices whether the log grows, or if the log
+/// grows and the receiver is only probed.
 const READ_AGAIN_EVERY: Duration = Duration::from_secs(1);
-/// What was found under settings that were changed since is read again after this at the earliest:
-/// by the task that the dispatcher begins with the new settings, as a rule.
+/// The pause before entries are read again that were read under settings that have changed since.
+/// As a rule, the task that the dispatcher begins with the new settings reads them.
 const OUTDATED_AGAIN: Duration = Duration::from_secs(1);
 const REPLAY_AGAIN: Duration = Duration::from_secs(5);
-/// While replays may have been asked for that nobody tells of.
+/// The pause between looks for replays while nobody notices that one was asked for.
 const LOOK_FOR_REPLAYS_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) struct ReadTimes {
     pulse: Pulse,
-    /// Up to what the log was read, and it was looked for replays.
+    /// The notices that were acted on, by reading the log and by looking for replays.
     done: Noticed,
     /// When the last read ended.
     last: Instant,
-    /// There is more to read than was read.
+    /// The last read left something to read.
     behind: bool,
     /// A stream could not be read.
     hindered: bool,
-    /// Until when what was read waits for more to come with it.
+    /// Until when entries that were read wait for others to fill their batch.
     waits_until: Option<Instant>,
-    /// When it is looked for replays though nothing was noticed.
+    /// When to look for replays though nothing was noticed.
     look_for_replays_at: Option<Instant>,
-    /// A replay that can't be read is not tried before.
+    /// The earliest time to read a replay again that could not be read.
     no_replay_before: Instant,
-    /// Nothing is read before, because the settings were changed.
+    /// The earliest time to read anything, after a change of the settings.
     not_before: Instant,
 }
 
@@ -81,7 +82,7 @@ impl ReadTimes {
         others.min().map_or(quiet, |due| due.min(quiet))
     }
 
-    /// Nothing is noticed of what happens.
+    /// Whether nothing is noticed, neither growth nor replays.
     fn is_blind(&self) -> bool {
         self.pulse.has_changed().is_err()
     }
@@ -91,7 +92,7 @@ impl ReadTimes {
         Instant::now() >= self.no_replay_before
     }
 
-    /// Whether it is to be looked for replays; that is then noted. `saved` says whether the queue on
+    /// Whether to look for replays now; if so, the look is noted. `saved` says whether the queue on
     /// disk is as it is in memory.
     pub(super) fn looks_for_replays(&mut self, saved: bool) -> bool {
         let now = Instant::now();

@@ -78,7 +78,7 @@ impl Reporter {
     }
 
     pub(in crate::webhook) fn gone(&self, waiting_deliveries: usize) {
-        let text = "The receiver of a webhook answered that it is gone; no entries are sent to it any longer";
+        let text = "The receiver of a webhook answered that it is gone; entries are no longer sent";
         let details = |entry: OwnEntry| entry.detail("waiting_deliveries", waiting_deliveries);
         self.record("audit.delivery.gone", Severity::Error, text, details);
     }

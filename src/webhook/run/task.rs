@@ -253,8 +253,8 @@ impl DeliveryTask {
         Ok(())
     }
 
-    /// How long nothing is due. What happens meanwhile ends the wait: the log grows, or an attempt, a
-    /// read, a save or a question ends.
+    /// How long nothing is due. The wait ends early when the log grows, or when an attempt, a read,
+    /// a save or a question to the receiver ends.
     fn wait(&self) -> Option<Duration> {
         let now = Instant::now();
         let due = [
@@ -370,8 +370,9 @@ impl DeliveryTask {
         body.is_none().then(|| lines + self.share.expected(lines))
     }
 
-    /// Whether there is memory for an attempt. If not, bodies go that only wait; the last ones
-    /// first. An attempt that nothing else of the webhook holds up may go in any case.
+    /// Whether there is memory for an attempt. If there isn't, the bodies of deliveries that only
+    /// wait are dropped, the last ones first. If the webhook holds no other memory, the attempt may
+    /// go in any case.
     fn has_memory(&mut self, at: usize) -> bool {
         let Some(needs) = self.needs(at) else {
             return true;

@@ -38,8 +38,8 @@ pub enum DeliveryOrder {
     /// for it. Several requests at once: see [`Webhook::concurrency`].
     #[default]
     BestEffort,
-    /// In each stream's order, one request at a time. What fails holds up all that follows, until it
-    /// is delivered or [skipped](crate::webhook::Webhooks::skip).
+    /// In each stream's order, one request at a time. A delivery that fails holds up all that
+    /// follow, until it is delivered or [skipped](crate::webhook::Webhooks::skip).
     Strict,
 }
 
@@ -130,9 +130,9 @@ settings! {
     ///
     /// A secret is the text itself, kept in the log's directory (0600); or `env:NAME` or
     /// `file:/path`, which are read when delivering begins. A file is a regular one of 1 MiB at
-    /// most, and a relative path is that from the working directory of who sets it. Its `Debug` shows no secrets;
-    /// serialized, it has them, because that is how it is kept. All but the name, the URL and the
-    /// event types have defaults.
+    /// most, and a relative path starts from the working directory of the process that sets it.
+    /// `Debug` shows no secrets; the serialized webhook has them, because it is kept so. All but
+    /// the name, the URL and the event types have defaults.
     required {
         /// The webhook's name: letters, digits, '_' and '-'
         name: String = Setting::text("NAME");

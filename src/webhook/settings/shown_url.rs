@@ -1,19 +1,19 @@
 //! A webhook's URL as it may be shown.
 //!
 //! Chat programs and many others put a token into the path of the URL that they give out: whoever
-//! has the URL can send. So what is shown, recorded and logged of a URL ends after the first word
-//! of its path, and what a receiver says is searched for the rest.
+//! has the URL can send. So a URL is shown, recorded and logged only as far as the first word of
+//! its path, and the rest is replaced in the receiver's answers.
 
 use percent_encoding::percent_decode_str;
 use url::{Position, Url};
 
 use super::Webhook;
 
-/// Stands for what is not shown.
+/// Stands for the part that is not shown.
 const ELLIPSIS: char = '…';
-/// A longer segment of a path is no word.
+/// The longest segment of a path that can be a word; a longer one may be a token.
 const LONGEST_WORD: usize = 16;
-/// A shorter one is no secret.
+/// The shortest text that is taken for a secret.
 const SHORTEST_SECRET: usize = 6;
 
 impl Webhook {
@@ -23,7 +23,8 @@ impl Webhook {
     /// ```
     /// use tracing_audit::webhook::Webhook;
     ///
-    /// let chat = Webhook::new("chat", "https://hooks.example.com/services/T0/B0/x7Kq", ["user.*"]);
+    /// let url = "https://hooks.example.com/services/T0/B0/x7Kq";
+    /// let chat = Webhook::new("chat", url, ["user.*"]);
     /// assert_eq!(chat.shown_url(), "https://hooks.example.com/services/…");
     /// ```
     pub fn shown_url(&self) -> String {
@@ -31,7 +32,7 @@ impl Webhook {
     }
 }
 
-/// What is shown of this URL; of a text that isn't one, nothing.
+/// This URL as it may be shown. Nothing is shown of a text that isn't a URL.
 pub(super) fn shown_url(url: &str) -> String {
     let Ok(url) = Url::parse(url) else {
         return ELLIPSIS.to_string();

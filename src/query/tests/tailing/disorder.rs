@@ -1,5 +1,5 @@
-//! Files that a follower doesn't expect: dated by a wrong clock, with a number that was used before,
-//! recovered, or pruned while they are read.
+//! Files that a follower doesn't expect: dated by a wrong clock, with a number that was used
+//! before, recovered, or pruned while they are read.
 
 use super::*;
 

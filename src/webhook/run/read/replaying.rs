@@ -1,4 +1,4 @@
-//! Reads on what is replayed: entries of the log, or dead letters.
+//! Reads the next part of a replay: entries of the log, or dead letters.
 
 use std::ops::Range;
 

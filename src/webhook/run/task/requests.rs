@@ -1,4 +1,5 @@
-//! What administrators ask for about the deliveries of a webhook, and how far its replay is.
+//! Carries out the requests of administrators about the deliveries of a webhook, and counts the
+//! progress of its replay.
 
 use super::DeliveryTask;
 use crate::webhook::{
