@@ -204,10 +204,11 @@ struct Tidying {
 }
 
 impl Tidying {
-    fn go_on(&mut self, log: &AuditLog, reader: &AuditReader) {
+    /// Begins a look, if it is time; true if it did.
+    fn go_on(&mut self, log: &AuditLog, reader: &AuditReader) -> bool {
         let is_done = self.under_way.as_ref().is_none_or(Task::is_finished);
         if !is_done || self.begun.is_some_and(|last| last.elapsed() < TIDY_EVERY) {
-            return;
+            return false;
         }
         let (log, reader) = (log.clone(), reader.clone());
         self.begun = Some(Instant::now());
@@ -220,6 +221,7 @@ impl Tidying {
                 );
             }
         }));
+        true
     }
 }
 
@@ -272,6 +274,7 @@ impl Unusable {
 /// The webhooks that are to be served, as they were read last.
 #[derive(Default)]
 struct Known {
+    /// Of the file; `None` to read it again, which clears away the files of webhooks that are gone.
     version: Option<Version>,
     wanted: Vec<Stored>,
 }
@@ -346,12 +349,16 @@ impl Delivering {
         let mut unusable = Unusable::default();
         let mut tidying = Tidying::default();
         loop {
-            tidying.go_on(&self.log, &self.reader);
+            let tidied = tidying.go_on(&self.log, &self.reader);
             match self.look(&mut known).await {
                 Ok(mut open) => {
                     unusable.keep(&known.wanted);
-                    self.arrange(&mut deliveries, &known.wanted, &mut unusable, &pulse)
+                    let ended = self
+                        .arrange(&mut deliveries, &known.wanted, &mut unusable, &pulse)
                         .await;
+                    if ended || tidied {
+                        known.version = None;
+                    }
                     for running in deliveries.running.values() {
                         running.ask(open.remove(&running.key).unwrap_or_default());
                     }
@@ -493,14 +500,15 @@ impl Delivering {
         Ok(open)
     }
 
-    /// Ends deliveries whose webhooks changed or went, and begins those that are missing.
+    /// Ends deliveries whose webhooks changed or went, and begins those that are missing. True if one
+    /// has ended.
     async fn arrange(
         &self,
         deliveries: &mut Deliveries,
         wanted: &[Stored],
         unusable: &mut Unusable,
         pulse: &Pulse,
-    ) {
+    ) -> bool {
         let is_wanted = |name: &str, key: &str, revision: u64| {
             let mut wanted = wanted.iter().filter(|now| now.name == name);
             wanted.any(|now| now.key() == key && now.revision == revision)
@@ -508,7 +516,9 @@ impl Delivering {
         let begun = &mut deliveries.begun;
         begun.retain(|name, (key, revision)| is_wanted(name, key, *revision));
         let over = |_: &String, running: &mut Running| running.task.is_finished();
+        let mut has_ended = false;
         for (_, running) in deliveries.running.extract_if(over) {
+            has_ended = true;
             let (key, revision) = (running.key.clone(), running.revision);
             if let Err(reason) = ended(running).await {
                 unusable.note(key, revision, reason, BEGIN_AGAIN);
@@ -536,6 +546,7 @@ impl Delivering {
                 .beginning
                 .spawn(self.begin(webhook.clone(), pulse));
         }
+        has_ended
     }
 
     /// Prepares the delivery of a webhook: reads certificates, and what is kept of it.
