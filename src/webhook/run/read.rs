@@ -44,8 +44,8 @@ const KEPT_FOR_FRESH: usize = 8;
 /// Entries read at a time, and batches of them.
 const READ: usize = 256;
 const READ_BATCHES: usize = 8;
-/// Bytes of entries read at a time.
-const READ_BYTES: usize = 256 * 1024;
+/// Bytes of entries read at a time: several full bodies, so that few bodies are a small rest.
+const READ_BYTES: usize = 1 << 20;
 /// Bytes of the log that are looked at in one read, because other webhooks wait for their turn.
 const SCAN_BYTES: usize = 16 << 20;
 
