@@ -552,6 +552,7 @@ fn deliveries_are_skipped_shown_resent_and_replayed_while_another_process_delive
     until("it fails once more", || {
         receiver.look(|came| came.last().is_some_and(|one| one.request.id() == id))
     });
+    until("it waits", || show(dir, "siem")["waiting_deliveries"] == 1);
     assert_eq!(code(&webhook(dir, &["skip", "siem", "--id", id])), 0);
     until("it is given up again", || {
         show(dir, "siem")["waiting_deliveries"] == 0

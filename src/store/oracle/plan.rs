@@ -275,7 +275,7 @@ impl Maker {
             // The journal runs over, and what is written about that can't be synced.
             4 => {
                 let mut steps = vec![Step::Full(self.random.u64(0..200))];
-                steps.extend((0..24).map(|_| Step::Record(process, 400)));
+                steps.extend((0..60).map(|_| Step::Record(process, 400)));
                 steps.extend([
                     write.clone(),
                     Step::Freed,

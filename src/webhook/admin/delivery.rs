@@ -11,7 +11,7 @@ use crate::{
     webhook::{
         format::Batch,
         queue::{
-            Queue,
+            Delivery, Queue,
             attempts::{self, Attempt},
             contents::Contents,
             dead_letter,
@@ -92,15 +92,20 @@ pub(super) struct Found {
 pub(super) fn find(layout: &Layout, webhook: &Stored, id: &str) -> Result<Option<Found>> {
     let key = webhook.key();
     let queue = Queue::read(layout, &key)?.unwrap_or_default();
-    if let Some(waiting) = queue.deliveries.into_iter().find(|one| one.id == id) {
+    let waiting = queue.deliveries.into_iter().find(|one| one.id == id);
+    let letter = dead_letter::contents_of(layout, &key, id)?;
+    // A dead letter is durable before the queue is saved without it. One that is sent again is in
+    // the queue as such.
+    let is_dead = |waiting: &Delivery| !waiting.dead && !letter.is_empty();
+    if let Some(waiting) = waiting.filter(|waiting| !is_dead(waiting)) {
         return Ok(Some(Found {
             contents: waiting.contents,
             state: DeliveryState::Waiting,
         }));
     }
-    if dead_letter::is_dead(layout, &key, id)? {
+    if !letter.is_empty() {
         return Ok(Some(Found {
-            contents: dead_letter::contents_of(layout, &key, id)?,
+            contents: letter,
             state: DeliveryState::DeadLetter,
         }));
     }
@@ -204,4 +209,49 @@ fn source(layout: &Layout, entries: &[RawEntry]) -> String {
         .map(|dispatcher| dispatcher.source)
         .or_else(of_stream)
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::webhook::queue::dead_letter::Kept;
+
+    const LINE: &str = r#"{"stream":"a-1","seq":1,"id":"0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11","timestamp":"2025-01-15T10:30:00.123456Z","event_type":"a.b"}"#;
+
+    /// A state of the queue and of the dead letters as a death may leave it.
+    fn state(is_letter: bool, waits: Option<&str>) -> Option<DeliveryState> {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        fs::create_dir_all(dir.path().join("state")).unwrap();
+        let webhook = Webhook::new("siem", "https://siem.example.com/", ["a.*"]);
+        let webhook = Stored::new("1".into(), webhook);
+        let key = webhook.key();
+        let entry = [RawEntry::from_line(LINE.as_bytes()).unwrap()];
+        let contents = Contents::by_id(&entry);
+        if is_letter {
+            let letter = Kept::new("siem", "msg_1", 3, "x", contents.clone(), &entry);
+            letter.append(&layout, &key).unwrap();
+        }
+        let deliveries = waits.map(|how| Delivery::again("msg_1".into(), contents, how == "dead"));
+        let queue = Queue {
+            deliveries: deliveries.into_iter().collect(),
+            ..Queue::default()
+        };
+        queue.save(&layout, &key).unwrap();
+        find(&layout, &webhook, "msg_1")
+            .unwrap()
+            .map(|found| found.state)
+    }
+
+    #[test]
+    fn a_delivery_is_a_dead_letter_before_the_queue_is_saved_without_it() {
+        assert_eq!(state(false, None), None);
+        assert_eq!(state(false, Some("fresh")), Some(DeliveryState::Waiting));
+        assert_eq!(state(true, None), Some(DeliveryState::DeadLetter));
+        assert_eq!(state(true, Some("fresh")), Some(DeliveryState::DeadLetter));
+        // It is sent again.
+        assert_eq!(state(true, Some("dead")), Some(DeliveryState::Waiting));
+    }
 }

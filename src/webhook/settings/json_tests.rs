@@ -165,12 +165,9 @@ fn a_patch_changes_what_it_names_and_keeps_the_state() {
         ))
         .unwrap();
     let mut stored = Stored {
-        id: "i".to_owned(),
         revision: 7,
-        declared: None,
         paused: true,
-        settings: before.clone(),
-        proxy_for_all: None,
+        ..Stored::new("i".to_owned(), before.clone())
     };
     assert!(!stored.set(before.clone()) && stored.set(after.clone()));
     assert_eq!(

@@ -74,6 +74,17 @@ impl Deref for Stored {
 }
 
 impl Stored {
+    pub(in crate::webhook) fn new(id: String, settings: Webhook) -> Self {
+        Self {
+            id,
+            revision: 0,
+            declared: None,
+            paused: false,
+            settings,
+            proxy_for_all: None,
+        }
+    }
+
     /// By which what is kept of it is found: another one of the same name has another.
     pub(in crate::webhook) fn key(&self) -> String {
         format!("{}.{}", self.settings.name, self.id)
@@ -138,12 +149,8 @@ pub(in crate::webhook) fn begin(
     declared: Option<Declared>,
 ) -> Result<()> {
     let webhook = Stored {
-        id: format!("{:08x}", fastrand::u32(..)),
-        revision: 0,
         declared,
-        paused: false,
-        settings,
-        proxy_for_all: None,
+        ..Stored::new(format!("{:08x}", fastrand::u32(..)), settings)
     };
     // Where it begins is known before anything is delivered for it.
     let cursor = AuditReader::open(layout.root())?

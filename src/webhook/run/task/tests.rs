@@ -138,12 +138,11 @@ async fn it_waits_for_nothing_while_nothing_is_due() {
     // Its settings are the current ones, or nothing would be read by them.
     fs::create_dir_all(quiet.layout.locks_dir()).unwrap();
     let current = Stored {
-        id: "1".to_owned(),
         revision: quiet.webhook.revision,
-        declared: None,
-        paused: false,
-        settings: Webhook::new("e", "https://example.com/", ["a.*"]),
-        proxy_for_all: None,
+        ..Stored::new(
+            "1".to_owned(),
+            Webhook::new("e", "https://example.com/", ["a.*"]),
+        )
     };
     let store = |all: &mut Vec<Stored>| {
         all.push(current);
