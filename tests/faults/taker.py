@@ -34,9 +34,18 @@ def signers(secrets, headers, body):
     return found
 
 
+def ends_whole(file):
+    text = Path(file).read_bytes()
+    return not text or text.endswith(b"\n")
+
+
 def serve(port, file, seed):
     rng = random.Random(seed)
     taken = open(file, "ab", buffering=0)
+    if not ends_whole(file):
+        # The receiver before this one died in the middle of a line, which must not take the next
+        # one with it.
+        taken.write(b"\n")
     settings = Path(file).with_name("taker.json")
 
     class Handler(BaseHTTPRequestHandler):
