@@ -4,6 +4,8 @@
 //! a second for what is due, and, so that a webhook that is back is found before the next step of
 //! a long schedule, now and then one that is not due. That one costs its entries no attempt of
 //! their schedule. A success closes it.
+//!
+//! The pauses differ a little, so that webhooks that began to fail together don't go on together.
 
 use crate::webhook::queue::schedule::LONGEST_DELAY;
 use std::time::Duration;
@@ -24,8 +26,8 @@ const PARKED_PROBE: i64 = 3600 * SECOND;
 pub(in crate::webhook) struct Circuit {
     /// Failures in a row.
     failures: u32,
-    /// When the last of them was, by the queue's clock.
-    last_failure: i64,
+    /// When what is due may be tried while it is open, by the queue's clock.
+    due_at: i64,
     /// When what is not due may be tried.
     probe_at: i64,
     /// It has failed for so long that it is only probed.
@@ -63,14 +65,15 @@ impl Circuit {
         chance: u32,
     ) -> bool {
         self.failures = self.failures.saturating_add(1);
-        (self.last_failure, self.parked) = (now, parked);
+        self.parked = parked;
+        self.due_at = now + SECOND + part(SECOND / 2, chance);
         let doubled = FIRST_PROBE << self.failures.saturating_sub(OPENS_AFTER).min(10);
         let pause = if parked {
             PARKED_PROBE
         } else {
             doubled.min(LAST_PROBE)
         };
-        self.probe_at = now + pause + pause / 5 * i64::from(chance >> 16) / i64::from(u16::MAX);
+        self.probe_at = now + pause + part(pause / 5, chance);
         if let Some(asked) = retry_after {
             let asked = i64::try_from(asked.min(LONGEST_DELAY).as_micros()).unwrap_or_default();
             self.alone_until = self.alone_until.max(now + asked);
@@ -86,7 +89,7 @@ impl Circuit {
         if !self.is_open() {
             return under_way < most && self.left_alone(now);
         }
-        under_way == 0 && self.left_alone(now) && now >= self.last_failure + SECOND
+        under_way == 0 && self.left_alone(now) && now >= self.due_at
     }
 
     /// Whether something that is not due may be sent.
@@ -98,7 +101,7 @@ impl Circuit {
     pub(in crate::webhook) fn earliest(&self, due: i64) -> i64 {
         let lets_go = match (self.parked, self.is_open()) {
             (true, _) => self.probe_at,
-            (false, true) => due.max(self.last_failure + SECOND).min(self.probe_at),
+            (false, true) => due.max(self.due_at).min(self.probe_at),
             (false, false) => due,
         };
         lets_go.max(self.alone_until)
@@ -111,10 +114,15 @@ impl Circuit {
     /// Shortens what an earlier version noted by a wall clock that was set back since.
     pub(in crate::webhook) fn bound(&mut self, now: i64) {
         let longest = LONGEST_DELAY.as_micros() as i64;
-        self.last_failure = self.last_failure.min(now);
+        self.due_at = self.due_at.min(now + SECOND / 2 * 3);
         self.probe_at = self.probe_at.min(now + PARKED_PROBE / 5 * 6);
         self.alone_until = self.alone_until.min(now + longest);
     }
+}
+
+/// A part of a pause, by chance: all of it for the greatest.
+fn part(pause: i64, chance: u32) -> i64 {
+    pause * i64::from(chance >> 16) / i64::from(u16::MAX)
 }
 
 /// No more than so many requests a second, with no more than a tenth of a second's at once.
@@ -171,6 +179,10 @@ mod tests {
         let circuit = open();
         assert!(!circuit.lets_due(NOW, 0, 4) && !circuit.lets_due(NOW + SECOND - 1, 0, 4));
         assert!(circuit.lets_due(NOW + SECOND, 0, 4) && !circuit.lets_due(NOW + SECOND, 1, 4));
+        let mut later = open();
+        later.failed(NOW, None, false, u32::MAX);
+        assert!(!later.lets_due(NOW + SECOND * 3 / 2 - 1, 0, 4));
+        assert!(later.lets_due(NOW + SECOND * 3 / 2, 0, 4));
         // The sixth failure: the pause was doubled once.
         assert!(!circuit.lets_probe(NOW + 9 * SECOND) && circuit.lets_probe(NOW + 10 * SECOND));
     }

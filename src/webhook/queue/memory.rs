@@ -8,11 +8,12 @@
 //!   attempt of its webhook waits, but its body doesn't wait in memory: the body is made from the
 //!   log when its turn comes.
 //! - A quarter is for single bodies that are longer than a share. They take turns.
-//! - A quarter is for entries that are read and aren't a body yet. Reads take turns as well.
+//! - A quarter is for entries that are read and aren't a body yet. Reads take turns as well; those
+//!   of webhooks that fail have few turns, and take none of the others'.
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -21,8 +22,10 @@ use crate::webhook::settings::stored::MOST_WEBHOOKS;
 
 /// The limit by default.
 const MOST: usize = 64 << 20;
-/// The number of webhooks that read at once. A read is short, because it waits for no receiver.
-const READERS: usize = 8;
+/// The number of webhooks that read at once: of those that work, and of those that fail. A read is
+/// short, because it waits for no receiver.
+const READERS: usize = 6;
+const FAILING_READERS: usize = 2;
 /// The number of units in which the memory for long bodies is given out.
 const PARTS: usize = 256;
 
@@ -33,6 +36,7 @@ pub(in crate::webhook) struct Memory {
     webhooks: AtomicUsize,
     long: Arc<Semaphore>,
     readers: Arc<Semaphore>,
+    failing_readers: Arc<Semaphore>,
 }
 
 /// The share of one webhook.
@@ -40,6 +44,8 @@ pub(in crate::webhook) struct Memory {
 pub(in crate::webhook) struct Share {
     memory: Arc<Memory>,
     held: AtomicUsize,
+    /// Whether the webhook fails.
+    fails: AtomicBool,
     /// The length of the last body, in hundredths of the length of its entries' lines.
     expansion: AtomicUsize,
 }
@@ -60,6 +66,7 @@ impl Default for Memory {
             webhooks: AtomicUsize::new(0),
             long: Arc::new(Semaphore::new(PARTS)),
             readers: Arc::new(Semaphore::new(READERS)),
+            failing_readers: Arc::new(Semaphore::new(FAILING_READERS)),
         }
     }
 }
@@ -76,6 +83,7 @@ impl Memory {
         Arc::new(Share {
             memory: Arc::clone(self),
             held: AtomicUsize::new(0),
+            fails: AtomicBool::new(false),
             expansion: AtomicUsize::new(150),
         })
     }
@@ -116,9 +124,18 @@ impl Share {
         }
     }
 
+    /// Notes whether the webhook fails, so that nothing can be delivered to it now.
+    pub(in crate::webhook) fn fails(&self, fails: bool) {
+        self.fails.store(fails, Ordering::Relaxed);
+    }
+
     /// Waits for a turn to read. The turn lasts until it is dropped.
     pub(in crate::webhook) async fn reading(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.memory.readers).acquire_owned().await.ok()
+        let readers = match self.fails.load(Ordering::Relaxed) {
+            true => &self.memory.failing_readers,
+            false => &self.memory.readers,
+        };
+        Arc::clone(readers).acquire_owned().await.ok()
     }
 
     /// How many bytes a body of so many bytes of lines is expected to have.
@@ -224,6 +241,21 @@ mod tests {
         drop(second);
         let mut huge = shares[3].hold(100 << 20);
         timeout(SOON, huge.wait_if_long()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn webhooks_that_fail_take_no_turn_to_read_of_others() {
+        let memory = Arc::<Memory>::default();
+        let (failing, other) = (memory.share(), memory.share());
+        failing.fails(true);
+        let mut turns = Vec::new();
+        while let Ok(turn) = timeout(SOON, failing.reading()).await {
+            turns.push(turn.unwrap());
+        }
+        assert_eq!(turns.len(), FAILING_READERS);
+        timeout(SOON, other.reading()).await.unwrap().unwrap();
+        failing.fails(false);
+        timeout(SOON, failing.reading()).await.unwrap().unwrap();
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! When the log is read for a webhook, and when the webhook looks for replays that were asked for.
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::RangeInclusive,
+    time::{Duration, Instant},
+};
 
 use super::{
     pulse::{Noticed, Pulse},
@@ -9,9 +12,11 @@ use super::{
 
 /// The pause between reads of a log that does not seem to grow.
 const READ_QUIET_EVERY: Duration = Duration::from_secs(60);
-/// The pause if a stream could not be read, if nobody notices whether the log grows, or if the log
-/// grows and the receiver is only probed.
+/// The pause if a stream could not be read, or if nobody notices whether the log grows.
 const READ_AGAIN_EVERY: Duration = Duration::from_secs(1);
+/// The shortest and the longest pause if the log grows and the receiver is only probed. Each webhook
+/// has its own, in milliseconds, so that many don't read at the same moments.
+const READ_PROBED_EVERY: RangeInclusive<u64> = 1_000..=2_000;
 /// The pause before entries are read again that were read under settings that have changed since.
 /// As a rule, the task that the dispatcher begins with the new settings reads them.
 const OUTDATED_AGAIN: Duration = Duration::from_secs(1);
@@ -25,6 +30,7 @@ pub(super) struct ReadTimes {
     done: Noticed,
     /// When the last read ended.
     last: Instant,
+    probed_every: Duration,
     /// The last read left something to read.
     behind: bool,
     /// A stream could not be read.
@@ -46,6 +52,7 @@ impl ReadTimes {
             pulse,
             done: Noticed::default(),
             last: now,
+            probed_every: Duration::from_millis(fastrand::u64(READ_PROBED_EVERY)),
             behind: true,
             hindered: false,
             waits_until: None,
@@ -67,10 +74,12 @@ impl ReadTimes {
         if self.behind || has_grown && !probed {
             return self.last;
         }
-        let quiet = match self.hindered || self.is_blind() || has_grown {
-            true => self.last + READ_AGAIN_EVERY,
-            false => self.last + READ_QUIET_EVERY,
+        let pause = match self.hindered || self.is_blind() {
+            true => READ_AGAIN_EVERY,
+            false if has_grown => self.probed_every,
+            false => READ_QUIET_EVERY,
         };
+        let quiet = self.last + pause;
         let replays = if replaying {
             Some(self.no_replay_before)
         } else if noticed.replays != self.done.replays {

@@ -189,6 +189,7 @@ impl DeliveryTask {
         self.asked(&requests.borrow_and_update().clone());
         while stop.borrow().is_none() && !self.queue.status.gone {
             self.clock.count_sleep();
+            self.share.fails(self.queue.circuit.is_open());
             let saved = self.saves.are_done();
             self.batches.read_on(&self.webhook, &self.queue, saved);
             self.drop_cancelled();
