@@ -79,11 +79,10 @@ impl AuditReader {
         // Live files are read to their last line: the log is another process's, which doesn't say
         // how much of it is durable.
         let plan = Plan::new(self.files(), start..end)?;
-        let unreadable = plan.manifest().problems.iter().map(|problem| Problem {
-            file: problem.file.clone(),
-            what: problem.problem.clone(),
-        });
-        let unreadable = unreadable.collect();
+        let problems = plan.manifest().problems.iter();
+        let unreadable = problems
+            .map(|problem| Problem::new(problem.file.clone(), problem.problem.clone()))
+            .collect();
         let download = match format {
             ExportFormat::Zip => plan.into_zip()?,
             _ => plan.into_gzip(),

@@ -69,11 +69,14 @@ impl<'a> BlockReader<'a> {
                 },
             },
             Err(e) if e.is_not_found() => Found {
-                problem: Some(problem(&piece, "it was removed while it was read".into())),
+                problem: Some(Problem::passing(
+                    piece.of.name(),
+                    "it was removed while it was read".into(),
+                )),
                 ..Found::default()
             },
             Err(e) => Found {
-                problem: Some(problem(&piece, e.without_path())),
+                problem: Some(Problem::of(piece.of.name(), &e)),
                 ..Found::default()
             },
         };
@@ -166,7 +169,7 @@ impl<'a> BlockReader<'a> {
                 piece.block.plain_offset
             )
         };
-        let problem = problem_at.map(|n| problem(piece, what(n)));
+        let problem = problem_at.map(|n| Problem::new(piece.of.name(), what(n)));
         Found {
             entries,
             lines: count,
@@ -212,12 +215,5 @@ impl<'a> BlockReader<'a> {
                 Order::Desc => *key < after,
                 Order::Asc => *key > after,
             })
-    }
-}
-
-fn problem(piece: &Piece, what: String) -> Problem {
-    Problem {
-        file: piece.of.name(),
-        what,
     }
 }

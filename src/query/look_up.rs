@@ -1,11 +1,14 @@
 //! Finds one entry by its id.
 
-use std::ops::ControlFlow;
+use std::{io, ops::ControlFlow};
 
 use uuid::Uuid;
 
 use super::{cancel::Cancel, entry::RawEntry, filter::Filter, merge, order::Order, plan::Wanted};
-use crate::{error::Result, store::files::Files};
+use crate::{
+    error::{Error, Result},
+    store::files::Files,
+};
 
 /// The millisecond that a UUIDv7 says.
 pub(super) fn millis_of(id: Uuid) -> Option<i64> {
@@ -31,9 +34,18 @@ pub(super) fn get(files: &Files, id: Uuid, cancel: Cancel) -> Result<Option<RawE
         cancel,
     };
     let mut found = None;
-    merge::run(files, &wanted, 1, &mut |entry| {
+    let (scanned, _) = merge::run(files, &wanted, 1, &mut |entry| {
         found = Some(entry);
         ControlFlow::Break(())
     })?;
-    Ok(found)
+    match scanned.passing_problem() {
+        // It may be in what could not be read.
+        Some(problem) if found.is_none() => {
+            let path = files.root().join(&problem.file);
+            Err(Error::io("read", path)(io::Error::other(
+                problem.what.clone(),
+            )))
+        }
+        _ => Ok(found),
+    }
 }

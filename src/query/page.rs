@@ -181,9 +181,43 @@ pub struct Problem {
     pub file: String,
     /// The problem, in a sentence.
     pub what: String,
+    /// Whether it may be gone the next time.
+    #[serde(skip)]
+    is_passing: bool,
+}
+
+impl Problem {
+    pub(crate) fn new(file: String, what: String) -> Self {
+        Self {
+            file,
+            what,
+            is_passing: false,
+        }
+    }
+
+    /// A problem that may be gone the next time.
+    pub(super) fn passing(file: String, what: String) -> Self {
+        Self {
+            is_passing: true,
+            ..Self::new(file, what)
+        }
+    }
+
+    /// The error of a read. Damage stays; a read that fails now may succeed later.
+    pub(super) fn of(file: String, error: &Error) -> Self {
+        Self {
+            is_passing: matches!(error, Error::Io { .. }),
+            ..Self::new(file, error.without_path())
+        }
+    }
 }
 
 impl Scanned {
+    /// A problem that may be gone the next time, if there was one.
+    pub(super) fn passing_problem(&self) -> Option<&Problem> {
+        self.problems.iter().find(|problem| problem.is_passing)
+    }
+
     pub(super) fn problem(&mut self, problem: Problem) {
         if self.problems.contains(&problem) {
         } else if self.problems.len() < MAX_PROBLEMS {

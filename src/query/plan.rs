@@ -242,7 +242,7 @@ impl<'a> BlockPlan<'a> {
             Ok(Some(sealed)) => sealed,
             // Retention took it.
             Ok(None) => return,
-            Err(e) => return self.problem(&source, e.without_path()),
+            Err(e) => return self.problems.push(Problem::of(source.name(), &e)),
         };
         if let Some(damage) = sealed.damage {
             // Its live twin, if still there, has it all.
@@ -263,7 +263,7 @@ impl<'a> BlockPlan<'a> {
         for (key, value) in self.wanted.filter.keys() {
             match self.files.blooms(&stem, *key) {
                 Ok(blooms) => filters.push((blooms, value)),
-                Err(e) => self.problem(&source, e.without_path()),
+                Err(e) => self.problems.push(Problem::of(source.name(), &e)),
             }
         }
         let may_have = |n: usize| {
@@ -307,10 +307,7 @@ impl<'a> BlockPlan<'a> {
     }
 
     fn problem(&mut self, source: &BlockFile, what: String) {
-        self.problems.push(Problem {
-            file: source.name(),
-            what,
-        });
+        self.problems.push(Problem::new(source.name(), what));
     }
 }
 

@@ -191,11 +191,13 @@ impl AuditReader {
     }
 
     /// Finds the entry with this id; `None` if there is none. The time in a UUIDv7 leads to the
-    /// block that has the entry; for another id the whole log is read.
+    /// block that has the entry; for another id the whole log is read. An entry in a damaged part
+    /// of the log counts as not there.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the directory can't be listed.
+    /// [`Error::Io`] if the directory can't be listed, or if the entry was not found and a file that
+    /// may have it could not be read.
     pub fn get(&self, id: Uuid) -> Result<Option<RawEntry>> {
         look_up::get(&self.files, id, self.cancel.clone())
     }

@@ -37,16 +37,14 @@ impl Snapshot {
                 // removed.
                 Ok(None) if files.is_sealed(&stem)? => drop(snapshot.sealed.insert(stem)),
                 Ok(None) if len == 0 => {}
-                Ok(None) => snapshot.problem(&stem, "it was removed before it was sealed".into()),
-                Err(e) => snapshot.problem(&stem, e.without_path()),
+                Ok(None) => snapshot.problems.push(Problem::passing(
+                    live_name(&stem),
+                    "it was removed before it was sealed".into(),
+                )),
+                Err(e) => snapshot.problems.push(Problem::of(live_name(&stem), &e)),
             }
         }
         Ok(snapshot)
-    }
-
-    fn problem(&mut self, stem: &FileStem, what: String) {
-        let file = live_name(stem);
-        self.problems.push(Problem { file, what });
     }
 }
 

@@ -383,7 +383,7 @@ impl Tail {
     fn problem(&mut self, file: String, what: String) {
         const MOST: usize = 100;
         if self.problems.len() < MOST {
-            self.problems.push(Problem { file, what });
+            self.problems.push(Problem::new(file, what));
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{io, path::PathBuf, sync::Mutex};
 
+use uuid::Uuid;
+
 use super::{meddled::Meddled, *};
+use crate::error::Error;
 
 fn lines(stream: usize, seqs: std::ops::RangeInclusive<u64>) -> Vec<String> {
     seqs.map(|seq| Record::new(stream, seq, seq as i64 * 1_000_000).line())
@@ -78,4 +81,33 @@ fn a_day_that_cannot_be_listed_holds_up_nothing_but_what_follows_it_in_its_strea
         assert_eq!(given(tail), entries("app0", 4..=9));
         assert_eq!(tail.take_problems(), []);
     }
+}
+
+#[test]
+fn an_entry_in_a_file_that_cannot_be_read_now_does_not_count_as_not_there() {
+    let log = Log::new();
+    let refused: Arc<Mutex<Option<PathBuf>>> = Arc::default();
+    let asked = refused.clone();
+    let fs = Arc::new(Meddled::refusing(move |path| {
+        match asked.lock().unwrap().as_deref() {
+            Some(refused) if refused == path => Err(io::Error::other("too many open files")),
+            _ => Ok(()),
+        }
+    }));
+    let record = Record::new(0, 1, 1_000_000);
+    let id = Uuid::try_parse(&record.id()).unwrap();
+    let stem = stem(0, 1);
+    let look = |file: PathBuf| {
+        let reader = AuditReader::open_on(fs.clone(), log.layout.clone()).unwrap();
+        *refused.lock().unwrap() = Some(file);
+        let error = reader.get(id).unwrap_err();
+        assert!(matches!(error, Error::Io { .. }), "{error}");
+        *refused.lock().unwrap() = None;
+        assert!(reader.get(id).unwrap().is_some());
+    };
+    log.append(&stem, &[record.line()]);
+    look(log.layout.live(&stem));
+    log.seal(&stem);
+    log.unlink(&stem);
+    look(log.layout.sealed(&stem));
 }
