@@ -17,9 +17,10 @@ use crate::{
     webhook::{queue::allowance::Allowance, run::blocking::panicked},
 };
 
-/// So often at most while deliveries go well; when nothing was found in the log but it was read on;
-/// and after a save that failed.
+/// So often at most while deliveries go well; while they fail; when nothing was found in the log but
+/// it was read on; and after a save that failed.
 const EVERY: Duration = Duration::from_millis(50);
+const FAILED_EVERY: Duration = Duration::from_millis(500);
 const MOVED_EVERY: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(5);
 /// The bytes that a failing webhook may save: a second on average, and at once. That is 5 MB a day.
@@ -85,8 +86,8 @@ impl Saves {
         if self.under_way.is_some() {
             return None;
         }
-        let paced = self.allowance.next();
-        let failed = self.failed.then(|| paced.max(self.last + EVERY));
+        let paced = self.allowance.next().max(self.last + FAILED_EVERY);
+        let failed = self.failed.then_some(paced);
         let others = [
             self.soon.then_some(self.last),
             self.unsaved.then_some(self.last + EVERY),
@@ -215,7 +216,7 @@ mod tests {
         let mut saves = Saves::new(false);
         saves.last = begun;
         saves.failed = true;
-        assert_eq!(saves.due(), Some(after(50)));
+        assert_eq!(saves.due(), Some(after(500)));
         saves.note(1_000_000, begun);
         assert_eq!(saves.due(), None, "nothing happened");
         saves.failed = true;
