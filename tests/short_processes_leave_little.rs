@@ -181,8 +181,8 @@ fn median(times: &[u64]) -> u64 {
     times[times.len() / 2]
 }
 
-/// How long it takes to open a directory in which there was only one process before, on this machine,
-/// as busy as it is now.
+/// How long it takes to open a directory in which there was only one process before: on this
+/// machine, as busy as it is now.
 fn opens_anew() -> u64 {
     let dir = tempfile::tempdir().unwrap();
     let mut told = Told::default();
@@ -267,7 +267,8 @@ fn the_last_of_many_opens_as_fast_as_the_first() {
     let anew = median(&anew);
     let files = told.most_files;
     println!(
-        "{processes} processes: open {first} µs at first, {last} µs at last, {anew} µs elsewhere, worst {} µs; close {} µs, \
+        "{processes} processes: open {first} µs at first, {last} µs at last, {anew} µs \
+         elsewhere, worst {} µs; close {} µs, \
          worst {} µs; {files} descriptors; at most {} live files, {} of them unsealed, {} beside them",
         told.opens.iter().max().unwrap(),
         median(&told.closes),

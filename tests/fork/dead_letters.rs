@@ -1,5 +1,5 @@
-//! A child of `fork` that lives keeps no lock of the dispatcher's, whenever it is forked: the parent
-//! goes on giving up what can't be delivered.
+//! A child of `fork` that lives keeps no lock of the dispatcher's, whenever it is forked: the
+//! parent goes on giving up what can't be delivered.
 
 use crate::{
     forking::fork,

@@ -20,8 +20,8 @@ use tracing_audit::{
 };
 use tracing_subscriber::prelude::*;
 
-/// Delivers 100 entries to a slow receiver, which answers none before it has had so many attempts at
-/// once as are wanted. Gives how many it had at most.
+/// Delivers 100 entries to a slow receiver, which answers none before it has had as many attempts
+/// at once as are wanted. Gives how many it had at most.
 fn most_at_once(wanted: usize, settings: impl FnOnce(Webhook) -> Webhook) -> usize {
     let counts = Arc::new([const { AtomicUsize::new(0) }; 3]);
     let seen = Arc::clone(&counts);

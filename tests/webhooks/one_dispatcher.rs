@@ -76,8 +76,8 @@ fn from(came: &Came) -> u64 {
     came.request.header("x-from").parse().unwrap()
 }
 
-/// How long it takes to open a log and to deliver, with nobody to wait for: on this machine, as busy
-/// as it is now.
+/// How long it takes to open a log and to deliver, with nobody to wait for: on this machine, as
+/// busy as it is now.
 fn beginning() -> Duration {
     let receiver = Receiver::new();
     let dir = tempfile::tempdir().unwrap();
