@@ -1,5 +1,5 @@
-//! Webhooks over HTTP. This file shows webhooks and how they are doing; `change` changes them, and
-//! `deliveries` is about what is sent to them.
+//! Webhooks over HTTP. This file shows webhooks and how they are doing, `change` changes them, and
+//! `deliveries` shows, resends and skips deliveries. Each handler gets a `request`.
 //!
 //! What always holds: only an administrator of all tenants gets here; only the answer that makes a
 //! secret shows it; webhooks that are set here reach only destinations that the server's operator
@@ -91,7 +91,7 @@ async fn list(request: WebhookRequest) -> Result<Response, Problem> {
     });
     let (reports, dispatcher) = read.await?;
     request.record_read(&asker, "The list of webhooks was read", &[], true)?;
-    let all: Vec<_> = reports.iter().map(webhook::WebhookReport::told).collect();
+    let all: Vec<_> = reports.iter().map(webhook::WebhookReport::shown).collect();
     Ok(answer(
         StatusCode::OK,
         &members! { "webhooks": all, "dispatcher": dispatcher },

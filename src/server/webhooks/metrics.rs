@@ -73,7 +73,8 @@ const METRICS: [Metric; 10] = [
     (
         "up",
         "gauge",
-        "1 while deliveries succeed; 0 while the webhook fails, is gone or paused, or can't be served.",
+        "1 while deliveries succeed; 0 while the webhook fails, is gone or paused, or can't be \
+         served.",
         |one| Some(f64::from(u8::from(one.state() == "active"))),
     ),
 ];

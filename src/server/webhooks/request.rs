@@ -95,7 +95,7 @@ impl WebhookRequest {
             Ok(report.ok_or(Refusal::NoSuch(name)))
         });
         let report = report.await?.map_err(refused)?;
-        Ok(report.told())
+        Ok(report.shown())
     }
 
     /// The answer with the webhook that the path names.
