@@ -10,13 +10,8 @@ fn the_numbers_go_on_where_all_files_are_sealed() {
         let mut run = Run::new(0);
         run.disk.heal();
         let process = run.disk.process();
-        let options = StoreOptions {
-            writer: WriterOptions {
-                rotate_bytes: 1,
-                ..options().writer
-            },
-            ..options()
-        };
+        let mut options = options();
+        options.writer.rotate_bytes = 1;
         let fs = Arc::new(process.clone());
         let mut parts = assemble(fs, run.clock.clone(), Path::new(DIR), options).unwrap();
         for _ in 0..3 {

@@ -17,21 +17,9 @@ use crate::{
     entry::{OwnEntry, Severity},
     query::AuditReader,
     store::{
-        SpaceAction, Watermarks,
-        assemble::assemble,
-        gzip::Level,
-        health::Health,
-        open::StoreOptions,
-        oracle::check::streams,
-        recover::recover,
-        retention::Retention,
-        seal::seal,
-        sealer::SealerOptions,
-        set_clock::SetClock,
-        sim::SimFs,
-        survey::Survey,
-        twins::remove_twin,
-        writer::{Step as Written, WriterOptions},
+        assemble::assemble, gzip::Level, open::StoreOptions, oracle::check::streams,
+        recover::recover, seal::seal, set_clock::SetClock, sim::SimFs, survey::Survey,
+        test_options, twins::remove_twin, writer::Step as Written,
     },
     verify::{FindingKind, VerifyReport},
 };
@@ -40,29 +28,12 @@ const DIR: &str = "/log";
 const ELSEWHERE: &str = "/elsewhere/journals";
 
 fn options() -> StoreOptions {
-    StoreOptions {
-        permissions: None,
-        source: "app".parse().unwrap(),
-        journal_capacity: 1 << 14,
-        journal_dir: Some(ELSEWHERE.into()),
-        needs_hash_keys: false,
-        lifecycle: None,
-        writer: WriterOptions {
-            rotate_bytes: 900,
-            rotate_age: Duration::from_secs(3600),
-            sync_interval: Duration::from_secs(1),
-            watermarks: Watermarks::default()
-                .low(0, SpaceAction::Report)
-                .very_low(0, SpaceAction::Report),
-        },
-        sealer: SealerOptions {
-            level: Level::FASTEST,
-            grace: Duration::ZERO,
-            retention: Retention::unlimited(),
-        },
-        readers: |_, _| Ok(Vec::new()),
-        health: Arc::new(Health::new(None)),
-    }
+    let mut options = test_options::options(None);
+    options.journal_capacity = 1 << 14;
+    options.journal_dir = Some(ELSEWHERE.into());
+    options.writer.rotate_bytes = 900;
+    options.sealer.grace = Duration::ZERO;
+    options
 }
 
 /// A process that has its journal elsewhere, and what became of it.
