@@ -8,11 +8,20 @@
 /// use tracing_audit::audited;
 ///
 /// # struct Secret { name: String }
+/// # use std::fmt;
 /// # #[derive(Debug)] struct Refused;
-/// # impl std::fmt::Display for Refused { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("refused") } }
+/// # impl fmt::Display for Refused {
+/// #     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str("refused") }
+/// # }
 /// # impl std::error::Error for Refused {}
 /// # struct Rotated { version: u32 }
-/// #[audited("rotation", actor.id = user, resource.type = "secret", resource.id = secret.name, completed(version = result.version))]
+/// #[audited(
+///     "rotation",
+///     actor.id = user,
+///     resource.type = "secret",
+///     resource.id = secret.name,
+///     completed(version = result.version),
+/// )]
 /// fn rotate(user: &str, secret: Secret) -> Result<Rotated, Refused> {
 ///     // …
 ///     # drop(secret);
@@ -47,7 +56,8 @@
 ///
 /// option:    any field of audit!         for all of the events
 ///            started( … )                for the start only
-///            completed( … )              for the success only; `result` is a reference to what is in the Ok, or to the value
+///            completed( … )              for the success only; `result` is a reference to the value
+///                                        in the Ok, or to the value that was returned
 ///            failed( … )                 for the failure only; `error` is a reference to the error
 ///            skip_started                records the end only
 ///            crate = path                what the crate is called, if Cargo.toml renames it
@@ -71,7 +81,10 @@
 ///         severity = warning,
 ///         skip_started,
 ///         completed("tenant.purged", rows = result, "{result} rows of {tenant} removed"),
-///         failed(severity = critical, outcome.reason = if *error == PurgeError::Held { "hold" } else { "unknown" }),
+///         failed(
+///             severity = critical,
+///             outcome.reason = if *error == PurgeError::Held { "hold" } else { "unknown" },
+///         ),
 ///     )]
 ///     async fn purge(&mut self, tenant: &str) -> Result<u64, PurgeError> {
 ///         // …
@@ -128,7 +141,11 @@ pub use tracing_audit_macros::audited;
 /// use tracing_audit::{Actor, AuditEvent, audit};
 ///
 /// #[derive(AuditEvent)]
-/// #[audit("discovery.scan.completed", resource.type = "scan", "{} vaults scanned", self.vaults.len())]
+/// #[audit(
+///     "discovery.scan.completed",
+///     resource.type = "scan",
+///     "{} vaults scanned", self.vaults.len()
+/// )]
 /// struct ScanCompleted<'a> {
 ///     #[audit(actor)]
 ///     by: Actor,
@@ -141,7 +158,13 @@ pub use tracing_audit_macros::audited;
 /// }
 ///
 /// # let took = std::time::Duration::from_secs(45);
-/// let receipt = audit!(ScanCompleted { by: Actor::service("nightly"), scan: 789, mode: "full", vaults: vec!["prod"], took });
+/// let receipt = audit!(ScanCompleted {
+///     by: Actor::service("nightly"),
+///     scan: 789,
+///     mode: "full",
+///     vaults: vec!["prod"],
+///     took,
+/// });
 /// # let _ = receipt;
 /// ```
 ///

@@ -10,8 +10,8 @@ use crate::capture::NotDurable;
 /// The result of this crate's functions that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The error of this crate. Each variant's documentation says what to do, and each message names the
-/// file or the setting.
+/// The error of this crate. Each variant's documentation says what to do, and each message names
+/// the file or the setting.
 ///
 /// [`NotDurable`], the error of waiting for an event, becomes one by `?`.
 ///

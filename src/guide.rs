@@ -32,7 +32,7 @@ pub mod redaction {}
 #[doc = include_str!("../docs/fail_closed.md")]
 pub mod fail_closed {}
 
-/// What survives which end of a process, and how to end in order.
+/// Which events survive which end of a process, and how to end in order.
 #[doc = include_str!("../docs/shutdown.md")]
 pub mod shutdown {}
 

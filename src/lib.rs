@@ -13,7 +13,12 @@
 //! let subscriber = tracing_subscriber::registry().with(log.layer());
 //! # let _default = tracing::subscriber::set_default(subscriber);
 //!
-//! audit!("auth.login.success", actor.id = "user-456", ip_address = "192.0.2.50", "User {} logged in", "ann");
+//! audit!(
+//!     "auth.login.success",
+//!     actor.id = "user-456",
+//!     ip_address = "192.0.2.50",
+//!     "User {} logged in", "ann"
+//! );
 //! audit!(
 //!     "user.updated",
 //!     actor = Actor::user("user-456").name("ann@example.com"),
@@ -41,8 +46,11 @@
 //! # #[derive(Serialize)] struct Role { role: &'static str }
 //! # struct User { id: u64, name: &'static str, email: &'static str }
 //! # struct Vault { name: String }
+//! # use std::fmt;
 //! # #[derive(Debug)] struct Refused;
-//! # impl std::fmt::Display for Refused { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("refused") } }
+//! # impl fmt::Display for Refused {
+//! #     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str("refused") }
+//! # }
 //! # impl std::error::Error for Refused {}
 //!
 //! // A function's start, success or failure, with the error and the duration.
@@ -67,44 +75,60 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let dir = tempfile::tempdir()?;
-//! # let log = tracing_audit::AuditLog::builder(dir.path()).lifecycle(false).source("docs").open()?;
-//! # let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(log.layer()));
+//! # let log = tracing_audit::AuditLog::builder(dir.path());
+//! # let log = log.lifecycle(false).source("docs").open()?;
+//! # let subscriber = tracing_subscriber::registry().with(log.layer());
+//! # let _default = tracing::subscriber::set_default(subscriber);
 //! # let admin = User { id: 7, name: "Ann", email: "ann@example.com" };
-//! # let (ip, token, before, after) = (std::net::Ipv4Addr::LOCALHOST, "abcdefghijklmnop", Role { role: "user" }, Role { role: "admin" });
+//! # let ip = std::net::Ipv4Addr::LOCALHOST;
+//! # let token = "abcdefghijklmnop";
+//! # let before = Role { role: "user" };
+//! # let after = Role { role: "admin" };
 //! // Context that events inherit, whatever filters do to spans.
 //! audit_context! { tenant_id = "acme", ip_address = %ip }.run(|| {
 //!     audit!(
 //!         "user.updated",
-//!         actor = Actor::user("user-456").name(admin.email),  // a whole part at once …
+//!         actor = Actor::user("user-456").name(admin.email), // a whole part at once …
 //!         resource.type = "user",
-//!         resource.id = admin.id,                             // … or field by field
-//!         resource.prior_attributes = before,                 // any Serialize
+//!         resource.id = admin.id,                            // … or field by field
+//!         resource.prior_attributes = before,                // any Serialize
 //!         resource.attributes = after,
 //!         severity = warning,
 //!         outcome = Outcome::failure("authorization", "not yours"),
-//!         changed_fields = ["role"],                          // any other name lands in details
-//!         token = mask(token, 5),                             // "abcde…"
-//!         email = hashed(admin.email),                        // a keyed hash, searchable with the key
+//!         changed_fields = ["role"],                         // any other name lands in details
+//!         token = mask(token, 5),                            // "abcde…"
+//!         email = hashed(admin.email),                       // a keyed hash, to search by
 //!         "Role of {} changed", admin.name
 //!     );
 //! });
-//! audit!(ScanCompleted { mode: "full", duration_seconds: 45, by: Actor::service("nightly"), token });
+//! audit!(ScanCompleted {
+//!     mode: "full",
+//!     duration_seconds: 45,
+//!     by: Actor::service("nightly"),
+//!     token,
+//! });
 //! let _ = rotate(&admin, Vault { name: "db".into() });
 //! # log.close()?;
 //! # let mut records = Vec::new();
 //! # for dir in ["live", "sealed"] {
 //! #     for file in std::fs::read_dir(log.dir().join(dir))? {
-//! #         for line in std::fs::read_to_string(file?.path())?.lines() { records.push(serde_json::from_str::<serde_json::Value>(line)?) }
+//! #         for line in std::fs::read_to_string(file?.path())?.lines() {
+//! #             records.push(serde_json::from_str::<serde_json::Value>(line)?)
+//! #         }
 //! #     }
 //! # }
 //! # let (updated, scan, failed) = (&records[0], &records[1], &records[3]);
-//! # assert_eq!((&updated["tenant_id"], &updated["ip_address"]), (&"acme".into(), &"127.0.0.1".into()));
+//! # assert_eq!(updated["tenant_id"], "acme");
+//! # assert_eq!(updated["ip_address"], "127.0.0.1");
 //! # assert_eq!(updated["description"], "Role of Ann changed");
 //! # assert_eq!(updated["resource"]["prior_attributes"]["role"], "user");
 //! # assert_eq!(updated["details"]["token"], "abcde…");
-//! # assert!(updated["details"]["email"].as_str().unwrap_or_default().starts_with("hmac-sha256:k1:"));
-//! # assert_eq!((&scan["details"]["token"], &scan["actor"]["id"]), (&"abcde…".into(), &"nightly".into()));
-//! # assert_eq!((&failed["event_type"], &failed["outcome"]["error"]), (&"rotation.failed".into(), &"refused".into()));
+//! # let email = updated["details"]["email"].as_str().unwrap_or_default();
+//! # assert!(email.starts_with("hmac-sha256:k1:"));
+//! # assert_eq!(scan["details"]["token"], "abcde…");
+//! # assert_eq!(scan["actor"]["id"], "nightly");
+//! # assert_eq!(failed["event_type"], "rotation.failed");
+//! # assert_eq!(failed["outcome"]["error"], "refused");
 //! # assert!(failed["details"]["duration_ms"].is_u64());
 //! # Ok(())
 //! # }

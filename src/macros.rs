@@ -8,7 +8,13 @@
 /// # struct User { id: u64, name: String }
 /// # let user = User { id: 7, name: "Ann".into() };
 /// # let ip = std::net::Ipv4Addr::LOCALHOST;
-/// audit!("auth.login.success", actor.id = user.id, actor.name = user.name, ip_address = %ip, "{} logged in", user.name);
+/// audit!(
+///     "auth.login.success",
+///     actor.id = user.id,
+///     actor.name = user.name,
+///     ip_address = %ip,
+///     "{} logged in", user.name
+/// );
 /// ```
 ///
 /// When the call returns, the event is in the log's journal and survives the death of the process.
@@ -48,7 +54,9 @@
 ///
 /// ```
 /// use tracing_audit::{Severity, audit};
-/// # fn severity_of(attempts: u32) -> Severity { if attempts > 10 { Severity::Critical } else { Severity::Info } }
+/// # fn severity_of(attempts: u32) -> Severity {
+/// #     if attempts > 10 { Severity::Critical } else { Severity::Info }
+/// # }
 /// # let attempts = 4;
 /// audit!("auth.login.failed", severity = if attempts > 3 { warning } else { info }, attempts);
 /// audit!("auth.login.failed", severity = severity_of(attempts), attempts);
@@ -62,7 +70,7 @@
 /// ```
 /// # use tracing_audit::audit;
 /// # let (plugin, verb) = ("calendar", "synchronized");
-/// audit!(dyn format!("plugin.{plugin}.{verb}"), resource.id = plugin, "A plugin has done something");
+/// audit!(dyn format!("plugin.{plugin}.{verb}"), resource.id = plugin, "A plugin did something");
 /// ```
 ///
 /// An event that is recorded in many places, or has many fields, can be a type: see
@@ -147,7 +155,8 @@
 /// ```compile_fail
 /// # use tracing_audit::audit;
 /// audit!("User.Created", severity = "warn");
-/// // error: an event type is two or more segments of `a-z`, `0-9` and `_`, joined by dots; write "user.created"
+/// // error: an event type is two or more segments of `a-z`, `0-9` and `_`, joined by dots;
+/// //        write "user.created"
 /// // error: `severity` is written without quotes: `severity = warning`
 /// ```
 ///

@@ -86,10 +86,8 @@ fn read(path: &Path) -> Result<Table, Failure> {
             .span()
             .and_then(|span| text.get(..span.start))
             .unwrap_or_default();
-        let (line, column) = (
-            before.matches('\n').count() + 1,
-            before.chars().rev().take_while(|c| *c != '\n').count() + 1,
-        );
+        let line = before.matches('\n').count() + 1;
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
         Failure::Usage(format!(
             "{}: line {line}, column {column}: {}",
             path.display(),

@@ -60,7 +60,7 @@ pub(super) struct FilterArgs {
 }
 
 impl FilterArgs {
-    /// The filter they make. What is wrong is said with the flag's name.
+    /// The filter that they make. An error names the flag.
     pub(super) fn filter(&self) -> Result<Filter, Failure> {
         let single = [
             ("start_date", &self.start_date),

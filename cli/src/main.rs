@@ -12,7 +12,8 @@ mod catalogue;
 mod config;
 #[allow(
     unsafe_code,
-    reason = "each call of `audit!` has a static that the linker gathers, which this lint counts as unsafe"
+    reason = "each call of `audit!` has a static that the linker gathers, which this lint counts \
+              as unsafe"
 )]
 mod demo;
 mod export;

@@ -25,11 +25,19 @@ pub(super) fn format(asked: Option<Format>) -> Format {
 /// Whether a terminal would take this as more than a letter: control characters, and those that
 /// change the direction of text, so what is read is not what is written.
 fn obeyed(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    let is_invisible = matches!(
+        c,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+    );
+    c.is_control() || is_invisible
 }
 
-/// The text with what a terminal would obey made visible.
+/// The text with the characters made visible that a terminal would obey.
 pub(super) fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(obeyed) {
         return Cow::Borrowed(text);

@@ -50,7 +50,7 @@ impl OutputFile {
         })
     }
 
-    /// Makes it durable and gives it its name, in the place of what bore it.
+    /// Makes it durable and gives it its name, in the place of a file that had the name.
     pub(super) fn place(mut self) -> Result<(), Failure> {
         let place = || -> io::Result<()> {
             self.file.sync_all()?;

@@ -25,7 +25,8 @@ pub(super) fn act_as_owner(dir: &Path) -> Result<(), Failure> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    let (owner, group) = (Uid::from_raw(state.uid()), Gid::from_raw(state.gid()));
+    let owner = Uid::from_raw(state.uid());
+    let group = Gid::from_raw(state.gid());
     if owner.is_root() {
         return Ok(());
     }

@@ -18,7 +18,8 @@ pub(super) fn entries(verb: &'static str) -> ProgressBar {
 pub(super) fn bytes(verb: &'static str, total: u64) -> ProgressBar {
     let bar = bar(
         verb,
-        "{msg} {wide_bar} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left",
+        "{msg} {wide_bar} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} \
+         left",
     );
     bar.set_length(total);
     bar

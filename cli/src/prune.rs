@@ -20,7 +20,7 @@ use super::{
     stop::Stop,
 };
 
-/// So long it is waited for others that prune the log, as its application does each minute.
+/// How long to wait for another process that prunes the log, as its application does each minute.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) fn run(args: &PruneArgs) -> Result<Outcome, Failure> {
@@ -83,15 +83,16 @@ fn prune_in_turn(
 
 fn still_held(lock: &Path, waited: Duration) -> Failure {
     Failure::failed(format!(
-        "nothing was removed: after {} s another process still holds {}. It may be the application, \
-         `tracing-audit serve`, `prune` or `hold`; `lslocks` or `fuser` says which. Try again when it \
-         is done",
+        "nothing was removed: after {} s another process still holds {}. It may be the \
+         application, `tracing-audit serve`, `prune` or `hold`; `lslocks` or `fuser` says which. \
+         Try again when it is done",
         waited.as_secs(),
         lock.display()
     ))
 }
 
-/// Says what waits for the clock; a problem if the clock is far ahead of what it has proved.
+/// Reports the files that wait for the clock; a problem if the clock is far ahead of the time that
+/// it has proved.
 fn outcome(waiting: Option<ClockWait>) -> Outcome {
     let Some(waiting) = waiting else {
         return Outcome::Fine;

@@ -115,7 +115,7 @@ fn note_rest(page: &Page, format: Format) {
     }
 }
 
-/// Says what could not be read.
+/// Reports the parts of the log that could not be read.
 pub(super) fn tell_problems(scanned: &Scanned) -> Outcome {
     for problem in &scanned.problems {
         warn(&format!(

@@ -1,4 +1,4 @@
-//! `recover`: completes what processes left that ended without closing their log.
+//! `recover`: completes the streams of processes that ended without closing their log.
 
 use std::io::{self, Write as _};
 
@@ -17,7 +17,8 @@ pub(super) fn run(args: &RecoverArgs) -> Result<Outcome, Failure> {
     // The signals wait: each step can be cut short, but then the next start has it to do.
     let _stop = Stop::on_signal();
     let mut out = io::stdout().lock();
-    let (mut streams, mut problems) = (0, 0_u64);
+    let mut streams = 0;
+    let mut problems = 0_u64;
     let mut written = Ok(());
     AuditLog::recover(&args.dir.dir, |completed| {
         for problem in &completed.problems {

@@ -30,7 +30,7 @@ pub(super) fn run(
     let dir = &args.dir.dir;
     // A mistyped directory should not become a log.
     AuditReader::open(dir)?;
-    // Its own stream: reads are recorded. What is kept how long is for the application to say.
+    // A stream of its own, in which reads are recorded. The retention is the application's.
     let mut log = maintain::log(dir)?.lifecycle(true);
     if let Some(permissions) = args.permissions {
         log = log.permissions(permissions);

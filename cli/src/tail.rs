@@ -1,4 +1,4 @@
-//! `tail`: what is written from now on, of all streams.
+//! `tail`: the entries that are written from now on, of all streams.
 
 use std::{
     collections::HashSet,
@@ -37,7 +37,8 @@ pub(super) fn run(args: &TailArgs) -> Result<Outcome, Failure> {
     let reader = AuditReader::open(&args.dir.dir)?;
     let stop = Stop::on_signal();
     let mut out = io::stdout().lock();
-    // Before the last entries are read: what is written between is met by both, and given once.
+    // Before the last entries are read: both meet an entry that is written in between, and it is
+    // printed once.
     let mut tail = reader.tail(filter.clone(), TailStart::Now)?;
     let mut shown = HashSet::new();
     if args.lines > 0 {
@@ -96,6 +97,7 @@ fn line(out: &mut Vec<u8>, entry: &RawEntry) -> io::Result<()> {
     let plain = if color.is_empty() { "" } else { "\x1b[0m" };
     writeln!(
         out,
-        "{time}  {color}{severity:<8}{plain}  {event_type:<26}  {actor:<24}  {resource:<28}  {description}"
+        "{time}  {color}{severity:<8}{plain}  {event_type:<26}  {actor:<24}  {resource:<28}  \
+         {description}"
     )
 }

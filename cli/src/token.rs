@@ -89,9 +89,15 @@ pub(super) fn run(args: &TokenArgs) -> Result<Outcome, Failure> {
 }
 
 fn instant(text: &str) -> Result<Timestamp, Failure> {
-    text.parse::<Day>().map(Day::start).or_else(|_| text.parse()).map_err(|_| {
-        Failure::Usage(format!("--expires: {text:?} must be a date like 2027-01-01 or an RFC 3339 instant like 2027-01-01T12:00:00Z"))
-    })
+    text.parse::<Day>()
+        .map(Day::start)
+        .or_else(|_| text.parse())
+        .map_err(|_| {
+            Failure::Usage(format!(
+                "--expires: {text:?} must be a date like 2027-01-01 or an RFC 3339 instant like \
+                 2027-01-01T12:00:00Z"
+            ))
+        })
 }
 
 fn of_flag(error: Error) -> Failure {

@@ -1,4 +1,4 @@
-//! `verify`: what is wrong with the log and where, a line for each finding.
+//! `verify`: the problems of the log and their places, a line for each finding.
 
 use std::io::{self, BufWriter, Write as _};
 

@@ -1,4 +1,4 @@
-//! `webhook`: which webhooks are told of which events, and how they are doing.
+//! `webhook`: which webhooks get which events, and how they are doing.
 
 mod deliveries;
 mod settings;
@@ -145,7 +145,8 @@ fn show_secret(
             writeln!(out, "{}", secret.reveal())?;
             out.flush()?;
             warn(&format!(
-                "This is a signing secret of the webhook {name}, for its receiver. It is shown only now."
+                "This is a signing secret of the webhook {name}, for its receiver. It is shown \
+                 only now."
             ));
         }
         Some(public) => {

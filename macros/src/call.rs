@@ -142,8 +142,9 @@ impl Call {
             self.dynamic_event_type(input);
         } else {
             let mistake = tokens_to_comma(input);
-            let why = "it is checked while compiling, and the catalogue lists it without running the program; \
-                       an event type that is only known at run time is written `dyn …`";
+            let why = "it is checked while compiling, and the catalogue lists it without running \
+                       the program; an event type that is only known at run time is written \
+                       `dyn …`";
             let computed = !is_field(&mistake);
             self.errors.at(
                 mistake,
@@ -162,7 +163,8 @@ impl Call {
             return;
         };
         if at_end(input) {
-            let message = "the event type is missing after `dyn`; write an expression whose value is text, such as `dyn kind.as_str()`";
+            let message = "the event type is missing after `dyn`; write an expression whose value \
+                           is text, such as `dyn kind.as_str()`";
             self.errors.at(word, message);
             return;
         }
@@ -228,7 +230,8 @@ impl Call {
         }
         if input.peek(Token![#]) {
             let attribute = tokens_to_comma(input);
-            let message = "a field can't have attributes; for a field that exists only in some builds, write the call twice, each with its `#[cfg(…)]`";
+            let message = "a field can't have attributes; for a field that exists only in some \
+                           builds, write the call twice, each with its `#[cfg(…)]`";
             self.errors.at(attribute, message);
             return;
         }
@@ -278,14 +281,21 @@ impl Call {
                 self.field(input);
                 if let Some(field) = self.fields.get(known) {
                     let path = &field.path;
-                    self.errors.at(path, format!("the message and its arguments come last; move `{path}` before the message"));
+                    self.errors.at(
+                        path,
+                        format!(
+                            "the message and its arguments come last; move `{path}` before the \
+                             message"
+                        ),
+                    );
                 } else if start == input.cursor() {
                     tokens_to_comma(input);
                 }
                 continue;
             }
             let name = if input.peek(Ident) && input.peek2(Token![=]) && !input.peek2(Token![==]) {
-                let (name, equals) = (input.parse::<Ident>(), input.parse::<Token![=]>());
+                let name = input.parse::<Ident>();
+                let equals = input.parse::<Token![=]>();
                 name.and_then(|name| equals.map(|equals| quote!(#name #equals)))
                     .unwrap_or_default()
             } else {

@@ -149,7 +149,11 @@ pub(crate) fn check(call: Call) -> Result<Event> {
         }
     }
     if let (Some(message), Some(_)) = (&message, tree.get(fields::DESCRIPTION.name)) {
-        errors.at(&message.format, "the message is the description, which is already given as `description = …`; leave one of them out");
+        errors.at(
+            &message.format,
+            "the message is the description, which is already given as `description = …`; leave \
+             one of them out",
+        );
     }
     let Some(named) = named else {
         return errors.into_result(()).and(Err(Error::new(
@@ -238,7 +242,7 @@ struct Settings {
 }
 
 impl Settings {
-    /// Takes a field that is this setting. What is computed becomes one of `fields`.
+    /// Takes a field that is this setting. A computed value becomes one of `fields`.
     fn take(
         &mut self,
         setting: &str,
@@ -313,11 +317,13 @@ fn word(field: &Field, setting: &str) -> Result<String> {
         Expr::Path(path) if path.path.get_ident().is_some() => {
             let name = path.to_token_stream();
             format!(
-                "`{setting}` is fixed while compiling; write a string literal, such as `{setting} = \"{name}\"`"
+                "`{setting}` is fixed while compiling; write a string literal, such as \
+                 `{setting} = \"{name}\"`"
             )
         }
         _ => format!(
-            "`{setting}` is fixed while compiling; write a string literal, or `details.{setting} = …` for a value of your own"
+            "`{setting}` is fixed while compiling; write a string literal, or \
+             `details.{setting} = …` for a value of your own"
         ),
     };
     Err(Error::new_spanned(&field.value, message))

@@ -77,7 +77,8 @@ fn checked(call: Call) -> Result<TokenStream> {
     if let Some(message) = &call.message {
         errors.at(
             &message.format,
-            "a context has no message; a field of it is `name = value`, such as `tenant_id = \"acme\"`",
+            "a context has no message; a field of it is `name = value`, such as \
+             `tenant_id = \"acme\"`",
         );
     }
     let mut fields: Vec<Field> = Vec::with_capacity(call.fields.len());
@@ -268,22 +269,28 @@ mod tests {
             (
                 "resource.id = 7",
                 "resource.id",
-                "`resource` belongs to one event, not to a context; give it to `audit!`, `resource.id = …`",
+                "`resource` belongs to one event, not to a context; give it to `audit!`, \
+                 `resource.id = …`",
             ),
             (
                 "severity = warning",
                 "severity",
-                "`severity` belongs to one event, not to a context; give it to `audit!`, `severity = …`",
+                "`severity` belongs to one event, not to a context; give it to `audit!`, \
+                 `severity = …`",
             ),
             (
                 "order_id = 7",
                 "order_id",
-                "a context has no `order_id`, only `tenant_id`, `actor`, `actor.type`, `actor.id`, `actor.name`, `actor.attributes`, `ip_address`, `user_agent`, `environment`, `session_id`, `request_id`, `protocol`, `host`, `trace_id` and `span_id`; a value of your own is for the details of an event, `audit!(…, order_id = …)`",
+                "a context has no `order_id`, only `tenant_id`, `actor`, `actor.type`, `actor.id`, \
+                 `actor.name`, `actor.attributes`, `ip_address`, `user_agent`, `environment`, \
+                 `session_id`, `request_id`, `protocol`, `host`, `trace_id` and `span_id`; a value \
+                 of your own is for the details of an event, `audit!(…, order_id = …)`",
             ),
             (
                 "actor.attributes.role = 7",
                 "actor.attributes.role",
-                "a context takes the attributes of an actor as a whole; write `actor.attributes = …` with a map or a struct",
+                "a context takes the attributes of an actor as a whole; write \
+                 `actor.attributes = …` with a map or a struct",
             ),
             (
                 "actor = %user",
@@ -293,7 +300,8 @@ mod tests {
             (
                 "session_id = 1, context.session_id = 2",
                 "context.session_id",
-                "`context.session_id` is already given above as `session_id`; leave one of them out",
+                "`context.session_id` is already given above as `session_id`; leave one of them \
+                 out",
             ),
             (
                 "actor = a, actor.id = 2",
@@ -313,7 +321,8 @@ mod tests {
             (
                 "\"a message\"",
                 "\"a message\"",
-                "a context has no message; a field of it is `name = value`, such as `tenant_id = \"acme\"`",
+                "a context has no message; a field of it is `name = value`, such as \
+                 `tenant_id = \"acme\"`",
             ),
         ] {
             assert_eq!(

@@ -45,7 +45,9 @@ impl EventType {
 /// The error in an event type, if there is one.
 fn fault(text: &str) -> Option<String> {
     if text.is_empty() {
-        return Some(r#"the event type is empty; write a subject and what happened to it, such as "user.updated""#.to_owned());
+        let problem = "the event type is empty; write a subject and what happened to it, such as \
+                       \"user.updated\"";
+        return Some(problem.to_owned());
     }
     let corrected = correct(text);
     if corrected != text {
@@ -57,13 +59,15 @@ fn fault(text: &str) -> Option<String> {
     }
     if !text.contains('.') {
         return Some(
-            r#"an event type has two or more segments, a subject and what happened to it, such as "user.updated""#
+            "an event type has two or more segments, a subject and what happened to it, such as \
+             \"user.updated\""
                 .to_owned(),
         );
     }
     if text.len() > LONGEST {
         return Some(format!(
-            "the event type is {} bytes long, and {LONGEST} is the most; keep the kind of event here and put the particulars into fields",
+            "the event type is {} bytes long, and {LONGEST} is the most; keep the kind of event \
+             here and put the particulars into fields",
             text.len()
         ));
     }
@@ -98,7 +102,8 @@ fn stem_fault(text: &str) -> Option<String> {
     }
     let corrected = correct(text);
     if corrected != text {
-        let shape = "the event types of a function begin with segments of `a-z`, `0-9` and `_`, joined by dots";
+        let shape = "the event types of a function begin with segments of `a-z`, `0-9` and `_`, \
+                     joined by dots";
         return Some(
             if corrected.is_empty() || stem_fault(&corrected).is_some() {
                 format!(r#"{shape}, such as "secret.rotation""#)
@@ -109,7 +114,8 @@ fn stem_fault(text: &str) -> Option<String> {
     }
     if text == OWN {
         return Some(format!(
-            "event types that begin with `{OWN}.` are the log's own; write for example \"app.{OWN}\""
+            "event types that begin with `{OWN}.` are the log's own; write for example \
+             \"app.{OWN}\""
         ));
     }
     // `.completed` is the longest of what is added.
@@ -234,7 +240,8 @@ mod tests {
         );
         assert_eq!(
             fault("audit.user.created").expect("reserved"),
-            r#"event types that begin with `audit.` are the log's own; write for example "user.created""#
+            "event types that begin with `audit.` are the log's own; write for example \
+             \"user.created\""
         );
         assert!(
             fault("audit.login")

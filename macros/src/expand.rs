@@ -36,7 +36,8 @@ pub(crate) fn expand(event: &Event) -> TokenStream {
         .as_ref()
         .filter(|message| message_of(message).is_none());
     let message = computed.map(|message| {
-        let (format, arguments) = (&message.format, &message.arguments);
+        let format = &message.format;
+        let arguments = &message.arguments;
         quote!(::core::format_args!(#format #arguments),)
     });
     let message_name = computed.map(|_| own("message"));
@@ -84,7 +85,8 @@ fn sites(event: &Event, private: &TokenStream) -> (TokenStream, TokenStream) {
         })
     };
     let krate = &event.krate;
-    let (fields, description) = (described::fields(event), described::description(event));
+    let fields = described::fields(event);
+    let description = described::description(event);
     let mut statics = TokenStream::new();
     let mut names = Vec::new();
     for severity in possible.iter().copied() {

@@ -73,7 +73,10 @@ impl Parse for Path {
             segments.push_punct(input.parse()?);
             if !input.peek(Ident::peek_any) {
                 let so_far = Self { segments };
-                return Err(input.error(format!("a name is missing after `{so_far}`; each part of a field's name is an identifier")));
+                return Err(input.error(format!(
+                    "a name is missing after `{so_far}`; each part of a field's name is an \
+                     identifier"
+                )));
             }
             segments.push_value(Ident::parse_any(input)?);
         }
@@ -226,7 +229,10 @@ impl Parse for Field {
             || input.peek(Token![?])
             || (input.peek(Token![#]) && !input.peek2(syn::token::Bracket))
         {
-            return Err(input.error(format!("a value has at most one sigil, `%` for its `Display` or `?` for its `Debug`: `{path} = %…`")));
+            return Err(input.error(format!(
+                "a value has at most one sigil, `%` for its `Display` or `?` for its `Debug`: \
+                 `{path} = %…`"
+            )));
         }
         let value = input.parse().map(ungrouped).map_err(|error| {
             let cut_short = input.is_empty();
@@ -241,7 +247,8 @@ impl Parse for Field {
         })?;
         if let Expr::Assign(assign) = &value {
             let message = format!(
-                "a field has one `=`: `{path} = …`; put a comma between two fields, or write `==` to compare"
+                "a field has one `=`: `{path} = …`; put a comma between two fields, or write `==` \
+                 to compare"
             );
             return Err(Error::new_spanned(assign.eq_token, message));
         }

@@ -55,7 +55,8 @@ pub(crate) fn canonical(field: &Field) -> Result<Vec<String>> {
     let Some(slot) = fields::of_event().find(|slot| slot.name == names[0]) else {
         if let Some(meant) = near_miss(&names) {
             let message = format!(
-                "`{path}` looks like `{meant}`; write `{meant} = …`, or `details.{path} = …` for a value of your own"
+                "`{path}` looks like `{meant}`; write `{meant} = …`, or `details.{path} = …` for a \
+                 value of your own"
             );
             return Err(Error::new_spanned(path, message));
         }
@@ -181,7 +182,8 @@ fn part_fault(slot: &schema::Field, name: &str, below: &[String], field: &Field)
     let path = &field.path;
     if slot.kind != Kind::Object {
         return Some(format!(
-            "`{slot}` has no parts; write `{slot} = …`, or `details.{path} = …` for a value of your own",
+            "`{slot}` has no parts; write `{slot} = …`, or `details.{path} = …` for a value of \
+             your own",
             slot = slot.name
         ));
     }
@@ -253,7 +255,8 @@ fn outcome_fault(field: &Field) -> Option<String> {
     let given = literal.value();
     (!fields::OUTCOMES.contains(&given.as_str())).then(|| {
         format!(
-            "the type of an outcome is one of {}, not `{given}`; the kind of a failure is `outcome.reason = …`",
+            "the type of an outcome is one of {}, not `{given}`; the kind of a failure is \
+             `outcome.reason = …`",
             list(&fields::OUTCOMES)
         )
     })

@@ -1,8 +1,8 @@
 //! The code that writes an event's values, in the entry's order.
 //!
-//! What is known while compiling is text, and all the text between two values is one piece, so that
-//! the code reads like the entry: text, value, text, value. Where the spans may fill in what the
-//! event leaves empty, there is a method for each field instead.
+//! Everything known while compiling is text, and all the text between two values is one piece, so
+//! that the code reads like the entry: text, value, text, value. Where the spans may fill in what
+//! the event leaves empty, there is a method for each field instead.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -134,7 +134,8 @@ impl Writing<'_> {
                 quote!(#scope.#method(#value);)
             }
             Tree::Parts(_) => {
-                let (writer, mut run) = (own("writer"), Run::default());
+                let writer = own("writer");
+                let mut run = Run::default();
                 self.member(part, tree, &writer, &mut run);
                 run.flush(&writer);
                 let code = run.code;
@@ -184,7 +185,8 @@ impl Writing<'_> {
                 run.call(writer, quote!(#writer.details_whole(#value);));
             }
             (Tree::Value(field), Kind::Object) => {
-                let (method, value) = (own(slot.name), self.whole(slot.name, *field));
+                let method = own(slot.name);
+                let value = self.whole(slot.name, *field);
                 run.call(writer, quote!(#writer.#method(#value);));
             }
             (Tree::Value(field), Kind::Text | Kind::Number) => {
@@ -227,7 +229,8 @@ impl Writing<'_> {
             run.known += &format!(",{}", key_of(key));
         } else {
             let key = format!(",{}", key_of(key));
-            let (len, text) = (key.len(), std::mem::take(&mut run.known) + &key);
+            let len = key.len();
+            let text = std::mem::take(&mut run.known) + &key;
             run.code
                 .extend(quote!(let #object = #writer.open(#text, #len);));
         }

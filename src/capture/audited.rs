@@ -123,7 +123,7 @@ impl<F: Fn(&'static str, u64)> Ending<F> {
 
 impl<F: Fn(&'static str, u64)> Drop for Ending<F> {
     fn drop(&mut self) {
-        // An end over which another layer panics is in the log by then.
+        // If another layer panics on the end's event, the end is in the log by then.
         let is_recorded = self.recorded || self.returned && mirror::take_unwound();
         if !is_recorded {
             let reason = if std::thread::panicking() {
@@ -230,8 +230,8 @@ impl<E: ?Sized> NoText for ErrorText<'_, E> {
     }
 }
 
-/// An error and its sources, joined with `: `. A source that the text before it already ends with
-/// is not said again.
+/// An error and its sources, joined with `: `. A source is left out if the text before it already
+/// ends with it.
 fn chain<E: Error + ?Sized>(error: &E) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -25,9 +25,9 @@ fn global() -> Option<&'static Arc<Intake>> {
     GLOBAL.get().map(|(intake, _)| intake)
 }
 
-/// Finds the log that takes an event here, and gathers what the event inherits. `kept` is the log of
-/// the thread's last event, usually the same one: so its reference count, which all threads share,
-/// need not be touched.
+/// Finds the log that takes an event here, and gathers what the event inherits. `kept` is the log
+/// of the thread's last event, usually the same one: so its reference count, which all threads
+/// share, need not be touched.
 #[inline]
 pub(super) fn find(
     inherited: &mut Inherited,

@@ -44,7 +44,8 @@ pub(super) fn is_ending() -> bool {
     STATE.try_with(Cell::get).unwrap_or(State::Ending) == State::Ending
 }
 
-/// Watches for the end of this thread from now on. Called when other layers have an event or a span.
+/// Watches for the end of this thread from now on. Called when other layers have an event or a
+/// span.
 #[inline]
 pub(super) fn watch() {
     if STATE.try_with(Cell::get) == Ok(State::Fresh) {

@@ -16,7 +16,13 @@ use super::receipt::Receipt;
 /// impl AuditEvent for Transfer {
 ///     fn record(&self) -> Receipt {
 ///         if self.cents > 1_000_000 {
-///             return audit!("transfer.held", severity = warning, from = self.from, to = self.to, cents = self.cents);
+///             return audit!(
+///                 "transfer.held",
+///                 severity = warning,
+///                 from = self.from,
+///                 to = self.to,
+///                 cents = self.cents,
+///             );
 ///         }
 ///         audit!("transfer.sent", from = self.from, to = self.to, cents = self.cents)
 ///     }
@@ -28,7 +34,8 @@ use super::receipt::Receipt;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an audit event",
     label = "neither an event type nor an event",
-    note = "the event type is a string literal, such as `audit!(\"user.updated\", …)`: it is checked while compiling",
+    note = "the event type is a string literal, such as `audit!(\"user.updated\", …)`: it is \
+            checked while compiling",
     note = "a value is an event if its type is `#[derive(AuditEvent)]`"
 )]
 pub trait AuditEvent {

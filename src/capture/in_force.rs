@@ -30,8 +30,8 @@ impl Within {
 pub(super) struct Frame {
     fields: Arc<SpanFields>,
     within: Option<Within>,
-    /// Of an update, the spans around that one: it stays inside of them when the innermost ends,
-    /// and before what they say.
+    /// For an update: the spans around it. It stays inside of them when the innermost ends, and wins
+    /// over their fields.
     around: Box<[Within]>,
     is_update: bool,
 }
@@ -60,8 +60,8 @@ thread_local! {
     static STACK: RefCell<Vec<Frame>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A context's time on the stack. However its work ends, the frames then go back to whom they came
-/// from, with the updates that were made meanwhile.
+/// A context's time on the stack. However its work ends, the frames then go back to their owner,
+/// with the updates that were made meanwhile.
 pub(super) struct InForce<'a> {
     frames: &'a mut Frames,
     depth: usize,
@@ -92,8 +92,8 @@ impl Drop for InForce<'_> {
     }
 }
 
-/// As many updates of one context keep their place among the spans; of more, the oldest become part
-/// of the context.
+/// So many updates of one context keep their places among the spans. If there are more, the oldest
+/// become part of the context.
 const MOST_UPDATES: usize = 8;
 
 /// Updates the innermost context from here on; false if there is none. `spans` are the current span

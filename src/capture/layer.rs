@@ -72,7 +72,9 @@ use crate::entry::render::Inherited;
 ///
 /// ```
 /// # fn handle(kind: &str, user: u64) {
-/// tracing::info!(target: "audit", event_type = format!("import.{kind}").as_str(), actor.id = user, rows = 7, "Imported");
+/// let event_type = format!("import.{kind}");
+/// let event_type = event_type.as_str();
+/// tracing::info!(target: "audit", event_type, actor.id = user, rows = 7, "Imported");
 /// # }
 /// ```
 ///
@@ -83,8 +85,8 @@ use crate::entry::render::Inherited;
 /// | what the event says | what is recorded |
 /// |---|---|
 /// | no `event_type`, a malformed one, or one that begins with `audit.` | the event type `tracing.event`; what was given is in `details.event_type` |
-/// | a `severity` that is none | the severity of the event's level; what was given is in `details.severity` |
-/// | an `outcome.type` that is none | the outcome `unknown`; what was given is in `details.outcome.type` |
+/// | an unknown `severity` | the severity of the event's level; what was given is in `details.severity` |
+/// | an unknown `outcome.type` | the outcome `unknown`; what was given is in `details.outcome.type` |
 /// | a `description` beside a message | the message; what was given is in `details.description` |
 /// | an `actor`, a `resource`, an `outcome`, a `context` or `attributes` as a whole | a detail of that name: the values of such an event are texts, numbers and truths. Their parts are given one by one, as `resource.attributes.size = 7` |
 /// | a level below `INFO` | nothing |
@@ -307,8 +309,8 @@ impl<S> Filter<S> for AuditFilter {
         if self.wants(metadata) {
             Interest::always()
         } else {
-            // That this is the end of it only if all other layers agree is what a filter of a layer
-            // is for: from a layer itself, "never" would hold for all of them.
+            // A layer's filter says this for its own layer: the call site is off only if all other
+            // layers agree. From a layer itself, "never" would hold for all of them.
             Interest::never()
         }
     }

@@ -55,7 +55,7 @@ impl Mirror<'_> {
     }
 }
 
-/// What the layers on this thread do with a mirrored event.
+/// The state of mirroring on this thread.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Mirroring {
     /// None is under way.

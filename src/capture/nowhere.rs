@@ -22,9 +22,9 @@ pub(super) fn came(event_type: &str) {
     COUNT.fetch_add(1, Relaxed);
     if !REPORTED.swap(true, Relaxed) {
         alarm(&format!(
-            "the event {event_type} is not recorded, because there is no audit log here; open one with \
-             AuditLog::builder and add its layer to the subscriber, or make it the process-wide \
-             one with set_global. Further events without a log are only counted"
+            "the event {event_type} is not recorded, because there is no audit log here; open one \
+             with AuditLog::builder and add its layer to the subscriber, or make it the \
+             process-wide one with set_global. Further events without a log are only counted"
         ));
     }
 }

@@ -111,7 +111,9 @@ fn to_wait_for(taken: Taken) -> Result<(u64, &'static Durability), NotDurable> {
 ///
 /// // A handler: without an entry there is no payment.
 /// async fn approve(payment: Payment) -> Result<(), NotDurable> {
-///     audit!("payment.approved", resource.id = payment.id, cents = payment.cents).durable().await?;
+///     audit!("payment.approved", resource.id = payment.id, cents = payment.cents)
+///         .durable()
+///         .await?;
 ///     // … pay …
 ///     Ok(())
 /// }

@@ -39,8 +39,10 @@ type Hook<T> = Arc<dyn Fn(&Parts) -> Option<T> + Send + Sync>;
 /// let context = RequestContextLayer::new()
 ///     .trusted_proxies(["10.0.0.0/8", "127.0.0.1"])?
 ///     .actor(|request| request.extensions.get::<Login>().map(|login| Actor::user(&login.user)));
-/// let app: Router = Router::new().route("/reports", post(|| async { audit!("report.made"); })).layer(context);
-/// // With axum, `app.into_make_service_with_connect_info::<SocketAddr>()` gives the address of the peer.
+/// let app: Router = Router::new()
+///     .route("/reports", post(|| async { audit!("report.made"); }))
+///     .layer(context);
+/// // With axum, `app.into_make_service_with_connect_info::<SocketAddr>()` adds the peer's address.
 /// # Ok(())
 /// # }
 /// ```
@@ -109,9 +111,15 @@ impl RequestContextLayer {
     ) -> Result<Self> {
         let parse = |text: T| {
             let text = text.as_ref();
-            text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
-                Error::invalid("trusted_proxies", format!("{text:?} is not an address or a network such as 10.0.0.1, 10.0.0.0/8 or fd00::/8"))
-            })
+            text.parse::<IpNet>()
+                .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+                .map_err(|_| {
+                    let problem = format!(
+                        "{text:?} is not an address or a network such as 10.0.0.1, 10.0.0.0/8 or \
+                         fd00::/8"
+                    );
+                    Error::invalid("trusted_proxies", problem)
+                })
         };
         let proxies = networks.into_iter().map(parse).collect::<Result<_>>()?;
         Ok(self.set(|settings| settings.proxies = proxies))

@@ -188,7 +188,7 @@ impl Cut {
         }
     }
 
-    /// The beginning of a value. What is escaped may become longer than the limit.
+    /// Cuts a value to its beginning. Escaping may make that longer than the limit.
     fn cut(&mut self, value: &Json, limit: usize) {
         match value {
             Json::Text(text) => {

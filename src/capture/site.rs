@@ -55,15 +55,16 @@ enum Declared {
         event_type: &'static str,
         json: &'static str,
     },
-    /// The event type comes at run time; what is not given here follows from it.
+    /// The event type comes at run time. A category or an action that is absent here follows from
+    /// it.
     Dynamic {
         category: Option<&'static str>,
         action: Option<&'static str>,
     },
 }
 
-/// A call of `audit!` in the source; one of those that are alike but for their severity, if that
-/// is computed.
+/// A call of `audit!` in the source. A call whose severity is computed has one such value for each
+/// severity.
 #[derive(Debug)]
 pub struct Site {
     declared: Declared,
@@ -185,9 +186,9 @@ impl Site {
         }
         let given: String = given.chars().take(128).collect();
         alarm(&format!(
-            "{}:{}: {given:?} is not an event type, so the event is recorded as {nearest}; an event \
-             type is two or more segments of a-z, 0-9 and _, joined by dots, at most 128 bytes \
-             long, and does not begin with \"audit.\". Further events of this call are not \
+            "{}:{}: {given:?} is not an event type, so the event is recorded as {nearest}; an \
+             event type is two or more segments of a-z, 0-9 and _, joined by dots, at most 128 \
+             bytes long, and does not begin with \"audit.\". Further events of this call are not \
              reported",
             self.metadata.file().unwrap_or_default(),
             self.metadata.line().unwrap_or_default(),

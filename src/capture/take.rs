@@ -60,7 +60,7 @@ impl Scratch {
         })
     }
 
-    /// That of this thread, in which nothing is inherited yet.
+    /// The scratch space of this thread, in which nothing is inherited yet.
     #[inline]
     pub(super) fn of_thread() -> Box<Self> {
         // At the thread's end the slot may be gone.

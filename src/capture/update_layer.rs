@@ -18,7 +18,9 @@ type Hook = Arc<dyn Fn(&Parts) -> Option<AuditContext> + Send + Sync>;
 /// context of the request with what the hook gives.
 ///
 /// ```
-/// use axum::{Router, extract::Request, middleware, routing::post};
+/// use axum::{
+///     Router, extract::Request, middleware::{self, Next}, response::Response, routing::post,
+/// };
 /// use tracing_audit::{
 ///     Actor, audit, audit_context, tower::{RequestContextLayer, RequestUpdateLayer},
 /// };
@@ -26,15 +28,17 @@ type Hook = Arc<dyn Fn(&Parts) -> Option<AuditContext> + Send + Sync>;
 /// #[derive(Clone)]
 /// struct Claims { subject: String, organization: String }
 ///
-/// async fn authenticate(mut request: Request, next: middleware::Next) -> axum::response::Response {
+/// async fn authenticate(mut request: Request, next: Next) -> Response {
 ///     // …
-///     request.extensions_mut().insert(Claims { subject: "user-456".into(), organization: "acme".into() });
+///     let claims = Claims { subject: "user-456".into(), organization: "acme".into() };
+///     request.extensions_mut().insert(claims);
 ///     next.run(request).await
 /// }
 ///
 /// let known = RequestUpdateLayer::new(|request| {
 ///     let claims = request.extensions.get::<Claims>()?;
-///     Some(audit_context! { actor = Actor::user(&claims.subject), tenant_id = claims.organization })
+///     let actor = Actor::user(&claims.subject);
+///     Some(audit_context! { actor = actor, tenant_id = claims.organization })
 /// });
 /// // In axum, a request meets the layer that was added last first.
 /// let app: Router = Router::new()
@@ -45,8 +49,8 @@ type Hook = Arc<dyn Fn(&Parts) -> Option<AuditContext> + Send + Sync>;
 /// ```
 ///
 /// The update lasts for the rest of the request: layers further out, as far as they are inside the
-/// [`RequestContextLayer`](crate::tower::RequestContextLayer), see it when the response comes back. Without
-/// one, the hook's result is a context of its own around the service below.
+/// [`RequestContextLayer`](crate::tower::RequestContextLayer), see it when the response comes back.
+/// Without one, the hook's result is a context of its own around the service below.
 #[derive(Clone)]
 pub struct RequestUpdateLayer {
     hook: Hook,

@@ -1,8 +1,8 @@
 //! The values of a call that have a type of ours: `actor = …`, `resource = …`, `outcome = …`, a
 //! severity and an event type that are only known at run time.
 //!
-//! The traits are there for the sake of their error messages. What points to such a value will do
-//! as well.
+//! The traits are there for the sake of their error messages. A pointer to such a value will do as
+//! well.
 
 use std::{borrow::Cow, rc::Rc, sync::Arc};
 
@@ -41,7 +41,8 @@ pub trait GivenOutcome {
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "`severity` takes a `Severity`, not `{Self}`",
-    label = "write `info`, `warning`, `error` or `critical`, or a value of the type `tracing_audit::Severity`"
+    label = "write `info`, `warning`, `error` or `critical`, or a value of the type \
+             `tracing_audit::Severity`"
 )]
 pub trait GivenSeverity {
     #[doc(hidden)]

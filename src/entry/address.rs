@@ -8,8 +8,9 @@ use super::{Buffer, json};
 /// `0000:0000:0000:0000:0000:ffff:255.255.255.255`.
 const LONGEST: usize = 2 + 45;
 
-/// Writes the address that stands, as a JSON string, from `start` to the end, in its canonical form:
-/// that of RFC 5952, and that of IPv4 if it is an IPv4-mapped one. Text that isn't an address stays.
+/// Writes the address that stands, as a JSON string, from `start` to the end, in its canonical
+/// form: that of RFC 5952, and that of IPv4 if it is an IPv4-mapped one. Text that isn't an address
+/// stays.
 #[inline]
 pub(crate) fn canonicalize(out: &mut Buffer, start: usize) {
     // An IPv4 address has only one spelling; an IPv6 one begins with up to four digits and a colon,

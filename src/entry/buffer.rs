@@ -401,7 +401,8 @@ mod tests {
     proptest! {
         #[test]
         fn it_does_what_a_vector_does(pieces in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..80), 0u8..7, any::<prop::sample::Index>()), 0..40)) {
-            let (mut buffer, mut vector) = (Buffer::default(), Vec::new());
+            let mut buffer = Buffer::default();
+            let mut vector = Vec::new();
             for (piece, what, place) in pieces {
                 let at = place.index(vector.len() + 1);
                 match what {

@@ -44,7 +44,8 @@ pub(crate) struct Described<'a> {
 /// let catalogue = catalogue(); // no call has to run for it
 /// let created = catalogue.get("user.created").expect("a call above records it");
 /// assert_eq!(created.description(), Some("User created"));
-/// assert!(created.fields().any(|(path, kind)| path == "details.invited" && kind.to_string() == "boolean"));
+/// let mut fields = created.fields();
+/// assert!(fields.any(|(path, kind)| path == "details.invited" && kind.to_string() == "boolean"));
 /// for place in created.locations() {
 ///     println!("{}:{}", place.file, place.line);
 /// }
@@ -144,8 +145,8 @@ impl Catalogue {
     }
 
     /// The changes in `newer` that break readers of this catalogue: an event type or a field
-    /// that is gone, a field of another kind. One sentence each; empty if nothing does. What was
-    /// added breaks nobody.
+    /// that is gone, a field of another kind. One sentence each; empty if nothing does.
+    /// Additions break nobody.
     ///
     /// ```
     /// # use tracing_audit::{catalogue, catalogue::Catalogue};

@@ -64,8 +64,8 @@ impl FieldNames {
                 return Err(Error::invalid(
                     "deny_fields",
                     format!(
-                        "`{name}` is one of an entry's own fields, and only details and attributes can be denied; leave it out here, and give \
-                         events and contexts no `{name}`"
+                        "`{name}` is one of an entry's own fields, and only details and attributes \
+                         can be denied; leave it out here, and give events and contexts no `{name}`"
                     ),
                 ));
             }
@@ -158,7 +158,8 @@ fn check(setting: &str, name: &str) -> Result<()> {
         format!("`{name}` is a path, and a name holds at any depth; write `{last}`")
     } else if let Some(character) = name.chars().find(|c| !is_of_name(*c)) {
         format!(
-            "{name:?} is not a field's name, because it has {character:?} in it; use letters, digits, `_` and `-`"
+            "{name:?} is not a field's name, because it has {character:?} in it; use letters, \
+             digits, `_` and `-`"
         )
     } else if !name.chars().any(char::is_alphabetic) {
         format!("`{name}` is not a field's name, because it has no letter")

@@ -117,7 +117,8 @@ impl Hiding<'_> {
                     let len = self.out.len();
                     self.out.replace(value, REDACTED_JSON);
                     let moved = self.out.len().wrapping_sub(len);
-                    (at, end) = (at.wrapping_add(moved), end.wrapping_add(moved));
+                    at = at.wrapping_add(moved);
+                    end = end.wrapping_add(moved);
                     self.moved += moved as isize;
                 }
             }

@@ -66,7 +66,7 @@ impl OwnEntry {
         self
     }
 
-    /// That it was refused: `outcome.reason`.
+    /// Marks it as refused, with this `outcome.reason`.
     #[cfg(feature = "server")]
     pub(crate) fn failed(mut self, reason: impl Into<String>) -> Self {
         self.failure = Some(reason.into());

@@ -246,7 +246,10 @@ impl Actor {
 /// ```
 /// use tracing_audit::Resource;
 ///
-/// let user = Resource::new("user", "user-7").name("bob").prior_attributes(["viewer"]).attributes(["editor"]);
+/// let user = Resource::new("user", "user-7")
+///     .name("bob")
+///     .prior_attributes(["viewer"])
+///     .attributes(["editor"]);
 /// ```
 #[derive(Clone)]
 pub struct Resource(pub(crate) PartJson<5>);

@@ -20,8 +20,8 @@ use super::Timestamp;
 const MAX_DEPTH: usize = 128;
 
 /// The fields of a line. Texts are as they stand between their quotes, escapes and all; `actor`,
-/// `resource`, `outcome`, `details`, `tags` and `context` are whole JSON values. What the line
-/// doesn't have, or has in another type, is empty.
+/// `resource`, `outcome`, `details`, `tags` and `context` are whole JSON values. A field that the
+/// line doesn't have, or has in another type, is empty.
 #[derive(Clone, Copy, Debug)]
 #[allow(
     dead_code,
@@ -337,13 +337,13 @@ fn parse_timestamp(text: &[u8]) -> Option<Timestamp> {
             b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0'))
         })
     };
-    let (year, month, day) = (digits(0..4)?, digits(5..7)?, digits(8..10)?);
-    let (hour, minute, second, micros) = (
-        digits(11..13)?,
-        digits(14..16)?,
-        digits(17..19)?,
-        digits(20..26)?,
-    );
+    let year = digits(0..4)?;
+    let month = digits(5..7)?;
+    let day = digits(8..10)?;
+    let hour = digits(11..13)?;
+    let minute = digits(14..16)?;
+    let second = digits(17..19)?;
+    let micros = digits(20..26)?;
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let last = match month {
         2 => 28 + i64::from(leap),

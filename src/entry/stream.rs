@@ -56,7 +56,8 @@ impl FromStr for Source {
             Err(Error::invalid(
                 "source",
                 format!(
-                    "{text:?} must be 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or digit, like \"billing\""
+                    "{text:?} must be 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or \
+                     digit, like \"billing\""
                 ),
             ))
         }

@@ -69,7 +69,8 @@ impl Cut {
 
     /// Reads whole lines; hands each run of them that is inside to `keep`.
     fn lines(&mut self, plain: &[u8], mut keep: impl FnMut(&mut Joined, Range<usize>)) {
-        let (mut start, mut run) = (0, 0..0);
+        let mut start = 0;
+        let mut run = 0..0;
         for end in memchr_iter(b'\n', plain).map(|lf| lf + 1) {
             let fields = scan(&plain[start..end - 1]);
             if let Some(fields) = &fields {

@@ -68,12 +68,12 @@ impl Joined {
         self.crc.combine(&other.crc);
     }
 
-    /// The length of what it inflates to.
+    /// The length of the text that it inflates to.
     pub(crate) fn plain_len(&self) -> u64 {
         self.plain_len
     }
 
-    /// The CRC-32 of what it inflates to.
+    /// The CRC-32 of the text that it inflates to.
     pub(crate) fn crc(&self) -> u32 {
         self.crc.clone().finalize()
     }

@@ -1,7 +1,8 @@
-//! An export of what a filter wants, packed while it is found.
+//! An export of the entries that match a filter, packed while they are found.
 //!
-//! Its length is not known before, so it can't be resumed. A ZIP has all lines in `audit.jsonl`, and
-//! as the last entry `manifest.json` with the filters, their number, and what could not be read.
+//! Its length is not known before, so it can't be resumed. A ZIP has all lines in `audit.jsonl`,
+//! and as the last entry `manifest.json` with the filters, their number, and what could not be
+//! read.
 
 use std::{
     io::{self, Write},

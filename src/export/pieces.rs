@@ -166,7 +166,7 @@ impl Download {
         &self.etag
     }
 
-    /// Reads the bytes in `range`, of which what lies beyond the end is left out.
+    /// Reads the bytes in `range`, as far as the file goes.
     pub(crate) fn read_range(self: &Arc<Self>, range: Range<u64>) -> RangeReader {
         let end = range.end.min(self.len());
         let piece = self.ends.partition_point(|&end| end <= range.start);

@@ -78,8 +78,8 @@ impl Plan {
     /// Plans a download of all lines with a time in `range`.
     ///
     /// A live file is read to where it ends now, and made durable that far before the first of its
-    /// lines is given away: what was given is never lost. An error means that the log's directories
-    /// can't be listed.
+    /// lines is given away, so that no line in a download is ever lost. An error means that the
+    /// log's directories can't be listed.
     pub(crate) fn new(files: &Arc<Files>, range: Range<Timestamp>) -> Result<Self> {
         let mut plan = Self {
             entries: Vec::new(),
@@ -193,7 +193,8 @@ impl Plan {
         let name = format!("{day}/{stream}.jsonl");
         let (mut content, mut files, mut count, mut modified) =
             (Joined::default(), Vec::new(), 0, Timestamp::MIN);
-        let (mut first, mut last) = (None, None);
+        let mut first = None;
+        let mut last = None;
         for (name, cut) in cuts {
             files.push(ManifestFile {
                 name,
@@ -206,7 +207,8 @@ impl Plan {
             first = first.or(cut.first);
             last = cut.last.or(last);
         }
-        let (bytes, crc32) = (content.plain_len(), format!("{:08x}", content.crc()));
+        let bytes = content.plain_len();
+        let crc32 = format!("{:08x}", content.crc());
         self.manifest.entries.push(ManifestEntry {
             name: name.clone(),
             stream,

@@ -90,10 +90,8 @@ impl ZipLayout {
         let (packed_len, offset) = (packed.len(), self.file.len());
         // In front of an entry, the ZIP64 field must hold both sizes or none; in the directory we
         // do the same.
-        let (long, far) = (
-            needs_zip64(packed_len) || needs_zip64(plain_len),
-            needs_zip64(offset),
-        );
+        let long = needs_zip64(packed_len) || needs_zip64(plain_len);
+        let far = needs_zip64(offset);
         let times = times(modified);
 
         let sizes: &[u64] = if long { &[plain_len, packed_len] } else { &[] };
@@ -142,7 +140,8 @@ impl ZipLayout {
 
     /// The file, with its directory at the end.
     pub(crate) fn finish(mut self) -> Download {
-        let (offset, len) = (self.file.len(), self.directory.len() as u64);
+        let offset = self.file.len();
+        let len = self.directory.len() as u64;
         self.file.bytes(&self.directory);
         let many = self.entries >= u64::from(IN_ZIP64_COUNT);
         let mut end = Vec::new();

@@ -1,4 +1,4 @@
-//! What is done when the process ends in order: by a return from `main`, or by `exit`.
+//! Work at the orderly end of the process: a return from `main`, or `exit`.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 

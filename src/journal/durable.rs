@@ -32,7 +32,7 @@ use loom::{
     thread::{self, Thread},
 };
 
-/// What became of a position.
+/// The state of a position.
 #[derive(Clone, Debug)]
 pub(crate) enum Fate {
     Durable,
@@ -127,8 +127,8 @@ impl Durability {
     /// Everything before `position` is durable.
     ///
     /// This stores the position and then looks for waiters; a waiter counts itself and then looks
-    /// at the position. One of the two has to see the other, or the waiter sleeps for ever in a log in
-    /// which nothing else happens. So a fence stands between the two steps, on both sides.
+    /// at the position. One of the two has to see the other, or the waiter sleeps for ever in a log
+    /// in which nothing else happens. So a fence stands between the two steps, on both sides.
     pub(crate) fn advance(&self, position: u64) {
         self.durable.store(position, Release);
         fence(SeqCst);

@@ -290,7 +290,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("held");
         let slowly = || File::create(&path).inspect(|_| thread::sleep(WHILE));
-        let (stop, held) = (AtomicBool::new(false), AtomicU32::new(0));
+        let stop = AtomicBool::new(false);
+        let held = AtomicU32::new(0);
         thread::scope(|threads| {
             threads.spawn(|| {
                 while !stop.load(Relaxed) {

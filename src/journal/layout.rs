@@ -64,7 +64,7 @@ pub(crate) fn check_capacity(capacity: usize) -> Result<()> {
     Err(Error::invalid("journal_bytes", problem))
 }
 
-/// What a ring is: fixed when it is created.
+/// The properties of a ring, fixed when it is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) capacity: usize,

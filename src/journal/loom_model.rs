@@ -1,5 +1,5 @@
-//! The protocol under loom: every interleaving of a few threads on a ring of two or four frames, and
-//! of those who wait for the durable end. `scripts/loom` runs it.
+//! The protocol under loom: every interleaving of a few threads on a ring of two or four frames,
+//! and of those who wait for the durable end. `scripts/loom` runs it.
 //!
 //! Loom's memory is made of words. Each is an atomic that holds the value, beside a cell that holds
 //! nothing and only tells loom what was touched how: a plain write must meet no other access, so

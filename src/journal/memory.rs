@@ -1,5 +1,5 @@
-//! What the protocol needs of memory, so that the same code runs over a mapped file, the heap, and
-//! loom's model of memory.
+//! The operations on memory that the protocol needs, so that the same code runs over a mapped file,
+//! the heap, and loom's model of memory.
 //!
 //! Offsets count from the beginning of the header page. Words are at multiples of eight.
 

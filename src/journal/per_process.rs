@@ -1,8 +1,8 @@
 //! A value that each process makes for itself.
 //!
-//! What a thread of the parent has locked or half changed at the moment of a `fork` stays so in the
-//! child for ever. So the child may not touch such values of its parent's, and makes new ones: here
-//! they are told apart, without a lock.
+//! A value that a thread of the parent has locked or half changed at the moment of a `fork` stays
+//! so in the child for ever. So the child may not touch such values, and makes new ones: here they
+//! are told apart, without a lock.
 
 use std::{
     fmt,

@@ -40,7 +40,7 @@ pub(crate) enum PushError {
     TooLong,
 }
 
-/// What both ends share.
+/// The part that both ends share.
 #[derive(Debug)]
 pub(super) struct Ring<M> {
     memory: M,

@@ -30,7 +30,7 @@ pub(crate) struct Region {
     backing: Backing,
 }
 
-/// What keeps `base` valid.
+/// The memory that `base` points to, kept valid.
 enum Backing {
     File(MmapRaw),
     #[cfg(test)]

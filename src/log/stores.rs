@@ -74,7 +74,8 @@ impl Stores {
         options.needs_hash_keys = false;
         let root = store.layout.root();
         let here = Here::new(options.health.clone());
-        let (layout, stream) = (store.layout.clone(), store.stream.clone());
+        let layout = store.layout.clone();
+        let stream = store.stream.clone();
         let dir = fs::canonicalize(root).or_else(|_| path::absolute(root));
         let dir = dir.unwrap_or_else(|_| root.to_owned());
         here.opened.get_or_init(|| Opened::new(store));

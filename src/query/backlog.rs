@@ -38,7 +38,8 @@ impl<'a> Reader<'a> {
     /// Entries older than the time at which the places were noted are looked for only where a file
     /// was not read to its end.
     fn new(places: &'a Places, noted: Timestamp) -> Result<Self> {
-        let (mut streams, mut since) = (BTreeMap::new(), noted);
+        let mut streams = BTreeMap::new();
+        let mut since = noted;
         for (stream, place) in &places.0 {
             let file = place.file.parse::<FileStem>()?;
             if place.offset.is_some() {
@@ -104,7 +105,8 @@ impl Looked<'_> {
         // The same as if the files were listed for this one alone.
         let first = reader.since.day().previous();
         let from = self.sealed.partition_point(|stem| stem.day() < first);
-        let (mut bytes, mut unread) = (0, BTreeSet::new());
+        let mut bytes = 0;
+        let mut unread = BTreeSet::new();
         for at in from..self.sealed.len() {
             let Some(stem) = self.sealed.get(at) else {
                 break;
@@ -185,7 +187,8 @@ fn block_from(files: &Files, stem: &FileStem, offset: u64) -> Result<Option<Bloc
 
 /// The time of the line that begins there; `None` if there is none.
 fn first_time(files: &Files, stem: &FileStem, offset: u64) -> Result<Option<Timestamp>> {
-    let (mut plain, mut skip) = (Vec::new(), 0);
+    let mut plain = Vec::new();
+    let mut skip = 0;
     if let Some(live) = files.open_live(stem)? {
         live.read(
             offset,

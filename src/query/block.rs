@@ -139,7 +139,8 @@ impl<'a> BlockReader<'a> {
         }
         let plain = &self.plain[..];
         let mut entries = Vec::new();
-        let (mut count, mut problem_at) = (u64::from(piece.block.lines), None);
+        let mut count = u64::from(piece.block.lines);
+        let mut problem_at = None;
         if piece.block.opaque {
             count = 0;
             for line in lines(plain) {

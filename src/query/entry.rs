@@ -23,7 +23,9 @@ use crate::{
 /// ```
 /// # use tracing_audit::{AuditLog, AuditReader, Query, audit};
 /// # let log = AuditLog::for_tests();
-/// # log.run(|| audit!("role.changed", actor.id = "ann", resource.type = "user", resource.id = 7, role = "admin"));
+/// # log.run(|| audit!(
+/// #     "role.changed", actor.id = "ann", resource.type = "user", resource.id = 7, role = "admin"
+/// # ));
 /// # log.flush()?;
 /// # let entry = AuditReader::open(log.dir())?.page(&Query::default())?.entries.remove(0);
 /// assert_eq!((entry.actor_type(), entry.actor_id()), ("user".into(), "ann".into()));

@@ -1,8 +1,8 @@
-//! Which entries are wanted: the parameters that HTTP query strings and command lines share.
+//! The choice of entries, by parameters that HTTP query strings and command lines share.
 //!
-//! A filter is made once from (name, value) texts, and everything that is wrong with them is said
-//! then. Values are escaped as they stand in a line, so a match compares bytes. Different
-//! parameters must all hold; of a repeated one, any.
+//! A filter is made once from (name, value) texts, and every problem with them is reported then.
+//! Values are escaped as they stand in a line, so a match compares bytes. Different parameters must
+//! all hold; of a repeated parameter, one value must.
 
 use super::{
     condition::{Condition, Field, Types},
@@ -100,8 +100,8 @@ impl Filter {
         Self::parse_beside(&[], params)
     }
 
-    /// The same where parameters of these names exist too, which the caller has taken out: who
-    /// mistypes one gets their names.
+    /// Like [`parse`](Self::parse), for a caller that has taken out parameters of its own. The
+    /// error for an unknown parameter lists these names too.
     pub(crate) fn parse_beside<N: AsRef<str>, V: AsRef<str>>(
         others: &[&str],
         params: impl IntoIterator<Item = (N, V)>,
@@ -362,9 +362,16 @@ fn shown(name: &str) -> String {
 }
 
 fn instant(name: &str, text: &str, of_day: fn(Day) -> Timestamp) -> Result<Timestamp> {
-    text.parse::<Day>().map(of_day).or_else(|_| text.parse::<Timestamp>()).map_err(|_| {
-        Error::invalid(name, format!("{text:?} must be a date like 2026-11-21 or an RFC 3339 instant like 2026-11-21T10:15:00Z"))
-    })
+    text.parse::<Day>()
+        .map(of_day)
+        .or_else(|_| text.parse::<Timestamp>())
+        .map_err(|_| {
+            let problem = format!(
+                "{text:?} must be a date like 2026-11-21 or an RFC 3339 instant like \
+                 2026-11-21T10:15:00Z"
+            );
+            Error::invalid(name, problem)
+        })
 }
 
 fn date_if_whole(time: Timestamp, date: Day) -> String {

@@ -192,10 +192,8 @@ struct Run {
 
 impl Ord for Run {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        let (a, b) = (
-            self.entries.last().map(RawEntry::key),
-            other.entries.last().map(RawEntry::key),
-        );
+        let a = self.entries.last().map(RawEntry::key);
+        let b = other.entries.last().map(RawEntry::key);
         match self.order {
             Order::Desc => a.cmp(&b),
             Order::Asc => b.cmp(&a),

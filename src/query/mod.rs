@@ -1,16 +1,19 @@
-//! Which files, which blocks, which lines: the reading side of the log.
+//! The reading side of the log: which files, which blocks and which lines have the wanted entries.
 //!
 //! In comes a question: a [`Filter`], an order, a place to begin. Out come entries, the very bytes
-//! that were stored, each once and in order, and a list of what could not be read. The way there:
+//! that were stored, each once and in order, and a list of files and blocks that could not be read.
+//! The way there:
 //!
 //! ```text
-//! filter    parameters, compared as bytes with the fields of a line (condition), foreseen by what a line must contain (needle)
+//! filter    parameters, compared as bytes with the fields of a line (condition), after a quick
+//!           search for bytes that a matching line must have (needle)
 //! snapshot  the live and sealed files at one moment, each line in one of them
 //! plan      their blocks in the order of time, without those that times and Bloom filters rule out
 //! block     the entries of one block
 //! merge     the blocks' entries in one order, read ahead by two threads
 //! look_up   one entry by its id
-//! reader    pages, look-ups, streams of them; tail: what is written from now on
+//! reader    pages, look-ups, streams of them
+//! tail      entries that are written from now on
 //! ```
 //!
 //! Reading never blocks writing: it takes no locks and creates nothing. Damage costs the block it

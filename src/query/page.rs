@@ -41,8 +41,8 @@ pub struct Query {
     pub filter: Filter,
     /// The order of the entries.
     pub order: Order,
-    /// The most entries of a page. [`Query::parse`] allows 1 to 1000; here any number is allowed, and
-    /// all entries of a page are in memory at once.
+    /// The most entries of a page. [`Query::parse`] allows 1 to 1000; here any number is allowed,
+    /// and all entries of a page are in memory at once.
     pub limit: usize,
     /// The beginning of the page.
     pub start: PageStart,
@@ -67,7 +67,9 @@ impl Query {
     pub fn parse<N: AsRef<str>, V: AsRef<str>>(
         params: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Self> {
-        let (mut query, mut filter, mut given) = (Self::default(), Vec::new(), Vec::new());
+        let mut query = Self::default();
+        let mut filter = Vec::new();
+        let mut given = Vec::new();
         for (name, value) in params {
             let (known, text) = (name.as_ref(), value.as_ref());
             let wrong = |problem: &str| Error::invalid(known, problem);
@@ -150,7 +152,8 @@ impl Default for Query {
 pub struct Page {
     /// At most as many as asked for.
     pub entries: Vec<RawEntry>,
-    /// The cursor of the next page; `None` if there is none. The last page may turn out to be empty.
+    /// The cursor of the next page; `None` if there is none. The last page may turn out to be
+    /// empty.
     pub next_cursor: Option<String>,
     /// The work that the page took, and the files that could not be read.
     pub scanned: Scanned,

@@ -33,10 +33,9 @@ const OPAQUE_AT_ONCE: usize = 4;
 pub(super) struct Wanted {
     pub(super) filter: Filter,
     pub(super) order: Order,
-    /// Only what comes after this in the order.
+    /// Only entries that come after this in the order.
     pub(super) after: Option<Key>,
-    /// Only entries of this span of milliseconds, both ends included: what an id says about its
-    /// time.
+    /// Only entries of this span of milliseconds, both ends included: the time in an id.
     pub(super) span: Option<(i64, i64)>,
     /// Asked before each block.
     pub(super) cancel: Cancel,
@@ -68,7 +67,7 @@ impl Wanted {
             .max(self.span.map(|(first, _)| time(first)))
     }
 
-    /// The rank of what is between these times: what has a lower one comes later in the order.
+    /// The rank of a block between these times: a lower one comes later in the order.
     fn rank(&self, min: Timestamp, max: Timestamp) -> i64 {
         match self.order {
             Order::Desc => millis(max),
@@ -142,7 +141,7 @@ pub(super) struct BlockPlan<'a> {
 #[derive(Debug)]
 struct Ranked {
     rank: i64,
-    /// Tells equal ranks apart: what was put in first comes first.
+    /// Orders equal ranks: the item that was put in first comes first.
     number: u64,
     item: Item,
 }

@@ -166,7 +166,8 @@ impl AuditReader {
             span: None,
             cancel: self.cancel.clone(),
         };
-        let (mut entries, mut skipped) = (Vec::new(), 0);
+        let mut entries = Vec::new();
+        let mut skipped = 0;
         let mut last = after;
         let (scanned, more) = merge::run(
             &self.files,

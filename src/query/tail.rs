@@ -66,12 +66,12 @@ impl Room {
 /// The beginning of a tail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TailStart {
-    /// With what is written from now on.
+    /// With the entries that are written from now on.
     #[default]
     Now,
-    /// With what was written after the entry with this id, a UUIDv7: after it in its own stream,
-    /// and in others from its time on. What these wrote in the two seconds before it is given
-    /// again, as it may have been written later than it.
+    /// With the entries that were written after the entry with this id, a UUIDv7: after it in its
+    /// own stream, and from its time on in other streams. Entries of other streams from the two
+    /// seconds before it are given again, because they may have been written after it.
     After(Uuid),
 }
 
@@ -148,9 +148,9 @@ impl Tail {
         Ok(tail)
     }
 
-    /// Goes on where another one was: what was written after these places, in new streams from
-    /// their beginning. Streams of which the log no longer has anything are forgotten, unless that
-    /// can't be said.
+    /// Goes on where another tail was, with the entries after these places, and with new streams
+    /// from their beginning. Streams of which the log no longer has anything are forgotten, unless
+    /// that can't be known now.
     #[cfg(any(feature = "webhook", test))]
     pub(super) fn resume(files: Arc<Files>, filter: Filter, places: &Places) -> Result<Self> {
         let mut tail = Self {

@@ -88,27 +88,32 @@ pub enum Denied {
 
 /// Decides who may do what, in place of the log's tokens.
 ///
-/// The server asks for every request, on an async thread, so an authorizer must not block. A look-up
-/// that takes longer belongs into a middleware of the application, which leaves its result in the
-/// request's extensions.
+/// The server asks for every request, on an async thread, so an authorizer must not block. A
+/// look-up that takes longer belongs in a middleware of the application, which leaves its result in
+/// the request's extensions.
 ///
 /// ```
 /// use axum::http::request::Parts;
 /// use tracing_audit::http::{Access, Denied, RouterOptions, Scope};
 ///
 /// #[derive(Clone)]
-/// struct User { id: String, email: String, is_auditor: bool } // put there by the application's own middleware
+/// struct User { id: String, email: String, is_auditor: bool }
 ///
-/// let options = RouterOptions::new().authorizer(|request: &Parts| match request.extensions.get::<User>() {
-///     None => Err(Denied::Unauthenticated("not logged in".into())),
-///     Some(user) if !user.is_auditor => Err(Denied::Forbidden("only auditors read the audit log".into())),
-///     Some(user) => Ok(Access {
+/// let options = RouterOptions::new().authorizer(|request: &Parts| {
+///     // The application's own middleware has put the user there.
+///     let Some(user) = request.extensions.get::<User>() else {
+///         return Err(Denied::Unauthenticated("not logged in".into()));
+///     };
+///     if !user.is_auditor {
+///         return Err(Denied::Forbidden("only auditors read the audit log".into()));
+///     }
+///     Ok(Access {
 ///         actor_type: "user".into(),
 ///         id: user.id.clone(),
 ///         name: user.email.clone(),
 ///         scope: Scope::Export,
 ///         tenant: None,
-///     }),
+///     })
 /// });
 /// ```
 pub trait Authorizer: Send + Sync + 'static {

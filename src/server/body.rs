@@ -105,7 +105,8 @@ pub(super) fn body(
                 io::ErrorKind::BrokenPipe | io::ErrorKind::TimedOut
             );
             if !client_gone {
-                tracing::error!(target: "tracing_audit", "a download from the audit log was cut off: {error}");
+                tracing::error!(target: "tracing_audit", "a download from the audit log was cut \
+                                                          off: {error}");
             }
             // The error must reach the connection: the mere end of the channel would look like the
             // end of the file. A client that has stalled leaves no room for it, so it is handed to

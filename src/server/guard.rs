@@ -100,7 +100,7 @@ async fn admit(app: &State, mut request: Request, next: Next) -> Result<Response
 #[cfg(feature = "webhook")]
 use super::webhooks::takes_body;
 
-/// Nothing that only reads does.
+/// Whether the request may have a body: requests that only read have none.
 #[cfg(not(feature = "webhook"))]
 fn takes_body(_: &Request) -> bool {
     false

@@ -13,11 +13,14 @@
 //! - Every error is `application/problem+json` (RFC 9457), and names no path of the server.
 //!
 //! ```text
-//! guard      limits, request id, headers that every answer has            serve   sockets: head and stall limits, graceful stop
-//! access     the caller and its rights: tokens (token), or the app's own
-//! recorder   writes the access into the log
-//! entries    pages and single entries             download   whole ranges of days, with byte ranges
-//! probes     health, readiness, metrics           filtered   what a filter wants, packed while it is found (body)
+//! serve      sockets: limits on heads and stalls, stopping in order
+//! guard      limits, the request id, the headers of every answer
+//! access     the caller and its rights: by the log's tokens (token), or the application's own
+//! recorder   records the access in the log
+//! entries    pages and single entries
+//! download   whole ranges of days, with byte ranges
+//! filtered   the entries that match a filter, packed while they are found (body)
+//! probes     health, readiness, metrics
 //! webhooks   webhooks: their settings, and how they are doing
 //! ```
 
@@ -92,9 +95,9 @@ impl AuditLog {
     /// is 202, and its `dispatcher` is that process, or `null` if none delivers now and the request
     /// waits.
     ///
-    /// Each change is recorded as `audit.webhook.*`, with the caller, before it is made; one
-    /// that is refused as `audit.webhook.refused`, with the setting that it was refused for,
-    /// and nothing of what was sent.
+    /// Each change is recorded as `audit.webhook.*`, with the caller, before it is made. A refused
+    /// change is recorded as `audit.webhook.refused`, with the setting that it was refused for, but
+    /// without anything from the request's body.
     ///
     /// Requests need a token of the log's [`Tokens`], unless the options give an
     /// [`Authorizer`]. Each access is recorded as `audit.access.read`, `audit.access.exported` or
@@ -106,7 +109,8 @@ impl AuditLog {
     /// use tracing_audit::{AuditLog, http::RouterOptions};
     ///
     /// let log = AuditLog::builder("./audit").source("billing").open()?;
-    /// let app: axum::Router = axum::Router::new().nest("/audit", log.router(RouterOptions::new())?);
+    /// let api = log.router(RouterOptions::new())?;
+    /// let app: axum::Router = axum::Router::new().nest("/audit", api);
     /// # Ok(())
     /// # }
     /// ```

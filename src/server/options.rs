@@ -98,15 +98,15 @@ impl RouterOptions {
         self
     }
 
-    /// The time for which a client may take no byte of its download before it is given up. Default: 60
-    /// seconds.
+    /// The time for which a client may take no byte of its download before it is given up. Default:
+    /// 60 seconds.
     pub fn stall_time(mut self, limit: Duration) -> Self {
         self.stall_time = limit;
         self
     }
 
-    /// The addresses that webhooks set over HTTP may be allowed to reach besides the public internet:
-    /// `private`, `loopback`, addresses, networks and host names. Default: nothing.
+    /// The addresses that webhooks set over HTTP may be allowed to reach besides the public
+    /// internet: `private`, `loopback`, addresses, networks and host names. Default: nothing.
     #[cfg(feature = "webhook")]
     pub fn webhook_egress<T: Into<String>>(mut self, grants: impl IntoIterator<Item = T>) -> Self {
         self.webhook_egress

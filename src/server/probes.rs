@@ -102,10 +102,8 @@ pub(super) async fn metrics(
         ),
     ];
     for (name, help, count) in counters {
-        let (name, count) = (
-            format!("tracing_audit_http_{name}"),
-            count.load(Ordering::Relaxed),
-        );
+        let name = format!("tracing_audit_http_{name}");
+        let count = count.load(Ordering::Relaxed);
         let _ = writeln!(
             text,
             "# HELP {name} {help}\n# TYPE {name} counter\n{name} {count}"

@@ -89,7 +89,8 @@ impl From<Error> for Problem {
         match error {
             Error::Invalid { parameter, problem } => Self::parameter(parameter, problem),
             error => {
-                tracing::error!(target: "tracing_audit", "a request to read the audit log failed: {error}");
+                tracing::error!(target: "tracing_audit", "a request to read the audit log failed: \
+                                                          {error}");
                 let detail = "the log could not be read; the server's own messages say why";
                 Self::new(
                     StatusCode::INTERNAL_SERVER_ERROR,

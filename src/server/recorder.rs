@@ -142,7 +142,8 @@ impl Recorder {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
             if refusals.since.elapsed() >= Duration::from_secs(1) {
-                (refusals.since, refusals.recorded) = (Instant::now(), 0);
+                refusals.since = Instant::now();
+                refusals.recorded = 0;
             }
             if refusals.recorded >= REFUSALS {
                 refusals.left_out += 1;
@@ -176,7 +177,8 @@ mod tests {
             .open()
             .unwrap();
         let recorder = Recorder::new(Some(log.clone()), false);
-        let (mut made, mut rounds) = (0_u32, 0_u64);
+        let mut made = 0_u32;
+        let mut rounds = 0_u64;
         let mut refuse = || {
             recorder.refused(Refused::Unknown, || {
                 made += 1;

@@ -125,7 +125,7 @@ impl Server {
     /// # async fn run() -> tracing_audit::Result<()> {
     /// use tracing_audit::{AuditLog, http::{ServeOptions, Server}};
     ///
-    /// // A handle of its own, so that reads are recorded, also while the application writes in the same directory.
+    /// // A log handle of its own, so that reads are recorded while the application writes too.
     /// let log = AuditLog::builder("./audit").source("tracing-audit").open()?;
     /// let server = Server::bind(&log, ServeOptions::new(([127, 0, 0, 1], 8080).into())).await?;
     /// server.run(async { drop(tokio::signal::ctrl_c().await) }).await;
@@ -142,7 +142,8 @@ impl Server {
         let addr = options.addr;
         if !addr.ip().to_canonical().is_loopback() {
             if !options.allow_plain_http {
-                let what = "is not on loopback, and TLS is not built in: put a TLS proxy in front and give allow_plain_http";
+                let what = "is not on loopback, and TLS is not built in: put a TLS proxy in front \
+                            and give allow_plain_http";
                 return Err(Error::invalid("addr", format!("{addr} {what}")));
             }
             if options.router.authorizer.is_none() && TokenStore::open(log.dir()).list()?.is_empty()
@@ -192,8 +193,8 @@ impl Server {
         self.local_addr
     }
 
-    /// Answers requests until `stop` is done; then takes no more, and gives those that run ten
-    /// seconds to end.
+    /// Answers requests until `stop` is done. Then it takes no further requests, and gives those
+    /// under way ten seconds to end.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let slots = Arc::new(Semaphore::new(CONNECTIONS));
         let graceful = GracefulShutdown::new();
@@ -213,8 +214,9 @@ impl Server {
             let (socket, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // Too many open files, mostly: that passes.
-                    tracing::warn!(target: "tracing_audit", "a connection could not be accepted: {error}");
+                    // Usually too many files are open, which passes.
+                    tracing::warn!(target: "tracing_audit", "a connection could not be accepted: \
+                                                             {error}");
                     time::sleep(Duration::from_millis(100)).await;
                     continue;
                 }
@@ -248,7 +250,8 @@ impl Server {
             while connections.join_next().await.is_some() {}
         };
         if time::timeout(STOP_TIME, finished).await.is_err() {
-            tracing::warn!(target: "tracing_audit", "connections were still open when the server had to stop");
+            tracing::warn!(target: "tracing_audit", "connections were still open when the server \
+                                                     had to stop");
         }
         // The connections that are left end with the set.
     }

@@ -36,7 +36,7 @@ use crate::{
 };
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// How much of a text that the client chose is recorded.
+/// The most characters that are recorded of a text which the client chose.
 const MAX_TEXT: usize = 512;
 
 pub(super) type State = Arc<App>;

@@ -116,7 +116,8 @@ impl TokenStore {
                 ));
             }
         }
-        let (mut id, mut secret) = ([0; 4], [0; 32]);
+        let mut id = [0; 4];
+        let mut secret = [0; 32];
         let random = |bytes: &mut [u8]| {
             getrandom::fill(bytes).map_err(|e| {
                 Error::io("make a token for", self.document.path())(io::Error::other(e.to_string()))
@@ -251,7 +252,8 @@ impl Authorizer for TokenStore {
                 "the token is unknown, revoked or expired".to_owned(),
             )),
             Err(error) => {
-                tracing::error!(target: "tracing_audit", "the tokens of the audit log can't be read: {error}");
+                tracing::error!(target: "tracing_audit", "the tokens of the audit log can't be \
+                                                          read: {error}");
                 Err(Denied::Unauthenticated(
                     "the tokens can't be read".to_owned(),
                 ))

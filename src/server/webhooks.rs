@@ -1,5 +1,5 @@
-//! Webhooks over HTTP. This file shows webhooks and how they are doing; `change` changes them, and
-//! `deliveries` is about what is sent to them.
+//! Webhooks over HTTP. This file shows webhooks and how they are doing, `change` changes them, and
+//! `deliveries` shows, resends and skips deliveries. Each handler gets a `request`.
 //!
 //! What always holds: only an administrator of all tenants gets here; only the answer that makes a
 //! secret shows it; webhooks that are set here reach only destinations that the server's operator
@@ -9,31 +9,30 @@ mod change;
 mod deliveries;
 mod json_body;
 mod metrics;
+mod paging;
+mod request;
 
 use axum::{
     Router,
     body::Body,
-    extract::{Extension, Request, State as Shared},
-    http::{HeaderValue, Method, StatusCode, header, request::Parts},
+    extract::Request,
+    http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use serde::Serialize;
 
-use super::{
-    params,
-    problem::Problem,
-    state::{Asker, Slot, State},
-};
+use self::{paging::Paging, request::WebhookRequest};
+use super::{problem::Problem, state::State};
 use crate::{
-    entry::json::{Json, Members, members},
+    entry::json::{Json, members},
     error::Error,
     webhook::{self, Refusal},
 };
 
-/// Dead letters carry their entries, so fewer of them are given at once.
 const MOST_ATTEMPTS: usize = 100;
 const MOST_LETTERS: usize = 100;
+/// How many dead letters are given unless more are asked for: they carry their entries.
 const LETTERS: usize = 20;
 
 pub(super) use metrics::metrics;
@@ -84,22 +83,15 @@ pub(super) fn takes_body(request: &Request) -> bool {
 }
 
 /// `GET /webhooks`
-async fn list(
-    Shared(app): Shared<State>,
-    Extension(slot): Extension<Slot>,
-    request: Parts,
-) -> Result<Response, Problem> {
-    let asker = app.admit_administrator(&request)?;
-    none_given(&request)?;
-    let (layout, reader) = (app.layout.clone(), app.reader.clone());
-    let (reports, dispatcher) = app
-        .blocking(slot, move |_| {
-            let dispatcher = webhook::dispatcher(&layout)?;
-            Ok((webhook::reports(&layout, &reader)?, dispatcher))
-        })
-        .await?;
-    seen(&app, &asker, "The list of webhooks was read", &[], true)?;
-    let all: Vec<_> = reports.iter().map(webhook::WebhookReport::told).collect();
+async fn list(request: WebhookRequest) -> Result<Response, Problem> {
+    let asker = request.admit_without_parameters()?;
+    let read = request.read(|app, _| {
+        let dispatcher = webhook::dispatcher(&app.layout)?;
+        Ok((webhook::reports(&app.layout, &app.reader)?, dispatcher))
+    });
+    let (reports, dispatcher) = read.await?;
+    request.record_read(&asker, "The list of webhooks was read", &[], true)?;
+    let all: Vec<_> = reports.iter().map(webhook::WebhookReport::shown).collect();
     Ok(answer(
         StatusCode::OK,
         &members! { "webhooks": all, "dispatcher": dispatcher },
@@ -107,167 +99,52 @@ async fn list(
 }
 
 /// `GET /webhooks/{name}`
-async fn one(
-    Shared(app): Shared<State>,
-    Extension(slot): Extension<Slot>,
-    request: Parts,
-) -> Result<Response, Problem> {
-    let asker = app.admit_administrator(&request)?;
-    none_given(&request)?;
-    let shown = shown(&app, slot, name(&request)).await;
-    seen(&app, &asker, "A webhook was read", &[], shown.is_ok())?;
+async fn one(request: WebhookRequest) -> Result<Response, Problem> {
+    let asker = request.admit_without_parameters()?;
+    let shown = request.shown(request.name()).await;
+    request.record_read(&asker, "A webhook was read", &[], shown.is_ok())?;
     Ok(answer(StatusCode::OK, &shown?))
 }
 
 /// `GET /webhooks/{name}/attempts`
-async fn attempts(
-    Shared(app): Shared<State>,
-    Extension(slot): Extension<Slot>,
-    request: Parts,
-) -> Result<Response, Problem> {
-    let asker = app.admit_administrator(&request)?;
-    let Part {
-        given,
-        offset,
-        limit,
-    } = part(&request, MOST_ATTEMPTS, MOST_ATTEMPTS)?;
-    let (layout, name) = (app.layout.clone(), name(&request));
-    let attempts = app.blocking(slot, move |_| match webhook::find(&layout, &name)? {
-        Some(_) => webhook::attempts(&layout, &name).map(Ok),
+async fn attempts(request: WebhookRequest) -> Result<Response, Problem> {
+    let asker = request.admit()?;
+    let paging = Paging::parse(&request.head, MOST_ATTEMPTS, MOST_ATTEMPTS)?;
+    let name = request.name();
+    let attempts = request.read(move |app, _| match webhook::find(&app.layout, &name)? {
+        Some(_) => webhook::attempts(&app.layout, &name).map(Ok),
         None => Ok(Err(Refusal::NoSuch(name))),
     });
     let attempts = attempts.await?;
-    seen(
-        &app,
-        &asker,
-        "Attempts of a webhook were read",
-        &given,
-        attempts.is_ok(),
-    )?;
+    let description = "Attempts of a webhook were read";
+    request.record_read(&asker, description, &paging.given, attempts.is_ok())?;
     let attempts = attempts.map_err(refused)?;
-    let some: Vec<_> = attempts.iter().skip(offset).take(limit).collect();
+    let some: Vec<_> = attempts
+        .iter()
+        .skip(paging.offset)
+        .take(paging.limit)
+        .collect();
     Ok(answer(StatusCode::OK, &members! { "attempts": some }))
 }
 
 /// `GET /webhooks/{name}/dead-letters`
-async fn dead_letters(
-    Shared(app): Shared<State>,
-    Extension(slot): Extension<Slot>,
-    request: Parts,
-) -> Result<Response, Problem> {
-    let asker = app.admit_administrator(&request)?;
-    let Part {
-        given,
-        offset,
-        limit,
-    } = part(&request, LETTERS, MOST_LETTERS)?;
-    let (layout, reader) = (app.layout.clone(), app.reader.clone());
-    let name = name(&request);
-    let letters = app.blocking(slot, move |_| match webhook::find(&layout, &name)? {
-        Some(_) => webhook::dead_letters(&layout, &reader, &name, offset, limit).map(Ok),
+async fn dead_letters(request: WebhookRequest) -> Result<Response, Problem> {
+    let asker = request.admit()?;
+    let paging = Paging::parse(&request.head, LETTERS, MOST_LETTERS)?;
+    let Paging { offset, limit, .. } = paging;
+    let name = request.name();
+    let letters = request.read(move |app, _| match webhook::find(&app.layout, &name)? {
+        Some(_) => webhook::dead_letters(&app.layout, &app.reader, &name, offset, limit).map(Ok),
         None => Ok(Err(Refusal::NoSuch(name))),
     });
     let letters = letters.await?;
-    seen(
-        &app,
-        &asker,
-        "Dead letters of a webhook were read",
-        &given,
-        letters.is_ok(),
-    )?;
+    let description = "Dead letters of a webhook were read";
+    request.record_read(&asker, description, &paging.given, letters.is_ok())?;
     let (total, letters) = letters.map_err(refused)?;
     Ok(answer(
         StatusCode::OK,
         &members! { "dead_letters": letters, "total": total },
     ))
-}
-
-/// A webhook as answers show it.
-async fn shown(app: &State, slot: Slot, name: String) -> Result<Members, Problem> {
-    let (layout, reader) = (app.layout.clone(), app.reader.clone());
-    let report = app
-        .blocking(slot, move |_| {
-            Ok(webhook::report(&layout, &reader, &name)?.ok_or(Refusal::NoSuch(name)))
-        })
-        .await?;
-    report.map(|report| report.told()).map_err(refused)
-}
-
-/// Records that someone looked, and whether there was anything.
-fn seen(
-    app: &State,
-    asker: &Asker,
-    what: &str,
-    given: &[(String, String)],
-    found: bool,
-) -> Result<(), Problem> {
-    app.recorder.record(
-        &asker
-            .record("audit.access.read", what, given)
-            .detail("status", if found { 200 } else { 404 }),
-    )
-}
-
-/// The name in the path, as it stands there: one that would have to be encoded is none.
-fn name(request: &Parts) -> String {
-    request
-        .uri
-        .path()
-        .split('/')
-        .nth(2)
-        .unwrap_or_default()
-        .to_owned()
-}
-
-fn none_given(request: &Parts) -> Result<(), Problem> {
-    match params::parse(request.uri.query())?.first() {
-        Some((name, _)) => Err(Problem::parameter(name, "this takes no parameters")),
-        None => Ok(()),
-    }
-}
-
-/// Which part of a list is asked for, and by what parameters.
-struct Part {
-    given: Vec<(String, String)>,
-    offset: usize,
-    limit: usize,
-}
-
-fn part(request: &Parts, usual: usize, most: usize) -> Result<Part, Problem> {
-    let given = params::parse(request.uri.query())?;
-    let mut rest = given.clone();
-    let mut number = |name: &'static str, usual: usize, range: std::ops::RangeInclusive<usize>| {
-        match params::take(&mut rest, name)? {
-            None => Ok(usual),
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|number| range.contains(number))
-                .ok_or_else(|| {
-                    Problem::parameter(
-                        name,
-                        format!(
-                            "it must be a number from {} to {}",
-                            range.start(),
-                            range.end()
-                        ),
-                    )
-                }),
-        }
-    };
-    let limit = number("limit", usual, 1..=most)?;
-    let offset = number("offset", 0, 0..=1_000_000_000)?;
-    match rest.first() {
-        Some((name, _)) => Err(Problem::parameter(
-            name,
-            "there is no such parameter; use limit or offset",
-        )),
-        None => Ok(Part {
-            given,
-            offset,
-            limit,
-        }),
-    }
 }
 
 fn answer(status: StatusCode, value: &impl Serialize) -> Response {

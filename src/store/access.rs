@@ -344,7 +344,8 @@ pub(crate) fn check_owner(root: &Path) -> Result<()> {
 /// The owner of `state/` owns the log, so of two users who begin it at once one is refused. If the
 /// process dies halfway, the next one that opens the log finishes.
 pub(crate) fn claim(layout: &Layout, permissions: Option<Permissions>) -> Result<()> {
-    let (root, state) = (layout.root(), layout.root().join("state"));
+    let root = layout.root();
+    let state = layout.root().join("state");
     let look = |path: &Path| fs::metadata(path).map_err(Error::io("look at", path));
     let root_now = look(root)?;
     create_dir(&state, &root_now, DIR).map_err(Error::io("create", &state))?;

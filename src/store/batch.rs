@@ -1,10 +1,10 @@
 //! Entries on their way from the journal to the live file, and how far they have come.
 //!
 //! The way has three stations. An entry is *read*: numbered and rendered as a line of a [`Batch`].
-//! It is *appended*: its line is in the live file. It is *synced*: its line is durable. Each station
-//! ends at a [`Point`] of the stream; only `live` can say that a point is synced, and only a synced
-//! point releases events from the journal. A batch that could not be appended stays as it is,
-//! whatever is rotated, synced or released meanwhile.
+//! It is *appended*: its line is in the live file. It is *synced*: its line is durable. Each
+//! station ends at a [`Point`] of the stream; only `live` can say that a point is synced, and only
+//! a synced point releases events from the journal. A batch that could not be appended stays as it
+//! is, whatever is rotated, synced or released meanwhile.
 
 use std::collections::VecDeque;
 
@@ -227,8 +227,8 @@ impl OwnEntries {
         Some(rendered)
     }
 
-    /// Forgets those before `point`, which are durable; gives the number of dropped events that they
-    /// report.
+    /// Forgets those before `point`, which are durable; gives the number of dropped events that
+    /// they report.
     pub(super) fn release(&mut self, point: Point) -> Option<u64> {
         let durable = self
             .taken

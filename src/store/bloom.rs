@@ -72,7 +72,8 @@ mod tests {
     fn one_false_maybe_in_a_thousand() {
         for held in [1, 2, 5, 20, 100, 600, 5_000] {
             let filters = 20_000 / held + 3;
-            let (mut wrong, mut asked) = (0, 0);
+            let mut wrong = 0;
+            let mut asked = 0;
             for n in 0..filters {
                 let mut filter = Vec::new();
                 let mut hashes = (0..held)

@@ -101,7 +101,8 @@ impl Clock for SystemClock {
             clippy::unnecessary_cast,
             reason = "the types of these fields differ from platform to platform"
         )]
-        let (seconds, nanos) = (found.st_mtime as i64, found.st_mtime_nsec as i64);
+        let seconds = found.st_mtime as i64;
+        let nanos = found.st_mtime_nsec as i64;
         Some(Timestamp::from_micros(
             seconds
                 .saturating_mul(1_000_000)
@@ -110,9 +111,9 @@ impl Clock for SystemClock {
     }
 }
 
-/// The time since the boot, also spent asleep, with the boot's name. A time namespace has a boot time of its own, so its
-/// name is part of the boot's. (`btime` of `/proc/stat` would not do: it is the wall clock less
-/// the uptime, and moves with the former.)
+/// The time since the boot, also spent asleep, with the boot's name. A time namespace has a boot
+/// time of its own, so its name is part of the boot's name. (`btime` of `/proc/stat` would not do:
+/// it is the wall clock less the uptime, and moves with the wall clock.)
 #[cfg(target_os = "linux")]
 fn since_boot() -> Option<Uptime> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;

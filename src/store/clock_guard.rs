@@ -37,8 +37,8 @@
 //! # What follows
 //!
 //! - The clock jumps a year ahead, and back within three days: nothing goes.
-//! - The clock jumps a year ahead while the machine runs, and stays there: after three days, what is
-//!   past its retention by that clock goes, but for what the same boot stamped before the jump.
+//! - The clock jumps a year ahead while the machine runs, and stays there: after three days, what
+//!   is past its retention by that clock goes, but for what the same boot stamped before the jump.
 //! - The machine starts a year ahead, and stays there for three days of uptime: what is past its
 //!   retention by that clock goes. It is reported for these three days.
 //! - The machine was off for three months: nothing goes at first; after three days, what is past

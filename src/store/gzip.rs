@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! header   10 bytes, always the same
-//! block    deflate bytes of whole lines, flushed: it ends on 00 00 FF FF, and nothing after it refers back into it
+//! block    deflate bytes of whole lines, flushed: it ends on 00 00 FF FF, and nothing after it
+//!          refers back into it
 //! …
 //! end      03 00 (an empty last block), CRC-32 and length of the plain text
 //! ```
@@ -135,8 +136,8 @@ impl Unpacker {
         }
     }
 
-    /// Puts the block's lines into `plain`, in the place of what was there. What they are is
-    /// checked against the index.
+    /// Puts the block's lines into `plain`, in the place of what was there. The lines are checked
+    /// against the index.
     pub(crate) fn block(
         &mut self,
         blob: &dyn Blob,
@@ -162,11 +163,13 @@ impl Unpacker {
             Error::damaged(
                 blob.path(),
                 format!(
-                    "the block of {lines} lines from number {first_seq} at byte {packed_offset} {what}"
+                    "the block of {lines} lines from number {first_seq} at byte {packed_offset} \
+                     {what}"
                 ),
             )
         };
-        let (packed_len, plain_len) = (u64::from(block.packed_len), u64::from(block.plain_len));
+        let packed_len = u64::from(block.packed_len);
+        let plain_len = u64::from(block.plain_len);
         if block.packed_offset.saturating_add(packed_len) > blob.len() {
             return Err(damaged("lies beyond the file's end"));
         }
@@ -232,7 +235,8 @@ impl<'a> Walk<'a> {
         }
         let mut sha256 = Sha256::new();
         sha256.update(header);
-        let (inflate, crc) = (Inflate::new(false, WINDOW), crc32fast::Hasher::new());
+        let inflate = Inflate::new(false, WINDOW);
+        let crc = crc32fast::Hasher::new();
         Ok(Self {
             blob,
             inflate,
@@ -254,7 +258,8 @@ impl<'a> Walk<'a> {
             return self.trailer().map(|()| None);
         }
         self.inflate.reset(false);
-        let (mut fed, mut searched) = (0, 0);
+        let mut fed = 0;
+        let mut searched = 0;
         loop {
             let found = self
                 .packed
@@ -267,7 +272,8 @@ impl<'a> Walk<'a> {
                 continue;
             };
             self.feed(fed..mark, plain)?;
-            (fed, searched) = (mark, mark);
+            fed = mark;
+            searched = mark;
             let last = self.at + mark as u64 == end;
             if last || cut(plain) == Some(plain.len()) {
                 return self.take(mark, plain).map(Some);
@@ -373,7 +379,9 @@ impl<'a> Walk<'a> {
     }
 
     fn damaged(&self, offset: usize, what: &str) -> Error {
-        let (from, at, lines) = (self.at, self.at + offset as u64, self.lines);
+        let from = self.at;
+        let at = self.at + offset as u64;
+        let lines = self.lines;
         Error::damaged(
             self.blob.path(),
             format!("the block from byte {from}, after line {lines}, {what} (byte {at})"),

@@ -41,9 +41,9 @@ fn walk(blob: &Bytes) -> Result<Vec<Vec<u8>>> {
 
 /// Whether reading a damaged file fails; `None` if it gives other lines.
 ///
-/// Not all damage changes a line: a back reference may lead to the same text elsewhere, and some bits
-/// between a block's last code and its mark mean nothing. Then the file is read as before, whole and
-/// by its index, and the SHA-256 alone is another.
+/// Not all damage changes a line: a back reference may lead to the same text elsewhere, and some
+/// bits between a block's last code and its mark mean nothing. Then the file is read as before,
+/// whole and by its index, and the SHA-256 alone is another.
 fn is_noticed(blob: &Bytes, builder: &IndexBuilder, damaged: &Bytes) -> Option<bool> {
     let (Ok(wanted), Ok(wanted_sha256)) = (walk(blob), walked_sha256(blob)) else {
         panic!("it is whole");

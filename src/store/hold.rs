@@ -132,9 +132,17 @@ fn instant(
     if text.is_empty() {
         return Ok(None);
     }
-    text.parse::<Day>().map(of_day).or_else(|_| text.parse()).map(Some).map_err(|_| {
-        Error::invalid(what, format!("{text:?} must be a date like 2026-11-21 or an RFC 3339 instant like 2026-11-21T10:15:00Z"))
-    })
+    text.parse::<Day>()
+        .map(of_day)
+        .or_else(|_| text.parse())
+        .map(Some)
+        .map_err(|_| {
+            let problem = format!(
+                "{text:?} must be a date like 2026-11-21 or an RFC 3339 instant like \
+                 2026-11-21T10:15:00Z"
+            );
+            Error::invalid(what, problem)
+        })
 }
 
 /// All holds of a log.

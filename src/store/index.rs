@@ -7,9 +7,11 @@
 //! a whole index or an error, never a part.
 //!
 //! ```text
-//! head     magic, version, CRC-32 of what follows up to the filters; counts, sums and ends of the file; its name; the sections
+//! head     magic, version, CRC-32 of what follows up to the filters; counts, sums and ends of the
+//!          file; its name; the sections
 //! rows     64 bytes per block
-//! section  one per Key: (blocks + 1) offsets of 4 bytes into the filters that follow them; CRC-32 in the head
+//! section  one per Key: (blocks + 1) offsets of 4 bytes into the filters that follow them; CRC-32
+//!          in the head
 //! ```
 //!
 //! All numbers are little-endian. A reader that wants one key's filters reads that section only.
@@ -223,10 +225,17 @@ impl Index {
         if r.u32()? as usize != HEAD {
             return None;
         }
-        let (plain_len, packed_len, lines) = (r.u64()?, r.u64()?, r.u64()?);
-        let (first_seq, last_seq) = (Seq(r.u64()?), Seq(r.u64()?));
-        let (min, max, crc) = (r.time()?, r.time()?, r.u32()?);
-        let (first_id, last_id, sha256) = (r.text::<36>()?, r.text::<36>()?, r.array()?);
+        let plain_len = r.u64()?;
+        let packed_len = r.u64()?;
+        let lines = r.u64()?;
+        let first_seq = Seq(r.u64()?);
+        let last_seq = Seq(r.u64()?);
+        let min = r.time()?;
+        let max = r.time()?;
+        let crc = r.u32()?;
+        let first_id = r.text::<36>()?;
+        let last_id = r.text::<36>()?;
+        let sha256 = r.array()?;
         let mut sections = [Section::default(); Key::ALL.len()];
         for section in &mut sections {
             *section = Section {
@@ -240,7 +249,10 @@ impl Index {
         for _ in 0..count {
             let (plain_offset, packed_offset, first_seq, min, max) =
                 (r.u64()?, r.u64()?, r.u64()?, r.time()?, r.time()?);
-            let (plain_len, packed_len, crc, lines) = (r.u32()?, r.u32()?, r.u32()?, r.u32()?);
+            let plain_len = r.u32()?;
+            let packed_len = r.u32()?;
+            let crc = r.u32()?;
+            let lines = r.u32()?;
             let opaque = r.u32()? & OPAQUE != 0;
             r.u32()?;
             blocks.push(Block {

@@ -392,5 +392,5 @@ fn is_absent(error: &io::Error) -> bool {
 }
 
 #[cfg(test)]
-#[path = "journal_place_tests.rs"]
+#[path = "journal_place_tests/mod.rs"]
 mod tests;

@@ -47,7 +47,9 @@ pub struct RecoveredStream {
 /// Makes whole what dead processes left, seals it and removes the live twins, one stream after the
 /// other. Streams of living processes are left alone.
 pub(crate) fn recover_all(dir: &Path, mut done: impl FnMut(RecoveredStream)) -> Result<()> {
-    let (fs, layout, clock) = (OsFs, Layout::of(dir), SystemClock::new());
+    let fs = OsFs;
+    let layout = Layout::of(dir);
+    let clock = SystemClock::new();
     fs.check_owner(layout.root())?;
     check_writable(&fs, &layout)?;
     for stream in Survey::take(&fs, &layout)?.streams(&fs, &layout)? {

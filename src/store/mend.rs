@@ -33,7 +33,7 @@ struct Durable {
 }
 
 impl Writer {
-    /// Makes up for what others did to the live file.
+    /// Repairs the changes that others made to the live file.
     pub(super) fn mend(&mut self, change: Change) -> Result<()> {
         let (Current::Open(live) | Current::Ending(live)) = &self.current else {
             return Ok(());
@@ -82,8 +82,8 @@ impl Writer {
         live.give_up_beyond(durable.len, now);
         let (file, kept) = (live.stem().to_string(), durable.len);
         let what = format!(
-            "{file} has {now} bytes, not the {ours} that were written to it; its first {kept} bytes \
-             are kept, and what the journal holds is written again to another file"
+            "{file} has {now} bytes, not the {ours} that were written to it; its first {kept} \
+             bytes are kept, and what the journal holds is written again to another file"
         );
         self.place.health.report(&Problem::LiveFileLost(what));
         let (event_type, what) = match now < ours {

@@ -75,7 +75,8 @@ mod tests {
     proptest! {
         #[test]
         fn ranges_are_sets(ranges: Vec<(u8, u8)>, first: u8, last: u8) {
-            let (mut numbers, mut set) = (Numbers::default(), BTreeSet::new());
+            let mut numbers = Numbers::default();
+            let mut set = BTreeSet::new();
             for (from, to) in ranges {
                 numbers.add(from.into(), to.into());
                 set.extend(u64::from(from)..=u64::from(to));

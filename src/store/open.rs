@@ -83,7 +83,7 @@ struct Threads {
     /// `None` if it was never given its work.
     writer: JoinHandle<Option<Result<()>>>,
     sealer: JoinHandle<Option<()>>,
-    /// Free before the other: who gets that one finds this one free as well.
+    /// Freed before the other lock, so that a process which gets that one finds this one free.
     journal_lock: Option<Box<dyn FsLock>>,
     lock: Box<dyn FsLock>,
 }
@@ -166,7 +166,7 @@ impl Store {
     pub(crate) fn close(&self) -> Result<()> {
         self.producer.close();
         self.durability.nudge();
-        // Before the lock: who holds it may be waiting for this thread.
+        // Before the lock, because its holder may be waiting for this thread.
         if self.ids.contains(&thread::current().id()) {
             let why = "`on_problem` runs on the log's own thread, which can't wait for itself: \
                        close the log on another one";
@@ -346,7 +346,8 @@ fn mourn(
     producer: &Producer,
     durability: &'static Durability,
 ) -> impl FnOnce(&str) -> Result<()> + Send + use<> {
-    let (producer, stream) = (producer.clone(), writer.place.stream.clone());
+    let producer = producer.clone();
+    let stream = writer.place.stream.clone();
     move |what| {
         // No caller should wait for room or for a sync that never comes.
         producer.close();

@@ -11,10 +11,8 @@ use crate::{
     entry::json::members,
     journal::{Fate, PushError},
     store::{
-        SpaceAction, Watermarks,
-        gzip::Level,
-        retention::Retention,
         sim::{Op, SimFs},
+        test_options,
     },
 };
 
@@ -34,29 +32,10 @@ fn options(rotate_bytes: u64) -> (StoreOptions, Receiver<Problem>) {
     let (told, problems) = channel();
     let told = Mutex::new(told);
     let callback = move |problem: &Problem| drop(told.lock().unwrap().send(problem.clone()));
-    let options = StoreOptions {
-        permissions: None,
-        source: "app".parse().unwrap(),
-        journal_capacity: 1 << 14,
-        journal_dir: None,
-        needs_hash_keys: false,
-        lifecycle: None,
-        writer: WriterOptions {
-            rotate_bytes,
-            rotate_age: Duration::from_secs(3600),
-            sync_interval: Duration::from_secs(1),
-            watermarks: Watermarks::default()
-                .low(0, SpaceAction::Report)
-                .very_low(0, SpaceAction::Report),
-        },
-        sealer: SealerOptions {
-            level: Level::FASTEST,
-            grace: Duration::ZERO,
-            retention: Retention::unlimited(),
-        },
-        readers: |_, _| Ok(Vec::new()),
-        health: Arc::new(Health::new(Some(Arc::new(callback)))),
-    };
+    let mut options = test_options::options(Some(Arc::new(callback)));
+    options.journal_capacity = 1 << 14;
+    options.writer.rotate_bytes = rotate_bytes;
+    options.sealer.grace = Duration::ZERO;
     (options, problems)
 }
 

@@ -54,9 +54,9 @@ fn check_kind(path: &Path, owner: u32, is_dir: bool) -> Result<()> {
         return Ok(());
     }
     let what = format!(
-        "this process runs as root, the log belongs to uid {owner}, and this is a link or another's \
-         file, through which root would write elsewhere; run it as uid {owner}, or find out who put \
-         it there, and remove it"
+        "this process runs as root, the log belongs to uid {owner}, and this is a link or \
+         another's file, through which root would write elsewhere; run it as uid {owner}, or find \
+         out who put it there, and remove it"
     );
     let refused = io::Error::new(io::ErrorKind::PermissionDenied, what);
     Err(Error::io("write the log through", path)(refused))
@@ -101,7 +101,8 @@ mod tests {
             let above = tempfile::tempdir().unwrap();
             let layout = log_of_app(above.path());
             prepare(&OsFs, layout.root(), None).unwrap();
-            let (dir, target) = (layout.root().join(planted), above.path().join("target"));
+            let dir = layout.root().join(planted);
+            let target = above.path().join("target");
             fs::rename(&dir, &target).unwrap();
             chown(&target, Some(0), Some(0)).unwrap();
             symlink(&target, &dir).unwrap();
@@ -127,7 +128,8 @@ mod tests {
     #[test]
     fn what_is_written_to_is_no_link() {
         let dir = tempfile::tempdir().unwrap();
-        let (target, link) = (dir.path().join("target"), dir.path().join("link"));
+        let target = dir.path().join("target");
+        let link = dir.path().join("link");
         fs::write(&target, "as it was").unwrap();
         symlink(&target, &link).unwrap();
         let fs = &OsFs as &dyn crate::store::fs::Fs;

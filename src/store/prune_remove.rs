@@ -2,9 +2,9 @@
 //!
 //! The files that belong to a sealed file are removed before it, durably:
 //!
-//! 1. its live twin, and those before it in its stream, whatever is left of their grace: a twin that
-//!    outlived its sealed file would be sealed again, and a recovery that met one, and not the files
-//!    after it, would take their entries for lost;
+//! 1. its live twin, and those before it in its stream, whatever is left of their grace: a twin
+//!    that outlived its sealed file would be sealed again, and a recovery that met one, and not the
+//!    files after it, would take their entries for lost;
 //! 2. its index: one that is left without its file is the trace of a file that someone took away;
 //! 3. the file itself. Should a power loss bring it back, it goes with the next pruning.
 

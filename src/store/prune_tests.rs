@@ -87,14 +87,7 @@ fn rig() -> Rig {
 
 fn rig_with_journal(capacity: usize) -> Rig {
     let (fs, layout) = (SimFs::new(), Layout::new("/log"));
-    for dir in [
-        layout.live_dir(),
-        layout.sealed_dir(),
-        layout.index_dir(),
-        layout.journal_dir(),
-        layout.locks_dir(),
-        layout.tmp_dir(),
-    ] {
+    for dir in layout.dirs() {
         fs.create_dir_all(&dir).unwrap();
     }
     for dir in ["/", "/log", "/log/state"] {

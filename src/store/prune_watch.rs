@@ -22,8 +22,8 @@ const LOCKED: Duration = Duration::from_secs(5 * 60);
 /// Files that wait for the clock make the log not ready after so long.
 const LASTING: Duration = Duration::from_secs(60 * 60);
 
-/// Files that are past their retention by this machine's clock, and stay until that clock has proved
-/// itself, or until a person has confirmed it
+/// Files that are past their retention by this machine's clock, and stay until that clock has
+/// proved itself, or until a person has confirmed it
 /// ([`AuditLog::trust_clock`](crate::AuditLog::trust_clock)).
 ///
 /// Its `Display` says how many files wait, how long they have to, and what to do.

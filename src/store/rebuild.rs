@@ -22,7 +22,8 @@ use crate::{
 
 /// Reads a whole sealed file and makes its index. The file is checked on the way.
 pub(crate) fn rebuild(blob: &dyn Blob, stem: &FileStem) -> Result<Built> {
-    let (mut walk, mut builder) = (Walk::new(blob)?, IndexBuilder::new(stem.clone()));
+    let mut walk = Walk::new(blob)?;
+    let mut builder = IndexBuilder::new(stem.clone());
     let mut plain = Vec::new();
     while let Some(packed_len) = walk.next(&mut plain)? {
         builder.push(&plain, packed_len);
@@ -58,8 +59,8 @@ pub(crate) fn read_index(
     }
 }
 
-/// The index of a sealed file, made from the file itself if it is lost or damaged. What can't be
-/// read now is an error, because a later attempt may read it.
+/// The index of a sealed file, made from the file itself if it is lost or damaged. A file that
+/// can't be read now is an error, because a later attempt may read it.
 pub(super) fn index_of(fs: &dyn Fs, layout: &Layout, stem: &FileStem) -> Result<Index> {
     match Index::read(fs, &layout.index(stem)) {
         Err(Error::Damaged { .. }) => {}

@@ -14,9 +14,9 @@
 //!    numbers that follow, in one write. After an interruption here, the next recovery finds a torn
 //!    line, or fewer events missing.
 //! 4. Sync the file, then its directory. Then remove the journal: from here on the file alone has
-//!    the events. Sync the journal's directory as well, before the file can be sealed: a journal that
-//!    a power loss brought back later would be written again.
-//!    A damaged journal is kept under another name instead.
+//!    the events. Sync the journal's directory as well, before the file can be sealed: a journal
+//!    that a power loss brought back later would be written again. A damaged journal is kept under
+//!    another name instead.
 //! 5. Remove the live files in which nothing is sound.
 //! 6. The other files are sealed as after any rotation.
 //!

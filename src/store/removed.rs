@@ -103,7 +103,9 @@ pub(super) fn carried_on(
         }
     }
     let rows = |(stream, numbers): (&StreamId, &Numbers)| {
-        let row = |(first, last)| members! { "stream": stream.as_str(), "first_seq": first, "last_seq": last };
+        let row = |(first, last)| {
+            members! { "stream": stream.as_str(), "first_seq": first, "last_seq": last }
+        };
         let ranges = numbers.within(0, u64::MAX);
         ranges.into_iter().map(row).collect::<Vec<_>>()
     };
@@ -221,7 +223,9 @@ fn recorded_in(fs: &dyn Fs, layout: &Layout, file: &FileStem) -> Result<Vec<Remo
         None => (rebuild(&blob, file)?.index, Blooms::unknown()),
     };
     let source = file.stream.source().as_bytes();
-    let (mut recorded, mut plain, mut unpacker) = (Vec::new(), Vec::new(), Unpacker::new());
+    let mut recorded = Vec::new();
+    let mut plain = Vec::new();
+    let mut unpacker = Unpacker::new();
     for (n, block) in index.blocks.iter().enumerate() {
         if own.may_contain(n, source) {
             unpacker.block(&blob, block, &mut plain)?;

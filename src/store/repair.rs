@@ -178,7 +178,9 @@ fn set_damage_aside(
     len: u64,
 ) -> Result<String> {
     let path = layout.live(stem);
-    let (mut at, mut good, mut bad) = (0, Vec::new(), Vec::new());
+    let mut at = 0;
+    let mut good = Vec::new();
+    let mut bad = Vec::new();
     let rest = std::iter::once(sound.len..len);
     for range in sound.damaged.iter().cloned().chain(rest) {
         good.push(at..range.start);

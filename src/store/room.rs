@@ -7,10 +7,10 @@
 //!
 //! 1. the half-made files and reserves of dead processes;
 //! 2. the live twins of sealed files, whatever is left of their grace;
-//! 3. the journals of dead processes: their events are appended to live files, which takes less room
-//!    than a journal does unless it was full;
-//! 4. the live files of dead processes are sealed, which takes a tenth of what it frees, the smallest
-//!    first.
+//! 3. the journals of dead processes: their events are appended to live files, which takes less
+//!    room than a journal does unless it was full;
+//! 4. the live files of dead processes are sealed, which takes a tenth of what it frees, the
+//!    smallest first.
 //!
 //! Streams of living processes are left alone. A piece that fails is left to the sealer, which
 //! reports it.

@@ -1,8 +1,8 @@
 //! How the writer begins and ends live files.
 //!
-//! A file ends when it is large or old enough, at midnight, and after a failure or another's change:
-//! always through [`Writer::end_file`], complete and durable. Until that has succeeded, no other file
-//! is begun.
+//! A file ends when it is large or old enough, at midnight, and after a failure or another's
+//! change: always through [`Writer::end_file`], complete and durable. Until that has succeeded, no
+//! other file is begun.
 
 use std::time::Duration;
 
@@ -28,8 +28,8 @@ impl Writer {
         Live::create(&**fs, layout, stem, self.released, begun)
     }
 
-    /// The name of the next file. Whatever becomes of it, its number is used up, for recovery too:
-    /// who follows the log knows a stream's files by their numbers, and has perhaps left this one
+    /// The name of the next file. Its number is used up in any case, for recovery too: those who
+    /// follow the log know a stream's files by their numbers, and have perhaps left this one
     /// already.
     pub(super) fn next_stem(&mut self) -> FileStem {
         self.last_file += 1;

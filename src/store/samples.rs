@@ -20,12 +20,11 @@ pub(crate) fn stem(number: u32) -> FileStem {
 pub(crate) fn line(seq: u64) -> String {
     let time = Timestamp::from_micros(1_795_255_200_000_000 + seq as i64 * 700);
     let r = seq.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let (user, scan, event) = (
-        r >> 55,
-        r >> 44,
-        ["login", "logout", "read", "changed"][(r >> 62) as usize],
-    );
-    let (id, request) = (r.wrapping_mul(0xff51_afd7_ed55_8ccd) >> 16, r ^ (r >> 29));
+    let user = r >> 55;
+    let scan = r >> 44;
+    let event = ["login", "logout", "read", "changed"][(r >> 62) as usize];
+    let id = r.wrapping_mul(0xff51_afd7_ed55_8ccd) >> 16;
+    let request = r ^ (r >> 29);
     format!(
         r#"{{"stream":"billing-7f3a9c","seq":{seq},"id":"0193f2a4-7c1e-7d31-9f65-{id:012x}","timestamp":"{time}","schema_version":"1.0","event_type":"auth.session.{event}","category":"auth","action":"{event}","severity":"info","source":"billing","actor":{{"type":"user","id":"user-{user}","name":"user{user}@company.com"}},"resource":{{"type":"scan","id":"scan-{scan}"}},"outcome":{{"type":"success"}},"description":"User {user} did {event}","ip_address":"192.0.2.{}","context":{{"request_id":"{request:016x}"}}}}"#,
         r >> 56

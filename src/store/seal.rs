@@ -192,7 +192,8 @@ fn holds(live: &FileBlob, index: &Index) -> Result<bool> {
     if live.len() != index.plain_len {
         return Ok(false);
     }
-    let (mut crc, mut blocks) = (crc32fast::Hasher::new(), Blocks::new(live));
+    let mut crc = crc32fast::Hasher::new();
+    let mut blocks = Blocks::new(live);
     while let Some(block) = blocks.next()? {
         crc.update(block);
     }
@@ -273,8 +274,11 @@ fn deflate(
     level: Level,
     mut done: impl FnMut(&[u8], u32),
 ) -> Result<(u64, Sha256)> {
-    let (mut packer, mut blocks) = (Packer::new(level), Blocks::new(live));
-    let (mut packed, mut sha256, mut packed_len) = (gzip::HEADER.to_vec(), Sha256::new(), 0);
+    let mut packer = Packer::new(level);
+    let mut blocks = Blocks::new(live);
+    let mut packed = gzip::HEADER.to_vec();
+    let mut sha256 = Sha256::new();
+    let mut packed_len = 0;
     while let Some(block) = blocks.next()? {
         let len = packer
             .block(block, &mut packed)
@@ -340,7 +344,9 @@ fn helper() -> thread::Builder {
 
 /// Whether these blocks inflate to what the live file has in their places.
 fn compare_blocks(packed: &FileBlob, live: &FileBlob, rows: &[Block]) -> Result<()> {
-    let (mut unpacker, mut plain, mut wanted) = (Unpacker::new(), Vec::new(), Vec::new());
+    let mut unpacker = Unpacker::new();
+    let mut plain = Vec::new();
+    let mut wanted = Vec::new();
     for row in rows {
         unpacker.block(packed, row, &mut plain)?;
         wanted.resize(row.plain_len as usize, 0);

@@ -61,7 +61,7 @@ pub(crate) struct SealerOptions {
     pub(crate) retention: Retention,
 }
 
-/// Where the sealer works; nothing here changes.
+/// The parts that the sealer works with; none of them changes.
 pub(super) struct SealerPlace {
     pub(super) fs: Arc<dyn Fs>,
     pub(super) layout: Layout,

@@ -42,7 +42,9 @@ pub enum SpaceAction {
 /// use tracing_audit::health::{SpaceAction, Watermarks};
 ///
 /// // Rather lose the oldest month than stand still:
-/// let watermarks = Watermarks::default().low(4 << 30, SpaceAction::Prune).very_low(1 << 30, SpaceAction::PruneOldest);
+/// let watermarks = Watermarks::default()
+///     .low(4 << 30, SpaceAction::Prune)
+///     .very_low(1 << 30, SpaceAction::PruneOldest);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watermarks {

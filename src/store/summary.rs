@@ -72,7 +72,8 @@ impl IndexBuilder {
             max: Timestamp::MIN,
             opaque: false,
         };
-        let (mut first, mut last) = (None, None);
+        let mut first = None;
+        let mut last = None;
         for line in lines(plain) {
             let fields = scan(line);
             self.sound &= fields.is_some_and(|fields| self.follows(line, &fields));
@@ -94,7 +95,8 @@ impl IndexBuilder {
         }
         self.last_id = text(last);
         if block.opaque {
-            (block.min, block.max) = (Timestamp::MIN, Timestamp::MAX);
+            block.min = Timestamp::MIN;
+            block.max = Timestamp::MAX;
         }
         for ((hashes, filters), ends) in self
             .hashes

@@ -133,7 +133,8 @@ impl Sealer {
     }
 
     fn recover_locked(&mut self, locked: Vec<(StreamId, Box<dyn FsLock>)>) {
-        let (fs, layout) = (self.place.fs.clone(), self.place.layout.clone());
+        let fs = self.place.fs.clone();
+        let layout = self.place.layout.clone();
         // After the locks were taken, no other process changes what is seen now.
         let survey = match Survey::take(&*fs, &layout) {
             Ok(survey) => survey,

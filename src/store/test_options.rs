@@ -1,4 +1,5 @@
-//! How tests open a log: without watermarks or retention, sealed quickly, in seconds of their clock.
+//! How tests open a log: without watermarks or retention, sealed quickly, in seconds of their
+//! clock.
 
 use std::{sync::Arc, time::Duration};
 

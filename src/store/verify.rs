@@ -114,7 +114,9 @@ pub(crate) fn verify_sealed(
     stem: &FileStem,
     lost: &mut dyn FnMut(u64, u64) -> Result<bool>,
 ) -> Result<Index> {
-    let (mut line, mut seq, mut wrong) = (0, None, None);
+    let mut line = 0;
+    let mut seq = None;
+    let mut wrong = None;
     let mut judge = |text: &[u8]| {
         line += 1;
         let Some(fields) = crate::entry::scan::scan(text) else {

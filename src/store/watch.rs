@@ -89,7 +89,9 @@ impl Watch {
     /// Reports each of them that is no longer where it was. A name that can't be looked at counts
     /// as there.
     pub(super) fn look(&mut self, place: &Place) {
-        let (fs, layout, health) = (&*place.fs, &place.layout, &place.health);
+        let fs = &*place.fs;
+        let layout = &place.layout;
+        let health = &place.health;
         let same = |path: &Path, ours: &Identity| match fs.identity(path) {
             Ok(found) => found.is_some_and(|found| found.is_same(ours)),
             Err(_) => true,

@@ -13,10 +13,10 @@
 //!    recovery never has to look for an event in a sealed file.
 //! 4. The log's own entries (`audit.log.…`) don't pass through the journal, which may be full when
 //!    they are needed. They are kept in `own` until they are durable.
-//! 5. *No entry is newer than the day of its file*, because queries look for an entry in the files of
-//!    its day and of later ones. A file is born at the clock's time or at that of the newest entry it
-//!    begins with, whichever is later, and the day is looked at after a batch was read and before it
-//!    is appended.
+//! 5. *No entry is newer than the day of its file*, because queries look for an entry in the files
+//!    of its day and of later ones. A file is born at the clock's time or at that of the newest
+//!    entry it begins with, whichever is later, and the day is looked at after a batch was read and
+//!    before it is appended.
 //!
 //! # The order of a step
 //!
@@ -72,7 +72,7 @@ pub(super) const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Pauses between attempts while the disk refuses.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// What the writer works with; nothing here changes.
+/// The parts that the writer works with; none of them changes.
 pub(super) struct Place {
     pub(super) fs: Arc<dyn Fs>,
     pub(super) layout: Layout,
@@ -129,7 +129,7 @@ pub(super) struct Retry {
     pause: Duration,
 }
 
-/// What is left to do after a step.
+/// The work that is left after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// More at once.
@@ -453,8 +453,8 @@ impl Writer {
         change.map_or(Ok(()), |change| self.mend(change))
     }
 
-    /// Moves away what could not be moved before. Nothing else is written until that succeeds: after
-    /// a death, recovery could not distinguish our lines from foreign ones.
+    /// Moves away what could not be moved before. Nothing else is written until that succeeds:
+    /// after a death, recovery could not distinguish our lines from foreign ones.
     fn clear_the_way(&mut self) -> Result<()> {
         while let Some(stem) = self.in_the_way.last() {
             self.root.check(&*self.place.fs, &self.place.layout)?;
@@ -470,8 +470,8 @@ impl Writer {
             .for_each(|job| drop(self.place.sealer.send(job)));
     }
 
-    /// Everything is durable: the journal can go. What it holds then is nothing, durably, so it does
-    /// no harm if a power loss brings it back.
+    /// Everything is durable: the journal can go. It is emptied durably first, so it does no harm
+    /// if a power loss brings it back.
     pub(super) fn finish(&mut self) -> Result<()> {
         let Place { fs, layout, .. } = &self.place;
         self.durability.close();

@@ -56,7 +56,8 @@ impl AuditReader {
     /// # let dir = tempfile::tempdir()?;
     /// # let dir = dir.path();
     /// # let log = AuditLog::builder(dir).source("billing").open()?;
-    /// # let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(log.layer()));
+    /// # let subscriber = tracing_subscriber::registry().with(log.layer());
+    /// # let _default = tracing::subscriber::set_default(subscriber);
     /// audit!("user.updated", "Role changed");
     /// # log.close()?;
     /// let report = AuditReader::open(dir)?.verify(|done, of| eprintln!("{done} of {of} files"))?;
@@ -74,8 +75,8 @@ impl AuditReader {
     /// - Each sealed file is gzip to its last byte, its checksums are right, its index agrees with
     ///   it, and its SHA-256 is the one that sealing noted in the index.
     /// - Each line is an entry of the stream that its file's name says.
-    /// - Each stream has its entries 1, 2, 3 … once, in order, without a gap. The end of a stream is
-    ///   known from its journal, as long as there is one, and from the indexes of its files.
+    /// - Each stream has its entries 1, 2, 3 … once, in order, without a gap. The end of a stream
+    ///   is known from its journal, as long as there is one, and from the indexes of its files.
     /// - Nothing foreign is among the live and the sealed files.
     ///
     /// # Problems and notes
@@ -110,7 +111,8 @@ impl AuditReader {
     /// [`Error::Io`](crate::Error::Io) if a directory of the log can't be listed. A file that can't
     /// be read is a problem in the report.
     pub fn verify(&self, mut progress: impl FnMut(u64, u64)) -> Result<VerifyReport> {
-        let (fs, layout) = (Arc::clone(self.fs()), self.layout().clone());
+        let fs = Arc::clone(self.fs());
+        let layout = self.layout().clone();
         let journals = Journals::read(&*fs, &layout)?;
         let listed = Listed::read(&*fs, &layout)?;
         let mut survey = Survey::new(fs, layout, journals);

@@ -243,7 +243,8 @@ impl Hole<'_> {
         if after <= before + 1 {
             return String::new();
         }
-        let (first, last) = (u64::from(before) + 1, u64::from(after) - 1);
+        let first = u64::from(before) + 1;
+        let last = u64::from(after) - 1;
         let files = numbered("file", first, last);
         format!(" (the stream's {files} {} not there)", are(first, last))
     }

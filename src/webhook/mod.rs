@@ -48,7 +48,7 @@ mod run;
 mod settings;
 pub(crate) mod unread;
 
-// What the HTTP API manages them with.
+// The HTTP API manages webhooks with these.
 #[cfg(all(feature = "server", feature = "webhook"))]
 pub(crate) use self::{
     admin::{Administrator, Refusal, delivery::report as delivery},

@@ -48,7 +48,8 @@ pub(super) async fn login(State(model): State<Arc<Model>>, Json(login): Json<Log
         () if login.password != PASSWORD => "wrong_password",
         () => {
             user.failed_logins = 0;
-            let (secret, user) = (format!("{:032x}", fastrand::u128(..)), user.clone());
+            let secret = format!("{:032x}", fastrand::u128(..));
+            let user = user.clone();
             let session = Session {
                 id: state.next_id("session"),
                 user,

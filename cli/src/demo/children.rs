@@ -118,7 +118,15 @@ pub(super) fn worker(dir: &Path) -> Result<(), Failure> {
     ];
     for secret in names {
         let actor = Actor::service("nightly-rotation");
-        audit!("rotation.started", actor = actor, resource.type = "secret", resource.name = secret, secret_name = secret, initiated_by = "schedule", "Rotation of {secret} started");
+        audit!(
+            "rotation.started",
+            actor = actor,
+            resource.type = "secret",
+            resource.name = secret,
+            secret_name = secret,
+            initiated_by = "schedule",
+            "Rotation of {secret} started"
+        );
         audit!(
             "rotation.completed",
             actor = actor,

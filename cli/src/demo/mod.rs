@@ -111,7 +111,8 @@ async fn play(args: &DemoArgs, listener: TcpListener, log: &AuditLog) -> Result<
         format!("http://{address}"),
         format!("http://{}", second.line),
     ];
-    let (stream, interrupted) = (log.stream().as_str(), stop::signal());
+    let stream = log.stream().as_str();
+    let interrupted = stop::signal();
     Guide {
         dir,
         stream,
@@ -178,7 +179,8 @@ async fn crash_and_recover(dir: &Path) -> Result<(), Failure> {
         .map_err(|e| Failure::failed(e.to_string()))??;
     writeln!(
         io::stdout().lock(),
-        "A worker recorded {recorded} events and was killed (SIGKILL). The next one has completed its stream; look for --source certify-worker."
+        "A worker recorded {recorded} events and was killed (SIGKILL). The next one has completed \
+         its stream; look for --source certify-worker."
     )?;
     Ok(())
 }
@@ -207,10 +209,8 @@ fn sum_up(dir: &Path, receiver: &Receiver) -> Result<Outcome, Failure> {
     )?;
     {
         let received = receiver.received();
-        let (events, requests) = (
-            count(received.events() as u64, "event"),
-            count(received.requests, "request"),
-        );
+        let events = count(received.events() as u64, "event");
+        let requests = count(received.requests, "request");
         writeln!(
             out,
             "webhook {}: {events} received in {requests}, {} of them with a valid signature",

@@ -95,10 +95,8 @@ impl Receiver {
     /// Whether a holder of the secret sent this, unchanged and within the last minutes.
     fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Option<String> {
         let text = |name| headers.get(name)?.to_str().ok();
-        let (id, timestamp) = (
-            text("webhook-id")?,
-            text("webhook-timestamp")?.parse::<i64>().ok()?,
-        );
+        let id = text("webhook-id")?;
+        let timestamp = text("webhook-timestamp")?.parse::<i64>().ok()?;
         let now = Timestamp::now().as_micros() / 1_000_000;
         let expected = sign(std::slice::from_ref(&self.secret), id, timestamp, body);
         let signed = text("webhook-signature")?
@@ -120,8 +118,12 @@ async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Byt
         && let Ok(event) = serde_json::from_slice::<Value>(&body)
     {
         let data = &event["data"];
-        let told = json!({"timestamp": data["timestamp"], "event_type": data["event_type"], "description": data["description"]});
-        received.last.push_front(told);
+        let shown = json!({
+            "timestamp": data["timestamp"],
+            "event_type": data["event_type"],
+            "description": data["description"],
+        });
+        received.last.push_front(shown);
         received.last.truncate(SHOWN);
     }
     StatusCode::NO_CONTENT
@@ -129,9 +131,12 @@ async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Byt
 
 async fn show(State(receiver): State<Receiver>) -> Json<Value> {
     let received = receiver.received();
-    Json(
-        json!({"requests": received.requests, "verified": received.verified, "events": received.events(), "last": received.last}),
-    )
+    Json(json!({
+        "requests": received.requests,
+        "verified": received.verified,
+        "events": received.events(),
+        "last": received.last,
+    }))
 }
 
 #[cfg(test)]

@@ -61,12 +61,16 @@ pub(super) fn router() -> Router {
 
 /// Takes the address, with an error that says what to do.
 pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|e| match e.kind() {
-        io::ErrorKind::AddrInUse => {
-            let any = SocketAddr::new(address.ip(), 0);
-            Failure::failed(format!("cannot listen on {address}: another program does; give another --listen, or {any} for any free port"))
-        }
-        _ => Failure::failed(format!("cannot listen on {address}: {e}")),
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|error| {
+        let problem = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                let any = SocketAddr::new(address.ip(), 0);
+                format!("another program does; give another --listen, or {any} for any free port")
+            }
+            _ => error.to_string(),
+        };
+        Failure::failed(format!("cannot listen on {address}: {problem}"))
     })
 }
 

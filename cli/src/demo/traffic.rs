@@ -11,7 +11,8 @@ use super::model::{PASSWORD, STAFF};
 
 const AGENTS: [&str; 4] = [
     "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0",
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.4 Safari/605.1.15",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+     Version/18.4 Safari/605.1.15",
     "certify-cli/2.3",
     "curl/8.14.1",
 ];
@@ -137,7 +138,10 @@ impl Person {
     }
 
     async fn work(&mut self) {
-        let (post, put, patch, delete) = (Method::POST, Method::PUT, Method::PATCH, Method::DELETE);
+        let post = Method::POST;
+        let put = Method::PUT;
+        let patch = Method::PATCH;
+        let delete = Method::DELETE;
         match fastrand::u8(..20) {
             0..=4 => {
                 let mode = ["full", "incremental", "broken"][fastrand::usize(..3)];
@@ -205,7 +209,7 @@ impl Person {
         }
     }
 
-    /// Sends one request, then pauses. What goes wrong is an answer like any other.
+    /// Sends one request, then pauses. A failed request counts as an empty answer.
     async fn send(&self, method: Method, path: &str, body: Value) -> Value {
         let mut request = self
             .client

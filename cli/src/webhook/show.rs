@@ -168,7 +168,7 @@ struct Shown<'a> {
     attempts: &'a [Attempt],
 }
 
-/// What is said of a webhook: the names and the texts, in their order.
+/// The lines about a webhook: names and texts, in their order.
 fn lines(report: &WebhookReport) -> serde_json::Result<Vec<(String, String)>> {
     let Lines(values) = serde_json::from_slice(&serde_json::to_vec(report)?)?;
     let text = |value: Value| match value {

@@ -85,8 +85,8 @@ impl Events {
             .iter()
             .filter(|field| is_computed_severity(field))
         {
-            let message = "the severity of all events of a function is fixed while compiling; \
-                           one that is computed is `completed(severity = …)` or `failed(severity = …)`";
+            let message = "the severity of all events of a function is fixed while compiling; one \
+                           that is computed is `completed(severity = …)` or `failed(severity = …)`";
             errors.at(&field.path, message);
         }
         errors.into_result(())?;
@@ -239,10 +239,8 @@ fn capture(base: &Call) -> (TokenStream, Vec<Field>) {
             continue;
         }
         let name = format_ident!("captured{place:03}", span = Span::mixed_site());
-        let (value, argument) = (
-            borrowed(&given.value),
-            Ident::new("argument", given.value.span()),
-        );
+        let value = borrowed(&given.value);
+        let argument = Ident::new("argument", given.value.span());
         let captured = match path.as_str() {
             "actor" | "resource" => {
                 let whole = whole(&path, given, &private, &argument);
@@ -256,7 +254,9 @@ fn capture(base: &Call) -> (TokenStream, Vec<Field>) {
                 quote_spanned!(at(&given.value)=> #private::capture(&#rendered))
             }
         };
-        statements.extend(quote_spanned!(Span::mixed_site()=> let #name = match #value { #argument => #captured };));
+        statements.extend(quote_spanned! {Span::mixed_site()=>
+            let #name = match #value { #argument => #captured };
+        });
         let told = if path == "description" {
             None
         } else {
@@ -271,9 +271,13 @@ fn capture(base: &Call) -> (TokenStream, Vec<Field>) {
         });
     }
     if let Some(message) = &base.message {
-        let (format, arguments, name) = (&message.format, &message.arguments, own(names::MESSAGE));
+        let format = &message.format;
+        let arguments = &message.arguments;
+        let name = own(names::MESSAGE);
         statements.extend(quote_spanned! {Span::mixed_site()=>
-            let #name = #private::capture(&#private::display(&::core::format_args!(#format #arguments)));
+            let #name = #private::capture(
+                &#private::display(&::core::format_args!(#format #arguments))
+            );
         });
         let path = Path::of(&["description"], message.format.span());
         let told = Some(format.value());
@@ -292,12 +296,19 @@ fn taken(field: &Field, base: bool) -> Result<()> {
     let path = &field.path;
     let message = match path.names().iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["outcome", ..] if base => {
-            format!("the end of the function decides the outcome; to describe a failure, write `failed({path} = …)`")
+            format!(
+                "the end of the function decides the outcome; to describe a failure, write \
+                 `failed({path} = …)`"
+            )
         }
         ["duration_ms"] | ["details", "duration_ms"] => {
-            "`duration_ms` is how long the function took, and is set by `#[audited]`; choose another name".to_owned()
+            "`duration_ms` is how long the function took, and is set by `#[audited]`; choose \
+             another name"
+                .to_owned()
         }
-        ["details"] => "`details` also holds `duration_ms` here; write `details.<name> = …` for each of them".to_owned(),
+        ["details"] => "`details` also holds `duration_ms` here; write `details.<name> = …` for \
+                        each of them"
+            .to_owned(),
         _ => return Ok(()),
     };
     Err(Error::new_spanned(path, message))

@@ -37,7 +37,8 @@ impl Parse for Function {
             .parse()
             .map_err(|error| not_a_function(&item, error))?;
         if let Some(constant) = &signature.constness {
-            let message = "a `const fn` cannot record events: it may run while compiling; leave out `const`, or `#[audited]`";
+            let message = "a `const fn` cannot record events: it may run while compiling; leave \
+                           out `const`, or `#[audited]`";
             return Err(Error::new_spanned(constant, message));
         }
         if input.peek(Token![;]) {
@@ -51,13 +52,15 @@ impl Parse for Function {
         if signature.asyncness.is_none() {
             let future = future_at_the_end(&body);
             if future.is_none() && is_future(&signature.output) {
-                let message = "this function returns a future that runs after the function has ended, so it would be recorded as completed too early; \
-                               write `async fn`, or end the body in `async move { … }` or `Box::pin(async move { … })`";
+                let message = "this function returns a future that runs after the function has \
+                               ended, so it would be recorded as completed too early; write \
+                               `async fn`, or end the body in `async move { … }` or \
+                               `Box::pin(async move { … })`";
                 return Err(Error::new_spanned(&signature.output, message));
             }
             if let Some(early) = future.and_then(|future| return_in(future.before)) {
-                let message = "this `return` would not be recorded, because only the future at the end of the function is; \
-                               write it in the `async move { … }`";
+                let message = "this `return` would not be recorded, because only the future at the \
+                               end of the function is; write it in the `async move { … }`";
                 return Err(Error::new(early.span(), message));
             }
         }
@@ -183,11 +186,15 @@ impl Function {
             #captures
             #started
             #[allow(unused_mut)]
-            let mut #ending = #private::Ending::begin(|#reason: &'static ::core::primitive::str, #milliseconds: ::core::primitive::u64| {
+            let mut #ending = #private::Ending::begin(|
+                #reason: &'static ::core::primitive::str,
+                #milliseconds: ::core::primitive::u64,
+            | {
                 #broken;
             });
         };
-        if matches!(&self.signature.output, ReturnType::Type(_, output) if matches!(**output, Type::Never(_)))
+        if let ReturnType::Type(_, output) = &self.signature.output
+            && matches!(**output, Type::Never(_))
         {
             return quote_spanned! {Span::mixed_site()=> #begin let _ = &#ending; #run };
         }
@@ -207,7 +214,10 @@ impl Function {
                 ::core::result::Result::Err(#taken) => {
                     #[allow(unused_variables)]
                     let #text = {
-                        use #private::{NoText as _, TextOfDebug as _, TextOfDisplay as _, TextOfError as _, TextOfHeldError as _};
+                        use #private::{
+                            NoText as _, TextOfDebug as _, TextOfDisplay as _, TextOfError as _,
+                            TextOfHeldError as _,
+                        };
                         (&&&&&#private::ErrorText(#taken)).text()
                     };
                     #[allow(unused_variables)]
@@ -224,7 +234,11 @@ impl Function {
     fn awaited(&self, events: &Events, body: &Group, output: Option<Type>) -> TokenStream {
         let private = private(events);
         let by_move = by_move(events);
-        let typed = output.map(|output| quote_spanned!(Span::mixed_site()=> if false { return #private::never::<#output>(); }));
+        let typed = output.map(|output| {
+            quote_spanned! {Span::mixed_site()=>
+                if false { return #private::never::<#output>(); }
+            }
+        });
         // In braces of its own, items in it stand first; around a body of one expression they would
         // be a warning.
         let statements = if is_one_expression(body) {
@@ -419,8 +433,7 @@ fn future_at_the_end(body: &Group) -> Option<Future> {
             body: last,
             after,
         }),
-        Delimiter::Parenthesis if matches!(before.last(), Some(TokenTree::Ident(pin)) if pin == "pin") =>
-        {
+        Delimiter::Parenthesis if ends_with_word(&before, "pin") => {
             let mut inside: Vec<TokenTree> = last.stream().into_iter().collect();
             let TokenTree::Group(body) = inside.pop()? else {
                 return None;
@@ -447,13 +460,16 @@ fn return_in(tokens: Vec<TokenTree>) -> Option<Ident> {
 }
 
 fn ends_with_async(tokens: &[TokenTree]) -> bool {
-    let is = |token: Option<&TokenTree>, word: &str| matches!(token, Some(TokenTree::Ident(ident)) if ident == word);
-    let rest = if is(tokens.last(), "move") {
+    let rest = if ends_with_word(tokens, "move") {
         &tokens[..tokens.len() - 1]
     } else {
         tokens
     };
-    is(rest.last(), "async")
+    ends_with_word(rest, "async")
+}
+
+fn ends_with_word(tokens: &[TokenTree], word: &str) -> bool {
+    matches!(tokens.last(), Some(TokenTree::Ident(last)) if last == word)
 }
 
 impl Future {

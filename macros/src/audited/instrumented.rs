@@ -43,7 +43,10 @@ impl Instrumented {
                 return None;
             };
             let is_block = last.delimiter() == Delimiter::Brace;
-            let has_attribute = matches!(tokens.last(), Some(TokenTree::Group(attribute)) if attribute.delimiter() == Delimiter::Bracket);
+            let has_attribute = match tokens.last() {
+                Some(TokenTree::Group(attribute)) => attribute.delimiter() == Delimiter::Bracket,
+                _ => false,
+            };
             if !is_block || !has_attribute {
                 return None;
             }

@@ -31,8 +31,9 @@ pub(super) struct Group {
 impl Parse for Options {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         if !input.peek(LitStr) {
-            let message = "the event type comes first, a string literal such as `#[audited(\"secret.rotation\")]`; \
-                           `.started`, `.completed` and `.failed` are added to it";
+            let message = "the event type comes first, a string literal such as \
+                           `#[audited(\"secret.rotation\")]`; `.started`, `.completed` and \
+                           `.failed` are added to it";
             return Err(if input.is_empty() {
                 Error::new(Span::call_site(), message)
             } else {

@@ -52,7 +52,9 @@ enum Form {
     Debug,
 }
 
-const KNOWN: &str = "the field's place, as in `#[audit(actor.id)]`, or one of `rename = \"name\"`, `mask = 5`, `hashed`, `redact`, `unredacted`, `display`, `debug`, `flatten`, `skip_if_none` and `skip`";
+const KNOWN: &str = "the field's place, as in `#[audit(actor.id)]`, or one of `rename = \"name\"`, \
+                     `mask = 5`, `hashed`, `redact`, `unredacted`, `display`, `debug`, `flatten`, \
+                     `skip_if_none` and `skip`";
 
 /// The options that are a word alone.
 const PLAIN: [&str; 8] = [
@@ -151,8 +153,9 @@ impl Member {
             }
             Some(name) if SETTINGS.iter().any(|setting| name == setting) => {
                 let message = format!(
-                    "`{path}` is fixed while compiling: write it in the attribute of the type, `#[audit(\"…\", {path} = …)]`, \
-                     or make it a value of your own, `#[audit(details.{path})]`"
+                    "`{path}` is fixed while compiling: write it in the attribute of the type, \
+                     `#[audit(\"…\", {path} = …)]`, or make it a value of your own, \
+                     `#[audit(details.{path})]`"
                 );
                 return Err(Error::new_spanned(path, message));
             }
@@ -167,7 +170,7 @@ impl Member {
         }))
     }
 
-    /// A field whose members are details. What has no members is a detail of the field's name.
+    /// A field whose members are details. A value without members is a detail of the field's name.
     fn flattened(name: &Ident, ty: &Type, owner: Owner, krate: &TokenStream) -> Self {
         let (_, value, bound) = written(name, ty, owner, None, false, krate);
         let field = Field {
@@ -210,7 +213,9 @@ fn written(
         };
         let value = Ident::new("value", Span::mixed_site());
         let each = quote_spanned!(span=> |#value| #function(#value #arguments));
-        let mapped = parse_quote_spanned!(span=> ::core::option::Option::map(::core::option::Option::as_ref(#reference), #each));
+        let mapped = parse_quote_spanned! {span=>
+            ::core::option::Option::map(::core::option::Option::as_ref(#reference), #each)
+        };
         (Sigil::Json, mapped, (held.clone(), bound))
     };
     let plain = |sigil: Sigil, bound: TokenStream| {
@@ -291,7 +296,8 @@ impl Options {
 
     fn option(&mut self, input: ParseStream<'_>) -> Result<()> {
         if input.peek(LitStr) {
-            let message = "the name of a field in the entry is `rename = \"name\"`; a place in it is written without quotes";
+            let message = "the name of a field in the entry is `rename = \"name\"`; a place in it \
+                           is written without quotes";
             return Err(input.error(message));
         }
         if input.peek(Token![%]) || input.peek(Token![?]) {
@@ -404,8 +410,8 @@ impl Options {
         let message = match (&self.path, &self.form) {
             (None, None) => return Ok(()),
             (Some(path), _) => format!(
-                "with `flatten` the members of the field are details under their own names; leave out `{path}`, or leave out `flatten` to \
-                 record the field there as a whole"
+                "with `flatten` the members of the field are details under their own names; leave \
+                 out `{path}`, or leave out `flatten` to record the field there as a whole"
             ),
             (None, Some((word, Form::Display | Form::Debug))) => {
                 format!("a text has no members; leave out `flatten`, or leave out `{word}`")
@@ -416,8 +422,9 @@ impl Options {
                     _ => word.to_string(),
                 };
                 format!(
-                    "`{word}` is for a single value, and `flatten` for the members of an object; leave out `flatten`, or make the member that \
-                     is meant a field of the event, with `#[audit({form})]`"
+                    "`{word}` is for a single value, and `flatten` for the members of an object; \
+                     leave out `flatten`, or make the member that is meant a field of the event, \
+                     with `#[audit({form})]`"
                 )
             }
         };

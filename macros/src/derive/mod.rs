@@ -1,8 +1,8 @@
 //! `#[derive(AuditEvent)]`: a type that is an event, by way of the call that `audit!` would be
 //! given.
 //!
-//! A struct is one event, an enum one for each variant. What the type's attribute says comes first
-//! in the call, then the fields in their order.
+//! A struct is one event, an enum one for each variant. The arguments of the type's attribute come
+//! first in the call, then the fields in their order.
 
 mod member;
 
@@ -70,7 +70,11 @@ fn body(
         }
         Data::Enum(data) => {
             if let Some(given) = container.first_token() {
-                errors.at(given, "each variant of an enum is an event of its own; write `#[audit(\"thing.happened\", …)]` on the variants");
+                errors.at(
+                    given,
+                    "each variant of an enum is an event of its own; write \
+                     `#[audit(\"thing.happened\", …)]` on the variants",
+                );
             }
             let mut arms = TokenStream::new();
             for variant in &data.variants {
@@ -89,7 +93,10 @@ fn body(
                     .fields
                     .iter()
                     .filter_map(|field| field.ident.as_ref());
-                arms.extend(quote_spanned!(Span::mixed_site()=> #[allow(unused_variables)] Self::#name { #(#fields,)* } => #event,));
+                arms.extend(quote_spanned! {Span::mixed_site()=>
+                    #[allow(unused_variables)]
+                    Self::#name { #(#fields,)* } => #event,
+                });
             }
             let this = Ident::new("self", Span::call_site());
             let matched = if data.variants.is_empty() {
@@ -100,7 +107,11 @@ fn body(
             Some(quote_spanned!(Span::mixed_site()=> match #matched { #arms }))
         }
         Data::Union(data) => {
-            errors.at(data.union_token, "a union can't be an event, because its valid field is unknown; use a struct or an enum");
+            errors.at(
+                data.union_token,
+                "a union can't be an event, because its valid field is unknown; use a struct or an \
+                 enum",
+            );
             None
         }
     };
@@ -253,7 +264,10 @@ impl Container {
             if input.peek(Token![crate]) && input.peek2(Token![=]) {
                 *krate = crate_path(input)?;
             } else if self.event_type.is_none() {
-                return Err(input.error("the event type comes first, a string literal such as `#[audit(\"user.updated\", …)]`"));
+                return Err(input.error(
+                    "the event type comes first, a string literal such as \
+                     `#[audit(\"user.updated\", …)]`",
+                ));
             } else {
                 self.call.argument(input);
             }

@@ -161,7 +161,8 @@ impl CatalogueEntry {
                     "properties": {
                         "captured": {
                             "const": "tracing",
-                            "description": "Only of an ordinary event of tracing, which any crate in the program can write.",
+                            "description": "Only of an ordinary event of tracing, which any crate \
+                                            in the program can write.",
                         },
                         "module": {
                             "type": "string",

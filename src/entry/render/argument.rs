@@ -67,8 +67,10 @@ pub struct Json<'a, T: ?Sized>(pub(crate) &'a T);
 #[diagnostic::on_unimplemented(
     message = "a `{Self}` can't be recorded as it is",
     label = "this value has no `serde::Serialize`",
-    note = "derive `serde::Serialize` for its type, or record its text: `name = %value` (`Display`) or `name = ?value` (`Debug`)",
-    note = "a `Secret` can be recorded by its beginning, `name = mask(&secret, 5)`, or by its keyed hash, `name = hashed(&secret)`"
+    note = "derive `serde::Serialize` for its type, or record its text: `name = %value` \
+            (`Display`) or `name = ?value` (`Debug`)",
+    note = "a `Secret` can be recorded by its beginning, `name = mask(&secret, 5)`, or by its \
+            keyed hash, `name = hashed(&secret)`"
 )]
 pub trait Recordable: Serialize {}
 

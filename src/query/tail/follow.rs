@@ -90,7 +90,10 @@ impl Follow {
         } else {
             self.left.clear()
         }
-        (self.stem.number, self.stem.born, self.offset, self.seen) = (number, born, 0, 0);
+        self.stem.number = number;
+        self.stem.born = born;
+        self.offset = 0;
+        self.seen = 0;
         true
     }
 

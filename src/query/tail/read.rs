@@ -29,7 +29,8 @@ impl Tail {
         room: &mut Room,
         entries: &mut Vec<Placed>,
     ) -> Result<bool> {
-        let (mut plain, mut len) = (Vec::new(), CHUNK);
+        let mut plain = Vec::new();
+        let mut len = CHUNK;
         follow.seen = live.len;
         if follow.offset > 0
             && (follow.offset > live.len || {
@@ -100,7 +101,8 @@ impl Tail {
                 format!("it is damaged: {damage}"),
             );
         }
-        let (mut unpacker, mut plain) = (Unpacker::new(), Vec::new());
+        let mut unpacker = Unpacker::new();
+        let mut plain = Vec::new();
         if self.at_least_once && follow.offset > len {
             // The file was cut off after it was read, so other lines may stand in it now.
             follow.offset = 0;

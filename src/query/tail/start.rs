@@ -28,7 +28,8 @@ impl Tail {
         };
         let mut end = Follow::at(stem, END, 0);
         let Some(file) = file else { return Ok(end) };
-        let (mut plain, mut len) = (Vec::new(), CHUNK.min(file.len));
+        let mut plain = Vec::new();
+        let mut len = CHUNK.min(file.len);
         loop {
             let from = file.len - len;
             file.read(from, len as usize, &mut plain)?;

@@ -32,21 +32,25 @@ fn line(seq: u64) -> [String; 1] {
     [Record::new(0, seq, seq as i64 * 1_000_000).line()]
 }
 
+/// A log with one sealed file on each of so many days.
+fn sealed_days(days: u32) -> Log {
+    let log = Log::new();
+    for day in 1..=days {
+        let born = Timestamp::from_micros(START + i64::from(day) * 86_400_000_000);
+        let stem = FileStem {
+            born,
+            ..stem(1, day)
+        };
+        log.sealed(&stem, &[Record::new(1, u64::from(day), 0).line()]);
+    }
+    log
+}
+
 #[test]
 fn while_no_number_is_missing_no_sealed_day_is_listed() {
     const DAYS: u32 = 30;
     const FILES: u32 = 50;
-    let log = Log::new();
-    for day in 1..=DAYS {
-        let born = Timestamp::from_micros(START + i64::from(day) * 86_400_000_000);
-        log.sealed(
-            &FileStem {
-                born,
-                ..stem(1, day)
-            },
-            &[Record::new(1, u64::from(day), 0).line()],
-        );
-    }
+    let log = sealed_days(DAYS);
     let (reader, count) = counted(&log);
     let mut tails: Vec<_> = (0..3)
         .map(|_| reader.tail(Filter::new(), TailStart::Now).unwrap())
@@ -88,17 +92,7 @@ fn while_no_number_is_missing_no_sealed_day_is_listed() {
 
 #[test]
 fn where_a_number_is_missing_the_days_that_have_changed_are_listed_at_once() {
-    let log = Log::new();
-    for day in 1..=9 {
-        let born = Timestamp::from_micros(START + i64::from(day) * 86_400_000_000);
-        log.sealed(
-            &FileStem {
-                born,
-                ..stem(1, day)
-            },
-            &[Record::new(1, u64::from(day), 0).line()],
-        );
-    }
+    let log = sealed_days(9);
     log.append(&now(1), &line(1));
     let (reader, count) = counted(&log);
     let mut tail = reader.resume(Filter::new(), &Places::default()).unwrap();

@@ -1,199 +1,149 @@
 //! Deliveries of a webhook: one is shown, sent again or given up, and entries are replayed. The
-//! process that delivers does what is asked for here; each answer says whether there is one.
+//! process that delivers carries out what is asked for here, so each answer says which one it is.
 
-use axum::{
-    extract::{Extension, Request, State as Shared},
-    http::{StatusCode, request::Parts},
-    response::Response,
-};
+use axum::{body::Body, http::StatusCode, response::Response};
 use serde_json::{Map, Value};
 
 use super::{
     answer,
-    change::{JSON, blocking, change, log},
-    json_body, name, none_given, refused, seen,
+    json_body::{self, JSON},
+    refused,
+    request::WebhookRequest,
 };
 use crate::{
     entry::json::{Json, Members, members},
-    server::{
-        problem::Problem,
-        state::{Asker, Slot, State},
-    },
+    server::{problem::Problem, state::Asker},
     webhook::{self, Administrator, Refusal, Replay},
 };
 
 /// `GET /webhooks/{name}/deliveries/{id}`
-pub(super) async fn one(
-    Shared(app): Shared<State>,
-    Extension(slot): Extension<Slot>,
-    head: Parts,
-) -> Result<Response, Problem> {
-    let asker = app.admit_administrator(&head)?;
-    none_given(&head)?;
-    let (layout, reader) = (app.layout.clone(), app.reader.clone());
-    let (name, id) = (name(&head), id(&head));
-    let found = app
-        .blocking(slot, move |_| {
-            let found = webhook::delivery(&layout, &reader, &name, &id);
-            Ok(match found {
-                Ok(found) => found.ok_or(Refusal::NoSuch(name)),
-                Err(error) => Err(error.into()),
-            })
+pub(super) async fn one(request: WebhookRequest) -> Result<Response, Problem> {
+    let asker = request.admit_without_parameters()?;
+    let name = request.name();
+    let id = request.delivery_id();
+    let found = request.read(move |app, _| {
+        let found = webhook::delivery(&app.layout, &app.reader, &name, &id);
+        Ok(match found {
+            Ok(found) => found.ok_or(Refusal::NoSuch(name)),
+            Err(error) => Err(error.into()),
         })
-        .await?;
-    seen(
-        &app,
-        &asker,
-        "A delivery of a webhook was read",
-        &[],
-        found.is_ok(),
-    )?;
+    });
+    let found = found.await?;
+    let description = "A delivery of a webhook was read";
+    request.record_read(&asker, description, &[], found.is_ok())?;
     Ok(answer(StatusCode::OK, &found.map_err(refused)?))
 }
 
 /// `POST /webhooks/{name}/deliveries/{id}/resend`
-pub(super) async fn resend(
-    Shared(app): Shared<State>,
-    Extension(slot): Extension<Slot>,
-    head: Parts,
-) -> Result<Response, Problem> {
-    change(&app, &head, async |asker| {
-        let (name, id, reader) = (name(&head), id(&head), app.reader.clone());
-        let delivery_id = id.clone();
-        blocking(&app, &slot, asker, move |administrator| {
-            administrator.resend(&name, &id, &reader)
+pub(super) async fn resend(request: WebhookRequest) -> Result<Response, Problem> {
+    request
+        .change(async |asker| {
+            let id = request.delivery_id();
+            let reader = request.app.reader.clone();
+            request
+                .administer(asker, move |administrator, name| {
+                    administrator.resend(name, &id, &reader)
+                })
+                .await?;
+            let id = request.delivery_id();
+            accepted(&request, members! { "delivery_id": id }).await
         })
-        .await?;
-        accepted(&app, slot, members! { "delivery_id": delivery_id }).await
-    })
-    .await
+        .await
 }
 
 /// `POST /webhooks/{name}/deliveries/{id}/skip`
-pub(super) async fn skip(
-    app: Shared<State>,
-    slot: Extension<Slot>,
-    head: Parts,
-) -> Result<Response, Problem> {
-    let id = id(&head);
-    give_up(app, slot, head, Some(id)).await
+pub(super) async fn skip(request: WebhookRequest) -> Result<Response, Problem> {
+    let id = request.delivery_id();
+    give_up(request, Some(id)).await
 }
 
 /// `POST /webhooks/{name}/skip`
-pub(super) async fn skip_first(
-    app: Shared<State>,
-    slot: Extension<Slot>,
-    head: Parts,
-) -> Result<Response, Problem> {
-    give_up(app, slot, head, None).await
+pub(super) async fn skip_first(request: WebhookRequest) -> Result<Response, Problem> {
+    give_up(request, None).await
 }
 
-async fn give_up(
-    Shared(app): Shared<State>,
-    Extension(slot): Extension<Slot>,
-    head: Parts,
-    id: Option<String>,
-) -> Result<Response, Problem> {
-    change(&app, &head, async |asker| {
-        let name = name(&head);
-        let skipped = blocking(&app, &slot, asker, move |administrator| {
-            administrator.skip(&name, id.as_deref())
+async fn give_up(request: WebhookRequest, id: Option<String>) -> Result<Response, Problem> {
+    request
+        .change(async |asker| {
+            let skipped = request
+                .administer(asker, move |administrator, name| {
+                    administrator.skip(name, id.as_deref())
+                })
+                .await?;
+            accepted(&request, members! { "delivery_id": skipped }).await
         })
-        .await?;
-        accepted(&app, slot, members! { "delivery_id": skipped }).await
-    })
-    .await
+        .await
 }
 
 /// `POST /webhooks/{name}/replay`
-pub(super) async fn replay(
-    Shared(app): Shared<State>,
-    Extension(slot): Extension<Slot>,
-    request: Request,
-) -> Result<Response, Problem> {
-    let (head, body) = request.into_parts();
-    change(&app, &head, async |asker| {
-        let mut wanted = json_body::object(&head, body, &[JSON]).await?;
-        let is_dry_run = match wanted.remove("dry_run") {
-            None | Some(Value::Bool(false)) => false,
-            Some(Value::Bool(true)) => true,
-            Some(_) => return Err(Problem::setting("dry_run", "it must be true or false")),
-        };
-        let (replay, name) = (what(&wanted)?, name(&head));
-        if is_dry_run {
-            return count(&app, slot, asker, name, replay).await;
-        }
-        blocking(&app, &slot, asker, move |administrator| {
-            administrator.replay(&name, replay)
+pub(super) async fn replay(request: WebhookRequest, body: Body) -> Result<Response, Problem> {
+    request
+        .change(async |asker| {
+            let mut wanted = json_body::object(&request.head, body, &[JSON]).await?;
+            let is_dry_run = json_body::take_flag(&mut wanted, "dry_run")?;
+            let replay = parse(&wanted)?;
+            if is_dry_run {
+                return count(&request, asker, replay).await;
+            }
+            request
+                .administer(asker, move |administrator, name| {
+                    administrator.replay(name, replay)
+                })
+                .await?;
+            accepted(&request, members! { "replay": wanted }).await
         })
-        .await?;
-        accepted(&app, slot, members! { "replay": wanted }).await
-    })
-    .await
+        .await
 }
 
 /// `DELETE /webhooks/{name}/replay`
-pub(super) async fn cancel_replay(
-    Shared(app): Shared<State>,
-    Extension(slot): Extension<Slot>,
-    head: Parts,
-) -> Result<Response, Problem> {
-    change(&app, &head, async |asker| {
-        let name = name(&head);
-        blocking(&app, &slot, asker, move |administrator| {
-            administrator.cancel_replay(&name)
+pub(super) async fn cancel_replay(request: WebhookRequest) -> Result<Response, Problem> {
+    request
+        .change(async |asker| {
+            request
+                .administer(asker, |administrator, name| {
+                    administrator.cancel_replay(name)
+                })
+                .await?;
+            accepted(&request, Members::default()).await
         })
-        .await?;
-        accepted(&app, slot, Members::default()).await
-    })
-    .await
+        .await
 }
 
 /// Counts what a replay would send.
 async fn count(
-    app: &State,
-    slot: Slot,
+    request: &WebhookRequest,
     asker: Asker,
-    name: String,
     replay: Replay,
 ) -> Result<Response, Problem> {
-    let log = log(app)?.clone();
-    let (reader, caller) = (app.reader.clone(), asker.caller.clone());
+    let log = request.log()?.clone();
+    let name = request.name();
+    let caller = asker.caller.clone();
     let path = asker.path.clone();
-    let count = app
-        .blocking(slot, move |cancel| {
-            let administrator = Administrator::outside(&log, caller, &path);
-            Ok(administrator.count_replay(&name, &replay, &reader.cancelled_by(cancel)))
-        })
-        .await?;
-    let what = "Entries that a replay would send were counted";
-    seen(app, &asker, what, &[], count.is_ok())?;
+    let count = request.read(move |app, cancel| {
+        let administrator = Administrator::outside(&log, caller, &path);
+        let reader = app.reader.cancelled_by(cancel);
+        Ok(administrator.count_replay(&name, &replay, &reader))
+    });
+    let count = count.await?;
+    let description = "Entries that a replay would send were counted";
+    request.record_read(&asker, description, &[], count.is_ok())?;
     Ok(answer(StatusCode::OK, &count.map_err(refused)?))
 }
 
 /// The answer that the request is accepted, with the process that will carry it out: `null` if none
 /// delivers now.
-async fn accepted(app: &State, slot: Slot, mut told: Members) -> Result<Response, Problem> {
-    let layout = app.layout.clone();
-    let dispatcher = app
-        .blocking(slot, move |_| webhook::dispatcher(&layout))
+async fn accepted(request: &WebhookRequest, mut shown: Members) -> Result<Response, Problem> {
+    let dispatcher = request
+        .read(|app, _| webhook::dispatcher(&app.layout))
         .await?;
-    told.add("dispatcher", &Json::of(&dispatcher));
-    Ok(answer(StatusCode::ACCEPTED, &told))
-}
-
-/// The delivery's id in the path.
-fn id(request: &Parts) -> String {
-    let mut parts = request.uri.path().split('/');
-    parts.nth(4).unwrap_or_default().to_owned()
+    shown.add("dispatcher", &Json::of(&dispatcher));
+    Ok(answer(StatusCode::ACCEPTED, &shown))
 }
 
 /// Which entries are to be sent again.
-fn what(wanted: &Map<String, Value>) -> Result<Replay, Problem> {
-    if let Some(name) = wanted
-        .keys()
-        .find(|name| !matches!(name.as_str(), "dead_letters" | "entries"))
-    {
+fn parse(wanted: &Map<String, Value>) -> Result<Replay, Problem> {
+    let mut names = wanted.keys();
+    if let Some(name) = names.find(|name| !matches!(name.as_str(), "dead_letters" | "entries")) {
         return Err(Problem::setting(
             name,
             "there is no such field; send dead_letters or entries, and dry_run to count only",
@@ -202,27 +152,7 @@ fn what(wanted: &Map<String, Value>) -> Result<Replay, Problem> {
     match (wanted.get("dead_letters"), wanted.get("entries")) {
         (Some(Value::Bool(true)), None) => Ok(Replay::dead_letters()),
         (None, Some(Value::Object(filter))) if !filter.is_empty() => {
-            let mut parameters = Vec::new();
-            for (name, value) in filter {
-                let values = match value {
-                    Value::Array(values) => values.as_slice(),
-                    value => std::slice::from_ref(value),
-                };
-                for value in values {
-                    let text = match value {
-                        Value::String(text) => text.clone(),
-                        Value::Number(_) | Value::Bool(_) => value.to_string(),
-                        _ => {
-                            return Err(Problem::setting(
-                                name,
-                                "it must be a text or a list of texts",
-                            ));
-                        }
-                    };
-                    parameters.push((name.clone(), text));
-                }
-            }
-            Ok(Replay::entries(parameters))
+            Ok(Replay::entries(parameters(filter)?))
         }
         (None, Some(_)) => Err(Problem::setting(
             "entries",
@@ -237,4 +167,27 @@ fn what(wanted: &Map<String, Value>) -> Result<Replay, Problem> {
             "send {\"dead_letters\": true} or {\"entries\": {\"start_date\": …}}",
         )),
     }
+}
+
+/// The parameters of a filter: each value of a list is one.
+fn parameters(filter: &Map<String, Value>) -> Result<Vec<(String, String)>, Problem> {
+    let mut parameters = Vec::new();
+    for (name, value) in filter {
+        let values = match value {
+            Value::Array(values) => values.as_slice(),
+            value => std::slice::from_ref(value),
+        };
+        for value in values {
+            let text = match value {
+                Value::String(text) => text.clone(),
+                Value::Number(_) | Value::Bool(_) => value.to_string(),
+                _ => {
+                    let problem = "it must be a text or a list of texts";
+                    return Err(Problem::setting(name, problem));
+                }
+            };
+            parameters.push((name.clone(), text));
+        }
+    }
+    Ok(parameters)
 }

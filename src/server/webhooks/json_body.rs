@@ -8,6 +8,9 @@ use serde_json::{Map, Value};
 
 use crate::server::problem::Problem;
 
+pub(super) const JSON: &str = "application/json";
+pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
+
 /// How long a body may be.
 const MOST: usize = 64 * 1024;
 
@@ -53,5 +56,14 @@ pub(super) async fn object(
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(malformed("the body must be a JSON object".to_owned())),
         Err(error) => Err(malformed(format!("the body is not JSON: {error}"))),
+    }
+}
+
+/// Takes a field out of the object that is true or false; false if it isn't there.
+pub(super) fn take_flag(object: &mut Map<String, Value>, name: &str) -> Result<bool, Problem> {
+    match object.remove(name) {
+        None => Ok(false),
+        Some(Value::Bool(flag)) => Ok(flag),
+        Some(_) => Err(Problem::setting(name, "it must be true or false")),
     }
 }

@@ -73,7 +73,8 @@ const METRICS: [Metric; 10] = [
     (
         "up",
         "gauge",
-        "1 while deliveries succeed; 0 while the webhook fails, is gone or paused, or can't be served.",
+        "1 while deliveries succeed; 0 while the webhook fails, is gone or paused, or can't be \
+         served.",
         |one| Some(f64::from(u8::from(one.state() == "active"))),
     ),
 ];
@@ -81,16 +82,14 @@ const METRICS: [Metric; 10] = [
 /// The metrics of each webhook; none if webhooks can't be read, because the other metrics must not
 /// be missing as well.
 pub(in crate::server) async fn metrics(app: &State, slot: Slot) -> String {
-    let (layout, reader) = (app.layout.clone(), app.reader.clone());
     let mut text = String::new();
-    // The reason is in the server's own messages.
-    let Ok((reports, dispatcher)) = app
-        .blocking(slot, move |_| {
-            let dispatcher = webhook::dispatcher(&layout)?;
-            Ok((webhook::reports(&layout, &reader)?, dispatcher))
-        })
-        .await
-    else {
+    let state = State::clone(app);
+    let read = app.blocking(slot, move |_| {
+        let dispatcher = webhook::dispatcher(&state.layout)?;
+        Ok((webhook::reports(&state.layout, &state.reader)?, dispatcher))
+    });
+    // The reason for an error is in the server's own messages.
+    let Ok((reports, dispatcher)) = read.await else {
         return text;
     };
     if reports.is_empty() {

@@ -23,8 +23,9 @@ use crate::{
 
 /// How often all days are looked at for followers that miss no number.
 const ALL_EVERY: Duration = Duration::from_secs(5);
-/// File systems note times in steps of some milliseconds, the coarsest of two seconds. What came in
-/// the same step as what was listed changes no time, so a directory is listed once more after this.
+/// File systems note times in steps of some milliseconds, the coarsest of two seconds. A file that
+/// comes in the same step as a listing changes no time, so a directory is listed once more after
+/// this.
 const STEP: Duration = Duration::from_secs(3);
 /// How many names are held, at some 150 bytes each. Of a log with more files, the oldest days are
 /// listed again for each question.
@@ -143,7 +144,8 @@ impl Days {
             .iter()
             .filter(|(day, why)| seen.refused.get(day) != Some(why));
         came.refused = news.map(|(day, why)| (*day, why.clone())).collect();
-        (seen.change, seen.refused) = (self.changes, refused);
+        seen.change = self.changes;
+        seen.refused = refused;
         self.let_go();
         Ok(came)
     }

@@ -65,7 +65,8 @@ impl LiveIndex {
         if self.file.replace(inode) != Some(inode) || live.len < self.builder.plain_len() {
             self.builder = IndexBuilder::new(self.stem.clone());
         }
-        let (mut rest, mut chunk) = (Vec::new(), Vec::new());
+        let mut rest = Vec::new();
+        let mut chunk = Vec::new();
         loop {
             while let Some(end) = gzip::cut(&rest) {
                 self.builder.push(rest.get(..end).unwrap_or_default(), 0);

@@ -16,17 +16,17 @@
 //! # What is always true
 //!
 //! 1. *A listing misses no file, and has each once.* A file is born in `live/`, is sealed under the
-//!    same name, and leaves `live/` after a grace. Live files are listed first, so that a file which
-//!    is sealed meanwhile is met twice; then only the sealed one counts. A live file that was listed
-//!    and is gone when it is opened was sealed, unless it was empty ([`Files::is_sealed`]).
+//!    same name, and leaves `live/` after a grace. Live files are listed first, so that a file
+//!    which is sealed meanwhile is met twice; then only the sealed one counts. A live file that was
+//!    listed and is gone when it is opened was sealed, unless it was empty ([`Files::is_sealed`]).
 //! 2. *Only facts that can't change are remembered.* Sealed files don't change. Live files are
 //!    looked at again for each question, and a directory is listed again when its time of change
 //!    says so. If a remembered file is gone, opening it fails.
-//! 3. *Memory is bounded*, however many files there are: names and spans by their number, indexes by
-//!    their bytes.
-//! 4. *Nothing is written* but an index that was lost or damaged, and that only through an [`Fs`] that
-//!    can write. An index that is whole and of another file stays: it says what was sealed, which
-//!    proves that someone changed the file since. One that fits is then kept in memory only.
+//! 3. *Memory is bounded*, however many files there are: names and spans by their number, indexes
+//!    by their bytes.
+//! 4. *Nothing is written* but an index that was lost or damaged, and that only through an [`Fs`]
+//!    that can write. An index that is whole and of another file stays: it says what was sealed,
+//!    which proves that someone changed the file since. One that fits is then kept in memory only.
 //!
 //! Recovery, pruning and `verify` judge the files, so they trust nothing that is remembered of the
 //! directories: they list them through `dirs`, and `verify` reads every file itself.

@@ -12,8 +12,8 @@
 //!
 //! 1. A sealed file is removed only after a durable entry names it, and no hold covers an entry in
 //!    it.
-//! 2. A live file is removed only if it is empty, or its sealed twin is durable and the same, and no
-//!    journal would write its events again.
+//! 2. A live file is removed only if it is empty, or its sealed twin is durable and the same, and
+//!    no journal would write its events again.
 //! 3. `state/pruning` forgets an entry only when the log has it.
 //!
 //! After each power failure, and at the end, a process opens the log on a healthy disk, on which
@@ -21,8 +21,8 @@
 //! ([`check`]):
 //!
 //! 4. Each event whose push returned is there, once, unless the power failed since.
-//! 5. Each event that was called durable is there, once, whatever happened. Events of both kinds may
-//!    be gone with a pruned file.
+//! 5. Each event that was called durable is there, once, whatever happened. Events of both kinds
+//!    may be gone with a pruned file.
 //! 6. The numbers of each stream are 1, 2, 3 … in the order of its files, but for those that
 //!    `audit.log.pruned` lists, and no line is anything but an entry.
 //! 7. The events that had no room in a journal are counted in the log, unless the power failed.

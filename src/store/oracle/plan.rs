@@ -151,7 +151,8 @@ impl Maker {
         self.steps.push(step);
     }
 
-    /// A process is idle for so long that its file is pruned, and the file with the entry about that.
+    /// A process is idle for so long that its file is pruned, and the file with the entry about
+    /// that.
     fn idle(&mut self) {
         let day = Step::Pass(30 * HOUR);
         let sealed = |process| {

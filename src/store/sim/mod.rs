@@ -3,9 +3,9 @@
 //! [`SimFs`] is a process's view of a disk: clones are the same process, [`SimFs::process`] gives
 //! another one. The disk distinguishes what is *there* from what is *durable*:
 //!
-//! - A file's bytes are durable once [`FsFile::sync`] returned; what was written or cut off since is
-//!   not. A mapped file's pages are durable once its region was synced. What a failed sync could not
-//!   make durable no later one does, whatever it says, unless it is written again.
+//! - A file's bytes are durable once [`FsFile::sync`] returned; what was written or cut off since
+//!   is not. A mapped file's pages are durable once its region was synced. What a failed sync could
+//!   not make durable no later one does, whatever it says, unless it is written again.
 //! - A name (a file's or directory's entry in its directory) is durable once [`Fs::sync_dir`] of
 //!   that directory returned.
 //!
@@ -15,9 +15,9 @@
 //!   old name, the new one, both or, if its old directory alone was synced, none; a removed one may
 //!   be back. A file may have any length between what is durable and what is there, and in it each
 //!   sector by itself is what is there, what is durable or, where nothing is, zeros.
-//! - *Ordered*, as ext4: names change in the order of the operations, and any sync makes all of them
-//!   up to then durable. A file grows only with its data. Pages of a mapped file still reach the disk
-//!   in any order.
+//! - *Ordered*, as ext4: names change in the order of the operations, and any sync makes all of
+//!   them up to then durable. A file grows only with its data. Pages of a mapped file still reach
+//!   the disk in any order.
 //!
 //! | to play | call | then |
 //! |---|---|---|

@@ -1,4 +1,5 @@
-//! What becomes of files that are finished: changed before they are sealed, left by others, or twins.
+//! What becomes of files that are finished: changed before they are sealed, left by others, or
+//! twins.
 
 use super::*;
 use crate::{

@@ -1,5 +1,5 @@
-//! Foreign and damaged files in `sealed/`, and indexes that are gone, while a stream is recovered that
-//! misses entries.
+//! Foreign and damaged files in `sealed/`, and indexes that are gone, while a stream is recovered
+//! that misses entries.
 
 use super::*;
 use crate::store::{samples, seal};
@@ -92,8 +92,8 @@ fn on_a_full_disk_attempts_leave_one_empty_file_at_most() {
     assert!(log.judge("the disk had room again").missing.is_empty());
 }
 
-/// The stream `billing-7f3a9c` with the entries 1 to 30 in three files: one is live and sealed, one is
-/// sealed, one is live. Its process died after entry 30.
+/// The stream `billing-7f3a9c` with the entries 1 to 30 in three files: one is live and sealed, one
+/// is sealed, one is live. Its process died after entry 30.
 fn stream_with_a_sealed_file_in_between() -> (SimFs, Layout) {
     let (disk, layout) = (SimFs::new(), Layout::new(DIR));
     layout.dirs().iter().for_each(|dir| disk.put_dir(dir));

@@ -51,14 +51,7 @@ impl Rig {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path());
         let fs = SimFs::new();
-        for dir in [
-            layout.live_dir(),
-            layout.sealed_dir(),
-            layout.index_dir(),
-            layout.journal_dir(),
-            layout.locks_dir(),
-            layout.tmp_dir(),
-        ] {
+        for dir in layout.dirs() {
             fs.create_dir_all(&dir).unwrap();
             for above in dir.ancestors() {
                 let _ = fs.sync_dir(above);

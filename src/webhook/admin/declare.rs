@@ -1,9 +1,9 @@
-//! Webhooks that are declared: by an application's code, or by a configuration file. The log
-//! is made to agree with it.
+//! Webhooks that are declared by an application's code, or by a configuration file: the log is made
+//! to agree with the declaration.
 //!
 //! A webhook belongs to the source and the place that declare it, and no other place changes or
-//! removes it. A place that is a file which is gone leaves its webhooks to whichever place of the
-//! same source declares them next.
+//! removes it. When the place is a file and that file is gone, the next place of the same source
+//! that declares a webhook of the name takes it over.
 
 use std::{fs, path::Path};
 
@@ -20,8 +20,9 @@ use crate::{
 };
 
 impl Administrator<'_> {
-    /// Makes those that this log's source declares in this place these. An error tells which of them it is about,
-    /// if it is about one; then nothing was changed.
+    /// Makes `wanted` the webhooks that this log's source declares in this place. After an error
+    /// nothing has changed; the number is that of the webhook that the error is about, if it is
+    /// about one.
     pub(crate) fn declare(
         &self,
         place: &str,
@@ -53,7 +54,7 @@ impl Administrator<'_> {
             let declared = one.declared.as_ref();
             declared.is_some_and(|found| found.by == by && is_same(&found.place, place))
         };
-        // One that was added by hand, or by a file that was moved, is taken over.
+        // A webhook that was added by hand, or by a file that was moved, is taken over.
         let is_free = |one: &Stored| {
             let declared = one.declared.as_ref();
             declared.is_none_or(|found| found.by == by && is_gone(&found.place))

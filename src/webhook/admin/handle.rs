@@ -1,5 +1,5 @@
-//! The handle by which an application manages the webhooks of its log. In the log, the system did
-//! it.
+//! The handle by which an application manages the webhooks of its log. The entries about its
+//! changes name the system as the actor.
 
 use serde_json::{Map, Value};
 
@@ -41,8 +41,8 @@ use crate::{
 /// # Ok::<(), tracing_audit::Error>(())
 /// ```
 ///
-/// Every change is recorded before it is made. What returns a `bool` or an `Option` returns `false`
-/// or `None` if there is no webhook of this name.
+/// Every change is recorded before it is made. Methods that return a `bool` or an `Option` return
+/// `false` or `None` if there is no webhook of this name.
 #[derive(Clone, Copy, Debug)]
 pub struct Webhooks<'a> {
     log: &'a AuditLog,
@@ -57,8 +57,8 @@ impl AuditLog {
 
 impl Webhooks<'_> {
     /// Delivers events to the log's webhooks until the [`Dispatcher`] is dropped, on a thread of
-    /// its own. Among the processes that share a directory one does it; when that dies, another
-    /// that called this goes on, within a second.
+    /// its own. Among the processes that share a directory one delivers; when it dies, another that
+    /// called this method goes on, within a second.
     ///
     /// # Errors
     ///
@@ -67,21 +67,21 @@ impl Webhooks<'_> {
         Dispatcher::start(self.log)
     }
 
-    /// Adds a webhook, which gets what is recorded from now on. It is recorded
-    /// (`audit.webhook.added`).
+    /// Adds a webhook, which gets the entries that are recorded from now on. The addition is
+    /// recorded (`audit.webhook.added`).
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] names the setting that can't be used; [`Error::Conflict`] says that there
-    /// is one of this name, or that there are 100 already: a log has no more.
+    /// [`Error::Invalid`] names the setting that can't be used; [`Error::Conflict`] says that the
+    /// name is taken, or that the log has 100 webhooks already, which is the limit.
     pub fn add(&self, webhook: Webhook) -> Result<()> {
         self.administrator()
             .add(webhook)
             .map_err(Refusal::into_error)
     }
 
-    /// Gives the webhook of this name other settings: all of them. It keeps its cursor, and stays
-    /// paused if it is. It is recorded (`audit.webhook.changed`).
+    /// Replaces all settings of the webhook of this name. It keeps its cursor, and stays paused if
+    /// it is. The change is recorded (`audit.webhook.changed`).
     ///
     /// # Errors
     ///
@@ -92,9 +92,9 @@ impl Webhooks<'_> {
         is_there(self.administrator().change(&name, |_| Ok((webhook, ()))))
     }
 
-    /// Changes these settings of a webhook, as a JSON merge patch (RFC 7396) does: `null` is the
-    /// default again. The names of the settings are those of [`Webhook::from_settings`]. The
-    /// webhook keeps its cursor. It is recorded (`audit.webhook.changed`).
+    /// Changes some settings of a webhook, as a JSON merge patch (RFC 7396) does: `null` restores
+    /// the default. The names of the settings are those of [`Webhook::from_settings`]. The webhook
+    /// keeps its cursor. The change is recorded (`audit.webhook.changed`).
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -117,24 +117,25 @@ impl Webhooks<'_> {
         is_there(self.administrator().change(name, changed))
     }
 
-    /// Removes a webhook; what waits for it is not sent. It is recorded (`audit.webhook.removed`).
+    /// Removes a webhook; entries that wait for it are not sent. The removal is recorded
+    /// (`audit.webhook.removed`).
     ///
     /// # Errors
     ///
-    /// If the webhooks can't be written, or if it is declared: then it is to be removed there, unless
-    /// it was declared by a file that is gone.
+    /// If the webhooks can't be written. [`Error::Conflict`] says where the webhook is declared, if
+    /// it is: it must be removed there, unless the file that declared it is gone.
     pub fn remove(&self, name: &str) -> Result<bool> {
         is_there(self.administrator().remove(name))
     }
 
-    /// Makes the webhooks that this application declares these: those that are missing are added
-    /// and get what is recorded from now on, those whose settings changed keep their cursors, and
-    /// those that it declared before and no longer does are removed. Each change is recorded
-    /// (`audit.webhook.added`, `.changed`, `.removed`). One of a name that was added by hand is
-    /// taken over.
+    /// Declares the webhooks of this application: after the call, the log has exactly these from
+    /// it. A new webhook is added and gets the entries that are recorded from now on. A webhook
+    /// whose settings changed keeps its cursor. A webhook that the application declared before and
+    /// no longer declares is removed. A webhook of the same name that was added by hand is taken
+    /// over. Each change is recorded (`audit.webhook.added`, `.changed`, `.removed`).
     ///
-    /// Call it once, at the start, with all of them. What is declared can be paused, tested and
-    /// replayed from outside, and is changed and removed only here. An application is known by its
+    /// Call it once, at the start, with all of them. A declared webhook can be paused, tested and
+    /// replayed from outside, but changed and removed only here. An application is known by its
     /// source.
     ///
     /// ```
@@ -157,20 +158,20 @@ impl Webhooks<'_> {
     /// # Errors
     ///
     /// [`Error::Invalid`] names the webhook and the setting that can't be used, or says that there
-    /// are too many: a log has 100 at most. [`Error::Conflict`] names one that is declared
-    /// elsewhere. Nothing is changed then.
+    /// are too many: a log has 100 at most. [`Error::Conflict`] names a webhook that is declared
+    /// elsewhere. In each case nothing is changed.
     pub fn declare(&self, webhooks: Vec<Webhook>) -> Result<()> {
         let place = format!("the application {}", self.log.stream().source());
         self.declare_in(&place, webhooks)
     }
 
-    /// The same for webhooks that are declared elsewhere than in the application's code: in
-    /// `place`, such as the absolute path of a configuration file. An error sends whoever wants to
-    /// change one there.
+    /// Declares webhooks that stand in `place` instead of the application's code, such as the
+    /// absolute path of a configuration file. Attempts to change them elsewhere fail, and the error
+    /// names the place.
     ///
-    /// Each place of an application owns the webhooks that it declares: those of another place are
-    /// not removed, and a name that another place has is refused. Where that other place is a file
-    /// that is gone, the webhook is taken over.
+    /// Each place of an application owns the webhooks that it declares: the webhooks of another
+    /// place are not removed, and their names are refused. If that other place is a file that is
+    /// gone, its webhook is taken over instead.
     ///
     /// # Errors
     ///
@@ -178,21 +179,22 @@ impl Webhooks<'_> {
     pub fn declare_in(&self, place: &str, webhooks: Vec<Webhook>) -> Result<()> {
         let names: Vec<String> = webhooks.iter().map(|one| one.name().to_owned()).collect();
         let declared = self.administrator().declare(place, webhooks);
-        declared.map_err(
-            |(at, error)| match (at.and_then(|at| names.get(at)), error) {
+        declared.map_err(|(at, error)| {
+            let name = at.and_then(|at| names.get(at));
+            match (name, error) {
                 (Some(name), Error::Invalid { parameter, problem }) => {
                     Error::invalid(format!("{name}: {parameter}"), problem)
                 }
                 (_, error) => error,
-            },
-        )
+            }
+        })
     }
 
     /// Takes over a webhook that is declared by an application or a file that is gone, so that it
     /// can be changed and removed like one that was [added](Self::add). It keeps its settings and
     /// its cursor. An application or a file that still declares it takes it back with its next
-    /// [`declare`](Self::declare). It is recorded (`audit.webhook.taken_over`). A webhook that
-    /// isn't declared stays as it is.
+    /// [`declare`](Self::declare). A webhook that isn't declared stays as it is. The change is
+    /// recorded (`audit.webhook.taken_over`).
     ///
     /// ```
     /// use tracing_audit::webhook::Webhook;
@@ -214,10 +216,10 @@ impl Webhooks<'_> {
         is_there(self.administrator().take_over(name))
     }
 
-    /// Names the HTTP proxy through which all webhooks are reached that name
-    /// [none of their own](Webhook::proxy), or takes it back. It is kept in the log's directory, so
-    /// it holds for each process that delivers or tests, and until it is changed here. It is
-    /// recorded (`audit.webhook.proxy_changed`), without its password.
+    /// Sets the HTTP proxy of all webhooks that name [none of their own](Webhook::proxy); `None`
+    /// removes it. The setting is kept in the log's directory, so it holds in every process that
+    /// delivers or tests, until it is changed. The change is recorded
+    /// (`audit.webhook.proxy_changed`), without the proxy's password.
     ///
     /// ```
     /// # let log = tracing_audit::AuditLog::for_tests();
@@ -228,14 +230,14 @@ impl Webhooks<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if it is no proxy's URL, or the variable or file that it names is not
-    /// there.
+    /// [`Error::Invalid`] if it isn't a proxy's URL, or if the variable or file that it names does
+    /// not exist.
     pub fn set_proxy(&self, proxy: Option<&str>) -> Result<()> {
         self.administrator().set_proxy(proxy)
     }
 
-    /// Holds a webhook's deliveries back. What is recorded meanwhile waits in the log, as long as
-    /// its retention. It is recorded (`audit.webhook.paused`).
+    /// Holds a webhook's deliveries back. Entries that are recorded meanwhile wait in the log, for
+    /// as long as the log's retention. The pause is recorded (`audit.webhook.paused`).
     ///
     /// # Errors
     ///
@@ -244,8 +246,8 @@ impl Webhooks<'_> {
         is_there(self.administrator().pause(name, true))
     }
 
-    /// Lets the deliveries of a webhook go on that was paused, or whose receiver wanted no more
-    /// (410). It is recorded (`audit.webhook.resumed`).
+    /// Resumes the deliveries of a webhook that was paused, or whose receiver answered that it is
+    /// gone (410). This is recorded (`audit.webhook.resumed`).
     ///
     /// # Errors
     ///
@@ -254,9 +256,10 @@ impl Webhooks<'_> {
         is_there(self.administrator().pause(name, false))
     }
 
-    /// Makes a new signing secret. From now on each request is signed with it as well as with those
-    /// before it, so the receiver can take it over when it likes; then
-    /// [retire](Self::retire_secrets) them. It is recorded (`audit.webhook.changed`).
+    /// Makes a new signing secret. From now on each request is signed with it as well as with the
+    /// older ones, so the receiver can switch at any time; then
+    /// [retire](Self::retire_secrets) the older ones. The change is recorded
+    /// (`audit.webhook.changed`).
     ///
     /// # Errors
     ///
@@ -265,8 +268,8 @@ impl Webhooks<'_> {
         found(self.administrator().rotate(name))
     }
 
-    /// Signs with the newest secret alone, and returns how many no longer sign. It is recorded
-    /// (`audit.webhook.changed`).
+    /// Signs with the newest secret alone, and returns how many secrets were retired. The change is
+    /// recorded (`audit.webhook.changed`).
     ///
     /// # Errors
     ///
@@ -303,7 +306,7 @@ impl Webhooks<'_> {
     }
 
     /// The last attempts of a webhook's deliveries, the newest first: the last 50 that failed and
-    /// the last 50 that did not. None, if there is no such webhook.
+    /// the last 50 that did not. Empty if there is no webhook of this name.
     ///
     /// # Errors
     ///
@@ -313,7 +316,7 @@ impl Webhooks<'_> {
     }
 
     /// The deliveries of a webhook that were given up and did not arrive since, the oldest first:
-    /// `most` of them after the first `skip`. None, if there is no such webhook.
+    /// `most` of them after the first `skip`. Empty if there is no webhook of this name.
     ///
     /// A dead letter is a place in the log: it can be [replayed](Self::replay) as long as the log
     /// has its entries, and says how many of them are [missing](DeadLetter::missing). Dead letters
@@ -329,9 +332,9 @@ impl Webhooks<'_> {
         dead_letter::dead_letters(layout, &reader, name, skip, most).map(|(_, letters)| letters)
     }
 
-    /// Has entries sent again, by the dispatcher; see [`Replay`]. Settings that were changed before
-    /// this call hold for all of it. [`WebhookReport::replay`] says how far it is. It is recorded
-    /// (`audit.webhook.replayed`).
+    /// Asks the dispatcher to send entries again; see [`Replay`]. Settings that were changed before
+    /// this call hold for the whole replay. [`WebhookReport::replay`] has its progress. The replay
+    /// is recorded (`audit.webhook.replayed`).
     ///
     /// # Errors
     ///
@@ -363,12 +366,12 @@ impl Webhooks<'_> {
     }
 
     /// Cancels the replay of a webhook that is under way, and those that wait. Entries that were
-    /// sent are not taken back; an attempt that is under way may still arrive. It is recorded
-    /// (`audit.webhook.replay_cancelled`).
+    /// sent are not taken back; an attempt that is under way may still arrive. The cancellation is
+    /// recorded (`audit.webhook.replay_cancelled`).
     ///
     /// # Errors
     ///
-    /// [`Error::Conflict`] if there is no such replay.
+    /// [`Error::Conflict`] if no replay is under way or waits.
     pub fn cancel_replay(&self, name: &str) -> Result<bool> {
         is_there(self.administrator().cancel_replay(name))
     }
@@ -400,9 +403,9 @@ impl Webhooks<'_> {
         delivery::report(self.log.layout(), &reader, name, delivery_id)
     }
 
-    /// Has one delivery sent again, under its id and with the same entries: one that waits, a dead
-    /// letter, or one of the [last attempts](Self::attempts). It is recorded
-    /// (`audit.webhook.resent`).
+    /// Asks the dispatcher to send one delivery again, under its id and with the same entries: a
+    /// delivery that waits, a dead letter, or one of the [last attempts](Self::attempts). The
+    /// request is recorded (`audit.webhook.resent`).
     ///
     /// # Errors
     ///
@@ -413,12 +416,12 @@ impl Webhooks<'_> {
         is_there(self.administrator().resend(name, delivery_id, &reader))
     }
 
-    /// Sends one event to a webhook, now and once, and returns what came of it: whether the
-    /// receiver can be reached, takes our key and our signature. The event is recorded first
-    /// (`audit.webhook.tested`), and what is sent is its entry, whatever event types the webhook
-    /// gets and also while it is paused.
+    /// Sends one event to a webhook in a single attempt, and returns its outcome: whether the
+    /// receiver can be reached and accepts our key and our signature. The event is recorded first
+    /// (`audit.webhook.tested`), and its entry is sent even if the webhook gets other event types
+    /// or is paused.
     ///
-    /// It must be called within a tokio runtime, and takes as long as the webhook's timeout at most.
+    /// Must be called within a tokio runtime. Takes no longer than the webhook's timeout.
     ///
     /// # Errors
     ///
@@ -432,7 +435,7 @@ impl Webhooks<'_> {
     }
 }
 
-/// `None` if there is no such webhook.
+/// `None` if there is no webhook of this name.
 fn found<T>(done: Result<T, Refusal>) -> Result<Option<T>> {
     match done {
         Ok(done) => Ok(Some(done)),
@@ -441,7 +444,7 @@ fn found<T>(done: Result<T, Refusal>) -> Result<Option<T>> {
     }
 }
 
-/// Whether there is such a webhook.
+/// Whether there is a webhook of this name.
 fn is_there<T>(done: Result<T, Refusal>) -> Result<bool> {
     found(done).map(|done| done.is_some())
 }

@@ -1,7 +1,8 @@
-//! What an administrator does with webhooks, through the library, the program or the HTTP API.
+//! Administering webhooks, through the library, the program or the HTTP API.
 //!
-//! What always holds: what is done is in the log, with who did it, before it is done; what can't be
-//! recorded is not done. What is declared somewhere is changed only there.
+//! What always holds: each act is in the log, with its actor, before it is carried out, and an act
+//! that can't be recorded is not carried out. A webhook that is declared somewhere is changed only
+//! there.
 
 pub(in crate::webhook) mod declare;
 mod deliveries;
@@ -105,7 +106,7 @@ impl<'a> Administrator<'a> {
         Self { log, caller: None }
     }
 
-    /// Someone outside, who asks by this path.
+    /// An administrator outside of the log's process, who sent a request to this path.
     #[cfg(feature = "server")]
     pub(crate) fn outside(log: &'a AuditLog, caller: Caller, path: &str) -> Self {
         Self {
@@ -178,7 +179,7 @@ impl<'a> Administrator<'a> {
         self.log.store()?.record(record)
     }
 
-    /// Begins a webhook with what is recorded from now on.
+    /// Adds a webhook, which gets the entries that are recorded from now on.
     pub(crate) fn add(&self, webhook: Webhook) -> Result<(), Refusal> {
         let webhook = webhook.with_absolute_paths(None)?;
         webhook.prepare()?;
@@ -194,7 +195,7 @@ impl<'a> Administrator<'a> {
         })
     }
 
-    /// Changes the settings of a webhook, which goes on where it is.
+    /// Changes the settings of a webhook, which keeps its cursor.
     pub(crate) fn change<R>(
         &self,
         name: &str,
@@ -218,7 +219,8 @@ impl<'a> Administrator<'a> {
         })
     }
 
-    /// Something done to one of the webhooks.
+    /// Changes one of the webhooks: its `settings`, which nobody but the place that declares them
+    /// may change, or else its state.
     fn with<R>(
         &self,
         name: &str,
@@ -239,14 +241,14 @@ impl<'a> Administrator<'a> {
         })
     }
 
-    /// Ends a webhook; what waits for it is not sent.
+    /// Removes a webhook; entries that wait for it are not sent.
     pub(crate) fn remove(&self, name: &str) -> Result<(), Refusal> {
         stored::change(self.layout(), |all| {
             let at = all
                 .iter()
                 .position(|one| one.name == name)
                 .ok_or_else(|| Refusal::NoSuch(name.to_owned()))?;
-            // What a file declared that is gone can be removed only here.
+            // A webhook whose file is gone can be removed only here.
             let place = all[at].declared_in();
             if let Some(place) = place.filter(|place| !declare::is_gone(place)) {
                 return Err(Refusal::Declared(name.to_owned(), place.to_owned()));
@@ -257,8 +259,8 @@ impl<'a> Administrator<'a> {
         })
     }
 
-    /// Makes a declared webhook one that is changed and removed here. An application or a file that
-    /// still declares it takes it back.
+    /// Makes a declared webhook one that can be changed and removed here. An application or a file
+    /// that still declares it takes it back.
     pub(crate) fn take_over(&self, name: &str) -> Result<(), Refusal> {
         self.with(name, false, |found| {
             let Some(place) = found.declared_in() else {
@@ -276,7 +278,7 @@ impl<'a> Administrator<'a> {
         })
     }
 
-    /// Names the proxy for all webhooks that name none, or takes it back.
+    /// Sets or removes the proxy of all webhooks that name none.
     pub(crate) fn set_proxy(&self, proxy: Option<&str>) -> Result<()> {
         let absolute = proxy.map(|proxy| absolute_secret("proxy", proxy));
         let proxy = absolute.transpose()?;
@@ -294,7 +296,7 @@ impl<'a> Administrator<'a> {
             );
             self.record(&record.detail("proxy", shown.as_deref()))?;
             all.proxy = proxy.map(str::to_owned);
-            // Whoever delivers begins them anew.
+            // The process that delivers sees other revisions, and begins these webhooks again.
             for webhook in &mut all.webhooks {
                 webhook.revision += u64::from(webhook.settings.proxy.is_none());
             }
@@ -319,7 +321,7 @@ impl<'a> Administrator<'a> {
         })
     }
 
-    /// Signs with a new secret as well, of the kind of the newest.
+    /// Adds a signing secret of the same kind as the newest one.
     pub(crate) fn rotate(&self, name: &str) -> Result<SigningSecret, Refusal> {
         self.change(name, |found| {
             if found.signing_secrets.len() >= MOST_SECRETS {
@@ -342,7 +344,7 @@ impl<'a> Administrator<'a> {
         })
     }
 
-    /// Signs with the newest secret alone; tells how many no longer sign.
+    /// Signs with the newest secret alone; returns how many secrets were retired.
     pub(crate) fn retire(&self, name: &str) -> Result<usize, Refusal> {
         self.change(name, |found| {
             let mut after = Webhook::clone(found);
@@ -352,7 +354,7 @@ impl<'a> Administrator<'a> {
         })
     }
 
-    /// Sends an event, now and once.
+    /// Sends an event in a single attempt.
     pub(crate) async fn test(&self, name: &str) -> Result<Attempt, Refusal> {
         let description = "A test event was sent to a webhook";
         let record = self.about("audit.webhook.tested", Severity::Info, description, name);

@@ -1,4 +1,5 @@
-//! What a reader learns about the webhooks of a log, whoever delivers to them.
+//! Reading the webhooks of a log: settings, state, attempts, deliveries and dead letters. It works
+//! in any process that can read the directory, whichever process delivers.
 
 use super::{
     delivery::{self, DeliveryReport},
@@ -38,7 +39,7 @@ impl AuditReader {
         stored::reports(self.layout(), self)
     }
 
-    /// The webhook of this name, with how it is doing; `None` if there is no such.
+    /// The webhook of this name, with how it is doing; `None` if there is none.
     ///
     /// # Errors
     ///
@@ -69,7 +70,7 @@ impl AuditReader {
     }
 
     /// The last attempts of a webhook's deliveries, the newest first: the last 50 that failed and
-    /// the last 50 that did not. None, if there is no such webhook.
+    /// the last 50 that did not. Empty if there is no webhook of this name.
     ///
     /// # Errors
     ///
@@ -79,13 +80,13 @@ impl AuditReader {
     }
 
     /// One delivery of a webhook: its state, its last attempts, and its request without secrets.
-    /// `None` if there is no such webhook. See
+    /// `None` if there is no webhook of this name. See
     /// [`Webhooks::delivery`](crate::webhook::Webhooks::delivery).
     ///
     /// # Errors
     ///
     /// As for [`webhooks`](Self::webhooks), and [`Error::Invalid`](crate::Error::Invalid) if no
-    /// delivery that is known has this id.
+    /// delivery of the webhook is known by this id.
     pub fn delivery(&self, webhook: &str, delivery_id: &str) -> Result<Option<DeliveryReport>> {
         delivery::report(self.layout(), self, webhook, delivery_id)
     }

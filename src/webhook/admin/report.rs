@@ -1,4 +1,4 @@
-//! How a webhook is doing, as an administrator is told: without secrets.
+//! The state of a webhook as administrators see it: without secrets.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use crate::{
 
 /// A webhook, and how it is doing.
 ///
-/// It serializes as the HTTP API tells it: the settings without their secrets, times by RFC 3339.
+/// It serializes as the HTTP API shows it: the settings without their secrets, times by RFC 3339.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct WebhookReport {
@@ -40,10 +40,10 @@ pub struct WebhookReport {
     /// The number of deliveries that are made and not delivered. Entries that aren't in a delivery
     /// yet wait in the log.
     pub waiting_deliveries: usize,
-    /// The time of the next attempt, if a delivery waits and nothing holds it back: as far as the
-    /// process that delivers has saved it, which takes some seconds. While a webhook fails for
-    /// long, its state is saved at 60 bytes a second on average, so with a thousand deliveries
-    /// waiting this and the other figures can be an hour old.
+    /// The time of the next attempt, if a delivery waits and nothing holds it back. This and the
+    /// other figures are as old as the state that the dispatcher saved last: some seconds. While a
+    /// webhook fails for a long time, its state is saved at 60 bytes a second on average, so with a
+    /// thousand waiting deliveries the figures can be an hour old.
     pub next_attempt: Option<Timestamp>,
     /// The number of dead letters that there are now. `None` if they can't be read.
     pub dead_letters: Option<usize>,
@@ -54,14 +54,14 @@ pub struct WebhookReport {
     /// The time of the oldest entry that waits in the log, because it wasn't read for this webhook
     /// yet. Of a webhook that is up to date, this can be an entry of the last seconds.
     pub unread_since: Option<Timestamp>,
-    /// The bytes of the log that wait there, about, as they lie on the disk. `None` if that can't be
-    /// told.
+    /// About how many bytes of the log, as they lie on the disk, were not read for the webhook yet.
+    /// `None` if that is not known.
     pub unread_bytes: Option<u64>,
-    /// The reason why that can't be told.
+    /// The reason why that is not known.
     pub unread_problem: Option<String>,
-    /// The reason why nothing is sent: the process that delivers can't use a setting, such as a
-    /// secret whose file is not there, and tries it again; or the webhook's state can't be read, and
-    /// the webhook must be removed, added again, and replayed.
+    /// The reason why nothing is sent. Either the process that delivers can't use a setting, such
+    /// as a secret whose file does not exist, and tries again; or the webhook's state can't be
+    /// read, and the webhook must be removed, added again, and replayed.
     pub problem: Option<String>,
     /// The problem is the webhook's state.
     is_damaged: bool,
@@ -73,8 +73,10 @@ pub(in crate::webhook) fn of(
     reader: &AuditReader,
     webhooks: Vec<Stored>,
 ) -> Vec<WebhookReport> {
-    let (mut reports, mut places, mut whose) = (Vec::new(), Vec::new(), Vec::new());
-    // What is not known of the process that delivers hides nothing else.
+    let mut reports = Vec::new();
+    let mut places = Vec::new();
+    let mut whose = Vec::new();
+    // If the dispatcher's state can't be read, the webhooks are shown all the same.
     let presence = Presence::read(layout).unwrap_or_default();
     for webhook in webhooks {
         let (key, revision) = (webhook.key(), webhook.revision);
@@ -120,8 +122,8 @@ pub(in crate::webhook) fn of(
 }
 
 impl WebhookReport {
-    /// All but what waits in the log, and how far that was read. One whose state is damaged is told
-    /// as that: it takes nothing from the others.
+    /// The report without the figures about the part of the log that wasn't read yet, and the
+    /// webhook's cursor. A damaged state is a report too, so that it doesn't hide other webhooks.
     fn without_unread(layout: &Layout, stored: Stored) -> (Self, Places) {
         let (mut queue, problem) = match Queue::read(layout, &stored.key()) {
             Ok(Some(queue)) => (queue, None),
@@ -161,8 +163,8 @@ impl WebhookReport {
         self.paused
     }
 
-    /// Where it is [declared](crate::webhook::Webhooks::declare), if it is: only there it can be
-    /// changed and removed.
+    /// The place where it is [declared](crate::webhook::Webhooks::declare), if it is: it can be
+    /// changed and removed only there.
     pub fn declared_in(&self) -> Option<&str> {
         let declared = self.declared.as_ref();
         declared.map(|declared| declared.place.as_str())
@@ -186,7 +188,7 @@ impl WebhookReport {
         let since = since.map_or_else(String::new, |since| format!(" since {since}"));
         match self.state() {
             "unusable" => self.problem.clone(),
-            "gone" => Some("the receiver wants no more (410)".to_owned()),
+            "gone" => Some("the receiver answered that it is gone (410)".to_owned()),
             "parked" => Some(format!(
                 "every attempt has failed{since}, and it is only probed"
             )),
@@ -201,7 +203,7 @@ impl WebhookReport {
     }
 
     /// The delay of the webhook in seconds: the age of the oldest entry that waits in a
-    /// request or in the log. `None` if it can't be told what waits in the log.
+    /// request or in the log. `None` if it is not known what waits in the log.
     pub fn behind_seconds(&self) -> Option<f64> {
         self.unread_bytes?;
         Some(seconds_since(
@@ -212,9 +214,9 @@ impl WebhookReport {
         ))
     }
 
-    /// As it is told.
-    pub(crate) fn told(&self) -> Members {
-        let mut told = self.webhook.shown();
+    /// The report as answers and the program show it.
+    pub(crate) fn shown(&self) -> Members {
+        let mut shown = self.webhook.shown();
         let status = &self.status;
         let mut counts = members! {
             "delivered": status.delivered,
@@ -238,45 +240,45 @@ impl WebhookReport {
             counts.add("last_answer", answer);
         }
         if let Some(proxy) = &self.proxy_for_all {
-            told.add("proxy_for_all", &shown_proxy(proxy));
+            shown.add("proxy_for_all", &shown_proxy(proxy));
         }
-        told.add("declared", &self.declared.is_some());
+        shown.add("declared", &self.declared.is_some());
         if let Some(place) = self.declared_in() {
-            told.add("declared_in", place);
+            shown.add("declared_in", place);
         }
-        told.add("state", self.state());
+        shown.add("state", self.state());
         if let Some(reason) = self.reason().filter(|_| !self.is_damaged) {
-            told.add("reason", &reason);
+            shown.add("reason", &reason);
         }
         match &self.problem {
             // The reason names a file of the server's that nobody has set.
-            Some(_) if self.is_damaged => told.add(
+            Some(_) if self.is_damaged => shown.add(
                 "problem",
                 "its state can't be read: remove the webhook, add it again, and replay",
             ),
-            Some(problem) => told.add("problem", problem),
+            Some(problem) => shown.add("problem", problem),
             None => {}
         }
-        told.add("status", &counts);
-        told.add("waiting_deliveries", &self.waiting_deliveries);
-        told.add("next_attempt", &self.next_attempt);
-        told.add("dead_letters", &self.dead_letters);
+        shown.add("status", &counts);
+        shown.add("waiting_deliveries", &self.waiting_deliveries);
+        shown.add("next_attempt", &self.next_attempt);
+        shown.add("dead_letters", &self.dead_letters);
         if let Some(replay) = &self.replay {
-            told.add("replay", replay);
+            shown.add("replay", replay);
         }
-        told.add("oldest_waiting", &self.oldest_waiting);
-        told.add("lag_seconds", &self.lag_seconds());
-        told.add("unread_since", &self.unread_since);
-        told.add("unread_bytes", &self.unread_bytes);
-        told.add("behind_seconds", &self.behind_seconds());
+        shown.add("oldest_waiting", &self.oldest_waiting);
+        shown.add("lag_seconds", &self.lag_seconds());
+        shown.add("unread_since", &self.unread_since);
+        shown.add("unread_bytes", &self.unread_bytes);
+        shown.add("behind_seconds", &self.behind_seconds());
         if self.unread_problem.is_some() {
             // The reason names a file of the server.
-            told.add(
+            shown.add(
                 "unread_problem",
                 "entries that wait for it in the log can't be read",
             );
         }
-        told
+        shown
     }
 }
 
@@ -302,6 +304,6 @@ fn seconds_since(time: Option<Timestamp>) -> f64 {
 
 impl Serialize for WebhookReport {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.told().serialize(serializer)
+        self.shown().serialize(serializer)
     }
 }

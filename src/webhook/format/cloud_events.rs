@@ -235,9 +235,9 @@ fn header_value(text: &str) -> String {
     utf8_percent_encode(text, &OUTSIDE_HEADER).to_string()
 }
 
-/// What is encoded in a header's value: by the binding to HTTP, section 3.1.3.2.
+/// The characters that are encoded in a header's value: the binding to HTTP, section 3.1.3.2.
 const OUTSIDE_HEADER: AsciiSet = CONTROLS.add(b' ').add(b'"').add(b'%');
-/// What is encoded in a name within a URN.
+/// The characters that are encoded in a name within a URN.
 const OUTSIDE_URN: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
 /// RFC 3986, section 2: reserved and unreserved characters, and `%`.

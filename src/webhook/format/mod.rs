@@ -1,10 +1,11 @@
-//! Formats: what a request carries.
+//! Formats: the bodies of requests.
 //!
-//! In comes a [`Batch`], out comes an [`Encoded`] request body with its headers. Whatever a format
-//! embeds of a record is its line, byte for byte as stored, after a check that it is JSON: a
-//! damaged line is refused by name, so that it can't take others with it. An encoding depends on
-//! nothing but the batch and the format's settings. Header values are visible ASCII whatever a
-//! record says.
+//! In comes a [`Batch`], out comes an [`Encoded`] request body with its headers. What always holds:
+//!
+//! - A format that embeds an entry embeds its line, byte for byte as stored, after a check that the
+//!   line is JSON. An error names the damaged entry, so that it is sent apart from the others.
+//! - An encoding depends only on the batch and the format's settings.
+//! - Header values are visible ASCII, whatever an entry contains.
 
 mod cloud_events;
 mod name;
@@ -35,12 +36,12 @@ pub(super) use own::own_format;
 
 const JSON: &str = "application/json";
 
-/// Turns entries into the body of a request. The crate brings those of [`FormatName`]; implement it
-/// for your own, and [register](register_format) that.
+/// Turns entries into the body of a request. The crate has the formats of [`FormatName`]; implement
+/// this trait for a format of your own, and [register](register_format) it.
 ///
 /// Encoding must be repeatable: the same batch makes the same bytes, today and after a restart,
-/// because a retry has the same `webhook-id` and receivers may compare. So no clock and no
-/// randomness: what is unique comes from the batch's id and its entries.
+/// because a retry has the same `webhook-id` and receivers may compare. So use no clock and no
+/// randomness: take unique values from the batch's id and its entries.
 ///
 /// ```
 /// use tracing_audit::webhook::{Batch, Encoded, Format, Unencodable};
@@ -51,9 +52,15 @@ const JSON: &str = "application/json";
 ///
 /// impl Format for ChatRoom {
 ///     fn encode(&self, batch: &Batch<'_>) -> Result<Encoded, Unencodable> {
-///         let [entry] = batch.entries else { return Err(Unencodable::batch("a message tells of one event")) };
+///         let [entry] = batch.entries else {
+///             return Err(Unencodable::batch("a message has one event"));
+///         };
 ///         let text = format!("{} by {}", entry.event_type(), entry.actor_id());
-///         Ok(Encoded { content_type: "text/plain; charset=utf-8".into(), headers: vec![], body: text.into_bytes() })
+///         Ok(Encoded {
+///             content_type: "text/plain; charset=utf-8".into(),
+///             headers: vec![],
+///             body: text.into_bytes(),
+///         })
 ///     }
 ///
 ///     fn takes_several(&self) -> bool {
@@ -67,31 +74,31 @@ pub trait Format: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// [`Unencodable`] for what can't be sent in this format, now or later. There are no passing
-    /// errors.
+    /// [`Unencodable`] if the batch can't be sent in this format, now or later. Encoding must not
+    /// fail for a passing reason.
     fn encode(&self, batch: &Batch<'_>) -> Result<Encoded, Unencodable>;
 
-    /// Whether one request can carry several entries. Yes, unless the format says otherwise.
+    /// Whether one request can carry several entries. Default: yes.
     fn takes_several(&self) -> bool {
         true
     }
 
-    /// What the body of a successful (2xx) answer says beyond that. By default, nothing: the
+    /// Reads the body of a successful (2xx) answer, which can qualify the success. Default: the
     /// request was accepted.
     fn read_answer(&self, body: &[u8]) -> Verdict {
         let _ = body;
         Verdict::Accepted
     }
 
-    /// The request, to be sent by `POST` with the same authorization, that asks whether the
-    /// receiver at `url` has what it said was [pending](Verdict::Pending). `None` for formats that
-    /// know no such thing.
+    /// The request, to be sent by `POST` with the same authorization, that asks the receiver at
+    /// `url` whether it has finished the requests that it called [pending](Verdict::Pending).
+    /// `None` for formats without acknowledgements.
     fn ask(&self, url: &str, acks: &[u64]) -> Option<Question> {
         let _ = (url, acks);
         None
     }
 
-    /// Those that an answer to [`ask`](Self::ask) says the receiver has.
+    /// The numbers that are acknowledged by the body of an answer to [`ask`](Self::ask).
     fn read_acks(&self, body: &[u8]) -> Vec<u64> {
         let _ = body;
         Vec::new()
@@ -157,7 +164,7 @@ impl Encoded {
     }
 }
 
-/// A request that asks whether earlier ones have been worked in.
+/// A request that asks whether the receiver has finished earlier ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
     /// The URL of the question.
@@ -170,18 +177,18 @@ pub struct Question {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unencodable {
-    /// One entry can't be. Put it aside and encode the others without it.
+    /// One entry can't be sent. Give it up and encode the others without it.
     #[error("entry {id}: {problem}")]
     Entry {
-        /// Its id.
+        /// The entry's id.
         id: String,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
     },
-    /// The batch can't be as a whole. Encode its entries one by one.
+    /// The batch can't be sent as a whole. Encode its entries one by one.
     #[error("batch: {problem}")]
     Batch {
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
     },
 }
@@ -207,23 +214,24 @@ impl Unencodable {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// It has them.
+    /// It has the entries.
     Accepted,
-    /// It took them, and will tell under this number when it has them: ask until then.
+    /// It took the entries, and will acknowledge them under this number: ask until then.
     Pending {
         /// The number to ask for.
         ack: u64,
     },
-    /// It refused some of them for good: they must not be sent again.
+    /// It refused some of the entries for good: they must not be sent again.
     Rejected {
-        /// How many; zero for a mere warning.
+        /// The number of refused entries; zero for a mere warning.
         count: u64,
-        /// Why, in the receiver's words. Cut to 2 KiB.
+        /// The reason in the receiver's words, cut to 2 KiB.
         message: String,
     },
 }
 
-/// An entry found to be JSON, so that it can stand in JSON: its fields, and its line.
+/// The fields and the line of an entry, after a check that the line is JSON and so can be embedded
+/// in JSON.
 fn checked(entry: &RawEntry) -> Result<(Fields<'_>, &[u8]), Unencodable> {
     match json::check(entry.line()) {
         Ok(()) => Ok((entry.fields(), entry.line())),
@@ -253,7 +261,7 @@ fn span_id<'a>(fields: &Fields<'a>) -> Option<&'a str> {
     hex(fields.context, "span_id", 16)
 }
 
-/// That many lower-case hexadecimal digits, not all zero.
+/// The value of this name, if it is so many lower-case hexadecimal digits, not all zero.
 fn hex<'a>(context: &'a [u8], name: &str, digits: usize) -> Option<&'a str> {
     let text = details_path(context, name)?
         .strip_prefix(b"\"")?

@@ -13,7 +13,11 @@ use crate::error::{Error, Result};
 /// use tracing_audit::webhook::{FormatName, FormatOptions};
 ///
 /// let name: FormatName = "splunk-hec".parse()?;
-/// let format = name.build(&FormatOptions { index: Some("audit".to_owned()), ..FormatOptions::default() })?;
+/// let options = FormatOptions {
+///     index: Some("audit".to_owned()),
+///     ..FormatOptions::default()
+/// };
+/// let format = name.build(&options)?;
 /// assert!(format.takes_several());
 /// # Ok::<(), tracing_audit::Error>(())
 /// ```
@@ -59,7 +63,8 @@ impl FormatName {
         }
     }
 
-    /// By which the webhook's key is sent, unless it has a header of its own.
+    /// The scheme in `Authorization` under which the webhook's key is sent, unless the key has a
+    /// header of its own.
     pub(in crate::webhook) fn authorization_scheme(self) -> &'static str {
         match self {
             Self::SplunkHec => "Splunk",
@@ -71,7 +76,8 @@ impl FormatName {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for an option that this format doesn't have, or a value that can't be.
+    /// [`Error::Invalid`] for an option that this format doesn't have, or a value that it can't
+    /// use.
     pub fn build(self, options: &FormatOptions) -> Result<Arc<dyn Format>> {
         let known: &[&str] = match self {
             Self::CloudEvents | Self::CloudEventsBinary | Self::CloudEventsBatch => &["source"],
@@ -118,7 +124,7 @@ impl FormatName {
     }
 }
 
-/// What can be set of a format. Each has some of these; [`build`](FormatName::build) refuses the
+/// The options of formats. Each format has some of them; [`build`](FormatName::build) refuses the
 /// others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

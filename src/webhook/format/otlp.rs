@@ -16,7 +16,7 @@ use crate::entry::{
 };
 
 /// Readers of Protocol Buffers stop at 100 nested messages, and each level of a record is three.
-/// What is deeper is sent as JSON text.
+/// Values at a greater depth are sent as JSON text.
 const DEEPEST: usize = 24;
 
 /// Bytes that are kept of what a receiver says.
@@ -86,13 +86,14 @@ impl Format for Otlp {
         else {
             return Verdict::Accepted;
         };
-        // A string by the specification, a number by some who don't follow it.
+        // A string by the specification; some receivers send a number all the same.
         let count = rejected_log_records.and_then(|count| {
             count
                 .as_str()
                 .map_or_else(|| count.as_u64(), |text| text.parse().ok())
         });
-        let (count, mut message) = (count.unwrap_or(0), error_message.unwrap_or_default());
+        let count = count.unwrap_or(0);
+        let mut message = error_message.unwrap_or_default();
         if count == 0 && message.is_empty() {
             return Verdict::Accepted;
         }
@@ -145,7 +146,7 @@ fn log_record(fields: &Fields<'_>, line: &[u8]) -> Result<Json, String> {
     Ok(object(members))
 }
 
-/// Those that have a text.
+/// Attributes of these names; a name without a text is left out.
 fn attributes<const N: usize>(texts: [(&'static str, Cow<'_, str>); N]) -> Vec<Json> {
     let texts = texts.into_iter().filter(|(_, text)| !text.is_empty());
     texts

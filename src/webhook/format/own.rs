@@ -14,9 +14,9 @@ static FORMATS: RwLock<BTreeMap<String, Arc<dyn Format>>> = RwLock::new(BTreeMap
 /// Makes a format known to this process under a name, for
 /// [`Webhook::own_format`](crate::webhook::Webhook::own_format).
 ///
-/// Do it before adding a webhook with it and before
-/// [`Webhooks::run`](crate::webhook::Webhooks::run), in each process that may deliver. Where it is
-/// not known its webhooks are not served, which is recorded; their events wait.
+/// Register it before adding a webhook with it and before
+/// [`Webhooks::run`](crate::webhook::Webhooks::run), in each process that may deliver. A process
+/// that doesn't know the format can't serve its webhooks: it records that, and their entries wait.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! `splunk-hec`: Splunk's HTTP Event Collector, its `/services/collector/event` webhook, and its
+//! `splunk-hec`: Splunk's HTTP Event Collector, at `/services/collector/event`, and its
 //! acknowledgements.
 //!
 //! A batch is objects one after the other, without an array around them. A 200 only says that the
@@ -49,7 +49,7 @@ impl SplunkHec {
         Self::default()
     }
 
-    /// The `host` of the events. Left to Splunk by default, which takes the sender's address.
+    /// The `host` of the events. Default: none, and Splunk takes the sender's address.
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.host = Some(host.into());
         self
@@ -67,7 +67,7 @@ impl SplunkHec {
         self
     }
 
-    /// The index to put them into. By default that of the token.
+    /// The index of the events. Default: the token's.
     pub fn index(mut self, index: impl Into<String>) -> Self {
         self.index = Some(index.into());
         self

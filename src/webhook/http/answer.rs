@@ -1,6 +1,6 @@
-//! What came of one attempt: a status or a failure, and what of the answer is kept.
+//! The outcome of one attempt: a status or a failure, and the part of the answer that is kept.
 //!
-//! What is kept is short, names no secret of the webhook, and holds nothing that could act on a
+//! That part is short, names no secret of the webhook, and holds nothing that could act on a
 //! terminal.
 
 use crate::webhook::http::{egress::Refused, proxy::ProxyError};
@@ -17,7 +17,7 @@ pub(in crate::webhook) const MAX_HOST: usize = 255;
 const MAX_DETAIL: usize = 1000;
 const HIDDEN: &str = "***";
 
-/// What came of one attempt.
+/// The outcome of one attempt.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     /// The status, or why there is none.
@@ -26,7 +26,7 @@ pub(crate) struct Answer {
     pub(crate) retry_after: Option<Duration>,
     /// Where a redirect points to, 255 bytes at most; it is never followed.
     pub(crate) location_host: Option<String>,
-    /// The answer's body, 64 KiB at most: for who understands it, not to be kept.
+    /// The answer's body, 64 KiB at most: for the webhook's format, not to be kept.
     pub(crate) body: Vec<u8>,
     /// The first 2 KiB of it as text, secrets replaced.
     pub(crate) excerpt: String,
@@ -69,14 +69,15 @@ pub(crate) enum FailureKind {
 }
 
 impl Answer {
-    /// What is wrong with it, for the administrator; `None` for a success.
+    /// The problem with it, for the administrator; `None` for a success.
     pub(crate) fn problem(&self) -> Option<String> {
         match &self.outcome {
             Outcome::Status(200..=299) => None,
             Outcome::Status(status @ 300..=399) => {
                 let place = self.location_host.as_deref().unwrap_or("nowhere");
                 Some(format!(
-                    "answered {status}, pointing to {place}; redirects are not followed: give the webhook its final address"
+                    "answered {status}, pointing to {place}; redirects are not followed: give the \
+                     webhook its final address"
                 ))
             }
             Outcome::Status(status) => Some(format!("answered {status}")),

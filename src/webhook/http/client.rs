@@ -1,4 +1,4 @@
-//! Posts one delivery to a webhook and tells what came of it.
+//! Posts one delivery to a webhook and returns the answer.
 //!
 //! Each attempt ends within its time limit, reads at most 64 KiB of the answer, follows no redirect
 //! and sends nothing to a place that the egress refuses. Connections are kept and used again.
@@ -52,7 +52,7 @@ pub(crate) struct ClientOptions {
     pub(crate) allow_http: bool,
     /// Whether TLS is used at all: its roots take a while to read. Default: yes.
     pub(crate) tls: bool,
-    /// What may be reached. Default: the public internet.
+    /// The destinations that may be reached. Default: the public internet.
     pub(crate) egress: Egress,
     /// The only way out, if there is one. Default: none.
     pub(crate) proxy: Option<Proxy>,
@@ -66,7 +66,7 @@ pub(crate) struct ClientOptions {
     pub(crate) identity: Option<Vec<u8>>,
     /// Sent with each delivery; their values are scrubbed from answers.
     pub(crate) headers: CustomHeaders,
-    /// What else is to be scrubbed from answers.
+    /// Further texts to scrub from answers.
     pub(crate) secrets: Vec<String>,
 }
 
@@ -97,7 +97,7 @@ pub(crate) struct WebhookClient {
     fixed: HeaderMap,
 }
 
-/// What it has is secret.
+/// Shows no fields, because they have secrets.
 impl fmt::Debug for WebhookClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebhookClient").finish_non_exhaustive()

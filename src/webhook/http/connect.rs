@@ -1,7 +1,7 @@
 //! The one way to a connection: resolve, ask the egress about each address, connect, and speak TLS
 //! where the URL says so.
 //!
-//! Whatever asks for a connection comes through here, and an address is checked after the last
+//! Every connection to a receiver is opened here, and an address is checked after the last
 //! resolution, so a name that changes its mind between the check of the URL and the connection
 //! gains nothing.
 //!

@@ -1,7 +1,7 @@
 //! Where a webhook may be: a list of grants, checked on the URL when it is set and on every
 //! address at the moment of connecting.
 //!
-//! What is not granted is refused. Link-local, metadata, multicast, unspecified and reserved
+//! A destination must be granted. Link-local, metadata, multicast, unspecified and reserved
 //! addresses are refused even if granted. A refusal says what was refused, why, and which option
 //! allows it, if any does.
 
@@ -16,7 +16,7 @@ use url::{Host, Url};
 
 use crate::error::{Error, Result};
 
-/// What may be reached. The default is the public internet.
+/// The destinations that may be reached. The default is the public internet.
 ///
 /// Written as a list of `public`, `private` (private networks, and the public internet with them),
 /// `loopback`, addresses, networks (`10.2.0.0/16`), host names, and host names with all below them
@@ -111,7 +111,8 @@ impl Egress {
                     }
                     _ => {
                         let problem = format!(
-                            "{word:?} is none of public, private, loopback, an address, a network such as 10.2.0.0/16, a host name without \
+                            "{word:?} is none of public, private, loopback, an address, a network \
+                             such as 10.2.0.0/16, a host name without \
                              scheme and port, or *.name"
                         );
                         return Err(Error::invalid("egress", problem));

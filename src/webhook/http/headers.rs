@@ -44,7 +44,7 @@ const RESERVED_PREFIXES: [(&str, &str); 2] = [
 const OF_FORMATS: &str = "ce-";
 const HOP_BY_HOP: &str = "it concerns the connection, not the delivery";
 
-/// Who sets a header besides the delivery itself.
+/// The origin of a header that the delivery doesn't set itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::webhook) enum SetBy {
     /// In a setting of the webhook.

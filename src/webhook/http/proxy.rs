@@ -19,7 +19,7 @@ use super::answer::FailureKind;
 use crate::error::{Error, Result};
 
 const PARAMETER: &str = "proxy";
-/// What is shown in the place of a user name and password.
+/// Stands in the place of a user name and password where a proxy is shown.
 const HIDDEN: &str = "***";
 /// How long the head of the proxy's answer may be.
 const MOST_HEAD: usize = 8 * 1024;
@@ -74,7 +74,7 @@ impl Proxy {
         })
     }
 
-    /// What is shown of the setting: all but a user name and password.
+    /// The setting as it is shown: without a user name and password.
     pub(in crate::webhook) fn shown(text: &str) -> String {
         match Self::parse(text) {
             Ok(proxy) => {

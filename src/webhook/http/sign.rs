@@ -1,7 +1,7 @@
 //! Signatures as in Standard Webhooks 1.0.0: who receives a request can tell that it came from
 //! here, unchanged and lately.
 //!
-//! What is signed is `{id}.{timestamp}.{body}`, the very bytes that are sent. A secret never
+//! The signed text is `{id}.{timestamp}.{body}`, with the very bytes that are sent. A secret never
 //! appears in `Debug` or in an error.
 
 use std::{fmt, str::FromStr, sync::Arc};
@@ -81,8 +81,8 @@ impl SigningSecret {
         Self::of_seed(random()?)
     }
 
-    /// What the receiver of `v1a` signatures needs, `whpk_…`. `None` for a symmetric secret: the
-    /// receiver needs the secret itself.
+    /// The key with which a receiver verifies `v1a` signatures, `whpk_…`. `None` for a symmetric
+    /// secret: then the receiver needs the secret itself.
     pub fn public(&self) -> Option<String> {
         match &self.0 {
             Kind::Symmetric(_) => None,
@@ -92,8 +92,8 @@ impl SigningSecret {
         }
     }
 
-    /// The secret as text, as it can be parsed again: to store it, or to show it once to who has
-    /// just made it.
+    /// The secret as text that can be parsed again: to store it, or to show it once to the person
+    /// who has just made it.
     pub fn reveal(&self) -> String {
         match &self.0 {
             Kind::Symmetric(key) => format!("{SYMMETRIC}{}", BASE64.encode(key)),
@@ -144,7 +144,7 @@ impl FromStr for SigningSecret {
 
     fn from_str(text: &str) -> Result<Self> {
         let wrong = |problem: String| Error::invalid(PARAMETER, problem);
-        // What base64 has to say against a text can quote it.
+        // The error of base64 could quote the text.
         let decode = |text| {
             BASE64
                 .decode(text)

@@ -46,7 +46,8 @@ pub(in crate::webhook) fn client_config(
             .with_custom_certificate_verifier(Arc::new(verifier)),
         Some(Err(error)) => {
             let problem = format!(
-                "{error}; install the system's CA certificates (package ca-certificates), or give the webhook a CA that can be used"
+                "{error}; install the system's CA certificates (package ca-certificates), or give \
+                 the webhook a CA that can be used"
             );
             return Err(Error::invalid("extra_ca", problem));
         }

@@ -154,7 +154,7 @@ impl History {
     }
 
     pub(in crate::webhook) fn load(layout: &Layout, key: &str) -> Self {
-        // What can't be read is not worth a delivery.
+        // A history that can't be read must not stop deliveries.
         document(layout, key).read().unwrap_or_default()
     }
 
@@ -172,7 +172,7 @@ pub(in crate::webhook) fn history(layout: &Layout, key: &str) -> Result<History>
     document(layout, key).read()
 }
 
-/// The last attempts of a webhook, the newest first; none if there is no such webhook.
+/// The last attempts of a webhook, the newest first; empty if there is no webhook of this name.
 pub(crate) fn read(layout: &Layout, name: &str) -> Result<Vec<Attempt>> {
     let Some(webhook) = stored::find(layout, name)? else {
         return Ok(Vec::new());

@@ -54,7 +54,7 @@ impl Contents {
         }
     }
 
-    /// What an older version copied from the log.
+    /// The lines that an older version copied from the log.
     pub(in crate::webhook) fn copied(copies: Vec<String>) -> Self {
         let entries = entries_of(&copies);
         Self {

@@ -227,7 +227,7 @@ fn write(layout: &Layout, key: &str, mut line: Vec<u8>) -> Result<()> {
     }
 }
 
-/// Adds a line to a file that is locked. What a failure leaves of it is taken back: it is tried
+/// Adds a line to a file that is locked. A line that was written in part is taken back: it is tried
 /// again, and a full disk has no room for pieces.
 fn add(
     file: &File,
@@ -335,7 +335,7 @@ pub(in crate::webhook) fn read(layout: &Layout, key: &str, at: At) -> Result<Opt
         .map_err(|e| Error::damaged(&path, format!("at byte {offset}: {e}")))
 }
 
-/// What the dead letter with this id has; nothing, if there is none.
+/// The contents of the dead letter with this id; empty if there is none.
 pub(in crate::webhook) fn contents_of(layout: &Layout, key: &str, id: &str) -> Result<Contents> {
     for at in index(layout, key)? {
         if let Some(letter) = read(layout, key, at)?.filter(|letter| letter.delivery_id == id) {

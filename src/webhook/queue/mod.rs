@@ -1,14 +1,14 @@
-//! What a webhook is still to get: how far the log was read for it, and the deliveries that were
-//! made and are not delivered.
+//! The queue of a webhook: how far the log was read for it, and the deliveries that were made and
+//! are not delivered.
 //!
-//! A delivery is what one request carries. It holds no copy of its entries but where they stand. Its
+//! A delivery stands for one request. It holds no copy of its entries but where they stand. Its
 //! bounds are fixed before its first attempt, so an attempt after a crash has the same `webhook-id`
 //! and the same entries: those of a batch because they are durable by then; those of a single entry
 //! because it has no other bounds, so that needs no waiting for a disk.
 //!
-//! The order: read the log → make deliveries → *save* (batches) → attempt → *save*. A death before the
-//! first save reads the log again from where it was; one before the second sends a delivery again,
-//! under the same id.
+//! The order: read the log → make deliveries → *save* (batches) → attempt → *save*. A death before
+//! the first save reads the log again from where it was; one before the second sends a delivery
+//! again, under the same id.
 
 mod allowance;
 pub(in crate::webhook) mod attempts;
@@ -55,7 +55,7 @@ pub(in crate::webhook) struct Queue {
     /// How far the log was read.
     #[serde(alias = "places")]
     pub(in crate::webhook) cursor: Places,
-    /// What was read and did not arrive yet. An older version said `parcels`.
+    /// The deliveries that did not arrive yet. An older version said `parcels`.
     #[serde(alias = "parcels")]
     pub(in crate::webhook) deliveries: VecDeque<Delivery>,
     pub(in crate::webhook) status: Status,
@@ -137,8 +137,8 @@ pub struct Status {
     pub(in crate::webhook) reported_failing: Option<i64>,
     /// Whether the webhook is only probed once an hour, because it has failed for days.
     pub parked: bool,
-    /// Whether the receiver answered that it wants no more (410). The log asks again when the webhook
-    /// is changed or resumed.
+    /// Whether the receiver answered that it is gone (410). The log asks again when the webhook is
+    /// changed or resumed.
     pub gone: bool,
 }
 
@@ -186,7 +186,7 @@ impl LastFailure {
     }
 }
 
-/// What goes in one request.
+/// The entries of one request, and the state of their delivery.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(in crate::webhook) struct Delivery {
@@ -216,7 +216,7 @@ pub(in crate::webhook) struct Delivery {
     /// Its body, made with it, if there was memory for that: for the first attempt only.
     #[serde(skip)]
     pub(in crate::webhook) body: Option<Body>,
-    /// By which it is told from others while this process runs.
+    /// Distinguishes it from other deliveries while this process runs.
     #[serde(skip)]
     pub(in crate::webhook) key: u64,
     /// The save that makes its bounds durable.

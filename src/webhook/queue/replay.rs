@@ -1,5 +1,5 @@
-//! What an administrator wants sent again: `state/replays.json`, read by the dispatcher, and how far
-//! that is.
+//! Replays that administrators asked for (`state/replays.json`, read by the dispatcher), and their
+//! progress.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,11 @@ use crate::{
 /// ```
 /// use tracing_audit::webhook::Replay;
 ///
-/// let week = Replay::entries([("start_date", "2026-11-16"), ("end_date", "2026-11-22"), ("event_type", "auth.*")]);
+/// let week = Replay::entries([
+///     ("start_date", "2026-11-16"),
+///     ("end_date", "2026-11-22"),
+///     ("event_type", "auth.*"),
+/// ]);
 /// let given_up = Replay::dead_letters();
 /// # let _ = (week, given_up);
 /// ```

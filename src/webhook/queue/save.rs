@@ -35,7 +35,7 @@ pub(in crate::webhook) struct Saves {
     /// The log was read on, and nothing was found: no loss if that is forgotten, but retention
     /// waits for it.
     pub(in crate::webhook) moved: bool,
-    /// An attempt failed. Who forgets that tries once more.
+    /// An attempt failed. If that is forgotten, the delivery is tried once more.
     pub(in crate::webhook) failed: bool,
     /// The circuit is open, so nothing is delivered, and a death can at worst repeat attempts and
     /// reads: every save is paced.

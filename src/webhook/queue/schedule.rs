@@ -21,7 +21,7 @@ const MAX_STEPS: usize = 100;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Schedule(Vec<Duration>);
 
-/// What is to be done after an attempt.
+/// The decision after an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Delivered,
@@ -31,7 +31,7 @@ pub(crate) enum Verdict {
         after: Duration,
         alert: bool,
     },
-    /// The receiver wants no more (410): stop, and keep what is waiting.
+    /// The receiver is gone (410): stop, and keep the deliveries that wait.
     Gone,
     /// Too big at once (413): send the halves.
     Split,
@@ -129,14 +129,14 @@ impl Schedule {
         }
     }
 
-    /// The delay after so many attempts; `None` if there are to be no more.
+    /// The delay after so many attempts; `None` after the last.
     pub(crate) fn after(&self, attempts: u32) -> Option<Duration> {
         self.0.get(usize::try_from(attempts).ok()?).copied()
     }
 
     fn delay(&self, answer: &Answer, attempts: u32, chance: u32) -> Option<Duration> {
         let step = *self.0.get(usize::try_from(attempts).ok()?)?;
-        // Who gives a quicker schedule means it.
+        // A quicker schedule was chosen on purpose.
         let longest = self.0.iter().copied().max().unwrap_or_default();
         let floor = if overloaded(&answer.outcome) {
             OVERLOAD_FLOOR.min(longest)
@@ -160,7 +160,7 @@ fn overloaded(outcome: &Outcome) -> bool {
     }
 }
 
-/// What a change of settings mends, on one side or the other, and time alone does not.
+/// Whether it takes a change of settings, on one side or the other, and time alone does not help.
 fn needs_a_human(outcome: &Outcome) -> bool {
     match outcome {
         // Too slow, too early, too many: these pass.
@@ -173,9 +173,8 @@ fn needs_a_human(outcome: &Outcome) -> bool {
     }
 }
 
-/// How long a receiver that answers with this status asks to be left alone. Of a `Retry-After`
-/// counts what comes with 429 or 503: with another status, a single answer would silence the webhook
-/// for a day.
+/// How long a receiver that answers with this status asks to be left alone. A `Retry-After` counts
+/// only with 429 or 503: with another status, a single answer would silence the webhook for a day.
 pub(in crate::webhook) fn asked(status: u16, header: Option<&str>) -> Option<Duration> {
     match status {
         429 | 503 => retry_after(header?, SystemTime::now()),
@@ -184,7 +183,7 @@ pub(in crate::webhook) fn asked(status: u16, header: Option<&str>) -> Option<Dur
 }
 
 /// The value of a `Retry-After`: seconds, or an HTTP date in any of its three forms (RFC 9110,
-/// 5.6.7). What is neither is ignored, and so is a time that has passed.
+/// 5.6.7). Any other text is ignored, and so is a time that has passed.
 fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if value.is_empty() {

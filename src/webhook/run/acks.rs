@@ -1,8 +1,8 @@
-//! What a receiver took and has not acknowledged yet: asked for by turns, all at once, while other
-//! requests go on.
+//! Deliveries that a receiver took and has not acknowledged yet. One question at a time asks for
+//! all of them, while other requests go on.
 //!
-//! It is kept in memory only. After a death what was not acknowledged is sent again, under the same
-//! id.
+//! They are kept in memory only. After a death, deliveries that were not acknowledged are sent
+//! again, under the same ids.
 
 use std::{
     future::pending,
@@ -23,7 +23,7 @@ use crate::{
 /// The pauses between two questions: doubled from the first to the last.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_PAUSE: Duration = Duration::from_secs(10);
-/// What is not acknowledged after so long is sent again.
+/// A delivery that is not acknowledged after so long is sent again.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A delivery that was taken.
@@ -33,17 +33,17 @@ pub(in crate::webhook) struct Taken {
     pub(in crate::webhook) key: u64,
     /// It was sent before it was due.
     pub(in crate::webhook) early: bool,
-    /// What to ask for.
+    /// The number to ask for.
     pub(in crate::webhook) ack: u64,
     since: Instant,
 }
 
 pub(in crate::webhook) struct Acks {
     taken: Vec<Taken>,
-    /// What is asked for, and the answer.
+    /// The keys of the deliveries that are asked for, and the answer.
     asking: Option<(Vec<u64>, JoinHandle<Vec<u64>>)>,
-    /// A receiver that began anew counts anew: what was to be asked for under a number that it gave
-    /// again is not known to it any more.
+    /// A receiver that has restarted may give a number again. It no longer knows the delivery that
+    /// had the number before.
     lost: Vec<Taken>,
     pause: Duration,
     next: Instant,
@@ -93,8 +93,8 @@ impl Acks {
         ));
     }
 
-    /// Waits for an answer: what is acknowledged, and what never was. For ever if nothing was
-    /// asked.
+    /// Waits for an answer: the deliveries that are acknowledged, and those that are given up
+    /// waiting for. Waits for ever if nothing was asked.
     pub(in crate::webhook) async fn answered(&mut self) -> Result<(Vec<Taken>, Vec<Taken>)> {
         let Some((keys, asking)) = &mut self.asking else {
             return pending().await;
@@ -108,7 +108,7 @@ impl Acks {
         Ok(self.sort(&keys, &answer, Instant::now()))
     }
 
-    /// An answer is about those that were asked for.
+    /// Only deliveries that were asked for can be acknowledged.
     fn sort(
         &mut self,
         asked: &[u64],

@@ -1,5 +1,5 @@
-//! One attempt: entries become a request, the request an answer, and the answer what became of
-//! them.
+//! One attempt: entries become a request, the request gets an answer, and the answer decides the
+//! outcome.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,18 +29,18 @@ use crate::{
     },
 };
 
-/// What could not be written is written again after this.
+/// The pause after which a failed write is tried again.
 const WRITE_AGAIN: Duration = Duration::from_secs(5);
 
-/// What became of an attempt.
+/// The outcome of an attempt.
 #[derive(Debug)]
 pub(in crate::webhook) enum AttemptOutcome {
     Delivered,
-    /// It was taken, and is delivered when that is acknowledged under this number.
+    /// The receiver took it. It is delivered when the receiver acknowledges this number.
     Taken {
         ack: u64,
     },
-    /// It was taken, but so many entries of it were refused for good.
+    /// The receiver took it, but refused so many of its entries for good.
     Rejected {
         count: u64,
         message: String,
@@ -50,12 +50,13 @@ pub(in crate::webhook) enum AttemptOutcome {
     /// It is a dead letter now.
     GivenUp {
         reason: String,
-        /// The schedule is at its end: the webhook fails, and not this alone.
+        /// The schedule is at its end, so the webhook counts as failing, and not this delivery
+        /// alone.
         failed: bool,
         /// Its entries only report on deliveries.
         is_report: bool,
     },
-    /// Its halves are to be sent: these are its entries.
+    /// Its halves are to be sent by themselves: these are its entries.
     Split(Vec<RawEntry>),
     /// The log no longer has so many of its entries, which are a dead letter. The others are to be
     /// sent by themselves.
@@ -64,17 +65,17 @@ pub(in crate::webhook) enum AttemptOutcome {
         missing: usize,
         reason: String,
     },
-    /// `Retry`, `Gone`, or `Exhausted` where nothing is given up for that.
+    /// It failed and is not given up: `Retry`, `Gone`, or `Exhausted` in strict order.
     Failed {
         verdict: Verdict,
         /// How long the receiver wants to be left alone.
         retry_after: Option<Duration>,
     },
-    /// What is to be sent could not be read; it is tried again.
+    /// Its entries could not be read; it is tried again.
     Unreadable(Error),
 }
 
-/// The dead letters of a webhook, written one after the other.
+/// Writes the dead letters of a webhook, one after the other.
 #[derive(Clone)]
 pub(in crate::webhook) struct Letters {
     layout: Layout,
@@ -109,7 +110,7 @@ impl Letters {
         }
     }
 
-    /// Tries until it is written: nothing is sent again because a disk is full.
+    /// Tries until it is written, so that no delivery is sent again because a disk is full.
     async fn written(
         &self,
         what: &'static str,
@@ -163,7 +164,7 @@ enum Made {
 }
 
 impl Job {
-    /// Also gives what is shown of the attempt, if anything was sent.
+    /// Also returns the attempt as administrators see it, if anything was sent.
     pub(in crate::webhook) async fn run(mut self) -> (AttemptOutcome, Option<Attempt>) {
         let made = match self.body.take() {
             Some(body) => Ok(Made::Body(body)),
@@ -229,7 +230,7 @@ impl Job {
         }
     }
 
-    /// Gives it up without another attempt.
+    /// Gives the delivery up without another attempt.
     pub(in crate::webhook) async fn give_up(self, reason: String) -> AttemptOutcome {
         self.give_up_after(self.number - 1, reason, false).await
     }
@@ -270,7 +271,8 @@ impl Job {
 
     /// The entries that are there, and how many are not.
     async fn entries(&self) -> Result<(Vec<RawEntry>, usize)> {
-        let (contents, reader) = (self.contents.clone(), self.reader.clone());
+        let contents = self.contents.clone();
+        let reader = self.reader.clone();
         let turn = self.share.reading().await;
         blocking("reading what is to be sent", move || {
             let _turn = turn;
@@ -279,15 +281,18 @@ impl Job {
         .await
     }
 
-    /// Makes the body, of the log.
+    /// Makes the body from the log's entries.
     async fn make(&mut self) -> Result<Made> {
         let mut held = self.held.take();
         if let Some(held) = &mut held {
             held.wait_if_long().await;
         }
-        let (contents, reader) = (self.contents.clone(), self.reader.clone());
-        let (webhook, source) = (Arc::clone(&self.webhook), Arc::clone(&self.source));
-        let (id, share) = (self.id.clone(), Arc::clone(&self.share));
+        let contents = self.contents.clone();
+        let reader = self.reader.clone();
+        let webhook = Arc::clone(&self.webhook);
+        let source = Arc::clone(&self.source);
+        let share = Arc::clone(&self.share);
+        let id = self.id.clone();
         let turn = self.share.reading().await;
         let made = blocking("making what is to be sent", move || {
             let _turn = turn;
@@ -320,7 +325,7 @@ impl Job {
         entries: &[RawEntry],
         failed: bool,
     ) -> AttemptOutcome {
-        // Of one that an older version kept elsewhere, and that is gone, there is nothing to keep.
+        // An older version kept entries elsewhere. If those are gone, there is nothing to keep.
         if !self.contents.is_empty() {
             let letter = Kept::new(
                 &self.webhook.name,
@@ -341,8 +346,8 @@ impl Job {
 }
 
 impl AuditLog {
-    /// Sends one event to a webhook, now and once: the entry of this record, which is recorded
-    /// first. `None` if there is no such webhook.
+    /// Records an entry and sends it to a webhook in a single attempt. `None` if there is no
+    /// webhook of this name.
     pub(in crate::webhook) async fn test_webhook(
         &self,
         name: &str,

@@ -1,10 +1,10 @@
-//! Work that touches a disk: on a thread for that, so that no webhook waits for another's.
+//! Work that touches a disk runs on a thread of its own, so that no webhook waits for another's.
 
 use tokio::task::{JoinError, spawn_blocking};
 
 use crate::error::{Error, Result};
 
-/// Does the work; `what` it is, is told if it panics.
+/// Does the work; the error of a panic says `what` it was.
 pub(in crate::webhook) async fn blocking<T: Send + 'static>(
     what: &str,
     work: impl FnOnce() -> Result<T> + Send + 'static,

@@ -69,7 +69,9 @@ fn count_entries(
     let mut end_page = |page: &mut Vec<usize>| {
         count.deliveries += bundles(std::mem::take(page), batch, LONGEST, |len| *len).len() as u64;
     };
-    let (mut entries, mut first, mut last) = (0, None, None);
+    let mut entries = 0;
+    let mut first = None;
+    let mut last = None;
     let filter = Filter::parse(parameters)?;
     reader.each(&filter, Order::Asc, |entry: RawEntry| {
         if selection.selects(&entry) {

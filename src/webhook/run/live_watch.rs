@@ -41,19 +41,19 @@ pub(super) struct LiveWatch {
     #[cfg(target_os = "linux")]
     inotify: Option<OwnedFd>,
     /// The kernel watches the directory.
-    tells: bool,
+    reports: bool,
     /// No other machine writes to the directory.
     is_of_one_machine: bool,
 }
 
 impl LiveWatch {
-    /// Where the kernel can't watch the directory, [`tells`](Self::tells) is false.
+    /// Where the kernel can't watch the directory, [`reports`](Self::reports) is false.
     pub(super) fn new(dir: &Path) -> Self {
         let mut watch = Self {
             dir: dir.to_owned(),
             #[cfg(target_os = "linux")]
             inotify: inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok(),
-            tells: false,
+            reports: false,
             is_of_one_machine: false,
         };
         watch.renew();
@@ -61,13 +61,13 @@ impl LiveWatch {
     }
 
     /// Whether the kernel reports changes that are made on this machine.
-    pub(super) fn tells(&self) -> bool {
-        self.tells
+    pub(super) fn reports(&self) -> bool {
+        self.reports
     }
 
     /// Whether the kernel reports all changes.
-    pub(super) fn tells_all(&self) -> bool {
-        self.tells && self.is_of_one_machine
+    pub(super) fn reports_all(&self) -> bool {
+        self.reports && self.is_of_one_machine
     }
 }
 
@@ -81,7 +81,7 @@ impl LiveWatch {
             | WatchFlags::DELETE
             | WatchFlags::ONLYDIR;
         let inotify = self.inotify.as_ref();
-        self.tells =
+        self.reports =
             inotify.is_some_and(|inotify| inotify::add_watch(inotify, &self.dir, flags).is_ok());
         self.is_of_one_machine = rustix::fs::statfs(&self.dir).is_ok_and(|found| {
             let kind = i128::from(found.f_type) & 0xffff_ffff;
@@ -91,7 +91,7 @@ impl LiveWatch {
 
     /// Waits until something has changed; false if nothing did within `limit`.
     pub(super) fn wait(&self, limit: Duration) -> bool {
-        let Some(inotify) = self.inotify.as_ref().filter(|_| self.tells) else {
+        let Some(inotify) = self.inotify.as_ref().filter(|_| self.reports) else {
             thread::sleep(limit);
             return false;
         };
@@ -127,23 +127,23 @@ mod tests {
     const HANGS: Duration = Duration::from_secs(60);
     const SHORT: Duration = Duration::from_millis(20);
 
-    /// Whether it tells of a change that is made now, and only once.
-    fn tells_of(watch: &LiveWatch, change: impl FnOnce()) -> bool {
+    /// Whether it reports a change that is made now, and only once.
+    fn reports(watch: &LiveWatch, change: impl FnOnce()) -> bool {
         assert!(!watch.wait(SHORT));
         change();
         let begun = Instant::now();
-        let told = watch.wait(HANGS) && begun.elapsed() < HANGS / 2;
-        told && !watch.wait(SHORT)
+        let reported = watch.wait(HANGS) && begun.elapsed() < HANGS / 2;
+        reported && !watch.wait(SHORT)
     }
 
     #[test]
-    fn files_that_come_and_grow_are_told_of() {
+    fn files_that_come_and_grow_are_reported() {
         let dir = tempfile::tempdir().unwrap();
         let watch = LiveWatch::new(dir.path());
-        assert!(watch.tells());
+        assert!(watch.reports());
         let path = dir.path().join("a.jsonl");
-        assert!(tells_of(&watch, || fs::write(&path, "{}\n").unwrap()));
-        assert!(tells_of(&watch, || {
+        assert!(reports(&watch, || fs::write(&path, "{}\n").unwrap()));
+        assert!(reports(&watch, || {
             let mut file = fs::File::options().append(true).open(&path).unwrap();
             file.write_all(b"{}\n").unwrap();
         }));
@@ -154,17 +154,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let live = dir.path().join("live");
         let mut watch = LiveWatch::new(&live);
-        assert!(!watch.tells() && !watch.wait(SHORT));
+        assert!(!watch.reports() && !watch.wait(SHORT));
         for _ in 0..2 {
             fs::create_dir(&live).unwrap();
             watch.renew();
-            assert!(watch.tells());
-            assert!(tells_of(&watch, || {
+            assert!(watch.reports());
+            assert!(reports(&watch, || {
                 fs::write(live.join("a.jsonl"), "{}\n").unwrap();
             }));
             fs::rename(&live, dir.path().join(format!("{:x}", fastrand::u64(..)))).unwrap();
         }
         watch.renew();
-        assert!(!watch.tells());
+        assert!(!watch.reports());
     }
 }

@@ -1,8 +1,8 @@
 //! Which process delivers the webhooks of a log, and which of them it can't serve:
 //! `state/dispatcher.json`.
 //!
-//! The dispatcher writes it, which holds `forward.lock`. What stands there counts only while that
-//! lock is held, because a process that dies leaves it behind.
+//! The dispatcher writes the file and holds `forward.lock`. The file counts only while that lock is
+//! held, because a process that dies leaves it behind.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct DispatcherReport {
-    /// The number of the process, as its host counts.
+    /// The number of the process on its host.
     pub pid: u32,
     /// The name of the host, or of the container; empty if it has none.
     pub host: String,
@@ -28,7 +28,7 @@ pub struct DispatcherReport {
     pub since: Timestamp,
 }
 
-/// What the dispatcher says of itself.
+/// The contents of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(in crate::webhook) struct Presence {
@@ -45,7 +45,7 @@ struct Unusable {
 }
 
 impl Presence {
-    /// Of this process, from now on.
+    /// This process, which delivers from now on.
     pub(super) fn begin(source: &str) -> Self {
         let host = rustix::system::uname();
         Self {
@@ -59,7 +59,7 @@ impl Presence {
         }
     }
 
-    /// The same with these that it can't serve: key, revision and reason.
+    /// The same process with the webhooks that it can't serve: key, revision and reason.
     pub(super) fn without(&self, unusable: impl Iterator<Item = (String, u64, String)>) -> Self {
         let unusable = unusable.map(|(key, revision, reason)| (key, Unusable { revision, reason }));
         Self {
@@ -73,7 +73,7 @@ impl Presence {
         document(layout).write(&Document::text(self), false)
     }
 
-    /// That of the process that delivers; empty if none does.
+    /// The presence of the process that delivers; empty if none does.
     pub(in crate::webhook) fn read(layout: &Layout) -> Result<Self> {
         if Lock::is_held(&layout.lock(LOCK))? {
             document(layout).read()
@@ -82,7 +82,7 @@ impl Presence {
         }
     }
 
-    /// Why the webhook of this key can't be served as it is set, if that is so.
+    /// The reason why this revision of a webhook can't be served, if it can't.
     pub(in crate::webhook) fn problem(&self, key: &str, revision: u64) -> Option<&str> {
         let found = self.unusable.get(key)?;
         (found.revision == revision).then_some(found.reason.as_str())

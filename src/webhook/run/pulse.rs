@@ -34,7 +34,7 @@ const LOOK_AT_SHARED_EVERY: Duration = Duration::from_millis(100);
 const LOOK_AT_GROWING_EVERY: Duration = Duration::from_millis(5);
 const GROWS_ON: Duration = Duration::from_secs(1);
 /// The shortest pause between two notices that the log has grown.
-const TELL_EVERY: Duration = Duration::from_millis(5);
+const NOTICE_EVERY: Duration = Duration::from_millis(5);
 
 /// Counts the changes that were noticed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,8 +104,8 @@ impl Looker {
             }
             self.look_at_live();
             while self.live.wait(self.pause()) {
-                self.tell_of_growth();
-                thread::sleep(TELL_EVERY);
+                self.note_growth();
+                thread::sleep(NOTICE_EVERY);
                 if self.sender.is_closed() || self.is_late() {
                     break;
                 }
@@ -115,10 +115,10 @@ impl Looker {
 
     /// How long to wait for a report of the kernel before the live files are looked at.
     fn pause(&self) -> Duration {
-        if self.live.tells_all() {
+        if self.live.reports_all() {
             let looked = self.looked.map_or(LOOK_EVERY, |last| last.elapsed());
             LOOK_EVERY.saturating_sub(looked)
-        } else if self.live.tells() || self.grew.elapsed() > GROWS_ON {
+        } else if self.live.reports() || self.grew.elapsed() > GROWS_ON {
             LOOK_AT_SHARED_EVERY
         } else {
             LOOK_AT_GROWING_EVERY
@@ -131,18 +131,18 @@ impl Looker {
     }
 
     fn look_at_live(&mut self) {
-        // Those who read the log report that its directory can't be read.
+        // Readers of the log report that its directory can't be read.
         let growth = self.files.growth().ok();
         if growth.is_none() || growth != self.growth {
             self.growth = growth;
-            self.tell_of_growth();
+            self.note_growth();
         }
     }
 
     fn look_at_sealed(&mut self) {
         let came = self.files.came(&mut self.seen, false);
         if came.is_ok_and(|came| !came.files.is_empty()) {
-            self.tell_of_growth();
+            self.note_growth();
         }
     }
 
@@ -154,7 +154,7 @@ impl Looker {
         }
     }
 
-    fn tell_of_growth(&mut self) {
+    fn note_growth(&mut self) {
         self.grew = Instant::now();
         self.sender.send_modify(|noticed| noticed.grown += 1);
     }

@@ -34,7 +34,7 @@ use crate::{
     },
 };
 
-/// About so many deliveries, and entries in them, are made ahead at most; the rest waits in the log.
+/// About so many deliveries, and entries in them, are made ahead; the rest waits in the log.
 pub(in crate::webhook) const MOST_DELIVERIES: usize = 1000;
 const MOST_ENTRIES: usize = 20_000;
 /// While so many deliveries were not tried yet, no more are made.
@@ -58,17 +58,17 @@ pub(in crate::webhook) struct BatchReader {
     replays_turn: bool,
 }
 
-/// What reads, and what it found; an error is a panic.
+/// The reader, and what it found; an error is a panic.
 type DoneReading = std::result::Result<(BatchSource, Result<ReadBatch>), JoinError>;
 
-/// What one read found.
+/// The result of one read.
 pub(in crate::webhook) struct ReadBatch {
     pub(in crate::webhook) deliveries: Vec<Delivery>,
     pub(in crate::webhook) source: Source,
     pub(super) behind: bool,
     pub(super) hindered: bool,
     pub(super) waits_until: Option<Instant>,
-    /// What could not be read. Of the log, it is skipped; a replay is tried again.
+    /// Entries that could not be read. Those of the log are skipped; a replay is tried again.
     pub(in crate::webhook) problems: Vec<String>,
 }
 
@@ -83,7 +83,7 @@ pub(in crate::webhook) enum Source {
     Replay(u64, Option<Replaying>),
 }
 
-/// What reads.
+/// The reader of one webhook.
 struct BatchSource {
     reader: AuditReader,
     layout: Layout,
@@ -382,7 +382,7 @@ impl BatchSource {
             deliveries.push(delivery);
             return;
         }
-        // What the format can't have is found again by the attempt, which says so.
+        // The attempt finds again that the format can't encode them, and says so.
         if let Ok(mut body) = Body::of(webhook, &self.source, &delivery.id, &entries) {
             self.share.saw(body::lines(&entries), body.len());
             if body.is_too_long() {

@@ -1,7 +1,7 @@
-//! Reports in the log how a webhook is doing: `audit.delivery.*`.
+//! Records in the log how a webhook is doing: `audit.delivery.*`.
 //!
-//! Other webhooks may get these entries in turn, and fail as well: so what can happen often is
-//! counted, and reported once in a while with how often it was. Nothing of it is sent to the webhook
+//! Other webhooks may get these entries, and fail as well. So events that can be frequent are
+//! counted, and recorded once in a while with their count. No such entry is sent to the webhook
 //! that it is about.
 
 use std::{
@@ -11,20 +11,20 @@ use std::{
 
 use crate::entry::{OwnEntry, Severity};
 
-/// Dead letters are recorded so often at most, and what could not be read.
+/// The shortest times between two entries about dead letters, and about entries that can't be read.
 const DEAD_EVERY: Duration = Duration::from_secs(1);
 const UNREADABLE_EVERY: Duration = Duration::from_secs(300);
 
-/// Writes a record of the log's own.
+/// Records an entry of the log's own.
 pub(in crate::webhook) type Recorder = Arc<dyn Fn(OwnEntry) + Send + Sync>;
 
 pub(in crate::webhook) struct Reporter {
     recorder: Recorder,
     webhook: String,
     dead: Option<Dead>,
-    told_of_dead: Option<Instant>,
+    dead_recorded: Option<Instant>,
     unreadable: usize,
-    told_of_unreadable: Option<Instant>,
+    unreadable_recorded: Option<Instant>,
 }
 
 /// Deliveries that were given up: how many, and of one of them its id and reason.
@@ -41,9 +41,9 @@ impl Reporter {
             recorder,
             webhook: webhook.to_owned(),
             dead: None,
-            told_of_dead: None,
+            dead_recorded: None,
             unreadable: 0,
-            told_of_unreadable: None,
+            unreadable_recorded: None,
         }
     }
 
@@ -101,23 +101,23 @@ impl Reporter {
         dead.entries += entries;
     }
 
-    /// When what was given up is to be recorded, if something was.
+    /// When deliveries that were given up are to be recorded, if there are any.
     pub(in crate::webhook) fn due(&self) -> Option<Instant> {
-        let next = self.told_of_dead.map(|last| last + DEAD_EVERY);
+        let next = self.dead_recorded.map(|last| last + DEAD_EVERY);
         self.dead
             .is_some()
             .then(|| next.unwrap_or_else(Instant::now))
     }
 
-    /// Records what was given up, if it is time or it must be at once.
+    /// Records the deliveries that were given up, if it is time or must be done at once.
     pub(in crate::webhook) fn of_dead(&mut self, at_once: bool) {
-        if !at_once && is_recent(self.told_of_dead, DEAD_EVERY) {
+        if !at_once && is_recent(self.dead_recorded, DEAD_EVERY) {
             return;
         }
         let Some(dead) = self.dead.take() else {
             return;
         };
-        self.told_of_dead = Some(Instant::now());
+        self.dead_recorded = Some(Instant::now());
         let text = "Deliveries to a webhook were given up; they are dead letters now";
         let details = |entry: OwnEntry| {
             entry
@@ -134,14 +134,14 @@ impl Reporter {
         );
     }
 
-    /// Records that something of the log could not be read.
+    /// Records that entries could not be read.
     pub(in crate::webhook) fn unreadable(&mut self, problems: &[String]) {
         self.unreadable += problems.len();
         let Some(last) = problems.last() else { return };
-        if is_recent(self.told_of_unreadable, UNREADABLE_EVERY) {
+        if is_recent(self.unreadable_recorded, UNREADABLE_EVERY) {
             return;
         }
-        self.told_of_unreadable = Some(Instant::now());
+        self.unreadable_recorded = Some(Instant::now());
         let count = std::mem::take(&mut self.unreadable);
         let text = "Entries for a webhook could not be read";
         let details = |entry: OwnEntry| entry.detail("count", count).detail("last", last.as_str());
@@ -160,9 +160,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_happens_often_is_told_once_with_how_often() {
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&told);
+    fn frequent_events_are_recorded_once_with_their_count() {
+        let recorded = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&recorded);
         let source = "a".parse().unwrap();
         let recorder: Recorder = Arc::new(move |record: OwnEntry| {
             sink.lock()
@@ -181,24 +181,24 @@ mod tests {
         for _ in 0..9 {
             reporter.unreadable(&["a block is damaged".to_owned()]);
         }
-        let told = told.lock().unwrap();
-        assert_eq!(told.len(), 3, "{told:?}");
+        let recorded = recorded.lock().unwrap();
+        assert_eq!(recorded.len(), 3, "{recorded:?}");
         assert!(
-            told[0].contains(
+            recorded[0].contains(
                 r#""details":{"webhook":"siem","entries":2,"deliveries":1,"delivery_id":"msg_1""#
             ),
             "{}",
-            told[0]
+            recorded[0]
         );
         assert!(
-            told[1].contains(r#""entries":9,"deliveries":3,"delivery_id":"msg_2""#),
+            recorded[1].contains(r#""entries":9,"deliveries":3,"delivery_id":"msg_2""#),
             "{}",
-            told[1]
+            recorded[1]
         );
         assert!(
-            told[2].contains(r#""count":1,"last":"a block is damaged""#),
+            recorded[2].contains(r#""count":1,"last":"a block is damaged""#),
             "{}",
-            told[2]
+            recorded[2]
         );
     }
 }

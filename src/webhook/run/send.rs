@@ -1,5 +1,5 @@
-//! Sends one request and reads the answer: a body becomes a signed request, and the answer what is
-//! to be done next.
+//! Sends one request and reads the answer: a body becomes a signed request, and the answer becomes
+//! a verdict.
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ use crate::{
     },
 };
 
-/// What came of sending.
+/// The result of sending one request.
 #[derive(Debug)]
 pub(in crate::webhook) struct Sent {
     pub(in crate::webhook) verdict: Verdict,
     /// How long the receiver wants to be left alone.
     pub(in crate::webhook) retry_after: Option<Duration>,
-    /// What is told of it, if anything was sent.
+    /// The attempt as administrators see it, if anything was sent.
     pub(in crate::webhook) attempt: Option<Attempt>,
 }
 
@@ -52,7 +52,7 @@ pub(in crate::webhook) async fn send(
     let mut verdict = webhook
         .schedule
         .verdict(&answer, number, body.entries, fastrand::u32(..));
-    let mut told = tell(&answer, id, &body, number);
+    let mut attempt = attempt(&answer, id, &body, number);
     if verdict == Verdict::Delivered {
         verdict = match webhook.format.read_answer(&answer.body) {
             format::Verdict::Rejected { count, message } if count > 0 => Verdict::Rejected {
@@ -61,7 +61,7 @@ pub(in crate::webhook) async fn send(
             },
             format::Verdict::Pending { ack } => {
                 "the receiver accepted it, and has not acknowledged it yet"
-                    .clone_into(&mut told.result);
+                    .clone_into(&mut attempt.result);
                 Verdict::Taken { ack }
             }
             _ => verdict,
@@ -70,11 +70,12 @@ pub(in crate::webhook) async fn send(
     Sent {
         verdict,
         retry_after: answer.retry_after,
-        attempt: Some(told),
+        attempt: Some(attempt),
     }
 }
 
-fn tell(answer: &Answer, id: &str, body: &Body, number: u32) -> Attempt {
+/// The attempt as administrators see it.
+fn attempt(answer: &Answer, id: &str, body: &Body, number: u32) -> Attempt {
     let status = match answer.outcome {
         Outcome::Status(status) => Some(status),
         Outcome::Failed(_) => None,
@@ -100,7 +101,7 @@ fn tell(answer: &Answer, id: &str, body: &Body, number: u32) -> Attempt {
     }
 }
 
-/// Asks a receiver which of these it has by now. What goes wrong is asked again.
+/// Asks a receiver which of these it has finished by now. A question that fails is asked again.
 pub(in crate::webhook) async fn acknowledged(webhook: &Prepared, acks: &[u64]) -> Vec<u64> {
     // A format that does not ask acknowledges at once.
     let Some(question) = webhook.format.ask(webhook.url.as_str(), acks) else {

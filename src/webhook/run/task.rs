@@ -1,4 +1,4 @@
-//! The deliveries of one webhook: one task that has the log read on, makes deliveries, has them sent,
+//! The deliveries of one webhook: one task that has the log read, makes deliveries, has them sent,
 //! and remembers what became of them (`outcome`).
 //!
 //! What always holds: an entry that the webhook wants is in the log behind the queue's places, in
@@ -61,9 +61,9 @@ use crate::{
 const CLOCK_CHECK: Duration = Duration::from_secs(60);
 /// Nothing is looked at again sooner, whatever is due.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
-/// What could not be read is tried again after this.
+/// Entries that could not be read are read again after this.
 const READ_AGAIN: Duration = Duration::from_secs(5);
-/// The attempts under way have so long to end when the receiver wants no more.
+/// The attempts under way have so long to end when the receiver answers that it is gone.
 const GONE_WITHIN: Duration = Duration::from_secs(15);
 
 pub(in crate::webhook) struct DeliveryTask {
@@ -137,7 +137,7 @@ impl DeliveryTask {
         let clock = queue.resume_clock(clock);
         let changed = queue.revision != webhook.revision;
         if changed {
-            // Someone did something about it.
+            // An administrator has changed something, so earlier failures no longer count.
             (queue.revision, queue.circuit) = (webhook.revision, Default::default());
             (queue.status.gone, queue.status.parked) = (false, false);
             queue
@@ -248,8 +248,7 @@ impl DeliveryTask {
             queue.save(&layout, &webhook.key)
         })
         .await?;
-        // A webhook that wants no more has a delivery that does nothing, until its webhook
-        // is changed.
+        // The task of a receiver that is gone does nothing more, until the webhook is changed.
         let _ = stop.wait_for(Option::is_some).await;
         Ok(())
     }
@@ -418,7 +417,7 @@ impl DeliveryTask {
         );
     }
 
-    /// Puts a delivery aside without trying it once more.
+    /// Gives a delivery up without another attempt.
     fn give_up(&mut self, at: usize, reason: String) {
         let (job, key) = (self.job(at, false, None), self.queue.deliveries[at].key);
         self.spawn(key, false, async move {
@@ -430,7 +429,7 @@ impl DeliveryTask {
         });
     }
 
-    /// What comes of the future is noted as what became of the delivery of this key.
+    /// The result of the future is noted as the outcome of the delivery of this key.
     fn spawn(
         &mut self,
         key: u64,

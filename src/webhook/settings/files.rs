@@ -1,9 +1,8 @@
 //! Files that settings name: certificates, and secrets by `file:/path`.
 //!
-//! What always holds: a file is read as far as a mebibyte and no further, and only a regular file
-//! is, so that neither a pipe that nobody writes nor a device holds up what reads it. A path is
-//! kept as an absolute one, because the process that delivers has another working directory than
-//! the one that sets it.
+//! What always holds: only regular files are read, of one mebibyte at most, so that neither a pipe
+//! without a writer nor a device makes the reader wait. A path is stored as an absolute one,
+//! because the process that delivers may have another working directory than the one that sets it.
 
 use std::{
     fs::OpenOptions,
@@ -18,7 +17,7 @@ use super::Webhook;
 use crate::error::{Error, Result};
 
 const MOST: u64 = 1024 * 1024;
-/// What a secret begins with that is in a file.
+/// The beginning of a secret that is in a file.
 const FILE: &str = "file:";
 
 /// The file's bytes; an error is about this setting.
@@ -58,12 +57,12 @@ pub(in crate::webhook) fn absolute_secret(setting: &str, secret: &str) -> Result
         return Ok(secret.to_owned());
     };
     let path = absolute(path).map_err(|error| of_path(setting, path, &error))?;
-    // It began as a text, and so does the directory's path, or it can't be one.
+    // The path given is a text. If the working directory's path isn't, the whole can't be one.
     match path.to_str() {
         Some(path) => Ok(format!("{FILE}{path}")),
         None => Err(Error::invalid(
             setting,
-            format!("{} is no text: give an absolute path", path.display()),
+            format!("{} isn't UTF-8: give an absolute path", path.display()),
         )),
     }
 }
@@ -74,8 +73,8 @@ fn of_path(setting: &str, path: &Path, error: &io::Error) -> Error {
 }
 
 impl Webhook {
-    /// With the absolute paths of all files that it names. What `before` has as well stays as it
-    /// is: another process may have set it.
+    /// Makes the paths of all files that it names absolute. A path that `before` has as well stays
+    /// as it is, because another process may have set it.
     pub(in crate::webhook) fn with_absolute_paths(mut self, before: Option<&Self>) -> Result<Self> {
         let old = before.map(|before| (&before.extra_ca, &before.identity));
         let (extra_ca, identity) = old.unzip();

@@ -1,8 +1,7 @@
 //! Settings as JSON: read strictly, merged, and shown without their secrets.
 //!
-//! They come from the HTTP API, from the configuration file and from flags, and are the same for
-//! all of them. What always holds: an error names the setting, and no error and nothing that is
-//! shown has a secret in it.
+//! The HTTP API, the configuration file and the program's flags have the same settings. What always
+//! holds: an error names the setting, and neither an error nor a shown setting has a secret in it.
 
 use serde_json::{Map, Value, json};
 
@@ -73,8 +72,8 @@ impl Webhook {
         }
     }
 
-    /// The settings as they may be seen. Instead of a secret there is where it is read from, or
-    /// that there is one; the URL is shortened.
+    /// The settings as they may be seen. In the place of a secret stands the variable or file that
+    /// it is read from, or only that there is one; the URL is shortened.
     pub(crate) fn shown(&self) -> Members {
         let Json::Object(all) = Json::of(self) else {
             return Members::default();
@@ -109,7 +108,7 @@ impl Webhook {
     }
 }
 
-/// What is shown of a proxy, which can have a password.
+/// A proxy's URL as it may be seen, without its password.
 pub(in crate::webhook) fn shown_proxy(proxy: &str) -> String {
     if is_reference(proxy) {
         proxy.to_owned()
@@ -118,7 +117,7 @@ pub(in crate::webhook) fn shown_proxy(proxy: &str) -> String {
     }
 }
 
-/// What is shown of secrets: of a key pair the public key, of a proxy all but its password.
+/// A secret as it may be seen: of a key pair the public key, of a proxy all but its password.
 fn hidden(setting: &Setting, secret: Json) -> Json {
     let set = members! { "set": true };
     match secret {
@@ -146,7 +145,8 @@ fn hidden(setting: &Setting, secret: Json) -> Json {
     }
 }
 
-/// Checks the names, and what holds secrets: what the parser says against a value can quote it.
+/// Checks the names of settings, and the values that hold secrets, because the parser's errors can
+/// quote a value.
 fn check(settings: &Settings) -> Result<()> {
     for (name, value) in settings {
         match name.as_str() {
@@ -178,7 +178,7 @@ fn shortened(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(64).collect()
 }
 
-/// Of checked settings; an error names the one whose type is wrong.
+/// Parses checked settings; an error names the setting whose type is wrong.
 fn parse(settings: Settings) -> Result<Webhook> {
     let whole = |settings: Settings| serde_json::from_value::<Webhook>(Value::Object(settings));
     whole(settings.clone()).map_err(|error| {

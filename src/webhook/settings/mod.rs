@@ -1,7 +1,8 @@
-//! What a webhook is: which entries it gets, where they go, and how. Each setting is declared once,
-//! in [`Webhook`]; `setting` says what a declaration is, `json` reads and shows settings,
-//! `outside` says which of them an administrator may set over HTTP, and `prepare` checks them and
-//! makes them ready to deliver. `stored` keeps the webhooks of a log.
+//! The settings of a webhook: which entries it gets, where they go, and how.
+//!
+//! Each setting is declared once, in [`Webhook`]. `setting` defines the declarations, `json` reads
+//! and shows settings, `outside` limits those that are set over HTTP, `prepare` checks them and
+//! reads their secrets, and `stored` keeps the webhooks of a log.
 
 mod files;
 mod json;
@@ -88,12 +89,18 @@ impl Default for Batching {
     }
 }
 
-/// Declares the settings: for each, what it does, its field, and what [`Setting`] says of it.
+/// Declares the settings: for each its help text, its field, and its [`Setting`].
 macro_rules! settings {
     (
         $(#[$meta:meta])*
-        required { $( $(#[doc = $must_help:literal])+ $must:ident: $must_type:ty = $must_setting:expr; )+ }
-        optional { $( $(#[doc = $help:literal])+ $name:ident: $type:ty = $setting:expr; )+ }
+        required { $(
+            $(#[doc = $must_help:literal])+
+            $must:ident: $must_type:ty = $must_setting:expr;
+        )+ }
+        optional { $(
+            $(#[doc = $help:literal])+
+            $name:ident: $type:ty = $setting:expr;
+        )+ }
     ) => {
         $(#[$meta])*
         #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -122,17 +129,17 @@ settings! {
     /// ```
     /// use tracing_audit::webhook::Webhook;
     ///
-    /// let siem = Webhook::new("siem", "https://siem.example.com/hooks/audit", ["auth.*", "user.deleted"])
+    /// let siem = Webhook::new("siem", "https://siem.example.com/hooks", ["auth.*", "user.*"])
     ///     .excluding(["auth.token.*"])
     ///     .api_key("env:SIEM_KEY")
     ///     .signing_secret("file:/run/secrets/siem-signing");
     /// ```
     ///
-    /// A secret is the text itself, kept in the log's directory (0600); or `env:NAME` or
-    /// `file:/path`, which are read when delivering begins. A file is a regular one of 1 MiB at
-    /// most, and a relative path starts from the working directory of the process that sets it.
-    /// `Debug` shows no secrets; the serialized webhook has them, because it is kept so. All but
-    /// the name, the URL and the event types have defaults.
+    /// A secret is given as the text itself, which is kept in the log's directory (0600); or as
+    /// `env:NAME` or `file:/path`, which are read when delivering begins. A file must be a regular
+    /// file of at most 1 MiB, and a relative path starts from the working directory of the process
+    /// that sets it. `Debug` shows no secrets; the serialized webhook has them, because it is
+    /// stored in that form. All settings but the name, the URL and the event types have defaults.
     required {
         /// The webhook's name: letters, digits, '_' and '-'
         name: String = Setting::text("NAME");
@@ -164,7 +171,8 @@ settings! {
         /// newest last
         signing_secrets: Vec<String> = Setting::list("SECRET").flagged("signing-secret").secret();
         /// A header for each request
-        headers: BTreeMap<String, String> = Setting::pairs().flagged("header").secret().of_receiver();
+        headers: BTreeMap<String, String> =
+            Setting::pairs().flagged("header").secret().of_receiver();
         /// Let the URL be http://, which anyone on the way can read
         allow_http: bool = Setting::switch("true");
         /// A destination that may be reached: public (the default), private, loopback, an address,
@@ -175,7 +183,8 @@ settings! {
         /// Keep each stream's order, whatever fails: one request at a time
         order: DeliveryOrder = Setting::switch("\"strict\"").flagged("strict");
         /// Send several entries in one request
-        batch: Option<Batching> = Setting::new(SettingKind::Parts(Batching::SETTINGS), "").without_flag();
+        batch: Option<Batching> =
+            Setting::new(SettingKind::Parts(Batching::SETTINGS), "").without_flag();
         /// The longest that an attempt may take, in milliseconds
         timeout_ms: Option<u64> = Setting::number(1, 600_000).or("15000");
         /// Have at most this many attempts under way at once; 1 with strict order
@@ -192,8 +201,8 @@ settings! {
     }
 }
 
-/// Whether a setting need not be written: it is one that can be absent, and is. The others are
-/// always written, also where they are what they are by default.
+/// Whether a setting is left out when the webhook is written. Settings that can't be absent are
+/// always written, also with their default.
 trait Unset {
     fn is_unset(&self) -> bool {
         false
@@ -224,7 +233,7 @@ impl Unset for BTreeMap<String, String> {
 }
 
 impl Webhook {
-    /// A webhook by this name of these event types: exact, `auth.*`, or `*`.
+    /// A webhook of this name that gets these event types: exact, `auth.*`, or `*`.
     pub fn new<T: Into<String>>(
         name: impl Into<String>,
         url: impl Into<String>,
@@ -245,24 +254,25 @@ impl Webhook {
         self
     }
 
-    /// Only entries of these severities.
+    /// Sends only entries of these severities.
     #[must_use]
     pub fn severities(mut self, severities: impl IntoIterator<Item = Severity>) -> Self {
         self.severity.extend(severities);
         self
     }
 
-    /// Only this tenant's entries.
+    /// Sends only this tenant's entries.
     #[must_use]
     pub fn tenant_id(mut self, tenant_id: impl Into<String>) -> Self {
         self.tenant_id = Some(tenant_id.into());
         self
     }
 
-    /// How requests are written, with the format's options. Default: `native`.
+    /// The format of requests, with its options. Default: `native`.
     #[must_use]
     pub fn format(mut self, format: FormatName, options: FormatOptions) -> Self {
-        (self.format, self.format_options) = (format, options);
+        self.format = format;
+        self.format_options = options;
         self
     }
 
@@ -278,12 +288,17 @@ impl Webhook {
     /// impl Format for Lines {
     ///     fn encode(&self, batch: &Batch<'_>) -> Result<Encoded, Unencodable> {
     ///         let lines: Vec<_> = batch.entries.iter().map(|entry| entry.line()).collect();
-    ///         Ok(Encoded { content_type: "application/x-ndjson".into(), headers: vec![], body: lines.join(&b'\n') })
+    ///         Ok(Encoded {
+    ///             content_type: "application/x-ndjson".into(),
+    ///             headers: vec![],
+    ///             body: lines.join(&b'\n'),
+    ///         })
     ///     }
     /// }
     ///
     /// register_format("lines", Lines)?;
-    /// let archive = Webhook::new("archive", "https://archive.example.com/", ["*"]).own_format("lines");
+    /// let archive = Webhook::new("archive", "https://archive.example.com/", ["*"])
+    ///     .own_format("lines");
     /// # let _ = archive;
     /// # Ok::<_, tracing_audit::Error>(())
     /// ```
@@ -293,15 +308,16 @@ impl Webhook {
         self
     }
 
-    /// The key that the webhook wants, sent as `Authorization: Bearer …` (for Splunk,
-    /// `Authorization: Splunk …`) unless [`api_key_header`](Self::api_key_header) says otherwise.
+    /// The key that the receiver wants, sent as `Authorization: Bearer …` (for Splunk,
+    /// `Authorization: Splunk …`) unless [`api_key_header`](Self::api_key_header) names another
+    /// header.
     #[must_use]
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
         self.api_key = Some(key.into());
         self
     }
 
-    /// The header for the key, which then stands in it alone.
+    /// The header that has the key as its whole value.
     #[must_use]
     pub fn api_key_header(mut self, name: impl Into<String>) -> Self {
         self.api_key_header = Some(name.into());
@@ -323,15 +339,15 @@ impl Webhook {
         self
     }
 
-    /// Lets the URL be `http://`: entries and keys are then read by anyone on the way.
+    /// Lets the URL be `http://`: anyone on the way can then read entries and keys.
     #[must_use]
     pub fn allow_http(mut self) -> Self {
         self.allow_http = true;
         self
     }
 
-    /// What may be reached: `public` (the default), `private`, `loopback`, addresses, networks and
-    /// host names.
+    /// The destinations that may be reached: `public` (the default), `private`, `loopback`,
+    /// addresses, networks and host names.
     #[must_use]
     pub fn egress<T: Into<String>>(mut self, grants: impl IntoIterator<Item = T>) -> Self {
         self.egress.extend(grants.into_iter().map(Into::into));
@@ -339,16 +355,16 @@ impl Webhook {
     }
 
     /// The HTTP proxy through which the receiver is reached, `http://[user:password@]host:port`, or
-    /// `https://` for TLS to the proxy. It is the only way out: where the proxy can't be reached or
+    /// `https://` for TLS to the proxy. It is the only way out: if the proxy can't be reached or
     /// refuses, the attempt fails. Each receiver, `http://` ones too, is reached by `CONNECT`.
     ///
-    /// The proxy resolves the receiver's name, so [`egress`](Self::egress) sees only the name, and
-    /// an address that stands in the URL itself: which addresses a name may have is for the
-    /// proxy's rules. The proxy's own address may be any. It is a secret: `env:NAME` and
-    /// `file:/path` are read, and no password is shown.
+    /// The proxy resolves the receiver's name, so [`egress`](Self::egress) checks only the name, or
+    /// the address if the URL has one: the proxy's own rules must limit the addresses that a name
+    /// may have. Any address is allowed for the proxy itself. The setting is a secret: it can be
+    /// `env:NAME` or `file:/path`, and its password is never shown.
     ///
-    /// Default: what was set [for all webhooks](crate::webhook::Webhooks::set_proxy). Variables
-    /// such as `HTTP_PROXY` are not read.
+    /// Default: the proxy that was set [for all webhooks](crate::webhook::Webhooks::set_proxy).
+    /// Variables such as `HTTP_PROXY` are not read.
     ///
     /// ```
     /// use tracing_audit::webhook::Webhook;
@@ -379,7 +395,7 @@ impl Webhook {
         self
     }
 
-    /// How long one attempt takes at most, up to ten minutes. Default: 15 seconds.
+    /// The longest that one attempt may take, up to ten minutes. Default: 15 seconds.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout_ms = Some(timeout.as_millis().try_into().unwrap_or(u64::MAX));
@@ -395,8 +411,8 @@ impl Webhook {
         self
     }
 
-    /// Sends no more than so many requests a second, 1 to 100,000. Default: as many as the webhook
-    /// takes.
+    /// The most requests that are sent in a second, 1 to 100,000. Default: as many as the receiver
+    /// accepts.
     #[must_use]
     pub fn max_requests_per_second(mut self, most: u32) -> Self {
         self.max_requests_per_second = Some(most);
@@ -417,7 +433,8 @@ impl Webhook {
         self
     }
 
-    /// A PEM file of our certificate chain and private key, for webhooks that ask for one.
+    /// A PEM file of our certificate chain and private key, for receivers that ask for a client
+    /// certificate.
     #[must_use]
     pub fn identity(mut self, file: impl Into<PathBuf>) -> Self {
         self.identity = Some(file.into());
@@ -450,7 +467,7 @@ impl fmt::Debug for Webhook {
     }
 }
 
-/// A name is part of files' names.
+/// Checks a webhook's name, which is part of the names of its files.
 pub(in crate::webhook) fn check_name(name: &str) -> Result<()> {
     if name.is_empty()
         || name.len() > 64

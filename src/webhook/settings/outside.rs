@@ -1,9 +1,9 @@
-//! What may be set from outside, over HTTP, by someone who may administer webhooks and need not
-//! have this machine.
+//! The settings that may be set over HTTP, by administrators of webhooks who need not have access
+//! to this machine.
 //!
-//! What always holds: no file and no environment variable of this machine is named by such a one;
-//! nothing is reached that the machine's operator does not allow; and no secret that was set for
-//! one server is handed to another, whoever says so.
+//! What always holds: such an administrator names no file and no environment variable of this
+//! machine; no webhook reaches a place that the machine's operator does not allow; and no secret
+//! that was set for one server is sent to another.
 
 use serde_json::{Map, Value};
 use url::Url;
@@ -14,7 +14,7 @@ use crate::{
     webhook::http::egress::Egress,
 };
 
-/// What the operator allows.
+/// The settings that the operator allows over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(crate) struct OutsidePolicy {
     egress: Egress,
@@ -22,7 +22,7 @@ pub(crate) struct OutsidePolicy {
 }
 
 impl OutsidePolicy {
-    /// These grants besides the public internet.
+    /// Allows these grants besides the public internet.
     pub(crate) fn new(grants: &[String], allow_http: bool) -> Result<Self> {
         let egress = Egress::parse(
             ["public"]
@@ -36,7 +36,7 @@ impl OutsidePolicy {
         Ok(Self { egress, allow_http })
     }
 
-    /// Whether someone outside may make `after` of `before` by these settings.
+    /// Checks that an administrator outside may turn `before` into `after` by these settings.
     pub(crate) fn check(
         &self,
         before: Option<&Webhook>,
@@ -66,7 +66,8 @@ impl OutsidePolicy {
             self.check_egress(&after.egress)?;
         }
         if (is_given("allow_http") || moved) && after.allow_http && !self.allow_http {
-            let problem = "this server's operator does not allow it over HTTP: RouterOptions::webhook_allow_http, or tracing-audit serve \
+            let problem = "this server's operator does not allow it over HTTP: \
+                           RouterOptions::webhook_allow_http, or tracing-audit serve \
                            --webhook-allow-http";
             return Err(Error::invalid("allow_http", problem));
         }
@@ -80,8 +81,8 @@ impl OutsidePolicy {
         for word in words {
             if !self.egress.covers(&Egress::parse([word])?) {
                 let problem = format!(
-                    "{word:?} is more than this server's operator allows over HTTP ({}): RouterOptions::webhook_egress, or tracing-audit \
-                     serve --webhook-egress",
+                    "{word:?} is more than this server's operator allows over HTTP ({}): \
+                     RouterOptions::webhook_egress, or tracing-audit serve --webhook-egress",
                     self.egress
                 );
                 return Err(Error::invalid("egress", problem));
@@ -104,7 +105,8 @@ fn texts(value: &Value) -> impl Iterator<Item = &str> {
         .chain(several.filter_map(Value::as_str))
 }
 
-/// With a new server, all that it would be shown must be given anew.
+/// Checks, for a webhook that moves to another server, that all settings which that server would
+/// see were sent again.
 fn check_sent_again(given: &Map<String, Value>, after: &Map<String, Value>) -> Result<()> {
     for setting in Webhook::SETTINGS
         .iter()

@@ -1,5 +1,5 @@
-//! A webhook made ready to deliver: its settings checked, its secrets read from where they
-//! are.
+//! A webhook that is ready to deliver: its settings are checked, and its secrets are read from the
+//! environment or files.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ use crate::{
 };
 
 impl Webhook {
-    /// Makes ready what a delivery needs.
+    /// Checks the settings and reads the secrets, as delivering needs them.
     ///
     /// # Errors
     ///
@@ -55,7 +55,7 @@ impl Webhook {
         secrets.extend(shown_url::secrets(&url));
         Ok(Prepared {
             name: self.name.clone(),
-            // Those of what is kept; see `stored`.
+            // `Stored::prepare` fills these in.
             key: String::new(),
             revision: 0,
             most_per_second: self.max_requests_per_second,
@@ -135,7 +135,7 @@ impl Webhook {
         Ok(format)
     }
 
-    /// The headers that were added, none of which is the one that has the key.
+    /// The headers that were added; an error if one of them is the header of the API key.
     fn check_headers(&self) -> Result<CustomHeaders> {
         let headers = CustomHeaders::parse(&self.headers)?;
         let of_key = self.key_header()?;
@@ -147,7 +147,7 @@ impl Webhook {
         Ok(headers)
     }
 
-    /// The header that has the key, if there is a key.
+    /// The name of the header that has the API key, if there is a key.
     fn key_header(&self) -> Result<HeaderName> {
         let Some(name) = &self.api_key_header else {
             return Ok(header::AUTHORIZATION);
@@ -158,7 +158,7 @@ impl Webhook {
         })
     }
 
-    /// Sets the header that has the key; gives what is secret of it.
+    /// Sets the header that has the API key; returns the secrets in it.
     fn authorize(&self, headers: &mut HeaderMap) -> Result<Vec<String>> {
         let Some(key) = &self.api_key else {
             return Ok(Vec::new());
@@ -175,7 +175,7 @@ impl Webhook {
         Ok(vec![key])
     }
 
-    /// What sends to the URL; these secrets are in no answer that is kept.
+    /// The client that sends to the URL. Its stored answers have none of these secrets.
     fn client(
         &self,
         url: &Url,
@@ -210,15 +210,15 @@ impl Webhook {
         })
     }
 
-    /// Checks what takes the place of `before`. What that has from the environment and from files
-    /// is not looked for again: this may be another process, which has not got it.
+    /// Checks the settings that replace `before`. Variables and files that `before` names too are
+    /// not read again: this may be another process, which doesn't have them.
     pub(in crate::webhook) fn check_after(&self, before: &Self) -> Result<()> {
         fn only_new<T: PartialEq>(new: &mut Option<T>, before: &Option<T>) {
             if new == before {
                 *new = None;
             }
         }
-        // Before the key is taken out, whose header could be one of the others.
+        // Before the key is removed below, because its header could be one of the others.
         self.check_headers()?;
         let mut new = self.clone();
         only_new(&mut new.api_key, &before.api_key);
@@ -232,7 +232,7 @@ impl Webhook {
     }
 }
 
-/// An error about what is called otherwise where it was found.
+/// An error about a setting that has another name where the error was found.
 fn called(setting: &str, error: Error) -> Error {
     match error {
         Error::Invalid { problem, .. } => Error::invalid(setting, problem),
@@ -240,7 +240,7 @@ fn called(setting: &str, error: Error) -> Error {
     }
 }
 
-/// The secret's text: itself, or from where it says.
+/// The secret itself, read from the variable or file if the text refers to one.
 fn secret(setting: &'static str, text: &str) -> Result<String> {
     if let Some(name) = text.strip_prefix("env:") {
         return std::env::var(name).map_err(|_| {
@@ -252,7 +252,7 @@ fn secret(setting: &'static str, text: &str) -> Result<String> {
     }
     if let Some(path) = files::of_secret(text) {
         let read = String::from_utf8(files::read(setting, path)?).map_err(|_| {
-            let problem = format!("what is in {} is no text", path.display());
+            let problem = format!("{} is not UTF-8 text", path.display());
             Error::invalid(setting, problem)
         })?;
         return Ok(read.trim_end().to_owned());
@@ -269,7 +269,7 @@ pub(in crate::webhook) fn read_proxy(text: &str) -> Result<Proxy> {
 #[derive(Debug)]
 pub(in crate::webhook) struct Prepared {
     pub(in crate::webhook) name: String,
-    /// What is kept of it is under this.
+    /// The key under which its state is kept.
     pub(in crate::webhook) key: String,
     pub(in crate::webhook) revision: u64,
     pub(in crate::webhook) most_per_second: Option<u32>,
@@ -281,7 +281,7 @@ pub(in crate::webhook) struct Prepared {
     pub(in crate::webhook) client: WebhookClient,
     pub(in crate::webhook) schedule: Schedule,
     pub(in crate::webhook) order: DeliveryOrder,
-    /// So many attempts are under way at once, at most.
+    /// The most attempts that are under way at once.
     pub(in crate::webhook) concurrency: usize,
     pub(in crate::webhook) batch: Option<Batching>,
 }
@@ -300,8 +300,8 @@ impl Selection {
         self.filter.matches(&entry.fields()) && self.wants(entry)
     }
 
-    /// Whether an entry that the filter lets through is to be sent. What is said of the webhook's
-    /// own failures is not sent to it: that would fail as well, and be said.
+    /// Whether an entry that the filter lets through is to be sent. Entries about the webhook's own
+    /// failures are not sent to it: they would fail as well, and cause the next such entry.
     pub(in crate::webhook) fn wants(&self, entry: &RawEntry) -> bool {
         if entry.event_type().starts_with("audit.delivery.") {
             let about = entry

@@ -1,9 +1,8 @@
-//! What a setting of a webhook is: the names that it has, the values that it takes, and who may
-//! see and set it.
+//! The declaration of a setting: its names, the values that it takes, and who may see and set it.
 //!
-//! Each setting is declared once, beside its field in [`Webhook`](super::Webhook). The HTTP API's
-//! body, the configuration file, the flags of the program, what is shown, and the checks of
-//! bounds and secrets all read that declaration.
+//! Each setting is declared once, beside its field in [`Webhook`](super::Webhook). The HTTP API,
+//! the configuration file, the program's flags and `show`, and the checks of bounds and secrets all
+//! read that declaration.
 
 use serde_json::Value;
 
@@ -16,26 +15,26 @@ use crate::error::{Error, Result};
 pub struct Setting {
     /// The name in JSON and in the configuration file.
     pub name: &'static str,
-    /// What it does, in a sentence without its full stop.
+    /// The help text: a sentence without its full stop.
     pub help: &'static str,
-    /// Which values it takes.
+    /// The values that it takes.
     pub kind: SettingKind,
     /// The name of the value in help texts.
     pub value_name: &'static str,
-    /// What holds without it, where that is not obvious.
+    /// Its default, where that is not obvious.
     pub default: Option<&'static str>,
     /// The name of the program's flag, if it isn't that of the setting; empty if there is none.
     flag: Option<&'static str>,
     pub(super) required: bool,
     pub(super) secret: bool,
-    /// The receiver is shown what is set, or is trusted because of it: with another receiver it
-    /// must be set anew.
+    /// The receiver sees the value, or is trusted because of it. With another receiver it must be
+    /// set again.
     pub(super) of_receiver: bool,
-    /// It names something of this machine or its network, so it can't be set over HTTP.
+    /// The value names something of this machine or its network, so it can't be set over HTTP.
     pub(super) of_machine: bool,
 }
 
-/// Which values a setting takes.
+/// The values that a setting takes.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum SettingKind {
@@ -45,8 +44,8 @@ pub enum SettingKind {
     Number(u64, u64),
     /// Numbers.
     Numbers,
-    /// One of the texts or truth values that the setting takes besides its default: a flag without
-    /// a value stands for it. It is written as JSON.
+    /// A value besides the default, written as JSON: `true` or a text. On the command line, a flag
+    /// without a value stands for it.
     Switch(&'static str),
     /// Texts.
     List,
@@ -116,7 +115,7 @@ impl Setting {
         self
     }
 
-    /// It means something only to the application.
+    /// Only applications can use the setting.
     pub(super) const fn without_flag(self) -> Self {
         self.flagged("")
     }
@@ -164,7 +163,7 @@ impl Setting {
         self.secret || matches!(self.kind, SettingKind::Url)
     }
 
-    /// Whether the value, or each of several, is a secret or says where the secret is.
+    /// Whether the value, or each value of a list, is a secret or a reference to one.
     #[cfg(any(feature = "server", test))]
     pub(super) fn can_be_reference(&self) -> bool {
         self.secret && !matches!(self.kind, SettingKind::Pairs)
@@ -189,7 +188,8 @@ impl Setting {
         }
     }
 
-    /// Checks that a secret has the form of one. What a parser says against it could quote it.
+    /// Checks that a secret has the form of one. This comes before parsing, because the parser's
+    /// error could quote the secret.
     pub(super) fn check_secret(&self, value: &Value) -> Result<()> {
         let name = self.name;
         match (&self.kind, value) {
@@ -229,7 +229,7 @@ fn is_secret(name: &str, value: &Value) -> Result<()> {
     }
 }
 
-/// Whether a secret is not the text itself but says where that is.
+/// Whether a text is not the secret itself but the variable or file that has it.
 pub(super) fn is_reference(secret: &str) -> bool {
     secret.starts_with("env:") || secret.starts_with("file:")
 }

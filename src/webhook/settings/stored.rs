@@ -1,8 +1,8 @@
 //! The webhooks of a log: `state/webhooks.json`.
 //!
-//! Who changes a webhook need not be the dispatcher: another process of those that share the
-//! directory finds the change within a second. Changes are made under a lock, so two processes lose
-//! nothing of each other's.
+//! Any process that shares the directory may change a webhook; the dispatcher notices the change
+//! within a second. Changes are made under a lock, so that no process overwrites the change of
+//! another.
 
 use std::{fs, ops::Deref};
 
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// So many a directory has at most: each has a delivery of its own, and holds in memory what it is
+/// The most webhooks that a log has: each has a task of its own, and holds in memory what it is
 /// about to send.
 pub(in crate::webhook) const MOST_WEBHOOKS: usize = 100;
 
@@ -39,11 +39,11 @@ pub(in crate::webhook) struct All {
 /// A webhook as it is kept: its settings, and its state.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Stored {
-    /// Tells it from an earlier one of the same name.
+    /// Distinguishes it from an earlier webhook of the same name.
     pub(in crate::webhook) id: String,
     /// Counts its changes.
     pub(in crate::webhook) revision: u64,
-    /// Who declares it, if someone does: then nobody else changes it.
+    /// The source and the place that declare it, if it is declared: then nobody else changes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::webhook) declared: Option<Declared>,
     #[serde(default)]
@@ -55,8 +55,8 @@ pub(crate) struct Stored {
     pub(in crate::webhook) proxy_for_all: Option<String>,
 }
 
-/// Who declares a webhook, and where: the two own it together, and all of theirs that are no longer
-/// declared there are removed.
+/// The source that declares a webhook, and the place where it does. The two own the webhook
+/// together: it is removed when that source no longer declares it there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::webhook) struct Declared {
     /// The source of the log.
@@ -85,7 +85,8 @@ impl Stored {
         }
     }
 
-    /// By which what is kept of it is found: another one of the same name has another.
+    /// The key that names its files: no other webhook has it, not even a later one of the same
+    /// name.
     pub(in crate::webhook) fn key(&self) -> String {
         format!("{}.{}", self.settings.name, self.id)
     }
@@ -98,7 +99,7 @@ impl Stored {
         changed
     }
 
-    /// Makes ready what a delivery needs.
+    /// Checks the settings and reads the secrets, as delivering needs them.
     pub(in crate::webhook) fn prepare(&self) -> Result<Prepared> {
         let mut settings = self.settings.clone();
         settings.proxy = settings.proxy.or_else(|| self.proxy_for_all.clone());
@@ -140,8 +141,8 @@ pub(in crate::webhook) fn change_all<R, E: From<Error>>(
     document(layout).change_unless(change)
 }
 
-/// Begins a webhook that was prepared once, with what is recorded from now on. For within a
-/// change.
+/// Adds a webhook whose settings have been checked; it gets the entries that are recorded from now
+/// on. To be called within a change.
 pub(in crate::webhook) fn begin(
     layout: &Layout,
     all: &mut Vec<Stored>,
@@ -152,7 +153,7 @@ pub(in crate::webhook) fn begin(
         declared,
         ..Stored::new(format!("{:08x}", fastrand::u32(..)), settings)
     };
-    // Where it begins is known before anything is delivered for it.
+    // Its cursor is durable before anything is delivered for it.
     let cursor = AuditReader::open(layout.root())?
         .tail(Filter::new(), TailStart::Now)?
         .places();
@@ -176,11 +177,11 @@ pub(in crate::webhook) fn read(layout: &Layout) -> Result<Vec<Stored>> {
     Ok(all.webhooks)
 }
 
-/// All webhooks, for the dispatcher. What is left of those that are no more is cleared away.
+/// All webhooks, for the dispatcher. Files that removed webhooks left are deleted.
 pub(in crate::webhook) fn all(layout: &Layout) -> Result<Vec<Stored>> {
     let all = read(layout)?;
     if !queue::others(layout, &all)?.is_empty() {
-        // One that is just being added has its queue first.
+        // Under the lock, because a webhook that is just being added has its queue first.
         document(layout).look(|now: All| {
             for path in queue::others(layout, &now.webhooks)? {
                 fs::remove_file(&path).map_err(Error::io("remove", &path))?;

@@ -99,7 +99,7 @@ pub(super) fn all(layout: &Layout) -> Result<BTreeMap<String, Vec<LetterFile>>> 
     Ok(files)
 }
 
-/// The webhook's key, and the file's number. What is named otherwise is not ours.
+/// The webhook's key, and the file's number. Files of other names are not ours.
 fn parse(name: &str) -> Option<(&str, u32)> {
     let stem = name.strip_suffix(ENDING)?;
     match stem.rsplit_once('.')? {

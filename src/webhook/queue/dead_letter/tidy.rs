@@ -1,7 +1,7 @@
 //! Writes a webhook's dead letters anew: without what arrived since, without the copies that an
 //! older version made of entries that the log still has, and no more than a bound.
 //!
-//! What goes because of the bound, or with its webhook, is recorded durably first
+//! The removal of dead letters for the bound, or with their webhook, is recorded durably first
 //! (`audit.delivery.dead_letters_removed`). The order: lock the file that grows → write a new one →
 //! sync it → rename it into place → sync the directory → remove the older version's files. After a
 //! death in between, the last line about a delivery is still the one that counts.

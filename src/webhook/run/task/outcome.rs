@@ -1,5 +1,5 @@
-//! What becomes of attempts: noted in the queue, which says what is tried again and when; told
-//! where it matters.
+//! The outcomes of attempts: noted in the queue, which decides what is tried again and when, and
+//! recorded where it matters.
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ use crate::{
 
 /// After so long with nothing but failures a webhook is only probed.
 const PARKED_AFTER: i64 = 5 * 24 * 3600 * 1_000_000;
-/// What was taken and never acknowledged is sent again after this at the earliest.
+/// A delivery that was never acknowledged is sent again after this at the earliest.
 const NEVER_ACKNOWLEDGED: Duration = Duration::from_secs(60);
 /// In strict order what failed for the last time of its schedule is tried again after this.
 const LAST_RESORT: i64 = 24 * 3600 * 1_000_000;
-/// That a webhook fails is recorded so often at most, in microseconds.
+/// The shortest time between two entries that say the webhook fails, in microseconds.
 const SAY_EVERY: i64 = 300 * 1_000_000;
-/// What waited for a webhook goes within this time after it is back, in microseconds.
+/// Deliveries that waited go within this time after the webhook is back, in microseconds.
 const SPREAD: u64 = 2_000_000;
 
 /// An attempt that is over.
@@ -35,7 +35,7 @@ pub(super) struct Done {
     /// The delivery was not due.
     pub(super) early: bool,
     pub(super) attempt: AttemptOutcome,
-    /// What is told of it, if anything was sent.
+    /// The attempt as administrators see it, if anything was sent.
     pub(super) told: Option<Attempt>,
 }
 
@@ -67,7 +67,7 @@ impl DeliveryTask {
         ) && !matches!(status, Some(429 | 502..=504));
         self.saves.failed |= failed;
         self.saves.unsaved |= !failed;
-        // What is wrong with one request says nothing of others.
+        // A problem with one request says nothing about others.
         let failure = told.as_ref().map(|told| LastFailure::new(ended, told));
         let of_entries = matches!(status, Some(400 | 406 | 409 | 411 | 413 | 414 | 415 | 422));
         if let Some(told) = told {
@@ -142,7 +142,7 @@ impl DeliveryTask {
         Ok(())
     }
 
-    /// What was acknowledged is delivered; what never was goes again.
+    /// Acknowledged deliveries are delivered; those that never were acknowledged go again.
     pub(super) fn answered(&mut self, (done, never): (Vec<Taken>, Vec<Taken>)) {
         for taken in done {
             let Some(at) = self.at(taken.key) else {
@@ -281,7 +281,7 @@ impl DeliveryTask {
         self.saves.soon = true;
     }
 
-    /// Puts the entries that the log still has in the place of a delivery, under an id of their own.
+    /// Replaces a delivery by the entries that the log still has, under an id of their own.
     fn reduce(
         &mut self,
         at: usize,

@@ -1,0 +1,303 @@
+//! The loop of a dispatcher: which webhooks are to be served, and whether each has its task.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time;
+
+use super::{
+    blocking::blocking,
+    presence::{self, Presence},
+    pulse::{self, Pulse},
+    reporter::Recorder,
+    stop::Stop,
+    task::DeliveryTask,
+    tasks::{PreparedTask, Revision, Tasks},
+    tidying::Tidying,
+    unusable::Unusable,
+};
+use crate::{
+    entry::{OwnEntry, Severity},
+    error::Result,
+    log::AuditLog,
+    query::AuditReader,
+    store::{document::Version, layout::Layout, lock::Lock},
+    webhook::{
+        queue::{
+            memory::Memory,
+            request::{self, Open},
+        },
+        settings::stored::{self, Stored},
+    },
+};
+
+/// How often the webhooks are looked at, and whether another dispatcher has died.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A task that failed for a reason of this machine's (the disk) is begun again after this.
+const BEGIN_AGAIN: Duration = Duration::from_secs(5);
+/// A task whose settings can't be used (a file of secrets is missing) is begun again after this.
+const PREPARE_AGAIN: Duration = Duration::from_secs(60);
+
+/// The shared parts that every task gets.
+pub(super) struct Delivering {
+    memory: Arc<Memory>,
+    log: AuditLog,
+    layout: Layout,
+    reader: AuditReader,
+    source: Arc<str>,
+    recorder: Recorder,
+}
+
+/// The webhooks that are to be served, as they were read last.
+#[derive(Default)]
+struct Known {
+    /// The version of their file. `None` reads it again, which also removes the files of webhooks
+    /// that are gone.
+    version: Option<Version>,
+    wanted: Vec<Stored>,
+}
+
+impl Delivering {
+    pub(super) fn new(log: AuditLog, memory: Arc<Memory>) -> Result<Self> {
+        let layout = log.layout().clone();
+        let own = log.clone();
+        let recorder: Recorder = Arc::new(move |record: OwnEntry| {
+            // The entry need not be durable at once, and waits for nothing: the queue has the same
+            // facts.
+            let _ = own.store().and_then(|store| store.note(&record));
+        });
+        Ok(Self {
+            memory,
+            reader: AuditReader::open(layout.root())?,
+            source: log.stream().source().into(),
+            log,
+            layout,
+            recorder,
+        })
+    }
+
+    /// Delivers until it is told to stop, as soon as no other process does.
+    pub(super) async fn run(self, mut stop: Stop) {
+        let Some(lock) = self.take_lock(&mut stop).await else {
+            return;
+        };
+        let pulse = self.start_pulse();
+        let begun = Presence::begin(&self.source);
+        let mut written = Presence::default();
+        let mut known = Known::default();
+        let mut tasks = Tasks::default();
+        let mut unusable = Unusable::default();
+        let mut tidying = Tidying::default();
+        loop {
+            let tidied = tidying.go_on(&self.log, &self.reader);
+            match self.look(&mut known).await {
+                Ok(mut open) => {
+                    let ended = self
+                        .arrange(&mut tasks, &known.wanted, &mut unusable, &pulse)
+                        .await;
+                    if ended || tidied {
+                        known.version = None;
+                    }
+                    for running in tasks.running() {
+                        running.ask(open.remove(&running.revision.key).unwrap_or_default());
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(target: "tracing_audit", "the webhooks can't be read: {error}");
+                }
+            }
+            self.show(&begun, &mut written, &unusable).await;
+            if self
+                .run_prepared(&mut stop, &mut tasks, &mut unusable)
+                .await
+            {
+                break;
+            }
+        }
+        let until = *stop.borrow();
+        tasks.stop(until).await;
+        drop(lock);
+    }
+
+    /// Waits until no other process delivers; `None` if it is to stop before that.
+    async fn take_lock(&self, stop: &mut Stop) -> Option<Lock> {
+        loop {
+            match Lock::try_take(&self.layout.lock(presence::LOCK)) {
+                Ok(Some(lock)) => return Some(lock),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(target: "tracing_audit", "webhooks can't be delivered: {error}");
+                }
+            }
+            if rest(stop).await {
+                return None;
+            }
+        }
+    }
+
+    fn start_pulse(&self) -> Pulse {
+        pulse::start(self.reader.files()).unwrap_or_else(|error| {
+            // Then the log is read once a second.
+            tracing::warn!(target: "tracing_audit", "webhooks are delivered with delay: {error}");
+            pulse::none()
+        })
+    }
+
+    /// Reads the requests of administrators; and the webhooks, if they changed.
+    async fn look(&self, known: &mut Known) -> Result<Open> {
+        let layout = self.layout.clone();
+        let last = known.version;
+        let looked = blocking("reading the webhooks", move || {
+            let open = request::open(&layout)?;
+            // Before the webhooks: a change meanwhile is found at the next look.
+            let version = stored::version(&layout)?;
+            let is_known = version.is_some() && version == last;
+            let all = match is_known {
+                true => None,
+                false => Some(stored::all(&layout)?),
+            };
+            Ok((open, version, all))
+        });
+        let (open, version, all) = looked.await?;
+        if let Some(all) = all {
+            known.version = version;
+            known.wanted = all.into_iter().filter(|one| !one.paused).collect();
+        }
+        Ok(open)
+    }
+
+    /// Stops tasks whose webhooks were changed or removed, and prepares those that are missing.
+    /// True if a task has ended.
+    async fn arrange(
+        &self,
+        tasks: &mut Tasks,
+        wanted: &[Stored],
+        unusable: &mut Unusable,
+        pulse: &Pulse,
+    ) -> bool {
+        unusable.keep(wanted);
+        let mut has_ended = false;
+        for running in tasks.take_ended() {
+            has_ended = true;
+            let revision = running.revision.clone();
+            if let Err(reason) = running.ended().await {
+                unusable.note(revision, reason, BEGIN_AGAIN);
+            }
+        }
+        tasks.stop_unwanted(wanted);
+        for webhook in wanted {
+            if !unusable.waits(&webhook.key()) {
+                tasks.prepare(webhook, || self.prepare(webhook.clone(), pulse.clone()));
+            }
+        }
+        has_ended
+    }
+
+    /// Prepares the task of a webhook: reads certificates, secrets and its queue.
+    fn prepare(&self, webhook: Stored, pulse: Pulse) -> impl Future<Output = PreparedTask> + use<> {
+        let name = webhook.name.clone();
+        let revision = Revision::of(&webhook);
+        let layout = self.layout.clone();
+        let reader = self.reader.clone();
+        let source = Arc::clone(&self.source);
+        let recorder = Arc::clone(&self.recorder);
+        let memory = Arc::clone(&self.memory);
+        let prepare = move || {
+            let webhook = webhook.prepare()?;
+            DeliveryTask::new(webhook, layout, reader, pulse, source, recorder, &memory)
+        };
+        async move {
+            PreparedTask {
+                task: blocking("preparing a webhook", prepare).await,
+                name,
+                revision,
+            }
+        }
+    }
+
+    /// Runs tasks as they have been prepared, until the next look; true if it is to stop.
+    async fn run_prepared(
+        &self,
+        stop: &mut Stop,
+        tasks: &mut Tasks,
+        unusable: &mut Unusable,
+    ) -> bool {
+        let look = rest(stop);
+        tokio::pin!(look);
+        loop {
+            tokio::select! {
+                stops = &mut look => return stops,
+                Some(prepared) = tasks.prepared() => match prepared {
+                    Ok(prepared) => self.run_one(prepared, tasks, unusable),
+                    Err(error) => {
+                        tracing::error!(
+                            target: "tracing_audit",
+                            "preparing a webhook panicked: {error}"
+                        );
+                    }
+                },
+            }
+        }
+    }
+
+    fn run_one(&self, prepared: PreparedTask, tasks: &mut Tasks, unusable: &mut Unusable) {
+        let PreparedTask {
+            name,
+            revision,
+            task,
+        } = prepared;
+        if !tasks.accept(&name, &revision) {
+            return;
+        }
+        match task {
+            Ok(task) => {
+                unusable.forget(&revision.key);
+                tasks.run(name, revision, task);
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                if unusable.note(revision, reason.clone(), PREPARE_AGAIN) {
+                    self.record_unusable(&name, reason);
+                }
+            }
+        }
+    }
+
+    fn record_unusable(&self, name: &str, reason: String) {
+        let record = OwnEntry::new(
+            "audit.delivery.failing",
+            Severity::Error,
+            "A webhook's settings don't work, so nothing is delivered to it",
+        );
+        (self.recorder)(record.detail("webhook", name).detail("answer", reason));
+    }
+
+    /// Shows other processes that this one delivers, and which webhooks it can't serve, if that is
+    /// not what was written last.
+    async fn show(&self, begun: &Presence, written: &mut Presence, unusable: &Unusable) {
+        let now = begun.without(unusable.reasons());
+        if now == *written {
+            return;
+        }
+        let layout = self.layout.clone();
+        let presence = now.clone();
+        match blocking("writing which process delivers", move || {
+            presence.write(&layout)
+        })
+        .await
+        {
+            Ok(()) => *written = now,
+            Err(error) => {
+                tracing::warn!(
+                    target: "tracing_audit",
+                    "the state of the dispatcher can't be written: {error}"
+                );
+            }
+        }
+    }
+}
+
+/// Waits for the next look; true if it is to stop.
+async fn rest(stop: &mut Stop) -> bool {
+    let _ = time::timeout(LOOK_EVERY, stop.wait_for(Option::is_some)).await;
+    stop.borrow().is_some()
+}
