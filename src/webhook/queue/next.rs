@@ -120,6 +120,17 @@ pub(in crate::webhook) fn wakes_at(queue: &Queue, order: DeliveryOrder, saved: u
     first.map(|at| queue.circuit.earliest(at))
 }
 
+/// Whether nothing can go before the next save: all that waits was made after the last durable one.
+pub(in crate::webhook) fn waits_for_save(queue: &Queue, order: DeliveryOrder, saved: u64) -> bool {
+    let deliveries = &queue.deliveries;
+    match order {
+        DeliveryOrder::Strict => deliveries.front().is_some_and(|first| first.save > saved),
+        DeliveryOrder::BestEffort => {
+            !deliveries.is_empty() && deliveries.iter().all(|one| one.save > saved)
+        }
+    }
+}
+
 fn is_due(delivery: &Delivery, now: i64) -> bool {
     delivery.due <= now
 }
@@ -332,5 +343,22 @@ mod tests {
             assert_eq!(wakes_at(&all, order, 2), Some(NOW + 60 * SECOND));
         }
         assert_eq!(wakes_at(&queue([]), DeliveryOrder::Strict, 0), None);
+    }
+
+    #[test]
+    fn deliveries_that_no_save_has_wait_for_one() {
+        let [strict, best] = [DeliveryOrder::Strict, DeliveryOrder::BestEffort];
+        let saved_in = |save| Delivery {
+            save,
+            ..delivery(0, 0)
+        };
+        let none = queue([]);
+        let all = queue([saved_in(2), saved_in(2)]);
+        let later = queue([saved_in(2), saved_in(1)]);
+        for order in [strict, best] {
+            assert!(!waits_for_save(&none, order, 1));
+            assert!(waits_for_save(&all, order, 1) && !waits_for_save(&all, order, 2));
+        }
+        assert!(waits_for_save(&later, strict, 1) && !waits_for_save(&later, best, 1));
     }
 }

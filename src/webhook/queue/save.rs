@@ -40,6 +40,9 @@ pub(in crate::webhook) struct Saves {
     /// The circuit is open, so nothing is delivered, and a death can at worst repeat attempts and
     /// reads: every save is paced.
     pub(in crate::webhook) failing: bool,
+    /// Nothing can be sent before the next save, so it isn't paced: otherwise nobody would notice
+    /// that the receiver is back.
+    pub(in crate::webhook) awaited: bool,
     allowance: Allowance,
     next: u64,
     done: u64,
@@ -57,6 +60,7 @@ impl Saves {
             moved: false,
             failed: false,
             failing: false,
+            awaited: false,
             allowance: Allowance::new(FAILING_PACE, FAILING_AT_ONCE, now),
             next: 1,
             done: 0,
@@ -86,7 +90,11 @@ impl Saves {
         if self.under_way.is_some() {
             return None;
         }
-        let paced = self.allowance.next().max(self.last + FAILED_EVERY);
+        let soonest = self.last + FAILED_EVERY;
+        let paced = match self.awaited {
+            true => soonest,
+            false => soonest.max(self.allowance.next()),
+        };
         let failed = self.failed.then_some(paced);
         let others = [
             self.soon.then_some(self.last),
@@ -227,5 +235,7 @@ mod tests {
         assert_eq!(saves.due(), Some(begun));
         saves.failing = true;
         assert!(saves.due() > Some(after(3_600_000)));
+        saves.awaited = true;
+        assert_eq!(saves.due(), Some(after(500)));
     }
 }

@@ -472,6 +472,8 @@ impl DeliveryTask {
         let now = Instant::now();
         let failing = self.queue.circuit.is_open();
         self.saves.failing = failing;
+        self.saves.awaited =
+            next::waits_for_save(&self.queue, self.webhook.order, self.saves.done());
         if self.saves.is_time(now) {
             self.queue.clock = Some(self.clock.moment());
             let document = document(&self.layout, &self.webhook.key);
