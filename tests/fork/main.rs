@@ -5,6 +5,8 @@
 
 #[path = "../support/fork.rs"]
 mod forking;
+#[path = "../support/receiver.rs"]
+mod receiver;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -13,6 +15,7 @@ mod child_lets_go;
 mod child_outlives;
 mod child_records;
 mod child_without_a_stream;
+mod dead_letters;
 mod dispatcher;
 mod receipts;
 mod while_recording;

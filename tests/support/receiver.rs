@@ -20,9 +20,13 @@ use std::{
 };
 
 use serde_json::Value;
-use tracing_audit::webhook::{SigningSecret, sign};
+use tokio::net::TcpSocket;
+use tracing_audit::{
+    AuditLog,
+    webhook::{Dispatcher, SigningSecret, sign},
+};
 
-use crate::support::wait_for;
+use crate::support::{HANGS, wait_for};
 
 /// What a [`Receiver`] says with its status.
 pub(crate) const SAYS: &str = "what the receiver says";
@@ -218,6 +222,20 @@ pub(crate) fn server(with: impl Fn(TcpStream) + Send + Sync + 'static) -> Socket
         }
     });
     address
+}
+
+/// An address on loopback that refuses connections as long as the socket lives: the port is bound,
+/// so nobody else gets it, and nobody listens.
+pub(crate) fn refusing() -> (SocketAddr, TcpSocket) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    (socket.local_addr().unwrap(), socket)
+}
+
+/// Delivers the log's webhooks. When this is dropped, what is under way ends, however slow the
+/// machine is: afterwards the log knows of every answer that a receiver gave.
+pub(crate) fn dispatcher(log: &AuditLog) -> Dispatcher {
+    log.webhooks().run().unwrap().stop_within(HANGS)
 }
 
 /// Reads one request; `None` at the end of the connection.

@@ -30,6 +30,7 @@ use crate::{
         json::{Json, members},
     },
     error::{Error, Result},
+    journal::UnsharedFile,
     query::{AuditReader, RawEntry},
     store::{access, layout::Layout},
     webhook::{queue::contents::Contents, settings::stored},
@@ -205,7 +206,10 @@ fn write(layout: &Layout, key: &str, mut line: Vec<u8>) -> Result<()> {
     loop {
         let path = files::last(layout, key)?;
         let write = || -> io::Result<bool> {
-            let file = access::open_private(&path, OpenOptions::new().append(true).read(true))?;
+            let mut options = OpenOptions::new();
+            options.append(true).read(true);
+            // A child by `fork` that kept it would keep its lock, as long as the child lives.
+            let file = UnsharedFile::open(|| access::open_private(&path, &options))?;
             // Other attempts may write at the same time, and the file may be replaced.
             file.lock()?;
             if file.metadata()?.nlink() == 0 {

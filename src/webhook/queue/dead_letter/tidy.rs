@@ -20,6 +20,7 @@ use super::{
 use crate::{
     entry::{OwnEntry, Severity, Timestamp},
     error::{Error, Result},
+    journal::UnsharedFile,
     query::AuditReader,
     store::{access, layout::Layout},
     webhook::{queue::contents::Contents, settings::stored},
@@ -124,12 +125,12 @@ pub(super) fn tidy(
 
 /// Locks the file that grows, so that nothing is added meanwhile. `None` if there is another by
 /// now.
-fn lock(files: &[LetterFile]) -> Result<Option<File>> {
+fn lock(files: &[LetterFile]) -> Result<Option<UnsharedFile>> {
     let Some(last) = files.last() else {
         return Ok(None);
     };
-    let lock = || -> io::Result<Option<File>> {
-        let file = File::open(&last.path)?;
+    let lock = || -> io::Result<Option<UnsharedFile>> {
+        let file = UnsharedFile::open(|| File::open(&last.path))?;
         file.lock()?;
         Ok((file.metadata()?.nlink() > 0).then_some(file))
     };
