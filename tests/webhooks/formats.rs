@@ -22,6 +22,16 @@ use tracing_subscriber::prelude::*;
 /// format can.
 #[test]
 fn receivers_can_read_and_verify_every_format() {
+    // Before anything is signed: a signature is good for five minutes, which this may take.
+    let target = target();
+    let installed = Command::new("scripts/test-packages")
+        .arg(&target)
+        .status()
+        .unwrap();
+    assert!(
+        installed.success(),
+        "scripts/test-packages needs Python with venv, and PyPI the first time"
+    );
     let dir = tempfile::tempdir().unwrap();
     let entries = entries(&dir.path().join("log"));
     let requests = dir.path().join("requests");
@@ -56,15 +66,6 @@ fn receivers_can_read_and_verify_every_format() {
         }
     }
 
-    let target = target();
-    let installed = Command::new("scripts/test-packages")
-        .arg(&target)
-        .status()
-        .unwrap();
-    assert!(
-        installed.success(),
-        "scripts/test-packages needs Python with venv, and PyPI the first time"
-    );
     let mut verify = Command::new(target.join("python/bin/python"));
     assert_eq!(
         verified(
