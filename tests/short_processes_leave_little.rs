@@ -181,6 +181,17 @@ fn median(times: &[u64]) -> u64 {
     times[times.len() / 2]
 }
 
+/// How long it takes to open a directory in which there was only one process before: on this
+/// machine, as busy as it is now.
+fn opens_anew() -> u64 {
+    let dir = tempfile::tempdir().unwrap();
+    let mut told = Told::default();
+    for _ in 0..2 {
+        told.take(start(dir.path(), "close", None));
+    }
+    told.opens[1]
+}
+
 /// Runs so many, ending as `ends` says in turn; calls `look` after each.
 fn run(
     dir: &Path,
@@ -235,8 +246,12 @@ fn the_last_of_many_opens_as_fast_as_the_first() {
     let ends = ["close", "close", "exit", "close", "kill"];
     let mut most = (0, 0, 0);
     let (mut early, mut late) = (0, 0);
+    let mut anew = Vec::new();
     let processes = processes(150);
     let told = run(dir, processes, &ends, None, |begun| {
+        if begun >= processes - processes / 10 {
+            anew.push(opens_anew());
+        }
         let (live, unsealed) = live(dir);
         let left = left_over(dir);
         most = (most.0.max(live), most.1.max(unsealed), most.2.max(left));
@@ -249,9 +264,11 @@ fn the_last_of_many_opens_as_fast_as_the_first() {
     let tenth = told.opens.len() / 10;
     let first = median(&told.opens[..tenth]);
     let last = median(&told.opens[told.opens.len() - tenth..]);
+    let anew = median(&anew);
     let files = told.most_files;
     println!(
-        "{processes} processes: open {first} µs at first, {last} µs at last, worst {} µs; close {} µs, \
+        "{processes} processes: open {first} µs at first, {last} µs at last, {anew} µs \
+         elsewhere, worst {} µs; close {} µs, \
          worst {} µs; {files} descriptors; at most {} live files, {} of them unsealed, {} beside them",
         told.opens.iter().max().unwrap(),
         median(&told.closes),
@@ -260,6 +277,8 @@ fn the_last_of_many_opens_as_fast_as_the_first() {
         most.1,
         most.2,
     );
+    // The machine may be busier at last than at first.
+    let first = first.max(anew);
     assert!(
         last <= 3 * first + 5_000,
         "open: {first} µs, then {last} µs"
