@@ -25,7 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use receiver::{answering, request, server, status};
+use receiver::{answering, refusing, request, server, status};
 use support::{HANGS, Victim, wait_for};
 use tracing_audit::{
     AuditLog, audit,
@@ -76,8 +76,7 @@ impl Live {
 /// Webhooks that never take anything, each in its way. The one that refuses connections is a bound
 /// port that nobody listens on.
 fn dead(live: SocketAddr) -> (tokio::net::TcpSocket, Vec<(&'static str, String)>) {
-    let refusing = tokio::net::TcpSocket::new_v4().unwrap();
-    refusing.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let (refused, socket) = refusing();
     let hole =
         server(|mut stream| while stream.read(&mut [0; 4096]).is_ok_and(|count| count > 0) {});
     let drip = server(|mut stream| {
@@ -87,7 +86,7 @@ fn dead(live: SocketAddr) -> (tokio::net::TcpSocket, Vec<(&'static str, String)>
     });
     let http = |address: SocketAddr| format!("http://{address}/");
     let all = vec![
-        ("refuses", http(refusing.local_addr().unwrap())),
+        ("refuses", http(refused)),
         ("never-answers", http(hole)),
         ("never-ends", http(drip)),
         ("no-tls", format!("https://{}/", answering("what is this?"))),
@@ -115,7 +114,7 @@ fn dead(live: SocketAddr) -> (tokio::net::TcpSocket, Vec<(&'static str, String)>
         ),
         ("no-http", http(answering("250 ok\r\n"))),
     ];
-    (refusing, all)
+    (socket, all)
 }
 
 fn open(dir: &Path) -> AuditLog {

@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     env, fs,
+    ops::ControlFlow,
     os::unix::fs::symlink,
     path::Path,
     sync::{Arc, Mutex},
@@ -13,9 +14,10 @@ use std::{
 use axum::{Router, body::Body, http::Request};
 use tower::ServiceExt as _;
 use tracing_audit::{
-    AuditLog, AuditReader, Query, audit,
+    AuditLog, AuditReader, Filter, RawEntry, audit,
     health::Problem,
     http::{NewToken, RouterOptions, Scope, read_only_router},
+    reader::Order,
 };
 use tracing_subscriber::prelude::*;
 
@@ -53,10 +55,14 @@ fn record(log: &AuditLog, events: u32) -> HashSet<String> {
 }
 
 fn found(reader: &AuditReader) -> HashSet<String> {
-    let query = Query::parse([("limit", "1000"), ("event_type", "user.updated")]).unwrap();
-    let page = reader.page(&query).unwrap();
-    let ids = page.entries.iter().map(|entry| entry.id().to_string());
-    ids.collect()
+    let filter = Filter::parse([("event_type", "user.updated")]).unwrap();
+    let mut ids = HashSet::new();
+    let gather = |entry: RawEntry| {
+        ids.insert(entry.id().to_string());
+        ControlFlow::Continue(())
+    };
+    reader.each(&filter, Order::Asc, gather).unwrap();
+    ids
 }
 
 fn new_token(name: &str) -> NewToken {
@@ -169,7 +175,8 @@ fn a_release_that_is_swapped_takes_no_log_along() {
     });
     assert_eq!(log.dir(), at("1/audit"));
     assert_eq!(found(&reader), ids);
-    assert_eq!(served(&router, &token), ids.len());
+    // A page has no more.
+    assert_eq!(served(&router, &token), ids.len().min(1000));
     assert_eq!(fs::read_dir(at("2")).unwrap().count(), 0);
 
     // It is looked at each second: once is enough.

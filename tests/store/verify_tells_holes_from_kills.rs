@@ -68,14 +68,18 @@ fn a_kill_is_no_problem_before_and_after_recovery() {
     open(dir.path()).close().unwrap();
     let mut dead = 0;
     let mut recorded = 0;
+    // Longer lives on a machine so slow that nothing is recorded in them.
+    let mut longest = 80_000;
     for round in 0..50 {
         let victim = Victim::start(&mut crate::support::child(
             module_path!(),
             "victim",
             &[("KILL_DIR", path)],
         ));
-        std::thread::sleep(Duration::from_micros(fastrand::u64(500..80_000)));
-        recorded += victim.kill::<String>().len();
+        std::thread::sleep(Duration::from_micros(fastrand::u64(500..longest)));
+        let more = victim.kill::<String>().len();
+        longest += if more == 0 { 20_000 } else { 0 };
+        recorded += more;
         let report = verify(dir.path());
         assert!(report.ok, "killed in round {round}: {report:#?}");
         let left = |kind| report.notes().filter(|note| note.kind == kind).count();
@@ -155,7 +159,9 @@ fn nothing_that_living_processes_do_is_a_problem() {
             // Also if this panics: or the others would never end.
             let _over = Over(&over);
             let pruned = || log.counters().pruned;
-            while verified < 40 || recoveries.load(Ordering::Relaxed) < 8 || pruned() < 20 {
+            let recovered = || recoveries.load(Ordering::Relaxed);
+            // Most of what is verified has entries in it, however slowly they come.
+            while verified < 40 || recovered() < 8 || pruned() < 20 || entries <= verified * 50 {
                 let report = verify(dir.path());
                 assert!(report.ok, "after {verified}: {report:#?}");
                 verified += 1;
@@ -163,5 +169,4 @@ fn nothing_that_living_processes_do_is_a_problem() {
             }
         });
     });
-    assert!(entries > verified * 50, "{entries} in {verified}");
 }

@@ -52,8 +52,10 @@ def choose(path, request_id, events):
     if path == "/gone":
         return (200, True) if all(event["n"] < settings["gone_from"] for event in events) else (410, False)
     if path == "/overloaded" and request_id not in overloaded:
+        is_first = not overloaded
         overloaded.add(request_id)
-        return chance.choice([429, 429, 503, "drip_on", "hang_on"]), False
+        # However few come, one of them is to be asked for patience.
+        return 429 if is_first else chance.choice([429, 429, 503, "drip_on", "hang_on"]), False
     if settings["calm"]:
         return 200, True
     at = chance.random() * 100

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::receiver::Receiver;
+use crate::receiver::{Receiver, dispatcher};
 use crate::support::{HANGS, Victim, say, until, wait_for};
 use serde_json::Value;
 use tracing_audit::{
@@ -65,7 +65,7 @@ fn what_was_asked_for_arrives_signed_and_as_stored() {
                 .header("x-team", "audit"),
         )
         .unwrap();
-    let dispatcher = log.webhooks().run().unwrap();
+    let dispatcher = dispatcher(&log);
     emit(&log, 0..50);
     let accepted = receiver.wait_for_numbers(50);
     assert_eq!(
@@ -104,7 +104,7 @@ fn what_fails_is_tried_again_under_the_same_id_and_holds_nothing_up() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
     log.webhooks().add(to(&receiver)).unwrap();
-    let dispatcher = log.webhooks().run().unwrap();
+    let dispatcher = dispatcher(&log);
     emit(&log, 0..20);
     receiver.wait_for_numbers(20);
     drop(dispatcher);
@@ -144,7 +144,7 @@ fn another_dispatcher_goes_on_where_the_first_was() {
     subscribed.close().unwrap();
     for round in 0..4 {
         let log = open(dir.path());
-        let dispatcher = log.webhooks().run().unwrap();
+        let dispatcher = dispatcher(&log);
         let before = receiver.taken().len();
         emit(&log, round * 100..(round + 1) * 100);
         // It leaves some to the next.
@@ -153,7 +153,7 @@ fn another_dispatcher_goes_on_where_the_first_was() {
         log.close().unwrap();
     }
     let log = open(dir.path());
-    let dispatcher = log.webhooks().run().unwrap();
+    let dispatcher = dispatcher(&log);
     receiver.wait_for_numbers(400);
     drop(dispatcher);
     let report = log.webhooks().list().unwrap().remove(0);
@@ -194,7 +194,7 @@ fn too_big_is_split_and_what_never_works_is_put_aside() {
             max_wait_ms: 20,
         }))
         .unwrap();
-    let dispatcher = log.webhooks().run().unwrap();
+    let dispatcher = dispatcher(&log);
     emit(&log, 0..32);
     let accepted = receiver.wait_for_numbers(31);
     assert!(!accepted.contains_key(&13));
@@ -337,7 +337,7 @@ fn a_sender_that_is_killed_loses_nothing() {
         round += 1;
     }
     let log = open(dir.path());
-    let dispatcher = log.webhooks().run().unwrap();
+    let dispatcher = dispatcher(&log);
     wait_for("all that was recorded arrives", || {
         let taken = receiver.taken();
         let missing = sent.iter().filter(|n| !taken.contains_key(n)).count();

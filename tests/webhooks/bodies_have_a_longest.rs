@@ -9,7 +9,10 @@ use tracing_audit::{
 };
 use tracing_subscriber::prelude::*;
 
-use crate::{receiver::Receiver, support::wait_for};
+use crate::{
+    receiver::{Receiver, dispatcher},
+    support::wait_for,
+};
 
 const LONGEST: usize = 256 * 1024;
 const COUNT: usize = 1500;
@@ -67,7 +70,9 @@ fn batches_are_cut_by_the_body_that_goes_out() {
             }
         },
     );
-    let dispatcher = log.webhooks().run().unwrap();
+    // All of it can be read at once.
+    log.flush().unwrap();
+    let dispatcher = dispatcher(&log);
     for (format, entry) in formats {
         let receiver = &receivers[format.as_str()];
         let bodies = wait_for("all arrive", || {

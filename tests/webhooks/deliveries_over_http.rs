@@ -12,7 +12,7 @@ use tracing_subscriber::prelude::*;
 use crate::{
     http::{Served, served},
     receiver::Receiver,
-    support::records,
+    support::{HANGS, records},
 };
 
 async fn send(served: &Served, method: &str, path: &str, body: Value) -> (u16, Value) {
@@ -40,7 +40,7 @@ async fn until(served: &Served, path: &str, holds: impl Fn(&Value) -> bool) -> V
         if holds(&found) {
             return found;
         }
-        assert!(begun.elapsed().as_secs() < 60, "{path}: {found}");
+        assert!(begun.elapsed() < HANGS, "{path}: {found}");
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
 }

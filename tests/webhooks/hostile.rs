@@ -30,7 +30,7 @@ use crate::support::{HANGS, Victim, say};
 use serde::Deserialize;
 use serde_json::json;
 use tracing_audit::{
-    AuditLog, audit,
+    AuditLog, AuditReader, audit,
     webhook::{Batching, DeliveryOrder, SigningSecret, Webhook, WebhookReport},
 };
 use tracing_subscriber::prelude::*;
@@ -217,13 +217,32 @@ impl Drop for Receiver {
     }
 }
 
+/// A sender's death, and until when it left `/overloaded` alone as far as it had saved that.
+struct Death {
+    at: f64,
+    alone_until: f64,
+}
+
 /// The sender's life: what it said it had recorded before it was killed.
-fn live(dir: &Path, first: u64, time: Duration, kills: &Mutex<Vec<f64>>) -> Vec<u64> {
+fn live(
+    dir: &Path,
+    first: u64,
+    time: Duration,
+    kills: &Mutex<Vec<f64>>,
+    deaths: &mut Vec<Death>,
+) -> Vec<u64> {
     let vars = [(SENDER, dir.to_str().unwrap()), (FIRST, &first.to_string())];
     let sender = Victim::start(&mut crate::support::child(module_path!(), "sender", &vars));
     thread::sleep(time);
     kills.lock().unwrap().push(now());
-    sender.kill()
+    let said = sender.kill();
+    let saved = AuditReader::open(dir).unwrap().webhook("overloaded");
+    let alone_until = saved.unwrap().unwrap().next_attempt;
+    deaths.push(Death {
+        at: now(),
+        alone_until: alone_until.map_or(0.0, |time| time.as_micros() as f64 / 1e6),
+    });
+    said
 }
 
 #[test]
@@ -277,7 +296,7 @@ fn whatever_the_receiver_does_each_event_arrives() {
     log.close().unwrap();
 
     let (over, kills) = (AtomicBool::new(false), Mutex::new(Vec::new()));
-    let (mut said, mut lives) = (Vec::new(), 0);
+    let (mut said, mut deaths, mut lives) = (Vec::new(), Vec::new(), 0);
     thread::scope(|scope| {
         let mut others = chance.fork();
         let (receiver, over, kills) = (&receiver, &over, &kills);
@@ -299,6 +318,7 @@ fn whatever_the_receiver_does_each_event_arrives() {
                 lives * LIFE,
                 Duration::from_millis(chance.u64(400..longest)),
                 kills,
+                &mut deaths,
             );
             longest += if more.is_empty() { 500 } else { 0 };
             said.extend(more);
@@ -450,7 +470,7 @@ fn whatever_the_receiver_does_each_event_arrives() {
         arrived(&requests, "/overloaded").len() + waiting >= rare.len(),
         "what is not delivered waits: {overload:?}, {waiting} wait"
     );
-    patient(&requests, &kills);
+    patient(&requests, &kills, &deaths);
     log.close().unwrap();
     let answers: BTreeSet<&str> = requests.iter().map(|request| &*request.answer).collect();
     println!(
@@ -554,19 +574,22 @@ fn gone(
     );
 }
 
-/// Who asked for two seconds got them, unless a death came before that was written down.
-fn patient(requests: &[Request], kills: &[f64]) {
+/// Who asked for two seconds got them, unless a death came before that was answered or saved.
+fn patient(requests: &[Request], kills: &[f64], deaths: &[Death]) {
     let mut asked: HashMap<&str, f64> = HashMap::new();
     for request in requests
         .iter()
         .filter(|request| request.path == "/overloaded")
     {
         if let Some(before) = asked.get(&*request.id) {
-            let forgotten = kills
+            let unanswered = kills
                 .iter()
                 .any(|kill| (before - 0.1..before + 0.5).contains(kill));
+            let unsaved = deaths.iter().any(|death| {
+                (*before..request.at).contains(&death.at) && death.alone_until < before + 2.0
+            });
             assert!(
-                forgotten || request.at - before >= 2.0,
+                unanswered || unsaved || request.at - before >= 2.0,
                 "{} was tried again after {} s",
                 request.id,
                 request.at - before

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::receiver::Receiver;
+use crate::receiver::{self, Receiver};
 use crate::support::until;
 use tracing_audit::{
     AuditLog, audit,
@@ -325,7 +325,7 @@ fn a_name_that_is_used_again_begins_anew() {
     let receiver = Receiver::new();
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
-    let dispatcher = log.webhooks().run().unwrap();
+    let dispatcher = receiver::dispatcher(&log);
     log.webhooks().add(to(&slow)).unwrap();
     emit(&log, 0..50);
     wait(&log, "it is tried", |report| {

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::receiver::{Receiver, request, server};
+use crate::receiver::{self, Receiver, request, server};
 use crate::support::until;
 use serde_json::json;
 use tracing_audit::{AuditLog, audit, webhook::Webhook};
@@ -54,7 +54,7 @@ fn a_receiver_that_hangs_holds_up_no_stop() {
     let patch = json!({ "url": receiver.url });
     let patch = patch.as_object().unwrap();
     log.webhooks().patch("test", patch).unwrap();
-    let dispatcher = log.webhooks().run().unwrap();
+    let dispatcher = receiver::dispatcher(&log);
     receiver.wait_for_numbers(1);
     drop(dispatcher);
     let attempts = log.webhooks().attempts("test").unwrap();

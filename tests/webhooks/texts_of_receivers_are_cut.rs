@@ -1,6 +1,6 @@
 //! A receiver chooses its texts. However long they are, little of them is kept.
 
-use std::{fs, io::Write as _, path::Path, time::Duration};
+use std::{fs, io::Write as _, path::Path};
 
 use crate::receiver::{request, server};
 use crate::support::{until, wait_for};
@@ -55,7 +55,7 @@ fn of_a_long_location_no_more_than_a_kibibyte_is_kept() {
     assert!(answer.len() < 1024, "{} bytes", answer.len());
     drop(dispatcher);
     // While the log is open: an event in its live file is one line.
-    std::thread::sleep(Duration::from_millis(100));
+    log.flush().unwrap();
     log.close().unwrap();
     let longest = longest_run(dir.path(), b'z');
     assert!((100..1024).contains(&longest), "{longest} bytes of it");

@@ -62,7 +62,12 @@ fn a_writer_that_has_something_to_report_does_not_rest() {
     rig.clock.pass(Duration::from_secs(2));
     assert!(rig.step());
     assert!(!rig.writer().own.is_empty(), "that it writes again");
-    let begun = std::time::Instant::now();
-    rig.writer().rest();
-    assert!(begun.elapsed() < Duration::from_millis(900));
+    let mut rest = || {
+        let begun = std::time::Instant::now();
+        rig.writer().rest();
+        begun.elapsed()
+    };
+    // The quickest: the machine may have other things to do in between.
+    let quickest = (0..10).map(|_| rest()).min();
+    assert!(quickest < Some(Duration::from_millis(900)));
 }

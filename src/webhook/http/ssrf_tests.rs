@@ -16,7 +16,7 @@ use std::{
 
 use super::{
     super::{look_up::Lookup, receiver::Receiver},
-    tests::options,
+    tests::{HANGS, options},
     *,
 };
 
@@ -189,14 +189,10 @@ async fn of_several_addresses_only_the_allowed_ones_are_tried() {
     assert_eq!(receiver.connections(), 0);
     // Nobody ever answers at the first two, and they are not even tried.
     let (lookup, _) = answering(&[&["10.255.255.1", "169.254.169.254", "127.0.0.1"]]);
-    let patient = ClientOptions {
-        connect_timeout: Duration::from_secs(5),
-        ..options(&["loopback"])
-    };
-    let client = WebhookClient::with_lookup(patient, lookup).unwrap();
+    let client = WebhookClient::with_lookup(options(&["loopback"]), lookup).unwrap();
     let answer = post(&client, &url).await;
     assert_eq!(answer.outcome, Outcome::Status(200));
-    assert!(answer.took < Duration::from_secs(1), "{:?}", answer.took);
+    assert!(answer.took < HANGS / 10, "{:?}", answer.took);
 }
 
 #[tokio::test]
