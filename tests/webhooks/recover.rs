@@ -11,7 +11,7 @@ use crate::receiver::{self, Receiver};
 use crate::support::until;
 use tracing_audit::{
     AuditLog, audit,
-    webhook::{Batching, Replay, Webhook, WebhookReport},
+    webhook::{Batching, DeliveryOrder, Replay, Webhook, WebhookReport},
 };
 use tracing_subscriber::prelude::*;
 
@@ -483,6 +483,36 @@ fn entries_that_fail_for_good_hold_up_no_others() {
         "{:?}",
         report.status
     );
+    drop(dispatcher);
+    log.close().unwrap();
+}
+
+/// A webhook that fails saves little. Halves may be sent only after a save, and here nothing else
+/// can be sent, because the order is strict.
+#[test]
+fn a_batch_that_is_cut_in_halves_while_its_webhook_fails_is_soon_sent() {
+    const FAILED: usize = 12;
+    let receiver = Receiver::deciding(|number, request| match request.numbers().len() {
+        _ if number < FAILED => 500,
+        more if more > 100 => 413,
+        _ => 200,
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    let batch = Batching {
+        max_entries: 250,
+        max_wait_ms: 10,
+    };
+    let webhook = to(&receiver)
+        .batch(batch)
+        .order(DeliveryOrder::Strict)
+        .schedule([0].into_iter().chain([1; 99]));
+    log.webhooks().add(webhook).unwrap();
+    // So many that the state of the webhook is long, and few saves use up what it may write.
+    emit(&log, 0..5_000);
+    log.flush().unwrap();
+    let dispatcher = receiver::dispatcher(&log);
+    until("all arrive", || receiver.taken().len() == 5_000);
     drop(dispatcher);
     log.close().unwrap();
 }
