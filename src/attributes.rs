@@ -56,8 +56,8 @@
 ///
 /// option:    any field of audit!         for all of the events
 ///            started( … )                for the start only
-///            completed( … )              for the success only; `result` is a reference to the value
-///                                        in the Ok, or to the value that was returned
+///            completed( … )              for the success only; `result` is a reference to the
+///                                        value in the `Ok`, or to the value that was returned
 ///            failed( … )                 for the failure only; `error` is a reference to the error
 ///            skip_started                records the end only
 ///            crate = path                what the crate is called, if Cargo.toml renames it

@@ -277,7 +277,7 @@ fn the_last_of_many_opens_as_fast_as_the_first() {
         most.1,
         most.2,
     );
-    // The machine may be busier at last than at first.
+    // The machine may be busier at the end than at the beginning.
     let first = first.max(anew);
     assert!(
         last <= 3 * first + 5_000,

@@ -37,7 +37,7 @@ fn obeyed(c: char) -> bool {
     c.is_control() || is_invisible
 }
 
-/// The text with the characters made visible that a terminal would obey.
+/// The text, with the characters that a terminal would obey made visible.
 pub(super) fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(obeyed) {
         return Cow::Borrowed(text);

@@ -30,8 +30,8 @@ impl Within {
 pub(super) struct Frame {
     fields: Arc<SpanFields>,
     within: Option<Within>,
-    /// For an update: the spans around it. It stays inside of them when the innermost ends, and wins
-    /// over their fields.
+    /// For an update: the spans around it. It stays inside of them when the innermost ends, and
+    /// wins over their fields.
     around: Box<[Within]>,
     is_update: bool,
 }

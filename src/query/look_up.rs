@@ -39,7 +39,7 @@ pub(super) fn get(files: &Files, id: Uuid, cancel: Cancel) -> Result<Option<RawE
         ControlFlow::Break(())
     })?;
     match scanned.passing_problem() {
-        // It may be in what could not be read.
+        // The entry may be in the file that could not be read.
         Some(problem) if found.is_none() => {
             let path = files.root().join(&problem.file);
             Err(Error::io("read", path)(io::Error::other(

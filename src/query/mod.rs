@@ -12,7 +12,7 @@
 //! block     the entries of one block
 //! merge     the blocks' entries in one order, read ahead by two threads
 //! look_up   one entry by its id
-//! reader    pages, look-ups, streams of them
+//! reader    pages, look-ups, and all entries one by one
 //! tail      entries that are written from now on
 //! ```
 //!

@@ -184,7 +184,7 @@ pub struct Problem {
     pub file: String,
     /// The problem, in a sentence.
     pub what: String,
-    /// Whether it may be gone the next time.
+    /// Whether the next read may succeed.
     #[serde(skip)]
     is_passing: bool,
 }
@@ -198,7 +198,7 @@ impl Problem {
         }
     }
 
-    /// A problem that may be gone the next time.
+    /// A problem that the next read may not have.
     pub(super) fn passing(file: String, what: String) -> Self {
         Self {
             is_passing: true,
@@ -216,7 +216,7 @@ impl Problem {
 }
 
 impl Scanned {
-    /// A problem that may be gone the next time, if there was one.
+    /// The first problem that the next read may not have.
     pub(super) fn passing_problem(&self) -> Option<&Problem> {
         self.problems.iter().find(|problem| problem.is_passing)
     }

@@ -197,8 +197,8 @@ impl AuditReader {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the directory can't be listed, or if the entry was not found and a file that
-    /// may have it could not be read.
+    /// [`Error::Io`] if the directory can't be listed, or if the entry isn't found and a file that
+    /// may have it can't be read now.
     pub fn get(&self, id: Uuid) -> Result<Option<RawEntry>> {
         look_up::get(&self.files, id, self.cancel.clone())
     }

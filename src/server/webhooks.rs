@@ -1,5 +1,5 @@
 //! Webhooks over HTTP. This file shows webhooks and how they are doing, `change` changes them, and
-//! `deliveries` shows, resends and skips deliveries. Each handler gets a `request`.
+//! `deliveries` shows, resends, skips and replays deliveries. Each handler gets a `request`.
 //!
 //! What always holds: only an administrator of all tenants gets here; only the answer that makes a
 //! secret shows it; webhooks that are set here reach only destinations that the server's operator
@@ -32,7 +32,8 @@ use crate::{
 
 const MOST_ATTEMPTS: usize = 100;
 const MOST_LETTERS: usize = 100;
-/// How many dead letters are given unless more are asked for: they carry their entries.
+/// The number of dead letters in an answer unless the request has a `limit`. It is small because
+/// dead letters carry their entries.
 const LETTERS: usize = 20;
 
 pub(super) use metrics::metrics;
@@ -179,7 +180,10 @@ fn refused(refusal: Refusal) -> Problem {
             Problem::busy("a change that can't be recorded is not made, and the log is closed")
         }
         Refusal::Error(error) => {
-            tracing::error!(target: "tracing_audit", "a webhook could not be administered: {error}");
+            tracing::error!(
+                target: "tracing_audit",
+                "a webhook could not be administered: {error}"
+            );
             let detail =
                 "the change could not be recorded or written; the server's own messages say why";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Not changed", detail)

@@ -228,8 +228,8 @@ impl Live {
         Ok(())
     }
 
-    /// Makes the appended lines durable. That holds only if nobody else changed the file meanwhile;
-    /// otherwise the change is returned.
+    /// Makes the appended lines durable. They count as durable only if nobody else has changed the
+    /// file; otherwise the change is returned.
     pub(super) fn sync(
         &mut self,
         fs: &dyn Fs,
@@ -325,8 +325,8 @@ impl Live {
         len == self.len || self.cut_failed && len == self.appended.len
     }
 
-    /// Whether the file still is where and what it should be. It belongs in the log's directory, even
-    /// if another directory has that name now.
+    /// Whether the file still is where and what it should be. It belongs in the log's directory,
+    /// even if another directory has that name now.
     pub(super) fn changed(
         &self,
         fs: &dyn Fs,

@@ -216,9 +216,10 @@ class Hostile:
         return missing
 
     def excess(self, missing):
-        """How many of its missing events each should have got: those that the log still has, and of
-        the pruned ones all but those of files that were recorded as undelivered. The records about
-        the first pruned files may be pruned as well, and their events are then excused."""
+        """How many of its missing events each webhook should have got: those that the log still
+        has, and of the pruned ones all but those of files that were recorded as undelivered. The
+        entries about the first pruned files may be pruned as well; then their events are
+        excused."""
         there, files = set(), {}
         for text in oracle.texts(self.round.log, []).values():
             for entry in map(json.loads, text.splitlines()):
@@ -243,7 +244,8 @@ class Hostile:
         if self.prunes:
             for name, count in self.excess(missing).items():
                 if count:
-                    found.append(("not delivered", f"{count} events more than were pruned unread, {name}"))
+                    text = f"{name}: {count} events more than were pruned undelivered"
+                    found.append(("not delivered", text))
             self.round.check_pruned()
         else:
             for name, ids in missing.items():

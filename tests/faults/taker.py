@@ -43,8 +43,7 @@ def serve(port, file, seed):
     rng = random.Random(seed)
     taken = open(file, "ab", buffering=0)
     if not ends_whole(file):
-        # The receiver before this one died in the middle of a line, which must not take the next
-        # one with it.
+        # The receiver before this one died in the middle of a line, which must not spoil the next.
         taken.write(b"\n")
     settings = Path(file).with_name("taker.json")
 

@@ -1,5 +1,5 @@
-//! A child of `fork` that lives keeps no lock of the dispatcher's, whenever it is forked: the
-//! parent goes on giving up what can't be delivered.
+//! A living child of `fork` holds no lock of the dispatcher, whenever it was forked: the parent
+//! goes on giving up deliveries that fail.
 
 use crate::{
     forking::fork,
@@ -20,7 +20,7 @@ fn dead_letters_are_written_while_children_live() {
     ) {
         return;
     }
-    // What is wrong with one request says nothing of others, so each is tried at once.
+    // A problem with one request says nothing about others, so each is tried at once.
     let receiver = Receiver::saying(422);
     let dir = tempfile::tempdir().unwrap();
     let log = builder(dir.path()).open().unwrap();
@@ -36,7 +36,7 @@ fn dead_letters_are_written_while_children_live() {
             audit!("order.placed", n);
         }
     });
-    // While they live, until this test ends.
+    // The children live until this test ends.
     let mut children = Vec::new();
     wait_for("all are given up", || {
         if receiver.count() > 0 && children.len() < CHILDREN {

@@ -175,7 +175,7 @@ fn a_release_that_is_swapped_takes_no_log_along() {
     });
     assert_eq!(log.dir(), at("1/audit"));
     assert_eq!(found(&reader), ids);
-    // A page has no more.
+    // A page has 1000 entries at most.
     assert_eq!(served(&router, &token), ids.len().min(1000));
     assert_eq!(fs::read_dir(at("2")).unwrap().count(), 0);
 

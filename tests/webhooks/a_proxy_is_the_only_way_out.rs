@@ -246,7 +246,7 @@ fn an_address_in_the_url_is_checked_here_all_the_same() {
 
 #[test]
 fn a_proxy_for_all_holds_for_each_webhook_that_names_none() {
-    // What is delivered goes to one, and what is tested to the other.
+    // Deliveries go to one, and tests to the other.
     let [receiver, tested] = [0; 2].map(|_| Receiver::new());
     let [for_all, own] = [0; 2].map(|_| Proxy::saying("HTTP/1.1 200 OK"));
     let dir = tempfile::tempdir().unwrap();

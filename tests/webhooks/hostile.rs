@@ -217,7 +217,7 @@ impl Drop for Receiver {
     }
 }
 
-/// A sender's death, and until when it left `/overloaded` alone as far as it had saved that.
+/// A sender's death, and the time until which it had saved that it leaves `/overloaded` alone.
 struct Death {
     at: f64,
     alone_until: f64,
@@ -574,7 +574,8 @@ fn gone(
     );
 }
 
-/// Who asked for two seconds got them, unless a death came before that was answered or saved.
+/// A receiver that asked for two seconds got them, unless the sender died before it had the answer,
+/// or before it had saved it.
 fn patient(requests: &[Request], kills: &[f64], deaths: &[Death]) {
     let mut asked: HashMap<&str, f64> = HashMap::new();
     for request in requests

@@ -21,8 +21,8 @@ use crate::{
 
 /// How long is counted.
 const WHILE: Duration = Duration::from_secs(5);
-/// What a process may do until it is quiet: so long, and until it is quiet for a second, because a
-/// busy machine needs longer for it.
+/// A process may work for so long before it is quiet. On a busy machine it needs longer, so the
+/// test also waits until it was quiet for a second.
 const SETTLES: Duration = Duration::from_secs(3);
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -159,7 +159,7 @@ fn twenty_dead_receivers_cost_little() {
 }
 
 /// Threads that sleep, and wake each other in turn; each works a little, and the last one writes a
-/// line and syncs it. How long that takes says how busy the machine and its disk are.
+/// line and syncs it. The time that this takes shows how busy the machine and its disk are.
 struct Relay {
     first: Sender<()>,
     end: Baton<()>,
@@ -169,9 +169,9 @@ impl Relay {
     fn new(threads: usize) -> Self {
         let (first, mut baton) = mpsc::channel::<()>();
         for n in 1..=threads {
-            let (next, taken) = (mpsc::channel(), baton);
-            baton = next.1;
-            let next = next.0;
+            let taken = baton;
+            let (next, rest) = mpsc::channel();
+            baton = rest;
             thread::spawn(move || {
                 let _ = taken.recv();
                 work();
@@ -204,7 +204,7 @@ fn write_and_sync() {
     file.sync_all().unwrap();
 }
 
-/// Half of the times are shorter than this, and than what so many threads in turn may take.
+/// Fails unless half of the times are shorter than `most` plus twice the time of the relays.
 fn assert_at_once(mut times: Vec<Duration>, mut relays: Vec<Duration>, most: Duration) {
     times.sort();
     relays.sort();
@@ -249,8 +249,8 @@ fn an_event_after_a_pause_is_delivered_at_once() {
     let mut took = Vec::new();
     let mut relays = Vec::new();
     for n in 1..10 {
-        // The writer, who notices that the log grows, the dispatcher and a reader for it, and the
-        // receiver, with an answer.
+        // About as many threads take part: the writer, the one that notices that the log grows, the
+        // dispatcher and its reader, and the receiver with its answer.
         let relay = Relay::new(8);
         thread::sleep(Duration::from_millis(1300));
         let begun = Instant::now();

@@ -88,9 +88,9 @@ fn beginning() -> Duration {
     first - begun
 }
 
-/// What came of the death of the one that delivered.
+/// The consequences of the death of the process that delivered.
 struct TakenOver {
-    /// What the dead one had recorded.
+    /// The numbers that the dead process had recorded.
     sent: Vec<u64>,
     /// How many requests had come before.
     before: usize,

@@ -271,7 +271,7 @@ fn the_code_in_every_language_verifies_real_deliveries() {
     });
 }
 
-/// Side by side.
+/// Acts on all languages, side by side.
 fn for_each_language(act: impl Fn(&Language) + Sync) {
     thread::scope(|scope| {
         for language in &LANGUAGES {

@@ -334,9 +334,9 @@ impl<const NEW: bool> FromArgMatches for SettingArgs<NEW> {
 
 /// Sends entries to a webhook again, under the ids that they had
 ///
-/// The process that delivers begins within a second or two. Only entries that the webhook's
-/// settings select are sent. A batch keeps its id only if it has the same entries, as a dead letter
-/// always has.
+/// The process that delivers begins within a second or two. With filters, only entries that the
+/// webhook's settings select are sent. A batch keeps its id only if it has the same entries, as a
+/// dead letter always has.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

@@ -532,7 +532,7 @@ fn deliveries_are_skipped_shown_resent_and_replayed_while_another_process_delive
     let id = letter["delivery_id"].as_str().unwrap();
     assert!(out(&skipped).contains(id), "{}", out(&skipped));
 
-    // Attempts are saved after what became of them.
+    // An attempt is saved after its outcome.
     let shown = wait_for("its attempts are kept", || {
         let shown = webhook(dir, &["deliveries", "siem", "--id", id]);
         let shown = json_lines(&shown).remove(0);

@@ -23,7 +23,7 @@ use crate::{
 };
 
 const HOUR: i64 = 3_600_000_000;
-/// Ends what would hang.
+/// After this time, the test counts as hanging.
 const HANGS: Duration = Duration::from_secs(300);
 const STREAMS: usize = 3;
 
@@ -343,8 +343,8 @@ fn every_reader_gives_what_the_directory_has() {
         assert_eq!(sealed + live as u64, lines.len() as u64);
     }
     let quiet = Instant::now();
-    // It looks for what came into days long past every few seconds: that is awaited, and then
-    // nothing comes twice.
+    // The tail looks for new files of past days only every few seconds. The loop waits for their
+    // entries, and goes on for a while, in which no entry may come twice.
     let missing = |told: &[String]| {
         let told: BTreeSet<&String> = told.iter().collect();
         lines.iter().find(|line| !told.contains(line)).cloned()

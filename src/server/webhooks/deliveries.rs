@@ -1,5 +1,6 @@
 //! Deliveries of a webhook: one is shown, sent again or given up, and entries are replayed. The
-//! process that delivers carries out what is asked for here, so each answer says which one it is.
+//! process that delivers carries out these requests, so each answer says which process that is, if
+//! any.
 
 use axum::{body::Body, http::StatusCode, response::Response};
 use serde_json::{Map, Value};
@@ -140,7 +141,7 @@ async fn accepted(request: &WebhookRequest, mut shown: Members) -> Result<Respon
     Ok(answer(StatusCode::ACCEPTED, &shown))
 }
 
-/// Which entries are to be sent again.
+/// Parses which entries are to be sent again.
 fn parse(wanted: &Map<String, Value>) -> Result<Replay, Problem> {
     let mut names = wanted.keys();
     if let Some(name) = names.find(|name| !matches!(name.as_str(), "dead_letters" | "entries")) {

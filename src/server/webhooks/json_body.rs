@@ -59,7 +59,7 @@ pub(super) async fn object(
     }
 }
 
-/// Takes a field out of the object that is true or false; false if it isn't there.
+/// Takes a field that is true or false out of the object; false if the object doesn't have it.
 pub(super) fn take_flag(object: &mut Map<String, Value>, name: &str) -> Result<bool, Problem> {
     match object.remove(name) {
         None => Ok(false),

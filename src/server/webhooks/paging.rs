@@ -1,4 +1,4 @@
-//! Which entries of a list a request asks for: `limit` and `offset`.
+//! The part of a list that a request asks for: `limit` and `offset`.
 
 use std::ops::RangeInclusive;
 
@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 
 use crate::server::{params, problem::Problem};
 
-/// The number of items that may be skipped.
+/// The most items that may be skipped.
 const MOST_SKIPPED: usize = 1_000_000_000;
 
 pub(super) struct Paging {

@@ -1,5 +1,5 @@
-//! A request about webhooks. It reads, and then what was read is recorded; or it changes something,
-//! and then a refusal is recorded.
+//! A request about webhooks. If it reads, the access is recorded; if it is to change something, a
+//! refusal is recorded here, and a change where it is made.
 
 use axum::{
     extract::{Extension, FromRequestParts, rejection::ExtensionRejection},
@@ -76,7 +76,7 @@ impl WebhookRequest {
         }
     }
 
-    /// Reads the disk, on a thread for that.
+    /// Does work on disks, on a thread for that.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&App, &Cancel) -> Result<T> + Send + 'static,

@@ -49,7 +49,7 @@ fn a_journal_that_is_gone_is_recorded_once_and_only_if_it_was_missed() {
             }
             run.disk.heal();
             let missed = run.journal_is_missed();
-            // A process that recorded an event and did not close the log is known to have ended so.
+            // The pointer of a process that recorded an event and did not close its log says so.
             assert!(missed || !run.opened || run.closing, "{context}");
             assert!(!missed || !run.closed, "{context}");
             run.take_journal_away();

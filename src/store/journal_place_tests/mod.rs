@@ -176,8 +176,8 @@ impl Run {
         Some(reader.verify(|_, _| {}).unwrap())
     }
 
-    /// All that must hold once the log is recovered; gives how many entries say that a journal is
-    /// gone.
+    /// Checks all that must hold once the log is recovered; gives the number of entries that say
+    /// that a journal is gone.
     fn check(&self, kept: &[String], context: &str) -> usize {
         let mut ids: BTreeMap<String, usize> = BTreeMap::new();
         let mut gone = 0;
@@ -201,7 +201,7 @@ impl Run {
             let left = self.disk.files(dir);
             let left: Vec<_> = left
                 .iter()
-                // Not a stream's.
+                // This file belongs to no stream.
                 .filter(|path| !path.to_string_lossy().contains("/format."))
                 .collect();
             assert!(left.is_empty(), "{context}: {left:?} is left");
@@ -216,7 +216,7 @@ impl Run {
     }
 }
 
-/// How many operations there are in a whole run.
+/// The number of operations in a whole run.
 fn operations() -> u64 {
     let run = Run::new(u64::MAX / 2);
     assert!(run.closed && run.recorded.len() == 6);

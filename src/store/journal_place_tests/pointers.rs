@@ -37,7 +37,7 @@ impl Pointed {
         self.path("journals/app-00000a.ring")
     }
 
-    /// The pointer says this, and that its process had begun.
+    /// Makes the pointer name this journal, and say that its process has begun.
     fn points(&self, journal: &Path, home: Home) {
         let path = self.layout.pointer(&self.stream);
         let _ = std::fs::remove_file(&path);
@@ -103,7 +103,7 @@ fn a_pointer_is_followed_to_nothing_but_the_journal() {
         std::fs::write(&journal, "not empty").unwrap();
         std::os::unix::fs::chown(&journal, Some(12345), None).unwrap();
         log.refused("does not belong to the log's owner");
-        // Nor is it read or removed by who looked before someone put it there.
+        // A process that looked before someone put it there doesn't read or remove it either.
         assert!(OsFs.open_journal(&log.layout, &journal).is_err());
         assert!(OsFs.remove_journal(&log.layout, &journal).is_err());
         assert!(journal.exists());
@@ -141,7 +141,7 @@ fn a_journal_counts_as_gone_only_where_that_is_proven() {
         assert_eq!(log.find().unwrap(), State::Gone);
     }
 
-    // As the error says.
+    // The way out that the error names: an empty file in the journal's place.
     log.points(&journal, DISK);
     std::fs::create_dir(log.path("journals")).unwrap();
     std::fs::write(&journal, "").unwrap();

@@ -3,7 +3,7 @@
 //!
 //! A webhook belongs to the source and the place that declare it, and no other place changes or
 //! removes it. When the place is a file and that file is gone, the next place of the same source
-//! that declares a webhook of the name takes it over.
+//! that declares a webhook of this name takes it over.
 
 use std::{fs, path::Path};
 

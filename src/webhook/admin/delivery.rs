@@ -94,8 +94,8 @@ pub(super) fn find(layout: &Layout, webhook: &Stored, id: &str) -> Result<Option
     let queue = Queue::read(layout, &key)?.unwrap_or_default();
     let waiting = queue.deliveries.into_iter().find(|one| one.id == id);
     let letter = dead_letter::contents_of(layout, &key, id)?;
-    // A dead letter is durable before the queue is saved without it. One that is sent again is in
-    // the queue as such.
+    // A dead letter is durable before the queue is saved without it. A dead letter that is sent
+    // again is marked as one in the queue.
     let is_dead = |waiting: &Delivery| !waiting.dead && !letter.is_empty();
     if let Some(waiting) = waiting.filter(|waiting| !is_dead(waiting)) {
         return Ok(Some(Found {
@@ -218,9 +218,12 @@ mod tests {
     use super::*;
     use crate::webhook::queue::dead_letter::Kept;
 
-    const LINE: &str = r#"{"stream":"a-1","seq":1,"id":"0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11","timestamp":"2025-01-15T10:30:00.123456Z","event_type":"a.b"}"#;
+    const LINE: &str = concat!(
+        r#"{"stream":"a-1","seq":1,"id":"0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11","#,
+        r#""timestamp":"2025-01-15T10:30:00.123456Z","event_type":"a.b"}"#
+    );
 
-    /// A state of the queue and of the dead letters as a death may leave it.
+    /// The state of a delivery, with the queue and the dead letters as a death may leave them.
     fn state(is_letter: bool, waits: Option<&str>) -> Option<DeliveryState> {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path());

@@ -404,8 +404,8 @@ impl Webhooks<'_> {
     }
 
     /// Asks the dispatcher to send one delivery again, under its id and with the same entries: a
-    /// delivery that waits, a dead letter, or one of the [last attempts](Self::attempts). The
-    /// request is recorded (`audit.webhook.resent`).
+    /// delivery that waits, a dead letter, or the delivery of one of the
+    /// [last attempts](Self::attempts). The request is recorded (`audit.webhook.resent`).
     ///
     /// # Errors
     ///

@@ -106,7 +106,7 @@ impl<'a> Administrator<'a> {
         Self { log, caller: None }
     }
 
-    /// An administrator outside of the log's process, who sent a request to this path.
+    /// An administrator who sent a request to this path over HTTP.
     #[cfg(feature = "server")]
     pub(crate) fn outside(log: &'a AuditLog, caller: Caller, path: &str) -> Self {
         Self {

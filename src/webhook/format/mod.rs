@@ -3,7 +3,7 @@
 //! In comes a [`Batch`], out comes an [`Encoded`] request body with its headers. What always holds:
 //!
 //! - A format that embeds an entry embeds its line, byte for byte as stored, after a check that the
-//!   line is JSON. An error names the damaged entry, so that it is sent apart from the others.
+//!   line is JSON. An error names the damaged entry, so that only that entry is given up.
 //! - An encoding depends only on the batch and the format's settings.
 //! - Header values are visible ASCII, whatever an entry contains.
 

@@ -15,7 +15,7 @@ use super::{
     *,
 };
 
-/// Ends what would hang, and says nothing of how long anything may take.
+/// After this time, a test counts as hanging. It says nothing about how long anything may take.
 pub(super) const HANGS: Duration = Duration::from_secs(300);
 
 pub(super) fn options(egress: &[&str]) -> ClientOptions {

@@ -1,7 +1,7 @@
 //! Where a webhook may be: a list of grants, checked on the URL when it is set and on every
 //! address at the moment of connecting.
 //!
-//! A destination must be granted. Link-local, metadata, multicast, unspecified and reserved
+//! Only granted destinations are reached. Link-local, metadata, multicast, unspecified and reserved
 //! addresses are refused even if granted. A refusal says what was refused, why, and which option
 //! allows it, if any does.
 
@@ -112,8 +112,8 @@ impl Egress {
                     _ => {
                         let problem = format!(
                             "{word:?} is none of public, private, loopback, an address, a network \
-                             such as 10.2.0.0/16, a host name without \
-                             scheme and port, or *.name"
+                             such as 10.2.0.0/16, a host name without scheme and port, or \
+                             *.name"
                         );
                         return Err(Error::invalid("egress", problem));
                     }

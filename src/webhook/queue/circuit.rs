@@ -26,9 +26,9 @@ const PARKED_PROBE: i64 = 3600 * SECOND;
 pub(in crate::webhook) struct Circuit {
     /// Failures in a row.
     failures: u32,
-    /// When what is due may be tried while it is open, by the queue's clock.
+    /// The earliest time of an attempt that is due while the circuit is open, by the queue's clock.
     due_at: i64,
-    /// When what is not due may be tried.
+    /// The earliest time of an attempt that is not due.
     probe_at: i64,
     /// It has failed for so long that it is only probed.
     parked: bool,
@@ -120,7 +120,7 @@ impl Circuit {
     }
 }
 
-/// A part of a pause, by chance: all of it for the greatest.
+/// The part of a pause that `chance` picks: nothing for 0, all of it for the greatest number.
 fn part(pause: i64, chance: u32) -> i64 {
     pause * i64::from(chance >> 16) / i64::from(u16::MAX)
 }

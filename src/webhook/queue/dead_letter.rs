@@ -208,7 +208,7 @@ fn write(layout: &Layout, key: &str, mut line: Vec<u8>) -> Result<()> {
         let write = || -> io::Result<bool> {
             let mut options = OpenOptions::new();
             options.append(true).read(true);
-            // A child by `fork` that kept it would keep its lock, as long as the child lives.
+            // A child of `fork` that kept the file would hold its lock for as long as it lives.
             let file = UnsharedFile::open(|| access::open_private(&path, &options))?;
             // Other attempts may write at the same time, and the file may be replaced.
             file.lock()?;

@@ -8,8 +8,8 @@
 //!   attempt of its webhook waits, but its body doesn't wait in memory: the body is made from the
 //!   log when its turn comes.
 //! - A quarter is for single bodies that are longer than a share. They take turns.
-//! - A quarter is for entries that are read and aren't a body yet. Reads take turns as well; those
-//!   of webhooks that fail have few turns, and take none of the others'.
+//! - A quarter is for entries that are read and aren't a body yet. Reads take turns as well.
+//!   Webhooks that fail have few turns of their own, and take none of the others'.
 
 use std::sync::{
     Arc,

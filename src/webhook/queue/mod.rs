@@ -1,10 +1,10 @@
 //! The queue of a webhook: how far the log was read for it, and the deliveries that were made and
 //! are not delivered.
 //!
-//! A delivery stands for one request. It holds no copy of its entries but where they stand. Its
-//! bounds are fixed before its first attempt, so an attempt after a crash has the same `webhook-id`
-//! and the same entries: those of a batch because they are durable by then; those of a single entry
-//! because it has no other bounds, so that needs no waiting for a disk.
+//! A delivery is sent as one request. It has no copy of its entries, only where they are in the
+//! log. Its bounds are fixed before its first attempt, so an attempt after a crash has the same
+//! `webhook-id` and the same entries: those of a batch because they are durable by then; those of a
+//! single entry because it has no other bounds, so that needs no waiting for a disk.
 //!
 //! The order: read the log → make deliveries → *save* (batches) → attempt → *save*. A death before
 //! the first save reads the log again from where it was; one before the second sends a delivery

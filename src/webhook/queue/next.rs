@@ -120,7 +120,8 @@ pub(in crate::webhook) fn wakes_at(queue: &Queue, order: DeliveryOrder, saved: u
     first.map(|at| queue.circuit.earliest(at))
 }
 
-/// Whether nothing can go before the next save: all that waits was made after the last durable one.
+/// Whether deliveries wait, and none of them can be sent before the next save, because the last
+/// durable one doesn't have it yet. In strict order, only the first one counts.
 pub(in crate::webhook) fn waits_for_save(queue: &Queue, order: DeliveryOrder, saved: u64) -> bool {
     let deliveries = &queue.deliveries;
     match order {

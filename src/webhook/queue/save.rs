@@ -17,8 +17,8 @@ use crate::{
     webhook::{queue::allowance::Allowance, run::blocking::panicked},
 };
 
-/// So often at most while deliveries go well; while they fail; when nothing was found in the log but
-/// it was read on; and after a save that failed.
+/// The shortest pauses between two saves: while deliveries succeed; while they fail; when the log
+/// was read and nothing was found; and after a save that failed.
 const EVERY: Duration = Duration::from_millis(50);
 const FAILED_EVERY: Duration = Duration::from_millis(500);
 const MOVED_EVERY: Duration = Duration::from_secs(5);
@@ -38,10 +38,10 @@ pub(in crate::webhook) struct Saves {
     /// An attempt failed. If that is forgotten, the delivery is tried once more.
     pub(in crate::webhook) failed: bool,
     /// The circuit is open, so nothing is delivered, and a death can at worst repeat attempts and
-    /// reads: every save is paced.
+    /// reads: every save that isn't awaited is paced.
     pub(in crate::webhook) failing: bool,
-    /// Nothing can be sent before the next save, so it isn't paced: otherwise nobody would notice
-    /// that the receiver is back.
+    /// Nothing can be sent before the next save, so that save isn't paced: otherwise nobody would
+    /// notice that the receiver is back.
     pub(in crate::webhook) awaited: bool,
     allowance: Allowance,
     next: u64,

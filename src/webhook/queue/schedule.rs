@@ -160,7 +160,7 @@ fn overloaded(outcome: &Outcome) -> bool {
     }
 }
 
-/// Whether it takes a change of settings, on one side or the other, and time alone does not help.
+/// Whether only a change of settings, on one side or the other, ends the failure, and time doesn't.
 fn needs_a_human(outcome: &Outcome) -> bool {
     match outcome {
         // Too slow, too early, too many: these pass.

@@ -65,7 +65,8 @@ pub(in crate::webhook) enum AttemptOutcome {
         missing: usize,
         reason: String,
     },
-    /// It failed and is not given up: `Retry`, `Gone`, or `Exhausted` in strict order.
+    /// It failed and is not given up: `Retry`, `Gone`, or `Exhausted` if the order is strict or the
+    /// attempt was early.
     Failed {
         verdict: Verdict,
         /// How long the receiver wants to be left alone.

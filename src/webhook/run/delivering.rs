@@ -32,7 +32,7 @@ use crate::{
 
 /// How often the webhooks are looked at, and whether another dispatcher has died.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A task that failed for a reason of this machine's (the disk) is begun again after this.
+/// A task that failed because of this machine (its disk) is begun again after this.
 const BEGIN_AGAIN: Duration = Duration::from_secs(5);
 /// A task whose settings can't be used (a file of secrets is missing) is begun again after this.
 const PREPARE_AGAIN: Duration = Duration::from_secs(60);
@@ -142,7 +142,7 @@ impl Delivering {
         })
     }
 
-    /// Reads the requests of administrators; and the webhooks, if they changed.
+    /// Reads the requests of administrators, and the webhooks if they changed.
     async fn look(&self, known: &mut Known) -> Result<Open> {
         let layout = self.layout.clone();
         let last = known.version;

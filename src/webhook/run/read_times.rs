@@ -14,8 +14,8 @@ use super::{
 const READ_QUIET_EVERY: Duration = Duration::from_secs(60);
 /// The pause if a stream could not be read, or if nobody notices whether the log grows.
 const READ_AGAIN_EVERY: Duration = Duration::from_secs(1);
-/// The shortest and the longest pause if the log grows and the receiver is only probed. Each webhook
-/// has its own, in milliseconds, so that many don't read at the same moments.
+/// The shortest and the longest pause, in milliseconds, if the log grows and the receiver is only
+/// probed. Each webhook has a pause of its own, so that many don't read at the same moments.
 const READ_PROBED_EVERY: RangeInclusive<u64> = 1_000..=2_000;
 /// The pause before entries are read again that were read under settings that have changed since.
 /// As a rule, the task that the dispatcher begins with the new settings reads them.

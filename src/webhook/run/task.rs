@@ -489,7 +489,11 @@ impl DeliveryTask {
 
     fn saved(&self, saved: Result<()>) {
         if let Err(error) = saved {
-            tracing::warn!(target: "tracing_audit", "the state of the webhook {:?} is saved again: {error}", self.webhook.name);
+            tracing::warn!(
+                target: "tracing_audit",
+                "the state of the webhook {:?} is saved again: {error}",
+                self.webhook.name
+            );
         }
     }
 }
