@@ -227,6 +227,36 @@ impl Scanned {
             self.problems.push(problem);
         } else {
             self.more_problems += 1;
+            // A look-up asks whether there was a passing one, however many others there are.
+            if problem.is_passing
+                && self.passing_problem().is_none()
+                && let Some(last) = self.problems.last_mut()
+            {
+                *last = problem;
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_passing_problem_is_kept_among_many_others() {
+        let mut scanned = Scanned::default();
+        for n in 0..MAX_PROBLEMS + 5 {
+            scanned.problem(Problem::new(format!("{n}"), "it is damaged".into()));
+        }
+        assert!(scanned.passing_problem().is_none());
+        scanned.problem(Problem::passing("last".into(), "it was removed".into()));
+        assert_eq!(
+            scanned.passing_problem().map(|one| &*one.file),
+            Some("last")
+        );
+        assert_eq!(
+            (scanned.problems.len(), scanned.more_problems),
+            (MAX_PROBLEMS, 6)
+        );
     }
 }

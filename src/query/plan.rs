@@ -262,7 +262,8 @@ impl<'a> BlockPlan<'a> {
         for (key, value) in self.wanted.filter.keys() {
             match self.files.blooms(&stem, *key) {
                 Ok(blooms) => filters.push((blooms, value)),
-                Err(e) => self.problems.push(Problem::of(source.name(), &e)),
+                // Its blocks are all read then, so it hides no entry.
+                Err(e) => self.problem(&source, e.without_path()),
             }
         }
         let may_have = |n: usize| {
