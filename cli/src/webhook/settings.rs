@@ -1,6 +1,7 @@
 //! From flags to settings, and from what is wrong with a setting back to its flag.
 
 use std::{
+    cmp::Reverse,
     fs::File,
     io::{self, Read},
 };
@@ -162,10 +163,23 @@ pub(super) fn of_flag(given: &[Given], error: Error) -> Failure {
         let flag = Flag::all().find(|flag| flag.part.is_none() && flag.setting == setting)?;
         Some(format!("{} {rest}", as_given(given, &flag)))
     };
+    let problem = with_flags(problem);
     match whole.map(|flag| as_given(given, &flag)).or_else(begins) {
         Some(flag) => Failure::Usage(format!("{flag}: {problem}")),
         None => Failure::of_flag(Error::Invalid { parameter, problem }),
     }
+}
+
+/// The text with flags in place of the settings that it names, where these can be told from
+/// ordinary words.
+fn with_flags(text: String) -> String {
+    let is_name = |flag: &Flag| flag.part.is_none() && flag.setting.contains('_');
+    let mut flags: Vec<Flag> = Flag::all().filter(is_name).collect();
+    // `api_key_header` before `api_key`, which it begins with.
+    flags.sort_by_key(|flag| Reverse(flag.setting.len()));
+    flags.iter().fold(text, |text, flag| {
+        text.replace(flag.setting, &format!("--{}", flag.name))
+    })
 }
 
 /// The flag as it stands on the command line.

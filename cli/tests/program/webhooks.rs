@@ -72,7 +72,8 @@ fn webhooks_are_added_changed_listed_and_removed() {
     for (wrong, says) in [
         (
             &["--url", "http://siem.example.com/"][..],
-            "--url: plain http is refused",
+            "--url: plain http is refused: what it says could be read and changed on the way; use \
+             https, or set --allow-http for this webhook",
         ),
         (&["--url", "https://10.0.0.1/"], "egress"),
         (
