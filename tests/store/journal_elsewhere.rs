@@ -173,19 +173,37 @@ fn in_memory() -> tempfile::TempDir {
     tempfile::tempdir_in(MEMORY).unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }
 
+/// Whether each live file does.
+fn ends_with_a_whole_line(dir: &Path) -> bool {
+    let live = fs::read_dir(dir.join("live")).unwrap();
+    let texts = live.map(|file| fs::read(file.unwrap().path()).unwrap());
+    texts
+        .into_iter()
+        .all(|text| text.is_empty() || text.ends_with(b"\n"))
+}
+
 #[test]
 fn a_journal_that_is_gone_is_recorded_and_all_that_was_durable_is_there() {
     if is_victim() {
         return;
     }
     for whole_directory in [false, true] {
-        let (dir, memory) = (tempfile::tempdir().unwrap(), in_memory());
+        let memory = in_memory();
         if whole_directory && !memory.path().starts_with(MEMORY) {
             println!("skipped: on a disk, another directory is not the one that is missed");
             continue;
         }
         let elsewhere = memory.path().join("journals");
-        let (recorded, durable) = killed(dir.path(), &elsewhere, 300);
+        // A kill in the middle of a write tears a line, which is reported as well without a journal
+        // that has its event. That is another case.
+        let (dir, recorded, durable) = loop {
+            let dir = tempfile::tempdir().unwrap();
+            let (recorded, durable) = killed(dir.path(), &elsewhere, 300);
+            if ends_with_a_whole_line(dir.path()) {
+                break (dir, recorded, durable);
+            }
+            fs::remove_dir_all(&elsewhere).unwrap();
+        };
         let gone = journals(&elsewhere);
         assert_eq!(gone.len(), 1);
         match whole_directory {
