@@ -4,7 +4,7 @@
 //! much longer: in other builds that depends on the processors, which all webhooks share.
 //!
 //! The process has the names of a resolver that never answers, where it may have a namespace of its
-//! own. `WEBHOOKS_LOAD_EVENTS` makes the run longer (30).
+//! own. `WEBHOOKS_LOAD_EVENTS` makes the run longer (30 events; 200 in an optimized build).
 
 #![cfg(all(feature = "webhook-tls", feature = "macros", target_os = "linux"))]
 #![allow(
@@ -49,7 +49,9 @@ const PACE: Duration = Duration::from_millis(250);
 const INSIDE: &str = "WEBHOOKS_LOAD_INSIDE";
 
 fn events() -> u64 {
-    std::env::var("WEBHOOKS_LOAD_EVENTS").map_or(30, |count| count.parse().unwrap())
+    // With 30, the slowest percent are those of one or two events.
+    let usual = if cfg!(debug_assertions) { 30 } else { 200 };
+    std::env::var("WEBHOOKS_LOAD_EVENTS").map_or(usual, |count| count.parse().unwrap())
 }
 
 /// Takes everything, and notes when each number came first by each path.
@@ -410,9 +412,7 @@ fn forty_healthy_webhooks_deliver_beside_sixty_broken_ones() {
 }
 
 fn as_promised(alone: &Seen, with: &Seen) -> Result<(), String> {
-    // On two cores that others use as well, a few of four thousand are late by chance.
-    let floor = Duration::from_millis(50);
-    let most = (alone.p99 * 2).max(floor);
+    let most = alone.p99 * 2;
     if !cfg!(debug_assertions) && with.p99 > most {
         return Err(format!("99 % arrive within {:?}, not {most:?}", with.p99));
     }

@@ -378,6 +378,10 @@ pub(crate) fn claim(layout: &Layout, permissions: Option<Permissions>) -> Result
         create_dir(dir, &owner, wanted.dir()).map_err(Error::io("create", dir))?;
         change(dir, &owner, |_| wanted.dir())?;
     }
+    if our_uid() == 0 {
+        claim_days(&layout.sealed_dir(), &owner)?;
+        claim_days(&layout.index_dir(), &owner)?;
+    }
     if was != wanted {
         for dir in &with_entries {
             change_below(dir, &owner, wanted)?;
@@ -390,6 +394,19 @@ pub(crate) fn claim(layout: &Layout, permissions: Option<Permissions>) -> Result
     if wanted == Permissions::GroupRead {
         // Last: it says that all the others are done.
         change(&state, &owner, |_| DIR | GROUP_PASSES)?;
+    }
+    Ok(())
+}
+
+/// Gives the folders of days to the owner of the log: a root that died may have made one, and not
+/// given it away yet.
+fn claim_days(dir: &Path, owner: &Metadata) -> Result<()> {
+    for entry in fs::read_dir(dir).map_err(Error::io("list", dir))? {
+        let entry = entry.map_err(Error::io("list", dir))?;
+        let kind = entry.file_type().map_err(Error::io("look at", dir))?;
+        if kind.is_dir() {
+            change(&entry.path(), owner, |mode| mode)?;
+        }
     }
     Ok(())
 }

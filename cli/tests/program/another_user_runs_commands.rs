@@ -169,7 +169,9 @@ fn a_death_of_root_leaves_nothing_for_good() {
     play((APP, APP), 0o022, (module_path!(), "close"), &dir);
     // It died when it had made a directory again that was lost, and before it gave it away.
     fs::remove_dir_all(dir.join("index")).unwrap();
-    fs::create_dir(dir.join("index")).unwrap();
+    for made in ["index", "index/dt=2026-11-21", "sealed/dt=2026-11-21"] {
+        fs::create_dir(dir.join(made)).unwrap();
+    }
     play((0, 0), 0o022, (module_path!(), "close"), &dir);
     all_belongs_to(APP, &dir);
     play((APP, APP), 0o022, (module_path!(), "go on"), &dir);
