@@ -379,8 +379,8 @@ pub(crate) fn claim(layout: &Layout, permissions: Option<Permissions>) -> Result
         change(dir, &owner, |_| wanted.dir())?;
     }
     if our_uid() == 0 {
-        claim_days(&layout.sealed_dir(), &owner)?;
-        claim_days(&layout.index_dir(), &owner)?;
+        claim_days(&layout.sealed_dir(), &owner, wanted)?;
+        claim_days(&layout.index_dir(), &owner, wanted)?;
     }
     if was != wanted {
         for dir in &with_entries {
@@ -398,14 +398,14 @@ pub(crate) fn claim(layout: &Layout, permissions: Option<Permissions>) -> Result
     Ok(())
 }
 
-/// Gives the folders of days to the owner of the log: a root that died may have made one, and not
-/// given it away yet.
-fn claim_days(dir: &Path, owner: &Metadata) -> Result<()> {
+/// Gives the folders of days their owner and mode: a root that died may have made one, and not given
+/// it away yet.
+fn claim_days(dir: &Path, owner: &Metadata, wanted: Permissions) -> Result<()> {
     for entry in fs::read_dir(dir).map_err(Error::io("list", dir))? {
         let entry = entry.map_err(Error::io("list", dir))?;
         let kind = entry.file_type().map_err(Error::io("look at", dir))?;
         if kind.is_dir() {
-            change(&entry.path(), owner, |mode| mode)?;
+            change(&entry.path(), owner, |_| wanted.dir())?;
         }
     }
     Ok(())
