@@ -1,7 +1,7 @@
 //! Webhooks over HTTP. This file shows webhooks and how they are doing, `change` changes them, and
 //! `deliveries` shows, resends, skips and replays deliveries. Each handler gets a `request`.
 //!
-//! What always holds: only an administrator of all tenants gets here; only the answer that makes a
+//! Invariants: only an administrator of all tenants gets here; only the answer that makes a
 //! secret shows it; webhooks that are set here reach only destinations that the server's operator
 //! allows.
 

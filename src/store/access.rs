@@ -398,8 +398,8 @@ pub(crate) fn claim(layout: &Layout, permissions: Option<Permissions>) -> Result
     Ok(())
 }
 
-/// Gives the folders of days their owner and mode: a root that died may have made one, and not given
-/// it away yet.
+/// Gives the folders of days their owner and mode. A root process that died may have made one and
+/// not given it away yet.
 fn claim_days(dir: &Path, owner: &Metadata, wanted: Permissions) -> Result<()> {
     for entry in fs::read_dir(dir).map_err(Error::io("list", dir))? {
         let entry = entry.map_err(Error::io("list", dir))?;

@@ -1,7 +1,7 @@
 //! Webhooks: sends the events of the log to other systems.
 //!
 //! In come entries, read from the log behind its writer; out go signed requests that carry their
-//! bytes as stored. What always holds:
+//! bytes as stored. Invariants:
 //!
 //! - The log is the queue. A webhook's cursor, the deliveries that were made of what it has passed,
 //!   and which entries each of them has, outlive the process. So each entry arrives at least once,

@@ -23,15 +23,7 @@ use tracing_subscriber::prelude::*;
 #[test]
 fn receivers_can_read_and_verify_every_format() {
     // Before anything is signed: a signature is good for five minutes, which this may take.
-    let target = target();
-    let installed = Command::new("scripts/test-packages")
-        .arg(&target)
-        .status()
-        .unwrap();
-    assert!(
-        installed.success(),
-        "scripts/test-packages needs Python with venv, and PyPI the first time"
-    );
+    let target = with_packages();
     let dir = tempfile::tempdir().unwrap();
     let entries = entries(&dir.path().join("log"));
     let requests = dir.path().join("requests");
@@ -97,12 +89,21 @@ fn options(name: FormatName) -> FormatOptions {
     }
 }
 
-/// Cargo's target directory, wherever it is.
-fn target() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR"))
+/// Cargo's target directory, wherever it is, with the packages that verify what is sent.
+pub(crate) fn with_packages() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .parent()
         .unwrap()
-        .to_owned()
+        .to_owned();
+    let installed = Command::new("scripts/test-packages")
+        .arg(&target)
+        .status()
+        .unwrap();
+    assert!(
+        installed.success(),
+        "scripts/test-packages needs Python with venv, and PyPI the first time"
+    );
+    target
 }
 
 /// How many of each format the program verified.

@@ -125,18 +125,7 @@ struct Receiver {
 
 impl Receiver {
     fn new(dir: &Path) -> Self {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .parent()
-            .unwrap()
-            .to_owned();
-        let installed = Command::new("scripts/test-packages")
-            .arg(&target)
-            .status()
-            .unwrap();
-        assert!(
-            installed.success(),
-            "scripts/test-packages needs Python with venv, and PyPI the first time"
-        );
+        let target = crate::formats::with_packages();
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.set_reuseport(true).unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -296,7 +285,9 @@ fn whatever_the_receiver_does_each_event_arrives() {
     log.close().unwrap();
 
     let (over, kills) = (AtomicBool::new(false), Mutex::new(Vec::new()));
-    let (mut said, mut deaths, mut lives) = (Vec::new(), Vec::new(), 0);
+    let mut said = Vec::new();
+    let mut deaths = Vec::new();
+    let mut lives = 0;
     thread::scope(|scope| {
         let mut others = chance.fork();
         let (receiver, over, kills) = (&receiver, &over, &kills);

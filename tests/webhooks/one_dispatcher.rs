@@ -94,7 +94,7 @@ struct TakenOver {
     sent: Vec<u64>,
     /// How many requests had come before.
     before: usize,
-    /// Who went on, and after how long.
+    /// The dispatcher that went on, and how long that took.
     by: u64,
     after: Duration,
     /// How long it took meanwhile to begin.
@@ -140,7 +140,8 @@ fn when_the_one_that_forwards_is_killed_another_goes_on() {
     });
     let died = Instant::now();
     let taken_over = kill(&receiver, 1_000_000, first);
-    let (second, before) = (taken_over.by, taken_over.before);
+    let second = taken_over.by;
+    let before = taken_over.before;
     assert!(
         receiver.look(|came| came[..before].iter().all(|one| from(one) == 1_000_000)),
         "one delivers at a time"

@@ -108,8 +108,8 @@ fn block(language: &str) -> &'static str {
     found[0]
 }
 
-/// What a receiver verifies, and whether it should take it. Whether that is right depends on the
-/// time: a signature is good for five minutes.
+/// A request that a receiver verifies, and whether it should take it. That depends on the time: a
+/// signature is good for five minutes.
 struct Case {
     name: &'static str,
     secret: String,
@@ -317,7 +317,7 @@ fn run(language: &Language, dir: &Path, cases: &[PathBuf]) -> Vec<bool> {
 fn said(words: &[&str], dir: &Path, arguments: &[PathBuf]) -> String {
     let mut command = Command::new(words[0]);
     command.args(&words[1..]).args(arguments).current_dir(dir);
-    // What Go keeps, it keeps in here.
+    // Go keeps its files in here.
     command.env("GOCACHE", dir.join("cache")).env("GOPATH", dir);
     command.env("GO111MODULE", "off").env("CGO_ENABLED", "0");
     let output = command.output().unwrap_or_else(|error| {

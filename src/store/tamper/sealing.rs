@@ -1,4 +1,4 @@
-//! What becomes of files that are finished: changed before they are sealed, left by others, or
+//! Finished files and their fate: changed before they are sealed, left by others, or
 //! twins.
 
 use super::*;

@@ -1,6 +1,6 @@
 //! Administering webhooks, through the library, the program or the HTTP API.
 //!
-//! What always holds: each act is in the log, with its actor, before it is carried out, and an act
+//! Invariants: each act is in the log, with its actor, before it is carried out, and an act
 //! that can't be recorded is not carried out. A webhook that is declared somewhere is changed only
 //! there.
 

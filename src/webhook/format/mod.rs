@@ -1,6 +1,6 @@
 //! Formats: the bodies of requests.
 //!
-//! In comes a [`Batch`], out comes an [`Encoded`] request body with its headers. What always holds:
+//! In comes a [`Batch`], out comes an [`Encoded`] request body with its headers. Invariants:
 //!
 //! - A format that embeds an entry embeds its line, byte for byte as stored, after a check that the
 //!   line is JSON. An error names the damaged entry, so that only that entry is given up.

@@ -4,7 +4,7 @@
 //! receiver: the proxy was asked for that with `CONNECT` (RFC 9110, section 9.3.6), for `http://`
 //! receivers as well as for `https://` ones. So the proxy sees the receiver's host and port, and of
 //! `https://` requests no more; what a request says to the proxy, its password among that, never
-//! comes to the receiver. What always holds: an attempt that the proxy refuses or that can't reach
+//! comes to the receiver. Invariants: an attempt that the proxy refuses or that can't reach
 //! the proxy fails, and nothing is tried without the proxy.
 
 use std::{error::Error as StdError, fmt};

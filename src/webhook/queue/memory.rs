@@ -246,7 +246,8 @@ mod tests {
     #[tokio::test]
     async fn webhooks_that_fail_take_no_turn_to_read_of_others() {
         let memory = Arc::<Memory>::default();
-        let (failing, other) = (memory.share(), memory.share());
+        let failing = memory.share();
+        let other = memory.share();
         failing.fails(true);
         let mut turns = Vec::new();
         while let Ok(turn) = timeout(SOON, failing.reading()).await {

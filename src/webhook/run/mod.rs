@@ -22,7 +22,7 @@
 //! pulse               the thread `audit-pulse`: wakes the tasks when the log has grown
 //! ```
 //!
-//! What always holds:
+//! Invariants:
 //!
 //! - Of the processes that share a directory, one delivers: the process that holds `forward.lock`.
 //!   The dispatchers of the others try to take the lock once a second.

@@ -1,7 +1,7 @@
 //! The deliveries of one webhook: one task that has the log read, makes deliveries, has them sent,
 //! and remembers what became of them (`outcome`).
 //!
-//! What always holds: an entry that the webhook wants is in the log behind the queue's places, in
+//! Invariants: an entry that the webhook wants is in the log behind the queue's places, in
 //! a delivery of the queue, was answered with 2xx, or was put in the dead letters. Whatever touches
 //! a disk runs on a thread for that, so no webhook waits for another's, and no writer of the log
 //! waits for anything here.

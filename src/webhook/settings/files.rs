@@ -1,6 +1,6 @@
 //! Files that settings name: certificates, and secrets by `file:/path`.
 //!
-//! What always holds: only regular files are read, of one mebibyte at most, so that neither a pipe
+//! Invariants: only regular files are read, of one mebibyte at most, so that neither a pipe
 //! without a writer nor a device makes the reader wait. A path is stored as an absolute one,
 //! because the process that delivers may have another working directory than the one that sets it.
 

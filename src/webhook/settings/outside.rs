@@ -1,7 +1,7 @@
 //! The settings that may be set over HTTP, by administrators of webhooks who need not have access
 //! to this machine.
 //!
-//! What always holds: such an administrator names no file and no environment variable of this
+//! Invariants: such an administrator names no file and no environment variable of this
 //! machine; no webhook reaches a place that the machine's operator does not allow; and no secret
 //! that was set for one server is sent to another.
 
