@@ -19,6 +19,7 @@ use std::{
         Ordering::{Acquire, Relaxed, Release, SeqCst},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 /// How many forks lie between the program's start and this process.
@@ -154,32 +155,36 @@ pub(crate) struct UnsharedFile {
     process: Process,
 }
 
-/// A fork under way while a file is opened is waited for so many times.
-const PATIENCE: u32 = 10_000;
+/// For how long a file that is opened waits for forks under way. A fork takes about 10 ms for each
+/// GB of memory that its parent has in use.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long it waits before it looks again.
+const LOOK_AGAIN: Duration = Duration::from_micros(50);
 
 impl UnsharedFile {
     /// Opens it. `open` is called again if the process was forked meanwhile: that child has what
     /// was opened first.
     pub(crate) fn open(open: impl Fn() -> io::Result<File>) -> io::Result<Self> {
         watch()?;
-        let mut patience = PATIENCE;
+        let asked = Instant::now();
         loop {
+            // A program that forks without a pause must be able to open files all the same.
+            let impatient = asked.elapsed() > PATIENCE;
             let ended = ENDED.load(SeqCst);
             let begun = BEGUN.load(SeqCst);
-            if ended == begun || patience == 0 {
+            if ended == begun || impatient {
                 let file = open()?;
                 let file = Self {
                     place: register(file.as_raw_fd()),
                     file: Some(file),
                     process: Process::current(),
                 };
-                if BEGUN.load(SeqCst) == begun || patience == 0 {
+                if BEGUN.load(SeqCst) == begun || impatient {
                     return Ok(file);
                 }
             }
-            // A program that forks without a pause must be able to open files all the same.
-            patience -= 1;
-            thread::yield_now();
+            thread::sleep(LOOK_AGAIN);
         }
     }
 
@@ -214,11 +219,7 @@ impl Drop for UnsharedFile {
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
-    use std::{
-        fs,
-        path::Path,
-        time::{Duration, Instant},
-    };
+    use std::{fs, path::Path};
 
     use super::*;
 
@@ -275,6 +276,23 @@ mod tests {
         assert!(files.unwrap().iter().all(|file| file.metadata().is_ok()));
     }
 
+    #[test]
+    fn a_file_is_opened_after_a_fork_under_way_however_long_it_takes() {
+        let opened = AtomicBool::new(false);
+        thread::scope(|threads| {
+            begins();
+            threads.spawn(|| {
+                drop(UnsharedFile::open(tempfile::tempfile).unwrap());
+                opened.store(true, SeqCst);
+            });
+            thread::sleep(Duration::from_millis(300));
+            let early = opened.load(SeqCst);
+            ended();
+            assert!(!early, "a file was opened while a fork was under way");
+        });
+        assert!(opened.into_inner());
+    }
+
     /// Whether one of the process's open files has a lock. (A child may well have a file that its
     /// parent opens or closes just then.)
     fn holds_a_lock() -> bool {
@@ -287,6 +305,7 @@ mod tests {
     #[test]
     fn no_child_shares_a_lock_whenever_it_is_forked() {
         const WHILE: Duration = Duration::from_millis(1);
+        let ballast = vec![1u8; 600 << 20];
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("held");
         let slowly = || File::create(&path).inspect(|_| thread::sleep(WHILE));
@@ -313,5 +332,6 @@ mod tests {
             assert!(!shared, "a child shares a lock of its parent's");
         });
         assert!(held.into_inner() > 0);
+        assert!(ballast[5] == 1);
     }
 }
