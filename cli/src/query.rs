@@ -17,7 +17,7 @@ use super::{
 };
 
 pub(super) fn run(args: &QueryArgs) -> Result<Outcome, Failure> {
-    let filter = args.filter.filter()?;
+    let filter = args.filter.filter_with_access(args.include_access)?;
     let reader = AuditReader::open(&args.dir.dir)?;
     let format = output::format(args.format);
     let mut out = BufWriter::new(io::stdout().lock());
@@ -69,6 +69,7 @@ pub(super) fn run(args: &QueryArgs) -> Result<Outcome, Failure> {
             order: args.order,
             limit,
             start,
+            include_access: true,
         })
         .map_err(|error| match error {
             Error::Invalid { .. } => Failure::of_flag(error),
@@ -102,16 +103,14 @@ fn write_json(out: &mut impl io::Write, text: &str) -> io::Result<()> {
 
 /// Nobody should take a part for the whole.
 fn note_rest(page: &Page, format: Format) {
-    match &page.next_cursor {
-        _ if page.entries.is_empty() && format == Format::Table => warn("no entries match"),
-        Some(cursor) if format != Format::Json => {
-            warn(&format!(
-                "there may be more: these are the first {}; continue with --cursor {cursor}, or \
-                 raise --limit",
-                page.entries.len()
-            ));
-        }
-        _ => {}
+    if page.entries.is_empty() && format == Format::Table {
+        warn("no entries match");
+    } else if page.has_more && format != Format::Json {
+        warn(&format!(
+            "there may be more: these are the first {}; continue with --cursor {}, or raise --limit",
+            page.entries.len(),
+            page.next_cursor
+        ));
     }
 }
 

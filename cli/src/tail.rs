@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 const BATCH: usize = 1000;
 
 pub(super) fn run(args: &TailArgs) -> Result<Outcome, Failure> {
-    let filter = args.filter.filter()?;
+    let filter = args.filter.filter_with_access(args.include_access)?;
     let format = output::format(args.format);
     if format == Format::Json {
         return Err(Failure::Usage(

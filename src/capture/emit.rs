@@ -40,8 +40,8 @@ fn record_as(site: &'static Site, event_type: &str, write: &dyn Fn(&mut Writer<'
         inherited, intake, ..
     } = &mut *scratch;
     let intake = current_log::find(inherited, intake);
-    let event = scratch.event(site.head(event_type));
-    let (parts, taken) = scratch.take(&event, intake.as_deref(), write);
+    let mut event = scratch.event(site.head(event_type));
+    let (parts, taken) = scratch.take(&mut event, intake.as_deref(), write);
     let mut receipt = Receipt::new(event.id, taken);
     let is_refused = intake.is_some() && !receipt.is_recorded();
     let recorded = mirror::Recorded;
@@ -53,7 +53,7 @@ fn record_as(site: &'static Site, event_type: &str, write: &dyn Fn(&mut Writer<'
     if !sent.is_seen() {
         for (other, inherited) in mirror::take_missed() {
             scratch.inherited = inherited;
-            let (_, taken) = scratch.take(&event, Some(&other), write);
+            let (_, taken) = scratch.take(&mut event, Some(&other), write);
             if !receipt.is_recorded() {
                 receipt = Receipt::new(event.id, taken);
             }

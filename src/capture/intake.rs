@@ -117,17 +117,26 @@ impl Intake {
         }
     }
 
-    /// Puts an entry into this process's journal. Inlined, as it has one caller.
+    /// Puts an entry, which says that it was `made` then, into this process's journal. Inlined, as
+    /// it has one caller.
     #[inline(always)]
-    pub(super) fn push(&self, entry: &[u8]) -> Taken {
+    pub(super) fn push(
+        &self,
+        entry: &mut [u8],
+        made: i64,
+        mut make_again: impl FnMut(&mut [u8]),
+    ) -> Taken {
         let journal = if self.process.is_current() {
             &self.journal
         } else {
             self.journals.of_child()?
         };
-        let position = match journal.producer.push(entry) {
+        let position = match journal.producer.push_made(entry, made, &mut make_again) {
             Ok(position) => position,
-            Err(why) => self.push_again(journal, entry, why)?,
+            Err(why) => {
+                let again = &mut || journal.producer.push_made(entry, made, &mut make_again);
+                self.push_again(journal, again, why)?
+            }
         };
         if journal.producer.used() > journal.producer.capacity() / 2 {
             journal.durability.nudge();
@@ -139,11 +148,11 @@ impl Intake {
     fn push_again(
         &self,
         journal: &Journal,
-        entry: &[u8],
+        push: &mut dyn FnMut() -> Result<Position, PushError>,
         why: PushError,
     ) -> Result<Position, NotTaken> {
         let pushed = match why {
-            PushError::Full => self.push_when_full(journal, entry),
+            PushError::Full => self.push_when_full(journal, push),
             why => Err(why),
         };
         pushed.map_err(|why| match why {
@@ -155,19 +164,24 @@ impl Intake {
         })
     }
 
-    fn push_when_full(&self, journal: &Journal, entry: &[u8]) -> Result<Position, PushError> {
+    fn push_when_full(
+        &self,
+        journal: &Journal,
+        push: &mut dyn FnMut() -> Result<Position, PushError>,
+    ) -> Result<Position, PushError> {
         if self.when_full == WhenFull::Drop {
             let now = Timestamp::now().as_micros();
             journal.producer.count_dropped(now);
             journal.durability.nudge();
             return Err(PushError::Full);
         }
+        let _waiting = journal.producer.wait_for_room();
         let mut pause = Duration::from_micros(20);
         loop {
             journal.durability.nudge();
             thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(5));
-            match journal.producer.push(entry) {
+            match push() {
                 Err(PushError::Full) => {}
                 pushed => return pushed,
             }

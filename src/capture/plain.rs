@@ -48,9 +48,9 @@ pub(super) fn record(intake: &Intake, event: &Event<'_>, gather: impl FnOnce(&mu
     let module = event.metadata().module_path();
     let mut scratch = Scratch::of_thread();
     gather(&mut scratch.inherited);
-    let event = scratch.event(declared.head());
+    let mut event = scratch.event(declared.head());
     // There is no receipt; that a log is closed or full is counted and reported.
-    let _ = scratch.take(&event, Some(intake), &|writer| fields.write(writer, module));
+    let _ = scratch.take(&mut event, Some(intake), &|writer| fields.write(writer, module));
     scratch.keep();
 }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     entry::{
-        Buffer, Instant, Stamp,
+        Buffer, Instant, Stamp, make_again,
         render::{Event, Head, Inherited, Parts, Rendered, Writer},
     },
     journal::Process,
@@ -91,13 +91,13 @@ impl Scratch {
     /// Renders the event, and pushes it into the journal of the log, if there is one.
     pub(super) fn take(
         &mut self,
-        event: &Event<'_>,
+        event: &mut Event<'_>,
         intake: Option<&Intake>,
         write: &dyn Fn(&mut Writer<'_>),
     ) -> (Parts, Taken) {
         let parts = self.render(event, intake, write);
         let taken = match intake {
-            Some(intake) => self.push(intake),
+            Some(intake) => self.push(event, intake),
             None => Err(NotTaken::NoLog),
         };
         (parts, taken)
@@ -130,17 +130,21 @@ impl Scratch {
         event.render(out, stamp, source, inherited, write)
     }
 
-    fn push(&self, intake: &Intake) -> Taken {
+    fn push(&mut self, event: &mut Event<'_>, intake: &Intake) -> Taken {
         if !self.process.is_current() {
             return Err(NotTaken::OtherProcess);
         }
-        let shortened;
-        let entry: &[u8] = if self.out.len() <= intake.longest {
-            &self.out
+        let mut shortened;
+        let entry: &mut [u8] = if self.out.len() <= intake.longest {
+            &mut self.out
         } else {
             shortened = shorten::shorten(&self.out, intake.longest);
-            &shortened
+            &mut shortened
         };
-        intake.push(entry)
+        let made = event.at.as_micros();
+        intake.push(entry, made, |entry| {
+            event.happens_again(self.random.u64(..));
+            make_again(entry, event.at, event.id);
+        })
     }
 }

@@ -31,6 +31,12 @@ impl Instant {
         }
     }
 
+    /// In microseconds since 1970.
+    #[inline]
+    pub(crate) fn as_micros(self) -> i64 {
+        self.seconds * 1_000_000 + i64::from(self.nanos / 1000)
+    }
+
     /// A UUIDv7 (RFC 9562, 5.7) with 12 bits of sub-millisecond time (6.2, method 3) and 62 random
     /// bits.
     pub(crate) fn uuid(self, random: u64) -> uuid::Uuid {
@@ -77,6 +83,22 @@ pub(crate) const ID: Range<usize> = 6..42;
 pub(crate) const TIMESTAMP: Range<usize> = 57..84;
 const SECONDS: Range<usize> = 57..77;
 const MICROS: Range<usize> = 77..83;
+
+/// When an entry that begins with a [`Stamp`] was made, in microseconds since 1970.
+pub(crate) fn made(entry: &[u8]) -> Option<i64> {
+    let text = str::from_utf8(entry.get(TIMESTAMP)?).ok()?;
+    Some(text.parse::<Timestamp>().ok()?.as_micros())
+}
+
+/// Gives an entry that begins with a [`Stamp`] another time and the id that goes with it.
+#[cold]
+pub(crate) fn make_again(entry: &mut [u8], at: Instant, id: uuid::Uuid) {
+    let mut stamp = Buffer::with_capacity(TEXT.len());
+    Stamp::default().write(&mut stamp, at, id);
+    if let Some(place) = entry.get_mut(..TEXT.len()) {
+        place.copy_from_slice(&stamp);
+    }
+}
 
 impl Default for Stamp {
     fn default() -> Self {

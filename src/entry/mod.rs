@@ -23,7 +23,7 @@ mod time;
 
 pub(crate) use buffer::Buffer;
 pub use catalogue::{Catalogue, CatalogueEntry, FieldKind, Location, SecretForm};
-pub(crate) use clock::{ID as STAMP_ID, Instant, Stamp, TIMESTAMP};
+pub(crate) use clock::{ID as STAMP_ID, Instant, Stamp, TIMESTAMP, made, make_again};
 #[cfg(test)]
 pub(crate) use clock::{replace_now, set_now};
 pub use denied::DENIED_FIELDS;

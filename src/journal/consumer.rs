@@ -8,7 +8,7 @@ use std::{
     sync::{
         Arc,
         atomic::{
-            Ordering::{AcqRel, Acquire, Relaxed, Release},
+            Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
             compiler_fence,
         },
     },
@@ -162,6 +162,29 @@ impl<M: Memory> Consumer<M> {
     pub(crate) fn note_alive(&mut self, now_micros: i64) {
         let now = now_micros.max(1).cast_unsigned();
         self.ring.word(at::ALIVE).store(now, Relaxed);
+    }
+
+    /// From now on, no payload is pushed that says it was made before `bar`, in microseconds since
+    /// 1970. Gives the position before which those lie that may say so.
+    pub(crate) fn set_bar(&mut self, bar: i64) -> Position {
+        // In one order with what a push does, which reserves and then looks at the bar: either its
+        // reservation is seen here, or the bar there.
+        self.ring.word(at::BAR).store(bar.cast_unsigned(), SeqCst);
+        #[cfg(loom)]
+        loom::sync::atomic::fence(SeqCst);
+        Position(self.ring.word(at::HEAD).load(SeqCst) & !CLOSED)
+    }
+
+    /// Notes for others that every payload which says that it was made before `until`, in
+    /// microseconds since 1970, was released, whether it was pushed yet or not.
+    pub(crate) fn note_complete(&mut self, until: i64) {
+        let until = until.cast_unsigned();
+        self.ring.word(at::COMPLETE).store(until, Release);
+    }
+
+    /// Whether a caller waits for room.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.ring.waiting() > 0
     }
 
     /// Goes back to the last release: the frames from there are returned again.

@@ -27,6 +27,7 @@ pub(super) const CLOSED: u64 = 1 << 63;
 pub(super) mod at {
     pub(in crate::journal) const HEAD: usize = 256;
     pub(in crate::journal) const LIMIT: usize = 264;
+    pub(in crate::journal) const BAR: usize = 272;
     pub(in crate::journal) const TAIL: usize = 384;
     pub(in crate::journal) const DROPPED_TOTAL: usize = 512;
     pub(in crate::journal) const DROPPED_SINCE: usize = 520;
@@ -34,6 +35,7 @@ pub(super) mod at {
     pub(in crate::journal) const SLOTS: [usize; 2] = [768, 896];
     pub(in crate::journal) const FILES: usize = 1024;
     pub(in crate::journal) const ALIVE: usize = 1032;
+    pub(in crate::journal) const COMPLETE: usize = 1040;
 }
 
 const MAGIC: u64 = u64::from_le_bytes(*b"AUDITJR1");
@@ -82,8 +84,9 @@ impl Header {
         })
     }
 
-    /// The header page of a new ring: nothing pushed, nothing released, and 1 the first number.
-    pub(super) fn page(&self) -> [u8; PAGE] {
+    /// The header page of a new ring: nothing pushed, nothing released, 1 the first number, and no
+    /// payload made before `born`, in microseconds since 1970.
+    pub(super) fn page(&self, born: i64) -> [u8; PAGE] {
         let mut page = [0; PAGE];
         let name = self.stream.as_str().as_bytes();
         put(&mut page, 0, &MAGIC.to_ne_bytes());
@@ -96,6 +99,9 @@ impl Header {
         put(&mut page, IDENTITY_CRC, &crc.to_ne_bytes());
 
         put(&mut page, at::LIMIT, &(self.capacity as u64).to_ne_bytes());
+        for word in [at::BAR, at::COMPLETE] {
+            put(&mut page, word, &born.to_ne_bytes());
+        }
         for (word, value) in Slot::FIRST.words().into_iter().enumerate() {
             put(&mut page, at::SLOTS[0] + 8 * word, &value.to_ne_bytes());
         }

@@ -81,9 +81,10 @@ impl Word for Cell {
 }
 
 /// The words of the header that are used, then the data.
-const HEADER: [usize; 14] = [
+const HEADER: [usize; 15] = [
     at::HEAD,
     at::LIMIT,
+    at::BAR,
     at::TAIL,
     at::DROPPED_TOTAL,
     at::DROPPED_SINCE,
@@ -159,7 +160,7 @@ fn ring(capacity: usize) -> (Producer<Model>, Consumer<Model>) {
         key: 0x0123_4567_89ab_cdef,
         stream: "a-000000".parse().unwrap(),
     };
-    let page = header.page();
+    let page = header.page(0);
     let model = Model {
         header: HEADER
             .iter()

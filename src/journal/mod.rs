@@ -11,11 +11,13 @@
 //! ```text
 //!      0  identity: magic, version, capacity, key, stream, CRC        written once, before the first push
 //!    256  head | limit                                                one cache line, producers write it
+//!    272  bar: payloads made before it are made again                 the consumer writes it; µs since 1970
 //!    384  tail                                                        the consumer writes it
 //!    512  dropped: total, since            640  of these reported
 //!    768  release slot 0                   896  release slot 1        (generation, tail, seq of the frame at tail, CRC)
 //!   1024  files: how many the stream has begun                       the consumer writes it; 0 where nobody did
 //!   1032  alive: when the process last lived, in µs since 1970       likewise
+//!   1040  complete: all payloads made before it are released         likewise
 //!   4096  data: `capacity` bytes, a power of two
 //!
 //!         tail             cursor                       head               tail + capacity
@@ -189,15 +191,43 @@ pub(crate) fn check_len(path: &Path, len: u64, page: &[u8]) -> Result<()> {
     }
 }
 
+/// How far a stream has come, as its journal's header says while its process lives or after that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Each payload that was or will be pushed, and that says it was made before this (in
+    /// microseconds since 1970), was released. `None` where nobody notes it.
+    pub(crate) complete: Option<i64>,
+    /// The number of the first frame that was not released.
+    pub(crate) next_seq: u64,
+}
+
+impl Progress {
+    /// Reads the first page of a journal's file. `None` if it is none.
+    pub(crate) fn parse(page: &[u8]) -> Option<Self> {
+        let page = page.first_chunk()?;
+        layout::Header::parse(page).ok()?;
+        let complete = layout::word(page, layout::at::COMPLETE).cast_signed();
+        Some(Self {
+            complete: (complete != 0).then_some(complete),
+            next_seq: layout::Slot::newest(page)?.next_seq,
+        })
+    }
+}
+
 /// Begins the journal of `stream` in a region of [`file_len`] zeros, and gives its two ends. Its
-/// header is durable on return; making the file's name durable is the caller's part.
-pub(crate) fn create(region: Region, stream: &StreamId) -> io::Result<(Producer, Consumer)> {
+/// header is durable on return; making the file's name durable is the caller's part. No payload in
+/// it will say that it was made before `born`, in microseconds since 1970.
+pub(crate) fn create(
+    region: Region,
+    stream: &StreamId,
+    born: i64,
+) -> io::Result<(Producer, Consumer)> {
     let mut key = [0; 8];
     getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
     let capacity = region.len().saturating_sub(layout::PAGE);
     let header =
         layout::Header::new(capacity, stream, u64::from_ne_bytes(key)).map_err(io::Error::other)?;
-    region.begin(&header)?;
+    region.begin(&header, born)?;
     Ok(ends(region, &header))
 }
 

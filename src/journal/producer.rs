@@ -8,7 +8,10 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::Ordering::{AcqRel, Acquire, Relaxed, Release},
+        atomic::{
+            AtomicU32,
+            Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
+        },
     },
 };
 
@@ -48,6 +51,8 @@ pub(super) struct Ring<M> {
     max_payload: usize,
     key: u64,
     sleep: Sleep,
+    /// How many callers wait for room.
+    waiting: AtomicU32,
 }
 
 impl<M: Memory> Ring<M> {
@@ -59,6 +64,7 @@ impl<M: Memory> Ring<M> {
             max_payload: header.capacity / 8,
             key: header.key,
             sleep: Sleep::default(),
+            waiting: AtomicU32::new(0),
         }
     }
 
@@ -85,6 +91,11 @@ impl<M: Memory> Ring<M> {
     #[inline]
     pub(super) fn sleep(&self) -> &Sleep {
         &self.sleep
+    }
+
+    /// How many callers wait for room.
+    pub(super) fn waiting(&self) -> u32 {
+        self.waiting.load(Relaxed)
     }
 
     #[inline]
@@ -124,7 +135,8 @@ impl<M: Memory> Ring<M> {
                     return Err(PushError::Full);
                 }
             }
-            match head.compare_exchange_weak(start, end, Relaxed, Relaxed) {
+            // It passes no data on. But a reservation that the bar doesn't know must see the bar.
+            match head.compare_exchange_weak(start, end, SeqCst, Relaxed) {
                 Ok(_) => return Ok(start),
                 Err(moved) => start = moved,
             }
@@ -198,8 +210,20 @@ impl<M: Memory> Producer<M> {
 
     /// Appends a payload and gives the position of its frame's end. Once this returned, the payload
     /// survives the process.
+    ///
+    /// The payload says that it was `made` at that time, in microseconds since 1970. If the
+    /// consumer has set the bar behind that meanwhile ([`Consumer::set_bar`]), `make_again` is
+    /// called, which has it say a time that is not before now, in the same number of bytes. It must
+    /// not panic: what was reserved for the payload would hold up all that comes after it.
+    ///
+    /// [`Consumer::set_bar`]: super::Consumer::set_bar
     #[inline]
-    pub(crate) fn push(&self, payload: &[u8]) -> Result<Position, PushError> {
+    pub(crate) fn push_made(
+        &self,
+        payload: &mut [u8],
+        made: i64,
+        make_again: impl FnOnce(&mut [u8]),
+    ) -> Result<Position, PushError> {
         if payload.len() > self.ring.max_payload {
             return Err(PushError::TooLong);
         }
@@ -208,10 +232,35 @@ impl<M: Memory> Producer<M> {
         self.ring
             .memory
             .prefetch(self.ring.place(start + size + AHEAD), size as usize);
+        if made < self.bar() {
+            make_again(payload);
+        }
         // SAFETY: the range was just reserved, with this length.
         unsafe { self.ring.fill(start, payload) };
         self.ring.sleep.end();
         Ok(Position(start + size))
+    }
+
+    /// The time before which no payload may say that it was made.
+    #[inline]
+    fn bar(&self) -> i64 {
+        #[cfg(loom)]
+        loom::sync::atomic::fence(SeqCst);
+        self.ring.word(at::BAR).load(SeqCst).cast_signed()
+    }
+
+    /// Has the consumer know, until the guard is dropped, that a caller waits for room.
+    pub(crate) fn wait_for_room(&self) -> impl Drop {
+        struct Waiting<M>(Arc<Ring<M>>);
+
+        impl<M> Drop for Waiting<M> {
+            fn drop(&mut self) {
+                self.0.waiting.fetch_sub(1, Relaxed);
+            }
+        }
+
+        self.ring.waiting.fetch_add(1, Relaxed);
+        Waiting(Arc::clone(&self.ring))
     }
 
     /// The position after all that was pushed.
@@ -262,6 +311,12 @@ impl<M: Memory> Producer<M> {
     pub(crate) fn close(&self) {
         self.ring.word(at::HEAD).fetch_or(CLOSED, Release);
         self.ring.sleep.end();
+    }
+
+    /// The same for a payload that says no time.
+    #[cfg(test)]
+    pub(crate) fn push(&self, payload: &[u8]) -> Result<Position, PushError> {
+        self.push_made(&mut payload.to_vec(), i64::MAX, |_| ())
     }
 
     /// Reserves room for a payload of `len` and never commits it, as a thread killed in the middle

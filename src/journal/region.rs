@@ -93,14 +93,14 @@ impl Region {
     pub(super) fn heap(header: &Header) -> Self {
         let words = (0..(PAGE + header.capacity) / 8).map(|_| AtomicU64::new(0));
         let region = Self::simulated(words.collect(), Box::new(|_| Ok(())));
-        region.begin(header).expect("memory takes a header");
+        region.begin(header, 0).expect("memory takes a header");
         region
     }
 
     /// Writes the header page of a new journal and makes it durable. A death on the way leaves what
     /// [`Leftover`](super::Leftover) knows as never begun.
-    pub(super) fn begin(&self, header: &Header) -> io::Result<()> {
-        for (number, word) in header.page().chunks_exact(8).enumerate() {
+    pub(super) fn begin(&self, header: &Header, born: i64) -> io::Result<()> {
+        for (number, word) in header.page(born).chunks_exact(8).enumerate() {
             self.word(number * 8)
                 .store(super::layout::word(word, 0), Relaxed);
         }

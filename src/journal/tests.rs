@@ -29,7 +29,7 @@ pub(super) fn create_at(
 ) -> crate::error::Result<(Producer, Consumer)> {
     let region = OsFs.create_mapped(path, file_len(capacity)?);
     let region = region.map_err(Error::io("create", path))?;
-    create(region, &stream()).map_err(Error::io("begin", path))
+    create(region, &stream(), 0).map_err(Error::io("begin", path))
 }
 
 pub(super) fn stream() -> StreamId {
@@ -166,7 +166,7 @@ fn many_threads_lose_nothing_and_keep_their_own_order() {
                 for number in 0..each {
                     let mut payload = vec![thread; 9 + (number % 700) as usize];
                     payload[1..5].copy_from_slice(&number.to_le_bytes());
-                    while producer.push(&payload) == Err(PushError::Full) {
+                    while producer.push_made(&mut payload, i64::MAX, |_| ()) == Err(PushError::Full) {
                         thread::yield_now();
                     }
                 }

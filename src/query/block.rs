@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     entry::RawEntry,
     needle::Haystack,
-    order::{Key, Order},
+    order::{ByTime, Key},
     page::Problem,
     plan::{BlockFile, Pass, Piece, Wanted},
 };
@@ -159,8 +159,8 @@ impl<'a> BlockReader<'a> {
             );
         }
         let after = |a: &RawEntry, b: &RawEntry| match self.wanted.order {
-            Order::Desc => a.key().cmp(&b.key()),
-            Order::Asc => b.key().cmp(&a.key()),
+            ByTime::Desc => a.key().cmp(&b.key()),
+            ByTime::Asc => b.key().cmp(&a.key()),
         };
         entries.sort_unstable_by(after);
         entries.drain(..entries.len().saturating_sub(self.keep));
@@ -213,8 +213,8 @@ impl<'a> BlockReader<'a> {
         self.wanted
             .after
             .is_none_or(|after| match self.wanted.order {
-                Order::Desc => *key < after,
-                Order::Asc => *key > after,
+                ByTime::Desc => *key < after,
+                ByTime::Asc => *key > after,
             })
     }
 }

@@ -22,6 +22,8 @@ const MAX_PARAMETERS: usize = 64;
 /// How long a name or value may be, in bytes.
 const MAX_LEN: usize = 1024;
 const DETAILS: &str = "details.";
+/// How the event types of reads of the log begin.
+const ACCESS: &[u8] = b"audit.access.";
 
 /// A choice of entries. The default wants all.
 ///
@@ -65,6 +67,8 @@ pub struct Filter {
     needles: Vec<Needle>,
     /// The values to look up in a block's Bloom filters.
     keys: Vec<(Key, Vec<u8>)>,
+    /// Whether entries about reads of the log are left out.
+    without_access: bool,
 }
 
 impl Filter {
@@ -145,9 +149,24 @@ impl Filter {
         !self.conditions.is_empty()
     }
 
+    /// This filter without entries about reads of the log, `audit.access.*`, unless it has an event
+    /// type that is one of these, or `audit.*`.
+    #[must_use]
+    pub fn without_access(self) -> Self {
+        let names_access = |(name, value): &(String, String)| {
+            let reads = value == "audit.*" || value.as_bytes().starts_with(ACCESS);
+            name == "event_type" && reads
+        };
+        Self {
+            without_access: !self.params.iter().any(names_access),
+            ..self
+        }
+    }
+
     /// Whether the line with these fields is wanted.
     pub(crate) fn matches(&self, fields: &Fields<'_>) -> bool {
         self.covers(fields.timestamp)
+            && !(self.without_access && fields.event_type.starts_with(ACCESS))
             && self
                 .conditions
                 .iter()

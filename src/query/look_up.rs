@@ -4,7 +4,7 @@ use std::{io, ops::ControlFlow};
 
 use uuid::Uuid;
 
-use super::{cancel::Cancel, entry::RawEntry, filter::Filter, merge, order::Order, plan::Wanted};
+use super::{cancel::Cancel, entry::RawEntry, filter::Filter, merge, order::ByTime, plan::Wanted};
 use crate::{
     error::{Error, Result},
     store::files::Files,
@@ -28,7 +28,7 @@ pub(super) fn get(files: &Files, id: Uuid, cancel: Cancel) -> Result<Option<RawE
     let span = millis_of(id).map(|millis| (millis, millis));
     let wanted = Wanted {
         filter: Filter::id(text),
-        order: Order::Desc,
+        order: ByTime::Desc,
         after: None,
         span,
         cancel,

@@ -15,7 +15,7 @@ use std::{
 use super::{
     block::{BlockReader, Found},
     entry::RawEntry,
-    order::Order,
+    order::ByTime,
     page::Scanned,
     plan::{BlockPlan, Wanted},
 };
@@ -186,7 +186,7 @@ impl Merge<'_> {
 
 /// A block's entries, the first last.
 struct Run {
-    order: Order,
+    order: ByTime,
     entries: Vec<RawEntry>,
 }
 
@@ -195,8 +195,8 @@ impl Ord for Run {
         let a = self.entries.last().map(RawEntry::key);
         let b = other.entries.last().map(RawEntry::key);
         match self.order {
-            Order::Desc => a.cmp(&b),
-            Order::Asc => b.cmp(&a),
+            ByTime::Desc => a.cmp(&b),
+            ByTime::Asc => b.cmp(&a),
         }
     }
 }

@@ -14,11 +14,13 @@
 //! look_up   one entry by its id
 //! reader    pages, look-ups, and all entries one by one
 //! tail      entries that are written from now on
+//! arrival   pages of the entries that have come since another page
 //! ```
 //!
 //! Reading never blocks writing: it takes no locks and creates nothing. Damage costs the block it
 //! is in, is reported, and ends nothing.
 
+mod arrival;
 #[cfg(feature = "webhook")]
 mod backlog;
 mod block;

@@ -1,6 +1,6 @@
 //! The order of entries, and a place in it.
 //!
-//! Entries are ordered by the millisecond of their `timestamp`, then by `id`. An id is a UUIDv7
+//! By time, entries are ordered by the millisecond of their `timestamp`, then by `id`. An id is a UUIDv7
 //! made from the same clock reading, so for this crate's own entries that is the order of the ids
 //! alone; for a line that came from elsewhere it still agrees with the times by which blocks are
 //! found.
@@ -20,6 +20,29 @@ pub enum Order {
     Desc,
     /// The oldest first.
     Asc,
+    /// As they come into the log: for each stream in the order of its numbers, and what was behind
+    /// comes when it comes. A page's cursor says how far each stream was read, so a program that
+    /// goes on from cursor to cursor gets each entry once, also those that a dead process left to
+    /// be recovered. Only entries that are on stable storage are given.
+    Arrival,
+}
+
+/// An order by time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ByTime {
+    Desc,
+    Asc,
+}
+
+impl Order {
+    /// `None` if it is not by time.
+    pub(super) fn by_time(self) -> Option<ByTime> {
+        match self {
+            Self::Desc => Some(ByTime::Desc),
+            Self::Asc => Some(ByTime::Asc),
+            Self::Arrival => None,
+        }
+    }
 }
 
 impl FromStr for Order {
@@ -29,9 +52,10 @@ impl FromStr for Order {
         match text {
             "desc" => Ok(Self::Desc),
             "asc" => Ok(Self::Asc),
+            "arrival" => Ok(Self::Arrival),
             _ => Err(Error::invalid(
                 "order",
-                format!("{text:?} must be \"desc\" (newest first) or \"asc\""),
+                format!("{text:?} must be \"desc\" (newest first), \"asc\" or \"arrival\""),
             )),
         }
     }
@@ -42,6 +66,7 @@ impl fmt::Display for Order {
         f.write_str(match self {
             Self::Desc => "desc",
             Self::Asc => "asc",
+            Self::Arrival => "arrival",
         })
     }
 }
@@ -59,6 +84,12 @@ pub(crate) fn millis(time: Timestamp) -> i64 {
 }
 
 impl Key {
+    /// Before all entries in the order of time.
+    pub(super) const FIRST: Self = Self {
+        millis: -62_167_219_200_000,
+        id: [b'0'; 36],
+    };
+
     pub(crate) fn of(fields: &Fields<'_>) -> Self {
         // `scan` gives ids of one length. Ids of any other length would share the first place of
         // their millisecond.

@@ -3,11 +3,15 @@
 use serde::Serialize;
 
 use super::{
+    arrival,
     entry::RawEntry,
     filter::Filter,
     order::{Key, Order},
 };
-use crate::error::{Error, Result};
+use crate::{
+    entry::Timestamp,
+    error::{Error, Result},
+};
 
 /// How many problems are reported one by one.
 const MAX_PROBLEMS: usize = 100;
@@ -16,12 +20,12 @@ const MAX_PROBLEMS: usize = 100;
 const MAX_LIMIT: usize = 1000;
 
 /// The parameters of a page that are not the filter's.
-const OWN: [&str; 4] = ["limit", "order", "cursor", "offset"];
+const OWN: [&str; 5] = ["limit", "order", "cursor", "offset", "include"];
 
 /// A question for one page of entries.
 ///
 /// ```
-/// use tracing_audit::{Filter, Query, reader::{Order, PageStart}};
+/// use tracing_audit::{Filter, Query, reader::Order};
 ///
 /// let query = Query::parse([("actor", "ann"), ("order", "asc"), ("limit", "50")])?;
 ///
@@ -30,7 +34,7 @@ const OWN: [&str; 4] = ["limit", "order", "cursor", "offset"];
 ///     filter: Filter::parse([("actor", "ann")])?,
 ///     order: Order::Asc,
 ///     limit: 50,
-///     start: PageStart::First,
+///     ..Query::default()
 /// };
 /// assert_eq!(query.filter.params(), same.filter.params());
 /// # Ok::<(), tracing_audit::Error>(())
@@ -46,6 +50,9 @@ pub struct Query {
     pub limit: usize,
     /// The beginning of the page.
     pub start: PageStart,
+    /// Whether entries about reads of the log are wanted as well. They are left out by default
+    /// ([`Filter::without_access`]), or each read of a quiet log would find the one before it.
+    pub include_access: bool,
 }
 
 /// The beginning of a page.
@@ -61,9 +68,10 @@ pub enum PageStart {
 }
 
 impl Query {
-    /// Makes a query of text parameters: `limit` (100; 1 to 1000), `order` (`desc` or `asc`),
-    /// `cursor` or `offset`, and those of the filter. `Error::Invalid` names the one that is wrong,
-    /// and says what to write instead.
+    /// Makes a query of text parameters: `limit` (100; 1 to 1000), `order` (`desc`, `asc` or
+    /// `arrival`), `cursor` or `offset`, `include` (`access`), and those of the filter. An
+    /// `event_type` that names reads of the log includes them too. `Error::Invalid` names the one
+    /// that is wrong, and says what to write instead.
     pub fn parse<N: AsRef<str>, V: AsRef<str>>(
         params: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Self> {
@@ -91,11 +99,12 @@ impl Query {
                         limit.ok_or_else(|| wrong("it must be a number from 1 to 1000"))?;
                 }
                 "order" => query.order = text.parse()?,
+                "include" if text == "access" => query.include_access = true,
+                "include" => return Err(wrong("it must be access")),
                 _ if query.start != PageStart::First => {
                     return Err(wrong("cursor and offset are both given; give one"));
                 }
                 "cursor" => {
-                    text.parse::<Key>()?;
                     query.start = PageStart::Cursor(text.to_owned());
                 }
                 _ => {
@@ -107,7 +116,24 @@ impl Query {
             }
         }
         query.filter = Filter::parse_beside(&OWN, filter)?;
+        query.check_start()?;
         Ok(query)
+    }
+
+    fn check_start(&self) -> Result<()> {
+        match (&self.start, self.order.by_time()) {
+            (PageStart::Cursor(cursor), Some(_)) => cursor.parse::<Key>().map(drop),
+            (start, None) => arrival::check_start(start),
+            _ => Ok(()),
+        }
+    }
+
+    /// The filter, without entries about reads of the log unless they are wanted.
+    pub(super) fn whole_filter(&self) -> Filter {
+        match self.include_access {
+            true => self.filter.clone(),
+            false => self.filter.clone().without_access(),
+        }
     }
 }
 
@@ -119,6 +145,7 @@ impl Default for Query {
             order: Order::Desc,
             limit: 100,
             start: PageStart::First,
+            include_access: false,
         }
     }
 }
@@ -140,10 +167,10 @@ impl Default for Query {
 ///     let page = reader.page(&query)?;
 ///     count += page.entries.len();
 ///     assert!(page.scanned.problems.is_empty(), "some entries can't be read");
-///     match page.next_cursor {
-///         Some(cursor) => query.start = PageStart::Cursor(cursor),
-///         None => break,
+///     if !page.has_more {
+///         break;
 ///     }
+///     query.start = PageStart::Cursor(page.next_cursor);
 /// }
 /// assert_eq!(count, 5);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -152,9 +179,13 @@ impl Default for Query {
 pub struct Page {
     /// At most as many as asked for.
     pub entries: Vec<RawEntry>,
-    /// The cursor of the next page; `None` if there is none. The last page may turn out to be
-    /// empty.
-    pub next_cursor: Option<String>,
+    /// The cursor of the next page. The last page has one as well: it leads to what will come.
+    pub next_cursor: String,
+    /// Whether there may be entries in the next page already. It may turn out to be empty.
+    pub has_more: bool,
+    /// Up to when the log was complete before the page was read
+    /// ([`AuditReader::complete_until`](crate::AuditReader::complete_until)).
+    pub complete_until: Option<Timestamp>,
     /// The work that the page took, and the files that could not be read.
     pub scanned: Scanned,
 }

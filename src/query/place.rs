@@ -1,23 +1,19 @@
 //! Where an entry stands, and how far each stream was read: the state of a follower that outlives
 //! its process.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
+use serde::{Deserialize, Serialize};
 #[cfg(feature = "webhook")]
 use serde::{Deserializer, Serializer};
-#[cfg(any(feature = "webhook", test))]
-use {
-    crate::{
-        error::{Error, Result, if_there},
-        store::{files::Files, gzip::Unpacker},
-    },
-    serde::{Deserialize, Serialize},
-    std::collections::BTreeMap,
-};
 
-use super::entry::RawEntry;
+use super::{entry::RawEntry, tail::{END, Follow}};
+use crate::{error::Result, store::names::FileStem};
 #[cfg(any(feature = "webhook", test))]
-use crate::store::names::FileStem;
+use crate::{
+    error::{Error, if_there},
+    store::{files::Files, gzip::Unpacker},
+};
 
 /// Where an entry stands: as long as the log has it, there, in the live file as in its sealed twin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,13 +95,11 @@ pub(crate) struct Placed {
 }
 
 /// How far each stream was read, by the stream's name.
-#[cfg(any(feature = "webhook", test))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Places(pub(super) BTreeMap<String, StreamPlace>);
 
 /// How far one stream was read.
-#[cfg(any(feature = "webhook", test))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StreamPlace {
     /// The name of the file that is being read.
@@ -115,6 +109,14 @@ pub(crate) struct StreamPlace {
     pub(super) offset: Option<u64>,
     /// The number of the last entry.
     pub(super) seq: u64,
+}
+
+impl StreamPlace {
+    /// To go on from there.
+    pub(super) fn follow(&self) -> Result<Follow> {
+        let stem: FileStem = self.file.parse()?;
+        Ok(Follow::at(stem, self.offset.unwrap_or(END), self.seq))
+    }
 }
 
 /// The entries at these places; `None` where the file is gone. Entries of one block that follow

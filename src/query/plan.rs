@@ -10,7 +10,7 @@ use std::{collections::BinaryHeap, sync::Arc};
 use super::{
     cancel::Cancel,
     filter::Filter,
-    order::{Key, Order, millis},
+    order::{ByTime, Key, millis},
     page::Problem,
     snapshot::{Snapshot, live_blocks},
 };
@@ -32,7 +32,7 @@ const OPAQUE_AT_ONCE: usize = 4;
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     pub(super) filter: Filter,
-    pub(super) order: Order,
+    pub(super) order: ByTime,
     /// Only entries that come after this in the order.
     pub(super) after: Option<Key>,
     /// Only entries of this span of milliseconds, both ends included: the time in an id.
@@ -45,8 +45,8 @@ impl Wanted {
     /// Whether lines between these times can be wanted.
     fn overlaps(&self, min: Timestamp, max: Timestamp) -> bool {
         let ahead = self.after.is_none_or(|after| match self.order {
-            Order::Desc => millis(min) <= after.millis,
-            Order::Asc => millis(max) >= after.millis,
+            ByTime::Desc => millis(min) <= after.millis,
+            ByTime::Asc => millis(max) >= after.millis,
         });
         let in_span = self
             .span
@@ -59,7 +59,7 @@ impl Wanted {
         let time = |millis: i64| Timestamp::from_micros(millis.saturating_mul(1000));
         let after = self
             .after
-            .filter(|_| self.order == Order::Asc)
+            .filter(|_| self.order == ByTime::Asc)
             .map(|after| time(after.millis));
         self.filter
             .start()
@@ -70,15 +70,15 @@ impl Wanted {
     /// The rank of a block between these times: a lower one comes later in the order.
     fn rank(&self, min: Timestamp, max: Timestamp) -> i64 {
         match self.order {
-            Order::Desc => millis(max),
-            Order::Asc => -millis(min),
+            ByTime::Desc => millis(max),
+            ByTime::Asc => -millis(min),
         }
     }
 
     pub(super) fn rank_of(&self, key: &Key) -> i64 {
         match self.order {
-            Order::Desc => key.millis,
-            Order::Asc => -key.millis,
+            ByTime::Desc => key.millis,
+            ByTime::Asc => -key.millis,
         }
     }
 }

@@ -9,20 +9,21 @@ use super::backlog::{self, Backlog};
 #[cfg(any(feature = "webhook", test))]
 use super::place::{self, Place, Places};
 use super::{
+    arrival,
     cancel::Cancel,
     entry::RawEntry,
     filter::Filter,
     look_up, merge,
-    order::{Key, Order},
+    order::{ByTime, Key, Order},
     page::{Page, PageStart, Query, Scanned},
     plan::Wanted,
     tail::{Tail, TailStart},
 };
-#[cfg(feature = "webhook")]
-use crate::entry::Timestamp;
 use crate::{
+    entry::Timestamp,
     error::{Error, Result},
     store::{
+        complete::Progress,
         files::Files,
         fs::{Fs, OsFs, ReadOnly},
         layout::Layout,
@@ -151,17 +152,32 @@ impl AuditReader {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a cursor that no page gave, [`Error::Io`] if the directory can't be
-    /// listed.
+    /// [`Error::Invalid`] for a cursor that no page of this order gave, and for an offset in the order
+    /// of arrival; [`Error::Io`] if the directory can't be listed.
     pub fn page(&self, query: &Query) -> Result<Page> {
+        let progress = self.progress()?;
+        let filter = query.whole_filter();
+        match query.order.by_time() {
+            Some(order) => self.page_by_time(query, filter, order, progress.until),
+            None => arrival::page(&self.files, query, filter, progress),
+        }
+    }
+
+    fn page_by_time(
+        &self,
+        query: &Query,
+        filter: Filter,
+        order: ByTime,
+        complete_until: Option<Timestamp>,
+    ) -> Result<Page> {
         let (after, skip) = match &query.start {
             PageStart::First => (None, 0),
             PageStart::Cursor(cursor) => (Some(cursor.parse()?), 0),
             PageStart::Offset(offset) => (None, *offset),
         };
         let wanted = Wanted {
-            filter: query.filter.clone(),
-            order: query.order,
+            filter,
+            order,
             after,
             span: None,
             cancel: self.cancel.clone(),
@@ -169,7 +185,7 @@ impl AuditReader {
         let mut entries = Vec::new();
         let mut skipped = 0;
         let mut last = after;
-        let (scanned, more) = merge::run(
+        let (scanned, has_more) = merge::run(
             &self.files,
             &wanted,
             skip.saturating_add(query.limit),
@@ -183,12 +199,34 @@ impl AuditReader {
                 ControlFlow::Continue(())
             },
         )?;
-        let next_cursor = last.filter(|_| more).map(|key: Key| key.to_string());
         Ok(Page {
             entries,
-            next_cursor,
+            next_cursor: last.unwrap_or(Key::FIRST).to_string(),
+            has_more,
+            complete_until,
             scanned,
         })
+    }
+
+    /// Up to when the log is complete: no entry of an earlier time will be added to it, so a range
+    /// that ends here or before stays as it is, until retention. In a log that is written it lies
+    /// some seconds back. A process that died holds it back until its stream is recovered.
+    ///
+    /// `None` if that can't be known: the journals can only be read by the log's owner, or one is on
+    /// a file system that is not mounted here.
+    ///
+    /// It presumes that the clock is not set back: entries that are recorded after that are of a
+    /// time that was complete.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the directory can't be listed.
+    pub fn complete_until(&self) -> Result<Option<Timestamp>> {
+        Ok(self.progress()?.until)
+    }
+
+    fn progress(&self) -> Result<Progress> {
+        Progress::look(&**self.fs(), self.layout())
     }
 
     /// Finds the entry with this id; `None` if there is none. The time in a UUIDv7 leads to the
@@ -216,6 +254,9 @@ impl AuditReader {
         order: Order,
         mut give: impl FnMut(RawEntry) -> ControlFlow<()>,
     ) -> Result<Scanned> {
+        let Some(order) = order.by_time() else {
+            return arrival::each(&self.files, filter.clone(), self.progress()?.open, &mut give);
+        };
         let wanted = Wanted {
             filter: filter.clone(),
             order,

@@ -17,16 +17,20 @@ use std::{
     sync::Arc,
 };
 
-use follow::{ByStream, Follow};
+pub(super) use follow::{Ahead, ByStream, Follow};
 use uuid::Uuid;
 
-#[cfg(any(feature = "webhook", test))]
-use super::place::{Places, StreamPlace};
-use super::{entry::RawEntry, filter::Filter, page::Problem, place::Placed};
+use super::{
+    entry::RawEntry,
+    filter::Filter,
+    page::Problem,
+    place::{Placed, Places, StreamPlace},
+};
 use crate::{
     entry::StreamId,
     error::{Error, Result},
     store::{
+        complete::Open,
         files::{Files, Seen},
         names::FileStem,
     },
@@ -37,7 +41,7 @@ const CHUNK: u64 = 256 * 1024;
 /// More than any line's length.
 const MAX_LINE: u64 = 64 << 20;
 /// The place after all of a finished file.
-const END: u64 = u64::MAX;
+pub(super) const END: u64 = u64::MAX;
 
 /// How much a call still gives, and reads for that.
 #[derive(Clone, Copy, Debug)]
@@ -112,10 +116,13 @@ pub struct Tail {
     /// After a failed write lines get other numbers, and those before them come again: better twice
     /// than not at all.
     at_least_once: bool,
+    /// Where each stream stops being final, and no stream is read further; `None` to read all.
+    open: Option<Open>,
 }
 
 impl Tail {
-    fn empty(files: Arc<Files>, filter: Filter) -> Self {
+    /// Of no stream yet.
+    pub(super) fn empty(files: Arc<Files>, filter: Filter) -> Self {
         Self {
             files,
             filter,
@@ -125,6 +132,7 @@ impl Tail {
             problems: Vec::new(),
             behind: false,
             at_least_once: false,
+            open: None,
         }
     }
 
@@ -157,38 +165,63 @@ impl Tail {
             at_least_once: true,
             ..Self::empty(files, filter)
         };
-        for (stream, mut files) in tail.list()?.1 {
-            let follow = match places.0.get(stream.as_str()) {
-                Some(place) => {
-                    let stem: FileStem = place.file.parse()?;
-                    let at = Follow::at(stem, place.offset.unwrap_or(END), place.seq);
-                    files.retain(|(number, born)| {
-                        !at.knows(&FileStem {
-                            born: *born,
-                            stream: stream.clone(),
-                            number: *number,
-                        })
-                    });
-                    Some(Follow { ahead: files, ..at })
-                }
-                None => Follow::from_the_first(&stream, files),
-            };
-            tail.streams.extend(follow.map(|follow| (stream, follow)));
-        }
-        if tail.seen.is_blind() {
-            for place in places.0.values() {
-                let stem: FileStem = place.file.parse()?;
-                let at = |stem| Follow::at(stem, place.offset.unwrap_or(END), place.seq);
-                tail.streams
-                    .entry(stem.stream.clone())
-                    .or_insert_with(|| at(stem));
-            }
+        let (_, mut streams) = tail.list()?;
+        tail.go_on(places, &mut streams)?;
+        for (stream, files) in streams {
+            tail.begin(stream, files);
         }
         Ok(tail)
     }
 
+    /// Goes on after these places, in the streams that have them.
+    pub(super) fn go_on(&mut self, places: &Places, streams: &mut ByStream) -> Result<()> {
+        for place in places.0.values() {
+            let at = place.follow()?;
+            let stream = at.stem.stream.clone();
+            let Some(mut files) = streams.remove(&stream) else {
+                if self.seen.is_blind() {
+                    self.streams.insert(stream, at);
+                }
+                continue;
+            };
+            files.retain(|(number, born)| {
+                !at.knows(&FileStem {
+                    born: *born,
+                    stream: stream.clone(),
+                    number: *number,
+                })
+            });
+            self.streams.insert(stream, Follow { ahead: files, ..at });
+        }
+        Ok(())
+    }
+
+    /// Begins with the first of these files of a stream.
+    pub(super) fn begin(&mut self, stream: StreamId, files: Ahead) {
+        let follow = Follow::from_the_first(&stream, files);
+        self.streams.extend(follow.map(|follow| (stream, follow)));
+    }
+
+    /// Reads no stream beyond where it is final, as it was found out before this tail was made.
+    pub(super) fn stop_where_open(&mut self, open: Open) {
+        self.open = Some(open);
+    }
+
+    /// Of the streams that were read to their end, the files read last of those that nothing can be
+    /// added to.
+    pub(super) fn ended(&self) -> Result<Vec<&FileStem>> {
+        let live = self.files.live()?;
+        let alive: BTreeSet<_> = live.keys().map(|stem| &stem.stream).collect();
+        let goes_on = |stream| {
+            let open = self.open.as_ref();
+            open.is_none_or(|open| open.contains_key(stream)) || alive.contains(stream)
+        };
+        let done = self.streams.iter().filter(|(_, follow)| follow.is_done());
+        let ended = done.filter(|(stream, _)| !goes_on(*stream));
+        Ok(ended.map(|(_, follow)| &follow.stem).collect())
+    }
+
     /// How far it has read.
-    #[cfg(any(feature = "webhook", test))]
     pub(crate) fn places(&self) -> Places {
         let place = |follow: &Follow| StreamPlace {
             file: follow.stem.to_string(),
@@ -248,6 +281,8 @@ impl Tail {
                 // Entries found before an error must be given: their place is noted. The next call
                 // tries again.
                 Ok(true) | Err(_) => {}
+                // The rest of the stream is not final yet.
+                Ok(false) if !room.is_over() => {}
                 Ok(false) => {
                     self.behind = true;
                     // The next one first, so that a stream that never ends starves no other.
@@ -278,7 +313,7 @@ impl Tail {
     }
 
     /// All files: the live ones, and by stream the sealed and the live.
-    fn list(&mut self) -> Result<(BTreeMap<FileStem, u64>, ByStream)> {
+    pub(super) fn list(&mut self) -> Result<(BTreeMap<FileStem, u64>, ByStream)> {
         // Live files first: one that is being sealed meanwhile is then met twice, and never not at
         // all.
         let live = self.files.live()?;

@@ -5,18 +5,22 @@ use std::collections::VecDeque;
 use axum::{
     body::{Body, Bytes},
     extract::{Extension, State as Shared},
-    http::{HeaderValue, header, request::Parts},
+    http::{HeaderMap, HeaderValue, header, request::Parts},
     response::{IntoResponse, Response},
 };
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
     access::Scope,
     params,
     problem::Problem,
-    state::{Slot, State},
+    state::{Slot, State, path},
 };
-use crate::query::{Page, PageStart, Query};
+use crate::{
+    entry::Timestamp,
+    query::{Page, PageStart, Query, Scanned},
+};
 
 /// Beyond it, skipping costs more than it helps: a cursor costs the same anywhere.
 const MAX_OFFSET: usize = 10_000;
@@ -52,7 +56,30 @@ pub(super) async fn page(
             .detail("status", 200)
             .detail("entries", page.entries.len()),
     )?;
-    Ok(answer(page, slot))
+    let links = links(path(&request), request.uri.query(), &page.next_cursor);
+    Ok((links, answer(page, slot)).into_response())
+}
+
+/// The longest header of links: a cursor may be long, and clients take no longer headers.
+const MAX_LINKS: usize = 6 * 1024;
+
+/// The next and the first page as `Link` (RFC 8288). The body has the next one as well.
+fn links(path: &str, query: Option<&str>, next_cursor: &str) -> HeaderMap {
+    let parts = query.unwrap_or_default().split('&');
+    let is_place = |part: &&str| {
+        let name = part.split_once('=').map_or(*part, |(name, _)| name);
+        matches!(name, "" | "cursor" | "offset")
+    };
+    let mut kept: Vec<&str> = parts.filter(|part| !is_place(part)).collect();
+    let first = kept.join("&");
+    let cursor = format!("cursor={next_cursor}");
+    kept.push(&cursor);
+    let next = kept.join("&");
+    let text = format!("<{path}?{next}>; rel=\"next\", <{path}?{first}>; rel=\"first\"");
+    let link = HeaderValue::try_from(text)
+        .ok()
+        .filter(|link| link.len() <= MAX_LINKS);
+    link.map(|link| (header::LINK, link)).into_iter().collect()
 }
 
 /// `GET /entries/{id}`
@@ -102,6 +129,15 @@ pub(super) async fn one(
     }
 }
 
+/// The members of a page after the entries.
+#[derive(Serialize)]
+struct After<'a> {
+    next_cursor: &'a str,
+    has_more: bool,
+    complete_until: Option<Timestamp>,
+    scanned: &'a Scanned,
+}
+
 /// The page as JSON, each entry as it was stored. The slot is held until the page was sent, because
 /// the page is in memory until then.
 fn answer(page: Page, slot: Slot) -> Response {
@@ -116,15 +152,17 @@ fn answer(page: Page, slot: Slot) -> Response {
         }
         parts.push_back(Bytes::from(entry.into_line()));
     }
-    rest.extend_from_slice(b"],\"next_cursor\":");
-    let end = (
-        serde_json::to_vec(&page.next_cursor),
-        serde_json::to_vec(&page.scanned),
-    );
-    let (Ok(cursor), Ok(scanned)) = end else {
+    rest.extend_from_slice(b"],");
+    let after = After {
+        next_cursor: &page.next_cursor,
+        has_more: page.has_more,
+        complete_until: page.complete_until,
+        scanned: &page.scanned,
+    };
+    let Ok(after) = serde_json::to_vec(&after) else {
         return Problem::busy("the page could not be written").into_response();
     };
-    rest.extend([cursor, b",\"scanned\":".to_vec(), scanned, b"}".to_vec()].concat());
+    rest.extend_from_slice(after.strip_prefix(b"{").unwrap_or_default());
     parts.push_back(Bytes::from(rest));
     let len: usize = parts.iter().map(Bytes::len).sum();
     let body = Body::from_stream(tokio_stream::iter(parts.into_iter().map(move |part| {

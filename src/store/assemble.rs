@@ -21,6 +21,7 @@ use super::{
     layout::Layout,
     lifecycle, living,
     open::StoreOptions,
+    own_journal,
     prepare::{prepare, prepare_journal_dir},
     prune::Pruner,
     room::Room,
@@ -29,7 +30,7 @@ use super::{
     writer::{Place, Writer, is_full},
 };
 use crate::{
-    entry::{Source, StreamId},
+    entry::{Source, StreamId, Timestamp},
     error::{Error, Result},
     journal::{Consumer, Durability, Producer},
 };
@@ -78,6 +79,7 @@ pub(super) fn assemble(
             &options.source,
             journal_dir.as_deref(),
             capacity,
+            clock.now(),
         )
     };
     let room = Room {
@@ -113,9 +115,9 @@ pub(super) fn assemble(
     );
     let watched = watched.and_then(|watch| {
         if let Some(settings) = &options.lifecycle {
-            let opened = lifecycle::opened(settings).render(&options.source);
+            let mut opened = lifecycle::opened(settings).render(&options.source);
             let refused = |why| Error::io("write an entry to", &journal)(io::Error::other(why));
-            producer.push(&opened).map_err(refused)?;
+            own_journal::push(&producer, &mut opened).map_err(refused)?;
             // After it, so that what says of itself that it was alive has said that it was opened.
             consumer.note_alive(clock.now().as_micros());
         }
@@ -191,9 +193,10 @@ fn begin_stream(
     source: &Source,
     journal_dir: Option<&Path>,
     capacity: usize,
+    born: Timestamp,
 ) -> Result<BegunStream> {
     let (stream, lock, place) = new_stream(fs, layout, source, journal_dir)?;
-    match place.create(fs, layout, &stream, capacity) {
+    match place.create(fs, layout, &stream, capacity, born) {
         Ok((producer, consumer)) => Ok(BegunStream {
             stream,
             lock,
@@ -240,5 +243,6 @@ pub(crate) fn new_journal(
     stream: &StreamId,
     capacity: usize,
 ) -> Result<(Producer, Consumer)> {
-    JournalPlace::new(layout, stream, None).create(fs, layout, stream, capacity)
+    let place = JournalPlace::new(layout, stream, None);
+    place.create(fs, layout, stream, capacity, Timestamp::from_micros(0))
 }

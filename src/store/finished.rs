@@ -11,7 +11,7 @@ use super::{
     lines::Lines,
     names::FileStem,
     numbers::Numbers,
-    removed,
+    own_journal, removed,
     sealer::{Pending, Sealer, SealerPlace},
 };
 use crate::{
@@ -116,7 +116,7 @@ impl Sealer {
                 .detail("count", count)
                 .detail("after_seq", first - 1)
                 .detail("file", pending.stem.to_string());
-            match self.pruner.producer.push(&entry.render(&source)) {
+            match own_journal::push(&self.pruner.producer, &mut entry.render(&source)) {
                 Ok(_) => {}
                 Err(PushError::Closed) => return Err(Error::Closed),
                 Err(PushError::Full | PushError::TooLong) => {

@@ -24,7 +24,7 @@ use super::{
     tmp::TmpFile,
 };
 use crate::{
-    entry::StreamId,
+    entry::{StreamId, Timestamp},
     error::{Error, Result},
     journal::{self, Consumer, Producer},
 };
@@ -144,10 +144,14 @@ impl JournalPlace {
         let error = || Error::io("read", &self.path);
         let file = self.open(fs, layout).map_err(error())?;
         let len = file.identity().map_err(error())?.len;
-        let mut page = [0; 4096];
-        let read = fs::read_full_at(&*file, &mut page, 0).map_err(error())?;
-        journal::check_len(&self.path, len, page.get(..read).unwrap_or_default())?;
+        let page = first_page(&*file).map_err(error())?;
+        journal::check_len(&self.path, len, &page)?;
         fs::read_all_at_most(&*file, journal::LONGEST_FILE).map_err(error())
+    }
+
+    /// The first page of the journal's file, or less if the file is shorter.
+    pub(super) fn page(&self, fs: &dyn Fs, layout: &Layout) -> io::Result<Vec<u8>> {
+        first_page(&*self.open(fs, layout)?)
     }
 
     fn open(&self, fs: &dyn Fs, layout: &Layout) -> io::Result<Box<dyn FsFile>> {
@@ -254,17 +258,19 @@ impl JournalPlace {
         })
     }
 
-    /// Creates the journal, and before it the pointer; durable on return.
+    /// Creates the journal, and before it the pointer; durable on return. No event in it will be
+    /// of a time before `born`.
     pub(super) fn create(
         &self,
         fs: &dyn Fs,
         layout: &Layout,
         stream: &StreamId,
         capacity: usize,
+        born: Timestamp,
     ) -> Result<(Producer, Consumer)> {
         let len = journal::file_len(capacity)?;
         let Some(at) = &self.pointer else {
-            return self.create_file(fs, layout, stream, len);
+            return self.create_file(fs, layout, stream, len, born);
         };
         let pointer = Pointer {
             journal: self.path.clone(),
@@ -273,7 +279,7 @@ impl JournalPlace {
         };
         pointer.create(fs, at, &self.log_dir)?;
         let ends = self
-            .create_file(fs, layout, stream, len)
+            .create_file(fs, layout, stream, len, born)
             .inspect_err(|_| drop(fs.remove_file(at)))?;
         let begun = pointer::mark(fs, at, Step::Begun);
         begun.inspect_err(|_| {
@@ -291,6 +297,7 @@ impl JournalPlace {
         layout: &Layout,
         stream: &StreamId,
         len: usize,
+        born: Timestamp,
     ) -> Result<(Producer, Consumer)> {
         let (path, dir) = (&self.path, &self.dir);
         let region = fs
@@ -301,7 +308,7 @@ impl JournalPlace {
             None => Ok(()),
         };
         let made = settled
-            .and_then(|()| journal::create(region, stream))
+            .and_then(|()| journal::create(region, stream, born.as_micros()))
             .map_err(Error::io("begin", path))
             .and_then(|ends| {
                 fs.sync_dir(dir).map_err(Error::io("sync", dir))?;
@@ -374,6 +381,13 @@ impl JournalPlace {
 /// Whether this file is to be removed.
 fn is_ours(found: Option<Identity>, ours: Option<&Identity>) -> bool {
     found.is_some_and(|found| ours.is_none_or(|ours| ours.is_same(&found)))
+}
+
+fn first_page(file: &dyn FsFile) -> io::Result<Vec<u8>> {
+    let mut page = vec![0; 4096];
+    let read = fs::read_full_at(file, &mut page, 0)?;
+    page.truncate(read);
+    Ok(page)
 }
 
 fn look_at(fs: &dyn Fs, path: &Path) -> Result<Option<Identity>> {

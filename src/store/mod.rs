@@ -109,6 +109,7 @@ pub(crate) mod access;
 pub(crate) mod assemble;
 mod batch;
 pub(crate) mod clock;
+pub(crate) mod complete;
 mod clock_guard;
 pub(crate) mod gone_journal;
 mod health;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    entry::{OwnEntry, STAMP_ID, Source},
+    entry::{self, Instant, OwnEntry, STAMP_ID, Source},
     error::{Error, Result},
     journal::{Durability, Fate, Position, Producer, PushError},
 };
@@ -45,7 +45,7 @@ impl OwnJournal {
     /// Pushes an entry into the journal; waits for nothing.
     #[cfg(any(feature = "server", feature = "webhook"))]
     pub(crate) fn push(&self, own: &OwnEntry) -> Result<Position, PushError> {
-        self.push_rendered(&own.render(&self.source))
+        self.push_rendered(&mut own.render(&self.source))
     }
 
     /// The same, with an error that says what to look at.
@@ -56,9 +56,9 @@ impl OwnJournal {
 
     /// Writes an entry, which is durable on return; gives its id.
     pub(crate) fn record(&self, own: &OwnEntry) -> Result<uuid::Uuid> {
-        let rendered = own.render(&self.source);
+        let mut rendered = own.render(&self.source);
         let position = self
-            .push_rendered(&rendered)
+            .push_rendered(&mut rendered)
             .map_err(|why| self.refused(why))?;
         match self.durability.wait(position.0) {
             Fate::Durable => Ok(id_of(&rendered)),
@@ -67,8 +67,8 @@ impl OwnJournal {
         }
     }
 
-    fn push_rendered(&self, entry: &[u8]) -> Result<Position, PushError> {
-        let pushed = self.producer.push(entry);
+    fn push_rendered(&self, entry: &mut [u8]) -> Result<Position, PushError> {
+        let pushed = push(&self.producer, entry);
         if matches!(pushed, Err(PushError::Full)) {
             self.durability.nudge();
         }
@@ -85,6 +85,18 @@ impl OwnJournal {
     fn failed(&self, why: String) -> Error {
         Error::io("write an entry to", &self.path)(io::Error::other(why))
     }
+}
+
+/// Pushes a rendered entry into a journal. If it was rendered so long ago that its time may be one
+/// before which the log is complete, it gets the present time and another id.
+pub(super) fn push(producer: &Producer, entry: &mut [u8]) -> Result<Position, PushError> {
+    let made = entry::made(entry).unwrap_or(i64::MAX);
+    producer.push_made(entry, made, |entry| {
+        let now = Instant::now();
+        if now.as_micros() > made {
+            entry::make_again(entry, now, now.uuid(fastrand::u64(..)));
+        }
+    })
 }
 
 /// The id of a rendered entry, which begins with it.

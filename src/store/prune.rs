@@ -29,7 +29,7 @@ use super::{
     files::{Files, dirs},
     hold,
     names::FileStem,
-    prune_entry,
+    own_journal, prune_entry,
     prune_intent::Intents,
     prune_remove,
     prune_watch::{ClockWait, Watch},
@@ -213,8 +213,8 @@ impl Pruner {
         Ok(batch)
     }
 
-    fn record_durably(&mut self, intents: &Intents<'_>, entry: Vec<u8>) -> Result<()> {
-        let position = match self.producer.push(&entry) {
+    fn record_durably(&mut self, intents: &Intents<'_>, mut entry: Vec<u8>) -> Result<()> {
+        let position = match own_journal::push(&self.producer, &mut entry) {
             Ok(position) => match (self.wait)(position.0) {
                 Fate::Durable => return Ok(()),
                 Fate::Closed => return Err(Error::Closed),
@@ -240,7 +240,7 @@ impl Pruner {
         for entry in owed {
             let position = match self.pushed.get(&entry) {
                 Some(position) => *position,
-                None => match self.producer.push(&entry) {
+                None => match own_journal::push(&self.producer, &mut entry.clone()) {
                     Ok(position) => {
                         self.pushed.insert(entry, position.0);
                         position.0
@@ -267,9 +267,8 @@ impl Pruner {
         let recorded = match waiting {
             Some(waiting) if !times.guard.recorded => {
                 // With a full journal it is recorded at the next turn.
-                self.producer
-                    .push(&waiting.entry().render(&self.source))
-                    .is_ok()
+                let mut entry = waiting.entry().render(&self.source);
+                own_journal::push(&self.producer, &mut entry).is_ok()
             }
             Some(_) => true,
             None => false,

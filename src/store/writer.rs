@@ -40,6 +40,7 @@ use std::{
 use super::{
     batch::{Batch, OwnEntries, Point},
     clock::Clock,
+    complete::Complete,
     fs::Fs,
     health::{Health, Problem},
     layout::Layout,
@@ -105,6 +106,7 @@ pub(super) struct Writer {
     pub(super) last_event: Duration,
     /// When the sign of life was last written into the journal.
     last_alive: Duration,
+    complete: Complete,
     pub(super) retry: Option<Retry>,
     pub(super) reserve: Reserve,
     space: SpaceWatch,
@@ -148,6 +150,7 @@ impl Writer {
         watch: Watch,
     ) -> Self {
         let now = place.clock.monotonic();
+        let complete = Complete::new(place.clock.now());
         Self {
             batch: Batch::new(&place.stream),
             reserve: Reserve::new(&place.layout, &place.stream),
@@ -164,6 +167,7 @@ impl Writer {
             last_sync: now,
             last_event: now,
             last_alive: now,
+            complete,
             retry: None,
             watch,
             in_the_way: Vec::new(),
@@ -214,6 +218,7 @@ impl Writer {
         if self.sync_is_due(now, more) {
             self.sync()?;
         }
+        self.note_complete(now);
         if self.watch.is_due(now, LOOK_INTERVAL) {
             self.look(now)?;
         }
@@ -236,6 +241,16 @@ impl Writer {
             let now = self.place.clock.now();
             self.consumer.note_alive(now.as_micros());
         }
+    }
+
+    /// Notes in the journal up to when the log has all entries of this stream.
+    fn note_complete(&mut self, now: Duration) {
+        // An entry of the log's own has its time already, and may have to wait for the disk.
+        if self.complete.is_due(now) && self.own.is_empty() {
+            let wall = self.place.clock.now();
+            self.complete.begin(&mut self.consumer, now, wall);
+        }
+        self.complete.end(&mut self.consumer, self.released.position);
     }
 
     /// Everything is written but that the log is closed.

@@ -42,10 +42,10 @@ async fn all_pages_are_all_events_byte_by_byte() {
             );
         }
         found.extend(entries.clone());
-        match page["next_cursor"].as_str() {
-            Some(cursor) => next = format!("&cursor={cursor}"),
-            None => break,
+        if page["has_more"] == false {
+            break;
         }
+        next = format!("&cursor={}", page["next_cursor"].as_str().unwrap());
     }
     let numbers: Vec<_> = found
         .iter()

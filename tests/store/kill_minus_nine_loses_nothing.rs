@@ -13,7 +13,7 @@ use crate::support::{HANGS, Victim, say};
 use tracing_audit::{AuditLog, audit};
 use tracing_subscriber::prelude::*;
 
-fn open(dir: &str) -> AuditLog {
+pub(crate) fn open(dir: &str) -> AuditLog {
     AuditLog::builder(dir)
         .lifecycle(false)
         .source("victim")

@@ -12,6 +12,7 @@ mod support;
 #[path = "../support/user.rs"]
 mod user;
 
+mod a_follower_misses_nothing;
 mod a_full_disk_is_opened_again;
 mod a_full_disk_loses_nothing;
 mod a_log_is_on_one_file_system;

@@ -28,7 +28,7 @@ pub(crate) struct QueryArgs {
     /// Show at most this many entries; 0 shows all
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub(crate) limit: usize,
-    /// desc (newest first) or asc (oldest first)
+    /// desc (newest first), asc (oldest first), or arrival (as the log got them)
     #[arg(long, value_name = "ORDER", default_value_t)]
     pub(crate) order: Order,
     /// Skip this many entries first
@@ -40,6 +40,9 @@ pub(crate) struct QueryArgs {
     /// The output's format [default: table on a terminal, else ndjson]
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
+    /// Show entries about reads of the log too (audit.access.*), which are left out otherwise
+    #[arg(long)]
+    pub(crate) include_access: bool,
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
 }
@@ -61,6 +64,9 @@ pub(crate) struct TailArgs {
     /// The output's format [default: table on a terminal, else ndjson]
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
+    /// Show entries about reads of the log too (audit.access.*), which are left out otherwise
+    #[arg(long)]
+    pub(crate) include_access: bool,
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
 }

@@ -43,6 +43,15 @@ pub(crate) struct Event<'a> {
 }
 
 impl Event<'_> {
+    /// Has it happen now, if that is later.
+    pub(crate) fn happens_again(&mut self, random: u64) {
+        let now = Instant::now();
+        if now.as_micros() > self.at.as_micros() {
+            self.at = now;
+            self.id = now.uuid(random);
+        }
+    }
+
     /// Renders the entry to the end of the buffer. `source` is the field of that name, or empty
     /// where no log takes the event.
     ///

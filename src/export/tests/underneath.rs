@@ -226,10 +226,10 @@ fn pages(reader: &AuditReader) -> Lines {
         let page = reader.page(&query).unwrap();
         let entries = page.entries.into_iter().map(|entry| entry.into_line());
         lines.extend(entries.map(|line| String::from_utf8(line).unwrap()));
-        match page.next_cursor {
-            Some(cursor) => query.start = PageStart::Cursor(cursor),
-            None => return once(lines, "a page"),
+        if !page.has_more {
+            return once(lines, "a page");
         }
+        query.start = PageStart::Cursor(page.next_cursor);
     }
 }
 

@@ -13,8 +13,8 @@ use crate::{
 
 /// How far one stream was read.
 #[derive(Clone, Debug)]
-pub(super) struct Follow {
-    pub(super) stem: FileStem,
+pub(in crate::query) struct Follow {
+    pub(in crate::query) stem: FileStem,
     /// Where the next line begins in the file's text.
     pub(super) offset: u64,
     /// The number of the last entry.
@@ -41,10 +41,10 @@ pub(super) struct CatchUp {
 
 /// Files of one stream by number, and when each was born, without the stream's name: there can be
 /// many.
-pub(super) type Ahead = BTreeSet<(u32, Timestamp)>;
+pub(in crate::query) type Ahead = BTreeSet<(u32, Timestamp)>;
 
 /// The files of each stream.
-pub(super) type ByStream = BTreeMap<StreamId, Ahead>;
+pub(in crate::query) type ByStream = BTreeMap<StreamId, Ahead>;
 
 impl Follow {
     /// From the beginning of the first of these files.
@@ -62,7 +62,7 @@ impl Follow {
     }
 
     /// From a place in a file on, behind the entry with this number.
-    pub(super) fn at(stem: FileStem, offset: u64, seq: u64) -> Self {
+    pub(in crate::query) fn at(stem: FileStem, offset: u64, seq: u64) -> Self {
         Self {
             stem,
             offset,

@@ -150,7 +150,8 @@ impl Tail {
         Ok(true)
     }
 
-    /// Takes whole lines, from the place reached on. Says whether it took them all.
+    /// Takes whole lines, from the place reached on. Says whether it took them all: it stops when
+    /// there is no room, or where the stream is not final.
     fn take(
         &mut self,
         plain: &[u8],
@@ -160,6 +161,9 @@ impl Tail {
         entries: &mut Vec<Placed>,
     ) -> bool {
         let file: Arc<str> = follow.stem.to_string().into();
+        let open = self.open.as_ref();
+        let open = open.and_then(|open| *open.get(&follow.stem.stream)?);
+        let is_open = |seq: u64| open.is_some_and(|first| seq >= first.0);
         for line in lines(plain) {
             if room.is_over() {
                 return false;
@@ -171,6 +175,7 @@ impl Tail {
                 follow.catch_up = None;
             }
             match scan(line) {
+                Some(fields) if is_open(fields.seq) => return false,
                 Some(fields)
                     if fields.seq <= follow.seq && !(self.at_least_once && follow.offset == 0) => {}
                 Some(fields) => {

@@ -40,10 +40,10 @@ pub(crate) fn ask_by_http(dir: &Path, entries: &[Value]) -> u64 {
         let (status, page) = http.ask(("GET", &next, None), Some(&token), &[]).unwrap();
         assert_eq!(status, 200, "{page}");
         found.extend(page["entries"].as_array().unwrap().iter().cloned());
-        let Some(cursor) = page["next_cursor"].as_str() else {
+        if page["has_more"] == false {
             break;
-        };
-        next = format!("{path}&cursor={cursor}");
+        }
+        next = format!("{path}&cursor={}", page["next_cursor"].as_str().unwrap());
     }
     assert_eq!(ids(&found), ids(&denied.cloned().collect::<Vec<_>>()));
     let (status, _) = http.ask(("GET", path, None), Some("guess"), &[]).unwrap();

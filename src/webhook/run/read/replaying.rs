@@ -124,6 +124,7 @@ impl BatchSource {
             order: Order::Asc,
             limit: replay_page(webhook.batch),
             start,
+            include_access: true,
         })?;
         let wanted = page
             .entries
@@ -137,9 +138,9 @@ impl BatchSource {
             .into_iter()
             .map(|entries| Delivery::looked_up(&webhook.name, entries));
         let deliveries = self.with_bodies(webhook, deliveries);
-        let left = page.next_cursor.map(|cursor| Replaying::Entries {
+        let left = page.has_more.then_some(Replaying::Entries {
             parameters,
-            cursor: Some(cursor),
+            cursor: Some(page.next_cursor),
         });
         Ok((deliveries, left))
     }
