@@ -63,7 +63,11 @@ impl FilterArgs {
     /// The filter that they make, without entries about reads of the log unless these are wanted.
     pub(super) fn filter_with_access(&self, include_access: bool) -> Result<Filter, Failure> {
         let filter = self.filter()?;
-        Ok(if include_access { filter } else { filter.without_access() })
+        Ok(if include_access {
+            filter
+        } else {
+            filter.without_access()
+        })
     }
 
     /// The filter that they make. An error names the flag.

@@ -50,7 +50,9 @@ pub(super) fn record(intake: &Intake, event: &Event<'_>, gather: impl FnOnce(&mu
     gather(&mut scratch.inherited);
     let mut event = scratch.event(declared.head());
     // There is no receipt; that a log is closed or full is counted and reported.
-    let _ = scratch.take(&mut event, Some(intake), &|writer| fields.write(writer, module));
+    let _ = scratch.take(&mut event, Some(intake), &|writer| {
+        fields.write(writer, module)
+    });
     scratch.keep();
 }
 

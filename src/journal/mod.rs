@@ -214,6 +214,13 @@ impl Progress {
     }
 }
 
+/// Whether the journal whose file begins with this page has or had a payload; not so where the page
+/// is not written yet.
+pub(crate) fn was_pushed_to(page: &[u8]) -> bool {
+    page.first_chunk::<{ layout::PAGE }>()
+        .is_some_and(|page| layout::word(page, layout::at::HEAD) != 0)
+}
+
 /// Begins the journal of `stream` in a region of [`file_len`] zeros, and gives its two ends. Its
 /// header is durable on return; making the file's name durable is the caller's part. No payload in
 /// it will say that it was made before `born`, in microseconds since 1970.

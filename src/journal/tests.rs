@@ -166,7 +166,8 @@ fn many_threads_lose_nothing_and_keep_their_own_order() {
                 for number in 0..each {
                     let mut payload = vec![thread; 9 + (number % 700) as usize];
                     payload[1..5].copy_from_slice(&number.to_le_bytes());
-                    while producer.push_made(&mut payload, i64::MAX, |_| ()) == Err(PushError::Full) {
+                    while producer.push_made(&mut payload, i64::MAX, |_| ()) == Err(PushError::Full)
+                    {
                         thread::yield_now();
                     }
                 }

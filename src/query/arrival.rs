@@ -219,7 +219,10 @@ impl FromStr for Cursor {
 }
 
 fn parse(text: &str) -> Option<Cursor> {
-    let mut parts = text.strip_prefix("a1~").filter(|_| text.len() <= LONGEST)?.split('~');
+    let mut parts = text
+        .strip_prefix("a1~")
+        .filter(|_| text.len() <= LONGEST)?
+        .split('~');
     let ended: i64 = parts.next()?.parse().ok()?;
     let mut places = Places::default();
     while let Some(file) = parts.next() {

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "webhook")]
 use serde::{Deserializer, Serializer};
 
-use super::{entry::RawEntry, tail::{END, Follow}};
+use super::{
+    entry::RawEntry,
+    tail::{END, Follow},
+};
 use crate::{error::Result, store::names::FileStem};
 #[cfg(any(feature = "webhook", test))]
 use crate::{

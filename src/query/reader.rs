@@ -255,7 +255,12 @@ impl AuditReader {
         mut give: impl FnMut(RawEntry) -> ControlFlow<()>,
     ) -> Result<Scanned> {
         let Some(order) = order.by_time() else {
-            return arrival::each(&self.files, filter.clone(), self.progress()?.open, &mut give);
+            return arrival::each(
+                &self.files,
+                filter.clone(),
+                self.progress()?.open,
+                &mut give,
+            );
         };
         let wanted = Wanted {
             filter: filter.clone(),

@@ -35,6 +35,8 @@ use crate::{
     journal::{self, Consumer, Position},
 };
 
+/// How often a journal is read that doesn't look like one.
+const TRIES: u32 = 3;
 /// How far behind the clock the bar is set. A call takes longer only if its thread is held up.
 const BEHIND: Duration = Duration::from_secs(1);
 /// How often the bar is set.
@@ -172,11 +174,19 @@ fn of_stream(fs: &dyn Fs, layout: &Layout, stream: &StreamId) -> Of {
     if !place.may_have_events() {
         return Of::Nothing;
     }
-    match place.page(fs, layout) {
-        Ok(page) if page.iter().all(|byte| *byte == 0) => Of::Nothing,
-        Ok(page) => journal::Progress::parse(&page).map_or(Of::Unknown, Of::Known),
-        // It was closed or recovered.
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Of::Nothing,
-        Err(_) => Of::Unknown,
+    // The journal may be written while it is read.
+    for _ in 0..TRIES {
+        match place.page(fs, layout) {
+            Ok(page) => match journal::Progress::parse(&page) {
+                Some(progress) => return Of::Known(progress),
+                // It is being created.
+                None if !journal::was_pushed_to(&page) => return Of::Nothing,
+                None => {}
+            },
+            // It was closed or recovered.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Of::Nothing,
+            Err(_) => return Of::Unknown,
+        }
     }
+    Of::Unknown
 }

@@ -250,7 +250,8 @@ impl Writer {
             let wall = self.place.clock.now();
             self.complete.begin(&mut self.consumer, now, wall);
         }
-        self.complete.end(&mut self.consumer, self.released.position);
+        self.complete
+            .end(&mut self.consumer, self.released.position);
     }
 
     /// Everything is written but that the log is closed.

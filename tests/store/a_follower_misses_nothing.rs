@@ -3,7 +3,10 @@
 
 use std::{
     collections::HashMap,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -47,13 +50,11 @@ fn a_quiet_log_is_complete_up_to_some_seconds_ago() {
 /// rendered, until its time is one before which the log is complete.
 #[test]
 fn an_event_that_was_held_up_is_of_a_later_time() {
-    struct HeldUp<'a>(&'a AuditReader, AtomicBool);
+    struct HeldUp<'a>(&'a AuditReader, OnceLock<Timestamp>);
 
     impl serde::Serialize for HeldUp<'_> {
         fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-            if !self.1.swap(true, Relaxed) {
-                complete(self.0, Timestamp::now());
-            }
+            self.1.get_or_init(|| complete(self.0, Timestamp::now()));
             to.serialize_bool(true)
         }
     }
@@ -61,18 +62,50 @@ fn an_event_that_was_held_up_is_of_a_later_time() {
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path()).open().unwrap();
     let reader = AuditReader::open(dir.path()).unwrap();
-    let held_up = HeldUp(&reader, AtomicBool::new(false));
-    let before = Timestamp::now();
+    let held_up = HeldUp(&reader, OnceLock::new());
     let subscriber = tracing_subscriber::registry().with(log.layer());
-    let receipt = tracing::subscriber::with_default(subscriber, || audit!("held.up", done = held_up));
-    let until = complete(&reader, before);
+    let record = || audit!("held.up", done = &held_up);
+    let receipt = tracing::subscriber::with_default(subscriber, record);
     receipt.wait().unwrap();
-    let entry = reader.get(receipt.id()).unwrap().expect("under the receipt's id");
-    assert!(entry.timestamp() > before, "{entry:?}");
-    let millis = entry.timestamp().as_micros() / 1000;
+    let entry = reader.get(receipt.id()).unwrap();
+    let recorded = entry.expect("it is under the receipt's id").timestamp();
+    let until = *held_up.1.get().unwrap();
+    assert!(recorded >= until, "{recorded} came after {until}");
     let (seconds, nanos) = receipt.id().get_timestamp().unwrap().to_unix();
-    assert_eq!(seconds as i64 * 1000 + i64::from(nanos / 1_000_000), millis);
-    assert!(until > before);
+    let millis = seconds as i64 * 1000 + i64::from(nanos / 1_000_000);
+    assert_eq!(millis, recorded.as_micros() / 1000);
+    log.close().unwrap();
+}
+
+/// A line that was not synced may be written again under another number.
+#[test]
+fn what_is_not_on_stable_storage_has_not_arrived() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = AuditLog::builder(dir.path())
+        .lifecycle(false)
+        .sync_every(Duration::from_secs(3600))
+        .open()
+        .unwrap();
+    let subscriber = tracing_subscriber::registry().with(log.layer());
+    let receipt = tracing::subscriber::with_default(subscriber, || audit!("order.shipped"));
+    let reader = AuditReader::open(dir.path()).unwrap();
+    let begun = Instant::now();
+    while reader.get(receipt.id()).unwrap().is_none() {
+        assert!(begun.elapsed() < HANGS);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let query = Query {
+        order: Order::Arrival,
+        ..Query::default()
+    };
+    let first = reader.page(&query).unwrap();
+    assert_eq!((first.entries.len(), first.has_more), (0, false));
+    receipt.wait().unwrap();
+    let query = Query {
+        start: PageStart::Cursor(first.next_cursor),
+        ..query
+    };
+    assert_eq!(reader.page(&query).unwrap().entries.len(), 1);
     log.close().unwrap();
 }
 
