@@ -1,5 +1,6 @@
 //! Logs for tests: made line by line, sealed by the store, and known by heart.
 
+mod arriving;
 mod cancelling;
 mod costs;
 mod damage;
