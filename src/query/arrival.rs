@@ -24,7 +24,7 @@ use super::{
     filter::Filter,
     page::{Page, PageStart, Query, Scanned},
     place::{Places, StreamPlace},
-    tail::{Ahead, ByStream, Room, Tail},
+    tail::{Ahead, ByStream, Room, Tail, TailStart},
 };
 use crate::{
     entry::Timestamp,
@@ -42,6 +42,8 @@ const KEPT: usize = 16;
 const NEW: usize = 64;
 /// How many entries are held at once where all are given.
 const AT_ONCE: usize = 1000;
+/// How many bytes the lines of a page have, or one line more.
+const BYTES: usize = 8 << 20;
 /// How many bytes of lines a page looks at.
 const SCANNED: usize = 64 << 20;
 /// The longest cursor that is read.
@@ -63,6 +65,9 @@ pub(super) fn page(
     filter: Filter,
     progress: Progress,
 ) -> Result<Page> {
+    if query.start == PageStart::Now {
+        return from_now(files, filter, progress);
+    }
     let cursor = Cursor::of(&query.start)?;
     let start = filter.start();
     let mut tail = Tail::empty(Arc::clone(files), filter);
@@ -72,7 +77,7 @@ pub(super) fn page(
     let rest = cursor.begin(&mut tail, streams, start);
     let entries = tail.poll_within(Room {
         entries: query.limit,
-        bytes: usize::MAX,
+        bytes: BYTES,
         scanned: SCANNED,
     })?;
     let mut scanned = Scanned::default();
@@ -85,6 +90,19 @@ pub(super) fn page(
         has_more: rest || tail.is_behind(),
         complete_until: progress.until,
         scanned,
+    })
+}
+
+/// The page before what comes from now on.
+fn from_now(files: &Arc<Files>, filter: Filter, progress: Progress) -> Result<Page> {
+    let mut tail = Tail::new(Arc::clone(files), filter, TailStart::Now)?;
+    tail.stop_where_open(progress.open);
+    Ok(Page {
+        entries: Vec::new(),
+        next_cursor: Cursor::default().go_on(&tail)?.to_string(),
+        has_more: false,
+        complete_until: progress.until,
+        scanned: Scanned::default(),
     })
 }
 
@@ -126,7 +144,7 @@ pub(super) fn each(
 impl Cursor {
     fn of(start: &PageStart) -> Result<Self> {
         match start {
-            PageStart::First => Ok(Self::default()),
+            PageStart::First | PageStart::Now => Ok(Self::default()),
             PageStart::Cursor(cursor) => cursor.parse(),
             PageStart::Offset(_) => {
                 let what = "order=arrival has no offset; go on with cursor=<next_cursor>";

@@ -63,13 +63,16 @@ pub enum PageStart {
     First,
     /// After the page that gave this as its `next_cursor`. Costs the same for any page.
     Cursor(String),
-    /// After this many entries, which are read and left out.
+    /// After this many entries, which are read and left out. Not in the order of arrival.
     Offset(usize),
+    /// In the order of arrival, with what comes from now on: a page without entries, and a cursor to
+    /// go on from.
+    Now,
 }
 
 impl Query {
     /// Makes a query of text parameters: `limit` (100; 1 to 1000), `order` (`desc`, `asc` or
-    /// `arrival`), `cursor` or `offset`, `include` (`access`), and those of the filter. An
+    /// `arrival`), `cursor` (`now` in the order of arrival) or `offset`, `include` (`access`), and those of the filter. An
     /// `event_type` that names reads of the log includes them too. `Error::Invalid` names the one
     /// that is wrong, and says what to write instead.
     pub fn parse<N: AsRef<str>, V: AsRef<str>>(
@@ -104,6 +107,7 @@ impl Query {
                 _ if query.start != PageStart::First => {
                     return Err(wrong("cursor and offset are both given; give one"));
                 }
+                "cursor" if text == "now" => query.start = PageStart::Now,
                 "cursor" => {
                     query.start = PageStart::Cursor(text.to_owned());
                 }
@@ -123,6 +127,7 @@ impl Query {
     fn check_start(&self) -> Result<()> {
         match (&self.start, self.order.by_time()) {
             (PageStart::Cursor(cursor), Some(_)) => cursor.parse::<Key>().map(drop),
+            (PageStart::Now, Some(_)) => Err(only_by_arrival()),
             (start, None) => arrival::check_start(start),
             _ => Ok(()),
         }
@@ -135,6 +140,13 @@ impl Query {
             false => self.filter.clone().without_access(),
         }
     }
+}
+
+/// The error about a beginning that only the order of arrival has.
+pub(super) fn only_by_arrival() -> Error {
+    let what = "pages that begin now come in the order of arrival; give order=arrival, or leave it \
+                out";
+    Error::invalid("cursor", what)
 }
 
 impl Default for Query {

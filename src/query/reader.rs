@@ -15,7 +15,7 @@ use super::{
     filter::Filter,
     look_up, merge,
     order::{ByTime, Key, Order},
-    page::{Page, PageStart, Query, Scanned},
+    page::{Page, PageStart, Query, Scanned, only_by_arrival},
     plan::Wanted,
     tail::{Tail, TailStart},
 };
@@ -174,6 +174,7 @@ impl AuditReader {
             PageStart::First => (None, 0),
             PageStart::Cursor(cursor) => (Some(cursor.parse()?), 0),
             PageStart::Offset(offset) => (None, *offset),
+            PageStart::Now => return Err(only_by_arrival()),
         };
         let wanted = Wanted {
             filter,

@@ -1,7 +1,5 @@
 //! Pages of entries, and single ones.
 
-use std::collections::VecDeque;
-
 use axum::{
     body::{Body, Bytes},
     extract::{Extension, State as Shared},
@@ -138,32 +136,31 @@ struct After<'a> {
     scanned: &'a Scanned,
 }
 
-/// The page as JSON, each entry as it was stored. The slot is held until the page was sent, because
-/// the page is in memory until then.
-fn answer(page: Page, slot: Slot) -> Response {
-    let mut parts = VecDeque::new();
-    let mut rest = b"{\"entries\":[".to_vec();
-    for (n, entry) in page.entries.into_iter().enumerate() {
-        if n > 0 {
-            rest.push(b',');
-        }
-        if !rest.is_empty() {
-            parts.push_back(Bytes::from(std::mem::take(&mut rest)));
-        }
-        parts.push_back(Bytes::from(entry.into_line()));
-    }
-    rest.extend_from_slice(b"],");
+/// The page as JSON in pieces, each entry as it was stored.
+pub(super) fn json(page: Page) -> Vec<Bytes> {
     let after = After {
         next_cursor: &page.next_cursor,
         has_more: page.has_more,
         complete_until: page.complete_until,
         scanned: &page.scanned,
     };
-    let Ok(after) = serde_json::to_vec(&after) else {
-        return Problem::busy("the page could not be written").into_response();
-    };
-    rest.extend_from_slice(after.strip_prefix(b"{").unwrap_or_default());
-    parts.push_back(Bytes::from(rest));
+    // Texts and numbers can always be written.
+    let after = serde_json::to_vec(&after).unwrap_or_default();
+    let mut parts = vec![Bytes::from_static(b"{\"entries\":[")];
+    for (n, entry) in page.entries.into_iter().enumerate() {
+        if n > 0 {
+            parts.push(Bytes::from_static(b","));
+        }
+        parts.push(Bytes::from(entry.into_line()));
+    }
+    parts.push(Bytes::from_static(b"],"));
+    parts.push(Bytes::from(after).slice(1..));
+    parts
+}
+
+/// The page. The slot is held until it was sent, because it is in memory until then.
+fn answer(page: Page, slot: Slot) -> Response {
+    let parts = json(page);
     let len: usize = parts.iter().map(Bytes::len).sum();
     let body = Body::from_stream(tokio_stream::iter(parts.into_iter().map(move |part| {
         let _held = &slot;

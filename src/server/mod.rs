@@ -18,6 +18,7 @@
 //! access     the caller and its rights: by the log's tokens (token), or the application's own
 //! recorder   records the access in the log
 //! entries    pages and single entries
+//! stream     entries as they come, page by page
 //! download   whole ranges of days, with byte ranges
 //! filtered   the entries that match a filter, packed while they are found (body)
 //! probes     health, readiness, metrics
@@ -39,6 +40,7 @@ mod range;
 mod recorder;
 mod serve;
 mod state;
+mod stream;
 mod token;
 mod tokens;
 #[cfg(feature = "webhook")]
@@ -60,8 +62,9 @@ impl AuditLog {
     ///
     /// | route | scope | |
     /// |---|---|---|
-    /// | `GET /entries` | `read` | a page: the parameters of [`Filter`](crate::Filter), `limit` (100, at most 1000), `order`, and `cursor` or `offset` |
+    /// | `GET /entries` | `read` | a page: the parameters of [`Filter`](crate::Filter), `limit` (100, at most 1000), `order`, `cursor` or `offset`, and `include` |
     /// | `GET /entries/{id}` | `read` | one entry |
+    /// | `GET /stream` | `read` | entries as they come, as server-sent events |
     /// | `GET /export?format=zip` | `export` | a download (`zip`, `gz` or `ndjson`) with the parameters of a filter |
     /// | `GET /event-types` | `read` | the [`Catalogue`](crate::catalogue::Catalogue) of all sources |
     /// | `GET /event-types/{event_type}` | `read` | the JSON Schema of its entries |
@@ -144,6 +147,7 @@ fn routes(app: State) -> Router {
     routes
         .route("/entries", get(entries::page))
         .route("/entries/{id}", get(entries::one))
+        .route("/stream", get(stream::stream))
         .route("/export", get(download::export))
         .route("/event-types", get(catalogue::event_types))
         .route("/event-types/{event_type}", get(catalogue::schema))

@@ -26,6 +26,7 @@ pub struct RouterOptions {
     pub(super) open_metrics: bool,
     pub(super) requests: usize,
     pub(super) downloads: usize,
+    pub(super) streams: usize,
     pub(super) request_time: Duration,
     pub(super) stall_time: Duration,
     #[cfg(feature = "webhook")]
@@ -49,6 +50,7 @@ impl RouterOptions {
             open_metrics: false,
             requests: 64,
             downloads: 4,
+            streams: 32,
             request_time: Duration::from_secs(30),
             stall_time: Duration::from_secs(60),
             #[cfg(feature = "webhook")]
@@ -89,6 +91,13 @@ impl RouterOptions {
     /// thread and up to a megabyte. Default: 4.
     pub fn max_downloads(mut self, downloads: usize) -> Self {
         self.downloads = downloads.max(1);
+        self
+    }
+
+    /// The most clients that `GET /stream` follows the log for at once; the next is refused with 503.
+    /// Each takes up to a megabyte, and 8 MiB where entries are long. Default: 32.
+    pub fn max_streams(mut self, streams: usize) -> Self {
+        self.streams = streams;
         self
     }
 

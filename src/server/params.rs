@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use crate::error::{Error, Result};
 
 /// The longest query string.
-pub(super) const MAX_QUERY: usize = 16 * 1024;
+pub(super) const MAX_QUERY: usize = 24 * 1024;
 
 /// The parameters in their order, decoded.
 pub(super) fn parse(query: Option<&str>) -> Result<Vec<(String, String)>> {

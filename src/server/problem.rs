@@ -67,6 +67,11 @@ impl Problem {
     }
 
     #[cfg(any(test, feature = "webhook"))]
+    /// What is wrong, in a sentence.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     pub(super) fn status(&self) -> StatusCode {
         self.status
     }

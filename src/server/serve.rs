@@ -24,13 +24,13 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{Semaphore, watch},
     task::JoinSet,
     time::{self, Instant, Sleep},
 };
 use tower::ServiceExt as _;
 
-use super::{guard, options::RouterOptions, token::TokenStore};
+use super::{guard, options::RouterOptions, stream::Stopping, token::TokenStore};
 use crate::{
     error::{Error, Result},
     log::AuditLog,
@@ -199,6 +199,7 @@ impl Server {
         let slots = Arc::new(Semaphore::new(CONNECTIONS));
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
+        let (stopping, told) = watch::channel(false);
         let mut stop = std::pin::pin!(stop);
         loop {
             let accepted = async {
@@ -224,9 +225,11 @@ impl Server {
             // If the kernel refuses, that only costs some latency.
             let _ = socket.set_nodelay(true);
             let router = self.router.clone();
+            let told = Stopping(told.clone());
             let service = service_fn(move |request: Request<Incoming>| {
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(ConnectInfo(peer));
+                request.extensions_mut().insert(told.clone());
                 router.clone().oneshot(request)
             });
             let mut http = http1::Builder::new();
@@ -245,6 +248,8 @@ impl Server {
             });
         }
         drop(self.listener);
+        // If nobody listens, there is no stream to end.
+        let _ = stopping.send(true);
         let finished = async {
             graceful.shutdown().await;
             while connections.join_next().await.is_some() {}

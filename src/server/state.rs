@@ -51,6 +51,7 @@ pub(super) struct App {
     pub(super) recorder: Recorder,
     pub(super) requests: Arc<Semaphore>,
     pub(super) downloads: Arc<Semaphore>,
+    pub(super) streams: Arc<Semaphore>,
     pub(super) counts: Counts,
     pub(super) plans: Plans,
     #[cfg(feature = "webhook")]
@@ -84,6 +85,7 @@ impl App {
             recorder: Recorder::new(log.clone(), options.unrecorded_reads),
             requests: Arc::new(Semaphore::new(options.requests)),
             downloads: Arc::new(Semaphore::new(options.downloads)),
+            streams: Arc::new(Semaphore::new(options.streams)),
             counts: Counts::default(),
             plans: Plans::default(),
             #[cfg(feature = "webhook")]
@@ -100,10 +102,8 @@ impl App {
 
     /// Lets a request in that has this scope; a refusal is recorded.
     pub(super) fn admit(&self, request: &Parts, scope: Scope) -> Result<Asker, Problem> {
-        let authorizer: &dyn Authorizer =
-            self.options.authorizer.as_deref().unwrap_or(&self.tokens);
         let mut caller = caller(request);
-        let access = match authorizer.authorize(request) {
+        let access = match self.authorizer().authorize(request) {
             Ok(access) => access,
             Err(denied) => return Err(self.refuse(caller, denied, request)),
         };
@@ -146,6 +146,29 @@ impl App {
             () => return Ok(asker),
         };
         Err(self.refuse(asker.caller, Denied::Forbidden(why.to_owned()), request))
+    }
+
+    /// Whether the sender of this request, which was admitted before, has the scope still, and the
+    /// same tenant.
+    pub(super) fn still_admits(
+        &self,
+        request: &Parts,
+        scope: Scope,
+        tenant: &Option<String>,
+    ) -> bool {
+        let access = self.authorizer().authorize(request);
+        access.is_ok_and(|access| access.scope >= scope && access.tenant == *tenant)
+    }
+
+    fn authorizer(&self) -> &dyn Authorizer {
+        self.options.authorizer.as_deref().unwrap_or(&self.tokens)
+    }
+
+    /// Waits until a request may be answered.
+    pub(super) async fn wait_for_slot(&self) -> Slot {
+        // The semaphore is never closed.
+        let slot = Arc::clone(&self.requests).acquire_owned().await;
+        Slot(Arc::new(slot.expect("nobody closes the semaphore")))
     }
 
     fn refuse(&self, caller: Caller, denied: Denied, request: &Parts) -> Problem {

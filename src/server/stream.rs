@@ -1,0 +1,222 @@
+//! `GET /stream`: entries as they come, as server-sent events.
+//!
+//! A stream is a chain of pages in the order of arrival. Each event has the entries of one page, and
+//! their cursor as its id; so an event is received whole or not at all, and a client that connects
+//! again with `Last-Event-ID` gets every entry once. While there are none, an event says every few
+//! seconds up to when the log is complete.
+//!
+//! A client is not waited for: two events wait for it, and for the third the time is limited. The
+//! last event of every stream says why the server has ended it; for that one there is always room.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use axum::{
+    extract::{Extension, State as Shared},
+    http::{HeaderMap, HeaderName, HeaderValue, request::Parts},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, Sse},
+    },
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc, watch},
+    time::{self, Instant},
+};
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::{
+    access::Scope,
+    entries::json,
+    params,
+    problem::Problem,
+    state::{Slot, State},
+};
+use crate::query::{Order, Page, PageStart, Query};
+
+/// How long the log is left alone when it had nothing.
+const PAUSE: Duration = Duration::from_millis(250);
+/// After so long without entries, an event says up to when the log is complete.
+const QUIET: Duration = Duration::from_secs(10);
+/// How many entries an event has.
+const ENTRIES: usize = 200;
+/// How many events wait for the client.
+const WAITING: usize = 2;
+/// A proxy that keeps answers back until they are whole would keep a stream back for ever.
+const UNBUFFERED: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("x-accel-buffering"),
+    HeaderValue::from_static("no"),
+);
+
+/// Tells the streams of a server that it stops.
+#[derive(Clone, Debug)]
+pub(super) struct Stopping(pub(super) watch::Receiver<bool>);
+
+/// `GET /stream`
+pub(super) async fn stream(
+    Shared(app): Shared<State>,
+    Extension(slot): Extension<Slot>,
+    mut request: Parts,
+) -> Result<Response, Problem> {
+    // Or the stream would hold a request's slot for as long as it lasts.
+    request.extensions.remove::<Slot>();
+    let asker = app.admit(&request, Scope::Read)?;
+    let given = params::parse(request.uri.query())?;
+    let query = query(asker.narrow(&given)?, &request.headers)?;
+    let Ok(client) = Arc::clone(&app.streams).try_acquire_owned() else {
+        app.counts.shed.fetch_add(1, Ordering::Relaxed);
+        let what = "too many clients follow the log; try again when one of them has gone";
+        return Err(Problem::busy(what));
+    };
+    let entry = asker.record(
+        "audit.access.read",
+        "Entries of the audit log are read as they come",
+        &given,
+    );
+    app.recorder.record(&entry.detail("status", 200))?;
+    let (events, waiting) = mpsc::channel(WAITING + 1);
+    let follower = Follower {
+        stopping: request.extensions.get().cloned(),
+        app,
+        request,
+        query,
+        tenant: asker.access.tenant,
+        last_event: None,
+    };
+    tokio::spawn(follower.run(slot, client, events));
+    Ok(([UNBUFFERED], Sse::new(ReceiverStream::new(waiting))).into_response())
+}
+
+/// The question for the first page.
+fn query(mut params: Vec<(String, String)>, headers: &HeaderMap) -> Result<Query, Problem> {
+    for name in ["limit", "order", "offset"] {
+        if params.iter().any(|(given, _)| given == name) {
+            let what = "a stream gives all entries as they come; leave it out";
+            return Err(Problem::parameter(name, what));
+        }
+    }
+    if let Some(last) = headers.get("last-event-id") {
+        let last = last.to_str().unwrap_or_default();
+        params.retain(|(name, _)| name != "cursor");
+        params.push(("cursor".to_owned(), last.to_owned()));
+    }
+    params.push(("order".to_owned(), Order::Arrival.to_string()));
+    let mut query = Query::parse(params)?;
+    query.limit = ENTRIES;
+    if query.start == PageStart::First {
+        query.start = PageStart::Now;
+    }
+    Ok(query)
+}
+
+type Events = mpsc::Sender<Result<Event, std::convert::Infallible>>;
+
+/// Reads for one client.
+struct Follower {
+    app: State,
+    /// To ask again whether the client may read: its token may be revoked meanwhile.
+    request: Parts,
+    tenant: Option<String>,
+    query: Query,
+    /// The first event comes at once, so that the client has an id to go on from.
+    last_event: Option<Instant>,
+    stopping: Option<Stopping>,
+}
+
+impl Follower {
+    async fn run(mut self, slot: Slot, client: OwnedSemaphorePermit, events: Events) {
+        let Ok(last) = events.clone().try_reserve_owned() else {
+            return;
+        };
+        let mut slot = Some(slot);
+        let why = loop {
+            match self.step(slot.take(), &events).await {
+                Ok(true) => {}
+                Ok(false) => self.pause(&events).await,
+                Err(why) => break why,
+            }
+        };
+        if let Some(why) = why {
+            let data = serde_json::json!({ "why": why }).to_string();
+            last.send(Ok(Event::default().event("end").data(data)));
+        }
+        drop(client);
+    }
+
+    /// Reads a page and sends it. Says whether there may be more; the error says why the stream
+    /// ends, if there is someone to be told.
+    async fn step(&mut self, slot: Option<Slot>, events: &Events) -> Result<bool, Option<String>> {
+        if self
+            .stopping
+            .as_ref()
+            .is_some_and(|stopping| *stopping.0.borrow())
+        {
+            return Err(Some("the server stops; connect again".into()));
+        }
+        if !self
+            .app
+            .still_admits(&self.request, Scope::Read, &self.tenant)
+        {
+            return Err(Some("the token is no longer valid".into()));
+        }
+        let slot = match slot {
+            Some(slot) => slot,
+            None => self.app.wait_for_slot().await,
+        };
+        let (reader, query) = (self.app.reader.clone(), self.query.clone());
+        let read = self
+            .app
+            .blocking(slot, move |cancel| reader.cancelled_by(cancel).page(&query));
+        let page = tokio::select! {
+            page = read => page,
+            () = events.closed() => return Err(None),
+        };
+        let page = page.map_err(|problem| Some(problem.detail().to_owned()))?;
+        let more = page.has_more;
+        self.query.start = PageStart::Cursor(page.next_cursor.clone());
+        let is_due = self.last_event.is_none_or(|last| last.elapsed() >= QUIET);
+        if let Some(event) = event(page, is_due) {
+            self.send(events, event).await?;
+            self.last_event = Some(Instant::now());
+        }
+        Ok(more)
+    }
+
+    async fn send(&self, events: &Events, event: Event) -> Result<(), Option<String>> {
+        match time::timeout(self.app.options.stall_time, events.send(Ok(event))).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(None),
+            Err(_) => Err(Some(
+                "the client was too slow; connect again with Last-Event-ID".into(),
+            )),
+        }
+    }
+
+    async fn pause(&mut self, events: &Events) {
+        let stops = async {
+            match &mut self.stopping {
+                Some(Stopping(stopping)) => drop(stopping.changed().await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = time::sleep(PAUSE) => {}
+            () = events.closed() => {}
+            () = stops => {}
+        }
+    }
+}
+
+/// The event of a page, unless that has nothing to say.
+fn event(page: Page, is_due: bool) -> Option<Event> {
+    let name = match page.entries.is_empty() && page.scanned.problems.is_empty() {
+        true if is_due => "progress",
+        true => return None,
+        false => "entries",
+    };
+    let event = Event::default().event(name).id(&page.next_cursor);
+    let data = json(page).concat();
+    Some(event.data(String::from_utf8_lossy(&data)))
+}
