@@ -53,6 +53,10 @@
 //!    last. The valid slot of the higher generation counts. Only then does it store `tail`, on
 //!    which producers act.
 //!
+//! 7. *The bar.* A push reserves, and then looks at the bar; the consumer sets the bar, and then
+//!    looks at `head`. Both are sequentially consistent, so either the consumer sees the
+//!    reservation, or the push sees the bar, and says no time before it.
+//!
 //! # Why no two threads touch a byte at once
 //!
 //! *Reuse.* Let P fill a range of lap n, and Q the same bytes in lap n+1. P's writes come before
@@ -61,8 +65,9 @@
 //! or a producer that passed the sum on through `limit` (release, acquire; it is only ever raised
 //! by read-modify-write, so the chain of releases is not cut). So P's writes and the consumer's
 //! reads both happen before Q's writes. All of the ordering hangs on the tail which Q's own check
-//! used, none of it on `head`: the compare-and-swap decides who owns which range, passes no data
-//! on, and is therefore relaxed. A stale tail or limit is too small and only refuses more.
+//! used, none of it on `head`: the compare-and-swap decides who owns which range and passes no data
+//! on. (It is sequentially consistent for the sake of the bar, invariant 7.) A stale tail or limit
+//! is too small and only refuses more.
 //!
 //! *The poll.* The consumer loads the commit word at its cursor, a word which in other laps may be
 //! in the middle of a payload and be written without atomics. A write to it from an earlier lap

@@ -135,7 +135,7 @@ impl<M: Memory> Ring<M> {
                     return Err(PushError::Full);
                 }
             }
-            // It passes no data on. But a reservation that the bar doesn't know must see the bar.
+            // Invariant 7 of `journal`.
             match head.compare_exchange_weak(start, end, SeqCst, Relaxed) {
                 Ok(_) => return Ok(start),
                 Err(moved) => start = moved,
@@ -241,7 +241,7 @@ impl<M: Memory> Producer<M> {
         Ok(Position(start + size))
     }
 
-    /// The time before which no payload may say that it was made.
+    /// The time before which no payload that was reserved just now may say that it was made.
     #[inline]
     fn bar(&self) -> i64 {
         #[cfg(loom)]

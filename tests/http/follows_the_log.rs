@@ -24,7 +24,9 @@ use crate::{
 fn record(served: &Served, numbers: std::ops::Range<u64>) {
     let subscriber = tracing_subscriber::registry().with(served.log.layer());
     tracing::subscriber::with_default(subscriber, || {
-        let receipts = numbers.map(|number| audit!("order.shipped", number));
+        let receipts: Vec<_> = numbers
+            .map(|number| audit!("order.shipped", number))
+            .collect();
         receipts.last().unwrap().wait().unwrap();
     });
 }

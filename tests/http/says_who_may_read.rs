@@ -357,7 +357,7 @@ async fn other_methods_and_bodies_are_refused() {
         .await
         .problem(413);
     served
-        .get(&format!("/audit/entries?q={}", "x".repeat(16 * 1024)))
+        .get(&format!("/audit/entries?q={}", "x".repeat(25 * 1024)))
         .await
         .problem(414);
 }
