@@ -142,6 +142,13 @@ impl Filter {
         self.params.clone()
     }
 
+    /// The values that are wanted of one parameter.
+    pub(super) fn wanted(&self, name: &str) -> impl Iterator<Item = &str> {
+        let values = self.params.iter().filter(move |(of, _)| of == name);
+        let texts = values.map(|(_, value)| value.as_str());
+        texts.filter(|text| !text.starts_with('!'))
+    }
+
     /// The first instant wanted.
     pub fn start(&self) -> Option<Timestamp> {
         self.start

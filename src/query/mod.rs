@@ -15,6 +15,7 @@
 //! look_up   one entry by its id
 //! reader    pages, look-ups, and all entries one by one
 //! tail      entries that are written from now on
+//! hint      why a filter may have found nothing
 //! ```
 //!
 //! Reading never blocks writing: it takes no locks and creates nothing. Damage costs the block it
@@ -30,6 +31,7 @@ mod detail;
 mod entry;
 mod event_types;
 mod filter;
+mod hint;
 mod instant;
 mod look_up;
 mod merge;

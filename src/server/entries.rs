@@ -16,7 +16,7 @@ use super::{
     problem::Problem,
     state::{Slot, State},
 };
-use crate::query::{Page, PageStart, Query};
+use crate::query::{AuditReader, Page, PageStart, Query};
 
 /// Beyond it, skipping costs more than it helps: a cursor costs the same anywhere.
 const MAX_OFFSET: usize = 10_000;
@@ -37,9 +37,11 @@ pub(super) async fn page(
         return Err(Problem::parameter("offset", detail));
     }
     let reader = app.reader.clone();
-    let page = app
+    let (page, hints) = app
         .blocking(slot.clone(), move |cancel| {
-            reader.cancelled_by(cancel).page(&query)
+            let page = reader.cancelled_by(cancel).page(&query)?;
+            let hints = hints(&reader, &query, &page);
+            Ok((page, hints))
         })
         .await?;
     let entry = asker.record(
@@ -52,7 +54,7 @@ pub(super) async fn page(
             .detail("status", 200)
             .detail("entries", page.entries.len()),
     )?;
-    Ok(answer(page, slot))
+    Ok(answer(page, &hints, slot))
 }
 
 /// `GET /entries/{id}`
@@ -102,9 +104,19 @@ pub(super) async fn one(
     }
 }
 
+/// Why the page may be empty. A catalogue that can't be read gives no hints, and is no reason to
+/// refuse the page.
+fn hints(reader: &AuditReader, query: &Query, page: &Page) -> Vec<String> {
+    if page.entries.is_empty() {
+        reader.hints(&query.filter).unwrap_or_default()
+    } else {
+        Vec::new()
+    }
+}
+
 /// The page as JSON, each entry as it was stored. The slot is held until the page was sent, because
 /// the page is in memory until then.
-fn answer(page: Page, slot: Slot) -> Response {
+fn answer(page: Page, hints: &[String], slot: Slot) -> Response {
     let mut parts = VecDeque::new();
     let mut rest = b"{\"entries\":[".to_vec();
     for (n, entry) in page.entries.into_iter().enumerate() {
@@ -120,11 +132,16 @@ fn answer(page: Page, slot: Slot) -> Response {
     let end = (
         serde_json::to_vec(&page.next_cursor),
         serde_json::to_vec(&page.scanned),
+        serde_json::to_vec(hints),
     );
-    let (Ok(cursor), Ok(scanned)) = end else {
+    let (Ok(cursor), Ok(scanned), Ok(hints)) = end else {
         return Problem::busy("the page could not be written").into_response();
     };
-    rest.extend([cursor, b",\"scanned\":".to_vec(), scanned, b"}".to_vec()].concat());
+    rest.extend([cursor, b",\"scanned\":".to_vec(), scanned].concat());
+    if hints != b"[]" {
+        rest.extend([b",\"hints\":".to_vec(), hints].concat());
+    }
+    rest.push(b'}');
     parts.push_back(Bytes::from(rest));
     let len: usize = parts.iter().map(Bytes::len).sum();
     let body = Body::from_stream(tokio_stream::iter(parts.into_iter().map(move |part| {

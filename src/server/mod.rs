@@ -60,7 +60,7 @@ impl AuditLog {
     ///
     /// | route | scope | |
     /// |---|---|---|
-    /// | `GET /entries` | `read` | a page: the parameters of [`Filter`](crate::Filter), `limit` (100, at most 1000), `order`, and `cursor` or `offset` |
+    /// | `GET /entries` | `read` | a page: the parameters of [`Filter`](crate::Filter), `limit` (100, at most 1000), `order`, and `cursor` or `offset`; an empty page may have `hints`, sentences that say why nothing can match |
     /// | `GET /entries/{id}` | `read` | one entry |
     /// | `GET /export?format=zip` | `export` | a download (`zip`, `gz` or `ndjson`) with the parameters of a filter |
     /// | `GET /event-types` | `read` | the [`Catalogue`](crate::catalogue::Catalogue) of all sources |
