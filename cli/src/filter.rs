@@ -7,7 +7,7 @@ use super::failure::Failure;
 
 /// What `--help` says above the flags.
 const HEADING: &str = "\
-Filters (all must hold; each but the dates can be repeated: any of the values; !VALUE excludes one)";
+Filters (all must hold; a repeated flag takes any of its values; !VALUE excludes; \\!VALUE is the text !VALUE)";
 
 /// Which entries. Different filters must all hold. Each but the dates can be given several times
 /// (any of the values), and !VALUE excludes a value; a value that begins with ! is written \!VALUE.

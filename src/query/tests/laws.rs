@@ -258,6 +258,34 @@ fn a_page_of_the_newest_reads_few_blocks() {
         (1, 1, None),
         "the Bloom filters rule out the others"
     );
+
+    for (params, entries, blocks) in [
+        (&[("actor", "user-100"), ("actor", "user-200")][..], 2, 2),
+        (
+            &[
+                ("actor", "user-100"),
+                ("actor", "nobody"),
+                ("actor", "!user-7"),
+            ],
+            1,
+            1,
+        ),
+        (&[("actor", "nobody")], 0, 0),
+        (&[("actor", "system")], 0, 0),
+        (
+            &[("ip_address", "192.0.2.1"), ("ip_address", "2001:DB8::1")],
+            0,
+            0,
+        ),
+    ] {
+        let filter = Filter::parse(params.iter().copied()).unwrap();
+        let (found, scanned) = all(&reader, &filter, Order::Desc);
+        assert_eq!(
+            (found.len(), scanned.blocks),
+            (entries, blocks),
+            "{params:?}"
+        );
+    }
 }
 
 #[test]

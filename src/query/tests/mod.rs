@@ -3,6 +3,7 @@
 mod cancelling;
 mod costs;
 mod damage;
+mod filters;
 mod following;
 mod growing;
 mod laws;
