@@ -114,4 +114,32 @@ mod tests {
             );
         }
     }
+    #[test]
+    fn an_address_is_found_in_whatever_way_it_was_stored() {
+        for (stored, asked, found) in [
+            ("::ffff:192.0.2.1", "192.0.2.1", true),
+            ("::FFFF:C000:201", "192.0.2.1", true),
+            ("0:0:0:0:0:ffff:c000:0201", "192.0.2.0/24", true),
+            ("2001:DB8::1", "2001:db8::1", true),
+            ("2001:db8::1", "2001:0DB8:0:0::1", true),
+            ("2001:0db8:0000::0001", "2001:db8::/32", true),
+            ("2001:db8::1", "2001:db8::2", false),
+            ("::1", "::/0", true),
+            ("::1", "0.0.0.0/0", false),
+            ("192.0.2.1", "192.0.2.0/31", true),
+            ("192.0.2.1", "192.0.2.2/31", false),
+            ("192.0.2.10", "192.0.2.1", false),
+            ("localhost", "0.0.0.0/0", false),
+        ] {
+            let network = parse(asked).unwrap();
+            assert_eq!(
+                is_in(&[network], stored.as_bytes()),
+                found,
+                "{asked} in {stored}"
+            );
+            let pattern = regex::Regex::new(&format!("^(?:{})", pattern(&network))).unwrap();
+            let begins = pattern.is_match(&format!("{stored}\""));
+            assert!(begins || !found, "{pattern} misses {stored}");
+        }
+    }
 }

@@ -51,11 +51,11 @@ use crate::{
 ///     ("severity", "warning"),
 ///     ("actor", "!system"), // whoever it was, but not the system
 /// ])?;
-/// let of_acme = filter.with("tenant_id", "acme")?;
+/// let of_acme = filter.with("tenant_id", Filter::literal("acme"))?;
+/// assert!(of_acme.with("tenant_id", "globex").is_err(), "it would want more entries");
 ///
 /// let wrong = Filter::parse([("actr", "ann")]).unwrap_err();
 /// assert!(wrong.to_string().contains("there is no such parameter"));
-/// # let _ = of_acme;
 /// # Ok::<(), tracing_audit::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -103,6 +103,9 @@ impl Filter {
 
     /// Makes a filter of parameters. `Error::Invalid` names the one that is wrong, and says what to
     /// write instead.
+    ///
+    /// A parameter of yours beside those that others give can become one of several alternatives:
+    /// narrow their filter by [`with`](Self::with).
     pub fn parse<N: AsRef<str>, V: AsRef<str>>(
         params: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Self> {
@@ -131,9 +134,21 @@ impl Filter {
         parameters::literal(value)
     }
 
-    /// This filter with one parameter more.
+    /// This filter with one parameter more, which never makes the filter want more entries: so a
+    /// filter that others give can be narrowed to a tenant.
+    ///
+    /// # Errors
+    ///
+    /// As of [`parse`](Self::parse); also if the filter has a value of this parameter already, to
+    /// which another value would be an alternative.
     pub fn with(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Result<Self> {
-        let more = (name.as_ref().to_owned(), value.as_ref().to_owned());
+        let (name, value) = (name.as_ref(), value.as_ref());
+        if !value.starts_with('!') && self.wanted(name).next().is_some() {
+            let problem = "it is given already, and another value would be an alternative; give \
+                           all values at once";
+            return Err(Error::invalid(name, problem));
+        }
+        let more = (name.to_owned(), value.to_owned());
         Self::parse(self.params.into_iter().chain([more]))
     }
 
@@ -242,18 +257,11 @@ impl Filter {
         if let (Some(start), Some(end)) = (filter.start, filter.end)
             && start >= end
         {
-            return Err(Error::invalid(
-                "start_date",
-                "nothing lies between it and end_date; give an earlier start or a later end",
-            ));
+            let problem = "nothing lies between it and end_date; give an earlier start or a later \
+                           end";
+            return Err(Error::invalid("start_date", problem));
         }
-        let mut needles: Vec<_> = filter
-            .conditions
-            .iter()
-            .filter_map(|c| Some((c.rarity(), c.needle()?)))
-            .collect();
-        needles.sort_by_key(|(rarity, _)| *rarity);
-        filter.needles = needles.into_iter().map(|(_, needle)| needle).collect();
+        filter.needles = needles(&filter.conditions);
         Ok(filter)
     }
 
@@ -300,6 +308,16 @@ impl Filter {
             .extend(wanted.chain(excluded).map(|text| (name.to_owned(), text)));
         Ok(())
     }
+}
+
+/// The needles of all conditions, the rarest first.
+fn needles(conditions: &[Condition]) -> Vec<Needle> {
+    let found = conditions
+        .iter()
+        .filter_map(|condition| Some((condition.rarity(), condition.needle()?)));
+    let mut needles: Vec<_> = found.collect();
+    needles.sort_by_key(|(rarity, _)| *rarity);
+    needles.into_iter().map(|(_, needle)| needle).collect()
 }
 
 #[cfg(test)]
