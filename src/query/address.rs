@@ -11,6 +11,8 @@ use crate::{
 
 /// The prefix of the IPv6 network whose addresses are IPv4 ones, `::ffff:0:0/96`.
 const MAPPED: u8 = 96;
+/// How many bits the addresses of a network may differ in to be listed one by one.
+const FEW: u8 = 4;
 /// The beginning of every IPv6 address.
 const V6: &str = "[0-9A-Fa-f]{0,4}:";
 
@@ -45,8 +47,19 @@ pub(super) fn text(network: &IpNet) -> String {
     }
 }
 
-pub(super) fn is_single(network: &IpNet) -> bool {
+fn is_single(network: &IpNet) -> bool {
     network.prefix_len() == network.max_prefix_len()
+}
+
+/// All addresses of the networks, as texts; `None` if there are many.
+pub(super) fn all(networks: &[IpNet]) -> Option<Vec<Vec<u8>>> {
+    let bits = |net: &IpNet| net.max_prefix_len() - net.prefix_len();
+    if networks.iter().any(|net| bits(net) > FEW) {
+        return None;
+    }
+    let addresses = networks.iter().map(|net| net.subnets(net.max_prefix_len()));
+    let addresses = addresses.flat_map(|addresses| addresses.into_iter().flatten());
+    Some(addresses.map(|one| text(&one).into_bytes()).collect())
 }
 
 /// Whether a text of a line spells an address in one of the networks.
@@ -114,6 +127,27 @@ mod tests {
             );
         }
     }
+    #[test]
+    fn the_addresses_of_a_small_network_are_listed() {
+        let texts = |text: &str| {
+            let all = all(&[parse(text).unwrap()])?;
+            Some(
+                all.into_iter()
+                    .map(|text| String::from_utf8(text).unwrap())
+                    .collect::<Vec<_>>(),
+            )
+        };
+        assert_eq!(texts("192.0.2.1"), Some(vec!["192.0.2.1".to_owned()]));
+        assert_eq!(texts("192.0.2.9/31").unwrap(), ["192.0.2.8", "192.0.2.9"]);
+        assert_eq!(
+            texts("2001:db8::/127").unwrap(),
+            ["2001:db8::", "2001:db8::1"]
+        );
+        assert_eq!(texts("192.0.2.0/28").unwrap().len(), 16);
+        assert_eq!(texts("192.0.2.0/27"), None);
+        assert_eq!(texts("0.0.0.0/0"), None);
+    }
+
     #[test]
     fn an_address_is_found_in_whatever_way_it_was_stored() {
         for (stored, asked, found) in [

@@ -66,8 +66,8 @@ pub(super) enum Field {
     Request,
 }
 
-/// The values of a parameter in one form: those of the same meaning have the same. All values have
-/// none.
+/// The values of a parameter in one form: those of the same meaning have the same. There are none
+/// if one of them, `*`, is all.
 pub(super) fn canonical(name: &str, texts: Vec<String>) -> Result<Vec<String>> {
     match name {
         "event_type" => event_types::canonical(texts),
@@ -185,9 +185,7 @@ impl Condition {
         let (field, values) = match self {
             Self::Exact(field, values) => (field, values),
             Self::Address(networks) => {
-                let are_single = networks.iter().all(address::is_single);
-                let texts = networks.iter().map(|net| address::text(net).into_bytes());
-                return are_single.then(|| (Key::Address, texts.collect()));
+                return address::all(networks).map(|texts| (Key::Address, texts));
             }
             _ => return None,
         };

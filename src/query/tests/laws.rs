@@ -273,7 +273,10 @@ fn a_page_of_the_newest_reads_few_blocks() {
         (&[("actor", "nobody")], 0, 0),
         (&[("actor", "system")], 0, 0),
         (
-            &[("ip_address", "192.0.2.1"), ("ip_address", "2001:DB8::1")],
+            &[
+                ("ip_address", "192.0.2.0/31"),
+                ("ip_address", "2001:DB8::1"),
+            ],
             0,
             0,
         ),
