@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`AuditReader::page`] | a [`Page`] of entries |
 //! | [`AuditReader::each`] | every entry, in an [`Order`] |
+//! | [`AuditReader::hints`] | why a filter may have found nothing |
 //! | [`AuditReader::tail`] | a [`Tail`], which follows the log |
 //! | `AuditReader::export` (feature `export`) | an `Export`: a part of the log as one file |
 //! | [`AuditReader::verify`] | a [`VerifyReport`] |

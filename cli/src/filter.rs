@@ -5,56 +5,67 @@ use tracing_audit::Filter;
 
 use super::failure::Failure;
 
-/// Which entries. Different filters must all hold.
+/// What `--help` says above the flags.
+const HEADING: &str = "\
+Filters (all must hold; a repeated flag takes any of its values; !VALUE excludes; \\!VALUE is the text !VALUE)";
+
+/// Which entries. Different filters must all hold. Each but the dates can be given several times
+/// (any of the values), and !VALUE excludes a value; a value that begins with ! is written \!VALUE.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Filters")]
+#[command(next_help_heading = HEADING)]
 pub(super) struct FilterArgs {
-    /// From this UTC day (2026-11-21) or RFC 3339 instant (2026-11-21T10:15:00Z) on
+    /// From this UTC day (2026-11-21) or ISO 8601 instant (2026-11-21T10:15:00+02:00) on
     #[arg(long, value_name = "DATE")]
     start_date: Option<String>,
-    /// To the end of this UTC day, or before this RFC 3339 instant
+    /// To the end of this UTC day, or before this ISO 8601 instant
     #[arg(long, value_name = "DATE")]
     end_date: Option<String>,
-    /// This event type, or all below it (auth.*); repeatable
+    /// This event type, or all below it (auth.*)
     #[arg(long, value_name = "TYPE")]
     event_type: Vec<String>,
     /// This category, the event type's first part unless the application says otherwise
     #[arg(long)]
-    category: Option<String>,
+    category: Vec<String>,
     /// This action, the event type's last part unless the application says otherwise
     #[arg(long)]
-    action: Option<String>,
-    /// The id or the name of the actor, who did it
-    #[arg(long, value_name = "ID|NAME")]
-    actor: Option<String>,
+    action: Vec<String>,
+    /// The id, the name or the type (such as system) of the actor, who did it
+    #[arg(long, value_name = "ID|NAME|TYPE")]
+    actor: Vec<String>,
+    /// The type of the actor: user, service, system, api_key, anonymous, or the application's own
+    #[arg(long, value_name = "TYPE")]
+    actor_type: Vec<String>,
     /// The id or the name of the resource, to which it was done
     #[arg(long, value_name = "ID|NAME")]
-    resource: Option<String>,
+    resource: Vec<String>,
+    /// The type of the resource
+    #[arg(long, value_name = "TYPE")]
+    resource_type: Vec<String>,
     /// This tenant
     #[arg(long, value_name = "ID")]
-    tenant_id: Option<String>,
-    /// info, warning, error or critical; repeatable
+    tenant_id: Vec<String>,
+    /// info, warning, error or critical
     #[arg(long)]
     severity: Vec<String>,
-    /// success, failure or unknown
+    /// success (also without an outcome), failure or unknown
     #[arg(long)]
-    outcome: Option<String>,
+    outcome: Vec<String>,
     /// The application that recorded it
     #[arg(long)]
-    source: Option<String>,
-    /// The IP address that it came from
+    source: Vec<String>,
+    /// The IP address that it came from, or its network (192.0.2.0/24)
     #[arg(long, value_name = "ADDRESS")]
-    ip_address: Option<String>,
+    ip_address: Vec<String>,
     /// This session
     #[arg(long, value_name = "ID")]
-    session_id: Option<String>,
+    session_id: Vec<String>,
     /// This request
     #[arg(long, value_name = "ID")]
-    request_id: Option<String>,
+    request_id: Vec<String>,
     /// This text, in any case, in event type, actor, resource or description
     #[arg(long, value_name = "TEXT")]
-    q: Option<String>,
-    /// This value in the details, as in mode=full or order.id=17; repeatable
+    q: Vec<String>,
+    /// This value in the details, as in mode=full, order.id=17 or mode=!full
     #[arg(long, value_name = "PATH=VALUE")]
     details: Vec<String>,
 }
@@ -72,46 +83,47 @@ impl FilterArgs {
 
     /// The filter that they make. An error names the flag.
     pub(super) fn filter(&self) -> Result<Filter, Failure> {
-        let single = [
-            ("start_date", &self.start_date),
-            ("end_date", &self.end_date),
+        let dates = [
+            ("start_date", self.start_date.as_slice()),
+            ("end_date", self.end_date.as_slice()),
+        ];
+        let named = dates.into_iter().chain(self.repeatable());
+        let mut params: Vec<(String, &str)> = named
+            .flat_map(|(name, values)| values.iter().map(|value| (name.to_owned(), value.as_str())))
+            .collect();
+        for pair in &self.details {
+            params.push(detail(pair)?);
+        }
+        Filter::parse(params).map_err(Failure::of_flag)
+    }
+
+    fn repeatable(&self) -> [(&'static str, &[String]); 15] {
+        [
+            ("event_type", &self.event_type),
             ("category", &self.category),
             ("action", &self.action),
             ("actor", &self.actor),
+            ("actor_type", &self.actor_type),
             ("resource", &self.resource),
+            ("resource_type", &self.resource_type),
             ("tenant_id", &self.tenant_id),
+            ("severity", &self.severity),
             ("outcome", &self.outcome),
             ("source", &self.source),
             ("ip_address", &self.ip_address),
             ("session_id", &self.session_id),
             ("request_id", &self.request_id),
             ("q", &self.q),
-        ];
-        let mut params: Vec<(String, &str)> = single
-            .iter()
-            .filter_map(|(name, value)| Some(((*name).to_owned(), value.as_deref()?)))
-            .collect();
-        params.extend(
-            self.event_type
-                .iter()
-                .map(|value| ("event_type".to_owned(), value.as_str())),
-        );
-        params.extend(
-            self.severity
-                .iter()
-                .map(|value| ("severity".to_owned(), value.as_str())),
-        );
-        for pair in &self.details {
-            let (path, value) = pair
-                .split_once('=')
-                .filter(|(path, _)| !path.is_empty())
-                .ok_or_else(|| {
-                    Failure::Usage(format!(
-                        "--details: {pair:?} must be a path and a value, like mode=full"
-                    ))
-                })?;
-            params.push((format!("details.{path}"), value));
-        }
-        Filter::parse(params).map_err(Failure::of_flag)
+        ]
     }
+}
+
+fn detail(pair: &str) -> Result<(String, &str), Failure> {
+    let parts = pair.split_once('=').filter(|(path, _)| !path.is_empty());
+    let (path, value) = parts.ok_or_else(|| {
+        Failure::Usage(format!(
+            "--details: {pair:?} must be a path and a value, like mode=full"
+        ))
+    })?;
+    Ok((format!("details.{path}"), value))
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use tracing_audit::{
-    AuditReader, Error, Query,
+    AuditReader, Error, Filter, Query,
     reader::{Page, PageStart, Scanned},
 };
 
@@ -45,7 +45,9 @@ pub(super) fn run(args: &QueryArgs) -> Result<Outcome, Failure> {
     // The one form in which the whole log can pass through little memory.
     if unlimited && format == Format::Ndjson && args.offset == 0 && args.cursor.is_none() {
         let mut written = Ok(());
+        let mut found = false;
         let scanned = reader.each(&filter, args.order, |entry| {
+            found = true;
             written = output::write_lines(&mut out, [&entry]);
             if written.is_ok() {
                 ControlFlow::Continue(())
@@ -55,6 +57,7 @@ pub(super) fn run(args: &QueryArgs) -> Result<Outcome, Failure> {
         })?;
         written?;
         out.flush()?;
+        give_hints(&reader, &filter, found)?;
         return Ok(tell_problems(&scanned));
     }
 
@@ -65,7 +68,7 @@ pub(super) fn run(args: &QueryArgs) -> Result<Outcome, Failure> {
     let limit = if unlimited { usize::MAX } else { args.limit };
     let page = reader
         .page(&Query {
-            filter,
+            filter: filter.clone(),
             order: args.order,
             limit,
             start,
@@ -86,6 +89,7 @@ pub(super) fn run(args: &QueryArgs) -> Result<Outcome, Failure> {
     }
     out.flush()?;
     note_rest(&page, format);
+    give_hints(&reader, &filter, !page.entries.is_empty())?;
     Ok(tell_problems(&page.scanned))
 }
 
@@ -112,6 +116,15 @@ fn note_rest(page: &Page, format: Format) {
             page.next_cursor
         ));
     }
+}
+
+/// Says why nothing may have been found.
+fn give_hints(reader: &AuditReader, filter: &Filter, found: bool) -> Result<(), Failure> {
+    if !found {
+        let hints = reader.hints(filter)?;
+        hints.iter().for_each(|hint| warn(&format!("hint: {hint}")));
+    }
+    Ok(())
 }
 
 /// Reports the parts of the log that could not be read.

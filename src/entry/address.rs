@@ -1,6 +1,9 @@
 //! Internet addresses in one spelling, so that equal addresses are equal texts.
 
-use std::net::Ipv6Addr;
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv6Addr},
+};
 
 use super::{Buffer, json};
 
@@ -34,4 +37,22 @@ fn canonicalize_long(out: &mut Buffer, start: usize) {
         out.truncate(start);
         json::write_display(out, address.to_canonical());
     }
+}
+
+/// The address that a text of a line spells, IPv4 if it is an IPv4-mapped one.
+pub(crate) fn parse(text: &[u8]) -> Option<IpAddr> {
+    let address: IpAddr = str::from_utf8(text).ok()?.parse().ok()?;
+    Some(address.to_canonical())
+}
+
+/// A text of a line in the canonical form of the address that it spells. Text that isn't an address
+/// stays.
+pub(crate) fn canonical(text: &[u8]) -> Cow<'_, [u8]> {
+    // An IPv4 address has only one spelling.
+    if memchr::memchr(b':', text).is_none() {
+        return Cow::Borrowed(text);
+    }
+    parse(text).map_or(Cow::Borrowed(text), |address| {
+        Cow::Owned(address.to_string().into_bytes())
+    })
 }

@@ -2,26 +2,22 @@
 //!
 //! A filter is made once from (name, value) texts, and every problem with them is reported then.
 //! Values are escaped as they stand in a line, so a match compares bytes. Different parameters must
-//! all hold; of a repeated parameter, one value must.
+//! all hold; of a repeated parameter, one value must, and none that is excluded.
+
+use std::borrow::Cow;
 
 use super::{
-    condition::{Condition, Field, Types},
+    condition::{self, Condition, Field},
+    instant,
     needle::{Haystack, Needle},
+    parameters::{self, Parameters, Values},
 };
 use crate::{
-    entry::{
-        Day, Timestamp,
-        scan::{Fields, escape},
-    },
+    entry::{Day, Timestamp, scan::Fields},
     error::{Error, Result},
     store::index::Key,
 };
 
-/// How many parameters one filter takes.
-const MAX_PARAMETERS: usize = 64;
-/// How long a name or value may be, in bytes.
-const MAX_LEN: usize = 1024;
-const DETAILS: &str = "details.";
 /// How the event types of reads of the log begin.
 const ACCESS: &[u8] = b"audit.access.";
 
@@ -29,15 +25,23 @@ const ACCESS: &[u8] = b"audit.access.";
 ///
 /// | parameter | an entry is wanted if |
 /// |---|---|
-/// | `start_date`, `end_date` | its time is in the range: a date (`2026-11-21`) is the whole UTC day, as a start and as an end; an RFC 3339 instant is the range's first, or the first after it |
-/// | `event_type` | it is this one, or below `auth.*`, or any (`*`); repeatable |
-/// | `severity` | it is this one (`info`, `warning`, `error`, `critical`); repeatable |
-/// | `outcome` | it is `success`, `failure` or `unknown` |
-/// | `actor`, `resource` | the id or the name is this one |
+/// | `start_date`, `end_date` | its time is in the range: a date (`2026-11-21`) is the whole UTC day, as a start and as an end; an ISO 8601 instant (`2026-11-21T10:15:00.5+02:00`, of any precision, in UTC if it has no zone) is the range's first, or the first after it |
+/// | `event_type` | it is this one, or below `auth.*`, or any (`*`) |
+/// | `severity` | it is this one: `info`, `warning`, `error` or `critical` |
+/// | `outcome` | it is `success`, `failure` or `unknown`; an entry without an outcome counts as `success` |
+/// | `actor` | the id, the name or the type (as in `system`) is this one |
+/// | `resource` | the id or the name is this one |
+/// | `actor_type`, `resource_type` | the type is this one |
 /// | `category`, `action`, `tenant_id`, `source`, `session_id`, `request_id` | it is this one |
-/// | `ip_address` | it is this address, in any spelling |
+/// | `ip_address` | it is this address, in any spelling, or in this network (`192.0.2.0/24`, `2001:db8::/32`); an IPv4-mapped IPv6 address is the IPv4 address |
 /// | `q` | the event type, the description, or id or name of actor or resource contain this text, whatever its case |
-/// | `details.<path>` | the value there is this text, number, `true`, `false` or `null` |
+/// | `details.<path>` | the value there is this text, number, `true`, `false` or `null`; numbers are compared by their value, so `1` is also `1.0`, and a text by its letters |
+///
+/// Different parameters must all hold. Each parameter but `start_date` and `end_date` can be given
+/// several times: an entry is wanted if it has one of the values. A value with a `!` before it is
+/// excluded: an entry is wanted if it has none of these, so an entry without the field is. A value
+/// that itself begins with `!` has a `\` before that: `\!important`, and `!\!important` excludes it.
+/// [`Filter::literal`] writes it so.
 ///
 /// ```
 /// use tracing_audit::Filter;
@@ -48,12 +52,13 @@ const ACCESS: &[u8] = b"audit.access.";
 ///     ("event_type", "auth.*"),
 ///     ("event_type", "user.deleted"), // either of the two
 ///     ("severity", "warning"),
+///     ("actor", "!system"), // whoever it was, but not the system
 /// ])?;
-/// let of_acme = filter.with("tenant_id", "acme")?;
+/// let of_acme = filter.with("tenant_id", Filter::literal("acme"))?;
+/// assert!(of_acme.with("tenant_id", "globex").is_err(), "it would want more entries");
 ///
 /// let wrong = Filter::parse([("actr", "ann")]).unwrap_err();
 /// assert!(wrong.to_string().contains("there is no such parameter"));
-/// # let _ = of_acme;
 /// # Ok::<(), tracing_audit::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -62,25 +67,30 @@ pub struct Filter {
     params: Vec<(String, String)>,
     start: Option<Timestamp>,
     end: Option<Timestamp>,
+    /// All must hold.
     conditions: Vec<Condition>,
+    /// None may hold.
+    exclusions: Vec<Condition>,
     /// Bytes that every matching line contains, the rarest (by a guess) first.
     needles: Vec<Needle>,
-    /// The values to look up in a block's Bloom filters.
-    keys: Vec<(Key, Vec<u8>)>,
+    /// The values to look up in a block's Bloom filters: for each key, a block must have one.
+    keys: Vec<(Key, Vec<Vec<u8>>)>,
     /// Whether entries about reads of the log are left out.
     without_access: bool,
 }
 
 impl Filter {
     /// The names of all parameters, besides `details.<path>`.
-    pub const NAMES: [&'static str; 15] = [
+    pub const NAMES: [&'static str; 17] = [
         "start_date",
         "end_date",
         "event_type",
         "category",
         "action",
         "actor",
+        "actor_type",
         "resource",
+        "resource_type",
         "tenant_id",
         "severity",
         "outcome",
@@ -98,6 +108,9 @@ impl Filter {
 
     /// Makes a filter of parameters. `Error::Invalid` names the one that is wrong, and says what to
     /// write instead.
+    ///
+    /// A parameter of yours beside those that others give can become one of several alternatives:
+    /// narrow their filter by [`with`](Self::with).
     pub fn parse<N: AsRef<str>, V: AsRef<str>>(
         params: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Self> {
@@ -110,28 +123,50 @@ impl Filter {
         others: &[&str],
         params: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Self> {
-        let mut texts = Vec::new();
-        for (name, value) in params {
-            if texts.len() == MAX_PARAMETERS {
-                return Err(Error::invalid(
-                    shown(name.as_ref()),
-                    format!("there are more than {MAX_PARAMETERS} parameters; give fewer"),
-                ));
-            }
-            texts.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
-        }
-        Self::build(others, texts)
+        Self::build(parameters::sort(&Self::NAMES, others, params)?)
     }
 
-    /// This filter with one parameter more.
+    /// The text of a parameter that means just this value, whatever the value begins with. To be
+    /// used for values that others give.
+    ///
+    /// ```
+    /// use tracing_audit::Filter;
+    ///
+    /// assert_eq!(Filter::literal("ann"), "ann");
+    /// assert_eq!(Filter::literal("!important"), r"\!important");
+    /// ```
+    pub fn literal(value: &str) -> Cow<'_, str> {
+        parameters::literal(value)
+    }
+
+    /// This filter with one parameter more, which never makes the filter want more entries: so a
+    /// filter that others give can be narrowed to a tenant.
+    ///
+    /// # Errors
+    ///
+    /// As of [`parse`](Self::parse); also if the filter has a value of this parameter already, to
+    /// which another value would be an alternative.
     pub fn with(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Result<Self> {
-        let more = (name.as_ref().to_owned(), value.as_ref().to_owned());
+        let (name, value) = (name.as_ref(), value.as_ref());
+        if !value.starts_with('!') && self.wanted(name).next().is_some() {
+            let problem = "it is given already, and another value would be an alternative; give \
+                           all values at once";
+            return Err(Error::invalid(name, problem));
+        }
+        let more = (name.to_owned(), value.to_owned());
         Self::parse(self.params.into_iter().chain([more]))
     }
 
     /// The parameters in one fixed form: filters of the same meaning have the same.
     pub fn params(&self) -> Vec<(String, String)> {
         self.params.clone()
+    }
+
+    /// The values that are wanted of one parameter.
+    pub(super) fn wanted(&self, name: &str) -> impl Iterator<Item = &str> {
+        let values = self.params.iter().filter(move |(of, _)| of == name);
+        let texts = values.map(|(_, value)| value.as_str());
+        texts.filter(|text| !text.starts_with('!'))
     }
 
     /// The first instant wanted.
@@ -146,7 +181,7 @@ impl Filter {
 
     /// Whether it asks for more than a range of time.
     pub fn has_field_filters(&self) -> bool {
-        !self.conditions.is_empty()
+        !self.conditions.is_empty() || !self.exclusions.is_empty()
     }
 
     /// This filter without entries about reads of the log, `audit.access.*`, unless it has an event
@@ -165,12 +200,11 @@ impl Filter {
 
     /// Whether the line with these fields is wanted.
     pub(crate) fn matches(&self, fields: &Fields<'_>) -> bool {
+        let holds = |condition: &Condition| condition.matches(fields);
         self.covers(fields.timestamp)
             && !(self.without_access && fields.event_type.starts_with(ACCESS))
-            && self
-                .conditions
-                .iter()
-                .all(|condition| condition.matches(fields))
+            && self.conditions.iter().all(holds)
+            && !self.exclusions.iter().any(holds)
     }
 
     /// Whether the time is in the range.
@@ -183,9 +217,16 @@ impl Filter {
         self.start.is_none_or(|start| start <= max) && self.end.is_none_or(|end| min < end)
     }
 
-    /// Values that a matching line has, by which blocks are ruled out.
-    pub(crate) fn keys(&self) -> &[(Key, Vec<u8>)] {
-        &self.keys
+    /// Whether a block can have a matching line, by the values that `may_contain` finds in it.
+    pub(crate) fn may_match(&self, may_contain: impl Fn(Key, &[u8]) -> bool) -> bool {
+        self.keys
+            .iter()
+            .all(|(key, values)| values.iter().any(|value| may_contain(*key, value)))
+    }
+
+    /// The keys that [`may_match`](Self::may_match) asks for.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {
+        self.keys.iter().map(|(key, _)| *key)
     }
 
     /// Where lines may have a match: `None` if nowhere, else at this byte or after it.
@@ -224,191 +265,79 @@ impl Filter {
         }
     }
 
-    fn build(others: &[&str], texts: Vec<(String, String)>) -> Result<Self> {
+    fn build(parameters: Parameters) -> Result<Self> {
         let mut filter = Self::default();
-        let mut many: [Vec<String>; Self::NAMES.len()] = Default::default();
-        let mut details: Vec<(String, String)> = Vec::new();
-        for (name, value) in texts {
-            if name.len() > MAX_LEN || value.len() > MAX_LEN {
-                return Err(Error::invalid(
-                    shown(&name),
-                    format!("it is longer than {MAX_LEN} bytes; give a shorter one"),
-                ));
+        for ((_, name), values) in parameters {
+            match name.as_str() {
+                "start_date" => filter.start = filter.take_date(&name, &values, Day::start)?,
+                "end_date" => filter.end = filter.take_date(&name, &values, Day::end)?,
+                _ => filter.take(&name, values)?,
             }
-            if let Some(path) = name.strip_prefix(DETAILS).filter(|path| !path.is_empty()) {
-                if details.iter().any(|(known, _)| known == path) {
-                    return Err(Error::invalid(
-                        shown(&name),
-                        "it is given twice; give it once",
-                    ));
-                }
-                details.push((path.to_owned(), value));
-                continue;
-            }
-            let Some(values) = Self::NAMES
-                .iter()
-                .position(|known| *known == name)
-                .and_then(|n| many.get_mut(n))
-            else {
-                let known = [&Self::NAMES, others].concat().join(", ");
-                return Err(Error::invalid(
-                    shown(&name),
-                    format!("there is no such parameter; there are {known} and details.<path>"),
-                ));
-            };
-            if value.is_empty() {
-                return Err(Error::invalid(
-                    name,
-                    "it is empty; give a value or leave it out",
-                ));
-            }
-            if !values.is_empty() && !matches!(name.as_str(), "event_type" | "severity") {
-                return Err(Error::invalid(name, "it is given twice; give it once"));
-            }
-            values.push(value);
-        }
-        for (name, mut values) in Self::NAMES
-            .into_iter()
-            .zip(many)
-            .filter(|(_, values)| !values.is_empty())
-        {
-            values.sort_unstable();
-            values.dedup();
-            filter.take(name, values)?;
-        }
-        details.sort_unstable();
-        for (path, value) in details {
-            filter.conditions.push(Condition::detail(&path, &value));
-            filter.params.push((format!("{DETAILS}{path}"), value));
         }
         if let (Some(start), Some(end)) = (filter.start, filter.end)
             && start >= end
         {
-            return Err(Error::invalid(
-                "start_date",
-                "nothing lies between it and end_date; give an earlier start or a later end",
-            ));
+            let problem = "nothing lies between it and end_date; give an earlier start or a later \
+                           end";
+            return Err(Error::invalid("start_date", problem));
         }
-        let mut needles: Vec<_> = filter
-            .conditions
-            .iter()
-            .filter_map(|c| Some((c.rarity(), c.needle()?)))
-            .collect();
-        needles.sort_by_key(|(rarity, _)| *rarity);
-        filter.needles = needles.into_iter().map(|(_, needle)| needle).collect();
+        filter.needles = needles(&filter.conditions);
         Ok(filter)
     }
 
-    /// Takes all values of one parameter.
-    fn take(&mut self, name: &'static str, mut values: Vec<String>) -> Result<()> {
-        let first = values.first().cloned().unwrap_or_default();
-        let escaped = || values.iter().map(|value| escape(value)).collect::<Vec<_>>();
-        let exact = |field| Condition::Exact(field, escaped());
-        let condition = match name {
-            "start_date" => {
-                let start = instant(name, &first, Day::start)?;
-                self.start = Some(start);
-                self.params
-                    .push((name.to_owned(), date_if_whole(start, start.day())));
-                return Ok(());
-            }
-            "end_date" => {
-                let end = instant(name, &first, Day::end)?;
-                self.end = Some(end);
-                self.params
-                    .push((name.to_owned(), date_if_whole(end, end.day().previous())));
-                return Ok(());
-            }
-            "event_type" => {
-                let types = values
-                    .iter()
-                    .map(|value| Types::parse(value))
-                    .collect::<Result<Vec<_>>>()?;
-                if types.contains(&Types::All) {
-                    return Ok(());
-                }
-                Condition::EventType(types)
-            }
-            "severity" => {
-                one_of(name, &values, &["info", "warning", "error", "critical"])?;
-                exact(Field::Severity)
-            }
-            "outcome" => {
-                one_of(name, &values, &["success", "failure", "unknown"])?;
-                exact(Field::Outcome)
-            }
-            "q" => Condition::text(&first)?,
-            "category" => exact(Field::Category),
-            "action" => exact(Field::Action),
-            "actor" => exact(Field::Actor),
-            "resource" => exact(Field::Resource),
-            "tenant_id" => exact(Field::Tenant),
-            "source" => exact(Field::Source),
-            "ip_address" => {
-                // As the log writes it; an older one may have it as it was given.
-                let canonical = values.iter().filter_map(|value| canonical(value));
-                let canonical = canonical.map(|value| escape(&value));
-                Condition::Exact(
-                    Field::Address,
-                    escaped().into_iter().chain(canonical).collect(),
-                )
-            }
-            "session_id" => exact(Field::Session),
-            _ => exact(Field::Request),
+    /// Takes an end of the range. As a parameter it is a date, if it is the end of a day.
+    fn take_date(
+        &mut self,
+        name: &str,
+        values: &Values,
+        of_day: fn(Day) -> Timestamp,
+    ) -> Result<Option<Timestamp>> {
+        let Some(text) = values.wanted.first() else {
+            return Ok(None);
         };
-        self.keys.extend(condition.key());
-        self.conditions.push(condition);
+        let time = instant::parse(name, text, of_day)?;
+        let days = [time.day(), time.day().previous()];
+        let whole = days.into_iter().find(|day| of_day(*day) == time);
+        let text = whole.map_or_else(|| time.to_string(), |day| day.to_string());
+        self.params.push((name.to_owned(), text));
+        Ok(Some(time))
+    }
+
+    /// Takes all values of one parameter.
+    fn take(&mut self, name: &str, values: Values) -> Result<()> {
+        let Values { wanted, excluded } = values;
+        if name == "event_type" && excluded.iter().any(|text| text == "*") {
+            let problem = "\"!*\" excludes every entry; write the event types to exclude";
+            return Err(Error::invalid(name, problem));
+        }
+        let wanted = condition::canonical(name, wanted)?;
+        let excluded = condition::canonical(name, excluded)?;
+        if !wanted.is_empty() {
+            let condition = Condition::new(name, &wanted)?;
+            self.keys.extend(condition.key());
+            self.conditions.push(condition);
+        }
+        if !excluded.is_empty() {
+            self.exclusions.push(Condition::new(name, &excluded)?);
+        }
+        let wanted = wanted.iter().map(|text| Self::literal(text).into_owned());
+        let excluded = excluded
+            .iter()
+            .map(|text| format!("!{}", Self::literal(text)));
         self.params
-            .extend(values.drain(..).map(|value| (name.to_owned(), value)));
+            .extend(wanted.chain(excluded).map(|text| (name.to_owned(), text)));
         Ok(())
     }
 }
 
-/// The other spelling of an address, in which the log writes it.
-fn canonical(address: &str) -> Option<String> {
-    let parsed: std::net::IpAddr = address.parse().ok()?;
-    let canonical = parsed.to_canonical().to_string();
-    (canonical != address).then_some(canonical)
-}
-
-/// A name as it is repeated in a message.
-fn shown(name: &str) -> String {
-    let mut shown: String = name.chars().take(64).collect();
-    if shown.len() < name.len() {
-        shown.push('…');
-    }
-    shown
-}
-
-fn instant(name: &str, text: &str, of_day: fn(Day) -> Timestamp) -> Result<Timestamp> {
-    text.parse::<Day>()
-        .map(of_day)
-        .or_else(|_| text.parse::<Timestamp>())
-        .map_err(|_| {
-            let problem = format!(
-                "{text:?} must be a date like 2026-11-21 or an RFC 3339 instant like \
-                 2026-11-21T10:15:00Z"
-            );
-            Error::invalid(name, problem)
-        })
-}
-
-fn date_if_whole(time: Timestamp, date: Day) -> String {
-    if time == time.day().start() {
-        date.to_string()
-    } else {
-        time.to_string()
-    }
-}
-
-fn one_of(name: &str, values: &[String], known: &[&str]) -> Result<()> {
-    match values.iter().find(|value| !known.contains(&value.as_str())) {
-        Some(value) => Err(Error::invalid(
-            name,
-            format!("{value:?} must be one of {}", known.join(", ")),
-        )),
-        None => Ok(()),
-    }
+/// The needles of all conditions, the rarest first.
+fn needles(conditions: &[Condition]) -> Vec<Needle> {
+    let found = conditions
+        .iter()
+        .filter_map(|condition| Some((condition.rarity(), condition.needle()?)));
+    let mut needles: Vec<_> = found.collect();
+    needles.sort_by_key(|(rarity, _)| *rarity);
+    needles.into_iter().map(|(_, needle)| needle).collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! filter    parameters, compared as bytes with the fields of a line (condition), after a quick
-//!           search for bytes that a matching line must have (needle)
+//!           search for bytes that a matching line must have (needle); dates are read by instant,
+//!           values that have several spellings compared by address and number
 //! snapshot  the live and sealed files at one moment, each line in one of them
 //! plan      their blocks in the order of time, without those that times and Bloom filters rule out
 //! block     the entries of one block
@@ -15,24 +16,32 @@
 //! reader    pages, look-ups, and all entries one by one
 //! tail      entries that are written from now on
 //! arrival   pages of the entries that have come since another page
+//! hint      why a filter may have found nothing
 //! ```
 //!
 //! Reading never blocks writing: it takes no locks and creates nothing. Damage costs the block it
 //! is in, is reported, and ends nothing.
 
+mod address;
 mod arrival;
 #[cfg(feature = "webhook")]
 mod backlog;
 mod block;
 pub(crate) mod cancel;
 mod condition;
+mod detail;
 mod entry;
+mod event_types;
 mod filter;
+mod hint;
+mod instant;
 mod look_up;
 mod merge;
 mod needle;
+mod number;
 mod order;
 mod page;
+mod parameters;
 mod place;
 mod plan;
 mod reader;

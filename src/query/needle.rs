@@ -6,6 +6,9 @@
 use memchr::memmem;
 use regex::bytes::{Regex, RegexBuilder};
 
+/// Enough for a KiB of text that differs in case, in any script.
+const LIMIT: usize = 64 << 20;
+
 /// Bytes to look for.
 #[derive(Clone, Debug)]
 pub(super) enum Needle {
@@ -38,19 +41,24 @@ impl Needle {
             .iter()
             .map(|bytes| regex::escape(&String::from_utf8_lossy(bytes)))
             .collect();
-        RegexBuilder::new(&options.join("|"))
-            .size_limit(LIMIT)
-            .build()
-            .ok()
-            .map(Self::Pattern)
+        Self::pattern(&options.join("|"))
     }
 
-    /// This text, found by this pattern, in whatever case.
-    pub(super) fn ignoring_case(text: &str, pattern: &Regex) -> Self {
-        if text.is_ascii() {
-            Self::Lower(finder(text.to_ascii_lowercase().as_bytes()))
-        } else {
-            Self::Pattern(pattern.clone())
+    /// What this pattern finds. `None` if it is too long.
+    pub(super) fn pattern(pattern: &str) -> Option<Self> {
+        built(pattern).map(Self::Pattern)
+    }
+
+    /// Any of these texts, in whatever case.
+    pub(super) fn ignoring_case(texts: &[&str]) -> Option<Self> {
+        match texts {
+            [text] if text.is_ascii() => {
+                Some(Self::Lower(finder(text.to_ascii_lowercase().as_bytes())))
+            }
+            _ => {
+                let patterns: Vec<_> = texts.iter().map(|text| any_case(text)).collect();
+                Self::pattern(&patterns.join("|"))
+            }
         }
     }
 
@@ -71,16 +79,17 @@ fn finder(bytes: &[u8]) -> Box<memmem::Finder<'static>> {
     Box::new(memmem::Finder::new(bytes).into_owned())
 }
 
-/// Enough for a KiB of text that differs in case, in any script.
-const LIMIT: usize = 64 << 20;
-
-/// A pattern of this text, in whatever case. ASCII is the same as ASCII only: `K` is not the sign
-/// for kelvin. `None` if it is too long.
+/// A pattern of this text, in whatever case. `None` if it is too long.
 pub(super) fn ignoring_case(text: &str) -> Option<Regex> {
-    RegexBuilder::new(&regex::escape(text))
-        .case_insensitive(true)
-        .unicode(!text.is_ascii())
-        .size_limit(LIMIT)
-        .build()
-        .ok()
+    built(&any_case(text))
+}
+
+/// ASCII is the same as ASCII only: `K` is not the sign for kelvin.
+fn any_case(text: &str) -> String {
+    let flags = if text.is_ascii() { "i-u" } else { "i" };
+    format!("(?{flags}:{})", regex::escape(text))
+}
+
+fn built(pattern: &str) -> Option<Regex> {
+    RegexBuilder::new(pattern).size_limit(LIMIT).build().ok()
 }

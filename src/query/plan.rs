@@ -19,7 +19,7 @@ use crate::{
     error::Result,
     store::{
         files::{Files, LiveBlocks, LiveFile},
-        index::{Block, Blooms},
+        index::{self, Block},
         layout::{live_name, sealed_name},
         names::FileStem,
     },
@@ -259,18 +259,19 @@ impl<'a> BlockPlan<'a> {
             return;
         }
         let mut filters = Vec::new();
-        for (key, value) in self.wanted.filter.keys() {
-            match self.files.blooms(&stem, *key) {
-                Ok(blooms) => filters.push((blooms, value)),
+        for key in self.wanted.filter.keys() {
+            match self.files.blooms(&stem, key) {
+                Ok(blooms) => filters.push((key, blooms)),
                 // Its blocks are all read then, so it hides no entry.
                 Err(e) => self.problem(&source, e.without_path()),
             }
         }
-        let may_have = |n: usize| {
-            filters
-                .iter()
-                .all(|(blooms, value): &(Blooms, _)| blooms.may_contain(n, value))
+        let may_contain = |n: usize, key: index::Key, value: &[u8]| {
+            let of_key = filters.iter().find(|(of, _)| *of == key);
+            of_key.is_none_or(|(_, blooms)| blooms.may_contain(n, value))
         };
+        let filter = &self.wanted.filter;
+        let may_have = |n: usize| filter.may_match(|key, value: &[u8]| may_contain(n, key, value));
         let blocks = sealed
             .index
             .blocks

@@ -55,8 +55,7 @@ pub(super) fn live_blocks(
     filter: &Filter,
 ) -> Result<Option<LiveBlocks>> {
     files.live_blocks(stem, &|index, n, block| {
-        let mut keys = filter.keys().iter();
-        let may_have = keys.all(|(key, value)| index.may_contain(n, *key, value));
-        may_have && filter.overlaps(block.min, block.max)
+        let may_match = filter.may_match(|key, value| index.may_contain(n, key, value));
+        may_match && filter.overlaps(block.min, block.max)
     })
 }

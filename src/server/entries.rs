@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     entry::Timestamp,
-    query::{Page, PageStart, Query, Scanned},
+    query::{AuditReader, Page, PageStart, Query, Scanned},
 };
 
 /// Beyond it, skipping costs more than it helps: a cursor costs the same anywhere.
@@ -39,9 +39,11 @@ pub(super) async fn page(
         return Err(Problem::parameter("offset", detail));
     }
     let reader = app.reader.clone();
-    let page = app
+    let (page, hints) = app
         .blocking(slot.clone(), move |cancel| {
-            reader.cancelled_by(cancel).page(&query)
+            let page = reader.cancelled_by(cancel).page(&query)?;
+            let hints = hints(&reader, &query, &page);
+            Ok((page, hints))
         })
         .await?;
     let entry = asker.record(
@@ -55,7 +57,7 @@ pub(super) async fn page(
             .detail("entries", page.entries.len()),
     )?;
     let links = links(path(&request), request.uri.query(), &page.next_cursor);
-    Ok((links, answer(page, slot)).into_response())
+    Ok((links, answer(page, &hints, slot)).into_response())
 }
 
 /// The longest header of links: a cursor may be long, and clients take no longer headers.
@@ -127,6 +129,16 @@ pub(super) async fn one(
     }
 }
 
+/// Why the page may be empty. A catalogue that can't be read gives no hints, and is no reason to
+/// refuse the page.
+fn hints(reader: &AuditReader, query: &Query, page: &Page) -> Vec<String> {
+    if page.entries.is_empty() {
+        reader.hints(&query.filter).unwrap_or_default()
+    } else {
+        Vec::new()
+    }
+}
+
 /// The members of a page after the entries.
 #[derive(Serialize)]
 struct After<'a> {
@@ -134,15 +146,18 @@ struct After<'a> {
     has_more: bool,
     complete_until: Option<Timestamp>,
     scanned: &'a Scanned,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    hints: &'a [String],
 }
 
 /// The page as JSON in pieces, each entry as it was stored.
-pub(super) fn json(page: Page) -> Vec<Bytes> {
+pub(super) fn json(page: Page, hints: &[String]) -> Vec<Bytes> {
     let after = After {
         next_cursor: &page.next_cursor,
         has_more: page.has_more,
         complete_until: page.complete_until,
         scanned: &page.scanned,
+        hints,
     };
     // Texts and numbers can always be written.
     let after = serde_json::to_vec(&after).unwrap_or_default();
@@ -159,8 +174,8 @@ pub(super) fn json(page: Page) -> Vec<Bytes> {
 }
 
 /// The page. The slot is held until it was sent, because it is in memory until then.
-fn answer(page: Page, slot: Slot) -> Response {
-    let parts = json(page);
+fn answer(page: Page, hints: &[String], slot: Slot) -> Response {
+    let parts = json(page, hints);
     let len: usize = parts.iter().map(Bytes::len).sum();
     let body = Body::from_stream(tokio_stream::iter(parts.into_iter().map(move |part| {
         let _held = &slot;

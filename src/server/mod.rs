@@ -62,7 +62,7 @@ impl AuditLog {
     ///
     /// | route | scope | |
     /// |---|---|---|
-    /// | `GET /entries` | `read` | a page: the parameters of [`Filter`](crate::Filter), `limit` (100, at most 1000), `order`, `cursor` or `offset`, and `include` |
+    /// | `GET /entries` | `read` | a page: the parameters of [`Filter`](crate::Filter), `limit` (100, at most 1000), `order`, `cursor` or `offset`, and `include`; an empty page may have `hints`, sentences that say why nothing can match |
     /// | `GET /entries/{id}` | `read` | one entry |
     /// | `GET /stream` | `read` | entries as they come, as server-sent events |
     /// | `GET /export?format=zip` | `export` | a download (`zip`, `gz` or `ndjson`) with the parameters of a filter |

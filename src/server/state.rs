@@ -31,7 +31,7 @@ use crate::{
     },
     error::Result,
     log::AuditLog,
-    query::{AuditReader, cancel::Cancel},
+    query::{AuditReader, Filter, cancel::Cancel},
     store::layout::Layout,
 };
 
@@ -228,9 +228,11 @@ impl Asker {
         let Some(tenant) = &self.access.tenant else {
             return Ok(params);
         };
+        // A tenant's name may begin as an exclusion does.
+        let own = Filter::literal(tenant);
         if params
             .iter()
-            .any(|(name, wanted)| name == "tenant_id" && wanted != tenant)
+            .any(|(name, wanted)| name == "tenant_id" && *wanted != own)
         {
             return Err(Problem::parameter(
                 "tenant_id",
@@ -238,7 +240,7 @@ impl Asker {
             ));
         }
         params.retain(|(name, _)| name != "tenant_id");
-        params.push(("tenant_id".to_owned(), tenant.clone()));
+        params.push(("tenant_id".to_owned(), own.into_owned()));
         Ok(params)
     }
 

@@ -217,6 +217,6 @@ fn event(page: Page, is_due: bool) -> Option<Event> {
         false => "entries",
     };
     let event = Event::default().event(name).id(&page.next_cursor);
-    let data = json(page).concat();
+    let data = json(page, &[]).concat();
     Some(event.data(String::from_utf8_lossy(&data)))
 }

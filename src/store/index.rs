@@ -15,6 +15,9 @@
 //! ```
 //!
 //! All numbers are little-endian. A reader that wants one key's filters reads that section only.
+//!
+//! Version 1, which is still read, has no types of actors in its filters, has addresses in them as
+//! they stand in the lines, and doesn't cover its version with the CRC.
 
 use std::path::Path;
 
@@ -30,15 +33,17 @@ use crate::{
 };
 
 const MAGIC: &[u8; 8] = b"AUDITIDX";
-const VERSION: u32 = 1;
-/// Magic, version and CRC, which the CRC doesn't cover.
+pub(super) const VERSION: u32 = 2;
+pub(super) const FIRST_VERSION: u32 = 1;
+/// Magic, version and CRC.
 const PREFIX: usize = 16;
 const HEAD: usize = PREFIX + 8 + 8 * 7 + 4 + 36 * 2 + 32 + Key::ALL.len() * 16 + STEM;
 const STEM: usize = 128;
 const ROW: usize = 64;
 const OPAQUE: u32 = 1;
 
-/// A field with a Bloom filter in each block. An actor or resource is found by id and by name.
+/// A field with a Bloom filter in each block. An actor or resource is found by id and by name, an
+/// actor also by its type, and an address by its canonical spelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
     Actor,
@@ -85,6 +90,7 @@ pub(crate) struct Block {
 /// The index of one sealed file: which entries are in which block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Index {
+    pub(super) version: u32,
     pub(crate) stem: FileStem,
     pub(crate) plain_len: u64,
     /// The length of the `.gz` file.
@@ -130,9 +136,11 @@ impl Index {
         };
         let mut head = read(HEAD, 0)?;
         let mut reader = Decoder::new(&head);
-        if reader.array() != Some(*MAGIC) || reader.u32() != Some(VERSION) {
+        let magic = reader.array();
+        let version = reader.u32().filter(|version| is_known(*version));
+        let Some(version) = version.filter(|_| magic == Some(*MAGIC)) else {
             return Err(damaged("it doesn't begin as an index of this version does"));
-        }
+        };
         let crc = reader.u32();
         let blocks = reader.u32().unwrap_or_default() as usize;
         // The count isn't checked yet: the file's length bounds what it can make us allocate.
@@ -141,11 +149,11 @@ impl Index {
             return Err(damaged("it ends before its tables do"));
         }
         head.extend(read(blocks * ROW, HEAD)?);
-        if crc != Some(crc32fast::hash(head.get(PREFIX..).unwrap_or_default())) {
+        if crc != Some(checksum(version, head.get(PREFIX..).unwrap_or_default())) {
             return Err(damaged("the checksum of its tables differs"));
         }
-        let index =
-            Self::decode(&head).ok_or_else(|| damaged("its tables contradict each other"))?;
+        let index = Self::decode(version, &head)
+            .ok_or_else(|| damaged("its tables contradict each other"))?;
         if path
             .file_stem()
             .is_none_or(|name| name != index.stem.to_string().as_str())
@@ -158,7 +166,11 @@ impl Index {
     /// Reads one key's filters from the file that [`read`](Self::read) read. `Error::Damaged`
     /// means: rebuild it.
     pub(crate) fn blooms(&self, fs: &dyn Fs, path: &Path, key: Key) -> Result<Blooms> {
-        let Some(section) = self.sections.get(key as usize) else {
+        let Some(section) = self
+            .sections
+            .get(key as usize)
+            .filter(|_| self.can_ask(key))
+        else {
             return Ok(Blooms::unknown());
         };
         let file = fs.open_read(path).map_err(Error::io("open", path))?;
@@ -179,6 +191,11 @@ impl Index {
             ));
         }
         Ok(Blooms::new(bytes, &self.blocks))
+    }
+
+    /// Whether the filters of this key hold all that is looked for in them.
+    fn can_ask(&self, key: Key) -> bool {
+        self.version > FIRST_VERSION || !matches!(key, Key::Actor | Key::Address)
     }
 
     /// The head and the rows.
@@ -213,13 +230,13 @@ impl Index {
         let tables = out.done();
         let mut file = Encoder::default();
         file.bytes(MAGIC)
-            .u32(VERSION)
-            .u32(crc32fast::hash(&tables))
+            .u32(self.version)
+            .u32(checksum(self.version, &tables))
             .bytes(&tables);
         file.done()
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
+    fn decode(version: u32, bytes: &[u8]) -> Option<Self> {
         let mut r = Decoder::new(bytes.get(PREFIX..)?);
         let count = r.u32()? as usize;
         if r.u32()? as usize != HEAD {
@@ -269,6 +286,7 @@ impl Index {
             });
         }
         Some(Self {
+            version,
             stem,
             plain_len,
             packed_len,
@@ -285,6 +303,20 @@ impl Index {
             sections,
         })
     }
+}
+
+fn is_known(version: u32) -> bool {
+    (FIRST_VERSION..=VERSION).contains(&version)
+}
+
+/// The CRC-32 of the tables. A version that is damaged must not pass for another one.
+fn checksum(version: u32, tables: &[u8]) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    if version > FIRST_VERSION {
+        crc.update(&version.to_le_bytes());
+    }
+    crc.update(tables);
+    crc.finalize()
 }
 
 /// An index with its filters, not on disk yet.

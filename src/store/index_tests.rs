@@ -104,6 +104,40 @@ fn an_index_is_read_as_it_was_written() {
 }
 
 #[test]
+fn actors_are_found_by_their_types_and_addresses_by_any_spelling() {
+    let text = line(1, "ann", 1).replace(
+        r#","tenant_id""#,
+        r#","ip_address":"2001:DB8:0::1","tenant_id""#,
+    ) + "\n";
+    let of_version = |version| {
+        let mut builder = IndexBuilder::of_version(version, STEM.parse().unwrap());
+        builder.push(text.as_bytes(), 9);
+        builder.finish(12_345, [7; 32])
+    };
+    let may_contain = |index: &Index, path: &Path, key, value: &str| {
+        let blooms = index.blooms(&OsFs, path, key).unwrap();
+        blooms.may_contain(0, value.as_bytes())
+    };
+    let (_dir, path) = written(&of_version(VERSION).encode());
+    let index = Index::read(&OsFs, &path).unwrap();
+    for (key, value, held) in [
+        (Key::Actor, "user", true),
+        (Key::Actor, "system", false),
+        (Key::Address, "2001:db8::1", true),
+        (Key::Address, "2001:db8::2", false),
+    ] {
+        assert_eq!(may_contain(&index, &path, key, value), held, "{value}");
+    }
+
+    // An index of the first version knows neither, and rules out nothing by them.
+    let (_dir, path) = written(&of_version(FIRST_VERSION).encode());
+    let index = Index::read(&OsFs, &path).unwrap();
+    assert!(may_contain(&index, &path, Key::Actor, "system"));
+    assert!(may_contain(&index, &path, Key::Address, "2001:db8::2"));
+    assert!(!may_contain(&index, &path, Key::Tenant, "globex"));
+}
+
+#[test]
 fn a_builder_answers_as_its_index_does() {
     let blocks = [
         block(1..9, "user-1"),

@@ -3,22 +3,25 @@
 //! Used when sealing, when an index is rebuilt from its sealed file, and for a live file as it
 //! grows. The same lines in the same blocks always give the same index.
 
+use std::borrow::Cow;
+
 use memchr::memchr_iter;
 
 use super::{
     bloom,
     gzip::HEADER_LEN,
-    index::{Block, Built, Index, Key},
+    index::{Block, Built, FIRST_VERSION, Index, Key, VERSION},
     names::FileStem,
 };
 use crate::entry::{
-    Seq, Timestamp,
+    Seq, Timestamp, address,
     scan::{Fields, scan},
 };
 
 /// An index in the making.
 #[derive(Debug)]
 pub(crate) struct IndexBuilder {
+    version: u32,
     stem: FileStem,
     blocks: Vec<Block>,
     /// Per key: each block's end in `filters`, and the filters.
@@ -40,7 +43,13 @@ pub(crate) struct IndexBuilder {
 
 impl IndexBuilder {
     pub(crate) fn new(stem: FileStem) -> Self {
+        Self::of_version(VERSION, stem)
+    }
+
+    /// Makes the index that this version of the format has.
+    pub(super) fn of_version(version: u32, stem: FileStem) -> Self {
         Self {
+            version,
             stem,
             blocks: Vec::new(),
             ends: Default::default(),
@@ -137,20 +146,24 @@ impl IndexBuilder {
     }
 
     fn note(&mut self, f: &Fields<'_>) {
-        let values: [[&[u8]; 2]; Key::ALL.len()] = [
-            [f.actor_id, f.actor_name],
-            [f.resource_id, f.resource_name],
-            [f.tenant_id, &[]],
-            [f.ip_address, &[]],
-            [f.session_id, &[]],
-            [f.request_id, &[]],
+        let (actor_type, address) = match self.version {
+            FIRST_VERSION => (&[][..], Cow::Borrowed(f.ip_address)),
+            _ => (f.actor_type, address::canonical(f.ip_address)),
+        };
+        let values: [[&[u8]; 3]; Key::ALL.len()] = [
+            [f.actor_id, f.actor_name, actor_type],
+            [f.resource_id, f.resource_name, &[]],
+            [f.tenant_id, &[], &[]],
+            [&address, &[], &[]],
+            [f.session_id, &[], &[]],
+            [f.request_id, &[], &[]],
         ];
         for (hashes, values) in self.hashes.iter_mut().zip(values) {
             for value in values.into_iter().filter(|value| !value.is_empty()) {
                 let hash = bloom::hash(value);
-                // Neighbours often share their id and name; the rest is sorted out when the filter
-                // is built.
-                if !hashes.iter().rev().take(2).any(|last| *last == hash) {
+                // Neighbours often share their id, name and type; the rest is sorted out when the
+                // filter is built.
+                if !hashes.iter().rev().take(3).any(|last| *last == hash) {
                     hashes.push(hash);
                 }
             }
@@ -212,6 +225,7 @@ impl IndexBuilder {
     pub(crate) fn finish(self, packed_len: u64, sha256: [u8; 32]) -> Built {
         let first_seq = self.blocks.first().map_or(0, |block| block.first_seq);
         let index = Index {
+            version: self.version,
             stem: self.stem,
             plain_len: self.plain_len,
             packed_len,

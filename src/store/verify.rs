@@ -6,7 +6,7 @@ use super::{
     blob::{self, Blob, FileBlob},
     fs::Fs,
     gzip::Walk,
-    index::{Block, Index},
+    index::{Block, Index, VERSION},
     layout::Layout,
     names::FileStem,
     summary::{IndexBuilder, lines},
@@ -31,14 +31,12 @@ pub(crate) fn read_sealed(
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
         index => index.map(Some),
     };
-    let rows = index
-        .as_ref()
-        .ok()
-        .and_then(Option::as_ref)
-        .map(|index| &index.blocks);
+    let noted = index.as_ref().ok().and_then(Option::as_ref);
+    let version = noted.map_or(VERSION, |index| index.version);
+    let rows = noted.map(|index| &index.blocks);
 
     let mut walk = Walk::new(&sealed)?;
-    let mut builder = IndexBuilder::new(stem.clone());
+    let mut builder = IndexBuilder::of_version(version, stem.clone());
     let mut plain = Vec::new();
     while let Some(packed_len) = walk.next(&mut plain)? {
         lines(&plain).for_each(&mut *take);

@@ -3,12 +3,14 @@
 use std::{
     collections::BTreeSet,
     io::{Cursor, Read as _},
+    ops::ControlFlow,
     os::unix::fs::PermissionsExt as _,
     path::Path,
 };
 
 use axum::{Router, http::header};
-use tracing_audit::{AuditLog, AuditReader, http::RouterOptions};
+use serde_json::Value;
+use tracing_audit::{AuditLog, AuditReader, Filter, http::RouterOptions, reader::Order};
 
 use crate::{
     fixture::{ATTEMPTED, EMAIL, Fixture, UNREAD},
@@ -105,6 +107,34 @@ fn every_entry_is_there_once_and_the_log_is_whole() {
     assert_eq!(count("audit.log.lost"), 0);
     log.close().unwrap();
     verify(&fixture.dir());
+}
+
+/// Its indexes know no types, and addresses only as they stand in the lines.
+#[test]
+fn entries_are_found_by_the_type_of_the_actor() {
+    let fixture = Fixture::unpack();
+    let reader = AuditReader::open(fixture.dir()).unwrap();
+    let entries = records(&fixture.dir());
+    let types: BTreeSet<_> = entries
+        .iter()
+        .filter_map(|entry| entry["actor"]["type"].as_str())
+        .collect();
+    assert!(types.len() > 1, "{types:?}");
+    for actor in types {
+        let is = |entry: &&Value| {
+            ["id", "name", "type"]
+                .iter()
+                .any(|part| entry["actor"][part] == actor)
+        };
+        let filter = Filter::parse([("actor", actor)]).unwrap();
+        let mut found = 0;
+        let count = |_| {
+            found += 1;
+            ControlFlow::Continue(())
+        };
+        reader.each(&filter, Order::Asc, count).unwrap();
+        assert_eq!(found, entries.iter().filter(is).count(), "{actor}");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod receiver;
 mod support;
 
 mod downloads_resume;
+mod filters_find;
 mod follows_the_log;
 mod gives_pages_and_entries;
 mod says_who_may_read;

@@ -157,6 +157,20 @@ async fn a_tenants_token_sees_its_own() {
 }
 
 #[tokio::test]
+async fn a_tenants_name_excludes_no_other_tenant() {
+    let served = served(4, RouterOptions::new());
+    let token = token(served.dir.path(), Scope::Read, Some("!globex"));
+    let key = format!("Bearer {token}");
+    let own = with(&served, "/audit/entries", Some(&key)).await.json();
+    assert_eq!(own["entries"], serde_json::json!([]));
+    for (tenant, status) in [("!globex", 400), ("acme", 400), (r"\!globex", 200)] {
+        let path = format!("/audit/entries?tenant_id={tenant}");
+        let answer = with(&served, &path, Some(&key)).await;
+        assert_eq!(answer.status.as_u16(), status, "{tenant}");
+    }
+}
+
+#[tokio::test]
 async fn every_access_is_in_the_log() {
     let served = served(3, RouterOptions::new());
     let read = format!("Bearer {}", token(served.dir.path(), Scope::Read, None));

@@ -17,6 +17,7 @@ use crate::filter::FilterArgs;
 Examples:
   tracing-audit query --actor ann@example.com --start-date 2026-11-01 --end-date 2026-11-30
   tracing-audit query --severity error --severity critical --limit 20
+  tracing-audit query --actor '!system' --resource-type secret --ip-address 10.0.0.0/8
   tracing-audit query --q vault --details mode=full --format json | jq '.entries[].id'
   tracing-audit query --id 0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11")]
 pub(crate) struct QueryArgs {

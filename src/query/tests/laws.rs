@@ -258,6 +258,37 @@ fn a_page_of_the_newest_reads_few_blocks() {
         (1, 1, false),
         "the Bloom filters rule out the others"
     );
+
+    for (params, entries, blocks) in [
+        (&[("actor", "user-100"), ("actor", "user-200")][..], 2, 2),
+        (
+            &[
+                ("actor", "user-100"),
+                ("actor", "nobody"),
+                ("actor", "!user-7"),
+            ],
+            1,
+            1,
+        ),
+        (&[("actor", "nobody")], 0, 0),
+        (&[("actor", "system")], 0, 0),
+        (
+            &[
+                ("ip_address", "192.0.2.0/31"),
+                ("ip_address", "2001:DB8::1"),
+            ],
+            0,
+            0,
+        ),
+    ] {
+        let filter = Filter::parse(params.iter().copied()).unwrap();
+        let (found, scanned) = all(&reader, &filter, Order::Desc);
+        assert_eq!(
+            (found.len(), scanned.blocks),
+            (entries, blocks),
+            "{params:?}"
+        );
+    }
 }
 
 #[test]
@@ -341,7 +372,7 @@ fn a_query_is_read_from_text() {
         ),
         (
             vec![("page", "2")],
-            "page: there is no such parameter; there are start_date, end_date, event_type, category, action, actor, resource, tenant_id, severity, outcome, source, ip_address, session_id, request_id, q, limit, order, cursor, offset, include and details.<path>",
+            "page: there is no such parameter; there are start_date, end_date, event_type, category, action, actor, actor_type, resource, resource_type, tenant_id, severity, outcome, source, ip_address, session_id, request_id, q, limit, order, cursor, offset, include and details.<path>",
         ),
     ] {
         let error = Query::parse(params).unwrap_err().to_string();

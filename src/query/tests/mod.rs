@@ -4,6 +4,7 @@ mod arriving;
 mod cancelling;
 mod costs;
 mod damage;
+mod filters;
 mod following;
 mod growing;
 mod laws;

@@ -80,12 +80,16 @@ impl Webhook {
                 "give at least one event type, such as \"auth.*\"; \"*\" is all",
             ));
         }
-        let named = |name: &'static str, value: &dyn ToString| (name.to_owned(), value.to_string());
+        // A setting means what it says: what is excluded has a setting of its own.
+        let named = |name: &'static str, value: &str| {
+            (name.to_owned(), Filter::literal(value).into_owned())
+        };
         let types = |types: &[String]| -> Vec<_> {
             types.iter().map(|one| named("event_type", one)).collect()
         };
         let mut wanted = types(&self.event_types);
-        wanted.extend(self.severity.iter().map(|one| named("severity", one)));
+        let severities = self.severity.iter();
+        wanted.extend(severities.map(|one| named("severity", one.as_str())));
         wanted.extend(self.tenant_id.iter().map(|one| named("tenant_id", one)));
         let filter = Filter::parse(wanted).map_err(|error| match &error {
             Error::Invalid { parameter, .. } if parameter == "event_type" => {
@@ -324,4 +328,22 @@ impl Selection {
 fn webhook_of(details: &serde_json::Value) -> Option<String> {
     let name = details.get("webhook").or_else(|| details.get("endpoint"))?;
     Some(name.as_str()?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_settings_value_excludes_nothing_whatever_it_begins_with() {
+        let webhook = |event_type| Webhook::new("siem", "https://siem.example.com/", [event_type]);
+        let selection = webhook("auth.*").tenant_id("!acme").selection().unwrap();
+        let tenant = ("tenant_id".to_owned(), r"\!acme".to_owned());
+        assert!(selection.filter.params().contains(&tenant));
+        let error = webhook("!auth.*").selection().unwrap_err().to_string();
+        assert!(
+            error.starts_with("event_types: \"!auth.*\" must be"),
+            "{error}"
+        );
+    }
 }
