@@ -9,6 +9,7 @@
 
 mod args;
 mod catalogue;
+mod columns;
 mod config;
 #[allow(
     unsafe_code,
@@ -30,6 +31,7 @@ mod prune;
 mod query;
 mod recover;
 mod serve;
+mod shell;
 mod stop;
 mod tail;
 mod token;
@@ -80,5 +82,7 @@ fn run(command: &Command, line: &[OsString]) -> Result<Outcome, Failure> {
         Command::Recover(args) => recover::run(args),
         Command::Webhook(args) => webhook::run(args),
         Command::Token(args) => token::run(args),
+        Command::Completions(args) => shell::completions(args.shell),
+        Command::Man(args) => shell::man(args),
     }
 }

@@ -9,7 +9,7 @@ use clap::{
 use tracing_audit::reader::{ExportFormat, Order};
 
 use super::{DirArgs, Format};
-use crate::filter::FilterArgs;
+use crate::{columns::Column, filter::FilterArgs};
 
 /// Shows entries, the newest first
 #[derive(Args, Debug)]
@@ -41,6 +41,9 @@ pub(crate) struct QueryArgs {
     /// The output's format [default: table on a terminal, else ndjson]
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
+    /// The columns of a table [default: those that suit the entries and the terminal]
+    #[arg(long, value_enum, value_name = "COLUMN,…", value_delimiter = ',')]
+    pub(crate) columns: Vec<Column>,
     /// Show entries about reads of the log too (audit.access.*), which are left out otherwise
     #[arg(long)]
     pub(crate) include_access: bool,

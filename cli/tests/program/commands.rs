@@ -209,7 +209,7 @@ fn a_wrong_command_line_is_told_by_the_flags_name_and_is_code_2() {
     let nowhere = run(Path::new("/nonexistent/audit"), &["query"]);
     assert_eq!(code(&nowhere), 1);
     assert!(
-        err(&nowhere).contains("there is no audit log here"),
+        err(&nowhere).contains("there is no audit log in /nonexistent/audit"),
         "{}",
         err(&nowhere)
     );
