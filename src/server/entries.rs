@@ -42,6 +42,7 @@ pub(super) async fn page(
             reader.cancelled_by(cancel).page(&query)
         })
         .await?;
+    let page = asker.narrow_page(page);
     let entry = asker.record(
         "audit.access.read",
         "Entries of the audit log were read",

@@ -17,6 +17,7 @@
 //! guard      limits, the request id, the headers of every answer
 //! access     the caller and its rights: by the log's tokens (token), or the application's own
 //! recorder   records the access in the log
+//! refusals   counts the refused requests that are too many to be recorded one by one
 //! entries    pages and single entries
 //! download   whole ranges of days, with byte ranges
 //! filtered   the entries that match a filter, packed while they are found (body)
@@ -37,6 +38,7 @@ mod probes;
 mod problem;
 mod range;
 mod recorder;
+mod refusals;
 mod serve;
 mod state;
 mod token;
@@ -65,7 +67,7 @@ impl AuditLog {
     /// | `GET /export?format=zip` | `export` | a download (`zip`, `gz` or `ndjson`) with the parameters of a filter |
     /// | `GET /event-types` | `read` | the [`Catalogue`](crate::catalogue::Catalogue) of all sources |
     /// | `GET /event-types/{event_type}` | `read` | the JSON Schema of its entries |
-    /// | `GET /metrics` | `read` | Prometheus text |
+    /// | `GET /metrics` | `read` of all tenants | Prometheus text |
     /// | `GET /healthz`, `/readyz` | none | whether the process answers; whether the log takes events |
     ///
     /// With the feature `webhook` these too, all for the scope `admin` of all tenants. Settings are

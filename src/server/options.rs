@@ -72,7 +72,7 @@ impl RouterOptions {
         self
     }
 
-    /// Gives `/metrics` without a token. Default: it needs the scope `read`.
+    /// Gives `/metrics` without a token. Default: it needs the scope `read` of all tenants.
     pub fn open_metrics(mut self, open: bool) -> Self {
         self.open_metrics = open;
         self

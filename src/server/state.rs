@@ -31,13 +31,13 @@ use crate::{
     },
     error::Result,
     log::AuditLog,
-    query::{AuditReader, cancel::Cancel},
+    query::{AuditReader, Page, Scanned, cancel::Cancel},
     store::layout::Layout,
 };
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The most characters that are recorded of a text which the client chose.
-const MAX_TEXT: usize = 512;
+/// The most bytes that are recorded of a text which the client chose.
+const MAX_TEXT: usize = 256;
 
 pub(super) type State = Arc<App>;
 
@@ -48,7 +48,7 @@ pub(super) struct App {
     pub(super) reader: AuditReader,
     pub(super) layout: Layout,
     pub(super) options: RouterOptions,
-    pub(super) recorder: Recorder,
+    pub(super) recorder: Arc<Recorder>,
     pub(super) requests: Arc<Semaphore>,
     pub(super) downloads: Arc<Semaphore>,
     pub(super) counts: Counts,
@@ -105,7 +105,7 @@ impl App {
         let mut caller = caller(request);
         let access = match authorizer.authorize(request) {
             Ok(access) => access,
-            Err(denied) => return Err(self.refuse(caller, denied, request)),
+            Err(denied) => return Err(self.refuse(&caller, denied, request)),
         };
         caller.kind = shorten(&access.actor_type).into();
         caller.id = shorten(&access.id);
@@ -117,39 +117,49 @@ impl App {
                 access.scope
             )
             .to_lowercase();
-            return Err(self.refuse(caller, Denied::Forbidden(why), request));
+            return Err(self.refuse(&caller, Denied::Forbidden(why), request));
         }
         Ok(Asker {
             access,
             caller,
-            path: path(request).to_owned(),
+            path: shorten(path(request)),
+            recorder: Arc::clone(&self.recorder),
         })
+    }
+
+    /// Lets a request in that has this scope and concerns all tenants; a refusal is recorded.
+    pub(super) fn admit_for_all_tenants(
+        &self,
+        request: &Parts,
+        scope: Scope,
+    ) -> Result<Asker, Problem> {
+        let asker = self.admit(request, scope)?;
+        if asker.access.tenant.is_none() {
+            return Ok(asker);
+        }
+        let why = "this request concerns all tenants, and your token is for one".to_owned();
+        Err(self.refuse(&asker.caller, Denied::Forbidden(why), request))
     }
 
     /// Admits a request of an administrator of all tenants, unless another site's page made a
     /// browser send it.
     #[cfg(feature = "webhook")]
     pub(super) fn admit_administrator(&self, request: &Parts) -> Result<Asker, Problem> {
-        let asker = self.admit(request, Scope::Admin)?;
+        let asker = self.admit_for_all_tenants(request, Scope::Admin)?;
         let elsewhere = request
             .headers
             .get("sec-fetch-site")
             .is_some_and(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"));
-        let why = match () {
-            () if asker.access.tenant.is_some() => {
-                "this request concerns all tenants, and your token is for one"
-            }
-            () if elsewhere && !request.method.is_safe() => {
-                "a page of another site sent this \
-                request"
-            }
-            () => return Ok(asker),
-        };
-        Err(self.refuse(asker.caller, Denied::Forbidden(why.to_owned()), request))
+        if !elsewhere || request.method.is_safe() {
+            return Ok(asker);
+        }
+        let why = "a page of another site sent this request".to_owned();
+        Err(self.refuse(&asker.caller, Denied::Forbidden(why), request))
     }
 
-    fn refuse(&self, caller: Caller, denied: Denied, request: &Parts) -> Problem {
-        self.recorder.denied(caller, &denied, path(request));
+    fn refuse(&self, caller: &Caller, denied: Denied, request: &Parts) -> Problem {
+        self.recorder
+            .denied(caller, &denied, &shorten(path(request)));
         denied.into()
     }
 
@@ -193,10 +203,12 @@ pub(super) struct Asker {
     pub(super) access: Access,
     pub(super) caller: Caller,
     pub(super) path: String,
+    recorder: Arc<Recorder>,
 }
 
 impl Asker {
-    /// These parameters, narrowed to the caller's tenant.
+    /// These parameters, narrowed to the caller's tenant. That another tenant's entries were asked
+    /// for is recorded.
     pub(super) fn narrow(
         &self,
         params: &[(String, String)],
@@ -209,6 +221,7 @@ impl Asker {
             .iter()
             .any(|(name, wanted)| name == "tenant_id" && wanted != tenant)
         {
+            self.recorder.other_tenant(&self.caller, &self.path);
             return Err(Problem::parameter(
                 "tenant_id",
                 "your token is for another tenant only; leave it out",
@@ -217,6 +230,25 @@ impl Asker {
         params.retain(|(name, _)| name != "tenant_id");
         params.push(("tenant_id".to_owned(), tenant.clone()));
         Ok(params)
+    }
+
+    /// The page as the caller may see it. How much of the log was read for it depends on the
+    /// entries of other tenants: the counts would say whether these have an actor or a session.
+    pub(super) fn narrow_page(&self, page: Page) -> Page {
+        if self.access.tenant.is_none() {
+            return page;
+        }
+        let Scanned {
+            problems,
+            more_problems,
+            ..
+        } = page.scanned;
+        let scanned = Scanned {
+            problems,
+            more_problems,
+            ..Scanned::default()
+        };
+        Page { scanned, ..page }
     }
 
     /// The entry about this access.
@@ -270,9 +302,15 @@ fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
         .map(|value| shorten(&String::from_utf8_lossy(value.as_bytes())))
 }
 
-fn shorten(text: &str) -> String {
-    match text.char_indices().nth(MAX_TEXT) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+/// As much of a text as is recorded: a longer one ends in `…`.
+pub(super) fn shorten(text: &str) -> String {
+    const CUT: &str = "…";
+    if text.len() <= MAX_TEXT {
+        return text.to_owned();
     }
+    let end = (0..=MAX_TEXT - CUT.len())
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or_default();
+    format!("{}{CUT}", &text[..end])
 }

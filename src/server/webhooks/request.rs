@@ -17,7 +17,7 @@ use crate::{
         params,
         problem::Problem,
         recorder::Refused,
-        state::{App, Asker, Slot, State, path},
+        state::{App, Asker, Slot, State, path, shorten},
     },
     webhook::{self, Administrator, Refusal},
 };
@@ -131,17 +131,16 @@ impl WebhookRequest {
         if let Err(problem) = &done
             && problem.status().is_client_error()
         {
-            self.app.recorder.refused(Refused::Change, || {
+            self.app.recorder.refused(Refused::Change, &caller, || {
                 let record = OwnEntry::new(
                     "audit.webhook.refused",
                     Severity::Warning,
                     "A change of a webhook was refused",
                 );
                 let record = record
-                    .caller(caller)
                     .failed("validation")
                     .detail("method", self.head.method.as_str())
-                    .detail("path", path(&self.head))
+                    .detail("path", shorten(path(&self.head)))
                     .detail("status", problem.status().as_u16());
                 match problem.about().filter(|name| is_name(name)) {
                     Some(name) => record.detail("parameter", name),
