@@ -52,6 +52,7 @@ pub(super) fn run(
     let options = ServeOptions::new(args.listen)
         .allow_plain_http(args.allow_plain_http)
         .path(&args.path)
+        .max_connections(args.max_connections)
         .router(router);
     // Webhooks too, unless an application that shares the directory sends them.
     let within = Duration::from_secs(args.stop_within);

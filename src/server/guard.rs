@@ -18,6 +18,10 @@ use super::{
     state::{REQUEST_ID, Slot, State},
 };
 
+/// Marks a request on a connection beyond the limit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OnlyProbes;
+
 pub(super) async fn guard(
     Shared(app): Shared<State>,
     mut request: Request,
@@ -83,6 +87,12 @@ async fn admit(app: &State, mut request: Request, next: Next) -> Result<Response
     }
     // Probes must be answered when all else is busy.
     if !matches!(request.uri().path(), "/healthz" | "/readyz") {
+        if request.extensions().get::<OnlyProbes>().is_some() {
+            app.counts.shed.fetch_add(1, Ordering::Relaxed);
+            return Err(Problem::busy(
+                "too many connections have requests that are being answered; try again soon",
+            ));
+        }
         let slot = Arc::clone(&app.requests).try_acquire_owned().map_err(|_| {
             app.counts.shed.fetch_add(1, Ordering::Relaxed);
             Problem::busy("too many requests are being answered; try again soon")

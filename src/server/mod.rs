@@ -14,6 +14,7 @@
 //!
 //! ```text
 //! serve      sockets: limits on heads and stalls, stopping in order
+//! connections  how many there are, and which is closed when there are too many
 //! guard      limits, the request id, the headers of every answer
 //! access     the caller and its rights: by the log's tokens (token), or the application's own
 //! recorder   records the access in the log
@@ -28,6 +29,7 @@
 mod access;
 mod body;
 mod catalogue;
+mod connections;
 mod download;
 mod entries;
 mod filtered;

@@ -12,6 +12,7 @@ mod support;
 
 mod downloads_resume;
 mod gives_pages_and_entries;
+mod many_connections;
 mod says_who_may_read;
 mod tokens_are_recorded;
 mod webhooks_are_managed;

@@ -65,6 +65,9 @@ pub(crate) struct ServeArgs {
     /// The URL path of the API
     #[arg(long, value_name = "PATH", default_value = "/audit")]
     pub(crate) path: String,
+    /// Keep at most this many connections; idle ones are closed for new ones
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub(crate) max_connections: usize,
     /// Answer at most this many requests at once, and refuse more
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) max_requests: usize,
