@@ -8,7 +8,7 @@ use tracing_audit_schema::fields::{
 };
 
 use super::{
-    Buffer, Instant, Severity, Source, Stamp,
+    Actor, Buffer, Instant, Severity, Source, Stamp,
     json::Members,
     render::{Event, Head, Inherited, Parts, Writer, json},
 };
@@ -36,6 +36,19 @@ pub(crate) struct Caller {
     pub(crate) ip_address: Option<String>,
     pub(crate) user_agent: Option<String>,
     pub(crate) request_id: String,
+}
+
+#[cfg(feature = "server")]
+impl From<&Actor> for Caller {
+    fn from(actor: &Actor) -> Self {
+        let [kind, id, name] = actor.texts();
+        Self {
+            kind: kind.into(),
+            id,
+            name,
+            ..Self::default()
+        }
+    }
 }
 
 impl OwnEntry {
@@ -125,7 +138,10 @@ impl OwnEntry {
             writer.ip_address(&json(&caller.ip_address));
             writer.user_agent(&json(&caller.user_agent));
             writer.context(|context| {
-                context.field(CONTEXT_REQUEST_ID.key, &json(&caller.request_id));
+                context.field(
+                    CONTEXT_REQUEST_ID.key,
+                    &json(&unless_empty(&caller.request_id)),
+                );
             });
         }
     }

@@ -13,6 +13,7 @@ use tokio::time;
 use uuid::Uuid;
 
 use super::{
+    admin,
     params::MAX_QUERY,
     problem::Problem,
     state::{REQUEST_ID, Slot, State},
@@ -107,13 +108,15 @@ async fn admit(app: &State, mut request: Request, next: Next) -> Result<Response
     })
 }
 
-#[cfg(feature = "webhook")]
-use super::webhooks::takes_body;
-
 /// Whether the request may have a body: requests that only read have none.
-#[cfg(not(feature = "webhook"))]
-fn takes_body(_: &Request) -> bool {
-    false
+fn takes_body(request: &Request) -> bool {
+    let method = request.method();
+    let path = request.uri().path();
+    #[cfg(feature = "webhook")]
+    if super::webhooks::takes_body(method, path) {
+        return true;
+    }
+    admin::takes_body(method, path)
 }
 
 pub(super) async fn no_route() -> Problem {

@@ -23,10 +23,12 @@
 //! download   whole ranges of days, with byte ranges
 //! filtered   the entries that match a filter, packed while they are found (body)
 //! probes     health, readiness, metrics
+//! admin      what administrators ask for and change: tokens, holds, settings
 //! webhooks   webhooks: their settings, and how they are doing
 //! ```
 
 mod access;
+mod admin;
 mod body;
 mod catalogue;
 mod connections;
@@ -34,6 +36,7 @@ mod download;
 mod entries;
 mod filtered;
 mod guard;
+mod json_body;
 mod options;
 mod params;
 mod probes;
@@ -48,7 +51,10 @@ mod tokens;
 #[cfg(feature = "webhook")]
 mod webhooks;
 
-use axum::{Router, middleware, routing::get};
+use axum::{
+    Router, middleware,
+    routing::{delete, get},
+};
 
 pub use access::{Access, Authorizer, Denied, Scope};
 pub use options::RouterOptions;
@@ -71,6 +77,14 @@ impl AuditLog {
     /// | `GET /event-types/{event_type}` | `read` | the JSON Schema of its entries |
     /// | `GET /metrics` | `read` of all tenants | Prometheus text |
     /// | `GET /healthz`, `/readyz` | none | whether the process answers; whether the log takes events |
+    ///
+    /// For the scope `admin` of all tenants:
+    ///
+    /// | route | |
+    /// |---|---|
+    /// | `GET /tokens` | all tokens, without their secrets |
+    /// | `POST /tokens` | makes a token: `name`, `scope` (`read`, the default, `export` or `admin`), and if wanted `tenant_id` and `expires`, a date or an RFC 3339 instant. The answer has its text as `token`, this once |
+    /// | `DELETE /tokens/{id}` | revokes a token, at once in this process, within a second in others |
     ///
     /// With the feature `webhook` these too, all for the scope `admin` of all tenants. Settings are
     /// `name`, `url`, `event_types`, `exclude`, `severity`, `tenant_id`, `format`,
@@ -151,6 +165,11 @@ fn routes(app: State) -> Router {
         .route("/export", get(download::export))
         .route("/event-types", get(catalogue::event_types))
         .route("/event-types/{event_type}", get(catalogue::schema))
+        .route(
+            "/tokens",
+            get(admin::tokens::list).post(admin::tokens::create),
+        )
+        .route("/tokens/{id}", delete(admin::tokens::revoke))
         .route("/metrics", get(probes::metrics))
         .route("/healthz", get(probes::healthz))
         .route("/readyz", get(probes::readyz))

@@ -38,7 +38,6 @@ pub(super) enum Refused {
     /// Access, to a known caller.
     Forbidden,
     /// A change, to an administrator.
-    #[cfg(feature = "webhook")]
     Change,
 }
 
@@ -120,6 +119,12 @@ impl Recorder {
                 Refused::Forbidden,
                 StatusCode::FORBIDDEN,
                 "authorization",
+                why,
+            ),
+            Denied::Unavailable(why) => (
+                Refused::Unknown,
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
                 why,
             ),
         };

@@ -29,7 +29,7 @@ use crate::{
         Caller, OwnEntry, Severity,
         json::{Json, Members},
     },
-    error::Result,
+    error::{Error, Result},
     log::AuditLog,
     query::{AuditReader, Page, Scanned, cancel::Cancel},
     store::layout::Layout,
@@ -55,7 +55,7 @@ pub(super) struct App {
     pub(super) plans: Plans,
     #[cfg(feature = "webhook")]
     pub(super) webhook_policy: crate::webhook::OutsidePolicy,
-    tokens: TokenStore,
+    pub(super) tokens: TokenStore,
 }
 
 /// The counters for `/metrics`.
@@ -143,7 +143,6 @@ impl App {
 
     /// Admits a request of an administrator of all tenants, unless another site's page made a
     /// browser send it.
-    #[cfg(feature = "webhook")]
     pub(super) fn admit_administrator(&self, request: &Parts) -> Result<Asker, Problem> {
         let asker = self.admit_for_all_tenants(request, Scope::Admin)?;
         let elsewhere = request
@@ -155,6 +154,12 @@ impl App {
         }
         let why = "a page of another site sent this request".to_owned();
         Err(self.refuse(&asker.caller, Denied::Forbidden(why), request))
+    }
+
+    /// The reason why every token is refused now, if that is so.
+    pub(super) fn token_problem(&self) -> Option<Error> {
+        let own = self.options.authorizer.is_none();
+        own.then(|| self.tokens.problem()).flatten()
     }
 
     fn refuse(&self, caller: &Caller, denied: Denied, request: &Parts) -> Problem {
@@ -249,6 +254,13 @@ impl Asker {
             ..Scanned::default()
         };
         Page { scanned, ..page }
+    }
+
+    /// The entry about a change, with the caller who makes it.
+    pub(super) fn mark(&self, entry: OwnEntry) -> OwnEntry {
+        entry
+            .caller(self.caller.clone())
+            .detail("path", self.path.as_str())
     }
 
     /// The entry about this access.

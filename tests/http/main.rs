@@ -11,9 +11,11 @@ mod receiver;
 mod support;
 
 mod downloads_resume;
+mod every_route_has_its_rule;
 mod gives_pages_and_entries;
 mod many_connections;
 mod says_who_may_read;
+mod tokens_are_managed;
 mod tokens_are_recorded;
 mod webhooks_are_managed;
 mod webhooks_deliver;
