@@ -22,6 +22,7 @@ mod filter;
 mod hash;
 mod hold;
 mod maintain;
+mod messages;
 mod output;
 mod output_file;
 mod owner;

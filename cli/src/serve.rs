@@ -17,8 +17,8 @@ use tracing_audit::{
 
 use super::{
     args::ServeArgs,
-    failure::{Failure, Outcome, warn},
-    maintain,
+    failure::{Failure, Outcome},
+    maintain, messages,
     output::escaped,
     stop,
 };
@@ -27,6 +27,7 @@ pub(super) fn run(
     args: &ServeArgs,
     webhooks: Option<(PathBuf, Vec<Table>)>,
 ) -> Result<Outcome, Failure> {
+    messages::show(args.log_format);
     let dir = &args.dir.dir;
     // A mistyped directory should not become a log.
     AuditReader::open(dir)?;
@@ -36,6 +37,13 @@ pub(super) fn run(
         log = log.permissions(permissions);
     }
     let log = log.open()?;
+    if log.tokens().list()?.is_empty() {
+        tracing::warn!(
+            target: "tracing_audit",
+            "there are no tokens, so every request is refused; make one with `tracing-audit token \
+             create`"
+        );
+    }
     if let Some(proxy) = &args.webhook_proxy {
         let proxy = Some(proxy.as_str()).filter(|proxy| *proxy != "none");
         log.webhooks().set_proxy(proxy).map_err(of_proxy)?;
@@ -47,6 +55,9 @@ pub(super) fn run(
         .max_requests(args.max_requests)
         .max_downloads(args.max_downloads)
         .open_metrics(args.open_metrics)
+        .hosts(&args.host)
+        .trusted_proxies(&args.trusted_proxy)
+        .forwarded_header(args.forwarded_header)
         .webhook_egress(&args.webhook_egress)
         .webhook_allow_http(args.webhook_allow_http);
     let options = ServeOptions::new(args.listen)
@@ -90,7 +101,10 @@ pub(super) fn run(
         let delivering = tokio::task::spawn_blocking(move || drop(dispatcher));
         let both = async { drop((serving.await, delivering.await)) };
         if time::timeout(within, both).await.is_err() {
-            warn("requests were still being answered when the server had to stop");
+            tracing::warn!(
+                target: "tracing_audit",
+                "requests were still being answered when the server had to stop"
+            );
         }
         Ok::<_, Failure>(())
     })?;
@@ -157,6 +171,12 @@ fn of_option(error: Error) -> Failure {
             "--listen: {}",
             problem.replace("give allow_plain_http", "give --allow-plain-http")
         )),
+        Error::Invalid { parameter, problem } if parameter == "hosts" => {
+            Failure::Usage(format!("--host: {problem}"))
+        }
+        Error::Invalid { parameter, problem } if parameter == "trusted_proxies" => {
+            Failure::Usage(format!("--trusted-proxy: {problem}"))
+        }
         Error::Invalid { .. } => Failure::of_flag(error),
         error => error.into(),
     }

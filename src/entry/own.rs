@@ -8,7 +8,7 @@ use tracing_audit_schema::fields::{
 };
 
 use super::{
-    Actor, Buffer, Instant, Severity, Source, Stamp,
+    Buffer, Instant, Severity, Source, Stamp,
     json::Members,
     render::{Event, Head, Inherited, Parts, Writer, json},
 };
@@ -39,8 +39,8 @@ pub(crate) struct Caller {
 }
 
 #[cfg(feature = "server")]
-impl From<&Actor> for Caller {
-    fn from(actor: &Actor) -> Self {
+impl From<&super::Actor> for Caller {
+    fn from(actor: &super::Actor) -> Self {
         let [kind, id, name] = actor.texts();
         Self {
             kind: kind.into(),

@@ -94,6 +94,7 @@ async fn admit(app: &State, mut request: Request, next: Next) -> Result<Response
                 "too many connections have requests that are being answered; try again soon",
             ));
         }
+        request = check_host(app, request)?;
         let slot = Arc::clone(&app.requests).try_acquire_owned().map_err(|_| {
             app.counts.shed.fetch_add(1, Ordering::Relaxed);
             Problem::busy("too many requests are being answered; try again soon")
@@ -106,6 +107,12 @@ async fn admit(app: &State, mut request: Request, next: Next) -> Result<Response
             time";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Timed out", detail)
     })
+}
+
+fn check_host(app: &State, request: Request) -> Result<Request, Problem> {
+    let (head, body) = request.into_parts();
+    app.check_host(&head)?;
+    Ok(Request::from_parts(head, body))
 }
 
 /// Whether the request may have a body: requests that only read have none.

@@ -16,6 +16,7 @@
 //! serve      sockets: limits on heads and stalls, stopping in order
 //! connections  how many there are, and which is closed when there are too many
 //! guard      limits, the request id, the headers of every answer
+//! hosts      the names by which the server may be asked for
 //! access     the caller and its rights: by the log's tokens (token), or the application's own
 //! recorder   records the access in the log
 //! refusals   counts the refused requests that are too many to be recorded one by one
@@ -36,6 +37,7 @@ mod download;
 mod entries;
 mod filtered;
 mod guard;
+mod hosts;
 mod json_body;
 mod options;
 mod params;

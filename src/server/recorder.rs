@@ -144,6 +144,15 @@ impl Recorder {
         });
     }
 
+    /// Records that a request was for a name that isn't the server's.
+    pub(super) fn wrong_host(self: &Arc<Self>, caller: &Caller, path: &str) {
+        self.denied.fetch_add(1, Ordering::Relaxed);
+        self.refused(Refused::Unknown, caller, || {
+            refusal("host", path, StatusCode::MISDIRECTED_REQUEST)
+                .detail("reason", "the request is for a host that isn't configured")
+        });
+    }
+
     /// Records a refusal with its caller, or counts it if there were too many.
     pub(super) fn refused(
         self: &Arc<Self>,

@@ -2,14 +2,14 @@
 
 use std::{
     mem,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::Path,
     sync::{Arc, atomic::AtomicU64},
 };
 
 use axum::{
     extract::{ConnectInfo, OriginalUri},
-    http::{HeaderMap, HeaderName, header, request::Parts},
+    http::{HeaderMap, HeaderName, StatusCode, header, request::Parts},
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -19,12 +19,14 @@ use tokio::{
 use super::{
     access::{Access, Authorizer, Denied, Scope},
     download::Plans,
+    hosts::Hosts,
     options::RouterOptions,
     problem::Problem,
     recorder::Recorder,
     token::TokenStore,
 };
 use crate::{
+    capture::Proxies,
     entry::{
         Caller, OwnEntry, Severity,
         json::{Json, Members},
@@ -48,6 +50,8 @@ pub(super) struct App {
     pub(super) reader: AuditReader,
     pub(super) layout: Layout,
     pub(super) options: RouterOptions,
+    proxies: Proxies,
+    hosts: Hosts,
     pub(super) recorder: Arc<Recorder>,
     pub(super) requests: Arc<Semaphore>,
     pub(super) downloads: Arc<Semaphore>,
@@ -84,6 +88,8 @@ impl App {
             recorder: Recorder::new(log.clone(), options.unrecorded_reads),
             requests: Arc::new(Semaphore::new(options.requests)),
             downloads: Arc::new(Semaphore::new(options.downloads)),
+            proxies: options.proxies()?,
+            hosts: Hosts::new(&options.hosts)?,
             counts: Counts::default(),
             plans: Plans::default(),
             #[cfg(feature = "webhook")]
@@ -102,7 +108,7 @@ impl App {
     pub(super) fn admit(&self, request: &Parts, scope: Scope) -> Result<Asker, Problem> {
         let authorizer: &dyn Authorizer =
             self.options.authorizer.as_deref().unwrap_or(&self.tokens);
-        let mut caller = caller(request);
+        let mut caller = self.caller(request);
         let access = match authorizer.authorize(request) {
             Ok(access) => access,
             Err(denied) => return Err(self.refuse(&caller, denied, request)),
@@ -156,6 +162,34 @@ impl App {
         Err(self.refuse(&asker.caller, Denied::Forbidden(why), request))
     }
 
+    /// Lets a request in that is for a name of this server; a refusal is recorded.
+    pub(super) fn check_host(&self, request: &Parts) -> Result<(), Problem> {
+        if self.hosts.allow(request, peer(request), &self.proxies) {
+            return Ok(());
+        }
+        let caller = self.caller(request);
+        self.recorder.wrong_host(&caller, &shorten(path(request)));
+        let detail = "this server isn't configured to answer for the host in the request; its \
+                      operator names its hosts";
+        Err(Problem::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "Unknown host",
+            detail,
+        ))
+    }
+
+    /// The sender of a request, as long as nothing but the request says who that is.
+    fn caller(&self, request: &Parts) -> Caller {
+        let headers = &request.headers;
+        Caller {
+            kind: "anonymous".into(),
+            ip_address: peer(request).map(|peer| self.proxies.client(peer, headers).to_string()),
+            user_agent: text(headers, &header::USER_AGENT),
+            request_id: text(headers, &REQUEST_ID).unwrap_or_default(),
+            ..Caller::default()
+        }
+    }
+
     /// The reason why every token is refused now, if that is so.
     pub(super) fn token_problem(&self) -> Option<Error> {
         let own = self.options.authorizer.is_none();
@@ -186,7 +220,7 @@ impl App {
             Err(_) => {
                 let detail = "the request could not be finished; the server's own messages say why";
                 Err(Problem::new(
-                    axum::http::StatusCode::INTERNAL_SERVER_ERROR,
+                    StatusCode::INTERNAL_SERVER_ERROR,
                     "Internal error",
                     detail,
                 ))
@@ -295,17 +329,9 @@ pub(super) fn path(request: &Parts) -> &str {
         .path()
 }
 
-fn caller(request: &Parts) -> Caller {
-    Caller {
-        kind: "anonymous".into(),
-        ip_address: request
-            .extensions
-            .get::<ConnectInfo<SocketAddr>>()
-            .map(|peer| peer.0.ip().to_canonical().to_string()),
-        user_agent: text(&request.headers, &header::USER_AGENT),
-        request_id: text(&request.headers, &REQUEST_ID).unwrap_or_default(),
-        ..Caller::default()
-    }
+fn peer(request: &Parts) -> Option<IpAddr> {
+    let peer = request.extensions.get::<ConnectInfo<SocketAddr>>();
+    peer.map(|peer| peer.0.ip().to_canonical())
 }
 
 fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {

@@ -412,3 +412,65 @@ async fn other_methods_and_bodies_are_refused() {
         .await
         .problem(414);
 }
+
+#[tokio::test]
+async fn the_client_is_who_a_trusted_proxy_says() {
+    // Requests of these tests come from 192.0.2.7.
+    for (options, header, value, client) in [
+        (
+            RouterOptions::new(),
+            "x-forwarded-for",
+            "198.51.100.9",
+            "192.0.2.7",
+        ),
+        (
+            RouterOptions::new().trusted_proxies(["192.0.2.0/24"]),
+            "x-forwarded-for",
+            "203.0.113.5, 198.51.100.9, 192.0.2.8",
+            "198.51.100.9",
+        ),
+        (
+            RouterOptions::new()
+                .trusted_proxies(["192.0.2.7"])
+                .forwarded_header(true),
+            "forwarded",
+            "for=198.51.100.9",
+            "198.51.100.9",
+        ),
+    ] {
+        let served = served(1, options);
+        let request = Request::get("/audit/entries")
+            .header(header, value)
+            .body(Body::empty())
+            .unwrap();
+        served.send(request).await.problem(401);
+        assert_eq!(served.accesses(1)[0]["ip_address"], client, "{value}");
+    }
+    let wrong = RouterOptions::new().trusted_proxies(["10.0.0.0/40"]);
+    let dir = tempfile::tempdir().unwrap();
+    let error = crate::http::open(dir.path()).router(wrong).unwrap_err();
+    assert!(error.to_string().contains("trusted_proxies"), "{error}");
+}
+
+#[tokio::test]
+async fn a_request_for_another_host_is_refused_and_recorded() {
+    let served = served(1, RouterOptions::new().hosts(["audit.example.com"]));
+    for (host, path, status) in [
+        ("audit.example.com:8443", "/audit/entries", 200),
+        ("evil.example.com", "/audit/entries", 421),
+        ("evil.example.com", "/audit/nothing", 421),
+        // Probes come by address.
+        ("10.1.2.3", "/audit/healthz", 200),
+        ("10.1.2.3", "/audit/readyz", 200),
+    ] {
+        let answer = served.get_with(path, &[(header::HOST, host)]).await;
+        assert_eq!(answer.status, status, "{host} {path}");
+    }
+    let denied: Vec<_> = served
+        .accesses(3)
+        .into_iter()
+        .filter(|entry| entry["outcome"]["reason"] == "host")
+        .collect();
+    assert_eq!(denied.len(), 2);
+    assert_eq!(denied[0]["details"]["status"], 421);
+}
