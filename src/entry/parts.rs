@@ -226,7 +226,6 @@ impl Actor {
     }
 
     /// Its type, id and name; a text that wasn't given is empty.
-    #[cfg(feature = "server")]
     pub(crate) fn texts(&self) -> [String; 3] {
         [field::TYPE, field::ID, field::NAME].map(|field| {
             let json = self.0.field(field);

@@ -2,6 +2,7 @@
 //! reads, the access is recorded; if it is to change something, a refusal is recorded here, and a
 //! change where it is made.
 
+pub(super) mod holds;
 pub(super) mod tokens;
 
 use axum::{

@@ -87,6 +87,9 @@ impl AuditLog {
     /// | `GET /tokens` | all tokens, without their secrets |
     /// | `POST /tokens` | makes a token: `name`, `scope` (`read`, the default, `export` or `admin`), and if wanted `tenant_id` and `expires`, a date or an RFC 3339 instant. The answer has its text as `token`, this once |
     /// | `DELETE /tokens/{id}` | revokes a token, at once in this process, within a second in others |
+    /// | `GET /holds` | all holds, with who placed them |
+    /// | `POST /holds` | places a hold: `name`, and if wanted `start_date` and `end_date`, as those of a filter, and `reason` |
+    /// | `DELETE /holds/{name}` | releases a hold |
     ///
     /// With the feature `webhook` these too, all for the scope `admin` of all tenants. Settings are
     /// `name`, `url`, `event_types`, `exclude`, `severity`, `tenant_id`, `format`,
@@ -172,6 +175,8 @@ fn routes(app: State) -> Router {
             get(admin::tokens::list).post(admin::tokens::create),
         )
         .route("/tokens/{id}", delete(admin::tokens::revoke))
+        .route("/holds", get(admin::holds::list).post(admin::holds::place))
+        .route("/holds/{name}", delete(admin::holds::release))
         .route("/metrics", get(probes::metrics))
         .route("/healthz", get(probes::healthz))
         .route("/readyz", get(probes::readyz))

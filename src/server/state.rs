@@ -28,7 +28,7 @@ use super::{
 use crate::{
     capture::Proxies,
     entry::{
-        Caller, OwnEntry, Severity,
+        Author, Caller, OwnEntry, Severity,
         json::{Json, Members},
     },
     error::{Error, Result},
@@ -290,11 +290,9 @@ impl Asker {
         Page { scanned, ..page }
     }
 
-    /// The entry about a change, with the caller who makes it.
-    pub(super) fn mark(&self, entry: OwnEntry) -> OwnEntry {
-        entry
-            .caller(self.caller.clone())
-            .detail("path", self.path.as_str())
+    /// The author of a change that the caller makes.
+    pub(super) fn author(&self) -> Author {
+        Author::of_request(self.caller.clone(), self.path.clone())
     }
 
     /// The entry about this access.

@@ -5,7 +5,7 @@ use super::{
     token::{NewToken, TokenInfo, TokenStore},
 };
 use crate::{
-    entry::{Actor, Caller, OwnEntry, Severity},
+    entry::{Actor, Author, OwnEntry, Severity},
     error::Result,
     log::AuditLog,
     query::AuditReader,
@@ -37,7 +37,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Tokens<'a> {
     log: &'a AuditLog,
-    by: Option<Caller>,
+    author: Author,
 }
 
 impl AuditLog {
@@ -45,7 +45,7 @@ impl AuditLog {
     pub fn tokens(&self) -> Tokens<'_> {
         Tokens {
             log: self,
-            by: None,
+            author: Author::default(),
         }
     }
 }
@@ -82,7 +82,7 @@ impl Tokens<'_> {
     #[must_use]
     pub fn by(self, actor: &Actor) -> Self {
         Self {
-            by: Some(actor.into()),
+            author: Author::named(actor),
             ..self
         }
     }
@@ -95,7 +95,7 @@ impl Tokens<'_> {
     /// [`Error::Invalid`](crate::Error::Invalid) for a name or tenant that can't be used,
     /// [`Error::Conflict`](crate::Error::Conflict) if there are 1000 tokens already; otherwise if the creation can't be recorded or the tokens can't be written: then there is no token.
     pub fn create(&self, new: NewToken) -> Result<(TokenInfo, String)> {
-        create(self.log, &self.store(), new, |entry| self.mark(entry))
+        create(self.log, &self.store(), new, &self.author)
     }
 
     /// All tokens, the oldest first; expired ones too.
@@ -115,7 +115,7 @@ impl Tokens<'_> {
     ///
     /// If the change can't be recorded or written; the token then still holds.
     pub fn revoke(&self, id: &str) -> Result<bool> {
-        revoke(self.log, &self.store(), id, |entry| self.mark(entry))
+        revoke(self.log, &self.store(), id, &self.author)
     }
 
     /// The access that this text of a token gives; `None` if the token is unknown, revoked or
@@ -131,48 +131,33 @@ impl Tokens<'_> {
     fn store(&self) -> TokenStore {
         TokenStore::open(self.log.dir())
     }
-
-    fn mark(&self, entry: OwnEntry) -> OwnEntry {
-        match &self.by {
-            Some(caller) => entry.caller(caller.clone()),
-            None => entry,
-        }
-    }
 }
 
-/// Makes a token; `mark` adds to the entry about it who did that.
+/// Makes a token, with an entry about who did that.
 pub(super) fn create(
     log: &AuditLog,
     tokens: &TokenStore,
     new: NewToken,
-    mark: impl FnOnce(OwnEntry) -> OwnEntry,
+    author: &Author,
 ) -> Result<(TokenInfo, String)> {
     let store = log.store()?;
     tokens.create_recorded(new, |token| {
         let description = "A token for the HTTP API was created";
-        store.record(&mark(entry_about(
-            token,
-            "audit.token.created",
-            description,
-        )))
+        store.record(&author.sign(entry_about(token, "audit.token.created", description)))
     })
 }
 
-/// Ends a token; `mark` adds to the entry about it who did that.
+/// Ends a token, with an entry about who did that.
 pub(super) fn revoke(
     log: &AuditLog,
     tokens: &TokenStore,
     id: &str,
-    mark: impl FnOnce(OwnEntry) -> OwnEntry,
+    author: &Author,
 ) -> Result<bool> {
     let store = log.store()?;
     tokens.revoke_recorded(id, |token| {
         let description = "A token for the HTTP API was revoked";
-        store.record(&mark(entry_about(
-            token,
-            "audit.token.revoked",
-            description,
-        )))
+        store.record(&author.sign(entry_about(token, "audit.token.revoked", description)))
     })
 }
 

@@ -13,6 +13,7 @@ mod support;
 mod downloads_resume;
 mod every_route_has_its_rule;
 mod gives_pages_and_entries;
+mod holds_are_managed;
 mod many_connections;
 mod says_who_may_read;
 mod tokens_are_managed;

@@ -671,6 +671,12 @@ fn a_hold_keeps_what_would_go() {
     assert!(out(&kept).contains("holds keep"), "{}", out(&kept));
     assert!(sealed(dir).len() >= before);
     assert_eq!(code(&run(dir, &["hold", "release", "case-17"])), 0);
+    let changes = run(dir, &["query", "--event-type", "audit.hold.*"]);
+    for change in json_lines(&changes) {
+        assert_is_by_this_user(&change);
+        let placed_by = &change["details"]["hold"]["placed_by"];
+        assert_eq!(*placed_by, change["actor"], "{change}");
+    }
     assert_eq!(code(&run(dir, &["hold", "release", "case-17"])), 1);
     let types = json_lines(&run(
         dir,

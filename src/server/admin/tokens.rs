@@ -47,10 +47,7 @@ pub(in crate::server) async fn create(
             let log = request.log()?.clone();
             let app = State::clone(&request.app);
             let made = request
-                .read(move |_, _| {
-                    let mark = |entry| asker.mark(entry);
-                    Ok(tokens::create(&log, &app.tokens, new, mark))
-                })
+                .read(move |_, _| Ok(tokens::create(&log, &app.tokens, new, &asker.author())))
                 .await?;
             let (info, text) = made.map_err(named_as_sent)?;
             let mut token = shown(&info);
@@ -72,10 +69,7 @@ pub(in crate::server) async fn revoke(request: AdminRequest) -> Result<Response,
             let log = request.log()?.clone();
             let id = request.part(2);
             let revoked = request
-                .read(move |app, _| {
-                    let mark = |entry| asker.mark(entry);
-                    Ok(tokens::revoke(&log, &app.tokens, &id, mark))
-                })
+                .read(move |app, _| Ok(tokens::revoke(&log, &app.tokens, &id, &asker.author())))
                 .await?;
             match revoked.map_err(not_changed)? {
                 true => Ok(StatusCode::NO_CONTENT.into_response()),
