@@ -3,6 +3,7 @@
 //! change where it is made.
 
 pub(super) mod holds;
+pub(super) mod settings;
 pub(super) mod tokens;
 
 use axum::{

@@ -9,7 +9,6 @@ use serde_json::{Map, Value};
 use super::problem::Problem;
 
 pub(super) const JSON: &str = "application/json";
-#[cfg(feature = "webhook")]
 pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
 
 /// How long a body may be.
@@ -87,7 +86,7 @@ pub(super) fn refuse_rest(object: &Map<String, Value>, known: &str) -> Result<()
     match object.keys().next() {
         Some(name) => Err(Problem::setting(
             name,
-            format!("there is no such setting; there are {known}"),
+            format!("there is no such setting; known are: {known}"),
         )),
         None => Ok(()),
     }

@@ -90,6 +90,8 @@ impl AuditLog {
     /// | `GET /holds` | all holds, with who placed them |
     /// | `POST /holds` | places a hold: `name`, and if wanted `start_date` and `end_date`, as those of a filter, and `reason` |
     /// | `DELETE /holds/{name}` | releases a hold |
+    /// | `GET /settings` | the settings that hold in all processes; `null` where each application's own holds |
+    /// | `PATCH /settings` | changes settings: a JSON merge patch. `retention_days` is a number from 30 to 365, `"unlimited"`, or `null`. Applications follow it within a minute; those that [`for_maintenance`](crate::AuditLogBuilder::for_maintenance) opens prune nothing |
     ///
     /// With the feature `webhook` these too, all for the scope `admin` of all tenants. Settings are
     /// `name`, `url`, `event_types`, `exclude`, `severity`, `tenant_id`, `format`,
@@ -177,6 +179,10 @@ fn routes(app: State) -> Router {
         .route("/tokens/{id}", delete(admin::tokens::revoke))
         .route("/holds", get(admin::holds::list).post(admin::holds::place))
         .route("/holds/{name}", delete(admin::holds::release))
+        .route(
+            "/settings",
+            get(admin::settings::get).patch(admin::settings::patch),
+        )
         .route("/metrics", get(probes::metrics))
         .route("/healthz", get(probes::healthz))
         .route("/readyz", get(probes::readyz))

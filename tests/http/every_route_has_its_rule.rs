@@ -39,6 +39,8 @@ const RULES: &[(&str, &str, Rule)] = &[
     ("GET", "/holds", ADMIN),
     ("POST", "/holds", ADMIN),
     ("DELETE", "/holds/{name}", ADMIN),
+    ("GET", "/settings", ADMIN),
+    ("PATCH", "/settings", ADMIN),
     ("GET", "/webhooks", ADMIN),
     ("POST", "/webhooks", ADMIN),
     ("GET", "/webhooks/{name}", ADMIN),

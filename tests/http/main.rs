@@ -16,6 +16,7 @@ mod gives_pages_and_entries;
 mod holds_are_managed;
 mod many_connections;
 mod says_who_may_read;
+mod settings_are_changed;
 mod tokens_are_managed;
 mod tokens_are_recorded;
 mod webhooks_are_managed;

@@ -82,7 +82,7 @@ fn new_hold(settings: &mut Map<String, Value>) -> Result<Hold, Problem> {
     let start_date = take("start_date")?;
     let end_date = take("end_date")?;
     let reason = take("reason")?;
-    json_body::refuse_rest(settings, "name, start_date, end_date and reason")?;
+    json_body::refuse_rest(settings, "name, start_date, end_date, reason")?;
     let hold = Hold::new(name, &start_date, &end_date).map_err(not_changed)?;
     Ok(hold.with_reason(reason))
 }

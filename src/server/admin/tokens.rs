@@ -84,7 +84,7 @@ fn new_token(settings: &mut Map<String, Value>) -> Result<NewToken, Problem> {
     let scope = json_body::take_text(settings, "scope")?;
     let tenant = json_body::take_text(settings, "tenant_id")?;
     let expires = json_body::take_text(settings, "expires")?;
-    json_body::refuse_rest(settings, "name, scope, tenant_id and expires")?;
+    json_body::refuse_rest(settings, "name, scope, tenant_id, expires")?;
     Ok(NewToken {
         name: name.unwrap_or_default(),
         scope: match scope {
