@@ -20,7 +20,7 @@ use tokio::{runtime::Handle, time};
 use super::{
     access::Denied,
     problem::Problem,
-    refusals::{Fate, MINUTE, Refusals, of_address},
+    refusals::{Fate, Refusals, of_address},
     state::shorten,
 };
 use crate::{
@@ -160,12 +160,12 @@ impl Recorder {
         caller: &Caller,
         entry: impl FnOnce() -> OwnEntry,
     ) {
-        let counted_for = match kind {
-            Refused::Unknown => {
+        let counted_for = match caller.id.as_str() {
+            "" => {
                 let address = caller.ip_address.as_ref();
                 of_address(address.and_then(|text| text.parse::<IpAddr>().ok()))
             }
-            _ => caller.id.clone(),
+            id => id.to_owned(),
         };
         let (fate, ended) = self.refusals[kind as usize].count(&counted_for, Instant::now());
         // The request is refused in any case, whether that can be recorded or not.
@@ -182,8 +182,9 @@ impl Recorder {
     /// Has the counts recorded when the minute has ended, also if no further request is refused.
     fn end_later(self: &Arc<Self>, kind: Refused) {
         let recorder: Weak<Self> = Arc::downgrade(self);
+        let minute = self.refusals[kind as usize].minute();
         let end = async move {
-            time::sleep(MINUTE).await;
+            time::sleep(minute).await;
             if let Some(recorder) = recorder.upgrade()
                 && let Some(left_out) = recorder.refusals[kind as usize].end_by(Instant::now())
             {
@@ -207,10 +208,27 @@ impl Drop for Recorder {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, time::Duration};
+    use std::{fs, path::Path, time::Duration};
 
     use super::*;
     use crate::capture::WhenFull;
+
+    /// All that were refused, by their own entries and by those that count.
+    fn refusals_in(dir: &Path) -> u64 {
+        let mut sum = 0;
+        let count = |entry: crate::RawEntry| {
+            let entry: serde_json::Value = serde_json::from_slice(entry.line()).unwrap();
+            if entry["event_type"] == "audit.access.denied" {
+                sum += entry["details"]["unrecorded"].as_u64().unwrap_or(1);
+            }
+            std::ops::ControlFlow::Continue(())
+        };
+        let reader = crate::AuditReader::open(dir).unwrap();
+        let order = crate::reader::Order::Asc;
+        let filter = crate::Filter::parse([("event_type", "audit.access.*")]).unwrap();
+        reader.each(&filter, order, count).unwrap();
+        sum
+    }
 
     #[test]
     fn a_flood_of_refusals_is_counted_and_not_repeated() {
@@ -230,18 +248,36 @@ mod tests {
         }
         drop(recorder);
         log.close().unwrap();
-        let reader = crate::AuditReader::open(dir.path()).unwrap();
-        let mut left_out = 0;
-        let count = |entry: crate::RawEntry| {
-            let record: serde_json::Value = serde_json::from_slice(entry.line()).unwrap();
-            left_out += record["details"]["unrecorded"].as_u64().unwrap_or(0);
-            std::ops::ControlFlow::Continue(())
-        };
-        reader
-            .each(&crate::Filter::new(), crate::reader::Order::Asc, count)
-            .unwrap();
         assert!(made < 30, "{made}");
-        assert_eq!(u64::from(made) + left_out, 3000);
+        assert_eq!(refusals_in(dir.path()), 3000);
+    }
+
+    #[tokio::test]
+    async fn counts_are_recorded_though_nobody_comes_again() {
+        let log = AuditLog::for_tests();
+        let recorder = Arc::new(Recorder {
+            log: Some(AuditLog::clone(&log)),
+            optional: false,
+            refusals: std::array::from_fn(|_| Refusals::in_each(Duration::from_millis(20))),
+            denied: AtomicU64::new(0),
+            unrecorded: AtomicU64::new(0),
+        });
+        for _ in 0..1000 {
+            recorder.refused(Refused::Unknown, &Caller::default(), || {
+                OwnEntry::new("audit.access.denied", Severity::Warning, "No")
+            });
+        }
+        let sum = || {
+            log.flush().unwrap();
+            refusals_in(log.dir())
+        };
+        let all = async {
+            while sum() < 1000 {
+                time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        time::timeout(Duration::from_secs(30), all).await.unwrap();
+        assert_eq!(sum(), 1000);
     }
 
     #[test]

@@ -25,12 +25,19 @@ const IN_ALL: u64 = 30;
 const CALLERS: usize = 1024;
 /// How many callers the entry with the counts names.
 const NAMED: usize = 20;
-pub(super) const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// The refusals of one kind.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Refusals {
     minute: Mutex<Minute>,
+    length: Duration,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self::in_each(MINUTE)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -66,10 +73,23 @@ pub(super) struct LeftOut {
 }
 
 impl Refusals {
+    /// The limits are those of so much time.
+    pub(super) fn in_each(length: Duration) -> Self {
+        Self {
+            minute: Mutex::default(),
+            length,
+        }
+    }
+
+    /// The time after which the counts are to be recorded.
+    pub(super) fn minute(&self) -> Duration {
+        self.length
+    }
+
     /// Counts a refusal of this caller. If a minute has ended, its counts come with it.
     pub(super) fn count(&self, caller: &str, now: Instant) -> (Fate, Option<LeftOut>) {
         let mut minute = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
-        let ended = minute.end_by(now);
+        let ended = minute.end_by(now, self.length);
         minute.began.get_or_insert(now);
         (minute.count(caller), ended)
     }
@@ -77,7 +97,7 @@ impl Refusals {
     /// The counts of the minute that has ended by now, if any were left out in it.
     pub(super) fn end_by(&self, now: Instant) -> Option<LeftOut> {
         let mut minute = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
-        minute.end_by(now)
+        minute.end_by(now, self.length)
     }
 
     /// The counts of the present minute, which ends with that.
@@ -88,8 +108,8 @@ impl Refusals {
 }
 
 impl Minute {
-    fn end_by(&mut self, now: Instant) -> Option<LeftOut> {
-        let ended = |began| now.saturating_duration_since(began) >= MINUTE;
+    fn end_by(&mut self, now: Instant, length: Duration) -> Option<LeftOut> {
+        let ended = |began| now.saturating_duration_since(began) >= length;
         if !self.began.is_some_and(ended) {
             return None;
         }
