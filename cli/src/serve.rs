@@ -37,13 +37,6 @@ pub(super) fn run(
         log = log.permissions(permissions);
     }
     let log = log.open()?;
-    if log.tokens().list()?.is_empty() {
-        tracing::warn!(
-            target: "tracing_audit",
-            "there are no tokens, so every request is refused; make one with `tracing-audit token \
-             create`"
-        );
-    }
     if let Some(proxy) = &args.webhook_proxy {
         let proxy = Some(proxy.as_str()).filter(|proxy| *proxy != "none");
         log.webhooks().set_proxy(proxy).map_err(of_proxy)?;
@@ -77,6 +70,13 @@ pub(super) fn run(
     runtime.block_on(async {
         let server = Server::bind(&log, options).await.map_err(of_option)?;
         let address = server.local_addr();
+        if log.tokens().list()?.is_empty() {
+            tracing::warn!(
+                target: "tracing_audit",
+                "there are no tokens, so every request is refused; make one with `tracing-audit \
+                 token create`"
+            );
+        }
         // The signals are caught before the address is printed: a reader of it may send one at
         // once.
         let stopped = stop::signal();
