@@ -101,7 +101,7 @@ impl RequestContextLayer {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a text that is neither an address nor a network.
+    /// [`Error::Invalid`](crate::Error::Invalid) for a text that is neither an address nor a network.
     pub fn trusted_proxies<T: AsRef<str>>(
         self,
         networks: impl IntoIterator<Item = T>,

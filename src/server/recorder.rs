@@ -134,13 +134,13 @@ impl Recorder {
     }
 
     /// Records that the holder of a tenant's token asked for entries of another tenant.
-    pub(super) fn other_tenant(self: &Arc<Self>, caller: &Caller, path: &str) {
+    pub(super) fn other_tenant(self: &Arc<Self>, caller: &Caller, path: &str, wanted: &str) {
         self.denied.fetch_add(1, Ordering::Relaxed);
         self.refused(Refused::Forbidden, caller, || {
-            refusal("authorization", path, StatusCode::BAD_REQUEST).detail(
-                "reason",
-                "the token is for another tenant than the one asked for",
-            )
+            let why = "the token is for another tenant than the one asked for";
+            refusal("authorization", path, StatusCode::BAD_REQUEST)
+                .detail("reason", why)
+                .detail("wanted_tenant_id", wanted)
         });
     }
 

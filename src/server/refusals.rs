@@ -44,7 +44,7 @@ impl Default for Refusals {
 struct Minute {
     began: Option<Instant>,
     recorded: u64,
-    /// Those that are only counted, also of callers for whom there was no room in the table.
+    /// The refusals that are only counted, also of callers for whom the table has no room.
     left_out: u64,
     by_caller: HashMap<String, Count>,
 }

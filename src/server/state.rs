@@ -256,11 +256,10 @@ impl Asker {
         let Some(tenant) = &self.access.tenant else {
             return Ok(params);
         };
-        if params
-            .iter()
-            .any(|(name, wanted)| name == "tenant_id" && wanted != tenant)
-        {
-            self.recorder.other_tenant(&self.caller, &self.path);
+        let is_other = |(name, wanted): &&(String, String)| name == "tenant_id" && wanted != tenant;
+        if let Some((_, wanted)) = params.iter().find(is_other) {
+            self.recorder
+                .other_tenant(&self.caller, &self.path, &shorten(wanted));
             return Err(Problem::parameter(
                 "tenant_id",
                 "your token is for another tenant only; leave it out",

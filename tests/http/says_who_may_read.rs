@@ -332,6 +332,8 @@ async fn a_tenants_token_learns_nothing_of_others() {
     denied.retain(|record| record["event_type"] == "audit.access.denied");
     let paths: Vec<_> = denied.iter().map(|one| &one["details"]["path"]).collect();
     assert_eq!(paths, ["/audit/metrics", "/audit/entries", "/audit/export"]);
+    assert_eq!(denied[1]["details"]["wanted_tenant_id"], "globex");
+    assert_eq!(denied[1]["tenant_id"], "acme");
     for entry in denied {
         assert_eq!(entry["actor"]["name"], "export key");
         assert_eq!(entry["outcome"]["reason"], "authorization");
