@@ -91,7 +91,7 @@ impl AuditLog {
     /// | `POST /holds` | places a hold: `name`, and if wanted `start_date` and `end_date`, as those of a filter, and `reason` |
     /// | `DELETE /holds/{name}` | releases a hold |
     /// | `GET /settings` | the settings that hold in all processes; `null` where each application's own holds |
-    /// | `PATCH /settings` | changes settings: a JSON merge patch. `retention_days` is a number from 30 to 365, `"unlimited"`, or `null`. Applications follow it within a minute; those that [`for_maintenance`](crate::AuditLogBuilder::for_maintenance) opens prune nothing |
+    /// | `PATCH /settings` | changes settings: a JSON merge patch. `retention_days` is a number from 30 to 365, `"unlimited"`, or `null`. Processes that have the log open follow it within a minute; one that opened it [`for_maintenance`](crate::AuditLogBuilder::for_maintenance), such as `tracing-audit serve`, prunes nothing |
     ///
     /// With the feature `webhook` these too, all for the scope `admin` of all tenants. Settings are
     /// `name`, `url`, `event_types`, `exclude`, `severity`, `tenant_id`, `format`,
@@ -126,8 +126,13 @@ impl AuditLog {
     ///
     /// Requests need a token of the log's [`Tokens`], unless the options give an
     /// [`Authorizer`]. Each access is recorded as `audit.access.read`, `audit.access.exported` or
-    /// `audit.access.denied`. For the caller's address in these, serve the application with axum's
-    /// `into_make_service_with_connect_info::<SocketAddr>()`.
+    /// `audit.access.denied`; of refused requests, ten a minute of each caller and thirty of all
+    /// callers, while another entry counts the others (`details.unrecorded`). For the caller's
+    /// address in these, serve the application with axum's
+    /// `into_make_service_with_connect_info::<SocketAddr>()`, and name the proxies in front of it
+    /// ([`RouterOptions::trusted_proxies`]). Changes are recorded as `audit.token.created` and
+    /// `.revoked`, `audit.hold.placed` and `.released`, and `audit.setting.changed`; those that are
+    /// refused as `audit.token.refused` and so on.
     ///
     /// ```no_run
     /// # fn main() -> tracing_audit::Result<()> {

@@ -20,7 +20,7 @@ use tokio::{runtime::Handle, time};
 use super::{
     access::Denied,
     problem::Problem,
-    refusals::{Fate, Refusals, of_address},
+    refusals::{Fate, LeftOut, Refusals, of_address},
     state::shorten,
 };
 use crate::{
@@ -39,6 +39,19 @@ pub(super) enum Refused {
     Forbidden,
     /// A change, to an administrator.
     Change,
+}
+
+impl Refused {
+    const ALL: [Self; 3] = [Self::Unknown, Self::Forbidden, Self::Change];
+
+    /// The `outcome.reason` of most of these, and so of the entry that counts them.
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Unknown => "authentication",
+            Self::Forbidden => "authorization",
+            Self::Change => "validation",
+        }
+    }
 }
 
 /// Where accesses are recorded.
@@ -168,15 +181,20 @@ impl Recorder {
             id => id.to_owned(),
         };
         let (fate, ended) = self.refusals[kind as usize].count(&counted_for, Instant::now());
-        // The request is refused in any case, whether that can be recorded or not.
         if let Some(left_out) = ended {
-            let _ = self.record(&left_out.entry());
+            self.record_counts(kind, left_out);
         }
         match fate {
+            // The request is refused in any case, whether that can be recorded or not.
             Fate::Recorded => drop(self.record(&entry().caller(caller.clone()))),
             Fate::Counted { first: true } => self.end_later(kind),
             Fate::Counted { first: false } => {}
         }
+    }
+
+    fn record_counts(&self, kind: Refused, left_out: LeftOut) {
+        // These requests are refused already, whether that can be recorded or not.
+        let _ = self.record(&left_out.entry(kind.reason()));
     }
 
     /// Has the counts recorded when the minute has ended, also if no further request is refused.
@@ -188,7 +206,7 @@ impl Recorder {
             if let Some(recorder) = recorder.upgrade()
                 && let Some(left_out) = recorder.refusals[kind as usize].end_by(Instant::now())
             {
-                let _ = recorder.record(&left_out.entry());
+                recorder.record_counts(kind, left_out);
             }
         };
         // Requests are answered on a runtime.
@@ -200,8 +218,10 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        for left_out in self.refusals.iter().filter_map(Refusals::end) {
-            let _ = self.record(&left_out.entry());
+        for kind in Refused::ALL {
+            if let Some(left_out) = self.refusals[kind as usize].end() {
+                self.record_counts(kind, left_out);
+            }
         }
     }
 }

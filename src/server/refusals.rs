@@ -146,8 +146,8 @@ impl Minute {
 }
 
 impl LeftOut {
-    /// The entry with the counts.
-    pub(super) fn entry(self) -> OwnEntry {
+    /// The entry with the counts; `reason` is what these refusals have in common.
+    pub(super) fn entry(self, reason: &'static str) -> OwnEntry {
         let counts = self.by_caller.iter();
         let counts = counts.map(|(caller, count)| (caller.clone(), Json::of(count)));
         OwnEntry::new(
@@ -155,7 +155,7 @@ impl LeftOut {
             Severity::Warning,
             "More requests were refused than get entries of their own; this entry counts the others",
         )
-        .failed("too_many")
+        .failed(reason)
         .detail("unrecorded", self.total)
         .detail("unrecorded_by_caller", counts.collect::<Members>())
     }
