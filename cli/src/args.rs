@@ -15,7 +15,7 @@ pub(super) use keep::{
 pub(super) use read::{
     CatalogueArgs, CatalogueFormat, ExportArgs, QueryArgs, ReportFormat, TailArgs, VerifyArgs,
 };
-pub(super) use serve::{DemoArgs, ServeArgs, TokenArgs, TokenCommand};
+pub(super) use serve::{DemoArgs, LogFormat, ServeArgs, TokenArgs, TokenCommand};
 pub(super) use webhook::{
     AddArgs, DeliveryArgs, Flag, Given, NamedArgs, ReplayArgs, ResendArgs, SetArgs, SkipArgs,
     WebhookArgs, WebhookCommand,

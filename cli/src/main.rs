@@ -23,6 +23,7 @@ mod filter;
 mod hash;
 mod hold;
 mod maintain;
+mod messages;
 mod output;
 mod output_file;
 mod owner;

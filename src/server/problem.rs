@@ -38,7 +38,6 @@ impl Problem {
     }
 
     /// 400, and which setting of the body it is about.
-    #[cfg(feature = "webhook")]
     pub(super) fn setting(name: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             title: "A setting can't be used",
@@ -66,7 +65,6 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "Not found", detail)
     }
 
-    #[cfg(any(test, feature = "webhook"))]
     /// What is wrong, in a sentence.
     pub(super) fn detail(&self) -> &str {
         &self.detail
@@ -78,7 +76,6 @@ impl Problem {
 
     /// The parameter or setting that it is about, if any, under the name that the client may have
     /// chosen.
-    #[cfg(feature = "webhook")]
     pub(super) fn about(&self) -> Option<&str> {
         self.parameter.as_deref()
     }

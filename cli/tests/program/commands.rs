@@ -671,6 +671,12 @@ fn a_hold_keeps_what_would_go() {
     assert!(out(&kept).contains("holds keep"), "{}", out(&kept));
     assert!(sealed(dir).len() >= before);
     assert_eq!(code(&run(dir, &["hold", "release", "case-17"])), 0);
+    let changes = run(dir, &["query", "--event-type", "audit.hold.*"]);
+    for change in json_lines(&changes) {
+        assert_is_by_this_user(&change);
+        let placed_by = &change["details"]["hold"]["placed_by"];
+        assert_eq!(*placed_by, change["actor"], "{change}");
+    }
     assert_eq!(code(&run(dir, &["hold", "release", "case-17"])), 1);
     let types = json_lines(&run(
         dir,
@@ -1056,6 +1062,25 @@ fn tokens_are_made_listed_and_revoked() {
         "it is gone"
     );
     assert_eq!(out(&run(dir.path(), &["token", "list"])), "");
+    let changes = run(dir.path(), &["query", "--event-type", "audit.token.*"]);
+    let changes = json_lines(&changes);
+    assert_eq!(changes.len(), 2);
+    for change in &changes {
+        assert_is_by_this_user(change);
+    }
+}
+
+/// Checks that the actor is the user of the system who ran the command.
+fn assert_is_by_this_user(entry: &Value) {
+    let user = Command::new("id").arg("-un").output().unwrap();
+    let user = String::from_utf8(user.stdout).unwrap();
+    let user = user.trim();
+    let actor = &entry["actor"];
+    assert_eq!(actor["type"], "user", "{entry}");
+    // Where the user has become another one, the name says so.
+    let became = actor["name"].as_str().unwrap_or_default();
+    let is_user = actor["id"] == user || became.ends_with(&format!(", as {user}"));
+    assert!(is_user, "{user}: {actor}");
 }
 
 #[test]

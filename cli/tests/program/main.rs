@@ -15,6 +15,7 @@ mod user;
 mod another_user_runs_commands;
 mod commands;
 mod filters;
+mod serving;
 mod shell;
 mod webhook_secrets;
 mod webhooks;
