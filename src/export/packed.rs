@@ -46,16 +46,16 @@ impl AuditReader {
     /// let export = AuditReader::open(dir)?.export(&november, ExportFormat::Zip)?;
     /// # let path = dir.join("november.zip");
     /// # let bytes = export.bytes();
-    /// let scanned = export.write_to(File::create(&path)?)?;
-    /// assert!(scanned.problems.is_empty(), "entries may be missing");
+    /// export.write_to(File::create(&path)?)?; // an error if an entry would be missing
     /// # assert_eq!(Some(path.metadata()?.len()), bytes);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// If the directories of the log can't be listed. A file that can't be read is a problem that
-    /// [`write_to`](Export::write_to) returns.
+    /// If the directories of the log can't be listed, or if a part of the log can't be read:
+    /// [`Error::NotWhole`](crate::Error::NotWhole). What turns out only while it is written is an
+    /// error of [`write_to`](Export::write_to).
     pub fn export(&self, filter: &Filter, format: ExportFormat) -> Result<Export> {
         let content = if format == ExportFormat::Ndjson || filter.has_field_filters() {
             Content::Filtered(Filtered {
@@ -63,6 +63,7 @@ impl AuditReader {
                 filter: filter.clone(),
                 order: Order::Asc,
                 format,
+                entries: Arc::default(),
             })
         } else {
             self.copied(filter, format)?
@@ -79,6 +80,7 @@ impl AuditReader {
         // Live files are read to their last line: the log is another process's, which doesn't say
         // how much of it is durable.
         let plan = Plan::new(self.files(), start..end)?;
+        plan.check_whole()?;
         let problems = plan.manifest().problems.iter();
         let unreadable = problems
             .map(|problem| Problem::new(problem.file.clone(), problem.problem.clone()))
@@ -108,13 +110,15 @@ impl Export {
         self
     }
 
-    /// Writes the whole file. Says which parts of the log could not be read, so that entries may be
-    /// missing: for a copy of whole blocks that is all that it says.
+    /// Writes the whole file. Gives what is strange in the log and hides no entry, such as lines
+    /// that are not entries, which a copy of whole blocks has as well.
     ///
     /// # Errors
     ///
-    /// The errors of `out`, unchanged; and an error if a file of the log changes or goes while it
-    /// is read, or if the export is [cancelled](Self::cancel_when). Then the file is not whole.
+    /// The errors of `out`, unchanged; and an error if a part of the log can't be read, changes or
+    /// goes while it is read, or if the export is [cancelled](Self::cancel_when). Then the file is
+    /// not whole, and has to be thrown away. Inside of an error of the log is an
+    /// [`Error`](crate::Error).
     pub fn write_to(self, mut out: impl Write) -> io::Result<Scanned> {
         match self.content {
             Content::Copied(download, problems) => {
@@ -134,9 +138,9 @@ impl Export {
             Content::Filtered(mut filtered) => {
                 filtered.reader = filtered.reader.cancelled_by(&self.cancel);
                 let mut out = BufWriter::with_capacity(128 * 1024, out);
-                let scanned = filtered.write_to(&mut out)?;
+                filtered.write_to(&mut out)?;
                 out.flush()?;
-                Ok(scanned)
+                Ok(Scanned::default())
             }
         }
     }

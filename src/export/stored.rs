@@ -2,10 +2,12 @@
 
 use std::{
     io,
+    ops::Range,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
 
 use super::pieces::Stored;
 use crate::{
@@ -13,50 +15,96 @@ use crate::{
     store::{
         blob::Blob,
         files::{Files, LiveFile},
-        index::Index,
+        gzip::Unpacker,
+        index::{Block, Index},
+        layout::sealed_name,
         names::FileStem,
     },
 };
 
 /// A sealed file, opened when its bytes are read: there may be more of them than files can be open.
+///
+/// Its blocks are copied without looking into them, so the file is compared with the SHA-256 that
+/// sealing noted before the first of its bytes is given away. That is much faster than to unpack
+/// it. Only if it differs, the blocks that are copied are read: damage elsewhere in the file does
+/// not matter.
 #[derive(Debug)]
 pub(super) struct StoredSealed {
     files: Arc<Files>,
     stem: FileStem,
     len: u64,
-    pub(super) sha256: String,
+    sha256: [u8; 32],
+    /// Where the blocks lie that are copied.
+    copied: Range<u64>,
 }
 
 impl StoredSealed {
-    pub(super) fn new(files: &Arc<Files>, index: &Index) -> Self {
+    pub(super) fn new(files: &Arc<Files>, index: &Index, copied: Range<u64>) -> Self {
         Self {
             files: Arc::clone(files),
             stem: index.stem.clone(),
             len: index.packed_len,
-            sha256: HEXLOWER.encode(&index.sha256),
+            sha256: index.sha256,
+            copied,
         }
+    }
+
+    /// The SHA-256 that sealing noted, as 64 hexadecimal digits.
+    pub(super) fn sha256(&self) -> String {
+        HEXLOWER.encode(&self.sha256)
+    }
+
+    fn check(&self, blob: &dyn Blob) -> Result<()> {
+        if blob.len() != self.len {
+            let (len, sealed) = (blob.len(), self.len);
+            let what = format!("it has {len} bytes, and had {sealed} when it was sealed");
+            return Err(Error::damaged(blob.path(), what));
+        }
+        if self.copied.is_empty() || sha256(blob)? == self.sha256 {
+            return Ok(());
+        }
+        let index = self.files.index(&self.stem)?;
+        let (mut unpacker, mut plain) = (Unpacker::new(), Vec::new());
+        let copied = |block: &&Block| self.copied.contains(&block.packed_offset);
+        let mut blocks = index.blocks.iter().filter(copied);
+        blocks.try_for_each(|block| unpacker.block(blob, block, &mut plain))
+    }
+}
+
+fn sha256(blob: &dyn Blob) -> Result<[u8; 32]> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 64 * 1024];
+    let mut offset = 0;
+    loop {
+        let read = blob.read_at(&mut buffer, offset);
+        let read = read.map_err(Error::io("read", blob.path()))?;
+        if read == 0 {
+            return Ok(hash.finalize().into());
+        }
+        hash.update(&buffer[..read]);
+        offset += read as u64;
     }
 }
 
 impl Stored for StoredSealed {
     fn identity(&self) -> String {
-        format!("{} {}", self.stem, self.sha256)
+        format!("{} {}", self.stem, self.sha256())
     }
 
     fn open(&self) -> Result<Arc<dyn Blob>> {
-        let blob = self.files.open_sealed(&self.stem)?;
-        if blob.len() == self.len {
+        let opened = self.files.open_sealed(&self.stem).and_then(|blob| {
+            self.check(&*blob)?;
             Ok(blob)
-        } else {
-            Err(Error::damaged(
-                blob.path(),
-                format!(
-                    "it has {} bytes, and had {} when it was sealed",
-                    blob.len(),
-                    self.len
-                ),
-            ))
-        }
+        });
+        opened.map_err(|error| {
+            let what = if error.is_not_found() {
+                "it was removed before it was read".to_owned()
+            } else {
+                error.without_path()
+            };
+            let file = sealed_name(&self.stem);
+            Error::NotWhole { file, what }
+        })
     }
 }
 

@@ -32,6 +32,7 @@ pub(super) fn get(files: &Files, id: Uuid, cancel: Cancel) -> Result<Option<RawE
         after: None,
         span,
         cancel,
+        whole: false,
     };
     let mut found = None;
     let (scanned, _) = merge::run(files, &wanted, 1, &mut |entry| {

@@ -11,6 +11,7 @@
 //! plan      their blocks in the order of time, without those that times and Bloom filters rule out
 //! block     the entries of one block
 //! merge     the blocks' entries in one order, read ahead by two threads
+//! file      the entries of one file as they are stored
 //! look_up   one entry by its id
 //! reader    pages, look-ups, and all entries one by one
 //! tail      entries that are written from now on
@@ -25,6 +26,8 @@ mod block;
 pub(crate) mod cancel;
 mod condition;
 mod entry;
+#[cfg(any(feature = "export", test))]
+mod file;
 mod filter;
 mod look_up;
 mod merge;

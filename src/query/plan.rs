@@ -18,7 +18,7 @@ use crate::{
     entry::Timestamp,
     error::Result,
     store::{
-        files::{Files, LiveBlocks, LiveFile},
+        files::{Files, Listing, LiveBlocks, LiveFile},
         index::{Block, Blooms},
         layout::{live_name, sealed_name},
         names::FileStem,
@@ -39,6 +39,10 @@ pub(super) struct Wanted {
     pub(super) span: Option<(i64, i64)>,
     /// Asked before each block.
     pub(super) cancel: Cancel,
+    /// Whether the answer must have every entry of the files that there were at the beginning. Then
+    /// a file that retention removes before its turn is a problem, and the first problem that may
+    /// hide entries ends the query.
+    pub(super) whole: bool,
 }
 
 impl Wanted {
@@ -155,11 +159,16 @@ enum Item {
 
 impl<'a> BlockPlan<'a> {
     pub(super) fn new(files: &'a Files, wanted: &'a Wanted) -> Result<Self> {
+        Self::of(files, wanted, files.since(wanted.start())?)
+    }
+
+    /// The blocks of these files.
+    pub(super) fn of(files: &'a Files, wanted: &'a Wanted, listing: Listing) -> Result<Self> {
         let Snapshot {
             sealed,
             live,
             problems,
-        } = Snapshot::take(files, &wanted.filter, wanted.start())?;
+        } = Snapshot::take(files, &wanted.filter, listing)?;
         let mut plan = Self {
             files,
             wanted,
@@ -240,6 +249,10 @@ impl<'a> BlockPlan<'a> {
         let sealed = match self.files.readable(&stem) {
             Ok(Some(sealed)) => sealed,
             // Retention took it.
+            Ok(None) if self.wanted.whole => {
+                let what = "it was removed before it was read".into();
+                return self.problems.push(Problem::passing(source.name(), what));
+            }
             Ok(None) => return,
             Err(e) => return self.problems.push(Problem::of(source.name(), &e)),
         };
@@ -248,13 +261,14 @@ impl<'a> BlockPlan<'a> {
             if let Ok(Some(LiveBlocks { file, blocks })) =
                 live_blocks(self.files, &stem, &self.wanted.filter)
             {
-                self.problem(
-                    &source,
+                self.problems.push(Problem::hiding_nothing(
+                    source.name(),
                     format!("it is damaged: {damage}; its live file is read instead"),
-                );
+                ));
                 return self.push_blocks(&BlockFile::Live(file), blocks);
             }
-            self.problem(&source, format!("it is damaged: {damage}"));
+            let what = format!("it is damaged: {damage}");
+            self.problems.push(Problem::new(source.name(), what));
         } else if !self.wanted.overlaps(sealed.index.min, sealed.index.max) {
             return;
         }
@@ -263,7 +277,9 @@ impl<'a> BlockPlan<'a> {
             match self.files.blooms(&stem, *key) {
                 Ok(blooms) => filters.push((blooms, value)),
                 // Its blocks are all read then, so it hides no entry.
-                Err(e) => self.problem(&source, e.without_path()),
+                Err(e) => self
+                    .problems
+                    .push(Problem::hiding_nothing(source.name(), e.without_path())),
             }
         }
         let may_have = |n: usize| {
@@ -304,10 +320,6 @@ impl<'a> BlockPlan<'a> {
             item,
         });
         self.count += 1;
-    }
-
-    fn problem(&mut self, source: &BlockFile, what: String) {
-        self.problems.push(Problem::new(source.name(), what));
     }
 }
 

@@ -6,6 +6,8 @@ use uuid::Uuid;
 
 #[cfg(feature = "webhook")]
 use super::backlog::{self, Backlog};
+#[cfg(any(feature = "export", test))]
+use super::file;
 #[cfg(any(feature = "webhook", test))]
 use super::place::{self, Place, Places};
 use super::{
@@ -20,6 +22,8 @@ use super::{
 };
 #[cfg(feature = "webhook")]
 use crate::entry::Timestamp;
+#[cfg(any(feature = "export", test))]
+use crate::store::files::Listing;
 use crate::{
     error::{Error, Result},
     store::{
@@ -160,11 +164,8 @@ impl AuditReader {
             PageStart::Offset(offset) => (None, *offset),
         };
         let wanted = Wanted {
-            filter: query.filter.clone(),
-            order: query.order,
             after,
-            span: None,
-            cancel: self.cancel.clone(),
+            ..self.wanted(&query.filter, query.order, false)
         };
         let mut entries = Vec::new();
         let mut skipped = 0;
@@ -216,14 +217,57 @@ impl AuditReader {
         order: Order,
         mut give: impl FnMut(RawEntry) -> ControlFlow<()>,
     ) -> Result<Scanned> {
-        let wanted = Wanted {
+        self.all(filter, order, false, &mut give)
+    }
+
+    /// The same for an answer that must be whole: fails with [`Error::NotWhole`] as soon as a part
+    /// of the log can't be read, or was removed since it was asked for.
+    #[cfg(any(feature = "export", test))]
+    pub(crate) fn each_or_fail(
+        &self,
+        filter: &Filter,
+        order: Order,
+        mut give: impl FnMut(RawEntry) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let scanned = self.all(filter, order, true, &mut give)?;
+        match scanned.hiding_problem() {
+            Some(problem) => Err(problem.not_whole()),
+            None => Ok(()),
+        }
+    }
+
+    /// The same for the only file of this listing, in the order in which its entries are stored.
+    #[cfg(any(feature = "export", test))]
+    pub(crate) fn each_of_file(
+        &self,
+        file: Listing,
+        filter: &Filter,
+        mut give: impl FnMut(RawEntry) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let wanted = self.wanted(filter, Order::Asc, true);
+        file::run(&self.files, &wanted, file, &mut give)
+    }
+
+    fn wanted(&self, filter: &Filter, order: Order, whole: bool) -> Wanted {
+        Wanted {
             filter: filter.clone(),
             order,
             after: None,
             span: None,
             cancel: self.cancel.clone(),
-        };
-        merge::run(&self.files, &wanted, usize::MAX, &mut give).map(|(scanned, _)| scanned)
+            whole,
+        }
+    }
+
+    fn all(
+        &self,
+        filter: &Filter,
+        order: Order,
+        whole: bool,
+        give: &mut dyn FnMut(RawEntry) -> ControlFlow<()>,
+    ) -> Result<Scanned> {
+        let wanted = self.wanted(filter, order, whole);
+        merge::run(&self.files, &wanted, usize::MAX, give).map(|(scanned, _)| scanned)
     }
 
     /// Follows the log: gives the entries that are written from now on, or after an entry.

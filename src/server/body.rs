@@ -6,18 +6,23 @@
 
 use std::{
     io::{self, Write},
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
 use axum::body::{Body, Bytes};
 use tokio::{runtime::Handle, sync::mpsc, task, time};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, wrappers::ReceiverStream};
 
-use super::state::{App, Slot};
+use super::{
+    ending::{Ending, is_client_gone},
+    state::{App, Slot},
+};
 use crate::query::cancel::Cancel;
 
 /// How many chunks wait.
@@ -82,10 +87,11 @@ impl Write for BodyWriter {
     }
 }
 
-/// A body that `make` writes. The slots are held until it has ended.
+/// A body that `make` writes. The slots are held until it has ended; how it does is recorded.
 pub(super) fn body(
     app: &App,
     slots: [Slot; 2],
+    ending: Ending,
     make: impl FnOnce(&mut BodyWriter) -> io::Result<()> + Send + 'static,
 ) -> Body {
     let (chunks, waiting) = mpsc::channel(WAITING);
@@ -100,11 +106,7 @@ pub(super) fn body(
     task::spawn_blocking(move || {
         if let Err(error) = make(&mut writer).and_then(|()| writer.flush()) {
             cut.fetch_add(1, Ordering::Relaxed);
-            let client_gone = matches!(
-                error.kind(),
-                io::ErrorKind::BrokenPipe | io::ErrorKind::TimedOut
-            );
-            if !client_gone {
+            if !is_client_gone(&error) {
                 tracing::error!(target: "tracing_audit", "a download from the audit log was cut \
                                                           off: {error}");
             }
@@ -119,5 +121,28 @@ pub(super) fn body(
         }
         drop(slots);
     });
-    Body::from_stream(ReceiverStream::new(waiting))
+    Body::from_stream(Watched {
+        chunks: ReceiverStream::new(waiting),
+        ending,
+    })
+}
+
+/// The chunks of a download, whose end is recorded.
+struct Watched {
+    chunks: ReceiverStream<io::Result<Bytes>>,
+    ending: Ending,
+}
+
+impl Stream for Watched {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = Pin::new(&mut self.chunks).poll_next(context);
+        if let Poll::Ready(chunk) = &next {
+            let chunk = chunk.as_ref();
+            self.ending
+                .gave(chunk.map(|chunk| chunk.as_ref().map(Bytes::len)));
+        }
+        next
+    }
 }

@@ -19,7 +19,9 @@
 //! recorder   records the access in the log
 //! entries    pages and single entries
 //! download   whole ranges of days, with byte ranges
+//! plans      what was planned and given, so that a download resumes to the same file
 //! filtered   the entries that match a filter, packed while they are found (body)
+//! ending     records how a download ended
 //! probes     health, readiness, metrics
 //! webhooks   webhooks: their settings, and how they are doing
 //! ```
@@ -28,11 +30,13 @@ mod access;
 mod body;
 mod catalogue;
 mod download;
+mod ending;
 mod entries;
 mod filtered;
 mod guard;
 mod options;
 mod params;
+mod plans;
 mod probes;
 mod problem;
 mod range;

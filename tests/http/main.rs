@@ -10,6 +10,7 @@ mod receiver;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod downloads_are_whole;
 mod downloads_resume;
 mod gives_pages_and_entries;
 mod says_who_may_read;

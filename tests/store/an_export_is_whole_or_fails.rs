@@ -1,8 +1,143 @@
 //! A part of the log as one file: all of it, or an error.
 
-use std::io;
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use tracing_audit::{AuditLog, AuditReader, Filter, audit, reader::ExportFormat};
+use tracing_audit::{AuditLog, AuditReader, Error, Filter, audit, reader::ExportFormat};
+use tracing_subscriber::prelude::*;
+
+use crate::support::{files, until};
+
+const FORMATS: [ExportFormat; 3] = [ExportFormat::Zip, ExportFormat::Gzip, ExportFormat::Ndjson];
+
+/// Every event, and those that match a filter on a field.
+fn filters() -> [Filter; 2] {
+    let read = Filter::parse([("event_type", "page.read")]).unwrap();
+    [Filter::new(), read]
+}
+
+/// A log of some sealed files with a few blocks each, which nobody has open.
+fn sealed_log(events: usize) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || {
+        let log = AuditLog::builder(dir.path()).lifecycle(false).source("a");
+        let log = log.rotate_bytes(700_000).live_grace(Duration::ZERO);
+        log.open().unwrap()
+    };
+    let log = open();
+    let subscriber = tracing_subscriber::registry().with(log.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        for n in 0..events {
+            let noise = format!("{:032x}", fastrand::u128(..)).repeat(8);
+            audit!("page.read", n, noise).ignore();
+        }
+    });
+    log.close().unwrap();
+    let log = open();
+    until("everything is sealed", || {
+        files(&dir.path().join("live")).len() <= 1
+    });
+    log.close().unwrap();
+    dir
+}
+
+/// The sealed files, the oldest first.
+fn sealed(dir: &Path) -> Vec<PathBuf> {
+    let mut files = files(&dir.join("sealed"));
+    files.retain(|path| path.to_string_lossy().ends_with(".gz"));
+    files.sort();
+    files
+}
+
+fn flip_a_bit_in_the_middle(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+/// Does something at the first byte that is written.
+struct Meanwhile<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> Write for Meanwhile<F> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(act) = self.0.take() {
+            act();
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The file that an export that isn't whole names.
+fn missing(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match inner {
+        Some(Error::NotWhole { file, .. }) => file.clone(),
+        _ => panic!("{error}"),
+    }
+}
+
+#[test]
+fn a_damaged_block_breaks_every_export_that_has_it() {
+    let dir = sealed_log(10_000);
+    let files = sealed(dir.path());
+    assert!(files.len() > 4, "{files:?}");
+    let reader = AuditReader::open(dir.path()).unwrap();
+    let export = |filter: &Filter, format| {
+        let export = reader.export(filter, format);
+        export
+            .map_err(io::Error::other)
+            .and_then(|export| export.write_to(io::sink()))
+    };
+    for filter in filters() {
+        for format in FORMATS {
+            export(&filter, format).unwrap();
+        }
+    }
+    flip_a_bit_in_the_middle(&files[2]);
+    for filter in filters() {
+        for format in FORMATS {
+            let error = export(&filter, format).expect_err(format.as_str());
+            assert!(
+                files[2].ends_with(missing(&error)),
+                "{format:?} names {error}"
+            );
+        }
+    }
+    // The damage is of no concern to who wants nothing of that time.
+    let after = AuditReader::open(dir.path()).unwrap();
+    let last = after.page(&tracing_audit::Query::default()).unwrap();
+    let last = last.entries[0].timestamp().to_string();
+    let filter = Filter::parse([("start_date", last.as_str())]).unwrap();
+    for format in FORMATS {
+        export(&filter, format).unwrap();
+    }
+}
+
+#[test]
+fn retention_breaks_every_export_whose_files_it_takes() {
+    for filter in filters() {
+        for format in FORMATS {
+            let dir = sealed_log(10_000);
+            let files = sealed(dir.path());
+            let reader = AuditReader::open(dir.path()).unwrap();
+            let export = reader.export(&filter, format).unwrap();
+            let last = files.last().unwrap();
+            let error = export
+                .write_to(Meanwhile(Some(|| fs::remove_file(last).unwrap())))
+                .expect_err(format.as_str());
+            assert!(last.ends_with(missing(&error)), "{format:?} names {error}");
+        }
+    }
+}
 
 #[test]
 fn an_export_is_whole_unless_it_is_cancelled() {
@@ -10,9 +145,8 @@ fn an_export_is_whole_unless_it_is_cancelled() {
     log.run(|| (0..20).for_each(|n| audit!("page.read", n).ignore()));
     log.flush().unwrap();
     let reader = AuditReader::open(log.dir()).unwrap();
-    let read = Filter::parse([("event_type", "page.read")]).unwrap();
-    for filter in [Filter::new(), read] {
-        for format in [ExportFormat::Zip, ExportFormat::Gzip, ExportFormat::Ndjson] {
+    for filter in filters() {
+        for format in FORMATS {
             let export = || reader.export(&filter, format).unwrap();
             let cancelled = export().cancel_when(|| true).write_to(io::sink());
             assert!(cancelled.is_err(), "{format:?}");
