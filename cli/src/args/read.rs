@@ -66,11 +66,13 @@ pub(crate) struct TailArgs {
 }
 
 /// Writes a part of the log into one file, which appears complete or not at all
+///
+/// If a part of the log can't be read, or is removed meanwhile, nothing is exported and the exit
+/// code is 1. A device or a pipe is written into, and a symbolic link stays what it is.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-With no filters but dates, compressed data is copied as it is, about as fast as files are copied, \
-and a ZIP has one file per day and stream.
-With other filters, a ZIP has all matching entries in one file.
+With no filters but dates, compressed data is copied as it is, about as fast as files are copied.
+A ZIP has one file per day and stream, and manifest.json.
 
 Examples:
   tracing-audit export --start-date 2026-11-01 --end-date 2026-11-30 --output november.zip
@@ -80,13 +82,14 @@ Examples:
 pub(crate) struct ExportArgs {
     #[command(flatten)]
     pub(crate) dir: DirArgs,
-    /// The file to write, replacing an existing one; - for stdout
+    /// The file to write, replacing an existing one; its ending says the format (.zip, .gz, .jsonl
+    /// or .ndjson); - for stdout
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: PathBuf,
-    /// The file's format [default: by the ending of its name, else zip]
+    /// The file's format [default: by the ending of its name; zip on stdout]
     #[arg(
         long,
-        value_parser = PossibleValuesParser::new(["zip", "gz", "ndjson"])
+        value_parser = PossibleValuesParser::new(ExportFormat::names())
             .try_map(|name| name.parse::<ExportFormat>())
     )]
     pub(crate) format: Option<ExportFormat>,

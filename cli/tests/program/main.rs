@@ -14,5 +14,6 @@ mod user;
 
 mod another_user_runs_commands;
 mod commands;
+mod exports;
 mod webhook_secrets;
 mod webhooks;
