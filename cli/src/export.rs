@@ -76,8 +76,24 @@ pub(super) fn run(args: &ExportArgs) -> Result<Outcome, Failure> {
     Ok(Outcome::problem_if(!scanned.problems.is_empty()))
 }
 
-/// The format that is given, or that the file's name asks for: they must not differ.
+/// The format, with the form of CSV.
 fn format(args: &ExportArgs, to_stdout: bool) -> Result<ExportFormat, Failure> {
+    let mut format = named_format(args, to_stdout)?;
+    if let ExportFormat::Csv(options) = &mut format {
+        options.details = args.csv_details.unwrap_or_default();
+        options.bom = args.csv_bom;
+    } else if args.csv_details.is_some() || args.csv_bom {
+        return Err(Failure::Usage(format!(
+            "--csv-details and --csv-bom are for CSV, and this is {}; leave them out, or give \
+             --format csv",
+            format.as_str()
+        )));
+    }
+    Ok(format)
+}
+
+/// The format that is given, or that the file's name asks for: they must not differ.
+fn named_format(args: &ExportArgs, to_stdout: bool) -> Result<ExportFormat, Failure> {
     if to_stdout || args.output.is_dir() {
         return Ok(args.format.unwrap_or(ExportFormat::Zip));
     }

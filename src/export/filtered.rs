@@ -14,8 +14,11 @@ use std::{
 
 use flate2::{Compression, write::GzEncoder};
 
-use super::{filtered_zip, format::ExportFormat};
-use crate::query::{AuditReader, Filter, Order};
+use super::{csv, filtered_zip, format::ExportFormat};
+use crate::{
+    entry::json,
+    query::{AuditReader, Filter, Order, RawEntry},
+};
 
 /// Which entries are exported, and how.
 #[derive(Debug)]
@@ -32,25 +35,52 @@ impl Filtered {
     /// Writes the whole file.
     pub(crate) fn write_to(&self, mut out: impl Write) -> io::Result<()> {
         match self.format {
-            ExportFormat::Ndjson => self.each(|line| whole_line(&mut out, line)),
+            ExportFormat::Ndjson => self.each(|entry| whole_line(&mut out, entry)),
+            ExportFormat::Json => self.write_list(out),
+            ExportFormat::Csv(options) => csv::write(self, options, out),
             ExportFormat::Gzip => {
                 let mut packed = GzEncoder::new(out, Compression::new(6));
-                self.each(|line| whole_line(&mut packed, line))?;
+                self.each(|entry| whole_line(&mut packed, entry))?;
                 packed.finish().map(drop)
             }
             ExportFormat::Zip => filtered_zip::write(self, out),
         }
     }
 
-    /// Gives each line, without its LF, to `write` until that fails.
-    fn each(&self, mut write: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        let mut written = Ok(());
-        let read = self.reader.each_or_fail(&self.filter, self.order, |entry| {
+    /// One JSON list, an entry a line.
+    fn write_list(&self, mut out: impl Write) -> io::Result<()> {
+        let mut before = "[\n";
+        self.each(|entry| {
+            // One line that isn't JSON would spoil the whole list.
+            json::check(entry.line())
+                .map_err(|error| io::Error::other(format!("the entry {}: {error}", entry.id())))?;
+            out.write_all(before.as_bytes())?;
+            before = ",\n";
+            out.write_all(entry.line())
+        })?;
+        let end = if before == "[\n" { "[]\n" } else { "\n]\n" };
+        out.write_all(end.as_bytes())
+    }
+
+    /// Gives each entry to `write` until that fails, and counts them.
+    pub(super) fn each(
+        &self,
+        mut write: impl FnMut(&RawEntry) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.read(|entry| {
             self.count(1);
-            written = write(entry.line());
-            go_on_if(&written)
+            write(entry)
+        })
+    }
+
+    /// The same without counting.
+    pub(super) fn read(&self, mut give: impl FnMut(&RawEntry) -> io::Result<()>) -> io::Result<()> {
+        let mut given = Ok(());
+        let read = self.reader.each_or_fail(&self.filter, self.order, |entry| {
+            given = give(&entry);
+            go_on_if(&given)
         });
-        written?;
+        given?;
         read.map_err(io::Error::other)
     }
 
@@ -67,7 +97,7 @@ pub(super) fn go_on_if(written: &io::Result<()>) -> ControlFlow<()> {
     }
 }
 
-fn whole_line(out: &mut impl Write, line: &[u8]) -> io::Result<()> {
-    out.write_all(line)?;
+fn whole_line(out: &mut impl Write, entry: &RawEntry) -> io::Result<()> {
+    out.write_all(entry.line())?;
     out.write_all(b"\n")
 }

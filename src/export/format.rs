@@ -2,6 +2,7 @@
 
 use std::{path::Path, str::FromStr};
 
+use super::csv::CsvOptions;
 use crate::error::{Error, Result};
 
 /// The form of an export.
@@ -23,13 +24,19 @@ pub enum ExportFormat {
     Gzip,
     /// `ndjson`: the lines as they are.
     Ndjson,
+    /// `json`: one JSON list of the entries as they are.
+    Json,
+    /// `csv`: a table, an entry a row.
+    Csv(CsvOptions),
 }
 
 /// Each format, with the endings of its files.
-const FORMATS: [(ExportFormat, &[&str]); 3] = [
+const FORMATS: [(ExportFormat, &[&str]); 5] = [
     (ExportFormat::Zip, &["zip"]),
     (ExportFormat::Gzip, &["gz"]),
     (ExportFormat::Ndjson, &["jsonl", "ndjson"]),
+    (ExportFormat::Json, &["json"]),
+    (ExportFormat::Csv(CsvOptions::DEFAULT), &["csv"]),
 ];
 
 impl FromStr for ExportFormat {
@@ -51,8 +58,8 @@ impl ExportFormat {
         FORMATS.into_iter().map(|(format, _)| format.as_str())
     }
 
-    /// The format that the ending of a file's name says, whatever its case: `.zip`, `.gz`, `.jsonl`
-    /// or `.ndjson`.
+    /// The format that the ending of a file's name says, whatever its case: `.zip`, `.gz`,
+    /// `.jsonl`, `.ndjson`, `.json` or `.csv`.
     ///
     /// # Errors
     ///
@@ -84,7 +91,15 @@ impl ExportFormat {
             Self::Zip => "zip",
             Self::Gzip => "gz",
             Self::Ndjson => "ndjson",
+            Self::Json => "json",
+            Self::Csv(_) => "csv",
         }
+    }
+
+    /// Whether a range of time can be put together of the blocks of sealed files as they are. All
+    /// other formats are made entry by entry.
+    pub(crate) fn is_copied(self) -> bool {
+        matches!(self, Self::Zip | Self::Gzip)
     }
 
     /// The ending of a download's name, without its dot.
@@ -94,6 +109,8 @@ impl ExportFormat {
             Self::Zip => "zip",
             Self::Gzip => "jsonl.gz",
             Self::Ndjson => "jsonl",
+            Self::Json => "json",
+            Self::Csv(_) => "csv",
         }
     }
 
@@ -103,6 +120,8 @@ impl ExportFormat {
             Self::Zip => "application/zip",
             Self::Gzip => "application/gzip",
             Self::Ndjson => "application/x-ndjson",
+            Self::Json => "application/json",
+            Self::Csv(_) => "text/csv; charset=utf-8; header=present",
         }
     }
 }

@@ -31,7 +31,7 @@ impl AuditReader {
     ///
     /// A ZIP or gzip file of a range of time alone is put together of blocks of the sealed files as
     /// they are on the disk, without compressing anything anew: so it is about as fast as copying.
-    /// With filters on fields, and as [`Ndjson`](ExportFormat::Ndjson), entries are packed while
+    /// With filters on fields, and in the other formats, entries are packed while
     /// they are found. Memory stays bounded, however many there are.
     ///
     /// ```
@@ -57,7 +57,7 @@ impl AuditReader {
     /// [`Error::NotWhole`](crate::Error::NotWhole). What turns out only while it is written is an
     /// error of [`write_to`](Export::write_to).
     pub fn export(&self, filter: &Filter, format: ExportFormat) -> Result<Export> {
-        let content = if format == ExportFormat::Ndjson || filter.has_field_filters() {
+        let content = if !format.is_copied() || filter.has_field_filters() {
             Content::Filtered(Filtered {
                 reader: self.clone(),
                 filter: filter.clone(),

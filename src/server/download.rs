@@ -30,6 +30,9 @@ use crate::{
     query::{Filter, Order},
 };
 
+/// The parameters of a download that are not the filter's.
+const OWN: [&str; 4] = ["format", "order", "details", "bom"];
+
 /// A download that is asked for.
 struct Asked {
     format: ExportFormat,
@@ -41,21 +44,19 @@ struct Asked {
 impl Asked {
     fn parse(asker: &Asker, given: &[(String, String)]) -> Result<Self, Problem> {
         let mut params = given.to_vec();
-        let format: ExportFormat = take(&mut params, "format")?
-            .as_deref()
-            .unwrap_or("zip")
-            .parse()?;
+        let format = take_format(&mut params)?;
         let order = match take(&mut params, "order")? {
             None => Order::Asc,
-            Some(order) if format == ExportFormat::Ndjson => order.parse()?,
+            Some(order) if !format.is_copied() => order.parse()?,
             Some(_) => {
                 return Err(Problem::parameter(
                     "order",
-                    "only format=ndjson can be ordered; a file is in the order of time",
+                    "only format=ndjson, json and csv can be ordered; the others are in the order of \
+                     time",
                 ));
             }
         };
-        let filter = Filter::parse_beside(&["format", "order"], asker.narrow(&params)?)?;
+        let filter = Filter::parse_beside(&OWN, asker.narrow(&params)?)?;
         let name = file_name(&filter, format);
         Ok(Self {
             format,
@@ -67,7 +68,7 @@ impl Asked {
 
     /// Whether it is made while it is sent.
     fn is_streamed(&self) -> bool {
-        self.format == ExportFormat::Ndjson || self.filter.has_field_filters()
+        !self.format.is_copied() || self.filter.has_field_filters()
     }
 
     /// Its parameters, by which its plan is found again.
@@ -84,6 +85,29 @@ impl Asked {
             entries: Arc::default(),
         }
     }
+}
+
+/// Takes the format, ZIP if none is given, and the form of CSV.
+fn take_format(params: &mut Vec<(String, String)>) -> Result<ExportFormat, Problem> {
+    let format = take(params, "format")?;
+    let mut format: ExportFormat = format.as_deref().unwrap_or("zip").parse()?;
+    let details = take(params, "details")?;
+    let bom = take(params, "bom")?;
+    if let ExportFormat::Csv(options) = &mut format {
+        options.details = details.as_deref().unwrap_or("json").parse()?;
+        options.bom = match bom.as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(Problem::parameter("bom", "it must be true or false")),
+        };
+        return Ok(format);
+    }
+    for (name, given) in [("details", details), ("bom", bom)] {
+        if given.is_some() {
+            return Err(Problem::parameter(name, "only format=csv takes it"));
+        }
+    }
+    Ok(format)
 }
 
 /// One request for a download.

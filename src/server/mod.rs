@@ -66,7 +66,7 @@ impl AuditLog {
     /// |---|---|---|
     /// | `GET /entries` | `read` | a page: the parameters of [`Filter`](crate::Filter), `limit` (100, at most 1000), `order`, and `cursor` or `offset` |
     /// | `GET /entries/{id}` | `read` | one entry |
-    /// | `GET /export?format=zip` | `export` | a download (`zip`, `gz` or `ndjson`) with the parameters of a filter |
+    /// | `GET /export?format=zip` | `export` | a download (`zip`, `gz`, `ndjson`, `json` or `csv`) with the parameters of a filter; see below |
     /// | `GET /event-types` | `read` | the [`Catalogue`](crate::catalogue::Catalogue) of all sources |
     /// | `GET /event-types/{event_type}` | `read` | the JSON Schema of its entries |
     /// | `GET /metrics` | `read` | Prometheus text |
@@ -103,9 +103,19 @@ impl AuditLog {
     /// change is recorded as `audit.webhook.refused`, with the setting that it was refused for, but
     /// without anything from the request's body.
     ///
+    /// A download is whole, or it is refused or breaks off: when a part of the log can't be read, or
+    /// when retention removes a part meanwhile. `ndjson`, `json` and `csv` take an `order`, and
+    /// `csv` takes `details=json` or `columns` and `bom=true`, as
+    /// [`CsvOptions`](crate::reader::CsvOptions) describes. A ZIP or gzip file of a range of time
+    /// alone has a length, an entity tag and byte ranges, so it can be resumed: with `If-Range`, or
+    /// without it as long as this server gave one version of the file and no other. All other
+    /// downloads are made while they are sent, and have none of these.
+    ///
     /// Requests need a token of the log's [`Tokens`], unless the options give an
     /// [`Authorizer`]. Each access is recorded as `audit.access.read`, `audit.access.exported` or
-    /// `audit.access.denied`. For the caller's address in these, serve the application with axum's
+    /// `audit.access.denied` before it is granted, and the end of each download as
+    /// `audit.access.export_ended`, with its `bytes`, its `entries` and its `result`: `complete`
+    /// (all was handed to the connection), `broken` (with the `reason`) or `client_gone`. For the caller's address in these, serve the application with axum's
     /// `into_make_service_with_connect_info::<SocketAddr>()`.
     ///
     /// ```no_run

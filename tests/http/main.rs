@@ -11,6 +11,7 @@ mod receiver;
 mod support;
 
 mod downloads_are_whole;
+mod downloads_for_others;
 mod downloads_resume;
 mod gives_pages_and_entries;
 mod says_who_may_read;

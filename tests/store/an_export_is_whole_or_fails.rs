@@ -12,7 +12,9 @@ use tracing_subscriber::prelude::*;
 
 use crate::support::{files, until};
 
-const FORMATS: [ExportFormat; 3] = [ExportFormat::Zip, ExportFormat::Gzip, ExportFormat::Ndjson];
+fn formats() -> impl Iterator<Item = ExportFormat> {
+    ExportFormat::names().map(|name| name.parse().unwrap())
+}
 
 /// Every event, and those that match a filter on a field.
 fn filters() -> [Filter; 2] {
@@ -98,13 +100,13 @@ fn a_damaged_block_breaks_every_export_that_has_it() {
             .and_then(|export| export.write_to(io::sink()))
     };
     for filter in filters() {
-        for format in FORMATS {
+        for format in formats() {
             export(&filter, format).unwrap();
         }
     }
     flip_a_bit_in_the_middle(&files[2]);
     for filter in filters() {
-        for format in FORMATS {
+        for format in formats() {
             let error = export(&filter, format).expect_err(format.as_str());
             assert!(
                 files[2].ends_with(missing(&error)),
@@ -117,7 +119,7 @@ fn a_damaged_block_breaks_every_export_that_has_it() {
     let last = after.page(&tracing_audit::Query::default()).unwrap();
     let last = last.entries[0].timestamp().to_string();
     let filter = Filter::parse([("start_date", last.as_str())]).unwrap();
-    for format in FORMATS {
+    for format in formats() {
         export(&filter, format).unwrap();
     }
 }
@@ -125,7 +127,7 @@ fn a_damaged_block_breaks_every_export_that_has_it() {
 #[test]
 fn retention_breaks_every_export_whose_files_it_takes() {
     for filter in filters() {
-        for format in FORMATS {
+        for format in formats() {
             let dir = sealed_log(10_000);
             let files = sealed(dir.path());
             let reader = AuditReader::open(dir.path()).unwrap();
@@ -146,7 +148,7 @@ fn an_export_is_whole_unless_it_is_cancelled() {
     log.flush().unwrap();
     let reader = AuditReader::open(log.dir()).unwrap();
     for filter in filters() {
-        for format in FORMATS {
+        for format in formats() {
             let export = || reader.export(&filter, format).unwrap();
             let cancelled = export().cancel_when(|| true).write_to(io::sink());
             assert!(cancelled.is_err(), "{format:?}");

@@ -28,6 +28,8 @@ fn the_name_of_the_file_says_its_format() {
         ("x", &[], ".zip, .gz"),
         ("zip", &[], ".zip, .gz"),
         ("x.zip", &["--format", "gz"], "--format"),
+        ("x.zip", &["--csv-bom"], "--csv-bom"),
+        ("x.csv", &["--csv-details", "rows"], "--csv-details"),
     ] {
         let output = export(dir.path(), &to.path().join(name), more);
         assert_eq!(code(&output), 2, "{name}: {}", err(&output));
@@ -39,12 +41,23 @@ fn the_name_of_the_file_says_its_format() {
         ("x.jsonl.gz", &[], b"\x1f\x8b"),
         ("x.ndjson", &[], b"{\"stream\""),
         ("x.data", &["--format", "gz"], b"\x1f\x8b"),
+        ("x.json", &[], b"[\n{\"stream\""),
+        ("x.csv", &[], b"stream,seq,id,"),
+        ("y.csv", &["--csv-bom"], b"\xef\xbb\xbfstream,seq,id,"),
     ] {
         let to = to.path().join(name);
         let output = export(dir.path(), &to, more);
         assert_eq!(code(&output), 0, "{name}: {}", err(&output));
         assert!(fs::read(&to).unwrap().starts_with(begins), "{name}");
     }
+    let flat = export(
+        dir.path(),
+        Path::new("-"),
+        &["--format", "csv", "--csv-details", "columns"],
+    );
+    let first = out(&flat).lines().next().unwrap().to_owned();
+    let details = "description,details.attempt,details.mode,details.n,details,tags";
+    assert!(first.contains(details), "{first}");
 }
 
 #[test]
@@ -107,7 +120,7 @@ fn a_damaged_log_is_not_exported_as_if_it_were_whole() {
     fs::write(&damaged, bytes).unwrap();
     let to = tempfile::tempdir().unwrap();
     let name = damaged.file_name().unwrap().to_str().unwrap();
-    for format in ["zip", "gz", "ndjson"] {
+    for format in ["zip", "gz", "ndjson", "json", "csv"] {
         for more in [&[][..], &["--source", "shop"]] {
             let path = to.path().join(format!("x.{format}"));
             let output = export(dir.path(), &path, more);
