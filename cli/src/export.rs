@@ -17,6 +17,8 @@ use super::{
 struct Target {
     sink: Sink,
     bar: ProgressBar,
+    /// Whether the bar shows what is written, not what is read.
+    counts_written: bool,
     /// Why nothing more can be written.
     failed: Option<Failure>,
 }
@@ -38,7 +40,8 @@ pub(super) fn run(args: &ExportArgs) -> Result<Outcome, Failure> {
         ));
     }
     let reader = AuditReader::open(&args.dir.dir)?;
-    let export = reader.export(&filter, format).map_err(not_read)?;
+    let mut export = reader.export(&filter, format).map_err(not_read)?;
+    let way = export.progress()?;
     let sink = if to_stdout {
         Sink::Stdout(io::stdout().lock())
     } else {
@@ -46,15 +49,23 @@ pub(super) fn run(args: &ExportArgs) -> Result<Outcome, Failure> {
     };
     // A pipe may have waited for its reader, which a signal ends.
     let stop = Stop::on_signal();
-    let asked = stop.clone();
-    let export = export.cancel_when(move || asked.asked());
-    let bar = match export.bytes() {
-        Some(bytes) => progress::bytes("exporting", bytes),
-        None => progress::written("exporting"),
+    let bar = match (export.bytes(), &way) {
+        (Some(bytes), _) => progress::bytes("exporting", bytes),
+        (None, Some(way)) => progress::read("exporting", way.total()),
+        (None, None) => ProgressBar::hidden(),
     };
+    let shown = way.clone().map(|way| (way, bar.clone()));
+    let asked = stop.clone();
+    let export = export.cancel_when(move || {
+        if let Some((way, bar)) = &shown {
+            bar.set_position(way.passed());
+        }
+        asked.asked()
+    });
     let mut target = Target {
         sink,
         bar,
+        counts_written: way.is_none(),
         failed: None,
     };
     let written = export.write_to(&mut target);
@@ -147,7 +158,9 @@ impl Write for Target {
             Sink::File(file) => file.write(bytes),
         };
         let written = self.noted(written)?;
-        self.bar.inc(written as u64);
+        if self.counts_written {
+            self.bar.inc(written as u64);
+        }
         Ok(written)
     }
 

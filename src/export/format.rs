@@ -2,7 +2,7 @@
 
 use std::{path::Path, str::FromStr};
 
-use super::csv::CsvOptions;
+use super::csv::{CsvDetails, CsvOptions};
 use crate::error::{Error, Result};
 
 /// The form of an export.
@@ -100,6 +100,14 @@ impl ExportFormat {
     /// other formats are made entry by entry.
     pub(crate) fn is_copied(self) -> bool {
         matches!(self, Self::Zip | Self::Gzip)
+    }
+
+    /// How often the log is read for it.
+    pub(super) fn passes(self) -> u64 {
+        match self {
+            Self::Csv(options) if options.details == CsvDetails::Columns => 2,
+            _ => 1,
+        }
     }
 
     /// The ending of a download's name, without its dot.

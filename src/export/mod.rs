@@ -25,7 +25,7 @@ pub use csv::{CsvDetails, CsvOptions};
 #[cfg(feature = "export")]
 pub use format::ExportFormat;
 #[cfg(feature = "export")]
-pub use packed::Export;
+pub use packed::{Export, ExportProgress};
 
 #[cfg(test)]
 mod tests;

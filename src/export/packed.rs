@@ -9,7 +9,7 @@ use super::{filtered::Filtered, format::ExportFormat, pieces::Download, plan::Pl
 use crate::{
     entry::Timestamp,
     error::Result,
-    query::{AuditReader, Filter, Order, Problem, Scanned, cancel::Cancel},
+    query::{AuditReader, Filter, Order, Problem, Scanned, cancel::Cancel, counter::Counter},
 };
 
 /// A part of the log, ready to be written as one file; see [`AuditReader::export`].
@@ -24,6 +24,45 @@ enum Content {
     /// Put together of blocks that are packed already.
     Copied(Arc<Download>, Vec<Problem>),
     Filtered(Filtered),
+}
+
+/// How far an export has come in the log; see [`Export::progress`].
+///
+/// ```
+/// # let log = tracing_audit::AuditLog::for_tests();
+/// # log.run(|| tracing_audit::audit!("user.created").ignore());
+/// # log.flush()?;
+/// # let reader = tracing_audit::AuditReader::open(log.dir())?;
+/// use tracing_audit::{Filter, reader::ExportFormat};
+///
+/// let mut export = reader.export(&Filter::new(), ExportFormat::Json)?;
+/// let progress = export.progress()?.expect("its length isn't known");
+/// let shown = progress.clone();
+/// let export = export.cancel_when(move || {
+///     println!("{} of {}", shown.passed(), shown.total());
+///     false
+/// });
+/// export.write_to(std::io::sink())?;
+/// assert_eq!(progress.passed(), progress.total());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ExportProgress {
+    counter: Counter,
+    total: u64,
+}
+
+impl ExportProgress {
+    /// The bytes of lines that were read, or ruled out by an index, so far.
+    pub fn passed(&self) -> u64 {
+        self.counter.passed().min(self.total)
+    }
+
+    /// The bytes of lines in the range when the export began. In a log that grows there are more at
+    /// the end.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
 }
 
 impl AuditReader {
@@ -100,6 +139,24 @@ impl Export {
             Content::Copied(download, _) => Some(download.len()),
             Content::Filtered(_) => None,
         }
+    }
+
+    /// How far [`write_to`](Self::write_to) has come; `None` for a file whose length is known.
+    ///
+    /// # Errors
+    ///
+    /// If the directories of the log can't be listed.
+    pub fn progress(&mut self) -> Result<Option<ExportProgress>> {
+        let Content::Filtered(filtered) = &mut self.content else {
+            return Ok(None);
+        };
+        let counter = Counter::new();
+        filtered.reader = filtered.reader.counted_by(&counter);
+        let once = filtered.reader.bytes_to_pass(&filtered.filter)?;
+        Ok(Some(ExportProgress {
+            counter,
+            total: once.saturating_mul(filtered.format.passes()),
+        }))
     }
 
     /// Ends [`write_to`](Self::write_to) with an error as soon as `cancelled` says so. It is asked

@@ -32,6 +32,7 @@ pub(super) fn run(
         // Here no other block's times matter.
         piece.pass = Pass::Only;
         let mut found = reader.find(piece);
+        wanted.counter.add(found.bytes);
         if let Some(problem) = found.problems.first() {
             return Err(problem.not_whole());
         }

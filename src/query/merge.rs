@@ -113,6 +113,7 @@ impl Merge<'_> {
         self.scanned.blocks += 1;
         self.scanned.lines += found.lines;
         self.scanned.bytes += found.bytes;
+        self.wanted.counter.add(found.bytes);
         if let Some(source) = &found.file
             && !self.seen.contains(source.stem())
         {

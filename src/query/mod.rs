@@ -12,6 +12,7 @@
 //! block     the entries of one block
 //! merge     the blocks' entries in one order, read ahead by two threads
 //! file      the entries of one file as they are stored
+//! counter   how much of the log a query has passed
 //! look_up   one entry by its id
 //! reader    pages, look-ups, and all entries one by one
 //! tail      entries that are written from now on
@@ -25,6 +26,7 @@ mod backlog;
 mod block;
 pub(crate) mod cancel;
 mod condition;
+pub(crate) mod counter;
 mod entry;
 #[cfg(any(feature = "export", test))]
 mod file;

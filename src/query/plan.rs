@@ -9,6 +9,7 @@ use std::{collections::BinaryHeap, sync::Arc};
 
 use super::{
     cancel::Cancel,
+    counter::Counter,
     filter::Filter,
     order::{Key, Order, millis},
     page::Problem,
@@ -39,6 +40,7 @@ pub(super) struct Wanted {
     pub(super) span: Option<(i64, i64)>,
     /// Asked before each block.
     pub(super) cancel: Cancel,
+    pub(super) counter: Counter,
     /// Whether the answer must have every entry of the files that there were at the beginning. Then
     /// a file that retention removes before its turn is a problem, and the first problem that may
     /// hide entries ends the query.
@@ -287,14 +289,14 @@ impl<'a> BlockPlan<'a> {
                 .iter()
                 .all(|(blooms, value): &(Blooms, _)| blooms.may_contain(n, value))
         };
-        let blocks = sealed
-            .index
-            .blocks
-            .iter()
-            .enumerate()
-            .filter(|(n, _)| may_have(*n))
-            .map(|(_, block)| *block);
-        self.push_blocks(&source, blocks);
+        let blocks = sealed.index.blocks.iter().enumerate();
+        let (read, ruled_out): (Vec<_>, Vec<_>) = blocks.partition(|(n, _)| may_have(*n));
+        for (_, block) in ruled_out {
+            if self.wanted.overlaps(block.min, block.max) {
+                self.wanted.counter.add(block.plain_len.into());
+            }
+        }
+        self.push_blocks(&source, read.into_iter().map(|(_, block)| *block));
     }
 
     fn push_blocks(&mut self, of: &BlockFile, blocks: impl IntoIterator<Item = Block>) {

@@ -6,12 +6,11 @@ use uuid::Uuid;
 
 #[cfg(feature = "webhook")]
 use super::backlog::{self, Backlog};
-#[cfg(any(feature = "export", test))]
-use super::file;
 #[cfg(any(feature = "webhook", test))]
 use super::place::{self, Place, Places};
 use super::{
     cancel::Cancel,
+    counter::Counter,
     entry::RawEntry,
     filter::Filter,
     look_up, merge,
@@ -20,6 +19,8 @@ use super::{
     plan::Wanted,
     tail::{Tail, TailStart},
 };
+#[cfg(any(feature = "export", test))]
+use super::{counter, file};
 #[cfg(feature = "webhook")]
 use crate::entry::Timestamp;
 #[cfg(any(feature = "export", test))]
@@ -72,6 +73,7 @@ const FORMAT: &str = "tracing-audit 1";
 pub struct AuditReader {
     files: Arc<Files>,
     cancel: Cancel,
+    counter: Counter,
 }
 
 impl AuditReader {
@@ -115,6 +117,7 @@ impl AuditReader {
         Ok(Self {
             files: Arc::new(Files::new(Arc::new(ReadOnly(fs)), layout)),
             cancel: Cancel::default(),
+            counter: Counter::default(),
         })
     }
 
@@ -123,6 +126,7 @@ impl AuditReader {
         Self {
             files: Arc::new(Files::new(Arc::new(OsFs), layout)),
             cancel: Cancel::default(),
+            counter: Counter::default(),
         }
     }
 
@@ -132,7 +136,23 @@ impl AuditReader {
         Self {
             files: Arc::clone(&self.files),
             cancel: cancel.clone(),
+            counter: self.counter.clone(),
         }
+    }
+
+    /// This reader for a query whose way through the log is counted.
+    #[cfg(any(feature = "export", test))]
+    pub(crate) fn counted_by(&self, counter: &Counter) -> Self {
+        Self {
+            counter: counter.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// What that counts at the end of a query with this filter.
+    #[cfg(any(feature = "export", test))]
+    pub(crate) fn bytes_to_pass(&self, filter: &Filter) -> Result<u64> {
+        counter::to_pass(&self.files, filter)
     }
 
     /// The log's files; nothing can be changed through it.
@@ -255,6 +275,7 @@ impl AuditReader {
             after: None,
             span: None,
             cancel: self.cancel.clone(),
+            counter: self.counter.clone(),
             whole,
         }
     }

@@ -4,10 +4,14 @@ use std::{
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use tracing_audit::{AuditLog, AuditReader, Error, Filter, audit, reader::ExportFormat};
+use tracing_audit::{
+    AuditLog, AuditReader, Error, Filter, audit,
+    reader::{CsvDetails, CsvOptions, ExportFormat},
+};
 use tracing_subscriber::prelude::*;
 
 use crate::support::{files, until};
@@ -166,6 +170,43 @@ fn an_export_is_whole_unless_it_is_cancelled() {
                     "20, and nothing after the last line feed"
                 );
             }
+        }
+    }
+}
+
+#[test]
+fn an_export_says_how_far_it_has_come() {
+    let dir = sealed_log(10_000);
+    let reader = AuditReader::open(dir.path()).unwrap();
+    let nobody = Filter::parse([("actor", "nobody")]).unwrap();
+    let csv = |details| {
+        let mut options = CsvOptions::default();
+        options.details = details;
+        ExportFormat::Csv(options)
+    };
+    let twice = csv(CsvDetails::Columns);
+    for filter in filters().into_iter().chain([nobody]) {
+        for format in formats().chain([twice]) {
+            let mut export = reader.export(&filter, format).unwrap();
+            let Some(progress) = export.progress().unwrap() else {
+                assert!(export.bytes().is_some(), "{format:?} knows its length");
+                continue;
+            };
+            assert!(progress.total() > 2_000_000, "{format:?}");
+            assert_eq!(progress.passed(), 0);
+            let (now, seen) = (progress.clone(), Arc::new(Mutex::new(Vec::new())));
+            let saw = Arc::clone(&seen);
+            let export = export.cancel_when(move || {
+                saw.lock().unwrap().push(now.passed());
+                false
+            });
+            export.write_to(io::sink()).unwrap();
+            assert_eq!(progress.passed(), progress.total(), "{format:?}");
+            let seen = seen.lock().unwrap();
+            assert!(seen.is_sorted(), "{format:?}: {seen:?}");
+            let between = |passed: &&u64| (1..progress.total()).contains(*passed);
+            let is_ruled_out = filter.params().iter().any(|(name, _)| name == "actor");
+            assert!(is_ruled_out || seen.iter().filter(between).count() > 4);
         }
     }
 }
