@@ -27,6 +27,9 @@ pub(crate) struct Filtered {
     pub(crate) filter: Filter,
     pub(crate) order: Order,
     pub(crate) format: ExportFormat,
+    /// Whether the manifest of a ZIP names the files of the log. Their numbers say how much there
+    /// is in all, which concerns no single tenant.
+    pub(crate) names_files: bool,
     /// How many entries were written so far.
     pub(crate) entries: Arc<AtomicU64>,
 }

@@ -86,7 +86,7 @@ impl<'a, W: Write> FilteredZip<'a, W> {
         written?;
         read.map_err(io::Error::other)?;
         match &mut self.entry {
-            Some(entry) if count > 0 => {
+            Some(entry) if count > 0 && wanted.names_files => {
                 let file = described(wanted, stem, kind, count).map_err(io::Error::other)?;
                 entry.described.files.push(file);
                 Ok(())

@@ -102,6 +102,7 @@ impl AuditReader {
                 filter: filter.clone(),
                 order: Order::Asc,
                 format,
+                names_files: true,
                 entries: Arc::default(),
             })
         } else {

@@ -8,6 +8,7 @@ use std::{
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
+use xxhash_rust::xxh3::Xxh3;
 
 use super::pieces::Stored;
 use crate::{
@@ -26,8 +27,9 @@ use crate::{
 ///
 /// Its blocks are copied without looking into them, so the file is compared with the SHA-256 that
 /// sealing noted before the first of its bytes is given away. That is much faster than to unpack
-/// it. Only if it differs, the blocks that are copied are read: damage elsewhere in the file does
-/// not matter.
+/// it, and the next time a checksum of the same bytes is enough, which is as fast as copying. Only
+/// if they differ, the blocks that are copied are read: damage elsewhere in the file does not
+/// matter.
 #[derive(Debug)]
 pub(super) struct StoredSealed {
     files: Arc<Files>,
@@ -54,13 +56,31 @@ impl StoredSealed {
         HEXLOWER.encode(&self.sha256)
     }
 
+    fn is_as_sealed(&self, blob: &dyn Blob) -> Result<bool> {
+        let mut checksum = Xxh3::new();
+        if let Some(compared) = self.files.compared(&self.stem) {
+            read_all(blob, |bytes| checksum.update(bytes))?;
+            return Ok(checksum.digest128() == compared);
+        }
+        let mut sha256 = Sha256::new();
+        read_all(blob, |bytes| {
+            checksum.update(bytes);
+            sha256.update(bytes);
+        })?;
+        let is_same = sha256.finalize()[..] == self.sha256;
+        if is_same {
+            self.files.note_compared(&self.stem, checksum.digest128());
+        }
+        Ok(is_same)
+    }
+
     fn check(&self, blob: &dyn Blob) -> Result<()> {
         if blob.len() != self.len {
             let (len, sealed) = (blob.len(), self.len);
             let what = format!("it has {len} bytes, and had {sealed} when it was sealed");
             return Err(Error::damaged(blob.path(), what));
         }
-        if self.copied.is_empty() || sha256(blob)? == self.sha256 {
+        if self.copied.is_empty() || self.is_as_sealed(blob)? {
             return Ok(());
         }
         let index = self.files.index(&self.stem)?;
@@ -71,17 +91,17 @@ impl StoredSealed {
     }
 }
 
-fn sha256(blob: &dyn Blob) -> Result<[u8; 32]> {
-    let mut hash = Sha256::new();
+/// Gives all bytes of a file to `take`.
+fn read_all(blob: &dyn Blob, mut take: impl FnMut(&[u8])) -> Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     let mut offset = 0;
     loop {
         let read = blob.read_at(&mut buffer, offset);
         let read = read.map_err(Error::io("read", blob.path()))?;
         if read == 0 {
-            return Ok(hash.finalize().into());
+            return Ok(());
         }
-        hash.update(&buffer[..read]);
+        take(&buffer[..read]);
         offset += read as u64;
     }
 }

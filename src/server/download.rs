@@ -38,6 +38,7 @@ struct Asked {
     format: ExportFormat,
     order: Order,
     filter: Filter,
+    is_of_all_tenants: bool,
     name: String,
 }
 
@@ -62,6 +63,7 @@ impl Asked {
             format,
             order,
             filter,
+            is_of_all_tenants: asker.access.tenant.is_none(),
             name,
         })
     }
@@ -82,6 +84,7 @@ impl Asked {
             filter: self.filter.clone(),
             order: self.order,
             format: self.format,
+            names_files: self.is_of_all_tenants,
             entries: Arc::default(),
         }
     }

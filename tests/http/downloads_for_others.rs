@@ -196,3 +196,50 @@ async fn a_table_takes_only_what_it_knows() {
     let detail = unknown["detail"].as_str().unwrap();
     assert!(detail.contains("zip, gz, ndjson, json, csv"), "{detail}");
 }
+
+#[tokio::test]
+async fn unqork_gets_a_zip_of_a_date_and_time_range() {
+    let served = served(300, RouterOptions::new());
+    let all = "/audit/export?format=json&category=invoice";
+    let all = served.get(all).await.json();
+    let time = |n: usize| all[n]["timestamp"].as_str().unwrap();
+    let path = format!(
+        "/audit/export?format=zip&start_date={}&end_date={}",
+        time(100),
+        time(200)
+    );
+    let answer = served.get(&path).await;
+    assert_eq!(answer.header(header::CONTENT_TYPE), "application/zip");
+    let name = answer.header(header::CONTENT_DISPOSITION);
+    let (from, to) = (&time(100)[..10], &time(200)[..10]);
+    assert_eq!(
+        name,
+        format!("attachment; filename=\"audit-{from}-{to}.zip\"")
+    );
+    let mut zip = zip::ZipArchive::new(std::io::Cursor::new(answer.body)).unwrap();
+    let mut found = Vec::new();
+    for n in 0..zip.len() {
+        let file = zip.by_index(n).unwrap();
+        if file.name().unwrap() != "manifest.json" {
+            let text = std::io::read_to_string(file).unwrap();
+            found.extend(text.lines().map(|line| serde_json::from_str(line).unwrap()));
+        }
+    }
+    let is_inside = |entry: &&Value| {
+        let at = entry["timestamp"].as_str().unwrap();
+        (time(100)..time(200)).contains(&at)
+    };
+    let expected: Vec<Value> = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(is_inside)
+        .cloned()
+        .collect();
+    found.sort_by_key(|entry: &Value| entry["id"].to_string());
+    assert!(
+        found.len() > 90 && found == expected,
+        "{} entries",
+        found.len()
+    );
+}

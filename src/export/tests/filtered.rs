@@ -19,6 +19,7 @@ fn export(log: &Log, filter: Filter, format: ExportFormat) -> std::io::Result<Ve
         filter,
         order: Order::Asc,
         format,
+        names_files: true,
         entries: Default::default(),
     };
     let mut written = Vec::new();
