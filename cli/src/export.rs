@@ -32,10 +32,9 @@ pub(super) fn run(args: &ExportArgs) -> Result<Outcome, Failure> {
     let filter = args.filter.filter()?;
     let to_stdout = args.output.as_os_str() == "-";
     let format = format(args, to_stdout)?;
-    if to_stdout && is_packed(format) && io::stdout().is_terminal() {
+    if to_stdout && !is_for_terminals(format) && io::stdout().is_terminal() {
         return Err(Failure::Usage(
-            "--output: a compressed file can't be shown on a terminal; give \
-            a file, or redirect stdout"
+            "--output: this format can't be shown on a terminal; give a file, or redirect stdout"
                 .into(),
         ));
     }
@@ -122,8 +121,9 @@ fn named_format(args: &ExportArgs, to_stdout: bool) -> Result<ExportFormat, Fail
     }
 }
 
-fn is_packed(format: ExportFormat) -> bool {
-    matches!(format, ExportFormat::Zip | ExportFormat::Gzip)
+/// In JSON, the control characters of an event's texts are escaped.
+fn is_for_terminals(format: ExportFormat) -> bool {
+    matches!(format, ExportFormat::Ndjson | ExportFormat::Json)
 }
 
 fn not_read(error: Error) -> Failure {

@@ -1,6 +1,9 @@
 //! A download is whole, or it is refused or breaks off; and the log says which.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use axum::{
     Router,
@@ -13,6 +16,7 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 use tracing_audit::{AuditReader, Query, Timestamp, http::RouterOptions};
 
+use crate::downloads_resume::running;
 use crate::http::{Served, record_one, served};
 use crate::support::{files, wait_for};
 
@@ -50,10 +54,7 @@ impl Served {
     }
 
     fn sealed(&self) -> Vec<PathBuf> {
-        let mut files = files(&self.dir.path().join("sealed"));
-        files.retain(|path| path.to_string_lossy().ends_with(".gz"));
-        files.sort();
-        files
+        sealed(self.dir.path())
     }
 
     /// The entry about the end of the last download, once there are `count` of them.
@@ -71,6 +72,21 @@ impl Served {
     }
 }
 
+/// The sealed files, the oldest first.
+fn sealed(dir: &Path) -> Vec<PathBuf> {
+    let mut files = files(&dir.join("sealed"));
+    files.retain(|path| path.to_string_lossy().ends_with(".gz"));
+    files.sort();
+    files
+}
+
+fn flip_a_bit_in_the_middle(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
 fn text<'a>(answer: &'a Response, name: &header::HeaderName) -> &'a str {
     let value = answer.headers().get(name);
     value.map_or("none", |value| value.to_str().unwrap())
@@ -80,10 +96,7 @@ fn text<'a>(answer: &'a Response, name: &header::HeaderName) -> &'a str {
 async fn a_damaged_block_is_in_no_download() {
     let mut served = served(3_000, RouterOptions::new());
     let damaged = served.sealed().remove(1);
-    let mut bytes = fs::read(&damaged).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    fs::write(&damaged, bytes).unwrap();
+    flip_a_bit_in_the_middle(&damaged);
     let name = damaged.file_name().unwrap().to_str().unwrap();
     for (number, export) in EXPORTS.iter().enumerate() {
         let path = format!("/audit/export?{export}");
@@ -107,6 +120,20 @@ async fn a_damaged_block_is_in_no_download() {
     let detail = refused["detail"].as_str().unwrap();
     assert!(detail.contains(name), "{refused}");
     assert!(!detail.contains(served.dir.path().to_str().unwrap()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn curl_sees_that_a_download_broke_off() {
+    let server = running(3_000, RouterOptions::new()).await;
+    flip_a_bit_in_the_middle(&sealed(server.dir.path())[1]);
+    for export in EXPORTS {
+        let path = format!("/audit/export?{export}");
+        let to = server.dir.path().join("downloaded");
+        let mut curl = server.curl(&path, &["--fail", "--output", to.to_str().unwrap()]);
+        let status = tokio::task::spawn_blocking(move || curl.status().unwrap());
+        // "Partial file": the server closed the connection too early.
+        assert_eq!(status.await.unwrap().code(), Some(18), "{export}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

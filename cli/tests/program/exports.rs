@@ -2,11 +2,16 @@
 
 use std::{
     fs,
+    io::Read as _,
     os::unix::fs::{FileTypeExt as _, symlink},
     path::Path,
     process::{Command, Output},
     thread,
+    time::Duration,
 };
+
+use tracing_audit::{AuditLog, audit};
+use tracing_subscriber::prelude::*;
 
 use crate::cli::{code, err, out, run};
 use crate::commands::{log, sealed};
@@ -134,4 +139,60 @@ fn a_damaged_log_is_not_exported_as_if_it_were_whole() {
     let left = run(dir.path(), &["query", "--limit", "0"]);
     assert_eq!(code(&left), 1);
     assert!(!out(&left).is_empty(), "what is left can be read");
+}
+
+/// A log of many blocks in some sealed files.
+fn long_log() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let log = AuditLog::builder(dir.path()).lifecycle(false).source("a");
+    let log = log.rotate_bytes(700_000).live_grace(Duration::ZERO);
+    let log = log.open().unwrap();
+    let subscriber = tracing_subscriber::registry().with(log.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        for n in 0..10_000 {
+            let noise = format!("{:032x}", fastrand::u128(..)).repeat(8);
+            audit!("page.read", n, noise).ignore();
+        }
+    });
+    log.close().unwrap();
+    assert_eq!(code(&run(dir.path(), &["recover"])), 0);
+    dir
+}
+
+#[test]
+fn what_retention_takes_meanwhile_is_missed() {
+    let dir = long_log();
+    let mut files = sealed(dir.path());
+    files.retain(|path| path.to_string_lossy().ends_with(".gz"));
+    files.sort();
+    let last = files.pop().unwrap();
+    let to = tempfile::tempdir().unwrap();
+    for (format, more) in [
+        ("jsonl", &[][..]),
+        ("csv", &[]),
+        ("json", &["--source", "a"]),
+        ("zip", &[]),
+        ("zip", &["--source", "a"]),
+        ("gz", &["--source", "a"]),
+    ] {
+        let pipe = to.path().join(format!("pipe.{format}"));
+        let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let exporting = {
+            let (dir, pipe) = (dir.path().to_owned(), pipe.clone());
+            thread::spawn(move || export(&dir, &pipe, more))
+        };
+        // The program waits for whoever reads, and is far from the last file then.
+        let mut reader = fs::File::open(&pipe).unwrap();
+        reader.read_exact(&mut [0; 100]).unwrap();
+        let away = to.path().join("away");
+        fs::rename(&last, &away).unwrap();
+        reader.read_to_end(&mut Vec::new()).unwrap();
+        let output = exporting.join().unwrap();
+        assert_eq!(code(&output), 1, "{format} {more:?}: {}", err(&output));
+        let name = last.file_name().unwrap().to_str().unwrap();
+        assert!(err(&output).contains(name), "{format}: {}", err(&output));
+        fs::rename(&away, &last).unwrap();
+        fs::remove_file(pipe).unwrap();
+    }
 }
