@@ -15,103 +15,16 @@ use axum::{
 
 use super::{
     access::Scope,
+    asked::Asked,
     body::body,
-    ending::{Ending, Entries},
-    filtered,
-    params::{self, take},
+    ending::{Ending, Entries, is_client_gone},
+    filtered, params,
     plans::Planned,
     problem::Problem,
     range::{self, Wanted},
-    state::{Asker, Slot, State},
+    state::{Slot, State},
 };
-use crate::{
-    entry::{OwnEntry, Timestamp},
-    export::{ExportFormat, filtered::Filtered, pieces::Download, plan::Plan},
-    query::{Filter, Order},
-};
-
-/// The parameters of a download that are not the filter's.
-const OWN: [&str; 4] = ["format", "order", "details", "bom"];
-
-/// A download that is asked for.
-struct Asked {
-    format: ExportFormat,
-    order: Order,
-    filter: Filter,
-    is_of_all_tenants: bool,
-    name: String,
-}
-
-impl Asked {
-    fn parse(asker: &Asker, given: &[(String, String)]) -> Result<Self, Problem> {
-        let mut params = given.to_vec();
-        let format = take_format(&mut params)?;
-        let order = match take(&mut params, "order")? {
-            None => Order::Asc,
-            Some(order) if !format.is_copied() => order.parse()?,
-            Some(_) => {
-                return Err(Problem::parameter(
-                    "order",
-                    "only format=ndjson, json and csv can be ordered; the others are in the order of \
-                     time",
-                ));
-            }
-        };
-        let filter = Filter::parse_beside(&OWN, asker.narrow(&params)?)?;
-        let name = file_name(&filter, format);
-        Ok(Self {
-            format,
-            order,
-            filter,
-            is_of_all_tenants: asker.access.tenant.is_none(),
-            name,
-        })
-    }
-
-    /// Whether it is made while it is sent.
-    fn is_streamed(&self) -> bool {
-        !self.format.is_copied() || self.filter.has_field_filters()
-    }
-
-    /// Its parameters, by which its plan is found again.
-    fn question(&self) -> String {
-        format!("{} {:?}", self.format.as_str(), self.filter.params())
-    }
-
-    fn filtered(&self, app: &State) -> Filtered {
-        Filtered {
-            reader: app.reader.clone(),
-            filter: self.filter.clone(),
-            order: self.order,
-            format: self.format,
-            names_files: self.is_of_all_tenants,
-            entries: Arc::default(),
-        }
-    }
-}
-
-/// Takes the format, ZIP if none is given, and the form of CSV.
-fn take_format(params: &mut Vec<(String, String)>) -> Result<ExportFormat, Problem> {
-    let format = take(params, "format")?;
-    let mut format: ExportFormat = format.as_deref().unwrap_or("zip").parse()?;
-    let details = take(params, "details")?;
-    let bom = take(params, "bom")?;
-    if let ExportFormat::Csv(options) = &mut format {
-        options.details = details.as_deref().unwrap_or("json").parse()?;
-        options.bom = match bom.as_deref() {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(_) => return Err(Problem::parameter("bom", "it must be true or false")),
-        };
-        return Ok(format);
-    }
-    for (name, given) in [("details", details), ("bom", bom)] {
-        if given.is_some() {
-            return Err(Problem::parameter(name, "only format=csv takes it"));
-        }
-    }
-    Ok(format)
-}
+use crate::entry::OwnEntry;
 
 /// One request for a download.
 struct Request<'a> {
@@ -180,7 +93,7 @@ impl Request<'_> {
             Wanted::Changed => return Err(changed()),
             _ => return Ok(status.into_response()),
         }
-        let headers = headers(&self.asked);
+        let headers = self.asked.headers();
         let Some(download) = download else {
             // Of no known length, as the answer to GET.
             let nothing = tokio_stream::empty::<io::Result<Bytes>>();
@@ -197,7 +110,7 @@ impl Request<'_> {
     async fn planned(self) -> Result<Response, Problem> {
         let question = self.asked.question();
         let planned = self.plan(&question).await?;
-        let (len, etag) = (planned.file.len(), planned.etag());
+        let len = planned.file.len();
         let wanted = self.wanted(&planned, &question);
         let status = wanted.status();
         let part = match &wanted {
@@ -207,33 +120,22 @@ impl Request<'_> {
         };
         let gives = !self.is_head() && !part.is_empty();
         let download = gives.then(|| download_slot(self.app)).transpose()?;
-        let entry = self
-            .exported
-            .detail("status", status.as_u16())
-            .detail("entries", planned.lines)
-            .detail("bytes", part.end - part.start);
-        self.app.recorder.record(&entry)?;
-        let tag = HeaderValue::try_from(&etag)
+        self.record_planned(status, &planned, &part)?;
+        let tag = HeaderValue::try_from(planned.etag())
             .expect("hexadecimal digits in quotes may stand in a header");
         let mut response = match wanted {
             Wanted::Nothing => return Err(not_satisfiable(len).with(header::ETAG, tag)),
             Wanted::Changed => return Err(changed().with(header::ETAG, tag)),
             Wanted::Known => status.into_response(),
             Wanted::Whole | Wanted::Part(_) => {
+                let content_len = HeaderValue::from(part.end - part.start);
+                let content_len = [(header::CONTENT_LENGTH, content_len)];
+                let headers = self.asked.headers();
                 let content = match download {
-                    Some(download) => {
-                        self.app.plans.give(&question, &etag);
-                        let ending = ending(self.app, self.ended, &planned, &part);
-                        let file = planned.file;
-                        send(self.app, [self.slot, download], ending, file, part.clone())
-                    }
+                    Some(download) => self.send(download, planned, &question, part.clone()),
                     None => Body::empty(),
                 };
-                let content_len = [(
-                    header::CONTENT_LENGTH,
-                    HeaderValue::from(part.end - part.start),
-                )];
-                (status, headers(&self.asked), content_len, content).into_response()
+                (status, headers, content_len, content).into_response()
             }
         };
         let answer = response.headers_mut();
@@ -244,6 +146,35 @@ impl Request<'_> {
         answer.insert(header::ETAG, tag);
         answer.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         Ok(response)
+    }
+
+    fn record_planned(
+        &self,
+        status: StatusCode,
+        planned: &Planned,
+        part: &Range<u64>,
+    ) -> Result<(), Problem> {
+        let entry = self.exported.clone();
+        let entry = entry
+            .detail("status", status.as_u16())
+            .detail("entries", planned.lines)
+            .detail("bytes", part.end - part.start);
+        self.app.recorder.record(&entry)
+    }
+
+    fn send(self, download: Slot, planned: Planned, question: &str, part: Range<u64>) -> Body {
+        let app = State::clone(self.app);
+        app.plans.give(question, &planned.etag());
+        let ending = ending(&app, self.ended, &planned, &part);
+        body(self.app, [self.slot, download], ending, move |writer| {
+            let mut chunks = planned.file.read_range(part).chunks();
+            let sent = chunks.try_for_each(|chunk| writer.send(chunk?));
+            if sent.as_ref().is_err_and(|error| !is_client_gone(error)) {
+                // Whoever asks again should get a file that can be had.
+                app.plans.forget(&planned);
+            }
+            sent
+        })
     }
 
     /// What is wanted of the planned file. Only `GET` has ranges.
@@ -263,7 +194,7 @@ impl Request<'_> {
         if let Some(planned) = tags.find_map(|etag| plans.find(question, etag)) {
             return Ok(planned);
         }
-        let planned = plan(self.app, self.slot.clone(), &self.asked).await?;
+        let planned = self.asked.plan(self.app, self.slot.clone()).await?;
         plans.keep(question.to_owned(), planned.clone());
         Ok(planned)
     }
@@ -304,43 +235,6 @@ fn digits(range: String) -> HeaderValue {
     HeaderValue::try_from(range).expect("digits may stand in a header")
 }
 
-async fn plan(app: &State, slot: Slot, asked: &Asked) -> Result<Planned, Problem> {
-    let now = Timestamp::now();
-    let (filter, format) = (&asked.filter, asked.format);
-    let range = filter.start().unwrap_or(Timestamp::MIN)..filter.end().unwrap_or(Timestamp::MAX);
-    let files = Arc::clone(app.reader.files());
-    app.blocking(slot, move |_| {
-        let past = range.end <= now;
-        let plan = Plan::new(&files, range)?;
-        plan.check_whole()?;
-        let (lines, fixed) = (plan.lines(), plan.immutable() && past);
-        let file = match format {
-            ExportFormat::Gzip => plan.into_gzip(),
-            _ => plan.into_zip()?,
-        };
-        Ok(Planned {
-            file: Arc::new(file),
-            lines,
-            fixed,
-        })
-    })
-    .await
-}
-
-fn send(
-    app: &State,
-    slots: [Slot; 2],
-    ending: Ending,
-    file: Arc<Download>,
-    part: Range<u64>,
-) -> Body {
-    body(app, slots, ending, move |writer| {
-        file.read_range(part)
-            .chunks()
-            .try_for_each(|chunk| writer.send(chunk?))
-    })
-}
-
 fn download_slot(app: &State) -> Result<Slot, Problem> {
     let slot = Arc::clone(&app.downloads)
         .try_acquire_owned()
@@ -351,31 +245,4 @@ fn download_slot(app: &State) -> Result<Slot, Problem> {
             Problem::busy("too many downloads are running; try again when one of them has ended")
         })?;
     Ok(Slot(Arc::new(slot)))
-}
-
-fn headers(asked: &Asked) -> [(header::HeaderName, HeaderValue); 2] {
-    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{}\"", asked.name))
-        .expect("the name has letters, digits and dashes");
-    let media_type = HeaderValue::from_static(asked.format.media_type());
-    [
-        (header::CONTENT_TYPE, media_type),
-        (header::CONTENT_DISPOSITION, disposition),
-    ]
-}
-
-/// `audit-2026-11-01-2026-11-30.zip`: the first and the last day, made of our own texts only.
-fn file_name(filter: &Filter, format: ExportFormat) -> String {
-    let day = |time: Timestamp| time.day().to_string();
-    let from = filter.start().map_or_else(|| "begin".to_owned(), day);
-    // The end itself is outside.
-    let to = filter.end().map_or_else(
-        || day(Timestamp::now()),
-        |end| day(Timestamp::from_micros(end.as_micros() - 1)),
-    );
-    let filtered = if filter.has_field_filters() {
-        "-filtered"
-    } else {
-        ""
-    };
-    format!("audit-{from}-{to}{filtered}.{}", format.ending())
 }

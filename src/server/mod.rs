@@ -19,6 +19,7 @@
 //! recorder   records the access in the log
 //! entries    pages and single entries
 //! download   whole ranges of days, with byte ranges
+//! asked      the parameters of a download
 //! plans      what was planned and given, so that a download resumes to the same file
 //! filtered   the entries that match a filter, packed while they are found (body)
 //! ending     records how a download ended
@@ -27,6 +28,7 @@
 //! ```
 
 mod access;
+mod asked;
 mod body;
 mod catalogue;
 mod download;

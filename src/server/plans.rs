@@ -86,6 +86,12 @@ impl Plans {
         });
     }
 
+    /// Drops a plan that can't be carried out any more.
+    pub(super) fn forget(&self, planned: &Planned) {
+        let etag = planned.file.etag();
+        lock(&self.kept).retain(|kept| kept.planned.file.etag() != etag);
+    }
+
     /// Whether the file with this tag is the only one that was given for this question.
     pub(super) fn gave_only(&self, question: &str, etag: &str) -> bool {
         let given = lock(&self.given);

@@ -157,6 +157,27 @@ async fn what_retention_takes_meanwhile_breaks_a_download() {
 }
 
 #[tokio::test]
+async fn a_file_that_can_no_longer_be_had_is_planned_anew() {
+    let served = served(3_000, RouterOptions::new());
+    let path = "/audit/export";
+    let whole = served.get(path).await;
+    let etag = whole.header(header::ETAG).to_owned();
+    fs::remove_file(served.sealed().remove(1)).unwrap();
+    let headers = [
+        (header::RANGE, "bytes=10-"),
+        (header::IF_RANGE, etag.as_str()),
+    ];
+    let rest = served.ask(Method::GET, path, &headers).await;
+    assert_eq!(rest.status(), 206);
+    assert!(to_bytes(rest.into_body(), usize::MAX).await.is_err());
+    // Else every new attempt would break off at the same place.
+    let anew = served.ask(Method::GET, path, &headers).await;
+    assert_eq!(anew.status(), 200);
+    assert_ne!(text(&anew, &header::ETAG), etag);
+    to_bytes(anew.into_body(), usize::MAX).await.unwrap();
+}
+
+#[tokio::test]
 async fn the_end_of_a_download_is_recorded() {
     let served = served(3_000, RouterOptions::new());
     let past = format!("end_date={}", Timestamp::now());
