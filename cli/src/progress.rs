@@ -11,7 +11,7 @@ pub(super) fn files(verb: &'static str) -> ProgressBar {
 
 /// So many entries of so many.
 pub(super) fn entries(verb: &'static str) -> ProgressBar {
-    bar(verb, "{msg} {wide_bar} {pos} of {len} entries")
+    bar(verb, "{msg} {wide_bar} {pos} of {len} entries, {eta} left")
 }
 
 /// So many bytes of this many.

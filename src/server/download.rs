@@ -194,7 +194,10 @@ impl Request<'_> {
         if let Some(planned) = tags.find_map(|etag| plans.find(question, etag)) {
             return Ok(planned);
         }
-        let planned = self.asked.plan(self.app, self.slot.clone()).await?;
+        let planned = self.asked.plan(self.app, self.slot.clone()).await;
+        let planned = planned.inspect_err(|problem| {
+            Ending::refused(self.app, self.ended.clone(), problem.detail());
+        })?;
         plans.keep(question.to_owned(), planned.clone());
         Ok(planned)
     }

@@ -61,6 +61,12 @@ impl Ending {
         }
     }
 
+    /// Records that a download could not even begin.
+    pub(super) fn refused(app: &State, entry: OwnEntry, why: &str) {
+        let mut ending = Self::new(app, entry, None, Entries::Unknown);
+        ending.end = Some(Outcome::Broken(why.to_owned()));
+    }
+
     /// Takes note of what the body gives to the connection; `None` is its end.
     pub(super) fn gave(&mut self, chunk: Option<Result<usize, &io::Error>>) {
         let end = match chunk {

@@ -72,6 +72,11 @@ impl Problem {
         self.status
     }
 
+    /// The reason, as the client gets it.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The parameter or setting that it is about, if any, under the name that the client may have
     /// chosen.
     #[cfg(feature = "webhook")]

@@ -120,6 +120,9 @@ async fn a_damaged_block_is_in_no_download() {
     let detail = refused["detail"].as_str().unwrap();
     assert!(detail.contains(name), "{refused}");
     assert!(!detail.contains(served.dir.path().to_str().unwrap()));
+    let ended = served.ended(EXPORTS.len() + 1);
+    assert_eq!(ended["details"]["result"], "broken", "{ended}");
+    assert_eq!(ended["details"]["bytes"], 0, "{ended}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
