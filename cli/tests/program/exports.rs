@@ -5,7 +5,7 @@ use std::{
     io::Read as _,
     os::unix::fs::{FileTypeExt as _, symlink},
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
     thread,
     time::Duration,
 };
@@ -13,7 +13,7 @@ use std::{
 use tracing_audit::{AuditLog, audit};
 use tracing_subscriber::prelude::*;
 
-use crate::cli::{code, err, out, run};
+use crate::cli::{code, err, out, program, run};
 use crate::commands::{log, sealed};
 use crate::support::{files, lines};
 
@@ -194,5 +194,25 @@ fn what_retention_takes_meanwhile_is_missed() {
         assert!(err(&output).contains(name), "{format}: {}", err(&output));
         fs::rename(&away, &last).unwrap();
         fs::remove_file(pipe).unwrap();
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_has_no_whole_export() {
+    let dir = long_log();
+    for format in ["ndjson", "csv", "zip"] {
+        let mut exporting = program()
+            .args(["export", "--output", "-", "--format", format, "--dir"])
+            .arg(dir.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut reader = exporting.stdout.take().unwrap();
+        reader.read_exact(&mut [0; 100]).unwrap();
+        drop(reader);
+        let output = exporting.wait_with_output().unwrap();
+        assert_eq!(code(&output), 1, "{format}");
+        assert!(err(&output).contains("not whole"), "{}", err(&output));
     }
 }
