@@ -8,11 +8,13 @@
 //! | [Failing closed](fail_closed/index.html) | How is an operation refused unless its event is on stable storage? |
 //! | [Shutting down](shutdown) | What survives which end of a process? |
 //! | [Testing](testing) | How does an application test what it records? |
+//! | [Exports](exports/index.html) | Which formats are there, and how does one know that a download is whole? |
 //! | [Webhooks](webhooks/index.html) | How does a receiver verify and read deliveries, and how does an operator look after webhooks? |
 //! | [Migrating](migrating) | How does a program move from `tracing-appender` to `audit!`? |
 //!
 //! The chapters on context and on failing closed use axum, so they are there with the features
-//! `server` and `tower`. The one on webhooks comes with the feature `webhook`.
+//! `server` and `tower`. The ones on exports and on webhooks come with the features `export` and
+//! `webhook`.
 
 /// The places of a log in a program.
 #[doc = include_str!("../docs/set_up.md")]
@@ -39,6 +41,11 @@ pub mod shutdown {}
 /// How an application tests what it records.
 #[doc = include_str!("../docs/testing.md")]
 pub mod testing {}
+
+/// The formats of exports, and what makes an export whole.
+#[cfg(feature = "export")]
+#[doc = include_str!("../docs/exports.md")]
+pub mod exports {}
 
 /// For the developers of receivers, and the operators of webhooks.
 #[cfg(feature = "webhook")]
