@@ -4,6 +4,7 @@
 //! or is removed meanwhile, ends it with an error.
 
 use std::{
+    cell::Cell,
     io::{self, Write},
     ops::ControlFlow,
     sync::{
@@ -14,7 +15,7 @@ use std::{
 
 use flate2::{Compression, write::GzEncoder};
 
-use super::{csv, filtered_zip, format::ExportFormat};
+use super::{csv, filtered_zip, format::ExportFormat, gate::Gate};
 use crate::{
     entry::json,
     query::{AuditReader, Filter, Order, RawEntry},
@@ -41,13 +42,18 @@ impl Filtered {
             ExportFormat::Ndjson => self.each(|entry| whole_line(&mut out, entry)),
             ExportFormat::Json => self.write_list(out),
             ExportFormat::Csv(options) => csv::write(self, options, out),
-            ExportFormat::Gzip => {
-                let mut packed = GzEncoder::new(out, Compression::new(6));
-                self.each(|entry| whole_line(&mut packed, entry))?;
-                packed.finish().map(drop)
-            }
+            ExportFormat::Gzip => self.write_packed(out),
             ExportFormat::Zip => filtered_zip::write(self, out),
         }
+    }
+
+    fn write_packed(&self, out: impl Write) -> io::Result<()> {
+        let is_open = Cell::new(true);
+        let mut packed = GzEncoder::new(Gate::new(out, &is_open), Compression::new(6));
+        let written = self.each(|entry| whole_line(&mut packed, entry));
+        is_open.set(written.is_ok());
+        written?;
+        packed.finish().map(drop)
     }
 
     /// One JSON list, an entry a line.

@@ -5,6 +5,7 @@
 //! before.
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     io::{self, Write},
 };
@@ -18,6 +19,7 @@ use zip::{
 
 use super::{
     filtered::{Filtered, go_on_if},
+    gate::Gate,
     manifest::{self, Manifest, ManifestEntry, ManifestFile, ManifestPlace},
     plan::{Kind, files_since},
 };
@@ -34,17 +36,11 @@ use crate::{
 
 /// Writes the whole archive.
 pub(super) fn write(wanted: &Filtered, out: impl Write) -> io::Result<()> {
-    let files = wanted.reader.files();
-    let start = wanted.filter.start().unwrap_or(Timestamp::MIN);
-    // Files are listed once: what is removed after this is missing, and not just no longer there.
-    let all = files_since(files, start).map_err(io::Error::other)?;
-    let mut zip = FilteredZip::new(out, wanted);
-    for ((day, stream), list) in all {
-        for (stem, kind) in list {
-            zip.file(&stem, kind, (day, &stream))?;
-        }
-        zip.end_entry();
-    }
+    let is_open = Cell::new(true);
+    let mut zip = FilteredZip::new(Gate::new(out, &is_open), wanted);
+    let written = zip.files();
+    is_open.set(written.is_ok());
+    written?;
     zip.finish()
 }
 
@@ -69,6 +65,22 @@ impl<'a, W: Write> FilteredZip<'a, W> {
             manifest: Manifest::of(&wanted.filter),
             entry: None,
         }
+    }
+
+    /// Adds what matches in all files.
+    fn files(&mut self) -> io::Result<()> {
+        let wanted = self.wanted;
+        let start = wanted.filter.start().unwrap_or(Timestamp::MIN);
+        // Files are listed once: what is removed after this is missing, and not just no longer
+        // there.
+        let all = files_since(wanted.reader.files(), start).map_err(io::Error::other)?;
+        for ((day, stream), list) in all {
+            for (stem, kind) in list {
+                self.file(&stem, kind, (day, &stream))?;
+            }
+            self.end_entry();
+        }
+        Ok(())
     }
 
     /// Adds what matches in one file.

@@ -13,6 +13,7 @@ mod deflate;
 pub(crate) mod filtered;
 mod filtered_zip;
 mod format;
+mod gate;
 mod manifest;
 mod packed;
 pub(crate) mod pieces;

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use flate2::read::GzDecoder;
+use serde::de::IgnoredAny;
 use tracing_audit::{
     AuditLog, AuditReader, Error, Filter, audit,
     reader::{CsvDetails, CsvOptions, ExportFormat},
@@ -125,6 +127,35 @@ fn a_damaged_block_breaks_every_export_that_has_it() {
     let filter = Filter::parse([("start_date", last.as_str())]).unwrap();
     for format in formats() {
         export(&filter, format).unwrap();
+    }
+}
+
+#[test]
+fn what_was_written_before_an_export_failed_does_not_look_finished() {
+    let dir = sealed_log(10_000);
+    let files = sealed(dir.path());
+    flip_a_bit_in_the_middle(files.last().unwrap());
+    let reader = AuditReader::open(dir.path()).unwrap();
+    for filter in filters() {
+        for format in formats() {
+            let mut written = Vec::new();
+            let export = reader.export(&filter, format).unwrap();
+            export.write_to(&mut written).expect_err(format.as_str());
+            assert!(
+                written.len() > 100_000,
+                "{format:?}: the damage is at the end"
+            );
+            let looks_finished = match format {
+                ExportFormat::Zip => zip::ZipArchive::new(io::Cursor::new(&written)).is_ok(),
+                ExportFormat::Gzip => {
+                    io::copy(&mut GzDecoder::new(&written[..]), &mut io::sink()).is_ok()
+                }
+                ExportFormat::Json => serde_json::from_slice::<IgnoredAny>(&written).is_ok(),
+                // Lines and rows have no end of their own.
+                _ => false,
+            };
+            assert!(!looks_finished, "{format:?} {:?}", filter.params());
+        }
     }
 }
 
