@@ -102,6 +102,12 @@ impl ExportFormat {
         matches!(self, Self::Zip | Self::Gzip)
     }
 
+    /// Whether a file shows by itself that its end is missing. Lines and rows just end.
+    #[cfg(feature = "server")]
+    pub(crate) fn shows_its_end(self) -> bool {
+        matches!(self, Self::Zip | Self::Gzip | Self::Json)
+    }
+
     /// How often the log is read for it.
     pub(super) fn passes(self) -> u64 {
         match self {

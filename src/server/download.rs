@@ -9,7 +9,7 @@ use std::{io, ops::Range, sync::Arc};
 use axum::{
     body::{Body, Bytes},
     extract::{Extension, State as Shared},
-    http::{HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{HeaderValue, Method, StatusCode, Version, header, request::Parts},
     response::{IntoResponse, Response},
 };
 
@@ -82,6 +82,9 @@ impl Request<'_> {
     /// A file that is made while it is sent: neither its length nor its version is known, so it has
     /// no parts.
     fn streamed(self) -> Result<Response, Problem> {
+        if self.head.version < Version::HTTP_11 && !self.asked.format.shows_its_end() {
+            return Err(too_old());
+        }
         let wanted = range::condition(&self.head.headers, None).unwrap_or(Wanted::Whole);
         let status = wanted.status();
         let gives = wanted == Wanted::Whole && !self.is_head();
@@ -214,6 +217,17 @@ fn ending(app: &State, ended: OwnEntry, planned: &Planned, part: &Range<u64>) ->
         .detail("start", part.start)
         .detail("length", planned.file.len());
     Ending::new(app, ended, Some(len), entries)
+}
+
+/// Before HTTP/1.1, a body of no known length ends with the connection, however that ends. So a part
+/// would look like the whole.
+fn too_old() -> Problem {
+    Problem::new(
+        StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+        "HTTP/1.1 is needed",
+        "over HTTP/1.0, nobody could see whether this download is whole; let the client or the proxy \
+         use HTTP/1.1 (nginx: proxy_http_version 1.1), or take another format",
+    )
 }
 
 fn changed() -> Problem {

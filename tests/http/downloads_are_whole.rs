@@ -8,7 +8,7 @@ use std::{
 use axum::{
     Router,
     body::{Body, to_bytes},
-    http::{Method, Request, StatusCode, header},
+    http::{Method, Request, StatusCode, Version, header},
     response::Response,
 };
 use http_body_util::BodyExt as _;
@@ -178,6 +178,25 @@ async fn a_file_that_can_no_longer_be_had_is_planned_anew() {
     assert_eq!(anew.status(), 200);
     assert_ne!(text(&anew, &header::ETAG), etag);
     to_bytes(anew.into_body(), usize::MAX).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_end_that_could_not_be_seen_is_not_given() {
+    let served = served(10, RouterOptions::new());
+    for (export, status) in [
+        ("format=zip", 200),
+        ("format=zip&category=invoice", 200),
+        ("format=gz&category=invoice", 200),
+        ("format=json", 200),
+        ("format=ndjson", 505),
+        ("format=csv", 505),
+    ] {
+        let request = Request::get(format!("/audit/export?{export}"))
+            .version(Version::HTTP_10)
+            .header(header::AUTHORIZATION, format!("Bearer {}", served.token));
+        let answer = served.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, status, "{export}");
+    }
 }
 
 #[tokio::test]
