@@ -129,6 +129,11 @@ impl OwnEntry {
         self
     }
 
+    #[cfg(feature = "server")]
+    pub(crate) fn severity(self, severity: Severity) -> Self {
+        Self { severity, ..self }
+    }
+
     /// The caller who made the log do it; without one, the actor is the log itself.
     pub(crate) fn caller(mut self, caller: Caller) -> Self {
         self.caller = Some(caller);

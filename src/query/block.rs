@@ -10,7 +10,7 @@ use super::{
     plan::{BlockFile, Pass, Piece, Wanted},
 };
 use crate::{
-    entry::scan::scan,
+    entry::{Timestamp, scan::scan},
     error::Result,
     store::{
         blob::Blob, files::Files, gzip::Unpacker, index::Block, names::FileStem, summary::lines,
@@ -24,7 +24,8 @@ pub(super) struct Found {
     pub(super) entries: Vec<RawEntry>,
     pub(super) lines: u64,
     pub(super) bytes: u64,
-    pub(super) problem: Option<Problem>,
+    /// Of the block, and of files that were opened meanwhile.
+    pub(super) problems: Vec<Problem>,
     pub(super) file: Option<BlockFile>,
     /// The block, to be read again in its place.
     pub(super) again: Option<Piece>,
@@ -64,19 +65,19 @@ impl<'a> BlockReader<'a> {
                 Pass::First => self.look(&piece),
                 // The damage was reported before.
                 Pass::Second => Found {
-                    problem: None,
+                    problems: Vec::new(),
                     ..self.search(&piece)
                 },
             },
             Err(e) if e.is_not_found() => Found {
-                problem: Some(Problem::passing(
+                problems: vec![Problem::passing(
                     piece.of.name(),
                     "it was removed while it was read".into(),
-                )),
+                )],
                 ..Found::default()
             },
             Err(e) => Found {
-                problem: Some(Problem::of(piece.of.name(), &e)),
+                problems: vec![Problem::of(piece.of.name(), &e)],
                 ..Found::default()
             },
         };
@@ -143,10 +144,17 @@ impl<'a> BlockReader<'a> {
         let mut problem_at = None;
         if piece.block.opaque {
             count = 0;
+            // A line that isn't an entry has no time, and counts as being of its neighbour's.
+            let first = lines(plain).find_map(scan);
+            let mut time = first.map_or(piece.of.stem().born, |fields| fields.timestamp);
             for line in lines(plain) {
                 count += 1;
-                if !self.take(line, &mut entries) {
-                    problem_at.get_or_insert(count);
+                match self.take(line, &mut entries) {
+                    Some(of_line) => time = of_line,
+                    None if self.wanted.filter.covers(time) => {
+                        problem_at.get_or_insert(count);
+                    }
+                    None => {}
                 }
             }
         } else {
@@ -171,11 +179,12 @@ impl<'a> BlockReader<'a> {
             )
         };
         let problem = problem_at.map(|n| Problem::new(piece.of.name(), what(n)));
+        let problems = problem.into_iter().collect();
         Found {
             entries,
             lines: count,
             bytes: plain.len() as u64,
-            problem,
+            problems,
             file: None,
             again: None,
         }
@@ -198,15 +207,13 @@ impl<'a> BlockReader<'a> {
         }
     }
 
-    /// Takes a line if it is wanted; says whether it is an entry at all.
-    fn take(&self, line: &[u8], entries: &mut Vec<RawEntry>) -> bool {
-        let Some(fields) = scan(line) else {
-            return false;
-        };
+    /// Takes a line if it is wanted; gives its time, or `None` if it isn't an entry.
+    fn take(&self, line: &[u8], entries: &mut Vec<RawEntry>) -> Option<Timestamp> {
+        let fields = scan(line)?;
         if self.wanted.filter.matches(&fields) && self.is_ahead(&Key::of(&fields)) {
             entries.push(RawEntry::new(&fields, line));
         }
-        true
+        Some(fields.timestamp)
     }
 
     fn is_ahead(&self, key: &Key) -> bool {

@@ -113,12 +113,13 @@ impl Merge<'_> {
         self.scanned.blocks += 1;
         self.scanned.lines += found.lines;
         self.scanned.bytes += found.bytes;
+        self.wanted.counter.add(found.bytes);
         if let Some(source) = &found.file
             && !self.seen.contains(source.stem())
         {
             self.seen.insert(source.stem().clone());
         }
-        if let Some(problem) = found.problem {
+        for problem in found.problems {
             self.scanned.problem(problem);
         }
         self.push(found.entries);
@@ -160,6 +161,9 @@ impl Merge<'_> {
 
     /// Gives away what stands before everything of this rank or below.
     fn emit(&mut self, bound: Option<i64>) -> ControlFlow<()> {
+        if self.wanted.whole && self.scanned.hiding_problem().is_some() {
+            return ControlFlow::Break(());
+        }
         while self.keep > 0 {
             let Some(first) = self.runs.peek().and_then(|run| run.entries.last()) else {
                 return ControlFlow::Continue(());
@@ -295,9 +299,10 @@ impl<'a> Shared<'a> {
             .wait_while(self.lock(), missing)
             .unwrap_or_else(PoisonError::into_inner);
         let next = state.merged;
-        let found = state.ready.remove(&next)?;
+        let mut found = state.ready.remove(&next)?;
         state.merged += 1;
         state.bounds.pop_front();
+        found.problems.append(&mut state.plan.problems);
         // A block that was put back may come before others that were begun earlier, so the first
         // bound need not be the highest.
         let bound = match state.bounds.iter().copied().max() {

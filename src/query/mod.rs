@@ -12,6 +12,8 @@
 //! plan      their blocks in the order of time, without those that times and Bloom filters rule out
 //! block     the entries of one block
 //! merge     the blocks' entries in one order, read ahead by two threads
+//! file      the entries of one file as they are stored
+//! counter   how much of the log a query has passed
 //! look_up   one entry by its id
 //! reader    pages, look-ups, and all entries one by one
 //! tail      entries that are written from now on
@@ -29,9 +31,12 @@ mod backlog;
 mod block;
 pub(crate) mod cancel;
 mod condition;
+pub(crate) mod counter;
 mod detail;
 mod entry;
 mod event_types;
+#[cfg(any(feature = "export", test))]
+mod file;
 mod filter;
 mod hint;
 mod instant;

@@ -9,6 +9,7 @@ use std::{collections::BinaryHeap, sync::Arc};
 
 use super::{
     cancel::Cancel,
+    counter::Counter,
     filter::Filter,
     order::{ByTime, Key, millis},
     page::Problem,
@@ -18,7 +19,7 @@ use crate::{
     entry::Timestamp,
     error::Result,
     store::{
-        files::{Files, LiveBlocks, LiveFile},
+        files::{Files, Listing, LiveBlocks, LiveFile},
         index::{self, Block},
         layout::{live_name, sealed_name},
         names::FileStem,
@@ -39,6 +40,11 @@ pub(super) struct Wanted {
     pub(super) span: Option<(i64, i64)>,
     /// Asked before each block.
     pub(super) cancel: Cancel,
+    pub(super) counter: Counter,
+    /// Whether the answer must have every entry of the files that there were at the beginning. Then
+    /// a file that retention removes before its turn is a problem, and the first problem that may
+    /// hide entries ends the query.
+    pub(super) whole: bool,
 }
 
 impl Wanted {
@@ -155,11 +161,16 @@ enum Item {
 
 impl<'a> BlockPlan<'a> {
     pub(super) fn new(files: &'a Files, wanted: &'a Wanted) -> Result<Self> {
+        Self::of(files, wanted, files.since(wanted.start())?)
+    }
+
+    /// The blocks of these files.
+    pub(super) fn of(files: &'a Files, wanted: &'a Wanted, listing: Listing) -> Result<Self> {
         let Snapshot {
             sealed,
             live,
             problems,
-        } = Snapshot::take(files, &wanted.filter, wanted.start())?;
+        } = Snapshot::take(files, &wanted.filter, listing)?;
         let mut plan = Self {
             files,
             wanted,
@@ -240,6 +251,10 @@ impl<'a> BlockPlan<'a> {
         let sealed = match self.files.readable(&stem) {
             Ok(Some(sealed)) => sealed,
             // Retention took it.
+            Ok(None) if self.wanted.whole => {
+                let what = "it was removed before it was read".into();
+                return self.problems.push(Problem::passing(source.name(), what));
+            }
             Ok(None) => return,
             Err(e) => return self.problems.push(Problem::of(source.name(), &e)),
         };
@@ -248,13 +263,14 @@ impl<'a> BlockPlan<'a> {
             if let Ok(Some(LiveBlocks { file, blocks })) =
                 live_blocks(self.files, &stem, &self.wanted.filter)
             {
-                self.problem(
-                    &source,
+                self.problems.push(Problem::hiding_nothing(
+                    source.name(),
                     format!("it is damaged: {damage}; its live file is read instead"),
-                );
+                ));
                 return self.push_blocks(&BlockFile::Live(file), blocks);
             }
-            self.problem(&source, format!("it is damaged: {damage}"));
+            let what = format!("it is damaged: {damage}");
+            self.problems.push(Problem::new(source.name(), what));
         } else if !self.wanted.overlaps(sealed.index.min, sealed.index.max) {
             return;
         }
@@ -263,7 +279,9 @@ impl<'a> BlockPlan<'a> {
             match self.files.blooms(&stem, key) {
                 Ok(blooms) => filters.push((key, blooms)),
                 // Its blocks are all read then, so it hides no entry.
-                Err(e) => self.problem(&source, e.without_path()),
+                Err(e) => self
+                    .problems
+                    .push(Problem::hiding_nothing(source.name(), e.without_path())),
             }
         }
         let may_contain = |n: usize, key: index::Key, value: &[u8]| {
@@ -272,14 +290,14 @@ impl<'a> BlockPlan<'a> {
         };
         let filter = &self.wanted.filter;
         let may_have = |n: usize| filter.may_match(|key, value: &[u8]| may_contain(n, key, value));
-        let blocks = sealed
-            .index
-            .blocks
-            .iter()
-            .enumerate()
-            .filter(|(n, _)| may_have(*n))
-            .map(|(_, block)| *block);
-        self.push_blocks(&source, blocks);
+        let blocks = sealed.index.blocks.iter().enumerate();
+        let (read, ruled_out): (Vec<_>, Vec<_>) = blocks.partition(|(n, _)| may_have(*n));
+        for (_, block) in ruled_out {
+            if self.wanted.overlaps(block.min, block.max) {
+                self.wanted.counter.add(block.plain_len.into());
+            }
+        }
+        self.push_blocks(&source, read.into_iter().map(|(_, block)| *block));
     }
 
     fn push_blocks(&mut self, of: &BlockFile, blocks: impl IntoIterator<Item = Block>) {
@@ -305,10 +323,6 @@ impl<'a> BlockPlan<'a> {
             item,
         });
         self.count += 1;
-    }
-
-    fn problem(&mut self, source: &BlockFile, what: String) {
-        self.problems.push(Problem::new(source.name(), what));
     }
 }
 

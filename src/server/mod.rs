@@ -23,7 +23,10 @@
 //! entries    pages and single entries
 //! stream     entries as they come, page by page
 //! download   whole ranges of days, with byte ranges
+//! asked      the parameters of a download
+//! plans      what was planned and given, so that a download resumes to the same file
 //! filtered   the entries that match a filter, packed while they are found (body)
+//! ending     records how a download ended
 //! probes     health, readiness, metrics
 //! admin      what administrators ask for and change: tokens, holds, settings
 //! webhooks   webhooks: their settings, and how they are doing
@@ -31,10 +34,12 @@
 
 mod access;
 mod admin;
+mod asked;
 mod body;
 mod catalogue;
 mod connections;
 mod download;
+mod ending;
 mod entries;
 mod filtered;
 mod guard;
@@ -42,6 +47,7 @@ mod hosts;
 mod json_body;
 mod options;
 mod params;
+mod plans;
 mod probes;
 mod problem;
 mod range;
@@ -77,7 +83,7 @@ impl AuditLog {
     /// | `GET /entries` | `read` | a page: the parameters of [`Filter`](crate::Filter), `limit` (100, at most 1000), `order`, `cursor` or `offset`, and `include`; an empty page may have `hints`, sentences that say why nothing can match |
     /// | `GET /entries/{id}` | `read` | one entry |
     /// | `GET /stream` | `read` | entries as they come, as server-sent events |
-    /// | `GET /export?format=zip` | `export` | a download (`zip`, `gz` or `ndjson`) with the parameters of a filter |
+    /// | `GET /export?format=zip` | `export` | a download (`zip`, `gz`, `ndjson`, `json` or `csv`) with the parameters of a filter; see below |
     /// | `GET /event-types` | `read` | the [`Catalogue`](crate::catalogue::Catalogue) of all sources |
     /// | `GET /event-types/{event_type}` | `read` | the JSON Schema of its entries |
     /// | `GET /metrics` | `read` of all tenants | Prometheus text |
@@ -127,15 +133,25 @@ impl AuditLog {
     /// change is recorded as `audit.webhook.refused`, with the setting that it was refused for, but
     /// without anything from the request's body.
     ///
+    /// A download is whole, or it is refused or breaks off: when a part of the log can't be read, or
+    /// when retention removes a part meanwhile. `ndjson`, `json` and `csv` take an `order`, and
+    /// `csv` takes `details=json` or `columns` and `bom=true`, as
+    /// [`CsvOptions`](crate::reader::CsvOptions) describes. A ZIP or gzip file of a range of time
+    /// alone has a length, an entity tag and byte ranges, so it can be resumed: with `If-Range`, or
+    /// without it as long as this server gave one version of the file and no other. All other
+    /// downloads are made while they are sent, and have none of these.
+    ///
     /// Requests need a token of the log's [`Tokens`], unless the options give an
     /// [`Authorizer`]. Each access is recorded as `audit.access.read`, `audit.access.exported` or
-    /// `audit.access.denied`; of refused requests, ten a minute of each caller and thirty of all
-    /// callers, while another entry counts the others (`details.unrecorded`). For the caller's
-    /// address in these, serve the application with axum's
-    /// `into_make_service_with_connect_info::<SocketAddr>()`, and name the proxies in front of it
-    /// ([`RouterOptions::trusted_proxies`]). Changes are recorded as `audit.token.created` and
-    /// `.revoked`, `audit.hold.placed` and `.released`, and `audit.setting.changed`; those that are
-    /// refused as `audit.token.refused` and so on.
+    /// `audit.access.denied` before it is granted, and the end of each download as
+    /// `audit.access.export_ended`, with its `bytes`, its `entries` and its `result`: `complete`
+    /// (all was handed to the connection), `broken` (with the `reason`) or `client_gone`. Of refused
+    /// requests, ten a minute of each caller and thirty of all callers are recorded, while another
+    /// entry counts the others (`details.unrecorded`). For the caller's address in these, serve the
+    /// application with axum's `into_make_service_with_connect_info::<SocketAddr>()`, and name the
+    /// proxies in front of it ([`RouterOptions::trusted_proxies`]). Changes are recorded as
+    /// `audit.token.created` and `.revoked`, `audit.hold.placed` and `.released`, and
+    /// `audit.setting.changed`; those that are refused as `audit.token.refused` and so on.
     ///
     /// ```no_run
     /// # fn main() -> tracing_audit::Result<()> {

@@ -18,9 +18,9 @@ use tokio::{
 
 use super::{
     access::{Access, Authorizer, Denied, Scope},
-    download::Plans,
     hosts::Hosts,
     options::RouterOptions,
+    plans::Plans,
     problem::Problem,
     recorder::Recorder,
     token::TokenStore,
@@ -71,8 +71,8 @@ pub(super) struct Counts {
     /// Requests refused because too many were being answered.
     pub(super) shed: AtomicU64,
     pub(super) exported_bytes: Arc<AtomicU64>,
-    /// Downloads from which something was missing because it could not be read, or that the client
-    /// did not take to the end.
+    /// Downloads that were broken off because something could not be read, or that the client did
+    /// not take to the end.
     pub(super) cut_exports: Arc<AtomicU64>,
 }
 

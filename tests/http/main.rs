@@ -10,6 +10,8 @@ mod receiver;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod downloads_are_whole;
+mod downloads_for_others;
 mod downloads_resume;
 mod every_route_has_its_rule;
 mod filters_find;

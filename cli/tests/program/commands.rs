@@ -15,7 +15,7 @@ use tracing_audit::{Actor, AuditLog, audit, hashed};
 use tracing_subscriber::prelude::*;
 
 /// A log of `events` events in at least three sealed files of one stream, closed.
-fn log(events: u64) -> tempfile::TempDir {
+pub(crate) fn log(events: u64) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     // Rotation is looked at once a batch, so the batches are many.
     let log = AuditLog::builder(dir.path())
@@ -46,7 +46,7 @@ fn log(events: u64) -> tempfile::TempDir {
     dir
 }
 
-fn sealed(dir: &Path) -> Vec<PathBuf> {
+pub(crate) fn sealed(dir: &Path) -> Vec<PathBuf> {
     crate::support::files(&dir.join("sealed"))
 }
 
