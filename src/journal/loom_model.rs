@@ -288,6 +288,21 @@ fn closing_is_exact() {
 }
 
 #[test]
+fn a_push_that_the_bar_does_not_know_sees_the_bar() {
+    check(None, || {
+        let (producer, mut consumer) = ring(64);
+        let pushing = thread::spawn(move || {
+            let mut made_again = false;
+            let end = producer.push_made(&mut 1_u64.to_le_bytes(), 5, |_| made_again = true);
+            (end.unwrap(), made_again)
+        });
+        let known = consumer.set_bar(10);
+        let (end, made_again) = pushing.join().unwrap();
+        assert!(made_again || end <= known);
+    });
+}
+
+#[test]
 fn a_drop_is_never_without_its_time() {
     check(Some(4), || {
         let (producer, mut consumer) = ring(64);

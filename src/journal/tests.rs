@@ -50,6 +50,21 @@ fn times(count: u32) -> u32 {
     }
 }
 
+#[test]
+fn a_payload_from_before_the_bar_is_made_again() {
+    let (producer, mut consumer) = heap(4096);
+    let push = |made| {
+        let mut text = *b"before";
+        producer.push_made(&mut text, made, |text| text.copy_from_slice(b"behind"))
+    };
+    let first = push(9).unwrap();
+    assert_eq!(consumer.set_bar(10), first);
+    push(9).unwrap();
+    push(10).unwrap();
+    let mut next = || String::from_utf8(consumer.next().unwrap().to_vec()).unwrap();
+    assert_eq!([next(), next(), next()], ["before", "behind", "before"]);
+}
+
 /// Bytes that differ from push to push.
 pub(super) fn payload(number: u64, len: usize) -> Vec<u8> {
     number.to_le_bytes().into_iter().cycle().take(len).collect()

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::log::{LOG, Log, SECOND, entries_of, time, unzip};
 use crate::{
     error::Error,
-    export::{ExportFormat, filtered::Filtered},
+    export::{filtered::Filtered, format::ExportFormat},
     query::{AuditReader, Filter, Order},
 };
 
