@@ -36,8 +36,10 @@ use crate::{
 
 /// Writes the whole archive.
 pub(super) fn write(wanted: &Filtered, out: impl Write) -> io::Result<()> {
+    // Before the files are listed.
+    let complete_until = wanted.reader.complete_until().map_err(io::Error::other)?;
     let is_open = Cell::new(true);
-    let mut zip = FilteredZip::new(Gate::new(out, &is_open), wanted);
+    let mut zip = FilteredZip::new(Gate::new(out, &is_open), wanted, complete_until);
     let written = zip.files();
     is_open.set(written.is_ok());
     written?;
@@ -58,11 +60,11 @@ struct EntryInMaking {
 }
 
 impl<'a, W: Write> FilteredZip<'a, W> {
-    fn new(out: W, wanted: &'a Filtered) -> Self {
+    fn new(out: W, wanted: &'a Filtered, complete_until: Option<Timestamp>) -> Self {
         Self {
             zip: ZipWriter::new_stream(out),
             wanted,
-            manifest: Manifest::of(&wanted.filter),
+            manifest: Manifest::of(&wanted.filter, complete_until),
             entry: None,
         }
     }

@@ -19,6 +19,11 @@ pub(crate) const NAME: &str = "manifest.json";
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Manifest {
     range: ManifestRange,
+    /// The instant before which no entry of the range can be missing, because none will be added to
+    /// the log any more; `None` if that isn't known. The end of the range, if that is earlier: so
+    /// the manifest of a range that is complete is always the same.
+    #[serde(serialize_with = "text_or_null")]
+    complete_until: Option<Timestamp>,
     /// Filters on fields, by their parameter's name; empty if the range of time was the only one.
     pub(crate) filters: BTreeMap<String, Vec<String>>,
     pub(crate) entries: Vec<ManifestEntry>,
@@ -88,9 +93,11 @@ pub(crate) struct ManifestProblem {
 }
 
 impl Manifest {
-    /// The manifest of an archive of `range`, without entries yet.
-    pub(crate) fn new(range: &Range<Timestamp>) -> Self {
+    /// The manifest of an archive of `range`, without entries yet. The log is complete up to
+    /// `complete_until`.
+    pub(crate) fn new(range: &Range<Timestamp>, complete_until: Option<Timestamp>) -> Self {
         Self {
+            complete_until: complete_until.map(|until| until.min(range.end)),
             range: ManifestRange {
                 start: range.start,
                 end: range.end,
@@ -102,10 +109,10 @@ impl Manifest {
     }
 
     /// The manifest of an archive of what this filter wants, without entries yet.
-    pub(crate) fn of(filter: &Filter) -> Self {
+    pub(crate) fn of(filter: &Filter, complete_until: Option<Timestamp>) -> Self {
         let start = filter.start().unwrap_or(Timestamp::MIN);
         let end = filter.end().unwrap_or(Timestamp::MAX);
-        let mut manifest = Self::new(&(start..end));
+        let mut manifest = Self::new(&(start..end), complete_until);
         for (name, value) in filter.params() {
             // The range says it.
             if !matches!(name.as_str(), "start_date" | "end_date") {
@@ -113,6 +120,12 @@ impl Manifest {
             }
         }
         manifest
+    }
+
+    /// Whether nothing will be added to the range any more.
+    #[cfg(feature = "server")]
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete_until == Some(self.range.end)
     }
 
     /// As JSON that people can read.
@@ -131,6 +144,16 @@ pub(crate) fn entry_name(day: Day, stream: &StreamId) -> String {
 
 fn text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
+}
+
+fn text_or_null<S: Serializer>(
+    value: &Option<impl Display>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => serializer.collect_str(value),
+        None => serializer.serialize_none(),
+    }
 }
 
 fn number<S: Serializer>(seq: &Seq, serializer: S) -> Result<S::Ok, S::Error> {

@@ -22,6 +22,7 @@ use crate::{
     entry::{Day, StreamId, Timestamp},
     error::{Error, Result},
     store::{
+        complete::Progress,
         files::{Files, Listing},
         layout::{live_name, sealed_name},
         names::FileStem,
@@ -82,9 +83,11 @@ impl Plan {
     /// lines is given away, so that no line in a download is ever lost. An error means that the
     /// log's directories can't be listed.
     pub(crate) fn new(files: &Arc<Files>, range: Range<Timestamp>) -> Result<Self> {
+        // Before the files are listed.
+        let progress = Progress::look(&**files.fs(), files.layout())?;
         let mut plan = Self {
             entries: Vec::new(),
-            manifest: Manifest::new(&range),
+            manifest: Manifest::new(&range, progress.until),
             #[cfg(any(feature = "server", test))]
             immutable: true,
             start: range.start,
@@ -144,6 +147,12 @@ impl Plan {
     #[cfg(any(feature = "server", test))]
     pub(crate) fn immutable(&self) -> bool {
         self.immutable
+    }
+
+    /// Whether nothing will be added to its range any more.
+    #[cfg(feature = "server")]
+    pub(crate) fn is_complete(&self) -> bool {
+        self.manifest.is_complete()
     }
 
     /// An error if a file is left out.

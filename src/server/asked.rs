@@ -77,7 +77,6 @@ impl Asked {
 
     /// Its plan, which reads the disk.
     pub(super) async fn plan(&self, app: &State, slot: Slot) -> Result<Planned, Problem> {
-        let now = Timestamp::now();
         let format = self.format;
         let start = self.filter.start().unwrap_or(Timestamp::MIN);
         let end = self.filter.end().unwrap_or(Timestamp::MAX);
@@ -85,7 +84,7 @@ impl Asked {
         app.blocking(slot, move |_| {
             let plan = Plan::new(&files, start..end)?;
             plan.check_whole()?;
-            let (lines, fixed) = (plan.lines(), plan.immutable() && end <= now);
+            let (lines, fixed) = (plan.lines(), plan.immutable() && plan.is_complete());
             let file = match format {
                 ExportFormat::Gzip => plan.into_gzip(),
                 _ => plan.into_zip()?,

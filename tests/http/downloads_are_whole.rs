@@ -14,7 +14,7 @@ use axum::{
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::ServiceExt as _;
-use tracing_audit::{AuditReader, Query, Timestamp, http::RouterOptions};
+use tracing_audit::{AuditReader, Query, http::RouterOptions};
 
 use crate::downloads_resume::running;
 use crate::http::{Served, record_one, served};
@@ -202,7 +202,7 @@ async fn an_end_that_could_not_be_seen_is_not_given() {
 #[tokio::test]
 async fn the_end_of_a_download_is_recorded() {
     let served = served(3_000, RouterOptions::new());
-    let past = format!("end_date={}", Timestamp::now());
+    let past = served.past();
     for (number, export) in EXPORTS.iter().enumerate() {
         let path = format!("/audit/export?{export}&{past}");
         let answer = served.get(&path).await;
@@ -238,7 +238,7 @@ async fn the_end_of_a_download_is_recorded() {
 #[tokio::test]
 async fn head_tells_what_get_would() {
     let served = served(2_000, RouterOptions::new());
-    let past = format!("end_date={}", Timestamp::now());
+    let past = served.past();
     for export in EXPORTS {
         let path = format!("/audit/export?{export}&{past}");
         let get = served.ask(Method::GET, &path, &[]).await;
@@ -307,7 +307,7 @@ async fn conditions_are_honoured() {
 #[tokio::test]
 async fn a_range_of_a_file_that_has_changed_is_never_glued() {
     let served = served(3_000, RouterOptions::new());
-    let path = format!("/audit/export?end_date={}", Timestamp::now());
+    let path = format!("/audit/export?{}", served.past());
     let range = [(header::RANGE, "bytes=1000-")];
     let first = served.get_with(&path, &range).await;
     assert_eq!(first.status, 200, "nobody knows which file the client has");

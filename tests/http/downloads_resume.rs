@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::http::{open, record_one, served, token, write};
+use crate::http::{open, past, record_one, served, token, write};
 use crate::support::HANGS;
 use axum::http::header;
 use tokio::{
@@ -15,7 +15,7 @@ use tokio::{
     net::TcpStream,
 };
 use tracing_audit::{
-    AuditLog, Timestamp,
+    AuditLog,
     http::{RouterOptions, Scope, ServeOptions, Server},
 };
 
@@ -44,18 +44,12 @@ fn stored(dir: &std::path::Path, event_type: &str) -> Vec<String> {
     lines
 }
 
-/// A question for all that is finished now.
-async fn past() -> String {
-    tokio::time::sleep(Duration::from_millis(5)).await;
-    format!("end_date={}", Timestamp::now())
-}
-
 #[tokio::test]
 async fn a_download_has_every_line_as_stored() {
     let served = served(3_000, RouterOptions::new());
     let mut source = stored(served.dir.path(), "invoice.sent");
     assert_eq!(source.len(), 3_000);
-    let past = past().await;
+    let past = served.past();
     let zip = served.get(&format!("/audit/export?{past}")).await;
     assert_eq!(zip.header(header::CONTENT_TYPE), "application/zip");
     assert_eq!(
@@ -108,7 +102,7 @@ async fn a_download_has_every_line_as_stored() {
 #[tokio::test]
 async fn parts_of_a_file_are_its_parts() {
     let served = served(2_000, RouterOptions::new());
-    let path = format!("/audit/export?{}", past().await);
+    let path = format!("/audit/export?{}", served.past());
     let whole = served.get(&path).await;
     let (etag, len) = (whole.header(header::ETAG).to_owned(), whole.body.len());
     assert!(etag.starts_with('"') && etag.len() > 32);
@@ -291,7 +285,7 @@ impl Running {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn curl_resumes_a_download_that_was_cut_off() {
     let server = running(3_000, RouterOptions::new()).await;
-    let path = format!("/audit/export?{}", past().await);
+    let path = format!("/audit/export?{}", past(server.dir.path()));
     let (whole, cut) = (
         server.dir.path().join("whole.zip"),
         server.dir.path().join("cut.zip"),

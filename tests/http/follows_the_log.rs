@@ -397,3 +397,25 @@ async fn a_stream_ends_with_the_server() {
         begun.elapsed()
     );
 }
+
+#[tokio::test]
+async fn an_archive_says_up_to_when_it_is_complete() {
+    let served = served(10, RouterOptions::new());
+    let until = async |query: &str| {
+        let answer = served.get(&format!("/audit/export?{query}")).await;
+        assert_eq!(answer.status, 200);
+        let mut archive = zip::ZipArchive::new(std::io::Cursor::new(answer.body)).unwrap();
+        let manifest = archive.by_name("manifest.json").unwrap();
+        let manifest: Value = serde_json::from_reader(manifest).unwrap();
+        let until = manifest["complete_until"].as_str().unwrap();
+        until.parse::<tracing_audit::Timestamp>().unwrap()
+    };
+    let past = "2020-01-01".parse::<tracing_audit::Day>().unwrap();
+    let of_past = "start_date=2019-01-01&end_date=2020-01-01";
+    for filter in ["", "&actor=user-1"] {
+        // The range is complete, so its end is as far as it goes.
+        assert_eq!(until(&format!("{of_past}{filter}")).await, past.end());
+        let now = tracing_audit::Timestamp::now();
+        assert!(until(&format!("start_date={past}{filter}")).await <= now);
+    }
+}

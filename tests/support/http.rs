@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tower::ServiceExt as _;
 use tracing_audit::{
-    AuditLog, Timestamp, audit,
+    AuditLog, AuditReader, Timestamp, audit,
     http::{RouterOptions, Scope},
 };
 use tracing_subscriber::prelude::*;
@@ -141,6 +141,16 @@ pub(crate) fn token(dir: &Path, scope: Scope, tenant: Option<&str>) -> String {
     format!("ta_{id:08x}_{secret}")
 }
 
+/// A range up to now, once the log is complete up to there: its download has one version.
+pub(crate) fn past(dir: &Path) -> String {
+    let now = Timestamp::now();
+    let reader = AuditReader::open(dir).unwrap();
+    until("the log is complete", || {
+        reader.complete_until().unwrap().unwrap() >= now
+    });
+    format!("end_date={now}")
+}
+
 /// One log with its API, mounted as an application would.
 pub(crate) struct Served {
     pub(crate) log: AuditLog,
@@ -164,6 +174,11 @@ pub(crate) fn served(events: usize, options: RouterOptions) -> Served {
 }
 
 impl Served {
+    /// A range up to now, as of [`past`].
+    pub(crate) fn past(&self) -> String {
+        past(self.dir.path())
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(
             Request::get(path)
