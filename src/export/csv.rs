@@ -100,7 +100,7 @@ impl FromStr for CsvDetails {
             "columns" => Ok(Self::Columns),
             _ => Err(Error::invalid(
                 "details",
-                format!("{text:?} is not one of json, columns"),
+                format!("{text:?} must be one of json, columns"),
             )),
         }
     }

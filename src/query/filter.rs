@@ -149,8 +149,8 @@ impl Filter {
     pub fn with(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Result<Self> {
         let (name, value) = (name.as_ref(), value.as_ref());
         if !value.starts_with('!') && self.wanted(name).next().is_some() {
-            let problem = "it is given already, and another value would be an alternative; give \
-                           all values at once";
+            let problem = "it has a value already, to which this one would be an alternative; \
+                           give all values at once";
             return Err(Error::invalid(name, problem));
         }
         let more = (name.to_owned(), value.to_owned());
@@ -277,8 +277,8 @@ impl Filter {
         if let (Some(start), Some(end)) = (filter.start, filter.end)
             && start >= end
         {
-            let problem = "nothing lies between it and end_date; give an earlier start or a later \
-                           end";
+            let problem = "the range from it to end_date is empty; give an earlier start or a \
+                           later end";
             return Err(Error::invalid("start_date", problem));
         }
         filter.needles = needles(&filter.conditions);

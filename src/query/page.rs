@@ -103,7 +103,7 @@ impl Query {
                 }
                 "order" => query.order = text.parse()?,
                 "include" if text == "access" => query.include_access = true,
-                "include" => return Err(wrong("it must be access")),
+                "include" => return Err(wrong("it must be \"access\", or be left out")),
                 _ if query.start != PageStart::First => {
                     return Err(wrong("cursor and offset are both given; give one"));
                 }
@@ -144,8 +144,8 @@ impl Query {
 
 /// The error about a beginning that only the order of arrival has.
 pub(super) fn only_by_arrival() -> Error {
-    let what = "pages that begin now come in the order of arrival; give order=arrival, or leave it \
-                out";
+    let what = "now is a cursor of the order of arrival; give order=arrival as well, or leave the \
+                cursor out";
     Error::invalid("cursor", what)
 }
 

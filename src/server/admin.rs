@@ -67,7 +67,10 @@ impl AdminRequest {
 
     fn refuse_parameters(&self) -> Result<(), Problem> {
         match params::parse(self.head.uri.query())?.first() {
-            Some((name, _)) => Err(Problem::parameter(name, "this takes no parameters")),
+            Some((name, _)) => Err(Problem::parameter(
+                name,
+                "this request takes no parameters; leave it out",
+            )),
             None => Ok(()),
         }
     }

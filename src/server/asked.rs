@@ -38,8 +38,7 @@ impl Asked {
             Some(_) => {
                 return Err(Problem::parameter(
                     "order",
-                    "only format=ndjson, json and csv can be ordered; the others are in the order of \
-                     time",
+                    "only format=ndjson, json and csv take an order; leave it out, or give one of these",
                 ));
             }
         };
@@ -128,7 +127,10 @@ fn take_format(params: &mut Vec<(String, String)>) -> Result<ExportFormat, Probl
     }
     for (name, given) in [("details", details), ("bom", bom)] {
         if given.is_some() {
-            return Err(Problem::parameter(name, "only format=csv takes it"));
+            return Err(Problem::parameter(
+                name,
+                "only format=csv takes this parameter; leave it out, or give format=csv",
+            ));
         }
     }
     Ok(format)

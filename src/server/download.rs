@@ -225,16 +225,17 @@ fn too_old() -> Problem {
     Problem::new(
         StatusCode::HTTP_VERSION_NOT_SUPPORTED,
         "HTTP/1.1 is needed",
-        "over HTTP/1.0, nobody could see whether this download is whole; let the client or the proxy \
-         use HTTP/1.1 (nginx: proxy_http_version 1.1), or take another format",
+        "over HTTP/1.0, the end of this download can't be told from a broken connection; let the \
+         client or the proxy use HTTP/1.1 (nginx: proxy_http_version 1.1), or take another format",
     )
 }
 
 fn changed() -> Problem {
     Problem::new(
         StatusCode::PRECONDITION_FAILED,
-        "Another version",
-        "the file is not one of those that If-Match names; download it from its beginning",
+        "The file has changed",
+        "the file is no longer the one that If-Match names; download it from the beginning, without \
+         If-Match",
     )
 }
 

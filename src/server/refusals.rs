@@ -153,7 +153,7 @@ impl LeftOut {
         OwnEntry::new(
             "audit.access.denied",
             Severity::Warning,
-            "More requests were refused than get entries of their own; this entry counts the others",
+            "More requests were refused; this entry counts those that have no entries of their own",
         )
         .failed(reason)
         .detail("unrecorded", self.total)

@@ -192,8 +192,8 @@ impl App {
         }
         let caller = self.caller(request);
         self.recorder.wrong_host(&caller, &shorten(path(request)));
-        let detail = "this server isn't configured to answer for the host in the request; its \
-                      operator names its hosts";
+        let detail = "this server doesn't answer for the host that the request names; use a host \
+                      that its operator has configured";
         Err(Problem::new(
             StatusCode::MISDIRECTED_REQUEST,
             "Unknown host",

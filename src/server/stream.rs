@@ -67,12 +67,12 @@ pub(super) async fn stream(
     let query = query(asker.narrow(&given)?, &request.headers)?;
     let Ok(client) = Arc::clone(&app.streams).try_acquire_owned() else {
         app.counts.shed.fetch_add(1, Ordering::Relaxed);
-        let what = "too many clients follow the log; try again when one of them has gone";
+        let what = "too many clients follow the log already; try again later";
         return Err(Problem::busy(what));
     };
     let entry = asker.record(
         "audit.access.read",
-        "Entries of the audit log are read as they come",
+        "Entries of the audit log are read as they arrive",
         &given,
     );
     app.recorder.record(&entry.detail("status", 200))?;
@@ -93,7 +93,8 @@ pub(super) async fn stream(
 fn query(mut params: Vec<(String, String)>, headers: &HeaderMap) -> Result<Query, Problem> {
     for name in ["limit", "order", "offset"] {
         if params.iter().any(|(given, _)| given == name) {
-            let what = "a stream gives all entries as they come; leave it out";
+            let what = "a stream gives all entries as they arrive, and takes no limit, order or offset; leave \
+                        it out";
             return Err(Problem::parameter(name, what));
         }
     }
