@@ -17,8 +17,8 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExportFormat {
-    /// `zip`: a ZIP file of one file of lines for each day and stream, and a manifest,
-    /// `manifest.json`. It is the first file of the archive, or with filters on fields the last.
+    /// `zip`: a ZIP file with one file of lines for each day and stream, and with `manifest.json`,
+    /// which is the first file of the archive, or with filters on fields the last.
     Zip,
     /// `gz`: all lines in one gzip file.
     Gzip,
