@@ -1,6 +1,6 @@
-//! A request of an administrator of all tenants: about webhooks, tokens, holds and settings. If it
-//! reads, the access is recorded; if it is to change something, a refusal is recorded here, and a
-//! change where it is made.
+//! A request of an administrator of all tenants: about webhooks, tokens, holds and settings. A read
+//! is recorded here, and so is a change that is refused. A change that is made is recorded where it
+//! is made.
 
 pub(super) mod holds;
 pub(super) mod settings;
@@ -75,7 +75,7 @@ impl AdminRequest {
         }
     }
 
-    /// Does work on disks, on a thread for that.
+    /// Does work on disks, on a thread for blocking work.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&App, &Cancel) -> Result<T> + Send + 'static,
@@ -100,7 +100,7 @@ impl AdminRequest {
         self.app.recorder.record(&record.detail("status", status))
     }
 
-    /// Has an administrator change something. A refusal is recorded with this event type: the
+    /// Lets an administrator change something. A refusal is recorded with this event type: the
     /// caller, the request and the setting, but nothing of the body, which can have secrets.
     pub(super) async fn change_or_record(
         &self,

@@ -87,7 +87,7 @@ impl Write for BodyWriter {
     }
 }
 
-/// A body that `make` writes. The slots are held until it has ended; how it does is recorded.
+/// A body that `make` writes. The slots are held until the body has ended; its end is recorded.
 pub(super) fn body(
     app: &App,
     slots: [Slot; 2],

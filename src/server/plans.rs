@@ -1,9 +1,9 @@
 //! The plans of the last downloads, by which one that was cut off is resumed.
 //!
-//! The log goes on, if only with the entry about the download, so a later plan of today would be
-//! another file. And a past day changes when retention takes a part of it. So plans are kept for
-//! some minutes, and the tags of what was given for much longer: a range is honoured only if it is
-//! sure which file the client has the first bytes of.
+//! The log grows, if only by the entry about the download, so a later plan of today would give
+//! another file. A past day changes when retention removes a part of it. So plans are kept for some
+//! minutes, and the tags of files that were given for much longer: a range is honoured only if the
+//! client's first bytes can't be those of another file.
 
 use std::{
     collections::{HashMap, VecDeque},
