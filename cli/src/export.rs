@@ -143,7 +143,7 @@ impl Target {
             let again = io::Error::from(error.kind());
             if error.kind() != io::ErrorKind::Interrupted {
                 self.failed = Some(match &self.sink {
-                    // With another command that is as good as done; a part of an export is not.
+                    // Another command has done its work when its reader goes away; an export hasn't.
                     Sink::Stdout(_) if error.kind() == io::ErrorKind::BrokenPipe => {
                         Failure::failed("the output's reader is gone; the export is not whole")
                     }

@@ -192,7 +192,7 @@ struct Table {
 #[derive(Clone, Copy)]
 enum Column {
     Field(&'static Field),
-    /// With the field that it is a part of.
+    /// A part of a field, after that field.
     Part(&'static Field, &'static Field),
     Detail,
     /// The details that have no column of their own.
@@ -200,7 +200,7 @@ enum Column {
 }
 
 impl Table {
-    /// With a column for each of these details.
+    /// A table with a column for each of these details.
     fn new(details: BTreeSet<String>) -> Self {
         const ALL: &[Field] = &FIELDS;
         let mut table = Self {

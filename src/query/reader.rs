@@ -150,7 +150,7 @@ impl AuditReader {
         }
     }
 
-    /// What that counts at the end of a query with this filter.
+    /// The bytes that such a reader has counted at the end of a query with this filter.
     #[cfg(any(feature = "export", test))]
     pub(crate) fn bytes_to_pass(&self, filter: &Filter) -> Result<u64> {
         counter::to_pass(&self.files, filter)

@@ -48,7 +48,7 @@ impl FromRequestParts<State> for AdminRequest {
 }
 
 impl AdminRequest {
-    /// This part of the path, from 1, as it stands there.
+    /// One part of the path, counted from 1, not decoded.
     pub(super) fn part(&self, at: usize) -> String {
         let mut parts = self.head.uri.path().split('/');
         parts.nth(at).unwrap_or_default().to_owned()

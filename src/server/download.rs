@@ -98,7 +98,7 @@ impl Request<'_> {
         }
         let headers = self.asked.headers();
         let Some(download) = download else {
-            // Of no known length, as the answer to GET.
+            // A body of no known length, as in the answer to GET.
             let nothing = tokio_stream::empty::<io::Result<Bytes>>();
             return Ok((headers, Body::from_stream(nothing)).into_response());
         };
@@ -180,7 +180,7 @@ impl Request<'_> {
         })
     }
 
-    /// What is wanted of the planned file. Only `GET` has ranges.
+    /// The part of the planned file that the request wants. Only `GET` has ranges.
     fn wanted(&self, planned: &Planned, question: &str) -> Wanted {
         let (headers, etag) = (&self.head.headers, planned.etag());
         if self.is_head() {
@@ -219,8 +219,8 @@ fn ending(app: &State, ended: OwnEntry, planned: &Planned, part: &Range<u64>) ->
     Ending::new(app, ended, Some(len), entries)
 }
 
-/// Before HTTP/1.1, a body of no known length ends with the connection, however that ends. So a part
-/// would look like the whole.
+/// Before HTTP/1.1, a body of no known length ends with the connection, however that ends. So a
+/// part would look like the whole.
 fn too_old() -> Problem {
     Problem::new(
         StatusCode::HTTP_VERSION_NOT_SUPPORTED,

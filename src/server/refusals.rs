@@ -19,7 +19,7 @@ use crate::entry::{
 
 /// How many refusals of one caller are recorded one by one in a minute.
 const OF_ONE: u64 = 10;
-/// The same, of all callers together.
+/// How many refusals of all callers together are recorded one by one in a minute.
 const IN_ALL: u64 = 30;
 /// How many callers are counted apart.
 const CALLERS: usize = 1024;

@@ -297,7 +297,7 @@ impl Server {
     }
 }
 
-/// What each request of a connection is given.
+/// The facts about a connection that each of its requests gets.
 #[derive(Clone)]
 struct Facts {
     peer: SocketAddr,

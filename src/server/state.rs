@@ -269,8 +269,8 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    /// These parameters, narrowed to the caller's tenant. That another tenant's entries were asked
-    /// for is recorded.
+    /// These parameters, limited to the caller's tenant. A request for another tenant's entries is
+    /// recorded.
     pub(super) fn narrow(
         &self,
         params: &[(String, String)],

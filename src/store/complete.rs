@@ -56,7 +56,7 @@ pub(super) struct Complete {
 }
 
 impl Complete {
-    /// Of a stream whose journal has just begun; `wall` is the time of day.
+    /// The state of a stream whose journal has just begun; `wall` is the time of day.
     pub(super) fn new(wall: Timestamp) -> Self {
         Self {
             bar: wall,
@@ -159,7 +159,7 @@ fn stream(name: &str) -> Option<StreamId> {
     name.parse().ok()
 }
 
-/// What the journal of a stream says.
+/// The progress that the journal of a stream states.
 enum Of {
     /// All is in files, or nothing was recorded yet.
     Nothing,
@@ -179,11 +179,11 @@ fn of_stream(fs: &dyn Fs, layout: &Layout, stream: &StreamId) -> Of {
         match place.page(fs, layout) {
             Ok(page) => match journal::Progress::parse(&page) {
                 Some(progress) => return Of::Known(progress),
-                // It is being created.
+                // The journal is being created.
                 None if !journal::was_pushed_to(&page) => return Of::Nothing,
                 None => {}
             },
-            // It was closed or recovered.
+            // The stream was closed or recovered.
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Of::Nothing,
             Err(_) => return Of::Unknown,
         }

@@ -60,7 +60,7 @@ removes them:
 
 Examples:
   TOKEN=$(tracing-audit token create --dir /var/lib/billing/audit --name me)
-  tracing-audit serve --dir /var/lib/billing/audit
+  tracing-audit serve --dir /var/lib/billing/audit &
   curl -H \"Authorization: Bearer $TOKEN\" \\
     'http://127.0.0.1:8080/audit/entries?event_type=auth.*&limit=10'")]
 pub(crate) struct ServeArgs {
