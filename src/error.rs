@@ -62,10 +62,10 @@ pub enum Error {
         /// The damage, and at which byte or line.
         what: String,
     },
-    /// An export can't have every entry that it should: a part of the log can't be read, or retention
-    /// removed it meanwhile. Start the export again if the file was removed. If it is damaged,
-    /// restore it from a copy, or read what is left with
-    /// [`AuditReader::each`](crate::AuditReader::each), which passes over damage and names it.
+    /// An export can't have every entry that it should, because a part of the log can't be read, or
+    /// because retention removed a part meanwhile. If the file was removed, start the export again.
+    /// If the file is damaged, restore it from a copy, or read the other entries with
+    /// [`AuditReader::each`](crate::AuditReader::each), which skips damage and reports it.
     #[error("the export is not whole: {file}: {what}")]
     NotWhole {
         /// The file, below the log's directory.

@@ -8,8 +8,8 @@
 //! | [Failing closed](fail_closed/index.html) | How is an operation refused unless its event is on stable storage? |
 //! | [Shutting down](shutdown) | What survives which end of a process? |
 //! | [Testing](testing) | How does an application test what it records? |
-//! | [Following](following/index.html) | How does another program read what comes, and when is a range complete? |
-//! | [Exports](exports/index.html) | Which formats are there, and how does one know that a download is whole? |
+//! | [Following](following/index.html) | How does another program read the log as it grows, and when is a range of time complete? |
+//! | [Exports](exports/index.html) | Which formats are there, and how does a download show that it is whole? |
 //! | [Webhooks](webhooks/index.html) | How does a receiver verify and read deliveries, and how does an operator look after webhooks? |
 //! | [Migrating](migrating) | How does a program move from `tracing-appender` to `audit!`? |
 //!

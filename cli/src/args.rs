@@ -75,7 +75,7 @@ pub(super) enum Command {
     Man(ManArgs),
 }
 
-/// Prints the completions of commands and flags for a shell
+/// Prints a script with which a shell completes commands and flags
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -88,14 +88,14 @@ pub(super) struct CompletionsArgs {
     pub(super) shell: clap_complete::Shell,
 }
 
-/// Prints the manual's page of the program, or writes the pages of all commands
+/// Prints the manual page of the program, or writes a page for each command into a directory
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   tracing-audit man | man -l -
   tracing-audit man --output /usr/local/share/man/man1")]
 pub(super) struct ManArgs {
-    /// Write a page for each command into this directory
+    /// Write a page for each command into this directory, which must exist
     #[arg(long, value_name = "DIR")]
     pub(super) output: Option<PathBuf>,
 }

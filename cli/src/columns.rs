@@ -27,7 +27,7 @@ pub(super) enum Column {
     Seq,
 }
 
-/// A terminal has room for the tenant and the address from so many columns of text on.
+/// The width, in characters, from which a terminal has room for the tenant and the address.
 const ROOMY: u16 = 140;
 
 impl ValueEnum for Column {
@@ -58,7 +58,7 @@ impl ValueEnum for Column {
 }
 
 impl Column {
-    /// As it is asked for.
+    /// The name by which the column is asked for.
     fn name(self) -> &'static str {
         match self {
             Self::Time => "time",
@@ -79,7 +79,7 @@ impl Column {
         }
     }
 
-    /// As it is written above the column.
+    /// The text above the column.
     pub(super) fn heading(self) -> String {
         match self {
             Self::Time => "TIME (UTC)".to_owned(),
@@ -87,7 +87,7 @@ impl Column {
         }
     }
 
-    /// Whether its texts can't be read in pieces.
+    /// Whether the texts of the column must not be broken over lines.
     pub(super) fn is_whole(self) -> bool {
         matches!(
             self,
@@ -114,7 +114,7 @@ impl Column {
         columns
     }
 
-    /// What an entry has in this column, with nothing that a terminal would obey.
+    /// The text of an entry in this column, without control characters.
     pub(super) fn text(self, entry: &RawEntry) -> String {
         let text = match self {
             Self::Time => return time(entry.timestamp()),

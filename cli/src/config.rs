@@ -13,7 +13,7 @@
 //! name = "siem"
 //! ```
 //!
-//! A variable that is empty is as one that is not set.
+//! An empty variable counts as not set.
 
 use std::{
     ffi::OsString,
@@ -155,7 +155,7 @@ fn with_variable(arg: clap::Arg) -> clap::Arg {
     without_empty_variable(arg.env(variable).hide_env(true))
 }
 
-/// An empty variable is as one that isn't set.
+/// An empty variable counts as not set.
 fn without_empty_variable(arg: clap::Arg) -> clap::Arg {
     let value = arg.get_env().and_then(std::env::var_os);
     match value.is_some_and(|value| value.is_empty()) {

@@ -34,7 +34,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<Outcome, Failure> {
     let format = format(args, to_stdout)?;
     if to_stdout && !is_for_terminals(format) && io::stdout().is_terminal() {
         return Err(Failure::Usage(
-            "--output: this format can't be shown on a terminal; give a file, or redirect stdout"
+            "--output: this format can't be shown on a terminal; give the name of a file, or redirect stdout"
                 .into(),
         ));
     }
@@ -94,7 +94,7 @@ fn format(args: &ExportArgs, to_stdout: bool) -> Result<ExportFormat, Failure> {
         options.bom = args.csv_bom;
     } else if args.csv_details.is_some() || args.csv_bom {
         return Err(Failure::Usage(format!(
-            "--csv-details and --csv-bom are for CSV, and this is {}; leave them out, or give \
+            "--csv-details and --csv-bom are for CSV, and the format is {}; leave them out, or give \
              --format csv",
             format.as_str()
         )));
@@ -112,7 +112,8 @@ fn named_format(args: &ExportArgs, to_stdout: bool) -> Result<ExportFormat, Fail
         None => of_name.map_err(Failure::of_flag),
         Some(format) if of_name.as_ref().is_ok_and(|of_name| *of_name != format) => {
             Err(Failure::Usage(format!(
-                "--format: {} is not what the name of {} says; leave it out, or give another name",
+                "--format: {} isn't the format that the name of {} says; leave --format out, or give \
+                 another name",
                 format.as_str(),
                 args.output.display()
             )))
@@ -142,7 +143,7 @@ impl Target {
             let again = io::Error::from(error.kind());
             if error.kind() != io::ErrorKind::Interrupted {
                 self.failed = Some(match &self.sink {
-                    // With another command that is as good as done; a part of an export is not.
+                    // Another command has done its work when its reader goes away; an export hasn't.
                     Sink::Stdout(_) if error.kind() == io::ErrorKind::BrokenPipe => {
                         Failure::failed("the output's reader is gone; the export is not whole")
                     }

@@ -7,10 +7,11 @@ use super::failure::Failure;
 
 /// What `--help` says above the flags.
 const HEADING: &str = "\
-Filters (all must hold; a repeated flag takes any of its values; !VALUE excludes; \\!VALUE is the text !VALUE)";
+Filters (all must hold; repeated: any of the values; !VALUE: all but this; \\!VALUE: the text !VALUE)";
 
-/// Which entries. Different filters must all hold. Each but the dates can be given several times
-/// (any of the values), and !VALUE excludes a value; a value that begins with ! is written \!VALUE.
+/// The entries that are wanted. Different flags must all hold. Each flag but those of dates can be
+/// repeated, for any of several values. `!VALUE` excludes a value, and `\!VALUE` is a value that
+/// begins with `!`.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = HEADING)]
 pub(super) struct FilterArgs {
@@ -29,13 +30,13 @@ pub(super) struct FilterArgs {
     /// This action, the event type's last part unless the application says otherwise
     #[arg(long)]
     action: Vec<String>,
-    /// The id, the name or the type (such as system) of the actor, who did it
+    /// The id, the name or the type (such as system) of the actor
     #[arg(long, value_name = "ID|NAME|TYPE")]
     actor: Vec<String>,
     /// The type of the actor: user, service, system, api_key, anonymous, or the application's own
     #[arg(long, value_name = "TYPE")]
     actor_type: Vec<String>,
-    /// The id or the name of the resource, to which it was done
+    /// The id or the name of the resource
     #[arg(long, value_name = "ID|NAME")]
     resource: Vec<String>,
     /// The type of the resource
@@ -50,10 +51,10 @@ pub(super) struct FilterArgs {
     /// success (also without an outcome), failure or unknown
     #[arg(long)]
     outcome: Vec<String>,
-    /// The application that recorded it
+    /// The application that recorded the entry
     #[arg(long)]
     source: Vec<String>,
-    /// The IP address that it came from, or its network (192.0.2.0/24)
+    /// The client's IP address, or its network (192.0.2.0/24)
     #[arg(long, value_name = "ADDRESS")]
     ip_address: Vec<String>,
     /// This session
@@ -71,7 +72,8 @@ pub(super) struct FilterArgs {
 }
 
 impl FilterArgs {
-    /// The filter that they make, without entries about reads of the log unless these are wanted.
+    /// The filter that the flags make, without entries about reads of the log unless these are
+    /// wanted.
     pub(super) fn filter_with_access(&self, include_access: bool) -> Result<Filter, Failure> {
         let filter = self.filter()?;
         Ok(if include_access {
@@ -81,7 +83,7 @@ impl FilterArgs {
         })
     }
 
-    /// The filter that they make. An error names the flag.
+    /// The filter that the flags make. An error names the flag.
     pub(super) fn filter(&self) -> Result<Filter, Failure> {
         let dates = [
             ("start_date", self.start_date.as_slice()),

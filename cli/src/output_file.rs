@@ -1,8 +1,8 @@
 //! The file that `--output` names.
 //!
-//! A regular file is there whole or not at all: it is made under another name beside its place. Of
-//! a symbolic link that is the place that the link leads to; the link stays. A device or a pipe is
-//! written into, because a file that took its place would break every other program that uses it.
+//! A regular file is there whole or not at all: it is made under another name beside its place. A
+//! symbolic link stays, and the file that it leads to is made. A device or a pipe is written into,
+//! because a file in its place would break every other program that uses the device or the pipe.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -21,7 +21,7 @@ const MAX_LINKS: usize = 40;
 pub(super) struct OutputFile {
     path: PathBuf,
     file: File,
-    /// The name that it has until it is placed; `None` if it is written into directly.
+    /// The name that the file has until it is placed; `None` if it is written into directly.
     tmp: Option<PathBuf>,
 }
 

@@ -14,7 +14,7 @@ use tracing_audit::Actor;
 
 use super::failure::Failure;
 
-/// The user of the system who runs this command, as the actor of what it changes. To be asked before
+/// The user of the system who runs this command, as the actor of its changes. Call this before
 /// [`act_as_owner`].
 ///
 /// Linux keeps the user who logged in, whoever that user became later by `sudo` or `su`; where

@@ -67,6 +67,7 @@ pub(super) fn run(args: &QueryArgs) -> Result<Outcome, Failure> {
 
     let start = match &args.cursor {
         Some(cursor) => PageStart::Cursor(cursor.clone()),
+        None if args.offset == 0 => PageStart::First,
         None => PageStart::Offset(args.offset),
     };
     let limit = if unlimited { usize::MAX } else { args.limit };

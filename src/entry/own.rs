@@ -50,8 +50,8 @@ impl From<&Actor> for Caller {
     }
 }
 
-/// Who makes a change: the application itself, somebody whom the application names, or the caller of
-/// the HTTP API.
+/// The author of a change: the application itself, an actor whom the application names, or the
+/// caller of the HTTP API.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Author {
     caller: Option<Caller>,
@@ -60,7 +60,7 @@ pub(crate) struct Author {
 }
 
 impl Author {
-    /// Somebody whom the application names.
+    /// An actor whom the application names.
     pub(crate) fn named(actor: &Actor) -> Self {
         Self {
             caller: Some(actor.into()),
@@ -89,8 +89,8 @@ impl Author {
         }
     }
 
-    /// The type, id and name that the entry about the change has; of the application itself, `source`
-    /// is the id.
+    /// The type, id and name that the entry about the change has; of the application itself,
+    /// `source` is the id.
     pub(crate) fn actor(&self, source: &str) -> EntryActor {
         let Some(caller) = &self.caller else {
             return EntryActor {

@@ -24,8 +24,8 @@ use crate::{
 const MAX_COLUMNS: usize = 250;
 const MAX_NAME: usize = 250;
 
-/// The signs at which a spreadsheet takes a cell for a formula, after OWASP's page on CSV injection,
-/// with their full-width forms.
+/// The signs at which a spreadsheet takes a cell for a formula, after OWASP's page on CSV
+/// injection, with their full-width forms.
 const FORMULAS: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
 
 const BOM: &[u8] = "\u{feff}".as_bytes();
@@ -49,8 +49,8 @@ const BOM: &[u8] = "\u{feff}".as_bytes();
 /// | `truncated` | a JSON list |
 ///
 /// A field that an entry doesn't have is an empty cell, and so is `null`. A text that a spreadsheet
-/// would take for a formula, because it begins with `=`, `+`, `-`, `@`, a tab or a line end, gets an
-/// apostrophe in front. Numbers are left as they are, negative ones too. A NUL becomes U+FFFD.
+/// would take for a formula, because it begins with `=`, `+`, `-`, `@`, a tab or a line end, gets
+/// an apostrophe in front. Numbers are left as they are, negative ones too. A NUL becomes U+FFFD.
 ///
 /// ```
 /// use tracing_audit::reader::{CsvDetails, CsvOptions, ExportFormat};
@@ -64,10 +64,11 @@ const BOM: &[u8] = "\u{feff}".as_bytes();
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CsvOptions {
-    /// The form of `details`. As one column of JSON by default.
+    /// The form of `details`. Default: one column of JSON.
     pub details: CsvDetails,
-    /// Whether the file begins with a byte order mark, without which Excel doesn't see that it is
-    /// UTF-8. Not by default: other programs take it for a part of the first column's name.
+    /// Whether the file begins with a byte order mark, without which Excel doesn't know that the
+    /// file is UTF-8. Default: no, because other programs take the mark for a part of the first
+    /// column's name.
     pub bom: bool,
 }
 
@@ -85,9 +86,10 @@ pub enum CsvDetails {
     /// `json`: one column `details`, an object as JSON. The columns are always the same.
     #[default]
     Json,
-    /// `columns`: a column for each value that any exported entry has, `details.order.id`, sorted by
-    /// name, for 250 names of at most 250 bytes. Lists are JSON. The column `details` behind them
-    /// has what is left, as JSON. Takes twice as long, because the log is read twice.
+    /// `columns`: a column for each value that any exported entry has, such as `details.order.id`,
+    /// sorted by name. At most 250 values, with names of at most 250 bytes, have columns. Lists are
+    /// JSON. The last of these columns, `details`, has all other values, as JSON. The export takes
+    /// twice as long, because the log is read twice.
     Columns,
 }
 
@@ -100,7 +102,7 @@ impl FromStr for CsvDetails {
             "columns" => Ok(Self::Columns),
             _ => Err(Error::invalid(
                 "details",
-                format!("{text:?} is not one of json, columns"),
+                format!("{text:?} must be one of json, columns"),
             )),
         }
     }
@@ -190,7 +192,7 @@ struct Table {
 #[derive(Clone, Copy)]
 enum Column {
     Field(&'static Field),
-    /// With the field that it is a part of.
+    /// A part of a field, after that field.
     Part(&'static Field, &'static Field),
     Detail,
     /// The details that have no column of their own.
@@ -198,7 +200,7 @@ enum Column {
 }
 
 impl Table {
-    /// With a column for each of these details.
+    /// A table with a column for each of these details.
     fn new(details: BTreeSet<String>) -> Self {
         const ALL: &[Field] = &FIELDS;
         let mut table = Self {

@@ -73,8 +73,8 @@ impl<'a, W: Write> FilteredZip<'a, W> {
     fn files(&mut self) -> io::Result<()> {
         let wanted = self.wanted;
         let start = wanted.filter.start().unwrap_or(Timestamp::MIN);
-        // Files are listed once: what is removed after this is missing, and not just no longer
-        // there.
+        // Files are listed once: a file that is removed after this makes the export fail, and is not
+        // left out silently.
         let all = files_since(wanted.reader.files(), start).map_err(io::Error::other)?;
         for ((day, stream), list) in all {
             for (stem, kind) in list {

@@ -17,8 +17,8 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExportFormat {
-    /// `zip`: a ZIP file of one file of lines for each day and stream, and a manifest,
-    /// `manifest.json`. It is the first file of the archive, or with filters on fields the last.
+    /// `zip`: a ZIP file with one file of lines for each day and stream, and with `manifest.json`,
+    /// which is the first file of the archive, or with filters on fields the last.
     Zip,
     /// `gz`: all lines in one gzip file.
     Gzip,
@@ -47,7 +47,7 @@ impl FromStr for ExportFormat {
         let known = formats.find(|format| format.as_str() == text);
         known.ok_or_else(|| {
             let names = FORMATS.map(|(format, _)| format.as_str()).join(", ");
-            Error::invalid("format", format!("{text:?} is not one of {names}"))
+            Error::invalid("format", format!("{text:?} must be one of {names}"))
         })
     }
 }
@@ -77,8 +77,8 @@ impl ExportFormat {
         known.map(|(format, _)| format).ok_or_else(|| {
             let endings = FORMATS.map(|(_, endings)| endings.join(", .")).join(", .");
             let problem = format!(
-                "the name of {} doesn't say the format; let it end in one of .{endings}, or give \
-                 the format",
+                "the name of {} doesn't say the format; end it in one of .{endings}, or give the \
+                 format",
                 path.display()
             );
             Error::invalid("output", problem)

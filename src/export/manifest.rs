@@ -1,8 +1,8 @@
 //! The manifest of an archive, `manifest.json`.
 //!
 //! The manifest names the range, what is in each entry and which stored files that came from, and
-//! what is strange in it. It says nothing about when or where the archive was made, so asking for
-//! the same again gives the same bytes.
+//! which problems they have. The manifest says nothing about when or where the archive was made, so
+//! asking for the same again gives the same bytes.
 
 use std::{collections::BTreeMap, fmt::Display, ops::Range};
 
@@ -27,7 +27,7 @@ pub(crate) struct Manifest {
     /// Filters on fields, by their parameter's name; empty if the range of time was the only one.
     pub(crate) filters: BTreeMap<String, Vec<String>>,
     pub(crate) entries: Vec<ManifestEntry>,
-    /// What is strange in files of the log. An archive that is given away misses nothing.
+    /// The problems of files of the log. An archive that is given away lacks no entry.
     pub(crate) problems: Vec<ManifestProblem>,
 }
 

@@ -53,13 +53,13 @@ pub struct ExportProgress {
 }
 
 impl ExportProgress {
-    /// The bytes of lines that were read, or ruled out by an index, so far.
+    /// How many bytes of the log were read, or ruled out by an index, so far.
     pub fn passed(&self) -> u64 {
         self.counter.passed().min(self.total)
     }
 
-    /// The bytes of lines in the range when the export began. In a log that grows there are more at
-    /// the end.
+    /// How many bytes the log had in the range when the export began. A log that grows has more at
+    /// the end of the export.
     pub fn total(&self) -> u64 {
         self.total
     }
@@ -68,10 +68,10 @@ impl ExportProgress {
 impl AuditReader {
     /// The entries that match the filter as one file, the oldest first.
     ///
-    /// A ZIP or gzip file of a range of time alone is put together of blocks of the sealed files as
-    /// they are on the disk, without compressing anything anew: so it is about as fast as copying.
-    /// With filters on fields, and in the other formats, entries are packed while
-    /// they are found. Memory stays bounded, however many there are.
+    /// A ZIP or gzip file without filters on fields is put together from the compressed blocks of
+    /// the sealed files, without compressing them again, so it is about as fast as copying. With
+    /// filters on fields, and in the other formats, entries are written one by one as they are
+    /// found. Memory stays bounded, however many entries there are.
     ///
     /// ```
     /// # let log = tracing_audit::AuditLog::for_tests();
@@ -92,9 +92,9 @@ impl AuditReader {
     ///
     /// # Errors
     ///
-    /// If the directories of the log can't be listed, or if a part of the log can't be read:
-    /// [`Error::NotWhole`](crate::Error::NotWhole). What turns out only while it is written is an
-    /// error of [`write_to`](Export::write_to).
+    /// [`Error::NotWhole`](crate::Error::NotWhole) if a part of the log can't be read, and another
+    /// error if the directories of the log can't be listed. Damage that is found only while the
+    /// file is written is an error of [`write_to`](Export::write_to).
     pub fn export(&self, filter: &Filter, format: ExportFormat) -> Result<Export> {
         let content = if !format.is_copied() || filter.has_field_filters() {
             Content::Filtered(Filtered {
@@ -168,15 +168,15 @@ impl Export {
         self
     }
 
-    /// Writes the whole file. Gives what is strange in the log and hides no entry, such as lines
-    /// that are not entries, which a copy of whole blocks has as well.
+    /// Writes the whole file. Returns the problems of the log that hide no entry, such as lines
+    /// that are not entries: a copy of whole blocks has these lines too.
     ///
     /// # Errors
     ///
-    /// The errors of `out`, unchanged; and an error if a part of the log can't be read, changes or
-    /// goes while it is read, or if the export is [cancelled](Self::cancel_when). Then the file is
-    /// not whole, and has to be thrown away. Inside of an error of the log is an
-    /// [`Error`](crate::Error).
+    /// The errors of `out`, unchanged. Also an error if a part of the log can't be read, changes or
+    /// is removed while it is read, or if the export is [cancelled](Self::cancel_when). The file is
+    /// then not whole: throw it away. An error of the log contains an [`Error`](crate::Error),
+    /// which [`io::Error::downcast`] gives.
     pub fn write_to(self, mut out: impl Write) -> io::Result<Scanned> {
         match self.content {
             Content::Copied(download, problems) => {

@@ -99,7 +99,7 @@ impl AuditLogBuilder {
     }
 
     /// The time that entries are kept. Default: 90 days. An age limit that is set over HTTP
-    /// (`PATCH /settings`) takes the place of this one's.
+    /// (`PATCH /settings`) overrides the age limit of this retention.
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
         self

@@ -43,8 +43,8 @@ impl AuditLog {
 }
 
 impl Holds<'_> {
-    /// Names who places and releases holds: the entries about that, and the holds, have its type,
-    /// id and name. Default: the application itself, as `system`.
+    /// Names the actor who places and releases holds. The holds and the entries about them have the
+    /// actor's type, id and name. Default: the application itself, as `system`.
     ///
     /// ```
     /// # let log = tracing_audit::AuditLog::for_tests();

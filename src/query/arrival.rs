@@ -1,9 +1,9 @@
 //! Pages in the order of arrival, for programs that follow the log.
 //!
-//! A page goes on where each stream was read to, and its cursor says how far that is now. So nothing
-//! is given twice and nothing is missed: not what a recovered process adds to its stream late, and
-//! not what has an earlier time than what was given before. Only what is final is given, so no
-//! number of an entry changes behind a cursor.
+//! A page goes on where each stream was read to, and its cursor says how far that is now. So
+//! nothing is given twice and nothing is missed: not what a recovered process adds to its stream
+//! late, and not what has an earlier time than what was given before. Only what is final is given,
+//! so no number of an entry changes behind a cursor.
 //!
 //! # The cursor
 //!
@@ -11,11 +11,11 @@
 //! a1~<ended>~<file>~<place>~<seq>~<file>~<place>~<seq>…
 //! ```
 //!
-//! For each stream there are the file that is being read, the place in it (or `e`, its end), and the
-//! number of the last entry. So that the cursor doesn't grow with every process that ever wrote,
-//! only the last [`KEPT`] of the streams that have ended are in it. All others began their last file
-//! at `ended` (in microseconds since 1970) or before, and are read to their end. A stream that is
-//! not in the cursor and that began its last file later is new.
+//! For each stream there are the file that is being read, the place in it (or `e`, its end), and
+//! the number of the last entry. So that the cursor doesn't grow with every process that ever
+//! wrote, only the last [`KEPT`] of the streams that have ended are in it. All others began their
+//! last file at `ended` (in microseconds since 1970) or before, and are read to their end. A stream
+//! that is not in the cursor and that began its last file later is new.
 
 use std::{fmt, ops::ControlFlow, str::FromStr, sync::Arc};
 
@@ -52,8 +52,8 @@ const LONGEST: usize = 1 << 20;
 /// How far the log was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cursor {
-    /// Of the streams that are read to their end and not among the places, when the last file of
-    /// the latest began.
+    /// The latest time at which a stream began its last file, of the streams that are read to their
+    /// end and not among the places.
     ended: Option<Timestamp>,
     places: Places,
 }
@@ -155,8 +155,8 @@ impl Cursor {
 
     /// Has the tail read the streams that are new, some of them at first. True if there are more.
     ///
-    /// Those whose last file began first come first, so none of the others can be taken for one
-    /// that was forgotten.
+    /// The streams whose last files began first are read first, so no other stream can be taken for
+    /// one that was forgotten.
     fn begin(&self, tail: &mut Tail, streams: ByStream, start: Option<Timestamp>) -> bool {
         let born = |files: &Ahead| files.last().map(|(_, born)| *born);
         let mut new: Vec<_> = streams

@@ -24,7 +24,7 @@ pub(super) struct Found {
     pub(super) entries: Vec<RawEntry>,
     pub(super) lines: u64,
     pub(super) bytes: u64,
-    /// Of the block, and of files that were opened meanwhile.
+    /// The problems of the block, and of files that were opened meanwhile.
     pub(super) problems: Vec<Problem>,
     pub(super) file: Option<BlockFile>,
     /// The block, to be read again in its place.

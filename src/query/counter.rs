@@ -36,8 +36,8 @@ impl Counter {
     }
 }
 
-/// The bytes of lines in all blocks in the filter's range of time, which costs a look at each index.
-/// Of a file that can't be read nothing is counted.
+/// The bytes of lines in all blocks in the filter's range of time, which costs a look at each
+/// index. A file that can't be read counts nothing.
 #[cfg(any(feature = "export", test))]
 pub(super) fn to_pass(files: &Files, filter: &Filter) -> Result<u64> {
     let Listing { sealed, live } = files.since(filter.start())?;

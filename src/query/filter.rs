@@ -25,7 +25,7 @@ const ACCESS: &[u8] = b"audit.access.";
 ///
 /// | parameter | an entry is wanted if |
 /// |---|---|
-/// | `start_date`, `end_date` | its time is in the range: a date (`2026-11-21`) is the whole UTC day, as a start and as an end; an ISO 8601 instant (`2026-11-21T10:15:00.5+02:00`, of any precision, in UTC if it has no zone) is the range's first, or the first after it |
+/// | `start_date`, `end_date` | the time is in the range. A date (`2026-11-21`) is the whole UTC day, at both ends. An ISO 8601 instant (`2026-11-21T10:15:00.5+02:00`, of any precision, in UTC without a zone) is the first instant in the range, or the first after the range |
 /// | `event_type` | it is this one, or below `auth.*`, or any (`*`) |
 /// | `severity` | it is this one: `info`, `warning`, `error` or `critical` |
 /// | `outcome` | it is `success`, `failure` or `unknown`; an entry without an outcome counts as `success` |
@@ -38,10 +38,10 @@ const ACCESS: &[u8] = b"audit.access.";
 /// | `details.<path>` | the value there is this text, number, `true`, `false` or `null`; numbers are compared by their value, so `1` is also `1.0`, and a text by its letters |
 ///
 /// Different parameters must all hold. Each parameter but `start_date` and `end_date` can be given
-/// several times: an entry is wanted if it has one of the values. A value with a `!` before it is
-/// excluded: an entry is wanted if it has none of these, so an entry without the field is. A value
-/// that itself begins with `!` has a `\` before that: `\!important`, and `!\!important` excludes it.
-/// [`Filter::literal`] writes it so.
+/// several times: an entry is wanted if it has one of the values. A `!` before a value excludes the
+/// value: an entry is wanted if it has none of the excluded values, or doesn't have the field. A
+/// value that itself begins with `!` is written with a `\` before that: `\!important` wants the
+/// value `!important`, and `!\!important` excludes it. [`Filter::literal`] writes values so.
 ///
 /// ```
 /// use tracing_audit::Filter;
@@ -109,8 +109,8 @@ impl Filter {
     /// Makes a filter of parameters. `Error::Invalid` names the one that is wrong, and says what to
     /// write instead.
     ///
-    /// A parameter of yours beside those that others give can become one of several alternatives:
-    /// narrow their filter by [`with`](Self::with).
+    /// To limit a filter that somebody else gives, parse that filter alone, and then call
+    /// [`with`](Self::with): a second value of the same parameter here would be an alternative.
     pub fn parse<N: AsRef<str>, V: AsRef<str>>(
         params: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Self> {
@@ -126,8 +126,8 @@ impl Filter {
         Self::build(parameters::sort(&Self::NAMES, others, params)?)
     }
 
-    /// The text of a parameter that means just this value, whatever the value begins with. To be
-    /// used for values that others give.
+    /// The text of a parameter that means just this value, even if the value begins with `!`. For
+    /// values that somebody else gives.
     ///
     /// ```
     /// use tracing_audit::Filter;
@@ -139,18 +139,18 @@ impl Filter {
         parameters::literal(value)
     }
 
-    /// This filter with one parameter more, which never makes the filter want more entries: so a
-    /// filter that others give can be narrowed to a tenant.
+    /// This filter with one more parameter, which never makes the filter want more entries. So a
+    /// filter that somebody else gives can be limited to a tenant.
     ///
     /// # Errors
     ///
-    /// As of [`parse`](Self::parse); also if the filter has a value of this parameter already, to
-    /// which another value would be an alternative.
+    /// Those of [`parse`](Self::parse), and [`Error::Invalid`] if the filter has a value of this
+    /// parameter already, because another value would be an alternative.
     pub fn with(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Result<Self> {
         let (name, value) = (name.as_ref(), value.as_ref());
         if !value.starts_with('!') && self.wanted(name).next().is_some() {
-            let problem = "it is given already, and another value would be an alternative; give \
-                           all values at once";
+            let problem = "it has a value already, to which this one would be an alternative; \
+                           give all values at once";
             return Err(Error::invalid(name, problem));
         }
         let more = (name.to_owned(), value.to_owned());
@@ -277,8 +277,8 @@ impl Filter {
         if let (Some(start), Some(end)) = (filter.start, filter.end)
             && start >= end
         {
-            let problem = "nothing lies between it and end_date; give an earlier start or a later \
-                           end";
+            let problem = "the range from it to end_date is empty; give an earlier start or a \
+                           later end";
             return Err(Error::invalid("start_date", problem));
         }
         filter.needles = needles(&filter.conditions);

@@ -234,7 +234,7 @@ fn one_parameter_more_never_wants_more_entries() {
     ] {
         let error = filter().with(name, value).unwrap_err().to_string();
         assert!(
-            error.starts_with(&format!("{name}: it is given already")),
+            error.starts_with(&format!("{name}: it has a value already")),
             "{error}"
         );
     }
@@ -253,7 +253,7 @@ fn what_is_wrong_is_said_with_what_to_write_instead() {
         (vec![("end_date", "2026-02-30")], "end_date: "),
         (
             vec![("start_date", "2026-11-22"), ("end_date", "2026-11-21")],
-            "start_date: nothing lies between it and end_date",
+            "start_date: the range from it to end_date is empty",
         ),
         (
             vec![("event_type", "auth")],

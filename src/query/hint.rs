@@ -1,4 +1,4 @@
-//! Hints for a question that nothing answers.
+//! Hints for a query that finds nothing.
 
 use super::{filter::Filter, reader::AuditReader};
 use crate::{entry::Catalogue, error::Result};
@@ -7,10 +7,10 @@ use crate::{entry::Catalogue, error::Result};
 const MOST_NAMED: usize = 5;
 
 impl AuditReader {
-    /// Says why a filter may have found nothing: an event type that it wants isn't in the catalogue
-    /// of this log. One sentence each; empty if the catalogue gives no reason. A program that
-    /// records ordinary events of `tracing`, or event types that come at run time, can have
-    /// recorded others.
+    /// Says why a filter may have found nothing: a sentence for each event type that the filter
+    /// wants and that the catalogue of this log doesn't have. Empty if all are in the catalogue. The
+    /// catalogue doesn't have the event types of ordinary `tracing` events, and of events whose type
+    /// is only known at run time.
     ///
     /// ```
     /// # use tracing_audit::{AuditLog, AuditReader, Filter, audit};
@@ -20,7 +20,7 @@ impl AuditReader {
     /// let filter = Filter::parse([("event_type", "door.lock")])?;
     /// assert_eq!(
     ///     reader.hints(&filter)?,
-    ///     ["no event type is named door.lock; door.lock.opened is: write door.lock.*"]
+    ///     ["no event type is named door.lock; there is door.lock.opened: write door.lock.*"]
     /// );
     /// # Ok::<(), tracing_audit::Error>(())
     /// ```
@@ -59,12 +59,12 @@ fn hint(catalogue: &Catalogue, wanted: &str) -> Option<String> {
         }
         (None, Some(near)) => Some(format!("no event type is named {name}; {near}")),
         (None, None) => Some(format!(
-            "no event type begins with {first}; the catalogue of this log lists those that there are"
+            "no event type begins with {first}; the catalogue of this log lists all event types"
         )),
     }
 }
 
-/// Names the first event types that begin so, as the beginning of a sentence.
+/// Names the first event types that begin so, in a sentence.
 fn named(catalogue: &Catalogue, prefix: &str) -> Option<String> {
     let types = catalogue.iter().map(|entry| entry.event_type());
     let mut types: Vec<_> = types.filter(|name| name.starts_with(prefix)).collect();
@@ -75,8 +75,8 @@ fn named(catalogue: &Catalogue, prefix: &str) -> Option<String> {
         more => format!("{more} more"),
     };
     Some(match types.as_slice() {
-        [] => format!("{last} is"),
-        names => format!("{} and {last} are", names.join(", ")),
+        [] => format!("there is {last}"),
+        names => format!("there are {} and {last}", names.join(", ")),
     })
 }
 
@@ -101,34 +101,34 @@ mod tests {
                 &few,
                 "auth.login",
                 Some(
-                    "no event type is named auth.login; auth.login.failed and auth.login.success \
-                     are: write auth.login.*",
+                    "no event type is named auth.login; there are auth.login.failed and \
+                     auth.login.success: write auth.login.*",
                 ),
             ),
             (
                 &few,
                 "user.create",
-                Some("no event type is named user.create; user.created is"),
+                Some("no event type is named user.create; there is user.created"),
             ),
             (
                 &few,
                 "user.role.*",
-                Some("no event type is below user.role; user.created is"),
+                Some("no event type is below user.role; there is user.created"),
             ),
             (
                 &few,
                 "billing.*",
                 Some(
-                    "no event type begins with billing; the catalogue of this log lists those \
-                     that there are",
+                    "no event type begins with billing; the catalogue of this log lists all \
+                     event types",
                 ),
             ),
             (
                 &many,
                 "a.a",
                 Some(
-                    "no event type is named a.a; a.a.b, a.a.c, a.a.d, a.a.e, a.a.f and 2 more \
-                     are: write a.a.*",
+                    "no event type is named a.a; there are a.a.b, a.a.c, a.a.d, a.a.e, a.a.f and \
+                     2 more: write a.a.*",
                 ),
             ),
             (&few, "auth.login.failed", None),

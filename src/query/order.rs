@@ -1,9 +1,9 @@
 //! The order of entries, and a place in it.
 //!
-//! By time, entries are ordered by the millisecond of their `timestamp`, then by `id`. An id is a UUIDv7
-//! made from the same clock reading, so for this crate's own entries that is the order of the ids
-//! alone; for a line that came from elsewhere it still agrees with the times by which blocks are
-//! found.
+//! By time, entries are ordered by the millisecond of their `timestamp`, then by `id`. An id is a
+//! UUIDv7 made from the same clock reading, so for this crate's own entries that is the order of
+//! the ids alone; for a line that came from elsewhere it still agrees with the times by which
+//! blocks are found.
 
 use std::{fmt, str::FromStr};
 
@@ -20,10 +20,10 @@ pub enum Order {
     Desc,
     /// The oldest first.
     Asc,
-    /// As they come into the log: for each stream in the order of its numbers, and what was behind
-    /// comes when it comes. A page's cursor says how far each stream was read, so a program that
-    /// goes on from cursor to cursor gets each entry once, also those that a dead process left to
-    /// be recovered. Only entries that are on stable storage are given.
+    /// In the order in which they come into the log: the entries of each stream by their numbers,
+    /// and late entries when they come. A page's cursor says how far each stream was read. So a
+    /// program that goes on from cursor to cursor gets each entry once, also those that are
+    /// recovered after a process died. Only entries on stable storage are given.
     Arrival,
 }
 

@@ -50,8 +50,9 @@ pub struct Query {
     pub limit: usize,
     /// The beginning of the page.
     pub start: PageStart,
-    /// Whether entries about reads of the log are wanted as well. They are left out by default
-    /// ([`Filter::without_access`]), or each read of a quiet log would find the one before it.
+    /// Whether entries about reads of the log are wanted as well. Default: no
+    /// ([`Filter::without_access`]), because otherwise each read of a quiet log would find the read
+    /// before it.
     pub include_access: bool,
 }
 
@@ -65,16 +66,20 @@ pub enum PageStart {
     Cursor(String),
     /// After this many entries, which are read and left out. Not in the order of arrival.
     Offset(usize),
-    /// In the order of arrival, with what comes from now on: a page without entries, and a cursor to
-    /// go on from.
+    /// Now, only in the order of arrival: a page without entries, whose cursor leads to the entries
+    /// that come from now on.
     Now,
 }
 
 impl Query {
-    /// Makes a query of text parameters: `limit` (100; 1 to 1000), `order` (`desc`, `asc` or
-    /// `arrival`), `cursor` (`now` in the order of arrival) or `offset`, `include` (`access`), and those of the filter. An
-    /// `event_type` that names reads of the log includes them too. `Error::Invalid` names the one
-    /// that is wrong, and says what to write instead.
+    /// Makes a query of text parameters: `limit` (1 to 1000; default 100), `order` (`desc`, the
+    /// default, `asc` or `arrival`), `cursor` (in the order of arrival also `now`) or `offset`,
+    /// `include` (`access`), and the parameters of the filter. An `event_type` that names reads of
+    /// the log includes them too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] names the parameter that is wrong, and says what to write instead.
     pub fn parse<N: AsRef<str>, V: AsRef<str>>(
         params: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Self> {
@@ -103,7 +108,7 @@ impl Query {
                 }
                 "order" => query.order = text.parse()?,
                 "include" if text == "access" => query.include_access = true,
-                "include" => return Err(wrong("it must be access")),
+                "include" => return Err(wrong("it must be \"access\", or be left out")),
                 _ if query.start != PageStart::First => {
                     return Err(wrong("cursor and offset are both given; give one"));
                 }
@@ -144,8 +149,8 @@ impl Query {
 
 /// The error about a beginning that only the order of arrival has.
 pub(super) fn only_by_arrival() -> Error {
-    let what = "pages that begin now come in the order of arrival; give order=arrival, or leave it \
-                out";
+    let what = "now is a cursor of the order of arrival; give order=arrival as well, or leave the \
+                cursor out";
     Error::invalid("cursor", what)
 }
 
@@ -191,11 +196,13 @@ impl Default for Query {
 pub struct Page {
     /// At most as many as asked for.
     pub entries: Vec<RawEntry>,
-    /// The cursor of the next page. The last page has one as well: it leads to what will come.
+    /// The cursor of the next page. The last page has one too, which leads to the entries that will
+    /// be added.
     pub next_cursor: String,
-    /// Whether there may be entries in the next page already. It may turn out to be empty.
+    /// Whether the next page may have entries already. The next page can still turn out to be
+    /// empty.
     pub has_more: bool,
-    /// Up to when the log was complete before the page was read
+    /// The instant up to which the log was complete before the page was read
     /// ([`AuditReader::complete_until`](crate::AuditReader::complete_until)).
     pub complete_until: Option<Timestamp>,
     /// The work that the page took, and the files that could not be read.

@@ -37,7 +37,7 @@ pub(super) fn sort<N: AsRef<str>, V: AsRef<str>>(
             return Err(Error::invalid(shown(name), problem));
         }
         if name.len() > MAX_LEN || value.len() > MAX_LEN {
-            let problem = format!("it is longer than {MAX_LEN} bytes; give a shorter one");
+            let problem = format!("it is longer than {MAX_LEN} bytes; shorten it");
             return Err(Error::invalid(shown(name), problem));
         }
         let place = place(known, others, name)?;

@@ -150,7 +150,7 @@ impl AuditReader {
         }
     }
 
-    /// What that counts at the end of a query with this filter.
+    /// The bytes that such a reader has counted at the end of a query with this filter.
     #[cfg(any(feature = "export", test))]
     pub(crate) fn bytes_to_pass(&self, filter: &Filter) -> Result<u64> {
         counter::to_pass(&self.files, filter)
@@ -176,8 +176,8 @@ impl AuditReader {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a cursor that no page of this order gave, and for an offset in the order
-    /// of arrival; [`Error::Io`] if the directory can't be listed.
+    /// [`Error::Invalid`] for a cursor that no page of this order gave, and for an offset in the
+    /// order of arrival; [`Error::Io`] if the directory can't be listed.
     pub fn page(&self, query: &Query) -> Result<Page> {
         let progress = self.progress()?;
         let filter = query.whole_filter();
@@ -230,15 +230,16 @@ impl AuditReader {
         })
     }
 
-    /// Up to when the log is complete: no entry of an earlier time will be added to it, so a range
-    /// that ends here or before stays as it is, until retention. In a log that is written it lies
-    /// some seconds back. A process that died holds it back until its stream is recovered.
+    /// The instant up to which the log is complete: no entry with an earlier time will be added. A
+    /// range of time that ends at this instant or before stays as it is, until retention. While
+    /// applications write to the log, the instant is a few seconds behind the clock. The stream of
+    /// a process that died holds the instant back until the stream is recovered.
     ///
-    /// `None` if that can't be known: the journals can only be read by the log's owner, or one is on
-    /// a file system that is not mounted here.
+    /// `None` if the instant can't be known: because this process may not read a journal, because a
+    /// journal is on a file system that is not mounted here, or because a process that writes has
+    /// an earlier version of this library.
     ///
-    /// It presumes that the clock is not set back: entries that are recorded after that are of a
-    /// time that was complete.
+    /// If the clock is set back, later entries can have a time before this instant.
     ///
     /// # Errors
     ///

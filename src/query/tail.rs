@@ -121,7 +121,7 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// Of no stream yet.
+    /// A tail that reads no stream yet.
     pub(super) fn empty(files: Arc<Files>, filter: Filter) -> Self {
         Self {
             files,
@@ -207,8 +207,8 @@ impl Tail {
         self.open = Some(open);
     }
 
-    /// Of the streams that were read to their end, the files read last of those that nothing can be
-    /// added to.
+    /// The last file that was read of each stream that was read to its end and to which nothing can
+    /// be added.
     pub(super) fn ended(&self) -> Result<Vec<&FileStem>> {
         let live = self.files.live()?;
         let alive: BTreeSet<_> = live.keys().map(|stem| &stem.stream).collect();

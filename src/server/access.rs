@@ -84,8 +84,8 @@ pub enum Denied {
     Unauthenticated(String),
     /// The caller is known, and lacks the right: 403, with this text.
     Forbidden(String),
-    /// Nobody can be let in now, because what decides can't be asked: 503. The text is for the log;
-    /// the caller doesn't see it.
+    /// No request can be checked now, for example because a service that knows the users doesn't
+    /// answer: 503. The text is for the log; the caller doesn't see it.
     Unavailable(String),
 }
 

@@ -1,6 +1,6 @@
-//! A request of an administrator of all tenants: about webhooks, tokens, holds and settings. If it
-//! reads, the access is recorded; if it is to change something, a refusal is recorded here, and a
-//! change where it is made.
+//! A request of an administrator of all tenants: about webhooks, tokens, holds and settings. A read
+//! is recorded here, and so is a change that is refused. A change that is made is recorded where it
+//! is made.
 
 pub(super) mod holds;
 pub(super) mod settings;
@@ -48,7 +48,7 @@ impl FromRequestParts<State> for AdminRequest {
 }
 
 impl AdminRequest {
-    /// This part of the path, from 1, as it stands there.
+    /// One part of the path, counted from 1, not decoded.
     pub(super) fn part(&self, at: usize) -> String {
         let mut parts = self.head.uri.path().split('/');
         parts.nth(at).unwrap_or_default().to_owned()
@@ -67,12 +67,15 @@ impl AdminRequest {
 
     fn refuse_parameters(&self) -> Result<(), Problem> {
         match params::parse(self.head.uri.query())?.first() {
-            Some((name, _)) => Err(Problem::parameter(name, "this takes no parameters")),
+            Some((name, _)) => Err(Problem::parameter(
+                name,
+                "this request takes no parameters; leave it out",
+            )),
             None => Ok(()),
         }
     }
 
-    /// Does work on disks, on a thread for that.
+    /// Does work on disks, on a thread for blocking work.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&App, &Cancel) -> Result<T> + Send + 'static,
@@ -97,7 +100,7 @@ impl AdminRequest {
         self.app.recorder.record(&record.detail("status", status))
     }
 
-    /// Has an administrator change something. A refusal is recorded with this event type: the
+    /// Lets an administrator change something. A refusal is recorded with this event type: the
     /// caller, the request and the setting, but nothing of the body, which can have secrets.
     pub(super) async fn change_or_record(
         &self,

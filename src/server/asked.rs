@@ -38,8 +38,7 @@ impl Asked {
             Some(_) => {
                 return Err(Problem::parameter(
                     "order",
-                    "only format=ndjson, json and csv can be ordered; the others are in the order of \
-                     time",
+                    "only format=ndjson, json and csv take an order; leave it out, or give one of these",
                 ));
             }
         };
@@ -54,12 +53,12 @@ impl Asked {
         })
     }
 
-    /// Whether it is made while it is sent.
+    /// Whether the file is made while it is sent.
     pub(super) fn is_streamed(&self) -> bool {
         !self.format.is_copied() || self.filter.has_field_filters()
     }
 
-    /// Its parameters, by which its plan is found again.
+    /// The parameters, by which the plan of the download is found again.
     pub(super) fn question(&self) -> String {
         format!("{} {:?}", self.format.as_str(), self.filter.params())
     }
@@ -75,7 +74,7 @@ impl Asked {
         }
     }
 
-    /// Its plan, which reads the disk.
+    /// The plan of the download. Making it reads the disk.
     pub(super) async fn plan(&self, app: &State, slot: Slot) -> Result<Planned, Problem> {
         let format = self.format;
         let start = self.filter.start().unwrap_or(Timestamp::MIN);
@@ -110,7 +109,7 @@ impl Asked {
     }
 }
 
-/// Takes the format, ZIP if none is given, and the form of CSV.
+/// Takes the format (ZIP if none is given) and the form of CSV.
 fn take_format(params: &mut Vec<(String, String)>) -> Result<ExportFormat, Problem> {
     let format = take(params, "format")?;
     let mut format: ExportFormat = format.as_deref().unwrap_or("zip").parse()?;
@@ -127,7 +126,10 @@ fn take_format(params: &mut Vec<(String, String)>) -> Result<ExportFormat, Probl
     }
     for (name, given) in [("details", details), ("bom", bom)] {
         if given.is_some() {
-            return Err(Problem::parameter(name, "only format=csv takes it"));
+            return Err(Problem::parameter(
+                name,
+                "only format=csv takes this parameter; leave it out, or give format=csv",
+            ));
         }
     }
     Ok(format)
@@ -137,7 +139,7 @@ fn take_format(params: &mut Vec<(String, String)>) -> Result<ExportFormat, Probl
 fn file_name(filter: &Filter, format: ExportFormat) -> String {
     let day = |time: Timestamp| time.day().to_string();
     let from = filter.start().map_or_else(|| "begin".to_owned(), day);
-    // The end itself is outside.
+    // The end itself is outside of the range.
     let to = filter.end().map_or_else(
         || day(Timestamp::now()),
         |end| day(Timestamp::from_micros(end.as_micros() - 1)),

@@ -87,7 +87,7 @@ impl Write for BodyWriter {
     }
 }
 
-/// A body that `make` writes. The slots are held until it has ended; how it does is recorded.
+/// A body that `make` writes. The slots are held until the body has ended; its end is recorded.
 pub(super) fn body(
     app: &App,
     slots: [Slot; 2],
@@ -171,7 +171,7 @@ mod tests {
     };
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn only_what_was_made_to_its_end_has_an_end() {
+    async fn a_body_ends_in_order_only_if_all_of_it_was_made() {
         let dir = tempfile::tempdir().unwrap();
         let log = AuditLog::builder(dir.path()).source("a").open().unwrap();
         let app = App::new(dir.path(), Some(log), RouterOptions::new()).unwrap();

@@ -98,7 +98,7 @@ impl Request<'_> {
         }
         let headers = self.asked.headers();
         let Some(download) = download else {
-            // Of no known length, as the answer to GET.
+            // A body of no known length, as in the answer to GET.
             let nothing = tokio_stream::empty::<io::Result<Bytes>>();
             return Ok((headers, Body::from_stream(nothing)).into_response());
         };
@@ -180,7 +180,7 @@ impl Request<'_> {
         })
     }
 
-    /// What is wanted of the planned file. Only `GET` has ranges.
+    /// The part of the planned file that the request wants. Only `GET` has ranges.
     fn wanted(&self, planned: &Planned, question: &str) -> Wanted {
         let (headers, etag) = (&self.head.headers, planned.etag());
         if self.is_head() {
@@ -219,22 +219,23 @@ fn ending(app: &State, ended: OwnEntry, planned: &Planned, part: &Range<u64>) ->
     Ending::new(app, ended, Some(len), entries)
 }
 
-/// Before HTTP/1.1, a body of no known length ends with the connection, however that ends. So a part
-/// would look like the whole.
+/// Before HTTP/1.1, a body of no known length ends with the connection, however that ends. So a
+/// part would look like the whole.
 fn too_old() -> Problem {
     Problem::new(
         StatusCode::HTTP_VERSION_NOT_SUPPORTED,
         "HTTP/1.1 is needed",
-        "over HTTP/1.0, nobody could see whether this download is whole; let the client or the proxy \
-         use HTTP/1.1 (nginx: proxy_http_version 1.1), or take another format",
+        "over HTTP/1.0, the end of this download can't be told from a broken connection; let the \
+         client or the proxy use HTTP/1.1 (nginx: proxy_http_version 1.1), or take another format",
     )
 }
 
 fn changed() -> Problem {
     Problem::new(
         StatusCode::PRECONDITION_FAILED,
-        "Another version",
-        "the file is not one of those that If-Match names; download it from its beginning",
+        "The file has changed",
+        "the file is no longer the one that If-Match names; download it from the beginning, without \
+         If-Match",
     )
 }
 

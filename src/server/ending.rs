@@ -18,9 +18,9 @@ use crate::{
 #[derive(Clone, Debug)]
 enum Outcome {
     Complete,
-    /// With the reason.
+    /// The reason.
     Broken(String),
-    /// Also if it has stalled.
+    /// The client went away, or took nothing for too long.
     ClientGone,
 }
 
@@ -30,10 +30,10 @@ enum Outcome {
 pub(super) struct Ending {
     app: State,
     entry: OwnEntry,
-    /// Of a body that has ended or failed. A client that goes away says nothing.
+    /// The end of a body that has ended or failed. `None` if the client goes away before.
     end: Option<Outcome>,
     bytes: u64,
-    /// How many bytes it has; `None` if that turns out while it is made.
+    /// How many bytes the download has; `None` if that isn't known before it is made.
     len: Option<u64>,
     entries: Entries,
 }
@@ -41,11 +41,11 @@ pub(super) struct Ending {
 /// How many entries of the log are in a download.
 #[derive(Debug)]
 pub(super) enum Entries {
-    /// Of a part of a file it isn't known.
+    /// The number isn't known for a part of a file.
     Unknown,
-    /// If it is complete.
+    /// The number in a complete download.
     InAll(u64),
-    /// So far.
+    /// The number so far.
     Counted(Arc<AtomicU64>),
 }
 

@@ -86,7 +86,7 @@ pub(super) fn refuse_rest(object: &Map<String, Value>, known: &str) -> Result<()
     match object.keys().next() {
         Some(name) => Err(Problem::setting(
             name,
-            format!("there is no such setting; known are: {known}"),
+            format!("there is no such setting; there are {known}"),
         )),
         None => Ok(()),
     }

@@ -19,12 +19,12 @@
 //! hosts      the names by which the server may be asked for
 //! access     the caller and its rights: by the log's tokens (token), or the application's own
 //! recorder   records the access in the log
-//! refusals   counts the refused requests that are too many to be recorded one by one
+//! refusals   which refused requests are recorded one by one, and which are counted
 //! entries    pages and single entries
-//! stream     entries as they come, page by page
+//! stream     entries as they arrive, page by page
 //! download   whole ranges of days, with byte ranges
-//! asked      the parameters of a download
-//! plans      what was planned and given, so that a download resumes to the same file
+//! asked      the parameters of a download, and its name
+//! plans      the last downloads, so that each is resumed with the same file
 //! filtered   the entries that match a filter, packed while they are found (body)
 //! ending     records how a download ended
 //! probes     health, readiness, metrics
@@ -80,9 +80,9 @@ impl AuditLog {
     ///
     /// | route | scope | |
     /// |---|---|---|
-    /// | `GET /entries` | `read` | a page: the parameters of [`Filter`](crate::Filter), `limit` (100, at most 1000), `order`, `cursor` or `offset`, and `include`; an empty page may have `hints`, sentences that say why nothing can match |
+    /// | `GET /entries` | `read` | a page: the parameters of [`Filter`](crate::Filter), `limit` (100, at most 1000), `order` (`desc`, `asc` or `arrival`), `cursor` or `offset`, and `include=access`; an empty page may have `hints`, sentences that say why nothing can match |
     /// | `GET /entries/{id}` | `read` | one entry |
-    /// | `GET /stream` | `read` | entries as they come, as server-sent events |
+    /// | `GET /stream` | `read` | entries as they arrive, as server-sent events: the parameters of a filter, `include=access`, and `cursor` or the header `Last-Event-ID` |
     /// | `GET /export?format=zip` | `export` | a download (`zip`, `gz`, `ndjson`, `json` or `csv`) with the parameters of a filter; see below |
     /// | `GET /event-types` | `read` | the [`Catalogue`](crate::catalogue::Catalogue) of all sources |
     /// | `GET /event-types/{event_type}` | `read` | the JSON Schema of its entries |
@@ -94,13 +94,13 @@ impl AuditLog {
     /// | route | |
     /// |---|---|
     /// | `GET /tokens` | all tokens, without their secrets |
-    /// | `POST /tokens` | makes a token: `name`, `scope` (`read`, the default, `export` or `admin`), and if wanted `tenant_id` and `expires`, a date or an RFC 3339 instant. The answer has its text as `token`, this once |
+    /// | `POST /tokens` | creates a token: `name`, `scope` (`read`, the default; `export` or `admin`), and if wanted `tenant_id` and `expires`, a date or an RFC 3339 instant. The answer has the secret text as `token`, only this once |
     /// | `DELETE /tokens/{id}` | revokes a token, at once in this process, within a second in others |
     /// | `GET /holds` | all holds, with who placed them |
-    /// | `POST /holds` | places a hold: `name`, and if wanted `start_date` and `end_date`, as those of a filter, and `reason` |
+    /// | `POST /holds` | places a hold: `name`, and if wanted `reason`, `start_date` and `end_date`, each a date or an RFC 3339 instant |
     /// | `DELETE /holds/{name}` | releases a hold |
-    /// | `GET /settings` | the settings that hold in all processes; `null` where each application's own holds |
-    /// | `PATCH /settings` | changes settings: a JSON merge patch. `retention_days` is a number from 30 to 365, `"unlimited"`, or `null`. Processes that have the log open follow it within a minute; one that opened it [`for_maintenance`](crate::AuditLogBuilder::for_maintenance), such as `tracing-audit serve`, prunes nothing |
+    /// | `GET /settings` | the settings that hold in all processes; `null` where each application's own setting holds |
+    /// | `PATCH /settings` | changes settings: a JSON merge patch. `retention_days` is a number from 30 to 365, `"unlimited"`, or `null` for the applications' own. Processes that have the log open follow the change within a minute; a process that opened the log [`for_maintenance`](crate::AuditLogBuilder::for_maintenance), such as `tracing-audit serve`, prunes nothing |
     ///
     /// With the feature `webhook` these too, all for the scope `admin` of all tenants. Settings are
     /// `name`, `url`, `event_types`, `exclude`, `severity`, `tenant_id`, `format`,
@@ -133,25 +133,28 @@ impl AuditLog {
     /// change is recorded as `audit.webhook.refused`, with the setting that it was refused for, but
     /// without anything from the request's body.
     ///
-    /// A download is whole, or it is refused or breaks off: when a part of the log can't be read, or
-    /// when retention removes a part meanwhile. `ndjson`, `json` and `csv` take an `order`, and
-    /// `csv` takes `details=json` or `columns` and `bom=true`, as
-    /// [`CsvOptions`](crate::reader::CsvOptions) describes. A ZIP or gzip file of a range of time
-    /// alone has a length, an entity tag and byte ranges, so it can be resumed: with `If-Range`, or
-    /// without it as long as this server gave one version of the file and no other. All other
-    /// downloads are made while they are sent, and have none of these.
+    /// A download is whole, or it is refused or breaks off: when a part of the log can't be read,
+    /// or when retention removes a part meanwhile. `ndjson`, `json` and `csv` take an `order`, and
+    /// `csv` takes `details=json` or `details=columns`, and `bom=true`, as
+    /// [`CsvOptions`](crate::reader::CsvOptions) describes. A ZIP or gzip file without filters on
+    /// fields has a length, an entity tag and byte ranges, so the download can be resumed: with
+    /// `If-Range` or `If-Match`, or without them as long as this server has sent one version of the
+    /// file and no other. All other downloads are made while they are sent, and have none of these.
     ///
-    /// Requests need a token of the log's [`Tokens`], unless the options give an
-    /// [`Authorizer`]. Each access is recorded as `audit.access.read`, `audit.access.exported` or
+    /// Requests need a token of the log's [`Tokens`], unless the options give an [`Authorizer`].
+    /// Each access is recorded as `audit.access.read`, `audit.access.exported` or
     /// `audit.access.denied` before it is granted, and the end of each download as
     /// `audit.access.export_ended`, with its `bytes`, its `entries` and its `result`: `complete`
-    /// (all was handed to the connection), `broken` (with the `reason`) or `client_gone`. Of refused
-    /// requests, ten a minute of each caller and thirty of all callers are recorded, while another
-    /// entry counts the others (`details.unrecorded`). For the caller's address in these, serve the
-    /// application with axum's `into_make_service_with_connect_info::<SocketAddr>()`, and name the
-    /// proxies in front of it ([`RouterOptions::trusted_proxies`]). Changes are recorded as
-    /// `audit.token.created` and `.revoked`, `audit.hold.placed` and `.released`, and
-    /// `audit.setting.changed`; those that are refused as `audit.token.refused` and so on.
+    /// (all was handed to the connection), `broken` (with the `reason`) or `client_gone`. Of the
+    /// refused requests of each kind, ten a minute of each caller and thirty of all callers are
+    /// recorded one by one; another entry counts the others (`details.unrecorded`). For the
+    /// caller's address in these entries, serve the application with axum's
+    /// `into_make_service_with_connect_info::<SocketAddr>()`, and name the proxies in front of it
+    /// ([`RouterOptions::trusted_proxies`]).
+    ///
+    /// Changes are recorded as `audit.token.created` and `.revoked`, `audit.hold.placed` and
+    /// `.released`, and `audit.setting.changed`. Refused changes are recorded as
+    /// `audit.token.refused`, `audit.hold.refused` and `audit.setting.refused`.
     ///
     /// ```no_run
     /// # fn main() -> tracing_audit::Result<()> {

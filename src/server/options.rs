@@ -88,9 +88,10 @@ impl RouterOptions {
     }
 
     /// The proxies whose `X-Forwarded-For` and `X-Forwarded-Host` are believed: addresses and
-    /// networks, such as `10.0.0.0/8`. The client's address in the entries, and for the limits of
-    /// refusals, is then the last one that isn't a proxy's. Default: none, and the client is the
-    /// peer. A text that is neither an address nor a network is an error of the router.
+    /// networks, such as `10.0.0.0/8`. The client's address is then the last one that isn't a
+    /// proxy's; entries have that address, and refusals are counted for it. Default: none, and the
+    /// client's address is that of the connection. A text that is neither an address nor a network
+    /// is an error of the router.
     pub fn trusted_proxies<T: Into<String>>(
         mut self,
         networks: impl IntoIterator<Item = T>,
@@ -100,18 +101,18 @@ impl RouterOptions {
         self
     }
 
-    /// Reads `Forwarded` (RFC 7239) instead of `X-Forwarded-For` and `-Host`: for proxies that write
-    /// it. Default: no.
+    /// Reads the header `Forwarded` (RFC 7239) of trusted proxies instead of `X-Forwarded-For` and
+    /// `X-Forwarded-Host`. Default: no.
     pub fn forwarded_header(mut self, standard: bool) -> Self {
         self.forwarded_header = standard;
         self
     }
 
-    /// The names by which clients may ask for the server, in `Host` or what a trusted proxy says it
-    /// was asked for: host names and addresses without ports. A request for another is refused with
-    /// 421, so that no other site can have a browser send requests here under its own name; probes
-    /// are answered under any. Default: every name. A text that isn't such a name is an error of
-    /// the router.
+    /// The hosts for which the server answers: host names and addresses without ports. A request
+    /// names its host in `Host`, or in a header of a trusted proxy. A request for another host is
+    /// refused with 421, so that no other site can have a browser send requests here under that
+    /// site's name; `/healthz` and `/readyz` answer for every host. Default: every host. A text
+    /// that is neither a host name nor an address is an error of the router.
     pub fn hosts<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
         self.hosts.extend(names.into_iter().map(Into::into));
         self
@@ -139,8 +140,8 @@ impl RouterOptions {
         self
     }
 
-    /// The most clients that `GET /stream` follows the log for at once; the next is refused with 503.
-    /// Each takes up to a megabyte, and 8 MiB where entries are long. Default: 32.
+    /// The most clients that follow the log with `GET /stream` at once; the next client is refused
+    /// with 503. Each takes up to a megabyte, and 8 MiB where entries are long. Default: 32.
     pub fn max_streams(mut self, streams: usize) -> Self {
         self.streams = streams;
         self
@@ -152,8 +153,8 @@ impl RouterOptions {
         self
     }
 
-    /// The time for which a client may take no byte of its download before it is given up. Default:
-    /// 60 seconds.
+    /// The time for which a client may take no byte of a download or a stream before the connection
+    /// is closed. Default: 60 seconds.
     pub fn stall_time(mut self, limit: Duration) -> Self {
         self.stall_time = limit;
         self

@@ -1,9 +1,9 @@
 //! The plans of the last downloads, by which one that was cut off is resumed.
 //!
-//! The log goes on, if only with the entry about the download, so a later plan of today would be
-//! another file. And a past day changes when retention takes a part of it. So plans are kept for
-//! some minutes, and the tags of what was given for much longer: a range is honoured only if it is
-//! sure which file the client has the first bytes of.
+//! The log grows, if only by the entry about the download, so a later plan of today would give
+//! another file. A past day changes when retention removes a part of it. So plans are kept for some
+//! minutes, and the tags of files that were given for much longer: a range is honoured only if the
+//! client's first bytes can't be those of another file.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -18,7 +18,7 @@ use crate::export::pieces::Download;
 /// How many plans are kept, and for how long after their last use.
 const KEPT: usize = 8;
 const KEPT_FOR: Duration = Duration::from_secs(15 * 60);
-/// Of how many downloads the tags are remembered.
+/// The number of downloads whose tags are remembered.
 const REMEMBERED: usize = 1024;
 
 /// A planned file.
@@ -51,7 +51,7 @@ struct Kept {
     used: Instant,
 }
 
-/// By question: the tag of the file that was given, or `None` if there were several.
+/// The tag of the file that was given for each question; `None` if several files were given.
 #[derive(Debug, Default)]
 struct Given {
     tags: HashMap<[u8; 32], Option<String>>,
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_question_that_had_two_answers_is_never_sure_again() {
+    fn parameters_that_gave_two_files_are_never_sure_again() {
         let plans = Plans::default();
         assert!(!plans.gave_only("a", "1"));
         plans.give("a", "1");

@@ -81,7 +81,7 @@ pub(super) async fn metrics(
     let counters: [(&str, &str, &AtomicU64); 5] = [
         (
             "refused_total",
-            "Requests refused because of a missing token or a missing right.",
+            "Requests refused because of their token, the tenant that they ask for, or their host.",
             &app.recorder.denied,
         ),
         (
@@ -101,7 +101,7 @@ pub(super) async fn metrics(
         ),
         (
             "cut_exports_total",
-            "Downloads that were cut off or lack entries that could not be read.",
+            "Downloads that broke off, because the log could not be read or the client didn't take them to the end.",
             &app.counts.cut_exports,
         ),
     ];

@@ -32,8 +32,8 @@ impl Wanted {
     }
 }
 
-/// What the conditions of a request come to, before any range is looked at; `None` if they let it
-/// go on. A file that is made while it is sent has no tag.
+/// The answer that the conditions of a request ask for, whatever its range; `None` if the
+/// conditions hold. A file that is made while it is sent has no tag.
 pub(super) fn condition(headers: &HeaderMap, etag: Option<&str>) -> Option<Wanted> {
     let is_any = |name| listed(headers, name).any(|tag| tag == "*");
     // Compared strongly: a weak tag says nothing about bytes.
@@ -197,7 +197,7 @@ mod tests {
             (header::IF_NONE_MATCH, "\"a\""),
         ]);
         assert_eq!(condition(&both, Some("\"a\"")), Some(Wanted::Changed));
-        // What is made while it is sent is there, and is no version that anyone can know.
+        // A file that is made while it is sent exists, but nobody can know its version.
         for (name, tags, expected) in [
             (header::IF_MATCH, "*", None),
             (header::IF_MATCH, "\"a\"", Some(Wanted::Changed)),

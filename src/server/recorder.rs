@@ -150,7 +150,7 @@ impl Recorder {
     pub(super) fn other_tenant(self: &Arc<Self>, caller: &Caller, path: &str, wanted: &str) {
         self.denied.fetch_add(1, Ordering::Relaxed);
         self.refused(Refused::Forbidden, caller, || {
-            let why = "the token is for another tenant than the one asked for";
+            let why = "the request asks for another tenant than that of the token";
             refusal("authorization", path, StatusCode::BAD_REQUEST)
                 .detail("reason", why)
                 .detail("wanted_tenant_id", wanted)

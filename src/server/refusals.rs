@@ -19,7 +19,7 @@ use crate::entry::{
 
 /// How many refusals of one caller are recorded one by one in a minute.
 const OF_ONE: u64 = 10;
-/// The same, of all callers together.
+/// How many refusals of all callers together are recorded one by one in a minute.
 const IN_ALL: u64 = 30;
 /// How many callers are counted apart.
 const CALLERS: usize = 1024;
@@ -60,7 +60,7 @@ struct Count {
 pub(super) enum Fate {
     /// The refusal gets an entry of its own.
     Recorded,
-    /// The refusal is counted; it may be the first one that is in this minute.
+    /// The refusal is only counted; `first` if it is the first such one in this minute.
     Counted { first: bool },
 }
 
@@ -153,7 +153,7 @@ impl LeftOut {
         OwnEntry::new(
             "audit.access.denied",
             Severity::Warning,
-            "More requests were refused than get entries of their own; this entry counts the others",
+            "More requests were refused; this entry counts those that have no entries of their own",
         )
         .failed(reason)
         .detail("unrecorded", self.total)
@@ -161,8 +161,8 @@ impl LeftOut {
     }
 }
 
-/// The caller for whom the refusals of an address are counted. Of IPv6 it is the network of a site,
-/// which has all addresses of it to choose from.
+/// The caller for whom the refusals of an address are counted. An IPv6 address counts as its /64
+/// network, because a client can use every address in that network.
 pub(super) fn of_address(address: Option<IpAddr>) -> String {
     match address.map(|address| address.to_canonical()) {
         None => "no address".to_owned(),

@@ -97,9 +97,10 @@ impl ServeOptions {
         self
     }
 
-    /// The most connections at once, 1 or more. When there are more, those are closed on which no
-    /// request is being answered, the longest idle first. If all have requests, 32 more are taken on
-    /// which only `/healthz` and `/readyz` are answered, and all else with 503. Default: 256.
+    /// The most connections at once, 1 or more. For each connection beyond that, the connection
+    /// that has been idle for longest is closed. If all have requests that are being answered, 32
+    /// more connections are accepted, on which `/healthz` and `/readyz` are answered, and every
+    /// other request is refused with 503. Default: 256.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.connections = connections.max(1);
         self
@@ -296,7 +297,7 @@ impl Server {
     }
 }
 
-/// What each request of a connection is given.
+/// The facts about a connection that each of its requests gets.
 #[derive(Clone)]
 struct Facts {
     peer: SocketAddr,

@@ -192,8 +192,8 @@ impl App {
         }
         let caller = self.caller(request);
         self.recorder.wrong_host(&caller, &shorten(path(request)));
-        let detail = "this server isn't configured to answer for the host in the request; its \
-                      operator names its hosts";
+        let detail = "this server doesn't answer for the host that the request names; use a host \
+                      that its operator has configured";
         Err(Problem::new(
             StatusCode::MISDIRECTED_REQUEST,
             "Unknown host",
@@ -269,8 +269,8 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    /// These parameters, narrowed to the caller's tenant. That another tenant's entries were asked
-    /// for is recorded.
+    /// These parameters, limited to the caller's tenant. A request for another tenant's entries is
+    /// recorded.
     pub(super) fn narrow(
         &self,
         params: &[(String, String)],

@@ -1,12 +1,13 @@
-//! `GET /stream`: entries as they come, as server-sent events.
+//! `GET /stream`: entries as they arrive, as server-sent events.
 //!
-//! A stream is a chain of pages in the order of arrival. Each event has the entries of one page, and
-//! their cursor as its id; so an event is received whole or not at all, and a client that connects
-//! again with `Last-Event-ID` gets every entry once. While there are none, an event says every few
-//! seconds up to when the log is complete.
+//! A stream is a chain of pages in the order of arrival. Each event has the entries of one page,
+//! and their cursor as its id; so an event is received whole or not at all, and a client that
+//! connects again with `Last-Event-ID` gets every entry once. While there are no entries, an event
+//! says every few seconds up to when the log is complete.
 //!
-//! A client is not waited for: two events wait for it, and for the third the time is limited. The
-//! last event of every stream says why the server has ended it; for that one there is always room.
+//! A slow client holds up nobody: two events wait for it, and the time for the third is limited.
+//! The last event of every stream says why the server has ended the stream; there is always room
+//! for that event.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -36,7 +37,7 @@ use super::{
 };
 use crate::query::{Order, Page, PageStart, Query};
 
-/// How long the log is left alone when it had nothing.
+/// How long the log is left alone after a page without entries.
 const PAUSE: Duration = Duration::from_millis(250);
 /// After so long without entries, an event says up to when the log is complete.
 const QUIET: Duration = Duration::from_secs(10);
@@ -44,7 +45,7 @@ const QUIET: Duration = Duration::from_secs(10);
 const ENTRIES: usize = 200;
 /// How many events wait for the client.
 const WAITING: usize = 2;
-/// A proxy that keeps answers back until they are whole would keep a stream back for ever.
+/// A proxy that buffers answers until they are whole would hold back a stream for ever.
 const UNBUFFERED: (HeaderName, HeaderValue) = (
     HeaderName::from_static("x-accel-buffering"),
     HeaderValue::from_static("no"),
@@ -60,19 +61,19 @@ pub(super) async fn stream(
     Extension(slot): Extension<Slot>,
     mut request: Parts,
 ) -> Result<Response, Problem> {
-    // Or the stream would hold a request's slot for as long as it lasts.
+    // Otherwise, the stream would hold a request's slot for as long as it lasts.
     request.extensions.remove::<Slot>();
     let asker = app.admit(&request, Scope::Read)?;
     let given = params::parse(request.uri.query())?;
     let query = query(asker.narrow(&given)?, &request.headers)?;
     let Ok(client) = Arc::clone(&app.streams).try_acquire_owned() else {
         app.counts.shed.fetch_add(1, Ordering::Relaxed);
-        let what = "too many clients follow the log; try again when one of them has gone";
+        let what = "too many clients follow the log already; try again later";
         return Err(Problem::busy(what));
     };
     let entry = asker.record(
         "audit.access.read",
-        "Entries of the audit log are read as they come",
+        "Entries of the audit log are read as they arrive",
         &given,
     );
     app.recorder.record(&entry.detail("status", 200))?;
@@ -93,7 +94,8 @@ pub(super) async fn stream(
 fn query(mut params: Vec<(String, String)>, headers: &HeaderMap) -> Result<Query, Problem> {
     for name in ["limit", "order", "offset"] {
         if params.iter().any(|(given, _)| given == name) {
-            let what = "a stream gives all entries as they come; leave it out";
+            let what = "a stream gives all entries as they arrive, and takes no limit, order or offset; leave \
+                        it out";
             return Err(Problem::parameter(name, what));
         }
     }

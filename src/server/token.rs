@@ -272,7 +272,7 @@ impl TokenStore {
                 return Ok(Arc::clone(&known.tokens));
             }
             if version.is_none() && known.version.is_some() {
-                let what = "it was deleted; restore it, or create tokens anew";
+                let what = "it was deleted; restore it, or create new tokens";
                 return Err(Error::damaged(self.document.path(), what));
             }
         }

@@ -62,8 +62,8 @@ impl AuditReader {
 }
 
 impl Tokens<'_> {
-    /// Names who makes the changes: the entries about them have its type, id and name. Default: the
-    /// application itself, as `system`.
+    /// Names the actor who makes the changes. The entries about the changes have the actor's type,
+    /// id and name. Default: the application itself, as `system`.
     ///
     /// ```
     /// # let log = tracing_audit::AuditLog::for_tests();
@@ -93,7 +93,9 @@ impl Tokens<'_> {
     /// # Errors
     ///
     /// [`Error::Invalid`](crate::Error::Invalid) for a name or tenant that can't be used,
-    /// [`Error::Conflict`](crate::Error::Conflict) if there are 1000 tokens already; otherwise if the creation can't be recorded or the tokens can't be written: then there is no token.
+    /// [`Error::Conflict`](crate::Error::Conflict) if there are 1000 tokens already, and another
+    /// error if the creation can't be recorded or the tokens can't be written. No token is created
+    /// then.
     pub fn create(&self, new: NewToken) -> Result<(TokenInfo, String)> {
         create(self.log, &self.store(), new, &self.author)
     }

@@ -1,7 +1,7 @@
 //! Up to when the log is complete: the instant before which no entry will be added to it any more.
 //!
 //! An entry says the time of the call that made it, and gets into a file later: after it was
-//! rendered, waited in the journal, and was written and synced. Each stream tells in its journal's
+//! rendered, waited in the journal, and was written and synced. Each stream says in its journal's
 //! header how far it is:
 //!
 //! 1. The writer sets the journal's *bar* to a second ago. A push that comes later, with an event
@@ -10,9 +10,9 @@
 //! 2. Once everything is durable that was reserved in the journal when the bar was set, the stream
 //!    is complete up to the bar, and the header says so.
 //!
-//! The log is complete up to the earliest of these instants, that of a dead stream included until it
-//! is recovered; without any stream that goes on, up to now. It is found out *before* the files are
-//! listed, so a file that was written up to it is among them.
+//! The log is complete up to the earliest of these instants, that of a dead stream included until
+//! it is recovered; without any stream that goes on, up to now. The instant is determined *before*
+//! the files are listed, so every file that was written up to it is among them.
 //!
 //! Callers that wait for room in the journal keep the time of their call: while there are any, the
 //! bar stays, though not for longer than [`PATIENCE`]. If the clock is set back, the bar goes back
@@ -56,7 +56,7 @@ pub(super) struct Complete {
 }
 
 impl Complete {
-    /// Of a stream whose journal has just begun; `wall` is the time of day.
+    /// The state of a stream whose journal has just begun; `wall` is the time of day.
     pub(super) fn new(wall: Timestamp) -> Self {
         Self {
             bar: wall,
@@ -159,7 +159,7 @@ fn stream(name: &str) -> Option<StreamId> {
     name.parse().ok()
 }
 
-/// What the journal of a stream says.
+/// The progress that the journal of a stream states.
 enum Of {
     /// All is in files, or nothing was recorded yet.
     Nothing,
@@ -179,11 +179,11 @@ fn of_stream(fs: &dyn Fs, layout: &Layout, stream: &StreamId) -> Of {
         match place.page(fs, layout) {
             Ok(page) => match journal::Progress::parse(&page) {
                 Some(progress) => return Of::Known(progress),
-                // It is being created.
+                // The journal is being created.
                 None if !journal::was_pushed_to(&page) => return Of::Nothing,
                 None => {}
             },
-            // It was closed or recovered.
+            // The stream was closed or recovered.
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Of::Nothing,
             Err(_) => return Of::Unknown,
         }

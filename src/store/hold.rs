@@ -43,9 +43,9 @@ const MAX_NAME: usize = 64;
 const MAX_REASON: usize = 1024;
 
 impl Hold {
-    /// A hold on all entries from `start_date` to `end_date`, as in a [`Filter`](crate::Filter): a
-    /// date is the whole UTC day, an RFC 3339 instant is the first held or the first after; an
-    /// empty text leaves that side open.
+    /// A hold on all entries from `start_date` to `end_date`. A date is the whole UTC day, at both
+    /// ends. An RFC 3339 instant is the first instant held, or the first after those held. An empty
+    /// text leaves that side open.
     ///
     /// # Errors
     ///
@@ -121,8 +121,8 @@ impl Hold {
         self.placed
     }
 
-    /// The one who placed the hold: its type, id and name. `None` before that, and for a hold that
-    /// an earlier version placed.
+    /// The actor who placed the hold: type, id and name. `None` before the hold is placed, and for
+    /// a hold that an earlier version placed.
     pub fn placed_by(&self) -> Option<&EntryActor> {
         self.placed_by.as_ref()
     }

@@ -41,7 +41,7 @@ fn an_age_limit_that_is_set_holds_at_the_next_pruning() {
 }
 
 #[test]
-fn what_is_set_to_stay_stays_but_for_the_limits_in_bytes() {
+fn an_unlimited_age_leaves_the_limits_in_bytes() {
     let mut rig = rig();
     set(&rig, &days("\"unlimited\""));
     assert_eq!(
@@ -53,7 +53,7 @@ fn what_is_set_to_stay_stays_but_for_the_limits_in_bytes() {
 }
 
 #[test]
-fn with_settings_that_cant_be_read_nothing_goes() {
+fn nothing_is_pruned_with_settings_that_cant_be_read() {
     let mut rig = rig();
     for damaged in ["{\"version\": 1, \"ret", &days("1"), &days("\"forever\"")] {
         set(&rig, damaged);

@@ -1,10 +1,10 @@
 //! The settings of a log that hold in all its processes, and change while the log is open: so far,
 //! for how long entries stay.
 //!
-//! The settings stand in `state/settings.json`, and take the place of what applications say. They
-//! are changed under the lock of pruning, and read under it, so a pruning that knows only the old
-//! ones has ended when a change returns. If they can't be read, nothing is pruned. Paths and modes
-//! are no settings of this kind: whoever administers a log must not be able to move it.
+//! The settings stand in `state/settings.json`, and override those of applications. They are
+//! changed and read under the lock of pruning, so a pruning by the old settings has ended when a
+//! change returns. If the settings can't be read, nothing is pruned. Paths and modes are not among
+//! these settings: an administrator over HTTP must not be able to move a log.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub(crate) enum AgeLimit {
     Unlimited,
 }
 
-/// What is set; what isn't is as each application says.
+/// The settings that are set. For every other setting, that of each application holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LogSettings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,8 +80,9 @@ impl LogSettings {
 
 #[cfg(feature = "server")]
 impl Store {
-    /// Sets for how long entries stay in every process, which is recorded first; with `None`, as
-    /// each application says. A pruning by the old limit has ended when this returns.
+    /// Sets the age limit that holds in every process, and records the change first. With `None`,
+    /// the age limit of each application holds. A pruning by the old limit has ended when this
+    /// returns.
     pub(crate) fn set_age_limit(
         &self,
         limit: Option<AgeLimit>,

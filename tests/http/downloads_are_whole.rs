@@ -140,7 +140,7 @@ async fn curl_sees_that_a_download_broke_off() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_retention_takes_meanwhile_breaks_a_download() {
+async fn a_download_breaks_off_when_retention_removes_a_file_meanwhile() {
     let served = served(20_000, RouterOptions::new());
     for export in EXPORTS {
         let path = format!("/audit/export?{export}");
@@ -181,7 +181,7 @@ async fn a_file_that_can_no_longer_be_had_is_planned_anew() {
 }
 
 #[tokio::test]
-async fn an_end_that_could_not_be_seen_is_not_given() {
+async fn over_http_1_0_formats_without_a_visible_end_are_refused() {
     let served = served(10, RouterOptions::new());
     for (export, status) in [
         ("format=zip", 200),
@@ -305,7 +305,7 @@ async fn conditions_are_honoured() {
 }
 
 #[tokio::test]
-async fn a_range_of_a_file_that_has_changed_is_never_glued() {
+async fn a_range_of_a_changed_file_is_never_given_for_the_old_one() {
     let served = served(3_000, RouterOptions::new());
     let path = format!("/audit/export?{}", served.past());
     let range = [(header::RANGE, "bytes=1000-")];

@@ -1,4 +1,5 @@
-//! Downloads that other programs read: JSON and CSV, as the documents of other systems ask for them.
+//! Downloads that other programs read: JSON and CSV, as the documents of other systems ask for
+//! them.
 
 use std::{
     io::Write as _,
@@ -178,7 +179,7 @@ async fn columns_are_bounded_and_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn a_table_takes_only_what_it_knows() {
+async fn wrong_parameters_of_a_download_are_named() {
     let served = served(0, RouterOptions::new());
     for (parameters, name) in [
         ("format=csv&details=x", "details"),

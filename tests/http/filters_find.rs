@@ -200,7 +200,7 @@ async fn instants_are_taken_with_and_without_a_zone() {
 async fn an_event_type_that_there_cannot_be_is_answered_with_a_hint() {
     let served = log();
     let none = page(&served, "event_type=auth.login").await;
-    let hint = "no event type is named auth.login; auth.login.failed and auth.login.success are: \
+    let hint = "no event type is named auth.login; there are auth.login.failed and auth.login.success: \
                 write auth.login.*";
     assert_eq!(
         (&none["entries"], &none["hints"]),

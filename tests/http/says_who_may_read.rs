@@ -316,7 +316,7 @@ async fn a_flood_of_wrong_tokens_is_no_flood_of_entries() {
 }
 
 #[tokio::test]
-async fn of_a_strangers_texts_a_little_is_recorded() {
+async fn each_text_of_a_request_is_recorded_up_to_256_bytes() {
     let served = served(1, RouterOptions::new());
     let long = "ä".repeat(6000);
     let request = Request::get(format!("/audit/entries/{}", "x".repeat(20_000)))

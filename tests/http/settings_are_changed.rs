@@ -52,7 +52,7 @@ async fn the_retention_is_changed_with_who_did_it_and_what_it_was() {
 }
 
 #[tokio::test]
-async fn nothing_else_can_be_set() {
+async fn unknown_settings_and_wrong_values_are_refused() {
     let served = served(1, RouterOptions::new());
     for (wanted, setting) in [
         (json!({"retention_days": 29}), "retention_days"),

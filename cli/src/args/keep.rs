@@ -45,8 +45,8 @@ pub(crate) struct PruneArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  tracing-audit hold place --name case-17 --start-date 2026-10-01 --end-date 2026-10-31 \
---reason 'Acme v. Example'
+  tracing-audit hold place --name case-17 \\
+    --start-date 2026-10-01 --end-date 2026-10-31 --reason 'Acme v. Example'
   tracing-audit hold list
   tracing-audit hold release case-17")]
 pub(crate) struct HoldArgs {

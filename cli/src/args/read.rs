@@ -29,7 +29,8 @@ pub(crate) struct QueryArgs {
     /// Show at most this many entries; 0 shows all
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub(crate) limit: usize,
-    /// desc (newest first), asc (oldest first), or arrival (as the log got them)
+    /// desc (newest first), asc (oldest first), or arrival (in the order in which they came into the
+    /// log)
     #[arg(long, value_name = "ORDER", default_value_t)]
     pub(crate) order: Order,
     /// Skip this many entries first
@@ -77,21 +78,22 @@ pub(crate) struct TailArgs {
 
 /// Writes a part of the log into one file, which appears complete or not at all
 ///
-/// If a part of the log can't be read, or is removed meanwhile, nothing is exported and the exit
-/// code is 1. A device or a pipe is written into, and a symbolic link stays what it is.
+/// If a part of the log can't be read, or is removed meanwhile, no file appears, and the exit code
+/// is 1. A pipe or a device is written to directly, so it may have got a part by then. A symbolic
+/// link stays, and the file that it leads to is written.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 With no filters but dates, compressed data is copied as it is, about as fast as files are copied.
 A ZIP has one file per day and stream, and manifest.json.
-A CSV file has a column for each field of an entry. A text that a spreadsheet would take for a \
+A CSV file has a column for each field of an entry. A text that a spreadsheet would take for a
 formula gets an apostrophe in front.
 
 Examples:
   tracing-audit export --start-date 2026-11-01 --end-date 2026-11-30 --output november.zip
   tracing-audit export --actor ann@example.com --output ann.jsonl
   tracing-audit export --severity error --csv-details columns --csv-bom --output errors.csv
-  tracing-audit export --start-date 2026-11-21 --format gz --output - \
-| ssh backup 'cat > audit.jsonl.gz'")]
+  tracing-audit export --start-date 2026-11-21 --format gz --output - |
+    ssh backup 'cat > audit.jsonl.gz'")]
 pub(crate) struct ExportArgs {
     #[command(flatten)]
     pub(crate) dir: DirArgs,
@@ -106,8 +108,8 @@ pub(crate) struct ExportArgs {
             .try_map(|name| name.parse::<ExportFormat>())
     )]
     pub(crate) format: Option<ExportFormat>,
-    /// In a CSV file, details as one column of JSON (json) or as columns of their own (columns),
-    /// for which the log is read twice [default: json]
+    /// The details of entries in a CSV file: one column of JSON (json), or a column for each of them
+    /// (columns), for which the log is read twice [default: json]
     #[arg(
         long,
         value_name = "FORM",
@@ -115,7 +117,7 @@ pub(crate) struct ExportArgs {
             .try_map(|name| name.parse::<CsvDetails>())
     )]
     pub(crate) csv_details: Option<CsvDetails>,
-    /// Begin a CSV file with a byte order mark, which Excel needs to see that it is UTF-8
+    /// Begin a CSV file with a byte order mark, by which Excel knows that the file is UTF-8
     #[arg(long)]
     pub(crate) csv_bom: bool,
     #[command(flatten)]
@@ -169,8 +171,8 @@ pub(crate) enum CatalogueFormat {
 Examples:
   tracing-audit catalogue --format markdown > EVENTS.md
   tracing-audit catalogue --format json > catalogue.json
-  tracing-audit catalogue --against catalogue.json    (in CI: code 1 and a line for each breaking \
-change)
+  # in CI: exits with 1, and prints a line for each breaking change
+  tracing-audit catalogue --against catalogue.json
   tracing-audit catalogue --schema auth.login.failed")]
 pub(crate) struct CatalogueArgs {
     #[command(flatten)]

@@ -60,9 +60,9 @@ removes them:
 
 Examples:
   TOKEN=$(tracing-audit token create --dir /var/lib/billing/audit --name me)
-  tracing-audit serve --dir /var/lib/billing/audit
-  curl -H \"Authorization: Bearer $TOKEN\" \
-'http://127.0.0.1:8080/audit/entries?event_type=auth.*&limit=10'")]
+  tracing-audit serve --dir /var/lib/billing/audit &
+  curl -H \"Authorization: Bearer $TOKEN\" \\
+    'http://127.0.0.1:8080/audit/entries?event_type=auth.*&limit=10'")]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) dir: DirArgs,
@@ -72,24 +72,25 @@ pub(crate) struct ServeArgs {
     /// Listen beyond loopback without TLS, behind a proxy that does TLS
     #[arg(long)]
     pub(crate) allow_plain_http: bool,
-    /// A name by which clients may ask for the server: a host name or an address without a port;
-    /// requests for others are refused; repeatable [default: every name]
+    /// A host name or an address, without a port, at which clients reach the server; requests for
+    /// other hosts are refused; repeatable [default: every host]
     #[arg(long, value_name = "HOST")]
     pub(crate) host: Vec<String>,
     /// A proxy whose X-Forwarded-For and X-Forwarded-Host are believed: an address or a network
-    /// such as 10.0.0.0/8; repeatable [default: none, the client is who connects]
+    /// such as 10.0.0.0/8; repeatable [default: none; the address that
+    /// connects counts as the client's]
     #[arg(long, value_name = "NETWORK")]
     pub(crate) trusted_proxy: Vec<String>,
     /// Read Forwarded (RFC 7239) of trusted proxies instead of X-Forwarded-For and X-Forwarded-Host
     #[arg(long, requires = "trusted_proxy")]
     pub(crate) forwarded_header: bool,
-    /// How the server's messages about its own problems are written to stderr
-    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    /// The format of the server's messages about its own problems, which go to stderr
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
     /// The URL path of the API
     #[arg(long, value_name = "PATH", default_value = "/audit")]
     pub(crate) path: String,
-    /// Keep at most this many connections; idle ones are closed for new ones
+    /// Keep at most this many connections; with more, the longest idle ones are closed
     #[arg(long, value_name = "N", default_value_t = 256)]
     pub(crate) max_connections: usize,
     /// Answer at most this many requests at once, and refuse more

@@ -13,8 +13,8 @@ use crate::filter::FilterArgs;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  tracing-audit webhook add --name siem --url https://siem.example.com/hooks --event-type 'auth.*' \
---event-type user.deleted
+  tracing-audit webhook add --name siem --url https://siem.example.com/hooks \\
+    --event-type 'auth.*' --event-type user.deleted
   tracing-audit webhook test siem
   tracing-audit webhook list
   tracing-audit webhook set siem --severity error --severity critical --clear tenant-id
@@ -143,10 +143,10 @@ history. Better ways, here for the API key:
   --api-key env:NAME      the same, from an environment variable of that process
 
 Examples:
-  tracing-audit webhook add --name siem --url https://siem.example.com/hooks --event-type 'auth.*' \
---api-key-file siem.key
-  pass show ops-chat | tracing-audit webhook add --name chat --url-file - \
---event-type 'audit.delivery.*'")]
+  tracing-audit webhook add --name siem --url https://siem.example.com/hooks \\
+    --event-type 'auth.*' --api-key-file siem.key
+  pass show ops-chat | tracing-audit webhook add --name chat --url-file - \\
+    --event-type 'audit.delivery.*'")]
 pub(crate) struct AddArgs {
     #[command(flatten)]
     pub(crate) dir: DirArgs,

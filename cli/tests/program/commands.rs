@@ -51,6 +51,26 @@ pub(crate) fn sealed(dir: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
+fn pages_in_the_order_of_arrival_lead_from_one_to_the_next() {
+    let dir = log(12);
+    let query = |flags: &[&str]| {
+        let output = run(
+            dir.path(),
+            &[&["query", "--order", "arrival", "--limit", "9"], flags].concat(),
+        );
+        assert_eq!(code(&output), 0, "{}", err(&output));
+        let numbers = json_lines(&output);
+        let numbers = numbers.iter().map(|line| line["seq"].as_u64().unwrap());
+        (numbers.collect::<Vec<_>>(), err(&output))
+    };
+    let (first, note) = query(&[]);
+    assert_eq!(first, (1..=9).collect::<Vec<_>>());
+    let (_, rest) = note.split_once("--cursor ").unwrap();
+    let cursor = rest.split(',').next().unwrap();
+    assert_eq!(query(&["--cursor", cursor]).0, [10, 11, 12]);
+}
+
+#[test]
 fn query_shows_what_matches_as_lines_a_document_or_a_table() {
     let dir = log(12);
     let all = run(dir.path(), &["query"]);
@@ -166,7 +186,7 @@ fn a_wrong_command_line_is_told_by_the_flags_name_and_is_code_2() {
                 "--end-date",
                 "2026-01-01",
             ],
-            "--start-date: nothing lies between",
+            "--start-date: the range from it to",
         ),
         (
             &["query", "--details", "mode"],

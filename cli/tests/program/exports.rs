@@ -160,7 +160,7 @@ fn long_log() -> tempfile::TempDir {
 }
 
 #[test]
-fn what_retention_takes_meanwhile_is_missed() {
+fn an_export_fails_when_a_file_is_removed_meanwhile() {
     let dir = long_log();
     let mut files = sealed(dir.path());
     files.retain(|path| path.to_string_lossy().ends_with(".gz"));

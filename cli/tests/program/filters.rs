@@ -103,7 +103,8 @@ fn an_error_names_the_flag() {
 #[test]
 fn a_query_without_matches_gives_a_hint() {
     let dir = log();
-    let hint = "hint: no event type is named order.place; order.expired and order.placed are\n";
+    let hint =
+        "hint: no event type is named order.place; there are order.expired and order.placed\n";
     for limit in ["0", "9"] {
         let output = run(
             dir.path(),

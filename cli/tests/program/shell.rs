@@ -1,4 +1,4 @@
-//! What a shell knows of the program: variables, completions, manual pages; and the tables.
+//! Variables, completions, manual pages, and tables of entries.
 
 use std::process::{Command, Output};
 
@@ -26,13 +26,13 @@ fn log() -> tempfile::TempDir {
     dir
 }
 
-/// Runs a command line that is about no log.
-fn tell(args: &[&str]) -> Output {
+/// Runs a command that needs no log.
+fn run_without_log(args: &[&str]) -> Output {
     program().args(args).output().unwrap()
 }
 
 #[test]
-fn an_empty_variable_is_as_one_that_is_not_set() {
+fn an_empty_variable_counts_as_not_set() {
     let dir = log();
     for command in [&["query", "--limit", "5"][..], &["webhook", "list"]] {
         let mut program = program();
@@ -80,12 +80,12 @@ fn each_command_says_alike_that_there_is_no_log() {
 #[test]
 fn completions_and_manual_pages_know_all_commands() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let output = tell(&["completions", shell]);
+        let output = run_without_log(&["completions", shell]);
         assert_eq!(code(&output), 0);
         assert!(out(&output).contains("include-access"), "{shell}");
     }
     let dir = tempfile::tempdir().unwrap();
-    let output = tell(&["man", "--output", dir.path().to_str().unwrap()]);
+    let output = run_without_log(&["man", "--output", dir.path().to_str().unwrap()]);
     assert_eq!(code(&output), 0, "{}", err(&output));
     for page in [
         "tracing-audit",
@@ -98,13 +98,13 @@ fn completions_and_manual_pages_know_all_commands() {
             "{text}"
         );
     }
-    assert!(out(&tell(&["man"])).contains(".SH SYNOPSIS"));
-    assert_eq!(code(&tell(&["help", "webhook", "add"])), 0);
+    assert!(out(&run_without_log(&["man"])).contains(".SH SYNOPSIS"));
+    assert_eq!(code(&run_without_log(&["help", "webhook", "add"])), 0);
 }
 
 #[test]
 fn a_completion_is_a_script_of_its_shell() {
-    let output = tell(&["completions", "bash"]);
+    let output = run_without_log(&["completions", "bash"]);
     let dir = tempfile::tempdir().unwrap();
     let script = dir.path().join("completions");
     std::fs::write(&script, &output.stdout).unwrap();

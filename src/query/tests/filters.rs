@@ -21,7 +21,7 @@ const EVENT_TYPES: [&str; 5] = [
 ];
 const SEVERITIES: [&str; 4] = ["info", "warning", "error", "critical"];
 const OUTCOMES: [&str; 3] = ["success", "failure", "unknown"];
-/// As lines spell them.
+/// Addresses as lines spell them.
 const ADDRESSES: [&str; 9] = [
     "192.0.2.1",
     "192.0.2.77",
@@ -33,7 +33,7 @@ const ADDRESSES: [&str; 9] = [
     "2001:db8:ffff::2",
     "localhost",
 ];
-/// As questions spell them.
+/// Networks as parameters spell them.
 const NETWORKS: [&str; 10] = [
     "192.0.2.1",
     "::ffff:c000:201",
@@ -259,7 +259,7 @@ fn spelled(micros: i64, form: u8) -> String {
     }
 }
 
-/// As it stands in a query string.
+/// A parameter as a query string has it.
 fn written((name, excluded, value): &Parameter) -> (String, String) {
     let sign = if *excluded { "!" } else { "" };
     let is_date = name.ends_with("_date");

@@ -70,7 +70,9 @@ pub(in crate::server) async fn release(request: AdminRequest) -> Result<Response
                 .await?;
             match released.map_err(not_changed)? {
                 true => Ok(StatusCode::NO_CONTENT.into_response()),
-                false => Err(Problem::not_found("there is no hold of this name")),
+                false => Err(Problem::not_found(
+                    "there is no hold of this name; GET /holds lists them",
+                )),
             }
         })
         .await

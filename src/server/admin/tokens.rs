@@ -73,7 +73,9 @@ pub(in crate::server) async fn revoke(request: AdminRequest) -> Result<Response,
                 .await?;
             match revoked.map_err(not_changed)? {
                 true => Ok(StatusCode::NO_CONTENT.into_response()),
-                false => Err(Problem::not_found("there is no token with this id")),
+                false => Err(Problem::not_found(
+                    "there is no token with this id; GET /tokens lists them",
+                )),
             }
         })
         .await

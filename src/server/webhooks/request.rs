@@ -1,4 +1,4 @@
-//! What requests about webhooks have besides those of every administrator.
+//! The part of requests about webhooks that other requests of administrators don't have.
 
 use axum::{http::StatusCode, response::Response};
 
