@@ -201,6 +201,15 @@ impl Condition {
     }
 }
 
+/// The outcome of an entry.
+pub(super) fn outcome<'a>(fields: &Fields<'a>) -> &'a [u8] {
+    if fields.outcome_type.is_empty() {
+        SUCCESS
+    } else {
+        fields.outcome_type
+    }
+}
+
 impl Text {
     fn new(text: &str) -> Result<Self> {
         // Escaping makes ASCII of ASCII and leaves the rest, so what was text stays text.
@@ -238,8 +247,7 @@ impl Field {
         let one = match self {
             Self::Actor => return [f.actor_id, f.actor_name, f.actor_type],
             Self::Resource => return [f.resource_id, f.resource_name, f.resource_name],
-            Self::Outcome if f.outcome_type.is_empty() => SUCCESS,
-            Self::Outcome => f.outcome_type,
+            Self::Outcome => outcome(f),
             Self::Id => f.id,
             Self::Category => f.category,
             Self::Action => f.action,

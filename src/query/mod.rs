@@ -12,6 +12,8 @@
 //! plan      their blocks in the order of time, without those that times and Bloom filters rule out
 //! block     the entries of one block
 //! merge     the blocks' entries in one order, read ahead by two threads
+//! stats     counts of the blocks' entries: no order is needed, so the blocks are not merged
+//! work      the work that an answer takes: blocks, lines, files, problems
 //! look_up   one entry by its id
 //! reader    pages, look-ups, and all entries one by one
 //! tail      entries that are written from now on
@@ -46,7 +48,9 @@ mod place;
 mod plan;
 mod reader;
 mod snapshot;
+mod stats;
 mod tail;
+mod work;
 
 pub use entry::RawEntry;
 pub use filter::Filter;
@@ -57,6 +61,9 @@ pub(crate) use place::{Place, read_places, write_places};
 #[cfg(any(feature = "webhook", test))]
 pub(crate) use place::{Placed, Places};
 pub use reader::AuditReader;
+pub use stats::{
+    OutcomeCounts, SeverityCounts, Stats, StatsQuery, Step, StepCounts, Top, TopValues, ValueCount,
+};
 #[cfg(feature = "webhook")]
 pub(crate) use tail::Room;
 pub use tail::{Tail, TailStart};

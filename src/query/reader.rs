@@ -17,6 +17,7 @@ use super::{
     order::{ByTime, Key, Order},
     page::{Page, PageStart, Query, Scanned, only_by_arrival},
     plan::Wanted,
+    stats::{self, Stats, StatsQuery},
     tail::{Tail, TailStart},
 };
 use crate::{
@@ -271,6 +272,41 @@ impl AuditReader {
             cancel: self.cancel.clone(),
         };
         merge::run(&self.files, &wanted, usize::MAX, &mut give).map(|(scanned, _)| scanned)
+    }
+
+    /// Counts entries: over time, and by the values of some fields. The counts are exact, as
+    /// [`Stats::exact`] says, and every wanted entry is read for them; blocks that can't have any
+    /// are not. Memory stays bounded, however many entries and values there are.
+    ///
+    /// ```
+    /// # use tracing_audit::{AuditLog, audit};
+    /// # let log = AuditLog::for_tests();
+    /// # log.run(|| {
+    /// #     audit!("auth.login.success", actor.id = "ann");
+    /// #     audit!("auth.login.failed", actor.id = "eve", outcome.type = "failure");
+    /// #     audit!("auth.login.failed", actor.id = "eve", outcome.type = "failure");
+    /// # });
+    /// # log.flush()?;
+    /// # let dir = log.dir();
+    /// use tracing_audit::{AuditReader, reader::StatsQuery};
+    ///
+    /// let query = StatsQuery::parse([("event_type", "auth.*"), ("step", "day")])?;
+    /// let stats = AuditReader::open(dir)?.stats(&query)?;
+    /// let failures: u64 = stats.steps.iter().map(|step| step.outcome.failure).sum();
+    /// assert_eq!((stats.total, failures), (3, 2));
+    /// let most = &stats.top.actor.values[0];
+    /// assert_eq!((&*most.value, most.count), ("eve", 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if there are more than 1000 steps of the length that was asked for;
+    /// [`Error::Io`] if the directory can't be listed. A part of the log that can't be read is
+    /// among [`Scanned::problems`].
+    pub fn stats(&self, query: &StatsQuery) -> Result<Stats> {
+        let complete_until = self.progress()?.until;
+        stats::run(&self.files, query, self.cancel.clone(), complete_until)
     }
 
     /// Follows the log: gives the entries that are written from now on, or after an entry.
