@@ -18,6 +18,7 @@
 //! access     the caller and its rights: by the log's tokens (token), or the application's own
 //! recorder   records the access in the log
 //! entries    pages and single entries
+//! stats      counts of entries
 //! stream     entries as they come, page by page
 //! download   whole ranges of days, with byte ranges
 //! filtered   the entries that match a filter, packed while they are found (body)
@@ -40,6 +41,7 @@ mod range;
 mod recorder;
 mod serve;
 mod state;
+mod stats;
 mod stream;
 mod token;
 mod tokens;
@@ -64,6 +66,7 @@ impl AuditLog {
     /// |---|---|---|
     /// | `GET /entries` | `read` | a page: the parameters of [`Filter`](crate::Filter), `limit` (100, at most 1000), `order`, `cursor` or `offset`, and `include`; an empty page may have `hints`, sentences that say why nothing can match |
     /// | `GET /entries/{id}` | `read` | one entry |
+    /// | `GET /stats` | `read` | [`Stats`](crate::reader::Stats): counts over time and by values. The parameters of a filter, `step` (`minute`, `10-minutes`, `hour`, `6-hours`, `day`, `month` or `year`; chosen from the range if not given; at most 1000 steps), `top` (10 values of each field, at most 100), and `include` |
     /// | `GET /stream` | `read` | entries as they come, as server-sent events |
     /// | `GET /export?format=zip` | `export` | a download (`zip`, `gz` or `ndjson`) with the parameters of a filter |
     /// | `GET /event-types` | `read` | the [`Catalogue`](crate::catalogue::Catalogue) of all sources |
@@ -147,6 +150,7 @@ fn routes(app: State) -> Router {
     routes
         .route("/entries", get(entries::page))
         .route("/entries/{id}", get(entries::one))
+        .route("/stats", get(stats::stats))
         .route("/stream", get(stream::stream))
         .route("/export", get(download::export))
         .route("/event-types", get(catalogue::event_types))

@@ -10,6 +10,7 @@ mod receiver;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod counts_entries;
 mod downloads_resume;
 mod filters_find;
 mod follows_the_log;

@@ -15,5 +15,6 @@ mod user;
 mod another_user_runs_commands;
 mod commands;
 mod filters;
+mod stats;
 mod webhook_secrets;
 mod webhooks;
