@@ -135,6 +135,9 @@ pub(super) struct BlockPlan<'a> {
     count: u64,
     /// How many opaque blocks were given to be read.
     opaque: usize,
+    /// The files of which every entry is wanted and a tally says all, if such files are to be
+    /// given apart.
+    whole: Option<Vec<Arc<FileStem>>>,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -166,6 +169,7 @@ impl<'a> BlockPlan<'a> {
             heap: BinaryHeap::new(),
             count: 0,
             opaque: 0,
+            whole: None,
             problems,
         };
         for stem in sealed {
@@ -186,12 +190,39 @@ impl<'a> BlockPlan<'a> {
         Ok(plan)
     }
 
+    /// Gives files that a tally counts wholly apart, by [`next_whole`](Self::next_whole), and not
+    /// block by block.
+    pub(super) fn with_whole_files(self) -> Self {
+        Self {
+            whole: Some(Vec::new()),
+            ..self
+        }
+    }
+
+    /// The next file of which every entry is wanted. Ask when there is no next block: there may be
+    /// more blocks after it.
+    pub(super) fn next_whole(&mut self) -> Option<Arc<FileStem>> {
+        self.whole.as_mut()?.pop()
+    }
+
+    fn has_whole(&self) -> bool {
+        self.whole.as_ref().is_some_and(|whole| !whole.is_empty())
+    }
+
+    /// Takes back such a file, whose tally can't be had, to be read block by block.
+    pub(super) fn read_blocks(&mut self, stem: Arc<FileStem>) {
+        let whole = self.whole.take();
+        self.open(stem);
+        self.whole = whole;
+    }
+
     /// The rank that nothing still to come exceeds; `None` if nothing is to come.
     pub(super) fn bound(&mut self) -> Option<i64> {
         while let Some(Ranked {
             item: Item::File(_),
             ..
         }) = self.heap.peek()
+            && !self.has_whole()
         {
             let Some(Ranked {
                 item: Item::File(stem),
@@ -200,7 +231,7 @@ impl<'a> BlockPlan<'a> {
             else {
                 break;
             };
-            self.open(stem);
+            self.open(Arc::new(stem));
         }
         self.heap.peek().map(|next| next.rank)
     }
@@ -208,6 +239,9 @@ impl<'a> BlockPlan<'a> {
     /// The block to read next.
     pub(super) fn next(&mut self) -> Option<Piece> {
         self.bound()?;
+        if self.has_whole() {
+            return None;
+        }
         match self.heap.pop()?.item {
             Item::Block(mut piece) => {
                 if piece.block.opaque && piece.pass == Pass::Only {
@@ -234,8 +268,7 @@ impl<'a> BlockPlan<'a> {
     }
 
     /// Puts a sealed file's blocks in its place.
-    fn open(&mut self, stem: FileStem) {
-        let stem = Arc::new(stem);
+    fn open(&mut self, stem: Arc<FileStem>) {
         let source = BlockFile::Sealed(Arc::clone(&stem));
         let sealed = match self.files.readable(&stem) {
             Ok(Some(sealed)) => sealed,
@@ -243,7 +276,7 @@ impl<'a> BlockPlan<'a> {
             Ok(None) => return,
             Err(e) => return self.problems.push(Problem::of(source.name(), &e)),
         };
-        if let Some(damage) = sealed.damage {
+        if let Some(damage) = &sealed.damage {
             // Its live twin, if still there, has it all.
             if let Ok(Some(LiveBlocks { file, blocks })) =
                 live_blocks(self.files, &stem, &self.wanted.filter)
@@ -257,6 +290,14 @@ impl<'a> BlockPlan<'a> {
             self.problem(&source, format!("it is damaged: {damage}"));
         } else if !self.wanted.overlaps(sealed.index.min, sealed.index.max) {
             return;
+        }
+        let index = &sealed.index;
+        if let Some(whole) = &mut self.whole
+            && sealed.damage.is_none()
+            && index.has_tally()
+            && self.wanted.filter.wants_all(index.min, index.max)
+        {
+            return whole.push(stem);
         }
         let mut filters = Vec::new();
         for key in self.wanted.filter.keys() {

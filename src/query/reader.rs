@@ -274,9 +274,13 @@ impl AuditReader {
         merge::run(&self.files, &wanted, usize::MAX, &mut give).map(|(scanned, _)| scanned)
     }
 
-    /// Counts entries: over time, and by the values of some fields. The counts are exact, as
-    /// [`Stats::exact`] says, and every wanted entry is read for them; blocks that can't have any
-    /// are not. Memory stays bounded, however many entries and values there are.
+    /// Counts entries: over time, and by the values of some fields. The counts are exact unless
+    /// [`Stats::exact`] says otherwise. Memory stays bounded, however many entries and values there
+    /// are.
+    ///
+    /// With no filter but a range of time, a sealed file that lies wholly in the range isn't read,
+    /// because its index has its counts, unless it has very many different values (some thousands).
+    /// All other entries of the range are read, except for blocks that can't have wanted ones.
     ///
     /// ```
     /// # use tracing_audit::{AuditLog, audit};

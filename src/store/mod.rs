@@ -145,6 +145,7 @@ mod sound;
 mod space;
 pub(crate) mod survey;
 mod take_over;
+pub(crate) mod tally;
 #[cfg(test)]
 mod tamper;
 #[cfg(test)]

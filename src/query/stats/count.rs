@@ -1,16 +1,17 @@
-//! Counts the entries of blocks.
+//! Counts the entries of blocks and of whole files.
 //!
-//! Two threads take blocks from one plan. Each counts the entries of a block apart, with the texts
-//! where they stand in the block, and then adds these counts to those of all blocks.
+//! Two threads take blocks and files from one plan. Each counts the entries of a block apart, with
+//! the texts where they stand in the block, and then adds these counts to the sums. The counts of a
+//! whole file are in its index.
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
 };
 
 use super::{
-    series::{Counts, Series},
+    series::Series,
     step::Step,
     values::{BlockValues, Values},
 };
@@ -23,33 +24,47 @@ use crate::{
         plan::{BlockPlan, Piece, Wanted},
         work::Work,
     },
-    store::files::Files,
+    store::{
+        files::Files,
+        names::FileStem,
+        tally::{Counts, TallyPart},
+    },
 };
 
 /// The thread that asks, and another one.
 const THREADS: usize = 2;
 
-/// The counts of all blocks.
+/// The counts of all that was read so far.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(super) struct Sums {
     pub(super) series: Series,
     pub(super) values: Values,
     pub(super) total: u64,
 }
 
-impl Tally {
-    fn add(&mut self, block: BlockTally<'_>) -> Result<()> {
+impl Sums {
+    fn add_block(&mut self, block: BlockCounts<'_>) -> Result<()> {
         for (number, counts) in block.counts {
             self.total += counts.count;
             self.series.add(block.step.start(number), counts)?;
         }
-        self.values.add(block.values);
+        self.values.add_block(block.values);
+        Ok(())
+    }
+
+    /// Adds the counts of a file's minutes: a step has whole minutes.
+    fn add_file(&mut self, tally: &TallyPart) -> Result<()> {
+        for (minute, counts) in &tally.minutes {
+            self.total += counts.count;
+            self.series.add(*minute, *counts)?;
+        }
+        self.values.add_file(tally);
         Ok(())
     }
 }
 
 /// The counts of one block, by the numbers of these steps.
-struct BlockTally<'b> {
+struct BlockCounts<'b> {
     step: Step,
     counts: HashMap<i64, Counts>,
     values: BlockValues<'b>,
@@ -58,7 +73,7 @@ struct BlockTally<'b> {
     last: (i64, Timestamp, Timestamp),
 }
 
-impl<'b> BlockTally<'b> {
+impl<'b> BlockCounts<'b> {
     fn new(step: Step) -> Self {
         Self {
             step,
@@ -86,38 +101,101 @@ impl<'b> BlockTally<'b> {
 }
 
 /// Counts the wanted entries.
-pub(super) fn run(files: &Files, wanted: &Wanted, tally: Tally) -> Result<(Tally, Scanned)> {
-    let shared = Mutex::new(State {
-        plan: BlockPlan::new(files, wanted)?,
-        tally,
-        work: Work::default(),
-        failed: None,
-    });
+pub(super) fn run(files: &Files, wanted: &Wanted, sums: Sums) -> Result<(Sums, Scanned)> {
+    let counter = Counter {
+        files,
+        wanted,
+        state: Mutex::new(State {
+            plan: BlockPlan::new(files, wanted)?.with_whole_files(),
+            sums,
+            work: Work::default(),
+            failed: None,
+        }),
+    };
     thread::scope(|scope| {
         for _ in 1..THREADS {
-            scope.spawn(|| read(&shared, files, wanted));
+            scope.spawn(|| counter.count());
         }
-        read(&shared, files, wanted);
+        counter.count();
     });
-    let state = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let state = counter.state.into_inner();
+    let state = state.unwrap_or_else(PoisonError::into_inner);
     match state.failed {
         Some(error) => Err(error),
-        None => Ok((state.tally, state.work.finish(state.plan))),
+        None => Ok((state.sums, state.work.finish(state.plan))),
     }
 }
 
 /// What the threads share.
+struct Counter<'a> {
+    files: &'a Files,
+    wanted: &'a Wanted,
+    state: Mutex<State<'a>>,
+}
+
 struct State<'a> {
     plan: BlockPlan<'a>,
-    tally: Tally,
+    sums: Sums,
     work: Work,
     /// Why nothing more is to be read.
     failed: Option<Error>,
 }
 
+/// What to count next.
+enum Task {
+    File(Arc<FileStem>),
+    /// In these steps.
+    Block(Piece, Step),
+}
+
+impl<'a> Counter<'a> {
+    /// Counts until there is nothing left, or one of the threads has failed.
+    fn count(&self) {
+        let mut reader = BlockReader::new(self.files, self.wanted, usize::MAX);
+        loop {
+            let task = self.lock().next(self.files, self.wanted);
+            let added = match task {
+                None => return,
+                Some(Task::File(stem)) => self.count_file(stem),
+                Some(Task::Block(piece, step)) => self.count_block(&mut reader, piece, step),
+            };
+            if let Err(error) = added {
+                self.lock().failed = Some(error);
+            }
+        }
+    }
+
+    fn count_file(&self, stem: Arc<FileStem>) -> Result<()> {
+        let tally = self.files.tally(&stem);
+        let mut state = self.lock();
+        // Reading the blocks reports whatever is wrong with the file.
+        let Ok(Some(tally)) = tally else {
+            state.plan.read_blocks(stem);
+            return Ok(());
+        };
+        state.sums.add_file(&tally.entries)?;
+        if self.wanted.filter.leaves_out_access() {
+            return Ok(());
+        }
+        state.sums.add_file(&tally.access)
+    }
+
+    fn count_block(&self, reader: &mut BlockReader<'_>, piece: Piece, step: Step) -> Result<()> {
+        let mut block = BlockCounts::new(step);
+        let found = reader.each(piece, &mut |fields| block.add_entry(fields));
+        let mut state = self.lock();
+        state.work.add(&found);
+        state.sums.add_block(block)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<'a>> {
+        // After a panic the scope ends in a panic too, whatever the state.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl State<'_> {
-    /// The block to read next, and the steps in which to count it.
-    fn next(&mut self, files: &Files, wanted: &Wanted) -> Option<(Piece, Step)> {
+    fn next(&mut self, files: &Files, wanted: &Wanted) -> Option<Task> {
         if self.failed.is_some() {
             return None;
         }
@@ -125,29 +203,9 @@ impl State<'_> {
             self.failed = Some(error);
             return None;
         }
-        Some((self.plan.next()?, self.tally.series.step()))
-    }
-}
-
-/// Reads blocks until there are none left, or one of the threads has failed.
-fn read(shared: &Mutex<State<'_>>, files: &Files, wanted: &Wanted) {
-    let mut reader = BlockReader::new(files, wanted, usize::MAX);
-    loop {
-        let next = lock(shared).next(files, wanted);
-        let Some((piece, step)) = next else {
-            return;
-        };
-        let mut block = BlockTally::new(step);
-        let found = reader.each(piece, &mut |fields| block.add_entry(fields));
-        let mut state = lock(shared);
-        state.work.add(&found);
-        if let Err(error) = state.tally.add(block) {
-            state.failed = Some(error);
+        match self.plan.next() {
+            Some(piece) => Some(Task::Block(piece, self.sums.series.step())),
+            None => self.plan.next_whole().map(Task::File),
         }
     }
-}
-
-fn lock<'m, 'a>(shared: &'m Mutex<State<'a>>) -> MutexGuard<'m, State<'a>> {
-    // After a panic the scope ends in a panic too, whatever the state.
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,6 +5,8 @@
 //!
 //! - Each wanted entry that can be read is counted once, whichever thread reads it; the answer
 //!   doesn't depend on the order in which blocks are read.
+//! - A sealed file that is wholly in the range has its counts in its index; if a filter wants more
+//!   than a range, or the index has none, the file is read.
 //! - Memory is bounded: by the number of steps, and for each field by the bytes of its different
 //!   values. Beyond that bound the most frequent values can't be known, and none are given.
 //!
@@ -12,7 +14,7 @@
 //! step      the lengths of steps, and which step an instant is in
 //! series    the counts over time; chooses a length
 //! values    the counts of the values
-//! count     reads blocks on two threads, and adds their counts
+//! count     reads blocks and the tallies of whole files on two threads, and adds their counts
 //! ```
 
 mod count;
@@ -23,12 +25,14 @@ mod values;
 use serde::Serialize;
 
 pub use self::{
-    series::{OutcomeCounts, SeverityCounts, StepCounts},
+    series::StepCounts,
     step::Step,
     values::{Top, TopValues, ValueCount},
 };
 
-use self::{count::Tally, series::Series, values::Values};
+pub use crate::store::tally::{OutcomeCounts, SeverityCounts};
+
+use self::{count::Sums, series::Series, values::Values};
 use super::{cancel::Cancel, filter::Filter, order::ByTime, page::Scanned, plan::Wanted};
 use crate::{
     entry::Timestamp,
@@ -183,16 +187,16 @@ pub(super) fn run(
         span: None,
         cancel,
     };
-    let tally = Tally {
+    let sums = Sums {
         series: Series::new(query)?,
         values: Values::default(),
         total: 0,
     };
-    let (tally, scanned) = count::run(files, &wanted, tally)?;
-    let step = tally.series.step();
-    let (steps, end) = tally.series.finish();
+    let (sums, scanned) = count::run(files, &wanted, sums)?;
+    let step = sums.series.step();
+    let (steps, end) = sums.series.finish();
     Ok(Stats {
-        total: tally.total,
+        total: sums.total,
         exact: scanned.problems.is_empty(),
         start: query
             .filter
@@ -202,7 +206,7 @@ pub(super) fn run(
         complete_until,
         step,
         steps,
-        top: tally.values.top(query.top),
+        top: sums.values.top(query.top),
         scanned,
     })
 }

@@ -1,14 +1,14 @@
 //! The counts over time.
 
-use std::{collections::BTreeMap, ops::AddAssign};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use super::{StatsQuery, step::Step};
 use crate::{
-    entry::{Timestamp, scan::Fields},
+    entry::Timestamp,
     error::{Error, Result},
-    query::condition::outcome,
+    store::tally::{Counts, OutcomeCounts, SeverityCounts},
 };
 
 /// The most steps of a length that was asked for.
@@ -25,67 +25,6 @@ pub struct StepCounts {
     pub severity: SeverityCounts,
     /// Those of each outcome.
     pub outcome: OutcomeCounts,
-}
-
-/// How many entries have each severity. An entry with a severity that this crate doesn't know is
-/// in none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[allow(missing_docs, reason = "the names of the severities")]
-pub struct SeverityCounts {
-    pub info: u64,
-    pub warning: u64,
-    pub error: u64,
-    pub critical: u64,
-}
-
-/// How many entries have each outcome. An entry without one counts as `success`, as for a filter.
-/// An entry with an outcome that this crate doesn't know is in none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[allow(missing_docs, reason = "the names of the outcomes")]
-pub struct OutcomeCounts {
-    pub success: u64,
-    pub failure: u64,
-    pub unknown: u64,
-}
-
-/// The counts of any number of entries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
-    pub(super) count: u64,
-    severity: SeverityCounts,
-    outcome: OutcomeCounts,
-}
-
-impl Counts {
-    pub(super) fn add_entry(&mut self, fields: &Fields<'_>) {
-        self.count += 1;
-        match fields.severity {
-            b"info" => self.severity.info += 1,
-            b"warning" => self.severity.warning += 1,
-            b"error" => self.severity.error += 1,
-            b"critical" => self.severity.critical += 1,
-            _ => {}
-        }
-        match outcome(fields) {
-            b"success" => self.outcome.success += 1,
-            b"failure" => self.outcome.failure += 1,
-            b"unknown" => self.outcome.unknown += 1,
-            _ => {}
-        }
-    }
-}
-
-impl AddAssign for Counts {
-    fn add_assign(&mut self, other: Self) {
-        self.count += other.count;
-        self.severity.info += other.severity.info;
-        self.severity.warning += other.severity.warning;
-        self.severity.error += other.severity.error;
-        self.severity.critical += other.severity.critical;
-        self.outcome.success += other.outcome.success;
-        self.outcome.failure += other.outcome.failure;
-        self.outcome.unknown += other.outcome.unknown;
-    }
 }
 
 /// Counts by step. If no length was asked for, the steps become longer when there would be too

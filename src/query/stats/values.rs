@@ -9,7 +9,7 @@ use crate::{
         address,
         scan::{Fields, unescape},
     },
-    query::condition::outcome,
+    store::tally::{FIELDS, TallyPart, values},
 };
 
 /// How much memory the distinct values of one field may take, by a guess: each has its text, and
@@ -17,8 +17,7 @@ use crate::{
 const MOST_BYTES: usize = 8 << 20;
 const BYTES_EACH: usize = 64;
 
-/// The fields whose values are counted.
-const FIELDS: usize = 5;
+/// The place of the address among the fields.
 const ADDRESS: usize = 4;
 
 /// The most frequent values of some fields.
@@ -75,28 +74,23 @@ impl<'b> BlockValues<'b> {
     }
 }
 
-/// The values of an entry. One that it doesn't have is empty.
-fn values<'a>(fields: &Fields<'a>) -> [&'a [u8]; FIELDS] {
-    let names = [fields.actor_id, fields.actor_name, fields.actor_type];
-    let actor = names.into_iter().find(|name| !name.is_empty());
-    [
-        fields.event_type,
-        fields.severity,
-        outcome(fields),
-        actor.unwrap_or_default(),
-        fields.ip_address,
-    ]
-}
-
-/// The values of each field in all blocks so far.
+/// The values of each field in all blocks and files so far.
 #[derive(Debug, Default)]
 pub(super) struct Values([FieldValues; FIELDS]);
 
 impl Values {
-    pub(super) fn add(&mut self, block: BlockValues<'_>) {
+    pub(super) fn add_block(&mut self, block: BlockValues<'_>) {
         for (field, counts) in self.0.iter_mut().zip(block.0) {
             for (value, count) in counts {
                 field.add(value, count);
+            }
+        }
+    }
+
+    pub(super) fn add_file(&mut self, tally: &TallyPart) {
+        for (field, counts) in self.0.iter_mut().zip(&tally.values) {
+            for (value, count) in counts {
+                field.add(value, *count);
             }
         }
     }

@@ -312,7 +312,8 @@ fn entries_of_a_damaged_block_are_missing_and_the_answer_says_so() {
     let log = Log::new();
     let lines: Vec<_> = (1..=60).map(|seq| record(seq, -1).line()).collect();
     log.sealed(&stem(0, 1), &lines);
-    let whole = log.reader().stats(&StatsQuery::default()).unwrap();
+    let query = StatsQuery::parse([("severity", "info")]).unwrap();
+    let whole = log.reader().stats(&query).unwrap();
     assert_eq!((whole.total, whole.exact), (60, true));
     assert!(whole.scanned.blocks > 1 && whole.scanned.files == 1);
     let path = log.layout.sealed(&stem(0, 1));
@@ -320,7 +321,7 @@ fn entries_of_a_damaged_block_are_missing_and_the_answer_says_so() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&path, &bytes).unwrap();
-    let stats = log.reader().stats(&StatsQuery::default()).unwrap();
+    let stats = log.reader().stats(&query).unwrap();
     assert!((45..60).contains(&stats.total), "{}", stats.total);
     assert_eq!((stats.exact, stats.scanned.problems.len()), (false, 1));
 }
@@ -374,4 +375,85 @@ fn reads_of_the_log_are_counted_if_they_are_asked_for() {
             "{params:?}"
         );
     }
+}
+
+/// Counts by day, with the work that they took apart.
+fn counted(log: &Log, params: &[(&str, &str)]) -> (Stats, Scanned) {
+    let params = params.iter().copied().chain([("step", "day")]);
+    let mut stats = log
+        .reader()
+        .stats(&StatsQuery::parse(params).unwrap())
+        .unwrap();
+    stats.complete_until = None;
+    let scanned = std::mem::take(&mut stats.scanned);
+    (stats, scanned)
+}
+
+#[test]
+fn files_that_are_wholly_in_the_range_are_not_read() {
+    let log = Log::new();
+    for (number, day) in [(1, -3), (2, -2), (3, -1)] {
+        let seqs = u64::from(number) * 30..u64::from(number) * 30 + 30;
+        let mut lines: Vec<_> = seqs.map(|seq| record(seq, day).line()).collect();
+        lines.push(
+            Record {
+                event_type: "audit.access.read".into(),
+                ..record(u64::from(number) * 30 + 30, day)
+            }
+            .line(),
+        );
+        log.sealed(&stem(0, number), &lines);
+    }
+    let (all, scanned) = counted(&log, &[]);
+    assert_eq!((all.total, scanned.blocks, scanned.lines), (90, 0, 0));
+    assert_eq!(all.top.event_type.distinct, Some(1));
+    let (with, scanned) = counted(&log, &[("include", "access")]);
+    assert_eq!((with.total, scanned.blocks), (93, 0));
+
+    // Both ends of a range are sharp.
+    for (name, time, total) in [
+        ("start_date", "2026-11-19T10:00:00.000000Z", 60),
+        ("start_date", "2026-11-19T10:00:00.000001Z", 30),
+        ("end_date", "2026-11-19T10:00:00.000000Z", 30),
+        ("end_date", "2026-11-19T10:00:00.000001Z", 60),
+    ] {
+        let (part, scanned) = counted(&log, &[(name, time)]);
+        assert_eq!((part.total, scanned.blocks), (total, 0), "{name} {time}");
+    }
+    let (filtered, scanned) = counted(&log, &[("severity", "info")]);
+    assert_eq!((filtered.total, scanned.files), (90, 3));
+
+    // The same by reading: the tallies are damaged, and a reader doesn't write.
+    for number in 1..=3 {
+        let index = log.layout.index(&stem(0, number));
+        let mut bytes = std::fs::read(&index).unwrap();
+        let at = memchr::memmem::find(&bytes, b"auth.login").unwrap();
+        bytes[at] ^= 1;
+        std::fs::write(&index, bytes).unwrap();
+    }
+    let (read, scanned) = counted(&log, &[]);
+    assert!(read == all, "{read:?}");
+    assert_eq!((scanned.files, scanned.lines), (3, 93));
+}
+
+#[test]
+fn a_file_that_is_partly_in_the_range_is_read() {
+    let log = Log::new();
+    let lines = (1..=60).map(|seq| Record {
+        padding: 30_000,
+        ..Record::new(0, seq, -1_000_000 * (60 - seq as i64))
+    });
+    log.sealed(
+        &stem(0, 1),
+        &lines.map(|one| one.line()).collect::<Vec<_>>(),
+    );
+    let (whole, scanned) = counted(&log, &[]);
+    assert_eq!((whole.total, scanned.blocks), (60, 0));
+    let blocks = counted(&log, &[("severity", "info")]).1.blocks;
+    let (part, scanned) = counted(&log, &[("start_date", "2026-11-21T09:59:50Z")]);
+    assert_eq!(part.total, 11);
+    assert!(
+        (1..blocks).contains(&scanned.blocks),
+        "{scanned:?} of {blocks}"
+    );
 }
