@@ -62,6 +62,17 @@ pub enum Error {
         /// The damage, and at which byte or line.
         what: String,
     },
+    /// An export can't have every entry that it should: a part of the log can't be read, or retention
+    /// removed it meanwhile. Start the export again if the file was removed. If it is damaged,
+    /// restore it from a copy, or read what is left with
+    /// [`AuditReader::each`](crate::AuditReader::each), which passes over damage and names it.
+    #[error("the export is not whole: {file}: {what}")]
+    NotWhole {
+        /// The file, below the log's directory.
+        file: String,
+        /// The problem, in a sentence.
+        what: String,
+    },
     /// A setting or parameter can't be used. The message names it, with the reason and what to
     /// write instead.
     #[error("{parameter}: {problem}")]

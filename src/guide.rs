@@ -9,12 +9,13 @@
 //! | [Shutting down](shutdown) | What survives which end of a process? |
 //! | [Testing](testing) | How does an application test what it records? |
 //! | [Following](following/index.html) | How does another program read what comes, and when is a range complete? |
+//! | [Exports](exports/index.html) | Which formats are there, and how does one know that a download is whole? |
 //! | [Webhooks](webhooks/index.html) | How does a receiver verify and read deliveries, and how does an operator look after webhooks? |
 //! | [Migrating](migrating) | How does a program move from `tracing-appender` to `audit!`? |
 //!
 //! The chapters on context and on failing closed use axum, so they are there with the features
-//! `server` and `tower`. The one on webhooks comes with the feature `webhook`, the one on following with
-//! both.
+//! `server` and `tower`. The ones on exports and on webhooks come with the features `export` and
+//! `webhook`, the one on following with `server` and `webhook`.
 
 /// The places of a log in a program.
 #[doc = include_str!("../docs/set_up.md")]
@@ -46,6 +47,11 @@ pub mod testing {}
 #[cfg(all(feature = "server", feature = "webhook"))]
 #[doc = include_str!("../docs/following.md")]
 pub mod following {}
+
+/// The formats of exports, and what makes an export whole.
+#[cfg(feature = "export")]
+#[doc = include_str!("../docs/exports.md")]
+pub mod exports {}
 
 /// For the developers of receivers, and the operators of webhooks.
 #[cfg(feature = "webhook")]

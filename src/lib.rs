@@ -187,8 +187,8 @@
 //!
 //! [Setting up](guide::set_up) · [context](guide/context/index.html) ·
 //! [redaction](guide::redaction) · [failing closed](guide/fail_closed/index.html) · [shutting
-//! down](guide::shutdown) · [testing](guide::testing) · [migrating from
-//! `tracing-appender`](guide::migrating)
+//! down](guide::shutdown) · [testing](guide::testing) · [exports](guide/exports/index.html) ·
+//! [migrating from `tracing-appender`](guide::migrating)
 //!
 //! # What it is not
 //!

@@ -16,7 +16,7 @@ pub(super) use read::{
     CatalogueArgs, CatalogueFormat, ExportArgs, QueryArgs, ReportFormat, StatsArgs, StatsFormat,
     TailArgs, VerifyArgs,
 };
-pub(super) use serve::{DemoArgs, ServeArgs, TokenArgs, TokenCommand};
+pub(super) use serve::{DemoArgs, LogFormat, ServeArgs, TokenArgs, TokenCommand};
 pub(super) use webhook::{
     AddArgs, DeliveryArgs, Flag, Given, NamedArgs, ReplayArgs, ResendArgs, SetArgs, SkipArgs,
     WebhookArgs, WebhookCommand,
@@ -45,8 +45,7 @@ Examples:
     name = "tracing-audit",
     version,
     after_help = AFTER,
-    max_term_width = 110,
-    disable_help_subcommand = true
+    max_term_width = 110
 )]
 pub(super) struct Cli {
     /// Read the values of flags from this TOML file
@@ -74,6 +73,33 @@ pub(super) enum Command {
     Recover(RecoverArgs),
     Token(TokenArgs),
     Webhook(WebhookArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
+}
+
+/// Prints the completions of commands and flags for a shell
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  tracing-audit completions bash > /etc/bash_completion.d/tracing-audit
+  tracing-audit completions zsh > ~/.zfunc/_tracing-audit
+  tracing-audit completions fish > ~/.config/fish/completions/tracing-audit.fish")]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(super) shell: clap_complete::Shell,
+}
+
+/// Prints the manual's page of the program, or writes the pages of all commands
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  tracing-audit man | man -l -
+  tracing-audit man --output /usr/local/share/man/man1")]
+pub(super) struct ManArgs {
+    /// Write a page for each command into this directory
+    #[arg(long, value_name = "DIR")]
+    pub(super) output: Option<PathBuf>,
 }
 
 /// The log that a command is for.

@@ -12,6 +12,8 @@
 //! [[webhooks]]                        # for `serve`: no flag, but a webhook that is declared
 //! name = "siem"
 //! ```
+//!
+//! A variable that is empty is as one that is not set.
 
 use std::{
     ffi::OsString,
@@ -19,7 +21,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{ArgAction, Command};
+use clap::{ArgAction, Command, builder::Resettable};
 use toml::{Table, Value};
 
 use super::failure::Failure;
@@ -128,7 +130,7 @@ pub(super) fn webhooks(args: &[OsString]) -> Result<Option<(PathBuf, Vec<Table>)
 
 fn with_variables(command: Command) -> Command {
     if ONLY_FLAGS.contains(&command.get_name()) {
-        return command;
+        return command.mut_args(without_empty_variable);
     }
     command
         .mut_args(with_variable)
@@ -142,12 +144,24 @@ fn with_variable(arg: clap::Arg) -> clap::Arg {
     else {
         return arg;
     };
-    // An argument that names its own variable keeps it.
-    if arg.get_env().is_some() || arg.get_id() == "demo_dir" {
+    if arg.get_id() == "demo_dir" {
         return arg;
     }
+    // An argument that names its own variable keeps it.
+    if arg.get_env().is_some() {
+        return without_empty_variable(arg);
+    }
     let variable = format!("{PREFIX}{}", long.to_ascii_uppercase().replace('-', "_"));
-    arg.env(variable).hide_env(true)
+    without_empty_variable(arg.env(variable).hide_env(true))
+}
+
+/// An empty variable is as one that isn't set.
+fn without_empty_variable(arg: clap::Arg) -> clap::Arg {
+    let value = arg.get_env().and_then(std::env::var_os);
+    match value.is_some_and(|value| value.is_empty()) {
+        true => arg.env(Resettable::Reset),
+        false => arg,
+    }
 }
 
 /// Where the file is, if one is asked for: that must be known before the rest is parsed.

@@ -95,6 +95,16 @@ impl From<clap::Error> for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
+        if let Error::Io { path, source, .. } = &error
+            && let Some(dir) = path
+                .to_str()
+                .and_then(|path| path.strip_suffix("/state/format"))
+            && source.kind() == io::ErrorKind::NotFound
+        {
+            return Self::failed(format!(
+                "there is no audit log in {dir}; give the directory of one with --dir"
+            ));
+        }
         Self::Failed(error.to_string())
     }
 }

@@ -9,6 +9,7 @@
 
 mod args;
 mod catalogue;
+mod columns;
 mod config;
 #[allow(
     unsafe_code,
@@ -22,6 +23,7 @@ mod filter;
 mod hash;
 mod hold;
 mod maintain;
+mod messages;
 mod output;
 mod output_file;
 mod owner;
@@ -30,6 +32,7 @@ mod prune;
 mod query;
 mod recover;
 mod serve;
+mod shell;
 mod stats;
 mod stop;
 mod tail;
@@ -82,5 +85,7 @@ fn run(command: &Command, line: &[OsString]) -> Result<Outcome, Failure> {
         Command::Recover(args) => recover::run(args),
         Command::Webhook(args) => webhook::run(args),
         Command::Token(args) => token::run(args),
+        Command::Completions(args) => shell::completions(args.shell),
+        Command::Man(args) => shell::man(args),
     }
 }

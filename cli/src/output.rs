@@ -9,9 +9,9 @@ use std::{
 
 use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
-use tracing_audit::{RawEntry, Timestamp};
+use tracing_audit::RawEntry;
 
-use super::args::Format;
+use super::{args::Format, columns::Column};
 
 /// The format asked for, or the one that suits where stdout leads.
 pub(super) fn format(asked: Option<Format>) -> Format {
@@ -91,53 +91,6 @@ pub(super) fn write_lines<'a>(
     Ok(())
 }
 
-/// The columns of a table of entries.
-pub(super) const COLUMNS: [&str; 6] = [
-    "TIME (UTC)",
-    "EVENT TYPE",
-    "SEVERITY",
-    "ACTOR",
-    "RESOURCE",
-    "DESCRIPTION",
-];
-
-/// The texts of an entry in these columns.
-pub(super) fn row(entry: &RawEntry) -> [String; 6] {
-    let actor = first([entry.actor_name(), entry.actor_id(), entry.actor_type()]);
-    let resource = match (
-        entry.resource_type(),
-        first([entry.resource_name(), entry.resource_id()]),
-    ) {
-        (kind, name) if kind.is_empty() => name,
-        (kind, name) if name.is_empty() => kind.into_owned(),
-        (kind, name) => format!("{kind} {name}"),
-    };
-    let texts = [
-        time(entry.timestamp()),
-        entry.event_type().into_owned(),
-        entry.severity().into_owned(),
-        actor,
-        resource,
-        entry.description().into_owned(),
-    ];
-    texts.map(|text| escaped(&text).into_owned())
-}
-
-/// The first that isn't empty.
-fn first<const N: usize>(texts: [Cow<'_, str>; N]) -> String {
-    texts
-        .into_iter()
-        .find(|text| !text.is_empty())
-        .unwrap_or_default()
-        .into_owned()
-}
-
-/// As in `2026-11-21 10:15:00.123`.
-fn time(time: Timestamp) -> String {
-    let text = time.to_string();
-    text.get(..23).unwrap_or(&text).replace('T', " ")
-}
-
 /// Whether colors are welcome on a terminal, see <https://no-color.org>.
 pub(super) fn colored() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
@@ -192,32 +145,49 @@ pub(super) fn list<T: Serialize, const N: usize>(
     }
 }
 
-/// Entries as a table.
-pub(super) fn entries_table<'a>(entries: impl IntoIterator<Item = &'a RawEntry>) -> Table {
-    let mut table = table(&COLUMNS);
+/// Entries as a table, with these columns, or those that suit the entries and the terminal.
+pub(super) fn entries_table<'a>(
+    entries: impl IntoIterator<Item = &'a RawEntry>,
+    asked: &[Column],
+) -> Table {
+    let entries: Vec<&RawEntry> = entries.into_iter().collect();
+    let width = table(&[]).width();
+    let columns = match asked {
+        [] => Column::suitable(&entries, width),
+        asked => asked.to_vec(),
+    };
+    let headings: Vec<_> = columns.iter().map(|column| column.heading()).collect();
+    let headings: Vec<_> = headings.iter().map(String::as_str).collect();
+    let mut table = table(&headings);
     for entry in entries {
-        let [time, event_type, severity, actor, resource, description] = row(entry);
-        let severity = match severity.as_str() {
-            "warning" => Cell::new(severity).fg(Color::Yellow),
-            "error" | "critical" => Cell::new(severity).fg(Color::Red),
-            _ => Cell::new(severity),
-        };
-        table.add_row([
-            Cell::new(time),
-            Cell::new(event_type),
-            severity,
-            Cell::new(actor),
-            Cell::new(resource),
-            Cell::new(description),
-        ]);
+        table.add_row(columns.iter().map(|column| cell(*column, entry)));
     }
-    if table.width().is_some_and(|width| width >= WIDE) {
-        // Times, event types and severities can't be read in pieces; the other columns are texts.
-        for column in table.column_iter_mut().take(3) {
-            column.set_constraint(ColumnConstraint::ContentWidth);
+    if width.is_some_and(|width| width >= WIDE) {
+        for (at, _) in columns
+            .iter()
+            .enumerate()
+            .filter(|(_, column)| column.is_whole())
+        {
+            if let Some(column) = table.column_mut(at) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
         }
     }
     table
+}
+
+fn cell(column: Column, entry: &RawEntry) -> Cell {
+    let text = column.text(entry);
+    let color = match (column, text.as_str()) {
+        (Column::Severity, "warning") => Some(Color::Yellow),
+        (Column::Severity, "error" | "critical") | (Column::Outcome, "failure") => Some(Color::Red),
+        _ => None,
+    };
+    let cell = Cell::new(text);
+    match color {
+        Some(color) => cell.fg(color),
+        None => cell,
+    }
 }
 
 /// A number of bytes as people say it.
@@ -237,21 +207,6 @@ pub(super) fn count(number: u64, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_actor_without_a_name_or_an_id_is_shown_by_the_type() {
-        for (actor, shown) in [
-            (r#"{"type":"unknown"}"#, "unknown"),
-            (r#"{"type":"user","id":"u-1"}"#, "u-1"),
-            (r#"{"type":"user","id":"u-1","name":"Ann"}"#, "Ann"),
-        ] {
-            let line = format!(
-                r#"{{"stream":"a-7f3a9c","seq":1,"id":"0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11","timestamp":"2026-11-21T23:59:59.999999Z","event_type":"a.b","actor":{actor}}}"#
-            );
-            let entry = RawEntry::from_line(line.as_bytes()).unwrap();
-            assert_eq!(row(&entry)[3], shown);
-        }
-    }
 
     #[test]
     fn a_terminal_is_told_nothing_by_a_record() {

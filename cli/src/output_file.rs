@@ -1,4 +1,8 @@
-//! An output file that is there whole or not at all.
+//! The file that `--output` names.
+//!
+//! A regular file is there whole or not at all: it is made under another name beside its place. Of
+//! a symbolic link that is the place that the link leads to; the link stays. A device or a pipe is
+//! written into, because a file that took its place would break every other program that uses it.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -9,29 +13,48 @@ use std::{
 
 use super::failure::Failure;
 
-/// A file in the making, under a temporary name beside its place. Dropping it removes it.
+/// How many links may lead to each other, as for the kernel.
+const MAX_LINKS: usize = 40;
+
+/// An output file in the making. Dropping it before it is placed removes what is made.
 #[derive(Debug)]
 pub(super) struct OutputFile {
     path: PathBuf,
-    tmp: PathBuf,
     file: File,
-    placed: bool,
+    /// The name that it has until it is placed; `None` if it is written into directly.
+    tmp: Option<PathBuf>,
 }
 
 impl OutputFile {
-    /// Begins a file that only its owner may read: it has what the log has.
+    /// Begins a file that only its owner may read, because it has what the log has; or opens what
+    /// is no regular file. Opening a pipe waits for its reader.
     pub(super) fn create(path: &Path) -> Result<Self, Failure> {
-        let cannot =
-            |e: io::Error| Failure::failed(format!("cannot create {}: {e}", path.display()));
+        match fs::metadata(path) {
+            Ok(at) if at.is_dir() => Err(Failure::Usage(format!(
+                "--output: {} is a directory; give a file in it",
+                path.display()
+            ))),
+            Ok(at) if !at.is_file() => Self::into(path),
+            Ok(_) => Self::beside(path),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Self::beside(path),
+            Err(e) => Err(cannot_create(path, &e)),
+        }
+    }
+
+    fn into(path: &Path) -> Result<Self, Failure> {
+        let file = OpenOptions::new().write(true).open(path);
+        Ok(Self {
+            path: path.to_owned(),
+            file: file.map_err(|e| cannot_create(path, &e))?,
+            tmp: None,
+        })
+    }
+
+    fn beside(path: &Path) -> Result<Self, Failure> {
+        let path = behind_links(path).map_err(|e| cannot_create(path, &e))?;
         let name = path.file_name().ok_or_else(|| {
             Failure::Usage(format!("--output: {} is not a file's name", path.display()))
         })?;
-        if path.is_dir() {
-            return Err(Failure::Usage(format!(
-                "--output: {} is a directory; give a file in it",
-                path.display()
-            )));
-        }
         let mut tmp = std::ffi::OsString::from(".");
         tmp.push(name);
         tmp.push(format!(".{}.tmp", std::process::id()));
@@ -41,20 +64,22 @@ impl OutputFile {
             .create_new(true)
             .mode(0o600)
             .open(&tmp)
-            .map_err(cannot)?;
+            .map_err(|e| cannot_create(&path, &e))?;
         Ok(Self {
-            path: path.to_owned(),
-            tmp,
+            path,
             file,
-            placed: false,
+            tmp: Some(tmp),
         })
     }
 
     /// Makes it durable and gives it its name, in the place of a file that had the name.
     pub(super) fn place(mut self) -> Result<(), Failure> {
+        let Some(tmp) = &self.tmp else {
+            return self.file.flush().map_err(|e| self.failed(&e));
+        };
         let place = || -> io::Result<()> {
             self.file.sync_all()?;
-            fs::rename(&self.tmp, &self.path)?;
+            fs::rename(tmp, &self.path)?;
             let dir = self
                 .path
                 .parent()
@@ -63,7 +88,7 @@ impl OutputFile {
             File::open(dir)?.sync_all()
         };
         place().map_err(|e| self.failed(&e))?;
-        self.placed = true;
+        self.tmp = None;
         Ok(())
     }
 
@@ -71,6 +96,33 @@ impl OutputFile {
     pub(super) fn failed(&self, error: &io::Error) -> Failure {
         Failure::failed(format!("cannot write {}: {error}", self.path.display()))
     }
+}
+
+fn cannot_create(path: &Path, error: &io::Error) -> Failure {
+    Failure::failed(format!("cannot create {}: {error}", path.display()))
+}
+
+/// The place that a symbolic link leads to, which may be free.
+fn behind_links(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        match fs::read_link(&path) {
+            Ok(to) => path = path.parent().unwrap_or(Path::new("")).join(to),
+            // No link, or nothing at all.
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::InvalidInput | io::ErrorKind::NotFound
+                ) =>
+            {
+                return Ok(path);
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Err(io::Error::other(
+        "too many symbolic links lead to each other",
+    ))
 }
 
 impl Write for OutputFile {
@@ -85,9 +137,9 @@ impl Write for OutputFile {
 
 impl Drop for OutputFile {
     fn drop(&mut self) {
-        if !self.placed {
+        if let Some(tmp) = &self.tmp {
             // There may be nothing left to remove.
-            let _ = fs::remove_file(&self.tmp);
+            let _ = fs::remove_file(tmp);
         }
     }
 }

@@ -10,8 +10,36 @@
 use std::{fs, io, os::unix::fs::MetadataExt as _, path::Path};
 
 use nix::unistd::{Gid, Uid, User, initgroups, setgid, setgroups, setuid};
+use tracing_audit::Actor;
 
 use super::failure::Failure;
+
+/// The user of the system who runs this command, as the actor of what it changes. To be asked before
+/// [`act_as_owner`].
+///
+/// Linux keeps the user who logged in, whoever that user became later by `sudo` or `su`; where
+/// nobody did, the user of the process is taken.
+pub(super) fn operator() -> Actor {
+    let process = Uid::current();
+    let login = fs::read_to_string("/proc/self/loginuid").ok();
+    let login = login.and_then(|text| text.trim().parse::<u32>().ok());
+    match login.filter(|login| *login != NO_LOGIN && *login != process.as_raw()) {
+        Some(login) => {
+            let name = login_name(Uid::from_raw(login));
+            Actor::user(&name).name(format!("{name}, as {}", login_name(process)))
+        }
+        None => Actor::user(login_name(process)),
+    }
+}
+
+/// The kernel's value for a process that belongs to no login.
+const NO_LOGIN: u32 = u32::MAX;
+
+/// The name of a user, or else the number.
+fn login_name(user: Uid) -> String {
+    let found = User::from_uid(user).ok().flatten();
+    found.map_or_else(|| user.to_string(), |found| found.name)
+}
 
 /// Gives up the rights of root for those of the log's owner, for good. Nothing changes if the
 /// process isn't root's, if the log is root's own, or if there is no log.

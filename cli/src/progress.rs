@@ -11,7 +11,7 @@ pub(super) fn files(verb: &'static str) -> ProgressBar {
 
 /// So many entries of so many.
 pub(super) fn entries(verb: &'static str) -> ProgressBar {
-    bar(verb, "{msg} {wide_bar} {pos} of {len} entries")
+    bar(verb, "{msg} {wide_bar} {pos} of {len} entries, {eta} left")
 }
 
 /// So many bytes of this many.
@@ -25,12 +25,14 @@ pub(super) fn bytes(verb: &'static str, total: u64) -> ProgressBar {
     bar
 }
 
-/// So many bytes; how many there will be isn't known.
-pub(super) fn written(verb: &'static str) -> ProgressBar {
-    bar(
+/// So many bytes of the log that are read.
+pub(super) fn read(verb: &'static str, total: u64) -> ProgressBar {
+    let bar = bar(
         verb,
-        "{spinner} {msg} {binary_bytes}, {binary_bytes_per_sec}",
-    )
+        "{msg} {wide_bar} read {binary_bytes} of {binary_total_bytes}, {eta} left",
+    );
+    bar.set_length(total);
+    bar
 }
 
 fn bar(verb: &'static str, template: &str) -> ProgressBar {

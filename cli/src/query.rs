@@ -30,7 +30,11 @@ pub(super) fn run(args: &QueryArgs) -> Result<Outcome, Failure> {
             return Err(Failure::failed(format!("there is no entry {id}")));
         };
         match format {
-            Format::Table => writeln!(out, "{}", output::entries_table([&entry]).trim_fmt())?,
+            Format::Table => writeln!(
+                out,
+                "{}",
+                output::entries_table([&entry], &args.columns).trim_fmt()
+            )?,
             Format::Ndjson => output::write_lines(&mut out, [&entry])?,
             Format::Json => {
                 let pretty = serde_json::to_string_pretty(&entry).map_err(io::Error::other)?;
@@ -80,7 +84,11 @@ pub(super) fn run(args: &QueryArgs) -> Result<Outcome, Failure> {
         })?;
     match format {
         Format::Table if page.entries.is_empty() => {}
-        Format::Table => writeln!(out, "{}", output::entries_table(&page.entries).trim_fmt())?,
+        Format::Table => writeln!(
+            out,
+            "{}",
+            output::entries_table(&page.entries, &args.columns).trim_fmt()
+        )?,
         Format::Ndjson => output::write_lines(&mut out, &page.entries)?,
         Format::Json => {
             let text = serde_json::to_string(&page).map_err(io::Error::other)?;

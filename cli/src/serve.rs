@@ -17,8 +17,8 @@ use tracing_audit::{
 
 use super::{
     args::ServeArgs,
-    failure::{Failure, Outcome, warn},
-    maintain,
+    failure::{Failure, Outcome},
+    maintain, messages,
     output::escaped,
     stop,
 };
@@ -27,6 +27,7 @@ pub(super) fn run(
     args: &ServeArgs,
     webhooks: Option<(PathBuf, Vec<Table>)>,
 ) -> Result<Outcome, Failure> {
+    messages::show(args.log_format);
     let dir = &args.dir.dir;
     // A mistyped directory should not become a log.
     AuditReader::open(dir)?;
@@ -47,11 +48,15 @@ pub(super) fn run(
         .max_requests(args.max_requests)
         .max_downloads(args.max_downloads)
         .open_metrics(args.open_metrics)
+        .hosts(&args.host)
+        .trusted_proxies(&args.trusted_proxy)
+        .forwarded_header(args.forwarded_header)
         .webhook_egress(&args.webhook_egress)
         .webhook_allow_http(args.webhook_allow_http);
     let options = ServeOptions::new(args.listen)
         .allow_plain_http(args.allow_plain_http)
         .path(&args.path)
+        .max_connections(args.max_connections)
         .router(router);
     // Webhooks too, unless an application that shares the directory sends them.
     let within = Duration::from_secs(args.stop_within);
@@ -65,6 +70,13 @@ pub(super) fn run(
     runtime.block_on(async {
         let server = Server::bind(&log, options).await.map_err(of_option)?;
         let address = server.local_addr();
+        if log.tokens().list()?.is_empty() {
+            tracing::warn!(
+                target: "tracing_audit",
+                "there are no tokens, so every request is refused; make one with `tracing-audit \
+                 token create`"
+            );
+        }
         // The signals are caught before the address is printed: a reader of it may send one at
         // once.
         let stopped = stop::signal();
@@ -89,7 +101,10 @@ pub(super) fn run(
         let delivering = tokio::task::spawn_blocking(move || drop(dispatcher));
         let both = async { drop((serving.await, delivering.await)) };
         if time::timeout(within, both).await.is_err() {
-            warn("requests were still being answered when the server had to stop");
+            tracing::warn!(
+                target: "tracing_audit",
+                "requests were still being answered when the server had to stop"
+            );
         }
         Ok::<_, Failure>(())
     })?;
@@ -156,6 +171,12 @@ fn of_option(error: Error) -> Failure {
             "--listen: {}",
             problem.replace("give allow_plain_http", "give --allow-plain-http")
         )),
+        Error::Invalid { parameter, problem } if parameter == "hosts" => {
+            Failure::Usage(format!("--host: {problem}"))
+        }
+        Error::Invalid { parameter, problem } if parameter == "trusted_proxies" => {
+            Failure::Usage(format!("--trusted-proxy: {problem}"))
+        }
         Error::Invalid { .. } => Failure::of_flag(error),
         error => error.into(),
     }

@@ -14,6 +14,7 @@ use tracing_audit::{
 
 use super::{
     args::{Format, TailArgs},
+    columns::Column,
     failure::{Failure, Outcome, warn},
     output,
     stop::Stop,
@@ -87,7 +88,8 @@ fn show(out: &mut impl Write, format: Format, entries: &[RawEntry]) -> io::Resul
 
 /// Columns whose widths can't wait for the rows to come.
 fn line(out: &mut Vec<u8>, entry: &RawEntry) -> io::Result<()> {
-    let [time, event_type, severity, actor, resource, description] = output::row(entry);
+    let text = |column: Column| column.text(entry);
+    let severity = text(Column::Severity);
     let color = match severity.as_str() {
         _ if !io::stdout().is_terminal() || !output::colored() => "",
         "warning" => "\x1b[33m",
@@ -95,9 +97,12 @@ fn line(out: &mut Vec<u8>, entry: &RawEntry) -> io::Result<()> {
         _ => "",
     };
     let plain = if color.is_empty() { "" } else { "\x1b[0m" };
+    let (time, event_type) = (text(Column::Time), text(Column::EventType));
+    let (outcome, actor) = (text(Column::Outcome), text(Column::Actor));
+    let (resource, description) = (text(Column::Resource), text(Column::Description));
     writeln!(
         out,
-        "{time}  {color}{severity:<8}{plain}  {event_type:<26}  {actor:<24}  {resource:<28}  \
-         {description}"
+        "{time}  {color}{severity:<8}{plain}  {outcome:<7}  {event_type:<26}  {actor:<24}  \
+         {resource:<28}  {description}"
     )
 }

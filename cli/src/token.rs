@@ -12,6 +12,7 @@ use super::{
     failure::{Failure, Outcome, warn},
     maintain::with_log,
     output,
+    owner::operator,
 };
 
 pub(super) fn run(args: &TokenArgs) -> Result<Outcome, Failure> {
@@ -21,6 +22,7 @@ pub(super) fn run(args: &TokenArgs) -> Result<Outcome, Failure> {
     let dir = &dir.dir;
     // A mistyped directory should not become a log.
     let reader = AuditReader::open(dir)?;
+    let operator = operator();
     let mut out = io::stdout().lock();
     match &args.command {
         TokenCommand::Create {
@@ -37,7 +39,7 @@ pub(super) fn run(args: &TokenArgs) -> Result<Outcome, Failure> {
                 tenant: tenant_id.clone(),
                 expires,
             };
-            let create = |log: &AuditLog| log.tokens().create(new).map_err(of_flag);
+            let create = |log: &AuditLog| log.tokens().by(&operator).create(new).map_err(of_flag);
             let (info, text) = with_log(dir, create)?;
             // Alone on stdout, so that a script can take it.
             writeln!(out, "{text}")?;
@@ -79,7 +81,7 @@ pub(super) fn run(args: &TokenArgs) -> Result<Outcome, Failure> {
             )?;
         }
         TokenCommand::Revoke { id, .. } => {
-            if !with_log(dir, |log| Ok(log.tokens().revoke(id)?))? {
+            if !with_log(dir, |log| Ok(log.tokens().by(&operator).revoke(id)?))? {
                 return Err(Failure::failed(format!("there is no token {id:?}")));
             }
             writeln!(out, "the token {} is revoked", output::escaped(id))?;

@@ -32,7 +32,7 @@ mod current_log;
 mod emit;
 mod ending;
 mod event;
-#[cfg(feature = "tower")]
+#[cfg(any(feature = "server", feature = "tower"))]
 mod forwarded;
 mod hash;
 mod in_force;
@@ -46,6 +46,8 @@ mod once;
 mod otel;
 mod plain;
 mod plain_events;
+#[cfg(any(feature = "server", feature = "tower"))]
+mod proxies;
 mod receipt;
 mod redact;
 #[cfg(feature = "tower")]
@@ -69,6 +71,8 @@ pub(crate) use intake::{Intake, Journal, Journals};
 pub use layer::{AuditFilter, AuditLayer};
 pub use nowhere::events_without_log;
 pub(crate) use plain_events::PlainEvents;
+#[cfg(feature = "server")]
+pub(crate) use proxies::Proxies;
 pub(crate) use receipt::NotTaken;
 pub use receipt::{Durable, NotDurable, Receipt};
 pub use redact::{

@@ -12,14 +12,13 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, Request, header, request::Parts};
-use ipnet::IpNet;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{forwarded::Header, scope::AuditContext, scoped::Scoped};
+use super::{proxies::Proxies, scope::AuditContext, scoped::Scoped};
 use crate::{
     entry::{Actor, Instant},
-    error::{Error, Result},
+    error::Result,
 };
 
 /// The longest text that is taken from a header, in bytes; the rest is cut off.
@@ -63,8 +62,7 @@ pub struct RequestContextLayer {
 
 #[derive(Clone)]
 struct Settings {
-    proxies: Vec<IpNet>,
-    forwarded: Header,
+    proxies: Proxies,
     request_id: HeaderName,
     peer: Option<Hook<IpAddr>>,
     session_id: Option<Hook<String>>,
@@ -82,8 +80,7 @@ impl RequestContextLayer {
     pub fn new() -> Self {
         let request_id = HeaderName::from_static("x-request-id");
         let settings = Settings {
-            proxies: Vec::new(),
-            forwarded: Header::X,
+            proxies: Proxies::default(),
             request_id,
             peer: None,
             session_id: None,
@@ -104,24 +101,12 @@ impl RequestContextLayer {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a text that is neither an address nor a network.
+    /// [`Error::Invalid`](crate::Error::Invalid) for a text that is neither an address nor a network.
     pub fn trusted_proxies<T: AsRef<str>>(
         self,
         networks: impl IntoIterator<Item = T>,
     ) -> Result<Self> {
-        let parse = |text: T| {
-            let text = text.as_ref();
-            text.parse::<IpNet>()
-                .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-                .map_err(|_| {
-                    let problem = format!(
-                        "{text:?} is not an address or a network such as 10.0.0.1, 10.0.0.0/8 or \
-                         fd00::/8"
-                    );
-                    Error::invalid("trusted_proxies", problem)
-                })
-        };
-        let proxies = networks.into_iter().map(parse).collect::<Result<_>>()?;
+        let proxies = self.settings.proxies.clone().trust(networks)?;
         Ok(self.set(|settings| settings.proxies = proxies))
     }
 
@@ -130,7 +115,8 @@ impl RequestContextLayer {
     /// doesn't write, which then says what the client wants.
     #[must_use]
     pub fn forwarded_header(self) -> Self {
-        self.set(|settings| settings.forwarded = Header::Standard)
+        let proxies = self.settings.proxies.clone().by_standard();
+        self.set(|settings| settings.proxies = proxies)
     }
 
     /// The header with the request's id. Default: `x-request-id`.
@@ -174,13 +160,6 @@ impl fmt::Debug for RequestContextLayer {
 }
 
 impl Settings {
-    fn trusts(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        self.proxies
-            .iter()
-            .any(|network| network.contains(&address))
-    }
-
     fn peer(&self, request: &Parts) -> Option<IpAddr> {
         let told = self.peer.as_ref().and_then(|hook| hook(request));
         #[cfg(feature = "server")]
@@ -200,43 +179,24 @@ impl Settings {
         told.or_else(among).map(|address| address.to_canonical())
     }
 
-    /// Goes back from the peer through the proxies, as far as each is trusted. An address that
-    /// can't be read ends the way: the addresses before it are unknown.
-    fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let mut client = peer;
-        for hop in self.forwarded.hops(headers) {
-            let Some(address) = hop.filter(|_| self.trusts(client)) else {
-                break;
-            };
-            client = address;
-        }
-        client
-    }
-
     /// The context, and the request's id.
     fn context(&self, request: &Parts) -> (AuditContext, String) {
         let mut context = AuditContext::new();
         let peer = self.peer(request);
-        let forwarded = peer.is_some_and(|peer| self.trusts(peer));
         if let Some(peer) = peer {
-            context = context.ip_address(self.client(peer, &request.headers));
+            context = context.ip_address(self.proxies.client(peer, &request.headers));
         }
         if let Some(agent) = text(&request.headers, &header::USER_AGENT) {
             context = context.user_agent(agent);
         }
         let (headers, uri) = (&request.headers, &request.uri);
-        if let Some(scheme) = self
-            .forwarded
-            .scheme(headers)
-            .filter(|_| forwarded)
-            .or_else(|| uri.scheme_str())
-        {
+        let scheme = self.proxies.scheme(peer, headers);
+        if let Some(scheme) = scheme.or_else(|| uri.scheme_str()) {
             context = context.protocol(cut(scheme));
         }
         let host = self
-            .forwarded
-            .host(headers)
-            .filter(|_| forwarded)
+            .proxies
+            .host(peer, headers)
             .or_else(|| uri.host())
             .map(|host| cut(host).to_owned());
         if let Some(host) = host.or_else(|| text(headers, &header::HOST)) {

@@ -33,7 +33,7 @@ pub use hash::HashKey;
 pub(crate) use hash::{Prepared, stored_keys};
 #[cfg(any(feature = "server", feature = "webhook"))]
 pub(crate) use own::Caller;
-pub(crate) use own::OwnEntry;
+pub(crate) use own::{Author, OwnEntry};
 pub use parsed::{Entry, EntryActor, EntryContext, EntryOutcome, EntryResource};
 pub(crate) use parts::PartJson;
 pub use parts::{Actor, Outcome, Resource, Severity};

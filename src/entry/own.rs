@@ -8,7 +8,7 @@ use tracing_audit_schema::fields::{
 };
 
 use super::{
-    Buffer, Instant, Severity, Source, Stamp,
+    Actor, Buffer, EntryActor, Instant, Severity, Source, Stamp,
     json::Members,
     render::{Event, Head, Inherited, Parts, Writer, json},
 };
@@ -38,6 +38,76 @@ pub(crate) struct Caller {
     pub(crate) request_id: String,
 }
 
+impl From<&Actor> for Caller {
+    fn from(actor: &Actor) -> Self {
+        let [kind, id, name] = actor.texts();
+        Self {
+            kind: kind.into(),
+            id,
+            name,
+            ..Self::default()
+        }
+    }
+}
+
+/// Who makes a change: the application itself, somebody whom the application names, or the caller of
+/// the HTTP API.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Author {
+    caller: Option<Caller>,
+    /// The path of the request.
+    path: Option<String>,
+}
+
+impl Author {
+    /// Somebody whom the application names.
+    pub(crate) fn named(actor: &Actor) -> Self {
+        Self {
+            caller: Some(actor.into()),
+            path: None,
+        }
+    }
+
+    /// The caller who sent a request to this path.
+    #[cfg(feature = "server")]
+    pub(crate) fn of_request(caller: Caller, path: String) -> Self {
+        Self {
+            caller: Some(caller),
+            path: Some(path),
+        }
+    }
+
+    /// The entry about a change, with its author.
+    pub(crate) fn sign(&self, entry: OwnEntry) -> OwnEntry {
+        let entry = match &self.caller {
+            Some(caller) => entry.caller(caller.clone()),
+            None => entry,
+        };
+        match &self.path {
+            Some(path) => entry.detail("path", path.as_str()),
+            None => entry,
+        }
+    }
+
+    /// The type, id and name that the entry about the change has; of the application itself, `source`
+    /// is the id.
+    pub(crate) fn actor(&self, source: &str) -> EntryActor {
+        let Some(caller) = &self.caller else {
+            return EntryActor {
+                kind: "system".to_owned(),
+                id: Some(source.to_owned()),
+                ..EntryActor::default()
+            };
+        };
+        EntryActor {
+            kind: caller.kind.clone().into_owned(),
+            id: unless_empty(&caller.id).map(str::to_owned),
+            name: unless_empty(&caller.name).map(str::to_owned),
+            ..EntryActor::default()
+        }
+    }
+}
+
 impl OwnEntry {
     pub(crate) fn new(
         event_type: &'static str,
@@ -59,8 +129,12 @@ impl OwnEntry {
         self
     }
 
+    #[cfg(feature = "server")]
+    pub(crate) fn severity(self, severity: Severity) -> Self {
+        Self { severity, ..self }
+    }
+
     /// The caller who made the log do it; without one, the actor is the log itself.
-    #[cfg(any(feature = "server", feature = "webhook"))]
     pub(crate) fn caller(mut self, caller: Caller) -> Self {
         self.caller = Some(caller);
         self
@@ -125,7 +199,10 @@ impl OwnEntry {
             writer.ip_address(&json(&caller.ip_address));
             writer.user_agent(&json(&caller.user_agent));
             writer.context(|context| {
-                context.field(CONTEXT_REQUEST_ID.key, &json(&caller.request_id));
+                context.field(
+                    CONTEXT_REQUEST_ID.key,
+                    &json(&unless_empty(&caller.request_id)),
+                );
             });
         }
     }

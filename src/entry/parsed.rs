@@ -100,7 +100,7 @@ pub struct Entry {
 }
 
 /// The one who acted, in an [`Entry`]. [`Actor`](crate::Actor) is what an event is given.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EntryActor {
     /// `user`, `service`, `system`, `api_key`, `anonymous`, a word of the application's own, or

@@ -225,6 +225,15 @@ impl Actor {
         Self(part)
     }
 
+    /// Its type, id and name; a text that wasn't given is empty.
+    pub(crate) fn texts(&self) -> [String; 3] {
+        [field::TYPE, field::ID, field::NAME].map(|field| {
+            let json = self.0.field(field);
+            json.and_then(|json| serde_json::from_slice(json).ok())
+                .unwrap_or_default()
+        })
+    }
+
     /// The name by which people know the actor: an e-mail address, a login name.
     #[must_use]
     pub fn name(mut self, name: impl Display) -> Self {

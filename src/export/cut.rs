@@ -115,10 +115,10 @@ impl Cut {
         let Some(index) = if_there(files.index(stem))? else {
             return Ok(None);
         };
-        let file = StoredSealed::new(files, &index);
-        cut.sha256 = Some(file.sha256.clone());
+        let file = StoredSealed::new(files, &index, copied(&index, window));
+        cut.sha256 = Some(file.sha256());
         let file: Arc<dyn Stored> = Arc::new(file);
-        let mut blocks = BlockReader::new(&file);
+        let mut blocks = BlockReader::new(files, stem);
         // The block whose last line is the last so far, if it was copied and so not read.
         let mut copied_last = None;
         for (number, block) in index.blocks.iter().enumerate() {
@@ -190,6 +190,17 @@ impl Cut {
     }
 }
 
+/// Where the blocks lie that are copied as they are, the blocks between them included.
+fn copied(index: &Index, window: &Range<Timestamp>) -> Range<u64> {
+    let is_whole = |block: &&Block| matches!(Overlap::of(block, window), Overlap::Whole);
+    let mut whole = index.blocks.iter().filter(is_whole);
+    let Some(first) = whole.next() else {
+        return 0..0;
+    };
+    let last = whole.next_back().unwrap_or(first);
+    first.packed_offset..last.packed_offset + u64::from(last.packed_len)
+}
+
 /// How a block's times lie to the range.
 enum Overlap {
     None,
@@ -225,15 +236,17 @@ fn last_of(index: &Index) -> ManifestPlace {
 
 /// Reads blocks of one sealed file, which is opened at the first.
 struct BlockReader<'a> {
-    file: &'a Arc<dyn Stored>,
+    files: &'a Files,
+    stem: &'a FileStem,
     open: Option<(Arc<dyn blob::Blob>, Unpacker)>,
     plain: Vec<u8>,
 }
 
 impl<'a> BlockReader<'a> {
-    fn new(file: &'a Arc<dyn Stored>) -> Self {
+    fn new(files: &'a Files, stem: &'a FileStem) -> Self {
         Self {
-            file,
+            files,
+            stem,
             open: None,
             plain: Vec::new(),
         }
@@ -242,7 +255,10 @@ impl<'a> BlockReader<'a> {
     fn read(&mut self, block: &Block) -> Result<&Self> {
         let (blob, unpacker) = match &mut self.open {
             Some(open) => open,
-            None => self.open.insert((self.file.open()?, Unpacker::new())),
+            None => {
+                let blob = self.files.open_sealed(self.stem)?;
+                self.open.insert((blob, Unpacker::new()))
+            }
         };
         unpacker.block(&**blob, block, &mut self.plain)?;
         Ok(self)

@@ -1,18 +1,25 @@
 //! An export of the entries that match a filter, packed while they are found.
 //!
-//! Its length is not known before, so it can't be resumed. A ZIP has all lines in `audit.jsonl`,
-//! and as the last entry `manifest.json` with the filters, their number, and what could not be
-//! read.
+//! Its length is not known before, so it can't be resumed. It is whole or fails: what can't be read,
+//! or is removed meanwhile, ends it with an error.
 
 use std::{
+    cell::Cell,
     io::{self, Write},
     ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use flate2::{Compression, write::GzEncoder};
 
-use super::{filtered_zip::FilteredZip, format::ExportFormat};
-use crate::query::{AuditReader, Filter, Order, Scanned};
+use super::{csv, filtered_zip, format::ExportFormat, gate::Gate};
+use crate::{
+    entry::json,
+    query::{AuditReader, Filter, Order, RawEntry},
+};
 
 /// Which entries are exported, and how.
 #[derive(Debug)]
@@ -21,45 +28,85 @@ pub(crate) struct Filtered {
     pub(crate) filter: Filter,
     pub(crate) order: Order,
     pub(crate) format: ExportFormat,
+    /// Whether the manifest of a ZIP names the files of the log. Their numbers say how much there
+    /// is in all, which concerns no single tenant.
+    pub(crate) names_files: bool,
+    /// How many entries were written so far.
+    pub(crate) entries: Arc<AtomicU64>,
 }
 
 impl Filtered {
     /// Writes the whole file.
-    pub(crate) fn write_to(&self, mut out: impl Write) -> io::Result<Scanned> {
+    pub(crate) fn write_to(&self, mut out: impl Write) -> io::Result<()> {
         match self.format {
-            ExportFormat::Ndjson => self.each(|line| whole_line(&mut out, line)),
-            ExportFormat::Gzip => {
-                let mut packed = GzEncoder::new(out, Compression::new(6));
-                let scanned = self.each(|line| whole_line(&mut packed, line))?;
-                packed.finish()?;
-                Ok(scanned)
-            }
-            ExportFormat::Zip => {
-                let mut zip = FilteredZip::new(out, &self.filter)?;
-                let scanned = self.each(|line| zip.line(line))?;
-                zip.finish(&scanned)?;
-                Ok(scanned)
-            }
+            ExportFormat::Ndjson => self.each(|entry| whole_line(&mut out, entry)),
+            ExportFormat::Json => self.write_list(out),
+            ExportFormat::Csv(options) => csv::write(self, options, out),
+            ExportFormat::Gzip => self.write_packed(out),
+            ExportFormat::Zip => filtered_zip::write(self, out),
         }
     }
 
-    /// Gives each line, without its LF, to `write` until that fails.
-    fn each(&self, mut write: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<Scanned> {
-        let mut result = Ok(());
-        let scanned = self.reader.each(&self.filter, self.order, |entry| {
-            result = write(entry.line());
-            if result.is_ok() {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
+    fn write_packed(&self, out: impl Write) -> io::Result<()> {
+        let is_open = Cell::new(true);
+        let mut packed = GzEncoder::new(Gate::new(out, &is_open), Compression::new(6));
+        let written = self.each(|entry| whole_line(&mut packed, entry));
+        is_open.set(written.is_ok());
+        written?;
+        packed.finish().map(drop)
+    }
+
+    /// One JSON list, an entry a line.
+    fn write_list(&self, mut out: impl Write) -> io::Result<()> {
+        let mut before = "[\n";
+        self.each(|entry| {
+            // One line that isn't JSON would spoil the whole list.
+            json::check(entry.line())
+                .map_err(|error| io::Error::other(format!("the entry {}: {error}", entry.id())))?;
+            out.write_all(before.as_bytes())?;
+            before = ",\n";
+            out.write_all(entry.line())
+        })?;
+        let end = if before == "[\n" { "[]\n" } else { "\n]\n" };
+        out.write_all(end.as_bytes())
+    }
+
+    /// Gives each entry to `write` until that fails, and counts them.
+    pub(super) fn each(
+        &self,
+        mut write: impl FnMut(&RawEntry) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.read(|entry| {
+            self.count(1);
+            write(entry)
+        })
+    }
+
+    /// The same without counting.
+    pub(super) fn read(&self, mut give: impl FnMut(&RawEntry) -> io::Result<()>) -> io::Result<()> {
+        let mut given = Ok(());
+        let read = self.reader.each_or_fail(&self.filter, self.order, |entry| {
+            given = give(&entry);
+            go_on_if(&given)
         });
-        result?;
-        scanned.map_err(io::Error::other)
+        given?;
+        read.map_err(io::Error::other)
+    }
+
+    pub(super) fn count(&self, entries: u64) {
+        self.entries.fetch_add(entries, Ordering::Relaxed);
     }
 }
 
-fn whole_line(out: &mut impl Write, line: &[u8]) -> io::Result<()> {
-    out.write_all(line)?;
+/// Lets a reader go on until writing fails.
+pub(super) fn go_on_if(written: &io::Result<()>) -> ControlFlow<()> {
+    match written {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(()),
+    }
+}
+
+fn whole_line(out: &mut impl Write, entry: &RawEntry) -> io::Result<()> {
+    out.write_all(entry.line())?;
     out.write_all(b"\n")
 }

@@ -1,14 +1,17 @@
 //! The manifest of an archive, `manifest.json`.
 //!
 //! The manifest names the range, what is in each entry and which stored files that came from, and
-//! what could not be read. It says nothing about when or where the archive was made, so asking for
+//! what is strange in it. It says nothing about when or where the archive was made, so asking for
 //! the same again gives the same bytes.
 
 use std::{collections::BTreeMap, fmt::Display, ops::Range};
 
 use serde::{Serialize, Serializer};
 
-use crate::entry::{Day, Seq, StreamId, Timestamp};
+use crate::{
+    entry::{Day, Seq, StreamId, Timestamp},
+    query::Filter,
+};
 
 /// The manifest's place in the archive.
 pub(crate) const NAME: &str = "manifest.json";
@@ -17,10 +20,9 @@ pub(crate) const NAME: &str = "manifest.json";
 pub(crate) struct Manifest {
     range: ManifestRange,
     /// Filters on fields, by their parameter's name; empty if the range of time was the only one.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) filters: BTreeMap<String, Vec<String>>,
     pub(crate) entries: Vec<ManifestEntry>,
-    /// Files that should have been in the archive and could not be read.
+    /// What is strange in files of the log. An archive that is given away misses nothing.
     pub(crate) problems: Vec<ManifestProblem>,
 }
 
@@ -75,11 +77,14 @@ pub(crate) struct ManifestFile {
     pub(crate) sha256: Option<String>,
 }
 
-/// A file that could not be read, and why.
+/// A file with a problem.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ManifestProblem {
     pub(crate) file: String,
     pub(crate) problem: String,
+    /// Whether entries are missing because of it.
+    #[serde(skip)]
+    pub(crate) hides_entries: bool,
 }
 
 impl Manifest {
@@ -96,6 +101,20 @@ impl Manifest {
         }
     }
 
+    /// The manifest of an archive of what this filter wants, without entries yet.
+    pub(crate) fn of(filter: &Filter) -> Self {
+        let start = filter.start().unwrap_or(Timestamp::MIN);
+        let end = filter.end().unwrap_or(Timestamp::MAX);
+        let mut manifest = Self::new(&(start..end));
+        for (name, value) in filter.params() {
+            // The range says it.
+            if !matches!(name.as_str(), "start_date" | "end_date") {
+                manifest.filters.entry(name).or_default().push(value);
+            }
+        }
+        manifest
+    }
+
     /// As JSON that people can read.
     pub(crate) fn to_json(&self) -> Vec<u8> {
         let mut json = serde_json::to_vec_pretty(self)
@@ -103,6 +122,11 @@ impl Manifest {
         json.push(b'\n');
         json
     }
+}
+
+/// The name of the archive's entry of what a stream wrote on a day.
+pub(crate) fn entry_name(day: Day, stream: &StreamId) -> String {
+    format!("{day}/{stream}.jsonl")
 }
 
 fn text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {

@@ -3,13 +3,17 @@
 //! In come a range of time and the log's files; out comes a [`pieces::Download`]: a ZIP or gzip
 //! file whose length, entity tag and every byte range are known before the first byte is read,
 //! because whole blocks of sealed files are copied as they are. The entries that a filter on fields
-//! selects (`filtered`) is packed while it is found, and its length is not known before.
+//! selects, and the formats that are not lines, are made while they are found (`filtered`), and
+//! their length is not known before. A file that can't have every entry that it should is not
+//! finished: making it fails.
 
+mod csv;
 mod cut;
 mod deflate;
 pub(crate) mod filtered;
 mod filtered_zip;
 mod format;
+mod gate;
 mod manifest;
 mod packed;
 pub(crate) mod pieces;
@@ -18,9 +22,11 @@ mod stored;
 mod zip;
 
 #[cfg(feature = "export")]
+pub use csv::{CsvDetails, CsvOptions};
+#[cfg(feature = "export")]
 pub use format::ExportFormat;
 #[cfg(feature = "export")]
-pub use packed::Export;
+pub use packed::{Export, ExportProgress};
 
 #[cfg(test)]
 mod tests;

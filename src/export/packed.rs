@@ -9,7 +9,7 @@ use super::{filtered::Filtered, format::ExportFormat, pieces::Download, plan::Pl
 use crate::{
     entry::Timestamp,
     error::Result,
-    query::{AuditReader, Filter, Order, Problem, Scanned, cancel::Cancel},
+    query::{AuditReader, Filter, Order, Problem, Scanned, cancel::Cancel, counter::Counter},
 };
 
 /// A part of the log, ready to be written as one file; see [`AuditReader::export`].
@@ -26,12 +26,51 @@ enum Content {
     Filtered(Filtered),
 }
 
+/// How far an export has come in the log; see [`Export::progress`].
+///
+/// ```
+/// # let log = tracing_audit::AuditLog::for_tests();
+/// # log.run(|| tracing_audit::audit!("user.created").ignore());
+/// # log.flush()?;
+/// # let reader = tracing_audit::AuditReader::open(log.dir())?;
+/// use tracing_audit::{Filter, reader::ExportFormat};
+///
+/// let mut export = reader.export(&Filter::new(), ExportFormat::Json)?;
+/// let progress = export.progress()?.expect("its length isn't known");
+/// let shown = progress.clone();
+/// let export = export.cancel_when(move || {
+///     println!("{} of {}", shown.passed(), shown.total());
+///     false
+/// });
+/// export.write_to(std::io::sink())?;
+/// assert_eq!(progress.passed(), progress.total());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ExportProgress {
+    counter: Counter,
+    total: u64,
+}
+
+impl ExportProgress {
+    /// The bytes of lines that were read, or ruled out by an index, so far.
+    pub fn passed(&self) -> u64 {
+        self.counter.passed().min(self.total)
+    }
+
+    /// The bytes of lines in the range when the export began. In a log that grows there are more at
+    /// the end.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+}
+
 impl AuditReader {
     /// The entries that match the filter as one file, the oldest first.
     ///
     /// A ZIP or gzip file of a range of time alone is put together of blocks of the sealed files as
     /// they are on the disk, without compressing anything anew: so it is about as fast as copying.
-    /// With filters on fields, and as [`Ndjson`](ExportFormat::Ndjson), entries are packed while
+    /// With filters on fields, and in the other formats, entries are packed while
     /// they are found. Memory stays bounded, however many there are.
     ///
     /// ```
@@ -46,23 +85,25 @@ impl AuditReader {
     /// let export = AuditReader::open(dir)?.export(&november, ExportFormat::Zip)?;
     /// # let path = dir.join("november.zip");
     /// # let bytes = export.bytes();
-    /// let scanned = export.write_to(File::create(&path)?)?;
-    /// assert!(scanned.problems.is_empty(), "entries may be missing");
+    /// export.write_to(File::create(&path)?)?; // an error if an entry would be missing
     /// # assert_eq!(Some(path.metadata()?.len()), bytes);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// If the directories of the log can't be listed. A file that can't be read is a problem that
-    /// [`write_to`](Export::write_to) returns.
+    /// If the directories of the log can't be listed, or if a part of the log can't be read:
+    /// [`Error::NotWhole`](crate::Error::NotWhole). What turns out only while it is written is an
+    /// error of [`write_to`](Export::write_to).
     pub fn export(&self, filter: &Filter, format: ExportFormat) -> Result<Export> {
-        let content = if format == ExportFormat::Ndjson || filter.has_field_filters() {
+        let content = if !format.is_copied() || filter.has_field_filters() {
             Content::Filtered(Filtered {
                 reader: self.clone(),
                 filter: filter.clone(),
                 order: Order::Asc,
                 format,
+                names_files: true,
+                entries: Arc::default(),
             })
         } else {
             self.copied(filter, format)?
@@ -79,6 +120,7 @@ impl AuditReader {
         // Live files are read to their last line: the log is another process's, which doesn't say
         // how much of it is durable.
         let plan = Plan::new(self.files(), start..end)?;
+        plan.check_whole()?;
         let problems = plan.manifest().problems.iter();
         let unreadable = problems
             .map(|problem| Problem::new(problem.file.clone(), problem.problem.clone()))
@@ -100,6 +142,24 @@ impl Export {
         }
     }
 
+    /// How far [`write_to`](Self::write_to) has come; `None` for a file whose length is known.
+    ///
+    /// # Errors
+    ///
+    /// If the directories of the log can't be listed.
+    pub fn progress(&mut self) -> Result<Option<ExportProgress>> {
+        let Content::Filtered(filtered) = &mut self.content else {
+            return Ok(None);
+        };
+        let counter = Counter::new();
+        filtered.reader = filtered.reader.counted_by(&counter);
+        let once = filtered.reader.bytes_to_pass(&filtered.filter)?;
+        Ok(Some(ExportProgress {
+            counter,
+            total: once.saturating_mul(filtered.format.passes()),
+        }))
+    }
+
     /// Ends [`write_to`](Self::write_to) with an error as soon as `cancelled` says so. It is asked
     /// about once for each 256 KiB that are read.
     #[must_use]
@@ -108,13 +168,15 @@ impl Export {
         self
     }
 
-    /// Writes the whole file. Says which parts of the log could not be read, so that entries may be
-    /// missing: for a copy of whole blocks that is all that it says.
+    /// Writes the whole file. Gives what is strange in the log and hides no entry, such as lines
+    /// that are not entries, which a copy of whole blocks has as well.
     ///
     /// # Errors
     ///
-    /// The errors of `out`, unchanged; and an error if a file of the log changes or goes while it
-    /// is read, or if the export is [cancelled](Self::cancel_when). Then the file is not whole.
+    /// The errors of `out`, unchanged; and an error if a part of the log can't be read, changes or
+    /// goes while it is read, or if the export is [cancelled](Self::cancel_when). Then the file is
+    /// not whole, and has to be thrown away. Inside of an error of the log is an
+    /// [`Error`](crate::Error).
     pub fn write_to(self, mut out: impl Write) -> io::Result<Scanned> {
         match self.content {
             Content::Copied(download, problems) => {
@@ -134,9 +196,9 @@ impl Export {
             Content::Filtered(mut filtered) => {
                 filtered.reader = filtered.reader.cancelled_by(&self.cancel);
                 let mut out = BufWriter::with_capacity(128 * 1024, out);
-                let scanned = filtered.write_to(&mut out)?;
+                filtered.write_to(&mut out)?;
                 out.flush()?;
-                Ok(scanned)
+                Ok(Scanned::default())
             }
         }
     }

@@ -5,7 +5,8 @@
 //! what is missing. The plan costs one look at each file's index and reading the blocks at the two
 //! ends of the range; of today's log, reading what isn't sealed yet.
 //!
-//! A file that can't be read is left out and named in the manifest. The same files and range always
+//! A file that can't be read is left out and named in the manifest, and such a plan is not carried
+//! out ([`Plan::check_whole`]): nobody should take it for the whole. The same files and range always
 //! give the same bytes.
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     entry::{Day, StreamId, Timestamp},
-    error::Result,
+    error::{Error, Result},
     store::{
         files::{Files, Listing},
         layout::{live_name, sealed_name},
@@ -46,17 +47,17 @@ struct Entry {
 
 /// Where a file is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// With how long it was.
     Live(u64),
     Sealed,
 }
 
 /// Files, each list in the order of their lines.
-type ByDayAndStream = BTreeMap<(Day, StreamId), Vec<(FileStem, Kind)>>;
+pub(super) type ByDayAndStream = BTreeMap<(Day, StreamId), Vec<(FileStem, Kind)>>;
 
 /// The files that may hold lines from `start` on.
-fn files_since(files: &Files, start: Timestamp) -> Result<ByDayAndStream> {
+pub(super) fn files_since(files: &Files, start: Timestamp) -> Result<ByDayAndStream> {
     let Listing { sealed, live } = files.since(Some(start))?;
     // As of the sealed ones.
     let first = start.day().previous();
@@ -145,6 +146,18 @@ impl Plan {
         self.immutable
     }
 
+    /// An error if a file is left out.
+    pub(crate) fn check_whole(&self) -> Result<()> {
+        let mut problems = self.manifest.problems.iter();
+        match problems.find(|problem| problem.hides_entries) {
+            None => Ok(()),
+            Some(ManifestProblem { file, problem, .. }) => Err(Error::NotWhole {
+                file: file.clone(),
+                what: problem.clone(),
+            }),
+        }
+    }
+
     /// The manifest of the archive.
     pub(crate) fn manifest(&self) -> &Manifest {
         &self.manifest
@@ -190,7 +203,7 @@ impl Plan {
         if cuts.is_empty() {
             return;
         }
-        let name = format!("{day}/{stream}.jsonl");
+        let name = manifest::entry_name(day, &stream);
         let (mut content, mut files, mut count, mut modified) =
             (Joined::default(), Vec::new(), 0, Timestamp::MIN);
         let mut first = None;
@@ -232,14 +245,19 @@ impl Plan {
             let problem = format!(
                 "{lines} of its lines in this archive are not entries; they are kept as they are"
             );
-            self.problem(file.to_owned(), problem);
+            self.manifest.problems.push(ManifestProblem {
+                file: file.to_owned(),
+                problem,
+                hides_entries: false,
+            });
         }
     }
 
     fn problem(&mut self, file: String, problem: impl Into<String>) {
-        let problem = problem.into();
-        self.manifest
-            .problems
-            .push(ManifestProblem { file, problem });
+        self.manifest.problems.push(ManifestProblem {
+            file,
+            problem: problem.into(),
+            hides_entries: true,
+        });
     }
 }

@@ -98,7 +98,8 @@ impl AuditLogBuilder {
         self
     }
 
-    /// The time that entries are kept. Default: 90 days.
+    /// The time that entries are kept. Default: 90 days. An age limit that is set over HTTP
+    /// (`PATCH /settings`) takes the place of this one's.
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
         self
@@ -392,7 +393,7 @@ impl AuditLogBuilder {
     /// # }
     /// ```
     pub fn for_maintenance(mut self) -> Self {
-        self.retention = Retention::unlimited();
+        self.retention = Retention::unlimited().fixed();
         self.lifecycle = false;
         self.keeps_catalogue = false;
         self

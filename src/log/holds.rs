@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::AuditLog;
 use crate::{
+    entry::{Actor, Author},
     error::Result,
     store::{Hold, fs::OsFs, hold},
 };
@@ -25,19 +26,44 @@ use crate::{
 /// assert!(!log.holds().release("case-17")?); // no longer there
 /// # Ok::<(), tracing_audit::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Holds<'a> {
     log: &'a AuditLog,
+    author: Author,
 }
 
 impl AuditLog {
     /// The log's holds: ranges of time whose entries stay, whatever their retention says.
     pub fn holds(&self) -> Holds<'_> {
-        Holds { log: self }
+        Holds {
+            log: self,
+            author: Author::default(),
+        }
     }
 }
 
 impl Holds<'_> {
+    /// Names who places and releases holds: the entries about that, and the holds, have its type,
+    /// id and name. Default: the application itself, as `system`.
+    ///
+    /// ```
+    /// # let log = tracing_audit::AuditLog::for_tests();
+    /// use tracing_audit::{Actor, retention::Hold};
+    ///
+    /// let counsel = Actor::user("user-9").name("legal@example.com");
+    /// log.holds().by(&counsel).place(Hold::new("case-18", "2026-10-01", "")?)?;
+    /// let placed_by = log.holds().list()?[0].placed_by().unwrap().clone();
+    /// assert_eq!(placed_by.id.as_deref(), Some("user-9"));
+    /// # Ok::<(), tracing_audit::Error>(())
+    /// ```
+    #[must_use]
+    pub fn by(self, actor: &Actor) -> Self {
+        Self {
+            author: Author::named(actor),
+            ..self
+        }
+    }
+
     /// Keeps the entries of a range of time until the hold is released. The hold is recorded
     /// (`audit.hold.placed`). When this method returns, no removal of held files is under way.
     ///
@@ -47,7 +73,8 @@ impl Holds<'_> {
     /// [`Error::Io`](crate::Error::Io) if the hold can't be written, or can't be recorded: in the
     /// latter case it is in force nevertheless.
     pub fn place(&self, hold: Hold) -> Result<()> {
-        self.log.store()?.place_hold(hold)
+        let store = self.log.store()?;
+        store.place_hold(hold, &self.author).map(drop)
     }
 
     /// The holds there are, the oldest first.
@@ -66,6 +93,6 @@ impl Holds<'_> {
     ///
     /// If the release can't be recorded or written; the entries are then still held.
     pub fn release(&self, name: &str) -> Result<bool> {
-        self.log.store()?.release_hold(name)
+        self.log.store()?.release_hold(name, &self.author)
     }
 }

@@ -10,7 +10,10 @@ use super::{
     plan::{BlockFile, Pass, Piece, Wanted},
 };
 use crate::{
-    entry::scan::{Fields, scan},
+    entry::{
+        Timestamp,
+        scan::{Fields, scan},
+    },
     error::{Error, Result},
     store::{
         blob::Blob, files::Files, gzip::Unpacker, index::Block, names::FileStem, summary::lines,
@@ -24,7 +27,8 @@ pub(super) struct Found {
     pub(super) entries: Vec<RawEntry>,
     pub(super) lines: u64,
     pub(super) bytes: u64,
-    pub(super) problem: Option<Problem>,
+    /// Of the block, and of files that were opened meanwhile.
+    pub(super) problems: Vec<Problem>,
     pub(super) file: Option<BlockFile>,
     /// The block, to be read again in its place.
     pub(super) again: Option<Piece>,
@@ -40,7 +44,7 @@ impl Found {
             Problem::of(name, error)
         };
         Self {
-            problem: Some(problem),
+            problems: vec![problem],
             ..Self::default()
         }
     }
@@ -80,7 +84,7 @@ impl<'a> BlockReader<'a> {
                 Pass::First => self.look(&piece),
                 // The damage was reported before.
                 Pass::Second => Found {
-                    problem: None,
+                    problems: Vec::new(),
                     ..self.search(&piece)
                 },
             },
@@ -179,10 +183,17 @@ impl<'a> BlockReader<'a> {
         let mut problem_at = None;
         if piece.block.opaque {
             count = 0;
+            // A line that isn't an entry has no time, and counts as being of its neighbour's.
+            let first = lines(plain).find_map(scan);
+            let mut time = first.map_or(piece.of.stem().born, |fields| fields.timestamp);
             for line in lines(plain) {
                 count += 1;
-                if !this.take(line, give) {
-                    problem_at.get_or_insert(count);
+                match this.take(line, give) {
+                    Some(of_line) => time = of_line,
+                    None if this.wanted.filter.covers(time) => {
+                        problem_at.get_or_insert(count);
+                    }
+                    None => {}
                 }
             }
         } else {
@@ -200,10 +211,12 @@ impl<'a> BlockReader<'a> {
                 piece.block.plain_offset
             )
         };
+        let problem = problem_at.map(|n| Problem::new(piece.of.name(), what(n)));
+        let problems = problem.into_iter().collect();
         Found {
             lines: count,
             bytes: plain.len() as u64,
-            problem: problem_at.map(|n| Problem::new(piece.of.name(), what(n))),
+            problems,
             ..Found::default()
         }
     }
@@ -229,15 +242,17 @@ impl<'a> BlockReader<'a> {
         }
     }
 
-    /// Gives a line if it is wanted; says whether it is an entry at all.
-    fn take<'b>(&self, line: &'b [u8], give: &mut dyn FnMut(&Fields<'b>, &'b [u8])) -> bool {
-        let Some(fields) = scan(line) else {
-            return false;
-        };
+    /// Gives a line if it is wanted; says its time, or `None` if it isn't an entry.
+    fn take<'b>(
+        &self,
+        line: &'b [u8],
+        give: &mut dyn FnMut(&Fields<'b>, &'b [u8]),
+    ) -> Option<Timestamp> {
+        let fields = scan(line)?;
         if self.wanted.filter.matches(&fields) && self.is_ahead(&Key::of(&fields)) {
             give(&fields, line);
         }
-        true
+        Some(fields.timestamp)
     }
 
     fn is_ahead(&self, key: &Key) -> bool {

@@ -171,6 +171,10 @@ texts! {
     description: description,
     /// The client's address, or empty.
     ip_address: ip_address,
+    /// The session's id, or empty.
+    session_id: session_id,
+    /// The request's id, or empty.
+    request_id: request_id,
 }
 
 impl Serialize for RawEntry {

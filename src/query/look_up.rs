@@ -4,7 +4,10 @@ use std::{io, ops::ControlFlow};
 
 use uuid::Uuid;
 
-use super::{cancel::Cancel, entry::RawEntry, filter::Filter, merge, order::ByTime, plan::Wanted};
+use super::{
+    cancel::Cancel, counter::Counter, entry::RawEntry, filter::Filter, merge, order::ByTime,
+    plan::Wanted,
+};
 use crate::{
     error::{Error, Result},
     store::files::Files,
@@ -32,6 +35,8 @@ pub(super) fn get(files: &Files, id: Uuid, cancel: Cancel) -> Result<Option<RawE
         after: None,
         span,
         cancel,
+        counter: Counter::default(),
+        whole: false,
     };
     let mut found = None;
     let (scanned, _) = merge::run(files, &wanted, 1, &mut |entry| {

@@ -106,6 +106,7 @@ struct Merge<'a> {
 
 impl Merge<'_> {
     fn take(&mut self, found: Found) {
+        self.wanted.counter.add(found.bytes);
         self.work.add(&found);
         self.push(found.entries);
         // Happens only when many blocks overlap: entries behind the last one that is wanted are
@@ -146,6 +147,9 @@ impl Merge<'_> {
 
     /// Gives away what stands before everything of this rank or below.
     fn emit(&mut self, bound: Option<i64>) -> ControlFlow<()> {
+        if self.wanted.whole && self.work.hides_entries() {
+            return ControlFlow::Break(());
+        }
         while self.keep > 0 {
             let Some(first) = self.runs.peek().and_then(|run| run.entries.last()) else {
                 return ControlFlow::Continue(());
@@ -277,9 +281,10 @@ impl<'a> Shared<'a> {
             .wait_while(self.lock(), missing)
             .unwrap_or_else(PoisonError::into_inner);
         let next = state.merged;
-        let found = state.ready.remove(&next)?;
+        let mut found = state.ready.remove(&next)?;
         state.merged += 1;
         state.bounds.pop_front();
+        found.problems.append(&mut state.plan.problems);
         // A block that was put back may come before others that were begun earlier, so the first
         // bound need not be the highest.
         let bound = match state.bounds.iter().copied().max() {

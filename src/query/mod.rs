@@ -12,6 +12,8 @@
 //! plan      their blocks in the order of time, without those that times and Bloom filters rule out
 //! block     the entries of one block
 //! merge     the blocks' entries in one order, read ahead by two threads
+//! file      the entries of one file as they are stored
+//! counter   how much of the log a query has passed
 //! stats     counts of the blocks' entries: no order is needed, so the blocks are not merged
 //! work      the work that an answer takes: blocks, lines, files, problems
 //! look_up   one entry by its id
@@ -31,9 +33,12 @@ mod backlog;
 mod block;
 pub(crate) mod cancel;
 mod condition;
+pub(crate) mod counter;
 mod detail;
 mod entry;
 mod event_types;
+#[cfg(any(feature = "export", test))]
+mod file;
 mod filter;
 mod hint;
 mod instant;

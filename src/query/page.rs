@@ -230,6 +230,9 @@ pub struct Problem {
     /// Whether the next read may succeed.
     #[serde(skip)]
     is_passing: bool,
+    /// Whether all entries were found in spite of it.
+    #[serde(skip)]
+    hides_nothing: bool,
 }
 
 impl Problem {
@@ -238,6 +241,15 @@ impl Problem {
             file,
             what,
             is_passing: false,
+            hides_nothing: false,
+        }
+    }
+
+    /// A problem that hides no entry, because its entries were found in another way.
+    pub(crate) fn hiding_nothing(file: String, what: String) -> Self {
+        Self {
+            hides_nothing: true,
+            ..Self::new(file, what)
         }
     }
 
@@ -246,6 +258,19 @@ impl Problem {
         Self {
             is_passing: true,
             ..Self::new(file, what)
+        }
+    }
+
+    /// Whether entries may be missing because of it.
+    pub(super) fn hides_entries(&self) -> bool {
+        !self.hides_nothing
+    }
+
+    /// The error of an answer that must be whole.
+    pub(crate) fn not_whole(&self) -> Error {
+        Error::NotWhole {
+            file: self.file.clone(),
+            what: self.what.clone(),
         }
     }
 
@@ -259,6 +284,11 @@ impl Problem {
 }
 
 impl Scanned {
+    /// The first problem that may hide entries.
+    pub(crate) fn hiding_problem(&self) -> Option<&Problem> {
+        self.problems.iter().find(|problem| problem.hides_entries())
+    }
+
     /// The first problem that the next read may not have.
     pub(super) fn passing_problem(&self) -> Option<&Problem> {
         self.problems.iter().find(|problem| problem.is_passing)
@@ -270,9 +300,11 @@ impl Scanned {
             self.problems.push(problem);
         } else {
             self.more_problems += 1;
-            // A look-up asks whether there was a passing one, however many others there are.
-            if problem.is_passing
-                && self.passing_problem().is_none()
+            // A look-up asks whether there was a passing one, and an export whether there was one
+            // that hides entries, however many others there are.
+            let is_first_passing = problem.is_passing && self.passing_problem().is_none();
+            let is_first_hiding = problem.hides_entries() && self.hiding_problem().is_none();
+            if (is_first_passing || is_first_hiding)
                 && let Some(last) = self.problems.last_mut()
             {
                 *last = problem;

@@ -9,6 +9,7 @@ use std::{collections::BinaryHeap, sync::Arc};
 
 use super::{
     cancel::Cancel,
+    counter::Counter,
     filter::Filter,
     order::{ByTime, Key, millis},
     page::Problem,
@@ -18,7 +19,7 @@ use crate::{
     entry::Timestamp,
     error::Result,
     store::{
-        files::{Files, LiveBlocks, LiveFile},
+        files::{Files, Listing, LiveBlocks, LiveFile},
         index::{self, Block},
         layout::{live_name, sealed_name},
         names::FileStem,
@@ -39,6 +40,11 @@ pub(super) struct Wanted {
     pub(super) span: Option<(i64, i64)>,
     /// Asked before each block.
     pub(super) cancel: Cancel,
+    pub(super) counter: Counter,
+    /// Whether the answer must have every entry of the files that there were at the beginning. Then
+    /// a file that retention removes before its turn is a problem, and the first problem that may
+    /// hide entries ends the query.
+    pub(super) whole: bool,
 }
 
 impl Wanted {
@@ -137,7 +143,7 @@ pub(super) struct BlockPlan<'a> {
     opaque: usize,
     /// The files of which every entry is wanted and a tally says all, if such files are to be
     /// given apart.
-    whole: Option<Vec<Arc<FileStem>>>,
+    tallied: Option<Vec<Arc<FileStem>>>,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -158,18 +164,23 @@ enum Item {
 
 impl<'a> BlockPlan<'a> {
     pub(super) fn new(files: &'a Files, wanted: &'a Wanted) -> Result<Self> {
+        Self::of(files, wanted, files.since(wanted.start())?)
+    }
+
+    /// The blocks of these files.
+    pub(super) fn of(files: &'a Files, wanted: &'a Wanted, listing: Listing) -> Result<Self> {
         let Snapshot {
             sealed,
             live,
             problems,
-        } = Snapshot::take(files, &wanted.filter, wanted.start())?;
+        } = Snapshot::take(files, &wanted.filter, listing)?;
         let mut plan = Self {
             files,
             wanted,
             heap: BinaryHeap::new(),
             count: 0,
             opaque: 0,
-            whole: None,
+            tallied: None,
             problems,
         };
         for stem in sealed {
@@ -190,30 +201,30 @@ impl<'a> BlockPlan<'a> {
         Ok(plan)
     }
 
-    /// Gives files that a tally counts wholly apart, by [`next_whole`](Self::next_whole), and not
+    /// Gives files that a tally counts wholly apart, by [`next_tallied`](Self::next_tallied), and not
     /// block by block.
-    pub(super) fn with_whole_files(self) -> Self {
+    pub(super) fn with_tallied_files(self) -> Self {
         Self {
-            whole: Some(Vec::new()),
+            tallied: Some(Vec::new()),
             ..self
         }
     }
 
     /// The next file of which every entry is wanted. Ask when there is no next block: there may be
     /// more blocks after it.
-    pub(super) fn next_whole(&mut self) -> Option<Arc<FileStem>> {
-        self.whole.as_mut()?.pop()
+    pub(super) fn next_tallied(&mut self) -> Option<Arc<FileStem>> {
+        self.tallied.as_mut()?.pop()
     }
 
-    fn has_whole(&self) -> bool {
-        self.whole.as_ref().is_some_and(|whole| !whole.is_empty())
+    fn has_tallied(&self) -> bool {
+        self.tallied.as_ref().is_some_and(|stems| !stems.is_empty())
     }
 
     /// Takes back such a file, whose tally can't be had, to be read block by block.
     pub(super) fn read_blocks(&mut self, stem: Arc<FileStem>) {
-        let whole = self.whole.take();
+        let tallied = self.tallied.take();
         self.open(stem);
-        self.whole = whole;
+        self.tallied = tallied;
     }
 
     /// The rank that nothing still to come exceeds; `None` if nothing is to come.
@@ -222,7 +233,7 @@ impl<'a> BlockPlan<'a> {
             item: Item::File(_),
             ..
         }) = self.heap.peek()
-            && !self.has_whole()
+            && !self.has_tallied()
         {
             let Some(Ranked {
                 item: Item::File(stem),
@@ -239,7 +250,7 @@ impl<'a> BlockPlan<'a> {
     /// The block to read next.
     pub(super) fn next(&mut self) -> Option<Piece> {
         self.bound()?;
-        if self.has_whole() {
+        if self.has_tallied() {
             return None;
         }
         match self.heap.pop()?.item {
@@ -273,6 +284,10 @@ impl<'a> BlockPlan<'a> {
         let sealed = match self.files.readable(&stem) {
             Ok(Some(sealed)) => sealed,
             // Retention took it.
+            Ok(None) if self.wanted.whole => {
+                let what = "it was removed before it was read".into();
+                return self.problems.push(Problem::passing(source.name(), what));
+            }
             Ok(None) => return,
             Err(e) => return self.problems.push(Problem::of(source.name(), &e)),
         };
@@ -281,30 +296,33 @@ impl<'a> BlockPlan<'a> {
             if let Ok(Some(LiveBlocks { file, blocks })) =
                 live_blocks(self.files, &stem, &self.wanted.filter)
             {
-                self.problem(
-                    &source,
+                self.problems.push(Problem::hiding_nothing(
+                    source.name(),
                     format!("it is damaged: {damage}; its live file is read instead"),
-                );
+                ));
                 return self.push_blocks(&BlockFile::Live(file), blocks);
             }
-            self.problem(&source, format!("it is damaged: {damage}"));
+            let what = format!("it is damaged: {damage}");
+            self.problems.push(Problem::new(source.name(), what));
         } else if !self.wanted.overlaps(sealed.index.min, sealed.index.max) {
             return;
         }
         let index = &sealed.index;
-        if let Some(whole) = &mut self.whole
+        if let Some(tallied) = &mut self.tallied
             && sealed.damage.is_none()
             && index.has_tally()
             && self.wanted.filter.wants_all(index.min, index.max)
         {
-            return whole.push(stem);
+            return tallied.push(stem);
         }
         let mut filters = Vec::new();
         for key in self.wanted.filter.keys() {
             match self.files.blooms(&stem, key) {
                 Ok(blooms) => filters.push((key, blooms)),
                 // Its blocks are all read then, so it hides no entry.
-                Err(e) => self.problem(&source, e.without_path()),
+                Err(e) => self
+                    .problems
+                    .push(Problem::hiding_nothing(source.name(), e.without_path())),
             }
         }
         let may_contain = |n: usize, key: index::Key, value: &[u8]| {
@@ -313,14 +331,14 @@ impl<'a> BlockPlan<'a> {
         };
         let filter = &self.wanted.filter;
         let may_have = |n: usize| filter.may_match(|key, value: &[u8]| may_contain(n, key, value));
-        let blocks = sealed
-            .index
-            .blocks
-            .iter()
-            .enumerate()
-            .filter(|(n, _)| may_have(*n))
-            .map(|(_, block)| *block);
-        self.push_blocks(&source, blocks);
+        let blocks = sealed.index.blocks.iter().enumerate();
+        let (read, ruled_out): (Vec<_>, Vec<_>) = blocks.partition(|(n, _)| may_have(*n));
+        for (_, block) in ruled_out {
+            if self.wanted.overlaps(block.min, block.max) {
+                self.wanted.counter.add(block.plain_len.into());
+            }
+        }
+        self.push_blocks(&source, read.into_iter().map(|(_, block)| *block));
     }
 
     fn push_blocks(&mut self, of: &BlockFile, blocks: impl IntoIterator<Item = Block>) {
@@ -346,10 +364,6 @@ impl<'a> BlockPlan<'a> {
             item,
         });
         self.count += 1;
-    }
-
-    fn problem(&mut self, source: &BlockFile, what: String) {
-        self.problems.push(Problem::new(source.name(), what));
     }
 }
 

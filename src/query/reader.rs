@@ -11,6 +11,7 @@ use super::place::{self, Place, Places};
 use super::{
     arrival,
     cancel::Cancel,
+    counter::Counter,
     entry::RawEntry,
     filter::Filter,
     look_up, merge,
@@ -20,6 +21,10 @@ use super::{
     stats::{self, Stats, StatsQuery},
     tail::{Tail, TailStart},
 };
+#[cfg(any(feature = "export", test))]
+use super::{counter, file};
+#[cfg(any(feature = "export", test))]
+use crate::store::files::Listing;
 use crate::{
     entry::Timestamp,
     error::{Error, Result},
@@ -70,6 +75,7 @@ const FORMAT: &str = "tracing-audit 1";
 pub struct AuditReader {
     files: Arc<Files>,
     cancel: Cancel,
+    counter: Counter,
 }
 
 impl AuditReader {
@@ -113,6 +119,7 @@ impl AuditReader {
         Ok(Self {
             files: Arc::new(Files::new(Arc::new(ReadOnly(fs)), layout)),
             cancel: Cancel::default(),
+            counter: Counter::default(),
         })
     }
 
@@ -121,6 +128,7 @@ impl AuditReader {
         Self {
             files: Arc::new(Files::new(Arc::new(OsFs), layout)),
             cancel: Cancel::default(),
+            counter: Counter::default(),
         }
     }
 
@@ -130,7 +138,23 @@ impl AuditReader {
         Self {
             files: Arc::clone(&self.files),
             cancel: cancel.clone(),
+            counter: self.counter.clone(),
         }
+    }
+
+    /// This reader for a query whose way through the log is counted.
+    #[cfg(any(feature = "export", test))]
+    pub(crate) fn counted_by(&self, counter: &Counter) -> Self {
+        Self {
+            counter: counter.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// What that counts at the end of a query with this filter.
+    #[cfg(any(feature = "export", test))]
+    pub(crate) fn bytes_to_pass(&self, filter: &Filter) -> Result<u64> {
+        counter::to_pass(&self.files, filter)
     }
 
     /// The log's files; nothing can be changed through it.
@@ -178,11 +202,8 @@ impl AuditReader {
             PageStart::Now => return Err(only_by_arrival()),
         };
         let wanted = Wanted {
-            filter,
-            order,
             after,
-            span: None,
-            cancel: self.cancel.clone(),
+            ..self.wanted(&filter, order, false)
         };
         let mut entries = Vec::new();
         let mut skipped = 0;
@@ -256,22 +277,66 @@ impl AuditReader {
         order: Order,
         mut give: impl FnMut(RawEntry) -> ControlFlow<()>,
     ) -> Result<Scanned> {
-        let Some(order) = order.by_time() else {
-            return arrival::each(
-                &self.files,
-                filter.clone(),
-                self.progress()?.open,
-                &mut give,
-            );
-        };
-        let wanted = Wanted {
+        self.all(filter, order, false, &mut give)
+    }
+
+    /// The same for an answer that must be whole: fails with [`Error::NotWhole`] as soon as a part
+    /// of the log can't be read, or was removed since it was asked for.
+    #[cfg(any(feature = "export", test))]
+    pub(crate) fn each_or_fail(
+        &self,
+        filter: &Filter,
+        order: Order,
+        mut give: impl FnMut(RawEntry) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let scanned = self.all(filter, order, true, &mut give)?;
+        match scanned.hiding_problem() {
+            Some(problem) => Err(problem.not_whole()),
+            None => Ok(()),
+        }
+    }
+
+    /// The same for the only file of this listing, in the order in which its entries are stored.
+    #[cfg(any(feature = "export", test))]
+    pub(crate) fn each_of_file(
+        &self,
+        file: Listing,
+        filter: &Filter,
+        mut give: impl FnMut(RawEntry) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let wanted = self.wanted(filter, ByTime::Asc, true);
+        file::run(&self.files, &wanted, file, &mut give)
+    }
+
+    fn wanted(&self, filter: &Filter, order: ByTime, whole: bool) -> Wanted {
+        Wanted {
             filter: filter.clone(),
             order,
             after: None,
             span: None,
             cancel: self.cancel.clone(),
+            counter: self.counter.clone(),
+            whole,
+        }
+    }
+
+    fn all(
+        &self,
+        filter: &Filter,
+        order: Order,
+        whole: bool,
+        give: &mut dyn FnMut(RawEntry) -> ControlFlow<()>,
+    ) -> Result<Scanned> {
+        let Some(order) = order.by_time() else {
+            let open = self.progress()?.open;
+            let scanned = arrival::each(&self.files, filter.clone(), open, give)?;
+            return match scanned.problems.first() {
+                Some(problem) if whole => Err(problem.not_whole()),
+                _ => Ok(scanned),
+            };
         };
-        merge::run(&self.files, &wanted, usize::MAX, &mut give).map(|(scanned, _)| scanned)
+        let wanted = self.wanted(filter, order, whole);
+        merge::run(&self.files, &wanted, usize::MAX, give).map(|(scanned, _)| scanned)
     }
 
     /// Counts entries: over time, and by the values of some fields. The counts are exact unless
@@ -310,7 +375,8 @@ impl AuditReader {
     /// among [`Scanned::problems`].
     pub fn stats(&self, query: &StatsQuery) -> Result<Stats> {
         let complete_until = self.progress()?.until;
-        stats::run(&self.files, query, self.cancel.clone(), complete_until)
+        let wanted = self.wanted(&query.whole_filter(), ByTime::Desc, false);
+        stats::run(&self.files, query, &wanted, complete_until)
     }
 
     /// Follows the log: gives the entries that are written from now on, or after an entry.

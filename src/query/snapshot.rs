@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use super::{filter::Filter, page::Problem};
 use crate::{
-    entry::Timestamp,
     error::Result,
     store::{
         files::{Files, Listing, LiveBlocks},
@@ -22,9 +21,9 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshot {
-    /// The files, as they are now, that may have matches from this time on.
-    pub(super) fn take(files: &Files, filter: &Filter, start: Option<Timestamp>) -> Result<Self> {
-        let Listing { sealed, live } = files.since(start)?;
+    /// These files, the live ones as they are now.
+    pub(super) fn take(files: &Files, filter: &Filter, listing: Listing) -> Result<Self> {
+        let Listing { sealed, live } = listing;
         let mut snapshot = Self {
             sealed,
             live: Vec::new(),

@@ -23,9 +23,14 @@ impl Work {
         {
             self.files.insert(file.stem().clone());
         }
-        if let Some(problem) = &found.problem {
+        for problem in &found.problems {
             self.scanned.problem(problem.clone());
         }
+    }
+
+    /// Whether entries may be missing because a part of the log could not be read.
+    pub(super) fn hides_entries(&self) -> bool {
+        self.scanned.hiding_problem().is_some()
     }
 
     /// All of it, with the problems of the plan.

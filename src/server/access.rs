@@ -84,6 +84,9 @@ pub enum Denied {
     Unauthenticated(String),
     /// The caller is known, and lacks the right: 403, with this text.
     Forbidden(String),
+    /// Nobody can be let in now, because what decides can't be asked: 503. The text is for the log;
+    /// the caller doesn't see it.
+    Unavailable(String),
 }
 
 /// Decides who may do what, in place of the log's tokens.
@@ -154,6 +157,9 @@ impl From<Denied> for Problem {
                     header::WWW_AUTHENTICATE,
                     HeaderValue::from_static("Bearer realm=\"audit\""),
                 )
+            }
+            Denied::Unavailable(_) => {
+                Self::busy("no token can be checked now; the server's own messages say why")
             }
             Denied::Forbidden(why) => Self::new(StatusCode::FORBIDDEN, "Not allowed", why).with(
                 header::WWW_AUTHENTICATE,

@@ -6,18 +6,23 @@
 
 use std::{
     io::{self, Write},
+    pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use axum::body::{Body, Bytes};
 use tokio::{runtime::Handle, sync::mpsc, task, time};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, wrappers::ReceiverStream};
 
-use super::state::{App, Slot};
+use super::{
+    ending::{Ending, is_client_gone},
+    state::{App, Slot},
+};
 use crate::query::cancel::Cancel;
 
 /// How many chunks wait.
@@ -82,10 +87,11 @@ impl Write for BodyWriter {
     }
 }
 
-/// A body that `make` writes. The slots are held until it has ended.
+/// A body that `make` writes. The slots are held until it has ended; how it does is recorded.
 pub(super) fn body(
     app: &App,
     slots: [Slot; 2],
+    ending: Ending,
     make: impl FnOnce(&mut BodyWriter) -> io::Result<()> + Send + 'static,
 ) -> Body {
     let (chunks, waiting) = mpsc::channel(WAITING);
@@ -97,14 +103,14 @@ pub(super) fn body(
         sent: Arc::clone(&app.counts.exported_bytes),
     };
     let cut = Arc::clone(&app.counts.cut_exports);
+    let is_made = Arc::new(AtomicBool::new(false));
+    let made = Arc::clone(&is_made);
     task::spawn_blocking(move || {
-        if let Err(error) = make(&mut writer).and_then(|()| writer.flush()) {
+        let result = make(&mut writer).and_then(|()| writer.flush());
+        made.store(result.is_ok(), Ordering::Release);
+        if let Err(error) = result {
             cut.fetch_add(1, Ordering::Relaxed);
-            let client_gone = matches!(
-                error.kind(),
-                io::ErrorKind::BrokenPipe | io::ErrorKind::TimedOut
-            );
-            if !client_gone {
+            if !is_client_gone(&error) {
                 tracing::error!(target: "tracing_audit", "a download from the audit log was cut \
                                                           off: {error}");
             }
@@ -119,5 +125,75 @@ pub(super) fn body(
         }
         drop(slots);
     });
-    Body::from_stream(ReceiverStream::new(waiting))
+    Body::from_stream(Watched {
+        chunks: ReceiverStream::new(waiting),
+        is_made,
+        has_failed: false,
+        ending,
+    })
+}
+
+/// The chunks of a download, whose end is recorded.
+struct Watched {
+    chunks: ReceiverStream<io::Result<Bytes>>,
+    /// Whether all was made. The chunks also end when the thread that makes them panics.
+    is_made: Arc<AtomicBool>,
+    has_failed: bool,
+    ending: Ending,
+}
+
+impl Stream for Watched {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut next = ready!(Pin::new(&mut self.chunks).poll_next(context));
+        if next.is_none() && !self.has_failed && !self.is_made.load(Ordering::Acquire) {
+            next = Some(Err(io::Error::other("the download could not be made")));
+        }
+        self.has_failed |= matches!(next, Some(Err(_)));
+        let chunk = next.as_ref();
+        let chunk = chunk.map(|chunk| chunk.as_ref().map(Bytes::len));
+        self.ending.gave(chunk);
+        Poll::Ready(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+
+    use super::*;
+    use crate::{
+        entry::{OwnEntry, Severity},
+        http::RouterOptions,
+        log::AuditLog,
+        server::ending::Entries,
+    };
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn only_what_was_made_to_its_end_has_an_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = AuditLog::builder(dir.path()).source("a").open().unwrap();
+        let app = App::new(dir.path(), Some(log), RouterOptions::new()).unwrap();
+        let slot = || {
+            let slot = Arc::clone(&app.requests).try_acquire_owned();
+            Slot(Arc::new(slot.unwrap()))
+        };
+        let made = |make: fn(&mut BodyWriter) -> io::Result<()>| {
+            let entry = OwnEntry::new("audit.access.export_ended", Severity::Info, "");
+            let ending = Ending::new(&app, entry, None, Entries::Unknown);
+            to_bytes(body(&app, [slot(), slot()], ending, make), usize::MAX)
+        };
+        assert_eq!(made(|writer| writer.send("all")).await.unwrap(), "all");
+        let failed = made(|writer| {
+            writer.send("a part")?;
+            Err(io::Error::other("the disk is gone"))
+        });
+        assert!(failed.await.is_err());
+        let panicked = made(|writer| {
+            writer.send("a part")?;
+            panic!("a bug")
+        });
+        assert!(panicked.await.is_err());
+    }
 }

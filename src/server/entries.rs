@@ -46,6 +46,7 @@ pub(super) async fn page(
             Ok((page, hints))
         })
         .await?;
+    let page = asker.narrow_page(page);
     let entry = asker.record(
         "audit.access.read",
         "Entries of the audit log were read",

@@ -13,10 +13,15 @@ use tokio::time;
 use uuid::Uuid;
 
 use super::{
+    admin,
     params::MAX_QUERY,
     problem::Problem,
     state::{REQUEST_ID, Slot, State},
 };
+
+/// Marks a request on a connection beyond the limit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OnlyProbes;
 
 pub(super) async fn guard(
     Shared(app): Shared<State>,
@@ -83,6 +88,13 @@ async fn admit(app: &State, mut request: Request, next: Next) -> Result<Response
     }
     // Probes must be answered when all else is busy.
     if !matches!(request.uri().path(), "/healthz" | "/readyz") {
+        if request.extensions().get::<OnlyProbes>().is_some() {
+            app.counts.shed.fetch_add(1, Ordering::Relaxed);
+            return Err(Problem::busy(
+                "too many connections have requests that are being answered; try again soon",
+            ));
+        }
+        request = check_host(app, request)?;
         let slot = Arc::clone(&app.requests).try_acquire_owned().map_err(|_| {
             app.counts.shed.fetch_add(1, Ordering::Relaxed);
             Problem::busy("too many requests are being answered; try again soon")
@@ -97,13 +109,21 @@ async fn admit(app: &State, mut request: Request, next: Next) -> Result<Response
     })
 }
 
-#[cfg(feature = "webhook")]
-use super::webhooks::takes_body;
+fn check_host(app: &State, request: Request) -> Result<Request, Problem> {
+    let (head, body) = request.into_parts();
+    app.check_host(&head)?;
+    Ok(Request::from_parts(head, body))
+}
 
 /// Whether the request may have a body: requests that only read have none.
-#[cfg(not(feature = "webhook"))]
-fn takes_body(_: &Request) -> bool {
-    false
+fn takes_body(request: &Request) -> bool {
+    let method = request.method();
+    let path = request.uri().path();
+    #[cfg(feature = "webhook")]
+    if super::webhooks::takes_body(method, path) {
+        return true;
+    }
+    admin::takes_body(method, path)
 }
 
 pub(super) async fn no_route() -> Problem {

@@ -14,31 +14,46 @@
 //!
 //! ```text
 //! serve      sockets: limits on heads and stalls, stopping in order
+//! connections  how many there are, and which is closed when there are too many
 //! guard      limits, the request id, the headers of every answer
+//! hosts      the names by which the server may be asked for
 //! access     the caller and its rights: by the log's tokens (token), or the application's own
 //! recorder   records the access in the log
+//! refusals   counts the refused requests that are too many to be recorded one by one
 //! entries    pages and single entries
 //! stats      counts of entries
 //! stream     entries as they come, page by page
 //! download   whole ranges of days, with byte ranges
+//! asked      the parameters of a download
+//! plans      what was planned and given, so that a download resumes to the same file
 //! filtered   the entries that match a filter, packed while they are found (body)
+//! ending     records how a download ended
 //! probes     health, readiness, metrics
+//! admin      what administrators ask for and change: tokens, holds, settings
 //! webhooks   webhooks: their settings, and how they are doing
 //! ```
 
 mod access;
+mod admin;
+mod asked;
 mod body;
 mod catalogue;
+mod connections;
 mod download;
+mod ending;
 mod entries;
 mod filtered;
 mod guard;
+mod hosts;
+mod json_body;
 mod options;
 mod params;
+mod plans;
 mod probes;
 mod problem;
 mod range;
 mod recorder;
+mod refusals;
 mod serve;
 mod state;
 mod stats;
@@ -48,7 +63,10 @@ mod tokens;
 #[cfg(feature = "webhook")]
 mod webhooks;
 
-use axum::{Router, middleware, routing::get};
+use axum::{
+    Router, middleware,
+    routing::{delete, get},
+};
 
 pub use access::{Access, Authorizer, Denied, Scope};
 pub use options::RouterOptions;
@@ -68,11 +86,24 @@ impl AuditLog {
     /// | `GET /entries/{id}` | `read` | one entry |
     /// | `GET /stats` | `read` | [`Stats`](crate::reader::Stats): counts over time and by values. The parameters of a filter, `step` (`minute`, `10-minutes`, `hour`, `6-hours`, `day`, `month` or `year`; chosen from the range if not given; at most 1000 steps), `top` (10 values of each field, at most 100), and `include` |
     /// | `GET /stream` | `read` | entries as they come, as server-sent events |
-    /// | `GET /export?format=zip` | `export` | a download (`zip`, `gz` or `ndjson`) with the parameters of a filter |
+    /// | `GET /export?format=zip` | `export` | a download (`zip`, `gz`, `ndjson`, `json` or `csv`) with the parameters of a filter; see below |
     /// | `GET /event-types` | `read` | the [`Catalogue`](crate::catalogue::Catalogue) of all sources |
     /// | `GET /event-types/{event_type}` | `read` | the JSON Schema of its entries |
-    /// | `GET /metrics` | `read` | Prometheus text |
+    /// | `GET /metrics` | `read` of all tenants | Prometheus text |
     /// | `GET /healthz`, `/readyz` | none | whether the process answers; whether the log takes events |
+    ///
+    /// For the scope `admin` of all tenants:
+    ///
+    /// | route | |
+    /// |---|---|
+    /// | `GET /tokens` | all tokens, without their secrets |
+    /// | `POST /tokens` | makes a token: `name`, `scope` (`read`, the default, `export` or `admin`), and if wanted `tenant_id` and `expires`, a date or an RFC 3339 instant. The answer has its text as `token`, this once |
+    /// | `DELETE /tokens/{id}` | revokes a token, at once in this process, within a second in others |
+    /// | `GET /holds` | all holds, with who placed them |
+    /// | `POST /holds` | places a hold: `name`, and if wanted `start_date` and `end_date`, as those of a filter, and `reason` |
+    /// | `DELETE /holds/{name}` | releases a hold |
+    /// | `GET /settings` | the settings that hold in all processes; `null` where each application's own holds |
+    /// | `PATCH /settings` | changes settings: a JSON merge patch. `retention_days` is a number from 30 to 365, `"unlimited"`, or `null`. Processes that have the log open follow it within a minute; one that opened it [`for_maintenance`](crate::AuditLogBuilder::for_maintenance), such as `tracing-audit serve`, prunes nothing |
     ///
     /// With the feature `webhook` these too, all for the scope `admin` of all tenants. Settings are
     /// `name`, `url`, `event_types`, `exclude`, `severity`, `tenant_id`, `format`,
@@ -105,10 +136,25 @@ impl AuditLog {
     /// change is recorded as `audit.webhook.refused`, with the setting that it was refused for, but
     /// without anything from the request's body.
     ///
+    /// A download is whole, or it is refused or breaks off: when a part of the log can't be read, or
+    /// when retention removes a part meanwhile. `ndjson`, `json` and `csv` take an `order`, and
+    /// `csv` takes `details=json` or `columns` and `bom=true`, as
+    /// [`CsvOptions`](crate::reader::CsvOptions) describes. A ZIP or gzip file of a range of time
+    /// alone has a length, an entity tag and byte ranges, so it can be resumed: with `If-Range`, or
+    /// without it as long as this server gave one version of the file and no other. All other
+    /// downloads are made while they are sent, and have none of these.
+    ///
     /// Requests need a token of the log's [`Tokens`], unless the options give an
     /// [`Authorizer`]. Each access is recorded as `audit.access.read`, `audit.access.exported` or
-    /// `audit.access.denied`. For the caller's address in these, serve the application with axum's
-    /// `into_make_service_with_connect_info::<SocketAddr>()`.
+    /// `audit.access.denied` before it is granted, and the end of each download as
+    /// `audit.access.export_ended`, with its `bytes`, its `entries` and its `result`: `complete`
+    /// (all was handed to the connection), `broken` (with the `reason`) or `client_gone`. Of refused
+    /// requests, ten a minute of each caller and thirty of all callers are recorded, while another
+    /// entry counts the others (`details.unrecorded`). For the caller's address in these, serve the
+    /// application with axum's `into_make_service_with_connect_info::<SocketAddr>()`, and name the
+    /// proxies in front of it ([`RouterOptions::trusted_proxies`]). Changes are recorded as
+    /// `audit.token.created` and `.revoked`, `audit.hold.placed` and `.released`, and
+    /// `audit.setting.changed`; those that are refused as `audit.token.refused` and so on.
     ///
     /// ```no_run
     /// # fn main() -> tracing_audit::Result<()> {
@@ -155,6 +201,17 @@ fn routes(app: State) -> Router {
         .route("/export", get(download::export))
         .route("/event-types", get(catalogue::event_types))
         .route("/event-types/{event_type}", get(catalogue::schema))
+        .route(
+            "/tokens",
+            get(admin::tokens::list).post(admin::tokens::create),
+        )
+        .route("/tokens/{id}", delete(admin::tokens::revoke))
+        .route("/holds", get(admin::holds::list).post(admin::holds::place))
+        .route("/holds/{name}", delete(admin::holds::release))
+        .route(
+            "/settings",
+            get(admin::settings::get).patch(admin::settings::patch),
+        )
         .route("/metrics", get(probes::metrics))
         .route("/healthz", get(probes::healthz))
         .route("/readyz", get(probes::readyz))

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::access::Authorizer;
+use crate::{capture::Proxies, error::Result};
 
 /// Settings of the HTTP API. The defaults suit most applications.
 ///
@@ -24,6 +25,9 @@ pub struct RouterOptions {
     pub(super) authorizer: Option<Arc<dyn Authorizer>>,
     pub(super) unrecorded_reads: bool,
     pub(super) open_metrics: bool,
+    pub(super) trusted_proxies: Vec<String>,
+    pub(super) forwarded_header: bool,
+    pub(super) hosts: Vec<String>,
     pub(super) requests: usize,
     pub(super) downloads: usize,
     pub(super) streams: usize,
@@ -48,6 +52,9 @@ impl RouterOptions {
             authorizer: None,
             unrecorded_reads: false,
             open_metrics: false,
+            trusted_proxies: Vec::new(),
+            forwarded_header: false,
+            hosts: Vec::new(),
             requests: 64,
             downloads: 4,
             streams: 32,
@@ -74,10 +81,48 @@ impl RouterOptions {
         self
     }
 
-    /// Gives `/metrics` without a token. Default: it needs the scope `read`.
+    /// Gives `/metrics` without a token. Default: it needs the scope `read` of all tenants.
     pub fn open_metrics(mut self, open: bool) -> Self {
         self.open_metrics = open;
         self
+    }
+
+    /// The proxies whose `X-Forwarded-For` and `X-Forwarded-Host` are believed: addresses and
+    /// networks, such as `10.0.0.0/8`. The client's address in the entries, and for the limits of
+    /// refusals, is then the last one that isn't a proxy's. Default: none, and the client is the
+    /// peer. A text that is neither an address nor a network is an error of the router.
+    pub fn trusted_proxies<T: Into<String>>(
+        mut self,
+        networks: impl IntoIterator<Item = T>,
+    ) -> Self {
+        let networks = networks.into_iter().map(Into::into);
+        self.trusted_proxies.extend(networks);
+        self
+    }
+
+    /// Reads `Forwarded` (RFC 7239) instead of `X-Forwarded-For` and `-Host`: for proxies that write
+    /// it. Default: no.
+    pub fn forwarded_header(mut self, standard: bool) -> Self {
+        self.forwarded_header = standard;
+        self
+    }
+
+    /// The names by which clients may ask for the server, in `Host` or what a trusted proxy says it
+    /// was asked for: host names and addresses without ports. A request for another is refused with
+    /// 421, so that no other site can have a browser send requests here under its own name; probes
+    /// are answered under any. Default: every name. A text that isn't such a name is an error of
+    /// the router.
+    pub fn hosts<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Self {
+        self.hosts.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    pub(super) fn proxies(&self) -> Result<Proxies> {
+        let proxies = Proxies::default().trust(&self.trusted_proxies)?;
+        Ok(match self.forwarded_header {
+            true => proxies.by_standard(),
+            false => proxies,
+        })
     }
 
     /// The most requests that are answered at once, 1 or more; the next is refused with 503.

@@ -30,11 +30,14 @@ pub(super) async fn healthz() -> Response {
 
 /// `GET /readyz`: whether the log takes events. Anyone may ask, so the answer names no directories.
 pub(super) async fn readyz(Shared(app): Shared<State>) -> Response {
-    let problems = app
+    let mut problems = app
         .log
         .as_ref()
         .map(|log| log.health().problems)
         .unwrap_or_default();
+    if let Some(problem) = app.token_problem() {
+        problems.push(format!("every token is refused: {problem}"));
+    }
     let problems: Vec<_> = problems
         .iter()
         .map(|problem| hide_directories(problem, app.layout.root()))
@@ -55,7 +58,8 @@ pub(super) async fn metrics(
     request: Parts,
 ) -> Result<Response, Problem> {
     if !app.options.open_metrics {
-        app.admit(&request, Scope::Read)?;
+        // The metrics count the entries and requests of all tenants.
+        app.admit_for_all_tenants(&request, Scope::Read)?;
     }
     let mut text = app
         .log
@@ -109,6 +113,13 @@ pub(super) async fn metrics(
             "# HELP {name} {help}\n# TYPE {name} counter\n{name} {count}"
         );
     }
+    let unreadable = u8::from(app.token_problem().is_some());
+    let _ = writeln!(
+        text,
+        "# HELP tracing_audit_http_tokens_unreadable Whether every token is refused because the \
+         tokens can't be read.\n# TYPE tracing_audit_http_tokens_unreadable gauge\n\
+         tracing_audit_http_tokens_unreadable {unreadable}"
+    );
     #[cfg(feature = "webhook")]
     text.push_str(&super::webhooks::metrics(&app, slot).await);
     #[cfg(not(feature = "webhook"))]

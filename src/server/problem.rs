@@ -7,7 +7,8 @@ use axum::{
 
 use crate::{entry::json::members, error::Error};
 
-/// An error as a client sees it. Its texts name no files and no internals.
+/// An error as a client sees it. Its texts name no internals, and no files but those of the log, as
+/// they are called below its directory.
 #[derive(Debug)]
 pub(super) struct Problem {
     status: StatusCode,
@@ -38,7 +39,6 @@ impl Problem {
     }
 
     /// 400, and which setting of the body it is about.
-    #[cfg(feature = "webhook")]
     pub(super) fn setting(name: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
             title: "A setting can't be used",
@@ -66,19 +66,17 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "Not found", detail)
     }
 
-    #[cfg(any(test, feature = "webhook"))]
-    /// What is wrong, in a sentence.
-    pub(super) fn detail(&self) -> &str {
-        &self.detail
-    }
-
     pub(super) fn status(&self) -> StatusCode {
         self.status
     }
 
+    /// The reason, as the client gets it.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The parameter or setting that it is about, if any, under the name that the client may have
     /// chosen.
-    #[cfg(feature = "webhook")]
     pub(super) fn about(&self) -> Option<&str> {
         self.parameter.as_deref()
     }
@@ -93,6 +91,14 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::Invalid { parameter, problem } => Self::parameter(parameter, problem),
+            Error::NotWhole { .. } => {
+                tracing::error!(target: "tracing_audit", "a download was refused: {error}");
+                let detail = format!(
+                    "{error}; choose a range without it, or read what is left with GET /entries"
+                );
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                Self::new(status, "The export can't be whole", detail)
+            }
             error => {
                 tracing::error!(target: "tracing_audit", "a request to read the audit log failed: \
                                                           {error}");

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use http_range_header::parse_range_header;
 
 /// The part of a file that is wanted.
@@ -16,22 +16,49 @@ pub(super) enum Wanted {
     Nothing,
     /// 304
     Known,
+    /// 412
+    Changed,
+}
+
+impl Wanted {
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Whole => StatusCode::OK,
+            Self::Part(_) => StatusCode::PARTIAL_CONTENT,
+            Self::Nothing => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::Known => StatusCode::NOT_MODIFIED,
+            Self::Changed => StatusCode::PRECONDITION_FAILED,
+        }
+    }
+}
+
+/// What the conditions of a request come to, before any range is looked at; `None` if they let it
+/// go on. A file that is made while it is sent has no tag.
+pub(super) fn condition(headers: &HeaderMap, etag: Option<&str>) -> Option<Wanted> {
+    let is_any = |name| listed(headers, name).any(|tag| tag == "*");
+    // Compared strongly: a weak tag says nothing about bytes.
+    let is_same = |tag: &str| Some(tag) == etag;
+    let is_alike = |tag: &str| Some(tag.strip_prefix("W/").unwrap_or(tag)) == etag;
+    let (must, must_not) = (&header::IF_MATCH, &header::IF_NONE_MATCH);
+    if headers.contains_key(must) && !is_any(must) && !listed(headers, must).any(is_same) {
+        return Some(Wanted::Changed);
+    }
+    (is_any(must_not) || listed(headers, must_not).any(is_alike)).then_some(Wanted::Known)
 }
 
 /// The part of a file of this length and tag (in its quotes) that the headers ask for.
 ///
-/// A range without `If-Range` says that the client has some bytes and not of which version. It is
-/// honoured only if there is no other version: `fixed`. Several ranges are answered with the whole.
+/// A range without `If-Range` or a tag in `If-Match` says that the client has some bytes and not of
+/// which version. It is honoured only if there is no other version: `fixed`. Several ranges are
+/// answered with the whole.
 pub(super) fn wanted(headers: &HeaderMap, len: u64, etag: &str, fixed: bool) -> Wanted {
-    if listed(headers, &header::IF_NONE_MATCH)
-        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
-    {
-        return Wanted::Known;
+    if let Some(wanted) = condition(headers, Some(etag)) {
+        return wanted;
     }
     let valid = match headers.get(header::IF_RANGE) {
         // Compared strongly: a weak tag or a date says nothing about bytes.
         Some(tag) => tag.as_bytes() == etag.as_bytes(),
-        None => fixed,
+        None => fixed || listed(headers, &header::IF_MATCH).any(|tag| tag == etag),
     };
     let mut ranges = headers.get_all(header::RANGE).iter();
     match (ranges.next(), ranges.next()) {
@@ -42,12 +69,10 @@ pub(super) fn wanted(headers: &HeaderMap, len: u64, etag: &str, fixed: bool) -> 
     }
 }
 
-/// The tag of `If-Range`, if it is a strong one.
-pub(super) fn if_range(headers: &HeaderMap) -> Option<&str> {
-    headers
-        .get(header::IF_RANGE)?
-        .to_str()
-        .ok()
+/// The strong tags of `If-Range` and `If-Match`: the files that the client has a part of.
+pub(super) fn tags(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    listed(headers, &header::IF_RANGE)
+        .chain(listed(headers, &header::IF_MATCH))
         .filter(|tag| tag.starts_with('"'))
 }
 
@@ -63,7 +88,10 @@ fn parse(range: &str, len: u64) -> Wanted {
     }
 }
 
-fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+fn listed<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = &'a str> + use<'a> {
     headers
         .get_all(name)
         .iter()
@@ -147,6 +175,36 @@ mod tests {
                 Wanted::Known,
                 "{tags}"
             );
+        }
+    }
+
+    #[test]
+    fn a_condition_on_the_version_comes_before_all_else() {
+        for (tags, range, expected) in [
+            ("\"a\"", "bytes=5-", Wanted::Part(5..100)),
+            ("\"x\", \"a\"", "bytes=5-", Wanted::Part(5..100)),
+            // Any version will do, so nobody knows which one the client has a part of.
+            ("*", "bytes=5-", Wanted::Whole),
+            ("\"b\"", "bytes=5-", Wanted::Changed),
+            ("W/\"a\"", "bytes=5-", Wanted::Changed),
+            ("", "bytes=5-", Wanted::Changed),
+        ] {
+            let headers = headers(&[(header::IF_MATCH, tags), (header::RANGE, range)]);
+            assert_eq!(wanted(&headers, 100, "\"a\"", false), expected, "{tags}");
+        }
+        let both = headers(&[
+            (header::IF_MATCH, "\"b\""),
+            (header::IF_NONE_MATCH, "\"a\""),
+        ]);
+        assert_eq!(condition(&both, Some("\"a\"")), Some(Wanted::Changed));
+        // What is made while it is sent is there, and is no version that anyone can know.
+        for (name, tags, expected) in [
+            (header::IF_MATCH, "*", None),
+            (header::IF_MATCH, "\"a\"", Some(Wanted::Changed)),
+            (header::IF_NONE_MATCH, "*", Some(Wanted::Known)),
+            (header::IF_NONE_MATCH, "\"a\"", None),
+        ] {
+            assert_eq!(condition(&headers(&[(name, tags)]), None), expected);
         }
     }
 

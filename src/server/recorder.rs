@@ -1,30 +1,34 @@
 //! Records in the log each read of it, and each refusal.
 //!
 //! The recorder never waits: with a full journal, the answer is 503, and no request hangs. A
-//! refusal costs an attacker nothing. So that refusals don't flood the log, only a few of each kind
-//! are recorded in a second, and the next entry counts the others. The kinds are counted apart, so
-//! that requests without a token don't crowd out entries about known callers.
+//! refusal costs an attacker nothing. So that refusals don't flood the log, only some of each caller
+//! are recorded one by one in a minute, and an entry counts the others (`refusals`). The kinds are
+//! counted apart, so that requests without a token don't crowd out entries about known callers.
 
 use std::{
+    net::IpAddr,
     sync::{
-        Mutex, PoisonError,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use axum::http::StatusCode;
+use tokio::{runtime::Handle, time};
 
-use super::{access::Denied, problem::Problem};
+use super::{
+    access::Denied,
+    problem::Problem,
+    refusals::{Fate, LeftOut, Refusals, of_address},
+    state::shorten,
+};
 use crate::{
     entry::{Caller, OwnEntry, Severity},
     journal::PushError,
     log::AuditLog,
     store::Store,
 };
-
-/// How many refusals of a kind are recorded one by one in a second.
-const REFUSALS: u32 = 20;
 
 /// The kind of a refusal, by what a caller needs to get that far.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +38,20 @@ pub(super) enum Refused {
     /// Access, to a known caller.
     Forbidden,
     /// A change, to an administrator.
-    #[cfg(feature = "webhook")]
     Change,
+}
+
+impl Refused {
+    const ALL: [Self; 3] = [Self::Unknown, Self::Forbidden, Self::Change];
+
+    /// The `outcome.reason` of most of these, and so of the entry that counts them.
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Unknown => "authentication",
+            Self::Forbidden => "authorization",
+            Self::Change => "validation",
+        }
+    }
 }
 
 /// Where accesses are recorded.
@@ -44,16 +60,9 @@ pub(super) struct Recorder {
     log: Option<AuditLog>,
     optional: bool,
     /// By `Refused`.
-    refusals: [Mutex<Refusals>; 3],
+    refusals: [Refusals; 3],
     pub(super) denied: AtomicU64,
     pub(super) unrecorded: AtomicU64,
-}
-
-#[derive(Debug)]
-struct Refusals {
-    since: Instant,
-    recorded: u32,
-    left_out: u64,
 }
 
 /// Puts an entry into the journal, or says why it can't be, without waiting.
@@ -65,23 +74,28 @@ fn push(store: &Store, entry: &OwnEntry) -> Result<(), &'static str> {
     })
 }
 
+/// The entry about a refused access.
+fn refusal(reason: &str, path: &str, status: StatusCode) -> OwnEntry {
+    OwnEntry::new(
+        "audit.access.denied",
+        Severity::Warning,
+        "Access to the audit log was refused",
+    )
+    .failed(reason)
+    .detail("path", path)
+    .detail("status", status.as_u16())
+}
+
 impl Recorder {
     /// Without a log, nothing can be recorded; `optional` says that this stops no one.
-    pub(super) fn new(log: Option<AuditLog>, optional: bool) -> Self {
-        let refusals = std::array::from_fn(|_| {
-            Mutex::new(Refusals {
-                since: Instant::now(),
-                recorded: 0,
-                left_out: 0,
-            })
-        });
-        Self {
+    pub(super) fn new(log: Option<AuditLog>, optional: bool) -> Arc<Self> {
+        Arc::new(Self {
             log,
             optional,
-            refusals,
+            refusals: Default::default(),
             denied: AtomicU64::new(0),
             unrecorded: AtomicU64::new(0),
-        }
+        })
     }
 
     /// Records an access before it is granted.
@@ -105,7 +119,7 @@ impl Recorder {
     }
 
     /// Records that someone was not let in.
-    pub(super) fn denied(&self, caller: Caller, denied: &Denied, path: &str) {
+    pub(super) fn denied(self: &Arc<Self>, caller: &Caller, denied: &Denied, path: &str) {
         self.denied.fetch_add(1, Ordering::Relaxed);
         let (kind, status, reason, why) = match denied {
             Denied::Unauthenticated(why) => (
@@ -120,56 +134,124 @@ impl Recorder {
                 "authorization",
                 why,
             ),
+            Denied::Unavailable(why) => (
+                Refused::Unknown,
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                why,
+            ),
         };
-        self.refused(kind, || {
-            OwnEntry::new(
-                "audit.access.denied",
-                Severity::Warning,
-                "Access to the audit log was refused",
-            )
-            .caller(caller)
-            .failed(reason)
-            .detail("path", path)
-            .detail("status", status.as_u16())
-            .detail("reason", why.as_str())
+        self.refused(kind, caller, || {
+            refusal(reason, path, status).detail("reason", shorten(why))
         });
     }
 
-    /// Records a refusal, if there were not too many of its kind.
-    pub(super) fn refused(&self, kind: Refused, entry: impl FnOnce() -> OwnEntry) {
-        let left_out = {
-            let mut refusals = self.refusals[kind as usize]
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            if refusals.since.elapsed() >= Duration::from_secs(1) {
-                refusals.since = Instant::now();
-                refusals.recorded = 0;
+    /// Records that the holder of a tenant's token asked for entries of another tenant.
+    pub(super) fn other_tenant(self: &Arc<Self>, caller: &Caller, path: &str, wanted: &str) {
+        self.denied.fetch_add(1, Ordering::Relaxed);
+        self.refused(Refused::Forbidden, caller, || {
+            let why = "the token is for another tenant than the one asked for";
+            refusal("authorization", path, StatusCode::BAD_REQUEST)
+                .detail("reason", why)
+                .detail("wanted_tenant_id", wanted)
+        });
+    }
+
+    /// Records that a request was for a name that isn't the server's.
+    pub(super) fn wrong_host(self: &Arc<Self>, caller: &Caller, path: &str) {
+        self.denied.fetch_add(1, Ordering::Relaxed);
+        self.refused(Refused::Unknown, caller, || {
+            refusal("host", path, StatusCode::MISDIRECTED_REQUEST)
+                .detail("reason", "the request is for a host that isn't configured")
+        });
+    }
+
+    /// Records a refusal with its caller, or counts it if there were too many.
+    pub(super) fn refused(
+        self: &Arc<Self>,
+        kind: Refused,
+        caller: &Caller,
+        entry: impl FnOnce() -> OwnEntry,
+    ) {
+        let counted_for = match caller.id.as_str() {
+            "" => {
+                let address = caller.ip_address.as_ref();
+                of_address(address.and_then(|text| text.parse::<IpAddr>().ok()))
             }
-            if refusals.recorded >= REFUSALS {
-                refusals.left_out += 1;
-                return;
-            }
-            refusals.recorded += 1;
-            std::mem::take(&mut refusals.left_out)
+            id => id.to_owned(),
         };
-        let mut entry = entry();
-        if left_out > 0 {
-            entry = entry.detail("unrecorded_before", left_out);
+        let (fate, ended) = self.refusals[kind as usize].count(&counted_for, Instant::now());
+        if let Some(left_out) = ended {
+            self.record_counts(kind, left_out);
         }
-        // The request is refused in any case.
-        let _ = self.record(&entry);
+        match fate {
+            // The request is refused in any case, whether that can be recorded or not.
+            Fate::Recorded => drop(self.record(&entry().caller(caller.clone()))),
+            Fate::Counted { first: true } => self.end_later(kind),
+            Fate::Counted { first: false } => {}
+        }
+    }
+
+    fn record_counts(&self, kind: Refused, left_out: LeftOut) {
+        // These requests are refused already, whether that can be recorded or not.
+        let _ = self.record(&left_out.entry(kind.reason()));
+    }
+
+    /// Has the counts recorded when the minute has ended, also if no further request is refused.
+    fn end_later(self: &Arc<Self>, kind: Refused) {
+        let recorder: Weak<Self> = Arc::downgrade(self);
+        let minute = self.refusals[kind as usize].minute();
+        let end = async move {
+            time::sleep(minute).await;
+            if let Some(recorder) = recorder.upgrade()
+                && let Some(left_out) = recorder.refusals[kind as usize].end_by(Instant::now())
+            {
+                recorder.record_counts(kind, left_out);
+            }
+        };
+        // Requests are answered on a runtime.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(end);
+        }
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        for kind in Refused::ALL {
+            if let Some(left_out) = self.refusals[kind as usize].end() {
+                self.record_counts(kind, left_out);
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, path::Path, time::Duration};
 
     use super::*;
     use crate::capture::WhenFull;
 
+    /// All that were refused, by their own entries and by those that count.
+    fn refusals_in(dir: &Path) -> u64 {
+        let mut sum = 0;
+        let count = |entry: crate::RawEntry| {
+            let entry: serde_json::Value = serde_json::from_slice(entry.line()).unwrap();
+            if entry["event_type"] == "audit.access.denied" {
+                sum += entry["details"]["unrecorded"].as_u64().unwrap_or(1);
+            }
+            std::ops::ControlFlow::Continue(())
+        };
+        let reader = crate::AuditReader::open(dir).unwrap();
+        let order = crate::reader::Order::Asc;
+        let filter = crate::Filter::parse([("event_type", "audit.access.*")]).unwrap();
+        reader.each(&filter, order, count).unwrap();
+        sum
+    }
+
     #[test]
-    fn a_flood_of_refusals_is_told_and_not_repeated() {
+    fn a_flood_of_refusals_is_counted_and_not_repeated() {
         let dir = tempfile::tempdir().unwrap();
         let log = AuditLog::builder(dir.path())
             .lifecycle(false)
@@ -178,32 +260,44 @@ mod tests {
             .unwrap();
         let recorder = Recorder::new(Some(log.clone()), false);
         let mut made = 0_u32;
-        let mut rounds = 0_u64;
-        let mut refuse = || {
-            recorder.refused(Refused::Unknown, || {
+        for _ in 0..3000 {
+            recorder.refused(Refused::Unknown, &Caller::default(), || {
                 made += 1;
                 OwnEntry::new("audit.access.denied", Severity::Warning, "No")
-            })
-        };
-        for _ in 0..3000 {
-            refuse();
-            rounds += 1;
+            });
         }
-        std::thread::sleep(Duration::from_millis(1100));
-        refuse();
+        drop(recorder);
         log.close().unwrap();
-        let reader = crate::AuditReader::open(dir.path()).unwrap();
-        let mut left_out = 0;
-        let count = |entry: crate::RawEntry| {
-            let record: serde_json::Value = serde_json::from_slice(entry.line()).unwrap();
-            left_out += record["details"]["unrecorded_before"].as_u64().unwrap_or(0);
-            std::ops::ControlFlow::Continue(())
+        assert!(made < 30, "{made}");
+        assert_eq!(refusals_in(dir.path()), 3000);
+    }
+
+    #[tokio::test]
+    async fn counts_are_recorded_though_nobody_comes_again() {
+        let log = AuditLog::for_tests();
+        let recorder = Arc::new(Recorder {
+            log: Some(AuditLog::clone(&log)),
+            optional: false,
+            refusals: std::array::from_fn(|_| Refusals::in_each(Duration::from_millis(20))),
+            denied: AtomicU64::new(0),
+            unrecorded: AtomicU64::new(0),
+        });
+        for _ in 0..1000 {
+            recorder.refused(Refused::Unknown, &Caller::default(), || {
+                OwnEntry::new("audit.access.denied", Severity::Warning, "No")
+            });
+        }
+        let sum = || {
+            log.flush().unwrap();
+            refusals_in(log.dir())
         };
-        reader
-            .each(&crate::Filter::new(), crate::reader::Order::Asc, count)
-            .unwrap();
-        assert!(made < 300, "{made}");
-        assert_eq!(u64::from(made) + left_out, rounds + 1);
+        let all = async {
+            while sum() < 1000 {
+                time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        time::timeout(Duration::from_secs(30), all).await.unwrap();
+        assert_eq!(sum(), 1000);
     }
 
     #[test]
@@ -240,6 +334,11 @@ mod tests {
         assert!(optional.record(&read()).is_ok());
         assert_eq!(optional.unrecorded.load(Ordering::Relaxed), 1);
         fs::remove_file(dir.path().join("live")).unwrap();
+        let begun = Instant::now();
+        while let Err(why) = log.flush() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{why}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
         log.close().unwrap();
     }
 }

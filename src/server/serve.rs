@@ -2,7 +2,7 @@
 //!
 //! A connection is closed when a request's head doesn't arrive within ten seconds, when the client
 //! takes no byte for as long as a client may stall, and when the server has been stopping for ten
-//! seconds. The server has at most 256 connections; the next one waits in the kernel's queue.
+//! seconds. When there are too many connections, idle ones are closed (`connections`).
 
 use std::{
     fmt,
@@ -15,7 +15,13 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::ConnectInfo, response::IntoResponse as _};
+use axum::{
+    Router,
+    body::Body,
+    extract::ConnectInfo,
+    http::{HeaderValue, header},
+    response::{IntoResponse as _, Response},
+};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -24,13 +30,19 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::watch,
     task::JoinSet,
     time::{self, Instant, Sleep},
 };
 use tower::ServiceExt as _;
 
-use super::{guard, options::RouterOptions, stream::Stopping, token::TokenStore};
+use super::{
+    connections::{Connections, Place},
+    guard::{self, OnlyProbes},
+    options::RouterOptions,
+    stream::Stopping,
+    token::TokenStore,
+};
 use crate::{
     error::{Error, Result},
     log::AuditLog,
@@ -38,7 +50,6 @@ use crate::{
 
 const HEAD_TIME: Duration = Duration::from_secs(10);
 const STOP_TIME: Duration = Duration::from_secs(10);
-const CONNECTIONS: usize = 256;
 const HEAD_BYTES: usize = 32 * 1024;
 
 /// Settings of a [`Server`]: its address, and the API that it serves.
@@ -57,6 +68,7 @@ pub struct ServeOptions {
     addr: SocketAddr,
     allow_plain_http: bool,
     path: String,
+    connections: usize,
     router: RouterOptions,
 }
 
@@ -67,6 +79,7 @@ impl ServeOptions {
             addr,
             allow_plain_http: false,
             path: "/audit".to_owned(),
+            connections: 256,
             router: RouterOptions::new(),
         }
     }
@@ -81,6 +94,14 @@ impl ServeOptions {
     /// The path under which the API is. Default: `/audit`.
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
+        self
+    }
+
+    /// The most connections at once, 1 or more. When there are more, those are closed on which no
+    /// request is being answered, the longest idle first. If all have requests, 32 more are taken on
+    /// which only `/healthz` and `/readyz` are answered, and all else with 503. Default: 256.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.connections = connections.max(1);
         self
     }
 
@@ -115,6 +136,7 @@ pub struct Server {
     listener: TcpListener,
     local_addr: SocketAddr,
     router: Router,
+    connections: usize,
     stall_time: Duration,
 }
 
@@ -184,6 +206,7 @@ impl Server {
             listener,
             local_addr,
             router,
+            connections: options.connections,
             stall_time,
         })
     }
@@ -196,56 +219,36 @@ impl Server {
     /// Answers requests until `stop` is done. Then it takes no further requests, and gives those
     /// under way ten seconds to end.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let slots = Arc::new(Semaphore::new(CONNECTIONS));
+        let places = Connections::new(self.connections);
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         let (stopping, told) = watch::channel(false);
         let mut stop = std::pin::pin!(stop);
         loop {
-            let accepted = async {
-                // The semaphore is never closed.
-                let slot = Arc::clone(&slots).acquire_owned().await;
-                (slot, self.listener.accept().await)
-            };
-            let (slot, accepted) = tokio::select! {
+            let accepted = tokio::select! {
                 () = &mut stop => break,
                 Some(_) = connections.join_next() => continue,
-                accepted = accepted => accepted,
+                accepted = self.listener.accept() => accepted,
             };
-            let (socket, peer) = match accepted {
-                Ok(accepted) => accepted,
+            match accepted {
+                Ok((socket, peer)) => {
+                    // Without a place, the socket is closed at once.
+                    if let Some(place) = places.take() {
+                        let facts = Facts {
+                            peer,
+                            stopping: Stopping(told.clone()),
+                        };
+                        let connection = self.serve(socket, facts, place, &graceful);
+                        connections.spawn(connection);
+                    }
+                }
                 Err(error) => {
                     // Usually too many files are open, which passes.
                     tracing::warn!(target: "tracing_audit", "a connection could not be accepted: \
                                                              {error}");
                     time::sleep(Duration::from_millis(100)).await;
-                    continue;
                 }
-            };
-            // If the kernel refuses, that only costs some latency.
-            let _ = socket.set_nodelay(true);
-            let router = self.router.clone();
-            let told = Stopping(told.clone());
-            let service = service_fn(move |request: Request<Incoming>| {
-                let mut request = request.map(Body::new);
-                request.extensions_mut().insert(ConnectInfo(peer));
-                request.extensions_mut().insert(told.clone());
-                router.clone().oneshot(request)
-            });
-            let mut http = http1::Builder::new();
-            http.timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIME)
-                .max_buf_size(HEAD_BYTES);
-            let connection = http.serve_connection(
-                TokioIo::new(Unstalled::new(socket, self.stall_time)),
-                service,
-            );
-            let watched = graceful.watch(connection);
-            connections.spawn(async move {
-                // A client's mistake ends its connection and isn't reported.
-                let _ = watched.await;
-                drop(slot);
-            });
+            }
         }
         drop(self.listener);
         // If nobody listens, there is no stream to end.
@@ -260,6 +263,70 @@ impl Server {
         }
         // The connections that are left end with the set.
     }
+
+    /// Answers the requests of one connection.
+    fn serve(
+        &self,
+        socket: TcpStream,
+        facts: Facts,
+        place: Place,
+        graceful: &GracefulShutdown,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        // If the kernel refuses, that only costs some latency.
+        let _ = socket.set_nodelay(true);
+        let place = Arc::new(place);
+        let router = self.router.clone();
+        let placed = Arc::clone(&place);
+        let service = service_fn(move |request: Request<Incoming>| {
+            answer(router.clone(), Arc::clone(&placed), facts.clone(), request)
+        });
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIME)
+            .max_buf_size(HEAD_BYTES);
+        let socket = TokioIo::new(Unstalled::new(socket, self.stall_time));
+        let watched = graceful.watch(http.serve_connection(socket, service));
+        async move {
+            tokio::select! {
+                // A client's mistake ends its connection and isn't reported.
+                _ = watched => {}
+                () = place.closing() => {}
+            }
+        }
+    }
+}
+
+/// What each request of a connection is given.
+#[derive(Clone)]
+struct Facts {
+    peer: SocketAddr,
+    stopping: Stopping,
+}
+
+/// Answers a request on the connection at this place.
+async fn answer(
+    router: Router,
+    place: Arc<Place>,
+    facts: Facts,
+    request: Request<Incoming>,
+) -> io::Result<Response> {
+    let answering = place.begin().ok_or(io::ErrorKind::ConnectionAborted)?;
+    let mut request = request.map(Body::new);
+    let extensions = request.extensions_mut();
+    extensions.insert(ConnectInfo(facts.peer));
+    extensions.insert(facts.stopping);
+    if place.is_reserved {
+        request.extensions_mut().insert(OnlyProbes);
+    }
+    let mut response = match router.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    };
+    if place.is_reserved {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
+    Ok(response.map(|body| answering.until_sent(body)))
 }
 
 impl fmt::Debug for Server {

@@ -2,14 +2,14 @@
 
 use std::{
     mem,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::Path,
     sync::{Arc, atomic::AtomicU64},
 };
 
 use axum::{
     extract::{ConnectInfo, OriginalUri},
-    http::{HeaderMap, HeaderName, header, request::Parts},
+    http::{HeaderMap, HeaderName, StatusCode, header, request::Parts},
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -18,26 +18,28 @@ use tokio::{
 
 use super::{
     access::{Access, Authorizer, Denied, Scope},
-    download::Plans,
+    hosts::Hosts,
     options::RouterOptions,
+    plans::Plans,
     problem::Problem,
     recorder::Recorder,
     token::TokenStore,
 };
 use crate::{
+    capture::Proxies,
     entry::{
-        Caller, OwnEntry, Severity,
+        Author, Caller, OwnEntry, Severity,
         json::{Json, Members},
     },
-    error::Result,
+    error::{Error, Result},
     log::AuditLog,
-    query::{AuditReader, Filter, cancel::Cancel},
+    query::{AuditReader, Filter, Page, Scanned, cancel::Cancel},
     store::layout::Layout,
 };
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The most characters that are recorded of a text which the client chose.
-const MAX_TEXT: usize = 512;
+/// The most bytes that are recorded of a text which the client chose.
+const MAX_TEXT: usize = 256;
 
 pub(super) type State = Arc<App>;
 
@@ -48,7 +50,9 @@ pub(super) struct App {
     pub(super) reader: AuditReader,
     pub(super) layout: Layout,
     pub(super) options: RouterOptions,
-    pub(super) recorder: Recorder,
+    proxies: Proxies,
+    hosts: Hosts,
+    pub(super) recorder: Arc<Recorder>,
     pub(super) requests: Arc<Semaphore>,
     pub(super) downloads: Arc<Semaphore>,
     pub(super) streams: Arc<Semaphore>,
@@ -56,7 +60,7 @@ pub(super) struct App {
     pub(super) plans: Plans,
     #[cfg(feature = "webhook")]
     pub(super) webhook_policy: crate::webhook::OutsidePolicy,
-    tokens: TokenStore,
+    pub(super) tokens: TokenStore,
 }
 
 /// The counters for `/metrics`.
@@ -67,8 +71,8 @@ pub(super) struct Counts {
     /// Requests refused because too many were being answered.
     pub(super) shed: AtomicU64,
     pub(super) exported_bytes: Arc<AtomicU64>,
-    /// Downloads from which something was missing because it could not be read, or that the client
-    /// did not take to the end.
+    /// Downloads that were broken off because something could not be read, or that the client did
+    /// not take to the end.
     pub(super) cut_exports: Arc<AtomicU64>,
 }
 
@@ -86,6 +90,8 @@ impl App {
             requests: Arc::new(Semaphore::new(options.requests)),
             downloads: Arc::new(Semaphore::new(options.downloads)),
             streams: Arc::new(Semaphore::new(options.streams)),
+            proxies: options.proxies()?,
+            hosts: Hosts::new(&options.hosts)?,
             counts: Counts::default(),
             plans: Plans::default(),
             #[cfg(feature = "webhook")]
@@ -102,10 +108,10 @@ impl App {
 
     /// Lets a request in that has this scope; a refusal is recorded.
     pub(super) fn admit(&self, request: &Parts, scope: Scope) -> Result<Asker, Problem> {
-        let mut caller = caller(request);
+        let mut caller = self.caller(request);
         let access = match self.authorizer().authorize(request) {
             Ok(access) => access,
-            Err(denied) => return Err(self.refuse(caller, denied, request)),
+            Err(denied) => return Err(self.refuse(&caller, denied, request)),
         };
         caller.kind = shorten(&access.actor_type).into();
         caller.id = shorten(&access.id);
@@ -117,35 +123,43 @@ impl App {
                 access.scope
             )
             .to_lowercase();
-            return Err(self.refuse(caller, Denied::Forbidden(why), request));
+            return Err(self.refuse(&caller, Denied::Forbidden(why), request));
         }
         Ok(Asker {
             access,
             caller,
-            path: path(request).to_owned(),
+            path: shorten(path(request)),
+            recorder: Arc::clone(&self.recorder),
         })
+    }
+
+    /// Lets a request in that has this scope and concerns all tenants; a refusal is recorded.
+    pub(super) fn admit_for_all_tenants(
+        &self,
+        request: &Parts,
+        scope: Scope,
+    ) -> Result<Asker, Problem> {
+        let asker = self.admit(request, scope)?;
+        if asker.access.tenant.is_none() {
+            return Ok(asker);
+        }
+        let why = "this request concerns all tenants, and your token is for one".to_owned();
+        Err(self.refuse(&asker.caller, Denied::Forbidden(why), request))
     }
 
     /// Admits a request of an administrator of all tenants, unless another site's page made a
     /// browser send it.
-    #[cfg(feature = "webhook")]
     pub(super) fn admit_administrator(&self, request: &Parts) -> Result<Asker, Problem> {
-        let asker = self.admit(request, Scope::Admin)?;
+        let asker = self.admit_for_all_tenants(request, Scope::Admin)?;
         let elsewhere = request
             .headers
             .get("sec-fetch-site")
             .is_some_and(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"));
-        let why = match () {
-            () if asker.access.tenant.is_some() => {
-                "this request concerns all tenants, and your token is for one"
-            }
-            () if elsewhere && !request.method.is_safe() => {
-                "a page of another site sent this \
-                request"
-            }
-            () => return Ok(asker),
-        };
-        Err(self.refuse(asker.caller, Denied::Forbidden(why.to_owned()), request))
+        if !elsewhere || request.method.is_safe() {
+            return Ok(asker);
+        }
+        let why = "a page of another site sent this request".to_owned();
+        Err(self.refuse(&asker.caller, Denied::Forbidden(why), request))
     }
 
     /// Whether the sender of this request, which was admitted before, has the scope still, and the
@@ -171,8 +185,43 @@ impl App {
         Slot(Arc::new(slot.expect("nobody closes the semaphore")))
     }
 
-    fn refuse(&self, caller: Caller, denied: Denied, request: &Parts) -> Problem {
-        self.recorder.denied(caller, &denied, path(request));
+    /// Lets a request in that is for a name of this server; a refusal is recorded.
+    pub(super) fn check_host(&self, request: &Parts) -> Result<(), Problem> {
+        if self.hosts.allow(request, peer(request), &self.proxies) {
+            return Ok(());
+        }
+        let caller = self.caller(request);
+        self.recorder.wrong_host(&caller, &shorten(path(request)));
+        let detail = "this server isn't configured to answer for the host in the request; its \
+                      operator names its hosts";
+        Err(Problem::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "Unknown host",
+            detail,
+        ))
+    }
+
+    /// The sender of a request, as long as nothing but the request says who that is.
+    fn caller(&self, request: &Parts) -> Caller {
+        let headers = &request.headers;
+        Caller {
+            kind: "anonymous".into(),
+            ip_address: peer(request).map(|peer| self.proxies.client(peer, headers).to_string()),
+            user_agent: text(headers, &header::USER_AGENT),
+            request_id: text(headers, &REQUEST_ID).unwrap_or_default(),
+            ..Caller::default()
+        }
+    }
+
+    /// The reason why every token is refused now, if that is so.
+    pub(super) fn token_problem(&self) -> Option<Error> {
+        let own = self.options.authorizer.is_none();
+        own.then(|| self.tokens.problem()).flatten()
+    }
+
+    fn refuse(&self, caller: &Caller, denied: Denied, request: &Parts) -> Problem {
+        self.recorder
+            .denied(caller, &denied, &shorten(path(request)));
         denied.into()
     }
 
@@ -194,7 +243,7 @@ impl App {
             Err(_) => {
                 let detail = "the request could not be finished; the server's own messages say why";
                 Err(Problem::new(
-                    axum::http::StatusCode::INTERNAL_SERVER_ERROR,
+                    StatusCode::INTERNAL_SERVER_ERROR,
                     "Internal error",
                     detail,
                 ))
@@ -216,10 +265,12 @@ pub(super) struct Asker {
     pub(super) access: Access,
     pub(super) caller: Caller,
     pub(super) path: String,
+    recorder: Arc<Recorder>,
 }
 
 impl Asker {
-    /// These parameters, narrowed to the caller's tenant.
+    /// These parameters, narrowed to the caller's tenant. That another tenant's entries were asked
+    /// for is recorded.
     pub(super) fn narrow(
         &self,
         params: &[(String, String)],
@@ -230,10 +281,10 @@ impl Asker {
         };
         // A tenant's name may begin as an exclusion does.
         let own = Filter::literal(tenant);
-        if params
-            .iter()
-            .any(|(name, wanted)| name == "tenant_id" && *wanted != own)
-        {
+        let is_other = |(name, wanted): &&(String, String)| name == "tenant_id" && *wanted != own;
+        if let Some((_, wanted)) = params.iter().find(is_other) {
+            self.recorder
+                .other_tenant(&self.caller, &self.path, &shorten(wanted));
             return Err(Problem::parameter(
                 "tenant_id",
                 "your token is for another tenant only; leave it out",
@@ -242,6 +293,30 @@ impl Asker {
         params.retain(|(name, _)| name != "tenant_id");
         params.push(("tenant_id".to_owned(), own.into_owned()));
         Ok(params)
+    }
+
+    /// The page as the caller may see it. How much of the log was read for it depends on the
+    /// entries of other tenants: the counts would say whether these have an actor or a session.
+    pub(super) fn narrow_page(&self, page: Page) -> Page {
+        if self.access.tenant.is_none() {
+            return page;
+        }
+        let Scanned {
+            problems,
+            more_problems,
+            ..
+        } = page.scanned;
+        let scanned = Scanned {
+            problems,
+            more_problems,
+            ..Scanned::default()
+        };
+        Page { scanned, ..page }
+    }
+
+    /// The author of a change that the caller makes.
+    pub(super) fn author(&self) -> Author {
+        Author::of_request(self.caller.clone(), self.path.clone())
     }
 
     /// The entry about this access.
@@ -276,17 +351,9 @@ pub(super) fn path(request: &Parts) -> &str {
         .path()
 }
 
-fn caller(request: &Parts) -> Caller {
-    Caller {
-        kind: "anonymous".into(),
-        ip_address: request
-            .extensions
-            .get::<ConnectInfo<SocketAddr>>()
-            .map(|peer| peer.0.ip().to_canonical().to_string()),
-        user_agent: text(&request.headers, &header::USER_AGENT),
-        request_id: text(&request.headers, &REQUEST_ID).unwrap_or_default(),
-        ..Caller::default()
-    }
+fn peer(request: &Parts) -> Option<IpAddr> {
+    let peer = request.extensions.get::<ConnectInfo<SocketAddr>>();
+    peer.map(|peer| peer.0.ip().to_canonical())
 }
 
 fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
@@ -295,9 +362,15 @@ fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
         .map(|value| shorten(&String::from_utf8_lossy(value.as_bytes())))
 }
 
-fn shorten(text: &str) -> String {
-    match text.char_indices().nth(MAX_TEXT) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+/// As much of a text as is recorded: a longer one ends in `…`.
+pub(super) fn shorten(text: &str) -> String {
+    const CUT: &str = "…";
+    if text.len() <= MAX_TEXT {
+        return text.to_owned();
     }
+    let end = (0..=MAX_TEXT - CUT.len())
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or_default();
+    format!("{}{CUT}", &text[..end])
 }

@@ -32,7 +32,7 @@ use super::{
     entries::json,
     params,
     problem::Problem,
-    state::{Slot, State},
+    state::{Asker, Slot, State},
 };
 use crate::query::{Order, Page, PageStart, Query};
 
@@ -82,7 +82,7 @@ pub(super) async fn stream(
         app,
         request,
         query,
-        tenant: asker.access.tenant,
+        asker,
         last_event: None,
     };
     tokio::spawn(follower.run(slot, client, events));
@@ -118,7 +118,7 @@ struct Follower {
     app: State,
     /// To ask again whether the client may read: its token may be revoked meanwhile.
     request: Parts,
-    tenant: Option<String>,
+    asker: Asker,
     query: Query,
     /// The first event comes at once, so that the client has an id to go on from.
     last_event: Option<Instant>,
@@ -157,7 +157,7 @@ impl Follower {
         }
         if !self
             .app
-            .still_admits(&self.request, Scope::Read, &self.tenant)
+            .still_admits(&self.request, Scope::Read, &self.asker.access.tenant)
         {
             return Err(Some("the token is no longer valid".into()));
         }
@@ -174,6 +174,7 @@ impl Follower {
             () = events.closed() => return Err(None),
         };
         let page = page.map_err(|problem| Some(problem.detail().to_owned()))?;
+        let page = self.asker.narrow_page(page);
         let more = page.has_more;
         self.query.start = PageStart::Cursor(page.next_cursor.clone());
         let is_due = self.last_event.is_none_or(|last| last.elapsed() >= QUIET);

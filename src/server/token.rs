@@ -3,12 +3,18 @@
 //! The secret is 32 random bytes, so nobody finds it by trying, and a plain SHA-256 hides it as
 //! well as a slow hash would: those are for passwords, which people choose. The file is replaced
 //! whole, under a lock, and looked at again when it was changed: a token that another process
-//! creates or revokes counts within a second.
+//! creates or revokes counts within a second, and one of this process at once.
+//!
+//! While the file is damaged or gone, no token is believed, and that is reported: nobody should
+//! take it for the fault of a token.
 
 use std::{
     io,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -30,6 +36,10 @@ use crate::{
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const SECRET_LEN: usize = 43;
+/// How many tokens a log can have, because they are all read together.
+const MOST: usize = 1000;
+/// Counts the changes of tokens by this process, which all its servers see at once.
+static CHANGES: AtomicU64 = AtomicU64::new(0);
 
 /// A token as it can be shown: everything but its text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,11 +91,14 @@ struct Tokens {
 pub(crate) struct TokenStore {
     document: Document,
     cache: Arc<Mutex<Option<Cache>>>,
+    /// Whether it was reported that the tokens can't be read.
+    reported: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
 struct Cache {
     looked: Instant,
+    changes: u64,
     version: Option<Version>,
     tokens: Arc<Tokens>,
 }
@@ -96,6 +109,7 @@ impl TokenStore {
         Self {
             document: Document::new(&Layout::of(dir.as_ref()), "tokens", "tokens"),
             cache: Arc::default(),
+            reported: Arc::default(),
         }
     }
 
@@ -126,6 +140,11 @@ impl TokenStore {
         random(&mut secret)?;
         let secret = BASE64URL_NOPAD.encode(&secret);
         self.change(|tokens| {
+            if tokens.tokens.len() >= MOST {
+                return Err(Error::Conflict(format!(
+                    "the log has {MOST} tokens, which is the limit; revoke those that nobody needs"
+                )));
+            }
             loop {
                 random(&mut id)?;
                 let id = HEXLOWER.encode(&id);
@@ -212,22 +231,55 @@ impl TokenStore {
         }))
     }
 
-    /// The tokens, read again if a second has passed and the file is another.
+    /// The tokens now. That they can't be read is reported when it begins, and when it has ended.
     fn current(&self) -> Result<Arc<Tokens>> {
+        let tokens = self.look();
+        let was_reported = self.reported.swap(tokens.is_err(), Ordering::Relaxed);
+        match &tokens {
+            Err(error) if !was_reported => {
+                tracing::error!(target: "tracing_audit", "every token of the audit log is refused: \
+                    {error}");
+            }
+            Ok(_) if was_reported => {
+                tracing::warn!(target: "tracing_audit", "the tokens of the audit log can be read \
+                    again");
+            }
+            _ => {}
+        }
+        tokens
+    }
+
+    /// The reason why no token is believed now, if there is one.
+    pub(super) fn problem(&self) -> Option<Error> {
+        self.current().err()
+    }
+
+    /// The tokens, read again if this process changed them, or if a second has passed and the file
+    /// is another.
+    fn look(&self) -> Result<Arc<Tokens>> {
+        // Before the file: if it changes in between, it is read once more.
+        let changes = CHANGES.load(Ordering::Acquire);
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = &mut *cache
-            && (known.looked.elapsed() < LOOK_EVERY || {
-                known.looked = Instant::now();
-                known.version == self.document.version()?
-            })
+        if let Some(known) = cache.as_mut().filter(|known| known.changes == changes)
+            && known.looked.elapsed() < LOOK_EVERY
         {
             return Ok(Arc::clone(&known.tokens));
         }
-        // Before the text: if it changes in between, it is read once more.
         let version = self.document.version()?;
+        if let Some(known) = cache.as_mut() {
+            if version == known.version && known.changes == changes {
+                known.looked = Instant::now();
+                return Ok(Arc::clone(&known.tokens));
+            }
+            if version.is_none() && known.version.is_some() {
+                let what = "it was deleted; restore it, or create tokens anew";
+                return Err(Error::damaged(self.document.path(), what));
+            }
+        }
         let tokens = Arc::new(self.document.read::<Tokens>()?);
         *cache = Some(Cache {
             looked: Instant::now(),
+            changes,
             version,
             tokens: Arc::clone(&tokens),
         });
@@ -236,7 +288,7 @@ impl TokenStore {
 
     fn change<T>(&self, change: impl FnOnce(&mut Tokens) -> Result<T>) -> Result<T> {
         let result = self.document.change(change)?;
-        *self.cache.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        CHANGES.fetch_add(1, Ordering::Release);
         Ok(result)
     }
 }
@@ -251,13 +303,7 @@ impl Authorizer for TokenStore {
             Ok(None) => Err(Denied::Unauthenticated(
                 "the token is unknown, revoked or expired".to_owned(),
             )),
-            Err(error) => {
-                tracing::error!(target: "tracing_audit", "the tokens of the audit log can't be \
-                                                          read: {error}");
-                Err(Denied::Unauthenticated(
-                    "the tokens can't be read".to_owned(),
-                ))
-            }
+            Err(_) => Err(Denied::Unavailable("the tokens can't be read".to_owned())),
         }
     }
 }

@@ -5,7 +5,7 @@ use super::{
     token::{NewToken, TokenInfo, TokenStore},
 };
 use crate::{
-    entry::{OwnEntry, Severity},
+    entry::{Actor, Author, OwnEntry, Severity},
     error::Result,
     log::AuditLog,
     query::AuditReader,
@@ -15,7 +15,7 @@ use crate::{
 /// costs nothing to make.
 ///
 /// The log's directory keeps a hash of each token. Every change is recorded before it is made, and
-/// holds within a second in all processes that serve the log.
+/// holds within a second in all processes that serve the log, at once in this one.
 ///
 /// ```
 /// # let log = tracing_audit::AuditLog::for_tests();
@@ -34,15 +34,19 @@ use crate::{
 /// assert!(log.tokens().verify(&token)?.is_none());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Tokens<'a> {
     log: &'a AuditLog,
+    author: Author,
 }
 
 impl AuditLog {
     /// The log's tokens: to create, list and revoke them.
     pub fn tokens(&self) -> Tokens<'_> {
-        Tokens { log: self }
+        Tokens {
+            log: self,
+            author: Author::default(),
+        }
     }
 }
 
@@ -58,22 +62,40 @@ impl AuditReader {
 }
 
 impl Tokens<'_> {
+    /// Names who makes the changes: the entries about them have its type, id and name. Default: the
+    /// application itself, as `system`.
+    ///
+    /// ```
+    /// # let log = tracing_audit::AuditLog::for_tests();
+    /// use tracing_audit::{Actor, http::{NewToken, Scope}};
+    ///
+    /// let admin = Actor::user("user-456").name("ann@example.com");
+    /// let (info, _) = log.tokens().by(&admin).create(NewToken {
+    ///     name: "siem".into(),
+    ///     scope: Scope::Read,
+    ///     tenant: None,
+    ///     expires: None,
+    /// })?;
+    /// log.tokens().by(&admin).revoke(&info.id)?;
+    /// # Ok::<(), tracing_audit::Error>(())
+    /// ```
+    #[must_use]
+    pub fn by(self, actor: &Actor) -> Self {
+        Self {
+            author: Author::named(actor),
+            ..self
+        }
+    }
+
     /// Makes a token, and returns its text, which the log doesn't keep: it can't be shown again.
     /// The creation is recorded (`audit.token.created`).
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`](crate::Error::Invalid) for a name or tenant that can't be used; otherwise
-    /// if the creation can't be recorded or the tokens can't be written: then there is no token.
+    /// [`Error::Invalid`](crate::Error::Invalid) for a name or tenant that can't be used,
+    /// [`Error::Conflict`](crate::Error::Conflict) if there are 1000 tokens already; otherwise if the creation can't be recorded or the tokens can't be written: then there is no token.
     pub fn create(&self, new: NewToken) -> Result<(TokenInfo, String)> {
-        let store = self.log.store()?;
-        self.store().create_recorded(new, |token| {
-            store.record(&entry_about(
-                token,
-                "audit.token.created",
-                "A token for the HTTP API was created",
-            ))
-        })
+        create(self.log, &self.store(), new, &self.author)
     }
 
     /// All tokens, the oldest first; expired ones too.
@@ -86,20 +108,14 @@ impl Tokens<'_> {
     }
 
     /// Ends the token with this id, which is recorded first (`audit.token.revoked`). Returns
-    /// `false` if there is none. Servers that run refuse the token within a second.
+    /// `false` if there is none. Servers in this process refuse the token at once, others within a
+    /// second.
     ///
     /// # Errors
     ///
     /// If the change can't be recorded or written; the token then still holds.
     pub fn revoke(&self, id: &str) -> Result<bool> {
-        let store = self.log.store()?;
-        self.store().revoke_recorded(id, |token| {
-            store.record(&entry_about(
-                token,
-                "audit.token.revoked",
-                "A token for the HTTP API was revoked",
-            ))
-        })
+        revoke(self.log, &self.store(), id, &self.author)
     }
 
     /// The access that this text of a token gives; `None` if the token is unknown, revoked or
@@ -115,6 +131,34 @@ impl Tokens<'_> {
     fn store(&self) -> TokenStore {
         TokenStore::open(self.log.dir())
     }
+}
+
+/// Makes a token, with an entry about who did that.
+pub(super) fn create(
+    log: &AuditLog,
+    tokens: &TokenStore,
+    new: NewToken,
+    author: &Author,
+) -> Result<(TokenInfo, String)> {
+    let store = log.store()?;
+    tokens.create_recorded(new, |token| {
+        let description = "A token for the HTTP API was created";
+        store.record(&author.sign(entry_about(token, "audit.token.created", description)))
+    })
+}
+
+/// Ends a token, with an entry about who did that.
+pub(super) fn revoke(
+    log: &AuditLog,
+    tokens: &TokenStore,
+    id: &str,
+    author: &Author,
+) -> Result<bool> {
+    let store = log.store()?;
+    tokens.revoke_recorded(id, |token| {
+        let description = "A token for the HTTP API was revoked";
+        store.record(&author.sign(entry_about(token, "audit.token.revoked", description)))
+    })
 }
 
 fn entry_about(token: &TokenInfo, event_type: &'static str, description: &str) -> OwnEntry {

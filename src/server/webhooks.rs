@@ -7,25 +7,25 @@
 
 mod change;
 mod deliveries;
-mod json_body;
 mod metrics;
 mod paging;
 mod request;
 
 use axum::{
     Router,
-    body::Body,
-    extract::Request,
-    http::{HeaderValue, Method, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::{Method, StatusCode},
+    response::Response,
     routing::{get, post},
 };
-use serde::Serialize;
 
 use self::{paging::Paging, request::WebhookRequest};
-use super::{problem::Problem, state::State};
+use super::{
+    admin::{answer, not_changed},
+    problem::Problem,
+    state::State,
+};
 use crate::{
-    entry::json::{Json, members},
+    entry::json::members,
     error::Error,
     webhook::{self, Refusal},
 };
@@ -71,10 +71,9 @@ pub(super) fn routes() -> Router<State> {
         .route("/webhooks/{name}/dead-letters", get(dead_letters))
 }
 
-/// Whether the request is one whose body is read.
-pub(super) fn takes_body(request: &Request) -> bool {
-    let path = request.uri().path();
-    match *request.method() {
+/// Whether the request is one of these whose body is read.
+pub(super) fn takes_body(method: &Method, path: &str) -> bool {
+    match *method {
         Method::PATCH => path.starts_with("/webhooks/"),
         Method::POST => {
             path == "/webhooks" || path.starts_with("/webhooks/") && path.ends_with("/replay")
@@ -148,18 +147,6 @@ async fn dead_letters(request: WebhookRequest) -> Result<Response, Problem> {
     ))
 }
 
-fn answer(status: StatusCode, value: &impl Serialize) -> Response {
-    (
-        status,
-        [(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        )],
-        Body::from(Json::of(value).to_string()),
-    )
-        .into_response()
-}
-
 /// The answer to a refused change.
 fn refused(refusal: Refusal) -> Problem {
     let text = refusal.text();
@@ -176,17 +163,6 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::Error(Error::Invalid { parameter, problem }) => {
             Problem::setting(parameter, problem)
         }
-        Refusal::Error(Error::Closed) => {
-            Problem::busy("a change that can't be recorded is not made, and the log is closed")
-        }
-        Refusal::Error(error) => {
-            tracing::error!(
-                target: "tracing_audit",
-                "a webhook could not be administered: {error}"
-            );
-            let detail =
-                "the change could not be recorded or written; the server's own messages say why";
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Not changed", detail)
-        }
+        Refusal::Error(error) => not_changed(error),
     }
 }

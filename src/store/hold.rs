@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{document::Document, fs::Fs, layout::Layout};
 use crate::{
-    entry::{Day, Timestamp},
+    entry::{Day, EntryActor, Timestamp},
     error::{Error, Result},
 };
 
@@ -35,6 +35,8 @@ pub struct Hold {
     reason: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     placed: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    placed_by: Option<EntryActor>,
 }
 
 const MAX_NAME: usize = 64;
@@ -78,6 +80,7 @@ impl Hold {
             end,
             reason: String::new(),
             placed: None,
+            placed_by: None,
         })
     }
 
@@ -116,6 +119,19 @@ impl Hold {
     /// The time at which the hold was placed; `None` before that.
     pub fn placed(&self) -> Option<Timestamp> {
         self.placed
+    }
+
+    /// The one who placed the hold: its type, id and name. `None` before that, and for a hold that
+    /// an earlier version placed.
+    pub fn placed_by(&self) -> Option<&EntryActor> {
+        self.placed_by.as_ref()
+    }
+
+    pub(crate) fn by(self, actor: EntryActor) -> Self {
+        Self {
+            placed_by: Some(actor),
+            ..self
+        }
     }
 
     /// Whether an entry between these times, both included, can be held.

@@ -141,7 +141,7 @@ impl Store {
         let files = Files::new(Arc::new(OsFs), self.layout.clone()).read_by(self.readers);
         let files = Arc::new(files);
         let mut pruner = Pruner::new(files, self.producer.clone(), self.durability, source);
-        let pruned = pruner.prune(&SystemClock::new(), retention)?;
+        let pruned = pruner.prune(&SystemClock::new(), &retention.fixed())?;
         pruned.ok_or_else(|| Error::Locked {
             path: self.layout.lock(hold::LOCK),
         })

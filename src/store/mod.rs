@@ -141,6 +141,7 @@ mod room;
 mod root;
 mod rotate;
 mod sealer;
+pub(crate) mod settings;
 mod sound;
 mod space;
 pub(crate) mod survey;

@@ -27,7 +27,7 @@ use super::{
     writer::{Writer, WriterOptions},
 };
 use crate::{
-    entry::{OwnEntry, Severity, Source, StreamId, Timestamp},
+    entry::{Author, OwnEntry, Severity, Source, StreamId, Timestamp},
     error::{Error, Result},
     journal::{Durability, Process, Producer},
 };
@@ -241,31 +241,23 @@ impl Store {
         self.journal.parent()
     }
 
-    /// Places a hold, then records it: a death in between keeps too much, not too little.
-    pub(crate) fn place_hold(&self, hold: Hold) -> Result<()> {
+    /// Places a hold, then records it: a death in between keeps too much, not too little. Returns
+    /// the hold as it is stored.
+    pub(crate) fn place_hold(&self, hold: Hold, author: &Author) -> Result<Hold> {
+        let hold = hold.by(author.actor(self.stream.source()));
         let hold = hold::place(Arc::new(OsFs), &self.layout, hold, Timestamp::now())?;
-        self.record(
-            &OwnEntry::new(
-                "audit.hold.placed",
-                Severity::Warning,
-                "A hold was placed: entries in \
-                its range of time are kept",
-            )
-            .detail("hold", hold),
-        )
+        let description = "A hold was placed: entries in its range of time are kept";
+        let entry = OwnEntry::new("audit.hold.placed", Severity::Warning, description);
+        self.record(&author.sign(entry.detail("hold", &hold)))?;
+        Ok(hold)
     }
 
     /// Records that a hold is released, then releases it; false if there is none of this name.
-    pub(crate) fn release_hold(&self, name: &str) -> Result<bool> {
+    pub(crate) fn release_hold(&self, name: &str, author: &Author) -> Result<bool> {
         let record = |hold: &Hold| {
-            self.record(
-                &OwnEntry::new(
-                    "audit.hold.released",
-                    Severity::Warning,
-                    "A hold was released: retention applies to its entries again",
-                )
-                .detail("hold", hold),
-            )
+            let description = "A hold was released: retention applies to its entries again";
+            let entry = OwnEntry::new("audit.hold.released", Severity::Warning, description);
+            self.record(&author.sign(entry.detail("hold", hold)))
         };
         hold::release(Arc::new(OsFs), &self.layout, name, record).map(|released| released.is_some())
     }

@@ -35,6 +35,7 @@ use super::{
     prune_watch::{ClockWait, Watch},
     removed,
     retention::{self, PrunedFile, Retention},
+    settings::LogSettings,
     survey::Survey,
     trusted_time::Times,
 };
@@ -119,15 +120,21 @@ impl Pruner {
         let files = self.files.clone();
         let (fs, layout) = (files.fs(), files.layout());
         let intents = Intents::new(&**fs, layout);
-        let unlimited = *retention == Retention::unlimited();
-        if unlimited && matches!(fs.identity(&layout.pruning()), Ok(None)) {
+        let in_force = || {
+            let settings = LogSettings::read(fs.clone(), layout)?;
+            Ok::<_, Error>(settings.apply(retention))
+        };
+        let nothing_begun = || matches!(fs.identity(&layout.pruning()), Ok(None));
+        if in_force()?.is_unlimited() && nothing_begun() {
             return Ok(Some((Pruned::default(), None)));
         }
         let Some(_lock) = fs.try_lock(&layout.lock(hold::LOCK))? else {
             return Ok(None);
         };
         self.pay(&intents)?;
-        if unlimited {
+        // Under the lock, so that no setting changes while files go.
+        let retention = &in_force()?;
+        if retention.is_unlimited() {
             return Ok(Some((Pruned::default(), None)));
         }
         // Without it, a full disk can't be emptied; nothing else depends on it.

@@ -483,5 +483,7 @@ fn what_a_webhook_has_not_got_stays_a_week_longer_unless_space_is_short() {
 mod by_the_clock;
 #[path = "prune_record_tests.rs"]
 mod recorded;
+#[path = "prune_settings_tests.rs"]
+mod settings;
 #[path = "prune_unread_tests.rs"]
 mod unread;

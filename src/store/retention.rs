@@ -38,6 +38,8 @@ pub struct Retention {
     pub(super) days: Option<u32>,
     pub(super) max_bytes: Option<u64>,
     min_free_bytes: Option<u64>,
+    /// Whether the log's settings leave the age limit as it is.
+    pub(super) is_fixed: bool,
 }
 
 impl Default for Retention {
@@ -62,6 +64,7 @@ impl Retention {
             days: None,
             max_bytes: None,
             min_free_bytes: None,
+            is_fixed: false,
         }
     }
 
@@ -92,6 +95,19 @@ impl Retention {
     /// The same without an age limit.
     pub(crate) fn without_age_limit(self) -> Self {
         Self { days: None, ..self }
+    }
+
+    /// The same, whatever the log's settings say: for a pruning that somebody asks for, and for a
+    /// program that isn't to prune.
+    pub(crate) fn fixed(self) -> Self {
+        Self {
+            is_fixed: true,
+            ..self
+        }
+    }
+
+    pub(super) fn is_unlimited(&self) -> bool {
+        self.days.is_none() && self.max_bytes.is_none() && self.min_free_bytes.is_none()
     }
 
     /// As [`min_free_bytes`](Self::min_free_bytes), unless more is asked for already.

@@ -217,16 +217,16 @@ async fn todays_download_resumes_while_the_log_goes_on() {
 }
 
 /// A server on loopback.
-struct Running {
+pub(crate) struct Running {
     log: AuditLog,
     addr: std::net::SocketAddr,
     token: String,
-    dir: tempfile::TempDir,
+    pub(crate) dir: tempfile::TempDir,
     stop: tokio::sync::oneshot::Sender<()>,
     ended: tokio::task::JoinHandle<()>,
 }
 
-async fn running(events: usize, options: RouterOptions) -> Running {
+pub(crate) async fn running(events: usize, options: RouterOptions) -> Running {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), events);
     let log = open(dir.path());
@@ -274,7 +274,7 @@ impl Running {
             .to_owned()
     }
 
-    fn curl(&self, path: &str, arguments: &[&str]) -> Command {
+    pub(crate) fn curl(&self, path: &str, arguments: &[&str]) -> Command {
         let mut curl = Command::new("curl");
         curl.args([
             "--silent",

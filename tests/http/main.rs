@@ -11,11 +11,18 @@ mod receiver;
 mod support;
 
 mod counts_entries;
+mod downloads_are_whole;
+mod downloads_for_others;
 mod downloads_resume;
+mod every_route_has_its_rule;
 mod filters_find;
 mod follows_the_log;
 mod gives_pages_and_entries;
+mod holds_are_managed;
+mod many_connections;
 mod says_who_may_read;
+mod settings_are_changed;
+mod tokens_are_managed;
 mod tokens_are_recorded;
 mod webhooks_are_managed;
 mod webhooks_deliver;

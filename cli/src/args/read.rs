@@ -7,10 +7,10 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser as _},
     value_parser,
 };
-use tracing_audit::reader::{ExportFormat, Order, Step};
+use tracing_audit::reader::{CsvDetails, ExportFormat, Order, Step};
 
 use super::{DirArgs, Format};
-use crate::filter::FilterArgs;
+use crate::{columns::Column, filter::FilterArgs};
 
 /// Shows entries, the newest first
 #[derive(Args, Debug)]
@@ -42,6 +42,9 @@ pub(crate) struct QueryArgs {
     /// The output's format [default: table on a terminal, else ndjson]
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
+    /// The columns of a table [default: those that suit the entries and the terminal]
+    #[arg(long, value_enum, value_name = "COLUMN,…", value_delimiter = ',')]
+    pub(crate) columns: Vec<Column>,
     /// Show entries about reads of the log too (audit.access.*), which are left out otherwise
     #[arg(long)]
     pub(crate) include_access: bool,
@@ -117,30 +120,48 @@ pub(crate) enum StatsFormat {
 }
 
 /// Writes a part of the log into one file, which appears complete or not at all
+///
+/// If a part of the log can't be read, or is removed meanwhile, nothing is exported and the exit
+/// code is 1. A device or a pipe is written into, and a symbolic link stays what it is.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-With no filters but dates, compressed data is copied as it is, about as fast as files are copied, \
-and a ZIP has one file per day and stream.
-With other filters, a ZIP has all matching entries in one file.
+With no filters but dates, compressed data is copied as it is, about as fast as files are copied.
+A ZIP has one file per day and stream, and manifest.json.
+A CSV file has a column for each field of an entry. A text that a spreadsheet would take for a \
+formula gets an apostrophe in front.
 
 Examples:
   tracing-audit export --start-date 2026-11-01 --end-date 2026-11-30 --output november.zip
   tracing-audit export --actor ann@example.com --output ann.jsonl
+  tracing-audit export --severity error --csv-details columns --csv-bom --output errors.csv
   tracing-audit export --start-date 2026-11-21 --format gz --output - \
 | ssh backup 'cat > audit.jsonl.gz'")]
 pub(crate) struct ExportArgs {
     #[command(flatten)]
     pub(crate) dir: DirArgs,
-    /// The file to write, replacing an existing one; - for stdout
+    /// The file to write, replacing an existing one; its ending says the format (.zip, .gz,
+    /// .jsonl, .ndjson, .json or .csv); - for stdout
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: PathBuf,
-    /// The file's format [default: by the ending of its name, else zip]
+    /// The file's format [default: by the ending of its name; zip on stdout]
     #[arg(
         long,
-        value_parser = PossibleValuesParser::new(["zip", "gz", "ndjson"])
+        value_parser = PossibleValuesParser::new(ExportFormat::names())
             .try_map(|name| name.parse::<ExportFormat>())
     )]
     pub(crate) format: Option<ExportFormat>,
+    /// In a CSV file, details as one column of JSON (json) or as columns of their own (columns),
+    /// for which the log is read twice [default: json]
+    #[arg(
+        long,
+        value_name = "FORM",
+        value_parser = PossibleValuesParser::new(["json", "columns"])
+            .try_map(|name| name.parse::<CsvDetails>())
+    )]
+    pub(crate) csv_details: Option<CsvDetails>,
+    /// Begin a CSV file with a byte order mark, which Excel needs to see that it is UTF-8
+    #[arg(long)]
+    pub(crate) csv_bom: bool,
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
 }

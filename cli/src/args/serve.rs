@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use tracing_audit::{Permissions, http::Scope};
 
 use super::{DirArgs, Format};
@@ -33,6 +33,15 @@ pub(crate) struct DemoArgs {
     pub(crate) worker: bool,
 }
 
+/// How messages are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    // For people
+    Text,
+    // One JSON object a line
+    Json,
+}
+
 /// Serves the HTTP API of a log that applications write
 ///
 /// Each read is recorded in the log. Each request needs a token, see `tracing-audit token create`.
@@ -50,6 +59,7 @@ removes them:
   signing_secrets = [\"file:/run/secrets/siem\"]
 
 Examples:
+  TOKEN=$(tracing-audit token create --dir /var/lib/billing/audit --name me)
   tracing-audit serve --dir /var/lib/billing/audit
   curl -H \"Authorization: Bearer $TOKEN\" \
 'http://127.0.0.1:8080/audit/entries?event_type=auth.*&limit=10'")]
@@ -62,9 +72,26 @@ pub(crate) struct ServeArgs {
     /// Listen beyond loopback without TLS, behind a proxy that does TLS
     #[arg(long)]
     pub(crate) allow_plain_http: bool,
+    /// A name by which clients may ask for the server: a host name or an address without a port;
+    /// requests for others are refused; repeatable [default: every name]
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Vec<String>,
+    /// A proxy whose X-Forwarded-For and X-Forwarded-Host are believed: an address or a network
+    /// such as 10.0.0.0/8; repeatable [default: none, the client is who connects]
+    #[arg(long, value_name = "NETWORK")]
+    pub(crate) trusted_proxy: Vec<String>,
+    /// Read Forwarded (RFC 7239) of trusted proxies instead of X-Forwarded-For and X-Forwarded-Host
+    #[arg(long, requires = "trusted_proxy")]
+    pub(crate) forwarded_header: bool,
+    /// How the server's messages about its own problems are written to stderr
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
     /// The URL path of the API
     #[arg(long, value_name = "PATH", default_value = "/audit")]
     pub(crate) path: String,
+    /// Keep at most this many connections; idle ones are closed for new ones
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub(crate) max_connections: usize,
     /// Answer at most this many requests at once, and refuse more
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) max_requests: usize,

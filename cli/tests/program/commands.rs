@@ -15,7 +15,7 @@ use tracing_audit::{Actor, AuditLog, audit, hashed};
 use tracing_subscriber::prelude::*;
 
 /// A log of `events` events in at least three sealed files of one stream, closed.
-fn log(events: u64) -> tempfile::TempDir {
+pub(crate) fn log(events: u64) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     // Rotation is looked at once a batch, so the batches are many.
     let log = AuditLog::builder(dir.path())
@@ -46,7 +46,7 @@ fn log(events: u64) -> tempfile::TempDir {
     dir
 }
 
-fn sealed(dir: &Path) -> Vec<PathBuf> {
+pub(crate) fn sealed(dir: &Path) -> Vec<PathBuf> {
     crate::support::files(&dir.join("sealed"))
 }
 
@@ -209,7 +209,7 @@ fn a_wrong_command_line_is_told_by_the_flags_name_and_is_code_2() {
     let nowhere = run(Path::new("/nonexistent/audit"), &["query"]);
     assert_eq!(code(&nowhere), 1);
     assert!(
-        err(&nowhere).contains("there is no audit log here"),
+        err(&nowhere).contains("there is no audit log in /nonexistent/audit"),
         "{}",
         err(&nowhere)
     );
@@ -672,6 +672,12 @@ fn a_hold_keeps_what_would_go() {
     assert!(out(&kept).contains("holds keep"), "{}", out(&kept));
     assert!(sealed(dir).len() >= before);
     assert_eq!(code(&run(dir, &["hold", "release", "case-17"])), 0);
+    let changes = run(dir, &["query", "--event-type", "audit.hold.*"]);
+    for change in json_lines(&changes) {
+        assert_is_by_this_user(&change);
+        let placed_by = &change["details"]["hold"]["placed_by"];
+        assert_eq!(*placed_by, change["actor"], "{change}");
+    }
     assert_eq!(code(&run(dir, &["hold", "release", "case-17"])), 1);
     let types = json_lines(&run(
         dir,
@@ -1057,6 +1063,25 @@ fn tokens_are_made_listed_and_revoked() {
         "it is gone"
     );
     assert_eq!(out(&run(dir.path(), &["token", "list"])), "");
+    let changes = run(dir.path(), &["query", "--event-type", "audit.token.*"]);
+    let changes = json_lines(&changes);
+    assert_eq!(changes.len(), 2);
+    for change in &changes {
+        assert_is_by_this_user(change);
+    }
+}
+
+/// Checks that the actor is the user of the system who ran the command.
+fn assert_is_by_this_user(entry: &Value) {
+    let user = Command::new("id").arg("-un").output().unwrap();
+    let user = String::from_utf8(user.stdout).unwrap();
+    let user = user.trim();
+    let actor = &entry["actor"];
+    assert_eq!(actor["type"], "user", "{entry}");
+    // Where the user has become another one, the name says so.
+    let became = actor["name"].as_str().unwrap_or_default();
+    let is_user = actor["id"] == user || became.ends_with(&format!(", as {user}"));
+    assert!(is_user, "{user}: {actor}");
 }
 
 #[test]

@@ -14,7 +14,10 @@ mod user;
 
 mod another_user_runs_commands;
 mod commands;
+mod exports;
 mod filters;
+mod serving;
+mod shell;
 mod stats;
 mod webhook_secrets;
 mod webhooks;

@@ -23,18 +23,13 @@ fn log() -> tempfile::TempDir {
     tracing::subscriber::with_default(subscriber, || {
         for number in 0..3 {
             let ann = Actor::user("ann\u{1b}[2J");
-            audit!(
-                "order.placed",
-                actor = ann,
-                ip_address = "192.0.2.1",
-                number
-            );
+            audit!("sale.made", actor = ann, ip_address = "192.0.2.1", number);
         }
         for number in 0..2 {
             let eve = Actor::user("eve");
-            audit!("order.paid", actor = eve, outcome.type = "failure", severity = error, number);
+            audit!("sale.paid", actor = eve, outcome.type = "failure", severity = error, number);
         }
-        audit!("order.expired");
+        audit!("sale.ended");
     });
     log.close().unwrap();
     dir
@@ -76,8 +71,8 @@ fn tables_have_bars_and_nothing_that_a_terminal_obeys() {
         tables[2],
         [
             vec!["EVENT", "TYPE", "ENTRIES"],
-            vec!["order.placed", "3", &bar],
-            vec!["order.paid", "2", &format!("{}▊", "█".repeat(26))],
+            vec!["sale.made", "3", &bar],
+            vec!["sale.paid", "2", &format!("{}▊", "█".repeat(26))],
             vec!["(1", "more)", "1"],
         ]
     );
@@ -123,7 +118,7 @@ fn what_cannot_be_counted_is_said() {
     }
     let none = run(
         dir.path(),
-        &["stats", "--event-type", "order.place", "--format", "table"],
+        &["stats", "--event-type", "sale.mad", "--format", "table"],
     );
     assert_eq!((code(&none), out(&none).as_str()), (0, ""));
     assert!(

@@ -24,7 +24,7 @@ use std::fmt::{self, Display, Write as _};
 pub(super) use keys::Key;
 pub(crate) use keys::leave_last;
 use serde::Serialize;
-#[cfg(feature = "webhook")]
+#[cfg(any(feature = "export", feature = "webhook"))]
 pub(crate) use tree::check;
 pub(crate) use tree::{Json, Members, members};
 use value::{Bounds, Value};

@@ -41,7 +41,7 @@ macro_rules! members {
 pub(crate) use members;
 
 /// Whether these bytes are one JSON value, so that they can stand in another.
-#[cfg(any(feature = "webhook", test))]
+#[cfg(any(feature = "export", feature = "webhook", test))]
 pub(crate) fn check(text: &[u8]) -> Result<(), serde_json::Error> {
     let text = str::from_utf8(text).map_err(de::Error::custom)?;
     serde_json::from_str::<de::IgnoredAny>(text).map(drop)

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
-    io::{Cursor, Read, Write},
+    io::{Cursor, Read, Seek, Write},
     ops::Range,
     path::PathBuf,
     sync::{Arc, LazyLock},
@@ -167,7 +167,11 @@ impl Log {
 
 /// The manifest and the entries, read by another crate.
 pub(super) fn unzip(archive: &Arc<Download>) -> (Value, BTreeMap<String, String>) {
-    let mut zip = zip::ZipArchive::new(Cursor::new(read(archive, 0..u64::MAX))).unwrap();
+    entries_of(Cursor::new(read(archive, 0..u64::MAX)))
+}
+
+pub(super) fn entries_of(archive: impl Read + Seek) -> (Value, BTreeMap<String, String>) {
+    let mut zip = zip::ZipArchive::new(archive).unwrap();
     let mut entries = BTreeMap::new();
     for n in 0..zip.len() {
         let mut file = zip.by_index(n).unwrap();

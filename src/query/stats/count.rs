@@ -106,7 +106,7 @@ pub(super) fn run(files: &Files, wanted: &Wanted, sums: Sums) -> Result<(Sums, S
         files,
         wanted,
         state: Mutex::new(State {
-            plan: BlockPlan::new(files, wanted)?.with_whole_files(),
+            plan: BlockPlan::new(files, wanted)?.with_tallied_files(),
             sums,
             work: Work::default(),
             failed: None,
@@ -205,7 +205,7 @@ impl State<'_> {
         }
         match self.plan.next() {
             Some(piece) => Some(Task::Block(piece, self.sums.series.step())),
-            None => self.plan.next_whole().map(Task::File),
+            None => self.plan.next_tallied().map(Task::File),
         }
     }
 }

@@ -33,7 +33,7 @@ pub use self::{
 pub use crate::store::tally::{OutcomeCounts, SeverityCounts};
 
 use self::{count::Sums, series::Series, values::Values};
-use super::{cancel::Cancel, filter::Filter, order::ByTime, page::Scanned, plan::Wanted};
+use super::{filter::Filter, page::Scanned, plan::Wanted};
 use crate::{
     entry::Timestamp,
     error::{Error, Result},
@@ -124,7 +124,8 @@ impl StatsQuery {
         Ok(())
     }
 
-    fn whole_filter(&self) -> Filter {
+    /// The filter, without entries about reads of the log unless they are wanted.
+    pub(super) fn whole_filter(&self) -> Filter {
         match self.include_access {
             true => self.filter.clone(),
             false => self.filter.clone().without_access(),
@@ -177,27 +178,20 @@ pub struct Stats {
 pub(super) fn run(
     files: &Files,
     query: &StatsQuery,
-    cancel: Cancel,
+    wanted: &Wanted,
     complete_until: Option<Timestamp>,
 ) -> Result<Stats> {
-    let wanted = Wanted {
-        filter: query.whole_filter(),
-        order: ByTime::Desc,
-        after: None,
-        span: None,
-        cancel,
-    };
     let sums = Sums {
         series: Series::new(query)?,
         values: Values::default(),
         total: 0,
     };
-    let (sums, scanned) = count::run(files, &wanted, sums)?;
+    let (sums, scanned) = count::run(files, wanted, sums)?;
     let step = sums.series.step();
     let (steps, end) = sums.series.finish();
     Ok(Stats {
         total: sums.total,
-        exact: scanned.problems.is_empty(),
+        exact: scanned.hiding_problem().is_none(),
         start: query
             .filter
             .start()

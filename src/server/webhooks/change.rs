@@ -7,15 +7,12 @@ use axum::{
 };
 use serde_json::{Map, Value};
 
-use super::{
-    answer,
-    json_body::{self, JSON, MERGE_PATCH},
-    refused,
-    request::WebhookRequest,
-};
+use super::{refused, request::WebhookRequest};
 use crate::{
     entry::json::Members,
     server::{
+        admin::answer,
+        json_body::{self, JSON, MERGE_PATCH},
         problem::Problem,
         state::{State, path},
     },

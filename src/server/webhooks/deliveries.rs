@@ -5,15 +5,15 @@
 use axum::{body::Body, http::StatusCode, response::Response};
 use serde_json::{Map, Value};
 
-use super::{
-    answer,
-    json_body::{self, JSON},
-    refused,
-    request::WebhookRequest,
-};
+use super::{refused, request::WebhookRequest};
 use crate::{
     entry::json::{Json, Members, members},
-    server::{problem::Problem, state::Asker},
+    server::{
+        admin::answer,
+        json_body::{self, JSON},
+        problem::Problem,
+        state::Asker,
+    },
     webhook::{self, Administrator, Refusal, Replay},
 };
 

@@ -41,6 +41,8 @@ mod sealed;
 #[cfg(test)]
 mod tests;
 
+#[cfg(any(feature = "export", test))]
+use std::collections::HashMap;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
@@ -71,6 +73,10 @@ use super::{
 };
 use crate::{entry::Timestamp, error::Result};
 
+/// Of how many sealed files the checksum is remembered, at some 100 bytes each.
+#[cfg(any(feature = "export", test))]
+const COMPARED: usize = 20_000;
+
 /// All files of one log.
 #[derive(Debug)]
 pub(crate) struct Files {
@@ -80,6 +86,9 @@ pub(crate) struct Files {
     days: Mutex<Days>,
     indexes: Indexes,
     live: LiveIndexes,
+    /// The fast checksums of sealed files that were compared with their SHA-256.
+    #[cfg(any(feature = "export", test))]
+    compared: Mutex<HashMap<FileStem, u128>>,
     /// The cursors of readers; for pruning.
     readers: Option<Readers>,
 }
@@ -112,6 +121,8 @@ impl Files {
             sealed,
             days: Mutex::default(),
             live: LiveIndexes::new(),
+            #[cfg(any(feature = "export", test))]
+            compared: Mutex::default(),
             readers: None,
         }
     }
@@ -233,6 +244,22 @@ impl Files {
                 self.indexes.forget(stem);
             }
         })
+    }
+
+    /// The checksum that a sealed file had when it was compared with its SHA-256, if it was.
+    #[cfg(any(feature = "export", test))]
+    pub(crate) fn compared(&self, stem: &FileStem) -> Option<u128> {
+        lock(&self.compared).get(stem).copied()
+    }
+
+    /// Remembers the checksum of a sealed file that has the SHA-256 that sealing noted.
+    #[cfg(any(feature = "export", test))]
+    pub(crate) fn note_compared(&self, stem: &FileStem, checksum: u128) {
+        let mut compared = lock(&self.compared);
+        if compared.len() >= COMPARED {
+            compared.clear();
+        }
+        compared.insert(stem.clone(), checksum);
     }
 
     /// Whether a file is sealed by now.

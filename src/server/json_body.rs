@@ -6,7 +6,7 @@ use axum::{
 };
 use serde_json::{Map, Value};
 
-use crate::server::problem::Problem;
+use super::problem::Problem;
 
 pub(super) const JSON: &str = "application/json";
 pub(super) const MERGE_PATCH: &str = "application/merge-patch+json";
@@ -60,10 +60,34 @@ pub(super) async fn object(
 }
 
 /// Takes a field that is true or false out of the object; false if the object doesn't have it.
+#[cfg(feature = "webhook")]
 pub(super) fn take_flag(object: &mut Map<String, Value>, name: &str) -> Result<bool, Problem> {
     match object.remove(name) {
         None => Ok(false),
         Some(Value::Bool(flag)) => Ok(flag),
         Some(_) => Err(Problem::setting(name, "it must be true or false")),
+    }
+}
+
+/// Takes a text out of the object, if the object has it. `null` is as good as nothing.
+pub(super) fn take_text(
+    object: &mut Map<String, Value>,
+    name: &str,
+) -> Result<Option<String>, Problem> {
+    match object.remove(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(Problem::setting(name, "it must be a text")),
+    }
+}
+
+/// Refuses what was not taken out of the object.
+pub(super) fn refuse_rest(object: &Map<String, Value>, known: &str) -> Result<(), Problem> {
+    match object.keys().next() {
+        Some(name) => Err(Problem::setting(
+            name,
+            format!("there is no such setting; known are: {known}"),
+        )),
+        None => Ok(()),
     }
 }

@@ -1,0 +1,218 @@
+//! `export` to every kind of place, and of a log that is damaged.
+
+use std::{
+    fs,
+    io::Read as _,
+    os::unix::fs::{FileTypeExt as _, symlink},
+    path::Path,
+    process::{Command, Output, Stdio},
+    thread,
+    time::Duration,
+};
+
+use tracing_audit::{AuditLog, audit};
+use tracing_subscriber::prelude::*;
+
+use crate::cli::{code, err, out, program, run};
+use crate::commands::{log, sealed};
+use crate::support::{files, lines};
+
+fn export(dir: &Path, to: &Path, more: &[&str]) -> Output {
+    run(
+        dir,
+        &[&["export", "--output", to.to_str().unwrap()], more].concat(),
+    )
+}
+
+#[test]
+fn the_name_of_the_file_says_its_format() {
+    let dir = log(12);
+    let to = tempfile::tempdir().unwrap();
+    for (name, more, says) in [
+        ("x.xlsx", &[][..], ".zip, .gz"),
+        ("x", &[], ".zip, .gz"),
+        ("zip", &[], ".zip, .gz"),
+        ("x.zip", &["--format", "gz"], "--format"),
+        ("x.zip", &["--csv-bom"], "--csv-bom"),
+        ("x.csv", &["--csv-details", "rows"], "--csv-details"),
+    ] {
+        let output = export(dir.path(), &to.path().join(name), more);
+        assert_eq!(code(&output), 2, "{name}: {}", err(&output));
+        assert!(err(&output).contains(says), "{name}: {}", err(&output));
+        assert!(files(to.path()).is_empty(), "{name}");
+    }
+    for (name, more, begins) in [
+        ("x.ZIP", &[][..], &b"PK"[..]),
+        ("x.jsonl.gz", &[], b"\x1f\x8b"),
+        ("x.ndjson", &[], b"{\"stream\""),
+        ("x.data", &["--format", "gz"], b"\x1f\x8b"),
+        ("x.json", &[], b"[\n{\"stream\""),
+        ("x.csv", &[], b"stream,seq,id,"),
+        ("y.csv", &["--csv-bom"], b"\xef\xbb\xbfstream,seq,id,"),
+    ] {
+        let to = to.path().join(name);
+        let output = export(dir.path(), &to, more);
+        assert_eq!(code(&output), 0, "{name}: {}", err(&output));
+        assert!(fs::read(&to).unwrap().starts_with(begins), "{name}");
+    }
+    let flat = export(
+        dir.path(),
+        Path::new("-"),
+        &["--format", "csv", "--csv-details", "columns"],
+    );
+    let first = out(&flat).lines().next().unwrap().to_owned();
+    let details = "description,details.attempt,details.mode,details.n,details,tags";
+    assert!(first.contains(details), "{first}");
+}
+
+#[test]
+fn a_link_stays_and_what_it_leads_to_is_written() {
+    let dir = log(12);
+    let to = tempfile::tempdir().unwrap();
+    let at = |name: &str| to.path().join(name);
+    fs::create_dir(at("elsewhere")).unwrap();
+    fs::write(at("elsewhere/there"), "old").unwrap();
+    symlink("elsewhere/there", at("first.jsonl")).unwrap();
+    symlink(at("first.jsonl"), at("to-a-link.jsonl")).unwrap();
+    symlink("elsewhere/not-yet", at("to-nothing.jsonl")).unwrap();
+    for (name, target) in [
+        ("to-a-link.jsonl", "elsewhere/there"),
+        ("to-nothing.jsonl", "elsewhere/not-yet"),
+    ] {
+        let output = export(dir.path(), &at(name), &[]);
+        assert_eq!(code(&output), 0, "{name}: {}", err(&output));
+        assert!(at(name).is_symlink(), "{name} is replaced");
+        let written = fs::read_to_string(at(target)).unwrap();
+        assert_eq!(written.lines().collect::<Vec<_>>(), lines(dir.path()));
+    }
+    symlink("circle.zip", at("circle.zip")).unwrap();
+    assert_eq!(code(&export(dir.path(), &at("circle.zip"), &[])), 1);
+    assert!(at("circle.zip").is_symlink());
+    assert_eq!(files(&at("elsewhere")).len(), 2, "nothing is left over");
+}
+
+#[test]
+fn a_pipe_is_written_into() {
+    let dir = log(12);
+    let to = tempfile::tempdir().unwrap();
+    let pipe = to.path().join("pipe.jsonl");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let reader = {
+        let pipe = pipe.clone();
+        thread::spawn(move || fs::read_to_string(pipe).unwrap())
+    };
+    let output = export(dir.path(), &pipe, &[]);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    assert!(fs::symlink_metadata(&pipe).unwrap().file_type().is_fifo());
+    let read = reader.join().unwrap();
+    assert_eq!(read.lines().collect::<Vec<_>>(), lines(dir.path()));
+    assert_eq!(files(to.path()), [pipe]);
+}
+
+#[test]
+fn a_damaged_log_is_not_exported_as_if_it_were_whole() {
+    let dir = log(30);
+    let damaged = sealed(dir.path()).remove(1);
+    let mut bytes = fs::read(&damaged).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&damaged, bytes).unwrap();
+    let to = tempfile::tempdir().unwrap();
+    let name = damaged.file_name().unwrap().to_str().unwrap();
+    for format in ["zip", "gz", "ndjson", "json", "csv"] {
+        for more in [&[][..], &["--source", "shop"]] {
+            let path = to.path().join(format!("x.{format}"));
+            let output = export(dir.path(), &path, more);
+            assert_eq!(code(&output), 1, "{format} {more:?}");
+            assert!(err(&output).contains(name), "{format}: {}", err(&output));
+            assert!(files(to.path()).is_empty(), "{format} {more:?}");
+            let args = [&["export", "--output", "-", "--format", format], more].concat();
+            assert_eq!(code(&run(dir.path(), &args)), 1, "{format} {more:?}");
+        }
+    }
+    let left = run(dir.path(), &["query", "--limit", "0"]);
+    assert_eq!(code(&left), 1);
+    assert!(!out(&left).is_empty(), "what is left can be read");
+}
+
+/// A log of many blocks in some sealed files.
+fn long_log() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let log = AuditLog::builder(dir.path()).lifecycle(false).source("a");
+    let log = log.rotate_bytes(700_000).live_grace(Duration::ZERO);
+    let log = log.open().unwrap();
+    let subscriber = tracing_subscriber::registry().with(log.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        for n in 0..10_000 {
+            let noise = format!("{:032x}", fastrand::u128(..)).repeat(8);
+            audit!("page.read", n, noise).ignore();
+        }
+    });
+    log.close().unwrap();
+    assert_eq!(code(&run(dir.path(), &["recover"])), 0);
+    dir
+}
+
+#[test]
+fn what_retention_takes_meanwhile_is_missed() {
+    let dir = long_log();
+    let mut files = sealed(dir.path());
+    files.retain(|path| path.to_string_lossy().ends_with(".gz"));
+    files.sort();
+    let last = files.pop().unwrap();
+    let to = tempfile::tempdir().unwrap();
+    for (format, more) in [
+        ("jsonl", &[][..]),
+        ("csv", &[]),
+        ("json", &["--source", "a"]),
+        ("zip", &[]),
+        ("zip", &["--source", "a"]),
+        ("gz", &["--source", "a"]),
+    ] {
+        let pipe = to.path().join(format!("pipe.{format}"));
+        let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let exporting = {
+            let (dir, pipe) = (dir.path().to_owned(), pipe.clone());
+            thread::spawn(move || export(&dir, &pipe, more))
+        };
+        // The program waits for whoever reads, and is far from the last file then.
+        let mut reader = fs::File::open(&pipe).unwrap();
+        reader.read_exact(&mut [0; 100]).unwrap();
+        let away = to.path().join("away");
+        fs::rename(&last, &away).unwrap();
+        reader.read_to_end(&mut Vec::new()).unwrap();
+        let output = exporting.join().unwrap();
+        assert_eq!(code(&output), 1, "{format} {more:?}: {}", err(&output));
+        let name = last.file_name().unwrap().to_str().unwrap();
+        assert!(err(&output).contains(name), "{format}: {}", err(&output));
+        fs::rename(&away, &last).unwrap();
+        fs::remove_file(pipe).unwrap();
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_has_no_whole_export() {
+    let dir = long_log();
+    for format in ["ndjson", "csv", "zip"] {
+        let mut exporting = program()
+            .args(["export", "--output", "-", "--format", format, "--dir"])
+            .arg(dir.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut reader = exporting.stdout.take().unwrap();
+        reader.read_exact(&mut [0; 100]).unwrap();
+        drop(reader);
+        let output = exporting.wait_with_output().unwrap();
+        assert_eq!(code(&output), 1, "{format}");
+        assert!(err(&output).contains("not whole"), "{}", err(&output));
+    }
+}

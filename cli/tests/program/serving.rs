@@ -1,0 +1,128 @@
+//! `serve`: which requests it answers, and that its own problems are seen.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    path::Path,
+    process::Stdio,
+};
+
+use serde_json::Value;
+use tracing_audit::AuditLog;
+
+use crate::cli::{Running, code, err, out, program, run};
+
+struct Server {
+    running: Running,
+    address: String,
+}
+
+/// Serves the log in this directory, with these flags as well.
+fn serve(dir: &Path, flags: &[&str]) -> Server {
+    let mut command = program();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--dir"]);
+    command.arg(dir).args(flags);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = Running(command.spawn().unwrap());
+    let mut first = String::new();
+    running.stdout().read_line(&mut first).unwrap();
+    let (_, address) = first.trim_end().rsplit_once("http://").unwrap();
+    let address = address.strip_suffix("/audit").unwrap().to_owned();
+    Server { running, address }
+}
+
+impl Server {
+    fn get(&self, path: &str, headers: &str) -> String {
+        let mut socket = TcpStream::connect(&self.address).unwrap();
+        let request = format!("GET /audit{path} HTTP/1.1\r\nconnection: close\r\n{headers}\r\n");
+        socket.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    fn status(&self, path: &str, headers: &str) -> String {
+        self.get(path, headers)[9..12].to_owned()
+    }
+}
+
+fn log() -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let log = AuditLog::builder(dir.path()).source("shop");
+    log.open().unwrap().close().unwrap();
+    let made = run(dir.path(), &["token", "create", "--name", "t"]);
+    (dir, out(&made).trim_end().to_owned())
+}
+
+#[test]
+fn its_own_problems_are_on_stderr_as_text_or_as_json() {
+    let (dir, token) = log();
+    for (flags, is_json) in [(&[][..], false), (&["--log-format", "json"][..], true)] {
+        let path = dir.path().join("state/tokens.json");
+        let good = fs::read(&path).unwrap();
+        let mut server = serve(dir.path(), flags);
+        fs::write(&path, "damaged").unwrap();
+        let bearer = format!("host: a\r\nauthorization: Bearer {token}\r\n");
+        assert_eq!(server.status("/entries", &bearer), "503");
+        assert!(server.get("/readyz", "host: a\r\n").contains("tokens.json"));
+        let mut stderr = BufReader::new(server.running.0.stderr.take().unwrap());
+        let mut line = String::new();
+        stderr.read_line(&mut line).unwrap();
+        assert!(
+            line.contains("every token of the audit log is refused"),
+            "{line}"
+        );
+        assert!(line.contains("tokens.json"), "{line}");
+        match serde_json::from_str::<Value>(&line) {
+            Ok(message) => {
+                assert!(is_json, "{line}");
+                assert_eq!(message["level"], "ERROR");
+            }
+            Err(_) => assert!(!is_json && line.contains("ERROR"), "{line}"),
+        }
+        assert_eq!(server.running.interrupt(), Some(0));
+        fs::write(&path, good).unwrap();
+    }
+}
+
+#[test]
+fn hosts_and_proxies_are_those_of_the_flags() {
+    let (dir, token) = log();
+    let flags = [
+        "--host",
+        "audit.example.com",
+        "--trusted-proxy",
+        "127.0.0.1",
+    ];
+    let server = serve(dir.path(), &flags);
+    let bearer = format!("authorization: Bearer {token}\r\n");
+    let from = |host: &str| format!("{bearer}host: {host}\r\nx-forwarded-for: 198.51.100.9\r\n");
+    assert_eq!(server.status("/entries", &from("audit.example.com")), "200");
+    assert_eq!(server.status("/entries", &from("evil.example.com")), "421");
+    assert_eq!(server.running.interrupt(), Some(0));
+    let accesses = run(
+        dir.path(),
+        &[
+            "query",
+            "--event-type",
+            "audit.access.*",
+            "--ip-address",
+            "198.51.100.9",
+        ],
+    );
+    assert_eq!(out(&accesses).lines().count(), 2, "{}", out(&accesses));
+
+    for (flag, wrong) in [("--host", "https://a"), ("--trusted-proxy", "10.0.0.0/40")] {
+        let refused = run(
+            dir.path(),
+            &["serve", "--listen", "127.0.0.1:0", flag, wrong],
+        );
+        assert_eq!(code(&refused), 2);
+        assert!(
+            err(&refused).contains(&format!("{flag}: ")),
+            "{}",
+            err(&refused)
+        );
+    }
+}

@@ -1,0 +1,185 @@
+//! A request of an administrator of all tenants: about webhooks, tokens, holds and settings. If it
+//! reads, the access is recorded; if it is to change something, a refusal is recorded here, and a
+//! change where it is made.
+
+pub(super) mod holds;
+pub(super) mod settings;
+pub(super) mod tokens;
+
+use axum::{
+    body::Body,
+    extract::{Extension, FromRequestParts, rejection::ExtensionRejection},
+    http::{HeaderValue, Method, StatusCode, header, request::Parts},
+    response::{IntoResponse as _, Response},
+};
+use serde::Serialize;
+
+use super::{
+    params,
+    problem::Problem,
+    recorder::Refused,
+    state::{App, Asker, Slot, State, path, shorten},
+};
+use crate::{
+    entry::{OwnEntry, Severity, json::Json},
+    error::{Error, Result},
+    log::AuditLog,
+    query::cancel::Cancel,
+};
+
+/// A request of an administrator, without its body.
+pub(super) struct AdminRequest {
+    pub(super) app: State,
+    pub(super) head: Parts,
+    slot: Slot,
+}
+
+impl FromRequestParts<State> for AdminRequest {
+    type Rejection = ExtensionRejection;
+
+    async fn from_request_parts(head: &mut Parts, app: &State) -> Result<Self, ExtensionRejection> {
+        let Extension(slot) = Extension::from_request_parts(head, app).await?;
+        Ok(Self {
+            app: State::clone(app),
+            head: head.clone(),
+            slot,
+        })
+    }
+}
+
+impl AdminRequest {
+    /// This part of the path, from 1, as it stands there.
+    pub(super) fn part(&self, at: usize) -> String {
+        let mut parts = self.head.uri.path().split('/');
+        parts.nth(at).unwrap_or_default().to_owned()
+    }
+
+    pub(super) fn admit(&self) -> Result<Asker, Problem> {
+        self.app.admit_administrator(&self.head)
+    }
+
+    /// Admits an administrator, and refuses parameters.
+    pub(super) fn admit_without_parameters(&self) -> Result<Asker, Problem> {
+        let asker = self.admit()?;
+        self.refuse_parameters()?;
+        Ok(asker)
+    }
+
+    fn refuse_parameters(&self) -> Result<(), Problem> {
+        match params::parse(self.head.uri.query())?.first() {
+            Some((name, _)) => Err(Problem::parameter(name, "this takes no parameters")),
+            None => Ok(()),
+        }
+    }
+
+    /// Does work on disks, on a thread for that.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&App, &Cancel) -> Result<T> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let app = State::clone(&self.app);
+        let slot = self.slot.clone();
+        self.app
+            .blocking(slot, move |cancel| read(&app, cancel))
+            .await
+    }
+
+    /// Records that something was read, and whether it was there.
+    pub(super) fn record_read(
+        &self,
+        asker: &Asker,
+        description: &str,
+        parameters: &[(String, String)],
+        found: bool,
+    ) -> Result<(), Problem> {
+        let status = if found { 200 } else { 404 };
+        let record = asker.record("audit.access.read", description, parameters);
+        self.app.recorder.record(&record.detail("status", status))
+    }
+
+    /// Has an administrator change something. A refusal is recorded with this event type: the
+    /// caller, the request and the setting, but nothing of the body, which can have secrets.
+    pub(super) async fn change_or_record(
+        &self,
+        refused: &'static str,
+        description: &'static str,
+        act: impl AsyncFnOnce(Asker) -> Result<Response, Problem>,
+    ) -> Result<Response, Problem> {
+        let asker = self.admit()?;
+        let caller = asker.caller.clone();
+        let done = match self.refuse_parameters().and_then(|()| self.log().map(drop)) {
+            Ok(()) => act(asker).await,
+            Err(problem) => Err(problem),
+        };
+        if let Err(problem) = &done
+            && problem.status().is_client_error()
+        {
+            self.app.recorder.refused(Refused::Change, &caller, || {
+                let record = OwnEntry::new(refused, Severity::Warning, description);
+                let record = record
+                    .failed("validation")
+                    .detail("method", self.head.method.as_str())
+                    .detail("path", shorten(path(&self.head)))
+                    .detail("status", problem.status().as_u16());
+                match problem.about().filter(|name| is_name(name)) {
+                    Some(name) => record.detail("parameter", name),
+                    None => record,
+                }
+            });
+        }
+        done
+    }
+
+    /// The log that records changes.
+    pub(super) fn log(&self) -> Result<&AuditLog, Problem> {
+        let detail =
+            "a change that can't be recorded is not made, and this server can't write to the log";
+        let log = self.app.log.as_ref();
+        log.ok_or_else(|| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Read only", detail))
+    }
+}
+
+/// Whether this looks like the name of a setting, and not like a value that was sent in its place.
+fn is_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    name.len() <= 64 && bytes.all(|b| b.is_ascii_lowercase() || b"._".contains(&b))
+}
+
+/// Whether the request is one of these whose body is read.
+pub(super) fn takes_body(method: &Method, path: &str) -> bool {
+    match *method {
+        Method::POST => matches!(path, "/tokens" | "/holds"),
+        Method::PATCH => path == "/settings",
+        _ => false,
+    }
+}
+
+/// An answer of JSON.
+pub(super) fn answer(status: StatusCode, value: &impl Serialize) -> Response {
+    (
+        status,
+        [(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        )],
+        Body::from(Json::of(value).to_string()),
+    )
+        .into_response()
+}
+
+/// The answer to a change that can't be made.
+pub(super) fn not_changed(error: Error) -> Problem {
+    match error {
+        Error::Invalid { parameter, problem } => Problem::setting(parameter, problem),
+        Error::Conflict(why) => Problem::new(StatusCode::CONFLICT, "Conflict", why),
+        Error::Closed => {
+            Problem::busy("a change that can't be recorded is not made, and the log is closed")
+        }
+        error => {
+            tracing::error!(target: "tracing_audit", "a change over HTTP was not made: {error}");
+            let detail =
+                "the change could not be recorded or written; the server's own messages say why";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Not changed", detail)
+        }
+    }
+}

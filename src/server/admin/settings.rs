@@ -1,0 +1,82 @@
+//! The settings that hold in all processes of a log, over HTTP: read and changed by administrators
+//! of all tenants.
+
+use std::sync::Arc;
+
+use axum::{body::Body, http::StatusCode, response::Response};
+use serde_json::{Map, Value};
+
+use super::{AdminRequest, answer, not_changed};
+use crate::{
+    entry::json::{Members, members},
+    server::{
+        json_body::{self, JSON, MERGE_PATCH},
+        problem::Problem,
+    },
+    store::{
+        fs::OsFs,
+        settings::{AgeLimit, LogSettings},
+    },
+};
+
+const REFUSED: &str = "audit.setting.refused";
+const REFUSED_TEXT: &str = "A change of the settings was refused";
+const RETENTION_DAYS: &str = "retention_days";
+
+/// `GET /settings`
+pub(in crate::server) async fn get(request: AdminRequest) -> Result<Response, Problem> {
+    let asker = request.admit_without_parameters()?;
+    let read = |app: &super::App, _: &_| LogSettings::read(Arc::new(OsFs), &app.layout);
+    let settings = request.read(read).await?;
+    request.record_read(&asker, "The settings of the log were read", &[], true)?;
+    Ok(answer(StatusCode::OK, &shown(&settings)))
+}
+
+/// `PATCH /settings`
+pub(in crate::server) async fn patch(
+    request: AdminRequest,
+    body: Body,
+) -> Result<Response, Problem> {
+    request
+        .change_or_record(REFUSED, REFUSED_TEXT, async |asker| {
+            let mut patch = json_body::object(&request.head, body, &[MERGE_PATCH, JSON]).await?;
+            let limit = age_limit(&mut patch)?;
+            let log = request.log()?.clone();
+            let changed = request
+                .read(move |app, _| {
+                    let Some(limit) = limit else {
+                        let fs = Arc::new(OsFs);
+                        return Ok(LogSettings::read(fs, &app.layout));
+                    };
+                    let store = log.store();
+                    Ok(store.and_then(|store| store.set_age_limit(limit, &asker.author())))
+                })
+                .await?;
+            Ok(answer(
+                StatusCode::OK,
+                &shown(&changed.map_err(not_changed)?),
+            ))
+        })
+        .await
+}
+
+/// The age limit that is to be set: `None` if the patch has none, `Some(None)` to set none any
+/// longer.
+fn age_limit(patch: &mut Map<String, Value>) -> Result<Option<Option<AgeLimit>>, Problem> {
+    let limit = match patch.remove(RETENTION_DAYS) {
+        None => None,
+        Some(Value::Null) => Some(None),
+        Some(value) => {
+            let limit = AgeLimit::try_from(value);
+            Some(Some(limit.map_err(|problem| {
+                Problem::setting(RETENTION_DAYS, problem)
+            })?))
+        }
+    };
+    json_body::refuse_rest(patch, RETENTION_DAYS)?;
+    Ok(limit)
+}
+
+fn shown(settings: &LogSettings) -> Members {
+    members! { "retention_days": settings.retention_days }
+}

@@ -1,0 +1,152 @@
+//! The parameters of a download, and what follows from them: its form, its name, its plan.
+
+use std::sync::Arc;
+
+use axum::http::{HeaderValue, header};
+
+use super::{
+    params::take,
+    plans::Planned,
+    problem::Problem,
+    state::{Asker, Slot, State},
+};
+use crate::{
+    entry::Timestamp,
+    export::{ExportFormat, filtered::Filtered, plan::Plan},
+    query::{Filter, Order},
+};
+
+/// The parameters of a download that are not the filter's.
+const OWN: [&str; 4] = ["format", "order", "details", "bom"];
+
+/// A download that is asked for.
+pub(super) struct Asked {
+    pub(super) format: ExportFormat,
+    order: Order,
+    filter: Filter,
+    is_of_all_tenants: bool,
+    name: String,
+}
+
+impl Asked {
+    pub(super) fn parse(asker: &Asker, given: &[(String, String)]) -> Result<Self, Problem> {
+        let mut params = given.to_vec();
+        let format = take_format(&mut params)?;
+        let order = match take(&mut params, "order")? {
+            None => Order::Asc,
+            Some(order) if !format.is_copied() => order.parse()?,
+            Some(_) => {
+                return Err(Problem::parameter(
+                    "order",
+                    "only format=ndjson, json and csv can be ordered; the others are in the order of \
+                     time",
+                ));
+            }
+        };
+        let filter = Filter::parse_beside(&OWN, asker.narrow(&params)?)?;
+        let name = file_name(&filter, format);
+        Ok(Self {
+            format,
+            order,
+            filter,
+            is_of_all_tenants: asker.access.tenant.is_none(),
+            name,
+        })
+    }
+
+    /// Whether it is made while it is sent.
+    pub(super) fn is_streamed(&self) -> bool {
+        !self.format.is_copied() || self.filter.has_field_filters()
+    }
+
+    /// Its parameters, by which its plan is found again.
+    pub(super) fn question(&self) -> String {
+        format!("{} {:?}", self.format.as_str(), self.filter.params())
+    }
+
+    pub(super) fn filtered(&self, app: &State) -> Filtered {
+        Filtered {
+            reader: app.reader.clone(),
+            filter: self.filter.clone(),
+            order: self.order,
+            format: self.format,
+            names_files: self.is_of_all_tenants,
+            entries: Arc::default(),
+        }
+    }
+
+    /// Its plan, which reads the disk.
+    pub(super) async fn plan(&self, app: &State, slot: Slot) -> Result<Planned, Problem> {
+        let now = Timestamp::now();
+        let format = self.format;
+        let start = self.filter.start().unwrap_or(Timestamp::MIN);
+        let end = self.filter.end().unwrap_or(Timestamp::MAX);
+        let files = Arc::clone(app.reader.files());
+        app.blocking(slot, move |_| {
+            let plan = Plan::new(&files, start..end)?;
+            plan.check_whole()?;
+            let (lines, fixed) = (plan.lines(), plan.immutable() && end <= now);
+            let file = match format {
+                ExportFormat::Gzip => plan.into_gzip(),
+                _ => plan.into_zip()?,
+            };
+            Ok(Planned {
+                file: Arc::new(file),
+                lines,
+                fixed,
+            })
+        })
+        .await
+    }
+
+    pub(super) fn headers(&self) -> [(header::HeaderName, HeaderValue); 2] {
+        let disposition = format!("attachment; filename=\"{}\"", self.name);
+        let disposition =
+            HeaderValue::try_from(disposition).expect("the name has letters, digits and dashes");
+        let media_type = HeaderValue::from_static(self.format.media_type());
+        [
+            (header::CONTENT_TYPE, media_type),
+            (header::CONTENT_DISPOSITION, disposition),
+        ]
+    }
+}
+
+/// Takes the format, ZIP if none is given, and the form of CSV.
+fn take_format(params: &mut Vec<(String, String)>) -> Result<ExportFormat, Problem> {
+    let format = take(params, "format")?;
+    let mut format: ExportFormat = format.as_deref().unwrap_or("zip").parse()?;
+    let details = take(params, "details")?;
+    let bom = take(params, "bom")?;
+    if let ExportFormat::Csv(options) = &mut format {
+        options.details = details.as_deref().unwrap_or("json").parse()?;
+        options.bom = match bom.as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(Problem::parameter("bom", "it must be true or false")),
+        };
+        return Ok(format);
+    }
+    for (name, given) in [("details", details), ("bom", bom)] {
+        if given.is_some() {
+            return Err(Problem::parameter(name, "only format=csv takes it"));
+        }
+    }
+    Ok(format)
+}
+
+/// `audit-2026-11-01-2026-11-30.zip`: the first and the last day, made of our own texts only.
+fn file_name(filter: &Filter, format: ExportFormat) -> String {
+    let day = |time: Timestamp| time.day().to_string();
+    let from = filter.start().map_or_else(|| "begin".to_owned(), day);
+    // The end itself is outside.
+    let to = filter.end().map_or_else(
+        || day(Timestamp::now()),
+        |end| day(Timestamp::from_micros(end.as_micros() - 1)),
+    );
+    let filtered = if filter.has_field_filters() {
+        "-filtered"
+    } else {
+        ""
+    };
+    format!("audit-{from}-{to}{filtered}.{}", format.ending())
+}

@@ -1,0 +1,145 @@
+//! Who may do what: each route, each scope, for all tenants and for one.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use axum::{
+    body::Body,
+    http::{Method, Request, header},
+};
+use tracing_audit::http::{RouterOptions, Scope};
+
+use crate::http::{Served, served, token};
+
+/// Who may send a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rule {
+    Anyone,
+    /// The holder of a token with this scope, for all tenants or for one.
+    Holder(Scope),
+    /// The holder of a token with this scope for all tenants.
+    OfAllTenants(Scope),
+}
+
+use Rule::{Anyone, Holder, OfAllTenants};
+
+const ADMIN: Rule = OfAllTenants(Scope::Admin);
+
+const RULES: &[(&str, &str, Rule)] = &[
+    ("GET", "/healthz", Anyone),
+    ("GET", "/readyz", Anyone),
+    ("GET", "/entries", Holder(Scope::Read)),
+    ("GET", "/entries/{id}", Holder(Scope::Read)),
+    ("GET", "/stats", Holder(Scope::Read)),
+    ("GET", "/stream", Holder(Scope::Read)),
+    ("GET", "/event-types", Holder(Scope::Read)),
+    ("GET", "/event-types/{event_type}", Holder(Scope::Read)),
+    ("GET", "/export", Holder(Scope::Export)),
+    ("GET", "/metrics", OfAllTenants(Scope::Read)),
+    ("GET", "/tokens", ADMIN),
+    ("POST", "/tokens", ADMIN),
+    ("DELETE", "/tokens/{id}", ADMIN),
+    ("GET", "/holds", ADMIN),
+    ("POST", "/holds", ADMIN),
+    ("DELETE", "/holds/{name}", ADMIN),
+    ("GET", "/settings", ADMIN),
+    ("PATCH", "/settings", ADMIN),
+    ("GET", "/webhooks", ADMIN),
+    ("POST", "/webhooks", ADMIN),
+    ("GET", "/webhooks/{name}", ADMIN),
+    ("PATCH", "/webhooks/{name}", ADMIN),
+    ("DELETE", "/webhooks/{name}", ADMIN),
+    ("POST", "/webhooks/{name}/pause", ADMIN),
+    ("POST", "/webhooks/{name}/resume", ADMIN),
+    ("POST", "/webhooks/{name}/test", ADMIN),
+    ("POST", "/webhooks/{name}/replay", ADMIN),
+    ("DELETE", "/webhooks/{name}/replay", ADMIN),
+    ("POST", "/webhooks/{name}/skip", ADMIN),
+    ("GET", "/webhooks/{name}/deliveries/{id}", ADMIN),
+    ("POST", "/webhooks/{name}/deliveries/{id}/skip", ADMIN),
+    ("POST", "/webhooks/{name}/deliveries/{id}/resend", ADMIN),
+    ("POST", "/webhooks/{name}/signing-secrets", ADMIN),
+    ("POST", "/webhooks/{name}/signing-secrets/retire", ADMIN),
+    ("GET", "/webhooks/{name}/attempts", ADMIN),
+    ("GET", "/webhooks/{name}/dead-letters", ADMIN),
+];
+
+#[tokio::test]
+async fn each_caller_gets_what_the_rule_of_the_route_says() {
+    let served = served(1, RouterOptions::new());
+    let scopes = [Scope::Read, Scope::Export, Scope::Admin];
+    let mut callers = vec![(None, None)];
+    for tenant in [None, Some("acme")] {
+        let holder = |scope| {
+            let key = token(served.dir.path(), scope, tenant);
+            (Some((scope, tenant)), Some(key))
+        };
+        callers.extend(scopes.map(holder));
+    }
+    for (caller, key) in callers {
+        for (method, path, rule) in RULES {
+            let status = status(&served, method, path, key.as_deref()).await;
+            let expected = match (rule, caller) {
+                (Anyone, _) => None,
+                (_, None) => Some(401),
+                (Holder(needed), Some((scope, _))) if scope >= *needed => None,
+                (OfAllTenants(needed), Some((scope, None))) if scope >= *needed => None,
+                _ => Some(403),
+            };
+            let refused = matches!(status, 401 | 403).then_some(status);
+            assert_eq!(refused, expected, "{method} {path} by {caller:?}: {status}");
+        }
+    }
+}
+
+/// The status of a request without a body, about things that don't exist.
+async fn status(served: &Served, method: &str, path: &str, key: Option<&str>) -> u16 {
+    let path = path
+        .replace("{id}", "0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11")
+        .replace("{name}", "nothing")
+        .replace("{event_type}", "nothing.known")
+        // A stream would never end. Parameters are looked at after the caller.
+        .replace("/stream", "/stream?limit=1");
+    let mut request = Request::builder()
+        .method(method.parse::<Method>().unwrap())
+        .uri(format!("/audit{path}"));
+    if let Some(key) = key {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
+    }
+    let answer = served.send(request.body(Body::empty()).unwrap()).await;
+    answer.status.as_u16()
+}
+
+#[test]
+fn no_route_is_without_a_rule() {
+    let mut routes = BTreeSet::new();
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/server");
+    for file in crate::support::files(&sources) {
+        routes.extend(routes_in(&fs::read_to_string(file).unwrap()));
+    }
+    let rules = RULES
+        .iter()
+        .map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned()));
+    assert_eq!(routes, rules.collect());
+}
+
+/// The methods and paths of the calls `.route("/path", get(…).post(…))`.
+fn routes_in(source: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for call in source.split(".route(").skip(1) {
+        let (path, rest) = call.trim_start()[1..].split_once('"').unwrap();
+        // The call ends where its own parenthesis does.
+        let mut depth = 1;
+        let end = rest.find(|c| {
+            depth += i32::from(c == '(') - i32::from(c == ')');
+            depth == 0
+        });
+        let handlers = &rest[..end.unwrap()];
+        for method in ["get", "post", "put", "patch", "delete", "head", "any"] {
+            let named = |(at, _): (usize, &str)| !handlers[..at].ends_with(char::is_alphanumeric);
+            if handlers.match_indices(&format!("{method}(")).any(named) {
+                found.push((method.to_ascii_uppercase(), path.to_owned()));
+            }
+        }
+    }
+    found
+}
