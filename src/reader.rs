@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`AuditReader::page`] | a [`Page`] of entries |
 //! | [`AuditReader::each`] | every entry, in an [`Order`] |
+//! | [`AuditReader::stats`] | [`Stats`]: how many entries there are, over time and by values |
 //! | [`AuditReader::hints`] | why a filter may have found nothing |
 //! | [`AuditReader::tail`] | a [`Tail`], which follows the log |
 //! | `AuditReader::export` (feature `export`) | an `Export`: a part of the log as one file |
@@ -16,7 +17,10 @@
 pub use crate::export::{CsvDetails, CsvOptions, Export, ExportFormat, ExportProgress};
 pub use crate::{
     entry::{EntryActor, EntryContext, EntryOutcome, EntryResource},
-    query::{Order, Page, PageStart, Problem as Unreadable, Scanned, Tail, TailStart},
+    query::{
+        Order, OutcomeCounts, Page, PageStart, Problem as Unreadable, Scanned, SeverityCounts,
+        Stats, StatsQuery, Step, StepCounts, Tail, TailStart, Top, TopValues, ValueCount,
+    },
     verify::{Finding, FindingKind, FindingLevel, VerifyReport},
 };
 

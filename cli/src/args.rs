@@ -13,7 +13,8 @@ pub(super) use keep::{
     HashArgs, HashKeyArgs, HashKeyCommand, HoldArgs, HoldCommand, PruneArgs, RecoverArgs,
 };
 pub(super) use read::{
-    CatalogueArgs, CatalogueFormat, ExportArgs, QueryArgs, ReportFormat, TailArgs, VerifyArgs,
+    CatalogueArgs, CatalogueFormat, ExportArgs, QueryArgs, ReportFormat, StatsArgs, StatsFormat,
+    TailArgs, VerifyArgs,
 };
 pub(super) use serve::{DemoArgs, LogFormat, ServeArgs, TokenArgs, TokenCommand};
 pub(super) use webhook::{
@@ -61,6 +62,7 @@ pub(super) enum Command {
     Serve(ServeArgs),
     Query(QueryArgs),
     Tail(TailArgs),
+    Stats(StatsArgs),
     Export(ExportArgs),
     Verify(VerifyArgs),
     Catalogue(CatalogueArgs),

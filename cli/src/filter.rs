@@ -1,4 +1,4 @@
-//! The filters that `query`, `tail` and `export` share: those of the HTTP API, spelled as flags.
+//! The filters that `query`, `tail`, `stats` and `export` share: those of the HTTP API, spelled as flags.
 
 use clap::Args;
 use tracing_audit::Filter;

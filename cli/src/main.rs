@@ -33,6 +33,7 @@ mod query;
 mod recover;
 mod serve;
 mod shell;
+mod stats;
 mod stop;
 mod tail;
 mod token;
@@ -73,6 +74,7 @@ fn run(command: &Command, line: &[OsString]) -> Result<Outcome, Failure> {
         Command::Serve(args) => serve::run(args, config::webhooks(line)?),
         Command::Query(args) => query::run(args),
         Command::Tail(args) => tail::run(args),
+        Command::Stats(args) => stats::run(args),
         Command::Export(args) => export::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Catalogue(args) => catalogue::run(args),

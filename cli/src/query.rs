@@ -128,7 +128,11 @@ fn note_rest(page: &Page, format: Format) {
 }
 
 /// Says why nothing may have been found.
-fn give_hints(reader: &AuditReader, filter: &Filter, found: bool) -> Result<(), Failure> {
+pub(super) fn give_hints(
+    reader: &AuditReader,
+    filter: &Filter,
+    found: bool,
+) -> Result<(), Failure> {
     if !found {
         let hints = reader.hints(filter)?;
         hints.iter().for_each(|hint| warn(&format!("hint: {hint}")));

@@ -59,6 +59,28 @@ pub(crate) struct Fields<'a> {
     pub(crate) request_id: &'a [u8],
 }
 
+/// The outcome of an entry that has none.
+pub(crate) const SUCCESS: &[u8] = b"success";
+
+/// How the event types of reads of the log begin.
+pub(crate) const ACCESS: &[u8] = b"audit.access.";
+
+impl<'a> Fields<'a> {
+    /// The outcome; `success` for an entry without one.
+    pub(crate) fn outcome_or_success(&self) -> &'a [u8] {
+        if self.outcome_type.is_empty() {
+            SUCCESS
+        } else {
+            self.outcome_type
+        }
+    }
+
+    /// Whether the entry is about a read of the log.
+    pub(crate) fn is_access(&self) -> bool {
+        self.event_type.starts_with(ACCESS)
+    }
+}
+
 /// Where the fields of a line are in it: a scan to be kept beside the line.
 #[derive(Clone, Debug)]
 pub(crate) struct Scanned {

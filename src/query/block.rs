@@ -10,8 +10,11 @@ use super::{
     plan::{BlockFile, Pass, Piece, Wanted},
 };
 use crate::{
-    entry::{Timestamp, scan::scan},
-    error::Result,
+    entry::{
+        Timestamp,
+        scan::{Fields, scan},
+    },
+    error::{Error, Result},
     store::{
         blob::Blob, files::Files, gzip::Unpacker, index::Block, names::FileStem, summary::lines,
     },
@@ -29,6 +32,22 @@ pub(super) struct Found {
     pub(super) file: Option<BlockFile>,
     /// The block, to be read again in its place.
     pub(super) again: Option<Piece>,
+}
+
+impl Found {
+    /// Of a block that could not be read.
+    fn unread(piece: &Piece, error: &Error) -> Self {
+        let name = piece.of.name();
+        let problem = if error.is_not_found() {
+            Problem::passing(name, "it was removed while it was read".into())
+        } else {
+            Problem::of(name, error)
+        };
+        Self {
+            problems: vec![problem],
+            ..Self::default()
+        }
+    }
 }
 
 /// Reads blocks, one after the other; keeps its buffers and the file it read last.
@@ -69,17 +88,18 @@ impl<'a> BlockReader<'a> {
                     ..self.search(&piece)
                 },
             },
-            Err(e) if e.is_not_found() => Found {
-                problems: vec![Problem::passing(
-                    piece.of.name(),
-                    "it was removed while it was read".into(),
-                )],
-                ..Found::default()
-            },
-            Err(e) => Found {
-                problems: vec![Problem::of(piece.of.name(), &e)],
-                ..Found::default()
-            },
+            Err(e) => Found::unread(&piece, &e),
+        };
+        found.file = Some(piece.of);
+        found
+    }
+
+    /// Reads a block and gives the fields of each wanted entry, in the order of the lines. Damage
+    /// in it becomes a problem of the answer, which has no entries.
+    pub(super) fn each<'b>(&'b mut self, piece: Piece, give: &mut dyn FnMut(&Fields<'b>)) -> Found {
+        let mut found = match self.read(&piece) {
+            Ok(()) => self.each_wanted(&piece, &mut |fields, _| give(fields)),
+            Err(e) => Found::unread(&piece, &e),
         };
         found.file = Some(piece.of);
         found
@@ -133,13 +153,32 @@ impl<'a> BlockReader<'a> {
     }
 
     fn search(&mut self, piece: &Piece) -> Found {
+        let mut entries = Vec::new();
+        let found = self.each_wanted(piece, &mut |fields, line| {
+            entries.push(RawEntry::new(fields, line));
+        });
+        let after = |a: &RawEntry, b: &RawEntry| match self.wanted.order {
+            ByTime::Desc => a.key().cmp(&b.key()),
+            ByTime::Asc => b.key().cmp(&a.key()),
+        };
+        entries.sort_unstable_by(after);
+        entries.drain(..entries.len().saturating_sub(self.keep));
+        Found { entries, ..found }
+    }
+
+    /// Gives each wanted entry of the block that was read: its fields and its line.
+    fn each_wanted<'b>(
+        &'b mut self,
+        piece: &Piece,
+        give: &mut dyn FnMut(&Fields<'b>, &'b [u8]),
+    ) -> Found {
         self.lower.clear();
         if self.wanted.filter.needs_lower() {
             self.lower.extend_from_slice(&self.plain);
             self.lower.make_ascii_lowercase();
         }
-        let plain = &self.plain[..];
-        let mut entries = Vec::new();
+        let this = &*self;
+        let plain = &this.plain[..];
         let mut count = u64::from(piece.block.lines);
         let mut problem_at = None;
         if piece.block.opaque {
@@ -149,29 +188,23 @@ impl<'a> BlockReader<'a> {
             let mut time = first.map_or(piece.of.stem().born, |fields| fields.timestamp);
             for line in lines(plain) {
                 count += 1;
-                match self.take(line, &mut entries) {
+                match this.take(line, give) {
                     Some(of_line) => time = of_line,
-                    None if self.wanted.filter.covers(time) => {
+                    None if this.wanted.filter.covers(time) => {
                         problem_at.get_or_insert(count);
                     }
                     None => {}
                 }
             }
         } else {
-            self.search_candidates(
+            this.search_candidates(
                 Haystack {
                     plain,
-                    lower: &self.lower,
+                    lower: &this.lower,
                 },
-                &mut entries,
+                give,
             );
         }
-        let after = |a: &RawEntry, b: &RawEntry| match self.wanted.order {
-            ByTime::Desc => a.key().cmp(&b.key()),
-            ByTime::Asc => b.key().cmp(&a.key()),
-        };
-        entries.sort_unstable_by(after);
-        entries.drain(..entries.len().saturating_sub(self.keep));
         let what = |n| {
             format!(
                 "line {n} after byte {} of its text is not an entry",
@@ -181,24 +214,26 @@ impl<'a> BlockReader<'a> {
         let problem = problem_at.map(|n| Problem::new(piece.of.name(), what(n)));
         let problems = problem.into_iter().collect();
         Found {
-            entries,
             lines: count,
             bytes: plain.len() as u64,
             problems,
-            file: None,
-            again: None,
+            ..Found::default()
         }
     }
 
     /// Looks at the lines that have in them what is looked for.
-    fn search_candidates(&self, lines: Haystack<'_>, entries: &mut Vec<RawEntry>) {
+    fn search_candidates<'b>(
+        &self,
+        lines: Haystack<'b>,
+        give: &mut dyn FnMut(&Fields<'b>, &'b [u8]),
+    ) {
         let (filter, plain) = (&self.wanted.filter, lines.plain);
         let mut next = filter.first_candidate(lines);
         while let Some(at) = next {
             let (before, behind) = plain.split_at_checked(at).unwrap_or((plain, &[]));
             let start = memchr::memrchr(b'\n', before).map_or(0, |lf| lf + 1);
             let end = memchr::memchr(b'\n', behind).map_or(plain.len(), |lf| at + lf);
-            self.take(plain.get(start..end).unwrap_or_default(), entries);
+            self.take(plain.get(start..end).unwrap_or_default(), give);
             next = if end + 1 < plain.len() {
                 filter.next_candidate(lines, end + 1)
             } else {
@@ -207,11 +242,15 @@ impl<'a> BlockReader<'a> {
         }
     }
 
-    /// Takes a line if it is wanted; gives its time, or `None` if it isn't an entry.
-    fn take(&self, line: &[u8], entries: &mut Vec<RawEntry>) -> Option<Timestamp> {
+    /// Gives a line if it is wanted; says its time, or `None` if it isn't an entry.
+    fn take<'b>(
+        &self,
+        line: &'b [u8],
+        give: &mut dyn FnMut(&Fields<'b>, &'b [u8]),
+    ) -> Option<Timestamp> {
         let fields = scan(line)?;
         if self.wanted.filter.matches(&fields) && self.is_ahead(&Key::of(&fields)) {
-            entries.push(RawEntry::new(&fields, line));
+            give(&fields, line);
         }
         Some(fields.timestamp)
     }

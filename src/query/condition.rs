@@ -13,13 +13,10 @@ use super::{
     parameters::DETAILS,
 };
 use crate::{
-    entry::scan::{Fields, details_path, escape},
+    entry::scan::{Fields, SUCCESS, details_path, escape},
     error::{Error, Result},
     store::index::Key,
 };
-
-/// The outcome of an entry that has none.
-const SUCCESS: &[u8] = b"success";
 
 /// A condition on an entry. Texts are escaped, as they stand in a line.
 #[derive(Clone, Debug)]
@@ -238,8 +235,7 @@ impl Field {
         let one = match self {
             Self::Actor => return [f.actor_id, f.actor_name, f.actor_type],
             Self::Resource => return [f.resource_id, f.resource_name, f.resource_name],
-            Self::Outcome if f.outcome_type.is_empty() => SUCCESS,
-            Self::Outcome => f.outcome_type,
+            Self::Outcome => f.outcome_or_success(),
             Self::Id => f.id,
             Self::Category => f.category,
             Self::Action => f.action,

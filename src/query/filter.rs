@@ -13,13 +13,13 @@ use super::{
     parameters::{self, Parameters, Values},
 };
 use crate::{
-    entry::{Day, Timestamp, scan::Fields},
+    entry::{
+        Day, Timestamp,
+        scan::{ACCESS, Fields},
+    },
     error::{Error, Result},
     store::index::Key,
 };
-
-/// How the event types of reads of the log begin.
-const ACCESS: &[u8] = b"audit.access.";
 
 /// A choice of entries. The default wants all.
 ///
@@ -198,11 +198,22 @@ impl Filter {
         }
     }
 
+    /// Whether all entries between these times, both included, are wanted, but perhaps not those
+    /// about reads of the log.
+    pub(super) fn wants_all(&self, min: Timestamp, max: Timestamp) -> bool {
+        !self.has_field_filters() && self.covers(min) && self.covers(max)
+    }
+
+    /// Whether entries about reads of the log are left out.
+    pub(super) fn leaves_out_access(&self) -> bool {
+        self.without_access
+    }
+
     /// Whether the line with these fields is wanted.
     pub(crate) fn matches(&self, fields: &Fields<'_>) -> bool {
         let holds = |condition: &Condition| condition.matches(fields);
         self.covers(fields.timestamp)
-            && !(self.without_access && fields.event_type.starts_with(ACCESS))
+            && !(self.without_access && fields.is_access())
             && self.conditions.iter().all(holds)
             && !self.exclusions.iter().any(holds)
     }

@@ -6,7 +6,7 @@
 //! which they finish makes no difference.
 
 use std::{
-    collections::{BTreeMap, BinaryHeap, HashSet, VecDeque},
+    collections::{BTreeMap, BinaryHeap, VecDeque},
     ops::ControlFlow,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     thread,
@@ -18,11 +18,9 @@ use super::{
     order::ByTime,
     page::Scanned,
     plan::{BlockPlan, Wanted},
+    work::Work,
 };
-use crate::{
-    error::Result,
-    store::{files::Files, names::FileStem},
-};
+use crate::{error::Result, store::files::Files};
 
 /// How many blocks are read before threads are started: most pages and look-ups need no more.
 const ALONE: usize = 4;
@@ -44,8 +42,7 @@ pub(super) fn run(
         keep,
         held: 0,
         runs: BinaryHeap::new(),
-        scanned: Scanned::default(),
-        seen: HashSet::new(),
+        work: Work::default(),
         give,
     };
     let mut reader = BlockReader::new(files, wanted, keep.saturating_add(1));
@@ -103,25 +100,14 @@ struct Merge<'a> {
     /// How many entries the runs hold.
     held: usize,
     runs: BinaryHeap<Run>,
-    scanned: Scanned,
-    seen: HashSet<FileStem>,
+    work: Work,
     give: &'a mut dyn FnMut(RawEntry) -> ControlFlow<()>,
 }
 
 impl Merge<'_> {
     fn take(&mut self, found: Found) {
-        self.scanned.blocks += 1;
-        self.scanned.lines += found.lines;
-        self.scanned.bytes += found.bytes;
         self.wanted.counter.add(found.bytes);
-        if let Some(source) = &found.file
-            && !self.seen.contains(source.stem())
-        {
-            self.seen.insert(source.stem().clone());
-        }
-        for problem in found.problems {
-            self.scanned.problem(problem);
-        }
+        self.work.add(&found);
         self.push(found.entries);
         // Happens only when many blocks overlap: entries behind the last one that is wanted are
         // dropped.
@@ -161,7 +147,7 @@ impl Merge<'_> {
 
     /// Gives away what stands before everything of this rank or below.
     fn emit(&mut self, bound: Option<i64>) -> ControlFlow<()> {
-        if self.wanted.whole && self.scanned.hiding_problem().is_some() {
+        if self.wanted.whole && self.work.hides_entries() {
             return ControlFlow::Break(());
         }
         while self.keep > 0 {
@@ -178,13 +164,9 @@ impl Merge<'_> {
         ControlFlow::Break(())
     }
 
-    fn finish(mut self, mut plan: BlockPlan<'_>) -> (Scanned, bool) {
+    fn finish(self, mut plan: BlockPlan<'_>) -> (Scanned, bool) {
         let more = self.held > 0 || plan.bound().is_some();
-        for problem in std::mem::take(&mut plan.problems) {
-            self.scanned.problem(problem);
-        }
-        self.scanned.files = self.seen.len() as u64;
-        (self.scanned, more)
+        (self.work.finish(plan), more)
     }
 }
 

@@ -14,6 +14,8 @@
 //! merge     the blocks' entries in one order, read ahead by two threads
 //! file      the entries of one file as they are stored
 //! counter   how much of the log a query has passed
+//! stats     counts of the blocks' entries: no order is needed, so the blocks are not merged
+//! work      the work that an answer takes: blocks, lines, files, problems
 //! look_up   one entry by its id
 //! reader    pages, look-ups, and all entries one by one
 //! tail      entries that are written from now on
@@ -51,7 +53,9 @@ mod place;
 mod plan;
 mod reader;
 mod snapshot;
+mod stats;
 mod tail;
+mod work;
 
 pub use entry::RawEntry;
 pub use filter::Filter;
@@ -62,6 +66,9 @@ pub(crate) use place::{Place, read_places, write_places};
 #[cfg(any(feature = "webhook", test))]
 pub(crate) use place::{Placed, Places};
 pub use reader::AuditReader;
+pub use stats::{
+    OutcomeCounts, SeverityCounts, Stats, StatsQuery, Step, StepCounts, Top, TopValues, ValueCount,
+};
 #[cfg(feature = "webhook")]
 pub(crate) use tail::Room;
 pub use tail::{Tail, TailStart};

@@ -141,6 +141,9 @@ pub(super) struct BlockPlan<'a> {
     count: u64,
     /// How many opaque blocks were given to be read.
     opaque: usize,
+    /// The files of which every entry is wanted and a tally says all, if such files are to be
+    /// given apart.
+    tallied: Option<Vec<Arc<FileStem>>>,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -177,6 +180,7 @@ impl<'a> BlockPlan<'a> {
             heap: BinaryHeap::new(),
             count: 0,
             opaque: 0,
+            tallied: None,
             problems,
         };
         for stem in sealed {
@@ -197,12 +201,39 @@ impl<'a> BlockPlan<'a> {
         Ok(plan)
     }
 
+    /// Gives files that a tally counts wholly apart, by [`next_tallied`](Self::next_tallied), and not
+    /// block by block.
+    pub(super) fn with_tallied_files(self) -> Self {
+        Self {
+            tallied: Some(Vec::new()),
+            ..self
+        }
+    }
+
+    /// The next file of which every entry is wanted. Ask when there is no next block: there may be
+    /// more blocks after it.
+    pub(super) fn next_tallied(&mut self) -> Option<Arc<FileStem>> {
+        self.tallied.as_mut()?.pop()
+    }
+
+    fn has_tallied(&self) -> bool {
+        self.tallied.as_ref().is_some_and(|stems| !stems.is_empty())
+    }
+
+    /// Takes back such a file, whose tally can't be had, to be read block by block.
+    pub(super) fn read_blocks(&mut self, stem: Arc<FileStem>) {
+        let tallied = self.tallied.take();
+        self.open(stem);
+        self.tallied = tallied;
+    }
+
     /// The rank that nothing still to come exceeds; `None` if nothing is to come.
     pub(super) fn bound(&mut self) -> Option<i64> {
         while let Some(Ranked {
             item: Item::File(_),
             ..
         }) = self.heap.peek()
+            && !self.has_tallied()
         {
             let Some(Ranked {
                 item: Item::File(stem),
@@ -211,7 +242,7 @@ impl<'a> BlockPlan<'a> {
             else {
                 break;
             };
-            self.open(stem);
+            self.open(Arc::new(stem));
         }
         self.heap.peek().map(|next| next.rank)
     }
@@ -219,6 +250,9 @@ impl<'a> BlockPlan<'a> {
     /// The block to read next.
     pub(super) fn next(&mut self) -> Option<Piece> {
         self.bound()?;
+        if self.has_tallied() {
+            return None;
+        }
         match self.heap.pop()?.item {
             Item::Block(mut piece) => {
                 if piece.block.opaque && piece.pass == Pass::Only {
@@ -245,8 +279,7 @@ impl<'a> BlockPlan<'a> {
     }
 
     /// Puts a sealed file's blocks in its place.
-    fn open(&mut self, stem: FileStem) {
-        let stem = Arc::new(stem);
+    fn open(&mut self, stem: Arc<FileStem>) {
         let source = BlockFile::Sealed(Arc::clone(&stem));
         let sealed = match self.files.readable(&stem) {
             Ok(Some(sealed)) => sealed,
@@ -258,7 +291,7 @@ impl<'a> BlockPlan<'a> {
             Ok(None) => return,
             Err(e) => return self.problems.push(Problem::of(source.name(), &e)),
         };
-        if let Some(damage) = sealed.damage {
+        if let Some(damage) = &sealed.damage {
             // Its live twin, if still there, has it all.
             if let Ok(Some(LiveBlocks { file, blocks })) =
                 live_blocks(self.files, &stem, &self.wanted.filter)
@@ -273,6 +306,14 @@ impl<'a> BlockPlan<'a> {
             self.problems.push(Problem::new(source.name(), what));
         } else if !self.wanted.overlaps(sealed.index.min, sealed.index.max) {
             return;
+        }
+        let index = &sealed.index;
+        if let Some(tallied) = &mut self.tallied
+            && sealed.damage.is_none()
+            && index.has_tally()
+            && self.wanted.filter.wants_all(index.min, index.max)
+        {
+            return tallied.push(stem);
         }
         let mut filters = Vec::new();
         for key in self.wanted.filter.keys() {

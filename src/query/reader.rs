@@ -18,6 +18,7 @@ use super::{
     order::{ByTime, Key, Order},
     page::{Page, PageStart, Query, Scanned, only_by_arrival},
     plan::Wanted,
+    stats::{self, Stats, StatsQuery},
     tail::{Tail, TailStart},
 };
 #[cfg(any(feature = "export", test))]
@@ -337,6 +338,46 @@ impl AuditReader {
         };
         let wanted = self.wanted(filter, order, whole);
         merge::run(&self.files, &wanted, usize::MAX, give).map(|(scanned, _)| scanned)
+    }
+
+    /// Counts entries: over time, and by the values of some fields. The counts are exact unless
+    /// [`Stats::exact`] says otherwise. Memory stays bounded, however many entries and values there
+    /// are.
+    ///
+    /// With no filter but a range of time, a sealed file that lies wholly in the range isn't read,
+    /// because its index has its counts, unless it has very many different values (some thousands).
+    /// All other entries of the range are read, except for blocks that can't have wanted ones.
+    ///
+    /// ```
+    /// # use tracing_audit::{AuditLog, audit};
+    /// # let log = AuditLog::for_tests();
+    /// # log.run(|| {
+    /// #     audit!("auth.login.success", actor.id = "ann");
+    /// #     audit!("auth.login.failed", actor.id = "eve", outcome.type = "failure");
+    /// #     audit!("auth.login.failed", actor.id = "eve", outcome.type = "failure");
+    /// # });
+    /// # log.flush()?;
+    /// # let dir = log.dir();
+    /// use tracing_audit::{AuditReader, reader::StatsQuery};
+    ///
+    /// let query = StatsQuery::parse([("event_type", "auth.*"), ("step", "day")])?;
+    /// let stats = AuditReader::open(dir)?.stats(&query)?;
+    /// let failures: u64 = stats.steps.iter().map(|step| step.outcome.failure).sum();
+    /// assert_eq!((stats.total, failures), (3, 2));
+    /// let most = &stats.top.actor.values[0];
+    /// assert_eq!((&*most.value, most.count), ("eve", 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if there are more than 1000 steps of the length that was asked for;
+    /// [`Error::Io`] if the directory can't be listed. A part of the log that can't be read is
+    /// among [`Scanned::problems`].
+    pub fn stats(&self, query: &StatsQuery) -> Result<Stats> {
+        let complete_until = self.progress()?.until;
+        let wanted = self.wanted(&query.whole_filter(), ByTime::Desc, false);
+        stats::run(&self.files, query, &wanted, complete_until)
     }
 
     /// Follows the log: gives the entries that are written from now on, or after an entry.

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// Pages, single entries, metrics.
+    /// Pages, single entries, counts, metrics.
     Read,
     /// Downloads as well.
     Export,

@@ -21,6 +21,7 @@
 //! recorder   records the access in the log
 //! refusals   which refused requests are recorded one by one, and which are counted
 //! entries    pages and single entries
+//! stats      counts of entries
 //! stream     entries as they arrive, page by page
 //! download   whole ranges of days, with byte ranges
 //! asked      the parameters of a download, and its name
@@ -55,6 +56,7 @@ mod recorder;
 mod refusals;
 mod serve;
 mod state;
+mod stats;
 mod stream;
 mod token;
 mod tokens;
@@ -82,6 +84,7 @@ impl AuditLog {
     /// |---|---|---|
     /// | `GET /entries` | `read` | a page: the parameters of [`Filter`](crate::Filter), `limit` (100, at most 1000), `order` (`desc`, `asc` or `arrival`), `cursor` or `offset`, and `include=access`; an empty page may have `hints`, sentences that say why nothing can match |
     /// | `GET /entries/{id}` | `read` | one entry |
+    /// | `GET /stats` | `read` | [`Stats`](crate::reader::Stats): counts over time and by values. The parameters of a filter, `step` (`minute`, `10-minutes`, `hour`, `6-hours`, `day`, `month` or `year`; chosen from the range if not given; at most 1000 steps), `top` (10 values of each field, at most 100), and `include` |
     /// | `GET /stream` | `read` | entries as they arrive, as server-sent events: the parameters of a filter, `include=access`, and `cursor` or the header `Last-Event-ID` |
     /// | `GET /export?format=zip` | `export` | a download (`zip`, `gz`, `ndjson`, `json` or `csv`) with the parameters of a filter; see below |
     /// | `GET /event-types` | `read` | the [`Catalogue`](crate::catalogue::Catalogue) of all sources |
@@ -196,6 +199,7 @@ fn routes(app: State) -> Router {
     routes
         .route("/entries", get(entries::page))
         .route("/entries/{id}", get(entries::one))
+        .route("/stats", get(stats::stats))
         .route("/stream", get(stream::stream))
         .route("/export", get(download::export))
         .route("/event-types", get(catalogue::event_types))

@@ -10,6 +10,8 @@
 //! head     magic, version, CRC-32 of what follows up to the filters; counts, sums and ends of the
 //!          file; its name; the sections
 //! rows     64 bytes per block
+//! tally    the counts of the file's entries, see `tally`; absent if it would be too long; CRC-32 in
+//!          the head
 //! section  one per Key: (blocks + 1) offsets of 4 bytes into the filters that follow them; CRC-32
 //!          in the head
 //! ```
@@ -17,15 +19,16 @@
 //! All numbers are little-endian. A reader that wants one key's filters reads that section only.
 //!
 //! Version 1, which is still read, has no types of actors in its filters, has addresses in them as
-//! they stand in the lines, and doesn't cover its version with the CRC.
+//! they stand in the lines, has no tally, and doesn't cover its version with the CRC.
 
-use std::path::Path;
+use std::{fmt, path::Path};
 
 use super::{
     bloom,
     codec::{Decoder, Encoder},
     fs::{self, Fs},
     names::FileStem,
+    tally::Tally,
 };
 use crate::{
     entry::{Seq, Timestamp},
@@ -37,8 +40,10 @@ pub(super) const VERSION: u32 = 2;
 pub(super) const FIRST_VERSION: u32 = 1;
 /// Magic, version and CRC.
 const PREFIX: usize = 16;
+/// The head of the first version. Later ones end with the tally's section.
 const HEAD: usize = PREFIX + 8 + 8 * 7 + 4 + 36 * 2 + 32 + Key::ALL.len() * 16 + STEM;
 const STEM: usize = 128;
+const SECTION: usize = 8 + 4 + 4;
 const ROW: usize = 64;
 const OPAQUE: u32 = 1;
 
@@ -109,9 +114,11 @@ pub(crate) struct Index {
     pub(crate) sha256: [u8; 32],
     pub(crate) blocks: Vec<Block>,
     pub(super) sections: [Section; Key::ALL.len()],
+    /// Empty if there is none.
+    pub(super) tally: Section,
 }
 
-/// Where one key's filters lie in the index file.
+/// Where one key's filters, or the tally, lie in the index file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Section {
     pub(super) offset: u64,
@@ -148,7 +155,7 @@ impl Index {
         if (blocks as u64).saturating_mul(ROW as u64) > len {
             return Err(damaged("it ends before its tables do"));
         }
-        head.extend(read(blocks * ROW, HEAD)?);
+        head.extend(read(head_len(version) - HEAD + blocks * ROW, HEAD)?);
         if crc != Some(checksum(version, head.get(PREFIX..).unwrap_or_default())) {
             return Err(damaged("the checksum of its tables differs"));
         }
@@ -173,24 +180,25 @@ impl Index {
         else {
             return Ok(Blooms::unknown());
         };
-        let file = fs.open_read(path).map_err(Error::io("open", path))?;
-        let len = file.identity().map_err(Error::io("look at", path))?.len;
-        if section.offset.saturating_add(u64::from(section.len)) > len {
-            return Err(Error::damaged(
-                path,
-                format!("it ends before its {key:?} filters do"),
-            ));
-        }
-        let mut bytes = vec![0; section.len as usize];
-        let got = fs::read_full_at(&*file, &mut bytes, section.offset)
-            .map_err(Error::io("read", path))?;
-        if got < bytes.len() || crc32fast::hash(&bytes) != section.crc {
-            return Err(Error::damaged(
-                path,
-                format!("the checksum of its {key:?} filters differs"),
-            ));
-        }
+        let bytes = section.read(fs, path, format_args!("{key:?} filters"))?;
         Ok(Blooms::new(bytes, &self.blocks))
+    }
+
+    /// Whether the file that [`read`](Self::read) read has a tally.
+    pub(crate) fn has_tally(&self) -> bool {
+        self.tally.len > 0
+    }
+
+    /// Reads the tally from the file that [`read`](Self::read) read; `None` if it has none.
+    /// `Error::Damaged` means: rebuild it.
+    pub(crate) fn tally(&self, fs: &dyn Fs, path: &Path) -> Result<Option<Tally>> {
+        if !self.has_tally() {
+            return Ok(None);
+        }
+        let bytes = self.tally.read(fs, path, format_args!("tally"))?;
+        let tally = Tally::decode(&bytes);
+        let contradicts = || Error::damaged(path, "its tally contradicts itself");
+        tally.map(Some).ok_or_else(contradicts)
     }
 
     /// Whether the filters of this key hold all that is looked for in them.
@@ -201,7 +209,8 @@ impl Index {
     /// The head and the rows.
     fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::default();
-        out.u32(self.blocks.len() as u32).u32(HEAD as u32);
+        let head = head_len(self.version);
+        out.u32(self.blocks.len() as u32).u32(head as u32);
         out.u64(self.plain_len)
             .u64(self.packed_len)
             .u64(self.lines)
@@ -212,9 +221,12 @@ impl Index {
             .text::<36>(&self.last_id)
             .bytes(&self.sha256);
         for section in &self.sections {
-            out.u64(section.offset).u32(section.len).u32(section.crc);
+            section.encode(&mut out);
         }
         out.text::<STEM>(&self.stem.to_string());
+        if self.version > FIRST_VERSION {
+            self.tally.encode(&mut out);
+        }
         for block in &self.blocks {
             out.u64(block.plain_offset)
                 .u64(block.packed_offset)
@@ -239,7 +251,7 @@ impl Index {
     fn decode(version: u32, bytes: &[u8]) -> Option<Self> {
         let mut r = Decoder::new(bytes.get(PREFIX..)?);
         let count = r.u32()? as usize;
-        if r.u32()? as usize != HEAD {
+        if r.u32()? as usize != head_len(version) {
             return None;
         }
         let plain_len = r.u64()?;
@@ -255,13 +267,13 @@ impl Index {
         let sha256 = r.array()?;
         let mut sections = [Section::default(); Key::ALL.len()];
         for section in &mut sections {
-            *section = Section {
-                offset: r.u64()?,
-                len: r.u32()?,
-                crc: r.u32()?,
-            };
+            *section = Section::decode(&mut r)?;
         }
         let stem = r.text::<STEM>()?.parse().ok()?;
+        let tally = match version {
+            FIRST_VERSION => Section::default(),
+            _ => Section::decode(&mut r)?,
+        };
         let mut blocks = Vec::with_capacity(count);
         for _ in 0..count {
             let (plain_offset, packed_offset, first_seq, min, max) =
@@ -301,7 +313,47 @@ impl Index {
             sha256,
             blocks,
             sections,
+            tally,
         })
+    }
+}
+
+impl Section {
+    fn read(&self, fs: &dyn Fs, path: &Path, what: fmt::Arguments<'_>) -> Result<Vec<u8>> {
+        let file = fs.open_read(path).map_err(Error::io("open", path))?;
+        let len = file.identity().map_err(Error::io("look at", path))?.len;
+        if self.offset.saturating_add(u64::from(self.len)) > len {
+            let problem = format!("it ends before its {what} ends");
+            return Err(Error::damaged(path, problem));
+        }
+        let mut bytes = vec![0; self.len as usize];
+        let got =
+            fs::read_full_at(&*file, &mut bytes, self.offset).map_err(Error::io("read", path))?;
+        if got < bytes.len() || crc32fast::hash(&bytes) != self.crc {
+            let problem = format!("the checksum of its {what} differs");
+            return Err(Error::damaged(path, problem));
+        }
+        Ok(bytes)
+    }
+
+    fn encode(&self, out: &mut Encoder) {
+        out.u64(self.offset).u32(self.len).u32(self.crc);
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Option<Self> {
+        Some(Self {
+            offset: from.u64()?,
+            len: from.u32()?,
+            crc: from.u32()?,
+        })
+    }
+}
+
+/// How long the head is.
+fn head_len(version: u32) -> usize {
+    match version {
+        FIRST_VERSION => HEAD,
+        _ => HEAD + SECTION,
     }
 }
 
@@ -324,13 +376,19 @@ fn checksum(version: u32, tables: &[u8]) -> u32 {
 pub(crate) struct Built {
     pub(crate) index: Index,
     sections: [Vec<u8>; Key::ALL.len()],
+    tally: Vec<u8>,
 }
 
 impl Built {
-    /// Puts the filters, which follow the tables on disk, in their places.
-    pub(super) fn new(mut index: Index, sections: [Vec<u8>; Key::ALL.len()]) -> Self {
-        let mut offset = (HEAD + index.blocks.len() * ROW) as u64;
-        for (place, bytes) in index.sections.iter_mut().zip(&sections) {
+    /// Puts the tally and the filters, which follow the tables on disk, in their places.
+    pub(super) fn new(
+        mut index: Index,
+        sections: [Vec<u8>; Key::ALL.len()],
+        tally: Vec<u8>,
+    ) -> Self {
+        let mut offset = (head_len(index.version) + index.blocks.len() * ROW) as u64;
+        let places = [&mut index.tally].into_iter().chain(&mut index.sections);
+        for (place, bytes) in places.zip([&tally].into_iter().chain(&sections)) {
             *place = Section {
                 offset,
                 len: bytes.len() as u32,
@@ -338,13 +396,17 @@ impl Built {
             };
             offset += bytes.len() as u64;
         }
-        Self { index, sections }
+        Self {
+            index,
+            sections,
+            tally,
+        }
     }
 
     /// The bytes of the index file.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = self.index.encode();
-        for section in &self.sections {
+        for section in [&self.tally].into_iter().chain(&self.sections) {
             bytes.extend_from_slice(section);
         }
         bytes

@@ -172,6 +172,7 @@ fn read_all(path: &std::path::Path) -> Result<Index> {
     for key in Key::ALL {
         index.blooms(&OsFs, path, key)?;
     }
+    index.tally(&OsFs, path)?;
     Ok(index)
 }
 
@@ -184,7 +185,7 @@ proptest! {
     fn any_damage_is_noticed(at: prop::sample::Index, flip in 1u8..=255, cut: prop::sample::Index) {
         let bytes = built(&[block(1..9, "user-1"), block(9..12, "user-2")]).encode();
         let (_dir, path) = written(&bytes);
-        read_all(&path).unwrap();
+        prop_assert!(read_all(&path).unwrap().has_tally());
         let mut flipped = bytes.clone();
         flipped[at.index(bytes.len())] ^= flip;
         std::fs::write(&path, flipped).unwrap();
@@ -192,4 +193,79 @@ proptest! {
         std::fs::write(&path, &bytes[..cut.index(bytes.len())]).unwrap();
         prop_assert!(damaged(&path));
     }
+}
+
+/// The tally of an index with these blocks; `None` if it has none.
+fn tally(version: u32, blocks: &[String]) -> Option<Tally> {
+    let mut builder = IndexBuilder::of_version(version, STEM.parse().unwrap());
+    for block in blocks {
+        builder.push(block.as_bytes(), 9);
+    }
+    let (_dir, path) = written(&builder.finish(12_345, [7; 32]).encode());
+    let index = Index::read(&OsFs, &path).unwrap();
+    let tally = index.tally(&OsFs, &path).unwrap();
+    assert_eq!(tally.is_some(), index.has_tally());
+    tally
+}
+
+#[test]
+fn a_tally_counts_minutes_and_values() {
+    let failed = line(3, "eve", 70_000_000).replace(
+        r#","tenant_id""#,
+        r#","severity":"error","outcome":{"type":"failure"},"tenant_id""#,
+    );
+    let read = line(4, "ann", 80_000_000).replace("a.b", "audit.access.read");
+    let text = [line(1, "ann", 1), line(2, "ann", 59_999_999), failed, read].join("\n") + "\n";
+    let tally = tally(VERSION, &[text]).unwrap();
+    let minutes = tally.entries.minutes.iter();
+    let minutes: Vec<_> = minutes
+        .map(|(start, counts)| {
+            let failures = counts.outcome.failure;
+            (
+                start.as_micros(),
+                counts.count,
+                counts.severity.error,
+                failures,
+            )
+        })
+        .collect();
+    assert_eq!(minutes, [(0, 2, 0, 0), (60_000_000, 1, 1, 1)]);
+    let values = tally.entries.values.map(|values| {
+        let text = |value: Box<[u8]>| String::from_utf8(value.into()).unwrap();
+        let pairs = values
+            .into_iter()
+            .map(|(value, count)| (text(value), count));
+        pairs.collect::<Vec<_>>()
+    });
+    let pairs = |pairs: &[(&str, u64)]| {
+        let pairs = pairs
+            .iter()
+            .map(|(value, count)| ((*value).to_owned(), *count));
+        pairs.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        values,
+        [
+            pairs(&[("a.b", 3)]),
+            pairs(&[("", 2), ("error", 1)]),
+            pairs(&[("failure", 1), ("success", 2)]),
+            pairs(&[("ann", 2), ("eve", 1)]),
+            pairs(&[("", 3)]),
+        ]
+    );
+    assert_eq!(tally.access.minutes.len(), 1);
+    assert_eq!(tally.access.values[3].len(), 1);
+}
+
+#[test]
+fn a_file_that_no_tally_can_count_has_none() {
+    let whole = block(1..9, "user-1");
+    assert!(tally(VERSION, std::slice::from_ref(&whole)).is_some());
+    assert!(tally(FIRST_VERSION, std::slice::from_ref(&whole)).is_none());
+    assert!(tally(VERSION, &[whole, "{\"torn\n".into()]).is_none());
+    let actors = (1..4000).map(|seq| line(seq, &format!("{seq:0100}"), 1) + "\n");
+    assert!(
+        tally(VERSION, &[actors.collect()]).is_none(),
+        "it would be too long"
+    );
 }

@@ -146,6 +146,7 @@ mod sound;
 mod space;
 pub(crate) mod survey;
 mod take_over;
+pub(crate) mod tally;
 #[cfg(test)]
 mod tamper;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::{
     gzip::HEADER_LEN,
     index::{Block, Built, FIRST_VERSION, Index, Key, VERSION},
     names::FileStem,
+    tally::TallyBuilder,
 };
 use crate::entry::{
     Seq, Timestamp, address,
@@ -39,6 +40,8 @@ pub(crate) struct IndexBuilder {
     first_id: String,
     last_id: String,
     crc: crc32fast::Hasher,
+    /// `None` if there is to be none.
+    tally: Option<TallyBuilder>,
 }
 
 impl IndexBuilder {
@@ -63,6 +66,15 @@ impl IndexBuilder {
             first_id: String::new(),
             last_id: String::new(),
             crc: crc32fast::Hasher::new(),
+            tally: (version > FIRST_VERSION).then(TallyBuilder::default),
+        }
+    }
+
+    /// Without a tally: the file is still growing, and its index isn't kept.
+    pub(super) fn without_tally(self) -> Self {
+        Self {
+            tally: None,
+            ..self
         }
     }
 
@@ -94,8 +106,12 @@ impl IndexBuilder {
                     block.min = block.min.min(fields.timestamp);
                     block.max = block.max.max(fields.timestamp);
                     self.note(&fields);
+                    self.tally.take_if(|tally| !tally.add(&fields));
                 }
-                None => block.opaque = true,
+                None => {
+                    block.opaque = true;
+                    self.tally = None;
+                }
             }
         }
         let text = |id: Option<&[u8]>| String::from_utf8_lossy(id.unwrap_or_default()).into_owned();
@@ -250,6 +266,7 @@ impl IndexBuilder {
             sha256,
             blocks: self.blocks,
             sections: Default::default(),
+            tally: Default::default(),
         };
         let mut sections: [Vec<u8>; Key::ALL.len()] = Default::default();
         for ((section, ends), filters) in sections.iter_mut().zip(self.ends).zip(self.filters) {
@@ -257,7 +274,8 @@ impl IndexBuilder {
             section.extend(ends.iter().flat_map(|end| end.to_le_bytes()));
             section.extend_from_slice(&filters);
         }
-        Built::new(index, sections)
+        let tally = self.tally.map(TallyBuilder::encode);
+        Built::new(index, sections, tally.unwrap_or_default())
     }
 }
 

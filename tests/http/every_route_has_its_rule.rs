@@ -29,6 +29,7 @@ const RULES: &[(&str, &str, Rule)] = &[
     ("GET", "/readyz", Anyone),
     ("GET", "/entries", Holder(Scope::Read)),
     ("GET", "/entries/{id}", Holder(Scope::Read)),
+    ("GET", "/stats", Holder(Scope::Read)),
     ("GET", "/stream", Holder(Scope::Read)),
     ("GET", "/event-types", Holder(Scope::Read)),
     ("GET", "/event-types/{event_type}", Holder(Scope::Read)),

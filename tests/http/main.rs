@@ -10,6 +10,7 @@ mod receiver;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod counts_entries;
 mod downloads_are_whole;
 mod downloads_for_others;
 mod downloads_resume;

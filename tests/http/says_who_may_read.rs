@@ -27,6 +27,7 @@ async fn each_scope_opens_its_doors() {
             "/audit/entries/0193f2a4-7c1e-7d31-9f65-1f0f5b0c2c11",
             [401, 404, 404, 404],
         ),
+        ("/audit/stats", [401, 200, 200, 200]),
         ("/audit/export?format=zip", [401, 403, 200, 200]),
         ("/audit/export?format=ndjson", [401, 403, 200, 200]),
         ("/audit/metrics", [401, 200, 200, 200]),

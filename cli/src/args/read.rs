@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{
     Args, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser as _},
+    value_parser,
 };
-use tracing_audit::reader::{CsvDetails, ExportFormat, Order};
+use tracing_audit::reader::{CsvDetails, ExportFormat, Order, Step};
 
 use super::{DirArgs, Format};
 use crate::{columns::Column, filter::FilterArgs};
@@ -74,6 +75,49 @@ pub(crate) struct TailArgs {
     pub(crate) include_access: bool,
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
+}
+
+/// Counts entries: over time, and the most frequent event types, severities, outcomes, actors and
+/// addresses
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The counts are exact. Times are in UTC. A part of the log that can't be read is reported, and makes \
+the exit code 1.
+
+Examples:
+  tracing-audit stats --start-date 2026-11-01 --end-date 2026-11-30
+  tracing-audit stats --event-type auth.login.failed --step hour --start-date 2026-11-21
+  tracing-audit stats --outcome failure --format json | jq '.top.actor.values[0].value'")]
+pub(crate) struct StatsArgs {
+    #[command(flatten)]
+    pub(crate) dir: DirArgs,
+    /// The length of the steps of time, at most 1000 of them [default: suits the range]
+    #[arg(
+        long,
+        value_parser = PossibleValuesParser::new(Step::ALL.map(|step| step.to_string()))
+            .try_map(|name| name.parse::<Step>())
+    )]
+    pub(crate) step: Option<Step>,
+    /// Show this many values of each field
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = value_parser!(u16).range(1..))]
+    pub(crate) top: u16,
+    /// The output's format [default: table on a terminal, else json]
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<StatsFormat>,
+    /// Count entries about reads of the log too (audit.access.*), which are left out otherwise
+    #[arg(long)]
+    pub(crate) include_access: bool,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+}
+
+/// How counts are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatsFormat {
+    // For people, with bars
+    Table,
+    // One JSON document
+    Json,
 }
 
 /// Writes a part of the log into one file, which appears complete or not at all

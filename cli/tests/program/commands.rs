@@ -260,6 +260,7 @@ fn help_tells_a_new_operator_what_to_do() {
         "serve",
         "query",
         "tail",
+        "stats",
         "export",
         "prune",
         "verify",

@@ -18,5 +18,6 @@ mod exports;
 mod filters;
 mod serving;
 mod shell;
+mod stats;
 mod webhook_secrets;
 mod webhooks;

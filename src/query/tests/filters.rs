@@ -5,7 +5,7 @@ mod plain;
 use proptest::{prelude::*, sample::select};
 use serde_json::{Map, Value, json};
 
-use self::plain::wants;
+pub(in crate::query::tests) use self::plain::wants;
 use super::*;
 
 /// Texts that are ids, names and types, so that one value meets all of them.
@@ -92,7 +92,7 @@ fn members(
 }
 
 /// An entry without its place in the log.
-fn entry() -> impl Strategy<Value = Map<String, Value>> {
+pub(super) fn entry() -> impl Strategy<Value = Map<String, Value>> {
     let texts = ["category", "action", "source", "tenant_id"];
     let outcome = prop_oneof![
         Just(json!({})),
@@ -157,23 +157,21 @@ fn nested(details: &Value) -> Value {
     Value::Object(nested)
 }
 
-/// The time of the entry with this number, in microseconds.
-fn micros(number: usize) -> i64 {
-    START + number as i64 * 3
-}
-
-/// A log of these entries, in files of some lines, of which the first are sealed; and its entries
-/// as they stand in it.
-fn log_of(entries: &[Map<String, Value>], per_file: usize, sealed: usize) -> (Log, Vec<Value>) {
+/// A log of these entries, each so many microseconds after `START`, in files of some lines, of which
+/// the first are sealed; and its entries as they stand in it.
+pub(super) fn log_of(
+    entries: impl IntoIterator<Item = (i64, Map<String, Value>)>,
+    per_file: usize,
+    sealed: usize,
+) -> (Log, Vec<Value>) {
     let log = Log::new();
     let mut stored = Vec::new();
-    for (number, entry) in entries.iter().enumerate() {
-        let mut entry = entry.clone();
-        let place = Record::new(0, number as u64 + 1, micros(number) - START);
+    for (number, (micros, mut entry)) in entries.into_iter().enumerate() {
+        let place = Record::new(0, number as u64 + 1, micros);
         entry.insert("stream".into(), stream_name(0).into());
         entry.insert("seq".into(), place.seq.into());
         entry.insert("id".into(), place.id().into());
-        let time = Timestamp::from_micros(micros(number));
+        let time = Timestamp::from_micros(START + micros);
         entry.insert("timestamp".into(), time.to_string().into());
         stored.push(Value::Object(entry));
     }
@@ -189,9 +187,9 @@ fn log_of(entries: &[Map<String, Value>], per_file: usize, sealed: usize) -> (Lo
 }
 
 /// A parameter: its name, whether its value is excluded, and the value.
-type Parameter = (String, bool, String);
+pub(super) type Parameter = (String, bool, String);
 
-fn parameter() -> impl Strategy<Value = Parameter> {
+pub(super) fn parameter() -> impl Strategy<Value = Parameter> {
     let of = |names: Vec<&'static str>, values: Vec<&'static str>| {
         (select(names), select(values)).boxed()
     };
@@ -260,7 +258,7 @@ fn spelled(micros: i64, form: u8) -> String {
 }
 
 /// A parameter as a query string has it.
-fn written((name, excluded, value): &Parameter) -> (String, String) {
+pub(super) fn written((name, excluded, value): &Parameter) -> (String, String) {
     let sign = if *excluded { "!" } else { "" };
     let is_date = name.ends_with("_date");
     let backslash = match value.trim_start_matches('\\').starts_with('!') && !is_date {
@@ -280,7 +278,7 @@ proptest! {
         per_file in 1..12usize,
         sealed in 0..6usize,
     ) {
-        let (log, stored) = log_of(&entries, per_file, sealed);
+        let (log, stored) = log_of((0..).step_by(3).zip(entries), per_file, sealed);
         let reader = log.reader();
         for parameters in filters {
             // A date that is there twice, an empty range, all types excluded.

@@ -11,6 +11,7 @@ mod laws;
 mod meddled;
 mod refused;
 mod speed;
+mod stats;
 mod tailing;
 
 use std::{io::Write as _, ops::ControlFlow, sync::Arc};

@@ -192,3 +192,30 @@ fn query_speed() {
         bytes as f64 / seconds / 1e9
     );
 }
+
+/// `cargo test --release --lib stats_speed -- --ignored --nocapture`: 90 days with a file an hour,
+/// each of a thousand entries of as many actors. Of whole files only the tallies are read, so more
+/// entries with the same values would cost nothing more.
+#[test]
+#[ignore = "a measurement"]
+fn stats_speed() {
+    const HOURS: u32 = 90 * 24;
+    let log = Log::new();
+    for hour in 1..=HOURS {
+        let first = u64::from(hour) * 3_600_000;
+        let lines: Vec<_> = (0..1000).map(|n| line(0, first + n * 3600).0).collect();
+        let of_hour = FileStem {
+            born: Timestamp::from_micros(START + i64::from(hour) * 3_600_000_000),
+            ..stem(0, hour)
+        };
+        log.sealed(&of_hour, &lines);
+    }
+    let query = StatsQuery::default();
+    let (_, stats) = timed("90 days, first", 1, |_| log.reader().stats(&query).unwrap());
+    assert_eq!(
+        (stats.total, stats.scanned.blocks),
+        (u64::from(HOURS) * 1000, 0)
+    );
+    let reader = log.reader();
+    timed("90 days", 5, |_| reader.stats(&query).unwrap());
+}

@@ -16,6 +16,7 @@ use crate::{
         names::FileStem,
         rebuild::rebuild,
         summary::IndexBuilder,
+        tally::Tally,
     },
 };
 
@@ -136,24 +137,35 @@ impl Indexes {
 
     /// One key's filters of a file; [`Blooms::unknown`] if they can't be had.
     pub(super) fn blooms(&self, stem: &FileStem, key: Key) -> Result<Blooms> {
+        let blooms = self.kept(stem, |index| self.sealed.blooms(index, key))?;
+        Ok(blooms.unwrap_or_else(Blooms::unknown))
+    }
+
+    /// The tally of a file; `None` if it has none, or if it can't be had.
+    pub(super) fn tally(&self, stem: &FileStem) -> Result<Option<Tally>> {
+        let tally = self.kept(stem, |index| self.sealed.tally(index))?;
+        Ok(tally.flatten())
+    }
+
+    /// Reads a part of a file's index that isn't in memory; `None` if it can't be had.
+    fn kept<T>(&self, stem: &FileStem, read: impl Fn(&Index) -> Result<T>) -> Result<Option<T>> {
         let known = self.look_up(stem)?;
         if !matches!(known.state, State::Kept) {
-            return Ok(Blooms::unknown());
+            return Ok(None);
         }
-        if let Ok(blooms) = self.sealed.blooms(&known.index, key) {
-            return Ok(blooms);
+        if let Ok(found) = read(&known.index) {
+            return Ok(Some(found));
         }
-        // The tables in memory are right, but the file is gone since, or its filters are damaged.
+        // The tables in memory are right, but the file is gone since, or this part is damaged.
         let _one_at_a_time = lock(&self.making);
-        if let Ok(blooms) = self.sealed.blooms(&known.index, key) {
-            return Ok(blooms);
+        if let Ok(found) = read(&known.index) {
+            return Ok(Some(found));
         }
         let known = self.make(stem)?;
-        let blooms = match known.state {
-            State::Kept => self.sealed.blooms(&known.index, key).ok(),
+        Ok(match known.state {
+            State::Kept => read(&known.index).ok(),
             _ => None,
-        };
-        Ok(blooms.unwrap_or_else(Blooms::unknown))
+        })
     }
 
     /// A file is gone, or no longer what it was.

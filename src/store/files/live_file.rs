@@ -50,7 +50,7 @@ pub(crate) struct LiveFile {
 impl LiveIndex {
     pub(crate) fn new(stem: FileStem) -> Self {
         Self {
-            builder: IndexBuilder::new(stem.clone()),
+            builder: IndexBuilder::new(stem.clone()).without_tally(),
             file: None,
             stem,
         }
@@ -63,7 +63,7 @@ impl LiveIndex {
         };
         let inode = (live.identity.device, live.identity.inode);
         if self.file.replace(inode) != Some(inode) || live.len < self.builder.plain_len() {
-            self.builder = IndexBuilder::new(self.stem.clone());
+            self.builder = IndexBuilder::new(self.stem.clone()).without_tally();
         }
         let mut rest = Vec::new();
         let mut chunk = Vec::new();

@@ -68,6 +68,7 @@ use super::{
     index::{Blooms, Key},
     layout::Layout,
     names::FileStem,
+    tally::Tally,
     unread::{Readers, Reading},
 };
 use crate::{entry::Timestamp, error::Result};
@@ -228,6 +229,11 @@ impl Files {
     /// One key's filters of a sealed file; [`Blooms::unknown`] if they can't be had.
     pub(crate) fn blooms(&self, stem: &FileStem, key: Key) -> Result<Blooms> {
         self.indexes.blooms(stem, key)
+    }
+
+    /// The tally of a sealed file; `None` if it has none, or if it can't be had.
+    pub(crate) fn tally(&self, stem: &FileStem) -> Result<Option<Tally>> {
+        self.indexes.tally(stem)
     }
 
     /// A sealed file's bytes, which stay readable when it is removed; an error if it is gone.

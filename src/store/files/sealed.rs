@@ -13,6 +13,7 @@ use crate::{
         layout::Layout,
         names::FileStem,
         rebuild::{read_index, write_index},
+        tally::Tally,
     },
 };
 
@@ -35,6 +36,10 @@ pub(crate) trait SealedFiles: fmt::Debug + Send + Sync {
     fn index(&self, stem: &FileStem) -> Result<Option<Index>>;
     /// One key's filters of a file with this index; an error if they are lost or damaged.
     fn blooms(&self, index: &Index, key: Key) -> Result<Blooms>;
+    /// The tally of a file with this index, if it has one; an error if it is lost or damaged.
+    fn tally(&self, _index: &Index) -> Result<Option<Tally>> {
+        Ok(None)
+    }
     /// Keeps an index that was made anew; says whether it is kept. One of another file is not
     /// replaced: it is what sealing noted of a file that someone has changed.
     fn keep(&self, _index: &Built) -> bool {
@@ -84,6 +89,10 @@ impl SealedFiles for LocalSealed {
 
     fn blooms(&self, index: &Index, key: Key) -> Result<Blooms> {
         index.blooms(&*self.fs, &self.layout.index(&index.stem), key)
+    }
+
+    fn tally(&self, index: &Index) -> Result<Option<Tally>> {
+        index.tally(&*self.fs, &self.layout.index(&index.stem))
     }
 
     fn keep(&self, index: &Built) -> bool {

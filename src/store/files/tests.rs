@@ -117,6 +117,23 @@ fn filters_that_were_damaged_after_their_index_was_read_are_made_again() {
 }
 
 #[test]
+fn a_tally_that_is_lost_is_made_again() {
+    let (sim, layout, files) = log(&[1]);
+    let path = layout.index(&stem(1));
+    let count = || {
+        let tally = files.tally(&stem(1)).unwrap().unwrap();
+        let minutes = tally.entries.minutes.iter();
+        minutes.map(|(_, counts)| counts.count).sum::<u64>()
+    };
+    let before = count();
+    assert!(before > 0);
+    let bytes = sim.bytes(&path).unwrap();
+    sim.remove_file(&path).unwrap();
+    assert_eq!(count(), before);
+    assert!(sim.bytes(&path).unwrap() == bytes);
+}
+
+#[test]
 fn a_log_on_a_full_disk_can_be_read_without_its_index() {
     let (sim, layout, files) = log(&[1]);
     let before = rows(&files, 1);

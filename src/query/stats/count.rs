@@ -1,0 +1,211 @@
+//! Counts the entries of blocks and of whole files.
+//!
+//! Two threads take blocks and files from one plan. Each counts the entries of a block apart, with
+//! the texts where they stand in the block, and then adds these counts to the sums. The counts of a
+//! whole file are in its index.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+};
+
+use super::{
+    series::Series,
+    step::Step,
+    values::{BlockValues, Values},
+};
+use crate::{
+    entry::{Timestamp, scan::Fields},
+    error::{Error, Result},
+    query::{
+        block::BlockReader,
+        page::Scanned,
+        plan::{BlockPlan, Piece, Wanted},
+        work::Work,
+    },
+    store::{
+        files::Files,
+        names::FileStem,
+        tally::{Counts, TallyPart},
+    },
+};
+
+/// The thread that asks, and another one.
+const THREADS: usize = 2;
+
+/// The counts of all that was read so far.
+#[derive(Debug)]
+pub(super) struct Sums {
+    pub(super) series: Series,
+    pub(super) values: Values,
+    pub(super) total: u64,
+}
+
+impl Sums {
+    fn add_block(&mut self, block: BlockCounts<'_>) -> Result<()> {
+        for (number, counts) in block.counts {
+            self.total += counts.count;
+            self.series.add(block.step.start(number), counts)?;
+        }
+        self.values.add_block(block.values);
+        Ok(())
+    }
+
+    /// Adds the counts of a file's minutes: a step has whole minutes.
+    fn add_file(&mut self, tally: &TallyPart) -> Result<()> {
+        for (minute, counts) in &tally.minutes {
+            self.total += counts.count;
+            self.series.add(*minute, *counts)?;
+        }
+        self.values.add_file(tally);
+        Ok(())
+    }
+}
+
+/// The counts of one block, by the numbers of these steps.
+struct BlockCounts<'b> {
+    step: Step,
+    counts: HashMap<i64, Counts>,
+    values: BlockValues<'b>,
+    /// The step of the entry before, which is often that of the next one too: its number, and its
+    /// first instant and the one after it.
+    last: (i64, Timestamp, Timestamp),
+}
+
+impl<'b> BlockCounts<'b> {
+    fn new(step: Step) -> Self {
+        Self {
+            step,
+            counts: HashMap::new(),
+            values: BlockValues::default(),
+            last: (0, Timestamp::MAX, Timestamp::MAX),
+        }
+    }
+
+    fn add_entry(&mut self, fields: &Fields<'b>) {
+        let number = self.number(fields.timestamp);
+        self.counts.entry(number).or_default().add_entry(fields);
+        self.values.add_entry(fields);
+    }
+
+    fn number(&mut self, time: Timestamp) -> i64 {
+        let (number, start, end) = self.last;
+        if start <= time && time < end {
+            return number;
+        }
+        let number = self.step.number(time);
+        self.last = (number, self.step.start(number), self.step.start(number + 1));
+        number
+    }
+}
+
+/// Counts the wanted entries.
+pub(super) fn run(files: &Files, wanted: &Wanted, sums: Sums) -> Result<(Sums, Scanned)> {
+    let counter = Counter {
+        files,
+        wanted,
+        state: Mutex::new(State {
+            plan: BlockPlan::new(files, wanted)?.with_tallied_files(),
+            sums,
+            work: Work::default(),
+            failed: None,
+        }),
+    };
+    thread::scope(|scope| {
+        for _ in 1..THREADS {
+            scope.spawn(|| counter.count());
+        }
+        counter.count();
+    });
+    let state = counter.state.into_inner();
+    let state = state.unwrap_or_else(PoisonError::into_inner);
+    match state.failed {
+        Some(error) => Err(error),
+        None => Ok((state.sums, state.work.finish(state.plan))),
+    }
+}
+
+/// What the threads share.
+struct Counter<'a> {
+    files: &'a Files,
+    wanted: &'a Wanted,
+    state: Mutex<State<'a>>,
+}
+
+struct State<'a> {
+    plan: BlockPlan<'a>,
+    sums: Sums,
+    work: Work,
+    /// Why nothing more is to be read.
+    failed: Option<Error>,
+}
+
+/// What to count next.
+enum Task {
+    File(Arc<FileStem>),
+    /// In these steps.
+    Block(Piece, Step),
+}
+
+impl<'a> Counter<'a> {
+    /// Counts until there is nothing left, or one of the threads has failed.
+    fn count(&self) {
+        let mut reader = BlockReader::new(self.files, self.wanted, usize::MAX);
+        loop {
+            let task = self.lock().next(self.files, self.wanted);
+            let added = match task {
+                None => return,
+                Some(Task::File(stem)) => self.count_file(stem),
+                Some(Task::Block(piece, step)) => self.count_block(&mut reader, piece, step),
+            };
+            if let Err(error) = added {
+                self.lock().failed = Some(error);
+            }
+        }
+    }
+
+    fn count_file(&self, stem: Arc<FileStem>) -> Result<()> {
+        let tally = self.files.tally(&stem);
+        let mut state = self.lock();
+        // Reading the blocks reports whatever is wrong with the file.
+        let Ok(Some(tally)) = tally else {
+            state.plan.read_blocks(stem);
+            return Ok(());
+        };
+        state.sums.add_file(&tally.entries)?;
+        if self.wanted.filter.leaves_out_access() {
+            return Ok(());
+        }
+        state.sums.add_file(&tally.access)
+    }
+
+    fn count_block(&self, reader: &mut BlockReader<'_>, piece: Piece, step: Step) -> Result<()> {
+        let mut block = BlockCounts::new(step);
+        let found = reader.each(piece, &mut |fields| block.add_entry(fields));
+        let mut state = self.lock();
+        state.work.add(&found);
+        state.sums.add_block(block)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<'a>> {
+        // After a panic the scope ends in a panic too, whatever the state.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State<'_> {
+    fn next(&mut self, files: &Files, wanted: &Wanted) -> Option<Task> {
+        if self.failed.is_some() {
+            return None;
+        }
+        if let Err(error) = wanted.cancel.check(files.root()) {
+            self.failed = Some(error);
+            return None;
+        }
+        match self.plan.next() {
+            Some(piece) => Some(Task::Block(piece, self.sums.series.step())),
+            None => self.plan.next_tallied().map(Task::File),
+        }
+    }
+}

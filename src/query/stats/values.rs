@@ -1,0 +1,233 @@
+//! The values of some fields, and how often each is there.
+
+use std::{cmp::Reverse, collections::HashMap};
+
+use serde::Serialize;
+
+use crate::{
+    entry::{
+        address,
+        scan::{Fields, unescape},
+    },
+    store::tally::{FIELDS, TallyPart, values},
+};
+
+/// How much memory the distinct values of one field may take, by a guess: each has its text, and
+/// this besides.
+const MOST_BYTES: usize = 8 << 20;
+const BYTES_EACH: usize = 64;
+
+/// The place of the address among the fields.
+const ADDRESS: usize = 4;
+
+/// The most frequent values of some fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TopValues {
+    /// The event types.
+    pub event_type: Top,
+    /// The severities.
+    pub severity: Top,
+    /// The outcomes. An entry without one counts as `success`, as for a filter.
+    pub outcome: Top,
+    /// The actors: the id; of an actor without one the name, else the type. So each is a value for
+    /// the filter's `actor`.
+    pub actor: Top,
+    /// The addresses, each in one spelling.
+    pub ip_address: Top,
+}
+
+/// The most frequent values of one field. The counts of `values`, `other` and `without` make all
+/// entries together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Top {
+    /// The most frequent first; those of the same count in the order of their texts.
+    pub values: Vec<ValueCount>,
+    /// The number of entries with other values.
+    pub other: u64,
+    /// The number of entries without this field.
+    pub without: u64,
+    /// The number of different values. `None` if there are too many to be counted in bounded
+    /// memory: more than 8 MiB of them, which is about 90,000 of 25 bytes. Then `values` is empty,
+    /// because the most frequent ones can't be known, and the entries are in `other`; a filter that
+    /// wants fewer entries helps.
+    pub distinct: Option<u64>,
+}
+
+/// A value, and how often it is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ValueCount {
+    /// The value.
+    pub value: String,
+    /// The number of entries that have it.
+    pub count: u64,
+}
+
+/// The values of each field in one block, as they stand in its lines.
+#[derive(Debug, Default)]
+pub(super) struct BlockValues<'b>([HashMap<&'b [u8], u64>; FIELDS]);
+
+impl<'b> BlockValues<'b> {
+    pub(super) fn add_entry(&mut self, fields: &Fields<'b>) {
+        for (counts, value) in self.0.iter_mut().zip(values(fields)) {
+            *counts.entry(value).or_default() += 1;
+        }
+    }
+}
+
+/// The values of each field in all blocks and files so far.
+#[derive(Debug, Default)]
+pub(super) struct Values([FieldValues; FIELDS]);
+
+impl Values {
+    pub(super) fn add_block(&mut self, block: BlockValues<'_>) {
+        for (field, counts) in self.0.iter_mut().zip(block.0) {
+            for (value, count) in counts {
+                field.add(value, count);
+            }
+        }
+    }
+
+    pub(super) fn add_file(&mut self, tally: &TallyPart) {
+        for (field, counts) in self.0.iter_mut().zip(&tally.values) {
+            for (value, count) in counts {
+                field.add(value, *count);
+            }
+        }
+    }
+
+    /// The most frequent ones, at most so many of each field.
+    pub(super) fn top(self, most: usize) -> TopValues {
+        let mut at = 0..;
+        let [event_type, severity, outcome, actor, ip_address] = self.0.map(|field| {
+            let spelled = match at.next() {
+                Some(ADDRESS) => address_text,
+                _ => text,
+            };
+            field.top(most, spelled)
+        });
+        TopValues {
+            event_type,
+            severity,
+            outcome,
+            actor,
+            ip_address,
+        }
+    }
+}
+
+fn text(value: &[u8]) -> String {
+    unescape(value).into_owned()
+}
+
+fn address_text(value: &[u8]) -> String {
+    address::parse(value).map_or_else(|| text(value), |address| address.to_string())
+}
+
+/// The values of one field.
+#[derive(Debug, Default)]
+struct FieldValues {
+    counts: HashMap<Box<[u8]>, u64>,
+    /// How much memory they take.
+    bytes: usize,
+    /// Whether they would take too much. That doesn't depend on the order in which they come.
+    is_beyond: bool,
+    /// The number of entries that have one.
+    with: u64,
+    without: u64,
+}
+
+impl FieldValues {
+    fn add(&mut self, value: &[u8], count: u64) {
+        if value.is_empty() {
+            self.without += count;
+            return;
+        }
+        self.with += count;
+        if self.is_beyond {
+            return;
+        }
+        if let Some(known) = self.counts.get_mut(value) {
+            *known += count;
+            return;
+        }
+        self.bytes += value.len() + BYTES_EACH;
+        self.counts.insert(value.into(), count);
+        if self.bytes > MOST_BYTES {
+            self.is_beyond = true;
+            self.counts = HashMap::new();
+        }
+    }
+
+    fn top(self, most: usize, spelled: fn(&[u8]) -> String) -> Top {
+        if self.is_beyond {
+            return Top {
+                other: self.with,
+                without: self.without,
+                ..Top::default()
+            };
+        }
+        let mut by_text: HashMap<String, u64> = HashMap::with_capacity(self.counts.len());
+        for (value, count) in self.counts {
+            *by_text.entry(spelled(&value)).or_default() += count;
+        }
+        let distinct = by_text.len() as u64;
+        let all = by_text.into_iter();
+        let mut values: Vec<_> = all
+            .map(|(value, count)| ValueCount { value, count })
+            .collect();
+        values.sort_unstable_by(|a, b| {
+            (Reverse(a.count), &a.value).cmp(&(Reverse(b.count), &b.value))
+        });
+        values.truncate(most);
+        let shown: u64 = values.iter().map(|value| value.count).sum();
+        Top {
+            other: self.with - shown,
+            without: self.without,
+            distinct: Some(distinct),
+            values,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_values_are_said_to_be_too_many_whatever_their_order() {
+        let mut numbers: Vec<u32> = (0..120_000).collect();
+        for _ in 0..2 {
+            numbers.reverse();
+            let mut field = FieldValues::default();
+            for number in &numbers {
+                field.add(format!("user-{number}").as_bytes(), 2);
+            }
+            field.add(b"", 5);
+            assert_eq!(field.counts.capacity(), 0, "they are forgotten");
+            let top = field.top(10, text);
+            assert_eq!(
+                (top.values, top.other, top.without, top.distinct),
+                (vec![], 240_000, 5, None)
+            );
+        }
+    }
+
+    #[test]
+    fn spellings_of_one_address_are_one_value() {
+        let mut field = FieldValues::default();
+        for (value, count) in [
+            ("192.0.2.1", 1),
+            ("::ffff:192.0.2.1", 2),
+            ("::FFFF:C000:201", 3),
+            ("localhost", 5),
+        ] {
+            field.add(value.as_bytes(), count);
+        }
+        let top = field.top(1, address_text);
+        assert_eq!(
+            (&*top.values[0].value, top.values[0].count),
+            ("192.0.2.1", 6)
+        );
+        assert_eq!((top.other, top.distinct), (5, Some(2)));
+    }
+}
