@@ -10,6 +10,7 @@ mod receiver;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod compared;
 mod description;
 mod downloads_are_whole;
 mod downloads_for_others;
@@ -25,5 +26,6 @@ mod settings_are_changed;
 mod the_description_is_true;
 mod tokens_are_managed;
 mod tokens_are_recorded;
+mod webhooks_are_described;
 mod webhooks_are_managed;
 mod webhooks_deliver;

@@ -1,148 +1,24 @@
 //! `/openapi.json` says what is served: each route, each parameter, each answer.
 
-use std::time::{Duration, Instant};
-
 use axum::{
     body::Body,
-    http::{HeaderName, Method, Request, header},
+    http::{Request, header},
 };
 use serde_json::{Value, json};
-use tower::ServiceExt as _;
 use tracing_audit::{
     Filter,
     http::{RouterOptions, Scope},
 };
 
 use crate::{
+    compared::{Compared, JSON, Sent},
     description::Description,
     every_route_has_its_rule::served_routes,
-    http::{Answer, Served, record_one, served, token},
-    receiver::Receiver,
-    support::HANGS,
+    http::{served, token},
 };
 
-const ENTRIES: usize = 20;
 /// Whatever asks for them may add parameters of its own, and must have an answer.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
-
-fn options() -> RouterOptions {
-    RouterOptions::new()
-        .webhook_egress(["loopback"])
-        .webhook_allow_http(true)
-        .hosts(["localhost"])
-}
-
-/// One request, and whose token it has.
-struct Sent<'a> {
-    method: &'a str,
-    path: String,
-    token: Option<&'a str>,
-    headers: &'a [(HeaderName, &'a str)],
-    body: Option<String>,
-}
-
-impl<'a> Sent<'a> {
-    fn new(served: &'a Served, method: &'a str, path: &str) -> Self {
-        Self {
-            method,
-            path: path.to_owned(),
-            token: Some(&served.token),
-            headers: &[],
-            body: None,
-        }
-    }
-
-    /// The answer; of a stream, which would never end, its head.
-    async fn answer(&self, served: &Served) -> Answer {
-        let mut request = Request::builder()
-            .method(self.method.parse::<Method>().unwrap())
-            .uri(format!("/audit{}", self.path));
-        let is_given = |name| self.headers.iter().any(|(given, _)| given == name);
-        if !is_given(header::HOST) {
-            request = request.header(header::HOST, "localhost");
-        }
-        if let Some(token) = self.token {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
-        }
-        for (name, value) in self.headers {
-            request = request.header(name, *value);
-        }
-        let body = self.body.clone().map_or_else(Body::empty, Body::from);
-        let request = request.body(body).unwrap();
-        if !self.path.starts_with("/stream") {
-            return served.send(request).await;
-        }
-        let (head, body) = served
-            .app
-            .clone()
-            .oneshot(request)
-            .await
-            .unwrap()
-            .into_parts();
-        let body = match head.status.as_u16() {
-            200 => Vec::new(),
-            _ => axum::body::to_bytes(body, usize::MAX)
-                .await
-                .unwrap()
-                .to_vec(),
-        };
-        Answer {
-            status: head.status,
-            headers: head.headers,
-            body,
-        }
-    }
-}
-
-/// A server, and the description that its answers are compared with.
-struct Compared {
-    served: Served,
-    description: Description,
-}
-
-impl Compared {
-    async fn new() -> Self {
-        let served = served(ENTRIES, options());
-        let description = Description::of(&served).await;
-        Self {
-            served,
-            description,
-        }
-    }
-
-    /// Sends a request to this path, of an operation with that one.
-    async fn send(&self, of: &str, sent: Sent<'_>) -> Answer {
-        let answer = sent.answer(&self.served).await;
-        self.description.check(sent.method, of, &answer);
-        answer
-    }
-
-    async fn get(&self, of: &str, path: &str) -> Answer {
-        self.send(of, Sent::new(&self.served, "GET", path)).await
-    }
-
-    /// With a body of JSON, or with none.
-    async fn act(&self, method: &str, of: &str, path: &str, body: Option<Value>) -> Answer {
-        let sent = Sent {
-            headers: if body.is_some() { &JSON } else { &[] },
-            body: body.map(|body| body.to_string()),
-            ..Sent::new(&self.served, method, path)
-        };
-        self.send(of, sent).await
-    }
-
-    async fn until(&self, of: &str, path: &str, is_wanted: impl Fn(&Value) -> bool) -> Value {
-        let start = Instant::now();
-        loop {
-            let told = self.get(of, path).await.json();
-            if is_wanted(&told) {
-                return told;
-            }
-            assert!(start.elapsed() < HANGS, "{told}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-}
 
 /// A path about things that don't exist.
 fn filled(path: &str) -> String {
@@ -184,8 +60,6 @@ async fn each_example_has_the_form_that_it_is_an_example_of() {
         description.check_schema(&at, schema, example);
     }
 }
-
-const JSON: [(HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/json")];
 
 #[tokio::test]
 async fn each_refusal_is_as_described() {
@@ -426,132 +300,4 @@ async fn what_administrators_manage_is_answered_as_described() {
     let unseen: Vec<_> = unseen.iter().filter(is_managed).collect();
     // A thousand tokens would have to be made.
     assert_eq!(unseen, ["POST /tokens 409"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_done_with_webhooks_is_answered_as_described() {
-    let compared = Compared::new().await;
-    let receiver = Receiver::saying(500);
-    let dispatcher = compared.served.log.webhooks().run().unwrap();
-    let new = |name: &str, schedule: Value| {
-        json!({
-            "name": name, "url": receiver.url, "event_types": ["invoice.*"], "allow_http": true,
-            "egress": ["loopback"], "schedule_seconds": schedule, "api_key": "key",
-            "headers": {"x-team": "audit"}, "batch": {"max_entries": 1},
-        })
-    };
-    let add = async |webhook| {
-        compared
-            .act("POST", "/webhooks", "/webhooks", Some(webhook))
-            .await
-    };
-    assert_eq!(add(new("failed", json!([0]))).await.status, 201);
-    assert_eq!(add(new("waits", json!([0, 3600]))).await.status, 201);
-    assert_eq!(add(new("waits", json!([0]))).await.status, 409);
-    assert_eq!(add(json!({"name": "siem"})).await.status, 400);
-    record_one(&compared.served.log);
-    record_one(&compared.served.log);
-    dead_letters(&compared).await;
-    waiting(&compared).await;
-    changes(&compared).await;
-    drop(dispatcher);
-    let unseen = compared.description.unseen(&["2"]);
-    let unseen: Vec<_> = unseen
-        .iter()
-        .filter(|what| what.contains("/webhooks"))
-        .collect();
-    assert_eq!(unseen, [""; 0]);
-}
-
-/// Of the webhook whose deliveries have all failed.
-async fn dead_letters(compared: &Compared) {
-    let of = "/webhooks/{name}/dead-letters";
-    let path = "/webhooks/failed/dead-letters";
-    let letters = compared.until(of, path, |told| told["total"] == 2).await;
-    let id = letters["dead_letters"][0]["delivery_id"].as_str().unwrap();
-    compared
-        .get(
-            "/webhooks/{name}/attempts",
-            "/webhooks/failed/attempts?limit=1",
-        )
-        .await;
-    let delivery = "/webhooks/{name}/deliveries/{id}";
-    let path = format!("/webhooks/failed/deliveries/{id}");
-    compared.get(delivery, &path).await;
-    let resend = format!("{delivery}/resend");
-    compared
-        .act("POST", &resend, &format!("{path}/resend"), None)
-        .await;
-    let replay = "/webhooks/{name}/replay";
-    for wanted in [
-        json!({"dead_letters": true, "dry_run": true}),
-        json!({"entries": {"event_type": "invoice.*"}, "dry_run": true}),
-        json!({"entries": {"event_type": ["invoice.*"], "q": "x"}}),
-        json!({"dead_letters": false}),
-        json!({"entries": {"unknown": 1}}),
-        json!({}),
-    ] {
-        compared
-            .act("POST", replay, "/webhooks/failed/replay", Some(wanted))
-            .await;
-    }
-}
-
-/// Of the webhook whose deliveries wait for their next attempt.
-async fn waiting(compared: &Compared) {
-    let of = "/webhooks/{name}";
-    let path = "/webhooks/waits";
-    compared
-        .until(of, path, |told| told["waiting_deliveries"] == 2)
-        .await;
-    let skip = "/webhooks/{name}/skip";
-    let first = compared
-        .act("POST", skip, "/webhooks/waits/skip", None)
-        .await;
-    assert_eq!(first.status, 202);
-    compared
-        .until(of, path, |told| told["waiting_deliveries"] == 1)
-        .await;
-    let attempts = "/webhooks/waits/attempts";
-    let attempts = compared
-        .get("/webhooks/{name}/attempts", attempts)
-        .await
-        .json();
-    let skipped = &first.json()["delivery_id"];
-    let attempts = attempts["attempts"].as_array().unwrap();
-    let other = attempts.iter().find(|one| one["delivery_id"] != *skipped);
-    let other = other.unwrap()["delivery_id"].as_str().unwrap();
-    let of = "/webhooks/{name}/deliveries/{id}/skip";
-    let path = format!("/webhooks/waits/deliveries/{other}/skip");
-    compared.act("POST", of, &path, None).await;
-}
-
-async fn changes(compared: &Compared) {
-    for name in ["pause", "test", "signing-secrets", "signing-secrets/retire"] {
-        let of = format!("/webhooks/{{name}}/{name}");
-        compared
-            .act("POST", &of, &format!("/webhooks/waits/{name}"), None)
-            .await;
-    }
-    compared.get("/webhooks", "/webhooks").await;
-    let of = "/webhooks/{name}";
-    let patch = json!({"tenant_id": "acme", "batch": null, "order": "strict"});
-    compared
-        .act("PATCH", of, "/webhooks/waits", Some(patch))
-        .await;
-    // It is paused, so that the replay waits until it is cancelled.
-    let replay = "/webhooks/{name}/replay";
-    let wanted = json!({"entries": {"event_type": "invoice.*"}});
-    compared
-        .act("POST", replay, "/webhooks/waits/replay", Some(wanted))
-        .await;
-    compared.get(of, "/webhooks/waits").await;
-    compared
-        .act("DELETE", replay, "/webhooks/waits/replay", None)
-        .await;
-    let of_resume = "/webhooks/{name}/resume";
-    compared
-        .act("POST", of_resume, "/webhooks/waits/resume", None)
-        .await;
-    compared.act("DELETE", of, "/webhooks/waits", None).await;
 }
