@@ -117,7 +117,8 @@ pub(super) fn add(components: ComponentsBuilder) -> ComponentsBuilder {
               it as `context.request_id`.";
     let request_id: Header = header(id, text().min_length(Some(1)).max_length(Some(128)));
     let too_long = "The first line and the headers of the request are longer than the server \
-                    takes. It has read none of them, so this answer has no content and no id.";
+                    takes: 32 KiB, unless an application serves this API by a server of its own. \
+                    They are not read to their end, so this answer has no content and no id.";
     let too_long: RefOr<Response> = RefOr::T(Response::new(too_long));
     let components = components
         .header("RequestId", RefOr::T(request_id))

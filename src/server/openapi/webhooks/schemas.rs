@@ -299,10 +299,13 @@ struct EntryRange {
 #[derive(ToSchema)]
 struct Replay {
     /// `true`: all that was given up and not delivered since.
+    #[schema(nullable = false)]
     dead_letters: Option<bool>,
     /// The entries that these parameters of a filter name. A list gives several values.
+    #[schema(nullable = false)]
     entries: Option<FilterParameters>,
     /// `true`: only count what would be sent.
+    #[schema(nullable = false)]
     dry_run: Option<bool>,
 }
 
