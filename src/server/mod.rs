@@ -29,6 +29,7 @@
 //! filtered   the entries that match a filter, packed while they are found (body)
 //! ending     records how a download ended
 //! probes     health, readiness, metrics
+//! openapi    the description of all this
 //! admin      what administrators ask for and change: tokens, holds, settings
 //! webhooks   webhooks: their settings, and how they are doing
 //! ```
@@ -46,6 +47,7 @@ mod filtered;
 mod guard;
 mod hosts;
 mod json_body;
+mod openapi;
 mod options;
 mod params;
 mod plans;
@@ -90,6 +92,7 @@ impl AuditLog {
     /// | `GET /event-types` | `read` | the [`Catalogue`](crate::catalogue::Catalogue) of all sources |
     /// | `GET /event-types/{event_type}` | `read` | the JSON Schema of its entries |
     /// | `GET /metrics` | `read` of all tenants | Prometheus text |
+    /// | `GET /openapi.json` | none | this API as OpenAPI 3.1; the accesses are not recorded |
     /// | `GET /healthz`, `/readyz` | none | whether the process answers; whether the log takes events |
     ///
     /// For the scope `admin` of all tenants:
@@ -215,6 +218,7 @@ fn routes(app: State) -> Router {
             "/settings",
             get(admin::settings::get).patch(admin::settings::patch),
         )
+        .route("/openapi.json", get(openapi::openapi))
         .route("/metrics", get(probes::metrics))
         .route("/healthz", get(probes::healthz))
         .route("/readyz", get(probes::readyz))

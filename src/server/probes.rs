@@ -14,6 +14,7 @@ use axum::{
 
 use super::{
     access::Scope,
+    params,
     problem::Problem,
     state::{Slot, State},
 };
@@ -60,6 +61,9 @@ pub(super) async fn metrics(
     if !app.options.open_metrics {
         // The metrics count the entries and requests of all tenants.
         app.admit_for_all_tenants(&request, Scope::Read)?;
+    }
+    if let Some((name, _)) = params::parse(request.uri.query())?.first() {
+        return Err(Problem::parameter(name, "metrics take no parameters"));
     }
     let mut text = app
         .log

@@ -19,7 +19,7 @@ use crate::entry::{Author, OwnEntry, Severity, json::Json};
 use crate::error::Result;
 
 /// The age limits that can be set, in days.
-const DAYS: std::ops::RangeInclusive<u64> = 30..=365;
+pub(crate) const DAYS: std::ops::RangeInclusive<u64> = 30..=365;
 
 /// How long entries stay, in every process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -93,7 +93,7 @@ async fn a_wrong_parameter_is_named() {
     }
     assert_eq!(
         stats(&served, "event_type=invoice.paid").await["hints"],
-        json!(["no event type is named invoice.paid; invoice.sent is"])
+        json!(["no event type is named invoice.paid; there is invoice.sent"])
     );
 }
 

@@ -27,6 +27,7 @@ const ADMIN: Rule = OfAllTenants(Scope::Admin);
 const RULES: &[(&str, &str, Rule)] = &[
     ("GET", "/healthz", Anyone),
     ("GET", "/readyz", Anyone),
+    ("GET", "/openapi.json", Anyone),
     ("GET", "/entries", Holder(Scope::Read)),
     ("GET", "/entries/{id}", Holder(Scope::Read)),
     ("GET", "/stats", Holder(Scope::Read)),
@@ -111,15 +112,20 @@ async fn status(served: &Served, method: &str, path: &str, key: Option<&str>) ->
 
 #[test]
 fn no_route_is_without_a_rule() {
+    let rules = RULES
+        .iter()
+        .map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned()));
+    assert_eq!(served_routes(), rules.collect());
+}
+
+/// The methods and paths of all routes, by the source of the server.
+pub(crate) fn served_routes() -> BTreeSet<(String, String)> {
     let mut routes = BTreeSet::new();
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/server");
     for file in crate::support::files(&sources) {
         routes.extend(routes_in(&fs::read_to_string(file).unwrap()));
     }
-    let rules = RULES
-        .iter()
-        .map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned()));
-    assert_eq!(routes, rules.collect());
+    routes
 }
 
 /// The methods and paths of the calls `.route("/path", get(…).post(…))`.

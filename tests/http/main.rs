@@ -10,7 +10,9 @@ mod receiver;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod compared;
 mod counts_entries;
+mod description;
 mod downloads_are_whole;
 mod downloads_for_others;
 mod downloads_resume;
@@ -22,7 +24,9 @@ mod holds_are_managed;
 mod many_connections;
 mod says_who_may_read;
 mod settings_are_changed;
+mod the_description_is_true;
 mod tokens_are_managed;
 mod tokens_are_recorded;
+mod webhooks_are_described;
 mod webhooks_are_managed;
 mod webhooks_deliver;

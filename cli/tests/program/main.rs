@@ -14,6 +14,7 @@ mod user;
 
 mod another_user_runs_commands;
 mod commands;
+mod described;
 mod exports;
 mod filters;
 mod serving;

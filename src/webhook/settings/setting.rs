@@ -163,6 +163,12 @@ impl Setting {
         self.secret || matches!(self.kind, SettingKind::Url)
     }
 
+    /// Whether administrators outside may set it. Only the machine's operator sets the rest.
+    #[cfg(feature = "server")]
+    pub(crate) fn is_set_over_http(&self) -> bool {
+        !self.of_machine && !matches!(self.kind, SettingKind::Proxy)
+    }
+
     /// Whether the value, or each value of a list, is a secret or a reference to one.
     #[cfg(any(feature = "server", test))]
     pub(super) fn can_be_reference(&self) -> bool {
