@@ -78,6 +78,7 @@ pub(super) fn run(args: &QueryArgs) -> Result<Outcome, Failure> {
             limit,
             start,
             include_access: true,
+            ..Query::default()
         })
         .map_err(|error| match error {
             Error::Invalid { .. } => Failure::of_flag(error),

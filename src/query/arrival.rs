@@ -42,8 +42,6 @@ const KEPT: usize = 16;
 const NEW: usize = 64;
 /// How many entries are held at once where all are given.
 const AT_ONCE: usize = 1000;
-/// How many bytes the lines of a page have, or one line more.
-const BYTES: usize = 8 << 20;
 /// How many bytes of lines a page looks at.
 const SCANNED: usize = 64 << 20;
 /// The longest cursor that is read.
@@ -77,7 +75,7 @@ pub(super) fn page(
     let rest = cursor.begin(&mut tail, streams, start);
     let entries = tail.poll_within(Room {
         entries: query.limit,
-        bytes: BYTES,
+        bytes: query.max_bytes,
         scanned: SCANNED,
     })?;
     let mut scanned = Scanned::default();

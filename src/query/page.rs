@@ -48,6 +48,9 @@ pub struct Query {
     /// The most entries of a page. [`Query::parse`] allows 1 to 1000; here any number is allowed,
     /// and all entries of a page are in memory at once.
     pub limit: usize,
+    /// The most bytes that the lines of a page have together; an entry that is longer is a page of
+    /// its own. `usize::MAX` by default; over HTTP, 8 MiB.
+    pub max_bytes: usize,
     /// The beginning of the page.
     pub start: PageStart,
     /// Whether entries about reads of the log are wanted as well. Default: no
@@ -161,6 +164,7 @@ impl Default for Query {
             filter: Filter::new(),
             order: Order::Desc,
             limit: 100,
+            max_bytes: usize::MAX,
             start: PageStart::First,
             include_access: false,
         }

@@ -205,7 +205,9 @@ impl AuditReader {
             after,
             ..self.wanted(&filter, order, false)
         };
-        let mut entries = Vec::new();
+        let mut entries: Vec<RawEntry> = Vec::new();
+        let mut bytes = 0;
+        let mut is_full = false;
         let mut skipped = 0;
         let mut last = after;
         let (scanned, has_more) = merge::run(
@@ -213,6 +215,13 @@ impl AuditReader {
             &wanted,
             skip.saturating_add(query.limit),
             &mut |entry| {
+                if skipped == skip {
+                    bytes += entry.line().len();
+                    if bytes > query.max_bytes && !entries.is_empty() {
+                        is_full = true;
+                        return ControlFlow::Break(());
+                    }
+                }
                 last = Some(entry.key());
                 if skipped < skip {
                     skipped += 1;
@@ -225,7 +234,7 @@ impl AuditReader {
         Ok(Page {
             entries,
             next_cursor: last.unwrap_or(Key::FIRST).to_string(),
-            has_more,
+            has_more: has_more || is_full,
             complete_until,
             scanned,
         })

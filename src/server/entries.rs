@@ -23,6 +23,9 @@ use crate::{
 /// Beyond it, skipping costs more than it helps: a cursor costs the same anywhere.
 const MAX_OFFSET: usize = 10_000;
 
+/// The most bytes that the entries of a page have: a page is in memory until it was sent.
+pub(super) const MAX_BYTES: usize = 8 << 20;
+
 /// `GET /entries`
 pub(super) async fn page(
     Shared(app): Shared<State>,
@@ -31,7 +34,8 @@ pub(super) async fn page(
 ) -> Result<Response, Problem> {
     let asker = app.admit(&request, Scope::Read)?;
     let given = params::parse(request.uri.query())?;
-    let query = Query::parse(asker.narrow(&given)?)?;
+    let mut query = Query::parse(asker.narrow(&given)?)?;
+    query.max_bytes = MAX_BYTES;
     if matches!(query.start, PageStart::Offset(offset) if offset > MAX_OFFSET) {
         let detail = format!(
             "it must be a number from 0 to {MAX_OFFSET}; to go further, use cursor=<next_cursor>"

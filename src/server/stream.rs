@@ -30,7 +30,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
     access::Scope,
-    entries::json,
+    entries::{MAX_BYTES, json},
     params,
     problem::Problem,
     state::{Asker, Slot, State},
@@ -107,6 +107,7 @@ fn query(mut params: Vec<(String, String)>, headers: &HeaderMap) -> Result<Query
     params.push(("order".to_owned(), Order::Arrival.to_string()));
     let mut query = Query::parse(params)?;
     query.limit = ENTRIES;
+    query.max_bytes = MAX_BYTES;
     if query.start == PageStart::First {
         query.start = PageStart::Now;
     }

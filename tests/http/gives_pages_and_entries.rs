@@ -75,6 +75,41 @@ async fn all_pages_are_all_events_byte_by_byte() {
 }
 
 #[tokio::test]
+async fn a_page_of_long_entries_is_shorter() {
+    let served = served(0, RouterOptions::new());
+    let subscriber = tracing_subscriber::registry().with(served.log.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        for number in 0..200 {
+            tracing_audit::audit!("report.made", number, text = "x".repeat(60_000));
+        }
+    });
+    served.log.flush().unwrap();
+    for order in ["asc", "arrival"] {
+        let mut path = format!("/audit/entries?event_type=report.*&order={order}&limit=1000");
+        let mut sizes = Vec::new();
+        loop {
+            let answer = served.get(&path).await;
+            assert!(
+                answer.body.len() < (8 << 20) + 70_000,
+                "{}",
+                answer.body.len()
+            );
+            let page = answer.json();
+            sizes.push(page["entries"].as_array().unwrap().len());
+            if page["has_more"] == false {
+                break;
+            }
+            let cursor = page["next_cursor"].as_str().unwrap();
+            path = format!(
+                "/audit/entries?event_type=report.*&order={order}&limit=1000&cursor={cursor}"
+            );
+        }
+        assert_eq!(sizes.iter().sum::<usize>(), 200, "{sizes:?}");
+        assert!(sizes.len() == 2 && sizes[0] > 100, "{sizes:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_catalogue_tells_what_there_can_be() {
     let served = served(1, RouterOptions::new());
     let types = served.get("/audit/event-types").await.json();

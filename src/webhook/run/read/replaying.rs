@@ -125,6 +125,7 @@ impl BatchSource {
             limit: replay_page(webhook.batch),
             start,
             include_access: true,
+            ..Query::default()
         })?;
         let wanted = page
             .entries
