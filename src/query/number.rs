@@ -106,7 +106,8 @@ mod tests {
         #[test]
         fn floats_are_equal_where_their_texts_say_so(value in any::<f64>()) {
             prop_assume!(value.is_finite());
-            let forms = [format!("{value}"), format!("{value:e}"), serde_json::json!(value).to_string()];
+            // serde_json may choose the other one of two shortest texts.
+            let forms = [format!("{value}"), format!("{value:e}")];
             for form in &forms {
                 prop_assert_eq!(number(form), number(&forms[0]));
                 let pattern = Regex::new(&format!("^{}", number(&forms[0]).pattern())).unwrap();
