@@ -5,7 +5,7 @@ use tracing_audit::Filter;
 
 use super::failure::Failure;
 
-/// What `--help` says above the flags.
+/// The text of `--help` above the flags.
 const HEADING: &str = "\
 Filters (all must hold; repeated: any of the values; !VALUE: all but this; \\!VALUE: the text !VALUE)";
 

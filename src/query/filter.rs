@@ -144,7 +144,7 @@ impl Filter {
     ///
     /// # Errors
     ///
-    /// Those of [`parse`](Self::parse), and [`Error::Invalid`] if the filter has a value of this
+    /// The errors of [`parse`](Self::parse), and [`Error::Invalid`] if the filter has a value of this
     /// parameter already, because another value would be an alternative.
     pub fn with(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Result<Self> {
         let (name, value) = (name.as_ref(), value.as_ref());

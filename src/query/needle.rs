@@ -44,7 +44,7 @@ impl Needle {
         Self::pattern(&options.join("|"))
     }
 
-    /// What this pattern finds. `None` if it is too long.
+    /// A needle that finds what this pattern does. `None` if the pattern is too long.
     pub(super) fn pattern(pattern: &str) -> Option<Self> {
         built(pattern).map(Self::Pattern)
     }

@@ -126,7 +126,7 @@ pub(super) fn run(files: &Files, wanted: &Wanted, sums: Sums) -> Result<(Sums, S
     }
 }
 
-/// What the threads share.
+/// The state that the threads share.
 struct Counter<'a> {
     files: &'a Files,
     wanted: &'a Wanted,
@@ -141,7 +141,7 @@ struct State<'a> {
     failed: Option<Error>,
 }
 
-/// What to count next.
+/// The next block or file to count.
 enum Task {
     File(Arc<FileStem>),
     /// In these steps.

@@ -21,9 +21,9 @@ pub struct StepCounts {
     pub start: Timestamp,
     /// All entries of the step.
     pub count: u64,
-    /// Those of each severity.
+    /// The entries of each severity.
     pub severity: SeverityCounts,
-    /// Those of each outcome.
+    /// The entries of each outcome.
     pub outcome: OutcomeCounts,
 }
 
