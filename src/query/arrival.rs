@@ -17,7 +17,7 @@
 //! last file at `ended` (in microseconds since 1970) or before, and are read to their end. A stream
 //! that is not in the cursor and that began its last file later is new.
 
-use std::{fmt, ops::ControlFlow, str::FromStr, sync::Arc};
+use std::{collections::BTreeMap, fmt, ops::ControlFlow, str::FromStr, sync::Arc};
 
 use super::{
     entry::RawEntry,
@@ -27,13 +27,9 @@ use super::{
     tail::{Ahead, ByStream, Room, Tail, TailStart},
 };
 use crate::{
-    entry::Timestamp,
+    entry::{StreamId, Timestamp},
     error::{Error, Result},
-    store::{
-        complete::{Open, Progress},
-        files::Files,
-        names::FileStem,
-    },
+    store::{complete::Progress, files::Files, names::FileStem},
 };
 
 /// How many ended streams a cursor names.
@@ -56,28 +52,59 @@ pub(super) struct Cursor {
     places: Places,
 }
 
+/// Looks how far the log is.
+pub(super) type Look<'a> = &'a dyn Fn() -> Result<Progress>;
+
+/// The files of the streams whose progress is known. A stream that began after the look isn't
+/// there, because nothing says which of its entries are final.
+struct Listed {
+    /// Reads no stream yet, and none beyond where it is final.
+    tail: Tail,
+    live: BTreeMap<FileStem, u64>,
+    streams: ByStream,
+    complete_until: Option<Timestamp>,
+    /// Whether there are other streams.
+    rest: bool,
+}
+
+impl Listed {
+    fn new(files: &Arc<Files>, filter: &Filter, look: Look<'_>) -> Result<Self> {
+        let progress = look()?;
+        let mut tail = Tail::empty(Arc::clone(files), filter.clone());
+        let (live, streams) = tail.list()?;
+        tail.stop_where_open(progress.open);
+        Ok(Self {
+            tail,
+            live,
+            streams,
+            complete_until: progress.until,
+            rest: false,
+        })
+    }
+}
+
 /// A page of the entries that have arrived.
 pub(super) fn page(
     files: &Arc<Files>,
     query: &Query,
     filter: Filter,
-    progress: Progress,
+    look: Look<'_>,
 ) -> Result<Page> {
     if query.start == PageStart::Now {
-        return from_now(files, filter, progress);
+        return from_now(files, filter, look);
     }
     let cursor = Cursor::of(&query.start)?;
     let start = filter.start();
-    let mut tail = Tail::empty(Arc::clone(files), filter);
-    tail.stop_where_open(progress.open);
-    let (_, mut streams) = tail.list()?;
-    tail.go_on(&cursor.places, &mut streams)?;
-    let rest = cursor.begin(&mut tail, streams, start);
-    let entries = tail.poll_within(Room {
+    let mut listed = cursor.list(files, &filter, look)?;
+    let mut tail = listed.tail;
+    tail.go_on(&cursor.places, &mut listed.streams)?;
+    let rest = cursor.begin(&mut tail, listed.streams, start);
+    let room = Room {
         entries: query.limit,
         bytes: query.max_bytes,
         scanned: SCANNED,
-    })?;
+    };
+    let entries = tail.read_on(&listed.live, room)?;
     let mut scanned = Scanned::default();
     for problem in tail.take_problems() {
         scanned.problem(problem);
@@ -85,15 +112,20 @@ pub(super) fn page(
     Ok(Page {
         entries: entries.into_iter().map(|placed| placed.entry).collect(),
         next_cursor: cursor.go_on(&tail)?.to_string(),
-        has_more: rest || tail.is_behind(),
-        complete_until: progress.until,
+        has_more: rest || listed.rest || tail.is_behind(),
+        complete_until: listed.complete_until,
         scanned,
     })
 }
 
 /// The page before what comes from now on.
-fn from_now(files: &Arc<Files>, filter: Filter, progress: Progress) -> Result<Page> {
+fn from_now(files: &Arc<Files>, filter: Filter, look: Look<'_>) -> Result<Page> {
+    let mut tail = Tail::empty(Arc::clone(files), filter.clone());
+    let (_, known) = tail.list()?;
+    let progress = look()?;
     let mut tail = Tail::new(Arc::clone(files), filter, TailStart::Now)?;
+    // What is new then is read from its beginning.
+    tail.retain(|stream| known.contains_key(stream));
     tail.stop_where_open(progress.open);
     Ok(Page {
         entries: Vec::new(),
@@ -113,23 +145,22 @@ pub(super) fn check_start(start: &PageStart) -> Result<()> {
 pub(super) fn each(
     files: &Arc<Files>,
     filter: Filter,
-    open: Open,
+    look: Look<'_>,
     give: &mut dyn FnMut(RawEntry) -> ControlFlow<()>,
 ) -> Result<Scanned> {
-    let mut tail = Tail::empty(Arc::clone(files), filter);
-    tail.stop_where_open(open);
-    let (_, streams) = tail.list()?;
-    for (stream, files) in streams {
+    let listed = Cursor::default().list(files, &filter, look)?;
+    let mut tail = listed.tail;
+    for (stream, files) in listed.streams {
         tail.begin(stream, files);
     }
     let mut scanned = Scanned::default();
     loop {
-        let entries = tail.poll(AT_ONCE)?;
+        let entries = tail.read_on(&listed.live, Room::of_entries(AT_ONCE))?;
         tail.take_problems()
             .into_iter()
             .for_each(|problem| scanned.problem(problem));
-        for entry in entries {
-            if give(entry).is_break() {
+        for placed in entries {
+            if give(placed.entry).is_break() {
                 return Ok(scanned);
             }
         }
@@ -151,21 +182,43 @@ impl Cursor {
         }
     }
 
+    /// Lists the files after a look at the log's progress, so nothing is missing that was final
+    /// then. A stream that wasn't known before the look may have begun after it, so if there is
+    /// one, all is done once more.
+    fn list(&self, files: &Arc<Files>, filter: &Filter, look: Look<'_>) -> Result<Listed> {
+        let first = Listed::new(files, filter, look)?;
+        let mut streams = first.streams.iter();
+        if !streams.any(|(stream, files)| self.is_new(stream, files)) {
+            return Ok(first);
+        }
+        let mut second = Listed::new(files, filter, look)?;
+        let all = second.streams.len();
+        let known = first.streams;
+        second
+            .streams
+            .retain(|stream, _| known.contains_key(stream));
+        second.rest = second.streams.len() < all;
+        Ok(second)
+    }
+
+    fn is_new(&self, stream: &StreamId, files: &Ahead) -> bool {
+        !self.places.0.contains_key(stream.as_str()) && last_born(files) > self.ended
+    }
+
     /// Has the tail read the streams that are new, some of them at first. True if there are more.
     ///
     /// The streams whose last files began first are read first, so no other stream can be taken for
     /// one that was forgotten.
     fn begin(&self, tail: &mut Tail, streams: ByStream, start: Option<Timestamp>) -> bool {
-        let born = |files: &Ahead| files.last().map(|(_, born)| *born);
         let mut new: Vec<_> = streams
             .into_iter()
-            .filter(|(_, files)| born(files) > self.ended)
+            .filter(|(stream, files)| self.is_new(stream, files))
             .collect();
-        new.sort_by_key(|(_, files)| born(files));
-        let last = new.get(NEW - 1).and_then(|(_, files)| born(files));
+        new.sort_by_key(|(_, files)| last_born(files));
+        let last = new.get(NEW - 1).and_then(|(_, files)| last_born(files));
         let mut rest = false;
         for (stream, mut files) in new {
-            if last.is_some_and(|last| born(&files) > Some(last)) {
+            if last.is_some_and(|last| last_born(&files) > Some(last)) {
                 rest = true;
                 break;
             }
@@ -190,6 +243,10 @@ impl Cursor {
         }
         Ok(next)
     }
+}
+
+fn last_born(files: &Ahead) -> Option<Timestamp> {
+    files.last().map(|(_, born)| *born)
 }
 
 /// Leaves out the files that can't have entries from `start` on, because no entry is newer than the

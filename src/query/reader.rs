@@ -180,11 +180,13 @@ impl AuditReader {
     /// [`Error::Invalid`] for a cursor that no page of this order gave, and for an offset in the
     /// order of arrival; [`Error::Io`] if the directory can't be listed.
     pub fn page(&self, query: &Query) -> Result<Page> {
-        let progress = self.progress()?;
         let filter = query.whole_filter();
         match query.order.by_time() {
-            Some(order) => self.page_by_time(query, filter, order, progress.until),
-            None => arrival::page(&self.files, query, filter, progress),
+            Some(order) => {
+                let complete_until = self.progress()?.until;
+                self.page_by_time(query, filter, order, complete_until)
+            }
+            None => arrival::page(&self.files, query, filter, &|| self.progress()),
         }
     }
 
@@ -258,7 +260,7 @@ impl AuditReader {
         Ok(self.progress()?.until)
     }
 
-    fn progress(&self) -> Result<Progress> {
+    pub(super) fn progress(&self) -> Result<Progress> {
         Progress::look(&**self.fs(), self.layout())
     }
 
@@ -338,8 +340,8 @@ impl AuditReader {
         give: &mut dyn FnMut(RawEntry) -> ControlFlow<()>,
     ) -> Result<Scanned> {
         let Some(order) = order.by_time() else {
-            let open = self.progress()?.open;
-            let scanned = arrival::each(&self.files, filter.clone(), open, give)?;
+            let look = || self.progress();
+            let scanned = arrival::each(&self.files, filter.clone(), &look, give)?;
             return match scanned.problems.first() {
                 Some(problem) if whole => Err(problem.not_whole()),
                 _ => Ok(scanned),

@@ -54,7 +54,7 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    fn of_entries(entries: usize) -> Self {
+    pub(super) fn of_entries(entries: usize) -> Self {
         Self {
             entries,
             bytes: usize::MAX,
@@ -202,9 +202,14 @@ impl Tail {
         self.streams.extend(follow.map(|follow| (stream, follow)));
     }
 
-    /// Reads no stream beyond where it is final, as it was found out before this tail was made.
+    /// Reads no stream beyond where it is final.
     pub(super) fn stop_where_open(&mut self, open: Open) {
         self.open = Some(open);
+    }
+
+    /// Reads only the streams of which this holds.
+    pub(super) fn retain(&mut self, mut holds: impl FnMut(&StreamId) -> bool) {
+        self.streams.retain(|stream, _| holds(stream));
     }
 
     /// The last file that was read of each stream that was read to its end and to which nothing can
@@ -251,8 +256,18 @@ impl Tail {
     }
 
     /// The same, with bounds for more than the number of entries.
-    pub(crate) fn poll_within(&mut self, mut room: Room) -> Result<Vec<Placed>> {
+    pub(crate) fn poll_within(&mut self, room: Room) -> Result<Vec<Placed>> {
         let live = self.notice()?;
+        self.read_on(&live, room)
+    }
+
+    /// Reads on in the files that this tail knows. `live` are those that were in `live/` when they
+    /// were listed.
+    pub(super) fn read_on(
+        &mut self,
+        live: &BTreeMap<FileStem, u64>,
+        mut room: Room,
+    ) -> Result<Vec<Placed>> {
         let due: BTreeSet<StreamId> = self
             .streams
             .iter()
@@ -269,7 +284,7 @@ impl Tail {
                 continue;
             };
             let from = (follow.stem.number, follow.offset);
-            let done = self.follow(&mut follow, &live, &mut room, &mut entries);
+            let done = self.follow(&mut follow, live, &mut room, &mut entries);
             let moved = from != (follow.stem.number, follow.offset);
             let refused = done.as_ref().err().map(Error::without_path);
             if let Some(what) = refused.as_ref().filter(|_| refused != follow.refused) {

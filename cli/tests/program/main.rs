@@ -17,6 +17,7 @@ mod commands;
 mod described;
 mod exports;
 mod filters;
+mod followed_through_kills;
 mod serving;
 mod shell;
 mod stats;

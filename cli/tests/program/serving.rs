@@ -13,13 +13,13 @@ use tracing_audit::AuditLog;
 
 use crate::cli::{Running, code, err, out, program, run};
 
-struct Server {
+pub(crate) struct Server {
     running: Running,
-    address: String,
+    pub(crate) address: String,
 }
 
 /// Serves the log in this directory, with these flags as well.
-fn serve(dir: &Path, flags: &[&str]) -> Server {
+pub(crate) fn serve(dir: &Path, flags: &[&str]) -> Server {
     let mut command = program();
     command.args(["serve", "--listen", "127.0.0.1:0", "--dir"]);
     command.arg(dir).args(flags);
@@ -47,7 +47,7 @@ impl Server {
     }
 }
 
-fn log() -> (tempfile::TempDir, String) {
+pub(crate) fn log() -> (tempfile::TempDir, String) {
     let dir = tempfile::tempdir().unwrap();
     let log = AuditLog::builder(dir.path()).source("shop");
     log.open().unwrap().close().unwrap();

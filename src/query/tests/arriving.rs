@@ -114,6 +114,62 @@ fn a_stream_that_began_long_ago_and_goes_on_is_not_forgotten() {
     follower.has_all((1..60).map(|stream| (stream, 1)).chain([(0, 2)]));
 }
 
+/// Files of a day that has changed are met again, and streams that the cursor no longer names are
+/// among them.
+#[test]
+fn a_file_that_comes_while_a_page_is_read_begins_no_stream_again() {
+    let log = Log::new();
+    let end = |stream: usize| {
+        log.sealed(&file(stream, 1), &lines(stream, 1..=1));
+        log.sealed(&file(stream, 2), &lines(stream, 2..=2));
+    };
+    (0..40).for_each(end);
+    let mut follower = Follower::new(&log, 1000);
+    follower.follow();
+    std::thread::scope(|threads| {
+        let rest = threads.spawn(|| (40..200).for_each(end));
+        while !rest.is_finished() {
+            follower.follow();
+        }
+    });
+    follower.follow();
+    follower.has_all((0..200).map(|stream| (stream, 2)));
+}
+
+/// Nothing says which of its entries are final.
+#[test]
+fn a_stream_that_begins_behind_the_look_at_the_log_is_left_for_the_next_page() {
+    let log = Log::new();
+    log.append(&file(0, 1), &lines(0, 1..=1));
+    let reader = log.reader();
+    let looks = std::cell::Cell::new(0);
+    let look = || {
+        let progress = reader.progress();
+        looks.set(looks.get() + 1);
+        let stream = looks.get();
+        log.append(&file(stream, 1), &lines(stream, 1..=1));
+        progress
+    };
+    let files = reader.files();
+    let mut query = Query {
+        order: Order::Arrival,
+        ..Query::default()
+    };
+    let first = arrival::page(files, &query, Filter::new(), &look).unwrap();
+    let streams = |page: &Page| -> Vec<_> {
+        let entries = page.entries.iter();
+        entries.map(|entry| entry.stream().into_owned()).collect()
+    };
+    // The stream of the second look is left out, that of the first one was known to the second.
+    assert_eq!(looks.get(), 2);
+    assert_eq!(streams(&first), [0, 1].map(|n| name(n).to_string()));
+    assert!(first.has_more);
+    query.start = PageStart::Cursor(first.next_cursor);
+    let second = reader.page(&query).unwrap();
+    assert_eq!(streams(&second), [name(2).to_string()]);
+    assert!(!second.has_more);
+}
+
 #[test]
 fn a_range_begins_where_its_files_do() {
     let log = Log::new();
