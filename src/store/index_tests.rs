@@ -231,10 +231,8 @@ fn a_tally_counts_minutes_and_values() {
         .collect();
     assert_eq!(minutes, [(0, 2, 0, 0), (60_000_000, 1, 1, 1)]);
     let values = tally.entries.values.map(|values| {
-        let text = |value: Box<[u8]>| String::from_utf8(value.into()).unwrap();
-        let pairs = values
-            .into_iter()
-            .map(|(value, count)| (text(value), count));
+        let text = |value: &[u8]| String::from_utf8(value.into()).unwrap();
+        let pairs = values.iter().map(|(value, count)| (text(value), count));
         pairs.collect::<Vec<_>>()
     });
     let pairs = |pairs: &[(&str, u64)]| {
@@ -254,7 +252,7 @@ fn a_tally_counts_minutes_and_values() {
         ]
     );
     assert_eq!(tally.access.minutes.len(), 1);
-    assert_eq!(tally.access.values[3].len(), 1);
+    assert_eq!(tally.access.values[3].iter().count(), 1);
 }
 
 #[test]

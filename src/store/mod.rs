@@ -111,6 +111,7 @@ mod batch;
 pub(crate) mod clock;
 mod clock_guard;
 pub(crate) mod complete;
+pub(crate) mod count_map;
 pub(crate) mod gone_journal;
 mod health;
 pub(crate) mod hold;

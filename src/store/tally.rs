@@ -14,14 +14,14 @@
 //!
 //! Minutes and values are sorted: the same lines always give the same bytes.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    ops::AddAssign,
-};
+use std::{collections::BTreeMap, ops::AddAssign};
 
 use serde::Serialize;
 
-use super::codec::{Decoder, Encoder};
+use super::{
+    codec::{Decoder, Encoder},
+    count_map::CountMap,
+};
 use crate::entry::{Timestamp, scan::Fields};
 
 /// The most bytes of a tally.
@@ -128,7 +128,7 @@ pub(super) struct TallyBuilder {
 #[derive(Debug, Default)]
 struct PartBuilder {
     minutes: BTreeMap<i64, Counts>,
-    values: [HashMap<Box<[u8]>, u32>; FIELDS],
+    values: [CountMap; FIELDS],
 }
 
 impl TallyBuilder {
@@ -161,10 +161,7 @@ impl PartBuilder {
         });
         counts.add_entry(fields);
         for (counts, value) in self.values.iter_mut().zip(values(fields)) {
-            if let Some(count) = counts.get_mut(value) {
-                *count += 1;
-            } else {
-                counts.insert(value.into(), 1);
+            if counts.add(value, 1) {
                 bytes += VALUE_BYTES + value.len();
             }
         }
@@ -183,7 +180,7 @@ impl PartBuilder {
             let sorted: BTreeMap<_, _> = values.into_iter().collect();
             out.u32(sorted.len() as u32);
             for (value, count) in sorted {
-                out.u32(count).u32(value.len() as u32).bytes(&value);
+                out.u32(count as u32).u32(value.len() as u32).bytes(&value);
             }
         }
     }
@@ -203,8 +200,31 @@ pub(crate) struct Tally {
 pub(crate) struct TallyPart {
     /// By the first instants of minutes.
     pub(crate) minutes: Vec<(Timestamp, Counts)>,
-    /// For each field; an empty value stands for the entries without one.
-    pub(crate) values: [Vec<(Box<[u8]>, u64)>; FIELDS],
+    /// For each field.
+    pub(crate) values: [ValueCounts; FIELDS],
+}
+
+/// The values of one field and how many entries have each, as they are stored: a file may have
+/// thousands of them.
+#[derive(Debug)]
+pub(crate) struct ValueCounts(Box<[u8]>);
+
+impl ValueCounts {
+    /// The values; an empty one stands for the entries without one.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], u64)> {
+        let mut from = Decoder::new(&self.0);
+        std::iter::from_fn(move || value(&mut from))
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Option<Self> {
+        let count = from.u32()?;
+        let start = from.rest();
+        for _ in 0..count {
+            value(from)?;
+        }
+        let len = start.len() - from.rest().len();
+        start.get(..len).map(|bytes| Self(bytes.into()))
+    }
 }
 
 impl Tally {
@@ -222,12 +242,14 @@ impl TallyPart {
     fn decode(from: &mut Decoder<'_>) -> Option<Self> {
         let minutes = from.u32()?;
         let minutes = (0..minutes).map(|_| minute(from)).collect::<Option<_>>()?;
-        let mut values: [Vec<(Box<[u8]>, u64)>; FIELDS] = Default::default();
-        for values in &mut values {
-            let count = from.u32()?;
-            *values = (0..count).map(|_| value(from)).collect::<Option<_>>()?;
+        let mut values = Vec::with_capacity(FIELDS);
+        for _ in 0..FIELDS {
+            values.push(ValueCounts::decode(from)?);
         }
-        Some(Self { minutes, values })
+        Some(Self {
+            minutes,
+            values: values.try_into().ok()?,
+        })
     }
 }
 
@@ -241,8 +263,8 @@ fn minute(from: &mut Decoder<'_>) -> Option<(Timestamp, Counts)> {
     Some((start, counts))
 }
 
-fn value(from: &mut Decoder<'_>) -> Option<(Box<[u8]>, u64)> {
+fn value<'a>(from: &mut Decoder<'a>) -> Option<(&'a [u8], u64)> {
     let count = from.u32()?;
     let len = from.u32()? as usize;
-    Some((from.bytes(len)?.into(), u64::from(count)))
+    Some((from.bytes(len)?, u64::from(count)))
 }

@@ -202,8 +202,8 @@ pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
 pub(crate) fn lines(dir: &Path) -> Vec<String> {
     wait_for("the log's files stay while they are read", || {
         match texts(dir) {
-            // A live file was sealed and went between being listed and being read: its twin is
-            // there.
+            // A file went between being listed and being read: a live one was sealed, or a sealed
+            // one was pruned.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
             texts => Ok(texts
                 .unwrap()
@@ -227,7 +227,7 @@ fn texts(dir: &Path) -> io::Result<BTreeMap<String, String>> {
     }
     for path in files(&dir.join("sealed")) {
         let mut text = String::new();
-        let file = fs::File::open(&path).expect("a sealed file");
+        let file = fs::File::open(&path)?;
         flate2::read::GzDecoder::new(file)
             .read_to_string(&mut text)
             .unwrap_or_else(|e| panic!("{}: {e}", path.display()));

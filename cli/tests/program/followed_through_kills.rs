@@ -48,6 +48,12 @@ fn victim() {
     }
 }
 
+/// An application that records in this log until it is killed.
+pub(crate) fn victim_in(dir: &Path) -> Victim {
+    let variables = [("FOLLOWED_DIR", dir.to_str().unwrap())];
+    Victim::start(&mut support::child(module_path!(), "victim", &variables))
+}
+
 /// How often a follower got each entry.
 type Found = HashMap<String, u32>;
 
@@ -178,10 +184,8 @@ fn event(lines: &mut impl std::io::BufRead) -> std::io::Result<HashMap<String, S
 
 /// Kills applications and servers, and leaves a server that was not killed.
 fn kill_all(dir: &Path, mut server: Server, address: &Mutex<String>) -> Server {
-    let path = dir.to_str().unwrap();
     for round in 0..APPLICATIONS {
-        let variables = [("FOLLOWED_DIR", path)];
-        let victim = Victim::start(&mut support::child(module_path!(), "victim", &variables));
+        let victim = victim_in(dir);
         std::thread::sleep(Duration::from_micros(fastrand::u64(500..60_000)));
         if round % (APPLICATIONS / SERVERS) == 0 {
             // A server is killed at once when it is dropped.

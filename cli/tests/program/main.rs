@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what goes wrong here fails the test")]
 
+mod agrees;
 mod cli;
 #[path = "../../../tests/support/fork.rs"]
 mod forking;

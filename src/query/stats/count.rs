@@ -43,22 +43,20 @@ pub(super) struct Sums {
 }
 
 impl Sums {
-    fn add_block(&mut self, block: BlockCounts<'_>) -> Result<()> {
-        for (number, counts) in block.counts {
+    fn add_steps(&mut self, step: Step, steps: HashMap<i64, Counts>) -> Result<()> {
+        for (number, counts) in steps {
             self.total += counts.count;
-            self.series.add(block.step.start(number), counts)?;
+            self.series.add(step.start(number), counts)?;
         }
-        self.values.add_block(block.values);
         Ok(())
     }
 
     /// Adds the counts of a file's minutes: a step has whole minutes.
-    fn add_file(&mut self, tally: &TallyPart) -> Result<()> {
+    fn add_minutes(&mut self, tally: &TallyPart) -> Result<()> {
         for (minute, counts) in &tally.minutes {
             self.total += counts.count;
             self.series.add(*minute, *counts)?;
         }
-        self.values.add_file(tally);
         Ok(())
     }
 }
@@ -152,40 +150,53 @@ impl<'a> Counter<'a> {
     /// Counts until there is nothing left, or one of the threads has failed.
     fn count(&self) {
         let mut reader = BlockReader::new(self.files, self.wanted, usize::MAX);
+        // There can be millions of them, so each thread counts its own.
+        let mut values = Values::default();
         loop {
             let task = self.lock().next(self.files, self.wanted);
             let added = match task {
-                None => return,
-                Some(Task::File(stem)) => self.count_file(stem),
-                Some(Task::Block(piece, step)) => self.count_block(&mut reader, piece, step),
+                None => break,
+                Some(Task::File(stem)) => self.count_file(stem, &mut values),
+                Some(Task::Block(piece, step)) => {
+                    self.count_block(&mut reader, piece, step, &mut values)
+                }
             };
             if let Err(error) = added {
                 self.lock().failed = Some(error);
             }
         }
+        self.lock().sums.values.merge(values);
     }
 
-    fn count_file(&self, stem: Arc<FileStem>) -> Result<()> {
+    fn count_file(&self, stem: Arc<FileStem>, values: &mut Values) -> Result<()> {
         let tally = self.files.tally(&stem);
-        let mut state = self.lock();
         // Reading the blocks reports whatever is wrong with the file.
         let Ok(Some(tally)) = tally else {
-            state.plan.read_blocks(stem);
+            self.lock().plan.read_blocks(stem);
             return Ok(());
         };
-        state.sums.add_file(&tally.entries)?;
-        if self.wanted.filter.leaves_out_access() {
-            return Ok(());
+        self.lock().sums.add_minutes(&tally.entries)?;
+        values.add_file(&tally.entries);
+        if !self.wanted.filter.leaves_out_access() {
+            self.lock().sums.add_minutes(&tally.access)?;
+            values.add_file(&tally.access);
         }
-        state.sums.add_file(&tally.access)
+        Ok(())
     }
 
-    fn count_block(&self, reader: &mut BlockReader<'_>, piece: Piece, step: Step) -> Result<()> {
+    fn count_block(
+        &self,
+        reader: &mut BlockReader<'_>,
+        piece: Piece,
+        step: Step,
+        values: &mut Values,
+    ) -> Result<()> {
         let mut block = BlockCounts::new(step);
         let found = reader.each(piece, &mut |fields| block.add_entry(fields));
+        values.add_block(block.values);
         let mut state = self.lock();
         state.work.add(&found);
-        state.sums.add_block(block)
+        state.sums.add_steps(step, block.counts)
     }
 
     fn lock(&self) -> MutexGuard<'_, State<'a>> {

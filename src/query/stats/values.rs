@@ -9,7 +9,10 @@ use crate::{
         address,
         scan::{Fields, unescape},
     },
-    store::tally::{FIELDS, TallyPart, values},
+    store::{
+        count_map::CountMap,
+        tally::{FIELDS, TallyPart, values},
+    },
 };
 
 /// How much memory the distinct values of one field may take, by a guess: each has its text, and
@@ -89,9 +92,16 @@ impl Values {
 
     pub(super) fn add_file(&mut self, tally: &TallyPart) {
         for (field, counts) in self.0.iter_mut().zip(&tally.values) {
-            for (value, count) in counts {
-                field.add(value, *count);
+            for (value, count) in counts.iter() {
+                field.add(value, count);
             }
+        }
+    }
+
+    /// Adds the values that another thread has counted.
+    pub(super) fn merge(&mut self, other: Self) {
+        for (field, other) in self.0.iter_mut().zip(other.0) {
+            field.merge(other);
         }
     }
 
@@ -126,7 +136,7 @@ fn address_text(value: &[u8]) -> String {
 /// The values of one field.
 #[derive(Debug, Default)]
 struct FieldValues {
-    counts: HashMap<Box<[u8]>, u64>,
+    counts: CountMap,
     /// How much memory they take.
     bytes: usize,
     /// Whether they would take too much. That doesn't depend on the order in which they come.
@@ -146,15 +156,27 @@ impl FieldValues {
         if self.is_beyond {
             return;
         }
-        if let Some(known) = self.counts.get_mut(value) {
-            *known += count;
-            return;
+        if self.counts.add(value, count) {
+            self.bytes += value.len() + BYTES_EACH;
+            if self.bytes > MOST_BYTES {
+                self.go_beyond();
+            }
         }
-        self.bytes += value.len() + BYTES_EACH;
-        self.counts.insert(value.into(), count);
-        if self.bytes > MOST_BYTES {
-            self.is_beyond = true;
-            self.counts = HashMap::new();
+    }
+
+    fn go_beyond(&mut self) {
+        self.is_beyond = true;
+        self.counts = CountMap::default();
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.without += other.without;
+        if other.is_beyond {
+            self.with += other.with;
+            self.go_beyond();
+        }
+        for (value, count) in other.counts {
+            self.add(&value, count);
         }
     }
 
@@ -203,7 +225,7 @@ mod tests {
                 field.add(format!("user-{number}").as_bytes(), 2);
             }
             field.add(b"", 5);
-            assert_eq!(field.counts.capacity(), 0, "they are forgotten");
+            assert_eq!(field.counts.len(), 0, "they are forgotten");
             let top = field.top(10, text);
             assert_eq!(
                 (top.values, top.other, top.without, top.distinct),

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Parameter;
 
 /// The plain filter.
-pub(in crate::query::tests) fn wants(entry: &Value, parameters: &[Parameter]) -> bool {
+pub(crate) fn wants(entry: &Value, parameters: &[Parameter]) -> bool {
     let mut by_name: BTreeMap<&str, [Vec<&str>; 2]> = BTreeMap::new();
     for (name, excluded, value) in parameters {
         by_name.entry(name).or_default()[usize::from(*excluded)].push(value);
