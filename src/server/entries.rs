@@ -24,7 +24,7 @@ use crate::{
 const MAX_OFFSET: usize = 10_000;
 
 /// The most bytes that the entries of a page have: a page is in memory until it was sent.
-pub(super) const MAX_BYTES: usize = 8 << 20;
+const MAX_BYTES: usize = 8 << 20;
 
 /// `GET /entries`
 pub(super) async fn page(
@@ -43,14 +43,19 @@ pub(super) async fn page(
         return Err(Problem::parameter("offset", detail));
     }
     let reader = app.reader.clone();
-    let (page, hints) = app
+    let room = app.memory.room(MAX_BYTES).await?;
+    let (page, hints, mut room) = app
         .blocking(slot.clone(), move |cancel| {
             let page = reader.cancelled_by(cancel).page(&query)?;
             let hints = hints(&reader, &query, &page);
-            Ok((page, hints))
+            // Also when the client is gone, the page has its room as long as it is there.
+            Ok((page, hints, room))
         })
         .await?;
     let page = asker.narrow_page(page);
+    let bytes = page.entries.iter().map(|entry| entry.line().len()).sum();
+    room.fit(bytes)?;
+    let of_caller = app.take_page_bytes(bytes, &request, &asker)?;
     let entry = asker.record(
         "audit.access.read",
         "Entries of the audit log were read",
@@ -62,7 +67,8 @@ pub(super) async fn page(
             .detail("entries", page.entries.len()),
     )?;
     let links = links(path(&request), request.uri.query(), &page.next_cursor);
-    Ok((links, answer(page, &hints, slot)).into_response())
+    let held = (slot, room, of_caller);
+    Ok((links, answer(page, &hints, held)).into_response())
 }
 
 /// The longest header of links: a cursor may be long, and clients take no longer headers.
@@ -178,12 +184,13 @@ pub(super) fn json(page: Page, hints: &[String]) -> Vec<Bytes> {
     parts
 }
 
-/// The page. The slot is held until it was sent, because it is in memory until then.
-fn answer(page: Page, hints: &[String], slot: Slot) -> Response {
+/// The page. What it has of the server's is held until it was sent, because it is in memory until
+/// then.
+fn answer(page: Page, hints: &[String], held: impl Send + 'static) -> Response {
     let parts = json(page, hints);
     let len: usize = parts.iter().map(Bytes::len).sum();
     let body = Body::from_stream(tokio_stream::iter(parts.into_iter().map(move |part| {
-        let _held = &slot;
+        let _held = &held;
         Ok::<_, std::convert::Infallible>(part)
     })));
     let headers = [

@@ -19,6 +19,8 @@ use tokio::{
 use super::{
     access::{Access, Authorizer, Denied, Scope},
     hosts::Hosts,
+    limits::Limits,
+    memory::Memory,
     options::RouterOptions,
     plans::Plans,
     problem::Problem,
@@ -56,6 +58,8 @@ pub(super) struct App {
     pub(super) requests: Arc<Semaphore>,
     pub(super) downloads: Arc<Semaphore>,
     pub(super) streams: Arc<Semaphore>,
+    pub(super) limits: Limits,
+    pub(super) memory: Memory,
     pub(super) counts: Counts,
     pub(super) plans: Plans,
     #[cfg(feature = "webhook")]
@@ -90,6 +94,8 @@ impl App {
             requests: Arc::new(Semaphore::new(options.requests)),
             downloads: Arc::new(Semaphore::new(options.downloads)),
             streams: Arc::new(Semaphore::new(options.streams)),
+            limits: Limits::new(&options)?,
+            memory: Memory::new(&options)?,
             proxies: options.proxies()?,
             hosts: Hosts::new(&options.hosts)?,
             counts: Counts::default(),
@@ -117,6 +123,7 @@ impl App {
         caller.id = shorten(&access.id);
         caller.name = shorten(&access.name);
         caller.tenant = access.tenant.clone();
+        self.count_request(request, &access, &caller)?;
         if access.scope < scope {
             let why = format!(
                 "this request needs the scope {scope:?}, and your token has {:?}",

@@ -99,6 +99,39 @@ pub(crate) struct ServeArgs {
     /// Serve at most this many downloads at once, and refuse more
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub(crate) max_downloads: usize,
+    /// Answer at most this many requests of one caller in a minute, and refuse more with 429
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 600,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+    )]
+    pub(crate) max_requests_per_minute: u32,
+    /// Serve at most this many downloads of one caller at once, and refuse more with 429
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 3,
+        value_parser = clap::value_parser!(u16).range(1..=10_000)
+    )]
+    pub(crate) max_downloads_per_caller: u16,
+    /// Serve at most this many streams of one caller at once, and refuse more with 429
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 8,
+        value_parser = clap::value_parser!(u16).range(1..=10_000)
+    )]
+    pub(crate) max_streams_per_caller: u16,
+    /// Hold at most this many bytes of pages and of events of streams in memory, for all clients
+    /// together
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 64 << 20,
+        value_parser = clap::value_parser!(u64).range(16 << 20..=1 << 40)
+    )]
+    pub(crate) page_memory_bytes: u64,
     /// Answer /metrics without a token
     #[arg(long)]
     pub(crate) open_metrics: bool,

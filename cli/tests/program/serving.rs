@@ -126,3 +126,47 @@ fn hosts_and_proxies_are_those_of_the_flags() {
         );
     }
 }
+
+#[test]
+fn limits_are_those_of_the_flags_and_of_the_file() {
+    let (dir, token) = log();
+    let config = dir.path().join("serve.toml");
+    fs::write(&config, "[serve]\nmax-requests-per-minute = 2\n").unwrap();
+    let from_file = ["--config", config.to_str().unwrap()];
+    for flags in [&["--max-requests-per-minute", "2"], &from_file] {
+        let server = serve(dir.path(), flags);
+        let bearer = format!("host: a\r\nauthorization: Bearer {token}\r\n");
+        let statuses = [(); 3].map(|()| server.status("/entries", &bearer));
+        assert_eq!(statuses, ["200", "200", "429"]);
+        assert_eq!(server.running.interrupt(), Some(0));
+    }
+    for (flag, wrong) in [
+        ("--max-requests-per-minute", "0"),
+        ("--max-requests-per-minute", "99999999999999999999"),
+        ("--max-downloads-per-caller", "-1"),
+        ("--max-downloads-per-caller", "10001"),
+        ("--max-streams-per-caller", "many"),
+        ("--page-memory-bytes", "1000"),
+        ("--page-memory-bytes", "99999999999999999999"),
+    ] {
+        let wrong_flag = format!("{flag}={wrong}");
+        let refused = run(
+            dir.path(),
+            &["serve", "--listen", "127.0.0.1:0", &wrong_flag],
+        );
+        assert_eq!(code(&refused), 2);
+        let problem = err(&refused);
+        assert!(
+            problem.contains(flag) && problem.contains(wrong),
+            "{problem}"
+        );
+        fs::write(&config, format!("[serve]\n{} = \"{wrong}\"\n", &flag[2..])).unwrap();
+        let refused = run(dir.path(), &["serve", from_file[0], from_file[1]]);
+        let problem = err(&refused);
+        assert_eq!(code(&refused), 2, "{problem}");
+        assert!(
+            problem.contains(flag) && problem.contains(wrong),
+            "{problem}"
+        );
+    }
+}
