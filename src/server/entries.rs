@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     access::Scope,
-    params,
+    cursors, params,
     problem::Problem,
     state::{Slot, State, path},
 };
@@ -34,7 +34,8 @@ pub(super) async fn page(
 ) -> Result<Response, Problem> {
     let asker = app.admit(&request, Scope::Read)?;
     let given = params::parse(request.uri.query())?;
-    let mut query = Query::parse(asker.narrow(&given)?)?;
+    let params = cursors::open(&app, &asker, slot.clone(), asker.narrow(&given)?).await?;
+    let mut query = Query::parse(params)?;
     query.max_bytes = MAX_BYTES;
     if matches!(query.start, PageStart::Offset(offset) if offset > MAX_OFFSET) {
         let detail = format!(
@@ -43,11 +44,14 @@ pub(super) async fn page(
         return Err(Problem::parameter("offset", detail));
     }
     let reader = app.reader.clone();
+    let tenant = asker.access.tenant.clone();
+    let of_app = State::clone(&app);
     let room = app.memory.room(MAX_BYTES).await?;
     let (page, hints, mut room) = app
         .blocking(slot.clone(), move |cancel| {
             let page = reader.cancelled_by(cancel).page(&query)?;
             let hints = hints(&reader, &query, &page);
+            let page = of_app.cursors.seal(tenant.as_deref(), page)?;
             // Also when the client is gone, the page has its room as long as it is there.
             Ok((page, hints, room))
         })

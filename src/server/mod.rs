@@ -23,6 +23,7 @@
 //! recorder   records the access in the log
 //! refusals   which refused requests are recorded one by one, and which are counted
 //! entries    pages and single entries
+//! cursors    the cursors of tenants, which say nothing of others
 //! stats      counts of entries
 //! stream     entries as they arrive, page by page
 //! download   whole ranges of days, with byte ranges
@@ -42,6 +43,7 @@ mod asked;
 mod body;
 mod catalogue;
 mod connections;
+mod cursors;
 mod download;
 mod ending;
 mod entries;

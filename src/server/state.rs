@@ -18,6 +18,7 @@ use tokio::{
 
 use super::{
     access::{Access, Authorizer, Denied, Scope},
+    cursors::Cursors,
     hosts::Hosts,
     limits::Limits,
     memory::Memory,
@@ -65,6 +66,7 @@ pub(super) struct App {
     #[cfg(feature = "webhook")]
     pub(super) webhook_policy: crate::webhook::OutsidePolicy,
     pub(super) tokens: TokenStore,
+    pub(super) cursors: Cursors,
 }
 
 /// The counters for `/metrics`.
@@ -105,6 +107,7 @@ impl App {
                 &options.webhook_egress,
                 options.webhook_allow_http,
             )?,
+            cursors: Cursors::new(&layout, log.is_some()),
             layout,
             log,
             options,

@@ -18,7 +18,7 @@ use std::{
 };
 
 use axum::{
-    extract::State as Shared,
+    extract::{Extension, State as Shared},
     http::{HeaderMap, HeaderName, HeaderValue, request::Parts},
     response::{
         IntoResponse, Response,
@@ -33,6 +33,7 @@ use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 
 use super::{
     access::Scope,
+    cursors,
     entries::json,
     limits::Held,
     memory::Room,
@@ -67,13 +68,15 @@ pub(super) struct Stopping(pub(super) watch::Receiver<bool>);
 /// `GET /stream`
 pub(super) async fn stream(
     Shared(app): Shared<State>,
+    Extension(slot): Extension<Slot>,
     mut request: Parts,
 ) -> Result<Response, Problem> {
     // Otherwise, the stream would hold a request's slot for as long as it lasts.
     request.extensions.remove::<Slot>();
     let asker = app.admit(&request, Scope::Read)?;
     let given = params::parse(request.uri.query())?;
-    let query = query(asker.narrow(&given)?, &request.headers)?;
+    let params = from_last_event(asker.narrow(&given)?, &request.headers);
+    let query = query(cursors::open(&app, &asker, slot, params).await?)?;
     let held = app.take_one(&app.limits.streams, &request, &asker)?;
     let Ok(client) = Arc::clone(&app.streams).try_acquire_owned() else {
         app.counts.shed.fetch_add(1, Ordering::Relaxed);
@@ -105,19 +108,27 @@ pub(super) async fn stream(
     Ok(([UNBUFFERED], Sse::new(events)).into_response())
 }
 
+/// The parameters, with the last event's id as the cursor if the client has one.
+fn from_last_event(
+    mut params: Vec<(String, String)>,
+    headers: &HeaderMap,
+) -> Vec<(String, String)> {
+    if let Some(last) = headers.get("last-event-id") {
+        let last = last.to_str().unwrap_or_default();
+        params.retain(|(name, _)| name != "cursor");
+        params.push(("cursor".to_owned(), last.to_owned()));
+    }
+    params
+}
+
 /// The question for the first page.
-fn query(mut params: Vec<(String, String)>, headers: &HeaderMap) -> Result<Query, Problem> {
+fn query(mut params: Vec<(String, String)>) -> Result<Query, Problem> {
     for name in ["limit", "order", "offset"] {
         if params.iter().any(|(given, _)| given == name) {
             let what = "a stream gives all entries as they arrive, and takes no limit, order or offset; leave \
                         it out";
             return Err(Problem::parameter(name, what));
         }
-    }
-    if let Some(last) = headers.get("last-event-id") {
-        let last = last.to_str().unwrap_or_default();
-        params.retain(|(name, _)| name != "cursor");
-        params.push(("cursor".to_owned(), last.to_owned()));
     }
     params.push(("order".to_owned(), Order::Arrival.to_string()));
     let mut query = Query::parse(params)?;
@@ -185,10 +196,10 @@ impl Follower {
             () = events.closed() => return Err(None),
         };
         let why = |problem: Problem| Some(problem.detail().to_owned());
-        let (page, mut room) = read.map_err(why)?;
+        let (page, next, mut room) = read.map_err(why)?;
         let page = self.asker.narrow_page(page);
         let more = page.has_more;
-        self.query.start = PageStart::Cursor(page.next_cursor.clone());
+        self.query.start = PageStart::Cursor(next);
         let is_due = self.last_event.is_none_or(|last| last.elapsed() >= QUIET);
         if let Some((event, bytes)) = event(page, is_due) {
             room.fit(bytes).map_err(why)?;
@@ -198,14 +209,20 @@ impl Follower {
         Ok(more)
     }
 
-    /// Reads a page, once there is room for it in memory.
-    async fn read(&self) -> Result<(Page, Room), Problem> {
+    /// Reads a page, once there is room for it in memory. The page has its cursor as the client gets
+    /// it; the cursor as the log reads it comes beside.
+    async fn read(&self) -> Result<(Page, String, Room), Problem> {
         let room = self.app.memory.room_in_time(ROOM).await;
         let slot = self.app.wait_for_slot().await;
-        let (reader, query) = (self.app.reader.clone(), self.query.clone());
+        let app = State::clone(&self.app);
+        let reader = app.reader.clone();
+        let query = self.query.clone();
+        let tenant = self.asker.access.tenant.clone();
         let read = self.app.blocking(slot, move |cancel| {
             let page = reader.cancelled_by(cancel).page(&query)?;
-            Ok((page, room))
+            let next = page.next_cursor.clone();
+            let page = app.cursors.seal(tenant.as_deref(), page)?;
+            Ok((page, next, room))
         });
         read.await
     }

@@ -26,6 +26,7 @@ mod many_connections;
 mod says_who_may_read;
 mod settings_are_changed;
 mod slow_clients_cost_little;
+mod tenants_learn_nothing;
 mod the_description_is_true;
 mod tokens_are_managed;
 mod tokens_are_recorded;
