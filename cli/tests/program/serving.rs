@@ -21,8 +21,10 @@ struct Server {
 /// Serves the log in this directory, with these flags as well.
 fn serve(dir: &Path, flags: &[&str]) -> Server {
     let mut command = program();
-    command.args(["serve", "--listen", "127.0.0.1:0", "--dir"]);
-    command.arg(dir).args(flags);
+    command.args(["serve", "--dir"]).arg(dir).args(flags);
+    if !flags.contains(&"--listen") {
+        command.args(["--listen", "127.0.0.1:0"]);
+    }
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut running = Running(command.spawn().unwrap());
     let mut first = String::new();
@@ -169,4 +171,23 @@ fn limits_are_those_of_the_flags_and_of_the_file() {
             "{problem}"
         );
     }
+}
+
+#[test]
+fn a_name_is_an_address_to_listen_on() {
+    let (dir, token) = log();
+    let server = serve(dir.path(), &["--listen", "localhost:0"]);
+    let address: std::net::SocketAddr = server.address.parse().unwrap();
+    assert!(address.ip().is_loopback(), "{address}");
+    let bearer = format!("host: a\r\nauthorization: Bearer {token}\r\n");
+    assert_eq!(server.status("/entries", &bearer), "200");
+    assert_eq!(server.running.interrupt(), Some(0));
+    // What holds for an address holds for a name of that address.
+    let refused = run(dir.path(), &["serve", "--listen", "0:0"]);
+    assert_eq!(code(&refused), 2);
+    assert!(
+        err(&refused).contains("0.0.0.0:0 is not on loopback"),
+        "{}",
+        err(&refused)
+    );
 }
