@@ -1,10 +1,13 @@
 //! How a command ends when it can't do what it was asked.
 
 use std::{
+    fs,
     io::{self, Write as _},
+    os::unix::fs::MetadataExt as _,
     process::ExitCode,
 };
 
+use nix::unistd::Uid;
 use tracing_audit::Error;
 
 use super::output::escaped;
@@ -105,8 +108,28 @@ impl From<Error> for Failure {
                 "there is no audit log in {dir}; give the directory of one with --dir"
             ));
         }
-        Self::Failed(error.to_string())
+        Self::Failed(match another_owner(&error) {
+            Some(owner) => format!("{error}; {owner}"),
+            None => error.to_string(),
+        })
     }
+}
+
+/// Whose the log is that can't be read, if it is another user's.
+fn another_owner(error: &Error) -> Option<String> {
+    let Error::Io { path, source, .. } = error else {
+        return None;
+    };
+    let dir = path.to_str()?.strip_suffix("/state/format")?;
+    let owner = Uid::from_raw(fs::metadata(dir).ok()?.uid());
+    let us = Uid::effective();
+    let is_denied = source.kind() == io::ErrorKind::PermissionDenied;
+    (is_denied && owner != us).then(|| {
+        format!(
+            "the log belongs to uid {owner}, and this process runs as uid {us}: run the command as \
+             uid {owner} or as root"
+        )
+    })
 }
 
 /// Of writing to stdout: the only place where an `io::Error` comes without a path.

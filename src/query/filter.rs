@@ -266,14 +266,13 @@ impl Filter {
             .any(|needle| matches!(needle, Needle::Lower(_)))
     }
 
-    /// Wants the one entry with this id.
-    pub(super) fn id(id: [u8; 36]) -> Self {
+    /// Wants only the entry with this id, if it is one of those that are wanted.
+    pub(super) fn with_id(mut self, id: [u8; 36]) -> Self {
         let condition = Condition::Exact(Field::Id, vec![id.to_vec()]);
-        Self {
-            needles: condition.needle().into_iter().collect(),
-            conditions: vec![condition],
-            ..Self::default()
-        }
+        // Nothing is rarer.
+        self.needles.splice(..0, condition.needle());
+        self.conditions.push(condition);
+        self
     }
 
     fn build(parameters: Parameters) -> Result<Self> {

@@ -25,12 +25,18 @@ pub(super) fn millis_of(id: Uuid) -> Option<i64> {
         .checked_add(i64::from(nanos / 1_000_000))
 }
 
-pub(super) fn get(files: &Files, id: Uuid, cancel: Cancel) -> Result<Option<RawEntry>> {
+/// The entry with this id, if it is one of those that the filter wants.
+pub(super) fn get(
+    files: &Files,
+    filter: Filter,
+    id: Uuid,
+    cancel: Cancel,
+) -> Result<Option<RawEntry>> {
     let mut text = [0; 36];
     id.hyphenated().encode_lower(&mut text);
     let span = millis_of(id).map(|millis| (millis, millis));
     let wanted = Wanted {
-        filter: Filter::id(text),
+        filter: filter.with_id(text),
         order: ByTime::Desc,
         after: None,
         span,

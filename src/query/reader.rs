@@ -273,7 +273,14 @@ impl AuditReader {
     /// [`Error::Io`] if the directory can't be listed, or if the entry isn't found and a file that
     /// may have it can't be read now.
     pub fn get(&self, id: Uuid) -> Result<Option<RawEntry>> {
-        look_up::get(&self.files, id, self.cancel.clone())
+        look_up::get(&self.files, Filter::new(), id, self.cancel.clone())
+    }
+
+    /// The same, if the entry is one of those that this filter wants; otherwise it costs no more
+    /// than an entry that isn't there.
+    #[cfg(any(feature = "server", test))]
+    pub(crate) fn get_of(&self, filter: Filter, id: Uuid) -> Result<Option<RawEntry>> {
+        look_up::get(&self.files, filter, id, self.cancel.clone())
     }
 
     /// Gives every entry that the filter wants to `give`, in order, until that breaks. Memory stays

@@ -133,6 +133,16 @@ impl AdminRequest {
         done
     }
 
+    /// The answer to a request that has made something; `name` is the last part of its path.
+    pub(super) fn created(&self, name: &str, made: &impl Serialize) -> Response {
+        let mut response = answer(StatusCode::CREATED, made);
+        let all = path(&self.head).trim_end_matches('/');
+        if let Ok(location) = HeaderValue::try_from(format!("{all}/{name}")) {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        response
+    }
+
     /// The log that records changes.
     pub(super) fn log(&self) -> Result<&AuditLog, Problem> {
         let detail =

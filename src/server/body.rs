@@ -21,7 +21,7 @@ use tokio_stream::{Stream, wrappers::ReceiverStream};
 
 use super::{
     ending::{Ending, is_client_gone},
-    state::{App, Slot},
+    state::App,
 };
 use crate::query::cancel::Cancel;
 
@@ -90,7 +90,7 @@ impl Write for BodyWriter {
 /// A body that `make` writes. The slots are held until the body has ended; its end is recorded.
 pub(super) fn body(
     app: &App,
-    slots: [Slot; 2],
+    slots: impl Send + 'static,
     ending: Ending,
     make: impl FnOnce(&mut BodyWriter) -> io::Result<()> + Send + 'static,
 ) -> Body {
@@ -167,7 +167,7 @@ mod tests {
         entry::{OwnEntry, Severity},
         http::RouterOptions,
         log::AuditLog,
-        server::ending::Entries,
+        server::{ending::Entries, state::Slot},
     };
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -182,7 +182,7 @@ mod tests {
         let made = |make: fn(&mut BodyWriter) -> io::Result<()>| {
             let entry = OwnEntry::new("audit.access.export_ended", Severity::Info, "");
             let ending = Ending::new(&app, entry, None, Entries::Unknown);
-            to_bytes(body(&app, [slot(), slot()], ending, make), usize::MAX)
+            to_bytes(body(&app, slot(), ending, make), usize::MAX)
         };
         assert_eq!(made(|writer| writer.send("all")).await.unwrap(), "all");
         let failed = made(|writer| {

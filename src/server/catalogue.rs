@@ -2,26 +2,38 @@
 
 use axum::{
     body::Body,
-    extract::State as Shared,
+    extract::{Extension, State as Shared},
     http::{HeaderValue, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 
-use super::{access::Scope, params, problem::Problem, state::State};
+use super::{
+    access::Scope,
+    params,
+    problem::Problem,
+    state::{Slot, State},
+};
 use crate::{
-    entry::json::{Json, members},
+    entry::{
+        Catalogue,
+        json::{Json, members},
+    },
     store::catalogue,
 };
 
 /// `GET /event-types`: the catalogue of all sources.
 pub(super) async fn event_types(
     Shared(app): Shared<State>,
+    Extension(slot): Extension<Slot>,
     request: Parts,
 ) -> Result<Response, Problem> {
-    app.admit(&request, Scope::Read)?;
+    let asker = app.admit(&request, Scope::Read)?;
     none_given(&request)?;
-    let catalogue = catalogue::catalogue(&app.layout)?;
+    let catalogue = read(&app, slot).await?;
+    let description = "The catalogue of event types was read";
+    let entry = asker.record("audit.access.read", description, &[]);
+    app.recorder.record(&entry.detail("status", 200))?;
     Ok(as_json(
         "application/json",
         &members! { "event_types": catalogue },
@@ -31,17 +43,33 @@ pub(super) async fn event_types(
 /// `GET /event-types/{event_type}`: the JSON Schema of its entries.
 pub(super) async fn schema(
     Shared(app): Shared<State>,
+    Extension(slot): Extension<Slot>,
     request: Parts,
 ) -> Result<Response, Problem> {
-    app.admit(&request, Scope::Read)?;
+    let asker = app.admit(&request, Scope::Read)?;
     none_given(&request)?;
     let wanted = request.uri.path().rsplit('/').next().unwrap_or_default();
-    match catalogue::catalogue(&app.layout)?.get(wanted) {
+    let catalogue = read(&app, slot).await?;
+    let found = catalogue.get(wanted);
+    let status = if found.is_some() { 200 } else { 404 };
+    let entry = asker.record(
+        "audit.access.read",
+        "The schema of an event type was read",
+        &[("event_type".to_owned(), wanted.to_owned())],
+    );
+    app.recorder.record(&entry.detail("status", status))?;
+    match found {
         Some(entry) => Ok(as_json("application/schema+json", &entry.json_schema())),
         None => Err(Problem::not_found(
             "no source of this log records such an event type; GET /event-types lists them",
         )),
     }
+}
+
+async fn read(app: &State, slot: Slot) -> Result<Catalogue, Problem> {
+    let layout = app.layout.clone();
+    let read = app.blocking(slot, move |_| catalogue::catalogue(&layout));
+    read.await
 }
 
 fn none_given(request: &Parts) -> Result<(), Problem> {

@@ -4,7 +4,11 @@
 //! byte ranges are known, and the blocks go out as they lie on disk. Everything else is made while
 //! it is sent. In any case it is whole, or it is refused or breaks off.
 
-use std::{io, ops::Range, sync::Arc};
+use std::{
+    io,
+    ops::Range,
+    sync::{Arc, atomic::Ordering},
+};
 
 use axum::{
     body::{Body, Bytes},
@@ -12,25 +16,32 @@ use axum::{
     http::{HeaderValue, Method, StatusCode, Version, header, request::Parts},
     response::{IntoResponse, Response},
 };
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     access::Scope,
     asked::Asked,
     body::body,
     ending::{Ending, Entries, is_client_gone},
-    filtered, params,
+    filtered,
+    limits::Held,
+    params,
     plans::Planned,
     problem::Problem,
     range::{self, Wanted},
-    state::{Slot, State},
+    state::{Asker, Slot, State},
 };
 use crate::entry::OwnEntry;
+
+/// Held until a download has ended.
+type DownloadSlot = (OwnedSemaphorePermit, Held);
 
 /// One request for a download.
 struct Request<'a> {
     app: &'a State,
     slot: Slot,
     head: &'a Parts,
+    asker: Asker,
     asked: Asked,
     /// The beginnings of the entries about it.
     exported: OwnEntry,
@@ -61,6 +72,7 @@ pub(super) async fn export(
         app: &app,
         slot,
         head: &head,
+        asker,
         exported: exported
             .detail("method", head.method.as_str())
             .detail("format", format),
@@ -88,7 +100,7 @@ impl Request<'_> {
         let wanted = range::condition(&self.head.headers, None).unwrap_or(Wanted::Whole);
         let status = wanted.status();
         let gives = wanted == Wanted::Whole && !self.is_head();
-        let download = gives.then(|| download_slot(self.app)).transpose()?;
+        let download = gives.then(|| self.download_slot()).transpose()?;
         let entry = self.exported.detail("status", status.as_u16());
         self.app.recorder.record(&entry)?;
         match wanted {
@@ -105,7 +117,7 @@ impl Request<'_> {
         let wanted = self.asked.filtered(self.app);
         let entries = Entries::Counted(Arc::clone(&wanted.entries));
         let ending = Ending::new(self.app, self.ended, None, entries);
-        let content = filtered::stream(self.app, [self.slot, download], ending, wanted);
+        let content = filtered::stream(self.app, (self.slot, download), ending, wanted);
         Ok((headers, content).into_response())
     }
 
@@ -122,7 +134,7 @@ impl Request<'_> {
             _ => 0..0,
         };
         let gives = !self.is_head() && !part.is_empty();
-        let download = gives.then(|| download_slot(self.app)).transpose()?;
+        let download = gives.then(|| self.download_slot()).transpose()?;
         self.record_planned(status, &planned, &part)?;
         let tag = HeaderValue::try_from(planned.etag())
             .expect("hexadecimal digits in quotes may stand in a header");
@@ -151,6 +163,18 @@ impl Request<'_> {
         Ok(response)
     }
 
+    /// One of the downloads that the caller may have at once, and of those that all may have.
+    fn download_slot(&self) -> Result<DownloadSlot, Problem> {
+        let app = self.app;
+        let of_caller = app.take_one(&app.limits.downloads, self.head, &self.asker)?;
+        let of_all = Arc::clone(&app.downloads).try_acquire_owned();
+        let of_all = of_all.map_err(|_| {
+            app.counts.shed.fetch_add(1, Ordering::Relaxed);
+            Problem::busy("too many downloads are running; try again when one of them has ended")
+        })?;
+        Ok((of_all, of_caller))
+    }
+
     fn record_planned(
         &self,
         status: StatusCode,
@@ -165,11 +189,17 @@ impl Request<'_> {
         self.app.recorder.record(&entry)
     }
 
-    fn send(self, download: Slot, planned: Planned, question: &str, part: Range<u64>) -> Body {
+    fn send(
+        self,
+        download: DownloadSlot,
+        planned: Planned,
+        question: &str,
+        part: Range<u64>,
+    ) -> Body {
         let app = State::clone(self.app);
         app.plans.give(question, &planned.etag());
         let ending = ending(&app, self.ended, &planned, &part);
-        body(self.app, [self.slot, download], ending, move |writer| {
+        body(self.app, (self.slot, download), ending, move |writer| {
             let mut chunks = planned.file.read_range(part).chunks();
             let sent = chunks.try_for_each(|chunk| writer.send(chunk?));
             if sent.as_ref().is_err_and(|error| !is_client_gone(error)) {
@@ -251,16 +281,4 @@ fn not_satisfiable(len: u64) -> Problem {
 
 fn digits(range: String) -> HeaderValue {
     HeaderValue::try_from(range).expect("digits may stand in a header")
-}
-
-fn download_slot(app: &State) -> Result<Slot, Problem> {
-    let slot = Arc::clone(&app.downloads)
-        .try_acquire_owned()
-        .map_err(|_| {
-            app.counts
-                .shed
-                .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            Problem::busy("too many downloads are running; try again when one of them has ended")
-        })?;
-    Ok(Slot(Arc::new(slot)))
 }

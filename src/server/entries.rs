@@ -11,20 +11,20 @@ use uuid::Uuid;
 
 use super::{
     access::Scope,
-    params,
+    cursors, params,
     problem::Problem,
     state::{Slot, State, path},
 };
 use crate::{
     entry::Timestamp,
-    query::{AuditReader, Page, PageStart, Query, Scanned},
+    query::{AuditReader, Filter, Page, PageStart, Query, Scanned},
 };
 
 /// Beyond it, skipping costs more than it helps: a cursor costs the same anywhere.
 const MAX_OFFSET: usize = 10_000;
 
 /// The most bytes that the entries of a page have: a page is in memory until it was sent.
-pub(super) const MAX_BYTES: usize = 8 << 20;
+const MAX_BYTES: usize = 8 << 20;
 
 /// `GET /entries`
 pub(super) async fn page(
@@ -34,7 +34,8 @@ pub(super) async fn page(
 ) -> Result<Response, Problem> {
     let asker = app.admit(&request, Scope::Read)?;
     let given = params::parse(request.uri.query())?;
-    let mut query = Query::parse(asker.narrow(&given)?)?;
+    let params = cursors::open(&app, &asker, slot.clone(), asker.narrow(&given)?).await?;
+    let mut query = Query::parse(params)?;
     query.max_bytes = MAX_BYTES;
     if matches!(query.start, PageStart::Offset(offset) if offset > MAX_OFFSET) {
         let detail = format!(
@@ -43,14 +44,22 @@ pub(super) async fn page(
         return Err(Problem::parameter("offset", detail));
     }
     let reader = app.reader.clone();
-    let (page, hints) = app
+    let tenant = asker.access.tenant.clone();
+    let of_app = State::clone(&app);
+    let room = app.memory.room(MAX_BYTES).await?;
+    let (page, hints, mut room) = app
         .blocking(slot.clone(), move |cancel| {
             let page = reader.cancelled_by(cancel).page(&query)?;
             let hints = hints(&reader, &query, &page);
-            Ok((page, hints))
+            let page = of_app.cursors.seal(tenant.as_deref(), page)?;
+            // Also when the client is gone, the page has its room as long as it is there.
+            Ok((page, hints, room))
         })
         .await?;
     let page = asker.narrow_page(page);
+    let bytes = page.entries.iter().map(|entry| entry.line().len()).sum();
+    room.fit(bytes)?;
+    let of_caller = app.take_page_bytes(bytes, &request, &asker)?;
     let entry = asker.record(
         "audit.access.read",
         "Entries of the audit log were read",
@@ -62,7 +71,8 @@ pub(super) async fn page(
             .detail("entries", page.entries.len()),
     )?;
     let links = links(path(&request), request.uri.query(), &page.next_cursor);
-    Ok((links, answer(page, &hints, slot)).into_response())
+    let held = (slot, room, of_caller);
+    Ok((links, answer(page, &hints, held)).into_response())
 }
 
 /// The longest header of links: a cursor may be long, and clients take no longer headers.
@@ -102,17 +112,13 @@ pub(super) async fn one(
         .parse()
         .map_err(|_| Problem::parameter("id", "it must be an entry's id, a UUID"))?;
     let reader = app.reader.clone();
+    // An entry of another tenant is not found, and is not even looked for.
+    let filter = Filter::parse(asker.narrow(&[])?)?;
     let found = app
-        .blocking(slot, move |cancel| reader.cancelled_by(cancel).get(wanted))
+        .blocking(slot, move |cancel| {
+            reader.cancelled_by(cancel).get_of(filter, wanted)
+        })
         .await?;
-    // An entry of another tenant is not found.
-    let found = found.filter(|entry| {
-        asker
-            .access
-            .tenant
-            .as_ref()
-            .is_none_or(|tenant| entry.tenant_id() == tenant.as_str())
-    });
     let status = if found.is_some() { 200 } else { 404 };
     let entry = asker.record(
         "audit.access.read",
@@ -178,12 +184,13 @@ pub(super) fn json(page: Page, hints: &[String]) -> Vec<Bytes> {
     parts
 }
 
-/// The page. The slot is held until it was sent, because it is in memory until then.
-fn answer(page: Page, hints: &[String], slot: Slot) -> Response {
+/// The page. What it has of the server's is held until it was sent, because it is in memory until
+/// then.
+fn answer(page: Page, hints: &[String], held: impl Send + 'static) -> Response {
     let parts = json(page, hints);
     let len: usize = parts.iter().map(Bytes::len).sum();
     let body = Body::from_stream(tokio_stream::iter(parts.into_iter().map(move |part| {
-        let _held = &slot;
+        let _held = &held;
         Ok::<_, std::convert::Infallible>(part)
     })));
     let headers = [

@@ -2,15 +2,16 @@
 
 use axum::body::Body;
 
-use super::{
-    body::body,
-    ending::Ending,
-    state::{Slot, State},
-};
+use super::{body::body, ending::Ending, state::State};
 use crate::export::filtered::Filtered;
 
 /// The body of such a download.
-pub(super) fn stream(app: &State, slots: [Slot; 2], ending: Ending, mut wanted: Filtered) -> Body {
+pub(super) fn stream(
+    app: &State,
+    slots: impl Send + 'static,
+    ending: Ending,
+    mut wanted: Filtered,
+) -> Body {
     body(app, slots, ending, move |writer| {
         // A filter without matches writes nothing, so a failed write would never show that the
         // client is gone.

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::{
     admin,
+    limits::Allowance,
     params::MAX_QUERY,
     problem::Problem,
     state::{REQUEST_ID, Slot, State},
@@ -37,6 +38,8 @@ pub(super) async fn guard(
         HeaderValue::try_from(random).expect("hexadecimal digits may stand in a header")
     });
     request.headers_mut().insert(REQUEST_ID, id.clone());
+    let allowance = Allowance::default();
+    request.extensions_mut().insert(allowance.clone());
     let mut response = match admit(&app, request, next).await {
         Ok(response) => response,
         Err(problem) => problem.into_response(),
@@ -49,6 +52,7 @@ pub(super) async fn guard(
         count.fetch_add(1, Ordering::Relaxed);
     }
     response.headers_mut().insert(REQUEST_ID, id);
+    allowance.add_to(response.headers_mut());
     with_headers(response)
 }
 

@@ -9,7 +9,7 @@
 //!   a slow client makes its own download slow, and nothing else. Memory is bounded by the limits,
 //!   not by the log or the clients.
 //! - The numbers of requests and downloads at a time are limited. One more is refused at once,
-//!   never queued.
+//!   never queued. A page waits some seconds for room in memory, and is refused then.
 //! - Every error is `application/problem+json` (RFC 9457), and names no path of the server.
 //!
 //! ```text
@@ -18,9 +18,12 @@
 //! guard      limits, the request id, the headers of every answer
 //! hosts      the names by which the server may be asked for
 //! access     the caller and its rights: by the log's tokens (token), or the application's own
+//! limits     what one caller may have: requests a minute, downloads and streams at once
+//! memory     the room that pages have in memory until they are taken
 //! recorder   records the access in the log
 //! refusals   which refused requests are recorded one by one, and which are counted
 //! entries    pages and single entries
+//! cursors    the cursors of tenants, which say nothing of others
 //! stats      counts of entries
 //! stream     entries as they arrive, page by page
 //! download   whole ranges of days, with byte ranges
@@ -40,6 +43,7 @@ mod asked;
 mod body;
 mod catalogue;
 mod connections;
+mod cursors;
 mod download;
 mod ending;
 mod entries;
@@ -47,6 +51,8 @@ mod filtered;
 mod guard;
 mod hosts;
 mod json_body;
+mod limits;
+mod memory;
 mod openapi;
 mod options;
 mod params;
@@ -157,6 +163,13 @@ impl AuditLog {
     /// caller's address in these entries, serve the application with axum's
     /// `into_make_service_with_connect_info::<SocketAddr>()`, and name the proxies in front of it
     /// ([`RouterOptions::trusted_proxies`]).
+    ///
+    /// A caller, which is a token or a user of the authorizer by type and id, has 600 requests a minute,
+    /// 3 downloads and 8 streams at once, and half of the memory of pages
+    /// ([`RouterOptions::max_requests_per_minute`] and the options beside it). More is refused with
+    /// 429, `Retry-After` and a sentence that names the limit. All answers to a known caller have
+    /// `RateLimit` and `RateLimit-Policy`, as draft-ietf-httpapi-ratelimit-headers-11 describes them.
+    /// What is too much for the server is refused with 503.
     ///
     /// Changes are recorded as `audit.token.created` and `.revoked`, `audit.hold.placed` and
     /// `.released`, and `audit.setting.changed`. Refused changes are recorded as

@@ -31,6 +31,10 @@ pub struct RouterOptions {
     pub(super) requests: usize,
     pub(super) downloads: usize,
     pub(super) streams: usize,
+    pub(super) requests_per_minute: u32,
+    pub(super) downloads_per_caller: usize,
+    pub(super) streams_per_caller: usize,
+    pub(super) page_memory_bytes: usize,
     pub(super) request_time: Duration,
     pub(super) stall_time: Duration,
     #[cfg(feature = "webhook")]
@@ -58,6 +62,10 @@ impl RouterOptions {
             requests: 64,
             downloads: 4,
             streams: 32,
+            requests_per_minute: 600,
+            downloads_per_caller: 3,
+            streams_per_caller: 8,
+            page_memory_bytes: 64 << 20,
             request_time: Duration::from_secs(30),
             stall_time: Duration::from_secs(60),
             #[cfg(feature = "webhook")]
@@ -141,9 +149,46 @@ impl RouterOptions {
     }
 
     /// The most clients that follow the log with `GET /stream` at once; the next client is refused
-    /// with 503. Each takes up to a megabyte, and 8 MiB where entries are long. Default: 32.
+    /// with 503. Each takes up to four events of a megabyte, of the memory that
+    /// [`page_memory_bytes`](Self::page_memory_bytes) gives to all. Default: 32.
     pub fn max_streams(mut self, streams: usize) -> Self {
         self.streams = streams;
+        self
+    }
+
+    /// The most requests of one caller in a minute: of one token, or of one user of the
+    /// application's authorizer, by type and id. A caller that was quiet may send them all at once;
+    /// they come back evenly over a minute. The next request is refused with 429, with the seconds
+    /// to wait in `Retry-After`, and each answer says in `RateLimit` how many are left. From 1 to
+    /// 1,000,000; another number is an error of the router. Default: 600.
+    pub fn max_requests_per_minute(mut self, requests: u32) -> Self {
+        self.requests_per_minute = requests;
+        self
+    }
+
+    /// The most downloads of one caller that run at once, of those that
+    /// [`max_downloads`](Self::max_downloads) allows to all; the next is refused with 429. From 1
+    /// to 10,000; another number is an error of the router. Default: 3.
+    pub fn max_downloads_per_caller(mut self, downloads: usize) -> Self {
+        self.downloads_per_caller = downloads;
+        self
+    }
+
+    /// The most streams of one caller at once, of those that [`max_streams`](Self::max_streams)
+    /// allows to all; the next is refused with 429. From 1 to 10,000; another number is an error of
+    /// the router. Default: 8.
+    pub fn max_streams_per_caller(mut self, streams: usize) -> Self {
+        self.streams_per_caller = streams;
+        self
+    }
+
+    /// The most bytes of pages and of events of streams that are in memory, for all clients
+    /// together: from when an answer is read until its client has taken it. A page has up to 8 MiB
+    /// and is refused with 503 if there is no room for it within five seconds, and with 429 if the
+    /// caller's pages have half of these bytes already; a stream waits. From 16 MiB to 1 TiB;
+    /// another number is an error of the router. Default: 64 MiB.
+    pub fn page_memory_bytes(mut self, bytes: usize) -> Self {
+        self.page_memory_bytes = bytes;
         self
     }
 

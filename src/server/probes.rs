@@ -82,11 +82,16 @@ pub(super) async fn metrics(
             "tracing_audit_http_responses_total{{status=\"{class}xx\"}} {count}"
         );
     }
-    let counters: [(&str, &str, &AtomicU64); 5] = [
+    let counters: [(&str, &str, &AtomicU64); 6] = [
         (
             "refused_total",
             "Requests refused because of their token, the tenant that they ask for, or their host.",
             &app.recorder.denied,
+        ),
+        (
+            "limited_total",
+            "Requests refused because their caller has asked for more than one caller may have.",
+            &app.limits.refused,
         ),
         (
             "shed_total",

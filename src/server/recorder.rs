@@ -14,14 +14,14 @@ use std::{
     time::Instant,
 };
 
-use axum::http::StatusCode;
+use axum::http::{StatusCode, request::Parts};
 use tokio::{runtime::Handle, time};
 
 use super::{
     access::Denied,
     problem::Problem,
     refusals::{Fate, LeftOut, Refusals, of_address},
-    state::shorten,
+    state::{path, shorten},
 };
 use crate::{
     entry::{Caller, OwnEntry, Severity},
@@ -39,10 +39,12 @@ pub(super) enum Refused {
     Forbidden,
     /// A change, to an administrator.
     Change,
+    /// A request beyond the limits of a known caller.
+    Limited,
 }
 
 impl Refused {
-    const ALL: [Self; 3] = [Self::Unknown, Self::Forbidden, Self::Change];
+    const ALL: [Self; 4] = [Self::Unknown, Self::Forbidden, Self::Change, Self::Limited];
 
     /// The `outcome.reason` of most of these, and so of the entry that counts them.
     fn reason(self) -> &'static str {
@@ -50,6 +52,7 @@ impl Refused {
             Self::Unknown => "authentication",
             Self::Forbidden => "authorization",
             Self::Change => "validation",
+            Self::Limited => "limit",
         }
     }
 }
@@ -60,7 +63,7 @@ pub(super) struct Recorder {
     log: Option<AuditLog>,
     optional: bool,
     /// By `Refused`.
-    refusals: [Refusals; 3],
+    refusals: [Refusals; 4],
     pub(super) denied: AtomicU64,
     pub(super) unrecorded: AtomicU64,
 }
@@ -163,6 +166,14 @@ impl Recorder {
         self.refused(Refused::Unknown, caller, || {
             refusal("host", path, StatusCode::MISDIRECTED_REQUEST)
                 .detail("reason", "the request is for a host that isn't configured")
+        });
+    }
+
+    /// Records that a known caller asked for more than one caller may have.
+    pub(super) fn limited(self: &Arc<Self>, caller: &Caller, request: &Parts, why: &str) {
+        self.refused(Refused::Limited, caller, || {
+            let path = shorten(path(request));
+            refusal("limit", &path, StatusCode::TOO_MANY_REQUESTS).detail("reason", why)
         });
     }
 

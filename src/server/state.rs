@@ -18,7 +18,10 @@ use tokio::{
 
 use super::{
     access::{Access, Authorizer, Denied, Scope},
+    cursors::Cursors,
     hosts::Hosts,
+    limits::Limits,
+    memory::Memory,
     options::RouterOptions,
     plans::Plans,
     problem::Problem,
@@ -56,11 +59,14 @@ pub(super) struct App {
     pub(super) requests: Arc<Semaphore>,
     pub(super) downloads: Arc<Semaphore>,
     pub(super) streams: Arc<Semaphore>,
+    pub(super) limits: Limits,
+    pub(super) memory: Memory,
     pub(super) counts: Counts,
     pub(super) plans: Plans,
     #[cfg(feature = "webhook")]
     pub(super) webhook_policy: crate::webhook::OutsidePolicy,
     pub(super) tokens: TokenStore,
+    pub(super) cursors: Cursors,
 }
 
 /// The counters for `/metrics`.
@@ -90,6 +96,8 @@ impl App {
             requests: Arc::new(Semaphore::new(options.requests)),
             downloads: Arc::new(Semaphore::new(options.downloads)),
             streams: Arc::new(Semaphore::new(options.streams)),
+            limits: Limits::new(&options)?,
+            memory: Memory::new(&options)?,
             proxies: options.proxies()?,
             hosts: Hosts::new(&options.hosts)?,
             counts: Counts::default(),
@@ -99,6 +107,7 @@ impl App {
                 &options.webhook_egress,
                 options.webhook_allow_http,
             )?,
+            cursors: Cursors::new(&layout, log.is_some()),
             layout,
             log,
             options,
@@ -117,6 +126,7 @@ impl App {
         caller.id = shorten(&access.id);
         caller.name = shorten(&access.name);
         caller.tenant = access.tenant.clone();
+        self.count_request(request, &access, &caller)?;
         if access.scope < scope {
             let why = format!(
                 "this request needs the scope {scope:?}, and your token has {:?}",

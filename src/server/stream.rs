@@ -6,10 +6,13 @@
 //! says every few seconds up to when the log is complete.
 //!
 //! A slow client holds up nobody: two events wait for it, and the time for the third is limited.
+//! The events have their room in memory (`memory`) until the client has taken them.
 //! The last event of every stream says why the server has ended the stream; there is always room
 //! for that event.
 
 use std::{
+    convert::Infallible,
+    mem,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -26,11 +29,14 @@ use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, watch},
     time::{self, Instant},
 };
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 
 use super::{
     access::Scope,
-    entries::{MAX_BYTES, json},
+    cursors,
+    entries::json,
+    limits::Held,
+    memory::Room,
     params,
     problem::Problem,
     state::{Asker, Slot, State},
@@ -43,6 +49,10 @@ const PAUSE: Duration = Duration::from_millis(250);
 const QUIET: Duration = Duration::from_secs(10);
 /// How many entries an event has.
 const ENTRIES: usize = 200;
+/// How many bytes the entries of an event have; an entry that is longer is an event of its own.
+const BYTES: usize = 1 << 20;
+/// The room to make such an event: its entries, their JSON, and the event.
+const ROOM: usize = 3 * BYTES;
 /// How many events wait for the client.
 const WAITING: usize = 2;
 /// A proxy that buffers answers until they are whole would hold back a stream for ever.
@@ -65,7 +75,9 @@ pub(super) async fn stream(
     request.extensions.remove::<Slot>();
     let asker = app.admit(&request, Scope::Read)?;
     let given = params::parse(request.uri.query())?;
-    let query = query(asker.narrow(&given)?, &request.headers)?;
+    let params = from_last_event(asker.narrow(&given)?, &request.headers);
+    let query = query(cursors::open(&app, &asker, slot, params).await?)?;
+    let held = app.take_one(&app.limits.streams, &request, &asker)?;
     let Ok(client) = Arc::clone(&app.streams).try_acquire_owned() else {
         app.counts.shed.fetch_add(1, Ordering::Relaxed);
         let what = "too many clients follow the log already; try again later";
@@ -86,12 +98,31 @@ pub(super) async fn stream(
         asker,
         last_event: None,
     };
-    tokio::spawn(follower.run(slot, client, events));
-    Ok(([UNBUFFERED], Sse::new(ReceiverStream::new(waiting))).into_response())
+    tokio::spawn(follower.run((client, held), events));
+    // The connection asks for the next event when it has sent most of the last one.
+    let mut sent = None;
+    let events = ReceiverStream::new(waiting).map(move |(event, room): Waiting| {
+        drop(mem::replace(&mut sent, room));
+        Ok::<_, Infallible>(event)
+    });
+    Ok(([UNBUFFERED], Sse::new(events)).into_response())
+}
+
+/// The parameters, with the last event's id as the cursor if the client has one.
+fn from_last_event(
+    mut params: Vec<(String, String)>,
+    headers: &HeaderMap,
+) -> Vec<(String, String)> {
+    if let Some(last) = headers.get("last-event-id") {
+        let last = last.to_str().unwrap_or_default();
+        params.retain(|(name, _)| name != "cursor");
+        params.push(("cursor".to_owned(), last.to_owned()));
+    }
+    params
 }
 
 /// The question for the first page.
-fn query(mut params: Vec<(String, String)>, headers: &HeaderMap) -> Result<Query, Problem> {
+fn query(mut params: Vec<(String, String)>) -> Result<Query, Problem> {
     for name in ["limit", "order", "offset"] {
         if params.iter().any(|(given, _)| given == name) {
             let what = "a stream gives all entries as they arrive, and takes no limit, order or offset; leave \
@@ -99,22 +130,19 @@ fn query(mut params: Vec<(String, String)>, headers: &HeaderMap) -> Result<Query
             return Err(Problem::parameter(name, what));
         }
     }
-    if let Some(last) = headers.get("last-event-id") {
-        let last = last.to_str().unwrap_or_default();
-        params.retain(|(name, _)| name != "cursor");
-        params.push(("cursor".to_owned(), last.to_owned()));
-    }
     params.push(("order".to_owned(), Order::Arrival.to_string()));
     let mut query = Query::parse(params)?;
     query.limit = ENTRIES;
-    query.max_bytes = MAX_BYTES;
+    query.max_bytes = BYTES;
     if query.start == PageStart::First {
         query.start = PageStart::Now;
     }
     Ok(query)
 }
 
-type Events = mpsc::Sender<Result<Event, std::convert::Infallible>>;
+/// An event, and its room in memory if it is not short.
+type Waiting = (Event, Option<Room>);
+type Events = mpsc::Sender<Waiting>;
 
 /// Reads for one client.
 struct Follower {
@@ -129,13 +157,12 @@ struct Follower {
 }
 
 impl Follower {
-    async fn run(mut self, slot: Slot, client: OwnedSemaphorePermit, events: Events) {
+    async fn run(mut self, client: (OwnedSemaphorePermit, Held), events: Events) {
         let Ok(last) = events.clone().try_reserve_owned() else {
             return;
         };
-        let mut slot = Some(slot);
         let why = loop {
-            match self.step(slot.take(), &events).await {
+            match self.step(&events).await {
                 Ok(true) => {}
                 Ok(false) => self.pause(&events).await,
                 Err(why) => break why,
@@ -143,14 +170,14 @@ impl Follower {
         };
         if let Some(why) = why {
             let data = serde_json::json!({ "why": why }).to_string();
-            last.send(Ok(Event::default().event("end").data(data)));
+            last.send((Event::default().event("end").data(data), None));
         }
         drop(client);
     }
 
     /// Reads a page and sends it. Says whether there may be more; the error says why the stream
     /// ends, if there is someone to be told.
-    async fn step(&mut self, slot: Option<Slot>, events: &Events) -> Result<bool, Option<String>> {
+    async fn step(&mut self, events: &Events) -> Result<bool, Option<String>> {
         if self
             .stopping
             .as_ref()
@@ -164,32 +191,44 @@ impl Follower {
         {
             return Err(Some("the token is no longer valid".into()));
         }
-        let slot = match slot {
-            Some(slot) => slot,
-            None => self.app.wait_for_slot().await,
-        };
-        let (reader, query) = (self.app.reader.clone(), self.query.clone());
-        let read = self
-            .app
-            .blocking(slot, move |cancel| reader.cancelled_by(cancel).page(&query));
-        let page = tokio::select! {
-            page = read => page,
+        let read = tokio::select! {
+            read = self.read() => read,
             () = events.closed() => return Err(None),
         };
-        let page = page.map_err(|problem| Some(problem.detail().to_owned()))?;
+        let why = |problem: Problem| Some(problem.detail().to_owned());
+        let (page, next, mut room) = read.map_err(why)?;
         let page = self.asker.narrow_page(page);
         let more = page.has_more;
-        self.query.start = PageStart::Cursor(page.next_cursor.clone());
+        self.query.start = PageStart::Cursor(next);
         let is_due = self.last_event.is_none_or(|last| last.elapsed() >= QUIET);
-        if let Some(event) = event(page, is_due) {
-            self.send(events, event).await?;
+        if let Some((event, bytes)) = event(page, is_due) {
+            room.fit(bytes).map_err(why)?;
+            self.send(events, (event, Some(room))).await?;
             self.last_event = Some(Instant::now());
         }
         Ok(more)
     }
 
-    async fn send(&self, events: &Events, event: Event) -> Result<(), Option<String>> {
-        match time::timeout(self.app.options.stall_time, events.send(Ok(event))).await {
+    /// Reads a page, once there is room for it in memory. The page has its cursor as the client gets
+    /// it; the cursor as the log reads it comes beside.
+    async fn read(&self) -> Result<(Page, String, Room), Problem> {
+        let room = self.app.memory.room_in_time(ROOM).await;
+        let slot = self.app.wait_for_slot().await;
+        let app = State::clone(&self.app);
+        let reader = app.reader.clone();
+        let query = self.query.clone();
+        let tenant = self.asker.access.tenant.clone();
+        let read = self.app.blocking(slot, move |cancel| {
+            let page = reader.cancelled_by(cancel).page(&query)?;
+            let next = page.next_cursor.clone();
+            let page = app.cursors.seal(tenant.as_deref(), page)?;
+            Ok((page, next, room))
+        });
+        read.await
+    }
+
+    async fn send(&self, events: &Events, event: Waiting) -> Result<(), Option<String>> {
+        match time::timeout(self.app.options.stall_time, events.send(event)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(None),
             Err(_) => Err(Some(
@@ -213,8 +252,8 @@ impl Follower {
     }
 }
 
-/// The event of a page, unless that has nothing to say.
-fn event(page: Page, is_due: bool) -> Option<Event> {
+/// The event of a page and its length, unless that has nothing to say.
+fn event(page: Page, is_due: bool) -> Option<(Event, usize)> {
     let name = match page.entries.is_empty() && page.scanned.problems.is_empty() {
         true if is_due => "progress",
         true => return None,
@@ -222,5 +261,5 @@ fn event(page: Page, is_due: bool) -> Option<Event> {
     };
     let event = Event::default().event(name).id(&page.next_cursor);
     let data = json(page, &[]).concat();
-    Some(event.data(String::from_utf8_lossy(&data)))
+    Some((event.data(String::from_utf8_lossy(&data)), data.len()))
 }

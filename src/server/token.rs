@@ -70,7 +70,8 @@ pub struct NewToken {
     pub scope: Scope,
     /// The only tenant whose entries the token shows, as long as a name; `None` for all.
     pub tenant: Option<String>,
-    /// The time from which the token is refused; `None` if it holds until it is revoked.
+    /// The time from which the token is refused, which must be later than now; `None` if it holds
+    /// until it is revoked.
     pub expires: Option<Timestamp>,
 }
 
@@ -129,6 +130,11 @@ impl TokenStore {
                     "it must have 1 to 128 bytes and no control characters",
                 ));
             }
+        }
+        if new.expires.is_some_and(|end| end <= Timestamp::now()) {
+            let what = "it is past, so the token would never hold; give a later time, or leave it out \
+                        for a token that holds until it is revoked";
+            return Err(Error::invalid("expires", what));
         }
         let mut id = [0; 4];
         let mut secret = [0; 32];

@@ -81,13 +81,30 @@ fn a_token_ends_when_it_said() {
         ))
     };
     let (_, ended) = store
-        .create_recorded(new("ended", after(-1)), unrecorded)
+        .create_recorded(new("ended", after(60)), unrecorded)
         .unwrap();
+    assert!(store.verify(&ended).unwrap().is_some());
+    let end = |tokens: &mut Tokens| {
+        tokens.tokens[0].info.expires = after(-1);
+        Ok(())
+    };
+    store.change(end).unwrap();
     let (_, lasts) = store
         .create_recorded(new("lasts", after(60)), unrecorded)
         .unwrap();
     assert_eq!(store.verify(&ended).unwrap(), None);
     assert!(store.verify(&lasts).unwrap().is_some());
+}
+
+#[test]
+fn a_token_that_would_never_hold_is_refused() {
+    let (_dir, store) = store();
+    for past in [Timestamp::MIN, Timestamp::now()] {
+        let refused = store.create_recorded(new("late", Some(past)), unrecorded);
+        let problem = refused.unwrap_err().to_string();
+        assert!(problem.starts_with("expires: it is past"), "{problem}");
+    }
+    assert_eq!(store.list().unwrap(), []);
 }
 
 #[test]

@@ -92,7 +92,8 @@ impl Tokens<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`](crate::Error::Invalid) for a name or tenant that can't be used,
+    /// [`Error::Invalid`](crate::Error::Invalid) for a name or tenant that can't be used or an end
+    /// that is past,
     /// [`Error::Conflict`](crate::Error::Conflict) if there are 1000 tokens already, and another
     /// error if the creation can't be recorded or the tokens can't be written. No token is created
     /// then.

@@ -24,10 +24,11 @@ use super::{
     own_journal,
     prepare::{prepare, prepare_journal_dir},
     prune::Pruner,
+    retry::is_full,
     room::Room,
     sealer::{Job, Sealer, SealerPlace},
     watch::Watch,
-    writer::{Place, Writer, is_full},
+    writer::{Place, Writer},
 };
 use crate::{
     entry::{Source, StreamId, Timestamp},

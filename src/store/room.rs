@@ -25,11 +25,11 @@ use super::{
     layout::Layout,
     names::FileStem,
     recover::{self, Recovered},
+    retry::is_full,
     seal::{self, seal_sound},
     survey::Survey,
     take_over::sync_journals,
     twins::remove_twin,
-    writer::is_full,
 };
 use crate::{
     entry::StreamId,

@@ -22,17 +22,10 @@
 //!
 //! read → append → sync → release in the journal → wake who waits. A kill after the append leaves
 //! the events in both places; recovery tells them apart by their ids. A kill after the sync leaves
-//! the same. A kill after the release leaves them in the file alone.
-//!
-//! # When it fails
-//!
-//! An append that fails is cut off and tried again, with pauses up to a second; its batch stays. A
-//! sync that fails means that the lines since the last one may never reach the disk, whatever a
-//! second sync says: the file is cut back to what is durable, and the rest is written again into a
-//! new one. Not before the cut is durable, or the lines could be in both.
+//! the same. A kill after the release leaves them in the file alone. `retry` says what a
+//! failure does to a step.
 
 use std::{
-    io,
     sync::{Arc, mpsc::Sender},
     time::Duration,
 };
@@ -42,21 +35,22 @@ use super::{
     clock::Clock,
     complete::Complete,
     fs::Fs,
-    health::{Health, Problem},
+    health::Health,
     layout::Layout,
     live::{Live, Synced},
     mend::set_aside,
     names::FileStem,
     reserve::Reserve,
+    retry::Retry,
     root::Root,
     sealer::Job,
     space::{SpaceWatch, Watermarks},
     watch::Watch,
 };
 use crate::{
-    entry::{OwnEntry, Severity, Source, StreamId, Timestamp},
+    entry::{Source, StreamId},
     error::{Error, Result},
-    journal::{Consumer, Dropped, Durability},
+    journal::{Consumer, Durability},
 };
 
 /// When the writer syncs and rotates.
@@ -70,8 +64,6 @@ pub(crate) struct WriterOptions {
 
 /// How often the files are looked at for what others did to them, and the file system for space.
 pub(super) const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// Pauses between attempts while the disk refuses.
-const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// The parts that the writer works with; none of them changes.
 pub(super) struct Place {
@@ -98,7 +90,7 @@ pub(super) struct Writer {
     pub(super) batch: Batch,
     pub(super) own: OwnEntries,
     /// How many dropped events were counted and reported as a problem.
-    reported_drops: u64,
+    pub(super) reported_drops: u64,
     /// Up to where the journal was released.
     pub(super) released: Point,
     pub(super) last_sync: Duration,
@@ -109,7 +101,7 @@ pub(super) struct Writer {
     complete: Complete,
     pub(super) retry: Option<Retry>,
     pub(super) reserve: Reserve,
-    space: SpaceWatch,
+    pub(super) space: SpaceWatch,
     pub(super) watch: Watch,
     /// Names in `live/` under which something stands that is not to be read with the log, and could
     /// not be moved yet.
@@ -124,11 +116,6 @@ pub(super) enum Current {
     /// One that is to end where it is durable: what was behind that is written again, elsewhere.
     /// Nothing is written before it has ended.
     Ending(Live),
-}
-
-pub(super) struct Retry {
-    pub(super) at: Duration,
-    pause: Duration,
 }
 
 /// The work that is left after a step.
@@ -352,92 +339,6 @@ impl Writer {
         self.end_current();
     }
 
-    /// How many events were dropped that no entry reports, durable or not, and all drops.
-    fn drops(&self) -> (u64, Dropped) {
-        let dropped = self.consumer.dropped();
-        // Drops whose entry is not durable yet still count as unreported in the journal.
-        let since_report = dropped.total.saturating_sub(self.own.reported_drops());
-        (dropped.unreported.min(since_report), dropped)
-    }
-
-    fn report_drops(&mut self) {
-        let (count, dropped) = self.drops();
-        let new = count.min(dropped.total.saturating_sub(self.reported_drops));
-        if new > 0 {
-            self.reported_drops = dropped.total;
-            let health = &self.place.health;
-            health.count(health.dropped(), new);
-            health.report(&Problem::Dropped(new));
-        }
-        // While such an entry waits because the disk refuses, the next one counts all later drops.
-        if count == 0 || self.own.have_drops() {
-            return;
-        }
-        let what = "Events were dropped because the journal was full";
-        let mut entry = OwnEntry::new("audit.log.dropped", Severity::Critical, what)
-            .detail("count", count)
-            .detail("total", dropped.total);
-        if let Some(since) = dropped.since_micros {
-            entry = entry.detail("since", Timestamp::from_micros(since).to_string());
-        }
-        self.own.push_drops(entry, dropped.total);
-    }
-
-    /// Notes that a step failed and when it is tried again. True if the reserve was freed for it.
-    pub(super) fn failed(&mut self, error: &Error) -> bool {
-        if self.own.are_closing() {
-            // The entry about this failure comes before the one about the closing.
-            self.start_over();
-        }
-        let now = self.place.clock.monotonic();
-        let health = &self.place.health;
-        health.count(health.write_errors(), 1);
-        let full = is_full(error);
-        if self.retry.is_none() {
-            health.report(&if full {
-                Problem::DiskFull(error.to_string())
-            } else {
-                Problem::WriteFailed(error.to_string())
-            });
-            let what = "Events could not be written and waited in the journal";
-            self.own.push(
-                OwnEntry::new("audit.log.write_failed", Severity::Critical, what)
-                    .detail("error", error.to_string()),
-            );
-        }
-        self.durability.fail(&error.to_string());
-        if full {
-            let jobs = self.space.found_full(now, self.retry.is_none());
-            self.ask_sealer(jobs);
-        }
-        // The reserve makes room for what is pending and the entry that says so: tried at once.
-        let freed = full && self.reserve.release(&*self.place.fs);
-        let pause = self
-            .retry
-            .as_ref()
-            .map_or(RETRY.0, |retry| (retry.pause * 2).min(RETRY.1));
-        self.retry = Some(Retry {
-            at: if freed { now } else { now + pause },
-            pause,
-        });
-        if self.place.lifecycle && self.consumer.closed() && !freed {
-            // The caller that closes the log gets an error, so the file should not say that it was
-            // closed. Where the line can't be cut off, recovery makes it durable.
-            let _ = self.end_ending();
-        }
-        freed
-    }
-
-    fn succeeded(&mut self) {
-        if self.retry.take().is_some() {
-            self.durability.recovered();
-            self.place.health.report(&Problem::WriteRecovered);
-            let what = "Events are written again";
-            let entry = OwnEntry::new("audit.log.write_recovered", Severity::Info, what);
-            self.own.push(entry);
-        }
-    }
-
     /// Looks what others did to the files, and how much room there is.
     fn look(&mut self, now: Duration) -> Result<()> {
         self.watch.look(&self.place);
@@ -480,7 +381,7 @@ impl Writer {
         Ok(())
     }
 
-    fn ask_sealer(&self, jobs: Vec<Job>) {
+    pub(super) fn ask_sealer(&self, jobs: Vec<Job>) {
         // Without a sealer nothing is pruned; the end of the sealer was reported.
         jobs.into_iter()
             .for_each(|job| drop(self.place.sealer.send(job)));
@@ -497,16 +398,6 @@ impl Writer {
             .map_err(Error::io("sync", self.watch.journal()))?;
         self.watch.remove_journal(&**fs, layout)
     }
-}
-
-pub(super) fn is_full(error: &Error) -> bool {
-    let Error::Io { source, .. } = error else {
-        return false;
-    };
-    matches!(
-        source.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
 }
 
 #[cfg(test)]

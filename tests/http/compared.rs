@@ -19,9 +19,8 @@ use crate::{
 const ENTRIES: usize = 20;
 pub(crate) const JSON: [(HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/json")];
 
-fn options() -> RouterOptions {
-    RouterOptions::new()
-        .webhook_egress(["loopback"])
+fn options(more: RouterOptions) -> RouterOptions {
+    more.webhook_egress(["loopback"])
         .webhook_allow_http(true)
         .hosts(["localhost"])
 }
@@ -96,7 +95,12 @@ pub(crate) struct Compared {
 
 impl Compared {
     pub(crate) async fn new() -> Self {
-        let served = served(ENTRIES, options());
+        Self::with(RouterOptions::new()).await
+    }
+
+    /// With these options, too.
+    pub(crate) async fn with(more: RouterOptions) -> Self {
+        let served = served(ENTRIES, options(more));
         let description = Description::of(&served).await;
         Self {
             served,

@@ -152,6 +152,27 @@ async fn the_catalogue_tells_what_there_can_be() {
             .to_string()
             .contains("limit")
     );
+    let read: Vec<_> = served
+        .accesses(3)
+        .into_iter()
+        .map(|read| {
+            assert_eq!(read["event_type"], "audit.access.read");
+            let details = &read["details"];
+            (
+                details["path"].to_string(),
+                details["status"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    let path = |last: &str| format!("\"/audit/event-types{last}\"");
+    assert_eq!(
+        read,
+        [
+            (path(""), 200),
+            (path("/invoice.sent"), 200),
+            (path("/nothing.such"), 404)
+        ]
+    );
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod receiver;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod callers_are_limited;
 mod compared;
 mod counts_entries;
 mod description;
@@ -24,6 +25,8 @@ mod holds_are_managed;
 mod many_connections;
 mod says_who_may_read;
 mod settings_are_changed;
+mod slow_clients_cost_little;
+mod tenants_learn_nothing;
 mod the_description_is_true;
 mod tokens_are_managed;
 mod tokens_are_recorded;

@@ -104,6 +104,7 @@ async fn a_token_that_cant_be_made_is_refused_with_the_setting() {
         (json!({"name": "a", "scope": "root"}), "scope"),
         (json!({"name": "a", "tenant_id": ""}), "tenant_id"),
         (json!({"name": "a", "expires": "soon"}), "expires"),
+        (json!({"name": "a", "expires": "2025-01-01"}), "expires"),
         (json!({"name": "a", "tenant": "acme"}), "tenant"),
     ] {
         let problem = served.post("/audit/tokens", wanted).await.problem(400);
@@ -112,7 +113,7 @@ async fn a_token_that_cant_be_made_is_refused_with_the_setting() {
     assert_eq!(served.log.tokens().list().unwrap().len(), 1);
     served.log.flush().unwrap();
     let refused = served.records("audit.token.refused");
-    assert_eq!(refused.len(), 7);
+    assert_eq!(refused.len(), 8);
     assert_eq!(refused[3]["details"]["parameter"], "scope");
     assert_eq!(refused[3]["actor"]["name"], "admin key");
 }

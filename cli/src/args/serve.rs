@@ -1,6 +1,9 @@
 //! The flags of the commands that serve a log over HTTP, and of its tokens.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{SocketAddr, ToSocketAddrs as _},
+    path::PathBuf,
+};
 
 use clap::{Args, Subcommand, ValueEnum};
 use tracing_audit::{Permissions, http::Scope};
@@ -17,7 +20,7 @@ pub(crate) struct DemoArgs {
     #[arg(long = "dir", value_name = "DIR")]
     pub(crate) demo_dir: Option<PathBuf>,
     /// The address to listen on; port 0 takes any free port
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", value_parser = address)]
     pub(crate) listen: SocketAddr,
     /// About how many requests are made per second
     #[arg(long, value_name = "N", default_value_t = 20.0)]
@@ -66,8 +69,9 @@ Examples:
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) dir: DirArgs,
-    /// The address to listen on; port 0 takes any free port
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    /// The address to listen on, or a name such as localhost:8080, which is looked up once; port 0
+    /// takes any free port
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = address)]
     pub(crate) listen: SocketAddr,
     /// Listen beyond loopback without TLS, behind a proxy that does TLS
     #[arg(long)]
@@ -99,6 +103,39 @@ pub(crate) struct ServeArgs {
     /// Serve at most this many downloads at once, and refuse more
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub(crate) max_downloads: usize,
+    /// Answer at most this many requests of one caller in a minute, and refuse more with 429
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 600,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+    )]
+    pub(crate) max_requests_per_minute: u32,
+    /// Serve at most this many downloads of one caller at once, and refuse more with 429
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 3,
+        value_parser = clap::value_parser!(u16).range(1..=10_000)
+    )]
+    pub(crate) max_downloads_per_caller: u16,
+    /// Serve at most this many streams of one caller at once, and refuse more with 429
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 8,
+        value_parser = clap::value_parser!(u16).range(1..=10_000)
+    )]
+    pub(crate) max_streams_per_caller: u16,
+    /// Hold at most this many bytes of pages and of events of streams in memory, for all clients
+    /// together
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 64 << 20,
+        value_parser = clap::value_parser!(u64).range(16 << 20..=1 << 40)
+    )]
+    pub(crate) page_memory_bytes: u64,
     /// Answer /metrics without a token
     #[arg(long)]
     pub(crate) open_metrics: bool,
@@ -135,6 +172,25 @@ pub(crate) struct ServeArgs {
         value_parser = clap::value_parser!(u64).range(1..=3600)
     )]
     pub(crate) stop_within: u64,
+}
+
+/// An address to listen on. A name becomes the first of its IPv4 addresses, or else its first one:
+/// not every system that calls ::1 localhost has IPv6.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let wanted = "give an address and a port like 127.0.0.1:8080, or a name and a port like \
+                  localhost:8080";
+    let found = text.to_socket_addrs();
+    let found: Vec<_> = found
+        .map_err(|error| format!("{error}; {wanted}"))?
+        .collect();
+    let first = found.iter().find(|address| address.is_ipv4());
+    let first = first.or(found.first());
+    first
+        .copied()
+        .ok_or_else(|| format!("the name has no address; {wanted}"))
 }
 
 /// Manages the tokens of the HTTP API

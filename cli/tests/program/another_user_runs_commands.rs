@@ -1,9 +1,16 @@
 //! What root does to the log of another user closes nothing to that user.
 
-use std::{fs, io::BufRead as _, path::Path, process::Command, time::Duration};
+use std::{
+    fs,
+    io::BufRead as _,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    path::Path,
+    process::Command,
+    time::Duration,
+};
 
 use crate::cli::{Running, code, err, program};
-use crate::user::{APP, all_belongs_to, home, is_root, play, token};
+use crate::user::{APP, OTHER, all_belongs_to, home, is_root, play, token};
 use tracing_audit::{AuditLog, AuditLogBuilder, AuditReader, Retention, audit};
 use tracing_subscriber::prelude::*;
 
@@ -175,6 +182,45 @@ fn a_death_of_root_leaves_nothing_for_good() {
     play((0, 0), 0o022, (module_path!(), "close"), &dir);
     all_belongs_to(APP, &dir);
     play((APP, APP), 0o022, (module_path!(), "go on"), &dir);
+}
+
+/// Another user who starts a command on a log is told whose the log is.
+#[test]
+fn a_log_of_another_user_is_called_so() {
+    if !is_root() {
+        return;
+    }
+    let (above, home) = home(APP, APP, 0o755);
+    // Where it was built, another user may not go.
+    let copy = above.path().join("tracing-audit");
+    fs::copy(program().get_program(), &copy).unwrap();
+    let dir = home.join("audit");
+    play((APP, APP), 0o022, (module_path!(), "close"), &dir);
+    for mode in [0o700, 0o755] {
+        fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).unwrap();
+        for args in [
+            &["serve", "--listen", "127.0.0.1:0"][..],
+            &["token", "list"],
+            &["query"],
+        ] {
+            let mut command = Command::new(&copy);
+            command
+                .args(args)
+                .arg("--dir")
+                .arg(&dir)
+                .uid(OTHER)
+                .gid(OTHER);
+            let refused = command.current_dir("/").output().unwrap();
+            let problem = err(&refused);
+            assert_eq!(code(&refused), 1, "{problem}");
+            for part in [APP, OTHER] {
+                assert!(
+                    problem.contains(&format!("uid {part}")),
+                    "{args:?}: {problem}"
+                );
+            }
+        }
+    }
 }
 
 /// Links that the owner puts into the log while a command runs lead nowhere that only root may go.

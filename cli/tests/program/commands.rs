@@ -214,7 +214,13 @@ fn a_wrong_command_line_is_told_by_the_flags_name_and_is_code_2() {
             &["token", "create", "--name", "a", "--expires", "soon"],
             "--expires",
         ),
+        (
+            &["token", "create", "--name", "a", "--expires", "2025-01-01"],
+            "--expires: it is past",
+        ),
         (&["serve", "--listen", "0.0.0.0:0"], "--listen"),
+        (&["serve", "--listen", "localhost"], "like localhost:8080"),
+        (&["serve", "--listen", "localhost:99999"], "--listen"),
         (&["demo", "--rate", "0"], "--rate"),
     ] {
         let output = run(dir.path(), args);

@@ -21,8 +21,10 @@ pub(crate) struct Server {
 /// Serves the log in this directory, with these flags as well.
 pub(crate) fn serve(dir: &Path, flags: &[&str]) -> Server {
     let mut command = program();
-    command.args(["serve", "--listen", "127.0.0.1:0", "--dir"]);
-    command.arg(dir).args(flags);
+    command.args(["serve", "--dir"]).arg(dir).args(flags);
+    if !flags.contains(&"--listen") {
+        command.args(["--listen", "127.0.0.1:0"]);
+    }
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut running = Running(command.spawn().unwrap());
     let mut first = String::new();
@@ -125,4 +127,67 @@ fn hosts_and_proxies_are_those_of_the_flags() {
             err(&refused)
         );
     }
+}
+
+#[test]
+fn limits_are_those_of_the_flags_and_of_the_file() {
+    let (dir, token) = log();
+    let config = dir.path().join("serve.toml");
+    fs::write(&config, "[serve]\nmax-requests-per-minute = 2\n").unwrap();
+    let from_file = ["--config", config.to_str().unwrap()];
+    for flags in [&["--max-requests-per-minute", "2"], &from_file] {
+        let server = serve(dir.path(), flags);
+        let bearer = format!("host: a\r\nauthorization: Bearer {token}\r\n");
+        let statuses = [(); 3].map(|()| server.status("/entries", &bearer));
+        assert_eq!(statuses, ["200", "200", "429"]);
+        assert_eq!(server.running.interrupt(), Some(0));
+    }
+    for (flag, wrong) in [
+        ("--max-requests-per-minute", "0"),
+        ("--max-requests-per-minute", "99999999999999999999"),
+        ("--max-downloads-per-caller", "-1"),
+        ("--max-downloads-per-caller", "10001"),
+        ("--max-streams-per-caller", "many"),
+        ("--page-memory-bytes", "1000"),
+        ("--page-memory-bytes", "99999999999999999999"),
+    ] {
+        let wrong_flag = format!("{flag}={wrong}");
+        let refused = run(
+            dir.path(),
+            &["serve", "--listen", "127.0.0.1:0", &wrong_flag],
+        );
+        assert_eq!(code(&refused), 2);
+        let problem = err(&refused);
+        assert!(
+            problem.contains(flag) && problem.contains(wrong),
+            "{problem}"
+        );
+        fs::write(&config, format!("[serve]\n{} = \"{wrong}\"\n", &flag[2..])).unwrap();
+        let refused = run(dir.path(), &["serve", from_file[0], from_file[1]]);
+        let problem = err(&refused);
+        assert_eq!(code(&refused), 2, "{problem}");
+        assert!(
+            problem.contains(flag) && problem.contains(wrong),
+            "{problem}"
+        );
+    }
+}
+
+#[test]
+fn a_name_is_an_address_to_listen_on() {
+    let (dir, token) = log();
+    let server = serve(dir.path(), &["--listen", "localhost:0"]);
+    let address: std::net::SocketAddr = server.address.parse().unwrap();
+    assert!(address.ip().is_loopback(), "{address}");
+    let bearer = format!("host: a\r\nauthorization: Bearer {token}\r\n");
+    assert_eq!(server.status("/entries", &bearer), "200");
+    assert_eq!(server.running.interrupt(), Some(0));
+    // What holds for an address holds for a name of that address.
+    let refused = run(dir.path(), &["serve", "--listen", "0:0"]);
+    assert_eq!(code(&refused), 2);
+    assert!(
+        err(&refused).contains("0.0.0.0:0 is not on loopback"),
+        "{}",
+        err(&refused)
+    );
 }

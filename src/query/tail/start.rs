@@ -11,7 +11,7 @@ use super::{
 use crate::{
     entry::{Timestamp, scan::scan},
     error::{Error, Result},
-    query::{cancel::Cancel, look_up, order::millis},
+    query::{cancel::Cancel, filter::Filter, look_up, order::millis},
     store::names::FileStem,
 };
 
@@ -61,7 +61,7 @@ impl Tail {
             )
         };
         let millis_of = look_up::millis_of(id).ok_or_else(wrong)?;
-        let entry = look_up::get(&self.files, id, Cancel::default())?;
+        let entry = look_up::get(&self.files, Filter::new(), id, Cancel::default())?;
         let since = millis_of - SLACK;
         // A file's lines are of the day of its birth or older, unless the clock was unsteady.
         let first_day = Timestamp::from_micros(since.saturating_mul(1000))

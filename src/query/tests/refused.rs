@@ -1,6 +1,13 @@
 //! Following a log of which one day can't be listed: it is told of, and nothing else waits for it.
 
-use std::{io, path::PathBuf, sync::Mutex};
+use std::{
+    io,
+    path::PathBuf,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use uuid::Uuid;
 
@@ -110,4 +117,31 @@ fn an_entry_in_a_file_that_cannot_be_read_now_does_not_count_as_not_there() {
     log.seal(&stem);
     log.unlink(&stem);
     look(log.layout.sealed(&stem));
+}
+
+/// Otherwise, the time that a look-up takes would say whether others have such an entry.
+#[test]
+fn what_a_caller_may_not_see_is_not_even_looked_for() {
+    let log = Log::new();
+    let stem = stem(0, 1);
+    let record = Record::new(0, 1, 1_000_000);
+    log.sealed(&stem, &[record.line()]);
+    let sealed = log.layout.sealed(&stem);
+    let refused = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&refused);
+    let fs = Arc::new(Meddled::refusing(move |path| {
+        match path == sealed && asked.load(Ordering::Relaxed) {
+            true => Err(io::Error::other("too many open files")),
+            false => Ok(()),
+        }
+    }));
+    let reader = AuditReader::open_on(fs, log.layout.clone()).unwrap();
+    let id = Uuid::try_parse(&record.id()).unwrap();
+    let of = |actor: &str| reader.get_of(Filter::parse([("actor", actor)]).unwrap(), id);
+    assert!(of("user-1").unwrap().is_some());
+    assert!(of("user-2").unwrap().is_none());
+    // The index is remembered, and says whose entries the file has.
+    refused.store(true, Ordering::Relaxed);
+    assert!(of("user-1").is_err());
+    assert!(of("user-2").unwrap().is_none());
 }

@@ -2,7 +2,7 @@
 
 use axum::{
     body::Body,
-    http::{HeaderValue, StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse as _, Response},
 };
 use serde_json::{Map, Value};
@@ -13,7 +13,6 @@ use crate::{
     server::{
         json_body::{self, JSON},
         problem::Problem,
-        state::path,
     },
     store::Hold,
 };
@@ -46,12 +45,7 @@ pub(in crate::server) async fn place(
                 })
                 .await?;
             let hold = placed.map_err(not_changed)?;
-            let mut response = answer(StatusCode::CREATED, &hold);
-            let holds = path(&request.head).trim_end_matches('/');
-            if let Ok(location) = HeaderValue::try_from(format!("{holds}/{}", hold.name())) {
-                response.headers_mut().insert(header::LOCATION, location);
-            }
-            Ok(response)
+            Ok(request.created(hold.name(), &hold))
         })
         .await
 }

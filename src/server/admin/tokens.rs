@@ -2,7 +2,7 @@
 
 use axum::{
     body::Body,
-    http::{HeaderValue, StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse as _, Response},
 };
 use serde_json::{Map, Value};
@@ -17,7 +17,7 @@ use crate::{
         access::Scope,
         json_body::{self, JSON},
         problem::Problem,
-        state::{State, path},
+        state::State,
         token::{NewToken, TokenInfo},
         tokens,
     },
@@ -52,12 +52,7 @@ pub(in crate::server) async fn create(
             let (info, text) = made.map_err(named_as_sent)?;
             let mut token = shown(&info);
             token.add("token", &text);
-            let mut response = answer(StatusCode::CREATED, &token);
-            let tokens = path(&request.head).trim_end_matches('/');
-            if let Ok(location) = HeaderValue::try_from(format!("{tokens}/{}", info.id)) {
-                response.headers_mut().insert(header::LOCATION, location);
-            }
-            Ok(response)
+            Ok(request.created(&info.id, &token))
         })
         .await
 }

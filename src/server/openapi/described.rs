@@ -52,7 +52,7 @@ impl Described {
         self.operation = self
             .operation
             .security(SecurityRequirement::new(TOKEN, [scope]));
-        self.refuses(&["400", "401", "403", "421", "500", "503"])
+        self.refuses(&["400", "401", "403", "421", "429", "500", "503"])
     }
 
     /// Is for administrators of all tenants.
@@ -128,11 +128,16 @@ fn tag(path: &str) -> &str {
     }
 }
 
-/// An answer, with the header that all have.
+/// An answer, with the headers that all have, or all to callers who are known.
 pub(super) fn response(description: &str) -> ResponseBuilder {
     ResponseBuilder::new()
         .description(description)
         .header_ref("X-Request-Id", Ref::new("#/components/headers/RequestId"))
+        .header_ref("RateLimit", Ref::new("#/components/headers/RateLimit"))
+        .header_ref(
+            "RateLimit-Policy",
+            Ref::new("#/components/headers/RateLimitPolicy"),
+        )
 }
 
 /// JSON of a schema among the components.

@@ -78,6 +78,14 @@ const PROBLEMS: &[(u16, &str, &str, &str)] = &[
          its hosts",
     ),
     (
+        429,
+        "The caller has sent its requests of a minute, or has as many downloads or streams as one \
+         caller may have at once.",
+        "Too many requests",
+        "you have sent more than 600 requests in a minute, which is the limit of one caller; try \
+         again in 1 s",
+    ),
+    (
         500,
         "The log can't be read. Of a download: a part of its range can't be, so that it would not \
          be whole.",
@@ -116,12 +124,20 @@ pub(super) fn add(components: ComponentsBuilder) -> ComponentsBuilder {
               visible ASCII characters), or one that was made. The entries about the access have \
               it as `context.request_id`.";
     let request_id: Header = header(id, text().min_length(Some(1)).max_length(Some(128)));
+    let left = "How many requests the caller has left (`r`), and after how many seconds there is \
+                one more (`t`), as draft-ietf-httpapi-ratelimit-headers-11 describes it: \
+                `\"requests\";r=599;t=1`. Only to callers who are known.";
+    let policy = "How many requests a caller has in how many seconds: `\"requests\";q=600;w=60`. \
+                  When there are too many downloads or streams of one caller, also how many there \
+                  may be: `\"downloads\";q=3;qu=\"concurrent-requests\"`.";
     let too_long = "The first line and the headers of the request are longer than the server \
                     takes: 32 KiB, unless an application serves this API by a server of its own. \
                     They are not read to their end, so this answer has no content and no id.";
     let too_long: RefOr<Response> = RefOr::T(Response::new(too_long));
     let components = components
         .header("RequestId", RefOr::T(request_id))
+        .header("RateLimit", RefOr::T(maybe_header(left, text())))
+        .header("RateLimitPolicy", RefOr::T(maybe_header(policy, text())))
         .response("HeadTooLong", too_long);
     PROBLEMS.iter().fold(components, |components, problem| {
         let response: RefOr<Response> = RefOr::T(described(problem));
@@ -159,6 +175,10 @@ fn with_headers(status: u16, response: ResponseBuilder) -> ResponseBuilder {
         416 => response
             .header("ETag", header("The tag of the file.", text()))
             .header("Content-Range", header("The length of the file.", text())),
+        429 => response.header(
+            "Retry-After",
+            header("After so many seconds it is worth trying again.", seconds()),
+        ),
         503 => response.header(
             "Retry-After",
             maybe_header("After so many seconds it is worth trying again.", seconds()),

@@ -33,8 +33,9 @@ pub(super) fn operations() -> Vec<Described> {
 fn page() -> Described {
     let order = "`desc`: the newest first. `asc`: the oldest first. `arrival`: as they arrived, so \
                  that a poller gets what comes late, too.";
-    let cursor = "The `next_cursor` of an earlier page, of the same order and filter. `now`, with \
-                  `order=arrival`, begins with what comes. Not beside `offset`.";
+    let cursor = "The `next_cursor` of an earlier page, of the same order and filter; for the token \
+                  of a tenant, of a page that such a token was given. `now`, with `order=arrival`, \
+                  begins with what comes. Not beside `offset`.";
     let links = maybe_header(
         "The next and the first page: `next`, `first` (RFC 8288).",
         text(),

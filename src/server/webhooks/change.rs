@@ -2,7 +2,7 @@
 
 use axum::{
     body::Body,
-    http::{HeaderValue, StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse as _, Response},
 };
 use serde_json::{Map, Value};
@@ -14,7 +14,7 @@ use crate::{
         admin::answer,
         json_body::{self, JSON, MERGE_PATCH},
         problem::Problem,
-        state::{State, path},
+        state::State,
     },
     webhook::{Administrator, SigningSecret, Webhook},
 };
@@ -46,12 +46,7 @@ pub(super) async fn add(request: WebhookRequest, body: Body) -> Result<Response,
             if let Some(secret) = made {
                 reveal(&mut shown, &secret);
             }
-            let mut response = answer(StatusCode::CREATED, &shown);
-            let webhooks = path(&request.head).trim_end_matches('/');
-            if let Ok(location) = HeaderValue::try_from(format!("{webhooks}/{name}")) {
-                response.headers_mut().insert(header::LOCATION, location);
-            }
-            Ok(response)
+            Ok(request.created(&name, &shown))
         })
         .await
 }

@@ -14,7 +14,7 @@ use std::{
 
 use super::*;
 use crate::{
-    entry::{Timestamp, scan::scan},
+    entry::{OwnEntry, Severity, Timestamp, scan::scan},
     journal::Producer,
     store::{
         SpaceAction,
