@@ -12,11 +12,13 @@
 
 mod allowance;
 pub(in crate::webhook) mod attempts;
+pub(in crate::webhook) mod batches;
 pub(in crate::webhook) mod body;
 pub(in crate::webhook) mod circuit;
 pub(in crate::webhook) mod clock;
 pub(in crate::webhook) mod contents;
 pub(in crate::webhook) mod dead_letter;
+mod lines;
 pub(in crate::webhook) mod memory;
 pub(in crate::webhook) mod next;
 pub(in crate::webhook) mod replay;
@@ -213,6 +215,9 @@ pub(in crate::webhook) struct Delivery {
     pub(in crate::webhook) attempts: u32,
     /// When the next attempt is due, by the queue's clock.
     pub(in crate::webhook) due: i64,
+    /// The line that is kept of it when it is saved, for replays.
+    #[serde(skip)]
+    pub(in crate::webhook) line: Option<Vec<u8>>,
     /// Its body, made with it, if there was memory for that: for the first attempt only.
     #[serde(skip)]
     pub(in crate::webhook) body: Option<Body>,
@@ -315,18 +320,16 @@ pub(in crate::webhook) fn document(layout: &Layout, key: &str) -> Document {
     Document::new(layout, &format!("webhook-{key}"), "forward")
 }
 
-/// What is kept of none of these webhooks, but for dead letters.
+/// The files that are kept of none of these webhooks, but for dead letters.
 pub(in crate::webhook) fn others(layout: &Layout, webhooks: &[Stored]) -> Result<Vec<PathBuf>> {
     let dir = layout.root().join("state");
-    let documents = |one: &Stored| {
+    let files = |one: &Stored| {
         let key = one.key();
-        [document(layout, &key), attempts::document(layout, &key)]
+        let documents = [document(layout, &key), attempts::document(layout, &key)];
+        let [queue, attempts] = documents.map(|document| document.path().to_owned());
+        [queue, attempts, batches::path(layout, &key)]
     };
-    let known: Vec<_> = webhooks
-        .iter()
-        .flat_map(documents)
-        .map(|document| document.path().to_owned())
-        .collect();
+    let known: Vec<_> = webhooks.iter().flat_map(files).collect();
     let mut others = Vec::new();
     for found in fs::read_dir(&dir).map_err(Error::io("list", &dir))? {
         let path = found.map_err(Error::io("list", &dir))?.path();
@@ -338,7 +341,9 @@ pub(in crate::webhook) fn others(layout: &Layout, webhooks: &[Stored]) -> Result
         let prefixed = ["webhook-", "attempts-", "letters-"]
             .iter()
             .any(|prefix| name.starts_with(prefix));
-        if prefixed && name.ends_with(".json") && !known.contains(&path) {
+        let is_ours = prefixed && name.ends_with(".json")
+            || name.starts_with("batches-") && name.ends_with(".jsonl");
+        if is_ours && !known.contains(&path) {
             others.push(path);
         }
     }

@@ -32,8 +32,9 @@ use crate::{
     },
     webhook::{
         queue::{
-            Queue,
+            Delivery, Queue,
             attempts::{self, Attempt, History, HistorySaves},
+            batches::Batches,
             circuit::Pace,
             clock::QueueClock,
             document,
@@ -88,6 +89,7 @@ pub(in crate::webhook) struct DeliveryTask {
     history_saves: HistorySaves,
     history_saving: Option<JoinHandle<Result<()>>>,
     saves: Saves,
+    made: Arc<Batches>,
     reporter: Reporter,
 }
 
@@ -146,6 +148,7 @@ impl DeliveryTask {
                 .for_each(|delivery| delivery.early = Some(0));
         }
         let share = memory.share();
+        let made = Arc::new(Batches::new(&layout, &webhook.key, reader.clone()));
         Ok(Self {
             reporter: Reporter::new(recorder, &webhook.name),
             history: History::load(&layout, &webhook.key),
@@ -155,6 +158,7 @@ impl DeliveryTask {
                 pulse.clone(),
                 Arc::clone(&source),
                 Arc::clone(&share),
+                Arc::clone(&made),
             ),
             counting: Counting::default(),
             letters: Letters::new(layout.clone(), &webhook.key),
@@ -174,6 +178,7 @@ impl DeliveryTask {
             history_saves: HistorySaves::new(),
             history_saving: None,
             saves: Saves::new(changed),
+            made,
         })
     }
 
@@ -240,9 +245,11 @@ impl DeliveryTask {
             history,
             layout,
             webhook,
+            made,
             ..
         } = self;
         blocking("saving a queue", move || {
+            made.write();
             // The history is worth no error.
             let _ = attempts::document(&layout, &webhook.key).write(&history.text(), false);
             queue.save(&layout, &webhook.key)
@@ -316,6 +323,7 @@ impl DeliveryTask {
                 waiting.replay = replay;
                 continue;
             }
+            self.note_batch(&mut delivery);
             (delivery.key, delivery.save) = (self.next_key, save);
             (delivery.due, delivery.replay) = (now, replay);
             self.next_key += 1;
@@ -332,6 +340,13 @@ impl DeliveryTask {
                 self.note_replay(number);
                 self.saves.unsaved = true;
             }
+        }
+    }
+
+    /// Has the line of a delivery that was made kept with the next save, if it is a batch.
+    fn note_batch(&self, delivery: &mut Delivery) {
+        if let Some(line) = delivery.line.take() {
+            self.made.note(&line);
         }
     }
 
@@ -477,7 +492,8 @@ impl DeliveryTask {
         if self.saves.is_time(now) {
             self.queue.clock = Some(self.clock.moment());
             let document = document(&self.layout, &self.webhook.key);
-            self.saves.begin(document, self.queue.text(), now);
+            let text = self.queue.text();
+            self.saves.begin(document, text, &self.made, now);
         }
         if self.history_due(now).is_some_and(|due| due <= now) {
             let document = attempts::document(&self.layout, &self.webhook.key);

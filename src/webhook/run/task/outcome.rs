@@ -267,11 +267,15 @@ impl DeliveryTask {
             return;
         };
         let (replay, skipped) = (delivery.replay, delivery.skipped);
-        for (offset, (mut half, _)) in delivery
+        for (offset, (mut half, entries)) in delivery
             .split(&self.webhook.name, entries)
             .into_iter()
             .enumerate()
         {
+            if self.webhook.batch.is_some() {
+                half.line = half.line_of(&self.webhook.format_digest, &entries);
+                self.note_batch(&mut half);
+            }
             (half.key, half.save) = (self.next_key, self.saves.next());
             half.due = now;
             (half.replay, half.skipped) = (replay, skipped);

@@ -122,9 +122,14 @@ impl DeliveryTask {
             return;
         };
         if progress.entries.is_none() {
-            let (webhook, layout) = (&self.webhook, &self.layout);
-            self.counting
-                .begin(progress.number, replaying, webhook, layout, &self.reader);
+            self.counting.begin(
+                progress.number,
+                replaying,
+                &self.queue.cursor,
+                &self.webhook,
+                &self.layout,
+                &self.reader,
+            );
         }
     }
 

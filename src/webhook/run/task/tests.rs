@@ -134,6 +134,7 @@ async fn it_waits_for_nothing_while_nothing_is_due() {
         pulse,
         Arc::clone(&quiet.source),
         Arc::clone(&quiet.share),
+        Arc::clone(&quiet.made),
     );
     // Its settings are the current ones, or nothing would be read by them.
     fs::create_dir_all(quiet.layout.locks_dir()).unwrap();
