@@ -47,8 +47,9 @@ class Hostile:
         self.clock = round.base / "clock"
         self.secrets = {name: [SECRET] for name in WEBHOOKS}
         self.rates = {"refused": 0.1, "unanswered": 0.05, "too_large": 60}
-        # When a sender or the receiver was killed.
+        # When a sender or the receiver was killed, and when a replay was asked for.
         self.killed = []
+        self.asked = []
         self.replayed = set()
         self.prunes = round.chance(0.25)
         self.jumps = not self.prunes and round.chance(0.5) and self.can_jump()
@@ -124,6 +125,7 @@ class Hostile:
     def replay(self):
         name = self.rng.choice(["single", "batch"])
         self.replayed.add(name)
+        self.asked.append(time.monotonic())
         self.command("replay", name, "--start-date", "2000-01-01")
 
     # The life of senders.

@@ -205,6 +205,9 @@ pub(in crate::webhook) struct Delivery {
     /// An administrator gave it up.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::webhook) skipped: bool,
+    /// An administrator asked that it be sent again while it was being given up, or was under way.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(in crate::webhook) resend: bool,
     /// An older version noted here where the dead letter stands that has the entries.
     #[serde(skip_serializing)]
     pub(in crate::webhook) letter: Option<IgnoredAny>,

@@ -12,6 +12,7 @@ mod requests;
 mod tests;
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -90,6 +91,8 @@ pub(in crate::webhook) struct DeliveryTask {
     history_saving: Option<JoinHandle<Result<()>>>,
     saves: Saves,
     made: Arc<Batches>,
+    /// The ids of the deliveries that were given up last.
+    given_up: VecDeque<String>,
     reporter: Reporter,
 }
 
@@ -179,6 +182,7 @@ impl DeliveryTask {
             history_saving: None,
             saves: Saves::new(changed),
             made,
+            given_up: VecDeque::new(),
         })
     }
 
@@ -201,7 +205,7 @@ impl DeliveryTask {
             self.give_up_skipped();
             self.start();
             self.make_room();
-            self.reporter.of_dead(false);
+            self.reporter.of_losses(false);
             self.save();
             self.acks.ask(&self.webhook);
             let wait = self.wait();
@@ -234,7 +238,7 @@ impl DeliveryTask {
                 Ok(()) = stop.changed() => {}
             }
         }
-        self.reporter.of_dead(true);
+        self.reporter.of_losses(true);
         if self.saves.are_under_way() {
             let saved = self.saves.saved().await;
             self.saved(saved);
