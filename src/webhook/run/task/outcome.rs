@@ -77,8 +77,8 @@ impl DeliveryTask {
                 self.queue.status.last_attempt,
                 self.queue.status.last_answer,
             ) = (Some(ended), Some(told.result.clone()));
+            self.history_saves.changed(told.delivered);
             self.history.push(told, delivery.contents.clone());
-            self.history_saves.changed();
         }
         match attempt {
             AttemptOutcome::Delivered => self.delivered(at, now),
