@@ -25,6 +25,7 @@ pub(in crate::webhook) mod replay;
 pub(in crate::webhook) mod request;
 pub(in crate::webhook) mod save;
 pub(in crate::webhook) mod schedule;
+pub(in crate::webhook) mod summary;
 
 use std::{collections::VecDeque, fs, os::unix::fs::MetadataExt as _, path::PathBuf, sync::Arc};
 
@@ -328,9 +329,13 @@ pub(in crate::webhook) fn others(layout: &Layout, webhooks: &[Stored]) -> Result
     let dir = layout.root().join("state");
     let files = |one: &Stored| {
         let key = one.key();
-        let documents = [document(layout, &key), attempts::document(layout, &key)];
-        let [queue, attempts] = documents.map(|document| document.path().to_owned());
-        [queue, attempts, batches::path(layout, &key)]
+        let documents = [
+            document(layout, &key),
+            attempts::document(layout, &key),
+            summary::document(layout, &key),
+        ];
+        let [queue, attempts, summary] = documents.map(|document| document.path().to_owned());
+        [queue, attempts, summary, batches::path(layout, &key)]
     };
     let known: Vec<_> = webhooks.iter().flat_map(files).collect();
     let mut others = Vec::new();
@@ -341,7 +346,7 @@ pub(in crate::webhook) fn others(layout: &Layout, webhooks: &[Stored]) -> Result
             .and_then(|name| name.to_str())
             .unwrap_or_default();
         // An older version counted in the last of these what it had removed.
-        let prefixed = ["webhook-", "attempts-", "letters-"]
+        let prefixed = ["webhook-", "attempts-", "summary-", "letters-"]
             .iter()
             .any(|prefix| name.starts_with(prefix));
         let is_ours = prefixed && name.ends_with(".json")

@@ -142,6 +142,11 @@ impl Saves {
         self.last = now;
     }
 
+    /// When the last save was begun.
+    pub(in crate::webhook) fn last(&self) -> Instant {
+        self.last
+    }
+
     /// Whether everything is saved.
     pub(in crate::webhook) fn are_done(&self) -> bool {
         !(self.soon || self.unsaved || self.failed || self.are_under_way())

@@ -8,6 +8,7 @@
 
 mod outcome;
 mod requests;
+mod saving;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +20,7 @@ use std::{
 
 use tokio::{
     sync::watch,
-    task::{JoinHandle, JoinSet, spawn_blocking},
+    task::{JoinHandle, JoinSet},
     time,
 };
 
@@ -33,7 +34,7 @@ use crate::{
     },
     webhook::{
         queue::{
-            Delivery, Queue,
+            Queue,
             attempts::{self, Attempt, History, HistorySaves},
             batches::Batches,
             circuit::Pace,
@@ -90,6 +91,7 @@ pub(in crate::webhook) struct DeliveryTask {
     history_saves: HistorySaves,
     history_saving: Option<JoinHandle<Result<()>>>,
     saves: Saves,
+    summary_saved: Instant,
     made: Arc<Batches>,
     /// The ids of the deliveries that were given up last.
     given_up: VecDeque<String>,
@@ -181,6 +183,7 @@ impl DeliveryTask {
             history_saves: HistorySaves::new(),
             history_saving: None,
             saves: Saves::new(changed),
+            summary_saved: Instant::now(),
             made,
             given_up: VecDeque::new(),
         })
@@ -271,6 +274,7 @@ impl DeliveryTask {
         let due = [
             self.batches.due(&self.queue),
             self.saves.due(),
+            self.summary_due(),
             self.history_due(now),
             self.acks.due(),
             self.reporter.due(),
@@ -279,16 +283,6 @@ impl DeliveryTask {
         let waits = waits.map(|due| due.saturating_duration_since(now));
         let wait = waits.chain(self.next_goes_in()).min();
         wait.map(|wait| wait.max(SHORTEST_WAIT))
-    }
-
-    /// When the last attempts are to be saved. A save that is under way is given a second to end.
-    fn history_due(&self, now: Instant) -> Option<Instant> {
-        let due = self.history_saves.due(self.queue.circuit.is_open())?;
-        let saving = self.history_saving.as_ref();
-        match saving.is_some_and(|saving| !saving.is_finished()) {
-            true => Some(due.max(now + Duration::from_secs(1))),
-            false => Some(due),
-        }
     }
 
     /// How long it takes until a delivery may go, if only time has to pass.
@@ -344,13 +338,6 @@ impl DeliveryTask {
                 self.note_replay(number);
                 self.saves.unsaved = true;
             }
-        }
-    }
-
-    /// Has the line of a delivery that was made kept with the next save, if it is a batch.
-    fn note_batch(&self, delivery: &mut Delivery) {
-        if let Some(line) = delivery.line.take() {
-            self.made.note(&line);
         }
     }
 
@@ -483,37 +470,6 @@ impl DeliveryTask {
             held,
             contents,
             dead: delivery.dead,
-        }
-    }
-
-    /// Begins to save what changed, if it is time.
-    fn save(&mut self) {
-        let now = Instant::now();
-        let failing = self.queue.circuit.is_open();
-        self.saves.failing = failing;
-        self.saves.awaited =
-            next::waits_for_save(&self.queue, self.webhook.order, self.saves.done());
-        if self.saves.is_time(now) {
-            self.queue.clock = Some(self.clock.moment());
-            let document = document(&self.layout, &self.webhook.key);
-            let text = self.queue.text();
-            self.saves.begin(document, text, &self.made, now);
-        }
-        if self.history_due(now).is_some_and(|due| due <= now) {
-            let document = attempts::document(&self.layout, &self.webhook.key);
-            let text = self.history.text();
-            self.history_saves.saved(text.len(), failing, now);
-            self.history_saving = Some(spawn_blocking(move || document.write(&text, false)));
-        }
-    }
-
-    fn saved(&self, saved: Result<()>) {
-        if let Err(error) = saved {
-            tracing::warn!(
-                target: "tracing_audit",
-                "the state of the webhook {:?} is saved again: {error}",
-                self.webhook.name
-            );
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     query::RawEntry,
     store::set_clock::SetClock,
     webhook::{
+        admin::report,
         format::Encoded,
         queue::{
             Delivery, Replaying,
@@ -247,6 +248,45 @@ async fn in_strict_order_the_next_delivery_goes_at_once_when_the_first_is_skippe
     task.queue.deliveries[0].id = "first".to_owned();
     task.asked(&asked);
     assert!(!task.queue.deliveries[0].skipped);
+}
+
+#[tokio::test]
+async fn a_failing_webhook_is_shown_as_it_was_two_minutes_ago_at_most() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut task = delivery(&dir, |same| same, &[(1, 3600), (0, 60)]);
+    let shown = || {
+        let layout = Layout::new(dir.path());
+        let webhook = Webhook::new("e", "https://example.com/", ["a.*"]);
+        let stored = Stored::new("1".to_owned(), webhook);
+        let reader = AuditReader::open(dir.path()).unwrap();
+        report::of(&layout, &reader, vec![stored]).remove(0)
+    };
+    let now = task.clock.now();
+    for _ in 0..5 {
+        task.queue.circuit.failed(now, None, false, 0);
+        task.queue.status.failed(None);
+    }
+    task.queue.deliveries.pop_front();
+    let later = Instant::now() + Duration::from_secs(130);
+    assert!(task.save_summary(later).is_none(), "everything is saved");
+    task.saves.failed = true;
+    assert!(
+        task.save_summary(Instant::now()).is_none(),
+        "the queue is saved soon"
+    );
+    assert_eq!(shown().status.failures_in_a_row, 0);
+    task.save_summary(later).unwrap().await.unwrap().unwrap();
+    assert!(task.save_summary(later).is_none(), "it was just saved");
+    let found = shown();
+    assert_eq!(
+        (found.status.failures_in_a_row, found.waiting_deliveries),
+        (5, 1)
+    );
+    assert!(found.next_attempt.is_some());
+    // The queue that is saved after it counts.
+    task.queue.status.failures_in_a_row = 0;
+    task.queue.save(&task.layout, "e.1").unwrap();
+    assert_eq!(shown().status.failures_in_a_row, 0);
 }
 
 /// The task of a webhook with one delivery, "first", that has an entry of a log.
